@@ -1,0 +1,56 @@
+// Package schema describes the DynamoDB tables as data: the deployment and the local run create the same ones.
+package schema
+
+// Table is one DynamoDB table. All keys are strings; capacity is on demand.
+type Table struct {
+	Name         string // logical name; a deployment may prefix it
+	PartitionKey string
+	SortKey      string // empty: none
+	TTL          string // attribute holding the expiry in Unix seconds; empty: items do not expire
+	Indexes      []Index
+}
+
+// Index is a global secondary index.
+type Index struct {
+	Name         string
+	PartitionKey string
+	SortKey      string
+	Include      []string // projected attributes beyond the keys; nil: keys only
+}
+
+// Logical names of the tables.
+const (
+	Registry = "registry" // what is: pointer, generations, lease, agents
+	Audit    = "audit"    // what happened: append-only rows
+	Replay   = "replay"   // DPoP proof ids already seen
+	Keys     = "keys"     // token signing keys, one an epoch
+)
+
+// Names of the indexes.
+const (
+	AgentsByGeneration = "agents_by_generation" // who still lives under which generation
+	AuditByDay         = "audit_by_day"         // rows of one day, for export
+)
+
+// Shards is how many partitions an index's entries spread over. One DynamoDB partition takes 1,000 writes a
+// second; sixteen of them let a whole fleet re-enrol at once.
+const Shards = 16
+
+// Tables returns every table.
+func Tables() []Table {
+	return []Table{
+		{
+			Name: Registry, PartitionKey: "pk", SortKey: "sk", TTL: "ttl",
+			Indexes: []Index{{
+				Name: AgentsByGeneration, PartitionKey: "gen_pk", SortKey: "gen_sk",
+				Include: []string{"id", "display_name", "method", "status", "pins", "capabilities", "enrolled_at", "updated_at"},
+			}},
+		},
+		{
+			Name: Audit, PartitionKey: "subject", SortKey: "seq",
+			Indexes: []Index{{Name: AuditByDay, PartitionKey: "day", SortKey: "id", Include: []string{"row"}}},
+		},
+		{Name: Replay, PartitionKey: "pk", TTL: "ttl"},
+		{Name: Keys, PartitionKey: "pk", TTL: "ttl"},
+	}
+}
