@@ -1,0 +1,45 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// ErrID reports a text that is not an agent's identifier.
+var ErrID = errors.New("malformed agent id")
+
+// ID names an agent for good: `{org_id}::{name}`. It never changes when the agent's certificate does.
+type ID string
+
+var (
+	orgPattern  = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,64}$`)
+	namePattern = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,64}$`)
+)
+
+// NewID joins an organisation and an agent's name; it returns ErrID if either is malformed.
+func NewID(org, name string) (ID, error) {
+	if !orgPattern.MatchString(org) || !namePattern.MatchString(name) {
+		return "", fmt.Errorf("%w: want 1 to 64 of letters, digits, '.', '_' and '-' for the organisation and for the name", ErrID)
+	}
+	return ID(org + "::" + name), nil
+}
+
+// ParseID reads `{org_id}::{name}`; it returns ErrID for anything else.
+func ParseID(s string) (ID, error) {
+	org, name, _ := strings.Cut(s, "::")
+	return NewID(org, name)
+}
+
+// Org returns the organisation's half of the identifier.
+func (id ID) Org() string {
+	org, _, _ := strings.Cut(string(id), "::")
+	return org
+}
+
+// Name returns the agent's half of the identifier.
+func (id ID) Name() string {
+	_, name, _ := strings.Cut(string(id), "::")
+	return name
+}

@@ -1,0 +1,172 @@
+// Package audit is the hash chain: each subject's events in order, none of which can be changed or dropped unseen.
+package audit
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gowebpki/jcs"
+	"github.com/oklog/ulid/v2"
+)
+
+// ErrBroken reports a chain that does not hold.
+var ErrBroken = errors.New("audit chain is broken")
+
+// ErrEvent reports an event type that is not in the list, or an entry that cannot be written.
+var ErrEvent = errors.New("invalid audit event")
+
+// Event is what happened.
+type Event string
+
+// The events.
+const (
+	AgentEnrolled    Event = "agent.enrolled"
+	AgentCertRotated Event = "agent.cert_rotated"
+	AgentDeactivated Event = "agent.deactivated"
+	OrgCACreated     Event = "org_ca.created"
+	OrgCAStaged      Event = "org_ca.staged"
+	OrgCARotated     Event = "org_ca.rotated"
+	OrgCADiscarded   Event = "org_ca.discarded"
+)
+
+var events = map[Event]bool{
+	AgentEnrolled: true, AgentCertRotated: true, AgentDeactivated: true,
+	OrgCACreated: true, OrgCAStaged: true, OrgCARotated: true, OrgCADiscarded: true,
+}
+
+// Genesis is the prev_hash of a chain's first row.
+var Genesis = strings.Repeat("0", 64)
+
+// Head is the end of a chain: how many rows it has and the hash of the last. The zero Head is an empty chain.
+type Head struct {
+	Seq     int64
+	Hash    string
+	Version int64 // of the stored item, where the head is an item of its own
+}
+
+// Entry is an event before it has its place in a chain.
+type Entry struct {
+	Time    time.Time
+	Event   Event
+	Actor   string
+	Subject string         // an agent's id, or the organisation's
+	Details map[string]any // JSON values; never a secret
+}
+
+// Row is an event in its place. Its JSON form is what an auditor is given.
+type Row struct {
+	ID        string         `json:"id"` // ULID; deduplicates and sorts by time across chains
+	Seq       int64          `json:"seq"`
+	Timestamp string         `json:"timestamp"` // RFC 3339, UTC, milliseconds
+	EventType Event          `json:"event_type"`
+	Actor     string         `json:"actor"`
+	Subject   string         `json:"subject"`
+	Details   map[string]any `json:"details"`
+	PrevHash  string         `json:"prev_hash"`
+	Hash      string         `json:"hash"` // SHA-256, lower-case hex, over the RFC 8785 form of all the rest
+}
+
+const timestampFormat = "2006-01-02T15:04:05.000Z"
+
+// Append gives e its place behind h and returns the row and the new end of the chain. It returns ErrEvent for an
+// event that is not listed, or details that have no canonical JSON form.
+func (h Head) Append(e Entry) (Row, Head, error) {
+	if !events[e.Event] || e.Subject == "" || e.Actor == "" {
+		return Row{}, h, fmt.Errorf("%w: type %q, actor %q, subject %q", ErrEvent, e.Event, e.Actor, e.Subject)
+	}
+	id, err := ulid.New(ulid.Timestamp(e.Time), rand.Reader)
+	if err != nil {
+		return Row{}, h, fmt.Errorf("%w: %w", ErrEvent, err)
+	}
+	if e.Details == nil {
+		e.Details = map[string]any{}
+	}
+	r := Row{
+		ID: id.String(), Seq: h.Seq + 1, Timestamp: e.Time.UTC().Format(timestampFormat),
+		EventType: e.Event, Actor: e.Actor, Subject: e.Subject, Details: e.Details, PrevHash: h.last(),
+	}
+	if r.Hash, err = r.sum(); err != nil {
+		return Row{}, h, err
+	}
+	return r, Head{Seq: r.Seq, Hash: r.Hash, Version: h.Version}, nil
+}
+
+func (h Head) last() string {
+	if h.Seq == 0 {
+		return Genesis
+	}
+	return h.Hash
+}
+
+// sum hashes the canonical form of the row without its hash.
+func (r Row) sum() (string, error) {
+	fields := map[string]any{
+		"id": r.ID, "seq": r.Seq, "timestamp": r.Timestamp, "event_type": r.EventType,
+		"actor": r.Actor, "subject": r.Subject, "details": r.Details, "prev_hash": r.PrevHash,
+	}
+	plain, err := json.Marshal(fields)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrEvent, err)
+	}
+	canonical, err := jcs.Transform(plain)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrEvent, err)
+	}
+	digest := sha256.Sum256(canonical)
+	return hex.EncodeToString(digest[:]), nil
+}
+
+// Encode returns the row as JSON, the form it is stored and exported in.
+func (r Row) Encode() ([]byte, error) { return json.Marshal(r) }
+
+// Decode reads a row from its JSON form. It checks the form alone; Verify checks the hashes.
+func Decode(data []byte) (Row, error) {
+	var r Row
+	if err := json.Unmarshal(data, &r); err != nil {
+		return Row{}, fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	if r.Details == nil {
+		r.Details = map[string]any{}
+	}
+	return r, nil
+}
+
+// Follow checks that r is the next row of the chain that ends in h and returns the chain's new end.
+// It returns ErrBroken, with the reason, if it is not.
+func (h Head) Follow(r Row) (Head, error) {
+	if r.Seq != h.Seq+1 {
+		return h, fmt.Errorf("%w: %s: row %d follows row %d", ErrBroken, r.Subject, r.Seq, h.Seq)
+	}
+	if r.PrevHash != h.last() {
+		return h, fmt.Errorf("%w: %s: row %d does not continue from row %d", ErrBroken, r.Subject, r.Seq, h.Seq)
+	}
+	if !events[r.EventType] {
+		return h, fmt.Errorf("%w: %s: row %d has the unknown type %q", ErrBroken, r.Subject, r.Seq, r.EventType)
+	}
+	sum, err := r.sum()
+	if err != nil || sum != r.Hash {
+		return h, fmt.Errorf("%w: %s: row %d does not have the hash it states", ErrBroken, r.Subject, r.Seq)
+	}
+	return Head{Seq: r.Seq, Hash: r.Hash, Version: h.Version}, nil
+}
+
+// Verify checks one whole chain from its first row and returns its end.
+func Verify(rows []Row) (Head, error) {
+	var h Head
+	var err error
+	for _, r := range rows {
+		if r.Subject != rows[0].Subject {
+			return h, fmt.Errorf("%w: row %d is of %s, not of %s", ErrBroken, r.Seq, r.Subject, rows[0].Subject)
+		}
+		if h, err = h.Follow(r); err != nil {
+			return h, err
+		}
+	}
+	return h, nil
+}

@@ -1,0 +1,104 @@
+package boot
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/oklog/ulid/v2"
+
+	"github.com/mastio-aws/mastio/shared/edge/awskms"
+	"github.com/mastio-aws/mastio/shared/edge/dynamo"
+	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/edge/s3"
+	"github.com/mastio-aws/mastio/shared/edge/secrets"
+	"github.com/mastio-aws/mastio/shared/usecase/issue"
+)
+
+// parts is what functions are put together from. Each part is made only when a function asks for it, so that a binary
+// links the clients it uses and no more.
+type parts struct {
+	Config
+	aws   aws.Config
+	log   *slog.Logger
+	now   func() time.Time
+	newID func() string
+	db    *dynamo.Store
+}
+
+func newParts(ctx context.Context) (*parts, error) {
+	c, err := environment()
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := awsconfig.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load the AWS configuration: %w", err)
+	}
+	p := &parts{
+		Config: c, aws: cfg, log: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
+		now: time.Now, newID: func() string { return ulid.Make().String() },
+	}
+	p.db = dynamo.New(dynamo.Config{Client: dynamo.NewClient(cfg), Prefix: c.TablePrefix})
+	return p, nil
+}
+
+func (p *parts) keys() *awskms.Keys {
+	return &awskms.Keys{API: kms.NewFromConfig(p.aws), OrgID: p.OrgID}
+}
+
+func (p *parts) vault() *awskms.Vault {
+	return &awskms.Vault{API: kms.NewFromConfig(p.aws), KeyID: p.TokenKEK}
+}
+
+func (p *parts) objects() *s3.Objects {
+	return &s3.Objects{API: awss3.NewFromConfig(p.aws), Bucket: p.TruststoreBucket, Key: p.TruststoreKey}
+}
+
+func (p *parts) admin() httpapi.Admin {
+	check := secrets.NewAdmin(secretsmanager.NewFromConfig(p.aws), p.AdminSecret, p.now)
+	return func(ctx context.Context, shown string) (string, bool, error) {
+		stage, ok, err := check.Check(ctx, shown)
+		return string(stage), ok, err
+	}
+}
+
+func (p *parts) issuer() issue.Issuer {
+	return issue.Issuer{Store: p.db, Keys: p.keys(), OrgID: p.OrgID, TrustDomain: p.TrustDomain, Now: p.now, NewID: p.newID}
+}
+
+// endpoint is the token endpoint's URL.
+func (p *parts) endpoint() string { return p.Issuer + "/v1/auth/token" }
+
+// handler wraps handlers into what the Lambda runtime calls.
+func (p *parts) handler(h httpapi.Handlers, admin httpapi.Admin) (http.Handler, error) {
+	return httpapi.New(httpapi.Config{Handlers: h, Admin: admin, Log: p.log, Now: p.now})
+}
+
+// Function makes a function's handler out of its parts.
+type Function func(*parts) (any, error)
+
+// Serve runs a function until the runtime ends it. An environment it cannot run in ends it at once, with the reason in
+// the log: a deployment fails instead of taking traffic.
+func Serve(f Function) {
+	ctx := context.Background()
+	p, err := newParts(ctx)
+	if err == nil {
+		var handler any
+		if handler, err = f(p); err == nil {
+			lambda.StartWithOptions(handler, lambda.WithContext(ctx))
+			return
+		}
+	}
+	slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("function does not start", "cause", err.Error())
+	os.Exit(1)
+}

@@ -1,0 +1,101 @@
+// Package boot turns the environment into a running function: the only place that sees every layer.
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+)
+
+// ErrConfig reports an environment that a function cannot run in. It names every variable that is wrong.
+var ErrConfig = errors.New("configuration is incomplete")
+
+// Signer says where tokens are signed.
+type Signer string
+
+// The token signers.
+const (
+	EpochKey Signer = "epoch" // by a key of the day, encrypted under KMS; no KMS call per token
+	KMS      Signer = "kms"   // in KMS, every token: at most 1,000 a second in a region
+)
+
+// Config is what the environment says. README.md lists the variables.
+type Config struct {
+	OrgID            string
+	TrustDomain      string
+	Issuer           string // the agents' base URL, without a slash at its end
+	TablePrefix      string
+	TruststoreBucket string
+	TruststoreKey    string
+	AdminSecret      string // id of the secret, not the secret
+	TokenKEK         string // KMS key that encrypts token keys
+	TokenSigningKey  string // KMS key that signs tokens; only with Signer KMS
+	Signer           Signer
+	RequireDPoP      bool
+	RequireNonce     bool
+	Version          string
+}
+
+// Environment reads the configuration; getenv is os.Getenv but in tests. It returns ErrConfig.
+func Environment(getenv func(string) string) (Config, error) {
+	e := env{getenv: getenv}
+	c := Config{
+		OrgID: e.need("MASTIO_ORG_ID"), TrustDomain: e.need("MASTIO_TRUST_DOMAIN"), Issuer: e.url("MASTIO_ISSUER"),
+		TablePrefix: getenv("MASTIO_TABLE_PREFIX"), TruststoreBucket: e.need("MASTIO_TRUSTSTORE_BUCKET"),
+		TruststoreKey: e.need("MASTIO_TRUSTSTORE_KEY"), AdminSecret: e.need("MASTIO_ADMIN_SECRET_ID"), TokenKEK: e.need("MASTIO_TOKEN_KEK"),
+		Signer: Signer(e.oneOf("TOKEN_SIGNER", string(EpochKey), string(KMS))), RequireDPoP: e.flag("TOKEN_REQUIRE_DPOP"),
+		RequireNonce: e.flag("TOKEN_REQUIRE_NONCE"), Version: Version,
+	}
+	if c.Signer == KMS {
+		c.TokenSigningKey = e.need("MASTIO_TOKEN_SIGNING_KEY")
+	}
+	if len(e.wrong) > 0 {
+		return Config{}, fmt.Errorf("%w: %s", ErrConfig, strings.Join(e.wrong, "; "))
+	}
+	return c, nil
+}
+
+// env collects what is wrong, so that one look at the log mends all of it.
+type env struct {
+	getenv func(string) string
+	wrong  []string
+}
+
+func (e *env) need(name string) string {
+	v := e.getenv(name)
+	if v == "" {
+		e.wrong = append(e.wrong, name+" is not set")
+	}
+	return v
+}
+
+func (e *env) url(name string) string {
+	v := strings.TrimSuffix(e.need(name), "/")
+	if u, err := url.Parse(v); v != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+		e.wrong = append(e.wrong, name+" is not an https URL")
+	}
+	return v
+}
+
+func (e *env) oneOf(name string, values ...string) string {
+	v := e.getenv(name)
+	if v == "" {
+		return values[0]
+	}
+	for _, allowed := range values {
+		if v == allowed {
+			return v
+		}
+	}
+	e.wrong = append(e.wrong, fmt.Sprintf("%s takes %s", name, strings.Join(values, " or ")))
+	return ""
+}
+
+func (e *env) flag(name string) bool { return e.oneOf(name, "0", "1") == "1" }
+
+// Version is set when a release is built.
+var Version = "dev"
+
+func environment() (Config, error) { return Environment(os.Getenv) }

@@ -1,0 +1,164 @@
+package boot
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"errors"
+	"os"
+
+	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/edge/metrics"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/discovery"
+	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
+	"github.com/mastio-aws/mastio/shared/usecase/standby"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
+	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
+	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+)
+
+// http finishes a function that API Gateway calls.
+func (p *parts) http(h httpapi.Handlers, admin httpapi.Admin) (any, error) {
+	mux, err := p.handler(h, admin)
+	if err != nil {
+		return nil, err
+	}
+	return httpapi.Lambda(mux), nil
+}
+
+// RotateCert is the function rotatecert.
+func RotateCert(p *parts) (any, error) {
+	r := rotatecert.New(rotatecert.Config{Store: p.db, Issuer: p.issuer()})
+	return p.http(httpapi.RotateCert(r), p.admin())
+}
+
+// Enroll is the function enroll.
+func Enroll(p *parts) (any, error) {
+	e := enroll.New(enroll.Config{Store: p.db, Issuer: p.issuer(), OrgID: p.OrgID, Now: p.now, NewID: p.newID})
+	return p.http(httpapi.Enroll(e), p.admin())
+}
+
+// RotateCA is the function rotateca.
+func RotateCA(p *parts) (any, error) {
+	return p.http(httpapi.RotateCA(p.rotator(p.ceremony())), p.admin())
+}
+
+// Token is the function token.
+func Token(p *parts) (any, error) {
+	issuer := token.New(token.Config{
+		Store: p.db, Keys: p.ring(), Issuer: p.Issuer, Endpoint: p.endpoint(),
+		RequireDPoP: p.RequireDPoP, RequireNonce: p.RequireNonce, Now: p.now, NewID: p.newID,
+	})
+	return p.http(httpapi.Token(issuer), nil)
+}
+
+// Discovery is the function discovery.
+func Discovery(p *parts) (any, error) {
+	d := &discovery.Directory{Store: p.db, Keys: p.ring(), Issuer: p.Issuer, Endpoint: p.endpoint(), Now: p.now}
+	return p.http(httpapi.Discovery(d), nil)
+}
+
+// Healthz is the function healthz.
+func Healthz(p *parts) (any, error) {
+	c := &health.Checker{Store: p.db, Objects: p.objects(), Now: p.now}
+	return p.http(httpapi.Health(c, p.Version, p.OrgID), p.admin())
+}
+
+// Standby is the function standby.
+func Standby(p *parts) (any, error) {
+	ring, makes := p.localRing(), p.ceremony()
+	job := standby.New(standby.Config{
+		Store: p.db, Ceremony: makes, Rotator: p.rotator(makes), Trust: p.trust(), Keys: ring.Ensure, Now: p.now, NewID: p.newID, Log: p.log,
+	})
+	return func(ctx context.Context) (standby.Report, error) {
+		report, err := job.Run(ctx)
+		if err != nil {
+			p.log.ErrorContext(ctx, "standby", "cause", err.Error())
+			return report, errJob // the cause may name keys; it is in the log
+		}
+		return report, p.gauges(report)
+	}, nil
+}
+
+var errJob = errors.New("standby job failed: see the log")
+
+func (p *parts) gauges(r standby.Report) error {
+	gauge := func(name string, on bool) metrics.Gauge {
+		g := metrics.Gauge{Name: name, Unit: metrics.Count}
+		if on {
+			g.Value = 1
+		}
+		return g
+	}
+	return metrics.Write(os.Stdout, p.OrgID, p.now(), gauge("cullis_proxy_legacy_ca_pathlen_zero", r.Legacy), gauge("standby_ca", r.Standby > 0))
+}
+
+func (p *parts) ceremony() *ceremony.Ceremony {
+	return ceremony.New(ceremony.Config{
+		Store: p.db, Keys: p.keys(), OrgID: p.OrgID, TrustDomain: p.TrustDomain, Now: p.now, NewID: p.newID, Log: p.log,
+	})
+}
+
+func (p *parts) rotator(c *ceremony.Ceremony) *rotateca.Rotator {
+	return rotateca.New(rotateca.Config{
+		Store: p.db, Preparer: c, Trust: p.trust(), OrgID: p.OrgID, Now: p.now, NewID: p.newID, Log: p.log,
+	})
+}
+
+func (p *parts) trust() func(context.Context) (string, error) {
+	objects := p.objects()
+	generations := func(ctx context.Context) ([]orgca.Generation, error) {
+		org, err := p.db.Org(ctx)
+		return org.Generations, err
+	}
+	return func(ctx context.Context) (string, error) { return truststore.Sync(ctx, objects, generations) }
+}
+
+func (p *parts) localRing() *tokenkeys.Ring {
+	return tokenkeys.New(tokenkeys.Config{Store: p.db, Vault: p.vault(), OrgID: p.OrgID, TTL: token.TTL})
+}
+
+// keyring is what both kinds of ring can do.
+type keyring interface {
+	token.Keys
+	discovery.Keys
+}
+
+func (p *parts) ring() keyring {
+	if p.Signer != KMS {
+		return p.localRing()
+	}
+	keys := p.keys()
+	return tokenkeys.Remote{Ring: p.localRing(), Load: once(func(ctx context.Context) (*ecdsa.PublicKey, func(context.Context) crypto.Signer, error) {
+		pub, err := keys.Public(ctx, p.TokenSigningKey)
+		if err != nil {
+			return nil, nil, err
+		}
+		key, ok := pub.(*ecdsa.PublicKey)
+		if !ok {
+			return nil, nil, tokenkeys.ErrKey
+		}
+		return key, func(ctx context.Context) crypto.Signer { return keys.Signer(ctx, p.TokenSigningKey, pub) }, nil
+	})}
+}
+
+// once remembers the public half after the first success; a KMS key's never changes.
+func once(load func(context.Context) (*ecdsa.PublicKey, func(context.Context) crypto.Signer, error)) func(context.Context) (*ecdsa.PublicKey, crypto.Signer, error) {
+	var pub *ecdsa.PublicKey
+	var signer func(context.Context) crypto.Signer
+	return func(ctx context.Context) (*ecdsa.PublicKey, crypto.Signer, error) {
+		if pub == nil {
+			p, s, err := load(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			pub, signer = p, s
+		}
+		return pub, signer(ctx), nil
+	}
+}

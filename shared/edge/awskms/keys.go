@@ -1,0 +1,132 @@
+// Package awskms keeps the Mastio's private keys in AWS KMS: Org CA keys as crypto.Signers, token keys under a wrapping key.
+package awskms
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+)
+
+// API is the part of the KMS client that this package calls.
+type API interface {
+	Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error)
+	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error)
+	CreateKey(context.Context, *kms.CreateKeyInput, ...func(*kms.Options)) (*kms.CreateKeyOutput, error)
+	DisableKey(context.Context, *kms.DisableKeyInput, ...func(*kms.Options)) (*kms.DisableKeyOutput, error)
+	ScheduleKeyDeletion(context.Context, *kms.ScheduleKeyDeletionInput, ...func(*kms.Options)) (*kms.ScheduleKeyDeletionOutput, error)
+	ListKeys(context.Context, *kms.ListKeysInput, ...func(*kms.Options)) (*kms.ListKeysOutput, error)
+	ListResourceTags(context.Context, *kms.ListResourceTagsInput, ...func(*kms.Options)) (*kms.ListResourceTagsOutput, error)
+	GenerateDataKeyPairWithoutPlaintext(context.Context, *kms.GenerateDataKeyPairWithoutPlaintextInput, ...func(*kms.Options)) (*kms.GenerateDataKeyPairWithoutPlaintextOutput, error)
+	Decrypt(context.Context, *kms.DecryptInput, ...func(*kms.Options)) (*kms.DecryptOutput, error)
+}
+
+// Tags of an Org CA key. Policies allow Sign by them, and the orphan reaper finds keys by them.
+const (
+	TagOrg        = "mastio:org"
+	TagGeneration = "mastio:generation"
+	TagRotation   = "mastio:rotation"
+	TagRole       = "mastio:role"
+)
+
+// deletionDays is KMS's longest waiting period: a mistake must have time to be noticed.
+const deletionDays = 30
+
+// Keys makes and uses the keys of one organisation's CAs. It is safe for concurrent use.
+type Keys struct {
+	API   API
+	OrgID string
+}
+
+// Create makes a P-256 signing key. A call whose answer was lost may leave a key behind; it carries the rotation's tag.
+func (k *Keys) Create(ctx context.Context, spec ceremony.KeySpec) (id string, pub crypto.PublicKey, err error) {
+	tag := func(key, value string) types.Tag {
+		return types.Tag{TagKey: aws.String(key), TagValue: aws.String(value)}
+	}
+	number := strconv.FormatInt(spec.Generation, 10)
+	out, err := k.API.CreateKey(ctx, &kms.CreateKeyInput{
+		KeySpec: types.KeySpecEccNistP256, KeyUsage: types.KeyUsageTypeSignVerify,
+		Description: aws.String(fmt.Sprintf("Mastio %s, Org CA generation %s, %s", k.OrgID, number, spec.Role)),
+		Tags:        []types.Tag{tag(TagOrg, k.OrgID), tag(TagGeneration, number), tag(TagRotation, spec.RotationID), tag(TagRole, string(spec.Role))},
+	})
+	if err != nil {
+		return "", nil, wrap("create a key", err)
+	}
+	id = aws.ToString(out.KeyMetadata.Arn)
+	pub, err = k.Public(ctx, id)
+	return id, pub, err
+}
+
+// Public reads a key's public half.
+func (k *Keys) Public(ctx context.Context, id string) (crypto.PublicKey, error) {
+	out, err := k.API.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: aws.String(id)})
+	if err != nil {
+		return nil, wrap("read a public key", err)
+	}
+	return x509.ParsePKIXPublicKey(out.PublicKey)
+}
+
+// Disable makes a key refuse to sign until it is enabled again.
+func (k *Keys) Disable(ctx context.Context, id string) error {
+	_, err := k.API.DisableKey(ctx, &kms.DisableKeyInput{KeyId: aws.String(id)})
+	return wrap("disable a key", err)
+}
+
+// ScheduleDeletion lets a key go after 30 days. A key that is scheduled already, or gone, is no error.
+func (k *Keys) ScheduleDeletion(ctx context.Context, id string) error {
+	_, err := k.API.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: aws.String(id), PendingWindowInDays: aws.Int32(deletionDays)})
+	var gone *types.NotFoundException
+	var state *types.KMSInvalidStateException
+	if errors.As(err, &gone) || errors.As(err, &state) {
+		return nil
+	}
+	return wrap("schedule a key's deletion", err)
+}
+
+// Tagged finds the keys made for a rotation. It looks at every key of the account, two calls for each: it is for the
+// rare orphan. The tagging API would find them in one, at the price of one more permission over all resources.
+func (k *Keys) Tagged(ctx context.Context, rotationID string) ([]string, error) {
+	var found []string
+	pages := kms.NewListKeysPaginator(k.API, &kms.ListKeysInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, wrap("list keys", err)
+		}
+		for _, entry := range page.Keys {
+			ours, err := k.isOf(ctx, aws.ToString(entry.KeyId), rotationID)
+			if err != nil {
+				return nil, err
+			}
+			if ours {
+				found = append(found, aws.ToString(entry.KeyArn))
+			}
+		}
+	}
+	return found, nil
+}
+
+// isOf reports whether a key is this organisation's and was made for the rotation. A key whose tags may not be read is
+// somebody else's.
+func (k *Keys) isOf(ctx context.Context, id, rotationID string) (bool, error) {
+	out, err := k.API.ListResourceTags(ctx, &kms.ListResourceTagsInput{KeyId: aws.String(id)})
+	if denied(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, wrap("read a key's tags", err)
+	}
+	tags := map[string]string{}
+	for _, t := range out.Tags {
+		tags[aws.ToString(t.TagKey)] = aws.ToString(t.TagValue)
+	}
+	return tags[TagOrg] == k.OrgID && tags[TagRotation] == rotationID, nil
+}

@@ -1,0 +1,84 @@
+package awskms
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+)
+
+// ErrDigest reports a digest that the key's algorithm does not take.
+var ErrDigest = errors.New("key cannot sign this digest")
+
+// signer is a KMS key as a crypto.Signer. It belongs to one request: its calls end with ctx.
+type signer struct {
+	ctx context.Context
+	api API
+	id  string
+	pub crypto.PublicKey
+}
+
+// Signer returns a key as a signer of digests. pub is known from the certificate, so that nothing has to be asked; a
+// key that does not match it makes signatures that the issuance's own verification refuses.
+func (k *Keys) Signer(ctx context.Context, id string, pub crypto.PublicKey) crypto.Signer {
+	return &signer{ctx, k.API, id, pub}
+}
+
+// Public returns the public half.
+func (s *signer) Public() crypto.PublicKey { return s.pub }
+
+// Sign has KMS sign a digest: one call. The answer is ASN.1 DER for EC keys.
+func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	algorithm, err := algorithm(s.pub, opts)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.api.Sign(s.ctx, &kms.SignInput{
+		KeyId: aws.String(s.id), Message: digest, MessageType: types.MessageTypeDigest, SigningAlgorithm: algorithm,
+	})
+	if err != nil {
+		return nil, wrap("sign", err)
+	}
+	return out.Signature, nil
+}
+
+func algorithm(pub crypto.PublicKey, opts crypto.SignerOpts) (types.SigningAlgorithmSpec, error) {
+	hash := opts.HashFunc()
+	switch key := pub.(type) {
+	case *ecdsa.PublicKey:
+		switch {
+		case key.Curve == elliptic.P256() && hash == crypto.SHA256:
+			return types.SigningAlgorithmSpecEcdsaSha256, nil
+		case key.Curve == elliptic.P384() && hash == crypto.SHA384:
+			return types.SigningAlgorithmSpecEcdsaSha384, nil
+		}
+	case *rsa.PublicKey:
+		if _, pss := opts.(*rsa.PSSOptions); hash == crypto.SHA256 && !pss {
+			return types.SigningAlgorithmSpecRsassaPkcs1V15Sha256, nil
+		}
+	}
+	return "", fmt.Errorf("%w: %T with %s", ErrDigest, pub, hash)
+}
+
+func wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: %w", doing, ceremony.ErrKeys, err)
+}
+
+func denied(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && api.ErrorCode() == "AccessDeniedException"
+}

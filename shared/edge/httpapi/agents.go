@@ -1,0 +1,251 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+	"github.com/mastio-aws/mastio/shared/usecase/issue"
+	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
+)
+
+// Enroll returns the handlers of the function enroll.
+func Enroll(e *enroll.Enroller) Handlers {
+	h := agents{e}
+	return Handlers{
+		"POST /v1/admin/agents":              h.enroll,
+		"GET /v1/admin/agents":               h.list,
+		"GET /v1/admin/agents/{agent_id}":    h.read,
+		"DELETE /v1/admin/agents/{agent_id}": h.deactivate,
+	}
+}
+
+type agents struct{ *enroll.Enroller }
+
+// issued is what enrolment and rotation both answer. Private keys are in it once, and nowhere else ever.
+type issued struct {
+	AgentID    agent.ID        `json:"agent_id"`
+	CertPEM    string          `json:"cert_pem"`
+	KeyPEM     string          `json:"key_pem,omitempty"`
+	DPoPJWK    json.RawMessage `json:"dpop_jwk,omitempty"`
+	Thumbprint string          `json:"cert_thumbprint"`
+	Generation int64           `json:"generation"`
+	NotBefore  time.Time       `json:"not_before"`
+	NotAfter   time.Time       `json:"not_after"`
+	CAChainPEM string          `json:"ca_chain_pem"`
+}
+
+func issuedOf(id agent.ID, m issue.Material, c issue.Certificate) issued {
+	return issued{
+		AgentID: id, CertPEM: string(c.CertPEM), KeyPEM: string(m.KeyPEM), DPoPJWK: m.DPoPJWK, Thumbprint: c.Pin.Thumbprint,
+		Generation: c.Pin.Generation, NotBefore: c.Pin.NotBefore, NotAfter: c.Pin.NotAfter, CAChainPEM: string(c.ChainPEM),
+	}
+}
+
+func (h agents) enroll(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Name         string          `json:"agent_name"`
+		DisplayName  string          `json:"display_name"`
+		Capabilities []string        `json:"capabilities"`
+		CSR          *string         `json:"csr_pem"`
+		DPoPJWK      json.RawMessage `json:"dpop_jwk"`
+	}
+	if _, err := onlyQuery(r); err != nil {
+		return err
+	}
+	if err := decode(r, &body, false); err != nil {
+		return err
+	}
+	call := CallOf(r.Context())
+	out, err := h.Enroll(r.Context(), enroll.Request{
+		Name: body.Name, DisplayName: body.DisplayName, Capabilities: body.Capabilities, Material: material(body.CSR, body.DPoPJWK, 0),
+		Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
+	})
+	if err != nil {
+		return err
+	}
+	secret(w)
+	write(w, http.StatusCreated, "application/json", struct {
+		issued
+		DisplayName  string   `json:"display_name"`
+		Capabilities []string `json:"capabilities"`
+	}{issuedOf(out.Agent.ID, out.Material, out.Certificate), out.Agent.DisplayName, list(out.Agent.Capabilities)})
+	return nil
+}
+
+func material(csr *string, dpopJWK json.RawMessage, days int) issue.Request {
+	m := issue.Request{ValidityDays: days}
+	if string(dpopJWK) != "null" {
+		m.DPoPJWK = dpopJWK
+	}
+	if csr != nil {
+		m.CSR = []byte(*csr)
+	}
+	return m
+}
+
+// described is an agent as the outside sees it.
+type described struct {
+	AgentID      agent.ID     `json:"agent_id"`
+	DisplayName  string       `json:"display_name"`
+	Capabilities []string     `json:"capabilities"`
+	Method       agent.Method `json:"method"`
+	Status       agent.Status `json:"status"`
+	Thumbprint   string       `json:"cert_thumbprint,omitempty"`
+	Generation   int64        `json:"generation"`
+	NotBefore    *time.Time   `json:"not_before"`
+	NotAfter     *time.Time   `json:"not_after"`
+	EnrolledAt   time.Time    `json:"enrolled_at"`
+	UpdatedAt    time.Time    `json:"updated_at"`
+}
+
+func describe(a agent.Agent) described {
+	d := described{
+		AgentID: a.ID, DisplayName: a.DisplayName, Capabilities: list(a.Capabilities), Method: a.Method, Status: a.Status,
+		EnrolledAt: a.EnrolledAt, UpdatedAt: a.UpdatedAt,
+	}
+	if p := a.Pin(); p.Thumbprint != "" {
+		d.Thumbprint, d.Generation, d.NotBefore, d.NotAfter = p.Thumbprint, p.Generation, &p.NotBefore, &p.NotAfter
+	}
+	return d
+}
+
+func (h agents) list(w http.ResponseWriter, r *http.Request) error {
+	query, err := onlyQuery(r, "limit", "cursor", "generation")
+	if err != nil {
+		return err
+	}
+	q := registry.Query{Limit: enroll.DefaultLimit, Cursor: query.Get("cursor")}
+	if query.Has("limit") {
+		if q.Limit, err = strconv.Atoi(query.Get("limit")); err != nil {
+			return enroll.ErrLimit
+		}
+	}
+	if query.Has("generation") {
+		if q.Generation, err = strconv.ParseInt(query.Get("generation"), 10, 64); err != nil || q.Generation < 1 {
+			return ErrQuery
+		}
+	}
+	page, err := h.List(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	found := make([]described, len(page.Agents))
+	for i, a := range page.Agents {
+		found[i] = describe(a)
+	}
+	write(w, http.StatusOK, "application/json", struct {
+		Agents []described `json:"agents"`
+		Next   string      `json:"next_cursor,omitempty"`
+	}{found, page.Next})
+	return nil
+}
+
+func (h agents) read(w http.ResponseWriter, r *http.Request) error {
+	if _, err := onlyQuery(r); err != nil {
+		return err
+	}
+	id, err := agent.ParseID(r.PathValue("agent_id"))
+	if err != nil {
+		return err
+	}
+	a, counts, err := h.Agent(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	write(w, http.StatusOK, "application/json", struct {
+		described
+		JKT       string `json:"dpop_jkt,omitempty"`
+		SPIFFEID  string `json:"spiffe_id,omitempty"`
+		Counts    bool   `json:"certificate_accepted"`
+		AuditSeq  int64  `json:"audit_seq"`
+		AuditHash string `json:"audit_hash"`
+	}{describe(a), a.JKT, a.SPIFFEID, counts, a.Head.Seq, a.Head.Hash})
+	return nil
+}
+
+func (h agents) deactivate(w http.ResponseWriter, r *http.Request) error {
+	if _, err := onlyQuery(r); err != nil {
+		return err
+	}
+	id, err := agent.ParseID(r.PathValue("agent_id"))
+	if err != nil {
+		return err
+	}
+	call := CallOf(r.Context())
+	err = h.Deactivate(r.Context(), enroll.Deactivation{Agent: id, Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP})
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// RotateCert returns the handler of the function rotatecert.
+func RotateCert(rotator *rotatecert.Rotator) Handlers {
+	return Handlers{"POST /registry/agents/{agent_id}/rotate-cert": func(w http.ResponseWriter, r *http.Request) error {
+		return rotateCert(rotator, w, r)
+	}}
+}
+
+func rotateCert(rotator *rotatecert.Rotator, w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		CSR     *string         `json:"csr_pem"`
+		DPoPJWK json.RawMessage `json:"dpop_jwk"`
+		Grace   int64           `json:"grace_seconds"`
+		Reason  string          `json:"reason"`
+		Days    *int            `json:"validity_days"`
+	}
+	if _, err := onlyQuery(r); err != nil {
+		return err
+	}
+	id, err := agent.ParseID(r.PathValue("agent_id"))
+	if err != nil {
+		return err
+	}
+	if err := decode(r, &body, true); err != nil {
+		return err
+	}
+	days := issue.DefaultDays
+	if body.Days != nil {
+		if days = *body.Days; days == 0 {
+			return issue.ErrValidity
+		}
+	}
+	if body.Grace < 0 || body.Grace > int64(rotatecert.MaxGrace/time.Second) {
+		return rotatecert.ErrGrace
+	}
+	call := CallOf(r.Context())
+	out, err := rotator.Rotate(r.Context(), rotatecert.Request{
+		Agent: id, Material: material(body.CSR, body.DPoPJWK, days), Grace: time.Duration(body.Grace) * time.Second, Reason: body.Reason,
+		Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
+	})
+	if err != nil {
+		return err
+	}
+	secret(w)
+	write(w, http.StatusOK, "application/json", struct {
+		issued
+		Previous      string    `json:"previous_thumbprint"`
+		PreviousUntil time.Time `json:"previous_valid_until"`
+	}{issuedOf(id, out.Material, out.Certificate), out.Previous.Thumbprint, out.PreviousUntil})
+	return nil
+}
+
+// secret marks an answer that must not be kept anywhere on its way (RFC 9111 section 5.2.2.5).
+func secret(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Pragma", "no-cache")
+}
+
+// list makes an absent list an empty one, which is what JSON's readers expect.
+func list(values []string) []string {
+	if values == nil {
+		return []string{}
+	}
+	return values
+}

@@ -1,0 +1,130 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// maxBody is the largest request body that a route reads unless it says otherwise.
+const maxBody = 64 << 10
+
+// read takes the whole body; more than maxBody is ErrBodySize.
+func read(r *http.Request) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrJSON, err)
+	}
+	if len(data) > maxBody {
+		return nil, fmt.Errorf("%w: at most %d octets", ErrBodySize, maxBody)
+	}
+	return data, nil
+}
+
+// decode reads a JSON object into v. Members that v does not know are refused: a misspelt option must not silently be
+// the default. An empty body is an error unless it is optional.
+func decode(r *http.Request, v any, optional bool) error {
+	data, err := read(r)
+	if err != nil {
+		return err
+	}
+	if optional && len(bytes.TrimSpace(data)) == 0 {
+		return nil
+	}
+	if err := mediaType(r, "application/json"); err != nil {
+		return err
+	}
+	if err := unique(data); err != nil {
+		return fmt.Errorf("%w: %w", ErrJSON, err)
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("%w: %s", ErrJSON, plain(err))
+	}
+	return nil
+}
+
+var errShape = errors.New("want exactly one object, each of its members once")
+
+// unique checks that data is one JSON object in which no name occurs twice at the top: two readers of such an object
+// may believe different things.
+func unique(data []byte) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errShape
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return errShape
+		}
+		key := strings.ToLower(fmt.Sprint(name)) // as encoding/json matches names
+		if seen[key] {
+			return errShape
+		}
+		seen[key] = true
+		var skipped json.RawMessage
+		if err := d.Decode(&skipped); err != nil {
+			return errShape
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return errShape
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errShape
+	}
+	return nil
+}
+
+// plain rewords encoding/json's errors without the names of Go types.
+func plain(err error) string {
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) {
+		return fmt.Sprintf("member %q is of the wrong type or out of range", kind.Field)
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
+}
+
+// mediaType checks the body's type. Parameters, a charset say, are ignored.
+func mediaType(r *http.Request, want ...string) error {
+	got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || !slices.Contains(want, got) {
+		return fmt.Errorf("%w: send Content-Type: %s", ErrMediaType, strings.Join(want, " or "))
+	}
+	return nil
+}
+
+// onlyQuery refuses query parameters that a route does not know, and those that are given twice.
+func onlyQuery(r *http.Request, known ...string) (url.Values, error) {
+	values := r.URL.Query()
+	for name, v := range values {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("%w: %.64q", ErrQuery, name)
+		}
+		if len(v) != 1 {
+			return nil, fmt.Errorf("%w: %q is given %d times", ErrQuery, name, len(v))
+		}
+	}
+	return values, nil
+}
+
+// tokenJSON reads a token request in JSON, ignoring members that it does not know.
+func tokenJSON(data []byte) (form tokenForm, err error) {
+	if err := unique(data); err != nil {
+		return form, fmt.Errorf("%w: %w", ErrJSON, err)
+	}
+	if err := json.Unmarshal(data, &form); err != nil {
+		return form, fmt.Errorf("%w: %s", ErrJSON, plain(err))
+	}
+	return form, nil
+}

@@ -1,0 +1,175 @@
+// Package httpapi is the Mastio's HTTP face: requests in, use cases called, answers and problems out.
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/routes"
+)
+
+// What can be wrong with a request before any use case sees it.
+var (
+	ErrAdminSecret      = errors.New("admin secret missing or wrong")
+	ErrAdminUnavailable = errors.New("admin secret cannot be checked")
+	ErrRoute            = errors.New("no such route")
+	ErrMethod           = errors.New("method not allowed")
+	ErrMediaType        = errors.New("media type not supported")
+	ErrBodySize         = errors.New("request body is too large")
+	ErrJSON             = errors.New("request body is not the JSON that is expected here")
+	ErrQuery            = errors.New("query parameter is not expected here")
+	ErrMintBody         = errors.New("mode=mint takes no request body")
+	ErrForm             = errors.New("request body is not the form that is expected here")
+)
+
+// Handler answers one route. An error becomes the answer; nothing must have been written then.
+type Handler func(w http.ResponseWriter, r *http.Request) error
+
+// Handlers are a function's handlers by "METHOD path", as the route table spells them.
+type Handlers map[string]Handler
+
+// Admin checks an admin secret and names the version of it that was shown.
+type Admin func(ctx context.Context, secret string) (version string, ok bool, err error)
+
+// Config is what a Mux is made of. Admin may be nil where no route asks for it.
+type Config struct {
+	Handlers Handlers
+	Admin    Admin
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Mux dispatches a function's requests by the route table. It is safe for concurrent use.
+type Mux struct{ Config }
+
+// New returns a Mux; it fails if a handler has no route, or asks for an admin secret that nobody checks.
+func New(cfg Config) (*Mux, error) {
+	for key := range cfg.Handlers {
+		method, path, _ := strings.Cut(key, " ")
+		route, ok := find(method, path)
+		if !ok {
+			return nil, fmt.Errorf("handler %q: %w", key, ErrRoute)
+		}
+		if route.Auth == routes.Admin && cfg.Admin == nil {
+			return nil, fmt.Errorf("handler %q: %w", key, ErrAdminUnavailable)
+		}
+	}
+	return &Mux{cfg}, nil
+}
+
+func find(method, path string) (routes.Route, bool) {
+	for _, r := range routes.On(path) {
+		if r.Method == method {
+			return r, true
+		}
+	}
+	return routes.Route{}, false
+}
+
+// tokenPath is the route whose errors have the form of RFC 6749 instead of RFC 9457.
+const tokenPath = "/v1/auth/token"
+
+// ServeHTTP answers a request, and writes one log line about it.
+func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began, seen := m.Now(), &recorder{ResponseWriter: w, status: http.StatusOK}
+	resource, err := m.serve(seen, r)
+	if err != nil {
+		m.fail(seen, r, resource, err)
+	}
+	level := slog.LevelInfo
+	if seen.status >= 500 {
+		level = slog.LevelError
+	}
+	attributes := []slog.Attr{
+		slog.String("method", r.Method), slog.String("resource", resource), slog.Int("status", seen.status),
+		slog.Int64("micros", m.Now().Sub(began).Microseconds()), slog.String("request_id", CallOf(r.Context()).RequestID),
+	}
+	if err != nil {
+		attributes = append(attributes, slog.String("code", explain(err).code), slog.String("cause", err.Error()))
+	}
+	m.Log.LogAttrs(r.Context(), level, "request", attributes...)
+}
+
+func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, err error) {
+	resource, params, ok := routes.Match(r.URL.EscapedPath())
+	if !ok {
+		return "", ErrRoute
+	}
+	route, ok := find(r.Method, resource)
+	handler := m.Handlers[route.Method+" "+route.Path]
+	if !ok || handler == nil {
+		return resource, ErrMethod
+	}
+	for name, value := range params {
+		r.SetPathValue(name, value)
+	}
+	if err := m.authorise(route, r); err != nil {
+		return resource, err
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return resource, handler(w, r)
+}
+
+// authorise denies unless the route's demand is met or is met elsewhere: a handler that needs a client certificate asks
+// for it itself.
+func (m *Mux) authorise(route routes.Route, r *http.Request) error {
+	switch route.Auth {
+	case routes.None, routes.ClientCertificate:
+		return nil
+	case routes.Admin:
+		version, ok, err := m.Admin(r.Context(), r.Header.Get("X-Admin-Secret"))
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrAdminUnavailable, err)
+		}
+		if !ok {
+			return ErrAdminSecret
+		}
+		CallOf(r.Context()).actor = "admin:" + version
+		return nil
+	}
+	return ErrAdminSecret
+}
+
+func (m *Mux) fail(w *recorder, r *http.Request, resource string, err error) {
+	if w.wrote {
+		return
+	}
+	p := explain(err)
+	if errors.Is(err, ErrMethod) {
+		w.Header().Set("Allow", strings.Join(routes.Methods(resource), ", "))
+	}
+	if resource == tokenPath {
+		writeOAuthError(w, p)
+		return
+	}
+	writeProblem(w, p, CallOf(r.Context()).RequestID)
+}
+
+// recorder remembers what was answered, for the log.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	wrote  bool
+}
+
+// WriteHeader passes the status on and remembers it.
+func (r *recorder) WriteHeader(status int) {
+	r.status, r.wrote = status, true
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write passes the body on.
+func (r *recorder) Write(b []byte) (int, error) {
+	r.wrote = true
+	return r.ResponseWriter.Write(b)
+}

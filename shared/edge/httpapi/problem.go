@@ -1,0 +1,180 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/accesstoken"
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/dpop"
+	"github.com/mastio-aws/mastio/shared/jwk"
+	"github.com/mastio-aws/mastio/shared/jwk/jws"
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+	"github.com/mastio-aws/mastio/shared/usecase/issue"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
+	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
+	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+)
+
+// public is what the outside is told of an error.
+type public struct {
+	err     error
+	status  int
+	code    string
+	detail  string // fixed words; empty: the error's own, which then never holds a cause from below
+	oauth   string // RFC 6749 section 5.2 error code at the token endpoint; empty: by status
+	retryIn time.Duration
+}
+
+// table is every error that the outside is told of. The first entry that an error matches decides, so the particular
+// stand before the general. What is not in here is a 500 without a reason.
+var table = []public{
+	{err: ErrAdminSecret, status: 403, code: "admin_secret_invalid", detail: "Send the admin secret in the X-Admin-Secret header."},
+	{err: ErrAdminUnavailable, status: 503, code: "admin_secret_unavailable", detail: "The admin secret cannot be checked at the moment. Retry.", retryIn: time.Second},
+	{err: ErrRoute, status: 404, code: "route_not_found", detail: "No such route."},
+	{err: ErrMethod, status: 405, code: "method_not_allowed", detail: "This route does not take this method; see the Allow header."},
+	{err: ErrMediaType, status: 415, code: "media_type_unsupported"},
+	{err: ErrBodySize, status: 413, code: "body_too_large"},
+	{err: ErrJSON, status: 400, code: "json_invalid"},
+	{err: ErrQuery, status: 400, code: "query_invalid"},
+	{err: ErrMintBody, status: 400, code: "body_unexpected", detail: "mode=mint takes no request body: the key is made in KMS."},
+	{err: ErrForm, status: 400, code: "form_invalid", oauth: "invalid_request"},
+
+	{err: agent.ErrID, status: 400, code: "agent_id_invalid"},
+	{err: agent.ErrProfile, status: 400, code: "agent_profile_invalid"},
+	{err: agent.ErrNotFound, status: 404, code: "agent_not_found", detail: "No agent has this id. GET /v1/admin/agents lists them all."},
+	{err: agent.ErrAlreadyEnrolled, status: 409, code: "agent_already_enrolled", detail: "An agent with this name exists and was not changed. To give it a new certificate: POST /registry/agents/{agent_id}/rotate-cert."},
+	{err: agent.ErrDeactivated, status: 409, code: "agent_deactivated", detail: "The agent is deactivated. Enrolling it again reactivates it."},
+	{err: agent.ErrRotateAtYourCA, status: 409, code: "rotate_at_your_ca", detail: "This agent's certificate is not issued by the Mastio. Issue the new one at its own CA, then enrol it with update_existing."},
+	{err: agent.ErrRevoked, status: 401, code: "certificate_revoked", detail: "Certificate has been revoked", oauth: "invalid_client"},
+
+	{err: rotatecert.ErrConcurrent, status: 409, code: "agent_rotated_concurrently", detail: "Another rotation of this agent committed at the same moment; its certificate is the one that counts. Rotate again only if you need one more."},
+	{err: rotatecert.ErrGrace, status: 400, code: "grace_seconds_invalid"},
+	{err: rotatecert.ErrReason, status: 400, code: "reason_invalid"},
+	{err: enroll.ErrLimit, status: 400, code: "limit_invalid"},
+	{err: registry.ErrCursor, status: 400, code: "cursor_invalid", detail: "The cursor is not one that a listing gave out."},
+	{err: issue.ErrValidity, status: 400, code: "validity_days_invalid"},
+	{err: issue.ErrDPoPJWK, status: 400, code: "dpop_jwk_invalid"},
+	{err: pki.ErrKey, status: 400, code: "csr_key_unacceptable"},
+	{err: pki.ErrCSR, status: 400, code: "csr_invalid"},
+
+	{err: rotateca.ErrMode, status: 400, code: "mode_unknown", detail: "The mode parameter takes: mint."},
+	{err: rotateca.ErrIdempotencyKey, status: 400, code: "idempotency_key_invalid", detail: "Idempotency-Key takes 1 to 255 printable characters."},
+	{err: rotateca.ErrIdempotencyReused, status: 422, code: "idempotency_key_reused", detail: "This Idempotency-Key was used for a different request within the last 24 hours."},
+	{err: lease.ErrHeld, status: 409, code: "rotation_in_progress", detail: "Another rotation is in progress. Retry after it; GET /pki/rotate-ca shows it.", retryIn: lease.TTL},
+	{err: lease.ErrLost, status: 409, code: "rotation_lock_lost", detail: "This rotation took too long and another one has begun. Nothing was changed; GET /pki/rotate-ca shows the present state.", retryIn: lease.TTL},
+	{err: orgca.ErrReason, status: 400, code: "reason_invalid"},
+	{err: orgca.ErrMissing, status: 503, code: "org_ca_missing", detail: "The first Org CA is still being made. Retry.", retryIn: 5 * time.Second},
+	{err: orgca.ErrStaleFence, status: 409, code: "rotation_lock_lost", detail: "A later rotation has committed. Nothing was changed."},
+	{err: truststore.ErrChanged, status: 503, code: "truststore_busy", detail: "The truststore keeps changing. Nothing was rotated; retry.", retryIn: time.Second},
+	{err: truststore.ErrStore, status: 503, code: "truststore_unavailable", detail: "The truststore cannot be brought up to date. Nothing was rotated; retry.", retryIn: 5 * time.Second},
+	{err: ceremony.ErrKeys, status: 503, code: "key_store_unavailable", detail: "The key store did not do its part. Nothing was changed; retry.", retryIn: 5 * time.Second},
+
+	{err: token.ErrNoCertificate, status: 401, code: "client_certificate_required", detail: "Client certificate required", oauth: "invalid_client"},
+	{err: token.ErrCertificate, status: 401, code: "client_certificate_invalid", detail: "Client certificate cannot be read", oauth: "invalid_client"},
+	{err: token.ErrNotInValidity, status: 401, code: "certificate_expired", detail: "Certificate is outside its validity period", oauth: "invalid_client"},
+	{err: token.ErrUnknownAgent, status: 401, code: "agent_unknown", detail: "Unknown agent", oauth: "invalid_client"},
+	{err: token.ErrForeign, status: 401, code: "certificate_of_another_agent", detail: "Certificate was issued to another agent than client_id names", oauth: "invalid_client"},
+	{err: token.ErrClientID, status: 400, code: "client_id_invalid", detail: "client_id is not of the form {org_id}::{name}", oauth: "invalid_request"},
+	{err: token.ErrGrant, status: 400, code: "grant_type_unsupported", detail: "Only grant_type=client_credentials is supported", oauth: "unsupported_grant_type"},
+	{err: token.ErrScope, status: 400, code: "scope_invalid", detail: "The requested scope exceeds the agent's capabilities", oauth: "invalid_scope"},
+	{err: token.ErrResource, status: 400, code: "resource_invalid", detail: "resource is not an absolute URI without fragment", oauth: "invalid_target"},
+	{err: token.ErrProofRequired, status: 400, code: "dpop_proof_required", detail: "A DPoP proof is required", oauth: "invalid_dpop_proof"},
+	{err: token.ErrProofKey, status: 400, code: "dpop_key_unregistered", detail: "The DPoP proof was made with another key than the agent's registered one", oauth: "invalid_dpop_proof"},
+	{err: registry.ErrReplayed, status: 400, code: "dpop_proof_replayed", detail: "The DPoP proof was used before", oauth: "invalid_dpop_proof"},
+	{err: dpop.ErrNonceMissing, status: 400, code: "dpop_nonce_required", detail: "Authorization server requires nonce in DPoP proof", oauth: "use_dpop_nonce"},
+	{err: dpop.ErrNonce, status: 400, code: "dpop_nonce_invalid", detail: "The nonce in the DPoP proof is not valid any more", oauth: "use_dpop_nonce"},
+	{err: dpop.ErrProof, status: 400, code: "dpop_proof_invalid", oauth: "invalid_dpop_proof"},
+	{err: dpop.ErrMissing, status: 400, code: "dpop_proof_required", detail: "A DPoP proof is required", oauth: "invalid_dpop_proof"},
+
+	{err: registry.ErrUnavailable, status: 503, code: "store_unavailable", detail: "The store did not answer. Nothing was changed; retry.", oauth: "temporarily_unavailable", retryIn: time.Second},
+	{err: registry.ErrUnknown, status: 503, code: "outcome_unknown", detail: "The store did not confirm the change, which may have happened. Read the present state before you retry.", oauth: "temporarily_unavailable", retryIn: time.Second},
+	{err: registry.ErrConflict, status: 409, code: "changed_concurrently", detail: "Somebody else keeps changing the same thing. Nothing was changed by this request; retry.", retryIn: time.Second},
+}
+
+// internal are the errors that no request can cause by itself: a 500 without a reason, its cause in the log.
+var internal = []error{
+	accesstoken.ErrClaims, accesstoken.ErrToken, accesstoken.ErrExpired, audit.ErrBroken, audit.ErrEvent, jwk.ErrKey,
+	orgca.ErrTransition, orgca.ErrSource, pki.ErrChain, pki.ErrProfile, pki.ErrPEM, pki.ErrSPIFFEID, tokenkeys.ErrKey, jws.ErrInvalid,
+}
+
+// explain finds what the outside is told of an error.
+func explain(err error) public {
+	for _, p := range table {
+		if !errors.Is(err, p.err) {
+			continue
+		}
+		if p.detail == "" {
+			p.detail = err.Error()
+		}
+		var held *lease.HeldError
+		if errors.As(err, &held) {
+			p.retryIn = held.RetryAfter
+		}
+		return p
+	}
+	return public{status: http.StatusInternalServerError, code: "internal", detail: "Something went wrong here. The request id names the log entry that tells what."}
+}
+
+// Problem is an error answer (RFC 9457).
+type Problem struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail"`
+	Code      string `json:"code"`
+	RequestID string `json:"request_id"`
+}
+
+func (p public) header(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	if p.retryIn > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(p.retryIn/time.Second)))
+	}
+}
+
+// writeProblem answers with a problem document.
+func writeProblem(w http.ResponseWriter, p public, requestID string) {
+	p.header(w)
+	write(w, p.status, "application/problem+json", Problem{
+		Type: "about:blank", Title: http.StatusText(p.status), Status: p.status, Detail: p.detail, Code: p.code, RequestID: requestID,
+	})
+}
+
+// writeOAuthError answers as RFC 6749 section 5.2 asks: clients of the token endpoint understand nothing else.
+func writeOAuthError(w http.ResponseWriter, p public) {
+	p.header(w)
+	code := p.oauth
+	switch {
+	case code != "":
+	case p.status >= 500:
+		code = "server_error"
+	default:
+		code = "invalid_request"
+	}
+	write(w, p.status, "application/json", struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}{code, p.detail})
+}
+
+func write(w http.ResponseWriter, status int, mediaType string, v any) {
+	body, err := json.Marshal(v)
+	if err != nil { // only a programming error can get here
+		status, body = http.StatusInternalServerError, []byte(`{}`)
+	}
+	w.Header().Set("Content-Type", mediaType)
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}

@@ -1,0 +1,111 @@
+// Package secrets checks the admin secret against AWS Secrets Manager.
+package secrets
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+)
+
+// ErrSecrets reports that the secret could not be read.
+var ErrSecrets = errors.New("secret store is unavailable")
+
+// API is the part of the Secrets Manager client that this package calls.
+type API interface {
+	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
+}
+
+// How long an instance believes what it read, and how often a wrong secret makes it look again: a new secret works at
+// once, an old one stops within a minute, and a guesser cannot make it call more than once a second.
+const (
+	believe = time.Minute
+	recheck = time.Second
+)
+
+// Stage is the version of the secret that a caller showed, for the audit trail.
+type Stage string
+
+// The stages that are accepted, so that the secret can be rotated without an outage.
+const (
+	Current  Stage = "AWSCURRENT"
+	Previous Stage = "AWSPREVIOUS"
+)
+
+// Admin checks the admin secret. It is safe for concurrent use.
+type Admin struct {
+	api API
+	id  string
+	now func() time.Time
+
+	mu    sync.Mutex
+	read  time.Time
+	known map[Stage][sha256.Size]byte
+}
+
+// NewAdmin returns a check against the secret with this id.
+func NewAdmin(api API, id string, now func() time.Time) *Admin {
+	return &Admin{api: api, id: id, now: now}
+}
+
+// Check reports which version of the secret was shown; ok is false if none was. Secrets are compared by their hashes
+// in constant time, and hashes are all that is kept of them.
+func (a *Admin) Check(ctx context.Context, shown string) (stage Stage, ok bool, err error) {
+	if shown == "" {
+		return "", false, nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.refresh(ctx, believe); err != nil {
+		return "", false, err
+	}
+	if stage, ok := a.match(shown); ok {
+		return stage, true, nil
+	}
+	if err := a.refresh(ctx, recheck); err != nil {
+		return "", false, err
+	}
+	stage, ok = a.match(shown)
+	return stage, ok, nil
+}
+
+func (a *Admin) match(shown string) (found Stage, ok bool) {
+	sum := sha256.Sum256([]byte(shown))
+	for _, stage := range []Stage{Previous, Current} {
+		want, known := a.known[stage]
+		if known && subtle.ConstantTimeCompare(sum[:], want[:]) == 1 {
+			found, ok = stage, true
+		}
+	}
+	return found, ok
+}
+
+func (a *Admin) refresh(ctx context.Context, age time.Duration) error {
+	now := a.now()
+	if a.known != nil && now.Sub(a.read) < age {
+		return nil
+	}
+	known := map[Stage][sha256.Size]byte{}
+	for _, stage := range []Stage{Current, Previous} {
+		out, err := a.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(a.id), VersionStage: aws.String(string(stage))})
+		var missing *types.ResourceNotFoundException
+		if stage == Previous && errors.As(err, &missing) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrSecrets, err)
+		}
+		if value := aws.ToString(out.SecretString); value != "" {
+			known[stage] = sha256.Sum256([]byte(value))
+		}
+	}
+	a.known, a.read = known, now
+	return nil
+}

@@ -1,0 +1,157 @@
+// Package orgca holds the generations of an organisation's CA and decides which of them counts.
+package orgca
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// What can stand in the way of a change of generation.
+var (
+	ErrMissing    = errors.New("the organisation has no Org CA yet")
+	ErrTransition = errors.New("generation cannot change its state like that")
+	ErrSource     = errors.New("unknown source of an Org CA")
+	ErrReason     = errors.New("unknown reason of a rotation")
+)
+
+// State is where a generation stands in its life:
+//
+//	preparing → staged → current → superseded → retired
+//
+// and failed, from preparing or staged, for one that never became current. Exactly one generation is current.
+type State string
+
+// The states.
+const (
+	Preparing  State = "preparing"  // its row is written before its first key, so that no key is ever without a row
+	Staged     State = "staged"     // complete and verified; nothing is issued under it
+	Current    State = "current"    // issues
+	Superseded State = "superseded" // issues nothing more; its certificates verify until their end
+	Retired    State = "retired"    // no pin counts under it, nor can any again
+	Failed     State = "failed"     // never current
+)
+
+var transitions = map[State][]State{
+	"":         {Preparing},
+	Preparing:  {Preparing, Staged, Failed},
+	Staged:     {Staged, Current, Failed},
+	Current:    {Superseded},
+	Superseded: {Current, Retired},
+}
+
+// Source tells where a generation's root key was made.
+type Source string
+
+// The sources.
+const (
+	Mint   Source = "mint"   // in KMS
+	Upload Source = "upload" // by the operator
+)
+
+// Reasons are the words of RFC 5280 section 5.3.1 that explain a rotation; "unspecified" is the default.
+var Reasons = []string{"unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation"}
+
+// CheckReason returns ErrReason for a word that is not in Reasons. The empty text stands for "unspecified".
+func CheckReason(reason string) (string, error) {
+	reason = cmp.Or(reason, "unspecified")
+	if !slices.Contains(Reasons, reason) {
+		return "", fmt.Errorf("%w: one of %v", ErrReason, Reasons)
+	}
+	return reason, nil
+}
+
+// Generation is one Org CA: its certificates and the names of its keys, never a key itself.
+// Version is the record's own, as read; zero: not stored yet.
+type Generation struct {
+	Number     int64 // 1, 2, …; never used twice
+	State      State
+	RotationID string // of the work that makes it; its keys are tagged with it
+	Source     Source
+	Reason     string
+	Actor      string
+
+	RootKey    string // KMS key ARN
+	IssuingKey string // KMS key ARN; empty under a legacy root, which issues by itself
+	Root       []byte // DER
+	Issuing    []byte // DER; empty under a legacy root
+
+	Subject   string // of the root, RFC 4514
+	NotBefore time.Time
+	NotAfter  time.Time
+	Legacy    bool // the root's encoded pathLenConstraint is 0
+
+	Truststore string // version of the truststore object that first held it; empty: none yet
+
+	CreatedAt    time.Time
+	StagedAt     time.Time
+	CurrentAt    time.Time
+	SupersededAt time.Time
+	Version      int64
+}
+
+// Fingerprint is the lower-case hex SHA-256 of the root certificate's DER; empty while there is none.
+func (g Generation) Fingerprint() string {
+	if len(g.Root) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256(g.Root)
+	return hex.EncodeToString(sum[:])
+}
+
+// Chain returns the DER of the certificates from the one that issues agents' certificates up to the root.
+func (g Generation) Chain() [][]byte {
+	if len(g.Issuing) == 0 {
+		return [][]byte{g.Root}
+	}
+	return [][]byte{g.Issuing, g.Root}
+}
+
+// SigningKey names the KMS key that issues agents' certificates.
+func (g Generation) SigningKey() string { return cmp.Or(g.IssuingKey, g.RootKey) }
+
+// To returns the generation in another state, with the time it came there, or ErrTransition.
+func (g Generation) To(next State, now time.Time) (Generation, error) {
+	if !slices.Contains(transitions[g.State], next) {
+		return g, fmt.Errorf("%w: generation %d from %q to %q", ErrTransition, g.Number, g.State, next)
+	}
+	switch {
+	case g.State == next:
+	case next == Preparing:
+		g.CreatedAt = now
+	case next == Staged:
+		g.StagedAt = now
+	case next == Current:
+		g.CurrentAt, g.SupersededAt = now, time.Time{}
+	case next == Superseded:
+		g.SupersededAt = now
+	}
+	g.State = next
+	return g, nil
+}
+
+// Trusted reports whether the generation's certificates belong in the truststore and the trust bundle. A superseded
+// one does: an edge that refused its certificates would hide the documented 401, and auditors still verify by it.
+func (g Generation) Trusted() bool {
+	return g.State == Current || g.State == Superseded || g.State == Staged
+}
+
+// TrustBundle returns the certificates, DER, of every trusted generation, from the newest to the oldest, each one's
+// root before its issuing CA. A swap changes no generation's place in it: the object that was synced before a rotation
+// is still up to date after it.
+func TrustBundle(generations []Generation) [][]byte {
+	trusted := slices.DeleteFunc(slices.Clone(generations), func(g Generation) bool { return !g.Trusted() })
+	slices.SortFunc(trusted, func(a, b Generation) int { return cmp.Compare(b.Number, a.Number) })
+	var bundle [][]byte
+	for _, g := range trusted {
+		bundle = append(bundle, g.Root)
+		if len(g.Issuing) > 0 {
+			bundle = append(bundle, g.Issuing)
+		}
+	}
+	return bundle
+}

@@ -1,0 +1,95 @@
+package orgca
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"time"
+)
+
+// Copies is how many equal copies of the pointer there are. One DynamoDB item lives on one partition, which serves
+// 3,000 read units a second; sixteen copies carry 48,000 token requests a second. A reader picks its copy by agent.
+const Copies = 16
+
+// Copy picks the pointer copy that a reader uses for an agent.
+func Copy(agentID string) int {
+	h := fnv.New32a()
+	h.Write([]byte(agentID))
+	return int(h.Sum32() % Copies)
+}
+
+// Accepted is a superseded generation whose pins still count, until a deadline.
+type Accepted struct {
+	Generation int64     `json:"generation"`
+	Until      time.Time `json:"until"`
+}
+
+// Pointer says which generation is current: the one value that a rotation of the Org CA swaps. All its copies are
+// written in one transaction. It holds what issuing and authenticating need, so that neither reads anything else;
+// it must stay below 4 KB, the size that one read unit covers.
+type Pointer struct {
+	Current     int64
+	Fingerprint string
+	Accepted    []Accepted // superseded ones in an overlap
+	Fence       int64      // of the lease under which it was written
+	SigningKey  string     // KMS key ARN
+	Chain       [][]byte   // DER; Chain[0] issues, the last is the root
+	Legacy      bool
+	NotAfter    time.Time // of the root
+	RotatedAt   time.Time
+	Version     int64 // as read; zero: not stored yet
+}
+
+// Accepts reports whether pins made under a generation count at now.
+func (p Pointer) Accepts(generation int64, now time.Time) bool {
+	if generation == p.Current {
+		return true
+	}
+	return slices.ContainsFunc(p.Accepted, func(a Accepted) bool {
+		return a.Generation == generation && now.Before(a.Until)
+	})
+}
+
+// ErrStaleFence reports a swap under a fence that does not exceed the last one's.
+var ErrStaleFence = errors.New("a later rotation has already committed")
+
+// Swap is what replacing the current generation changes: the pointer, and the two generations' states.
+type Swap struct {
+	Pointer  Pointer
+	Next     Generation
+	Previous *Generation // nil for the first generation
+}
+
+// Plan decides the swap from the generation that p points at to next, which must be staged. With an overlap the
+// previous generation's pins count until now+overlap; without one, they stop with the commit.
+//
+// Errors: ErrTransition when next is not staged or previous not current, ErrStaleFence.
+func (p Pointer) Plan(next Generation, previous *Generation, fence int64, overlap time.Duration, now time.Time) (Swap, error) {
+	if fence <= p.Fence {
+		return Swap{}, fmt.Errorf("%w: fence %d, pointer has %d", ErrStaleFence, fence, p.Fence)
+	}
+	if (previous == nil) != (p.Version == 0) || (previous != nil && previous.Number != p.Current) {
+		return Swap{}, fmt.Errorf("%w: the generation to supersede is not the one the pointer names", ErrTransition)
+	}
+	next, err := next.To(Current, now)
+	if err != nil {
+		return Swap{}, err
+	}
+	s := Swap{Next: next, Pointer: Pointer{
+		Current: next.Number, Fingerprint: next.Fingerprint(), Fence: fence, SigningKey: next.SigningKey(),
+		Chain: next.Chain(), Legacy: next.Legacy, NotAfter: next.NotAfter, RotatedAt: now, Version: p.Version,
+	}}
+	if previous == nil {
+		return s, nil
+	}
+	old, err := previous.To(Superseded, now)
+	if err != nil {
+		return Swap{}, err
+	}
+	s.Previous = &old
+	if overlap > 0 {
+		s.Pointer.Accepted = []Accepted{{Generation: old.Number, Until: now.Add(overlap)}}
+	}
+	return s, nil
+}

@@ -1,0 +1,120 @@
+// Package registry is the state of a Mastio and the atomic changes to it, as values: a store only carries them out.
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
+)
+
+// How an operation on a store can end other than well. Every store wraps these, and nothing else.
+var (
+	// ErrConflict: a condition of the change did not hold, so nothing of it happened. Read again, then decide.
+	ErrConflict = errors.New("changed by somebody else in the meantime")
+	// ErrUnknown: the change may have happened, may not have, or may still happen. Read again before anything else;
+	// applying the same Change again, with the same ID, is always safe.
+	ErrUnknown = errors.New("outcome is not known")
+	// ErrUnavailable: a read got no answer, or a change certainly did not happen because the store refused to work.
+	ErrUnavailable = errors.New("store is unavailable")
+	// ErrReplayed: a proof id was seen before.
+	ErrReplayed = errors.New("proof was used before")
+	// ErrCursor: a page cursor is not one that the store gave out.
+	ErrCursor = errors.New("malformed cursor")
+)
+
+// Change is a set of writes of which all happen or none. Each record in it carries the version it was read with and is
+// written, with the next version, iff it has not changed since; a record with version zero must not exist yet.
+//
+// Applying a Change twice, with the same ID, applies it once, for ten minutes at least (DynamoDB's ClientRequestToken).
+type Change struct {
+	ID          string             // 1 to 36 characters
+	Pointer     *orgca.Pointer     // in all its copies
+	Generations []orgca.Generation //
+	Agent       *agent.Agent       //
+	Head        *audit.Head        // the organisation's chain; an agent's head is in its record
+	Rows        []audit.Row        // appended; their place in the chain must be free
+	Release     *lease.Lease       // becomes free; must still be held by this holder under this fence
+	Answer      *Answer            // kept for a repeated request; its key must be free
+}
+
+// Answer is the result of a request that named an idempotency key.
+type Answer struct {
+	Key     string
+	Request string // what was asked: the same key with another request is a mistake of the caller
+	Result  json.RawMessage
+	Expires time.Time // whole seconds
+}
+
+// AnswerTTL is how long a repeated request with the same idempotency key is answered with the first one's result.
+const AnswerTTL = 24 * time.Hour
+
+// View is what one request about an agent needs, read at once: each record is strongly consistent by itself.
+type View struct {
+	Agent   *agent.Agent   // nil: no such agent
+	Pointer *orgca.Pointer // nil: no Org CA yet
+}
+
+// Org is everything about the organisation's CA, read at once: each record is strongly consistent by itself.
+type Org struct {
+	Pointer     *orgca.Pointer // nil: no Org CA yet
+	Generations []orgca.Generation
+	Head        audit.Head
+	Lease       lease.Lease
+}
+
+// Generation finds a generation by its number.
+func (o Org) Generation(number int64) (orgca.Generation, bool) {
+	for _, g := range o.Generations {
+		if g.Number == number {
+			return g, true
+		}
+	}
+	return orgca.Generation{}, false
+}
+
+// Standby finds the staged generation that the next rotation takes: the oldest one newer than the current.
+func (o Org) Standby() (orgca.Generation, bool) {
+	for _, g := range o.Generations {
+		if g.State == orgca.Staged && (o.Pointer == nil || g.Number > o.Pointer.Current) {
+			return g, true
+		}
+	}
+	return orgca.Generation{}, false
+}
+
+// NextNumber is the number for a new generation: above every one that was ever given out.
+func (o Org) NextNumber() int64 {
+	var last int64
+	for _, g := range o.Generations {
+		last = max(last, g.Number)
+	}
+	return last + 1
+}
+
+// Query asks for a page of agents.
+type Query struct {
+	Limit      int    // 1 to 1,000
+	Cursor     string // of the page before; empty: the first page
+	Generation int64  // zero: any
+}
+
+// Page is a page of agents, in the order of generation (oldest first), method and id. Agents that change their
+// generation while pages are read can be met twice. Records in it have no chain head and no version.
+type Page struct {
+	Agents []agent.Agent
+	Next   string // cursor of the next page; empty: this was the last
+}
+
+// TokenKey is the token signing key of one epoch. The private key is encrypted under KMS.
+type TokenKey struct {
+	Epoch   int64
+	ID      string // RFC 7638 thumbprint of the public key
+	Public  []byte // SubjectPublicKeyInfo, DER
+	Wrapped []byte // PKCS #8, encrypted under KMS with the epoch in its context
+	Expires time.Time
+}

@@ -1,0 +1,243 @@
+// Package ceremony makes an Org CA generation ready for use: its keys, its certificates, and the proof that they work.
+package ceremony
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// ErrKeys reports that the key store did not do what it was asked. Its cause is for the log, not for a caller.
+var ErrKeys = errors.New("key store refused")
+
+// Store is what a ceremony needs of the registry.
+type Store interface {
+	Org(ctx context.Context) (registry.Org, error)
+	Apply(ctx context.Context, c registry.Change) error
+}
+
+// Role tells a generation's keys apart.
+type Role string
+
+// The roles of a key.
+const (
+	Root    Role = "root"
+	Issuing Role = "issuing"
+)
+
+// KeySpec says what a new key is for. It becomes the key's tags, by which an orphan is found.
+type KeySpec struct {
+	Generation int64
+	RotationID string
+	Role       Role
+}
+
+// Keys makes and uses the keys of Org CAs. A key never leaves where it was made.
+type Keys interface {
+	// Create makes a P-256 signing key.
+	Create(ctx context.Context, spec KeySpec) (id string, pub crypto.PublicKey, err error)
+	// Signer returns the key as a signer of digests whose calls end with ctx.
+	Signer(ctx context.Context, id string, pub crypto.PublicKey) crypto.Signer
+	// Disable makes the key refuse to sign until it is enabled again. Disabling a disabled key is no error.
+	Disable(ctx context.Context, id string) error
+	// ScheduleDeletion lets the key go after the longest waiting period. Doing so again is no error.
+	ScheduleDeletion(ctx context.Context, id string) error
+	// Tagged finds the keys made for a rotation.
+	Tagged(ctx context.Context, rotationID string) ([]string, error)
+}
+
+// Config is what a Ceremony is made of; all fields are required.
+type Config struct {
+	Store       Store
+	Keys        Keys
+	OrgID       string
+	TrustDomain string
+	Now         func() time.Time
+	NewID       func() string // unique, at most 36 characters
+	Log         *slog.Logger
+}
+
+// Ceremony makes generations. It is safe for concurrent use: two at once make two generations.
+type Ceremony struct{ Config }
+
+// New returns a Ceremony.
+func New(cfg Config) *Ceremony { return &Ceremony{cfg} }
+
+// Order says for what a generation is made.
+type Order struct {
+	RotationID string
+	Reason     string
+	Actor      string
+	RequestID  string
+}
+
+// Prepare makes a minted generation and brings it to the state staged. A crash in here leaves a row in the state
+// preparing and at most two keys that carry its rotation id: Discard removes both.
+func (c *Ceremony) Prepare(ctx context.Context, o Order) (orgca.Generation, error) {
+	g, err := c.claim(ctx, o)
+	if err != nil {
+		return g, fmt.Errorf("claim a generation: %w", err)
+	}
+	c.Log.InfoContext(ctx, "pki.rotate.preparing", "generation", g.Number, "rotation_id", g.RotationID)
+	if g, err = c.create(ctx, g); err != nil {
+		return g, fmt.Errorf("make the keys of generation %d: %w", g.Number, err)
+	}
+	if err := c.Keys.Disable(ctx, g.RootKey); err != nil {
+		return g, fmt.Errorf("disable the root key of generation %d: %w", g.Number, err)
+	}
+	if g, err = c.stage(ctx, g, o); err != nil {
+		return g, fmt.Errorf("stage generation %d: %w", g.Number, err)
+	}
+	c.Log.InfoContext(ctx, "pki.rotate.staged", "generation", g.Number, "fingerprint", g.Fingerprint())
+	return g, nil
+}
+
+const tries = 5
+
+// claim writes the row before any key exists, so that no key is ever without one.
+func (c *Ceremony) claim(ctx context.Context, o Order) (g orgca.Generation, err error) {
+	for range tries {
+		org, err := c.Store.Org(ctx)
+		if err != nil {
+			return g, err
+		}
+		g = orgca.Generation{Number: org.NextNumber(), RotationID: o.RotationID, Source: orgca.Mint, Reason: o.Reason, Actor: o.Actor}
+		if g, err = g.To(orgca.Preparing, c.Now()); err != nil {
+			return g, err
+		}
+		if g, err = c.put(ctx, g); !errors.Is(err, registry.ErrConflict) {
+			return g, err
+		}
+	}
+	return g, registry.ErrConflict
+}
+
+func (c *Ceremony) put(ctx context.Context, g orgca.Generation) (orgca.Generation, error) {
+	err := registry.Settle(ctx, c.Store.Apply, registry.Change{ID: c.NewID(), Generations: []orgca.Generation{g}})
+	if err == nil {
+		g.Version++
+	}
+	return g, err
+}
+
+// create makes both keys, records them, and signs the two certificates.
+func (c *Ceremony) create(ctx context.Context, g orgca.Generation) (orgca.Generation, error) {
+	var rootPub, issuingPub crypto.PublicKey
+	var err error
+	if g.RootKey, rootPub, err = c.Keys.Create(ctx, KeySpec{g.Number, g.RotationID, Root}); err != nil {
+		return g, err
+	}
+	if g.IssuingKey, issuingPub, err = c.Keys.Create(ctx, KeySpec{g.Number, g.RotationID, Issuing}); err != nil {
+		return g, err
+	}
+	if g, err = c.put(ctx, g); err != nil {
+		return g, err
+	}
+	return c.certify(ctx, g, rootPub, issuingPub)
+}
+
+func (c *Ceremony) certify(ctx context.Context, g orgca.Generation, rootPub, issuingPub crypto.PublicKey) (orgca.Generation, error) {
+	p := pki.CAParams{Org: c.OrgID, Generation: g.Number, Now: c.Now()}
+	rootKey := c.Keys.Signer(ctx, g.RootKey, rootPub)
+	root, err := pki.NewRoot(p, rootKey)
+	if err != nil {
+		return g, fmt.Errorf("sign the root: %w", err)
+	}
+	issuing, err := pki.NewIssuing(p, pki.Authority{Chain: []*x509.Certificate{root}, Key: rootKey}, issuingPub)
+	if err != nil {
+		return g, fmt.Errorf("sign the issuing CA: %w", err)
+	}
+	authority := pki.Authority{Chain: []*x509.Certificate{issuing, root}, Key: c.Keys.Signer(ctx, g.IssuingKey, issuingPub)}
+	if err := c.rehearse(authority); err != nil {
+		return g, fmt.Errorf("rehearse an issuance: %w", err)
+	}
+	g.Root, g.Issuing = root.Raw, issuing.Raw
+	g.Subject, g.NotBefore, g.NotAfter = root.Subject.String(), root.NotBefore, root.NotAfter
+	g.Legacy = pki.LegacyPathLenZero(root)
+	return g, nil
+}
+
+// rehearse issues a certificate to a key that is thrown away: a generation that cannot issue never becomes current.
+// The issuance itself verifies the chain.
+func (c *Ceremony) rehearse(a pki.Authority) error {
+	key, err := pki.NewKey()
+	if err != nil {
+		return err
+	}
+	uri, err := pki.SPIFFEID(c.TrustDomain, c.OrgID, "rehearsal")
+	if err != nil {
+		return err
+	}
+	_, err = a.IssueAgent(pki.AgentParams{
+		AgentID: c.OrgID + "::rehearsal", Org: c.OrgID, SPIFFEID: uri, PublicKey: key.Public(), Now: c.Now(),
+	})
+	return err
+}
+
+// stage records the finished generation together with its audit row. The organisation's chain may move meanwhile.
+func (c *Ceremony) stage(ctx context.Context, g orgca.Generation, o Order) (orgca.Generation, error) {
+	staged, err := g.To(orgca.Staged, c.Now())
+	if err != nil {
+		return g, err
+	}
+	details := map[string]any{"generation": g.Number, "fingerprint": g.Fingerprint(), "source": string(g.Source), "rotation_id": g.RotationID, "request_id": o.RequestID}
+	err = c.record(ctx, staged, audit.Entry{Event: audit.OrgCAStaged, Actor: o.Actor, Details: details})
+	if err == nil {
+		staged.Version++
+	}
+	return staged, err
+}
+
+// record writes a generation with a row of the organisation's chain in one change.
+func (c *Ceremony) record(ctx context.Context, g orgca.Generation, e audit.Entry) error {
+	for range tries {
+		org, err := c.Store.Org(ctx)
+		if err != nil {
+			return err
+		}
+		if present, _ := org.Generation(g.Number); present.Version != g.Version {
+			return fmt.Errorf("generation %d: %w", g.Number, registry.ErrConflict)
+		}
+		e.Time, e.Subject = c.Now(), c.OrgID
+		row, head, err := org.Head.Append(e)
+		if err != nil {
+			return err
+		}
+		change := registry.Change{ID: c.NewID(), Generations: []orgca.Generation{g}, Head: &head, Rows: []audit.Row{row}}
+		if err = registry.Settle(ctx, c.Store.Apply, change); !errors.Is(err, registry.ErrConflict) {
+			return err
+		}
+	}
+	return registry.ErrConflict
+}
+
+// Discard ends a generation that will never be current: its keys, also those that its row does not know, are scheduled
+// for deletion, then its row says so. Repeating it after a crash finishes the work.
+func (c *Ceremony) Discard(ctx context.Context, g orgca.Generation, actor string) error {
+	failed, err := g.To(orgca.Failed, c.Now())
+	if err != nil {
+		return err
+	}
+	keys, err := c.Keys.Tagged(ctx, g.RotationID)
+	if err != nil {
+		return fmt.Errorf("find the keys of generation %d: %w", g.Number, err)
+	}
+	for _, id := range keys {
+		if err := c.Keys.ScheduleDeletion(ctx, id); err != nil {
+			return fmt.Errorf("schedule deletion of a key of generation %d: %w", g.Number, err)
+		}
+	}
+	c.Log.WarnContext(ctx, "pki.rotate.discarded", "generation", g.Number, "keys", len(keys))
+	return c.record(ctx, failed, audit.Entry{
+		Event: audit.OrgCADiscarded, Actor: actor, Details: map[string]any{"generation": g.Number, "was": string(g.State), "keys": len(keys)},
+	})
+}

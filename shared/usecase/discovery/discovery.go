@@ -1,0 +1,90 @@
+// Package discovery answers what verifiers and clients look up: keys, metadata, and the Org CA's certificates.
+package discovery
+
+import (
+	"context"
+	"encoding/pem"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/accesstoken"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+)
+
+// Store is what discovery needs of the registry.
+type Store interface {
+	Org(ctx context.Context) (registry.Org, error)
+}
+
+// Keys gives the public token keys that a verifier may need at now.
+type Keys interface {
+	Published(ctx context.Context, now time.Time) ([]accesstoken.PublicKey, error)
+}
+
+// Directory answers look-ups. It is safe for concurrent use.
+type Directory struct {
+	Store    Store
+	Keys     Keys
+	Issuer   string // issuer identifier: the agents' base URL
+	Endpoint string // the token endpoint's URL
+	Now      func() time.Time
+}
+
+// JWKS returns the token keys as a JWK Set (RFC 7517).
+func (d *Directory) JWKS(ctx context.Context) ([]byte, error) {
+	keys, err := d.Keys.Published(ctx, d.Now())
+	if err != nil {
+		return nil, err
+	}
+	return accesstoken.JWKS(keys)
+}
+
+// Metadata describes the token endpoint (RFC 8414, RFC 8705 section 3.3, RFC 9449 section 5.1).
+type Metadata struct {
+	Issuer                 string            `json:"issuer"`
+	TokenEndpoint          string            `json:"token_endpoint"`
+	JWKSURI                string            `json:"jwks_uri"`
+	GrantTypes             []string          `json:"grant_types_supported"`
+	ResponseTypes          []string          `json:"response_types_supported"`
+	AuthMethods            []string          `json:"token_endpoint_auth_methods_supported"`
+	ProofAlgorithms        []string          `json:"dpop_signing_alg_values_supported"`
+	CertificateBoundTokens bool              `json:"tls_client_certificate_bound_access_tokens"`
+	MutualTLSEndpointAlias map[string]string `json:"mtls_endpoint_aliases"`
+}
+
+// Metadata returns the authorization server's metadata.
+func (d *Directory) Metadata() Metadata {
+	return Metadata{
+		Issuer: d.Issuer, TokenEndpoint: d.Endpoint, JWKSURI: d.Issuer + "/.well-known/jwks.json",
+		GrantTypes: []string{"client_credentials"}, ResponseTypes: []string{},
+		AuthMethods:     []string{"tls_client_auth", "self_signed_tls_client_auth"},
+		ProofAlgorithms: []string{"ES256"}, CertificateBoundTokens: true,
+		MutualTLSEndpointAlias: map[string]string{"token_endpoint": d.Endpoint},
+	}
+}
+
+// Root returns the current root certificate, PEM. Error: orgca.ErrMissing.
+func (d *Directory) Root(ctx context.Context) ([]byte, error) {
+	org, err := d.Store.Org(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if org.Pointer == nil {
+		return nil, orgca.ErrMissing
+	}
+	chain := org.Pointer.Chain
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain[len(chain)-1]}), nil
+}
+
+// Bundle returns every trusted certificate, PEM: the truststore as it shall be. Error: orgca.ErrMissing.
+func (d *Directory) Bundle(ctx context.Context) ([]byte, error) {
+	org, err := d.Store.Org(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if org.Pointer == nil {
+		return nil, orgca.ErrMissing
+	}
+	return truststore.PEM(org.Generations), nil
+}

@@ -1,0 +1,82 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// Agent reads one agent, and whether its pin counts at present. Error: agent.ErrNotFound.
+func (e *Enroller) Agent(ctx context.Context, id agent.ID) (a agent.Agent, counts bool, err error) {
+	view, err := e.Store.View(ctx, id)
+	if err != nil {
+		return agent.Agent{}, false, err
+	}
+	if view.Agent == nil {
+		return agent.Agent{}, false, agent.ErrNotFound
+	}
+	if view.Pointer != nil {
+		now := e.Now()
+		accepts := func(generation int64) bool { return view.Pointer.Accepts(generation, now) }
+		_, err := view.Agent.Authenticate(view.Agent.Pin().Thumbprint, accepts, now)
+		counts = err == nil
+	}
+	return *view.Agent, counts, nil
+}
+
+// List reads a page of agents. Errors: ErrLimit, registry.ErrCursor.
+func (e *Enroller) List(ctx context.Context, q registry.Query) (registry.Page, error) {
+	if q.Limit < 1 || q.Limit > MaxLimit {
+		return registry.Page{}, ErrLimit
+	}
+	return e.Store.Agents(ctx, q)
+}
+
+// Deactivation asks for the end of an agent.
+type Deactivation struct {
+	Agent     agent.ID
+	Actor     string
+	RequestID string
+	SourceIP  string
+}
+
+const deactivateTries = 5
+
+// Deactivate removes every pin of an agent; its record and audit chain stay. Doing it again changes nothing and is no
+// error, so that a lost answer can simply be asked for again. Error: agent.ErrNotFound.
+func (e *Enroller) Deactivate(ctx context.Context, d Deactivation) error {
+	for range deactivateTries {
+		view, err := e.Store.View(ctx, d.Agent)
+		if err != nil {
+			return err
+		}
+		if view.Agent == nil {
+			return agent.ErrNotFound
+		}
+		if view.Agent.Status == agent.Deactivated {
+			return nil
+		}
+		if err := e.deactivate(ctx, *view.Agent, d); !errors.Is(err, registry.ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("deactivate %s: %w", d.Agent, registry.ErrConflict)
+}
+
+func (e *Enroller) deactivate(ctx context.Context, a agent.Agent, d Deactivation) error {
+	now := e.Now()
+	next := a.Deactivate(now)
+	row, head, err := a.Head.Append(audit.Entry{
+		Time: now, Event: audit.AgentDeactivated, Actor: d.Actor, Subject: string(a.ID),
+		Details: map[string]any{"previous_thumbprint": a.Pin().Thumbprint, "request_id": d.RequestID, "source_ip": d.SourceIP},
+	})
+	if err != nil {
+		return err
+	}
+	next.Head = head
+	return registry.Settle(ctx, e.Store.Apply, registry.Change{ID: e.NewID(), Agent: &next, Rows: []audit.Row{row}})
+}

@@ -1,0 +1,103 @@
+// Package health tells in what state the Mastio is, computed from the present state at every call.
+package health
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+)
+
+// Warning is a condition that an operator should mend while everything still works.
+type Warning string
+
+// The warnings.
+const (
+	LegacyPathLenZero   Warning = "org_ca_legacy_pathlen_zero" // external verifiers refuse the chain
+	OrgCAExpiring       Warning = "org_ca_expiring"            // the root ends within ExpiringWithin
+	StandbyMissing      Warning = "standby_ca_missing"         // the next rotation has to make its CA first
+	TruststoreOutOfDate Warning = "truststore_out_of_date"     // the agents' domain may refuse certificates
+	RotationLockStuck   Warning = "rotation_lock_stuck"        // a rotation died and nobody took its lease since
+)
+
+// Thresholds.
+const (
+	ExpiringWithin = 90 * 24 * time.Hour
+	StuckAfter     = 5 * time.Minute
+	// standbyGrace is how long a swap may be ago before a missing standby is worth a warning: the next one is being made.
+	standbyGrace = 10 * time.Minute
+)
+
+// Store is what a check needs of the registry.
+type Store interface {
+	Org(ctx context.Context) (registry.Org, error)
+}
+
+// Checker computes the state of health. It is safe for concurrent use.
+type Checker struct {
+	Store   Store
+	Objects truststore.Objects
+	Now     func() time.Time
+}
+
+// State is the state of health.
+type State struct {
+	Generation  int64
+	Fingerprint string
+	Legacy      bool
+	Standby     bool
+	CANotAfter  time.Time
+	Warnings    []Warning // in a fixed order; never nil
+}
+
+// Check reads the registry once and the truststore once. It returns an error only if the registry cannot be read; a
+// truststore that cannot be read is out of date as far as anyone can tell.
+func (c *Checker) Check(ctx context.Context) (State, error) {
+	org, err := c.Store.Org(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	_, standby := org.Standby()
+	s := State{Standby: standby, Warnings: []Warning{}}
+	if p := org.Pointer; p != nil {
+		s.Generation, s.Fingerprint, s.Legacy, s.CANotAfter = p.Current, p.Fingerprint, p.Legacy, p.NotAfter
+	}
+	now := c.Now()
+	for _, w := range []struct {
+		warning Warning
+		holds   bool
+	}{
+		{LegacyPathLenZero, s.Legacy},
+		{OrgCAExpiring, org.Pointer != nil && s.CANotAfter.Sub(now) < ExpiringWithin},
+		{StandbyMissing, !standby && (org.Pointer == nil || now.Sub(org.Pointer.RotatedAt) > standbyGrace)},
+		{TruststoreOutOfDate, org.Pointer != nil && c.outOfDate(ctx, org)},
+		{RotationLockStuck, org.Lease.Holder != "" && now.Sub(org.Lease.Expires) > StuckAfter},
+	} {
+		if w.holds {
+			s.Warnings = append(s.Warnings, w.warning)
+		}
+	}
+	return s, nil
+}
+
+// outOfDate reports whether the object lacks a certificate that the edge needs. A generation that has just been staged
+// is not missed yet: the next run of the standby job adds it.
+func (c *Checker) outOfDate(ctx context.Context, org registry.Org) bool {
+	present, err := c.Objects.Read(ctx)
+	if err != nil {
+		return true
+	}
+	needed := slices.DeleteFunc(slices.Clone(org.Generations), func(g orgca.Generation) bool {
+		return g.State == orgca.Staged && g.Truststore == ""
+	})
+	for _, g := range needed {
+		if !bytes.Contains(present.PEM, truststore.PEM([]orgca.Generation{g})) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,166 @@
+// Package issue makes an agent's certificate under the current Org CA: material in, certificate and pin out.
+package issue
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/jwk"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/pki"
+)
+
+// ErrValidity reports a validity outside 1 to 825 days.
+var ErrValidity = errors.New("validity_days takes 1 to 825")
+
+// ErrDPoPJWK reports a DPoP key that cannot be registered.
+var ErrDPoPJWK = errors.New("dpop_jwk is not a public P-256 key")
+
+// Validity of an agent's certificate, in days.
+const (
+	DefaultDays = 365
+	MaxDays     = 825
+)
+
+// Signers returns a KMS key as a signer whose calls end with ctx.
+type Signers interface {
+	Signer(ctx context.Context, id string, pub crypto.PublicKey) crypto.Signer
+}
+
+// Issuer makes certificates for the agents of one organisation. All fields are required; it is safe for concurrent use.
+type Issuer struct {
+	Store       Store
+	Keys        Signers
+	OrgID       string
+	TrustDomain string
+	Now         func() time.Time
+	NewID       func() string // unique, at most 36 characters
+}
+
+// Request is what a caller may bring. Everything is optional: what is missing is made here.
+type Request struct {
+	CSR          []byte          // PKCS #10, PEM: only its public key is used; the private key stays with the caller
+	DPoPJWK      json.RawMessage // public JWK
+	ValidityDays int             // zero: DefaultDays
+}
+
+// Material is the key side of an agent: the public key to certify and, where it was made here, the private halves,
+// which exist only in the one answer that hands them out.
+type Material struct {
+	Public  crypto.PublicKey
+	KeyPEM  []byte          // PKCS #8, PEM; nil with a CSR
+	DPoPJWK json.RawMessage // private where it was made here, public where it was given; nil with a CSR alone
+	JKT     string          // RFC 7638 thumbprint of the DPoP key; empty with a CSR alone
+	Days    int
+}
+
+// Prepare checks the request and makes the keys it lacks. Errors: pki.ErrCSR, pki.ErrKey, ErrDPoPJWK, ErrValidity.
+func Prepare(r Request) (Material, error) {
+	m := Material{Days: r.ValidityDays}
+	if m.Days == 0 {
+		m.Days = DefaultDays
+	}
+	if m.Days < 1 || m.Days > MaxDays {
+		return Material{}, ErrValidity
+	}
+	if err := m.register(r.DPoPJWK); err != nil {
+		return Material{}, err
+	}
+	if r.CSR != nil {
+		pub, err := pki.ParseCSR(r.CSR)
+		m.Public = pub
+		return m, err
+	}
+	return m, m.mint()
+}
+
+// register takes the caller's DPoP key.
+func (m *Material) register(raw json.RawMessage) error {
+	if raw == nil {
+		return nil
+	}
+	pub, err := jwk.Parse(raw)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDPoPJWK, err)
+	}
+	m.JKT = jwk.Thumbprint(pub)
+	public, err := jwk.Public(pub, "")
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDPoPJWK, err)
+	}
+	m.DPoPJWK, err = json.Marshal(public)
+	return err
+}
+
+// mint makes the TLS key, and the DPoP key unless there is one.
+func (m *Material) mint() error {
+	key, err := pki.NewKey()
+	if err != nil {
+		return err
+	}
+	if m.KeyPEM, err = pki.EncodePrivateKey(key); err != nil {
+		return err
+	}
+	m.Public = key.Public()
+	if m.JKT != "" {
+		return nil
+	}
+	proofKey, err := pki.NewKey()
+	if err != nil {
+		return err
+	}
+	m.JKT = jwk.Thumbprint(&proofKey.PublicKey)
+	m.DPoPJWK, err = jwk.Private(proofKey)
+	return err
+}
+
+// Certificate is a certificate under one generation, with everything its holder is told about it.
+type Certificate struct {
+	Pin      agent.Pin
+	CertPEM  []byte // the leaf, then the CA that issued it
+	ChainPEM []byte // from the CA that issued it up to the root
+	SPIFFEID string
+}
+
+// certify issues a certificate for the material's key under the generation that p points at: one signature in KMS.
+func (i Issuer) certify(ctx context.Context, p orgca.Pointer, id agent.ID, m Material, now time.Time) (Certificate, error) {
+	chain, err := parse(p.Chain)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("read the chain of generation %d: %w", p.Current, err)
+	}
+	uri, err := pki.SPIFFEID(i.TrustDomain, id.Org(), id.Name())
+	if err != nil {
+		return Certificate{}, err
+	}
+	authority := pki.Authority{Chain: chain, Key: i.Keys.Signer(ctx, p.SigningKey, chain[0].PublicKey)}
+	leaf, err := authority.IssueAgent(pki.AgentParams{
+		AgentID: string(id), Org: id.Org(), SPIFFEID: uri, PublicKey: m.Public, Now: now, Validity: time.Duration(m.Days) * 24 * time.Hour,
+	})
+	if err != nil {
+		return Certificate{}, fmt.Errorf("issue under generation %d: %w", p.Current, err)
+	}
+	return Certificate{
+		Pin:     agent.Pin{Thumbprint: pki.Thumbprint(leaf.Raw), Generation: p.Current, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter},
+		CertPEM: pki.EncodeCertificates(leaf, chain[0]), ChainPEM: pki.EncodeCertificates(chain...), SPIFFEID: uri,
+	}, nil
+}
+
+func parse(ders [][]byte) ([]*x509.Certificate, error) {
+	if len(ders) == 0 {
+		return nil, orgca.ErrMissing
+	}
+	chain := make([]*x509.Certificate, len(ders))
+	for i, der := range ders {
+		var err error
+		if chain[i], err = x509.ParseCertificate(der); err != nil {
+			return nil, err
+		}
+	}
+	return chain, nil
+}

@@ -1,0 +1,79 @@
+package issue
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// Store is what pinning needs of the registry.
+type Store interface {
+	Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error)
+	Apply(ctx context.Context, c registry.Change) error
+}
+
+// Pinning is one certificate to issue and commit.
+type Pinning struct {
+	Agent   agent.Agent   // as it shall be but for its pins and chain; its version is the one read
+	Pointer orgca.Pointer // as read with the agent
+	Grace   time.Duration // how long the pins before it still count
+	// Entry says what goes into the agent's chain; time and subject are filled in.
+	Entry func(next agent.Pin) audit.Entry
+}
+
+const pinTries = 3
+
+// Pin issues a certificate for the material's key, commits it together with its audit row in one transaction, and
+// returns the agent as stored. The pointer is no condition of the commit, so that no two agents ever touch the same
+// item: if the Org CA moved meanwhile, the pin carries a superseded generation and does not count. That is seen by one
+// look at the pointer after the commit, and then the certificate is issued again rather than handed out dead.
+//
+// Errors: registry.ErrConflict when the agent's record changed since it was read, registry.ErrUnknown.
+func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Certificate, error) {
+	for range pinTries {
+		stored, certificate, err := i.commit(ctx, p, m)
+		if err != nil {
+			return agent.Agent{}, Certificate{}, fmt.Errorf("pin a certificate of %s: %w", p.Agent.ID, err)
+		}
+		present, err := i.Store.Pointer(ctx, p.Agent.ID)
+		if err != nil { // takes nothing back: the pin is committed, and counted when the pointer was read last
+			return stored, certificate, nil
+		}
+		if present != nil && present.Current == certificate.Pin.Generation {
+			return stored, certificate, nil
+		}
+		if present == nil {
+			return agent.Agent{}, Certificate{}, orgca.ErrMissing
+		}
+		p.Agent, p.Pointer = stored, *present
+	}
+	return agent.Agent{}, Certificate{}, fmt.Errorf("pin a certificate of %s: the Org CA keeps moving: %w", p.Agent.ID, registry.ErrConflict)
+}
+
+func (i Issuer) commit(ctx context.Context, p Pinning, m Material) (agent.Agent, Certificate, error) {
+	now := i.Now()
+	certificate, err := i.certify(ctx, p.Pointer, p.Agent.ID, m, now)
+	if err != nil {
+		return agent.Agent{}, Certificate{}, err
+	}
+	next := p.Agent.Repin(certificate.Pin, p.Grace, now)
+	next.SPIFFEID = certificate.SPIFFEID
+	if m.JKT != "" {
+		next.JKT = m.JKT
+	}
+	e := p.Entry(certificate.Pin)
+	e.Time, e.Subject = now, string(p.Agent.ID)
+	row, head, err := p.Agent.Head.Append(e)
+	if err != nil {
+		return agent.Agent{}, Certificate{}, err
+	}
+	next.Head = head
+	err = registry.Settle(ctx, i.Store.Apply, registry.Change{ID: i.NewID(), Agent: &next, Rows: []audit.Row{row}})
+	next.Version++
+	return next, certificate, err
+}

@@ -1,0 +1,157 @@
+package rotateca
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// Result describes the current generation as a rotation left it.
+type Result struct {
+	Generation   int64        `json:"generation"`
+	Fingerprint  string       `json:"fingerprint"`
+	Subject      string       `json:"subject"`
+	NotBefore    time.Time    `json:"not_before"`
+	NotAfter     time.Time    `json:"not_after"`
+	Source       orgca.Source `json:"source"`
+	Reason       string       `json:"reason"`
+	Previous     *Previous    `json:"previous"`
+	OverlapUntil *time.Time   `json:"overlap_until"`
+	Truststore   Truststore   `json:"truststore"`
+	Audit        *Audit       `json:"audit,omitempty"`
+}
+
+// Previous is the generation that was superseded.
+type Previous struct {
+	Generation  int64       `json:"generation"`
+	Fingerprint string      `json:"fingerprint"`
+	Status      orgca.State `json:"status"`
+}
+
+// Truststore tells which version of the object first held the generation.
+type Truststore struct {
+	Version string `json:"version"`
+	Status  string `json:"status"` // "current" or "pending"
+}
+
+// Audit names the row of the rotation in the organisation's chain.
+type Audit struct {
+	Seq  int64  `json:"seq"`
+	Hash string `json:"hash"`
+}
+
+func describe(g orgca.Generation) Result {
+	status := "current"
+	if g.Truststore == "" {
+		status = "pending"
+	}
+	return Result{
+		Generation: g.Number, Fingerprint: g.Fingerprint(), Subject: g.Subject, NotBefore: g.NotBefore, NotAfter: g.NotAfter,
+		Source: g.Source, Reason: g.Reason, Truststore: Truststore{g.Truststore, status},
+	}
+}
+
+func resultOf(s orgca.Swap, row audit.Row) Result {
+	r := describe(s.Next)
+	r.Audit = &Audit{row.Seq, row.Hash}
+	if s.Previous != nil {
+		r.Previous = &Previous{s.Previous.Number, s.Previous.Fingerprint(), s.Previous.State}
+	}
+	for _, a := range s.Pointer.Accepted {
+		r.OverlapUntil = &a.Until
+	}
+	return r
+}
+
+// Status is the present state of the Org CA.
+type Status struct {
+	Result
+	Rotation Rotation `json:"rotation"`
+	Staged   *Entry   `json:"staged"`
+	History  []Entry  `json:"history"` // newest first
+}
+
+// Rotation tells what runs now.
+type Rotation struct {
+	InProgress bool       `json:"in_progress"`
+	Operation  string     `json:"operation,omitempty"`
+	Phase      string     `json:"phase,omitempty"`
+	Holder     string     `json:"holder,omitempty"`
+	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
+}
+
+// Entry is one generation in the history.
+type Entry struct {
+	Generation   int64        `json:"generation"`
+	Status       orgca.State  `json:"status"`
+	Fingerprint  string       `json:"fingerprint"`
+	Subject      string       `json:"subject"`
+	NotBefore    time.Time    `json:"not_before"`
+	NotAfter     time.Time    `json:"not_after"`
+	Source       orgca.Source `json:"source"`
+	Reason       string       `json:"reason"`
+	CreatedAt    time.Time    `json:"created_at"`
+	CurrentAt    *time.Time   `json:"current_at"`
+	SupersededAt *time.Time   `json:"superseded_at"`
+}
+
+// Status reads the present state: one read.
+func (r *Rotator) Status(ctx context.Context) (Status, error) {
+	org, err := r.Store.Org(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{Rotation: rotation(org, r.Now()), History: history(org.Generations)}
+	if g, ok := org.Standby(); ok {
+		e := entryOf(g)
+		s.Staged = &e
+	}
+	if org.Pointer == nil {
+		return s, nil
+	}
+	s.Result, err = r.fromState(org, org.Pointer.Current)
+	for _, a := range org.Pointer.Accepted {
+		if r.Now().Before(a.Until) {
+			s.OverlapUntil = &a.Until
+		}
+	}
+	return s, err
+}
+
+func rotation(org registry.Org, now time.Time) Rotation {
+	l := org.Lease
+	if !l.Held(now) {
+		return Rotation{}
+	}
+	return Rotation{InProgress: true, Operation: l.Operation, Phase: l.Phase, Holder: l.Holder, ExpiresAt: &l.Expires}
+}
+
+func history(all []orgca.Generation) []Entry {
+	entries := []Entry{}
+	for _, g := range all {
+		if g.State != orgca.Failed {
+			entries = append(entries, entryOf(g))
+		}
+	}
+	slices.SortFunc(entries, func(a, b Entry) int { return cmp.Compare(b.Generation, a.Generation) })
+	return entries
+}
+
+func entryOf(g orgca.Generation) Entry {
+	return Entry{
+		Generation: g.Number, Status: g.State, Fingerprint: g.Fingerprint(), Subject: g.Subject, NotBefore: g.NotBefore, NotAfter: g.NotAfter,
+		Source: g.Source, Reason: g.Reason, CreatedAt: g.CreatedAt, CurrentAt: optional(g.CurrentAt), SupersededAt: optional(g.SupersededAt),
+	}
+}
+
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,162 @@
+// Package rotatecert gives an agent a new certificate under the current Org CA and ends the old one.
+package rotatecert
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/issue"
+)
+
+// What can be wrong with a rotation.
+var (
+	ErrGrace      = errors.New("grace_seconds takes 0 to 172800")
+	ErrReason     = errors.New("reason takes at most 256 characters")
+	ErrConcurrent = errors.New("the agent's certificate was rotated by somebody else at the same moment")
+)
+
+// MaxGrace is the longest that an old certificate may live on.
+const MaxGrace = 48 * time.Hour
+
+const maxReason = 256 // octets
+
+// Store is what a rotation needs of the registry.
+type Store interface {
+	View(ctx context.Context, id agent.ID) (registry.View, error)
+}
+
+// Config is what a Rotator is made of; all fields are required.
+type Config struct {
+	Store  Store
+	Issuer issue.Issuer
+}
+
+// Rotator rotates agents' certificates. It is safe for concurrent use; different agents share nothing.
+type Rotator struct{ Config }
+
+// New returns a Rotator.
+func New(cfg Config) *Rotator { return &Rotator{cfg} }
+
+// Request asks for a rotation.
+type Request struct {
+	Agent     agent.ID
+	Material  issue.Request
+	Grace     time.Duration // how long the old certificate still authenticates; zero: it stops with the commit
+	Reason    string
+	Actor     string
+	RequestID string
+	SourceIP  string
+}
+
+// Result is the new certificate, and the private keys where they were made here. It exists only in one answer.
+type Result struct {
+	Agent       agent.Agent
+	Material    issue.Material
+	Certificate issue.Certificate
+	Previous    agent.Pin // the pin that was replaced; zero if the agent had none
+	// PreviousUntil is when the previous pin stops counting; it is the time of the rotation without grace.
+	PreviousUntil time.Time
+}
+
+// MarshalJSON refuses: a result holds private keys and is only ever rendered field by field.
+func (Result) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("a rotation's result is not JSON")
+}
+
+var _ json.Marshaler = Result{}
+
+// Rotate issues and pins a new certificate. When it returns without error, the old pin is gone (or, with grace, has a
+// deadline), the event is in the agent's audit chain, and the new certificate counts under the current generation.
+//
+// Errors: agent.ErrNotFound, agent.ErrDeactivated, agent.ErrRotateAtYourCA, orgca.ErrMissing, the errors of
+// issue.Prepare, ErrGrace, ErrReason; ErrConcurrent when another rotation of the same agent won, whose certificate is
+// the one that counts; registry.ErrUnknown when the store stayed silent at the commit: the certificate was not handed
+// out, so rotating again is safe and necessary.
+func (r *Rotator) Rotate(ctx context.Context, req Request) (Result, error) {
+	if req.Grace < 0 || req.Grace > MaxGrace {
+		return Result{}, ErrGrace
+	}
+	if len(req.Reason) > maxReason {
+		return Result{}, ErrReason
+	}
+	view, err := r.rotatable(ctx, req.Agent)
+	if err != nil {
+		return Result{}, err
+	}
+	material, err := issue.Prepare(req.Material)
+	if err != nil {
+		return Result{}, err
+	}
+	return r.rotate(ctx, req, view, material)
+}
+
+const tries = 4
+
+// rotate pins, and goes round again when the agent's record changed in a way that leaves its certificate alone. Two
+// rotations at the same moment are one accident, not two wishes: the second is told, instead of being handed a
+// certificate that makes the first one's dead on arrival.
+func (r *Rotator) rotate(ctx context.Context, req Request, view registry.View, m issue.Material) (Result, error) {
+	for range tries {
+		old := view.Agent.Pin()
+		p := issue.Pinning{Agent: *view.Agent, Pointer: *view.Pointer, Grace: req.Grace, Entry: func(next agent.Pin) audit.Entry { return entry(req, old, next) }}
+		stored, certificate, err := r.Issuer.Pin(ctx, p, m)
+		if err == nil {
+			return Result{Agent: stored, Material: m, Certificate: certificate, Previous: old, PreviousUntil: until(old, stored)}, nil
+		}
+		if !errors.Is(err, registry.ErrConflict) {
+			return Result{}, err
+		}
+		pins := view.Agent.Pins
+		if view, err = r.rotatable(ctx, req.Agent); err != nil {
+			return Result{}, err
+		}
+		if !slices.Equal(view.Agent.Pins, pins) {
+			return Result{}, ErrConcurrent
+		}
+	}
+	return Result{}, fmt.Errorf("rotate the certificate of %s: %w", req.Agent, registry.ErrConflict)
+}
+
+// until is when the old pin ends: with the rotation itself, unless it was kept for a while.
+func until(old agent.Pin, stored agent.Agent) time.Time {
+	for _, p := range stored.Pins[1:] {
+		if p.Thumbprint == old.Thumbprint {
+			return p.Until
+		}
+	}
+	return stored.UpdatedAt
+}
+
+func entry(req Request, old, next agent.Pin) audit.Entry {
+	return audit.Entry{Event: audit.AgentCertRotated, Actor: req.Actor, Details: map[string]any{
+		"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": old.Thumbprint,
+		"grace_seconds": int64(req.Grace / time.Second), "reason": req.Reason, "csr": req.Material.CSR != nil,
+		"request_id": req.RequestID, "source_ip": req.SourceIP,
+	}}
+}
+
+// rotatable reads the agent and decides whether its certificate is rotated here.
+func (r *Rotator) rotatable(ctx context.Context, id agent.ID) (registry.View, error) {
+	view, err := r.Store.View(ctx, id)
+	switch {
+	case err != nil:
+		return view, err
+	case view.Agent == nil:
+		return view, agent.ErrNotFound
+	case view.Agent.Status != agent.Active:
+		return view, agent.ErrDeactivated
+	case view.Agent.Method != agent.Minted:
+		return view, agent.ErrRotateAtYourCA
+	case view.Pointer == nil:
+		return view, orgca.ErrMissing
+	}
+	return view, nil
+}

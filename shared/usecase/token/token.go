@@ -1,0 +1,231 @@
+// Package token issues access tokens to agents that authenticate with a pinned certificate.
+package token
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/accesstoken"
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
+)
+
+// Why a token is refused. With agent.ErrRevoked, dpop.ErrProof, dpop.ErrNonce and registry.ErrReplayed they are all
+// the answers that a client can get.
+var (
+	ErrNoCertificate = errors.New("client certificate required")
+	ErrCertificate   = errors.New("client certificate cannot be read")
+	ErrNotInValidity = errors.New("certificate is outside its validity period")
+	ErrUnknownAgent  = errors.New("unknown agent")
+	ErrForeign       = errors.New("certificate was issued to another agent")
+	ErrGrant         = errors.New("only the grant type client_credentials is supported")
+	ErrScope         = errors.New("requested scope exceeds the agent's capabilities")
+	ErrResource      = errors.New("resource is not an absolute URI without fragment")
+	ErrProofRequired = errors.New("this Mastio issues tokens only with a DPoP proof")
+	ErrProofKey      = errors.New("proof was made with another key than the registered one")
+	ErrClientID      = errors.New("client_id is malformed")
+)
+
+// TTL is the life of a token. It is short because nothing calls a token back.
+const TTL = 300 * time.Second
+
+// Store is what issuing needs of the registry.
+type Store interface {
+	View(ctx context.Context, id agent.ID) (registry.View, error)
+	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
+}
+
+// Keys gives the key to sign with at now.
+type Keys interface {
+	Signing(ctx context.Context, now time.Time) (*tokenkeys.Key, error)
+}
+
+// Config is what an Issuer is made of. The two switches may be false, all else is required.
+type Config struct {
+	Store        Store
+	Keys         Keys
+	Issuer       string // issuer identifier, RFC 8414: the agents' base URL
+	Endpoint     string // the token endpoint's URL, which a proof's htu must name
+	RequireDPoP  bool
+	RequireNonce bool
+	Now          func() time.Time
+	NewID        func() string
+}
+
+// Issuer issues tokens. It keeps nothing about agents or generations between requests: that is what makes a rotated
+// certificate dead at once. It is safe for concurrent use.
+type Issuer struct{ Config }
+
+// New returns an Issuer.
+func New(cfg Config) *Issuer { return &Issuer{cfg} }
+
+// Request is a token request (RFC 6749 section 4.4, RFC 8705 section 2, RFC 9449 section 5).
+type Request struct {
+	CertificatePEM string   // from the TLS connection, by way of the edge; empty: none
+	GrantType      string   // empty stands for client_credentials
+	ClientID       string   // optional: the certificate tells
+	Scope          string   // optional: all capabilities
+	Resource       string   // optional, RFC 8707
+	Proofs         []string // values of the DPoP header
+}
+
+// Token is a successful answer.
+type Token struct {
+	AccessToken string
+	Type        string // "DPoP" or "Bearer"
+	ExpiresIn   time.Duration
+	Scope       string
+}
+
+// Issue authenticates the caller and signs a token: one read, one conditional write if there is a proof, no KMS call
+// but once an epoch.
+//
+// The errors above are the caller's to mend; registry.ErrUnavailable means a store did not answer: never a token on
+// doubt. NonceError carries the nonce to answer with.
+func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
+	cert, err := certificate(r.CertificatePEM)
+	if err != nil {
+		return Token{}, err
+	}
+	now := i.Now()
+	a, pin, err := i.authenticate(ctx, cert, r.ClientID, now)
+	if err != nil {
+		return Token{}, err
+	}
+	scope, audience, err := i.grant(r, a)
+	if err != nil {
+		return Token{}, err
+	}
+	key, err := i.Keys.Signing(ctx, now)
+	if err != nil {
+		return Token{}, err
+	}
+	jkt, err := i.prove(ctx, r.Proofs, a, key.Nonces, now)
+	if err != nil {
+		return Token{}, err
+	}
+	return i.sign(key.Key, a, pin, scope, audience, jkt, now)
+}
+
+func certificate(text string) (*x509.Certificate, error) {
+	if text == "" {
+		return nil, ErrNoCertificate
+	}
+	block, _ := pem.Decode([]byte(text))
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, ErrCertificate
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCertificate, err)
+	}
+	return cert, nil
+}
+
+// authenticate decides by the registry. The certificate's names only say whose record to read; that the certificate is
+// this agent's is the pin's to say, over every byte of it.
+func (i *Issuer) authenticate(ctx context.Context, cert *x509.Certificate, clientID string, now time.Time) (agent.Agent, agent.Pin, error) {
+	id, err := claimed(cert, clientID)
+	if err != nil {
+		return agent.Agent{}, agent.Pin{}, err
+	}
+	view, err := i.Store.View(ctx, id)
+	if err != nil {
+		return agent.Agent{}, agent.Pin{}, err
+	}
+	if view.Agent == nil || view.Pointer == nil {
+		return agent.Agent{}, agent.Pin{}, ErrUnknownAgent
+	}
+	accepts := func(generation int64) bool { return view.Pointer.Accepts(generation, now) }
+	pin, err := view.Agent.Authenticate(pki.Thumbprint(cert.Raw), accepts, now)
+	if err != nil {
+		return agent.Agent{}, agent.Pin{}, err
+	}
+	if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
+		return agent.Agent{}, agent.Pin{}, ErrNotInValidity
+	}
+	return *view.Agent, pin, nil
+}
+
+// claimed finds the agent that the certificate names: by its SPIFFE ID, else by its common name; a certificate that
+// names none needs a client_id. A client_id that contradicts the certificate is refused.
+func claimed(cert *x509.Certificate, clientID string) (agent.ID, error) {
+	named, ok := namedBy(cert)
+	if clientID == "" {
+		if !ok {
+			return "", ErrUnknownAgent
+		}
+		return named, nil
+	}
+	id, err := agent.ParseID(clientID)
+	if err != nil {
+		return "", ErrClientID
+	}
+	if ok && named != id {
+		return "", ErrForeign
+	}
+	return id, nil
+}
+
+func namedBy(cert *x509.Certificate) (agent.ID, bool) {
+	if uri, ok := pki.URI(cert); ok {
+		_, path, _ := strings.Cut(strings.TrimPrefix(uri, "spiffe://"), "/")
+		org, name, _ := strings.Cut(path, "/")
+		if id, err := agent.NewID(org, name); err == nil {
+			return id, true
+		}
+	}
+	id, err := agent.ParseID(cert.Subject.CommonName)
+	return id, err == nil
+}
+
+// grant decides what the token is good for. The audience is the resource (RFC 8707), else the Mastio itself.
+func (i *Issuer) grant(r Request, a agent.Agent) (scope string, audience string, err error) {
+	if r.GrantType != "" && r.GrantType != "client_credentials" {
+		return "", "", ErrGrant
+	}
+	scopes := strings.Fields(r.Scope)
+	for _, s := range scopes {
+		if !slices.Contains(a.Capabilities, s) {
+			return "", "", ErrScope
+		}
+	}
+	if len(scopes) == 0 {
+		scopes = a.Capabilities
+	}
+	if r.Resource == "" {
+		return strings.Join(scopes, " "), i.Config.Issuer, nil
+	}
+	u, err := url.Parse(r.Resource)
+	if err != nil || !u.IsAbs() || u.Fragment != "" || strings.Contains(r.Resource, "#") || len(r.Resource) > maxResource {
+		return "", "", ErrResource
+	}
+	return strings.Join(scopes, " "), r.Resource, nil
+}
+
+const maxResource = 2048 // octets
+
+func (i *Issuer) sign(key accesstoken.Key, a agent.Agent, pin agent.Pin, scope, audience, jkt string, now time.Time) (Token, error) {
+	x5t, err := accesstoken.X5TFromThumbprint(pin.Thumbprint)
+	if err != nil {
+		return Token{}, err
+	}
+	signed, err := accesstoken.Sign(accesstoken.Claims{
+		Issuer: i.Config.Issuer, Subject: string(a.ID), Audience: []string{audience}, ClientID: string(a.ID), Scope: scope,
+		JTI: i.NewID(), IssuedAt: now, Expires: now.Add(TTL), X5T: x5t, JKT: jkt, Capabilities: strings.Fields(scope), Generation: pin.Generation,
+	}, key)
+	kind := "Bearer"
+	if jkt != "" {
+		kind = "DPoP"
+	}
+	return Token{AccessToken: signed, Type: kind, ExpiresIn: TTL, Scope: scope}, err
+}

@@ -1,0 +1,200 @@
+// Package tokenkeys keeps the keys that sign access tokens: one an epoch, made once, encrypted under KMS, and decrypted
+// once by each function instance.
+package tokenkeys
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/accesstoken"
+	"github.com/mastio-aws/mastio/shared/dpop"
+	"github.com/mastio-aws/mastio/shared/jwk"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// ErrKey reports a stored token key that cannot be used.
+var ErrKey = errors.New("token signing key is unusable")
+
+// Store is what the keyring needs of the registry.
+type Store interface {
+	TokenKey(ctx context.Context, epoch int64) (*registry.TokenKey, error)
+	TokenKeys(ctx context.Context, epochs ...int64) ([]registry.TokenKey, error)
+	PutTokenKey(ctx context.Context, k registry.TokenKey) error
+}
+
+// Vault makes key pairs whose private half only it can open. about is authenticated with the ciphertext: a blob opens
+// only with the same words.
+type Vault interface {
+	KeyPair(ctx context.Context, about map[string]string) (publicDER, wrapped []byte, err error)
+	Open(ctx context.Context, wrapped []byte, about map[string]string) ([]byte, error)
+}
+
+// Config is what a Ring is made of; all fields are required.
+type Config struct {
+	Store Store
+	Vault Vault
+	OrgID string
+	TTL   time.Duration // life of a token
+}
+
+// Ring is one instance's view of the token keys. It is safe for concurrent use.
+type Ring struct {
+	Config
+	mu    sync.Mutex
+	epoch int64
+	key   *Key
+}
+
+// Key is what an instance signs with during one epoch.
+type Key struct {
+	accesstoken.Key
+	Nonces *dpop.Nonces // derived from the key, so that all instances agree without another secret
+}
+
+// New returns an empty Ring.
+func New(cfg Config) *Ring { return &Ring{Config: cfg} }
+
+// Signing returns the key of the epoch that now is in. Only an epoch's first call reads the store and calls KMS; if
+// nobody made the key ahead of time, that call makes it.
+func (r *Ring) Signing(ctx context.Context, now time.Time) (*Key, error) {
+	epoch := accesstoken.Epoch(now)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.key != nil && r.epoch == epoch {
+		return r.key, nil
+	}
+	stored, err := r.ensure(ctx, epoch)
+	if err != nil {
+		return nil, err
+	}
+	key, err := r.open(ctx, stored)
+	if err != nil {
+		return nil, fmt.Errorf("open the key of epoch %d: %w", epoch, err)
+	}
+	r.epoch, r.key = epoch, key
+	return key, nil
+}
+
+// Ensure makes the keys of the present epoch and of the next, where they are missing, so that verifiers find a key in
+// the JWKS a whole epoch before it signs.
+func (r *Ring) Ensure(ctx context.Context, now time.Time) error {
+	epoch := accesstoken.Epoch(now)
+	for _, e := range []int64{epoch, epoch + 1} {
+		if _, err := r.ensure(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Published returns the public keys that a verifier may need at now: the present epoch's, the next one's, and the last
+// one's while a token of it can still be valid.
+func (r *Ring) Published(ctx context.Context, now time.Time) ([]accesstoken.PublicKey, error) {
+	epoch := accesstoken.Epoch(now)
+	stored, err := r.Store.TokenKeys(ctx, epoch-1, epoch, epoch+1)
+	if err != nil {
+		return nil, err
+	}
+	var keys []accesstoken.PublicKey
+	for _, k := range stored {
+		if !now.Before(k.Expires) {
+			continue
+		}
+		pub, err := public(k)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, accesstoken.PublicKey{ID: k.ID, Key: pub})
+	}
+	return keys, nil
+}
+
+// ensure returns the epoch's key, making it if it is the first to ask. Of two makers one wins; both return its key.
+func (r *Ring) ensure(ctx context.Context, epoch int64) (registry.TokenKey, error) {
+	stored, err := r.Store.TokenKey(ctx, epoch)
+	if err != nil {
+		return registry.TokenKey{}, err
+	}
+	if stored != nil {
+		return *stored, nil
+	}
+	made, err := r.make(ctx, epoch)
+	if err != nil {
+		return registry.TokenKey{}, fmt.Errorf("make the key of epoch %d: %w", epoch, err)
+	}
+	putErr := r.Store.PutTokenKey(ctx, made)
+	if putErr != nil && !errors.Is(putErr, registry.ErrConflict) && !errors.Is(putErr, registry.ErrUnknown) {
+		return registry.TokenKey{}, putErr
+	}
+	// Whatever became of the put, what is stored now is the epoch's key.
+	if stored, err = r.Store.TokenKey(ctx, epoch); err != nil {
+		return registry.TokenKey{}, err
+	}
+	if stored == nil {
+		return registry.TokenKey{}, fmt.Errorf("store the key of epoch %d: %w", epoch, registry.ErrUnavailable)
+	}
+	return *stored, nil
+}
+
+func (r *Ring) make(ctx context.Context, epoch int64) (registry.TokenKey, error) {
+	der, wrapped, err := r.Vault.KeyPair(ctx, r.about(epoch))
+	if err != nil {
+		return registry.TokenKey{}, err
+	}
+	k := registry.TokenKey{Epoch: epoch, Public: der, Wrapped: wrapped, Expires: accesstoken.VerifyUntil(epoch, r.TTL)}
+	pub, err := public(k)
+	if err != nil {
+		return registry.TokenKey{}, err
+	}
+	k.ID = jwk.Thumbprint(pub)
+	return k, nil
+}
+
+func (r *Ring) about(epoch int64) map[string]string {
+	return map[string]string{"mastio:purpose": "token-signing", "mastio:org": r.OrgID, "mastio:epoch": strconv.FormatInt(epoch, 10)}
+}
+
+func (r *Ring) open(ctx context.Context, k registry.TokenKey) (*Key, error) {
+	der, err := r.Vault.Open(ctx, k.Wrapped, r.about(k.Epoch))
+	if err != nil {
+		return nil, err
+	}
+	defer clear(der)
+	parsed, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	private, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok || jwk.Thumbprint(&private.PublicKey) != k.ID {
+		return nil, fmt.Errorf("%w: not the private half of the published key", ErrKey)
+	}
+	nonceKey, err := hkdf.Key(sha256.New, der, nil, "mastio dpop nonce v1", sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	nonces, err := dpop.NewNonces(nonceKey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return &Key{Key: accesstoken.Key{ID: k.ID, Signer: private}, Nonces: nonces}, nil
+}
+
+func public(k registry.TokenKey) (*ecdsa.PublicKey, error) {
+	parsed, err := x509.ParsePKIXPublicKey(k.Public)
+	if err != nil {
+		return nil, fmt.Errorf("%w: epoch %d: %w", ErrKey, k.Epoch, err)
+	}
+	pub, ok := parsed.(*ecdsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("%w: epoch %d: not an EC key", ErrKey, k.Epoch)
+	}
+	return pub, nil
+}

@@ -1,0 +1,66 @@
+// Package truststore keeps the agents' domain's truststore object equal to the generations that belong in it.
+package truststore
+
+import (
+	"bytes"
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	"github.com/mastio-aws/mastio/shared/orgca"
+)
+
+// ErrChanged reports that somebody else replaced the object since it was read.
+var ErrChanged = errors.New("truststore was replaced by somebody else")
+
+// ErrStore reports that the object's store did not do as asked; the object may or may not have been replaced.
+var ErrStore = errors.New("truststore cannot be reached")
+
+// Object is the truststore: one PEM file.
+type Object struct {
+	PEM     []byte
+	ETag    string // empty: there is no object yet
+	Version string // of the object; where the store keeps none, its ETag
+}
+
+// Objects keeps the truststore object.
+type Objects interface {
+	// Read returns the present object, the zero Object if there is none.
+	Read(ctx context.Context) (Object, error)
+	// Replace writes the object iff it still has ETag old (or does not exist, for the empty ETag) and returns its
+	// version; otherwise ErrChanged.
+	Replace(ctx context.Context, pem []byte, old string) (version string, err error)
+}
+
+// PEM returns the trust bundle of the generations as it stands in the object.
+func PEM(generations []orgca.Generation) []byte {
+	var out bytes.Buffer
+	for _, der := range orgca.TrustBundle(generations) {
+		out.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	}
+	return out.Bytes()
+}
+
+// Sync brings the object up to date and returns its version. It writes only if something is missing or left over.
+// generations is called for each try, so that a lost race is decided on the present state.
+func Sync(ctx context.Context, o Objects, generations func(context.Context) ([]orgca.Generation, error)) (version string, err error) {
+	for range 3 {
+		present, err := o.Read(ctx)
+		if err != nil {
+			return "", fmt.Errorf("read the truststore: %w", err)
+		}
+		all, err := generations(ctx)
+		if err != nil {
+			return "", err
+		}
+		want := PEM(all)
+		if bytes.Equal(present.PEM, want) {
+			return present.Version, nil
+		}
+		if version, err = o.Replace(ctx, want, present.ETag); !errors.Is(err, ErrChanged) {
+			return version, err
+		}
+	}
+	return "", ErrChanged
+}
