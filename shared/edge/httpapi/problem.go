@@ -106,7 +106,7 @@ var table = []public{
 // internal are the errors that no request can cause by itself: a 500 without a reason, its cause in the log.
 var internal = []error{
 	accesstoken.ErrClaims, accesstoken.ErrToken, accesstoken.ErrExpired, audit.ErrBroken, audit.ErrEvent, jwk.ErrKey,
-	orgca.ErrTransition, orgca.ErrSource, pki.ErrChain, pki.ErrProfile, pki.ErrPEM, pki.ErrSPIFFEID, tokenkeys.ErrKey, jws.ErrInvalid,
+	orgca.ErrTransition, orgca.ErrSource, pki.ErrChain, pki.ErrPathLen, pki.ErrProfile, pki.ErrPEM, pki.ErrSPIFFEID, tokenkeys.ErrKey, jws.ErrInvalid,
 }
 
 // explain finds what the outside is told of an error.

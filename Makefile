@@ -1,0 +1,75 @@
+# make run    sets everything up and starts the whole system on this machine
+# make test   sets everything up and runs every test
+# make help   lists the rest
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PORT ?= 9443
+DATA ?=
+FUZZTIME ?= 5s
+# A CA bundle in the environment would replace the certificates that local clients are given.
+unexport AWS_CA_BUNDLE
+
+TOOLS := -modfile=test/tools/go.mod
+FUNCTIONS := $(notdir $(wildcard functions/*))
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+
+.PHONY: need-go
+need-go:
+	@command -v go >/dev/null || { echo "Go 1.26 or newer is missing: https://go.dev/dl (Debian, Ubuntu, Fedora: package golang; macOS: brew install go)" >&2; exit 1; }
+
+.PHONY: setup
+setup: need-go ## check prerequisites and install what the local stack needs
+	@go run ./localstack/run --setup
+
+.PHONY: run
+run: need-go ## build the functions and start everything on https://localhost:9443 (PORT=, DATA=folder to keep state)
+	@go run ./localstack/run --port $(PORT) $(if $(DATA),--data $(DATA))
+
+.PHONY: logs
+logs: ## follow the functions' log of the running stack
+	@test -f build/run/functions.log || { echo "no log yet: start the stack with make run" >&2; exit 1; }
+	@tail -n 200 -F build/run/functions.log
+
+.PHONY: build
+build: need-go ## build every function for AWS (linux/arm64) into build/lambda
+	@for f in $(FUNCTIONS); do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -tags lambda.norpc -trimpath -buildvcs=false -ldflags='-s -w -buildid=' \
+			-o build/lambda/$$f/bootstrap ./functions/$$f; \
+	done
+
+.PHONY: test
+test: setup ## every test: unit, contract, model, end to end; race detector, shuffled
+	go vet ./...
+	go test -race -shuffle=on -timeout 20m ./...
+
+.PHONY: fuzz
+fuzz: need-go ## every fuzz target for FUZZTIME
+	@go list ./... | while read -r p; do \
+		for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+			echo "$$f $$p"; go test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME); \
+		done; \
+	done
+
+.PHONY: lint
+lint: need-go ## static checks: golangci-lint with the list in .golangci.yml
+	go tool $(TOOLS) golangci-lint run
+
+.PHONY: vuln
+vuln: need-go ## known vulnerabilities in what is linked
+	go tool $(TOOLS) govulncheck ./...
+
+.PHONY: bench
+bench: setup ## the numbers of shared/README.md, with their floors measured in the same run
+	go test -run '^$$' -bench . -benchmem ./shared/...
+	go run ./test/bench
+
+.PHONY: clean
+clean: ## remove everything that was built or installed
+	rm -rf build

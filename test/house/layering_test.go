@@ -1,0 +1,229 @@
+// Package house checks the rules of the house: which layer may import which, where the clock and the environment are
+// read, and that everything which is exported or answered is accounted for.
+package house
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/mastio-aws/mastio/"
+
+// layer is a set of folders and what they may import of this module and of others.
+type layer struct {
+	name    string
+	folders []string // path prefixes below the module
+	own     []string // prefixes below the module that may be imported
+	foreign []string // modules that may be imported; "*" for any
+	why     string
+}
+
+var core = []string{
+	"shared/accesstoken", "shared/agent", "shared/audit", "shared/dpop", "shared/jwk", "shared/lease", "shared/orgca",
+	"shared/pki", "shared/registry", "shared/routes", "shared/schema",
+}
+
+// layers are in the order in which a folder is looked up.
+var layers = []layer{
+	{
+		name: "core", folders: core, own: core,
+		foreign: []string{"github.com/go-jose/go-jose/v4", "github.com/gowebpki/jcs", "github.com/oklog/ulid/v2"},
+		why:     "the core decides and must be testable without anything else; the libraries it may use compute and nothing more",
+	},
+	{
+		name: "use cases", folders: []string{"shared/usecase"}, own: append([]string{"shared/usecase"}, core...),
+		why: "a use case orders steps over interfaces of its own; no SDK, no HTTP server",
+	},
+	{
+		name: "edges", folders: []string{"shared/edge"}, own: append([]string{"shared/usecase"}, core...), foreign: []string{"*"},
+		why: "an edge knows one thing of the outside; edges that know each other become one",
+	},
+	{
+		name: "boot", folders: []string{"shared/boot"}, own: append([]string{"shared/usecase", "shared/edge"}, core...), foreign: []string{"*"},
+		why: "the only place that sees all",
+	},
+	{name: "functions", folders: []string{"functions"}, own: []string{"shared/boot"}, why: "a function's main names its handler and nothing else"},
+	{
+		name: "infra", folders: []string{"infra"}, own: []string{"infra", "shared/routes", "shared/schema"}, foreign: []string{"*"},
+		why: "the deployment knows the route table and the table schema, not the product",
+	},
+	{
+		name: "local", folders: []string{"localstack"}, own: []string{"localstack", "shared/routes", "shared/schema"}, foreign: []string{"*"},
+		why: "what stands in for AWS must not know what it is used for",
+	},
+	{name: "outside view", folders: []string{"test"}, own: []string{""}, foreign: []string{"*"}, why: "tests see everything"},
+}
+
+type file struct {
+	path string // below the module, slash-separated
+	ast  *ast.File
+}
+
+// sources parses every Go file of the module that is not a test, nor below testdata.
+func sources(t *testing.T) []file {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	var files []file
+	set := token.NewFileSet()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() && path != root && (strings.HasPrefix(name, ".") || slices.Contains([]string{"testdata", "node_modules", "build", "cdk.out"}, name)) {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		parsed, err := parser.ParseFile(set, path, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		files = append(files, file{filepath.ToSlash(rel), parsed})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 50 {
+		t.Fatalf("found %d source files: the walk is broken", len(files))
+	}
+	return files
+}
+
+func below(path string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool {
+		return p == "" || path == p || strings.HasPrefix(path, p+"/")
+	})
+}
+
+func layerOf(path string) (layer, bool) {
+	for _, l := range layers {
+		if below(path, l.folders) {
+			return l, true
+		}
+	}
+	return layer{}, false
+}
+
+func TestImportsPointInward(t *testing.T) {
+	for _, f := range sources(t) {
+		l, ok := layerOf(f.path)
+		if !ok {
+			t.Errorf("%s is in no layer", f.path)
+			continue
+		}
+		for _, spec := range f.ast.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !allowed(l, f.path, imported) {
+				t.Errorf("%s (%s) imports %s: %s", f.path, l.name, imported, l.why)
+			}
+		}
+	}
+}
+
+func allowed(l layer, path, imported string) bool {
+	if own, ok := strings.CutPrefix(imported, module); ok {
+		// A package may have parts below its own folder.
+		return below(own, l.own) || below(own, []string{part(path)})
+	}
+	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") {
+		return true // standard library
+	}
+	return slices.Contains(l.foreign, "*") || below(imported, l.foreign) || testDouble(path)
+}
+
+// part is the package's own top folder: shared/edge/dynamo for everything below it.
+func part(path string) string {
+	elements := strings.Split(path, "/")
+	return strings.Join(elements[:min(3, len(elements)-1)], "/")
+}
+
+// testDouble reports whether a file is a contract suite or a set of fixtures: they import testing libraries.
+func testDouble(path string) bool {
+	folder := filepath.Base(filepath.Dir(path))
+	return strings.HasSuffix(folder, "test") && folder != "test"
+}
+
+func TestOnlyTheOutermostReadClockAndEnvironment(t *testing.T) {
+	may := []string{"shared/boot", "localstack", "infra", "test"}
+	for _, f := range sources(t) {
+		if below(f.path, may) || testDouble(f.path) {
+			continue
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			pkg, ok := sel.X.(*ast.Ident)
+			if !ok {
+				return true
+			}
+			switch name := pkg.Name + "." + sel.Sel.Name; name {
+			case "time.Now", "time.Since", "time.Until", "os.Getenv", "os.LookupEnv", "os.Environ":
+				t.Errorf("%s uses %s: time and settings come in as parameters", f.path, name)
+			}
+			return true
+		})
+	}
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	documented := map[string]bool{}
+	for _, f := range sources(t) {
+		folder := filepath.Dir(f.path)
+		documented[folder] = documented[folder] || f.ast.Doc != nil
+		if f.ast.Doc == nil {
+			continue
+		}
+		want := "Package " + f.ast.Name.Name + " "
+		if f.ast.Name.Name == "main" {
+			want = "Command "
+		}
+		if !strings.HasPrefix(f.ast.Doc.Text(), want) {
+			t.Errorf("%s: the package comment does not begin with %q", f.path, want)
+		}
+	}
+	for folder, ok := range documented {
+		if !ok {
+			t.Errorf("%s has no package comment", folder)
+		}
+	}
+}
+
+func TestNoDumpingGrounds(t *testing.T) {
+	refused := []string{"util", "utils", "common", "helper", "helpers", "model", "models", "types", "manager", "service", "misc", "base"}
+	for _, f := range sources(t) {
+		if slices.Contains(refused, f.ast.Name.Name) {
+			t.Errorf("%s: package %s: a package is named for what is in it", f.path, f.ast.Name.Name)
+		}
+	}
+}
+
+func TestTopLevel(t *testing.T) {
+	may := []string{"functions", "infra", "shared", "localstack", "test", "go.mod", "go.sum", "Makefile", "cdk.json", "README.md"}
+	made := []string{"build", "node_modules", "cdk.out", "proxy.env"} // git-ignored
+	entries, err := os.ReadDir(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if n := e.Name(); !strings.HasPrefix(n, ".") && !slices.Contains(may, n) && !slices.Contains(made, n) {
+			t.Errorf("%s does not belong at the top level", n)
+		}
+	}
+}

@@ -1,0 +1,193 @@
+// Package inmemory is a whole Mastio in one process: the real use cases over an in-memory store, key store and
+// truststore, with a clock that stands still until it is moved.
+package inmemory
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
+	"github.com/mastio-aws/mastio/shared/usecase/discovery"
+	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/usecase/issue"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
+	"github.com/mastio-aws/mastio/shared/usecase/standby"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
+	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
+	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+)
+
+// What the Mastio in here is called.
+const (
+	OrgID       = "orga"
+	TrustDomain = "mastio.test"
+	Issuer      = "https://mastio.test:9443"
+	Secret      = "admin-secret-of-the-tests"
+)
+
+// Start is where the clock begins.
+var Start = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
+
+// Mastio is a Mastio. Its parts are safe for concurrent use; the fields are not to be changed while it works.
+type Mastio struct {
+	Store   *memstore.Store
+	Keys    *ceremonytest.Keys
+	Objects *Objects
+
+	Ceremony   *ceremony.Ceremony
+	RotateCA   *rotateca.Rotator
+	RotateCert *rotatecert.Rotator
+	Enroll     *enroll.Enroller
+	Token      *token.Issuer
+	Ring       *tokenkeys.Ring
+	Standby    *standby.Job
+	Health     *health.Checker
+	Discovery  *discovery.Directory
+
+	clock  atomic.Int64 // Unix nanoseconds
+	lastID atomic.Int64
+}
+
+// New returns a Mastio over a store; it has no Org CA until Standby has run.
+func New(cfg memstore.Config) *Mastio {
+	m := &Mastio{Store: memstore.New(cfg), Keys: ceremonytest.New(), Objects: &Objects{}}
+	m.clock.Store(Start.UnixNano())
+	log := slog.New(slog.DiscardHandler)
+	m.Ceremony = ceremony.New(ceremony.Config{Store: m.Store, Keys: m.Keys, OrgID: OrgID, TrustDomain: TrustDomain, Now: m.Now, NewID: m.NewID, Log: log})
+	m.RotateCA = rotateca.New(rotateca.Config{Store: m.Store, Preparer: m.Ceremony, Trust: m.trust, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log})
+	issuer := issue.Issuer{Store: m.Store, Keys: m.Keys, OrgID: OrgID, TrustDomain: TrustDomain, Now: m.Now, NewID: m.NewID}
+	m.RotateCert = rotatecert.New(rotatecert.Config{Store: m.Store, Issuer: issuer})
+	m.Enroll = enroll.New(enroll.Config{Store: m.Store, Issuer: issuer, OrgID: OrgID, Now: m.Now, NewID: m.NewID})
+	m.Ring = tokenkeys.New(tokenkeys.Config{Store: m.Store, Vault: m.Keys, OrgID: OrgID, TTL: token.TTL})
+	m.Token = token.New(token.Config{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now, NewID: m.NewID})
+	m.Standby = standby.New(standby.Config{
+		Store: m.Store, Ceremony: m.Ceremony, Rotator: m.RotateCA, Trust: m.trust, Keys: m.Ring.Ensure, Now: m.Now, NewID: m.NewID, Log: log,
+	})
+	m.Health = &health.Checker{Store: m.Store, Objects: m.Objects, Now: m.Now}
+	m.Discovery = &discovery.Directory{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now}
+	return m
+}
+
+// Now is the Mastio's clock.
+func (m *Mastio) Now() time.Time { return time.Unix(0, m.clock.Load()).UTC() }
+
+// Advance moves the clock.
+func (m *Mastio) Advance(d time.Duration) { m.clock.Add(int64(d)) }
+
+// NewID returns ids in sequence.
+func (m *Mastio) NewID() string { return "id-" + strconv.FormatInt(m.lastID.Add(1), 10) }
+
+func (m *Mastio) trust(ctx context.Context) (string, error) {
+	return truststore.Sync(ctx, m.Objects, func(ctx context.Context) ([]orgca.Generation, error) {
+		org, err := m.Store.Org(ctx)
+		return org.Generations, err
+	})
+}
+
+// Admit enrols an agent by name.
+func (m *Mastio) Admit(ctx context.Context, name string, capabilities ...string) (enroll.Result, error) {
+	return m.Enroll.Enroll(ctx, enroll.Request{Name: name, Capabilities: capabilities, Actor: "test"})
+}
+
+// Rotate rotates an agent's certificate.
+func (m *Mastio) Rotate(ctx context.Context, id agent.ID) (rotatecert.Result, error) {
+	return m.RotateCert.Rotate(ctx, rotatecert.Request{Agent: id, Actor: "test"})
+}
+
+// Mint rotates the Org CA.
+func (m *Mastio) Mint(ctx context.Context) (rotateca.Result, error) {
+	return m.RotateCA.Mint(ctx, rotateca.Request{Actor: "test"})
+}
+
+// TokenFor asks for a token with the first certificate in a PEM text.
+func (m *Mastio) TokenFor(ctx context.Context, certPEM []byte) (token.Token, error) {
+	return m.Token.Issue(ctx, token.Request{CertificatePEM: string(certPEM)})
+}
+
+// Handlers returns the handlers of every function that API Gateway reaches.
+func (m *Mastio) Handlers() map[string]httpapi.Handlers {
+	return map[string]httpapi.Handlers{
+		"rotatecert": httpapi.RotateCert(m.RotateCert), "rotateca": httpapi.RotateCA(m.RotateCA), "enroll": httpapi.Enroll(m.Enroll),
+		"token": httpapi.Token(m.Token), "discovery": httpapi.Discovery(m.Discovery), "healthz": httpapi.Health(m.Health, "test", OrgID),
+	}
+}
+
+// Admin accepts the one secret.
+func Admin(_ context.Context, shown string) (string, bool, error) {
+	return "AWSCURRENT", shown == Secret, nil
+}
+
+// PublicKey finds a published token key, for verifiers.
+func (m *Mastio) PublicKey(ctx context.Context, kid string) *ecdsa.PublicKey {
+	keys, err := m.Ring.Published(ctx, m.Now())
+	if err != nil {
+		return nil
+	}
+	for _, k := range keys {
+		if k.ID == kid {
+			return k.Key
+		}
+	}
+	return nil
+}
+
+// Leaf parses the first certificate of a PEM text.
+func Leaf(certPEM []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(certPEM)
+	if block == nil {
+		return nil, fmt.Errorf("no PEM block in %d bytes", len(certPEM))
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
+// Objects is a truststore object in memory.
+type Objects struct {
+	// Fault, if set, is asked before a replacement and after it.
+	Fault func(after bool) error
+
+	mu      sync.Mutex
+	present truststore.Object
+}
+
+// Read returns the object.
+func (o *Objects) Read(context.Context) (truststore.Object, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.present, nil
+}
+
+// Replace writes the object iff it still has the ETag.
+func (o *Objects) Replace(_ context.Context, pem []byte, old string) (string, error) {
+	if o.Fault != nil {
+		if err := o.Fault(false); err != nil {
+			return "", err
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.present.ETag != old {
+		return "", truststore.ErrChanged
+	}
+	number, _ := strconv.Atoi(old)
+	next := strconv.Itoa(number + 1)
+	o.present = truststore.Object{PEM: pem, ETag: next, Version: next}
+	if o.Fault != nil {
+		return next, o.Fault(true)
+	}
+	return next, nil
+}
