@@ -16,7 +16,7 @@ func TestParseID(t *testing.T) {
 		"orga::kyc-screener": true, "o.r_g-A::A.b_c-9": true,
 		"orga::" + strings.Repeat("a", 64): true, "orga::" + strings.Repeat("a", 65): false,
 		"": false, "orga": false, "orga::": false, "::name": false, "orga:name": false, "orga::a::b": false,
-		"orga::a b": false, "orga::a/b": false, "orga::ä": false, "orga::a\n": false, "orga::%61": false,
+		"orga::a b": false, "orga::a/b": false, "orga::ä": false, "orga::a\n": false, "orga::.": false, "..::a": false, "orga::...": true, "orga::%61": false,
 	} {
 		id, err := ParseID(s)
 		if (err == nil) != ok || (err != nil && !errors.Is(err, ErrID)) {

@@ -13,15 +13,15 @@ var ErrID = errors.New("malformed agent id")
 // ID names an agent for good: `{org_id}::{name}`. It never changes when the agent's certificate does.
 type ID string
 
-var (
-	orgPattern  = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,64}$`)
-	namePattern = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,64}$`)
-)
+var pattern = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,64}$`)
+
+// isName refuses also "." and "..", which match the pattern but are no segments of a SPIFFE ID's path.
+func isName(s string) bool { return pattern.MatchString(s) && s != "." && s != ".." }
 
 // NewID joins an organisation and an agent's name; it returns ErrID if either is malformed.
 func NewID(org, name string) (ID, error) {
-	if !orgPattern.MatchString(org) || !namePattern.MatchString(name) {
-		return "", fmt.Errorf("%w: want 1 to 64 of letters, digits, '.', '_' and '-' for the organisation and for the name", ErrID)
+	if !isName(org) || !isName(name) {
+		return "", fmt.Errorf("%w: want 1 to 64 of letters, digits, '.', '_' and '-', for the organisation and for the name, neither of them '.' or '..'", ErrID)
 	}
 	return ID(org + "::" + name), nil
 }

@@ -1,0 +1,37 @@
+package accesstoken
+
+import (
+	"crypto/ecdsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/mastio-aws/mastio/shared/jwk"
+)
+
+// PublicKey is a verification key as the JWKS publishes it.
+type PublicKey struct {
+	ID  string // kid
+	Key *ecdsa.PublicKey
+}
+
+// JWKS returns the JSON Web Key Set (RFC 7517, 5) of the keys, in their order, each with kid, use sig and alg ES256.
+// An empty or repeated id, or a key that is not of P-256, is an error: a reader could not tell whose key it is.
+func JWKS(keys []PublicKey) (json.RawMessage, error) {
+	set := struct {
+		Keys []jwk.Key `json:"keys"`
+	}{Keys: make([]jwk.Key, 0, len(keys))}
+	seen := map[string]bool{}
+	for _, k := range keys {
+		if k.ID == "" || seen[k.ID] {
+			return nil, errors.New("jwks: key id empty or repeated")
+		}
+		seen[k.ID] = true
+		j, err := jwk.Public(k.Key, k.ID)
+		if err != nil {
+			return nil, fmt.Errorf("jwks: %w", err)
+		}
+		set.Keys = append(set.Keys, j)
+	}
+	return json.Marshal(set)
+}

@@ -1,0 +1,109 @@
+package accesstoken
+
+import (
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/jwk/jws"
+)
+
+// Skew is how far the clock of the instance that signed may be ahead of the reader's. It applies to iat and nbf,
+// never to exp: a token is not given a second more than it says.
+const Skew = 5 * time.Second
+
+// Verify returns the claims of a token that this issuer signed for this audience and that is valid now. keys returns
+// the public key of a kid, or nil if there is none; a kid it does not know is refused. Every error is ErrToken; of a
+// token that only is too old it is ErrExpired as well. The binding, cnf, is for the caller to compare.
+func Verify(token string, keys func(kid string) *ecdsa.PublicKey, now time.Time, issuer, audience string) (Claims, error) {
+	c, err := open(token, keys)
+	if err != nil {
+		return Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
+	}
+	if err := c.accept(now, issuer, audience); err != nil {
+		return Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
+	}
+	return c, nil
+}
+
+// open verifies the signature and reads the claims.
+func open(token string, keys func(kid string) *ecdsa.PublicKey) (Claims, error) {
+	msg, err := jws.Parse(token)
+	if err != nil {
+		return Claims{}, err
+	}
+	// Exactly this value: a proof, or another JWT signed with the same key, is no access token.
+	if typ, err := msg.Header.Text("typ"); err != nil || typ != tokenType {
+		return Claims{}, errors.New("typ is not " + tokenType)
+	}
+	kid, err := msg.Header.Text("kid")
+	if err != nil || kid == "" {
+		return Claims{}, errors.New("kid is missing")
+	}
+	key := keys(kid) // the only source of keys: a jwk in the header is the sender's word
+	if key == nil {
+		return Claims{}, errors.New("kid is unknown")
+	}
+	payload, err := msg.Claims(key)
+	if err != nil {
+		return Claims{}, err
+	}
+	return read(payload)
+}
+
+func read(o jws.Object) (Claims, error) {
+	cnf, err := jws.ParseObject(o["cnf"])
+	if err != nil {
+		return Claims{}, fmt.Errorf("cnf: %w", err)
+	}
+	r := reader{}
+	c := Claims{
+		Issuer:       value(&r, o.Text, "iss"),
+		Subject:      value(&r, o.Text, "sub"),
+		Audience:     value(&r, o.Texts, "aud"),
+		ClientID:     value(&r, o.Text, "client_id"),
+		Scope:        value(&r, o.Text, "scope"),
+		JTI:          value(&r, o.Text, "jti"),
+		IssuedAt:     value(&r, o.Time, "iat"),
+		NotBefore:    value(&r, o.Time, "nbf"),
+		Expires:      value(&r, o.Time, "exp"),
+		X5T:          value(&r, cnf.Text, "x5t#S256"),
+		JKT:          value(&r, cnf.Text, "jkt"),
+		Capabilities: value(&r, o.Texts, "capabilities"),
+		Generation:   value(&r, o.Int, "generation"),
+	}
+	return c, r.err
+}
+
+// reader keeps the first error of a row of reads.
+type reader struct{ err error }
+
+func value[T any](r *reader, read func(name string) (T, error), name string) T {
+	v, err := read(name)
+	if r.err == nil {
+		r.err = err
+	}
+	return v
+}
+
+// accept checks that the claims are complete, and good here and now.
+func (c Claims) accept(now time.Time, issuer, audience string) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	switch {
+	case c.Issuer != issuer:
+		return errors.New("iss is another issuer")
+	case !slices.Contains(c.Audience, audience):
+		return errors.New("aud is another audience")
+	case c.IssuedAt.After(now.Add(Skew)):
+		return errors.New("iat is in the future")
+	case c.NotBefore.After(now.Add(Skew)):
+		return errors.New("nbf is in the future")
+	case !now.Before(c.Expires):
+		return ErrExpired
+	}
+	return nil
+}

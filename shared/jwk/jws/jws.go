@@ -1,0 +1,152 @@
+// Package jws reads and writes compact JSON Web Signatures (RFC 7515) of the one kind a Mastio knows:
+// ES256, three parts, every octet in its only canonical spelling.
+//
+// go-jose takes messages apart and puts them together. This package decides what is let through to it,
+// because go-jose follows the RFCs where they are generous: it accepts line breaks and stray trailing bits in
+// base64url, the unencoded payloads of RFC 7797, and critical headers naming them.
+package jws
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// MaxSize is the longest message, in bytes, that is read or written. API Gateway lets 10,240 bytes of headers
+// through in all, so anything longer could not arrive in one.
+const MaxSize = 8 << 10
+
+// Algorithm is the only value of "alg" there is.
+const Algorithm = string(jose.ES256)
+
+// ErrInvalid reports a message, or a part of one, that is not what this package reads. It is always wrapped
+// with the reason, which never quotes the message.
+var ErrInvalid = errors.New("invalid jws")
+
+// Message is a JWS taken apart. Nothing in it may be believed before Verify. It is safe for concurrent use.
+type Message struct {
+	Header Object // the protected header; "alg" has been checked, other members have not
+
+	compact string
+}
+
+// Parse takes a compact JWS apart and checks everything but its signature: three parts, canonical base64url
+// in each, a header without duplicate members whose alg is ES256, a signature of 64 bytes, no extension.
+// Every error is ErrInvalid.
+func Parse(compact string) (*Message, error) {
+	if len(compact) > MaxSize {
+		return nil, fmt.Errorf("%w: longer than %d bytes", ErrInvalid, MaxSize)
+	}
+	header, err := split(compact)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkHeader(header); err != nil {
+		return nil, err
+	}
+	return &Message{Header: header, compact: compact}, nil
+}
+
+// split checks the three parts' spelling and returns the header.
+func split(compact string) (Object, error) {
+	parts := strings.Split(compact, ".")
+	if len(parts) != 3 {
+		return nil, fmt.Errorf("%w: %d parts instead of 3", ErrInvalid, len(parts))
+	}
+	header, err := Decode(parts[0])
+	if err != nil {
+		return nil, fmt.Errorf("header: %w", err)
+	}
+	if _, err := Decode(parts[1]); err != nil {
+		return nil, fmt.Errorf("payload: %w", err)
+	}
+	sig, err := Decode(parts[2])
+	if err != nil {
+		return nil, fmt.Errorf("signature: %w", err)
+	}
+	if len(sig) != signatureSize {
+		return nil, fmt.Errorf("%w: signature of %d bytes instead of %d", ErrInvalid, len(sig), signatureSize)
+	}
+	o, err := ParseObject(header)
+	if err != nil {
+		return nil, fmt.Errorf("header: %w", err)
+	}
+	return o, nil
+}
+
+func checkHeader(header Object) error {
+	alg, err := header.Text("alg")
+	if err != nil {
+		return err
+	}
+	if alg != Algorithm {
+		return fmt.Errorf("%w: alg is not %s", ErrInvalid, Algorithm)
+	}
+	// No extension is understood here, so any crit must be refused (RFC 7515, 4.1.11). b64 must come with
+	// crit (RFC 7797, 6) but is honoured by go-jose without, which would give one text two meanings.
+	for _, name := range []string{"crit", "b64"} {
+		if _, ok := header[name]; ok {
+			return fmt.Errorf("%w: %s is not supported", ErrInvalid, name)
+		}
+	}
+	return nil
+}
+
+// Verify returns the payload if key, a P-256 key, made the signature. Every error is ErrInvalid.
+func (m *Message) Verify(key *ecdsa.PublicKey) ([]byte, error) {
+	parsed, err := jose.ParseSignedCompact(m.compact, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil {
+		// The cause is dropped: go-jose quotes the message in some of its errors.
+		return nil, fmt.Errorf("%w: header not understood", ErrInvalid)
+	}
+	payload, err := parsed.Verify(verifier{key})
+	if err != nil {
+		return nil, fmt.Errorf("%w: signature does not verify", ErrInvalid)
+	}
+	return payload, nil
+}
+
+// Claims verifies the signature and reads the payload as a JSON object. Every error is ErrInvalid.
+func (m *Message) Claims(key *ecdsa.PublicKey) (Object, error) {
+	payload, err := m.Verify(key)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := ParseObject(payload)
+	if err != nil {
+		return nil, fmt.Errorf("claims: %w", err)
+	}
+	return claims, nil
+}
+
+// Sign writes claims, any JSON object, as a compact JWS with the header members typ, alg and kid (none if it
+// is empty). The signer must hold a P-256 key; it is given a SHA-256 digest and answers ASN.1 DER, as an
+// *ecdsa.PrivateKey and a KMS key both do. A refusal by the signer is wrapped; a result over MaxSize is ErrInvalid.
+func Sign(typ, kid string, claims any, key crypto.Signer) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("encode claims: %w", err)
+	}
+	opts := new(jose.SignerOptions).WithType(jose.ContentType(typ))
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: signer{key, kid}}, opts)
+	if err != nil {
+		return "", fmt.Errorf("use signing key: %w", err)
+	}
+	signed, err := s.Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("sign: %w", err)
+	}
+	compact, err := signed.CompactSerialize()
+	if err != nil {
+		return "", fmt.Errorf("serialize: %w", err)
+	}
+	if len(compact) > MaxSize {
+		return "", fmt.Errorf("%w: would be longer than %d bytes", ErrInvalid, MaxSize)
+	}
+	return compact, nil
+}

@@ -1,0 +1,70 @@
+package pki
+
+import (
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+	"math/big"
+)
+
+var oidBasicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
+
+// constraints is the extension of RFC 5280 section 4.2.1.9 as encoded. A nil PathLen is absent: no limit.
+type constraints struct {
+	CA      bool     `asn1:"optional"`
+	PathLen *big.Int `asn1:"optional"`
+}
+
+// readConstraints decodes a certificate's basicConstraints. found is false if it has none.
+func readConstraints(cert *x509.Certificate) (bc constraints, critical, found bool, err error) {
+	for _, ext := range cert.Extensions {
+		if !ext.Id.Equal(oidBasicConstraints) {
+			continue
+		}
+		rest, err := asn1.Unmarshal(ext.Value, &bc)
+		if err != nil || len(rest) > 0 {
+			return constraints{}, false, false, fmt.Errorf("%w: malformed basicConstraints in %q", ErrChain, cert.Subject)
+		}
+		return bc, ext.Critical, true, nil
+	}
+	return constraints{}, false, false, nil
+}
+
+// LegacyPathLenZero reports whether a root's encoded basicConstraints say pathLenConstraint 0, which forbids every CA
+// below it, so that only the root itself can issue leaves.
+func LegacyPathLenZero(root *x509.Certificate) bool {
+	if root == nil {
+		return false
+	}
+	bc, _, _, err := readConstraints(root)
+	return err == nil && bc.CA && bc.PathLen != nil && bc.PathLen.Sign() == 0
+}
+
+// checkCA asks that a certificate be a CA, critically, and allow so many CAs between itself and a leaf.
+func checkCA(cert *x509.Certificate, below int) error {
+	bc, critical, found, err := readConstraints(cert)
+	switch {
+	case err != nil:
+		return err
+	case !found || !bc.CA:
+		return fmt.Errorf("%w: %q is not a CA", ErrChain, cert.Subject)
+	case !critical:
+		return fmt.Errorf("%w: basicConstraints of %q are not critical", ErrChain, cert.Subject)
+	case bc.PathLen != nil && bc.PathLen.Cmp(big.NewInt(int64(below))) < 0:
+		return fmt.Errorf("%w: %q allows %d CAs below it, has %d", ErrPathLen, cert.Subject, bc.PathLen, below)
+	}
+	return nil
+}
+
+// checkLeaf asks that a certificate not be a CA. The extension may be missing: RFC 5280 lets end entities omit it,
+// and certificates of other issuers do.
+func checkLeaf(cert *x509.Certificate) error {
+	bc, _, _, err := readConstraints(cert)
+	if err != nil {
+		return err
+	}
+	if bc.CA || bc.PathLen != nil {
+		return fmt.Errorf("%w: leaf %q claims to be a CA", ErrChain, cert.Subject)
+	}
+	return nil
+}

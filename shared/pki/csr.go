@@ -1,0 +1,59 @@
+package pki
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"fmt"
+	"slices"
+)
+
+const maxCSR = 16 << 10 // bytes of PEM; an RSA-4096 request with names and extensions takes under 3 KB
+
+var csrTypes = []string{"CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"} // RFC 7468 section 7
+
+// x509.CertificateRequest.CheckSignature still believes SHA-1, so the algorithms are named here.
+var csrSignatures = []x509.SignatureAlgorithm{
+	x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512,
+	x509.SHA256WithRSA, x509.SHA384WithRSA, x509.SHA512WithRSA,
+	x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS,
+}
+
+// ParseCSR reads one PEM certification request (RFC 2986) of at most 16 KiB, with nothing but white space around it,
+// checks its signature, which proves possession of the private key, and returns its public key.
+//
+// The key is all that is taken from it: the subject and the extensions asked for are ignored, because the Mastio
+// alone says who an agent is. It returns ErrCSR, which wraps ErrKey if the key is the reason (see CheckKey).
+func ParseCSR(data []byte) (crypto.PublicKey, error) {
+	csr, err := decodeCSR(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCSR, err)
+	}
+	// The key comes first: verifying by a key of unbounded size is work that the sender chooses.
+	if err := CheckKey(csr.PublicKey); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCSR, err)
+	}
+	if !slices.Contains(csrSignatures, csr.SignatureAlgorithm) {
+		return nil, fmt.Errorf("%w: signature algorithm %v", ErrCSR, csr.SignatureAlgorithm)
+	}
+	if err := csr.CheckSignature(); err != nil {
+		return nil, fmt.Errorf("%w: signature does not match its key", ErrCSR)
+	}
+	return csr.PublicKey, nil
+}
+
+func decodeCSR(data []byte) (*x509.CertificateRequest, error) {
+	if len(data) > maxCSR {
+		return nil, fmt.Errorf("%d bytes, want at most %d", len(data), maxCSR)
+	}
+	block, rest, err := nextBlock(bytes.TrimLeft(data, whiteSpace))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(bytes.TrimLeft(rest, whiteSpace)) > 0:
+		return nil, fmt.Errorf("%w: more than one block", ErrPEM)
+	case !slices.Contains(csrTypes, block.Type):
+		return nil, fmt.Errorf("%w: want a block of type %s", ErrPEM, csrTypes[0])
+	}
+	return x509.ParseCertificateRequest(block.Bytes)
+}

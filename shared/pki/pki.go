@@ -1,0 +1,41 @@
+// Package pki issues and verifies the certificates of a Mastio: one root and one issuing CA a generation, and the
+// leaves of its agents.
+//
+// It performs no I/O and reads no clock; every time is a parameter. Its only side effects are random numbers from
+// crypto/rand and the calls of a crypto.Signer that the caller passes in, one for each certificate.
+// Everything in it is safe for concurrent use as long as the signers are.
+package pki
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+)
+
+// What the package refuses. Each is wrapped with the particulars, which are fit to be shown to an operator: they
+// name certificates' fields and never contain a private key.
+var (
+	// ErrProfile reports parameters for which the certificate profiles have no certificate.
+	ErrProfile = errors.New("no certificate profile allows this")
+	// ErrChain reports a chain that does not verify. Where Go's verifier is what refused it, its own error
+	// (x509.CertificateInvalidError and the like) is wrapped too.
+	ErrChain = errors.New("certificate chain does not verify")
+	// ErrPathLen reports a CA below another whose encoded pathLenConstraint forbids it. It is also an ErrChain.
+	ErrPathLen = fmt.Errorf("%w: path length constraint exceeded", ErrChain)
+	// ErrKey reports a public key outside the policy of CheckKey.
+	ErrKey = errors.New("key not acceptable")
+	// ErrCSR reports a certification request that ParseCSR refuses.
+	ErrCSR = errors.New("certification request not acceptable")
+	// ErrPEM reports a text that is not exactly the PEM blocks it should be.
+	ErrPEM = errors.New("malformed PEM")
+	// ErrSPIFFEID reports a text that is not the SPIFFE ID of a workload.
+	ErrSPIFFEID = errors.New("malformed SPIFFE ID")
+)
+
+// Thumbprint returns the lower-case hex SHA-256 of a certificate's DER: what an agent's pin holds. It is the
+// x5t#S256 of RFC 8705 section 3.1 in another spelling.
+func Thumbprint(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
+}

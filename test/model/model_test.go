@@ -1,0 +1,341 @@
+// Package model checks the rotation state machine against a small model: any order of operations, with writes that are
+// lost, acknowledged to nobody or carried out late, and processes that die between any two remote calls.
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
+	"github.com/mastio-aws/mastio/test/inmemory"
+)
+
+// machine drives a Mastio and remembers what it was promised.
+type machine struct {
+	*inmemory.Mastio
+	ctx context.Context
+
+	fate   func(op string) memstore.Fault // of the operation that runs now
+	alive  int                            // remote calls until the process dies; negative: it does not
+	fence  int64                          // highest seen on the pointer
+	claims []claim
+
+	issued map[agent.ID][]certificate // every certificate that was ever handed out
+}
+
+// certificate is one that a caller holds.
+type certificate struct {
+	pem []byte
+	pin agent.Pin
+}
+
+// claim is a promise that must hold for good, whatever arrives late: "nothing was changed".
+type claim struct {
+	what string
+	// holds is asked after every step. The generation that must never become current, or the thumbprint that must never
+	// be pinned, is not known to the caller; so it is the fence, or the agent's version, that must not have been used.
+	holds func(org registry.Org) error
+}
+
+func newMachine(ctx context.Context) *machine {
+	m := &machine{ctx: ctx, alive: -1, issued: map[agent.ID][]certificate{}}
+	m.Mastio = inmemory.New(memstore.Config{Fault: func(op string) memstore.Fault {
+		if m.dead() {
+			return memstore.Refuse
+		}
+		if m.fate == nil {
+			return memstore.None
+		}
+		return m.fate(op)
+	}})
+	m.Keys.Fault = func(string, bool) error { return m.dying() }
+	m.Objects.Fault = func(bool) error { return m.dying() }
+	return m
+}
+
+var errDied = errors.New("process died")
+
+// dead counts a remote call down; once at zero, every further call fails, as after a kill.
+func (m *machine) dead() bool {
+	if m.alive > 0 {
+		m.alive--
+	}
+	return m.alive == 0
+}
+
+func (m *machine) dying() error {
+	if m.dead() {
+		return errDied
+	}
+	return nil
+}
+
+// troubled draws the troubles of one operation, and takes them away when it is over.
+func (m *machine) troubled(t *rapid.T) func() {
+	faults := rapid.SliceOfN(rapid.SampledFrom([]memstore.Fault{
+		memstore.None, memstore.None, memstore.None, memstore.Lose, memstore.HalfAck, memstore.Late, memstore.Refuse,
+	}), 12, 12).Draw(t, "faults")
+	m.alive = rapid.SampledFrom([]int{-1, -1, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25}).Draw(t, "calls until death")
+	next := 0
+	m.fate = func(op string) memstore.Fault {
+		if next == len(faults) {
+			return memstore.None
+		}
+		next++
+		return faults[next-1]
+	}
+	return func() { m.fate, m.alive = nil, -1 }
+}
+
+func (m *machine) org(t *rapid.T) registry.Org {
+	org, err := m.Store.Org(m.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return org
+}
+
+func (m *machine) standby(t *rapid.T) {
+	over := m.troubled(t)
+	_, _ = m.Standby.Run(m.ctx)
+	over()
+}
+
+// mint rotates the Org CA. Success must be visible at once; a failure that is not "unknown" must never become a success.
+func (m *machine) mint(t *rapid.T) {
+	before := m.org(t)
+	over := m.troubled(t)
+	result, err := m.Mint(m.ctx)
+	died := m.alive == 0
+	over()
+	after := m.org(t)
+	switch {
+	case err == nil:
+		if after.Pointer == nil || after.Pointer.Current != result.Generation || after.Pointer.Fingerprint != result.Fingerprint {
+			t.Fatalf("rotation to generation %d was reported, pointer is %+v", result.Generation, after.Pointer)
+		}
+	case died || errors.Is(err, registry.ErrUnknown): // nobody was told anything
+	default:
+		fence := after.Lease.Fence
+		if fence == before.Lease.Fence {
+			return
+		}
+		m.claims = append(m.claims, claim{fmt.Sprintf("rotation under fence %d failed: %v", fence, err), func(org registry.Org) error {
+			if org.Pointer != nil && org.Pointer.Fence == fence {
+				return errors.New("it committed")
+			}
+			return nil
+		}})
+	}
+}
+
+func (m *machine) admit(t *rapid.T) {
+	name := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name")
+	over := m.troubled(t)
+	result, err := m.Admit(m.ctx, name)
+	over()
+	if err == nil {
+		m.hold(result.Agent.ID, result.Certificate.CertPEM, result.Certificate.Pin)
+	}
+}
+
+func (m *machine) hold(id agent.ID, pem []byte, pin agent.Pin) {
+	m.issued[id] = append(m.issued[id], certificate{pem, pin})
+}
+
+// rotate rotates a certificate. Success means that the new one is the agent's only pin, under a generation that was
+// current when it was looked at last.
+func (m *machine) rotate(t *rapid.T) {
+	id := agent.ID("orga::" + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
+	over := m.troubled(t)
+	result, err := m.Rotate(m.ctx, id)
+	over()
+	if err != nil {
+		return
+	}
+	m.hold(id, result.Certificate.CertPEM, result.Certificate.Pin)
+	view, err := m.Store.View(m.ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]agent.Pin{result.Certificate.Pin}, view.Agent.Pins); diff != "" {
+		t.Fatalf("after a rotation (-promised +stored):\n%s", diff)
+	}
+}
+
+// token asks with every certificate that was ever handed out: it must be let in iff it is what the model says counts.
+func (m *machine) token(t *rapid.T) {
+	org := m.org(t)
+	for id, all := range m.issued {
+		view, err := m.Store.View(m.ctx, id)
+		if err != nil || view.Agent == nil {
+			t.Fatalf("%s was enrolled, now it is %+v, %v", id, view.Agent, err)
+		}
+		for _, c := range all {
+			counts := c.pin.Generation == org.Pointer.Current && view.Agent.Pin().Thumbprint == c.pin.Thumbprint
+			_, err := m.TokenFor(m.ctx, c.pem)
+			if (err == nil) != counts || (err != nil && !errors.Is(err, agent.ErrRevoked)) {
+				t.Fatalf("%s with the certificate of generation %d: err = %v, want token %v", id, c.pin.Generation, err, counts)
+			}
+		}
+	}
+}
+
+func (m *machine) deliver(*rapid.T) { m.Store.Deliver() }
+func (m *machine) advance(t *rapid.T) {
+	m.Advance(time.Duration(rapid.IntRange(1, 1200).Draw(t, "seconds")) * time.Second)
+}
+
+// check holds after every step, also in the middle of somebody's work.
+func (m *machine) check(t *rapid.T) {
+	org := m.org(t)
+	m.checkGenerations(t, org)
+	m.checkCopies(t, org)
+	m.checkKeys(t, org)
+	m.checkChains(t, org)
+	for _, c := range m.claims {
+		if err := c.holds(org); err != nil {
+			t.Fatalf("%s, then: %v", c.what, err)
+		}
+	}
+	if org.Pointer != nil {
+		m.token(t)
+	}
+}
+
+func (m *machine) checkGenerations(t *rapid.T, org registry.Org) {
+	var current []int64
+	for _, g := range org.Generations {
+		if g.State == orgca.Current {
+			current = append(current, g.Number)
+		}
+	}
+	switch {
+	case org.Pointer == nil && len(current) == 0:
+	case org.Pointer == nil || !slices.Equal(current, []int64{org.Pointer.Current}):
+		t.Fatalf("current generations %v, pointer %+v", current, org.Pointer)
+	case org.Pointer.Fence < m.fence || org.Lease.Fence < org.Pointer.Fence:
+		t.Fatalf("pointer's fence %d, after %d, lease's %d", org.Pointer.Fence, m.fence, org.Lease.Fence)
+	default:
+		m.fence = org.Pointer.Fence
+	}
+}
+
+func (m *machine) checkCopies(t *rapid.T, org registry.Org) {
+	for i := range 40 {
+		p, err := m.Store.Pointer(m.ctx, agent.ID(fmt.Sprintf("orga::%d", i)))
+		if diff := cmp.Diff(org.Pointer, p); err != nil || diff != "" {
+			t.Fatalf("copies of the pointer differ: %v\n%s", err, diff)
+		}
+	}
+}
+
+// checkKeys: no key is without a row; what issues, or may be next, has a key that signs; every root key that is not
+// being made is disabled.
+func (m *machine) checkKeys(t *rapid.T, org registry.Org) {
+	states := map[string]ceremonytest.State{}
+	for _, k := range m.Keys.All() {
+		g, ok := org.Generation(k.Spec.Generation)
+		if !ok || g.RotationID != k.Spec.RotationID {
+			t.Fatalf("key %s has no generation", k.ID)
+		}
+		states[k.ID] = k.State
+	}
+	for _, g := range org.Generations {
+		if g.State != orgca.Current && g.State != orgca.Staged && g.State != orgca.Superseded {
+			continue
+		}
+		if states[g.IssuingKey] != ceremonytest.Enabled || states[g.RootKey] != ceremonytest.Disabled {
+			t.Fatalf("generation %d is %s, its issuing key %s, its root key %s", g.Number, g.State, states[g.IssuingKey], states[g.RootKey])
+		}
+	}
+}
+
+// checkChains: every chain verifies to its head, and each swap has exactly one row.
+func (m *machine) checkChains(t *rapid.T, org registry.Org) {
+	swaps := 0
+	for _, r := range m.verified(t, inmemory.OrgID, org.Head) {
+		if r.EventType == audit.OrgCARotated || r.EventType == audit.OrgCACreated {
+			swaps++
+		}
+	}
+	reigned := 0
+	for _, g := range org.Generations {
+		if g.State == orgca.Current || g.State == orgca.Superseded {
+			reigned++
+		}
+	}
+	if swaps != reigned {
+		t.Fatalf("%d rows of swaps, %d generations that were ever current", swaps, reigned)
+	}
+	for id := range m.issued {
+		view, err := m.Store.View(m.ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := m.verified(t, string(id), view.Agent.Head)
+		if last := rows[len(rows)-1]; last.Details["cert_thumbprint"] != view.Agent.Pin().Thumbprint {
+			t.Fatalf("%s: last row is of %v, pin is %s", id, last.Details["cert_thumbprint"], view.Agent.Pin().Thumbprint)
+		}
+	}
+}
+
+func (m *machine) verified(t *rapid.T, subject string, head audit.Head) []audit.Row {
+	rows, err := m.Store.Rows(m.ctx, subject, 0, 10_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, err := audit.Verify(rows)
+	if err != nil || end.Seq != head.Seq || end.Hash != head.Hash {
+		t.Fatalf("chain of %s ends in %+v, %v; its head says %+v", subject, end, err, head)
+	}
+	return rows
+}
+
+// recovers: with the trouble over and every lease expired, one run and one rotation put everything right.
+func (m *machine) recovers(t *rapid.T) {
+	m.Store.Deliver()
+	m.Advance(time.Hour)
+	if _, err := m.Standby.Run(m.ctx); err != nil {
+		t.Fatalf("standby after the trouble: %v", err)
+	}
+	if _, err := m.Mint(m.ctx); err != nil {
+		t.Fatalf("rotation after the trouble: %v", err)
+	}
+	if _, err := m.Standby.Run(m.ctx); err != nil {
+		t.Fatalf("standby after the rotation: %v", err)
+	}
+	m.check(t)
+	state, err := m.Health.Check(m.ctx)
+	if err != nil || len(state.Warnings) > 0 {
+		t.Fatalf("health after the trouble = %+v, %v", state, err)
+	}
+	for _, g := range m.org(t).Generations {
+		if g.State == orgca.Preparing {
+			t.Fatalf("generation %d was left behind", g.Number)
+		}
+	}
+}
+
+func TestRotationStateMachine(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newMachine(context.Background())
+		t.Repeat(map[string]func(*rapid.T){
+			"standby": m.standby, "mint": m.mint, "admit": m.admit, "rotate": m.rotate, "deliver": m.deliver, "advance": m.advance,
+			"": m.check,
+		})
+		m.recovers(t)
+	})
+}
