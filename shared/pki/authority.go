@@ -112,7 +112,7 @@ func (a Authority) check(now time.Time, below int) error {
 		return fmt.Errorf("%w: the signer's key is not that of %q", ErrChain, issuer.Subject)
 	}
 	if err := CheckKey(issuer.PublicKey); err != nil {
-		return fmt.Errorf("%w: key of %q: %v", ErrChain, issuer.Subject, err)
+		return fmt.Errorf("%w: key of %q: %s", ErrChain, issuer.Subject, err.Error())
 	}
 	if len(issuer.SubjectKeyId) == 0 {
 		return fmt.Errorf("%w: %q has no subject key identifier", ErrChain, issuer.Subject)

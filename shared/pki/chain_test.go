@@ -123,7 +123,7 @@ func TestVerifyChainRefuses(t *testing.T) {
 			if !errors.Is(err, tt.want) || !errors.Is(err, pki.ErrChain) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
-			if errors.Is(err, pki.ErrPathLen) != (tt.want == pki.ErrPathLen) {
+			if errors.Is(err, pki.ErrPathLen) != errors.Is(tt.want, pki.ErrPathLen) {
 				t.Errorf("got %v: path length is not the reason", err)
 			}
 		})

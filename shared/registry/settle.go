@@ -13,7 +13,10 @@ const settleTries = 3
 func Settle(ctx context.Context, apply func(context.Context, Change) error, c Change) error {
 	err := apply(ctx, c)
 	for try := 1; try < settleTries && errors.Is(err, ErrUnknown) && ctx.Err() == nil; try++ {
-		err = apply(ctx, c)
+		// A store that refuses to work now tells nothing of what it was asked before.
+		if again := apply(ctx, c); !errors.Is(again, ErrUnavailable) {
+			err = again
+		}
 	}
 	return err
 }

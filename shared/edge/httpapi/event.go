@@ -19,7 +19,7 @@ func Lambda(h http.Handler) func(context.Context, events.APIGatewayProxyRequest)
 	return func(ctx context.Context, e events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
 		r, err := request(ctx, e)
 		if err != nil {
-			return events.APIGatewayProxyResponse{StatusCode: http.StatusBadRequest}, nil
+			return events.APIGatewayProxyResponse{StatusCode: http.StatusBadRequest}, nil //nolint:nilerr // the caller's error, not the function's
 		}
 		w := &response{header: http.Header{}, status: http.StatusOK}
 		h.ServeHTTP(w, r)

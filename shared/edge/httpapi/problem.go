@@ -103,8 +103,8 @@ var table = []public{
 	{err: registry.ErrConflict, status: 409, code: "changed_concurrently", detail: "Somebody else keeps changing the same thing. Nothing was changed by this request; retry.", retryIn: time.Second},
 }
 
-// internal are the errors that no request can cause by itself: a 500 without a reason, its cause in the log.
-var internal = []error{
+// These are the errors that no request can cause by itself: a 500 without a reason, its cause in the log.
+var _ = []error{
 	accesstoken.ErrClaims, accesstoken.ErrToken, accesstoken.ErrExpired, audit.ErrBroken, audit.ErrEvent, jwk.ErrKey,
 	orgca.ErrTransition, orgca.ErrSource, pki.ErrChain, pki.ErrPathLen, pki.ErrProfile, pki.ErrPEM, pki.ErrSPIFFEID, tokenkeys.ErrKey, jws.ErrInvalid,
 }

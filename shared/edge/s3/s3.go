@@ -43,7 +43,7 @@ func (o *Objects) Read(ctx context.Context) (truststore.Object, error) {
 	if err != nil {
 		return truststore.Object{}, fmt.Errorf("%w: %w", truststore.ErrStore, err)
 	}
-	defer out.Body.Close()
+	defer func() { _ = out.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(out.Body, maxObject+1))
 	if err != nil || len(data) > maxObject {
 		return truststore.Object{}, fmt.Errorf("%w: %d bytes read: %w", truststore.ErrStore, len(data), err)

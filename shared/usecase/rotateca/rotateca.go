@@ -184,7 +184,7 @@ func (r *Rotator) abandon(ctx context.Context, held lease.Lease, cause error) er
 	err := r.Store.Release(ctx, held)
 	r.Log.ErrorContext(ctx, "pki.rotate.abandoned", "cause", cause.Error(), "fence", held.Fence, "released", err == nil)
 	if errors.Is(cause, registry.ErrUnknown) && err == nil {
-		return fmt.Errorf("%w: nothing was changed: %v", registry.ErrUnavailable, cause)
+		return fmt.Errorf("%w: nothing was changed: %s", registry.ErrUnavailable, cause.Error())
 	}
 	return cause
 }

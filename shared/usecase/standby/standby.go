@@ -127,8 +127,9 @@ func (j *Job) leftBehind(g orgca.Generation, current int64) bool {
 		return j.Now().Sub(g.CreatedAt) > OrphanAge
 	case orgca.Staged:
 		return g.Number < current
+	default:
+		return false
 	}
-	return false
 }
 
 // prepare makes a standby unless there is one, or one is being made.

@@ -203,7 +203,7 @@ func (i *Issuer) grant(r Request, a agent.Agent) (scope string, audience string,
 		scopes = a.Capabilities
 	}
 	if r.Resource == "" {
-		return strings.Join(scopes, " "), i.Config.Issuer, nil
+		return strings.Join(scopes, " "), i.Issuer, nil
 	}
 	u, err := url.Parse(r.Resource)
 	if err != nil || !u.IsAbs() || u.Fragment != "" || strings.Contains(r.Resource, "#") || len(r.Resource) > maxResource {
@@ -220,7 +220,7 @@ func (i *Issuer) sign(key accesstoken.Key, a agent.Agent, pin agent.Pin, scope, 
 		return Token{}, err
 	}
 	signed, err := accesstoken.Sign(accesstoken.Claims{
-		Issuer: i.Config.Issuer, Subject: string(a.ID), Audience: []string{audience}, ClientID: string(a.ID), Scope: scope,
+		Issuer: i.Issuer, Subject: string(a.ID), Audience: []string{audience}, ClientID: string(a.ID), Scope: scope,
 		JTI: i.NewID(), IssuedAt: now, Expires: now.Add(TTL), X5T: x5t, JKT: jkt, Capabilities: strings.Fields(scope), Generation: pin.Generation,
 	}, key)
 	kind := "Bearer"

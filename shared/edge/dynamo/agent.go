@@ -1,0 +1,69 @@
+package dynamo
+
+import (
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+)
+
+// Every encoder of a versioned record writes the version after the one that it was read with.
+
+func encodeAgent(a agent.Agent) item {
+	w := writer{key(agentKey(a.ID), single)}
+	w.text("gen_pk", shardOf(string(a.ID)))
+	w.text("gen_sk", place(a))
+	w.text("id", string(a.ID))
+	w.text("display_name", a.DisplayName)
+	w.text("method", string(a.Method))
+	w.text("status", string(a.Status))
+	w.text("spiffe_id", a.SPIFFEID)
+	w.text("jkt", a.JKT)
+	w.list("capabilities", len(a.Capabilities), func(i int) types.AttributeValue { return text(a.Capabilities[i]) })
+	w.list("pins", len(a.Pins), func(i int) types.AttributeValue { return encodePin(a.Pins[i]) })
+	w.time("enrolled_at", a.EnrolledAt)
+	w.time("updated_at", a.UpdatedAt)
+	w.number("head_seq", a.Head.Seq)
+	w.text("head_hash", a.Head.Hash)
+	w.number("version", a.Version+1)
+	return w.item
+}
+
+func decodeAgent(i item) (agent.Agent, error) {
+	r := reader{item: i}
+	a := agent.Agent{
+		ID:           agent.ID(r.text("id")),
+		DisplayName:  r.text("display_name"),
+		Capabilities: elements(&r, "capabilities", func(v *types.AttributeValueMemberS) string { return v.Value }),
+		Method:       agent.Method(r.text("method")),
+		Status:       agent.Status(r.text("status")),
+		Pins:         elements(&r, "pins", func(v *types.AttributeValueMemberM) agent.Pin { return decodePin(&r, v.Value) }),
+		SPIFFEID:     r.text("spiffe_id"),
+		JKT:          r.text("jkt"),
+		EnrolledAt:   r.time("enrolled_at"),
+		UpdatedAt:    r.time("updated_at"),
+		Head:         audit.Head{Seq: r.number("head_seq"), Hash: r.text("head_hash")},
+		Version:      r.number("version"),
+	}
+	return a, r.err
+}
+
+func encodePin(p agent.Pin) types.AttributeValue {
+	w := writer{make(item, 5)}
+	w.text("thumbprint", p.Thumbprint)
+	w.number("generation", p.Generation)
+	w.time("not_before", p.NotBefore)
+	w.time("not_after", p.NotAfter)
+	w.time("until", p.Until)
+	return &types.AttributeValueMemberM{Value: w.item}
+}
+
+func decodePin(of *reader, i item) agent.Pin {
+	r := reader{item: i, err: of.err}
+	p := agent.Pin{
+		Thumbprint: r.text("thumbprint"), Generation: r.number("generation"),
+		NotBefore: r.time("not_before"), NotAfter: r.time("not_after"), Until: r.time("until"),
+	}
+	of.err = r.err
+	return p
+}

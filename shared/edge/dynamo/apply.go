@@ -1,0 +1,110 @@
+package dynamo
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// DynamoDB's limits of a transaction.
+const (
+	maxWrites = 100
+	maxToken  = 36
+)
+
+// Apply carries out a change in one transaction, even if it is of one record only: the token of a transaction is what
+// makes a repeated attempt succeed where a single write would find its own condition spent.
+func (s *Store) Apply(ctx context.Context, c registry.Change) error {
+	doing := "apply change " + c.ID
+	writes, err := s.writes(c)
+	if err != nil {
+		return unavailable(doing, err)
+	}
+	var a attempts
+	_, err = s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{ClientRequestToken: &c.ID, TransactItems: writes}, a.watch)
+	if err != nil {
+		return a.transacted(doing, err)
+	}
+	return nil
+}
+
+// writes translates a change. What DynamoDB would refuse for its form is refused here, in words that name the mistake.
+func (s *Store) writes(c registry.Change) ([]types.TransactWriteItem, error) {
+	var list []types.TransactWriteItem
+	if c.Pointer != nil {
+		for n := range orgca.Copies {
+			list = append(list, s.versioned(encodePointer(*c.Pointer, n), c.Pointer.Version))
+		}
+	}
+	for _, g := range c.Generations {
+		list = append(list, s.versioned(encodeGeneration(g), g.Version))
+	}
+	if c.Agent != nil {
+		list = append(list, s.versioned(encodeAgent(*c.Agent), c.Agent.Version))
+	}
+	if c.Head != nil {
+		list = append(list, s.versioned(encodeHead(*c.Head), c.Head.Version))
+	}
+	for _, row := range c.Rows {
+		encoded, err := encodeRow(row)
+		if err != nil {
+			return nil, fmt.Errorf("row %d of %s: %w", row.Seq, row.Subject, err)
+		}
+		list = append(list, absent(s.audit, "subject", encoded))
+	}
+	if c.Release != nil {
+		list = append(list, s.release(*c.Release))
+	}
+	if c.Answer != nil {
+		// An expired answer is in the way until DynamoDB has deleted it, a day or two later: the change knows no clock to
+		// tell by. A key that is used again after a day is refused, which harms nobody.
+		list = append(list, absent(s.registry, "pk", encodeAnswer(*c.Answer)))
+	}
+	switch {
+	case c.ID == "" || len(c.ID) > maxToken:
+		return nil, fmt.Errorf("id of %d octets: want 1 to %d", len(c.ID), maxToken)
+	case len(list) == 0 || len(list) > maxWrites:
+		return nil, fmt.Errorf("change of %d items: want 1 to %d", len(list), maxWrites)
+	}
+	return list, nil
+}
+
+// versioned writes a record iff it still has the version that it was read with; zero: iff there is none.
+func (s *Store) versioned(i item, version int64) types.TransactWriteItem {
+	if version == 0 {
+		return absent(s.registry, "pk", i)
+	}
+	return types.TransactWriteItem{Put: &types.Put{
+		TableName: &s.registry, Item: i,
+		ConditionExpression:       aws.String("#version = :version"),
+		ExpressionAttributeNames:  map[string]string{"#version": "version"},
+		ExpressionAttributeValues: item{":version": number(version)},
+	}}
+}
+
+// absent writes an item iff there is none with its key, part of which is the attribute named.
+func absent(table, key string, i item) types.TransactWriteItem {
+	return types.TransactWriteItem{Put: &types.Put{
+		TableName: &table, Item: i,
+		ConditionExpression:      aws.String("attribute_not_exists(#key)"),
+		ExpressionAttributeNames: map[string]string{"#key": key},
+	}}
+}
+
+// release frees the lease and leaves the fence. A lease held by nobody has no holder to compare with: refused too.
+func (s *Store) release(l lease.Lease) types.TransactWriteItem {
+	return types.TransactWriteItem{Update: &types.Update{
+		TableName: &s.registry, Key: key(org, leaseKey),
+		UpdateExpression:          aws.String(releaseUpdate),
+		ConditionExpression:       aws.String(stillHeld),
+		ExpressionAttributeNames:  leaseNames("#holder", "#operation", "#phase", "#expires", "#fence"),
+		ExpressionAttributeValues: item{":holder": text(l.Holder), ":fence": number(l.Fence)},
+	}}
+}

@@ -1,0 +1,58 @@
+package dynamo
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/schema"
+)
+
+// Keys of the registry. Under org, everything that Org reads sorts before the pointer's second copy.
+const (
+	org       = "ORG"
+	headKey   = "AUDIT"
+	leaseKey  = "LEASE"
+	caPrefix  = "CA#"
+	single    = "-" // sort key of a record that is alone in its partition
+	endOfOrg  = "POINTER#01"
+	firstCopy = "POINTER#00"
+)
+
+func key(pk, sk string) item { return item{"pk": text(pk), "sk": text(sk)} }
+
+func agentKey(id agent.ID) string { return "AGENT#" + string(id) }
+
+func pointerKey(copy int) string { return fmt.Sprintf("POINTER#%02d", copy) }
+
+func pointerFor(id agent.ID) string { return pointerKey(orgca.Copy(string(id))) }
+
+func generationKey(number int64) string { return fmt.Sprintf(caPrefix+"%06d", number) }
+
+// seqKey keeps a chain in order: a billion rows a second would take half an hour to overflow it.
+func seqKey(seq int64) string { return fmt.Sprintf("%012d", seq) }
+
+func epochKey(epoch int64) string { return strconv.FormatInt(epoch, 10) }
+
+// answerKey and proofKey hash what a client chose: it may be long, and need not be the UTF-8 that a key must be.
+func answerKey(idempotencyKey string) string { return "IDEM#" + digest(idempotencyKey) }
+
+func proofKey(jkt, jti string) string { return jkt + "#" + digest(jti) }
+
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// shardOf spreads an index's entries evenly over its partitions.
+func shardOf(name string) string {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return shardKey(int(h.Sum32() % schema.Shards))
+}
+
+func shardKey(shard int) string { return fmt.Sprintf("%02d", shard) }

@@ -1,0 +1,111 @@
+package dynamo
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+const (
+	stillHeld     = "#holder = :holder AND #fence = :fence"
+	releaseUpdate = "REMOVE #holder, #operation, #phase, #expires"
+)
+
+// leaseNames spells attributes that are reserved words, or may become some.
+func leaseNames(placeholders ...string) map[string]string {
+	names := make(map[string]string, len(placeholders))
+	for _, p := range placeholders {
+		names[p] = p[1:]
+	}
+	return names
+}
+
+// Acquire takes the lease. An attempt that finds the lease in the hands of want.Holder is the repetition of one whose
+// answer was lost, in this call or in an earlier one, and returns what that one got.
+func (s *Store) Acquire(ctx context.Context, want lease.Lease, now time.Time) (lease.Lease, error) {
+	const doing = "acquire the lease"
+	var a attempts
+	out, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.registry, Key: key(org, leaseKey),
+		UpdateExpression:         aws.String("SET #holder = :holder, #operation = :operation, #phase = :phase, #expires = :expires ADD #fence :one"),
+		ConditionExpression:      aws.String("attribute_not_exists(#holder) OR #expires <= :now"),
+		ExpressionAttributeNames: leaseNames("#holder", "#operation", "#phase", "#expires", "#fence"),
+		ExpressionAttributeValues: item{
+			":holder": text(want.Holder), ":operation": text(want.Operation), ":phase": text(want.Phase),
+			":expires": millis(want.Expires), ":now": millis(now), ":one": number(1),
+		},
+		ReturnValues:                        types.ReturnValueAllNew,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}, a.watch)
+	if refusal, ok := conditionFailed(err); ok {
+		return occupied(doing, refusal.Item, want, now)
+	}
+	if err != nil {
+		return lease.Lease{}, a.failed(doing, err)
+	}
+	l, err := decodeLease(out.Attributes)
+	if err != nil { // taken, but under which fence is not known
+		return lease.Lease{}, fmt.Errorf("%s: %w: %w", doing, registry.ErrUnknown, err)
+	}
+	return l, nil
+}
+
+func occupied(doing string, present item, want lease.Lease, now time.Time) (lease.Lease, error) {
+	l, err := decodeLease(present)
+	if err != nil {
+		return lease.Lease{}, unavailable(doing, err)
+	}
+	if l.Holder == want.Holder {
+		return l, nil
+	}
+	return lease.Lease{}, fmt.Errorf("%s: %w", doing, lease.Held(l, now))
+}
+
+// Extend sets phase and expiry. Doing so twice is doing so once, so an attempt repeated needs no care.
+func (s *Store) Extend(ctx context.Context, l lease.Lease) error {
+	const doing = "extend the lease"
+	var a attempts
+	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.registry, Key: key(org, leaseKey),
+		UpdateExpression:         aws.String("SET #phase = :phase, #expires = :expires"),
+		ConditionExpression:      aws.String(stillHeld),
+		ExpressionAttributeNames: leaseNames("#holder", "#phase", "#expires", "#fence"),
+		ExpressionAttributeValues: item{
+			":holder": text(l.Holder), ":fence": number(l.Fence), ":phase": text(l.Phase), ":expires": millis(l.Expires),
+		},
+	}, a.watch)
+	if _, ok := conditionFailed(err); ok {
+		return fmt.Errorf("%s: %w", doing, lease.ErrLost)
+	}
+	if err != nil {
+		return a.failed(doing, err)
+	}
+	return nil
+}
+
+// Release frees the lease. A repeated attempt that finds it free cannot tell whether the attempt before it did that, or
+// a commit under the same fence that was still on its way. A caller may take a success for the proof that no such commit
+// will land, so this is ErrUnknown.
+func (s *Store) Release(ctx context.Context, l lease.Lease) error {
+	const doing = "release the lease"
+	var a attempts
+	w := s.release(l).Update
+	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: w.TableName, Key: w.Key, UpdateExpression: w.UpdateExpression, ConditionExpression: w.ConditionExpression,
+		ExpressionAttributeNames: w.ExpressionAttributeNames, ExpressionAttributeValues: w.ExpressionAttributeValues,
+	}, a.watch)
+	if _, ok := conditionFailed(err); ok && !a.maybeDone(err) {
+		return fmt.Errorf("%s: %w: not held by it any more", doing, registry.ErrConflict)
+	}
+	if err != nil {
+		return a.failed(doing, err)
+	}
+	return nil
+}

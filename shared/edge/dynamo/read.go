@@ -1,0 +1,221 @@
+package dynamo
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// View reads an agent and a copy of the pointer in one call.
+func (s *Store) View(ctx context.Context, id agent.ID) (registry.View, error) {
+	var v registry.View
+	doing := "read agent " + string(id)
+	items, err := s.batch(ctx, s.registry, []item{key(agentKey(id), single), key(org, pointerFor(id))})
+	if err != nil {
+		return v, unavailable(doing, err)
+	}
+	for _, i := range items {
+		if err := addToView(&v, i); err != nil {
+			return registry.View{}, unavailable(doing, err)
+		}
+	}
+	return v, nil
+}
+
+func addToView(v *registry.View, i item) error {
+	r := reader{item: i}
+	if r.text("pk") == org {
+		p, err := decodePointer(i)
+		v.Pointer = &p
+		return err
+	}
+	a, err := decodeAgent(i)
+	v.Agent = &a
+	return err
+}
+
+// Pointer reads the copy of the pointer that an agent's requests use.
+func (s *Store) Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error) {
+	const doing = "read the pointer"
+	i, err := s.get(ctx, s.registry, key(org, pointerFor(id)))
+	if err != nil || i == nil {
+		return nil, wrap(doing, err)
+	}
+	p, err := decodePointer(i)
+	if err != nil {
+		return nil, unavailable(doing, err)
+	}
+	return &p, nil
+}
+
+// Org reads everything about the organisation's CA in one query, of more pages than one only beyond 1 MB.
+func (s *Store) Org(ctx context.Context) (registry.Org, error) {
+	const doing = "read the organisation"
+	var o registry.Org
+	items, err := s.query(ctx, &dynamodb.QueryInput{
+		TableName: &s.registry, ConsistentRead: aws.Bool(true),
+		KeyConditionExpression:    aws.String("pk = :pk AND sk < :end"),
+		ExpressionAttributeValues: item{":pk": text(org), ":end": text(endOfOrg)},
+	}, 0)
+	if err != nil {
+		return o, unavailable(doing, err)
+	}
+	for _, i := range items {
+		if err := addToOrg(&o, i); err != nil {
+			return registry.Org{}, unavailable(doing, err)
+		}
+	}
+	return o, nil
+}
+
+// addToOrg leaves out what it does not know: a newer version of the program may keep more here.
+func addToOrg(o *registry.Org, i item) (err error) {
+	r := reader{item: i}
+	switch sk := r.text("sk"); {
+	case sk == headKey:
+		o.Head, err = decodeHead(i)
+	case sk == leaseKey:
+		o.Lease, err = decodeLease(i)
+	case sk == firstCopy:
+		var p orgca.Pointer
+		p, err = decodePointer(i)
+		o.Pointer = &p
+	case strings.HasPrefix(sk, caPrefix):
+		var g orgca.Generation
+		g, err = decodeGeneration(i)
+		o.Generations = append(o.Generations, g)
+	}
+	return err
+}
+
+// Rows reads up to limit rows of a chain, from the one behind number after on.
+func (s *Store) Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error) {
+	doing := "read the chain of " + subject
+	if subject == "" || limit < 1 { // no chain has that name; a query without a key is refused
+		return nil, nil
+	}
+	items, err := s.query(ctx, &dynamodb.QueryInput{
+		TableName: &s.audit, ConsistentRead: aws.Bool(true),
+		KeyConditionExpression:    aws.String("#subject = :subject AND #seq > :after"),
+		ExpressionAttributeNames:  map[string]string{"#subject": "subject", "#seq": "seq"},
+		ExpressionAttributeValues: item{":subject": text(subject), ":after": text(seqKey(max(after, 0)))},
+	}, limit)
+	if err != nil {
+		return nil, unavailable(doing, err)
+	}
+	var rows []audit.Row
+	for _, i := range items {
+		row, err := decodeRow(i)
+		if err != nil {
+			return nil, unavailable(doing, err)
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// Answer reads what was kept for an idempotency key. Expired items stay until DynamoDB deletes them, hence the look at
+// the clock.
+func (s *Store) Answer(ctx context.Context, idempotencyKey string, now time.Time) (*registry.Answer, error) {
+	const doing = "read the answer to an idempotency key"
+	i, err := s.get(ctx, s.registry, key(answerKey(idempotencyKey), single))
+	if err != nil || i == nil {
+		return nil, wrap(doing, err)
+	}
+	a, err := decodeAnswer(idempotencyKey, i)
+	if err != nil {
+		return nil, unavailable(doing, err)
+	}
+	if !now.Before(a.Expires) {
+		return nil, nil
+	}
+	return &a, nil
+}
+
+func wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return unavailable(doing, err)
+}
+
+// get reads one item, strongly consistent; nil if there is none.
+func (s *Store) get(ctx context.Context, table string, key item) (item, error) {
+	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: &table, Key: key, ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		return nil, err
+	}
+	return out.Item, nil
+}
+
+// query reads all pages, or as many as limit items take; zero: no limit.
+func (s *Store) query(ctx context.Context, in *dynamodb.QueryInput, limit int) ([]item, error) {
+	var items []item
+	for {
+		if limit > 0 {
+			in.Limit = aws.Int32(int32(min(limit-len(items), 1000)))
+		}
+		out, err := s.client.Query(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, out.Items...)
+		if len(out.LastEvaluatedKey) == 0 || limit > 0 && len(items) >= limit {
+			return items, nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+}
+
+// DynamoDB hands keys of a batch back when a partition is busy or the answer too large, and asks for patience.
+const (
+	batchTries = 5
+	batchPause = 20 * time.Millisecond // doubled each time, and half of it random
+)
+
+// batch reads up to 100 items, strongly consistent, in no order; missing ones are left out.
+func (s *Store) batch(ctx context.Context, table string, keys []item) ([]item, error) {
+	var items []item
+	request := map[string]types.KeysAndAttributes{table: {Keys: keys, ConsistentRead: aws.Bool(true)}}
+	for try := range batchTries {
+		if err := pause(ctx, try); err != nil {
+			return nil, err
+		}
+		out, err := s.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: request})
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, out.Responses[table]...)
+		if len(out.UnprocessedKeys) == 0 {
+			return items, nil
+		}
+		request = out.UnprocessedKeys
+	}
+	return nil, fmt.Errorf("%d keys not read after %d attempts", len(request[table].Keys), batchTries)
+}
+
+func pause(ctx context.Context, try int) error {
+	if try == 0 {
+		return nil
+	}
+	most := batchPause << (try - 1)
+	timer := time.NewTimer(most/2 + rand.N(most/2))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,221 @@
+package memstore
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// maxWrites is how many items a change may take, each copy of the pointer being one.
+const maxWrites = 100
+
+// Apply carries out a change.
+//
+// It panics on a change without an ID, without or with too many records, or with two records for one key; and, where
+// every condition holds, on a row that leaves a gap in its chain, does not continue it, or is not what the chain's new
+// head says.
+func (s *Store) Apply(ctx context.Context, c registry.Change) error {
+	mustBeSound(c)
+	k := keep(c)
+	return s.write(ctx, "Apply", "apply change "+c.ID, func() error { return s.apply(k) })
+}
+
+// kept is a change of which nobody else holds a part.
+type kept struct {
+	registry.Change // without rows
+	rows            []row
+}
+
+// row is what the store keeps of a row: its JSON form, and what the next one is checked against.
+type row struct {
+	subject        string
+	seq            int64
+	previous, hash string
+	encoded        []byte
+}
+
+func (s *Store) apply(c kept) error {
+	if before, ok := s.applied.changes[c.ID]; ok {
+		if !reflect.DeepEqual(before, c) {
+			return fmt.Errorf("%w: another change has this id", registry.ErrConflict)
+		}
+		return nil
+	}
+	if what := s.refusal(c); what != "" {
+		return fmt.Errorf("%w: %s", registry.ErrConflict, what)
+	}
+	s.mustContinue(c)
+	s.commit(c)
+	s.applied.add(c)
+	return nil
+}
+
+// refusal names the first record whose condition does not hold.
+func (s *Store) refusal(c kept) string {
+	if c.Pointer != nil && s.pointerVersion() != c.Pointer.Version {
+		return "pointer"
+	}
+	for _, g := range c.Generations {
+		if s.generations[g.Number].Version != g.Version {
+			return fmt.Sprintf("generation %d", g.Number)
+		}
+	}
+	if c.Agent != nil && s.agents[c.Agent.ID].Version != c.Agent.Version {
+		return "agent"
+	}
+	if c.Head != nil && s.head.Version != c.Head.Version {
+		return "head"
+	}
+	for _, r := range c.rows {
+		if r.seq <= int64(len(s.rows[r.subject])) {
+			return fmt.Sprintf("row %d of %s", r.seq, r.subject)
+		}
+	}
+	if c.Release != nil && !s.holds(*c.Release) {
+		return "lease"
+	}
+	if c.Answer != nil {
+		if _, taken := s.answers[c.Answer.Key]; taken {
+			return "answer"
+		}
+	}
+	return ""
+}
+
+func (s *Store) pointerVersion() int64 {
+	if s.pointer == nil {
+		return 0
+	}
+	return s.pointer.Version
+}
+
+func (s *Store) commit(c kept) {
+	if c.Pointer != nil {
+		p := clonePointer(*c.Pointer)
+		p.Version++
+		s.pointer = &p
+	}
+	for _, g := range c.Generations {
+		g.Version++
+		s.generations[g.Number] = g
+	}
+	if c.Agent != nil {
+		a := *c.Agent
+		a.Version++
+		s.agents[a.ID] = a
+	}
+	if c.Head != nil {
+		s.head = *c.Head
+		s.head.Version++
+	}
+	for _, r := range c.rows {
+		s.rows[r.subject] = append(s.rows[r.subject], r)
+	}
+	if c.Release != nil {
+		s.free()
+	}
+	if c.Answer != nil {
+		s.answers[c.Answer.Key] = *c.Answer
+	}
+}
+
+func mustBeSound(c registry.Change) {
+	if c.ID == "" || len(c.ID) > 36 {
+		panic(fmt.Sprintf("memstore: change with the id %q", c.ID))
+	}
+	if n := writes(c); n == 0 || n > maxWrites {
+		panic(fmt.Sprintf("memstore: change %s of %d items", c.ID, n))
+	}
+	seen := map[string]bool{}
+	once := func(key string) {
+		if seen[key] {
+			panic(fmt.Sprintf("memstore: change %s writes %s twice", c.ID, key))
+		}
+		seen[key] = true
+	}
+	for _, g := range c.Generations {
+		once(fmt.Sprintf("generation %d", g.Number))
+	}
+	for _, r := range c.Rows {
+		once(fmt.Sprintf("row %d of %s", r.Seq, r.Subject))
+	}
+}
+
+func writes(c registry.Change) int {
+	n := len(c.Generations) + len(c.Rows)
+	if c.Pointer != nil {
+		n += orgca.Copies
+	}
+	for _, present := range []bool{c.Agent != nil, c.Head != nil, c.Release != nil, c.Answer != nil} {
+		if present {
+			n++
+		}
+	}
+	return n
+}
+
+// mustContinue panics if a chain would be broken by the change.
+func (s *Store) mustContinue(c kept) {
+	ends := map[string]row{}
+	for _, r := range c.rows {
+		end, ok := ends[r.subject]
+		if !ok {
+			end = s.end(r.subject)
+		}
+		if r.seq != end.seq+1 || r.previous != end.hash {
+			panic(fmt.Sprintf("memstore: change %s: row %d of %s does not continue from row %d", c.ID, r.seq, r.subject, end.seq))
+		}
+		ends[r.subject] = r
+	}
+	for subject, end := range ends {
+		h, ok := claim(c, subject)
+		if ok && (h.Seq != end.seq || h.Hash != end.hash) {
+			panic(fmt.Sprintf("memstore: change %s: the head of %s is not its last row", c.ID, subject))
+		}
+	}
+}
+
+// claim is what a change says the end of a chain is.
+func claim(c kept, subject string) (h audit.Head, ok bool) {
+	switch {
+	case c.Agent != nil && string(c.Agent.ID) == subject:
+		return c.Agent.Head, true
+	case c.Head != nil:
+		return *c.Head, true
+	}
+	return h, false
+}
+
+// end is the last row of a chain, or what stands for it before the first.
+func (s *Store) end(subject string) row {
+	chain := s.rows[subject]
+	if len(chain) == 0 {
+		return row{hash: audit.Genesis}
+	}
+	return chain[len(chain)-1]
+}
+
+// memory is how many changes the store recognises when they are applied again.
+const memory = 10_000
+
+// ring forgets the oldest change, as DynamoDB forgets those of ten minutes ago.
+type ring struct {
+	changes map[string]kept
+	order   []string
+	next    int
+}
+
+func (r *ring) add(c kept) {
+	r.changes[c.ID] = c
+	if len(r.order) < memory {
+		r.order = append(r.order, c.ID)
+		return
+	}
+	delete(r.changes, r.order[r.next])
+	r.order[r.next] = c.ID
+	r.next = (r.next + 1) % memory
+}

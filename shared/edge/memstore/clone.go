@@ -1,0 +1,103 @@
+package memstore
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// What goes in and what comes out are deep copies: nobody else holds a part of the state. They also lose what a database
+// does not keep: the time zone, what is finer than a millisecond, and the difference between an empty list and none.
+
+func stamp(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return time.UnixMilli(t.UnixMilli()).UTC()
+}
+
+func list[T any](values []T) []T {
+	if len(values) == 0 {
+		return nil
+	}
+	return slices.Clone(values)
+}
+
+func cloneAgent(a agent.Agent) agent.Agent {
+	a.Capabilities, a.Pins = list(a.Capabilities), list(a.Pins)
+	for i, p := range a.Pins {
+		a.Pins[i].NotBefore, a.Pins[i].NotAfter, a.Pins[i].Until = stamp(p.NotBefore), stamp(p.NotAfter), stamp(p.Until)
+	}
+	a.EnrolledAt, a.UpdatedAt = stamp(a.EnrolledAt), stamp(a.UpdatedAt)
+	a.Head.Version = 0 // an agent's head is no record of its own
+	return a
+}
+
+func clonePointer(p orgca.Pointer) orgca.Pointer {
+	p.Accepted, p.Chain = list(p.Accepted), list(p.Chain)
+	for i, a := range p.Accepted {
+		p.Accepted[i].Until = stamp(a.Until)
+	}
+	for i, der := range p.Chain {
+		p.Chain[i] = slices.Clone(der)
+	}
+	p.NotAfter, p.RotatedAt = stamp(p.NotAfter), stamp(p.RotatedAt)
+	return p
+}
+
+func cloneGeneration(g orgca.Generation) orgca.Generation {
+	g.Root, g.Issuing = list(g.Root), list(g.Issuing)
+	for _, t := range []*time.Time{&g.NotBefore, &g.NotAfter, &g.CreatedAt, &g.StagedAt, &g.CurrentAt, &g.SupersededAt} {
+		*t = stamp(*t)
+	}
+	return g
+}
+
+func cloneLease(l lease.Lease) lease.Lease {
+	l.Expires = stamp(l.Expires)
+	return l
+}
+
+func cloneAnswer(a registry.Answer) registry.Answer {
+	a.Result, a.Expires = list(a.Result), time.Unix(a.Expires.Unix(), 0).UTC()
+	return a
+}
+
+func cloneTokenKey(k registry.TokenKey) registry.TokenKey {
+	k.Public, k.Wrapped, k.Expires = list(k.Public), list(k.Wrapped), stamp(k.Expires)
+	return k
+}
+
+func pointer[T any](p *T, clone func(T) T) *T {
+	if p == nil {
+		return nil
+	}
+	c := clone(*p)
+	return &c
+}
+
+func keep(c registry.Change) kept {
+	k := kept{Change: c}
+	k.Pointer, k.Agent = pointer(c.Pointer, clonePointer), pointer(c.Agent, cloneAgent)
+	k.Generations = list(c.Generations)
+	for i, g := range k.Generations {
+		k.Generations[i] = cloneGeneration(g)
+	}
+	k.Head = pointer(c.Head, func(h audit.Head) audit.Head { return h })
+	k.Release, k.Answer = pointer(c.Release, cloneLease), pointer(c.Answer, cloneAnswer)
+	k.Rows = nil
+	for _, r := range c.Rows {
+		encoded, err := r.Encode()
+		if err != nil {
+			panic(fmt.Sprintf("memstore: row %d of %s has no JSON form: %v", r.Seq, r.Subject, err))
+		}
+		k.rows = append(k.rows, row{r.Subject, r.Seq, r.PrevHash, r.Hash, encoded})
+	}
+	return k
+}

@@ -1,0 +1,183 @@
+// Package memstore keeps the Mastio's state in memory: for tests, and hostile. It fails on misuse and, when told to,
+// loses writes, keeps their answers to itself, or carries them out long after everybody has given them up.
+package memstore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// Fault is what becomes of one call. A read knows None and failure only.
+type Fault int
+
+// The faults.
+const (
+	None    Fault = iota
+	Lose          // does not happen; ErrUnknown
+	HalfAck       // happens, if its conditions hold; ErrUnknown either way
+	Refuse        // does not happen; ErrUnavailable
+	Late          // does not happen before Deliver, and then only if its conditions hold; ErrUnknown
+)
+
+// Config says how the store behaves. The zero Config is a store that works.
+type Config struct {
+	// Fault decides what becomes of each call of the operation, which is named as the method. It is called from the
+	// goroutine of the call.
+	Fault func(op string) Fault
+	// Latency is how long a call takes before it does anything.
+	Latency func(op string) time.Duration
+}
+
+// Store is the state in memory. It is safe for concurrent use. It panics on what only a mistake in the program can ask
+// for; see Apply.
+type Store struct {
+	cfg   Config
+	calls map[string]*atomic.Int64 // of every operation; the map itself never changes
+
+	mu          sync.RWMutex
+	agents      map[agent.ID]agent.Agent
+	pointer     *orgca.Pointer
+	generations map[int64]orgca.Generation
+	head        audit.Head
+	lease       lease.Lease
+	rows        map[string][]row // by subject; row n is at n-1
+	answers     map[string]registry.Answer
+	proofs      map[proof]time.Time
+	tokenKeys   map[int64]registry.TokenKey
+	applied     ring
+	late        []func()
+}
+
+var operations = []string{
+	"View", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Answer", "UseProof",
+	"TokenKey", "TokenKeys", "PutTokenKey", "Rows",
+}
+
+// New returns an empty store.
+func New(cfg Config) *Store {
+	s := &Store{
+		cfg: cfg, calls: map[string]*atomic.Int64{},
+		agents: map[agent.ID]agent.Agent{}, generations: map[int64]orgca.Generation{}, rows: map[string][]row{},
+		answers: map[string]registry.Answer{}, proofs: map[proof]time.Time{}, tokenKeys: map[int64]registry.TokenKey{},
+		applied: ring{changes: map[string]kept{}},
+	}
+	for _, op := range operations {
+		s.calls[op] = new(atomic.Int64)
+	}
+	return s
+}
+
+// Calls returns how often each operation was called, whatever became of it. Operations never called are left out.
+func (s *Store) Calls() map[string]int {
+	counts := map[string]int{}
+	for op, n := range s.calls {
+		if n := n.Load(); n > 0 {
+			counts[op] = int(n)
+		}
+	}
+	return counts
+}
+
+// Deliver carries out the writes that are late, in their order, and returns how many there were. Those whose conditions
+// do not hold any more change nothing.
+func (s *Store) Deliver() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	late := s.late
+	s.late = nil
+	for _, do := range late {
+		do()
+	}
+	return len(late)
+}
+
+// enter counts a call, lets it take its time and decides its fate. Its error is the context's.
+func (s *Store) enter(ctx context.Context, op string) (Fault, error) {
+	s.calls[op].Add(1)
+	if err := ctx.Err(); err != nil {
+		return Refuse, err
+	}
+	if s.cfg.Latency != nil {
+		if err := sleep(ctx, s.cfg.Latency(op)); err != nil {
+			return Lose, err
+		}
+	}
+	if s.cfg.Fault != nil {
+		return s.cfg.Fault(op), nil
+	}
+	return None, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// read runs do under the lock for readers, unless the call fails.
+func (s *Store) read(ctx context.Context, op, doing string, do func()) error {
+	fault, err := s.enter(ctx, op)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w: %w", doing, registry.ErrUnavailable, err)
+	case fault != None:
+		return fmt.Errorf("%s: %w", doing, registry.ErrUnavailable)
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	do()
+	return nil
+}
+
+// write runs do, which is all or nothing, under the lock: now, later or never. What do refers to must be the store's own.
+func (s *Store) write(ctx context.Context, op, doing string, do func() error) error {
+	fault, err := s.enter(ctx, op)
+	if err == nil {
+		err = s.carryOut(fault, do)
+	} else if fault == Refuse {
+		err = fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+	} else {
+		err = fmt.Errorf("%w: %w", registry.ErrUnknown, err)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
+
+func (s *Store) carryOut(fault Fault, do func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch fault {
+	case None:
+		return do()
+	case HalfAck:
+		do() //nolint:errcheck // its answer is what gets lost
+		return registry.ErrUnknown
+	case Lose:
+		return registry.ErrUnknown
+	case Late:
+		s.late = append(s.late, func() { do() }) //nolint:errcheck // nobody waits for the answer any more
+		return registry.ErrUnknown
+	case Refuse:
+		return registry.ErrUnavailable
+	}
+	panic(fmt.Sprintf("memstore: unknown fault %d", fault))
+}

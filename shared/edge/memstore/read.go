@@ -1,0 +1,95 @@
+package memstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// View reads an agent and the pointer.
+func (s *Store) View(ctx context.Context, id agent.ID) (v registry.View, err error) {
+	err = s.read(ctx, "View", "read agent "+string(id), func() {
+		if a, ok := s.agents[id]; ok {
+			a = cloneAgent(a)
+			v.Agent = &a
+		}
+		v.Pointer = pointer(s.pointer, clonePointer)
+	})
+	return v, err
+}
+
+// Pointer reads the pointer; there is one here, whoever asks.
+func (s *Store) Pointer(ctx context.Context, id agent.ID) (p *orgca.Pointer, err error) {
+	err = s.read(ctx, "Pointer", "read the pointer", func() { p = pointer(s.pointer, clonePointer) })
+	return p, err
+}
+
+// Org reads everything about the organisation's CA.
+func (s *Store) Org(ctx context.Context) (o registry.Org, err error) {
+	err = s.read(ctx, "Org", "read the organisation", func() {
+		o = registry.Org{Pointer: pointer(s.pointer, clonePointer), Head: s.head, Lease: s.lease}
+		for _, g := range s.generations {
+			o.Generations = append(o.Generations, cloneGeneration(g))
+		}
+	})
+	slices.SortFunc(o.Generations, func(a, b orgca.Generation) int { return cmp.Compare(a.Number, b.Number) })
+	return o, err
+}
+
+// Answer reads what was kept for an idempotency key.
+func (s *Store) Answer(ctx context.Context, key string, now time.Time) (a *registry.Answer, err error) {
+	err = s.read(ctx, "Answer", "read the answer to an idempotency key", func() {
+		if kept, ok := s.answers[key]; ok && now.Before(kept.Expires) {
+			a = pointer(&kept, cloneAnswer)
+		}
+	})
+	return a, err
+}
+
+// TokenKey reads the key of one epoch.
+func (s *Store) TokenKey(ctx context.Context, epoch int64) (k *registry.TokenKey, err error) {
+	err = s.read(ctx, "TokenKey", "read a token key", func() {
+		if stored, ok := s.tokenKeys[epoch]; ok {
+			k = pointer(&stored, cloneTokenKey)
+		}
+	})
+	return k, err
+}
+
+// TokenKeys reads the keys of some epochs.
+func (s *Store) TokenKeys(ctx context.Context, epochs ...int64) (found []registry.TokenKey, err error) {
+	err = s.read(ctx, "TokenKeys", "read token keys", func() {
+		for _, epoch := range slices.Compact(slices.Sorted(slices.Values(epochs))) {
+			if stored, ok := s.tokenKeys[epoch]; ok {
+				found = append(found, cloneTokenKey(stored))
+			}
+		}
+	})
+	return found, err
+}
+
+// Rows reads a part of a chain.
+func (s *Store) Rows(ctx context.Context, subject string, after int64, limit int) (rows []audit.Row, err error) {
+	var part []row
+	err = s.read(ctx, "Rows", "read the chain of "+subject, func() {
+		chain := s.rows[subject]
+		from := min(max(after, 0), int64(len(chain)))
+		to := min(from+int64(max(limit, 0)), int64(len(chain)))
+		part = chain[from:to:to] // a chain only grows, so this part of it stays as it is
+	})
+	for _, stored := range part {
+		r, err := audit.Decode(stored.encoded)
+		if err != nil {
+			return nil, fmt.Errorf("read the chain of %s: %w: %w", subject, registry.ErrUnavailable, err)
+		}
+		rows = append(rows, r)
+	}
+	return rows, err
+}

@@ -1,0 +1,45 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+func overBeforeItBegan(t *testing.T, f fixture) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, err := range map[string]error{
+		"View":      second(f.View(ctx, agentID(1))),
+		"Pointer":   second(f.Pointer(ctx, agentID(1))),
+		"Org":       second(f.Org(ctx)),
+		"Answer":    second(f.Answer(ctx, "key", noon)),
+		"TokenKey":  second(f.TokenKey(ctx, 1)),
+		"TokenKeys": second(f.TokenKeys(ctx, 1)),
+		"Rows":      second(f.Rows(ctx, orgID, 0, 1)),
+		"Agents":    second(f.Agents(ctx, registry.Query{Limit: 1})),
+	} {
+		f.fails(name, err, registry.ErrUnavailable)
+	}
+	for name, err := range map[string]error{
+		"Apply":       f.Apply(ctx, enrolment(agentID(1), 1)),
+		"Acquire":     second(f.Acquire(ctx, want("a", noon), noon)),
+		"Extend":      f.Extend(ctx, want("a", noon)),
+		"Release":     f.Release(ctx, want("a", noon)),
+		"UseProof":    f.UseProof(ctx, "jkt", "jti", noon.Add(time.Minute), noon),
+		"PutTokenKey": f.PutTokenKey(ctx, fullTokenKey(1)),
+	} {
+		if !errors.Is(err, registry.ErrUnavailable) && !errors.Is(err, registry.ErrUnknown) {
+			t.Errorf("%s: got %v, want %v or %v", name, err, registry.ErrUnavailable, registry.ErrUnknown)
+		}
+	}
+	f.same("view", f.view(agentID(1)), registry.View{})
+	f.same("org", f.org(), registry.Org{})
+	f.fails("proof", f.UseProof(t.Context(), "jkt", "jti", noon.Add(time.Minute), noon), nil)
+	f.fails("token key", f.PutTokenKey(t.Context(), fullTokenKey(1)), nil)
+}
+
+func second[T any](_ T, err error) error { return err }

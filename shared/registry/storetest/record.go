@@ -1,0 +1,208 @@
+package storetest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+func empty(t *testing.T, f fixture) {
+	f.same("view", f.view(agentID(1)), registry.View{})
+	f.same("org", f.org(), registry.Org{})
+	f.same("rows", f.rows(orgID), []audit.Row(nil))
+
+	p, err := f.Pointer(t.Context(), agentID(1))
+	f.same("pointer", p, (*orgca.Pointer)(nil))
+	f.fails("pointer", err, nil)
+	a, err := f.Answer(t.Context(), "key", noon)
+	f.same("answer", a, (*registry.Answer)(nil))
+	f.fails("answer", err, nil)
+	k, err := f.TokenKey(t.Context(), 1)
+	f.same("token key", k, (*registry.TokenKey)(nil))
+	f.fails("token key", err, nil)
+	keys, err := f.TokenKeys(t.Context(), 1, 2)
+	f.same("token keys", keys, []registry.TokenKey(nil))
+	f.fails("token keys", err, nil)
+	page, err := f.Agents(t.Context(), registry.Query{Limit: 10})
+	f.same("agents", page, registry.Page{})
+	f.fails("agents", err, nil)
+}
+
+func fullAgent() agent.Agent {
+	return agent.Agent{
+		ID: agentID(1), DisplayName: "Zoë's agent", Capabilities: []string{"read", "write"}, Method: agent.SPIFFE, Status: agent.Active,
+		Pins: []agent.Pin{
+			{Thumbprint: "aa", Generation: 2, NotBefore: noon, NotAfter: noon.AddDate(1, 0, 0), Until: noon.Add(time.Hour)},
+			{Thumbprint: "bb", Generation: 1, NotBefore: ago(time.Hour), NotAfter: noon.AddDate(1, 0, 0)},
+		},
+		SPIFFEID: "spiffe://acme.test/acme/agent-1", JKT: "jkt", EnrolledAt: ago(time.Hour), UpdatedAt: noon,
+	}
+}
+
+func fullPointer() orgca.Pointer {
+	return orgca.Pointer{
+		Current: 3, Fingerprint: "cc", Accepted: []orgca.Accepted{{Generation: 2, Until: noon}, {Generation: 1, Until: ago(time.Hour)}},
+		Fence: 7, SigningKey: "arn:aws:kms:::key/issuing", Chain: [][]byte{{0x30, 0}, bytes.Repeat([]byte{0xff}, 700)}, Legacy: true,
+		NotAfter: noon.AddDate(15, 0, 0), RotatedAt: noon,
+	}
+}
+
+func fullGeneration(number int64) orgca.Generation {
+	return orgca.Generation{
+		Number: number, State: orgca.Superseded, RotationID: "r", Source: orgca.Mint, Reason: "keyCompromise", Actor: "admin",
+		RootKey: "arn:root", IssuingKey: "arn:issuing", Root: []byte{0x30, 1}, Issuing: []byte{0x30, 2},
+		Subject: "CN=acme Org CA G3,O=acme", NotBefore: ago(time.Minute), NotAfter: noon.AddDate(15, 0, 0), Legacy: true, Truststore: "v1",
+		CreatedAt: ago(4 * time.Hour), StagedAt: ago(3 * time.Hour), CurrentAt: ago(2 * time.Hour), SupersededAt: ago(time.Hour),
+	}
+}
+
+func fullAnswer() registry.Answer {
+	return registry.Answer{
+		Key: "key", Request: "mint", Result: json.RawMessage(`{"a":"\u00e9"}`), Expires: noon.Add(registry.AnswerTTL).Truncate(time.Second),
+	}
+}
+
+func fullTokenKey(epoch int64) registry.TokenKey {
+	return registry.TokenKey{Epoch: epoch, ID: fmt.Sprint("kid-", epoch), Public: []byte{0x30, 3}, Wrapped: []byte{0, 255}, Expires: noon.Add(48 * time.Hour)}
+}
+
+// mustBeFull keeps the round trips honest: a field that somebody adds to a record has to be added here, and then stored.
+func mustBeFull(t *testing.T, record any, except ...string) {
+	t.Helper()
+	v := reflect.ValueOf(record)
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Name
+		if v.Field(i).IsZero() && !slices.Contains(except, name) {
+			t.Errorf("%T.%s is not tested: it is zero", record, name)
+		}
+	}
+}
+
+func fullRecords(t *testing.T, f fixture) {
+	a, p, g, g12, k := fullAgent(), fullPointer(), fullGeneration(3), fullGeneration(12), fullTokenKey(5)
+	mustBeFull(t, a, "Head", "Version")
+	mustBeFull(t, a.Pins[0])
+	mustBeFull(t, p, "Version")
+	mustBeFull(t, g, "Version")
+	mustBeFull(t, k)
+	mustBeFull(t, fullAnswer())
+
+	row, agentHead := appended(audit.Head{}, string(a.ID), audit.AgentEnrolled)
+	a.Head = agentHead
+	orgRow, head := appended(audit.Head{}, orgID, audit.OrgCACreated)
+	mustBeFull(t, row)
+	answer := fullAnswer()
+	held := f.acquire("holder", noon)
+	mustBeFull(t, held)
+	f.same("lease", f.org().Lease, lease.Lease{Holder: "holder", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(lease.TTL), Fence: 1})
+
+	f.apply(registry.Change{
+		ID: newID(), Pointer: &p, Generations: []orgca.Generation{g12, g}, Agent: &a, Head: &head, Rows: []audit.Row{row, orgRow}, Answer: &answer,
+	})
+	f.same("view", f.view(a.ID), registry.View{Agent: storedAgent(a), Pointer: storedPointer(p)})
+	head.Version = 1
+	f.same("org", f.org(), registry.Org{Pointer: storedPointer(p), Generations: storedGenerations(g, g12), Head: head, Lease: held})
+	f.same("rows of the agent", f.rows(string(a.ID)), []audit.Row{row})
+	f.same("rows of the organisation", f.rows(orgID), []audit.Row{orgRow})
+	got, err := f.Answer(t.Context(), answer.Key, noon)
+	f.fails("answer", err, nil)
+	f.same("answer", got, &answer)
+
+	f.fails("put token key", f.PutTokenKey(t.Context(), k), nil)
+	gotKey, err := f.TokenKey(t.Context(), k.Epoch)
+	f.fails("token key", err, nil)
+	f.same("token key", gotKey, &k)
+}
+
+func zeroRecords(t *testing.T, f fixture) {
+	a, p, g, head := agent.Agent{ID: agentID(1)}, orgca.Pointer{}, orgca.Generation{Number: 1}, audit.Head{}
+	f.apply(registry.Change{ID: newID(), Pointer: &p, Generations: []orgca.Generation{g}, Agent: &a, Head: &head})
+	f.same("view", f.view(a.ID), registry.View{Agent: storedAgent(a), Pointer: storedPointer(p)})
+	f.same("org", f.org(), registry.Org{Pointer: storedPointer(p), Generations: storedGenerations(g), Head: audit.Head{Version: 1}})
+
+	empty := agent.Agent{ID: agentID(2), Capabilities: []string{}, Pins: []agent.Pin{}}
+	bare := agent.Agent{ID: agentID(3), Pins: []agent.Pin{{}}}
+	f.apply(registry.Change{ID: newID(), Agent: &empty})
+	f.apply(registry.Change{ID: newID(), Agent: &bare})
+	f.same("agent with empty lists", f.view(empty.ID).Agent, storedAgent(agent.Agent{ID: empty.ID}))
+	f.same("agent with a zero pin", f.view(bare.ID).Agent, storedAgent(bare))
+
+	k := registry.TokenKey{Epoch: 0}
+	f.fails("put token key", f.PutTokenKey(t.Context(), k), nil)
+	got, err := f.TokenKey(t.Context(), 0)
+	f.fails("token key", err, nil)
+	f.same("token key", got, &k)
+}
+
+func times(t *testing.T, f fixture) {
+	elsewhere := time.FixedZone("elsewhere", 7*3600)
+	for n, c := range []struct {
+		name        string
+		write, read time.Time
+	}{
+		{"zero", time.Time{}, time.Time{}},
+		{"the beginning of Unix time", time.Unix(0, 0), time.Unix(0, 0)},
+		{"before Unix time", time.Unix(-1, 0), time.Unix(-1, 0)},
+		{"with nanoseconds", noon.Add(999_999), noon},
+		{"elsewhere", noon.In(elsewhere), noon},
+	} {
+		id := agentID(n)
+		f.apply(registry.Change{ID: newID(), Agent: &agent.Agent{ID: id, EnrolledAt: c.write, Pins: []agent.Pin{{Until: c.write}}}})
+		got := f.view(id).Agent
+		for _, at := range []time.Time{got.EnrolledAt, got.Pins[0].Until} {
+			if !at.Equal(c.read) || at.IsZero() != c.read.IsZero() || at.Location() != time.UTC {
+				t.Errorf("%s: got %v, want %v in UTC", c.name, at, c.read)
+			}
+		}
+	}
+}
+
+func aliases(t *testing.T, f fixture) {
+	a, p, g := fullAgent(), fullPointer(), fullGeneration(1)
+	c := registry.Change{ID: newID(), Agent: &a, Pointer: &p, Generations: []orgca.Generation{g}}
+	f.apply(c)
+	view, org := f.view(a.ID), f.org()
+	spoil := func(a *agent.Agent, p *orgca.Pointer, g []orgca.Generation) {
+		a.DisplayName, a.Capabilities[0], a.Pins[0].Thumbprint = "x", "x", "x"
+		p.Chain[0][0], p.Accepted[0].Generation, p.Current = 'x', 99, 99
+		g[0].Root[0], g[0].State = 'x', "x"
+	}
+	spoil(c.Agent, c.Pointer, c.Generations)
+	f.same("view after the change was spoilt", f.view(a.ID), view)
+	f.same("org after the change was spoilt", f.org(), org)
+
+	again, orgAgain := f.view(a.ID), f.org()
+	spoil(again.Agent, again.Pointer, orgAgain.Generations)
+	f.same("view after what was read was spoilt", f.view(a.ID), view)
+	f.same("org after what was read was spoilt", f.org(), org)
+}
+
+func copies(t *testing.T, f fixture) {
+	p := fullPointer()
+	for round := range 2 {
+		f.apply(registry.Change{ID: newID(), Pointer: &p})
+		p = *storedPointer(p)
+		seen := map[int]bool{}
+		for n := 0; len(seen) < orgca.Copies; n++ {
+			if seen[orgca.Copy(string(agentID(n)))] {
+				continue
+			}
+			seen[orgca.Copy(string(agentID(n)))] = true
+			got, err := f.Pointer(t.Context(), agentID(n))
+			f.fails("pointer", err, nil)
+			f.same(fmt.Sprintf("copy read by %s, round %d", agentID(n), round), got, &p)
+			f.same("the same in a view", f.view(agentID(n)).Pointer, &p)
+		}
+		p.Current++
+	}
+}

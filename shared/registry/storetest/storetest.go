@@ -1,0 +1,144 @@
+// Package storetest says what a store of the Mastio's state guarantees, and tests that one does.
+package storetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// Store is everything that a store can do; a use case declares the few methods that it needs.
+//
+// Concurrency: any number of goroutines and processes may use the same state at once. A store hands out and takes in
+// values that share no memory with its own.
+//
+// Consistency: a read sees every write whose success was reported before the read began. Agents alone may lag behind.
+// Several records of one read are each consistent by themselves, not with one another.
+//
+// Durability: a write that was reported is kept.
+//
+// Errors: a write that returns none of the errors named at its method returns registry.ErrUnavailable if it certainly did
+// not happen and never will, and registry.ErrUnknown in every other case: it happened, or not, or still will. A read
+// returns registry.ErrUnavailable, and nothing of what it may have read. Records that do not exist are no error. A call
+// whose context is over before it begins does nothing.
+//
+// Values: times are kept in UTC and to the millisecond, what is finer is cut off. The zero time stays the zero time. Lists
+// without elements are read as nil. The details of an audit row are read as encoding/json reads them.
+type Store interface {
+	// View reads, in one call, an agent and a copy of the pointer.
+	View(ctx context.Context, id agent.ID) (registry.View, error)
+
+	// Pointer reads the copy of the pointer that View reads for the same agent, which need not exist.
+	Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error)
+
+	// Org reads everything about the organisation's CA in one call. Generations are in the order of their numbers.
+	Org(ctx context.Context) (registry.Org, error)
+
+	// Acquire takes the lease for want.Holder until want.Expires, if it is free or over at now, and returns it with its
+	// fence, one above the last one. want.Fence is ignored. A holder names one acquisition: if it holds the lease already,
+	// the lease is returned as it is, so a call whose outcome is unknown may be repeated.
+	//
+	// Errors: *lease.HeldError, which tells who holds it.
+	Acquire(ctx context.Context, want lease.Lease, now time.Time) (lease.Lease, error)
+
+	// Extend sets phase and expiry of the lease that l.Holder holds under l.Fence, be it over, as long as nobody took it.
+	// It may be repeated.
+	//
+	// Errors: lease.ErrLost if it is held differently or free.
+	Extend(ctx context.Context, l lease.Lease) error
+
+	// Release frees the lease that l.Holder holds under l.Fence; the fence stays. Its success proves that no change that
+	// releases the same lease has happened, or ever will.
+	//
+	// Errors: registry.ErrConflict if it is held differently or free.
+	Release(ctx context.Context, l lease.Lease) error
+
+	// Apply carries out a change, all of it or nothing. Each record is written iff its version is the one stored, zero
+	// standing for no record, and has the next version then. Rows are appended iff their places are free; nothing ever
+	// changes or removes a row. The answer is kept iff its key is free; that of an expired answer may still be taken.
+	// The same change with the same ID is applied once, however often it is asked for, for ten minutes at least. The
+	// versions of chain heads within an agent's record mean nothing.
+	//
+	// A change that no store can carry out (no ID or one of over 36 octets, no record or over 100, each copy of the pointer
+	// being one, two records for one key) is refused with ErrUnavailable, or a panic in a store for tests.
+	//
+	// Errors: registry.ErrConflict if a condition does not hold, if another change has the same ID, or if another change to
+	// the same records was under way.
+	Apply(ctx context.Context, c registry.Change) error
+
+	// Agents reads a page of agents. Those without pins, be they deactivated or known by their SPIFFE ID, are of generation
+	// 0. Records have no version, no chain head, no SPIFFE ID and no JKT. An agent that is written while pages are read can
+	// be met twice, or, when its generation falls (deactivation, rollback), not at all.
+	//
+	// Errors: registry.ErrCursor for a cursor that no page of a query for the same generation had.
+	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
+
+	// Answer reads what was kept for an idempotency key; nil if nothing was, or it is over at now.
+	Answer(ctx context.Context, key string, now time.Time) (*registry.Answer, error)
+
+	// UseProof notes that the proof jti of the key jkt was used. Until then, which is when the proof is over anyway, it is
+	// accepted once; jti may be any octets.
+	//
+	// Errors: registry.ErrReplayed if it was used before, or until is not after now. A proof may be refused as used although
+	// its first use was answered with nothing, never the other way about.
+	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
+
+	// TokenKey reads the key of an epoch, expired or not.
+	TokenKey(ctx context.Context, epoch int64) (*registry.TokenKey, error)
+
+	// TokenKeys reads, in one call, the keys of up to 100 epochs: those that exist, each once, in the order of epochs.
+	TokenKeys(ctx context.Context, epochs ...int64) ([]registry.TokenKey, error)
+
+	// PutTokenKey stores the key of an epoch that has none.
+	//
+	// Errors: registry.ErrConflict if it has one; that may be this very one, so the caller reads again.
+	PutTokenKey(ctx context.Context, k registry.TokenKey) error
+
+	// Rows reads up to limit rows of one chain, in order, from the one behind number after on.
+	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)
+}
+
+// Run tests a store against all of the contract; open returns an empty one.
+func Run(t *testing.T, open func(t *testing.T) Store) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, fixture)
+	}{
+		{"an empty store has nothing", empty},
+		{"full records are read as written", fullRecords},
+		{"zero records are read as written", zeroRecords},
+		{"times are kept to the millisecond and in UTC", times},
+		{"values share no memory with the store", aliases},
+		{"all pointer copies are equal", copies},
+		{"a version must be the stored one", versions},
+		{"a change is all or nothing", atomicity},
+		{"a change is applied once", once},
+		{"an id belongs to one change", reusedID},
+		{"one of many conflicting changes wins", conflicting},
+		{"changes of different agents never conflict", disjoint},
+		{"rows are appended and nothing else", appendOnly},
+		{"rows are read in parts", rowParts},
+		{"a lease has one holder", oneHolder},
+		{"a lease that is over can be taken", takeover},
+		{"one of many acquisitions wins", acquisitions},
+		{"an acquisition can be repeated", sameHolder},
+		{"fences outlive releases", fences},
+		{"a lease can be extended while it is held", extend},
+		{"a commit under an old fence is refused", lateCommit},
+		{"answers end", answers},
+		{"a proof works once", proofs},
+		{"proofs are told apart", distinctProofs},
+		{"token keys are written once", tokenKeys},
+		{"pages meet every agent in order", pages},
+		{"cursors are checked", cursors},
+		{"a call that is over does nothing", overBeforeItBegan},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, fixture{open(t), t}) })
+	}
+}
