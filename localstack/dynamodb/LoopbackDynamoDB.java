@@ -1,0 +1,34 @@
+import java.lang.reflect.Field;
+import org.eclipse.jetty.server.Connector;
+import org.eclipse.jetty.server.Server;
+import org.eclipse.jetty.server.ServerConnector;
+import software.amazon.dynamodb.services.local.main.ServerRunner;
+import software.amazon.dynamodb.services.local.server.DynamoDBProxyServer;
+
+/**
+ * Starts DynamoDB Local bound to 127.0.0.1; it has no option for that and binds every interface.
+ *
+ * <p>The port is the system property "loopback.port", 0 for a free one; the one that was bound is printed. The process
+ * ends when its standard input does, so that it cannot outlive whoever holds the other end.
+ */
+public final class LoopbackDynamoDB {
+    public static void main(String[] args) throws Exception {
+        DynamoDBProxyServer local = ServerRunner.createServerFromCommandLineArgs(args);
+        Field field = DynamoDBProxyServer.class.getDeclaredField("server");
+        field.setAccessible(true);
+        Connector[] connectors = ((Server) field.get(local)).getConnectors();
+        if (connectors.length != 1) {
+            throw new IllegalStateException("expected one connector, found " + connectors.length);
+        }
+        ServerConnector connector = (ServerConnector) connectors[0];
+        connector.setHost("127.0.0.1");
+        connector.setPort(Integer.getInteger("loopback.port", 0));
+        local.start();
+        System.out.println("loopback.port=" + connector.getLocalPort());
+        System.out.flush();
+        while (System.in.read() >= 0) {
+            // Nothing is ever sent; only the end counts.
+        }
+        System.exit(0);
+    }
+}

@@ -1,0 +1,163 @@
+package stack
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	"github.com/mastio-aws/mastio/localstack/dynamodb"
+)
+
+const (
+	account       = "000000000000"
+	region        = "us-east-1"
+	bucket        = "mastio-truststore"
+	truststoreKey = "truststore.pem"
+	adminSecretID = "mastio/admin-secret"
+	tablePrefix   = "mastio-"
+	accessKey     = "local"
+
+	tokenKEKAlias     = "alias/mastio-token-kek"
+	tokenSigningAlias = "alias/mastio-token-signing"
+)
+
+// Clients reach the services of a stack, past anything that wraps them.
+type Clients struct {
+	DynamoDB       *awsdynamodb.Client
+	KMS            *awskms.Client
+	S3             *awss3.Client
+	SecretsManager *secretsmanager.Client
+}
+
+// TablePrefix is what stands before the logical name of each table.
+func (s *Stack) TablePrefix() string { return tablePrefix }
+
+// Bucket and object key of the truststore.
+func (s *Stack) Bucket() (bucketName, key string) { return bucket, truststoreKey }
+
+// AdminSecretID is the name of the admin secret in Secrets Manager.
+func (s *Stack) AdminSecretID() string { return adminSecretID }
+
+func (s *Stack) clients() Clients {
+	base := aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(accessKey, accessKey, "")}
+	// Never asked for: a direct client has no socket.
+	const nowhere = "http://127.0.0.1"
+	// Retries would hide a defect of our own stand-ins, and the first answer is the only one anyway.
+	once := func() aws.Retryer { return aws.NopRetryer{} }
+	within := func(service string) *http.Client { return &http.Client{Transport: direct{s.handlers[service]}} }
+	return Clients{
+		DynamoDB: awsdynamodb.NewFromConfig(base, func(o *awsdynamodb.Options) {
+			o.BaseEndpoint, o.DisableValidateResponseChecksum = aws.String(s.database.Endpoint()), true
+		}),
+		KMS: awskms.NewFromConfig(base, func(o *awskms.Options) {
+			o.BaseEndpoint, o.HTTPClient, o.Retryer = aws.String(nowhere), within(KMS), once()
+		}),
+		S3: awss3.NewFromConfig(base, func(o *awss3.Options) {
+			o.BaseEndpoint, o.HTTPClient, o.Retryer = aws.String(nowhere), within(S3), once()
+		}),
+		SecretsManager: secretsmanager.NewFromConfig(base, func(o *secretsmanager.Options) {
+			o.BaseEndpoint, o.HTTPClient, o.Retryer = aws.String(nowhere), within(SecretsManager), once()
+		}),
+	}
+}
+
+// provision makes what a deployment would have made, unless the state folder holds it already.
+func (s *Stack) provision(ctx context.Context) error {
+	s.cfg.Progress("creating tables, keys and the admin secret")
+	s.Clients = s.clients()
+	if err := dynamodb.CreateTables(ctx, s.Clients.DynamoDB, tablePrefix); err != nil {
+		if errors.Is(err, dynamodb.ErrTableDiffers) {
+			err = fmt.Errorf("%w; the state folder %s is of another version: take a new one", err, s.cfg.Dir)
+		}
+		return err
+	}
+	var err error
+	if s.AdminSecret, err = s.adminSecret(ctx); err != nil {
+		return fmt.Errorf("make the admin secret: %w", err)
+	}
+	if s.kek, err = s.key(ctx, tokenKEKAlias, kmstypes.KeySpecSymmetricDefault, kmstypes.KeyUsageTypeEncryptDecrypt); err != nil {
+		return fmt.Errorf("make the key for token keys: %w", err)
+	}
+	if s.cfg.Env["TOKEN_SIGNER"] != "kms" {
+		return nil
+	}
+	if s.signing, err = s.key(ctx, tokenSigningAlias, kmstypes.KeySpecEccNistP256, kmstypes.KeyUsageTypeSignVerify); err != nil {
+		return fmt.Errorf("make the token signing key: %w", err)
+	}
+	return nil
+}
+
+// adminSecret returns the current secret. One that was asked for takes its place, and the old one stays valid as the
+// previous, as in any rotation of it.
+func (s *Stack) adminSecret(ctx context.Context) (string, error) {
+	id := aws.String(adminSecretID)
+	got, err := s.Clients.SecretsManager.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: id})
+	if _, missing := errors.AsType[*smtypes.ResourceNotFoundException](err); missing {
+		secret := s.cfg.AdminSecret
+		if secret == "" {
+			secret = newAdminSecret()
+		}
+		_, err := s.Clients.SecretsManager.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: id, SecretString: &secret})
+		return secret, err
+	}
+	if err != nil {
+		return "", err
+	}
+	if asked := s.cfg.AdminSecret; asked != "" && asked != aws.ToString(got.SecretString) {
+		_, err := s.Clients.SecretsManager.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: id, SecretString: &asked})
+		return asked, err
+	}
+	return aws.ToString(got.SecretString), nil
+}
+
+// newAdminSecret is 256 bits, in letters that need no quoting in a shell.
+func newAdminSecret() string {
+	var b [32]byte
+	rand.Read(b[:]) //nolint:errcheck // never fails; the process ends when there is no randomness
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// key returns the ARN of the key with this alias, which it makes if need be.
+func (s *Stack) key(ctx context.Context, alias string, spec kmstypes.KeySpec, usage kmstypes.KeyUsageType) (string, error) {
+	found, err := s.Clients.KMS.DescribeKey(ctx, &awskms.DescribeKeyInput{KeyId: &alias})
+	if err == nil {
+		return aws.ToString(found.KeyMetadata.Arn), nil
+	}
+	if _, missing := errors.AsType[*kmstypes.NotFoundException](err); !missing {
+		return "", err
+	}
+	made, err := s.Clients.KMS.CreateKey(ctx, &awskms.CreateKeyInput{KeySpec: spec, KeyUsage: usage})
+	if err != nil {
+		return "", err
+	}
+	_, err = s.Clients.KMS.CreateAlias(ctx, &awskms.CreateAliasInput{AliasName: &alias, TargetKeyId: made.KeyMetadata.KeyId})
+	return aws.ToString(made.KeyMetadata.Arn), err
+}
+
+// truststore reads the object for the gateway. Before the first Org CA there is none, and nobody is trusted.
+func (s *Stack) truststore(ctx context.Context) (pem []byte, version string, err error) {
+	out, err := s.Clients.S3.GetObject(ctx, &awss3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(truststoreKey)})
+	if _, missing := errors.AsType[*s3types.NoSuchKey](err); missing {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	defer out.Body.Close()
+	pem, err = io.ReadAll(out.Body)
+	return pem, aws.ToString(out.ETag), err
+}

@@ -1,0 +1,254 @@
+// Package stack assembles the whole Mastio on one machine: the services, the functions' processes and the gateway.
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/mastio-aws/mastio/localstack/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/filelock"
+	"github.com/mastio-aws/mastio/localstack/gateway"
+	"github.com/mastio-aws/mastio/localstack/kms"
+	"github.com/mastio-aws/mastio/localstack/lambda"
+	"github.com/mastio-aws/mastio/localstack/s3"
+	"github.com/mastio-aws/mastio/localstack/secrets"
+)
+
+// Config says what to run. Cache and Functions are required.
+type Config struct {
+	Dir         string            // folder of all state, one stack at a time; empty: memory, gone with Close
+	Cache       string            // folder of the DynamoDB Local installation
+	Functions   string            // folder with <function>/bootstrap, as Build makes it
+	Addr        string            // of the gateway; empty: 127.0.0.1:9443; port 0: a free one
+	OrgID       string            // empty: orga
+	TrustDomain string            // empty: <OrgID>.local
+	AdminSecret string            // becomes the current one; empty: the one in Dir stays, or a new one is made
+	Env         map[string]string // further settings of every function
+	Tick        time.Duration     // how often the scheduled functions run; 0: only when Tick is called
+	Progress    func(string)      // told of each step, in a few words; nil: nobody is
+	Log         io.Writer         // what functions and services print; nil: dropped
+
+	// Wrap, if set, puts something between the functions and a service (one of Services): it returns the handler that
+	// stands in for h. What the stack does itself, and Clients, go past it.
+	Wrap func(service string, h http.Handler) http.Handler
+}
+
+// Stack is a running system. It is safe for concurrent use.
+type Stack struct {
+	URL         string            // of the gateway, https://localhost:PORT
+	CAPEM       []byte            // the CA that clients of the gateway trust
+	AdminSecret string            // AWSCURRENT at the time of the start
+	Endpoints   map[string]string // URL of each of Services, as the functions see it
+	Clients     Clients
+	Lambda      *lambda.Service
+
+	cfg      Config
+	out      *lockedWriter
+	handlers map[string]http.Handler
+	database *dynamodb.Server
+	kek      string // ARN of the key that token keys are encrypted under
+	signing  string // ARN of the key that signs tokens; empty unless TOKEN_SIGNER=kms
+
+	close   sync.Once
+	closers []func() error
+}
+
+// ErrPortInUse means that another process listens on the gateway's port.
+var ErrPortInUse = errors.New("port is in use by another process")
+
+// ErrDirInUse means that another stack runs on the same state folder.
+var ErrDirInUse = errors.New("state folder is in use by another stack")
+
+// Start brings everything up and returns once the first Org CA exists and every function has started. ctx bounds the
+// start only; the stack runs until Close. All listeners are on loopback.
+func Start(ctx context.Context, cfg Config) (*Stack, error) {
+	s := &Stack{cfg: cfg.withDefaults(), Endpoints: map[string]string{}, handlers: map[string]http.Handler{}}
+	s.out = &lockedWriter{w: s.cfg.Log}
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Addr == "" {
+		c.Addr = "127.0.0.1:9443"
+	}
+	if c.OrgID == "" {
+		c.OrgID = "orga"
+	}
+	if c.TrustDomain == "" {
+		c.TrustDomain = c.OrgID + ".local"
+	}
+	if c.Progress == nil {
+		c.Progress = func(string) {}
+	}
+	if c.Log == nil {
+		c.Log = io.Discard
+	}
+	return c
+}
+
+// start goes from what fails most often to what takes longest: a port or folder in use is known at once.
+func (s *Stack) start(ctx context.Context) error {
+	if err := s.claimDir(); err != nil {
+		return err
+	}
+	edge, err := s.bind()
+	if err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context) error{s.services, s.provision, s.functions} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.firstCA(ctx); err != nil {
+		return err
+	}
+	s.cfg.Progress("starting the functions")
+	if err := s.Lambda.Warm(ctx); err != nil {
+		return fmt.Errorf("start the functions: %w", err)
+	}
+	if err := s.serveEdge(edge); err != nil {
+		return err
+	}
+	s.schedule()
+	return nil
+}
+
+// Close stops everything, what was started last first, and waits for its end. Further calls do nothing.
+func (s *Stack) Close() error {
+	var errs []error
+	s.close.Do(func() {
+		for _, c := range slices.Backward(s.closers) {
+			errs = append(errs, c())
+		}
+	})
+	return errors.Join(errs...)
+}
+
+func (s *Stack) onClose(c func() error) { s.closers = append(s.closers, c) }
+
+// Done is closed when DynamoDB Local has ended, without which nothing works: by Close, or by itself.
+func (s *Stack) Done() <-chan struct{} { return s.database.Done() }
+
+// DatabasePID is the process id of DynamoDB Local, for measurements.
+func (s *Stack) DatabasePID() int { return s.database.PID() }
+
+// Invoke runs a function with a JSON payload. A function that fails is a result, not an error.
+func (s *Stack) Invoke(ctx context.Context, function string, payload []byte) (lambda.Result, error) {
+	return s.Lambda.Invoke(ctx, function, payload)
+}
+
+// dir is a folder of the state, empty when nothing is kept.
+func (s *Stack) dir(name string) string {
+	if s.cfg.Dir == "" {
+		return ""
+	}
+	return filepath.Join(s.cfg.Dir, name)
+}
+
+func (s *Stack) claimDir() error {
+	if s.cfg.Dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the state folder: %w", err)
+	}
+	unlock, err := filelock.TryLock(filepath.Join(s.cfg.Dir, "lock"))
+	if errors.Is(err, filelock.ErrHeld) {
+		return fmt.Errorf("%w: %s; stop that one or take another folder", ErrDirInUse, s.cfg.Dir)
+	}
+	if err != nil {
+		return err
+	}
+	s.onClose(func() error { unlock(); return nil })
+	return nil
+}
+
+func (s *Stack) services(ctx context.Context) error {
+	s.cfg.Progress("starting KMS, S3 and Secrets Manager")
+	keys, err := kms.New(kms.Config{Dir: s.dir("kms"), Account: account, Region: region, Log: slog.New(slog.NewTextHandler(s.out, nil))})
+	if err != nil {
+		return fmt.Errorf("start KMS: %w", err)
+	}
+	s.onClose(keys.Close)
+	objects, err := s3.New(s3.Config{Dir: s.dir("s3"), Bucket: bucket})
+	if err != nil {
+		return fmt.Errorf("start S3: %w", err)
+	}
+	s.onClose(objects.Close)
+	vault, err := secrets.New(secrets.Config{Dir: s.dir("secrets"), Account: account, Region: region})
+	if err != nil {
+		return fmt.Errorf("start Secrets Manager: %w", err)
+	}
+	s.database, err = dynamodb.Start(ctx, dynamodb.Config{Cache: s.cfg.Cache, Dir: s.dir("dynamodb"), Log: s.out, Progress: s.cfg.Progress})
+	if err != nil {
+		return err
+	}
+	s.onClose(s.database.Close)
+	s.handlers[KMS], s.handlers[S3], s.handlers[SecretsManager] = keys, objects, vault
+	return s.serveServices()
+}
+
+func (s *Stack) functions(context.Context) error {
+	var list []lambda.Function
+	for _, name := range functionNames() {
+		list = append(list, lambda.Function{
+			Name: name, Path: filepath.Join(s.cfg.Functions, name, "bootstrap"), Env: s.environment(),
+		})
+	}
+	service, err := lambda.New(lambda.Config{Functions: list, Stdout: s.out, Region: region, Account: account})
+	if err != nil {
+		return fmt.Errorf("%w; build the functions first", err)
+	}
+	s.Lambda = service
+	s.onClose(service.Close)
+	return nil
+}
+
+func (s *Stack) serveEdge(l net.Listener) error {
+	cert, err := s.certificate(time.Now())
+	if err != nil {
+		return err
+	}
+	g := gateway.New(gateway.Config{
+		Invoke: func(ctx context.Context, function string, payload []byte) ([]byte, string, error) {
+			r, err := s.Lambda.Invoke(ctx, function, payload)
+			return r.Payload, r.FunctionError, err
+		},
+		Truststore: s.truststore,
+		Account:    account,
+		Log:        slog.New(slog.NewJSONHandler(s.out, nil)),
+	})
+	s.serve(l, g, g.TLSConfig(cert))
+	return nil
+}
+
+// bind takes the gateway's port. Nothing is served on it before the rest is up.
+func (s *Stack) bind() (net.Listener, error) {
+	host, port, err := net.SplitHostPort(s.cfg.Addr)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+		return nil, fmt.Errorf("address %q is not a loopback address and a port, such as 127.0.0.1:9443", s.cfg.Addr)
+	}
+	l, err := net.Listen("tcp", s.cfg.Addr)
+	if err != nil {
+		return nil, explainBind(port, err)
+	}
+	s.onClose(func() error { l.Close(); return nil })
+	s.cfg.Addr = l.Addr().String()
+	s.URL = "https://localhost:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return l, nil
+}

@@ -1,0 +1,111 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/mastio-aws/mastio/localstack/stack"
+	"github.com/mastio-aws/mastio/shared/edge/dynamo"
+)
+
+// injector stands between the functions and the services. It counts calls, and can end a function's process before a
+// call reaches the service, or after it was carried out and before its answer is back.
+type injector struct {
+	mu    sync.Mutex
+	calls map[string]int // by "service.Operation"
+	rule  *rule
+}
+
+// rule ends processes at a certain call.
+type rule struct {
+	call   string // "dynamodb.TransactWriteItems"
+	nth    int    // 1: the first such call
+	after  bool   // carried out first
+	strike func()
+	struck bool
+}
+
+func (i *injector) wrap(service string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		strike := i.arrive(service + "." + operation(service, r))
+		if strike == nil {
+			h.ServeHTTP(w, r)
+			return
+		}
+		if strike.after {
+			h.ServeHTTP(discard{http.Header{}}, r)
+		}
+		strike.strike()
+		panic(http.ErrAbortHandler) // the connection ends without an answer
+	})
+}
+
+// arrive counts a call and returns the rule if this is its call.
+func (i *injector) arrive(call string) *rule {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.calls == nil {
+		i.calls = map[string]int{}
+	}
+	i.calls[call]++
+	if i.rule == nil || i.rule.call != call || i.rule.struck {
+		return nil
+	}
+	if i.rule.nth--; i.rule.nth > 0 {
+		return nil
+	}
+	i.rule.struck = true
+	return i.rule
+}
+
+func (i *injector) set(r *rule) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.rule = r
+}
+
+func (i *injector) struck() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.rule != nil && i.rule.struck
+}
+
+// count returns how often each call arrived while f ran.
+func (i *injector) count(f func()) map[string]int {
+	i.mu.Lock()
+	i.calls = map[string]int{}
+	i.mu.Unlock()
+	f()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	counted := i.calls
+	i.calls = map[string]int{}
+	return counted
+}
+
+// operation names what a request asks of a service.
+func operation(service string, r *http.Request) string {
+	if service == stack.S3 {
+		return map[string]string{http.MethodGet: "GetObject", http.MethodPut: "PutObject"}[r.Method]
+	}
+	_, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	return op
+}
+
+// discard takes an answer that nobody will see.
+type discard struct{ header http.Header }
+
+// Header returns a header.
+func (d discard) Header() http.Header { return d.header }
+
+// Write drops the body.
+func (d discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// WriteHeader drops the status.
+func (d discard) WriteHeader(int) {}
+
+// store reads the tables directly, past the functions.
+func store() *dynamo.Store {
+	return dynamo.New(dynamo.Config{Client: system.Clients.DynamoDB, Prefix: system.TablePrefix()})
+}
