@@ -4,6 +4,11 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
@@ -108,4 +113,13 @@ func (d discard) WriteHeader(int) {}
 // store reads the tables directly, past the functions.
 func store() *dynamo.Store {
 	return dynamo.New(dynamo.Config{Client: system.Clients.DynamoDB, Prefix: system.TablePrefix()})
+}
+
+func keyState(t *testing.T, id string) kmstypes.KeyState {
+	t.Helper()
+	out, err := system.Clients.KMS.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: aws.String(id)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.KeyMetadata.KeyState
 }

@@ -1,0 +1,224 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// Each case kills the real function at one remote call of a rotation of the Org CA, before the call is carried out or
+// after it, and says how many generations a repetition is behind.
+func TestRotateCAKilledAtEveryStep(t *testing.T) {
+	withStandby := []string{"dynamodb.UpdateItem/1", "dynamodb.Query/1", "dynamodb.TransactWriteItems/1"}
+	withoutStandby := []string{
+		"dynamodb.UpdateItem/1", "dynamodb.Query/1", "dynamodb.UpdateItem/2", // lease, state, phase
+		"dynamodb.TransactWriteItems/1", "kms.CreateKey/1", "kms.GetPublicKey/1", "kms.CreateKey/2", "kms.GetPublicKey/2",
+		"dynamodb.TransactWriteItems/2", "kms.Sign/1", "kms.Sign/2", "kms.Sign/3", "kms.DisableKey/1",
+		"dynamodb.TransactWriteItems/3", "dynamodb.UpdateItem/3", "s3.GetObject/1", "s3.PutObject/1", "dynamodb.TransactWriteItems/4",
+	}
+	for _, c := range []struct {
+		name    string
+		standby bool
+		steps   []string
+	}{{"with a standby", true, withStandby}, {"without a standby", false, withoutStandby}} {
+		for _, step := range c.steps {
+			for _, after := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, %s, carried out %v", c.name, step, after), func(t *testing.T) {
+					killRotation(t, c.standby, step, after)
+				})
+			}
+		}
+	}
+}
+
+func killRotation(t *testing.T, standby bool, step string, after bool) {
+	forget(t)
+	if standby {
+		tick(t)
+	} else {
+		useUpStandby(t)
+	}
+	agent := enrol(t, fresh("crash"))
+	before := state(t)
+
+	call, nth, _ := strings.Cut(step, "/")
+	r := &rule{call: call, after: after, strike: func() { system.Lambda.Kill("rotateca") }}
+	if _, err := fmt.Sscan(nth, &r.nth); err != nil {
+		t.Fatal(err)
+	}
+	faults.set(r)
+	a, err := operator().do(t.Context(), "POST", "/pki/rotate-ca?mode=mint", with(admin(), "Idempotency-Key", t.Name()[:40]+step+fmt.Sprint(after)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	struck := faults.struck()
+	faults.set(nil)
+	if !struck {
+		t.Fatalf("the rotation ended without the call %s: %d %s", step, a.status, a.body)
+	}
+	if a.status != 502 {
+		t.Errorf("answer of a killed function = %d %s, want 502", a.status, a.body)
+	}
+
+	checkWhole(t)
+	committed := state(t).Pointer.Current != before.Pointer.Current
+	want := 200
+	if committed {
+		want = 401
+	}
+	newClient(agent.certificate(t)).must(t, want, "POST", tokenPath, nil, nil)
+	if isCommit(standby, step) && after != committed {
+		t.Errorf("the commit was carried out: %v, the generation moved: %v", after, committed)
+	}
+	recovers(t)
+}
+
+// isCommit reports whether the step is the swap itself.
+func isCommit(standby bool, step string) bool {
+	return standby && step == "dynamodb.TransactWriteItems/1" || !standby && step == "dynamodb.TransactWriteItems/4"
+}
+
+func state(t *testing.T) registry.Org {
+	t.Helper()
+	org, err := store().Org(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return org
+}
+
+// useUpStandby rotates until no standby is left.
+func useUpStandby(t *testing.T) {
+	t.Helper()
+	for {
+		if _, ok := state(t).Standby(); !ok {
+			return
+		}
+		rotateCA(t)
+	}
+}
+
+// forget frees a lease that a killed function left, instead of waiting half a minute for its end.
+func forget(t *testing.T) {
+	t.Helper()
+	l := state(t).Lease
+	if l.Holder == "" {
+		return
+	}
+	if err := store().Release(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkWhole checks what must hold at any moment.
+func checkWhole(t *testing.T) {
+	t.Helper()
+	org := state(t)
+	swaps, reigned, current := 0, 0, 0
+	for _, r := range chain(t, "orga") {
+		if r.EventType == audit.OrgCARotated || r.EventType == audit.OrgCACreated {
+			swaps++
+		}
+	}
+	for _, g := range org.Generations {
+		switch g.State {
+		case orgca.Current:
+			current++
+			reigned++
+		case orgca.Superseded:
+			reigned++
+		}
+	}
+	if current != 1 || swaps != reigned {
+		t.Errorf("%d current generations, %d that ever were, %d rows of swaps", current, reigned, swaps)
+	}
+	if g, ok := org.Generation(org.Pointer.Current); !ok || g.State != orgca.Current {
+		t.Errorf("pointer names generation %d, which is %q", org.Pointer.Current, g.State)
+	}
+}
+
+// recovers: after the lease's end the next rotation and the next run of the standby job put everything right.
+func recovers(t *testing.T) {
+	t.Helper()
+	if l := state(t).Lease; l.Held(time.Now()) {
+		a := operator().must(t, 409, "POST", "/pki/rotate-ca?mode=mint", admin(), nil)
+		if a.code() != "rotation_in_progress" || l.Expires.Sub(time.Now()) > lease.TTL {
+			t.Errorf("while the dead function's lease lasts: %s", a.body)
+		}
+	}
+	forget(t)
+	rotateCA(t)
+	tick(t)
+	checkWhole(t)
+	if _, ok := state(t).Standby(); !ok {
+		t.Error("no standby after the next run")
+	}
+}
+
+// What a killed preparation leaves in KMS is found by its tag and scheduled for deletion.
+func TestOrphanedKeysAreReaped(t *testing.T) {
+	forget(t)
+	useUpStandby(t)
+	faults.set(&rule{call: "kms.Sign", nth: 1, strike: func() { system.Lambda.Kill("rotateca") }})
+	operator().must(t, 502, "POST", "/pki/rotate-ca?mode=mint", admin(), nil)
+	faults.set(nil)
+	forget(t)
+
+	orphan := preparing(t)
+	orphan.CreatedAt = orphan.CreatedAt.Add(-time.Hour) // as if it had died an hour ago
+	if err := store().Apply(t.Context(), registry.Change{ID: fresh("backdate"), Generations: []orgca.Generation{orphan}}); err != nil {
+		t.Fatal(err)
+	}
+	tick(t)
+	g, _ := state(t).Generation(orphan.Number)
+	if g.State != orgca.Failed {
+		t.Errorf("orphan is %s, want failed", g.State)
+	}
+	for _, id := range []string{g.RootKey, g.IssuingKey} {
+		if got := keyState(t, id); got != kmstypes.KeyStatePendingDeletion {
+			t.Errorf("orphan's key is %s, want PendingDeletion", got)
+		}
+	}
+	checkWhole(t)
+}
+
+func preparing(t *testing.T) orgca.Generation {
+	t.Helper()
+	for _, g := range state(t).Generations {
+		if g.State == orgca.Preparing && g.RootKey != "" && g.CreatedAt.After(time.Now().Add(-time.Minute)) {
+			return g
+		}
+	}
+	t.Fatal("no generation is in preparation")
+	return orgca.Generation{}
+}
+
+// A rotation of a certificate that dies before its commit has changed nothing; after it, the new pin stands and
+// rotating again is the way on.
+func TestRotateCertKilledAtEveryStep(t *testing.T) {
+	for _, call := range []string{"dynamodb.BatchGetItem", "kms.Sign", "dynamodb.TransactWriteItems", "dynamodb.GetItem"} {
+		for _, after := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, carried out %v", call, after), func(t *testing.T) {
+				agent := enrol(t, fresh("crash"))
+				faults.set(&rule{call: call, nth: 1, after: after, strike: func() { system.Lambda.Kill("rotatecert") }})
+				operator().must(t, 502, "POST", "/registry/agents/"+agent.AgentID+"/rotate-cert", admin(), nil)
+				faults.set(nil)
+				committed := call == "dynamodb.GetItem" || call == "dynamodb.TransactWriteItems" && after
+				want := map[bool]int{true: 401, false: 200}[committed]
+				newClient(agent.certificate(t)).must(t, want, "POST", tokenPath, nil, nil)
+				if rows := len(chain(t, agent.AgentID)); (rows == 2) != committed {
+					t.Errorf("%d rows, committed %v", rows, committed)
+				}
+				newClient(rotate(t, agent.AgentID).certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+			})
+		}
+	}
+}
