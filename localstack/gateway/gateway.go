@@ -144,7 +144,7 @@ func (g *Gateway) serve(w http.ResponseWriter, c *call) error {
 		return err
 	}
 	if functionError != "" {
-		return &failedFunction{kind: errorType(payload)}
+		return &invocationError{kind: errorType(payload)}
 	}
 	a, err := decode(payload)
 	if err != nil {
@@ -154,10 +154,10 @@ func (g *Gateway) serve(w http.ResponseWriter, c *call) error {
 	return nil
 }
 
-// failedFunction is a function error. Only its type is kept: the rest is in the function's own log.
-type failedFunction struct{ kind string }
+// invocationError is a function error. Only its type is kept: the rest is in the function's own log.
+type invocationError struct{ kind string }
 
-func (f *failedFunction) Error() string { return "the function failed: " + f.kind }
+func (f *invocationError) Error() string { return "the function failed: " + f.kind }
 
 func errorType(document []byte) string {
 	var d struct {
@@ -177,7 +177,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, c *call, err error) {
 		code = coded.ErrorCode()
 	}
 	var tooLarge *http.MaxBytesError
-	var failed *failedFunction
+	var failed *invocationError
 	e := internal
 	switch {
 	case c.Context().Err() != nil:

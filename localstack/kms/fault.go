@@ -9,7 +9,7 @@ import (
 )
 
 // Fault is a refusal as the KMS API words it: the SDK turns Code into its typed error.
-type Fault struct {
+type Fault struct { //nolint:errname // an answer of AWS; an error only on its way
 	Code    string // such as DisabledException
 	Message string
 	Status  int // HTTP status; 0 is 400, which is what KMS answers to everything that is the caller's fault

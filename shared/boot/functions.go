@@ -33,7 +33,7 @@ func (p *parts) http(h httpapi.Handlers, admin httpapi.Admin) (any, error) {
 
 // RotateCert is the function rotatecert.
 func RotateCert(p *parts) (any, error) {
-	r := rotatecert.New(rotatecert.Config{Store: p.db, Issuer: p.issuer()})
+	r := rotatecert.New(rotatecert.Config{Store: p.db, Issuer: p.issuer(), Log: p.log})
 	return p.http(httpapi.RotateCert(r), p.admin())
 }
 

@@ -135,6 +135,7 @@ func checkWhole(t *testing.T) {
 			reigned++
 		case orgca.Superseded:
 			reigned++
+		default:
 		}
 	}
 	if current != 1 || swaps != reigned {
@@ -150,7 +151,7 @@ func recovers(t *testing.T) {
 	t.Helper()
 	if l := state(t).Lease; l.Held(time.Now()) {
 		a := operator().must(t, 409, "POST", "/pki/rotate-ca?mode=mint", admin(), nil)
-		if a.code() != "rotation_in_progress" || l.Expires.Sub(time.Now()) > lease.TTL {
+		if a.code() != "rotation_in_progress" || time.Until(l.Expires) > lease.TTL {
 			t.Errorf("while the dead function's lease lasts: %s", a.body)
 		}
 	}

@@ -71,7 +71,7 @@ func New(cfg memstore.Config) *Mastio {
 	m.Ceremony = ceremony.New(ceremony.Config{Store: m.Store, Keys: m.Keys, OrgID: OrgID, TrustDomain: TrustDomain, Now: m.Now, NewID: m.NewID, Log: log})
 	m.RotateCA = rotateca.New(rotateca.Config{Store: m.Store, Preparer: m.Ceremony, Trust: m.trust, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log})
 	issuer := issue.Issuer{Store: m.Store, Keys: m.Keys, OrgID: OrgID, TrustDomain: TrustDomain, Now: m.Now, NewID: m.NewID}
-	m.RotateCert = rotatecert.New(rotatecert.Config{Store: m.Store, Issuer: issuer})
+	m.RotateCert = rotatecert.New(rotatecert.Config{Store: m.Store, Issuer: issuer, Log: log})
 	m.Enroll = enroll.New(enroll.Config{Store: m.Store, Issuer: issuer, OrgID: OrgID, Now: m.Now, NewID: m.NewID})
 	m.Ring = tokenkeys.New(tokenkeys.Config{Store: m.Store, Vault: m.Keys, OrgID: OrgID, TTL: token.TTL})
 	m.Token = token.New(token.Config{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now, NewID: m.NewID})

@@ -29,6 +29,10 @@ func encodeAgent(a agent.Agent) item {
 	return w.item
 }
 
+// AgentItem is the item that an agent is stored as, for filling a table past the conditions of Apply: a fleet of a
+// benchmark, or one that comes from elsewhere.
+func AgentItem(a agent.Agent) map[string]types.AttributeValue { return encodeAgent(a) }
+
 func decodeAgent(i item) (agent.Agent, error) {
 	r := reader{item: i}
 	a := agent.Agent{

@@ -67,7 +67,8 @@ func unique(data []byte) error {
 		if err != nil {
 			return errShape
 		}
-		key := strings.ToLower(fmt.Sprint(name)) // as encoding/json matches names
+		// As encoding/json matches names: it takes K (the Kelvin sign) for a k and ſ (the long s) for an s.
+		key := strings.ToLower(strings.ToUpper(fmt.Sprint(name)))
 		if seen[key] {
 			return errShape
 		}
@@ -92,7 +93,7 @@ func plain(err error) string {
 	if errors.As(err, &kind) {
 		return fmt.Sprintf("member %q is of the wrong type or out of range", kind.Field)
 	}
-	return strings.TrimPrefix(err.Error(), "json: ")
+	return fmt.Sprintf("%.100s", strings.TrimPrefix(err.Error(), "json: ")) // it quotes a member's name, of any length
 }
 
 // mediaType checks the body's type. Parameters, a charset say, are ignored.

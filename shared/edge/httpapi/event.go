@@ -18,10 +18,11 @@ import (
 func Lambda(h http.Handler) func(context.Context, events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
 	return func(ctx context.Context, e events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
 		r, err := request(ctx, e)
-		if err != nil {
-			return events.APIGatewayProxyResponse{StatusCode: http.StatusBadRequest}, nil //nolint:nilerr // the caller's error, not the function's
-		}
 		w := &response{header: http.Header{}, status: http.StatusOK}
+		if err != nil { // the caller's error, not the function's
+			writeProblem(w, explain(err), call(e).RequestID)
+			return w.event(), nil
+		}
 		h.ServeHTTP(w, r)
 		return w.event(), nil
 	}
@@ -33,7 +34,7 @@ func request(ctx context.Context, e events.APIGatewayProxyRequest) (*http.Reques
 	if e.IsBase64Encoded {
 		var err error
 		if body, err = base64.StdEncoding.DecodeString(e.Body); err != nil {
-			return nil, fmt.Errorf("decode the body: %w", err)
+			return nil, fmt.Errorf("%w: decode the body: %w", ErrEvent, err)
 		}
 	}
 	target := &url.URL{Path: e.Path, RawQuery: query(e).Encode()}
@@ -42,7 +43,7 @@ func request(ctx context.Context, e events.APIGatewayProxyRequest) (*http.Reques
 	}
 	r, err := http.NewRequestWithContext(WithCall(ctx, call(e)), e.HTTPMethod, "/", bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("build the request: %w", err)
+		return nil, fmt.Errorf("%w: build the request: %w", ErrEvent, err)
 	}
 	r.URL, r.Header, r.Host = target, header(e), e.RequestContext.DomainName
 	return r, nil

@@ -26,6 +26,7 @@ var (
 	ErrQuery            = errors.New("query parameter is not expected here")
 	ErrMintBody         = errors.New("mode=mint takes no request body")
 	ErrForm             = errors.New("request body is not the form that is expected here")
+	ErrEvent            = errors.New("event is not a request")
 )
 
 // Handler answers one route. An error becomes the answer; nothing must have been written then.
@@ -97,6 +98,11 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
 	resource, params, ok := routes.Match(r.URL.EscapedPath())
 	if !ok {
 		return "", ErrRoute
@@ -112,11 +118,6 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, er
 	if err := m.authorise(route, r); err != nil {
 		return resource, err
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
-		}
-	}()
 	return resource, handler(w, r)
 }
 
@@ -127,7 +128,11 @@ func (m *Mux) authorise(route routes.Route, r *http.Request) error {
 	case routes.None, routes.ClientCertificate:
 		return nil
 	case routes.Admin:
-		version, ok, err := m.Admin(r.Context(), r.Header.Get("X-Admin-Secret"))
+		shown := r.Header.Values("X-Admin-Secret")
+		if len(shown) != 1 { // of several, each reader on the way may believe another one
+			return ErrAdminSecret
+		}
+		version, ok, err := m.Admin(r.Context(), shown[0])
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrAdminUnavailable, err)
 		}

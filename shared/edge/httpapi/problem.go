@@ -51,6 +51,8 @@ var table = []public{
 	{err: ErrMintBody, status: 400, code: "body_unexpected", detail: "mode=mint takes no request body: the key is made in KMS."},
 	{err: ErrForm, status: 400, code: "form_invalid", oauth: "invalid_request"},
 
+	{err: ErrEvent, status: 400, code: "request_malformed", detail: "The request's method or its body's encoding cannot be read."},
+
 	{err: agent.ErrID, status: 400, code: "agent_id_invalid"},
 	{err: agent.ErrProfile, status: 400, code: "agent_profile_invalid"},
 	{err: agent.ErrNotFound, status: 404, code: "agent_not_found", detail: "No agent has this id. GET /v1/admin/agents lists them all."},
@@ -66,8 +68,8 @@ var table = []public{
 	{err: registry.ErrCursor, status: 400, code: "cursor_invalid", detail: "The cursor is not one that a listing gave out."},
 	{err: issue.ErrValidity, status: 400, code: "validity_days_invalid"},
 	{err: issue.ErrDPoPJWK, status: 400, code: "dpop_jwk_invalid"},
-	{err: pki.ErrKey, status: 400, code: "csr_key_unacceptable"},
-	{err: pki.ErrCSR, status: 400, code: "csr_invalid"},
+	{err: pki.ErrKey, status: 400, code: "csr_key_unacceptable", detail: "The key must be EC on P-256 or P-384, or RSA of 2048 to 4096 bits."},
+	{err: pki.ErrCSR, status: 400, code: "csr_invalid", detail: "csr_pem takes one PEM certification request (PKCS #10) of at most 16 KiB, signed by its own key with SHA-256 or better."},
 
 	{err: rotateca.ErrMode, status: 400, code: "mode_unknown", detail: "The mode parameter takes: mint."},
 	{err: rotateca.ErrIdempotencyKey, status: 400, code: "idempotency_key_invalid", detail: "Idempotency-Key takes 1 to 255 printable characters."},

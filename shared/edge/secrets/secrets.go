@@ -45,9 +45,11 @@ type Admin struct {
 	id  string
 	now func() time.Time
 
-	mu    sync.Mutex
-	read  time.Time
-	known map[Stage][sha256.Size]byte
+	mu       sync.Mutex
+	read     time.Time
+	known    map[Stage][sha256.Size]byte
+	failedAt time.Time
+	failure  error // of the look at failedAt, which stands for those of the next second; nil if it went well
 }
 
 // NewAdmin returns a check against the secret with this id.
@@ -87,11 +89,26 @@ func (a *Admin) match(shown string) (found Stage, ok bool) {
 	return found, ok
 }
 
+// refresh looks at the secret unless what is known is younger than age. A look that fails is not repeated within a
+// second either.
 func (a *Admin) refresh(ctx context.Context, age time.Duration) error {
 	now := a.now()
 	if a.known != nil && now.Sub(a.read) < age {
 		return nil
 	}
+	if a.failure != nil && now.Sub(a.failedAt) < recheck {
+		return a.failure
+	}
+	known, err := a.look(ctx)
+	if err != nil {
+		a.failure, a.failedAt = err, now
+		return err
+	}
+	a.known, a.read, a.failure = known, now, nil
+	return nil
+}
+
+func (a *Admin) look(ctx context.Context) (map[Stage][sha256.Size]byte, error) {
 	known := map[Stage][sha256.Size]byte{}
 	for _, stage := range []Stage{Current, Previous} {
 		out, err := a.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(a.id), VersionStage: aws.String(string(stage))})
@@ -100,12 +117,11 @@ func (a *Admin) refresh(ctx context.Context, age time.Duration) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrSecrets, err)
+			return nil, fmt.Errorf("%w: %w", ErrSecrets, err)
 		}
 		if value := aws.ToString(out.SecretString); value != "" {
 			known[stage] = sha256.Sum256([]byte(value))
 		}
 	}
-	a.known, a.read = known, now
-	return nil
+	return known, nil
 }

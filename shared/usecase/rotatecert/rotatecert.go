@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -37,6 +38,7 @@ type Store interface {
 type Config struct {
 	Store  Store
 	Issuer issue.Issuer
+	Log    *slog.Logger
 }
 
 // Rotator rotates agents' certificates. It is safe for concurrent use; different agents share nothing.
@@ -95,7 +97,12 @@ func (r *Rotator) Rotate(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return r.rotate(ctx, req, view, material)
+	result, err := r.rotate(ctx, req, view, material)
+	if err == nil {
+		r.Log.InfoContext(ctx, "pki.rotate.cert", "agent_id", string(req.Agent), "generation", result.Certificate.Pin.Generation,
+			"thumbprint", result.Certificate.Pin.Thumbprint, "previous", result.Previous.Thumbprint, "request_id", req.RequestID)
+	}
+	return result, err
 }
 
 const tries = 4

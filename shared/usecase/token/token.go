@@ -193,10 +193,13 @@ func (i *Issuer) grant(r Request, a agent.Agent) (scope string, audience string,
 	if r.GrantType != "" && r.GrantType != "client_credentials" {
 		return "", "", ErrGrant
 	}
-	scopes := strings.Fields(r.Scope)
-	for _, s := range scopes {
+	var scopes []string // each once: a request of 64 KiB must not become a token of that size
+	for _, s := range strings.Fields(r.Scope) {
 		if !slices.Contains(a.Capabilities, s) {
 			return "", "", ErrScope
+		}
+		if !slices.Contains(scopes, s) {
+			scopes = append(scopes, s)
 		}
 	}
 	if len(scopes) == 0 {

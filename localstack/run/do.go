@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mastio-aws/mastio/localstack/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/prereq"
+	"github.com/mastio-aws/mastio/localstack/stack"
+)
+
+// tick stands in for the schedule: seldom enough to cost nothing, often enough that a rotation finds a standby.
+const tick = 15 * time.Second
+
+var errDatabaseEnded = errors.New("DynamoDB Local has ended by itself; build/run/functions.log tells more; start again")
+
+// do runs one command to its end. Being told to stop is no error, whenever that is.
+func do(ctx context.Context, o options, stdout io.Writer) error {
+	say := progress(stdout)
+	p, err := prepare(ctx, o, say)
+	if err == nil && o.setup {
+		err = setup(ctx, p.cache, stdout, say)
+	}
+	if ctx.Err() != nil || err != nil || o.setup {
+		return unlessStopped(ctx, err)
+	}
+	defer p.log.Close()
+	s, err := p.start(ctx, o, say)
+	if err != nil {
+		return unlessStopped(ctx, err)
+	}
+	err = p.serve(ctx, s, o, stdout)
+	fmt.Fprintln(stdout, "\nstopping")
+	return errors.Join(err, s.Close())
+}
+
+// unlessStopped drops the errors of steps that were cut short.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // it was told to stop: what that cut short is no error
+	}
+	return err
+}
+
+// prepared is what a start needs.
+type prepared struct {
+	cache, built, run string // folders
+	settings          settings
+	log               *os.File
+}
+
+func prepare(ctx context.Context, o options, say func(string)) (prepared, error) {
+	if err := prereq.Check(ctx); err != nil {
+		return prepared{}, err
+	}
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return prepared{}, err
+	}
+	build := filepath.Join(root, "build")
+	// The log and the tour's files belong to this run, as proxy.env does; what is installed and built is for all runs.
+	p := prepared{cache: filepath.Join(build, "localstack"), built: filepath.Join(build, "local"), run: filepath.Join("build", "run")}
+	if o.setup {
+		return p, nil
+	}
+	if p.settings, err = readSettings(settingsFile); err != nil {
+		return p, err
+	}
+	say("building the functions")
+	if err := stack.Build(ctx, root, p.built); err != nil {
+		return p, err
+	}
+	p.log, err = openLog(p.run)
+	return p, err
+}
+
+func (p prepared) start(ctx context.Context, o options, say func(string)) (*stack.Stack, error) {
+	return stack.Start(ctx, stack.Config{
+		Dir: o.data, Cache: p.cache, Functions: p.built, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port)),
+		OrgID: o.org, TrustDomain: o.trustDomain, AdminSecret: p.settings.kept(o.data), Env: p.settings.forFunctions(os.Getenv),
+		Tick: tick, Progress: say, Log: p.log,
+	})
+}
+
+func setup(ctx context.Context, cache string, stdout io.Writer, say func(string)) error {
+	if err := dynamodb.Install(ctx, cache, say); err != nil {
+		return err
+	}
+	if more := prereq.Optional(ctx); more != "" {
+		fmt.Fprintln(stdout, more)
+	}
+	return nil
+}
+
+// serve tells how to reach a stack that is up, and waits.
+func (p prepared) serve(ctx context.Context, s *stack.Stack, o options, stdout io.Writer) error {
+	if err := p.settings.write(settingsFile, s.AdminSecret); err != nil {
+		return fmt.Errorf("write %s: %w", settingsFile, err)
+	}
+	ca := filepath.Join(p.run, "ca.pem")
+	if err := os.WriteFile(ca, s.CAPEM, 0o644); err != nil {
+		return err
+	}
+	fmt.Fprint(stdout, tour(s.URL, ca, filepath.Join(p.run, "tour"), o.org))
+	if o.data != "" {
+		fmt.Fprintf(stdout, "State is kept in %s.\n", o.data)
+	}
+	if more := prereq.Optional(ctx); more != "" {
+		fmt.Fprintln(stdout, more)
+	}
+	fmt.Fprintln(stdout, "Ready. Ctrl-C stops everything.")
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.Done():
+		return errDatabaseEnded
+	}
+}
+
+// moduleRoot is the folder of the checkout, wherever below it this was started.
+func moduleRoot(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOMOD: %w", err)
+	}
+	mod := strings.TrimSpace(string(out))
+	if mod == "" || mod == os.DevNull {
+		return "", errors.New("this folder is not in the checkout: change into it and start again")
+	}
+	return filepath.Dir(mod), nil
+}
+
+// mostLog is when a log of earlier runs is dropped, in bytes.
+const mostLog = 16 << 20
+
+func openLog(run string) (*os.File, error) {
+	if err := os.MkdirAll(run, 0o755); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(run, "functions.log")
+	if info, err := os.Stat(path); err == nil && info.Size() > mostLog {
+		if err := os.Truncate(path, 0); err != nil {
+			return nil, err
+		}
+	}
+	return os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+}

@@ -1,0 +1,96 @@
+// Command run builds the functions and runs the whole Mastio on this machine until it is told to stop.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Exit statuses.
+const (
+	exitStopped = 0 // it ran, and was told to stop
+	exitFailed  = 1
+	exitUsage   = 2
+)
+
+const usage = `Usage: go run ./localstack/run [flags]
+
+Builds the functions and runs the whole Mastio on https://localhost:PORT until Ctrl-C or SIGTERM.
+The admin secret goes to proxy.env in the current folder; settings in that file are read at the start.
+
+  --data DIR          keep all state in DIR; without it, state is gone at the end
+  --port N            port of the gateway (default 9443)
+  --org ID            id of the organisation (default orga)
+  --trust-domain NAME SPIFFE trust domain (default ID.local)
+  --setup             only check prerequisites and install what is needed
+  --help              this text
+
+Exit status: 0 stopped, 1 failed, 2 usage.
+`
+
+func main() { os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// options is the command line.
+type options struct {
+	data, org, trustDomain string
+	port                   int
+	setup                  bool
+}
+
+// Main runs the command and returns its exit status.
+func Main(args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, usage)
+		return exitStopped
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "%v\n\n%s", err, usage)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
+	ctx, orphaned := withParent(ctx)
+	defer orphaned()
+	if err := do(ctx, o, stdout); err != nil {
+		fmt.Fprintf(stderr, "error: %v\n", err)
+		return exitFailed
+	}
+	return exitStopped
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("run", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&o.data, "data", "", "")
+	flags.StringVar(&o.org, "org", "orga", "")
+	flags.StringVar(&o.trustDomain, "trust-domain", "", "")
+	flags.IntVar(&o.port, "port", 9443, "")
+	flags.BoolVar(&o.setup, "setup", false, "")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if o.port < 1 || o.port > 65535 {
+		return o, errors.New("--port is not between 1 and 65535: " + strconv.Itoa(o.port))
+	}
+	return o, nil
+}
+
+// progress prints each step with the time since the start, so that a slow one can be told.
+func progress(w io.Writer) func(string) {
+	began := time.Now()
+	return func(step string) { fmt.Fprintf(w, "%5.1fs  %s\n", time.Since(began).Seconds(), step) }
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+)
+
+// parentPoll is how often a program under `go run` looks whether that is still there.
+const parentPoll = 500 * time.Millisecond
+
+// withParent ends the context when the `go run` that started this program is gone: it passes SIGTERM on to nobody, so
+// that `kill` of a make or go process would leave everything running. Started in any other way, nothing is watched; a
+// program put in the background may well outlive its shell.
+func withParent(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	// `go run` builds below a folder of this name, in its cache or in a temporary one.
+	if exe, err := os.Executable(); err != nil || !strings.Contains(exe, "go-build") {
+		return ctx, cancel
+	}
+	go watch(ctx, cancel, os.Getppid)
+	return ctx, cancel
+}
+
+func watch(ctx context.Context, gone context.CancelFunc, parent func() int) {
+	was := parent()
+	every := time.NewTicker(parentPoll)
+	defer every.Stop()
+	for parent() == was {
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+	gone()
+}

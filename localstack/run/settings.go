@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// settingsFile is where the operator's guide has the admin secret, relative to the current folder.
+const settingsFile = "proxy.env"
+
+const adminSecret = "MCP_PROXY_ADMIN_SECRET"
+
+// passedOn are the settings that reach the functions; any other line of the file is the operator's own affair.
+var passedOn = []string{
+	"TOKEN_REQUIRE_NONCE", "TOKEN_REQUIRE_DPOP", "TOKEN_SIGNER", "MCP_PROXY_STRICT_PKI", "MCP_PROXY_PKI_AUTO_MIGRATE",
+}
+
+// settings is the file, line by line, so that what the operator wrote comes out as it went in.
+type settings struct{ lines []string }
+
+func readSettings(path string) (settings, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return settings{}, nil
+	}
+	if err != nil {
+		return settings{}, fmt.Errorf("read settings: %w", err)
+	}
+	text := strings.TrimSuffix(string(b), "\n")
+	if text == "" {
+		return settings{}, nil
+	}
+	return settings{strings.Split(text, "\n")}, nil
+}
+
+// value is what the last line that sets a name says, as a shell that reads the file would have it.
+func (s settings) value(name string) (value string, set bool) {
+	for _, line := range s.lines {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(line), name+"="); ok {
+			value, set = unquote(strings.TrimSpace(v)), true
+		}
+	}
+	return value, set
+}
+
+func unquote(v string) string {
+	if len(v) >= 2 && (v[0] == '"' || v[0] == '\'') && v[len(v)-1] == v[0] {
+		return v[1 : len(v)-1]
+	}
+	return v
+}
+
+// forFunctions takes the environment before the file: what stands on the command line is meant for this run.
+func (s settings) forFunctions(getenv func(string) string) map[string]string {
+	env := map[string]string{}
+	for _, name := range passedOn {
+		if v := getenv(name); v != "" {
+			env[name] = v
+		} else if v, set := s.value(name); set {
+			env[name] = v
+		}
+	}
+	return env
+}
+
+// kept is the admin secret to go on with: where state is kept, the one in the file; else a new one at every start.
+func (s settings) kept(data string) string {
+	if data == "" {
+		return ""
+	}
+	v, _ := s.value(adminSecret)
+	return v
+}
+
+// write puts the secret into the file and leaves every other line alone. The file is replaced whole, mode 0600.
+func (s settings) write(path, secret string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".proxy.env-*") // created 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone already when the rename was done
+	_, err = f.Write(s.with(secret))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// with has the secret on exactly one line, where the first one was: the guide's grep must find one.
+func (s settings) with(secret string) []byte {
+	var b bytes.Buffer
+	line := adminSecret + "=" + secret
+	written := false
+	for _, old := range s.lines {
+		if strings.HasPrefix(strings.TrimSpace(old), adminSecret+"=") {
+			if written {
+				continue
+			}
+			old, written = line, true
+		}
+		b.WriteString(old + "\n")
+	}
+	if !written {
+		b.WriteString(line + "\n")
+	}
+	return b.Bytes()
+}

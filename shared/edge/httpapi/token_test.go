@@ -1,0 +1,250 @@
+package httpapi_test
+
+import (
+	"crypto/ecdsa"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/shared/accesstoken"
+	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/test/inmemory"
+)
+
+const formType = "application/x-www-form-urlencoded"
+
+type tokenAnswer struct {
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+	ExpiresIn   int64  `json:"expires_in"`
+	Scope       string `json:"scope"`
+}
+
+// verified reads a token as a resource server would.
+func (w *world) verified(t testing.TB, token, audience string) accesstoken.Claims {
+	t.Helper()
+	claims, err := accesstoken.Verify(token, func(kid string) *ecdsa.PublicKey { return w.PublicKey(t.Context(), kid) }, w.Now(), inmemory.Issuer, audience)
+	if err != nil {
+		t.Fatalf("token: %v", err)
+	}
+	return claims
+}
+
+func TestTokenRequestForms(t *testing.T) {
+	w := open(t, memstore.Config{})
+	agent := w.enrol(t, "kyc", "kyc:read", "kyc:write")
+	const grant, other = "client_credentials", "https://api.example.test/v1?x=1"
+	form := func(pairs ...string) edit {
+		v := url.Values{}
+		for i := 0; i < len(pairs); i += 2 {
+			v.Add(pairs[i], pairs[i+1])
+		}
+		return body(formType, v.Encode())
+	}
+	for _, c := range []struct {
+		name            string
+		request         edit
+		scope, audience string
+	}{
+		{"no body", body("", ""), "kyc:read kyc:write", inmemory.Issuer},
+		{"blank body of an odd type", body("text/plain", " \n"), "kyc:read kyc:write", inmemory.Issuer},
+		{"form", form("grant_type", grant, "client_id", "orga::kyc"), "kyc:read kyc:write", inmemory.Issuer},
+		{"form with a charset", body(formType+"; charset=UTF-8", "grant_type="+grant), "kyc:read kyc:write", inmemory.Issuer},
+		{"form, narrower", form("scope", "kyc:read"), "kyc:read", inmemory.Issuer},
+		{"form, all", form("scope", " kyc:write  kyc:read "), "kyc:write kyc:read", inmemory.Issuer},
+		{"form, the same scope twice", form("scope", "kyc:read kyc:read"), "kyc:read", inmemory.Issuer},
+		{"form with a resource", form("resource", other), "kyc:read kyc:write", other},
+		{"form with unknown parameters", form("audience", "x", "client_secret", "y"), "kyc:read kyc:write", inmemory.Issuer},
+		{"JSON", jsonBody(`{"grant_type":"client_credentials","client_id":"orga::kyc","scope":"kyc:read","resource":"` + other + `"}`), "kyc:read", other},
+		{"JSON, empty", jsonBody(`{}`), "kyc:read kyc:write", inmemory.Issuer},
+		{"JSON with unknown members", jsonBody(`{"audience":["x"],"nested":{"a":1}}`), "kyc:read kyc:write", inmemory.Issuer},
+		{"JSON nulls", jsonBody(`{"scope":null,"resource":null}`), "kyc:read kyc:write", inmemory.Issuer},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got tokenAnswer
+			w.send(t, tokenRequest(agent.CertPEM, c.request)).into(t, http.StatusOK, &got)
+			claims := w.verified(t, got.AccessToken, c.audience)
+			x5t, err := accesstoken.X5TFromThumbprint(agent.Thumbprint)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := accesstoken.Claims{
+				Issuer: inmemory.Issuer, Subject: "orga::kyc", ClientID: "orga::kyc", Audience: []string{c.audience}, Scope: c.scope, JTI: claims.JTI,
+				IssuedAt: w.Now(), Expires: w.Now().Add(300e9), X5T: x5t, Capabilities: strings.Fields(c.scope), Generation: 1,
+			}
+			if diff := cmp.Diff(want, claims); diff != "" || claims.JTI == "" {
+				t.Errorf("claims (-want +got):\n%s", diff)
+			}
+			got.AccessToken = ""
+			if diff := cmp.Diff(tokenAnswer{TokenType: "Bearer", ExpiresIn: 300, Scope: c.scope}, got); diff != "" {
+				t.Errorf("answer (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRefusedTokenRequests(t *testing.T) {
+	w, agents := openWithCast(t)
+	for _, c := range []struct {
+		name    string
+		request edit
+		status  int
+		code    string
+	}{
+		{"another grant", body(formType, "grant_type=authorization_code"), 400, "unsupported_grant_type"},
+		{"grant in capitals", jsonBody(`{"grant_type":"CLIENT_CREDENTIALS"}`), 400, "unsupported_grant_type"},
+		{"more than is held", body(formType, "scope=kyc:read+admin"), 400, "invalid_scope"},
+		{"part of a name", body(formType, "scope=kyc"), 400, "invalid_scope"},
+		{"parameter twice", body(formType, "scope=kyc:read&scope=kyc:read"), 400, "invalid_request"},
+		{"unknown parameter twice", body(formType, "a=1&a=2"), 400, "invalid_request"},
+		{"bad escape", body(formType, "scope=%zz"), 400, "invalid_request"},
+		{"semicolon", body(formType, "scope=a;resource=b"), 400, "invalid_request"},
+		{"form said to be JSON", jsonBody("grant_type=client_credentials"), 400, "invalid_request"},
+		{"JSON said to be a form", body("text/json", `{}`), 415, "invalid_request"},
+		{"resource relative", body(formType, "resource=%2Fapi"), 400, "invalid_target"},
+		{"resource with a fragment", body(formType, "resource=https%3A%2F%2Fa.test%2F%23x"), 400, "invalid_target"},
+		{"resource with an empty fragment", body(formType, "resource=https%3A%2F%2Fa.test%2F%23"), 400, "invalid_target"},
+		{"resource too long", body(formType, "resource=https%3A%2F%2Fa.test%2F"+strings.Repeat("a", 2048)), 400, "invalid_target"},
+		{"client_id malformed", body(formType, "client_id=kyc"), 400, "invalid_request"},
+		{"client_id of another", body(formType, "client_id=orga%3A%3Aother"), 401, "invalid_client"},
+		{"client_id of another organisation", body(formType, "client_id=orgb%3A%3Akyc"), 401, "invalid_client"},
+		{"form too large", body(formType, "a="+strings.Repeat("a", 64<<10)), 413, "invalid_request"},
+		{"no proof at all", header("DPoP", ""), 400, "invalid_dpop_proof"},
+		{"garbage for a proof", header("DPoP", "garbage"), 400, "invalid_dpop_proof"},
+		{"two proofs", header("DPoP", prove(t, agents.kyc.proofKey(t), w.Now(), ""), prove(t, agents.kyc.proofKey(t), w.Now(), "")), 400, "invalid_dpop_proof"},
+		{"another key's proof", header("DPoP", prove(t, mustKey(t), w.Now(), "")), 400, "invalid_dpop_proof"},
+		{"an old proof", header("DPoP", prove(t, agents.kyc.proofKey(t), w.Now().Add(-61e9), "")), 400, "invalid_dpop_proof"},
+		{"a proof of tomorrow", header("DPoP", prove(t, agents.kyc.proofKey(t), w.Now().Add(11e9), "")), 400, "invalid_dpop_proof"},
+		{"an invented nonce", header("DPoP", prove(t, agents.kyc.proofKey(t), w.Now(), "invented")), 400, "use_dpop_nonce"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w.refuse(t, "/v1/auth/token", refusal{c.name, tokenRequest(agents.kyc.CertPEM, c.request), c.status, c.code})
+		})
+	}
+}
+
+func TestRevokedIsSaidInTheDocumentedWords(t *testing.T) {
+	w := open(t, memstore.Config{})
+	first := w.enrol(t, "kyc")
+	second := w.rotate(t, first.ID, "{}")
+	want := func(certPEM, code, description string) {
+		t.Helper()
+		a := w.send(t, tokenRequest(certPEM))
+		wantOAuthError(t, a, code)
+		var got struct {
+			Description string `json:"error_description"`
+		}
+		a.into(t, http.StatusUnauthorized, &got)
+		if got.Description != description {
+			t.Errorf("description = %q, want %q", got.Description, description)
+		}
+	}
+	want(first.CertPEM, "invalid_client", "Certificate has been revoked")
+	if a := w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "mint"))); a.status != http.StatusOK {
+		t.Fatal(a.status)
+	}
+	want(second.CertPEM, "invalid_client", "Certificate has been revoked")
+	want("", "invalid_client", "Client certificate required")
+	third := w.rotate(t, first.ID, "{}")
+	if a := w.send(t, tokenRequest(third.CertPEM)); a.status != http.StatusOK {
+		t.Errorf("after the re-enrolment: %d %.300s", a.status, a.body)
+	}
+}
+
+func TestProofBindsTheToken(t *testing.T) {
+	w := open(t, memstore.Config{})
+	agent := w.enrol(t, "kyc", "a")
+	request := tokenRequest(agent.CertPEM, header("dpop", prove(t, agent.proofKey(t), w.Now(), "")))
+	var got tokenAnswer
+	w.send(t, request).into(t, http.StatusOK, &got)
+	var read struct {
+		JKT string `json:"dpop_jkt"`
+	}
+	w.send(t, event("GET", "/v1/admin/agents/orga::kyc", admin)).into(t, http.StatusOK, &read)
+	if claims := w.verified(t, got.AccessToken, inmemory.Issuer); claims.JKT != read.JKT || read.JKT == "" || got.TokenType != "DPoP" {
+		t.Errorf("token of type %s bound to %q, the agent's key is %q", got.TokenType, claims.JKT, read.JKT)
+	}
+	w.refuse(t, "/v1/auth/token", refusal{"replay", request, 400, "invalid_dpop_proof"})
+	var description struct {
+		Text string `json:"error_description"`
+	}
+	w.send(t, request).into(t, 400, &description)
+	if description.Text != "The DPoP proof was used before" {
+		t.Errorf("a replay is called %q", description.Text)
+	}
+}
+
+// The client of RFC 9449 section 8: refused with a nonce in the header, it tries again with it.
+func TestNonceIsAskedForOnce(t *testing.T) {
+	w := open(t, memstore.Config{})
+	w.Token.RequireNonce, w.Token.RequireDPoP = true, true
+	agent := w.enrol(t, "kyc")
+	wantOAuthError(t, w.send(t, tokenRequest(agent.CertPEM)), "invalid_dpop_proof")
+	first := w.send(t, tokenRequest(agent.CertPEM, header("DPoP", prove(t, agent.proofKey(t), w.Now(), ""))))
+	wantOAuthError(t, first, "use_dpop_nonce")
+	nonces := first.header["Dpop-Nonce"]
+	if first.status != http.StatusBadRequest || len(nonces) != 1 || nonces[0] == "" {
+		t.Fatalf("answer = %d %v", first.status, first.header)
+	}
+	ask := func() answer {
+		return w.send(t, tokenRequest(agent.CertPEM, header("DPoP", prove(t, agent.proofKey(t), w.Now(), nonces[0]))))
+	}
+	for range 2 { // a nonce serves more than one proof
+		var got tokenAnswer
+		ask().into(t, http.StatusOK, &got)
+		if got.TokenType != "DPoP" {
+			t.Errorf("token type = %s", got.TokenType)
+		}
+	}
+	w.Advance(11 * 60e9)
+	late := ask()
+	wantOAuthError(t, late, "use_dpop_nonce")
+	if renewed := late.header.Get("Dpop-Nonce"); renewed == "" || renewed == nonces[0] {
+		t.Errorf("nonce for the late = %q", renewed)
+	}
+	// A proof that is wrong in itself is no matter of nonces.
+	wrong := w.send(t, tokenRequest(agent.CertPEM, header("DPoP", prove(t, mustKey(t), w.Now(), ""))))
+	wantOAuthError(t, wrong, "invalid_dpop_proof")
+	if wrong.header.Get("Dpop-Nonce") != "" {
+		t.Error("a proof with the wrong key earns a nonce")
+	}
+}
+
+func TestMetadataNamesWhatWorks(t *testing.T) {
+	w := open(t, memstore.Config{})
+	agent := w.enrol(t, "kyc")
+	var metadata struct {
+		Issuer   string `json:"issuer"`
+		Endpoint string `json:"token_endpoint"`
+		JWKS     string `json:"jwks_uri"`
+	}
+	w.send(t, event("GET", "/.well-known/oauth-authorization-server")).into(t, http.StatusOK, &metadata)
+	path := func(address string) string {
+		rest, ok := strings.CutPrefix(address, metadata.Issuer)
+		if !ok {
+			t.Errorf("%s is not below the issuer %s", address, metadata.Issuer)
+		}
+		return rest
+	}
+	var got tokenAnswer
+	w.send(t, event("POST", path(metadata.Endpoint), certificate(agent.CertPEM))).into(t, http.StatusOK, &got)
+	keys := w.send(t, event("GET", path(metadata.JWKS)))
+	if keys.header.Get("Content-Type") != "application/jwk-set+json" || keys.header.Get("Cache-Control") != "public, max-age=300" {
+		t.Errorf("header = %v", keys.header)
+	}
+	var set struct {
+		Keys []map[string]any `json:"keys"`
+	}
+	if err := json.Unmarshal(keys.body, &set); err != nil || len(set.Keys) != 2 {
+		t.Fatalf("JWKS = %s, %v; want this epoch's key and the next one's", keys.body, err)
+	}
+	for _, k := range set.Keys {
+		if _, private := k["d"]; private {
+			t.Error("a private key is published")
+		}
+	}
+}
