@@ -28,15 +28,24 @@ func TestParseID(t *testing.T) {
 	}
 }
 
+// generations accepts two of them.
+type generations struct{ current, overlapping int64 }
+
+func (g generations) Accepts(n int64, _ time.Time) bool { return n == g.current || n == g.overlapping }
+func (g generations) IsCurrent(n int64) bool            { return n == g.current }
+
 func TestAuthenticate(t *testing.T) {
-	accepts := func(g int64) bool { return g == 2 }
+	accepts := generations{current: 2, overlapping: 3}
 	pinned := Agent{Status: Active, Pins: []Pin{
 		{Thumbprint: "new", Generation: 2},
 		{Thumbprint: "grace", Generation: 2, Until: now.Add(time.Millisecond)},
 		{Thumbprint: "ended", Generation: 2, Until: now},
 		{Thumbprint: "superseded", Generation: 1},
+		{Thumbprint: "overlapping", Generation: 3},
+		{Thumbprint: "left in an overlap", Generation: 3, Dormant: true},
+		{Thumbprint: "restored", Generation: 2, Dormant: true},
 	}}
-	for thumbprint, ok := range map[string]bool{"new": true, "grace": true, "ended": false, "superseded": false, "other": false, "": false} {
+	for thumbprint, ok := range map[string]bool{"new": true, "grace": true, "ended": false, "superseded": false, "overlapping": true, "left in an overlap": false, "restored": true, "other": false, "": false} {
 		pin, err := pinned.Authenticate(thumbprint, accepts, now)
 		if (err == nil) != ok || (err != nil && !errors.Is(err, ErrRevoked)) {
 			t.Errorf("Authenticate(%q): err = %v, want ok %v", thumbprint, err, ok)
@@ -56,7 +65,7 @@ func TestAuthenticate(t *testing.T) {
 
 func TestRepinEndsEveryOtherPinAtOnce(t *testing.T) {
 	a := Agent{Status: Active, Pins: []Pin{{Thumbprint: "b", Generation: 1}, {Thumbprint: "a", Generation: 1, Until: now.Add(time.Hour)}}}
-	got := a.Repin(Pin{Thumbprint: "c", Generation: 1}, 0, now)
+	got := a.Repin(Pin{Thumbprint: "c", Generation: 1}, Keep{}, now)
 	if diff := cmp.Diff([]Pin{{Thumbprint: "c", Generation: 1}}, got.Pins); diff != "" {
 		t.Errorf("pins (-want +got):\n%s", diff)
 	}
@@ -68,7 +77,7 @@ func TestRepinEndsEveryOtherPinAtOnce(t *testing.T) {
 func TestRepinWithGraceShortensOnly(t *testing.T) {
 	soon, late := now.Add(time.Minute), now.Add(24*time.Hour)
 	a := Agent{Pins: []Pin{{Thumbprint: "b"}, {Thumbprint: "a", Until: soon}, {Thumbprint: "z", Until: late}, {Thumbprint: "y", Until: now}}}
-	got := a.Repin(Pin{Thumbprint: "c"}, time.Hour, now).Pins
+	got := a.Repin(Pin{Thumbprint: "c"}, Keep{Grace: time.Hour}, now).Pins
 	hour := now.Add(time.Hour)
 	want := []Pin{{Thumbprint: "c"}, {Thumbprint: "b", Until: hour}, {Thumbprint: "a", Until: soon}, {Thumbprint: "z", Until: hour}}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -79,10 +88,28 @@ func TestRepinWithGraceShortensOnly(t *testing.T) {
 func TestRepinIsBounded(t *testing.T) {
 	a := Agent{}
 	for range 50 {
-		a = a.Repin(Pin{Thumbprint: "p"}, 48*time.Hour, now)
+		a = a.Repin(Pin{Thumbprint: "p"}, Keep{Grace: 48 * time.Hour}, now)
 	}
 	if len(a.Pins) != maxPins {
 		t.Errorf("%d pins after 50 rotations with grace, want %d", len(a.Pins), maxPins)
+	}
+}
+
+// The pin with which an agent leaves the generation that can be restored stays, dormant; a second rotation drops it.
+func TestRepinKeepsWhatARollbackRestores(t *testing.T) {
+	a := Agent{Pins: []Pin{{Thumbprint: "one", Generation: 1}, {Thumbprint: "zero", Generation: 1}}}
+	moved := a.Repin(Pin{Thumbprint: "two", Generation: 2}, Keep{Restorable: 1}, now)
+	want := []Pin{{Thumbprint: "two", Generation: 2}, {Thumbprint: "one", Generation: 1, Dormant: true}}
+	if diff := cmp.Diff(want, moved.Pins); diff != "" {
+		t.Errorf("after the move (-want +got):\n%s", diff)
+	}
+	again := moved.Repin(Pin{Thumbprint: "three", Generation: 2}, Keep{Restorable: 1}, now)
+	if diff := cmp.Diff([]Pin{{Thumbprint: "three", Generation: 2}}, again.Pins); diff != "" {
+		t.Errorf("after a second rotation (-want +got):\n%s", diff)
+	}
+	same := a.Repin(Pin{Thumbprint: "next", Generation: 1}, Keep{Restorable: 1}, now)
+	if diff := cmp.Diff([]Pin{{Thumbprint: "next", Generation: 1}}, same.Pins); diff != "" {
+		t.Errorf("within one generation (-want +got):\n%s", diff)
 	}
 }
 

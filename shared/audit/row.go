@@ -32,12 +32,15 @@ const (
 	OrgCACreated     Event = "org_ca.created"
 	OrgCAStaged      Event = "org_ca.staged"
 	OrgCARotated     Event = "org_ca.rotated"
+	OrgCARolledBack  Event = "org_ca.rolled_back"
+	OverlapEnded     Event = "org_ca.overlap_ended"
 	OrgCADiscarded   Event = "org_ca.discarded"
 )
 
 var events = map[Event]bool{
 	AgentEnrolled: true, AgentCertRotated: true, AgentDeactivated: true,
-	OrgCACreated: true, OrgCAStaged: true, OrgCARotated: true, OrgCADiscarded: true,
+	OrgCACreated: true, OrgCAStaged: true, OrgCARotated: true,
+	OrgCARolledBack: true, OverlapEnded: true, OrgCADiscarded: true,
 }
 
 // Genesis is the prev_hash of a chain's first row.

@@ -32,6 +32,7 @@ type Pointer struct {
 	Current     int64
 	Fingerprint string
 	Accepted    []Accepted // superseded ones in an overlap
+	Previous    int64      // superseded generation that a rollback can make current again; zero: none
 	Fence       int64      // of the lease under which it was written
 	SigningKey  string     // KMS key ARN
 	Chain       [][]byte   // DER; Chain[0] issues, the last is the root
@@ -51,8 +52,20 @@ func (p Pointer) Accepts(generation int64, now time.Time) bool {
 	})
 }
 
+// IsCurrent reports whether a generation is the one that issues.
+func (p Pointer) IsCurrent(generation int64) bool { return generation == p.Current }
+
 // ErrStaleFence reports a swap under a fence that does not exceed the last one's.
 var ErrStaleFence = errors.New("a later rotation has already committed")
+
+// ErrNoRollback reports that there is no generation to roll back to, or that going back to it is refused.
+var ErrNoRollback = errors.New("rollback is not possible")
+
+// ErrOverlap reports an overlap that is not within 0 and MaxOverlap.
+var ErrOverlap = errors.New("overlap takes 0 to 7776000 seconds")
+
+// MaxOverlap is the longest time for which a superseded generation's pins may still count: 90 days.
+const MaxOverlap = 90 * 24 * time.Hour
 
 // Swap is what replacing the current generation changes: the pointer, and the two generations' states.
 type Swap struct {
@@ -66,6 +79,58 @@ type Swap struct {
 //
 // Errors: ErrTransition when next is not staged or previous not current, ErrStaleFence.
 func (p Pointer) Plan(next Generation, previous *Generation, fence int64, overlap time.Duration, now time.Time) (Swap, error) {
+	if next.State != Staged {
+		return Swap{}, fmt.Errorf("%w: generation %d is %q, not staged", ErrTransition, next.Number, next.State)
+	}
+	if overlap < 0 || overlap > MaxOverlap {
+		return Swap{}, ErrOverlap
+	}
+	s, err := p.swap(next, previous, fence, now)
+	if err != nil || previous == nil {
+		return s, err
+	}
+	s.Pointer.Previous = previous.Number
+	if compromised(next.Reason) {
+		s.Pointer.Previous = 0
+	}
+	if overlap > 0 {
+		s.Pointer.Accepted = append(p.overlapping(now), Accepted{Generation: previous.Number, Until: now.Add(overlap)})
+	}
+	return s, nil
+}
+
+// overlapping returns the superseded generations that are still accepted at now: a rotation with an overlap does not
+// cut short the one before it.
+func (p Pointer) overlapping(now time.Time) []Accepted {
+	return slices.DeleteFunc(slices.Clone(p.Accepted), func(a Accepted) bool { return !now.Before(a.Until) })
+}
+
+// compromised reports whether a rotation for this reason must never be undone: the superseded key is in wrong hands.
+func compromised(reason string) bool { return reason == "keyCompromise" || reason == "cACompromise" }
+
+// Rollback decides the swap back to the generation that the last one superseded, and with it to its pins. The generation
+// it comes from is not kept in an overlap: whoever rolls back does not want it.
+//
+// Errors: ErrNoRollback once finalised, after another rollback, or when the rotation's reason was a compromise;
+// ErrTransition, ErrStaleFence.
+func (p Pointer) Rollback(previous, current Generation, fence int64, now time.Time) (Swap, error) {
+	if p.Previous == 0 || previous.Number != p.Previous || previous.State != Superseded {
+		return Swap{}, ErrNoRollback
+	}
+	return p.swap(previous, &current, fence, now)
+}
+
+// Finalise decides the end of an overlap, and of the way back.
+func (p Pointer) Finalise(fence int64) (Pointer, error) {
+	if fence <= p.Fence {
+		return p, fmt.Errorf("%w: fence %d, pointer has %d", ErrStaleFence, fence, p.Fence)
+	}
+	p.Accepted, p.Previous, p.Fence = nil, 0, fence
+	return p, nil
+}
+
+// swap moves the pointer from previous to next, and both to their new states.
+func (p Pointer) swap(next Generation, previous *Generation, fence int64, now time.Time) (Swap, error) {
 	if fence <= p.Fence {
 		return Swap{}, fmt.Errorf("%w: fence %d, pointer has %d", ErrStaleFence, fence, p.Fence)
 	}
@@ -88,8 +153,5 @@ func (p Pointer) Plan(next Generation, previous *Generation, fence int64, overla
 		return Swap{}, err
 	}
 	s.Previous = &old
-	if overlap > 0 {
-		s.Pointer.Accepted = []Accepted{{Generation: old.Number, Until: now.Add(overlap)}}
-	}
 	return s, nil
 }

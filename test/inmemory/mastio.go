@@ -111,7 +111,7 @@ func (m *Mastio) Rotate(ctx context.Context, id agent.ID) (rotatecert.Result, er
 
 // Mint rotates the Org CA.
 func (m *Mastio) Mint(ctx context.Context) (rotateca.Result, error) {
-	return m.RotateCA.Mint(ctx, rotateca.Request{Actor: "test"})
+	return m.RotateCA.Do(ctx, rotateca.Request{Mode: rotateca.Mint, Actor: "test"})
 }
 
 // TokenFor asks for a token with the first certificate in a PEM text.

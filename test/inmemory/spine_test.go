@@ -284,7 +284,7 @@ func TestHeldLeaseRefuses(t *testing.T) {
 func TestIdempotencyKey(t *testing.T) {
 	m := open(t)
 	ask := func(key, reason string) (rotateca.Result, error) {
-		return m.RotateCA.Mint(t.Context(), rotateca.Request{Actor: "test", IdempotencyKey: key, Reason: reason})
+		return m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Actor: "test", IdempotencyKey: key, Reason: reason})
 	}
 	first, err := ask("k1", "")
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -117,7 +118,9 @@ func (m *machine) standby(t *rapid.T) {
 func (m *machine) mint(t *rapid.T) {
 	before := m.org(t)
 	over := m.troubled(t)
-	result, err := m.Mint(m.ctx)
+	result, err := m.RotateCA.Do(m.ctx, rotateca.Request{
+		Mode: rotateca.Mint, Actor: "test", Overlap: rapid.SampledFrom([]time.Duration{0, 0, 10 * time.Minute}).Draw(t, "overlap"),
+	})
 	died := m.alive == 0
 	over()
 	after := m.org(t)
@@ -141,6 +144,25 @@ func (m *machine) mint(t *rapid.T) {
 	}
 }
 
+// undo rolls back or finalises. A rollback that is reported has made the generation before current, and nothing else.
+func (m *machine) undo(t *rapid.T) {
+	mode := rapid.SampledFrom([]rotateca.Mode{rotateca.Rollback, rotateca.Finalise}).Draw(t, "mode")
+	before := m.org(t)
+	over := m.troubled(t)
+	result, err := m.RotateCA.Do(m.ctx, rotateca.Request{Mode: mode, Actor: "test"})
+	over()
+	after := m.org(t)
+	if err != nil || mode == rotateca.Finalise {
+		if err == nil && (len(after.Pointer.Accepted) > 0 || after.Pointer.Previous != 0 || after.Pointer.Current != before.Pointer.Current) {
+			t.Fatalf("finalised, pointer is %+v", after.Pointer)
+		}
+		return
+	}
+	if after.Pointer.Current != before.Pointer.Previous || result.Generation != before.Pointer.Previous || len(after.Pointer.Accepted) > 0 {
+		t.Fatalf("rolled back from %+v to %+v", before.Pointer, after.Pointer)
+	}
+}
+
 func (m *machine) admit(t *rapid.T) {
 	name := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name")
 	over := m.troubled(t)
@@ -155,8 +177,8 @@ func (m *machine) hold(id agent.ID, pem []byte, pin agent.Pin) {
 	m.issued[id] = append(m.issued[id], certificate{pem, pin})
 }
 
-// rotate rotates a certificate. Success means that the new one is the agent's only pin, under a generation that was
-// current when it was looked at last.
+// rotate rotates a certificate. Success means that the new one is the agent's newest pin, and that of all others at most
+// one is left, dormant, for a rollback.
 func (m *machine) rotate(t *rapid.T) {
 	id := agent.ID("orga::" + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
 	over := m.troubled(t)
@@ -170,12 +192,14 @@ func (m *machine) rotate(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]agent.Pin{result.Certificate.Pin}, view.Agent.Pins); diff != "" {
-		t.Fatalf("after a rotation (-promised +stored):\n%s", diff)
+	pins := view.Agent.Pins
+	if diff := cmp.Diff(result.Certificate.Pin, pins[0]); diff != "" || len(pins) > 2 || len(pins) == 2 && !pins[1].Dormant {
+		t.Fatalf("after a rotation the pins are %+v\n%s", pins, diff)
 	}
 }
 
-// token asks with every certificate that was ever handed out: it must be let in iff it is what the model says counts.
+// token asks with every certificate that was ever handed out. The newest counts while its generation is accepted; the
+// one that the agent left counts if a rollback has made its generation current; no other ever does.
 func (m *machine) token(t *rapid.T) {
 	org := m.org(t)
 	for id, all := range m.issued {
@@ -184,13 +208,24 @@ func (m *machine) token(t *rapid.T) {
 			t.Fatalf("%s was enrolled, now it is %+v, %v", id, view.Agent, err)
 		}
 		for _, c := range all {
-			counts := c.pin.Generation == org.Pointer.Current && view.Agent.Pin().Thumbprint == c.pin.Thumbprint
 			_, err := m.TokenFor(m.ctx, c.pem)
-			if (err == nil) != counts || (err != nil && !errors.Is(err, agent.ErrRevoked)) {
-				t.Fatalf("%s with the certificate of generation %d: err = %v, want token %v", id, c.pin.Generation, err, counts)
+			if want := m.counts(org, *view.Agent, c); (err == nil) != want || (err != nil && !errors.Is(err, agent.ErrRevoked)) {
+				t.Fatalf("%s with the certificate of generation %d: err = %v, want token %v", id, c.pin.Generation, err, want)
 			}
 		}
 	}
+}
+
+func (m *machine) counts(org registry.Org, a agent.Agent, c certificate) bool {
+	current := c.pin.Generation == org.Pointer.Current
+	if a.Pin().Thumbprint == c.pin.Thumbprint {
+		overlap := false
+		for _, accepted := range org.Pointer.Accepted {
+			overlap = overlap || accepted.Generation == c.pin.Generation && m.Now().Before(accepted.Until)
+		}
+		return current || overlap
+	}
+	return current && len(a.Pins) > 1 && a.Pins[1].Thumbprint == c.pin.Thumbprint
 }
 
 func (m *machine) deliver(*rapid.T) { m.Store.Deliver() }
@@ -333,7 +368,7 @@ func TestRotationStateMachine(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMachine(context.Background())
 		t.Repeat(map[string]func(*rapid.T){
-			"standby": m.standby, "mint": m.mint, "admit": m.admit, "rotate": m.rotate, "deliver": m.deliver, "advance": m.advance,
+			"standby": m.standby, "mint": m.mint, "undo": m.undo, "admit": m.admit, "rotate": m.rotate, "deliver": m.deliver, "advance": m.advance,
 			"": m.check,
 		})
 		m.recovers(t)

@@ -53,12 +53,13 @@ func decodeAgent(i item) (agent.Agent, error) {
 }
 
 func encodePin(p agent.Pin) types.AttributeValue {
-	w := writer{make(item, 5)}
+	w := writer{make(item, 6)}
 	w.text("thumbprint", p.Thumbprint)
 	w.number("generation", p.Generation)
 	w.time("not_before", p.NotBefore)
 	w.time("not_after", p.NotAfter)
 	w.time("until", p.Until)
+	w.flag("dormant", p.Dormant)
 	return &types.AttributeValueMemberM{Value: w.item}
 }
 
@@ -66,7 +67,7 @@ func decodePin(of *reader, i item) agent.Pin {
 	r := reader{item: i, err: of.err}
 	p := agent.Pin{
 		Thumbprint: r.text("thumbprint"), Generation: r.number("generation"),
-		NotBefore: r.time("not_before"), NotAfter: r.time("not_after"), Until: r.time("until"),
+		NotBefore: r.time("not_before"), NotAfter: r.time("not_after"), Until: r.time("until"), Dormant: r.flag("dormant"),
 	}
 	of.err = r.err
 	return p

@@ -20,6 +20,7 @@ func encodePointer(p orgca.Pointer, copy int) item {
 		a.time("until", p.Accepted[i].Until)
 		return &types.AttributeValueMemberM{Value: a.item}
 	})
+	w.number("previous", p.Previous)
 	w.number("fence", p.Fence)
 	w.text("signing_key", p.SigningKey)
 	w.list("chain", len(p.Chain), func(i int) types.AttributeValue { return blob(p.Chain[i]) })
@@ -36,6 +37,7 @@ func decodePointer(i item) (orgca.Pointer, error) {
 		Current:     r.number("current"),
 		Fingerprint: r.text("fingerprint"),
 		Accepted:    elements(&r, "accepted", func(v *types.AttributeValueMemberM) orgca.Accepted { return decodeAccepted(&r, v.Value) }),
+		Previous:    r.number("previous"),
 		Fence:       r.number("fence"),
 		SigningKey:  r.text("signing_key"),
 		Chain:       elements(&r, "chain", func(v *types.AttributeValueMemberB) []byte { return v.Value }),

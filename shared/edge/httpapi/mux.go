@@ -24,7 +24,7 @@ var (
 	ErrBodySize         = errors.New("request body is too large")
 	ErrJSON             = errors.New("request body is not the JSON that is expected here")
 	ErrQuery            = errors.New("query parameter is not expected here")
-	ErrMintBody         = errors.New("mode=mint takes no request body")
+	ErrBody             = errors.New("no request body is expected here")
 	ErrForm             = errors.New("request body is not the form that is expected here")
 	ErrEvent            = errors.New("event is not a request")
 )

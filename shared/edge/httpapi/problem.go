@@ -48,7 +48,7 @@ var table = []public{
 	{err: ErrBodySize, status: 413, code: "body_too_large"},
 	{err: ErrJSON, status: 400, code: "json_invalid"},
 	{err: ErrQuery, status: 400, code: "query_invalid"},
-	{err: ErrMintBody, status: 400, code: "body_unexpected", detail: "mode=mint takes no request body: the key is made in KMS."},
+	{err: ErrBody, status: 400, code: "body_unexpected", detail: "This mode takes no request body."},
 	{err: ErrForm, status: 400, code: "form_invalid", oauth: "invalid_request"},
 
 	{err: ErrEvent, status: 400, code: "request_malformed", detail: "The request's method or its body's encoding cannot be read."},
@@ -71,7 +71,12 @@ var table = []public{
 	{err: pki.ErrKey, status: 400, code: "csr_key_unacceptable", detail: "The key must be EC on P-256 or P-384, or RSA of 2048 to 4096 bits."},
 	{err: pki.ErrCSR, status: 400, code: "csr_invalid", detail: "csr_pem takes one PEM certification request (PKCS #10) of at most 16 KiB, signed by its own key with SHA-256 or better."},
 
-	{err: rotateca.ErrMode, status: 400, code: "mode_unknown", detail: "The mode parameter takes: mint."},
+	{err: rotateca.ErrMode, status: 400, code: "mode_unknown", detail: "mode takes mint, stage (with source=mint), commit, rollback or finalise."},
+	{err: rotateca.ErrFingerprint, status: 400, code: "fingerprint_invalid", detail: "fingerprint goes with mode=commit, and is the 64 hex digits that the pre-flight showed."},
+	{err: rotateca.ErrNotStaged, status: 404, code: "staged_ca_not_found", detail: "No staged Org CA has this fingerprint. POST /pki/rotate-ca?mode=stage shows the one that is staged; it may have been committed already."},
+	{err: rotateca.ErrDryRun, status: 400, code: "dry_run_unsupported", detail: "dry_run goes with mode=mint and mode=commit."},
+	{err: orgca.ErrOverlap, status: 400, code: "overlap_invalid", detail: "overlap takes 0 to 7776000 seconds, with mode=mint and mode=commit."},
+	{err: orgca.ErrNoRollback, status: 409, code: "rollback_not_possible", detail: "There is no generation to go back to: the rotation was finalised, undone already, or made for a compromised key."},
 	{err: rotateca.ErrIdempotencyKey, status: 400, code: "idempotency_key_invalid", detail: "Idempotency-Key takes 1 to 255 printable characters."},
 	{err: rotateca.ErrIdempotencyReused, status: 422, code: "idempotency_key_reused", detail: "This Idempotency-Key was used for a different request within the last 24 hours."},
 	{err: lease.ErrHeld, status: 409, code: "rotation_in_progress", detail: "Another rotation is in progress. Retry after it; GET /pki/rotate-ca shows it.", retryIn: lease.TTL},

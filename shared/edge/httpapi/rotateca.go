@@ -1,8 +1,13 @@
 package httpapi
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
+	"strconv"
+	"time"
 
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
@@ -15,36 +20,83 @@ func RotateCA(rotator *rotateca.Rotator) Handlers {
 }
 
 func rotateCA(rotator *rotateca.Rotator, w http.ResponseWriter, r *http.Request) error {
-	query, err := onlyQuery(r, "mode", "reason")
+	req, err := rotationRequest(r)
 	if err != nil {
 		return err
-	}
-	switch query.Get("mode") {
-	case "mint":
-	default:
-		return rotateca.ErrMode
 	}
 	body, err := read(r)
 	if err != nil {
 		return err
 	}
 	if len(body) > 0 {
-		return ErrMintBody
+		return ErrBody
 	}
-	key, err := idempotencyKey(r)
-	if err != nil {
-		return err
-	}
-	call := CallOf(r.Context())
-	result, err := rotator.Mint(r.Context(), rotateca.Request{
-		Reason: query.Get("reason"), IdempotencyKey: key, Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
-	})
+	result, err := rotator.Do(r.Context(), req)
 	if err != nil {
 		return err
 	}
 	secret(w)
 	write(w, http.StatusOK, "application/json", result)
 	return nil
+}
+
+// parameters are the query parameters that each mode takes; one that is not listed is refused, so that an option that
+// does nothing is never mistaken for one that works.
+var parameters = map[rotateca.Mode][]string{
+	rotateca.Mint:     {"overlap", "dry_run", "reason"},
+	rotateca.Stage:    {"source", "reason"},
+	rotateca.Commit:   {"fingerprint", "overlap", "dry_run", "reason"},
+	rotateca.Rollback: {"reason"},
+	rotateca.Finalise: {"reason"},
+}
+
+func rotationRequest(r *http.Request) (req rotateca.Request, err error) {
+	mode := rotateca.Mode(r.URL.Query().Get("mode"))
+	known, ok := parameters[mode]
+	if !ok {
+		return req, rotateca.ErrMode
+	}
+	query, err := onlyQuery(r, append([]string{"mode"}, known...)...)
+	if err != nil {
+		return req, err
+	}
+	if source := query.Get("source"); query.Has("source") && source != "mint" {
+		return req, rotateca.ErrMode
+	}
+	call := CallOf(r.Context())
+	req = rotateca.Request{
+		Mode: mode, Fingerprint: query.Get("fingerprint"), Reason: query.Get("reason"),
+		Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
+	}
+	if req.Overlap, err = overlap(query); err != nil {
+		return req, err
+	}
+	if req.DryRun, err = dryRun(query); err != nil {
+		return req, err
+	}
+	req.IdempotencyKey, err = idempotencyKey(r)
+	return req, err
+}
+
+func overlap(query url.Values) (time.Duration, error) {
+	if !query.Has("overlap") {
+		return 0, nil
+	}
+	seconds, err := strconv.ParseUint(query.Get("overlap"), 10, 32)
+	if err != nil {
+		return 0, orgca.ErrOverlap
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
+
+func dryRun(query url.Values) (bool, error) {
+	switch query.Get("dry_run") {
+	case "true":
+		return true, nil
+	case "", "false":
+		return false, nil
+	}
+	return false, fmt.Errorf("%w: dry_run takes true or false", ErrQuery)
 }
 
 // idempotencyKey reads the Idempotency-Key header. An unprintable or repeated one is refused: it would not be found again.

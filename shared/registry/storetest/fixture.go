@@ -128,7 +128,7 @@ func enrolment(id agent.ID, generation int64) registry.Change {
 
 // rotation is the change that gives an agent, as stored, a pin of a generation.
 func rotation(a agent.Agent, generation int64) registry.Change {
-	next := a.Repin(pin(generation), 0, noon)
+	next := a.Repin(pin(generation), agent.Keep{}, noon)
 	row, head := appended(a.Head, string(a.ID), audit.AgentCertRotated)
 	next.Head = head
 	return registry.Change{ID: newID(), Agent: &next, Rows: []audit.Row{row}}

@@ -20,9 +20,7 @@ func (e *Enroller) Agent(ctx context.Context, id agent.ID) (a agent.Agent, count
 		return agent.Agent{}, false, agent.ErrNotFound
 	}
 	if view.Pointer != nil {
-		now := e.Now()
-		accepts := func(generation int64) bool { return view.Pointer.Accepts(generation, now) }
-		_, err := view.Agent.Authenticate(view.Agent.Pin().Thumbprint, accepts, now)
+		_, err := view.Agent.Authenticate(view.Agent.Pin().Thumbprint, view.Pointer, e.Now())
 		counts = err == nil
 	}
 	return *view.Agent, counts, nil

@@ -22,8 +22,18 @@ type Pinning struct {
 	Agent   agent.Agent   // as it shall be but for its pins and chain; its version is the one read
 	Pointer orgca.Pointer // as read with the agent
 	Grace   time.Duration // how long the pins before it still count
+	// Compromised: the old key is in wrong hands; not even a rollback of the Org CA brings its certificate back.
+	Compromised bool
 	// Entry says what goes into the agent's chain; time and subject are filled in.
 	Entry func(next agent.Pin) audit.Entry
+}
+
+func (p Pinning) keep() agent.Keep {
+	k := agent.Keep{Grace: p.Grace, Restorable: p.Pointer.Previous}
+	if p.Compromised {
+		k.Restorable = 0
+	}
+	return k
 }
 
 const pinTries = 3
@@ -61,7 +71,7 @@ func (i Issuer) commit(ctx context.Context, p Pinning, m Material) (agent.Agent,
 	if err != nil {
 		return agent.Agent{}, Certificate{}, err
 	}
-	next := p.Agent.Repin(certificate.Pin, p.Grace, now)
+	next := p.Agent.Repin(certificate.Pin, p.keep(), now)
 	next.SPIFFEID = certificate.SPIFFEID
 	if m.JKT != "" {
 		next.JKT = m.JKT

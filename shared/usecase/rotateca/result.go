@@ -3,10 +3,11 @@ package rotateca
 import (
 	"cmp"
 	"context"
+	"encoding/pem"
+	"fmt"
 	"slices"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -24,6 +25,9 @@ type Result struct {
 	OverlapUntil *time.Time   `json:"overlap_until"`
 	Truststore   Truststore   `json:"truststore"`
 	Audit        *Audit       `json:"audit,omitempty"`
+	Status       orgca.State  `json:"status,omitempty"` // of a pre-flight: the generation is not current
+	Chain        []string     `json:"chain,omitempty"`  // of a pre-flight: PEM, from the issuing CA to the root
+	DryRun       bool         `json:"dry_run,omitempty"`
 }
 
 // Previous is the generation that was superseded.
@@ -56,9 +60,20 @@ func describe(g orgca.Generation) Result {
 	}
 }
 
-func resultOf(s orgca.Swap, row audit.Row) Result {
+// preflight describes a generation that is not current yet.
+func preflight(g orgca.Generation) Result {
+	r := describe(g)
+	r.Status = g.State
+	for _, der := range g.Chain() {
+		if len(der) > 0 {
+			r.Chain = append(r.Chain, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+		}
+	}
+	return r
+}
+
+func resultOf(s orgca.Swap) Result {
 	r := describe(s.Next)
-	r.Audit = &Audit{row.Seq, row.Hash}
 	if s.Previous != nil {
 		r.Previous = &Previous{s.Previous.Number, s.Previous.Fingerprint(), s.Previous.State}
 	}
@@ -114,13 +129,28 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) {
 	if org.Pointer == nil {
 		return s, nil
 	}
-	s.Result, err = r.fromState(org, org.Pointer.Current)
+	s.Result, err = present(org)
 	for _, a := range org.Pointer.Accepted {
 		if r.Now().Before(a.Until) {
 			s.OverlapUntil = &a.Until
 		}
 	}
 	return s, err
+}
+
+// present rebuilds the result from the state. The chain has moved on, so the row is not named.
+func present(org registry.Org) (Result, error) {
+	current, ok := org.Generation(org.Pointer.Current)
+	if !ok {
+		return Result{}, fmt.Errorf("generation %d: %w", org.Pointer.Current, orgca.ErrTransition)
+	}
+	result := describe(current)
+	for _, g := range org.Generations {
+		if g.State == orgca.Superseded && g.SupersededAt.Equal(current.CurrentAt) {
+			result.Previous = &Previous{g.Number, g.Fingerprint(), g.State}
+		}
+	}
+	return result, nil
 }
 
 func rotation(org registry.Org, now time.Time) Rotation {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/lease"
@@ -18,8 +19,23 @@ import (
 // What can be wrong with a request.
 var (
 	ErrMode              = errors.New("unknown mode")
+	ErrFingerprint       = errors.New("fingerprint is malformed")
+	ErrNotStaged         = errors.New("no staged Org CA has this fingerprint")
+	ErrDryRun            = errors.New("this mode has no dry run")
 	ErrIdempotencyKey    = errors.New("idempotency key is malformed")
 	ErrIdempotencyReused = errors.New("idempotency key was used for another request")
+)
+
+// Mode is what a request wants of the Org CA.
+type Mode string
+
+// The modes.
+const (
+	Mint     Mode = "mint"     // the standby, or a CA made now, becomes current
+	Stage    Mode = "stage"    // as mint, up to but without the swap: the pre-flight
+	Commit   Mode = "commit"   // the staged CA with the given fingerprint becomes current
+	Rollback Mode = "rollback" // the previous CA becomes current again, and with it its pins
+	Finalise Mode = "finalise" // ends an overlap now, and with it the way back
 )
 
 // Store is what a rotation needs of the registry.
@@ -55,9 +71,13 @@ type Rotator struct{ Config }
 // New returns a Rotator.
 func New(cfg Config) *Rotator { return &Rotator{cfg} }
 
-// Request asks for a rotation.
+// Request asks for a change of the Org CA.
 type Request struct {
-	Reason         string // see orgca.Reasons
+	Mode           Mode
+	Fingerprint    string        // of the CA to commit: lower-case hex SHA-256 of its root certificate
+	Overlap        time.Duration // how long the superseded generation's pins still count; zero: they stop with the commit
+	DryRun         bool          // say what would happen, and change nothing; with Mint and Commit
+	Reason         string        // see orgca.Reasons
 	Actor          string
 	RequestID      string
 	SourceIP       string
@@ -65,32 +85,62 @@ type Request struct {
 }
 
 // fingerprint is what an idempotency key stands for.
-func (r Request) fingerprint() string { return "mint reason=" + r.Reason }
+func (r Request) fingerprint() string {
+	return fmt.Sprintf("%s fingerprint=%s overlap=%s reason=%s", r.Mode, r.Fingerprint, r.Overlap, r.Reason)
+}
 
-// Mint makes the standby generation current, or one made now if there is none. On an empty organisation it makes
-// the first Org CA.
+func (r Request) check() (Request, error) {
+	reason, err := orgca.CheckReason(r.Reason)
+	if err != nil {
+		return r, err
+	}
+	r.Reason = reason
+	if r.Overlap < 0 || r.Overlap > orgca.MaxOverlap || r.Overlap > 0 && r.Mode != Mint && r.Mode != Commit {
+		return r, orgca.ErrOverlap
+	}
+	if r.DryRun && r.Mode != Mint && r.Mode != Commit {
+		return r, ErrDryRun
+	}
+	if (r.Mode == Commit) != fingerprintPattern.MatchString(r.Fingerprint) {
+		return r, ErrFingerprint
+	}
+	return r, nil
+}
+
+var fingerprintPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// Do carries out a request. On an empty organisation Mint makes the first Org CA.
 //
 // Errors: lease.ErrHeld while another rotation runs, lease.ErrLost when this one took so long that another began,
-// orgca.ErrReason, ErrIdempotencyKey, ErrIdempotencyReused, registry.ErrUnavailable; registry.ErrUnknown if the store stayed
-// silent at the commit: Status then tells.
-func (r *Rotator) Mint(ctx context.Context, req Request) (Result, error) {
-	reason, err := orgca.CheckReason(req.Reason)
+// ErrMode, ErrFingerprint, ErrNotStaged, ErrDryRun, orgca.ErrReason, orgca.ErrOverlap, orgca.ErrNoRollback,
+// ErrIdempotencyKey, ErrIdempotencyReused, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at
+// the commit: Status then tells.
+func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
+	req, err := req.check()
 	if err != nil {
 		return Result{}, err
 	}
-	req.Reason = reason
+	work, ok := map[Mode]func(context.Context, Request, *lease.Lease) (Result, error){
+		Mint: r.mint, Stage: r.stage, Commit: r.commitStaged, Rollback: r.rollback, Finalise: r.finalise,
+	}[req.Mode]
+	if !ok {
+		return Result{}, ErrMode
+	}
+	if req.DryRun {
+		return r.rehearse(ctx, req)
+	}
 	if result, known, err := r.answered(ctx, req); known || err != nil {
 		return result, err
 	}
-	held, err := r.acquire(ctx)
+	held, err := r.acquire(ctx, req.Mode)
 	if err != nil {
 		return Result{}, err
 	}
-	result, err := r.rotate(ctx, req, held)
+	result, err := work(ctx, req, &held)
 	if err != nil {
 		return Result{}, r.abandon(ctx, held, err)
 	}
-	r.Log.InfoContext(ctx, "pki.rotate.committed", "generation", result.Generation, "fingerprint", result.Fingerprint, "fence", held.Fence)
+	r.Log.InfoContext(ctx, "pki.rotate.committed", "mode", string(req.Mode), "generation", result.Generation, "fingerprint", result.Fingerprint, "fence", held.Fence)
 	return result, nil
 }
 
@@ -117,9 +167,9 @@ func (r *Rotator) answered(ctx context.Context, req Request) (result Result, kno
 	return result, true, nil
 }
 
-func (r *Rotator) acquire(ctx context.Context) (lease.Lease, error) {
+func (r *Rotator) acquire(ctx context.Context, mode Mode) (lease.Lease, error) {
 	now := r.Now()
-	want := lease.Lease{Holder: r.NewID(), Operation: "rotate-ca", Phase: "swap", Expires: now.Add(lease.TTL)}
+	want := lease.Lease{Holder: r.NewID(), Operation: "rotate-ca " + string(mode), Phase: "swap", Expires: now.Add(lease.TTL)}
 	held, err := r.Store.Acquire(ctx, want, now)
 	if errors.Is(err, registry.ErrUnknown) { // asking again tells: the same holder is let in
 		held, err = r.Store.Acquire(ctx, want, now)
@@ -127,29 +177,115 @@ func (r *Rotator) acquire(ctx context.Context) (lease.Lease, error) {
 	return held, err
 }
 
-// rotate does the work under the lease; its commit also releases it. With a standby that is trusted already, that is
-// one read and one transaction.
-func (r *Rotator) rotate(ctx context.Context, req Request, held lease.Lease) (Result, error) {
+// mint takes the standby. If that is trusted already, it is one read and one transaction.
+func (r *Rotator) mint(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
 	org, err := r.Store.Org(ctx)
 	if err != nil {
 		return Result{}, err
 	}
 	next, ok := org.Standby()
-	if ok && next.Truststore != "" {
-		return r.swap(ctx, req, held, next, org)
+	return r.makeCurrent(ctx, req, held, org, next, ok)
+}
+
+// commitStaged takes the staged generation that the operator has seen.
+func (r *Rotator) commitStaged(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
+	org, err := r.Store.Org(ctx)
+	if err != nil {
+		return Result{}, err
 	}
+	next, ok := staged(org, req.Fingerprint)
 	if !ok {
-		if next, err = r.prepare(ctx, req, &held); err != nil {
+		return Result{}, ErrNotStaged
+	}
+	return r.makeCurrent(ctx, req, held, org, next, true)
+}
+
+func staged(org registry.Org, fingerprint string) (orgca.Generation, bool) {
+	for _, g := range org.Generations {
+		if g.State == orgca.Staged && g.Fingerprint() == fingerprint {
+			return g, true
+		}
+	}
+	return orgca.Generation{}, false
+}
+
+// makeCurrent brings the next generation, which is made now if there is none, into the truststore and swaps to it.
+func (r *Rotator) makeCurrent(ctx context.Context, req Request, held *lease.Lease, org registry.Org, next orgca.Generation, ready bool) (Result, error) {
+	if !ready || next.Truststore == "" {
+		var err error
+		if next, err = r.ready(ctx, req, held, next, ready); err != nil {
+			return Result{}, err
+		}
+		if org, err = r.Store.Org(ctx); err != nil {
 			return Result{}, err
 		}
 	}
-	if next.Truststore, err = r.trust(ctx, &held); err != nil {
+	return r.commit(ctx, *held, org, func(org registry.Org) (plan, error) { return r.planSwap(org, req, *held, next) })
+}
+
+func (r *Rotator) ready(ctx context.Context, req Request, held *lease.Lease, next orgca.Generation, ready bool) (orgca.Generation, error) {
+	var err error
+	if !ready {
+		if next, err = r.prepare(ctx, req, held); err != nil {
+			return next, err
+		}
+	}
+	if next.Truststore == "" {
+		next.Truststore, err = r.trust(ctx, held)
+	}
+	return next, err
+}
+
+// stage makes sure that there is a standby, and answers what a commit of it would make current.
+func (r *Rotator) stage(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
+	org, err := r.Store.Org(ctx)
+	if err != nil {
 		return Result{}, err
 	}
-	if org, err = r.Store.Org(ctx); err != nil {
+	next, ok := org.Standby()
+	if next, err = r.ready(ctx, req, held, next, ok); err != nil {
 		return Result{}, err
 	}
-	return r.swap(ctx, req, held, next, org)
+	if err := r.Store.Release(ctx, *held); err != nil {
+		return Result{}, err
+	}
+	return preflight(next), nil
+}
+
+// rehearse answers what a request would do. It reads and changes nothing.
+func (r *Rotator) rehearse(ctx context.Context, req Request) (Result, error) {
+	org, err := r.Store.Org(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	next, ok := org.Standby()
+	if req.Mode == Commit {
+		if next, ok = staged(org, req.Fingerprint); !ok {
+			return Result{}, ErrNotStaged
+		}
+	}
+	if !ok { // one would be made; nothing is known of it but its number
+		next = orgca.Generation{Number: org.NextNumber(), State: orgca.Preparing, Source: orgca.Mint}
+	}
+	result := preflight(next)
+	result.DryRun = true
+	return result, nil
+}
+
+func (r *Rotator) rollback(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
+	org, err := r.Store.Org(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	return r.commit(ctx, *held, org, func(org registry.Org) (plan, error) { return r.planRollback(org, req, *held) })
+}
+
+func (r *Rotator) finalise(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
+	org, err := r.Store.Org(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	return r.commit(ctx, *held, org, func(org registry.Org) (plan, error) { return r.planFinalise(org, req, *held) })
 }
 
 // prepare makes the generation here and now. KMS may take seconds, so the lease is extended around it.

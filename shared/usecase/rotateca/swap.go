@@ -13,22 +13,29 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-const swapTries = 3
+// plan is a change and what is answered once it is in.
+type plan struct {
+	change registry.Change
+	result Result
+}
 
-// swap commits. A conflict is either a harmless neighbour (a row of the organisation's chain, a standby being staged):
-// read and try again; or the lease is gone, and with it the right to commit. org is the state as last read.
-func (r *Rotator) swap(ctx context.Context, req Request, held lease.Lease, next orgca.Generation, org registry.Org) (Result, error) {
+const commitTries = 3
+
+// commit plans on the present state and commits. A conflict is either a harmless neighbour (a row of the organisation's
+// chain, a standby being staged): read and try again; or the lease is gone, and with it the right to commit. org is the
+// state as last read.
+func (r *Rotator) commit(ctx context.Context, held lease.Lease, org registry.Org, decide func(registry.Org) (plan, error)) (Result, error) {
 	var err error
-	for range swapTries {
+	for range commitTries {
 		if org.Lease.Holder != held.Holder || org.Lease.Fence != held.Fence {
 			return Result{}, lease.ErrLost
 		}
-		change, result, planErr := r.plan(org, req, held, next)
+		p, planErr := decide(org)
 		if planErr != nil {
 			return Result{}, planErr
 		}
-		if err = registry.Settle(ctx, r.Store.Apply, change); err == nil {
-			return result, nil
+		if err = registry.Settle(ctx, r.Store.Apply, p.change); err == nil {
+			return p.result, nil
 		}
 		if !errors.Is(err, registry.ErrConflict) && !errors.Is(err, registry.ErrUnknown) {
 			break
@@ -38,10 +45,10 @@ func (r *Rotator) swap(ctx context.Context, req Request, held lease.Lease, next 
 			break // err says what is known of the commit; that outranks the failed read
 		}
 		if committed(org, held) {
-			return r.fromState(org, next.Number)
+			return p.result, nil
 		}
 	}
-	return Result{}, fmt.Errorf("commit generation %d: %w", next.Number, err)
+	return Result{}, fmt.Errorf("commit: %w", err)
 }
 
 // committed reports whether the commit under this lease is in: a fence belongs to one lease only.
@@ -49,12 +56,11 @@ func committed(org registry.Org, held lease.Lease) bool {
 	return org.Pointer != nil && org.Pointer.Fence == held.Fence
 }
 
-// plan builds the one change that is the rotation: pointer, both generations, audit row, lease, answer.
-func (r *Rotator) plan(org registry.Org, req Request, held lease.Lease, next orgca.Generation) (registry.Change, Result, error) {
-	now := r.Now()
+// planSwap builds the one change that is the rotation: pointer, both generations, audit row, lease, answer.
+func (r *Rotator) planSwap(org registry.Org, req Request, held lease.Lease, next orgca.Generation) (plan, error) {
 	stored, ok := org.Generation(next.Number)
 	if !ok {
-		return registry.Change{}, Result{}, fmt.Errorf("generation %d: %w", next.Number, registry.ErrConflict)
+		return plan{}, fmt.Errorf("generation %d: %w", next.Number, registry.ErrConflict)
 	}
 	stored.Truststore, stored.Reason = next.Truststore, req.Reason
 	var pointer orgca.Pointer
@@ -63,41 +69,94 @@ func (r *Rotator) plan(org registry.Org, req Request, held lease.Lease, next org
 		pointer = *org.Pointer
 		old, ok := org.Generation(pointer.Current)
 		if !ok {
-			return registry.Change{}, Result{}, fmt.Errorf("generation %d: %w", pointer.Current, orgca.ErrTransition)
+			return plan{}, fmt.Errorf("generation %d: %w", pointer.Current, orgca.ErrTransition)
 		}
 		previous = &old
 	}
-	swap, err := pointer.Plan(stored, previous, held.Fence, 0, now)
+	now := r.Now()
+	swap, err := pointer.Plan(stored, previous, held.Fence, req.Overlap, now)
 	if err != nil {
-		return registry.Change{}, Result{}, err
+		return plan{}, err
 	}
-	row, head, err := org.Head.Append(r.entry(req, swap, now))
-	if err != nil {
-		return registry.Change{}, Result{}, err
+	event := audit.OrgCARotated
+	if previous == nil {
+		event = audit.OrgCACreated
 	}
-	result := resultOf(swap, row)
-	change := registry.Change{
-		ID: r.NewID(), Pointer: &swap.Pointer, Generations: []orgca.Generation{swap.Next},
-		Head: &head, Rows: []audit.Row{row}, Release: &held,
-	}
-	if swap.Previous != nil {
-		change.Generations = append(change.Generations, *swap.Previous)
-	}
-	change.Answer, err = answer(req, result, now)
-	return change, result, err
+	return r.planned(org, req, held, swap, event, now)
 }
 
-func (r *Rotator) entry(req Request, s orgca.Swap, now time.Time) audit.Entry {
+// planRollback builds the same change backwards.
+func (r *Rotator) planRollback(org registry.Org, req Request, held lease.Lease) (plan, error) {
+	if org.Pointer == nil {
+		return plan{}, orgca.ErrMissing
+	}
+	current, ok := org.Generation(org.Pointer.Current)
+	if !ok {
+		return plan{}, fmt.Errorf("generation %d: %w", org.Pointer.Current, orgca.ErrTransition)
+	}
+	previous, _ := org.Generation(org.Pointer.Previous) // none: Rollback refuses
+	now := r.Now()
+	swap, err := org.Pointer.Rollback(previous, current, held.Fence, now)
+	if err != nil {
+		return plan{}, err
+	}
+	return r.planned(org, req, held, swap, audit.OrgCARolledBack, now)
+}
+
+// planFinalise builds the change that ends an overlap: the pointer alone, its row, the lease.
+func (r *Rotator) planFinalise(org registry.Org, req Request, held lease.Lease) (plan, error) {
+	if org.Pointer == nil {
+		return plan{}, orgca.ErrMissing
+	}
+	pointer, err := org.Pointer.Finalise(held.Fence)
+	if err != nil {
+		return plan{}, err
+	}
+	current, ok := org.Generation(pointer.Current)
+	if !ok {
+		return plan{}, fmt.Errorf("generation %d: %w", pointer.Current, orgca.ErrTransition)
+	}
+	now := r.Now()
+	accepted := []any{}
+	for _, a := range org.Pointer.Accepted {
+		accepted = append(accepted, a.Generation)
+	}
+	entry := r.entry(req, audit.OverlapEnded, now, map[string]any{"generation": pointer.Current, "ended": accepted, "fence": pointer.Fence})
+	return r.sealed(org, req, held, orgca.Swap{Pointer: pointer}, describe(current), entry)
+}
+
+func (r *Rotator) planned(org registry.Org, req Request, held lease.Lease, s orgca.Swap, event audit.Event, now time.Time) (plan, error) {
 	details := map[string]any{
 		"generation": s.Next.Number, "fingerprint": s.Next.Fingerprint(), "source": string(s.Next.Source), "reason": req.Reason,
-		"rotation_id": s.Next.RotationID, "fence": s.Pointer.Fence, "request_id": req.RequestID, "source_ip": req.SourceIP,
+		"rotation_id": s.Next.RotationID, "fence": s.Pointer.Fence, "overlap_seconds": int64(req.Overlap / time.Second),
 	}
-	event := audit.OrgCACreated
 	if s.Previous != nil {
-		event = audit.OrgCARotated
 		details["previous_generation"], details["previous_fingerprint"] = s.Previous.Number, s.Previous.Fingerprint()
 	}
+	return r.sealed(org, req, held, s, resultOf(s), r.entry(req, event, now, details))
+}
+
+func (r *Rotator) entry(req Request, event audit.Event, now time.Time, details map[string]any) audit.Entry {
+	details["request_id"], details["source_ip"] = req.RequestID, req.SourceIP
 	return audit.Entry{Time: now, Event: event, Actor: req.Actor, Subject: r.OrgID, Details: details}
+}
+
+// sealed adds to a swap what every change of the Org CA carries: its row, the end of its lease, its answer.
+func (r *Rotator) sealed(org registry.Org, req Request, held lease.Lease, s orgca.Swap, result Result, e audit.Entry) (plan, error) {
+	row, head, err := org.Head.Append(e)
+	if err != nil {
+		return plan{}, err
+	}
+	result.Audit = &Audit{row.Seq, row.Hash}
+	change := registry.Change{ID: r.NewID(), Pointer: &s.Pointer, Head: &head, Rows: []audit.Row{row}, Release: &held}
+	if s.Next.Number != 0 {
+		change.Generations = append(change.Generations, s.Next)
+	}
+	if s.Previous != nil {
+		change.Generations = append(change.Generations, *s.Previous)
+	}
+	change.Answer, err = answer(req, result, e.Time)
+	return plan{change, result}, err
 }
 
 func answer(req Request, result Result, now time.Time) (*registry.Answer, error) {
@@ -106,19 +165,4 @@ func answer(req Request, result Result, now time.Time) (*registry.Answer, error)
 	}
 	encoded, err := json.Marshal(result)
 	return &registry.Answer{Key: req.IdempotencyKey, Request: req.fingerprint(), Result: encoded, Expires: now.Add(registry.AnswerTTL).Truncate(time.Second)}, err
-}
-
-// fromState rebuilds the result of a commit whose answer was lost. The chain may have moved on, so the row is not named.
-func (r *Rotator) fromState(org registry.Org, number int64) (Result, error) {
-	next, ok := org.Generation(number)
-	if !ok {
-		return Result{}, fmt.Errorf("generation %d: %w", number, registry.ErrConflict)
-	}
-	result := describe(next)
-	for _, g := range org.Generations {
-		if g.State == orgca.Superseded && g.SupersededAt.Equal(next.CurrentAt) {
-			result.Previous = &Previous{g.Number, g.Fingerprint(), g.State}
-		}
-	}
-	return result, nil
 }

@@ -52,7 +52,7 @@ type Request struct {
 	Agent     agent.ID
 	Material  issue.Request
 	Grace     time.Duration // how long the old certificate still authenticates; zero: it stops with the commit
-	Reason    string
+	Reason    string        // free text; "keyCompromise" (RFC 5280 section 5.3.1) makes sure that no rollback brings the old one back
 	Actor     string
 	RequestID string
 	SourceIP  string
@@ -113,7 +113,7 @@ const tries = 4
 func (r *Rotator) rotate(ctx context.Context, req Request, view registry.View, m issue.Material) (Result, error) {
 	for range tries {
 		old := view.Agent.Pin()
-		p := issue.Pinning{Agent: *view.Agent, Pointer: *view.Pointer, Grace: req.Grace, Entry: func(next agent.Pin) audit.Entry { return entry(req, old, next) }}
+		p := issue.Pinning{Agent: *view.Agent, Pointer: *view.Pointer, Grace: req.Grace, Compromised: req.Reason == "keyCompromise", Entry: func(next agent.Pin) audit.Entry { return entry(req, old, next) }}
 		stored, certificate, err := r.Issuer.Pin(ctx, p, m)
 		if err == nil {
 			return Result{Agent: stored, Material: m, Certificate: certificate, Previous: old, PreviousUntil: until(old, stored)}, nil

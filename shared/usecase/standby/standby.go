@@ -36,7 +36,7 @@ type Ceremony interface {
 
 // Rotator makes the first Org CA of an empty organisation.
 type Rotator interface {
-	Mint(ctx context.Context, req rotateca.Request) (rotateca.Result, error)
+	Do(ctx context.Context, req rotateca.Request) (rotateca.Result, error)
 }
 
 // Config is what a Job is made of; all fields are required.
@@ -92,7 +92,7 @@ func (j *Job) first(ctx context.Context) error {
 	if err != nil || org.Pointer != nil {
 		return err
 	}
-	_, err = j.Rotator.Mint(ctx, rotateca.Request{Actor: Actor})
+	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, Actor: Actor})
 	if errors.Is(err, lease.ErrHeld) {
 		return nil
 	}

@@ -145,8 +145,7 @@ func (i *Issuer) authenticate(ctx context.Context, cert *x509.Certificate, clien
 	if view.Agent == nil || view.Pointer == nil {
 		return agent.Agent{}, agent.Pin{}, ErrUnknownAgent
 	}
-	accepts := func(generation int64) bool { return view.Pointer.Accepts(generation, now) }
-	pin, err := view.Agent.Authenticate(pki.Thumbprint(cert.Raw), accepts, now)
+	pin, err := view.Agent.Authenticate(pki.Thumbprint(cert.Raw), view.Pointer, now)
 	if err != nil {
 		return agent.Agent{}, agent.Pin{}, err
 	}
