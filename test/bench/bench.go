@@ -80,7 +80,7 @@ func (b *bench) stack(ctx context.Context) (*stack.Stack, error) {
 		return nil, err
 	}
 	s, err := stack.Start(ctx, stack.Config{
-		Cache: filepath.Join(b.folder, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Env: map[string]string{"GOGC":os.Getenv("XGOGC")},
+		Cache: filepath.Join(b.folder, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Env: map[string]string{"GOGC": os.Getenv("XGOGC")},
 		Progress: func(step string) { b.say("%s", step) },
 	})
 	if err != nil {
