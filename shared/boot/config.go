@@ -71,12 +71,14 @@ func (e *env) need(name string) string {
 	return v
 }
 
+// url reads an issuer identifier: RFC 8414 section 2 allows it neither query nor fragment.
 func (e *env) url(name string) string {
-	v := strings.TrimSuffix(e.need(name), "/")
-	if u, err := url.Parse(v); v != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
-		e.wrong = append(e.wrong, name+" is not an https URL")
+	v := e.need(name)
+	u, err := url.Parse(v)
+	if v != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.ContainsAny(v, "?#")) {
+		e.wrong = append(e.wrong, name+" is not an https URL without query and fragment")
 	}
-	return v
+	return strings.TrimSuffix(v, "/")
 }
 
 func (e *env) oneOf(name string, values ...string) string {

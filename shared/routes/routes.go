@@ -37,27 +37,29 @@ type Route struct {
 	Hosts    []Host
 }
 
-// All returns every route. A path belongs to exactly one function, whatever its method, so that the
-// function itself can answer 405 with an Allow header.
-func All() []Route {
-	agents, operators, both := []Host{Agents}, []Host{Operators}, []Host{Agents, Operators}
-	return []Route{
-		{"POST", "/registry/agents/{agent_id}/rotate-cert", "rotatecert", Admin, operators},
-		{"POST", "/pki/rotate-ca", "rotateca", Admin, operators},
-		{"GET", "/pki/rotate-ca", "rotateca", Admin, operators},
-		{"POST", "/v1/auth/token", "token", ClientCertificate, agents},
-		{"GET", "/healthz", "healthz", None, both},
-		{"GET", "/metrics", "healthz", Admin, operators},
-		{"POST", "/v1/admin/agents", "enroll", Admin, operators},
-		{"GET", "/v1/admin/agents", "enroll", Admin, operators},
-		{"GET", "/v1/admin/agents/{agent_id}", "enroll", Admin, operators},
-		{"DELETE", "/v1/admin/agents/{agent_id}", "enroll", Admin, operators},
-		{"GET", "/.well-known/oauth-authorization-server", "discovery", None, both},
-		{"GET", "/.well-known/jwks.json", "discovery", None, both},
-		{"GET", "/pki/ca.crt", "discovery", None, both},
-		{"GET", "/pki/bundle.pem", "discovery", None, both},
-	}
+// A path belongs to exactly one function, whatever its method, so that the function itself can answer 405 with an
+// Allow header.
+var table = []Route{
+	{"POST", "/registry/agents/{agent_id}/rotate-cert", "rotatecert", Admin, operators},
+	{"POST", "/pki/rotate-ca", "rotateca", Admin, operators},
+	{"GET", "/pki/rotate-ca", "rotateca", Admin, operators},
+	{"POST", "/v1/auth/token", "token", ClientCertificate, agents},
+	{"GET", "/healthz", "healthz", None, both},
+	{"GET", "/metrics", "healthz", Admin, operators},
+	{"POST", "/v1/admin/agents", "enroll", Admin, operators},
+	{"GET", "/v1/admin/agents", "enroll", Admin, operators},
+	{"GET", "/v1/admin/agents/{agent_id}", "enroll", Admin, operators},
+	{"DELETE", "/v1/admin/agents/{agent_id}", "enroll", Admin, operators},
+	{"GET", "/.well-known/oauth-authorization-server", "discovery", None, both},
+	{"GET", "/.well-known/jwks.json", "discovery", None, both},
+	{"GET", "/pki/ca.crt", "discovery", None, both},
+	{"GET", "/pki/bundle.pem", "discovery", None, both},
 }
+
+var agents, operators, both = []Host{Agents}, []Host{Operators}, []Host{Agents, Operators}
+
+// All returns every route, in the table's order. The slice is the caller's own, what its Hosts hold is not.
+func All() []Route { return slices.Clone(table) }
 
 // Scheduled names the functions that no route reaches: a schedule runs them.
 func Scheduled() []string { return []string{"standby"} }
@@ -65,7 +67,7 @@ func Scheduled() []string { return []string{"standby"} }
 // Functions returns the name of every function, sorted.
 func Functions() []string {
 	names := Scheduled()
-	for _, r := range All() {
+	for _, r := range table {
 		names = append(names, r.Function)
 	}
 	slices.Sort(names)
@@ -76,9 +78,13 @@ func Functions() []string {
 // values of its parameters. ok is false for a path that no route has, whatever the method: a method
 // that the path lacks is for the function to refuse.
 func Match(escapedPath string) (resource string, params map[string]string, ok bool) {
-	for _, r := range All() {
-		if params, ok := match(r.Path, escapedPath); ok {
-			return r.Path, params, true
+	segments, ok := split(escapedPath)
+	if !ok {
+		return "", nil, false
+	}
+	for _, p := range patterns {
+		if p.matches(segments) {
+			return p.path, p.params(segments), true
 		}
 	}
 	return "", nil, false
@@ -86,7 +92,13 @@ func Match(escapedPath string) (resource string, params map[string]string, ok bo
 
 // On returns the routes of one resource path, in the table's order.
 func On(resource string) []Route {
-	return slices.DeleteFunc(All(), func(r Route) bool { return r.Path != resource })
+	var found []Route
+	for _, r := range table {
+		if r.Path == resource {
+			found = append(found, r)
+		}
+	}
+	return found
 }
 
 // Methods returns the methods a resource path answers, for an Allow header (RFC 9110 section 10.2.1).
@@ -99,25 +111,67 @@ func Methods(resource string) []string {
 	return methods
 }
 
-func match(pattern, path string) (map[string]string, bool) {
-	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
-	if len(want) != len(got) {
-		return nil, false
+// pattern is a resource path taken apart.
+type pattern struct {
+	path     string
+	segments []segment
+}
+
+type segment struct {
+	text  string // the name of a parameter, or what must stand here
+	param bool
+}
+
+// patterns are the paths of the table, each once: every request is matched against them.
+var patterns = compile(table)
+
+func compile(routes []Route) []pattern {
+	var all []pattern
+	for _, r := range routes {
+		if slices.ContainsFunc(all, func(p pattern) bool { return p.path == r.Path }) {
+			continue
+		}
+		p := pattern{path: r.Path}
+		for _, text := range strings.Split(r.Path, "/") {
+			name, param := strings.CutPrefix(text, "{")
+			p.segments = append(p.segments, segment{strings.TrimSuffix(name, "}"), param})
+		}
+		all = append(all, p)
 	}
-	params := map[string]string{}
-	for i, w := range want {
-		value, err := url.PathUnescape(got[i])
+	return all
+}
+
+// split takes a path apart and unescapes each part of it; false if one cannot be.
+func split(escapedPath string) ([]string, bool) {
+	segments := strings.Split(escapedPath, "/")
+	for i, s := range segments {
+		value, err := url.PathUnescape(s)
 		if err != nil {
 			return nil, false
 		}
-		if name, isParam := strings.CutPrefix(w, "{"); isParam {
-			if value == "" {
-				return nil, false
-			}
-			params[strings.TrimSuffix(name, "}")] = value
-		} else if w != value {
-			return nil, false
+		segments[i] = value
+	}
+	return segments, true
+}
+
+func (p pattern) matches(got []string) bool {
+	if len(p.segments) != len(got) {
+		return false
+	}
+	for i, want := range p.segments {
+		if want.param && got[i] == "" || !want.param && want.text != got[i] {
+			return false
 		}
 	}
-	return params, true
+	return true
+}
+
+func (p pattern) params(got []string) map[string]string {
+	values := map[string]string{}
+	for i, s := range p.segments {
+		if s.param {
+			values[s.text] = got[i]
+		}
+	}
+	return values
 }

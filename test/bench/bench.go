@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -23,6 +24,7 @@ type bench struct {
 	folder   string // the module's
 	system   *stack.Stack
 	crypto   *cryptoFloors
+	database *bare
 	closers  []func() error
 }
 
@@ -78,7 +80,7 @@ func (b *bench) stack(ctx context.Context) (*stack.Stack, error) {
 		return nil, err
 	}
 	s, err := stack.Start(ctx, stack.Config{
-		Cache: filepath.Join(b.folder, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0",
+		Cache: filepath.Join(b.folder, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Env: map[string]string{"GOGC": os.Getenv("XGOGC")},
 		Progress: func(step string) { b.say("%s", step) },
 	})
 	if err != nil {

@@ -23,7 +23,7 @@ type machine struct {
 func thisMachine() machine {
 	return machine{
 		At: time.Now().UTC().Truncate(time.Second), System: runtime.GOOS + "/" + runtime.GOARCH, CPU: processor(),
-		Cores: runtime.NumCPU(), Go: runtime.Version(), LoadBefore: load(),
+		Cores: runtime.NumCPU(), Go: runtime.Version(), LoadBefore: loadAverage(),
 	}
 }
 
@@ -33,7 +33,7 @@ func (m machine) String() string {
 		m.At.Format(time.RFC3339), m.System, m.CPU, m.Cores, m.Go, m.LoadBefore, m.LoadAfter)
 }
 
-func load() string {
+func loadAverage() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if fields := strings.Fields(string(text)); err == nil && len(fields) >= 3 {
 		return strings.Join(fields[:3], " ")

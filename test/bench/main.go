@@ -133,7 +133,7 @@ func do(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 			break
 		}
 	}
-	b.report.Machine.LoadAfter = load()
+	b.report.Machine.LoadAfter = loadAverage()
 	b.report.print(stdout)
 	if o.json != "" {
 		failed = errors.Join(failed, b.report.write(o.json))

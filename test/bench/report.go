@@ -18,7 +18,6 @@ const (
 	millis   unit = "ms"
 	perSec   unit = "/s"
 	allocs   unit = "allocs"
-	kib      unit = "KiB"
 	mib      unit = "MiB"
 	calls    unit = "calls"
 	times    unit = "×" // one figure over another

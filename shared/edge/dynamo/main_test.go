@@ -17,6 +17,7 @@ import (
 	"github.com/mastio-aws/mastio/localstack/dynamodb"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/registry/storetest"
+	"github.com/mastio-aws/mastio/shared/schema"
 )
 
 // cache is the one that `make run` uses: the packages are fetched once for all.
@@ -83,7 +84,19 @@ func tables(t testing.TB) (*awsdynamodb.Client, string) {
 	if err := dynamodb.CreateTables(t.Context(), client, prefix); err != nil {
 		t.Fatal(err)
 	}
+	if server.process == nil { // somebody else's, where tables would stay
+		t.Cleanup(func() { deleteTables(t, client, prefix) })
+	}
 	return client, prefix
+}
+
+func deleteTables(t testing.TB, client *awsdynamodb.Client, prefix string) {
+	for _, table := range schema.Tables() {
+		name := prefix + table.Name
+		if _, err := client.DeleteTable(context.WithoutCancel(t.Context()), &awsdynamodb.DeleteTableInput{TableName: &name}); err != nil {
+			t.Errorf("delete table %s: %v", name, err)
+		}
+	}
 }
 
 func open(t testing.TB) *dynamo.Store {

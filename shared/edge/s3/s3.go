@@ -45,8 +45,11 @@ func (o *Objects) Read(ctx context.Context) (truststore.Object, error) {
 	}
 	defer func() { _ = out.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(out.Body, maxObject+1))
-	if err != nil || len(data) > maxObject {
+	if err != nil {
 		return truststore.Object{}, fmt.Errorf("%w: %d bytes read: %w", truststore.ErrStore, len(data), err)
+	}
+	if len(data) > maxObject {
+		return truststore.Object{}, fmt.Errorf("%w: object of more than %d bytes", truststore.ErrStore, maxObject)
 	}
 	etag := aws.ToString(out.ETag)
 	return truststore.Object{PEM: data, ETag: etag, Version: version(out.VersionId, etag)}, nil

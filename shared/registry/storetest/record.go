@@ -169,22 +169,27 @@ func times(t *testing.T, f fixture) {
 
 func aliases(t *testing.T, f fixture) {
 	a, p, g := fullAgent(), fullPointer(), fullGeneration(1)
-	c := registry.Change{ID: newID(), Agent: &a, Pointer: &p, Generations: []orgca.Generation{g}}
-	f.apply(c)
-	view, org := f.view(a.ID), f.org()
-	spoil := func(a *agent.Agent, p *orgca.Pointer, g []orgca.Generation) {
-		a.DisplayName, a.Capabilities[0], a.Pins[0].Thumbprint = "x", "x", "x"
-		p.Chain[0][0], p.Accepted[0].Generation, p.Current = 'x', 99, 99
-		g[0].Root[0], g[0].State = 'x', "x"
-	}
-	spoil(c.Agent, c.Pointer, c.Generations)
-	f.same("view after the change was spoilt", f.view(a.ID), view)
-	f.same("org after the change was spoilt", f.org(), org)
+	f.apply(registry.Change{ID: newID(), Agent: &a, Pointer: &p, Generations: []orgca.Generation{g}})
+	spoil(&a, &p, &g)
+	view, org := f.asWritten("the change was spoilt")
+	spoil(view.Agent, view.Pointer, &org.Generations[0])
+	spoil(view.Agent, org.Pointer, &org.Generations[0])
+	f.asWritten("what was read was spoilt")
+}
 
-	again, orgAgain := f.view(a.ID), f.org()
-	spoil(again.Agent, again.Pointer, orgAgain.Generations)
-	f.same("view after what was read was spoilt", f.view(a.ID), view)
-	f.same("org after what was read was spoilt", f.org(), org)
+// asWritten compares with new values, which share no memory with anything.
+func (f fixture) asWritten(after string) (registry.View, registry.Org) {
+	f.t.Helper()
+	view, org := f.view(agentID(1)), f.org()
+	f.same("view after "+after, view, registry.View{Agent: storedAgent(fullAgent()), Pointer: storedPointer(fullPointer())})
+	f.same("org after "+after, org, registry.Org{Pointer: storedPointer(fullPointer()), Generations: storedGenerations(fullGeneration(1))})
+	return view, org
+}
+
+func spoil(a *agent.Agent, p *orgca.Pointer, g *orgca.Generation) {
+	a.DisplayName, a.Capabilities[0], a.Pins[0].Thumbprint = "x", "x", "x"
+	p.Chain[0][0], p.Accepted[0].Generation, p.Current = 'x', 99, 99
+	g.Root[0], g.Issuing[0], g.State = 'x', 'x', "x"
 }
 
 func copies(t *testing.T, f fixture) {

@@ -152,13 +152,14 @@ func (j *Job) prepare(ctx context.Context) error {
 
 // trust brings the truststore up to date and notes its version on the generations that it did not hold before.
 func (j *Job) trust(ctx context.Context) error {
-	version, err := j.Trust(ctx)
-	if err != nil {
-		return fmt.Errorf("bring the truststore up to date: %w", err)
-	}
+	// What is staged after this read may have come too late for the object.
 	org, err := j.Store.Org(ctx)
 	if err != nil {
 		return err
+	}
+	version, err := j.Trust(ctx)
+	if err != nil {
+		return fmt.Errorf("bring the truststore up to date: %w", err)
 	}
 	for _, g := range org.Generations {
 		if g.State != orgca.Staged || g.Truststore != "" {

@@ -1,0 +1,85 @@
+package boot
+
+import (
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func complete() map[string]string {
+	return map[string]string{
+		"MASTIO_ORG_ID": "orga", "MASTIO_TRUST_DOMAIN": "mastio.test", "MASTIO_ISSUER": "https://mastio.test:9443", "MASTIO_TRUSTSTORE_BUCKET": "b",
+		"MASTIO_TRUSTSTORE_KEY": "k", "MASTIO_ADMIN_SECRET_ID": "s", "MASTIO_TOKEN_KEK": "kek",
+	}
+}
+
+func read(t *testing.T, changes map[string]string) (Config, error) {
+	t.Helper()
+	environment := complete()
+	maps.Copy(environment, changes)
+	return Environment(func(name string) string { return environment[name] })
+}
+
+func TestEnvironment(t *testing.T) {
+	base := Config{
+		OrgID: "orga", TrustDomain: "mastio.test", Issuer: "https://mastio.test:9443", TruststoreBucket: "b", TruststoreKey: "k",
+		AdminSecret: "s", TokenKEK: "kek", Signer: EpochKey, Version: Version,
+	}
+	with := func(change func(*Config)) Config {
+		c := base
+		change(&c)
+		return c
+	}
+	for _, c := range []struct {
+		name    string
+		changes map[string]string
+		want    Config
+	}{
+		{"the least", nil, base},
+		{"defaults spelled out", map[string]string{"TOKEN_SIGNER": "epoch", "TOKEN_REQUIRE_DPOP": "0", "TOKEN_REQUIRE_NONCE": "0"}, base},
+		{"a slash at the end", map[string]string{"MASTIO_ISSUER": "https://mastio.test:9443/"}, base},
+		{"a prefix", map[string]string{"MASTIO_TABLE_PREFIX": "dev-"}, with(func(c *Config) { c.TablePrefix = "dev-" })},
+		{"strict tokens", map[string]string{"TOKEN_REQUIRE_DPOP": "1", "TOKEN_REQUIRE_NONCE": "1"}, with(func(c *Config) { c.RequireDPoP, c.RequireNonce = true, true })},
+		{"tokens by KMS", map[string]string{"TOKEN_SIGNER": "kms", "MASTIO_TOKEN_SIGNING_KEY": "arn"}, with(func(c *Config) { c.Signer, c.TokenSigningKey = KMS, "arn" })},
+		{"a signing key that is not used", map[string]string{"MASTIO_TOKEN_SIGNING_KEY": "arn"}, base},
+	} {
+		got, err := read(t, c.changes)
+		if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", c.name, err, diff)
+		}
+	}
+}
+
+func TestEnvironmentIsRefused(t *testing.T) {
+	for _, c := range []struct{ name, value string }{
+		{"MASTIO_ORG_ID", ""}, {"MASTIO_TRUST_DOMAIN", ""}, {"MASTIO_ISSUER", ""}, {"MASTIO_TRUSTSTORE_BUCKET", ""}, {"MASTIO_TRUSTSTORE_KEY", ""},
+		{"MASTIO_ADMIN_SECRET_ID", ""}, {"MASTIO_TOKEN_KEK", ""},
+		{"MASTIO_ISSUER", "http://mastio.test"}, {"MASTIO_ISSUER", "mastio.test"}, {"MASTIO_ISSUER", "https://"}, {"MASTIO_ISSUER", "https://%zz"}, {"MASTIO_ISSUER", "/"}, {"MASTIO_ISSUER", "https:///path"}, {"MASTIO_ISSUER", "https://mastio.test/?a=b"}, {"MASTIO_ISSUER", "https://mastio.test#a"},
+		{"MASTIO_ISSUER", "https://mastio.test?"}, {"MASTIO_ISSUER", "https://user:pass@mastio.test"},
+		{"TOKEN_SIGNER", "KMS"}, {"TOKEN_SIGNER", "none"}, {"TOKEN_REQUIRE_DPOP", "true"}, {"TOKEN_REQUIRE_DPOP", "yes"}, {"TOKEN_REQUIRE_NONCE", "2"},
+	} {
+		got, err := read(t, map[string]string{c.name: c.value})
+		if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), c.name) || got != (Config{}) {
+			t.Errorf("%s=%q: %+v, %v; want ErrConfig that names it", c.name, c.value, got, err)
+		}
+	}
+	if _, err := read(t, map[string]string{"TOKEN_SIGNER": "kms"}); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "MASTIO_TOKEN_SIGNING_KEY") {
+		t.Errorf("tokens by KMS without a key: %v", err)
+	}
+}
+
+// One look at the log mends all of it.
+func TestEnvironmentNamesEverythingThatIsWrong(t *testing.T) {
+	_, err := Environment(func(string) string { return "" })
+	if err == nil {
+		t.Fatal("an empty environment is accepted")
+	}
+	for name := range complete() {
+		if strings.Count(err.Error(), name) != 1 {
+			t.Errorf("%s is not named once in: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package health_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+)
+
+var now = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
+
+// world is what a check reads, all of it in good order until a test spoils it.
+type world struct {
+	org     registry.Org
+	orgErr  error
+	object  truststore.Object
+	readErr error
+	reads   int
+}
+
+// Org returns the organisation.
+func (w *world) Org(context.Context) (registry.Org, error) { return w.org, w.orgErr }
+
+// Read returns the truststore.
+func (w *world) Read(context.Context) (truststore.Object, error) {
+	w.reads++
+	return w.object, w.readErr
+}
+
+// Replace is never called by a check.
+func (w *world) Replace(context.Context, []byte, string) (string, error) {
+	panic("health: a check does not write")
+}
+
+func good() *world {
+	w := &world{org: registry.Org{
+		Pointer: &orgca.Pointer{Current: 1, Fingerprint: "f1", NotAfter: now.AddDate(10, 0, 0), RotatedAt: now.Add(-time.Hour), Version: 1},
+		Generations: []orgca.Generation{
+			{Number: 1, State: orgca.Current, Root: []byte("r1"), Issuing: []byte("i1"), Truststore: "v1"},
+			{Number: 2, State: orgca.Staged, Root: []byte("r2"), Issuing: []byte("i2"), Truststore: "v1"},
+		},
+	}}
+	w.object.PEM = truststore.PEM(w.org.Generations)
+	return w
+}
+
+func check(t *testing.T, w *world) health.State {
+	t.Helper()
+	s, err := (&health.Checker{Store: w, Objects: w, Now: func() time.Time { return now }}).Check(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestGoodHealth(t *testing.T) {
+	want := health.State{Generation: 1, Fingerprint: "f1", Standby: true, CANotAfter: now.AddDate(10, 0, 0), Warnings: []health.Warning{}}
+	if diff := cmp.Diff(want, check(t, good())); diff != "" {
+		t.Errorf("state (-want +got):\n%s", diff)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	const day = 24 * time.Hour
+	held := func(expires time.Duration) func(*world) {
+		return func(w *world) {
+			w.org.Lease = lease.Lease{Holder: "h", Expires: now.Add(expires)}
+		}
+	}
+	alone := func(rotated time.Duration) func(*world) {
+		return func(w *world) {
+			w.org.Generations = w.org.Generations[:1]
+			w.org.Pointer.RotatedAt = now.Add(-rotated)
+		}
+	}
+	ends := func(in time.Duration) func(*world) { return func(w *world) { w.org.Pointer.NotAfter = now.Add(in) } }
+	for _, c := range []struct {
+		name  string
+		spoil func(*world)
+		want  []health.Warning
+	}{
+		{"legacy", func(w *world) { w.org.Pointer.Legacy = true }, []health.Warning{health.LegacyPathLenZero}},
+		{"90 days left", ends(90 * day), nil},
+		{"a moment less than 90 days left", ends(90*day - 1), []health.Warning{health.OrgCAExpiring}},
+		{"over", ends(-day), []health.Warning{health.OrgCAExpiring}},
+		{"standby not there yet", alone(10 * time.Minute), nil},
+		{"standby missing", alone(10*time.Minute + 1), []health.Warning{health.StandbyMissing}},
+		{"lease in use", held(lease.TTL), nil},
+		{"lease just expired", held(-5 * time.Minute), nil},
+		{"lease stuck", held(-5*time.Minute - 1), []health.Warning{health.RotationLockStuck}},
+		{"lease free since long", func(w *world) { w.org.Lease = lease.Lease{Fence: 9} }, nil},
+		{"truststore empty", func(w *world) { w.object = truststore.Object{} }, []health.Warning{health.TruststoreOutOfDate}},
+		{"truststore unreadable", func(w *world) { w.readErr = errors.New("denied") }, []health.Warning{health.TruststoreOutOfDate}},
+		{"truststore without the standby", func(w *world) { w.object.PEM = truststore.PEM(w.org.Generations[:1]) }, []health.Warning{health.TruststoreOutOfDate}},
+		{"truststore without a standby that it was not told of", func(w *world) {
+			w.object.PEM = truststore.PEM(w.org.Generations[:1])
+			w.org.Generations[1].Truststore = ""
+		}, nil},
+		{"truststore without a superseded one", func(w *world) {
+			w.org.Generations = append(w.org.Generations, orgca.Generation{Number: 3, State: orgca.Superseded, Root: []byte("r3")})
+		}, []health.Warning{health.TruststoreOutOfDate}},
+		{"truststore need not hold these", func(w *world) {
+			w.org.Generations = append(w.org.Generations, orgca.Generation{Number: 4, State: orgca.Retired, Root: []byte("r4")},
+				orgca.Generation{Number: 5, State: orgca.Preparing}, orgca.Generation{Number: 6, State: orgca.Failed, Root: []byte("r6")})
+		}, nil},
+		{"truststore with more than it needs", func(w *world) { w.object.PEM = append([]byte("# a comment\n"), w.object.PEM...) }, nil},
+		{"everything", func(w *world) {
+			w.org.Pointer.Legacy, w.object.PEM = true, nil
+			ends(0)(w)
+			alone(time.Hour)(w)
+			held(-time.Hour)(w)
+		}, []health.Warning{health.LegacyPathLenZero, health.OrgCAExpiring, health.StandbyMissing, health.TruststoreOutOfDate, health.RotationLockStuck}},
+	} {
+		w := good()
+		c.spoil(w)
+		if diff := cmp.Diff(append([]health.Warning{}, c.want...), check(t, w).Warnings); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+		if w.reads != 1 {
+			t.Errorf("%s: %d reads of the truststore", c.name, w.reads)
+		}
+	}
+}
+
+func TestBeforeTheFirstCA(t *testing.T) {
+	w := &world{}
+	want := health.State{Warnings: []health.Warning{health.StandbyMissing}}
+	if diff := cmp.Diff(want, check(t, w)); diff != "" {
+		t.Errorf("state (-want +got):\n%s", diff)
+	}
+}
+
+func TestUnreadableRegistryIsAnError(t *testing.T) {
+	w := &world{orgErr: registry.ErrUnavailable}
+	s, err := (&health.Checker{Store: w, Objects: w, Now: func() time.Time { return now }}).Check(t.Context())
+	if !errors.Is(err, registry.ErrUnavailable) || s.Generation != 0 {
+		t.Errorf("state %+v, %v; want ErrUnavailable", s, err)
+	}
+}
