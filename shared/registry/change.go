@@ -39,7 +39,7 @@ type Change struct {
 	Head        *audit.Head        // the organisation's chain; an agent's head is in its record
 	Rows        []audit.Row        // appended; their place in the chain must be free
 	Release     *lease.Lease       // becomes free; must still be held by this holder under this fence
-	Answer      *Answer            // kept for a repeated request; its key must be free
+	Answer      *Answer            // kept for a repeated request; its key must be free, or its record have expired AnswerTTL before this one will
 }
 
 // Answer is the result of a request that named an idempotency key.

@@ -301,8 +301,8 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Errorf("another key: %+v, %v", other, err)
 	}
 	m.Advance(25 * time.Hour)
-	if late, err := ask("k2", ""); err == nil && late.Generation == 3 {
-		t.Error("the answer of yesterday was given again")
+	if late, err := ask("k2", ""); err != nil || late.Generation != 4 {
+		t.Errorf("the key of yesterday: generation %d, %v; want a rotation of its own", late.Generation, err)
 	}
 }
 

@@ -63,9 +63,7 @@ func (s *Store) writes(c registry.Change) ([]types.TransactWriteItem, error) {
 		list = append(list, s.release(*c.Release))
 	}
 	if c.Answer != nil {
-		// An expired answer is in the way until DynamoDB has deleted it, a day or two later: the change knows no clock to
-		// tell by. A key that is used again after a day is refused, which harms nobody.
-		list = append(list, absent(s.registry, "pk", encodeAnswer(*c.Answer)))
+		list = append(list, s.answer(*c.Answer))
 	}
 	switch {
 	case c.ID == "" || len(c.ID) > maxToken:
@@ -95,6 +93,17 @@ func absent(table, key string, i item) types.TransactWriteItem {
 		TableName: &table, Item: i,
 		ConditionExpression:      aws.String("attribute_not_exists(#key)"),
 		ExpressionAttributeNames: map[string]string{"#key": key},
+	}}
+}
+
+// answer takes a free key. A change knows no clock, but its answer expires AnswerTTL from now; a record that is over by
+// then is no obstacle, although DynamoDB may take days to delete it.
+func (s *Store) answer(a registry.Answer) types.TransactWriteItem {
+	return types.TransactWriteItem{Put: &types.Put{
+		TableName: &s.registry, Item: encodeAnswer(a),
+		ConditionExpression:       aws.String("attribute_not_exists(pk) OR #ttl <= :now"),
+		ExpressionAttributeNames:  map[string]string{"#ttl": "ttl"},
+		ExpressionAttributeValues: item{":now": number(a.Expires.Add(-registry.AnswerTTL).Unix())},
 	}}
 }
 

@@ -149,6 +149,10 @@ func query(name string, values ...string) edit {
 	return func(e *events.APIGatewayProxyRequest) { e.MultiValueQueryStringParameters[name] = values }
 }
 
+func both(one, two edit) edit {
+	return func(e *events.APIGatewayProxyRequest) { one(e); two(e) }
+}
+
 func body(mediaType, text string) edit {
 	return func(e *events.APIGatewayProxyRequest) {
 		e.Body = text

@@ -79,7 +79,8 @@ func (s *Store) refusal(c kept) string {
 		return "lease"
 	}
 	if c.Answer != nil {
-		if _, taken := s.answers[c.Answer.Key]; taken {
+		now := c.Answer.Expires.Add(-registry.AnswerTTL)
+		if old, taken := s.answers[c.Answer.Key]; taken && now.Before(old.Expires) {
 			return "answer"
 		}
 	}

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -27,6 +28,13 @@ func answers(t *testing.T, f fixture) {
 	second := a
 	second.Request = "something else"
 	f.fails("second answer to a key", f.Apply(t.Context(), registry.Change{ID: newID(), Answer: &second}), registry.ErrConflict)
+
+	later := a
+	later.Result, later.Expires = json.RawMessage(`"next day"`), a.Expires.Add(registry.AnswerTTL)
+	f.apply(registry.Change{ID: newID(), Answer: &later})
+	if got, err := f.Answer(t.Context(), a.Key, a.Expires); err != nil || got == nil || string(got.Result) != `"next day"` {
+		t.Errorf("answer to a key that was used again once it was free: got %+v, %v", got, err)
+	}
 
 	long := registry.Answer{Key: strings.Repeat("k\xff", 127), Expires: a.Expires}
 	f.apply(registry.Change{ID: newID(), Answer: &long})

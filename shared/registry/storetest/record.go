@@ -42,7 +42,7 @@ func fullAgent() agent.Agent {
 	return agent.Agent{
 		ID: agentID(1), DisplayName: "Zoë's agent", Capabilities: []string{"read", "write"}, Method: agent.SPIFFE, Status: agent.Active,
 		Pins: []agent.Pin{
-			{Thumbprint: "aa", Generation: 2, NotBefore: noon, NotAfter: noon.AddDate(1, 0, 0), Until: noon.Add(time.Hour)},
+			{Thumbprint: "aa", Generation: 2, NotBefore: noon, NotAfter: noon.AddDate(1, 0, 0), Until: noon.Add(time.Hour), Dormant: true},
 			{Thumbprint: "bb", Generation: 1, NotBefore: ago(time.Hour), NotAfter: noon.AddDate(1, 0, 0)},
 		},
 		SPIFFEID: "spiffe://acme.test/acme/agent-1", JKT: "jkt", EnrolledAt: ago(time.Hour), UpdatedAt: noon,
@@ -52,7 +52,7 @@ func fullAgent() agent.Agent {
 func fullPointer() orgca.Pointer {
 	return orgca.Pointer{
 		Current: 3, Fingerprint: "cc", Accepted: []orgca.Accepted{{Generation: 2, Until: noon}, {Generation: 1, Until: ago(time.Hour)}},
-		Fence: 7, SigningKey: "arn:aws:kms:::key/issuing", Chain: [][]byte{{0x30, 0}, bytes.Repeat([]byte{0xff}, 700)}, Legacy: true,
+		Previous: 2, Fence: 7, SigningKey: "arn:aws:kms:::key/issuing", Chain: [][]byte{{0x30, 0}, bytes.Repeat([]byte{0xff}, 700)}, Legacy: true,
 		NotAfter: noon.AddDate(15, 0, 0), RotatedAt: noon,
 	}
 }
