@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -80,7 +79,7 @@ func (b *bench) stack(ctx context.Context) (*stack.Stack, error) {
 		return nil, err
 	}
 	s, err := stack.Start(ctx, stack.Config{
-		Cache: filepath.Join(b.folder, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Env: map[string]string{"GOGC": os.Getenv("XGOGC")},
+		Cache: filepath.Join(b.folder, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0",
 		Progress: func(step string) { b.say("%s", step) },
 	})
 	if err != nil {

@@ -219,6 +219,16 @@ func TestDeactivatedAgentGetsNoToken(t *testing.T) {
 	}
 }
 
+// Load balancers and monitors ask with HEAD.
+func TestHead(t *testing.T) {
+	for _, path := range []string{"/healthz", "/pki/ca.crt"} {
+		if a := operator().must(t, 200, "HEAD", path, nil, nil); len(a.body) != 0 {
+			t.Errorf("HEAD %s answered a body of %d octets", path, len(a.body))
+		}
+	}
+	operator().must(t, 405, "HEAD", "/registry/agents/orga::a/rotate-cert", admin(), nil)
+}
+
 // What an operator pages through is every agent, each once while nothing moves.
 func TestListing(t *testing.T) {
 	want := map[string]bool{}

@@ -52,11 +52,16 @@ func decode(r *http.Request, v any, optional bool) error {
 	return nil
 }
 
+var errSyntax = errors.New("it is not valid JSON")
+
 var errShape = errors.New("want exactly one object, each of its members once")
 
 // unique checks that data is one JSON object in which no name occurs twice at the top: two readers of such an object
 // may believe different things.
 func unique(data []byte) error {
+	if !json.Valid(data) {
+		return errSyntax
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return errShape

@@ -107,7 +107,11 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, er
 	if !ok {
 		return "", ErrRoute
 	}
-	route, ok := find(r.Method, resource)
+	method := r.Method
+	if method == http.MethodHead { // GET without the body, which the edge leaves out (RFC 9110 section 9.3.2)
+		method = http.MethodGet
+	}
+	route, ok := find(method, resource)
 	handler := m.Handlers[route.Method+" "+route.Path]
 	if !ok || handler == nil {
 		return resource, ErrMethod

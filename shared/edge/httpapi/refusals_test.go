@@ -107,7 +107,11 @@ func isDelete(r routes.Route) bool { return r.Method == http.MethodDelete }
 
 func badMethods(r routes.Route, s shape) (bad []refusal) {
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW", "get"} {
-		if !slices.Contains(routes.Methods(r.Path), method) {
+		answered := method
+		if method == http.MethodHead { // wherever GET is
+			answered = http.MethodGet
+		}
+		if !slices.Contains(routes.Methods(r.Path), answered) {
 			e := with(s.request)
 			e.HTTPMethod = method
 			bad = append(bad, refusal{"method " + method, e, 405, oauthOr(r, "invalid_request", "method_not_allowed")})
