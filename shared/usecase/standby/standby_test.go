@@ -117,7 +117,7 @@ func TestCrashedCeremonyIsClearedAway(t *testing.T) {
 	}
 }
 
-func TestOvertakenStandbyIsDiscarded(t *testing.T) {
+func TestStandbysThatWaitForTheirTurnAreKept(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
 	run(t, m) // 1 current, 2 staged
 	for range 2 {
@@ -125,15 +125,44 @@ func TestOvertakenStandbyIsDiscarded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	run(t, m) // 3 and 4 staged as well: the oldest of them is next
+	if got := run(t, m); got.Discarded != 0 || got.Standby != 2 {
+		t.Errorf("report = %+v, want the oldest standby next", got)
+	}
 	for want := int64(2); want <= 4; want++ {
 		if result, err := m.Mint(t.Context()); err != nil || result.Generation != want {
 			t.Fatalf("generation %d, %v; want %d", result.Generation, err, want)
 		}
 	}
-	report := run(t, m)
-	if report.Discarded != 0 || report.Standby != 5 {
-		t.Errorf("report = %+v, want nothing to discard", report)
+	if got := run(t, m); got.Discarded != 0 || got.Standby != 5 {
+		t.Errorf("report = %+v, want nothing to discard", got)
+	}
+}
+
+// A ceremony so slow that a rotation made a newer generation and swapped to it meanwhile: what it staged is never taken.
+func TestOvertakenStandbyIsDiscarded(t *testing.T) {
+	m := inmemory.New(memstore.Config{})
+	run(t, m)
+	if _, err := m.Mint(t.Context()); err != nil { // 2 current, no standby
+		t.Fatal(err)
+	}
+	begun := false
+	m.Keys.Fault = func(op string, _ bool) error {
+		if op != "Create" || begun {
+			return nil
+		}
+		begun = true
+		_, err := m.Mint(t.Context())
+		return err
+	}
+	if g, err := m.Ceremony.Prepare(t.Context(), ceremony.Order{RotationID: m.NewID(), Actor: "test"}); err != nil || g.Number != 3 {
+		t.Fatalf("slow ceremony: generation %d, %v", g.Number, err)
+	}
+	if diff := cmp.Diff(standby.Report{Generation: 4, Standby: 5, Discarded: 1}, run(t, m)); diff != "" {
+		t.Errorf("report (-want +got):\n%s", diff)
+	}
+	want := map[int64]orgca.State{1: orgca.Superseded, 2: orgca.Superseded, 3: orgca.Failed, 4: orgca.Current, 5: orgca.Staged}
+	if diff := cmp.Diff(want, states(org(t, m))); diff != "" {
+		t.Errorf("states (-want +got):\n%s", diff)
 	}
 }
 

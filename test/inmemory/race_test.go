@@ -1,0 +1,62 @@
+package inmemory_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
+	"github.com/mastio-aws/mastio/test/inmemory"
+)
+
+// The Org CA moves between a rotation's read and its commit. The certificate that is handed out counts all the same: it
+// was issued again.
+func TestCAMovesUnderARotation(t *testing.T) {
+	var m *inmemory.Mastio
+	armed := false
+	m = inmemory.New(memstore.Config{Fault: func(op string) memstore.Fault {
+		if op == "Apply" && armed {
+			armed = false
+			if _, err := m.Mint(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		return memstore.None
+	}})
+	if _, err := m.Standby.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	enrolled := admit(t, m, "kyc")
+	armed = true
+	rotated, err := m.Rotate(t.Context(), enrolled.Agent.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rotated.Certificate.Pin.Generation != 2 {
+		t.Errorf("the certificate is of generation %d, the current one is 2", rotated.Certificate.Pin.Generation)
+	}
+	counts(t, m, "the certificate that was handed out", rotated.Certificate.CertPEM, true)
+
+	armed = true
+	late, err := m.Admit(t.Context(), "late")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts(t, m, "the certificate of an enrolment", late.Certificate.CertPEM, true)
+}
+
+func TestClientIDMustNotContradictTheCertificate(t *testing.T) {
+	m := open(t)
+	one, two := admit(t, m, "one"), admit(t, m, "two")
+	ask := func(clientID string) error {
+		_, err := m.Token.Issue(t.Context(), token.Request{CertificatePEM: string(one.Certificate.CertPEM), ClientID: clientID})
+		return err
+	}
+	for clientID, want := range map[string]error{
+		string(one.Agent.ID): nil, "": nil, string(two.Agent.ID): token.ErrForeign, "orga::nobody": token.ErrForeign, "one": token.ErrClientID,
+	} {
+		if err := ask(clientID); !errors.Is(err, want) {
+			t.Errorf("client_id %q: err = %v, want %v", clientID, err, want)
+		}
+	}
+}
