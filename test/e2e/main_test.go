@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -60,8 +61,13 @@ func run(m *testing.M) int {
 		return 1
 	}
 	if code != 0 {
-		fmt.Println("--- the functions' log ---")
-		fmt.Println(output.Tail(20_000))
+		fmt.Println("--- errors in the functions' log, then its end ---")
+		for line := range strings.Lines(output.String()) {
+			if strings.Contains(line, `"level":"ERROR"`) {
+				fmt.Print(line)
+			}
+		}
+		fmt.Println(output.Tail(5_000))
 	}
 	return code
 }
@@ -204,10 +210,24 @@ func with(header map[string]string, pairs ...string) map[string]string {
 
 const tokenPath = "/v1/auth/token"
 
+// tick runs the scheduled functions. A run that fails is repeated, as the schedule does it, and is told with its cause.
 func tick(t *testing.T) {
 	t.Helper()
-	if err := system.Tick(t.Context()); err != nil {
-		t.Fatal(err)
+	for try := 1; ; try++ {
+		from := len(output.String())
+		err := system.Tick(t.Context())
+		if err == nil {
+			return
+		}
+		for line := range strings.Lines(output.String()[from:]) {
+			if strings.Contains(line, `"level":"ERROR"`) {
+				t.Log(strings.TrimSpace(line))
+			}
+		}
+		if try == 3 {
+			t.Fatal(err)
+		}
+		t.Logf("run %d of the schedule: %v", try, err)
 	}
 }
 
