@@ -75,10 +75,11 @@ type Generation struct {
 	Reason     string
 	Actor      string
 
-	RootKey    string // KMS key ARN
-	IssuingKey string // KMS key ARN; empty under a legacy root, which issues by itself
-	Root       []byte // DER
-	Issuing    []byte // DER; empty under a legacy root
+	RootKey    string   // KMS key ARN
+	IssuingKey string   // KMS key ARN; empty under a legacy root, which issues by itself
+	Root       []byte   // DER
+	Issuing    []byte   // DER; empty under a legacy root
+	Above      [][]byte // DER; what stands above an uploaded CA that is no root, up to the root
 
 	Subject   string // of the root, RFC 4514
 	NotBefore time.Time
@@ -91,10 +92,16 @@ type Generation struct {
 	StagedAt     time.Time
 	CurrentAt    time.Time
 	SupersededAt time.Time
-	Version      int64
+	RetiredAt    time.Time
+
+	// Superseding is the fence of the swap that superseded it, once its signing key's tag in KMS says so too; zero: not
+	// yet, or taken back. A registry that was restored from before that swap does not know of it; the key does.
+	Superseding int64
+	Version     int64
 }
 
-// Fingerprint is the lower-case hex SHA-256 of the root certificate's DER; empty while there is none.
+// Fingerprint is the lower-case hex SHA-256 of the Org CA's certificate, DER; empty while there is none. The Org CA is the
+// root of a minted generation, and of an uploaded one the certificate whose key was uploaded with it.
 func (g Generation) Fingerprint() string {
 	if len(g.Root) == 0 {
 		return ""
@@ -105,10 +112,11 @@ func (g Generation) Fingerprint() string {
 
 // Chain returns the DER of the certificates from the one that issues agents' certificates up to the root.
 func (g Generation) Chain() [][]byte {
+	chain := append([][]byte{g.Root}, g.Above...)
 	if len(g.Issuing) == 0 {
-		return [][]byte{g.Root}
+		return chain
 	}
-	return [][]byte{g.Issuing, g.Root}
+	return append([][]byte{g.Issuing}, chain...)
 }
 
 // SigningKey names the KMS key that issues agents' certificates.
@@ -129,29 +137,55 @@ func (g Generation) To(next State, now time.Time) (Generation, error) {
 		g.CurrentAt, g.SupersededAt = now, time.Time{}
 	case next == Superseded:
 		g.SupersededAt = now
+	case next == Retired:
+		g.RetiredAt = now
 	}
 	g.State = next
 	return g, nil
 }
 
-// Trusted reports whether the generation's certificates belong in the truststore and the trust bundle. A superseded
-// one does: an edge that refused its certificates would hide the documented 401, and auditors still verify by it.
+// Trusted reports whether verifiers should trust the generation's certificates. A superseded one's too: auditors still
+// verify by it.
 func (g Generation) Trusted() bool {
 	return g.State == Current || g.State == Superseded || g.State == Staged
 }
 
-// TrustBundle returns the certificates, DER, of every trusted generation, from the newest to the oldest, each one's
-// root before its issuing CA. A swap changes no generation's place in it: the object that was synced before a rotation
-// is still up to date after it.
+// TrustBundle returns the certificates, DER, of every trusted generation, from the newest to the oldest.
 func TrustBundle(generations []Generation) [][]byte {
-	trusted := slices.DeleteFunc(slices.Clone(generations), func(g Generation) bool { return !g.Trusted() })
-	slices.SortFunc(trusted, func(a, b Generation) int { return cmp.Compare(b.Number, a.Number) })
-	var bundle [][]byte
-	for _, g := range trusted {
-		bundle = append(bundle, g.Root)
-		if len(g.Issuing) > 0 {
-			bundle = append(bundle, g.Issuing)
+	return certificates(generations, Generation.Trusted)
+}
+
+// MaxEdge is how many generations the edge's truststore holds at most: API Gateway takes 1,000 certificates, and an
+// uploaded generation has up to five.
+const MaxEdge = 180
+
+// EdgeBundle returns the certificates, DER, that the agents' edge lets in: those of the trust bundle, and behind them
+// those of retired generations as far as there is room. An edge that refused an old certificate would hide the
+// documented answer, that it has been revoked. Who is let in is not who is believed: that is for the pins to say.
+func EdgeBundle(generations []Generation) [][]byte {
+	known := func(g Generation) bool { return g.Trusted() || g.State == Retired }
+	ordered := newestFirst(generations, known)
+	return certificates(ordered[:min(len(ordered), MaxEdge)], known)
+}
+
+func newestFirst(generations []Generation, keep func(Generation) bool) []Generation {
+	kept := slices.DeleteFunc(slices.Clone(generations), func(g Generation) bool { return !keep(g) })
+	slices.SortFunc(kept, func(a, b Generation) int { return cmp.Compare(b.Number, a.Number) })
+	return kept
+}
+
+// certificates lists each generation's own root first, then its issuing CA, then what is above it; each certificate once.
+// A swap changes no generation's place: what was written before a rotation is still up to date after it.
+func certificates(generations []Generation, keep func(Generation) bool) [][]byte {
+	var all [][]byte
+	seen := map[string]bool{}
+	for _, g := range newestFirst(generations, keep) {
+		for _, der := range append([][]byte{g.Root, g.Issuing}, g.Above...) {
+			if len(der) > 0 && !seen[string(der)] {
+				seen[string(der)] = true
+				all = append(all, der)
+			}
 		}
 	}
-	return bundle
+	return all
 }

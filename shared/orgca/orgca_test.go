@@ -154,3 +154,61 @@ func TestCheckReason(t *testing.T) {
 		}
 	}
 }
+
+func TestUploadedChain(t *testing.T) {
+	g := Generation{Root: []byte{1}, Issuing: []byte{2}, Above: [][]byte{{3}, {4}}, RootKey: "root", IssuingKey: "issuing"}
+	if diff := cmp.Diff([][]byte{{2}, {1}, {3}, {4}}, g.Chain()); diff != "" {
+		t.Errorf("chain (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([][]byte{{1}, {3}, {4}}, Pointer{Chain: g.Chain()}.CA()); diff != "" {
+		t.Errorf("CA (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([][]byte{{1}}, Pointer{Chain: [][]byte{{1}}}.CA()); diff != "" {
+		t.Errorf("legacy CA (-want +got):\n%s", diff)
+	}
+}
+
+// Two generations under one corporate root: the edge is given it once.
+func TestBundlesHoldEachCertificateOnce(t *testing.T) {
+	one, two, gone := staged(1), staged(2), staged(3)
+	one.Above, two.Above, gone.State = [][]byte{{9}}, [][]byte{{9}}, Retired
+	trusted := [][]byte{{2, 1}, {2, 2}, {9}, {1, 1}, {1, 2}}
+	all := []Generation{one, two, gone}
+	if diff := cmp.Diff(trusted, TrustBundle(all)); diff != "" {
+		t.Errorf("trust bundle (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(append([][]byte{{3, 1}, {3, 2}}, trusted...), EdgeBundle(all)); diff != "" {
+		t.Errorf("edge bundle (-want +got):\n%s", diff)
+	}
+}
+
+func TestEdgeBundleIsBounded(t *testing.T) {
+	var all []Generation
+	for n := range int64(2 * MaxEdge) {
+		g := staged(n + 1)
+		g.Root, g.State = []byte(time.Duration(n).String()), Retired
+		g.Issuing = append([]byte("i"), g.Root...)
+		all = append(all, g)
+	}
+	bundle := EdgeBundle(all)
+	if len(bundle) != 2*MaxEdge || string(bundle[0]) != time.Duration(2*MaxEdge-1).String() {
+		t.Errorf("%d certificates, the first is %q", len(bundle), bundle[0])
+	}
+}
+
+func TestSpent(t *testing.T) {
+	p := Pointer{Current: 4, Previous: 3, Accepted: []Accepted{{Generation: 2, Until: now.Add(time.Millisecond)}}}
+	for _, c := range []struct {
+		generation int64
+		state      State
+		at         time.Time
+		want       bool
+	}{
+		{4, Current, now, false}, {3, Superseded, now, false}, {2, Superseded, now, false},
+		{2, Superseded, now.Add(time.Millisecond), true}, {1, Superseded, now, true}, {1, Staged, now, false}, {1, Retired, now, false},
+	} {
+		if got := p.Spent(Generation{Number: c.generation, State: c.state}, c.at); got != c.want {
+			t.Errorf("generation %d, %s, at %s: %v", c.generation, c.state, c.at, got)
+		}
+	}
+}

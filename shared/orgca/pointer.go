@@ -52,6 +52,20 @@ func (p Pointer) Accepts(generation int64, now time.Time) bool {
 	})
 }
 
+// Spent reports whether no pin made under a superseded generation counts at now, nor ever can again: it is neither
+// accepted in an overlap nor what a rollback would restore, and neither comes back once it is gone.
+func (p Pointer) Spent(g Generation, now time.Time) bool {
+	return g.State == Superseded && !p.Accepts(g.Number, now) && p.Previous != g.Number
+}
+
+// CA returns the DER of the Org CA's certificate and of those above it, up to the root.
+func (p Pointer) CA() [][]byte {
+	if len(p.Chain) > 1 {
+		return p.Chain[1:] // only a legacy root, which has nothing above it, issues by itself
+	}
+	return p.Chain
+}
+
 // IsCurrent reports whether a generation is the one that issues.
 func (p Pointer) IsCurrent(generation int64) bool { return generation == p.Current }
 

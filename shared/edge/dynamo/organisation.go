@@ -68,6 +68,7 @@ func encodeGeneration(g orgca.Generation) item {
 	w.text("issuing_key", g.IssuingKey)
 	w.blob("root", g.Root)
 	w.blob("issuing", g.Issuing)
+	w.list("above", len(g.Above), func(i int) types.AttributeValue { return blob(g.Above[i]) })
 	w.text("subject", g.Subject)
 	w.time("not_before", g.NotBefore)
 	w.time("not_after", g.NotAfter)
@@ -77,6 +78,8 @@ func encodeGeneration(g orgca.Generation) item {
 	w.time("staged_at", g.StagedAt)
 	w.time("current_at", g.CurrentAt)
 	w.time("superseded_at", g.SupersededAt)
+	w.time("retired_at", g.RetiredAt)
+	w.number("superseding", g.Superseding)
 	w.number("version", g.Version+1)
 	return w.item
 }
@@ -87,9 +90,11 @@ func decodeGeneration(i item) (orgca.Generation, error) {
 		Number: r.number("number"), State: orgca.State(r.text("state")), RotationID: r.text("rotation_id"),
 		Source: orgca.Source(r.text("source")), Reason: r.text("reason"), Actor: r.text("actor"),
 		RootKey: r.text("root_key"), IssuingKey: r.text("issuing_key"), Root: r.blob("root"), Issuing: r.blob("issuing"),
+		Above:   elements(&r, "above", func(v *types.AttributeValueMemberB) []byte { return v.Value }),
 		Subject: r.text("subject"), NotBefore: r.time("not_before"), NotAfter: r.time("not_after"), Legacy: r.flag("legacy"),
 		Truststore: r.text("truststore"), CreatedAt: r.time("created_at"), StagedAt: r.time("staged_at"),
-		CurrentAt: r.time("current_at"), SupersededAt: r.time("superseded_at"), Version: r.number("version"),
+		CurrentAt: r.time("current_at"), SupersededAt: r.time("superseded_at"), RetiredAt: r.time("retired_at"),
+		Superseding: r.number("superseding"), Version: r.number("version"),
 	}
 	return g, r.err
 }

@@ -52,8 +52,11 @@ func clonePointer(p orgca.Pointer) orgca.Pointer {
 }
 
 func cloneGeneration(g orgca.Generation) orgca.Generation {
-	g.Root, g.Issuing = list(g.Root), list(g.Issuing)
-	for _, t := range []*time.Time{&g.NotBefore, &g.NotAfter, &g.CreatedAt, &g.StagedAt, &g.CurrentAt, &g.SupersededAt} {
+	g.Root, g.Issuing, g.Above = list(g.Root), list(g.Issuing), list(g.Above)
+	for i, der := range g.Above {
+		g.Above[i] = slices.Clone(der)
+	}
+	for _, t := range []*time.Time{&g.NotBefore, &g.NotAfter, &g.CreatedAt, &g.StagedAt, &g.CurrentAt, &g.SupersededAt, &g.RetiredAt} {
 		*t = stamp(*t)
 	}
 	return g

@@ -60,9 +60,9 @@ func fullPointer() orgca.Pointer {
 func fullGeneration(number int64) orgca.Generation {
 	return orgca.Generation{
 		Number: number, State: orgca.Superseded, RotationID: "r", Source: orgca.Mint, Reason: "keyCompromise", Actor: "admin",
-		RootKey: "arn:root", IssuingKey: "arn:issuing", Root: []byte{0x30, 1}, Issuing: []byte{0x30, 2},
+		RootKey: "arn:root", IssuingKey: "arn:issuing", Root: []byte{0x30, 1}, Issuing: []byte{0x30, 2}, Above: [][]byte{{0x30, 3}, {0x30, 4}},
 		Subject: "CN=acme Org CA G3,O=acme", NotBefore: ago(time.Minute), NotAfter: noon.AddDate(15, 0, 0), Legacy: true, Truststore: "v1",
-		CreatedAt: ago(4 * time.Hour), StagedAt: ago(3 * time.Hour), CurrentAt: ago(2 * time.Hour), SupersededAt: ago(time.Hour),
+		CreatedAt: ago(4 * time.Hour), StagedAt: ago(3 * time.Hour), CurrentAt: ago(2 * time.Hour), SupersededAt: ago(time.Hour), RetiredAt: ago(time.Minute), Superseding: 8,
 	}
 }
 
@@ -189,7 +189,7 @@ func (f fixture) asWritten(after string) (registry.View, registry.Org) {
 func spoil(a *agent.Agent, p *orgca.Pointer, g *orgca.Generation) {
 	a.DisplayName, a.Capabilities[0], a.Pins[0].Thumbprint = "x", "x", "x"
 	p.Chain[0][0], p.Accepted[0].Generation, p.Current = 'x', 99, 99
-	g.Root[0], g.Issuing[0], g.State = 'x', 'x', "x"
+	g.Root[0], g.Issuing[0], g.Above[1][0], g.State = 'x', 'x', 'x', "x"
 }
 
 func copies(t *testing.T, f fixture) {

@@ -3,7 +3,6 @@ package discovery
 
 import (
 	"context"
-	"encoding/pem"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/accesstoken"
@@ -64,27 +63,28 @@ func (d *Directory) Metadata() Metadata {
 	}
 }
 
-// Root returns the current root certificate, PEM. Error: orgca.ErrMissing.
+// Root returns the current Org CA's certificate, PEM, and behind it those above an uploaded one. Error: orgca.ErrMissing.
 func (d *Directory) Root(ctx context.Context) ([]byte, error) {
-	org, err := d.Store.Org(ctx)
+	org, err := d.org(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if org.Pointer == nil {
-		return nil, orgca.ErrMissing
-	}
-	chain := org.Pointer.Chain
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain[len(chain)-1]}), nil
+	return truststore.Encode(org.Pointer.CA()), nil
 }
 
-// Bundle returns every trusted certificate, PEM: the truststore as it shall be. Error: orgca.ErrMissing.
+// Bundle returns every trusted certificate, PEM. Error: orgca.ErrMissing.
 func (d *Directory) Bundle(ctx context.Context) ([]byte, error) {
-	org, err := d.Store.Org(ctx)
+	org, err := d.org(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if org.Pointer == nil {
-		return nil, orgca.ErrMissing
+	return truststore.Encode(orgca.TrustBundle(org.Generations)), nil
+}
+
+func (d *Directory) org(ctx context.Context) (registry.Org, error) {
+	org, err := d.Store.Org(ctx)
+	if err == nil && org.Pointer == nil {
+		err = orgca.ErrMissing
 	}
-	return truststore.PEM(org.Generations), nil
+	return org, err
 }

@@ -94,10 +94,7 @@ func (c *Checker) outOfDate(ctx context.Context, org registry.Org) bool {
 	needed := slices.DeleteFunc(slices.Clone(org.Generations), func(g orgca.Generation) bool {
 		return g.State == orgca.Staged && g.Truststore == ""
 	})
-	for _, g := range needed {
-		if !bytes.Contains(present.PEM, truststore.PEM([]orgca.Generation{g})) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(orgca.TrustBundle(needed), func(der []byte) bool {
+		return !bytes.Contains(present.PEM, truststore.Encode([][]byte{der}))
+	})
 }

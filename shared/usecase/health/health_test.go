@@ -45,7 +45,7 @@ func good() *world {
 		Pointer: &orgca.Pointer{Current: 1, Fingerprint: "f1", NotAfter: now.AddDate(10, 0, 0), RotatedAt: now.Add(-time.Hour), Version: 1},
 		Generations: []orgca.Generation{
 			{Number: 1, State: orgca.Current, Root: []byte("r1"), Issuing: []byte("i1"), Truststore: "v1"},
-			{Number: 2, State: orgca.Staged, Root: []byte("r2"), Issuing: []byte("i2"), Truststore: "v1"},
+			{Number: 2, State: orgca.Staged, Source: orgca.Mint, Root: []byte("r2"), Issuing: []byte("i2"), Truststore: "v1"},
 		},
 	}}
 	w.object.PEM = truststore.PEM(w.org.Generations)

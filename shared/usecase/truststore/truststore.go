@@ -33,10 +33,13 @@ type Objects interface {
 	Replace(ctx context.Context, pem []byte, old string) (version string, err error)
 }
 
-// PEM returns the trust bundle of the generations as it stands in the object.
-func PEM(generations []orgca.Generation) []byte {
+// PEM returns what stands in the object for these generations.
+func PEM(generations []orgca.Generation) []byte { return Encode(orgca.EdgeBundle(generations)) }
+
+// Encode returns certificates, DER, as PEM.
+func Encode(certificates [][]byte) []byte {
 	var out bytes.Buffer
-	for _, der := range orgca.TrustBundle(generations) {
+	for _, der := range certificates {
 		out.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	}
 	return out.Bytes()

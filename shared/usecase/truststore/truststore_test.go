@@ -67,14 +67,14 @@ func contents(data []byte) (texts []string) {
 	return texts
 }
 
-func TestPEMHoldsEveryTrustedGeneration(t *testing.T) {
+func TestPEMHoldsEveryGenerationThatWasMadeWhole(t *testing.T) {
 	legacy := generation(1, orgca.Superseded)
 	legacy.Issuing = nil
 	all := []orgca.Generation{
 		legacy, generation(2, orgca.Retired), generation(3, orgca.Superseded), generation(4, orgca.Current), generation(5, orgca.Failed),
 		generation(6, orgca.Staged), generation(7, orgca.Preparing), {Number: 8, State: "unheard of", Root: []byte("x")},
 	}
-	want := []string{"root 6", "issuing 6", "root 4", "issuing 4", "root 3", "issuing 3", "root 1"}
+	want := []string{"root 6", "issuing 6", "root 4", "issuing 4", "root 3", "issuing 3", "root 2", "issuing 2", "root 1"}
 	if diff := cmp.Diff(want, contents(truststore.PEM(all))); diff != "" {
 		t.Errorf("bundle (-want +got):\n%s", diff)
 	}
@@ -95,7 +95,8 @@ func TestSyncWritesOnlyWhatDiffers(t *testing.T) {
 		{[]orgca.Generation{generation(1, orgca.Current), generation(2, orgca.Preparing)}, "v1", 1},
 		{[]orgca.Generation{generation(1, orgca.Current), generation(2, orgca.Staged)}, "v2", 2},
 		{[]orgca.Generation{generation(1, orgca.Superseded), generation(2, orgca.Current)}, "v2", 2}, // a swap needs no write
-		{[]orgca.Generation{generation(1, orgca.Retired), generation(2, orgca.Current)}, "v3", 3},
+		{[]orgca.Generation{generation(1, orgca.Retired), generation(2, orgca.Current)}, "v2", 2}, // nor does a retirement
+		{[]orgca.Generation{generation(1, orgca.Failed), generation(2, orgca.Current)}, "v3", 3},
 	} {
 		version, err := truststore.Sync(t.Context(), s, fixed(c.generations...))
 		if err != nil || version != c.version || s.writes != c.writes || !bytes.Equal(s.present.PEM, truststore.PEM(c.generations)) {
