@@ -95,7 +95,7 @@ func TestSyncWritesOnlyWhatDiffers(t *testing.T) {
 		{[]orgca.Generation{generation(1, orgca.Current), generation(2, orgca.Preparing)}, "v1", 1},
 		{[]orgca.Generation{generation(1, orgca.Current), generation(2, orgca.Staged)}, "v2", 2},
 		{[]orgca.Generation{generation(1, orgca.Superseded), generation(2, orgca.Current)}, "v2", 2}, // a swap needs no write
-		{[]orgca.Generation{generation(1, orgca.Retired), generation(2, orgca.Current)}, "v2", 2}, // nor does a retirement
+		{[]orgca.Generation{generation(1, orgca.Retired), generation(2, orgca.Current)}, "v2", 2},    // nor does a retirement
 		{[]orgca.Generation{generation(1, orgca.Failed), generation(2, orgca.Current)}, "v3", 3},
 	} {
 		version, err := truststore.Sync(t.Context(), s, fixed(c.generations...))
