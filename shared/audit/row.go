@@ -26,22 +26,30 @@ type Event string
 
 // The events.
 const (
-	AgentEnrolled    Event = "agent.enrolled"
-	AgentCertRotated Event = "agent.cert_rotated"
-	AgentDeactivated Event = "agent.deactivated"
-	OrgCACreated     Event = "org_ca.created"
-	OrgCAStaged      Event = "org_ca.staged"
-	OrgCARotated     Event = "org_ca.rotated"
-	OrgCARolledBack  Event = "org_ca.rolled_back"
-	OverlapEnded     Event = "org_ca.overlap_ended"
-	OrgCADiscarded   Event = "org_ca.discarded"
+	AgentEnrolled      Event = "agent.enrolled"
+	AgentCertRotated   Event = "agent.cert_rotated"
+	AgentCertRenewed   Event = "agent.cert_renewed"
+	AgentCertDue       Event = "agent.cert_due"
+	AgentDeactivated   Event = "agent.deactivated"
+	OrgCACreated       Event = "org_ca.created"
+	OrgCAStaged        Event = "org_ca.staged"
+	OrgCARotated       Event = "org_ca.rotated"
+	OrgCARolledBack    Event = "org_ca.rolled_back"
+	OverlapEnded       Event = "org_ca.overlap_ended"
+	OrgCADiscarded     Event = "org_ca.discarded"
+	OrgCAUploadRefused Event = "org_ca.upload_refused"
+	AdminLoginRefused  Event = "admin.login_refused"
+	CheckpointMade     Event = "audit.checkpoint"
 )
 
 var events = map[Event]bool{
-	AgentEnrolled: true, AgentCertRotated: true, AgentDeactivated: true,
-	OrgCACreated: true, OrgCAStaged: true, OrgCARotated: true,
-	OrgCARolledBack: true, OverlapEnded: true, OrgCADiscarded: true,
+	AgentEnrolled: true, AgentCertRotated: true, AgentCertRenewed: true, AgentCertDue: true, AgentDeactivated: true,
+	OrgCACreated: true, OrgCAStaged: true, OrgCARotated: true, OrgCARolledBack: true, OverlapEnded: true, OrgCADiscarded: true,
+	OrgCAUploadRefused: true, AdminLoginRefused: true, CheckpointMade: true,
 }
+
+// Known reports whether e is in the list.
+func (e Event) Known() bool { return events[e] }
 
 // Genesis is the prev_hash of a chain's first row.
 var Genesis = strings.Repeat("0", 64)
