@@ -104,6 +104,21 @@ type Query struct {
 	Generation int64  // zero: any
 }
 
+// Search asks for a page of agents by the beginning of their ids.
+type Search struct {
+	Prefix string // of the id, in ASCII; empty: any
+	Limit  int    // 1 to 100
+	Cursor string // of the page before; empty: the first page
+}
+
+// Listed is an agent as pages have it: without its chain head, its version and what only a request about it needs.
+func Listed(a agent.Agent) agent.Agent {
+	return agent.Agent{
+		ID: a.ID, DisplayName: a.DisplayName, Capabilities: a.Capabilities, Method: a.Method, Status: a.Status,
+		Pins: a.Pins, EnrolledAt: a.EnrolledAt, UpdatedAt: a.UpdatedAt,
+	}
+}
+
 // Page is a page of agents, in the order of generation (oldest first), method and id. Agents that change their
 // generation while pages are read can be met twice. Records in it have no chain head and no version.
 type Page struct {

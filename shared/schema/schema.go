@@ -24,12 +24,14 @@ const (
 	Audit    = "audit"    // what happened: append-only rows
 	Replay   = "replay"   // DPoP proof ids already seen
 	Keys     = "keys"     // token signing keys, one an epoch
+	Sessions = "sessions" // sign-ins to the dashboard, and what holds up guessing
 )
 
 // Names of the indexes.
 const (
 	AgentsByGeneration = "agents_by_generation" // who still lives under which generation
 	AuditByDay         = "audit_by_day"         // rows of one day, for export
+	AgentsByName       = "agents_by_name"       // an agent by the beginning of its name; written once, at enrolment
 )
 
 // Shards is how many partitions an index's entries spread over. One DynamoDB partition takes 1,000 writes a
@@ -44,6 +46,8 @@ func Tables() []Table {
 			Indexes: []Index{{
 				Name: AgentsByGeneration, PartitionKey: "gen_pk", SortKey: "gen_sk",
 				Include: []string{"id", "display_name", "method", "status", "pins", "capabilities", "enrolled_at", "updated_at"},
+			}, {
+				Name: AgentsByName, PartitionKey: "gen_pk", SortKey: "id",
 			}},
 		},
 		{
@@ -52,5 +56,6 @@ func Tables() []Table {
 		},
 		{Name: Replay, PartitionKey: "pk", TTL: "ttl"},
 		{Name: Keys, PartitionKey: "pk", TTL: "ttl"},
+		{Name: Sessions, PartitionKey: "pk", TTL: "ttl"},
 	}
 }

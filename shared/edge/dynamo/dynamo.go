@@ -21,6 +21,7 @@ import (
 // more than once has to apply the options of the call, or a write that an earlier attempt did is taken for refused.
 type API interface {
 	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
+	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
 	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
@@ -36,8 +37,9 @@ type Config struct {
 
 // Store is the state in DynamoDB. It holds no state itself and is safe for concurrent use, by any number of processes.
 type Store struct {
-	client                        API
-	registry, audit, replay, keys string // names of the tables
+	client API
+	// Names of the tables.
+	registry, audit, replay, keys, sessions string
 }
 
 // New returns the store over the tables of package schema, which must exist.
@@ -48,5 +50,6 @@ func New(cfg Config) *Store {
 		audit:    cfg.Prefix + schema.Audit,
 		replay:   cfg.Prefix + schema.Replay,
 		keys:     cfg.Prefix + schema.Keys,
+		sessions: cfg.Prefix + schema.Sessions,
 	}
 }

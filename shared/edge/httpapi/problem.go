@@ -17,6 +17,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
@@ -105,6 +106,12 @@ var table = []public{
 	{err: dpop.ErrProof, status: 400, code: "dpop_proof_invalid", oauth: "invalid_dpop_proof"},
 	{err: dpop.ErrMissing, status: 400, code: "dpop_proof_required", detail: "A DPoP proof is required", oauth: "invalid_dpop_proof"},
 
+	{err: session.ErrNone, status: 401, code: "session_required", detail: "Sign in to go on."},
+	{err: session.ErrSecret, status: 403, code: "admin_secret_invalid", detail: "This is not the admin secret. It is MCP_PROXY_ADMIN_SECRET in proxy.env."},
+	{err: session.ErrLocked, status: 429, code: "too_many_attempts", detail: "Too many failed attempts."},
+	{err: session.ErrForged, status: 403, code: "form_forged", detail: "This form was not sent from a page of your session. Nothing was changed. Open the page again and repeat what you did."},
+	{err: session.ErrUsed, status: 409, code: "form_used", detail: "This form was sent before, and works once. Nothing was done a second time."},
+
 	{err: registry.ErrUnavailable, status: 503, code: "store_unavailable", detail: "The store did not answer. Nothing was changed; retry.", oauth: "temporarily_unavailable", retryIn: time.Second},
 	{err: registry.ErrUnknown, status: 503, code: "outcome_unknown", detail: "The store did not confirm the change, which may have happened. Read the present state before you retry.", oauth: "temporarily_unavailable", retryIn: time.Second},
 	{err: registry.ErrConflict, status: 409, code: "changed_concurrently", detail: "Somebody else keeps changing the same thing. Nothing was changed by this request; retry.", retryIn: time.Second},
@@ -128,6 +135,10 @@ func explain(err error) public {
 		var held *lease.HeldError
 		if errors.As(err, &held) {
 			p.retryIn = held.RetryAfter
+		}
+		var locked *session.LockedError
+		if errors.As(err, &locked) {
+			p.retryIn = locked.RetryAfter
 		}
 		return p
 	}

@@ -51,10 +51,7 @@ func (s *Store) places(generation int64, after string) []string {
 
 // listed is what a page tells of an agent.
 func listed(a agent.Agent) agent.Agent {
-	return cloneAgent(agent.Agent{
-		ID: a.ID, DisplayName: a.DisplayName, Capabilities: a.Capabilities, Method: a.Method, Status: a.Status,
-		Pins: a.Pins, EnrolledAt: a.EnrolledAt, UpdatedAt: a.UpdatedAt,
-	})
+	return cloneAgent(registry.Listed(a))
 }
 
 var placePattern = regexp.MustCompile(`^([0-9]{6,})#[a-z]*#(.+)$`)

@@ -14,6 +14,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/session"
 )
 
 // Fault is what becomes of one call. A read knows None and failure only.
@@ -54,12 +55,14 @@ type Store struct {
 	proofs      map[proof]time.Time
 	tokenKeys   map[int64]registry.TokenKey
 	applied     ring
+	sessions    sessions
 	late        []func()
 }
 
 var operations = []string{
 	"View", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Answer", "UseProof",
-	"TokenKey", "TokenKeys", "PutTokenKey", "Rows",
+	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find",
+	"Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",
 }
 
 // New returns an empty store.
@@ -68,7 +71,8 @@ func New(cfg Config) *Store {
 		cfg: cfg, calls: map[string]*atomic.Int64{},
 		agents: map[agent.ID]agent.Agent{}, generations: map[int64]orgca.Generation{}, rows: map[string][]row{},
 		answers: map[string]registry.Answer{}, proofs: map[proof]time.Time{}, tokenKeys: map[int64]registry.TokenKey{},
-		applied: ring{changes: map[string]kept{}},
+		applied:  ring{changes: map[string]kept{}},
+		sessions: sessions{open: map[string]session.Session{}, gates: map[string]session.Gate{}},
 	}
 	for _, op := range operations {
 		s.calls[op] = new(atomic.Int64)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/session"
 )
 
 func overBeforeItBegan(t *testing.T, f fixture) {
@@ -21,6 +22,8 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"TokenKeys": second(f.TokenKeys(ctx, 1)),
 		"Rows":      second(f.Rows(ctx, orgID, 0, 1)),
 		"Agents":    second(f.Agents(ctx, registry.Query{Limit: 1})),
+		"Find":      second(f.Find(ctx, registry.Search{Limit: 1})),
+		"Gates":     second(f.Gates(ctx, "a")),
 	} {
 		f.fails(name, err, registry.ErrUnavailable)
 	}
@@ -31,6 +34,10 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"Release":     f.Release(ctx, want("a", noon)),
 		"UseProof":    f.UseProof(ctx, "jkt", "jti", noon.Add(time.Minute), noon),
 		"PutTokenKey": f.PutTokenKey(ctx, fullTokenKey(1)),
+		"PutSession":  f.PutSession(ctx, session.Session{ID: "a", Expires: noon}),
+		"DropSession": f.DropSession(ctx, "a"),
+		"EndSessions": f.EndSessions(ctx),
+		"PutGate":     f.PutGate(ctx, session.Gate{Key: "a"}, noon),
 	} {
 		if !errors.Is(err, registry.ErrUnavailable) && !errors.Is(err, registry.ErrUnknown) {
 			t.Errorf("%s: got %v, want %v or %v", name, err, registry.ErrUnavailable, registry.ErrUnknown)

@@ -11,6 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/session"
 )
 
 // Store is everything that a store can do; a use case declares the few methods that it needs.
@@ -79,6 +80,11 @@ type Store interface {
 	// Errors: registry.ErrCursor for a cursor that no page of a query for the same generation had.
 	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
 
+	// Find reads a page of agents whose ids begin with a text, in the order of their ids. Records are as in Agents.
+	//
+	// Errors: registry.ErrCursor for a cursor that no page of a search for the same text had.
+	Find(ctx context.Context, q registry.Search) (registry.Page, error)
+
 	// Answer reads what was kept for an idempotency key; nil if nothing was, or it is over at now.
 	Answer(ctx context.Context, key string, now time.Time) (*registry.Answer, error)
 
@@ -102,6 +108,23 @@ type Store interface {
 
 	// Rows reads up to limit rows of one chain, in order, from the one behind number after on.
 	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)
+
+	// Session reads, in one call, a session, which may have ended, and the present epoch. The first epoch is 0.
+	Session(ctx context.Context, id string) (s *session.Session, epoch int64, err error)
+
+	// PutSession stores a session, DropSession deletes one, EndSessions raises the epoch. Each may be repeated.
+	PutSession(ctx context.Context, s session.Session) error
+	DropSession(ctx context.Context, id string) error
+	EndSessions(ctx context.Context) error
+
+	// Gates reads, in one call, the gates of up to 100 keys, in the order in which they are asked for. One that is not stored
+	// is open.
+	Gates(ctx context.Context, keys ...string) ([]session.Gate, error)
+
+	// PutGate stores a gate iff its version is the one stored. It may be forgotten from forget on.
+	//
+	// Errors: registry.ErrConflict if the version is another one, or this very call was the one that changed it.
+	PutGate(ctx context.Context, g session.Gate, forget time.Time) error
 }
 
 // Run tests a store against all of the contract; open returns an empty one.
@@ -137,6 +160,9 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"token keys are written once", tokenKeys},
 		{"pages meet every agent in order", pages},
 		{"cursors are checked", cursors},
+		{"agents are found by the beginning of their ids", searches},
+		{"sessions begin and end", sessions},
+		{"gates are moved one attempt at a time", gates},
 		{"a call that is over does nothing", overBeforeItBegan},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, fixture{open(t), t}) })

@@ -1,0 +1,114 @@
+package dynamo
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/schema"
+)
+
+// maxFound is the most agents of one page of Find: what one batch reads.
+const maxFound = 100
+
+// Find reads a page of agents by the beginning of their ids. The index holds keys alone, which an agent never changes, so
+// it costs nothing but at enrolment; the records themselves are read in one batch.
+func (s *Store) Find(ctx context.Context, q registry.Search) (registry.Page, error) {
+	const doing = "find agents"
+	low, err := after(q)
+	if err != nil {
+		return registry.Page{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	limit := min(max(q.Limit, 1), maxFound)
+	ids, err := s.ids(ctx, low, q.Prefix+"~", limit+1)
+	if err != nil {
+		return registry.Page{}, unavailable(doing, err)
+	}
+	var page registry.Page
+	if len(ids) > limit {
+		ids = ids[:limit]
+		page.Next = base64.RawURLEncoding.EncodeToString([]byte(ids[limit-1]))
+	}
+	page.Agents, err = s.agents(ctx, ids)
+	if err != nil {
+		return registry.Page{}, unavailable(doing, err)
+	}
+	return page, nil
+}
+
+// after is where a page may begin. In the order of bytes '!' stands before everything that occurs in an id, and '~' behind.
+func after(q registry.Search) (string, error) {
+	if q.Cursor == "" {
+		return cmp.Or(q.Prefix, "!"), nil
+	}
+	decoded, err := base64.RawURLEncoding.DecodeString(q.Cursor)
+	id := string(decoded)
+	if err != nil || base64.RawURLEncoding.EncodeToString(decoded) != q.Cursor || !strings.HasPrefix(id, q.Prefix) {
+		return "", registry.ErrCursor
+	}
+	if _, err := agent.ParseID(id); err != nil {
+		return "", registry.ErrCursor
+	}
+	return id + "!", nil
+}
+
+// ids reads the first ids between two bounds. No shard can have more of them than all together may.
+func (s *Store) ids(ctx context.Context, low, high string, limit int) ([]string, error) {
+	found, errs := make([][]item, schema.Shards), make([]error, schema.Shards)
+	var wg sync.WaitGroup
+	for n := range schema.Shards {
+		wg.Go(func() {
+			found[n], errs[n] = s.query(ctx, &dynamodb.QueryInput{
+				TableName: &s.registry, IndexName: aws.String(schema.AgentsByName),
+				KeyConditionExpression:    aws.String("gen_pk = :shard AND id BETWEEN :low AND :high"),
+				ExpressionAttributeValues: item{":shard": text(shardKey(n)), ":low": text(low), ":high": text(high)},
+			}, limit)
+		})
+	}
+	wg.Wait()
+	var ids []string
+	for n, items := range found {
+		if errs[n] != nil {
+			return nil, errs[n]
+		}
+		for _, i := range items {
+			r := reader{item: i}
+			ids = append(ids, r.text("id"))
+		}
+	}
+	slices.Sort(ids)
+	return ids[:min(limit, len(ids))], nil
+}
+
+// agents reads records in the order of their ids, without what only a request about one agent needs.
+func (s *Store) agents(ctx context.Context, ids []string) ([]agent.Agent, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	keys := make([]item, len(ids))
+	for n, id := range ids {
+		keys[n] = key(agentKey(agent.ID(id)), single)
+	}
+	items, err := s.batch(ctx, s.registry, keys)
+	if err != nil {
+		return nil, err
+	}
+	agents := make([]agent.Agent, len(items))
+	for n, i := range items {
+		if agents[n], err = decodeAgent(i); err != nil {
+			return nil, err
+		}
+		agents[n] = registry.Listed(agents[n])
+	}
+	slices.SortFunc(agents, func(a, b agent.Agent) int { return cmp.Compare(a.ID, b.ID) })
+	return agents, nil
+}

@@ -1,0 +1,94 @@
+// Package session holds an operator's sign-in to the dashboard: how long it lasts, what ends it, and how often one may try.
+package session
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// What can be wrong with a sign-in, or with a request that needs one.
+var (
+	ErrNone   = errors.New("no session, or one that has ended")
+	ErrSecret = errors.New("the secret is wrong")
+	ErrForged = errors.New("the request does not come from a page of this session")
+	ErrUsed   = errors.New("the form was sent before")
+)
+
+// How long a sign-in lasts, and how long a browser that has signed in before is told apart from a stranger's.
+const (
+	TTL       = 8 * time.Hour
+	DeviceTTL = 90 * 24 * time.Hour
+)
+
+// Session is what the store keeps of a sign-in. The token that the browser holds is not in it: whoever reads the store
+// cannot take a session over.
+type Session struct {
+	ID      string // of a token; see ID and DeviceID
+	Actor   string // as the audit trail names it
+	Epoch   int64  // the store's at the sign-in; a higher one means that all sessions were ended since
+	Created time.Time
+	Expires time.Time
+}
+
+// Check returns ErrNone unless the session counts at now, in the present epoch. A nil session does not.
+func (s *Session) Check(epoch int64, now time.Time) error {
+	if s == nil || s.Epoch != epoch || !now.Before(s.Expires) {
+		return ErrNone
+	}
+	return nil
+}
+
+// NewToken returns 256 random bits, in base64url: what a browser's cookie holds.
+func NewToken() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails: it ends the program instead
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// ID is the name under which a session's token is stored.
+func ID(token string) string { return hash("session", token) }
+
+// DeviceID is the name under which a browser's token is stored. It can never be the ID of a session, so the one cookie
+// is not accepted in place of the other.
+func DeviceID(token string) string { return hash("device", token) }
+
+func hash(use, token string) string {
+	sum := sha256.Sum256([]byte("mastio dashboard " + use + "\x00" + token))
+	return hex.EncodeToString(sum[:])
+}
+
+// FormToken is what every form of a session carries. Another site can make the browser send a form, but it can neither
+// read the cookie nor a page, and so not know this.
+func FormToken(token string) string { return hash("form", token) }
+
+// CheckForm returns ErrForged unless shown is the session's form token. It compares in constant time.
+func CheckForm(token, shown string) error {
+	if subtle.ConstantTimeCompare([]byte(FormToken(token)), []byte(shown)) != 1 {
+		return ErrForged
+	}
+	return nil
+}
+
+// Source is what failed attempts from an address are counted under: the address; of IPv6 the network, of which one
+// subscriber has 2^64 addresses to choose from.
+func Source(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return "unknown"
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String()
+	}
+	network, err := ip.Prefix(64)
+	if err != nil {
+		return "unknown"
+	}
+	return network.String()
+}

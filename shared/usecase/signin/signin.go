@@ -1,0 +1,232 @@
+// Package signin lets operators in to the dashboard: a sign-in by the admin secret, sessions, and forms that work once.
+package signin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/session"
+)
+
+// Store is what sign-ins need of the registry.
+type Store interface {
+	Session(ctx context.Context, id string) (*session.Session, int64, error)
+	PutSession(ctx context.Context, s session.Session) error
+	DropSession(ctx context.Context, id string) error
+	EndSessions(ctx context.Context) error
+	Gates(ctx context.Context, keys ...string) ([]session.Gate, error)
+	PutGate(ctx context.Context, g session.Gate, forget time.Time) error
+	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
+}
+
+// Config is what a Door is made of; all fields are required.
+type Config struct {
+	Store Store
+	// Check reports which version of the admin secret was shown; ok is false if none was.
+	Check func(ctx context.Context, shown string) (version string, ok bool, err error)
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// Door lets operators in. It is safe for concurrent use; all state is in the store.
+type Door struct{ Config }
+
+// New returns a Door.
+func New(cfg Config) *Door { return &Door{cfg} }
+
+// Attempt asks for a session.
+type Attempt struct {
+	Secret    string
+	Device    string // token that an earlier sign-in gave this browser; may be empty, or anything
+	SourceIP  string
+	RequestID string
+}
+
+// Pass is what a sign-in hands to the browser, and nobody else ever has.
+type Pass struct {
+	Token   string // of the session
+	Device  string // of the browser
+	Session session.Session
+}
+
+// SignIn opens a session. The attempt is counted before the secret is looked at, so that many at once are not looked at
+// for the price of one; a right secret within a wait is refused like a wrong one.
+//
+// Errors: session.ErrSecret, session.ErrLocked; registry.ErrUnknown, after which no session was handed out.
+func (d *Door) SignIn(ctx context.Context, a Attempt) (Pass, error) {
+	// Without a strongly random secret nothing here helps, and with one nobody guesses it; this keeps noise down and buys
+	// time where an operator chose a weak one.
+	device, epoch, err := d.device(ctx, a.Device)
+	if err != nil {
+		return Pass{}, err
+	}
+	counted, err := d.count(ctx, a, device)
+	if err != nil {
+		return Pass{}, d.refused(ctx, a, err)
+	}
+	version, ok, err := d.Check(ctx, a.Secret)
+	if err != nil {
+		return Pass{}, err
+	}
+	if !ok {
+		return Pass{}, d.refused(ctx, a, session.ErrSecret)
+	}
+	d.passed(ctx, counted)
+	return d.open(ctx, a, version, device, epoch)
+}
+
+func (d *Door) refused(ctx context.Context, a Attempt, err error) error {
+	d.Log.WarnContext(ctx, "dashboard.sign_in_refused", "cause", err.Error(), "source_ip", a.SourceIP, "request_id", a.RequestID)
+	return err
+}
+
+// device returns the browser's record; nil for a stranger's.
+func (d *Door) device(ctx context.Context, token string) (*session.Session, int64, error) {
+	if token == "" {
+		token = session.NewToken() // the epoch is needed all the same
+	}
+	known, epoch, err := d.Store.Session(ctx, session.DeviceID(token))
+	if err != nil {
+		return nil, 0, err
+	}
+	if known.Check(epoch, d.Now()) != nil {
+		known = nil
+	}
+	return known, epoch, nil
+}
+
+// counting is a gate with the limit that it is held to.
+type counting struct {
+	session.Gate
+	limit session.Limit
+}
+
+// tries is how often a gate that somebody else moved is looked at again: beyond that so many try at once that this one
+// may as well wait.
+const tries = 3
+
+func (d *Door) count(ctx context.Context, a Attempt, device *session.Session) ([]counting, error) {
+	limits := []session.Limit{session.PerSource, session.Everyone}
+	keys := []string{"source " + session.Source(a.SourceIP), "everyone"}
+	if device != nil {
+		limits, keys = []session.Limit{session.PerDevice}, []string{"device " + device.ID}
+	}
+	for range tries {
+		counted, err := d.countOnce(ctx, keys, limits)
+		if !errors.Is(err, registry.ErrConflict) {
+			return counted, err
+		}
+	}
+	return nil, &session.LockedError{RetryAfter: time.Second}
+}
+
+func (d *Door) countOnce(ctx context.Context, keys []string, limits []session.Limit) ([]counting, error) {
+	gates, err := d.Store.Gates(ctx, keys...)
+	if err != nil {
+		return nil, err
+	}
+	now := d.Now()
+	counted := make([]counting, len(gates))
+	for n, g := range gates {
+		next, err := g.Try(limits[n], now)
+		if err != nil {
+			return nil, err
+		}
+		counted[n] = counting{next, limits[n]}
+	}
+	for n, g := range counted {
+		if err := d.Store.PutGate(ctx, g.Gate, g.Expires(g.limit)); err != nil {
+			return nil, err
+		}
+		counted[n].Version++
+	}
+	return counted, nil
+}
+
+// passed takes the counts back. That is a courtesy: what stays counted is forgotten in time.
+func (d *Door) passed(ctx context.Context, counted []counting) {
+	for _, g := range counted {
+		if err := d.Store.PutGate(ctx, g.Passed(), g.Expires(g.limit)); err != nil {
+			d.Log.WarnContext(ctx, "dashboard.gate", "cause", err.Error())
+		}
+	}
+}
+
+// open stores the session, and the browser if it is not known yet.
+func (d *Door) open(ctx context.Context, a Attempt, version string, device *session.Session, epoch int64) (Pass, error) {
+	now := d.Now()
+	p := Pass{Token: session.NewToken(), Device: a.Device}
+	id := session.ID(p.Token)
+	p.Session = session.Session{
+		// Eight digits of the hash tell two operators apart in the audit trail, and tell nothing about the token.
+		ID: id, Actor: fmt.Sprintf("dashboard:%s/%s", version, id[:8]), Epoch: epoch, Created: now, Expires: now.Add(session.TTL),
+	}
+	if device == nil {
+		p.Device = session.NewToken()
+		known := session.Session{ID: session.DeviceID(p.Device), Epoch: epoch, Created: now, Expires: now.Add(session.DeviceTTL)}
+		if err := d.Store.PutSession(ctx, known); err != nil {
+			return Pass{}, err
+		}
+	}
+	if err := d.Store.PutSession(ctx, p.Session); err != nil {
+		return Pass{}, err
+	}
+	d.Log.InfoContext(ctx, "dashboard.signed_in", "actor", p.Session.Actor, "source_ip", a.SourceIP, "request_id", a.RequestID)
+	return p, nil
+}
+
+// Open returns the session of a token: one read. Error: session.ErrNone.
+func (d *Door) Open(ctx context.Context, token string) (session.Session, error) {
+	if token == "" {
+		return session.Session{}, session.ErrNone
+	}
+	s, epoch, err := d.Store.Session(ctx, session.ID(token))
+	if err != nil {
+		return session.Session{}, err
+	}
+	if err := s.Check(epoch, d.Now()); err != nil {
+		return session.Session{}, err
+	}
+	return *s, nil
+}
+
+// SignOut ends a session.
+func (d *Door) SignOut(ctx context.Context, s session.Session) error {
+	err := d.Store.DropSession(ctx, s.ID)
+	if errors.Is(err, registry.ErrUnknown) { // may be repeated, and must not be left open
+		err = d.Store.DropSession(ctx, s.ID)
+	}
+	if err == nil {
+		d.Log.InfoContext(ctx, "dashboard.signed_out", "actor", s.Actor)
+	}
+	return err
+}
+
+// SignOutEverywhere ends every session, and makes a stranger of every browser.
+func (d *Door) SignOutEverywhere(ctx context.Context, s session.Session) error {
+	err := d.Store.EndSessions(ctx)
+	if errors.Is(err, registry.ErrUnknown) {
+		err = d.Store.EndSessions(ctx)
+	}
+	if err == nil {
+		d.Log.InfoContext(ctx, "dashboard.signed_out_everywhere", "actor", s.Actor)
+	}
+	return err
+}
+
+// Once takes a form's number, which works once in its session. After any error what the form asks for must not be done:
+// it may have been done already.
+//
+// Error: session.ErrUsed.
+func (d *Door) Once(ctx context.Context, s session.Session, number string) error {
+	now := d.Now()
+	err := d.Store.UseProof(ctx, "form of "+s.ID, number, now.Add(session.TTL), now)
+	if errors.Is(err, registry.ErrReplayed) {
+		return session.ErrUsed
+	}
+	return err
+}

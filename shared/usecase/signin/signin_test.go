@@ -1,0 +1,202 @@
+package signin_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/session"
+	"github.com/mastio-aws/mastio/shared/usecase/signin"
+)
+
+const secret, wrong = "the-right-secret", "a-wrong-guess"
+
+// door is a Door with a clock that stands still until it is moved.
+type door struct {
+	*signin.Door
+	store *memstore.Store
+	now   time.Time
+	looks atomic.Int64 // how often a secret was looked at
+	log   bytes.Buffer
+}
+
+func open(fault func(string) memstore.Fault) *door {
+	d := &door{store: memstore.New(memstore.Config{Fault: fault}), now: time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)}
+	d.Door = signin.New(signin.Config{
+		Store: d.store, Now: func() time.Time { return d.now }, Log: slog.New(slog.NewJSONHandler(&d.log, nil)),
+		Check: func(_ context.Context, shown string) (string, bool, error) {
+			d.looks.Add(1)
+			return "AWSCURRENT", shown == secret, nil
+		},
+	})
+	return d
+}
+
+func (d *door) try(t testing.TB, secret, from, device string) (signin.Pass, error) {
+	t.Helper()
+	return d.SignIn(t.Context(), signin.Attempt{Secret: secret, SourceIP: from, Device: device})
+}
+
+func (d *door) signIn(t testing.TB, from, device string) signin.Pass {
+	t.Helper()
+	p, err := d.try(t, secret, from, device)
+	if err != nil {
+		t.Fatalf("sign in from %s: %v", from, err)
+	}
+	return p
+}
+
+func TestASessionLivesUntilItsEnd(t *testing.T) {
+	d := open(nil)
+	p := d.signIn(t, "192.0.2.1", "")
+	s, err := d.Open(t.Context(), p.Token)
+	if err != nil || s != p.Session || !strings.HasPrefix(s.Actor, "dashboard:AWSCURRENT/") {
+		t.Fatalf("open: %+v, %v, want %+v", s, err, p.Session)
+	}
+	for name, token := range map[string]string{"none": "", "another": session.NewToken(), "the device's": p.Device, "the id": s.ID} {
+		if _, err := d.Open(t.Context(), token); !errors.Is(err, session.ErrNone) {
+			t.Errorf("token %s: %v", name, err)
+		}
+	}
+	d.now = d.now.Add(session.TTL)
+	if _, err := d.Open(t.Context(), p.Token); !errors.Is(err, session.ErrNone) {
+		t.Errorf("after its end: %v", err)
+	}
+}
+
+func TestSigningOut(t *testing.T) {
+	d := open(nil)
+	a, b := d.signIn(t, "192.0.2.1", ""), d.signIn(t, "192.0.2.2", "")
+	if err := d.SignOut(t.Context(), a.Session); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Open(t.Context(), a.Token); !errors.Is(err, session.ErrNone) {
+		t.Errorf("after signing out: %v", err)
+	}
+	if _, err := d.Open(t.Context(), b.Token); err != nil {
+		t.Errorf("the other session: %v", err)
+	}
+	if err := d.SignOutEverywhere(t.Context(), b.Session); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Open(t.Context(), b.Token); !errors.Is(err, session.ErrNone) {
+		t.Errorf("after signing out everywhere: %v", err)
+	}
+	c := d.signIn(t, "192.0.2.1", a.Device)
+	if _, err := d.Open(t.Context(), c.Token); err != nil || c.Device == a.Device {
+		t.Errorf("a new session: %v; the browser that was signed out everywhere is still known: %t", err, c.Device == a.Device)
+	}
+}
+
+func TestGuessingIsHeldUp(t *testing.T) {
+	d := open(nil)
+	for n := range session.PerSource.Free {
+		if _, err := d.try(t, wrong, "192.0.2.1", ""); !errors.Is(err, session.ErrSecret) {
+			t.Fatalf("attempt %d: %v", n+1, err)
+		}
+	}
+	looks := d.looks.Load()
+	var locked *session.LockedError
+	if _, err := d.try(t, secret, "192.0.2.1", ""); !errors.As(err, &locked) || locked.RetryAfter != session.PerSource.First {
+		t.Errorf("the right secret within the wait: %v", err)
+	}
+	if d.looks.Load() != looks {
+		t.Error("a secret was looked at within the wait")
+	}
+	d.signIn(t, "192.0.2.2", "")
+	d.now = d.now.Add(session.PerSource.First)
+	d.signIn(t, "192.0.2.1", "")
+	if strings.Contains(d.log.String(), wrong) || strings.Contains(d.log.String(), secret) {
+		t.Errorf("a secret is in the log: %s", d.log.String())
+	}
+}
+
+// Of many guesses at once, no more are looked at than one after the other would be.
+func TestManyGuessesAtOnce(t *testing.T) {
+	d := open(nil)
+	var wg sync.WaitGroup
+	for range 200 {
+		wg.Go(func() { _, _ = d.try(t, wrong, "192.0.2.1", "") })
+	}
+	wg.Wait()
+	if n := d.looks.Load(); n < 1 || n > int64(session.PerSource.Free) {
+		t.Errorf("%d guesses were looked at, want 1 to %d", n, session.PerSource.Free)
+	}
+}
+
+// A flood from everywhere holds strangers up for seconds, and a browser that signed in before not at all.
+func TestAFloodLocksNobodyOut(t *testing.T) {
+	d := open(nil)
+	known := d.signIn(t, "192.0.2.1", "")
+	for n := range 5000 {
+		_, _ = d.try(t, wrong, fmt.Sprintf("198.51.%d.%d", n/250, n%250), "")
+		d.now = d.now.Add(time.Second / 10)
+	}
+	var locked *session.LockedError
+	if _, err := d.try(t, secret, "203.0.113.9", ""); !errors.As(err, &locked) || locked.RetryAfter > session.Everyone.Most {
+		t.Errorf("a stranger: %v, want a wait of at most %v", err, session.Everyone.Most)
+	}
+	if p := d.signIn(t, "203.0.113.9", known.Device); p.Device != known.Device {
+		t.Error("the browser got a new token")
+	}
+	if _, err := d.try(t, secret, "203.0.113.9", session.NewToken()); !errors.Is(err, session.ErrLocked) {
+		t.Errorf("a made up device: %v", err)
+	}
+	d.now = d.now.Add(session.Everyone.Most)
+	d.signIn(t, "203.0.113.9", "")
+}
+
+func TestFormsWorkOnce(t *testing.T) {
+	d := open(nil)
+	a, b := d.signIn(t, "192.0.2.1", ""), d.signIn(t, "192.0.2.1", "")
+	for _, c := range []struct {
+		s      session.Session
+		number string
+		want   error
+	}{
+		{a.Session, "1", nil}, {a.Session, "1", session.ErrUsed}, {a.Session, "2", nil}, {b.Session, "1", nil}, {b.Session, "1", session.ErrUsed},
+	} {
+		if err := d.Once(t.Context(), c.s, c.number); !errors.Is(err, c.want) {
+			t.Errorf("form %s of %s: %v, want %v", c.number, c.s.Actor, err, c.want)
+		}
+	}
+}
+
+// Whatever the store does, there is a session or an error, and never a form that counts as unused when it may be used.
+func TestAStoreThatFails(t *testing.T) {
+	for _, op := range []string{"Session", "PutSession", "Gates", "PutGate"} {
+		for _, fault := range []memstore.Fault{memstore.Lose, memstore.HalfAck, memstore.Refuse, memstore.Late} {
+			d := open(func(o string) memstore.Fault {
+				if o == op {
+					return fault
+				}
+				return memstore.None
+			})
+			p, err := d.try(t, secret, "192.0.2.1", "")
+			if err == nil || p.Token != "" {
+				t.Errorf("%s, fault %d: got a session", op, fault)
+			}
+		}
+	}
+	for _, fault := range []memstore.Fault{memstore.Lose, memstore.HalfAck, memstore.Refuse, memstore.Late} {
+		d := open(func(o string) memstore.Fault {
+			if o == "UseProof" {
+				return fault
+			}
+			return memstore.None
+		})
+		p := d.signIn(t, "192.0.2.1", "")
+		if err := d.Once(t.Context(), p.Session, "1"); !errors.Is(err, registry.ErrUnknown) && !errors.Is(err, registry.ErrUnavailable) {
+			t.Errorf("form, fault %d: %v", fault, err)
+		}
+	}
+}
