@@ -37,6 +37,7 @@ const (
 	OrgCARolledBack    Event = "org_ca.rolled_back"
 	OverlapEnded       Event = "org_ca.overlap_ended"
 	OrgCADiscarded     Event = "org_ca.discarded"
+	OrgCARetired       Event = "org_ca.retired"
 	OrgCAUploadRefused Event = "org_ca.upload_refused"
 	AdminLoginRefused  Event = "admin.login_refused"
 	CheckpointMade     Event = "audit.checkpoint"
@@ -44,7 +45,7 @@ const (
 
 var events = map[Event]bool{
 	AgentEnrolled: true, AgentCertRotated: true, AgentCertRenewed: true, AgentCertDue: true, AgentDeactivated: true,
-	OrgCACreated: true, OrgCAStaged: true, OrgCARotated: true, OrgCARolledBack: true, OverlapEnded: true, OrgCADiscarded: true,
+	OrgCACreated: true, OrgCAStaged: true, OrgCARotated: true, OrgCARolledBack: true, OverlapEnded: true, OrgCADiscarded: true, OrgCARetired: true,
 	OrgCAUploadRefused: true, AdminLoginRefused: true, CheckpointMade: true,
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/s3"
 	"github.com/mastio-aws/mastio/shared/edge/secrets"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
+	"github.com/mastio-aws/mastio/shared/usecase/strict"
 )
 
 // parts is what functions are put together from. Each part is made only when a function asks for it, so that a binary
@@ -80,8 +81,16 @@ func (p *parts) issuer() issue.Issuer {
 func (p *parts) endpoint() string { return p.Issuer + "/v1/auth/token" }
 
 // handler wraps handlers into what the Lambda runtime calls.
-func (p *parts) handler(h httpapi.Handlers, admin httpapi.Admin) (http.Handler, error) {
-	return httpapi.New(httpapi.Config{Handlers: h, Admin: admin, Log: p.log, Now: p.now})
+func (p *parts) handler(h httpapi.Handlers, admin httpapi.Admin, gate func(context.Context) error) (http.Handler, error) {
+	return httpapi.New(httpapi.Config{Handlers: h, Admin: admin, Gate: gate, Log: p.log, Now: p.now})
+}
+
+// gate keeps a function shut under a legacy Org CA where the operator asks for strict PKI.
+func (p *parts) gate() func(context.Context) error {
+	if !p.StrictPKI {
+		return nil
+	}
+	return (&strict.Gate{Store: p.db}).Check
 }
 
 // Function makes a function's handler out of its parts.

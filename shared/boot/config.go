@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/orgca"
 )
 
 // ErrConfig reports an environment that a function cannot run in. It names every variable that is wrong.
@@ -35,6 +39,9 @@ type Config struct {
 	Signer           Signer
 	RequireDPoP      bool
 	RequireNonce     bool
+	StrictPKI        bool          // refuse to work under a legacy Org CA
+	AutoMigrate      time.Duration // overlap with which a legacy Org CA is replaced by itself; zero: it is not
+	Adopt            bool          // the first Org CA is the operator's, by upload; none is minted
 	Version          string
 }
 
@@ -46,7 +53,12 @@ func Environment(getenv func(string) string) (Config, error) {
 		TablePrefix: getenv("MASTIO_TABLE_PREFIX"), TruststoreBucket: e.need("MASTIO_TRUSTSTORE_BUCKET"),
 		TruststoreKey: e.need("MASTIO_TRUSTSTORE_KEY"), AdminSecret: e.need("MASTIO_ADMIN_SECRET_ID"), TokenKEK: e.need("MASTIO_TOKEN_KEK"),
 		Signer: Signer(e.oneOf("TOKEN_SIGNER", string(EpochKey), string(KMS))), RequireDPoP: e.flag("TOKEN_REQUIRE_DPOP"),
-		RequireNonce: e.flag("TOKEN_REQUIRE_NONCE"), Version: Version,
+		RequireNonce: e.flag("TOKEN_REQUIRE_NONCE"), StrictPKI: e.flag("MCP_PROXY_STRICT_PKI"),
+		Adopt: e.oneOf("MASTIO_FIRST_CA", "mint", "adopt") == "adopt", Version: Version,
+	}
+	overlap := e.seconds("MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", 7*24*time.Hour, time.Hour, orgca.MaxOverlap)
+	if e.flag("MCP_PROXY_PKI_AUTO_MIGRATE") {
+		c.AutoMigrate = overlap
 	}
 	if c.Signer == KMS {
 		c.TokenSigningKey = e.need("MASTIO_TOKEN_SIGNING_KEY")
@@ -93,6 +105,20 @@ func (e *env) oneOf(name string, values ...string) string {
 	}
 	e.wrong = append(e.wrong, fmt.Sprintf("%s takes %s", name, strings.Join(values, " or ")))
 	return ""
+}
+
+// seconds reads a duration in whole seconds.
+func (e *env) seconds(name string, usual, least, most time.Duration) time.Duration {
+	v := e.getenv(name)
+	if v == "" {
+		return usual
+	}
+	n, err := strconv.ParseUint(v, 10, 32)
+	if d := time.Duration(n) * time.Second; err == nil && least <= d && d <= most {
+		return d
+	}
+	e.wrong = append(e.wrong, fmt.Sprintf("%s takes %d to %d seconds", name, least/time.Second, most/time.Second))
+	return 0
 }
 
 func (e *env) flag(name string) bool { return e.oneOf(name, "0", "1") == "1" }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -44,6 +45,11 @@ func TestEnvironment(t *testing.T) {
 		{"a prefix", map[string]string{"MASTIO_TABLE_PREFIX": "dev-"}, with(func(c *Config) { c.TablePrefix = "dev-" })},
 		{"strict tokens", map[string]string{"TOKEN_REQUIRE_DPOP": "1", "TOKEN_REQUIRE_NONCE": "1"}, with(func(c *Config) { c.RequireDPoP, c.RequireNonce = true, true })},
 		{"tokens by KMS", map[string]string{"TOKEN_SIGNER": "kms", "MASTIO_TOKEN_SIGNING_KEY": "arn"}, with(func(c *Config) { c.Signer, c.TokenSigningKey = KMS, "arn" })},
+		{"strict PKI", map[string]string{"MCP_PROXY_STRICT_PKI": "1"}, with(func(c *Config) { c.StrictPKI = true })},
+		{"migration by itself", map[string]string{"MCP_PROXY_PKI_AUTO_MIGRATE": "1"}, with(func(c *Config) { c.AutoMigrate = 7 * 24 * time.Hour })},
+		{"a day's overlap", map[string]string{"MCP_PROXY_PKI_AUTO_MIGRATE": "1", "MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP": "86400"}, with(func(c *Config) { c.AutoMigrate = 24 * time.Hour })},
+		{"an overlap without migration", map[string]string{"MCP_PROXY_PKI_AUTO_MIGRATE": "0", "MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP": "86400"}, base},
+		{"an adopted first CA", map[string]string{"MASTIO_FIRST_CA": "adopt"}, with(func(c *Config) { c.Adopt = true })},
 		{"a signing key that is not used", map[string]string{"MASTIO_TOKEN_SIGNING_KEY": "arn"}, base},
 	} {
 		got, err := read(t, c.changes)
@@ -60,6 +66,8 @@ func TestEnvironmentIsRefused(t *testing.T) {
 		{"MASTIO_ISSUER", "http://mastio.test"}, {"MASTIO_ISSUER", "mastio.test"}, {"MASTIO_ISSUER", "https://"}, {"MASTIO_ISSUER", "https://%zz"}, {"MASTIO_ISSUER", "/"}, {"MASTIO_ISSUER", "https:///path"}, {"MASTIO_ISSUER", "https://mastio.test/?a=b"}, {"MASTIO_ISSUER", "https://mastio.test#a"},
 		{"MASTIO_ISSUER", "https://mastio.test?"}, {"MASTIO_ISSUER", "https://user:pass@mastio.test"},
 		{"TOKEN_SIGNER", "KMS"}, {"TOKEN_SIGNER", "none"}, {"TOKEN_REQUIRE_DPOP", "true"}, {"TOKEN_REQUIRE_DPOP", "yes"}, {"TOKEN_REQUIRE_NONCE", "2"},
+		{"MCP_PROXY_STRICT_PKI", "yes"}, {"MCP_PROXY_PKI_AUTO_MIGRATE", "on"}, {"MASTIO_FIRST_CA", "upload"},
+		{"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "0"}, {"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "7d"}, {"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "7776001"}, {"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "-1"},
 	} {
 		got, err := read(t, map[string]string{c.name: c.value})
 		if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), c.name) || got != (Config{}) {

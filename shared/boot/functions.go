@@ -24,7 +24,17 @@ import (
 
 // http finishes a function that API Gateway calls.
 func (p *parts) http(h httpapi.Handlers, admin httpapi.Admin) (any, error) {
-	mux, err := p.handler(h, admin)
+	return p.gated(h, admin, p.gate())
+}
+
+// always finishes a function that answers under a legacy Org CA even where strict PKI shuts all others: the one that
+// tells of it, and the one that remedies it.
+func (p *parts) always(h httpapi.Handlers, admin httpapi.Admin) (any, error) {
+	return p.gated(h, admin, nil)
+}
+
+func (p *parts) gated(h httpapi.Handlers, admin httpapi.Admin, gate func(context.Context) error) (any, error) {
+	mux, err := p.handler(h, admin, gate)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +55,7 @@ func Enroll(p *parts) (any, error) {
 
 // RotateCA is the function rotateca.
 func RotateCA(p *parts) (any, error) {
-	return p.http(httpapi.RotateCA(p.rotator(p.ceremony())), p.admin())
+	return p.always(httpapi.RotateCA(p.rotator(p.ceremony())), p.admin())
 }
 
 // Token is the function token.
@@ -65,23 +75,24 @@ func Discovery(p *parts) (any, error) {
 
 // Healthz is the function healthz.
 func Healthz(p *parts) (any, error) {
-	c := &health.Checker{Store: p.db, Objects: p.objects(), Now: p.now}
-	return p.http(httpapi.Health(c, p.Version, p.OrgID), p.admin())
+	c := &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Now: p.now}
+	return p.always(httpapi.Health(c, p.Version, p.OrgID), p.admin())
 }
 
 // Standby is the function standby.
 func Standby(p *parts) (any, error) {
 	ring, makes := p.localRing(), p.ceremony()
 	job := standby.New(standby.Config{
-		Store: p.db, Ceremony: makes, Rotator: p.rotator(makes), Trust: p.trust(), Keys: ring.Ensure, Now: p.now, NewID: p.newID, Log: p.log,
+		Store: p.db, Ceremony: makes, Notes: p.keys(), Rotator: p.rotator(makes), Trust: p.trust(), Keys: ring.Ensure, Adopt: p.Adopt, Migrate: p.AutoMigrate,
+		Now: p.now, NewID: p.newID, Log: p.log,
 	})
 	return func(ctx context.Context) (standby.Report, error) {
 		report, err := job.Run(ctx)
 		if err != nil {
 			p.log.ErrorContext(ctx, "standby", "cause", err.Error())
-			return report, errJob // the cause may name keys; it is in the log
+			err = errJob // the cause may name keys; it is in the log
 		}
-		return report, p.gauges(report)
+		return report, errors.Join(err, p.gauges(report))
 	}, nil
 }
 
@@ -95,7 +106,7 @@ func (p *parts) gauges(r standby.Report) error {
 		}
 		return g
 	}
-	return metrics.Write(os.Stdout, p.OrgID, p.now(), gauge("cullis_proxy_legacy_ca_pathlen_zero", r.Legacy), gauge("standby_ca", r.Standby > 0))
+	return metrics.Write(os.Stdout, p.OrgID, p.now(), gauge("cullis_proxy_legacy_ca_pathlen_zero", r.Legacy), gauge("standby_ca", r.Standby > 0), gauge("registry_restored", r.Restored))
 }
 
 func (p *parts) ceremony() *ceremony.Ceremony {
@@ -106,7 +117,7 @@ func (p *parts) ceremony() *ceremony.Ceremony {
 
 func (p *parts) rotator(c *ceremony.Ceremony) *rotateca.Rotator {
 	return rotateca.New(rotateca.Config{
-		Store: p.db, Preparer: c, Trust: p.trust(), OrgID: p.OrgID, Now: p.now, NewID: p.newID, Log: p.log,
+		Store: p.db, Preparer: c, Trust: p.trust(), OrgID: p.OrgID, Strict: p.StrictPKI, Now: p.now, NewID: p.newID, Log: p.log,
 	})
 }
 

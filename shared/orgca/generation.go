@@ -17,6 +17,8 @@ var (
 	ErrTransition = errors.New("generation cannot change its state like that")
 	ErrSource     = errors.New("unknown source of an Org CA")
 	ErrReason     = errors.New("unknown reason of a rotation")
+	// ErrLegacy is also the log line that the operator's guide promises.
+	ErrLegacy = errors.New("MCP_PROXY_STRICT_PKI=1 refuses boot on legacy Org CA. Run POST /pki/rotate-ca.") //nolint:revive,staticcheck // the guide's words
 )
 
 // State is where a generation stands in its life:
@@ -55,6 +57,9 @@ const (
 
 // Reasons are the words of RFC 5280 section 5.3.1 that explain a rotation; "unspecified" is the default.
 var Reasons = []string{"unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation"}
+
+// ReasonLegacy is the reason that a migration away from a legacy root gives itself; nobody may ask for it.
+const ReasonLegacy = "legacy_pathlen_zero"
 
 // CheckReason returns ErrReason for a word that is not in Reasons. The empty text stands for "unspecified".
 func CheckReason(reason string) (string, error) {

@@ -76,9 +76,9 @@ func New(cfg memstore.Config) *Mastio {
 	m.Ring = tokenkeys.New(tokenkeys.Config{Store: m.Store, Vault: m.Keys, OrgID: OrgID, TTL: token.TTL})
 	m.Token = token.New(token.Config{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now, NewID: m.NewID})
 	m.Standby = standby.New(standby.Config{
-		Store: m.Store, Ceremony: m.Ceremony, Rotator: m.RotateCA, Trust: m.trust, Keys: m.Ring.Ensure, Now: m.Now, NewID: m.NewID, Log: log,
+		Store: m.Store, Ceremony: m.Ceremony, Notes: m.Keys, Rotator: m.RotateCA, Trust: m.trust, Keys: m.Ring.Ensure, Now: m.Now, NewID: m.NewID, Log: log,
 	})
-	m.Health = &health.Checker{Store: m.Store, Objects: m.Objects, Now: m.Now}
+	m.Health = &health.Checker{Store: m.Store, Objects: m.Objects, Noted: m.Keys.Noted, Now: m.Now}
 	m.Discovery = &discovery.Directory{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now}
 	return m
 }

@@ -375,3 +375,29 @@ func TestVaultOpensOnlyWithTheSameWords(t *testing.T) {
 		t.Errorf("without a wrapping key: err = %v, want ErrKeys", err)
 	}
 }
+
+// A note is on the key itself, and still there when the key waits for its deletion.
+func TestNotes(t *testing.T) {
+	_, _, keys := serve(t, localkms.Config{})
+	id, _ := create(t, keys, "rotation-1", ceremony.Issuing)
+	for _, want := range []int64{0, 7, 9, 0, 0, 11} {
+		if err := keys.Note(t.Context(), id, want); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := keys.Noted(t.Context(), id); got != want || err != nil {
+			t.Errorf("noted %d, %v; want %d", got, err, want)
+		}
+	}
+	if err := keys.ScheduleDeletion(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := keys.Noted(t.Context(), id); got != 11 || err != nil {
+		t.Errorf("on a key that waits for its deletion: %d, %v", got, err)
+	}
+	if err := keys.Note(t.Context(), id, 12); !errors.Is(err, ceremony.ErrKeys) {
+		t.Errorf("note on a key that waits for its deletion: %v", err)
+	}
+	if found, err := keys.Tagged(t.Context(), "rotation-1"); err != nil || len(found) != 1 {
+		t.Errorf("a note hides the key from the search for orphans: %v, %v", found, err)
+	}
+}

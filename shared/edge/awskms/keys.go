@@ -24,6 +24,8 @@ type API interface {
 	DisableKey(context.Context, *kms.DisableKeyInput, ...func(*kms.Options)) (*kms.DisableKeyOutput, error)
 	ScheduleKeyDeletion(context.Context, *kms.ScheduleKeyDeletionInput, ...func(*kms.Options)) (*kms.ScheduleKeyDeletionOutput, error)
 	ListKeys(context.Context, *kms.ListKeysInput, ...func(*kms.Options)) (*kms.ListKeysOutput, error)
+	TagResource(context.Context, *kms.TagResourceInput, ...func(*kms.Options)) (*kms.TagResourceOutput, error)
+	UntagResource(context.Context, *kms.UntagResourceInput, ...func(*kms.Options)) (*kms.UntagResourceOutput, error)
 	ListResourceTags(context.Context, *kms.ListResourceTagsInput, ...func(*kms.Options)) (*kms.ListResourceTagsOutput, error)
 	GenerateDataKeyPairWithoutPlaintext(context.Context, *kms.GenerateDataKeyPairWithoutPlaintextInput, ...func(*kms.Options)) (*kms.GenerateDataKeyPairWithoutPlaintextOutput, error)
 	Decrypt(context.Context, *kms.DecryptInput, ...func(*kms.Options)) (*kms.DecryptOutput, error)
@@ -35,6 +37,7 @@ const (
 	TagGeneration = "mastio:generation"
 	TagRotation   = "mastio:rotation"
 	TagRole       = "mastio:role"
+	TagSuperseded = "mastio:superseded" // the fence of the swap that superseded the key's generation
 )
 
 // deletionDays is KMS's longest waiting period: a mistake must have time to be noticed.
@@ -117,16 +120,45 @@ func (k *Keys) Tagged(ctx context.Context, rotationID string) ([]string, error) 
 // isOf reports whether a key is this organisation's and was made for the rotation. A key whose tags may not be read is
 // somebody else's.
 func (k *Keys) isOf(ctx context.Context, id, rotationID string) (bool, error) {
-	out, err := k.API.ListResourceTags(ctx, &kms.ListResourceTagsInput{KeyId: aws.String(id)})
+	tags, err := k.tags(ctx, id)
 	if denied(err) {
 		return false, nil
 	}
 	if err != nil {
-		return false, wrap("read a key's tags", err)
+		return false, err
+	}
+	return tags[TagOrg] == k.OrgID && tags[TagRotation] == rotationID, nil
+}
+
+func (k *Keys) tags(ctx context.Context, id string) (map[string]string, error) {
+	out, err := k.API.ListResourceTags(ctx, &kms.ListResourceTagsInput{KeyId: aws.String(id)})
+	if err != nil {
+		return nil, wrap("read a key's tags", err)
 	}
 	tags := map[string]string{}
 	for _, t := range out.Tags {
 		tags[aws.ToString(t.TagKey)] = aws.ToString(t.TagValue)
 	}
-	return tags[TagOrg] == k.OrgID && tags[TagRotation] == rotationID, nil
+	return tags, nil
+}
+
+// Note tags a key with the fence under which its generation was superseded; zero takes the tag away.
+func (k *Keys) Note(ctx context.Context, id string, fence int64) error {
+	if fence == 0 {
+		_, err := k.API.UntagResource(ctx, &kms.UntagResourceInput{KeyId: aws.String(id), TagKeys: []string{TagSuperseded}})
+		return wrap("untag a key", err)
+	}
+	tag := types.Tag{TagKey: aws.String(TagSuperseded), TagValue: aws.String(strconv.FormatInt(fence, 10))}
+	_, err := k.API.TagResource(ctx, &kms.TagResourceInput{KeyId: aws.String(id), Tags: []types.Tag{tag}})
+	return wrap("tag a key", err)
+}
+
+// Noted reads the tag that Note wrote; zero: there is none.
+func (k *Keys) Noted(ctx context.Context, id string) (int64, error) {
+	tags, err := k.tags(ctx, id)
+	if err != nil || tags[TagSuperseded] == "" {
+		return 0, err
+	}
+	fence, err := strconv.ParseInt(tags[TagSuperseded], 10, 64)
+	return fence, wrap("read the tag "+TagSuperseded, err)
 }

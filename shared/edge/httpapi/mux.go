@@ -42,6 +42,7 @@ type Admin func(ctx context.Context, secret string) (version string, ok bool, er
 type Config struct {
 	Handlers Handlers
 	Admin    Admin
+	Gate     func(ctx context.Context) error // asked before every handler; its error is the answer; nil: open
 	Log      *slog.Logger
 	Now      func() time.Time
 }
@@ -121,6 +122,11 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, er
 	}
 	if err := m.authorise(route, r); err != nil {
 		return resource, err
+	}
+	if m.Gate != nil {
+		if err := m.Gate(r.Context()); err != nil {
+			return resource, err
+		}
 	}
 	return resource, handler(w, r)
 }

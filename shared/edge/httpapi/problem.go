@@ -23,6 +23,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
+	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
@@ -83,6 +84,8 @@ var table = []public{
 	{err: lease.ErrHeld, status: 409, code: "rotation_in_progress", detail: "Another rotation is in progress. Retry after it; GET /pki/rotate-ca shows it.", retryIn: lease.TTL},
 	{err: lease.ErrLost, status: 409, code: "rotation_lock_lost", detail: "This rotation took too long and another one has begun. Nothing was changed; GET /pki/rotate-ca shows the present state.", retryIn: lease.TTL},
 	{err: orgca.ErrReason, status: 400, code: "reason_invalid"},
+	{err: orgca.ErrLegacy, status: 503, code: "org_ca_legacy", detail: "MCP_PROXY_STRICT_PKI=1 refuses boot on legacy Org CA. Run POST /pki/rotate-ca.", oauth: "temporarily_unavailable"},
+	{err: rotateca.ErrStrict, status: 409, code: "strict_pki", detail: "MCP_PROXY_STRICT_PKI=1 lets no legacy Org CA (pathLen=0) become current, so there is no way back to it."},
 	{err: orgca.ErrMissing, status: 503, code: "org_ca_missing", detail: "The first Org CA is still being made. Retry.", retryIn: 5 * time.Second},
 	{err: orgca.ErrStaleFence, status: 409, code: "rotation_lock_lost", detail: "A later rotation has committed. Nothing was changed."},
 	{err: truststore.ErrChanged, status: 503, code: "truststore_busy", detail: "The truststore keeps changing. Nothing was rotated; retry.", retryIn: time.Second},
@@ -121,6 +124,7 @@ var table = []public{
 var _ = []error{
 	accesstoken.ErrClaims, accesstoken.ErrToken, accesstoken.ErrExpired, audit.ErrBroken, audit.ErrEvent, jwk.ErrKey,
 	orgca.ErrTransition, orgca.ErrSource, pki.ErrChain, pki.ErrPathLen, pki.ErrProfile, pki.ErrPEM, pki.ErrSPIFFEID, tokenkeys.ErrKey, jws.ErrInvalid,
+	standby.ErrRestored,
 }
 
 // explain finds what the outside is told of an error.

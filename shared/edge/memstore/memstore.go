@@ -5,6 +5,8 @@ package memstore
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -184,4 +186,23 @@ func (s *Store) carryOut(fault Fault, do func() error) error {
 		return registry.ErrUnavailable
 	}
 	panic(fmt.Sprintf("memstore: unknown fault %d", fault))
+}
+
+// Backup remembers the whole state and returns what brings it back, as restoring the tables from a backup would.
+func (s *Store) Backup() (restore func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	agents, generations, answers := maps.Clone(s.agents), maps.Clone(s.generations), maps.Clone(s.answers)
+	proofs, tokenKeys, rows := maps.Clone(s.proofs), maps.Clone(s.tokenKeys), map[string][]row{}
+	for subject, all := range s.rows {
+		rows[subject] = slices.Clone(all)
+	}
+	pointer, head, held := s.pointer, s.head, s.lease
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.agents, s.generations, s.answers, s.proofs, s.tokenKeys, s.rows = agents, generations, answers, proofs, tokenKeys, rows
+		s.pointer, s.head, s.lease, s.late = pointer, head, held, nil
+		s.applied = ring{changes: map[string]kept{}}
+	}
 }

@@ -53,6 +53,10 @@ type Keys interface {
 	ScheduleDeletion(ctx context.Context, id string) error
 	// Tagged finds the keys made for a rotation.
 	Tagged(ctx context.Context, rotationID string) ([]string, error)
+	// Note writes onto a key itself under which fence its generation was superseded; zero takes that back.
+	Note(ctx context.Context, id string, fence int64) error
+	// Noted reads what Note wrote; zero: nothing. It works on a key that is scheduled for deletion, too.
+	Noted(ctx context.Context, id string) (fence int64, err error)
 }
 
 // Config is what a Ceremony is made of; all fields are required.

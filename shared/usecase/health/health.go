@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/orgca"
@@ -22,6 +23,7 @@ const (
 	StandbyMissing      Warning = "standby_ca_missing"         // the next rotation has to make its CA first
 	TruststoreOutOfDate Warning = "truststore_out_of_date"     // the agents' domain may refuse certificates
 	RotationLockStuck   Warning = "rotation_lock_stuck"        // a rotation died and nobody took its lease since
+	RegistryRestored    Warning = "registry_restored"          // a superseded Org CA is current again: a backup was restored
 )
 
 // Thresholds.
@@ -41,8 +43,22 @@ type Store interface {
 type Checker struct {
 	Store   Store
 	Objects truststore.Objects
-	Now     func() time.Time
+	// Noted reads from a key under which fence its generation was superseded; zero: it was not.
+	Noted func(ctx context.Context, key string) (fence int64, err error)
+	Now   func() time.Time
+
+	note atomic.Pointer[note]
 }
+
+// note is what was last read from a key. Everybody may ask for the state of health, and KMS has its quotas: it is read
+// once in noteAge.
+type note struct {
+	key   string
+	fence int64
+	at    time.Time
+}
+
+const noteAge = time.Minute
 
 // State is the state of health.
 type State struct {
@@ -54,7 +70,7 @@ type State struct {
 	Warnings    []Warning // in a fixed order; never nil
 }
 
-// Check reads the registry once and the truststore once. It returns an error only if the registry cannot be read; a
+// Check reads the registry once, the truststore once, and now and then a key's note. It returns an error only if the registry cannot be read; a
 // truststore that cannot be read is out of date as far as anyone can tell.
 func (c *Checker) Check(ctx context.Context) (State, error) {
 	org, err := c.Store.Org(ctx)
@@ -75,6 +91,7 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 		{OrgCAExpiring, org.Pointer != nil && s.CANotAfter.Sub(now) < ExpiringWithin},
 		{StandbyMissing, !standby && (org.Pointer == nil || now.Sub(org.Pointer.RotatedAt) > standbyGrace)},
 		{TruststoreOutOfDate, org.Pointer != nil && c.outOfDate(ctx, org)},
+		{RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer)},
 		{RotationLockStuck, org.Lease.Holder != "" && now.Sub(org.Lease.Expires) > StuckAfter},
 	} {
 		if w.holds {
@@ -97,4 +114,19 @@ func (c *Checker) outOfDate(ctx context.Context, org registry.Org) bool {
 	return slices.ContainsFunc(orgca.TrustBundle(needed), func(der []byte) bool {
 		return !bytes.Contains(present.PEM, truststore.Encode([][]byte{der}))
 	})
+}
+
+// restored reports whether the current Org CA's key says that it has been superseded by a swap of which the registry does
+// not know. A key that cannot be read says nothing.
+func (c *Checker) restored(ctx context.Context, p orgca.Pointer) bool {
+	last, now := c.note.Load(), c.Now()
+	if last == nil || last.key != p.SigningKey || now.Sub(last.at) >= noteAge {
+		fence, err := c.Noted(ctx, p.SigningKey)
+		if err != nil {
+			return false
+		}
+		last = &note{p.SigningKey, fence, now}
+		c.note.Store(last)
+	}
+	return last.fence > p.Fence
 }

@@ -24,6 +24,15 @@ type world struct {
 	object  truststore.Object
 	readErr error
 	reads   int
+	noted   map[string]int64
+	noteErr error
+	asked   int
+}
+
+// Noted returns what is noted on a key.
+func (w *world) Noted(_ context.Context, key string) (int64, error) {
+	w.asked++
+	return w.noted[key], w.noteErr
 }
 
 // Org returns the organisation.
@@ -42,7 +51,7 @@ func (w *world) Replace(context.Context, []byte, string) (string, error) {
 
 func good() *world {
 	w := &world{org: registry.Org{
-		Pointer: &orgca.Pointer{Current: 1, Fingerprint: "f1", NotAfter: now.AddDate(10, 0, 0), RotatedAt: now.Add(-time.Hour), Version: 1},
+		Pointer: &orgca.Pointer{Current: 1, Fingerprint: "f1", Fence: 7, SigningKey: "k1", NotAfter: now.AddDate(10, 0, 0), RotatedAt: now.Add(-time.Hour), Version: 1},
 		Generations: []orgca.Generation{
 			{Number: 1, State: orgca.Current, Root: []byte("r1"), Issuing: []byte("i1"), Truststore: "v1"},
 			{Number: 2, State: orgca.Staged, Source: orgca.Mint, Root: []byte("r2"), Issuing: []byte("i2"), Truststore: "v1"},
@@ -54,7 +63,7 @@ func good() *world {
 
 func check(t *testing.T, w *world) health.State {
 	t.Helper()
-	s, err := (&health.Checker{Store: w, Objects: w, Now: func() time.Time { return now }}).Check(t.Context())
+	s, err := (&health.Checker{Store: w, Objects: w, Noted: w.Noted, Now: func() time.Time { return now }}).Check(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +106,10 @@ func TestWarnings(t *testing.T) {
 		{"lease just expired", held(-5 * time.Minute), nil},
 		{"lease stuck", held(-5*time.Minute - 1), []health.Warning{health.RotationLockStuck}},
 		{"lease free since long", func(w *world) { w.org.Lease = lease.Lease{Fence: 9} }, nil},
+		{"key superseded by a later swap", func(w *world) { w.noted = map[string]int64{"k1": 8} }, []health.Warning{health.RegistryRestored}},
+		{"key superseded, then rolled back to", func(w *world) { w.noted = map[string]int64{"k1": 7} }, nil},
+		{"another key superseded", func(w *world) { w.noted = map[string]int64{"k0": 8} }, nil},
+		{"key that cannot be read", func(w *world) { w.noteErr = errors.New("denied") }, nil},
 		{"truststore empty", func(w *world) { w.object = truststore.Object{} }, []health.Warning{health.TruststoreOutOfDate}},
 		{"truststore unreadable", func(w *world) { w.readErr = errors.New("denied") }, []health.Warning{health.TruststoreOutOfDate}},
 		{"truststore without the standby", func(w *world) { w.object.PEM = truststore.PEM(w.org.Generations[:1]) }, []health.Warning{health.TruststoreOutOfDate}},
@@ -140,8 +153,24 @@ func TestBeforeTheFirstCA(t *testing.T) {
 
 func TestUnreadableRegistryIsAnError(t *testing.T) {
 	w := &world{orgErr: registry.ErrUnavailable}
-	s, err := (&health.Checker{Store: w, Objects: w, Now: func() time.Time { return now }}).Check(t.Context())
+	s, err := (&health.Checker{Store: w, Objects: w, Noted: w.Noted, Now: func() time.Time { return now }}).Check(t.Context())
 	if !errors.Is(err, registry.ErrUnavailable) || s.Generation != 0 {
 		t.Errorf("state %+v, %v; want ErrUnavailable", s, err)
+	}
+}
+
+// Everybody may ask for the state of health; KMS is asked once a minute, and at once when the current key is another.
+func TestNoteIsRemembered(t *testing.T) {
+	w, at := good(), now
+	c := &health.Checker{Store: w, Objects: w, Noted: w.Noted, Now: func() time.Time { return at }}
+	for i, step := range []struct {
+		after time.Duration
+		key   string
+		asked int
+	}{{0, "k1", 1}, {59 * time.Second, "k1", 1}, {time.Second, "k1", 2}, {0, "k2", 3}, {0, "k2", 3}} {
+		at, w.org.Pointer.SigningKey = at.Add(step.after), step.key
+		if _, err := c.Check(t.Context()); err != nil || w.asked != step.asked {
+			t.Errorf("step %d: asked %d times, %v; want %d", i, w.asked, err, step.asked)
+		}
 	}
 }

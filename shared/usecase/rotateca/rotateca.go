@@ -24,6 +24,7 @@ var (
 	ErrDryRun            = errors.New("this mode has no dry run")
 	ErrIdempotencyKey    = errors.New("idempotency key is malformed")
 	ErrIdempotencyReused = errors.New("idempotency key was used for another request")
+	ErrStrict            = errors.New("a legacy Org CA may not become current")
 )
 
 // Mode is what a request wants of the Org CA.
@@ -53,16 +54,17 @@ type Preparer interface {
 	Prepare(ctx context.Context, o ceremony.Order) (orgca.Generation, error)
 }
 
-// Config is what a Rotator is made of; all fields are required.
+// Config is what a Rotator is made of; all fields but Strict are required.
 type Config struct {
 	Store    Store
 	Preparer Preparer
 	// Trust brings the truststore up to date and returns its version.
-	Trust func(ctx context.Context) (version string, err error)
-	OrgID string
-	Now   func() time.Time
-	NewID func() string // unique, at most 36 characters
-	Log   *slog.Logger
+	Trust  func(ctx context.Context) (version string, err error)
+	OrgID  string
+	Strict bool // no legacy Org CA becomes current, neither by adoption nor by a rollback
+	Now    func() time.Time
+	NewID  func() string // unique, at most 36 characters
+	Log    *slog.Logger
 }
 
 // Rotator rotates the Org CA. It is safe for concurrent use, across processes too: the lease lets one of them work.
@@ -78,6 +80,7 @@ type Request struct {
 	Overlap        time.Duration // how long the superseded generation's pins still count; zero: they stop with the commit
 	DryRun         bool          // say what would happen, and change nothing; with Mint and Commit
 	Reason         string        // see orgca.Reasons
+	Migration      bool          // away from a legacy root, by itself: orgca.ReasonLegacy is the reason
 	Actor          string
 	RequestID      string
 	SourceIP       string
@@ -95,6 +98,9 @@ func (r Request) check() (Request, error) {
 		return r, err
 	}
 	r.Reason = reason
+	if r.Migration {
+		r.Reason = orgca.ReasonLegacy
+	}
 	if r.Overlap < 0 || r.Overlap > orgca.MaxOverlap || r.Overlap > 0 && r.Mode != Mint && r.Mode != Commit {
 		return r, orgca.ErrOverlap
 	}

@@ -95,6 +95,9 @@ func (r *Rotator) planRollback(org registry.Org, req Request, held lease.Lease) 
 		return plan{}, fmt.Errorf("generation %d: %w", org.Pointer.Current, orgca.ErrTransition)
 	}
 	previous, _ := org.Generation(org.Pointer.Previous) // none: Rollback refuses
+	if previous.Legacy && r.Strict {
+		return plan{}, ErrStrict
+	}
 	now := r.Now()
 	swap, err := org.Pointer.Rollback(previous, current, held.Fence, now)
 	if err != nil {

@@ -22,6 +22,10 @@ const Actor = "schedule:standby"
 // a function lives.
 const OrphanAge = 15 * time.Minute
 
+// StagedAge is how long an uploaded generation waits for its commit: its keys cost money, and a pre-flight that old says
+// little about today.
+const StagedAge = 7 * 24 * time.Hour
+
 // Store is what the job needs of the registry.
 type Store interface {
 	Org(ctx context.Context) (registry.Org, error)
@@ -32,6 +36,13 @@ type Store interface {
 type Ceremony interface {
 	Prepare(ctx context.Context, o ceremony.Order) (orgca.Generation, error)
 	Discard(ctx context.Context, g orgca.Generation, actor string) error
+	Retire(ctx context.Context, g orgca.Generation, actor string) error
+}
+
+// Notes are kept on the Org CAs' keys themselves, where no restored table overwrites them.
+type Notes interface {
+	Note(ctx context.Context, key string, fence int64) error
+	Noted(ctx context.Context, key string) (fence int64, err error)
 }
 
 // Rotator makes the first Org CA of an empty organisation.
@@ -39,18 +50,21 @@ type Rotator interface {
 	Do(ctx context.Context, req rotateca.Request) (rotateca.Result, error)
 }
 
-// Config is what a Job is made of; all fields are required.
+// Config is what a Job is made of; all fields but Adopt and Migrate are required.
 type Config struct {
 	Store    Store
 	Ceremony Ceremony
+	Notes    Notes
 	Rotator  Rotator
 	// Trust brings the truststore up to date and returns its version.
 	Trust func(ctx context.Context) (version string, err error)
 	// Keys makes the token keys of this epoch and the next.
-	Keys  func(ctx context.Context, now time.Time) error
-	Now   func() time.Time
-	NewID func() string // unique, at most 36 characters
-	Log   *slog.Logger
+	Keys    func(ctx context.Context, now time.Time) error
+	Adopt   bool          // the first Org CA is the operator's, by upload: none is made for an empty organisation
+	Migrate time.Duration // overlap with which a legacy Org CA is replaced by itself; zero: it is not
+	Now     func() time.Time
+	NewID   func() string // unique, at most 36 characters
+	Log     *slog.Logger
 }
 
 // Job is one run's work. Running it again, or twice at once, is harmless: two at once can make two standbys, of which
@@ -65,18 +79,24 @@ type Report struct {
 	Generation int64 `json:"generation"` // current
 	Standby    int64 `json:"standby"`    // staged and trusted
 	Discarded  int   `json:"discarded"`
+	Retired    int   `json:"retired"`
+	Migrated   bool  `json:"migrated"`
 	Legacy     bool  `json:"legacy"`
+	Restored   bool  `json:"restored"` // see ErrRestored
 }
 
-// Run does whatever is to do. A step that fails does not keep the others from being done; the errors are joined.
+// Run does whatever is to do. A step that fails does not keep the others from being done; the errors are joined. Only a
+// registry that was restored from a backup is left alone: ErrRestored.
 func (j *Job) Run(ctx context.Context) (Report, error) {
 	if err := j.first(ctx); err != nil {
 		return Report{}, fmt.Errorf("make the first Org CA: %w", err)
 	}
-	discarded, discardErr := j.discard(ctx)
-	errs := []error{discardErr, j.prepare(ctx), j.trust(ctx), j.Keys(ctx, j.Now())}
+	var report Report
+	errs := []error{j.Keys(ctx, j.Now()), j.witness(ctx)}
+	if report.Restored = errors.Is(errs[1], ErrRestored); !report.Restored {
+		errs = append(errs, j.maintain(ctx, &report))
+	}
 	org, err := j.Store.Org(ctx)
-	report := Report{Discarded: discarded}
 	if org.Pointer != nil {
 		report.Generation, report.Legacy = org.Pointer.Current, org.Pointer.Legacy
 	}
@@ -86,10 +106,22 @@ func (j *Job) Run(ctx context.Context) (Report, error) {
 	return report, errors.Join(append(errs, err)...)
 }
 
-// first bootstraps an empty organisation. Another function at the same work is no error.
+// maintain brings the generations into order.
+func (j *Job) maintain(ctx context.Context, report *Report) error {
+	var discardErr, retireErr, migrateErr error
+	report.Discarded, discardErr = j.each(ctx, j.leftBehind, j.Ceremony.Discard)
+	errs := []error{discardErr, j.prepare(ctx), j.trust(ctx)}
+	if report.Migrated, migrateErr = j.migrate(ctx); report.Migrated {
+		errs = append(errs, j.witness(ctx), j.prepare(ctx), j.trust(ctx))
+	}
+	report.Retired, retireErr = j.each(ctx, j.spent, j.Ceremony.Retire)
+	return errors.Join(append(errs, migrateErr, retireErr)...)
+}
+
+// first bootstraps an empty organisation, unless its operator will. Another function at the same work is no error.
 func (j *Job) first(ctx context.Context) error {
 	org, err := j.Store.Org(ctx)
-	if err != nil || org.Pointer != nil {
+	if err != nil || org.Pointer != nil || j.Adopt {
 		return err
 	}
 	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, Actor: Actor})
@@ -99,9 +131,28 @@ func (j *Job) first(ctx context.Context) error {
 	return err
 }
 
-// discard ends the generations that will never be current: preparations that a crash cut off, and standbys that a
-// newer generation has overtaken.
-func (j *Job) discard(ctx context.Context) (int, error) {
+// migrate replaces a legacy Org CA with an overlap, so that no agent notices. Another rotation at work is no error: the
+// next run sees what it left.
+func (j *Job) migrate(ctx context.Context) (bool, error) {
+	if j.Migrate == 0 {
+		return false, nil
+	}
+	org, err := j.Store.Org(ctx)
+	if err != nil || org.Pointer == nil || !org.Pointer.Legacy {
+		return false, err
+	}
+	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, Overlap: j.Migrate, Migration: true, Actor: Actor})
+	if errors.Is(err, lease.ErrHeld) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("replace the legacy Org CA: %w", err)
+	}
+	return true, nil
+}
+
+// each ends every generation that is to be ended, and counts them.
+func (j *Job) each(ctx context.Context, which func(orgca.Generation, orgca.Pointer) bool, end func(context.Context, orgca.Generation, string) error) (int, error) {
 	org, err := j.Store.Org(ctx)
 	if err != nil || org.Pointer == nil {
 		return 0, err
@@ -109,11 +160,11 @@ func (j *Job) discard(ctx context.Context) (int, error) {
 	var errs []error
 	count := 0
 	for _, g := range org.Generations {
-		if !j.leftBehind(g, org.Pointer.Current) {
+		if !which(g, *org.Pointer) {
 			continue
 		}
-		if err := j.Ceremony.Discard(ctx, g, Actor); err != nil {
-			errs = append(errs, fmt.Errorf("discard generation %d: %w", g.Number, err))
+		if err := end(ctx, g, Actor); err != nil {
+			errs = append(errs, fmt.Errorf("end generation %d: %w", g.Number, err))
 			continue
 		}
 		count++
@@ -121,16 +172,21 @@ func (j *Job) discard(ctx context.Context) (int, error) {
 	return count, errors.Join(errs...)
 }
 
-func (j *Job) leftBehind(g orgca.Generation, current int64) bool {
+// leftBehind picks the generations that will never be current: preparations that a crash cut off, standbys that a newer
+// generation has overtaken, and uploads that nobody committed.
+func (j *Job) leftBehind(g orgca.Generation, p orgca.Pointer) bool {
 	switch g.State {
 	case orgca.Preparing:
 		return j.Now().Sub(g.CreatedAt) > OrphanAge
 	case orgca.Staged:
-		return g.Number < current
+		return g.Number < p.Current || g.Source == orgca.Upload && j.Now().Sub(g.StagedAt) > StagedAge
 	default:
 		return false
 	}
 }
+
+// spent picks the generations whose keys nobody will need again.
+func (j *Job) spent(g orgca.Generation, p orgca.Pointer) bool { return p.Spent(g, j.Now()) }
 
 // prepare makes a standby unless there is one, or one is being made.
 func (j *Job) prepare(ctx context.Context) error {
@@ -139,7 +195,7 @@ func (j *Job) prepare(ctx context.Context) error {
 		return err
 	}
 	for _, g := range org.Generations {
-		if g.Number > org.Pointer.Current && (g.State == orgca.Staged || g.State == orgca.Preparing) {
+		if g.Number > org.Pointer.Current && g.Source == orgca.Mint && (g.State == orgca.Staged || g.State == orgca.Preparing) {
 			return nil
 		}
 	}

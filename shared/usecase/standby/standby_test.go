@@ -157,10 +157,10 @@ func TestOvertakenStandbyIsDiscarded(t *testing.T) {
 	if g, err := m.Ceremony.Prepare(t.Context(), ceremony.Order{RotationID: m.NewID(), Actor: "test"}); err != nil || g.Number != 3 {
 		t.Fatalf("slow ceremony: generation %d, %v", g.Number, err)
 	}
-	if diff := cmp.Diff(standby.Report{Generation: 4, Standby: 5, Discarded: 1}, run(t, m)); diff != "" {
+	if diff := cmp.Diff(standby.Report{Generation: 4, Standby: 5, Discarded: 1, Retired: 1}, run(t, m)); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
-	want := map[int64]orgca.State{1: orgca.Superseded, 2: orgca.Superseded, 3: orgca.Failed, 4: orgca.Current, 5: orgca.Staged}
+	want := map[int64]orgca.State{1: orgca.Retired, 2: orgca.Superseded, 3: orgca.Failed, 4: orgca.Current, 5: orgca.Staged}
 	if diff := cmp.Diff(want, states(org(t, m))); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}

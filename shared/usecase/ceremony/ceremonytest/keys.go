@@ -33,6 +33,7 @@ type Key struct {
 	ID    string
 	Spec  ceremony.KeySpec
 	State State
+	Note  int64
 }
 
 type stored struct {
@@ -101,7 +102,7 @@ func (k *Keys) Create(_ context.Context, spec ceremony.KeySpec) (id string, pub 
 	}
 	err = k.do("Create", func() error {
 		id = fmt.Sprintf("key-%04d", len(k.keys)+1)
-		k.keys[id] = &stored{Key{id, spec, Enabled}, private}
+		k.keys[id] = &stored{Key{ID: id, Spec: spec, State: Enabled}, private}
 		return nil
 	})
 	return id, private.Public(), err
@@ -216,4 +217,29 @@ func spelled(about map[string]string) string {
 		text += fmt.Sprintf("%q=%q;", name, about[name])
 	}
 	return text
+}
+
+// Note writes onto a key; not onto one that is scheduled for deletion.
+func (k *Keys) Note(_ context.Context, id string, fence int64) error {
+	return k.do("Note", func() error {
+		key := k.keys[id]
+		if key == nil || key.State == PendingDeletion {
+			return errState
+		}
+		key.Note = fence
+		return nil
+	})
+}
+
+// Noted reads what Note wrote.
+func (k *Keys) Noted(_ context.Context, id string) (fence int64, err error) {
+	err = k.do("Noted", func() error {
+		key := k.keys[id]
+		if key == nil {
+			return errNotFound
+		}
+		fence = key.Note
+		return nil
+	})
+	return fence, err
 }
