@@ -31,6 +31,9 @@ const (
 	SPIFFE Method = "spiffe" // an SVID: known by its SPIFFE ID, not by a pin
 )
 
+// Methods lists them.
+func Methods() []Method { return []Method{Minted, BYOCA, SPIFFE} }
+
 // Status tells whether an agent may authenticate at all.
 type Status string
 

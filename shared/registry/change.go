@@ -126,6 +126,13 @@ type Page struct {
 	Next   string // cursor of the next page; empty: this was the last
 }
 
+// Tally is how many active agents of one method have their newest pin under a generation, or before or after it.
+type Tally struct {
+	Older   int64 // or no pin at all
+	Current int64
+	Newer   int64 // a rollback leaves them
+}
+
 // TokenKey is the token signing key of one epoch. The private key is encrypted under KMS.
 type TokenKey struct {
 	Epoch   int64

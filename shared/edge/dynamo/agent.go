@@ -13,6 +13,10 @@ func encodeAgent(a agent.Agent) item {
 	w := writer{key(agentKey(a.ID), single)}
 	w.text("gen_pk", shardOf(string(a.ID)))
 	w.text("gen_sk", place(a))
+	if a.Status == agent.Active { // the others are in no count
+		w.text("c", countKey(shardOf(string(a.ID)), a.Method))
+		w.text("g", generationText(a.Pin().Generation))
+	}
 	w.text("id", string(a.ID))
 	w.text("display_name", a.DisplayName)
 	w.text("method", string(a.Method))

@@ -62,7 +62,7 @@ type Store struct {
 }
 
 var operations = []string{
-	"View", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Answer", "UseProof",
+	"View", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Answer", "UseProof",
 	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find",
 	"Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",
 }

@@ -24,6 +24,7 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"Agents":    second(f.Agents(ctx, registry.Query{Limit: 1})),
 		"Find":      second(f.Find(ctx, registry.Search{Limit: 1})),
 		"Gates":     second(f.Gates(ctx, "a")),
+		"Census":    second(f.Census(ctx, 1, 1)),
 	} {
 		f.fails(name, err, registry.ErrUnavailable)
 	}

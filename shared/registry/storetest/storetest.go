@@ -19,7 +19,8 @@ import (
 // Concurrency: any number of goroutines and processes may use the same state at once. A store hands out and takes in
 // values that share no memory with its own.
 //
-// Consistency: a read sees every write whose success was reported before the read began. Agents alone may lag behind.
+// Consistency: a read sees every write whose success was reported before the read began. Agents and Census alone may lag
+// behind.
 // Several records of one read are each consistent by themselves, not with one another.
 //
 // Durability: a write that was reported is kept.
@@ -84,6 +85,10 @@ type Store interface {
 	//
 	// Errors: registry.ErrCursor for a cursor that no page of a search for the same text had.
 	Find(ctx context.Context, q registry.Search) (registry.Page, error)
+
+	// Census counts the active agents of every method by the generation of their newest pin, seen from current. No pin is
+	// counted that is of a generation above newest, the newest one that ever was current. It may lag behind as Agents may.
+	Census(ctx context.Context, current, newest int64) (map[agent.Method]registry.Tally, error)
 
 	// Answer reads what was kept for an idempotency key; nil if nothing was, or it is over at now.
 	Answer(ctx context.Context, key string, now time.Time) (*registry.Answer, error)
@@ -163,6 +168,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"agents are found by the beginning of their ids", searches},
 		{"sessions begin and end", sessions},
 		{"gates are moved one attempt at a time", gates},
+		{"a census counts active agents by method and generation", census},
 		{"a call that is over does nothing", overBeforeItBegan},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, fixture{open(t), t}) })

@@ -1,0 +1,107 @@
+package dynamo_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/edge/dynamo"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/schema"
+)
+
+// paged answers every count of minted agents under the current generation in pages, and every other with nothing.
+type paged struct {
+	dynamo.API
+	pages          int
+	broken         error // of the second page, if any
+	calls          atomic.Int64
+	running, most  atomic.Int64
+	others, strong atomic.Int64 // queries that are no counts of the index; strongly consistent ones, which an index refuses
+}
+
+const perPage = 10
+
+func (p *paged) Query(ctx context.Context, in *awsdynamodb.QueryInput, _ ...func(*awsdynamodb.Options)) (*awsdynamodb.QueryOutput, error) {
+	p.calls.Add(1)
+	defer p.running.Add(-1)
+	if n := p.running.Add(1); n > p.most.Load() {
+		p.most.Store(n)
+	}
+	if aws.ToString(in.IndexName) != schema.ActiveAgents || in.Select != types.SelectCount {
+		p.others.Add(1)
+	}
+	if aws.ToBool(in.ConsistentRead) {
+		p.strong.Add(1)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	value := func(name string) string {
+		return in.ExpressionAttributeValues[name].(*types.AttributeValueMemberS).Value
+	}
+	if value(":low") != "000007" || value(":partition")[2:] != "#minted" {
+		return &awsdynamodb.QueryOutput{}, nil
+	}
+	page := 1
+	if from, ok := in.ExclusiveStartKey["page"].(*types.AttributeValueMemberS); ok {
+		page, _ = strconv.Atoi(from.Value)
+	}
+	if page == 2 && p.broken != nil {
+		return nil, p.broken
+	}
+	out := &awsdynamodb.QueryOutput{Count: perPage}
+	if page < p.pages {
+		out.LastEvaluatedKey = map[string]types.AttributeValue{"page": &types.AttributeValueMemberS{Value: strconv.Itoa(page + 1)}}
+	}
+	return out, nil
+}
+
+func TestCensusReadsEveryPage(t *testing.T) {
+	p := &paged{pages: 4}
+	got, err := dynamo.New(dynamo.Config{Client: p}).Census(t.Context(), 7, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[agent.Method]registry.Tally{agent.Minted: {Current: schema.Shards * 4 * perPage}, agent.BYOCA: {}, agent.SPIFFE: {}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("census (-want +got):\n%s", diff)
+	}
+	// Three methods, older and current; the counts of minted agents take three pages more.
+	if want := int64(3*2*schema.Shards + 3*schema.Shards); p.calls.Load() != want {
+		t.Errorf("%d queries, want %d", p.calls.Load(), want)
+	}
+	if p.most.Load() > schema.Shards {
+		t.Errorf("%d queries at once, want at most %d", p.most.Load(), schema.Shards)
+	}
+	if p.others.Load() != 0 || p.strong.Load() != 0 {
+		t.Errorf("%d queries are no counts of the index, %d ask for strong consistency", p.others.Load(), p.strong.Load())
+	}
+}
+
+func TestCensusAsksForNewerGenerationsWhereThereAreSome(t *testing.T) {
+	p := &paged{pages: 1}
+	if _, err := dynamo.New(dynamo.Config{Client: p}).Census(t.Context(), 3, 7); err != nil {
+		t.Fatal(err)
+	}
+	if want := int64(3 * 3 * schema.Shards); p.calls.Load() != want {
+		t.Errorf("%d queries, want %d", p.calls.Load(), want)
+	}
+}
+
+// A count that is not whole is none.
+func TestCensusThatBreaks(t *testing.T) {
+	broken := errors.New("throttled")
+	got, err := dynamo.New(dynamo.Config{Client: &paged{pages: 3, broken: broken}}).Census(t.Context(), 7, 7)
+	if !errors.Is(err, registry.ErrUnavailable) || !errors.Is(err, broken) || got != nil {
+		t.Errorf("got %v, %v; want the cause, as ErrUnavailable", got, err)
+	}
+}
