@@ -67,7 +67,7 @@ func TestGoldenAnswers(t *testing.T) {
 				t.Fatal(err)
 			}
 			return w.send(t, event("GET", "/pki/rotate-ca", admin))
-		}, append([]string{"rotation", "staged", "history"}, rotation...)},
+		}, append([]string{"rotation", "staged", "history", "progress"}, rotation...)},
 		{"agent", func() answer { return w.send(t, event("GET", "/v1/admin/agents/orga::kyc", admin)) }, nil},
 		{"agents", func() answer { return w.send(t, event("GET", "/v1/admin/agents", admin)) }, []string{"agents"}},
 		{"healthz", func() answer { return w.send(t, event("GET", "/healthz")) }, []string{"status", "version", "org_id", "generation", "fingerprint", "warnings"}},

@@ -86,9 +86,10 @@ func resultOf(s orgca.Swap) Result {
 // Status is the present state of the Org CA.
 type Status struct {
 	Result
-	Rotation Rotation `json:"rotation"`
-	Staged   *Entry   `json:"staged"`
-	History  []Entry  `json:"history"` // newest first
+	Rotation Rotation  `json:"rotation"`
+	Staged   *Entry    `json:"staged"`
+	History  []Entry   `json:"history"`  // newest first
+	Progress *Progress `json:"progress"` // null: could not be counted now
 }
 
 // Rotation tells what runs now.
@@ -115,7 +116,7 @@ type Entry struct {
 	SupersededAt *time.Time   `json:"superseded_at"`
 }
 
-// Status reads the present state: one read.
+// Status reads the present state: one read, and the count of agents.
 func (r *Rotator) Status(ctx context.Context) (Status, error) {
 	org, err := r.Store.Org(ctx)
 	if err != nil {
@@ -127,8 +128,10 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) {
 		s.Staged = &e
 	}
 	if org.Pointer == nil {
+		s.Progress = moved(nil)
 		return s, nil
 	}
+	s.Progress = r.progress(ctx, org)
 	s.Result, err = present(org)
 	for _, a := range org.Pointer.Accepted {
 		if r.Now().Before(a.Until) {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -47,6 +48,7 @@ type Store interface {
 	Release(ctx context.Context, l lease.Lease) error
 	Apply(ctx context.Context, c registry.Change) error
 	Answer(ctx context.Context, key string, now time.Time) (*registry.Answer, error)
+	Census(ctx context.Context, current, newest int64) (map[agent.Method]registry.Tally, error)
 }
 
 // Preparer makes a generation when there is no standby to take.
@@ -68,10 +70,13 @@ type Config struct {
 }
 
 // Rotator rotates the Org CA. It is safe for concurrent use, across processes too: the lease lets one of them work.
-type Rotator struct{ Config }
+type Rotator struct {
+	Config
+	counted remembered
+}
 
 // New returns a Rotator.
-func New(cfg Config) *Rotator { return &Rotator{cfg} }
+func New(cfg Config) *Rotator { return &Rotator{Config: cfg} }
 
 // Request asks for a change of the Org CA.
 type Request struct {

@@ -1,0 +1,107 @@
+package rotateca
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// Moved says how many active agents there are and how many of them have moved to the current generation; those and the
+// remaining ones are all.
+type Moved struct {
+	Agents     int64 `json:"agents"`
+	ReEnrolled int64 `json:"re_enrolled"` // the newest pin is under the current generation
+	Remaining  int64 `json:"remaining"`
+}
+
+// Progress is how far the fleet has come. It is right once nobody enrols or rotates any more; until then the index that
+// is counted may lag behind.
+//
+// An agent that is known by its SPIFFE ID has no pin: its certificates do not hang on the Org CA, a rotation leaves them as
+// they are, and so it has moved as soon as it is there. After a rollback, agents that had re-enrolled under the generation
+// that was undone remain: their newest certificate is dead. Deactivated agents are not counted.
+type Progress struct {
+	Moved
+	PerMethod map[agent.Method]Moved `json:"per_method"`
+}
+
+// What a count may cost: a million agents take about a second, and whoever looks at the screen asks again and again.
+const (
+	progressFresh   = 5 * time.Second
+	progressTimeout = 10 * time.Second
+)
+
+// remembered is the last count of this function instance.
+type remembered struct {
+	mu         sync.Mutex
+	progress   *Progress
+	generation int64
+	at         time.Time
+}
+
+// progress counts, unless that was done for the same generation a moment ago. A count that fails is told as none: what
+// else there is to see is worth more during an incident than an error.
+func (r *Rotator) progress(ctx context.Context, org registry.Org) *Progress {
+	current, now := org.Pointer.Current, r.Now()
+	if p := r.counted.get(current, now); p != nil {
+		return p
+	}
+	ctx, cancel := context.WithTimeout(ctx, progressTimeout)
+	defer cancel()
+	census, err := r.Store.Census(ctx, current, newest(org))
+	if err != nil {
+		r.Log.WarnContext(ctx, "pki.rotate.progress_unknown", "generation", current, "cause", err.Error())
+		return nil
+	}
+	p := moved(census)
+	r.counted.put(p, current, now)
+	return p
+}
+
+// newest is the newest generation that ever was current: the newest that a pin can be under. Only after a rollback is
+// it not the current one.
+func newest(org registry.Org) int64 {
+	last := org.Pointer.Current
+	for _, g := range org.Generations {
+		if g.State == orgca.Superseded || g.State == orgca.Retired {
+			last = max(last, g.Number)
+		}
+	}
+	return last
+}
+
+func moved(census map[agent.Method]registry.Tally) *Progress {
+	p := &Progress{PerMethod: map[agent.Method]Moved{}}
+	for _, method := range agent.Methods() {
+		t := census[method]
+		m := Moved{ReEnrolled: t.Current, Remaining: t.Older + t.Newer}
+		if method == agent.SPIFFE {
+			m = Moved{ReEnrolled: t.Current + t.Older + t.Newer}
+		}
+		m.Agents = m.ReEnrolled + m.Remaining
+		p.PerMethod[method] = m
+		p.Agents += m.Agents
+		p.ReEnrolled += m.ReEnrolled
+		p.Remaining += m.Remaining
+	}
+	return p
+}
+
+func (c *remembered) get(generation int64, now time.Time) *Progress {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if age := now.Sub(c.at); c.progress == nil || c.generation != generation || age < 0 || age >= progressFresh {
+		return nil
+	}
+	return c.progress
+}
+
+func (c *remembered) put(p *Progress, generation int64, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.progress, c.generation, c.at = p, generation, at
+}
