@@ -19,7 +19,7 @@ FUNCTIONS := $(notdir $(wildcard functions/*))
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
 
 .PHONY: need-go
 need-go:
@@ -37,6 +37,20 @@ run: need-go ## build the functions and start everything on https://localhost:94
 logs: ## follow the functions' log of the running stack
 	@test -f build/run/functions.log || { echo "no log yet: start the stack with make run" >&2; exit 1; }
 	@tail -n 200 -F build/run/functions.log
+
+# The command is built first: unlike go run it passes a signal on, and what it starts can go on behind it.
+CLOUD := build/cloud/cloud
+.PHONY: cloud
+cloud: need-go
+	@go build -o $(CLOUD) ./localstack/cloud
+
+.PHONY: localstack-up
+localstack-up: cloud ## start LocalStack, in Docker if there is an engine, else as processes (LOCALSTACK_ENDPOINT= takes one that is up)
+	@$(CLOUD) up
+
+.PHONY: localstack-down
+localstack-down: cloud ## stop LocalStack and all that it started
+	@$(CLOUD) down
 
 .PHONY: build
 build: need-go ## build every function for AWS (linux/arm64) into build/lambda

@@ -41,6 +41,18 @@ func Install(ctx context.Context, cache string, progress func(string)) error {
 	return nil
 }
 
+// Locate is Install, and returns the folder that holds DynamoDBLocal.jar and DynamoDBLocal_lib.
+func Locate(ctx context.Context, cache string, progress func(string)) (string, error) {
+	if progress == nil {
+		progress = func(string) {}
+	}
+	in, err := install(ctx, cache, progress)
+	if err != nil {
+		return "", fmt.Errorf("install DynamoDB Local: %w", err)
+	}
+	return in.lib, nil
+}
+
 // install brings cache up to date and is free when it is. Processes that start at once take turns.
 func install(ctx context.Context, cache string, progress func(string)) (installation, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {

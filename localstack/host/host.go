@@ -1,0 +1,216 @@
+// Package host runs LocalStack 4.14.0, the last open one, as plain processes: no Docker, no account, no token.
+//
+// Everything it installs comes from PyPI and npm, pinned by hash, into one folder. Lambda functions run as processes too,
+// through a plugin for LocalStack (executor/). Every listener is on loopback.
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/mastio-aws/mastio/localstack/filelock"
+)
+
+// Version is LocalStack's.
+const Version = "4.14.0"
+
+// DefaultPort is the one that every client of LocalStack takes for granted.
+const DefaultPort = 4566
+
+// Config says where LocalStack is installed and on which port of 127.0.0.1 it answers. Cache and Database are required.
+type Config struct {
+	Cache    string       // folder of all that is installed, logged or written; one LocalStack at a time
+	Database string       // folder of the DynamoDB Local installation, which other packages share
+	Port     int          // 0: DefaultPort
+	Progress func(string) // told of each step, in a few words; nil: nobody is
+}
+
+var (
+	// ErrSystem means that this machine's system cannot run LocalStack as processes.
+	ErrSystem = errors.New("LocalStack runs as processes on Linux only; elsewhere it needs Docker")
+	// ErrPortInUse means that something else answers on the port.
+	ErrPortInUse = errors.New("something else answers there")
+	// ErrNotUp means that LocalStack ended at its start, or did not answer in time.
+	ErrNotUp = errors.New("LocalStack did not come up")
+)
+
+// Host is one LocalStack, running or not.
+type Host struct {
+	Config
+	cache string // absolute
+}
+
+// New returns the LocalStack of a folder.
+func New(cfg Config) (*Host, error) {
+	if runtime.GOOS != "linux" {
+		return nil, ErrSystem
+	}
+	if cfg.Port == 0 {
+		cfg.Port = DefaultPort
+	}
+	if cfg.Progress == nil {
+		cfg.Progress = func(string) {}
+	}
+	cache, err := filepath.Abs(cfg.Cache)
+	return &Host{Config: cfg, cache: cache}, err
+}
+
+// Endpoint is where its clients find it.
+func (h *Host) Endpoint() string { return "http://127.0.0.1:" + strconv.Itoa(h.Port) }
+
+// LogPath is the file of all that LocalStack prints.
+func (h *Host) LogPath() string { return filepath.Join(h.cache, "localstack.log") }
+
+// startTimeout bounds the time from the first process to the first answer: 2 s on an idle machine.
+const startTimeout = 3 * time.Minute
+
+// Up installs what is missing, starts LocalStack and returns when it answers. One that is up already is left alone.
+// It goes on when this process ends, until Down.
+func (h *Host) Up(ctx context.Context) error {
+	unlock, err := h.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if pid := h.PID(); pid != 0 && healthy(ctx, h.Endpoint()) {
+		h.Progress(fmt.Sprintf("LocalStack is up already, process %d", pid))
+		return nil
+	}
+	h.stop() // clears what a killed one left behind
+	if err := h.install(ctx); err != nil {
+		return err
+	}
+	if healthy(ctx, h.Endpoint()) {
+		return fmt.Errorf("start LocalStack at %s: %w; stop it, or take it as it is with LOCALSTACK_ENDPOINT=%s", h.Endpoint(), ErrPortInUse, h.Endpoint())
+	}
+	h.Progress("starting LocalStack " + Version + " as processes")
+	return h.start(ctx)
+}
+
+func (h *Host) start(ctx context.Context) error {
+	cmd, err := h.launch()
+	if err != nil {
+		return fmt.Errorf("start LocalStack: %w", err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for !healthy(ctx, h.Endpoint()) {
+		select {
+		case <-ended:
+			err = ErrNotUp
+		case <-ctx.Done():
+			err = errors.Join(ErrNotUp, ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+			continue
+		}
+		h.stop()
+		return fmt.Errorf("%w; %s ends with:\n%s", err, h.LogPath(), tail(h.LogPath()))
+	}
+	return nil
+}
+
+// launch starts LocalStack in a session of its own, so that a Ctrl-C meant for this process does not reach it, and notes
+// which process it is.
+func (h *Host) launch() (*exec.Cmd, error) {
+	if err := os.MkdirAll(h.path("tmp"), 0o700); err != nil {
+		return nil, err
+	}
+	log, err := os.Create(h.LogPath())
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close() // the process has it
+	cmd := exec.Command(h.path("venv", "bin", "python"), "-m", "localstack.runtime.main")
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = h.cache, h.environment(os.LookupEnv), log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	note := fmt.Sprintf("%d %s", cmd.Process.Pid, startTime(cmd.Process.Pid))
+	return cmd, os.WriteFile(h.path("pid"), []byte(note), 0o600)
+}
+
+// Down stops LocalStack and everything it started, and waits for the end; its state is gone. It reports whether there
+// was anything to stop.
+func (h *Host) Down(ctx context.Context) (bool, error) {
+	if _, err := os.Stat(h.cache); errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	unlock, err := h.lock(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	return h.stop(), nil
+}
+
+// stopGrace is how long LocalStack may take to stop by itself; its functions take up to 8 s.
+const stopGrace = 15 * time.Second
+
+func (h *Host) stop() (stopped bool) {
+	if pid := h.PID(); pid != 0 {
+		stopped = true
+		_ = syscall.Kill(pid, syscall.SIGTERM)
+		for deadline := time.Now().Add(stopGrace); h.PID() != 0 && time.Now().Before(deadline); {
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	// What outlived it: frozen functions, DynamoDB Local, all of a LocalStack that was killed.
+	for _, pid := range h.members() {
+		stopped = true
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	_ = os.Remove(h.path("pid"))
+	_ = os.RemoveAll(h.path("tmp"))
+	return stopped
+}
+
+func (h *Host) lock(ctx context.Context) (func(), error) {
+	if err := os.MkdirAll(h.cache, 0o755); err != nil {
+		return nil, err
+	}
+	return filelock.Lock(ctx, h.path("lock"))
+}
+
+func (h *Host) path(elements ...string) string {
+	return filepath.Join(slices.Insert(elements, 0, h.cache)...)
+}
+
+// Healthy reports whether a LocalStack answers at an endpoint, and of which version it is.
+func Healthy(ctx context.Context, endpoint string) (version string, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/_localstack/health", nil)
+	if err != nil {
+		return "", false
+	}
+	// No proxy of the environment: it is this machine that is asked.
+	answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+	if err != nil {
+		return "", false
+	}
+	defer answer.Body.Close()
+	var state struct{ Version string }
+	if answer.StatusCode != http.StatusOK || json.NewDecoder(answer.Body).Decode(&state) != nil {
+		return "", false
+	}
+	return state.Version, state.Version != ""
+}
+
+func healthy(ctx context.Context, endpoint string) bool {
+	_, ok := Healthy(ctx, endpoint)
+	return ok
+}

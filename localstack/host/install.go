@@ -1,0 +1,210 @@
+package host
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/mastio-aws/mastio/localstack/dynamodb"
+)
+
+//go:embed requirements.lock LoopbackDatabase.java executor/pyproject.toml executor/lambda_process_executor.py
+var sources embed.FS
+
+// step installs one thing. It runs again when one of its inputs has changed, or when it did not reach its end.
+type step struct {
+	name   string
+	inputs []string // files of sources
+	proof  string   // a file that is there when it is done
+	run    func(*Host, context.Context) error
+}
+
+// database is where LocalStack looks for DynamoDB Local.
+const database = "root/var/lib/localstack/lib/dynamodb-local/2"
+
+var steps = []step{
+	{"LocalStack " + Version + " with pip (once, about 0.5 GB on disk)", []string{"requirements.lock"}, "venv/bin/python", (*Host).installLocalStack},
+	{"the plugins", []string{"requirements.lock", "executor/pyproject.toml", "executor/lambda_process_executor.py"}, "venv/bin/python", (*Host).installPlugins},
+	{"DynamoDB Local for it", []string{"LoopbackDatabase.java"}, database + "/original/DynamoDBLocal.jar", (*Host).installDatabase},
+}
+
+func (h *Host) install(ctx context.Context) error {
+	for i, s := range steps {
+		stamp, want := h.path(fmt.Sprintf("step-%d.stamp", i+1)), h.digest(s.inputs)
+		if got, err := os.ReadFile(stamp); err == nil && string(got) == want && exists(h.path(s.proof)) {
+			continue
+		}
+		// Gone before the first change: a crash in the middle leaves no stamp.
+		if err := os.Remove(stamp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		h.Progress("installing " + s.name)
+		began := time.Now()
+		if err := s.run(h, ctx); err != nil {
+			return fmt.Errorf("install %s: %w", s.name, err)
+		}
+		if err := os.WriteFile(stamp, []byte(want), 0o644); err != nil {
+			return err
+		}
+		h.Progress(fmt.Sprintf("installed in %.0f s", time.Since(began).Seconds()))
+	}
+	return nil
+}
+
+// digest covers the folder too: a virtual environment does not survive a move.
+func (h *Host) digest(inputs []string) string {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%d:%s", len(h.cache), h.cache)
+	for _, name := range inputs {
+		text, err := sources.ReadFile(name)
+		if err != nil {
+			panic(err) // embedded, so it is there
+		}
+		fmt.Fprintf(sum, "%d:", len(text))
+		sum.Write(text)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+func (h *Host) installLocalStack(ctx context.Context) error {
+	python, err := FindPython(ctx, os.Getenv)
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(h.path("venv")); err != nil {
+		return err
+	}
+	if err := run(ctx, h.cache, python, "-m", "venv", h.path("venv")); err != nil {
+		return err
+	}
+	if err := h.unpack("requirements.lock"); err != nil {
+		return err
+	}
+	// Three of the packages come as sources only. They are built with the locked setuptools, which therefore comes first,
+	// and not with whatever is the newest on the day.
+	setuptools, err := h.lockedSetuptools()
+	if err != nil {
+		return err
+	}
+	if err := h.pip(ctx, "--require-hashes", "--only-binary", ":all:", "-r", setuptools); err != nil {
+		return err
+	}
+	return h.pip(ctx, "--require-hashes", "--only-binary", ":all:", "--no-binary", "airspeed-ext,crontab,jsonpath-rw",
+		"--no-build-isolation", "-r", h.path("requirements.lock"))
+}
+
+func (h *Host) installPlugins(ctx context.Context) error {
+	for _, name := range []string{"executor/pyproject.toml", "executor/lambda_process_executor.py"} {
+		if err := h.unpack(name); err != nil {
+			return err
+		}
+	}
+	// A build writes beside its input, so the input is a copy.
+	defer os.RemoveAll(h.path("executor"))
+	return h.pip(ctx, "--no-index", "--no-build-isolation", "--force-reinstall", h.path("executor"))
+}
+
+func (h *Host) pip(ctx context.Context, args ...string) error {
+	quiet := []string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"}
+	return run(ctx, h.cache, h.path("venv", "bin", "python"), append(quiet, args...)...)
+}
+
+// installDatabase lays out DynamoDB Local and Java so that LocalStack takes them for installed by itself.
+func (h *Host) installDatabase(ctx context.Context) error {
+	original, err := dynamodb.Locate(ctx, h.Database, h.Progress)
+	if err != nil {
+		return err
+	}
+	java, err := javaHome()
+	if err != nil {
+		return err
+	}
+	target := h.path(database)
+	lib := filepath.Dir(filepath.Dir(target))
+	if err := os.RemoveAll(lib); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(lib, "java"), 0o755); err != nil {
+		return err
+	}
+	if err := h.compileLauncher(ctx, original, target); err != nil {
+		return err
+	}
+	for _, link := range [][2]string{
+		{original, filepath.Join(target, "original")},
+		{filepath.Join(original, "DynamoDBLocal_lib"), filepath.Join(target, "DynamoDBLocal_lib")},
+		{"DynamoDBLocal.jar", filepath.Join(target, "ddb-local-loader-0.1.jar")},
+		{java, filepath.Join(lib, "java", "21")},
+	} {
+		if err := os.Symlink(link[0], link[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compileLauncher makes a DynamoDBLocal.jar of our own in front of the original one.
+func (h *Host) compileLauncher(ctx context.Context, original, target string) error {
+	classes := filepath.Join(target, "classes")
+	if err := os.MkdirAll(classes, 0o755); err != nil {
+		return err
+	}
+	if err := h.unpack("LoopbackDatabase.java"); err != nil {
+		return err
+	}
+	path := filepath.Join(original, "DynamoDBLocal.jar") + ":" + filepath.Join(original, "DynamoDBLocal_lib", "*")
+	if err := run(ctx, h.cache, "javac", "-cp", path, "-d", classes, h.path("LoopbackDatabase.java")); err != nil {
+		return err
+	}
+	manifest := "Main-Class: LoopbackDatabase\nPremain-Class: LoopbackDatabase\nClass-Path: original/DynamoDBLocal.jar\n"
+	if err := os.WriteFile(filepath.Join(target, "manifest"), []byte(manifest), 0o644); err != nil {
+		return err
+	}
+	return run(ctx, target, "jar", "cfm", "DynamoDBLocal.jar", "manifest", "-C", classes, ".")
+}
+
+func javaHome() (string, error) {
+	javac, err := exec.LookPath("javac")
+	if err != nil {
+		return "", fmt.Errorf("a JDK, 17 or newer, is needed: %w", err)
+	}
+	javac, err = filepath.EvalSymlinks(javac)
+	return filepath.Dir(filepath.Dir(javac)), err
+}
+
+// exists follows links: what was installed may hang on a Python or a Java that has gone since.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// unpack writes an embedded file below the cache.
+func (h *Host) unpack(name string) error {
+	text, err := sources.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	path := h.path(filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o644)
+}
+
+func run(ctx context.Context, dir, name string, args ...string) error {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		const most = 3000 // the cause is at the end
+		return fmt.Errorf("%s: %w\n%s", filepath.Base(name), err, out[max(0, len(out)-most):])
+	}
+	return nil
+}
