@@ -65,7 +65,10 @@ func TestCreateTables(t *testing.T) {
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-	anyOrder := cmpopts.SortSlices(func(a, b string) bool { return a < b })
+	anyOrder := cmp.Options{
+		cmpopts.SortSlices(func(a, b string) bool { return a < b }),
+		cmpopts.SortSlices(func(a, b schema.Index) bool { return a.Name < b.Name }),
+	}
 	for _, want := range schema.Tables() {
 		if diff := cmp.Diff(want, describe(t, c, "p-", want.Name), anyOrder); diff != "" {
 			t.Errorf("table %s (-want +got):\n%s", want.Name, diff)
