@@ -108,7 +108,7 @@ func (a Authority) check(now time.Time, below int) error {
 		return err
 	}
 	issuer := a.Chain[0]
-	if !sameKey(issuer.PublicKey, a.Key.Public()) {
+	if !SameKey(issuer.PublicKey, a.Key.Public()) {
 		return fmt.Errorf("%w: the signer's key is not that of %q", ErrChain, issuer.Subject)
 	}
 	if err := CheckKey(issuer.PublicKey); err != nil {

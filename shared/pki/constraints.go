@@ -9,25 +9,37 @@ import (
 
 var oidBasicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
 
-// constraints is the extension of RFC 5280 section 4.2.1.9 as encoded. A nil PathLen is absent: no limit.
-type constraints struct {
+// Constraints is the extension of RFC 5280 section 4.2.1.9 as encoded. A nil PathLen is absent: no limit.
+type Constraints struct {
 	CA      bool     `asn1:"optional"`
 	PathLen *big.Int `asn1:"optional"`
 }
 
+// ReadConstraints decodes the value of a basicConstraints extension, and returns ErrChain if it is malformed.
+func ReadConstraints(value []byte) (bc Constraints, err error) {
+	if rest, err := asn1.Unmarshal(value, &bc); err != nil || len(rest) > 0 {
+		return Constraints{}, fmt.Errorf("%w: malformed basicConstraints", ErrChain)
+	}
+	return bc, nil
+}
+
+// Allow reports whether a CA with these constraints may have so many CAs below it on the way to a leaf.
+func (c Constraints) Allow(below int) bool {
+	return c.PathLen == nil || c.PathLen.Cmp(big.NewInt(int64(below))) >= 0
+}
+
 // readConstraints decodes a certificate's basicConstraints. found is false if it has none.
-func readConstraints(cert *x509.Certificate) (bc constraints, critical, found bool, err error) {
+func readConstraints(cert *x509.Certificate) (bc Constraints, critical, found bool, err error) {
 	for _, ext := range cert.Extensions {
 		if !ext.Id.Equal(oidBasicConstraints) {
 			continue
 		}
-		rest, err := asn1.Unmarshal(ext.Value, &bc)
-		if err != nil || len(rest) > 0 {
-			return constraints{}, false, false, fmt.Errorf("%w: malformed basicConstraints in %q", ErrChain, cert.Subject)
+		if bc, err = ReadConstraints(ext.Value); err != nil {
+			return bc, false, false, fmt.Errorf("%w in %q", err, cert.Subject)
 		}
 		return bc, ext.Critical, true, nil
 	}
-	return constraints{}, false, false, nil
+	return Constraints{}, false, false, nil
 }
 
 // LegacyPathLenZero reports whether a root's encoded basicConstraints say pathLenConstraint 0, which forbids every CA
@@ -50,7 +62,7 @@ func checkCA(cert *x509.Certificate, below int) error {
 		return fmt.Errorf("%w: %q is not a CA", ErrChain, cert.Subject)
 	case !critical:
 		return fmt.Errorf("%w: basicConstraints of %q are not critical", ErrChain, cert.Subject)
-	case bc.PathLen != nil && bc.PathLen.Cmp(big.NewInt(int64(below))) < 0:
+	case !bc.Allow(below):
 		return fmt.Errorf("%w: %q allows %d CAs below it, has %d", ErrPathLen, cert.Subject, bc.PathLen, below)
 	}
 	return nil

@@ -78,8 +78,8 @@ func checkRSA(key *rsa.PublicKey) error {
 	return nil
 }
 
-// sameKey compares public keys by value. Kinds that CheckKey refuses are never the same.
-func sameKey(a, b crypto.PublicKey) bool {
+// SameKey compares public keys by value. Kinds that CheckKey refuses are never the same.
+func SameKey(a, b crypto.PublicKey) bool {
 	switch a := a.(type) {
 	case *ecdsa.PublicKey:
 		return a.Equal(b)

@@ -48,15 +48,23 @@ func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-// nextBlock reads the PEM block that data begins with. pem.Decode alone would skip whatever precedes the first
-// block it can read, a broken one included.
-func nextBlock(data []byte) (block *pem.Block, rest []byte, err error) {
+// NextBlock reads the PEM block that data begins with, and returns ErrPEM if data begins with none. pem.Decode alone
+// would skip whatever precedes the first block it can read, a broken one included.
+func NextBlock(data []byte) (block *pem.Block, rest []byte, err error) {
 	if !bytes.HasPrefix(data, pemBegin) {
 		return nil, nil, fmt.Errorf("%w: text outside of a block", ErrPEM)
 	}
 	block, rest = pem.Decode(data)
 	if block == nil || bytes.Count(data[:len(data)-len(rest)], pemBegin) != 1 {
 		return nil, nil, fmt.Errorf("%w: block cannot be decoded", ErrPEM)
+	}
+	return block, rest, nil
+}
+
+// nextBlock is NextBlock for what has no use for a block's headers.
+func nextBlock(data []byte) (block *pem.Block, rest []byte, err error) {
+	if block, rest, err = NextBlock(data); err != nil {
+		return nil, nil, err
 	}
 	if len(block.Headers) > 0 {
 		return nil, nil, fmt.Errorf("%w: block has headers", ErrPEM)

@@ -27,7 +27,7 @@ type layer struct {
 }
 
 var core = []string{
-	"shared/accesstoken", "shared/agent", "shared/audit", "shared/dpop", "shared/jwk", "shared/lease", "shared/orgca",
+	"shared/accesstoken", "shared/agent", "shared/anchor", "shared/audit", "shared/dpop", "shared/jwk", "shared/lease", "shared/orgca",
 	"shared/pki", "shared/registry", "shared/routes", "shared/schema", "shared/session",
 }
 
@@ -35,7 +35,7 @@ var core = []string{
 var layers = []layer{
 	{
 		name: "core", folders: core, own: core,
-		foreign: []string{"github.com/go-jose/go-jose/v4", "github.com/gowebpki/jcs", "github.com/oklog/ulid/v2"},
+		foreign: []string{"github.com/go-jose/go-jose/v4", "github.com/gowebpki/jcs", "github.com/oklog/ulid/v2", "golang.org/x/crypto/cryptobyte"},
 		why:     "the core decides and must be testable without anything else; the libraries it may use compute and nothing more",
 	},
 	{

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/dpop"
 	"github.com/mastio-aws/mastio/shared/jwk"
@@ -73,6 +74,7 @@ var table = []public{
 	{err: pki.ErrKey, status: 400, code: "csr_key_unacceptable", detail: "The key must be EC on P-256 or P-384, or RSA of 2048 to 4096 bits."},
 	{err: pki.ErrCSR, status: 400, code: "csr_invalid", detail: "csr_pem takes one PEM certification request (PKCS #10) of at most 16 KiB, signed by its own key with SHA-256 or better."},
 
+	{err: anchor.ErrRefused, status: 422, code: "ca_refused"},
 	{err: rotateca.ErrMode, status: 400, code: "mode_unknown", detail: "mode takes mint, stage (with source=mint), commit, rollback or finalise."},
 	{err: rotateca.ErrFingerprint, status: 400, code: "fingerprint_invalid", detail: "fingerprint goes with mode=commit, and is the 64 hex digits that the pre-flight showed."},
 	{err: rotateca.ErrNotStaged, status: 404, code: "staged_ca_not_found", detail: "No staged Org CA has this fingerprint. POST /pki/rotate-ca?mode=stage shows the one that is staged; it may have been committed already."},

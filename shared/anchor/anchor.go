@@ -1,0 +1,109 @@
+// Package anchor reads the Org CA that an operator brings, as hostile input, and says everything that is wrong with it.
+//
+// crypto/x509 reads more than an organisation should be founded on: its verifier takes a root's own extensions on
+// trust, and its parser skips what it does not look for. So every certificate is read twice, by that package and from
+// its encoding, and a chain is let in only if both agree, package pki verifies it, and the private key has just issued
+// a CA and a certificate under it that verify too.
+//
+// It performs no I/O and reads no clock. Its only side effect is random numbers from crypto/rand.
+package anchor
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/x509"
+	"math/big"
+	"time"
+)
+
+// What an upload may hold.
+const (
+	maxBytes        = 64 << 10 // both files together
+	maxCertificates = 4        // the CA and what is above it
+)
+
+// minLeft is how long an uploaded CA must still be valid. It is founded for years; 90 days are time to notice.
+const minLeft = 90 * 24 * time.Hour
+
+// Policy is what an upload is judged by.
+type Policy struct {
+	Now time.Time
+	// Known is the public keys of every earlier generation, root and issuing. The CA's key must be none of them.
+	Known []crypto.PublicKey
+	// Legacy lets a self-signed root with pathLenConstraint 0 in: for an organisation that is empty and not strict.
+	Legacy bool
+}
+
+// Material is an upload that was accepted.
+type Material struct {
+	// Chain is the CA first, then what is above it, each issued by the next; the last is a root. A self-signed CA
+	// is a chain of one. With a signer of its key it makes a pki.Authority.
+	Chain []*x509.Certificate
+	// Key is the CA's private key: an *ecdsa.PrivateKey on P-256 or P-384, or an *rsa.PrivateKey of 2048, 3072 or
+	// 4096 bits.
+	Key crypto.Signer
+	// Legacy says that the CA's encoded pathLenConstraint is 0, so that it must issue leaves itself.
+	Legacy bool
+}
+
+// Zero overwrites the private key's numbers and forgets the key. Go lets nobody do more: crypto/rsa and crypto/ecdsa
+// keep a precomputed copy inside that cannot be reached, and the runtime may have copied any of it while moving a
+// stack. Those copies go when the memory is reused. The uploaded files are the caller's to overwrite.
+func (m *Material) Zero() {
+	zero(m.Key)
+	m.Key = nil
+}
+
+func zero(key crypto.Signer) {
+	switch k := key.(type) {
+	case *ecdsa.PrivateKey:
+		wipe(k.D) //nolint:staticcheck // the number itself is what has to go
+	case *rsa.PrivateKey:
+		wipe(k.D)
+		for _, prime := range k.Primes {
+			wipe(prime)
+		}
+		wipe(k.Precomputed.Dp)
+		wipe(k.Precomputed.Dq)
+		wipe(k.Precomputed.Qinv)
+	}
+}
+
+func wipe(n *big.Int) {
+	if n != nil {
+		clear(n.Bits())
+		n.SetInt64(0)
+	}
+}
+
+// Read judges an upload: a file of certificates and a file with the private key of one of them, each PEM or DER.
+// Whatever is wrong is told at once: the error is a *Refusal, which matches ErrRefused. What was decoded on the way is
+// overwritten; the two files are left as they are.
+//
+// The order of the certificates does not matter: the CA is the one that the key belongs to, and the chain is what is
+// above it. Nothing may be left over. Text outside of the PEM blocks is skipped, as RFC 7468 section 5.2 allows: tools
+// write it, and nothing is taken from it.
+func Read(certs, key []byte, p Policy) (Material, error) {
+	var f findings
+	if len(certs)+len(key) > maxBytes {
+		f.add(Unparseable, "the two files have %d bytes together, want at most %d", len(certs)+len(key), maxBytes)
+		return Material{}, f.refusal()
+	}
+	signer := readKeyFile(key, &f)
+	path := readCertificateFile(certs, signer, &f)
+	judgePath(path, signer, p, &f)
+	m := Material{Key: signer}
+	for _, c := range path {
+		m.Chain = append(m.Chain, c.parsed)
+	}
+	if len(f.defects) == 0 {
+		m.Legacy = path[0].pathLenZero()
+		prove(m, p.Now, &f)
+	}
+	if len(f.defects) > 0 {
+		m.Zero()
+		return Material{}, f.refusal()
+	}
+	return m, nil
+}

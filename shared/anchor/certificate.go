@@ -1,0 +1,292 @@
+package anchor
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+)
+
+// certificate is one of the file, read from its encoding and, unless crypto/x509 refuses it, by that too.
+type certificate struct {
+	place     int // in the file, from 1
+	der       []byte
+	version   int // 1 to 3
+	serial    []byte
+	signed    algorithm
+	issuer    []byte
+	subject   []byte
+	notBefore time.Time
+	notAfter  time.Time
+	spki      []byte
+	key       algorithm
+	// extensions are by object identifier.
+	extensions map[string]extension
+
+	parsed  *x509.Certificate // nil: refused says why
+	public  crypto.PublicKey  // nil: not one that can be read
+	refusal error
+}
+
+type extension struct {
+	critical bool
+	value    []byte
+}
+
+// String names the certificate as its file shows it.
+func (c *certificate) String() string {
+	name := "certificate " + strconv.Itoa(c.place)
+	if c.parsed == nil || len(c.parsed.Subject.Names) == 0 {
+		return name
+	}
+	return name + " (" + clip(c.parsed.Subject.String()) + ")"
+}
+
+// clip makes text of unknown origin fit for one line of a message.
+func clip(text string) string {
+	const most = 80
+	quoted := strconv.QuoteToASCII(text)
+	quoted = quoted[1 : len(quoted)-1]
+	if len(quoted) > most {
+		return quoted[:most] + "…"
+	}
+	return quoted
+}
+
+// readCertificateFile returns the chain that the key's certificate begins. It is empty if none can be made out, and
+// then a defect says why.
+func readCertificateFile(file []byte, key crypto.Signer, f *findings) []*certificate {
+	found, err := blocks(file)
+	defer wipeBlocks(found) // a private key may have strayed in
+	if err != nil {
+		f.add(Unparseable, "certificate file: %s", err)
+	}
+	ders, ok := certificateBlocks(found, f)
+	if err != nil || !ok {
+		return nil
+	}
+	if len(ders) > maxCertificates {
+		f.add(ExtraCertificates, "certificate file: it holds %d certificates, want at most %d: the CA and what is above it", len(ders), maxCertificates)
+		return nil
+	}
+	var all []*certificate
+	for i, der := range ders {
+		c, err := readCertificate(der)
+		var tail *tailError
+		switch {
+		case errors.As(err, &tail):
+			f.add(TrailingData, "certificate %d: %s", i+1, err)
+		case err != nil:
+			f.add(Unparseable, "certificate %d: %s", i+1, err)
+		default:
+			c.place = i + 1
+			all = append(all, c)
+		}
+	}
+	if len(all) < len(ders) || len(all) == 0 {
+		// The others are still judged, each by itself: a chain with a hole says nothing.
+		for _, c := range all {
+			judgeEncoding(c, f)
+		}
+		return nil
+	}
+	return arrange(all, key, f)
+}
+
+// misplaced says what a PEM block or a DER file is that is no certificate.
+var misplaced = map[kind]string{
+	pkcs8Kind: strayKey, pkcs1Kind: strayKey, sec1Kind: strayKey, encryptedKind: strayKey,
+	publicKeyKind: "is a public key",
+	pkcs7Kind:     "is a PKCS #7 container; take the certificates out: openssl pkcs7 -print_certs -in FILE",
+	pkcs12Kind:    "is a PKCS #12 container; take the certificates out: openssl pkcs12 -nokeys -in FILE",
+	unknown:       "is not a certificate",
+}
+
+const strayKey = "is a private key, which belongs into the key file alone (were the two files swapped?)"
+
+// certificateBlocks picks the certificates out of a file, and refuses what does not belong there.
+func certificateBlocks(found []*pem.Block, f *findings) (ders [][]byte, ok bool) {
+	ok = true
+	refuse := func(place int, why string) {
+		f.add(Unparseable, "certificate file: block %d %s", place, why)
+		ok = false
+	}
+	for i, b := range found {
+		switch k := holds(b.Bytes); {
+		case strings.HasSuffix(b.Type, "PRIVATE KEY") || encrypted(b):
+			refuse(i+1, strayKey)
+		case strings.HasSuffix(b.Type, "CERTIFICATE REQUEST"):
+			refuse(i+1, "is a certification request; upload the certificate that was made from it")
+		case b.Type == "TRUSTED CERTIFICATE":
+			refuse(i+1, "is in OpenSSL's own format; convert it: openssl x509 -in FILE -out PLAIN")
+		case k != certificateKind:
+			refuse(i+1, misplaced[k])
+		case b.Type != "" && b.Type != "CERTIFICATE" && b.Type != "X509 CERTIFICATE":
+			refuse(i+1, "is labelled as something else than a certificate")
+		case len(b.Headers) > 0:
+			refuse(i+1, "has headers, which no certificate has")
+		default:
+			ders = append(ders, append([]byte{}, b.Bytes...))
+		}
+	}
+	return ders, ok
+}
+
+// tailError reports octets after the end of something.
+type tailError struct {
+	octets int
+	after  string
+}
+
+func (e *tailError) Error() string {
+	return fmt.Sprintf("%d bytes after the end of %s", e.octets, e.after)
+}
+
+func end(s cryptobyte.String, of string) error {
+	if s.Empty() {
+		return nil
+	}
+	return &tailError{len(s), of}
+}
+
+var errDER = errors.New("it is not the DER of a certificate")
+
+// readCertificate takes a certificate apart (RFC 5280 section 4.1). That crypto/x509 refuses it is no error of this:
+// the checks say what it is that is refused. A crooked serial number is not one either: it has a code of its own.
+func readCertificate(der []byte) (*certificate, error) {
+	c := &certificate{der: der, version: 1}
+	s := cryptobyte.String(der)
+	var body, tbs, outer, signature cryptobyte.String
+	if !s.ReadASN1(&body, asn1.SEQUENCE) {
+		return nil, errDER
+	}
+	if err := end(s, "the certificate"); err != nil {
+		return nil, err
+	}
+	if !body.ReadASN1(&tbs, asn1.SEQUENCE) || !body.ReadASN1Element(&outer, asn1.SEQUENCE) ||
+		!body.ReadASN1(&signature, asn1.BIT_STRING) || !strictBits(signature) {
+		return nil, errDER
+	}
+	if err := end(body, "its signature"); err != nil {
+		return nil, err
+	}
+	inner, err := c.readFields(&tbs)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.readOptional(tbs); err != nil {
+		return nil, err
+	}
+	var ok bool
+	if c.signed, ok = readAlgorithm(inner); !ok || string(inner) != string(outer) {
+		return nil, errors.New("the two statements of its signature algorithm are malformed or differ")
+	}
+	c.parsed, c.refusal = x509.ParseCertificate(der)
+	if c.parsed != nil {
+		c.public = c.parsed.PublicKey
+	} else if public, err := x509.ParsePKIXPublicKey(c.spki); err == nil {
+		c.public = public
+	}
+	return c, nil
+}
+
+// readFields reads what every certificate has, up to the public key, and returns the signature's algorithm.
+func (c *certificate) readFields(tbs *cryptobyte.String) (signed cryptobyte.String, err error) {
+	version := 0
+	var serial, issuer, validity, subject, spki cryptobyte.String
+	if !tbs.ReadOptionalASN1Integer(&version, asn1.Tag(0).ContextSpecific().Constructed(), 0) || version < 0 || version > 2 {
+		return nil, errors.New("it has no X.509 version 1 to 3")
+	}
+	if !tbs.ReadASN1(&serial, asn1.INTEGER) {
+		return nil, errDER
+	}
+	for _, field := range []*cryptobyte.String{&signed, &issuer, &validity, &subject, &spki} {
+		if !tbs.ReadASN1Element(field, asn1.SEQUENCE) || !strictDER(*field) {
+			return nil, errDER
+		}
+	}
+	c.version, c.serial, c.issuer, c.subject, c.spki = version+1, serial, issuer, subject, spki
+	return signed, errors.Join(c.readValidity(validity), c.readKeyAlgorithm(spki))
+}
+
+func (c *certificate) readValidity(element cryptobyte.String) error {
+	var s cryptobyte.String
+	ok := element.ReadASN1(&s, asn1.SEQUENCE)
+	if ok {
+		c.notBefore, ok = readTime(&s)
+	}
+	if ok {
+		c.notAfter, ok = readTime(&s)
+	}
+	if !ok || !s.Empty() {
+		return errors.New("its validity is malformed")
+	}
+	return nil
+}
+
+func (c *certificate) readKeyAlgorithm(element cryptobyte.String) error {
+	var s, a, bits cryptobyte.String
+	if !element.ReadASN1(&s, asn1.SEQUENCE) || !s.ReadASN1Element(&a, asn1.SEQUENCE) || !s.ReadASN1(&bits, asn1.BIT_STRING) || !s.Empty() {
+		return errors.New("its public key is malformed")
+	}
+	var ok bool
+	if c.key, ok = readAlgorithm(a); !ok {
+		return errors.New("the algorithm of its public key is malformed")
+	}
+	return nil
+}
+
+// readOptional reads what may follow the public key: identifiers that nobody uses any more, and the extensions.
+func (c *certificate) readOptional(tbs cryptobyte.String) error {
+	var all cryptobyte.String
+	var present bool
+	if !tbs.SkipOptionalASN1(asn1.Tag(1).ContextSpecific()) || !tbs.SkipOptionalASN1(asn1.Tag(2).ContextSpecific()) ||
+		!tbs.ReadOptionalASN1(&all, &present, asn1.Tag(3).ContextSpecific().Constructed()) {
+		return errDER
+	}
+	if err := end(tbs, "its extensions"); err != nil {
+		return err
+	}
+	c.extensions = map[string]extension{}
+	if !present {
+		return nil
+	}
+	if c.version != 3 {
+		return errors.New("it has extensions, but is not of version 3")
+	}
+	var list cryptobyte.String
+	if !strictDER(all) || !all.ReadASN1(&list, asn1.SEQUENCE) || !all.Empty() {
+		return errDER
+	}
+	for !list.Empty() {
+		if err := c.readExtension(&list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *certificate) readExtension(list *cryptobyte.String) error {
+	var s, oid, critical, value cryptobyte.String
+	var marked bool
+	if !list.ReadASN1(&s, asn1.SEQUENCE) || !s.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) ||
+		!s.ReadOptionalASN1(&critical, &marked, asn1.BOOLEAN) || !s.ReadASN1(&value, asn1.OCTET_STRING) || !s.Empty() {
+		return errors.New("an extension is malformed")
+	}
+	name := oidText(oid)
+	if _, twice := c.extensions[name]; twice {
+		return fmt.Errorf("it has the extension %s twice", name)
+	}
+	if marked && critical[0] == 0 {
+		return fmt.Errorf("extension %s says in so many words that it is not critical, which DER leaves out", name)
+	}
+	c.extensions[name] = extension{marked, value}
+	return nil
+}

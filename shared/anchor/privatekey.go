@@ -1,0 +1,292 @@
+package anchor
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/mastio-aws/mastio/shared/pki"
+)
+
+// Bounds of what is given to a parser that calculates. An RSA-4096 key is under 2.5 KB.
+const (
+	maxKeyDER  = 4 << 10
+	maxRSABits = 4096
+)
+
+// primeRounds is how many random bases each prime of an RSA key is tested with, beside the Baillie-PSW test that
+// big.Int adds. Whoever uploads a key may know it anyway, so that the test is against broken tools, not against
+// composites made to pass it.
+const primeRounds = 2
+
+// A PEM label that says encryption, in one of the two ways there are.
+func encrypted(b *pem.Block) bool {
+	return b.Type == "ENCRYPTED PRIVATE KEY" || b.Headers["DEK-Info"] != "" || b.Headers["Proc-Type"] != ""
+}
+
+const decryptHint = "the private key is encrypted; decrypt it first: openssl pkey -in KEY -out PLAIN-KEY"
+
+// readKeyFile returns the one private key in a file, or nil and why not. A key that is weak is returned all the
+// same, so that it can be compared with the certificate's.
+func readKeyFile(file []byte, f *findings) crypto.Signer {
+	found, err := blocks(file)
+	defer wipeBlocks(found)
+	if err != nil {
+		f.add(KeyUnparseable, "key file: %s", err)
+		return nil
+	}
+	keys := keyBlocks(found, f)
+	if keys == nil {
+		return nil
+	}
+	if len(keys) != 1 {
+		f.add(KeyUnparseable, "key file: it holds %d private keys; leave the CA's in it alone", len(keys))
+		return nil
+	}
+	return readKey(keys[0], f)
+}
+
+// keyBlocks picks the private keys out of a key file, and refuses what does not belong there. It returns nil if
+// something is said already.
+func keyBlocks(found []*pem.Block, f *findings) []*pem.Block {
+	keys := []*pem.Block{}
+	for i, b := range found {
+		switch k := holds(b.Bytes); {
+		case encrypted(b) || b.Type == "" && k == encryptedKind:
+			f.add(KeyEncrypted, decryptHint)
+			return nil
+		case b.Type == "EC PARAMETERS":
+			readParameters(b.Bytes, f)
+		case b.Type == "OPENSSH PRIVATE KEY":
+			f.add(KeyUnparseable, "key file: the key is in OpenSSH's own format; convert a copy: ssh-keygen -p -m PEM -f COPY")
+			return nil
+		case k == certificateKind:
+			f.add(KeyUnparseable, "key file: block %d is a certificate; leave the private key alone in it (were the two files swapped?)", i+1)
+			return nil
+		case k == publicKeyKind:
+			f.add(KeyUnparseable, "key file: block %d is a public key", i+1)
+			return nil
+		case k == pkcs12Kind || k == pkcs7Kind:
+			f.add(KeyUnparseable, "key file: it is a PKCS #12 or PKCS #7 container; take the key out: openssl pkcs12 -in FILE -nocerts -nodes")
+			return nil
+		default:
+			keys = append(keys, b)
+		}
+	}
+	if len(keys) == 0 {
+		f.add(KeyUnparseable, "key file: it holds no private key")
+		return nil
+	}
+	return keys
+}
+
+// readParameters looks at the block that openssl ecparam writes before a key. The key names its curve itself.
+func readParameters(der []byte, f *findings) {
+	s := cryptobyte.String(der)
+	var oid cryptobyte.String
+	switch {
+	case s.PeekASN1Tag(asn1.SEQUENCE):
+		f.add(Curve, explicitCurve, "the private key")
+	case !s.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) || !s.Empty():
+		f.add(KeyUnparseable, "key file: its EC PARAMETERS are malformed")
+	}
+}
+
+// readKey reads a private key of any of the three structures, told by its content.
+func readKey(b *pem.Block, f *findings) crypto.Signer {
+	var body cryptobyte.String
+	s := cryptobyte.String(b.Bytes)
+	switch {
+	case len(b.Headers) > 0:
+		f.add(KeyUnparseable, "key file: the PEM block of the key has headers")
+	case !s.ReadASN1(&body, asn1.SEQUENCE):
+		f.add(KeyUnparseable, "key file: it is not the DER of a private key")
+	case !s.Empty():
+		f.add(TrailingData, "key file: %d bytes after the end of the key", len(s))
+	case len(b.Bytes) > maxKeyDER:
+		f.add(KeyUnparseable, "key file: a key of %d bytes, want at most %d", len(b.Bytes), maxKeyDER)
+	case !strictDER(b.Bytes):
+		f.add(KeyUnparseable, malformedKey)
+	default:
+		return readPlainKey(b.Bytes, f)
+	}
+	return nil
+}
+
+const malformedKey = "key file: the structure of the key is malformed"
+
+func readPlainKey(der []byte, f *findings) crypto.Signer {
+	switch holds(der) {
+	case pkcs8Kind:
+		return readPKCS8(der, f)
+	case pkcs1Kind:
+		return readRSA(der, f)
+	case sec1Kind:
+		return readEC(der, nil, f)
+	default:
+		f.add(KeyUnparseable, "key file: it holds no private key of a kind that is known (PKCS #8, SEC 1, PKCS #1)")
+		return nil
+	}
+}
+
+// readPKCS8 opens the envelope of RFC 5208, or RFC 5958, and reads the key in it.
+func readPKCS8(der []byte, f *findings) crypto.Signer {
+	s := cryptobyte.String(der)
+	var body, version, algorithm, inner cryptobyte.String
+	if !s.ReadASN1(&body, asn1.SEQUENCE) || !body.ReadASN1(&version, asn1.INTEGER) ||
+		!body.ReadASN1Element(&algorithm, asn1.SEQUENCE) || !body.ReadASN1(&inner, asn1.OCTET_STRING) {
+		f.add(KeyUnparseable, malformedKey)
+		return nil
+	}
+	a, ok := readAlgorithm(algorithm)
+	switch {
+	case !ok:
+		f.add(KeyUnparseable, malformedKey)
+	case a.oid == oidRSA:
+		return readRSA(inner, f)
+	case a.oid == oidEC:
+		return readEC(inner, a.parameters, f)
+	default:
+		a.refuse("the private key", f)
+	}
+	return nil
+}
+
+// readEC reads the structure of RFC 5915. parameters are those of an envelope around it, if any.
+func readEC(der, parameters []byte, f *findings) crypto.Signer {
+	k, ok := takeEC(der)
+	if !ok || len(parameters) > 0 && len(k.parameters) > 0 && string(parameters) != string(k.parameters) {
+		f.add(KeyUnparseable, malformedKey)
+		return nil
+	}
+	if len(parameters) == 0 {
+		parameters = k.parameters
+	}
+	curve, ok := readCurve(parameters, "the private key", f)
+	if !ok {
+		return nil
+	}
+	scalar := fit(k.scalar, (curve.Params().BitSize+7)/8)
+	defer clear(scalar)
+	key, err := ecdsa.ParseRawPrivateKey(curve, scalar)
+	if err != nil {
+		f.add(KeyUnparseable, "key file: the number in it is not a private key of its curve")
+		return nil
+	}
+	point, err := key.PublicKey.Bytes()
+	if err != nil || k.public != nil && string(k.public) != string(point) {
+		zero(key)
+		f.add(KeyUnparseable, "key file: the public key in it is not that of its private key")
+		return nil
+	}
+	return key
+}
+
+// ecKey is the parts of RFC 5915's structure.
+type ecKey struct{ scalar, parameters, public []byte }
+
+func takeEC(der []byte) (k ecKey, ok bool) {
+	s := cryptobyte.String(der)
+	var body, scalar, parameters, public cryptobyte.String
+	var version int
+	var hasParameters, hasPublic bool
+	tag := func(n uint8) asn1.Tag { return asn1.Tag(n).ContextSpecific().Constructed() }
+	if !s.ReadASN1(&body, asn1.SEQUENCE) || !s.Empty() || !body.ReadASN1Integer(&version) || version != 1 ||
+		!body.ReadASN1(&scalar, asn1.OCTET_STRING) ||
+		!body.ReadOptionalASN1(&parameters, &hasParameters, tag(0)) ||
+		!body.ReadOptionalASN1(&public, &hasPublic, tag(1)) || !body.Empty() {
+		return k, false
+	}
+	k.scalar, k.parameters = scalar, parameters
+	if hasPublic {
+		var point []byte
+		if !public.ReadASN1BitStringAsBytes(&point) || !public.Empty() {
+			return k, false
+		}
+		k.public = append([]byte{}, point...)
+	}
+	return k, true
+}
+
+// fit brings a number to a length. Old tools left leading zeros out or put one in front, which changes no key. What
+// does not fit is returned as it is.
+func fit(number []byte, size int) []byte {
+	for len(number) > size && number[0] == 0 {
+		number = number[1:]
+	}
+	return append(make([]byte, max(0, size-len(number))), number...)
+}
+
+// readRSA reads the structure of RFC 8017 appendix A.1.2. The standard library's parser validates that the numbers
+// belong together, that the primes are far apart and d is large; that they are primes, it does not ask.
+func readRSA(der []byte, f *findings) crypto.Signer {
+	s := cryptobyte.String(der)
+	var body cryptobyte.String
+	var version int
+	n, e := new(big.Int), new(big.Int)
+	if !s.ReadASN1(&body, asn1.SEQUENCE) || !s.Empty() || !body.ReadASN1Integer(&version) ||
+		!body.ReadASN1Integer(n) || !body.ReadASN1Integer(e) {
+		f.add(KeyUnparseable, malformedKey)
+		return nil
+	}
+	switch {
+	case version == 1:
+		f.add(WeakKey, "the private key is RSA of more than two primes")
+		return nil
+	case n.BitLen() > maxRSABits || e.BitLen() > 31:
+		// Nothing is calculated with numbers of a size that the sender chooses.
+		f.add(WeakKey, "the private key is RSA of %d bits with an exponent of %d bits, want at most %d and 31", n.BitLen(), e.BitLen(), maxRSABits)
+		return nil
+	}
+	key, err := x509.ParsePKCS1PrivateKey(der)
+	if err != nil || !prime(key.Primes) {
+		f.add(KeyUnparseable, "key file: the numbers of the RSA key do not belong together; it cannot be used")
+		return nil
+	}
+	return key
+}
+
+func prime(numbers []*big.Int) bool {
+	for _, n := range numbers {
+		if !n.ProbablyPrime(primeRounds) {
+			return false
+		}
+	}
+	return true
+}
+
+// judgeKey holds a private key to the policy, where the certificate does not say the same already.
+func judgeKey(key crypto.Signer, f *findings) {
+	if err := checkCAKey(key.Public()); err != nil {
+		f.add(codeOfKey(key.Public()), "the private key: %s", err)
+	}
+}
+
+// checkCAKey is pki's policy and, beside it, what KMS imports: of RSA these three sizes only.
+func checkCAKey(pub crypto.PublicKey) error {
+	if err := pki.CheckKey(pub); err != nil {
+		return err
+	}
+	key, isRSA := pub.(*rsa.PublicKey)
+	if isRSA && key.N.BitLen() != 2048 && key.N.BitLen() != 3072 && key.N.BitLen() != 4096 {
+		return errRSASize
+	}
+	return nil
+}
+
+func codeOfKey(pub crypto.PublicKey) Code {
+	if _, ok := pub.(*rsa.PublicKey); ok {
+		return WeakKey
+	}
+	return Curve
+}
+
+// curves are those of a CA's key.
+var curves = map[string]elliptic.Curve{oidP256: elliptic.P256(), oidP384: elliptic.P384()}

@@ -1,0 +1,95 @@
+package anchor
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// ErrRefused is what every Refusal matches.
+var ErrRefused = errors.New("uploaded Org CA refused")
+
+// Code names a kind of defect to the outside.
+type Code string
+
+// The codes, in the order in which a Refusal lists them.
+const (
+	Unparseable              Code = "ca_unparseable"
+	KeyUnparseable           Code = "ca_key_unparseable"
+	KeyEncrypted             Code = "ca_key_encrypted"
+	KeyMismatch              Code = "ca_key_mismatch"
+	KeyReused                Code = "ca_key_reused"
+	NotACA                   Code = "ca_not_a_ca"
+	ConstraintsNotCritical   Code = "ca_basic_constraints_not_critical"
+	PathLenZero              Code = "ca_path_len_zero"
+	KeyUsage                 Code = "ca_key_usage"
+	ExtendedKeyUsage         Code = "ca_eku"
+	NameConstraints          Code = "ca_name_constraints"
+	Expired                  Code = "ca_expired"
+	NotYetValid              Code = "ca_not_yet_valid"
+	ValidityTooShort         Code = "ca_validity_too_short"
+	WeakKey                  Code = "ca_weak_key"
+	WeakSignature            Code = "ca_weak_signature"
+	Curve                    Code = "ca_curve"
+	SubjectEmpty             Code = "ca_subject_empty"
+	Serial                   Code = "ca_serial"
+	SKIMissing               Code = "ca_ski_missing"
+	AKIMismatch              Code = "ca_aki_mismatch"
+	UnknownCriticalExtension Code = "ca_unknown_critical_extension"
+	ChainBroken              Code = "ca_chain_broken"
+	ExtraCertificates        Code = "ca_extra_certificates"
+	TrailingData             Code = "ca_trailing_data"
+)
+
+var codes = []Code{
+	Unparseable, KeyUnparseable, KeyEncrypted, KeyMismatch, KeyReused, NotACA, ConstraintsNotCritical, PathLenZero,
+	KeyUsage, ExtendedKeyUsage, NameConstraints, Expired, NotYetValid, ValidityTooShort, WeakKey, WeakSignature, Curve,
+	SubjectEmpty, Serial, SKIMissing, AKIMismatch, UnknownCriticalExtension, ChainBroken, ExtraCertificates, TrailingData,
+}
+
+// Codes returns every code, in the order in which a Refusal lists them.
+func Codes() []Code { return slices.Clone(codes) }
+
+// Defect is one thing that is wrong. Its detail names the certificate by its place in the file, says what to do where
+// that is not plain, and never contains anything of a private key.
+type Defect struct {
+	Code   Code   `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// Refusal is everything that is wrong with an upload: at least one defect, sorted by code, none twice.
+type Refusal struct { //nolint:errname // it is the answer to an upload before it is an error
+	Defects []Defect
+}
+
+// Error lists the defects.
+func (r *Refusal) Error() string {
+	words := make([]string, len(r.Defects))
+	for i, d := range r.Defects {
+		words[i] = string(d.Code) + " (" + d.Detail + ")"
+	}
+	return ErrRefused.Error() + ": " + strings.Join(words, ", ")
+}
+
+// Is makes a Refusal match ErrRefused.
+func (r *Refusal) Is(target error) bool { return target == ErrRefused }
+
+// findings collects defects.
+type findings struct{ defects []Defect }
+
+func (f *findings) add(code Code, format string, args ...any) {
+	d := Defect{code, fmt.Sprintf(format, args...)}
+	if !slices.Contains(f.defects, d) {
+		f.defects = append(f.defects, d)
+	}
+}
+
+// refusal sorts the defects by code. Those of one code stay in the order in which they were found, which is that of
+// the certificates.
+func (f *findings) refusal() *Refusal {
+	slices.SortStableFunc(f.defects, func(a, b Defect) int {
+		return slices.Index(codes, a.Code) - slices.Index(codes, b.Code)
+	})
+	return &Refusal{f.defects}
+}
