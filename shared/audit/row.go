@@ -29,6 +29,7 @@ const (
 	AgentEnrolled      Event = "agent.enrolled"
 	AgentCertRotated   Event = "agent.cert_rotated"
 	AgentCertRenewed   Event = "agent.cert_renewed"
+	AgentCertActivated Event = "agent.cert_activated" // first use of a successor: the certificates before it ended
 	AgentCertDue       Event = "agent.cert_due"
 	AgentDeactivated   Event = "agent.deactivated"
 	OrgCACreated       Event = "org_ca.created"
@@ -44,7 +45,7 @@ const (
 )
 
 var events = map[Event]bool{
-	AgentEnrolled: true, AgentCertRotated: true, AgentCertRenewed: true, AgentCertDue: true, AgentDeactivated: true,
+	AgentEnrolled: true, AgentCertRotated: true, AgentCertRenewed: true, AgentCertActivated: true, AgentCertDue: true, AgentDeactivated: true,
 	OrgCACreated: true, OrgCAStaged: true, OrgCARotated: true, OrgCARolledBack: true, OverlapEnded: true, OrgCADiscarded: true, OrgCARetired: true,
 	OrgCAUploadRefused: true, AdminLoginRefused: true, CheckpointMade: true,
 }

@@ -57,21 +57,25 @@ func decodeAgent(i item) (agent.Agent, error) {
 }
 
 func encodePin(p agent.Pin) types.AttributeValue {
-	w := writer{make(item, 6)}
+	w := writer{make(item, 9)}
 	w.text("thumbprint", p.Thumbprint)
+	w.text("key", p.Key)
 	w.number("generation", p.Generation)
 	w.time("not_before", p.NotBefore)
 	w.time("not_after", p.NotAfter)
 	w.time("until", p.Until)
 	w.flag("dormant", p.Dormant)
+	w.flag("unused", p.Unused)
+	w.flag("yields", p.Yields)
 	return &types.AttributeValueMemberM{Value: w.item}
 }
 
 func decodePin(of *reader, i item) agent.Pin {
 	r := reader{item: i, err: of.err}
 	p := agent.Pin{
-		Thumbprint: r.text("thumbprint"), Generation: r.number("generation"),
+		Thumbprint: r.text("thumbprint"), Key: r.text("key"), Generation: r.number("generation"),
 		NotBefore: r.time("not_before"), NotAfter: r.time("not_after"), Until: r.time("until"), Dormant: r.flag("dormant"),
+		Unused: r.flag("unused"), Yields: r.flag("yields"),
 	}
 	of.err = r.err
 	return p

@@ -42,7 +42,7 @@ func fullAgent() agent.Agent {
 	return agent.Agent{
 		ID: agentID(1), DisplayName: "Zoë's agent", Capabilities: []string{"read", "write"}, Method: agent.SPIFFE, Status: agent.Active,
 		Pins: []agent.Pin{
-			{Thumbprint: "aa", Generation: 2, NotBefore: noon, NotAfter: noon.AddDate(1, 0, 0), Until: noon.Add(time.Hour), Dormant: true},
+			{Thumbprint: "aa", Key: "cc", Generation: 2, NotBefore: noon, NotAfter: noon.AddDate(1, 0, 0), Until: noon.Add(time.Hour), Dormant: true, Unused: true, Yields: true},
 			{Thumbprint: "bb", Generation: 1, NotBefore: ago(time.Hour), NotAfter: noon.AddDate(1, 0, 0)},
 		},
 		SPIFFEID: "spiffe://acme.test/acme/agent-1", JKT: "jkt", EnrolledAt: ago(time.Hour), UpdatedAt: noon,

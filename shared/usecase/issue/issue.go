@@ -146,7 +146,10 @@ func (i Issuer) certify(ctx context.Context, p orgca.Pointer, id agent.ID, m Mat
 		return Certificate{}, fmt.Errorf("issue under generation %d: %w", p.Current, err)
 	}
 	return Certificate{
-		Pin:     agent.Pin{Thumbprint: pki.Thumbprint(leaf.Raw), Generation: p.Current, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter},
+		Pin: agent.Pin{
+			Thumbprint: pki.Thumbprint(leaf.Raw), Key: pki.Thumbprint(leaf.RawSubjectPublicKeyInfo), Generation: p.Current,
+			NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+		},
 		CertPEM: pki.EncodeCertificates(leaf, chain[0]), ChainPEM: pki.EncodeCertificates(chain...), SPIFFEID: uri,
 	}, nil
 }

@@ -22,6 +22,8 @@ type Pinning struct {
 	Agent   agent.Agent   // as it shall be but for its pins and chain; its version is the one read
 	Pointer orgca.Pointer // as read with the agent
 	Grace   time.Duration // how long the pins before it still count
+	// UntilUse: they count until the new one's first use, and for Grace at the longest.
+	UntilUse bool
 	// Compromised: the old key is in wrong hands; not even a rollback of the Org CA brings its certificate back.
 	Compromised bool
 	// Entry says what goes into the agent's chain; time and subject are filled in.
@@ -29,7 +31,7 @@ type Pinning struct {
 }
 
 func (p Pinning) keep() agent.Keep {
-	k := agent.Keep{Grace: p.Grace, Restorable: p.Pointer.Previous}
+	k := agent.Keep{Grace: p.Grace, UntilUse: p.UntilUse, Restorable: p.Pointer.Previous}
 	if p.Compromised {
 		k.Restorable = 0
 	}

@@ -41,6 +41,7 @@ const TTL = 300 * time.Second
 // Store is what issuing needs of the registry.
 type Store interface {
 	View(ctx context.Context, id agent.ID) (registry.View, error)
+	Apply(ctx context.Context, c registry.Change) error
 	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
 }
 
@@ -87,7 +88,7 @@ type Token struct {
 }
 
 // Issue authenticates the caller and signs a token: one read, one conditional write if there is a proof, no KMS call
-// but once an epoch.
+// but once an epoch, and one write more at the first use of a successor.
 //
 // The errors above are the caller's to mend; registry.ErrUnavailable means a store did not answer: never a token on
 // doubt. NonceError carries the nonce to answer with.
@@ -97,11 +98,11 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 		return Token{}, err
 	}
 	now := i.Now()
-	a, pin, err := i.authenticate(ctx, cert, r.ClientID, now)
+	view, pin, err := i.authenticate(ctx, cert, r.ClientID, now)
 	if err != nil {
 		return Token{}, err
 	}
-	scope, audience, err := i.grant(r, a)
+	scope, audience, err := i.grant(r, *view.Agent)
 	if err != nil {
 		return Token{}, err
 	}
@@ -109,11 +110,14 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	jkt, err := i.prove(ctx, r.Proofs, a, key.Nonces, now)
+	jkt, err := i.prove(ctx, r.Proofs, *view.Agent, key.Nonces, now)
 	if err != nil {
 		return Token{}, err
 	}
-	return i.sign(key.Key, a, pin, scope, audience, jkt, now)
+	if err := i.use(ctx, view, pin, now); err != nil {
+		return Token{}, err
+	}
+	return i.sign(key.Key, *view.Agent, pin, scope, audience, jkt, now)
 }
 
 func certificate(text string) (*x509.Certificate, error) {
@@ -133,26 +137,26 @@ func certificate(text string) (*x509.Certificate, error) {
 
 // authenticate decides by the registry. The certificate's names only say whose record to read; that the certificate is
 // this agent's is the pin's to say, over every byte of it.
-func (i *Issuer) authenticate(ctx context.Context, cert *x509.Certificate, clientID string, now time.Time) (agent.Agent, agent.Pin, error) {
+func (i *Issuer) authenticate(ctx context.Context, cert *x509.Certificate, clientID string, now time.Time) (registry.View, agent.Pin, error) {
 	id, err := claimed(cert, clientID)
 	if err != nil {
-		return agent.Agent{}, agent.Pin{}, err
+		return registry.View{}, agent.Pin{}, err
 	}
 	view, err := i.Store.View(ctx, id)
 	if err != nil {
-		return agent.Agent{}, agent.Pin{}, err
+		return registry.View{}, agent.Pin{}, err
 	}
 	if view.Agent == nil || view.Pointer == nil {
-		return agent.Agent{}, agent.Pin{}, ErrUnknownAgent
+		return registry.View{}, agent.Pin{}, ErrUnknownAgent
 	}
 	pin, err := view.Agent.Authenticate(pki.Thumbprint(cert.Raw), view.Pointer, now)
 	if err != nil {
-		return agent.Agent{}, agent.Pin{}, err
+		return registry.View{}, agent.Pin{}, err
 	}
 	if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
-		return agent.Agent{}, agent.Pin{}, ErrNotInValidity
+		return registry.View{}, agent.Pin{}, ErrNotInValidity
 	}
-	return *view.Agent, pin, nil
+	return view, pin, nil
 }
 
 // claimed finds the agent that the certificate names: by its SPIFFE ID, else by its common name; a certificate that

@@ -1,0 +1,81 @@
+package agent
+
+import (
+	"fmt"
+	"time"
+)
+
+// Pin ties an agent to one certificate under one Org CA generation.
+type Pin struct {
+	Thumbprint string    `json:"thumbprint"` // lower-case hex SHA-256 of the certificate's DER
+	Key        string    `json:"key"`        // the same of its SubjectPublicKeyInfo: a key is certified once
+	Generation int64     `json:"generation"` // counts only while this generation is accepted
+	NotBefore  time.Time `json:"not_before"`
+	NotAfter   time.Time `json:"not_after"`
+	Until      time.Time `json:"until"` // zero: no deadline of its own
+	// Dormant: the agent has left this certificate for one of a newer generation. It counts again only if a rollback
+	// makes its own generation current; that it is accepted in an overlap is not enough, unless it also Yields.
+	Dormant bool `json:"dormant"`
+	// Unused: pinned as a successor beside the pin that was in use, and not heard of since: the answer that held the
+	// certificate may be lost. Its first use ends what yields to it.
+	Unused bool `json:"unused"`
+	// Yields: in use when a successor was pinned. It counts until the first use of one, and Until at the longest.
+	Yields bool `json:"yields"`
+}
+
+// Pin returns the agent's newest pin; the zero Pin if it has none.
+func (a Agent) Pin() Pin {
+	if len(a.Pins) == 0 {
+		return Pin{}
+	}
+	return a.Pins[0]
+}
+
+// Generations says which Org CA generations count.
+type Generations interface {
+	Accepts(generation int64, now time.Time) bool
+	IsCurrent(generation int64) bool
+}
+
+// Authenticate finds the pin of the certificate with this thumbprint and decides whether it counts at now: the agent is
+// active, the pin is there and within its deadline, and its generation is accepted (a dormant pin's: current). Anything
+// else is ErrRevoked: to the outside, all of these are one answer. Whoever grants something on the strength of the pin
+// stores what Use makes of it.
+func (a Agent) Authenticate(thumbprint string, g Generations, now time.Time) (Pin, error) {
+	if a.Status != Active {
+		return Pin{}, fmt.Errorf("%w: agent is %s", ErrRevoked, a.Status)
+	}
+	for _, p := range a.Pins {
+		if p.Thumbprint == thumbprint {
+			return p, p.counts(g, now)
+		}
+	}
+	return Pin{}, fmt.Errorf("%w: not pinned", ErrRevoked)
+}
+
+// counts returns ErrRevoked unless the pin authenticates at now. Where a rollback has restored a pin, the deadline that
+// it had for the sake of a successor, which is undone, is void.
+func (p Pin) counts(g Generations, now time.Time) error {
+	current := g.IsCurrent(p.Generation)
+	restored := p.Dormant && p.Yields && current
+	if p.ended(now) && !restored {
+		return fmt.Errorf("%w: pin ended at %s", ErrRevoked, p.Until.Format(time.RFC3339))
+	}
+	if !g.Accepts(p.Generation, now) || p.Dormant && !p.Yields && !current {
+		return fmt.Errorf("%w: generation %d is not accepted", ErrRevoked, p.Generation)
+	}
+	return nil
+}
+
+// sleeps reports whether only a rollback can make the pin count.
+func (p Pin) sleeps(now time.Time) bool { return p.Dormant && (!p.Yields || p.ended(now)) }
+
+// asleep returns the pin of a certificate that its agent has left for one of a newer generation.
+func (p Pin) asleep(now time.Time) Pin {
+	if p.Dormant = true; p.Yields {
+		p.Until = earlier(p.Until, now)
+	}
+	return p
+}
+
+func (p Pin) ended(now time.Time) bool { return !p.Until.IsZero() && !now.Before(p.Until) }

@@ -1,0 +1,102 @@
+package agent
+
+import "time"
+
+// Keep says what a new pin leaves of the ones before it.
+type Keep struct {
+	Grace time.Duration // pins that have not ended yet stay for so long at the most; zero: they end at once
+	// UntilUse: the new pin is a successor. The one in use before it yields: it ends with the successor's first use, or
+	// with Grace, whichever comes first. So an answer that is lost locks nobody out.
+	UntilUse bool
+	// Restorable is the generation that a rollback would make current again; zero: none. The pin with which the agent
+	// leaves it stays, dormant, so that a rollback restores it. A second rotation drops it: then it was not the
+	// re-enrolment under a new CA that ended the certificate, but somebody who wanted it dead. A successor does not: it
+	// is no rotation that anybody ordered.
+	Restorable int64
+}
+
+const (
+	// A rotation a minute with two days of grace must not grow the record past DynamoDB's item limit.
+	maxPins = 8
+	// maxUnused bounds the successors whose answers were lost. The pin that yields to them stays whatever their number.
+	maxUnused = 3
+)
+
+// Repin returns the agent with next as its newest pin, and of the others what keep says. Nothing lengthens an older
+// deadline.
+func (a Agent) Repin(next Pin, keep Keep, now time.Time) Agent {
+	next.Unused = keep.UntilUse
+	pins, unused := []Pin{next}, 1
+	for i, p := range a.Pins {
+		p, ok := keep.of(p.restored(next.Generation), i == 0, next, now)
+		if !ok || len(pins) == maxPins || keep.UntilUse && p.Unused && unused == maxUnused {
+			continue
+		}
+		if p.Unused {
+			unused++
+		}
+		pins = append(pins, p)
+	}
+	a.Pins, a.UpdatedAt = pins, now
+	return a
+}
+
+// restored returns a pin that a rollback made count again without the marks of its having been left.
+func (p Pin) restored(current int64) Pin {
+	if p.Dormant && p.Generation == current {
+		p.Dormant = false
+		if p.Yields {
+			p.Yields, p.Until = false, time.Time{}
+		}
+	}
+	return p
+}
+
+// of decides what becomes of one older pin.
+func (k Keep) of(p Pin, newest bool, next Pin, now time.Time) (Pin, bool) {
+	// Which certificate the agent holds is known to it alone: the newest, or, while that one was not heard of, any.
+	held := newest || (p.Unused || p.Yields) && !p.sleeps(now)
+	leaves := held && p.Generation == k.Restorable && next.Generation != k.Restorable && !p.ended(now)
+	switch {
+	case k.UntilUse:
+		return k.yield(p, leaves, now)
+	case k.Grace > 0:
+		return k.shorten(p, now)
+	case leaves:
+		return p.asleep(now), true
+	}
+	return Pin{}, false
+}
+
+// yield lets the pin in use wait for its successor's first use, and leaves other successors and deadlines alone.
+func (k Keep) yield(p Pin, leaves bool, now time.Time) (Pin, bool) {
+	switch {
+	case p.sleeps(now):
+		return p, p.Generation == k.Restorable
+	case p.ended(now):
+		return Pin{}, false
+	case p.Unused || !p.Until.IsZero() && !p.Yields:
+		return p, true
+	}
+	p.Until = earlier(p.Until, now.Add(k.Grace))
+	p.Yields, p.Dormant = true, leaves
+	return p, true
+}
+
+// shorten lets a pin live on until the end of the grace, whoever held it.
+func (k Keep) shorten(p Pin, now time.Time) (Pin, bool) {
+	if p.ended(now) {
+		return Pin{}, false
+	}
+	p.Until = earlier(p.Until, now.Add(k.Grace))
+	p.Dormant, p.Unused, p.Yields = p.Dormant && !p.Yields, false, false
+	return p, true
+}
+
+// earlier returns the earlier deadline; the zero time is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}

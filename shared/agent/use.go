@@ -1,0 +1,56 @@
+package agent
+
+import (
+	"slices"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+)
+
+// Use returns the agent after the certificate of the pin p, as Authenticate returned it, was used; changed is false if
+// that makes no difference, as in all uses but the first one.
+//
+// The first use of a successor proves that it has arrived: the pin that yields to it ends, and so do the other unused
+// successors, whose answers were lost. The first use of a pin that a rollback restored makes it the agent's pin again,
+// and ends those of the generation that was undone.
+func (a Agent) Use(p Pin, g Generations, now time.Time) (used Agent, changed bool) {
+	restored := p.Dormant && g.IsCurrent(p.Generation)
+	if !p.Unused && !restored {
+		return a, false
+	}
+	var pins []Pin
+	undone, waiting := restored, false
+	for _, q := range a.Pins {
+		switch {
+		case q.Thumbprint == p.Thumbprint:
+			undone = false
+			q = p.restored(p.Generation)
+			q.Unused, q.Yields = false, !p.Unused && waiting
+			pins = append(pins, q)
+		case undone && q.Generation != p.Generation:
+		case p.Unused && (q.Unused || q.Yields):
+			if q.Dormant && q.Generation != p.Generation { // what a rollback would restore, and how it hangs together
+				pins = append(pins, q.asleep(now))
+			}
+		default:
+			waiting = waiting || q.Unused
+			pins = append(pins, q)
+		}
+	}
+	a.Pins, a.UpdatedAt = pins, now
+	return a, true
+}
+
+// Activation is the row that tells, beside a change that Use made, when the certificates before this one stopped.
+func (a Agent) Activation(used Agent, p Pin, now time.Time) audit.Entry {
+	ended := []any{}
+	for _, q := range a.Pins {
+		if !slices.ContainsFunc(used.Pins, func(left Pin) bool { return left.Thumbprint == q.Thumbprint && !left.sleeps(now) }) {
+			ended = append(ended, q.Thumbprint)
+		}
+	}
+	return audit.Entry{
+		Time: now, Event: audit.AgentCertActivated, Actor: "agent:" + string(a.ID), Subject: string(a.ID),
+		Details: map[string]any{"cert_thumbprint": p.Thumbprint, "generation": p.Generation, "ended_thumbprints": ended},
+	}
+}

@@ -1,0 +1,47 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+const useTries = 3
+
+// use commits what the first use of a certificate ends: in the steady state nothing, and no call. It comes after every
+// check and before the token, so that once the token is out the certificate before it is dead. A crash after it leaves
+// an agent that has shown, in this very request, that it holds the new key.
+//
+// A commit that the store does not confirm is no reason to refuse: the certificate counted when it was read, and the
+// next use commits. A conflict is one to look again: the certificate may have been rotated away.
+func (i *Issuer) use(ctx context.Context, view registry.View, pin agent.Pin, now time.Time) error {
+	for range useTries {
+		used, changed := view.Agent.Use(pin, view.Pointer, now)
+		if !changed {
+			return nil
+		}
+		row, head, err := view.Agent.Head.Append(view.Agent.Activation(used, pin, now))
+		if err != nil {
+			return err
+		}
+		used.Head = head
+		err = registry.Settle(ctx, i.Store.Apply, registry.Change{ID: i.NewID(), Agent: &used, Rows: []audit.Row{row}})
+		if !errors.Is(err, registry.ErrConflict) {
+			return nil //nolint:nilerr // unconfirmed: see above
+		}
+		if view, err = i.Store.View(ctx, view.Agent.ID); err != nil {
+			return err
+		}
+		if view.Agent == nil || view.Pointer == nil {
+			return ErrUnknownAgent
+		}
+		if pin, err = view.Agent.Authenticate(pin.Thumbprint, view.Pointer, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
