@@ -52,10 +52,12 @@ localstack-up: cloud ## start LocalStack, in Docker if there is an engine, else 
 localstack-down: cloud ## stop LocalStack and all that it started
 	@$(CLOUD) down
 
+# Of the functions; with amd64 the CDK app wants -c architecture=x86_64 (CDK_ARGS).
+LAMBDA_ARCH ?= arm64
 .PHONY: build
 build: need-go ## build every function for AWS (linux/arm64) into build/lambda
 	@for f in $(FUNCTIONS); do \
-		CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -tags lambda.norpc -trimpath -buildvcs=false -ldflags='-s -w -buildid=' \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$(LAMBDA_ARCH) go build -tags lambda.norpc -trimpath -buildvcs=false -ldflags='-s -w -buildid=' \
 			-o build/lambda/$$f/bootstrap ./functions/$$f; \
 	done
 
@@ -89,6 +91,31 @@ vuln: need-go ## known vulnerabilities in what is linked (GOVULNDB= for a mirror
 bench: setup ## the numbers of shared/README.md, with their floors measured in the same run
 	go test -run '^$$' -bench . -benchmem ./shared/...
 	go run ./test/bench
+
+# The CDK's command line and its Node.js, as infra/package-lock.json pins them.
+CDK := build/infra/node_modules
+CDK_ARGS ?=
+RUN_CDK = PATH="$(CURDIR)/$(CDK)/.bin:$$PATH" cdk
+
+$(CDK)/.package-lock.json: infra/package.json infra/package-lock.json
+	@mkdir -p build/infra && cp infra/package.json infra/package-lock.json build/infra/
+	@cd build/infra && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+
+.PHONY: infra-setup
+infra-setup: need-go $(CDK)/.package-lock.json ## install what the CDK app runs on
+
+.PHONY: synth diff deploy destroy
+synth: build infra-setup ## write the CloudFormation templates into cdk.out (CDK_ARGS="-c orgId=acme ...", see infra/README.md)
+	$(RUN_CDK) synth --quiet $(CDK_ARGS)
+
+diff: build infra-setup ## what a deployment would change
+	$(RUN_CDK) diff $(CDK_ARGS)
+
+deploy: build infra-setup ## deploy to the AWS account of the credentials at hand
+	$(RUN_CDK) deploy --all $(CDK_ARGS)
+
+destroy: infra-setup ## remove functions, APIs and alarms; tables, keys, truststore and secret stay
+	$(RUN_CDK) destroy Mastio $(CDK_ARGS)
 
 .PHONY: clean
 clean: ## remove everything that was built or installed

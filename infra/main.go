@@ -1,0 +1,37 @@
+// Command infra is the CDK app: it reads the settings from cdk.json and from -c name=value, and writes the templates.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/mastio-aws/mastio/infra/mastio"
+)
+
+func main() {
+	defer jsii.Close()
+	app := awscdk.NewApp(nil)
+	props, err := mastio.FromContext(app.Node())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1) //nolint:gocritic // nothing was made that Close would have to end
+	}
+	mastio.NewStacks(app, props, environment())
+	app.Synth(nil)
+}
+
+// environment is the account and region of the credentials at hand, as the CDK's command line found them. Without any,
+// there is nothing to deploy with, but templates can still be read and compared: they are for a place that does not exist.
+func environment() *awscdk.Environment {
+	account, region := os.Getenv("CDK_DEFAULT_ACCOUNT"), os.Getenv("CDK_DEFAULT_REGION")
+	if account == "" {
+		account = "111111111111"
+	}
+	if region == "" {
+		region = "us-east-1"
+	}
+	return &awscdk.Environment{Account: &account, Region: &region}
+}

@@ -1,0 +1,165 @@
+package mastio
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscertificatemanager"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/mastio-aws/mastio/shared/routes"
+)
+
+// stage is the one stage of each API; it shows in the URL only without a domain.
+const stage = "live"
+
+// api makes one of the two APIs, without routes yet: functions are told its URL.
+func (s *Service) api(host routes.Host) awsapigateway.RestApi {
+	ownDomain := host == routes.Agents && s.props.Agents != nil || host == routes.Operators && s.props.Operators != nil
+	id := strings.ToUpper(string(host[:1])) + string(host[1:])
+	props := &awsapigateway.RestApiProps{
+		RestApiName: jsii.String(s.props.name(string(host))), Description: jsii.String("Mastio " + s.props.OrgID + ": " + string(host)),
+		EndpointTypes: &[]awsapigateway.EndpointType{awsapigateway.EndpointType_REGIONAL}, CloudWatchRole: jsii.Bool(false),
+		// With a domain of its own an API must not be reachable past it: past mutual TLS, and past the firewall.
+		DisableExecuteApiEndpoint: jsii.Bool(ownDomain),
+		BinaryMediaTypes:          jsii.Strings("multipart/form-data"),
+		DeployOptions: &awsapigateway.StageOptions{
+			StageName: jsii.String(stage), MetricsEnabled: jsii.Bool(true), TracingEnabled: jsii.Bool(s.props.Tracing), MethodOptions: throttles(host),
+			AccessLogDestination: awsapigateway.NewLogGroupLogDestination(logGroup(s.Scope, id+"AccessLog", "/mastio/"+s.props.OrgID+"/access/"+string(host), s.props)),
+			AccessLogFormat:      awsapigateway.AccessLogFormat_Custom(jsii.String(accessLog)),
+		},
+	}
+	if host == routes.Operators && len(s.props.AllowedSources) > 0 {
+		props.Policy = s.onlyFrom(s.props.AllowedSources)
+	}
+	api := awsapigateway.NewRestApi(s.Scope, &id, props)
+	s.gatewayResponses(api, host)
+	return api
+}
+
+// accessLog tells who asked for what, and what came of it. Neither a header nor a body is in it: both hold secrets.
+const accessLog = `{"request_id":"$context.requestId","time":"$context.requestTime","source":"$context.identity.sourceIp","method":"$context.httpMethod",` +
+	`"resource":"$context.resourcePath","status":"$context.status","length":"$context.responseLength","latency":"$context.responseLatency",` +
+	`"integration_latency":"$context.integrationLatency","integration_status":"$context.integration.status","error":"$context.error.responseType",` +
+	`"certificate":"$context.identity.clientCert.subjectDN","certificate_serial":"$context.identity.clientCert.serialNumber","tls":"$context.tlsVersion"}`
+
+// accountLogging lets API Gateway write access logs: one role for the whole account and region, which is why it can be
+// switched off where somebody else has set it.
+func (s *Service) accountLogging() {
+	if !s.props.AccountLogging {
+		return
+	}
+	role := awsiam.NewRole(s.Scope, jsii.String("ApiGatewayLogging"), &awsiam.RoleProps{
+		AssumedBy:       awsiam.NewServicePrincipal(jsii.String("apigateway.amazonaws.com"), nil),
+		Description:     jsii.String("API Gateway writes its logs, for every API of the account"),
+		ManagedPolicies: &[]awsiam.IManagedPolicy{awsiam.ManagedPolicy_FromAwsManagedPolicyName(jsii.String("service-role/AmazonAPIGatewayPushToCloudWatchLogs"))},
+	})
+	account := awsapigateway.NewCfnAccount(s.Scope, jsii.String("ApiGatewayAccount"), &awsapigateway.CfnAccountProps{CloudWatchRoleArn: role.RoleArn()})
+	account.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
+	s.Agents.DeploymentStage().Node().AddDependency(account)
+	s.Operators.DeploymentStage().Node().AddDependency(account)
+}
+
+// throttle is requests a second and how many may come at once.
+type throttle struct{ rate, burst int }
+
+// throttleOf keeps each route to what it can be needed for, so that one caller's loop starves nobody else. Tokens are the
+// fleet's; the rotation of the CA is one person's.
+func throttleOf(r routes.Route) throttle {
+	switch {
+	case r.Path == "/pki/rotate-ca" && r.Method == "POST":
+		return throttle{2, 5}
+	case r.Auth == routes.ClientCertificate:
+		return throttle{2000, 4000}
+	case r.Auth == routes.None:
+		return throttle{100, 200}
+	default: // operators and their pipelines: a fleet of 10,000 re-enrols in under two minutes
+		return throttle{100, 200}
+	}
+}
+
+func throttles(host routes.Host) *map[string]*awsapigateway.MethodDeploymentOptions {
+	all := map[string]*awsapigateway.MethodDeploymentOptions{
+		// The methods that no route has, and that the functions answer with 405.
+		"/*/*": {ThrottlingRateLimit: number(100), ThrottlingBurstLimit: number(200), MetricsEnabled: jsii.Bool(true)},
+	}
+	for _, r := range on(host) {
+		t := throttleOf(r)
+		all[r.Path+"/"+r.Method] = &awsapigateway.MethodDeploymentOptions{
+			ThrottlingRateLimit: number(t.rate), ThrottlingBurstLimit: number(t.burst), MetricsEnabled: jsii.Bool(true),
+		}
+	}
+	return &all
+}
+
+func on(host routes.Host) []routes.Route {
+	return slices.DeleteFunc(routes.All(), func(r routes.Route) bool { return !slices.Contains(r.Hosts, host) })
+}
+
+// onlyFrom keeps everybody out but these networks. The method's own answer to a refusal is in gatewayResponses.
+func (s *Service) onlyFrom(cidrs []string) awsiam.PolicyDocument {
+	every := &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()}
+	invoke, all := jsii.Strings("execute-api:Invoke"), jsii.Strings("execute-api:/*")
+	return awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &[]awsiam.PolicyStatement{
+		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Sid: jsii.String("Invoke"), Principals: every, Actions: invoke, Resources: all}),
+		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Sid: jsii.String("OnlyFromAllowedSources"), Effect: awsiam.Effect_DENY, Principals: every, Actions: invoke, Resources: all,
+			Conditions: &map[string]any{"NotIpAddress": map[string]any{"aws:SourceIp": cidrs}},
+		}),
+	}})
+}
+
+// methods gives an API its routes. Besides its own methods each path has one for all others, which goes to the same
+// function: it answers 405 with an Allow header, where API Gateway would answer 403.
+func (s *Service) methods(api awsapigateway.RestApi, host routes.Host, after constructs.IDependable) {
+	var paths []string
+	for _, r := range on(host) {
+		resource := api.Root().ResourceForPath(&r.Path)
+		integration := s.integration(r.Function)
+		resource.AddMethod(&r.Method, integration, s.methodOptions(api, r))
+		if !slices.Contains(paths, r.Path) {
+			paths = append(paths, r.Path)
+			resource.AddMethod(jsii.String("ANY"), integration, nil)
+		}
+	}
+	api.LatestDeployment().Node().AddDependency(after)
+}
+
+// integration calls the live version of a function, and may be called by the API as a whole: a permission a method would
+// be hundreds of statements in a policy that is limited to 20 KB.
+func (s *Service) integration(function string) awsapigateway.Integration {
+	return awsapigateway.NewLambdaIntegration(s.mustFunction(function).Alias, &awsapigateway.LambdaIntegrationOptions{
+		Proxy: jsii.Bool(true), ScopePermissionToMethod: jsii.Bool(false),
+	})
+}
+
+func (s *Service) methodOptions(awsapigateway.RestApi, routes.Route) *awsapigateway.MethodOptions {
+	return &awsapigateway.MethodOptions{AuthorizationType: awsapigateway.AuthorizationType_NONE}
+}
+
+// domains gives the APIs their names, if there are any. The agents' one asks for a client certificate under the truststore,
+// without naming a version of it: that is the application's to move.
+func (s *Service) domains(after constructs.IDependable) {
+	if d := s.props.Agents; d != nil {
+		s.domain("Agents", s.Agents, d, &awsapigateway.MTLSConfig{Bucket: s.data.Truststore, Key: jsii.String(TruststoreKey)}, after)
+	}
+	if d := s.props.Operators; d != nil {
+		s.domain("Operators", s.Operators, d, nil, after)
+	}
+}
+
+func (s *Service) domain(who string, api awsapigateway.RestApi, d *Domain, mtls *awsapigateway.MTLSConfig, after constructs.IDependable) {
+	name := awsapigateway.NewDomainName(s.Scope, jsii.String(who+"Domain"), &awsapigateway.DomainNameProps{
+		DomainName: &d.Name, EndpointType: awsapigateway.EndpointType_REGIONAL, SecurityPolicy: awsapigateway.SecurityPolicy_TLS_1_2, Mtls: mtls,
+		Certificate: awscertificatemanager.Certificate_FromCertificateArn(s.Scope, jsii.String(who+"Certificate"), &d.CertificateARN),
+	})
+	name.Node().AddDependency(after)
+	awsapigateway.NewBasePathMapping(s.Scope, jsii.String(who+"Mapping"), &awsapigateway.BasePathMappingProps{
+		DomainName: name, RestApi: api, Stage: api.DeploymentStage(),
+	})
+	output(s.Scope, who+"TargetName", *name.DomainNameAliasDomainName(), "Point the DNS record of "+d.Name+" here")
+}

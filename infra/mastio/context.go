@@ -1,0 +1,135 @@
+package mastio
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/constructs-go/constructs/v10"
+)
+
+// FromContext reads the settings of cdk.json and of the command line (-c name=value). It returns ErrProps for a value
+// that a setting does not take, and for a name that is none: a switch misspelled must not be a switch left off.
+func FromContext(node constructs.Node) (Props, error) {
+	values := map[string]any{}
+	if all, ok := node.GetAllContext(nil).(map[string]any); ok {
+		values = all
+	}
+	p, wrong := Defaults(), []string{}
+	for _, name := range slices.Sorted(keys(values)) {
+		set, ok := settings[name]
+		switch {
+		case ok:
+			if err := set(&p, strings.TrimSpace(fmt.Sprint(values[name]))); err != nil {
+				wrong = append(wrong, fmt.Sprintf("%s is %q: %v", name, values[name], err))
+			}
+		case ourName.MatchString(name):
+			wrong = append(wrong, fmt.Sprintf("%s is no setting: there are %s", name, strings.Join(slices.Sorted(keys(settings)), ", ")))
+		}
+	}
+	if len(wrong) > 0 {
+		return Props{}, fmt.Errorf("%w:\n  %s", ErrProps, strings.Join(wrong, "\n  "))
+	}
+	p = p.filled()
+	return p, p.check()
+}
+
+// ourName tells our settings from the CDK's own context, whose names hold colons, slashes or hyphens.
+var ourName = regexp.MustCompile(`^[a-zA-Z0-9_]+$`)
+
+func keys[V any](m map[string]V) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// settings are the names in cdk.json; README.md lists them.
+var settings = map[string]func(*Props, string) error{
+	"orgId":                text(func(p *Props) *string { return &p.OrgID }),
+	"trustDomain":          text(func(p *Props) *string { return &p.TrustDomain }),
+	"agentsDomain":         text(func(p *Props) *string { return &domain(&p.Agents).Name }),
+	"agentsCertificate":    text(func(p *Props) *string { return &domain(&p.Agents).CertificateARN }),
+	"operatorsDomain":      text(func(p *Props) *string { return &domain(&p.Operators).Name }),
+	"operatorsCertificate": text(func(p *Props) *string { return &domain(&p.Operators).CertificateARN }),
+	"issuer":               text(func(p *Props) *string { return &p.Issuer }),
+	"alarmEmail":           text(func(p *Props) *string { return &p.AlarmEmail }),
+	"allowedSources":       func(p *Props, v string) error { p.AllowedSources = list(v); return nil },
+	"tokenSigner":          text(func(p *Props) *string { return (*string)(&p.TokenSigner) }),
+	"requireDpop":          flag(func(p *Props) *bool { return &p.RequireDPoP }),
+	"requireNonce":         flag(func(p *Props) *bool { return &p.RequireNonce }),
+	"strictPki":            flag(func(p *Props) *bool { return &p.StrictPKI }),
+	"autoMigrate":          flag(func(p *Props) *bool { return &p.AutoMigrate }),
+	"firstCa":              text(func(p *Props) *string { return (*string)(&p.FirstCA) }),
+	"standbyMinutes":       whole(func(p *Props) *int { return &p.StandbyMinutes }),
+	"tablePrefix":          text(func(p *Props) *string { return &p.TablePrefix }),
+	"logRetentionDays":     whole(func(p *Props) *int { return &p.LogRetentionDays }),
+	"tracing":              flag(func(p *Props) *bool { return &p.Tracing }),
+	"sharedConcurrency":    flag(func(p *Props) *bool { return &p.SharedConcurrency }),
+	"accountLogging":       flag(func(p *Props) *bool { return &p.AccountLogging }),
+	"target":               text(func(p *Props) *string { return (*string)(&p.Target) }),
+	"architecture":         text(func(p *Props) *string { return (*string)(&p.Architecture) }),
+	"buildDir":             text(func(p *Props) *string { return &p.BuildDir }),
+}
+
+// domain makes a domain of which only one half has been read so far; check finds the one whose other half is missing.
+func domain(d **Domain) *Domain {
+	if *d == nil {
+		*d = &Domain{}
+	}
+	return *d
+}
+
+// text sets a value; an empty one leaves what is there, so that cdk.json can name a setting without deciding it.
+func text(field func(*Props) *string) func(*Props, string) error {
+	return func(p *Props, v string) error {
+		if v != "" {
+			*field(p) = v
+		}
+		return nil
+	}
+}
+
+func flag(field func(*Props) *bool) func(*Props, string) error {
+	return func(p *Props, v string) error {
+		switch v {
+		case "true", "1":
+			*field(p) = true
+		case "false", "0":
+			*field(p) = false
+		case "":
+		default:
+			return fmt.Errorf("set it to true or false")
+		}
+		return nil
+	}
+}
+
+func whole(field func(*Props) *int) func(*Props, string) error {
+	return func(p *Props, v string) error {
+		if v == "" {
+			return nil
+		}
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			return fmt.Errorf("set it to a whole number")
+		}
+		*field(p) = n
+		return nil
+	}
+}
+
+func list(v string) []string {
+	var all []string
+	for _, e := range strings.Split(v, ",") {
+		if e = strings.TrimSpace(e); e != "" {
+			all = append(all, e)
+		}
+	}
+	return all
+}

@@ -1,0 +1,113 @@
+package mastio
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/mastio-aws/mastio/shared/schema"
+)
+
+// TruststoreKey is the truststore object's key. The functions write it; the deployment never does, or it would
+// overwrite live roots.
+const TruststoreKey = "truststore.pem"
+
+// Data is what a deployment must never lose: all of it is retained when its stack goes.
+type Data struct {
+	Scope       constructs.Construct
+	Tables      map[string]awsdynamodb.TableV2 // by logical name
+	Truststore  awss3.Bucket
+	AdminSecret awssecretsmanager.Secret
+	DataKey     awskms.Key // encrypts tables and the admin secret at rest
+	TokenKEK    awskms.Key // encrypts token keys
+	TokenKey    awskms.Key // signs tokens; nil unless TokenSigner is kms
+}
+
+func newData(scope constructs.Construct, id string, p Props) *Data {
+	d := &Data{Scope: constructs.NewConstruct(scope, &id), Tables: map[string]awsdynamodb.TableV2{}}
+	d.DataKey = symmetric(d.Scope, "DataKey", "Mastio "+p.OrgID+": tables and the admin secret at rest")
+	d.TokenKEK = symmetric(d.Scope, "TokenKEK", "Mastio "+p.OrgID+": token signing keys")
+	if p.TokenSigner == KMSSigner {
+		d.TokenKey = awskms.NewKey(d.Scope, jsii.String("TokenKey"), &awskms.KeyProps{
+			Description: jsii.String("Mastio " + p.OrgID + ": signs every access token"), KeySpec: awskms.KeySpec_ECC_NIST_P256,
+			KeyUsage: awskms.KeyUsage_SIGN_VERIFY, RemovalPolicy: awscdk.RemovalPolicy_RETAIN, PendingWindow: awscdk.Duration_Days(number(30)),
+		})
+	}
+	for _, t := range schema.Tables() {
+		d.Tables[t.Name] = d.table(p, t)
+	}
+	d.Truststore = d.bucket()
+	d.AdminSecret = awssecretsmanager.NewSecret(d.Scope, jsii.String("AdminSecret"), &awssecretsmanager.SecretProps{
+		SecretName: jsii.String(p.name("admin-secret")), Description: jsii.String("Mastio " + p.OrgID + ": X-Admin-Secret of the operators' API"),
+		EncryptionKey: d.DataKey, RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+		// 256 bits in letters and digits, which need no quoting in a shell.
+		GenerateSecretString: &awssecretsmanager.SecretStringGenerator{PasswordLength: number(43), ExcludePunctuation: jsii.Bool(true)},
+	})
+	output(d.Scope, "AdminSecretName", *d.AdminSecret.SecretName(), "Secrets Manager name of the admin secret: aws secretsmanager get-secret-value --secret-id")
+	return d
+}
+
+func symmetric(scope constructs.Construct, id, description string) awskms.Key {
+	return awskms.NewKey(scope, &id, &awskms.KeyProps{
+		Description: &description, EnableKeyRotation: jsii.Bool(true), RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+		PendingWindow: awscdk.Duration_Days(number(30)),
+	})
+}
+
+func (d *Data) table(p Props, t schema.Table) awsdynamodb.TableV2 {
+	props := &awsdynamodb.TablePropsV2{
+		TableName: jsii.String(p.TablePrefix + t.Name), PartitionKey: key(t.PartitionKey), Billing: awsdynamodb.Billing_OnDemand(nil),
+		Encryption:         awsdynamodb.TableEncryptionV2_CustomerManagedKey(d.DataKey, nil),
+		DeletionProtection: jsii.Bool(true), RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{
+			PointInTimeRecoveryEnabled: jsii.Bool(true), RecoveryPeriodInDays: number(35),
+		},
+	}
+	if t.SortKey != "" {
+		props.SortKey = key(t.SortKey)
+	}
+	if t.TTL != "" {
+		props.TimeToLiveAttribute = &t.TTL
+	}
+	table := awsdynamodb.NewTableV2(d.Scope, jsii.String("Table-"+t.Name), props)
+	for _, i := range t.Indexes {
+		table.AddGlobalSecondaryIndex(index(i))
+	}
+	return table
+}
+
+func key(name string) *awsdynamodb.Attribute {
+	return &awsdynamodb.Attribute{Name: &name, Type: awsdynamodb.AttributeType_STRING}
+}
+
+func index(i schema.Index) *awsdynamodb.GlobalSecondaryIndexPropsV2 {
+	props := &awsdynamodb.GlobalSecondaryIndexPropsV2{
+		IndexName: &i.Name, PartitionKey: key(i.PartitionKey), ProjectionType: awsdynamodb.ProjectionType_KEYS_ONLY,
+	}
+	if i.SortKey != "" {
+		props.SortKey = key(i.SortKey)
+	}
+	if i.Include != nil {
+		props.ProjectionType, props.NonKeyAttributes = awsdynamodb.ProjectionType_INCLUDE, jsii.Strings(i.Include...)
+	}
+	return props
+}
+
+// bucket makes the truststore's. What is in it is public: certificates, which API Gateway reads with the rights of
+// whoever names the object to it. So S3's own key encrypts it, and no grant on a key of ours is needed anywhere.
+func (d *Data) bucket() awss3.Bucket {
+	return awss3.NewBucket(d.Scope, jsii.String("Truststore"), &awss3.BucketProps{
+		Versioned: jsii.Bool(true), Encryption: awss3.BucketEncryption_S3_MANAGED, EnforceSSL: jsii.Bool(true), MinimumTLSVersion: number(1.2),
+		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(), ObjectOwnership: awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
+		RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+		// A version is a few kilobytes and one is made a rotation; a hundred of them are a long way back.
+		LifecycleRules: &[]*awss3.LifecycleRule{{
+			NoncurrentVersionExpiration: awscdk.Duration_Days(number(400)), NoncurrentVersionsToRetain: number(100),
+			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(number(1)),
+		}},
+	})
+}

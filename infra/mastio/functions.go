@@ -1,0 +1,158 @@
+package mastio
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// Live is the alias through which everything calls a function. It moves to a new version only once the start-up check
+// of the deployment has passed, so that code or settings that cannot work never take a request.
+const Live = "live"
+
+// size is what a function may take.
+type size struct {
+	memory   int // MB; the share of a processor goes with it
+	timeout  int // seconds
+	reserved int // concurrent executions set aside, and the most there can be; 0: what the account has
+}
+
+// request is the size of a function behind API Gateway, which waits for 29 seconds.
+var request = size{memory: 512, timeout: 29}
+
+// sizes are those that differ. What makes keys has a concurrency of its own, so that it can neither be starved by tokens
+// nor outrun KMS's five CreateKey a second.
+var sizes = map[string]size{
+	"rotateca": {memory: 512, timeout: 29, reserved: 5},
+	"standby":  {memory: 512, timeout: 120, reserved: 2},
+	"startup":  {memory: 256, timeout: 60},
+	"healthz":  {memory: 256, timeout: 29},
+}
+
+func sizeOf(function string) size {
+	if s, ok := sizes[function]; ok {
+		return s
+	}
+	if scheduled(function) {
+		return size{memory: 512, timeout: 300}
+	}
+	return request
+}
+
+// Function is one deployed function.
+type Function struct {
+	Lambda awslambda.Function
+	Alias  awslambda.Alias
+	Role   awsiam.Role
+	Log    awslogs.LogGroup
+}
+
+var retentions = map[int]awslogs.RetentionDays{
+	30: awslogs.RetentionDays_ONE_MONTH, 60: awslogs.RetentionDays_TWO_MONTHS, 90: awslogs.RetentionDays_THREE_MONTHS,
+	180: awslogs.RetentionDays_SIX_MONTHS, 365: awslogs.RetentionDays_ONE_YEAR, 400: awslogs.RetentionDays_THIRTEEN_MONTHS,
+	731: awslogs.RetentionDays_TWO_YEARS, 3653: awslogs.RetentionDays_TEN_YEARS,
+}
+
+func logGroup(scope constructs.Construct, id, name string, p Props) awslogs.LogGroup {
+	return awslogs.NewLogGroup(scope, &id, &awslogs.LogGroupProps{
+		LogGroupName: &name, Retention: retentions[p.LogRetentionDays], RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+	})
+}
+
+// function makes one function with a role of its own, which may do what permissions.go says and nothing else.
+func (s *Service) function(name string) *Function {
+	scope := constructs.NewConstruct(s.Scope, jsii.String(strings.ToUpper(name[:1])+name[1:]))
+	f := &Function{Log: logGroup(scope, "Log", "/aws/lambda/"+s.props.name(name), s.props)}
+	f.Role = awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
+		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
+		Description: jsii.String("Mastio " + s.props.OrgID + ": function " + name),
+	})
+	// The policy is a resource of its own: in the role it would count towards nothing that could be waited for.
+	policy := awsiam.NewPolicy(scope, jsii.String("Policy"), &awsiam.PolicyProps{Roles: &[]awsiam.IRole{f.Role}})
+	for _, statement := range s.statements(name, f) {
+		policy.AddStatements(statement)
+	}
+	z := sizeOf(name)
+	props := &awslambda.FunctionProps{
+		FunctionName: jsii.String(s.props.name(name)), Description: jsii.String("Mastio " + s.props.OrgID + ": " + name),
+		Runtime: awslambda.Runtime_PROVIDED_AL2023(), Handler: jsii.String("bootstrap"), Architecture: s.architecture(),
+		Code:       awslambda.Code_FromAsset(jsii.String(filepath.Join(s.props.BuildDir, name)), nil),
+		MemorySize: number(z.memory), Timeout: awscdk.Duration_Seconds(number(z.timeout)), Environment: s.environment(name),
+		// CDK adds statements to a role that it may change; this one it may not.
+		Role: f.Role.WithoutPolicyUpdates(nil), LogGroup: f.Log, Tracing: awslambda.Tracing_DISABLED,
+		CurrentVersionOptions: &awslambda.VersionOptions{RemovalPolicy: awscdk.RemovalPolicy_RETAIN},
+	}
+	if s.props.Tracing {
+		props.Tracing = awslambda.Tracing_ACTIVE
+	}
+	if z.reserved > 0 && !s.props.SharedConcurrency {
+		props.ReservedConcurrentExecutions = number(z.reserved)
+	}
+	if scheduled(name) {
+		props.DeadLetterQueue = s.Failed
+	}
+	f.Lambda = awslambda.NewFunction(scope, jsii.String("Function"), props)
+	f.Lambda.Node().AddDependency(policy)
+	f.Alias = awslambda.NewAlias(scope, jsii.String("Live"), &awslambda.AliasProps{
+		AliasName: jsii.String(Live), Version: f.Lambda.CurrentVersion(), RetryAttempts: number(2),
+	})
+	return f
+}
+
+func (s *Service) architecture() awslambda.Architecture {
+	if s.props.Architecture == X86 {
+		return awslambda.Architecture_X86_64()
+	}
+	return awslambda.Architecture_ARM_64()
+}
+
+// environment is what shared/boot reads. The same for every function, so that a mistake in it fails the start-up check.
+func (s *Service) environment(function string) *map[string]*string {
+	p := s.props
+	env := map[string]string{
+		"MASTIO_ORG_ID": p.OrgID, "MASTIO_TRUST_DOMAIN": p.TrustDomain, "MASTIO_ISSUER": s.issuer(), "MASTIO_TABLE_PREFIX": p.TablePrefix,
+		"MASTIO_TRUSTSTORE_BUCKET": *s.data.Truststore.BucketName(), "MASTIO_TRUSTSTORE_KEY": TruststoreKey,
+		"MASTIO_ADMIN_SECRET_ID": *s.data.AdminSecret.SecretArn(), "MASTIO_TOKEN_KEK": *s.data.TokenKEK.KeyArn(),
+		"TOKEN_SIGNER": string(p.TokenSigner), "MASTIO_FIRST_CA": string(p.FirstCA),
+	}
+	for name, on := range map[string]bool{
+		"TOKEN_REQUIRE_DPOP": p.RequireDPoP, "TOKEN_REQUIRE_NONCE": p.RequireNonce,
+		"MCP_PROXY_STRICT_PKI": p.StrictPKI, "MCP_PROXY_PKI_AUTO_MIGRATE": p.AutoMigrate,
+	} {
+		if on {
+			env[name] = "1"
+		}
+	}
+	if s.data.TokenKey != nil {
+		env["MASTIO_TOKEN_SIGNING_KEY"] = *s.data.TokenKey.KeyArn()
+	}
+	if function == "startup" {
+		env["MASTIO_RELEASE"] = s.release()
+	}
+	out := map[string]*string{}
+	for k, v := range env {
+		out[k] = jsii.String(v)
+	}
+	return &out
+}
+
+// release changes with the code of any function. The start-up check has it in its settings, so that it runs whenever
+// there is something new to check.
+func (s *Service) release() string {
+	return *awscdk.FileSystem_Fingerprint(jsii.String(s.props.BuildDir), nil)
+}
+
+func (s *Service) mustFunction(name string) *Function {
+	f, ok := s.Functions[name]
+	if !ok {
+		panic(fmt.Errorf("route table names function %q, which is not among routes.Functions()", name))
+	}
+	return f
+}

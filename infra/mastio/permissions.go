@@ -1,0 +1,208 @@
+package mastio
+
+import (
+	"fmt"
+
+	"github.com/mastio-aws/mastio/shared/schema"
+)
+
+// permissions is who may do what: the one place where a function is given anything. Each line names the calls that the
+// function's use case makes; what is common to all is in always. A function without a line fails synthesis.
+func (s *Service) permissions() map[string][]statement {
+	return map[string][]statement{
+		"token":      {s.readAgents(), s.useProofs(), s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys(), s.signTokens()},
+		"discovery":  {s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
+		"healthz":    {s.readOrg(), s.readTruststore(), s.readAdminSecret(), s.openAdminSecret()},
+		"rotatecert": {s.readAgents(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.readAdminSecret(), s.openAdminSecret()},
+		"enroll":     {s.readAgents(), s.listAgents(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.readAdminSecret(), s.openAdminSecret()},
+		"rotateca": append(s.mintCAs(),
+			s.readOrg(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readAdminSecret(), s.openAdminSecret()),
+		"standby": append(s.mintCAs(),
+			s.readOrg(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readTokenKeys(), s.makeTokenKeys()),
+	}
+}
+
+// Prefixes of the registry's partition keys, as shared/edge/dynamo spells them. A function that has no business with the
+// organisation's records cannot write them, whatever its code does.
+const (
+	orgRecord     = "ORG"
+	agentRecords  = "AGENT#*"
+	answerRecords = "IDEM#*"
+)
+
+// statement is one statement of a policy. The zero Effect is Allow.
+type statement struct {
+	sid        string
+	deny       bool
+	actions    []string
+	resources  []string
+	conditions conditions
+}
+
+// conditions are a policy's: operator, then key, then values.
+type conditions map[string]map[string]any
+
+// leading restricts calls to partition keys. Without the second condition, a call that names no key would pass the first.
+func leading(keys ...string) conditions {
+	return conditions{"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}, "Null": {"dynamodb:LeadingKeys": "false"}}
+}
+
+func (s *Service) table(name string) string { return *s.data.Tables[name].TableArn() }
+
+func (s *Service) readOrg() statement {
+	return statement{
+		sid: "ReadOrganisation", actions: []string{"dynamodb:GetItem", "dynamodb:Query"},
+		resources: []string{s.table(schema.Registry)}, conditions: leading(orgRecord),
+	}
+}
+
+// readAgents is the one batch of an agent and a copy of the pointer, and the last look at the pointer.
+func (s *Service) readAgents() statement {
+	return statement{
+		sid: "ReadAgentsAndPointer", actions: []string{"dynamodb:BatchGetItem", "dynamodb:GetItem"},
+		resources: []string{s.table(schema.Registry)}, conditions: leading(orgRecord, agentRecords),
+	}
+}
+
+func (s *Service) readAnswers() statement {
+	return statement{
+		sid: "ReadKeptAnswers", actions: []string{"dynamodb:GetItem"},
+		resources: []string{s.table(schema.Registry)}, conditions: leading(answerRecords),
+	}
+}
+
+func (s *Service) listAgents() statement {
+	return statement{
+		sid: "ListAgents", actions: []string{"dynamodb:Query"},
+		resources: []string{s.table(schema.Registry) + "/index/" + schema.AgentsByGeneration},
+	}
+}
+
+// writeAgents and writeOrg are parts of transactions; IAM asks for the right to each item of one.
+func (s *Service) writeAgents() statement {
+	return statement{
+		sid: "WriteAgents", actions: []string{"dynamodb:PutItem"},
+		resources: []string{s.table(schema.Registry)}, conditions: leading(agentRecords),
+	}
+}
+
+func (s *Service) writeOrg() statement {
+	return statement{
+		sid: "WriteOrganisation", actions: []string{"dynamodb:PutItem", "dynamodb:UpdateItem"},
+		resources: []string{s.table(schema.Registry)}, conditions: leading(orgRecord, answerRecords),
+	}
+}
+
+// appendAudit lets rows be put, and only together with the change that they tell of.
+func (s *Service) appendAudit() statement {
+	return statement{
+		sid: "AppendAudit", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Audit)},
+		conditions: conditions{"StringEquals": {"dynamodb:EnclosingOperation": "TransactWriteItems"}},
+	}
+}
+
+func (s *Service) useProofs() statement {
+	return statement{sid: "UseProofs", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Replay)}}
+}
+
+func (s *Service) readTokenKeys() statement {
+	return statement{
+		sid: "ReadTokenKeys", actions: []string{"dynamodb:BatchGetItem", "dynamodb:GetItem"}, resources: []string{s.table(schema.Keys)},
+	}
+}
+
+// makeTokenKeys makes the key of an epoch. A function that serves tokens may too: the schedule may be late.
+func (s *Service) makeTokenKeys() statement {
+	return statement{
+		sid: "MakeTokenKeys", actions: []string{"dynamodb:PutItem", "kms:GenerateDataKeyPairWithoutPlaintext"},
+		resources: []string{s.table(schema.Keys), *s.data.TokenKEK.KeyArn()},
+	}
+}
+
+// openTokenKeys opens what was sealed for this purpose and this organisation, and nothing else under the same key.
+func (s *Service) openTokenKeys() statement {
+	return statement{
+		sid: "OpenTokenKeys", actions: []string{"kms:Decrypt"}, resources: []string{*s.data.TokenKEK.KeyArn()},
+		conditions: conditions{"StringEquals": {
+			"kms:EncryptionContext:mastio:purpose": "token-signing", "kms:EncryptionContext:mastio:org": s.props.OrgID,
+		}},
+	}
+}
+
+// signTokens is empty unless tokens are signed in KMS.
+func (s *Service) signTokens() statement {
+	if s.data.TokenKey == nil {
+		return statement{}
+	}
+	return statement{
+		sid: "SignTokens", actions: []string{"kms:GetPublicKey", "kms:Sign"}, resources: []string{*s.data.TokenKey.KeyArn()},
+		conditions: conditions{"StringEqualsIfExists": {"kms:SigningAlgorithm": "ECDSA_SHA_256"}},
+	}
+}
+
+func (s *Service) publicTokenKey() statement {
+	if s.data.TokenKey == nil {
+		return statement{}
+	}
+	return statement{sid: "ReadTokenKey", actions: []string{"kms:GetPublicKey"}, resources: []string{*s.data.TokenKey.KeyArn()}}
+}
+
+// readTruststore needs ListBucket too: without it S3 answers 403 for an object that is not there yet, and 403 is an error.
+func (s *Service) readTruststore() statement {
+	bucket := *s.data.Truststore.BucketArn()
+	return statement{
+		sid: "ReadTruststore", actions: []string{"s3:GetObject", "s3:ListBucket"}, resources: []string{bucket, bucket + "/" + TruststoreKey},
+	}
+}
+
+func (s *Service) writeTruststore() statement {
+	return statement{sid: "WriteTruststore", actions: []string{"s3:PutObject"}, resources: []string{*s.data.Truststore.BucketArn() + "/" + TruststoreKey}}
+}
+
+func (s *Service) readAdminSecret() statement {
+	return statement{
+		sid: "ReadAdminSecret", actions: []string{"secretsmanager:GetSecretValue"}, resources: []string{*s.data.AdminSecret.SecretArn()},
+		conditions: conditions{"StringEquals": {"secretsmanager:VersionStage": []string{"AWSCURRENT", "AWSPREVIOUS"}}},
+	}
+}
+
+func (s *Service) openAdminSecret() statement {
+	return statement{
+		sid: "OpenAdminSecret", actions: []string{"kms:Decrypt"}, resources: []string{*s.data.DataKey.KeyArn()},
+		conditions: conditions{"StringEquals": {"kms:ViaService": "secretsmanager." + *s.stack.Region() + ".amazonaws.com"}},
+	}
+}
+
+// always is what every function has: its own log, the tables' key by way of DynamoDB, and where failures of events go.
+func (s *Service) always(function string, f *Function) []statement {
+	all := []statement{
+		{sid: "Log", actions: []string{"logs:CreateLogStream", "logs:PutLogEvents"}, resources: []string{*f.Log.LogGroupArn()}},
+		{
+			sid: "UseTables", actions: []string{"kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"},
+			resources:  []string{*s.data.DataKey.KeyArn()},
+			conditions: conditions{"StringEquals": {"kms:ViaService": "dynamodb." + *s.stack.Region() + ".amazonaws.com"}},
+		},
+	}
+	if scheduled(function) {
+		all = append(all, statement{sid: "ReportFailure", actions: []string{"sqs:SendMessage"}, resources: []string{*s.Failed.QueueArn()}})
+	}
+	if s.props.Tracing {
+		all = append(all, statement{sid: "Trace", actions: []string{"xray:PutTelemetryRecords", "xray:PutTraceSegments"}, resources: []string{"*"}})
+	}
+	return all
+}
+
+// statementsOf returns all that a function may do.
+func (s *Service) statementsOf(function string, f *Function) []statement {
+	own, ok := s.permissions()[function]
+	if !ok {
+		panic(fmt.Errorf("function %q has no line in infra/mastio/permissions.go: name the calls it makes", function))
+	}
+	var all []statement
+	for _, st := range append(s.always(function, f), own...) {
+		if len(st.actions) > 0 {
+			all = append(all, st)
+		}
+	}
+	return all
+}

@@ -1,0 +1,207 @@
+package mastio
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+)
+
+// ErrProps reports settings that nothing can be deployed with. It names every one that is wrong, and what it takes.
+var ErrProps = errors.New("settings of the Mastio are wrong")
+
+// TokenSigner says where access tokens are signed.
+type TokenSigner string
+
+// The token signers.
+const (
+	EpochKey  TokenSigner = "epoch" // by a key of the day, encrypted under KMS; no KMS call a token
+	KMSSigner TokenSigner = "kms"   // in KMS, every token
+)
+
+// FirstCA says where an empty organisation's first Org CA comes from.
+type FirstCA string
+
+// The origins of a first Org CA.
+const (
+	Mint  FirstCA = "mint"  // the deployment makes it
+	Adopt FirstCA = "adopt" // an operator uploads an existing one after the deployment
+)
+
+// Target says what is deployed to.
+type Target string
+
+// The targets.
+const (
+	AWS        Target = "aws"
+	LocalStack Target = "localstack" // without what its open version lacks: see localstack/README.md
+)
+
+// Architecture is the processor that the functions are built for.
+type Architecture string
+
+// The architectures.
+const (
+	ARM64 Architecture = "arm64"
+	X86   Architecture = "x86_64"
+)
+
+// Domain is a name of the Mastio's own. Its DNS record is the platform team's: it points at the output TargetName.
+type Domain struct {
+	Name           string
+	CertificateARN string // in ACM, in the region of the deployment
+}
+
+// Props are the settings of a Mastio. OrgID and TrustDomain are required; New fills in the rest.
+type Props struct {
+	OrgID       string // names every resource; lower case
+	TrustDomain string // of the agents' SPIFFE IDs
+
+	Agents    *Domain // mutual TLS; nil: the API's default endpoint, which asks for no certificate, so that agents get no token
+	Operators *Domain // plain TLS; nil: the API's default endpoint
+	Issuer    string  // agents' base URL if it is neither of these, as behind a gateway of one's own
+
+	AlarmEmail     string   // told of every alarm; empty: alarms change state and tell nobody
+	AllowedSources []string // CIDRs that may reach the operators' API; none: all may
+	TokenSigner    TokenSigner
+	RequireDPoP    bool
+	RequireNonce   bool
+	StrictPKI      bool
+	AutoMigrate    bool
+	FirstCA        FirstCA
+	StandbyMinutes int // between two runs of the standby job
+
+	TablePrefix       string // before the tables' names; a restore takes another one
+	LogRetentionDays  int
+	Tracing           bool // AWS X-Ray
+	SharedConcurrency bool // reserve none: a young account has too little of it to reserve any
+	AccountLogging    bool // give API Gateway the account-wide role that it writes access logs with
+	Target            Target
+	Architecture      Architecture
+	BuildDir          string // holds <function>/bootstrap
+}
+
+// Defaults returns the settings that New takes where a field is not set, and that differ from the zero value.
+func Defaults() Props {
+	return Props{
+		TokenSigner: EpochKey, FirstCA: Mint, StandbyMinutes: 2, LogRetentionDays: 365, AccountLogging: true,
+		Target: AWS, Architecture: ARM64, BuildDir: "build/lambda",
+	}
+}
+
+// filled fills in what was left out. AccountLogging is a choice either way: its zero value stays.
+func (p Props) filled() Props {
+	d := Defaults()
+	p.TokenSigner = or(p.TokenSigner, d.TokenSigner)
+	p.FirstCA = or(p.FirstCA, d.FirstCA)
+	p.StandbyMinutes = or(p.StandbyMinutes, d.StandbyMinutes)
+	p.LogRetentionDays = or(p.LogRetentionDays, d.LogRetentionDays)
+	p.Target = or(p.Target, d.Target)
+	p.Architecture = or(p.Architecture, d.Architecture)
+	p.BuildDir = or(p.BuildDir, d.BuildDir)
+	p.TablePrefix = or(p.TablePrefix, p.name("")) // ends with the hyphen
+	return p
+}
+
+func or[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+// name is what a resource is called in the account.
+func (p Props) name(what string) string { return "mastio-" + p.OrgID + "-" + what }
+
+// local reports whether a LocalStack is deployed to.
+func (p Props) local() bool { return p.Target == LocalStack }
+
+var (
+	orgPattern    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
+	domainPattern = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	prefixPattern = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
+	certPattern   = regexp.MustCompile(`^arn:[a-z-]+:acm:[a-z0-9-]+:\d{12}:certificate/[a-zA-Z0-9-]+$`)
+	emailPattern  = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
+)
+
+// check returns ErrProps with all that is wrong. A value that is only known at deployment (a token of the CDK's) passes.
+func (p Props) check() error {
+	var wrong []string
+	say := func(format string, a ...any) { wrong = append(wrong, fmt.Sprintf(format, a...)) }
+	if !known(p.OrgID, orgPattern.MatchString) {
+		say("orgId is %q: set it to 1 to 32 lower-case letters, digits and inner hyphens, as in -c orgId=acme", p.OrgID)
+	}
+	if !known(p.TrustDomain, domainPattern.MatchString) {
+		say("trustDomain is %q: set it to a DNS name in lower case, as in -c trustDomain=acme.example", p.TrustDomain)
+	}
+	if !prefixPattern.MatchString(p.TablePrefix) {
+		say("tablePrefix is %q: set it to at most 64 letters, digits, dots, hyphens and underscores", p.TablePrefix)
+	}
+	p.Agents.check("agents", say)
+	p.Operators.check("operators", say)
+	if p.Agents != nil && p.Operators != nil && p.Agents.Name == p.Operators.Name {
+		say("agentsDomain and operatorsDomain are both %q: the agents' domain asks for a client certificate, the operators' must not; take two names", p.Agents.Name)
+	}
+	if u, err := url.Parse(p.Issuer); p.Issuer != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "") {
+		say("issuer is %q: set it to the https URL under which agents reach the Mastio", p.Issuer)
+	}
+	if p.AlarmEmail != "" && !known(p.AlarmEmail, emailPattern.MatchString) {
+		say("alarmEmail is %q: set it to one address", p.AlarmEmail)
+	}
+	for _, cidr := range p.AllowedSources {
+		if _, err := netip.ParsePrefix(cidr); err != nil {
+			say("allowedSources holds %q: give networks, separated by commas, as in 192.0.2.0/24,2001:db8::/32", cidr)
+		}
+	}
+	p.checkChoices(say)
+	if len(wrong) > 0 {
+		return fmt.Errorf("%w:\n  %s", ErrProps, strings.Join(wrong, "\n  "))
+	}
+	return nil
+}
+
+func (p Props) checkChoices(say func(string, ...any)) {
+	oneOf(say, "tokenSigner", p.TokenSigner, EpochKey, KMSSigner)
+	oneOf(say, "firstCa", p.FirstCA, Mint, Adopt)
+	oneOf(say, "target", p.Target, AWS, LocalStack)
+	oneOf(say, "architecture", p.Architecture, ARM64, X86)
+	if p.StandbyMinutes < 1 || p.StandbyMinutes > 60 {
+		say("standbyMinutes is %d: set it to 1 to 60", p.StandbyMinutes)
+	}
+	if _, ok := retentions[p.LogRetentionDays]; !ok {
+		say("logRetentionDays is %d: CloudWatch takes 30, 60, 90, 180, 365, 400, 731 or 3653", p.LogRetentionDays)
+	}
+}
+
+func oneOf[T ~string](say func(string, ...any), name string, got T, values ...T) {
+	var texts []string
+	for _, v := range values {
+		if got == v {
+			return
+		}
+		texts = append(texts, string(v))
+	}
+	say("%s is %q: set it to %s", name, string(got), strings.Join(texts, " or "))
+}
+
+func (d *Domain) check(who string, say func(string, ...any)) {
+	if d == nil {
+		return
+	}
+	if !known(d.Name, domainPattern.MatchString) {
+		say("%sDomain is %q: set it to a DNS name in lower case", who, d.Name)
+	}
+	if !known(d.CertificateARN, certPattern.MatchString) {
+		say("%sCertificate is %q: set it to the ARN of the ACM certificate for %s, which must be in the region of the deployment", who, d.CertificateARN, d.Name)
+	}
+}
+
+// known applies a check to a value unless it is one that only the deployment knows.
+func known(v string, check func(string) bool) bool {
+	return check(v) || *awscdk.Token_IsUnresolved(v)
+}

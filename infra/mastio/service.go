@@ -1,0 +1,133 @@
+package mastio
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/triggers"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/mastio-aws/mastio/shared/routes"
+)
+
+// Service is what runs: functions, the first Org CA, the two APIs and the schedules.
+type Service struct {
+	Scope     constructs.Construct
+	Functions map[string]*Function
+	Agents    awsapigateway.RestApi
+	Operators awsapigateway.RestApi
+	Failed    awssqs.Queue // events that a function could not deal with
+
+	props Props
+	data  *Data
+	stack awscdk.Stack
+}
+
+func newService(scope constructs.Construct, id string, p Props, d *Data) *Service {
+	s := &Service{Scope: constructs.NewConstruct(scope, &id), Functions: map[string]*Function{}, props: p, data: d, stack: awscdk.Stack_Of(scope)}
+	s.Failed = awssqs.NewQueue(s.Scope, jsii.String("Failed"), &awssqs.QueueProps{
+		QueueName: jsii.String(p.name("failed-events")), RetentionPeriod: awscdk.Duration_Days(number(14)),
+		Encryption: awssqs.QueueEncryption_SQS_MANAGED, EnforceSSL: jsii.Bool(true),
+	})
+	s.Agents, s.Operators = s.api(routes.Agents), s.api(routes.Operators)
+	s.accountLogging()
+	for _, name := range routes.Functions() {
+		s.Functions[name] = s.function(name)
+	}
+	checked := s.beforeTraffic()
+	s.methods(s.Agents, routes.Agents, checked)
+	s.methods(s.Operators, routes.Operators, checked)
+	s.domains(checked)
+	s.schedules(checked)
+	s.tell()
+	return s
+}
+
+// beforeTraffic runs what has to have happened before anything takes a request: the first Org CA, which writes the
+// truststore object that the agents' domain is made with, then the start-up check. What fails there fails the deployment,
+// with the function's own words, and the aliases stay on the versions that worked.
+func (s *Service) beforeTraffic() constructs.IDependable {
+	first := s.trigger("FirstCA", "standby", s.data.Scope)
+	if _, ok := s.Functions["startup"]; !ok {
+		return first
+	}
+	check := s.trigger("StartUpCheck", "startup", first)
+	for name, f := range s.Functions {
+		if name != "standby" {
+			f.Alias.Node().AddDependency(check)
+		}
+	}
+	return check
+}
+
+func (s *Service) trigger(id, function string, after ...constructs.Construct) triggers.Trigger {
+	return triggers.NewTrigger(s.Scope, &id, &triggers.TriggerProps{
+		Handler: s.Functions[function].Lambda, Timeout: awscdk.Duration_Minutes(number(3)), ExecuteAfter: &after,
+		InvocationType: triggers.InvocationType_REQUEST_RESPONSE, ExecuteOnHandlerChange: jsii.Bool(true),
+	})
+}
+
+// issuer is the agents' base URL: what tokens name as their issuer, and proofs as their target.
+func (s *Service) issuer() string {
+	switch {
+	case s.props.Issuer != "":
+		return s.props.Issuer
+	case s.props.Agents != nil:
+		return "https://" + s.props.Agents.Name
+	default:
+		return s.endpoint(s.Agents)
+	}
+}
+
+// endpoint is the URL that API Gateway gives an API. It is spelled out because the stage, which knows it, comes after
+// the functions that are told it.
+func (s *Service) endpoint(api awsapigateway.RestApi) string {
+	return fmt.Sprintf("https://%s.execute-api.%s.%s/%s", *api.RestApiId(), *s.stack.Region(), *s.stack.UrlSuffix(), stage)
+}
+
+func (s *Service) statements(function string, f *Function) []awsiam.PolicyStatement {
+	var all []awsiam.PolicyStatement
+	for _, st := range s.statementsOf(function, f) {
+		props := &awsiam.PolicyStatementProps{
+			Sid: jsii.String(st.sid), Effect: awsiam.Effect_ALLOW, Actions: jsii.Strings(st.actions...), Resources: jsii.Strings(st.resources...),
+		}
+		if st.deny {
+			props.Effect = awsiam.Effect_DENY
+		}
+		if len(st.conditions) > 0 {
+			c := map[string]any{}
+			for operator, keys := range st.conditions {
+				c[operator] = keys
+			}
+			props.Conditions = &c
+		}
+		all = append(all, awsiam.NewPolicyStatement(props))
+	}
+	return all
+}
+
+// tell puts out what an operator needs to know next.
+func (s *Service) tell() {
+	agents, operators := s.issuer(), s.endpoint(s.Operators)
+	if s.props.Operators != nil {
+		operators = "https://" + s.props.Operators.Name
+	}
+	output(s.Scope, "AgentsURL", agents, "Base URL of the agents")
+	output(s.Scope, "OperatorsURL", operators, "Base URL of the operators: MASTIO of the operator's guide")
+	if s.props.Agents == nil {
+		const missing = "No agentsDomain is set: this installation is for trying. Agents get no token before agentsDomain and agentsCertificate are set, because only a domain of one's own asks for a client certificate."
+		output(s.Scope, "AgentsNeedADomain", "true", missing)
+		if !s.props.local() {
+			awscdk.Annotations_Of(s.Scope).AddWarningV2(jsii.String("mastio:agentsDomain"), jsii.String(missing))
+		}
+	}
+}
+
+func scheduled(function string) bool { return slices.Contains(routes.Scheduled(), function) }
+
+func str(s string) *string { return &s }
