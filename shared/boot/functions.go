@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 
+	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/edge/metrics"
 	"github.com/mastio-aws/mastio/shared/orgca"
@@ -117,7 +118,7 @@ func (p *parts) ceremony() *ceremony.Ceremony {
 
 func (p *parts) rotator(c *ceremony.Ceremony) *rotateca.Rotator {
 	return rotateca.New(rotateca.Config{
-		Store: p.db, Preparer: c, Trust: p.trust(), OrgID: p.OrgID, Strict: p.StrictPKI, Now: p.now, NewID: p.newID, Log: p.log,
+		Store: p.db, Preparer: c, Backups: dynamo.NewBackups(dynamo.NewClient(p.aws), p.TablePrefix), Trust: p.trust(), OrgID: p.OrgID, Strict: p.StrictPKI, Now: p.now, NewID: p.newID, Log: p.log,
 	})
 }
 

@@ -23,6 +23,8 @@ var (
 	ErrUnavailable = errors.New("store is unavailable")
 	// ErrReplayed: a proof id was seen before.
 	ErrReplayed = errors.New("proof was used before")
+	// ErrUnsupported: this store has no such thing.
+	ErrUnsupported = errors.New("not supported by this store")
 	// ErrCursor: a page cursor is not one that the store gave out.
 	ErrCursor = errors.New("malformed cursor")
 )

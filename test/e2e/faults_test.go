@@ -17,9 +17,10 @@ import (
 // injector stands between the functions and the services. It counts calls, and can end a function's process before a
 // call reaches the service, or after it was carried out and before its answer is back.
 type injector struct {
-	mu    sync.Mutex
-	calls map[string]int // by "service.Operation"
-	rule  *rule
+	mu      sync.Mutex
+	calls   map[string]int // by "service.Operation"
+	rule    *rule
+	answers map[string]http.HandlerFunc // stand in for the service, by call
 }
 
 // rule ends processes at a certain call.
@@ -33,8 +34,13 @@ type rule struct {
 
 func (i *injector) wrap(service string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		strike := i.arrive(service + "." + operation(service, r))
+		call := service + "." + operation(service, r)
+		strike := i.arrive(call)
 		if strike == nil {
+			if answer := i.answer(call); answer != nil {
+				answer(w, r)
+				return
+			}
 			h.ServeHTTP(w, r)
 			return
 		}
@@ -44,6 +50,27 @@ func (i *injector) wrap(service string, h http.Handler) http.Handler {
 		strike.strike()
 		panic(http.ErrAbortHandler) // the connection ends without an answer
 	})
+}
+
+// stand lets a handler answer in the service's place while a test runs.
+func (i *injector) stand(t *testing.T, call string, h http.HandlerFunc) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.answers == nil {
+		i.answers = map[string]http.HandlerFunc{}
+	}
+	i.answers[call] = h
+	t.Cleanup(func() {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		delete(i.answers, call)
+	})
+}
+
+func (i *injector) answer(call string) http.HandlerFunc {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.answers[call]
 }
 
 // arrive counts a call and returns the rule if this is its call.

@@ -61,7 +61,7 @@ func TestGoldenAnswers(t *testing.T) {
 		{"rotate-ca", func() answer {
 			w.Advance(time.Hour)
 			return w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "mint"), query("reason", "superseded")))
-		}, append([]string{"audit"}, rotation...)},
+		}, append([]string{"audit", "backup"}, rotation...)},
 		{"rotate-ca-status", func() answer {
 			if _, err := w.Standby.Run(t.Context()); err != nil {
 				t.Fatal(err)

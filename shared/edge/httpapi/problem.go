@@ -83,6 +83,7 @@ var table = []public{
 	{err: orgca.ErrNoRollback, status: 409, code: "rollback_not_possible", detail: "There is no generation to go back to: the rotation was finalised, undone already, or made for a compromised key."},
 	{err: rotateca.ErrIdempotencyKey, status: 400, code: "idempotency_key_invalid", detail: "Idempotency-Key takes 1 to 255 printable characters."},
 	{err: rotateca.ErrIdempotencyReused, status: 422, code: "idempotency_key_reused", detail: "This Idempotency-Key was used for a different request within the last 24 hours."},
+	{err: rotateca.ErrBackup, status: 503, code: "backup_failed", detail: "The backup before the rotation could not be requested, so nothing was changed. Retry, or rotate without one: backup=skip.", retryIn: 5 * time.Second},
 	{err: lease.ErrHeld, status: 409, code: "rotation_in_progress", detail: "Another rotation is in progress. Retry after it; GET /pki/rotate-ca shows it.", retryIn: lease.TTL},
 	{err: lease.ErrLost, status: 409, code: "rotation_lock_lost", detail: "This rotation took too long and another one has begun. Nothing was changed; GET /pki/rotate-ca shows the present state.", retryIn: lease.TTL},
 	{err: orgca.ErrReason, status: 400, code: "reason_invalid"},
@@ -125,7 +126,7 @@ var table = []public{
 // These are the errors that no request can cause by itself: a 500 without a reason, its cause in the log.
 var _ = []error{
 	accesstoken.ErrClaims, accesstoken.ErrToken, accesstoken.ErrExpired, audit.ErrBroken, audit.ErrEvent, jwk.ErrKey,
-	orgca.ErrTransition, orgca.ErrSource, pki.ErrChain, pki.ErrPathLen, pki.ErrProfile, pki.ErrPEM, pki.ErrSPIFFEID, tokenkeys.ErrKey, jws.ErrInvalid,
+	orgca.ErrTransition, orgca.ErrSource, registry.ErrUnsupported, pki.ErrChain, pki.ErrPathLen, pki.ErrProfile, pki.ErrPEM, pki.ErrSPIFFEID, tokenkeys.ErrKey, jws.ErrInvalid,
 	standby.ErrRestored,
 }
 

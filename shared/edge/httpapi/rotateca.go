@@ -43,10 +43,10 @@ func rotateCA(rotator *rotateca.Rotator, w http.ResponseWriter, r *http.Request)
 // parameters are the query parameters that each mode takes; one that is not listed is refused, so that an option that
 // does nothing is never mistaken for one that works.
 var parameters = map[rotateca.Mode][]string{
-	rotateca.Mint:     {"overlap", "dry_run", "reason"},
+	rotateca.Mint:     {"overlap", "dry_run", "backup", "reason"},
 	rotateca.Stage:    {"source", "reason"},
-	rotateca.Commit:   {"fingerprint", "overlap", "dry_run", "reason"},
-	rotateca.Rollback: {"reason"},
+	rotateca.Commit:   {"fingerprint", "overlap", "dry_run", "backup", "reason"},
+	rotateca.Rollback: {"backup", "reason"},
 	rotateca.Finalise: {"reason"},
 }
 
@@ -74,6 +74,9 @@ func rotationRequest(r *http.Request) (req rotateca.Request, err error) {
 	if req.DryRun, err = dryRun(query); err != nil {
 		return req, err
 	}
+	if req.SkipBackup, err = skipBackup(query); err != nil {
+		return req, err
+	}
 	req.IdempotencyKey, err = idempotencyKey(r)
 	return req, err
 }
@@ -97,6 +100,16 @@ func dryRun(query url.Values) (bool, error) {
 		return false, nil
 	}
 	return false, fmt.Errorf("%w: dry_run takes true or false", ErrQuery)
+}
+
+func skipBackup(query url.Values) (bool, error) {
+	switch query.Get("backup") {
+	case "skip":
+		return true, nil
+	case "", "request":
+		return false, nil
+	}
+	return false, fmt.Errorf("%w: backup takes request or skip", ErrQuery)
 }
 
 // idempotencyKey reads the Idempotency-Key header. An unprintable or repeated one is refused: it would not be found again.

@@ -24,6 +24,7 @@ type Result struct {
 	Previous     *Previous    `json:"previous"`
 	OverlapUntil *time.Time   `json:"overlap_until"`
 	Truststore   Truststore   `json:"truststore"`
+	Backup       *Backup      `json:"backup,omitempty"` // of the rotation that this is the answer to
 	Audit        *Audit       `json:"audit,omitempty"`
 	Status       orgca.State  `json:"status,omitempty"` // of a pre-flight: the generation is not current
 	Chain        []string     `json:"chain,omitempty"`  // of a pre-flight: PEM, from the issuing CA to the root

@@ -56,10 +56,11 @@ type Preparer interface {
 	Prepare(ctx context.Context, o ceremony.Order) (orgca.Generation, error)
 }
 
-// Config is what a Rotator is made of; all fields but Strict are required.
+// Config is what a Rotator is made of; all fields but Strict and Backups are required.
 type Config struct {
 	Store    Store
 	Preparer Preparer
+	Backups  Backups // nil: the store has none
 	// Trust brings the truststore up to date and returns its version.
 	Trust  func(ctx context.Context) (version string, err error)
 	OrgID  string
@@ -84,15 +85,19 @@ type Request struct {
 	Fingerprint    string        // of the CA to commit: lower-case hex SHA-256 of its root certificate
 	Overlap        time.Duration // how long the superseded generation's pins still count; zero: they stop with the commit
 	DryRun         bool          // say what would happen, and change nothing; with Mint and Commit
+	SkipBackup     bool          // rotate without a backup before it
 	Reason         string        // see orgca.Reasons
 	Migration      bool          // away from a legacy root, by itself: orgca.ReasonLegacy is the reason
 	Actor          string
 	RequestID      string
 	SourceIP       string
 	IdempotencyKey string // optional: the same key is answered with the first one's result for registry.AnswerTTL
+
+	saving *saving // once the work has begun
 }
 
-// fingerprint is what an idempotency key stands for.
+// fingerprint is what an idempotency key stands for. SkipBackup is not part of it: it changes nothing of the Org CA, and
+// whoever repeats a request without a backup must not be told that it was another one.
 func (r Request) fingerprint() string {
 	return fmt.Sprintf("%s fingerprint=%s overlap=%s reason=%s", r.Mode, r.Fingerprint, r.Overlap, r.Reason)
 }
@@ -124,7 +129,7 @@ var fingerprintPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 //
 // Errors: lease.ErrHeld while another rotation runs, lease.ErrLost when this one took so long that another began,
 // ErrMode, ErrFingerprint, ErrNotStaged, ErrDryRun, orgca.ErrReason, orgca.ErrOverlap, orgca.ErrNoRollback,
-// ErrIdempotencyKey, ErrIdempotencyReused, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at
+// ErrIdempotencyKey, ErrIdempotencyReused, ErrBackup, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at
 // the commit: Status then tells.
 func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
 	req, err := req.check()
@@ -147,6 +152,8 @@ func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	req.saving = r.save(ctx, req, held)
+	defer req.saving.close()
 	result, err := work(ctx, req, &held)
 	if err != nil {
 		return Result{}, r.abandon(ctx, held, err)
@@ -235,6 +242,9 @@ func (r *Rotator) makeCurrent(ctx context.Context, req Request, held *lease.Leas
 }
 
 func (r *Rotator) ready(ctx context.Context, req Request, held *lease.Lease, next orgca.Generation, ready bool) (orgca.Generation, error) {
+	if _, err := req.saving.wait(); err != nil { // before anything is made
+		return next, err
+	}
 	var err error
 	if !ready {
 		if next, err = r.prepare(ctx, req, held); err != nil {

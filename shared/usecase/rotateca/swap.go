@@ -129,14 +129,21 @@ func (r *Rotator) planFinalise(org registry.Org, req Request, held lease.Lease) 
 }
 
 func (r *Rotator) planned(org registry.Org, req Request, held lease.Lease, s orgca.Swap, event audit.Event, now time.Time) (plan, error) {
+	backup, err := req.saving.wait()
+	if err != nil {
+		return plan{}, err
+	}
 	details := map[string]any{
+		"backup":     backup.details(),
 		"generation": s.Next.Number, "fingerprint": s.Next.Fingerprint(), "source": string(s.Next.Source), "reason": req.Reason,
 		"rotation_id": s.Next.RotationID, "fence": s.Pointer.Fence, "overlap_seconds": int64(req.Overlap / time.Second),
 	}
 	if s.Previous != nil {
 		details["previous_generation"], details["previous_fingerprint"] = s.Previous.Number, s.Previous.Fingerprint()
 	}
-	return r.sealed(org, req, held, s, resultOf(s), r.entry(req, event, now, details))
+	result := resultOf(s)
+	result.Backup = &backup
+	return r.sealed(org, req, held, s, result, r.entry(req, event, now, details))
 }
 
 func (r *Rotator) entry(req Request, event audit.Event, now time.Time, details map[string]any) audit.Entry {

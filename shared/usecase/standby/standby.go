@@ -124,7 +124,7 @@ func (j *Job) first(ctx context.Context) error {
 	if err != nil || org.Pointer != nil || j.Adopt {
 		return err
 	}
-	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, Actor: Actor})
+	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, SkipBackup: true, Actor: Actor})
 	if errors.Is(err, lease.ErrHeld) {
 		return nil
 	}

@@ -1,0 +1,122 @@
+package rotateca
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// ErrBackup reports that the backup before a rotation could not be requested, so there is no rotation.
+var ErrBackup = errors.New("backup before the rotation failed")
+
+// Backups requests backups of what a rotation changes.
+type Backups interface {
+	// Backup requests one of every table under this name, and returns what they are called. It does not wait for their end:
+	// a backup holds what the table held when it was requested. Its name is 3 to 255 of [a-zA-Z0-9_.-].
+	//
+	// Errors: registry.ErrUnsupported where tables have no backups. After any other error there may be one all the same.
+	Backup(ctx context.Context, name string) (arns []string, err error)
+}
+
+// BackupStatus says what became of the backup before a rotation.
+type BackupStatus string
+
+// What can become of it.
+const (
+	BackupRequested   BackupStatus = "requested"
+	BackupUnsupported BackupStatus = "unsupported" // the store has none; on AWS it always has
+	BackupSkipped     BackupStatus = "skipped"     // as the request wanted
+)
+
+// Backup is what to restore if everything should be as before.
+type Backup struct {
+	Status BackupStatus `json:"status"`
+	ARNs   []string     `json:"arns"` // one of each table; never null
+}
+
+// details is the backup in an audit row.
+func (b Backup) details() map[string]any {
+	arns := []any{}
+	for _, arn := range b.ARNs {
+		arns = append(arns, arn)
+	}
+	return map[string]any{"status": string(b.Status), "arns": arns}
+}
+
+// saving is a backup that is being requested beside a rotation's first steps; nil where there is none to wait for.
+type saving struct {
+	end    context.CancelFunc
+	done   chan struct{}
+	backup Backup
+	err    error
+}
+
+// backupTimeout leaves most of the lease to the rotation.
+const backupTimeout = 10 * time.Second
+
+// save begins to request the backup of a mode that swaps. It runs under the lease: two operators at once would get in each
+// other's way, for a table takes one request at a time. So what it costs is the time by which it is slower than the read
+// that follows. A rotation that is refused after that read may leave a backup: that is harmless, and rare.
+func (r *Rotator) save(ctx context.Context, req Request, held lease.Lease) *saving {
+	if req.Mode == Stage || req.Mode == Finalise {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, backupTimeout)
+	s := &saving{end: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		s.backup, s.err = r.backUp(ctx, req, held)
+	}()
+	return s
+}
+
+func (r *Rotator) backUp(ctx context.Context, req Request, held lease.Lease) (Backup, error) {
+	if req.SkipBackup {
+		return Backup{BackupSkipped, []string{}}, nil
+	}
+	if r.Backups == nil {
+		return Backup{BackupUnsupported, []string{}}, nil
+	}
+	arns, err := r.Backups.Backup(ctx, backupName(r.OrgID, req.Mode, held))
+	if errors.Is(err, registry.ErrUnsupported) {
+		return Backup{BackupUnsupported, []string{}}, nil
+	}
+	if err != nil {
+		return Backup{}, fmt.Errorf("%w: %w", ErrBackup, err)
+	}
+	return Backup{BackupRequested, arns}, nil
+}
+
+// wait returns the backup. Nothing may be changed before it has.
+func (s *saving) wait() (Backup, error) {
+	if s == nil {
+		return Backup{}, nil
+	}
+	<-s.done
+	return s.backup, s.err
+}
+
+// close ends a request that nobody waits for any more: a function must leave no work behind.
+func (s *saving) close() {
+	if s == nil {
+		return
+	}
+	s.end()
+	<-s.done
+}
+
+const maxBackupName = 255
+
+var notInBackupName = regexp.MustCompile(`[^a-zA-Z0-9_.-]`)
+
+// backupName names a backup for the operator who looks for it: the fence is in the rotation's audit row too.
+func backupName(orgID string, mode Mode, held lease.Lease) string {
+	tail := fmt.Sprintf("-before-%s-f%d-%s", mode, held.Fence, held.Holder)
+	name := notInBackupName.ReplaceAllString("mastio-"+orgID, "-")
+	return name[:min(len(name), maxBackupName-len(tail))] + notInBackupName.ReplaceAllString(tail, "-")
+}

@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/shared/lease"
+)
+
+// forgetful gives the function rotateca a new instance, which asks for backups again, and one more when the test is over.
+func forgetful(t *testing.T) {
+	system.Lambda.Kill("rotateca")
+	t.Cleanup(func() { system.Lambda.Kill("rotateca") })
+}
+
+// DynamoDB Local has no backups: the rotation says so, and its row too.
+func TestRotationWhereThereAreNoBackups(t *testing.T) {
+	forgetful(t)
+	tick(t)
+	var result map[string]any
+	first := faults.count(func() { result = rotateCA(t) })
+	if diff := cmp.Diff(any(map[string]any{"status": "unsupported", "arns": []any{}}), result["backup"]); diff != "" {
+		t.Errorf("backup (-want +got):\n%s", diff)
+	}
+	if first["dynamodb.CreateBackup"] != 2 {
+		t.Errorf("calls of the first rotation: %v, want a request for each of two tables", first)
+	}
+	rows := chain(t, "orga")
+	if diff := cmp.Diff(result["backup"], rows[len(rows)-1].Details["backup"]); diff != "" {
+		t.Errorf("answer and row differ:\n%s", diff)
+	}
+	skipped := operator().must(t, 200, "POST", "/pki/rotate-ca?mode=mint&backup=skip", admin(), nil).decode(t)
+	if diff := cmp.Diff(any(map[string]any{"status": "skipped", "arns": []any{}}), skipped["backup"]); diff != "" {
+		t.Errorf("backup (-want +got):\n%s", diff)
+	}
+	operator().must(t, 400, "POST", "/pki/rotate-ca?mode=mint&backup=no", admin(), nil)
+	operator().must(t, 400, "POST", "/pki/rotate-ca?mode=finalise&backup=skip", admin(), nil)
+}
+
+func TestRotationIsPrecededByBackups(t *testing.T) {
+	forgetful(t)
+	tick(t)
+	var mu sync.Mutex
+	var asked []string
+	faults.stand(t, "dynamodb.CreateBackup", func(w http.ResponseWriter, r *http.Request) {
+		var in struct{ TableName, BackupName string }
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, in.TableName+" "+in.BackupName)
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		fmt.Fprintf(w, `{"BackupDetails":{"BackupArn":"arn:aws:dynamodb:us-east-1:000000000000:table/%s/backup/01","BackupName":%q,"BackupStatus":"CREATING"}}`, in.TableName, in.BackupName)
+	})
+	result := rotateCA(t)
+	want := map[string]any{"status": "requested", "arns": []any{
+		"arn:aws:dynamodb:us-east-1:000000000000:table/mastio-registry/backup/01", "arn:aws:dynamodb:us-east-1:000000000000:table/mastio-audit/backup/01",
+	}}
+	if diff := cmp.Diff(any(want), result["backup"]); diff != "" {
+		t.Errorf("backup (-want +got):\n%s", diff)
+	}
+	slices.Sort(asked)
+	if len(asked) != 2 || !regexp.MustCompile(`^mastio-audit mastio-orga-before-mint-f[0-9]+-[0-9A-Z]{26}$`).MatchString(asked[0]) {
+		t.Errorf("asked for %q", asked)
+	}
+}
+
+// A backup that DynamoDB refuses refuses the rotation, and nothing has changed; the answer says how to do without.
+func TestRotationWithoutItsBackupIsRefused(t *testing.T) {
+	forgetful(t)
+	tick(t)
+	agent := enrol(t, fresh("backup"))
+	before := state(t)
+	faults.stand(t, "dynamodb.CreateBackup", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"__type":"com.amazon.coral.service#AccessDeniedException","message":"arn:aws:iam::000000000000:role/x may not"}`)
+	})
+	a := operator().must(t, 503, "POST", "/pki/rotate-ca?mode=mint", admin(), nil)
+	problem := a.decode(t)
+	if problem["code"] != "backup_failed" || a.header.Get("Retry-After") == "" || !regexp.MustCompile(`backup=skip`).MatchString(fmt.Sprint(problem["detail"])) {
+		t.Errorf("answer: %s, Retry-After %q", a.body, a.header.Get("Retry-After"))
+	}
+	if regexp.MustCompile(`arn:|AccessDenied`).Match(a.body) {
+		t.Errorf("the answer tells the cause: %s", a.body)
+	}
+	after := state(t)
+	if after.Lease.Holder != "" {
+		t.Errorf("the lease is still held: %+v", after.Lease)
+	}
+	before.Lease, after.Lease = lease.Lease{}, lease.Lease{} // its fence has moved
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("a refused rotation changed (-before +after):\n%s", diff)
+	}
+	newClient(agent.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+	operator().must(t, 200, "POST", "/pki/rotate-ca?mode=mint&backup=skip", admin(), nil)
+	newClient(agent.certificate(t)).must(t, 401, "POST", tokenPath, nil, nil)
+}
