@@ -136,7 +136,7 @@ func checkWhole(t *testing.T) {
 		case orgca.Current:
 			current++
 			reigned++
-		case orgca.Superseded:
+		case orgca.Superseded, orgca.Retired:
 			reigned++
 		default:
 		}
