@@ -21,6 +21,8 @@ type API interface {
 	Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error)
 	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error)
 	CreateKey(context.Context, *kms.CreateKeyInput, ...func(*kms.Options)) (*kms.CreateKeyOutput, error)
+	GetParametersForImport(context.Context, *kms.GetParametersForImportInput, ...func(*kms.Options)) (*kms.GetParametersForImportOutput, error)
+	ImportKeyMaterial(context.Context, *kms.ImportKeyMaterialInput, ...func(*kms.Options)) (*kms.ImportKeyMaterialOutput, error)
 	DisableKey(context.Context, *kms.DisableKeyInput, ...func(*kms.Options)) (*kms.DisableKeyOutput, error)
 	ScheduleKeyDeletion(context.Context, *kms.ScheduleKeyDeletionInput, ...func(*kms.Options)) (*kms.ScheduleKeyDeletionOutput, error)
 	ListKeys(context.Context, *kms.ListKeysInput, ...func(*kms.Options)) (*kms.ListKeysOutput, error)
@@ -51,15 +53,9 @@ type Keys struct {
 
 // Create makes a P-256 signing key. A call whose answer was lost may leave a key behind; it carries the rotation's tag.
 func (k *Keys) Create(ctx context.Context, spec ceremony.KeySpec) (id string, pub crypto.PublicKey, err error) {
-	tag := func(key, value string) types.Tag {
-		return types.Tag{TagKey: aws.String(key), TagValue: aws.String(value)}
-	}
-	number := strconv.FormatInt(spec.Generation, 10)
-	out, err := k.API.CreateKey(ctx, &kms.CreateKeyInput{
-		KeySpec: types.KeySpecEccNistP256, KeyUsage: types.KeyUsageTypeSignVerify,
-		Description: aws.String(fmt.Sprintf("Mastio %s, Org CA generation %s, %s", k.OrgID, number, spec.Role)),
-		Tags:        []types.Tag{tag(TagOrg, k.OrgID), tag(TagGeneration, number), tag(TagRotation, spec.RotationID), tag(TagRole, string(spec.Role))},
-	})
+	in := k.creation(spec)
+	in.KeySpec = types.KeySpecEccNistP256
+	out, err := k.API.CreateKey(ctx, in)
 	if err != nil {
 		return "", nil, wrap("create a key", err)
 	}
@@ -68,13 +64,30 @@ func (k *Keys) Create(ctx context.Context, spec ceremony.KeySpec) (id string, pu
 	return id, pub, err
 }
 
+// creation is what every key of an Org CA is created with.
+func (k *Keys) creation(spec ceremony.KeySpec) *kms.CreateKeyInput {
+	tag := func(key, value string) types.Tag {
+		return types.Tag{TagKey: aws.String(key), TagValue: aws.String(value)}
+	}
+	number := strconv.FormatInt(spec.Generation, 10)
+	return &kms.CreateKeyInput{
+		KeyUsage:    types.KeyUsageTypeSignVerify,
+		Description: aws.String(fmt.Sprintf("Mastio %s, Org CA generation %s, %s", k.OrgID, number, spec.Role)),
+		Tags:        []types.Tag{tag(TagOrg, k.OrgID), tag(TagGeneration, number), tag(TagRotation, spec.RotationID), tag(TagRole, string(spec.Role))},
+	}
+}
+
 // Public reads a key's public half.
 func (k *Keys) Public(ctx context.Context, id string) (crypto.PublicKey, error) {
 	out, err := k.API.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: aws.String(id)})
 	if err != nil {
 		return nil, wrap("read a public key", err)
 	}
-	return x509.ParsePKIXPublicKey(out.PublicKey)
+	pub, err := x509.ParsePKIXPublicKey(out.PublicKey)
+	if err != nil {
+		return nil, wrap("parse a public key", err)
+	}
+	return pub, nil
 }
 
 // Disable makes a key refuse to sign until it is enabled again.

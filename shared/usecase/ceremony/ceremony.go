@@ -41,10 +41,15 @@ type KeySpec struct {
 	Role       Role
 }
 
-// Keys makes and uses the keys of Org CAs. A key never leaves where it was made.
+// Keys makes and uses the keys of Org CAs. A key never leaves them.
 type Keys interface {
 	// Create makes a P-256 signing key.
 	Create(ctx context.Context, spec KeySpec) (id string, pub crypto.PublicKey, err error)
+	// Import takes in a private key that was made elsewhere: EC on P-256 or P-384, or RSA of 2048, 3072 or 4096 bits.
+	// pub is read back from where the key now is, and is that of key. After an error, an ErrKeys, no usable key is
+	// left; one that is on its way out carries the rotation's tag, as one does whose creation was not confirmed. key
+	// is not kept: the caller overwrites it.
+	Import(ctx context.Context, spec KeySpec, key crypto.Signer) (id string, pub crypto.PublicKey, err error)
 	// Signer returns the key as a signer of digests whose calls end with ctx.
 	Signer(ctx context.Context, id string, pub crypto.PublicKey) crypto.Signer
 	// Disable makes the key refuse to sign until it is enabled again. Disabling a disabled key is no error.

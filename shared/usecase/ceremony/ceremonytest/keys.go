@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -38,7 +39,7 @@ type Key struct {
 
 type stored struct {
 	Key
-	private *ecdsa.PrivateKey
+	private crypto.Signer
 }
 
 // Keys is a key store in memory. It is safe for concurrent use. Fault, if set, is asked before every call and after
@@ -108,7 +109,46 @@ func (k *Keys) Create(_ context.Context, spec ceremony.KeySpec) (id string, pub 
 	return id, private.Public(), err
 }
 
+// Import takes a key in. The key is copied: its owner overwrites it.
+func (k *Keys) Import(_ context.Context, spec ceremony.KeySpec, key crypto.Signer) (id string, pub crypto.PublicKey, err error) {
+	private, err := clone(key)
+	if err != nil {
+		return "", nil, fmt.Errorf("import a key: %w: %w", ceremony.ErrKeys, err)
+	}
+	err = k.do("Import", func() error {
+		id = fmt.Sprintf("key-%04d", len(k.keys)+1)
+		k.keys[id] = &stored{Key{ID: id, Spec: spec, State: Enabled}, private}
+		return nil
+	})
+	if err != nil && id != "" { // the answer was lost: what is left is on its way out
+		k.mu.Lock()
+		k.keys[id].State = PendingDeletion
+		k.mu.Unlock()
+		return "", nil, err
+	}
+	return id, private.Public(), err
+}
+
+func clone(key crypto.Signer) (crypto.Signer, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, err
+	}
+	switch k := parsed.(type) {
+	case *ecdsa.PrivateKey:
+		return k, nil
+	case *rsa.PrivateKey:
+		return k, nil
+	}
+	return nil, errKind
+}
+
 var (
+	errKind     = errors.New("neither EC nor RSA")
 	errNotFound = errors.New("no such key")
 	errState    = errors.New("key is not in a state for this")
 )
@@ -164,7 +204,7 @@ func (s *signer) Public() crypto.PublicKey { return s.pub }
 
 // Sign signs outside the lock, as KMS signs for many at once.
 func (s *signer) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	var private *ecdsa.PrivateKey
+	var private crypto.Signer
 	err := s.keys.do("Sign", func() error {
 		key := s.keys.keys[s.id]
 		if key == nil {
