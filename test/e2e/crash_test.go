@@ -17,6 +17,7 @@ import (
 // Each case kills the real function at one remote call of a rotation of the Org CA, before the call is carried out or
 // after it, and says how many generations a repetition is behind.
 func TestRotateCAKilledAtEveryStep(t *testing.T) {
+	needsFaults(t)
 	withStandby := []string{"dynamodb.UpdateItem/1", "dynamodb.CreateBackup/1", "dynamodb.CreateBackup/2", "dynamodb.Query/1", "dynamodb.TransactWriteItems/1"}
 	withoutStandby := []string{
 		"dynamodb.UpdateItem/1", "dynamodb.CreateBackup/1", "dynamodb.Query/1", "dynamodb.UpdateItem/2", // lease, backup, state, phase
@@ -169,6 +170,7 @@ func recovers(t *testing.T) {
 
 // What a killed preparation leaves in KMS is found by its tag and scheduled for deletion.
 func TestOrphanedKeysAreReaped(t *testing.T) {
+	needsFaults(t)
 	forget(t)
 	useUpStandby(t)
 	faults.set(&rule{call: "kms.Sign", nth: 1, strike: func() { system.Lambda.Kill("rotateca") }})
@@ -208,6 +210,7 @@ func preparing(t *testing.T) orgca.Generation {
 // A rotation of a certificate that dies before its commit has changed nothing; after it, the new pin stands and
 // rotating again is the way on.
 func TestRotateCertKilledAtEveryStep(t *testing.T) {
+	needsFaults(t)
 	for _, call := range []string{"dynamodb.BatchGetItem", "kms.Sign", "dynamodb.TransactWriteItems", "dynamodb.GetItem"} {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, carried out %v", call, after), func(t *testing.T) {

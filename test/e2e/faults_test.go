@@ -91,7 +91,11 @@ func (i *injector) arrive(call string) *rule {
 	return i.rule
 }
 
+// set sets the rule; nil: none. A test that sets one begins with needsFaults.
 func (i *injector) set(r *rule) {
+	if r != nil && onLocalStack() {
+		panic("e2e: a fault cannot be injected on LocalStack: begin the test with needsFaults(t)")
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.rule = r

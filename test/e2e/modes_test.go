@@ -83,6 +83,7 @@ func TestRollback(t *testing.T) {
 
 // A rollback that dies at its commit has happened or has not, like the rotation that it undoes.
 func TestRollbackKilledAtItsCommit(t *testing.T) {
+	needsFaults(t)
 	for _, after := range []bool{false, true} {
 		forget(t)
 		tick(t)
@@ -102,7 +103,7 @@ func TestRollbackKilledAtItsCommit(t *testing.T) {
 func TestFleetMovesWithoutAnOutage(t *testing.T) {
 	forget(t)
 	tick(t)
-	const agents = 20
+	agents := scaled(20, 5)
 	fleet := make([]issued, agents)
 	for i := range fleet {
 		fleet[i] = enrol(t, fresh("steady"))

@@ -71,7 +71,7 @@ func TestConcurrentRotationsOfOneAgent(t *testing.T) {
 	var won []issued
 	other := map[int]int{}
 	var wg sync.WaitGroup
-	for range 100 {
+	for range scaled(100, 20) {
 		wg.Go(func() {
 			a, err := operator().do(t.Context(), "POST", "/registry/agents/"+agent.AgentID+"/rotate-cert", admin(), nil)
 			if err != nil {
@@ -165,7 +165,7 @@ func TestTwoRotationsOfTheCAAtOnce(t *testing.T) {
 // While fifty agents fetch tokens the Org CA is rotated. A token request that begins after the rotation's 200 is never
 // answered with a token for a certificate of the superseded generation.
 func TestNoTokenUnderASupersededGeneration(t *testing.T) {
-	const agents = 50
+	agents := scaled(50, 8)
 	clients := make([]*client, agents)
 	for i := range clients {
 		clients[i] = newClient(enrol(t, fresh("fleet")).certificate(t))
@@ -202,10 +202,10 @@ func TestNoTokenUnderASupersededGeneration(t *testing.T) {
 			}
 		})
 	}
-	waitFor(t, "every agent to have had tokens", func() bool { return before.Load() > 4*agents })
+	waitFor(t, "every agent to have had tokens", func() bool { return before.Load() > int64(4*agents) })
 	rotateCA(t)
 	rotated.Store(true)
-	waitFor(t, "every agent to be refused", func() bool { return refused.Load() > 4*agents })
+	waitFor(t, "every agent to be refused", func() bool { return refused.Load() > int64(4*agents) })
 	close(stop)
 	wg.Wait()
 	t.Logf("%d tokens before, %d refusals", before.Load(), refused.Load())
@@ -222,6 +222,7 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 
 // The budgets of remote calls hold on the wire, not only in the in-memory store.
 func TestRemoteCalls(t *testing.T) {
+	needsFaults(t)
 	agent := enrol(t, fresh("counted"))
 	c := newClient(agent.certificate(t))
 	tick(t)

@@ -1,0 +1,109 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/mastio-aws/mastio/localstack/deployment"
+	"github.com/mastio-aws/mastio/localstack/lambda"
+	"github.com/mastio-aws/mastio/localstack/prereq"
+	"github.com/mastio-aws/mastio/localstack/stack"
+)
+
+// target is the Mastio that is driven: one that this process starts, or one that was deployed to LocalStack.
+type target struct {
+	URL         string // under which agents and operators alike find it
+	CAPEM       []byte
+	AdminSecret string
+	Clients     stack.Clients   // past everything that wraps the services
+	Lambda      *lambda.Service // nil on LocalStack
+
+	prefix string
+	tick   func(context.Context) error
+	close  func() error
+}
+
+func (s *target) TablePrefix() string            { return s.prefix }
+func (s *target) Tick(ctx context.Context) error { return s.tick(ctx) }
+func (s *target) Close() error                   { return s.close() }
+
+// deployed is set to the file of a deployment to run against it.
+const deployed = "MASTIO_DEPLOYMENT"
+
+var errMissing = errors.New("a program is missing")
+
+func start(ctx context.Context) (*target, error) {
+	if path := os.Getenv(deployed); path != "" {
+		return attach(ctx, path)
+	}
+	if err := prereq.Check(ctx); err != nil {
+		return nil, fmt.Errorf("%w: %w", errMissing, err)
+	}
+	return startLocal(ctx, "")
+}
+
+// startLocal starts a stack in this process; dir keeps its state.
+func startLocal(ctx context.Context, dir string) (*target, error) {
+	functions := filepath.Join(root, "build", "local")
+	if err := stack.Build(ctx, root, functions); err != nil {
+		return nil, err
+	}
+	s, err := stack.Start(ctx, stack.Config{
+		Dir: dir, Cache: filepath.Join(root, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Log: output, Wrap: faults.wrap,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &target{
+		URL: s.URL, CAPEM: s.CAPEM, AdminSecret: s.AdminSecret, Clients: s.Clients, Lambda: s.Lambda,
+		prefix: s.TablePrefix(), tick: s.Tick, close: s.Close,
+	}, nil
+}
+
+func attach(ctx context.Context, path string) (*target, error) {
+	d, err := deployment.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	ca, err := os.ReadFile(d.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	c := deployment.Connect(d.Endpoint)
+	secret, err := c.AdminSecret(ctx, d.AdminSecretID)
+	return &target{
+		URL: d.URL, CAPEM: ca, AdminSecret: secret, prefix: d.TablePrefix,
+		Clients: stack.Clients{DynamoDB: c.DynamoDB, KMS: c.KMS, S3: c.S3, SecretsManager: c.SecretsManager},
+		tick:    func(ctx context.Context) error { return c.Tick(ctx, d.OrgID) },
+		close:   func() error { return nil }, // it goes on: whoever deployed it ends it
+	}, err
+}
+
+// onLocalStack reports whether what is driven was deployed to LocalStack.
+func onLocalStack() bool { return system.Lambda == nil }
+
+// onlyLocally skips a test of something that a deployed Mastio cannot be made to do, and says what.
+func onlyLocally(t *testing.T, what string) {
+	t.Helper()
+	if onLocalStack() {
+		t.Skip("not on LocalStack: " + what)
+	}
+}
+
+// needsFaults skips a test that puts something between the functions and the services.
+func needsFaults(t *testing.T) {
+	t.Helper()
+	onlyLocally(t, "nothing can be put between the functions and the services")
+}
+
+// scaled is n, or less where a call takes thirty times as long.
+func scaled(n, onLocal int) int {
+	if onLocalStack() {
+		return onLocal
+	}
+	return n
+}
