@@ -2,6 +2,7 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gowebpki/jcs"
 	"github.com/oklog/ulid/v2"
 )
 
@@ -101,10 +101,13 @@ func (h Head) Append(e Entry) (Row, Head, error) {
 		e.Details = map[string]any{}
 	}
 	r := Row{
-		ID: id.String(), Seq: h.Seq + 1, Timestamp: e.Time.UTC().Format(timestampFormat),
+		ID: id.String(), Seq: h.Seq + 1, Timestamp: Stamp(e.Time),
 		EventType: e.Event, Actor: e.Actor, Subject: e.Subject, Details: e.Details, PrevHash: h.last(),
 	}
 	if r.Hash, err = r.sum(); err != nil {
+		return Row{}, h, err
+	}
+	if err := r.lasting(); err != nil {
 		return Row{}, h, err
 	}
 	return r, Head{Seq: r.Seq, Hash: r.Hash, Version: h.Version}, nil
@@ -123,16 +126,21 @@ func (r Row) sum() (string, error) {
 		"id": r.ID, "seq": r.Seq, "timestamp": r.Timestamp, "event_type": r.EventType,
 		"actor": r.Actor, "subject": r.Subject, "details": r.Details, "prev_hash": r.PrevHash,
 	}
-	plain, err := json.Marshal(fields)
+	encoded, err := canonical(fields)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrEvent, err)
+		return "", err
 	}
-	canonical, err := jcs.Transform(plain)
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrEvent, err)
-	}
-	digest := sha256.Sum256(canonical)
+	digest := sha256.Sum256(encoded)
 	return hex.EncodeToString(digest[:]), nil
+}
+
+// Time is when the event happened. It returns ErrBroken for a timestamp that no row has.
+func (r Row) Time() (time.Time, error) {
+	at, err := time.Parse(timestampFormat, r.Timestamp)
+	if err != nil {
+		return at, fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return at, nil
 }
 
 // Encode returns the row as JSON, the form it is stored and exported in.
@@ -150,6 +158,53 @@ func Decode(data []byte) (Row, error) {
 	return r, nil
 }
 
+// Parse reads a row from the very octets that Encode makes of it, and no others: not a letter's case, an order of
+// members or a blank can differ. It returns ErrBroken.
+func Parse(line []byte) (Row, error) {
+	r, err := Decode(line)
+	if err != nil {
+		return Row{}, err
+	}
+	r.Details = positive(r.Details).(map[string]any)
+	again, err := r.Encode()
+	if err != nil || !bytes.Equal(line, again) {
+		return r, fmt.Errorf("%w: the row is not spelt as it was written", ErrBroken)
+	}
+	return r, nil
+}
+
+// positive makes every -0 a 0, in place: the only number that has two spellings in encoding/json and one in RFC 8785.
+func positive(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, member := range v {
+			v[name] = positive(member)
+		}
+	case []any:
+		for i, element := range v {
+			v[i] = positive(element)
+		}
+	case float64:
+		if v == 0 {
+			return float64(0)
+		}
+	}
+	return v
+}
+
+// lasting checks that reading the row's JSON form and writing it again changes nothing: a number beyond 2^53 would. What
+// is exported is then octet for octet what was stored.
+func (r Row) lasting() error {
+	encoded, err := r.Encode()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrEvent, err)
+	}
+	if _, err := Parse(encoded); err != nil {
+		return fmt.Errorf("%w: details cannot be written and read without loss", ErrEvent)
+	}
+	return nil
+}
+
 // Follow checks that r is the next row of the chain that ends in h and returns the chain's new end.
 // It returns ErrBroken, with the reason, if it is not.
 func (h Head) Follow(r Row) (Head, error) {
@@ -159,14 +214,21 @@ func (h Head) Follow(r Row) (Head, error) {
 	if r.PrevHash != h.last() {
 		return h, fmt.Errorf("%w: %s: row %d does not continue from row %d", ErrBroken, r.Subject, r.Seq, h.Seq)
 	}
-	if !events[r.EventType] {
-		return h, fmt.Errorf("%w: %s: row %d has the unknown type %q", ErrBroken, r.Subject, r.Seq, r.EventType)
-	}
-	sum, err := r.sum()
-	if err != nil || sum != r.Hash {
-		return h, fmt.Errorf("%w: %s: row %d does not have the hash it states", ErrBroken, r.Subject, r.Seq)
+	if err := r.Check(); err != nil {
+		return h, err
 	}
 	return Head{Seq: r.Seq, Hash: r.Hash, Version: h.Version}, nil
+}
+
+// Check checks a row by itself: it says nothing about its place. It returns ErrBroken.
+func (r Row) Check() error {
+	if !events[r.EventType] {
+		return fmt.Errorf("%w: %s: row %d has the unknown type %q", ErrBroken, r.Subject, r.Seq, r.EventType)
+	}
+	if sum, err := r.sum(); err != nil || sum != r.Hash {
+		return fmt.Errorf("%w: %s: row %d does not have the hash it states", ErrBroken, r.Subject, r.Seq)
+	}
+	return nil
 }
 
 // Verify checks one whole chain from its first row and returns its end.

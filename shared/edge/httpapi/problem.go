@@ -11,6 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/audit/bundle"
 	"github.com/mastio-aws/mastio/shared/dpop"
 	"github.com/mastio-aws/mastio/shared/jwk"
 	"github.com/mastio-aws/mastio/shared/jwk/jws"
@@ -125,7 +126,7 @@ var table = []public{
 
 // These are the errors that no request can cause by itself: a 500 without a reason, its cause in the log.
 var _ = []error{
-	accesstoken.ErrClaims, accesstoken.ErrToken, accesstoken.ErrExpired, audit.ErrBroken, audit.ErrEvent, jwk.ErrKey,
+	accesstoken.ErrClaims, accesstoken.ErrToken, accesstoken.ErrExpired, audit.ErrBroken, audit.ErrEvent, audit.ErrKey, audit.ErrSignature, bundle.ErrForm, jwk.ErrKey,
 	orgca.ErrTransition, orgca.ErrSource, registry.ErrUnsupported, pki.ErrChain, pki.ErrPathLen, pki.ErrProfile, pki.ErrPEM, pki.ErrSPIFFEID, tokenkeys.ErrKey, jws.ErrInvalid,
 	standby.ErrRestored,
 }

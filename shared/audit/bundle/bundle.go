@@ -1,0 +1,51 @@
+// Package bundle is the file that an auditor is given: a history of chains with the checkpoints that seal it.
+//
+// It is a tar.gz of four members, in this order:
+//
+//	manifest.json     what is in here; it proves nothing
+//	signing-key.pem   public halves of the keys that signed the checkpoints
+//	checkpoints.json  the checkpoints, each with its leaves
+//	events.ndjson     the rows: those of the first checkpoint's first leaf, of its second, and so on; then the unsealed ones
+//
+// Because rows stand in the order of the leaves that cover them, both lists are read side by side, in constant memory.
+package bundle
+
+import (
+	"errors"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+)
+
+// ErrForm reports a file that is not a bundle.
+var ErrForm = errors.New("not an audit bundle")
+
+// Type names the form of a bundle.
+const Type = "mastio-audit-bundle/v1"
+
+// The members of the archive.
+const (
+	ManifestFile    = "manifest.json"
+	KeyFile         = "signing-key.pem"
+	CheckpointsFile = "checkpoints.json"
+	EventsFile      = "events.ndjson"
+)
+
+var members = []string{ManifestFile, KeyFile, CheckpointsFile, EventsFile}
+
+// Manifest says what a bundle holds.
+type Manifest struct {
+	Type         string `json:"type"`
+	OrgID        string `json:"org_id"`
+	MadeAt       string `json:"made_at"`
+	First        int64  `json:"first_checkpoint"` // 0: none
+	Last         int64  `json:"last_checkpoint"`
+	Rows         int64  `json:"rows"`
+	UnsealedRows int64  `json:"unsealed_rows"` // of Rows, those behind the last checkpoint
+	Complete     bool   `json:"complete"`      // there was nothing behind it when it was made
+}
+
+// Checkpoint is a checkpoint with its leaves, in the order of their subjects.
+type Checkpoint struct {
+	audit.Sealed
+	Leaves []audit.Leaf
+}

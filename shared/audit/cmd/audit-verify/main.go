@@ -1,0 +1,195 @@
+// Command audit-verify checks an exported audit trail offline: audit-verify [flags] FILE…
+//
+// FILE is a bundle (tar.gz), or the parts of one in their order, or exported rows (ndjson, plain or gzip). The exit
+// status is 0 if everything holds, 1 at the first break, 2 if the command cannot be understood or a file not be read.
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/mastio-aws/mastio/shared/audit/bundle"
+	"github.com/mastio-aws/mastio/shared/audit/rfc3161"
+	"github.com/mastio-aws/mastio/shared/audit/verify"
+)
+
+// Exit statuses.
+const (
+	holds = 0
+	broke = 1
+	usage = 2
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+type options struct {
+	json  bool
+	quiet bool
+	tsaCA string
+	verify.Config
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	var o options
+	flags := flag.NewFlagSet("audit-verify", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.Key, "key", "", "`fingerprint` (SHA-256 of the public key, hex) that must have signed every checkpoint")
+	flags.StringVar(&o.Checkpoint, "checkpoint", "", "`hash` of a checkpoint seen before, which must be part of the history")
+	flags.StringVar(&o.tsaCA, "tsa-ca", "", "`file` with the roots (PEM) that timestamps must chain to")
+	flags.BoolVar(&o.Partial, "partial", false, "the beginning may be missing: check a part of a bundle without those before it, or an export's rows each by itself")
+	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
+	flags.BoolVar(&o.quiet, "quiet", false, "no progress on standard error")
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: audit-verify [flags] FILE…   (a bundle, its parts in order, or exported rows)")
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		return usage
+	}
+	if flags.NArg() == 0 || !hash(o.Key) || !hash(o.Checkpoint) {
+		flags.Usage()
+		return usage
+	}
+	report, err := check(o, flags.Args(), stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, "audit-verify:", err)
+		return usage
+	}
+	if o.json {
+		e := json.NewEncoder(stdout)
+		e.SetIndent("", "  ")
+		err = e.Encode(report)
+	} else {
+		err = print(stdout, report)
+	}
+	switch {
+	case err != nil:
+		fmt.Fprintln(stderr, "audit-verify:", err)
+		return usage
+	case !report.OK:
+		return broke
+	}
+	return holds
+}
+
+// hash reports whether an option is 64 lower-case hex digits, or was not given.
+func hash(s string) bool {
+	for _, c := range s {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return s == "" || len(s) == 64
+}
+
+// check verifies the files; its error is of a file that cannot be read.
+func check(o options, files []string, stderr io.Writer) (verify.Report, error) {
+	var roots *x509.CertPool
+	if o.tsaCA != "" {
+		pem, err := os.ReadFile(o.tsaCA)
+		if err != nil {
+			return verify.Report{}, err
+		}
+		roots = x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(pem) {
+			return verify.Report{}, fmt.Errorf("%s holds no certificate in PEM", o.tsaCA)
+		}
+	}
+	o.Timestamp = rfc3161.Checker(roots)
+	if !o.quiet {
+		o.Progress = func(rows int64) { fmt.Fprintf(stderr, "\r%d rows", rows) }
+	}
+	v := verify.New(o.Config)
+	var broken *verify.Break
+	for _, name := range files {
+		err := one(v, name)
+		var form bool
+		if broken, form = asBreak(name, err); broken != nil {
+			break
+		}
+		if err != nil && !form {
+			return verify.Report{}, err
+		}
+	}
+	report := v.Finish(broken)
+	if !o.quiet && report.Rows >= 1<<14 {
+		fmt.Fprintln(stderr)
+	}
+	return report, nil
+}
+
+// asBreak tells what is wrong with a file's content from a file that cannot be read.
+func asBreak(name string, err error) (b *verify.Break, form bool) {
+	switch {
+	case errors.As(err, &b):
+		return b, true
+	case errors.Is(err, bundle.ErrForm):
+		return &verify.Break{File: name, Reason: err.Error()}, true
+	}
+	return nil, false
+}
+
+// one verifies a file of either kind: a bundle is gzip that begins with its manifest, the rest are rows.
+func one(v *verify.Verifier, name string) error {
+	open := func() (io.ReadCloser, error) { return os.Open(name) } //nolint:gosec // the file that was asked for
+	kind, err := kindOf(open)
+	if err != nil {
+		return err
+	}
+	if kind == archive {
+		r, err := bundle.Open(open)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = r.Close() }()
+		return v.Bundle(name, r)
+	}
+	file, err := open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	in := io.Reader(file)
+	if kind == packed {
+		if in, err = gzip.NewReader(bufio.NewReaderSize(file, 1<<16)); err != nil {
+			return fmt.Errorf("%w: %w", bundle.ErrForm, err)
+		}
+	}
+	return v.Events(name, bundle.NewLines(in))
+}
+
+type kind int
+
+const (
+	plain kind = iota
+	packed
+	archive
+)
+
+func kindOf(open func() (io.ReadCloser, error)) (kind, error) {
+	file, err := open()
+	if err != nil {
+		return plain, err
+	}
+	defer func() { _ = file.Close() }()
+	in := bufio.NewReader(file)
+	if magic, err := in.Peek(2); err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
+		return plain, nil //nolint:nilerr // an empty file has no rows
+	}
+	zip, err := gzip.NewReader(in)
+	if err != nil {
+		return plain, fmt.Errorf("%w: %w", bundle.ErrForm, err)
+	}
+	name := make([]byte, len(bundle.ManifestFile))
+	if _, err := io.ReadFull(zip, name); err != nil || string(name) != bundle.ManifestFile {
+		return packed, nil //nolint:nilerr // reading it as rows tells what is wrong
+	}
+	return archive, nil
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/audit/verify"
+)
+
+// print writes the report for a person.
+func print(w io.Writer, r verify.Report) error {
+	var b strings.Builder
+	line := func(label, format string, values ...any) {
+		fmt.Fprintf(&b, "%-14s %s\n", label, fmt.Sprintf(format, values...))
+	}
+	if r.OrgID != "" {
+		line("organisation", "%s", r.OrgID)
+	}
+	line("rows", "%d of %d chains", r.Rows, r.Chains)
+	checkpoints(line, r)
+	if r.Break != nil {
+		line("BROKEN", "%s", r.Break.Reason)
+		line("file", "%s", r.Break.File)
+		if r.Break.Subject != "" {
+			line("at row", "%d of %s %s", r.Break.Seq, r.Break.Subject, r.Break.ID)
+		}
+		if r.Break.Line > 0 {
+			line("line", "%d of the events", r.Break.Line)
+		}
+		line("", "What stands before it was checked and holds; what stands behind it was not looked at.")
+	} else {
+		line("OK", "%s", meaning(r))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func checkpoints(line func(label, format string, values ...any), r verify.Report) {
+	if r.Checkpoints == 0 {
+		return
+	}
+	line("checkpoints", "%d to %d; the last of %s, hash %s", r.First, r.Last, r.SealedAt, r.LastHash)
+	line("sealed", "%d rows, %d behind the last checkpoint are not yet", r.Sealed, r.Unsealed)
+	for _, k := range r.Keys {
+		if k.Pinned {
+			line("signing key", "%s (the one that you named)", k.Fingerprint)
+		} else {
+			line("signing key", "%s", k.Fingerprint)
+			line("", "It comes from the bundle itself: compare it with one that you have from elsewhere, and name it with -key.")
+		}
+	}
+	t := r.Timestamps
+	line("timestamps", "%d verified, %d without", t.Verified, t.Absent)
+	for _, a := range t.Authorities {
+		line("", "by %s", a)
+	}
+	if !t.Latest.IsZero() {
+		line("", "the latest of %s", t.Latest.UTC().Format(time.RFC3339))
+	}
+}
+
+// meaning says what a good end proves, and what it does not.
+func meaning(r verify.Report) string {
+	switch {
+	case r.Partial && r.Checkpoints == 0:
+		return "every row has the hash it states. Rows may be missing: nothing else was asked for."
+	case r.Checkpoints == 0:
+		return "no row was changed, taken out or put in. Without checkpoints a chain that was cut at its end, or left out whole, does not show: verify a bundle."
+	case r.First > 1:
+		return fmt.Sprintf("from checkpoint %d on, no row was changed, taken out or put in, and no chain was cut or left out, up to the last checkpoint.", r.First)
+	}
+	return "no row was changed, taken out or put in, and no chain was cut or left out, up to the last checkpoint."
+}

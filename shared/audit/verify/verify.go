@@ -1,0 +1,139 @@
+// Package verify checks what an auditor was given: that nothing in it was changed, and that nothing is missing.
+//
+// Its memory follows the number of chains and of checkpoints, not the number of rows: a number and a hash for each.
+package verify
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+)
+
+// Config says what an auditor demands beyond that the file agrees with itself. The zero Config demands nothing more.
+type Config struct {
+	Key        string // fingerprint of the signing key, known from elsewhere; empty: whatever the bundle brings along
+	Checkpoint string // hash of a checkpoint seen before, which must still be part of the history; empty: none
+	Partial    bool   // the beginning may be missing: earlier parts of a bundle, or any row of an export, as after a filter
+	// Timestamp checks an RFC 3161 token over a digest. nil: tokens are counted, not checked.
+	Timestamp func(token, digest []byte) (at time.Time, authority string, err error)
+	Progress  func(rows int64) // called now and then; nil: nobody is
+}
+
+// Verifier checks files, one after the other, as one history. It is not safe for concurrent use.
+type Verifier struct {
+	Config
+	report Report
+
+	sealed map[string]head      // by chain: how far the checkpoints go that were read
+	said   map[int64]*announced // by number: what the checkpoints say, for the rows that announce them
+	last   audit.Checkpoint     // the one read last
+	digest string               // its hash
+	first  int64                // number of the first one read; 0: none was
+	pinned bool                 // Config.Checkpoint was met
+	events *events              // of event files
+
+	unsealed int64 // chains of which no checkpoint tells
+
+	row  audit.Row // looked at now, for the report of a break
+	line int64
+	file string
+}
+
+// head is the end of a chain in few octets.
+type head struct {
+	seq  int64
+	hash [32]byte
+}
+
+func (h head) of() audit.Head {
+	if h.seq == 0 {
+		return audit.Head{}
+	}
+	return audit.Head{Seq: h.seq, Hash: hex.EncodeToString(h.hash[:])}
+}
+
+func headOf(h audit.Head) (c head, err error) {
+	if h.Seq == 0 {
+		return head{}, nil
+	}
+	raw, err := hex.DecodeString(h.Hash)
+	if err != nil || len(raw) != len(c.hash) || hex.EncodeToString(raw) != h.Hash {
+		return head{}, fmt.Errorf("%w: %.80q is no hash", audit.ErrBroken, h.Hash)
+	}
+	c.seq = h.Seq
+	copy(c.hash[:], raw)
+	return c, nil
+}
+
+// announced is what a checkpoint says that its row has to say as well.
+type announced struct {
+	hash, token string // of the token, its SHA-256; empty: there is none
+	met         bool
+	bare        bool // known from the checkpoint behind it alone
+}
+
+// New returns a Verifier.
+func New(cfg Config) *Verifier {
+	return &Verifier{Config: cfg, sealed: map[string]head{}, said: map[int64]*announced{}}
+}
+
+// Break is the first thing that is wrong.
+type Break struct {
+	File    string `json:"file"`
+	Line    int64  `json:"line,omitempty"`    // of the events
+	Subject string `json:"subject,omitempty"` // the chain
+	Seq     int64  `json:"seq,omitempty"`     // the row's number in it
+	ID      string `json:"id,omitempty"`      // the row's id
+	Reason  string `json:"reason"`
+}
+
+// Error tells file, row and reason.
+func (b *Break) Error() string {
+	at := b.File
+	if b.Line > 0 {
+		at += fmt.Sprintf(" line %d", b.Line)
+	}
+	if b.Subject != "" {
+		at += fmt.Sprintf(", row %d of %s", b.Seq, b.Subject)
+	}
+	return at + ": " + b.Reason
+}
+
+// broken makes a Break of whatever is wrong, at the row looked at now.
+func (v *Verifier) broken(format string, values ...any) error {
+	return &Break{File: v.file, Line: v.line, Subject: v.row.Subject, Seq: v.row.Seq, ID: v.row.ID, Reason: fmt.Sprintf(format, values...)}
+}
+
+// missing makes a Break at a row that is not there.
+func (v *Verifier) missing(subject string, seq int64, format string, values ...any) error {
+	return &Break{File: v.file, Line: v.line, Subject: subject, Seq: seq, Reason: fmt.Sprintf(format, values...)}
+}
+
+// because makes a Break of an error, unless it is one.
+func (v *Verifier) because(err error) error {
+	if b := (*Break)(nil); err == nil || errors.As(err, &b) {
+		return err
+	}
+	return v.broken("%v", err)
+}
+
+// progressEvery is how many rows are checked between two calls of Progress.
+const progressEvery = 1 << 14
+
+// parse reads the row on a line. The line must be spelt exactly as it was written.
+func (v *Verifier) parse(line []byte, number int64) (audit.Row, error) {
+	v.line = number
+	r, err := audit.Parse(line)
+	v.row = r
+	if err != nil {
+		return r, v.because(err)
+	}
+	v.report.Rows++
+	if v.Progress != nil && v.report.Rows%progressEvery == 0 {
+		v.Progress(v.report.Rows)
+	}
+	return r, nil
+}
