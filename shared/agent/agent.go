@@ -52,16 +52,20 @@ type Agent struct {
 	Status       Status
 	Pins         []Pin // newest first
 	SPIFFEID     string
-	JKT          string // RFC 7638 thumbprint of the registered DPoP key; empty: any key
-	EnrolledAt   time.Time
-	UpdatedAt    time.Time
-	Head         audit.Head // of the agent's own chain
-	Version      int64
+	// Bundle holds, DER, the CAs of which one must be at the end of an SVID's chain; empty: the Org CA is. Intermediates
+	// may stand between, and are trusted by nobody.
+	Bundle        [][]byte
+	Intermediates [][]byte
+	JKT           string // RFC 7638 thumbprint of the registered DPoP key; empty: any key
+	EnrolledAt    time.Time
+	UpdatedAt     time.Time
+	Head          audit.Head // of the agent's own chain
+	Version       int64
 }
 
-// Deactivate returns the agent without any pin.
+// Deactivate returns the agent without anything that authenticates it.
 func (a Agent) Deactivate(now time.Time) Agent {
-	a.Status, a.Pins, a.UpdatedAt = Deactivated, nil, now
+	a.Status, a.Pins, a.Bundle, a.Intermediates, a.UpdatedAt = Deactivated, nil, nil, nil, now
 	return a
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/edge/metrics"
-	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
@@ -124,11 +123,7 @@ func (p *parts) rotator(c *ceremony.Ceremony) *rotateca.Rotator {
 
 func (p *parts) trust() func(context.Context) (string, error) {
 	objects := p.objects()
-	generations := func(ctx context.Context) ([]orgca.Generation, error) {
-		org, err := p.db.Org(ctx)
-		return org.Generations, err
-	}
-	return func(ctx context.Context) (string, error) { return truststore.Sync(ctx, objects, generations) }
+	return func(ctx context.Context) (string, error) { return truststore.Sync(ctx, objects, p.db.Org) }
 }
 
 func (p *parts) localRing() *tokenkeys.Ring {

@@ -40,6 +40,9 @@ type Change struct {
 	Agent       *agent.Agent       //
 	Head        *audit.Head        // the organisation's chain; an agent's head is in its record
 	Rows        []audit.Row        // appended; their place in the chain must be free
+	Aliases     []Alias            // lead to their agent from now on; each must be free or the same agent's
+	Forget      []Alias            // lead nowhere from now on; each must be free or the same agent's
+	EdgeCAs     []EdgeCA           // are known from now on, if they were not before
 	Release     *lease.Lease       // becomes free; must still be held by this holder under this fence
 	Answer      *Answer            // kept for a repeated request; its key must be free, or its record have expired AnswerTTL before this one will
 }
@@ -50,6 +53,27 @@ type Answer struct {
 	Request string // what was asked: the same key with another request is a mistake of the caller
 	Result  json.RawMessage
 	Expires time.Time // whole seconds
+}
+
+// Alias leads from what a certificate shows to the agent whose certificate it may be, where its names do not say. It only
+// tells whose record to read and authenticates nobody; but one SPIFFE ID, and one certificate, leads to one agent.
+type Alias struct {
+	Name    string // SPIFFEAlias or PinAlias
+	Agent   agent.ID
+	Expires time.Time // whole seconds; a store may forget it from then on; zero: never
+}
+
+// SPIFFEAlias is the alias of a SPIFFE ID.
+func SPIFFEAlias(id string) string { return "spiffe:" + id }
+
+// PinAlias is the alias of a certificate by its thumbprint.
+func PinAlias(thumbprint string) string { return "pin:" + thumbprint }
+
+// EdgeCA is a CA of somebody else's, under which agents have SVIDs: the edge lets those in. Who is let in is not who is
+// believed: that is for the agent's own bundle to say.
+type EdgeCA struct {
+	DER     []byte
+	Expires time.Time // with the certificate, whole seconds; a store may forget it from then on
 }
 
 // AnswerTTL is how long a repeated request with the same idempotency key is answered with the first one's result.
@@ -67,6 +91,7 @@ type Org struct {
 	Generations []orgca.Generation
 	Head        audit.Head
 	Lease       lease.Lease
+	EdgeCAs     []EdgeCA // in the order of their fingerprints
 }
 
 // Generation finds a generation by its number.

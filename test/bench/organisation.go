@@ -9,7 +9,6 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
-	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -69,10 +68,7 @@ func (o *organisation) build(s store) error {
 	}
 	newID := func() string { return ulid.Make().String() }
 	trust := func(ctx context.Context) (string, error) {
-		return truststore.Sync(ctx, objects, func(ctx context.Context) ([]orgca.Generation, error) {
-			org, err := s.Org(ctx)
-			return org.Generations, err
-		})
+		return truststore.Sync(ctx, objects, s.Org)
 	}
 	c := ceremony.New(ceremony.Config{
 		Store: s, Keys: keys, OrgID: inmemory.OrgID, TrustDomain: inmemory.TrustDomain, Now: time.Now, NewID: newID, Log: log,

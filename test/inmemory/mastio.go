@@ -17,7 +17,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
-	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
@@ -93,10 +92,7 @@ func (m *Mastio) Advance(d time.Duration) { m.clock.Add(int64(d)) }
 func (m *Mastio) NewID() string { return "id-" + strconv.FormatInt(m.lastID.Add(1), 10) }
 
 func (m *Mastio) trust(ctx context.Context) (string, error) {
-	return truststore.Sync(ctx, m.Objects, func(ctx context.Context) ([]orgca.Generation, error) {
-		org, err := m.Store.Org(ctx)
-		return org.Generations, err
-	})
+	return truststore.Sync(ctx, m.Objects, m.Store.Org)
 }
 
 // Admit enrols an agent by name.

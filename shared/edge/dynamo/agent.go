@@ -23,6 +23,8 @@ func encodeAgent(a agent.Agent) item {
 	w.text("status", string(a.Status))
 	w.text("spiffe_id", a.SPIFFEID)
 	w.text("jkt", a.JKT)
+	w.list("bundle", len(a.Bundle), func(i int) types.AttributeValue { return blob(a.Bundle[i]) })
+	w.list("intermediates", len(a.Intermediates), func(i int) types.AttributeValue { return blob(a.Intermediates[i]) })
 	w.list("capabilities", len(a.Capabilities), func(i int) types.AttributeValue { return text(a.Capabilities[i]) })
 	w.list("pins", len(a.Pins), func(i int) types.AttributeValue { return encodePin(a.Pins[i]) })
 	w.time("enrolled_at", a.EnrolledAt)
@@ -39,19 +41,22 @@ func AgentItem(a agent.Agent) map[string]types.AttributeValue { return encodeAge
 
 func decodeAgent(i item) (agent.Agent, error) {
 	r := reader{item: i}
+	octets := func(v *types.AttributeValueMemberB) []byte { return v.Value }
 	a := agent.Agent{
-		ID:           agent.ID(r.text("id")),
-		DisplayName:  r.text("display_name"),
-		Capabilities: elements(&r, "capabilities", func(v *types.AttributeValueMemberS) string { return v.Value }),
-		Method:       agent.Method(r.text("method")),
-		Status:       agent.Status(r.text("status")),
-		Pins:         elements(&r, "pins", func(v *types.AttributeValueMemberM) agent.Pin { return decodePin(&r, v.Value) }),
-		SPIFFEID:     r.text("spiffe_id"),
-		JKT:          r.text("jkt"),
-		EnrolledAt:   r.time("enrolled_at"),
-		UpdatedAt:    r.time("updated_at"),
-		Head:         audit.Head{Seq: r.number("head_seq"), Hash: r.text("head_hash")},
-		Version:      r.number("version"),
+		ID:            agent.ID(r.text("id")),
+		DisplayName:   r.text("display_name"),
+		Capabilities:  elements(&r, "capabilities", func(v *types.AttributeValueMemberS) string { return v.Value }),
+		Method:        agent.Method(r.text("method")),
+		Status:        agent.Status(r.text("status")),
+		Pins:          elements(&r, "pins", func(v *types.AttributeValueMemberM) agent.Pin { return decodePin(&r, v.Value) }),
+		SPIFFEID:      r.text("spiffe_id"),
+		JKT:           r.text("jkt"),
+		Bundle:        elements(&r, "bundle", octets),
+		Intermediates: elements(&r, "intermediates", octets),
+		EnrolledAt:    r.time("enrolled_at"),
+		UpdatedAt:     r.time("updated_at"),
+		Head:          audit.Head{Seq: r.number("head_seq"), Hash: r.text("head_hash")},
+		Version:       r.number("version"),
 	}
 	return a, r.err
 }

@@ -59,6 +59,15 @@ func (s *Store) writes(c registry.Change) ([]types.TransactWriteItem, error) {
 		}
 		list = append(list, absent(s.audit, "subject", encoded))
 	}
+	for _, a := range c.Aliases {
+		list = append(list, s.alias(a))
+	}
+	for _, a := range c.Forget {
+		list = append(list, s.forget(a))
+	}
+	for _, ca := range c.EdgeCAs {
+		list = append(list, types.TransactWriteItem{Put: &types.Put{TableName: &s.registry, Item: encodeEdgeCA(ca)}})
+	}
 	if c.Release != nil {
 		list = append(list, s.release(*c.Release))
 	}
@@ -93,6 +102,25 @@ func absent(table, key string, i item) types.TransactWriteItem {
 		TableName: &table, Item: i,
 		ConditionExpression:      aws.String("attribute_not_exists(#key)"),
 		ExpressionAttributeNames: map[string]string{"#key": key},
+	}}
+}
+
+const freeOrOwn = "attribute_not_exists(pk) OR #agent = :agent"
+
+// alias takes a name that leads nowhere, or to the same agent.
+func (s *Store) alias(a registry.Alias) types.TransactWriteItem {
+	return types.TransactWriteItem{Put: &types.Put{
+		TableName: &s.registry, Item: encodeAlias(a), ConditionExpression: aws.String(freeOrOwn),
+		ExpressionAttributeNames:  map[string]string{"#agent": "agent"},
+		ExpressionAttributeValues: item{":agent": text(string(a.Agent))},
+	}}
+}
+
+func (s *Store) forget(a registry.Alias) types.TransactWriteItem {
+	return types.TransactWriteItem{Delete: &types.Delete{
+		TableName: &s.registry, Key: key(aliasKey(a.Name), single), ConditionExpression: aws.String(freeOrOwn),
+		ExpressionAttributeNames:  map[string]string{"#agent": "agent"},
+		ExpressionAttributeValues: item{":agent": text(string(a.Agent))},
 	}}
 }
 

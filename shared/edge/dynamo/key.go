@@ -3,6 +3,7 @@ package dynamo
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"hash/fnv"
 	"strconv"
@@ -14,13 +15,14 @@ import (
 
 // Keys of the registry. Under org, everything that Org reads sorts before the pointer's second copy.
 const (
-	org       = "ORG"
-	headKey   = "AUDIT"
-	leaseKey  = "LEASE"
-	caPrefix  = "CA#"
-	single    = "-" // sort key of a record that is alone in its partition
-	endOfOrg  = "POINTER#01"
-	firstCopy = "POINTER#00"
+	org        = "ORG"
+	headKey    = "AUDIT"
+	leaseKey   = "LEASE"
+	caPrefix   = "CA#"
+	edgePrefix = "EDGE#"
+	single     = "-" // sort key of a record that is alone in its partition
+	endOfOrg   = "POINTER#01"
+	firstCopy  = "POINTER#00"
 )
 
 func key(pk, sk string) item { return item{"pk": text(pk), "sk": text(sk)} }
@@ -35,6 +37,14 @@ func generationKey(number int64) string { return fmt.Sprintf(caPrefix+"%06d", nu
 
 // seqKey keeps a chain in order: a billion rows a second would take half an hour to overflow it.
 func seqKey(seq int64) string { return fmt.Sprintf("%012d", seq) }
+
+// aliasKey hashes what a certificate shows: a SPIFFE ID may be longer than a key.
+func aliasKey(name string) string { return "ALIAS#" + digest(name) }
+
+func edgeKey(der []byte) string {
+	sum := sha256.Sum256(der)
+	return edgePrefix + hex.EncodeToString(sum[:])
+}
 
 func epochKey(epoch int64) string { return strconv.FormatInt(epoch, 10) }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
@@ -75,6 +76,11 @@ func (s *Store) refusal(c kept) string {
 			return fmt.Sprintf("row %d of %s", r.seq, r.subject)
 		}
 	}
+	for _, a := range slices.Concat(c.Aliases, c.Forget) {
+		if other, taken := s.aliases[a.Name]; taken && other != a.Agent {
+			return "alias " + a.Name
+		}
+	}
 	if c.Release != nil && !s.holds(*c.Release) {
 		return "lease"
 	}
@@ -116,6 +122,15 @@ func (s *Store) commit(c kept) {
 	for _, r := range c.rows {
 		s.rows[r.subject] = append(s.rows[r.subject], r)
 	}
+	for _, a := range c.Aliases {
+		s.aliases[a.Name] = a.Agent
+	}
+	for _, a := range c.Forget {
+		delete(s.aliases, a.Name)
+	}
+	for _, ca := range c.EdgeCAs {
+		s.edgeCAs[string(ca.DER)] = ca
+	}
 	if c.Release != nil {
 		s.free()
 	}
@@ -141,13 +156,19 @@ func mustBeSound(c registry.Change) {
 	for _, g := range c.Generations {
 		once(fmt.Sprintf("generation %d", g.Number))
 	}
+	for _, a := range slices.Concat(c.Aliases, c.Forget) {
+		once("alias " + a.Name)
+	}
+	for _, ca := range c.EdgeCAs {
+		once("CA " + string(ca.DER))
+	}
 	for _, r := range c.Rows {
 		once(fmt.Sprintf("row %d of %s", r.Seq, r.Subject))
 	}
 }
 
 func writes(c registry.Change) int {
-	n := len(c.Generations) + len(c.Rows)
+	n := len(c.Generations) + len(c.Rows) + len(c.Aliases) + len(c.Forget) + len(c.EdgeCAs)
 	if c.Pointer != nil {
 		n += orgca.Copies
 	}

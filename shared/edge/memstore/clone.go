@@ -29,8 +29,25 @@ func list[T any](values []T) []T {
 	return slices.Clone(values)
 }
 
+func blobs(values [][]byte) [][]byte {
+	values = list(values)
+	for i, v := range values {
+		values[i] = slices.Clone(v)
+	}
+	return values
+}
+
+func cloneEdgeCA(c registry.EdgeCA) registry.EdgeCA {
+	c.DER = slices.Clone(c.DER)
+	if !c.Expires.IsZero() {
+		c.Expires = time.Unix(c.Expires.Unix(), 0).UTC()
+	}
+	return c
+}
+
 func cloneAgent(a agent.Agent) agent.Agent {
 	a.Capabilities, a.Pins = list(a.Capabilities), list(a.Pins)
+	a.Bundle, a.Intermediates = blobs(a.Bundle), blobs(a.Intermediates)
 	for i, p := range a.Pins {
 		a.Pins[i].NotBefore, a.Pins[i].NotAfter, a.Pins[i].Until = stamp(p.NotBefore), stamp(p.NotAfter), stamp(p.Until)
 	}
@@ -40,12 +57,9 @@ func cloneAgent(a agent.Agent) agent.Agent {
 }
 
 func clonePointer(p orgca.Pointer) orgca.Pointer {
-	p.Accepted, p.Chain = list(p.Accepted), list(p.Chain)
+	p.Accepted, p.Chain = list(p.Accepted), blobs(p.Chain)
 	for i, a := range p.Accepted {
 		p.Accepted[i].Until = stamp(a.Until)
-	}
-	for i, der := range p.Chain {
-		p.Chain[i] = slices.Clone(der)
 	}
 	p.NotAfter, p.RotatedAt = stamp(p.NotAfter), stamp(p.RotatedAt)
 	return p
@@ -91,6 +105,10 @@ func keep(c registry.Change) kept {
 	k.Generations = list(c.Generations)
 	for i, g := range k.Generations {
 		k.Generations[i] = cloneGeneration(g)
+	}
+	k.Aliases, k.Forget, k.EdgeCAs = list(c.Aliases), list(c.Forget), list(c.EdgeCAs)
+	for i, ca := range k.EdgeCAs {
+		k.EdgeCAs[i] = cloneEdgeCA(ca)
 	}
 	k.Head = pointer(c.Head, func(h audit.Head) audit.Head { return h })
 	k.Release, k.Answer = pointer(c.Release, cloneLease), pointer(c.Answer, cloneAnswer)

@@ -56,6 +56,8 @@ type Store struct {
 	answers     map[string]registry.Answer
 	proofs      map[proof]time.Time
 	tokenKeys   map[int64]registry.TokenKey
+	aliases     map[string]agent.ID
+	edgeCAs     map[string]registry.EdgeCA // by DER
 	applied     ring
 	sessions    sessions
 	late        []func()
@@ -63,7 +65,7 @@ type Store struct {
 
 var operations = []string{
 	"View", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Answer", "UseProof",
-	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find",
+	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "Alias",
 	"Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",
 }
 
@@ -73,6 +75,7 @@ func New(cfg Config) *Store {
 		cfg: cfg, calls: map[string]*atomic.Int64{},
 		agents: map[agent.ID]agent.Agent{}, generations: map[int64]orgca.Generation{}, rows: map[string][]row{},
 		answers: map[string]registry.Answer{}, proofs: map[proof]time.Time{}, tokenKeys: map[int64]registry.TokenKey{},
+		aliases: map[string]agent.ID{}, edgeCAs: map[string]registry.EdgeCA{},
 		applied:  ring{changes: map[string]kept{}},
 		sessions: sessions{open: map[string]session.Session{}, gates: map[string]session.Gate{}},
 	}

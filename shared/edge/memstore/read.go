@@ -1,8 +1,10 @@
 package memstore
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"time"
@@ -38,9 +40,28 @@ func (s *Store) Org(ctx context.Context) (o registry.Org, err error) {
 		for _, g := range s.generations {
 			o.Generations = append(o.Generations, cloneGeneration(g))
 		}
+		for _, ca := range s.edgeCAs {
+			o.EdgeCAs = append(o.EdgeCAs, cloneEdgeCA(ca))
+		}
+	})
+	slices.SortFunc(o.EdgeCAs, func(a, b registry.EdgeCA) int {
+		one, other := sha256.Sum256(a.DER), sha256.Sum256(b.DER)
+		return bytes.Compare(one[:], other[:])
 	})
 	slices.SortFunc(o.Generations, func(a, b orgca.Generation) int { return cmp.Compare(a.Number, b.Number) })
 	return o, err
+}
+
+// Alias finds the agent that the first of these names leads to.
+func (s *Store) Alias(ctx context.Context, names ...string) (id agent.ID, err error) {
+	err = s.read(ctx, "Alias", "read an alias", func() {
+		for _, name := range slices.Backward(names) {
+			if found, ok := s.aliases[name]; ok {
+				id = found
+			}
+		}
+	})
+	return id, err
 }
 
 // Answer reads what was kept for an idempotency key.

@@ -21,6 +21,7 @@ import (
 	locals3 "github.com/mastio-aws/mastio/localstack/s3"
 	"github.com/mastio-aws/mastio/shared/edge/s3"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
@@ -132,17 +133,17 @@ func TestOneOfManyWins(t *testing.T) {
 
 func TestSyncOverS3(t *testing.T) {
 	o := serve(t)
-	all := []orgca.Generation{{Number: 1, State: orgca.Current, Root: []byte("root"), Issuing: []byte("issuing")}}
-	generations := func(context.Context) ([]orgca.Generation, error) { return all, nil }
-	v1, err := truststore.Sync(t.Context(), o, generations)
+	org := registry.Org{Generations: []orgca.Generation{{Number: 1, State: orgca.Current, Root: []byte("root"), Issuing: []byte("issuing")}}}
+	state := func(context.Context) (registry.Org, error) { return org, nil }
+	v1, err := truststore.Sync(t.Context(), o, state)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := truststore.Sync(t.Context(), o, generations)
+	again, err := truststore.Sync(t.Context(), o, state)
 	if err != nil || again != v1 {
 		t.Errorf("nothing to do: version %s, %v; want %s", again, err, v1)
 	}
-	if got := present(t, o).PEM; !bytes.Equal(got, truststore.PEM(all)) {
+	if got := present(t, o).PEM; !bytes.Equal(got, truststore.PEM(org)) {
 		t.Errorf("object = %s", got)
 	}
 }

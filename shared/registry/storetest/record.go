@@ -45,7 +45,7 @@ func fullAgent() agent.Agent {
 			{Thumbprint: "aa", Key: "cc", Generation: 2, NotBefore: noon, NotAfter: noon.AddDate(1, 0, 0), Until: noon.Add(time.Hour), Dormant: true, Unused: true, Yields: true},
 			{Thumbprint: "bb", Generation: 1, NotBefore: ago(time.Hour), NotAfter: noon.AddDate(1, 0, 0)},
 		},
-		SPIFFEID: "spiffe://acme.test/acme/agent-1", JKT: "jkt", EnrolledAt: ago(time.Hour), UpdatedAt: noon,
+		SPIFFEID: "spiffe://acme.test/acme/agent-1", Bundle: [][]byte{{0x30, 4}, {0x30, 5}}, Intermediates: [][]byte{{0x30, 6}}, JKT: "jkt", EnrolledAt: ago(time.Hour), UpdatedAt: noon,
 	}
 }
 
@@ -188,6 +188,7 @@ func (f fixture) asWritten(after string) (registry.View, registry.Org) {
 
 func spoil(a *agent.Agent, p *orgca.Pointer, g *orgca.Generation) {
 	a.DisplayName, a.Capabilities[0], a.Pins[0].Thumbprint = "x", "x", "x"
+	a.Bundle[0][0], a.Intermediates[0][0] = 'x', 'x'
 	p.Chain[0][0], p.Accepted[0].Generation, p.Current = 'x', 99, 99
 	g.Root[0], g.Issuing[0], g.Above[1][0], g.State = 'x', 'x', 'x', "x"
 }

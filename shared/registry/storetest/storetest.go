@@ -63,7 +63,8 @@ type Store interface {
 
 	// Apply carries out a change, all of it or nothing. Each record is written iff its version is the one stored, zero
 	// standing for no record, and has the next version then. Rows are appended iff their places are free; nothing ever
-	// changes or removes a row. The answer is kept iff its key is free; that of an expired answer may still be taken.
+	// changes or removes a row. Aliases are taken and forgotten iff each is free or the agent's own; forgetting one that leads
+	// nowhere is no error. CAs of the edge are added. The answer is kept iff its key is free; that of an expired answer may still be taken.
 	// The same change with the same ID is applied once, however often it is asked for, for ten minutes at least. The
 	// versions of chain heads within an agent's record mean nothing.
 	//
@@ -89,6 +90,10 @@ type Store interface {
 	// Census counts the active agents of every method by the generation of their newest pin, seen from current. No pin is
 	// counted that is of a generation above newest, the newest one that ever was current. It may lag behind as Agents may.
 	Census(ctx context.Context, current, newest int64) (map[agent.Method]registry.Tally, error)
+
+	// Alias finds, in one call, the agent that the first of these names leads to; empty if none of them leads anywhere. One
+	// that is over may still lead there.
+	Alias(ctx context.Context, names ...string) (agent.ID, error)
 
 	// Answer reads what was kept for an idempotency key; nil if nothing was, or it is over at now.
 	Answer(ctx context.Context, key string, now time.Time) (*registry.Answer, error)
@@ -159,6 +164,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"fences outlive releases", fences},
 		{"a lease can be extended while it is held", extend},
 		{"a commit under an old fence is refused", lateCommit},
+		{"an alias leads to one agent", aliasing},
+		{"CAs of the edge are added once", edgeCAs},
 		{"answers end", answers},
 		{"a proof works once", proofs},
 		{"proofs are told apart", distinctProofs},

@@ -111,7 +111,11 @@ func (c *Checker) outOfDate(ctx context.Context, org registry.Org) bool {
 	needed := slices.DeleteFunc(slices.Clone(org.Generations), func(g orgca.Generation) bool {
 		return g.State == orgca.Staged && g.Truststore == ""
 	})
-	return slices.ContainsFunc(orgca.TrustBundle(needed), func(der []byte) bool {
+	certificates := orgca.TrustBundle(needed)
+	for _, ca := range org.EdgeCAs[:min(len(org.EdgeCAs), truststore.MaxEdgeCAs)] {
+		certificates = append(certificates, ca.DER)
+	}
+	return slices.ContainsFunc(certificates, func(der []byte) bool {
 		return !bytes.Contains(present.PEM, truststore.Encode([][]byte{der}))
 	})
 }

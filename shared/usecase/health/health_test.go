@@ -57,7 +57,7 @@ func good() *world {
 			{Number: 2, State: orgca.Staged, Source: orgca.Mint, Root: []byte("r2"), Issuing: []byte("i2"), Truststore: "v1"},
 		},
 	}}
-	w.object.PEM = truststore.PEM(w.org.Generations)
+	w.object.PEM = truststore.PEM(w.org)
 	return w
 }
 
@@ -112,9 +112,9 @@ func TestWarnings(t *testing.T) {
 		{"key that cannot be read", func(w *world) { w.noteErr = errors.New("denied") }, nil},
 		{"truststore empty", func(w *world) { w.object = truststore.Object{} }, []health.Warning{health.TruststoreOutOfDate}},
 		{"truststore unreadable", func(w *world) { w.readErr = errors.New("denied") }, []health.Warning{health.TruststoreOutOfDate}},
-		{"truststore without the standby", func(w *world) { w.object.PEM = truststore.PEM(w.org.Generations[:1]) }, []health.Warning{health.TruststoreOutOfDate}},
+		{"truststore without the standby", func(w *world) { w.object.PEM = truststore.PEM(registry.Org{Generations: w.org.Generations[:1]}) }, []health.Warning{health.TruststoreOutOfDate}},
 		{"truststore without a standby that it was not told of", func(w *world) {
-			w.object.PEM = truststore.PEM(w.org.Generations[:1])
+			w.object.PEM = truststore.PEM(registry.Org{Generations: w.org.Generations[:1]})
 			w.org.Generations[1].Truststore = ""
 		}, nil},
 		{"truststore without a superseded one", func(w *world) {

@@ -7,8 +7,10 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
 )
 
 // ErrChanged reports that somebody else replaced the object since it was read.
@@ -33,8 +35,19 @@ type Objects interface {
 	Replace(ctx context.Context, pem []byte, old string) (version string, err error)
 }
 
-// PEM returns what stands in the object for these generations.
-func PEM(generations []orgca.Generation) []byte { return Encode(orgca.EdgeBundle(generations)) }
+// MaxEdgeCAs is how many CAs of others the edge lets in, beside those of the organisation's own generations.
+const MaxEdgeCAs = 100
+
+// PEM returns what stands in the object for this organisation: its own CAs, then those under which agents have SVIDs.
+func PEM(org registry.Org) []byte {
+	bundle := orgca.EdgeBundle(org.Generations)
+	for _, ca := range org.EdgeCAs[:min(len(org.EdgeCAs), MaxEdgeCAs)] {
+		if !slices.ContainsFunc(bundle, func(der []byte) bool { return bytes.Equal(der, ca.DER) }) {
+			bundle = append(bundle, ca.DER)
+		}
+	}
+	return Encode(bundle)
+}
 
 // Encode returns certificates, DER, as PEM.
 func Encode(certificates [][]byte) []byte {
@@ -46,18 +59,18 @@ func Encode(certificates [][]byte) []byte {
 }
 
 // Sync brings the object up to date and returns its version. It writes only if something is missing or left over.
-// generations is called for each try, so that a lost race is decided on the present state.
-func Sync(ctx context.Context, o Objects, generations func(context.Context) ([]orgca.Generation, error)) (version string, err error) {
+// state is called for each try, so that a lost race is decided on the present state.
+func Sync(ctx context.Context, o Objects, state func(context.Context) (registry.Org, error)) (version string, err error) {
 	for range 3 {
 		present, err := o.Read(ctx)
 		if err != nil {
 			return "", fmt.Errorf("read the truststore: %w", err)
 		}
-		all, err := generations(ctx)
+		org, err := state(ctx)
 		if err != nil {
 			return "", err
 		}
-		want := PEM(all)
+		want := PEM(org)
 		if bytes.Equal(present.PEM, want) {
 			return present.Version, nil
 		}
