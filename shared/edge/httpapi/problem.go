@@ -39,6 +39,7 @@ type public struct {
 	detail  string // fixed words; empty: the error's own, which then never holds a cause from below
 	oauth   string // RFC 6749 section 5.2 error code at the token endpoint; empty: by status
 	retryIn time.Duration
+	defects []anchor.Defect // of an uploaded CA: all of them; the first one's code is the problem's
 }
 
 // table is every error that the outside is told of. The first entry that an error matches decides, so the particular
@@ -75,12 +76,14 @@ var table = []public{
 	{err: pki.ErrKey, status: 400, code: "csr_key_unacceptable", detail: "The key must be EC on P-256 or P-384, or RSA of 2048 to 4096 bits."},
 	{err: pki.ErrCSR, status: 400, code: "csr_invalid", detail: "csr_pem takes one PEM certification request (PKCS #10) of at most 16 KiB, signed by its own key with SHA-256 or better."},
 
-	{err: anchor.ErrRefused, status: 422, code: "ca_refused"},
-	{err: rotateca.ErrMode, status: 400, code: "mode_unknown", detail: "mode takes mint, stage (with source=mint), commit, rollback or finalise."},
+	{err: rotateca.ErrMode, status: 400, code: "mode_unknown", detail: "mode takes mint, upload, stage (with source=mint or source=upload), commit, rollback or finalise."},
+	{err: rotateca.ErrUpload, status: 400, code: "upload_invalid", detail: "mode=upload takes the files ca_cert and ca_key."},
+	{err: ErrUpload, status: 400, code: "upload_invalid"},
+	{err: anchor.ErrRefused, status: 422, code: "ca_refused", detail: "The CA was refused and nothing was changed; errors lists everything that is wrong with it."},
 	{err: rotateca.ErrFingerprint, status: 400, code: "fingerprint_invalid", detail: "fingerprint goes with mode=commit, and is the 64 hex digits that the pre-flight showed."},
 	{err: rotateca.ErrNotStaged, status: 404, code: "staged_ca_not_found", detail: "No staged Org CA has this fingerprint. POST /pki/rotate-ca?mode=stage shows the one that is staged; it may have been committed already."},
-	{err: rotateca.ErrDryRun, status: 400, code: "dry_run_unsupported", detail: "dry_run goes with mode=mint and mode=commit."},
-	{err: orgca.ErrOverlap, status: 400, code: "overlap_invalid", detail: "overlap takes 0 to 7776000 seconds, with mode=mint and mode=commit."},
+	{err: rotateca.ErrDryRun, status: 400, code: "dry_run_unsupported", detail: "dry_run goes with mode=mint, mode=upload and mode=commit."},
+	{err: orgca.ErrOverlap, status: 400, code: "overlap_invalid", detail: "overlap takes 0 to 7776000 seconds, with mode=mint, mode=upload and mode=commit."},
 	{err: orgca.ErrNoRollback, status: 409, code: "rollback_not_possible", detail: "There is no generation to go back to: the rotation was finalised, undone already, or made for a compromised key."},
 	{err: rotateca.ErrIdempotencyKey, status: 400, code: "idempotency_key_invalid", detail: "Idempotency-Key takes 1 to 255 printable characters."},
 	{err: rotateca.ErrIdempotencyReused, status: 422, code: "idempotency_key_reused", detail: "This Idempotency-Key was used for a different request within the last 24 hours."},
@@ -140,6 +143,10 @@ func explain(err error) public {
 		if p.detail == "" {
 			p.detail = err.Error()
 		}
+		var refusal *anchor.Refusal
+		if errors.As(err, &refusal) {
+			p.code, p.defects = string(refusal.Defects[0].Code), refusal.Defects
+		}
 		var held *lease.HeldError
 		if errors.As(err, &held) {
 			p.retryIn = held.RetryAfter
@@ -155,12 +162,13 @@ func explain(err error) public {
 
 // Problem is an error answer (RFC 9457).
 type Problem struct {
-	Type      string `json:"type"`
-	Title     string `json:"title"`
-	Status    int    `json:"status"`
-	Detail    string `json:"detail"`
-	Code      string `json:"code"`
-	RequestID string `json:"request_id"`
+	Type      string          `json:"type"`
+	Title     string          `json:"title"`
+	Status    int             `json:"status"`
+	Detail    string          `json:"detail"`
+	Code      string          `json:"code"`
+	RequestID string          `json:"request_id"`
+	Errors    []anchor.Defect `json:"errors,omitempty"`
 }
 
 func (p public) header(w http.ResponseWriter) {
@@ -174,7 +182,7 @@ func (p public) header(w http.ResponseWriter) {
 func writeProblem(w http.ResponseWriter, p public, requestID string) {
 	p.header(w)
 	write(w, p.status, "application/problem+json", Problem{
-		Type: "about:blank", Title: http.StatusText(p.status), Status: p.status, Detail: p.detail, Code: p.code, RequestID: requestID,
+		Type: "about:blank", Title: http.StatusText(p.status), Status: p.status, Detail: p.detail, Code: p.code, RequestID: requestID, Errors: p.defects,
 	})
 }
 

@@ -28,7 +28,12 @@ func rotateCA(rotator *rotateca.Rotator, w http.ResponseWriter, r *http.Request)
 	if err != nil {
 		return err
 	}
-	if len(body) > 0 {
+	switch {
+	case req.Mode == rotateca.Upload || r.URL.Query().Get("source") == "upload":
+		if req.Upload, err = uploaded(r, body); err != nil {
+			return err
+		}
+	case len(body) > 0:
 		return ErrBody
 	}
 	result, err := rotator.Do(r.Context(), req)
@@ -44,6 +49,7 @@ func rotateCA(rotator *rotateca.Rotator, w http.ResponseWriter, r *http.Request)
 // does nothing is never mistaken for one that works.
 var parameters = map[rotateca.Mode][]string{
 	rotateca.Mint:     {"overlap", "dry_run", "backup", "reason"},
+	rotateca.Upload:   {"overlap", "dry_run", "backup", "reason"},
 	rotateca.Stage:    {"source", "reason"},
 	rotateca.Commit:   {"fingerprint", "overlap", "dry_run", "backup", "reason"},
 	rotateca.Rollback: {"backup", "reason"},
@@ -60,7 +66,7 @@ func rotationRequest(r *http.Request) (req rotateca.Request, err error) {
 	if err != nil {
 		return req, err
 	}
-	if source := query.Get("source"); query.Has("source") && source != "mint" {
+	if source := query.Get("source"); query.Has("source") && source != "mint" && source != "upload" {
 		return req, rotateca.ErrMode
 	}
 	call := CallOf(r.Context())

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
@@ -87,21 +89,34 @@ type Order struct {
 	Reason     string
 	Actor      string
 	RequestID  string
+	// Upload is the operator's CA, accepted by package anchor; nil: one is minted. Its key is imported, and overwritten
+	// here in memory whatever the outcome.
+	Upload *anchor.Material
 }
 
-// Prepare makes a minted generation and brings it to the state staged. A crash in here leaves a row in the state
-// preparing and at most two keys that carry its rotation id: Discard removes both.
+func (o Order) source() orgca.Source {
+	if o.Upload != nil {
+		return orgca.Upload
+	}
+	return orgca.Mint
+}
+
+// legacy reports whether the generation's root must issue by itself.
+func (o Order) legacy() bool { return o.Upload != nil && o.Upload.Legacy }
+
+// Prepare makes a generation and brings it to the state staged. A crash in here leaves a row in the state preparing and
+// at most two keys that carry its rotation id: Discard removes both.
 func (c *Ceremony) Prepare(ctx context.Context, o Order) (orgca.Generation, error) {
+	if o.Upload != nil {
+		defer o.Upload.Zero()
+	}
 	g, err := c.claim(ctx, o)
 	if err != nil {
 		return g, fmt.Errorf("claim a generation: %w", err)
 	}
-	c.Log.InfoContext(ctx, "pki.rotate.preparing", "generation", g.Number, "rotation_id", g.RotationID)
-	if g, err = c.create(ctx, g); err != nil {
-		return g, fmt.Errorf("make the keys of generation %d: %w", g.Number, err)
-	}
-	if err := c.Keys.Disable(ctx, g.RootKey); err != nil {
-		return g, fmt.Errorf("disable the root key of generation %d: %w", g.Number, err)
+	c.Log.InfoContext(ctx, "pki.rotate.preparing", "generation", g.Number, "source", string(g.Source), "rotation_id", g.RotationID)
+	if g, err = c.create(ctx, g, o); err != nil {
+		return g, fmt.Errorf("make generation %d: %w", g.Number, err)
 	}
 	if g, err = c.stage(ctx, g, o); err != nil {
 		return g, fmt.Errorf("stage generation %d: %w", g.Number, err)
@@ -119,7 +134,7 @@ func (c *Ceremony) claim(ctx context.Context, o Order) (g orgca.Generation, err 
 		if err != nil {
 			return g, err
 		}
-		g = orgca.Generation{Number: org.NextNumber(), RotationID: o.RotationID, Source: orgca.Mint, Reason: o.Reason, Actor: o.Actor}
+		g = orgca.Generation{Number: org.NextNumber(), RotationID: o.RotationID, Source: o.source(), Reason: o.Reason, Actor: o.Actor}
 		if g, err = g.To(orgca.Preparing, c.Now()); err != nil {
 			return g, err
 		}
@@ -138,41 +153,80 @@ func (c *Ceremony) put(ctx context.Context, g orgca.Generation) (orgca.Generatio
 	return g, err
 }
 
-// create makes both keys, records them, and signs the two certificates.
-func (c *Ceremony) create(ctx context.Context, g orgca.Generation) (orgca.Generation, error) {
-	var rootPub, issuingPub crypto.PublicKey
+// create makes the keys, records them, makes what certificates are missing, and has the root key rest.
+func (c *Ceremony) create(ctx context.Context, g orgca.Generation, o Order) (orgca.Generation, error) {
+	var k publicKeys
 	var err error
-	if g.RootKey, rootPub, err = c.Keys.Create(ctx, KeySpec{g.Number, g.RotationID, Root}); err != nil {
-		return g, err
-	}
-	if g.IssuingKey, issuingPub, err = c.Keys.Create(ctx, KeySpec{g.Number, g.RotationID, Issuing}); err != nil {
+	if g, k, err = c.keys(ctx, g, o); err != nil {
 		return g, err
 	}
 	if g, err = c.put(ctx, g); err != nil {
 		return g, err
 	}
-	return c.certify(ctx, g, rootPub, issuingPub)
+	if g, err = c.certify(ctx, g, o, k); err != nil || o.legacy() {
+		return g, err
+	}
+	if err := c.Keys.Disable(ctx, g.RootKey); err != nil {
+		return g, fmt.Errorf("disable the root key: %w", err)
+	}
+	return g, nil
 }
 
-func (c *Ceremony) certify(ctx context.Context, g orgca.Generation, rootPub, issuingPub crypto.PublicKey) (orgca.Generation, error) {
+// publicKeys are the public halves of a generation's keys; a legacy root has no issuing key beside it.
+type publicKeys struct{ root, issuing crypto.PublicKey }
+
+func (c *Ceremony) keys(ctx context.Context, g orgca.Generation, o Order) (orgca.Generation, publicKeys, error) {
+	var k publicKeys
+	var err error
+	spec := KeySpec{g.Number, g.RotationID, Root}
+	if o.Upload != nil {
+		g.RootKey, k.root, err = c.Keys.Import(ctx, spec, o.Upload.Key)
+	} else {
+		g.RootKey, k.root, err = c.Keys.Create(ctx, spec)
+	}
+	if err != nil || o.legacy() {
+		return g, k, err
+	}
+	g.IssuingKey, k.issuing, err = c.Keys.Create(ctx, KeySpec{g.Number, g.RotationID, Issuing})
+	return g, k, err
+}
+
+// certify makes the root, unless it was uploaded, and the issuing CA below it, unless the root must issue by itself.
+func (c *Ceremony) certify(ctx context.Context, g orgca.Generation, o Order, k publicKeys) (orgca.Generation, error) {
 	p := pki.CAParams{Org: c.OrgID, Generation: g.Number, Now: c.Now()}
-	rootKey := c.Keys.Signer(ctx, g.RootKey, rootPub)
-	root, err := pki.NewRoot(p, rootKey)
+	authority, err := c.root(p, o, c.Keys.Signer(ctx, g.RootKey, k.root))
 	if err != nil {
-		return g, fmt.Errorf("sign the root: %w", err)
+		return g, err
 	}
-	issuing, err := pki.NewIssuing(p, pki.Authority{Chain: []*x509.Certificate{root}, Key: rootKey}, issuingPub)
-	if err != nil {
-		return g, fmt.Errorf("sign the issuing CA: %w", err)
+	root := authority.Chain[0]
+	for _, above := range authority.Chain[1:] {
+		g.Above = append(g.Above, above.Raw)
 	}
-	authority := pki.Authority{Chain: []*x509.Certificate{issuing, root}, Key: c.Keys.Signer(ctx, g.IssuingKey, issuingPub)}
+	if !o.legacy() {
+		issuing, err := pki.NewIssuing(p, authority, k.issuing)
+		if err != nil {
+			return g, fmt.Errorf("sign the issuing CA: %w", err)
+		}
+		g.Issuing = issuing.Raw
+		authority = pki.Authority{Chain: slices.Concat([]*x509.Certificate{issuing}, authority.Chain), Key: c.Keys.Signer(ctx, g.IssuingKey, k.issuing)}
+	}
 	if err := c.rehearse(authority); err != nil {
 		return g, fmt.Errorf("rehearse an issuance: %w", err)
 	}
-	g.Root, g.Issuing = root.Raw, issuing.Raw
-	g.Subject, g.NotBefore, g.NotAfter = root.Subject.String(), root.NotBefore, root.NotAfter
+	g.Root, g.Subject, g.NotBefore, g.NotAfter = root.Raw, root.Subject.String(), root.NotBefore, root.NotAfter
 	g.Legacy = pki.LegacyPathLenZero(root)
 	return g, nil
+}
+
+func (c *Ceremony) root(p pki.CAParams, o Order, key crypto.Signer) (pki.Authority, error) {
+	if o.Upload != nil {
+		return pki.Authority{Chain: o.Upload.Chain, Key: key}, nil
+	}
+	root, err := pki.NewRoot(p, key)
+	if err != nil {
+		return pki.Authority{}, fmt.Errorf("sign the root: %w", err)
+	}
+	return pki.Authority{Chain: []*x509.Certificate{root}, Key: key}, nil
 }
 
 // rehearse issues a certificate to a key that is thrown away: a generation that cannot issue never becomes current.

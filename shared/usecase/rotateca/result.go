@@ -28,6 +28,7 @@ type Result struct {
 	Audit        *Audit       `json:"audit,omitempty"`
 	Status       orgca.State  `json:"status,omitempty"` // of a pre-flight: the generation is not current
 	Chain        []string     `json:"chain,omitempty"`  // of a pre-flight: PEM, from the issuing CA to the root
+	Checks       []Check      `json:"checks,omitempty"` // of a pre-flight
 	DryRun       bool         `json:"dry_run,omitempty"`
 }
 
@@ -62,9 +63,9 @@ func describe(g orgca.Generation) Result {
 }
 
 // preflight describes a generation that is not current yet.
-func preflight(g orgca.Generation) Result {
+func preflight(g orgca.Generation, now time.Time) Result {
 	r := describe(g)
-	r.Status = g.State
+	r.Status, r.Checks = g.State, checks(g, now)
 	for _, der := range g.Chain() {
 		if len(der) > 0 {
 			r.Chain = append(r.Chain, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))

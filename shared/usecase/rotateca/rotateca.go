@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -25,6 +26,7 @@ var (
 	ErrDryRun            = errors.New("this mode has no dry run")
 	ErrIdempotencyKey    = errors.New("idempotency key is malformed")
 	ErrIdempotencyReused = errors.New("idempotency key was used for another request")
+	ErrUpload            = errors.New("upload is incomplete")
 	ErrStrict            = errors.New("a legacy Org CA may not become current")
 )
 
@@ -34,6 +36,7 @@ type Mode string
 // The modes.
 const (
 	Mint     Mode = "mint"     // the standby, or a CA made now, becomes current
+	Upload   Mode = "upload"   // the operator's CA becomes current; on an empty organisation: is adopted
 	Stage    Mode = "stage"    // as mint, up to but without the swap: the pre-flight
 	Commit   Mode = "commit"   // the staged CA with the given fingerprint becomes current
 	Rollback Mode = "rollback" // the previous CA becomes current again, and with it its pins
@@ -82,9 +85,10 @@ func New(cfg Config) *Rotator { return &Rotator{Config: cfg} }
 // Request asks for a change of the Org CA.
 type Request struct {
 	Mode           Mode
-	Fingerprint    string        // of the CA to commit: lower-case hex SHA-256 of its root certificate
+	Upload         *Files        // the operator's CA, with Upload; with Stage: optional
+	Fingerprint    string        // of the CA to commit: lower-case hex SHA-256 of its certificate
 	Overlap        time.Duration // how long the superseded generation's pins still count; zero: they stop with the commit
-	DryRun         bool          // say what would happen, and change nothing; with Mint and Commit
+	DryRun         bool          // say what would happen, and change nothing; with Mint, Upload and Commit
 	SkipBackup     bool          // rotate without a backup before it
 	Reason         string        // see orgca.Reasons
 	Migration      bool          // away from a legacy root, by itself: orgca.ReasonLegacy is the reason
@@ -96,10 +100,11 @@ type Request struct {
 	saving *saving // once the work has begun
 }
 
-// fingerprint is what an idempotency key stands for. SkipBackup is not part of it: it changes nothing of the Org CA, and
-// whoever repeats a request without a backup must not be told that it was another one.
+// fingerprint is what an idempotency key stands for. Of an upload it is the certificates: they name the key. SkipBackup is
+// not part of it: it changes nothing of the Org CA, and whoever repeats a request without a backup must not be told that
+// it was another one.
 func (r Request) fingerprint() string {
-	return fmt.Sprintf("%s fingerprint=%s overlap=%s reason=%s", r.Mode, r.Fingerprint, r.Overlap, r.Reason)
+	return fmt.Sprintf("%s fingerprint=%s overlap=%s reason=%s upload=%s", r.Mode, r.Fingerprint, r.Overlap, r.Reason, r.Upload.digest())
 }
 
 func (r Request) check() (Request, error) {
@@ -111,11 +116,14 @@ func (r Request) check() (Request, error) {
 	if r.Migration {
 		r.Reason = orgca.ReasonLegacy
 	}
-	if r.Overlap < 0 || r.Overlap > orgca.MaxOverlap || r.Overlap > 0 && r.Mode != Mint && r.Mode != Commit {
+	if r.Overlap < 0 || r.Overlap > orgca.MaxOverlap || r.Overlap > 0 && !r.Mode.swaps() {
 		return r, orgca.ErrOverlap
 	}
-	if r.DryRun && r.Mode != Mint && r.Mode != Commit {
+	if r.DryRun && !r.Mode.swaps() {
 		return r, ErrDryRun
+	}
+	if r.Mode == Upload && r.Upload == nil || r.Mode != Upload && r.Mode != Stage && r.Upload != nil {
+		return r, ErrUpload
 	}
 	if (r.Mode == Commit) != fingerprintPattern.MatchString(r.Fingerprint) {
 		return r, ErrFingerprint
@@ -123,21 +131,26 @@ func (r Request) check() (Request, error) {
 	return r, nil
 }
 
+// swaps reports whether a mode makes another generation current than there has been.
+func (m Mode) swaps() bool { return m == Mint || m == Upload || m == Commit }
+
 var fingerprintPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // Do carries out a request. On an empty organisation Mint makes the first Org CA.
 //
-// Errors: lease.ErrHeld while another rotation runs, lease.ErrLost when this one took so long that another began,
-// ErrMode, ErrFingerprint, ErrNotStaged, ErrDryRun, orgca.ErrReason, orgca.ErrOverlap, orgca.ErrNoRollback,
-// ErrIdempotencyKey, ErrIdempotencyReused, ErrBackup, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at
+// Errors: an *anchor.Refusal for an uploaded CA that is not fit, lease.ErrHeld while another rotation runs, lease.ErrLost
+// when this one took so long that another began, ErrMode, ErrUpload, ErrFingerprint, ErrNotStaged, ErrDryRun, ErrStrict,
+// orgca.ErrReason, orgca.ErrOverlap, orgca.ErrOverlaps, orgca.ErrNoRollback, ErrIdempotencyKey, ErrIdempotencyReused,
+// ErrBackup, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at
 // the commit: Status then tells.
 func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
+	defer req.Upload.wipe()
 	req, err := req.check()
 	if err != nil {
 		return Result{}, err
 	}
 	work, ok := map[Mode]func(context.Context, Request, *lease.Lease) (Result, error){
-		Mint: r.mint, Stage: r.stage, Commit: r.commitStaged, Rollback: r.rollback, Finalise: r.finalise,
+		Mint: r.mint, Upload: r.upload, Stage: r.stage, Commit: r.commitStaged, Rollback: r.rollback, Finalise: r.finalise,
 	}[req.Mode]
 	if !ok {
 		return Result{}, ErrMode
@@ -202,7 +215,7 @@ func (r *Rotator) mint(ctx context.Context, req Request, held *lease.Lease) (Res
 		return Result{}, err
 	}
 	next, ok := org.Standby()
-	return r.makeCurrent(ctx, req, held, org, next, ok)
+	return r.makeCurrent(ctx, req, held, org, next, ok, nil)
 }
 
 // commitStaged takes the staged generation that the operator has seen.
@@ -215,7 +228,7 @@ func (r *Rotator) commitStaged(ctx context.Context, req Request, held *lease.Lea
 	if !ok {
 		return Result{}, ErrNotStaged
 	}
-	return r.makeCurrent(ctx, req, held, org, next, true)
+	return r.makeCurrent(ctx, req, held, org, next, true, nil)
 }
 
 func staged(org registry.Org, fingerprint string) (orgca.Generation, bool) {
@@ -228,10 +241,10 @@ func staged(org registry.Org, fingerprint string) (orgca.Generation, bool) {
 }
 
 // makeCurrent brings the next generation, which is made now if there is none, into the truststore and swaps to it.
-func (r *Rotator) makeCurrent(ctx context.Context, req Request, held *lease.Lease, org registry.Org, next orgca.Generation, ready bool) (Result, error) {
+func (r *Rotator) makeCurrent(ctx context.Context, req Request, held *lease.Lease, org registry.Org, next orgca.Generation, ready bool, material *anchor.Material) (Result, error) {
 	if !ready || next.Truststore == "" {
 		var err error
-		if next, err = r.ready(ctx, req, held, next, ready); err != nil {
+		if next, err = r.ready(ctx, req, held, next, ready, material); err != nil {
 			return Result{}, err
 		}
 		if org, err = r.Store.Org(ctx); err != nil {
@@ -241,13 +254,13 @@ func (r *Rotator) makeCurrent(ctx context.Context, req Request, held *lease.Leas
 	return r.commit(ctx, *held, org, func(org registry.Org) (plan, error) { return r.planSwap(org, req, *held, next) })
 }
 
-func (r *Rotator) ready(ctx context.Context, req Request, held *lease.Lease, next orgca.Generation, ready bool) (orgca.Generation, error) {
+func (r *Rotator) ready(ctx context.Context, req Request, held *lease.Lease, next orgca.Generation, ready bool, material *anchor.Material) (orgca.Generation, error) {
 	if _, err := req.saving.wait(); err != nil { // before anything is made
 		return next, err
 	}
 	var err error
 	if !ready {
-		if next, err = r.prepare(ctx, req, held); err != nil {
+		if next, err = r.prepare(ctx, req, held, material); err != nil {
 			return next, err
 		}
 	}
@@ -257,20 +270,27 @@ func (r *Rotator) ready(ctx context.Context, req Request, held *lease.Lease, nex
 	return next, err
 }
 
-// stage makes sure that there is a standby, and answers what a commit of it would make current.
+// stage makes sure that there is a standby, or stages an upload, and answers what a commit of it would make current.
 func (r *Rotator) stage(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
 	org, err := r.Store.Org(ctx)
 	if err != nil {
 		return Result{}, err
 	}
 	next, ok := org.Standby()
-	if next, err = r.ready(ctx, req, held, next, ok); err != nil {
+	var material *anchor.Material
+	if req.Upload != nil {
+		ok = false
+		if material, err = r.judge(ctx, req, org); err != nil {
+			return Result{}, err
+		}
+	}
+	if next, err = r.ready(ctx, req, held, next, ok, material); err != nil {
 		return Result{}, err
 	}
 	if err := r.Store.Release(ctx, *held); err != nil {
 		return Result{}, err
 	}
-	return preflight(next), nil
+	return preflight(next, r.Now()), nil
 }
 
 // rehearse answers what a request would do. It reads and changes nothing.
@@ -280,6 +300,9 @@ func (r *Rotator) rehearse(ctx context.Context, req Request) (Result, error) {
 		return Result{}, err
 	}
 	next, ok := org.Standby()
+	if req.Mode == Upload {
+		return r.rehearseUpload(req, org)
+	}
 	if req.Mode == Commit {
 		if next, ok = staged(org, req.Fingerprint); !ok {
 			return Result{}, ErrNotStaged
@@ -288,7 +311,7 @@ func (r *Rotator) rehearse(ctx context.Context, req Request) (Result, error) {
 	if !ok { // one would be made; nothing is known of it but its number
 		next = orgca.Generation{Number: org.NextNumber(), State: orgca.Preparing, Source: orgca.Mint}
 	}
-	result := preflight(next)
+	result := preflight(next, r.Now())
 	result.DryRun = true
 	return result, nil
 }
@@ -310,11 +333,11 @@ func (r *Rotator) finalise(ctx context.Context, req Request, held *lease.Lease) 
 }
 
 // prepare makes the generation here and now. KMS may take seconds, so the lease is extended around it.
-func (r *Rotator) prepare(ctx context.Context, req Request, held *lease.Lease) (orgca.Generation, error) {
+func (r *Rotator) prepare(ctx context.Context, req Request, held *lease.Lease, material *anchor.Material) (orgca.Generation, error) {
 	if err := r.phase(ctx, held, "prepare"); err != nil {
 		return orgca.Generation{}, err
 	}
-	return r.Preparer.Prepare(ctx, ceremony.Order{RotationID: held.Holder, Reason: req.Reason, Actor: req.Actor, RequestID: req.RequestID})
+	return r.Preparer.Prepare(ctx, ceremony.Order{RotationID: held.Holder, Reason: req.Reason, Actor: req.Actor, RequestID: req.RequestID, Upload: material})
 }
 
 func (r *Rotator) trust(ctx context.Context, held *lease.Lease) (string, error) {

@@ -1,0 +1,218 @@
+package rotateca
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/anchor"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// Files are an operator's CA as they came. Do overwrites the key.
+type Files struct {
+	Certificates []byte // the CA, and what is above it
+	Key          []byte
+}
+
+// digest names the files without telling anything of the key.
+func (f *Files) digest() string {
+	if f == nil {
+		return ""
+	}
+	sum := sha256.Sum256(f.Certificates)
+	return hex.EncodeToString(sum[:])
+}
+
+func (f *Files) wipe() {
+	if f != nil {
+		clear(f.Key)
+	}
+}
+
+// upload makes the operator's CA current. It is judged under the lease: no other upload of the same key is on its way.
+func (r *Rotator) upload(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
+	org, err := r.Store.Org(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	material, err := r.judge(ctx, req, org)
+	if err != nil {
+		return Result{}, err
+	}
+	return r.makeCurrent(ctx, req, held, org, orgca.Generation{}, false, material)
+}
+
+// judge reads the upload and decides whether it may become the Org CA. A refusal is on the record, and leaves nothing
+// else behind.
+func (r *Rotator) judge(ctx context.Context, req Request, org registry.Org) (*anchor.Material, error) {
+	material, err := r.read(req.Upload, org)
+	var refusal *anchor.Refusal
+	if errors.As(err, &refusal) {
+		r.refused(ctx, req, org, refusal)
+	}
+	return material, err
+}
+
+func (r *Rotator) read(f *Files, org registry.Org) (*anchor.Material, error) {
+	known, err := knownKeys(org)
+	if err != nil {
+		return nil, err
+	}
+	material, err := anchor.Read(f.Certificates, f.Key, anchor.Policy{Now: r.Now(), Known: known, Legacy: org.Pointer == nil && !r.Strict})
+	if err != nil {
+		return nil, explain(err, f, org)
+	}
+	return &material, nil
+}
+
+// knownKeys are the public keys of every generation that was ever complete. One whose making failed has been used for
+// nothing: its operator may try again.
+func knownKeys(org registry.Org) ([]crypto.PublicKey, error) {
+	var keys []crypto.PublicKey
+	for _, g := range org.Generations {
+		if g.State == orgca.Preparing || g.State == orgca.Failed {
+			continue
+		}
+		for _, der := range [][]byte{g.Root, g.Issuing} {
+			if len(der) == 0 {
+				continue
+			}
+			cert, err := x509.ParseCertificate(der)
+			if err != nil {
+				return nil, fmt.Errorf("read the certificates of generation %d: %w", g.Number, err)
+			}
+			keys = append(keys, cert.PublicKey)
+		}
+	}
+	return keys, nil
+}
+
+// explain adds to a reused key what its operator most likely wants: to commit what is staged already.
+func explain(err error, f *Files, org registry.Org) error {
+	var refusal *anchor.Refusal
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	for i, d := range refusal.Defects {
+		if d.Code != anchor.KeyReused {
+			continue
+		}
+		for _, g := range org.Generations {
+			if g.State == orgca.Staged && g.Source == orgca.Upload && holds(f.Certificates, g.Root) {
+				refusal.Defects[i].Detail += fmt.Sprintf("; it is staged as generation %d: POST /pki/rotate-ca?mode=commit&fingerprint=%s", g.Number, g.Fingerprint())
+			}
+		}
+	}
+	return err
+}
+
+// holds reports whether a file of certificates, PEM or DER, has this one in it.
+func holds(file, der []byte) bool {
+	if bytes.Contains(file, der) {
+		return true
+	}
+	for block, rest := pem.Decode(file); block != nil; block, rest = pem.Decode(rest) {
+		if bytes.Equal(block.Bytes, der) {
+			return true
+		}
+	}
+	return false
+}
+
+// refused writes the row of a refusal. The caller is told of the defects whether or not that works.
+func (r *Rotator) refused(ctx context.Context, req Request, org registry.Org, refusal *anchor.Refusal) {
+	codes := []any{}
+	for _, d := range refusal.Defects {
+		codes = append(codes, string(d.Code))
+	}
+	details := map[string]any{"codes": codes, "certificates_sha256": req.Upload.digest(), "mode": string(req.Mode)}
+	entry := r.entry(req, audit.OrgCAUploadRefused, r.Now(), details)
+	var err error
+	for range commitTries {
+		var row audit.Row
+		var head audit.Head
+		if row, head, err = org.Head.Append(entry); err != nil {
+			break
+		}
+		change := registry.Change{ID: r.NewID(), Head: &head, Rows: []audit.Row{row}}
+		if err = registry.Settle(ctx, r.Store.Apply, change); !errors.Is(err, registry.ErrConflict) {
+			break
+		}
+		if org, err = r.Store.Org(ctx); err != nil {
+			break
+		}
+	}
+	if err != nil {
+		r.Log.ErrorContext(ctx, "pki.rotate.unrecorded", "event", string(audit.OrgCAUploadRefused), "cause", err.Error())
+	}
+}
+
+// rehearseUpload judges the upload and answers what it would become, as far as that is known before its issuing CA is
+// made. It changes nothing, and leaves no row either.
+func (r *Rotator) rehearseUpload(req Request, org registry.Org) (Result, error) {
+	material, err := r.read(req.Upload, org)
+	if err != nil {
+		return Result{}, err
+	}
+	defer material.Zero()
+	ca := material.Chain[0]
+	g := orgca.Generation{
+		Number: org.NextNumber(), State: orgca.Preparing, Source: orgca.Upload, Root: ca.Raw, Subject: ca.Subject.String(),
+		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter, Legacy: material.Legacy,
+	}
+	for _, above := range material.Chain[1:] {
+		g.Above = append(g.Above, above.Raw)
+	}
+	result := preflight(g, r.Now())
+	result.DryRun = true
+	return result, nil
+}
+
+// Check is one thing that the pre-flight looked at.
+type Check struct {
+	Name   string `json:"check"`
+	Result string `json:"result"` // "passed" or "warning"
+	Detail string `json:"detail"`
+}
+
+// checks tells what was found of a generation's certificates. What would not have passed was refused before.
+func checks(g orgca.Generation, now time.Time) []Check {
+	ca, err := x509.ParseCertificate(g.Root)
+	if err != nil {
+		return nil
+	}
+	length := Check{"path_length", "passed", "the CA allows an issuing CA below it"}
+	if g.Legacy {
+		length = Check{"path_length", "warning", "pathLenConstraint is 0: agents' certificates are issued by the root itself, and other verifiers may refuse them"}
+	}
+	days := int(g.NotAfter.Sub(now) / (24 * time.Hour))
+	return []Check{
+		{"chain", "passed", fmt.Sprintf("%d certificates, each issued by the next, up to the root", len(g.Chain()))},
+		length,
+		{"key", "passed", keyKind(ca) + ", used by no earlier generation"},
+		{"validity", "passed", fmt.Sprintf("%d days left", days)},
+	}
+}
+
+func keyKind(cert *x509.Certificate) string {
+	switch key := cert.PublicKey.(type) {
+	case *ecdsa.PublicKey:
+		return "EC " + key.Curve.Params().Name
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d", key.N.BitLen())
+	}
+	return cert.PublicKeyAlgorithm.String()
+}
