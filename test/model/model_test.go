@@ -4,8 +4,12 @@ package model
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"testing"
 	"time"
@@ -17,6 +21,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -114,13 +120,68 @@ func (m *machine) standby(t *rapid.T) {
 	over()
 }
 
-// mint rotates the Org CA. Success must be visible at once; a failure that is not "unknown" must never become a success.
-func (m *machine) mint(t *rapid.T) {
+func (m *machine) mint(t *rapid.T) { m.swap(t, rotateca.Request{Mode: rotateca.Mint}) }
+
+// upload brings an operator's CA, now and then a legacy one, which is welcome in an empty organisation only.
+func (m *machine) upload(t *rapid.T) {
+	length := rapid.SampledFrom([]int{0, 1, 1, 3, -1}).Draw(t, "pathLen")
 	before := m.org(t)
+	if m.swap(t, rotateca.Request{Mode: rotateca.Upload, Upload: m.operatorCA(t, length)}) && length == 0 && before.Pointer != nil {
+		t.Fatal("a legacy root has become the Org CA")
+	}
+}
+
+func (m *machine) operatorCA(t *rapid.T, pathLen int) *rotateca.Files {
+	key, err := pki.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := pkitest.CATemplate("Operator Root", pathLen, m.Now())
+	template.SerialNumber = big.NewInt(1 + rapid.Int64Range(0, 1<<40).Draw(t, "serial"))
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := pki.EncodePrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &rotateca.Files{Certificates: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), Key: encoded}
+}
+
+// stage brings one up to the pre-flight; commit takes any of those that wait.
+func (m *machine) stage(t *rapid.T) {
+	req := rotateca.Request{Mode: rotateca.Stage, Actor: "test"}
+	if rapid.Bool().Draw(t, "upload") {
+		req.Upload = m.operatorCA(t, 1)
+	}
 	over := m.troubled(t)
-	result, err := m.RotateCA.Do(m.ctx, rotateca.Request{
-		Mode: rotateca.Mint, Actor: "test", Overlap: rapid.SampledFrom([]time.Duration{0, 0, 10 * time.Minute}).Draw(t, "overlap"),
-	})
+	result, err := m.RotateCA.Do(m.ctx, req)
+	over()
+	if err == nil && result.Status != orgca.Staged {
+		t.Fatalf("staged %+v", result)
+	}
+}
+
+func (m *machine) commit(t *rapid.T) {
+	var waiting []string
+	for _, g := range m.org(t).Generations {
+		if g.State == orgca.Staged {
+			waiting = append(waiting, g.Fingerprint())
+		}
+	}
+	if len(waiting) > 0 {
+		m.swap(t, rotateca.Request{Mode: rotateca.Commit, Fingerprint: rapid.SampledFrom(waiting).Draw(t, "which")})
+	}
+}
+
+// swap asks for another generation. Success must be visible at once; a failure that is not "unknown" must never become a
+// success.
+func (m *machine) swap(t *rapid.T, req rotateca.Request) bool {
+	before := m.org(t)
+	req.Actor, req.Overlap = "test", rapid.SampledFrom([]time.Duration{0, 0, 10 * time.Minute}).Draw(t, "overlap")
+	over := m.troubled(t)
+	result, err := m.RotateCA.Do(m.ctx, req)
 	died := m.alive == 0
 	over()
 	after := m.org(t)
@@ -133,7 +194,7 @@ func (m *machine) mint(t *rapid.T) {
 	default:
 		fence := after.Lease.Fence
 		if fence == before.Lease.Fence {
-			return
+			break
 		}
 		m.claims = append(m.claims, claim{fmt.Sprintf("rotation under fence %d failed: %v", fence, err), func(org registry.Org) error {
 			if org.Pointer != nil && org.Pointer.Fence == fence {
@@ -142,6 +203,7 @@ func (m *machine) mint(t *rapid.T) {
 			return nil
 		}})
 	}
+	return err == nil
 }
 
 // undo rolls back or finalises. A rollback that is reported has made the generation before current, and nothing else.
@@ -295,8 +357,8 @@ func (m *machine) checkKeys(t *rapid.T, org registry.Org) {
 		if org.Pointer != nil && org.Pointer.Spent(g, m.Now()) { // its keys may be gone already, its row not yet
 			continue
 		}
-		if states[g.IssuingKey] != ceremonytest.Enabled || states[g.RootKey] != ceremonytest.Disabled {
-			t.Fatalf("generation %d is %s, its issuing key %s, its root key %s", g.Number, g.State, states[g.IssuingKey], states[g.RootKey])
+		if states[g.SigningKey()] != ceremonytest.Enabled || !g.Legacy && states[g.RootKey] != ceremonytest.Disabled {
+			t.Fatalf("generation %d is %s, its issuing key %s, its root key %s", g.Number, g.State, states[g.SigningKey()], states[g.RootKey])
 		}
 	}
 }
@@ -371,7 +433,7 @@ func TestRotationStateMachine(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMachine(context.Background())
 		t.Repeat(map[string]func(*rapid.T){
-			"standby": m.standby, "mint": m.mint, "undo": m.undo, "admit": m.admit, "rotate": m.rotate, "deliver": m.deliver, "advance": m.advance,
+			"standby": m.standby, "mint": m.mint, "upload": m.upload, "stage": m.stage, "commit": m.commit, "undo": m.undo, "admit": m.admit, "rotate": m.rotate, "deliver": m.deliver, "advance": m.advance,
 			"": m.check,
 		})
 		m.recovers(t)
