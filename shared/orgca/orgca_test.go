@@ -212,3 +212,22 @@ func TestSpent(t *testing.T) {
 		}
 	}
 }
+
+func TestOverlapsAreBounded(t *testing.T) {
+	old := staged(1)
+	old.State = Current
+	p := Pointer{Current: 1, Fence: 4, Version: 9}
+	for n := range MaxAccepted {
+		p.Accepted = append(p.Accepted, Accepted{Generation: int64(100 + n), Until: now.Add(time.Hour)})
+	}
+	if _, err := p.Plan(staged(2), &old, 5, time.Minute, now); !errors.Is(err, ErrOverlaps) {
+		t.Errorf("one more overlap: %v", err)
+	}
+	if s, err := p.Plan(staged(2), &old, 5, 0, now); err != nil || len(s.Pointer.Accepted) != 0 {
+		t.Errorf("without overlap: %v, %v", s.Pointer.Accepted, err)
+	}
+	p.Accepted[0].Until = now
+	if s, err := p.Plan(staged(2), &old, 5, time.Minute, now); err != nil || len(s.Pointer.Accepted) != MaxAccepted {
+		t.Errorf("after one has ended: %v, %v", s.Pointer.Accepted, err)
+	}
+}

@@ -78,6 +78,13 @@ var ErrNoRollback = errors.New("rollback is not possible")
 // ErrOverlap reports an overlap that is not within 0 and MaxOverlap.
 var ErrOverlap = errors.New("overlap takes 0 to 7776000 seconds")
 
+// ErrOverlaps reports one overlap more than MaxAccepted.
+var ErrOverlaps = errors.New("too many overlaps at once")
+
+// MaxAccepted is how many superseded generations can be in an overlap at once: the pointer must stay small, and an
+// operator who rotates that often wants something else.
+const MaxAccepted = 8
+
 // MaxOverlap is the longest time for which a superseded generation's pins may still count: 90 days.
 const MaxOverlap = 90 * 24 * time.Hour
 
@@ -91,7 +98,7 @@ type Swap struct {
 // Plan decides the swap from the generation that p points at to next, which must be staged. With an overlap the
 // previous generation's pins count until now+overlap; without one, they stop with the commit.
 //
-// Errors: ErrTransition when next is not staged or previous not current, ErrStaleFence.
+// Errors: ErrTransition when next is not staged or previous not current, ErrStaleFence, ErrOverlap, ErrOverlaps.
 func (p Pointer) Plan(next Generation, previous *Generation, fence int64, overlap time.Duration, now time.Time) (Swap, error) {
 	if next.State != Staged {
 		return Swap{}, fmt.Errorf("%w: generation %d is %q, not staged", ErrTransition, next.Number, next.State)
@@ -106,6 +113,9 @@ func (p Pointer) Plan(next Generation, previous *Generation, fence int64, overla
 	s.Pointer.Previous = previous.Number
 	if compromised(next.Reason) {
 		s.Pointer.Previous = 0
+	}
+	if overlap > 0 && len(p.overlapping(now)) == MaxAccepted {
+		return Swap{}, ErrOverlaps
 	}
 	if overlap > 0 {
 		s.Pointer.Accepted = append(p.overlapping(now), Accepted{Generation: previous.Number, Until: now.Add(overlap)})

@@ -84,6 +84,7 @@ var table = []public{
 	{err: rotateca.ErrNotStaged, status: 404, code: "staged_ca_not_found", detail: "No staged Org CA has this fingerprint. POST /pki/rotate-ca?mode=stage shows the one that is staged; it may have been committed already."},
 	{err: rotateca.ErrDryRun, status: 400, code: "dry_run_unsupported", detail: "dry_run goes with mode=mint, mode=upload and mode=commit."},
 	{err: orgca.ErrOverlap, status: 400, code: "overlap_invalid", detail: "overlap takes 0 to 7776000 seconds, with mode=mint, mode=upload and mode=commit."},
+	{err: orgca.ErrOverlaps, status: 409, code: "overlaps_exhausted", detail: "Eight earlier Org CAs are in an overlap already. Rotate without overlap, or end the overlaps with mode=finalise first."},
 	{err: orgca.ErrNoRollback, status: 409, code: "rollback_not_possible", detail: "There is no generation to go back to: the rotation was finalised, undone already, or made for a compromised key."},
 	{err: rotateca.ErrIdempotencyKey, status: 400, code: "idempotency_key_invalid", detail: "Idempotency-Key takes 1 to 255 printable characters."},
 	{err: rotateca.ErrIdempotencyReused, status: 422, code: "idempotency_key_reused", detail: "This Idempotency-Key was used for a different request within the last 24 hours."},

@@ -1,0 +1,297 @@
+// Package soak lets many clients rotate, roll back and ask for tokens at once, through the gateway, and checks that what
+// they were told could have happened one after the other: no certificate is let in that was dead by then, none refused
+// that was alive.
+package soak
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/mastio-aws/mastio/localstack/prereq"
+	"github.com/mastio-aws/mastio/localstack/stack"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/edge/dynamo"
+)
+
+var operations = flag.Int("ops", 0, "operations in all; 0: 5,000")
+
+const (
+	perRound = 5000
+	agents   = 8
+	clients  = 8
+)
+
+// system starts a Mastio of its own.
+func system(t *testing.T) *stack.Stack {
+	t.Helper()
+	const root = "../.."
+	if err := prereq.Check(t.Context()); err != nil {
+		if os.Getenv("CI") == "" {
+			t.Skip(err)
+		}
+		t.Fatal(err)
+	}
+	functions := filepath.Join(root, "build", "local")
+	if err := stack.Build(t.Context(), root, functions); err != nil {
+		t.Fatal(err)
+	}
+	s, err := stack.Start(t.Context(), stack.Config{
+		Cache: filepath.Join(root, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Tick: 2 * time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestHistoriesAreLinearisable(t *testing.T) {
+	total := *operations
+	if total == 0 {
+		total = perRound
+	}
+	w := &world{T: t, system: system(t)}
+	w.operator = w.client(nil)
+	for done := 0; done < total; done += perRound {
+		began := time.Now()
+		first := w.begin(done / perRound)
+		history := w.round(min(perRound, total-done))
+		checked := time.Now()
+		result, info := porcupine.CheckOperationsVerbose(specification(first), history, 3*time.Minute)
+		if result != porcupine.Ok {
+			path := filepath.Join(t.TempDir(), "history.html")
+			_ = porcupine.VisualizePath(specification(first), info, path)
+			t.Fatalf("round %d: %s; see %s", done/perRound, result, path)
+		}
+		t.Logf("%s; %d/s, checked in %s", w.counted(), len(history)*int(time.Second)/int(checked.Sub(began)), time.Since(checked).Round(time.Millisecond))
+	}
+	w.chains()
+}
+
+// world is the running system and its clients.
+type world struct {
+	*testing.T
+	system   *stack.Stack
+	operator *http.Client
+	agents   []*agent
+
+	mu      sync.Mutex
+	history []porcupine.Operation
+	counts  map[string]int
+	names   []string // of all agents of all rounds
+}
+
+// agent is one agent and the last certificates that it was given.
+type agent struct {
+	id  string
+	key keyPair
+
+	mu    sync.Mutex
+	certs []held
+}
+
+type held struct {
+	thumb  string
+	client *http.Client
+}
+
+func (a *agent) hold(w *world, thumb, certPEM string) {
+	c := held{thumb, w.client(a.key.certificate(w.T, certPEM))}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.certs = append(a.certs, c); len(a.certs) > 4 {
+		a.certs[0].client.CloseIdleConnections()
+		a.certs = a.certs[1:]
+	}
+}
+
+func (a *agent) any() held {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if n := len(a.certs); rand.IntN(2) == 0 {
+		return a.certs[n-1]
+	}
+	return a.certs[rand.IntN(len(a.certs))]
+}
+
+func (w *world) client(cert *tls.Certificate) *http.Client {
+	config := &tls.Config{RootCAs: pool(w.system.CAPEM), MinVersion: tls.VersionTLS12}
+	if cert != nil {
+		config.Certificates = []tls.Certificate{*cert}
+	}
+	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: clients}}
+}
+
+// begin brings the Org CA into a state that is known, no overlap and no way back, and enrols the round's agents.
+func (w *world) begin(round int) map[string]state {
+	w.must(w.operator, "POST", "/pki/rotate-ca?mode=finalise", nil)
+	current := w.must(w.operator, "GET", "/pki/rotate-ca", nil)
+	first := map[string]state{}
+	w.agents, w.history, w.counts = nil, nil, map[string]int{}
+	for i := range agents {
+		a := &agent{id: fmt.Sprintf("orga::soak-%d-%d", round, i), key: newKeyPair(w.T)}
+		body := w.must(w.operator, "POST", "/v1/admin/agents", map[string]any{"agent_name": a.id[len("orga::"):], "csr_pem": a.key.csr})
+		a.hold(w, body.Thumbprint, body.CertPEM)
+		w.agents, w.names = append(w.agents, a), append(w.names, a.id)
+		first[a.id] = state{current: current.Generation, accepted: ",", newest: pin{body.Thumbprint, body.Generation}}
+	}
+	return first
+}
+
+// round lets the clients loose until so many operations have begun.
+func (w *world) round(count int) []porcupine.Operation {
+	work := make(chan struct{}, count)
+	for range count {
+		work <- struct{}{}
+	}
+	close(work)
+	var all sync.WaitGroup
+	for id := range clients {
+		all.Go(func() {
+			for range work {
+				w.once(id)
+			}
+		})
+	}
+	all.Wait()
+	for _, a := range w.agents {
+		for _, c := range a.certs {
+			c.client.CloseIdleConnections()
+		}
+	}
+	return w.history
+}
+
+// once carries out one operation and writes it into the history.
+func (w *world) once(id int) {
+	a := w.agents[rand.IntN(len(w.agents))]
+	q := request{agent: a.id}
+	client := w.operator
+	method, path, body := "POST", "/registry/agents/"+a.id+"/rotate-cert", any(map[string]any{"csr_pem": a.key.csr})
+	switch n := rand.IntN(1000); {
+	case n < 890:
+		c := a.any()
+		q.thumb, client, path, body = c.thumb, c.client, "/v1/auth/token", nil
+	case n < 985:
+		q.action = rotate
+	case n < 995:
+		q.action, q.agent, q.overlap, path, body = rotateCA, "", rand.IntN(2) == 0, "/pki/rotate-ca?mode=mint", nil
+		if q.overlap {
+			path += "&overlap=86400"
+		}
+	default:
+		q.action, q.agent, path, body = rollback, "", "/pki/rotate-ca?mode=rollback", nil
+	}
+	call := time.Now()
+	status, got := w.send(client, method, path, body)
+	returned := time.Now()
+	r := w.replied(q, status, got)
+	if q.action == rotate && r.ok {
+		a.hold(w, got.Thumbprint, got.CertPEM)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.history = append(w.history, porcupine.Operation{ClientId: id, Input: q, Output: r, Call: call.UnixNano(), Return: returned.UnixNano()})
+	w.counts[fmt.Sprintf("%s %d", [...]string{"token", "rotate-cert", "rotate-ca", "rollback"}[q.action], status)]++
+}
+
+// replied reads an answer; one that the specification has no place for fails the test: nothing is broken here on purpose.
+func (w *world) replied(q request, status int, got answer) reply {
+	code := got.Code
+	if q.action == token {
+		code = got.Error
+	}
+	expected := map[action]map[string]bool{
+		token: {"invalid_client": true}, rotate: {"agent_rotated_concurrently": true},
+		rotateCA: {"rotation_in_progress": true, "overlaps_exhausted": true}, rollback: {"rotation_in_progress": true, "rollback_not_possible": true},
+	}
+	if status != 200 && !expected[q.action][code] {
+		w.Errorf("%+v answered %d %+v", q, status, got)
+	}
+	return reply{ok: status == 200, code: code, thumb: got.Thumbprint, generation: got.Generation, previous: got.Previous.Generation}
+}
+
+func (w *world) counted() string { return fmt.Sprint(w.counts) }
+
+// answer is whatever of an answer is looked at.
+type answer struct {
+	Code       string `json:"code"`
+	Error      string `json:"error"`
+	Detail     string `json:"error_description"`
+	CertPEM    string `json:"cert_pem"`
+	Thumbprint string `json:"cert_thumbprint"`
+	Generation int64  `json:"generation"`
+	Previous   struct {
+		Generation int64 `json:"generation"`
+	} `json:"previous"`
+}
+
+func (w *world) must(client *http.Client, method, path string, body any) answer {
+	w.Helper()
+	status, got := w.send(client, method, path, body)
+	if status/100 != 2 {
+		w.Fatalf("%s %s answered %d %+v", method, path, status, got)
+	}
+	return got
+}
+
+func (w *world) send(client *http.Client, method, path string, body any) (int, answer) {
+	var encoded []byte
+	if body != nil {
+		encoded, _ = json.Marshal(body)
+	}
+	r, err := http.NewRequestWithContext(w.Context(), method, w.system.URL+path, bytes.NewReader(encoded))
+	if err != nil {
+		w.Error(err)
+		return 0, answer{}
+	}
+	if client == w.operator {
+		r.Header.Set("X-Admin-Secret", w.system.AdminSecret)
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		w.Error(err)
+		return 0, answer{}
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	var got answer
+	if err == nil {
+		err = json.Unmarshal(data, &got)
+	}
+	if err != nil {
+		w.Errorf("%s %s: %v: %.200s", method, path, err, data)
+	}
+	return resp.StatusCode, got
+}
+
+// chains checks that what happened is on the record, without a gap.
+func (w *world) chains() {
+	store := dynamo.New(dynamo.Config{Client: w.system.Clients.DynamoDB, Prefix: w.system.TablePrefix()})
+	for _, subject := range append([]string{"orga"}, w.names...) {
+		rows, err := store.Rows(context.Background(), subject, 0, 1_000_000)
+		if err != nil {
+			w.Fatal(err)
+		}
+		if _, err := audit.Verify(rows); err != nil || len(rows) == 0 {
+			w.Errorf("chain of %s, %d rows: %v", subject, len(rows), err)
+		}
+	}
+}
