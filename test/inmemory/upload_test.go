@@ -2,6 +2,7 @@ package inmemory_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -381,5 +382,26 @@ func TestUploadCutOffIsClearedAway(t *testing.T) {
 				t.Errorf("%s: second try = %+v", at, got)
 			}
 		}
+	}
+}
+
+type backups struct{ requested int }
+
+// Backup counts.
+func (b *backups) Backup(context.Context, string) ([]string, error) {
+	b.requested++
+	return []string{"arn"}, nil
+}
+
+// The backup before an upload is requested once the upload has been let in, and not by one that is refused.
+func TestBackupBeforeAnUpload(t *testing.T) {
+	m, b := open(t), &backups{}
+	m.RotateCA.Backups = b
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)), Actor: "test"}); !errors.Is(err, anchor.ErrRefused) || b.requested != 0 {
+		t.Errorf("refused: %v, %d backups", err, b.requested)
+	}
+	ca := below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
+	if got := do(t, m, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca)}); b.requested != 1 || got.Backup == nil || got.Backup.Status != rotateca.BackupRequested {
+		t.Errorf("accepted: %+v, %d backups", got.Backup, b.requested)
 	}
 }

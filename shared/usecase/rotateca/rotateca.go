@@ -165,8 +165,10 @@ func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	req.saving = r.save(ctx, req, held)
-	defer req.saving.close()
+	if req.Mode != Upload { // that one has to be judged first: a refusal leaves nothing behind
+		req.saving = r.save(ctx, req, held)
+		defer req.saving.close()
+	}
 	result, err := work(ctx, req, &held)
 	if err != nil {
 		return Result{}, r.abandon(ctx, held, err)

@@ -52,6 +52,8 @@ func (r *Rotator) upload(ctx context.Context, req Request, held *lease.Lease) (R
 	if err != nil {
 		return Result{}, err
 	}
+	req.saving = r.save(ctx, req, *held)
+	defer req.saving.close()
 	return r.makeCurrent(ctx, req, held, org, orgca.Generation{}, false, material)
 }
 
