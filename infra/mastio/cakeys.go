@@ -8,6 +8,7 @@ const (
 	tagGeneration = "mastio:generation"
 	tagRotation   = "mastio:rotation"
 	tagRole       = "mastio:role"
+	tagSuperseded = "mastio:superseded"
 )
 
 // caKeySpecs are the keys an Org CA can have: minted ones are P-256, uploaded ones any of these.
@@ -42,6 +43,18 @@ func (s *Service) issueLeaves() statement {
 		conditions: s.ours(conditions{"StringEquals": {
 			"kms:KeySpec": caKeySpecs, "kms:MessageType": "DIGEST", "kms:SigningAlgorithm": caAlgorithms,
 		}}),
+	}
+}
+
+// readNotes reads what noteOnKeys wrote: whether a restored registry takes a superseded CA for the current one.
+func (s *Service) readNotes() statement {
+	return statement{sid: "ReadNotesOnKeys", actions: []string{"kms:ListResourceTags"}, resources: s.anyKey(), conditions: s.ours(nil)}
+}
+
+func (s *Service) noteOnKeys() statement {
+	return statement{
+		sid: "NoteOnKeys", actions: []string{"kms:TagResource", "kms:UntagResource"}, resources: s.anyKey(),
+		conditions: s.ours(conditions{"ForAllValues:StringEquals": {"aws:TagKeys": []string{tagSuperseded}}}),
 	}
 }
 

@@ -12,12 +12,13 @@ func (s *Service) permissions() map[string][]statement {
 	return map[string][]statement{
 		"token":      {s.readAgents(), s.useProofs(), s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys(), s.signTokens()},
 		"discovery":  {s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
-		"healthz":    {s.readOrg(), s.readTruststore(), s.readAdminSecret(), s.openAdminSecret()},
+		"healthz":    {s.readOrg(), s.readTruststore(), s.readNotes(), s.readAdminSecret(), s.openAdminSecret()},
+		"startup":    {s.readOrg(), s.readTruststore(), s.readTokenKeys(), s.openTokenKeys(), s.publicTokenKey(), s.readAdminSecret(), s.openAdminSecret()},
 		"rotatecert": {s.readAgents(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.readAdminSecret(), s.openAdminSecret()},
 		"enroll":     {s.readAgents(), s.listAgents(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.readAdminSecret(), s.openAdminSecret()},
 		"rotateca": append(s.mintCAs(),
 			s.readOrg(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readAdminSecret(), s.openAdminSecret()),
-		"standby": append(s.mintCAs(),
+		"standby": append(s.mintCAs(), s.noteOnKeys(),
 			s.readOrg(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readTokenKeys(), s.makeTokenKeys()),
 	}
 }

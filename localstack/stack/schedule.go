@@ -75,6 +75,16 @@ func (s *Stack) firstCA(ctx context.Context) error {
 	}
 }
 
+// startup runs what a deployment runs before it takes traffic. There it would end the deployment; here, where an operator
+// is about to remedy what it finds, it is told and the stack comes up: the functions refuse by themselves.
+func (s *Stack) startup(ctx context.Context) {
+	for _, name := range routes.Deployed() {
+		if _, err := s.run(ctx, name); err != nil {
+			s.cfg.Progress("warning: " + err.Error())
+		}
+	}
+}
+
 func firstError(cause error) error {
 	return fmt.Errorf("make the first Org CA: %w (the functions' log tells more)", cause)
 }

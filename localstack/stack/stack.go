@@ -121,6 +121,7 @@ func (s *Stack) start(ctx context.Context) error {
 	if err := s.Lambda.Warm(ctx); err != nil {
 		return fmt.Errorf("start the functions: %w", err)
 	}
+	s.startup(ctx)
 	if err := s.serveEdge(edge); err != nil {
 		return err
 	}

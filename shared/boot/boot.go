@@ -65,8 +65,12 @@ func (p *parts) objects() *s3.Objects {
 	return &s3.Objects{API: awss3.NewFromConfig(p.aws), Bucket: p.TruststoreBucket, Key: p.TruststoreKey}
 }
 
+func (p *parts) secret() *secrets.Admin {
+	return secrets.NewAdmin(secretsmanager.NewFromConfig(p.aws), p.AdminSecret, p.now)
+}
+
 func (p *parts) admin() httpapi.Admin {
-	check := secrets.NewAdmin(secretsmanager.NewFromConfig(p.aws), p.AdminSecret, p.now)
+	check := p.secret()
 	return func(ctx context.Context, shown string) (string, bool, error) {
 		stage, ok, err := check.Check(ctx, shown)
 		return string(stage), ok, err

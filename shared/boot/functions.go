@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"os"
+	"time"
 
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
@@ -17,6 +18,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
+	"github.com/mastio-aws/mastio/shared/usecase/startup"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
@@ -96,6 +98,20 @@ func Standby(p *parts) (any, error) {
 	}, nil
 }
 
+// Startup is the function startup. Its error is the reason that a deployment fails with.
+func Startup(p *parts) (any, error) {
+	check := &startup.Check{
+		Store: p.db, Objects: p.objects(), Secret: p.secret().Readable, Tokens: p.ring().Usable, Strict: p.StrictPKI, Adopt: p.Adopt, Now: p.now,
+	}
+	return func(ctx context.Context) error {
+		err := check.Run(ctx)
+		if err != nil {
+			p.log.ErrorContext(ctx, "startup", "cause", err.Error())
+		}
+		return err
+	}, nil
+}
+
 var errJob = errors.New("standby job failed: see the log")
 
 func (p *parts) gauges(r standby.Report) error {
@@ -134,6 +150,7 @@ func (p *parts) localRing() *tokenkeys.Ring {
 type keyring interface {
 	token.Keys
 	discovery.Keys
+	Usable(ctx context.Context, now time.Time) error
 }
 
 func (p *parts) ring() keyring {

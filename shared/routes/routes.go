@@ -64,9 +64,12 @@ func All() []Route { return slices.Clone(table) }
 // Scheduled names the functions that no route reaches: a schedule runs them.
 func Scheduled() []string { return []string{"standby"} }
 
+// Deployed names the functions that nothing reaches but a deployment, which runs them before it takes traffic.
+func Deployed() []string { return []string{"startup"} }
+
 // Functions returns the name of every function, sorted.
 func Functions() []string {
-	names := Scheduled()
+	names := append(Scheduled(), Deployed()...)
 	for _, r := range table {
 		names = append(names, r.Function)
 	}

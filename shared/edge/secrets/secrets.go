@@ -78,6 +78,18 @@ func (a *Admin) Check(ctx context.Context, shown string) (stage Stage, ok bool, 
 	return stage, ok, nil
 }
 
+// Readable looks at the secret and reports why nobody could show it: it cannot be read, or it has no current value.
+func (a *Admin) Readable(ctx context.Context) error {
+	known, err := a.look(ctx)
+	if err != nil {
+		return err
+	}
+	if _, ok := known[Current]; !ok {
+		return fmt.Errorf("%w: %s has no text in it", ErrSecrets, Current)
+	}
+	return nil
+}
+
 func (a *Admin) match(shown string) (found Stage, ok bool) {
 	sum := sha256.Sum256([]byte(shown))
 	for _, stage := range []Stage{Previous, Current} {

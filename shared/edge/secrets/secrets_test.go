@@ -69,6 +69,25 @@ func TestBothStagesAreAccepted(t *testing.T) {
 	}
 }
 
+func TestReadable(t *testing.T) {
+	for name, c := range map[string]struct {
+		vault *vault
+		ok    bool
+	}{
+		"current and previous": {&vault{stages: map[string]string{"AWSCURRENT": "new", "AWSPREVIOUS": "old"}}, true},
+		"current alone":        {&vault{stages: map[string]string{"AWSCURRENT": "new"}}, true},
+		"previous alone":       {&vault{stages: map[string]string{"AWSPREVIOUS": "old"}}, false},
+		"empty":                {&vault{stages: map[string]string{"AWSCURRENT": ""}}, false},
+		"no secret":            {&vault{}, false},
+		"no permission":        {&vault{err: errors.New("AccessDeniedException")}, false},
+	} {
+		err := secrets.NewAdmin(c.vault, "mastio/admin", time.Now).Readable(t.Context())
+		if c.ok != (err == nil) || !c.ok && !errors.Is(err, secrets.ErrSecrets) {
+			t.Errorf("%s: %v, want readable: %t", name, err, c.ok)
+		}
+	}
+}
+
 func TestStagesWithoutAValue(t *testing.T) {
 	alone := open(map[string]string{"AWSCURRENT": "new"})
 	alone.want(t, "new", secrets.Current, true)

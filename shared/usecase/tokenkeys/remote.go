@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"errors"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/accesstoken"
@@ -42,4 +43,10 @@ func (r Remote) Published(ctx context.Context, now time.Time) ([]accesstoken.Pub
 		return nil, err
 	}
 	return append(keys, accesstoken.PublicKey{ID: jwk.Thumbprint(pub), Key: pub}), nil
+}
+
+// Usable also asks for the KMS key's public half.
+func (r Remote) Usable(ctx context.Context, now time.Time) error {
+	_, _, err := r.Load(ctx)
+	return errors.Join(err, r.Ring.Usable(ctx, now))
 }

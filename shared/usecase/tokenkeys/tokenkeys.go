@@ -95,6 +95,20 @@ func (r *Ring) Ensure(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// Usable reports whether the key of the epoch that now is in is there and opens. It makes none.
+func (r *Ring) Usable(ctx context.Context, now time.Time) error {
+	epoch := accesstoken.Epoch(now)
+	stored, err := r.Store.TokenKey(ctx, epoch)
+	if err != nil {
+		return err
+	}
+	if stored == nil {
+		return fmt.Errorf("%w: epoch %d has none yet", ErrKey, epoch)
+	}
+	_, err = r.open(ctx, *stored)
+	return err
+}
+
 // Published returns the public keys that a verifier may need at now: the present epoch's, the next one's, and the last
 // one's while a token of it can still be valid.
 func (r *Ring) Published(ctx context.Context, now time.Time) ([]accesstoken.PublicKey, error) {

@@ -1,0 +1,83 @@
+// Package startup checks, before a deployment takes traffic, that it can do its work.
+package startup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+)
+
+// What a deployment can fail for. orgca.ErrLegacy is one more, under strict PKI.
+var (
+	ErrRegistry   = errors.New("the registry cannot be read")
+	ErrNoOrgCA    = errors.New("there is no Org CA: the function standby makes the first one, and its log says what keeps it from that")
+	ErrTruststore = errors.New("the truststore object is missing: the function standby writes it, and its log says what keeps it from that")
+	ErrUnread     = errors.New("the truststore object cannot be read")
+	ErrSecret     = errors.New("the admin secret cannot be read, or is empty")
+	ErrTokenKey   = errors.New("the token signing key cannot be used")
+)
+
+// Store is what a check needs of the registry.
+type Store interface {
+	Org(ctx context.Context) (registry.Org, error)
+}
+
+// Check looks at everything that a request will need, and changes nothing. All fields but Strict and Adopt are required.
+type Check struct {
+	Store   Store
+	Objects interface {
+		Read(ctx context.Context) (truststore.Object, error)
+	}
+	Secret func(ctx context.Context) error                // reads the admin secret
+	Tokens func(ctx context.Context, now time.Time) error // opens the key that tokens are signed with
+	Strict bool                                           // refuse a legacy Org CA
+	Adopt  bool                                           // an organisation without an Org CA waits for its operator's
+	Now    func() time.Time
+}
+
+// Run returns every reason not to take traffic, one a line, so that one deployment shows all there is to mend.
+func (c *Check) Run(ctx context.Context) error {
+	return errors.Join(c.orgCA(ctx), because(ErrSecret, c.Secret(ctx)), because(ErrTokenKey, c.Tokens(ctx, c.Now())))
+}
+
+func (c *Check) orgCA(ctx context.Context) error {
+	org, err := c.Store.Org(ctx)
+	if err != nil { // without it nothing can be said of the truststore either
+		return because(ErrRegistry, err)
+	}
+	if org.Pointer == nil {
+		if c.Adopt { // its upload makes the object
+			return nil
+		}
+		return errors.Join(ErrNoOrgCA, c.truststore(ctx))
+	}
+	if c.Strict && org.Pointer.Legacy {
+		return errors.Join(orgca.ErrLegacy, c.truststore(ctx))
+	}
+	return c.truststore(ctx)
+}
+
+// truststore asks for the object and not for what is in it: a bundle that is behind is healthz's to report, and the
+// standby job's to mend while traffic flows.
+func (c *Check) truststore(ctx context.Context) error {
+	object, err := c.Objects.Read(ctx)
+	if err != nil {
+		return because(ErrUnread, err)
+	}
+	if len(object.PEM) == 0 {
+		return ErrTruststore
+	}
+	return nil
+}
+
+func because(reason, cause error) error {
+	if cause == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", reason, cause)
+}

@@ -1,0 +1,126 @@
+package startup_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/startup"
+	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+	"github.com/mastio-aws/mastio/test/inmemory"
+)
+
+// store is a registry with what the test says in it.
+type store struct {
+	org registry.Org
+	err error
+}
+
+// Org returns it.
+func (s store) Org(context.Context) (registry.Org, error) { return s.org, s.err }
+
+// object is a truststore object.
+type object struct {
+	pem string
+	err error
+}
+
+// Read returns it.
+func (o object) Read(context.Context) (truststore.Object, error) {
+	return truststore.Object{PEM: []byte(o.pem)}, o.err
+}
+
+var errBroken = errors.New("broken")
+
+func org(legacy bool) registry.Org {
+	return registry.Org{Pointer: &orgca.Pointer{Current: 1, Legacy: legacy}}
+}
+
+// good is a check that finds nothing.
+func good() *startup.Check {
+	return &startup.Check{
+		Store: store{org: org(false)}, Objects: object{pem: "x"}, Now: time.Now,
+		Secret: func(context.Context) error { return nil }, Tokens: func(context.Context, time.Time) error { return nil },
+	}
+}
+
+func TestRun(t *testing.T) {
+	broken := func(context.Context) error { return errBroken }
+	for name, c := range map[string]struct {
+		change func(*startup.Check)
+		want   []error // every one of them, and no others
+	}{
+		"all is well":                  {func(*startup.Check) {}, nil},
+		"legacy, and allowed":          {func(c *startup.Check) { c.Store = store{org: org(true)} }, nil},
+		"legacy, and refused":          {func(c *startup.Check) { c.Store, c.Strict = store{org: org(true)}, true }, []error{orgca.ErrLegacy}},
+		"strict, and in order":         {func(c *startup.Check) { c.Strict = true }, nil},
+		"no object":                    {func(c *startup.Check) { c.Objects = object{} }, []error{startup.ErrTruststore}},
+		"unreadable object":            {func(c *startup.Check) { c.Objects = object{err: errBroken} }, []error{startup.ErrUnread, errBroken}},
+		"no Org CA":                    {func(c *startup.Check) { c.Store = store{} }, []error{startup.ErrNoOrgCA}},
+		"no Org CA, and no object":     {func(c *startup.Check) { c.Store, c.Objects = store{}, object{} }, []error{startup.ErrNoOrgCA, startup.ErrTruststore}},
+		"an Org CA to be adopted":      {func(c *startup.Check) { c.Store, c.Objects, c.Adopt = store{}, object{}, true }, nil},
+		"adopted, but without object":  {func(c *startup.Check) { c.Objects, c.Adopt = object{}, true }, []error{startup.ErrTruststore}},
+		"adopted a legacy one":         {func(c *startup.Check) { c.Store, c.Adopt, c.Strict = store{org: org(true)}, true, true }, []error{orgca.ErrLegacy}},
+		"unreadable registry":          {func(c *startup.Check) { c.Store, c.Adopt = store{err: errBroken}, true }, []error{startup.ErrRegistry, errBroken}},
+		"unreadable secret":            {func(c *startup.Check) { c.Secret = broken }, []error{startup.ErrSecret, errBroken}},
+		"token key that does not open": {func(c *startup.Check) { c.Tokens = func(context.Context, time.Time) error { return errBroken } }, []error{startup.ErrTokenKey, errBroken}},
+		"everything at once is one run": {func(c *startup.Check) {
+			c.Store, c.Strict, c.Objects, c.Secret = store{org: org(true)}, true, object{}, broken
+		}, []error{orgca.ErrLegacy, startup.ErrTruststore, startup.ErrSecret, errBroken}},
+	} {
+		check := good()
+		c.change(check)
+		err := check.Run(t.Context())
+		for _, candidate := range []error{
+			orgca.ErrLegacy, startup.ErrTruststore, startup.ErrUnread, startup.ErrNoOrgCA, startup.ErrRegistry, startup.ErrSecret, startup.ErrTokenKey, errBroken,
+		} {
+			wanted := false
+			for _, w := range c.want {
+				wanted = wanted || w == candidate
+			}
+			if errors.Is(err, candidate) != wanted {
+				t.Errorf("%s: %q among the reasons: %t, want %t; all of them: %v", name, candidate, !wanted, wanted, err)
+			}
+		}
+	}
+}
+
+// The words are the operator's guide's, on a line of their own.
+func TestTheGuidesWords(t *testing.T) {
+	c := good()
+	c.Store, c.Strict, c.Objects = store{org: org(true)}, true, object{}
+	const want = "MCP_PROXY_STRICT_PKI=1 refuses boot on legacy Org CA. Run POST /pki/rotate-ca."
+	if err := c.Run(t.Context()); err == nil || strings.Split(err.Error(), "\n")[0] != want {
+		t.Errorf("reasons = %v, want %q first", err, want)
+	}
+}
+
+// Over the real parts: red before the standby job has run, green after it, and nothing is written by looking.
+func TestOverTheRealParts(t *testing.T) {
+	m := inmemory.New(memstore.Config{})
+	c := &startup.Check{Store: m.Store, Objects: m.Objects, Secret: func(context.Context) error { return nil }, Tokens: m.Ring.Usable, Now: m.Now}
+	err := c.Run(t.Context())
+	for _, want := range []error{startup.ErrNoOrgCA, startup.ErrTruststore, startup.ErrTokenKey} {
+		if !errors.Is(err, want) {
+			t.Errorf("before the standby job: %v, want %q too", err, want)
+		}
+	}
+	if o, err := m.Store.Org(t.Context()); err != nil || o.Pointer != nil {
+		t.Fatalf("the check made an Org CA: %+v, %v", o.Pointer, err)
+	}
+	if _, err := m.Standby.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Run(t.Context()); err != nil {
+		t.Errorf("after the standby job: %v", err)
+	}
+	m.Advance(72 * time.Hour) // beyond the epochs that have keys
+	if err := c.Run(t.Context()); !errors.Is(err, startup.ErrTokenKey) {
+		t.Errorf("without a key of this epoch: %v, want ErrTokenKey", err)
+	}
+}

@@ -1,0 +1,44 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// startUp runs the check that a deployment runs, as the real function, and returns what it fails with.
+func startUp(t *testing.T) string {
+	t.Helper()
+	onlyLocally(t, "the deployment has run the start-up check")
+	r, err := system.Lambda.Invoke(t.Context(), "startup", []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.FunctionError == "" {
+		return ""
+	}
+	return string(r.Payload)
+}
+
+func TestDeploymentIsStoppedByAMissingTruststore(t *testing.T) {
+	if reason := startUp(t); reason != "" {
+		t.Fatalf("a running system does not start: %s", reason)
+	}
+	buckets, err := system.Clients.S3.ListBuckets(t.Context(), &s3.ListBucketsInput{})
+	if err != nil || len(buckets.Buckets) != 1 {
+		t.Fatalf("%d buckets, %v; want the truststore's", len(buckets.Buckets), err)
+	}
+	bucket, key := buckets.Buckets[0].Name, "truststore.pem"
+	if _, err := system.Clients.S3.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: bucket, Key: &key}); err != nil {
+		t.Fatal(err)
+	}
+	const want = "the truststore object is missing"
+	if reason := startUp(t); !strings.Contains(reason, want) {
+		t.Errorf("reason = %q, want %q", reason, want)
+	}
+	tick(t) // the standby job mends it
+	if reason := startUp(t); reason != "" {
+		t.Errorf("after the standby job: %s", reason)
+	}
+}
