@@ -26,6 +26,7 @@ const (
 	None              Auth = "none"
 	Admin             Auth = "admin"              // header X-Admin-Secret
 	ClientCertificate Auth = "client-certificate" // requestContext.identity.clientCert
+	Session           Auth = "session"            // the cookie of a sign-in to the dashboard
 )
 
 // Route is one method on one path.
@@ -54,6 +55,30 @@ var table = []Route{
 	{"GET", "/.well-known/jwks.json", "discovery", None, both},
 	{"GET", "/pki/ca.crt", "discovery", None, both},
 	{"GET", "/pki/bundle.pem", "discovery", None, both},
+
+	{"GET", "/proxy", "dashboard", Session, operators},
+	{"GET", "/proxy/login", "dashboard", None, operators},
+	{"POST", "/proxy/login", "dashboard", None, operators},
+	{"POST", "/proxy/logout", "dashboard", Session, operators},
+	{"GET", "/proxy/assets/{asset}", "dashboard", None, operators},
+	{"GET", "/proxy/overview", "dashboard", Session, operators},
+	{"GET", "/proxy/agents", "dashboard", Session, operators},
+	{"GET", "/proxy/agents/{agent_id}", "dashboard", Session, operators},
+	{"GET", "/proxy/agents/{agent_id}/rotate-cert", "dashboard", Session, operators},
+	{"POST", "/proxy/agents/{agent_id}/rotate-cert", "dashboard", Session, operators},
+	{"GET", "/proxy/agents/{agent_id}/deactivate", "dashboard", Session, operators},
+	{"POST", "/proxy/agents/{agent_id}/deactivate", "dashboard", Session, operators},
+	{"GET", "/proxy/pki", "dashboard", Session, operators},
+	{"GET", "/proxy/pki/progress", "dashboard", Session, operators},
+	{"GET", "/proxy/pki/rotate-ca", "dashboard", Session, operators},
+	{"POST", "/proxy/pki/rotate-ca", "dashboard", Session, operators},
+	{"GET", "/proxy/pki/rotate-ca/preflight", "dashboard", Session, operators},
+	{"POST", "/proxy/pki/rotate-ca/preflight", "dashboard", Session, operators},
+	{"GET", "/proxy/pki/rotate-ca/result", "dashboard", Session, operators},
+	{"GET", "/proxy/pki/rollback", "dashboard", Session, operators},
+	{"POST", "/proxy/pki/rollback", "dashboard", Session, operators},
+	{"GET", "/proxy/pki/finalise", "dashboard", Session, operators},
+	{"POST", "/proxy/pki/finalise", "dashboard", Session, operators},
 }
 
 var agents, operators, both = []Host{Agents}, []Host{Operators}, []Host{Agents, Operators}

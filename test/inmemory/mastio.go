@@ -5,6 +5,8 @@ package inmemory
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -15,6 +17,8 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/boot"
+	"github.com/mastio-aws/mastio/shared/edge/dashboard"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
@@ -25,6 +29,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
+	"github.com/mastio-aws/mastio/shared/usecase/signin"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
@@ -57,6 +62,7 @@ type Mastio struct {
 	Standby    *standby.Job
 	Health     *health.Checker
 	Discovery  *discovery.Directory
+	Dashboard  *dashboard.Dashboard
 
 	clock  atomic.Int64 // Unix nanoseconds
 	lastID atomic.Int64
@@ -79,6 +85,10 @@ func New(cfg memstore.Config) *Mastio {
 	})
 	m.Health = &health.Checker{Store: m.Store, Objects: m.Objects, Noted: m.Keys.Noted, Now: m.Now}
 	m.Discovery = &discovery.Directory{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now}
+	m.Dashboard = dashboard.New(dashboard.Config{
+		OrgID: OrgID, Door: signin.New(signin.Config{Store: m.Store, Check: Admin, Now: m.Now, Log: log}), Registry: m.Store,
+		Enroll: m.Enroll, RotateCert: m.RotateCert, RotateCA: m.RotateCA, Health: m.Health, Explain: boot.Explain, Caller: boot.Caller, Now: m.Now,
+	})
 	return m
 }
 
@@ -186,4 +196,14 @@ func (o *Objects) Replace(_ context.Context, pem []byte, old string) (string, er
 		return next, o.Fault(true)
 	}
 	return next, nil
+}
+
+// CSR makes a key, and a certification request for it (PEM).
+func CSR() (string, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})), err
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/routes"
+	"github.com/mastio-aws/mastio/shared/session"
 )
 
 // What can be wrong with a request before any use case sees it.
@@ -38,10 +39,15 @@ type Handlers map[string]Handler
 // Admin checks an admin secret and names the version of it that was shown.
 type Admin func(ctx context.Context, secret string) (version string, ok bool, err error)
 
-// Config is what a Mux is made of. Admin may be nil where no route asks for it.
+// Admit lets in whoever shows a session, and returns the request as the route's handler is given it. With an error it has
+// answered already.
+type Admit func(w http.ResponseWriter, r *http.Request) (*http.Request, error)
+
+// Config is what a Mux is made of. Admin and Session may be nil where no route asks for them.
 type Config struct {
 	Handlers Handlers
 	Admin    Admin
+	Session  Admit
 	Gate     func(ctx context.Context) error // asked before every handler; its error is the answer; nil: open
 	Log      *slog.Logger
 	Now      func() time.Time
@@ -50,7 +56,7 @@ type Config struct {
 // Mux dispatches a function's requests by the route table. It is safe for concurrent use.
 type Mux struct{ Config }
 
-// New returns a Mux; it fails if a handler has no route, or asks for an admin secret that nobody checks.
+// New returns a Mux; it fails if a handler has no route, or asks for an admin secret or a session that nobody checks.
 func New(cfg Config) (*Mux, error) {
 	for key := range cfg.Handlers {
 		method, path, _ := strings.Cut(key, " ")
@@ -60,6 +66,9 @@ func New(cfg Config) (*Mux, error) {
 		}
 		if route.Auth == routes.Admin && cfg.Admin == nil {
 			return nil, fmt.Errorf("handler %q: %w", key, ErrAdminUnavailable)
+		}
+		if route.Auth == routes.Session && cfg.Session == nil {
+			return nil, fmt.Errorf("handler %q: %w", key, session.ErrNone)
 		}
 	}
 	return &Mux{cfg}, nil
@@ -120,7 +129,7 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, er
 	for name, value := range params {
 		r.SetPathValue(name, value)
 	}
-	if err := m.authorise(route, r); err != nil {
+	if r, err = m.authorise(route, w, r); err != nil {
 		return resource, err
 	}
 	if m.Gate != nil {
@@ -132,27 +141,33 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, er
 }
 
 // authorise denies unless the route's demand is met or is met elsewhere: a handler that needs a client certificate asks
-// for it itself.
-func (m *Mux) authorise(route routes.Route, r *http.Request) error {
+// for it itself. The request it returns is the one to go on with.
+func (m *Mux) authorise(route routes.Route, w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 	switch route.Auth {
 	case routes.None, routes.ClientCertificate:
-		return nil
+		return r, nil
 	case routes.Admin:
-		shown := r.Header.Values("X-Admin-Secret")
-		if len(shown) != 1 { // of several, each reader on the way may believe another one
-			return ErrAdminSecret
-		}
-		version, ok, err := m.Admin(r.Context(), shown[0])
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrAdminUnavailable, err)
-		}
-		if !ok {
-			return ErrAdminSecret
-		}
-		CallOf(r.Context()).actor = "admin:" + version
-		return nil
+		return r, m.admin(r)
+	case routes.Session:
+		return m.Session(w, r)
 	}
-	return ErrAdminSecret
+	return r, ErrAdminSecret
+}
+
+func (m *Mux) admin(r *http.Request) error {
+	shown := r.Header.Values("X-Admin-Secret")
+	if len(shown) != 1 { // of several, each reader on the way may believe another one
+		return ErrAdminSecret
+	}
+	version, ok, err := m.Admin(r.Context(), shown[0])
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrAdminUnavailable, err)
+	}
+	if !ok {
+		return ErrAdminSecret
+	}
+	CallOf(r.Context()).actor = "admin:" + version
+	return nil
 }
 
 func (m *Mux) fail(w *recorder, r *http.Request, resource string, err error) {

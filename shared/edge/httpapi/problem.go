@@ -163,6 +163,14 @@ func explain(err error) public {
 	return public{status: http.StatusInternalServerError, code: "internal", detail: "Something went wrong here. The request id names the log entry that tells what."}
 }
 
+// Explain returns what the outside is told of an error, for an edge that tells it in another form.
+func Explain(err error, requestID string) Problem {
+	p := explain(err)
+	return Problem{
+		Type: "about:blank", Title: http.StatusText(p.status), Status: p.status, Detail: p.detail, Code: p.code, RequestID: requestID, Errors: p.defects, RetryIn: p.retryIn,
+	}
+}
+
 // Problem is an error answer (RFC 9457).
 type Problem struct {
 	Type      string          `json:"type"`
@@ -172,6 +180,8 @@ type Problem struct {
 	Code      string          `json:"code"`
 	RequestID string          `json:"request_id"`
 	Errors    []anchor.Defect `json:"errors,omitempty"`
+
+	RetryIn time.Duration `json:"-"` // the Retry-After header; zero: none
 }
 
 func (p public) header(w http.ResponseWriter) {

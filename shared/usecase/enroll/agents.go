@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
@@ -32,6 +33,21 @@ func (e *Enroller) List(ctx context.Context, q registry.Query) (registry.Page, e
 		return registry.Page{}, ErrLimit
 	}
 	return e.Store.Agents(ctx, q)
+}
+
+// Find reads a page of agents, in the order of their ids, whose names begin with a text; a whole id is taken too. A text
+// that no name can begin with finds nothing. Errors: ErrLimit, registry.ErrCursor.
+func (e *Enroller) Find(ctx context.Context, name string, limit int, cursor string) (registry.Page, error) {
+	if limit < 1 || limit > MaxFound {
+		return registry.Page{}, ErrLimit
+	}
+	name = strings.TrimPrefix(name, e.OrgID+"::")
+	if name != "" {
+		if _, err := agent.NewID(e.OrgID, name+"x"); err != nil { // the x lets names begin with dots
+			return registry.Page{}, nil //nolint:nilerr // it finds nothing
+		}
+	}
+	return e.Store.Find(ctx, registry.Search{Prefix: e.OrgID + "::" + name, Limit: limit, Cursor: cursor})
 }
 
 // Deactivation asks for the end of an agent.

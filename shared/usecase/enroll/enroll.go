@@ -21,6 +21,7 @@ var ErrLimit = errors.New("limit takes 1 to 1000")
 const (
 	DefaultLimit = 100
 	MaxLimit     = 1000
+	MaxFound     = 100 // of Find
 )
 
 // Store is what enrolment needs of the registry.
@@ -28,6 +29,7 @@ type Store interface {
 	View(ctx context.Context, id agent.ID) (registry.View, error)
 	Apply(ctx context.Context, c registry.Change) error
 	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
+	Find(ctx context.Context, q registry.Search) (registry.Page, error)
 }
 
 // Config is what an Enroller is made of; all fields are required.

@@ -1,0 +1,53 @@
+package boot
+
+import (
+	"context"
+
+	"github.com/mastio-aws/mastio/shared/edge/dashboard"
+	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
+	"github.com/mastio-aws/mastio/shared/usecase/signin"
+)
+
+// Dashboard is the function dashboard. Under a legacy Org CA it stays open even where strict PKI shuts all others, because
+// it is where an operator remedies that; what gives an agent a certificate is shut in it.
+func Dashboard(p *parts) (any, error) {
+	d := dashboard.New(dashboard.Config{
+		OrgID:      p.OrgID,
+		Door:       signin.New(signin.Config{Store: p.db, Check: p.admin(), Now: p.now, Log: p.log}),
+		Registry:   p.db,
+		Enroll:     enroll.New(enroll.Config{Store: p.db, Issuer: p.issuer(), OrgID: p.OrgID, Now: p.now, NewID: p.newID}),
+		RotateCert: rotatecert.New(rotatecert.Config{Store: p.db, Issuer: p.issuer(), Log: p.log}),
+		RotateCA:   p.rotator(p.ceremony()),
+		Health:     &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Now: p.now},
+		Gate:       p.gate(), Explain: Explain, Caller: Caller, Now: p.now,
+	})
+	mux, err := httpapi.New(httpapi.Config{Handlers: Pages(d), Session: d.Admit, Log: p.log, Now: p.now})
+	if err != nil {
+		return nil, err
+	}
+	return httpapi.Lambda(mux), nil
+}
+
+// Pages are the dashboard's handlers as the mux takes them.
+func Pages(d *dashboard.Dashboard) httpapi.Handlers {
+	all := httpapi.Handlers{}
+	for route, h := range d.Handlers() {
+		all[route] = h
+	}
+	return all
+}
+
+// Explain gives the dashboard the words of the API.
+func Explain(err error, requestID string) dashboard.Problem {
+	p := httpapi.Explain(err, requestID)
+	return dashboard.Problem{Status: p.Status, Title: p.Title, Code: p.Code, Detail: p.Detail, RequestID: p.RequestID, RetryIn: p.RetryIn}
+}
+
+// Caller gives the dashboard what the edge says about a request.
+func Caller(ctx context.Context) dashboard.Caller {
+	c := httpapi.CallOf(ctx)
+	return dashboard.Caller{RequestID: c.RequestID, SourceIP: c.SourceIP}
+}

@@ -1,0 +1,184 @@
+package dashboard
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+)
+
+// activity is how many events of a chain a page shows.
+const activity = 15
+
+// agentView is one agent.
+type agentView struct {
+	agentRow
+	Counts    bool
+	Rotatable bool // its certificate is issued here
+	Pins      []agent.Pin
+	Events    []event
+	Earlier   int64 // events that are not shown
+	Done      string
+	Form      asked
+}
+
+// Path is the address of the agent's page.
+func (v agentView) Path() string { return "/proxy/agents/" + string(v.ID) }
+
+func (d *Dashboard) agent(w http.ResponseWriter, r *http.Request) error {
+	v, err := d.look(r)
+	if err != nil {
+		return err
+	}
+	if v.Events, v.Earlier, err = d.events(r.Context(), string(v.ID), v.Head.Seq); err != nil {
+		return err
+	}
+	if r.URL.Query().Get("done") == "deactivated" && v.Status == agent.Deactivated {
+		v.Done = "Deactivated. None of its certificates gets a token any more."
+	}
+	d.render(w, r, http.StatusOK, page{Name: "agent", Section: "agents", Title: v.ID.Name(), Content: v})
+	return nil
+}
+
+// look reads the agent that a request is about.
+func (d *Dashboard) look(r *http.Request) (agentView, error) {
+	id, err := agent.ParseID(r.PathValue("agent_id"))
+	if err != nil {
+		return agentView{}, err
+	}
+	a, counts, err := d.Enroll.Agent(r.Context(), id)
+	if err != nil {
+		return agentView{}, err
+	}
+	org, err := d.Registry.Org(r.Context())
+	if err != nil {
+		return agentView{}, err
+	}
+	v := agentView{agentRow: d.row(a, org), Counts: counts, Pins: a.Pins}
+	v.Rotatable = a.Method == agent.Minted && a.Status == agent.Active
+	return v, nil
+}
+
+// event is a row of a chain in words.
+type event struct {
+	audit.Row
+	Title string
+	Kind  string
+	About []pair
+}
+
+type pair struct {
+	Name, Value string
+	Hex         bool
+}
+
+// events reads the end of a chain, newest first: one query.
+func (d *Dashboard) events(ctx context.Context, subject string, last int64) ([]event, int64, error) {
+	earlier := max(last-activity, 0)
+	rows, err := d.Registry.Rows(ctx, subject, earlier, 2*activity) // some may have come since
+	if err != nil {
+		return nil, 0, err
+	}
+	all := make([]event, len(rows))
+	for n, row := range rows {
+		all[n] = describe(row)
+	}
+	slices.Reverse(all)
+	return all, earlier, nil
+}
+
+func (d *Dashboard) deactivatePage(w http.ResponseWriter, r *http.Request) error {
+	v, err := d.look(r)
+	if err != nil {
+		return err
+	}
+	d.showDeactivate(w, r, v, fresh(v.Path()+"/deactivate", nil))
+	return nil
+}
+
+func (d *Dashboard) showDeactivate(w http.ResponseWriter, r *http.Request, v agentView, f asked) {
+	v.Form = f
+	d.render(w, r, f.Status, page{Name: "deactivate", Section: "agents", Title: "Deactivate " + v.ID.Name(), Content: v})
+}
+
+func (d *Dashboard) deactivate(w http.ResponseWriter, r *http.Request) error {
+	f, err := d.form(w, r)
+	if err != nil {
+		return err
+	}
+	v, err := d.look(r)
+	if err != nil {
+		return err
+	}
+	if confirmed(f, v.ID.Name()) != nil {
+		d.showDeactivate(w, r, v, fresh(v.Path()+"/deactivate", f, field{"confirm", "Type the agent's name, " + v.ID.Name() + ", to deactivate it."}))
+		return nil
+	}
+	call := d.Caller(r.Context())
+	// Doing it twice is doing it once, so the form needs no number.
+	err = d.Enroll.Deactivate(r.Context(), enroll.Deactivation{
+		Agent: v.ID, Actor: visitOf(r.Context()).Actor, RequestID: call.RequestID, SourceIP: call.SourceIP,
+	})
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, v.Path()+"?done=deactivated", http.StatusSeeOther)
+	return nil
+}
+
+// titles are the events in the operator's words, each with the kind of its mark.
+var titles = map[audit.Event][2]string{
+	audit.AgentEnrolled:    {"Enrolled", "good"},
+	audit.AgentCertRotated: {"Certificate rotated", "info"},
+	audit.AgentDeactivated: {"Deactivated", "off"},
+	audit.OrgCACreated:     {"Org CA created", "good"},
+	audit.OrgCAStaged:      {"Org CA staged", "off"},
+	audit.OrgCARotated:     {"Org CA rotated", "info"},
+	audit.OrgCARolledBack:  {"Org CA rolled back", "warn"},
+	audit.OverlapEnded:     {"Overlap ended", "info"},
+	audit.OrgCADiscarded:   {"Staged Org CA discarded", "off"},
+}
+
+// details are what is shown of an event, in this order; the rest is in the export.
+var details = []struct {
+	key, name string
+	hex       bool
+}{
+	{"generation", "generation", false}, {"previous_generation", "from", false}, {"cert_thumbprint", "certificate", true}, {"fingerprint", "fingerprint", true},
+	{"previous_thumbprint", "replaced", true}, {"method", "method", false}, {"source", "source", false}, {"reason", "reason", false},
+	{"grace_seconds", "grace (s)", false}, {"overlap_seconds", "overlap (s)", false}, {"source_ip", "from address", false},
+}
+
+func describe(row audit.Row) event {
+	e := event{Row: row, Title: string(row.EventType), Kind: "off"}
+	if t, ok := titles[row.EventType]; ok {
+		e.Title, e.Kind = t[0], t[1]
+	}
+	for _, want := range details {
+		if text := plain(row.Details[want.key]); text != "" {
+			e.About = append(e.About, pair{want.name, text, want.hex})
+		}
+	}
+	return e
+}
+
+// plain writes a detail as text; nothing for what says nothing.
+func plain(v any) string {
+	switch v := v.(type) {
+	case string:
+		if v == "unspecified" {
+			return ""
+		}
+		return v
+	case float64: // as encoding/json reads numbers
+		if v == 0 {
+			return ""
+		}
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	return ""
+}

@@ -1,0 +1,156 @@
+package dashboard
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// pageSize is how many agents a page shows.
+const pageSize = 50
+
+// soon is how long before its end a certificate is worth a word.
+const soon = 30 * 24 * time.Hour
+
+// agentRow is an agent in a list.
+type agentRow struct {
+	agent.Agent
+	State      chip
+	Generation chip
+}
+
+// agentList is a page of agents.
+type agentList struct {
+	Search      string
+	Generation  int64
+	Generations []orgca.Generation // to choose from, newest first
+	Current     int64
+	Agents      []agentRow
+	First, Next string // addresses; empty: this is the first page, or the last
+}
+
+func (d *Dashboard) agents(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	org, err := d.Registry.Org(r.Context())
+	if err != nil {
+		return err
+	}
+	v := agentList{Search: strings.TrimSpace(q.Get("q")), Generations: ofAgents(org.Generations)}
+	v.Generation, _ = strconv.ParseInt(q.Get("generation"), 10, 64) // what is no number asks for any
+	if org.Pointer != nil {
+		v.Current = org.Pointer.Current
+	}
+	found, err := d.find(r, v, q.Get("cursor"))
+	if err != nil {
+		return err
+	}
+	for _, a := range found.Agents {
+		v.Agents = append(v.Agents, d.row(a, org))
+	}
+	if q.Has("cursor") {
+		v.First = agentsURL(v, "")
+	}
+	if found.Next != "" {
+		v.Next = agentsURL(v, found.Next)
+	}
+	d.render(w, r, http.StatusOK, page{Name: "agents", Section: "agents", Title: "Agents", Content: v})
+	return nil
+}
+
+// find reads one page: by the beginning of the name, or by generation. Both are indexes; nothing looks through the fleet.
+func (d *Dashboard) find(r *http.Request, v agentList, cursor string) (registry.Page, error) {
+	if v.Search == "" && v.Generation > 0 {
+		return d.Enroll.List(r.Context(), registry.Query{Generation: v.Generation, Limit: pageSize, Cursor: cursor})
+	}
+	return d.Enroll.Find(r.Context(), v.Search, pageSize, cursor)
+}
+
+func agentsURL(v agentList, cursor string) string {
+	q := url.Values{}
+	for name, value := range map[string]string{"q": v.Search, "cursor": cursor} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if v.Generation > 0 && v.Search == "" {
+		q.Set("generation", strconv.FormatInt(v.Generation, 10))
+	}
+	if len(q) == 0 {
+		return "/proxy/agents"
+	}
+	return "/proxy/agents?" + q.Encode()
+}
+
+// ofAgents are the generations under which an agent can have a certificate, newest first.
+func ofAgents(all []orgca.Generation) []orgca.Generation {
+	var some []orgca.Generation
+	for n := len(all) - 1; n >= 0; n-- {
+		if s := all[n].State; s == orgca.Current || s == orgca.Superseded || s == orgca.Retired {
+			some = append(some, all[n])
+		}
+	}
+	return some
+}
+
+func (d *Dashboard) row(a agent.Agent, org registry.Org) agentRow {
+	return agentRow{Agent: a, State: d.state(a, org.Pointer), Generation: generationChip(a.Pin(), org)}
+}
+
+// state tells in a word whether an agent can authenticate, and if not, or not for long, what is to be done.
+func (d *Dashboard) state(a agent.Agent, p *orgca.Pointer) chip {
+	now, pin := d.Now(), a.Pin()
+	if a.Status != agent.Active {
+		return chip{"off", "Deactivated", "It has no certificate. Enrolling it again brings it back."}
+	}
+	if a.Method == agent.SPIFFE && pin.Thumbprint == "" {
+		return chip{"good", "Active", "It is known by its SPIFFE ID; SPIRE rotates its certificates."}
+	}
+	if p == nil || pin.Thumbprint == "" {
+		return chip{"bad", "Re-enrol", "It has no certificate that counts."}
+	}
+	if _, err := a.Authenticate(pin.Thumbprint, *p, now); err != nil {
+		return chip{"bad", "Re-enrol", "Its certificate is of an Org CA that is not accepted any more. " + remedy(a.Method)}
+	}
+	switch {
+	case !now.Before(pin.NotAfter):
+		return chip{"bad", "Expired", "Its certificate has expired. " + remedy(a.Method)}
+	case pin.Generation != p.Current:
+		return chip{"warn", "Overlap", "Its certificate is of the previous Org CA and counts until the overlap ends. " + remedy(a.Method)}
+	case pin.NotAfter.Sub(now) < soon:
+		return chip{"warn", "Expiring", "Its certificate expires soon. " + remedy(a.Method)}
+	}
+	return chip{"good", "Active", "Its certificate counts."}
+}
+
+// remedy says how an agent gets its next certificate.
+func remedy(m agent.Method) string {
+	switch m {
+	case agent.Minted:
+		return "Rotate its certificate."
+	case agent.BYOCA:
+		return "Issue a new certificate at your CA under the current Org CA, then enrol it again."
+	case agent.SPIFFE:
+		return "The next rotation of its SVID brings it back."
+	}
+	return ""
+}
+
+func generationChip(p agent.Pin, org registry.Org) chip {
+	if p.Generation == 0 {
+		return chip{}
+	}
+	c := chip{Kind: "plain", Text: "G" + strconv.FormatInt(p.Generation, 10)}
+	if g, ok := org.Generation(p.Generation); ok {
+		c.Hint = string(g.State)
+	}
+	if org.Pointer != nil && org.Pointer.Current == p.Generation {
+		c.Kind = "current"
+	}
+	return c
+}

@@ -1,0 +1,125 @@
+// Package dashboard is the operator's pages: both rotations, the agents, the Org CA and its history.
+//
+// The pages are plain HTML: everything works without JavaScript, which only copies, counts and polls. Every change is a
+// form with a token of its session, answered by a redirect. The one exception is the page with an agent's new keys: they
+// are stored nowhere, so the answer to the form is the only place where they can be.
+package dashboard
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
+	"github.com/mastio-aws/mastio/shared/usecase/signin"
+)
+
+// Registry is what pages read by themselves.
+type Registry interface {
+	Org(ctx context.Context) (registry.Org, error)
+	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)
+}
+
+// Problem is what the outside is told of an error: the API's own words.
+type Problem struct {
+	Status    int
+	Title     string
+	Code      string
+	Detail    string
+	RequestID string
+	RetryIn   time.Duration // zero: no hint
+}
+
+// Caller is what the edge says about a request.
+type Caller struct{ RequestID, SourceIP string }
+
+// Config is what a Dashboard is made of; all fields are required but Gate.
+type Config struct {
+	OrgID      string
+	Door       *signin.Door
+	Registry   Registry
+	Enroll     *enroll.Enroller
+	RotateCert *rotatecert.Rotator
+	RotateCA   *rotateca.Rotator
+	Health     *health.Checker
+	// Gate is asked before an agent is given a certificate; under strict PKI it refuses. The pages that remedy a legacy Org CA
+	// are never shut.
+	Gate    func(ctx context.Context) error
+	Explain func(err error, requestID string) Problem
+	Caller  func(ctx context.Context) Caller
+	Now     func() time.Time
+}
+
+// Dashboard answers everything below /proxy. It is safe for concurrent use and keeps nothing between requests.
+type Dashboard struct{ Config }
+
+// New returns a Dashboard.
+func New(cfg Config) *Dashboard { return &Dashboard{cfg} }
+
+// Handler answers one route; an error that it returns has been answered with a page, and is for the log.
+type Handler = func(w http.ResponseWriter, r *http.Request) error
+
+// Handlers returns the handler of every route below /proxy.
+func (d *Dashboard) Handlers() map[string]Handler {
+	all := map[string]Handler{
+		"GET /proxy":                                d.home,
+		"GET /proxy/login":                          d.loginPage,
+		"POST /proxy/login":                         d.login,
+		"POST /proxy/logout":                        d.logout,
+		"GET /proxy/overview":                       d.overview,
+		"GET /proxy/agents":                         d.agents,
+		"GET /proxy/agents/{agent_id}":              d.agent,
+		"GET /proxy/agents/{agent_id}/rotate-cert":  d.rotateCertPage,
+		"POST /proxy/agents/{agent_id}/rotate-cert": d.rotateCert,
+		"GET /proxy/agents/{agent_id}/deactivate":   d.deactivatePage,
+		"POST /proxy/agents/{agent_id}/deactivate":  d.deactivate,
+		"GET /proxy/pki":                            d.pki,
+		"GET /proxy/pki/progress":                   d.progress,
+		"GET /proxy/pki/rotate-ca":                  d.rotateCAPage,
+		"POST /proxy/pki/rotate-ca":                 d.stage,
+		"GET /proxy/pki/rotate-ca/preflight":        d.preflightPage,
+		"POST /proxy/pki/rotate-ca/preflight":       d.commit,
+		"GET /proxy/pki/rotate-ca/result":           d.result,
+		"GET /proxy/pki/rollback":                   d.rollbackPage,
+		"POST /proxy/pki/rollback":                  d.rollback,
+		"GET /proxy/pki/finalise":                   d.finalisePage,
+		"POST /proxy/pki/finalise":                  d.finalise,
+	}
+	for route, h := range all {
+		all[route] = d.guarded(h)
+	}
+	all["GET /proxy/assets/{asset}"] = asset
+	return all
+}
+
+// guarded sends the headers that every page has, and tells of an error on a page of its own.
+func (d *Dashboard) guarded(h Handler) Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		secure(w.Header(), r)
+		err := h(w, r)
+		if err != nil {
+			d.fail(w, r, err)
+		}
+		return err
+	}
+}
+
+func (d *Dashboard) home(w http.ResponseWriter, r *http.Request) error {
+	http.Redirect(w, r, "/proxy/overview", http.StatusSeeOther)
+	return nil
+}
+
+// fail answers with the words of the API's problem.
+func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := d.problem(r, err)
+	d.render(w, r, p.Status, page{Name: "error", Title: p.Title, Content: p})
+}
+
+func (d *Dashboard) problem(r *http.Request, err error) Problem {
+	return d.Explain(err, d.Caller(r.Context()).RequestID)
+}

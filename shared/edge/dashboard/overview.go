@@ -1,0 +1,100 @@
+package dashboard
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+)
+
+// warning is a condition of /healthz with what to do about it.
+type warning struct {
+	Code, Title, Text string
+	Link, Action      string // empty: nothing to click
+	Bad               bool
+}
+
+var warnings = map[health.Warning]warning{
+	health.LegacyPathLenZero: {
+		Title: "The Org CA has the legacy pathLen=0 shape", Link: "/proxy/pki/rotate-ca", Action: "Rotate the Org CA", Bad: true,
+		Text: "OpenSSL, Go and most other verifiers refuse the chain that auditors and partners pull. Rotating to a Mastio-minted CA remedies it; with an overlap no agent has an outage.",
+	},
+	health.OrgCAExpiring: {
+		Title: "The Org CA expires within 90 days", Link: "/proxy/pki/rotate-ca", Action: "Rotate the Org CA", Bad: true,
+		Text: "No agent's certificate outlives its CA. Rotate with an overlap while there is time for the fleet to move.",
+	},
+	health.StandbyMissing: {
+		Title: "There is no standby CA", Link: "/proxy/pki", Action: "See the PKI page",
+		Text: "One is made in the background every few minutes. If this stays, the standby function fails: its log says why. A rotation works all the same, and takes seconds longer.",
+	},
+	health.TruststoreOutOfDate: {
+		Title: "The agents' truststore is out of date", Link: "/proxy/pki", Action: "See the PKI page",
+		Text: "The agents' domain may refuse certificates that are right. The next run of the standby function mends it; if this stays, its log says why.",
+	},
+	health.RotationLockStuck: {
+		Title: "A rotation of the Org CA died", Link: "/proxy/pki", Action: "See which CA is current",
+		Text: "Its lock has run out, so the next rotation simply takes it. Look at which Org CA is current before you rotate again.",
+	},
+	health.RegistryRestored: {
+		Title: "A superseded Org CA is current again", Link: "/proxy/pki/rotate-ca", Action: "Rotate the Org CA again", Bad: true,
+		Text: "The registry was restored from a backup that is older than the last rotation. Certificates of the newer Org CA do not count. Re-run the rotation.",
+	},
+}
+
+// explained puts warnings into words. One that is not known here still shows.
+func explained(codes []health.Warning) []warning {
+	var all []warning
+	for _, code := range codes {
+		w, ok := warnings[code]
+		if !ok {
+			w = warning{Title: string(code), Text: "GET /healthz shows this warning."}
+		}
+		w.Code = string(code)
+		all = append(all, w)
+	}
+	return all
+}
+
+// overviewView is the first page.
+type overviewView struct {
+	Warnings []warning
+	Status   rotateca.Status
+	Missing  bool // there is no Org CA yet
+	Moved    moved
+	Events   []event
+	Expires  chip
+}
+
+func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
+	state, err := d.Health.Check(r.Context())
+	if err != nil {
+		return err
+	}
+	org, err := d.Registry.Org(r.Context())
+	if err != nil {
+		return err
+	}
+	v := overviewView{Warnings: explained(state.Warnings), Missing: org.Pointer == nil}
+	if v.Status, err = d.RotateCA.Status(r.Context()); err != nil {
+		return err
+	}
+	v.Expires, v.Moved = expiry(v.Status.NotAfter, d.Now()), movedOf(v.Status.Progress)
+	if v.Events, _, err = d.events(r.Context(), d.OrgID, org.Head.Seq); err != nil {
+		return err
+	}
+	d.render(w, r, http.StatusOK, page{Name: "overview", Section: "overview", Title: "Overview", Content: v})
+	return nil
+}
+
+// expiry is how far a CA's end is.
+func expiry(t, now time.Time) chip {
+	switch left := t.Sub(now); {
+	case left <= 0:
+		return chip{Kind: "bad", Text: "expired"}
+	case left < health.ExpiringWithin:
+		return chip{Kind: "warn", Text: relative(t, now)}
+	default:
+		return chip{Kind: "plain", Text: relative(t, now)}
+	}
+}

@@ -1,0 +1,184 @@
+package dashboard
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+)
+
+// pkiView is the page of the Org CA.
+type pkiView struct {
+	rotateca.Status
+	Warnings []warning
+	Missing  bool
+	Expires  chip
+	Moved    moved
+	Chain    []link // of the current generation, issuing CA first
+	Back     *rotateca.Previous
+	Overlap  bool
+	States   map[string]chip
+}
+
+// link is a certificate of a chain.
+type link struct {
+	Role, Subject, Fingerprint, Algorithm string
+	NotBefore, NotAfter                   time.Time
+}
+
+func (d *Dashboard) pki(w http.ResponseWriter, r *http.Request) error {
+	state, err := d.Health.Check(r.Context())
+	if err != nil {
+		return err
+	}
+	v, err := d.present(r)
+	if err != nil {
+		return err
+	}
+	v.Warnings = explained(state.Warnings)
+	d.render(w, r, http.StatusOK, page{Name: "pki", Section: "pki", Title: "PKI", Content: v})
+	return nil
+}
+
+// present reads the present state of the Org CA, and what can be done about it.
+func (d *Dashboard) present(r *http.Request) (pkiView, error) {
+	org, err := d.Registry.Org(r.Context())
+	if err != nil {
+		return pkiView{}, err
+	}
+	v := pkiView{Missing: org.Pointer == nil, States: states}
+	if v.Status, err = d.RotateCA.Status(r.Context()); err != nil {
+		return pkiView{}, err
+	}
+	v.Expires, v.Moved = expiry(v.NotAfter, d.Now()), movedOf(v.Progress)
+	v.Overlap = v.OverlapUntil != nil
+	if g, ok := org.Generation(v.Generation); ok {
+		v.Chain = links(g.Chain())
+	}
+	v.Back = back(org)
+	return v, nil
+}
+
+// back is the generation that a rollback would make current.
+func back(org registry.Org) *rotateca.Previous {
+	if org.Pointer == nil || org.Pointer.Previous == 0 {
+		return nil
+	}
+	g, ok := org.Generation(org.Pointer.Previous)
+	if !ok || g.State != orgca.Superseded {
+		return nil
+	}
+	return &rotateca.Previous{Generation: g.Number, Fingerprint: g.Fingerprint(), Status: g.State}
+}
+
+// states are the states of a generation, as chips.
+var states = map[string]chip{
+	"current":    {"good", "current", "signs new certificates"},
+	"staged":     {"info", "staged", "ready to become current; nothing is issued under it"},
+	"superseded": {"off", "superseded", "signs nothing more; kept so that what it signed can be verified"},
+	"retired":    {"off", "retired", "no certificate of it counts, nor can any again"},
+	"preparing":  {"info", "preparing", "is being made"},
+}
+
+func links(chain [][]byte) []link {
+	var all []link
+	for n, der := range chain {
+		c, err := x509.ParseCertificate(der)
+		if err != nil { // it was verified before it was stored
+			continue
+		}
+		role := "issues agents' certificates"
+		if n > 0 {
+			role = "signed the one above"
+		}
+		all = append(all, link{
+			Role: role, Subject: c.Subject.String(), Fingerprint: fingerprint(der), Algorithm: algorithm(c), NotBefore: c.NotBefore, NotAfter: c.NotAfter,
+		})
+	}
+	return all
+}
+
+// moved is how far the fleet has come, for a bar.
+type moved struct {
+	Known   bool
+	Done    int64
+	All     int64
+	Left    int64
+	Percent int64
+	Methods []movedMethod
+}
+
+type movedMethod struct {
+	Method    agent.Method
+	Done, All int64
+	Remedy    string
+}
+
+func movedOf(p *rotateca.Progress) moved {
+	if p == nil {
+		return moved{}
+	}
+	m := moved{Known: true, Done: p.ReEnrolled, All: p.Agents, Left: p.Remaining, Percent: 100}
+	if p.Agents > 0 {
+		m.Percent = p.ReEnrolled * 100 / p.Agents // rounded down: 100 means all
+	}
+	for _, method := range agent.Methods() {
+		if of := p.PerMethod[method]; of.Agents > 0 {
+			m.Methods = append(m.Methods, movedMethod{method, of.ReEnrolled, of.Agents, fleetRemedy(method)})
+		}
+	}
+	return m
+}
+
+// fleetRemedy says how the agents of a method come to a certificate of a new Org CA.
+func fleetRemedy(m agent.Method) string {
+	switch m {
+	case agent.Minted:
+		return "Rotate each agent's certificate, here or with POST /registry/agents/{agent_id}/rotate-cert."
+	case agent.BYOCA:
+		return "Re-issue their certificates at your CA under the new Org CA, then enrol them again with update_existing."
+	case agent.SPIFFE:
+		return "Nothing to do: they hang on their trust bundle, not on the Org CA."
+	}
+	return ""
+}
+
+// progress is what the bar of the PKI page asks for, where scripts run.
+func (d *Dashboard) progress(w http.ResponseWriter, r *http.Request) error {
+	status, err := d.RotateCA.Status(r.Context())
+	if err != nil {
+		return err
+	}
+	m := movedOf(status.Progress)
+	body, err := json.Marshal(map[string]any{
+		"known": m.Known, "done": m.Done, "all": m.All, "left": m.Left, "percent": m.Percent, "generation": status.Generation,
+		"text": m.Text(),
+	})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, err = w.Write(body)
+	return err
+}
+
+// AllText is how many agents there are.
+func (m moved) AllText() string { return count(int(m.All)) }
+
+// Text is the progress in words.
+func (m moved) Text() string {
+	switch {
+	case !m.Known:
+		return "The fleet cannot be counted at the moment."
+	case m.All == 0:
+		return "No agent is enrolled yet."
+	case m.Left == 0:
+		return "All " + count(int(m.All)) + " agents have a certificate of the current Org CA."
+	}
+	return count(int(m.Done)) + " of " + count(int(m.All)) + " agents have moved; " + count(int(m.Left)) + " to go."
+}

@@ -1,0 +1,266 @@
+package dashboard_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+)
+
+// events are the organisation's events of a kind.
+func (w *world) events(t testing.TB, kind audit.Event) (found []audit.Row) {
+	t.Helper()
+	rows, err := w.Store.Rows(t.Context(), "orga", 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		if row.EventType == kind {
+			found = append(found, row)
+		}
+	}
+	return found
+}
+
+// preflight goes as far as the pre-flight page.
+func (b *browser) preflight(t testing.TB) answer {
+	t.Helper()
+	a := b.submit(t, b.page(t, "/proxy/pki/rotate-ca"), "/proxy/pki/rotate-ca", nil)
+	if a.status != http.StatusSeeOther {
+		t.Fatalf("stage: status %d: %s", a.status, text(a.body))
+	}
+	return b.page(t, a.header.Get("Location"))
+}
+
+var toType = regexp.MustCompile(`<label for="confirm">[^<]*<code>([0-9a-f]{8})</code>`)
+
+// typed is what a page asks to be typed.
+func typed(t testing.TB, a answer) string {
+	t.Helper()
+	m := toType.FindStringSubmatch(a.body)
+	if m == nil {
+		t.Fatalf("nothing to type: %s", text(a.body))
+	}
+	return m[1]
+}
+
+func (w *world) status(t testing.TB) rotateca.Status {
+	t.Helper()
+	s, err := w.RotateCA.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestRotatingTheOrgCA(t *testing.T) {
+	w, b := signedIn(t)
+	w.admit(t, "a", "b", "c")
+	says(t, b.page(t, "/proxy/pki"), "Current G1 current", "100 %", "All 3 agents have a certificate of the current Org CA.", "staged")
+	page := b.preflight(t)
+	says(t, page, "Pre-flight check", "New Org CA G2 staged", "CN=orga Org CA G2", "replaces G1", "3 minted Rotate each agent's certificate", "nothing has changed yet")
+	if w.status(t).Generation != 1 {
+		t.Fatal("the pre-flight changed something")
+	}
+	a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight", url.Values{"confirm": {"00000000"}, "overlap": {"604800"}, "reason": {"superseded"}})
+	if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="confirm-wrong"`) || !strings.Contains(a.body, `value="604800" checked`) {
+		t.Errorf("wrongly typed: status %d", a.status)
+	}
+	says(t, a, "the first eight digits of the new CA's fingerprint")
+	a = b.submit(t, a, "/proxy/pki/rotate-ca/preflight", url.Values{"confirm": {typed(t, page)}, "overlap": {"604800"}, "reason": {"superseded"}})
+	if a.status != http.StatusSeeOther {
+		t.Fatalf("commit: status %d: %s", a.status, text(a.body))
+	}
+	says(t, b.page(t, a.header.Get("Location")), "The Org CA is rotated", "G2 is current", "in 7 days", "0 of 3 agents have moved; 3 to go.")
+	says(t, b.page(t, "/proxy/pki"), "Current G2", "superseded", "still count until", "Roll back to G1")
+	rows := w.events(t, audit.OrgCARotated)
+	if len(rows) != 1 || rows[0].Details["reason"] != "superseded" || !strings.HasPrefix(rows[0].Actor, "dashboard:AWSCURRENT/") || rows[0].Details["source_ip"] != "192.0.2.7" {
+		t.Errorf("events: %+v", rows)
+	}
+}
+
+func TestACommitSentTwiceRotatesOnce(t *testing.T) {
+	w, b := signedIn(t)
+	page := b.preflight(t)
+	fields := url.Values{"confirm": {typed(t, page)}, "overlap": {"0"}}
+	var locations []string
+	for range 3 {
+		a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight", fields)
+		if a.status != http.StatusSeeOther {
+			t.Fatalf("status %d: %s", a.status, text(a.body))
+		}
+		locations = append(locations, a.header.Get("Location"))
+	}
+	if locations[0] != locations[1] || locations[1] != locations[2] || len(w.events(t, audit.OrgCARotated)) != 1 {
+		t.Errorf("%v, %d rotations, want one answer and one rotation", locations, len(w.events(t, audit.OrgCARotated)))
+	}
+	// The same number in another session is another form.
+	other := w.browser()
+	other.signIn(t)
+	_, values := form(t, page.body, "/proxy/pki/rotate-ca/preflight")
+	_, theirs := form(t, other.page(t, "/proxy/pki/rotate-ca").body, "/proxy/pki/rotate-ca")
+	values.Set("form_token", theirs.Get("form_token"))
+	values.Set("confirm", typed(t, page))
+	target, _ := form(t, page.body, "/proxy/pki/rotate-ca/preflight")
+	if a := other.send(t, "POST", target, values); a.status != http.StatusNotFound {
+		t.Errorf("the number in another session: status %d, want that nothing is staged", a.status)
+	}
+}
+
+func TestRollingBackAndFinalising(t *testing.T) {
+	w, b := signedIn(t)
+	w.admit(t, "a")
+	for _, kind := range []string{"rollback", "finalise"} {
+		if a := b.get(t, "/proxy/pki/"+kind); a.status != http.StatusConflict {
+			t.Errorf("%s before any rotation: status %d", kind, a.status)
+		}
+	}
+	rotate := func() {
+		t.Helper()
+		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, Actor: "test"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotate()
+	page := b.page(t, "/proxy/pki/rollback")
+	says(t, page, "G1 becomes current again")
+	if a := b.submit(t, page, "/proxy/pki/rollback", url.Values{"confirm": {"x"}}); a.status != http.StatusUnprocessableEntity {
+		t.Errorf("wrongly typed: status %d", a.status)
+	}
+	for range 2 { // the second click finds the first one's answer
+		a := b.submit(t, page, "/proxy/pki/rollback", url.Values{"confirm": {typed(t, page)}})
+		if a.status != http.StatusSeeOther {
+			t.Fatalf("rollback: status %d: %s", a.status, text(a.body))
+		}
+		says(t, b.page(t, a.header.Get("Location")), "The rotation is undone", "G1 is current")
+	}
+	if _, err := w.Standby.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rotate()
+	page = b.page(t, "/proxy/pki/finalise")
+	says(t, page, "The overlap ends now: 1 agent not moved yet", "There is no way back to G1")
+	a := b.submit(t, page, "/proxy/pki/finalise", url.Values{"confirm": {typed(t, page)}})
+	if a.status != http.StatusSeeOther {
+		t.Fatalf("finalise: status %d: %s", a.status, text(a.body))
+	}
+	says(t, b.page(t, a.header.Get("Location")), "The rotation is final")
+	if n, m := len(w.events(t, audit.OrgCARolledBack)), len(w.events(t, audit.OverlapEnded)); n != 1 || m != 1 {
+		t.Errorf("%d rollbacks and %d ends of an overlap, want one each", n, m)
+	}
+}
+
+// While another operator's rotation runs, every form says so, changes nothing, and can be sent again.
+func TestAnotherRotationIsInProgress(t *testing.T) {
+	w, b := signedIn(t)
+	page := b.preflight(t)
+	now := w.Now()
+	held, err := w.Store.Acquire(t.Context(), lease.Lease{Holder: "somebody", Operation: "rotate-ca mint", Phase: "prepare", Expires: now.Add(lease.TTL)}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	says(t, b.page(t, "/proxy/pki"), "A rotation is in progress", "rotate-ca mint, phase prepare")
+	fields := url.Values{"confirm": {typed(t, page)}, "overlap": {"86400"}}
+	for name, a := range map[string]answer{
+		"stage":  b.submit(t, b.page(t, "/proxy/pki/rotate-ca"), "/proxy/pki/rotate-ca", nil),
+		"commit": b.submit(t, page, "/proxy/pki/rotate-ca/preflight", fields),
+	} {
+		says(t, a, "Another rotation is in progress.", "Try again in 30 seconds.")
+		if a.status != http.StatusConflict || a.header.Get("Retry-After") != "30" {
+			t.Errorf("%s: status %d, Retry-After %q", name, a.status, a.header.Get("Retry-After"))
+		}
+		page = a
+	}
+	if err := w.Store.Release(t.Context(), held); err != nil {
+		t.Fatal(err)
+	}
+	page = b.preflight(t)
+	if a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight", fields); a.status != http.StatusSeeOther {
+		t.Errorf("once it is over: status %d: %s", a.status, text(a.body))
+	}
+}
+
+// A session that ends between the page and the form: nothing is done, and signing in leads back to the same page.
+func TestTheSessionEndsInTheMiddle(t *testing.T) {
+	w, b := signedIn(t)
+	page := b.preflight(t)
+	w.Advance(8 * time.Hour)
+	a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight", url.Values{"confirm": {typed(t, page)}, "overlap": {"0"}})
+	location, err := url.Parse(a.header.Get("Location"))
+	if err != nil || a.status != http.StatusSeeOther || location.Path != "/proxy/login" {
+		t.Fatalf("status %d to %q", a.status, location)
+	}
+	says(t, b.page(t, location.String()), "Your session has ended. What you sent last was not carried out.")
+	if w.status(t).Generation != 1 {
+		t.Error("the form of an ended session was carried out")
+	}
+	a = b.send(t, "POST", "/proxy/login", url.Values{"secret": {"admin-secret-of-the-tests"}, "next": {location.Query().Get("next")}})
+	says(t, b.page(t, a.header.Get("Location")), "Pre-flight check", "G2")
+}
+
+func TestTheBarMoves(t *testing.T) {
+	w, b := signedIn(t)
+	w.admit(t, "a", "b", "c", "d")
+	if _, err := w.Mint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	read := func() (p struct {
+		Known           bool
+		Done, All, Left int
+		Percent         int
+		Text            string
+	}) {
+		t.Helper()
+		w.Advance(10 * time.Second)
+		if err := json.Unmarshal([]byte(b.page(t, "/proxy/pki/progress").body), &p); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	if p := read(); !p.Known || p.Percent != 0 || p.Left != 4 || p.Text != "0 of 4 agents have moved; 4 to go." {
+		t.Errorf("before: %+v", p)
+	}
+	for _, id := range []string{"a", "b", "c"} {
+		if a := b.submit(t, b.page(t, "/proxy/agents/orga::"+id+"/rotate-cert"), "/proxy/agents", nil); a.status != http.StatusOK {
+			t.Fatalf("rotate: status %d", a.status)
+		}
+	}
+	if p := read(); p.Percent != 75 || p.Done != 3 {
+		t.Errorf("after three: %+v", p)
+	}
+	says(t, b.page(t, "/proxy/overview"), "75 %", "3 of 4 agents have moved; 1 to go.")
+}
+
+func TestWarningsSayWhatToDo(t *testing.T) {
+	w, b := signedIn(t)
+	w.Advance(14*365*24*time.Hour + 300*24*time.Hour)
+	b.signIn(t)
+	for _, path := range []string{"/proxy/overview", "/proxy/pki"} {
+		a := b.page(t, path)
+		says(t, a, "The Org CA expires within 90 days", "org_ca_expiring")
+		if !strings.Contains(a.body, `href="/proxy/pki/rotate-ca"`) {
+			t.Errorf("%s: nothing to click", path)
+		}
+	}
+}
+
+// An organisation without an Org CA has pages too.
+func TestBeforeTheFirstOrgCA(t *testing.T) {
+	w := mount(t, memstore.Config{})
+	b := w.browser()
+	b.signIn(t)
+	for _, path := range []string{"/proxy/overview", "/proxy/pki", "/proxy/agents", "/proxy/pki/rotate-ca"} {
+		a := b.page(t, path)
+		if path != "/proxy/agents" && path != "/proxy/pki/rotate-ca" {
+			says(t, a, "The first Org CA is being made")
+		}
+	}
+}

@@ -1,0 +1,297 @@
+package dashboard
+
+import (
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+)
+
+const rotateCAPath = "/proxy/pki/rotate-ca"
+
+// rotateCAView is the choice between a minted and an uploaded CA.
+type rotateCAView struct {
+	pkiView
+	Mint    asked
+	Problem string
+}
+
+func (d *Dashboard) rotateCAPage(w http.ResponseWriter, r *http.Request) error {
+	return d.showRotateCA(w, r, http.StatusOK, rotateCAView{})
+}
+
+func (d *Dashboard) showRotateCA(w http.ResponseWriter, r *http.Request, status int, v rotateCAView) error {
+	var err error
+	if v.pkiView, err = d.present(r); err != nil {
+		return err
+	}
+	v.Mint = fresh(rotateCAPath, nil)
+	d.render(w, r, status, page{Name: "rotateca", Section: "pki", Title: "Rotate the Org CA", Content: v})
+	return nil
+}
+
+// stage makes sure that there is a CA to commit, and leads to its pre-flight.
+func (d *Dashboard) stage(w http.ResponseWriter, r *http.Request) error {
+	if _, err := d.form(w, r); err != nil {
+		return err
+	}
+	return d.staged(w, r, d.order(r, rotateca.Request{Mode: rotateca.Stage}))
+}
+
+func (d *Dashboard) staged(w http.ResponseWriter, r *http.Request, req rotateca.Request) error {
+	result, err := d.RotateCA.Do(r.Context(), req)
+	if busy(err) {
+		p := d.problem(r, err)
+		retryAfter(w, p)
+		return d.showRotateCA(w, r, p.Status, rotateCAView{Problem: p.Text()})
+	}
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, preflightURL(result.Fingerprint), http.StatusSeeOther)
+	return nil
+}
+
+// busy reports an error after which the same form can simply be sent again.
+func busy(err error) bool { return errors.Is(err, lease.ErrHeld) || errors.Is(err, lease.ErrLost) }
+
+// order fills in who asks.
+func (d *Dashboard) order(r *http.Request, req rotateca.Request) rotateca.Request {
+	call := d.Caller(r.Context())
+	req.Actor, req.RequestID, req.SourceIP = visitOf(r.Context()).Actor, call.RequestID, call.SourceIP
+	return req
+}
+
+func preflightURL(fingerprint string) string {
+	return rotateCAPath + "/preflight?" + url.Values{"fingerprint": {fingerprint}}.Encode()
+}
+
+// preflightView is what an operator sees before a commit.
+type preflightView struct {
+	pkiView // of the present
+	Next    rotateca.Result
+	NextCA  []link
+	Form    asked
+	Reasons []reason
+	Problem string
+}
+
+type reason struct{ Value, Text string }
+
+// reasons are RFC 5280's words with ours.
+var reasons = []reason{
+	{"unspecified", "No particular reason"}, {"superseded", "Scheduled, or demanded by compliance"}, {"keyCompromise", "The key of the present Org CA may be in wrong hands"},
+	{"affiliationChanged", "The organisation's name changed"}, {"cessationOfOperation", "The present Org CA is given up"},
+}
+
+// Confirm is what has to be typed: nobody commits a CA whose fingerprint they have not looked at.
+func (v preflightView) Confirm() string { return short(v.Next.Fingerprint) }
+
+func (d *Dashboard) preflightPage(w http.ResponseWriter, r *http.Request) error {
+	fingerprint := r.URL.Query().Get("fingerprint")
+	return d.showPreflight(w, r, fresh(preflightURL(fingerprint), nil), "")
+}
+
+// showPreflight describes a staged CA by rehearsing its commit: what the page says is what the commit would do.
+func (d *Dashboard) showPreflight(w http.ResponseWriter, r *http.Request, f asked, problem string) error {
+	fingerprint := r.URL.Query().Get("fingerprint")
+	next, err := d.RotateCA.Do(r.Context(), d.order(r, rotateca.Request{Mode: rotateca.Commit, Fingerprint: fingerprint, DryRun: true}))
+	if err != nil {
+		return err
+	}
+	v := preflightView{Next: next, NextCA: links(decode(next.Chain)), Form: f, Reasons: reasons, Problem: problem}
+	if v.pkiView, err = d.present(r); err != nil {
+		return err
+	}
+	d.render(w, r, f.Status, page{Name: "preflight", Section: "pki", Title: "Pre-flight check", Content: v})
+	return nil
+}
+
+// commit makes the staged CA current. The form's number is the idempotency key: a second click is answered with what the
+// first one did.
+func (d *Dashboard) commit(w http.ResponseWriter, r *http.Request) error {
+	f, err := d.form(w, r)
+	if err != nil {
+		return err
+	}
+	fingerprint := r.URL.Query().Get("fingerprint")
+	req := d.order(r, rotateca.Request{Mode: rotateca.Commit, Fingerprint: fingerprint, Reason: f.Get("reason"), IdempotencyKey: d.key(r, f)})
+	var problems []field
+	if confirmed(f, short(fingerprint)) != nil {
+		problems = append(problems, field{"confirm", fmt.Sprintf("Type %s, the first eight digits of the new CA's fingerprint.", short(fingerprint))})
+	}
+	if req.Overlap, err = overlap(f.Get("overlap")); err != nil {
+		problems = append(problems, field{"overlap", "Choose how long the present certificates live on."})
+	}
+	if len(problems) > 0 {
+		return d.showPreflight(w, r, fresh(preflightURL(fingerprint), f, problems...), "")
+	}
+	result, err := d.RotateCA.Do(r.Context(), req)
+	if busy(err) {
+		p := d.problem(r, err)
+		retryAfter(w, p)
+		again := fresh(preflightURL(fingerprint), f)
+		again.Status = p.Status
+		return d.showPreflight(w, r, again, p.Text())
+	}
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, resultURL("rotated", result.Generation), http.StatusSeeOther)
+	return nil
+}
+
+// key makes an idempotency key of a form's number. It belongs to the session, so that nobody finds another one's answer.
+func (d *Dashboard) key(r *http.Request, f url.Values) string {
+	sum := sha256.Sum256([]byte(visitOf(r.Context()).ID + "\x00" + f.Get("number")))
+	return "dashboard-" + hex.EncodeToString(sum[:16])
+}
+
+func overlap(seconds string) (time.Duration, error) {
+	n, err := strconv.ParseUint(seconds, 10, 32)
+	if err != nil || time.Duration(n)*time.Second > orgca.MaxOverlap {
+		return 0, orgca.ErrOverlap
+	}
+	return time.Duration(n) * time.Second, nil
+}
+
+func resultURL(what string, generation int64) string {
+	return rotateCAPath + "/result?" + url.Values{"did": {what}, "generation": {strconv.FormatInt(generation, 10)}}.Encode()
+}
+
+// resultView says what a rotation did, computed from the state: the page stays true, whenever it is loaded.
+type resultView struct {
+	pkiView
+	Did     string // rotated, rolledback or finalised
+	Holds   bool   // it is still so
+	Compare int64  // the generation that the address names
+}
+
+func (d *Dashboard) result(w http.ResponseWriter, r *http.Request) error {
+	v := resultView{Did: r.URL.Query().Get("did")}
+	if !slices.Contains([]string{"rotated", "rolledback", "finalised"}, v.Did) {
+		http.Redirect(w, r, "/proxy/pki", http.StatusSeeOther)
+		return nil
+	}
+	var err error
+	if v.pkiView, err = d.present(r); err != nil {
+		return err
+	}
+	v.Compare, _ = strconv.ParseInt(r.URL.Query().Get("generation"), 10, 64)
+	v.Holds = v.Compare == v.Generation && (v.Did != "finalised" || !v.Overlap)
+	d.render(w, r, http.StatusOK, page{Name: "result", Section: "pki", Title: "Org CA", Content: v})
+	return nil
+}
+
+// confirmView is a page that asks before it goes back to the previous CA, or gives up the way back.
+type confirmView struct {
+	pkiView
+	Form    asked
+	Confirm string // what has to be typed
+	Kind    string // rollback or finalise
+	Problem string
+}
+
+func (d *Dashboard) rollbackPage(w http.ResponseWriter, r *http.Request) error {
+	return d.showConfirm(w, r, "rollback", fresh("/proxy/pki/rollback", nil), "")
+}
+
+func (d *Dashboard) finalisePage(w http.ResponseWriter, r *http.Request) error {
+	return d.showConfirm(w, r, "finalise", fresh("/proxy/pki/finalise", nil), "")
+}
+
+func (d *Dashboard) showConfirm(w http.ResponseWriter, r *http.Request, kind string, f asked, problem string) error {
+	v := confirmView{Form: f, Kind: kind, Problem: problem}
+	var err error
+	if v.pkiView, err = d.present(r); err != nil {
+		return err
+	}
+	if v.Back == nil && (kind == "rollback" || !v.Overlap) {
+		return orgca.ErrNoRollback
+	}
+	v.Confirm = v.want()
+	title := map[string]string{"rollback": "Roll back the Org CA", "finalise": "Finalise the rotation"}[kind]
+	d.render(w, r, f.Status, page{Name: "confirm", Section: "pki", Title: title, Content: v})
+	return nil
+}
+
+// want is the beginning of the fingerprint of the CA that is current afterwards.
+func (v confirmView) want() string {
+	if v.Kind == "rollback" && v.Back != nil {
+		return short(v.Back.Fingerprint)
+	}
+	return short(v.Fingerprint)
+}
+
+func (d *Dashboard) rollback(w http.ResponseWriter, r *http.Request) error {
+	return d.confirmed(w, r, "rollback", rotateca.Rollback, "rolledback")
+}
+
+func (d *Dashboard) finalise(w http.ResponseWriter, r *http.Request) error {
+	return d.confirmed(w, r, "finalise", rotateca.Finalise, "finalised")
+}
+
+func (d *Dashboard) confirmed(w http.ResponseWriter, r *http.Request, kind string, mode rotateca.Mode, did string) error {
+	f, err := d.form(w, r)
+	if err != nil {
+		return err
+	}
+	// What has to be typed is what the page asked for. The state is not read again for it: after a first click it is another
+	// one, and the second click must find the first one's answer.
+	want := f.Get("expected")
+	if len(want) < 8 || confirmed(f, want) != nil {
+		return d.showConfirm(w, r, kind, fresh("/proxy/pki/"+kind, f, field{"confirm", "Type the eight digits as they stand there."}), "")
+	}
+	result, err := d.RotateCA.Do(r.Context(), d.order(r, rotateca.Request{Mode: mode, Reason: f.Get("reason"), IdempotencyKey: d.key(r, f)}))
+	if busy(err) {
+		p := d.problem(r, err)
+		retryAfter(w, p)
+		again := fresh("/proxy/pki/"+kind, f)
+		again.Status = p.Status
+		return d.showConfirm(w, r, kind, again, p.Text())
+	}
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, resultURL(did, result.Generation), http.StatusSeeOther)
+	return nil
+}
+
+func decode(chainPEM []string) [][]byte {
+	var ders [][]byte
+	for _, text := range chainPEM {
+		if block, _ := pem.Decode([]byte(text)); block != nil {
+			ders = append(ders, block.Bytes)
+		}
+	}
+	return ders
+}
+
+func fingerprint(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
+}
+
+// algorithm names a certificate's key.
+func algorithm(c *x509.Certificate) string {
+	switch k := c.PublicKey.(type) {
+	case *ecdsa.PublicKey:
+		return "EC " + k.Curve.Params().Name
+	case *rsa.PublicKey:
+		return "RSA " + strconv.Itoa(k.N.BitLen())
+	}
+	return c.PublicKeyAlgorithm.String()
+}

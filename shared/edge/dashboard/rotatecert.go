@@ -1,0 +1,186 @@
+package dashboard
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/usecase/issue"
+	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
+)
+
+func (d *Dashboard) rotateCertPage(w http.ResponseWriter, r *http.Request) error {
+	v, err := d.rotatable(r)
+	if err != nil {
+		return err
+	}
+	d.showRotateCert(w, r, v, fresh(v.Path()+"/rotate-cert", nil))
+	return nil
+}
+
+// rotatable reads the agent, and tells at once if its certificate is not rotated here.
+func (d *Dashboard) rotatable(r *http.Request) (agentView, error) {
+	v, err := d.look(r)
+	switch {
+	case err != nil:
+		return v, err
+	case v.Status != agent.Active:
+		return v, agent.ErrDeactivated
+	case v.Method != agent.Minted:
+		return v, agent.ErrRotateAtYourCA
+	}
+	return v, nil
+}
+
+func (d *Dashboard) showRotateCert(w http.ResponseWriter, r *http.Request, v agentView, f asked) {
+	v.Form = f
+	d.render(w, r, f.Status, page{Name: "rotatecert", Section: "agents", Title: "Rotate the certificate of " + v.ID.Name(), Content: v})
+}
+
+// rotateCert rotates, and answers with the page that has the keys. That page is the only place where they ever are: what
+// is asked for again, by a second click, a reload or the way back, is a form that was used, and rotates nothing.
+func (d *Dashboard) rotateCert(w http.ResponseWriter, r *http.Request) error {
+	f, err := d.form(w, r)
+	if err != nil {
+		return err
+	}
+	v, err := d.rotatable(r)
+	if err != nil {
+		return err
+	}
+	req, problems := rotation(v.ID, f)
+	if len(problems) > 0 {
+		d.showRotateCert(w, r, v, fresh(v.Path()+"/rotate-cert", f, problems...))
+		return nil
+	}
+	if d.Gate != nil {
+		if err := d.Gate(r.Context()); err != nil {
+			return err
+		}
+	}
+	s := visitOf(r.Context()).Session
+	if err := d.Door.Once(r.Context(), s, "rotate "+string(v.ID)+" "+f.Get("number")); err != nil {
+		return err
+	}
+	call := d.Caller(r.Context())
+	req.Actor, req.RequestID, req.SourceIP = s.Actor, call.RequestID, call.SourceIP
+	out, err := d.RotateCert.Rotate(r.Context(), req)
+	if name := fieldOf(err); name != "" {
+		d.showRotateCert(w, r, v, fresh(v.Path()+"/rotate-cert", f, field{name, d.problem(r, err).Detail}))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d.render(w, r, http.StatusOK, page{Name: "rotated", Section: "agents", Title: "Certificate rotated", Content: handout(v, req, out, d.Now())})
+	return nil
+}
+
+// rotation reads the form.
+func rotation(id agent.ID, f url.Values) (rotatecert.Request, []field) {
+	req := rotatecert.Request{Agent: id, Reason: strings.TrimSpace(f.Get("reason"))}
+	var problems []field
+	grace, err := strconv.ParseInt(f.Get("grace"), 10, 32)
+	if err != nil || grace < 0 || grace > int64(rotatecert.MaxGrace/time.Second) {
+		problems = append(problems, field{"grace", "Choose how long the old certificate lives on."})
+	}
+	req.Grace = time.Duration(grace) * time.Second
+	if f.Get("compromised") == "1" {
+		req.Reason = "keyCompromise"
+		if grace > 0 {
+			problems = append(problems, field{"grace", "A key in wrong hands gets no grace: choose that the old certificate stops at once."})
+		}
+	}
+	if days := strings.TrimSpace(f.Get("days")); days != "" {
+		if req.Material.ValidityDays, err = strconv.Atoi(days); err != nil || req.Material.ValidityDays < 1 || req.Material.ValidityDays > issue.MaxDays {
+			problems = append(problems, field{"days", fmt.Sprintf("A certificate is valid for 1 to %d days.", issue.MaxDays)})
+		}
+	}
+	if csr := strings.TrimSpace(f.Get("csr")); csr != "" {
+		req.Material.CSR = []byte(csr + "\n")
+	}
+	return req, problems
+}
+
+// fieldOf names the field that a refused rotation is about.
+func fieldOf(err error) string {
+	switch {
+	case errors.Is(err, pki.ErrCSR), errors.Is(err, pki.ErrKey):
+		return "csr"
+	case errors.Is(err, rotatecert.ErrReason):
+		return "reason"
+	}
+	return ""
+}
+
+// file is one file of an agent's identity, as a link that needs no server: the browser saves what the page holds.
+type file struct {
+	Name, Text, About string
+	Link              template.URL
+}
+
+// handoutView is the page with an agent's new keys.
+type handoutView struct {
+	agentView
+	Certificate   issue.Certificate
+	Previous      agent.Pin
+	PreviousUntil time.Time
+	Grace         bool
+	Files         []file
+	Zip           file
+	KeyAtHome     bool // with a CSR, the private key never left the host
+}
+
+func handout(v agentView, req rotatecert.Request, out rotatecert.Result, now time.Time) handoutView {
+	h := handoutView{
+		agentView: v, Certificate: out.Certificate, Previous: out.Previous, PreviousUntil: out.PreviousUntil,
+		Grace: req.Grace > 0, KeyAtHome: out.Material.KeyPEM == nil,
+	}
+	for _, f := range []file{
+		{Name: "cert.pem", Text: string(out.Certificate.CertPEM), About: "the certificate and the CA that issued it"},
+		{Name: "agent-key.pem", Text: string(out.Material.KeyPEM), About: "its private key"},
+		{Name: "dpop.jwk", Text: string(out.Material.DPoPJWK), About: "the private key for DPoP proofs"},
+	} {
+		if f.Text != "" {
+			f.Link = dataURL("application/octet-stream", []byte(f.Text))
+			h.Files = append(h.Files, f)
+		}
+	}
+	h.Zip = file{Name: v.ID.Name() + ".zip", Link: dataURL("application/zip", archive(h.Files, now))}
+	return h
+}
+
+func dataURL(mediaType string, data []byte) template.URL {
+	return template.URL("data:" + mediaType + ";base64," + base64.StdEncoding.EncodeToString(data)) //nolint:gosec // base64 has nothing to escape
+}
+
+// archive packs files that only their owner may read.
+func archive(files []file, now time.Time) []byte {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, f := range files {
+		h := &zip.FileHeader{Name: f.Name, Method: zip.Deflate, Modified: now}
+		h.SetMode(0o600)
+		w, err := z.CreateHeader(h)
+		if err == nil {
+			_, err = w.Write([]byte(f.Text))
+		}
+		if err != nil {
+			panic(err) // memory takes everything
+		}
+	}
+	if err := z.Close(); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}

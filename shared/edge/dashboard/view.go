@@ -1,0 +1,139 @@
+package dashboard
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/session"
+)
+
+//go:embed templates/*.html
+var files embed.FS
+
+// page is one page: which template, and what it shows.
+type page struct {
+	Name    string // of the template
+	Section string // of the navigation
+	Title   string
+	Content any
+}
+
+// frame is what every template is given.
+type frame struct {
+	page
+	OrgID     string
+	Actor     string // empty: nobody is signed in
+	FormToken string
+	Now       time.Time
+}
+
+var templates = parse()
+
+func parse() map[string]*template.Template {
+	base := template.Must(template.New("base").Funcs(template.FuncMap{
+		"asset": assetURL, "icon": icon, "groups": groups, "short": short, "day": day, "moment": moment, "stamp": stamp, "relative": relative,
+		"count": count, "plural64": func(n int64, what string) string { return plural(int(n), what) }, "chip": newChip, "list": func(v ...any) []any { return v },
+	}).ParseFS(files, "templates/base.html", "templates/parts.html"))
+	all := map[string]*template.Template{}
+	for _, name := range []string{
+		"login", "continue", "error", "overview", "agents", "agent", "rotatecert", "rotated", "deactivate",
+		"pki", "rotateca", "preflight", "result", "confirm",
+	} {
+		all[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
+	}
+	return all
+}
+
+// render writes a page, all of it or a plain 500.
+func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, p page) {
+	v := visitOf(r.Context())
+	f := frame{page: p, OrgID: d.OrgID, Actor: v.Actor, Now: d.Now()}
+	if v.token != "" {
+		f.FormToken = session.FormToken(v.token)
+	}
+	var b bytes.Buffer
+	if err := templates[p.Name].ExecuteTemplate(&b, "base", f); err != nil { // only a programming error can get here
+		panic(fmt.Sprintf("page %s: %v", p.Name, err))
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes())
+}
+
+// Text is a problem in one sentence or two.
+func (p Problem) Text() string {
+	if p.RetryIn <= 0 {
+		return p.Detail
+	}
+	seconds := int(p.RetryIn / time.Second)
+	return fmt.Sprintf("%s Try again in %s.", strings.TrimSuffix(p.Detail, " Retry."), plural(seconds, "second"))
+}
+
+func retryAfter(w http.ResponseWriter, p Problem) {
+	if p.RetryIn > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(p.RetryIn/time.Second)))
+	}
+}
+
+// groups cuts a fingerprint into parts of four digits.
+func groups(hex string) []string {
+	var parts []string
+	for len(hex) > 4 {
+		parts, hex = append(parts, hex[:4]), hex[4:]
+	}
+	return append(parts, hex)
+}
+
+func short(hex string) string { return hex[:min(8, len(hex))] }
+
+func day(t time.Time) string    { return t.UTC().Format("2 Jan 2006") }
+func moment(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") }
+func stamp(t time.Time) string  { return t.UTC().Format(time.RFC3339) }
+
+// relative tells how far a time is from now, in its largest unit.
+func relative(t, now time.Time) string {
+	d, form := t.Sub(now), "in %s"
+	if d < 0 {
+		d, form = -d, "%s ago"
+	}
+	const oneDay = 24 * time.Hour
+	for _, u := range []struct {
+		least, unit time.Duration
+		name        string
+	}{
+		{2 * 365 * oneDay, 365 * oneDay, "year"}, {90 * oneDay, 30 * oneDay, "month"}, {2 * oneDay, oneDay, "day"},
+		{2 * time.Hour, time.Hour, "hour"}, {2 * time.Minute, time.Minute, "minute"}, {5 * time.Second, time.Second, "second"},
+	} {
+		if d >= u.least {
+			return fmt.Sprintf(form, plural(int(d/u.unit), u.name))
+		}
+	}
+	return "now"
+}
+
+// count writes a number with its thousands apart.
+func count(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return count(n) + " " + what
+}
+
+// chip is a state in a word, with a colour for its kind and a sentence behind it.
+type chip struct{ Kind, Text, Hint string }
+
+func newChip(kind, text string) chip { return chip{Kind: kind, Text: text} }

@@ -1,0 +1,90 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/session"
+)
+
+// Names of the cookies. The prefix makes browsers refuse one that came without TLS, for a path, or from a subdomain.
+const (
+	sessionCookie = "__Host-mastio-session"
+	deviceCookie  = "__Host-mastio-device"
+)
+
+// visit is a request's session, with the token that the browser showed.
+type visit struct {
+	session.Session
+	token string
+}
+
+type visitKey struct{}
+
+func visitOf(ctx context.Context) visit {
+	v, _ := ctx.Value(visitKey{}).(visit)
+	return v
+}
+
+// Admit lets in whoever shows a session; see httpapi.Admit.
+func (d *Dashboard) Admit(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
+	token := cookie(r, sessionCookie)
+	s, err := d.Door.Open(r.Context(), token)
+	if err == nil {
+		return r.WithContext(context.WithValue(r.Context(), visitKey{}, visit{s, token})), nil
+	}
+	secure(w.Header(), r)
+	switch {
+	case !errors.Is(err, session.ErrNone):
+		d.fail(w, r, err)
+	case token == "" && r.Method != http.MethodPost && r.Header.Get("Sec-Fetch-Site") == "cross-site":
+		// The way of SameSite=Strict with a link from elsewhere: the cookie was held back. Asked for again from our own page, the
+		// same address comes with it.
+		d.render(w, r, http.StatusOK, page{Name: "continue", Title: "Continue", Content: r.URL.RequestURI()})
+	default:
+		http.Redirect(w, r, loginFor(r, token != ""), http.StatusSeeOther)
+	}
+	return nil, err
+}
+
+// loginFor is the login page that leads back to where a request wanted to go. Every form has a page at its own address;
+// signing out is the one that has none.
+func loginFor(r *http.Request, ended bool) string {
+	q := url.Values{}
+	if next := r.URL.RequestURI(); local(next) && r.URL.Path != "/proxy/logout" {
+		q.Set("next", next)
+	}
+	if ended || r.Method == http.MethodPost {
+		q.Set("ended", "1")
+	}
+	return "/proxy/login?" + q.Encode()
+}
+
+// local reports whether an address is a page of the dashboard, whatever a browser makes of it.
+func local(next string) bool {
+	u, err := url.Parse(next)
+	return err == nil && u.Scheme == "" && u.Host == "" && u.User == nil && strings.HasPrefix(next, "/proxy") &&
+		!strings.ContainsFunc(next, func(c rune) bool { return c <= ' ' || c == '\\' || c >= 0x7f }) && len(next) < 2000
+}
+
+func cookie(r *http.Request, name string) string {
+	c, err := r.Cookie(name)
+	if err != nil || len(c.Value) > 100 {
+		return ""
+	}
+	return c.Value
+}
+
+func setCookie(w http.ResponseWriter, name, value string, age time.Duration) {
+	seconds := int(age / time.Second)
+	if value == "" {
+		seconds = -1
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: seconds, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	})
+}
