@@ -16,11 +16,17 @@ func (s *Service) permissions() map[string][]statement {
 		"startup":    {s.readOrg(), s.readTruststore(), s.readTokenKeys(), s.openTokenKeys(), s.publicTokenKey(), s.readAdminSecret(), s.openAdminSecret()},
 		"rotatecert": {s.readAgents(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.readAdminSecret(), s.openAdminSecret()},
 		"enroll":     {s.readAgents(), s.listAgents(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.readAdminSecret(), s.openAdminSecret()},
-		"rotateca": append(s.mintCAs(),
-			s.readOrg(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readAdminSecret(), s.openAdminSecret()),
+		"rotateca":   append(s.rotateCAs(), s.readAdminSecret(), s.openAdminSecret()),
+		"dashboard": append(s.rotateCAs(), s.readNotes(), s.readAgents(), s.listAgents(), s.findAgents(), s.writeAgents(), s.issueLeaves(),
+			s.readAudit(), s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()),
 		"standby": append(s.mintCAs(), s.noteOnKeys(),
 			s.readOrg(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readTokenKeys(), s.makeTokenKeys()),
 	}
+}
+
+// rotateCAs is what a rotation of the Org CA takes, whoever asks for it.
+func (s *Service) rotateCAs() []statement {
+	return append(s.mintCAs(), s.readOrg(), s.countAgents(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore())
 }
 
 // Prefixes of the registry's partition keys, as shared/edge/dynamo spells them. A function that has no business with the
@@ -76,6 +82,30 @@ func (s *Service) listAgents() statement {
 	return statement{
 		sid: "ListAgents", actions: []string{"dynamodb:Query"},
 		resources: []string{s.table(schema.Registry) + "/index/" + schema.AgentsByGeneration},
+	}
+}
+
+func (s *Service) findAgents() statement {
+	return statement{
+		sid: "FindAgents", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry) + "/index/" + schema.AgentsByName},
+	}
+}
+
+func (s *Service) countAgents() statement {
+	return statement{
+		sid: "CountAgents", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry) + "/index/" + schema.ActiveAgents},
+	}
+}
+
+func (s *Service) readAudit() statement {
+	return statement{sid: "ReadAudit", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Audit)}}
+}
+
+// keepSessions is the dashboard's alone: nothing else can open a session, or let a guess through.
+func (s *Service) keepSessions() statement {
+	return statement{
+		sid: "KeepSessions", actions: []string{"dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+		resources: []string{s.table(schema.Sessions)},
 	}
 }
 
