@@ -35,6 +35,7 @@ const (
 	orgRecord     = "ORG"
 	agentRecords  = "AGENT#*"
 	answerRecords = "IDEM#*"
+	movedRecords  = "MOVED#*"
 )
 
 // statement is one statement of a policy. The zero Effect is Allow.
@@ -124,12 +125,21 @@ func (s *Service) writeOrg() statement {
 	}
 }
 
+const appendAudit = "AppendAudit"
+
 // appendAudit lets rows be put, and only together with the change that they tell of.
 func (s *Service) appendAudit() statement {
 	return statement{
-		sid: "AppendAudit", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Audit)},
+		sid: appendAudit, actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Audit)},
 		conditions: conditions{"StringEquals": {"dynamodb:EnclosingOperation": "TransactWriteItems"}},
 	}
+}
+
+// noteMoved goes with appendAudit, whoever has that: the checkpoint finds the chains that moved by it.
+func (s *Service) noteMoved() statement {
+	conditions := leading(movedRecords)
+	conditions["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
+	return statement{sid: "NoteMovedChains", actions: []string{"dynamodb:UpdateItem"}, resources: []string{s.table(schema.Registry)}, conditions: conditions}
 }
 
 func (s *Service) useProofs() statement {
@@ -233,6 +243,9 @@ func (s *Service) statementsOf(function string, f *Function) []statement {
 	for _, st := range append(s.always(function, f), own...) {
 		if len(st.actions) > 0 {
 			all = append(all, st)
+		}
+		if st.sid == appendAudit { // in the same transaction
+			all = append(all, s.noteMoved())
 		}
 	}
 	return all

@@ -43,8 +43,16 @@ type Change struct {
 	Aliases     []Alias            // lead to their agent from now on; each must be free or the same agent's
 	Forget      []Alias            // lead nowhere from now on; each must be free or the same agent's
 	EdgeCAs     []EdgeCA           // are known from now on, if they were not before
+	Checkpoint  *Checkpoint        // the last one of the audit trail
 	Release     *lease.Lease       // becomes free; must still be held by this holder under this fence
 	Answer      *Answer            // kept for a repeated request; its key must be free, or its record have expired AnswerTTL before this one will
+}
+
+// Checkpoint is the last checkpoint of the audit trail, and whether everything that follows from it was done.
+type Checkpoint struct {
+	Sealed  audit.Sealed
+	Done    bool // it is in the archive, and the chains that it covers are no longer told as moved
+	Version int64
 }
 
 // Answer is the result of a request that named an idempotency key.

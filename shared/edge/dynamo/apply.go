@@ -68,6 +68,16 @@ func (s *Store) writes(c registry.Change) ([]types.TransactWriteItem, error) {
 	for _, ca := range c.EdgeCAs {
 		list = append(list, types.TransactWriteItem{Put: &types.Put{TableName: &s.registry, Item: encodeEdgeCA(ca)}})
 	}
+	for _, l := range leavesOf(c.Rows) {
+		list = append(list, s.move(l))
+	}
+	if c.Checkpoint != nil {
+		encoded, err := encodeCheckpoint(*c.Checkpoint)
+		if err != nil {
+			return nil, fmt.Errorf("checkpoint: %w", err)
+		}
+		list = append(list, s.versioned(encoded, c.Checkpoint.Version))
+	}
 	if c.Release != nil {
 		list = append(list, s.release(*c.Release))
 	}

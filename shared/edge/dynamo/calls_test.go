@@ -78,9 +78,10 @@ func TestCalls(t *testing.T) {
 		"View": "BatchGetItem", "Pointer": "GetItem", "Org": "Query", "Answer": "GetItem", "TokenKey": "GetItem",
 		"TokenKeys": "BatchGetItem", "Rows": "Query", "Apply": "TransactWriteItems", "Acquire": "UpdateItem",
 		"Extend": "UpdateItem", "Release": "UpdateItem", "UseProof": "PutItem", "PutTokenKey": "PutItem",
+		"LastRow": "Query", "Covered": "BatchGetItem", "Checkpoint": "GetItem",
 	}
 	for _, name := range []string{
-		"Apply", "Acquire", "Extend", "Release", "UseProof", "PutTokenKey", "View", "Pointer", "Org", "Answer", "TokenKey", "TokenKeys", "Rows",
+		"Apply", "Acquire", "Extend", "Release", "UseProof", "PutTokenKey", "View", "Pointer", "Org", "Answer", "TokenKey", "TokenKeys", "Rows", "LastRow", "Covered", "Checkpoint",
 	} {
 		call := writeCalls[name]
 		if call == nil {

@@ -23,6 +23,9 @@ const (
 	single     = "-" // sort key of a record that is alone in its partition
 	endOfOrg   = "POINTER#01"
 	firstCopy  = "POINTER#00"
+
+	movedPrefix   = "MOVED#"
+	checkpointKey = "CHECKPOINT"
 )
 
 func key(pk, sk string) item { return item{"pk": text(pk), "sk": text(sk)} }

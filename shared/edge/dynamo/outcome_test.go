@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -53,6 +54,15 @@ var (
 		"TokenKey":  func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.TokenKey(ctx, 1)) },
 		"TokenKeys": func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.TokenKeys(ctx, 1, 2)) },
 		"Rows":      func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Rows(ctx, "acme", 0, 10)) },
+		"LastRow":   func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.LastRow(ctx, "acme")) },
+		"Covered": func(ctx context.Context, s *dynamo.Store, _ string) error {
+			return second(s.Covered(ctx, audit.Leaf{Subject: "acme", Seq: 1}))
+		},
+		"RowsOfDay": func(ctx context.Context, s *dynamo.Store, _ string) error {
+			return second(s.RowsOfDay(ctx, "2100-01-02", "", "Z", 10))
+		},
+		"Moved":      func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Moved(ctx, 10)) },
+		"Checkpoint": func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Checkpoint(ctx)) },
 	}
 )
 

@@ -81,6 +81,9 @@ func (s *Store) refusal(c kept) string {
 			return "alias " + a.Name
 		}
 	}
+	if c.Checkpoint != nil && s.checkpointVersion() != c.Checkpoint.Version {
+		return "checkpoint"
+	}
 	if c.Release != nil && !s.holds(*c.Release) {
 		return "lease"
 	}
@@ -121,6 +124,12 @@ func (s *Store) commit(c kept) {
 	}
 	for _, r := range c.rows {
 		s.rows[r.subject] = append(s.rows[r.subject], r)
+		s.move(r)
+	}
+	if c.Checkpoint != nil {
+		next := *c.Checkpoint
+		next.Version++
+		s.checkpoint = &next
 	}
 	for _, a := range c.Aliases {
 		s.aliases[a.Name] = a.Agent
@@ -172,7 +181,12 @@ func writes(c registry.Change) int {
 	if c.Pointer != nil {
 		n += orgca.Copies
 	}
-	for _, present := range []bool{c.Agent != nil, c.Head != nil, c.Release != nil, c.Answer != nil} {
+	subjects := map[string]bool{}
+	for _, r := range c.Rows {
+		subjects[r.Subject] = true // of each chain that moves, an item is written
+	}
+	n += len(subjects)
+	for _, present := range []bool{c.Agent != nil, c.Head != nil, c.Checkpoint != nil, c.Release != nil, c.Answer != nil} {
 		if present {
 			n++
 		}

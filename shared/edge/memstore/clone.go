@@ -111,6 +111,7 @@ func keep(c registry.Change) kept {
 		k.EdgeCAs[i] = cloneEdgeCA(ca)
 	}
 	k.Head = pointer(c.Head, func(h audit.Head) audit.Head { return h })
+	k.Checkpoint = pointer(c.Checkpoint, func(c registry.Checkpoint) registry.Checkpoint { return c })
 	k.Release, k.Answer = pointer(c.Release, cloneLease), pointer(c.Answer, cloneAnswer)
 	k.Rows = nil
 	for _, r := range c.Rows {

@@ -58,6 +58,8 @@ type Store struct {
 	tokenKeys   map[int64]registry.TokenKey
 	aliases     map[string]agent.ID
 	edgeCAs     map[string]registry.EdgeCA // by DER
+	moved       map[string]audit.Leaf      // by subject: what no checkpoint covers yet
+	checkpoint  *registry.Checkpoint
 	applied     ring
 	sessions    sessions
 	late        []func()
@@ -66,6 +68,7 @@ type Store struct {
 var operations = []string{
 	"View", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Answer", "UseProof",
 	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "Alias",
+	"Moved", "Cover", "Checkpoint", "Covered", "LastRow", "RowsOfDay",
 	"Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",
 }
 
@@ -73,7 +76,7 @@ var operations = []string{
 func New(cfg Config) *Store {
 	s := &Store{
 		cfg: cfg, calls: map[string]*atomic.Int64{},
-		agents: map[agent.ID]agent.Agent{}, generations: map[int64]orgca.Generation{}, rows: map[string][]row{},
+		agents: map[agent.ID]agent.Agent{}, generations: map[int64]orgca.Generation{}, rows: map[string][]row{}, moved: map[string]audit.Leaf{},
 		answers: map[string]registry.Answer{}, proofs: map[proof]time.Time{}, tokenKeys: map[int64]registry.TokenKey{},
 		aliases: map[string]agent.ID{}, edgeCAs: map[string]registry.EdgeCA{},
 		applied:  ring{changes: map[string]kept{}},

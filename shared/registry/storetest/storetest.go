@@ -119,6 +119,27 @@ type Store interface {
 	// Rows reads up to limit rows of one chain, in order, from the one behind number after on.
 	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)
 
+	// LastRow reads the end of a chain; nil if there is none.
+	LastRow(ctx context.Context, subject string) (*audit.Row, error)
+
+	// Covered reads the rows that leaves cover, leaf by leaf, each chain in order. Rows that do not exist are left out.
+	Covered(ctx context.Context, leaves ...audit.Leaf) ([]audit.Row, error)
+
+	// RowsOfDay reads up to limit rows of a day in UTC, of every chain, in the order of their ids: those behind after and
+	// before before. It may lag behind.
+	RowsOfDay(ctx context.Context, day, after, before string, limit int) ([]audit.Row, error)
+
+	// Moved reads up to limit chains that moved since they were covered last, in the order of their subjects, and from where
+	// to where: a row is told with its commit. Less than limit does not mean that there are no more; none does.
+	Moved(ctx context.Context, limit int) ([]audit.Leaf, error)
+
+	// Cover ends the tale of a chain's move up to the row that l ends with. What it moved since stays told. It may be
+	// repeated, and come late: a later one is not undone.
+	Cover(ctx context.Context, l audit.Leaf) error
+
+	// Checkpoint reads the last checkpoint; nil if there was none.
+	Checkpoint(ctx context.Context) (*registry.Checkpoint, error)
+
 	// Session reads, in one call, a session, which may have ended, and the present epoch. The first epoch is 0.
 	Session(ctx context.Context, id string) (s *session.Session, epoch int64, err error)
 
@@ -157,6 +178,11 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"changes of different agents never conflict", disjoint},
 		{"rows are appended and nothing else", appendOnly},
 		{"rows are read in parts", rowParts},
+		{"rows are read by what covers them", covered},
+		{"rows of a day are read in order", dayInOrder},
+		{"chains that moved are told until they are covered", moved},
+		{"many chains that moved are told in parts", movedInParts},
+		{"one of many checkpoints wins", checkpoints},
 		{"a lease has one holder", oneHolder},
 		{"a lease that is over can be taken", takeover},
 		{"one of many acquisitions wins", acquisitions},

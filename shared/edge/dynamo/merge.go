@@ -1,0 +1,92 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/mastio-aws/mastio/shared/schema"
+)
+
+// sharded is an index whose entries are spread over schema.Shards partitions.
+type sharded struct {
+	table, index  string
+	partition, by string // names of its keys
+	prefix        string // of each partition's key, before the number of the shard
+}
+
+// merge reads the shards of an index side by side and yields their items in one order.
+type merge struct {
+	store  *Store
+	of     sharded
+	high   string
+	chunk  int32 // items asked for at once, of one shard
+	shards []*shard
+}
+
+type shard struct {
+	name, low string
+	start     item // where to go on
+	done      bool // nothing more to read than what is in found
+	found     []item
+}
+
+func (s *Store) newMerge(of sharded, low, high string, limit int) *merge {
+	// Half as much again as an even share, and a little more for small pages.
+	m := &merge{store: s, of: of, high: high, chunk: int32(limit*3/(2*schema.Shards) + 8)}
+	for n := range schema.Shards {
+		m.shards = append(m.shards, &shard{name: of.prefix + shardKey(n), low: low})
+	}
+	return m
+}
+
+// fill reads on where nothing is left, all such shards at once.
+func (m *merge) fill(ctx context.Context) error {
+	var wg sync.WaitGroup
+	errs := make([]error, len(m.shards))
+	for n, sh := range m.shards {
+		if len(sh.found) == 0 && !sh.done {
+			wg.Go(func() { errs[n] = m.read(ctx, sh) })
+		}
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// read reads a shard until something is found or its end is reached: a page of DynamoDB's may be empty in between.
+func (m *merge) read(ctx context.Context, sh *shard) error {
+	for len(sh.found) == 0 && !sh.done {
+		out, err := m.store.client.Query(ctx, &dynamodb.QueryInput{
+			TableName: &m.of.table, IndexName: aws.String(m.of.index), Limit: &m.chunk,
+			KeyConditionExpression:    aws.String("#partition = :shard AND #by BETWEEN :low AND :high"),
+			ExpressionAttributeNames:  map[string]string{"#partition": m.of.partition, "#by": m.of.by},
+			ExpressionAttributeValues: item{":shard": text(sh.name), ":low": text(sh.low), ":high": text(m.high)},
+			ExclusiveStartKey:         sh.start,
+		})
+		if err != nil {
+			return err
+		}
+		sh.found, sh.start, sh.done = out.Items, out.LastEvaluatedKey, len(out.LastEvaluatedKey) == 0
+	}
+	return nil
+}
+
+// first is the shard whose next item comes first; nil if there is none. Every shard must be filled.
+func (m *merge) first() *shard {
+	var first *shard
+	for _, sh := range m.shards {
+		if len(sh.found) > 0 && (first == nil || m.next(sh) < m.next(first)) {
+			first = sh
+		}
+	}
+	return first
+}
+
+// next is the sort key of a shard's next item.
+func (m *merge) next(sh *shard) string {
+	r := reader{item: sh.found[0]}
+	return r.text(m.of.by)
+}
