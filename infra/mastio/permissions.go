@@ -10,23 +10,24 @@ import (
 // function's use case makes; what is common to all is in always. A function without a line fails synthesis.
 func (s *Service) permissions() map[string][]statement {
 	return map[string][]statement{
-		"token":      {s.readAgents(), s.useProofs(), s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys(), s.signTokens()},
+		"token":      {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.useProofs(), s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys(), s.signTokens()},
 		"discovery":  {s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
-		"healthz":    {s.readOrg(), s.readTruststore(), s.readNotes(), s.readAdminSecret(), s.openAdminSecret()},
+		"healthz":    {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.readAdminSecret(), s.openAdminSecret()},
 		"startup":    {s.readOrg(), s.readTruststore(), s.readTokenKeys(), s.openTokenKeys(), s.publicTokenKey(), s.readAdminSecret(), s.openAdminSecret()},
 		"rotatecert": {s.readAgents(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.readAdminSecret(), s.openAdminSecret()},
-		"enroll":     {s.readAgents(), s.listAgents(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.readAdminSecret(), s.openAdminSecret()},
-		"rotateca":   append(s.rotateCAs(), s.readAdminSecret(), s.openAdminSecret()),
-		"dashboard": append(s.rotateCAs(), s.readNotes(), s.readAgents(), s.listAgents(), s.findAgents(), s.writeAgents(), s.issueLeaves(),
+		"enroll": {s.readAgents(), s.listAgents(), s.writeAgents(), s.writeAliases(), s.appendAudit(), s.issueLeaves(), s.readOrg(), s.readEdgeCAs(), s.addEdgeCAs(),
+			s.readTruststore(), s.writeTruststore(), s.readAdminSecret(), s.openAdminSecret()},
+		"rotateca": append(s.rotateCAs(), s.readAdminSecret(), s.openAdminSecret()),
+		"dashboard": append(s.rotateCAs(), s.readNotes(), s.readAgents(), s.listAgents(), s.findAgents(), s.writeAgents(), s.writeAliases(), s.issueLeaves(),
 			s.readAudit(), s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()),
 		"standby": append(s.mintCAs(), s.noteOnKeys(),
-			s.readOrg(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readTokenKeys(), s.makeTokenKeys()),
+			s.readOrg(), s.readEdgeCAs(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readTokenKeys(), s.makeTokenKeys()),
 	}
 }
 
 // rotateCAs is what a rotation of the Org CA takes, whoever asks for it.
 func (s *Service) rotateCAs() []statement {
-	return append(s.mintCAs(), s.readOrg(), s.countAgents(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore())
+	return append(s.mintCAs(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore())
 }
 
 // Prefixes of the registry's partition keys, as shared/edge/dynamo spells them. A function that has no business with the
@@ -35,6 +36,8 @@ const (
 	orgRecord     = "ORG"
 	agentRecords  = "AGENT#*"
 	answerRecords = "IDEM#*"
+	aliasRecords  = "ALIAS#*"
+	edgeRecords   = "EDGE"
 	movedRecords  = "MOVED#*"
 )
 
@@ -64,12 +67,30 @@ func (s *Service) readOrg() statement {
 	}
 }
 
-// readAgents is the one batch of an agent and a copy of the pointer, and the last look at the pointer.
+// readAgents is the one batch of an agent and a copy of the pointer, the last look at the pointer, and what leads to an
+// agent whose certificate does not name it.
 func (s *Service) readAgents() statement {
 	return statement{
 		sid: "ReadAgentsAndPointer", actions: []string{"dynamodb:BatchGetItem", "dynamodb:GetItem"},
-		resources: []string{s.table(schema.Registry)}, conditions: leading(orgRecord, agentRecords),
+		resources: []string{s.table(schema.Registry)}, conditions: leading(orgRecord, agentRecords, aliasRecords),
 	}
+}
+
+// writeAliases lets those of an agent be taken and given back, together with the agent.
+func (s *Service) writeAliases() statement {
+	conditions := leading(aliasRecords)
+	conditions["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
+	return statement{
+		sid: "WriteAliases", actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)}, conditions: conditions,
+	}
+}
+
+func (s *Service) readEdgeCAs() statement {
+	return statement{sid: "ReadEdgeCAs", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry)}, conditions: leading(edgeRecords)}
+}
+
+func (s *Service) addEdgeCAs() statement {
+	return statement{sid: "AddEdgeCAs", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)}, conditions: leading(edgeRecords)}
 }
 
 func (s *Service) readAnswers() statement {

@@ -53,6 +53,22 @@ func readKeyFile(file []byte, f *findings) crypto.Signer {
 	return readKey(keys[0], f)
 }
 
+// ReadKey reads a file with one private key, PEM or DER, as Read does, and nothing else: Material has no chain. The policy
+// of its key is the caller's. The error is a *Refusal.
+func ReadKey(file []byte) (Material, error) {
+	var f findings
+	if len(file) > maxBytes {
+		f.add(KeyUnparseable, "key file: %d bytes, want at most %d", len(file), maxBytes)
+		return Material{}, f.refusal()
+	}
+	m := Material{Key: readKeyFile(file, &f)}
+	if len(f.defects) > 0 {
+		m.Zero()
+		return Material{}, f.refusal()
+	}
+	return m, nil
+}
+
 // keyBlocks picks the private keys out of a key file, and refuses what does not belong there. It returns nil if
 // something is said already.
 func keyBlocks(found []*pem.Block, f *findings) []*pem.Block {

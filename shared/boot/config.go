@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -27,22 +28,24 @@ const (
 
 // Config is what the environment says. README.md lists the variables.
 type Config struct {
-	OrgID            string
-	TrustDomain      string
-	Issuer           string // the agents' base URL, without a slash at its end
-	TablePrefix      string
-	TruststoreBucket string
-	TruststoreKey    string
-	AdminSecret      string // id of the secret, not the secret
-	TokenKEK         string // KMS key that encrypts token keys
-	TokenSigningKey  string // KMS key that signs tokens; only with Signer KMS
-	Signer           Signer
-	RequireDPoP      bool
-	RequireNonce     bool
-	StrictPKI        bool          // refuse to work under a legacy Org CA
-	AutoMigrate      time.Duration // overlap with which a legacy Org CA is replaced by itself; zero: it is not
-	Adopt            bool          // the first Org CA is the operator's, by upload; none is minted
-	Version          string
+	OrgID       string
+	TrustDomain string
+	// SPIFFETrustDomains are those of others whose SVIDs agents may be enrolled with.
+	SPIFFETrustDomains []string
+	Issuer             string // the agents' base URL, without a slash at its end
+	TablePrefix        string
+	TruststoreBucket   string
+	TruststoreKey      string
+	AdminSecret        string // id of the secret, not the secret
+	TokenKEK           string // KMS key that encrypts token keys
+	TokenSigningKey    string // KMS key that signs tokens; only with Signer KMS
+	Signer             Signer
+	RequireDPoP        bool
+	RequireNonce       bool
+	StrictPKI          bool          // refuse to work under a legacy Org CA
+	AutoMigrate        time.Duration // overlap with which a legacy Org CA is replaced by itself; zero: it is not
+	Adopt              bool          // the first Org CA is the operator's, by upload; none is minted
+	Version            string
 }
 
 // Environment reads the configuration; getenv is os.Getenv but in tests. It returns ErrConfig.
@@ -50,7 +53,7 @@ func Environment(getenv func(string) string) (Config, error) {
 	e := env{getenv: getenv}
 	c := Config{
 		OrgID: e.need("MASTIO_ORG_ID"), TrustDomain: e.need("MASTIO_TRUST_DOMAIN"), Issuer: e.url("MASTIO_ISSUER"),
-		TablePrefix: getenv("MASTIO_TABLE_PREFIX"), TruststoreBucket: e.need("MASTIO_TRUSTSTORE_BUCKET"),
+		SPIFFETrustDomains: e.trustDomains("MASTIO_SPIFFE_TRUST_DOMAINS"), TablePrefix: getenv("MASTIO_TABLE_PREFIX"), TruststoreBucket: e.need("MASTIO_TRUSTSTORE_BUCKET"),
 		TruststoreKey: e.need("MASTIO_TRUSTSTORE_KEY"), AdminSecret: e.need("MASTIO_ADMIN_SECRET_ID"), TokenKEK: e.need("MASTIO_TOKEN_KEK"),
 		Signer: Signer(e.oneOf("TOKEN_SIGNER", string(EpochKey), string(KMS))), RequireDPoP: e.flag("TOKEN_REQUIRE_DPOP"),
 		RequireNonce: e.flag("TOKEN_REQUIRE_NONCE"), StrictPKI: e.flag("MCP_PROXY_STRICT_PKI"),
@@ -91,6 +94,20 @@ func (e *env) url(name string) string {
 		e.wrong = append(e.wrong, name+" is not an https URL without query and fragment")
 	}
 	return strings.TrimSuffix(v, "/")
+}
+
+var trustDomain = regexp.MustCompile(`^[a-z0-9._-]{1,255}$`)
+
+// trustDomains reads a list with commas between.
+func (e *env) trustDomains(name string) []string {
+	var domains []string
+	for _, d := range strings.FieldsFunc(e.getenv(name), func(r rune) bool { return r == ',' || r == ' ' }) {
+		if !trustDomain.MatchString(d) {
+			e.wrong = append(e.wrong, fmt.Sprintf("%s holds %q, which is no trust domain", name, d))
+		}
+		domains = append(domains, d)
+	}
+	return domains
 }
 
 func (e *env) oneOf(name string, values ...string) string {

@@ -3,6 +3,7 @@ package boot
 import (
 	"errors"
 	"maps"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -66,11 +67,11 @@ func TestEnvironmentIsRefused(t *testing.T) {
 		{"MASTIO_ISSUER", "http://mastio.test"}, {"MASTIO_ISSUER", "mastio.test"}, {"MASTIO_ISSUER", "https://"}, {"MASTIO_ISSUER", "https://%zz"}, {"MASTIO_ISSUER", "/"}, {"MASTIO_ISSUER", "https:///path"}, {"MASTIO_ISSUER", "https://mastio.test/?a=b"}, {"MASTIO_ISSUER", "https://mastio.test#a"},
 		{"MASTIO_ISSUER", "https://mastio.test?"}, {"MASTIO_ISSUER", "https://user:pass@mastio.test"},
 		{"TOKEN_SIGNER", "KMS"}, {"TOKEN_SIGNER", "none"}, {"TOKEN_REQUIRE_DPOP", "true"}, {"TOKEN_REQUIRE_DPOP", "yes"}, {"TOKEN_REQUIRE_NONCE", "2"},
-		{"MCP_PROXY_STRICT_PKI", "yes"}, {"MCP_PROXY_PKI_AUTO_MIGRATE", "on"}, {"MASTIO_FIRST_CA", "upload"},
+		{"MCP_PROXY_STRICT_PKI", "yes"}, {"MCP_PROXY_PKI_AUTO_MIGRATE", "on"}, {"MASTIO_FIRST_CA", "upload"}, {"MASTIO_SPIFFE_TRUST_DOMAINS", "a.example,B"}, {"MASTIO_SPIFFE_TRUST_DOMAINS", "spiffe://a.example"},
 		{"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "0"}, {"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "7d"}, {"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "7776001"}, {"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "-1"},
 	} {
 		got, err := read(t, map[string]string{c.name: c.value})
-		if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), c.name) || got != (Config{}) {
+		if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), c.name) || !reflect.DeepEqual(got, Config{}) {
 			t.Errorf("%s=%q: %+v, %v; want ErrConfig that names it", c.name, c.value, got, err)
 		}
 	}

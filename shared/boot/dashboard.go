@@ -5,7 +5,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/edge/dashboard"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
-	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
@@ -18,7 +17,7 @@ func Dashboard(p *parts) (any, error) {
 		OrgID:      p.OrgID,
 		Door:       signin.New(signin.Config{Store: p.db, Check: p.admin(), Now: p.now, Log: p.log}),
 		Registry:   p.db,
-		Enroll:     enroll.New(enroll.Config{Store: p.db, Issuer: p.issuer(), OrgID: p.OrgID, Now: p.now, NewID: p.newID}),
+		Enroll:     p.enroller(),
 		RotateCert: rotatecert.New(rotatecert.Config{Store: p.db, Issuer: p.issuer(), Log: p.log}),
 		RotateCA:   p.rotator(p.ceremony()),
 		Health:     &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Now: p.now},

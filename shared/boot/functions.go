@@ -51,8 +51,14 @@ func RotateCert(p *parts) (any, error) {
 
 // Enroll is the function enroll.
 func Enroll(p *parts) (any, error) {
-	e := enroll.New(enroll.Config{Store: p.db, Issuer: p.issuer(), OrgID: p.OrgID, Now: p.now, NewID: p.newID})
-	return p.http(httpapi.Enroll(e), p.admin())
+	return p.http(httpapi.Enroll(p.enroller()), p.admin())
+}
+
+func (p *parts) enroller() *enroll.Enroller {
+	return enroll.New(enroll.Config{
+		Store: p.db, Issuer: p.issuer(), OrgID: p.OrgID, TrustDomains: append([]string{p.TrustDomain}, p.SPIFFETrustDomains...), Trust: p.trust(),
+		Log: p.log, Now: p.now, NewID: p.newID,
+	})
 }
 
 // RotateCA is the function rotateca.
@@ -139,7 +145,7 @@ func (p *parts) rotator(c *ceremony.Ceremony) *rotateca.Rotator {
 
 func (p *parts) trust() func(context.Context) (string, error) {
 	objects := p.objects()
-	return func(ctx context.Context) (string, error) { return truststore.Sync(ctx, objects, p.db.Org) }
+	return func(ctx context.Context) (string, error) { return truststore.Sync(ctx, objects, p.db) }
 }
 
 func (p *parts) localRing() *tokenkeys.Ring {

@@ -50,15 +50,23 @@ func checkPath(path []*x509.Certificate) error {
 	if len(path) == 0 || slices.Contains(path, nil) {
 		return fmt.Errorf("%w: certificate missing", ErrChain)
 	}
+	if err := checkIdentifiers(path); err != nil {
+		return err
+	}
+	root := path[len(path)-1]
+	if !bytes.Equal(root.RawIssuer, root.RawSubject) {
+		return fmt.Errorf("%w: %q at its end is not a root", ErrChain, root.Subject)
+	}
+	return nil
+}
+
+// checkIdentifiers asks that each certificate, where it names its issuer's key, name the next one's.
+func checkIdentifiers(path []*x509.Certificate) error {
 	for i, cert := range path[:len(path)-1] {
 		want, got := path[i+1].SubjectKeyId, cert.AuthorityKeyId
 		if len(want) > 0 && len(got) > 0 && !bytes.Equal(want, got) {
 			return fmt.Errorf("%w: authority key identifier of %q is not its issuer's", ErrChain, cert.Subject)
 		}
-	}
-	root := path[len(path)-1]
-	if !bytes.Equal(root.RawIssuer, root.RawSubject) {
-		return fmt.Errorf("%w: %q at its end is not a root", ErrChain, root.Subject)
 	}
 	return nil
 }

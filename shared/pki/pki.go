@@ -29,6 +29,14 @@ var (
 	ErrCSR = errors.New("certification request not acceptable")
 	// ErrPEM reports a text that is not exactly the PEM blocks it should be.
 	ErrPEM = errors.New("malformed PEM")
+	// The next ones report a leaf certificate of another issuer that CheckLeaf refuses.
+	ErrLeafKey     = errors.New("certificate's key is not acceptable")
+	ErrLeafIsCA    = errors.New("certificate is a CA's")
+	ErrLeafUsage   = errors.New("certificate is not for client authentication")
+	ErrExpired     = errors.New("certificate has expired")
+	ErrNotYetValid = errors.New("certificate is not valid yet")
+	// ErrPossession reports a signature that does not prove possession of a private key.
+	ErrPossession = errors.New("possession of the private key is not proven")
 	// ErrSPIFFEID reports a text that is not the SPIFFE ID of a workload.
 	ErrSPIFFEID = errors.New("malformed SPIFFE ID")
 )

@@ -75,21 +75,35 @@ func isSegment(s string) bool {
 	return segmentPattern.MatchString(s) && s != "." && s != ".."
 }
 
+// TrustDomain returns the trust domain of a SPIFFE ID that CheckSPIFFEID accepts.
+func TrustDomain(id string) string {
+	domain, _, _ := strings.Cut(strings.TrimPrefix(id, schemeSPIFFE), "/")
+	return domain
+}
+
 // URI returns the certificate's URI subject alternative name, as encoded, if it has exactly one; other kinds of name
 // may stand beside it. It reads the extension's own bytes: x509.Certificate.URIs went through a URL parser, which
 // makes different texts equal (the scheme's case, an empty fragment).
 func URI(cert *x509.Certificate) (string, bool) {
-	if cert == nil {
+	uris, ok := URIs(cert)
+	if !ok || len(uris) != 1 {
 		return "", false
 	}
-	var uris []string
+	return uris[0], true
+}
+
+// URIs returns all of the certificate's URI subject alternative names, as encoded; false if they cannot be read.
+func URIs(cert *x509.Certificate) (uris []string, ok bool) {
+	if cert == nil {
+		return nil, false
+	}
 	for _, ext := range cert.Extensions {
 		if !ext.Id.Equal(oidSubjectAltName) {
 			continue
 		}
 		var names []asn1.RawValue
 		if rest, err := asn1.Unmarshal(ext.Value, &names); err != nil || len(rest) > 0 {
-			return "", false
+			return nil, false
 		}
 		for _, n := range names {
 			if n.Class == asn1.ClassContextSpecific && n.Tag == tagURI {
@@ -97,8 +111,5 @@ func URI(cert *x509.Certificate) (string, bool) {
 			}
 		}
 	}
-	if len(uris) != 1 {
-		return "", false
-	}
-	return uris[0], true
+	return uris, true
 }

@@ -99,7 +99,6 @@ type Org struct {
 	Generations []orgca.Generation
 	Head        audit.Head
 	Lease       lease.Lease
-	EdgeCAs     []EdgeCA // in the order of their fingerprints
 }
 
 // Generation finds a generation by its number.

@@ -48,6 +48,8 @@ var table = []Route{
 	{"GET", "/healthz", "healthz", None, both},
 	{"GET", "/metrics", "healthz", Admin, operators},
 	{"POST", "/v1/admin/agents", "enroll", Admin, operators},
+	{"POST", "/v1/admin/agents/enroll/byoca", "enroll", Admin, operators},
+	{"POST", "/v1/admin/agents/enroll/spiffe", "enroll", Admin, operators},
 	{"GET", "/v1/admin/agents", "enroll", Admin, operators},
 	{"GET", "/v1/admin/agents/{agent_id}", "enroll", Admin, operators},
 	{"DELETE", "/v1/admin/agents/{agent_id}", "enroll", Admin, operators},

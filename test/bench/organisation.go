@@ -24,6 +24,7 @@ type store interface {
 	ceremony.Store
 	rotateca.Store
 	tokenkeys.Store
+	truststore.Store
 }
 
 // organisation is the part of a Mastio that rotates the Org CA, over any store, with keys and truststore in memory. Its
@@ -68,7 +69,7 @@ func (o *organisation) build(s store) error {
 	}
 	newID := func() string { return ulid.Make().String() }
 	trust := func(ctx context.Context) (string, error) {
-		return truststore.Sync(ctx, objects, s.Org)
+		return truststore.Sync(ctx, objects, s)
 	}
 	c := ceremony.New(ceremony.Config{
 		Store: s, Keys: keys, OrgID: inmemory.OrgID, TrustDomain: inmemory.TrustDomain, Now: time.Now, NewID: newID, Log: log,

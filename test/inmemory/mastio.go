@@ -21,6 +21,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/dashboard"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
@@ -40,8 +41,10 @@ import (
 const (
 	OrgID       = "orga"
 	TrustDomain = "mastio.test"
-	Issuer      = "https://mastio.test:9443"
-	Secret      = "admin-secret-of-the-tests"
+	// ForeignDomain is the trust domain of somebody else's SPIRE whose SVIDs are accepted.
+	ForeignDomain = "prod.example"
+	Issuer        = "https://mastio.test:9443"
+	Secret        = "admin-secret-of-the-tests"
 )
 
 // Start is where the clock begins.
@@ -77,7 +80,9 @@ func New(cfg memstore.Config) *Mastio {
 	m.RotateCA = rotateca.New(rotateca.Config{Store: m.Store, Preparer: m.Ceremony, Trust: m.trust, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log})
 	issuer := issue.Issuer{Store: m.Store, Keys: m.Keys, OrgID: OrgID, TrustDomain: TrustDomain, Now: m.Now, NewID: m.NewID}
 	m.RotateCert = rotatecert.New(rotatecert.Config{Store: m.Store, Issuer: issuer, Log: log})
-	m.Enroll = enroll.New(enroll.Config{Store: m.Store, Issuer: issuer, OrgID: OrgID, Now: m.Now, NewID: m.NewID})
+	m.Enroll = enroll.New(enroll.Config{
+		Store: m.Store, Issuer: issuer, OrgID: OrgID, TrustDomains: []string{TrustDomain, ForeignDomain}, Trust: m.trust, Log: log, Now: m.Now, NewID: m.NewID,
+	})
 	m.Ring = tokenkeys.New(tokenkeys.Config{Store: m.Store, Vault: m.Keys, OrgID: OrgID, TTL: token.TTL})
 	m.Token = token.New(token.Config{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now, NewID: m.NewID})
 	m.Standby = standby.New(standby.Config{
@@ -102,7 +107,7 @@ func (m *Mastio) Advance(d time.Duration) { m.clock.Add(int64(d)) }
 func (m *Mastio) NewID() string { return "id-" + strconv.FormatInt(m.lastID.Add(1), 10) }
 
 func (m *Mastio) trust(ctx context.Context) (string, error) {
-	return truststore.Sync(ctx, m.Objects, m.Store.Org)
+	return truststore.Sync(ctx, m.Objects, m.Store)
 }
 
 // Admit enrols an agent by name.
@@ -123,6 +128,24 @@ func (m *Mastio) Mint(ctx context.Context) (rotateca.Result, error) {
 // TokenFor asks for a token with the first certificate in a PEM text.
 func (m *Mastio) TokenFor(ctx context.Context, certPEM []byte) (token.Token, error) {
 	return m.Token.Issue(ctx, token.Request{CertificatePEM: string(certPEM)})
+}
+
+// OrgCA is the current Org CA with its key, as the PKI of an operator who uploaded it has it.
+func (m *Mastio) OrgCA(ctx context.Context) (pki.Authority, error) {
+	p, err := m.Store.Pointer(ctx, "")
+	if err != nil {
+		return pki.Authority{}, err
+	}
+	var a pki.Authority
+	for _, der := range p.Chain {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return a, err
+		}
+		a.Chain = append(a.Chain, cert)
+	}
+	a.Key = m.Keys.Signer(ctx, p.SigningKey, a.Chain[0].PublicKey)
+	return a, nil
 }
 
 // Handlers returns the handlers of every function that API Gateway reaches.

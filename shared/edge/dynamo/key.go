@@ -15,15 +15,16 @@ import (
 
 // Keys of the registry. Under org, everything that Org reads sorts before the pointer's second copy.
 const (
-	org        = "ORG"
-	headKey    = "AUDIT"
-	leaseKey   = "LEASE"
-	caPrefix   = "CA#"
-	edgePrefix = "EDGE#"
-	single     = "-" // sort key of a record that is alone in its partition
-	endOfOrg   = "POINTER#01"
-	firstCopy  = "POINTER#00"
+	org       = "ORG"
+	headKey   = "AUDIT"
+	leaseKey  = "LEASE"
+	caPrefix  = "CA#"
+	single    = "-" // sort key of a record that is alone in its partition
+	endOfOrg  = "POINTER#01"
+	firstCopy = "POINTER#00"
 
+	// edge is a partition of its own, so that who adds a CA to it cannot write the organisation's records.
+	edge          = "EDGE"
 	movedPrefix   = "MOVED#"
 	checkpointKey = "CHECKPOINT"
 )
@@ -46,7 +47,7 @@ func aliasKey(name string) string { return "ALIAS#" + digest(name) }
 
 func edgeKey(der []byte) string {
 	sum := sha256.Sum256(der)
-	return edgePrefix + hex.EncodeToString(sum[:])
+	return hex.EncodeToString(sum[:])
 }
 
 func epochKey(epoch int64) string { return strconv.FormatInt(epoch, 10) }

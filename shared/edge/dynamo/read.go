@@ -91,10 +91,6 @@ func addToOrg(o *registry.Org, i item) (err error) {
 		var p orgca.Pointer
 		p, err = decodePointer(i)
 		o.Pointer = &p
-	case strings.HasPrefix(sk, edgePrefix):
-		var c registry.EdgeCA
-		c, err = decodeEdgeCA(i)
-		o.EdgeCAs = append(o.EdgeCAs, c)
 	case strings.HasPrefix(sk, caPrefix):
 		var g orgca.Generation
 		g, err = decodeGeneration(i)

@@ -17,10 +17,12 @@ import (
 func Enroll(e *enroll.Enroller) Handlers {
 	h := agents{e}
 	return Handlers{
-		"POST /v1/admin/agents":              h.enroll,
-		"GET /v1/admin/agents":               h.list,
-		"GET /v1/admin/agents/{agent_id}":    h.read,
-		"DELETE /v1/admin/agents/{agent_id}": h.deactivate,
+		"POST /v1/admin/agents":               h.enroll,
+		"POST /v1/admin/agents/enroll/byoca":  h.byoca,
+		"POST /v1/admin/agents/enroll/spiffe": h.spiffe,
+		"GET /v1/admin/agents":                h.list,
+		"GET /v1/admin/agents/{agent_id}":     h.read,
+		"DELETE /v1/admin/agents/{agent_id}":  h.deactivate,
 	}
 }
 

@@ -30,6 +30,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+	"github.com/mastio-aws/mastio/shared/usecase/vouch"
 )
 
 // public is what the outside is told of an error.
@@ -70,6 +71,25 @@ var table = []public{
 	{err: rotatecert.ErrConcurrent, status: 409, code: "agent_rotated_concurrently", detail: "Another rotation of this agent committed at the same moment; its certificate is the one that counts. Rotate again only if you need one more."},
 	{err: rotatecert.ErrGrace, status: 400, code: "grace_seconds_invalid"},
 	{err: rotatecert.ErrReason, status: 400, code: "reason_invalid"},
+	{err: enroll.ErrCertificatePEM, status: 400, code: "cert_pem_invalid"},
+	{err: enroll.ErrBundlePEM, status: 400, code: "trust_bundle_invalid"},
+	{err: enroll.ErrNotUnderOrgCA, status: 400, code: "cert_not_signed_by_org_ca", detail: "The certificate does not chain to the current Org CA (GET /pki/ca.crt). Issue it under that one; put what stands between into the PEM, after the leaf."},
+	{err: enroll.ErrNotUnderBundle, status: 400, code: "svid_not_signed_by_trust_bundle", detail: "The SVID does not chain to any CA of trust_bundle_pem. Put what stands between into svid_pem, after the leaf."},
+	{err: vouch.ErrNoSPIFFEID, status: 400, code: "svid_missing_spiffe_uri", detail: "An SVID has exactly one URI subject alternative name, and that is a SPIFFE ID: spiffe://trust.domain/path."},
+	{err: enroll.ErrTrustDomain, status: 400, code: "spiffe_uri_wrong_trust_domain"},
+	{err: enroll.ErrNamesAnother, status: 400, code: "cert_names_another_agent"},
+	{err: enroll.ErrKeyPEM, status: 400, code: "private_key_invalid"},
+	{err: enroll.ErrKeyMismatch, status: 400, code: "key_does_not_match_cert", detail: "The private key is not the one that belongs to the certificate."},
+	{err: enroll.ErrProof, status: 400, code: "possession_unproven", detail: "Send the leaf's private key, or possession_proof; one of them, not both."},
+	{err: pki.ErrPossession, status: 400, code: "possession_proof_invalid"},
+	{err: pki.ErrLeafKey, status: 400, code: "cert_weak_key"},
+	{err: pki.ErrLeafIsCA, status: 400, code: "cert_is_ca"},
+	{err: pki.ErrLeafUsage, status: 400, code: "cert_eku_not_client_auth"},
+	{err: pki.ErrExpired, status: 400, code: "cert_expired"},
+	{err: pki.ErrNotYetValid, status: 400, code: "cert_not_yet_valid"},
+	{err: enroll.ErrTaken, status: 409, code: "certificate_in_use"},
+	{err: enroll.ErrMethod, status: 409, code: "agent_method_differs", detail: "This agent was enrolled by another method and was not changed. To change the method, DELETE /v1/admin/agents/{agent_id} and enrol it again."},
+	{err: enroll.ErrEdgeFull, status: 409, code: "trust_bundles_full", detail: "The edge holds 100 CAs of others already. Those that expire make room."},
 	{err: enroll.ErrLimit, status: 400, code: "limit_invalid"},
 	{err: registry.ErrCursor, status: 400, code: "cursor_invalid", detail: "The cursor is not one that a listing gave out."},
 	{err: issue.ErrValidity, status: 400, code: "validity_days_invalid"},
@@ -105,6 +125,8 @@ var table = []public{
 	{err: token.ErrCertificate, status: 401, code: "client_certificate_invalid", detail: "Client certificate cannot be read", oauth: "invalid_client"},
 	{err: token.ErrNotInValidity, status: 401, code: "certificate_expired", detail: "Certificate is outside its validity period", oauth: "invalid_client"},
 	{err: token.ErrUnknownAgent, status: 401, code: "agent_unknown", detail: "Unknown agent", oauth: "invalid_client"},
+	{err: token.ErrUntrusted, status: 401, code: "svid_not_trusted", detail: "SVID is not issued under the agent's trust bundle", oauth: "invalid_client"},
+	{err: token.ErrChain, status: 400, code: "svid_chain_invalid", detail: "svid_chain_pem takes at most 8 PEM certificates", oauth: "invalid_request"},
 	{err: token.ErrForeign, status: 401, code: "certificate_of_another_agent", detail: "Certificate was issued to another agent than client_id names", oauth: "invalid_client"},
 	{err: token.ErrClientID, status: 400, code: "client_id_invalid", detail: "client_id is not of the form {org_id}::{name}", oauth: "invalid_request"},
 	{err: token.ErrGrant, status: 400, code: "grant_type_unsupported", detail: "Only grant_type=client_credentials is supported", oauth: "unsupported_grant_type"},

@@ -22,6 +22,7 @@ type tokenForm struct {
 	ClientID  string `json:"client_id"`
 	Scope     string `json:"scope"`
 	Resource  string `json:"resource"`
+	Chain     string `json:"svid_chain_pem"` // beyond RFC 6749: what stands between an SVID and its bundle
 }
 
 func issueToken(issuer *token.Issuer, w http.ResponseWriter, r *http.Request) error {
@@ -31,7 +32,7 @@ func issueToken(issuer *token.Issuer, w http.ResponseWriter, r *http.Request) er
 	}
 	t, err := issuer.Issue(r.Context(), token.Request{
 		CertificatePEM: CallOf(r.Context()).CertificatePEM, GrantType: form.GrantType, ClientID: form.ClientID,
-		Scope: form.Scope, Resource: form.Resource, Proofs: r.Header.Values("DPoP"),
+		Scope: form.Scope, Resource: form.Resource, ChainPEM: form.Chain, Proofs: r.Header.Values("DPoP"),
 	})
 	var nonce *token.NonceError
 	if errors.As(err, &nonce) {
@@ -71,5 +72,8 @@ func tokenRequest(r *http.Request) (tokenForm, error) {
 			return tokenForm{}, fmt.Errorf("%w: %.64q is given %d times", ErrForm, name, len(v))
 		}
 	}
-	return tokenForm{values.Get("grant_type"), values.Get("client_id"), values.Get("scope"), values.Get("resource")}, nil
+	return tokenForm{
+		GrantType: values.Get("grant_type"), ClientID: values.Get("client_id"), Scope: values.Get("scope"), Resource: values.Get("resource"),
+		Chain: values.Get("svid_chain_pem"),
+	}, nil
 }

@@ -40,16 +40,23 @@ func (s *Store) Org(ctx context.Context) (o registry.Org, err error) {
 		for _, g := range s.generations {
 			o.Generations = append(o.Generations, cloneGeneration(g))
 		}
-		for _, ca := range s.edgeCAs {
-			o.EdgeCAs = append(o.EdgeCAs, cloneEdgeCA(ca))
-		}
-	})
-	slices.SortFunc(o.EdgeCAs, func(a, b registry.EdgeCA) int {
-		one, other := sha256.Sum256(a.DER), sha256.Sum256(b.DER)
-		return bytes.Compare(one[:], other[:])
 	})
 	slices.SortFunc(o.Generations, func(a, b orgca.Generation) int { return cmp.Compare(a.Number, b.Number) })
 	return o, err
+}
+
+// EdgeCAs reads the CAs of others that the edge lets in.
+func (s *Store) EdgeCAs(ctx context.Context) (cas []registry.EdgeCA, err error) {
+	err = s.read(ctx, "EdgeCAs", "read the edge's CAs", func() {
+		for _, ca := range s.edgeCAs {
+			cas = append(cas, cloneEdgeCA(ca))
+		}
+	})
+	slices.SortFunc(cas, func(a, b registry.EdgeCA) int {
+		one, other := sha256.Sum256(a.DER), sha256.Sum256(b.DER)
+		return bytes.Compare(one[:], other[:])
+	})
+	return cas, err
 }
 
 // Alias finds the agent that the first of these names leads to.

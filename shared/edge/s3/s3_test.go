@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	locals3 "github.com/mastio-aws/mastio/localstack/s3"
+	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/edge/s3"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -133,8 +134,11 @@ func TestOneOfManyWins(t *testing.T) {
 
 func TestSyncOverS3(t *testing.T) {
 	o := serve(t)
-	org := registry.Org{Generations: []orgca.Generation{{Number: 1, State: orgca.Current, Root: []byte("root"), Issuing: []byte("issuing")}}}
-	state := func(context.Context) (registry.Org, error) { return org, nil }
+	all := []orgca.Generation{{Number: 1, State: orgca.Current, Root: []byte("root"), Issuing: []byte("issuing")}}
+	state := memstore.New(memstore.Config{})
+	if err := state.Apply(t.Context(), registry.Change{ID: "1", Generations: all}); err != nil {
+		t.Fatal(err)
+	}
 	v1, err := truststore.Sync(t.Context(), o, state)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +147,7 @@ func TestSyncOverS3(t *testing.T) {
 	if err != nil || again != v1 {
 		t.Errorf("nothing to do: version %s, %v; want %s", again, err, v1)
 	}
-	if got := present(t, o).PEM; !bytes.Equal(got, truststore.PEM(org)) {
+	if got := present(t, o).PEM; !bytes.Equal(got, truststore.PEM(all)) {
 		t.Errorf("object = %s", got)
 	}
 }

@@ -57,9 +57,14 @@ func edgeCAs(t *testing.T, f fixture) {
 	f.apply(registry.Change{ID: newID(), EdgeCAs: []registry.EdgeCA{one, two}, Generations: []orgca.Generation{g}})
 	f.apply(registry.Change{ID: newID(), EdgeCAs: []registry.EdgeCA{two}})
 	want := []registry.EdgeCA{two, one} // SHA-256 of 3002 is 758e…, of 3001 f54f…
-	f.same("CAs of the edge", f.org().EdgeCAs, want)
+	read := func() []registry.EdgeCA {
+		cas, err := f.EdgeCAs(t.Context())
+		f.fails("CAs of the edge", err, nil)
+		return cas
+	}
+	f.same("CAs of the edge", read(), want)
 	f.same("generations", f.org().Generations, storedGenerations(g))
-	one.DER[1], f.org().EdgeCAs[0].DER[1] = 9, 9
+	one.DER[1], read()[0].DER[1] = 9, 9
 	want[1].DER = []byte{0x30, 1}
-	f.same("CAs of the edge after what was written and read was spoilt", f.org().EdgeCAs, want)
+	f.same("CAs of the edge after what was written and read was spoilt", read(), want)
 }

@@ -95,6 +95,9 @@ type Store interface {
 	// that is over may still lead there.
 	Alias(ctx context.Context, names ...string) (agent.ID, error)
 
+	// EdgeCAs reads, in one call, the CAs of others that the edge lets in, in the order of their fingerprints.
+	EdgeCAs(ctx context.Context) ([]registry.EdgeCA, error)
+
 	// Answer reads what was kept for an idempotency key; nil if nothing was, or it is over at now.
 	Answer(ctx context.Context, key string, now time.Time) (*registry.Answer, error)
 

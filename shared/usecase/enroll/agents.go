@@ -20,6 +20,9 @@ func (e *Enroller) Agent(ctx context.Context, id agent.ID) (a agent.Agent, count
 	if view.Agent == nil {
 		return agent.Agent{}, false, agent.ErrNotFound
 	}
+	if view.Agent.Method == agent.SPIFFE { // which SVID it shows is for the token function to judge
+		return *view.Agent, view.Agent.Status == agent.Active, nil
+	}
 	if view.Pointer != nil {
 		_, err := view.Agent.Authenticate(view.Agent.Pin().Thumbprint, view.Pointer, e.Now())
 		counts = err == nil
@@ -92,5 +95,21 @@ func (e *Enroller) deactivate(ctx context.Context, a agent.Agent, d Deactivation
 		return err
 	}
 	next.Head = head
-	return registry.Settle(ctx, e.Store.Apply, registry.Change{ID: e.NewID(), Agent: &next, Rows: []audit.Row{row}})
+	return registry.Settle(ctx, e.Store.Apply, registry.Change{ID: e.NewID(), Agent: &next, Rows: []audit.Row{row}, Forget: aliases(a)})
+}
+
+// aliases are those that lead to the agent, but for its past certificates', which end with these.
+func aliases(a agent.Agent) []registry.Alias {
+	switch a.Method {
+	case agent.SPIFFE:
+		return []registry.Alias{{Name: registry.SPIFFEAlias(a.SPIFFEID), Agent: a.ID}}
+	case agent.BYOCA:
+		var list []registry.Alias
+		for _, p := range a.Pins {
+			list = append(list, registry.Alias{Name: registry.PinAlias(p.Thumbprint), Agent: a.ID})
+		}
+		return list
+	case agent.Minted:
+	}
+	return nil
 }

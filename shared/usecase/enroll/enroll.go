@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -30,6 +31,8 @@ type Store interface {
 	Apply(ctx context.Context, c registry.Change) error
 	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
 	Find(ctx context.Context, q registry.Search) (registry.Page, error)
+	Alias(ctx context.Context, names ...string) (agent.ID, error)
+	EdgeCAs(ctx context.Context) ([]registry.EdgeCA, error)
 }
 
 // Config is what an Enroller is made of; all fields are required.
@@ -37,8 +40,13 @@ type Config struct {
 	Store  Store
 	Issuer issue.Issuer
 	OrgID  string
-	Now    func() time.Time
-	NewID  func() string // unique, at most 36 characters
+	// TrustDomains are those whose SPIFFE IDs are accepted; the first one is the Mastio's own.
+	TrustDomains []string
+	// Trust brings the edge's truststore up to date and returns its version.
+	Trust func(ctx context.Context) (version string, err error)
+	Log   *slog.Logger
+	Now   func() time.Time
+	NewID func() string // unique, at most 36 characters
 }
 
 // Enroller admits agents. It is safe for concurrent use: of two enrolments of one name, one wins.

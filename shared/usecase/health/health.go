@@ -36,7 +36,7 @@ const (
 
 // Store is what a check needs of the registry.
 type Store interface {
-	Org(ctx context.Context) (registry.Org, error)
+	truststore.Store
 }
 
 // Checker computes the state of health. It is safe for concurrent use.
@@ -70,7 +70,7 @@ type State struct {
 	Warnings    []Warning // in a fixed order; never nil
 }
 
-// Check reads the registry once, the truststore once, and now and then a key's note. It returns an error only if the registry cannot be read; a
+// Check reads the registry twice, the truststore once, and now and then a key's note. It returns an error only if the registry cannot be read; a
 // truststore that cannot be read is out of date as far as anyone can tell.
 func (c *Checker) Check(ctx context.Context) (State, error) {
 	org, err := c.Store.Org(ctx)
@@ -112,7 +112,11 @@ func (c *Checker) outOfDate(ctx context.Context, org registry.Org) bool {
 		return g.State == orgca.Staged && g.Truststore == ""
 	})
 	certificates := orgca.TrustBundle(needed)
-	for _, ca := range org.EdgeCAs[:min(len(org.EdgeCAs), truststore.MaxEdgeCAs)] {
+	others, err := c.Store.EdgeCAs(ctx)
+	if err != nil {
+		return true
+	}
+	for _, ca := range others[:min(len(others), truststore.MaxEdgeCAs)] {
 		certificates = append(certificates, ca.DER)
 	}
 	return slices.ContainsFunc(certificates, func(der []byte) bool {

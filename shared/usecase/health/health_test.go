@@ -19,6 +19,7 @@ var now = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 
 // world is what a check reads, all of it in good order until a test spoils it.
 type world struct {
+	others  []registry.EdgeCA
 	org     registry.Org
 	orgErr  error
 	object  truststore.Object
@@ -37,6 +38,9 @@ func (w *world) Noted(_ context.Context, key string) (int64, error) {
 
 // Org returns the organisation.
 func (w *world) Org(context.Context) (registry.Org, error) { return w.org, w.orgErr }
+
+// EdgeCAs returns those that agents have SVIDs under.
+func (w *world) EdgeCAs(context.Context) ([]registry.EdgeCA, error) { return w.others, nil }
 
 // Read returns the truststore.
 func (w *world) Read(context.Context) (truststore.Object, error) {
@@ -57,7 +61,7 @@ func good() *world {
 			{Number: 2, State: orgca.Staged, Source: orgca.Mint, Root: []byte("r2"), Issuing: []byte("i2"), Truststore: "v1"},
 		},
 	}}
-	w.object.PEM = truststore.PEM(w.org)
+	w.object.PEM = truststore.PEM(w.org.Generations)
 	return w
 }
 
@@ -112,9 +116,14 @@ func TestWarnings(t *testing.T) {
 		{"key that cannot be read", func(w *world) { w.noteErr = errors.New("denied") }, nil},
 		{"truststore empty", func(w *world) { w.object = truststore.Object{} }, []health.Warning{health.TruststoreOutOfDate}},
 		{"truststore unreadable", func(w *world) { w.readErr = errors.New("denied") }, []health.Warning{health.TruststoreOutOfDate}},
-		{"truststore without the standby", func(w *world) { w.object.PEM = truststore.PEM(registry.Org{Generations: w.org.Generations[:1]}) }, []health.Warning{health.TruststoreOutOfDate}},
+		{"truststore without a CA that SVIDs are under", func(w *world) { w.others = []registry.EdgeCA{{DER: []byte("SPIRE")}} }, []health.Warning{health.TruststoreOutOfDate}},
+		{"truststore with one", func(w *world) {
+			w.others = []registry.EdgeCA{{DER: []byte("SPIRE")}}
+			w.object.PEM = truststore.PEM(w.org.Generations, w.others...)
+		}, nil},
+		{"truststore without the standby", func(w *world) { w.object.PEM = truststore.PEM(w.org.Generations[:1]) }, []health.Warning{health.TruststoreOutOfDate}},
 		{"truststore without a standby that it was not told of", func(w *world) {
-			w.object.PEM = truststore.PEM(registry.Org{Generations: w.org.Generations[:1]})
+			w.object.PEM = truststore.PEM(w.org.Generations[:1])
 			w.org.Generations[1].Truststore = ""
 		}, nil},
 		{"truststore without a superseded one", func(w *world) {

@@ -81,21 +81,26 @@ func Prepare(r Request) (Material, error) {
 }
 
 // register takes the caller's DPoP key.
-func (m *Material) register(raw json.RawMessage) error {
-	if raw == nil {
-		return nil
+func (m *Material) register(raw json.RawMessage) (err error) {
+	if raw != nil {
+		m.JKT, m.DPoPJWK, err = ReadDPoPJWK(raw)
 	}
+	return err
+}
+
+// ReadDPoPJWK reads a DPoP key that a caller wants registered: its thumbprint (RFC 7638), and its one spelling.
+// Error: ErrDPoPJWK.
+func ReadDPoPJWK(raw json.RawMessage) (jkt string, public json.RawMessage, err error) {
 	pub, err := jwk.Parse(raw)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDPoPJWK, err)
+		return "", nil, fmt.Errorf("%w: %w", ErrDPoPJWK, err)
 	}
-	m.JKT = jwk.Thumbprint(pub)
-	public, err := jwk.Public(pub, "")
+	key, err := jwk.Public(pub, "")
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDPoPJWK, err)
+		return "", nil, fmt.Errorf("%w: %w", ErrDPoPJWK, err)
 	}
-	m.DPoPJWK, err = json.Marshal(public)
-	return err
+	public, err = json.Marshal(key)
+	return jwk.Thumbprint(pub), public, err
 }
 
 // mint makes the TLS key, and the DPoP key unless there is one.

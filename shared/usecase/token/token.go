@@ -3,10 +3,7 @@ package token
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,7 +11,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/agent"
-	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 )
@@ -26,6 +22,8 @@ var (
 	ErrCertificate   = errors.New("client certificate cannot be read")
 	ErrNotInValidity = errors.New("certificate is outside its validity period")
 	ErrUnknownAgent  = errors.New("unknown agent")
+	ErrUntrusted     = errors.New("SVID is not issued under the agent's trust bundle")
+	ErrChain         = errors.New("svid_chain_pem is not a chain of certificates")
 	ErrForeign       = errors.New("certificate was issued to another agent")
 	ErrGrant         = errors.New("only the grant type client_credentials is supported")
 	ErrScope         = errors.New("requested scope exceeds the agent's capabilities")
@@ -41,6 +39,8 @@ const TTL = 300 * time.Second
 // Store is what issuing needs of the registry.
 type Store interface {
 	View(ctx context.Context, id agent.ID) (registry.View, error)
+	Alias(ctx context.Context, names ...string) (agent.ID, error)
+	Org(ctx context.Context) (registry.Org, error)
 	Apply(ctx context.Context, c registry.Change) error
 	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
 }
@@ -72,6 +72,7 @@ func New(cfg Config) *Issuer { return &Issuer{cfg} }
 // Request is a token request (RFC 6749 section 4.4, RFC 8705 section 2, RFC 9449 section 5).
 type Request struct {
 	CertificatePEM string   // from the TLS connection, by way of the edge; empty: none
+	ChainPEM       string   // optional: what stands between an SVID and its bundle; the edge may pass on the leaf alone
 	GrantType      string   // empty stands for client_credentials
 	ClientID       string   // optional: the certificate tells
 	Scope          string   // optional: all capabilities
@@ -93,12 +94,12 @@ type Token struct {
 // The errors above are the caller's to mend; registry.ErrUnavailable means a store did not answer: never a token on
 // doubt. NonceError carries the nonce to answer with.
 func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
-	cert, err := certificate(r.CertificatePEM)
+	shown, err := read(r)
 	if err != nil {
 		return Token{}, err
 	}
 	now := i.Now()
-	view, pin, err := i.authenticate(ctx, cert, r.ClientID, now)
+	view, pin, err := i.authenticate(ctx, shown, r.ClientID, now)
 	if err != nil {
 		return Token{}, err
 	}
@@ -118,77 +119,6 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 		return Token{}, err
 	}
 	return i.sign(key.Key, *view.Agent, pin, scope, audience, jkt, now)
-}
-
-func certificate(text string) (*x509.Certificate, error) {
-	if text == "" {
-		return nil, ErrNoCertificate
-	}
-	block, _ := pem.Decode([]byte(text))
-	if block == nil || block.Type != "CERTIFICATE" {
-		return nil, ErrCertificate
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCertificate, err)
-	}
-	return cert, nil
-}
-
-// authenticate decides by the registry. The certificate's names only say whose record to read; that the certificate is
-// this agent's is the pin's to say, over every byte of it.
-func (i *Issuer) authenticate(ctx context.Context, cert *x509.Certificate, clientID string, now time.Time) (registry.View, agent.Pin, error) {
-	id, err := claimed(cert, clientID)
-	if err != nil {
-		return registry.View{}, agent.Pin{}, err
-	}
-	view, err := i.Store.View(ctx, id)
-	if err != nil {
-		return registry.View{}, agent.Pin{}, err
-	}
-	if view.Agent == nil || view.Pointer == nil {
-		return registry.View{}, agent.Pin{}, ErrUnknownAgent
-	}
-	pin, err := view.Agent.Authenticate(pki.Thumbprint(cert.Raw), view.Pointer, now)
-	if err != nil {
-		return registry.View{}, agent.Pin{}, err
-	}
-	if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
-		return registry.View{}, agent.Pin{}, ErrNotInValidity
-	}
-	return view, pin, nil
-}
-
-// claimed finds the agent that the certificate names: by its SPIFFE ID, else by its common name; a certificate that
-// names none needs a client_id. A client_id that contradicts the certificate is refused.
-func claimed(cert *x509.Certificate, clientID string) (agent.ID, error) {
-	named, ok := namedBy(cert)
-	if clientID == "" {
-		if !ok {
-			return "", ErrUnknownAgent
-		}
-		return named, nil
-	}
-	id, err := agent.ParseID(clientID)
-	if err != nil {
-		return "", ErrClientID
-	}
-	if ok && named != id {
-		return "", ErrForeign
-	}
-	return id, nil
-}
-
-func namedBy(cert *x509.Certificate) (agent.ID, bool) {
-	if uri, ok := pki.URI(cert); ok {
-		_, path, _ := strings.Cut(strings.TrimPrefix(uri, "spiffe://"), "/")
-		org, name, _ := strings.Cut(path, "/")
-		if id, err := agent.NewID(org, name); err == nil {
-			return id, true
-		}
-	}
-	id, err := agent.ParseID(cert.Subject.CommonName)
-	return id, err == nil
 }
 
 // grant decides what the token is good for. The audience is the resource (RFC 8707), else the Mastio itself.

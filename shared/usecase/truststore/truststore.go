@@ -35,13 +35,19 @@ type Objects interface {
 	Replace(ctx context.Context, pem []byte, old string) (version string, err error)
 }
 
+// Store is what the object is made from.
+type Store interface {
+	Org(ctx context.Context) (registry.Org, error)
+	EdgeCAs(ctx context.Context) ([]registry.EdgeCA, error)
+}
+
 // MaxEdgeCAs is how many CAs of others the edge lets in, beside those of the organisation's own generations.
 const MaxEdgeCAs = 100
 
-// PEM returns what stands in the object for this organisation: its own CAs, then those under which agents have SVIDs.
-func PEM(org registry.Org) []byte {
-	bundle := orgca.EdgeBundle(org.Generations)
-	for _, ca := range org.EdgeCAs[:min(len(org.EdgeCAs), MaxEdgeCAs)] {
+// PEM returns what stands in the object: the organisation's own CAs, then those under which agents have SVIDs.
+func PEM(generations []orgca.Generation, others ...registry.EdgeCA) []byte {
+	bundle := orgca.EdgeBundle(generations)
+	for _, ca := range others[:min(len(others), MaxEdgeCAs)] {
 		if !slices.ContainsFunc(bundle, func(der []byte) bool { return bytes.Equal(der, ca.DER) }) {
 			bundle = append(bundle, ca.DER)
 		}
@@ -59,18 +65,22 @@ func Encode(certificates [][]byte) []byte {
 }
 
 // Sync brings the object up to date and returns its version. It writes only if something is missing or left over.
-// state is called for each try, so that a lost race is decided on the present state.
-func Sync(ctx context.Context, o Objects, state func(context.Context) (registry.Org, error)) (version string, err error) {
+// The store is asked at each try, so that a lost race is decided on the present state.
+func Sync(ctx context.Context, o Objects, s Store) (version string, err error) {
 	for range 3 {
 		present, err := o.Read(ctx)
 		if err != nil {
 			return "", fmt.Errorf("read the truststore: %w", err)
 		}
-		org, err := state(ctx)
+		org, err := s.Org(ctx)
 		if err != nil {
 			return "", err
 		}
-		want := PEM(org)
+		others, err := s.EdgeCAs(ctx)
+		if err != nil {
+			return "", err
+		}
+		want := PEM(org.Generations, others...)
 		if bytes.Equal(present.PEM, want) {
 			return present.Version, nil
 		}

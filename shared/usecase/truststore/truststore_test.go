@@ -57,8 +57,20 @@ func generation(number int64, state orgca.State) orgca.Generation {
 	return orgca.Generation{Number: number, State: state, Root: []byte("root " + n), Issuing: []byte("issuing " + n)}
 }
 
-func fixed(all ...orgca.Generation) func(context.Context) (registry.Org, error) {
-	return func(context.Context) (registry.Org, error) { return registry.Org{Generations: all}, nil }
+// state is a store.
+type state func() ([]orgca.Generation, error)
+
+// Org returns the generations.
+func (s state) Org(context.Context) (registry.Org, error) {
+	all, err := s()
+	return registry.Org{Generations: all}, err
+}
+
+// EdgeCAs returns none.
+func (s state) EdgeCAs(context.Context) ([]registry.EdgeCA, error) { return nil, nil }
+
+func fixed(all ...orgca.Generation) state {
+	return func() ([]orgca.Generation, error) { return all, nil }
 }
 
 func contents(data []byte) (texts []string) {
@@ -76,10 +88,10 @@ func TestPEMHoldsEveryGenerationThatWasMadeWhole(t *testing.T) {
 		generation(6, orgca.Staged), generation(7, orgca.Preparing), {Number: 8, State: "unheard of", Root: []byte("x")},
 	}
 	want := []string{"root 6", "issuing 6", "root 4", "issuing 4", "root 3", "issuing 3", "root 2", "issuing 2", "root 1"}
-	if diff := cmp.Diff(want, contents(truststore.PEM(registry.Org{Generations: all}))); diff != "" {
+	if diff := cmp.Diff(want, contents(truststore.PEM(all))); diff != "" {
 		t.Errorf("bundle (-want +got):\n%s", diff)
 	}
-	if got := truststore.PEM(registry.Org{}); len(got) != 0 {
+	if got := truststore.PEM(nil); len(got) != 0 {
 		t.Errorf("bundle of nothing = %q", got)
 	}
 }
@@ -100,7 +112,7 @@ func TestSyncWritesOnlyWhatDiffers(t *testing.T) {
 		{[]orgca.Generation{generation(1, orgca.Failed), generation(2, orgca.Current)}, "v3", 3},
 	} {
 		version, err := truststore.Sync(t.Context(), s, fixed(c.generations...))
-		if err != nil || version != c.version || s.writes != c.writes || !bytes.Equal(s.present.PEM, truststore.PEM(registry.Org{Generations: c.generations})) {
+		if err != nil || version != c.version || s.writes != c.writes || !bytes.Equal(s.present.PEM, truststore.PEM(c.generations)) {
 			t.Errorf("step %d: version %s after %d writes, %v; want %s after %d", i, version, s.writes, err, c.version, c.writes)
 		}
 	}
@@ -115,15 +127,15 @@ func TestSyncThatLosesARace(t *testing.T) {
 			s.put([]byte("something else"))
 		}
 	}}
-	version, err := truststore.Sync(t.Context(), s, func(context.Context) (registry.Org, error) { return registry.Org{Generations: all}, nil })
-	if err != nil || version != "v2" || !bytes.Equal(s.present.PEM, truststore.PEM(registry.Org{Generations: all})) {
+	version, err := truststore.Sync(t.Context(), s, state(func() ([]orgca.Generation, error) { return all, nil }))
+	if err != nil || version != "v2" || !bytes.Equal(s.present.PEM, truststore.PEM(all)) {
 		t.Errorf("version %s, %v, object %q", version, err, contents(s.present.PEM))
 	}
 }
 
 // The answer to a write was lost, but it was carried out: the next look finds the object as wanted.
 func TestSyncWhoseWriteWasCarriedOutUnseen(t *testing.T) {
-	want := truststore.PEM(registry.Org{Generations: []orgca.Generation{generation(1, orgca.Current)}})
+	want := truststore.PEM([]orgca.Generation{generation(1, orgca.Current)})
 	s := &shelf{meddle: func(s *shelf) { s.put(want) }}
 	version, err := truststore.Sync(t.Context(), s, fixed(generation(1, orgca.Current)))
 	if err != nil || version != "v1" || s.writes != 1 {
@@ -145,7 +157,7 @@ func TestSyncThatGivesUp(t *testing.T) {
 		t.Errorf("unwritable: %v after %d writes", err, failing.writes)
 	}
 	unread := &shelf{}
-	_, err := truststore.Sync(t.Context(), unread, func(context.Context) (registry.Org, error) { return registry.Org{}, broken })
+	_, err := truststore.Sync(t.Context(), unread, state(func() ([]orgca.Generation, error) { return nil, broken }))
 	if !errors.Is(err, broken) || unread.writes != 0 {
 		t.Errorf("without the generations: %v after %d writes", err, unread.writes)
 	}
@@ -153,11 +165,11 @@ func TestSyncThatGivesUp(t *testing.T) {
 
 // CAs of others stand behind the organisation's own, each once, and no more than there is room for.
 func TestPEMHoldsEdgeCAs(t *testing.T) {
-	org := registry.Org{Generations: []orgca.Generation{generation(1, orgca.Current)}, EdgeCAs: []registry.EdgeCA{{DER: []byte("root 1")}}}
+	others := []registry.EdgeCA{{DER: []byte("root 1")}}
 	for n := range 2 * truststore.MaxEdgeCAs {
-		org.EdgeCAs = append(org.EdgeCAs, registry.EdgeCA{DER: []byte("SPIRE " + strconv.Itoa(n))})
+		others = append(others, registry.EdgeCA{DER: []byte("SPIRE " + strconv.Itoa(n))})
 	}
-	got := contents(truststore.PEM(org))
+	got := contents(truststore.PEM([]orgca.Generation{generation(1, orgca.Current)}, others...))
 	want := []string{"root 1", "issuing 1", "SPIRE 0", "SPIRE 1"}
 	if diff := cmp.Diff(want, got[:4]); diff != "" || len(got) != 2+truststore.MaxEdgeCAs-1 {
 		t.Errorf("bundle of %d (-want +got):\n%s", len(got), diff)

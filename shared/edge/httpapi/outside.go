@@ -1,0 +1,100 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+)
+
+// outsider is an enrolment whose certificate was issued elsewhere. The two kinds name the certificate differently, and
+// no member of the one is known to the other.
+type outsider struct {
+	Name         string          `json:"agent_name"`
+	DisplayName  string          `json:"display_name"`
+	Capabilities []string        `json:"capabilities"`
+	Proof        string          `json:"possession_proof"`
+	DPoPJWK      json.RawMessage `json:"dpop_jwk"`
+	Update       bool            `json:"update_existing"`
+}
+
+func (o outsider) request(r *http.Request, certPEM, keyPEM string) enroll.Outside {
+	call := CallOf(r.Context())
+	req := enroll.Outside{
+		Name: o.Name, DisplayName: o.DisplayName, Capabilities: o.Capabilities, CertPEM: []byte(certPEM), KeyPEM: []byte(keyPEM),
+		Proof: o.Proof, Update: o.Update, Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
+	}
+	if string(o.DPoPJWK) != "null" {
+		req.DPoPJWK = o.DPoPJWK
+	}
+	return req
+}
+
+func (h agents) byoca(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		outsider
+		CertPEM string `json:"cert_pem"`
+		KeyPEM  string `json:"private_key_pem"`
+	}
+	if _, err := onlyQuery(r); err != nil {
+		return err
+	}
+	if err := decode(r, &body, false); err != nil {
+		return err
+	}
+	return admit(w, r, h.BYOCA, body.request(r, body.CertPEM, body.KeyPEM))
+}
+
+func (h agents) spiffe(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		outsider
+		SVID   string  `json:"svid_pem"`
+		KeyPEM string  `json:"svid_key_pem"`
+		Bundle *string `json:"trust_bundle_pem"`
+	}
+	if _, err := onlyQuery(r); err != nil {
+		return err
+	}
+	if err := decode(r, &body, false); err != nil {
+		return err
+	}
+	req := body.request(r, body.SVID, body.KeyPEM)
+	if body.Bundle != nil {
+		req.BundlePEM = []byte(*body.Bundle)
+	}
+	return admit(w, r, h.SPIFFE, req)
+}
+
+func admit(w http.ResponseWriter, r *http.Request, do func(context.Context, enroll.Outside) (enroll.Admitted, error), req enroll.Outside) error {
+	out, err := do(r.Context(), req)
+	if err != nil {
+		return err
+	}
+	secret(w)
+	write(w, http.StatusCreated, "application/json", struct {
+		AgentID      agent.ID  `json:"agent_id"`
+		DisplayName  string    `json:"display_name"`
+		Capabilities []string  `json:"capabilities"`
+		Thumbprint   string    `json:"cert_thumbprint"`
+		SPIFFEID     *string   `json:"spiffe_id"`
+		JKT          *string   `json:"dpop_jkt"`
+		Generation   *int64    `json:"generation"` // null: the agent's own bundle vouches for it
+		EnrolledAt   time.Time `json:"enrolled_at"`
+	}{
+		out.Agent.ID, out.Agent.DisplayName, list(out.Agent.Capabilities), out.Thumbprint, some(out.Agent.SPIFFEID),
+		some(out.Agent.JKT), some(out.Generation), out.Agent.EnrolledAt,
+	})
+	return nil
+}
+
+// some makes the zero value JSON's null.
+func some[T comparable](v T) *T {
+	var none T
+	if v == none {
+		return nil
+	}
+	return &v
+}

@@ -1,0 +1,264 @@
+package enroll
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+	"github.com/mastio-aws/mastio/shared/usecase/vouch"
+)
+
+// Admitted is an agent whose certificate was issued elsewhere, as it is stored.
+type Admitted struct {
+	Agent      agent.Agent
+	Thumbprint string // of the certificate that was shown
+	Generation int64  // of the Org CA that vouches for it; zero: a bundle of its own does
+	Updated    bool   // it was enrolled before
+}
+
+// BYOCA admits an agent whose certificate was issued elsewhere under the current Org CA, or, with Update, pins its new
+// certificate in the place of the old one.
+//
+// Errors: agent.ErrID, agent.ErrProfile, agent.ErrAlreadyEnrolled (nothing of the existing agent changes), orgca.ErrMissing,
+// issue.ErrDPoPJWK, those of pki.CheckLeaf, pki.ErrPossession, and those that begin with ErrCertificatePEM.
+func (e *Enroller) BYOCA(ctx context.Context, req Outside) (Admitted, error) {
+	r, err := e.read(agent.BYOCA, req)
+	if err != nil {
+		return Admitted{}, err
+	}
+	if err := e.checkNames(r); err != nil {
+		return Admitted{}, err
+	}
+	return e.admit(ctx, agent.BYOCA, req, r, func(_ context.Context, p orgca.Pointer, a *agent.Agent, c *registry.Change) error {
+		if err := r.underAt(p, e.Now()); err != nil {
+			return err
+		}
+		a.Pins = slices.DeleteFunc(slices.Clone(a.Pins), func(p agent.Pin) bool { return p.Thumbprint == r.thumbprint })
+		*a = a.Repin(agent.Pin{
+			Thumbprint: r.thumbprint, Key: pki.Thumbprint(r.leaf.RawSubjectPublicKeyInfo), Generation: p.Current,
+			NotBefore: r.leaf.NotBefore, NotAfter: r.leaf.NotAfter,
+		}, agent.Keep{Restorable: p.Previous}, e.Now())
+		if a.SPIFFEID, _ = pki.URI(r.leaf); pki.CheckSPIFFEID(a.SPIFFEID) != nil {
+			a.SPIFFEID = ""
+		}
+		c.Aliases = []registry.Alias{{Name: registry.PinAlias(r.thumbprint), Agent: a.ID, Expires: r.leaf.NotAfter}}
+		return nil
+	})
+}
+
+// SPIFFE admits an agent that is known by its SPIFFE ID and by what its SVIDs are issued under, or, with Update, changes
+// these. It has no pin, so that the next SVID needs nothing.
+//
+// Errors: as of BYOCA, and vouch.ErrNoSPIFFEID.
+func (e *Enroller) SPIFFE(ctx context.Context, req Outside) (Admitted, error) {
+	r, err := e.read(agent.SPIFFE, req)
+	if err != nil {
+		return Admitted{}, err
+	}
+	id, err := vouch.CheckSVID(r.leaf, e.Now())
+	if err != nil {
+		return Admitted{}, err
+	}
+	if err := e.checkNames(r); err != nil {
+		return Admitted{}, err
+	}
+	return e.admit(ctx, agent.SPIFFE, req, r, func(ctx context.Context, p orgca.Pointer, a *agent.Agent, c *registry.Change) error {
+		if a.SPIFFEID != "" && a.SPIFFEID != id {
+			c.Forget = []registry.Alias{{Name: registry.SPIFFEAlias(a.SPIFFEID), Agent: a.ID}}
+		}
+		c.Aliases = []registry.Alias{{Name: registry.SPIFFEAlias(id), Agent: a.ID}}
+		a.SPIFFEID, a.Bundle, a.Intermediates, a.UpdatedAt = id, ders(r.bundle), ders(r.between), e.Now()
+		if r.bundle == nil {
+			return r.underAt(p, e.Now())
+		}
+		if err := pki.VerifyUnder(r.leaf, r.between, pki.Trust{Roots: r.bundle}, e.Now()); err != nil {
+			return fmt.Errorf("%w: %w", ErrNotUnderBundle, err)
+		}
+		c.EdgeCAs, err = e.edgeCAs(ctx, r.bundle)
+		return err
+	})
+}
+
+func (r reading) underAt(p orgca.Pointer, now time.Time) error {
+	trust, err := vouch.Org(p.Chain, p.Fingerprint)
+	if err != nil {
+		return err
+	}
+	if err := pki.VerifyUnder(r.leaf, r.between, trust, now); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotUnderOrgCA, err)
+	}
+	return nil
+}
+
+// edgeCAs returns those of a bundle that the edge does not know yet.
+func (e *Enroller) edgeCAs(ctx context.Context, bundle []*x509.Certificate) ([]registry.EdgeCA, error) {
+	present, err := e.Store.EdgeCAs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var missing []registry.EdgeCA
+	for _, c := range bundle {
+		if !slices.ContainsFunc(present, func(known registry.EdgeCA) bool { return slices.Equal(known.DER, c.Raw) }) {
+			missing = append(missing, registry.EdgeCA{DER: c.Raw, Expires: c.NotAfter})
+		}
+	}
+	if len(missing) > 0 && len(present)+len(missing) > truststore.MaxEdgeCAs {
+		return nil, ErrEdgeFull
+	}
+	return missing, nil
+}
+
+// admission completes the record and the change of one kind of agent.
+type admission func(ctx context.Context, p orgca.Pointer, a *agent.Agent, c *registry.Change) error
+
+const admitTries = 3
+
+// admit commits an agent, new or updated, with its row and aliases, and then lets its CAs through the edge.
+func (e *Enroller) admit(ctx context.Context, m agent.Method, req Outside, r reading, complete admission) (Admitted, error) {
+	for range admitTries {
+		view, err := e.admissibleAs(ctx, m, r.id, req.Update)
+		if err != nil {
+			return Admitted{}, err
+		}
+		a := e.outsideRecord(m, req, r, view.Agent)
+		c := registry.Change{ID: e.NewID()}
+		if err := complete(ctx, *view.Pointer, &a, &c); err != nil {
+			return Admitted{}, err
+		}
+		out := Admitted{Thumbprint: r.thumbprint, Updated: view.Agent != nil && view.Agent.Status == agent.Active}
+		if r.bundle == nil {
+			out.Generation = view.Pointer.Current
+		}
+		row, head, err := a.Head.Append(e.outsideEntry(m, req, r, view.Agent, a, out))
+		if err != nil {
+			return Admitted{}, err
+		}
+		a.Head, c.Agent, c.Rows = head, &a, []audit.Row{row}
+		err = registry.Settle(ctx, e.Store.Apply, c)
+		if err == nil {
+			a.Version++
+			out.Agent = a
+			e.letIn(ctx, c)
+			return out, nil
+		}
+		if !errors.Is(err, registry.ErrConflict) {
+			return Admitted{}, fmt.Errorf("admit %s: %w", r.id, err)
+		}
+		if err := e.taken(ctx, c); err != nil {
+			return Admitted{}, err
+		}
+	}
+	return Admitted{}, fmt.Errorf("admit %s: %w", r.id, registry.ErrConflict)
+}
+
+// taken tells a conflict about an alias from one about the agent's record, which is read again.
+func (e *Enroller) taken(ctx context.Context, c registry.Change) error {
+	for _, a := range c.Aliases {
+		id, err := e.Store.Alias(ctx, a.Name)
+		if err != nil {
+			return err
+		}
+		if id != "" && id != a.Agent {
+			return fmt.Errorf("%w: %s", ErrTaken, id)
+		}
+	}
+	return nil
+}
+
+// letIn brings the truststore up to date. What fails here the schedule makes up for; /healthz tells until then.
+func (e *Enroller) letIn(ctx context.Context, c registry.Change) {
+	if len(c.EdgeCAs) == 0 {
+		return
+	}
+	if _, err := e.Trust(ctx); err != nil {
+		e.Log.WarnContext(ctx, "enroll.truststore", "agent_id", string(c.Agent.ID), "cause", err.Error())
+	}
+}
+
+// admissibleAs decides whether the agent may be enrolled, or, if it exists, updated: by the method that it came by only.
+// Whoever wants another one deactivates it first, which ends everything that authenticates it.
+func (e *Enroller) admissibleAs(ctx context.Context, m agent.Method, id agent.ID, update bool) (registry.View, error) {
+	view, err := e.Store.View(ctx, id)
+	switch {
+	case err != nil:
+		return view, err
+	case view.Pointer == nil:
+		return view, orgca.ErrMissing
+	case view.Agent == nil || view.Agent.Status != agent.Active:
+		return view, nil
+	case !update:
+		return view, agent.ErrAlreadyEnrolled
+	case view.Agent.Method != m:
+		return view, fmt.Errorf("%w: %s", ErrMethod, view.Agent.Method)
+	}
+	return view, nil
+}
+
+// outsideRecord is the agent as it shall be but for what authenticates it.
+func (e *Enroller) outsideRecord(m agent.Method, req Outside, r reading, old *agent.Agent) agent.Agent {
+	a := agent.Agent{ID: r.id, EnrolledAt: e.Now(), UpdatedAt: e.Now()}
+	if old != nil {
+		a.Head, a.Version, a.EnrolledAt = old.Head, old.Version, old.EnrolledAt
+	}
+	if old != nil && old.Status == agent.Active {
+		a = *old
+	}
+	a.Method, a.Status = m, agent.Active
+	a.DisplayName = cmp.Or(req.DisplayName, a.DisplayName, req.Name)
+	if req.Capabilities != nil {
+		a.Capabilities = req.Capabilities
+	}
+	a.JKT = cmp.Or(r.jkt, a.JKT)
+	return a
+}
+
+func (e *Enroller) outsideEntry(m agent.Method, req Outside, r reading, old *agent.Agent, a agent.Agent, out Admitted) audit.Entry {
+	capabilities := make([]any, len(a.Capabilities))
+	for i, c := range a.Capabilities {
+		capabilities[i] = c
+	}
+	details := map[string]any{
+		"method": string(m), "cert_thumbprint": r.thumbprint, "generation": out.Generation, "capabilities": capabilities, "spiffe_id": a.SPIFFEID,
+		"possession": r.possession, "trust_bundle": thumbprints(r.bundle), "request_id": req.RequestID, "source_ip": req.SourceIP,
+	}
+	event := audit.AgentEnrolled
+	if out.Updated {
+		event = audit.AgentCertRotated
+		details["previous_thumbprint"], details["previous_spiffe_id"] = old.Pin().Thumbprint, old.SPIFFEID
+	}
+	return audit.Entry{Time: e.Now(), Event: event, Actor: req.Actor, Subject: string(a.ID), Details: details}
+}
+
+func thumbprints(certs []*x509.Certificate) []any {
+	list := make([]any, len(certs))
+	for i, c := range certs {
+		list[i] = pki.Thumbprint(c.Raw)
+	}
+	return list
+}
+
+func ders(certs []*x509.Certificate) [][]byte {
+	var list [][]byte
+	for _, c := range certs {
+		list = append(list, c.Raw)
+	}
+	return list
+}
+
+// agentOf reads the path of a SPIFFE ID of the Mastio's own form.
+func agentOf(path string) (agent.ID, bool) {
+	org, name, _ := strings.Cut(path, "/")
+	id, err := agent.NewID(org, name)
+	return id, err == nil
+}

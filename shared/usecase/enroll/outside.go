@@ -1,0 +1,191 @@
+package enroll
+
+import (
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/anchor"
+	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/usecase/issue"
+)
+
+// What can be wrong with an enrolment whose certificate was issued elsewhere.
+var (
+	ErrCertificatePEM = errors.New("certificate is not PEM that can be read")
+	ErrBundlePEM      = errors.New("trust_bundle_pem is not a bundle of CA certificates")
+	ErrNotUnderOrgCA  = errors.New("certificate is not issued under the current Org CA")
+	ErrNotUnderBundle = errors.New("SVID is not issued under its trust bundle")
+	ErrTrustDomain    = errors.New("SPIFFE ID is of a trust domain that is not accepted here")
+	ErrNamesAnother   = errors.New("certificate names another agent")
+	ErrKeyPEM         = errors.New("private key cannot be read")
+	ErrKeyMismatch    = errors.New("private key is not the certificate's")
+	ErrProof          = errors.New("send either the private key or possession_proof")
+	ErrTaken          = errors.New("certificate or SPIFFE ID is another agent's")
+	ErrMethod         = errors.New("the agent was enrolled by another method")
+	ErrEdgeFull       = errors.New("the edge holds as many CAs as it can")
+)
+
+// Outside asks for the enrolment of an agent whose certificate was issued elsewhere, or, with Update, for its being
+// pinned anew.
+type Outside struct {
+	Name         string
+	DisplayName  string   // empty: the name; of an update: what it was
+	Capabilities []string // nil, of an update: what they were
+	CertPEM      []byte   // the leaf, then what stands between it and its CA
+	BundlePEM    []byte   // SPIFFE only: CAs of which one is at the end of the SVID's chain; nil: the Org CA is
+	KeyPEM       []byte   // the leaf's private key: compared, then overwritten. Or:
+	Proof        string   // a signature by it, base64url; see ProofMessage
+	DPoPJWK      json.RawMessage
+	Update       bool
+	Actor        string
+	RequestID    string
+	SourceIP     string
+}
+
+// ProofMessage is what a possession proof signs: it is good for one agent and one certificate.
+func ProofMessage(m agent.Method, id agent.ID, thumbprint string) string {
+	return fmt.Sprintf("mastio-%s:v1|%s|%s", m, id, thumbprint)
+}
+
+// maxChain is how many certificates a chain, and a bundle, may have.
+const maxChain = 16
+
+// reading is what an Outside says, once it holds together by itself.
+type reading struct {
+	id         agent.ID
+	leaf       *x509.Certificate
+	thumbprint string
+	between    []*x509.Certificate
+	bundle     []*x509.Certificate
+	jkt        string
+	possession string // how it was shown: "key" or "proof"
+}
+
+// read checks everything that does not need the registry.
+func (e *Enroller) read(m agent.Method, req Outside) (r reading, err error) {
+	if r.id, err = agent.NewID(e.OrgID, req.Name); err != nil {
+		return r, err
+	}
+	if err := agent.CheckProfile(req.DisplayName, req.Capabilities); err != nil {
+		return r, err
+	}
+	certs, err := certificates(req.CertPEM)
+	if err != nil {
+		return r, fmt.Errorf("%w: %w", ErrCertificatePEM, err)
+	}
+	r.leaf, r.between, r.thumbprint = certs[0], certs[1:], pki.Thumbprint(certs[0].Raw)
+	if err := pki.CheckLeaf(r.leaf, e.Now()); err != nil {
+		return r, err
+	}
+	if req.DPoPJWK != nil {
+		if r.jkt, _, err = issue.ReadDPoPJWK(req.DPoPJWK); err != nil {
+			return r, err
+		}
+	}
+	if req.BundlePEM != nil {
+		if r.bundle, err = bundle(req.BundlePEM); err != nil {
+			return r, err
+		}
+	}
+	r.possession, err = possession(r.leaf, req, ProofMessage(m, r.id, r.thumbprint))
+	return r, err
+}
+
+func certificates(data []byte) ([]*x509.Certificate, error) {
+	certs, err := pki.ParseCertificates(data)
+	if err == nil && len(certs) > maxChain {
+		err = fmt.Errorf("%d certificates, want at most %d", len(certs), maxChain)
+	}
+	return certs, err
+}
+
+// bundle reads CAs, each once. They are trusted because the operator says so: no signature of theirs is checked.
+func bundle(data []byte) ([]*x509.Certificate, error) {
+	all, err := certificates(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBundlePEM, err)
+	}
+	var cas []*x509.Certificate
+	for _, c := range all {
+		if !c.BasicConstraintsValid || !c.IsCA {
+			return nil, fmt.Errorf("%w: %q is no CA", ErrBundlePEM, c.Subject)
+		}
+		if err := pki.CheckKey(c.PublicKey); err != nil {
+			return nil, fmt.Errorf("%w: %q: %s", ErrBundlePEM, c.Subject, err.Error())
+		}
+		if !slices.ContainsFunc(cas, c.Equal) {
+			cas = append(cas, c)
+		}
+	}
+	return cas, nil
+}
+
+// possession makes sure that whoever asks has the leaf's private key.
+func possession(leaf *x509.Certificate, req Outside, message string) (how string, err error) {
+	if (len(req.KeyPEM) == 0) == (req.Proof == "") {
+		return "", ErrProof
+	}
+	if req.Proof != "" {
+		signature, err := base64.RawURLEncoding.Strict().DecodeString(req.Proof)
+		if err != nil || base64.RawURLEncoding.EncodeToString(signature) != req.Proof {
+			return "", fmt.Errorf("%w: it is not base64url without padding", pki.ErrPossession)
+		}
+		return "proof", pki.CheckPossession(leaf.PublicKey, message, signature)
+	}
+	defer clear(req.KeyPEM)
+	key, err := anchor.ReadKey(req.KeyPEM)
+	var refusal *anchor.Refusal
+	if errors.As(err, &refusal) {
+		return "", fmt.Errorf("%w: %s", ErrKeyPEM, refusal.Defects[0].Detail)
+	}
+	defer key.Zero()
+	if !pki.Matches(leaf.PublicKey, key.Key) {
+		return "", ErrKeyMismatch
+	}
+	return "key", nil
+}
+
+// checkNames refuses a certificate that names another agent than the one it is for, in any of the places where a
+// certificate of the Mastio's own names its agent. Identity never comes from a name; but a name that contradicts it
+// would mislead everybody else who reads the certificate.
+func (e *Enroller) checkNames(r reading) error {
+	uris, ok := pki.URIs(r.leaf)
+	if !ok {
+		return fmt.Errorf("%w: its subject alternative names cannot be read", ErrCertificatePEM)
+	}
+	for _, uri := range uris {
+		if err := e.checkURI(uri, r.id); err != nil {
+			return err
+		}
+	}
+	if named, err := agent.ParseID(r.leaf.Subject.CommonName); err == nil && named != r.id {
+		return fmt.Errorf("%w: its common name is %s", ErrNamesAnother, named)
+	}
+	return nil
+}
+
+// checkURI refuses SPIFFE IDs of trust domains that are not accepted; URIs of other schemes say nothing here.
+func (e *Enroller) checkURI(uri string, id agent.ID) error {
+	if len(uri) < len(scheme) || uri[:len(scheme)] != scheme {
+		return nil
+	}
+	if err := pki.CheckSPIFFEID(uri); err != nil {
+		return fmt.Errorf("%w: %w", ErrTrustDomain, err)
+	}
+	domain := pki.TrustDomain(uri)
+	if !slices.Contains(e.TrustDomains, domain) {
+		return fmt.Errorf("%w: %s", ErrTrustDomain, domain)
+	}
+	path := uri[len(scheme)+len(domain)+1:]
+	if named, ok := agentOf(path); ok && domain == e.TrustDomains[0] && named.Org() == e.OrgID && named != id {
+		return fmt.Errorf("%w: its SPIFFE ID is that of %s", ErrNamesAnother, named)
+	}
+	return nil
+}
+
+const scheme = "spiffe://"

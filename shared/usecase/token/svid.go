@@ -1,0 +1,88 @@
+package token
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/vouch"
+)
+
+// judgeSVID decides by the agent's SPIFFE ID, and by what must vouch for it: a bundle of the agent's own, or the Org CA,
+// whose generations it follows as pins do. What it returns stands for the pin that such an agent does not have.
+func (i *Issuer) judgeSVID(ctx context.Context, view registry.View, s shown, now time.Time) (agent.Pin, error) {
+	a := *view.Agent
+	if a.Status != agent.Active {
+		return agent.Pin{}, fmt.Errorf("%w: agent is %s", agent.ErrRevoked, a.Status)
+	}
+	if now.Before(s.leaf.NotBefore) || now.After(s.leaf.NotAfter) {
+		return agent.Pin{}, ErrNotInValidity
+	}
+	id, err := vouch.CheckSVID(s.leaf, now)
+	if err != nil {
+		return agent.Pin{}, fmt.Errorf("%w: %w", ErrUntrusted, err)
+	}
+	if id != a.SPIFFEID {
+		return agent.Pin{}, fmt.Errorf("%w: SPIFFE ID is not the agent's", agent.ErrRevoked)
+	}
+	pin := agent.Pin{Thumbprint: s.thumbprint, NotBefore: s.leaf.NotBefore, NotAfter: s.leaf.NotAfter}
+	if len(a.Bundle) > 0 {
+		trust, err := vouch.Bundle(a)
+		if err != nil {
+			return agent.Pin{}, err
+		}
+		if err := pki.VerifyUnder(s.leaf, s.sent, trust, now); err != nil {
+			return agent.Pin{}, fmt.Errorf("%w: %w", ErrUntrusted, err)
+		}
+		return pin, nil
+	}
+	pin.Generation, err = i.vouchingGeneration(ctx, view, s, now)
+	return pin, err
+}
+
+// vouchingGeneration finds the accepted generation under which an SVID was issued. The pointer holds the current one's
+// chain; those in an overlap are read only when that one does not vouch, which an hour after a rotation it does.
+func (i *Issuer) vouchingGeneration(ctx context.Context, view registry.View, s shown, now time.Time) (int64, error) {
+	p := view.Pointer
+	err := i.under(*view.Agent, p.Chain, p.Fingerprint, s, now)
+	if err == nil {
+		return p.Current, nil
+	}
+	if !overlaps(view, now) {
+		return 0, err
+	}
+	org, failed := i.Store.Org(ctx)
+	if failed != nil {
+		return 0, failed
+	}
+	for _, accepted := range p.Accepted {
+		g, ok := org.Generation(accepted.Generation)
+		if ok && p.Accepts(g.Number, now) && i.under(*view.Agent, g.Chain(), g.Fingerprint(), s, now) == nil {
+			return g.Number, nil
+		}
+	}
+	return 0, err
+}
+
+func overlaps(view registry.View, now time.Time) bool {
+	for _, accepted := range view.Pointer.Accepted {
+		if view.Pointer.Accepts(accepted.Generation, now) {
+			return true
+		}
+	}
+	return false
+}
+
+func (i *Issuer) under(a agent.Agent, chain [][]byte, fingerprint string, s shown, now time.Time) error {
+	trust, err := vouch.Generation(a, chain, fingerprint)
+	if err != nil {
+		return err
+	}
+	if err := pki.VerifyUnder(s.leaf, s.sent, trust, now); err != nil {
+		return fmt.Errorf("%w: %w", agent.ErrRevoked, err)
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+// Package vouch judges certificates that the Mastio did not issue: what must vouch for them, and whom they name.
+package vouch
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/pki"
+)
+
+// ErrNoSPIFFEID reports an SVID without exactly one SPIFFE ID.
+var ErrNoSPIFFEID = errors.New("SVID does not have exactly one spiffe:// URI")
+
+// Org returns what vouches for certificates of the organisation: its Org CA, which is the certificate of the chain with
+// this fingerprint. What stands above an uploaded Org CA vouches for others too, so a path must lead through it.
+func Org(chain [][]byte, fingerprint string) (pki.Trust, error) {
+	certs, err := parse(chain)
+	if err != nil {
+		return pki.Trust{}, fmt.Errorf("read the Org CA's chain: %w", err)
+	}
+	if len(certs) == 0 {
+		return pki.Trust{}, orgca.ErrMissing
+	}
+	last := len(certs) - 1
+	t := pki.Trust{Roots: certs[last:], Known: certs[:last]}
+	for _, c := range certs {
+		if pki.Thumbprint(c.Raw) == fingerprint {
+			t.Through = c
+			return t, nil
+		}
+	}
+	return pki.Trust{}, fmt.Errorf("the Org CA is not in its own chain: %w", orgca.ErrMissing)
+}
+
+// Bundle returns what vouches for the SVIDs of an agent with a bundle of its own.
+func Bundle(a agent.Agent) (pki.Trust, error) {
+	roots, err := parse(a.Bundle)
+	if err != nil {
+		return pki.Trust{}, fmt.Errorf("read the bundle of %s: %w", a.ID, err)
+	}
+	known, err := parse(a.Intermediates)
+	if err != nil {
+		return pki.Trust{}, fmt.Errorf("read the intermediates of %s: %w", a.ID, err)
+	}
+	return pki.Trust{Roots: roots, Known: known}, nil
+}
+
+// Generation returns what vouches for certificates under a generation of the Org CA, beside the certificates that an
+// agent's record knows.
+func Generation(a agent.Agent, chain [][]byte, fingerprint string) (pki.Trust, error) {
+	t, err := Org(chain, fingerprint)
+	if err != nil {
+		return t, err
+	}
+	known, err := parse(a.Intermediates)
+	t.Known = append(known, t.Known...)
+	return t, err
+}
+
+// CheckSVID checks, beside all that CheckLeaf of package pki does, what the X.509-SVID specification asks of a leaf
+// (sections 2, 4.3 and 5.2), and returns its SPIFFE ID. The subject says nothing: it is C=US, O=SPIRE in all of SPIRE's.
+func CheckSVID(leaf *x509.Certificate, now time.Time) (id string, err error) {
+	if err := pki.CheckLeaf(leaf, now); err != nil {
+		return "", err
+	}
+	if leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+		return "", fmt.Errorf("%w: an SVID has keyUsage digitalSignature", pki.ErrLeafUsage)
+	}
+	id, ok := pki.URI(leaf)
+	if !ok {
+		return "", ErrNoSPIFFEID
+	}
+	if err := pki.CheckSPIFFEID(id); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNoSPIFFEID, err)
+	}
+	return id, nil
+}
+
+func parse(ders [][]byte) ([]*x509.Certificate, error) {
+	certs := make([]*x509.Certificate, len(ders))
+	for i, der := range ders {
+		var err error
+		if certs[i], err = x509.ParseCertificate(der); err != nil {
+			return nil, err
+		}
+	}
+	return certs, nil
+}
