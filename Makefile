@@ -48,8 +48,12 @@ cloud: need-go
 localstack-up: cloud ## start LocalStack, in Docker if there is an engine, else as processes (LOCALSTACK_ENDPOINT= takes one that is up)
 	@$(CLOUD) up
 
+.PHONY: localstack-deploy
+localstack-deploy: cloud ## deploy the CDK app to LocalStack, make the first Org CA, start the gateway on https://localhost:9543
+	@$(CLOUD) deploy
+
 .PHONY: localstack-down
-localstack-down: cloud ## stop LocalStack and all that it started
+localstack-down: cloud ## stop the gateway, LocalStack and all that they started
 	@$(CLOUD) down
 
 # Of the functions; with amd64 the CDK app wants -c architecture=x86_64 (CDK_ARGS).

@@ -165,6 +165,9 @@ func (c *cloud) status(ctx context.Context) error {
 	if c.host != nil && r.Mode == modeHost {
 		fmt.Fprintln(c.out, c.host.Status())
 	}
+	if pid := c.gateway().PID(); pid != 0 {
+		fmt.Fprintf(c.out, "gateway at %s, process %d\n", c.edgeURL(), pid)
+	}
 	return nil
 }
 
@@ -192,6 +195,12 @@ func clientEnvironment(endpoint string) []string {
 
 // down stops what was started, whichever way that was. It is no error if nothing runs.
 func (c *cloud) down(ctx context.Context) error {
+	if c.gateway().Stop(gatewayGrace) {
+		c.say("the gateway is stopped")
+	}
+	for _, name := range []string{"deployment.json", "proxy.env"} { // they tell of what is gone
+		_ = os.Remove(filepath.Join(c.dir, name))
+	}
 	r, err := c.found(ctx)
 	var errs []error
 	if err == nil && r.Mode == modeDocker {

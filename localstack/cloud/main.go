@@ -29,13 +29,18 @@ const usage = `Usage: cloud COMMAND [flags]
 
   up      start LocalStack on 127.0.0.1: in Docker where an engine answers, else as plain processes; what is missing is
           installed first; one that is up already is left alone
+  deploy  deploy the CDK app to it (cdklocal bootstrap and deploy), make the first Org CA, run the start-up check, start
+          the gateway on https://localhost:9543
+  serve   the gateway, in the foreground
   status  tell what runs
   env     print settings for AWS clients: eval "$(… env)"
-  down    stop LocalStack and all that it started; LocalStack's state is gone
+  down    stop the gateway, LocalStack and all that they started; LocalStack's state is gone
 
   --endpoint URL  a LocalStack that is up already, whoever started it (also LOCALSTACK_ENDPOINT); down leaves it running
   --mode MODE     docker or host: no choice by itself (also LOCALSTACK_MODE)
   --port N        port of a LocalStack that up starts (default 4566; also LOCALSTACK_PORT)
+  --edge N        port of the gateway (default 9543)
+  --org ID        id of the organisation (default orga)
   --help          this text
 
 Everything it writes is below build/ of the checkout. Exit status: 0 done, 1 failed, 2 usage, 3 status of one that is down.
@@ -76,7 +81,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 }
 
 var commands = map[string]func(*cloud, context.Context) error{
-	"up": (*cloud).up, "down": (*cloud).down, "status": (*cloud).status, "env": (*cloud).env,
+	"up": (*cloud).up, "deploy": (*cloud).deploy, "serve": (*cloud).serve, "down": (*cloud).down,
+	"status": (*cloud).status, "env": (*cloud).env,
 }
 
 // options is the command line, and what the environment says where that is silent.

@@ -28,6 +28,10 @@ type Config struct {
 	// is asked at most once a second, and always before a certificate is refused.
 	Truststore func(ctx context.Context) (pem []byte, version string, err error)
 
+	// Operators, if set, is the operators' domain: it answers every request that is not for the agents', which are the
+	// paths of that domain alone, and of both domains if the client shows a certificate.
+	Operators http.Handler
+
 	DomainName string        // "" means the name in each request's Host header
 	StageName  string        // "" means "live"
 	APIID      string        // "" means "local"
@@ -52,6 +56,7 @@ type target struct {
 	resource   string
 	resourceID string
 	agents     bool // served on the domain with mutual TLS
+	operators  bool // served on the domain without
 }
 
 // New returns a gateway for the routes of the route table as it is now.
@@ -67,6 +72,7 @@ func New(cfg Config) *Gateway {
 		t := g.targets[r.Path]
 		t.function, t.resource, t.resourceID = r.Function, r.Path, resourceID(r.Path)
 		t.agents = t.agents || slices.Contains(r.Hosts, routes.Agents)
+		t.operators = t.operators || slices.Contains(r.Hosts, routes.Operators)
 		g.targets[r.Path] = t
 	}
 	return g
@@ -111,17 +117,22 @@ func (g *Gateway) TLSConfig(cert tls.Certificate) *tls.Config {
 
 // ServeHTTP answers one request.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := newIDs()
-	id.mark(w.Header())
 	resource, params, ok := routes.Match(r.URL.EscapedPath())
 	t, known := g.targets[resource]
+	shown := r.TLS != nil && len(r.TLS.PeerCertificates) > 0
+	if g.cfg.Operators != nil && (!t.agents || t.operators && !shown) {
+		g.cfg.Operators.ServeHTTP(w, r)
+		return
+	}
+	id := newIDs()
+	id.mark(w.Header())
 	if !ok || !known {
 		notFound(w, id)
 		return
 	}
 	c := call{Request: r, target: t, params: params, ids: id, at: g.cfg.Now()}
 	var err error
-	if t.agents && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+	if t.agents && shown {
 		c.cert, err = g.trust.check(r.Context(), r.TLS.PeerCertificates, c.at)
 	}
 	if err == nil {

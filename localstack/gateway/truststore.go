@@ -7,11 +7,15 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
 var (
@@ -51,6 +55,22 @@ type bundle struct {
 type verified struct {
 	cert                *clientCert
 	notBefore, notAfter time.Time
+}
+
+// InS3 reads the truststore object for Config.Truststore. Before the first Org CA there is none, and nobody is trusted.
+func InS3(c *s3.Client, bucket, key string) func(context.Context) (pem []byte, version string, err error) {
+	return func(ctx context.Context) ([]byte, string, error) {
+		out, err := c.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+		if _, missing := errors.AsType[*types.NoSuchKey](err); missing {
+			return nil, "", nil
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		defer out.Body.Close()
+		text, err := io.ReadAll(out.Body)
+		return text, aws.ToString(out.ETag), err
+	}
 }
 
 // check returns what an event says about a client certificate (the first one; the others are

@@ -139,8 +139,7 @@ func (h *Host) launch() (*exec.Cmd, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	note := fmt.Sprintf("%d %s", cmd.Process.Pid, startTime(cmd.Process.Pid))
-	return cmd, os.WriteFile(h.path("pid"), []byte(note), 0o600)
+	return cmd, h.note().Write(cmd.Process.Pid)
 }
 
 // Down stops LocalStack and everything it started, and waits for the end; its state is gone. It reports whether there
@@ -161,19 +160,12 @@ func (h *Host) Down(ctx context.Context) (bool, error) {
 const stopGrace = 15 * time.Second
 
 func (h *Host) stop() (stopped bool) {
-	if pid := h.PID(); pid != 0 {
-		stopped = true
-		_ = syscall.Kill(pid, syscall.SIGTERM)
-		for deadline := time.Now().Add(stopGrace); h.PID() != 0 && time.Now().Before(deadline); {
-			time.Sleep(50 * time.Millisecond)
-		}
-	}
+	stopped = h.note().Stop(stopGrace)
 	// What outlived it: frozen functions, DynamoDB Local, all of a LocalStack that was killed.
 	for _, pid := range h.members() {
 		stopped = true
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	_ = os.Remove(h.path("pid"))
 	_ = os.RemoveAll(h.path("tmp"))
 	return stopped
 }

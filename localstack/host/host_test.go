@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/localstack/pidfile"
 )
 
 func newHost(t *testing.T, cfg Config) *Host {
@@ -110,34 +112,6 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// A process is known by its number and its start, so that another one that got the number is left alone.
-func TestPID(t *testing.T) {
-	h := newHost(t, Config{})
-	write := func(text string) {
-		if err := os.WriteFile(h.path("pid"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := h.PID(); got != 0 {
-		t.Errorf("without a note: got %d, want 0", got)
-	}
-	self := os.Getpid()
-	for text, want := range map[string]int{
-		note(self, startTime(self)): self,
-		note(self, "1"):             0,
-		note(1<<30, "1"):            0,
-		"":                          0,
-		"garbage":                   0,
-	} {
-		write(text)
-		if got := h.PID(); got != want {
-			t.Errorf("note %q: got %d, want %d", text, got, want)
-		}
-	}
-}
-
-func note(pid int, started string) string { return strconv.Itoa(pid) + " " + started }
-
 // What Down leaves behind is nothing: not even a process that left its parent, its group and its session, and is stopped.
 func TestDownEndsEveryMember(t *testing.T) {
 	h := newHost(t, Config{})
@@ -153,7 +127,7 @@ func TestDownEndsEveryMember(t *testing.T) {
 	if err := orphan.Wait(); err == nil {
 		t.Error("the member ended by itself")
 	}
-	if startTime(stranger.Process.Pid) == "" {
+	if pidfile.Started(stranger.Process.Pid) == "" {
 		t.Error("a process of another folder was ended")
 	}
 	if stopped, err := h.Down(t.Context()); err != nil || stopped {

@@ -7,37 +7,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/mastio-aws/mastio/localstack/pidfile"
 )
 
 // PID is LocalStack's process, 0 if it does not run.
-func (h *Host) PID() int {
-	note, err := os.ReadFile(h.path("pid"))
-	if err != nil {
-		return 0
-	}
-	var pid int
-	var started string
-	if _, err := fmt.Sscan(string(note), &pid, &started); err != nil || startTime(pid) != started {
-		return 0
-	}
-	return pid
-}
+func (h *Host) PID() int { return h.note().PID() }
 
-// startTime tells when a live process started, in the kernel's ticks: with the number it names a process for good,
-// since numbers are used again. It is empty for a process that has ended.
-func startTime(pid int) string {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return ""
-	}
-	// The second field is the program's name in parentheses, which may itself hold spaces and parentheses (proc(5)).
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	const state, startedAt = 0, 19 // fields 3 and 22
-	if len(fields) <= startedAt || fields[state] == "Z" {
-		return ""
-	}
-	return fields[startedAt]
-}
+func (h *Host) note() pidfile.File { return pidfile.File(h.path("pid")) }
 
 // members finds every process that came from this folder's LocalStack, also those whose parent is gone: all of them
 // inherit its TMPDIR, which is the folder's own.

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,7 +14,6 @@ import (
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
-	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
@@ -146,18 +144,4 @@ func (s *Stack) key(ctx context.Context, alias string, spec kmstypes.KeySpec, us
 	}
 	_, err = s.Clients.KMS.CreateAlias(ctx, &awskms.CreateAliasInput{AliasName: &alias, TargetKeyId: made.KeyMetadata.KeyId})
 	return aws.ToString(made.KeyMetadata.Arn), err
-}
-
-// truststore reads the object for the gateway. Before the first Org CA there is none, and nobody is trusted.
-func (s *Stack) truststore(ctx context.Context) (pem []byte, version string, err error) {
-	out, err := s.Clients.S3.GetObject(ctx, &awss3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(truststoreKey)})
-	if _, missing := errors.AsType[*s3types.NoSuchKey](err); missing {
-		return nil, "", nil
-	}
-	if err != nil {
-		return nil, "", err
-	}
-	defer out.Body.Close()
-	pem, err = io.ReadAll(out.Body)
-	return pem, aws.ToString(out.ETag), err
 }

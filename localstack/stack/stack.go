@@ -230,7 +230,7 @@ func (s *Stack) serveEdge(l net.Listener) error {
 			r, err := s.Lambda.Invoke(ctx, function, payload)
 			return r.Payload, r.FunctionError, err
 		},
-		Truststore: s.truststore,
+		Truststore: gateway.InS3(s.Clients.S3, bucket, truststoreKey),
 		Account:    account,
 		Log:        slog.New(slog.NewJSONHandler(s.out, nil)),
 	})

@@ -16,6 +16,8 @@ import (
 
 // forgetful gives the function rotateca a new instance, which asks for backups again, and one more when the test is over.
 func forgetful(t *testing.T) {
+	t.Helper()
+	needsFaults(t)
 	system.Lambda.Kill("rotateca")
 	t.Cleanup(func() { system.Lambda.Kill("rotateca") })
 }

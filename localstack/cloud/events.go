@@ -1,0 +1,54 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+)
+
+// events writes all that cdklocal prints to a log, and to out what a person wants to see of it: each of some two hundred
+// resources is an event, of which only failures and every fiftieth are shown.
+type events struct {
+	log, out io.Writer
+	line     []byte // the last one, as far as it has come
+	seen     int
+}
+
+// event is a line of `cdk deploy --progress events`: stack | number | time | status | type | name.
+var event = regexp.MustCompile(`^(\S+)\s*\|\s*([0-9/]+)\s*\|[^|]*\|\s*([A-Z_]+)\s*\|\s*(\S+)\s*\|`)
+
+const everyNth = 50
+
+// Write implements io.Writer.
+func (e *events) Write(p []byte) (int, error) {
+	e.line = append(e.line, p...)
+	for {
+		line, rest, whole := bytes.Cut(e.line, []byte("\n"))
+		if !whole {
+			break
+		}
+		e.show(strings.TrimRight(string(line), " \r"))
+		e.line = rest
+	}
+	return e.log.Write(p)
+}
+
+func (e *events) show(line string) {
+	m := event.FindStringSubmatch(line)
+	if m == nil {
+		if strings.TrimSpace(line) != "" {
+			fmt.Fprintln(e.out, "        "+line)
+		}
+		return
+	}
+	if strings.Contains(m[3], "FAILED") {
+		fmt.Fprintln(e.out, "        "+line)
+	}
+	if strings.HasSuffix(m[3], "_COMPLETE") {
+		if e.seen++; e.seen%everyNth == 0 {
+			fmt.Fprintf(e.out, "        %d resources so far\n", e.seen)
+		}
+	}
+}
