@@ -165,7 +165,7 @@ func (c *cloud) beforeTraffic(ctx context.Context, d deployment.Deployment) erro
 	if err := c.firstCA(ctx, clients); err != nil {
 		return fmt.Errorf("make the first Org CA: %w", err)
 	}
-	for _, name := range []string{} {
+	for _, name := range routes.Deployed() {
 		c.say("running " + name)
 		if _, err := clients.Run(ctx, c.org, name, []byte("{}")); err != nil {
 			return err
