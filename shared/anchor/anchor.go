@@ -91,7 +91,13 @@ func Read(certs, key []byte, p Policy) (Material, error) {
 		return Material{}, f.refusal()
 	}
 	signer := readKeyFile(key, &f)
-	path := readCertificateFile(certs, signer, &f)
+	all, whole := readCertificateFile(certs, &f)
+	if !whole {
+		judgeEach(all, p.Now, &f)
+		zero(signer)
+		return Material{}, f.refusal()
+	}
+	path := arrange(all, signer, &f)
 	judgePath(path, signer, p, &f)
 	m := Material{Key: signer}
 	for _, c := range path {

@@ -1,35 +1,143 @@
 package anchor_test
 
 import (
-	"crypto/x509"
+	"bytes"
 	"encoding/pem"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
-	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 )
 
-var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+var update = flag.Bool("update", false, "write testdata/uploads.golden anew")
 
-func pkcs8(t testing.TB, key any) []byte {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+func pemOf(text []byte) *pem.Block {
+	b, _ := pem.Decode(text)
+	return b
 }
 
-func TestReadTakesWhatTheMastioMints(t *testing.T) {
-	root := pkitest.Root(t, "acme", 1, noon)
-	key := root.Key.(*pkitest.Signer).Signer
-	m, err := anchor.Read(pki.EncodeCertificates(root.Chain...), pkcs8(t, key), anchor.Policy{Now: noon})
+// Every upload gets exactly its codes, and what is accepted is usable.
+func TestRead(t *testing.T) {
+	var golden strings.Builder
+	all := uploads(t)
+	seen := map[string]bool{}
+	for _, u := range all {
+		if seen[u.name] {
+			t.Errorf("two cases are called %q", u.name)
+		}
+		seen[u.name] = true
+		t.Run(u.name, func(t *testing.T) {
+			m, err := anchor.Read(u.certs, u.key, u.policy)
+			defects := defectsOf(t, err)
+			if got, want := words(codesOf(defects)), words(inOrder(u.codes)); got != want {
+				t.Errorf("codes = %q, want %q\n%v", got, want, defects)
+			}
+			if err == nil {
+				checkMaterial(t, m, u)
+			} else if m.Chain != nil || m.Key != nil {
+				t.Errorf("refused, and yet there is material: %v", m)
+			}
+			fmt.Fprintf(&golden, "%s → %s\n", u.name, outcome(m, defects))
+			for _, d := range defects {
+				fmt.Fprintf(&golden, "    %s: %s\n", d.Code, d.Detail)
+			}
+		})
+	}
+	if len(all) < 60 {
+		t.Errorf("%d cases", len(all))
+	}
+	compareGolden(t, golden.String())
+}
+
+func outcome(m anchor.Material, defects []anchor.Defect) string {
+	switch {
+	case len(defects) > 0:
+		return words(codesOf(defects))
+	case m.Legacy:
+		return fmt.Sprintf("accepted, legacy, chain of %d", len(m.Chain))
+	}
+	return fmt.Sprintf("accepted, chain of %d", len(m.Chain))
+}
+
+func compareGolden(t *testing.T, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", "uploads.golden")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(m.Chain) != 1 || !m.Chain[0].Equal(root.Chain[0]) || m.Legacy || !pki.SameKey(m.Key.Public(), key.Public()) {
-		t.Errorf("material = %+v", m)
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("%s differs (-want +got); go test -update writes it anew:\n%s", file, diff)
+	}
+}
+
+// defectsOf returns a refusal's defects, none for no error. Any other error is a failure.
+func defectsOf(t testing.TB, err error) []anchor.Defect {
+	t.Helper()
+	if err == nil {
+		return nil
+	}
+	var r *anchor.Refusal
+	if !errors.As(err, &r) || !errors.Is(err, anchor.ErrRefused) || len(r.Defects) == 0 {
+		t.Fatalf("err = %v, want a Refusal with defects", err)
+	}
+	for i, d := range r.Defects {
+		if !slices.Contains(anchor.Codes(), d.Code) || d.Detail == "" || len(d.Detail) > 600 || strings.ContainsAny(d.Detail, "\r\n\x00") {
+			t.Errorf("defect %d = %q", i, d)
+		}
+		if slices.Index(r.Defects, d) != i {
+			t.Errorf("twice: %v", d)
+		}
+	}
+	if !slices.Equal(codesOf(r.Defects), inOrder(codesOf(r.Defects))) {
+		t.Errorf("not in order: %v", r.Defects)
+	}
+	return r.Defects
+}
+
+func checkMaterial(t *testing.T, m anchor.Material, u upload) {
+	t.Helper()
+	if !pki.SameKey(m.Chain[0].PublicKey, m.Key.Public()) {
+		t.Error("the first certificate is not the key's")
+	}
+	if err := pki.VerifyAuthority(m.Chain, u.policy.Now); err != nil {
+		t.Error(err)
+	}
+	if m.Legacy != pki.LegacyPathLenZero(m.Chain[0]) {
+		t.Errorf("legacy = %t", m.Legacy)
+	}
+	m.Zero()
+	if m.Key != nil {
+		t.Error("the key is still there")
+	}
+}
+
+// Reading is a function of the files and the policy, down to the words, and changes neither file.
+func TestReadIsDeterministic(t *testing.T) {
+	for _, u := range uploads(t) {
+		certs, key := bytes.Clone(u.certs), bytes.Clone(u.key)
+		_, first := anchor.Read(u.certs, u.key, u.policy)
+		for range 3 {
+			if _, again := anchor.Read(u.certs, u.key, u.policy); fmt.Sprint(again) != fmt.Sprint(first) {
+				t.Errorf("%s: %v, then %v", u.name, first, again)
+			}
+		}
+		if !bytes.Equal(certs, u.certs) || !bytes.Equal(key, u.key) {
+			t.Errorf("%s: a file was changed", u.name)
+		}
 	}
 }

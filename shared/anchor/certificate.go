@@ -60,23 +60,19 @@ func clip(text string) string {
 	return quoted
 }
 
-// readCertificateFile returns the chain that the key's certificate begins. It is empty if none can be made out, and
-// then a defect says why.
-func readCertificateFile(file []byte, key crypto.Signer, f *findings) []*certificate {
+// readCertificateFile returns the certificates of a file in its order. whole is false if there are none, or if
+// something could not be read, and then a defect says why: what is left is no chain.
+func readCertificateFile(file []byte, f *findings) (all []*certificate, whole bool) {
 	found, err := blocks(file)
 	defer wipeBlocks(found) // a private key may have strayed in
 	if err != nil {
 		f.add(Unparseable, "certificate file: %s", err)
 	}
 	ders, ok := certificateBlocks(found, f)
-	if err != nil || !ok {
-		return nil
-	}
 	if len(ders) > maxCertificates {
 		f.add(ExtraCertificates, "certificate file: it holds %d certificates, want at most %d: the CA and what is above it", len(ders), maxCertificates)
-		return nil
+		return nil, false
 	}
-	var all []*certificate
 	for i, der := range ders {
 		c, err := readCertificate(der)
 		var tail *tailError
@@ -90,14 +86,7 @@ func readCertificateFile(file []byte, key crypto.Signer, f *findings) []*certifi
 			all = append(all, c)
 		}
 	}
-	if len(all) < len(ders) || len(all) == 0 {
-		// The others are still judged, each by itself: a chain with a hole says nothing.
-		for _, c := range all {
-			judgeEncoding(c, f)
-		}
-		return nil
-	}
-	return arrange(all, key, f)
+	return all, err == nil && ok && len(all) == len(ders)
 }
 
 // misplaced says what a PEM block or a DER file is that is no certificate.
@@ -146,7 +135,7 @@ type tailError struct {
 }
 
 func (e *tailError) Error() string {
-	return fmt.Sprintf("%d bytes after the end of %s", e.octets, e.after)
+	return fmt.Sprintf("something follows after the end of %s (bytes: %d)", e.after, e.octets)
 }
 
 func end(s cryptobyte.String, of string) error {

@@ -35,6 +35,11 @@ func judgeExtensions(c *certificate, f *findings) {
 	judgeKeyUsage(c, f)
 	judgeExtKeyUsage(c, f)
 	judgeSubjectKeyID(c, f)
+	if e, found := c.extensions[oidAuthorityKeyID]; found {
+		if _, ok := readAuthorityKeyID(e.value); !ok {
+			f.add(Unparseable, "%s: its authorityKeyIdentifier is not strict DER", c)
+		}
+	}
 	if _, ok := c.extensions[oidNameConstraints]; ok {
 		f.add(NameConstraints, "%s has nameConstraints, which verifiers read in different ways, or not at all on a root; use a CA without", c)
 	}
@@ -153,7 +158,7 @@ func (c *certificate) subjectKeyID() (id []byte, ok bool) {
 }
 
 // judgeAuthorityKeyID asks that a certificate name its issuer's key, and no other certificate than its issuer's. A
-// root may leave it out (RFC 5280 section 4.2.1.1).
+// root may leave it out (RFC 5280 section 4.2.1.1). An issuer of nil is not known.
 func judgeAuthorityKeyID(c, issuer *certificate, f *findings) {
 	e, found := c.extensions[oidAuthorityKeyID]
 	if !found {
@@ -163,15 +168,20 @@ func judgeAuthorityKeyID(c, issuer *certificate, f *findings) {
 		return
 	}
 	a, ok := readAuthorityKeyID(e.value)
-	want, _ := issuer.subjectKeyID()
 	switch {
-	case !ok:
-		f.add(Unparseable, "%s: its authorityKeyIdentifier is not strict DER", c)
+	case !ok: // told already
 	case a.id == nil && c != issuer:
 		f.add(AKIMismatch, "the authorityKeyIdentifier of %s names no key", c)
-	case a.id != nil && len(want) > 0 && !bytes.Equal(a.id, want):
+	case issuer != nil:
+		compareAuthority(c, issuer, a, f)
+	}
+}
+
+func compareAuthority(c, issuer *certificate, a authorityKeyID, f *findings) {
+	if want, _ := issuer.subjectKeyID(); a.id != nil && len(want) > 0 && !bytes.Equal(a.id, want) {
 		f.add(AKIMismatch, "the authorityKeyIdentifier of %s is not the subjectKeyIdentifier of %s", c, issuer)
-	case a.serial != nil && (!bytes.Equal(a.serial, issuer.serial) || !bytes.Equal(a.issuer, issuer.issuer)):
+	}
+	if a.serial != nil && (!bytes.Equal(a.serial, issuer.serial) || !bytes.Equal(a.issuer, issuer.issuer)) {
 		f.add(AKIMismatch, "the authorityKeyIdentifier of %s names another certificate than that of %s", c, issuer)
 	}
 }

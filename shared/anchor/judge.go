@@ -11,36 +11,50 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki"
 )
 
+// judgeEach judges what there is of a file that could not be read whole, each certificate by itself: a chain with a
+// hole in it says nothing.
+func judgeEach(all []*certificate, now time.Time, f *findings) {
+	for _, c := range all {
+		judgeEncoding(c, f)
+		judgeValidity(c, now, f)
+	}
+}
+
 // judgePath holds a chain, the CA first, to everything that is asked of it.
 func judgePath(path []*certificate, key crypto.Signer, p Policy, f *findings) {
-	matches := false
+	judgeEach(path, p.Now, f)
 	for i, c := range path {
-		judgeEncoding(c, f)
-		judgeValidity(c, p.Now, f)
 		judgePathLen(c, i, len(path) == 1 && p.Legacy, f)
-		issuer := c
-		if i+1 < len(path) {
-			issuer = path[i+1]
-		}
-		judgeAuthorityKeyID(c, issuer, f)
+		judgeAuthorityKeyID(c, above(path, i), f)
 	}
-	if len(path) > 0 {
-		ca := path[0]
-		matches = key != nil && ca.public != nil && pki.SameKey(ca.public, key.Public())
-		judgeReuse(ca.public, p.Known, f)
-		if len(path) > 1 && path[1].public != nil && ca.public != nil && pki.SameKey(ca.public, path[1].public) {
-			f.add(KeyReused, "%s and its issuer have the same key", ca)
-		}
-		judgeSize(ca, f)
+	ca := path[0]
+	judgeReuse(ca.public, p.Known, f)
+	judgeSize(ca, f)
+	if len(path) > 1 && sameKey(ca.public, path[1].public) {
+		f.add(KeyReused, "%s and its issuer have the same key", ca)
 	}
-	if key != nil && !matches {
+	if key != nil && !sameKey(ca.public, key.Public()) {
 		judgeKey(key, f)
 		judgeReuse(key.Public(), p.Known, f)
 	}
 }
 
+// sameKey compares keys that may not be known.
+func sameKey(a, b crypto.PublicKey) bool { return a != nil && b != nil && pki.SameKey(a, b) }
+
+// above is the issuer of a certificate of a chain, a root's own for it, or nil if the file lacks it.
+func above(path []*certificate, i int) *certificate {
+	switch c := path[i]; {
+	case i+1 < len(path):
+		return path[i+1]
+	case bytes.Equal(c.issuer, c.subject):
+		return c
+	}
+	return nil
+}
+
 func judgeReuse(key crypto.PublicKey, known []crypto.PublicKey, f *findings) {
-	if key != nil && slices.ContainsFunc(known, func(k crypto.PublicKey) bool { return pki.SameKey(key, k) }) {
+	if slices.ContainsFunc(known, func(k crypto.PublicKey) bool { return sameKey(key, k) }) {
 		f.add(KeyReused, "an earlier generation has this key; a rotation that keeps the key rotates nothing: make a new one")
 	}
 }

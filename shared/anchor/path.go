@@ -52,7 +52,7 @@ func missing(c *certificate) string {
 func findCA(all []*certificate, key crypto.Signer, f *findings) *certificate {
 	if key != nil {
 		for _, c := range all {
-			if c.public != nil && pki.SameKey(c.public, key.Public()) {
+			if sameKey(c.public, key.Public()) {
 				return c
 			}
 		}

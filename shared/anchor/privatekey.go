@@ -125,7 +125,7 @@ func readKey(b *pem.Block, f *findings) crypto.Signer {
 	case !s.ReadASN1(&body, asn1.SEQUENCE):
 		f.add(KeyUnparseable, "key file: it is not the DER of a private key")
 	case !s.Empty():
-		f.add(TrailingData, "key file: %d bytes after the end of the key", len(s))
+		f.add(TrailingData, "key file: something follows after the end of the key (bytes: %d)", len(s))
 	case len(b.Bytes) > maxKeyDER:
 		f.add(KeyUnparseable, "key file: a key of %d bytes, want at most %d", len(b.Bytes), maxKeyDER)
 	case !strictDER(b.Bytes):
