@@ -47,7 +47,7 @@ func (s *Stack) run(ctx context.Context, function string) ([]byte, error) {
 }
 
 // firstCA runs the standby job until the organisation has a current generation. One run does it, unless a stack that
-// was killed left the lease behind.
+// was killed left the lease behind. Where the operator brings the first Org CA, none is waited for.
 func (s *Stack) firstCA(ctx context.Context) error {
 	s.cfg.Progress("making the first Org CA, unless there is one")
 	ctx, cancel := context.WithTimeout(ctx, firstTimeout)
@@ -57,6 +57,9 @@ func (s *Stack) firstCA(ctx context.Context) error {
 		if err != nil {
 			failed++
 		} else if current(answer) > 0 {
+			return nil
+		} else if s.cfg.Env["MASTIO_FIRST_CA"] == "adopt" {
+			s.cfg.Progress("no Org CA yet: POST /pki/rotate-ca?mode=upload brings it")
 			return nil
 		} else {
 			err = errors.New(leaseReason)

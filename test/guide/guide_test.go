@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -57,6 +58,14 @@ func missing(t *testing.T, what string) {
 // start runs the local Mastio in a folder of its own and waits until it is ready.
 func start(t *testing.T) (folder string) {
 	t.Helper()
+	folder = prepare(t)
+	await(t, folder)
+	return folder
+}
+
+// prepare checks what the guide's commands need and builds the local run into an empty folder.
+func prepare(t *testing.T) (folder string) {
+	t.Helper()
 	for _, tool := range []string{"bash", "curl", "jq", "openssl", "grep", "cut"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			missing(t, "the guide's commands need "+tool)
@@ -81,12 +90,13 @@ func start(t *testing.T) (folder string) {
 	if out, err := exec.Command("go", "build", "-o", program, "../../localstack/run").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	await(t, folder, exec.Command(program))
 	return folder
 }
 
-func await(t *testing.T, folder string, cmd *exec.Cmd) {
+// await starts the local run and returns what stops it; the test's end does so too.
+func await(t *testing.T, folder string, arguments ...string) (stop func()) {
 	t.Helper()
+	cmd := exec.Command(filepath.Join(folder, "run"), arguments...)
 	cmd.Dir = folder
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -107,7 +117,7 @@ func await(t *testing.T, folder string, cmd *exec.Cmd) {
 		_, _ = io.Copy(io.Discard, out)
 		close(ready)
 	}()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Error(err)
 		}
@@ -115,6 +125,7 @@ func await(t *testing.T, folder string, cmd *exec.Cmd) {
 			t.Errorf("the local run ended with %v, want exit status 0 after SIGTERM", err)
 		}
 	})
+	t.Cleanup(stop)
 	select {
 	case ok := <-ready:
 		if !ok {
@@ -123,6 +134,7 @@ func await(t *testing.T, folder string, cmd *exec.Cmd) {
 	case <-time.After(5 * time.Minute):
 		t.Fatal("the local run was not ready in time")
 	}
+	return stop
 }
 
 // sh runs commands as an operator's shell does; each is echoed into the test's log with what it printed.
@@ -140,12 +152,23 @@ func sh(t *testing.T, folder, commands string) string {
 	return string(out)
 }
 
+// admin is how the guide's commands begin.
+const admin = `ADMIN_SECRET="$(grep ^MCP_PROXY_ADMIN_SECRET proxy.env | cut -d= -f2)"
+MASTIO="https://localhost:9443"
+`
+
+// enrol enrols an agent and keeps its certificate and key.
+const enrol = admin + `curl -sk -X POST -H "X-Admin-Secret: $ADMIN_SECRET" -H 'Content-Type: application/json' -d '{"agent_name":"kyc-screener"}' "$MASTIO/v1/admin/agents" > enrolled.json
+jq -r .cert_pem enrolled.json > first-cert.pem; jq -r .key_pem enrolled.json > first-key.pem; chmod 0600 first-*.pem`
+
+func askToken(t *testing.T, folder, cert, key string) string {
+	t.Helper()
+	return sh(t, folder, "curl -sk -o token.json -w '%{http_code}' --cert "+cert+" --key "+key+" -X POST https://localhost:9443/v1/auth/token; echo; jq -r '.error_description // .token_type' token.json")
+}
+
 func TestGuide(t *testing.T) {
 	folder := start(t)
-	admin := "ADMIN_SECRET=\"$(grep ^MCP_PROXY_ADMIN_SECRET proxy.env | cut -d= -f2)\"\nMASTIO=\"https://localhost:9443\"\n"
-	token := func(cert, key string) string {
-		return sh(t, folder, "curl -sk -o token.json -w '%{http_code}' --cert "+cert+" --key "+key+" -X POST https://localhost:9443/v1/auth/token; echo; jq -r '.error_description // .token_type' token.json")
-	}
+	token := func(cert, key string) string { return askToken(t, folder, cert, key) }
 	want := func(got, want string) {
 		t.Helper()
 		if got != want {
@@ -153,8 +176,7 @@ func TestGuide(t *testing.T) {
 		}
 	}
 	// What the guide takes for granted: an enrolled agent.
-	sh(t, folder, admin+`curl -sk -X POST -H "X-Admin-Secret: $ADMIN_SECRET" -H 'Content-Type: application/json' -d '{"agent_name":"kyc-screener"}' "$MASTIO/v1/admin/agents" > enrolled.json
-jq -r .cert_pem enrolled.json > first-cert.pem; jq -r .key_pem enrolled.json > first-key.pem; chmod 0600 first-*.pem`)
+	sh(t, folder, enrol)
 	want(token("first-cert.pem", "first-key.pem"), "200\nBearer\n")
 
 	// Section 1, and what to verify.
@@ -197,6 +219,19 @@ jq -r .cert_pem enrolled.json > first-cert.pem; jq -r .key_pem enrolled.json > f
 	want(token("cert.pem", "agent-key.pem"), "200\nBearer\n")
 	openssl(t, folder, "cert.pem")
 
+	// Section 2, operator-supplied: a CA as operators make one.
+	sh(t, folder, operatorCA("new-org-ca", "critical,CA:TRUE,pathlen:1"))
+	answer = sh(t, folder, admin+between(t, "# Operator-supplied", "curl -sk", `"$MASTIO/pki/rotate-ca?mode=upload"`))
+	if err := json.Unmarshal([]byte(answer), &result); err != nil {
+		t.Fatal(err)
+	}
+	want(sh(t, folder, "openssl x509 -in new-org-ca.pem -outform DER | sha256sum | cut -d' ' -f1"), result.Fingerprint+"\n")
+	want(sh(t, folder, "curl -sk https://localhost:9443/pki/ca.crt | openssl x509 -outform DER | sha256sum | cut -d' ' -f1"), result.Fingerprint+"\n")
+	want(token("cert.pem", "agent-key.pem"), "401\nCertificate has been revoked\n")
+	sh(t, folder, between(t, "From the API", "ADMIN_SECRET=", "chmod 0600 cert.pem agent-key.pem"))
+	want(token("cert.pem", "agent-key.pem"), "200\nBearer\n")
+	openssl(t, folder, "cert.pem")
+
 	// Section 3, detect: a Mastio that was installed with this has nothing to remediate.
 	want(sh(t, folder, between(t, "Detect", "curl -sk https://localhost:9443/healthz", "'.warnings // []'")), "[]\n")
 
@@ -204,6 +239,55 @@ jq -r .cert_pem enrolled.json > first-cert.pem; jq -r .key_pem enrolled.json > f
 	if log := sh(t, folder, "grep pki.rotate build/run/functions.log"); !strings.Contains(log, "pki.rotate.committed") || !strings.Contains(log, "pki.rotate.cert") {
 		t.Errorf("log lines of the rotation:\n%s", log)
 	}
+	secrets(t, folder)
+}
+
+// operatorCA makes a CA with openssl.
+func operatorCA(name, constraints string) string {
+	return "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj '/O=Acme/CN=Acme Agents CA' " +
+		"-addext basicConstraints=" + constraints + " -addext keyUsage=critical,keyCertSign,cRLSign -keyout " + name + "-key.pem -out " + name + ".pem 2>/dev/null"
+}
+
+// TestLegacyGuide is section 3, on the installation that it is for: a Mastio whose Org CA was made with pathLen=0.
+func TestLegacyGuide(t *testing.T) {
+	folder := prepare(t)
+	want := func(got, want string) {
+		t.Helper()
+		if got != want {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+	detect := between(t, "Detect", "curl -sk https://localhost:9443/healthz", "'.warnings // []'")
+	const legacy = "[\n  \"org_ca_legacy_pathlen_zero\"\n]\n"
+	gauge := admin + `curl -sk -H "X-Admin-Secret: $ADMIN_SECRET" "$MASTIO/metrics" | grep ^cullis_proxy_legacy_ca_pathlen_zero | sed 's/.* //'`
+
+	sh(t, folder, "echo MASTIO_FIRST_CA=adopt >> proxy.env")
+	stop := await(t, folder, "--data", "data")
+	sh(t, folder, operatorCA("old-org-ca", "critical,CA:TRUE,pathlen:0"))
+	sh(t, folder, admin+`curl -sk -X POST -H "X-Admin-Secret: $ADMIN_SECRET" -F ca_cert=@old-org-ca.pem -F ca_key=@old-org-ca-key.pem "$MASTIO/pki/rotate-ca?mode=upload"`)
+	want(sh(t, folder, detect), legacy)
+	want(sh(t, folder, gauge), "1\n")
+	sh(t, folder, enrol)
+	want(askToken(t, folder, "first-cert.pem", "first-key.pem"), "200\nBearer\n")
+
+	// Optional: fail fast. The restart stands where the guide says ./deploy.sh --pull.
+	stop()
+	sh(t, folder, between(t, "Optional: fail fast", "echo 'MCP_PROXY_STRICT_PKI=1'", "proxy.env"))
+	await(t, folder, "--data", "data")
+	line := strings.Trim(between(t, "./deploy.sh --pull", "# Logs: ", `/pki/rotate-ca."`), `"# Logs:`)
+	want(askToken(t, folder, "first-cert.pem", "first-key.pem"), "503\n"+line+"\n")
+	want(sh(t, folder, "grep -cF '"+line+"' build/run/functions.log | sed 's/[1-9][0-9]*/some/'"), "some\n")
+	want(sh(t, folder, "curl -sk -o refused.json -w '%{http_code}' https://localhost:9443/pki/bundle.pem; jq -r .code refused.json"), "503org_ca_legacy\n")
+	want(sh(t, folder, detect), legacy)
+
+	// Remediate, as in section 2; the warning is gone at once, and so is the refusal.
+	sh(t, folder, between(t, "API equivalent", "ADMIN_SECRET=", `"$MASTIO/pki/rotate-ca?mode=mint"`))
+	want(sh(t, folder, detect), "[]\n")
+	want(sh(t, folder, gauge), "0\n")
+	want(askToken(t, folder, "first-cert.pem", "first-key.pem"), "401\nCertificate has been revoked\n")
+	sh(t, folder, between(t, "From the API", "ADMIN_SECRET=", "chmod 0600 cert.pem agent-key.pem"))
+	want(askToken(t, folder, "cert.pem", "agent-key.pem"), "200\nBearer\n")
+	openssl(t, folder, "cert.pem")
 	secrets(t, folder)
 }
 

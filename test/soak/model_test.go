@@ -63,10 +63,16 @@ func (s state) valid(thumb string) bool {
 func step(s state, q request, r reply) []state {
 	switch q.action {
 	case token:
-		if r.ok == s.valid(q.thumb) {
+		if r.ok != s.valid(q.thumb) {
+			return nil
+		}
+		if !r.ok || s.newest.thumb == q.thumb {
 			return []state{s}
 		}
-		return nil
+		// A pin that a rollback restored was used: it is the agent's again. That is noted beside the token, and may fail.
+		used := s
+		used.newest, used.dormant = s.dormant, pin{}
+		return []state{s, used}
 	case rotate:
 		if r.ok {
 			return s.repinned(pin{r.thumb, r.generation})
@@ -123,13 +129,7 @@ func specification(first map[string]state) porcupine.Model {
 		Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
 			var parts [][]porcupine.Operation
 			for agent := range first {
-				var part []porcupine.Operation
-				for _, o := range history {
-					if q := o.Input.(request); q.agent == "" || q.agent == agent {
-						part = append(part, o)
-					}
-				}
-				parts = append(parts, part)
+				parts = append(parts, partOf(history, agent))
 			}
 			return parts
 		},

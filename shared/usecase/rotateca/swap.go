@@ -19,7 +19,7 @@ type plan struct {
 	result Result
 }
 
-const commitTries = 3
+const commitTries = 5
 
 // commit plans on the present state and commits. A conflict is either a harmless neighbour (a row of the organisation's
 // chain, a standby being staged): read and try again; or the lease is gone, and with it the right to commit. org is the
