@@ -1,0 +1,193 @@
+// Package tablecopy copies the Mastio's tables out into files and back: a backup where DynamoDB has none, and the way
+// from restored tables into those that a deployment made.
+//
+// A table is one file of lines {"Item": {…}} in DynamoDB's JSON, as DynamoDB's own export to S3 writes them.
+package tablecopy
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/mastio-aws/mastio/shared/schema"
+)
+
+// Config says between which tables and which folder. Client and Dir are required.
+type Config struct {
+	Client   *dynamodb.Client
+	Prefix   string       // before the tables' names
+	Dir      string       // of the files
+	Progress func(string) // told of each step, in a few words; nil: nobody is
+}
+
+var (
+	// ErrExists means that a copy would overwrite an earlier one.
+	ErrExists = errors.New("there is a copy already")
+	// ErrNotEmpty means that items would be replaced without leave.
+	ErrNotEmpty = errors.New("the table is not empty")
+	// ErrIncomplete means that a folder holds no whole copy: a copying out that did not reach its end.
+	ErrIncomplete = errors.New("the copy is not whole")
+)
+
+// done is written last: a folder without it is not a copy.
+const done = "COMPLETE"
+
+func (c Config) say(format string, args ...any) {
+	if c.Progress != nil {
+		c.Progress(fmt.Sprintf(format, args...))
+	}
+}
+
+func (c Config) file(table string) string { return filepath.Join(c.Dir, table+".ndjson") }
+
+// Out copies every table of the schema into files, which hold what the tables hold: keep them as safe. Each item is read
+// as it is at some moment of the copying, so nothing else should write meanwhile.
+func Out(ctx context.Context, c Config) error {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return err
+	}
+	if old, err := os.ReadDir(c.Dir); err != nil || len(old) > 0 {
+		return errors.Join(err, fmt.Errorf("copy tables into %s: %w", c.Dir, ErrExists))
+	}
+	for _, t := range schema.Tables() {
+		if err := c.out(ctx, t.Name); err != nil {
+			return fmt.Errorf("copy table %s: %w", c.Prefix+t.Name, err)
+		}
+	}
+	return os.WriteFile(filepath.Join(c.Dir, done), []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o600)
+}
+
+func (c Config) out(ctx context.Context, table string) error {
+	f, err := os.OpenFile(c.file(table), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w, count := bufio.NewWriter(f), 0
+	err = c.scan(ctx, table, nil, func(items []item) error {
+		for _, i := range items {
+			line, err := encode(i)
+			if err != nil {
+				return err
+			}
+			if _, err := w.Write(append(line, '\n')); err != nil {
+				return err
+			}
+		}
+		count += len(items)
+		c.say("%s: %d items", c.Prefix+table, count)
+		return nil
+	})
+	return errors.Join(err, w.Flush(), f.Sync(), f.Close())
+}
+
+// In makes the tables hold what the files hold, and nothing else. The tables have to be there. Tables that hold anything
+// are ErrNotEmpty unless replace is set; they are never empty on the way, because a Mastio without an Org CA makes
+// itself a first one. A copying back that was cut off is done again from its beginning.
+func In(ctx context.Context, c Config, replace bool) error {
+	if _, err := os.Stat(filepath.Join(c.Dir, done)); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = ErrIncomplete
+		}
+		return fmt.Errorf("read %s: %w", c.Dir, err)
+	}
+	for _, t := range schema.Tables() { // all that can fail without a change comes first
+		if err := c.each(t.Name, func(item) error { return nil }); err != nil {
+			return err
+		}
+		if err := c.refuse(ctx, t.Name, replace); err != nil {
+			return err
+		}
+	}
+	for _, t := range schema.Tables() {
+		if err := c.in(ctx, t); err != nil {
+			return fmt.Errorf("copy into table %s: %w", c.Prefix+t.Name, err)
+		}
+	}
+	return nil
+}
+
+// each passes the items of a file, one at a time: a fleet may not fit into memory.
+func (c Config) each(table string, do func(item) error) error {
+	f, err := os.Open(c.file(table))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 4<<20) // an item has at most 400 KB
+	for n := 1; lines.Scan(); n++ {
+		i, err := decode(lines.Bytes())
+		if err == nil {
+			err = do(i)
+		}
+		if err != nil {
+			return fmt.Errorf("%s, line %d: %w", f.Name(), n, err)
+		}
+	}
+	return lines.Err()
+}
+
+func (c Config) refuse(ctx context.Context, table string, replace bool) error {
+	name, one := c.Prefix+table, int32(1)
+	out, err := c.Client.Scan(ctx, &dynamodb.ScanInput{TableName: &name, Limit: &one})
+	if err != nil {
+		return fmt.Errorf("look into table %s: %w", name, err)
+	}
+	if len(out.Items) > 0 && !replace {
+		return fmt.Errorf("%s: %w", name, ErrNotEmpty)
+	}
+	return nil
+}
+
+// in puts every item of the copy, then deletes what is not in it.
+func (c Config) in(ctx context.Context, t schema.Table) error {
+	kept := map[string]bool{}
+	puts := c.writer(ctx, t.Name, "put")
+	err := c.each(t.Name, func(i item) error {
+		kept[keyOf(t, i)] = true
+		return puts.add(types.WriteRequest{PutRequest: &types.PutRequest{Item: i}})
+	})
+	if err := errors.Join(err, puts.flush()); err != nil {
+		return err
+	}
+	deletes := c.writer(ctx, t.Name, "deleted")
+	err = c.scan(ctx, t.Name, keyNames(t), func(found []item) error {
+		for _, i := range found {
+			if kept[keyOf(t, i)] {
+				continue
+			}
+			if err := deletes.add(types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: i}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return errors.Join(err, deletes.flush())
+}
+
+func keyNames(t schema.Table) []string {
+	if t.SortKey == "" {
+		return []string{t.PartitionKey}
+	}
+	return []string{t.PartitionKey, t.SortKey}
+}
+
+// keyOf spells an item's key as one string.
+func keyOf(t schema.Table, i item) string {
+	var key string
+	for _, name := range keyNames(t) {
+		if s, ok := i[name].(*types.AttributeValueMemberS); ok { // every key of the schema is a string
+			key += fmt.Sprintf("%d:%s", len(s.Value), s.Value)
+		}
+	}
+	return key
+}
