@@ -58,6 +58,10 @@ localstack-down: cloud ## stop the gateway, LocalStack and all that they started
 
 # Of the functions; with amd64 the CDK app wants -c architecture=x86_64 (CDK_ARGS).
 LAMBDA_ARCH ?= arm64
+.PHONY: restore-drill
+restore-drill: setup ## back up, rotate the Org CA, restore, and see that it is found out (README.md, "Disaster recovery")
+	@go test ./test/e2e -run '^TestRestoreDrill$$' -count=1 -v -timeout 5m
+
 .PHONY: build
 build: need-go ## build every function for AWS (linux/arm64) into build/lambda
 	@for f in $(FUNCTIONS); do \

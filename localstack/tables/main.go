@@ -28,8 +28,9 @@ const (
 
 const usage = `Usage: go run ./localstack/tables COMMAND [flags] DIR
 
-  out   copy every table into files in DIR, which must be new or empty. Each item is read as it is at some moment of the
+  out   copy the tables into files in DIR, which must be new or empty. Each item is read as it is at some moment of the
         copying: stop the schedule and the traffic first. The files hold what the tables hold: keep them as safe.
+        Not copied are sessions and used proofs, because they must not come back.
   in    make the tables hold what the files in DIR hold, and nothing else. Tables that are missing are made.
 
   --prefix P      what stands before the tables' names, such as mastio-orga- (required)

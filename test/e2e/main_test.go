@@ -123,7 +123,10 @@ func (c *client) must(t *testing.T, want int, method, path string, header map[st
 	return a
 }
 
-var operator = sync.OnceValue(func() *client { return newClient() })
+func operator() *client {
+	system.once.Do(func() { system.operator = newClient() })
+	return system.operator
+}
 
 func admin() map[string]string { return map[string]string{"X-Admin-Secret": system.AdminSecret} }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/mastio-aws/mastio/localstack/deployment"
@@ -25,6 +26,9 @@ type target struct {
 	prefix string
 	tick   func(context.Context) error
 	close  func() error
+
+	once     sync.Once
+	operator *client
 }
 
 func (s *target) TablePrefix() string            { return s.prefix }

@@ -1,4 +1,4 @@
-// Package tablecopy copies the Mastio's tables out into files and back: a backup where DynamoDB has none, and the way
+// Package tablecopy copies the Mastio's lasting tables out into files and back: a backup where DynamoDB has none, and the way
 // from restored tables into those that a deployment made.
 //
 // A table is one file of lines {"Item": {…}} in DynamoDB's JSON, as DynamoDB's own export to S3 writes them.
@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -37,6 +38,12 @@ var (
 	ErrIncomplete = errors.New("the copy is not whole")
 )
 
+// lasting are the tables that are copied. Two are not, because what they held must not come back: a proof that was used
+// would count again, and a session that was ended would be open.
+func lasting() []schema.Table {
+	return slices.DeleteFunc(schema.Tables(), func(t schema.Table) bool { return t.Name == schema.Replay || t.Name == schema.Sessions })
+}
+
 // done is written last: a folder without it is not a copy.
 const done = "COMPLETE"
 
@@ -48,7 +55,7 @@ func (c Config) say(format string, args ...any) {
 
 func (c Config) file(table string) string { return filepath.Join(c.Dir, table+".ndjson") }
 
-// Out copies every table of the schema into files, which hold what the tables hold: keep them as safe. Each item is read
+// Out copies every lasting table into files, which hold what the tables hold: keep them as safe. Each item is read
 // as it is at some moment of the copying, so nothing else should write meanwhile.
 func Out(ctx context.Context, c Config) error {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
@@ -57,7 +64,7 @@ func Out(ctx context.Context, c Config) error {
 	if old, err := os.ReadDir(c.Dir); err != nil || len(old) > 0 {
 		return errors.Join(err, fmt.Errorf("copy tables into %s: %w", c.Dir, ErrExists))
 	}
-	for _, t := range schema.Tables() {
+	for _, t := range lasting() {
 		if err := c.out(ctx, t.Name); err != nil {
 			return fmt.Errorf("copy table %s: %w", c.Prefix+t.Name, err)
 		}
@@ -99,7 +106,7 @@ func In(ctx context.Context, c Config, replace bool) error {
 		}
 		return fmt.Errorf("read %s: %w", c.Dir, err)
 	}
-	for _, t := range schema.Tables() { // all that can fail without a change comes first
+	for _, t := range lasting() { // all that can fail without a change comes first
 		if err := c.each(t.Name, func(item) error { return nil }); err != nil {
 			return err
 		}
@@ -107,7 +114,7 @@ func In(ctx context.Context, c Config, replace bool) error {
 			return err
 		}
 	}
-	for _, t := range schema.Tables() {
+	for _, t := range lasting() {
 		if err := c.in(ctx, t); err != nil {
 			return fmt.Errorf("copy into table %s: %w", c.Prefix+t.Name, err)
 		}

@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mastio-aws/mastio/localstack/tables/tablecopy"
+)
+
+// ownSystem gives a test a local stack of its own, for as long as it lasts.
+func ownSystem(t *testing.T) {
+	t.Helper()
+	onlyLocally(t, "its schedule cannot be stopped for the time of a restore")
+	shared := system
+	own, err := startLocal(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	system = own
+	t.Cleanup(func() {
+		system = shared
+		if err := own.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func warnings(t *testing.T) []any {
+	t.Helper()
+	return operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)["warnings"].([]any)
+}
+
+// The restore drill: back up, rotate the Org CA, restore. The superseded CA is current again, with every pin under it, and
+// that is found out at once and by everybody: by /healthz, by the standby job, which then changes nothing, and in the log.
+// Rotating once more is the remedy. What was rotated away a second time since the backup is found out as well.
+func TestRestoreDrill(t *testing.T) {
+	for name, rotations := range map[string]int{"one rotation since": 1, "two rotations since": 2} {
+		t.Run(name, func(t *testing.T) { drill(t, rotations) })
+	}
+}
+
+func drill(t *testing.T, rotations int) {
+	ownSystem(t)
+	tick(t)
+	agent := enrol(t, fresh("drilled"))
+	client := newClient(agent.certificate(t))
+	client.must(t, 200, "POST", tokenPath, nil, nil)
+	before := state(t).Pointer
+
+	c := tablecopy.Config{
+		Client: system.Clients.DynamoDB, Prefix: system.TablePrefix(), Dir: filepath.Join(t.TempDir(), "backup"), Progress: func(s string) { t.Log("  " + s) },
+	}
+	t.Log("1. back up the tables")
+	if err := tablecopy.Out(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+
+	t.Log("2. rotate the Org CA; the agent's certificate is dead")
+	for range rotations {
+		rotateCA(t)
+		tick(t)
+	}
+	client.must(t, 401, "POST", tokenPath, nil, nil)
+	if got := warnings(t); len(got) != 0 {
+		t.Errorf("before the restore: warnings %v", got)
+	}
+
+	t.Log("3. restore the tables from before the rotation")
+	if err := tablecopy.In(t.Context(), c, true); err != nil {
+		t.Fatal(err)
+	}
+	if got := state(t).Pointer; got.Fingerprint != before.Fingerprint {
+		t.Fatalf("restored to %s, want %s", got.Fingerprint, before.Fingerprint)
+	}
+
+	t.Log("4. what was rotated away is back, and told")
+	client.must(t, 200, "POST", tokenPath, nil, nil) // this is why it has to be told
+	if got := warnings(t); !slices.Contains(got, any("registry_restored")) {
+		t.Errorf("after the restore: warnings %v, want registry_restored", got)
+	}
+	from, restored := len(output.String()), state(t)
+	if err := system.Tick(t.Context()); err == nil {
+		t.Error("the standby job does not fail on a restored registry")
+	}
+	if log := output.String()[from:]; !strings.Contains(log, "pki.rotate.restored") {
+		t.Errorf("the log does not tell:\n%s", log)
+	}
+	if got := state(t); len(got.Generations) != len(restored.Generations) || got.Pointer.Current != restored.Pointer.Current {
+		t.Errorf("the standby job changed a restored registry: %+v", got)
+	}
+
+	t.Log("5. rotate once more: the agent's certificate is dead for good")
+	for range rotations { // a standby of the backup may have been superseded too
+		rotateCA(t)
+	}
+	client.must(t, 401, "POST", tokenPath, nil, nil)
+	tick(t)
+	if got := warnings(t); len(got) != 0 {
+		t.Errorf("at the end: warnings %v", got)
+	}
+	checkWhole(t)
+	newClient(rotate(t, agent.AgentID).certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+}
