@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
-	"fmt"
 	"slices"
 	"time"
 
@@ -177,9 +176,9 @@ func (c *certificate) pathLenZero() bool {
 	return ok && bc.CA && !bc.Allow(1)
 }
 
-// prove has package pki verify what was accepted, then does with the key what it will be used for: it signs an issuing
-// CA, or none under a legacy root, and a certificate, and all of it must verify. What fails here and was not found
-// above is refused all the same.
+// prove does with the key what it will be used for: it signs an issuing CA, or none under a legacy root, and a
+// certificate; package pki verifies all of it, up to the root's own signature. What fails here and was not found above
+// is refused all the same.
 func prove(m Material, now time.Time, f *findings) {
 	if err := rehearse(m, now); err != nil {
 		f.add(ChainBroken, "a certificate issued under it does not verify: %s", clip(err.Error()))
@@ -189,30 +188,33 @@ func prove(m Material, now time.Time, f *findings) {
 const rehearsal = "rehearsal"
 
 func rehearse(m Material, now time.Time) error {
-	if err := pki.VerifyAuthority(m.Chain, now); err != nil {
-		return err
-	}
-	authority := pki.Authority{Chain: m.Chain, Key: m.Key}
-	if !m.Legacy {
-		key, err := pki.NewKey()
-		if err != nil {
-			return err
-		}
-		issuing, err := pki.NewIssuing(pki.CAParams{Org: rehearsal, Generation: 1, Now: now}, authority, key.Public())
-		if err != nil {
-			return err
-		}
-		authority = pki.Authority{Chain: slices.Concat([]*x509.Certificate{issuing}, m.Chain), Key: key}
-	}
-	leaf, err := pki.NewKey()
+	authority, err := rehearseCA(m, now)
 	if err != nil {
 		return err
 	}
-	id := fmt.Sprintf("%s::%s", rehearsal, rehearsal)
+	key, err := pki.NewKey()
+	if err != nil {
+		return err
+	}
 	_, err = authority.IssueAgent(pki.AgentParams{
-		AgentID: id, Org: rehearsal, SPIFFEID: "spiffe://rehearsal.invalid/rehearsal/rehearsal", PublicKey: leaf.Public(), Now: now,
+		AgentID: rehearsal + "::" + rehearsal, Org: rehearsal, SPIFFEID: "spiffe://rehearsal.invalid/rehearsal/rehearsal",
+		PublicKey: key.Public(), Now: now,
 	})
 	return err
+}
+
+func rehearseCA(m Material, now time.Time) (pki.Authority, error) {
+	uploaded := pki.Authority{Chain: m.Chain, Key: m.Key}
+	if m.Legacy {
+		return uploaded, pki.VerifyAuthority(m.Chain, now)
+	}
+	key, err := pki.NewKey()
+	if err != nil {
+		return uploaded, err
+	}
+	// NewIssuing verifies the whole path as VerifyAuthority does.
+	issuing, err := pki.NewIssuing(pki.CAParams{Org: rehearsal, Generation: 1, Now: now}, uploaded, key.Public())
+	return pki.Authority{Chain: slices.Concat([]*x509.Certificate{issuing}, m.Chain), Key: key}, err
 }
 
 func isEmptySequence(element []byte) bool { return bytes.Equal(element, []byte{0x30, 0}) }

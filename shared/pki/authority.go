@@ -124,15 +124,20 @@ func (a Authority) check(now time.Time, below int) error {
 	return nil
 }
 
-// sign makes the certificate of a template, its validity cut to the issuer's at both ends.
+// sign makes the certificate of a template, its validity cut at both ends to that of every CA above it: an uploaded
+// CA may outlive its root.
 func (a Authority) sign(template *x509.Certificate, pub crypto.PublicKey) (*x509.Certificate, error) {
+	for _, above := range a.Chain {
+		if template.NotBefore.Before(above.NotBefore) {
+			template.NotBefore = above.NotBefore
+		}
+		if template.NotAfter.After(above.NotAfter) {
+			template.NotAfter = above.NotAfter
+		}
+	}
 	issuer := a.Chain[0]
-	if template.NotBefore.Before(issuer.NotBefore) {
-		template.NotBefore = issuer.NotBefore
-	}
-	if template.NotAfter.After(issuer.NotAfter) {
-		template.NotAfter = issuer.NotAfter
-	}
+	// x509 would leave it out if the issuer's name were the subject's, as that of an uploaded CA may be.
+	template.AuthorityKeyId = issuer.SubjectKeyId
 	return create(template, issuer, pub, a.Key)
 }
 

@@ -90,6 +90,35 @@ func checkIssued(t *rapid.T, cert *x509.Certificate, authority pki.Authority, p 
 	}
 }
 
+// An uploaded CA may outlive its root. What is issued under it must not.
+func TestValidityIsCutToTheRoots(t *testing.T) {
+	rootKey, caKey := pkitest.Key(t), pkitest.Key(t)
+	template := pkitest.CATemplate("holding root", -1, noon)
+	template.NotAfter = noon.AddDate(0, 3, 0)
+	root := pkitest.Sign(t, template, pki.Authority{Key: rootKey}, rootKey.Public())
+	ca := pkitest.Sign(t, pkitest.CATemplate("acme CA", -1, noon), pki.Authority{Chain: certs{root}, Key: rootKey}, caKey.Public())
+	issuing := pkitest.Issuing(t, pki.Authority{Chain: certs{ca, root}, Key: caKey}, "acme", 1, noon)
+	if got := issuing.Chain[0].NotAfter; !got.Equal(root.NotAfter) || !ca.NotAfter.After(root.NotAfter) {
+		t.Errorf("issuing CA until %v, root until %v, CA until %v", got, root.NotAfter, ca.NotAfter)
+	}
+	leaf, _ := pkitest.Agent(t, issuing, "acme::a", noon)
+	if !leaf.NotAfter.Equal(root.NotAfter) {
+		t.Errorf("leaf until %v, root until %v", leaf.NotAfter, root.NotAfter)
+	}
+}
+
+// Two CAs of one name: the issuing CA must still say by which of them it was issued.
+func TestIssuerOfTheSameNameIsNamedByItsKey(t *testing.T) {
+	key := pkitest.Key(t)
+	template := pkitest.CATemplate("acme Mastio CA G3", -1, noon)
+	template.Subject.Organization = []string{"acme"}
+	ca := pkitest.Sign(t, template, pki.Authority{Key: key}, key.Public())
+	issuing := pkitest.Issuing(t, pki.Authority{Chain: certs{ca}, Key: key}, "acme", 3, noon).Chain[0]
+	if !bytes.Equal(issuing.RawSubject, ca.RawSubject) || !bytes.Equal(issuing.AuthorityKeyId, ca.SubjectKeyId) {
+		t.Errorf("%s names %x, want %x", issuing.Subject, issuing.AuthorityKeyId, ca.SubjectKeyId)
+	}
+}
+
 func TestValidityIsCutToTheIssuers(t *testing.T) {
 	authority := pkitest.Authority(t, "acme", 1, noon)
 	issuer := authority.Chain[0]

@@ -140,15 +140,19 @@ func clone(key crypto.Signer) (crypto.Signer, error) {
 	}
 	switch k := parsed.(type) {
 	case *ecdsa.PrivateKey:
-		return k, nil
+		if k.Curve == elliptic.P256() || k.Curve == elliptic.P384() {
+			return k, nil
+		}
 	case *rsa.PrivateKey:
-		return k, nil
+		if slices.Contains([]int{2048, 3072, 4096}, k.N.BitLen()) {
+			return k, nil
+		}
 	}
 	return nil, errKind
 }
 
 var (
-	errKind     = errors.New("neither EC nor RSA")
+	errKind     = errors.New("no key of this kind or size is taken in")
 	errNotFound = errors.New("no such key")
 	errState    = errors.New("key is not in a state for this")
 )
