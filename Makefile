@@ -70,7 +70,7 @@ build: need-go ## build every function for AWS (linux/arm64) into build/lambda
 	done
 
 .PHONY: test
-test: setup ## every test: unit, contract, model, end to end; race detector, shuffled
+test: setup infra-setup ## every test: unit, contract, model, end to end; race detector, shuffled
 	go vet ./...
 	go test -race -shuffle=on -timeout 20m ./...
 

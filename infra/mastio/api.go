@@ -116,11 +116,14 @@ func (s *Service) onlyFrom(cidrs []string) awsiam.PolicyDocument {
 // methods gives an API its routes. Besides its own methods each path has one for all others, which goes to the same
 // function: it answers 405 with an Allow header, where API Gateway would answer 403.
 func (s *Service) methods(api awsapigateway.RestApi, host routes.Host, after constructs.IDependable) {
+	validator := api.AddRequestValidator(jsii.String("Validator"), &awsapigateway.RequestValidatorOptions{
+		ValidateRequestBody: jsii.Bool(true), ValidateRequestParameters: jsii.Bool(true),
+	})
 	var paths []string
 	for _, r := range on(host) {
 		resource := api.Root().ResourceForPath(&r.Path)
 		integration := s.integration(r.Function)
-		resource.AddMethod(&r.Method, integration, s.methodOptions(api, r))
+		resource.AddMethod(&r.Method, integration, s.methodOptions(validator))
 		if !slices.Contains(paths, r.Path) {
 			paths = append(paths, r.Path)
 			resource.AddMethod(jsii.String("ANY"), integration, nil)
@@ -137,8 +140,8 @@ func (s *Service) integration(function string) awsapigateway.Integration {
 	})
 }
 
-func (s *Service) methodOptions(awsapigateway.RestApi, routes.Route) *awsapigateway.MethodOptions {
-	return &awsapigateway.MethodOptions{AuthorizationType: awsapigateway.AuthorizationType_NONE}
+func (s *Service) methodOptions(v awsapigateway.RequestValidator) *awsapigateway.MethodOptions {
+	return &awsapigateway.MethodOptions{AuthorizationType: awsapigateway.AuthorizationType_NONE, RequestValidator: v}
 }
 
 // domains gives the APIs their names, if there are any. The agents' one asks for a client certificate under the truststore,

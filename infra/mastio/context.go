@@ -61,17 +61,17 @@ var settings = map[string]func(*Props, string) error{
 	"alarmEmail":           text(func(p *Props) *string { return &p.AlarmEmail }),
 	"allowedSources":       func(p *Props, v string) error { p.AllowedSources = list(v); return nil },
 	"tokenSigner":          text(func(p *Props) *string { return (*string)(&p.TokenSigner) }),
-	"requireDpop":          flag(func(p *Props) *bool { return &p.RequireDPoP }),
-	"requireNonce":         flag(func(p *Props) *bool { return &p.RequireNonce }),
-	"strictPki":            flag(func(p *Props) *bool { return &p.StrictPKI }),
-	"autoMigrate":          flag(func(p *Props) *bool { return &p.AutoMigrate }),
+	"requireDpop":          toggle(func(p *Props) *bool { return &p.RequireDPoP }),
+	"requireNonce":         toggle(func(p *Props) *bool { return &p.RequireNonce }),
+	"strictPki":            toggle(func(p *Props) *bool { return &p.StrictPKI }),
+	"autoMigrate":          toggle(func(p *Props) *bool { return &p.AutoMigrate }),
 	"firstCa":              text(func(p *Props) *string { return (*string)(&p.FirstCA) }),
 	"standbyMinutes":       whole(func(p *Props) *int { return &p.StandbyMinutes }),
 	"tablePrefix":          text(func(p *Props) *string { return &p.TablePrefix }),
 	"logRetentionDays":     whole(func(p *Props) *int { return &p.LogRetentionDays }),
-	"tracing":              flag(func(p *Props) *bool { return &p.Tracing }),
-	"sharedConcurrency":    flag(func(p *Props) *bool { return &p.SharedConcurrency }),
-	"accountLogging":       flag(func(p *Props) *bool { return &p.AccountLogging }),
+	"tracing":              toggle(func(p *Props) *bool { return &p.Tracing }),
+	"sharedConcurrency":    toggle(func(p *Props) *bool { return &p.SharedConcurrency }),
+	"accountLogging":       toggle(func(p *Props) *bool { return &p.AccountLogging }),
 	"target":               text(func(p *Props) *string { return (*string)(&p.Target) }),
 	"architecture":         text(func(p *Props) *string { return (*string)(&p.Architecture) }),
 	"buildDir":             text(func(p *Props) *string { return &p.BuildDir }),
@@ -95,7 +95,7 @@ func text(field func(*Props) *string) func(*Props, string) error {
 	}
 }
 
-func flag(field func(*Props) *bool) func(*Props, string) error {
+func toggle(field func(*Props) *bool) func(*Props, string) error {
 	return func(p *Props, v string) error {
 		switch v {
 		case "true", "1":
@@ -116,8 +116,8 @@ func whole(field func(*Props) *int) func(*Props, string) error {
 			return nil
 		}
 		n, err := strconv.Atoi(v)
-		if err != nil {
-			return fmt.Errorf("set it to a whole number")
+		if err != nil || n < 1 {
+			return fmt.Errorf("set it to a whole number above 0")
 		}
 		*field(p) = n
 		return nil

@@ -47,6 +47,7 @@ func newData(scope constructs.Construct, id string, p Props) *Data {
 		// 256 bits in letters and digits, which need no quoting in a shell.
 		GenerateSecretString: &awssecretsmanager.SecretStringGenerator{PasswordLength: number(43), ExcludePunctuation: jsii.Bool(true)},
 	})
+	d.backups(p)
 	output(d.Scope, "AdminSecretName", *d.AdminSecret.SecretName(), "Secrets Manager name of the admin secret: aws secretsmanager get-secret-value --secret-id")
 	return d
 }

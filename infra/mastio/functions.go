@@ -53,6 +53,7 @@ type Function struct {
 	Lambda awslambda.Function
 	Alias  awslambda.Alias
 	Role   awsiam.Role
+	Policy awsiam.Policy
 	Log    awslogs.LogGroup
 }
 
@@ -77,9 +78,9 @@ func (s *Service) function(name string) *Function {
 		Description: jsii.String("Mastio " + s.props.OrgID + ": function " + name),
 	})
 	// The policy is a resource of its own: in the role it would count towards nothing that could be waited for.
-	policy := awsiam.NewPolicy(scope, jsii.String("Policy"), &awsiam.PolicyProps{Roles: &[]awsiam.IRole{f.Role}})
+	f.Policy = awsiam.NewPolicy(scope, jsii.String("Policy"), &awsiam.PolicyProps{Roles: &[]awsiam.IRole{f.Role}})
 	for _, statement := range s.statements(name, f) {
-		policy.AddStatements(statement)
+		f.Policy.AddStatements(statement)
 	}
 	z := sizeOf(name)
 	props := &awslambda.FunctionProps{
@@ -101,10 +102,12 @@ func (s *Service) function(name string) *Function {
 		props.DeadLetterQueue = s.Failed
 	}
 	f.Lambda = awslambda.NewFunction(scope, jsii.String("Function"), props)
-	f.Lambda.Node().AddDependency(policy)
-	f.Alias = awslambda.NewAlias(scope, jsii.String("Live"), &awslambda.AliasProps{
-		AliasName: jsii.String(Live), Version: f.Lambda.CurrentVersion(), RetryAttempts: number(2),
-	})
+	f.Lambda.Node().AddDependency(f.Policy)
+	alias := &awslambda.AliasProps{AliasName: jsii.String(Live), Version: f.Lambda.CurrentVersion()}
+	if scheduled(name) {
+		alias.RetryAttempts = number(2)
+	}
+	f.Alias = awslambda.NewAlias(scope, jsii.String("Live"), alias)
 	return f
 }
 

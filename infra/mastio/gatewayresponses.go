@@ -44,7 +44,7 @@ func refusals() []refusal {
 func (s *Service) gatewayResponses(api awsapigateway.RestApi, host routes.Host) {
 	for _, r := range refusals() {
 		options := &awsapigateway.GatewayResponseOptions{
-			Type: r.kind, Templates: &map[string]*string{"application/json": jsii.String(r.body(host))},
+			Type: r.kind, Templates: &map[string]*string{"application/json": jsii.String(r.document(host == routes.Agents, "$context.requestId"))},
 			ResponseHeaders: &map[string]*string{"Content-Type": quoted("application/problem+json"), "Cache-Control": quoted("no-store")},
 		}
 		if host == routes.Agents {
@@ -63,16 +63,19 @@ func (s *Service) gatewayResponses(api awsapigateway.RestApi, host routes.Host) 
 // quoted is a constant in API Gateway's language of mappings.
 func quoted(v string) *string { return jsii.String("'" + v + "'") }
 
-// body is a template: the request id is API Gateway's to fill in. Without a status of ours it is left out, since the
+// document is the answer. Without a status of ours it is left out, since the
 // language has no way to say it.
-func (r refusal) body(host routes.Host) string {
+func (r refusal) document(oauth bool, requestID string) string {
 	document := map[string]any{
-		"type": "about:blank", "title": r.title, "code": r.code, "detail": r.detail, "request_id": "$context.requestId",
+		"type": "about:blank", "title": r.title, "code": r.code, "detail": r.detail,
+	}
+	if requestID != "" {
+		document["request_id"] = requestID
 	}
 	if r.status != 0 {
 		document["status"] = r.status
 	}
-	if host == routes.Agents {
+	if oauth {
 		document["error"], document["error_description"] = r.oauth, r.detail
 	}
 	b, err := json.Marshal(document)

@@ -15,6 +15,7 @@ type Mastio struct {
 	Scope   constructs.Construct
 	Data    *Data
 	Service *Service
+	Watch   *Watch
 }
 
 // New puts a Mastio below scope, which is a stack or below one. It panics with ErrProps on settings that nothing can be
@@ -25,6 +26,7 @@ func New(scope constructs.Construct, id string, props Props) *Mastio {
 	m := &Mastio{Scope: c}
 	m.Data = newData(c, "Data", p)
 	m.Service = newService(c, "Service", p, m.Data)
+	m.Watch = newWatch(c, "Watch", p, m.Service)
 
 	return m
 }
@@ -43,6 +45,7 @@ func NewStacks(scope constructs.Construct, props Props, env *awscdk.Environment)
 	service.AddStackDependency(data, nil)
 	m := &Mastio{Data: newData(data, "Data", p)}
 	m.Service = newService(service, "Service", p, m.Data)
+	m.Watch = newWatch(service, "Watch", p, m.Service)
 
 	return m
 }

@@ -3,6 +3,9 @@ package mastio
 import (
 	"fmt"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/jsii-runtime-go"
+
 	"github.com/mastio-aws/mastio/shared/schema"
 )
 
@@ -48,6 +51,24 @@ type statement struct {
 	actions    []string
 	resources  []string
 	conditions conditions
+}
+
+// policy is the statement in the CDK's terms.
+func (st statement) policy() awsiam.PolicyStatement {
+	props := &awsiam.PolicyStatementProps{
+		Sid: jsii.String(st.sid), Effect: awsiam.Effect_ALLOW, Actions: jsii.Strings(st.actions...), Resources: jsii.Strings(st.resources...),
+	}
+	if st.deny {
+		props.Effect = awsiam.Effect_DENY
+	}
+	if len(st.conditions) > 0 {
+		c := map[string]any{}
+		for operator, keys := range st.conditions {
+			c[operator] = keys
+		}
+		props.Conditions = &c
+	}
+	return awsiam.NewPolicyStatement(props)
 }
 
 // conditions are a policy's: operator, then key, then values.

@@ -43,6 +43,7 @@ func newService(scope constructs.Construct, id string, p Props, d *Data) *Servic
 	s.methods(s.Agents, routes.Agents, checked)
 	s.methods(s.Operators, routes.Operators, checked)
 	s.domains(checked)
+	s.firewall(s.Operators)
 	s.schedules(checked)
 	s.tell()
 	return s
@@ -93,20 +94,7 @@ func (s *Service) endpoint(api awsapigateway.RestApi) string {
 func (s *Service) statements(function string, f *Function) []awsiam.PolicyStatement {
 	var all []awsiam.PolicyStatement
 	for _, st := range s.statementsOf(function, f) {
-		props := &awsiam.PolicyStatementProps{
-			Sid: jsii.String(st.sid), Effect: awsiam.Effect_ALLOW, Actions: jsii.Strings(st.actions...), Resources: jsii.Strings(st.resources...),
-		}
-		if st.deny {
-			props.Effect = awsiam.Effect_DENY
-		}
-		if len(st.conditions) > 0 {
-			c := map[string]any{}
-			for operator, keys := range st.conditions {
-				c[operator] = keys
-			}
-			props.Conditions = &c
-		}
-		all = append(all, awsiam.NewPolicyStatement(props))
+		all = append(all, st.policy())
 	}
 	return all
 }

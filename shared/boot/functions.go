@@ -83,13 +83,12 @@ func Discovery(p *parts) (any, error) {
 
 // Healthz is the function healthz.
 func Healthz(p *parts) (any, error) {
-	c := &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Now: p.now}
-	return p.always(httpapi.Health(c, p.Version, p.OrgID), p.admin())
+	return p.always(httpapi.Health(p.checker(), p.Version, p.OrgID), p.admin())
 }
 
 // Standby is the function standby.
 func Standby(p *parts) (any, error) {
-	ring, makes := p.localRing(), p.ceremony()
+	ring, makes, checker := p.localRing(), p.ceremony(), p.checker()
 	job := standby.New(standby.Config{
 		Store: p.db, Ceremony: makes, Notes: p.keys(), Rotator: p.rotator(makes), Trust: p.trust(), Keys: ring.Ensure, Adopt: p.Adopt, Migrate: p.AutoMigrate,
 		Now: p.now, NewID: p.newID, Log: p.log,
@@ -100,7 +99,12 @@ func Standby(p *parts) (any, error) {
 			p.log.ErrorContext(ctx, "standby", "cause", err.Error())
 			err = errJob // the cause may name keys; it is in the log
 		}
-		return report, errors.Join(err, p.gauges(report))
+		state, checkErr := checker.Check(ctx)
+		if checkErr != nil { // no gauge is better than a wrong one: an alarm takes what is missing for bad
+			p.log.ErrorContext(ctx, "standby", "cause", checkErr.Error())
+			return report, errJob
+		}
+		return report, errors.Join(err, metrics.Write(os.Stdout, p.OrgID, p.now(), gauges(state, p.now())...))
 	}, nil
 }
 
@@ -120,15 +124,8 @@ func Startup(p *parts) (any, error) {
 
 var errJob = errors.New("standby job failed: see the log")
 
-func (p *parts) gauges(r standby.Report) error {
-	gauge := func(name string, on bool) metrics.Gauge {
-		g := metrics.Gauge{Name: name, Unit: metrics.Count}
-		if on {
-			g.Value = 1
-		}
-		return g
-	}
-	return metrics.Write(os.Stdout, p.OrgID, p.now(), gauge("cullis_proxy_legacy_ca_pathlen_zero", r.Legacy), gauge("standby_ca", r.Standby > 0), gauge("registry_restored", r.Restored))
+func (p *parts) checker() *health.Checker {
+	return &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Now: p.now}
 }
 
 func (p *parts) ceremony() *ceremony.Ceremony {

@@ -26,6 +26,11 @@ const (
 	RegistryRestored    Warning = "registry_restored"          // a superseded Org CA is current again: a backup was restored
 )
 
+// Warnings returns all of them: what there is to be watched.
+func Warnings() []Warning {
+	return []Warning{LegacyPathLenZero, OrgCAExpiring, StandbyMissing, TruststoreOutOfDate, RotationLockStuck, RegistryRestored}
+}
+
 // Thresholds.
 const (
 	ExpiringWithin = 90 * 24 * time.Hour

@@ -1,0 +1,77 @@
+package mastio
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsbackup"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/mastio-aws/mastio/shared/schema"
+)
+
+// lasting are the tables that hold what cannot be made again. Proofs seen and token keys live for hours; point-in-time
+// recovery is more than they need.
+var lasting = []string{schema.Registry, schema.Audit}
+
+// backups keep what lasts for longer than the 35 days of point-in-time recovery, in a vault that outlives the tables.
+func (d *Data) backups(p Props) {
+	if p.local() {
+		return
+	}
+	vault := awsbackup.NewBackupVault(d.Scope, jsii.String("Vault"), &awsbackup.BackupVaultProps{
+		BackupVaultName: jsii.String(p.name("vault")), EncryptionKey: d.DataKey, RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+	})
+	rule := func(name string, schedule *awsevents.CronOptions, days int) awsbackup.BackupPlanRule {
+		return awsbackup.NewBackupPlanRule(&awsbackup.BackupPlanRuleProps{
+			RuleName: &name, ScheduleExpression: awsevents.Schedule_Cron(schedule), DeleteAfter: awscdk.Duration_Days(number(days)),
+			StartWindow: awscdk.Duration_Hours(number(1)), CompletionWindow: awscdk.Duration_Hours(number(4)),
+		})
+	}
+	plan := awsbackup.NewBackupPlan(d.Scope, jsii.String("BackupPlan"), &awsbackup.BackupPlanProps{
+		BackupPlanName: jsii.String(p.name("backups")), BackupVault: vault,
+		BackupPlanRules: &[]awsbackup.BackupPlanRule{
+			rule("Daily", &awsevents.CronOptions{Hour: jsii.String("3"), Minute: jsii.String("17")}, 35),
+			rule("Monthly", &awsevents.CronOptions{Day: jsii.String("1"), Hour: jsii.String("4"), Minute: jsii.String("17")}, 400),
+		},
+	})
+	var resources []awsbackup.BackupResource
+	for _, name := range lasting {
+		resources = append(resources, awsbackup.BackupResource_FromDynamoDbTable(d.Tables[name]))
+	}
+	plan.AddSelection(jsii.String("Tables"), &awsbackup.BackupSelectionOptions{
+		Resources: &resources, BackupSelectionName: jsii.String(p.name("tables")), Role: d.backupRole(p),
+		// The service's own policy would reach every resource of the account.
+		DisableDefaultBackupPolicy: jsii.Bool(true),
+	})
+}
+
+// backupRole may back up these tables and nothing else, nor restore: whoever restores brings a role for it.
+func (d *Data) backupRole(p Props) awsiam.IRole {
+	var tables, backups []string
+	for _, name := range lasting {
+		arn := *d.Tables[name].TableArn()
+		tables, backups = append(tables, arn), append(backups, arn+"/backup/*")
+	}
+	role := awsiam.NewRole(d.Scope, jsii.String("BackupRole"), &awsiam.RoleProps{
+		AssumedBy: awsiam.NewServicePrincipal(jsii.String("backup.amazonaws.com"), nil), Description: jsii.String("Mastio " + p.OrgID + ": backs up its tables"),
+	})
+	policy := awsiam.NewPolicy(d.Scope, jsii.String("BackupPolicy"), &awsiam.PolicyProps{Roles: &[]awsiam.IRole{role}})
+	for _, st := range []statement{
+		{sid: "BackUp", actions: []string{"dynamodb:CreateBackup", "dynamodb:DescribeTable", "dynamodb:ListTagsOfResource", "dynamodb:StartAwsBackupJob"}, resources: tables},
+		{sid: "KeepBackups", actions: []string{"dynamodb:DeleteBackup", "dynamodb:DescribeBackup"}, resources: backups},
+		{
+			sid: "IntoTheVault", actions: []string{"backup:CopyIntoBackupVault", "backup:DescribeBackupVault"},
+			resources: []string{*awscdk.Stack_Of(d.Scope).FormatArn(&awscdk.ArnComponents{
+				Service: str("backup"), Resource: str("backup-vault"), ResourceName: jsii.String(p.name("vault")), ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
+			})},
+		},
+		{
+			sid: "UseTheKey", actions: []string{"kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"}, resources: []string{*d.DataKey.KeyArn()},
+			conditions: conditions{"StringLike": {"kms:ViaService": []string{"backup.*.amazonaws.com", "dynamodb.*.amazonaws.com"}}},
+		},
+	} {
+		policy.AddStatements(st.policy())
+	}
+	return role.WithoutPolicyUpdates(nil)
+}

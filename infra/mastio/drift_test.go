@@ -1,0 +1,230 @@
+package mastio
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/shared/routes"
+	"github.com/mastio-aws/mastio/shared/schema"
+)
+
+func TestRoutesAreDeployed(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		for host, api := range map[routes.Host]string{routes.Agents: "Agents", routes.Operators: "Operators"} {
+			want := map[string]string{}
+			for _, r := range routes.All() {
+				if slices.Contains(r.Hosts, host) {
+					want[r.Method+" "+r.Path] = r.Function
+					want["ANY "+r.Path] = r.Function
+				}
+			}
+			if diff := cmp.Diff(want, d.paths(t, api)); diff != "" {
+				t.Errorf("%s (-table +template):\n%s", api, diff)
+			}
+		}
+	})
+}
+
+func TestTablesAreDeployed(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		got := map[string]schema.Table{}
+		for _, r := range d.all("AWS::DynamoDB::GlobalTable") {
+			table := readTable(r)
+			got[table.Name] = table
+		}
+		want := map[string]schema.Table{}
+		for _, table := range schema.Tables() {
+			table.Name = "mastio-acme-" + table.Name
+			want[table.Name] = table
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("tables (-schema +template):\n%s", diff)
+		}
+	})
+}
+
+func readTable(r resource) schema.Table {
+	table := schema.Table{Name: spell(r.Properties["TableName"])}
+	table.PartitionKey, table.SortKey = keySchema(r.Properties["KeySchema"])
+	if at(r.Properties, "TimeToLiveSpecification", "Enabled") == true {
+		table.TTL = spell(at(r.Properties, "TimeToLiveSpecification", "AttributeName"))
+	}
+	indexes, _ := r.Properties["GlobalSecondaryIndexes"].([]any)
+	for _, i := range indexes {
+		index := schema.Index{Name: spell(at(i, "IndexName")), Include: texts(at(i, "Projection", "NonKeyAttributes"))}
+		index.PartitionKey, index.SortKey = keySchema(at(i, "KeySchema"))
+		table.Indexes = append(table.Indexes, index)
+	}
+	return table
+}
+
+func keySchema(v any) (partition, sort string) {
+	list, _ := v.([]any)
+	for _, k := range list {
+		switch name := spell(at(k, "AttributeName")); at(k, "KeyType") {
+		case "HASH":
+			partition = name
+		case "RANGE":
+			sort = name
+		}
+	}
+	return partition, sort
+}
+
+func TestFunctionsAreDeployed(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		var found []string
+		for _, f := range d.all("AWS::Lambda::Function") {
+			if name := d.functionName(f.id); slices.Contains(routes.Functions(), name) {
+				found = append(found, name)
+			}
+		}
+		slices.Sort(found)
+		if diff := cmp.Diff(routes.Functions(), found); diff != "" {
+			t.Errorf("functions (-table +template):\n%s", diff)
+		}
+	})
+}
+
+// Every operation that an edge can call is granted to some function. IAM asks for the parts of a transaction by the names
+// of the single writes.
+func TestCallsAreGranted(t *testing.T) {
+	allowed := map[string]bool{"dynamodb:TransactWriteItems": true}
+	for _, s := range hardened.policies(t) {
+		for _, a := range s.actions {
+			allowed[a] = allowed[a] || s.effect == "Allow"
+		}
+	}
+	service := map[string]string{"awskms": "kms", "dynamo": "dynamodb", "s3": "s3", "secrets": "secretsmanager"}
+	calls := 0
+	for edge, prefix := range service {
+		for _, operation := range operations(t, filepath.Join("..", "..", "shared", "edge", edge)) {
+			calls++
+			if !allowed[prefix+":"+operation] {
+				t.Errorf("shared/edge/%s calls %s, which no function may: add it to infra/mastio/permissions.go", edge, operation)
+			}
+		}
+	}
+	if calls < 20 {
+		t.Errorf("%d calls found: the search is broken", calls)
+	}
+}
+
+// operations are the methods of a package's interfaces whose name ends in API or is that of a client's method set.
+func operations(t *testing.T, folder string) []string {
+	t.Helper()
+	var found []string
+	for _, f := range parse(t, folder) {
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			face, ok := spec.Type.(*ast.InterfaceType)
+			if !ok || !strings.HasSuffix(spec.Name.Name, "API") {
+				return true
+			}
+			for _, m := range face.Methods.List {
+				for _, name := range m.Names {
+					found = append(found, name.Name)
+				}
+			}
+			return true
+		})
+	}
+	return found
+}
+
+func parse(t *testing.T, folder string) []*ast.File {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("%s: %d files, %v", folder, len(paths), err)
+	}
+	var files []*ast.File
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	return files
+}
+
+// What the deployment tells a function is what shared/boot reads, and everything that boot cannot do without is told.
+func TestEnvironmentIsWhatBootReads(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join("..", "..", "shared", "boot", "config.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := map[string]bool{"MASTIO_RELEASE": true} // only there to change
+	for _, m := range regexp.MustCompile(`"((?:MASTIO|TOKEN|MCP_PROXY|CERT|AUDIT)_[A-Z_]+)"`).FindAllStringSubmatch(string(source), -1) {
+		read[m[1]] = true
+	}
+	each(t, func(t *testing.T, d *deployment) {
+		for _, f := range d.all("AWS::Lambda::Function") {
+			name := d.functionName(f.id)
+			if !slices.Contains(routes.Functions(), name) {
+				continue
+			}
+			env, _ := at(f.Properties, "Environment", "Variables").(map[string]any)
+			for variable := range env {
+				if !read[variable] {
+					t.Errorf("%s is told %s, which shared/boot/config.go does not read", name, variable)
+				}
+			}
+			for _, m := range regexp.MustCompile(`e\.(?:need|url)\("([A-Z_]+)"\)`).FindAllStringSubmatch(string(source), -1) {
+				if m[1] == "MASTIO_TOKEN_SIGNING_KEY" && d != &hardened {
+					continue // only where tokens are signed in KMS
+				}
+				if env[m[1]] == nil {
+					t.Errorf("%s is not told %s, without which it does not start", name, m[1])
+				}
+			}
+		}
+	})
+}
+
+// Metrics that an alarm looks at and nobody writes would be silent, or, taken for bad, never silent.
+func TestGaugesOfAlarmsAreWritten(t *testing.T) {
+	var written strings.Builder
+	for _, folder := range []string{"shared/boot", "shared/usecase/health"} {
+		paths, err := filepath.Glob(filepath.Join("..", "..", folder, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			written.Write(b)
+		}
+	}
+	gauges := 0
+	for _, a := range hardened.all("AWS::CloudWatch::Alarm") {
+		if a.Properties["Namespace"] != namespace {
+			continue
+		}
+		gauges++
+		if name := spell(a.Properties["MetricName"]); !strings.Contains(written.String(), `"`+name+`"`) {
+			t.Errorf("%s looks at %s, which nothing writes", a.id, name)
+		}
+	}
+	if gauges < 6 {
+		t.Errorf("%d alarms look at gauges", gauges)
+	}
+}

@@ -1,0 +1,286 @@
+package mastio
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/shared/routes"
+	"github.com/mastio-aws/mastio/shared/schema"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func each(t *testing.T, f func(t *testing.T, d *deployment)) {
+	t.Helper()
+	for name, d := range map[string]*deployment{"hardened": &hardened, "trying": &trying, "local": &local} {
+		t.Run(name, func(t *testing.T) { f(t, d) })
+	}
+}
+
+// everywhere are the statements that may name every resource, and why nothing narrower is possible.
+var everywhere = map[string]string{
+	"MakeOrgCAKeys":            "a key that is not there yet has no ARN; tags and, by denials, spec and usage are prescribed",
+	"MakeNoOtherSpec":          "a denial",
+	"MakeNoOtherUsage":         "a denial",
+	"TagNoForeignOrganisation": "a denial",
+	"LetKeysGoSlowly":          "a denial",
+	"FindOrphans":              "ListKeys knows no resource",
+	"Trace":                    "X-Ray knows no resource",
+}
+
+func TestLeastPrivilege(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		for _, s := range d.policies(t) {
+			who := s.function + "/" + s.sid
+			if s.raw["NotAction"] != nil || s.raw["NotResource"] != nil || s.raw["Principal"] != nil {
+				t.Errorf("%s: a statement that says what is not meant", who)
+			}
+			if s.function != "" && s.sid == "" {
+				t.Errorf("%v has no Sid", s.actions)
+			}
+			for _, a := range s.actions {
+				if strings.ContainsAny(a, "*?") {
+					t.Errorf("%s allows %s: name the actions", who, a)
+				}
+			}
+			for _, r := range s.resources {
+				if _, ok := everywhere[s.sid]; r == "*" && !ok {
+					t.Errorf("%s names every resource and is not in the list of those that may", who)
+				}
+				if strings.HasSuffix(r, ":key/*") && at(s.conditions, "StringEquals", "aws:ResourceTag/mastio:org") != "acme" {
+					t.Errorf("%s reaches keys that are not the organisation's", who)
+				}
+			}
+		}
+	})
+}
+
+// minting are the calls that make, tag, fill or end keys. minters are the functions that may: the dashboard rotates the
+// Org CA in its own process.
+var (
+	minting = regexp.MustCompile(`^kms:(CreateKey|TagResource|UntagResource|ScheduleKeyDeletion|DisableKey|GetParametersForImport|ImportKeyMaterial)$`)
+	minters = []string{"dashboard", "rotateca", "standby"}
+	// nobody's: what no function has any use for.
+	nobodys = regexp.MustCompile(`^(kms:(EnableKey|CancelKeyDeletion|PutKeyPolicy|CreateGrant|DeleteImportedKeyMaterial|ReplicateKey|UpdateKeyDescription)|dynamodb:(Scan|DeleteTable|UpdateTable|RestoreTable.*|PartiQL.*)|iam:.*|lambda:Update.*|secretsmanager:Put.*|s3:Delete.*)$`)
+)
+
+func TestKeysAreMintedByTheFewThatMay(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		var found []string
+		for _, s := range d.policies(t) {
+			if s.effect == "Deny" {
+				continue
+			}
+			for _, a := range s.actions {
+				if minting.MatchString(a) {
+					found = append(found, s.function)
+				}
+				if nobodys.MatchString(a) {
+					t.Errorf("%s/%s allows %s, which nobody needs", s.function, s.sid, a)
+				}
+				if a == "kms:CreateKey" && at(s.conditions, "StringEquals", "aws:RequestTag/mastio:org") != "acme" {
+					t.Errorf("%s makes keys without the organisation's tag", s.function)
+				}
+			}
+		}
+		slices.Sort(found)
+		if diff := cmp.Diff(minters, slices.Compact(found)); diff != "" {
+			t.Errorf("who mints keys (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Each minter is denied other specs and usages, and a short way to a key's end.
+func TestMintersAreHeldBack(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		for _, function := range minters {
+			var denials []string
+			for _, s := range d.policies(t) {
+				if s.function == function && s.effect == "Deny" {
+					denials = append(denials, s.sid)
+				}
+			}
+			slices.Sort(denials)
+			if diff := cmp.Diff([]string{"LetKeysGoSlowly", "MakeNoOtherSpec", "MakeNoOtherUsage", "TagNoForeignOrganisation"}, denials); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", function, diff)
+			}
+		}
+	})
+}
+
+func TestSigningIsNarrow(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		signers := 0
+		for _, s := range d.policies(t) {
+			if !slices.Contains(s.actions, "kms:Sign") {
+				continue
+			}
+			signers++
+			algorithm := at(s.conditions, "StringEquals", "kms:SigningAlgorithm")
+			if algorithm == nil {
+				algorithm = at(s.conditions, "StringEqualsIfExists", "kms:SigningAlgorithm") // beside GetPublicKey, which has none
+			}
+			if algorithm == nil {
+				t.Errorf("%s/%s signs with any algorithm", s.function, s.sid)
+			}
+			if strings.HasSuffix(s.resources[0], "key/*") && at(s.conditions, "StringEquals", "kms:KeySpec") == nil {
+				t.Errorf("%s/%s signs with a key of any spec", s.function, s.sid)
+			}
+		}
+		if signers < 4 {
+			t.Errorf("%d statements allow to sign: the search is broken", signers)
+		}
+	})
+}
+
+// Rows are put, in the transaction of the change that they tell of, and never changed nor removed.
+func TestAuditIsAppendOnly(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		writers := 0
+		for _, s := range d.policies(t) {
+			onAudit := slices.ContainsFunc(s.resources, func(r string) bool { return strings.Contains(r, "Table"+schema.Audit) })
+			if !onAudit || s.function == "" {
+				continue
+			}
+			for _, a := range s.actions {
+				switch a {
+				case "dynamodb:PutItem":
+					writers++
+					if at(s.conditions, "StringEquals", "dynamodb:EnclosingOperation") != "TransactWriteItems" {
+						t.Errorf("%s/%s puts rows outside of transactions", s.function, s.sid)
+					}
+				case "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:CreateBackup":
+				default:
+					t.Errorf("%s/%s allows %s on the audit table", s.function, s.sid, a)
+				}
+			}
+		}
+		if writers < 4 {
+			t.Errorf("%d statements put rows: the search is broken", writers)
+		}
+	})
+}
+
+// A function that has no business with the organisation's records cannot move the pointer, whatever its code does.
+func TestOnlyTheFewWriteTheOrganisation(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		for _, s := range d.policies(t) {
+			writes := slices.ContainsFunc(s.actions, func(a string) bool {
+				return a == "dynamodb:PutItem" || a == "dynamodb:UpdateItem" || a == "dynamodb:DeleteItem"
+			})
+			onRegistry := slices.ContainsFunc(s.resources, func(r string) bool { return strings.Contains(r, "Table"+schema.Registry) })
+			if !writes || !onRegistry || s.function == "" {
+				continue
+			}
+			leading := texts(at(s.conditions, "ForAllValues:StringLike", "dynamodb:LeadingKeys"))
+			if len(leading) == 0 || at(s.conditions, "Null", "dynamodb:LeadingKeys") != "false" || slices.Contains(leading, "*") {
+				t.Errorf("%s/%s writes any record of the registry", s.function, s.sid)
+			}
+			if slices.Contains(leading, orgRecord) && !slices.Contains(minters, s.function) {
+				t.Errorf("%s/%s writes the organisation's records", s.function, s.sid)
+			}
+		}
+	})
+}
+
+// Nothing but its own role, with nothing in it but its own policy.
+func TestOneRolePerFunction(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		role := map[string]string{}
+		for _, f := range d.all("AWS::Lambda::Function") {
+			name := d.functionName(f.id)
+			if !slices.Contains(routes.Functions(), name) {
+				continue // the CDK's own, which runs the triggers
+			}
+			id := fmt.Sprint(at(f.Properties, "Role", "Fn::GetAtt", 0))
+			if other, taken := role[id]; taken {
+				t.Errorf("%s and %s share a role", name, other)
+			}
+			role[id] = name
+			if r := d.resources["Mastio/"+id]; r.Properties["ManagedPolicyArns"] != nil || r.Properties["Policies"] != nil {
+				t.Errorf("%s has more than its own policy", name)
+			}
+		}
+		if len(role) != len(routes.Functions()) {
+			t.Errorf("%d roles for %d functions", len(role), len(routes.Functions()))
+		}
+		for _, p := range d.all("AWS::IAM::Policy") {
+			b, err := json.Marshal(p.Properties["PolicyDocument"])
+			if err != nil || len(b) > 10_240 {
+				t.Errorf("%s has %d characters, %v; IAM takes 10,240 of a role's inline policies", p.id, len(b), err)
+			}
+		}
+	})
+}
+
+// The table of who may do what, as it is reviewed: infra/permissions.md.
+func TestPermissionsAreWrittenDown(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Who may do what\n\nWritten by `go test ./infra/mastio -run TestPermissionsAreWrittenDown -update` from the template that everything is switched on in. `acme` is the organisation.\n")
+	for _, function := range routes.Functions() {
+		fmt.Fprintf(&b, "\n## %s\n\n| statement | may | on | only if |\n|---|---|---|---|\n", function)
+		for _, s := range hardened.policies(t) {
+			if s.function != function {
+				continue
+			}
+			sid := s.sid
+			if s.effect == "Deny" {
+				sid += " (**denied**)"
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", sid, strings.Join(s.actions, ", "), strings.Join(short(s.resources), ", "), spellConditions(s.conditions))
+		}
+	}
+	golden(t, filepath.Join("..", "permissions.md"), b.String())
+}
+
+var (
+	exported = regexp.MustCompile(`\$\{mastio-acme-data:ExportsOutput(?:FnGetAtt|Ref)Data([A-Za-z]+?)[0-9A-F]{8}[A-Za-z0-9]*\}`)
+	hashed   = regexp.MustCompile(`\$\{(?:Service)?([A-Za-z]+?)[0-9A-F]{8}\}`)
+)
+
+// short names what the templates refer to by logical ids.
+func short(resources []string) []string {
+	var all []string
+	for _, r := range resources {
+		r = exported.ReplaceAllString(r, "$1")
+		all = append(all, strings.ReplaceAll(hashed.ReplaceAllString(r, "$1"), "|", "\\|"))
+	}
+	return all
+}
+
+func spellConditions(c map[string]any) string {
+	var all []string
+	for _, operator := range sortedKeys(c) {
+		m, _ := c[operator].(map[string]any)
+		for _, key := range sortedKeys(m) {
+			all = append(all, fmt.Sprintf("%s %s %s", key, operator, strings.Join(texts(m[key]), ", ")))
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; go test ./infra/mastio -update writes it", err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("%s is not what is deployed; look at the difference, then go test ./infra/mastio -update (-file +now):\n%s", path, diff)
+	}
+}

@@ -1,0 +1,155 @@
+package mastio
+
+import (
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strings"
+	"testing"
+)
+
+// at follows a path of keys and indexes into a template; nil if there is nothing.
+func at(v any, path ...any) any {
+	for _, p := range path {
+		switch key := p.(type) {
+		case string:
+			m, _ := v.(map[string]any)
+			v = m[key]
+		case int:
+			l, _ := v.([]any)
+			if key >= len(l) {
+				return nil
+			}
+			v = l[key]
+		}
+	}
+	return v
+}
+
+// texts is a string or a list of them, as policies have it.
+func texts(v any) []string {
+	switch v := v.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		var all []string
+		for _, e := range v {
+			all = append(all, spell(e))
+		}
+		return all
+	case nil:
+		return nil
+	}
+	return []string{spell(v)}
+}
+
+// spell writes a value as text; references in the way that tells most.
+func spell(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case map[string]any:
+		if ref, ok := v["Ref"].(string); ok {
+			return "${" + ref + "}"
+		}
+		if get, ok := v["Fn::GetAtt"].([]any); ok {
+			return "${" + fmt.Sprint(get[0]) + "}"
+		}
+		if imported, ok := v["Fn::ImportValue"].(string); ok {
+			return "${" + imported + "}"
+		}
+		if join, ok := v["Fn::Join"].([]any); ok {
+			var b strings.Builder
+			parts, _ := join[1].([]any)
+			for _, part := range parts {
+				b.WriteString(spell(part))
+			}
+			return b.String()
+		}
+	}
+	b, _ := json.Marshal(v)
+	return string(b)
+}
+
+// granted is one statement of a function's policy, as the template has it.
+type granted struct {
+	function, sid, effect string
+	actions, resources    []string
+	conditions            map[string]any
+	raw                   map[string]any
+}
+
+// policies returns the statements of every role, by the function it belongs to; "" for roles of other services.
+func (d *deployment) policies(t *testing.T) []granted {
+	t.Helper()
+	var all []granted
+	for _, p := range d.all("AWS::IAM::Policy") {
+		role := d.resources[p.stack+"/"+fmt.Sprint(at(p.Properties, "Roles", 0, "Ref"))]
+		description, _ := role.Properties["Description"].(string)
+		_, function, _ := strings.Cut(description, "function ")
+		all = append(all, statementsIn(function, p.Properties["PolicyDocument"])...)
+	}
+	for _, role := range d.all("AWS::IAM::Role") {
+		inline, _ := role.Properties["Policies"].([]any)
+		for _, p := range inline {
+			all = append(all, statementsIn("", at(p, "PolicyDocument"))...)
+		}
+	}
+	if len(all) < 40 {
+		t.Fatalf("%d statements: the search is broken", len(all))
+	}
+	return all
+}
+
+func statementsIn(function string, document any) []granted {
+	var all []granted
+	list, _ := at(document, "Statement").([]any)
+	for _, s := range list {
+		m, _ := s.(map[string]any)
+		conditions, _ := m["Condition"].(map[string]any)
+		g := granted{
+			function: function, sid: spell(m["Sid"]), effect: spell(m["Effect"]), actions: texts(m["Action"]), resources: texts(m["Resource"]),
+			conditions: conditions, raw: m,
+		}
+		sort.Strings(g.actions)
+		all = append(all, g)
+	}
+	return all
+}
+
+// paths returns METHOD path → function of one API, followed through the template.
+func (d *deployment) paths(t *testing.T, api string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, m := range d.all("AWS::ApiGateway::Method") {
+		if of := spell(m.Properties["RestApiId"]); !strings.HasPrefix(of, "${Service"+api) {
+			continue
+		}
+		uri := spell(at(m.Properties, "Integration", "Uri"))
+		function := ""
+		for _, a := range d.all("AWS::Lambda::Alias") {
+			if strings.Contains(uri, "${"+a.id+"}") {
+				function = d.functionName(at(a.Properties, "FunctionName", "Ref"))
+			}
+		}
+		found[spell(m.Properties["HttpMethod"])+" "+d.path(m.Properties["ResourceId"])] = function
+	}
+	return found
+}
+
+func (d *deployment) functionName(id any) string {
+	name := spell(d.resources["Mastio/"+fmt.Sprint(id)].Properties["FunctionName"])
+	return strings.TrimPrefix(name, "mastio-acme-")
+}
+
+func (d *deployment) path(resourceID any) string {
+	id, ok := at(resourceID, "Ref").(string)
+	if !ok {
+		return "" // the root, an attribute of the API
+	}
+	r := d.resources["Mastio/"+id]
+	return d.path(r.Properties["ParentId"]) + "/" + spell(r.Properties["PathPart"])
+}
+
+// dependsOn is what a resource waits for.
+func (r resource) dependsOn() []string { return texts(r.DependsOn) }

@@ -1,0 +1,364 @@
+package mastio
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mastio-aws/mastio/shared/routes"
+)
+
+func (d *deployment) one(t *testing.T, kind, prefix string) resource {
+	t.Helper()
+	var found []resource
+	for _, r := range d.all(kind) {
+		if strings.HasPrefix(r.id, prefix) {
+			found = append(found, r)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d of %s %s", len(found), kind, prefix)
+	}
+	return found[0]
+}
+
+// Data, then the first Org CA, then the start-up check, and only then anything that takes a request.
+func TestOrderOfADeployment(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		first, check := d.one(t, "Custom::Trigger", "ServiceFirstCA"), d.one(t, "Custom::Trigger", "ServiceStartUpCheck")
+		if got := spell(first.Properties["HandlerArn"]); !strings.Contains(got, "Standby") {
+			t.Errorf("the first CA is made by %s", got)
+		}
+		if got := spell(check.Properties["HandlerArn"]); !strings.Contains(got, "Startup") {
+			t.Errorf("the start-up check is %s", got)
+		}
+		if !slices.Contains(check.dependsOn(), first.id) {
+			t.Errorf("the check depends on %v, want the first CA", check.dependsOn())
+		}
+		for _, kind := range []string{"AWS::ApiGateway::DomainName", "AWS::ApiGateway::Deployment", "AWS::Events::Rule", "AWS::Lambda::Alias"} {
+			for _, r := range d.all(kind) {
+				if kind == "AWS::Lambda::Alias" && d.functionName(at(r.Properties, "FunctionName", "Ref")) == "standby" {
+					continue // it makes what the check looks for
+				}
+				if !slices.Contains(r.dependsOn(), check.id) {
+					t.Errorf("%s does not wait for the start-up check: %v", r.id, r.dependsOn())
+				}
+			}
+		}
+		for _, trigger := range []resource{first, check} {
+			if trigger.Properties["InvocationType"] != "RequestResponse" || fmt.Sprint(trigger.Properties["ExecuteOnHandlerChange"]) != "true" {
+				t.Errorf("%s: %v", trigger.id, trigger.Properties)
+			}
+		}
+	})
+}
+
+// The check has a hash of every function's code in its settings, so that it runs whenever there is something new.
+func TestStartUpCheckRunsAtEveryRelease(t *testing.T) {
+	f := hardened.one(t, "AWS::Lambda::Function", "ServiceStartup")
+	if release := spell(at(f.Properties, "Environment", "Variables", "MASTIO_RELEASE")); !hash.MatchString(release) {
+		t.Errorf("release = %q", release)
+	}
+}
+
+func TestFunctions(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		architecture := "arm64"
+		if d == &local {
+			architecture = "x86_64"
+		}
+		for _, f := range d.all("AWS::Lambda::Function") {
+			name := d.functionName(f.id)
+			if !slices.Contains(routes.Functions(), name) {
+				continue
+			}
+			if f.Properties["Runtime"] != "provided.al2023" || at(f.Properties, "Architectures", 0) != architecture {
+				t.Errorf("%s: %v on %v", name, f.Properties["Runtime"], f.Properties["Architectures"])
+			}
+			if timeout := f.Properties["Timeout"].(float64); timeout > 29 && !scheduled(name) && name != "startup" {
+				t.Errorf("%s may take %g s; API Gateway waits for 29", name, timeout)
+			}
+			if dlq := at(f.Properties, "DeadLetterConfig", "TargetArn"); (dlq != nil) != scheduled(name) {
+				t.Errorf("%s: dead letters go to %v", name, dlq)
+			}
+			if reserved := f.Properties["ReservedConcurrentExecutions"]; (name == "rotateca" || name == "standby") && reserved == nil {
+				t.Errorf("%s has no concurrency of its own", name)
+			}
+			if at(f.Properties, "LoggingConfig", "LogGroup") == nil {
+				t.Errorf("%s logs where nobody set how long", name)
+			}
+		}
+		for _, l := range d.all("AWS::Logs::LogGroup") {
+			if l.Properties["RetentionInDays"] != float64(365) {
+				t.Errorf("%s keeps logs for %v days", l.id, l.Properties["RetentionInDays"])
+			}
+		}
+	})
+}
+
+func TestSettingsReachTheFunctions(t *testing.T) {
+	env := func(d *deployment) map[string]any {
+		m, _ := at(d.one(t, "AWS::Lambda::Function", "ServiceToken").Properties, "Environment", "Variables").(map[string]any)
+		return m
+	}
+	for name, want := range map[string]string{
+		"MASTIO_ISSUER": "https://agents.mastio.acme.example", "TOKEN_SIGNER": "kms", "MCP_PROXY_STRICT_PKI": "1", "MCP_PROXY_PKI_AUTO_MIGRATE": "1",
+		"TOKEN_REQUIRE_DPOP": "1", "TOKEN_REQUIRE_NONCE": "1", "MASTIO_FIRST_CA": "mint", "MASTIO_TABLE_PREFIX": "mastio-acme-",
+	} {
+		if got := env(&hardened)[name]; got != want {
+			t.Errorf("%s = %v, want %s", name, got, want)
+		}
+	}
+	for _, name := range []string{"MCP_PROXY_STRICT_PKI", "MCP_PROXY_PKI_AUTO_MIGRATE", "TOKEN_REQUIRE_DPOP", "TOKEN_REQUIRE_NONCE", "MASTIO_TOKEN_SIGNING_KEY"} {
+		if got, set := env(&trying)[name]; set {
+			t.Errorf("%s = %v without being asked for", name, got)
+		}
+	}
+	if got := spell(env(&trying)["MASTIO_ISSUER"]); !strings.HasPrefix(got, "https://${ServiceAgents") || !strings.HasSuffix(got, "/live") {
+		t.Errorf("issuer without a domain = %s", got)
+	}
+	if got := env(&local)["MASTIO_ISSUER"]; got != "https://localhost:9443" {
+		t.Errorf("issuer = %v", got)
+	}
+}
+
+// One API is never reachable past the domain that guards it, and only the agents' asks for a certificate. Which version of
+// the truststore counts is the application's to say.
+func TestDomains(t *testing.T) {
+	domains := map[string]resource{}
+	for _, r := range hardened.all("AWS::ApiGateway::DomainName") {
+		domains[spell(r.Properties["DomainName"])] = r
+	}
+	agents, operators := domains["agents.mastio.acme.example"], domains["mastio.acme.example"]
+	if uri := spell(at(agents.Properties, "MutualTlsAuthentication", "TruststoreUri")); !strings.HasPrefix(uri, "s3://") || !strings.HasSuffix(uri, "/truststore.pem") {
+		t.Errorf("truststore = %q", uri)
+	}
+	if v := at(agents.Properties, "MutualTlsAuthentication", "TruststoreVersion"); v != nil {
+		t.Errorf("truststore version = %v, which a deployment would turn back", v)
+	}
+	if operators.Properties["MutualTlsAuthentication"] != nil {
+		t.Error("the operators' domain asks for a client certificate")
+	}
+	for name, r := range domains {
+		if r.Properties["SecurityPolicy"] != "TLS_1_2" {
+			t.Errorf("%s: %v", name, r.Properties["SecurityPolicy"])
+		}
+	}
+	for _, r := range hardened.all("AWS::ApiGateway::RestApi") {
+		if r.Properties["DisableExecuteApiEndpoint"] != true {
+			t.Errorf("%s is reachable past its domain", r.id)
+		}
+	}
+	if n := len(hardened.all("AWS::ApiGateway::BasePathMapping")); n != 2 {
+		t.Errorf("%d mappings", n)
+	}
+	if n := len(trying.all("AWS::ApiGateway::DomainName")); n != 0 {
+		t.Errorf("%d domains where none was asked for", n)
+	}
+	told := false
+	for id := range trying.outputs {
+		told = told || strings.Contains(id, "AgentsNeedADomain")
+	}
+	if !told {
+		t.Error("nothing says that agents need a domain")
+	}
+}
+
+func TestAllowedSources(t *testing.T) {
+	for _, r := range hardened.all("AWS::ApiGateway::RestApi") {
+		b, _ := json.Marshal(r.Properties["Policy"])
+		limited := strings.Contains(string(b), `"NotIpAddress":{"aws:SourceIp":["192.0.2.0/24","2001:db8::/32"]}`)
+		if limited != strings.HasPrefix(r.id, "ServiceOperators") {
+			t.Errorf("%s: policy %s", r.id, b)
+		}
+	}
+	for _, r := range trying.all("AWS::ApiGateway::RestApi") {
+		if r.Properties["Policy"] != nil {
+			t.Errorf("%s: policy %v without being asked for", r.id, r.Properties["Policy"])
+		}
+	}
+}
+
+// Every route has a throttle of its own, and the access log is on and holds no header.
+func TestStages(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		for host, api := range map[routes.Host]string{routes.Agents: "ServiceAgents", routes.Operators: "ServiceOperators"} {
+			stage := d.one(t, "AWS::ApiGateway::Stage", api)
+			throttled := map[string]bool{}
+			settings, _ := stage.Properties["MethodSettings"].([]any)
+			for _, s := range settings {
+				path := strings.ReplaceAll(strings.TrimPrefix(spell(at(s, "ResourcePath")), "/"), "~1", "/")
+				throttled[spell(at(s, "HttpMethod"))+" "+path] = at(s, "ThrottlingRateLimit") != nil && at(s, "ThrottlingBurstLimit") != nil
+				if at(s, "DataTraceEnabled") == true {
+					t.Errorf("%s %s: bodies would be in the log", api, path)
+				}
+			}
+			for _, r := range routes.All() {
+				if slices.Contains(r.Hosts, host) && !throttled[r.Method+" "+r.Path] {
+					t.Errorf("%s: %s %s has no throttle: %v", api, r.Method, r.Path, throttled)
+				}
+			}
+			format := spell(at(stage.Properties, "AccessLogSetting", "Format"))
+			if at(stage.Properties, "AccessLogSetting", "DestinationArn") == nil || !strings.Contains(format, "$context.requestId") || strings.Contains(format, "header") {
+				t.Errorf("%s: access log %s", api, format)
+			}
+			var line map[string]any
+			if err := json.Unmarshal([]byte(format), &line); err != nil {
+				t.Errorf("%s: a line of the access log is not JSON: %v", api, err)
+			}
+		}
+	})
+}
+
+// API Gateway's own refusals have the form of the functions' own.
+func TestRefusalsOfTheGateway(t *testing.T) {
+	for api, mediaType := range map[string]string{"ServiceAgents": "'application/json'", "ServiceOperators": "'application/problem+json'"} {
+		kinds := map[string]bool{}
+		for _, r := range hardened.all("AWS::ApiGateway::GatewayResponse") {
+			if !strings.HasPrefix(r.id, api) {
+				continue
+			}
+			kind := spell(r.Properties["ResponseType"])
+			kinds[kind] = true
+			if got := at(r.Properties, "ResponseParameters", "gatewayresponse.header.Content-Type"); got != mediaType {
+				t.Errorf("%s %s: %v", api, kind, got)
+			}
+			template := strings.ReplaceAll(spell(at(r.Properties, "ResponseTemplates", "application/json")), "$context.requestId", "id")
+			var problem struct {
+				Title, Detail, Code, RequestID, Error string
+				Status                                int
+			}
+			if err := json.Unmarshal([]byte(strings.ReplaceAll(template, "request_id", "requestid")), &problem); err != nil {
+				t.Errorf("%s %s: %v", api, kind, err)
+			}
+			if problem.Title == "" || problem.Detail == "" || problem.Code == "" || problem.RequestID != "id" || (problem.Error != "") != (api == "ServiceAgents") {
+				t.Errorf("%s %s: %+v", api, kind, problem)
+			}
+			if status, given := r.Properties["StatusCode"]; given && status != fmt.Sprint(problem.Status) {
+				t.Errorf("%s %s: status %v with a body of %d", api, kind, status, problem.Status)
+			}
+		}
+		for _, want := range []string{"DEFAULT_4XX", "DEFAULT_5XX", "MISSING_AUTHENTICATION_TOKEN", "BAD_REQUEST_BODY", "THROTTLED", "INTEGRATION_TIMEOUT", "REQUEST_TOO_LARGE", "WAF_FILTERED"} {
+			if !kinds[want] {
+				t.Errorf("%s: no answer of ours to %s", api, want)
+			}
+		}
+	}
+}
+
+func TestFirewall(t *testing.T) {
+	acl := hardened.one(t, "AWS::WAFv2::WebACL", "ServiceFirewall")
+	names := map[string]any{}
+	rules, _ := acl.Properties["Rules"].([]any)
+	for _, r := range rules {
+		names[spell(at(r, "Name"))] = r
+		if at(r, "VisibilityConfig", "SampledRequestsEnabled") != false {
+			t.Errorf("%v keeps samples of requests, with the admin secret in them", at(r, "Name"))
+		}
+	}
+	for _, want := range []string{"Rate", "BodySize", "AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet", "AWSManagedRulesAmazonIpReputationList"} {
+		if names[want] == nil {
+			t.Errorf("no rule %s", want)
+		}
+	}
+	if got := spell(at(hardened.one(t, "AWS::WAFv2::WebACLAssociation", "Service").Properties, "ResourceArn")); !strings.Contains(got, "Operators") {
+		t.Errorf("the firewall stands before %s", got)
+	}
+	redacted, _ := json.Marshal(hardened.one(t, "AWS::WAFv2::LoggingConfiguration", "Service").Properties["RedactedFields"])
+	for _, header := range []string{"x-admin-secret", "cookie"} {
+		if !strings.Contains(string(redacted), header) {
+			t.Errorf("the firewall's log shows %s", header)
+		}
+	}
+}
+
+// What LocalStack's open version lacks is left out for it, and nothing else is.
+func TestWhatLocalStackLacks(t *testing.T) {
+	kinds := func(d *deployment) map[string]bool {
+		found := map[string]bool{}
+		for _, r := range d.resources {
+			found[r.Type] = true
+		}
+		return found
+	}
+	full, less := kinds(&trying), kinds(&local)
+	lacking := []string{
+		"AWS::WAFv2::WebACL", "AWS::WAFv2::WebACLAssociation", "AWS::WAFv2::LoggingConfiguration", "AWS::CloudWatch::Dashboard",
+		"AWS::Backup::BackupPlan", "AWS::Backup::BackupSelection", "AWS::Backup::BackupVault",
+	}
+	for kind := range full {
+		if !less[kind] != slices.Contains(lacking, kind) {
+			t.Errorf("%s on LocalStack: %t", kind, less[kind])
+		}
+	}
+}
+
+func TestSchedules(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		running := map[string]bool{}
+		for _, r := range d.all("AWS::Events::Rule") {
+			target := at(r.Properties, "Targets", 0)
+			alias := d.resources["Mastio/"+fmt.Sprint(at(target, "Arn", "Ref"))]
+			running[d.functionName(at(alias.Properties, "FunctionName", "Ref"))] = true
+			if at(target, "DeadLetterConfig", "Arn") == nil || at(target, "RetryPolicy") == nil {
+				t.Errorf("%s: an event that fails is lost", r.id)
+			}
+		}
+		for _, name := range routes.Scheduled() {
+			if !running[name] {
+				t.Errorf("nothing runs %s: add it to jobs in schedules.go", name)
+			}
+		}
+	})
+}
+
+func TestAlarms(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		found := map[string]bool{}
+		for _, a := range d.all("AWS::CloudWatch::Alarm") {
+			found[strings.TrimPrefix(spell(a.Properties["AlarmName"]), "mastio-acme-")] = true
+			if len(texts(a.Properties["AlarmActions"])) == 0 || len(texts(a.Properties["OKActions"])) == 0 || len(spell(a.Properties["AlarmDescription"])) < 40 {
+				t.Errorf("%s tells nobody, or not what to do", a.id)
+			}
+		}
+		want := []string{
+			"legacy-org-ca", "org-ca-expiring", "standby-missing", "truststore-out-of-date", "registry-restored", "rotation-lock-stuck",
+			"5xx-agents", "5xx-operators", "token-denials", "kms-throttling", "failed-events",
+		}
+		for _, name := range routes.Scheduled() {
+			want = append(want, name+"-fails")
+		}
+		for _, name := range want {
+			if !found[name] {
+				t.Errorf("no alarm %s", name)
+			}
+		}
+	})
+	if s := hardened.one(t, "AWS::SNS::Subscription", "Watch"); s.Properties["Endpoint"] != "oncall@acme.example" {
+		t.Errorf("alarms go to %v", s.Properties["Endpoint"])
+	}
+}
+
+// What there is besides functions, routes and their refusals: what a reviewer sees first of a change.
+func TestServiceContents(t *testing.T) {
+	count, lines := map[string]int{}, []string{}
+	for _, r := range hardened.resources {
+		count[r.stack]++
+		many := strings.HasPrefix(r.Type, "AWS::ApiGateway::") && r.Type != "AWS::ApiGateway::DomainName" || strings.HasPrefix(r.Type, "AWS::Lambda::")
+		perFunction := slices.ContainsFunc(routes.Functions(), func(f string) bool { return strings.Contains(strings.ToLower(r.id), f) })
+		if r.stack == "Mastio" && !many && !perFunction {
+			lines = append(lines, r.Type+" "+r.id)
+		}
+	}
+	slices.Sort(lines)
+	golden(t, filepath.Join("testdata", "service.golden.txt"), strings.Join(lines, "\n")+"\n")
+	for stack, n := range count {
+		if n > 450 {
+			t.Errorf("%s has %d resources; CloudFormation takes 500", stack, n)
+		}
+		t.Logf("%s: %d resources", stack, n)
+	}
+}

@@ -1,0 +1,202 @@
+package mastio
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	cw "github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatchactions"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssnssubscriptions"
+	"github.com/aws/aws-cdk-go/awscdk/v2/interfaces/interfacesawscloudwatch"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/mastio-aws/mastio/shared/routes"
+)
+
+// namespace and dimension are those of shared/edge/metrics.
+const namespace = "Mastio"
+
+// Watch tells when something needs a person: alarms, and one dashboard to look at then.
+type Watch struct {
+	Scope  constructs.Construct
+	Topic  awssns.Topic // every alarm goes here, and again when it is over
+	Alarms []cw.Alarm
+
+	props   Props
+	service *Service
+}
+
+func newWatch(scope constructs.Construct, id string, p Props, s *Service) *Watch {
+	w := &Watch{Scope: constructs.NewConstruct(scope, &id), props: p, service: s}
+	w.Topic = awssns.NewTopic(w.Scope, jsii.String("Alarms"), &awssns.TopicProps{
+		TopicName: jsii.String(p.name("alarms")), DisplayName: jsii.String("Mastio " + p.OrgID), EnforceSSL: jsii.Bool(true),
+	})
+	if p.AlarmEmail != "" {
+		w.Topic.AddSubscription(awssnssubscriptions.NewEmailSubscription(&p.AlarmEmail, nil))
+	}
+	w.orgCA()
+	w.traffic()
+	w.jobs()
+	w.dashboard()
+	return w
+}
+
+// alarm is one condition; more than limit in each of periods periods of five minutes.
+type alarm struct {
+	id      string
+	metric  cw.IMetric
+	limit   float64
+	periods int
+	missing cw.TreatMissingData
+	todo    string // what whoever is woken should do
+}
+
+func (w *Watch) add(a alarm) {
+	if a.missing == "" {
+		a.missing = cw.TreatMissingData_NOT_BREACHING
+	}
+	made := cw.NewAlarm(w.Scope, jsii.String("Alarm-"+a.id), &cw.AlarmProps{
+		AlarmName: jsii.String(w.props.name(a.id)), AlarmDescription: &a.todo, Metric: a.metric, Threshold: number(a.limit),
+		ComparisonOperator: cw.ComparisonOperator_GREATER_THAN_THRESHOLD, EvaluationPeriods: number(a.periods), DatapointsToAlarm: number(a.periods),
+		TreatMissingData: a.missing,
+	})
+	action := awscloudwatchactions.NewSnsAction(w.Topic)
+	made.AddAlarmAction(action)
+	made.AddOkAction(action)
+	w.Alarms = append(w.Alarms, made)
+}
+
+// fiveMinutes is the period of every alarm: shorter ones cost more and wake nobody earlier who is asleep.
+func fiveMinutes() awscdk.Duration { return awscdk.Duration_Minutes(number(5)) }
+
+// gauge is one of the values that the standby job writes with each run.
+func (w *Watch) gauge(name string) cw.Metric {
+	return cw.NewMetric(&cw.MetricProps{
+		Namespace: jsii.String(namespace), MetricName: &name, DimensionsMap: &map[string]*string{"Org": &w.props.OrgID},
+		Statistic: jsii.String("Maximum"), Period: fiveMinutes(),
+	})
+}
+
+// orgCA watches what /healthz warns of. A value that stops coming is as bad as a bad one: then nobody looks any more.
+func (w *Watch) orgCA() {
+	for _, g := range []struct{ id, gauge, todo string }{
+		{"legacy-org-ca", "org_ca_legacy_pathlen_zero", "The Org CA has the legacy pathLen=0 shape. Rotate it: POST /pki/rotate-ca?mode=mint&overlap=604800."},
+		{"org-ca-expiring", "org_ca_expiring", "The Org CA's root ends within 90 days. Rotate it with an overlap."},
+		{"standby-missing", "standby_ca_missing", "No next Org CA is ready. The log of the function standby says why."},
+		{"truststore-out-of-date", "truststore_out_of_date", "The agents' domain may refuse certificates. The log of the function standby says why the truststore is not brought up to date."},
+		{"rotation-lock-stuck", "rotation_lock_stuck", "A rotation died and nobody took its lock since. GET /pki/rotate-ca shows it."},
+		{"registry-restored", "registry_restored", "A restored backup made a superseded Org CA current again. Rotate the Org CA once more: POST /pki/rotate-ca?mode=mint."},
+	} {
+		w.add(alarm{id: g.id, metric: w.gauge(g.gauge), periods: 3, missing: cw.TreatMissingData_BREACHING, todo: g.todo})
+	}
+}
+
+// traffic watches the two APIs.
+func (w *Watch) traffic() {
+	for _, api := range []struct {
+		host   routes.Host
+		metric cw.Metric
+	}{
+		{routes.Agents, w.service.Agents.MetricServerError(&cw.MetricOptions{Statistic: jsii.String("Sum"), Period: fiveMinutes()})},
+		{routes.Operators, w.service.Operators.MetricServerError(&cw.MetricOptions{Statistic: jsii.String("Sum"), Period: fiveMinutes()})},
+	} {
+		w.add(alarm{id: "5xx-" + string(api.host), metric: api.metric, limit: 5, periods: 2, todo: "Requests end in 5xx. The functions' logs hold the causes under their request ids."})
+	}
+	w.add(alarm{
+		id: "token-denials", metric: w.counted("token", "token-denied", awslogs.FilterPattern_NumberValue(jsii.String("$.status"), jsii.String("="), number(401))),
+		limit: 200, periods: 2, todo: "Many agents are refused a token. Expected after a rotation of the Org CA without an overlap; otherwise somebody tries certificates that are not pinned.",
+	})
+	w.add(alarm{
+		id: "kms-throttling", metric: w.countedAll("kms-throttled", awslogs.FilterPattern_AllTerms(jsii.String("operation error KMS"), jsii.String("ThrottlingException"))),
+		limit: 0, periods: 1, todo: "KMS refuses calls for being too many. Ask for a higher quota of cryptographic operations (ECC), or slow the pipelines down.",
+	})
+}
+
+// jobs watches what nobody waits for: every scheduled function, and the events that were given up on.
+func (w *Watch) jobs() {
+	for _, name := range routes.Scheduled() {
+		errors := w.service.Functions[name].Alias.MetricErrors(&cw.MetricOptions{Statistic: jsii.String("Sum"), Period: fiveMinutes()})
+		w.add(alarm{id: name + "-fails", metric: errors, limit: 1, periods: 2, todo: "The function " + name + " fails again and again. Its log says why."})
+	}
+	depth := w.service.Failed.MetricApproximateNumberOfMessagesVisible(&cw.MetricOptions{Statistic: jsii.String("Maximum"), Period: fiveMinutes()})
+	w.add(alarm{id: "failed-events", metric: depth, periods: 1, todo: "An event was given up on after all its retries. It is in the queue " + w.props.name("failed-events") + "; mend the cause, then delete it: the next run does its work."})
+}
+
+// counted counts lines of a function's log. A pattern of the log cannot set a dimension that is not in the line, so the
+// organisation is in the namespace.
+func (w *Watch) counted(function, name string, pattern awslogs.IFilterPattern) cw.Metric {
+	awslogs.NewMetricFilter(w.Scope, jsii.String("Count-"+name+"-"+function), &awslogs.MetricFilterProps{
+		LogGroup: w.service.Functions[function].Log, FilterPattern: pattern, MetricNamespace: jsii.String(w.countedIn()), MetricName: &name, MetricValue: jsii.String("1"),
+	})
+	return w.count(name)
+}
+
+func (w *Watch) countedAll(name string, pattern awslogs.IFilterPattern) cw.Metric {
+	for _, function := range routes.Functions() {
+		w.counted(function, name, pattern)
+	}
+	return w.count(name)
+}
+
+func (w *Watch) countedIn() string { return namespace + "/" + w.props.OrgID }
+
+func (w *Watch) count(name string) cw.Metric {
+	return cw.NewMetric(&cw.MetricProps{Namespace: jsii.String(w.countedIn()), MetricName: &name, Statistic: jsii.String("Sum"), Period: fiveMinutes()})
+}
+
+// dashboard has what an alarm sends a person to, most urgent first.
+func (w *Watch) dashboard() {
+	if w.props.local() {
+		return
+	}
+	rows := [][]cw.IWidget{
+		{cw.NewAlarmStatusWidget(&cw.AlarmStatusWidgetProps{Title: jsii.String("Alarms"), Alarms: w.alarms(), Width: number(24), Height: number(4)})},
+		{
+			w.numbers("Org CA", w.gauge("org_ca_days_left"), w.gauge("standby_ca"), w.gauge("org_ca_legacy_pathlen_zero"), w.gauge("truststore_out_of_date")),
+		},
+		{
+			w.graph("Agents: requests and refusals", w.service.Agents.MetricCount(nil), w.service.Agents.MetricClientError(nil), w.service.Agents.MetricServerError(nil), w.count("token-denied")),
+			w.graph("Agents: latency", w.service.Agents.MetricLatency(percentile("p50")), w.service.Agents.MetricLatency(percentile("p99"))),
+		},
+		{
+			w.graph("Operators: requests and refusals", w.service.Operators.MetricCount(nil), w.service.Operators.MetricClientError(nil), w.service.Operators.MetricServerError(nil)),
+			w.graph("Operators: latency", w.service.Operators.MetricLatency(percentile("p50")), w.service.Operators.MetricLatency(percentile("p99"))),
+		},
+		{w.perFunction("Functions: errors", "Errors", "Sum"), w.perFunction("Functions: duration, p99", "Duration", "p99")},
+		{w.perFunction("Functions: at once", "ConcurrentExecutions", "Maximum"), w.graph("Failed events; KMS throttling", w.service.Failed.MetricApproximateNumberOfMessagesVisible(nil), w.count("kms-throttled"))},
+	}
+	board := cw.NewDashboard(w.Scope, jsii.String("Dashboard"), &cw.DashboardProps{DashboardName: jsii.String(w.props.name("overview")), DefaultInterval: awscdk.Duration_Hours(number(12))})
+	for _, row := range rows {
+		board.AddWidgets(row...)
+	}
+}
+
+func (w *Watch) alarms() *[]interfacesawscloudwatch.IAlarmRef {
+	var all []interfacesawscloudwatch.IAlarmRef
+	for _, a := range w.Alarms {
+		all = append(all, a)
+	}
+	return &all
+}
+
+func percentile(p string) *cw.MetricOptions { return &cw.MetricOptions{Statistic: &p} }
+
+func (w *Watch) numbers(title string, metrics ...cw.IMetric) cw.IWidget {
+	return cw.NewSingleValueWidget(&cw.SingleValueWidgetProps{Title: &title, Metrics: &metrics, Width: number(24), Height: number(3)})
+}
+
+func (w *Watch) graph(title string, metrics ...cw.IMetric) cw.IWidget {
+	return cw.NewGraphWidget(&cw.GraphWidgetProps{Title: &title, Left: &metrics, Width: number(12), Height: number(6)})
+}
+
+func (w *Watch) perFunction(title, metric, statistic string) cw.IWidget {
+	var all []cw.IMetric
+	for _, name := range slices.Sorted(keys(w.service.Functions)) {
+		all = append(all, w.service.Functions[name].Lambda.Metric(&metric, &cw.MetricOptions{Statistic: &statistic, Label: &name}))
+	}
+	return w.graph(fmt.Sprintf("%s (%s)", title, statistic), all...)
+}

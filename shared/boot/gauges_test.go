@@ -1,0 +1,40 @@
+package boot
+
+import (
+	"testing"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/usecase/health"
+)
+
+// Every warning is a gauge, so that a new one can be alarmed of without another line here.
+func TestGauges(t *testing.T) {
+	now := time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
+	values := func(s health.State) map[string]float64 {
+		all := map[string]float64{}
+		for _, g := range gauges(s, now) {
+			if _, twice := all[g.Name]; twice {
+				t.Errorf("%s is there twice", g.Name)
+			}
+			all[g.Name] = g.Value
+		}
+		return all
+	}
+	clean := values(health.State{Standby: true, CANotAfter: now.Add(100*24*time.Hour + time.Hour)})
+	bad := values(health.State{Legacy: true, Warnings: health.Warnings()})
+	for _, w := range health.Warnings() {
+		if v, ok := clean[string(w)]; !ok || v != 0 {
+			t.Errorf("%s = %g, %t without a warning", w, v, ok)
+		}
+		if bad[string(w)] != 1 {
+			t.Errorf("%s = %g with the warning", w, bad[string(w)])
+		}
+	}
+	const legacy = "cullis_proxy_legacy_ca_pathlen_zero"
+	if clean[legacy] != 0 || bad[legacy] != 1 || clean["standby_ca"] != 1 || bad["standby_ca"] != 0 {
+		t.Errorf("clean %v, bad %v", clean, bad)
+	}
+	if _, ok := bad["org_ca_days_left"]; clean["org_ca_days_left"] != 100 || ok {
+		t.Errorf("days left = %g, and without a root: %t", clean["org_ca_days_left"], ok)
+	}
+}
