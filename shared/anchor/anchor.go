@@ -29,7 +29,8 @@ const minLeft = 90 * 24 * time.Hour
 // Policy is what an upload is judged by.
 type Policy struct {
 	Now time.Time
-	// Known is the public keys of every earlier generation, root and issuing. The CA's key must be none of them.
+	// Known is the public keys of every earlier generation, root and issuing. No key of the chain may be one of them.
+	// A root that was only ever above an uploaded CA is no generation's own, and may stand above the next.
 	Known []crypto.PublicKey
 	// Legacy lets a self-signed root with pathLenConstraint 0 in: for an organisation that is empty and not strict.
 	Legacy bool

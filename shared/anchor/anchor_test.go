@@ -141,3 +141,25 @@ func TestReadIsDeterministic(t *testing.T) {
 		}
 	}
 }
+
+func TestReadKey(t *testing.T) {
+	key := p256(t, "ca")
+	for _, file := range [][]byte{pkcs8(t, key), sec1(t, key), sec1DER(t, key)} {
+		m, err := anchor.ReadKey(file)
+		if err != nil || m.Chain != nil || !pki.SameKey(m.Key.Public(), key.Public()) {
+			t.Errorf("material %v, %v", m.Chain, err)
+		}
+	}
+	for code, file := range map[anchor.Code][]byte{
+		anchor.KeyEncrypted: legacyEncrypted(t, key), anchor.KeyUnparseable: found(t, "acme root", key, nil).pem(),
+		anchor.TrailingData: append(pkcs8DER(t, key), 0),
+	} {
+		m, err := anchor.ReadKey(file)
+		if got := codesOf(defectsOf(t, err)); !slices.Equal(got, []anchor.Code{code}) || m.Key != nil {
+			t.Errorf("codes %v, want %s", got, code)
+		}
+	}
+	if _, err := anchor.ReadKey(make([]byte, 65<<10)); err == nil {
+		t.Error("65 KiB are read")
+	}
+}

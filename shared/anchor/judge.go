@@ -26,15 +26,17 @@ func judgePath(path []*certificate, key crypto.Signer, p Policy, f *findings) {
 		judgePathLen(c, i, len(path) == 1 && p.Legacy, f)
 		judgeAuthorityKeyID(c, above(path, i), f)
 	}
+	for _, c := range path {
+		judgeReuse(c.public, c.String(), p.Known, f)
+	}
 	ca := path[0]
-	judgeReuse(ca.public, p.Known, f)
 	judgeSize(ca, f)
 	if len(path) > 1 && sameKey(ca.public, path[1].public) {
 		f.add(KeyReused, "%s and its issuer have the same key", ca)
 	}
 	if key != nil && !sameKey(ca.public, key.Public()) {
 		judgeKey(key, f)
-		judgeReuse(key.Public(), p.Known, f)
+		judgeReuse(key.Public(), "the private key", p.Known, f)
 	}
 }
 
@@ -52,9 +54,10 @@ func above(path []*certificate, i int) *certificate {
 	return nil
 }
 
-func judgeReuse(key crypto.PublicKey, known []crypto.PublicKey, f *findings) {
+// judgeReuse refuses a key of an earlier generation, also above the CA: whoever got hold of it would still be trusted.
+func judgeReuse(key crypto.PublicKey, whose string, known []crypto.PublicKey, f *findings) {
 	if slices.ContainsFunc(known, func(k crypto.PublicKey) bool { return sameKey(key, k) }) {
-		f.add(KeyReused, "an earlier generation has this key; a rotation that keeps the key rotates nothing: make a new one")
+		f.add(KeyReused, "%s has the key of an earlier generation; a rotation that keeps a key rotates nothing: make a new one", whose)
 	}
 }
 

@@ -433,7 +433,7 @@ func (r *rows) chains() {
 	add("CA signed by another key", file(found(t, "acme CA", key, found(t, "holding root", p256(t, "other"), nil)), root), anchor.ChainBroken, anchor.ExtraCertificates)
 	add("leaf in front of the CA", file(found(t, "agent", p256(t, "leaf"), ca, drop(oidBC)), ca, root), anchor.ExtraCertificates)
 	add("unreadable certificate behind the CA", slices.Concat(file(ca), block("CERTIFICATE", seq(seq(), seq(), bits(nil)))), anchor.Unparseable)
-	r.add("earlier generation under the same root", file(ca, root), pkcs8(t, key)).policy.Known = []crypto.PublicKey{rootKey.Public()}
+	add("CA below an earlier generation", file(ca, root), anchor.KeyReused).policy.Known = []crypto.PublicKey{rootKey.Public()}
 }
 
 // forged is a root that names itself its issuer, but whose signature is another key's.

@@ -131,7 +131,7 @@ func TestRefusedUploadLeavesOnlyARow(t *testing.T) {
 	legacy := files(t, pkitest.Legacy(t, "acme", inmemory.Start))
 	org, keys := organisation(t, m), m.Keys.All()
 	for i, mode := range []rotateca.Mode{rotateca.Upload, rotateca.Stage} {
-		_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: mode, Upload: &rotateca.Files{Certificates: legacy.Certificates, Key: bytes.Clone(legacy.Key)}, Actor: "test"})
+		_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: mode, Upload: &rotateca.Files{Certificates: bytes.Clone(legacy.Certificates), Key: bytes.Clone(legacy.Key)}, Actor: "test"})
 		var refusal *anchor.Refusal
 		if !errors.As(err, &refusal) || refusal.Defects[0].Code != anchor.PathLenZero {
 			t.Fatalf("%s: %v", mode, err)

@@ -285,6 +285,7 @@ func (r *Rotator) stage(ctx context.Context, req Request, held *lease.Lease) (Re
 		if material, err = r.judge(ctx, req, org); err != nil {
 			return Result{}, err
 		}
+		defer material.Zero()
 	}
 	if next, err = r.ready(ctx, req, held, next, ok, material); err != nil {
 		return Result{}, err

@@ -21,7 +21,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// Files are an operator's CA as they came. Do overwrites the key.
+// Files are an operator's CA as they came. Do overwrites them.
 type Files struct {
 	Certificates []byte // the CA, and what is above it
 	Key          []byte
@@ -36,9 +36,11 @@ func (f *Files) digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// wipe overwrites both: whoever swaps two files puts the key into the other.
 func (f *Files) wipe() {
 	if f != nil {
 		clear(f.Key)
+		clear(f.Certificates)
 	}
 }
 
@@ -52,6 +54,7 @@ func (r *Rotator) upload(ctx context.Context, req Request, held *lease.Lease) (R
 	if err != nil {
 		return Result{}, err
 	}
+	defer material.Zero()
 	req.saving = r.save(ctx, req, *held)
 	defer req.saving.close()
 	return r.makeCurrent(ctx, req, held, org, orgca.Generation{}, false, material)
