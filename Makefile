@@ -52,6 +52,14 @@ localstack-up: cloud ## start LocalStack, in Docker if there is an engine, else 
 localstack-deploy: cloud ## deploy the CDK app to LocalStack, make the first Org CA, start the gateway on https://localhost:9543
 	@$(CLOUD) deploy
 
+.PHONY: localstack-test
+localstack-test: cloud ## the end-to-end suite, the guide, and the KMS and store contracts against LocalStack; starts and deploys what is not there
+	@$(CLOUD) test
+
+.PHONY: localstack-logs
+localstack-logs: cloud ## what the functions on LocalStack have printed
+	@$(CLOUD) logs
+
 .PHONY: localstack-down
 localstack-down: cloud ## stop the gateway, LocalStack and all that they started
 	@$(CLOUD) down

@@ -184,6 +184,15 @@ func (c *cloud) env(ctx context.Context) error {
 	return nil
 }
 
+func (c *cloud) python(ctx context.Context) error {
+	path, err := host.FindPython(ctx, os.Getenv)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(c.out, path)
+	return nil
+}
+
 // clientEnvironment leads AWS clients and the CDK to an endpoint.
 func clientEnvironment(endpoint string) []string {
 	return []string{

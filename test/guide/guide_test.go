@@ -1,4 +1,5 @@
-// Package guide runs the commands of the operator's guide, out of the guide's own text, against the local run.
+// Package guide runs the commands of the operator's guide, out of the guide's own text, against the local run,
+// or with MASTIO_DEPLOYMENT against a deployment on LocalStack.
 package guide
 
 import (
@@ -59,7 +60,11 @@ func missing(t *testing.T, what string) {
 func start(t *testing.T) (folder string) {
 	t.Helper()
 	folder = prepare(t)
-	await(t, folder)
+	if deployed() != "" {
+		startDeployed(t, folder)
+	} else {
+		await(t, folder)
+	}
 	return folder
 }
 
@@ -236,6 +241,7 @@ func TestGuide(t *testing.T) {
 	want(sh(t, folder, between(t, "Detect", "curl -sk https://localhost:9443/healthz", "'.warnings // []'")), "[]\n")
 
 	// Troubleshoot: the log names the rotation.
+	collectLog(t, folder)
 	if log := sh(t, folder, "grep pki.rotate build/run/functions.log"); !strings.Contains(log, "pki.rotate.committed") || !strings.Contains(log, "pki.rotate.cert") {
 		t.Errorf("log lines of the rotation:\n%s", log)
 	}
@@ -250,6 +256,9 @@ func operatorCA(name, constraints string) string {
 
 // TestLegacyGuide is section 3, on the installation that it is for: a Mastio whose Org CA was made with pathLen=0.
 func TestLegacyGuide(t *testing.T) {
+	if deployed() != "" {
+		t.Skip("not on LocalStack: it needs an installation of its own")
+	}
 	folder := prepare(t)
 	want := func(got, want string) {
 		t.Helper()
