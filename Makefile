@@ -134,5 +134,6 @@ destroy: infra-setup ## remove functions, APIs and alarms; tables, keys, trustst
 	$(RUN_CDK) destroy Mastio $(CDK_ARGS)
 
 .PHONY: clean
-clean: ## remove everything that was built or installed
+clean: ## stop LocalStack, and remove everything that was built or installed
+	@test ! -x $(CLOUD) || $(CLOUD) down
 	rm -rf build

@@ -99,9 +99,13 @@ func (c *cloud) cdkDeploy(ctx context.Context, tool cdk, endpoint, functions str
 		return nil, err
 	}
 	c.say("cdklocal deploy")
+	app := filepath.Join(c.dir, "cdk.out")
+	if err := os.RemoveAll(app); err != nil { // the packed functions of earlier deploys would stay in it
+		return nil, err
+	}
 	file := filepath.Join(c.dir, "outputs.json")
 	args := []string{"deploy", "--all", "--require-approval", "never", "--progress", "events", "--method", "direct",
-		"--output", filepath.Join(c.dir, "cdk.out"), "--outputs-file", file}
+		"--output", app, "--outputs-file", file}
 	if err := tool.run(ctx, c.root, endpoint, out, append(args, c.settings(functions)...)...); err != nil {
 		return nil, err
 	}

@@ -38,7 +38,8 @@ func (e *events) Write(p []byte) (int, error) {
 func (e *events) show(line string) {
 	m := event.FindStringSubmatch(line)
 	if m == nil {
-		if strings.TrimSpace(line) != "" {
+		// Outputs that one stack makes for another say nothing to a person.
+		if strings.TrimSpace(line) != "" && !strings.Contains(line, ".ExportsOutput") {
 			fmt.Fprintln(e.out, "        "+line)
 		}
 		return

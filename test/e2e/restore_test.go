@@ -9,10 +9,9 @@ import (
 	"github.com/mastio-aws/mastio/localstack/tables/tablecopy"
 )
 
-// ownSystem gives a test a local stack of its own, for as long as it lasts.
+// ownSystem gives a test a local stack of its own, for as long as it lasts; not on LocalStack.
 func ownSystem(t *testing.T) {
 	t.Helper()
-	onlyLocally(t, "its schedule cannot be stopped for the time of a restore")
 	shared := system
 	own, err := startLocal(t.Context(), "")
 	if err != nil {
@@ -36,6 +35,7 @@ func warnings(t *testing.T) []any {
 // that is found out at once and by everybody: by /healthz, by the standby job, which then changes nothing, and in the log.
 // Rotating once more is the remedy. What was rotated away a second time since the backup is found out as well.
 func TestRestoreDrill(t *testing.T) {
+	onlyLocally(t, "its schedule cannot be stopped for the time of a restore")
 	for name, rotations := range map[string]int{"one rotation since": 1, "two rotations since": 2} {
 		t.Run(name, func(t *testing.T) { drill(t, rotations) })
 	}
