@@ -135,6 +135,9 @@ func (s *Service) environment(function string) *map[string]*string {
 			env[name] = "1"
 		}
 	}
+	if p.Agents != nil {
+		env["MASTIO_AGENTS_DOMAIN"] = p.Agents.Name
+	}
 	if s.data.TokenKey != nil {
 		env["MASTIO_TOKEN_SIGNING_KEY"] = *s.data.TokenKey.KeyArn()
 	}

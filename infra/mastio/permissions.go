@@ -23,14 +23,15 @@ func (s *Service) permissions() map[string][]statement {
 		"rotateca": append(s.rotateCAs(), s.readAdminSecret(), s.openAdminSecret()),
 		"dashboard": append(s.rotateCAs(), s.readNotes(), s.readAgents(), s.listAgents(), s.findAgents(), s.writeAgents(), s.writeAliases(), s.issueLeaves(),
 			s.readAudit(), s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()),
-		"standby": append(s.mintCAs(), s.noteOnKeys(),
+		"standby": append(s.mintCAs(), s.noteOnKeys(), s.backUp(), s.pointDomain(), s.showTruststore(),
 			s.readOrg(), s.readEdgeCAs(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readTokenKeys(), s.makeTokenKeys()),
 	}
 }
 
 // rotateCAs is what a rotation of the Org CA takes, whoever asks for it.
 func (s *Service) rotateCAs() []statement {
-	return append(s.mintCAs(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore())
+	return append(s.mintCAs(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(),
+		s.backUp(), s.pointDomain(), s.showTruststore())
 }
 
 // Prefixes of the registry's partition keys, as shared/edge/dynamo spells them. A function that has no business with the
@@ -240,6 +241,37 @@ func (s *Service) readTruststore() statement {
 
 func (s *Service) writeTruststore() statement {
 	return statement{sid: "WriteTruststore", actions: []string{"s3:PutObject"}, resources: []string{*s.data.Truststore.BucketArn() + "/" + TruststoreKey}}
+}
+
+// backUp lets backups be asked for, and neither read, restored nor deleted: that is the operator's to do.
+func (s *Service) backUp() statement {
+	return statement{
+		sid: "BackUpBeforeARotation", actions: []string{"dynamodb:CreateBackup"}, resources: []string{s.table(schema.Registry), s.table(schema.Audit)},
+	}
+}
+
+// pointDomain lets the agents' domain be pointed at a version of its truststore; empty where there is no domain. A change of
+// a domain with mutual TLS takes AddCertificateToDomain besides the PATCH. Without RemoveCertificateFromDomain nobody
+// takes mutual TLS off it.
+func (s *Service) pointDomain() statement {
+	if s.props.Agents == nil {
+		return statement{}
+	}
+	domains := fmt.Sprintf("arn:%s:apigateway:%s::/domainnames", *s.stack.Partition(), *s.stack.Region())
+	return statement{
+		sid: "PointAgentsDomain", actions: []string{"apigateway:AddCertificateToDomain", "apigateway:GET", "apigateway:PATCH"},
+		resources: []string{domains + "/" + s.props.Agents.Name},
+	}
+}
+
+// showTruststore lets API Gateway read the version that its domain is pointed at: it does so with the rights of who points.
+func (s *Service) showTruststore() statement {
+	if s.props.Agents == nil {
+		return statement{}
+	}
+	return statement{
+		sid: "ShowTruststore", actions: []string{"s3:GetObjectVersion"}, resources: []string{*s.data.Truststore.BucketArn() + "/" + TruststoreKey},
+	}
 }
 
 func (s *Service) readAdminSecret() statement {

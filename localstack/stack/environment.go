@@ -18,6 +18,7 @@ func (s *Stack) environment() map[string]string {
 		"MASTIO_TABLE_PREFIX":      tablePrefix,
 		"MASTIO_TRUSTSTORE_BUCKET": bucket,
 		"MASTIO_TRUSTSTORE_KEY":    truststoreKey,
+		"MASTIO_AGENTS_DOMAIN":     agentsDomain,
 		"MASTIO_ADMIN_SECRET_ID":   adminSecretID,
 		"MASTIO_TOKEN_KEK":         s.kek,
 
@@ -25,6 +26,7 @@ func (s *Stack) environment() map[string]string {
 		"AWS_ENDPOINT_URL_KMS":             s.Endpoints[KMS],
 		"AWS_ENDPOINT_URL_S3":              s.Endpoints[S3],
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER": s.Endpoints[SecretsManager],
+		"AWS_ENDPOINT_URL_API_GATEWAY":     s.Endpoints[APIGateway],
 		"AWS_REGION":                       region,
 		"AWS_ACCESS_KEY_ID":                accessKey,
 		"AWS_SECRET_ACCESS_KEY":            accessKey,

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,6 +18,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/mastio-aws/mastio/localstack/dynamodb"
 )
@@ -25,6 +28,7 @@ const (
 	region        = "us-east-1"
 	bucket        = "mastio-truststore"
 	truststoreKey = "truststore.pem"
+	agentsDomain  = "localhost" // the gateway's name, whichever port it has
 	adminSecretID = "mastio/admin-secret"
 	tablePrefix   = "mastio-"
 	accessKey     = "local"
@@ -144,4 +148,17 @@ func (s *Stack) key(ctx context.Context, alias string, spec kmstypes.KeySpec, us
 	}
 	_, err = s.Clients.KMS.CreateAlias(ctx, &awskms.CreateAliasInput{AliasName: &alias, TargetKeyId: made.KeyMetadata.KeyId})
 	return aws.ToString(made.KeyMetadata.Arn), err
+}
+
+// object reads a version of the truststore for the domain that was pointed at it.
+func (s *Stack) object(ctx context.Context, version string) ([]byte, error) {
+	out, err := s.Clients.S3.GetObject(ctx, &awss3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(truststoreKey), VersionId: &version})
+	if api, ok := errors.AsType[smithy.APIError](err); ok && (api.ErrorCode() == "NoSuchVersion" || api.ErrorCode() == "NoSuchKey") {
+		return nil, fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer out.Body.Close()
+	return io.ReadAll(out.Body)
 }

@@ -23,10 +23,11 @@ const (
 	KMS            = "kms"
 	S3             = "s3"
 	SecretsManager = "secretsmanager"
+	APIGateway     = "apigateway" // its control plane, as far as the agents' domain needs it
 )
 
 // Services lists them.
-func Services() []string { return []string{DynamoDB, KMS, S3, SecretsManager} }
+func Services() []string { return []string{DynamoDB, KMS, S3, SecretsManager, APIGateway} }
 
 // serveServices gives every service its endpoint. DynamoDB Local has one already; it gets a proxy in front only when
 // there is something to put between.

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mastio-aws/mastio/localstack/apigateway"
 	"github.com/mastio-aws/mastio/localstack/dynamodb"
 	"github.com/mastio-aws/mastio/localstack/filelock"
 	"github.com/mastio-aws/mastio/localstack/gateway"
@@ -52,6 +53,7 @@ type Stack struct {
 	Endpoints   map[string]string // URL of each of Services, as the functions see it
 	Clients     Clients
 	Lambda      *lambda.Service
+	Domain      *apigateway.Server // the agents' domain: which version of the truststore the gateway checks clients against
 
 	cfg      Config
 	out      *lockedWriter
@@ -195,12 +197,18 @@ func (s *Stack) services(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start Secrets Manager: %w", err)
 	}
+	s.Domain, err = apigateway.New(apigateway.Config{
+		Dir: s.dir("apigateway"), Name: agentsDomain, URI: "s3://" + bucket + "/" + truststoreKey, Object: s.object,
+	})
+	if err != nil {
+		return fmt.Errorf("start API Gateway: %w", err)
+	}
 	s.database, err = dynamodb.Start(ctx, dynamodb.Config{Cache: s.cfg.Cache, Dir: s.dir("dynamodb"), Log: s.out, Progress: s.cfg.Progress})
 	if err != nil {
 		return err
 	}
 	s.onClose(s.database.Close)
-	s.handlers[KMS], s.handlers[S3], s.handlers[SecretsManager] = keys, objects, vault
+	s.handlers[KMS], s.handlers[S3], s.handlers[SecretsManager], s.handlers[APIGateway] = keys, objects, vault, s.Domain
 	return s.serveServices()
 }
 
@@ -230,7 +238,7 @@ func (s *Stack) serveEdge(l net.Listener) error {
 			r, err := s.Lambda.Invoke(ctx, function, payload)
 			return r.Payload, r.FunctionError, err
 		},
-		Truststore: gateway.InS3(s.Clients.S3, bucket, truststoreKey),
+		Truststore: s.Domain.Served,
 		Account:    account,
 		Log:        slog.New(slog.NewJSONHandler(s.out, nil)),
 	})

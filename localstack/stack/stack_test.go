@@ -267,7 +267,7 @@ func TestRefusedAddresses(t *testing.T) {
 }
 
 func TestWrap(t *testing.T) {
-	var calls [4]atomic.Int64
+	var calls [5]atomic.Int64
 	var broken atomic.Bool
 	s := start(t, stack.Config{Wrap: func(service string, h http.Handler) http.Handler {
 		n := slices.Index(stack.Services(), service)

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/oklog/ulid/v2"
 
+	"github.com/mastio-aws/mastio/shared/edge/apigateway"
 	"github.com/mastio-aws/mastio/shared/edge/awskms"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
@@ -23,6 +24,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/secrets"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/strict"
+	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
 // parts is what functions are put together from. Each part is made only when a function asks for it, so that a binary
@@ -67,6 +69,14 @@ func (p *parts) objects() *s3.Objects {
 
 func (p *parts) secret() *secrets.Admin {
 	return secrets.NewAdmin(secretsmanager.NewFromConfig(p.aws), p.AdminSecret, p.now)
+}
+
+// domain is the agents' custom domain, which a deployment for trying has not.
+func (p *parts) domain() truststore.Domain {
+	if p.AgentsDomain == "" {
+		return truststore.NoDomain{}
+	}
+	return &apigateway.Domain{API: apigateway.NewClient(p.aws), Name: p.AgentsDomain}
 }
 
 func (p *parts) admin() httpapi.Admin {

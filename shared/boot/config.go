@@ -36,6 +36,7 @@ type Config struct {
 	TablePrefix        string
 	TruststoreBucket   string
 	TruststoreKey      string
+	AgentsDomain       string // custom domain with mutual TLS that serves the truststore; empty: there is none
 	AdminSecret        string // id of the secret, not the secret
 	TokenKEK           string // KMS key that encrypts token keys
 	TokenSigningKey    string // KMS key that signs tokens; only with Signer KMS
@@ -54,7 +55,7 @@ func Environment(getenv func(string) string) (Config, error) {
 	c := Config{
 		OrgID: e.need("MASTIO_ORG_ID"), TrustDomain: e.need("MASTIO_TRUST_DOMAIN"), Issuer: e.url("MASTIO_ISSUER"),
 		SPIFFETrustDomains: e.trustDomains("MASTIO_SPIFFE_TRUST_DOMAINS"), TablePrefix: getenv("MASTIO_TABLE_PREFIX"), TruststoreBucket: e.need("MASTIO_TRUSTSTORE_BUCKET"),
-		TruststoreKey: e.need("MASTIO_TRUSTSTORE_KEY"), AdminSecret: e.need("MASTIO_ADMIN_SECRET_ID"), TokenKEK: e.need("MASTIO_TOKEN_KEK"),
+		TruststoreKey: e.need("MASTIO_TRUSTSTORE_KEY"), AgentsDomain: getenv("MASTIO_AGENTS_DOMAIN"), AdminSecret: e.need("MASTIO_ADMIN_SECRET_ID"), TokenKEK: e.need("MASTIO_TOKEN_KEK"),
 		Signer: Signer(e.oneOf("TOKEN_SIGNER", string(EpochKey), string(KMS))), RequireDPoP: e.flag("TOKEN_REQUIRE_DPOP"),
 		RequireNonce: e.flag("TOKEN_REQUIRE_NONCE"), StrictPKI: e.flag("MCP_PROXY_STRICT_PKI"),
 		Adopt: e.oneOf("MASTIO_FIRST_CA", "mint", "adopt") == "adopt", Version: Version,

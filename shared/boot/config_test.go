@@ -44,6 +44,7 @@ func TestEnvironment(t *testing.T) {
 		{"defaults spelled out", map[string]string{"TOKEN_SIGNER": "epoch", "TOKEN_REQUIRE_DPOP": "0", "TOKEN_REQUIRE_NONCE": "0"}, base},
 		{"a slash at the end", map[string]string{"MASTIO_ISSUER": "https://mastio.test:9443/"}, base},
 		{"a prefix", map[string]string{"MASTIO_TABLE_PREFIX": "dev-"}, with(func(c *Config) { c.TablePrefix = "dev-" })},
+		{"a domain", map[string]string{"MASTIO_AGENTS_DOMAIN": "agents.mastio.test"}, with(func(c *Config) { c.AgentsDomain = "agents.mastio.test" })},
 		{"strict tokens", map[string]string{"TOKEN_REQUIRE_DPOP": "1", "TOKEN_REQUIRE_NONCE": "1"}, with(func(c *Config) { c.RequireDPoP, c.RequireNonce = true, true })},
 		{"tokens by KMS", map[string]string{"TOKEN_SIGNER": "kms", "MASTIO_TOKEN_SIGNING_KEY": "arn"}, with(func(c *Config) { c.Signer, c.TokenSigningKey = KMS, "arn" })},
 		{"strict PKI", map[string]string{"MCP_PROXY_STRICT_PKI": "1"}, with(func(c *Config) { c.StrictPKI = true })},

@@ -37,6 +37,7 @@ type Change struct {
 	ID          string             // 1 to 36 characters
 	Pointer     *orgca.Pointer     // in all its copies
 	Generations []orgca.Generation //
+	Truststore  *Truststore        //
 	Agent       *agent.Agent       //
 	Head        *audit.Head        // the organisation's chain; an agent's head is in its record
 	Rows        []audit.Row        // appended; their place in the chain must be free
@@ -97,6 +98,7 @@ type View struct {
 type Org struct {
 	Pointer     *orgca.Pointer // nil: no Org CA yet
 	Generations []orgca.Generation
+	Truststore  Truststore
 	Head        audit.Head
 	Lease       lease.Lease
 }

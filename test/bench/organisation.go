@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -68,16 +67,16 @@ func (o *organisation) build(s store) error {
 		return nil
 	}
 	newID := func() string { return ulid.Make().String() }
-	trust := func(ctx context.Context) (string, error) {
-		return truststore.Sync(ctx, objects, s)
-	}
+	trust := truststore.NewKeeper(truststore.Config{
+		Objects: objects, Domain: truststore.NoDomain{}, Store: s, Now: time.Now, NewID: newID, Log: log,
+	}).Reconcile
 	c := ceremony.New(ceremony.Config{
 		Store: s, Keys: keys, OrgID: inmemory.OrgID, TrustDomain: inmemory.TrustDomain, Now: time.Now, NewID: newID, Log: log,
 	})
 	r := rotateca.New(rotateca.Config{Store: s, Preparer: c, Trust: trust, OrgID: inmemory.OrgID, Now: time.Now, NewID: newID, Log: log})
 	ring := tokenkeys.New(tokenkeys.Config{Store: s, Vault: keys, OrgID: inmemory.OrgID, TTL: token.TTL})
 	o.standby = standby.New(standby.Config{
-		Store: s, Ceremony: c, Rotator: r, Trust: trust, Keys: ring.Ensure, Now: time.Now, NewID: newID, Log: log,
+		Store: s, Ceremony: c, Notes: keys, Rotator: r, Trust: trust, Keys: ring.Ensure, Now: time.Now, NewID: newID, Log: log,
 	})
 	mux, err := httpapi.New(httpapi.Config{Handlers: httpapi.RotateCA(r), Admin: inmemory.Admin, Log: log, Now: time.Now})
 	if err == nil {

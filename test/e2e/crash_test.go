@@ -23,7 +23,9 @@ func TestRotateCAKilledAtEveryStep(t *testing.T) {
 		"dynamodb.UpdateItem/1", "dynamodb.CreateBackup/1", "dynamodb.Query/1", "dynamodb.UpdateItem/2", // lease, backup, state, phase
 		"dynamodb.TransactWriteItems/1", "kms.CreateKey/1", "kms.GetPublicKey/1", "kms.CreateKey/2", "kms.GetPublicKey/2",
 		"dynamodb.TransactWriteItems/2", "kms.Sign/1", "kms.Sign/2", "kms.Sign/3", "kms.DisableKey/1",
-		"dynamodb.TransactWriteItems/3", "dynamodb.UpdateItem/3", "s3.GetObject/1", "s3.PutObject/1", "dynamodb.TransactWriteItems/4",
+		"dynamodb.TransactWriteItems/3", "dynamodb.UpdateItem/3", "s3.GetObject/1", "s3.PutObject/1",
+		"apigateway.GetDomainName/1", "s3.GetObject/2", "apigateway.UpdateDomainName/1", "apigateway.GetDomainName/2",
+		"dynamodb.TransactWriteItems/4", "dynamodb.TransactWriteItems/5", // what was seen of the domain, commit
 	}
 	for _, c := range []struct {
 		name    string
@@ -87,7 +89,7 @@ func killRotation(t *testing.T, standby bool, step string, after bool) {
 
 // isCommit reports whether the step is the swap itself.
 func isCommit(standby bool, step string) bool {
-	return standby && step == "dynamodb.TransactWriteItems/1" || !standby && step == "dynamodb.TransactWriteItems/4"
+	return standby && step == "dynamodb.TransactWriteItems/1" || !standby && step == "dynamodb.TransactWriteItems/5"
 }
 
 func state(t *testing.T) registry.Org {

@@ -122,7 +122,10 @@ func (i *injector) count(f func()) map[string]int {
 
 // operation names what a request asks of a service.
 func operation(service string, r *http.Request) string {
-	if service == stack.S3 {
+	switch service {
+	case stack.APIGateway:
+		return map[string]string{http.MethodGet: "GetDomainName", http.MethodPatch: "UpdateDomainName"}[r.Method]
+	case stack.S3:
 		return map[string]string{http.MethodGet: "GetObject", http.MethodPut: "PutObject"}[r.Method]
 	}
 	_, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")

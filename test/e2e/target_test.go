@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mastio-aws/mastio/localstack/apigateway"
 	"github.com/mastio-aws/mastio/localstack/deployment"
 	"github.com/mastio-aws/mastio/localstack/lambda"
 	"github.com/mastio-aws/mastio/localstack/prereq"
@@ -20,8 +21,9 @@ type target struct {
 	URL         string // under which agents and operators alike find it
 	CAPEM       []byte
 	AdminSecret string
-	Clients     stack.Clients   // past everything that wraps the services
-	Lambda      *lambda.Service // nil on LocalStack
+	Clients     stack.Clients      // past everything that wraps the services
+	Lambda      *lambda.Service    // nil on LocalStack
+	Domain      *apigateway.Server // nil on LocalStack, which has no UpdateDomainName
 
 	prefix string
 	tick   func(context.Context) error
@@ -63,7 +65,7 @@ func startLocal(ctx context.Context, dir string) (*target, error) {
 		return nil, err
 	}
 	return &target{
-		URL: s.URL, CAPEM: s.CAPEM, AdminSecret: s.AdminSecret, Clients: s.Clients, Lambda: s.Lambda,
+		URL: s.URL, CAPEM: s.CAPEM, AdminSecret: s.AdminSecret, Clients: s.Clients, Lambda: s.Lambda, Domain: s.Domain,
 		prefix: s.TablePrefix(), tick: s.Tick, close: s.Close,
 	}, nil
 }

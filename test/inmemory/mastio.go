@@ -63,6 +63,7 @@ type Mastio struct {
 	Token      *token.Issuer
 	Ring       *tokenkeys.Ring
 	Standby    *standby.Job
+	Truststore *truststore.Keeper
 	Health     *health.Checker
 	Discovery  *discovery.Directory
 	Dashboard  *dashboard.Dashboard
@@ -76,6 +77,7 @@ func New(cfg memstore.Config) *Mastio {
 	m := &Mastio{Store: memstore.New(cfg), Keys: ceremonytest.New(), Objects: &Objects{}}
 	m.clock.Store(Start.UnixNano())
 	log := slog.New(slog.DiscardHandler)
+	m.Truststore = truststore.NewKeeper(truststore.Config{Objects: m.Objects, Domain: truststore.NoDomain{}, Store: m.Store, Now: m.Now, NewID: m.NewID, Log: log})
 	m.Ceremony = ceremony.New(ceremony.Config{Store: m.Store, Keys: m.Keys, OrgID: OrgID, TrustDomain: TrustDomain, Now: m.Now, NewID: m.NewID, Log: log})
 	m.RotateCA = rotateca.New(rotateca.Config{Store: m.Store, Preparer: m.Ceremony, Trust: m.trust, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log})
 	issuer := issue.Issuer{Store: m.Store, Keys: m.Keys, OrgID: OrgID, TrustDomain: TrustDomain, Now: m.Now, NewID: m.NewID}
@@ -107,7 +109,7 @@ func (m *Mastio) Advance(d time.Duration) { m.clock.Add(int64(d)) }
 func (m *Mastio) NewID() string { return "id-" + strconv.FormatInt(m.lastID.Add(1), 10) }
 
 func (m *Mastio) trust(ctx context.Context) (string, error) {
-	return truststore.Sync(ctx, m.Objects, m.Store)
+	return m.Truststore.Reconcile(ctx)
 }
 
 // Admit enrols an agent by name.

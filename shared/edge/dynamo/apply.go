@@ -46,6 +46,9 @@ func (s *Store) writes(c registry.Change) ([]types.TransactWriteItem, error) {
 	for _, g := range c.Generations {
 		list = append(list, s.versioned(encodeGeneration(g), g.Version))
 	}
+	if c.Truststore != nil {
+		list = append(list, s.versioned(encodeTruststore(*c.Truststore), c.Truststore.Version))
+	}
 	if c.Agent != nil {
 		list = append(list, s.versioned(encodeAgent(*c.Agent), c.Agent.Version))
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
 )
 
 // encodePointer makes one copy. With the chain of a minted Org CA it stays far below the 4 KB of one read unit; two RSA-4096
@@ -97,6 +98,27 @@ func decodeGeneration(i item) (orgca.Generation, error) {
 		Superseding: r.number("superseding"), Version: r.number("version"),
 	}
 	return g, r.err
+}
+
+func encodeTruststore(t registry.Truststore) item {
+	w := writer{key(org, domainKey)}
+	w.text("object", t.Object)
+	w.text("domain", t.Domain)
+	w.text("status", string(t.Status))
+	w.list("warnings", len(t.Warnings), func(i int) types.AttributeValue { return text(t.Warnings[i]) })
+	w.time("since", t.Since)
+	w.number("version", t.Version+1)
+	return w.item
+}
+
+func decodeTruststore(i item) (registry.Truststore, error) {
+	r := reader{item: i}
+	t := registry.Truststore{
+		Object: r.text("object"), Domain: r.text("domain"), Status: registry.TruststoreStatus(r.text("status")),
+		Warnings: elements(&r, "warnings", func(v *types.AttributeValueMemberS) string { return v.Value }),
+		Since:    r.time("since"), Version: r.number("version"),
+	}
+	return t, r.err
 }
 
 func encodeHead(h audit.Head) item {

@@ -85,6 +85,8 @@ func addToOrg(o *registry.Org, i item) (err error) {
 	switch sk := r.text("sk"); {
 	case sk == headKey:
 		o.Head, err = decodeHead(i)
+	case sk == domainKey:
+		o.Truststore, err = decodeTruststore(i)
 	case sk == leaseKey:
 		o.Lease, err = decodeLease(i)
 	case sk == firstCopy:

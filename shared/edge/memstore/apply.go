@@ -65,6 +65,9 @@ func (s *Store) refusal(c kept) string {
 			return fmt.Sprintf("generation %d", g.Number)
 		}
 	}
+	if c.Truststore != nil && s.truststore.Version != c.Truststore.Version {
+		return "truststore"
+	}
 	if c.Agent != nil && s.agents[c.Agent.ID].Version != c.Agent.Version {
 		return "agent"
 	}
@@ -112,6 +115,10 @@ func (s *Store) commit(c kept) {
 	for _, g := range c.Generations {
 		g.Version++
 		s.generations[g.Number] = g
+	}
+	if c.Truststore != nil {
+		s.truststore = *c.Truststore
+		s.truststore.Version++
 	}
 	if c.Agent != nil {
 		a := *c.Agent
@@ -186,7 +193,7 @@ func writes(c registry.Change) int {
 		subjects[r.Subject] = true // of each chain that moves, an item is written
 	}
 	n += len(subjects)
-	for _, present := range []bool{c.Agent != nil, c.Head != nil, c.Checkpoint != nil, c.Release != nil, c.Answer != nil} {
+	for _, present := range []bool{c.Truststore != nil, c.Agent != nil, c.Head != nil, c.Checkpoint != nil, c.Release != nil, c.Answer != nil} {
 		if present {
 			n++
 		}

@@ -76,6 +76,11 @@ func cloneGeneration(g orgca.Generation) orgca.Generation {
 	return g
 }
 
+func cloneTruststore(t registry.Truststore) registry.Truststore {
+	t.Warnings, t.Since = list(t.Warnings), stamp(t.Since)
+	return t
+}
+
 func cloneLease(l lease.Lease) lease.Lease {
 	l.Expires = stamp(l.Expires)
 	return l
@@ -102,7 +107,7 @@ func pointer[T any](p *T, clone func(T) T) *T {
 func keep(c registry.Change) kept {
 	k := kept{Change: c}
 	k.Pointer, k.Agent = pointer(c.Pointer, clonePointer), pointer(c.Agent, cloneAgent)
-	k.Generations = list(c.Generations)
+	k.Generations, k.Truststore = list(c.Generations), pointer(c.Truststore, cloneTruststore)
 	for i, g := range k.Generations {
 		k.Generations[i] = cloneGeneration(g)
 	}

@@ -50,6 +50,7 @@ type Store struct {
 	agents      map[agent.ID]agent.Agent
 	pointer     *orgca.Pointer
 	generations map[int64]orgca.Generation
+	truststore  registry.Truststore
 	head        audit.Head
 	lease       lease.Lease
 	rows        map[string][]row // by subject; row n is at n-1

@@ -66,6 +66,17 @@ func fullGeneration(number int64) orgca.Generation {
 	}
 }
 
+func fullTruststore() registry.Truststore {
+	return registry.Truststore{
+		Object: "v2", Domain: "v1", Status: registry.TruststoreUpdating, Warnings: []string{"certificate 3 is odd", "another"}, Since: ago(time.Minute),
+	}
+}
+
+func storedTruststore(t registry.Truststore) registry.Truststore {
+	t.Version++
+	return t
+}
+
 func fullAnswer() registry.Answer {
 	return registry.Answer{
 		Key: "key", Request: "mint", Result: json.RawMessage(`{"a":"\u00e9"}`), Expires: noon.Add(registry.AnswerTTL).Truncate(time.Second),
@@ -94,6 +105,8 @@ func fullRecords(t *testing.T, f fixture) {
 	mustBeFull(t, a.Pins[0])
 	mustBeFull(t, p, "Version")
 	mustBeFull(t, g, "Version")
+	ts := fullTruststore()
+	mustBeFull(t, ts, "Version")
 	mustBeFull(t, k)
 	mustBeFull(t, fullAnswer())
 
@@ -107,11 +120,11 @@ func fullRecords(t *testing.T, f fixture) {
 	f.same("lease", f.org().Lease, lease.Lease{Holder: "holder", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(lease.TTL), Fence: 1})
 
 	f.apply(registry.Change{
-		ID: newID(), Pointer: &p, Generations: []orgca.Generation{g12, g}, Agent: &a, Head: &head, Rows: []audit.Row{row, orgRow}, Answer: &answer,
+		ID: newID(), Pointer: &p, Generations: []orgca.Generation{g12, g}, Truststore: &ts, Agent: &a, Head: &head, Rows: []audit.Row{row, orgRow}, Answer: &answer,
 	})
 	f.same("view", f.view(a.ID), registry.View{Agent: storedAgent(a), Pointer: storedPointer(p)})
 	head.Version = 1
-	f.same("org", f.org(), registry.Org{Pointer: storedPointer(p), Generations: storedGenerations(g, g12), Head: head, Lease: held})
+	f.same("org", f.org(), registry.Org{Pointer: storedPointer(p), Generations: storedGenerations(g, g12), Truststore: storedTruststore(ts), Head: head, Lease: held})
 	f.same("rows of the agent", f.rows(string(a.ID)), []audit.Row{row})
 	f.same("rows of the organisation", f.rows(orgID), []audit.Row{orgRow})
 	got, err := f.Answer(t.Context(), answer.Key, noon)
@@ -126,9 +139,9 @@ func fullRecords(t *testing.T, f fixture) {
 
 func zeroRecords(t *testing.T, f fixture) {
 	a, p, g, head := agent.Agent{ID: agentID(1)}, orgca.Pointer{}, orgca.Generation{Number: 1}, audit.Head{}
-	f.apply(registry.Change{ID: newID(), Pointer: &p, Generations: []orgca.Generation{g}, Agent: &a, Head: &head})
+	f.apply(registry.Change{ID: newID(), Pointer: &p, Generations: []orgca.Generation{g}, Truststore: &registry.Truststore{Warnings: []string{}}, Agent: &a, Head: &head})
 	f.same("view", f.view(a.ID), registry.View{Agent: storedAgent(a), Pointer: storedPointer(p)})
-	f.same("org", f.org(), registry.Org{Pointer: storedPointer(p), Generations: storedGenerations(g), Head: audit.Head{Version: 1}})
+	f.same("org", f.org(), registry.Org{Pointer: storedPointer(p), Generations: storedGenerations(g), Truststore: registry.Truststore{Version: 1}, Head: audit.Head{Version: 1}})
 
 	empty := agent.Agent{ID: agentID(2), Capabilities: []string{}, Pins: []agent.Pin{}}
 	bare := agent.Agent{ID: agentID(3), Pins: []agent.Pin{{}}}
@@ -168,10 +181,12 @@ func times(t *testing.T, f fixture) {
 }
 
 func aliases(t *testing.T, f fixture) {
-	a, p, g := fullAgent(), fullPointer(), fullGeneration(1)
-	f.apply(registry.Change{ID: newID(), Agent: &a, Pointer: &p, Generations: []orgca.Generation{g}})
+	a, p, g, ts := fullAgent(), fullPointer(), fullGeneration(1), fullTruststore()
+	f.apply(registry.Change{ID: newID(), Agent: &a, Pointer: &p, Generations: []orgca.Generation{g}, Truststore: &ts})
 	spoil(&a, &p, &g)
+	ts.Warnings[0] = "x"
 	view, org := f.asWritten("the change was spoilt")
+	org.Truststore.Warnings[0] = "x"
 	spoil(view.Agent, view.Pointer, &org.Generations[0])
 	spoil(view.Agent, org.Pointer, &org.Generations[0])
 	f.asWritten("what was read was spoilt")
@@ -182,7 +197,7 @@ func (f fixture) asWritten(after string) (registry.View, registry.Org) {
 	f.t.Helper()
 	view, org := f.view(agentID(1)), f.org()
 	f.same("view after "+after, view, registry.View{Agent: storedAgent(fullAgent()), Pointer: storedPointer(fullPointer())})
-	f.same("org after "+after, org, registry.Org{Pointer: storedPointer(fullPointer()), Generations: storedGenerations(fullGeneration(1))})
+	f.same("org after "+after, org, registry.Org{Pointer: storedPointer(fullPointer()), Generations: storedGenerations(fullGeneration(1)), Truststore: storedTruststore(fullTruststore())})
 	return view, org
 }
 

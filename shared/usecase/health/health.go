@@ -37,6 +37,8 @@ const (
 	StuckAfter     = 5 * time.Minute
 	// standbyGrace is how long a swap may be ago before a missing standby is worth a warning: the next one is being made.
 	standbyGrace = 10 * time.Minute
+	// domainGrace is how long the agents' domain may serve another truststore than the present one: an update takes minutes.
+	domainGrace = 30 * time.Minute
 )
 
 // Store is what a check needs of the registry.
@@ -106,11 +108,13 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 	return s, nil
 }
 
-// outOfDate reports whether the object lacks a certificate that the edge needs. A generation that has just been staged
+// outOfDate reports whether the object lacks a certificate that the edge needs, or the agents' domain, as the standby job last
+// saw it, has not served the object for too long. A generation that has just been staged
 // is not missed yet: the next run of the standby job adds it.
 func (c *Checker) outOfDate(ctx context.Context, org registry.Org) bool {
 	present, err := c.Objects.Read(ctx)
-	if err != nil {
+	since := org.Truststore.Since
+	if err != nil || !since.IsZero() && c.Now().Sub(since) > domainGrace {
 		return true
 	}
 	needed := slices.DeleteFunc(slices.Clone(org.Generations), func(g orgca.Generation) bool {

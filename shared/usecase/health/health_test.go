@@ -115,6 +115,8 @@ func TestWarnings(t *testing.T) {
 		{"another key superseded", func(w *world) { w.noted = map[string]int64{"k0": 8} }, nil},
 		{"key that cannot be read", func(w *world) { w.noteErr = errors.New("denied") }, nil},
 		{"truststore empty", func(w *world) { w.object = truststore.Object{} }, []health.Warning{health.TruststoreOutOfDate}},
+		{"domain behind for half an hour", func(w *world) { w.org.Truststore.Since = now.Add(-30 * time.Minute) }, nil},
+		{"domain behind for longer", func(w *world) { w.org.Truststore.Since = now.Add(-30*time.Minute - 1) }, []health.Warning{health.TruststoreOutOfDate}},
 		{"truststore unreadable", func(w *world) { w.readErr = errors.New("denied") }, []health.Warning{health.TruststoreOutOfDate}},
 		{"truststore without a CA that SVIDs are under", func(w *world) { w.others = []registry.EdgeCA{{DER: []byte("SPIRE")}} }, []health.Warning{health.TruststoreOutOfDate}},
 		{"truststore with one", func(w *world) {

@@ -39,10 +39,11 @@ type Previous struct {
 	Status      orgca.State `json:"status"`
 }
 
-// Truststore tells which version of the object first held the generation.
+// Truststore tells how far the agents' domain is with the object that holds the generation.
 type Truststore struct {
-	Version string `json:"version"`
-	Status  string `json:"status"` // "current" or "pending"
+	Version  string                    `json:"version"` // of the object; empty: it does not hold the generation yet
+	Status   registry.TruststoreStatus `json:"status"`
+	Warnings []string                  `json:"warnings,omitempty"` // what the domain finds wrong with the object
 }
 
 // Audit names the row of the rotation in the organisation's chain.
@@ -51,20 +52,25 @@ type Audit struct {
 	Hash string `json:"hash"`
 }
 
-func describe(g orgca.Generation) Result {
-	status := "current"
-	if g.Truststore == "" {
-		status = "pending"
-	}
+func describe(org registry.Org, g orgca.Generation) Result {
 	return Result{
 		Generation: g.Number, Fingerprint: g.Fingerprint(), Subject: g.Subject, NotBefore: g.NotBefore, NotAfter: g.NotAfter,
-		Source: g.Source, Reason: g.Reason, Truststore: Truststore{g.Truststore, status},
+		Source: g.Source, Reason: g.Reason, Truststore: truststoreOf(org.Truststore, g),
 	}
 }
 
+// truststoreOf says what was last seen of the truststore: a rotation asks neither S3 nor the domain. The object may have moved
+// on since it first held the generation; what it holds stays in it.
+func truststoreOf(seen registry.Truststore, g orgca.Generation) Truststore {
+	if g.Truststore == "" || seen.Status == "" {
+		return Truststore{Status: registry.TruststorePending}
+	}
+	return Truststore{seen.Object, seen.Status, seen.Warnings}
+}
+
 // preflight describes a generation that is not current yet.
-func preflight(g orgca.Generation, now time.Time) Result {
-	r := describe(g)
+func preflight(org registry.Org, g orgca.Generation, now time.Time) Result {
+	r := describe(org, g)
 	r.Status, r.Checks = g.State, checks(g, now)
 	for _, der := range g.Chain() {
 		if len(der) > 0 {
@@ -74,8 +80,8 @@ func preflight(g orgca.Generation, now time.Time) Result {
 	return r
 }
 
-func resultOf(s orgca.Swap) Result {
-	r := describe(s.Next)
+func resultOf(org registry.Org, s orgca.Swap) Result {
+	r := describe(org, s.Next)
 	if s.Previous != nil {
 		r.Previous = &Previous{s.Previous.Number, s.Previous.Fingerprint(), s.Previous.State}
 	}
@@ -149,7 +155,7 @@ func present(org registry.Org) (Result, error) {
 	if !ok {
 		return Result{}, fmt.Errorf("generation %d: %w", org.Pointer.Current, orgca.ErrTransition)
 	}
-	result := describe(current)
+	result := describe(org, current)
 	for _, g := range org.Generations {
 		if g.State == orgca.Superseded && g.SupersededAt.Equal(current.CurrentAt) {
 			result.Previous = &Previous{g.Number, g.Fingerprint(), g.State}

@@ -290,10 +290,13 @@ func (r *Rotator) stage(ctx context.Context, req Request, held *lease.Lease) (Re
 	if next, err = r.ready(ctx, req, held, next, ok, material); err != nil {
 		return Result{}, err
 	}
+	if org, err = r.Store.Org(ctx); err != nil { // the truststore may have moved
+		return Result{}, err
+	}
 	if err := r.Store.Release(ctx, *held); err != nil {
 		return Result{}, err
 	}
-	return preflight(next, r.Now()), nil
+	return preflight(org, next, r.Now()), nil
 }
 
 // rehearse answers what a request would do. It reads and changes nothing.
@@ -314,7 +317,7 @@ func (r *Rotator) rehearse(ctx context.Context, req Request) (Result, error) {
 	if !ok { // one would be made; nothing is known of it but its number
 		next = orgca.Generation{Number: org.NextNumber(), State: orgca.Preparing, Source: orgca.Mint}
 	}
-	result := preflight(next, r.Now())
+	result := preflight(org, next, r.Now())
 	result.DryRun = true
 	return result, nil
 }

@@ -125,7 +125,7 @@ func (r *Rotator) planFinalise(org registry.Org, req Request, held lease.Lease) 
 		accepted = append(accepted, a.Generation)
 	}
 	entry := r.entry(req, audit.OverlapEnded, now, map[string]any{"generation": pointer.Current, "ended": accepted, "fence": pointer.Fence})
-	return r.sealed(org, req, held, orgca.Swap{Pointer: pointer}, describe(current), entry)
+	return r.sealed(org, req, held, orgca.Swap{Pointer: pointer}, describe(org, current), entry)
 }
 
 func (r *Rotator) planned(org registry.Org, req Request, held lease.Lease, s orgca.Swap, event audit.Event, now time.Time) (plan, error) {
@@ -141,7 +141,7 @@ func (r *Rotator) planned(org registry.Org, req Request, held lease.Lease, s org
 	if s.Previous != nil {
 		details["previous_generation"], details["previous_fingerprint"] = s.Previous.Number, s.Previous.Fingerprint()
 	}
-	result := resultOf(s)
+	result := resultOf(org, s)
 	result.Backup = &backup
 	return r.sealed(org, req, held, s, result, r.entry(req, event, now, details))
 }

@@ -181,7 +181,7 @@ func (r *Rotator) rehearseUpload(req Request, org registry.Org) (Result, error) 
 	for _, above := range material.Chain[1:] {
 		g.Above = append(g.Above, above.Raw)
 	}
-	result := preflight(g, r.Now())
+	result := preflight(org, g, r.Now())
 	result.DryRun = true
 	return result, nil
 }

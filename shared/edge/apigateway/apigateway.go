@@ -1,0 +1,82 @@
+// Package apigateway points the agents' custom domain in Amazon API Gateway (REST, v1) at versions of the truststore object.
+package apigateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+
+	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+)
+
+// API is the part of the API Gateway client that this package calls. Its caller needs apigateway:GET, apigateway:PATCH and
+// apigateway:AddCertificateToDomain on arn:aws:apigateway:{region}::/domainnames/{domain}, and s3:GetObject and
+// s3:GetObjectVersion on the truststore object: API Gateway reads that in the name of whoever points the domain at it.
+type API interface {
+	GetDomainName(context.Context, *apigateway.GetDomainNameInput, ...func(*apigateway.Options)) (*apigateway.GetDomainNameOutput, error)
+	UpdateDomainName(context.Context, *apigateway.UpdateDomainNameInput, ...func(*apigateway.Options)) (*apigateway.UpdateDomainNameOutput, error)
+}
+
+// NewClient returns a client that asks once: an account has one update in 30 s, so another attempt soon is one in vain, and
+// who asks comes again by itself.
+func NewClient(cfg aws.Config) *apigateway.Client {
+	return apigateway.NewFromConfig(cfg, func(o *apigateway.Options) { o.Retryer = aws.NopRetryer{} })
+}
+
+// Domain is a custom domain with mutual TLS. It is safe for concurrent use.
+type Domain struct {
+	API  API
+	Name string
+}
+
+// Present asks how the domain stands.
+func (d *Domain) Present(ctx context.Context) (truststore.DomainState, error) {
+	out, err := d.API.GetDomainName(ctx, &apigateway.GetDomainNameInput{DomainName: &d.Name})
+	if err != nil {
+		return truststore.DomainState{}, fmt.Errorf("look at domain %s: %w", d.Name, err)
+	}
+	return state(out.DomainNameStatus, out.MutualTlsAuthentication), nil
+}
+
+// Point has the domain serve a version of the object. The object's place is the deployment's to say, not the product's.
+func (d *Domain) Point(ctx context.Context, version string) (truststore.DomainState, error) {
+	out, err := d.API.UpdateDomainName(ctx, &apigateway.UpdateDomainNameInput{
+		DomainName: &d.Name,
+		PatchOperations: []types.PatchOperation{{
+			Op: types.OpReplace, Path: aws.String("/mutualTlsAuthentication/truststoreVersion"), Value: &version,
+		}},
+	})
+	if busy(err) {
+		return truststore.DomainState{}, fmt.Errorf("point domain %s at version %s: %w: %w", d.Name, version, truststore.ErrBusy, err)
+	}
+	if err != nil {
+		return truststore.DomainState{}, fmt.Errorf("point domain %s at version %s: %w", d.Name, version, err)
+	}
+	return state(out.DomainNameStatus, out.MutualTlsAuthentication), nil
+}
+
+// busy tells a refusal that ends by itself: one update of a domain in 30 s is API Gateway's quota of an account.
+func busy(err error) bool {
+	_, many := errors.AsType[*types.TooManyRequestsException](err)
+	_, conflict := errors.AsType[*types.ConflictException](err)
+	return many || conflict
+}
+
+func state(status types.DomainNameStatus, mutual *types.MutualTlsAuthentication) truststore.DomainState {
+	s := truststore.DomainState{Status: truststore.Updating}
+	switch status {
+	case types.DomainNameStatusAvailable:
+		s.Status = truststore.Available
+	case types.DomainNameStatusFailed:
+		s.Status = truststore.Failed
+	default: // updating, or waiting for something that only its owner can do
+	}
+	if mutual != nil {
+		s.Version, s.Warnings = aws.ToString(mutual.TruststoreVersion), mutual.TruststoreWarnings
+	}
+	return s
+}

@@ -1,0 +1,51 @@
+package truststore
+
+import (
+	"context"
+	"errors"
+)
+
+// ErrBusy reports that the domain takes no update now.
+var ErrBusy = errors.New("domain is busy")
+
+// DomainStatus says what a domain is at.
+type DomainStatus string
+
+// What it can be at. Whatever else an edge hears of is Updating: it is not known to serve what it should.
+const (
+	Available DomainStatus = "available" // it serves the version that it names
+	Updating  DomainStatus = "updating"  // it serves that version, or still another
+	Failed    DomainStatus = "failed"    // its last update was not carried out
+	Absent    DomainStatus = "absent"    // there is no domain
+)
+
+// DomainState is how the agents' domain stands to the truststore.
+type DomainState struct {
+	Version  string // of the object, as the domain was told
+	Status   DomainStatus
+	Warnings []string // what it finds wrong with the object
+}
+
+// Domain is the agents' custom domain. A new version of the object does nothing until the domain is pointed at it.
+type Domain interface {
+	// Present asks how the domain stands.
+	Present(ctx context.Context) (DomainState, error)
+	// Point has the domain serve a version. It does not wait for that, which takes minutes, or longer. Pointing it at the
+	// version that it has is harmless.
+	//
+	// Errors: ErrBusy while another update is under way, or was a moment ago.
+	Point(ctx context.Context, version string) (DomainState, error)
+}
+
+// NoDomain is the domain of a deployment that has none: whoever reads the object reads its newest version.
+type NoDomain struct{}
+
+// Present says that there is none.
+func (NoDomain) Present(context.Context) (DomainState, error) {
+	return DomainState{Status: Absent}, nil
+}
+
+// Point does nothing.
+func (NoDomain) Point(context.Context, string) (DomainState, error) {
+	return DomainState{Status: Absent}, nil
+}

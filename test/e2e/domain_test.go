@@ -1,0 +1,200 @@
+package e2e
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/localstack/stack"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// needsDomain skips a test where there is no custom domain, and leaves the domain as quick as it was.
+func needsDomain(t *testing.T) {
+	t.Helper()
+	onlyLocally(t, "it has no UpdateDomainName")
+	t.Cleanup(func() {
+		system.Domain.Takes(0)
+		system.Domain.Fail("")
+		system.Domain.Warn()
+		system.Domain.Finish()
+		if err := system.Tick(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func truststoreOf(t *testing.T, answer map[string]any) map[string]any {
+	t.Helper()
+	shown, ok := answer["truststore"].(map[string]any)
+	if !ok {
+		t.Fatalf("truststore: %v", answer["truststore"])
+	}
+	return shown
+}
+
+func shown(t *testing.T) map[string]any {
+	t.Helper()
+	return truststoreOf(t, operator().must(t, 200, "GET", "/pki/rotate-ca", admin(), nil).decode(t))
+}
+
+// object is the version of the truststore object in S3.
+func object(t *testing.T) string {
+	t.Helper()
+	bucket, key := (*stack.Stack)(nil).Bucket()
+	out, err := system.Clients.S3.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return aws.ToString(out.VersionId)
+}
+
+func served(t *testing.T) string {
+	t.Helper()
+	_, version, err := system.Domain.Served(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return version
+}
+
+// The domain serves the standby's certificates before anyone needs them, so a rotation neither writes nor waits.
+func TestDomainFollowsTheTruststore(t *testing.T) {
+	needsDomain(t)
+	forget(t)
+	rotateCA(t) // past what a crashed preparation of another test may have left: the standby job waits for that
+	tick(t)
+	for range 2 {
+		version := object(t)
+		if got := served(t); got != version {
+			t.Errorf("the domain serves %q, the object is of version %q", got, version)
+		}
+		if diff := cmp.Diff(map[string]any{"version": version, "status": "current"}, truststoreOf(t, rotateCA(t))); diff != "" {
+			t.Errorf("answer of a rotation (-want +got):\n%s", diff)
+		}
+		if got := object(t); got != version {
+			t.Errorf("a rotation with a standby wrote the truststore: %q, then %q", version, got)
+		}
+		agent := enrol(t, fresh("served"))
+		newClient(agent.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+		tick(t) // the next standby
+		if diff := cmp.Diff(map[string]any{"version": object(t), "status": "current"}, shown(t)); diff != "" || object(t) == version {
+			t.Errorf("after the next standby, object %q after %q (-want +got):\n%s", object(t), version, diff)
+		}
+	}
+}
+
+// An update takes minutes. A rotation that had to make its CA says that the domain is not through, and does not wait for it.
+func TestRotationDoesNotWaitForTheDomain(t *testing.T) {
+	needsDomain(t)
+	forget(t)
+	tick(t)
+	useUpStandby(t)
+	system.Domain.Takes(time.Hour)
+	began := time.Now()
+	result := rotateCA(t)
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the rotation took %s", took)
+	}
+	want := map[string]any{"version": object(t), "status": "updating"}
+	if diff := cmp.Diff(want, truststoreOf(t, result)); diff != "" {
+		t.Errorf("answer (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, shown(t)); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+	agent := enrol(t, fresh("early"))
+	if a := newClient(agent.certificate(t)).must(t, 403, "POST", tokenPath, nil, nil); !strings.Contains(string(a.body), "Forbidden") {
+		t.Errorf("the edge lets in what the domain does not serve: %s", a.body)
+	}
+	system.Domain.Finish()
+	newClient(agent.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+	tick(t)
+	if got := shown(t)["status"]; got != "updating" { // by now it updates to the next standby's object
+		t.Errorf("status %v, want updating", got)
+	}
+	system.Domain.Finish()
+	tick(t)
+	if diff := cmp.Diff(map[string]any{"version": object(t), "status": "current"}, shown(t)); diff != "" {
+		t.Errorf("status in the end (-want +got):\n%s", diff)
+	}
+}
+
+// A domain that refuses fails no rotation. It is shown, logged, and pointed at the object again by the next run.
+func TestDomainThatFailsIsPointedAgain(t *testing.T) {
+	needsDomain(t)
+	forget(t)
+	tick(t)
+	useUpStandby(t)
+	system.Domain.Fail("the truststore is unreadable today")
+	before := len(output.String())
+	if got := truststoreOf(t, rotateCA(t))["status"]; got != "failed" {
+		t.Errorf("status %v, want failed", got)
+	}
+	if log := output.String()[before:]; !strings.Contains(log, `"msg":"pki.rotate.truststore"`) || !strings.Contains(log, `"status":"failed"`) {
+		t.Errorf("log:\n%s", log)
+	}
+	tick(t)
+	if got := shown(t)["status"]; got != "failed" {
+		t.Errorf("status %v after another failure, want failed", got)
+	}
+	system.Domain.Fail("")
+	tick(t)
+	if diff := cmp.Diff(map[string]any{"version": object(t), "status": "current"}, shown(t)); diff != "" || served(t) != object(t) {
+		t.Errorf("serves %q of %q, status in the end (-want +got):\n%s", served(t), object(t), diff)
+	}
+}
+
+func TestWarningsOfTheDomainAreShown(t *testing.T) {
+	needsDomain(t)
+	forget(t)
+	tick(t)
+	rotateCA(t)
+	system.Domain.Warn("certificate 1 is not to its taste")
+	tick(t)
+	if diff := cmp.Diff(map[string]any{"version": object(t), "status": "current", "warnings": []any{"certificate 1 is not to its taste"}}, shown(t)); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+	system.Domain.Warn()
+	rotateCA(t)
+	tick(t)
+	if _, ok := shown(t)["warnings"]; ok {
+		t.Errorf("warnings of an object that is not served any more: %v", shown(t))
+	}
+}
+
+// A domain that has not served the object for long is a warning; the next run that finds it through takes it back.
+func TestDomainThatIsBehindIsAWarning(t *testing.T) {
+	needsDomain(t)
+	forget(t)
+	tick(t)
+	warns := func() bool {
+		health := operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)
+		for _, w := range health["warnings"].([]any) {
+			if w == "truststore_out_of_date" {
+				return true
+			}
+		}
+		return false
+	}
+	if warns() {
+		t.Fatal("a warning while all is well")
+	}
+	behind := state(t).Truststore
+	behind.Status, behind.Since = registry.TruststoreUpdating, time.Now().Add(-time.Hour)
+	if err := store().Apply(t.Context(), registry.Change{ID: fresh("behind"), Truststore: &behind}); err != nil {
+		t.Fatal(err)
+	}
+	if !warns() {
+		t.Error("no warning of a domain that has been behind for an hour")
+	}
+	tick(t)
+	if warns() {
+		t.Error("the warning stays although the domain serves the object")
+	}
+}
