@@ -66,6 +66,8 @@ var settings = map[string]func(*Props, string) error{
 	"strictPki":            toggle(func(p *Props) *bool { return &p.StrictPKI }),
 	"autoMigrate":          toggle(func(p *Props) *bool { return &p.AutoMigrate }),
 	"firstCa":              text(func(p *Props) *string { return (*string)(&p.FirstCA) }),
+	"spiffeTrustDomains":   func(p *Props, v string) error { p.SPIFFETrustDomains = list(v); return nil },
+	"renewOverlapSeconds":  whole(func(p *Props) *int { return &p.RenewOverlapSeconds }),
 	"standbyMinutes":       whole(func(p *Props) *int { return &p.StandbyMinutes }),
 	"tablePrefix":          text(func(p *Props) *string { return &p.TablePrefix }),
 	"logRetentionDays":     whole(func(p *Props) *int { return &p.LogRetentionDays }),

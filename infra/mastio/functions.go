@@ -3,6 +3,7 @@ package mastio
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -125,6 +126,7 @@ func (s *Service) environment(function string) *map[string]*string {
 		"MASTIO_ORG_ID": p.OrgID, "MASTIO_TRUST_DOMAIN": p.TrustDomain, "MASTIO_ISSUER": s.issuer(), "MASTIO_TABLE_PREFIX": p.TablePrefix,
 		"MASTIO_TRUSTSTORE_BUCKET": *s.data.Truststore.BucketName(), "MASTIO_TRUSTSTORE_KEY": TruststoreKey,
 		"MASTIO_ADMIN_SECRET_ID": *s.data.AdminSecret.SecretArn(), "MASTIO_TOKEN_KEK": *s.data.TokenKEK.KeyArn(),
+		"MASTIO_SPIFFE_TRUST_DOMAINS": strings.Join(p.SPIFFETrustDomains, ","), "RENEW_OVERLAP_SECONDS": strconv.Itoa(p.RenewOverlapSeconds),
 		"TOKEN_SIGNER": string(p.TokenSigner), "MASTIO_FIRST_CA": string(p.FirstCA),
 	}
 	for name, on := range map[string]bool{

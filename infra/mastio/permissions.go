@@ -17,6 +17,7 @@ func (s *Service) permissions() map[string][]statement {
 		"discovery":  {s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
 		"healthz":    {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.readAdminSecret(), s.openAdminSecret()},
 		"startup":    {s.readOrg(), s.readTruststore(), s.readTokenKeys(), s.openTokenKeys(), s.publicTokenKey(), s.readAdminSecret(), s.openAdminSecret()},
+		"renew":      {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.issueLeaves()},
 		"rotatecert": {s.readAgents(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.readAdminSecret(), s.openAdminSecret()},
 		"enroll": {s.readAgents(), s.listAgents(), s.writeAgents(), s.writeAliases(), s.appendAudit(), s.issueLeaves(), s.readOrg(), s.readEdgeCAs(), s.addEdgeCAs(),
 			s.readTruststore(), s.writeTruststore(), s.readAdminSecret(), s.openAdminSecret()},

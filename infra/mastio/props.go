@@ -65,15 +65,18 @@ type Props struct {
 	Operators *Domain // plain TLS; nil: the API's default endpoint
 	Issuer    string  // agents' base URL if it is neither of these, as behind a gateway of one's own
 
-	AlarmEmail     string   // told of every alarm; empty: alarms change state and tell nobody
-	AllowedSources []string // CIDRs that may reach the operators' API; none: all may
-	TokenSigner    TokenSigner
-	RequireDPoP    bool
-	RequireNonce   bool
-	StrictPKI      bool
-	AutoMigrate    bool
-	FirstCA        FirstCA
-	StandbyMinutes int // between two runs of the standby job
+	AlarmEmail string // told of every alarm; empty: alarms change state and tell nobody
+	// SPIFFETrustDomains are those of others whose SVIDs agents may be enrolled with.
+	SPIFFETrustDomains  []string
+	RenewOverlapSeconds int      // how long the certificate before a renewal still counts at the most
+	AllowedSources      []string // CIDRs that may reach the operators' API; none: all may
+	TokenSigner         TokenSigner
+	RequireDPoP         bool
+	RequireNonce        bool
+	StrictPKI           bool
+	AutoMigrate         bool
+	FirstCA             FirstCA
+	StandbyMinutes      int // between two runs of the standby job
 
 	TablePrefix       string // before the tables' names; a restore takes another one
 	LogRetentionDays  int
@@ -88,7 +91,7 @@ type Props struct {
 // Defaults returns the settings that New takes where a field is not set, and that differ from the zero value.
 func Defaults() Props {
 	return Props{
-		TokenSigner: EpochKey, FirstCA: Mint, StandbyMinutes: 2, LogRetentionDays: 365, AccountLogging: true,
+		TokenSigner: EpochKey, FirstCA: Mint, StandbyMinutes: 2, RenewOverlapSeconds: 3600, LogRetentionDays: 365, AccountLogging: true,
 		Target: AWS, Architecture: ARM64, BuildDir: "build/lambda",
 	}
 }
@@ -99,6 +102,7 @@ func (p Props) filled() Props {
 	p.TokenSigner = or(p.TokenSigner, d.TokenSigner)
 	p.FirstCA = or(p.FirstCA, d.FirstCA)
 	p.StandbyMinutes = or(p.StandbyMinutes, d.StandbyMinutes)
+	p.RenewOverlapSeconds = or(p.RenewOverlapSeconds, d.RenewOverlapSeconds)
 	p.LogRetentionDays = or(p.LogRetentionDays, d.LogRetentionDays)
 	p.Target = or(p.Target, d.Target)
 	p.Architecture = or(p.Architecture, d.Architecture)
@@ -172,6 +176,14 @@ func (p Props) checkChoices(say func(string, ...any)) {
 	oneOf(say, "architecture", p.Architecture, ARM64, X86)
 	if p.StandbyMinutes < 1 || p.StandbyMinutes > 60 {
 		say("standbyMinutes is %d: set it to 1 to 60", p.StandbyMinutes)
+	}
+	if p.RenewOverlapSeconds < 60 || p.RenewOverlapSeconds > 172800 {
+		say("renewOverlapSeconds is %d: set it to 60 to 172800", p.RenewOverlapSeconds)
+	}
+	for _, d := range p.SPIFFETrustDomains {
+		if !known(d, domainPattern.MatchString) {
+			say("spiffeTrustDomains holds %q: give trust domains in lower case, separated by commas", d)
+		}
 	}
 	if _, ok := retentions[p.LogRetentionDays]; !ok {
 		say("logRetentionDays is %d: CloudWatch takes 30, 60, 90, 180, 365, 400, 731 or 3653", p.LogRetentionDays)

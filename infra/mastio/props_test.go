@@ -70,6 +70,7 @@ func TestContextIsRefused(t *testing.T) {
 		{map[string]any{"alarmEmail": "nobody"}, "alarmEmail"}, {map[string]any{"allowedSources": "192.0.2.1"}, "allowedSources"},
 		{map[string]any{"tokenSigner": "hsm"}, "tokenSigner is \"hsm\": set it to epoch or kms"}, {map[string]any{"firstCa": "upload"}, "firstCa"},
 		{map[string]any{"target": "azure"}, "target"}, {map[string]any{"architecture": "arm"}, "architecture"},
+		{map[string]any{"renewOverlapSeconds": "59"}, "renewOverlapSeconds"}, {map[string]any{"spiffeTrustDomains": "a.example,B"}, "spiffeTrustDomains"},
 		{map[string]any{"standbyMinutes": "0"}, "standbyMinutes"}, {map[string]any{"standbyMinutes": "soon"}, "whole number"}, {map[string]any{"logRetentionDays": "31"}, "logRetentionDays"},
 		{map[string]any{"strictPki": "yes"}, "strictPki is \"yes\": set it to true or false"},
 		{map[string]any{"strictPKI": "true"}, "strictPKI is no setting"}, {map[string]any{"strict_pki": "true"}, "strict_pki is no setting"},

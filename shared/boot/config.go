@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/usecase/renew"
 )
 
 // ErrConfig reports an environment that a function cannot run in. It names every variable that is wrong.
@@ -43,6 +44,7 @@ type Config struct {
 	Signer             Signer
 	RequireDPoP        bool
 	RequireNonce       bool
+	RenewOverlap       time.Duration // how long the certificate before a renewal still counts at the most
 	StrictPKI          bool          // refuse to work under a legacy Org CA
 	AutoMigrate        time.Duration // overlap with which a legacy Org CA is replaced by itself; zero: it is not
 	Adopt              bool          // the first Org CA is the operator's, by upload; none is minted
@@ -60,6 +62,7 @@ func Environment(getenv func(string) string) (Config, error) {
 		RequireNonce: e.flag("TOKEN_REQUIRE_NONCE"), StrictPKI: e.flag("MCP_PROXY_STRICT_PKI"),
 		Adopt: e.oneOf("MASTIO_FIRST_CA", "mint", "adopt") == "adopt", Version: Version,
 	}
+	c.RenewOverlap = e.seconds("RENEW_OVERLAP_SECONDS", renew.DefaultOverlap, renew.MinOverlap, renew.MaxOverlap)
 	overlap := e.seconds("MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", 7*24*time.Hour, time.Hour, orgca.MaxOverlap)
 	if e.flag("MCP_PROXY_PKI_AUTO_MIGRATE") {
 		c.AutoMigrate = overlap

@@ -28,7 +28,7 @@ func read(t *testing.T, changes map[string]string) (Config, error) {
 func TestEnvironment(t *testing.T) {
 	base := Config{
 		OrgID: "orga", TrustDomain: "mastio.test", Issuer: "https://mastio.test:9443", TruststoreBucket: "b", TruststoreKey: "k",
-		AdminSecret: "s", TokenKEK: "kek", Signer: EpochKey, Version: Version,
+		AdminSecret: "s", TokenKEK: "kek", Signer: EpochKey, RenewOverlap: time.Hour, Version: Version,
 	}
 	with := func(change func(*Config)) Config {
 		c := base
@@ -51,6 +51,9 @@ func TestEnvironment(t *testing.T) {
 		{"migration by itself", map[string]string{"MCP_PROXY_PKI_AUTO_MIGRATE": "1"}, with(func(c *Config) { c.AutoMigrate = 7 * 24 * time.Hour })},
 		{"a day's overlap", map[string]string{"MCP_PROXY_PKI_AUTO_MIGRATE": "1", "MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP": "86400"}, with(func(c *Config) { c.AutoMigrate = 24 * time.Hour })},
 		{"an overlap without migration", map[string]string{"MCP_PROXY_PKI_AUTO_MIGRATE": "0", "MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP": "86400"}, base},
+		{"trust domains of others", map[string]string{"MASTIO_SPIFFE_TRUST_DOMAINS": "a.example, b.example", "RENEW_OVERLAP_SECONDS": "60"}, with(func(c *Config) {
+			c.SPIFFETrustDomains, c.RenewOverlap = []string{"a.example", "b.example"}, time.Minute
+		})},
 		{"an adopted first CA", map[string]string{"MASTIO_FIRST_CA": "adopt"}, with(func(c *Config) { c.Adopt = true })},
 		{"a signing key that is not used", map[string]string{"MASTIO_TOKEN_SIGNING_KEY": "arn"}, base},
 	} {
@@ -68,7 +71,7 @@ func TestEnvironmentIsRefused(t *testing.T) {
 		{"MASTIO_ISSUER", "http://mastio.test"}, {"MASTIO_ISSUER", "mastio.test"}, {"MASTIO_ISSUER", "https://"}, {"MASTIO_ISSUER", "https://%zz"}, {"MASTIO_ISSUER", "/"}, {"MASTIO_ISSUER", "https:///path"}, {"MASTIO_ISSUER", "https://mastio.test/?a=b"}, {"MASTIO_ISSUER", "https://mastio.test#a"},
 		{"MASTIO_ISSUER", "https://mastio.test?"}, {"MASTIO_ISSUER", "https://user:pass@mastio.test"},
 		{"TOKEN_SIGNER", "KMS"}, {"TOKEN_SIGNER", "none"}, {"TOKEN_REQUIRE_DPOP", "true"}, {"TOKEN_REQUIRE_DPOP", "yes"}, {"TOKEN_REQUIRE_NONCE", "2"},
-		{"MCP_PROXY_STRICT_PKI", "yes"}, {"MCP_PROXY_PKI_AUTO_MIGRATE", "on"}, {"MASTIO_FIRST_CA", "upload"}, {"MASTIO_SPIFFE_TRUST_DOMAINS", "a.example,B"}, {"MASTIO_SPIFFE_TRUST_DOMAINS", "spiffe://a.example"},
+		{"MCP_PROXY_STRICT_PKI", "yes"}, {"MCP_PROXY_PKI_AUTO_MIGRATE", "on"}, {"MASTIO_FIRST_CA", "upload"}, {"RENEW_OVERLAP_SECONDS", "59"}, {"RENEW_OVERLAP_SECONDS", "1h"}, {"RENEW_OVERLAP_SECONDS", "172801"}, {"MASTIO_SPIFFE_TRUST_DOMAINS", "a.example,B"}, {"MASTIO_SPIFFE_TRUST_DOMAINS", "spiffe://a.example"},
 		{"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "0"}, {"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "7d"}, {"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "7776001"}, {"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "-1"},
 	} {
 		got, err := read(t, map[string]string{c.name: c.value})

@@ -15,6 +15,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/usecase/renew"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
@@ -59,6 +60,12 @@ func (p *parts) enroller() *enroll.Enroller {
 		Store: p.db, Issuer: p.issuer(), OrgID: p.OrgID, TrustDomains: append([]string{p.TrustDomain}, p.SPIFFETrustDomains...), Trust: p.object(),
 		Log: p.log, Now: p.now, NewID: p.newID,
 	})
+}
+
+// Renew is the function renew.
+func Renew(p *parts) (any, error) {
+	r := renew.New(renew.Config{Store: p.db, Issuer: p.issuer(), Overlap: p.RenewOverlap, Log: p.log})
+	return p.http(httpapi.Renew(r), nil)
 }
 
 // RotateCA is the function rotateca.

@@ -25,7 +25,35 @@ var csrSignatures = []x509.SignatureAlgorithm{
 // The key is all that is taken from it: the subject and the extensions asked for are ignored, because the Mastio
 // alone says who an agent is. It returns ErrCSR, which wraps ErrKey if the key is the reason (see CheckKey).
 func ParseCSR(data []byte) (crypto.PublicKey, error) {
-	csr, err := decodeCSR(data)
+	der, err := unwrapCSR(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCSR, err)
+	}
+	csr, err := ReadCSR(der)
+	if err != nil {
+		return nil, err
+	}
+	return csr.PublicKey, nil
+}
+
+// UnwrapCSR returns the DER of one PEM certification request, bounded and framed as ParseCSR asks for, and nothing of it
+// checked. It returns ErrCSR.
+func UnwrapCSR(data []byte) ([]byte, error) {
+	der, err := unwrapCSR(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCSR, err)
+	}
+	return der, nil
+}
+
+// ReadCSR reads the DER of a certification request of at most 16 KiB and checks its key's policy and its signature. What
+// it asks for beside is the caller's to look at, with CheckSameNames, or to leave alone. It returns ErrCSR, which wraps
+// ErrKey if the key is the reason (see CheckKey).
+func ReadCSR(der []byte) (*x509.CertificateRequest, error) {
+	if len(der) > maxCSR {
+		return nil, fmt.Errorf("%w: %d bytes, want at most %d", ErrCSR, len(der), maxCSR)
+	}
+	csr, err := x509.ParseCertificateRequest(der)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCSR, err)
 	}
@@ -39,10 +67,10 @@ func ParseCSR(data []byte) (crypto.PublicKey, error) {
 	if err := csr.CheckSignature(); err != nil {
 		return nil, fmt.Errorf("%w: signature does not match its key", ErrCSR)
 	}
-	return csr.PublicKey, nil
+	return csr, nil
 }
 
-func decodeCSR(data []byte) (*x509.CertificateRequest, error) {
+func unwrapCSR(data []byte) ([]byte, error) {
 	if len(data) > maxCSR {
 		return nil, fmt.Errorf("%d bytes, want at most %d", len(data), maxCSR)
 	}
@@ -55,5 +83,5 @@ func decodeCSR(data []byte) (*x509.CertificateRequest, error) {
 	case !slices.Contains(csrTypes, block.Type):
 		return nil, fmt.Errorf("%w: want a block of type %s", ErrPEM, csrTypes[0])
 	}
-	return x509.ParseCertificateRequest(block.Bytes)
+	return block.Bytes, nil
 }

@@ -27,6 +27,8 @@ var (
 	ErrKey = errors.New("key not acceptable")
 	// ErrCSR reports a certification request that ParseCSR refuses.
 	ErrCSR = errors.New("certification request not acceptable")
+	// ErrNames reports a certification request for other names than those it may be for.
+	ErrNames = errors.New("certification request is for other names")
 	// ErrPEM reports a text that is not exactly the PEM blocks it should be.
 	ErrPEM = errors.New("malformed PEM")
 	// The next ones report a leaf certificate of another issuer that CheckLeaf refuses.

@@ -45,6 +45,9 @@ var table = []Route{
 	{"POST", "/pki/rotate-ca", "rotateca", Admin, operators},
 	{"GET", "/pki/rotate-ca", "rotateca", Admin, operators},
 	{"POST", "/v1/auth/token", "token", ClientCertificate, agents},
+	{"POST", "/v1/agent/renew", "renew", ClientCertificate, agents},
+	{"GET", "/v1/agent/renewal-info", "renew", ClientCertificate, agents},
+	{"POST", "/.well-known/est/simplereenroll", "renew", ClientCertificate, agents},
 	{"GET", "/healthz", "healthz", None, both},
 	{"GET", "/metrics", "healthz", Admin, operators},
 	{"POST", "/v1/admin/agents", "enroll", Admin, operators},
@@ -55,6 +58,7 @@ var table = []Route{
 	{"DELETE", "/v1/admin/agents/{agent_id}", "enroll", Admin, operators},
 	{"GET", "/.well-known/oauth-authorization-server", "discovery", None, both},
 	{"GET", "/.well-known/jwks.json", "discovery", None, both},
+	{"GET", "/.well-known/est/cacerts", "discovery", None, both},
 	{"GET", "/pki/ca.crt", "discovery", None, both},
 	{"GET", "/pki/bundle.pem", "discovery", None, both},
 

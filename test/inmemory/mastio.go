@@ -28,6 +28,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
+	"github.com/mastio-aws/mastio/shared/usecase/renew"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
@@ -60,6 +61,7 @@ type Mastio struct {
 	RotateCA   *rotateca.Rotator
 	RotateCert *rotatecert.Rotator
 	Enroll     *enroll.Enroller
+	Renew      *renew.Renewer
 	Token      *token.Issuer
 	Ring       *tokenkeys.Ring
 	Standby    *standby.Job
@@ -85,6 +87,7 @@ func New(cfg memstore.Config) *Mastio {
 	m.Enroll = enroll.New(enroll.Config{
 		Store: m.Store, Issuer: issuer, OrgID: OrgID, TrustDomains: []string{TrustDomain, ForeignDomain}, Trust: m.trust, Log: log, Now: m.Now, NewID: m.NewID,
 	})
+	m.Renew = renew.New(renew.Config{Store: m.Store, Issuer: issuer, Overlap: renew.DefaultOverlap, Log: log})
 	m.Ring = tokenkeys.New(tokenkeys.Config{Store: m.Store, Vault: m.Keys, OrgID: OrgID, TTL: token.TTL})
 	m.Token = token.New(token.Config{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now, NewID: m.NewID})
 	m.Standby = standby.New(standby.Config{
@@ -154,7 +157,7 @@ func (m *Mastio) OrgCA(ctx context.Context) (pki.Authority, error) {
 func (m *Mastio) Handlers() map[string]httpapi.Handlers {
 	return map[string]httpapi.Handlers{
 		"rotatecert": httpapi.RotateCert(m.RotateCert), "rotateca": httpapi.RotateCA(m.RotateCA), "enroll": httpapi.Enroll(m.Enroll),
-		"token": httpapi.Token(m.Token), "discovery": httpapi.Discovery(m.Discovery), "healthz": httpapi.Health(m.Health, "test", OrgID),
+		"token": httpapi.Token(m.Token), "renew": httpapi.Renew(m.Renew), "discovery": httpapi.Discovery(m.Discovery), "healthz": httpapi.Health(m.Health, "test", OrgID),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/caller"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -53,7 +54,7 @@ func TestClientIDMustNotContradictTheCertificate(t *testing.T) {
 		return err
 	}
 	for clientID, want := range map[string]error{
-		string(one.Agent.ID): nil, "": nil, string(two.Agent.ID): token.ErrForeign, "orga::nobody": token.ErrForeign, "one": token.ErrClientID,
+		string(one.Agent.ID): nil, "": nil, string(two.Agent.ID): caller.ErrForeign, "orga::nobody": caller.ErrForeign, "one": caller.ErrClientID,
 	} {
 		if err := ask(clientID); !errors.Is(err, want) {
 			t.Errorf("client_id %q: err = %v, want %v", clientID, err, want)

@@ -25,6 +25,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
+	"github.com/mastio-aws/mastio/shared/usecase/renew"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -255,7 +256,7 @@ func (m *machine) rotate(t *rapid.T) {
 		t.Fatal(err)
 	}
 	pins := view.Agent.Pins
-	if diff := cmp.Diff(result.Certificate.Pin, pins[0]); diff != "" || len(pins) > 2 || len(pins) == 2 && !pins[1].Dormant {
+	if diff := cmp.Diff(result.Certificate.Pin, pins[0]); diff != "" || slices.ContainsFunc(pins[1:], func(p agent.Pin) bool { return !p.Dormant }) {
 		t.Fatalf("after a rotation the pins are %+v\n%s", pins, diff)
 	}
 }
@@ -265,12 +266,15 @@ func (m *machine) rotate(t *rapid.T) {
 func (m *machine) token(t *rapid.T) {
 	org := m.org(t)
 	for id, all := range m.issued {
-		view, err := m.Store.View(m.ctx, id)
-		if err != nil || view.Agent == nil {
-			t.Fatalf("%s was enrolled, now it is %+v, %v", id, view.Agent, err)
-		}
 		for _, c := range all {
-			_, err := m.TokenFor(m.ctx, c.pem)
+			view, err := m.Store.View(m.ctx, id)
+			if err != nil || view.Agent == nil {
+				t.Fatalf("%s was enrolled, now it is %+v, %v", id, view.Agent, err)
+			}
+			if pinOf(*view.Agent, c).Unused { // that is for use to do
+				continue
+			}
+			_, err = m.TokenFor(m.ctx, c.pem)
 			if want := m.counts(org, *view.Agent, c); (err == nil) != want || (err != nil && !errors.Is(err, agent.ErrRevoked)) {
 				t.Fatalf("%s with the certificate of generation %d: err = %v, want token %v", id, c.pin.Generation, err, want)
 			}
@@ -278,7 +282,110 @@ func (m *machine) token(t *rapid.T) {
 	}
 }
 
+func pinOf(a agent.Agent, c certificate) agent.Pin {
+	i := slices.IndexFunc(a.Pins, func(p agent.Pin) bool { return p.Thumbprint == c.pin.Thumbprint })
+	if i < 0 {
+		return agent.Pin{}
+	}
+	return a.Pins[i]
+}
+
+func (m *machine) authenticates(t *rapid.T, id agent.ID, c certificate) bool {
+	view, err := m.Store.View(m.ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = view.Agent.Authenticate(c.pin.Thumbprint, view.Pointer, m.Now())
+	return err == nil
+}
+
+// held draws one of the certificates that agents hold.
+func (m *machine) held(t *rapid.T) (id agent.ID, c certificate, ok bool) {
+	id = agent.ID("orga::" + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
+	if len(m.issued[id]) == 0 {
+		return id, c, false
+	}
+	return id, rapid.SampledFrom(m.issued[id]).Draw(t, "certificate"), true
+}
+
+// renew asks with any certificate that its agent holds. Whatever becomes of the request, one that counted counts on: its
+// deadline is an hour away, or was there before.
+func (m *machine) renew(t *rapid.T) {
+	id, c, ok := m.held(t)
+	if !ok {
+		return
+	}
+	before := m.authenticates(t, id, c)
+	over := m.troubled(t)
+	result, err := m.Renew.Renew(m.ctx, renew.Request{CertificatePEM: string(c.pem), CSR: request(t, c.pem)})
+	over()
+	if before && !m.authenticates(t, id, c) {
+		t.Fatalf("%s renewed (%v), and the certificate that asked does not count any more", id, err)
+	}
+	if err != nil {
+		return
+	}
+	if !before {
+		t.Fatalf("%s renewed a certificate that does not count", id)
+	}
+	m.hold(id, result.Certificate.CertPEM, result.Certificate.Pin)
+	if !m.authenticates(t, id, certificate{pin: result.Certificate.Pin}) {
+		t.Fatalf("%s was given a certificate that does not count", id)
+	}
+}
+
+// use asks for a token with any certificate. A successor that was used without trouble has ended what yielded to it.
+func (m *machine) use(t *rapid.T) {
+	id, c, ok := m.held(t)
+	if !ok {
+		return
+	}
+	counted := m.authenticates(t, id, c)
+	troubled := rapid.Bool().Draw(t, "troubled")
+	over := func() {}
+	if troubled {
+		over = m.troubled(t)
+	}
+	_, err := m.TokenFor(m.ctx, c.pem)
+	over()
+	if err == nil && !counted || err != nil && counted && !troubled {
+		t.Fatalf("%s, whose certificate counted %v: %v", id, counted, err)
+	}
+	if err != nil || troubled {
+		return
+	}
+	view, err := m.Store.View(m.ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := pinOf(*view.Agent, c)
+	if _, changed := view.Agent.Use(p, view.Pointer, m.Now()); changed {
+		t.Fatalf("%s used %+v, and what that ends is not committed: %+v", id, p, view.Agent.Pins)
+	}
+}
+
+func request(t *rapid.T, certPEM []byte) []byte {
+	cert, err := inmemory.Leaf(certPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := pki.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{RawSubject: cert.RawSubject, URIs: cert.URIs}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// counts is what the record says of a certificate; where no renewal is under way, in the model's own words.
 func (m *machine) counts(org registry.Org, a agent.Agent, c certificate) bool {
+	if slices.ContainsFunc(a.Pins, func(p agent.Pin) bool { return p.Unused || p.Yields }) {
+		_, err := a.Authenticate(c.pin.Thumbprint, org.Pointer, m.Now())
+		return err == nil
+	}
 	current := c.pin.Generation == org.Pointer.Current
 	if a.Pin().Thumbprint == c.pin.Thumbprint {
 		overlap := false
@@ -433,7 +540,7 @@ func TestRotationStateMachine(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMachine(context.Background())
 		t.Repeat(map[string]func(*rapid.T){
-			"standby": m.standby, "mint": m.mint, "upload": m.upload, "stage": m.stage, "commit": m.commit, "undo": m.undo, "admit": m.admit, "rotate": m.rotate, "deliver": m.deliver, "advance": m.advance,
+			"standby": m.standby, "mint": m.mint, "upload": m.upload, "stage": m.stage, "commit": m.commit, "undo": m.undo, "admit": m.admit, "rotate": m.rotate, "renew": m.renew, "use": m.use, "deliver": m.deliver, "advance": m.advance,
 			"": m.check,
 		})
 		m.recovers(t)

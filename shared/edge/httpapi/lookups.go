@@ -21,6 +21,15 @@ func Discovery(d *discovery.Directory) Handlers {
 			body, err := d.JWKS(r.Context())
 			return send(w, "application/jwk-set+json", "public, max-age=300", body, err)
 		},
+		// RFC 7030 section 4.1: what a renewed certificate chains to.
+		"GET /.well-known/est/cacerts": func(w http.ResponseWriter, r *http.Request) error {
+			chain, err := d.Chain(r.Context())
+			if err != nil {
+				return err
+			}
+			w.Header().Set("Cache-Control", "no-cache")
+			return writeCertsOnly(w, chain...)
+		},
 		"GET /pki/ca.crt": func(w http.ResponseWriter, r *http.Request) error {
 			body, err := d.Root(r.Context())
 			return send(w, "application/x-pem-file", "no-cache", body, err)

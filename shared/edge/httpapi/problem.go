@@ -20,9 +20,11 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/session"
+	"github.com/mastio-aws/mastio/shared/usecase/caller"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
+	"github.com/mastio-aws/mastio/shared/usecase/renew"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
@@ -69,6 +71,9 @@ var table = []public{
 	{err: agent.ErrRevoked, status: 401, code: "certificate_revoked", detail: "Certificate has been revoked", oauth: "invalid_client"},
 
 	{err: rotatecert.ErrConcurrent, status: 409, code: "agent_rotated_concurrently", detail: "Another rotation of this agent committed at the same moment; its certificate is the one that counts. Rotate again only if you need one more."},
+	{err: renew.ErrKeyUsed, status: 400, code: "key_not_fresh"},
+	{err: renew.ErrSuperseded, status: 409, code: "certificate_superseded", detail: "This certificate was replaced by a rotation and only counts until the end of its grace period. Renew with the one that replaced it."},
+	{err: pki.ErrNames, status: 400, code: "csr_names_differ"},
 	{err: rotatecert.ErrGrace, status: 400, code: "grace_seconds_invalid"},
 	{err: rotatecert.ErrReason, status: 400, code: "reason_invalid"},
 	{err: enroll.ErrCertificatePEM, status: 400, code: "cert_pem_invalid"},
@@ -121,14 +126,14 @@ var table = []public{
 	{err: truststore.ErrStore, status: 503, code: "truststore_unavailable", detail: "The truststore cannot be brought up to date. Nothing was rotated; retry.", retryIn: 5 * time.Second},
 	{err: ceremony.ErrKeys, status: 503, code: "key_store_unavailable", detail: "The key store did not do its part. Nothing was changed; retry.", retryIn: 5 * time.Second},
 
-	{err: token.ErrNoCertificate, status: 401, code: "client_certificate_required", detail: "Client certificate required", oauth: "invalid_client"},
-	{err: token.ErrCertificate, status: 401, code: "client_certificate_invalid", detail: "Client certificate cannot be read", oauth: "invalid_client"},
-	{err: token.ErrNotInValidity, status: 401, code: "certificate_expired", detail: "Certificate is outside its validity period", oauth: "invalid_client"},
-	{err: token.ErrUnknownAgent, status: 401, code: "agent_unknown", detail: "Unknown agent", oauth: "invalid_client"},
-	{err: token.ErrUntrusted, status: 401, code: "svid_not_trusted", detail: "SVID is not issued under the agent's trust bundle", oauth: "invalid_client"},
-	{err: token.ErrChain, status: 400, code: "svid_chain_invalid", detail: "svid_chain_pem takes at most 8 PEM certificates", oauth: "invalid_request"},
-	{err: token.ErrForeign, status: 401, code: "certificate_of_another_agent", detail: "Certificate was issued to another agent than client_id names", oauth: "invalid_client"},
-	{err: token.ErrClientID, status: 400, code: "client_id_invalid", detail: "client_id is not of the form {org_id}::{name}", oauth: "invalid_request"},
+	{err: caller.ErrNoCertificate, status: 401, code: "client_certificate_required", detail: "Client certificate required", oauth: "invalid_client"},
+	{err: caller.ErrCertificate, status: 401, code: "client_certificate_invalid", detail: "Client certificate cannot be read", oauth: "invalid_client"},
+	{err: caller.ErrNotInValidity, status: 401, code: "certificate_expired", detail: "Certificate is outside its validity period", oauth: "invalid_client"},
+	{err: caller.ErrUnknownAgent, status: 401, code: "agent_unknown", detail: "Unknown agent", oauth: "invalid_client"},
+	{err: caller.ErrUntrusted, status: 401, code: "svid_not_trusted", detail: "SVID is not issued under the agent's trust bundle", oauth: "invalid_client"},
+	{err: caller.ErrChain, status: 400, code: "svid_chain_invalid", detail: "svid_chain_pem takes at most 8 PEM certificates", oauth: "invalid_request"},
+	{err: caller.ErrForeign, status: 401, code: "certificate_of_another_agent", detail: "Certificate was issued to another agent than client_id names", oauth: "invalid_client"},
+	{err: caller.ErrClientID, status: 400, code: "client_id_invalid", detail: "client_id is not of the form {org_id}::{name}", oauth: "invalid_request"},
 	{err: token.ErrGrant, status: 400, code: "grant_type_unsupported", detail: "Only grant_type=client_credentials is supported", oauth: "unsupported_grant_type"},
 	{err: token.ErrScope, status: 400, code: "scope_invalid", detail: "The requested scope exceeds the agent's capabilities", oauth: "invalid_scope"},
 	{err: token.ErrResource, status: 400, code: "resource_invalid", detail: "resource is not an absolute URI without fragment", oauth: "invalid_target"},

@@ -80,6 +80,7 @@ func TestEveryRouteRefusesEveryBadInput(t *testing.T) {
 	w, agents := openWithCast(t)
 	all := shapes(w, agents)
 	maps.Copy(all, w.outsideShapes(t))
+	maps.Copy(all, renewShapes(t, agents.kyc))
 	for _, r := range api() {
 		key := r.Method + " " + r.Path
 		s, ok := all[key]
@@ -98,6 +99,9 @@ func TestEveryRouteRefusesEveryBadInput(t *testing.T) {
 		s := all[r.Method+" "+r.Path]
 		if r.Path == "/v1/admin/agents/enroll/byoca" { // the Org CA was rotated by an earlier route
 			s = w.outsideShapes(t)[r.Method+" "+r.Path]
+		}
+		if r.Function == "renew" {
+			s = renewShapes(t, w.rotate(t, agents.other.ID, `{}`))[r.Method+" "+r.Path]
 		}
 		if r.Path == "/v1/auth/token" { // its certificate was rotated by the first route
 			s.request = with(s.request, certificate(w.rotate(t, agents.kyc.ID, `{}`).CertPEM))
@@ -269,9 +273,21 @@ func badCertificates(t *testing.T, r routes.Route, s shape, agents cast) (bad []
 		"of a retired agent": certificate(agents.retired.CertPEM),
 		"tampered with":      certificate(encoded("CERTIFICATE", slices.Concat(block.Bytes[:len(block.Bytes)-1], []byte{block.Bytes[len(block.Bytes)-1] ^ 1}))),
 	} {
-		bad = append(bad, refusal{"certificate " + name, with(s.request, change), 401, "invalid_client"})
+		if name == "of another agent" && r.Path != "/v1/auth/token" { // nothing but the certificate says there who calls
+			continue
+		}
+		bad = append(bad, refusal{"certificate " + name, with(s.request, change), 401, oauthOr(r, "invalid_client", certificateCodes[name])})
 	}
 	return bad
+}
+
+// certificateCodes are the codes beside the words that the token endpoint answers.
+var certificateCodes = map[string]string{
+	"none": "client_certificate_required", "in a header": "client_certificate_required", "empty": "client_certificate_required",
+	"garbage": "client_certificate_invalid", "garbage in PEM": "client_certificate_invalid", "truncated": "client_certificate_invalid",
+	"PEM of a key": "client_certificate_invalid", "PEM of other type": "client_certificate_invalid",
+	"of another CA": "certificate_revoked", "of nobody": "agent_unknown", "expired": "certificate_expired", "of a retired agent": "certificate_revoked",
+	"tampered with": "certificate_revoked",
 }
 
 // refuse sends a bad request and checks the answer, down to its last member, and that nothing has changed.
@@ -366,6 +382,7 @@ func TestFunctionsServeOnlyTheirOwnRoutes(t *testing.T) {
 	w, agents := openWithCast(t)
 	all := shapes(w, agents)
 	maps.Copy(all, w.outsideShapes(t))
+	maps.Copy(all, renewShapes(t, agents.kyc))
 	for _, r := range api() {
 		for name, call := range w.functions {
 			if name == r.Function {

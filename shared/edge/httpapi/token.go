@@ -41,13 +41,18 @@ func issueToken(issuer *token.Issuer, w http.ResponseWriter, r *http.Request) er
 	if err != nil {
 		return err
 	}
+	renewAfter := ""
+	if !t.RenewAfter.IsZero() {
+		renewAfter = stamp(t.RenewAfter)
+	}
 	secret(w)
 	write(w, http.StatusOK, "application/json", struct {
 		AccessToken string `json:"access_token"`
 		TokenType   string `json:"token_type"`
 		ExpiresIn   int64  `json:"expires_in"`
 		Scope       string `json:"scope"`
-	}{t.AccessToken, t.Type, int64(t.ExpiresIn / time.Second), t.Scope})
+		RenewAfter  string `json:"renew_after,omitempty"` // RFC 6749 section 5.1: clients ignore what they do not know
+	}{t.AccessToken, t.Type, int64(t.ExpiresIn / time.Second), t.Scope, renewAfter})
 	return nil
 }
 

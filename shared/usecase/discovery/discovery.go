@@ -72,6 +72,18 @@ func (d *Directory) Root(ctx context.Context) ([]byte, error) {
 	return truststore.Encode(org.Pointer.CA()), nil
 }
 
+// Chain returns the certificates, DER, from the one that issues agents' certificates up to the root. Error: orgca.ErrMissing.
+func (d *Directory) Chain(ctx context.Context) ([][]byte, error) {
+	org, err := d.Store.Org(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if org.Pointer == nil {
+		return nil, orgca.ErrMissing
+	}
+	return org.Pointer.Chain, nil
+}
+
 // Bundle returns every trusted certificate, PEM. Error: orgca.ErrMissing.
 func (d *Directory) Bundle(ctx context.Context) ([]byte, error) {
 	org, err := d.org(ctx)

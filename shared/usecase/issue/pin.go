@@ -3,6 +3,7 @@ package issue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -26,6 +27,10 @@ type Pinning struct {
 	UntilUse bool
 	// Compromised: the old key is in wrong hands; not even a rollback of the Org CA brings its certificate back.
 	Compromised bool
+	// Before is what the record's chain head already says, and goes in with the same commit.
+	Before []audit.Row
+	// Allow, if set, is asked again when the Org CA moved meanwhile, before the certificate is issued under the new one.
+	Allow func(a agent.Agent, ca orgca.Pointer) error
 	// Entry says what goes into the agent's chain; time and subject are filled in.
 	Entry func(next agent.Pin) audit.Entry
 }
@@ -62,7 +67,12 @@ func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Ce
 		if present == nil {
 			return agent.Agent{}, Certificate{}, orgca.ErrMissing
 		}
-		p.Agent, p.Pointer = stored, *present
+		if p.Allow != nil {
+			if err := p.Allow(stored, *present); err != nil {
+				return agent.Agent{}, Certificate{}, fmt.Errorf("pin a certificate of %s: %w", p.Agent.ID, err)
+			}
+		}
+		p.Agent, p.Pointer, p.Before = stored, *present, nil
 	}
 	return agent.Agent{}, Certificate{}, fmt.Errorf("pin a certificate of %s: the Org CA keeps moving: %w", p.Agent.ID, registry.ErrConflict)
 }
@@ -85,7 +95,7 @@ func (i Issuer) commit(ctx context.Context, p Pinning, m Material) (agent.Agent,
 		return agent.Agent{}, Certificate{}, err
 	}
 	next.Head = head
-	err = registry.Settle(ctx, i.Store.Apply, registry.Change{ID: i.NewID(), Agent: &next, Rows: []audit.Row{row}})
+	err = registry.Settle(ctx, i.Store.Apply, registry.Change{ID: i.NewID(), Agent: &next, Rows: append(slices.Clone(p.Before), row)})
 	next.Version++
 	return next, certificate, err
 }

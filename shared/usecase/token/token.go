@@ -12,25 +12,19 @@ import (
 	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/renewal"
+	"github.com/mastio-aws/mastio/shared/usecase/caller"
 	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 )
 
-// Why a token is refused. With agent.ErrRevoked, dpop.ErrProof, dpop.ErrNonce and registry.ErrReplayed they are all
-// the answers that a client can get.
+// Why a token is refused. With the errors of caller.Authenticate, dpop.ErrProof, dpop.ErrNonce and registry.ErrReplayed
+// they are all the answers that a client can get.
 var (
-	ErrNoCertificate = errors.New("client certificate required")
-	ErrCertificate   = errors.New("client certificate cannot be read")
-	ErrNotInValidity = errors.New("certificate is outside its validity period")
-	ErrUnknownAgent  = errors.New("unknown agent")
-	ErrUntrusted     = errors.New("SVID is not issued under the agent's trust bundle")
-	ErrChain         = errors.New("svid_chain_pem is not a chain of certificates")
-	ErrForeign       = errors.New("certificate was issued to another agent")
 	ErrGrant         = errors.New("only the grant type client_credentials is supported")
 	ErrScope         = errors.New("requested scope exceeds the agent's capabilities")
 	ErrResource      = errors.New("resource is not an absolute URI without fragment")
 	ErrProofRequired = errors.New("this Mastio issues tokens only with a DPoP proof")
 	ErrProofKey      = errors.New("proof was made with another key than the registered one")
-	ErrClientID      = errors.New("client_id is malformed")
 )
 
 // TTL is the life of a token. It is short because nothing calls a token back.
@@ -38,9 +32,7 @@ const TTL = 300 * time.Second
 
 // Store is what issuing needs of the registry.
 type Store interface {
-	View(ctx context.Context, id agent.ID) (registry.View, error)
-	Alias(ctx context.Context, names ...string) (agent.ID, error)
-	Org(ctx context.Context) (registry.Org, error)
+	caller.Store
 	Apply(ctx context.Context, c registry.Change) error
 	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
 }
@@ -86,6 +78,8 @@ type Token struct {
 	Type        string // "DPoP" or "Bearer"
 	ExpiresIn   time.Duration
 	Scope       string
+	// RenewAfter is when the agent's slot for renewing its certificate begins, once the window is open; zero before.
+	RenewAfter time.Time
 }
 
 // Issue authenticates the caller and signs a token: one read, one conditional write if there is a proof, no KMS call
@@ -94,12 +88,12 @@ type Token struct {
 // The errors above are the caller's to mend; registry.ErrUnavailable means a store did not answer: never a token on
 // doubt. NonceError carries the nonce to answer with.
 func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
-	shown, err := read(r)
+	shown, err := caller.Read(r.CertificatePEM, r.ChainPEM)
 	if err != nil {
 		return Token{}, err
 	}
 	now := i.Now()
-	view, pin, err := i.authenticate(ctx, shown, r.ClientID, now)
+	view, pin, err := caller.Authenticate(ctx, i.Store, shown, r.ClientID, now)
 	if err != nil {
 		return Token{}, err
 	}
@@ -118,7 +112,13 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 	if err := i.use(ctx, view, pin, now); err != nil {
 		return Token{}, err
 	}
-	return i.sign(key.Key, *view.Agent, pin, scope, audience, jkt, now)
+	t, err := i.sign(key.Key, *view.Agent, pin, scope, audience, jkt, now)
+	if view.Agent.Method == agent.Minted {
+		if w := renewal.Of(view.Agent.ID, pin, *view.Pointer, now); !now.Before(w.Open) {
+			t.RenewAfter = w.Start
+		}
+	}
+	return t, err
 }
 
 // grant decides what the token is good for. The audience is the resource (RFC 8707), else the Mastio itself.

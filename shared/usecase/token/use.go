@@ -8,6 +8,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/caller"
 )
 
 const useTries = 3
@@ -37,7 +38,7 @@ func (i *Issuer) use(ctx context.Context, view registry.View, pin agent.Pin, now
 			return err
 		}
 		if view.Agent == nil || view.Pointer == nil {
-			return ErrUnknownAgent
+			return caller.ErrUnknownAgent
 		}
 		if pin, err = view.Agent.Authenticate(pin.Thumbprint, view.Pointer, now); err != nil {
 			return err

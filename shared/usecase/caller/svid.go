@@ -1,4 +1,4 @@
-package token
+package caller
 
 import (
 	"context"
@@ -13,54 +13,54 @@ import (
 
 // judgeSVID decides by the agent's SPIFFE ID, and by what must vouch for it: a bundle of the agent's own, or the Org CA,
 // whose generations it follows as pins do. What it returns stands for the pin that such an agent does not have.
-func (i *Issuer) judgeSVID(ctx context.Context, view registry.View, s shown, now time.Time) (agent.Pin, error) {
+func judgeSVID(ctx context.Context, store Store, view registry.View, s Shown, now time.Time) (agent.Pin, error) {
 	a := *view.Agent
 	if a.Status != agent.Active {
 		return agent.Pin{}, fmt.Errorf("%w: agent is %s", agent.ErrRevoked, a.Status)
 	}
-	if now.Before(s.leaf.NotBefore) || now.After(s.leaf.NotAfter) {
+	if now.Before(s.Leaf.NotBefore) || now.After(s.Leaf.NotAfter) {
 		return agent.Pin{}, ErrNotInValidity
 	}
-	id, err := vouch.CheckSVID(s.leaf, now)
+	id, err := vouch.CheckSVID(s.Leaf, now)
 	if err != nil {
 		return agent.Pin{}, fmt.Errorf("%w: %w", ErrUntrusted, err)
 	}
 	if id != a.SPIFFEID {
 		return agent.Pin{}, fmt.Errorf("%w: SPIFFE ID is not the agent's", agent.ErrRevoked)
 	}
-	pin := agent.Pin{Thumbprint: s.thumbprint, NotBefore: s.leaf.NotBefore, NotAfter: s.leaf.NotAfter}
+	pin := agent.Pin{Thumbprint: s.thumbprint, NotBefore: s.Leaf.NotBefore, NotAfter: s.Leaf.NotAfter}
 	if len(a.Bundle) > 0 {
 		trust, err := vouch.Bundle(a)
 		if err != nil {
 			return agent.Pin{}, err
 		}
-		if err := pki.VerifyUnder(s.leaf, s.sent, trust, now); err != nil {
+		if err := pki.VerifyUnder(s.Leaf, s.sent, trust, now); err != nil {
 			return agent.Pin{}, fmt.Errorf("%w: %w", ErrUntrusted, err)
 		}
 		return pin, nil
 	}
-	pin.Generation, err = i.vouchingGeneration(ctx, view, s, now)
+	pin.Generation, err = vouchingGeneration(ctx, store, view, s, now)
 	return pin, err
 }
 
 // vouchingGeneration finds the accepted generation under which an SVID was issued. The pointer holds the current one's
 // chain; those in an overlap are read only when that one does not vouch, which an hour after a rotation it does.
-func (i *Issuer) vouchingGeneration(ctx context.Context, view registry.View, s shown, now time.Time) (int64, error) {
+func vouchingGeneration(ctx context.Context, store Store, view registry.View, s Shown, now time.Time) (int64, error) {
 	p := view.Pointer
-	err := i.under(*view.Agent, p.Chain, p.Fingerprint, s, now)
+	err := under(*view.Agent, p.Chain, p.Fingerprint, s, now)
 	if err == nil {
 		return p.Current, nil
 	}
 	if !overlaps(view, now) {
 		return 0, err
 	}
-	org, failed := i.Store.Org(ctx)
+	org, failed := store.Org(ctx)
 	if failed != nil {
 		return 0, failed
 	}
 	for _, accepted := range p.Accepted {
 		g, ok := org.Generation(accepted.Generation)
-		if ok && p.Accepts(g.Number, now) && i.under(*view.Agent, g.Chain(), g.Fingerprint(), s, now) == nil {
+		if ok && p.Accepts(g.Number, now) && under(*view.Agent, g.Chain(), g.Fingerprint(), s, now) == nil {
 			return g.Number, nil
 		}
 	}
@@ -76,12 +76,12 @@ func overlaps(view registry.View, now time.Time) bool {
 	return false
 }
 
-func (i *Issuer) under(a agent.Agent, chain [][]byte, fingerprint string, s shown, now time.Time) error {
+func under(a agent.Agent, chain [][]byte, fingerprint string, s Shown, now time.Time) error {
 	trust, err := vouch.Generation(a, chain, fingerprint)
 	if err != nil {
 		return err
 	}
-	if err := pki.VerifyUnder(s.leaf, s.sent, trust, now); err != nil {
+	if err := pki.VerifyUnder(s.Leaf, s.sent, trust, now); err != nil {
 		return fmt.Errorf("%w: %w", agent.ErrRevoked, err)
 	}
 	return nil

@@ -1,0 +1,6 @@
+// Command renew answers /v1/agent/renew, /v1/agent/renewal-info and /.well-known/est/simplereenroll.
+package main
+
+import "github.com/mastio-aws/mastio/shared/boot"
+
+func main() { boot.Serve(boot.Renew) }

@@ -1,0 +1,85 @@
+package pki
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
+	"slices"
+)
+
+// CheckSameNames returns ErrNames unless a certification request asks for the very names of a certificate: the same
+// subject and the same subject alternative names (RFC 7030 section 4.2.2), by value. Encodings differ where values do not:
+// OpenSSL writes a UTF8String where others write a PrintableString. The order of alternative names says nothing.
+func CheckSameNames(csr *x509.CertificateRequest, cert *x509.Certificate) error {
+	got, err := readName(csr.RawSubject)
+	if err != nil {
+		return err
+	}
+	want, err := readName(cert.RawSubject)
+	if err != nil {
+		return err
+	}
+	if !slices.EqualFunc(got, want, slices.Equal[[]attribute]) {
+		return fmt.Errorf("%w: its subject is %q, the certificate's is %q", ErrNames, csr.Subject, cert.Subject)
+	}
+	asked, err := readAlternatives(csr.Extensions)
+	if err != nil {
+		return err
+	}
+	has, err := readAlternatives(cert.Extensions)
+	if err != nil {
+		return err
+	}
+	if !slices.EqualFunc(asked, has, bytes.Equal) {
+		return fmt.Errorf("%w: its subject alternative names are not those of the certificate (%v)", ErrNames, cert.URIs)
+	}
+	return nil
+}
+
+// attribute is one AttributeTypeAndValue of a name (RFC 5280 section 4.1.2.4), its value decoded.
+type attribute struct{ kind, value string }
+
+// readName reads a name. The attributes of one RDN are a set: they are sorted.
+func readName(der []byte) ([][]attribute, error) {
+	var rdns pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(der, &rdns); err != nil || len(rest) > 0 {
+		return nil, fmt.Errorf("%w: malformed subject", ErrNames)
+	}
+	name := make([][]attribute, len(rdns))
+	for i, rdn := range rdns {
+		for _, a := range rdn {
+			text, ok := a.Value.(string)
+			if !ok {
+				return nil, fmt.Errorf("%w: attribute %s of the subject is no text", ErrNames, a.Type)
+			}
+			name[i] = append(name[i], attribute{a.Type.String(), text})
+		}
+		slices.SortFunc(name[i], func(a, b attribute) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.value, b.value)) })
+	}
+	return name, nil
+}
+
+// readAlternatives reads the GeneralNames of the one subjectAltName among the extensions, sorted, with their tags. None of
+// their forms has two encodings: the texts are IA5String, and DER is the only one for the rest.
+func readAlternatives(extensions []pkix.Extension) ([][]byte, error) {
+	var all [][]byte
+	found := false
+	for _, ext := range extensions {
+		if !ext.Id.Equal(oidSubjectAltName) {
+			continue
+		}
+		var names []asn1.RawValue
+		if rest, err := asn1.Unmarshal(ext.Value, &names); found || err != nil || len(rest) > 0 {
+			return nil, fmt.Errorf("%w: malformed subject alternative names", ErrNames)
+		}
+		found = true
+		for _, n := range names {
+			all = append(all, n.FullBytes)
+		}
+	}
+	slices.SortFunc(all, bytes.Compare)
+	return all, nil
+}

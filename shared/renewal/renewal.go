@@ -1,0 +1,87 @@
+// Package renewal says when an agent should renew its certificate: in a slot of its own, so that a fleet does not come at
+// once.
+package renewal
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"math/bits"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/orgca"
+)
+
+// Window is when a certificate should be renewed. Open is when the first agent's slot begins; from then on an agent is
+// reminded. Start and End are this agent's slot, in which it picks a moment.
+type Window struct {
+	Open, Start, End time.Time
+}
+
+// slots is how many slots a window has. The more, the shorter each; agents are spread over all of a window in any case.
+const slots = 24
+
+// Of returns the window of the certificate of the pin p, which authenticates the agent.
+//
+// It begins after two thirds of the certificate's life (RFC 9773 leaves the choice to the server), ends after three
+// quarters, and leaves the rest to those that come late. Under a superseded generation of the Org CA it is the first two
+// thirds of the overlap, if that comes earlier: after the overlap, the certificate is dead. A certificate that already has
+// a successor is to be renewed at once: the answer was lost.
+func Of(id agent.ID, p agent.Pin, ca orgca.Pointer, now time.Time) Window {
+	if p.Yields {
+		return Window{now, now, p.Until}
+	}
+	life := p.NotAfter.Sub(p.NotBefore)
+	w := slot(id, p.NotBefore.Add(life/3*2), p.NotBefore.Add(life/4*3))
+	until, ok := ends(ca, p.Generation)
+	if !ok {
+		return w
+	}
+	moves := slot(id, ca.RotatedAt, ca.RotatedAt.Add(until.Sub(ca.RotatedAt)/3*2))
+	if w.Start.Before(moves.Start) {
+		return w
+	}
+	return moves
+}
+
+// slot gives the agent its part of a window.
+func slot(id agent.ID, open, end time.Time) Window {
+	length := end.Sub(open)
+	start := open.Add(share(id, length-length/slots))
+	return Window{Open: open, Start: start, End: start.Add(length / slots)}
+}
+
+// ends returns when a superseded generation that is still accepted stops being so.
+func ends(ca orgca.Pointer, generation int64) (until time.Time, ok bool) {
+	if generation == ca.Current {
+		return until, false
+	}
+	for _, a := range ca.Accepted {
+		if a.Generation == generation {
+			return a.Until, true
+		}
+	}
+	return until, false
+}
+
+// share returns the agent's part of a length of time: always the same for one agent, and evenly spread over many.
+func share(id agent.ID, length time.Duration) time.Duration {
+	if length <= 0 {
+		return 0
+	}
+	sum := sha256.Sum256([]byte("renewal slot of " + string(id)))
+	high, _ := bits.Mul64(binary.BigEndian.Uint64(sum[:]), uint64(length))
+	return time.Duration(high)
+}
+
+// Bounds of how long an agent may go without asking again. An overlap can begin at any time, but a token's answer tells of
+// it too; six hours are what RFC 9773 section 4.3.2 suggests.
+const (
+	minPoll = time.Minute
+	maxPoll = 6 * time.Hour
+)
+
+// Poll returns how long an agent should wait before it asks for its window again.
+func (w Window) Poll(now time.Time) time.Duration {
+	return min(max(w.Start.Sub(now), minPoll), maxPoll)
+}

@@ -1,0 +1,157 @@
+// Package caller finds out which agent a client certificate authenticates.
+package caller
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// Why a certificate authenticates nobody. With agent.ErrRevoked they are all that a caller can be told.
+var (
+	ErrNoCertificate = errors.New("client certificate required")
+	ErrCertificate   = errors.New("client certificate cannot be read")
+	ErrNotInValidity = errors.New("certificate is outside its validity period")
+	ErrUnknownAgent  = errors.New("unknown agent")
+	ErrUntrusted     = errors.New("SVID is not issued under the agent's trust bundle")
+	ErrChain         = errors.New("svid_chain_pem is not a chain of certificates")
+	ErrForeign       = errors.New("certificate was issued to another agent")
+	ErrClientID      = errors.New("client_id is malformed")
+)
+
+// Store is what finding out needs of the registry.
+type Store interface {
+	View(ctx context.Context, id agent.ID) (registry.View, error)
+	Alias(ctx context.Context, names ...string) (agent.ID, error)
+	Org(ctx context.Context) (registry.Org, error)
+}
+
+// Shown is what a caller shows of itself.
+type Shown struct {
+	Leaf       *x509.Certificate
+	thumbprint string
+	uri        string              // the leaf's one URI, if it has one
+	sent       []*x509.Certificate // may stand between the leaf and a CA; nothing is believed of them
+}
+
+// maxSent bounds what a path is looked for in.
+const maxSent = 8
+
+// Read reads the client certificate, from the TLS connection by way of the edge, and what the caller sends beside it to
+// stand between an SVID and its bundle: the edge may pass on the leaf alone. Both are PEM, and may be empty.
+// Errors: ErrNoCertificate, ErrCertificate, ErrChain.
+func Read(certificatePEM, chainPEM string) (Shown, error) {
+	if certificatePEM == "" {
+		return Shown{}, ErrNoCertificate
+	}
+	certs, err := pki.ParseCertificates([]byte(certificatePEM))
+	if err != nil {
+		return Shown{}, fmt.Errorf("%w: %w", ErrCertificate, err)
+	}
+	s := Shown{Leaf: certs[0], thumbprint: pki.Thumbprint(certs[0].Raw), sent: certs[1:]}
+	s.uri, _ = pki.URI(s.Leaf)
+	if chainPEM != "" {
+		more, err := pki.ParseCertificates([]byte(chainPEM))
+		if err != nil {
+			return Shown{}, fmt.Errorf("%w: %w", ErrChain, err)
+		}
+		s.sent = append(s.sent, more...)
+	}
+	if len(s.sent) > maxSent {
+		return Shown{}, fmt.Errorf("%w: more than %d certificates", ErrChain, maxSent)
+	}
+	return s, nil
+}
+
+// Authenticate decides by the registry. The certificate's names, or client_id, only say whose record to read; that the
+// certificate is this agent's is the pin's to say, over every byte of it, or, of an SVID, the agent's bundle. The pin that
+// stands for an SVID is no pin of the record. Whoever grants something stores what agent.Use makes of it.
+//
+// Errors: agent.ErrRevoked, those above, registry.ErrUnavailable.
+func Authenticate(ctx context.Context, store Store, s Shown, clientID string, now time.Time) (registry.View, agent.Pin, error) {
+	view, err := find(ctx, store, s, clientID)
+	if err != nil {
+		return registry.View{}, agent.Pin{}, err
+	}
+	if view.Agent == nil || view.Pointer == nil {
+		return registry.View{}, agent.Pin{}, ErrUnknownAgent
+	}
+	pin, err := judge(ctx, store, view, s, now)
+	if err != nil {
+		return registry.View{}, agent.Pin{}, err
+	}
+	if now.Before(s.Leaf.NotBefore) || now.After(s.Leaf.NotAfter) {
+		return registry.View{}, agent.Pin{}, ErrNotInValidity
+	}
+	return view, pin, nil
+}
+
+func judge(ctx context.Context, store Store, view registry.View, s Shown, now time.Time) (agent.Pin, error) {
+	if view.Agent.Method == agent.SPIFFE {
+		return judgeSVID(ctx, store, view, s, now)
+	}
+	return view.Agent.Authenticate(s.thumbprint, view.Pointer, now)
+}
+
+// find reads the record of the agent that the certificate names, or client_id does: by its SPIFFE ID of the Mastio's own
+// form, else by its common name. Where that record is not about this certificate, and nobody insists, the aliases of
+// its SPIFFE ID and of itself lead to one that is. So agents whose certificates name them cost one read, and the others
+// three.
+func find(ctx context.Context, store Store, s Shown, clientID string) (view registry.View, err error) {
+	named, isNamed := namedBy(s)
+	id, known := named, isNamed
+	if clientID != "" {
+		if id, err = agent.ParseID(clientID); err != nil {
+			return view, ErrClientID
+		}
+		known = true
+	}
+	if known {
+		if view, err = store.View(ctx, id); err != nil || view.Agent != nil && s.isAbout(*view.Agent) {
+			return view, err
+		}
+	}
+	if clientID != "" {
+		if isNamed && named != id {
+			return view, ErrForeign
+		}
+		return view, nil
+	}
+	names := []string{registry.PinAlias(s.thumbprint)}
+	if s.uri != "" {
+		names = append(names, registry.SPIFFEAlias(s.uri))
+	}
+	led, err := store.Alias(ctx, names...)
+	if err != nil || led == "" || led == id && known {
+		return view, err
+	}
+	return store.View(ctx, led)
+}
+
+// isAbout reports whether a record is that of the agent which the certificate was for, be it dead by now.
+func (s Shown) isAbout(a agent.Agent) bool {
+	if s.uri != "" && a.SPIFFEID == s.uri {
+		return true
+	}
+	return slices.ContainsFunc(a.Pins, func(p agent.Pin) bool { return p.Thumbprint == s.thumbprint })
+}
+
+func namedBy(s Shown) (agent.ID, bool) {
+	if path, ok := strings.CutPrefix(s.uri, "spiffe://"); ok {
+		_, path, _ = strings.Cut(path, "/")
+		org, name, _ := strings.Cut(path, "/")
+		if id, err := agent.NewID(org, name); err == nil {
+			return id, true
+		}
+	}
+	id, err := agent.ParseID(s.Leaf.Subject.CommonName)
+	return id, err == nil
+}

@@ -1,0 +1,202 @@
+// Package renew gives an agent a new certificate on the strength of the one that it has.
+package renew
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/renewal"
+	"github.com/mastio-aws/mastio/shared/usecase/caller"
+	"github.com/mastio-aws/mastio/shared/usecase/issue"
+)
+
+// What can be wrong with a renewal.
+var (
+	ErrKeyUsed    = errors.New("the request's key has been certified before")
+	ErrSuperseded = errors.New("certificate was replaced by a rotation and is in its grace period")
+)
+
+// Bounds of the overlap.
+const (
+	DefaultOverlap = time.Hour
+	MinOverlap     = time.Minute
+	MaxOverlap     = 48 * time.Hour
+)
+
+// Config is what a Renewer is made of; all fields are required.
+type Config struct {
+	Store  caller.Store
+	Issuer issue.Issuer
+	// Overlap is how long the certificate before still counts at the most. It ends earlier with the new one's first use.
+	Overlap time.Duration
+	Log     *slog.Logger
+}
+
+// Renewer renews certificates. It is safe for concurrent use.
+type Renewer struct{ Config }
+
+// New returns a Renewer.
+func New(cfg Config) *Renewer { return &Renewer{cfg} }
+
+// Request asks for a renewal.
+type Request struct {
+	CertificatePEM string // from the TLS connection, by way of the edge; empty: none
+	CSR            []byte // PKCS #10, DER: a fresh key, and the certificate's own names
+	RequestID      string
+	SourceIP       string
+}
+
+// Result is the new certificate. The private key is the agent's own.
+type Result struct {
+	Agent       agent.Agent
+	Certificate issue.Certificate
+	Previous    agent.Pin // as it is stored now: with the deadline until which it counts
+}
+
+// MarshalJSON refuses: a result is rendered field by field.
+func (Result) MarshalJSON() ([]byte, error) { return nil, errors.New("a renewal's result is not JSON") }
+
+var _ json.Marshaler = Result{}
+
+const tries = 4
+
+// Renew issues a certificate under the current Org CA and pins it as the successor of the one that authenticated, which
+// counts until the successor's first use, or the end of the overlap. A lost answer is simply asked for again: the new
+// request is answered with one more successor, of which the first used stays.
+//
+// Errors: those of caller.Authenticate, agent.ErrRotateAtYourCA, ErrSuperseded, pki.ErrCSR, pki.ErrKey, pki.ErrNames,
+// ErrKeyUsed; registry.ErrUnknown when the store stayed silent at the commit: the old certificate counts either way.
+func (r *Renewer) Renew(ctx context.Context, req Request) (Result, error) {
+	shown, err := caller.Read(req.CertificatePEM, "")
+	if err != nil {
+		return Result{}, err
+	}
+	for range tries {
+		result, err := r.renew(ctx, req, shown)
+		if err == nil {
+			p := result.Certificate.Pin
+			r.Log.InfoContext(ctx, "pki.rotate.renewed", "agent_id", string(result.Agent.ID), "generation", p.Generation,
+				"thumbprint", p.Thumbprint, "previous", result.Previous.Thumbprint, "request_id", req.RequestID)
+		}
+		if !errors.Is(err, registry.ErrConflict) {
+			return result, err
+		}
+	}
+	return Result{}, fmt.Errorf("renew: %w", registry.ErrConflict)
+}
+
+func (r *Renewer) renew(ctx context.Context, req Request, shown caller.Shown) (Result, error) {
+	now := r.Issuer.Now()
+	view, pin, err := r.renewable(ctx, shown, now)
+	if err != nil {
+		return Result{}, err
+	}
+	csr, err := pki.ReadCSR(req.CSR)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := pki.CheckSameNames(csr, shown.Leaf); err != nil {
+		return Result{}, err
+	}
+	if err := fresh(csr, shown.Leaf, view.Agent.Pins); err != nil {
+		return Result{}, err
+	}
+	p := issue.Pinning{
+		Agent: *view.Agent, Pointer: *view.Pointer, Grace: r.Overlap, UntilUse: true,
+		Entry: func(next agent.Pin) audit.Entry { return entry(req, *view.Agent, pin, next) },
+		Allow: func(a agent.Agent, ca orgca.Pointer) error {
+			_, err := a.Authenticate(pin.Thumbprint, ca, r.Issuer.Now())
+			return err
+		},
+	}
+	if used, changed := view.Agent.Use(pin, view.Pointer, now); changed {
+		row, head, err := view.Agent.Head.Append(view.Agent.Activation(used, pin, now))
+		if err != nil {
+			return Result{}, err
+		}
+		used.Head = head
+		p.Agent, p.Before = used, []audit.Row{row}
+	}
+	stored, certificate, err := r.Issuer.Pin(ctx, p, issue.Material{Public: csr.PublicKey, Days: days(pin)})
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Agent: stored, Certificate: certificate, Previous: pinOf(stored, pin.Thumbprint)}, nil
+}
+
+// renewable authenticates the caller and decides whether its certificate may be renewed: it is one that the Mastio issued,
+// and is in use, whether or not a successor is waiting for its own first use. One that somebody's rotation replaced is
+// not: whoever has it would get around the rotation.
+func (r *Renewer) renewable(ctx context.Context, shown caller.Shown, now time.Time) (registry.View, agent.Pin, error) {
+	view, pin, err := caller.Authenticate(ctx, r.Store, shown, "", now)
+	switch {
+	case err != nil:
+		return view, pin, err
+	case view.Agent.Method != agent.Minted:
+		return view, pin, agent.ErrRotateAtYourCA
+	case !pin.Until.IsZero() && !pin.Yields:
+		return view, pin, ErrSuperseded
+	}
+	return view, pin, nil
+}
+
+// fresh refuses a key that was certified for the agent before, as far as its record goes back. A successor's key may come
+// again as long as nobody has used it: its answer may be lost, and the agent repeats its request as it was.
+func fresh(csr *x509.CertificateRequest, cert *x509.Certificate, pins []agent.Pin) error {
+	if pki.SameKey(csr.PublicKey, cert.PublicKey) {
+		return fmt.Errorf("%w: it is the present certificate's; make a new one", ErrKeyUsed)
+	}
+	key := pki.Thumbprint(csr.RawSubjectPublicKeyInfo)
+	if slices.ContainsFunc(pins, func(p agent.Pin) bool { return p.Key == key && !p.Unused }) {
+		return fmt.Errorf("%w: it is an earlier certificate's; make a new one", ErrKeyUsed)
+	}
+	return nil
+}
+
+// days is the validity that the present certificate was issued with: a renewal does not lengthen it.
+func days(p agent.Pin) int {
+	const day = 24 * time.Hour
+	return min(max(int(p.NotAfter.Sub(p.NotBefore).Round(day)/day), 1), issue.MaxDays)
+}
+
+func pinOf(a agent.Agent, thumbprint string) agent.Pin {
+	for _, p := range a.Pins {
+		if p.Thumbprint == thumbprint {
+			return p
+		}
+	}
+	return agent.Pin{}
+}
+
+func entry(req Request, a agent.Agent, pin, next agent.Pin) audit.Entry {
+	return audit.Entry{Event: audit.AgentCertRenewed, Actor: "agent:" + string(a.ID), Details: map[string]any{
+		"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": pin.Thumbprint,
+		"request_id": req.RequestID, "source_ip": req.SourceIP,
+	}}
+}
+
+// Info authenticates the caller and says when its certificate should be renewed. Errors: as of Renew.
+func (r *Renewer) Info(ctx context.Context, certificatePEM string) (w renewal.Window, poll time.Duration, err error) {
+	shown, err := caller.Read(certificatePEM, "")
+	if err != nil {
+		return w, 0, err
+	}
+	now := r.Issuer.Now()
+	view, pin, err := r.renewable(ctx, shown, now)
+	if err != nil {
+		return w, 0, err
+	}
+	w = renewal.Of(view.Agent.ID, pin, *view.Pointer, now)
+	return w, w.Poll(now), nil
+}
