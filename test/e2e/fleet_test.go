@@ -1,0 +1,186 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"flag"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mastio-aws/mastio/localstack/stack"
+	"github.com/mastio-aws/mastio/shared/agent"
+)
+
+var fleetSize = flag.Int("fleet", 60, "agents that move to another Org CA while they work")
+
+// fleet is agents at work: each asks for tokens with whatever certificate it holds.
+type fleet struct {
+	t      *testing.T
+	agents []*worker
+	served atomic.Int64
+	failed atomic.Int64
+}
+
+type worker struct {
+	id string
+	mu sync.Mutex
+	c  *client
+}
+
+func (w *worker) client() *client {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.c
+}
+
+func newFleet(t *testing.T, size int) *fleet {
+	t.Helper()
+	f := &fleet{t: t, agents: make([]*worker, size)}
+	f.each(func(i int) {
+		i0 := enrol(t, fresh("fleet"))
+		f.agents[i] = &worker{id: i0.AgentID, c: newClient(i0.certificate(t))}
+	})
+	return f
+}
+
+// each does something for every agent, a few at a time.
+func (f *fleet) each(do func(int)) {
+	work := make(chan int)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for i := range work {
+				do(i)
+			}
+		})
+	}
+	for i := range f.agents {
+		work <- i
+	}
+	close(work)
+	all.Wait()
+}
+
+// work lets the agents ask for tokens until the returned function is called, which says how many were served.
+func (f *fleet) work() (stop func() (served, failed int64)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	for n := range 4 {
+		all.Go(func() {
+			for i := n; ctx.Err() == nil; i += 4 {
+				f.ask(ctx, f.agents[i%len(f.agents)])
+			}
+		})
+	}
+	return func() (int64, int64) { cancel(); all.Wait(); return f.served.Load(), f.failed.Load() }
+}
+
+func (f *fleet) ask(ctx context.Context, w *worker) {
+	c := w.client()
+	a, err := c.do(ctx, "POST", tokenPath, nil, nil)
+	switch {
+	case ctx.Err() != nil:
+	case err == nil && a.status == http.StatusOK:
+		f.served.Add(1)
+	default:
+		f.failed.Add(1)
+		f.t.Errorf("%s: %d %s %v", w.id, a.status, a.body, err)
+	}
+}
+
+// move gives every agent its next certificate, as a pipeline would: with a minute's grace, for its delivery takes a while.
+func (f *fleet) move() {
+	f.each(func(i int) {
+		w := f.agents[i]
+		next := read(f.t, operator().must(f.t, 200, "POST", "/registry/agents/"+w.id+"/rotate-cert",
+			with(admin(), "Content-Type", "application/json"), []byte(`{"grace_seconds": 60}`)))
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.c.http.CloseIdleConnections()
+		w.c = newClient(next.certificate(f.t))
+	})
+}
+
+// A fleet moves to another Org CA while it works, and no request fails.
+func TestFleetUnderLoadMovesWithoutAnOutage(t *testing.T) {
+	onlyLocally(t, "25 calls a second are no load")
+	forget(t)
+	tick(t)
+	f := newFleet(t, *fleetSize)
+	stop := f.work()
+	began := time.Now()
+	change(t, "mode=mint&overlap=3600")
+	swapped := time.Since(began)
+	tick(t)
+	f.move()
+	moved := time.Since(began)
+	served, failed := stop()
+	if failed > 0 || served == 0 {
+		t.Errorf("%d requests failed, %d were served", failed, served)
+	}
+	current := state(t).Pointer.Current
+	for _, w := range f.agents {
+		view, err := store().View(t.Context(), agent.ID(w.id))
+		if err != nil || view.Agent.Pin().Generation != current {
+			t.Fatalf("%s is of generation %d, %v", w.id, view.Agent.Pin().Generation, err)
+		}
+	}
+	t.Logf("%d agents: swap in %s, all moved in %s; %d token requests meanwhile, %d failed", *fleetSize, swapped.Round(time.Millisecond), moved.Round(time.Millisecond), served, failed)
+	change(t, "mode=finalise")
+}
+
+// A legacy installation migrates by itself while its agents work: none of them notices.
+func TestLegacyMigratesUnderLoad(t *testing.T) {
+	onlyLocally(t, "the first Org CA is made by the deployment")
+	mine := system
+	defer func() { system = mine }()
+	functions := filepath.Join(root, "build", "local")
+	s, err := stack.Start(t.Context(), stack.Config{
+		Cache: filepath.Join(root, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Log: output,
+		Env: map[string]string{"MASTIO_FIRST_CA": "adopt", "MCP_PROXY_PKI_AUTO_MIGRATE": "1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	system = &target{URL: s.URL, CAPEM: s.CAPEM, AdminSecret: s.AdminSecret, Clients: s.Clients, Lambda: s.Lambda, prefix: s.TablePrefix(), tick: s.Tick, close: s.Close}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(s.CAPEM)
+	ours := &client{&http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}}
+	previous := operator
+	operator = func() *client { return ours }
+	defer func() { operator = previous }()
+
+	upload(t, ours, newOperatorCA(t, 0), "mode=upload", "").want(t, 200, "")
+	legacy := []any{"org_ca_legacy_pathlen_zero"}
+	if got := ours.must(t, 200, "GET", "/healthz", nil, nil).decode(t)["warnings"].([]any); !slices.Equal(got, legacy) {
+		t.Errorf("warnings %v, want %v", got, legacy)
+	}
+	f := newFleet(t, 10)
+	stop := f.work()
+	tick(t) // as after a deployment
+	f.move()
+	served, failed := stop()
+	if failed > 0 || served == 0 {
+		t.Errorf("%d requests failed, %d were served", failed, served)
+	}
+	if got := ours.must(t, 200, "GET", "/healthz", nil, nil).decode(t)["warnings"].([]any); len(got) != 0 {
+		t.Errorf("warnings after the migration: %v", got)
+	}
+	var reason any
+	for _, r := range chain(t, "orga") {
+		if r.EventType == "org_ca.rotated" {
+			reason = r.Details["reason"]
+		}
+	}
+	if reason != "legacy_pathlen_zero" {
+		t.Errorf("reason of the rotation = %v", reason)
+	}
+	t.Logf("%d token requests across the migration, %d failed", served, failed)
+}
