@@ -2,18 +2,14 @@ package e2e
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"flag"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/shared/agent"
 )
 
@@ -138,28 +134,22 @@ func TestFleetUnderLoadMovesWithoutAnOutage(t *testing.T) {
 // A legacy installation migrates by itself while its agents work: none of them notices.
 func TestLegacyMigratesUnderLoad(t *testing.T) {
 	onlyLocally(t, "the first Org CA is made by the deployment")
-	mine := system
-	defer func() { system = mine }()
-	functions := filepath.Join(root, "build", "local")
-	s, err := stack.Start(t.Context(), stack.Config{
-		Cache: filepath.Join(root, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Log: output,
-		Env: map[string]string{"MASTIO_FIRST_CA": "adopt", "MCP_PROXY_PKI_AUTO_MIGRATE": "1"},
-	})
+	shared := system
+	own, err := startLocal(t.Context(), "", "MASTIO_FIRST_CA", "adopt", "MCP_PROXY_PKI_AUTO_MIGRATE", "1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
-	system = &target{URL: s.URL, CAPEM: s.CAPEM, AdminSecret: s.AdminSecret, Clients: s.Clients, Lambda: s.Lambda, prefix: s.TablePrefix(), tick: s.Tick, close: s.Close}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(s.CAPEM)
-	ours := &client{&http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}}
-	previous := operator
-	operator = func() *client { return ours }
-	defer func() { operator = previous }()
+	system = own
+	defer func() {
+		system = shared
+		if err := own.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 
-	upload(t, ours, newOperatorCA(t, 0), "mode=upload", "").want(t, 200, "")
+	upload(t, operator(), newOperatorCA(t, 0), "mode=upload", "").want(t, 200, "")
 	legacy := []any{"org_ca_legacy_pathlen_zero"}
-	if got := ours.must(t, 200, "GET", "/healthz", nil, nil).decode(t)["warnings"].([]any); !slices.Equal(got, legacy) {
+	if got := operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)["warnings"].([]any); !slices.Equal(got, legacy) {
 		t.Errorf("warnings %v, want %v", got, legacy)
 	}
 	f := newFleet(t, 10)
@@ -170,7 +160,7 @@ func TestLegacyMigratesUnderLoad(t *testing.T) {
 	if failed > 0 || served == 0 {
 		t.Errorf("%d requests failed, %d were served", failed, served)
 	}
-	if got := ours.must(t, 200, "GET", "/healthz", nil, nil).decode(t)["warnings"].([]any); len(got) != 0 {
+	if got := operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)["warnings"].([]any); len(got) != 0 {
 		t.Errorf("warnings after the migration: %v", got)
 	}
 	var reason any

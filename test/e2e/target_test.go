@@ -52,14 +52,18 @@ func start(ctx context.Context) (*target, error) {
 	return startLocal(ctx, "")
 }
 
-// startLocal starts a stack in this process; dir keeps its state.
-func startLocal(ctx context.Context, dir string) (*target, error) {
+// startLocal starts a stack in this process; dir keeps its state, env holds names and values of settings.
+func startLocal(ctx context.Context, dir string, env ...string) (*target, error) {
 	functions := filepath.Join(root, "build", "local")
 	if err := stack.Build(ctx, root, functions); err != nil {
 		return nil, err
 	}
+	settings := map[string]string{}
+	for i := 0; i+1 < len(env); i += 2 {
+		settings[env[i]] = env[i+1]
+	}
 	s, err := stack.Start(ctx, stack.Config{
-		Dir: dir, Cache: filepath.Join(root, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Log: output, Wrap: faults.wrap,
+		Env: settings, Dir: dir, Cache: filepath.Join(root, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Log: output, Wrap: faults.wrap,
 	})
 	if err != nil {
 		return nil, err
