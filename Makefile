@@ -33,6 +33,11 @@ setup: need-go ## check prerequisites and install what the local stack needs
 run: need-go ## build the functions and start everything on https://localhost:9443 (PORT=, DATA=folder to keep state)
 	@go run ./localstack/run --port $(PORT) $(if $(DATA),--data $(DATA))
 
+AGENTS ?= 300
+.PHONY: demo
+demo: need-go ## as run, with a fleet in the middle of a rotation to look at in the dashboard (PORT=, AGENTS=)
+	@go run ./localstack/run --port $(PORT) --demo $(AGENTS)
+
 .PHONY: logs
 logs: ## follow the functions' log of the running stack
 	@test -f build/run/functions.log || { echo "no log yet: start the stack with make run" >&2; exit 1; }
@@ -81,6 +86,10 @@ build: need-go ## build every function for AWS (linux/arm64) into build/lambda
 test: setup infra-setup ## every test: unit, contract, model, end to end; race detector, shuffled
 	go vet ./...
 	go test -race -shuffle=on -timeout 20m ./...
+
+.PHONY: screens
+screens: setup ## look at every page of the dashboard in Chromium; pictures in build/screens
+	go test -count=1 -run TestPages ./test/browser
 
 .PHONY: fuzz
 fuzz: need-go ## every fuzz target, FUZZTIME executions each

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/localstack/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/fleet"
 	"github.com/mastio-aws/mastio/localstack/prereq"
 	"github.com/mastio-aws/mastio/localstack/stack"
 )
@@ -38,7 +39,14 @@ func do(ctx context.Context, o options, stdout io.Writer) error {
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}
-	err = p.serve(ctx, s, o, stdout)
+	if o.demo > 0 {
+		err = fleet.Fill(ctx, fleet.Config{URL: s.URL, CAPEM: s.CAPEM, Secret: s.AdminSecret, Agents: o.demo, TrustDomain: o.trustDomain, Progress: say})
+	}
+	if err == nil {
+		err = p.serve(ctx, s, o, stdout)
+	} else {
+		err = unlessStopped(ctx, err)
+	}
 	fmt.Fprintln(stdout, "\nstopping")
 	return errors.Join(err, s.Close())
 }
@@ -110,7 +118,10 @@ func (p prepared) serve(ctx context.Context, s *stack.Stack, o options, stdout i
 	if err := os.WriteFile(ca, s.CAPEM, 0o644); err != nil {
 		return err
 	}
-	fmt.Fprint(stdout, tour(s.URL, ca, filepath.Join(p.run, "tour"), o.org))
+	if o.demo == 0 {
+		fmt.Fprint(stdout, tour(s.URL, ca, filepath.Join(p.run, "tour"), o.org))
+	}
+	fmt.Fprintf(stdout, "\nThe dashboard: %s/proxy (sign in with MCP_PROXY_ADMIN_SECRET out of %s; the browser asks about the certificate, or import %s)\n", s.URL, settingsFile, ca)
 	if o.data != "" {
 		fmt.Fprintf(stdout, "State is kept in %s.\n", o.data)
 	}

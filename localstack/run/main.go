@@ -30,6 +30,7 @@ The admin secret goes to proxy.env in the current folder; settings in that file 
   --port N            port of the gateway (default 9443)
   --org ID            id of the organisation (default orga)
   --trust-domain NAME SPIFFE trust domain (default ID.local)
+  --demo N            enrol about N agents, and rotate the Org CA twice, before it is ready
   --setup             only check prerequisites and install what is needed
   --help              this text
 
@@ -41,7 +42,7 @@ func main() { os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr)) }
 // options is the command line.
 type options struct {
 	data, org, trustDomain string
-	port                   int
+	port, demo             int
 	setup                  bool
 }
 
@@ -76,6 +77,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.org, "org", "orga", "")
 	flags.StringVar(&o.trustDomain, "trust-domain", "", "")
 	flags.IntVar(&o.port, "port", 9443, "")
+	flags.IntVar(&o.demo, "demo", 0, "")
 	flags.BoolVar(&o.setup, "setup", false, "")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -85,6 +87,9 @@ func parse(args []string) (options, error) {
 	}
 	if o.port < 1 || o.port > 65535 {
 		return o, errors.New("--port is not between 1 and 65535: " + strconv.Itoa(o.port))
+	}
+	if o.demo < 0 || o.demo > 5000 || o.demo > 0 && o.data != "" {
+		return o, errors.New("--demo takes up to 5000 agents, and not together with --data: it fills an empty Mastio")
 	}
 	return o, nil
 }

@@ -15,7 +15,7 @@ import (
 func Dashboard(p *parts) (any, error) {
 	d := dashboard.New(dashboard.Config{
 		OrgID:      p.OrgID,
-		Door:       signin.New(signin.Config{Store: p.db, Check: p.admin(), Now: p.now, Log: p.log}),
+		Door:       signin.New(signin.Config{Store: p.db, Check: p.admin(), OrgID: p.OrgID, Now: p.now, NewID: p.newID, Log: p.log}),
 		Registry:   p.db,
 		Enroll:     p.enroller(),
 		RotateCert: rotatecert.New(rotatecert.Config{Store: p.db, Issuer: p.issuer(), Log: p.log}),
@@ -42,7 +42,11 @@ func Pages(d *dashboard.Dashboard) httpapi.Handlers {
 // Explain gives the dashboard the words of the API.
 func Explain(err error, requestID string) dashboard.Problem {
 	p := httpapi.Explain(err, requestID)
-	return dashboard.Problem{Status: p.Status, Title: p.Title, Code: p.Code, Detail: p.Detail, RequestID: p.RequestID, RetryIn: p.RetryIn}
+	told := dashboard.Problem{Status: p.Status, Title: p.Title, Code: p.Code, Detail: p.Detail, RequestID: p.RequestID, RetryIn: p.RetryIn}
+	for _, d := range p.Errors {
+		told.Defects = append(told.Defects, dashboard.Defect{Code: string(d.Code), Detail: d.Detail})
+	}
+	return told
 }
 
 // Caller gives the dashboard what the edge says about a request.

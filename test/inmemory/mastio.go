@@ -96,7 +96,7 @@ func New(cfg memstore.Config) *Mastio {
 	m.Health = &health.Checker{Store: m.Store, Objects: m.Objects, Noted: m.Keys.Noted, Now: m.Now}
 	m.Discovery = &discovery.Directory{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now}
 	m.Dashboard = dashboard.New(dashboard.Config{
-		OrgID: OrgID, Door: signin.New(signin.Config{Store: m.Store, Check: Admin, Now: m.Now, Log: log}), Registry: m.Store,
+		OrgID: OrgID, Door: signin.New(signin.Config{Store: m.Store, Check: Admin, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log}), Registry: m.Store,
 		Enroll: m.Enroll, RotateCert: m.RotateCert, RotateCA: m.RotateCA, Health: m.Health, Explain: boot.Explain, Caller: boot.Caller, Now: m.Now,
 	})
 	return m

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
@@ -68,6 +70,7 @@ type event struct {
 	audit.Row
 	Title string
 	Kind  string
+	When  string
 	About []pair
 }
 
@@ -132,35 +135,50 @@ func (d *Dashboard) deactivate(w http.ResponseWriter, r *http.Request) error {
 
 // titles are the events in the operator's words, each with the kind of its mark.
 var titles = map[audit.Event][2]string{
-	audit.AgentEnrolled:    {"Enrolled", "good"},
-	audit.AgentCertRotated: {"Certificate rotated", "info"},
-	audit.AgentDeactivated: {"Deactivated", "off"},
-	audit.OrgCACreated:     {"Org CA created", "good"},
-	audit.OrgCAStaged:      {"Org CA staged", "off"},
-	audit.OrgCARotated:     {"Org CA rotated", "info"},
-	audit.OrgCARolledBack:  {"Org CA rolled back", "warn"},
-	audit.OverlapEnded:     {"Overlap ended", "info"},
-	audit.OrgCADiscarded:   {"Staged Org CA discarded", "off"},
+	audit.AgentEnrolled:      {"Enrolled", "good"},
+	audit.AgentCertRotated:   {"Certificate rotated", "info"},
+	audit.AgentDeactivated:   {"Deactivated", "off"},
+	audit.OrgCACreated:       {"Org CA created", "good"},
+	audit.OrgCAStaged:        {"Org CA staged", "off"},
+	audit.OrgCARotated:       {"Org CA rotated", "info"},
+	audit.OrgCARolledBack:    {"Org CA rolled back", "warn"},
+	audit.OverlapEnded:       {"Overlap ended", "info"},
+	audit.OrgCADiscarded:     {"Staged Org CA discarded", "off"},
+	audit.OrgCARetired:       {"Org CA retired", "off"},
+	audit.OrgCAUploadRefused: {"Upload of an Org CA refused", "bad"},
+	audit.AdminLoginRefused:  {"Sign-ins refused", "bad"},
+	audit.AgentCertRenewed:   {"Certificate renewed by the agent", "info"},
+	audit.AgentCertActivated: {"Renewed certificate in use", "off"},
+	audit.AgentCertDue:       {"Certificate due", "warn"},
+	audit.CheckpointMade:     {"Audit trail sealed", "off"},
 }
 
 // details are what is shown of an event, in this order; the rest is in the export.
 var details = []struct {
-	key, name string
-	hex       bool
+	key, name, prefix string
+	hex               bool
 }{
-	{"generation", "generation", false}, {"previous_generation", "from", false}, {"cert_thumbprint", "certificate", true}, {"fingerprint", "fingerprint", true},
-	{"previous_thumbprint", "replaced", true}, {"method", "method", false}, {"source", "source", false}, {"reason", "reason", false},
-	{"grace_seconds", "grace (s)", false}, {"overlap_seconds", "overlap (s)", false}, {"source_ip", "from address", false},
+	{"generation", "Org CA", "G", false}, {"previous_generation", "before it", "G", false}, {"cert_thumbprint", "certificate", "", true},
+	{"fingerprint", "fingerprint", "", true}, {"previous_thumbprint", "replaced", "", true}, {"method", "method", "", false}, {"source", "source", "", false},
+	{"codes", "because of", "", false}, {"reason", "reason", "", false}, {"source_ip", "from", "", false},
 }
 
 func describe(row audit.Row) event {
-	e := event{Row: row, Title: string(row.EventType), Kind: "off"}
+	e := event{Row: row, Title: string(row.EventType), Kind: "off", When: row.Timestamp}
+	if t, err := time.Parse(time.RFC3339, row.Timestamp); err == nil {
+		e.When = moment(t)
+	}
 	if t, ok := titles[row.EventType]; ok {
 		e.Title, e.Kind = t[0], t[1]
 	}
 	for _, want := range details {
 		if text := plain(row.Details[want.key]); text != "" {
-			e.About = append(e.About, pair{want.name, text, want.hex})
+			e.About = append(e.About, pair{want.name, want.prefix + text, want.hex})
+		}
+	}
+	for _, name := range []string{"grace", "overlap"} {
+		if seconds, ok := row.Details[name+"_seconds"].(float64); ok && seconds > 0 {
+			e.About = append(e.About, pair{Name: name, Value: lasting(time.Duration(seconds) * time.Second)})
 		}
 	}
 	return e
@@ -179,6 +197,12 @@ func plain(v any) string {
 			return ""
 		}
 		return strconv.FormatFloat(v, 'f', -1, 64)
+	case []any:
+		var all []string
+		for _, one := range v {
+			all = append(all, plain(one))
+		}
+		return strings.Join(all, ", ")
 	}
 	return ""
 }

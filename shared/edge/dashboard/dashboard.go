@@ -33,7 +33,11 @@ type Problem struct {
 	Detail    string
 	RequestID string
 	RetryIn   time.Duration // zero: no hint
+	Defects   []Defect      // of an upload that was refused
 }
+
+// Defect is one thing that is wrong with an upload.
+type Defect struct{ Code, Detail string }
 
 // Caller is what the edge says about a request.
 type Caller struct{ RequestID, SourceIP string }

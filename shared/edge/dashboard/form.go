@@ -88,11 +88,16 @@ func (a asked) Is(name, value, otherwise string) bool {
 
 // Wrong returns what is wrong with a field.
 func (a asked) Wrong(name string) string {
+	return strings.Join(a.All(name), " ")
+}
+
+// All returns everything that is wrong with a field, each for itself.
+func (a asked) All(name string) []string {
 	var texts []string
 	for _, e := range a.Errors {
 		if e.Name == name {
 			texts = append(texts, e.Text)
 		}
 	}
-	return strings.Join(texts, " ")
+	return texts
 }

@@ -66,7 +66,7 @@ func TestRotatingTheOrgCA(t *testing.T) {
 	w.admit(t, "a", "b", "c")
 	says(t, b.page(t, "/proxy/pki"), "Current G1 current", "100 %", "All 3 agents have a certificate of the current Org CA.", "staged")
 	page := b.preflight(t)
-	says(t, page, "Pre-flight check", "New Org CA G2 staged", "CN=orga Org CA G2", "replaces G1", "3 minted Rotate each agent's certificate", "nothing has changed yet")
+	says(t, page, "Pre-flight check", "New Org CA G2 staged", "CN=orga Org CA G2", "replaces G1", "3 Minted Rotate each agent's certificate", "Nothing has changed yet")
 	if w.status(t).Generation != 1 {
 		t.Fatal("the pre-flight changed something")
 	}

@@ -26,6 +26,7 @@ const rotateCAPath = "/proxy/pki/rotate-ca"
 type rotateCAView struct {
 	pkiView
 	Mint    asked
+	Upload  asked
 	Problem string
 }
 
@@ -39,12 +40,18 @@ func (d *Dashboard) showRotateCA(w http.ResponseWriter, r *http.Request, status 
 		return err
 	}
 	v.Mint = fresh(rotateCAPath, nil)
+	if v.Upload.Action == "" {
+		v.Upload = fresh(rotateCAPath, nil)
+	}
 	d.render(w, r, status, page{Name: "rotateca", Section: "pki", Title: "Rotate the Org CA", Content: v})
 	return nil
 }
 
 // stage makes sure that there is a CA to commit, and leads to its pre-flight.
 func (d *Dashboard) stage(w http.ResponseWriter, r *http.Request) error {
+	if isUpload(r) {
+		return d.upload(w, r)
+	}
 	if _, err := d.form(w, r); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/session"
 )
 
@@ -38,7 +39,7 @@ var templates = parse()
 func parse() map[string]*template.Template {
 	base := template.Must(template.New("base").Funcs(template.FuncMap{
 		"asset": assetURL, "icon": icon, "groups": groups, "short": short, "day": day, "moment": moment, "stamp": stamp, "relative": relative,
-		"count": count, "plural64": func(n int64, what string) string { return plural(int(n), what) }, "chip": newChip, "list": func(v ...any) []any { return v },
+		"count": count, "plural64": func(n int64, what string) string { return plural(int(n), what) }, "chip": newChip, "edges": edges, "how": how, "checkName": checkName, "list": func(v ...any) []any { return v },
 	}).ParseFS(files, "templates/base.html", "templates/parts.html"))
 	all := map[string]*template.Template{}
 	for _, name := range []string{
@@ -90,11 +91,61 @@ func groups(hex string) []string {
 	return append(parts, hex)
 }
 
+// how is an agent's method in words.
+func how(m agent.Method) string {
+	switch m {
+	case agent.Minted:
+		return "Minted"
+	case agent.BYOCA:
+		return "BYOCA"
+	case agent.SPIFFE:
+		return "SPIFFE"
+	}
+	return string(m)
+}
+
+// edges are the beginning and the end of a fingerprint, which is what people compare.
+func edges(hex string) []string {
+	g := groups(hex)
+	if len(g) < 8 {
+		return g
+	}
+	return append(append(g[:3:3], "…"), g[len(g)-3:]...)
+}
+
+// checkName is a check of the pre-flight in words.
+func checkName(name string) string {
+	switch name {
+	case "chain":
+		return "The chain is complete"
+	case "path_length":
+		return "Other verifiers accept its shape"
+	case "key":
+		return "The key is strong, and new"
+	case "validity":
+		return "It is valid for long enough"
+	}
+	return name
+}
+
 func short(hex string) string { return hex[:min(8, len(hex))] }
 
 func day(t time.Time) string    { return t.UTC().Format("2 Jan 2006") }
 func moment(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") }
 func stamp(t time.Time) string  { return t.UTC().Format(time.RFC3339) }
+
+// lasting tells a span that somebody chose, in its largest unit.
+func lasting(d time.Duration) string {
+	for _, u := range []struct {
+		unit time.Duration
+		name string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
+		if d >= u.unit && d%u.unit == 0 {
+			return plural(int(d/u.unit), u.name)
+		}
+	}
+	return plural(int(d/time.Second), "second")
+}
 
 // relative tells how far a time is from now, in its largest unit.
 func relative(t, now time.Time) string {
@@ -111,7 +162,7 @@ func relative(t, now time.Time) string {
 		{2 * time.Hour, time.Hour, "hour"}, {2 * time.Minute, time.Minute, "minute"}, {5 * time.Second, time.Second, "second"},
 	} {
 		if d >= u.least {
-			return fmt.Sprintf(form, plural(int(d/u.unit), u.name))
+			return fmt.Sprintf(form, plural(int((d+u.unit/2)/u.unit), u.name))
 		}
 	}
 	return "now"

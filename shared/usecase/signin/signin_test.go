@@ -3,6 +3,7 @@ package signin_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/session"
@@ -32,7 +34,7 @@ type door struct {
 func open(fault func(string) memstore.Fault) *door {
 	d := &door{store: memstore.New(memstore.Config{Fault: fault}), now: time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)}
 	d.Door = signin.New(signin.Config{
-		Store: d.store, Now: func() time.Time { return d.now }, Log: slog.New(slog.NewJSONHandler(&d.log, nil)),
+		Store: d.store, OrgID: "orga", Now: func() time.Time { return d.now }, NewID: rand.Text, Log: slog.New(slog.NewJSONHandler(&d.log, nil)),
 		Check: func(_ context.Context, shown string) (string, bool, error) {
 			d.looks.Add(1)
 			return "AWSCURRENT", shown == secret, nil
@@ -115,6 +117,10 @@ func TestGuessingIsHeldUp(t *testing.T) {
 	d.signIn(t, "192.0.2.2", "")
 	d.now = d.now.Add(session.PerSource.First)
 	d.signIn(t, "192.0.2.1", "")
+	rows, err := d.store.Rows(t.Context(), "orga", 0, 10)
+	if err != nil || len(rows) != 1 || rows[0].EventType != audit.AdminLoginRefused || rows[0].Details["source_ip"] != "192.0.2.1" {
+		t.Errorf("on the record: %+v, %v, want one row", rows, err)
+	}
 	if strings.Contains(d.log.String(), wrong) || strings.Contains(d.log.String(), secret) {
 		t.Errorf("a secret is in the log: %s", d.log.String())
 	}

@@ -1,42 +1,56 @@
 // What pages can do besides, where scripts run: copy, count, and say that they are at work. Nothing here is needed.
 'use strict';
 
-const make = (text, label) => {
+const drawing = {
+	copy: ['M9 9h10v11H9z', 'M15 9V4H5v11h4'],
+	done: ['M5 12.500l4.500 4.500L19.500 7'],
+};
+
+const draw = (button, name) => {
+	const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+	svg.setAttribute('class', 'icon');
+	svg.setAttribute('viewBox', '0 0 24 24');
+	svg.setAttribute('aria-hidden', 'true');
+	for (const d of drawing[name]) {
+		const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
+		path.setAttribute('d', d);
+		svg.append(path);
+	}
+	button.replaceChildren(svg);
+};
+
+const copying = (label, text) => {
 	const button = document.createElement('button');
 	button.type = 'button';
 	button.className = 'copy';
-	button.textContent = text;
-	button.setAttribute('aria-label', label);
-	return button;
-};
-
-const copies = (button, text) => {
+	button.title = 'Copy';
+	const say = (words) => button.setAttribute('aria-label', words);
+	say(label);
+	draw(button, 'copy');
 	button.addEventListener('click', async () => {
-		const before = button.textContent;
 		try {
 			await navigator.clipboard.writeText(text());
-			button.textContent = 'Copied';
+			draw(button, 'done');
+			say('Copied');
 		} catch {
-			button.textContent = 'Select and copy by hand';
+			say('The browser does not let this page copy: select it and copy by hand');
+			button.title = 'Select it and copy by hand';
 		}
-		setTimeout(() => { button.textContent = before; }, 1600);
+		setTimeout(() => { draw(button, 'copy'); say(label); }, 1600);
 	});
+	return button;
 };
 
 for (const code of document.querySelectorAll('code[data-copy]')) {
 	const around = document.createElement('span');
 	around.className = 'copied';
 	code.replaceWith(around);
-	const button = make('Copy', 'Copy ' + code.dataset.copy.slice(0, 8));
-	around.append(code, button);
-	copies(button, () => code.dataset.copy);
+	around.append(code, copying('Copy ' + code.dataset.copy.slice(0, 64), () => code.dataset.copy));
 }
 
 for (const area of document.querySelectorAll('textarea[data-copy-field]')) {
 	const label = document.querySelector(`label[for="${area.id}"]`);
-	const button = make('Copy', 'Copy ' + label.textContent);
-	label.append(' ', button);
-	copies(button, () => area.value);
+	label.after(copying('Copy ' + label.textContent, () => area.value));
 }
 
 // A second click on the way would be told that the form was used; better not to make one.
