@@ -26,7 +26,7 @@ func (s *Service) api(host routes.Host) awsapigateway.RestApi {
 		EndpointTypes: &[]awsapigateway.EndpointType{awsapigateway.EndpointType_REGIONAL}, CloudWatchRole: jsii.Bool(false),
 		// With a domain of its own an API must not be reachable past it: past mutual TLS, and past the firewall.
 		DisableExecuteApiEndpoint: jsii.Bool(ownDomain),
-		BinaryMediaTypes:          jsii.Strings("multipart/form-data"),
+		BinaryMediaTypes:          jsii.Strings("multipart/form-data", "application/gzip"),
 		DeployOptions: &awsapigateway.StageOptions{
 			StageName: jsii.String(stage), MetricsEnabled: jsii.Bool(true), TracingEnabled: jsii.Bool(s.props.Tracing), MethodOptions: throttles(host),
 			AccessLogDestination: awsapigateway.NewLogGroupLogDestination(logGroup(s.Scope, id+"AccessLog", "/mastio/"+s.props.OrgID+"/access/"+string(host), s.props)),

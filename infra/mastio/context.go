@@ -69,6 +69,8 @@ var settings = map[string]func(*Props, string) error{
 	"spiffeTrustDomains":   func(p *Props, v string) error { p.SPIFFETrustDomains = list(v); return nil },
 	"renewOverlapSeconds":  whole(func(p *Props) *int { return &p.RenewOverlapSeconds }),
 	"standbyMinutes":       whole(func(p *Props) *int { return &p.StandbyMinutes }),
+	"checkpointMinutes":    whole(func(p *Props) *int { return &p.CheckpointMinutes }),
+	"auditTsa":             text(func(p *Props) *string { return &p.AuditTSA }),
 	"tablePrefix":          text(func(p *Props) *string { return &p.TablePrefix }),
 	"logRetentionDays":     whole(func(p *Props) *int { return &p.LogRetentionDays }),
 	"tracing":              toggle(func(p *Props) *bool { return &p.Tracing }),

@@ -22,25 +22,25 @@ type Data struct {
 	Tables      map[string]awsdynamodb.TableV2 // by logical name
 	Truststore  awss3.Bucket
 	AdminSecret awssecretsmanager.Secret
-	DataKey     awskms.Key // encrypts tables and the admin secret at rest
-	TokenKEK    awskms.Key // encrypts token keys
-	TokenKey    awskms.Key // signs tokens; nil unless TokenSigner is kms
+	DataKey     awskms.Key   // encrypts tables and the admin secret at rest
+	Archive     awss3.Bucket // checkpoints of the audit trail
+	AuditKey    awskms.Key   // signs them
+	TokenKEK    awskms.Key   // encrypts token keys
+	TokenKey    awskms.Key   // signs tokens; nil unless TokenSigner is kms
 }
 
 func newData(scope constructs.Construct, id string, p Props) *Data {
 	d := &Data{Scope: constructs.NewConstruct(scope, &id), Tables: map[string]awsdynamodb.TableV2{}}
 	d.DataKey = symmetric(d.Scope, "DataKey", "Mastio "+p.OrgID+": tables and the admin secret at rest")
 	d.TokenKEK = symmetric(d.Scope, "TokenKEK", "Mastio "+p.OrgID+": token signing keys")
+	d.AuditKey = signing(d.Scope, "AuditKey", "Mastio "+p.OrgID+": signs checkpoints of the audit trail")
 	if p.TokenSigner == KMSSigner {
-		d.TokenKey = awskms.NewKey(d.Scope, jsii.String("TokenKey"), &awskms.KeyProps{
-			Description: jsii.String("Mastio " + p.OrgID + ": signs every access token"), KeySpec: awskms.KeySpec_ECC_NIST_P256,
-			KeyUsage: awskms.KeyUsage_SIGN_VERIFY, RemovalPolicy: awscdk.RemovalPolicy_RETAIN, PendingWindow: awscdk.Duration_Days(number(30)),
-		})
+		d.TokenKey = signing(d.Scope, "TokenKey", "Mastio "+p.OrgID+": signs every access token")
 	}
 	for _, t := range schema.Tables() {
 		d.Tables[t.Name] = d.table(p, t)
 	}
-	d.Truststore = d.bucket()
+	d.Truststore, d.Archive = d.bucket(), d.archive(p)
 	d.AdminSecret = awssecretsmanager.NewSecret(d.Scope, jsii.String("AdminSecret"), &awssecretsmanager.SecretProps{
 		SecretName: jsii.String(p.name("admin-secret")), Description: jsii.String("Mastio " + p.OrgID + ": X-Admin-Secret of the operators' API"),
 		EncryptionKey: d.DataKey, RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
@@ -57,6 +57,31 @@ func symmetric(scope constructs.Construct, id, description string) awskms.Key {
 		Description: &description, EnableKeyRotation: jsii.Bool(true), RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
 		PendingWindow: awscdk.Duration_Days(number(30)),
 	})
+}
+
+func signing(scope constructs.Construct, id, description string) awskms.Key {
+	return awskms.NewKey(scope, &id, &awskms.KeyProps{
+		Description: &description, KeySpec: awskms.KeySpec_ECC_NIST_P256, KeyUsage: awskms.KeyUsage_SIGN_VERIFY,
+		RemovalPolicy: awscdk.RemovalPolicy_RETAIN, PendingWindow: awscdk.Duration_Days(number(30)),
+	})
+}
+
+// archiveYears is how long nobody replaces or deletes a checkpoint, without a right of its own to bypass the lock.
+const archiveYears = 7
+
+// archive keeps the audit trail's checkpoints under object lock, so that a history that was cut, in the tables, is
+// missed here. Where LocalStack is deployed to there is no lock: an emulator keeps nothing for years.
+func (d *Data) archive(p Props) awss3.Bucket {
+	props := &awss3.BucketProps{
+		Versioned: jsii.Bool(true), Encryption: awss3.BucketEncryption_S3_MANAGED, EnforceSSL: jsii.Bool(true), MinimumTLSVersion: number(1.2),
+		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(), ObjectOwnership: awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
+		RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+	}
+	if !p.local() {
+		props.ObjectLockEnabled = jsii.Bool(true)
+		props.ObjectLockDefaultRetention = awss3.ObjectLockRetention_Governance(awscdk.Duration_Days(number(365 * archiveYears)))
+	}
+	return awss3.NewBucket(d.Scope, jsii.String("AuditArchive"), props)
 }
 
 func (d *Data) table(p Props, t schema.Table) awsdynamodb.TableV2 {

@@ -36,7 +36,9 @@ var sizes = map[string]size{
 	"dashboard": {memory: 512, timeout: 29, reserved: 10},
 	"standby":   {memory: 512, timeout: 120, reserved: 2},
 	"startup":   {memory: 256, timeout: 60},
-	"healthz":   {memory: 256, timeout: 29},
+	// A bundle is built in memory, and so are the rows that it is built of.
+	"audit":   {memory: 1024, timeout: 29},
+	"healthz": {memory: 256, timeout: 29},
 }
 
 func sizeOf(function string) size {
@@ -127,6 +129,7 @@ func (s *Service) environment(function string) *map[string]*string {
 		"MASTIO_TRUSTSTORE_BUCKET": *s.data.Truststore.BucketName(), "MASTIO_TRUSTSTORE_KEY": TruststoreKey,
 		"MASTIO_ADMIN_SECRET_ID": *s.data.AdminSecret.SecretArn(), "MASTIO_TOKEN_KEK": *s.data.TokenKEK.KeyArn(),
 		"MASTIO_SPIFFE_TRUST_DOMAINS": strings.Join(p.SPIFFETrustDomains, ","), "RENEW_OVERLAP_SECONDS": strconv.Itoa(p.RenewOverlapSeconds),
+		"MASTIO_AUDIT_BUCKET": *s.data.Archive.BucketName(), "MASTIO_AUDIT_KEY": *s.data.AuditKey.KeyArn(), "AUDIT_TSA_URL": p.AuditTSA,
 		"TOKEN_SIGNER": string(p.TokenSigner), "MASTIO_FIRST_CA": string(p.FirstCA),
 	}
 	for name, on := range map[string]bool{

@@ -13,8 +13,11 @@ import (
 // function's use case makes; what is common to all is in always. A function without a line fails synthesis.
 func (s *Service) permissions() map[string][]statement {
 	return map[string][]statement{
-		"token":      {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.useProofs(), s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys(), s.signTokens()},
-		"discovery":  {s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
+		"token": {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.useProofs(), s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys(), s.signTokens()},
+		"audit": {s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(), s.readAdminSecret(), s.openAdminSecret()},
+		"checkpoint": {s.readTrail(), s.readSeals(), s.readOrg(), s.sealTrail(), s.moveOrgHead(), s.appendAudit(), s.readArchive(), s.writeArchive(), s.signCheckpoints(),
+			s.readAdminSecret(), s.openAdminSecret()},
+		"discovery":  {s.publicAuditKey(), s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
 		"healthz":    {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.readAdminSecret(), s.openAdminSecret()},
 		"startup":    {s.readOrg(), s.readTruststore(), s.readTokenKeys(), s.openTokenKeys(), s.publicTokenKey(), s.readAdminSecret(), s.openAdminSecret()},
 		"renew":      {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.issueLeaves()},
@@ -44,6 +47,7 @@ const (
 	aliasRecords  = "ALIAS#*"
 	edgeRecords   = "EDGE"
 	movedRecords  = "MOVED#*"
+	sealRecord    = "CHECKPOINT"
 )
 
 // statement is one statement of a policy. The zero Effect is Allow.
@@ -184,6 +188,59 @@ func (s *Service) noteMoved() statement {
 	conditions := leading(movedRecords)
 	conditions["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
 	return statement{sid: "NoteMovedChains", actions: []string{"dynamodb:UpdateItem"}, resources: []string{s.table(schema.Registry)}, conditions: conditions}
+}
+
+// readTrail is rows by their keys, by their chains and by their days; which chains moved, and the last checkpoint. The
+// registry's batches and queries name their keys; the audit table's are all of one kind.
+func (s *Service) readTrail() statement {
+	return statement{
+		sid: "ReadTrail", actions: []string{"dynamodb:BatchGetItem", "dynamodb:Query"},
+		resources: []string{s.table(schema.Audit), s.table(schema.Audit) + "/index/" + schema.AuditByDay},
+	}
+}
+
+func (s *Service) readSeals() statement {
+	return statement{
+		sid: "ReadSeals", actions: []string{"dynamodb:GetItem", "dynamodb:Query"},
+		resources: []string{s.table(schema.Registry)}, conditions: leading(movedRecords, sealRecord),
+	}
+}
+
+// sealTrail is the last checkpoint with the end of the organisation's chain, and what it covers.
+func (s *Service) sealTrail() statement {
+	return statement{
+		sid: "SealTrail", actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+		resources: []string{s.table(schema.Registry)}, conditions: leading(movedRecords, sealRecord),
+	}
+}
+
+// moveOrgHead writes the end of the organisation's chain, which is one of its records, and only in a transaction.
+func (s *Service) moveOrgHead() statement {
+	conditions := leading(orgRecord)
+	conditions["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
+	return statement{sid: "MoveOrgHead", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)}, conditions: conditions}
+}
+
+func (s *Service) signCheckpoints() statement {
+	return statement{
+		sid: "SignCheckpoints", actions: []string{"kms:GetPublicKey", "kms:Sign"}, resources: []string{*s.data.AuditKey.KeyArn()},
+		conditions: conditions{"StringEqualsIfExists": {"kms:SigningAlgorithm": "ECDSA_SHA_256"}},
+	}
+}
+
+func (s *Service) publicAuditKey() statement {
+	return statement{sid: "ReadAuditKey", actions: []string{"kms:GetPublicKey"}, resources: []string{*s.data.AuditKey.KeyArn()}}
+}
+
+// readArchive needs ListBucket to find checkpoints that the tables have forgotten, and for S3 to answer 404.
+func (s *Service) readArchive() statement {
+	bucket := *s.data.Archive.BucketArn()
+	return statement{sid: "ReadArchive", actions: []string{"s3:GetObject", "s3:ListBucket"}, resources: []string{bucket, bucket + "/*"}}
+}
+
+// writeArchive creates objects. To replace one is impossible for as long as it is locked, and it is from its creation on.
+func (s *Service) writeArchive() statement {
+	return statement{sid: "WriteArchive", actions: []string{"s3:PutObject"}, resources: []string{*s.data.Archive.BucketArn() + "/*"}}
 }
 
 func (s *Service) useProofs() statement {

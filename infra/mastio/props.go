@@ -78,6 +78,9 @@ type Props struct {
 	FirstCA             FirstCA
 	StandbyMinutes      int // between two runs of the standby job
 
+	CheckpointMinutes int    // between two checkpoints of the audit trail, while anything happens
+	AuditTSA          string // URL of a time-stamping authority (RFC 3161) for them; empty: none
+
 	TablePrefix       string // before the tables' names; a restore takes another one
 	LogRetentionDays  int
 	Tracing           bool // AWS X-Ray
@@ -91,7 +94,7 @@ type Props struct {
 // Defaults returns the settings that New takes where a field is not set, and that differ from the zero value.
 func Defaults() Props {
 	return Props{
-		TokenSigner: EpochKey, FirstCA: Mint, StandbyMinutes: 2, RenewOverlapSeconds: 3600, LogRetentionDays: 365, AccountLogging: true,
+		TokenSigner: EpochKey, FirstCA: Mint, StandbyMinutes: 2, CheckpointMinutes: 15, RenewOverlapSeconds: 3600, LogRetentionDays: 365, AccountLogging: true,
 		Target: AWS, Architecture: ARM64, BuildDir: "build/lambda",
 	}
 }
@@ -103,6 +106,7 @@ func (p Props) filled() Props {
 	p.FirstCA = or(p.FirstCA, d.FirstCA)
 	p.StandbyMinutes = or(p.StandbyMinutes, d.StandbyMinutes)
 	p.RenewOverlapSeconds = or(p.RenewOverlapSeconds, d.RenewOverlapSeconds)
+	p.CheckpointMinutes = or(p.CheckpointMinutes, d.CheckpointMinutes)
 	p.LogRetentionDays = or(p.LogRetentionDays, d.LogRetentionDays)
 	p.Target = or(p.Target, d.Target)
 	p.Architecture = or(p.Architecture, d.Architecture)
@@ -184,6 +188,12 @@ func (p Props) checkChoices(say func(string, ...any)) {
 		if !known(d, domainPattern.MatchString) {
 			say("spiffeTrustDomains holds %q: give trust domains in lower case, separated by commas", d)
 		}
+	}
+	if p.CheckpointMinutes < 1 || p.CheckpointMinutes > 1440 {
+		say("checkpointMinutes is %d: set it to 1 to 1440", p.CheckpointMinutes)
+	}
+	if u, err := url.Parse(p.AuditTSA); p.AuditTSA != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Fragment != "") {
+		say("auditTsa is %q: set it to the http or https URL of a time-stamping authority", p.AuditTSA)
 	}
 	if _, ok := retentions[p.LogRetentionDays]; !ok {
 		say("logRetentionDays is %d: CloudWatch takes 30, 60, 90, 180, 365, 400, 731 or 3653", p.LogRetentionDays)

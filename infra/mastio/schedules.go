@@ -17,6 +17,7 @@ type job struct {
 // jobs are all of them: a new one is a line. The start-up check is none; the deployment runs it.
 func (s *Service) jobs() []job {
 	return []job{
+		{"checkpoint", awscdk.Duration_Minutes(number(s.props.CheckpointMinutes))},
 		{"standby", awscdk.Duration_Minutes(number(s.props.StandbyMinutes))},
 	}
 }

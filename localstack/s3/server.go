@@ -1,4 +1,4 @@
-// Package s3 stands in for Amazon S3: one bucket, versioned, with conditional writes that hold under concurrency.
+// Package s3 stands in for Amazon S3: buckets, versioned, with conditional writes that hold under concurrency.
 package s3
 
 import (
@@ -22,11 +22,11 @@ import (
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 )
 
-// Config says which bucket there is and where its objects are kept.
+// Config says which buckets there are and where their objects are kept.
 type Config struct {
-	Dir    string           // folder for the journal; empty: memory only
-	Bucket string           // made at the start, with versioning on; empty: none is
-	Now    func() time.Time // nil: time.Now
+	Dir     string           // folder for the journal; empty: memory only
+	Buckets []string         // made at the start, with versioning on
+	Now     func() time.Time // nil: time.Now
 }
 
 // Server answers the S3 REST API, path-style. It is safe for concurrent use: changes happen one after the other, each
@@ -45,7 +45,7 @@ type Server struct {
 // maxBody is far above a truststore of any size; the stand-in holds everything in memory.
 const maxBody = 16 << 20
 
-// New opens the store, redoing the changes of earlier runs, and makes the bucket if it is not there.
+// New opens the store, redoing the changes of earlier runs, and makes the buckets that are not there.
 func New(cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -61,9 +61,11 @@ func New(cfg Config) (*Server, error) {
 	if err := s.open(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("open S3 store: %w", err)
 	}
-	if err := s.makeBucket(cfg.Bucket); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("create bucket %s: %w", cfg.Bucket, err)
+	for _, name := range cfg.Buckets {
+		if err := s.makeBucket(name); err != nil {
+			s.Close()
+			return nil, fmt.Errorf("create bucket %s: %w", name, err)
+		}
 	}
 	return s, nil
 }
@@ -100,9 +102,6 @@ func (s *Server) open(dir string) error {
 }
 
 func (s *Server) makeBucket(name string) error {
-	if name == "" {
-		return nil
-	}
 	if exists, err := s.backend.BucketExists(name); exists || err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ const bucket = "truststore"
 
 func serve(t *testing.T, cfg s3.Config) *awss3.Client {
 	t.Helper()
-	cfg.Bucket = bucket
+	cfg.Buckets = []string{bucket}
 	s, err := s3.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -265,7 +265,7 @@ func TestDamagedJournal(t *testing.T) {
 }
 
 func TestRefusedRequests(t *testing.T) {
-	s, err := s3.New(s3.Config{Bucket: bucket})
+	s, err := s3.New(s3.Config{Buckets: []string{bucket}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +291,7 @@ func TestRefusedRequests(t *testing.T) {
 }
 
 func TestClosed(t *testing.T) {
-	s, err := s3.New(s3.Config{Bucket: bucket, Dir: t.TempDir()})
+	s, err := s3.New(s3.Config{Buckets: []string{bucket}, Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,8 @@ func (s *Stack) environment() map[string]string {
 		"MASTIO_AGENTS_DOMAIN":     agentsDomain,
 		"MASTIO_ADMIN_SECRET_ID":   adminSecretID,
 		"MASTIO_TOKEN_KEK":         s.kek,
+		"MASTIO_AUDIT_BUCKET":      auditBucket,
+		"MASTIO_AUDIT_KEY":         s.audit,
 
 		"AWS_ENDPOINT_URL_DYNAMODB":        s.Endpoints[DynamoDB],
 		"AWS_ENDPOINT_URL_KMS":             s.Endpoints[KMS],

@@ -29,12 +29,14 @@ const (
 	bucket        = "mastio-truststore"
 	truststoreKey = "truststore.pem"
 	agentsDomain  = "localhost" // the gateway's name, whichever port it has
+	auditBucket   = "mastio-audit"
 	adminSecretID = "mastio/admin-secret"
 	tablePrefix   = "mastio-"
 	accessKey     = "local"
 
 	tokenKEKAlias     = "alias/mastio-token-kek"
 	tokenSigningAlias = "alias/mastio-token-signing"
+	auditAlias        = "alias/mastio-audit"
 )
 
 // Clients reach the services of a stack, past anything that wraps them.
@@ -93,6 +95,9 @@ func (s *Stack) provision(ctx context.Context) error {
 	}
 	if s.kek, err = s.key(ctx, tokenKEKAlias, kmstypes.KeySpecSymmetricDefault, kmstypes.KeyUsageTypeEncryptDecrypt); err != nil {
 		return fmt.Errorf("make the key for token keys: %w", err)
+	}
+	if s.audit, err = s.key(ctx, auditAlias, kmstypes.KeySpecEccNistP256, kmstypes.KeyUsageTypeSignVerify); err != nil {
+		return fmt.Errorf("make the key that signs checkpoints: %w", err)
 	}
 	if s.cfg.Env["TOKEN_SIGNER"] != "kms" {
 		return nil

@@ -60,6 +60,7 @@ type Stack struct {
 	handlers map[string]http.Handler
 	database *dynamodb.Server
 	kek      string // ARN of the key that token keys are encrypted under
+	audit    string // ARN of the key that signs checkpoints
 	signing  string // ARN of the key that signs tokens; empty unless TOKEN_SIGNER=kms
 
 	close   sync.Once
@@ -188,7 +189,7 @@ func (s *Stack) services(ctx context.Context) error {
 		return fmt.Errorf("start KMS: %w", err)
 	}
 	s.onClose(keys.Close)
-	objects, err := s3.New(s3.Config{Dir: s.dir("s3"), Bucket: bucket})
+	objects, err := s3.New(s3.Config{Dir: s.dir("s3"), Buckets: []string{bucket, auditBucket}})
 	if err != nil {
 		return fmt.Errorf("start S3: %w", err)
 	}

@@ -21,6 +21,9 @@ var ErrBroken = errors.New("audit chain is broken")
 // ErrEvent reports an event type that is not in the list, or an entry that cannot be written.
 var ErrEvent = errors.New("invalid audit event")
 
+// ErrNoChain reports a subject of which nothing was ever recorded.
+var ErrNoChain = errors.New("nothing is recorded of this subject")
+
 // Event is what happened.
 type Event string
 
@@ -132,6 +135,24 @@ func (r Row) sum() (string, error) {
 	}
 	digest := sha256.Sum256(encoded)
 	return hex.EncodeToString(digest[:]), nil
+}
+
+// FirstID is the first id that a row of a time can have: ids are in the order of their times.
+func FirstID(t time.Time) string {
+	var id ulid.ULID
+	if err := id.SetTime(ulid.Timestamp(t)); err != nil { // beyond the year 10889
+		return ""
+	}
+	return id.String()
+}
+
+// IDTime is the time of an id. It returns ErrBroken for what is none.
+func IDTime(id string) (time.Time, error) {
+	parsed, err := ulid.ParseStrict(id)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return parsed.Timestamp(), nil
 }
 
 // Time is when the event happened. It returns ErrBroken for a timestamp that no row has.

@@ -40,6 +40,9 @@ type Config struct {
 	AgentsDomain       string // custom domain with mutual TLS that serves the truststore; empty: there is none
 	AdminSecret        string // id of the secret, not the secret
 	TokenKEK           string // KMS key that encrypts token keys
+	AuditBucket        string // keeps checkpoints of the audit trail
+	AuditKey           string // KMS key that signs them
+	TSA                string // URL of a time-stamping authority; empty: none
 	TokenSigningKey    string // KMS key that signs tokens; only with Signer KMS
 	Signer             Signer
 	RequireDPoP        bool
@@ -58,6 +61,7 @@ func Environment(getenv func(string) string) (Config, error) {
 		OrgID: e.need("MASTIO_ORG_ID"), TrustDomain: e.need("MASTIO_TRUST_DOMAIN"), Issuer: e.url("MASTIO_ISSUER"),
 		SPIFFETrustDomains: e.trustDomains("MASTIO_SPIFFE_TRUST_DOMAINS"), TablePrefix: getenv("MASTIO_TABLE_PREFIX"), TruststoreBucket: e.need("MASTIO_TRUSTSTORE_BUCKET"),
 		TruststoreKey: e.need("MASTIO_TRUSTSTORE_KEY"), AgentsDomain: getenv("MASTIO_AGENTS_DOMAIN"), AdminSecret: e.need("MASTIO_ADMIN_SECRET_ID"), TokenKEK: e.need("MASTIO_TOKEN_KEK"),
+		AuditBucket: e.need("MASTIO_AUDIT_BUCKET"), AuditKey: e.need("MASTIO_AUDIT_KEY"), TSA: e.web("AUDIT_TSA_URL"),
 		Signer: Signer(e.oneOf("TOKEN_SIGNER", string(EpochKey), string(KMS))), RequireDPoP: e.flag("TOKEN_REQUIRE_DPOP"),
 		RequireNonce: e.flag("TOKEN_REQUIRE_NONCE"), StrictPKI: e.flag("MCP_PROXY_STRICT_PKI"),
 		Adopt: e.oneOf("MASTIO_FIRST_CA", "mint", "adopt") == "adopt", Version: Version,
@@ -112,6 +116,18 @@ func (e *env) trustDomains(name string) []string {
 		domains = append(domains, d)
 	}
 	return domains
+}
+
+// web reads the URL of a service, which may be left out.
+func (e *env) web(name string) string {
+	v := e.getenv(name)
+	if v == "" {
+		return ""
+	}
+	if u, err := url.Parse(v); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Fragment != "" {
+		e.wrong = append(e.wrong, name+" is not an http or https URL")
+	}
+	return v
 }
 
 func (e *env) oneOf(name string, values ...string) string {

@@ -15,6 +15,7 @@ func complete() map[string]string {
 	return map[string]string{
 		"MASTIO_ORG_ID": "orga", "MASTIO_TRUST_DOMAIN": "mastio.test", "MASTIO_ISSUER": "https://mastio.test:9443", "MASTIO_TRUSTSTORE_BUCKET": "b",
 		"MASTIO_TRUSTSTORE_KEY": "k", "MASTIO_ADMIN_SECRET_ID": "s", "MASTIO_TOKEN_KEK": "kek",
+		"MASTIO_AUDIT_BUCKET": "a", "MASTIO_AUDIT_KEY": "ak",
 	}
 }
 
@@ -28,7 +29,7 @@ func read(t *testing.T, changes map[string]string) (Config, error) {
 func TestEnvironment(t *testing.T) {
 	base := Config{
 		OrgID: "orga", TrustDomain: "mastio.test", Issuer: "https://mastio.test:9443", TruststoreBucket: "b", TruststoreKey: "k",
-		AdminSecret: "s", TokenKEK: "kek", Signer: EpochKey, RenewOverlap: time.Hour, Version: Version,
+		AdminSecret: "s", TokenKEK: "kek", AuditBucket: "a", AuditKey: "ak", Signer: EpochKey, RenewOverlap: time.Hour, Version: Version,
 	}
 	with := func(change func(*Config)) Config {
 		c := base
@@ -55,6 +56,7 @@ func TestEnvironment(t *testing.T) {
 			c.SPIFFETrustDomains, c.RenewOverlap = []string{"a.example", "b.example"}, time.Minute
 		})},
 		{"an adopted first CA", map[string]string{"MASTIO_FIRST_CA": "adopt"}, with(func(c *Config) { c.Adopt = true })},
+		{"a time-stamping authority", map[string]string{"AUDIT_TSA_URL": "http://tsa.test/x"}, with(func(c *Config) { c.TSA = "http://tsa.test/x" })},
 		{"a signing key that is not used", map[string]string{"MASTIO_TOKEN_SIGNING_KEY": "arn"}, base},
 	} {
 		got, err := read(t, c.changes)
@@ -67,7 +69,8 @@ func TestEnvironment(t *testing.T) {
 func TestEnvironmentIsRefused(t *testing.T) {
 	for _, c := range []struct{ name, value string }{
 		{"MASTIO_ORG_ID", ""}, {"MASTIO_TRUST_DOMAIN", ""}, {"MASTIO_ISSUER", ""}, {"MASTIO_TRUSTSTORE_BUCKET", ""}, {"MASTIO_TRUSTSTORE_KEY", ""},
-		{"MASTIO_ADMIN_SECRET_ID", ""}, {"MASTIO_TOKEN_KEK", ""},
+		{"MASTIO_ADMIN_SECRET_ID", ""}, {"MASTIO_TOKEN_KEK", ""}, {"MASTIO_AUDIT_BUCKET", ""}, {"MASTIO_AUDIT_KEY", ""},
+		{"AUDIT_TSA_URL", "tsa.test"}, {"AUDIT_TSA_URL", "ftp://tsa.test"}, {"AUDIT_TSA_URL", "https://"}, {"AUDIT_TSA_URL", "https://tsa.test/#a"}, {"AUDIT_TSA_URL", "%"},
 		{"MASTIO_ISSUER", "http://mastio.test"}, {"MASTIO_ISSUER", "mastio.test"}, {"MASTIO_ISSUER", "https://"}, {"MASTIO_ISSUER", "https://%zz"}, {"MASTIO_ISSUER", "/"}, {"MASTIO_ISSUER", "https:///path"}, {"MASTIO_ISSUER", "https://mastio.test/?a=b"}, {"MASTIO_ISSUER", "https://mastio.test#a"},
 		{"MASTIO_ISSUER", "https://mastio.test?"}, {"MASTIO_ISSUER", "https://user:pass@mastio.test"},
 		{"TOKEN_SIGNER", "KMS"}, {"TOKEN_SIGNER", "none"}, {"TOKEN_REQUIRE_DPOP", "true"}, {"TOKEN_REQUIRE_DPOP", "yes"}, {"TOKEN_REQUIRE_NONCE", "2"},

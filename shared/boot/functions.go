@@ -82,12 +82,6 @@ func Token(p *parts) (any, error) {
 	return p.http(httpapi.Token(issuer), nil)
 }
 
-// Discovery is the function discovery.
-func Discovery(p *parts) (any, error) {
-	d := &discovery.Directory{Store: p.db, Keys: p.ring(), Issuer: p.Issuer, Endpoint: p.endpoint(), Now: p.now}
-	return p.http(httpapi.Discovery(d), nil)
-}
-
 // Healthz is the function healthz.
 func Healthz(p *parts) (any, error) {
 	return p.always(httpapi.Health(p.checker(), p.Version, p.OrgID), p.admin())

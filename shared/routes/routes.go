@@ -56,11 +56,16 @@ var table = []Route{
 	{"GET", "/v1/admin/agents", "enroll", Admin, operators},
 	{"GET", "/v1/admin/agents/{agent_id}", "enroll", Admin, operators},
 	{"DELETE", "/v1/admin/agents/{agent_id}", "enroll", Admin, operators},
+	{"GET", "/v1/admin/audit/export", "audit", Admin, operators},
+	{"GET", "/v1/admin/audit/head", "audit", Admin, operators},
+	{"POST", "/v1/admin/audit/bundle", "audit", Admin, operators},
+	{"POST", "/v1/admin/audit/checkpoint", "checkpoint", Admin, operators},
 	{"GET", "/.well-known/oauth-authorization-server", "discovery", None, both},
 	{"GET", "/.well-known/jwks.json", "discovery", None, both},
 	{"GET", "/.well-known/est/cacerts", "discovery", None, both},
 	{"GET", "/pki/ca.crt", "discovery", None, both},
 	{"GET", "/pki/bundle.pem", "discovery", None, both},
+	{"GET", "/pki/audit-key.pem", "discovery", None, both},
 
 	{"GET", "/proxy", "dashboard", Session, operators},
 	{"GET", "/proxy/login", "dashboard", None, operators},
@@ -92,8 +97,8 @@ var agents, operators, both = []Host{Agents}, []Host{Operators}, []Host{Agents, 
 // All returns every route, in the table's order. The slice is the caller's own, what its Hosts hold is not.
 func All() []Route { return slices.Clone(table) }
 
-// Scheduled names the functions that no route reaches: a schedule runs them.
-func Scheduled() []string { return []string{"standby"} }
+// Scheduled names the functions that a schedule runs; a route may reach them as well.
+func Scheduled() []string { return []string{"checkpoint", "standby"} }
 
 // Deployed names the functions that nothing reaches but a deployment, which runs them before it takes traffic.
 func Deployed() []string { return []string{"startup"} }

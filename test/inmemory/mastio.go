@@ -11,12 +11,14 @@ import (
 	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/edge/dashboard"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
@@ -24,6 +26,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
+	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/checkpoint/checkpointtest"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
@@ -35,6 +39,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
+	"github.com/mastio-aws/mastio/shared/usecase/trail"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
@@ -68,6 +73,11 @@ type Mastio struct {
 	Truststore *truststore.Keeper
 	Health     *health.Checker
 	Discovery  *discovery.Directory
+
+	Archive    *checkpointtest.Archive
+	AuditKey   checkpoint.Key
+	Checkpoint *checkpoint.Job
+	Trail      *trail.Trail
 	Dashboard  *dashboard.Dashboard
 
 	clock  atomic.Int64 // Unix nanoseconds
@@ -99,8 +109,16 @@ func New(cfg memstore.Config) *Mastio {
 		OrgID: OrgID, Door: signin.New(signin.Config{Store: m.Store, Check: Admin, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log}), Registry: m.Store,
 		Enroll: m.Enroll, RotateCert: m.RotateCert, RotateCA: m.RotateCA, Health: m.Health, Explain: boot.Explain, Caller: boot.Caller, Now: m.Now,
 	})
+	m.Archive, m.AuditKey = &checkpointtest.Archive{}, checkpointtest.NewKey()
+	m.Checkpoint = checkpoint.New(checkpoint.Config{
+		Store: m.Store, Archive: m.Archive, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log,
+		Key: func(context.Context) (checkpoint.Key, error) { return m.AuditKey, nil },
+	})
+	m.Trail = trail.New(trail.Config{Store: m.Store, Archive: m.Archive, Key: m.auditKey, OrgID: OrgID, Now: m.Now})
 	return m
 }
+
+func (m *Mastio) auditKey(context.Context) (audit.Key, error) { return m.AuditKey.Key, nil }
 
 // Now is the Mastio's clock.
 func (m *Mastio) Now() time.Time { return time.Unix(0, m.clock.Load()).UTC() }
@@ -155,9 +173,12 @@ func (m *Mastio) OrgCA(ctx context.Context) (pki.Authority, error) {
 
 // Handlers returns the handlers of every function that API Gateway reaches.
 func (m *Mastio) Handlers() map[string]httpapi.Handlers {
+	lookups := httpapi.Discovery(m.Discovery)
+	maps.Copy(lookups, httpapi.AuditKey(m.auditKey))
 	return map[string]httpapi.Handlers{
+		"audit": httpapi.Audit(m.Trail), "checkpoint": httpapi.Checkpoint(m.Checkpoint),
 		"rotatecert": httpapi.RotateCert(m.RotateCert), "rotateca": httpapi.RotateCA(m.RotateCA), "enroll": httpapi.Enroll(m.Enroll),
-		"token": httpapi.Token(m.Token), "renew": httpapi.Renew(m.Renew), "discovery": httpapi.Discovery(m.Discovery), "healthz": httpapi.Health(m.Health, "test", OrgID),
+		"token": httpapi.Token(m.Token), "renew": httpapi.Renew(m.Renew), "discovery": lookups, "healthz": httpapi.Health(m.Health, "test", OrgID),
 	}
 }
 

@@ -119,7 +119,7 @@ func (h *History) Bundle(from, to int) []byte {
 	for _, p := range h.Parts[from:to] {
 		must(b.Seal(p.Checkpoint, p.Rows))
 	}
-	must(b.Trail(h.trail(to)))
+	must(b.Rest(h.trail(to)))
 	var out bytes.Buffer
 	_, err := b.Write(&out, OrgID, h.Now, to == len(h.Parts))
 	must(err)

@@ -36,8 +36,8 @@ func (b *Builder) Seal(c Checkpoint, rows []audit.Row) error {
 	return b.append(rows)
 }
 
-// Trail appends rows that no checkpoint in the bundle covers, by subject and then by number.
-func (b *Builder) Trail(rows []audit.Row) error {
+// Rest appends rows that no checkpoint in the bundle covers, by subject and then by number.
+func (b *Builder) Rest(rows []audit.Row) error {
 	b.manifest.UnsealedRows += int64(len(rows))
 	return b.append(rows)
 }

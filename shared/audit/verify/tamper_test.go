@@ -154,7 +154,7 @@ func (f *forger) bundle(key audit.Key) []byte {
 			panic(err)
 		}
 	}
-	if err := b.Trail(f.tail); err != nil {
+	if err := b.Rest(f.tail); err != nil {
 		panic(err)
 	}
 	var out bytes.Buffer

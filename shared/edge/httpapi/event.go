@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -25,6 +26,22 @@ func Lambda(h http.Handler) func(context.Context, events.APIGatewayProxyRequest)
 		}
 		h.ServeHTTP(w, r)
 		return w.event(), nil
+	}
+}
+
+// LambdaOr adapts a handler as Lambda does, for a function that other events run as well: job gets every event that is not
+// a request. API Gateway's events always name a method, so no client can send one that passes for a schedule's.
+func LambdaOr(h http.Handler, job func(context.Context) (any, error)) func(context.Context, json.RawMessage) (any, error) {
+	serve := Lambda(h)
+	return func(ctx context.Context, event json.RawMessage) (any, error) {
+		var e events.APIGatewayProxyRequest
+		if err := json.Unmarshal(event, &e); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrEvent, err)
+		}
+		if e.HTTPMethod == "" {
+			return job(ctx)
+		}
+		return serve(ctx, e)
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/caller"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/renew"
@@ -31,6 +32,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/startup"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
+	"github.com/mastio-aws/mastio/shared/usecase/trail"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 	"github.com/mastio-aws/mastio/shared/usecase/vouch"
 )
@@ -125,6 +127,16 @@ var table = []public{
 	{err: truststore.ErrChanged, status: 503, code: "truststore_busy", detail: "The truststore keeps changing. Nothing was rotated; retry.", retryIn: time.Second},
 	{err: truststore.ErrStore, status: 503, code: "truststore_unavailable", detail: "The truststore cannot be brought up to date. Nothing was rotated; retry.", retryIn: 5 * time.Second},
 	{err: ceremony.ErrKeys, status: 503, code: "key_store_unavailable", detail: "The key store did not do its part. Nothing was changed; retry.", retryIn: 5 * time.Second},
+
+	{err: audit.ErrNoChain, status: 404, code: "audit_subject_not_found", detail: "Nothing is recorded of this subject. It is an agent's id, or the organisation's."},
+	{err: trail.ErrLimit, status: 400, code: "limit_invalid"},
+	{err: trail.ErrPeriod, status: 400, code: "period_invalid"},
+	{err: trail.ErrEvent, status: 400, code: "event_type_unknown"},
+	{err: trail.ErrParts, status: 400, code: "checkpoint_invalid", detail: "from_checkpoint and to_checkpoint take numbers of checkpoints that exist. GET /v1/admin/audit/head tells the last one."},
+	{err: trail.ErrTooLarge, status: 413, code: "audit_answer_too_large", detail: "It does not fit into one answer. Follow the Link header: the answers to it hold a part each, and lead from one to the next."},
+	{err: trail.ErrTail, status: 413, code: "audit_unsealed_too_large", detail: "More has happened since the last checkpoint than fits into one answer. POST /v1/admin/audit/checkpoint, then ask again."},
+	{err: checkpoint.ErrTaken, status: 503, code: "audit_archive_conflict", detail: "The archive of checkpoints holds something else where this checkpoint belongs. Nothing was overwritten; the function's log tells more."},
+	{err: checkpoint.ErrArchive, status: 503, code: "audit_archive_unavailable", detail: "The archive of checkpoints did not answer. Retry; a checkpoint that was begun is completed then.", retryIn: 5 * time.Second},
 
 	{err: caller.ErrNoCertificate, status: 401, code: "client_certificate_required", detail: "Client certificate required", oauth: "invalid_client"},
 	{err: caller.ErrCertificate, status: 401, code: "client_certificate_invalid", detail: "Client certificate cannot be read", oauth: "invalid_client"},

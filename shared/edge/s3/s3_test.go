@@ -36,17 +36,21 @@ const bucket, key = "truststore", "agents/truststore.pem"
 // serve returns an empty truststore in a versioned bucket of this process.
 func serve(t *testing.T) *s3.Objects {
 	t.Helper()
-	server, err := locals3.New(locals3.Config{Bucket: bucket})
+	return &s3.Objects{API: client(t), Bucket: bucket, Key: key}
+}
+
+func client(t *testing.T) *awss3.Client {
+	t.Helper()
+	server, err := locals3.New(locals3.Config{Buckets: []string{bucket}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	web := httptest.NewServer(server)
 	t.Cleanup(func() { web.Close(); server.Close() })
-	client := awss3.New(awss3.Options{
+	return awss3.New(awss3.Options{
 		Region: "us-east-1", BaseEndpoint: &web.URL, UsePathStyle: true,
 		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), Retryer: aws.NopRetryer{},
 	})
-	return &s3.Objects{API: client, Bucket: bucket, Key: key}
 }
 
 func replace(t *testing.T, o *s3.Objects, pem, old string) string {

@@ -1,0 +1,259 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/trail"
+)
+
+const (
+	exportPath = "/v1/admin/audit/export"
+	bundlePath = "/v1/admin/audit/bundle"
+)
+
+// Audit returns the handlers of the function audit.
+func Audit(t *trail.Trail) Handlers {
+	return Handlers{
+		"GET /v1/admin/audit/export":  func(w http.ResponseWriter, r *http.Request) error { return export(t, w, r) },
+		"GET /v1/admin/audit/head":    func(w http.ResponseWriter, r *http.Request) error { return auditHead(t, w, r) },
+		"POST /v1/admin/audit/bundle": func(w http.ResponseWriter, r *http.Request) error { return auditBundle(t, w, r) },
+	}
+}
+
+// Checkpoint returns the handler of the function checkpoint; the schedule calls the job itself.
+func Checkpoint(j *checkpoint.Job) Handlers {
+	return Handlers{"POST /v1/admin/audit/checkpoint": func(w http.ResponseWriter, r *http.Request) error {
+		if err := nothing(r); err != nil {
+			return err
+		}
+		call := CallOf(r.Context())
+		report, err := j.Run(r.Context(), checkpoint.Request{Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP})
+		if err != nil {
+			return err
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		write(w, http.StatusOK, "application/json", report)
+		return nil
+	}}
+}
+
+// AuditKey returns the handler of the public half of the key that signs checkpoints: an auditor gets it from where the
+// bundle does not come from.
+func AuditKey(key func(context.Context) (audit.Key, error)) Handlers {
+	return Handlers{"GET /pki/audit-key.pem": func(w http.ResponseWriter, r *http.Request) error {
+		k, err := key(r.Context())
+		if err != nil {
+			return err
+		}
+		body, err := k.EncodePEM()
+		return send(w, "application/x-pem-file", "no-cache", body, err)
+	}}
+}
+
+// nothing refuses a query and a body.
+func nothing(r *http.Request) error {
+	if _, err := onlyQuery(r); err != nil {
+		return err
+	}
+	return noBody(r)
+}
+
+func noBody(r *http.Request) error {
+	body, err := read(r)
+	if err == nil && len(body) > 0 {
+		err = ErrBody
+	}
+	return err
+}
+
+func export(t *trail.Trail, w http.ResponseWriter, r *http.Request) error {
+	query, err := onlyQuery(r, "format", "start", "end", "subject", "event_type", "actor", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	q := trail.Query{
+		Subject: query.Get("subject"), Event: audit.Event(query.Get("event_type")), Actor: query.Get("actor"), Cursor: query.Get("cursor"),
+	}
+	if q.Start, err = moment(query, "start"); err != nil {
+		return err
+	}
+	if q.End, err = moment(query, "end"); err != nil {
+		return err
+	}
+	if query.Has("limit") {
+		if q.Limit, err = strconv.Atoi(query.Get("limit")); err != nil || q.Limit < 1 {
+			return trail.ErrLimit
+		}
+	}
+	render, mediaType := ndjson, "application/x-ndjson"
+	switch query.Get("format") {
+	case "", "ndjson":
+	case "csv":
+		render, mediaType = commaSeparated, "text/csv; charset=utf-8; header=present"
+	default:
+		return fmt.Errorf("%w: format takes ndjson or csv", ErrQuery)
+	}
+	page, err := t.Export(r.Context(), q)
+	if err != nil {
+		if errors.Is(err, trail.ErrTooLarge) {
+			link(w, "first", exportPath, query, "limit", strconv.Itoa(pageLimit))
+		}
+		return err
+	}
+	body, err := render(page.Rows)
+	if err != nil {
+		return err
+	}
+	if page.Next != "" {
+		if !query.Has("limit") {
+			query.Set("limit", strconv.Itoa(trail.MaxLimit))
+		}
+		link(w, "next", exportPath, query, "cursor", page.Next)
+	}
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	_, err = w.Write(body)
+	return err
+}
+
+// pageLimit is the length of pages that is offered where one answer cannot hold everything.
+const pageLimit = 5000
+
+// link adds a link (RFC 8288) to the same request with one parameter changed.
+func link(w http.ResponseWriter, rel, path string, query url.Values, name, value string) {
+	next := url.Values{}
+	for n, v := range query {
+		next[n] = v
+	}
+	next.Set(name, value)
+	w.Header().Set("Link", fmt.Sprintf("<%s?%s>; rel=%q", path, next.Encode(), rel))
+}
+
+// moment reads a time, or a day: its beginning in UTC.
+func moment(query url.Values, name string) (time.Time, error) {
+	if !query.Has(name) {
+		return time.Time{}, nil
+	}
+	for _, form := range []string{time.RFC3339Nano, time.DateOnly} {
+		if at, err := time.Parse(form, query.Get(name)); err == nil && at.Year() >= 1970 && at.Year() < 10000 {
+			return at, nil
+		}
+	}
+	return time.Time{}, trail.ErrPeriod
+}
+
+func ndjson(rows []audit.Row) ([]byte, error) {
+	var out bytes.Buffer
+	for _, row := range rows {
+		line, err := row.Encode()
+		if err != nil {
+			return nil, err
+		}
+		out.Write(line)
+		out.WriteByte('\n')
+	}
+	return out.Bytes(), nil
+}
+
+// commaSeparated writes RFC 4180. It is for reading in a spreadsheet: what proves anything is the other format.
+func commaSeparated(rows []audit.Row) ([]byte, error) {
+	var out bytes.Buffer
+	c := csv.NewWriter(&out)
+	c.UseCRLF = true
+	_ = c.Write([]string{"id", "seq", "timestamp", "event_type", "actor", "subject", "details", "prev_hash", "hash"}) // Error tells
+	for _, r := range rows {
+		details, err := json.Marshal(r.Details)
+		if err != nil {
+			return nil, err
+		}
+		record := []string{
+			r.ID, strconv.FormatInt(r.Seq, 10), r.Timestamp, string(r.EventType), r.Actor, r.Subject, string(details), r.PrevHash, r.Hash,
+		}
+		for i, field := range record {
+			record[i] = harmless(field)
+		}
+		_ = c.Write(record)
+	}
+	c.Flush()
+	return out.Bytes(), c.Error()
+}
+
+// harmless keeps a spreadsheet from taking a field for a formula: behind an apostrophe it is text.
+func harmless(field string) string {
+	if field != "" && strings.ContainsRune("=+-@\t\r\n", rune(field[0])) {
+		return "'" + field
+	}
+	return field
+}
+
+func auditHead(t *trail.Trail, w http.ResponseWriter, r *http.Request) error {
+	query, err := onlyQuery(r, "subject")
+	if err != nil {
+		return err
+	}
+	head, err := t.Head(r.Context(), query.Get("subject"))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	write(w, http.StatusOK, "application/json", head)
+	return nil
+}
+
+func auditBundle(t *trail.Trail, w http.ResponseWriter, r *http.Request) error {
+	query, err := onlyQuery(r, "from_checkpoint", "to_checkpoint")
+	if err != nil {
+		return err
+	}
+	if err := noBody(r); err != nil {
+		return err
+	}
+	var parts trail.Parts
+	if parts.From, err = checkpointNumber(query, "from_checkpoint"); err != nil {
+		return err
+	}
+	if parts.To, err = checkpointNumber(query, "to_checkpoint"); err != nil {
+		return err
+	}
+	packed, err := t.Bundle(r.Context(), parts)
+	if err != nil {
+		if errors.Is(err, trail.ErrTooLarge) {
+			link(w, "first", bundlePath, query, "from_checkpoint", "1")
+		}
+		return err
+	}
+	name := fmt.Sprintf("audit-%s-%d-%d.tar.gz", packed.Manifest.MadeAt[:len(time.DateOnly)], packed.Manifest.First, packed.Manifest.Last)
+	if packed.Next != 0 {
+		link(w, "next", bundlePath, query, "from_checkpoint", strconv.FormatInt(packed.Next, 10))
+	}
+	w.Header().Set("Content-Type", "application/gzip")
+	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	_, err = w.Write(packed.TarGz)
+	return err
+}
+
+func checkpointNumber(query url.Values, name string) (int64, error) {
+	if !query.Has(name) {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(query.Get(name), 10, 64)
+	if err != nil || n < 1 {
+		return 0, trail.ErrParts
+	}
+	return n, nil
+}

@@ -1,0 +1,250 @@
+// Package checkpoint seals the audit trail: it signs, now and then, how far every chain has got that moved.
+package checkpoint
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// Actor is who the audit rows of the scheduled job name.
+const Actor = "schedule:checkpoint"
+
+// ErrArchive reports that the archive of checkpoints did not do its part.
+var ErrArchive = errors.New("audit archive is unavailable")
+
+// ErrTaken reports that the archive holds something else under a name. Nothing in it is ever overwritten.
+var ErrTaken = errors.New("audit archive holds something else under this name")
+
+// Store is what the job needs of the registry.
+type Store interface {
+	Org(ctx context.Context) (registry.Org, error)
+	Apply(ctx context.Context, c registry.Change) error
+	Moved(ctx context.Context, limit int) ([]audit.Leaf, error)
+	Cover(ctx context.Context, l audit.Leaf) error
+	Covered(ctx context.Context, leaves ...audit.Leaf) ([]audit.Row, error)
+	Checkpoint(ctx context.Context) (*registry.Checkpoint, error)
+}
+
+// Archive keeps what checkpoints are made of, for good.
+type Archive interface {
+	// Put creates an object. One that is there already is no error if it is the same; ErrTaken if it is not.
+	Put(ctx context.Context, name string, data []byte) error
+	// Get reads an object; nil if there is none.
+	Get(ctx context.Context, name string) ([]byte, error)
+	// Last finds the last name, in their order, among those that begin with prefix and stand behind after; empty if none does.
+	Last(ctx context.Context, prefix, after string) (string, error)
+}
+
+// Key is the signing key of one request.
+type Key struct {
+	audit.Key
+	Signer crypto.Signer
+}
+
+// Config is what a Job is made of. Stamp may be nil; the rest is required.
+type Config struct {
+	Store   Store
+	Archive Archive
+	Key     func(ctx context.Context) (Key, error)
+	// Stamp has an authority stamp a digest (RFC 3161) and returns the token. A failure does not keep a checkpoint from
+	// being made; it is on record instead.
+	Stamp func(ctx context.Context, digest []byte) (token []byte, err error)
+	OrgID string
+	Now   func() time.Time
+	NewID func() string // unique, at most 36 characters
+	Log   *slog.Logger
+	// Most is how many rows one checkpoint covers at the most, two at least; zero: MostRows.
+	Most int64
+}
+
+// MostRows keeps a checkpoint and its rows small enough for one answer of a function, whatever is in them: what moved
+// beyond it is left to the next one, right behind.
+const MostRows = 4096
+
+// Job makes checkpoints. It is safe for concurrent use, by any number of processes: of two at once, one wins.
+type Job struct{ Config }
+
+// New returns a Job.
+func New(cfg Config) *Job {
+	if cfg.Most == 0 {
+		cfg.Most = MostRows
+	}
+	cfg.Most = max(cfg.Most, 2) // one is the row that announced the last checkpoint
+	return &Job{cfg}
+}
+
+// Request says who asks.
+type Request struct {
+	Actor, RequestID, SourceIP string
+}
+
+// Report says what was made.
+type Report struct {
+	Made      int    `json:"made"`   // checkpoints
+	Number    int64  `json:"number"` // of the last one there is
+	Hash      string `json:"hash"`
+	Rows      int64  `json:"rows"` // that those made cover
+	Timestamp string `json:"timestamp,omitempty"`
+	More      bool   `json:"more"` // time was up before everything was covered: run again
+}
+
+// Run makes as many checkpoints as it takes to cover what has moved, none if nothing has. A run that ends anywhere, by an
+// error or a crash, leaves what the next one completes: before the commit nothing but objects that nobody names; behind
+// it a checkpoint that counts, and says that it is not done.
+//
+// Errors: ErrArchive, ErrTaken, the errors of the key store, registry.ErrUnavailable, registry.ErrUnknown,
+// registry.ErrConflict if the organisation's chain kept moving.
+func (j *Job) Run(ctx context.Context, req Request) (Report, error) {
+	var report Report
+	for {
+		last, err := j.last(ctx)
+		if err != nil {
+			return report, fmt.Errorf("make a checkpoint: %w", err)
+		}
+		report.Number, report.Hash, report.Timestamp = last.Number, last.Hash, last.Timestamp
+		if report.More = j.late(ctx); report.More {
+			return report, nil
+		}
+		leaves, err := j.pick(ctx)
+		if err != nil {
+			return report, fmt.Errorf("make a checkpoint: %w", err)
+		}
+		if len(leaves) == 0 {
+			return report, nil
+		}
+		made, err := j.make(ctx, req, last.Checkpoint, leaves)
+		if err != nil {
+			return report, fmt.Errorf("make checkpoint %d: %w", last.Number+1, err)
+		}
+		if made { // or another run was first, and what it left over is seen in the next round
+			report.Made++
+			for _, l := range leaves {
+				report.Rows += l.Rows()
+			}
+		}
+	}
+}
+
+// reserve is what a checkpoint takes at the most, and with it the time before the end at which none is begun.
+const reserve = 10 * time.Second
+
+func (j *Job) late(ctx context.Context) bool {
+	end, ok := ctx.Deadline()
+	return ok && end.Sub(j.Now()) < reserve
+}
+
+// present is the last checkpoint, of which everything is done.
+type present struct {
+	registry.Checkpoint
+	Number          int64
+	Hash, Timestamp string
+}
+
+const readTries = 5
+
+// last reads the last checkpoint and does all that follows from it and was not done yet.
+func (j *Job) last(ctx context.Context) (p present, err error) {
+	for range readTries {
+		if p.Checkpoint, err = j.complete(ctx); !errors.Is(err, errOvertaken) {
+			break
+		}
+	}
+	c := p.Sealed.Checkpoint
+	if err == nil && c.Number > 0 {
+		p.Number, p.Timestamp = c.Number, c.Timestamp
+		p.Hash, err = c.Hash()
+	}
+	return p, err
+}
+
+// errOvertaken reports that another run made a checkpoint since the last one was read.
+var errOvertaken = fmt.Errorf("another run makes checkpoints at the same time: %w", registry.ErrConflict)
+
+func (j *Job) complete(ctx context.Context) (last registry.Checkpoint, err error) {
+	stored, err := j.Store.Checkpoint(ctx)
+	if err != nil {
+		return last, err
+	}
+	if stored != nil {
+		last = *stored
+	}
+	if last.Sealed.Checkpoint.Number > 0 && !last.Done {
+		leaves, err := ReadLeaves(ctx, j.Archive, last.Sealed.Checkpoint)
+		if err != nil {
+			return last, err
+		}
+		if err := j.finish(ctx, &last, leaves); err != nil {
+			return last, err
+		}
+	}
+	return j.unlessSetBack(ctx, last)
+}
+
+// unlessSetBack compares with the archive. Where that is ahead, the store was set back to an earlier state, or tampered
+// with: the checkpoints go on behind the archive's last one, and whoever verifies them finds the rows that are gone.
+func (j *Job) unlessSetBack(ctx context.Context, last registry.Checkpoint) (registry.Checkpoint, error) {
+	name, err := j.Archive.Last(ctx, sealedPrefix, SealedName(last.Sealed.Checkpoint.Number))
+	if err != nil || name == "" {
+		return last, err
+	}
+	again, err := j.Store.Checkpoint(ctx)
+	if err != nil {
+		return last, err
+	}
+	if again != nil && again.Version != last.Version {
+		return last, errOvertaken
+	}
+	archived, err := ReadSealed(ctx, j.Archive, numberOf(name))
+	if err != nil {
+		return last, err
+	}
+	j.Log.ErrorContext(ctx, "audit.checkpoint: the audit trail was set back", "archived", archived.Checkpoint.Number, "stored", last.Sealed.Checkpoint.Number)
+	last.Sealed = archived
+	return last, nil
+}
+
+// finish does what follows from a checkpoint. Each step may have been done before.
+func (j *Job) finish(ctx context.Context, c *registry.Checkpoint, leaves []audit.Leaf) error {
+	if err := putSealed(ctx, j.Archive, c.Sealed); err != nil {
+		return err
+	}
+	if err := j.cover(ctx, leaves); err != nil {
+		return err
+	}
+	done := *c
+	done.Done = true
+	err := registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Checkpoint: &done})
+	if errors.Is(err, registry.ErrConflict) {
+		return errOvertaken // by a run that did the same, and perhaps went on
+	}
+	if err == nil {
+		done.Version++
+		*c = done
+	}
+	return err
+}
+
+// coverers is how many chains are covered at once.
+const coverers = 16
+
+func (j *Job) cover(ctx context.Context, leaves []audit.Leaf) error {
+	errs := make([]error, coverers)
+	var wg sync.WaitGroup
+	for n := range coverers {
+		wg.Go(func() {
+			for i := n; i < len(leaves) && errs[n] == nil; i += coverers {
+				errs[n] = j.Store.Cover(ctx, leaves[i])
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

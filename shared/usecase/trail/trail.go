@@ -1,0 +1,118 @@
+// Package trail hands out the audit trail: rows, page by page; the ends of chains; bundles that prove themselves.
+package trail
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+)
+
+// What can be wrong with a request.
+var (
+	ErrLimit  = errors.New("limit takes 1 to 10000")
+	ErrPeriod = errors.New("start and end take a time as in RFC 3339, or a day; end comes after start")
+	ErrEvent  = errors.New("event_type is not one that is recorded")
+	ErrParts  = errors.New("from_checkpoint and to_checkpoint take numbers of checkpoints that exist")
+	// ErrTooLarge: it does not fit into one answer. There is a way in parts.
+	ErrTooLarge = errors.New("the answer would be too large")
+	// ErrTail: what no checkpoint covers yet does not fit into one answer.
+	ErrTail = errors.New("too much has happened since the last checkpoint")
+)
+
+// Store is what this package needs of the registry.
+type Store interface {
+	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)
+	RowsOfDay(ctx context.Context, day, after, before string, limit int) ([]audit.Row, error)
+	LastRow(ctx context.Context, subject string) (*audit.Row, error)
+	Covered(ctx context.Context, leaves ...audit.Leaf) ([]audit.Row, error)
+	Moved(ctx context.Context, limit int) ([]audit.Leaf, error)
+	Checkpoint(ctx context.Context) (*registry.Checkpoint, error)
+}
+
+// Config is what a Trail is made of; all fields but the last are required.
+type Config struct {
+	Store   Store
+	Archive checkpoint.Archive
+	Key     func(ctx context.Context) (audit.Key, error) // that signs checkpoints now
+	OrgID   string
+	Now     func() time.Time
+	// MaxBundle is how many octets a bundle may take; zero: what a function can answer.
+	MaxBundle int64
+}
+
+// maxBundle leaves room in the 6 MB that a function can answer, for base64 and for headers.
+const maxBundle = 4_300_000
+
+// Trail reads the audit trail. It is safe for concurrent use.
+type Trail struct{ Config }
+
+// New returns a Trail.
+func New(cfg Config) *Trail {
+	if cfg.MaxBundle == 0 {
+		cfg.MaxBundle = maxBundle
+	}
+	return &Trail{cfg}
+}
+
+// Head is where the trail has got to.
+type Head struct {
+	Subject    string      `json:"subject"`
+	Seq        int64       `json:"seq"`
+	Hash       string      `json:"hash"`
+	Timestamp  string      `json:"timestamp,omitempty"` // of the last row
+	Checkpoint *Checkpoint `json:"checkpoint"`
+	SigningKey SigningKey  `json:"signing_key"`
+}
+
+// Checkpoint is the last one, with the hash that an auditor notes down.
+type Checkpoint struct {
+	audit.Sealed
+	Hash string `json:"hash"`
+}
+
+// SigningKey is the public half of the key that signs checkpoints now.
+type SigningKey struct {
+	Fingerprint string `json:"fingerprint"`
+	PEM         string `json:"pem"`
+}
+
+// Head reads the end of one chain, the organisation's if subject is empty, and the last checkpoint of all.
+//
+// Errors: audit.ErrNoChain.
+func (t *Trail) Head(ctx context.Context, subject string) (Head, error) {
+	h := Head{Subject: subject, Hash: audit.Genesis}
+	if subject == "" {
+		h.Subject = t.OrgID
+	}
+	row, err := t.Store.LastRow(ctx, h.Subject)
+	if err != nil {
+		return h, err
+	}
+	if row == nil && h.Subject != t.OrgID {
+		return h, audit.ErrNoChain
+	}
+	if row != nil {
+		h.Seq, h.Hash, h.Timestamp = row.Seq, row.Hash, row.Timestamp
+	}
+	last, err := t.Store.Checkpoint(ctx)
+	if err != nil {
+		return h, err
+	}
+	if last != nil {
+		h.Checkpoint = &Checkpoint{Sealed: last.Sealed}
+		if h.Checkpoint.Hash, err = last.Sealed.Checkpoint.Hash(); err != nil {
+			return h, err
+		}
+	}
+	key, err := t.Key(ctx)
+	if err != nil {
+		return h, err
+	}
+	pem, err := key.EncodePEM()
+	h.SigningKey = SigningKey{key.Fingerprint, string(pem)}
+	return h, err
+}
