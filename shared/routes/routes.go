@@ -74,6 +74,8 @@ var table = []Route{
 	{"GET", "/proxy/assets/{asset}", "dashboard", None, operators},
 	{"GET", "/proxy/overview", "dashboard", Session, operators},
 	{"GET", "/proxy/agents", "dashboard", Session, operators},
+	{"GET", "/proxy/enrol", "dashboard", Session, operators},
+	{"POST", "/proxy/enrol", "dashboard", Session, operators},
 	{"GET", "/proxy/agents/{agent_id}", "dashboard", Session, operators},
 	{"GET", "/proxy/agents/{agent_id}/rotate-cert", "dashboard", Session, operators},
 	{"POST", "/proxy/agents/{agent_id}/rotate-cert", "dashboard", Session, operators},

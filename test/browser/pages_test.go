@@ -39,7 +39,7 @@ func TestPages(t *testing.T) {
 	b.see(html, "login", "/proxy/login")
 	b.signIn()
 	for name, path := range map[string]string{
-		"overview": "/proxy/overview", "agents": "/proxy/agents", "agents-found": "/proxy/agents?q=kyc", "agents-none": "/proxy/agents?q=nobody",
+		"overview": "/proxy/overview", "agents": "/proxy/agents", "agents-found": "/proxy/agents?q=kyc", "agents-none": "/proxy/agents?q=nobody", "enrol": "/proxy/enrol",
 		"agent": "/proxy/agents/orga::kyc-screener-eu", "agent-rotate": "/proxy/agents/orga::kyc-screener-eu/rotate-cert", "agent-deactivate": "/proxy/agents/orga::kyc-screener-eu/deactivate",
 		"error": "/proxy/agents/orga::nobody", "pki": "/proxy/pki", "rotate-ca": "/proxy/pki/rotate-ca", "rollback": "/proxy/pki/rollback", "finalise": "/proxy/pki/finalise",
 	} {

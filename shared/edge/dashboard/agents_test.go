@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/url"
@@ -183,7 +184,7 @@ func TestRotatingACertificate(t *testing.T) {
 	after := b.page(t, "/proxy/agents/orga::kyc")
 	says(t, after, "Certificate rotated", "dashboard:AWSCURRENT/", "host <moved>")
 	secret := strings.Split(got["agent-key.pem"], "\n")[1]
-	if strings.Contains(after.body, secret) || strings.Contains(w.log.String(), secret) {
+	if strings.Contains(html.UnescapeString(after.body), secret) || strings.Contains(w.log.String(), secret) {
 		t.Error("the private key is on another page, or in the log")
 	}
 }
@@ -256,6 +257,38 @@ func TestTheKeyStaysOnItsHost(t *testing.T) {
 		t.Fatalf("status %d, files %v: %s", a.status, got, text(a.body))
 	}
 	says(t, a, "Its old certificate works until", "in 15 minutes")
+}
+
+func TestEnrolling(t *testing.T) {
+	w, b := signedIn(t)
+	for name, c := range map[string]struct {
+		fields url.Values
+		field  string
+		want   string
+	}{
+		"no name":      {url.Values{"name": {""}}, "name", "each 1 to 64 of letters"},
+		"a bad name":   {url.Values{"name": {"a b"}}, "name", "each 1 to 64 of letters"},
+		"capabilities": {url.Values{"name": {"x"}, "capabilities": {"a\"b"}}, "capabilities", "printable ASCII"},
+		"name to show": {url.Values{"name": {"x"}, "display_name": {strings.Repeat("n", 129)}}, "display_name", "at most 128 characters"},
+		"request":      {url.Values{"name": {"x"}, "csr": {"none"}}, "csr", "csr_pem takes one PEM"},
+	} {
+		a := b.submit(t, b.page(t, "/proxy/enrol"), "/proxy/enrol", c.fields)
+		if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="`+c.field+`-wrong"`) {
+			t.Errorf("%s: status %d, or no error beside %s", name, a.status, c.field)
+		}
+		says(t, a, c.want)
+	}
+	page := b.page(t, "/proxy/enrol")
+	a := b.submit(t, page, "/proxy/enrol", url.Values{"name": {"kyc"}, "capabilities": {" kyc:read  kyc:write "}})
+	says(t, a, "Agent enrolled", "Save these files now", "Start the agent")
+	got := files(t, a)
+	if token, err := w.TokenFor(t.Context(), []byte(got["cert.pem"])); err != nil || len(got) != 4 || token.Scope != "kyc:read kyc:write" {
+		t.Errorf("token with the files: %+v, %v", token, err)
+	}
+	if a := b.submit(t, page, "/proxy/enrol", url.Values{"name": {"kyc"}}); a.status != http.StatusConflict || len(files(t, a)) > 0 {
+		t.Errorf("sent twice: status %d", a.status)
+	}
+	says(t, b.submit(t, b.page(t, "/proxy/enrol"), "/proxy/enrol", url.Values{"name": {"kyc"}}), "An agent with this name exists and was not changed.")
 }
 
 func TestDeactivating(t *testing.T) {

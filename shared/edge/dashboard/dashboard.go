@@ -77,6 +77,8 @@ func (d *Dashboard) Handlers() map[string]Handler {
 		"POST /proxy/logout":                        d.logout,
 		"GET /proxy/overview":                       d.overview,
 		"GET /proxy/agents":                         d.agents,
+		"GET /proxy/enrol":                          d.enrolPage,
+		"POST /proxy/enrol":                         d.enrol,
 		"GET /proxy/agents/{agent_id}":              d.agent,
 		"GET /proxy/agents/{agent_id}/rotate-cert":  d.rotateCertPage,
 		"POST /proxy/agents/{agent_id}/rotate-cert": d.rotateCert,

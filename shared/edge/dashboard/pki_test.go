@@ -75,6 +75,10 @@ func TestRotatingTheOrgCA(t *testing.T) {
 		t.Errorf("wrongly typed: status %d", a.status)
 	}
 	says(t, a, "the first eight digits of the new CA's fingerprint")
+	a = b.submit(t, a, "/proxy/pki/rotate-ca/preflight", url.Values{"confirm": {typed(t, page)}, "overlap": {"604800"}, "reason": {"keyCompromise"}})
+	if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="overlap-wrong"`) {
+		t.Errorf("an overlap after a compromise: status %d", a.status)
+	}
 	a = b.submit(t, a, "/proxy/pki/rotate-ca/preflight", url.Values{"confirm": {typed(t, page)}, "overlap": {"604800"}, "reason": {"superseded"}})
 	if a.status != http.StatusSeeOther {
 		t.Fatalf("commit: status %d: %s", a.status, text(a.body))

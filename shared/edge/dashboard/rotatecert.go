@@ -82,7 +82,9 @@ func (d *Dashboard) rotateCert(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	d.render(w, r, http.StatusOK, page{Name: "rotated", Section: "agents", Title: "Certificate rotated", Content: handout(v, req, out, d.Now())})
+	h := handout(out.Agent, out.Material, out.Certificate, d.Now())
+	h.Previous, h.PreviousUntil, h.Grace = out.Previous, out.PreviousUntil, req.Grace > 0
+	d.render(w, r, http.StatusOK, page{Name: "rotated", Section: "agents", Title: "Certificate rotated", Content: h})
 	return nil
 }
 
@@ -131,7 +133,8 @@ type file struct {
 
 // handoutView is the page with an agent's new keys.
 type handoutView struct {
-	agentView
+	agent.Agent
+	Enrolled      bool // with its first certificate, not the next one
 	Certificate   issue.Certificate
 	Previous      agent.Pin
 	PreviousUntil time.Time
@@ -141,22 +144,22 @@ type handoutView struct {
 	KeyAtHome     bool // with a CSR, the private key never left the host
 }
 
-func handout(v agentView, req rotatecert.Request, out rotatecert.Result, now time.Time) handoutView {
-	h := handoutView{
-		agentView: v, Certificate: out.Certificate, Previous: out.Previous, PreviousUntil: out.PreviousUntil,
-		Grace: req.Grace > 0, KeyAtHome: out.Material.KeyPEM == nil,
-	}
+// Path is the address of the agent's page.
+func (h handoutView) Path() string { return "/proxy/agents/" + string(h.ID) }
+
+func handout(a agent.Agent, m issue.Material, c issue.Certificate, now time.Time) handoutView {
+	h := handoutView{Agent: a, Certificate: c, KeyAtHome: m.KeyPEM == nil}
 	for _, f := range []file{
-		{Name: "cert.pem", Text: string(out.Certificate.CertPEM), About: "the certificate and the CA that issued it"},
-		{Name: "agent-key.pem", Text: string(out.Material.KeyPEM), About: "its private key"},
-		{Name: "dpop.jwk", Text: string(out.Material.DPoPJWK), About: "the private key for DPoP proofs"},
+		{Name: "cert.pem", Text: string(c.CertPEM), About: "the certificate and the CA that issued it"},
+		{Name: "agent-key.pem", Text: string(m.KeyPEM), About: "its private key"},
+		{Name: "dpop.jwk", Text: string(m.DPoPJWK), About: "the private key for DPoP proofs"},
 	} {
 		if f.Text != "" {
 			f.Link = dataURL("application/octet-stream", []byte(f.Text))
 			h.Files = append(h.Files, f)
 		}
 	}
-	h.Zip = file{Name: v.ID.Name() + ".zip", Link: dataURL("application/zip", archive(h.Files, now))}
+	h.Zip = file{Name: a.ID.Name() + ".zip", Link: dataURL("application/zip", archive(h.Files, now))}
 	return h
 }
 

@@ -43,7 +43,7 @@ func parse() map[string]*template.Template {
 	}).ParseFS(files, "templates/base.html", "templates/parts.html"))
 	all := map[string]*template.Template{}
 	for _, name := range []string{
-		"login", "continue", "error", "overview", "agents", "agent", "rotatecert", "rotated", "deactivate",
+		"login", "continue", "error", "overview", "agents", "agent", "rotatecert", "rotated", "enrol", "deactivate",
 		"pki", "rotateca", "preflight", "result", "confirm",
 	} {
 		all[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))

@@ -1,0 +1,162 @@
+package browser
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/edge/dynamo"
+	"github.com/mastio-aws/mastio/shared/schema"
+)
+
+// What a page may take with 10,000 agents: octets, and time of the server, everything that it asks for included.
+const (
+	manyAgents = 10_000
+	maxTime    = 50 * time.Millisecond
+	loads      = 15
+)
+
+// TestTenThousandAgents loads every page that has to do with the fleet, against DynamoDB Local on the same machine. Of the
+// loads the quickest counts for the limit: the others tell what else the machine was doing.
+func TestTenThousandAgents(t *testing.T) {
+	s := start(t, 0)
+	s.populate(t, manyAgents)
+	client := s.client(t)
+	for _, p := range []struct{ path, resource string }{
+		{"/proxy/overview", "/proxy/overview"}, {"/proxy/agents", "/proxy/agents"}, {"/proxy/agents?q=agent-00042", "/proxy/agents"},
+		{"/proxy/agents?generation=1", "/proxy/agents"}, {"/proxy/agents/orga::agent-0004242", "/proxy/agents/{agent_id}"},
+		{"/proxy/agents/orga::agent-0004242/rotate-cert", "/proxy/agents/{agent_id}/rotate-cert"}, {"/proxy/pki", "/proxy/pki"},
+		{"/proxy/pki/progress", "/proxy/pki/progress"}, {"/proxy/pki/rotate-ca", "/proxy/pki/rotate-ca"},
+	} {
+		size := 0
+		s.log.reset()
+		for range loads {
+			size = len(fetchPage(t, client, s.URL+p.path))
+		}
+		took := s.log.times(t, p.resource, loads)
+		slices.Sort(took)
+		t.Logf("%-50s %6d octets   quickest %5.1f ms   median %5.1f ms   slowest %5.1f ms", p.path, size, ms(took[0]), ms(took[len(took)/2]), ms(took[len(took)-1]))
+		if size > maxPage || took[0] > maxTime {
+			t.Errorf("%s: %d octets in %v, want at most %d in %v", p.path, size, took[0], maxPage, maxTime)
+		}
+	}
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// populate puts agents past the API: how they came about does not matter here.
+func (s *system) populate(t *testing.T, count int) {
+	t.Helper()
+	const batch, writers = 25, 4
+	table, now := s.TablePrefix()+schema.Registry, time.Now()
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for from := w * batch; from < count; from += writers * batch {
+				var requests []types.WriteRequest
+				for n := from; n < min(from+batch, count); n++ {
+					a := agent.Agent{
+						ID: agent.ID(fmt.Sprintf("orga::agent-%07d", n)), DisplayName: fmt.Sprintf("Agent number %d of the fleet", n), Capabilities: []string{"kyc:read", "kyc:write"},
+						Method: agent.Minted, Status: agent.Active, EnrolledAt: now, UpdatedAt: now, JKT: strings.Repeat("j", 43),
+						Pins: []agent.Pin{{Thumbprint: fmt.Sprintf("%064x", n), Generation: 1, NotBefore: now, NotAfter: now.AddDate(1, 0, 0)}},
+					}
+					requests = append(requests, types.WriteRequest{PutRequest: &types.PutRequest{Item: dynamo.AgentItem(a)}})
+				}
+				in := &awsdynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{table: requests}}
+				if _, err := s.Clients.DynamoDB.BatchWriteItem(t.Context(), in); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// client is signed in.
+func (s *system) client(t *testing.T) *http.Client {
+	t.Helper()
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(s.CAPEM)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &http.Client{Jar: jar, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	t.Cleanup(c.CloseIdleConnections)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/proxy/login", strings.NewReader(url.Values{"secret": {s.AdminSecret}}.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", s.URL)
+	answer, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.Request.URL.Path != "/proxy/overview" {
+		t.Fatalf("signed in to %s, status %d", answer.Request.URL, answer.StatusCode)
+	}
+	return c
+}
+
+func fetchPage(t *testing.T, c *http.Client, address string) []byte {
+	t.Helper()
+	answer, err := c.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s: status %d, %v", address, answer.StatusCode, err)
+	}
+	return body
+}
+
+func (o *output) reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text.Reset()
+}
+
+// times reads out of the functions' log how long the requests for a resource took; the last lines may still be on their way.
+func (o *output) times(t *testing.T, resource string, want int) []time.Duration {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		var took []time.Duration
+		o.mu.Lock()
+		text := o.text.String()
+		o.mu.Unlock()
+		for line := range strings.Lines(text) {
+			_, entry, _ := strings.Cut(line, "{")
+			var request struct {
+				Msg, Resource string
+				Micros        int64
+			}
+			if json.Unmarshal([]byte("{"+entry), &request) == nil && request.Msg == "request" && request.Resource == resource {
+				took = append(took, time.Duration(request.Micros)*time.Microsecond)
+			}
+		}
+		if len(took) >= want {
+			return took
+		}
+	}
+	t.Fatalf("the log does not tell how long %s took", resource)
+	return nil
+}
