@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/smallstep/pkcs7"
+	"github.com/digitorus/pkcs7"
 
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"

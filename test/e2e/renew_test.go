@@ -1,0 +1,220 @@
+package e2e
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/globalsign/est"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/pki/pkitest"
+)
+
+// renewalOf makes a request for an agent's own names, and the key that goes with it.
+func renewalOf(t *testing.T, i issued) (csr *x509.CertificateRequest, key *pkitest.Signer) {
+	t.Helper()
+	cert, err := x509.ParseCertificate(i.certificate(t).Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	key = pkitest.Key(t)
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{RawSubject: cert.RawSubject, URIs: cert.URIs}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if csr, err = x509.ParseCertificateRequest(der); err != nil {
+		t.Fatal(err)
+	}
+	return csr, key
+}
+
+// renewWith asks with the present certificate and returns the answer.
+func renewWith(t *testing.T, i issued, csr *x509.CertificateRequest) answer {
+	t.Helper()
+	body, err := json.Marshal(map[string]string{"csr_pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr.Raw}))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := newClient(i.certificate(t)).do(t.Context(), "POST", "/v1/agent/renew", map[string]string{"Content-Type": "application/json"}, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// renewed renews and returns the agent with its new material.
+func renewed(t *testing.T, i issued) issued {
+	t.Helper()
+	csr, key := renewalOf(t, i)
+	a := renewWith(t, i, csr)
+	if a.status != 200 {
+		t.Fatalf("renewal answered %d: %s", a.status, a.body)
+	}
+	next := read(t, a)
+	keyPEM, err := pki.EncodePrivateKey(key.Signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.KeyPEM = string(keyPEM)
+	return next
+}
+
+func token(t *testing.T, i issued, want int) answer {
+	t.Helper()
+	return newClient(i.certificate(t)).must(t, want, "POST", tokenPath, nil, nil)
+}
+
+func TestRenewal(t *testing.T) {
+	first := enrol(t, fresh("renew"))
+	second := renewed(t, first)
+	token(t, first, 200)
+	token(t, second, 200)
+	token(t, first, 401)
+	token(t, second, 200)
+	var events []audit.Event
+	for _, r := range chain(t, first.AgentID) {
+		events = append(events, r.EventType)
+	}
+	if diff := cmp.Diff([]audit.Event{audit.AgentEnrolled, audit.AgentCertRenewed, audit.AgentCertActivated}, events); diff != "" {
+		t.Errorf("audit chain (-want +got):\n%s", diff)
+	}
+	info := newClient(second.certificate(t)).must(t, 200, "GET", "/v1/agent/renewal-info", nil, nil)
+	if info.header.Get("Retry-After") == "" || !strings.Contains(string(info.body), `"suggestedWindow":{"start":"`) {
+		t.Errorf("renewal-info: %v %s", info.header, info.body)
+	}
+}
+
+// A renewal in an overlap is how an agent moves to the new Org CA by itself.
+func TestRenewalMovesInAnOverlap(t *testing.T) {
+	forget(t)
+	tick(t)
+	first := enrol(t, fresh("mover"))
+	change(t, "mode=mint&overlap=600")
+	if a := token(t, first, 200); !strings.Contains(string(a.body), `"renew_after":"`) {
+		t.Errorf("no reminder in the overlap: %s", a.body)
+	}
+	second := renewed(t, first)
+	if second.Generation != first.Generation+1 {
+		t.Errorf("renewed under generation %d, was %d", second.Generation, first.Generation)
+	}
+	token(t, second, 200)
+	change(t, "mode=finalise")
+	token(t, first, 401)
+	token(t, second, 200)
+	if a := newClient(second.certificate(t)).must(t, 200, "GET", "/v1/agent/renewal-info", nil, nil); a.header.Get("Retry-After") != "21600" {
+		t.Errorf("Retry-After after the move: %v", a.header)
+	}
+	tick(t)
+}
+
+// A client of EST's own (RFC 7030): GlobalSign's.
+func TestRenewalByESTClient(t *testing.T) {
+	first := enrol(t, fresh("est"))
+	cert := first.certificate(t)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(system.CAPEM)
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := est.Client{
+		Host: strings.TrimPrefix(system.URL, "https://"), ExplicitAnchor: roots, Certificates: []*x509.Certificate{leaf}, PrivateKey: cert.PrivateKey,
+	}
+	cas, err := c.CACerts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	csr, key := renewalOf(t, first)
+	next, err := c.Reenroll(t.Context(), csr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anchors, between := x509.NewCertPool(), x509.NewCertPool()
+	anchors.AddCert(cas[len(cas)-1])
+	for _, ca := range cas[:len(cas)-1] {
+		between.AddCert(ca)
+	}
+	if _, err := next.Verify(x509.VerifyOptions{Roots: anchors, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+		t.Errorf("the certificate does not chain to cacerts: %v", err)
+	}
+	newClient(tls.Certificate{Certificate: [][]byte{next.Raw}, PrivateKey: key.Signer}).must(t, 200, "POST", tokenPath, nil, nil)
+	token(t, first, 401)
+	if _, err := c.Reenroll(t.Context(), csr); err == nil {
+		t.Error("the old certificate renews again")
+	}
+}
+
+// Whatever call a renewal dies at, before it or after: the certificate in use works, asking again with it works, and the
+// first use of what is answered then ends it.
+func TestRenewalKilledAtEveryStep(t *testing.T) {
+	needsFaults(t)
+	for _, call := range []string{"dynamodb.BatchGetItem", "kms.Sign", "dynamodb.TransactWriteItems", "dynamodb.GetItem"} {
+		for _, after := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, carried out %v", call, after), func(t *testing.T) {
+				agent := enrol(t, fresh("crash"))
+				csr, _ := renewalOf(t, agent)
+				faults.set(&rule{call: call, nth: 1, after: after, strike: func() { system.Lambda.Kill("renew") }})
+				a := renewWith(t, agent, csr)
+				struck := faults.struck()
+				faults.set(nil)
+				if !struck || a.status != 502 {
+					t.Fatalf("struck %v, status %d: %s", struck, a.status, a.body)
+				}
+				token(t, agent, 200)
+				if a := renewWith(t, agent, csr); a.status != 200 {
+					t.Errorf("the same request again: %d %s", a.status, a.body)
+				}
+				token(t, agent, 200)
+				next := renewed(t, agent)
+				token(t, next, 200)
+				token(t, agent, 401)
+				chain(t, agent.AgentID)
+			})
+		}
+	}
+}
+
+// A token function that dies at the commit of a first use has ended the old certificate or has not; the next use ends it.
+func TestFirstUseKilledAtItsCommit(t *testing.T) {
+	needsFaults(t)
+	for _, after := range []bool{false, true} {
+		agent := enrol(t, fresh("crash"))
+		next := renewed(t, agent)
+		faults.set(&rule{call: "dynamodb.TransactWriteItems", nth: 1, after: after, strike: func() { system.Lambda.Kill("token") }})
+		token(t, next, 502)
+		faults.set(nil)
+		token(t, agent, map[bool]int{true: 401, false: 200}[after])
+		token(t, next, 200)
+		token(t, agent, 401)
+		chain(t, agent.AgentID)
+	}
+}
+
+// What a renewal, a first use and a use cost.
+func TestCallsOfARenewal(t *testing.T) {
+	needsFaults(t)
+	agent := enrol(t, fresh("cost"))
+	token(t, agent, 200)
+	var next issued
+	for _, c := range []struct {
+		name string
+		do   func()
+		want map[string]int
+	}{
+		{"renewal", func() { next = renewed(t, agent) }, map[string]int{"dynamodb.BatchGetItem": 1, "kms.Sign": 1, "dynamodb.TransactWriteItems": 1, "dynamodb.GetItem": 1}},
+		{"first use", func() { token(t, next, 200) }, map[string]int{"dynamodb.BatchGetItem": 1, "dynamodb.TransactWriteItems": 1}},
+		{"use", func() { token(t, next, 200) }, map[string]int{"dynamodb.BatchGetItem": 1}},
+	} {
+		if diff := cmp.Diff(c.want, faults.count(c.do)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
