@@ -91,6 +91,12 @@ test: setup infra-setup ## every test: unit, contract, model, end to end; race d
 screens: setup ## look at every page of the dashboard in Chromium; pictures in build/screens
 	go test -count=1 -run TestPages ./test/browser
 
+# 5,000 operations are part of make test; a million take an hour or so.
+OPS ?= 1000000
+.PHONY: soak
+soak: setup ## OPS operations of many clients at once, their histories checked
+	go test ./test/soak -ops=$(OPS) -count=1 -v -timeout 4h
+
 .PHONY: fuzz
 fuzz: need-go ## every fuzz target, FUZZTIME executions each
 	@go list ./... | while read -r p; do \
