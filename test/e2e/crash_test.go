@@ -231,3 +231,56 @@ func TestRotateCertKilledAtEveryStep(t *testing.T) {
 		}
 	}
 }
+
+// The standby job dies at each of its remote calls after a swap: while it notes the swap on the superseded key, makes the
+// next standby, writes the truststore and retires what is spent. The next run goes on, and no generation that could
+// still count has lost its keys.
+func TestStandbyKilledAtEveryStep(t *testing.T) {
+	needsFaults(t)
+	killed := 0
+	for n := 1; ; n++ {
+		forget(t)
+		rotateCA(t) // supersedes one; the one before it is spent
+		r := &rule{nth: n, after: n%2 == 0, strike: func() { system.Lambda.Kill("standby") }}
+		faults.set(r)
+		_, err := system.Lambda.Invoke(t.Context(), "standby", []byte("{}"))
+		struck := faults.struck()
+		faults.set(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !struck {
+			break
+		}
+		killed++
+		forget(t)
+		tick(t)
+		checkWhole(t)
+		checkRetired(t)
+	}
+	if killed < 10 {
+		t.Errorf("the job was killed at %d calls: the test has missed it", killed)
+	}
+	t.Logf("killed at %d calls", killed)
+	recovers(t)
+}
+
+// checkRetired: what is spent is retired, and its keys wait for their deletion; what is not has a key that signs.
+func checkRetired(t *testing.T) {
+	t.Helper()
+	org := state(t)
+	for _, g := range org.Generations {
+		if org.Pointer.Spent(g, time.Now()) {
+			t.Errorf("generation %d is spent and %s", g.Number, g.State)
+		}
+		want := map[orgca.State]kmstypes.KeyState{
+			orgca.Current: kmstypes.KeyStateEnabled, orgca.Superseded: kmstypes.KeyStateEnabled, orgca.Retired: kmstypes.KeyStatePendingDeletion,
+		}[g.State]
+		if g.Number < org.Pointer.Current-3 || want == "" {
+			continue
+		}
+		if got := keyState(t, g.SigningKey()); got != want {
+			t.Errorf("generation %d is %s, its key %s", g.Number, g.State, got)
+		}
+	}
+}

@@ -25,7 +25,7 @@ type injector struct {
 
 // rule ends processes at a certain call.
 type rule struct {
-	call   string // "dynamodb.TransactWriteItems"
+	call   string // "dynamodb.TransactWriteItems"; empty: any
 	nth    int    // 1: the first such call
 	after  bool   // carried out first
 	strike func()
@@ -81,7 +81,7 @@ func (i *injector) arrive(call string) *rule {
 		i.calls = map[string]int{}
 	}
 	i.calls[call]++
-	if i.rule == nil || i.rule.call != call || i.rule.struck {
+	if i.rule == nil || i.rule.call != "" && i.rule.call != call || i.rule.struck {
 		return nil
 	}
 	if i.rule.nth--; i.rule.nth > 0 {
