@@ -2,12 +2,9 @@ package anchor
 
 import (
 	"crypto"
-	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"crypto/x509"
 	"encoding/pem"
-	"math/big"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -173,109 +170,6 @@ func readPKCS8(der []byte, f *findings) crypto.Signer {
 		a.refuse("the private key", f)
 	}
 	return nil
-}
-
-// readEC reads the structure of RFC 5915. parameters are those of an envelope around it, if any.
-func readEC(der, parameters []byte, f *findings) crypto.Signer {
-	k, ok := takeEC(der)
-	if !ok || len(parameters) > 0 && len(k.parameters) > 0 && string(parameters) != string(k.parameters) {
-		f.add(KeyUnparseable, malformedKey)
-		return nil
-	}
-	if len(parameters) == 0 {
-		parameters = k.parameters
-	}
-	curve, ok := readCurve(parameters, "the private key", f)
-	if !ok {
-		return nil
-	}
-	scalar := fit(k.scalar, (curve.Params().BitSize+7)/8)
-	defer clear(scalar)
-	key, err := ecdsa.ParseRawPrivateKey(curve, scalar)
-	if err != nil {
-		f.add(KeyUnparseable, "key file: the number in it is not a private key of its curve")
-		return nil
-	}
-	point, err := key.PublicKey.Bytes()
-	if err != nil || k.public != nil && string(k.public) != string(point) {
-		zero(key)
-		f.add(KeyUnparseable, "key file: the public key in it is not that of its private key")
-		return nil
-	}
-	return key
-}
-
-// ecKey is the parts of RFC 5915's structure.
-type ecKey struct{ scalar, parameters, public []byte }
-
-func takeEC(der []byte) (k ecKey, ok bool) {
-	s := cryptobyte.String(der)
-	var body, scalar, parameters, public cryptobyte.String
-	var version int
-	var hasParameters, hasPublic bool
-	tag := func(n uint8) asn1.Tag { return asn1.Tag(n).ContextSpecific().Constructed() }
-	if !s.ReadASN1(&body, asn1.SEQUENCE) || !s.Empty() || !body.ReadASN1Integer(&version) || version != 1 ||
-		!body.ReadASN1(&scalar, asn1.OCTET_STRING) ||
-		!body.ReadOptionalASN1(&parameters, &hasParameters, tag(0)) ||
-		!body.ReadOptionalASN1(&public, &hasPublic, tag(1)) || !body.Empty() {
-		return k, false
-	}
-	k.scalar, k.parameters = scalar, parameters
-	if hasPublic {
-		var point []byte
-		if !public.ReadASN1BitStringAsBytes(&point) || !public.Empty() {
-			return k, false
-		}
-		k.public = append([]byte{}, point...)
-	}
-	return k, true
-}
-
-// fit brings a number to a length. Old tools left leading zeros out or put one in front, which changes no key. What
-// does not fit is returned as it is.
-func fit(number []byte, size int) []byte {
-	for len(number) > size && number[0] == 0 {
-		number = number[1:]
-	}
-	return append(make([]byte, max(0, size-len(number))), number...)
-}
-
-// readRSA reads the structure of RFC 8017 appendix A.1.2. The standard library's parser validates that the numbers
-// belong together, that the primes are far apart and d is large; that they are primes, it does not ask.
-func readRSA(der []byte, f *findings) crypto.Signer {
-	s := cryptobyte.String(der)
-	var body cryptobyte.String
-	var version int
-	n, e := new(big.Int), new(big.Int)
-	if !s.ReadASN1(&body, asn1.SEQUENCE) || !s.Empty() || !body.ReadASN1Integer(&version) ||
-		!body.ReadASN1Integer(n) || !body.ReadASN1Integer(e) {
-		f.add(KeyUnparseable, malformedKey)
-		return nil
-	}
-	switch {
-	case version == 1:
-		f.add(WeakKey, "the private key is RSA of more than two primes")
-		return nil
-	case n.BitLen() > maxRSABits || e.BitLen() > 31:
-		// Nothing is calculated with numbers of a size that the sender chooses.
-		f.add(WeakKey, "the private key is RSA of %d bits with an exponent of %d bits, want at most %d and 31", n.BitLen(), e.BitLen(), maxRSABits)
-		return nil
-	}
-	key, err := x509.ParsePKCS1PrivateKey(der)
-	if err != nil || !prime(key.Primes) {
-		f.add(KeyUnparseable, "key file: the numbers of the RSA key do not belong together; it cannot be used")
-		return nil
-	}
-	return key
-}
-
-func prime(numbers []*big.Int) bool {
-	for _, n := range numbers {
-		if !n.ProbablyPrime(primeRounds) {
-			return false
-		}
-	}
-	return true
 }
 
 // judgeKey holds a private key to the policy, where the certificate does not say the same already.

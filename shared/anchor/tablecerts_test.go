@@ -1,0 +1,106 @@
+package anchor_test
+
+import (
+	"bytes"
+	"crypto"
+
+	"github.com/mastio-aws/mastio/shared/anchor"
+)
+
+// fields are those before the extensions, each crooked alone. Everything is signed as it stands.
+func (r *rows) fields() {
+	t := r.t
+	r.with("serial number zero", func(f *form) { f.serial = []byte{0} }, anchor.Serial)
+	r.with("serial number negative", func(f *form) { f.serial = []byte{0x80, 1} }, anchor.Serial)
+	r.with("serial number of 21 octets", func(f *form) { f.serial = bytes.Repeat([]byte{1}, 21) }, anchor.Serial)
+	r.with("serial number of 20 octets", func(f *form) { f.serial = bytes.Repeat([]byte{1}, 20) })
+	r.with("serial number with a needless zero", func(f *form) { f.serial = []byte{0, 1} }, anchor.Serial)
+	r.with("serial number empty", func(f *form) { f.serial = nil }, anchor.Serial)
+	r.with("subject empty", func(f *form) { f.subject, f.issuer = name(""), name("") }, anchor.SubjectEmpty)
+	r.with("expired yesterday", func(f *form) { f.to = noon.AddDate(0, 0, -1); f.from = noon.AddDate(-1, 0, 0) }, anchor.Expired)
+	r.with("valid from tomorrow", func(f *form) { f.from = noon.AddDate(0, 0, 1) }, anchor.NotYetValid)
+	r.with("expired, and not yet valid", func(f *form) { f.from, f.to = noon.AddDate(0, 0, 1), noon.AddDate(0, 0, -1) }, anchor.Expired, anchor.NotYetValid)
+	r.with("89 days left", func(f *form) { f.to = noon.AddDate(0, 0, 89) }, anchor.ValidityTooShort)
+	r.with("90 days left", func(f *form) { f.to = noon.AddDate(0, 0, 90) })
+	r.with("valid until 2060", func(f *form) { f.to = noon.AddDate(34, 0, 0) })
+	until := func(tag byte, end string) change {
+		return func(f *form) { f.validity = seq(moment(f.from), tlv(tag, []byte(end))) }
+	}
+	r.with("validity in another zone", until(0x17, "311124120000+0000"), anchor.Unparseable)
+	r.with("validity without seconds", until(0x17, "3111241200Z"), anchor.Unparseable)
+	r.with("validity of the 31st of February", until(0x17, "310231120000Z"), anchor.Unparseable)
+	r.with("validity that never ends (RFC 5280 section 4.1.2.5)", until(0x18, "99991231235959Z"))
+	r.with("version 1 with extensions", func(f *form) { f.version = nil }, anchor.Unparseable)
+	r.with("version 4", func(f *form) { f.version = []byte{3} }, anchor.Unparseable)
+	r.with("version 1 of old", func(f *form) { f.version, f.extensions = nil, nil }, anchor.NotACA, anchor.KeyUsage, anchor.SKIMissing)
+	r.with("octets after the extensions", func(f *form) { f.tbsTail = null }, anchor.TrailingData)
+	r.with("octets after the signature", func(f *form) { f.tail = null }, anchor.TrailingData)
+	r.with("octets after the certificate", func(f *form) { f.after = null }, anchor.TrailingData)
+	r.with("signature algorithms that differ", func(f *form) { f.outer = ecSHA384 }, anchor.Unparseable)
+	r.with("signed with SHA-1", func(f *form) { f.signed, f.hash = ecSHA1, crypto.SHA1 }, anchor.WeakSignature)
+	r.with("signature of a bit too many", func(f *form) { f.mangle = func(der []byte) []byte { der[len(der)-1] ^= 1; return der } }, anchor.ChainBroken)
+	key := rsaOf(t, 2048)
+	rsaSigned := func(name string, c change, codes ...anchor.Code) {
+		r.add(name, found(t, "acme root", key, nil, c).pem(), pkcs8(t, key), codes...)
+	}
+	rsaSigned("RSA signed with SHA-1", func(f *form) { f.signed, f.hash = rsaSHA1, crypto.SHA1 }, anchor.WeakSignature)
+	rsaSigned("RSA signed with MD5", func(f *form) { f.signed, f.hash = rsaMD5, crypto.MD5 }, anchor.WeakSignature)
+	rsaSigned("RSA signed with PSS", func(f *form) { f.signed, f.pss = pssSHA256, true })
+	rsaSigned("RSA signed with PSS by default parameters", func(f *form) { f.signed, f.hash, f.pss = pssSHA1, crypto.SHA1, true }, anchor.WeakSignature)
+}
+
+func set(id, critical, value []byte) change { return func(f *form) { f.set(id, critical, value) } }
+func drop(id []byte) change                 { return func(f *form) { f.drop(id) } }
+
+func (r *rows) extensions() {
+	isCA := tlv(0x01, yes)
+	r.with("basicConstraints missing", drop(oidBC), anchor.NotACA)
+	r.with("basicConstraints not critical", set(oidBC, nil, seq(isCA)), anchor.ConstraintsNotCritical)
+	r.with("basicConstraints empty", set(oidBC, yes, seq()), anchor.NotACA)
+	r.with("basicConstraints CA:FALSE in so many words", set(oidBC, yes, seq(tlv(0x01, []byte{0}))), anchor.NotACA)
+	r.with("basicConstraints with a truth of 1", set(oidBC, yes, seq(tlv(0x01, []byte{1}))), anchor.Unparseable)
+	r.with("basicConstraints with a tail", set(oidBC, yes, append(seq(isCA), 5, 0)), anchor.Unparseable)
+	r.with("basicConstraints in a long length", set(oidBC, yes, []byte{0x30, 0x81, 3, 1, 1, 0xff}), anchor.Unparseable)
+	r.with("basicConstraints twice", func(f *form) { f.extensions = append(f.extensions, ext{oidBC, yes, seq(isCA)}) }, anchor.Unparseable)
+	r.with("criticality of FALSE in so many words", set(oidSKI, []byte{0}, octets([]byte("id"))), anchor.Unparseable)
+	r.with("criticality of 1", set(oidBC, []byte{1}, seq(isCA)), anchor.Unparseable)
+	r.with("pathLen 0", pathLen(0), anchor.PathLenZero)
+	r.with("pathLen 0 on an empty organisation", pathLen(0)).policy.Legacy = true
+	r.with("pathLen 1", pathLen(1))
+	r.with("pathLen 1 on an empty organisation", pathLen(1)).policy.Legacy = true
+	r.with("pathLen -1", pathLen(0xff), anchor.Unparseable)
+	r.with("pathLen 2^40", pathLen(1, 0, 0, 0, 0, 0))
+	r.with("pathLen 0 with a needless zero", pathLen(0, 0), anchor.Unparseable)
+	r.with("keyUsage missing", drop(oidKU), anchor.KeyUsage)
+	r.with("keyUsage without keyCertSign", set(oidKU, yes, []byte{3, 2, 1, 0x02}), anchor.KeyUsage)
+	r.with("keyUsage keyCertSign alone", set(oidKU, yes, []byte{3, 2, 2, 0x04}))
+	r.with("keyUsage with digitalSignature, not critical", set(oidKU, nil, []byte{3, 2, 1, 0x86}))
+	r.with("keyUsage with keyEncipherment", set(oidKU, yes, []byte{3, 2, 1, 0x26}), anchor.KeyUsage)
+	r.with("keyUsage with decipherOnly", set(oidKU, yes, []byte{3, 3, 7, 0x04, 0x80}), anchor.KeyUsage)
+	r.with("keyUsage with needless bits", set(oidKU, yes, []byte{3, 2, 0, 0x06}), anchor.Unparseable)
+	r.with("keyUsage of no bits", set(oidKU, yes, []byte{3, 1, 0}), anchor.KeyUsage)
+	client, server := oid(1, 3, 6, 1, 5, 5, 7, 3, 2), oid(1, 3, 6, 1, 5, 5, 7, 3, 1)
+	r.with("extendedKeyUsage serverAuth", set(oidEKU, nil, seq(server)), anchor.ExtendedKeyUsage)
+	r.with("extendedKeyUsage serverAuth and clientAuth", set(oidEKU, nil, seq(server, client)))
+	r.with("extendedKeyUsage any", set(oidEKU, nil, seq(oid(2, 5, 29, 37, 0))), anchor.ExtendedKeyUsage)
+	r.with("extendedKeyUsage of none", set(oidEKU, nil, seq()), anchor.Unparseable)
+	r.with("nameConstraints", set(oidNC, yes, seq(tlv(0xa0, seq(tlv(0x82, []byte("example.com")))))), anchor.NameConstraints)
+	r.with("subjectKeyIdentifier missing", drop(oidSKI), anchor.SKIMissing)
+	r.with("subjectKeyIdentifier empty", set(oidSKI, nil, octets()), anchor.SKIMissing)
+	r.with("subjectKeyIdentifier critical", set(oidSKI, yes, octets([]byte("id"))), anchor.UnknownCriticalExtension)
+	r.with("subjectKeyIdentifier malformed", set(oidSKI, nil, integer(1)), anchor.Unparseable)
+	r.with("authorityKeyIdentifier of itself", set(oidAKI, nil, seq(tlv(0x80, []byte("acme root-key")))))
+	r.with("authorityKeyIdentifier of another", set(oidAKI, nil, seq(tlv(0x80, []byte("another")))), anchor.AKIMismatch)
+	r.with("authorityKeyIdentifier malformed", set(oidAKI, nil, octets([]byte("acme root-key"))), anchor.Unparseable)
+	r.with("authorityKeyIdentifier by name and number", func(f *form) {
+		f.set(oidAKI, nil, seq(tlv(0xa1, tlv(0xa4, f.subject)), tlv(0x82, f.serial)))
+	})
+	r.with("authorityKeyIdentifier by another number", func(f *form) {
+		f.set(oidAKI, nil, seq(tlv(0xa1, tlv(0xa4, f.subject)), tlv(0x82, []byte{7})))
+	}, anchor.AKIMismatch)
+	r.with("unknown extension, critical", set(oid(1, 3, 6, 1, 4, 1, 99999, 1), yes, null), anchor.UnknownCriticalExtension)
+	r.with("unknown extension, not critical", set(oid(1, 3, 6, 1, 4, 1, 99999, 1), nil, null))
+	r.with("certificatePolicies, critical", set(oidCP, yes, seq(seq(oid(2, 5, 29, 32, 0)))))
+	r.with("policyConstraints", set(oid(2, 5, 29, 36), yes, seq(tlv(0x80, []byte{0}))), anchor.UnknownCriticalExtension)
+	r.with("inhibitAnyPolicy", set(oid(2, 5, 29, 54), yes, integer(0)), anchor.UnknownCriticalExtension)
+}

@@ -1,0 +1,100 @@
+package anchor_test
+
+import (
+	"crypto"
+	"crypto/elliptic"
+	"slices"
+	"testing"
+
+	"github.com/mastio-aws/mastio/shared/anchor"
+)
+
+func (r *rows) chains() {
+	t := r.t
+	key, rootKey := p256(t, "ca"), ec(t, elliptic.P384(), "root")
+	root := found(t, "holding root", rootKey, nil)
+	ca := found(t, "acme CA", key, root)
+	file := func(ps ...*party) (out []byte) {
+		for _, p := range ps {
+			out = append(out, p.pem()...)
+		}
+		return out
+	}
+	add := func(name string, certs []byte, codes ...anchor.Code) *upload {
+		return r.add(name, certs, pkcs8(t, key), codes...)
+	}
+	add("CA and root", file(ca, root))
+	add("root and CA", file(root, ca))
+	middle := found(t, "holding middle", rsaOf(t, 3072), root)
+	upper := found(t, "holding upper", p256(t, "upper"), middle)
+	low := found(t, "acme CA", key, upper)
+	add("chain of four", file(low, upper, middle, root))
+	add("chain of four, in any order", file(upper, root, low, middle))
+	add("five certificates", file(low, upper, middle, root, ca), anchor.ExtraCertificates)
+	add("root missing", file(ca), anchor.ChainBroken)
+	add("middle missing", file(low, middle, root), anchor.ChainBroken, anchor.ExtraCertificates)
+	add("CA twice", file(ca, ca, root), anchor.ExtraCertificates)
+	add("another root too", file(ca, root, found(t, "other root", p256(t, "other"), nil)), anchor.ExtraCertificates)
+	add("another root of the same name instead", file(ca, found(t, "holding root", p256(t, "other"), nil)), anchor.ChainBroken, anchor.ExtraCertificates)
+	add("CA below a root of RSA-2304", file(found(t, "acme CA", key, found(t, "r", rsaOf(t, 2304), nil)), found(t, "r", rsaOf(t, 2304), nil)))
+	weak := found(t, "weak root", rsaOf(t, 1024), nil)
+	add("CA below a root of RSA-1024", file(found(t, "acme CA", key, weak), weak), anchor.WeakKey)
+	ed := found(t, "ed root", edwards(t), nil)
+	add("CA below a root of Ed25519", file(found(t, "acme CA", key, ed), ed), anchor.Curve)
+	r.add("key of the root", file(ca, root), pkcs8(t, rootKey), anchor.ExtraCertificates)
+	r.add("key of none of the chain", file(ca, root), pkcs8(t, p256(t, "other")), anchor.KeyMismatch)
+	add("CA by its root's key", file(found(t, "acme CA", key, found(t, "same root", key, nil)), found(t, "same root", key, nil)), anchor.KeyReused)
+	below := func(name string, up *party, codes ...anchor.Code) *upload {
+		return add(name, file(found(t, "acme CA", key, up), up), codes...)
+	}
+	below("root with pathLen 2", found(t, "holding root", rootKey, nil, pathLen(2)))
+	below("root with pathLen 1", found(t, "holding root", rootKey, nil, pathLen(1)), anchor.PathLenZero)
+	below("root with pathLen 0", found(t, "holding root", rootKey, nil, pathLen(0)), anchor.PathLenZero)
+	below("root with pathLen 0, on an empty organisation", found(t, "holding root", rootKey, nil, pathLen(0)), anchor.PathLenZero).policy.Legacy = true
+	add("CA with pathLen 0 below a root", file(found(t, "acme CA", key, root, pathLen(0)), root), anchor.PathLenZero)
+	add("CA with pathLen 0 below a root, on an empty organisation", file(found(t, "acme CA", key, root, pathLen(0)), root), anchor.PathLenZero).policy.Legacy = true
+	below("root expired", found(t, "holding root", rootKey, nil, func(f *form) { f.to = noon.AddDate(0, 0, -1) }), anchor.Expired)
+	below("root expires before the CA", found(t, "holding root", rootKey, nil, func(f *form) { f.to = noon.AddDate(1, 0, 0) }))
+	below("root without keyUsage", found(t, "holding root", rootKey, nil, drop(oidKU)), anchor.KeyUsage)
+	below("root not a CA", found(t, "holding root", rootKey, nil, drop(oidBC)), anchor.NotACA)
+	below("root with nameConstraints", found(t, "holding root", rootKey, nil, set(oidNC, yes, seq(tlv(0xa1, seq(tlv(0x86, []byte("other.example"))))))), anchor.NameConstraints)
+	below("root for servers only", found(t, "holding root", rootKey, nil, set(oidEKU, nil, seq(oid(1, 3, 6, 1, 5, 5, 7, 3, 1)))), anchor.ExtendedKeyUsage)
+	below("root that forges its own signature", forged(t, rootKey), anchor.ChainBroken)
+	add("CA without authorityKeyIdentifier", file(found(t, "acme CA", key, root, drop(oidAKI)), root), anchor.AKIMismatch)
+	add("CA with another's authorityKeyIdentifier", file(found(t, "acme CA", key, root, set(oidAKI, nil, seq(tlv(0x80, []byte("other"))))), root), anchor.AKIMismatch)
+	add("CA signed by another key", file(found(t, "acme CA", key, found(t, "holding root", p256(t, "other"), nil)), root), anchor.ChainBroken, anchor.ExtraCertificates)
+	add("leaf in front of the CA", file(found(t, "agent", p256(t, "leaf"), ca, drop(oidBC)), ca, root), anchor.ExtraCertificates)
+	add("unreadable certificate behind the CA", slices.Concat(file(ca), block("CERTIFICATE", seq(seq(), seq(), bits(nil)))), anchor.Unparseable)
+	add("CA below an earlier generation", file(ca, root), anchor.KeyReused).policy.Known = []crypto.PublicKey{rootKey.Public()}
+}
+
+// forged is a root that names itself its issuer, but whose signature is another key's.
+func forged(t testing.TB, key crypto.Signer) *party {
+	p := found(t, "holding root", key, found(t, "holding root", ec(t, elliptic.P384(), "forger"), nil), drop(oidAKI))
+	p.issuer = nil
+	return p
+}
+
+// many have more than one defect: all of them are told at once.
+func (r *rows) many() {
+	t := r.t
+	r.with("everything at once", func(f *form) {
+		f.serial, f.subject, f.issuer = []byte{0}, name(""), name("")
+		f.to = noon.AddDate(0, 0, 30)
+		f.extensions = nil
+		f.set(oidBC, nil, seq(tlv(0x01, yes), integer(0)))
+		f.set(oidKU, yes, []byte{3, 2, 1, 0x02})
+		f.set(oidNC, yes, seq(tlv(0xa0, seq(tlv(0x82, []byte("example.com"))))))
+		f.set(oidEKU, nil, seq(oid(1, 3, 6, 1, 5, 5, 7, 3, 1)))
+		f.set(oidAKI, nil, seq(tlv(0x82, []byte{1}), tlv(0x80, []byte("x"))))
+		f.set(oid(1, 3, 6, 1, 4, 1, 99999, 1), yes, null)
+	}, anchor.Unparseable, anchor.ConstraintsNotCritical, anchor.PathLenZero, anchor.KeyUsage, anchor.ExtendedKeyUsage, anchor.NameConstraints,
+		anchor.ValidityTooShort, anchor.SubjectEmpty, anchor.Serial, anchor.SKIMissing, anchor.UnknownCriticalExtension)
+	weak := rsaOf(t, 1024)
+	r.add("both files bad in several ways", found(t, "acme root", weak, nil, func(f *form) { f.from = noon.AddDate(0, 0, 3); f.signed, f.hash = rsaSHA1, crypto.SHA1 }).pem(),
+		slices.Concat(pkcs8(t, p256(t, "ca")), pkcs8(t, p256(t, "other"))),
+		anchor.KeyUnparseable, anchor.NotYetValid, anchor.WeakKey, anchor.WeakSignature)
+	r.add("one certificate unreadable, the other expired", slices.Concat(found(t, "acme root", p256(t, "ca"), nil, func(f *form) { f.to = noon.AddDate(0, 0, -1) }).pem(),
+		block("CERTIFICATE", seq(seq(), seq(), bits(nil)))), pkcs8(t, p256(t, "ca")), anchor.Unparseable, anchor.Expired)
+	r.add("nothing at all", nil, nil, anchor.Unparseable, anchor.KeyUnparseable)
+}
