@@ -54,11 +54,11 @@ localstack-up: cloud ## start LocalStack, in Docker if there is an engine, else 
 	@$(CLOUD) up
 
 .PHONY: localstack-deploy
-localstack-deploy: cloud ## deploy the CDK app to LocalStack, make the first Org CA, start the gateway on https://localhost:9543
+localstack-deploy: cloud infra-setup ## deploy the CDK app to LocalStack, make the first Org CA, start the gateway on https://localhost:9543
 	@$(CLOUD) deploy
 
 .PHONY: localstack-test
-localstack-test: cloud ## the end-to-end suite, the guide, and the KMS and store contracts against LocalStack; starts and deploys what is not there
+localstack-test: cloud infra-setup ## the end-to-end suite, the guide, and the KMS and store contracts against LocalStack; starts and deploys what is not there
 	@$(CLOUD) test
 
 .PHONY: localstack-logs

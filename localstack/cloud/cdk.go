@@ -2,8 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,54 +12,24 @@ import (
 	"strings"
 
 	"github.com/mastio-aws/mastio/localstack/deployment"
-	"github.com/mastio-aws/mastio/localstack/filelock"
 )
 
-// cdk is the CDK's command line with the Node.js that it runs on, as infra/package-lock.json pins them.
+// cdk is the CDK's command line with the Node.js that it runs on, as infra/package-lock.json pins them and the Makefile
+// installs them.
 type cdk struct{ dir string }
 
-// installCDK installs both below build/, unless they are there already.
-func (c *cloud) installCDK(ctx context.Context) (cdk, error) {
+var errNoCDK = errors.New("the CDK's command line is not installed: run this as make localstack-deploy or make localstack-test")
+
+func (c *cloud) cdk() (cdk, error) {
 	tool := cdk{filepath.Join(c.root, "build", "infra")}
-	if err := os.MkdirAll(tool.dir, 0o755); err != nil {
-		return tool, err
+	if _, err := os.Stat(tool.cdklocal()); err != nil {
+		return tool, errNoCDK
 	}
-	unlock, err := filelock.Lock(ctx, filepath.Join(tool.dir, "install.lock"))
-	if err != nil {
-		return tool, err
-	}
-	defer unlock()
-	digest := sha256.New()
-	for _, name := range []string{"package.json", "package-lock.json"} {
-		text, err := os.ReadFile(filepath.Join(c.root, "infra", name))
-		if err != nil {
-			return tool, err
-		}
-		digest.Write(text)
-		if err := os.WriteFile(filepath.Join(tool.dir, name), text, 0o644); err != nil {
-			return tool, err
-		}
-	}
-	stamp, want := filepath.Join(tool.dir, "cdklocal.stamp"), hex.EncodeToString(digest.Sum(nil))
-	if got, err := os.ReadFile(stamp); err == nil && string(got) == want && tool.ready() {
-		return tool, nil
-	}
-	c.say("installing the CDK's command line with npm (once)")
-	cmd := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
-	cmd.Dir = tool.dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return tool, fmt.Errorf("install the CDK's command line: npm ci: %w\n%s", err, out)
-	}
-	return tool, os.WriteFile(stamp, []byte(want), 0o644)
+	return tool, nil
 }
 
 func (t cdk) cdklocal() string {
 	return filepath.Join(t.dir, "node_modules", "aws-cdk-local", "bin", "cdklocal")
-}
-
-func (t cdk) ready() bool {
-	_, err := os.Stat(t.cdklocal())
-	return err == nil
 }
 
 // path puts the pinned Node.js first. A platform that npm has no Node.js for uses its own.

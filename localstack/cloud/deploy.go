@@ -28,11 +28,11 @@ func (c *cloud) deploy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	functions, err := c.buildFunctions(ctx)
+	tool, err := c.cdk()
 	if err != nil {
 		return err
 	}
-	tool, err := c.installCDK(ctx)
+	functions, err := c.buildFunctions(ctx)
 	if err != nil {
 		return err
 	}

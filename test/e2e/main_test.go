@@ -84,18 +84,25 @@ func (a answer) decode(t *testing.T) map[string]any {
 }
 
 // client talks to the gateway, with a client certificate or without.
-type client struct{ http *http.Client }
+type client struct {
+	http *http.Client
+	base string // empty: the system's URL
+}
 
 func newClient(certs ...tls.Certificate) *client {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(system.CAPEM)
-	return &client{&http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{
+	return &client{http: &http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: certs, MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 100,
 	}}}
 }
 
 func (c *client) do(ctx context.Context, method, path string, header map[string]string, body []byte) (answer, error) {
-	r, err := http.NewRequestWithContext(ctx, method, system.URL+path, bytes.NewReader(body))
+	base := c.base
+	if base == "" {
+		base = system.URL
+	}
+	r, err := http.NewRequestWithContext(ctx, method, base+path, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}

@@ -29,8 +29,9 @@ type target struct {
 	tick   func(context.Context) error
 	close  func() error
 
-	once     sync.Once
-	operator *client
+	operators string // URL of the operators' API in LocalStack's API Gateway
+	once      sync.Once
+	operator  *client
 }
 
 func (s *target) TablePrefix() string            { return s.prefix }
@@ -86,7 +87,7 @@ func attach(ctx context.Context, path string) (*target, error) {
 	c := deployment.Connect(d.Endpoint)
 	secret, err := c.AdminSecret(ctx, d.AdminSecretID)
 	return &target{
-		URL: d.URL, CAPEM: ca, AdminSecret: secret, prefix: d.TablePrefix,
+		URL: d.URL, CAPEM: ca, AdminSecret: secret, prefix: d.TablePrefix, operators: d.OperatorsURL,
 		Clients: stack.Clients{DynamoDB: c.DynamoDB, KMS: c.KMS, S3: c.S3, SecretsManager: c.SecretsManager},
 		tick:    func(ctx context.Context) error { return c.Tick(ctx, d.OrgID) },
 		close:   func() error { return nil }, // it goes on: whoever deployed it ends it
