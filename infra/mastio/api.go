@@ -116,9 +116,7 @@ func (s *Service) onlyFrom(cidrs []string) awsiam.PolicyDocument {
 // methods gives an API its routes. Besides its own methods each path has one for all others, which goes to the same
 // function: it answers 405 with an Allow header, where API Gateway would answer 403.
 func (s *Service) methods(api awsapigateway.RestApi, host routes.Host, after constructs.IDependable) {
-	validator := api.AddRequestValidator(jsii.String("Validator"), &awsapigateway.RequestValidatorOptions{
-		ValidateRequestBody: jsii.Bool(true), ValidateRequestParameters: jsii.Bool(true),
-	})
+	validator := s.validator(api)
 	var paths []string
 	for _, r := range on(host) {
 		resource := api.Root().ResourceForPath(&r.Path)
@@ -130,6 +128,17 @@ func (s *Service) methods(api awsapigateway.RestApi, host routes.Host, after con
 		}
 	}
 	api.LatestDeployment().Node().AddDependency(after)
+}
+
+// validator has API Gateway refuse what does not fit a model of its media type. LocalStack takes every body for JSON, models or
+// not, and would refuse forms and uploads.
+func (s *Service) validator(api awsapigateway.RestApi) awsapigateway.RequestValidator {
+	if s.props.local() {
+		return nil
+	}
+	return api.AddRequestValidator(jsii.String("Validator"), &awsapigateway.RequestValidatorOptions{
+		ValidateRequestBody: jsii.Bool(true), ValidateRequestParameters: jsii.Bool(true),
+	})
 }
 
 // integration calls the live version of a function, and may be called by the API as a whole: a permission a method would
