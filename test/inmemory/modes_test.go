@@ -68,6 +68,9 @@ func TestRotatedInAnOverlapIsDeadAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !second.PreviousUntil.Equal(m.Now()) {
+		t.Errorf("the old certificate counts until %s, want now: %s", second.PreviousUntil, m.Now())
+	}
 	counts(t, m, "old certificate after the rotation", first.Certificate.CertPEM, false)
 	counts(t, m, "new certificate", second.Certificate.CertPEM, true)
 }

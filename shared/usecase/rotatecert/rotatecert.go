@@ -135,7 +135,7 @@ func (r *Rotator) rotate(ctx context.Context, req Request, view registry.View, m
 // until is when the old pin ends: with the rotation itself, unless it was kept for a while.
 func until(old agent.Pin, stored agent.Agent) time.Time {
 	for _, p := range stored.Pins[1:] {
-		if p.Thumbprint == old.Thumbprint {
+		if p.Thumbprint == old.Thumbprint && !p.Dormant {
 			return p.Until
 		}
 	}
