@@ -11,6 +11,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"github.com/mastio-aws/mastio/shared/openapi"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
@@ -116,12 +117,12 @@ func (s *Service) onlyFrom(cidrs []string) awsiam.PolicyDocument {
 // methods gives an API its routes. Besides its own methods each path has one for all others, which goes to the same
 // function: it answers 405 with an Allow header, where API Gateway would answer 403.
 func (s *Service) methods(api awsapigateway.RestApi, host routes.Host, after constructs.IDependable) {
-	validator := s.validator(api)
+	v := s.validator(api)
 	var paths []string
 	for _, r := range on(host) {
 		resource := api.Root().ResourceForPath(&r.Path)
 		integration := s.integration(r.Function)
-		resource.AddMethod(&r.Method, integration, s.methodOptions(validator))
+		resource.AddMethod(&r.Method, integration, demands(api, v, r))
 		if !slices.Contains(paths, r.Path) {
 			paths = append(paths, r.Path)
 			resource.AddMethod(jsii.String("ANY"), integration, nil)
@@ -149,8 +150,33 @@ func (s *Service) integration(function string) awsapigateway.Integration {
 	})
 }
 
-func (s *Service) methodOptions(v awsapigateway.RequestValidator) *awsapigateway.MethodOptions {
-	return &awsapigateway.MethodOptions{AuthorizationType: awsapigateway.AuthorizationType_NONE, RequestValidator: v}
+// demands has API Gateway refuse what the OpenAPI document says no request may lack, before a function is paid for. It
+// looks at a body only if it says of itself that it is JSON; all others are the function's to refuse.
+func demands(api awsapigateway.RestApi, v awsapigateway.RequestValidator, r routes.Route) *awsapigateway.MethodOptions {
+	o := &awsapigateway.MethodOptions{AuthorizationType: awsapigateway.AuthorizationType_NONE, RequestValidator: v}
+	if v == nil {
+		return o
+	}
+	d, err := openapi.DemandOf(r.Method, r.Path)
+	if err != nil {
+		panic(err)
+	}
+	if d.Query != nil {
+		parameters := map[string]*bool{}
+		for _, name := range d.Query {
+			parameters["method.request.querystring."+name] = jsii.Bool(true)
+		}
+		o.RequestParameters = &parameters
+	}
+	if d.Body != nil {
+		name := openapi.OperationID(r)
+		d.Body["$schema"] = "http://json-schema.org/draft-04/schema#"
+		model := awsapigateway.NewCfnModel(api, jsii.String("Model-"+name), &awsapigateway.CfnModelProps{
+			RestApiId: api.RestApiId(), ContentType: jsii.String("application/json"), Name: jsii.String(strings.ReplaceAll(name, "_", "")), Schema: d.Body,
+		})
+		o.RequestModels = &map[string]awsapigateway.IModel{"application/json": awsapigateway.Model_FromModelName(api, jsii.String("Named-"+name), model.Ref())}
+	}
+	return o
 }
 
 // domains gives the APIs their names, if there are any. The agents' one asks for a client certificate under the truststore,

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mastio-aws/mastio/shared/openapi"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
@@ -361,5 +362,44 @@ func TestServiceContents(t *testing.T) {
 			t.Errorf("%s has %d resources; CloudFormation takes 500", stack, n)
 		}
 		t.Logf("%s: %d resources", stack, n)
+	}
+}
+
+// What the OpenAPI document says that no request may lack, API Gateway asks for.
+func TestRequestsAreValidated(t *testing.T) {
+	for _, d := range []*deployment{&hardened, &trying} {
+		models := 0
+		for _, m := range d.all("AWS::ApiGateway::Method") {
+			method, path := spell(m.Properties["HttpMethod"]), d.path(m.Properties["ResourceId"])
+			if method == "ANY" {
+				continue
+			}
+			demand, err := openapi.DemandOf(method, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Properties["RequestValidatorId"] == nil {
+				t.Errorf("%s %s has no validator", method, path)
+			}
+			for _, name := range demand.Query {
+				if at(m.Properties, "RequestParameters", "method.request.querystring."+name) != true {
+					t.Errorf("%s %s does not ask for %s", method, path, name)
+				}
+			}
+			model := d.resources["Mastio/"+fmt.Sprint(at(m.Properties, "RequestModels", "application/json", "Ref"))]
+			if demand.Body == nil {
+				if model.Type != "" {
+					t.Errorf("%s %s: a model that nobody asked for", method, path)
+				}
+				continue
+			}
+			models++
+			if at(model.Properties, "Schema", "$schema") != "http://json-schema.org/draft-04/schema#" || at(model.Properties, "Schema", "type") != "object" {
+				t.Errorf("%s %s: schema %v", method, path, model.Properties["Schema"])
+			}
+		}
+		if models < 3 {
+			t.Errorf("%d models", models)
+		}
 	}
 }

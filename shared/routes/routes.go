@@ -66,6 +66,7 @@ var table = []Route{
 	{"GET", "/pki/ca.crt", "discovery", None, both},
 	{"GET", "/pki/bundle.pem", "discovery", None, both},
 	{"GET", "/pki/audit-key.pem", "discovery", None, both},
+	{"GET", "/openapi.json", "discovery", None, both},
 
 	{"GET", "/proxy", "dashboard", Session, operators},
 	{"GET", "/proxy/login", "dashboard", None, operators},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/mastio-aws/mastio/shared/openapi"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 )
@@ -15,6 +16,10 @@ func Discovery(d *discovery.Directory) Handlers {
 			w.Header().Set("Cache-Control", "public, max-age=3600")
 			write(w, http.StatusOK, "application/json", d.Metadata())
 			return nil
+		},
+		"GET /openapi.json": func(w http.ResponseWriter, _ *http.Request) error {
+			body, err := openapi.Document()
+			return send(w, "application/json", "public, max-age=3600", body, err)
 		},
 		// Keys appear an epoch before they sign, so a verifier may keep the set for a while.
 		"GET /.well-known/jwks.json": func(w http.ResponseWriter, r *http.Request) error {

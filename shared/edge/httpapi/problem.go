@@ -16,6 +16,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/jwk"
 	"github.com/mastio-aws/mastio/shared/jwk/jws"
 	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/openapi"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -170,7 +171,7 @@ var table = []public{
 
 // These are the errors that no request can cause by itself: a 500 without a reason, its cause in the log.
 var _ = []error{
-	accesstoken.ErrClaims, accesstoken.ErrToken, accesstoken.ErrExpired, audit.ErrBroken, audit.ErrEvent, audit.ErrKey, audit.ErrSignature, bundle.ErrForm, jwk.ErrKey,
+	accesstoken.ErrClaims, accesstoken.ErrToken, accesstoken.ErrExpired, audit.ErrBroken, audit.ErrEvent, audit.ErrKey, audit.ErrSignature, bundle.ErrForm, jwk.ErrKey, openapi.ErrDocument,
 	orgca.ErrTransition, orgca.ErrSource, registry.ErrUnsupported, truststore.ErrBusy, pki.ErrChain, pki.ErrPathLen, pki.ErrProfile, pki.ErrPEM, pki.ErrSPIFFEID, tokenkeys.ErrKey, jws.ErrInvalid,
 	standby.ErrRestored,
 	startup.ErrRegistry, startup.ErrNoOrgCA, startup.ErrTruststore, startup.ErrUnread, startup.ErrSecret, startup.ErrTokenKey,

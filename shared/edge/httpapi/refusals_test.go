@@ -62,6 +62,7 @@ func shapes(w *world, agents cast) map[string]shape {
 		"GET /.well-known/jwks.json":                   {request: event("GET", "/.well-known/jwks.json"), status: 200, ignoreQuery: true},
 		"GET /pki/ca.crt":                              {request: event("GET", "/pki/ca.crt"), status: 200, ignoreQuery: true},
 		"GET /pki/bundle.pem":                          {request: event("GET", "/pki/bundle.pem"), status: 200, ignoreQuery: true},
+		"GET /openapi.json":                            {request: event("GET", "/openapi.json"), status: 200, ignoreQuery: true},
 	}
 }
 

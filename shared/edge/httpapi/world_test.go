@@ -88,7 +88,9 @@ func (w *world) send(t testing.TB, e events.APIGatewayProxyRequest) answer {
 			t.Fatal(err)
 		}
 	}
-	return answer{out.StatusCode, out.MultiValueHeaders, body}
+	a := answer{out.StatusCode, out.MultiValueHeaders, body}
+	conforms(t, e, a)
+	return a
 }
 
 type answer struct {
