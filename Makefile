@@ -135,6 +135,10 @@ $(CDK)/.package-lock.json: infra/package.json infra/package-lock.json
 .PHONY: infra-setup
 infra-setup: need-go $(CDK)/.package-lock.json ## install what the CDK app runs on
 
+.PHONY: infra-golden
+infra-golden: infra-setup ## write what the CDK app is compared with anew: infra/permissions.md and the golden templates
+	go test ./infra/mastio -count=1 -run 'WrittenDown|Template|Contents' -update
+
 .PHONY: synth diff deploy destroy
 synth: build infra-setup ## write the CloudFormation templates into cdk.out (CDK_ARGS="-c orgId=acme ...", see infra/README.md)
 	$(RUN_CDK) synth --quiet $(CDK_ARGS)

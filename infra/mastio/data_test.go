@@ -66,9 +66,9 @@ func TestKeysOfOurs(t *testing.T) {
 				t.Errorf("%s: rotation %v, %v days before its end", k.id, k.Properties["EnableKeyRotation"], k.Properties["PendingWindowInDays"])
 			}
 		}
-		want := 0
+		want := 1 // of checkpoints
 		if d == &hardened {
-			want = 1 // tokens are signed in KMS there
+			want = 2 // and of tokens
 		}
 		if signing != want {
 			t.Errorf("%d signing keys, want %d", signing, want)
