@@ -289,7 +289,7 @@ func TestWhatLocalStackLacks(t *testing.T) {
 	lacking := []string{
 		"AWS::WAFv2::WebACL", "AWS::WAFv2::WebACLAssociation", "AWS::WAFv2::LoggingConfiguration", "AWS::CloudWatch::Dashboard",
 		"AWS::Backup::BackupPlan", "AWS::Backup::BackupSelection", "AWS::Backup::BackupVault",
-		"AWS::ApiGateway::RequestValidator",
+		"AWS::ApiGateway::RequestValidator", "AWS::ApiGateway::Model",
 	}
 	for kind := range full {
 		if !less[kind] != slices.Contains(lacking, kind) {
