@@ -35,10 +35,13 @@ type machine struct {
 	*inmemory.Mastio
 	ctx context.Context
 
-	fate   func(op string) memstore.Fault // of the operation that runs now
-	alive  int                            // remote calls until the process dies; negative: it does not
-	fence  int64                          // highest seen on the pointer
-	claims []claim
+	fate  func(op string) memstore.Fault // of the operation that runs now
+	alive int                            // remote calls until the process dies; negative: it does not
+	// intruded: another one has done something in the middle of the last operation
+	intruded bool
+	skew     time.Duration // by which the clock of the process that carried it out was off
+	fence    int64         // highest seen on the pointer
+	claims   []claim
 
 	issued map[agent.ID][]certificate // every certificate that was ever handed out
 }
@@ -96,15 +99,42 @@ func (m *machine) troubled(t *rapid.T) func() {
 		memstore.None, memstore.None, memstore.None, memstore.Lose, memstore.HalfAck, memstore.Late, memstore.Refuse,
 	}), 12, 12).Draw(t, "faults")
 	m.alive = rapid.SampledFrom([]int{-1, -1, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25}).Draw(t, "calls until death")
+	skew := time.Duration(rapid.SampledFrom([]int{0, 0, 0, -40, -5, 5, 40}).Draw(t, "clock skew")) * time.Second
+	m.intruded = false
+	intrude := m.intruder(t)
+	m.skew = skew
+	m.Advance(skew)
 	next := 0
 	m.fate = func(op string) memstore.Fault {
+		intrude(next)
 		if next == len(faults) {
 			return memstore.None
 		}
 		next++
 		return faults[next-1]
 	}
-	return func() { m.fate, m.alive = nil, -1 }
+	return func() { m.fate, m.alive = nil, -1; m.Advance(-skew) }
+}
+
+// intruder is another operator, or the schedule, who does something in the middle of the operation, between two of its
+// calls, and without troubles of his own.
+func (m *machine) intruder(t *rapid.T) func(call int) {
+	at := rapid.SampledFrom([]int{-1, -1, -1, 0, 1, 2, 3, 5, 8}).Draw(t, "another one comes before call")
+	mode := rapid.SampledFrom([]rotateca.Mode{rotateca.Mint, rotateca.Rollback, rotateca.Finalise, rotateca.Stage, ""}).Draw(t, "and does")
+	return func(call int) {
+		if call != at || m.alive == 0 {
+			return
+		}
+		at, m.intruded = -1, true
+		fate, alive := m.fate, m.alive
+		m.fate, m.alive = nil, -1
+		if mode == "" {
+			_, _ = m.Standby.Run(m.ctx)
+		} else {
+			_, _ = m.RotateCA.Do(m.ctx, rotateca.Request{Mode: mode, Actor: "another"})
+		}
+		m.fate, m.alive = fate, alive
+	}
 }
 
 func (m *machine) org(t *rapid.T) registry.Org {
@@ -194,7 +224,7 @@ func (m *machine) swap(t *rapid.T, req rotateca.Request) bool {
 	case died || errors.Is(err, registry.ErrUnknown): // nobody was told anything
 	default:
 		fence := after.Lease.Fence
-		if fence == before.Lease.Fence {
+		if fence == before.Lease.Fence || m.intruded { // whose fence it is cannot be seen from here
 			break
 		}
 		m.claims = append(m.claims, claim{fmt.Sprintf("rotation under fence %d failed: %v", fence, err), func(org registry.Org) error {
@@ -215,8 +245,8 @@ func (m *machine) undo(t *rapid.T) {
 	result, err := m.RotateCA.Do(m.ctx, rotateca.Request{Mode: mode, Actor: "test"})
 	over()
 	after := m.org(t)
-	if err != nil || mode == rotateca.Finalise {
-		if err == nil && (len(after.Pointer.Accepted) > 0 || after.Pointer.Previous != 0 || after.Pointer.Current != before.Pointer.Current) {
+	if err != nil || mode == rotateca.Finalise || m.intruded {
+		if err == nil && mode == rotateca.Finalise && !m.intruded && (len(after.Pointer.Accepted) > 0 || after.Pointer.Previous != 0 || after.Pointer.Current != before.Pointer.Current) {
 			t.Fatalf("finalised, pointer is %+v", after.Pointer)
 		}
 		return
@@ -319,6 +349,12 @@ func (m *machine) renew(t *rapid.T) {
 	over := m.troubled(t)
 	result, err := m.Renew.Renew(m.ctx, renew.Request{CertificatePEM: string(c.pem), CSR: request(t, c.pem)})
 	over()
+	if m.intruded { // the Org CA may have moved, and what counted with it
+		if err == nil {
+			m.hold(id, result.Certificate.CertPEM, result.Certificate.Pin)
+		}
+		return
+	}
 	if before && !m.authenticates(t, id, c) {
 		t.Fatalf("%s renewed (%v), and the certificate that asked does not count any more", id, err)
 	}
@@ -343,11 +379,15 @@ func (m *machine) use(t *rapid.T) {
 	counted := m.authenticates(t, id, c)
 	troubled := rapid.Bool().Draw(t, "troubled")
 	over := func() {}
+	m.intruded, m.skew = false, 0
 	if troubled {
 		over = m.troubled(t)
 	}
 	_, err := m.TokenFor(m.ctx, c.pem)
 	over()
+	if m.intruded || m.skew != 0 { // decided by another state, or another clock
+		return
+	}
 	if err == nil && !counted || err != nil && counted && !troubled {
 		t.Fatalf("%s, whose certificate counted %v: %v", id, counted, err)
 	}

@@ -30,6 +30,7 @@ func rotateCA(rotator *rotateca.Rotator, w http.ResponseWriter, r *http.Request)
 	}
 	switch {
 	case req.Mode == rotateca.Upload || r.URL.Query().Get("source") == "upload":
+		defer clear(body) // the key is in it
 		if req.Upload, err = uploaded(r, body); err != nil {
 			return err
 		}
