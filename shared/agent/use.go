@@ -41,11 +41,14 @@ func (a Agent) Use(p Pin, g Generations, now time.Time) (used Agent, changed boo
 	return a, true
 }
 
-// Activation is the row that tells, beside a change that Use made, when the certificates before this one stopped.
+// Activation is the row that tells, beside a change that Use made, when the certificates before this one stopped. What a
+// rollback restored together with p has not.
 func (a Agent) Activation(used Agent, p Pin, now time.Time) audit.Entry {
 	ended := []any{}
 	for _, q := range a.Pins {
-		if !slices.ContainsFunc(used.Pins, func(left Pin) bool { return left.Thumbprint == q.Thumbprint && !left.sleeps(now) }) {
+		if !slices.ContainsFunc(used.Pins, func(left Pin) bool {
+			return left.Thumbprint == q.Thumbprint && (!left.sleeps(now) || left.Generation == p.Generation)
+		}) {
 			ended = append(ended, q.Thumbprint)
 		}
 	}

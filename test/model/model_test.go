@@ -8,8 +8,10 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"flag"
 	"fmt"
 	"math/big"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -533,8 +535,11 @@ func (m *machine) checkChains(t *rapid.T, org registry.Org) {
 			t.Fatal(err)
 		}
 		rows := m.verified(t, string(id), view.Agent.Head)
-		if last := rows[len(rows)-1]; last.Details["cert_thumbprint"] != view.Agent.Pin().Thumbprint {
-			t.Fatalf("%s: last row is of %v, pin is %s", id, last.Details["cert_thumbprint"], view.Agent.Pin().Thumbprint)
+		// The use of a certificate that a rollback restored leaves a successor beside it that was not heard of.
+		last := rows[len(rows)-1]
+		told := func(p agent.Pin) bool { return p.Thumbprint == last.Details["cert_thumbprint"] }
+		if !told(view.Agent.Pin()) && !(last.EventType == audit.AgentCertActivated && slices.ContainsFunc(view.Agent.Pins, told)) {
+			t.Fatalf("%s: last row is %s of %v, pins are %+v", id, last.EventType, last.Details["cert_thumbprint"], view.Agent.Pins)
 		}
 	}
 }
@@ -574,6 +579,14 @@ func (m *machine) recovers(t *rapid.T) {
 			t.Fatalf("generation %d was left behind", g.Number)
 		}
 	}
+}
+
+// Under the race detector a check takes a second; CI asks for more of them without it.
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "25"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
 }
 
 func TestRotationStateMachine(t *testing.T) {

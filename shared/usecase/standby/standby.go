@@ -185,8 +185,11 @@ func (j *Job) leftBehind(g orgca.Generation, p orgca.Pointer) bool {
 	}
 }
 
-// spent picks the generations whose keys nobody will need again.
-func (j *Job) spent(g orgca.Generation, p orgca.Pointer) bool { return p.Spent(g, j.Now()) }
+// spent picks the generations whose keys nobody will need again, once those say that they were superseded: a key that waits
+// for its deletion takes no note.
+func (j *Job) spent(g orgca.Generation, p orgca.Pointer) bool {
+	return p.Spent(g, j.Now()) && g.Superseding != 0
+}
 
 // prepare makes a standby unless there is one, or one is being made.
 func (j *Job) prepare(ctx context.Context) error {

@@ -46,8 +46,9 @@ func (j *Job) witness(ctx context.Context) error {
 // key comes first: a crash in between repeats the same note.
 func (j *Job) note(ctx context.Context, g orgca.Generation, fence, noted int64) error {
 	if noted != fence {
-		if err := j.Notes.Note(ctx, g.SigningKey(), fence); err != nil {
-			return fmt.Errorf("note on the key of generation %d: %w", g.Number, err)
+		var err error
+		if fence, err = j.write(ctx, g, fence); err != nil {
+			return err
 		}
 	}
 	if g.Superseding == fence {
@@ -59,4 +60,17 @@ func (j *Job) note(ctx context.Context, g orgca.Generation, fence, noted int64) 
 		return nil
 	}
 	return err
+}
+
+// write notes a fence on a generation's key and returns what stands there. A key that waits for its deletion takes no
+// note: that of a generation which was retired in a time that the registry has forgotten. It has one from then.
+func (j *Job) write(ctx context.Context, g orgca.Generation, fence int64) (int64, error) {
+	err := j.Notes.Note(ctx, g.SigningKey(), fence)
+	if err == nil {
+		return fence, nil
+	}
+	if noted, readErr := j.Notes.Noted(ctx, g.SigningKey()); readErr == nil && noted > 0 && fence > 0 {
+		return noted, nil
+	}
+	return 0, fmt.Errorf("note on the key of generation %d: %w", g.Number, err)
 }
