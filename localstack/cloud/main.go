@@ -54,11 +54,13 @@ Everything it writes is below build/ of the checkout. Exit status: 0 done, 1 fai
 
 var errUsage = errors.New("usage")
 
-func main() {
+func main() { os.Exit(untilSignal()) }
+
+func untilSignal() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
-	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	return run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 }
 
 // run runs one command and returns its exit status.

@@ -118,8 +118,8 @@ func (c *cloud) startGateway(ctx context.Context) error {
 	if err := c.gateway().Write(cmd.Process.Pid); err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
 		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", c.edge), time.Second)
 		if err == nil {

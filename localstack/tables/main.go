@@ -44,10 +44,12 @@ dynamodb:BatchWriteItem too. Exit status: 0 done, 1 failed, 2 usage.
 
 var errUsage = errors.New("usage")
 
-func main() {
+func main() { os.Exit(untilSignal()) }
+
+func untilSignal() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	return run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }
 
 // run runs one command and returns its exit status.
