@@ -57,6 +57,7 @@ type Agent struct {
 	Bundle        [][]byte
 	Intermediates [][]byte
 	JKT           string // RFC 7638 thumbprint of the registered DPoP key; empty: any key
+	Hygiene       Hygiene
 	EnrolledAt    time.Time
 	UpdatedAt     time.Time
 	Head          audit.Head // of the agent's own chain

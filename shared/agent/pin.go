@@ -12,6 +12,8 @@ type Pin struct {
 	Generation int64     `json:"generation"` // counts only while this generation is accepted
 	NotBefore  time.Time `json:"not_before"`
 	NotAfter   time.Time `json:"not_after"`
+	Due        time.Time `json:"due"`   // for hygiene to replace it; zero: as Annually says
+	JKT        string    `json:"jkt"`   // DPoP key that goes with this certificate; empty: the agent's
 	Until      time.Time `json:"until"` // zero: no deadline of its own
 	// Dormant: the agent has left this certificate for one of a newer generation. It counts again only if a rollback
 	// makes its own generation current; that it is accepted in an overlap is not enough, unless it also Yields.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -9,6 +10,8 @@ import (
 
 // Use returns the agent after the certificate of the pin p, as Authenticate returned it, was used; changed is false if
 // that makes no difference, as in all uses but the first one.
+//
+// With a certificate goes its DPoP key, which becomes the agent's.
 //
 // The first use of a successor proves that it has arrived: the pin that yields to it ends, and so do the other unused
 // successors, whose answers were lost. The first use of a pin that a rollback restored makes it the agent's pin again,
@@ -26,6 +29,7 @@ func (a Agent) Use(p Pin, g Generations, now time.Time) (used Agent, changed boo
 			undone = false
 			q = p.restored(p.Generation)
 			q.Unused, q.Yields = false, !p.Unused && waiting
+			a.JKT = cmp.Or(q.JKT, a.JKT)
 			pins = append(pins, q)
 		case undone && q.Generation != p.Generation:
 		case p.Unused && (q.Unused || q.Yields):

@@ -34,6 +34,7 @@ const (
 	AgentCertRenewed   Event = "agent.cert_renewed"
 	AgentCertActivated Event = "agent.cert_activated" // first use of a successor: the certificates before it ended
 	AgentCertDue       Event = "agent.cert_due"
+	AgentHygieneSet    Event = "agent.hygiene_set" // what is done when its certificate is due
 	AgentDeactivated   Event = "agent.deactivated"
 	OrgCACreated       Event = "org_ca.created"
 	OrgCAStaged        Event = "org_ca.staged"
@@ -48,7 +49,7 @@ const (
 )
 
 var events = map[Event]bool{
-	AgentEnrolled: true, AgentCertRotated: true, AgentCertRenewed: true, AgentCertActivated: true, AgentCertDue: true, AgentDeactivated: true,
+	AgentEnrolled: true, AgentCertRotated: true, AgentCertRenewed: true, AgentCertActivated: true, AgentCertDue: true, AgentHygieneSet: true, AgentDeactivated: true,
 	OrgCACreated: true, OrgCAStaged: true, OrgCARotated: true, OrgCARolledBack: true, OverlapEnded: true, OrgCADiscarded: true, OrgCARetired: true,
 	OrgCAUploadRefused: true, AdminLoginRefused: true, CheckpointMade: true,
 }

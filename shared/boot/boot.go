@@ -88,7 +88,7 @@ func (p *parts) admin() httpapi.Admin {
 }
 
 func (p *parts) issuer() issue.Issuer {
-	return issue.Issuer{Store: p.db, Keys: p.keys(), OrgID: p.OrgID, TrustDomain: p.TrustDomain, Now: p.now, NewID: p.newID}
+	return issue.Issuer{Store: p.db, Keys: p.keys(), OrgID: p.OrgID, TrustDomain: p.TrustDomain, Schedule: p.Schedule, Now: p.now, NewID: p.newID}
 }
 
 // endpoint is the token endpoint's URL.

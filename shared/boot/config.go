@@ -11,7 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/renew"
 )
 
@@ -43,14 +45,16 @@ type Config struct {
 	AuditBucket        string // keeps checkpoints of the audit trail
 	AuditKey           string // KMS key that signs them
 	TSA                string // URL of a time-stamping authority; empty: none
+	AgentSecretsKey    string // KMS key that encrypts what hygiene delivers; only the function hygiene needs it
 	TokenSigningKey    string // KMS key that signs tokens; only with Signer KMS
 	Signer             Signer
 	RequireDPoP        bool
 	RequireNonce       bool
-	RenewOverlap       time.Duration // how long the certificate before a renewal still counts at the most
-	StrictPKI          bool          // refuse to work under a legacy Org CA
-	AutoMigrate        time.Duration // overlap with which a legacy Org CA is replaced by itself; zero: it is not
-	Adopt              bool          // the first Org CA is the operator's, by upload; none is minted
+	RenewOverlap       time.Duration  // how long the certificate before a renewal still counts at the most
+	StrictPKI          bool           // refuse to work under a legacy Org CA
+	AutoMigrate        time.Duration  // overlap with which a legacy Org CA is replaced by itself; zero: it is not
+	Schedule           agent.Schedule // when agents' certificates are due
+	Adopt              bool           // the first Org CA is the operator's, by upload; none is minted
 	Version            string
 }
 
@@ -64,6 +68,7 @@ func Environment(getenv func(string) string) (Config, error) {
 		AuditBucket: e.need("MASTIO_AUDIT_BUCKET"), AuditKey: e.need("MASTIO_AUDIT_KEY"), TSA: e.web("AUDIT_TSA_URL"),
 		Signer: Signer(e.oneOf("TOKEN_SIGNER", string(EpochKey), string(KMS))), RequireDPoP: e.flag("TOKEN_REQUIRE_DPOP"),
 		RequireNonce: e.flag("TOKEN_REQUIRE_NONCE"), StrictPKI: e.flag("MCP_PROXY_STRICT_PKI"),
+		AgentSecretsKey: getenv("MASTIO_AGENT_SECRETS_KEY"), Schedule: e.schedule(),
 		Adopt: e.oneOf("MASTIO_FIRST_CA", "mint", "adopt") == "adopt", Version: Version,
 	}
 	c.RenewOverlap = e.seconds("RENEW_OVERLAP_SECONDS", renew.DefaultOverlap, renew.MinOverlap, renew.MaxOverlap)
@@ -155,6 +160,31 @@ func (e *env) seconds(name string, usual, least, most time.Duration) time.Durati
 		return d
 	}
 	e.wrong = append(e.wrong, fmt.Sprintf("%s takes %d to %d seconds", name, least/time.Second, most/time.Second))
+	return 0
+}
+
+// schedule reads when certificates are due.
+func (e *env) schedule() agent.Schedule {
+	age := e.days("CERT_MAX_AGE_DAYS", int(agent.Annually.MaxAge/day), 1, issue.MaxDays)
+	before := e.days("CERT_RENEW_BEFORE_DAYS", int(agent.Annually.RenewBefore/day), 1, issue.MaxDays)
+	if before >= age && age > 0 {
+		e.wrong = append(e.wrong, "CERT_RENEW_BEFORE_DAYS is not less than CERT_MAX_AGE_DAYS")
+	}
+	return agent.Schedule{MaxAge: time.Duration(age) * day, RenewBefore: time.Duration(before) * day}
+}
+
+const day = 24 * time.Hour
+
+// days reads a number of days.
+func (e *env) days(name string, usual, least, most int) int {
+	v := e.getenv(name)
+	if v == "" {
+		return usual
+	}
+	if n, err := strconv.Atoi(v); err == nil && least <= n && n <= most {
+		return n
+	}
+	e.wrong = append(e.wrong, fmt.Sprintf("%s takes %d to %d", name, least, most))
 	return 0
 }
 

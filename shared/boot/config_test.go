@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/shared/agent"
 )
 
 func complete() map[string]string {
@@ -29,7 +31,7 @@ func read(t *testing.T, changes map[string]string) (Config, error) {
 func TestEnvironment(t *testing.T) {
 	base := Config{
 		OrgID: "orga", TrustDomain: "mastio.test", Issuer: "https://mastio.test:9443", TruststoreBucket: "b", TruststoreKey: "k",
-		AdminSecret: "s", TokenKEK: "kek", AuditBucket: "a", AuditKey: "ak", Signer: EpochKey, RenewOverlap: time.Hour, Version: Version,
+		AdminSecret: "s", TokenKEK: "kek", AuditBucket: "a", AuditKey: "ak", Signer: EpochKey, RenewOverlap: time.Hour, Schedule: agent.Annually, Version: Version,
 	}
 	with := func(change func(*Config)) Config {
 		c := base
@@ -54,6 +56,9 @@ func TestEnvironment(t *testing.T) {
 		{"an overlap without migration", map[string]string{"MCP_PROXY_PKI_AUTO_MIGRATE": "0", "MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP": "86400"}, base},
 		{"trust domains of others", map[string]string{"MASTIO_SPIFFE_TRUST_DOMAINS": "a.example, b.example", "RENEW_OVERLAP_SECONDS": "60"}, with(func(c *Config) {
 			c.SPIFFETrustDomains, c.RenewOverlap = []string{"a.example", "b.example"}, time.Minute
+		})},
+		{"certificates of a quarter", map[string]string{"CERT_MAX_AGE_DAYS": "90", "CERT_RENEW_BEFORE_DAYS": "14", "MASTIO_AGENT_SECRETS_KEY": "arn"}, with(func(c *Config) {
+			c.Schedule, c.AgentSecretsKey = agent.Schedule{MaxAge: 90 * 24 * time.Hour, RenewBefore: 14 * 24 * time.Hour}, "arn"
 		})},
 		{"an adopted first CA", map[string]string{"MASTIO_FIRST_CA": "adopt"}, with(func(c *Config) { c.Adopt = true })},
 		{"a time-stamping authority", map[string]string{"AUDIT_TSA_URL": "http://tsa.test/x"}, with(func(c *Config) { c.TSA = "http://tsa.test/x" })},

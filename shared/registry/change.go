@@ -140,6 +140,19 @@ type Query struct {
 	Generation int64  // zero: any
 }
 
+// DueQuery asks for a page of the agents that hygiene is to look at.
+type DueQuery struct {
+	At     time.Time // those that are due then
+	Limit  int       // 1 to 1,000
+	Cursor string    // of the page before; empty: the first page
+}
+
+// DuePage is a page of them, in the order in which they became due.
+type DuePage struct {
+	Agents []agent.ID
+	Next   string // cursor of the next page; empty: this was the last
+}
+
 // Search asks for a page of agents by the beginning of their ids.
 type Search struct {
 	Prefix string // of the id, in ASCII; empty: any

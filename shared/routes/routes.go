@@ -60,6 +60,7 @@ var table = []Route{
 	{"GET", "/v1/admin/audit/head", "audit", Admin, operators},
 	{"POST", "/v1/admin/audit/bundle", "audit", Admin, operators},
 	{"POST", "/v1/admin/audit/checkpoint", "checkpoint", Admin, operators},
+	{"PUT", "/v1/admin/agents/{agent_id}/hygiene", "enroll", Admin, operators},
 	{"GET", "/.well-known/oauth-authorization-server", "discovery", None, both},
 	{"GET", "/.well-known/jwks.json", "discovery", None, both},
 	{"GET", "/.well-known/est/cacerts", "discovery", None, both},
@@ -101,7 +102,7 @@ var agents, operators, both = []Host{Agents}, []Host{Operators}, []Host{Agents, 
 func All() []Route { return slices.Clone(table) }
 
 // Scheduled names the functions that a schedule runs; a route may reach them as well.
-func Scheduled() []string { return []string{"checkpoint", "standby"} }
+func Scheduled() []string { return []string{"checkpoint", "hygiene", "standby"} }
 
 // Deployed names the functions that nothing reaches but a deployment, which runs them before it takes traffic.
 func Deployed() []string { return []string{"startup"} }

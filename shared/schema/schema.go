@@ -31,6 +31,7 @@ const (
 const (
 	AgentsByGeneration = "agents_by_generation" // who still lives under which generation
 	ActiveAgents       = "active_agents"        // how many live under which generation; counted, never read
+	AgentsByDue        = "agents_by_due"        // whose certificate is due, and when; only those that hygiene is for
 	AuditByDay         = "audit_by_day"         // rows of one day, for export
 	AgentsByName       = "agents_by_name"       // an agent by the beginning of its name; written once, at enrolment
 )
@@ -53,6 +54,8 @@ func Tables() []Table {
 				// A count reads every entry, names of attributes included, so keys of one letter: 47 octets for agent
 				// orga::agent-0000001, of which 30 are the table's own key. The first index has about 700.
 				Name: ActiveAgents, PartitionKey: "c", SortKey: "g",
+			}, {
+				Name: AgentsByDue, PartitionKey: "due_pk", SortKey: "due_sk",
 			}},
 		},
 		{

@@ -31,6 +31,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/renew"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -61,6 +62,8 @@ type Mastio struct {
 	Store   *memstore.Store
 	Keys    *ceremonytest.Keys
 	Objects *Objects
+	Secrets *Secrets
+	Over    func() bool // that the time of the function hygiene is; nil: it never is
 
 	Ceremony   *ceremony.Ceremony
 	RotateCA   *rotateca.Rotator
@@ -71,6 +74,7 @@ type Mastio struct {
 	Ring       *tokenkeys.Ring
 	Standby    *standby.Job
 	Truststore *truststore.Keeper
+	Hygiene    *hygiene.Job
 	Health     *health.Checker
 	Discovery  *discovery.Directory
 
@@ -86,7 +90,7 @@ type Mastio struct {
 
 // New returns a Mastio over a store; it has no Org CA until Standby has run.
 func New(cfg memstore.Config) *Mastio {
-	m := &Mastio{Store: memstore.New(cfg), Keys: ceremonytest.New(), Objects: &Objects{}}
+	m := &Mastio{Store: memstore.New(cfg), Keys: ceremonytest.New(), Objects: &Objects{}, Secrets: &Secrets{}}
 	m.clock.Store(Start.UnixNano())
 	log := slog.New(slog.DiscardHandler)
 	m.Truststore = truststore.NewKeeper(truststore.Config{Objects: m.Objects, Domain: truststore.NoDomain{}, Store: m.Store, Now: m.Now, NewID: m.NewID, Log: log})
@@ -102,6 +106,9 @@ func New(cfg memstore.Config) *Mastio {
 	m.Token = token.New(token.Config{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now, NewID: m.NewID})
 	m.Standby = standby.New(standby.Config{
 		Store: m.Store, Ceremony: m.Ceremony, Notes: m.Keys, Rotator: m.RotateCA, Trust: m.trust, Keys: m.Ring.Ensure, Now: m.Now, NewID: m.NewID, Log: log,
+	})
+	m.Hygiene = hygiene.New(hygiene.Config{
+		Store: m.Store, Issuer: issuer, Secrets: m.Secrets, Over: func(context.Context) bool { return m.Over != nil && m.Over() }, Now: m.Now, NewID: m.NewID, Log: log,
 	})
 	m.Health = &health.Checker{Store: m.Store, Objects: m.Objects, Noted: m.Keys.Noted, Now: m.Now}
 	m.Discovery = &discovery.Directory{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now}

@@ -17,12 +17,17 @@ func encodeAgent(a agent.Agent) item {
 		w.text("c", countKey(shardOf(string(a.ID)), a.Method))
 		w.text("g", generationText(a.Pin().Generation))
 	}
+	if sk := duePlace(a); sk != "" {
+		w.text("due_pk", shardOf(string(a.ID)))
+		w.text("due_sk", sk)
+	}
 	w.text("id", string(a.ID))
 	w.text("display_name", a.DisplayName)
 	w.text("method", string(a.Method))
 	w.text("status", string(a.Status))
 	w.text("spiffe_id", a.SPIFFEID)
 	w.text("jkt", a.JKT)
+	w.hygiene(a.Hygiene)
 	w.list("bundle", len(a.Bundle), func(i int) types.AttributeValue { return blob(a.Bundle[i]) })
 	w.list("intermediates", len(a.Intermediates), func(i int) types.AttributeValue { return blob(a.Intermediates[i]) })
 	w.list("capabilities", len(a.Capabilities), func(i int) types.AttributeValue { return text(a.Capabilities[i]) })
@@ -51,6 +56,7 @@ func decodeAgent(i item) (agent.Agent, error) {
 		Pins:          elements(&r, "pins", func(v *types.AttributeValueMemberM) agent.Pin { return decodePin(&r, v.Value) }),
 		SPIFFEID:      r.text("spiffe_id"),
 		JKT:           r.text("jkt"),
+		Hygiene:       r.hygiene(),
 		Bundle:        elements(&r, "bundle", octets),
 		Intermediates: elements(&r, "intermediates", octets),
 		EnrolledAt:    r.time("enrolled_at"),
@@ -62,12 +68,14 @@ func decodeAgent(i item) (agent.Agent, error) {
 }
 
 func encodePin(p agent.Pin) types.AttributeValue {
-	w := writer{make(item, 9)}
+	w := writer{make(item, 11)}
 	w.text("thumbprint", p.Thumbprint)
 	w.text("key", p.Key)
 	w.number("generation", p.Generation)
 	w.time("not_before", p.NotBefore)
 	w.time("not_after", p.NotAfter)
+	w.time("due", p.Due)
+	w.text("jkt", p.JKT)
 	w.time("until", p.Until)
 	w.flag("dormant", p.Dormant)
 	w.flag("unused", p.Unused)
@@ -80,7 +88,7 @@ func decodePin(of *reader, i item) agent.Pin {
 	p := agent.Pin{
 		Thumbprint: r.text("thumbprint"), Key: r.text("key"), Generation: r.number("generation"),
 		NotBefore: r.time("not_before"), NotAfter: r.time("not_after"), Until: r.time("until"), Dormant: r.flag("dormant"),
-		Unused: r.flag("unused"), Yields: r.flag("yields"),
+		Unused: r.flag("unused"), Yields: r.flag("yields"), Due: r.time("due"), JKT: r.text("jkt"),
 	}
 	of.err = r.err
 	return p

@@ -23,6 +23,8 @@ func Enroll(e *enroll.Enroller) Handlers {
 		"GET /v1/admin/agents":                h.list,
 		"GET /v1/admin/agents/{agent_id}":     h.read,
 		"DELETE /v1/admin/agents/{agent_id}":  h.deactivate,
+
+		"PUT /v1/admin/agents/{agent_id}/hygiene": h.setHygiene,
 	}
 }
 
@@ -55,6 +57,9 @@ func (h agents) enroll(w http.ResponseWriter, r *http.Request) error {
 		Capabilities []string        `json:"capabilities"`
 		CSR          *string         `json:"csr_pem"`
 		DPoPJWK      json.RawMessage `json:"dpop_jwk"`
+		Hygiene      struct {
+			Deliver string `json:"deliver"`
+		} `json:"hygiene"`
 	}
 	if _, err := onlyQuery(r); err != nil {
 		return err
@@ -62,9 +67,13 @@ func (h agents) enroll(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body, false); err != nil {
 		return err
 	}
+	deliver, err := agent.ParseDelivery(body.Hygiene.Deliver)
+	if err != nil {
+		return err
+	}
 	call := CallOf(r.Context())
 	out, err := h.Enroll(r.Context(), enroll.Request{
-		Name: body.Name, DisplayName: body.DisplayName, Capabilities: body.Capabilities, Material: material(body.CSR, body.DPoPJWK, 0),
+		Name: body.Name, DisplayName: body.DisplayName, Capabilities: body.Capabilities, Material: material(body.CSR, body.DPoPJWK, 0), Deliver: deliver,
 		Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
 	})
 	if err != nil {
@@ -161,12 +170,13 @@ func (h agents) read(w http.ResponseWriter, r *http.Request) error {
 	}
 	write(w, http.StatusOK, "application/json", struct {
 		described
-		JKT       string `json:"dpop_jkt,omitempty"`
-		SPIFFEID  string `json:"spiffe_id,omitempty"`
-		Counts    bool   `json:"certificate_accepted"`
-		AuditSeq  int64  `json:"audit_seq"`
-		AuditHash string `json:"audit_hash"`
-	}{describe(a), a.JKT, a.SPIFFEID, counts, a.Head.Seq, a.Head.Hash})
+		JKT       string  `json:"dpop_jkt,omitempty"`
+		SPIFFEID  string  `json:"spiffe_id,omitempty"`
+		Counts    bool    `json:"certificate_accepted"`
+		Hygiene   hygiene `json:"hygiene"`
+		AuditSeq  int64   `json:"audit_seq"`
+		AuditHash string  `json:"audit_hash"`
+	}{describe(a), a.JKT, a.SPIFFEID, counts, hygieneOf(a), a.Head.Seq, a.Head.Hash})
 	return nil
 }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+	hygienejob "github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/renew"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -67,6 +68,7 @@ var table = []public{
 
 	{err: agent.ErrID, status: 400, code: "agent_id_invalid"},
 	{err: agent.ErrProfile, status: 400, code: "agent_profile_invalid"},
+	{err: agent.ErrDelivery, status: 400, code: "hygiene_invalid", detail: "hygiene is {\"deliver\": \"notify\"} or {\"deliver\": \"secretsmanager\"}."},
 	{err: agent.ErrNotFound, status: 404, code: "agent_not_found", detail: "No agent has this id. GET /v1/admin/agents lists them all."},
 	{err: agent.ErrAlreadyEnrolled, status: 409, code: "agent_already_enrolled", detail: "An agent with this name exists and was not changed. To give it a new certificate: POST /registry/agents/{agent_id}/rotate-cert."},
 	{err: agent.ErrDeactivated, status: 409, code: "agent_deactivated", detail: "The agent is deactivated. Enrolling it again reactivates it."},
@@ -173,7 +175,7 @@ var table = []public{
 var _ = []error{
 	accesstoken.ErrClaims, accesstoken.ErrToken, accesstoken.ErrExpired, audit.ErrBroken, audit.ErrEvent, audit.ErrKey, audit.ErrSignature, bundle.ErrForm, jwk.ErrKey, openapi.ErrDocument,
 	orgca.ErrTransition, orgca.ErrSource, registry.ErrUnsupported, truststore.ErrBusy, pki.ErrChain, pki.ErrPathLen, pki.ErrProfile, pki.ErrPEM, pki.ErrSPIFFEID, tokenkeys.ErrKey, jws.ErrInvalid,
-	standby.ErrRestored,
+	standby.ErrRestored, hygienejob.ErrVersionTaken,
 	startup.ErrRegistry, startup.ErrNoOrgCA, startup.ErrTruststore, startup.ErrUnread, startup.ErrSecret, startup.ErrTokenKey,
 }
 

@@ -50,8 +50,9 @@ func cloneAgent(a agent.Agent) agent.Agent {
 	a.Bundle, a.Intermediates = blobs(a.Bundle), blobs(a.Intermediates)
 	for i, p := range a.Pins {
 		a.Pins[i].NotBefore, a.Pins[i].NotAfter, a.Pins[i].Until = stamp(p.NotBefore), stamp(p.NotAfter), stamp(p.Until)
+		a.Pins[i].Due = stamp(p.Due)
 	}
-	a.EnrolledAt, a.UpdatedAt = stamp(a.EnrolledAt), stamp(a.UpdatedAt)
+	a.EnrolledAt, a.UpdatedAt, a.Hygiene.Later = stamp(a.EnrolledAt), stamp(a.UpdatedAt), stamp(a.Hygiene.Later)
 	a.Head.Version = 0 // an agent's head is no record of its own
 	return a
 }

@@ -25,6 +25,9 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"Find":      second(f.Find(ctx, registry.Search{Limit: 1})),
 		"Gates":     second(f.Gates(ctx, "a")),
 		"Census":    second(f.Census(ctx, 1, 1)),
+		"Due":       second(f.Due(ctx, registry.DueQuery{At: noon, Limit: 1})),
+		"CountDue":  second(f.CountDue(ctx, noon)),
+		"Expiring":  second(f.Expiring(ctx, noon, noon)),
 	} {
 		f.fails(name, err, registry.ErrUnavailable)
 	}

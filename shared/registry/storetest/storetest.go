@@ -19,8 +19,8 @@ import (
 // Concurrency: any number of goroutines and processes may use the same state at once. A store hands out and takes in
 // values that share no memory with its own.
 //
-// Consistency: a read sees every write whose success was reported before the read began. Agents and Census alone may lag
-// behind.
+// Consistency: a read sees every write whose success was reported before the read began. Agents, Census and what is due alone may
+// lag behind.
 // Several records of one read are each consistent by themselves, not with one another.
 //
 // Durability: a write that was reported is kept.
@@ -90,6 +90,19 @@ type Store interface {
 	// Census counts the active agents of every method by the generation of their newest pin, seen from current. No pin is
 	// counted that is of a generation above newest, the newest one that ever was current. It may lag behind as Agents may.
 	Census(ctx context.Context, current, newest int64) (map[agent.Method]registry.Tally, error)
+
+	// Due reads a page of the agents that are due at a time, as agent.Agent.Due says, but for those whose operator was told.
+	// It may lag behind as Agents may.
+	//
+	// Errors: registry.ErrCursor for a cursor that is none.
+	Due(ctx context.Context, q registry.DueQuery) (registry.DuePage, error)
+
+	// CountDue counts what all pages of Due would have.
+	CountDue(ctx context.Context, at time.Time) (int64, error)
+
+	// Expiring reports whether an operator was told of a certificate that has not ended at now and is still the agent's, or
+	// an agent has been due since overdue. Its cost does not depend on how many there are. It may lag behind.
+	Expiring(ctx context.Context, now, overdue time.Time) (bool, error)
 
 	// Alias finds, in one call, the agent that the first of these names leads to; empty if none of them leads anywhere. One
 	// that is over may still lead there.
@@ -205,6 +218,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"sessions begin and end", sessions},
 		{"gates are moved one attempt at a time", gates},
 		{"a census counts active agents by method and generation", census},
+		{"agents are due in order, and only those that hygiene is for", due},
+		{"a certificate that ends is told of", expiring},
 		{"a call that is over does nothing", overBeforeItBegan},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, fixture{open(t), t}) })

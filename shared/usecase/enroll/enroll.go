@@ -61,6 +61,7 @@ type Request struct {
 	DisplayName  string // empty: the name
 	Capabilities []string
 	Material     issue.Request
+	Deliver      agent.Delivery // what hygiene does when the certificate is due
 	Actor        string
 	RequestID    string
 	SourceIP     string
@@ -111,6 +112,7 @@ func (e *Enroller) record(id agent.ID, req Request, old *agent.Agent) agent.Agen
 	a := agent.Agent{
 		ID: id, DisplayName: cmp.Or(req.DisplayName, req.Name), Capabilities: req.Capabilities,
 		Method: agent.Minted, Status: agent.Active, EnrolledAt: e.Now(),
+		Hygiene: agent.Hygiene{Deliver: req.Deliver},
 	}
 	if old != nil {
 		a.Head, a.Version, a.EnrolledAt = old.Head, old.Version, old.EnrolledAt
@@ -125,7 +127,7 @@ func entry(req Request, pin agent.Pin) audit.Entry {
 	}
 	return audit.Entry{Event: audit.AgentEnrolled, Actor: req.Actor, Details: map[string]any{
 		"method": string(agent.Minted), "cert_thumbprint": pin.Thumbprint, "generation": pin.Generation, "capabilities": capabilities,
-		"csr": req.Material.CSR != nil, "request_id": req.RequestID, "source_ip": req.SourceIP,
+		"csr": req.Material.CSR != nil, "deliver": string(req.Deliver), "request_id": req.RequestID, "source_ip": req.SourceIP,
 	}}
 }
 

@@ -2,6 +2,7 @@
 package issue
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -39,6 +40,7 @@ type Issuer struct {
 	Keys        Signers
 	OrgID       string
 	TrustDomain string
+	Schedule    agent.Schedule // when certificates are due
 	Now         func() time.Time
 	NewID       func() string // unique, at most 36 characters
 }
@@ -133,6 +135,12 @@ type Certificate struct {
 	SPIFFEID string
 }
 
+// Certify issues a certificate for the material's key under the generation that p points at: one signature in KMS. It
+// counts for nothing before it is pinned.
+func (i Issuer) Certify(ctx context.Context, p orgca.Pointer, id agent.ID, m Material) (Certificate, error) {
+	return i.certify(ctx, p, id, m, i.Now())
+}
+
 // certify issues a certificate for the material's key under the generation that p points at: one signature in KMS.
 func (i Issuer) certify(ctx context.Context, p orgca.Pointer, id agent.ID, m Material, now time.Time) (Certificate, error) {
 	chain, err := parse(p.Chain)
@@ -151,12 +159,19 @@ func (i Issuer) certify(ctx context.Context, p orgca.Pointer, id agent.ID, m Mat
 		return Certificate{}, fmt.Errorf("issue under generation %d: %w", p.Current, err)
 	}
 	return Certificate{
-		Pin: agent.Pin{
-			Thumbprint: pki.Thumbprint(leaf.Raw), Key: pki.Thumbprint(leaf.RawSubjectPublicKeyInfo), Generation: p.Current,
-			NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
-		},
+		Pin:     i.PinOf(leaf, p.Current, m.JKT),
 		CertPEM: pki.EncodeCertificates(leaf, chain[0]), ChainPEM: pki.EncodeCertificates(chain...), SPIFFEID: uri,
 	}, nil
+}
+
+// PinOf is the pin of a certificate that was issued under a generation, with the DPoP key that goes with it.
+func (i Issuer) PinOf(leaf *x509.Certificate, generation int64, jkt string) agent.Pin {
+	p := agent.Pin{
+		Thumbprint: pki.Thumbprint(leaf.Raw), Key: pki.Thumbprint(leaf.RawSubjectPublicKeyInfo), Generation: generation,
+		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, JKT: jkt,
+	}
+	p.Due = cmp.Or(i.Schedule, agent.Annually).Due(p)
+	return p
 }
 
 func parse(ders [][]byte) ([]*x509.Certificate, error) {

@@ -1,6 +1,7 @@
 package issue
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -78,24 +79,44 @@ func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Ce
 }
 
 func (i Issuer) commit(ctx context.Context, p Pinning, m Material) (agent.Agent, Certificate, error) {
-	now := i.Now()
-	certificate, err := i.certify(ctx, p.Pointer, p.Agent.ID, m, now)
+	certificate, err := i.certify(ctx, p.Pointer, p.Agent.ID, m, i.Now())
 	if err != nil {
 		return agent.Agent{}, Certificate{}, err
 	}
-	next := p.Agent.Repin(certificate.Pin, p.keep(), now)
-	next.SPIFFEID = certificate.SPIFFEID
-	if m.JKT != "" {
-		next.JKT = m.JKT
+	stored, err := i.Record(ctx, p, certificate)
+	return stored, certificate, err
+}
+
+// Record commits a certificate's pin together with its audit row, and returns the agent as stored. Whether the Org CA
+// moved meanwhile is the caller's to look at.
+//
+// Errors: as of Pin.
+func (i Issuer) Record(ctx context.Context, p Pinning, c Certificate) (agent.Agent, error) {
+	now := i.Now()
+	next := p.Agent
+	if c.Pin.JKT != "" && !p.UntilUse { // a successor's becomes the agent's with its first use
+		next.Pins, next.JKT = withProofKey(next), c.Pin.JKT
 	}
-	e := p.Entry(certificate.Pin)
+	next = next.Repin(c.Pin, p.keep(), now)
+	next.SPIFFEID = c.SPIFFEID
+	e := p.Entry(c.Pin)
 	e.Time, e.Subject = now, string(p.Agent.ID)
 	row, head, err := p.Agent.Head.Append(e)
 	if err != nil {
-		return agent.Agent{}, Certificate{}, err
+		return agent.Agent{}, err
 	}
 	next.Head = head
 	err = registry.Settle(ctx, i.Store.Apply, registry.Change{ID: i.NewID(), Agent: &next, Rows: append(slices.Clone(p.Before), row)})
 	next.Version++
-	return next, certificate, err
+	return next, err
+}
+
+// withProofKey returns the agent's pins with the DPoP key that has been theirs: those that live on beside a new
+// certificate go on with it.
+func withProofKey(a agent.Agent) []agent.Pin {
+	pins := slices.Clone(a.Pins)
+	for n := range pins {
+		pins[n].JKT = cmp.Or(pins[n].JKT, a.JKT)
+	}
+	return pins
 }

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -27,7 +28,7 @@ func (e *NonceError) Unwrap() error { return e.cause }
 
 // prove checks the proof, if there is one, and uses it up. It returns the thumbprint that the token is bound to, empty
 // without a proof.
-func (i *Issuer) prove(ctx context.Context, header []string, a agent.Agent, nonces *dpop.Nonces, now time.Time) (jkt string, err error) {
+func (i *Issuer) prove(ctx context.Context, header []string, a agent.Agent, pin agent.Pin, nonces *dpop.Nonces, now time.Time) (jkt string, err error) {
 	raw, err := dpop.FromHeader(header)
 	if errors.Is(err, dpop.ErrMissing) {
 		if i.RequireDPoP {
@@ -42,7 +43,7 @@ func (i *Issuer) prove(ctx context.Context, header []string, a agent.Agent, nonc
 	if err != nil {
 		return "", err
 	}
-	if a.JKT != "" && a.JKT != proof.JKT {
+	if want := cmp.Or(pin.JKT, a.JKT); want != "" && want != proof.JKT {
 		return "", ErrProofKey
 	}
 	if i.RequireNonce || proof.Nonce != "" {

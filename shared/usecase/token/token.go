@@ -105,7 +105,7 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	jkt, err := i.prove(ctx, r.Proofs, *view.Agent, key.Nonces, now)
+	jkt, err := i.prove(ctx, r.Proofs, *view.Agent, pin, key.Nonces, now)
 	if err != nil {
 		return Token{}, err
 	}

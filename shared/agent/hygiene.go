@@ -1,0 +1,101 @@
+package agent
+
+import (
+	"errors"
+	"time"
+)
+
+// ErrDelivery reports a way of delivery that is none.
+var ErrDelivery = errors.New("deliver takes notify or secretsmanager")
+
+// Delivery says what is done for an agent whose certificate is due.
+type Delivery string
+
+// The ways. An agent without one is one of Notify.
+const (
+	Notify         Delivery = "notify"         // its operator is told
+	SecretsManager Delivery = "secretsmanager" // it gets a new certificate and key, as a new version of a secret of its own
+)
+
+// ParseDelivery reads one; empty stands for Notify. It returns ErrDelivery for anything else.
+func ParseDelivery(s string) (Delivery, error) {
+	switch d := Delivery(s); d {
+	case "":
+		return Notify, nil
+	case Notify, SecretsManager:
+		return d, nil
+	}
+	return "", ErrDelivery
+}
+
+// Schedule says how old certificates become before they are due.
+type Schedule struct {
+	MaxAge      time.Duration
+	RenewBefore time.Duration // how long before MaxAge, or before its own end, a certificate is due
+}
+
+const day = 24 * time.Hour
+
+// Annually is the schedule of certificates that were pinned without one.
+var Annually = Schedule{MaxAge: 365 * day, RenewBefore: 30 * day}
+
+// Due is when a certificate is due. One that lives shortly is not due before two thirds of its life are over, however
+// long RenewBefore is: it would be replaced again and again.
+func (s Schedule) Due(p Pin) time.Time {
+	life := min(p.NotAfter.Sub(p.NotBefore), s.MaxAge)
+	return p.NotBefore.Add(max(life-s.RenewBefore, life/3*2))
+}
+
+// Hygiene is what an agent's record has of its scheduled hygiene. All but Deliver is about one pin, and void for another.
+type Hygiene struct {
+	Deliver Delivery
+	About   string // thumbprint of the pin
+	Told    bool   // its operator was told that it is due
+	// Undelivered is the version of the agent's secret that holds the pin's certificate and key and is not the current one
+	// yet. Until it is, the certificate in use has no deadline.
+	Undelivered string
+	Failed      int64     // runs that did not get on with it
+	Later       time.Time // it is not looked at before; zero: when it is due
+}
+
+// Concerning returns what is known about the agent's newest pin.
+func (a Agent) Concerning() Hygiene {
+	if p := a.Pin(); p.Thumbprint == a.Hygiene.About && p.Thumbprint != "" {
+		return a.Hygiene
+	}
+	return Hygiene{Deliver: a.Hygiene.Deliver, About: a.Pin().Thumbprint}
+}
+
+// Due is the agent's place in the due index: when its certificate is to be looked at next; or, if its operator was told,
+// when it ends. The zero time: nobody waits for it.
+func (a Agent) Due() (at time.Time, told bool) {
+	p := a.Pin()
+	if a.Status != Active || a.Method != Minted || p.NotAfter.IsZero() {
+		return time.Time{}, false
+	}
+	switch h := a.Concerning(); {
+	case h.Told:
+		return p.NotAfter, true
+	case !h.Later.IsZero():
+		return h.Later, false
+	case !p.Due.IsZero():
+		return p.Due, false
+	}
+	return Annually.Due(p), false
+}
+
+// Delivered returns the agent whose successor was delivered: only now does the time run in which the certificate before
+// it may still be used.
+func (a Agent) Delivered(grace time.Duration, now time.Time) Agent {
+	pins := make([]Pin, len(a.Pins))
+	for i, p := range a.Pins {
+		if p.Yields {
+			p.Until = earlier(p.Until, now.Add(grace))
+		}
+		pins[i] = p
+	}
+	a.Hygiene = a.Concerning()
+	a.Hygiene.Undelivered, a.Hygiene.Failed, a.Hygiene.Later = "", 0, time.Time{}
+	a.Pins, a.UpdatedAt = pins, now
+	return a
+}

@@ -1,0 +1,47 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/mastio-aws/mastio/shared/edge/metrics"
+	"github.com/mastio-aws/mastio/shared/edge/secrets"
+	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
+)
+
+// reserve is what is left of a function's time when nothing new is begun: what is under way is over by then.
+const reserve = 30 * time.Second
+
+var errHygiene = errors.New("hygiene failed: see the log")
+
+// Hygiene is the function hygiene.
+func Hygiene(p *parts) (any, error) {
+	if p.AgentSecretsKey == "" {
+		return nil, fmt.Errorf("%w: MASTIO_AGENT_SECRETS_KEY is not set", ErrConfig)
+	}
+	job := hygiene.New(hygiene.Config{
+		Store: p.db, Issuer: p.issuer(), Secrets: &secrets.Agents{API: secretsmanager.NewFromConfig(p.aws), KeyID: p.AgentSecretsKey},
+		Over: func(ctx context.Context) bool {
+			end, bounded := ctx.Deadline()
+			return ctx.Err() != nil || bounded && end.Sub(p.now()) < reserve
+		},
+		Now: p.now, NewID: p.newID, Log: p.log,
+	})
+	return func(ctx context.Context) (hygiene.Report, error) {
+		r, err := job.Run(ctx)
+		if err != nil {
+			p.log.ErrorContext(ctx, "hygiene", "cause", err.Error())
+			err = errHygiene // the cause may name tables; it is in the log
+		}
+		count := func(name string, n int64) metrics.Gauge {
+			return metrics.Gauge{Name: "hygiene_" + name, Unit: metrics.Count, Value: float64(n)}
+		}
+		return r, errors.Join(err, metrics.Write(os.Stdout, p.OrgID, p.now(), count("due", r.Due), count("rotated", r.Rotated),
+			count("notified", r.Notified), count("failed", r.Failed), count("remaining", r.Remaining)))
+	}, nil
+}

@@ -1,0 +1,176 @@
+package dynamo
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"regexp"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/schema"
+)
+
+// The due index has a part for those whose operator was told, by the end of their certificates, and one behind it for
+// those that are to be looked at. So one range has all that is worth a warning: the end of the first part, which has not
+// ended yet, and the beginning of the second, which has been due for long.
+const (
+	toldPart  = "0#"
+	awaitPart = "1#"
+)
+
+// duePlace is an agent's sort key in the due index; empty: it is not in it.
+func duePlace(a agent.Agent) string {
+	at, told := a.Due()
+	switch {
+	case at.IsZero():
+		return ""
+	case told:
+		return toldPart + dueTime(at) + "#" + string(a.ID)
+	}
+	return awaitPart + dueTime(at) + "#" + string(a.ID)
+}
+
+// dueTime keeps times in order as texts; before 1970 there are none.
+func dueTime(t time.Time) string { return fmt.Sprintf("%014d", max(t.UnixMilli(), 0)) }
+
+// behind is what follows everything of a time. In the order of bytes '$' stands behind '#'.
+func behind(t time.Time) string { return dueTime(t) + "$" }
+
+var duePattern = regexp.MustCompile(`^1#[0-9]{14,}#(.+)$`)
+
+// Due reads a page of the due index.
+func (s *Store) Due(ctx context.Context, q registry.DueQuery) (registry.DuePage, error) {
+	const doing = "list who is due"
+	low, err := dueAfter(q.Cursor)
+	if err != nil {
+		return registry.DuePage{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	limit := min(max(q.Limit, 1), maxPage)
+	m := s.newMerge(sharded{s.registry, schema.AgentsByDue, "due_pk", "due_sk", ""}, low, awaitPart+behind(q.At), limit)
+	var page registry.DuePage
+	var last string
+	for {
+		if err := m.fill(ctx); err != nil {
+			return registry.DuePage{}, unavailable(doing, err)
+		}
+		next := m.first()
+		if next == nil {
+			return page, nil
+		}
+		if len(page.Agents) == limit {
+			page.Next = base64.RawURLEncoding.EncodeToString([]byte(last))
+			return page, nil
+		}
+		last, next.found = m.next(next), next.found[1:]
+		if parts := duePattern.FindStringSubmatch(last); parts != nil {
+			page.Agents = append(page.Agents, agent.ID(parts[1]))
+		}
+	}
+}
+
+func dueAfter(cursor string) (string, error) {
+	if cursor == "" {
+		return awaitPart, nil
+	}
+	decoded, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || base64.RawURLEncoding.EncodeToString(decoded) != cursor || !duePattern.Match(decoded) {
+		return "", registry.ErrCursor
+	}
+	return string(decoded) + "!", nil
+}
+
+// CountDue counts the same range, without reading it.
+func (s *Store) CountDue(ctx context.Context, at time.Time) (int64, error) {
+	var total atomic.Int64
+	err := s.eachDueShard(ctx, awaitPart, awaitPart+behind(at), 0, func(n int32) { total.Add(int64(n)) })
+	if err != nil {
+		return 0, unavailable("count who is due", err)
+	}
+	return total.Load(), nil
+}
+
+// Expiring asks each shard for one entry of the range between the two parts.
+func (s *Store) Expiring(ctx context.Context, now, overdue time.Time) (bool, error) {
+	var found atomic.Bool
+	err := s.eachDueShard(ctx, toldPart+behind(now), awaitPart+behind(overdue), 1, func(n int32) {
+		if n > 0 {
+			found.Store(true)
+		}
+	})
+	if err != nil {
+		return false, unavailable("look for certificates that end", err)
+	}
+	return found.Load(), nil
+}
+
+// eachDueShard counts a range of every shard, all at once: of each the first entries only, or, without a limit, all.
+func (s *Store) eachDueShard(ctx context.Context, low, high string, limit int32, counted func(int32)) error {
+	errs := make([]error, schema.Shards)
+	var wg sync.WaitGroup
+	for n := range schema.Shards {
+		wg.Go(func() {
+			in := &dynamodb.QueryInput{
+				TableName: &s.registry, IndexName: aws.String(schema.AgentsByDue), Select: types.SelectCount,
+				KeyConditionExpression:    aws.String("due_pk = :shard AND due_sk BETWEEN :low AND :high"),
+				ExpressionAttributeValues: item{":shard": text(shardKey(n)), ":low": text(low), ":high": text(high)},
+			}
+			if limit > 0 {
+				in.Limit = &limit
+			}
+			errs[n] = s.countPages(ctx, in, counted)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (s *Store) countPages(ctx context.Context, in *dynamodb.QueryInput, counted func(int32)) error {
+	for {
+		out, err := s.client.Query(ctx, in)
+		if err != nil {
+			return err
+		}
+		counted(out.Count)
+		if len(out.LastEvaluatedKey) == 0 || in.Limit != nil {
+			return nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+}
+
+// hygiene is a map of its own within the item, and none where there is nothing to keep.
+func (w writer) hygiene(h agent.Hygiene) {
+	in := writer{item{}}
+	in.text("deliver", string(h.Deliver))
+	in.text("about", h.About)
+	in.flag("told", h.Told)
+	in.text("undelivered", h.Undelivered)
+	in.number("failed", h.Failed)
+	in.time("later", h.Later)
+	if len(in.item) > 0 {
+		w.item["hygiene"] = &types.AttributeValueMemberM{Value: in.item}
+	}
+}
+
+func (r *reader) hygiene() agent.Hygiene {
+	m, ok := attribute[*types.AttributeValueMemberM](r, "hygiene")
+	if !ok {
+		return agent.Hygiene{}
+	}
+	in := reader{item: m.Value, err: r.err}
+	h := agent.Hygiene{
+		Deliver: agent.Delivery(in.text("deliver")), About: in.text("about"), Told: in.flag("told"), Undelivered: in.text("undelivered"),
+		Failed: in.number("failed"), Later: in.time("later"),
+	}
+	r.err = in.err
+	return h
+}

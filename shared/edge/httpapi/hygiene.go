@@ -1,0 +1,63 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+	hygienejob "github.com/mastio-aws/mastio/shared/usecase/hygiene"
+)
+
+// hygiene is what is done when an agent's certificate grows old, and when.
+type hygiene struct {
+	Deliver agent.Delivery `json:"deliver"`
+	Due     *time.Time     `json:"due"`              // null: its certificates are not issued by the Mastio, or it is told already
+	Told    bool           `json:"told"`             // the event agent.cert_due is out for this certificate
+	Secret  string         `json:"secret,omitempty"` // in Secrets Manager
+}
+
+func hygieneOf(a agent.Agent) hygiene {
+	h := hygiene{Deliver: a.Hygiene.Deliver}
+	if h.Deliver == "" {
+		h.Deliver = agent.Notify
+	}
+	if h.Deliver == agent.SecretsManager {
+		h.Secret = hygienejob.SecretName(a.ID)
+	}
+	due, told := a.Due()
+	if h.Told = told; !told && !due.IsZero() {
+		h.Due = &due
+	}
+	return h
+}
+
+func (h agents) setHygiene(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Deliver string `json:"deliver"`
+	}
+	if _, err := onlyQuery(r); err != nil {
+		return err
+	}
+	id, err := agent.ParseID(r.PathValue("agent_id"))
+	if err != nil {
+		return err
+	}
+	if err := decode(r, &body, false); err != nil {
+		return err
+	}
+	deliver, err := agent.ParseDelivery(body.Deliver)
+	if err != nil || body.Deliver == "" {
+		return agent.ErrDelivery
+	}
+	call := CallOf(r.Context())
+	a, err := h.SetHygiene(r.Context(), enroll.Policy{Agent: id, Deliver: deliver, Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP})
+	if err != nil {
+		return err
+	}
+	write(w, http.StatusOK, "application/json", struct {
+		AgentID agent.ID `json:"agent_id"`
+		Hygiene hygiene  `json:"hygiene"`
+	}{id, hygieneOf(a)})
+	return nil
+}

@@ -1,0 +1,145 @@
+package storetest
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+const hour = time.Hour
+
+// dueFleet enrols agents whose certificates become due one after the other, an hour apart, and all that is not due.
+func (f fixture) dueFleet() []agent.ID {
+	f.t.Helper()
+	const fleet = 60
+	ids := make([]agent.ID, fleet)
+	var wg sync.WaitGroup
+	for worker := range 6 {
+		wg.Go(func() {
+			for n := worker; n < fleet; n += 6 {
+				ids[n] = f.dueAt(n, noon.Add(time.Duration(n-fleet)*hour), nil)
+			}
+		})
+	}
+	wg.Wait()
+	f.dueAt(500, noon.Add(time.Millisecond), nil)
+	for n, not := range []func(*agent.Agent){
+		func(a *agent.Agent) { a.Method = agent.BYOCA },
+		func(a *agent.Agent) { a.Method, a.Pins = agent.SPIFFE, nil },
+		func(a *agent.Agent) { a.Pins = nil },
+		func(a *agent.Agent) { a.Status = agent.Deactivated },
+		func(a *agent.Agent) { a.Hygiene.Later = noon.Add(hour) },
+		func(a *agent.Agent) { a.Hygiene.Told = true; a.Pins[0].NotAfter = noon },
+	} {
+		f.dueAt(501+n, ago(hour), not)
+	}
+	last := f.dueAt(600, ago(100*24*hour), func(a *agent.Agent) { a.Hygiene.Later = noon })
+	void := f.dueAt(601, noon, func(a *agent.Agent) { a.Hygiene = agent.Hygiene{About: "another", Told: true, Later: noon.Add(hour)} })
+	return append(ids, last, void)
+}
+
+func (f fixture) dueAt(n int, due time.Time, change func(*agent.Agent)) agent.ID {
+	f.t.Helper()
+	c := enrolment(agentID(n), 1)
+	c.Agent.Pins[0].Due, c.Agent.Hygiene.About = due, c.Agent.Pins[0].Thumbprint
+	if change != nil {
+		change(c.Agent)
+	}
+	if err := f.Apply(f.t.Context(), c); err != nil {
+		f.t.Errorf("enrol %s: %v", c.Agent.ID, err)
+	}
+	return c.Agent.ID
+}
+
+func (f fixture) walkDue(at time.Time, limit int) (all []agent.ID, pages int) {
+	f.t.Helper()
+	q := registry.DueQuery{At: at, Limit: limit}
+	for ; pages < 200; pages++ {
+		page, err := f.Due(f.t.Context(), q)
+		if err != nil {
+			f.t.Fatalf("due: %v", err)
+		}
+		if all = append(all, page.Agents...); page.Next == "" {
+			return all, pages + 1
+		}
+		q.Cursor = page.Next
+	}
+	f.t.Fatal("no end after 200 pages")
+	return nil, 0
+}
+
+func due(t *testing.T, f fixture) {
+	none, _ := f.walkDue(noon, 10)
+	f.same("who is due in an empty store", none, []agent.ID(nil))
+	want := f.dueFleet()
+	f.caughtUp("who is due", func() any { got, _ := f.walkDue(noon, 1000); return got }, want)
+	for _, limit := range []int{1, 7, 62, 1000} {
+		got, pages := f.walkDue(noon, limit)
+		f.same("who is due, in pages", got, want)
+		if full := max((len(want)+limit-1)/limit, 1); pages != full {
+			t.Errorf("pages of %d: got %d, want %d", limit, pages, full)
+		}
+	}
+	got, _ := f.walkDue(ago(31*hour), 1000)
+	f.same("who was due 31 hours ago", got, want[:30])
+	n, err := f.CountDue(t.Context(), noon)
+	f.fails("count", err, nil)
+	f.same("count", n, int64(len(want)))
+	for _, cursor := range []string{"x", "AAAA", "MCMx"} {
+		_, err := f.Due(t.Context(), registry.DueQuery{At: noon, Limit: 1, Cursor: cursor})
+		f.fails("cursor "+cursor, err, registry.ErrCursor)
+	}
+
+	for _, id := range want[:2] { // who got a new certificate, or is gone, is due no more
+		c := rotation(*f.view(id).Agent, 2)
+		c.Agent.Pins[0].Due = noon.AddDate(0, 11, 0)
+		f.apply(c)
+	}
+	gone := f.view(want[2]).Agent.Deactivate(noon)
+	f.apply(registry.Change{ID: newID(), Agent: &gone})
+	f.caughtUp("who is still due", func() any { got, _ := f.walkDue(noon, 1000); return got }, want[3:])
+}
+
+func expiring(t *testing.T, f fixture) {
+	is := func(now, overdue time.Time) func() any {
+		return func() any {
+			got, err := f.Expiring(t.Context(), now, overdue)
+			f.fails("expiring", err, nil)
+			return got
+		}
+	}
+	f.same("in an empty store", is(noon, noon)(), false)
+	f.dueAt(1, ago(hour), nil)
+	f.caughtUp("due for an hour", is(noon, ago(hour)), true)
+	f.same("due for an hour, overdue after more", is(noon, ago(hour+time.Millisecond))(), false)
+
+	f.dueAt(2, ago(hour), func(a *agent.Agent) { a.Hygiene.Told = true; a.Pins[0].NotAfter = noon.Add(hour) })
+	f.caughtUp("told, ends in an hour", is(noon, ago(48*hour)), true)
+	f.same("told, ended", is(noon.Add(hour), ago(48*hour))(), false)
+	f.apply(rotation(*f.view(agentID(2)).Agent, 2))
+	f.caughtUp("told, and replaced", is(noon, ago(48*hour)), false)
+}
+
+// caughtUp waits until an index that lags behind has caught up: it fails unless what is read becomes what is wanted.
+func (f fixture) caughtUp(what string, read func() any, want any) {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		got := read()
+		if cmp.Equal(got, want) {
+			return
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			f.t.Fatalf("%s (-want +got):\n%s", what, cmp.Diff(want, got))
+		}
+	}
+}

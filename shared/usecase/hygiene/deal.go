@@ -1,0 +1,117 @@
+package hygiene
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// tries is how often an agent's record is read anew: a delivery takes three rounds, and each may meet somebody else.
+const tries = 8
+
+// errPanic reports a defect that one agent's record brought to light: no reason to let the others wait.
+var errPanic = errors.New("panic")
+
+// deal brings one agent to where nothing is due, and logs if that fails.
+func (j *Job) deal(ctx context.Context, id agent.ID) outcome {
+	done, err := j.guarded(ctx, id)
+	if err == nil {
+		return done
+	}
+	j.Log.ErrorContext(ctx, "hygiene.failed", "agent_id", string(id), "cause", err.Error())
+	if ctx.Err() == nil {
+		j.postpone(ctx, id)
+	}
+	return failed
+}
+
+func (j *Job) guarded(ctx context.Context, id agent.ID) (done outcome, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", errPanic, p)
+		}
+	}()
+	return j.proceed(ctx, id)
+}
+
+// proceed reads the agent and takes the next step, until there is none. The index only said where to look: what is due
+// is decided on the record.
+func (j *Job) proceed(ctx context.Context, id agent.ID) (done outcome, err error) {
+	for range tries {
+		view, err := j.Store.View(ctx, id)
+		if err != nil {
+			return failed, err
+		}
+		if view.Agent == nil || !due(*view.Agent, j.Now()) {
+			return done, nil
+		}
+		if view.Pointer == nil {
+			return failed, orgca.ErrMissing
+		}
+		step := j.notify
+		// What was begun is brought to its end, whatever was decided since.
+		if view.Agent.Hygiene.Deliver == agent.SecretsManager || view.Agent.Concerning().Undelivered != "" {
+			step = j.deliver
+		}
+		o, err := step(ctx, view)
+		if err != nil && !errors.Is(err, registry.ErrConflict) {
+			return failed, err
+		}
+		if err == nil {
+			done = max(done, o)
+		}
+	}
+	return failed, registry.ErrConflict
+}
+
+func due(a agent.Agent, now time.Time) bool {
+	at, told := a.Due()
+	return !at.IsZero() && !told && !now.Before(at)
+}
+
+// notify commits the row from which the event is made, once for each certificate.
+func (j *Job) notify(ctx context.Context, view registry.View) (outcome, error) {
+	a, now := *view.Agent, j.Now()
+	a.Hygiene = a.Concerning()
+	a.Hygiene.Told, a.Hygiene.Failed, a.Hygiene.Later = true, 0, time.Time{}
+	p := a.Pin()
+	row, head, err := a.Head.Append(audit.Entry{
+		Time: now, Event: audit.AgentCertDue, Actor: Actor, Subject: string(a.ID),
+		Details: map[string]any{"cert_thumbprint": p.Thumbprint, "generation": p.Generation, "not_before": audit.Stamp(p.NotBefore), "not_after": audit.Stamp(p.NotAfter)},
+	})
+	if err != nil {
+		return failed, err
+	}
+	a.Head, a.UpdatedAt = head, now
+	return notified, registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Agent: &a, Rows: []audit.Row{row}})
+}
+
+// A failure is tried again by the next daily run, then after two, four and eight days; the slack lets a run that is a
+// little early still see it.
+const (
+	firstPause  = 24 * time.Hour
+	mostDoubled = 3
+	pauseSlack  = 4 * time.Hour
+)
+
+// postpone puts an agent off. If that fails too, its place in the index stays, and the next run comes by again.
+func (j *Job) postpone(ctx context.Context, id agent.ID) {
+	view, err := j.Store.View(ctx, id)
+	if err != nil || view.Agent == nil || !due(*view.Agent, j.Now()) {
+		return
+	}
+	a := *view.Agent
+	a.Hygiene = a.Concerning()
+	pause := firstPause<<min(a.Hygiene.Failed, mostDoubled) - pauseSlack
+	a.Hygiene.Failed++
+	a.Hygiene.Later = j.Now().Add(pause)
+	if err := j.Store.Apply(ctx, registry.Change{ID: j.NewID(), Agent: &a}); err != nil {
+		j.Log.WarnContext(ctx, "hygiene.postpone", "agent_id", string(id), "cause", err.Error())
+	}
+}

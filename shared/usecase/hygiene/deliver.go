@@ -1,0 +1,143 @@
+package hygiene
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/issue"
+)
+
+// What can be wrong with a version of a secret.
+var (
+	// ErrVersionTaken: the version exists already, with another value.
+	ErrVersionTaken = errors.New("this version of the secret has another value")
+	errUnusable     = errors.New("what is staged in the agent's secret cannot be used")
+)
+
+// Secrets holds each agent's secret. A version's value never changes.
+type Secrets interface {
+	// Version reads a version; nil if there is none.
+	Version(ctx context.Context, name, version string) ([]byte, error)
+	// Stage adds a version that nobody reads yet, and the secret if there is none. It may be repeated; ErrVersionTaken.
+	Stage(ctx context.Context, name, version string, value []byte) error
+	// Promote makes a version the one that is read. It may be repeated.
+	Promote(ctx context.Context, name, version string) error
+}
+
+// SecretName is the name of an agent's secret.
+func SecretName(id agent.ID) string { return "mastio/agents/" + id.Org() + "/" + id.Name() }
+
+// deliver takes the next of three steps, in an order in which a crash locks nobody out and leaves no pin whose key nobody
+// has:
+//
+//	1 stage the certificate and its key as a version     a version that nobody reads and whose certificate does not count;
+//	                                                     the next run takes it, for the version's id is what it replaces
+//	2 pin it as a successor, with a note of the version  the key is in the secret; the certificate in use goes on without
+//	                                                     a deadline; the note keeps the agent in the due index
+//	3 promote the version, take the note back            (between the two: promoting again changes nothing)
+//
+// Only step 3 gives the certificate in use its deadline. If the Org CA moves between 2 and 3, it starts over with 1.
+func (j *Job) deliver(ctx context.Context, view registry.View) (outcome, error) {
+	a, p := *view.Agent, *view.Pointer
+	if h := a.Concerning(); h.Undelivered != "" && a.Pin().Generation == p.Current {
+		return j.promote(ctx, a, h.Undelivered)
+	}
+	version, certificate, err := j.staged(ctx, a, p)
+	if err != nil {
+		return failed, err
+	}
+	old := a.Pin()
+	a.Hygiene = agent.Hygiene{Deliver: a.Hygiene.Deliver, About: certificate.Pin.Thumbprint, Undelivered: version, Later: j.Now()}
+	_, err = j.Issuer.Record(ctx, issue.Pinning{
+		Agent: a, Pointer: p, Grace: issue.MaxDays * 24 * time.Hour, UntilUse: true,
+		Entry: func(next agent.Pin) audit.Entry { return entry(old, next, version) },
+	}, certificate)
+	return nothing, err // pinned, not delivered
+}
+
+func (j *Job) promote(ctx context.Context, a agent.Agent, version string) (outcome, error) {
+	if err := j.Secrets.Promote(ctx, SecretName(a.ID), version); err != nil {
+		return failed, fmt.Errorf("promote the new version of the secret: %w", err)
+	}
+	next := a.Delivered(Grace, j.Now())
+	err := registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Agent: &next})
+	if err == nil {
+		p := next.Pin()
+		j.Log.InfoContext(ctx, "pki.rotate.hygiene", "agent_id", string(a.ID), "generation", p.Generation, "thumbprint", p.Thumbprint, "secret_version", version)
+	}
+	return rotated, err
+}
+
+func entry(old, next agent.Pin, version string) audit.Entry {
+	return audit.Entry{Event: audit.AgentCertRotated, Actor: Actor, Details: map[string]any{
+		"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": old.Thumbprint,
+		"grace_seconds": int64(Grace / time.Second), "reason": "hygiene", "csr": false,
+		"deliver": string(agent.SecretsManager), "secret_version": version,
+	}}
+}
+
+// spares is how many versions may hold what cannot be used, before somebody has to look.
+const spares = 3
+
+// staged returns a certificate for the agent under the present generation that lies in its secret, key and all: one that an
+// earlier run left there, or a new one.
+func (j *Job) staged(ctx context.Context, a agent.Agent, p orgca.Pointer) (version string, c issue.Certificate, err error) {
+	name := SecretName(a.ID)
+	for spare := range spares {
+		version = versionOf(a, p.Current, spare)
+		value, err := j.Secrets.Version(ctx, name, version)
+		if err != nil {
+			return "", c, fmt.Errorf("read the agent's secret: %w", err)
+		}
+		if value == nil {
+			c, err = j.stage(ctx, a, p, version)
+			if !errors.Is(err, ErrVersionTaken) {
+				return version, c, err
+			}
+			if value, err = j.Secrets.Version(ctx, name, version); err != nil { // another run was faster
+				return "", c, fmt.Errorf("read the agent's secret: %w", err)
+			}
+		}
+		if c, err = j.read(value, a, p); err == nil {
+			return version, c, nil
+		}
+		j.Log.WarnContext(ctx, "hygiene.unusable", "agent_id", string(a.ID), "secret_version", version, "cause", err.Error())
+	}
+	return "", c, errUnusable
+}
+
+func (j *Job) stage(ctx context.Context, a agent.Agent, p orgca.Pointer, version string) (issue.Certificate, error) {
+	m, err := issue.Prepare(issue.Request{})
+	if err != nil {
+		return issue.Certificate{}, err
+	}
+	if a.JKT == "" { // registered none, so it may use any; this one too
+		m.JKT = ""
+	}
+	c, err := j.Issuer.Certify(ctx, p, a.ID, m)
+	if err != nil {
+		return c, err
+	}
+	value, err := encode(a.ID, m, c)
+	if err != nil {
+		return c, err
+	}
+	if err := j.Secrets.Stage(ctx, SecretName(a.ID), version, value); err != nil {
+		return c, fmt.Errorf("stage a version of the agent's secret: %w", err)
+	}
+	return c, nil
+}
+
+// versionOf is the same for every run that replaces the same pin under the same generation.
+func versionOf(a agent.Agent, generation int64, spare int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "mastio-hygiene:v1|%s|%s|%d|%d", a.ID, a.Pin().Thumbprint, generation, spare))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,143 @@
+// Package hygiene replaces agents' certificates before they grow old, or has their operators told, on a schedule.
+//
+// It finds the due in an index, so a run costs what is due, whatever the size of the fleet; and whoever was dealt with has
+// left the index, so a run that is cut off anywhere is resumed by the next one.
+package hygiene
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/issue"
+)
+
+// Actor is who the audit rows of this job name.
+const Actor = "schedule:hygiene"
+
+// Grace is how long the certificate before a delivered one may be used, unless the new one is used first.
+const Grace = 48 * time.Hour
+
+// Concurrency is how many agents are worked on at once. One takes tens of milliseconds and one signature, so these make
+// some 200 signatures a second, of the 1,000 that KMS gives a region.
+const Concurrency = 8
+
+// pageSize is how many are looked up at once.
+const pageSize = 200
+
+// Store is what the job needs of the registry.
+type Store interface {
+	View(ctx context.Context, id agent.ID) (registry.View, error)
+	Apply(ctx context.Context, c registry.Change) error
+	Due(ctx context.Context, q registry.DueQuery) (registry.DuePage, error)
+	CountDue(ctx context.Context, at time.Time) (int64, error)
+}
+
+// Config is what a Job is made of; all fields are required.
+type Config struct {
+	Store   Store
+	Issuer  issue.Issuer
+	Secrets Secrets
+	// Over reports that the function's time is nearly over: nothing new is begun.
+	Over  func(ctx context.Context) bool
+	Now   func() time.Time
+	NewID func() string // unique, at most 36 characters
+	Log   *slog.Logger
+}
+
+// Job is one run's work. Running it again, or twice at once, is harmless.
+type Job struct{ Config }
+
+// New returns a Job.
+func New(cfg Config) *Job { return &Job{cfg} }
+
+// Report says what a run found and did.
+type Report struct {
+	Due       int64 `json:"due"`      // were found due
+	Rotated   int64 `json:"rotated"`  // have a new certificate in their secret
+	Notified  int64 `json:"notified"` // whose operators were told
+	Failed    int64 `json:"failed"`
+	Remaining int64 `json:"remaining"` // due, and left to the next run because the time was over; the index may lag behind
+}
+
+// outcome is what became of one agent.
+type outcome int
+
+const (
+	nothing outcome = iota // it was not due any more
+	rotated
+	notified
+	failed
+)
+
+// Run deals with whoever is due. What fails for one agent is logged and counted, keeps nobody else waiting, and is tried
+// again by a later run. An error means that who is due could not be read.
+func (j *Job) Run(ctx context.Context) (Report, error) {
+	t := &tally{}
+	over, err := j.work(ctx, j.Now(), t)
+	r := t.report
+	if err == nil && over {
+		r.Remaining, err = j.Store.CountDue(ctx, j.Now())
+	}
+	j.Log.InfoContext(ctx, "hygiene", "due", r.Due, "rotated", r.Rotated, "notified", r.Notified, "failed", r.Failed, "remaining", r.Remaining)
+	return r, err
+}
+
+// work goes through the index, several agents at a time; over: it did not come to its end.
+func (j *Job) work(ctx context.Context, at time.Time, t *tally) (over bool, err error) {
+	queue := make(chan agent.ID)
+	var workers sync.WaitGroup
+	for range Concurrency {
+		workers.Go(func() {
+			for id := range queue {
+				t.add(j.deal(ctx, id))
+			}
+		})
+	}
+	defer workers.Wait()
+	defer close(queue)
+	q := registry.DueQuery{At: at, Limit: pageSize}
+	for {
+		if j.Over(ctx) {
+			return true, nil
+		}
+		page, err := j.Store.Due(ctx, q)
+		if err != nil {
+			return false, fmt.Errorf("find who is due: %w", err)
+		}
+		for _, id := range page.Agents {
+			if j.Over(ctx) {
+				return true, nil
+			}
+			queue <- id
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return false, nil
+		}
+	}
+}
+
+type tally struct {
+	mu     sync.Mutex
+	report Report
+}
+
+func (t *tally) add(o outcome) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch o {
+	case nothing:
+		return
+	case rotated:
+		t.report.Rotated++
+	case notified:
+		t.report.Notified++
+	case failed:
+		t.report.Failed++
+	}
+	t.report.Due++
+}
