@@ -67,6 +67,8 @@ var settings = map[string]func(*Props, string) error{
 	"autoMigrate":          toggle(func(p *Props) *bool { return &p.AutoMigrate }),
 	"firstCa":              text(func(p *Props) *string { return (*string)(&p.FirstCA) }),
 	"spiffeTrustDomains":   func(p *Props, v string) error { p.SPIFFETrustDomains = list(v); return nil },
+	"certMaxAgeDays":       whole(func(p *Props) *int { return &p.CertMaxAgeDays }),
+	"certRenewBeforeDays":  whole(func(p *Props) *int { return &p.CertRenewBeforeDays }),
 	"renewOverlapSeconds":  whole(func(p *Props) *int { return &p.RenewOverlapSeconds }),
 	"standbyMinutes":       whole(func(p *Props) *int { return &p.StandbyMinutes }),
 	"checkpointMinutes":    whole(func(p *Props) *int { return &p.CheckpointMinutes }),

@@ -26,7 +26,10 @@ type Data struct {
 	Archive     awss3.Bucket // checkpoints of the audit trail
 	AuditKey    awskms.Key   // signs them
 	TokenKEK    awskms.Key   // encrypts token keys
-	TokenKey    awskms.Key   // signs tokens; nil unless TokenSigner is kms
+	// AgentSecretsKey encrypts what hygiene delivers to agents. The Mastio itself reads it only to take up a delivery that
+	// was cut off; who may read an agent's secret is for its operators to grant, on this key and on the secret.
+	AgentSecretsKey awskms.Key
+	TokenKey        awskms.Key // signs tokens; nil unless TokenSigner is kms
 }
 
 func newData(scope constructs.Construct, id string, p Props) *Data {
@@ -34,6 +37,7 @@ func newData(scope constructs.Construct, id string, p Props) *Data {
 	d.DataKey = symmetric(d.Scope, "DataKey", "Mastio "+p.OrgID+": tables and the admin secret at rest")
 	d.TokenKEK = symmetric(d.Scope, "TokenKEK", "Mastio "+p.OrgID+": token signing keys")
 	d.AuditKey = signing(d.Scope, "AuditKey", "Mastio "+p.OrgID+": signs checkpoints of the audit trail")
+	d.AgentSecretsKey = symmetric(d.Scope, "AgentSecretsKey", "Mastio "+p.OrgID+": certificates and keys delivered to agents")
 	if p.TokenSigner == KMSSigner {
 		d.TokenKey = signing(d.Scope, "TokenKey", "Mastio "+p.OrgID+": signs every access token")
 	}
@@ -48,6 +52,7 @@ func newData(scope constructs.Construct, id string, p Props) *Data {
 		GenerateSecretString: &awssecretsmanager.SecretStringGenerator{PasswordLength: number(43), ExcludePunctuation: jsii.Bool(true)},
 	})
 	d.backups(p)
+	output(d.Scope, "AgentSecretsKeyArn", *d.AgentSecretsKey.KeyArn(), "KMS key of the secrets mastio/agents/"+p.OrgID+"/…: whoever reads one needs kms:Decrypt on it")
 	output(d.Scope, "AdminSecretName", *d.AdminSecret.SecretName(), "Secrets Manager name of the admin secret: aws secretsmanager get-secret-value --secret-id")
 	return d
 }

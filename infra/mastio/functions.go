@@ -35,6 +35,7 @@ var sizes = map[string]size{
 	// It makes keys too, and shares its concurrency with pages: what keeps rotations apart is the lease.
 	"dashboard": {memory: 512, timeout: 29, reserved: 10},
 	"standby":   {memory: 512, timeout: 120, reserved: 2},
+	"hygiene":   {memory: 512, timeout: 900, reserved: 1},
 	"startup":   {memory: 256, timeout: 60},
 	// A bundle is built in memory, and so are the rows that it is built of.
 	"audit":   {memory: 1024, timeout: 29},
@@ -129,7 +130,9 @@ func (s *Service) environment(function string) *map[string]*string {
 		"MASTIO_TRUSTSTORE_BUCKET": *s.data.Truststore.BucketName(), "MASTIO_TRUSTSTORE_KEY": TruststoreKey,
 		"MASTIO_ADMIN_SECRET_ID": *s.data.AdminSecret.SecretArn(), "MASTIO_TOKEN_KEK": *s.data.TokenKEK.KeyArn(),
 		"MASTIO_SPIFFE_TRUST_DOMAINS": strings.Join(p.SPIFFETrustDomains, ","), "RENEW_OVERLAP_SECONDS": strconv.Itoa(p.RenewOverlapSeconds),
-		"MASTIO_AUDIT_BUCKET": *s.data.Archive.BucketName(), "MASTIO_AUDIT_KEY": *s.data.AuditKey.KeyArn(), "AUDIT_TSA_URL": p.AuditTSA,
+		"CERT_MAX_AGE_DAYS": strconv.Itoa(p.CertMaxAgeDays), "CERT_RENEW_BEFORE_DAYS": strconv.Itoa(p.CertRenewBeforeDays),
+		"MASTIO_AGENT_SECRETS_KEY": *s.data.AgentSecretsKey.KeyArn(),
+		"MASTIO_AUDIT_BUCKET":      *s.data.Archive.BucketName(), "MASTIO_AUDIT_KEY": *s.data.AuditKey.KeyArn(), "AUDIT_TSA_URL": p.AuditTSA,
 		"TOKEN_SIGNER": string(p.TokenSigner), "MASTIO_FIRST_CA": string(p.FirstCA),
 	}
 	for name, on := range map[string]bool{

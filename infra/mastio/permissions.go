@@ -18,16 +18,17 @@ func (s *Service) permissions() map[string][]statement {
 		"checkpoint": {s.readTrail(), s.readSeals(), s.readOrg(), s.sealTrail(), s.moveOrgHead(), s.appendAudit(), s.readArchive(), s.writeArchive(), s.signCheckpoints(),
 			s.readAdminSecret(), s.openAdminSecret()},
 		"discovery":  {s.publicAuditKey(), s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
-		"healthz":    {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.readAdminSecret(), s.openAdminSecret()},
+		"healthz":    {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.findDue(), s.readAdminSecret(), s.openAdminSecret()},
+		"hygiene":    {s.readAgents(), s.findDue(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.deliverSecrets(), s.sealSecrets()},
 		"startup":    {s.readOrg(), s.readTruststore(), s.readTokenKeys(), s.openTokenKeys(), s.publicTokenKey(), s.readAdminSecret(), s.openAdminSecret()},
 		"renew":      {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.issueLeaves()},
 		"rotatecert": {s.readAgents(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.readAdminSecret(), s.openAdminSecret()},
 		"enroll": {s.readAgents(), s.listAgents(), s.writeAgents(), s.writeAliases(), s.appendAudit(), s.issueLeaves(), s.readOrg(), s.readEdgeCAs(), s.addEdgeCAs(),
 			s.readTruststore(), s.writeTruststore(), s.readAdminSecret(), s.openAdminSecret()},
 		"rotateca": append(s.rotateCAs(), s.readAdminSecret(), s.openAdminSecret()),
-		"dashboard": append(s.rotateCAs(), s.readNotes(), s.readAgents(), s.listAgents(), s.findAgents(), s.writeAgents(), s.writeAliases(), s.issueLeaves(),
+		"dashboard": append(s.rotateCAs(), s.readNotes(), s.findDue(), s.readAgents(), s.listAgents(), s.findAgents(), s.writeAgents(), s.writeAliases(), s.issueLeaves(),
 			s.readAudit(), s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()),
-		"standby": append(s.mintCAs(), s.noteOnKeys(), s.backUp(), s.pointDomain(), s.showTruststore(),
+		"standby": append(s.mintCAs(), s.noteOnKeys(), s.findDue(), s.backUp(), s.pointDomain(), s.showTruststore(),
 			s.readOrg(), s.readEdgeCAs(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readTokenKeys(), s.makeTokenKeys()),
 	}
 }
@@ -143,6 +144,31 @@ func (s *Service) findAgents() statement {
 func (s *Service) countAgents() statement {
 	return statement{
 		sid: "CountAgents", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry) + "/index/" + schema.ActiveAgents},
+	}
+}
+
+func (s *Service) findDue() statement {
+	return statement{
+		sid: "FindDueAgents", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry) + "/index/" + schema.AgentsByDue},
+	}
+}
+
+// deliverSecrets is hygiene's alone, on the agents' secrets alone, whose names are those of shared/usecase/hygiene.
+func (s *Service) deliverSecrets() statement {
+	return statement{
+		sid: "DeliverToAgents",
+		actions: []string{
+			"secretsmanager:CreateSecret", "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue",
+			"secretsmanager:UpdateSecretVersionStage",
+		},
+		resources: []string{fmt.Sprintf("arn:%s:secretsmanager:%s:%s:secret:mastio/agents/%s/*", *s.stack.Partition(), *s.stack.Region(), *s.stack.Account(), s.props.OrgID)},
+	}
+}
+
+func (s *Service) sealSecrets() statement {
+	return statement{
+		sid: "SealDeliveries", actions: []string{"kms:Decrypt", "kms:GenerateDataKey"}, resources: []string{*s.data.AgentSecretsKey.KeyArn()},
+		conditions: conditions{"StringEquals": {"kms:ViaService": "secretsmanager." + *s.stack.Region() + ".amazonaws.com"}},
 	}
 }
 

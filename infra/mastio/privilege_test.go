@@ -40,6 +40,7 @@ var wide = map[string]string{
 	"NoteOnKeys":               "the application makes the keys; it reaches those with the organisation's tag, and one tag of them",
 	"ReadNotesOnKeys":          "the application makes the keys; it reads the tags of those with the organisation's tag",
 	"ReadArchive":              "a checkpoint's name is its number; the bucket holds nothing else",
+	"DeliverToAgents":          "an agent's secret is made with its first delivery; its name begins as those of the agents of the organisation, and of nothing else",
 	"WriteArchive":             "a checkpoint's name is its number; object lock keeps what is there",
 }
 
@@ -79,7 +80,7 @@ var (
 	minting = regexp.MustCompile(`^kms:(CreateKey|TagResource|UntagResource|ScheduleKeyDeletion|DisableKey|GetParametersForImport|ImportKeyMaterial)$`)
 	minters = []string{"dashboard", "rotateca", "standby"}
 	// nobody's: what no function has any use for.
-	nobodys = regexp.MustCompile(`^(kms:(EnableKey|CancelKeyDeletion|PutKeyPolicy|CreateGrant|DeleteImportedKeyMaterial|ReplicateKey|UpdateKeyDescription)|dynamodb:(Scan|DeleteTable|UpdateTable|RestoreTable.*|PartiQL.*)|iam:.*|lambda:Update.*|secretsmanager:Put.*|s3:Delete.*)$`)
+	nobodys = regexp.MustCompile(`^(kms:(EnableKey|CancelKeyDeletion|PutKeyPolicy|CreateGrant|DeleteImportedKeyMaterial|ReplicateKey|UpdateKeyDescription)|dynamodb:(Scan|DeleteTable|UpdateTable|RestoreTable.*|PartiQL.*)|iam:.*|lambda:Update.*|s3:Delete.*)$`)
 )
 
 func TestKeysAreMintedByTheFewThatMay(t *testing.T) {
@@ -95,6 +96,9 @@ func TestKeysAreMintedByTheFewThatMay(t *testing.T) {
 				}
 				if nobodys.MatchString(a) {
 					t.Errorf("%s/%s allows %s, which nobody needs", s.function, s.sid, a)
+				}
+				if strings.HasPrefix(a, "secretsmanager:") && a != "secretsmanager:GetSecretValue" && (s.function != "hygiene" || !strings.HasSuffix(s.resources[0], ":secret:mastio/agents/acme/*")) {
+					t.Errorf("%s/%s allows %s: only hygiene writes secrets, and agents' alone", s.function, s.sid, a)
 				}
 				if a == "kms:CreateKey" && at(s.conditions, "StringEquals", "aws:RequestTag/mastio:org") != "acme" {
 					t.Errorf("%s makes keys without the organisation's tag", s.function)

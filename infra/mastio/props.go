@@ -68,6 +68,8 @@ type Props struct {
 	AlarmEmail string // told of every alarm; empty: alarms change state and tell nobody
 	// SPIFFETrustDomains are those of others whose SVIDs agents may be enrolled with.
 	SPIFFETrustDomains  []string
+	CertMaxAgeDays      int      // of certificates that the Mastio issues
+	CertRenewBeforeDays int      // how long before that, or before its own end, a certificate is due
 	RenewOverlapSeconds int      // how long the certificate before a renewal still counts at the most
 	AllowedSources      []string // CIDRs that may reach the operators' API; none: all may
 	TokenSigner         TokenSigner
@@ -94,7 +96,7 @@ type Props struct {
 // Defaults returns the settings that New takes where a field is not set, and that differ from the zero value.
 func Defaults() Props {
 	return Props{
-		TokenSigner: EpochKey, FirstCA: Mint, StandbyMinutes: 2, CheckpointMinutes: 15, RenewOverlapSeconds: 3600, LogRetentionDays: 365, AccountLogging: true,
+		TokenSigner: EpochKey, FirstCA: Mint, StandbyMinutes: 2, CheckpointMinutes: 15, RenewOverlapSeconds: 3600, CertMaxAgeDays: 365, CertRenewBeforeDays: 30, LogRetentionDays: 365, AccountLogging: true,
 		Target: AWS, Architecture: ARM64, BuildDir: "build/lambda",
 	}
 }
@@ -105,6 +107,8 @@ func (p Props) filled() Props {
 	p.TokenSigner = or(p.TokenSigner, d.TokenSigner)
 	p.FirstCA = or(p.FirstCA, d.FirstCA)
 	p.StandbyMinutes = or(p.StandbyMinutes, d.StandbyMinutes)
+	p.CertMaxAgeDays = or(p.CertMaxAgeDays, d.CertMaxAgeDays)
+	p.CertRenewBeforeDays = or(p.CertRenewBeforeDays, d.CertRenewBeforeDays)
 	p.RenewOverlapSeconds = or(p.RenewOverlapSeconds, d.RenewOverlapSeconds)
 	p.CheckpointMinutes = or(p.CheckpointMinutes, d.CheckpointMinutes)
 	p.LogRetentionDays = or(p.LogRetentionDays, d.LogRetentionDays)
@@ -180,6 +184,12 @@ func (p Props) checkChoices(say func(string, ...any)) {
 	oneOf(say, "architecture", p.Architecture, ARM64, X86)
 	if p.StandbyMinutes < 1 || p.StandbyMinutes > 60 {
 		say("standbyMinutes is %d: set it to 1 to 60", p.StandbyMinutes)
+	}
+	if p.CertMaxAgeDays < 2 || p.CertMaxAgeDays > 825 {
+		say("certMaxAgeDays is %d: set it to 2 to 825", p.CertMaxAgeDays)
+	}
+	if p.CertRenewBeforeDays < 1 || p.CertRenewBeforeDays >= p.CertMaxAgeDays {
+		say("certRenewBeforeDays is %d: set it to at least 1, and less than certMaxAgeDays", p.CertRenewBeforeDays)
 	}
 	if p.RenewOverlapSeconds < 60 || p.RenewOverlapSeconds > 172800 {
 		say("renewOverlapSeconds is %d: set it to 60 to 172800", p.RenewOverlapSeconds)

@@ -19,6 +19,7 @@ func (s *Service) jobs() []job {
 	return []job{
 		{"checkpoint", awscdk.Duration_Minutes(number(s.props.CheckpointMinutes))},
 		{"standby", awscdk.Duration_Minutes(number(s.props.StandbyMinutes))},
+		{"hygiene", awscdk.Duration_Days(number(1))},
 	}
 }
 

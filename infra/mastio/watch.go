@@ -89,6 +89,7 @@ func (w *Watch) orgCA() {
 		{"standby-missing", "standby_ca_missing", "No next Org CA is ready. The log of the function standby says why."},
 		{"truststore-out-of-date", "truststore_out_of_date", "The agents' domain may refuse certificates. The log of the function standby says why the truststore is not brought up to date."},
 		{"rotation-lock-stuck", "rotation_lock_stuck", "A rotation died and nobody took its lock since. GET /pki/rotate-ca shows it."},
+		{"certs-expiring", "certs_expiring", "Agents' certificates end soon and nobody has replaced them. GET /v1/admin/agents lists them; rotate them, or have the next ones delivered: PUT /v1/admin/agents/{agent_id}/hygiene."},
 		{"registry-restored", "registry_restored", "A restored backup made a superseded Org CA current again. Rotate the Org CA once more: POST /pki/rotate-ca?mode=mint."},
 	} {
 		w.add(alarm{id: g.id, metric: w.gauge(g.gauge), periods: 3, missing: cw.TreatMissingData_BREACHING, todo: g.todo})
@@ -122,6 +123,7 @@ func (w *Watch) jobs() {
 		errors := w.service.Functions[name].Alias.MetricErrors(&cw.MetricOptions{Statistic: jsii.String("Sum"), Period: fiveMinutes()})
 		w.add(alarm{id: name + "-fails", metric: errors, limit: 1, periods: 2, todo: "The function " + name + " fails again and again. Its log says why."})
 	}
+	w.add(alarm{id: "hygiene-failed", metric: w.gauge("hygiene_failed"), periods: 1, todo: "Certificates that are due could not be delivered to their agents. The log of the function hygiene names each, and why; the next runs try again."})
 	depth := w.service.Failed.MetricApproximateNumberOfMessagesVisible(&cw.MetricOptions{Statistic: jsii.String("Maximum"), Period: fiveMinutes()})
 	w.add(alarm{id: "failed-events", metric: depth, periods: 1, todo: "An event was given up on after all its retries. It is in the queue " + w.props.name("failed-events") + "; mend the cause, then delete it: the next run does its work."})
 }

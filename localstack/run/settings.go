@@ -18,7 +18,7 @@ const adminSecret = "MCP_PROXY_ADMIN_SECRET"
 // passedOn are the settings that reach the functions; any other line of the file is the operator's own affair.
 var passedOn = []string{
 	"TOKEN_REQUIRE_NONCE", "TOKEN_REQUIRE_DPOP", "TOKEN_SIGNER", "MCP_PROXY_STRICT_PKI", "MCP_PROXY_PKI_AUTO_MIGRATE",
-	"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "MASTIO_FIRST_CA",
+	"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "MASTIO_FIRST_CA", "CERT_MAX_AGE_DAYS", "CERT_RENEW_BEFORE_DAYS",
 }
 
 // settings is the file, line by line, so that what the operator wrote comes out as it went in.

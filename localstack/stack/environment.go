@@ -23,6 +23,7 @@ func (s *Stack) environment() map[string]string {
 		"MASTIO_TOKEN_KEK":         s.kek,
 		"MASTIO_AUDIT_BUCKET":      auditBucket,
 		"MASTIO_AUDIT_KEY":         s.audit,
+		"MASTIO_AGENT_SECRETS_KEY": s.agentSecrets,
 
 		"AWS_ENDPOINT_URL_DYNAMODB":        s.Endpoints[DynamoDB],
 		"AWS_ENDPOINT_URL_KMS":             s.Endpoints[KMS],

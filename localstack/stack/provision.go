@@ -35,6 +35,7 @@ const (
 	accessKey     = "local"
 
 	tokenKEKAlias     = "alias/mastio-token-kek"
+	agentSecretsAlias = "alias/mastio-agent-secrets"
 	tokenSigningAlias = "alias/mastio-token-signing"
 	auditAlias        = "alias/mastio-audit"
 )
@@ -98,6 +99,9 @@ func (s *Stack) provision(ctx context.Context) error {
 	}
 	if s.audit, err = s.key(ctx, auditAlias, kmstypes.KeySpecEccNistP256, kmstypes.KeyUsageTypeSignVerify); err != nil {
 		return fmt.Errorf("make the key that signs checkpoints: %w", err)
+	}
+	if s.agentSecrets, err = s.key(ctx, agentSecretsAlias, kmstypes.KeySpecSymmetricDefault, kmstypes.KeyUsageTypeEncryptDecrypt); err != nil {
+		return fmt.Errorf("make the key for agents' secrets: %w", err)
 	}
 	if s.cfg.Env["TOKEN_SIGNER"] != "kms" {
 		return nil

@@ -55,13 +55,14 @@ type Stack struct {
 	Lambda      *lambda.Service
 	Domain      *apigateway.Server // the agents' domain: which version of the truststore the gateway checks clients against
 
-	cfg      Config
-	out      *lockedWriter
-	handlers map[string]http.Handler
-	database *dynamodb.Server
-	kek      string // ARN of the key that token keys are encrypted under
-	audit    string // ARN of the key that signs checkpoints
-	signing  string // ARN of the key that signs tokens; empty unless TOKEN_SIGNER=kms
+	cfg          Config
+	out          *lockedWriter
+	handlers     map[string]http.Handler
+	database     *dynamodb.Server
+	kek          string // ARN of the key that token keys are encrypted under
+	audit        string // ARN of the key that signs checkpoints
+	signing      string // ARN of the key that signs tokens; empty unless TOKEN_SIGNER=kms
+	agentSecrets string // ARN of the key that what hygiene delivers is encrypted under
 
 	close   sync.Once
 	closers []func() error

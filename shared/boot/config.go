@@ -165,7 +165,7 @@ func (e *env) seconds(name string, usual, least, most time.Duration) time.Durati
 
 // schedule reads when certificates are due.
 func (e *env) schedule() agent.Schedule {
-	age := e.days("CERT_MAX_AGE_DAYS", int(agent.Annually.MaxAge/day), 1, issue.MaxDays)
+	age := e.days("CERT_MAX_AGE_DAYS", int(agent.Annually.MaxAge/day), 2, issue.MaxDays)
 	before := e.days("CERT_RENEW_BEFORE_DAYS", int(agent.Annually.RenewBefore/day), 1, issue.MaxDays)
 	if before >= age && age > 0 {
 		e.wrong = append(e.wrong, "CERT_RENEW_BEFORE_DAYS is not less than CERT_MAX_AGE_DAYS")

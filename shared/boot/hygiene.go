@@ -39,9 +39,9 @@ func Hygiene(p *parts) (any, error) {
 			err = errHygiene // the cause may name tables; it is in the log
 		}
 		count := func(name string, n int64) metrics.Gauge {
-			return metrics.Gauge{Name: "hygiene_" + name, Unit: metrics.Count, Value: float64(n)}
+			return metrics.Gauge{Name: name, Unit: metrics.Count, Value: float64(n)}
 		}
-		return r, errors.Join(err, metrics.Write(os.Stdout, p.OrgID, p.now(), count("due", r.Due), count("rotated", r.Rotated),
-			count("notified", r.Notified), count("failed", r.Failed), count("remaining", r.Remaining)))
+		return r, errors.Join(err, metrics.Write(os.Stdout, p.OrgID, p.now(), count("hygiene_due", r.Due), count("hygiene_rotated", r.Rotated),
+			count("hygiene_notified", r.Notified), count("hygiene_failed", r.Failed), count("hygiene_remaining", r.Remaining)))
 	}, nil
 }

@@ -36,6 +36,10 @@ var warnings = map[health.Warning]warning{
 		Title: "A rotation of the Org CA died", Link: "/proxy/pki", Action: "See which CA is current",
 		Text: "Its lock has run out, so the next rotation simply takes it. Look at which Org CA is current before you rotate again.",
 	},
+	health.CertsExpiring: {
+		Title: "Agents' certificates end soon", Link: "/proxy/agents", Action: "See the agents",
+		Text: "They are due and nobody has replaced them. Rotate each, let the agent renew by itself, or have the Mastio deliver the next one: PUT /v1/admin/agents/{agent_id}/hygiene. Deactivate what is not needed any more.",
+	},
 	health.RegistryRestored: {
 		Title: "A superseded Org CA is current again", Link: "/proxy/pki/rotate-ca", Action: "Rotate the Org CA again", Bad: true,
 		Text: "The registry was restored from a backup that is older than the last rotation. Certificates of the newer Org CA do not count. Re-run the rotation.",

@@ -170,13 +170,13 @@ func (h agents) read(w http.ResponseWriter, r *http.Request) error {
 	}
 	write(w, http.StatusOK, "application/json", struct {
 		described
-		JKT       string  `json:"dpop_jkt,omitempty"`
-		SPIFFEID  string  `json:"spiffe_id,omitempty"`
-		Counts    bool    `json:"certificate_accepted"`
-		Hygiene   hygiene `json:"hygiene"`
-		AuditSeq  int64   `json:"audit_seq"`
-		AuditHash string  `json:"audit_hash"`
-	}{describe(a), a.JKT, a.SPIFFEID, counts, hygieneOf(a), a.Head.Seq, a.Head.Hash})
+		JKT       string `json:"dpop_jkt,omitempty"`
+		SPIFFEID  string `json:"spiffe_id,omitempty"`
+		Counts    bool   `json:"certificate_accepted"`
+		Hygiene   upkeep `json:"hygiene"`
+		AuditSeq  int64  `json:"audit_seq"`
+		AuditHash string `json:"audit_hash"`
+	}{describe(a), a.JKT, a.SPIFFEID, counts, upkeepOf(a), a.Head.Seq, a.Head.Hash})
 	return nil
 }
 

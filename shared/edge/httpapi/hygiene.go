@@ -6,24 +6,24 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
-	hygienejob "github.com/mastio-aws/mastio/shared/usecase/hygiene"
+	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 )
 
-// hygiene is what is done when an agent's certificate grows old, and when.
-type hygiene struct {
+// upkeep is what is done when an agent's certificate grows old, and when.
+type upkeep struct {
 	Deliver agent.Delivery `json:"deliver"`
 	Due     *time.Time     `json:"due"`              // null: its certificates are not issued by the Mastio, or it is told already
 	Told    bool           `json:"told"`             // the event agent.cert_due is out for this certificate
 	Secret  string         `json:"secret,omitempty"` // in Secrets Manager
 }
 
-func hygieneOf(a agent.Agent) hygiene {
-	h := hygiene{Deliver: a.Hygiene.Deliver}
+func upkeepOf(a agent.Agent) upkeep {
+	h := upkeep{Deliver: a.Hygiene.Deliver}
 	if h.Deliver == "" {
 		h.Deliver = agent.Notify
 	}
 	if h.Deliver == agent.SecretsManager {
-		h.Secret = hygienejob.SecretName(a.ID)
+		h.Secret = hygiene.SecretName(a.ID)
 	}
 	due, told := a.Due()
 	if h.Told = told; !told && !due.IsZero() {
@@ -57,7 +57,7 @@ func (h agents) setHygiene(w http.ResponseWriter, r *http.Request) error {
 	}
 	write(w, http.StatusOK, "application/json", struct {
 		AgentID agent.ID `json:"agent_id"`
-		Hygiene hygiene  `json:"hygiene"`
-	}{id, hygieneOf(a)})
+		Hygiene upkeep   `json:"hygiene"`
+	}{id, upkeepOf(a)})
 	return nil
 }

@@ -25,7 +25,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
-	hygienejob "github.com/mastio-aws/mastio/shared/usecase/hygiene"
+	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/renew"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -175,7 +175,7 @@ var table = []public{
 var _ = []error{
 	accesstoken.ErrClaims, accesstoken.ErrToken, accesstoken.ErrExpired, audit.ErrBroken, audit.ErrEvent, audit.ErrKey, audit.ErrSignature, bundle.ErrForm, jwk.ErrKey, openapi.ErrDocument,
 	orgca.ErrTransition, orgca.ErrSource, registry.ErrUnsupported, truststore.ErrBusy, pki.ErrChain, pki.ErrPathLen, pki.ErrProfile, pki.ErrPEM, pki.ErrSPIFFEID, tokenkeys.ErrKey, jws.ErrInvalid,
-	standby.ErrRestored, hygienejob.ErrVersionTaken,
+	standby.ErrRestored, hygiene.ErrVersionTaken,
 	startup.ErrRegistry, startup.ErrNoOrgCA, startup.ErrTruststore, startup.ErrUnread, startup.ErrSecret, startup.ErrTokenKey,
 }
 

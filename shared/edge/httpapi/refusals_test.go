@@ -58,6 +58,7 @@ func shapes(w *world, agents cast) map[string]shape {
 		"POST /v1/admin/audit/bundle":                  {request: event("POST", "/v1/admin/audit/bundle", admin), status: 200},
 		"POST /v1/admin/audit/checkpoint":              {request: event("POST", "/v1/admin/audit/checkpoint", admin), status: 200},
 		"GET /pki/audit-key.pem":                       {request: event("GET", "/pki/audit-key.pem"), status: 200, ignoreQuery: true},
+		"PUT /v1/admin/agents/{agent_id}/hygiene":      {request: event("PUT", path+"/hygiene", admin, jsonBody(`{"deliver":"secretsmanager"}`)), status: 200, takesJSON: true},
 		"GET /.well-known/oauth-authorization-server":  {request: event("GET", "/.well-known/oauth-authorization-server"), status: 200, ignoreQuery: true},
 		"GET /.well-known/jwks.json":                   {request: event("GET", "/.well-known/jwks.json"), status: 200, ignoreQuery: true},
 		"GET /pki/ca.crt":                              {request: event("GET", "/pki/ca.crt"), status: 200, ignoreQuery: true},
@@ -213,6 +214,9 @@ var wrongMembers = map[string]map[string]string{
 		"unknown": `{"force":true}`, "string for a number": `{"grace_seconds":"60"}`, "fraction": `{"grace_seconds":0.5}`, "out of range": `{"grace_seconds":1e30}`,
 		"object for a string": `{"reason":{}}`, "list for a string": `{"csr_pem":["x"]}`, "true for a number": `{"validity_days":true}`,
 		"same in capitals": `{"reason":"a","REASON":"b"}`, "same with a long s": `{"grace_seconds":0,"grace_ſeconds":172800}`, "same in escapes": `{"reason":"a","\u0072eason":"b"}`,
+	},
+	"PUT /v1/admin/agents/{agent_id}/hygiene": {
+		"unknown": `{"deliver":"notify","to":"me"}`, "number for a string": `{"deliver":1}`, "same in capitals": `{"deliver":"notify","DELIVER":"secretsmanager"}`,
 	},
 	"POST /v1/admin/agents": {
 		"unknown": `{"agent_name":"fresh","admin":true}`, "number for a string": `{"agent_name":1}`, "string for a list": `{"agent_name":"fresh","capabilities":"a"}`,

@@ -24,11 +24,12 @@ const (
 	TruststoreOutOfDate Warning = "truststore_out_of_date"     // the agents' domain may refuse certificates
 	RotationLockStuck   Warning = "rotation_lock_stuck"        // a rotation died and nobody took its lease since
 	RegistryRestored    Warning = "registry_restored"          // a superseded Org CA is current again: a backup was restored
+	CertsExpiring       Warning = "certs_expiring"             // agents' certificates end and nobody replaces them
 )
 
 // Warnings returns all of them: what there is to be watched.
 func Warnings() []Warning {
-	return []Warning{LegacyPathLenZero, OrgCAExpiring, StandbyMissing, TruststoreOutOfDate, RotationLockStuck, RegistryRestored}
+	return []Warning{LegacyPathLenZero, OrgCAExpiring, StandbyMissing, TruststoreOutOfDate, RotationLockStuck, RegistryRestored, CertsExpiring}
 }
 
 // Thresholds.
@@ -39,11 +40,16 @@ const (
 	standbyGrace = 10 * time.Minute
 	// domainGrace is how long the agents' domain may serve another truststore than the present one: an update takes minutes.
 	domainGrace = 30 * time.Minute
+	// dueGrace is how long an agent's certificate may be due before that is worth a warning: hygiene runs once a day.
+	dueGrace = 48 * time.Hour
 )
 
 // Store is what a check needs of the registry.
 type Store interface {
 	truststore.Store
+	// Expiring reports whether operators were told of certificates that have not ended at now and were not replaced, or
+	// some have been due since overdue.
+	Expiring(ctx context.Context, now, overdue time.Time) (bool, error)
 }
 
 // Checker computes the state of health. It is safe for concurrent use.
@@ -54,7 +60,14 @@ type Checker struct {
 	Noted func(ctx context.Context, key string) (fence int64, err error)
 	Now   func() time.Time
 
-	note atomic.Pointer[note]
+	note     atomic.Pointer[note]
+	expiring atomic.Pointer[expiring]
+}
+
+// expiring is what was last read about agents' certificates, once in noteAge.
+type expiring struct {
+	found bool
+	at    time.Time
 }
 
 // note is what was last read from a key. Everybody may ask for the state of health, and KMS has its quotas: it is read
@@ -77,7 +90,7 @@ type State struct {
 	Warnings    []Warning // in a fixed order; never nil
 }
 
-// Check reads the registry twice, the truststore once, and now and then a key's note. It returns an error only if the registry cannot be read; a
+// Check reads the registry twice, the truststore once, and now and then a key's note and the due index. It returns an error only if the registry cannot be read; a
 // truststore that cannot be read is out of date as far as anyone can tell.
 func (c *Checker) Check(ctx context.Context) (State, error) {
 	org, err := c.Store.Org(ctx)
@@ -100,6 +113,7 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 		{TruststoreOutOfDate, org.Pointer != nil && c.outOfDate(ctx, org)},
 		{RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer)},
 		{RotationLockStuck, org.Lease.Holder != "" && now.Sub(org.Lease.Expires) > StuckAfter},
+		{CertsExpiring, c.certsExpire(ctx, now)},
 	} {
 		if w.holds {
 			s.Warnings = append(s.Warnings, w.warning)
@@ -146,4 +160,18 @@ func (c *Checker) restored(ctx context.Context, p orgca.Pointer) bool {
 		c.note.Store(last)
 	}
 	return last.fence > p.Fence
+}
+
+// certsExpire reports whether agents' certificates end unreplaced. An index that cannot be read says nothing.
+func (c *Checker) certsExpire(ctx context.Context, now time.Time) bool {
+	last := c.expiring.Load()
+	if last == nil || now.Sub(last.at) >= noteAge {
+		found, err := c.Store.Expiring(ctx, now, now.Add(-dueGrace))
+		if err != nil {
+			return false
+		}
+		last = &expiring{found, now}
+		c.expiring.Store(last)
+	}
+	return last.found
 }

@@ -28,12 +28,25 @@ type world struct {
 	noted   map[string]int64
 	noteErr error
 	asked   int
+
+	expiring    bool
+	expiringErr error
+	looked      int
 }
 
 // Noted returns what is noted on a key.
 func (w *world) Noted(_ context.Context, key string) (int64, error) {
 	w.asked++
 	return w.noted[key], w.noteErr
+}
+
+// Expiring tells of certificates that end.
+func (w *world) Expiring(_ context.Context, now, overdue time.Time) (bool, error) {
+	w.looked++
+	if now.Sub(overdue) != 48*time.Hour {
+		panic("health: certificates are overdue after two days")
+	}
+	return w.expiring, w.expiringErr
 }
 
 // Org returns the organisation.
@@ -110,6 +123,8 @@ func TestWarnings(t *testing.T) {
 		{"lease just expired", held(-5 * time.Minute), nil},
 		{"lease stuck", held(-5*time.Minute - 1), []health.Warning{health.RotationLockStuck}},
 		{"lease free since long", func(w *world) { w.org.Lease = lease.Lease{Fence: 9} }, nil},
+		{"certificates end", func(w *world) { w.expiring = true }, []health.Warning{health.CertsExpiring}},
+		{"nobody knows whether certificates end", func(w *world) { w.expiring, w.expiringErr = true, registry.ErrUnavailable }, nil},
 		{"key superseded by a later swap", func(w *world) { w.noted = map[string]int64{"k1": 8} }, []health.Warning{health.RegistryRestored}},
 		{"key superseded, then rolled back to", func(w *world) { w.noted = map[string]int64{"k1": 7} }, nil},
 		{"another key superseded", func(w *world) { w.noted = map[string]int64{"k0": 8} }, nil},
@@ -182,6 +197,20 @@ func TestNoteIsRemembered(t *testing.T) {
 		at, w.org.Pointer.SigningKey = at.Add(step.after), step.key
 		if _, err := c.Check(t.Context()); err != nil || w.asked != step.asked {
 			t.Errorf("step %d: asked %d times, %v; want %d", i, w.asked, err, step.asked)
+		}
+	}
+}
+
+func TestDueIndexIsReadOnceAMinute(t *testing.T) {
+	w, at := good(), now
+	c := &health.Checker{Store: w, Objects: w, Noted: w.Noted, Now: func() time.Time { return at }}
+	for i, step := range []struct {
+		after  time.Duration
+		looked int
+	}{{0, 1}, {59 * time.Second, 1}, {time.Second, 2}} {
+		at = at.Add(step.after)
+		if _, err := c.Check(t.Context()); err != nil || w.looked != step.looked {
+			t.Errorf("step %d: read %d times, %v; want %d", i, w.looked, err, step.looked)
 		}
 	}
 }
