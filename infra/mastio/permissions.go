@@ -27,7 +27,7 @@ func (s *Service) permissions() map[string][]statement {
 			s.readTruststore(), s.writeTruststore(), s.readAdminSecret(), s.openAdminSecret()},
 		"rotateca": append(s.rotateCAs(), s.readAdminSecret(), s.openAdminSecret()),
 		"dashboard": append(s.rotateCAs(), s.readNotes(), s.findDue(), s.readAgents(), s.listAgents(), s.findAgents(), s.writeAgents(), s.writeAliases(), s.issueLeaves(),
-			s.readAudit(), s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()),
+			s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(), s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()),
 		"standby": append(s.mintCAs(), s.noteOnKeys(), s.findDue(), s.backUp(), s.pointDomain(), s.showTruststore(),
 			s.readOrg(), s.readEdgeCAs(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readTokenKeys(), s.makeTokenKeys()),
 	}
@@ -170,10 +170,6 @@ func (s *Service) sealSecrets() statement {
 		sid: "SealDeliveries", actions: []string{"kms:Decrypt", "kms:GenerateDataKey"}, resources: []string{*s.data.AgentSecretsKey.KeyArn()},
 		conditions: conditions{"StringEquals": {"kms:ViaService": "secretsmanager." + *s.stack.Region() + ".amazonaws.com"}},
 	}
-}
-
-func (s *Service) readAudit() statement {
-	return statement{sid: "ReadAudit", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Audit)}}
 }
 
 // keepSessions is the dashboard's alone: nothing else can open a session, or let a guess through.

@@ -8,6 +8,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
+	"github.com/mastio-aws/mastio/shared/usecase/trail"
 )
 
 // Dashboard is the function dashboard. Under a legacy Org CA it stays open even where strict PKI shuts all others, because
@@ -21,6 +22,8 @@ func Dashboard(p *parts) (any, error) {
 		RotateCert: rotatecert.New(rotatecert.Config{Store: p.db, Issuer: p.issuer(), Log: p.log}),
 		RotateCA:   p.rotator(p.ceremony()),
 		Health:     &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Now: p.now},
+		Trail:      trail.New(trail.Config{Store: p.db, Archive: p.archive(), Key: p.auditKey(), OrgID: p.OrgID, Now: p.now, MaxBundle: dashboard.MaxBundle}),
+		Rows:       httpapi.WriteRows,
 		Gate:       p.gate(), Explain: Explain, Caller: Caller, Now: p.now,
 	})
 	mux, err := httpapi.New(httpapi.Config{Handlers: Pages(d), Session: d.Admit, Log: p.log, Now: p.now})

@@ -92,6 +92,12 @@ var table = []Route{
 	{"GET", "/proxy/pki/rotate-ca/result", "dashboard", Session, operators},
 	{"GET", "/proxy/pki/rollback", "dashboard", Session, operators},
 	{"POST", "/proxy/pki/rollback", "dashboard", Session, operators},
+	{"GET", "/proxy/audit", "dashboard", Session, operators},
+	{"GET", "/proxy/audit/export", "dashboard", Session, operators},
+	{"GET", "/proxy/audit/verify", "dashboard", Session, operators},
+	{"POST", "/proxy/audit/verify", "dashboard", Session, operators},
+	{"GET", "/proxy/audit/bundle", "dashboard", Session, operators},
+	{"POST", "/proxy/audit/bundle", "dashboard", Session, operators},
 	{"GET", "/proxy/pki/finalise", "dashboard", Session, operators},
 	{"POST", "/proxy/pki/finalise", "dashboard", Session, operators},
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,6 +44,7 @@ func TestFlows(t *testing.T) {
 		{"the session ends in the middle", sessionEnds},
 		{"the Org CA is rotated, rolled back, rotated again and finalised", rotateOrgCA},
 		{"an agent is deactivated", deactivateAgent},
+		{"the audit trail is filtered, verified, and packed for an auditor", auditTrail},
 		{"signing out everywhere ends every session", signOutEverywhere},
 	} {
 		t.Run(flow.name, func(t *testing.T) { flow.do(t, s.tab(t, window)) })
@@ -61,10 +63,7 @@ func wrongSecret(_ *testing.T, b *tab) {
 
 func rotateCert(t *testing.T, b *tab) {
 	b.signIn()
-	folder := t.TempDir()
-	call(b, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
-		Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: folder, BrowserContextID: chromedp.FromContext(b.ctx).BrowserContextID,
-	})
+	folder := b.downloads()
 	b.open("/proxy/agents/orga::kyc-screener-eu")
 	b.press("a.primary")
 	b.press("main button.primary")
@@ -375,6 +374,47 @@ func deactivateAgent(_ *testing.T, b *tab) {
 	b.fill("#confirm", "claims-screener-eu")
 	b.press("main button.danger")
 	b.says("Deactivated. None of its certificates gets a token any more.")
+}
+
+func auditTrail(t *testing.T, b *tab) {
+	b.signIn()
+	folder := b.downloads()
+	b.open("/proxy/audit")
+	b.do(chromedp.SetValue(chromedp.CSS("#event_type"), "agent.deactivated"))
+	b.press("form.filter button")
+	b.says("claims-screener-eu", "dashboard:AWSCURRENT/")
+	b.press("form[action$=verify] button")
+	b.says("The trail holds")
+	b.open("/proxy/audit")
+	b.press("form[action$=bundle] button")
+	b.do(chromedp.Click(chromedp.CSS("a[download$='.tar.gz']")))
+	var bundle string
+	b.wait(func() bool {
+		found, err := filepath.Glob(filepath.Join(folder, "*.tar.gz"))
+		if err == nil && len(found) == 1 {
+			bundle = found[0]
+		}
+		return bundle != ""
+	})
+	out, err := exec.Command("go", "run", "../../shared/audit/cmd/audit-verify", bundle).CombinedOutput()
+	if err != nil {
+		t.Errorf("the offline verifier: %v\n%s", err, out)
+	}
+	b.open("/proxy/audit")
+	b.do(chromedp.Click(chromedp.CSS("a[href*='format=csv']")))
+	b.wait(func() bool {
+		found, err := filepath.Glob(filepath.Join(folder, "*.csv"))
+		return err == nil && len(found) == 1
+	})
+}
+
+// downloads lets the browser save files, and returns the folder.
+func (b *tab) downloads() string {
+	folder := b.t.TempDir()
+	call(b, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+		Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: folder, BrowserContextID: chromedp.FromContext(b.ctx).BrowserContextID,
+	})
+	return folder
 }
 
 func signOutEverywhere(t *testing.T, b *tab) {

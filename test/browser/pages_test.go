@@ -52,6 +52,18 @@ func TestPages(t *testing.T) {
 	b.open("/proxy/agents/orga::payments-router-us/rotate-cert")
 	b.press("main button.primary")
 	b.see(html, "agent-rotated", "")
+	if _, err := s.Lambda.Invoke(t.Context(), "checkpoint", []byte(`{"source":"aws.events"}`)); err != nil {
+		t.Fatal(err)
+	}
+	b.see(html, "audit", "/proxy/audit?actor=schedule")
+	b.see(html, "audit-events", "/proxy/audit?event_type=agent.cert_rotated")
+	b.see(html, "audit-wrong", "/proxy/audit?start=2026-11-20&end=2026-11-01")
+	b.open("/proxy/audit")
+	b.press("form[action$=verify] button")
+	b.see(html, "audit-verified", "")
+	b.open("/proxy/audit")
+	b.press("form[action$=bundle] button")
+	b.says("Bundle for an auditor")
 	b.open("/proxy/pki/rotate-ca")
 	b.press("main form button.primary")
 	b.see(html, "preflight", "")

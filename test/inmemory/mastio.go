@@ -112,16 +112,16 @@ func New(cfg memstore.Config) *Mastio {
 	})
 	m.Health = &health.Checker{Store: m.Store, Objects: m.Objects, Noted: m.Keys.Noted, Now: m.Now}
 	m.Discovery = &discovery.Directory{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now}
-	m.Dashboard = dashboard.New(dashboard.Config{
-		OrgID: OrgID, Door: signin.New(signin.Config{Store: m.Store, Check: Admin, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log}), Registry: m.Store,
-		Enroll: m.Enroll, RotateCert: m.RotateCert, RotateCA: m.RotateCA, Health: m.Health, Explain: boot.Explain, Caller: boot.Caller, Now: m.Now,
-	})
 	m.Archive, m.AuditKey = &checkpointtest.Archive{}, checkpointtest.NewKey()
 	m.Checkpoint = checkpoint.New(checkpoint.Config{
 		Store: m.Store, Archive: m.Archive, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log,
 		Key: func(context.Context) (checkpoint.Key, error) { return m.AuditKey, nil },
 	})
 	m.Trail = trail.New(trail.Config{Store: m.Store, Archive: m.Archive, Key: m.auditKey, OrgID: OrgID, Now: m.Now})
+	m.Dashboard = dashboard.New(dashboard.Config{
+		OrgID: OrgID, Door: signin.New(signin.Config{Store: m.Store, Check: Admin, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log}), Registry: m.Store,
+		Enroll: m.Enroll, RotateCert: m.RotateCert, RotateCA: m.RotateCA, Health: m.Health, Trail: m.Trail, Rows: httpapi.WriteRows, Explain: boot.Explain, Caller: boot.Caller, Now: m.Now,
+	})
 	return m
 }
 

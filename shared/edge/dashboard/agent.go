@@ -79,6 +79,9 @@ type pair struct {
 	Hex         bool
 }
 
+// Clock is When in a column whose head says that it is UTC.
+func (e event) Clock() string { return strings.TrimSuffix(e.When, " UTC") }
+
 // events reads the end of a chain, newest first: one query.
 func (d *Dashboard) events(ctx context.Context, subject string, last int64) ([]event, int64, error) {
 	earlier := max(last-activity, 0)
@@ -163,11 +166,16 @@ var details = []struct {
 	{"codes", "because of", "", false}, {"reason", "reason", "", false}, {"source_ip", "from", "", false},
 }
 
-func describe(row audit.Row) event {
-	e := event{Row: row, Title: string(row.EventType), Kind: "off", When: row.Timestamp}
-	if t, err := time.Parse(time.RFC3339, row.Timestamp); err == nil {
-		e.When = moment(t)
+// eventTitle is an event in the operator's words.
+func eventTitle(e audit.Event) string {
+	if t, ok := titles[e]; ok {
+		return t[0]
 	}
+	return string(e)
+}
+
+func describe(row audit.Row) event {
+	e := event{Row: row, Title: string(row.EventType), Kind: "off", When: momentOf(row.Timestamp)}
 	if t, ok := titles[row.EventType]; ok {
 		e.Title, e.Kind = t[0], t[1]
 	}

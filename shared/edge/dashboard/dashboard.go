@@ -17,6 +17,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
+	"github.com/mastio-aws/mastio/shared/usecase/trail"
 )
 
 // Registry is what pages read by themselves.
@@ -51,6 +52,9 @@ type Config struct {
 	RotateCert *rotatecert.Rotator
 	RotateCA   *rotateca.Rotator
 	Health     *health.Checker
+	Trail      *trail.Trail
+	// Rows writes rows as the API's export does, ndjson or csv.
+	Rows func(format string, rows []audit.Row) (body []byte, mediaType string, err error)
 	// Gate is asked before an agent is given a certificate; under strict PKI it refuses. The pages that remedy a legacy Org CA
 	// are never shut.
 	Gate    func(ctx context.Context) error
@@ -93,6 +97,12 @@ func (d *Dashboard) Handlers() map[string]Handler {
 		"GET /proxy/pki/rotate-ca/result":           d.result,
 		"GET /proxy/pki/rollback":                   d.rollbackPage,
 		"POST /proxy/pki/rollback":                  d.rollback,
+		"GET /proxy/audit":                          d.audit,
+		"GET /proxy/audit/export":                   d.export,
+		"GET /proxy/audit/verify":                   d.toAudit,
+		"POST /proxy/audit/verify":                  d.verify,
+		"GET /proxy/audit/bundle":                   d.toAudit,
+		"POST /proxy/audit/bundle":                  d.bundle,
 		"GET /proxy/pki/finalise":                   d.finalisePage,
 		"POST /proxy/pki/finalise":                  d.finalise,
 	}

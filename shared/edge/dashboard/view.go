@@ -38,13 +38,13 @@ var templates = parse()
 
 func parse() map[string]*template.Template {
 	base := template.Must(template.New("base").Funcs(template.FuncMap{
-		"asset": assetURL, "icon": icon, "groups": groups, "short": short, "day": day, "moment": moment, "stamp": stamp, "relative": relative,
-		"count": count, "plural64": func(n int64, what string) string { return plural(int(n), what) }, "chip": newChip, "edges": edges, "how": how, "checkName": checkName, "list": func(v ...any) []any { return v },
+		"asset": assetURL, "icon": icon, "groups": groups, "short": short, "day": day, "moment": moment, "momentOf": momentOf, "stamp": stamp, "relative": relative,
+		"count": count, "count64": func(n int64) string { return count(int(n)) }, "plural64": func(n int64, what string) string { return plural(int(n), what) }, "chip": newChip, "edges": edges, "eventTitle": eventTitle, "how": how, "checkName": checkName, "list": func(v ...any) []any { return v },
 	}).ParseFS(files, "templates/base.html", "templates/parts.html"))
 	all := map[string]*template.Template{}
 	for _, name := range []string{
 		"login", "continue", "error", "overview", "agents", "agent", "rotatecert", "rotated", "enrol", "deactivate",
-		"pki", "rotateca", "preflight", "result", "confirm",
+		"pki", "rotateca", "preflight", "result", "confirm", "audit", "verdict", "bundle",
 	} {
 		all[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
 	}
@@ -132,7 +132,17 @@ func short(hex string) string { return hex[:min(8, len(hex))] }
 
 func day(t time.Time) string    { return t.UTC().Format("2 Jan 2006") }
 func moment(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") }
-func stamp(t time.Time) string  { return t.UTC().Format(time.RFC3339) }
+
+// momentOf writes a time out of the audit trail as moment does.
+func momentOf(timestamp string) string {
+	t, err := time.Parse(time.RFC3339, timestamp)
+	if err != nil {
+		return timestamp
+	}
+	return moment(t)
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // lasting tells a span that somebody chose, in its largest unit.
 func lasting(d time.Duration) string {

@@ -7,10 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -61,32 +57,22 @@ func after(q registry.Search) (string, error) {
 	return id + "!", nil
 }
 
-// ids reads the first ids between two bounds. No shard can have more of them than all together may.
+// ids reads the first ids between two bounds.
 func (s *Store) ids(ctx context.Context, low, high string, limit int) ([]string, error) {
-	found, errs := make([][]item, schema.Shards), make([]error, schema.Shards)
-	var wg sync.WaitGroup
-	for n := range schema.Shards {
-		wg.Go(func() {
-			found[n], errs[n] = s.query(ctx, &dynamodb.QueryInput{
-				TableName: &s.registry, IndexName: aws.String(schema.AgentsByName),
-				KeyConditionExpression:    aws.String("gen_pk = :shard AND id BETWEEN :low AND :high"),
-				ExpressionAttributeValues: item{":shard": text(shardKey(n)), ":low": text(low), ":high": text(high)},
-			}, limit)
-		})
-	}
-	wg.Wait()
+	m := s.newMerge(sharded{s.registry, schema.AgentsByName, "gen_pk", "id", ""}, low, high, limit)
 	var ids []string
-	for n, items := range found {
-		if errs[n] != nil {
-			return nil, errs[n]
+	for len(ids) < limit {
+		if err := m.fill(ctx); err != nil {
+			return nil, err
 		}
-		for _, i := range items {
-			r := reader{item: i}
-			ids = append(ids, r.text("id"))
+		next := m.first()
+		if next == nil {
+			break
 		}
+		ids = append(ids, m.next(next))
+		next.found = next.found[1:]
 	}
-	slices.Sort(ids)
-	return ids[:min(limit, len(ids))], nil
+	return ids, nil
 }
 
 // agents reads records in the order of their ids, without what only a request about one agent needs.

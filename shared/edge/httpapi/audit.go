@@ -97,13 +97,9 @@ func export(t *trail.Trail, w http.ResponseWriter, r *http.Request) error {
 			return trail.ErrLimit
 		}
 	}
-	render, mediaType := ndjson, "application/x-ndjson"
-	switch query.Get("format") {
-	case "", "ndjson":
-	case "csv":
-		render, mediaType = commaSeparated, "text/csv; charset=utf-8; header=present"
-	default:
-		return fmt.Errorf("%w: format takes ndjson or csv", ErrQuery)
+	render, mediaType, err := formatOf(query.Get("format"))
+	if err != nil {
+		return err
 	}
 	page, err := t.Export(r.Context(), q)
 	if err != nil {
@@ -127,6 +123,27 @@ func export(t *trail.Trail, w http.ResponseWriter, r *http.Request) error {
 	w.WriteHeader(http.StatusOK)
 	_, err = w.Write(body)
 	return err
+}
+
+// formatOf finds the way to write rows, and its media type.
+func formatOf(format string) (func([]audit.Row) ([]byte, error), string, error) {
+	switch format {
+	case "", "ndjson":
+		return ndjson, "application/x-ndjson", nil
+	case "csv":
+		return commaSeparated, "text/csv; charset=utf-8; header=present", nil
+	}
+	return nil, "", fmt.Errorf("%w: format takes ndjson or csv", ErrQuery)
+}
+
+// WriteRows writes rows in a format of the export, for an edge that hands them out as well.
+func WriteRows(format string, rows []audit.Row) (body []byte, mediaType string, err error) {
+	render, mediaType, err := formatOf(format)
+	if err != nil {
+		return nil, "", err
+	}
+	body, err = render(rows)
+	return body, mediaType, err
 }
 
 // pageLimit is the length of pages that is offered where one answer cannot hold everything.

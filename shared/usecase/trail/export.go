@@ -22,6 +22,9 @@ type Query struct {
 	Actor      string // the whole of it, or its beginning up to a colon: "admin" is any version of the admin secret
 	Limit      int    // 1 to MaxLimit; zero: everything or ErrTooLarge
 	Cursor     string // of the page before
+	// Live is for looking, not for proof: a page may end behind a row that has only just been written, and one that was
+	// written at the same moment and shows up late is then not met by going on.
+	Live bool
 }
 
 // Page is a page of rows: in the order of their ids, those of one subject in that of their numbers.
@@ -159,6 +162,9 @@ func (t *Trail) days(ctx context.Context, p *page) (Page, error) {
 		return Page{}, err
 	}
 	horizon := audit.FirstID(t.Now().Add(-settle))
+	if p.q.Live {
+		horizon = w.before
+	}
 	settled, kept := cmp.Or(after, audit.FirstID(w.begin)), 0 // the last id that the page may end behind, and the rows up to it
 	for w.more() {
 		rows, err := w.read(ctx, t.Store)

@@ -23,12 +23,16 @@ type window struct {
 	before string    // id at the end of it all
 	end    time.Time
 	days   int // to read at once
+	chunk  int // rows of a day to read at once
 }
 
 // window begins where the cursor, the query or the history does, whichever is last, and ends with the query or a day from
 // now: clocks differ.
 func (t *Trail) window(ctx context.Context, q Query, after string) (*window, error) {
-	w := &window{begin: q.Start, end: q.End, after: after, days: 1}
+	w := &window{begin: q.Start, end: q.End, after: after, days: 1, chunk: chunk}
+	if q.Limit > 0 && q.Event == "" && q.Actor == "" { // every row that is read goes onto the page
+		w.chunk = min(chunk, q.Limit+1)
+	}
 	if latest := t.Now().Add(oneDay); w.end.IsZero() || w.end.After(latest) {
 		w.end = latest
 	}
@@ -79,7 +83,7 @@ func (w *window) read(ctx context.Context, s Store) ([]audit.Row, error) {
 			after = w.after
 		}
 		if day.Before(w.end) {
-			wg.Go(func() { parts[n], errs[n] = s.RowsOfDay(ctx, day.Format(dayForm), after, w.before, chunk) })
+			wg.Go(func() { parts[n], errs[n] = s.RowsOfDay(ctx, day.Format(dayForm), after, w.before, w.chunk) })
 		}
 	}
 	wg.Wait()
@@ -89,8 +93,8 @@ func (w *window) read(ctx context.Context, s Store) ([]audit.Row, error) {
 	var rows []audit.Row
 	for n, part := range parts {
 		rows = append(rows, part...)
-		if len(part) == chunk { // there is more of this day: what was read of later ones is read again
-			w.begin, w.after, w.days = w.begin.Add(time.Duration(n)*oneDay), part[chunk-1].ID, 1
+		if len(part) == w.chunk { // there is more of this day: what was read of later ones is read again
+			w.begin, w.after, w.days = w.begin.Add(time.Duration(n)*oneDay), part[w.chunk-1].ID, 1
 			return rows, nil
 		}
 	}
