@@ -48,10 +48,10 @@ func (t *Trail) window(ctx context.Context, q Query, after string) (*window, err
 		if err != nil {
 			return nil, err // the cursor was checked
 		}
-		if at.After(w.begin) {
-			w.begin = at
+		if at.Before(w.begin.Truncate(oneDay)) {
+			w.after = "" // of an earlier day
 		} else {
-			w.after = ""
+			w.begin = at
 		}
 	}
 	w.begin, w.before = w.begin.UTC().Truncate(oneDay), audit.FirstID(w.end)
