@@ -23,6 +23,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/s3"
 	"github.com/mastio-aws/mastio/shared/edge/secrets"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
+	"github.com/mastio-aws/mastio/shared/usecase/refusal"
 	"github.com/mastio-aws/mastio/shared/usecase/strict"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
@@ -80,11 +81,11 @@ func (p *parts) domain() truststore.Domain {
 }
 
 func (p *parts) admin() httpapi.Admin {
-	check := p.secret()
-	return func(ctx context.Context, shown string) (string, bool, error) {
-		stage, ok, err := check.Check(ctx, shown)
-		return string(stage), ok, err
-	}
+	return p.secret().Check
+}
+
+func (p *parts) refusals() *refusal.Recorder {
+	return refusal.New(refusal.Config{Store: p.db, OrgID: p.OrgID, Now: p.now, NewID: p.newID, Log: p.log})
 }
 
 func (p *parts) issuer() issue.Issuer {
@@ -96,7 +97,7 @@ func (p *parts) endpoint() string { return p.Issuer + "/v1/auth/token" }
 
 // handler wraps handlers into what the Lambda runtime calls.
 func (p *parts) handler(h httpapi.Handlers, admin httpapi.Admin, gate func(context.Context) error) (http.Handler, error) {
-	return httpapi.New(httpapi.Config{Handlers: h, Admin: admin, Gate: gate, Log: p.log, Now: p.now})
+	return httpapi.New(httpapi.Config{Handlers: h, Admin: admin, Refused: p.refusals().Record, Gate: gate, Log: p.log, Now: p.now})
 }
 
 // gate keeps a function shut under a legacy Org CA where the operator asks for strict PKI.

@@ -11,8 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/shared/session"
+	"github.com/mastio-aws/mastio/shared/usecase/refusal"
 )
 
 // What can be wrong with a request before any use case sees it.
@@ -48,7 +50,8 @@ type Config struct {
 	Handlers Handlers
 	Admin    Admin
 	Session  Admit
-	Gate     func(ctx context.Context) error // asked before every handler; its error is the answer; nil: open
+	Gate     func(ctx context.Context) error              // asked before every handler; its error is the answer; nil: open
+	Refused  func(ctx context.Context, f refusal.Refusal) // told of each wrong or missing admin secret; nil: nobody is
 	Log      *slog.Logger
 	Now      func() time.Time
 }
@@ -157,17 +160,28 @@ func (m *Mux) authorise(route routes.Route, w http.ResponseWriter, r *http.Reque
 func (m *Mux) admin(r *http.Request) error {
 	shown := r.Header.Values("X-Admin-Secret")
 	if len(shown) != 1 { // of several, each reader on the way may believe another one
-		return ErrAdminSecret
+		return m.refused(r, "not one secret")
 	}
 	version, ok, err := m.Admin(r.Context(), shown[0])
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrAdminUnavailable, err)
 	}
 	if !ok {
-		return ErrAdminSecret
+		return m.refused(r, "wrong secret")
 	}
 	CallOf(r.Context()).actor = "admin:" + version
 	return nil
+}
+
+// refused puts on the record that somebody tried. What was shown is nobody's business.
+func (m *Mux) refused(r *http.Request, reason string) error {
+	if m.Refused != nil {
+		call := CallOf(r.Context())
+		m.Refused(r.Context(), refusal.Refusal{
+			Event: audit.AdminLoginRefused, Actor: "api", Reason: reason, RequestID: call.RequestID, SourceIP: call.SourceIP,
+		})
+	}
+	return ErrAdminSecret
 }
 
 func (m *Mux) fail(w *recorder, r *http.Request, resource string, err error) {

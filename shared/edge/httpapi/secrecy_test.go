@@ -10,8 +10,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	record "github.com/mastio-aws/mastio/shared/usecase/refusal"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -219,5 +224,33 @@ func TestWithoutAnEdge(t *testing.T) {
 	wantOAuthError(t, answer{rec.Code, rec.Header(), rec.Body.Bytes()}, "invalid_client")
 	if c := httpapi.CallOf(t.Context()); *c != (httpapi.Call{}) || c.Actor() != "" {
 		t.Errorf("call = %+v, want nothing", c)
+	}
+}
+
+// Who tries a wrong secret is on the record; what was tried is not, and a right one leaves no row.
+func TestRefusedSecretsAreOnTheRecord(t *testing.T) {
+	w := open(t, memstore.Config{})
+	var told []record.Refusal
+	mux, err := httpapi.New(httpapi.Config{
+		Handlers: w.Handlers()["enroll"], Admin: inmemory.Admin, Log: slog.New(slog.NewJSONHandler(w.logs, nil)), Now: w.Now,
+		Refused: func(_ context.Context, f record.Refusal) { told = append(told, f) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.functions["enroll"] = httpapi.Lambda(mux)
+	for _, e := range []events.APIGatewayProxyRequest{
+		event("GET", "/v1/admin/agents", admin),
+		event("GET", "/v1/admin/agents", header("X-Admin-Secret", "guess")),
+		event("GET", "/v1/admin/agents"),
+		event("GET", "/nowhere", header("X-Admin-Secret", "guess")),
+	} {
+		w.send(t, e)
+	}
+	want := record.Refusal{Event: audit.AdminLoginRefused, Actor: "api", Reason: "wrong secret", RequestID: requestID, SourceIP: "192.0.2.7"}
+	missing := want
+	missing.Reason = "not one secret"
+	if diff := cmp.Diff([]record.Refusal{want, missing}, told); diff != "" {
+		t.Errorf("refusals (-want +got):\n%s", diff)
 	}
 }

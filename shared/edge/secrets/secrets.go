@@ -2,6 +2,7 @@
 package secrets
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -30,7 +31,8 @@ const (
 	recheck = time.Second
 )
 
-// Stage is the version of the secret that a caller showed, for the audit trail.
+// Stage is the label of a version of the secret. It moves from one version to the next; what the audit trail names is the
+// version's own id, which does not.
 type Stage string
 
 // The stages that are accepted, so that the secret can be rotated without an outage.
@@ -47,9 +49,15 @@ type Admin struct {
 
 	mu       sync.Mutex
 	read     time.Time
-	known    map[Stage][sha256.Size]byte
+	known    map[Stage]version
 	failedAt time.Time
 	failure  error // of the look at failedAt, which stands for those of the next second; nil if it went well
+}
+
+// version is what is kept of one version of the secret.
+type version struct {
+	id  string
+	sum [sha256.Size]byte
 }
 
 // NewAdmin returns a check against the secret with this id.
@@ -57,9 +65,9 @@ func NewAdmin(api API, id string, now func() time.Time) *Admin {
 	return &Admin{api: api, id: id, now: now}
 }
 
-// Check reports which version of the secret was shown; ok is false if none was. Secrets are compared by their hashes
+// Check reports which version of the secret was shown, by its id; ok is false if none was. Secrets are compared by their hashes
 // in constant time, and hashes are all that is kept of them.
-func (a *Admin) Check(ctx context.Context, shown string) (stage Stage, ok bool, err error) {
+func (a *Admin) Check(ctx context.Context, shown string) (id string, ok bool, err error) {
 	if shown == "" {
 		return "", false, nil
 	}
@@ -68,14 +76,14 @@ func (a *Admin) Check(ctx context.Context, shown string) (stage Stage, ok bool, 
 	if err := a.refresh(ctx, believe); err != nil {
 		return "", false, err
 	}
-	if stage, ok := a.match(shown); ok {
-		return stage, true, nil
+	if id, ok := a.match(shown); ok {
+		return id, true, nil
 	}
 	if err := a.refresh(ctx, recheck); err != nil {
 		return "", false, err
 	}
-	stage, ok = a.match(shown)
-	return stage, ok, nil
+	id, ok = a.match(shown)
+	return id, ok, nil
 }
 
 // Readable looks at the secret and reports why nobody could show it: it cannot be read, or it has no current value.
@@ -90,15 +98,15 @@ func (a *Admin) Readable(ctx context.Context) error {
 	return nil
 }
 
-func (a *Admin) match(shown string) (found Stage, ok bool) {
+func (a *Admin) match(shown string) (id string, ok bool) {
 	sum := sha256.Sum256([]byte(shown))
 	for _, stage := range []Stage{Previous, Current} {
 		want, known := a.known[stage]
-		if known && subtle.ConstantTimeCompare(sum[:], want[:]) == 1 {
-			found, ok = stage, true
+		if known && subtle.ConstantTimeCompare(sum[:], want.sum[:]) == 1 {
+			id, ok = want.id, true
 		}
 	}
-	return found, ok
+	return id, ok
 }
 
 // refresh looks at the secret unless what is known is younger than age. A look that fails is not repeated within a
@@ -120,8 +128,8 @@ func (a *Admin) refresh(ctx context.Context, age time.Duration) error {
 	return nil
 }
 
-func (a *Admin) look(ctx context.Context) (map[Stage][sha256.Size]byte, error) {
-	known := map[Stage][sha256.Size]byte{}
+func (a *Admin) look(ctx context.Context) (map[Stage]version, error) {
+	known := map[Stage]version{}
 	for _, stage := range []Stage{Current, Previous} {
 		out, err := a.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(a.id), VersionStage: aws.String(string(stage))})
 		var missing *types.ResourceNotFoundException
@@ -132,7 +140,7 @@ func (a *Admin) look(ctx context.Context) (map[Stage][sha256.Size]byte, error) {
 			return nil, fmt.Errorf("%w: %w", ErrSecrets, err)
 		}
 		if value := aws.ToString(out.SecretString); value != "" {
-			known[stage] = sha256.Sum256([]byte(value))
+			known[stage] = version{cmp.Or(aws.ToString(out.VersionId), string(stage)), sha256.Sum256([]byte(value))}
 		}
 	}
 	return known, nil

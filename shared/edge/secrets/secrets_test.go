@@ -21,6 +21,7 @@ type vault struct {
 	err    error
 	calls  int
 	asked  string
+	ids    bool
 }
 
 // GetSecretValue answers the version of a stage.
@@ -34,7 +35,15 @@ func (v *vault) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretVa
 	if !ok {
 		return nil, fmt.Errorf("operation error: %w", &types.ResourceNotFoundException{})
 	}
-	return &secretsmanager.GetSecretValueOutput{SecretString: aws.String(value)}, nil
+	return &secretsmanager.GetSecretValueOutput{SecretString: aws.String(value), VersionId: v.id(value)}, nil
+}
+
+// id names a version by its value, or not at all.
+func (v *vault) id(value string) *string {
+	if !v.ids {
+		return nil
+	}
+	return aws.String("id of " + value)
 }
 
 type desk struct {
@@ -52,9 +61,18 @@ func open(stages map[string]string) *desk {
 func (d *desk) want(t *testing.T, shown string, stage secrets.Stage, ok bool) {
 	t.Helper()
 	got, accepted, err := d.Check(t.Context(), shown)
-	if err != nil || got != stage || accepted != ok {
+	if err != nil || got != string(stage) || accepted != ok {
 		t.Errorf("%q: stage %q, accepted %t, %v; want %q, %t", shown, got, accepted, err, stage, ok)
 	}
+}
+
+// The audit trail names the version itself: its label goes on to the next one.
+func TestVersionsAreNamedByTheirIDs(t *testing.T) {
+	d := open(map[string]string{"AWSCURRENT": "new", "AWSPREVIOUS": "old"})
+	d.ids = true
+	d.want(t, "new", "id of new", true)
+	d.want(t, "old", "id of old", true)
+	d.want(t, "none", "", false)
 }
 
 func TestBothStagesAreAccepted(t *testing.T) {

@@ -1,0 +1,148 @@
+// Package refusal puts on the record who was refused, in a way that nobody can flood: a row a minute, however many there
+// are, in a chain of its own, so that no rotation ever waits for it.
+package refusal
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// Store is what recording needs of the registry.
+type Store interface {
+	LastRow(ctx context.Context, subject string) (*audit.Row, error)
+	Apply(ctx context.Context, c registry.Change) error
+}
+
+// Config is what a Recorder is made of; all fields are required.
+type Config struct {
+	Store Store
+	OrgID string
+	Now   func() time.Time
+	NewID func() string // unique, at most 36 characters
+	Log   *slog.Logger
+}
+
+// Refusal is one request that was refused.
+type Refusal struct {
+	Event     audit.Event
+	Actor     string // what tried: "api", "dashboard"
+	Reason    string // fixed words, never what the client sent
+	RequestID string
+	SourceIP  string
+}
+
+// Subject is the chain of an event's refusals.
+func Subject(orgID string, event audit.Event) string { return orgID + "/" + string(event) }
+
+const (
+	// Window is the time in which all instances together write one row of an event.
+	Window = time.Minute
+	// patience is how long a refused client waits for its refusal to be recorded, once a window.
+	patience   = 2 * time.Second
+	maxSources = 8
+)
+
+// Recorder records refusals. It is safe for concurrent use.
+//
+// The first refusal of a window is written at once, so that a single one shows within its own request. What follows in
+// the same window is counted in memory and told by the row of a later window: nothing is written for it, and nothing
+// read. So a row's count is of what this instance has seen since its last row, and the sum of counts is the least that
+// happened: an instance that ends, or that another one is always ahead of, takes its count with it. The log has each.
+type Recorder struct {
+	Config
+	mu      sync.Mutex
+	tallies map[audit.Event]*tally
+}
+
+// tally is what was refused and is not on the record yet.
+type tally struct {
+	count   int64
+	sources []string
+	tried   time.Time // window in which this instance has looked last
+}
+
+// New returns a Recorder.
+func New(cfg Config) *Recorder { return &Recorder{Config: cfg, tallies: map[audit.Event]*tally{}} }
+
+// Record counts a refusal and, once a window, writes a row. Whoever was refused is told so whether or not that works; a
+// failure is in the log.
+func (r *Recorder) Record(ctx context.Context, f Refusal) {
+	now := r.Now()
+	entry, due := r.count(f, now)
+	if !due {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	count, _ := entry.Details["count"].(int64)
+	switch err := r.write(ctx, entry, now.Truncate(Window)); {
+	case err == nil, errors.Is(err, registry.ErrUnknown): // better told too few than too many
+		r.told(f.Event, count)
+	case !errors.Is(err, registry.ErrConflict): // another instance's row is there: the count stays for the next window
+		r.Log.ErrorContext(ctx, "audit.unrecorded", "event", string(f.Event), "cause", err.Error())
+	}
+}
+
+// count adds to the tally. It returns the row that tells of it, if this instance has not looked in this window yet.
+func (r *Recorder) count(f Refusal, now time.Time) (audit.Entry, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.tallies[f.Event]
+	if t == nil {
+		t = &tally{}
+		r.tallies[f.Event] = t
+	}
+	t.count++
+	if f.SourceIP != "" && len(t.sources) < maxSources && !slices.Contains(t.sources, f.SourceIP) {
+		t.sources = append(t.sources, f.SourceIP)
+	}
+	window := now.Truncate(Window)
+	if t.tried.Equal(window) {
+		return audit.Entry{}, false
+	}
+	t.tried = window
+	sources := make([]any, len(t.sources))
+	for i, s := range t.sources {
+		sources[i] = s
+	}
+	return audit.Entry{Time: now, Event: f.Event, Actor: f.Actor, Subject: Subject(r.OrgID, f.Event), Details: map[string]any{
+		"count": t.count, "reason": f.Reason, "sources": sources, "source_ip": f.SourceIP, "request_id": f.RequestID,
+	}}, true
+}
+
+// told takes off the tally what a row tells.
+func (r *Recorder) told(event audit.Event, count int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.tallies[event]
+	t.count -= count
+	t.sources = nil
+}
+
+// write appends the row unless the chain has one of this window. Its place in the chain is the only condition: of two
+// instances, one gets it.
+func (r *Recorder) write(ctx context.Context, e audit.Entry, window time.Time) error {
+	last, err := r.Store.LastRow(ctx, e.Subject)
+	if err != nil {
+		return err
+	}
+	var head audit.Head
+	if last != nil {
+		if at, err := last.Time(); err == nil && !at.Before(window) {
+			return registry.ErrConflict
+		}
+		head = audit.Head{Seq: last.Seq, Hash: last.Hash}
+	}
+	row, _, err := head.Append(e)
+	if err != nil {
+		return err
+	}
+	return registry.Settle(ctx, r.Store.Apply, registry.Change{ID: r.NewID(), Rows: []audit.Row{row}})
+}
