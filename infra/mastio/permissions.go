@@ -236,9 +236,11 @@ func (s *Service) sealTrail() statement {
 	}
 }
 
-// moveOrgHead writes the end of the organisation's chain, which is one of its records, and only in a transaction.
+// moveOrgHead writes the end of the organisation's chain, which is one of its records: only in a transaction, and only
+// with the attributes that it has. A pointer, with which certificates would count, cannot be written so.
 func (s *Service) moveOrgHead() statement {
 	conditions := leading(orgRecord)
+	conditions["ForAllValues:StringEquals"] = map[string]any{"dynamodb:Attributes": []string{"pk", "sk", "seq", "hash", "version"}}
 	conditions["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
 	return statement{sid: "MoveOrgHead", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)}, conditions: conditions}
 }
@@ -263,6 +265,20 @@ func (s *Service) readArchive() statement {
 // writeArchive creates objects. To replace one is impossible for as long as it is locked, and it is from its creation on.
 func (s *Service) writeArchive() statement {
 	return statement{sid: "WriteArchive", actions: []string{"s3:PutObject"}, resources: []string{*s.data.Archive.BucketArn() + "/*"}}
+}
+
+// recordRefusals is the chain of refused admin secrets, and no other chain.
+func (s *Service) recordRefusals() []statement {
+	chain := s.props.OrgID + "/admin.login_refused"
+	append := leading(chain)
+	append["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
+	note := s.noteMoved()
+	note.sid = "NoteRefusals"
+	return []statement{
+		{sid: "ReadRefusals", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Audit)}, conditions: leading(chain)},
+		{sid: "AppendRefusals", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Audit)}, conditions: append},
+		note,
+	}
 }
 
 func (s *Service) useProofs() statement {
@@ -354,9 +370,11 @@ func (s *Service) showTruststore() statement {
 	}
 }
 
+const readAdminSecret = "ReadAdminSecret"
+
 func (s *Service) readAdminSecret() statement {
 	return statement{
-		sid: "ReadAdminSecret", actions: []string{"secretsmanager:GetSecretValue"}, resources: []string{*s.data.AdminSecret.SecretArn()},
+		sid: readAdminSecret, actions: []string{"secretsmanager:GetSecretValue"}, resources: []string{*s.data.AdminSecret.SecretArn()},
 		conditions: conditions{"StringEquals": {"secretsmanager:VersionStage": []string{"AWSCURRENT", "AWSPREVIOUS"}}},
 	}
 }
@@ -398,8 +416,11 @@ func (s *Service) statementsOf(function string, f *Function) []statement {
 		if len(st.actions) > 0 {
 			all = append(all, st)
 		}
-		if st.sid == appendAudit { // in the same transaction
+		switch st.sid {
+		case appendAudit: // in the same transaction
 			all = append(all, s.noteMoved())
+		case readAdminSecret: // whoever is shown a wrong one
+			all = append(all, s.recordRefusals()...)
 		}
 	}
 	return all
