@@ -131,7 +131,7 @@ func TestAuditorVerifiesARotation(t *testing.T) {
 				}
 			}
 			m[3].Data = bytes.Join(left, nil)
-			m[2].Data = regexp.MustCompile(`(?m)^\{[^\n]*"subject":"`+regexp.QuoteMeta(agent.AgentID)+`"\},?\n`).ReplaceAll(m[2].Data, nil)
+			m[2].Data = regexp.MustCompile(`,\n\{"from_hash"[^\n]*"subject":"`+regexp.QuoteMeta(agent.AgentID)+`"\}`).ReplaceAll(m[2].Data, nil)
 		},
 	} {
 		members := audittest.Unpack(data)

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
@@ -52,9 +54,14 @@ func (v *Verifier) keys(list []audit.Key) map[string]audit.Key {
 	keys := map[string]audit.Key{}
 	for _, k := range list {
 		keys[k.Fingerprint] = k
-		v.report.key(k.Fingerprint, k.Fingerprint == v.Key)
+		v.report.key(k.Fingerprint, v.pins(k.Fingerprint))
 	}
 	return keys
+}
+
+// pins reports whether the auditor knows a key.
+func (v *Verifier) pins(fingerprint string) bool {
+	return slices.Contains(strings.Split(v.Key, ","), fingerprint)
 }
 
 // manifest is of no value as a proof; a bundle that contradicts its own is broken all the same.
@@ -91,7 +98,7 @@ func (v *Verifier) checkpoint(s audit.Sealed, keys map[string]audit.Key) error {
 	}
 	key, ok := keys[c.Key]
 	switch {
-	case v.Key != "" && c.Key != v.Key:
+	case v.Key != "" && !v.pins(c.Key):
 		return v.broken("checkpoint %d was signed by the key %s, not by the pinned one", c.Number, c.Key)
 	case !ok:
 		return v.broken("checkpoint %d was signed by the key %s, which the bundle does not hold", c.Number, c.Key)

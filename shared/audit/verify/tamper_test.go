@@ -103,18 +103,21 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 	})
 }
 
-// The same for every bit there is, of one small history.
+// The same for every bit of the rows of one small history, and every third one beside them.
 func TestEveryBit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a bundle for each bit")
 	}
 	h := audittest.New()
-	h.Rotate("orga::a")
 	h.Append("orga", audit.OrgCARotated, map[string]any{"zero": int64(0), "one": 1.5, "none": nil, "text": "é<&>\u2028", "list": []any{true, int64(0)}})
 	h.Seal()
 	members := audittest.Unpack(h.Bundle(0, 1))
 	for _, m := range members[1:] {
-		for at := range len(m.Data) * 8 {
+		step := 3
+		if m.Name == bundle.EventsFile {
+			step = 1
+		}
+		for at := 0; at < len(m.Data)*8; at += step {
 			m.Data[at/8] ^= 1 << (at % 8)
 			if r := check(verify.Config{}, audittest.Pack(members)); r.OK {
 				t.Errorf("bit %d of octet %d of %s: %q", at%8, at/8, m.Name, around(m.Data, at/8))

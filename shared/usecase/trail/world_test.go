@@ -24,6 +24,9 @@ import (
 
 const org = "orga"
 
+// request is the schedule's.
+var request = checkpoint.Request{Actor: checkpoint.Actor, RequestID: "r"}
+
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 // world is a store and an archive with everything that writes and reads the audit trail.
@@ -106,7 +109,7 @@ func (w *world) grow(t testing.TB, subjects ...string) {
 
 func (w *world) seal(t testing.TB) checkpoint.Report {
 	t.Helper()
-	r, err := w.job.Run(t.Context(), checkpoint.Request{Actor: checkpoint.Actor, RequestID: "r"})
+	r, err := w.job.Run(t.Context(), request)
 	w.must(t, err)
 	return r
 }

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
 	"github.com/mastio-aws/mastio/shared/audit/rfc3161"
@@ -40,7 +41,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	var o options
 	flags := flag.NewFlagSet("audit-verify", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&o.Key, "key", "", "`fingerprint` (SHA-256 of the public key, hex) that must have signed every checkpoint")
+	flags.StringVar(&o.Key, "key", "", "`fingerprint` (SHA-256 of the public key, hex) that must have signed every checkpoint; several, with commas, where it was changed")
 	flags.StringVar(&o.Checkpoint, "checkpoint", "", "`hash` of a checkpoint seen before, which must be part of the history")
 	flags.StringVar(&o.tsaCA, "tsa-ca", "", "`file` with the roots (PEM) that timestamps must chain to")
 	flags.BoolVar(&o.Partial, "partial", false, "the beginning may be missing: check a part of a bundle without those before it, or an export's rows each by itself")
@@ -53,7 +54,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err := flags.Parse(args); err != nil {
 		return usage
 	}
-	if flags.NArg() == 0 || !hash(o.Key) || !hash(o.Checkpoint) {
+	if flags.NArg() == 0 || !hashes(o.Key) || !hash(o.Checkpoint) {
 		flags.Usage()
 		return usage
 	}
@@ -87,6 +88,15 @@ func hash(s string) bool {
 		}
 	}
 	return s == "" || len(s) == 64
+}
+
+func hashes(list string) bool {
+	for one := range strings.SplitSeq(list, ",") {
+		if !hash(one) || one == "" && list != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // check verifies the files; its error is of a file that cannot be read.
@@ -180,7 +190,11 @@ func kindOf(open func() (io.ReadCloser, error)) (kind, error) {
 	}
 	defer func() { _ = file.Close() }()
 	in := bufio.NewReader(file)
-	if magic, err := in.Peek(2); err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
+	magic, err := in.Peek(4)
+	if string(magic) == "H4sI" {
+		return plain, fmt.Errorf("%w: it is base64: ask for it with Accept: application/gzip, or decode it with base64 -d", bundle.ErrForm)
+	}
+	if err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
 		return plain, nil //nolint:nilerr // an empty file has no rows
 	}
 	zip, err := gzip.NewReader(in)

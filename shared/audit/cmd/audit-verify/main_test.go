@@ -3,14 +3,14 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"crypto/x509"
 
 	"github.com/mastio-aws/mastio/shared/audit/audittest"
 	"github.com/mastio-aws/mastio/shared/audit/verify"
@@ -52,7 +52,7 @@ func TestRun(t *testing.T) {
 	plain, packed := write(t, "e.ndjson", rows), write(t, "e.ndjson.gz", zip(t, rows))
 	tampered := write(t, "t.ndjson", bytes.Replace(rows, []byte("192.0.2.7"), []byte("192.0.2.8"), 1))
 	roots, stranger := write(t, "roots.pem", tsa.RootPEM), write(t, "other.pem", audittest.NewAuthority(time.Now).RootPEM)
-	nothing := write(t, "empty", nil)
+	nothing, encoded := write(t, "empty", nil), write(t, "b64", []byte(base64.StdEncoding.EncodeToString(h.Bundle(0, 2))))
 	for _, c := range []struct {
 		name string
 		args []string
@@ -70,6 +70,8 @@ func TestRun(t *testing.T) {
 		{"rows", []string{plain}, 0, "Without checkpoints"},
 		{"packed rows", []string{packed}, 0, "Without checkpoints"},
 		{"changed rows", []string{tampered}, 1, "does not have the hash it states"},
+		{"with both of two keys pinned", []string{"-key", h.Public.Fingerprint + "," + strings.Repeat("a", 64), whole}, 0, "the one that you named"},
+		{"a bundle in base64", []string{encoded}, 1, "base64 -d"},
 		{"no rows", []string{nothing}, 0, "0 of 0 chains"},
 		{"no file", nil, 2, ""},
 		{"a file that is not there", []string{"/nowhere"}, 2, ""},
