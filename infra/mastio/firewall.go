@@ -46,8 +46,9 @@ func (s *Service) firewall(api awsapigateway.RestApi) {
 			},
 			managed(2, "AWSManagedRulesAmazonIpReputationList"),
 			managed(3, "AWSManagedRulesKnownBadInputsRuleSet"),
-			// A CA with its chain is larger than the 8 KiB that this group's own rule allows; BodySize stands for it.
-			managed(4, "AWSManagedRulesCommonRuleSet", "SizeRestrictions_BODY"),
+			// A CA with its chain is larger than the 8 KiB that this group's own rule allows; BodySize stands for it. And
+			// certificates are served under names that look like a careless server's files.
+			managed(4, "AWSManagedRulesCommonRuleSet", "SizeRestrictions_BODY", "RestrictedExtensions_URIPATH"),
 		},
 	})
 	waf.NewCfnWebACLAssociation(s.Scope, jsii.String("FirewallOfOperators"), &waf.CfnWebACLAssociationProps{

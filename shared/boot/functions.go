@@ -112,7 +112,7 @@ func Standby(p *parts) (any, error) {
 // Startup is the function startup. Its error is the reason that a deployment fails with.
 func Startup(p *parts) (any, error) {
 	check := &startup.Check{
-		Store: p.db, Objects: p.objects(), Secret: p.secret().Readable, Tokens: p.ring().Usable, Strict: p.StrictPKI, Adopt: p.Adopt, Now: p.now,
+		Store: p.db, Objects: p.objects(), Secret: p.secret().Readable, Tokens: p.ring().Usable, Strict: p.StrictPKI, Adopt: p.Adopt, Domain: p.AgentsDomain != "", Now: p.now,
 	}
 	return func(ctx context.Context) error {
 		err := check.Run(ctx)

@@ -62,8 +62,12 @@ func (k *Keys) Import(ctx context.Context, spec ceremony.KeySpec, key crypto.Sig
 
 // fill gives a key its material and reads back that it has it.
 func (k *Keys) fill(ctx context.Context, id string, key crypto.Signer) (crypto.PublicKey, error) {
-	parameters, err := k.API.GetParametersForImport(ctx, &kms.GetParametersForImportInput{
-		KeyId: aws.String(id), WrappingAlgorithm: wrappingAlgorithm, WrappingKeySpec: wrappingSpec,
+	var parameters *kms.GetParametersForImportOutput
+	err := known(ctx, func() (err error) {
+		parameters, err = k.API.GetParametersForImport(ctx, &kms.GetParametersForImportInput{
+			KeyId: aws.String(id), WrappingAlgorithm: wrappingAlgorithm, WrappingKeySpec: wrappingSpec,
+		})
+		return err
 	})
 	if err != nil {
 		return nil, wrap("get parameters for import", err)

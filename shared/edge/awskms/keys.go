@@ -60,7 +60,10 @@ func (k *Keys) Create(ctx context.Context, spec ceremony.KeySpec) (id string, pu
 		return "", nil, wrap("create a key", err)
 	}
 	id = aws.ToString(out.KeyMetadata.Arn)
-	pub, err = k.Public(ctx, id)
+	err = known(ctx, func() error {
+		pub, err = k.Public(ctx, id)
+		return err
+	})
 	return id, pub, err
 }
 

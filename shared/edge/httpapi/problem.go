@@ -176,7 +176,7 @@ var _ = []error{
 	accesstoken.ErrClaims, accesstoken.ErrToken, accesstoken.ErrExpired, audit.ErrBroken, audit.ErrEvent, audit.ErrKey, audit.ErrSignature, bundle.ErrForm, jwk.ErrKey, openapi.ErrDocument,
 	orgca.ErrTransition, orgca.ErrSource, registry.ErrUnsupported, truststore.ErrBusy, pki.ErrChain, pki.ErrPathLen, pki.ErrProfile, pki.ErrPEM, pki.ErrSPIFFEID, tokenkeys.ErrKey, jws.ErrInvalid,
 	standby.ErrRestored, hygiene.ErrVersionTaken,
-	startup.ErrRegistry, startup.ErrNoOrgCA, startup.ErrTruststore, startup.ErrUnread, startup.ErrSecret, startup.ErrTokenKey,
+	startup.ErrRegistry, startup.ErrNoOrgCA, startup.ErrTruststore, startup.ErrUnread, startup.ErrDomain, startup.ErrSecret, startup.ErrTokenKey,
 }
 
 // explain finds what the outside is told of an error.

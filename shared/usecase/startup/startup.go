@@ -17,6 +17,7 @@ var (
 	ErrRegistry   = errors.New("the registry cannot be read")
 	ErrNoOrgCA    = errors.New("there is no Org CA: the function standby makes the first one, and its log says what keeps it from that")
 	ErrTruststore = errors.New("the truststore object is missing: the function standby writes it, and its log says what keeps it from that")
+	ErrDomain     = errors.New("the agents' domain cannot be made before there is an Org CA to trust: deploy without agentsDomain, upload the CA (POST /pki/rotate-ca?mode=upload), then deploy with it")
 	ErrUnread     = errors.New("the truststore object cannot be read")
 	ErrSecret     = errors.New("the admin secret cannot be read, or is empty")
 	ErrTokenKey   = errors.New("the token signing key cannot be used")
@@ -27,7 +28,7 @@ type Store interface {
 	Org(ctx context.Context) (registry.Org, error)
 }
 
-// Check looks at everything that a request will need, and changes nothing. All fields but Strict and Adopt are required.
+// Check looks at everything that a request will need, and changes nothing. All fields but Strict, Adopt and Domain are required.
 type Check struct {
 	Store   Store
 	Objects interface {
@@ -37,6 +38,7 @@ type Check struct {
 	Tokens func(ctx context.Context, now time.Time) error // opens the key that tokens are signed with
 	Strict bool                                           // refuse a legacy Org CA
 	Adopt  bool                                           // an organisation without an Org CA waits for its operator's
+	Domain bool                                           // agents have a domain of their own, which reads the truststore
 	Now    func() time.Time
 }
 
@@ -51,6 +53,9 @@ func (c *Check) orgCA(ctx context.Context) error {
 		return because(ErrRegistry, err)
 	}
 	if org.Pointer == nil {
+		if c.Adopt && c.Domain {
+			return ErrDomain
+		}
 		if c.Adopt { // its upload makes the object
 			return nil
 		}

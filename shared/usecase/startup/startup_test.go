@@ -55,20 +55,22 @@ func TestRun(t *testing.T) {
 		change func(*startup.Check)
 		want   []error // every one of them, and no others
 	}{
-		"all is well":                  {func(*startup.Check) {}, nil},
-		"legacy, and allowed":          {func(c *startup.Check) { c.Store = store{org: org(true)} }, nil},
-		"legacy, and refused":          {func(c *startup.Check) { c.Store, c.Strict = store{org: org(true)}, true }, []error{orgca.ErrLegacy}},
-		"strict, and in order":         {func(c *startup.Check) { c.Strict = true }, nil},
-		"no object":                    {func(c *startup.Check) { c.Objects = object{} }, []error{startup.ErrTruststore}},
-		"unreadable object":            {func(c *startup.Check) { c.Objects = object{err: errBroken} }, []error{startup.ErrUnread, errBroken}},
-		"no Org CA":                    {func(c *startup.Check) { c.Store = store{} }, []error{startup.ErrNoOrgCA}},
-		"no Org CA, and no object":     {func(c *startup.Check) { c.Store, c.Objects = store{}, object{} }, []error{startup.ErrNoOrgCA, startup.ErrTruststore}},
-		"an Org CA to be adopted":      {func(c *startup.Check) { c.Store, c.Objects, c.Adopt = store{}, object{}, true }, nil},
-		"adopted, but without object":  {func(c *startup.Check) { c.Objects, c.Adopt = object{}, true }, []error{startup.ErrTruststore}},
-		"adopted a legacy one":         {func(c *startup.Check) { c.Store, c.Adopt, c.Strict = store{org: org(true)}, true, true }, []error{orgca.ErrLegacy}},
-		"unreadable registry":          {func(c *startup.Check) { c.Store, c.Adopt = store{err: errBroken}, true }, []error{startup.ErrRegistry, errBroken}},
-		"unreadable secret":            {func(c *startup.Check) { c.Secret = broken }, []error{startup.ErrSecret, errBroken}},
-		"token key that does not open": {func(c *startup.Check) { c.Tokens = func(context.Context, time.Time) error { return errBroken } }, []error{startup.ErrTokenKey, errBroken}},
+		"all is well":                             {func(*startup.Check) {}, nil},
+		"legacy, and allowed":                     {func(c *startup.Check) { c.Store = store{org: org(true)} }, nil},
+		"legacy, and refused":                     {func(c *startup.Check) { c.Store, c.Strict = store{org: org(true)}, true }, []error{orgca.ErrLegacy}},
+		"strict, and in order":                    {func(c *startup.Check) { c.Strict = true }, nil},
+		"no object":                               {func(c *startup.Check) { c.Objects = object{} }, []error{startup.ErrTruststore}},
+		"unreadable object":                       {func(c *startup.Check) { c.Objects = object{err: errBroken} }, []error{startup.ErrUnread, errBroken}},
+		"no Org CA":                               {func(c *startup.Check) { c.Store = store{} }, []error{startup.ErrNoOrgCA}},
+		"no Org CA, and no object":                {func(c *startup.Check) { c.Store, c.Objects = store{}, object{} }, []error{startup.ErrNoOrgCA, startup.ErrTruststore}},
+		"an Org CA to be adopted":                 {func(c *startup.Check) { c.Store, c.Objects, c.Adopt = store{}, object{}, true }, nil},
+		"an Org CA to be adopted behind a domain": {func(c *startup.Check) { c.Store, c.Objects, c.Adopt, c.Domain = store{}, object{}, true, true }, []error{startup.ErrDomain}},
+		"adopted behind a domain":                 {func(c *startup.Check) { c.Adopt, c.Domain = true, true }, nil},
+		"adopted, but without object":             {func(c *startup.Check) { c.Objects, c.Adopt = object{}, true }, []error{startup.ErrTruststore}},
+		"adopted a legacy one":                    {func(c *startup.Check) { c.Store, c.Adopt, c.Strict = store{org: org(true)}, true, true }, []error{orgca.ErrLegacy}},
+		"unreadable registry":                     {func(c *startup.Check) { c.Store, c.Adopt = store{err: errBroken}, true }, []error{startup.ErrRegistry, errBroken}},
+		"unreadable secret":                       {func(c *startup.Check) { c.Secret = broken }, []error{startup.ErrSecret, errBroken}},
+		"token key that does not open":            {func(c *startup.Check) { c.Tokens = func(context.Context, time.Time) error { return errBroken } }, []error{startup.ErrTokenKey, errBroken}},
 		"everything at once is one run": {func(c *startup.Check) {
 			c.Store, c.Strict, c.Objects, c.Secret = store{org: org(true)}, true, object{}, broken
 		}, []error{orgca.ErrLegacy, startup.ErrTruststore, startup.ErrSecret, errBroken}},
@@ -77,7 +79,7 @@ func TestRun(t *testing.T) {
 		c.change(check)
 		err := check.Run(t.Context())
 		for _, candidate := range []error{
-			orgca.ErrLegacy, startup.ErrTruststore, startup.ErrUnread, startup.ErrNoOrgCA, startup.ErrRegistry, startup.ErrSecret, startup.ErrTokenKey, errBroken,
+			orgca.ErrLegacy, startup.ErrTruststore, startup.ErrUnread, startup.ErrNoOrgCA, startup.ErrRegistry, startup.ErrSecret, startup.ErrTokenKey, startup.ErrDomain, errBroken,
 		} {
 			wanted := false
 			for _, w := range c.want {
