@@ -149,8 +149,20 @@ diff: build infra-setup ## what a deployment would change
 deploy: build infra-setup ## deploy to the AWS account of the credentials at hand
 	$(RUN_CDK) deploy --all $(CDK_ARGS)
 
-destroy: infra-setup ## remove functions, APIs and alarms; tables, keys, truststore and secret stay
-	$(RUN_CDK) destroy Mastio $(CDK_ARGS)
+# Once for what can be deployed again. For what cannot, the word and the organisation's name besides.
+destroy: build infra-setup ## remove functions, APIs and alarms; what would lose the CA stays (CONFIRM=delete-ca-keys ORG=orgId: that too, keys after 30 days)
+	@if test -z "$(CONFIRM)$(ORG)"; then \
+		$(RUN_CDK) destroy Mastio $(CDK_ARGS); \
+		echo "Tables, keys, truststore, archive, backups and secret are kept. To erase them: make destroy CONFIRM=delete-ca-keys ORG=<orgId>"; \
+	elif test "$(CONFIRM)" != delete-ca-keys -o -z "$(ORG)"; then \
+		echo "refused: to erase the Org CA and all data say both CONFIRM=delete-ca-keys and ORG=<orgId>; nothing was removed" >&2; exit 1; \
+	else \
+		$(RUN_CDK) synth --quiet -c eraseData=$(ORG) $(CDK_ARGS) && \
+		$(RUN_CDK) destroy Mastio -c eraseData=$(ORG) $(CDK_ARGS) && \
+		$(RUN_CDK) deploy MastioData -c eraseData=$(ORG) $(CDK_ARGS) && \
+		$(RUN_CDK) destroy MastioData -c eraseData=$(ORG) $(CDK_ARGS) && \
+		go run ./infra/erase --org $(ORG) --confirm delete-ca-keys; \
+	fi
 
 .PHONY: clean
 clean: ## stop LocalStack, and remove everything that was built or installed

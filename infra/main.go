@@ -12,15 +12,20 @@ import (
 )
 
 func main() {
-	defer jsii.Close()
-	app := awscdk.NewApp(nil)
+	settings, err := proxyEnv("proxy.env")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	app := awscdk.NewApp(&awscdk.AppProps{Context: &settings})
 	props, err := mastio.FromContext(app.Node())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1) //nolint:gocritic // nothing was made that Close would have to end
+		os.Exit(1)
 	}
 	mastio.NewStacks(app, props, environment())
 	app.Synth(nil)
+	jsii.Close()
 }
 
 // environment is the account and region of the credentials at hand, as the CDK's command line found them. Without any,

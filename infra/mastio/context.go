@@ -80,6 +80,7 @@ var settings = map[string]func(*Props, string) error{
 	"accountLogging":       toggle(func(p *Props) *bool { return &p.AccountLogging }),
 	"target":               text(func(p *Props) *string { return (*string)(&p.Target) }),
 	"architecture":         text(func(p *Props) *string { return (*string)(&p.Architecture) }),
+	"eraseData":            text(func(p *Props) *string { return &p.EraseData }),
 	"buildDir":             text(func(p *Props) *string { return &p.BuildDir }),
 }
 

@@ -34,12 +34,12 @@ type Data struct {
 
 func newData(scope constructs.Construct, id string, p Props) *Data {
 	d := &Data{Scope: constructs.NewConstruct(scope, &id), Tables: map[string]awsdynamodb.TableV2{}}
-	d.DataKey = symmetric(d.Scope, "DataKey", "Mastio "+p.OrgID+": tables and the admin secret at rest")
-	d.TokenKEK = symmetric(d.Scope, "TokenKEK", "Mastio "+p.OrgID+": token signing keys")
-	d.AuditKey = signing(d.Scope, "AuditKey", "Mastio "+p.OrgID+": signs checkpoints of the audit trail")
-	d.AgentSecretsKey = symmetric(d.Scope, "AgentSecretsKey", "Mastio "+p.OrgID+": certificates and keys delivered to agents")
+	d.DataKey = symmetric(d.Scope, p, "DataKey", "Mastio "+p.OrgID+": tables and the admin secret at rest")
+	d.TokenKEK = symmetric(d.Scope, p, "TokenKEK", "Mastio "+p.OrgID+": token signing keys")
+	d.AuditKey = signing(d.Scope, p, "AuditKey", "Mastio "+p.OrgID+": signs checkpoints of the audit trail")
+	d.AgentSecretsKey = symmetric(d.Scope, p, "AgentSecretsKey", "Mastio "+p.OrgID+": certificates and keys delivered to agents")
 	if p.TokenSigner == KMSSigner {
-		d.TokenKey = signing(d.Scope, "TokenKey", "Mastio "+p.OrgID+": signs every access token")
+		d.TokenKey = signing(d.Scope, p, "TokenKey", "Mastio "+p.OrgID+": signs every access token")
 	}
 	for _, t := range schema.Tables() {
 		d.Tables[t.Name] = d.table(p, t)
@@ -47,7 +47,7 @@ func newData(scope constructs.Construct, id string, p Props) *Data {
 	d.Truststore, d.Archive = d.bucket(), d.archive(p)
 	d.AdminSecret = awssecretsmanager.NewSecret(d.Scope, jsii.String("AdminSecret"), &awssecretsmanager.SecretProps{
 		SecretName: jsii.String(p.name("admin-secret")), Description: jsii.String("Mastio " + p.OrgID + ": X-Admin-Secret of the operators' API"),
-		EncryptionKey: d.DataKey, RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+		EncryptionKey: d.DataKey, RemovalPolicy: p.removal(),
 		// 256 bits in letters and digits, which need no quoting in a shell.
 		GenerateSecretString: &awssecretsmanager.SecretStringGenerator{PasswordLength: number(43), ExcludePunctuation: jsii.Bool(true)},
 	})
@@ -57,17 +57,26 @@ func newData(scope constructs.Construct, id string, p Props) *Data {
 	return d
 }
 
-func symmetric(scope constructs.Construct, id, description string) awskms.Key {
+// removal is what becomes of tables, keys and secret when the stack goes. Buckets and backups stay either way: they hold
+// nothing secret, and what proves the past outlives what made it.
+func (p Props) removal() awscdk.RemovalPolicy {
+	if p.EraseData != "" {
+		return awscdk.RemovalPolicy_DESTROY
+	}
+	return awscdk.RemovalPolicy_RETAIN
+}
+
+func symmetric(scope constructs.Construct, p Props, id, description string) awskms.Key {
 	return awskms.NewKey(scope, &id, &awskms.KeyProps{
-		Description: &description, EnableKeyRotation: jsii.Bool(true), RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+		Description: &description, EnableKeyRotation: jsii.Bool(true), RemovalPolicy: p.removal(),
 		PendingWindow: awscdk.Duration_Days(number(30)),
 	})
 }
 
-func signing(scope constructs.Construct, id, description string) awskms.Key {
+func signing(scope constructs.Construct, p Props, id, description string) awskms.Key {
 	return awskms.NewKey(scope, &id, &awskms.KeyProps{
 		Description: &description, KeySpec: awskms.KeySpec_ECC_NIST_P256, KeyUsage: awskms.KeyUsage_SIGN_VERIFY,
-		RemovalPolicy: awscdk.RemovalPolicy_RETAIN, PendingWindow: awscdk.Duration_Days(number(30)),
+		RemovalPolicy: p.removal(), PendingWindow: awscdk.Duration_Days(number(30)),
 	})
 }
 
@@ -93,7 +102,7 @@ func (d *Data) table(p Props, t schema.Table) awsdynamodb.TableV2 {
 	props := &awsdynamodb.TablePropsV2{
 		TableName: jsii.String(p.TablePrefix + t.Name), PartitionKey: key(t.PartitionKey), Billing: awsdynamodb.Billing_OnDemand(nil),
 		Encryption:         awsdynamodb.TableEncryptionV2_CustomerManagedKey(d.DataKey, nil),
-		DeletionProtection: jsii.Bool(true), RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+		DeletionProtection: jsii.Bool(p.EraseData == ""), RemovalPolicy: p.removal(),
 		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{
 			PointInTimeRecoveryEnabled: jsii.Bool(true), RecoveryPeriodInDays: number(35),
 		},

@@ -232,3 +232,29 @@ func TestGaugesOfAlarmsAreWritten(t *testing.T) {
 		t.Errorf("%d alarms look at gauges", gauges)
 	}
 }
+
+// What the README shows is compiled, and its table of settings is whole.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, code, _ := strings.Cut(string(readme), "```go\n")
+	code, _, _ = strings.Cut(code, "```")
+	var body strings.Builder
+	for line := range strings.Lines(code) {
+		body.WriteString("\t" + line)
+	}
+	if code == "" || !strings.Contains(string(source), body.String()) {
+		t.Errorf("the README's example is not ExampleNew:\n%s", code)
+	}
+	for name := range settings {
+		if !strings.Contains(string(readme), "`"+name+"`") {
+			t.Errorf("the README does not tell of %s", name)
+		}
+	}
+}

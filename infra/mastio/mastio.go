@@ -35,7 +35,7 @@ func New(scope constructs.Construct, id string, props Props) *Mastio {
 func NewStacks(scope constructs.Construct, props Props, env *awscdk.Environment) *Mastio {
 	p := must(props)
 	data := awscdk.NewStack(scope, jsii.String("MastioData"), &awscdk.StackProps{
-		Env: env, StackName: jsii.String(p.name("data")), TerminationProtection: jsii.Bool(!p.local()),
+		Env: env, StackName: jsii.String(p.name("data")), TerminationProtection: jsii.Bool(!p.local() && p.EraseData == ""),
 		Description: jsii.String("Mastio " + p.OrgID + ": tables, truststore, secrets and keys. Losing it loses the Org CA."),
 	})
 	service := awscdk.NewStack(scope, jsii.String("Mastio"), &awscdk.StackProps{

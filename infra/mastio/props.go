@@ -91,6 +91,7 @@ type Props struct {
 	Target            Target
 	Architecture      Architecture
 	BuildDir          string // holds <function>/bootstrap
+	EraseData         string // the OrgID once more: the next removal of the data takes tables, keys and secret with it
 }
 
 // Defaults returns the settings that New takes where a field is not set, and that differ from the zero value.
@@ -150,6 +151,9 @@ func (p Props) check() error {
 	}
 	if !known(p.TrustDomain, domainPattern.MatchString) {
 		say("trustDomain is %q: set it to a DNS name in lower case, as in -c trustDomain=acme.example", p.TrustDomain)
+	}
+	if p.EraseData != "" && p.EraseData != p.OrgID {
+		say("eraseData is %q: it takes the orgId, %q, and makes the next removal of the data final", p.EraseData, p.OrgID)
 	}
 	if !prefixPattern.MatchString(p.TablePrefix) {
 		say("tablePrefix is %q: set it to at most 64 letters, digits, dots, hyphens and underscores", p.TablePrefix)

@@ -75,7 +75,7 @@ func TestContextIsRefused(t *testing.T) {
 		{map[string]any{"standbyMinutes": "0"}, "standbyMinutes"}, {map[string]any{"standbyMinutes": "soon"}, "whole number"}, {map[string]any{"logRetentionDays": "31"}, "logRetentionDays"},
 		{map[string]any{"strictPki": "yes"}, "strictPki is \"yes\": set it to true or false"},
 		{map[string]any{"strictPKI": "true"}, "strictPKI is no setting"}, {map[string]any{"strict_pki": "true"}, "strict_pki is no setting"},
-		{map[string]any{"tablePrefix": "a b"}, "tablePrefix"},
+		{map[string]any{"tablePrefix": "a b"}, "tablePrefix"}, {map[string]any{"eraseData": "true"}, "eraseData"}, {map[string]any{"eraseData": "other"}, "eraseData"},
 	} {
 		got, err := fromContext(c.context)
 		if !errors.Is(err, ErrProps) || !strings.Contains(err.Error(), c.says) {

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// fromOperators are the settings of the operator's guide, which are appended to proxy.env, and what they are called here.
+var fromOperators = map[string]string{
+	"MCP_PROXY_STRICT_PKI": "strictPki", "MCP_PROXY_PKI_AUTO_MIGRATE": "autoMigrate",
+	"TOKEN_SIGNER": "tokenSigner", "TOKEN_REQUIRE_DPOP": "requireDpop", "TOKEN_REQUIRE_NONCE": "requireNonce",
+}
+
+// proxyEnv reads them from the file, if there is one. What cdk.json or the command line says goes before.
+func proxyEnv(path string) (map[string]any, error) {
+	context := map[string]any{}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return context, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	for line := range strings.Lines(string(b)) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
+		if setting := fromOperators[name]; ok && setting != "" {
+			context[setting] = unquote(strings.TrimSpace(value))
+		}
+	}
+	return context, nil
+}
+
+// unquote takes a value as a shell that reads the file would.
+func unquote(v string) string {
+	if len(v) >= 2 && (v[0] == '"' || v[0] == '\'') && v[len(v)-1] == v[0] {
+		return v[1 : len(v)-1]
+	}
+	return v
+}
