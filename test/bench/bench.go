@@ -24,6 +24,7 @@ type bench struct {
 	system   *stack.Stack
 	crypto   *cryptoFloors
 	database *bare
+	loaded   map[int]string // prefixes of the tables, by the size of the fleet in them
 	closers  []func() error
 }
 

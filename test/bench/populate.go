@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -28,6 +29,29 @@ func fleetAgent(n int) agent.Agent {
 		SPIFFEID: "spiffe://" + inmemory.TrustDomain + "/" + inmemory.OrgID + "/" + name, JKT: strings.Repeat("j", 43),
 		EnrolledAt: at, UpdatedAt: at, Head: audit.Head{Seq: 1, Hash: strings.Repeat("0", 64)},
 	}
+}
+
+// load fills tables of their own with a fleet, once, and returns their prefix.
+func (b *bench) load(ctx context.Context, size int) (string, error) {
+	if prefix, ok := b.loaded[size]; ok {
+		return prefix, nil
+	}
+	system, err := b.stack(ctx)
+	if err != nil {
+		return "", err
+	}
+	prefix := fmt.Sprintf("bench-%d-", size)
+	b.say("DynamoDB Local: loading %d agents", size)
+	loading := time.Now()
+	if err := populate(ctx, system.Clients.DynamoDB, prefix, size); err != nil {
+		return "", fmt.Errorf("load %d agents: %w", size, err)
+	}
+	b.say("DynamoDB Local: %d agents loaded in %.0f s", size, time.Since(loading).Seconds())
+	if b.loaded == nil {
+		b.loaded = map[int]string{}
+	}
+	b.loaded[size] = prefix
+	return prefix, nil
 }
 
 // batch is the most items of one BatchWriteItem.

@@ -63,13 +63,11 @@ func (b *bench) rotateCAOnDatabase(ctx context.Context) error {
 		return err
 	}
 	for _, size := range fleetSizes {
-		prefix := fmt.Sprintf("bench-%d-", size)
-		b.say("rotate-ca: DynamoDB Local, loading %d agents", size)
-		loading := time.Now()
-		if err := populate(ctx, system.Clients.DynamoDB, prefix, size); err != nil {
-			return fmt.Errorf("load %d agents: %w", size, err)
+		prefix, err := b.load(ctx, size)
+		if err != nil {
+			return err
 		}
-		b.say("rotate-ca: DynamoDB Local, %d agents (loaded in %.0f s)", size, time.Since(loading).Seconds())
+		b.say("rotate-ca: DynamoDB Local, %d agents", size)
 		o := &organisation{}
 		if err := o.build(dynamo.New(dynamo.Config{Client: dynamo.NewClient(databaseConfig(system)), Prefix: prefix})); err != nil {
 			return err

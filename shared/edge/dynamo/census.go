@@ -15,17 +15,17 @@ import (
 )
 
 // What a census costs. An entry of the index is the names and values of four keys: "c" 07#minted, "g" 000002, "pk"
-// AGENT#orga::agent-0000001, "sk" -, together 47 octets, and at the most 160 with an organisation and an agent of 64
+// AGENT#orga::agent-0000001, "sk" -, together 47 octets, and at the most 158 with an organisation and an agent of 64
 // letters each. DynamoDB counts 1 MB in one page, at half a read unit for 4 KB, and hands out no entry:
 //
 //	             entries   pages   of one shard, one after the other   read units
-//	  100,000     4.7 MB      16       1                                    580
-//	1,000,000      47 MB      48       3                                  5,800
-//	1,000,000     160 MB     160      10  (the longest names)            19,500
+//	  100,000     4.7 MB      16       1                                    574
+//	1,000,000      47 MB      48       3                                  5,737
+//	1,000,000     158 MB     160      10  (the longest names)            19,287
 //
-// The shards are counted at the same time. A page takes DynamoDB 50 to 100 ms, so a million agents take 0.3 s, or 1 s
-// with the longest names; test/bench has the model of it, with each partition's 3,000 read units a second. To those come
-// 96 counts of nothing, or 144 after a rollback, of half a unit each.
+// The shards are counted at the same time. With 100 ms for a page and an index of four partitions, each of which serves 3,000
+// read units a second and has saved up none, a million agents take 0.5 s, or 1.6 s with the longest names: test/bench has
+// that model. To those come 96 counts of nothing, or 144 after a rollback, of half a unit each.
 //
 // Not taken: a counter that every enrolment updates would be one item that all agents' transactions collide on.
 
