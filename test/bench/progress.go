@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,7 +37,9 @@ func (b *bench) countFleet(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s := dynamo.New(dynamo.Config{Client: dynamo.NewClient(databaseConfig(system)), Prefix: prefix})
+		cfg := databaseConfig(system)
+		cfg.HTTPClient = &http.Client{Timeout: time.Minute} // on a busy machine, DynamoDB Local is slower than DynamoDB may be
+		s := dynamo.New(dynamo.Config{Client: dynamo.NewClient(cfg), Prefix: prefix})
 		took, err := counted(ctx, s, int64(size))
 		if err != nil {
 			return err
