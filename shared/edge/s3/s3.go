@@ -30,9 +30,6 @@ type Objects struct {
 	Key    string
 }
 
-// maxObject is API Gateway's limit of a truststore: 1,000 certificates and 1 MiB.
-const maxObject = 1 << 20
-
 // Read returns the present object, the zero Object if there is none.
 func (o *Objects) Read(ctx context.Context) (truststore.Object, error) {
 	out, err := o.API.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(o.Bucket), Key: aws.String(o.Key)})
@@ -44,12 +41,12 @@ func (o *Objects) Read(ctx context.Context) (truststore.Object, error) {
 		return truststore.Object{}, fmt.Errorf("%w: %w", truststore.ErrStore, err)
 	}
 	defer func() { _ = out.Body.Close() }()
-	data, err := io.ReadAll(io.LimitReader(out.Body, maxObject+1))
+	data, err := io.ReadAll(io.LimitReader(out.Body, truststore.MaxOctets+1))
 	if err != nil {
 		return truststore.Object{}, fmt.Errorf("%w: %d bytes read: %w", truststore.ErrStore, len(data), err)
 	}
-	if len(data) > maxObject {
-		return truststore.Object{}, fmt.Errorf("%w: object of more than %d bytes", truststore.ErrStore, maxObject)
+	if len(data) > truststore.MaxOctets {
+		return truststore.Object{}, fmt.Errorf("%w: object of more than %d bytes", truststore.ErrStore, truststore.MaxOctets)
 	}
 	etag := aws.ToString(out.ETag)
 	return truststore.Object{PEM: data, ETag: etag, Version: version(out.VersionId, etag)}, nil

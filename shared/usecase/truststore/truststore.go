@@ -44,15 +44,38 @@ type Store interface {
 // MaxEdgeCAs is how many CAs of others the edge lets in, beside those of the organisation's own generations.
 const MaxEdgeCAs = 100
 
-// PEM returns what stands in the object: the organisation's own CAs, then those under which agents have SVIDs.
+// MaxOctets is how large a truststore API Gateway takes, besides its limit of 1,000 certificates. The CAs of others may take
+// up a quarter of it.
+const (
+	MaxOctets = 1 << 20
+	maxOthers = MaxOctets / 4
+)
+
+// PEM returns what stands in the object: the organisation's own CAs, then those under which agents have SVIDs. What does not
+// fit is left out, and of the own CAs that is the oldest.
 func PEM(generations []orgca.Generation, others ...registry.EdgeCA) []byte {
-	bundle := orgca.EdgeBundle(generations)
+	own := orgca.EdgeBundle(generations)
+	var foreign [][]byte
 	for _, ca := range others[:min(len(others), MaxEdgeCAs)] {
-		if !slices.ContainsFunc(bundle, func(der []byte) bool { return bytes.Equal(der, ca.DER) }) {
-			bundle = append(bundle, ca.DER)
+		if !slices.ContainsFunc(own, func(der []byte) bool { return bytes.Equal(der, ca.DER) }) {
+			foreign = append(foreign, ca.DER)
 		}
 	}
-	return Encode(bundle)
+	last := fitting(foreign, maxOthers)
+	return append(fitting(own, MaxOctets-len(last)), last...)
+}
+
+// fitting encodes certificates from the first on, as many as fit.
+func fitting(certificates [][]byte, limit int) []byte {
+	var out []byte
+	for _, der := range certificates {
+		next := Encode([][]byte{der})
+		if len(out)+len(next) > limit {
+			break
+		}
+		out = append(out, next...)
+	}
+	return out
 }
 
 // Encode returns certificates, DER, as PEM.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/pem"
 	"errors"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -93,6 +94,31 @@ func TestPEMHoldsEveryGenerationThatWasMadeWhole(t *testing.T) {
 	}
 	if got := truststore.PEM(nil); len(got) != 0 {
 		t.Errorf("bundle of nothing = %q", got)
+	}
+}
+
+// Whatever was uploaded, the object stays one that API Gateway takes, and has what is needed most in it.
+func TestPEMFitsTheEdge(t *testing.T) {
+	fat := func(n, octets int) []byte { return append([]byte(strconv.Itoa(n)), make([]byte, octets)...) }
+	var all []orgca.Generation
+	for n := range 400 {
+		all = append(all, orgca.Generation{Number: int64(n + 1), State: orgca.Retired, Root: fat(n, 2000), Issuing: fat(1000+n, 1000), Above: [][]byte{fat(2000+n, 3000)}})
+	}
+	all[399].State, all[398].State = orgca.Staged, orgca.Current
+	var others []registry.EdgeCA
+	for n := range 200 {
+		others = append(others, registry.EdgeCA{DER: fat(5000+n, 6000)})
+	}
+	got := truststore.PEM(all, others...)
+	texts := contents(got)
+	if len(got) > truststore.MaxOctets || len(got) < truststore.MaxOctets*9/10 || len(texts) > 1000 {
+		t.Errorf("%d octets, %d certificates", len(got), len(texts))
+	}
+	if texts[0] != string(all[399].Root) || texts[3] != string(all[398].Root) || !slices.Contains(texts, string(others[0].DER)) {
+		t.Error("what is needed most is missing")
+	}
+	if bytes.Equal(got, truststore.PEM(all[:399], others...)) || !bytes.Equal(got, truststore.PEM(all, others...)) {
+		t.Error("the bundle does not depend on the generations alone")
 	}
 }
 
