@@ -16,7 +16,7 @@ import (
 func Dashboard(p *parts) (any, error) {
 	d := dashboard.New(dashboard.Config{
 		OrgID:      p.OrgID,
-		Door:       signin.New(signin.Config{Store: p.db, Check: p.admin(), OrgID: p.OrgID, Now: p.now, NewID: p.newID, Log: p.log}),
+		Door:       signin.New(signin.Config{Store: p.db, Check: p.admin(), Refused: p.refusals().Record, Now: p.now, Log: p.log}),
 		Registry:   p.db,
 		Enroll:     p.enroller(),
 		RotateCert: rotatecert.New(rotatecert.Config{Store: p.db, Issuer: p.issuer(), Log: p.log}),

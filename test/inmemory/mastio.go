@@ -33,6 +33,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
+	"github.com/mastio-aws/mastio/shared/usecase/refusal"
 	"github.com/mastio-aws/mastio/shared/usecase/renew"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
@@ -118,8 +119,9 @@ func New(cfg memstore.Config) *Mastio {
 		Key: func(context.Context) (checkpoint.Key, error) { return m.AuditKey, nil },
 	})
 	m.Trail = trail.New(trail.Config{Store: m.Store, Archive: m.Archive, Key: m.auditKey, OrgID: OrgID, Now: m.Now})
+	refusals := refusal.New(refusal.Config{Store: m.Store, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log})
 	m.Dashboard = dashboard.New(dashboard.Config{
-		OrgID: OrgID, Door: signin.New(signin.Config{Store: m.Store, Check: Admin, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log}), Registry: m.Store,
+		OrgID: OrgID, Door: signin.New(signin.Config{Store: m.Store, Check: Admin, Refused: refusals.Record, Now: m.Now, Log: log}), Registry: m.Store,
 		Enroll: m.Enroll, RotateCert: m.RotateCert, RotateCA: m.RotateCA, Health: m.Health, Trail: m.Trail, Rows: httpapi.WriteRows, Explain: boot.Explain, Caller: boot.Caller, Now: m.Now,
 	})
 	return m

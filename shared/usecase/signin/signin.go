@@ -11,6 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/session"
+	"github.com/mastio-aws/mastio/shared/usecase/refusal"
 )
 
 // Store is what sign-ins need of the registry.
@@ -22,8 +23,6 @@ type Store interface {
 	Gates(ctx context.Context, keys ...string) ([]session.Gate, error)
 	PutGate(ctx context.Context, g session.Gate, forget time.Time) error
 	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
-	Org(ctx context.Context) (registry.Org, error)
-	Apply(ctx context.Context, c registry.Change) error
 }
 
 // Config is what a Door is made of; all fields are required.
@@ -31,10 +30,10 @@ type Config struct {
 	Store Store
 	// Check reports which version of the admin secret was shown; ok is false if none was.
 	Check func(ctx context.Context, shown string) (version string, ok bool, err error)
-	OrgID string
-	Now   func() time.Time
-	NewID func() string // unique, at most 36 characters
-	Log   *slog.Logger
+	// Refused is told of each wrong secret, for the audit trail.
+	Refused func(ctx context.Context, f refusal.Refusal)
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // Door lets operators in. It is safe for concurrent use; all state is in the store.
@@ -78,7 +77,9 @@ func (d *Door) SignIn(ctx context.Context, a Attempt) (Pass, error) {
 		return Pass{}, err
 	}
 	if !ok {
-		d.record(ctx, a, counted)
+		d.Refused(ctx, refusal.Refusal{
+			Event: audit.AdminLoginRefused, Actor: "dashboard", Reason: "wrong secret", RequestID: a.RequestID, SourceIP: a.SourceIP,
+		})
 		return Pass{}, d.refused(ctx, a, session.ErrSecret)
 	}
 	d.passed(ctx, counted)
@@ -88,38 +89,6 @@ func (d *Door) SignIn(ctx context.Context, a Attempt) (Pass, error) {
 func (d *Door) refused(ctx context.Context, a Attempt, err error) error {
 	d.Log.WarnContext(ctx, "dashboard.sign_in_refused", "cause", err.Error(), "source_ip", a.SourceIP, "request_id", a.RequestID)
 	return err
-}
-
-const recordTries = 3
-
-// record puts it into the organisation's chain that somebody guesses: once for each source or browser that begins to be
-// held up, not for every attempt. The caller is refused whether or not that works.
-func (d *Door) record(ctx context.Context, a Attempt, counted []counting) {
-	if counted[0].Attempts != int64(counted[0].limit.Free) {
-		return
-	}
-	entry := audit.Entry{Time: d.Now(), Event: audit.AdminLoginRefused, Actor: "dashboard", Subject: d.OrgID, Details: map[string]any{
-		"attempts": counted[0].Attempts, "source_ip": a.SourceIP, "request_id": a.RequestID,
-	}}
-	err := registry.ErrConflict
-	for try := 0; try < recordTries && errors.Is(err, registry.ErrConflict); try++ {
-		err = d.append(ctx, entry)
-	}
-	if err != nil {
-		d.Log.ErrorContext(ctx, "dashboard.unrecorded", "event", string(entry.Event), "cause", err.Error())
-	}
-}
-
-func (d *Door) append(ctx context.Context, e audit.Entry) error {
-	org, err := d.Store.Org(ctx)
-	if err != nil {
-		return err
-	}
-	row, head, err := org.Head.Append(e)
-	if err != nil {
-		return err
-	}
-	return registry.Settle(ctx, d.Store.Apply, registry.Change{ID: d.NewID(), Head: &head, Rows: []audit.Row{row}})
 }
 
 // device returns the browser's record; nil for a stranger's.

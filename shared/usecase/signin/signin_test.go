@@ -17,6 +17,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/session"
+	"github.com/mastio-aws/mastio/shared/usecase/refusal"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 )
 
@@ -34,13 +35,19 @@ type door struct {
 func open(fault func(string) memstore.Fault) *door {
 	d := &door{store: memstore.New(memstore.Config{Fault: fault}), now: time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)}
 	d.Door = signin.New(signin.Config{
-		Store: d.store, OrgID: "orga", Now: func() time.Time { return d.now }, NewID: rand.Text, Log: slog.New(slog.NewJSONHandler(&d.log, nil)),
+		Store: d.store, Refused: recorder(d).Record, Now: func() time.Time { return d.now }, Log: slog.New(slog.NewJSONHandler(&d.log, nil)),
 		Check: func(_ context.Context, shown string) (string, bool, error) {
 			d.looks.Add(1)
 			return "AWSCURRENT", shown == secret, nil
 		},
 	})
 	return d
+}
+
+func recorder(d *door) *refusal.Recorder {
+	return refusal.New(refusal.Config{
+		Store: d.store, OrgID: "orga", Now: func() time.Time { return d.now }, NewID: rand.Text, Log: slog.New(slog.DiscardHandler),
+	})
 }
 
 func (d *door) try(t testing.TB, secret, from, device string) (signin.Pass, error) {
@@ -117,7 +124,7 @@ func TestGuessingIsHeldUp(t *testing.T) {
 	d.signIn(t, "192.0.2.2", "")
 	d.now = d.now.Add(session.PerSource.First)
 	d.signIn(t, "192.0.2.1", "")
-	rows, err := d.store.Rows(t.Context(), "orga", 0, 10)
+	rows, err := d.store.Rows(t.Context(), refusal.Subject("orga", audit.AdminLoginRefused), 0, 10)
 	if err != nil || len(rows) != 1 || rows[0].EventType != audit.AdminLoginRefused || rows[0].Details["source_ip"] != "192.0.2.1" {
 		t.Errorf("on the record: %+v, %v, want one row", rows, err)
 	}
