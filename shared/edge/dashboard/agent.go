@@ -152,6 +152,7 @@ var titles = map[audit.Event][2]string{
 	audit.AdminLoginRefused:  {"Sign-ins refused", "bad"},
 	audit.AgentCertRenewed:   {"Certificate renewed by the agent", "info"},
 	audit.AgentCertActivated: {"Renewed certificate in use", "off"},
+	audit.AgentHygieneSet:    {"Hygiene set", "off"},
 	audit.AgentCertDue:       {"Certificate due", "warn"},
 	audit.CheckpointMade:     {"Audit trail sealed", "off"},
 }

@@ -2,8 +2,10 @@ package dashboard
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
@@ -37,7 +39,7 @@ var warnings = map[health.Warning]warning{
 		Text: "Its lock has run out, so the next rotation simply takes it. Look at which Org CA is current before you rotate again.",
 	},
 	health.CertsExpiring: {
-		Title: "Agents' certificates end soon", Link: "/proxy/agents", Action: "See the agents",
+		Title: "Agents' certificates end soon", Action: "See which",
 		Text: "They are due and nobody has replaced them. Rotate each, let the agent renew by itself, or have the Mastio deliver the next one: PUT /v1/admin/agents/{agent_id}/hygiene. Deactivate what is not needed any more.",
 	},
 	health.RegistryRestored: {
@@ -47,7 +49,7 @@ var warnings = map[health.Warning]warning{
 }
 
 // explained puts warnings into words. One that is not known here still shows.
-func explained(codes []health.Warning) []warning {
+func explained(codes []health.Warning, now time.Time) []warning {
 	var all []warning
 	for _, code := range codes {
 		w, ok := warnings[code]
@@ -55,6 +57,10 @@ func explained(codes []health.Warning) []warning {
 			w = warning{Title: string(code), Text: "GET /healthz shows this warning."}
 		}
 		w.Code = string(code)
+		if code == health.CertsExpiring { // the events that tell of them; none is older than the warning before the end
+			q := url.Values{"event_type": {string(audit.AgentCertDue)}, "start": {now.UTC().AddDate(0, 0, -90).Format(time.DateOnly)}}
+			w.Link = auditPath + "?" + q.Encode()
+		}
 		all = append(all, w)
 	}
 	return all
@@ -79,7 +85,7 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v := overviewView{Warnings: explained(state.Warnings), Missing: org.Pointer == nil}
+	v := overviewView{Warnings: explained(state.Warnings, d.Now()), Missing: org.Pointer == nil}
 	if v.Status, err = d.RotateCA.Status(r.Context()); err != nil {
 		return err
 	}

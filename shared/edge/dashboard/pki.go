@@ -40,7 +40,7 @@ func (d *Dashboard) pki(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v.Warnings = explained(state.Warnings)
+	v.Warnings = explained(state.Warnings, d.Now())
 	d.render(w, r, http.StatusOK, page{Name: "pki", Section: "pki", Title: "PKI", Content: v})
 	return nil
 }
