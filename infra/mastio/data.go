@@ -110,6 +110,9 @@ func (d *Data) table(p Props, t schema.Table) awsdynamodb.TableV2 {
 	if t.SortKey != "" {
 		props.SortKey = key(t.SortKey)
 	}
+	if t.Stream {
+		props.DynamoStream = awsdynamodb.StreamViewType_NEW_IMAGE
+	}
 	if t.TTL != "" {
 		props.TimeToLiveAttribute = &t.TTL
 	}

@@ -58,6 +58,7 @@ func readTable(r resource) schema.Table {
 	if at(r.Properties, "TimeToLiveSpecification", "Enabled") == true {
 		table.TTL = spell(at(r.Properties, "TimeToLiveSpecification", "AttributeName"))
 	}
+	table.Stream = at(r.Properties, "StreamSpecification", "StreamViewType") == "NEW_IMAGE"
 	indexes, _ := r.Properties["GlobalSecondaryIndexes"].([]any)
 	for _, i := range indexes {
 		index := schema.Index{Name: spell(at(i, "IndexName")), Include: texts(at(i, "Projection", "NonKeyAttributes"))}

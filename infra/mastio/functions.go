@@ -130,7 +130,7 @@ func (s *Service) environment(function string) *map[string]*string {
 		"MASTIO_TRUSTSTORE_BUCKET": *s.data.Truststore.BucketName(), "MASTIO_TRUSTSTORE_KEY": TruststoreKey,
 		"MASTIO_ADMIN_SECRET_ID": *s.data.AdminSecret.SecretArn(), "MASTIO_TOKEN_KEK": *s.data.TokenKEK.KeyArn(),
 		"MASTIO_SPIFFE_TRUST_DOMAINS": strings.Join(p.SPIFFETrustDomains, ","), "RENEW_OVERLAP_SECONDS": strconv.Itoa(p.RenewOverlapSeconds),
-		"CERT_MAX_AGE_DAYS": strconv.Itoa(p.CertMaxAgeDays), "CERT_RENEW_BEFORE_DAYS": strconv.Itoa(p.CertRenewBeforeDays),
+		"MASTIO_EVENT_BUS": p.name("events"), "CERT_MAX_AGE_DAYS": strconv.Itoa(p.CertMaxAgeDays), "CERT_RENEW_BEFORE_DAYS": strconv.Itoa(p.CertRenewBeforeDays),
 		"MASTIO_AGENT_SECRETS_KEY": *s.data.AgentSecretsKey.KeyArn(),
 		"MASTIO_AUDIT_BUCKET":      *s.data.Archive.BucketName(), "MASTIO_AUDIT_KEY": *s.data.AuditKey.KeyArn(), "AUDIT_TSA_URL": p.AuditTSA,
 		"TOKEN_SIGNER": string(p.TokenSigner), "MASTIO_FIRST_CA": string(p.FirstCA),

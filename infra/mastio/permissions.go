@@ -19,6 +19,7 @@ func (s *Service) permissions() map[string][]statement {
 			s.readAdminSecret(), s.openAdminSecret()},
 		"discovery":  {s.publicAuditKey(), s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
 		"healthz":    {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.findDue(), s.readAdminSecret(), s.openAdminSecret()},
+		"events":     {s.readStream(), s.listStreams(), s.tellOutside(), s.reportFailure()},
 		"hygiene":    {s.readAgents(), s.findDue(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.deliverSecrets(), s.sealSecrets()},
 		"startup":    {s.readOrg(), s.readTruststore(), s.readTokenKeys(), s.openTokenKeys(), s.publicTokenKey(), s.readAdminSecret(), s.openAdminSecret()},
 		"renew":      {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.issueLeaves()},
@@ -145,6 +146,26 @@ func (s *Service) countAgents() statement {
 	return statement{
 		sid: "CountAgents", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry) + "/index/" + schema.ActiveAgents},
 	}
+}
+
+// readStream is what Lambda reads the audit table's stream with, in the function's name.
+func (s *Service) readStream() statement {
+	return statement{
+		sid: "ReadAuditStream", actions: []string{"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"},
+		resources: []string{*s.data.Tables[schema.Audit].TableStreamArn()},
+	}
+}
+
+func (s *Service) listStreams() statement {
+	return statement{sid: "ListStreams", actions: []string{"dynamodb:ListStreams"}, resources: []string{"*"}}
+}
+
+func (s *Service) tellOutside() statement {
+	return statement{sid: "TellOutside", actions: []string{"events:PutEvents"}, resources: []string{*s.Bus.EventBusArn()}}
+}
+
+func (s *Service) reportFailure() statement {
+	return statement{sid: "ReportFailure", actions: []string{"sqs:SendMessage"}, resources: []string{*s.Failed.QueueArn()}}
 }
 
 func (s *Service) findDue() statement {
@@ -397,7 +418,7 @@ func (s *Service) always(function string, f *Function) []statement {
 		},
 	}
 	if scheduled(function) {
-		all = append(all, statement{sid: "ReportFailure", actions: []string{"sqs:SendMessage"}, resources: []string{*s.Failed.QueueArn()}})
+		all = append(all, s.reportFailure())
 	}
 	if s.props.Tracing {
 		all = append(all, statement{sid: "Trace", actions: []string{"xray:PutTelemetryRecords", "xray:PutTraceSegments"}, resources: []string{"*"}})

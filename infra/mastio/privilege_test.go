@@ -35,6 +35,7 @@ var wide = map[string]string{
 	"LetKeysGoSlowly":          "a denial, which is meant to be as wide as can be",
 	"FindOrphans":              "ListKeys knows no resource, and tells ids only",
 	"Trace":                    "X-Ray knows no resource; nothing can be read with it",
+	"ListStreams":              "ListStreams knows no resource, and tells names only; Lambda asks for it",
 	"UseOrgCAKeys":             "the application makes the keys; it reaches those with the organisation's tag",
 	"SignWithOrgCA":            "the application makes the keys; it reaches those with the organisation's tag, and these specs and algorithms",
 	"NoteOnKeys":               "the application makes the keys; it reaches those with the organisation's tag, and one tag of them",
@@ -171,7 +172,7 @@ func TestAuditIsAppendOnly(t *testing.T) {
 					if at(s.conditions, "StringEquals", "dynamodb:EnclosingOperation") != "TransactWriteItems" {
 						t.Errorf("%s/%s puts rows outside of transactions", s.function, s.sid)
 					}
-				case "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:CreateBackup":
+				case "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:CreateBackup":
 				default:
 					t.Errorf("%s/%s allows %s on the audit table", s.function, s.sid, a)
 				}

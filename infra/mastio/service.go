@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/triggers"
@@ -21,7 +22,8 @@ type Service struct {
 	Functions map[string]*Function
 	Agents    awsapigateway.RestApi
 	Operators awsapigateway.RestApi
-	Failed    awssqs.Queue // events that a function could not deal with
+	Failed    awssqs.Queue       // events that a function could not deal with
+	Bus       awsevents.EventBus // what the outside is told
 
 	props Props
 	data  *Data
@@ -34,6 +36,9 @@ func newService(scope constructs.Construct, id string, p Props, d *Data) *Servic
 		QueueName: jsii.String(p.name("failed-events")), RetentionPeriod: awscdk.Duration_Days(number(14)),
 		Encryption: awssqs.QueueEncryption_SQS_MANAGED, EnforceSSL: jsii.Bool(true),
 	})
+	s.Bus = awsevents.NewEventBus(s.Scope, jsii.String("Bus"), &awsevents.EventBusProps{
+		EventBusName: jsii.String(p.name("events")), Description: jsii.String("Mastio " + p.OrgID + ": rotations, and certificates that are due"),
+	})
 	s.Agents, s.Operators = s.api(routes.Agents), s.api(routes.Operators)
 	s.accountLogging()
 	for _, name := range routes.Functions() {
@@ -45,6 +50,7 @@ func newService(scope constructs.Construct, id string, p Props, d *Data) *Servic
 	s.domains(checked)
 	s.firewall(s.Operators)
 	s.schedules(checked)
+	s.stream(checked)
 	s.tell()
 	return s
 }
@@ -105,6 +111,7 @@ func (s *Service) tell() {
 	if s.props.Operators != nil {
 		operators = "https://" + s.props.Operators.Name
 	}
+	output(s.Scope, "EventBusName", *s.Bus.EventBusName(), "EventBridge bus on which rotations and due certificates are told")
 	output(s.Scope, "AgentsURL", agents, "Base URL of the agents")
 	output(s.Scope, "OperatorsURL", operators, "Base URL of the operators: MASTIO of the operator's guide")
 	if s.props.Agents == nil {

@@ -124,6 +124,8 @@ func (w *Watch) jobs() {
 		w.add(alarm{id: name + "-fails", metric: errors, limit: 1, periods: 2, todo: "The function " + name + " fails again and again. Its log says why."})
 	}
 	w.add(alarm{id: "hygiene-failed", metric: w.gauge("hygiene_failed"), periods: 1, todo: "Certificates that are due could not be delivered to their agents. The log of the function hygiene names each, and why; the next runs try again."})
+	late := w.service.Functions["events"].Alias.Metric(jsii.String("IteratorAge"), &cw.MetricOptions{Statistic: jsii.String("Maximum"), Period: fiveMinutes()})
+	w.add(alarm{id: "events-late", metric: late, limit: 600_000, periods: 2, todo: "What was committed ten minutes ago is not on the event bus yet. The log of the function events says why; nothing is lost for 24 hours."})
 	depth := w.service.Failed.MetricApproximateNumberOfMessagesVisible(&cw.MetricOptions{Statistic: jsii.String("Maximum"), Period: fiveMinutes()})
 	w.add(alarm{id: "failed-events", metric: depth, periods: 1, todo: "An event was given up on after all its retries. It is in the queue " + w.props.name("failed-events") + "; mend the cause, then delete it: the next run does its work."})
 }

@@ -60,6 +60,9 @@ func request(name string, t schema.Table) *awsdynamodb.CreateTableInput {
 		KeySchema:            keys(t.PartitionKey, t.SortKey),
 		AttributeDefinitions: attributes(t),
 	}
+	if t.Stream {
+		in.StreamSpecification = &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage}
+	}
 	for _, i := range t.Indexes {
 		in.GlobalSecondaryIndexes = append(in.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{
 			IndexName:  aws.String(i.Name),
@@ -136,6 +139,9 @@ func expires(ctx context.Context, c *awsdynamodb.Client, name, attribute string)
 
 // compare refuses a table left by a version with another schema: its queries would fail one by one, much later.
 func compare(got *types.TableDescription, want schema.Table) error {
+	if want.Stream && aws.ToString(got.LatestStreamArn) == "" {
+		return fmt.Errorf("%w: it has no stream", ErrTableDiffers)
+	}
 	have := layout(got.KeySchema, nil)
 	for _, i := range got.GlobalSecondaryIndexes {
 		have = append(have, aws.ToString(i.IndexName)+"("+strings.Join(layout(i.KeySchema, i.Projection), " ")+")")

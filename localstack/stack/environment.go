@@ -24,11 +24,13 @@ func (s *Stack) environment() map[string]string {
 		"MASTIO_AUDIT_BUCKET":      auditBucket,
 		"MASTIO_AUDIT_KEY":         s.audit,
 		"MASTIO_AGENT_SECRETS_KEY": s.agentSecrets,
+		"MASTIO_EVENT_BUS":         eventBus,
 
 		"AWS_ENDPOINT_URL_DYNAMODB":        s.Endpoints[DynamoDB],
 		"AWS_ENDPOINT_URL_KMS":             s.Endpoints[KMS],
 		"AWS_ENDPOINT_URL_S3":              s.Endpoints[S3],
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER": s.Endpoints[SecretsManager],
+		"AWS_ENDPOINT_URL_EVENTBRIDGE":     s.Endpoints[EventBridge],
 		"AWS_ENDPOINT_URL_API_GATEWAY":     s.Endpoints[APIGateway],
 		"AWS_REGION":                       region,
 		"AWS_ACCESS_KEY_ID":                accessKey,

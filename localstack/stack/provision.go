@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -32,6 +33,7 @@ const (
 	auditBucket   = "mastio-audit"
 	adminSecretID = "mastio/admin-secret"
 	tablePrefix   = "mastio-"
+	eventBus      = "mastio"
 	accessKey     = "local"
 
 	tokenKEKAlias     = "alias/mastio-token-kek"
@@ -78,6 +80,12 @@ func (s *Stack) clients() Clients {
 			o.BaseEndpoint, o.HTTPClient, o.Retryer = aws.String(nowhere), within(SecretsManager), once()
 		}),
 	}
+}
+
+// streams reads the streams of DynamoDB Local.
+func (s *Stack) streams() *dynamodbstreams.Client {
+	base := aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(accessKey, accessKey, "")}
+	return dynamodbstreams.NewFromConfig(base, func(o *dynamodbstreams.Options) { o.BaseEndpoint = aws.String(s.database.Endpoint()) })
 }
 
 // provision makes what a deployment would have made, unless the state folder holds it already.

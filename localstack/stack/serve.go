@@ -23,11 +23,12 @@ const (
 	KMS            = "kms"
 	S3             = "s3"
 	SecretsManager = "secretsmanager"
+	EventBridge    = "eventbridge"
 	APIGateway     = "apigateway" // its control plane, as far as the agents' domain needs it
 )
 
 // Services lists them.
-func Services() []string { return []string{DynamoDB, KMS, S3, SecretsManager, APIGateway} }
+func Services() []string { return []string{DynamoDB, KMS, S3, SecretsManager, APIGateway, EventBridge} }
 
 // serveServices gives every service its endpoint. DynamoDB Local has one already; it gets a proxy in front only when
 // there is something to put between.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/mastio-aws/mastio/localstack/apigateway"
 	"github.com/mastio-aws/mastio/localstack/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/eventbridge"
 	"github.com/mastio-aws/mastio/localstack/filelock"
 	"github.com/mastio-aws/mastio/localstack/gateway"
 	"github.com/mastio-aws/mastio/localstack/kms"
@@ -43,6 +44,8 @@ type Config struct {
 	// Wrap, if set, puts something between the functions and a service (one of Services): it returns the handler that
 	// stands in for h. What the stack does itself, and Clients, go past it.
 	Wrap func(service string, h http.Handler) http.Handler
+	// RefuseEvent decides of each event whether the bus fails with it; nil: with none.
+	RefuseEvent func(eventbridge.Event) bool
 }
 
 // Stack is a running system. It is safe for concurrent use.
@@ -53,7 +56,8 @@ type Stack struct {
 	Endpoints   map[string]string // URL of each of Services, as the functions see it
 	Clients     Clients
 	Lambda      *lambda.Service
-	Domain      *apigateway.Server // the agents' domain: which version of the truststore the gateway checks clients against
+	Bus         *eventbridge.Server // shows the events that went out
+	Domain      *apigateway.Server  // the agents' domain: which version of the truststore the gateway checks clients against
 
 	cfg          Config
 	out          *lockedWriter
@@ -130,7 +134,7 @@ func (s *Stack) start(ctx context.Context) error {
 		return err
 	}
 	s.schedule()
-	return nil
+	return s.follow(ctx)
 }
 
 // Close stops everything, what was started last first, and waits for its end. Further calls do nothing.
@@ -205,12 +209,13 @@ func (s *Stack) services(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start API Gateway: %w", err)
 	}
+	s.Bus = eventbridge.New(eventbridge.Config{Bus: eventBus, Log: s.out, Refuse: s.cfg.RefuseEvent})
 	s.database, err = dynamodb.Start(ctx, dynamodb.Config{Cache: s.cfg.Cache, Dir: s.dir("dynamodb"), Log: s.out, Progress: s.cfg.Progress})
 	if err != nil {
 		return err
 	}
 	s.onClose(s.database.Close)
-	s.handlers[KMS], s.handlers[S3], s.handlers[SecretsManager], s.handlers[APIGateway] = keys, objects, vault, s.Domain
+	s.handlers[KMS], s.handlers[S3], s.handlers[SecretsManager], s.handlers[APIGateway], s.handlers[EventBridge] = keys, objects, vault, s.Domain, s.Bus
 	return s.serveServices()
 }
 

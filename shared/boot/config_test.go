@@ -57,8 +57,8 @@ func TestEnvironment(t *testing.T) {
 		{"trust domains of others", map[string]string{"MASTIO_SPIFFE_TRUST_DOMAINS": "a.example, b.example", "RENEW_OVERLAP_SECONDS": "60"}, with(func(c *Config) {
 			c.SPIFFETrustDomains, c.RenewOverlap = []string{"a.example", "b.example"}, time.Minute
 		})},
-		{"certificates of a quarter", map[string]string{"CERT_MAX_AGE_DAYS": "90", "CERT_RENEW_BEFORE_DAYS": "14", "MASTIO_AGENT_SECRETS_KEY": "arn"}, with(func(c *Config) {
-			c.Schedule, c.AgentSecretsKey = agent.Schedule{MaxAge: 90 * 24 * time.Hour, RenewBefore: 14 * 24 * time.Hour}, "arn"
+		{"certificates of a quarter", map[string]string{"CERT_MAX_AGE_DAYS": "90", "CERT_RENEW_BEFORE_DAYS": "14", "MASTIO_AGENT_SECRETS_KEY": "arn", "MASTIO_EVENT_BUS": "bus"}, with(func(c *Config) {
+			c.Schedule, c.AgentSecretsKey, c.EventBus = agent.Schedule{MaxAge: 90 * 24 * time.Hour, RenewBefore: 14 * 24 * time.Hour}, "arn", "bus"
 		})},
 		{"an adopted first CA", map[string]string{"MASTIO_FIRST_CA": "adopt"}, with(func(c *Config) { c.Adopt = true })},
 		{"a time-stamping authority", map[string]string{"AUDIT_TSA_URL": "http://tsa.test/x"}, with(func(c *Config) { c.TSA = "http://tsa.test/x" })},

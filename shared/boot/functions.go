@@ -91,6 +91,7 @@ func Healthz(p *parts) (any, error) {
 func Standby(p *parts) (any, error) {
 	ring, makes, checker := p.localRing(), p.ceremony(), p.checker()
 	job := standby.New(standby.Config{
+		OrgID: p.OrgID,
 		Store: p.db, Ceremony: makes, Notes: p.keys(), Rotator: p.rotator(makes), Trust: p.trust(), Keys: ring.Ensure, Adopt: p.Adopt, Migrate: p.AutoMigrate,
 		Now: p.now, NewID: p.newID, Log: p.log,
 	})

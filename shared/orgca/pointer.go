@@ -153,6 +153,19 @@ func (p Pointer) Finalise(fence int64) (Pointer, error) {
 	return p, nil
 }
 
+// Lapse returns the pointer without the overlaps that are over at now, and those. It changes nothing about what counts: an
+// overlap that is over accepts nothing any more.
+func (p Pointer) Lapse(now time.Time) (next Pointer, ended []Accepted) {
+	next = p
+	next.Accepted = p.overlapping(now)
+	for _, a := range p.Accepted {
+		if !now.Before(a.Until) {
+			ended = append(ended, a)
+		}
+	}
+	return next, ended
+}
+
 // swap moves the pointer from previous to next, and both to their new states.
 func (p Pointer) swap(next Generation, previous *Generation, fence int64, now time.Time) (Swap, error) {
 	if fence <= p.Fence {

@@ -110,12 +110,15 @@ func All() []Route { return slices.Clone(table) }
 // Scheduled names the functions that a schedule runs; a route may reach them as well.
 func Scheduled() []string { return []string{"checkpoint", "hygiene", "standby"} }
 
+// Streamed names the functions that the stream of the audit table reaches, and nothing else.
+func Streamed() []string { return []string{"events"} }
+
 // Deployed names the functions that nothing reaches but a deployment, which runs them before it takes traffic.
 func Deployed() []string { return []string{"startup"} }
 
 // Functions returns the name of every function, sorted.
 func Functions() []string {
-	names := append(Scheduled(), Deployed()...)
+	names := slices.Concat(Scheduled(), Streamed(), Deployed())
 	for _, r := range table {
 		names = append(names, r.Function)
 	}

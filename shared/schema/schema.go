@@ -7,6 +7,7 @@ type Table struct {
 	PartitionKey string
 	SortKey      string // empty: none
 	TTL          string // attribute holding the expiry in Unix seconds; empty: items do not expire
+	Stream       bool   // what is written is told, as a stream of the new items
 	Indexes      []Index
 }
 
@@ -59,7 +60,7 @@ func Tables() []Table {
 			}},
 		},
 		{
-			Name: Audit, PartitionKey: "subject", SortKey: "seq",
+			Name: Audit, PartitionKey: "subject", SortKey: "seq", Stream: true,
 			Indexes: []Index{{Name: AuditByDay, PartitionKey: "day", SortKey: "id", Include: []string{"row"}}},
 		},
 		{Name: Replay, PartitionKey: "pk", TTL: "ttl"},

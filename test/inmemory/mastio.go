@@ -106,6 +106,7 @@ func New(cfg memstore.Config) *Mastio {
 	m.Ring = tokenkeys.New(tokenkeys.Config{Store: m.Store, Vault: m.Keys, OrgID: OrgID, TTL: token.TTL})
 	m.Token = token.New(token.Config{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now, NewID: m.NewID})
 	m.Standby = standby.New(standby.Config{
+		OrgID: OrgID,
 		Store: m.Store, Ceremony: m.Ceremony, Notes: m.Keys, Rotator: m.RotateCA, Trust: m.trust, Keys: m.Ring.Ensure, Now: m.Now, NewID: m.NewID, Log: log,
 	})
 	m.Hygiene = hygiene.New(hygiene.Config{

@@ -60,6 +60,7 @@ type Config struct {
 	Trust func(ctx context.Context) (version string, err error)
 	// Keys makes the token keys of this epoch and the next.
 	Keys    func(ctx context.Context, now time.Time) error
+	OrgID   string
 	Adopt   bool          // the first Org CA is the operator's, by upload: none is made for an empty organisation
 	Migrate time.Duration // overlap with which a legacy Org CA is replaced by itself; zero: it is not
 	Now     func() time.Time
@@ -80,6 +81,7 @@ type Report struct {
 	Standby    int64 `json:"standby"`    // staged and trusted
 	Discarded  int   `json:"discarded"`
 	Retired    int   `json:"retired"`
+	Lapsed     int   `json:"lapsed"` // overlaps whose end was noted
 	Migrated   bool  `json:"migrated"`
 	Legacy     bool  `json:"legacy"`
 	Restored   bool  `json:"restored"` // see ErrRestored
@@ -108,14 +110,15 @@ func (j *Job) Run(ctx context.Context) (Report, error) {
 
 // maintain brings the generations into order.
 func (j *Job) maintain(ctx context.Context, report *Report) error {
-	var discardErr, retireErr, migrateErr error
+	var discardErr, retireErr, migrateErr, lapseErr error
+	report.Lapsed, lapseErr = j.lapse(ctx)
 	report.Discarded, discardErr = j.each(ctx, j.leftBehind, j.Ceremony.Discard)
 	errs := []error{discardErr, j.prepare(ctx), j.trust(ctx)}
 	if report.Migrated, migrateErr = j.migrate(ctx); report.Migrated {
 		errs = append(errs, j.witness(ctx), j.prepare(ctx), j.trust(ctx))
 	}
 	report.Retired, retireErr = j.each(ctx, j.spent, j.Ceremony.Retire)
-	return errors.Join(append(errs, migrateErr, retireErr)...)
+	return errors.Join(append(errs, lapseErr, migrateErr, retireErr)...)
 }
 
 // first bootstraps an empty organisation, unless its operator will. Another function at the same work is no error.
