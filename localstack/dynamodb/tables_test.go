@@ -37,6 +37,8 @@ func describe(t *testing.T, c *awsdynamodb.Client, prefix, name string) schema.T
 	if err != nil {
 		t.Fatal(err)
 	}
+	stream := d.Table.StreamSpecification
+	got.Stream = stream != nil && aws.ToBool(stream.StreamEnabled) && stream.StreamViewType == types.StreamViewTypeNewImage
 	got.TTL = aws.ToString(ttl.TimeToLiveDescription.AttributeName)
 	return got
 }
