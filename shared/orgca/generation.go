@@ -97,7 +97,7 @@ type Generation struct {
 	StagedAt     time.Time
 	CurrentAt    time.Time
 	SupersededAt time.Time
-	RetiredAt    time.Time
+	RetiredAt    time.Time // of a failed one: when its keys were scheduled for deletion
 
 	// Superseding is the fence of the swap that superseded it, once its signing key's tag in KMS says so too; zero: not
 	// yet, or taken back. A registry that was restored from before that swap does not know of it; the key does.

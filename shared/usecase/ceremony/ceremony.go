@@ -282,25 +282,3 @@ func (c *Ceremony) record(ctx context.Context, g orgca.Generation, e audit.Entry
 	}
 	return registry.ErrConflict
 }
-
-// Discard ends a generation that will never be current: its keys, also those that its row does not know, are scheduled
-// for deletion, then its row says so. Repeating it after a crash finishes the work.
-func (c *Ceremony) Discard(ctx context.Context, g orgca.Generation, actor string) error {
-	failed, err := g.To(orgca.Failed, c.Now())
-	if err != nil {
-		return err
-	}
-	keys, err := c.Keys.Tagged(ctx, g.RotationID)
-	if err != nil {
-		return fmt.Errorf("find the keys of generation %d: %w", g.Number, err)
-	}
-	for _, id := range keys {
-		if err := c.Keys.ScheduleDeletion(ctx, id); err != nil {
-			return fmt.Errorf("schedule deletion of a key of generation %d: %w", g.Number, err)
-		}
-	}
-	c.Log.WarnContext(ctx, "pki.rotate.discarded", "generation", g.Number, "keys", len(keys))
-	return c.record(ctx, failed, audit.Entry{
-		Event: audit.OrgCADiscarded, Actor: actor, Details: map[string]any{"generation": g.Number, "was": string(g.State), "keys": len(keys)},
-	})
-}

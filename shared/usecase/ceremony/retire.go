@@ -29,3 +29,34 @@ func (c *Ceremony) Retire(ctx context.Context, g orgca.Generation, actor string)
 		Event: audit.OrgCARetired, Actor: actor, Details: map[string]any{"generation": g.Number, "fingerprint": g.Fingerprint()},
 	})
 }
+
+// Discard ends a generation that will never be current. Its row says so first: from then on nobody can commit it, so its
+// keys, also those that the row does not know, can go. Only then is it noted that they are gone, so that what a crash left
+// is found again: Discard takes such a generation too.
+func (c *Ceremony) Discard(ctx context.Context, g orgca.Generation, actor string) error {
+	if g.State != orgca.Failed {
+		failed, err := g.To(orgca.Failed, c.Now())
+		if err != nil {
+			return err
+		}
+		details := map[string]any{"generation": g.Number, "was": string(g.State)}
+		if err := c.record(ctx, failed, audit.Entry{Event: audit.OrgCADiscarded, Actor: actor, Details: details}); err != nil {
+			return err
+		}
+		g = failed
+		g.Version++
+	}
+	keys, err := c.Keys.Tagged(ctx, g.RotationID)
+	if err != nil {
+		return fmt.Errorf("find the keys of generation %d: %w", g.Number, err)
+	}
+	for _, id := range keys {
+		if err := c.Keys.ScheduleDeletion(ctx, id); err != nil {
+			return fmt.Errorf("schedule deletion of a key of generation %d: %w", g.Number, err)
+		}
+	}
+	c.Log.WarnContext(ctx, "pki.rotate.discarded", "generation", g.Number, "keys", len(keys))
+	g.RetiredAt = c.Now()
+	_, err = c.put(ctx, g)
+	return err
+}

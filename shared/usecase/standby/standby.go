@@ -176,13 +176,15 @@ func (j *Job) each(ctx context.Context, which func(orgca.Generation, orgca.Point
 }
 
 // leftBehind picks the generations that will never be current: preparations that a crash cut off, standbys that a newer
-// generation has overtaken, and uploads that nobody committed.
+// generation has overtaken, uploads that nobody committed, and of those the ones whose keys a crash has left.
 func (j *Job) leftBehind(g orgca.Generation, p orgca.Pointer) bool {
 	switch g.State {
 	case orgca.Preparing:
 		return j.Now().Sub(g.CreatedAt) > OrphanAge
 	case orgca.Staged:
 		return g.Number < p.Current || g.Source == orgca.Upload && j.Now().Sub(g.StagedAt) > StagedAge
+	case orgca.Failed:
+		return g.RetiredAt.IsZero()
 	default:
 		return false
 	}
