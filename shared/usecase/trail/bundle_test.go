@@ -234,7 +234,10 @@ var errDied = errors.New("the process died")
 func TestCrashAnywhere(t *testing.T) {
 	for calls := 1; ; calls++ {
 		left := -1
+		var mu sync.Mutex // the job works on several shards at once
 		dying := func() bool {
+			mu.Lock()
+			defer mu.Unlock()
 			if left > 0 {
 				left--
 			}
