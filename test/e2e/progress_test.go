@@ -1,0 +1,67 @@
+package e2e
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Moved is one line of the progress.
+type Moved struct {
+	Agents     int64 `json:"agents"`
+	ReEnrolled int64 `json:"re_enrolled"`
+	Remaining  int64 `json:"remaining"`
+}
+
+type progress struct {
+	Moved
+	PerMethod map[string]Moved `json:"per_method"`
+}
+
+func progressNow(t *testing.T) progress {
+	t.Helper()
+	var status struct {
+		Progress *progress `json:"progress"`
+	}
+	a := operator().must(t, 200, "GET", "/pki/rotate-ca", admin(), nil)
+	if err := json.Unmarshal(a.body, &status); err != nil || status.Progress == nil {
+		t.Fatalf("no progress: %v\n%s", err, a.body)
+	}
+	var sum Moved
+	for _, m := range status.Progress.PerMethod {
+		sum.Agents, sum.ReEnrolled, sum.Remaining = sum.Agents+m.Agents, sum.ReEnrolled+m.ReEnrolled, sum.Remaining+m.Remaining
+	}
+	p := *status.Progress
+	if diff := cmp.Diff(sum, p.Moved); diff != "" || p.Agents != p.ReEnrolled+p.Remaining || len(p.PerMethod) != 3 {
+		t.Errorf("the methods do not add up (-sum +total):\n%s", diff)
+	}
+	return p
+}
+
+// The counts follow a rotation at once, for they are remembered for one generation only, and the fleet as it moves.
+func TestProgress(t *testing.T) {
+	onlyLocally(t, "an instance cannot be made to forget what it counted")
+	forget(t)
+	agents := []issued{enrol(t, fresh("moving")), enrol(t, fresh("moving")), enrol(t, fresh("moving"))}
+	rotateCA(t)
+	rotated := progressNow(t)
+	if rotated.ReEnrolled != rotated.PerMethod["spiffe"].Agents || rotated.PerMethod["minted"].Remaining < 3 {
+		t.Errorf("just rotated: %+v", rotated)
+	}
+	rotate(t, agents[0].AgentID)
+	rotate(t, agents[1].AgentID)
+	operator().must(t, 204, "DELETE", "/v1/admin/agents/"+agents[2].AgentID, admin(), nil)
+	if diff := cmp.Diff(rotated, progressNow(t)); diff != "" {
+		t.Errorf("what was counted a moment ago was counted again (-before +after):\n%s", diff)
+	}
+	system.Lambda.Kill("rotateca")
+	want := rotated
+	want.Agents, want.ReEnrolled, want.Remaining = want.Agents-1, want.ReEnrolled+2, want.Remaining-3
+	want.PerMethod = map[string]Moved{"byoca": rotated.PerMethod["byoca"], "spiffe": rotated.PerMethod["spiffe"]}
+	m := rotated.PerMethod["minted"]
+	want.PerMethod["minted"] = Moved{m.Agents - 1, m.ReEnrolled + 2, m.Remaining - 3}
+	if diff := cmp.Diff(want, progressNow(t)); diff != "" {
+		t.Errorf("two have moved and one is gone (-want +got):\n%s", diff)
+	}
+}
