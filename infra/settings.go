@@ -17,7 +17,7 @@ var fromOperators = map[string]string{
 // proxyEnv reads them from the file, if there is one. What cdk.json or the command line says goes before.
 func proxyEnv(path string) (map[string]any, error) {
 	context := map[string]any{}
-	b, err := os.ReadFile(path)
+	b, err := os.ReadFile(path) //nolint:gosec // main names the file
 	if errors.Is(err, fs.ErrNotExist) {
 		return context, nil
 	}

@@ -3,6 +3,7 @@ package mastio
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,6 +59,7 @@ type Function struct {
 	Alias  awslambda.Alias
 	Role   awsiam.Role
 	Policy awsiam.Policy
+	Keys   awsiam.ManagedPolicy // what a minter of Org CAs may do in KMS; nil for all others
 	Log    awslogs.LogGroup
 }
 
@@ -83,9 +85,7 @@ func (s *Service) function(name string) *Function {
 	})
 	// The policy is a resource of its own: in the role it would count towards nothing that could be waited for.
 	f.Policy = awsiam.NewPolicy(scope, jsii.String("Policy"), &awsiam.PolicyProps{Roles: &[]awsiam.IRole{f.Role}})
-	for _, statement := range s.statements(name, f) {
-		f.Policy.AddStatements(statement)
-	}
+	s.allow(name, f, scope)
 	z := sizeOf(name)
 	props := &awslambda.FunctionProps{
 		FunctionName: jsii.String(s.props.name(name)), Description: jsii.String("Mastio " + s.props.OrgID + ": " + name),
@@ -107,12 +107,33 @@ func (s *Service) function(name string) *Function {
 	}
 	f.Lambda = awslambda.NewFunction(scope, jsii.String("Function"), props)
 	f.Lambda.Node().AddDependency(f.Policy)
+	if f.Keys != nil {
+		f.Lambda.Node().AddDependency(f.Keys)
+	}
 	alias := &awslambda.AliasProps{AliasName: jsii.String(Live), Version: f.Lambda.CurrentVersion()}
 	if scheduled(name) {
 		alias.RetryAttempts = number(2)
 	}
 	f.Alias = awslambda.NewAlias(scope, jsii.String("Live"), alias)
 	return f
+}
+
+// allow gives a function its statements. A minter's for KMS are in a policy of their own: IAM takes 10,240 characters of all
+// inline policies of a role, and 6,144 of each managed one besides.
+func (s *Service) allow(name string, f *Function, scope constructs.Construct) {
+	all := s.statementsOf(name, f)
+	if slices.ContainsFunc(all, func(st statement) bool { return slices.Contains(st.actions, "kms:CreateKey") }) {
+		f.Keys = awsiam.NewManagedPolicy(scope, jsii.String("Keys"), &awsiam.ManagedPolicyProps{
+			Description: jsii.String("Mastio " + s.props.OrgID + ": keys of the Org CA, for " + name), Roles: &[]awsiam.IRole{f.Role},
+		})
+	}
+	for _, st := range all {
+		if f.Keys != nil && st.only("kms:") {
+			f.Keys.AddStatements(st.policy())
+			continue
+		}
+		f.Policy.AddStatements(st.policy())
+	}
 }
 
 func (s *Service) architecture() awslambda.Architecture {

@@ -39,6 +39,9 @@ func lint(d *deployment) {
 		for _, st := range service.statementsOf(name, f) {
 			if reason, ok := wide[st.sid]; ok {
 				excuse(f.Policy, "AwsSolutions-IAM5", st.sid+": "+reason)
+				if f.Keys != nil {
+					excuse(f.Keys, "AwsSolutions-IAM5", st.sid+": "+reason)
+				}
 			}
 		}
 	}

@@ -2,6 +2,8 @@ package mastio
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/jsii-runtime-go"
@@ -59,6 +61,11 @@ type statement struct {
 	actions    []string
 	resources  []string
 	conditions conditions
+}
+
+// only reports whether all of a statement's actions are of one service.
+func (st statement) only(service string) bool {
+	return !slices.ContainsFunc(st.actions, func(a string) bool { return !strings.HasPrefix(a, service) })
 }
 
 // policy is the statement in the CDK's terms.

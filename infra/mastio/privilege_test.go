@@ -231,10 +231,12 @@ func TestOneRolePerFunction(t *testing.T) {
 		if len(role) != len(routes.Functions()) {
 			t.Errorf("%d roles for %d functions", len(role), len(routes.Functions()))
 		}
-		for _, p := range d.all("AWS::IAM::Policy") {
-			b, err := json.Marshal(p.Properties["PolicyDocument"])
-			if err != nil || len(b) > 10_240 {
-				t.Errorf("%s has %d characters, %v; IAM takes 10,240 of a role's inline policies", p.id, len(b), err)
+		for kind, most := range map[string]int{"AWS::IAM::Policy": 10_240, "AWS::IAM::ManagedPolicy": 6_144} {
+			for _, p := range d.all(kind) {
+				b, err := json.Marshal(p.Properties["PolicyDocument"])
+				if err != nil || len(b) > most {
+					t.Errorf("%s has %d characters, %v; IAM takes %d", p.id, len(b), err, most)
+				}
 			}
 		}
 	})

@@ -83,7 +83,7 @@ type granted struct {
 func (d *deployment) policies(t *testing.T) []granted {
 	t.Helper()
 	var all []granted
-	for _, p := range d.all("AWS::IAM::Policy") {
+	for _, p := range append(d.all("AWS::IAM::Policy"), d.all("AWS::IAM::ManagedPolicy")...) {
 		role := d.resources[p.stack+"/"+fmt.Sprint(at(p.Properties, "Roles", 0, "Ref"))]
 		description, _ := role.Properties["Description"].(string)
 		_, function, _ := strings.Cut(description, "function ")

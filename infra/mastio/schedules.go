@@ -1,6 +1,8 @@
 package mastio
 
 import (
+	"strings"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awseventstargets"
@@ -12,14 +14,15 @@ import (
 type job struct {
 	function string
 	every    awscdk.Duration
+	after    string // also behind each event of this type; empty: by the clock alone
 }
 
 // jobs are all of them: a new one is a line. The start-up check is none; the deployment runs it.
 func (s *Service) jobs() []job {
 	return []job{
-		{"checkpoint", awscdk.Duration_Minutes(number(s.props.CheckpointMinutes))},
-		{"standby", awscdk.Duration_Minutes(number(s.props.StandbyMinutes))},
-		{"hygiene", awscdk.Duration_Days(number(1))},
+		{"checkpoint", awscdk.Duration_Minutes(number(s.props.CheckpointMinutes)), ""},
+		{"standby", awscdk.Duration_Minutes(number(s.props.StandbyMinutes)), "org_ca.rotated"},
+		{"hygiene", awscdk.Duration_Days(number(1)), ""},
 	}
 }
 
@@ -27,14 +30,21 @@ func (s *Service) jobs() []job {
 // is stored and never fires.
 func (s *Service) schedules(after constructs.IDependable) {
 	for _, j := range s.jobs() {
-		f := s.mustFunction(j.function)
-		rule := awsevents.NewRule(s.Scope, jsii.String("Run-"+j.function), &awsevents.RuleProps{
-			RuleName: jsii.String(s.props.name("run-" + j.function)), Description: jsii.String("Mastio " + s.props.OrgID + ": runs " + j.function),
-			Schedule: awsevents.Schedule_Rate(j.every),
-			Targets: &[]awsevents.IRuleTarget{awseventstargets.NewLambdaFunction(f.Alias, &awseventstargets.LambdaFunctionProps{
-				DeadLetterQueue: s.Failed, RetryAttempts: number(2), MaxEventAge: awscdk.Duration_Minutes(number(10)),
-			})},
-		})
-		rule.Node().AddDependency(after)
+		s.rule("run-"+j.function, j.function, after, &awsevents.RuleProps{Schedule: awsevents.Schedule_Rate(j.every)})
+		if j.after != "" {
+			s.rule(j.function+"-after-"+strings.ReplaceAll(j.after, ".", "-"), j.function, after, &awsevents.RuleProps{
+				EventBus: s.Bus, EventPattern: &awsevents.EventPattern{Source: jsii.Strings("mastio"), DetailType: jsii.Strings(j.after)},
+			})
+		}
 	}
+}
+
+// rule runs a function. What it could not be handed is tried again for ten minutes, and then kept.
+func (s *Service) rule(name, function string, after constructs.IDependable, props *awsevents.RuleProps) {
+	props.RuleName, props.Description = jsii.String(s.props.name(name)), jsii.String("Mastio "+s.props.OrgID+": runs "+function)
+	props.Targets = &[]awsevents.IRuleTarget{awseventstargets.NewLambdaFunction(s.mustFunction(function).Alias, &awseventstargets.LambdaFunctionProps{
+		DeadLetterQueue: s.Failed, RetryAttempts: number(2), MaxEventAge: awscdk.Duration_Minutes(number(10)),
+	})}
+	id := strings.ToUpper(name[:1]) + name[1:]
+	awsevents.NewRule(s.Scope, &id, props).Node().AddDependency(after)
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/triggers"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -95,14 +94,6 @@ func (s *Service) issuer() string {
 // the functions that are told it.
 func (s *Service) endpoint(api awsapigateway.RestApi) string {
 	return fmt.Sprintf("https://%s.execute-api.%s.%s/%s", *api.RestApiId(), *s.stack.Region(), *s.stack.UrlSuffix(), stage)
-}
-
-func (s *Service) statements(function string, f *Function) []awsiam.PolicyStatement {
-	var all []awsiam.PolicyStatement
-	for _, st := range s.statementsOf(function, f) {
-		all = append(all, st.policy())
-	}
-	return all
 }
 
 // tell puts out what an operator needs to know next.

@@ -309,6 +309,10 @@ func TestSchedules(t *testing.T) {
 				t.Errorf("%s: an event that fails is lost", r.id)
 			}
 		}
+		next := d.one(t, "AWS::Events::Rule", "ServiceStandbyafter")
+		if at(next.Properties, "EventPattern", "detail-type", 0) != "org_ca.rotated" || at(next.Properties, "EventBusName") == nil {
+			t.Errorf("no standby is made right after a rotation: %v", next.Properties)
+		}
 		for _, name := range routes.Scheduled() {
 			if !running[name] {
 				t.Errorf("nothing runs %s: add it to jobs in schedules.go", name)

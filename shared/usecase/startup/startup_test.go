@@ -3,6 +3,7 @@ package startup_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,10 +82,7 @@ func TestRun(t *testing.T) {
 		for _, candidate := range []error{
 			orgca.ErrLegacy, startup.ErrTruststore, startup.ErrUnread, startup.ErrNoOrgCA, startup.ErrRegistry, startup.ErrSecret, startup.ErrTokenKey, startup.ErrDomain, errBroken,
 		} {
-			wanted := false
-			for _, w := range c.want {
-				wanted = wanted || w == candidate
-			}
+			wanted := slices.Contains(c.want, candidate)
 			if errors.Is(err, candidate) != wanted {
 				t.Errorf("%s: %q among the reasons: %t, want %t; all of them: %v", name, candidate, !wanted, wanted, err)
 			}
