@@ -6,6 +6,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -171,12 +172,15 @@ var names struct {
 	n int
 }
 
-// fresh is a name that no other test uses.
+// thisRun keeps runs apart that drive the same deployment.
+var thisRun = strings.ToLower(rand.Text()[:6])
+
+// fresh is a name that no other test uses, nor did one of an earlier run.
 func fresh(prefix string) string {
 	names.Lock()
 	defer names.Unlock()
 	names.n++
-	return fmt.Sprintf("%s-%d", prefix, names.n)
+	return fmt.Sprintf("%s-%s-%d", prefix, thisRun, names.n)
 }
 
 func enrol(t *testing.T, name string) issued {

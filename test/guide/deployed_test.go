@@ -48,6 +48,18 @@ func startDeployed(t *testing.T, folder string) {
 	}()
 }
 
+// enrolledBefore gives the agent a new certificate where an earlier run on the same deployment has enrolled it.
+func enrolledBefore() string {
+	if deployed() == "" {
+		return ""
+	}
+	return `
+if jq -e '.code == "agent_already_enrolled"' enrolled.json; then
+  curl -sk -X POST -H "X-Admin-Secret: $ADMIN_SECRET" "$MASTIO/registry/agents/orga::kyc-screener/rotate-cert" > enrolled.json
+  jq -r .cert_pem enrolled.json > first-cert.pem; jq -r .key_pem enrolled.json > first-key.pem
+fi`
+}
+
 // forward joins a connection with one to another address; TLS goes through it as it is.
 func forward(c net.Conn, address string) {
 	defer c.Close()

@@ -181,7 +181,7 @@ func TestGuide(t *testing.T) {
 		}
 	}
 	// What the guide takes for granted: an enrolled agent.
-	sh(t, folder, enrol)
+	sh(t, folder, enrol+enrolledBefore())
 	want(token("first-cert.pem", "first-key.pem"), "200\nBearer\n")
 
 	// Section 1, and what to verify.
