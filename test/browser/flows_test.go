@@ -47,7 +47,7 @@ func TestFlows(t *testing.T) {
 		{"the audit trail is filtered, verified, and packed for an auditor", auditTrail},
 		{"signing out everywhere ends every session", signOutEverywhere},
 	} {
-		t.Run(flow.name, func(t *testing.T) { flow.do(t, s.tab(t, window)) })
+		t.Run(flow.name, func(t *testing.T) { flow.do(t, s.tab(window, t)) })
 	}
 }
 
@@ -337,7 +337,7 @@ func rotateOrgCA(t *testing.T, b *tab) {
 	b.says("current", "superseded", "Roll back to")
 	// The bar moves by itself while an agent re-enrols elsewhere.
 	moved := get(b, chromedp.Text(chromedp.CSS("[data-live-text]")))
-	other := b.s.tab(t, b.ctx)
+	other := b.s.tab(b.ctx, t)
 	other.signIn()
 	other.open("/proxy/agents/orga::support-screener-eu/rotate-cert")
 	other.press("main button.primary")
@@ -419,7 +419,7 @@ func (b *tab) downloads() string {
 
 func signOutEverywhere(t *testing.T, b *tab) {
 	b.signIn()
-	other := b.s.tab(t, b.ctx)
+	other := b.s.tab(b.ctx, t)
 	other.signIn()
 	b.press("button[name=everywhere]")
 	b.says("You are signed out.")

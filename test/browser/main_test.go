@@ -157,7 +157,7 @@ type tab struct {
 	document network.RequestID // of the page that is open
 }
 
-func (s *system) tab(t *testing.T, browser context.Context) *tab {
+func (s *system) tab(browser context.Context, t *testing.T) *tab {
 	t.Helper()
 	ctx, stop := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(stop)

@@ -34,7 +34,7 @@ const maxPage = 100 << 10
 // 100 KB, nothing that runs off a phone's screen. What it saw is in build/screens.
 func TestPages(t *testing.T) {
 	s := start(t, 240)
-	b := s.tab(t, launch(t))
+	b := s.tab(launch(t), t)
 	html := t.TempDir()
 	b.see(html, "login", "/proxy/login")
 	b.signIn()
@@ -96,7 +96,7 @@ func TestCheckersFindMistakes(t *testing.T) {
 	if err != nil || len(findings) == 0 {
 		t.Errorf("the HTML checker finds %v, %v", findings, err)
 	}
-	b := s.tab(t, launch(t))
+	b := s.tab(launch(t), t)
 	b.open("/proxy/login")
 	b.do(chromedp.Evaluate[chromedp.Void](`{ const i = document.createElement('input'); document.querySelector('main').append(i); }`))
 	if found := b.violations(); len(found) == 0 {

@@ -181,13 +181,15 @@ func killUpload(t *testing.T, step string, after bool) {
 	a.want(t, 502, "")
 	checkWhole(t)
 	committed := state(t).Pointer.Current != before.Pointer.Current
-	if committed != (after && step == "dynamodb.TransactWriteItems/4") {
-		t.Errorf("killed at %s, carried out %v: committed %v", step, after, committed)
+	if committed && !after {
+		t.Errorf("killed before %s was carried out, and yet committed", step)
 	}
+	staged := slices.ContainsFunc(state(t).Generations, func(g orgca.Generation) bool {
+		return g.State == orgca.Staged && g.Fingerprint() == thumbprint(t, ca)
+	})
 	forget(t)
 	again := upload(t, operator(), ca, "mode=upload", once)
-	if staged := step == "dynamodb.TransactWriteItems/3" && after || strings.HasPrefix(step, "s3.") || step == "dynamodb.UpdateItem/3" || step == "dynamodb.TransactWriteItems/4" && !after; staged {
-		// It is complete but for the swap, and the refusal says how to go on.
+	if staged { // it is complete but for the swap, and the refusal says how to go on
 		again.want(t, 422, "ca_key_reused")
 		again = operator().must(t, 200, "POST", "/pki/rotate-ca?mode=commit&fingerprint="+thumbprint(t, ca), admin(), nil)
 	}

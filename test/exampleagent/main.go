@@ -16,6 +16,13 @@ import (
 )
 
 func main() {
+	if !work() {
+		os.Exit(1)
+	}
+}
+
+// work is the agent's whole life; false if it had to end.
+func work() bool {
 	a, length := flags(os.Args[1:])
 	a.log = slog.New(slog.NewTextHandler(os.Stdout, nil))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -29,8 +36,8 @@ func main() {
 	a.log.Info("end", "tokens", count.tokens, "failed", count.failed, "renewals", count.renewals)
 	if err != nil {
 		a.log.Error("end", "cause", err.Error())
-		os.Exit(1)
 	}
+	return err == nil
 }
 
 func flags(args []string) (a *agent, length time.Duration) {

@@ -539,7 +539,8 @@ func (m *machine) checkChains(t *rapid.T, org registry.Org) {
 		// The use of a certificate that a rollback restored leaves a successor beside it that was not heard of.
 		last := rows[len(rows)-1]
 		told := func(p agent.Pin) bool { return p.Thumbprint == last.Details["cert_thumbprint"] }
-		if !told(view.Agent.Pin()) && !(last.EventType == audit.AgentCertActivated && slices.ContainsFunc(view.Agent.Pins, told)) {
+		activated := last.EventType == audit.AgentCertActivated && slices.ContainsFunc(view.Agent.Pins, told)
+		if !told(view.Agent.Pin()) && !activated {
 			t.Fatalf("%s: last row is %s of %v, pins are %+v", id, last.EventType, last.Details["cert_thumbprint"], view.Agent.Pins)
 		}
 	}

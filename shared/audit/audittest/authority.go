@@ -60,7 +60,7 @@ func (a *Authority) Respond(digest []byte, nonce *big.Int, withCert bool) []byte
 		HashAlgorithm: crypto.SHA256, HashedMessage: digest, Time: a.Now(), Nonce: nonce, Policy: asn1.ObjectIdentifier{2, 4, 5, 6},
 		AddTSACertificate: withCert, Certificates: []*x509.Certificate{a.root},
 	}
-	response, err := stamp.CreateResponse(a.cert, a.key)
+	response, err := stamp.CreateResponseWithOpts(a.cert, a.key, crypto.SHA256)
 	must(err)
 	return response
 }

@@ -81,7 +81,7 @@ func New(cfg Config) *Verifier {
 }
 
 // Break is the first thing that is wrong.
-type Break struct {
+type Break struct { //nolint:errname // the field's word for where a chain stops holding
 	File    string `json:"file"`
 	Line    int64  `json:"line,omitempty"`    // of the events
 	Subject string `json:"subject,omitempty"` // the chain

@@ -181,7 +181,6 @@ func TestAnotherRotationIsInProgress(t *testing.T) {
 		if a.status != http.StatusConflict || a.header.Get("Retry-After") != "30" {
 			t.Errorf("%s: status %d, Retry-After %q", name, a.status, a.header.Get("Retry-After"))
 		}
-		page = a
 	}
 	if err := w.Store.Release(t.Context(), held); err != nil {
 		t.Fatal(err)

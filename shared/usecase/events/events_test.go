@@ -130,8 +130,8 @@ func TestNothingIsLostAndSubjectsStayInOrder(t *testing.T) {
 		for offer := 0; len(left) > 0; offer++ {
 			calm = offer > 20
 			report := relay(b).Run(t.Context(), left)
-			switch {
-			case report.Failed == "":
+			switch report.Failed {
+			case "":
 				if !rapid.Bool().Draw(t, "dies before it answers") || calm {
 					left = nil
 				}

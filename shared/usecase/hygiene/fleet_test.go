@@ -78,7 +78,7 @@ func TestKilledAndResumed(t *testing.T) {
 	}})
 	due := populate(t, m, 10_000, 300)
 	ctx, cancel := context.WithCancel(t.Context())
-	m.Over = func() bool { return killed.Load() }
+	m.Over = killed.Load
 	most.Store(500)
 	first, err := m.Hygiene.Run(ctx)
 	cancel()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -299,11 +300,11 @@ func TestLife(t *testing.T) {
 			troubled := rapid.Bool().Draw(t, "troubled")
 			fate = nil
 			if troubled {
-				fate = func(op string) memstore.Fault {
-					return rapid.SampledFrom([]memstore.Fault{
-						memstore.None, memstore.None, memstore.None, memstore.Lose, memstore.HalfAck, memstore.Refuse, memstore.Late,
-					}).Draw(t, op)
-				}
+				fates := rapid.SliceOfN(rapid.SampledFrom([]memstore.Fault{
+					memstore.None, memstore.None, memstore.None, memstore.Lose, memstore.HalfAck, memstore.Refuse, memstore.Late,
+				}), 16, 16).Draw(t, "fates")
+				var calls atomic.Int64 // the job works on several shards at once
+				fate = func(string) memstore.Fault { return fates[int(calls.Add(1))%len(fates)] }
 			}
 			switch rapid.IntRange(0, 4).Draw(t, "what") {
 			case 0:
