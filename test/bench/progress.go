@@ -25,7 +25,8 @@ const (
 )
 
 // countFleet measures how long it takes to count the fleet by generation and method: on DynamoDB Local with as many agents as
-// it can be filled with in a minute, and with a million on a model of the service.
+// it can be filled with in a minute, and with a million on a model of the service. The former says that the counts are right;
+// how long they take there says little, for DynamoDB Local does not know that an index's entries are short.
 func (b *bench) countFleet(ctx context.Context) error {
 	const section = "progress: counting the fleet"
 	system, err := b.stack(ctx)
@@ -44,7 +45,8 @@ func (b *bench) countFleet(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.report.add(section, figure{Name: fmt.Sprintf("%d agents, DynamoDB Local", size), Value: ms(took), Unit: millis}.within(ms(progressBudget)))
+		b.report.add(section, figure{Name: fmt.Sprintf("%d agents, DynamoDB Local", size), Value: ms(took), Unit: millis}.
+			remark("it reads whole items, one query after the other"))
 	}
 	for _, name := range []struct{ what, tail string }{{"", ""}, {", names of 64 and 64 letters", strings.Repeat("x", 111)}} {
 		const million = 1_000_000
