@@ -2,6 +2,7 @@ package boot
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/mastio-aws/mastio/shared/edge/dashboard"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
@@ -14,9 +15,20 @@ import (
 // Dashboard is the function dashboard. Under a legacy Org CA it stays open even where strict PKI shuts all others, because
 // it is where an operator remedies that; what gives an agent a certificate is shut in it.
 func Dashboard(p *parts) (any, error) {
+	admin := p.secret()
 	d := dashboard.New(dashboard.Config{
-		OrgID:      p.OrgID,
-		Door:       signin.New(signin.Config{Store: p.db, Check: p.admin(), Refused: p.refusals().Record, Now: p.now, Log: p.log}),
+		OrgID: p.OrgID,
+		Door: signin.New(signin.Config{
+			Store: p.db, Refused: p.refusals().Record, Now: p.now, Log: p.log,
+			Check: func(ctx context.Context, shown string) (string, bool, error) {
+				version, ok, err := admin.Check(ctx, shown)
+				return version, ok, told(err)
+			},
+			Accepted: func(ctx context.Context) ([]string, error) {
+				versions, err := admin.Accepted(ctx)
+				return versions, told(err)
+			},
+		}),
 		Registry:   p.db,
 		Enroll:     p.enroller(),
 		RotateCert: rotatecert.New(rotatecert.Config{Store: p.db, Issuer: p.issuer(), Log: p.log}),
@@ -31,6 +43,14 @@ func Dashboard(p *parts) (any, error) {
 		return nil, err
 	}
 	return httpapi.Lambda(mux), nil
+}
+
+// told gives a secret store that fails the words that the API has for it.
+func told(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", httpapi.ErrAdminUnavailable, err)
 }
 
 // Pages are the dashboard's handlers as the mux takes them.

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -32,6 +33,7 @@ type Session struct {
 	ID      string // of a token; see ID and DeviceID
 	Actor   string // as the audit trail names it
 	Epoch   int64  // the store's at the sign-in; a higher one means that all sessions were ended since
+	Version string // id of the version of the secret that opened it; empty for a browser's record
 	Created time.Time
 	Expires time.Time
 }
@@ -61,6 +63,14 @@ func DeviceID(token string) string { return hash("device", token) }
 func hash(use, token string) string {
 	sum := sha256.Sum256([]byte("mastio dashboard " + use + "\x00" + token))
 	return hex.EncodeToString(sum[:])
+}
+
+// CheckVersion returns ErrNone unless the version of the secret that opened the session is one that is accepted now.
+func (s Session) CheckVersion(accepted []string) error {
+	if s.Version == "" || !slices.Contains(accepted, s.Version) {
+		return ErrNone
+	}
+	return nil
 }
 
 // FormToken is what every form of a session carries. Another site can make the browser send a form, but it can neither

@@ -122,7 +122,7 @@ func New(cfg memstore.Config) *Mastio {
 	m.Trail = trail.New(trail.Config{Store: m.Store, Archive: m.Archive, Key: m.auditKey, OrgID: OrgID, Now: m.Now})
 	refusals := refusal.New(refusal.Config{Store: m.Store, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log})
 	m.Dashboard = dashboard.New(dashboard.Config{
-		OrgID: OrgID, Door: signin.New(signin.Config{Store: m.Store, Check: Admin, Refused: refusals.Record, Now: m.Now, Log: log}), Registry: m.Store,
+		OrgID: OrgID, Door: signin.New(signin.Config{Store: m.Store, Check: Admin, Accepted: accepted, Refused: refusals.Record, Now: m.Now, Log: log}), Registry: m.Store,
 		Enroll: m.Enroll, RotateCert: m.RotateCert, RotateCA: m.RotateCA, Health: m.Health, Trail: m.Trail, Rows: httpapi.WriteRows, Explain: boot.Explain, Caller: boot.Caller, Now: m.Now,
 	})
 	return m
@@ -196,6 +196,8 @@ func (m *Mastio) Handlers() map[string]httpapi.Handlers {
 func Admin(_ context.Context, shown string) (string, bool, error) {
 	return "AWSCURRENT", shown == Secret, nil
 }
+
+func accepted(context.Context) ([]string, error) { return []string{"AWSCURRENT"}, nil }
 
 // PublicKey finds a published token key, for verifiers.
 func (m *Mastio) PublicKey(ctx context.Context, kid string) *ecdsa.PublicKey {

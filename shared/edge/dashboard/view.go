@@ -34,6 +34,9 @@ type frame struct {
 	Now       time.Time
 }
 
+// SessionName is what tells this session from others in the audit trail: the end of the actor's name.
+func (f frame) SessionName() string { return f.Actor[strings.LastIndexByte(f.Actor, '/')+1:] }
+
 var templates = parse()
 
 func parse() map[string]*template.Template {

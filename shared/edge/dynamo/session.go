@@ -35,7 +35,7 @@ func (s *Store) Session(ctx context.Context, id string) (*session.Session, int64
 			epoch = r.number("epoch")
 		} else {
 			found = &session.Session{
-				ID: id, Actor: r.text("actor"), Epoch: r.number("epoch"), Created: r.time("created"), Expires: r.time("expires"),
+				ID: id, Actor: r.text("actor"), Epoch: r.number("epoch"), Version: r.text("version"), Created: r.time("created"), Expires: r.time("expires"),
 			}
 		}
 		if r.err != nil {
@@ -50,6 +50,7 @@ func (s *Store) PutSession(ctx context.Context, v session.Session) error {
 	w := writer{item{"pk": text(sessionPrefix + v.ID), "ttl": expiry(v.Expires)}}
 	w.text("actor", v.Actor)
 	w.number("epoch", v.Epoch)
+	w.text("version", v.Version)
 	w.time("created", v.Created)
 	w.time("expires", v.Expires)
 	var a attempts

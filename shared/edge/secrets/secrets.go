@@ -98,6 +98,20 @@ func (a *Admin) Readable(ctx context.Context) error {
 	return nil
 }
 
+// Accepted returns the ids of the versions that are accepted now, as far as Check knows.
+func (a *Admin) Accepted(ctx context.Context) ([]string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.refresh(ctx, believe); err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, v := range a.known {
+		ids = append(ids, v.id)
+	}
+	return ids, nil
+}
+
 func (a *Admin) match(shown string) (id string, ok bool) {
 	sum := sha256.Sum256([]byte(shown))
 	for _, stage := range []Stage{Previous, Current} {

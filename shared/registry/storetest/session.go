@@ -54,7 +54,7 @@ func sessions(t *testing.T, f fixture) {
 		f.same("session "+id, got, want)
 		f.same("epoch", epoch, wantEpoch)
 	}
-	one := session.Session{ID: "one", Actor: "dashboard", Epoch: 2, Created: noon, Expires: noon.Add(session.TTL)}
+	one := session.Session{ID: "one", Actor: "dashboard", Epoch: 2, Version: "v1", Created: noon, Expires: noon.Add(session.TTL)}
 	two := session.Session{ID: "two", Expires: noon}
 	read("one", nil, 0)
 	f.fails("put", f.PutSession(ctx, one), nil)

@@ -30,6 +30,8 @@ type Config struct {
 	Store Store
 	// Check reports which version of the admin secret was shown; ok is false if none was.
 	Check func(ctx context.Context, shown string) (version string, ok bool, err error)
+	// Accepted names the versions of the secret that are accepted now.
+	Accepted func(ctx context.Context) (versions []string, err error)
 	// Refused is told of each wrong secret, for the audit trail.
 	Refused func(ctx context.Context, f refusal.Refusal)
 	Now     func() time.Time
@@ -171,6 +173,7 @@ func (d *Door) open(ctx context.Context, a Attempt, version string, device *sess
 	p.Session = session.Session{
 		// Eight digits of the hash tell two operators apart in the audit trail, and tell nothing about the token.
 		ID: id, Actor: fmt.Sprintf("dashboard:%s/%s", version, id[:8]), Epoch: epoch, Created: now, Expires: now.Add(session.TTL),
+		Version: version,
 	}
 	if device == nil {
 		p.Device = session.NewToken()
@@ -186,7 +189,8 @@ func (d *Door) open(ctx context.Context, a Attempt, version string, device *sess
 	return p, nil
 }
 
-// Open returns the session of a token: one read. Error: session.ErrNone.
+// Open returns the session of a token: one read. A session ends before its time with all others, and with the version of
+// the secret that opened it. Error: session.ErrNone.
 func (d *Door) Open(ctx context.Context, token string) (session.Session, error) {
 	if token == "" {
 		return session.Session{}, session.ErrNone
@@ -196,6 +200,13 @@ func (d *Door) Open(ctx context.Context, token string) (session.Session, error) 
 		return session.Session{}, err
 	}
 	if err := s.Check(epoch, d.Now()); err != nil {
+		return session.Session{}, err
+	}
+	accepted, err := d.Accepted(ctx)
+	if err != nil {
+		return session.Session{}, err
+	}
+	if err := s.CheckVersion(accepted); err != nil {
 		return session.Session{}, err
 	}
 	return *s, nil

@@ -30,12 +30,15 @@ type door struct {
 	now   time.Time
 	looks atomic.Int64 // how often a secret was looked at
 	log   bytes.Buffer
+
+	accepted []string // versions of the secret
 }
 
 func open(fault func(string) memstore.Fault) *door {
-	d := &door{store: memstore.New(memstore.Config{Fault: fault}), now: time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)}
+	d := &door{store: memstore.New(memstore.Config{Fault: fault}), accepted: []string{"AWSCURRENT"}, now: time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)}
 	d.Door = signin.New(signin.Config{
 		Store: d.store, Refused: recorder(d).Record, Now: func() time.Time { return d.now }, Log: slog.New(slog.NewJSONHandler(&d.log, nil)),
+		Accepted: func(context.Context) ([]string, error) { return d.accepted, nil },
 		Check: func(_ context.Context, shown string) (string, bool, error) {
 			d.looks.Add(1)
 			return "AWSCURRENT", shown == secret, nil
@@ -79,6 +82,20 @@ func TestASessionLivesUntilItsEnd(t *testing.T) {
 	d.now = d.now.Add(session.TTL)
 	if _, err := d.Open(t.Context(), p.Token); !errors.Is(err, session.ErrNone) {
 		t.Errorf("after its end: %v", err)
+	}
+}
+
+// A secret that is rotated away takes the sessions with it that it opened.
+func TestASessionEndsWithItsSecret(t *testing.T) {
+	d := open(nil)
+	p := d.signIn(t, "192.0.2.1", "")
+	d.accepted = []string{"the next one", "AWSCURRENT"}
+	if _, err := d.Open(t.Context(), p.Token); err != nil {
+		t.Errorf("while it is the previous one: %v", err)
+	}
+	d.accepted = []string{"the one after", "the next one"}
+	if _, err := d.Open(t.Context(), p.Token); !errors.Is(err, session.ErrNone) {
+		t.Errorf("once it is gone: %v", err)
 	}
 }
 
