@@ -1,0 +1,150 @@
+package mastio
+
+import (
+	"fmt"
+
+	"github.com/mastio-aws/mastio/shared/schema"
+)
+
+func (s *Service) tellOutside() statement {
+	return statement{sid: "TellOutside", actions: []string{"events:PutEvents"}, resources: []string{*s.Bus.EventBusArn()}}
+}
+
+func (s *Service) reportFailure() statement {
+	return statement{sid: "ReportFailure", actions: []string{"sqs:SendMessage"}, resources: []string{*s.Failed.QueueArn()}}
+}
+
+// deliverSecrets is hygiene's alone, on the agents' secrets alone, whose names are those of shared/usecase/hygiene.
+func (s *Service) deliverSecrets() statement {
+	return statement{
+		sid: "DeliverToAgents",
+		actions: []string{
+			"secretsmanager:CreateSecret", "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue",
+			"secretsmanager:UpdateSecretVersionStage",
+		},
+		resources: []string{fmt.Sprintf("arn:%s:secretsmanager:%s:%s:secret:mastio/agents/%s/*", *s.stack.Partition(), *s.stack.Region(), *s.stack.Account(), s.props.OrgID)},
+	}
+}
+
+func (s *Service) sealSecrets() statement {
+	return statement{
+		sid: "SealDeliveries", actions: []string{"kms:Decrypt", "kms:GenerateDataKey"}, resources: []string{*s.data.AgentSecretsKey.KeyArn()},
+		conditions: conditions{"StringEquals": {"kms:ViaService": "secretsmanager." + *s.stack.Region() + ".amazonaws.com"}},
+	}
+}
+
+func (s *Service) signCheckpoints() statement {
+	return statement{
+		sid: "SignCheckpoints", actions: []string{"kms:GetPublicKey", "kms:Sign"}, resources: []string{*s.data.AuditKey.KeyArn()},
+		conditions: conditions{"StringEqualsIfExists": {"kms:SigningAlgorithm": "ECDSA_SHA_256"}},
+	}
+}
+
+func (s *Service) publicAuditKey() statement {
+	return statement{sid: "ReadAuditKey", actions: []string{"kms:GetPublicKey"}, resources: []string{*s.data.AuditKey.KeyArn()}}
+}
+
+// readArchive needs ListBucket to find checkpoints that the tables have forgotten, and for S3 to answer 404.
+func (s *Service) readArchive() statement {
+	bucket := *s.data.Archive.BucketArn()
+	return statement{sid: "ReadArchive", actions: []string{"s3:GetObject", "s3:ListBucket"}, resources: []string{bucket, bucket + "/*"}}
+}
+
+// writeArchive creates objects. To replace one is impossible for as long as it is locked, and it is from its creation on.
+func (s *Service) writeArchive() statement {
+	return statement{sid: "WriteArchive", actions: []string{"s3:PutObject"}, resources: []string{*s.data.Archive.BucketArn() + "/*"}}
+}
+
+func (s *Service) readTokenKeys() statement {
+	return statement{
+		sid: "ReadTokenKeys", actions: []string{"dynamodb:BatchGetItem", "dynamodb:GetItem"}, resources: []string{s.table(schema.Keys)},
+	}
+}
+
+// makeTokenKeys makes the key of an epoch. A function that serves tokens may too: the schedule may be late.
+func (s *Service) makeTokenKeys() statement {
+	return statement{
+		sid: "MakeTokenKeys", actions: []string{"dynamodb:PutItem", "kms:GenerateDataKeyPairWithoutPlaintext"},
+		resources: []string{s.table(schema.Keys), *s.data.TokenKEK.KeyArn()},
+	}
+}
+
+// openTokenKeys opens what was sealed for this purpose and this organisation, and nothing else under the same key.
+func (s *Service) openTokenKeys() statement {
+	return statement{
+		sid: "OpenTokenKeys", actions: []string{"kms:Decrypt"}, resources: []string{*s.data.TokenKEK.KeyArn()},
+		conditions: conditions{"StringEquals": {
+			"kms:EncryptionContext:mastio:purpose": "token-signing", "kms:EncryptionContext:mastio:org": s.props.OrgID,
+		}},
+	}
+}
+
+// signTokens is empty unless tokens are signed in KMS.
+func (s *Service) signTokens() statement {
+	if s.data.TokenKey == nil {
+		return statement{}
+	}
+	return statement{
+		sid: "SignTokens", actions: []string{"kms:GetPublicKey", "kms:Sign"}, resources: []string{*s.data.TokenKey.KeyArn()},
+		conditions: conditions{"StringEqualsIfExists": {"kms:SigningAlgorithm": "ECDSA_SHA_256"}},
+	}
+}
+
+func (s *Service) publicTokenKey() statement {
+	if s.data.TokenKey == nil {
+		return statement{}
+	}
+	return statement{sid: "ReadTokenKey", actions: []string{"kms:GetPublicKey"}, resources: []string{*s.data.TokenKey.KeyArn()}}
+}
+
+// readTruststore needs ListBucket too: without it S3 answers 403 for an object that is not there yet, and 403 is an error.
+func (s *Service) readTruststore() statement {
+	bucket := *s.data.Truststore.BucketArn()
+	return statement{
+		sid: "ReadTruststore", actions: []string{"s3:GetObject", "s3:ListBucket"}, resources: []string{bucket, bucket + "/" + TruststoreKey},
+	}
+}
+
+func (s *Service) writeTruststore() statement {
+	return statement{sid: "WriteTruststore", actions: []string{"s3:PutObject"}, resources: []string{*s.data.Truststore.BucketArn() + "/" + TruststoreKey}}
+}
+
+// pointDomain lets the agents' domain be pointed at a version of its truststore; empty where there is no domain. A change of
+// a domain with mutual TLS takes AddCertificateToDomain besides the PATCH. Without RemoveCertificateFromDomain nobody
+// takes mutual TLS off it.
+func (s *Service) pointDomain() statement {
+	if s.props.Agents == nil {
+		return statement{}
+	}
+	domains := fmt.Sprintf("arn:%s:apigateway:%s::/domainnames", *s.stack.Partition(), *s.stack.Region())
+	return statement{
+		sid: "PointAgentsDomain", actions: []string{"apigateway:AddCertificateToDomain", "apigateway:GET", "apigateway:PATCH"},
+		resources: []string{domains + "/" + s.props.Agents.Name},
+	}
+}
+
+// showTruststore lets API Gateway read the version that its domain is pointed at: it does so with the rights of who points.
+func (s *Service) showTruststore() statement {
+	if s.props.Agents == nil {
+		return statement{}
+	}
+	return statement{
+		sid: "ShowTruststore", actions: []string{"s3:GetObjectVersion"}, resources: []string{*s.data.Truststore.BucketArn() + "/" + TruststoreKey},
+	}
+}
+
+const readAdminSecret = "ReadAdminSecret"
+
+func (s *Service) readAdminSecret() statement {
+	return statement{
+		sid: readAdminSecret, actions: []string{"secretsmanager:GetSecretValue"}, resources: []string{*s.data.AdminSecret.SecretArn()},
+		conditions: conditions{"StringEquals": {"secretsmanager:VersionStage": []string{"AWSCURRENT", "AWSPREVIOUS"}}},
+	}
+}
+
+func (s *Service) openAdminSecret() statement {
+	return statement{
+		sid: "OpenAdminSecret", actions: []string{"kms:Decrypt"}, resources: []string{*s.data.DataKey.KeyArn()},
+		conditions: conditions{"StringEquals": {"kms:ViaService": "secretsmanager." + *s.stack.Region() + ".amazonaws.com"}},
+	}
+}

@@ -1,0 +1,199 @@
+package mastio
+
+import (
+	"github.com/mastio-aws/mastio/shared/schema"
+)
+
+// Prefixes of the registry's partition keys, as shared/edge/dynamo spells them. A function that has no business with the
+// organisation's records cannot write them, whatever its code does.
+const (
+	orgRecord     = "ORG"
+	agentRecords  = "AGENT#*"
+	answerRecords = "IDEM#*"
+	aliasRecords  = "ALIAS#*"
+	edgeRecords   = "EDGE"
+	movedRecords  = "MOVED#*"
+	sealRecord    = "CHECKPOINT"
+)
+
+// leading restricts calls to partition keys. Without the second condition, a call that names no key would pass the first.
+func leading(keys ...string) conditions {
+	return conditions{"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}, "Null": {"dynamodb:LeadingKeys": "false"}}
+}
+
+func (s *Service) table(name string) string { return *s.data.Tables[name].TableArn() }
+
+func (s *Service) readOrg() statement {
+	return statement{
+		sid: "ReadOrganisation", actions: []string{"dynamodb:GetItem", "dynamodb:Query"},
+		resources: []string{s.table(schema.Registry)}, conditions: leading(orgRecord),
+	}
+}
+
+// readAgents is the one batch of an agent and a copy of the pointer, the last look at the pointer, and what leads to an
+// agent whose certificate does not name it.
+func (s *Service) readAgents() statement {
+	return statement{
+		sid: "ReadAgentsAndPointer", actions: []string{"dynamodb:BatchGetItem", "dynamodb:GetItem"},
+		resources: []string{s.table(schema.Registry)}, conditions: leading(orgRecord, agentRecords, aliasRecords),
+	}
+}
+
+// writeAliases lets those of an agent be taken and given back, together with the agent.
+func (s *Service) writeAliases() statement {
+	conditions := leading(aliasRecords)
+	conditions["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
+	return statement{
+		sid: "WriteAliases", actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)}, conditions: conditions,
+	}
+}
+
+func (s *Service) readEdgeCAs() statement {
+	return statement{sid: "ReadEdgeCAs", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry)}, conditions: leading(edgeRecords)}
+}
+
+func (s *Service) addEdgeCAs() statement {
+	return statement{sid: "AddEdgeCAs", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)}, conditions: leading(edgeRecords)}
+}
+
+func (s *Service) readAnswers() statement {
+	return statement{
+		sid: "ReadKeptAnswers", actions: []string{"dynamodb:GetItem"},
+		resources: []string{s.table(schema.Registry)}, conditions: leading(answerRecords),
+	}
+}
+
+func (s *Service) listAgents() statement {
+	return statement{
+		sid: "ListAgents", actions: []string{"dynamodb:Query"},
+		resources: []string{s.table(schema.Registry) + "/index/" + schema.AgentsByGeneration},
+	}
+}
+
+func (s *Service) findAgents() statement {
+	return statement{
+		sid: "FindAgents", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry) + "/index/" + schema.AgentsByName},
+	}
+}
+
+func (s *Service) countAgents() statement {
+	return statement{
+		sid: "CountAgents", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry) + "/index/" + schema.ActiveAgents},
+	}
+}
+
+// readStream is what Lambda reads the audit table's stream with, in the function's name.
+func (s *Service) readStream() statement {
+	return statement{
+		sid: "ReadAuditStream", actions: []string{"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"},
+		resources: []string{*s.data.Tables[schema.Audit].TableStreamArn()},
+	}
+}
+
+func (s *Service) listStreams() statement {
+	return statement{sid: "ListStreams", actions: []string{"dynamodb:ListStreams"}, resources: []string{"*"}}
+}
+
+func (s *Service) findDue() statement {
+	return statement{
+		sid: "FindDueAgents", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry) + "/index/" + schema.AgentsByDue},
+	}
+}
+
+// keepSessions is the dashboard's alone: nothing else can open a session, or let a guess through.
+func (s *Service) keepSessions() statement {
+	return statement{
+		sid: "KeepSessions", actions: []string{"dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+		resources: []string{s.table(schema.Sessions)},
+	}
+}
+
+// writeAgents and writeOrg are parts of transactions; IAM asks for the right to each item of one.
+func (s *Service) writeAgents() statement {
+	return statement{
+		sid: "WriteAgents", actions: []string{"dynamodb:PutItem"},
+		resources: []string{s.table(schema.Registry)}, conditions: leading(agentRecords),
+	}
+}
+
+func (s *Service) writeOrg() statement {
+	return statement{
+		sid: "WriteOrganisation", actions: []string{"dynamodb:PutItem", "dynamodb:UpdateItem"},
+		resources: []string{s.table(schema.Registry)}, conditions: leading(orgRecord, answerRecords),
+	}
+}
+
+const appendAudit = "AppendAudit"
+
+// appendAudit lets rows be put, and only together with the change that they tell of.
+func (s *Service) appendAudit() statement {
+	return statement{
+		sid: appendAudit, actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Audit)},
+		conditions: conditions{"StringEquals": {"dynamodb:EnclosingOperation": "TransactWriteItems"}},
+	}
+}
+
+// noteMoved goes with appendAudit, whoever has that: the checkpoint finds the chains that moved by it.
+func (s *Service) noteMoved() statement {
+	conditions := leading(movedRecords)
+	conditions["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
+	return statement{sid: "NoteMovedChains", actions: []string{"dynamodb:UpdateItem"}, resources: []string{s.table(schema.Registry)}, conditions: conditions}
+}
+
+// readTrail is rows by their keys, by their chains and by their days; which chains moved, and the last checkpoint. The
+// registry's batches and queries name their keys; the audit table's are all of one kind.
+func (s *Service) readTrail() statement {
+	return statement{
+		sid: "ReadTrail", actions: []string{"dynamodb:BatchGetItem", "dynamodb:Query"},
+		resources: []string{s.table(schema.Audit), s.table(schema.Audit) + "/index/" + schema.AuditByDay},
+	}
+}
+
+func (s *Service) readSeals() statement {
+	return statement{
+		sid: "ReadSeals", actions: []string{"dynamodb:GetItem", "dynamodb:Query"},
+		resources: []string{s.table(schema.Registry)}, conditions: leading(movedRecords, sealRecord),
+	}
+}
+
+// sealTrail is the last checkpoint with the end of the organisation's chain, and what it covers.
+func (s *Service) sealTrail() statement {
+	return statement{
+		sid: "SealTrail", actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+		resources: []string{s.table(schema.Registry)}, conditions: leading(movedRecords, sealRecord),
+	}
+}
+
+// moveOrgHead writes the end of the organisation's chain, which is one of its records: only in a transaction, and only
+// with the attributes that it has. A pointer, with which certificates would count, cannot be written so.
+func (s *Service) moveOrgHead() statement {
+	conditions := leading(orgRecord)
+	conditions["ForAllValues:StringEquals"] = map[string]any{"dynamodb:Attributes": []string{"pk", "sk", "seq", "hash", "version"}}
+	conditions["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
+	return statement{sid: "MoveOrgHead", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)}, conditions: conditions}
+}
+
+// recordRefusals is the chain of refused admin secrets, and no other chain.
+func (s *Service) recordRefusals() []statement {
+	chain := s.props.OrgID + "/admin.login_refused"
+	append := leading(chain)
+	append["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
+	note := s.noteMoved()
+	note.sid = "NoteRefusals"
+	return []statement{
+		{sid: "ReadRefusals", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Audit)}, conditions: leading(chain)},
+		{sid: "AppendRefusals", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Audit)}, conditions: append},
+		note,
+	}
+}
+
+func (s *Service) useProofs() statement {
+	return statement{sid: "UseProofs", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Replay)}}
+}
+
+// backUp lets backups be asked for, and neither read, restored nor deleted: that is the operator's to do.
+func (s *Service) backUp() statement {
+	return statement{
+		sid: "BackUpBeforeARotation", actions: []string{"dynamodb:CreateBackup"}, resources: []string{s.table(schema.Registry), s.table(schema.Audit)},
+	}
+}
