@@ -14,8 +14,16 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 )
 
-// reserve is what is left of a function's time when nothing new is begun: what is under way is over by then.
+// reserve is what is left of a function's time when nothing new is begun, so that what is under way can end: at the most,
+// and a quarter of it where that is less.
 const reserve = 30 * time.Second
+
+// nearly reports, from then on, whether the time that ctx has is nearly over.
+func nearly(ctx context.Context, now func() time.Time) func(context.Context) bool {
+	end, bounded := ctx.Deadline()
+	last := end.Add(-min(reserve, end.Sub(now())/4))
+	return func(ctx context.Context) bool { return ctx.Err() != nil || bounded && !now().Before(last) }
+}
 
 var errHygiene = errors.New("hygiene failed: see the log")
 
@@ -24,16 +32,14 @@ func Hygiene(p *parts) (any, error) {
 	if p.AgentSecretsKey == "" {
 		return nil, fmt.Errorf("%w: MASTIO_AGENT_SECRETS_KEY is not set", ErrConfig)
 	}
-	job := hygiene.New(hygiene.Config{
+	cfg := hygiene.Config{
 		Store: p.db, Issuer: p.issuer(), Secrets: &secrets.Agents{API: secretsmanager.NewFromConfig(p.aws), KeyID: p.AgentSecretsKey},
-		Over: func(ctx context.Context) bool {
-			end, bounded := ctx.Deadline()
-			return ctx.Err() != nil || bounded && end.Sub(p.now()) < reserve
-		},
 		Now: p.now, NewID: p.newID, Log: p.log,
-	})
+	}
 	return func(ctx context.Context) (hygiene.Report, error) {
-		r, err := job.Run(ctx)
+		run := cfg
+		run.Over = nearly(ctx, p.now)
+		r, err := hygiene.New(run).Run(ctx)
 		if err != nil {
 			p.log.ErrorContext(ctx, "hygiene", "cause", err.Error())
 			err = errHygiene // the cause may name tables; it is in the log
