@@ -214,9 +214,9 @@ func (w *world) replied(q request, status int, got answer) reply {
 		code = got.Error
 	}
 	expected := map[action]map[string]bool{
-		token: {"invalid_client": true}, rotate: {"agent_rotated_concurrently": true},
-		rotateCA: {"rotation_in_progress": true, "overlaps_exhausted": true, "changed_concurrently": true},
-		rollback: {"rotation_in_progress": true, "rollback_not_possible": true, "changed_concurrently": true},
+		token: {"invalid_client": true}, rotate: {"agent_rotated_concurrently": true, "changed_concurrently": true},
+		rotateCA: {"rotation_in_progress": true, "overlaps_exhausted": true, "changed_concurrently": true, "rotation_lock_lost": true},
+		rollback: {"rotation_in_progress": true, "rollback_not_possible": true, "changed_concurrently": true, "rotation_lock_lost": true},
 	}
 	if status != 200 && !expected[q.action][code] {
 		w.Errorf("%+v answered %d %+v", q, status, got)
