@@ -127,7 +127,7 @@ bench: setup ## the numbers of shared/README.md, with their floors measured in t
 # The CDK's command line and its Node.js, as infra/package-lock.json pins them.
 CDK := build/infra/node_modules
 CDK_ARGS ?=
-RUN_CDK = PATH="$(CURDIR)/$(CDK)/.bin:$$PATH" cdk
+RUN_CDK = CDK_DISABLE_CLI_TELEMETRY=true PATH="$(CURDIR)/$(CDK)/.bin:$$PATH" cdk
 
 $(CDK)/.package-lock.json: infra/package.json infra/package-lock.json
 	@mkdir -p build/infra && cp infra/package.json infra/package-lock.json build/infra/

@@ -2,6 +2,7 @@ package mastio
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -86,11 +87,15 @@ func (s *Service) function(name string) *Function {
 	// The policy is a resource of its own: in the role it would count towards nothing that could be waited for.
 	f.Policy = awsiam.NewPolicy(scope, jsii.String("Policy"), &awsiam.PolicyProps{Roles: &[]awsiam.IRole{f.Role}})
 	s.allow(name, f, scope)
+	code := filepath.Join(s.props.BuildDir, name)
+	if _, err := os.Stat(filepath.Join(code, "bootstrap")); err != nil {
+		panic(fmt.Errorf("%w: function %s is not built: make build writes it to buildDir (%s)", ErrProps, name, s.props.BuildDir))
+	}
 	z := sizeOf(name)
 	props := &awslambda.FunctionProps{
 		FunctionName: jsii.String(s.props.name(name)), Description: jsii.String("Mastio " + s.props.OrgID + ": " + name),
 		Runtime: awslambda.Runtime_PROVIDED_AL2023(), Handler: jsii.String("bootstrap"), Architecture: s.architecture(),
-		Code:       awslambda.Code_FromAsset(jsii.String(filepath.Join(s.props.BuildDir, name)), nil),
+		Code:       awslambda.Code_FromAsset(jsii.String(code), nil),
 		MemorySize: number(z.memory), Timeout: awscdk.Duration_Seconds(number(z.timeout)), Environment: s.environment(name),
 		// CDK adds statements to a role that it may change; this one it may not.
 		Role: f.Role.WithoutPolicyUpdates(nil), LogGroup: f.Log, Tracing: awslambda.Tracing_DISABLED,

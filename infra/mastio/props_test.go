@@ -102,3 +102,14 @@ func TestNewPanicsOnWrongSettings(t *testing.T) {
 	}()
 	New(awscdk.NewStack(awscdk.NewApp(nil), nil, nil), "Mastio", Props{OrgID: "A"})
 }
+
+// What is not built yet is told by name, and how to build it.
+func TestFunctionsThatAreNotBuilt(t *testing.T) {
+	defer func() {
+		if err, ok := recover().(error); !ok || !errors.Is(err, ErrProps) || !strings.Contains(err.Error(), "make build") {
+			t.Errorf("recovered %v", err)
+		}
+	}()
+	stack := awscdk.NewStack(awscdk.NewApp(nil), nil, &awscdk.StackProps{Env: &awscdk.Environment{Account: str("111111111111"), Region: str("eu-central-1")}})
+	New(stack, "Mastio", Props{OrgID: "acme", TrustDomain: "acme.example", BuildDir: t.TempDir()})
+}
