@@ -157,17 +157,3 @@ func TestRefusedUploadListsItsDefects(t *testing.T) {
 		t.Errorf("code %s, codes (-want +got):\n%s", problem.Code, diff)
 	}
 }
-
-func FuzzUploadForm(f *testing.F) {
-	cert, key := operatorCA(f, 1)
-	f.Add("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"ca_cert\"\r\n\r\n"+cert+"\r\n--b\r\nContent-Disposition: form-data; name=\"ca_key\"\r\n\r\n"+key+"\r\n--b--\r\n")
-	f.Add("application/x-pem-file", cert+key)
-	f.Add("text/plain", "-----BEGIN \n-----END \n\ufeff-----BEGIN CERTIFICATE")
-	w := open(f, memstore.Config{})
-	f.Fuzz(func(t *testing.T, mediaType, content string) {
-		got := w.send(t, event("POST", "/pki/rotate-ca", admin, both(query("mode", "upload"), query("dry_run", "true")), body(mediaType, content)))
-		if got.status >= 500 {
-			t.Errorf("%d %s", got.status, got.body)
-		}
-	})
-}
