@@ -149,20 +149,20 @@ func doubleClick(t *testing.T, b *tab) {
 func byKeyboard(t *testing.T, b *tab) {
 	b.open("/proxy")
 	b.keys(b.s.AdminSecret, kb.Enter) // the field has the focus from the start
-	b.wait(func() bool { return b.path() == "/proxy/overview" })
+	b.arrive("/proxy/overview")
 	b.keys(kb.Tab)
 	if got := b.focused(); got != "Skip to content" {
 		t.Errorf("the first stop is %q, want the way past the navigation", got)
 	}
 	b.keys(kb.Enter, kb.Tab) // past it stands the search
 	b.keys("fraud-screener", kb.Enter)
-	b.wait(func() bool { return strings.HasPrefix(b.path(), "/proxy/agents?q=fraud") })
+	b.arrive("/proxy/agents?q=fraud-screener")
 	b.tabTo("fraud-screener-eu")
 	b.keys(kb.Enter)
-	b.wait(func() bool { return b.path() == "/proxy/agents/orga::fraud-screener-eu" })
+	b.arrive("/proxy/agents/orga::fraud-screener-eu")
 	b.tabTo("Rotate cert")
 	b.keys(kb.Enter)
-	b.wait(func() bool { return strings.HasSuffix(b.path(), "/rotate-cert") })
+	b.arrive("/proxy/agents/orga::fraud-screener-eu/rotate-cert")
 	b.tabTo("stops at once")
 	b.keys(kb.ArrowDown) // to the next choice
 	b.tabTo("Rotate cert")
@@ -196,6 +196,14 @@ func (b *tab) keys(keys ...string) {
 	for _, k := range keys {
 		b.do(chromedp.KeyEvent(k))
 	}
+}
+
+// arrive waits for the page at an address to be there whole: a key that is pressed while it still loads goes to nobody.
+func (b *tab) arrive(path string) {
+	b.t.Helper()
+	b.wait(func() bool {
+		return get(b, chromedp.Evaluate[string](`document.readyState === 'complete' ? location.pathname + location.search : ''`)) == path
+	})
 }
 
 // wait looks until something holds.
