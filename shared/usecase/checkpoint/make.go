@@ -13,13 +13,14 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// pick chooses what the next checkpoint covers; nothing if nothing moved but by checkpoints themselves.
+// pick chooses what the next checkpoint covers; nothing if nothing moved but by the last checkpoint's own row. Where that
+// of an earlier one is not covered yet, as after several that were full, there is one more: a run leaves one row behind.
 func (j *Job) pick(ctx context.Context) ([]audit.Leaf, error) {
 	moved, err := j.Store.Moved(ctx, int(j.Most))
 	if err != nil || len(moved) == 0 {
 		return nil, err
 	}
-	if len(moved) == 1 && moved[0].Subject == j.OrgID {
+	if len(moved) == 1 && moved[0].Subject == j.OrgID && moved[0].Rows() == 1 {
 		rows, err := j.Store.Covered(ctx, moved[0])
 		if err != nil || !slices.ContainsFunc(rows, func(r audit.Row) bool { return r.EventType != audit.CheckpointMade }) {
 			return nil, err

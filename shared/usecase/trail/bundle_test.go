@@ -111,6 +111,32 @@ func TestBundleInParts(t *testing.T) {
 	}
 }
 
+// However many rows there are, and however few a checkpoint covers: a run leaves one row unsealed, which announces its
+// last checkpoint, and the next run has nothing to do.
+func TestARunSealsAllButItsLastRow(t *testing.T) {
+	for most := int64(2); most <= 4; most++ {
+		for rows := range 14 {
+			for _, others := range [][]string{nil, {"orga::a"}, {"orga::a", "orga::b", "orga::b"}} {
+				w := open(memstore.Config{})
+				w.job.Most = most
+				for range rows {
+					w.grow(t, org)
+				}
+				w.grow(t, others...)
+				made := w.seal(t).Made
+				r := verified(verify.Config{}, w.whole(t).TarGz)
+				if want := int64(min(rows+len(others), 1)); !r.OK || r.Unsealed != want {
+					t.Errorf("%d rows of the organisation, %d others, %d in a checkpoint: %d unsealed after %d checkpoints, want %d; %v",
+						rows, len(others), most, r.Unsealed, made, want, r.Break)
+				}
+				if again := w.seal(t); again.Made != 0 {
+					t.Errorf("%d rows of the organisation, %d others, %d in a checkpoint: %d more at once", rows, len(others), most, again.Made)
+				}
+			}
+		}
+	}
+}
+
 func TestPartsThatAreNone(t *testing.T) {
 	w := open(memstore.Config{})
 	for range 3 {
