@@ -78,10 +78,16 @@ func (a Agent) Due() (at time.Time, told bool) {
 		return p.NotAfter, true
 	case !h.Later.IsZero():
 		return h.Later, false
-	case !p.Due.IsZero():
-		return p.Due, false
 	}
-	return Annually.Due(p), false
+	return p.DueAt(), false
+}
+
+// DueAt is when the pin's certificate is due to be replaced, whoever replaces it.
+func (p Pin) DueAt() time.Time {
+	if p.Due.IsZero() {
+		return Annually.Due(p)
+	}
+	return p.Due
 }
 
 // Delivered returns the agent whose successor was delivered: only now does the time run in which the certificate before

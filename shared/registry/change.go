@@ -143,11 +143,12 @@ type Query struct {
 // DueQuery asks for a page of the agents that hygiene is to look at.
 type DueQuery struct {
 	At     time.Time // those that are due then
+	Told   bool      // and before them, by the end of their certificates, those whose operators were told of it
 	Limit  int       // 1 to 1,000
 	Cursor string    // of the page before; empty: the first page
 }
 
-// DuePage is a page of them, in the order in which they became due.
+// DuePage is a page of them, in the order in which they became due, or will.
 type DuePage struct {
 	Agents []agent.ID
 	Next   string // cursor of the next page; empty: this was the last

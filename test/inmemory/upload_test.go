@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -404,4 +405,32 @@ func TestBackupBeforeAnUpload(t *testing.T) {
 	if got := do(t, m, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca)}); b.requested != 1 || got.Backup == nil || got.Backup.Status != rotateca.BackupRequested {
 		t.Errorf("accepted: %+v, %d backups", got.Backup, b.requested)
 	}
+}
+
+// An operator's mistake is no failure of the Mastio's: nobody is woken for it.
+func TestRefusalsAreNoFailures(t *testing.T) {
+	var log strings.Builder
+	m := inmemory.New(memstore.Config{})
+	m.RotateCA.Log = slog.New(slog.NewJSONHandler(&log, nil))
+	if _, err := m.Standby.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	says := func(request rotateca.Request, want string) {
+		t.Helper()
+		log.Reset()
+		if _, err := m.RotateCA.Do(t.Context(), request); err == nil {
+			t.Fatalf("%s succeeds", request.Mode)
+		}
+		if !strings.Contains(log.String(), `"level":"`+want+`","msg":"pki.rotate.abandoned"`) {
+			t.Errorf("%s: the log does not tell of it at level %s: %s", request.Mode, want, log.String())
+		}
+	}
+	says(rotateca.Request{Mode: rotateca.Upload, Upload: &rotateca.Files{Certificates: []byte("none"), Key: []byte("none")}, Actor: "test"}, "WARN")
+	says(rotateca.Request{Mode: rotateca.Commit, Fingerprint: strings.Repeat("0", 64), Actor: "test"}, "WARN")
+	says(rotateca.Request{Mode: rotateca.Rollback, Actor: "test"}, "WARN")
+	m.RotateCA.Trust = func(context.Context) (string, error) { return "", errors.New("S3 is silent") }
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Actor: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	says(rotateca.Request{Mode: rotateca.Mint, Actor: "test"}, "ERROR")
 }

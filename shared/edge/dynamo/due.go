@@ -21,7 +21,7 @@ import (
 
 // The due index has a part for those whose operator was told, by the end of their certificates, and one behind it for
 // those that are to be looked at. So one range has all that is worth a warning: the end of the first part, which has not
-// ended yet, and the beginning of the second, which has been due for long.
+// ended yet, and the beginning of the second, which has been due for long. One has all whose certificates are due, too.
 const (
 	toldPart  = "0#"
 	awaitPart = "1#"
@@ -45,12 +45,20 @@ func dueTime(t time.Time) string { return fmt.Sprintf("%014d", max(t.UnixMilli()
 // behind is what follows everything of a time. In the order of bytes '$' stands behind '#'.
 func behind(t time.Time) string { return dueTime(t) + "$" }
 
-var duePattern = regexp.MustCompile(`^1#[0-9]{14,}#(.+)$`)
+var duePattern = regexp.MustCompile(`^([01]#)[0-9]{14,}#(.+)$`)
+
+// dueFrom is where the range of a query begins.
+func dueFrom(q registry.DueQuery) string {
+	if q.Told {
+		return toldPart
+	}
+	return awaitPart
+}
 
 // Due reads a page of the due index.
 func (s *Store) Due(ctx context.Context, q registry.DueQuery) (registry.DuePage, error) {
 	const doing = "list who is due"
-	low, err := dueAfter(q.Cursor)
+	low, err := dueAfter(q)
 	if err != nil {
 		return registry.DuePage{}, fmt.Errorf("%s: %w", doing, err)
 	}
@@ -72,26 +80,28 @@ func (s *Store) Due(ctx context.Context, q registry.DueQuery) (registry.DuePage,
 		}
 		last, next.found = m.next(next), next.found[1:]
 		if parts := duePattern.FindStringSubmatch(last); parts != nil {
-			page.Agents = append(page.Agents, agent.ID(parts[1]))
+			page.Agents = append(page.Agents, agent.ID(parts[2]))
 		}
 	}
 }
 
-func dueAfter(cursor string) (string, error) {
-	if cursor == "" {
-		return awaitPart, nil
+// dueAfter is where a page begins: behind the cursor, which lies in the query's range.
+func dueAfter(q registry.DueQuery) (string, error) {
+	if q.Cursor == "" {
+		return dueFrom(q), nil
 	}
-	decoded, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil || base64.RawURLEncoding.EncodeToString(decoded) != cursor || !duePattern.Match(decoded) {
+	decoded, err := base64.RawURLEncoding.DecodeString(q.Cursor)
+	place := string(decoded)
+	if err != nil || base64.RawURLEncoding.EncodeToString(decoded) != q.Cursor || !duePattern.Match(decoded) || place < dueFrom(q) {
 		return "", registry.ErrCursor
 	}
-	return string(decoded) + "!", nil
+	return place + "!", nil
 }
 
-// CountDue counts the same range, without reading it.
-func (s *Store) CountDue(ctx context.Context, at time.Time) (int64, error) {
+// CountDue counts the same range, without reading it: with a limit, no more than that of each shard.
+func (s *Store) CountDue(ctx context.Context, q registry.DueQuery) (int64, error) {
 	var total atomic.Int64
-	err := s.eachDueShard(ctx, awaitPart, awaitPart+behind(at), 0, func(n int32) { total.Add(int64(n)) })
+	err := s.eachDueShard(ctx, dueFrom(q), awaitPart+behind(q.At), int32(min(q.Limit, maxPage)), func(n int32) { total.Add(int64(n)) })
 	if err != nil {
 		return 0, unavailable("count who is due", err)
 	}

@@ -75,6 +75,23 @@ func (s *Store) ids(ctx context.Context, low, high string, limit int) ([]string,
 	return ids, nil
 }
 
+// Records reads agents by their ids, at most as many as a page of Find has, in the order in which they are asked for. Those
+// that are not there are left out.
+func (s *Store) Records(ctx context.Context, ids []agent.ID) ([]agent.Agent, error) {
+	const doing = "read agents"
+	keys := make([]string, len(ids))
+	place := make(map[agent.ID]int, len(ids))
+	for n, id := range ids {
+		keys[n], place[id] = string(id), n
+	}
+	found, err := s.agents(ctx, keys)
+	if err != nil {
+		return nil, unavailable(doing, err)
+	}
+	slices.SortFunc(found, func(a, b agent.Agent) int { return cmp.Compare(place[a.ID], place[b.ID]) })
+	return found, nil
+}
+
 // agents reads records in the order of their ids, without what only a request about one agent needs.
 func (s *Store) agents(ctx context.Context, ids []string) ([]agent.Agent, error) {
 	if len(ids) == 0 {

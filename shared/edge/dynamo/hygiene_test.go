@@ -17,6 +17,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
+	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/schema"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
@@ -86,7 +87,7 @@ func (u *upkeep) populate(t *testing.T, client *awsdynamodb.Client, prefix strin
 	// An index may lag behind.
 	for n := int64(-1); n != int64(due); {
 		var err error
-		if n, err = u.store.CountDue(t.Context(), today); err != nil || t.Context().Err() != nil {
+		if n, err = u.store.CountDue(t.Context(), registry.DueQuery{At: today}); err != nil || t.Context().Err() != nil {
 			t.Fatalf("%d are due, %v; want %d", n, err, due)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-var duePattern = regexp.MustCompile(`^[0-9]{14,}#.+$`)
+var duePattern = regexp.MustCompile(`^[01]#[0-9]{14,}#.+$`)
 
 // Due reads a page of the agents that are due. It panics on a limit that is none.
 func (s *Store) Due(ctx context.Context, q registry.DueQuery) (page registry.DuePage, err error) {
@@ -22,15 +22,14 @@ func (s *Store) Due(ctx context.Context, q registry.DueQuery) (page registry.Due
 		panic(fmt.Sprintf("memstore: page of %d agents", q.Limit))
 	}
 	after, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-	if err != nil || q.Cursor != "" && !duePattern.Match(after) {
+	if err != nil || q.Cursor != "" && (!duePattern.Match(after) || !q.Told && after[0] == '0') {
 		return page, fmt.Errorf("%s: %w", doing, registry.ErrCursor)
 	}
 	err = s.read(ctx, "Due", doing, func() {
-		places := s.due(q.At)
+		places := s.due(q)
 		places = slices.DeleteFunc(places, func(p string) bool { return p <= string(after) })
 		for _, p := range places[:min(q.Limit, len(places))] {
-			_, id, _ := strings.Cut(p, "#")
-			page.Agents = append(page.Agents, agent.ID(id))
+			page.Agents = append(page.Agents, agent.ID(strings.SplitN(p, "#", 3)[2]))
 		}
 		if len(places) > q.Limit {
 			page.Next = base64.RawURLEncoding.EncodeToString([]byte(places[q.Limit-1]))
@@ -39,10 +38,22 @@ func (s *Store) Due(ctx context.Context, q registry.DueQuery) (page registry.Due
 	return page, err
 }
 
-// CountDue counts them.
-func (s *Store) CountDue(ctx context.Context, at time.Time) (n int64, err error) {
-	err = s.read(ctx, "CountDue", "count who is due", func() { n = int64(len(s.due(at))) })
+// CountDue counts them, all of them: a limit only lets it stop.
+func (s *Store) CountDue(ctx context.Context, q registry.DueQuery) (n int64, err error) {
+	err = s.read(ctx, "CountDue", "count who is due", func() { n = int64(len(s.due(q))) })
 	return n, err
+}
+
+// Records reads agents by their ids.
+func (s *Store) Records(ctx context.Context, ids []agent.ID) (found []agent.Agent, err error) {
+	err = s.read(ctx, "Records", "read agents", func() {
+		for _, id := range ids {
+			if a, ok := s.agents[id]; ok {
+				found = append(found, listed(a))
+			}
+		}
+	})
+	return found, err
 }
 
 // Expiring looks for a certificate that ends and is not replaced.
@@ -57,11 +68,15 @@ func (s *Store) Expiring(ctx context.Context, now, overdue time.Time) (found boo
 }
 
 // due are the places of those that are due, in order.
-func (s *Store) due(at time.Time) []string {
+func (s *Store) due(q registry.DueQuery) []string {
 	var places []string
 	for _, a := range s.agents {
-		if due, told := a.Due(); !due.IsZero() && !told && due.UnixMilli() <= at.UnixMilli() {
-			places = append(places, fmt.Sprintf("%014d#%s", due.UnixMilli(), a.ID))
+		switch due, told := a.Due(); {
+		case due.IsZero():
+		case told && q.Told:
+			places = append(places, fmt.Sprintf("0#%014d#%s", due.UnixMilli(), a.ID))
+		case !told && due.UnixMilli() <= q.At.UnixMilli():
+			places = append(places, fmt.Sprintf("1#%014d#%s", due.UnixMilli(), a.ID))
 		}
 	}
 	slices.Sort(places)

@@ -67,7 +67,7 @@ type Store struct {
 }
 
 var operations = []string{
-	"View", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Due", "CountDue", "Expiring", "Answer", "UseProof",
+	"View", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Answer", "UseProof",
 	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "Alias", "EdgeCAs",
 	"Moved", "Cover", "Checkpoint", "Covered", "LastRow", "RowsOfDay",
 	"Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",

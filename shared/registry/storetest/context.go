@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/session"
 )
@@ -26,7 +27,8 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"Gates":     second(f.Gates(ctx, "a")),
 		"Census":    second(f.Census(ctx, 1, 1)),
 		"Due":       second(f.Due(ctx, registry.DueQuery{At: noon, Limit: 1})),
-		"CountDue":  second(f.CountDue(ctx, noon)),
+		"CountDue":  second(f.CountDue(ctx, registry.DueQuery{At: noon})),
+		"Records":   second(f.Records(ctx, []agent.ID{agentID(1)})),
 		"Expiring":  second(f.Expiring(ctx, noon, noon)),
 	} {
 		f.fails(name, err, registry.ErrUnavailable)

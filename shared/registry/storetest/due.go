@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"encoding/base64"
 	"sync"
 	"testing"
 	"time"
@@ -59,7 +60,11 @@ func (f fixture) dueAt(n int, due time.Time, change func(*agent.Agent)) agent.ID
 
 func (f fixture) walkDue(at time.Time, limit int) (all []agent.ID, pages int) {
 	f.t.Helper()
-	q := registry.DueQuery{At: at, Limit: limit}
+	return f.walkDuePages(registry.DueQuery{At: at, Limit: limit})
+}
+
+func (f fixture) walkDuePages(q registry.DueQuery) (all []agent.ID, pages int) {
+	f.t.Helper()
 	for ; pages < 200; pages++ {
 		page, err := f.Due(f.t.Context(), q)
 		if err != nil {
@@ -88,10 +93,15 @@ func due(t *testing.T, f fixture) {
 	}
 	got, _ := f.walkDue(ago(31*hour), 1000)
 	f.same("who was due 31 hours ago", got, want[:30])
-	n, err := f.CountDue(t.Context(), noon)
-	f.fails("count", err, nil)
-	f.same("count", n, int64(len(want)))
-	for _, cursor := range []string{"x", "AAAA", "MCMx"} {
+	for _, limit := range []int{0, len(want) + 1, 1000} {
+		n, err := f.CountDue(t.Context(), registry.DueQuery{At: noon, Limit: limit})
+		f.fails("count", err, nil)
+		f.same("count", n, int64(len(want)))
+	}
+	if n, err := f.CountDue(t.Context(), registry.DueQuery{At: noon, Limit: 3}); err != nil || n < 3 {
+		t.Errorf("count up to 3: %d, %v", n, err)
+	}
+	for _, cursor := range []string{"x", "AAAA", "MCMx", base64.RawURLEncoding.EncodeToString([]byte("0#00001700000000000#acme::agent-0001"))} {
 		_, err := f.Due(t.Context(), registry.DueQuery{At: noon, Limit: 1, Cursor: cursor})
 		f.fails("cursor "+cursor, err, registry.ErrCursor)
 	}
@@ -104,6 +114,41 @@ func due(t *testing.T, f fixture) {
 	gone := f.view(want[2]).Agent.Deactivate(noon)
 	f.apply(registry.Change{ID: newID(), Agent: &gone})
 	f.caughtUp("who is still due", func() any { got, _ := f.walkDue(noon, 1000); return got }, want[3:])
+}
+
+// dueTold lists those whose operators were told before the others, and reads the records.
+func dueTold(t *testing.T, f fixture) {
+	told := func(left time.Duration) func(*agent.Agent) {
+		return func(a *agent.Agent) { a.Hygiene.Told = true; a.Pins[0].NotAfter = noon.Add(left) }
+	}
+	want := []agent.ID{
+		f.dueAt(4, ago(hour), told(-hour)), f.dueAt(2, ago(3*hour), told(hour)), f.dueAt(3, ago(2*hour), told(2*hour)),
+		f.dueAt(9, ago(hour), nil), f.dueAt(1, noon, nil),
+	}
+	f.dueAt(5, noon.Add(hour), nil)
+	q := registry.DueQuery{At: noon, Told: true, Limit: 1000}
+	f.caughtUp("who is due, told or not", func() any { got, _ := f.walkDuePages(q); return got }, want)
+	for q.Limit = range 4 {
+		q.Limit++
+		got, _ := f.walkDuePages(q)
+		f.same("who is due, told or not, in pages", got, want)
+	}
+	n, err := f.CountDue(t.Context(), q)
+	f.fails("count", err, nil)
+	f.same("count", n, int64(len(want)))
+
+	ids := append([]agent.ID{agentID(77)}, want...)
+	found, err := f.Records(t.Context(), ids)
+	f.fails("records", err, nil)
+	var got []agent.ID
+	for _, a := range found {
+		got = append(got, a.ID)
+		f.same("record", a, registry.Listed(*f.view(a.ID).Agent))
+	}
+	f.same("records, without the one that is not there", got, want)
+	found, err = f.Records(t.Context(), nil)
+	f.fails("no records", err, nil)
+	f.same("no records", len(found), 0)
 }
 
 func expiring(t *testing.T, f fixture) {

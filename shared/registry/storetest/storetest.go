@@ -91,14 +91,19 @@ type Store interface {
 	// counted that is of a generation above newest, the newest one that ever was current. It may lag behind as Agents may.
 	Census(ctx context.Context, current, newest int64) (map[agent.Method]registry.Tally, error)
 
-	// Due reads a page of the agents that are due at a time, as agent.Agent.Due says, but for those whose operator was told.
-	// It may lag behind as Agents may.
+	// Due reads a page of the agents that are due at a time, as agent.Agent.Due says; those whose operator was told only if
+	// asked for. It may lag behind as Agents may.
 	//
-	// Errors: registry.ErrCursor for a cursor that is none.
+	// Errors: registry.ErrCursor for a cursor that no page of such a query had.
 	Due(ctx context.Context, q registry.DueQuery) (registry.DuePage, error)
 
-	// CountDue counts what all pages of Due would have.
-	CountDue(ctx context.Context, at time.Time) (int64, error)
+	// CountDue counts what all pages of Due would have. With a limit it may stop there: what it counts is exact below the
+	// limit, and the limit or more above.
+	CountDue(ctx context.Context, q registry.DueQuery) (int64, error)
+
+	// Records reads up to a hundred agents, in the order of their ids given, without those that are not there. They are as
+	// in Agents.
+	Records(ctx context.Context, ids []agent.ID) ([]agent.Agent, error)
 
 	// Expiring reports whether an operator was told of a certificate that has not ended at now and is still the agent's, or
 	// an agent has been due since overdue. Its cost does not depend on how many there are. It may lag behind.
@@ -219,6 +224,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"gates are moved one attempt at a time", gates},
 		{"a census counts active agents by method and generation", census},
 		{"agents are due in order, and only those that hygiene is for", due},
+		{"those who were told are listed before who is due", dueTold},
 		{"a certificate that ends is told of", expiring},
 		{"a call that is over does nothing", overBeforeItBegan},
 	} {

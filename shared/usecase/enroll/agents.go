@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
@@ -51,6 +52,26 @@ func (e *Enroller) Find(ctx context.Context, name string, limit int, cursor stri
 		}
 	}
 	return e.Store.Find(ctx, registry.Search{Prefix: e.OrgID + "::" + name, Limit: limit, Cursor: cursor})
+}
+
+// Due reads a page of the agents whose certificates are due within a time from now, those first whose operators were told
+// of it. It is about certificates that the Mastio issues. Errors: ErrLimit, registry.ErrCursor.
+func (e *Enroller) Due(ctx context.Context, within time.Duration, limit int, cursor string) (registry.Page, error) {
+	if limit < 1 || limit > MaxFound {
+		return registry.Page{}, ErrLimit
+	}
+	due, err := e.Store.Due(ctx, registry.DueQuery{At: e.Now().Add(within), Told: true, Limit: limit, Cursor: cursor})
+	if err != nil || len(due.Agents) == 0 {
+		return registry.Page{}, err
+	}
+	agents, err := e.Store.Records(ctx, due.Agents)
+	return registry.Page{Agents: agents, Next: due.Next}, err
+}
+
+// CountDue counts them, and no further than it takes to say that there are most or more: its cost has a bound.
+func (e *Enroller) CountDue(ctx context.Context, within time.Duration, most int) (int64, error) {
+	n, err := e.Store.CountDue(ctx, registry.DueQuery{At: e.Now().Add(within), Told: true, Limit: most})
+	return min(n, int64(most)), err
 }
 
 // Deactivation asks for the end of an agent.

@@ -31,6 +31,9 @@ type Store interface {
 	Apply(ctx context.Context, c registry.Change) error
 	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
 	Find(ctx context.Context, q registry.Search) (registry.Page, error)
+	Due(ctx context.Context, q registry.DueQuery) (registry.DuePage, error)
+	CountDue(ctx context.Context, q registry.DueQuery) (int64, error)
+	Records(ctx context.Context, ids []agent.ID) ([]agent.Agent, error)
 	Alias(ctx context.Context, names ...string) (agent.ID, error)
 	EdgeCAs(ctx context.Context) ([]registry.EdgeCA, error)
 }

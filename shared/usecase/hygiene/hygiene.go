@@ -34,7 +34,7 @@ type Store interface {
 	View(ctx context.Context, id agent.ID) (registry.View, error)
 	Apply(ctx context.Context, c registry.Change) error
 	Due(ctx context.Context, q registry.DueQuery) (registry.DuePage, error)
-	CountDue(ctx context.Context, at time.Time) (int64, error)
+	CountDue(ctx context.Context, q registry.DueQuery) (int64, error)
 }
 
 // Config is what a Job is made of; all fields are required.
@@ -81,7 +81,7 @@ func (j *Job) Run(ctx context.Context) (Report, error) {
 	over, err := j.work(ctx, j.Now(), t)
 	r := t.report
 	if err == nil && over {
-		r.Remaining, err = j.Store.CountDue(ctx, j.Now())
+		r.Remaining, err = j.Store.CountDue(ctx, registry.DueQuery{At: j.Now()})
 	}
 	j.Log.InfoContext(ctx, "hygiene", "due", r.Due, "rotated", r.Rotated, "notified", r.Notified, "failed", r.Failed, "remaining", r.Remaining)
 	return r, err

@@ -368,9 +368,23 @@ func (r *Rotator) abandon(ctx context.Context, held lease.Lease, cause error) er
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	err := r.Store.Release(ctx, held)
-	r.Log.ErrorContext(ctx, "pki.rotate.abandoned", "cause", cause.Error(), "fence", held.Fence, "released", err == nil)
+	r.Log.Log(ctx, level(cause), "pki.rotate.abandoned", "cause", cause.Error(), "fence", held.Fence, "released", err == nil)
 	if errors.Is(cause, registry.ErrUnknown) && err == nil {
 		return fmt.Errorf("%w: nothing was changed: %s", registry.ErrUnavailable, cause.Error())
 	}
 	return cause
+}
+
+// level is how loudly the log tells of a rotation that was given up: what the operator asked for and cannot have is not
+// the Mastio's failure.
+func level(cause error) slog.Level {
+	if _, refused := errors.AsType[*anchor.Refusal](cause); refused {
+		return slog.LevelWarn
+	}
+	for _, theirs := range []error{ErrNotStaged, ErrStrict, orgca.ErrOverlaps, orgca.ErrNoRollback} {
+		if errors.Is(cause, theirs) {
+			return slog.LevelWarn
+		}
+	}
+	return slog.LevelError
 }
