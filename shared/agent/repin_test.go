@@ -51,3 +51,50 @@ func TestRepinUntilUseIsBounded(t *testing.T) {
 		t.Error("the certificate in use authenticates after the overlap")
 	}
 }
+
+// After a rollback, before the restored certificate was used: whatever is pinned next treats it as one in use, not as one
+// that its agent has left.
+func TestRepinAfterARollback(t *testing.T) {
+	hour := now.Add(time.Hour)
+	undone := Pin{Thumbprint: "undone", Generation: 2}
+	next := Pin{Thumbprint: "next", Generation: 1}
+	for name, c := range map[string]struct {
+		left Pin // as the move to the generation that was undone left it
+		keep Keep
+		want *Pin // nil: it is gone
+	}{
+		"a rotation": {Pin{Thumbprint: "left", Generation: 1, Dormant: true}, Keep{}, nil},
+		"a rotation with grace": {
+			Pin{Thumbprint: "left", Generation: 1, Dormant: true}, Keep{Grace: time.Hour},
+			&Pin{Thumbprint: "left", Generation: 1, Until: hour},
+		},
+		"a rotation with grace, of what ended for a successor": {
+			Pin{Thumbprint: "left", Generation: 1, Dormant: true, Yields: true, Until: now.Add(-time.Minute)}, Keep{Grace: time.Hour},
+			&Pin{Thumbprint: "left", Generation: 1, Until: hour},
+		},
+		"a successor": {
+			Pin{Thumbprint: "left", Generation: 1, Dormant: true}, Keep{Grace: time.Hour, UntilUse: true},
+			&Pin{Thumbprint: "left", Generation: 1, Until: hour, Yields: true},
+		},
+		"a successor, of what ended for another": {
+			Pin{Thumbprint: "left", Generation: 1, Dormant: true, Yields: true, Until: now.Add(-time.Minute)}, Keep{Grace: time.Hour, UntilUse: true},
+			&Pin{Thumbprint: "left", Generation: 1, Until: hour, Yields: true},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := Agent{Status: Active, Pins: []Pin{undone, c.left}}
+			if _, err := a.Authenticate("left", generations{current: 1}, now); err != nil {
+				t.Fatalf("the rollback did not restore it: %v", err)
+			}
+			var got *Pin
+			for _, p := range a.Repin(next, c.keep, now).Pins {
+				if p.Thumbprint == "left" {
+					got = &p
+				}
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("the restored pin (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -9,8 +9,10 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -140,4 +142,54 @@ func TestRestoredCertificateIsCarriedByAnOverlap(t *testing.T) {
 	counts(t, m, "first.Certificate.CertPEM", first.Certificate.CertPEM, true)
 	m.Advance(time.Hour)
 	counts(t, m, "first.Certificate.CertPEM", first.Certificate.CertPEM, false)
+}
+
+// undone is an agent whose certificate a rollback has restored, and that has not used it since. It had left it by its
+// operator's rotation or, of its own, by a renewal whose certificate it has used.
+func undone(t *testing.T, m *inmemory.Mastio, renewed bool) enroll.Result {
+	t.Helper()
+	first := admit(t, m, "a")
+	do(t, m, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
+	if renewed {
+		counts(t, m, "the successor", succeed(t, m, first.Agent.ID), true)
+	} else if _, err := m.Rotate(t.Context(), first.Agent.ID); err != nil {
+		t.Fatal(err)
+	}
+	counts(t, m, "the certificate that was left", first.Certificate.CertPEM, false)
+	m.Advance(time.Minute)
+	do(t, m, rotateca.Request{Mode: rotateca.Rollback})
+	return first
+}
+
+// The grace of a rotation right after a rollback is one for the restored certificate, whether or not that was used in
+// between, and whatever becomes of the Org CA meanwhile.
+func TestGraceRightAfterARollback(t *testing.T) {
+	for _, renewed := range []bool{false, true} {
+		m, _, _ := armed(t)
+		first := undone(t, m, renewed)
+		result, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: first.Agent.ID, Grace: time.Hour, Actor: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		counts(t, m, "the new certificate", result.Certificate.CertPEM, true)
+		do(t, m, rotateca.Request{Mode: rotateca.Mint, Overlap: 2 * time.Hour})
+		m.Advance(time.Hour - time.Millisecond)
+		counts(t, m, "the restored one in its grace and in an overlap", first.Certificate.CertPEM, true)
+		m.Advance(time.Millisecond)
+		counts(t, m, "the restored one after its grace", first.Certificate.CertPEM, false)
+		counts(t, m, "the new certificate in an overlap", result.Certificate.CertPEM, true)
+	}
+}
+
+// A successor that is pinned right after a rollback may get lost as any other: until it is used, the restored certificate
+// is the agent's.
+func TestSuccessorRightAfterARollback(t *testing.T) {
+	for _, renewed := range []bool{false, true} {
+		m, _, _ := armed(t)
+		first := undone(t, m, renewed)
+		next := succeed(t, m, first.Agent.ID)
+		counts(t, m, "the restored certificate, unless its successor is used", first.Certificate.CertPEM, true)
+		counts(t, m, "the successor", next, true)
+		counts(t, m, "the restored certificate, once its successor was used", first.Certificate.CertPEM, false)
+	}
 }
