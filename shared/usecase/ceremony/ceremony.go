@@ -125,24 +125,21 @@ func (c *Ceremony) Prepare(ctx context.Context, o Order) (orgca.Generation, erro
 	return g, nil
 }
 
-const tries = 5
-
 // claim writes the row before any key exists, so that no key is ever without one.
 func (c *Ceremony) claim(ctx context.Context, o Order) (g orgca.Generation, err error) {
-	for range tries {
-		org, err := c.Store.Org(ctx)
-		if err != nil {
-			return g, err
-		}
-		g = orgca.Generation{Number: org.NextNumber(), RotationID: o.RotationID, Source: o.source(), Reason: o.Reason, Actor: o.Actor}
-		if g, err = g.To(orgca.Preparing, c.Now()); err != nil {
-			return g, err
-		}
-		if g, err = c.put(ctx, g); !errors.Is(err, registry.ErrConflict) {
-			return g, err
-		}
+	org, err := c.Store.Org(ctx)
+	if err != nil {
+		return g, err
 	}
-	return g, registry.ErrConflict
+	err = registry.Amend(ctx, c.Store, org, func(org registry.Org) (change registry.Change, err error) {
+		g = orgca.Generation{Number: org.NextNumber(), RotationID: o.RotationID, Source: o.source(), Reason: o.Reason, Actor: o.Actor}
+		g, err = g.To(orgca.Preparing, c.Now())
+		return registry.Change{ID: c.NewID(), Generations: []orgca.Generation{g}}, err
+	})
+	if err == nil {
+		g.Version++
+	}
+	return g, err
 }
 
 func (c *Ceremony) put(ctx context.Context, g orgca.Generation) (orgca.Generation, error) {
@@ -262,23 +259,16 @@ func (c *Ceremony) stage(ctx context.Context, g orgca.Generation, o Order) (orgc
 
 // record writes a generation with a row of the organisation's chain in one change.
 func (c *Ceremony) record(ctx context.Context, g orgca.Generation, e audit.Entry) error {
-	for range tries {
-		org, err := c.Store.Org(ctx)
-		if err != nil {
-			return err
-		}
+	org, err := c.Store.Org(ctx)
+	if err != nil {
+		return err
+	}
+	return registry.Amend(ctx, c.Store, org, func(org registry.Org) (registry.Change, error) {
 		if present, _ := org.Generation(g.Number); present.Version != g.Version {
-			return fmt.Errorf("generation %d: %w", g.Number, registry.ErrConflict)
+			return registry.Change{}, fmt.Errorf("generation %d: %w", g.Number, registry.ErrConflict)
 		}
 		e.Time, e.Subject = c.Now(), c.OrgID
 		row, head, err := org.Head.Append(e)
-		if err != nil {
-			return err
-		}
-		change := registry.Change{ID: c.NewID(), Generations: []orgca.Generation{g}, Head: &head, Rows: []audit.Row{row}}
-		if err = registry.Settle(ctx, c.Store.Apply, change); !errors.Is(err, registry.ErrConflict) {
-			return err
-		}
-	}
-	return registry.ErrConflict
+		return registry.Change{ID: c.NewID(), Generations: []orgca.Generation{g}, Head: &head, Rows: []audit.Row{row}}, err
+	})
 }

@@ -165,6 +165,11 @@ func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if result, known, err := r.answered(ctx, req); err != nil {
+		return Result{}, r.abandon(ctx, held, err)
+	} else if known { // by the one who was let in just before
+		return result, r.Store.Release(ctx, held)
+	}
 	if req.Mode != Upload { // that one has to be judged first: a refusal leaves nothing behind
 		req.saving = r.save(ctx, req, held)
 		defer req.saving.close()

@@ -19,33 +19,42 @@ type plan struct {
 	result Result
 }
 
-const commitTries = 5
+// silences is how often a commit is looked for, and made again, after the store stayed silent.
+const silences = 5
+
+// errCommitted reports that the commit is in, although its answer was not.
+var errCommitted = errors.New("committed already")
 
 // commit plans on the present state and commits. A conflict is either a harmless neighbour (a row of the organisation's
 // chain, a standby being staged): read and try again; or the lease is gone, and with it the right to commit. org is the
 // state as last read.
 func (r *Rotator) commit(ctx context.Context, held lease.Lease, org registry.Org, decide func(registry.Org) (plan, error)) (Result, error) {
-	var err error
-	for range commitTries {
+	var p plan
+	once := func(org registry.Org) (registry.Change, error) {
+		if committed(org, held) {
+			return registry.Change{}, errCommitted
+		}
 		if org.Lease.Holder != held.Holder || org.Lease.Fence != held.Fence {
-			return Result{}, lease.ErrLost
+			return registry.Change{}, lease.ErrLost
 		}
-		p, planErr := decide(org)
-		if planErr != nil {
-			return Result{}, planErr
+		next, err := decide(org)
+		if err == nil {
+			p = next
 		}
-		if err = registry.Settle(ctx, r.Store.Apply, p.change); err == nil {
+		return next.change, err
+	}
+	var err error
+	for range silences {
+		err = registry.Amend(ctx, r.Store, org, once)
+		if err == nil || errors.Is(err, errCommitted) {
 			return p.result, nil
-		}
-		if !errors.Is(err, registry.ErrConflict) && !errors.Is(err, registry.ErrUnknown) {
-			break
 		}
 		var readErr error
+		if !errors.Is(err, registry.ErrUnknown) {
+			break
+		}
 		if org, readErr = r.Store.Org(ctx); readErr != nil {
 			break // err says what is known of the commit; that outranks the failed read
-		}
-		if committed(org, held) {
-			return p.result, nil
 		}
 	}
 	return Result{}, fmt.Errorf("commit: %w", err)

@@ -145,21 +145,10 @@ func (r *Rotator) refused(ctx context.Context, req Request, org registry.Org, re
 	}
 	details := map[string]any{"codes": codes, "certificates_sha256": req.Upload.digest(), "mode": string(req.Mode)}
 	entry := r.entry(req, audit.OrgCAUploadRefused, r.Now(), details)
-	var err error
-	for range commitTries {
-		var row audit.Row
-		var head audit.Head
-		if row, head, err = org.Head.Append(entry); err != nil {
-			break
-		}
-		change := registry.Change{ID: r.NewID(), Head: &head, Rows: []audit.Row{row}}
-		if err = registry.Settle(ctx, r.Store.Apply, change); !errors.Is(err, registry.ErrConflict) {
-			break
-		}
-		if org, err = r.Store.Org(ctx); err != nil {
-			break
-		}
-	}
+	err := registry.Amend(ctx, r.Store, org, func(org registry.Org) (registry.Change, error) {
+		row, head, err := org.Head.Append(entry)
+		return registry.Change{ID: r.NewID(), Head: &head, Rows: []audit.Row{row}}, err
+	})
 	if err != nil {
 		r.Log.ErrorContext(ctx, "pki.rotate.unrecorded", "event", string(audit.OrgCAUploadRefused), "cause", err.Error())
 	}

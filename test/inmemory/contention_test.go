@@ -1,0 +1,99 @@
+package inmemory_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/test/inmemory"
+)
+
+// meddled is a Mastio in which something else happens right before calls of one operation, as often as it is set to.
+func meddled(t *testing.T, op string, what func(m *inmemory.Mastio)) (m *inmemory.Mastio, times *int) {
+	t.Helper()
+	times = new(int)
+	busy := false
+	m = inmemory.New(memstore.Config{Fault: func(called string) memstore.Fault {
+		if called == op && *times > 0 && !busy {
+			*times, busy = *times-1, true
+			what(m)
+			busy = false
+		}
+		return memstore.None
+	}})
+	if _, err := m.Standby.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return m, times
+}
+
+// neighbour appends a row to the organisation's chain, as the scheduled functions do, which have no lease.
+func neighbour(t *testing.T) func(m *inmemory.Mastio) {
+	return func(m *inmemory.Mastio) {
+		org, err := m.Store.Org(context.Background())
+		if err != nil {
+			t.Error(err)
+		}
+		row, head, err := org.Head.Append(audit.Entry{Time: m.Now(), Event: audit.OrgCAUploadRefused, Actor: "test", Subject: inmemory.OrgID})
+		if err != nil {
+			t.Error(err)
+		}
+		if err := m.Store.Apply(context.Background(), registry.Change{ID: m.NewID(), Head: &head, Rows: []audit.Row{row}}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Whoever has the lease is not sent away for the sake of neighbours in the organisation's chain, however many they are.
+func TestALeaseOutlastsTheNeighbours(t *testing.T) {
+	m, neighbours := meddled(t, "Apply", neighbour(t))
+	for n, req := range []rotateca.Request{
+		{Mode: rotateca.Mint, Overlap: time.Hour}, {Mode: rotateca.Rollback}, {Mode: rotateca.Mint}, {Mode: rotateca.Mint}, {Mode: rotateca.Finalise},
+	} {
+		*neighbours = 25
+		do(t, m, req)
+		if *neighbours != 0 {
+			t.Errorf("request %d met %d neighbours, want 25", n, 25-*neighbours)
+		}
+	}
+	events(t, m, inmemory.OrgID) // verifies the chain
+}
+
+// A rotation that loses its lease while it waits for its neighbours does not commit.
+func TestALeaseThatIsLostAmongNeighbours(t *testing.T) {
+	come := neighbour(t)
+	count := 0
+	m, neighbours := meddled(t, "Apply", func(m *inmemory.Mastio) {
+		come(m)
+		if count++; count == 8 {
+			m.Advance(lease.TTL)
+			do(t, m, rotateca.Request{Mode: rotateca.Mint})
+		}
+	})
+	*neighbours = 25
+	if _, err := m.Mint(t.Context()); !errors.Is(err, lease.ErrLost) || count != 8 {
+		t.Errorf("%v after %d neighbours, want the lease lost after 8", err, count)
+	}
+}
+
+// Of two requests with one idempotency key at the same moment, the second is let in when the first is through, and answers
+// as it did.
+func TestOneIdempotencyKeyTwiceAtOnce(t *testing.T) {
+	req := rotateca.Request{Mode: rotateca.Mint, IdempotencyKey: "key", Actor: "test"}
+	var first rotateca.Result
+	m, times := meddled(t, "Acquire", func(m *inmemory.Mastio) { first = do(t, m, req) })
+	*times = 1
+	second := do(t, m, req)
+	if second.Generation != 2 || second.Audit == nil || first.Audit == nil || *second.Audit != *first.Audit {
+		t.Errorf("first %+v, second %+v", first, second)
+	}
+	if status, err := m.RotateCA.Status(t.Context()); err != nil || status.Generation != 2 || status.Rotation.InProgress {
+		t.Errorf("status = %+v, %v", status, err)
+	}
+}
