@@ -2,7 +2,6 @@ package dynamo
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"regexp"
 
@@ -31,26 +30,15 @@ func (s *Store) Agents(ctx context.Context, q registry.Query) (registry.Page, er
 	limit := min(max(q.Limit, 1), maxPage)
 	m := s.newMerge(sharded{s.registry, schema.AgentsByGeneration, "gen_pk", "gen_sk", ""}, low, high, limit)
 	var page registry.Page
-	var last string
-	for {
-		if err := m.fill(ctx); err != nil {
-			return registry.Page{}, unavailable(doing, err)
-		}
-		next := m.first()
-		if next == nil {
-			return page, nil
-		}
-		if len(page.Agents) == limit {
-			page.Next = base64.RawURLEncoding.EncodeToString([]byte(last))
-			return page, nil
-		}
-		a, err := decodeAgent(next.found[0])
-		if err != nil {
-			return registry.Page{}, unavailable(doing, err)
-		}
+	page.Next, err = m.page(ctx, limit, func(_ string, i item) error {
+		a, err := decodeAgent(i)
 		page.Agents = append(page.Agents, a)
-		last, next.found = m.next(next), next.found[1:]
+		return err
+	})
+	if err != nil {
+		return registry.Page{}, unavailable(doing, err)
 	}
+	return page, nil
 }
 
 // In the order of bytes, '!' stands before and ':' behind everything that occurs in a sort key.
@@ -66,16 +54,13 @@ func bounds(q registry.Query) (low, high string, err error) {
 	if q.Cursor == "" {
 		return low, high, nil
 	}
-	decoded, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-	if err != nil || base64.RawURLEncoding.EncodeToString(decoded) != q.Cursor {
-		return "", "", registry.ErrCursor
-	}
-	parts := cursorPattern.FindStringSubmatch(string(decoded))
-	if parts == nil || q.Generation != 0 && parts[1] != generation {
+	place, ok := placeIn(q.Cursor)
+	parts := cursorPattern.FindStringSubmatch(place)
+	if !ok || parts == nil || q.Generation != 0 && parts[1] != generation {
 		return "", "", registry.ErrCursor
 	}
 	if _, err := agent.ParseID(parts[3]); err != nil {
 		return "", "", registry.ErrCursor
 	}
-	return string(decoded) + "!", high, nil
+	return place + "!", high, nil
 }

@@ -2,7 +2,6 @@ package dynamo
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"regexp"
@@ -65,24 +64,16 @@ func (s *Store) Due(ctx context.Context, q registry.DueQuery) (registry.DuePage,
 	limit := min(max(q.Limit, 1), maxPage)
 	m := s.newMerge(sharded{s.registry, schema.AgentsByDue, "due_pk", "due_sk", ""}, low, awaitPart+behind(q.At), limit)
 	var page registry.DuePage
-	var last string
-	for {
-		if err := m.fill(ctx); err != nil {
-			return registry.DuePage{}, unavailable(doing, err)
-		}
-		next := m.first()
-		if next == nil {
-			return page, nil
-		}
-		if len(page.Agents) == limit {
-			page.Next = base64.RawURLEncoding.EncodeToString([]byte(last))
-			return page, nil
-		}
-		last, next.found = m.next(next), next.found[1:]
-		if parts := duePattern.FindStringSubmatch(last); parts != nil {
+	page.Next, err = m.page(ctx, limit, func(place string, _ item) error {
+		if parts := duePattern.FindStringSubmatch(place); parts != nil {
 			page.Agents = append(page.Agents, agent.ID(parts[2]))
 		}
+		return nil
+	})
+	if err != nil {
+		return registry.DuePage{}, unavailable(doing, err)
 	}
+	return page, nil
 }
 
 // dueAfter is where a page begins: behind the cursor, which lies in the query's range.
@@ -90,9 +81,8 @@ func dueAfter(q registry.DueQuery) (string, error) {
 	if q.Cursor == "" {
 		return dueFrom(q), nil
 	}
-	decoded, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-	place := string(decoded)
-	if err != nil || base64.RawURLEncoding.EncodeToString(decoded) != q.Cursor || !duePattern.Match(decoded) || place < dueFrom(q) {
+	place, ok := placeIn(q.Cursor)
+	if !ok || !duePattern.MatchString(place) || place < dueFrom(q) {
 		return "", registry.ErrCursor
 	}
 	return place + "!", nil

@@ -3,7 +3,6 @@ package dynamo
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,17 +24,17 @@ func (s *Store) Find(ctx context.Context, q registry.Search) (registry.Page, err
 		return registry.Page{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	limit := min(max(q.Limit, 1), maxFound)
-	ids, err := s.ids(ctx, low, q.Prefix+"~", limit+1)
+	m := s.newMerge(sharded{s.registry, schema.AgentsByName, "gen_pk", "id", ""}, low, q.Prefix+"~", limit+1)
+	var page registry.Page
+	var ids []string
+	page.Next, err = m.page(ctx, limit, func(id string, _ item) error {
+		ids = append(ids, id)
+		return nil
+	})
 	if err != nil {
 		return registry.Page{}, unavailable(doing, err)
 	}
-	var page registry.Page
-	if len(ids) > limit {
-		ids = ids[:limit]
-		page.Next = base64.RawURLEncoding.EncodeToString([]byte(ids[limit-1]))
-	}
-	page.Agents, err = s.agents(ctx, ids)
-	if err != nil {
+	if page.Agents, err = s.agents(ctx, ids); err != nil {
 		return registry.Page{}, unavailable(doing, err)
 	}
 	return page, nil
@@ -46,33 +45,14 @@ func after(q registry.Search) (string, error) {
 	if q.Cursor == "" {
 		return cmp.Or(q.Prefix, "!"), nil
 	}
-	decoded, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-	id := string(decoded)
-	if err != nil || base64.RawURLEncoding.EncodeToString(decoded) != q.Cursor || !strings.HasPrefix(id, q.Prefix) {
+	id, ok := placeIn(q.Cursor)
+	if !ok || !strings.HasPrefix(id, q.Prefix) {
 		return "", registry.ErrCursor
 	}
 	if _, err := agent.ParseID(id); err != nil {
 		return "", registry.ErrCursor
 	}
 	return id + "!", nil
-}
-
-// ids reads the first ids between two bounds.
-func (s *Store) ids(ctx context.Context, low, high string, limit int) ([]string, error) {
-	m := s.newMerge(sharded{s.registry, schema.AgentsByName, "gen_pk", "id", ""}, low, high, limit)
-	var ids []string
-	for len(ids) < limit {
-		if err := m.fill(ctx); err != nil {
-			return nil, err
-		}
-		next := m.first()
-		if next == nil {
-			break
-		}
-		ids = append(ids, m.next(next))
-		next.found = next.found[1:]
-	}
-	return ids, nil
 }
 
 // Records reads agents by their ids, at most as many as a page of Find has, in the order in which they are asked for. Those

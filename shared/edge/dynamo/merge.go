@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"sync"
 
@@ -72,6 +73,35 @@ func (m *merge) read(ctx context.Context, sh *shard) error {
 		sh.found, sh.start, sh.done = out.Items, out.LastEvaluatedKey, len(out.LastEvaluatedKey) == 0
 	}
 	return nil
+}
+
+// page takes the first items, at most limit, each with its sort key, and returns the cursor of the page behind them; empty:
+// there is none.
+func (m *merge) page(ctx context.Context, limit int, take func(place string, i item) error) (next string, err error) {
+	var last string
+	for n := 0; ; n++ {
+		if err := m.fill(ctx); err != nil {
+			return "", err
+		}
+		first := m.first()
+		if first == nil {
+			return "", nil
+		}
+		if n == limit {
+			return base64.RawURLEncoding.EncodeToString([]byte(last)), nil
+		}
+		last = m.next(first)
+		if err := take(last, first.found[0]); err != nil {
+			return "", err
+		}
+		first.found = first.found[1:]
+	}
+}
+
+// placeIn is the sort key at which the page before ended; false if the cursor is not the one spelling of any.
+func placeIn(cursor string) (string, bool) {
+	decoded, err := base64.RawURLEncoding.DecodeString(cursor)
+	return string(decoded), err == nil && base64.RawURLEncoding.EncodeToString(decoded) == cursor
 }
 
 // first is the shard whose next item comes first; nil if there is none. Every shard must be filled.

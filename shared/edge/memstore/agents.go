@@ -2,10 +2,8 @@ package memstore
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"regexp"
-	"slices"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -17,17 +15,27 @@ func (s *Store) Agents(ctx context.Context, q registry.Query) (page registry.Pag
 	if q.Limit < 1 || q.Limit > 1000 {
 		panic(fmt.Sprintf("memstore: page of %d agents", q.Limit))
 	}
-	after, err := parseCursor(q)
+	after, err := placeIn(q.Cursor, func(place string) bool {
+		parts := placePattern.FindStringSubmatch(place)
+		if parts == nil || q.Generation != 0 && parts[1] != fmt.Sprintf("%06d", q.Generation) {
+			return false
+		}
+		_, err := agent.ParseID(parts[2])
+		return err == nil
+	})
 	if err != nil {
 		return page, fmt.Errorf("%s: %w", doing, err)
 	}
 	err = s.read(ctx, "Agents", doing, func() {
-		places := s.places(q.Generation, after)
-		for _, place := range places[:min(q.Limit, len(places))] {
-			page.Agents = append(page.Agents, listed(s.agents[idIn(place)]))
+		var places []string
+		for _, a := range s.agents {
+			if q.Generation == 0 || a.Pin().Generation == q.Generation {
+				places = append(places, place(a))
+			}
 		}
-		if len(places) > q.Limit {
-			page.Next = base64.RawURLEncoding.EncodeToString([]byte(places[q.Limit-1]))
+		places, page.Next = cut(places, after, q.Limit)
+		for _, p := range places {
+			page.Agents = append(page.Agents, listed(s.agents[idIn(p)]))
 		}
 	})
 	return page, err
@@ -35,18 +43,6 @@ func (s *Store) Agents(ctx context.Context, q registry.Query) (page registry.Pag
 
 func place(a agent.Agent) string {
 	return fmt.Sprintf("%06d#%s#%s", a.Pin().Generation, a.Method, a.ID)
-}
-
-// places are the places in the list behind after, in order.
-func (s *Store) places(generation int64, after string) []string {
-	var places []string
-	for _, a := range s.agents {
-		if p := place(a); p > after && (generation == 0 || a.Pin().Generation == generation) {
-			places = append(places, p)
-		}
-	}
-	slices.Sort(places)
-	return places
 }
 
 // listed is what a page tells of an agent.
@@ -57,19 +53,3 @@ func listed(a agent.Agent) agent.Agent {
 var placePattern = regexp.MustCompile(`^([0-9]{6,})#[a-z]*#(.+)$`)
 
 func idIn(place string) agent.ID { return agent.ID(placePattern.FindStringSubmatch(place)[2]) }
-
-// parseCursor returns the place behind which a page begins.
-func parseCursor(q registry.Query) (string, error) {
-	if q.Cursor == "" {
-		return "", nil
-	}
-	decoded, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-	parts := placePattern.FindStringSubmatch(string(decoded))
-	if err != nil || parts == nil || q.Generation != 0 && parts[1] != fmt.Sprintf("%06d", q.Generation) {
-		return "", registry.ErrCursor
-	}
-	if _, err := agent.ParseID(parts[2]); err != nil {
-		return "", registry.ErrCursor
-	}
-	return string(decoded), nil
-}

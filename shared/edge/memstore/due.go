@@ -2,10 +2,8 @@ package memstore
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,18 +19,15 @@ func (s *Store) Due(ctx context.Context, q registry.DueQuery) (page registry.Due
 	if q.Limit < 1 || q.Limit > 1000 {
 		panic(fmt.Sprintf("memstore: page of %d agents", q.Limit))
 	}
-	after, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-	if err != nil || q.Cursor != "" && (!duePattern.Match(after) || !q.Told && after[0] == '0') {
-		return page, fmt.Errorf("%s: %w", doing, registry.ErrCursor)
+	after, err := placeIn(q.Cursor, func(place string) bool { return duePattern.MatchString(place) && (q.Told || place[0] == '1') })
+	if err != nil {
+		return page, fmt.Errorf("%s: %w", doing, err)
 	}
 	err = s.read(ctx, "Due", doing, func() {
-		places := s.due(q)
-		places = slices.DeleteFunc(places, func(p string) bool { return p <= string(after) })
-		for _, p := range places[:min(q.Limit, len(places))] {
+		var places []string
+		places, page.Next = cut(s.due(q), after, q.Limit)
+		for _, p := range places {
 			page.Agents = append(page.Agents, agent.ID(strings.SplitN(p, "#", 3)[2]))
-		}
-		if len(places) > q.Limit {
-			page.Next = base64.RawURLEncoding.EncodeToString([]byte(places[q.Limit-1]))
 		}
 	})
 	return page, err
@@ -67,7 +62,7 @@ func (s *Store) Expiring(ctx context.Context, now, overdue time.Time) (found boo
 	return found, err
 }
 
-// due are the places of those that are due, in order.
+// due are the places of those that are due.
 func (s *Store) due(q registry.DueQuery) []string {
 	var places []string
 	for _, a := range s.agents {
@@ -79,6 +74,5 @@ func (s *Store) due(q registry.DueQuery) []string {
 			places = append(places, fmt.Sprintf("1#%014d#%s", due.UnixMilli(), a.ID))
 		}
 	}
-	slices.Sort(places)
 	return places
 }

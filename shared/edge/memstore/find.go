@@ -1,11 +1,8 @@
 package memstore
 
 import (
-	"cmp"
 	"context"
-	"encoding/base64"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -18,36 +15,24 @@ func (s *Store) Find(ctx context.Context, q registry.Search) (page registry.Page
 	if q.Limit < 1 || q.Limit > 100 {
 		panic(fmt.Sprintf("memstore: page of %d agents", q.Limit))
 	}
-	last, err := lastFound(q)
+	after, err := placeIn(q.Cursor, func(id string) bool {
+		_, err := agent.ParseID(id)
+		return err == nil && strings.HasPrefix(id, q.Prefix)
+	})
 	if err != nil {
 		return page, fmt.Errorf("%s: %w", doing, err)
 	}
 	err = s.read(ctx, "Find", doing, func() {
-		var found []agent.Agent
-		for _, a := range s.agents {
-			if strings.HasPrefix(string(a.ID), q.Prefix) && string(a.ID) > last {
-				found = append(found, listed(a))
+		var ids []string
+		for id := range s.agents {
+			if strings.HasPrefix(string(id), q.Prefix) {
+				ids = append(ids, string(id))
 			}
 		}
-		slices.SortFunc(found, func(a, b agent.Agent) int { return cmp.Compare(a.ID, b.ID) })
-		page.Agents = list(found[:min(q.Limit, len(found))])
-		if len(found) > q.Limit {
-			page.Next = base64.RawURLEncoding.EncodeToString([]byte(found[q.Limit-1].ID))
+		ids, page.Next = cut(ids, after, q.Limit)
+		for _, id := range ids {
+			page.Agents = append(page.Agents, listed(s.agents[agent.ID(id)]))
 		}
 	})
 	return page, err
-}
-
-func lastFound(q registry.Search) (string, error) {
-	if q.Cursor == "" {
-		return "", nil
-	}
-	decoded, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-	if err != nil || base64.RawURLEncoding.EncodeToString(decoded) != q.Cursor || !strings.HasPrefix(string(decoded), q.Prefix) {
-		return "", registry.ErrCursor
-	}
-	if _, err := agent.ParseID(string(decoded)); err != nil {
-		return "", registry.ErrCursor
-	}
-	return string(decoded), nil
 }
