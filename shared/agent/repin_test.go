@@ -61,24 +61,24 @@ func TestRepinAfterARollback(t *testing.T) {
 	for name, c := range map[string]struct {
 		left Pin // as the move to the generation that was undone left it
 		keep Keep
-		want *Pin // nil: it is gone
+		want Pin // zero: it is gone
 	}{
-		"a rotation": {Pin{Thumbprint: "left", Generation: 1, Dormant: true}, Keep{}, nil},
+		"a rotation": {Pin{Thumbprint: "left", Generation: 1, Dormant: true}, Keep{}, Pin{}},
 		"a rotation with grace": {
 			Pin{Thumbprint: "left", Generation: 1, Dormant: true}, Keep{Grace: time.Hour},
-			&Pin{Thumbprint: "left", Generation: 1, Until: hour},
+			Pin{Thumbprint: "left", Generation: 1, Until: hour},
 		},
 		"a rotation with grace, of what ended for a successor": {
 			Pin{Thumbprint: "left", Generation: 1, Dormant: true, Yields: true, Until: now.Add(-time.Minute)}, Keep{Grace: time.Hour},
-			&Pin{Thumbprint: "left", Generation: 1, Until: hour},
+			Pin{Thumbprint: "left", Generation: 1, Until: hour},
 		},
 		"a successor": {
 			Pin{Thumbprint: "left", Generation: 1, Dormant: true}, Keep{Grace: time.Hour, UntilUse: true},
-			&Pin{Thumbprint: "left", Generation: 1, Until: hour, Yields: true},
+			Pin{Thumbprint: "left", Generation: 1, Until: hour, Yields: true},
 		},
 		"a successor, of what ended for another": {
 			Pin{Thumbprint: "left", Generation: 1, Dormant: true, Yields: true, Until: now.Add(-time.Minute)}, Keep{Grace: time.Hour, UntilUse: true},
-			&Pin{Thumbprint: "left", Generation: 1, Until: hour, Yields: true},
+			Pin{Thumbprint: "left", Generation: 1, Until: hour, Yields: true},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -86,15 +86,104 @@ func TestRepinAfterARollback(t *testing.T) {
 			if _, err := a.Authenticate("left", generations{current: 1}, now); err != nil {
 				t.Fatalf("the rollback did not restore it: %v", err)
 			}
-			var got *Pin
-			for _, p := range a.Repin(next, c.keep, now).Pins {
-				if p.Thumbprint == "left" {
-					got = &p
-				}
-			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
+			if diff := cmp.Diff(c.want, a.Repin(next, c.keep, now).pinOf("left")); diff != "" {
 				t.Errorf("the restored pin (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// The grace of a rotation is for what counts. It wakes nothing that its agent has left, in an overlap or not; what has
+// waited for a successor in an overlap goes on counting, until the grace ends.
+func TestGraceInAnOverlap(t *testing.T) {
+	in := generations{current: 2, overlapping: 1}
+	for name, c := range map[string]struct {
+		old  Pin
+		want bool
+	}{
+		"left":                   {Pin{Thumbprint: "old", Generation: 1, Dormant: true}, false},
+		"waits for a successor":  {Pin{Thumbprint: "old", Generation: 1, Dormant: true, Yields: true, Until: now.Add(2 * time.Hour)}, true},
+		"ended for a successor":  {Pin{Thumbprint: "old", Generation: 1, Dormant: true, Yields: true, Until: now}, false},
+		"in use":                 {Pin{Thumbprint: "old", Generation: 1}, true},
+		"in use, with less time": {Pin{Thumbprint: "old", Generation: 1, Until: now.Add(time.Minute)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := Agent{Status: Active, Pins: []Pin{{Thumbprint: "newer", Generation: 2}, c.old}}
+			a = a.Repin(Pin{Thumbprint: "next", Generation: 2}, Keep{Grace: time.Hour, Restorable: 1}, now)
+			if _, err := a.Authenticate("old", in, now); (err == nil) != c.want {
+				t.Errorf("in the grace: %v, want that it authenticates %v", err, c.want)
+			}
+			if _, err := a.Authenticate("old", in, now.Add(time.Hour)); err == nil {
+				t.Error("it authenticates after the grace")
+			}
+		})
+	}
+}
+
+// A rotation with grace ends for good what the agent had left before: a rollback restores it within the grace alone.
+func TestRollbackAfterAGrace(t *testing.T) {
+	a := Agent{Status: Active, Pins: []Pin{{Thumbprint: "one", Generation: 1}}}
+	a = a.Repin(Pin{Thumbprint: "two", Generation: 2}, Keep{Restorable: 1}, now)
+	a = a.Repin(Pin{Thumbprint: "three", Generation: 2}, Keep{Grace: time.Hour, Restorable: 1}, now)
+	back := generations{current: 1}
+	if _, err := a.Authenticate("one", back, now.Add(time.Hour-1)); err != nil {
+		t.Errorf("rolled back within the grace: %v", err)
+	}
+	if _, err := a.Authenticate("one", back, now.Add(time.Hour)); err == nil {
+		t.Error("rolled back after the grace, it authenticates")
+	}
+}
+
+// What ended before its agent left its generation stays ended: it was not the move that ended it.
+func TestRollbackRestoresNothingThatHadEnded(t *testing.T) {
+	a := Agent{Status: Active, Pins: []Pin{{Thumbprint: "old", Generation: 1}}}
+	a = a.Repin(Pin{Thumbprint: "lost", Generation: 1}, Keep{Grace: time.Hour, UntilUse: true}, now)
+	later := now.Add(time.Hour)
+	a = a.Repin(Pin{Thumbprint: "moved", Generation: 2}, Keep{Restorable: 1}, later)
+	back := generations{current: 1}
+	if _, err := a.Authenticate("old", back, later); err == nil {
+		t.Errorf("what ended with its overlap authenticates after the rollback: %+v", a.Pins)
+	}
+	if _, err := a.Authenticate("lost", back, later); err != nil {
+		t.Errorf("its successor, which had not ended: %v", err)
+	}
+}
+
+// A restored pin whose successors were restored with it yields to them still: the first use of one ends it.
+func TestRestoredPinYieldsToItsSuccessors(t *testing.T) {
+	a := Agent{Status: Active, Pins: []Pin{{Thumbprint: "old", Generation: 1}}}
+	a = a.Repin(Pin{Thumbprint: "lost", Generation: 1}, Keep{Grace: time.Hour, UntilUse: true}, now)
+	a = a.Repin(Pin{Thumbprint: "moved", Generation: 2}, Keep{Restorable: 1}, now)
+	back := generations{current: 1}
+	for _, thumbprint := range []string{"old", "lost"} {
+		p, err := a.Authenticate(thumbprint, back, now)
+		if err != nil {
+			t.Fatalf("%s was restored: %v", thumbprint, err)
+		}
+		if a, _ = a.Use(p, back, now); a.pinOf("moved") != (Pin{}) {
+			t.Errorf("after the use of %s, the pin of the generation that was undone is there: %+v", thumbprint, a.Pins)
+		}
+	}
+	if _, err := a.Authenticate("old", back, now); err == nil {
+		t.Errorf("after the first use of its successor, it authenticates: %+v", a.Pins)
+	}
+}
+
+// A successor leaves no room in the record to what cannot count again.
+func TestSuccessorDropsWhatHasEnded(t *testing.T) {
+	a := Agent{Status: Active, Pins: []Pin{
+		{Thumbprint: "in use", Generation: 3},
+		{Thumbprint: "in its grace", Generation: 3, Until: now.Add(time.Minute)},
+		{Thumbprint: "after its grace", Generation: 3, Until: now},
+		{Thumbprint: "left", Generation: 2, Dormant: true},
+		{Thumbprint: "left for good", Generation: 1, Dormant: true},
+	}}
+	a = a.Repin(Pin{Thumbprint: "next", Generation: 3}, Keep{Grace: time.Hour, UntilUse: true, Restorable: 2}, now)
+	var got []string
+	for _, p := range a.Pins {
+		got = append(got, p.Thumbprint)
+	}
+	if diff := cmp.Diff([]string{"next", "in use", "in its grace", "left"}, got); diff != "" {
+		t.Errorf("pins (-want +got):\n%s", diff)
 	}
 }
