@@ -24,9 +24,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 )
 
-// root is the project's folder, seen from here.
-const root = "../.."
-
 var (
 	system *target
 	faults = &injector{}

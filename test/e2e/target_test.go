@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/localstack/lambda"
 	"github.com/mastio-aws/mastio/localstack/prereq"
 	"github.com/mastio-aws/mastio/localstack/stack"
+	"github.com/mastio-aws/mastio/test/local"
 )
 
 // target is the Mastio that is driven: one that this process starts, or one that was deployed to LocalStack.
@@ -55,17 +55,11 @@ func start(ctx context.Context) (*target, error) {
 
 // startLocal starts a stack in this process; dir keeps its state, env holds names and values of settings.
 func startLocal(ctx context.Context, dir string, env ...string) (*target, error) {
-	functions := filepath.Join(root, "build", "local")
-	if err := stack.Build(ctx, root, functions); err != nil {
-		return nil, err
-	}
 	settings := map[string]string{}
 	for i := 0; i+1 < len(env); i += 2 {
 		settings[env[i]] = env[i+1]
 	}
-	s, err := stack.Start(ctx, stack.Config{
-		Env: settings, Dir: dir, Cache: filepath.Join(root, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Log: output, Wrap: faults.wrap,
-	})
+	s, err := local.Start(ctx, stack.Config{Env: settings, Dir: dir, Log: output, Wrap: faults.wrap})
 	if err != nil {
 		return nil, err
 	}

@@ -9,37 +9,15 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/mastio-aws/mastio/localstack/prereq"
 	"github.com/mastio-aws/mastio/localstack/stack"
+	"github.com/mastio-aws/mastio/test/local"
 )
-
-func system(t *testing.T) *stack.Stack {
-	t.Helper()
-	const root = "../.."
-	if err := prereq.Check(t.Context()); err != nil {
-		if os.Getenv("CI") == "" {
-			t.Skip(err)
-		}
-		t.Fatal(err)
-	}
-	functions := filepath.Join(root, "build", "local")
-	if err := stack.Build(t.Context(), root, functions); err != nil {
-		t.Fatal(err)
-	}
-	s, err := stack.Start(t.Context(), stack.Config{Cache: filepath.Join(root, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Tick: 2 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
-}
 
 type lines struct {
 	mu sync.Mutex
@@ -111,7 +89,7 @@ func operate(t *testing.T, s *stack.Stack, method, path string) map[string]any {
 // Agents live through a rotation of the Org CA with an overlap, and beyond its end, without a single failed request;
 // one that is started again goes on with what it had.
 func TestLivesThroughRotationsOfTheOrgCA(t *testing.T) {
-	s := system(t)
+	s := local.Mastio(t, stack.Config{Tick: 2 * time.Second})
 	logs := &lines{}
 	folder := t.TempDir()
 	fresh := func(name string) *agent {

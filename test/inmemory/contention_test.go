@@ -19,7 +19,7 @@ func meddled(t *testing.T, op string, what func(m *inmemory.Mastio)) (m *inmemor
 	t.Helper()
 	times = new(int)
 	busy := false
-	m = inmemory.New(memstore.Config{Fault: func(called string) memstore.Fault {
+	m = inmemory.Open(t, memstore.Config{Fault: func(called string) memstore.Fault {
 		if called == op && *times > 0 && !busy {
 			*times, busy = *times-1, true
 			what(m)
@@ -27,9 +27,6 @@ func meddled(t *testing.T, op string, what func(m *inmemory.Mastio)) (m *inmemor
 		}
 		return memstore.None
 	}})
-	if _, err := m.Standby.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	return m, times
 }
 
@@ -57,7 +54,7 @@ func TestALeaseOutlastsTheNeighbours(t *testing.T) {
 		{Mode: rotateca.Mint, Overlap: time.Hour}, {Mode: rotateca.Rollback}, {Mode: rotateca.Mint}, {Mode: rotateca.Mint}, {Mode: rotateca.Finalise},
 	} {
 		*neighbours = 25
-		do(t, m, req)
+		m.Do(t, req)
 		if *neighbours != 0 {
 			t.Errorf("request %d met %d neighbours, want 25", n, 25-*neighbours)
 		}
@@ -73,7 +70,7 @@ func TestALeaseThatIsLostAmongNeighbours(t *testing.T) {
 		come(m)
 		if count++; count == 8 {
 			m.Advance(lease.TTL)
-			do(t, m, rotateca.Request{Mode: rotateca.Mint})
+			m.Do(t, rotateca.Request{Mode: rotateca.Mint})
 		}
 	})
 	*neighbours = 25
@@ -87,9 +84,9 @@ func TestALeaseThatIsLostAmongNeighbours(t *testing.T) {
 func TestOneIdempotencyKeyTwiceAtOnce(t *testing.T) {
 	req := rotateca.Request{Mode: rotateca.Mint, IdempotencyKey: "key", Actor: "test"}
 	var first rotateca.Result
-	m, times := meddled(t, "Acquire", func(m *inmemory.Mastio) { first = do(t, m, req) })
+	m, times := meddled(t, "Acquire", func(m *inmemory.Mastio) { first = m.Do(t, req) })
 	*times = 1
-	second := do(t, m, req)
+	second := m.Do(t, req)
 	if second.Generation != 2 || second.Audit == nil || first.Audit == nil || *second.Audit != *first.Audit {
 		t.Errorf("first %+v, second %+v", first, second)
 	}

@@ -10,22 +10,13 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
-
-func do(t *testing.T, m *inmemory.Mastio, req rotateca.Request) rotateca.Result {
-	t.Helper()
-	req.Actor = "test"
-	result, err := m.RotateCA.Do(t.Context(), req)
-	if err != nil {
-		t.Fatalf("%s: %v", req.Mode, err)
-	}
-	return result
-}
 
 func admit(t *testing.T, m *inmemory.Mastio, name string) enroll.Result {
 	t.Helper()
@@ -46,9 +37,9 @@ func counts(t *testing.T, m *inmemory.Mastio, what string, certPEM []byte, want 
 }
 
 func TestOverlapEndsToTheMillisecond(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	old := admit(t, m, "kyc").Certificate.CertPEM
-	result := do(t, m, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
+	result := m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
 	if want := m.Now().Add(time.Hour); result.OverlapUntil == nil || !result.OverlapUntil.Equal(want) {
 		t.Errorf("overlap until %v, want %s", result.OverlapUntil, want)
 	}
@@ -60,9 +51,9 @@ func TestOverlapEndsToTheMillisecond(t *testing.T) {
 
 // An agent that re-enrols in an overlap has left its old certificate: that is dead at once, overlap or not.
 func TestRotatedInAnOverlapIsDeadAtOnce(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	first := admit(t, m, "kyc")
-	do(t, m, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
 	counts(t, m, "in the overlap", first.Certificate.CertPEM, true)
 	second, err := m.Rotate(t.Context(), first.Agent.ID)
 	if err != nil {
@@ -76,9 +67,9 @@ func TestRotatedInAnOverlapIsDeadAtOnce(t *testing.T) {
 }
 
 func TestRollbackRestoresExactlyTheOldPins(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	idle, moved, twice, stolen := admit(t, m, "idle"), admit(t, m, "moved"), admit(t, m, "twice"), admit(t, m, "stolen")
-	do(t, m, rotateca.Request{Mode: rotateca.Mint})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint})
 	newer, err := m.Rotate(t.Context(), moved.Agent.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +83,7 @@ func TestRollbackRestoresExactlyTheOldPins(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	result := do(t, m, rotateca.Request{Mode: rotateca.Rollback})
+	result := m.Do(t, rotateca.Request{Mode: rotateca.Rollback})
 	if result.Generation != 1 || result.Previous.Generation != 2 || result.Previous.Status != orgca.Superseded {
 		t.Errorf("result = %+v", result)
 	}
@@ -110,7 +101,7 @@ func TestRollbackRestoresExactlyTheOldPins(t *testing.T) {
 	if diff := cmp.Diff(want, events(t, m, inmemory.OrgID)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	if next := do(t, m, rotateca.Request{Mode: rotateca.Mint}); next.Generation != 3 {
+	if next := m.Do(t, rotateca.Request{Mode: rotateca.Mint}); next.Generation != 3 {
 		t.Errorf("the rotation after a rollback makes generation %d current, want 3: numbers never repeat", next.Generation)
 	}
 }
@@ -119,15 +110,15 @@ func TestRollbackIsRefused(t *testing.T) {
 	for name, prepare := range map[string]func(t *testing.T, m *inmemory.Mastio){
 		"before any rotation": func(*testing.T, *inmemory.Mastio) {},
 		"once finalised": func(t *testing.T, m *inmemory.Mastio) {
-			do(t, m, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
-			do(t, m, rotateca.Request{Mode: rotateca.Finalise})
+			m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
+			m.Do(t, rotateca.Request{Mode: rotateca.Finalise})
 		},
 		"after a compromise": func(t *testing.T, m *inmemory.Mastio) {
-			do(t, m, rotateca.Request{Mode: rotateca.Mint, Reason: "keyCompromise"})
+			m.Do(t, rotateca.Request{Mode: rotateca.Mint, Reason: "keyCompromise"})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := open(t)
+			m := inmemory.Open(t, memstore.Config{})
 			prepare(t, m)
 			before := must[any](t)(state(m))
 			_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, Actor: "test"})
@@ -146,11 +137,11 @@ func TestRollbackIsRefused(t *testing.T) {
 var ignoreFence = cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Fence" }, cmp.Ignore())
 
 func TestFinaliseEndsTheOverlap(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	old := admit(t, m, "kyc").Certificate.CertPEM
-	do(t, m, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
 	counts(t, m, "in the overlap", old, true)
-	result := do(t, m, rotateca.Request{Mode: rotateca.Finalise})
+	result := m.Do(t, rotateca.Request{Mode: rotateca.Finalise})
 	if result.Generation != 2 || result.OverlapUntil != nil || result.Audit == nil {
 		t.Errorf("result = %+v", result)
 	}
@@ -162,24 +153,24 @@ func TestFinaliseEndsTheOverlap(t *testing.T) {
 
 // A second rotation with an overlap does not cut off those who are still on the way from the first.
 func TestOverlapsAddUp(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	first := admit(t, m, "slow").Certificate.CertPEM
-	do(t, m, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
 	second := admit(t, m, "quick").Certificate.CertPEM
-	do(t, m, rotateca.Request{Mode: rotateca.Mint, Overlap: 2 * time.Hour})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: 2 * time.Hour})
 	counts(t, m, "first generation", first, true)
 	counts(t, m, "second generation", second, true)
 	m.Advance(time.Hour)
 	counts(t, m, "first generation after its overlap", first, false)
 	counts(t, m, "second generation in its overlap", second, true)
-	do(t, m, rotateca.Request{Mode: rotateca.Mint})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint})
 	counts(t, m, "second generation after a rotation without an overlap", second, false)
 }
 
 func TestStageThenCommitWhatWasSeen(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	agent := admit(t, m, "kyc").Certificate.CertPEM
-	seen := do(t, m, rotateca.Request{Mode: rotateca.Stage})
+	seen := m.Do(t, rotateca.Request{Mode: rotateca.Stage})
 	if seen.Status != orgca.Staged || seen.Generation != 2 || len(seen.Chain) != 2 {
 		t.Errorf("pre-flight = %+v", seen)
 	}
@@ -190,7 +181,7 @@ func TestStageThenCommitWhatWasSeen(t *testing.T) {
 		t.Errorf("committing another fingerprint: err = %v", err)
 	}
 	counts(t, m, "after a commit of another fingerprint", agent, true)
-	done := do(t, m, rotateca.Request{Mode: rotateca.Commit, Fingerprint: seen.Fingerprint})
+	done := m.Do(t, rotateca.Request{Mode: rotateca.Commit, Fingerprint: seen.Fingerprint})
 	if done.Fingerprint != seen.Fingerprint || done.Generation != seen.Generation {
 		t.Errorf("committed %+v, pre-flight was %+v", done, seen)
 	}
@@ -201,20 +192,20 @@ func TestStageThenCommitWhatWasSeen(t *testing.T) {
 }
 
 func TestDryRunChangesNothing(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	before := must[any](t)(state(m))
-	result := do(t, m, rotateca.Request{Mode: rotateca.Mint, DryRun: true, Overlap: time.Hour})
+	result := m.Do(t, rotateca.Request{Mode: rotateca.Mint, DryRun: true, Overlap: time.Hour})
 	if !result.DryRun || result.Generation != 2 || result.Fingerprint == "" || result.Audit != nil {
 		t.Errorf("result = %+v", result)
 	}
-	do(t, m, rotateca.Request{Mode: rotateca.Commit, DryRun: true, Fingerprint: result.Fingerprint})
+	m.Do(t, rotateca.Request{Mode: rotateca.Commit, DryRun: true, Fingerprint: result.Fingerprint})
 	if diff := cmp.Diff(before, must[any](t)(state(m))); diff != "" {
 		t.Errorf("a dry run changed (-before +after):\n%s", diff)
 	}
 }
 
 func TestRequestsThatMakeNoSense(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	print := strings.Repeat("a3", 32)
 	for name, c := range map[string]struct {
 		req  rotateca.Request

@@ -15,7 +15,7 @@ import (
 func TestCAMovesUnderARotation(t *testing.T) {
 	var m *inmemory.Mastio
 	armed := false
-	m = inmemory.New(memstore.Config{Fault: func(op string) memstore.Fault {
+	m = inmemory.Open(t, memstore.Config{Fault: func(op string) memstore.Fault {
 		if op == "Apply" && armed {
 			armed = false
 			if _, err := m.Mint(t.Context()); err != nil {
@@ -24,9 +24,6 @@ func TestCAMovesUnderARotation(t *testing.T) {
 		}
 		return memstore.None
 	}})
-	if _, err := m.Standby.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	enrolled := admit(t, m, "kyc")
 	armed = true
 	rotated, err := m.Rotate(t.Context(), enrolled.Agent.ID)
@@ -47,7 +44,7 @@ func TestCAMovesUnderARotation(t *testing.T) {
 }
 
 func TestClientIDMustNotContradictTheCertificate(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	one, two := admit(t, m, "one"), admit(t, m, "two")
 	ask := func(clientID string) error {
 		_, err := m.Token.Issue(t.Context(), token.Request{CertificatePEM: string(one.Certificate.CertPEM), ClientID: clientID})

@@ -22,15 +22,6 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-func open(t *testing.T) *inmemory.Mastio {
-	t.Helper()
-	m := inmemory.New(memstore.Config{})
-	if _, err := m.Standby.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 func must[T any](t *testing.T) func(T, error) T {
 	t.Helper()
 	return func(v T, err error) T {
@@ -59,7 +50,7 @@ func events(t *testing.T, m *inmemory.Mastio, subject string) []audit.Event {
 }
 
 func TestFirstRunMakesTheOrgCAAndItsStandby(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	status, err := m.RotateCA.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +74,7 @@ func TestFirstRunMakesTheOrgCAAndItsStandby(t *testing.T) {
 }
 
 func TestSecondRunChangesNothing(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	before := must[any](t)(state(m))
 	if _, err := m.Standby.Run(t.Context()); err != nil {
 		t.Fatal(err)
@@ -107,7 +98,7 @@ func state(m *inmemory.Mastio) (any, error) {
 }
 
 func TestRotatedCertificateIsDeadAtOnce(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	enrolled, err := m.Admit(t.Context(), "kyc", "kyc:read")
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +131,7 @@ func TestRotatedCertificateIsDeadAtOnce(t *testing.T) {
 }
 
 func TestGraceEndsToTheMillisecond(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	enrolled, err := m.Admit(t.Context(), "kyc")
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +154,7 @@ func TestGraceEndsToTheMillisecond(t *testing.T) {
 }
 
 func TestRotatedCAEndsEveryPin(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	enrolled, err := m.Admit(t.Context(), "kyc")
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +185,7 @@ func TestRotatedCAEndsEveryPin(t *testing.T) {
 // With a standby a rotation is lease, read, transaction; a token is one read; a rotation of a certificate is one read,
 // one signature, one transaction and one more look.
 func TestRemoteCallsArePaidOnce(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	enrolled, err := m.Admit(t.Context(), "kyc")
 	if err != nil {
 		t.Fatal(err)
@@ -233,7 +224,7 @@ func since(before, after map[string]int) map[string]int {
 }
 
 func TestRotationWithoutStandbyMakesOne(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	for want := int64(2); want < 5; want++ {
 		result, err := m.Mint(t.Context())
 		if err != nil {
@@ -260,7 +251,7 @@ func warnings[T ~string](all []T) (texts []string) {
 }
 
 func TestHeldLeaseRefuses(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	held, err := m.Store.Acquire(t.Context(), lease.Lease{Holder: "other", Operation: "rotate-ca", Phase: "swap", Expires: m.Now().Add(lease.TTL)}, m.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -282,7 +273,7 @@ func TestHeldLeaseRefuses(t *testing.T) {
 }
 
 func TestIdempotencyKey(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	ask := func(key, reason string) (rotateca.Result, error) {
 		return m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Actor: "test", IdempotencyKey: key, Reason: reason})
 	}
@@ -307,7 +298,7 @@ func TestIdempotencyKey(t *testing.T) {
 }
 
 func TestDeactivatedAgent(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	enrolled, err := m.Admit(t.Context(), "kyc", "a")
 	if err != nil {
 		t.Fatal(err)

@@ -44,15 +44,12 @@ func succeed(t *testing.T, m *inmemory.Mastio, id agent.ID) []byte {
 func armed(t *testing.T) (m *inmemory.Mastio, fate func(memstore.Fault), applied func() int) {
 	t.Helper()
 	next := memstore.None
-	m = inmemory.New(memstore.Config{Fault: func(op string) memstore.Fault {
+	m = inmemory.Open(t, memstore.Config{Fault: func(op string) memstore.Fault {
 		if op == "Apply" {
 			return next
 		}
 		return memstore.None
 	}})
-	if _, err := m.Standby.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	return m, func(f memstore.Fault) { next = f }, func() int { return m.Store.Calls()["Apply"] }
 }
 
@@ -106,7 +103,7 @@ func TestFirstUseLosesAgainstARotation(t *testing.T) {
 	var m *inmemory.Mastio
 	var rotated []byte
 	meddle := false
-	m = inmemory.New(memstore.Config{Fault: func(op string) memstore.Fault {
+	m = inmemory.Open(t, memstore.Config{Fault: func(op string) memstore.Fault {
 		if op == "Apply" && meddle {
 			meddle = false
 			result, err := m.Rotate(context.Background(), "orga::a")
@@ -117,9 +114,6 @@ func TestFirstUseLosesAgainstARotation(t *testing.T) {
 		}
 		return memstore.None
 	}})
-	if _, err := m.Standby.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	first := admit(t, m, "a")
 	next := succeed(t, m, first.Agent.ID)
 	meddle = true
@@ -132,13 +126,13 @@ func TestFirstUseLosesAgainstARotation(t *testing.T) {
 func TestRestoredCertificateIsCarriedByAnOverlap(t *testing.T) {
 	m, _, _ := armed(t)
 	first := admit(t, m, "a")
-	do(t, m, rotateca.Request{Mode: rotateca.Mint})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint})
 	if _, err := m.Rotate(t.Context(), first.Agent.ID); err != nil {
 		t.Fatal(err)
 	}
-	do(t, m, rotateca.Request{Mode: rotateca.Rollback})
+	m.Do(t, rotateca.Request{Mode: rotateca.Rollback})
 	counts(t, m, "first.Certificate.CertPEM", first.Certificate.CertPEM, true)
-	do(t, m, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
 	counts(t, m, "first.Certificate.CertPEM", first.Certificate.CertPEM, true)
 	m.Advance(time.Hour)
 	counts(t, m, "first.Certificate.CertPEM", first.Certificate.CertPEM, false)
@@ -149,7 +143,7 @@ func TestRestoredCertificateIsCarriedByAnOverlap(t *testing.T) {
 func undone(t *testing.T, m *inmemory.Mastio, renewed bool) enroll.Result {
 	t.Helper()
 	first := admit(t, m, "a")
-	do(t, m, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
 	if renewed {
 		counts(t, m, "the successor", succeed(t, m, first.Agent.ID), true)
 	} else if _, err := m.Rotate(t.Context(), first.Agent.ID); err != nil {
@@ -157,7 +151,7 @@ func undone(t *testing.T, m *inmemory.Mastio, renewed bool) enroll.Result {
 	}
 	counts(t, m, "the certificate that was left", first.Certificate.CertPEM, false)
 	m.Advance(time.Minute)
-	do(t, m, rotateca.Request{Mode: rotateca.Rollback})
+	m.Do(t, rotateca.Request{Mode: rotateca.Rollback})
 	return first
 }
 
@@ -172,7 +166,7 @@ func TestGraceRightAfterARollback(t *testing.T) {
 			t.Fatal(err)
 		}
 		counts(t, m, "the new certificate", result.Certificate.CertPEM, true)
-		do(t, m, rotateca.Request{Mode: rotateca.Mint, Overlap: 2 * time.Hour})
+		m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: 2 * time.Hour})
 		m.Advance(time.Hour - time.Millisecond)
 		counts(t, m, "the restored one in its grace and in an overlap", first.Certificate.CertPEM, true)
 		m.Advance(time.Millisecond)

@@ -24,7 +24,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
-	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -62,15 +61,6 @@ func ecKey(t testing.TB, curve elliptic.Curve) crypto.Signer {
 	return must[*ecdsa.PrivateKey](t.(*testing.T))(ecdsa.GenerateKey(curve, rand.Reader))
 }
 
-func organisation(t testing.TB, m *inmemory.Mastio) registry.Org {
-	t.Helper()
-	org, err := m.Store.Org(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return org
-}
-
 // Every kind of key and chain that may be uploaded becomes the Org CA: old pins stop, new certificates verify under the
 // operator's own root, and the root key rests.
 func TestUploadedCABecomesCurrent(t *testing.T) {
@@ -86,10 +76,10 @@ func TestUploadedCABecomesCurrent(t *testing.T) {
 		"under two of these": below(t, &middle, "Agents CA", 1, ecKey(t, elliptic.P384()), now),
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := open(t)
+			m := inmemory.Open(t, memstore.Config{})
 			old := admit(t, m, "kyc").Certificate.CertPEM
 			upload := files(t, ca)
-			result := do(t, m, rotateca.Request{Mode: rotateca.Upload, Upload: upload})
+			result := m.Do(t, rotateca.Request{Mode: rotateca.Upload, Upload: upload})
 			fingerprint := pki.Thumbprint(ca.Chain[0].Raw)
 			if result.Generation != 3 || result.Fingerprint != fingerprint || result.Source != orgca.Upload || result.Previous.Generation != 1 || result.Truststore.Status != "current" {
 				t.Errorf("result = %+v", result)
@@ -127,17 +117,17 @@ func TestUploadedCABecomesCurrent(t *testing.T) {
 
 // A refused upload leaves an audit row and nothing else.
 func TestRefusedUploadLeavesOnlyARow(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	admit(t, m, "kyc")
 	legacy := files(t, pkitest.Legacy(t, "acme", inmemory.Start))
-	org, keys := organisation(t, m), m.Keys.All()
+	org, keys := m.Org(t), m.Keys.All()
 	for i, mode := range []rotateca.Mode{rotateca.Upload, rotateca.Stage} {
 		_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: mode, Upload: &rotateca.Files{Certificates: bytes.Clone(legacy.Certificates), Key: bytes.Clone(legacy.Key)}, Actor: "test"})
 		var refusal *anchor.Refusal
 		if !errors.As(err, &refusal) || refusal.Defects[0].Code != anchor.PathLenZero {
 			t.Fatalf("%s: %v", mode, err)
 		}
-		after := organisation(t, m)
+		after := m.Org(t)
 		if diff := cmp.Diff(org.Generations, after.Generations); diff != "" || after.Head.Seq != org.Head.Seq+int64(i)+1 || after.Lease.Held(m.Now()) {
 			t.Errorf("%s: head %d after %d, lease %+v, generations:\n%s", mode, after.Head.Seq, org.Head.Seq, after.Lease, diff)
 		}
@@ -158,13 +148,13 @@ func TestRefusedUploadLeavesOnlyARow(t *testing.T) {
 // What the pre-flight showed is what is committed, however long the operator looks at it; a rotation of the minted kind
 // in between does not take it.
 func TestStagedUploadIsCommittedByItsFingerprint(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	ca := below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
-	staged := do(t, m, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, ca)})
+	staged := m.Do(t, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, ca)})
 	if staged.Status != orgca.Staged || staged.Generation != 3 || len(staged.Chain) != 2 || len(staged.Checks) != 4 || staged.Truststore.Status != "current" {
 		t.Errorf("pre-flight = %+v", staged)
 	}
-	if got := do(t, m, rotateca.Request{Mode: rotateca.Mint}); got.Generation != 2 {
+	if got := m.Do(t, rotateca.Request{Mode: rotateca.Mint}); got.Generation != 2 {
 		t.Errorf("mint took generation %d", got.Generation)
 	}
 	if report, err := m.Standby.Run(t.Context()); err != nil || report.Standby != 4 || report.Discarded != 0 {
@@ -174,17 +164,17 @@ func TestStagedUploadIsCommittedByItsFingerprint(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "ca_key_reused") || !strings.Contains(err.Error(), "mode=commit&fingerprint="+staged.Fingerprint) {
 		t.Errorf("the same upload again: %v", err)
 	}
-	if got := do(t, m, rotateca.Request{Mode: rotateca.Commit, Fingerprint: staged.Fingerprint}); got.Generation != 3 || got.Source != orgca.Upload {
+	if got := m.Do(t, rotateca.Request{Mode: rotateca.Commit, Fingerprint: staged.Fingerprint}); got.Generation != 3 || got.Source != orgca.Upload {
 		t.Errorf("committed %+v", got)
 	}
-	if got := do(t, m, rotateca.Request{Mode: rotateca.Rollback}); got.Generation != 2 {
+	if got := m.Do(t, rotateca.Request{Mode: rotateca.Rollback}); got.Generation != 2 {
 		t.Errorf("rolled back to %+v", got)
 	}
 }
 
 func TestStagedUploadDoesNotWaitForEver(t *testing.T) {
-	m := open(t)
-	staged := do(t, m, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start))})
+	m := inmemory.Open(t, memstore.Config{})
+	staged := m.Do(t, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start))})
 	m.Advance(standby.StagedAge)
 	if report, err := m.Standby.Run(t.Context()); err != nil || report.Discarded != 0 {
 		t.Errorf("at its age: %+v, %v", report, err)
@@ -204,10 +194,10 @@ func TestStagedUploadDoesNotWaitForEver(t *testing.T) {
 }
 
 func TestDryRunOfAnUpload(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	before := must[any](t)(state(m))
 	ca := below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
-	got := do(t, m, rotateca.Request{Mode: rotateca.Upload, DryRun: true, Upload: files(t, ca)})
+	got := m.Do(t, rotateca.Request{Mode: rotateca.Upload, DryRun: true, Upload: files(t, ca)})
 	if !got.DryRun || got.Fingerprint != pki.Thumbprint(ca.Chain[0].Raw) || got.Status != orgca.Preparing || got.Source != orgca.Upload || len(got.Checks) != 4 {
 		t.Errorf("dry run = %+v", got)
 	}
@@ -222,10 +212,10 @@ func TestDryRunOfAnUpload(t *testing.T) {
 
 // The same request again is answered, not judged as a reuse of its own key.
 func TestRepeatedUploadIsAnswered(t *testing.T) {
-	m := open(t)
+	m := inmemory.Open(t, memstore.Config{})
 	ca := below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
-	first := do(t, m, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca), IdempotencyKey: "k"})
-	again := do(t, m, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca), IdempotencyKey: "k"})
+	first := m.Do(t, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca), IdempotencyKey: "k"})
+	again := m.Do(t, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca), IdempotencyKey: "k"})
 	if diff := cmp.Diff(first, again); diff != "" {
 		t.Errorf("answers (-first +again):\n%s", diff)
 	}
@@ -240,7 +230,7 @@ func legacyMastio(t *testing.T) (*inmemory.Mastio, rotateca.Result) {
 	t.Helper()
 	m := inmemory.New(memstore.Config{})
 	m.Standby.Adopt = true
-	result := do(t, m, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start))})
+	result := m.Do(t, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start))})
 	return m, result
 }
 
@@ -266,7 +256,7 @@ func TestLegacyCAIsAdoptedAndRemedied(t *testing.T) {
 	if report := must[standby.Report](t)(m.Standby.Run(t.Context())); !report.Legacy || report.Standby != 2 || report.Migrated {
 		t.Errorf("standby = %+v", report)
 	}
-	do(t, m, rotateca.Request{Mode: rotateca.Mint})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint})
 	if state := must[health.State](t)(m.Health.Check(t.Context())); state.Legacy || len(state.Warnings) != 0 {
 		t.Errorf("health after the remedy = %+v", state)
 	}
@@ -277,7 +267,7 @@ func TestLegacyCAIsAdoptedAndRemedied(t *testing.T) {
 		t.Errorf("strict rollback: %v", err)
 	}
 	m.RotateCA.Strict = false
-	if got := do(t, m, rotateca.Request{Mode: rotateca.Rollback}); got.Generation != 1 {
+	if got := m.Do(t, rotateca.Request{Mode: rotateca.Rollback}); got.Generation != 1 {
 		t.Errorf("rollback: %+v", got)
 	}
 	counts(t, m, "after the rollback", enrolled.Certificate.CertPEM, true)
@@ -287,13 +277,13 @@ func TestLegacyCAIsRefusedElsewhere(t *testing.T) {
 	legacy := pkitest.Legacy(t, "acme", inmemory.Start)
 	strict := inmemory.New(memstore.Config{})
 	strict.RotateCA.Strict = true
-	for name, m := range map[string]*inmemory.Mastio{"an organisation with a CA": open(t), "an empty one, strict": strict} {
+	for name, m := range map[string]*inmemory.Mastio{"an organisation with a CA": inmemory.Open(t, memstore.Config{}), "an empty one, strict": strict} {
 		_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, legacy), Actor: "test"})
 		if !errors.Is(err, anchor.ErrRefused) || !strings.Contains(err.Error(), "ca_path_len_zero") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if org := organisation(t, strict); org.Pointer != nil || len(org.Generations) != 0 {
+	if org := strict.Org(t); org.Pointer != nil || len(org.Generations) != 0 {
 		t.Errorf("organisation = %+v", org)
 	}
 }
@@ -358,7 +348,7 @@ func TestMigrationYieldsToARotation(t *testing.T) {
 func TestUploadCutOffIsClearedAway(t *testing.T) {
 	for _, at := range []string{"Import", "Create", "Sign", "Disable"} {
 		for _, after := range []bool{false, true} {
-			m := open(t)
+			m := inmemory.Open(t, memstore.Config{})
 			ca := below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
 			m.Keys.Fault = func(op string, a bool) error {
 				if op == at && a == after {
@@ -379,7 +369,7 @@ func TestUploadCutOffIsClearedAway(t *testing.T) {
 					t.Errorf("%s: %s key is %s", at, k.Spec.Role, k.State)
 				}
 			}
-			if got := do(t, m, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca)}); got.Fingerprint != pki.Thumbprint(ca.Chain[0].Raw) {
+			if got := m.Do(t, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca)}); got.Fingerprint != pki.Thumbprint(ca.Chain[0].Raw) {
 				t.Errorf("%s: second try = %+v", at, got)
 			}
 		}
@@ -396,13 +386,13 @@ func (b *backups) Backup(context.Context, string) ([]string, error) {
 
 // The backup before an upload is requested once the upload has been let in, and not by one that is refused.
 func TestBackupBeforeAnUpload(t *testing.T) {
-	m, b := open(t), &backups{}
+	m, b := inmemory.Open(t, memstore.Config{}), &backups{}
 	m.RotateCA.Backups = b
 	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)), Actor: "test"}); !errors.Is(err, anchor.ErrRefused) || b.requested != 0 {
 		t.Errorf("refused: %v, %d backups", err, b.requested)
 	}
 	ca := below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
-	if got := do(t, m, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca)}); b.requested != 1 || got.Backup == nil || got.Backup.Status != rotateca.BackupRequested {
+	if got := m.Do(t, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca)}); b.requested != 1 || got.Backup == nil || got.Backup.Status != rotateca.BackupRequested {
 		t.Errorf("accepted: %+v, %d backups", got.Backup, b.requested)
 	}
 }

@@ -13,18 +13,16 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/anishathalye/porcupine"
 
-	"github.com/mastio-aws/mastio/localstack/prereq"
 	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
+	"github.com/mastio-aws/mastio/test/local"
 )
 
 var operations = flag.Int("ops", 0, "operations in all; 0: 5,000")
@@ -35,36 +33,12 @@ const (
 	clients  = 8
 )
 
-// system starts a Mastio of its own.
-func system(t *testing.T) *stack.Stack {
-	t.Helper()
-	const root = "../.."
-	if err := prereq.Check(t.Context()); err != nil {
-		if os.Getenv("CI") == "" {
-			t.Skip(err)
-		}
-		t.Fatal(err)
-	}
-	functions := filepath.Join(root, "build", "local")
-	if err := stack.Build(t.Context(), root, functions); err != nil {
-		t.Fatal(err)
-	}
-	s, err := stack.Start(t.Context(), stack.Config{
-		Cache: filepath.Join(root, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Tick: 2 * time.Second,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
-}
-
 func TestHistoriesAreLinearisable(t *testing.T) {
 	total := *operations
 	if total == 0 {
 		total = perRound
 	}
-	w := &world{T: t, system: system(t)}
+	w := &world{T: t, system: local.Mastio(t, stack.Config{Tick: 2 * time.Second})}
 	w.operator = w.client(nil)
 	for done := 0; done < total; done += perRound {
 		began := time.Now()

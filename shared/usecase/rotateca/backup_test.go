@@ -74,7 +74,7 @@ func lastRow(t *testing.T, m *inmemory.Mastio) audit.Row {
 }
 
 func TestEverySwapIsPrecededByABackup(t *testing.T) {
-	m := open(t, memstore.Config{})
+	m := inmemory.Open(t, memstore.Config{})
 	s := &shelf{}
 	r := over(m, s)
 	staged, err := r.Do(t.Context(), rotateca.Request{Mode: rotateca.Stage, Actor: "test"})
@@ -132,7 +132,7 @@ func TestRotationWithoutABackup(t *testing.T) {
 		{"no backups at all", nil, false, rotateca.BackupUnsupported, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := open(t, memstore.Config{})
+			m := inmemory.Open(t, memstore.Config{})
 			result, err := over(m, c.backups).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, SkipBackup: c.skip, Actor: "test"})
 			if err != nil || result.Generation != 2 {
 				t.Fatalf("generation %d, %v", result.Generation, err)
@@ -154,11 +154,11 @@ func TestRotationWithoutABackup(t *testing.T) {
 func TestRefusedBackupRefusesTheRotation(t *testing.T) {
 	for _, withStandby := range []bool{true, false} {
 		t.Run(fmt.Sprint("with a standby: ", withStandby), func(t *testing.T) {
-			m := open(t, memstore.Config{})
+			m := inmemory.Open(t, memstore.Config{})
 			if !withStandby {
-				do(t, m, rotateca.Mint) // takes it
+				m.Do(t, rotateca.Request{Mode: rotateca.Mint}) // takes it
 			}
-			before, keys, rows := organisation(t, m), len(m.Keys.All()), lastRow(t, m)
+			before, keys, rows := m.Org(t), len(m.Keys.All()), lastRow(t, m)
 			s := &shelf{err: errors.New("throttled")}
 			for _, mode := range []rotateca.Mode{rotateca.Mint, rotateca.Rollback} {
 				if mode == rotateca.Rollback && withStandby {
@@ -168,7 +168,7 @@ func TestRefusedBackupRefusesTheRotation(t *testing.T) {
 					t.Errorf("%s: %v, want ErrBackup", mode, err)
 				}
 			}
-			after := organisation(t, m)
+			after := m.Org(t)
 			if after.Lease.Holder != "" {
 				t.Errorf("the lease is still held: %+v", after.Lease)
 			}
@@ -187,21 +187,12 @@ func TestRefusedBackupRefusesTheRotation(t *testing.T) {
 	}
 }
 
-func organisation(t *testing.T, m *inmemory.Mastio) registry.Org {
-	t.Helper()
-	org, err := m.Store.Org(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return org
-}
-
 // The swap waits for the backup, and the read does not.
 func TestBackupIsRequestedBesideTheRead(t *testing.T) {
 	var mu sync.Mutex
 	var seen []string
 	s := &shelf{hold: make(chan struct{})}
-	m := open(t, memstore.Config{Fault: func(op string) memstore.Fault {
+	m := inmemory.Open(t, memstore.Config{Fault: func(op string) memstore.Fault {
 		mu.Lock()
 		defer mu.Unlock()
 		seen = append(seen, op)
@@ -239,7 +230,7 @@ func TestBackupIsRequestedBesideTheRead(t *testing.T) {
 
 // A rotation that fails meanwhile does not leave the request running, and a lease that is held leaves none at all.
 func TestBackupOfARotationThatIsRefused(t *testing.T) {
-	m := open(t, memstore.Config{})
+	m := inmemory.Open(t, memstore.Config{})
 	s := &shelf{hold: make(chan struct{})}
 	_, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: rotateca.Commit, Fingerprint: strings.Repeat("0", 64), Actor: "test"})
 	if !errors.Is(err, rotateca.ErrNotStaged) || s.requests() != s.over {
@@ -262,7 +253,7 @@ func TestBackupOfARotationThatIsRefused(t *testing.T) {
 // under the same key is answered from the record without another one.
 func TestBackupIsNotRequestedAgainForAKnownAnswer(t *testing.T) {
 	lose := false
-	m := open(t, memstore.Config{Fault: func(op string) memstore.Fault {
+	m := inmemory.Open(t, memstore.Config{Fault: func(op string) memstore.Fault {
 		if lose && op == "Apply" {
 			lose = false
 			return memstore.HalfAck
@@ -284,14 +275,14 @@ func TestBackupIsNotRequestedAgainForAKnownAnswer(t *testing.T) {
 	if diff := cmp.Diff(first, again); diff != "" {
 		t.Errorf("repeated answer (-first +again):\n%s", diff)
 	}
-	if got := organisation(t, m).Pointer.Current; got != 2 {
+	if got := m.Org(t).Pointer.Current; got != 2 {
 		t.Errorf("generation %d, want 2", got)
 	}
 }
 
 func TestBackupNamesAreOnesThatDynamoDBTakes(t *testing.T) {
 	for _, orgID := range []string{"orga", strings.Repeat("o", 400), "org with spaces/ünd more", ""} {
-		m := open(t, memstore.Config{})
+		m := inmemory.Open(t, memstore.Config{})
 		s := &shelf{}
 		cfg := m.RotateCA.Config
 		cfg.OrgID, cfg.Backups = orgID, s

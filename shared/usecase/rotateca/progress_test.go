@@ -19,15 +19,6 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-func open(t *testing.T, cfg memstore.Config) *inmemory.Mastio {
-	t.Helper()
-	m := inmemory.New(cfg)
-	if _, err := m.Standby.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 func admit(t *testing.T, m *inmemory.Mastio, names ...string) (admitted []enroll.Result) {
 	t.Helper()
 	for _, name := range names {
@@ -65,15 +56,8 @@ func moved(agents, reEnrolled, remaining int64) rotateca.Moved {
 	return rotateca.Moved{Agents: agents, ReEnrolled: reEnrolled, Remaining: remaining}
 }
 
-func do(t *testing.T, m *inmemory.Mastio, mode rotateca.Mode) {
-	t.Helper()
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: mode, Actor: "test"}); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestProgressFollowsTheFleet(t *testing.T) {
-	m := open(t, memstore.Config{})
+	m := inmemory.Open(t, memstore.Config{})
 	methods := func(minted, byoca, spiffe rotateca.Moved) map[agent.Method]rotateca.Moved {
 		return map[agent.Method]rotateca.Moved{agent.Minted: minted, agent.BYOCA: byoca, agent.SPIFFE: spiffe}
 	}
@@ -86,7 +70,7 @@ func TestProgressFollowsTheFleet(t *testing.T) {
 	put(t, m, agent.Agent{ID: "orga::odd", Method: agent.Minted, Status: "suspended", Pins: []agent.Pin{{Thumbprint: "u", Generation: 1}}})
 	shows(t, m, "all are there", rotateca.Progress{Moved: moved(5, 5, 0), PerMethod: methods(moved(3, 3, 0), moved(1, 1, 0), moved(1, 1, 0))})
 
-	do(t, m, rotateca.Mint)
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint})
 	shows(t, m, "just rotated", rotateca.Progress{Moved: moved(5, 1, 4), PerMethod: methods(moved(3, 0, 3), moved(1, 0, 1), moved(1, 1, 0))})
 
 	if _, err := m.Rotate(t.Context(), all[0].Agent.ID); err != nil {
@@ -97,12 +81,12 @@ func TestProgressFollowsTheFleet(t *testing.T) {
 	}
 	shows(t, m, "one moved, one gone", rotateca.Progress{Moved: moved(4, 2, 2), PerMethod: methods(moved(2, 1, 1), moved(1, 0, 1), moved(1, 1, 0))})
 
-	do(t, m, rotateca.Rollback) // who had moved remains, the others are where they were
+	m.Do(t, rotateca.Request{Mode: rotateca.Rollback}) // who had moved remains, the others are where they were
 	shows(t, m, "rolled back", rotateca.Progress{Moved: moved(4, 3, 1), PerMethod: methods(moved(2, 1, 1), moved(1, 1, 0), moved(1, 1, 0))})
 }
 
 func TestProgressIsRememberedForFiveSeconds(t *testing.T) {
-	m := open(t, memstore.Config{})
+	m := inmemory.Open(t, memstore.Config{})
 	admit(t, m, "one")
 	counted := func(what string, want int, agents int64) {
 		t.Helper()
@@ -121,7 +105,7 @@ func TestProgressIsRememberedForFiveSeconds(t *testing.T) {
 	counted("a millisecond before five seconds", 1, 1)
 	m.Advance(time.Millisecond)
 	counted("after five seconds", 2, 2)
-	do(t, m, rotateca.Mint)
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint})
 	counted("of another generation", 3, 2)
 	m.Advance(-time.Second)
 	counted("a clock that was set back", 4, 2)
@@ -130,7 +114,7 @@ func TestProgressIsRememberedForFiveSeconds(t *testing.T) {
 // What cannot be counted is told as unknown; the rest of the status is still there, and the log tells why.
 func TestProgressThatCannotBeCounted(t *testing.T) {
 	broken := false
-	m := open(t, memstore.Config{Fault: func(op string) memstore.Fault {
+	m := inmemory.Open(t, memstore.Config{Fault: func(op string) memstore.Fault {
 		if broken && op == "Census" {
 			return memstore.Refuse
 		}
@@ -163,7 +147,7 @@ func (slowCensus) Census(ctx context.Context, _, _ int64) (map[agent.Method]regi
 }
 
 func TestProgressEndsWithItsRequest(t *testing.T) {
-	m := open(t, memstore.Config{})
+	m := inmemory.Open(t, memstore.Config{})
 	cfg := m.RotateCA.Config
 	cfg.Store = slowCensus{m.Store}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

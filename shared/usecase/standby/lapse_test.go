@@ -61,7 +61,7 @@ func TestTheEndOfAnOverlapIsARow(t *testing.T) {
 		if diff := cmp.Diff([]any{[]any{float64(1)}}, overlapRows(t, m)); diff != "" {
 			t.Errorf("fault %d: rows (-want +got):\n%s", fault, diff)
 		}
-		o := org(t, m)
+		o := m.Org(t)
 		if len(o.Pointer.Accepted) != 0 || o.Pointer.Current != 2 || o.Pointer.Previous != 1 {
 			t.Errorf("pointer = %+v", o.Pointer)
 		}
@@ -77,7 +77,7 @@ func TestARotationWinsOverTheNoteOfAnEnd(t *testing.T) {
 	}
 	run(t, m)
 	m.Advance(time.Hour)
-	stale := org(t, m)
+	stale := m.Org(t)
 	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestARotationWinsOverTheNoteOfAnEnd(t *testing.T) {
 	if got := run(t, m); got.Generation != 3 {
 		t.Errorf("report = %+v", got)
 	}
-	if o := org(t, m); len(o.Pointer.Accepted) != 1 || o.Pointer.Accepted[0].Generation != 2 {
+	if o := m.Org(t); len(o.Pointer.Accepted) != 1 || o.Pointer.Accepted[0].Generation != 2 {
 		t.Errorf("accepted = %+v, want generation 2 alone", o.Pointer.Accepted)
 	}
 }

@@ -16,16 +16,6 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-func do(t *testing.T, m *inmemory.Mastio, req rotateca.Request) rotateca.Result {
-	t.Helper()
-	req.Actor = "test"
-	result, err := m.RotateCA.Do(t.Context(), req)
-	if err != nil {
-		t.Fatalf("%s: %v", req.Mode, err)
-	}
-	return result
-}
-
 func keyStates(m *inmemory.Mastio, generation int64) map[string]ceremonytest.State {
 	all := map[string]ceremonytest.State{}
 	for _, k := range m.Keys.All() {
@@ -40,9 +30,9 @@ func keyStates(m *inmemory.Mastio, generation int64) map[string]ceremonytest.Sta
 func TestSpentGenerationsAreRetired(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
 	run(t, m)
-	do(t, m, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour}) // 2; 1 is accepted, and a rollback's
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour}) // 2; 1 is accepted, and a rollback's
 	run(t, m)
-	do(t, m, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Minute}) // 3; 1 is accepted still, 2 a rollback's
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Minute}) // 3; 1 is accepted still, 2 a rollback's
 	m.Advance(time.Hour - time.Millisecond)
 	if got := run(t, m); got.Retired != 0 {
 		t.Errorf("a millisecond before the end of the overlap: %+v", got)
@@ -52,7 +42,7 @@ func TestSpentGenerationsAreRetired(t *testing.T) {
 		t.Errorf("at the end of the overlap: %+v", got)
 	}
 	want := map[int64]orgca.State{1: orgca.Retired, 2: orgca.Superseded, 3: orgca.Current, 4: orgca.Staged}
-	if diff := cmp.Diff(want, states(org(t, m))); diff != "" {
+	if diff := cmp.Diff(want, states(m.Org(t))); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}
 	for generation, state := range map[int64]ceremonytest.State{1: ceremonytest.PendingDeletion, 2: ceremonytest.Enabled, 3: ceremonytest.Enabled} {
@@ -63,9 +53,9 @@ func TestSpentGenerationsAreRetired(t *testing.T) {
 	if got := keyStates(m, 1)["root"]; got != ceremonytest.PendingDeletion {
 		t.Errorf("root key of generation 1 is %s", got)
 	}
-	do(t, m, rotateca.Request{Mode: rotateca.Finalise})
-	if got := run(t, m); got.Retired != 1 || states(org(t, m))[2] != orgca.Retired {
-		t.Errorf("after finalise: %+v, %v", got, states(org(t, m)))
+	m.Do(t, rotateca.Request{Mode: rotateca.Finalise})
+	if got := run(t, m); got.Retired != 1 || states(m.Org(t))[2] != orgca.Retired {
+		t.Errorf("after finalise: %+v, %v", got, states(m.Org(t)))
 	}
 	if last := lastRow(t, m); last.EventType != audit.OrgCARetired || last.Details["generation"] != float64(2) && last.Details["generation"] != int64(2) {
 		t.Errorf("last row = %+v", last)
@@ -87,7 +77,7 @@ func TestInterruptedRetirementIsFinished(t *testing.T) {
 		for _, after := range []bool{false, true} {
 			m := inmemory.New(memstore.Config{})
 			run(t, m)
-			do(t, m, rotateca.Request{Mode: rotateca.Mint, Reason: "keyCompromise"}) // no way back: 1 is spent at once
+			m.Do(t, rotateca.Request{Mode: rotateca.Mint, Reason: "keyCompromise"}) // no way back: 1 is spent at once
 			left := n
 			m.Keys.Fault = func(op string, a bool) error {
 				if op == "ScheduleDeletion" && a == after {
@@ -100,11 +90,11 @@ func TestInterruptedRetirementIsFinished(t *testing.T) {
 			if _, err := m.Standby.Run(t.Context()); err == nil {
 				t.Fatal("the crash went unnoticed")
 			}
-			if got := states(org(t, m))[1]; got != orgca.Superseded {
+			if got := states(m.Org(t))[1]; got != orgca.Superseded {
 				t.Errorf("after the crash: %s", got)
 			}
-			if got := run(t, m); got.Retired != 1 || states(org(t, m))[1] != orgca.Retired {
-				t.Errorf("next run: %+v, %v", got, states(org(t, m)))
+			if got := run(t, m); got.Retired != 1 || states(m.Org(t))[1] != orgca.Retired {
+				t.Errorf("next run: %+v, %v", got, states(m.Org(t)))
 			}
 		}
 	}
@@ -116,9 +106,9 @@ func TestRestoredRegistryIsNoticedAndLeftAlone(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
 	run(t, m)
 	restore := m.Store.Backup()
-	do(t, m, rotateca.Request{Mode: rotateca.Mint})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint})
 	run(t, m) // notes on the key of generation 1 that it is superseded
-	do(t, m, rotateca.Request{Mode: rotateca.Mint})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint})
 	run(t, m)
 	keys := m.Keys.All()
 
@@ -136,7 +126,7 @@ func TestRestoredRegistryIsNoticedAndLeftAlone(t *testing.T) {
 	}
 
 	for range 3 { // 2 and 3 were current, and superseded or not, in the time that the registry has forgotten
-		do(t, m, rotateca.Request{Mode: rotateca.Mint})
+		m.Do(t, rotateca.Request{Mode: rotateca.Mint})
 		if _, err := m.Standby.Run(t.Context()); err == nil {
 			break
 		}
@@ -160,9 +150,9 @@ func hasWarning[W ~string](warnings []W, want W) bool {
 func TestNoteIsTakenBackAfterARollback(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
 	run(t, m)
-	do(t, m, rotateca.Request{Mode: rotateca.Mint})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint})
 	run(t, m)
-	do(t, m, rotateca.Request{Mode: rotateca.Rollback})
+	m.Do(t, rotateca.Request{Mode: rotateca.Rollback})
 	for range 2 {
 		if got := run(t, m); got.Generation != 1 || got.Restored {
 			t.Errorf("after the rollback: %+v", got)

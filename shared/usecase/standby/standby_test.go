@@ -30,15 +30,6 @@ func run(t *testing.T, m *inmemory.Mastio) standby.Report {
 	return report
 }
 
-func org(t *testing.T, m *inmemory.Mastio) registry.Org {
-	t.Helper()
-	o, err := m.Store.Org(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
-}
-
 func states(o registry.Org) map[int64]orgca.State {
 	all := map[int64]orgca.State{}
 	for _, g := range o.Generations {
@@ -97,15 +88,15 @@ func TestCrashedCeremonyIsClearedAway(t *testing.T) {
 			m.Keys.Fault = nil
 
 			m.Advance(standby.OrphanAge) // it could still be at work
-			if got := run(t, m); got.Discarded != 0 || states(org(t, m))[3] != orgca.Preparing {
-				t.Errorf("at the age of %s: %+v, %v", standby.OrphanAge, got, states(org(t, m)))
+			if got := run(t, m); got.Discarded != 0 || states(m.Org(t))[3] != orgca.Preparing {
+				t.Errorf("at the age of %s: %+v, %v", standby.OrphanAge, got, states(m.Org(t)))
 			}
 			m.Advance(time.Millisecond)
 			if diff := cmp.Diff(standby.Report{Generation: 2, Standby: 4, Discarded: 1}, run(t, m)); diff != "" {
 				t.Errorf("report (-want +got):\n%s", diff)
 			}
 			want := map[int64]orgca.State{1: orgca.Superseded, 2: orgca.Current, 3: orgca.Failed, 4: orgca.Staged}
-			if diff := cmp.Diff(want, states(org(t, m))); diff != "" {
+			if diff := cmp.Diff(want, states(m.Org(t))); diff != "" {
 				t.Errorf("states (-want +got):\n%s", diff)
 			}
 			for _, k := range m.Keys.All() {
@@ -161,7 +152,7 @@ func TestOvertakenStandbyIsDiscarded(t *testing.T) {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
 	want := map[int64]orgca.State{1: orgca.Retired, 2: orgca.Superseded, 3: orgca.Failed, 4: orgca.Current, 5: orgca.Staged}
-	if diff := cmp.Diff(want, states(org(t, m))); diff != "" {
+	if diff := cmp.Diff(want, states(m.Org(t))); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}
 }
@@ -182,14 +173,14 @@ func TestLateStandbyIsNotNotedAsTrusted(t *testing.T) {
 		return version, err
 	}
 	run(t, m)
-	if g, _ := org(t, m).Generation(late.Number); late.Number == 0 || g.Truststore != "" {
+	if g, _ := m.Org(t).Generation(late.Number); late.Number == 0 || g.Truststore != "" {
 		t.Errorf("generation %d is noted as in version %q of the truststore", g.Number, g.Truststore)
 	}
 	if state, err := m.Health.Check(t.Context()); err != nil || len(state.Warnings) != 0 {
 		t.Errorf("health = %+v, %v", state, err)
 	}
 	run(t, m)
-	if g, _ := org(t, m).Generation(late.Number); g.Truststore == "" {
+	if g, _ := m.Org(t).Generation(late.Number); g.Truststore == "" {
 		t.Errorf("generation %d is still not in the truststore", late.Number)
 	}
 }
@@ -259,8 +250,8 @@ func TestStepsDoNotWaitForEachOther(t *testing.T) {
 			for op, n := range before {
 				calls[op] -= n
 			}
-			if !c.works(org(t, m), calls) {
-				t.Errorf("the other steps were not done: %v, %v", states(org(t, m)), calls)
+			if !c.works(m.Org(t), calls) {
+				t.Errorf("the other steps were not done: %v, %v", states(m.Org(t)), calls)
 			}
 		})
 	}
@@ -287,7 +278,7 @@ func TestRunOverAnUnreliableStore(t *testing.T) {
 			m.Advance(standby.OrphanAge + lease.TTL)
 			run(t, m)
 			report := run(t, m)
-			o := org(t, m)
+			o := m.Org(t)
 			if next, ok := o.Standby(); report.Generation == 0 || !ok || next.Truststore == "" || report.Standby != next.Number {
 				t.Fatalf("fault %d at write %d (first run: %v): report %+v, states %v", fault, n+1, first, report, states(o))
 			}

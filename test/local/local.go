@@ -1,0 +1,45 @@
+// Package local starts a whole Mastio for a test, out of these sources, as the local run does.
+package local
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/mastio-aws/mastio/localstack/prereq"
+	"github.com/mastio-aws/mastio/localstack/stack"
+)
+
+// root is the project's folder, seen from a folder of tests.
+const root = "../.."
+
+// Start builds the functions and starts a Mastio on a port of its own. Of the configuration it takes what goes beyond that.
+func Start(ctx context.Context, cfg stack.Config) (*stack.Stack, error) {
+	cfg.Functions, cfg.Cache, cfg.Addr = filepath.Join(root, "build", "local"), filepath.Join(root, "build", "localstack"), "127.0.0.1:0"
+	if err := stack.Build(ctx, root, cfg.Functions); err != nil {
+		return nil, err
+	}
+	return stack.Start(ctx, cfg)
+}
+
+// Mastio is one that ends with its test. Where a program is missing that it takes, the test is skipped, in CI failed.
+func Mastio(t *testing.T, cfg stack.Config) *stack.Stack {
+	t.Helper()
+	if err := prereq.Check(t.Context()); err != nil {
+		if os.Getenv("CI") == "" {
+			t.Skip(err)
+		}
+		t.Fatal(err)
+	}
+	s, err := Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
