@@ -105,7 +105,7 @@ func rotateCert(t *testing.T, b *tab) {
 		t.Errorf("token after the page was loaded again: status %d", status)
 	}
 	b.open("/proxy/agents/orga::kyc-screener-eu")
-	b.says("Certificate rotated", "dashboard:")
+	b.says("Certificate rotated", "by dashboard ")
 }
 
 // token asks for one with a client certificate.
@@ -364,7 +364,7 @@ func rotateOrgCA(t *testing.T, b *tab) {
 	b.confirm()
 	b.says("The rotation is final", "Certificates of earlier Org CAs do not count any more.")
 	b.open("/proxy/overview")
-	b.says("Overlap ended", "Org CA rolled back", "dashboard:")
+	b.says("Overlap ended", "Org CA rolled back", "by dashboard ")
 }
 
 func (b *tab) confirm() {
@@ -390,7 +390,7 @@ func auditTrail(t *testing.T, b *tab) {
 	b.open("/proxy/audit")
 	b.do(chromedp.SetValue(chromedp.CSS("#event_type"), "agent.deactivated"))
 	b.press("form.filter button")
-	b.says("claims-screener-eu", "dashboard:")
+	b.says("claims-screener-eu", "dashboard ")
 	b.press("form[action$=verify] button")
 	b.says("The trail holds")
 	b.open("/proxy/audit")

@@ -27,6 +27,9 @@ var looks = []look{
 	{name: "phone", width: 390, height: 844, scale: 2, phone: true},
 }
 
+// threeLines is the most that a row of agents or of the audit trail takes on a phone, in pixels.
+const threeLines = 92
+
 // maxPage is the most octets of a page.
 const maxPage = 100 << 10
 
@@ -39,7 +42,7 @@ func TestPages(t *testing.T) {
 	b.see(html, "login", "/proxy/login")
 	b.signIn()
 	for name, path := range map[string]string{
-		"overview": "/proxy/overview", "agents": "/proxy/agents", "agents-found": "/proxy/agents?q=kyc", "agents-none": "/proxy/agents?q=nobody", "enrol": "/proxy/enrol",
+		"overview": "/proxy/overview", "agents": "/proxy/agents", "agents-found": "/proxy/agents?q=kyc", "agents-none": "/proxy/agents?q=nobody", "agents-due": "/proxy/agents?show=due-30", "agents-due-none": "/proxy/agents?show=due-0", "enrol": "/proxy/enrol",
 		"agent": "/proxy/agents/orga::kyc-screener-eu", "agent-rotate": "/proxy/agents/orga::kyc-screener-eu/rotate-cert", "agent-deactivate": "/proxy/agents/orga::kyc-screener-eu/deactivate",
 		"error": "/proxy/agents/orga::nobody", "pki": "/proxy/pki", "rotate-ca": "/proxy/pki/rotate-ca", "rollback": "/proxy/pki/rollback", "finalise": "/proxy/pki/finalise",
 	} {
@@ -142,6 +145,11 @@ func (b *tab) lookAt(name string, l look) {
 		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
 	}})
 	wider := get(b, chromedp.Evaluate[float64](`document.documentElement.scrollWidth - document.documentElement.clientWidth`))
+	if l.phone {
+		for _, row := range get(b, chromedp.Evaluate[[]string](fmt.Sprintf(`[...document.querySelectorAll('.agents tbody tr, .trail tbody tr')].filter(r => r.getBoundingClientRect().height > %d).map(r => r.innerText)`, threeLines))) {
+			b.t.Errorf("%s: a row takes more than %v pixels of a phone's height: %q", name, threeLines, row)
+		}
+	}
 	picture := get(b, chromedp.FullScreenshot(100))
 	if wider > 0 {
 		b.t.Errorf("%s, %s: %v pixels run off the screen", name, l.name, wider)

@@ -38,7 +38,7 @@ func TestTenThousandAgents(t *testing.T) {
 	client := s.client(t)
 	for _, p := range []struct{ path, resource string }{
 		{"/proxy/overview", "/proxy/overview"}, {"/proxy/agents", "/proxy/agents"}, {"/proxy/agents?q=agent-00042", "/proxy/agents"},
-		{"/proxy/agents?generation=1", "/proxy/agents"}, {"/proxy/agents/orga::agent-0004242", "/proxy/agents/{agent_id}"},
+		{"/proxy/agents?show=generation-1", "/proxy/agents"}, {"/proxy/agents?show=due-30", "/proxy/agents"}, {"/proxy/agents/orga::agent-0004242", "/proxy/agents/{agent_id}"},
 		{"/proxy/agents/orga::agent-0004242/rotate-cert", "/proxy/agents/{agent_id}/rotate-cert"}, {"/proxy/pki", "/proxy/pki"},
 		{"/proxy/audit", "/proxy/audit"}, {"/proxy/audit?subject=orga", "/proxy/audit"}, {"/proxy/enrol", "/proxy/enrol"},
 		{"/proxy/pki/progress", "/proxy/pki/progress"}, {"/proxy/pki/rotate-ca", "/proxy/pki/rotate-ca"},

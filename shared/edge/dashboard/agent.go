@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,6 +78,28 @@ type event struct {
 type pair struct {
 	Name, Value string
 	Hex         bool
+	Small       string // where there is little room: "aside" is not shown, "bare" has no name
+}
+
+// Who is the actor, short; the whole name leads to what it did that day.
+func (e event) Who() string { return shortActor(e.Actor) }
+
+// WhoURL is where everything stands that the actor did on the day of the event.
+func (e event) WhoURL() string {
+	q := url.Values{"actor": {e.Actor}}
+	if len(e.Timestamp) > len(time.DateOnly) {
+		q.Set("start", e.Timestamp[:len(time.DateOnly)])
+		q.Set("end", q.Get("start"))
+	}
+	return auditPath + "?" + q.Encode()
+}
+
+// Name is what the event is about, without the organisation where that is clear.
+func (e event) Name() string {
+	if id, err := agent.ParseID(e.Subject); err == nil {
+		return id.Name()
+	}
+	return e.Subject
 }
 
 // Clock is When in a column whose head says that it is UTC.
@@ -150,8 +173,8 @@ var titles = map[audit.Event][2]string{
 	audit.OrgCARetired:       {"Org CA retired", "off"},
 	audit.OrgCAUploadRefused: {"Upload of an Org CA refused", "bad"},
 	audit.AdminLoginRefused:  {"Sign-ins refused", "bad"},
-	audit.AgentCertRenewed:   {"Certificate renewed by the agent", "info"},
-	audit.AgentCertActivated: {"Renewed certificate in use", "off"},
+	audit.AgentCertRenewed:   {"Renewed by the agent", "info"},
+	audit.AgentCertActivated: {"Renewal in use", "off"},
 	audit.AgentHygieneSet:    {"Hygiene set", "off"},
 	audit.AgentCertDue:       {"Certificate due", "warn"},
 	audit.CheckpointMade:     {"Audit trail sealed", "off"},
@@ -161,10 +184,11 @@ var titles = map[audit.Event][2]string{
 var details = []struct {
 	key, name, prefix string
 	hex               bool
+	small             string
 }{
-	{"generation", "Org CA", "G", false}, {"previous_generation", "before it", "G", false}, {"cert_thumbprint", "certificate", "", true},
-	{"fingerprint", "fingerprint", "", true}, {"previous_thumbprint", "replaced", "", true}, {"method", "method", "", false}, {"source", "source", "", false},
-	{"codes", "because of", "", false}, {"reason", "reason", "", false}, {"source_ip", "from", "", false},
+	{"generation", "Org CA", "G", false, "bare"}, {"previous_generation", "before it", "G", false, "aside"}, {"cert_thumbprint", "certificate", "", true, "aside"},
+	{"fingerprint", "fingerprint", "", true, ""}, {"previous_thumbprint", "replaced", "", true, "aside"}, {"method", "method", "", false, "aside"},
+	{"source", "source", "", false, "aside"}, {"codes", "because of", "", false, ""}, {"reason", "reason", "", false, "bare"}, {"source_ip", "from", "", false, "aside"},
 }
 
 // eventTitle is an event in the operator's words.
@@ -182,7 +206,7 @@ func describe(row audit.Row) event {
 	}
 	for _, want := range details {
 		if text := plain(row.Details[want.key]); text != "" {
-			e.About = append(e.About, pair{want.name, want.prefix + text, want.hex})
+			e.About = append(e.About, pair{want.name, want.prefix + text, want.hex, want.small})
 		}
 	}
 	for _, name := range []string{"grace", "overlap"} {

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
@@ -15,8 +14,8 @@ import (
 // pageSize is how many agents a page shows.
 const pageSize = 50
 
-// soon is how long before its end a certificate is worth a word.
-const soon = 30 * 24 * time.Hour
+// soon is how long before its end a certificate is worth a word, however shortly it was meant to live.
+const soon = 7 * day24
 
 // agentRow is an agent in a list.
 type agentRow struct {
@@ -28,9 +27,9 @@ type agentRow struct {
 // agentList is a page of agents.
 type agentList struct {
 	Search      string
-	Generation  int64
-	Generations []orgca.Generation // to choose from, newest first
-	Current     int64
+	Chosen      choice
+	Due         []choice // to choose from: whose certificates are due
+	CAs         []choice // and under which Org CA they are, newest first
 	Agents      []agentRow
 	First, Next string // addresses; empty: this is the first page, or the last
 }
@@ -41,10 +40,9 @@ func (d *Dashboard) agents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v := agentList{Search: strings.TrimSpace(q.Get("q")), Generations: ofAgents(org.Generations)}
-	v.Generation, _ = strconv.ParseInt(q.Get("generation"), 10, 64) // what is no number asks for any
-	if org.Pointer != nil {
-		v.Current = org.Pointer.Current
+	v := agentList{Search: strings.TrimSpace(q.Get("q")), Due: dueChoices(), CAs: ofAgents(org.Generations)}
+	if v.Search == "" { // a name is looked for among all
+		v.Chosen = chosen(q.Get("show"))
 	}
 	found, err := d.find(r, v, q.Get("cursor"))
 	if err != nil {
@@ -63,39 +61,29 @@ func (d *Dashboard) agents(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// find reads one page: by the beginning of the name, or by generation. Both are indexes; nothing looks through the fleet.
+// find reads one page: by the beginning of the name, by what is due, or by generation. All are indexes; nothing looks
+// through the fleet.
 func (d *Dashboard) find(r *http.Request, v agentList, cursor string) (registry.Page, error) {
-	if v.Search == "" && v.Generation > 0 {
-		return d.Enroll.List(r.Context(), registry.Query{Generation: v.Generation, Limit: pageSize, Cursor: cursor})
+	switch {
+	case v.Chosen.Generation > 0:
+		return d.Enroll.List(r.Context(), registry.Query{Generation: v.Chosen.Generation, Limit: pageSize, Cursor: cursor})
+	case v.Chosen.Due:
+		return d.Enroll.Due(r.Context(), v.Chosen.Within, pageSize, cursor)
 	}
 	return d.Enroll.Find(r.Context(), v.Search, pageSize, cursor)
 }
 
 func agentsURL(v agentList, cursor string) string {
 	q := url.Values{}
-	for name, value := range map[string]string{"q": v.Search, "cursor": cursor} {
+	for name, value := range map[string]string{"q": v.Search, "show": v.Chosen.Value, "cursor": cursor} {
 		if value != "" {
 			q.Set(name, value)
 		}
-	}
-	if v.Generation > 0 && v.Search == "" {
-		q.Set("generation", strconv.FormatInt(v.Generation, 10))
 	}
 	if len(q) == 0 {
 		return "/proxy/agents"
 	}
 	return "/proxy/agents?" + q.Encode()
-}
-
-// ofAgents are the generations under which an agent can have a certificate, newest first.
-func ofAgents(all []orgca.Generation) []orgca.Generation {
-	var some []orgca.Generation
-	for n := len(all) - 1; n >= 0; n-- {
-		if s := all[n].State; s == orgca.Current || s == orgca.Superseded || s == orgca.Retired {
-			some = append(some, all[n])
-		}
-	}
-	return some
 }
 
 func (d *Dashboard) row(a agent.Agent, org registry.Org) agentRow {
@@ -122,7 +110,7 @@ func (d *Dashboard) state(a agent.Agent, p *orgca.Pointer) chip {
 		return chip{"bad", "Expired", "Its certificate has expired. " + remedy(a.Method)}
 	case pin.Generation != p.Current:
 		return chip{"warn", "Overlap", "Its certificate is of the previous Org CA and counts until the overlap ends. " + remedy(a.Method)}
-	case pin.NotAfter.Sub(now) < soon:
+	case !now.Before(pin.DueAt()), pin.NotAfter.Sub(now) < soon:
 		return chip{"warn", "Expiring", "Its certificate expires soon. " + remedy(a.Method)}
 	}
 	return chip{"good", "Active", "Its certificate counts."}

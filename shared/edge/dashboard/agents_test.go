@@ -16,6 +16,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -53,7 +54,8 @@ func TestAgentsAreFound(t *testing.T) {
 	w.admit(t, "kyc-1", "kyc-2", "kyc-10", "pay", "Pay")
 	for query, want := range map[string]string{
 		"": "Pay kyc-1 kyc-10 kyc-2 pay", "?q=kyc-1": "kyc-1 kyc-10", "?q=pay": "pay", "?q=orga::kyc-2": "kyc-2", "?q=+pay+": "pay", "?q=x": "",
-		"?q=%25": "", "?q=%3Cscript%3E": "", "?q=kyc%20": "kyc-1 kyc-10 kyc-2", "?generation=1": "Pay kyc-1 kyc-10 kyc-2 pay", "?generation=2": "", "?generation=x": "Pay kyc-1 kyc-10 kyc-2 pay",
+		"?q=%25": "", "?q=%3Cscript%3E": "", "?q=kyc%20": "kyc-1 kyc-10 kyc-2", "?show=generation-1": "Pay kyc-1 kyc-10 kyc-2 pay", "?show=generation-2": "", "?show=generation-x": "Pay kyc-1 kyc-10 kyc-2 pay", "?show=due-1": "Pay kyc-1 kyc-10 kyc-2 pay",
+		"?show=due-30": "", "?show=generation-2&q=kyc-1": "kyc-1 kyc-10",
 		"?q=" + strings.Repeat("k", 100): "",
 	} {
 		if got := named(b.page(t, "/proxy/agents"+query)); got != want {
@@ -70,7 +72,9 @@ func TestPagesOfAgents(t *testing.T) {
 	for n := range 120 {
 		w.admit(t, fmt.Sprintf("agent-%03d", n))
 	}
-	for _, start := range []string{"/proxy/agents", "/proxy/agents?q=agent", "/proxy/agents?generation=1"} {
+	w.Advance(310 * 24 * time.Hour)
+	b.signIn(t)
+	for _, start := range []string{"/proxy/agents", "/proxy/agents?q=agent", "/proxy/agents?show=generation-1", "/proxy/agents?show=due-30"} {
 		var sizes, names []string
 		next := start
 		for next != "" {
@@ -123,6 +127,58 @@ func TestStates(t *testing.T) {
 	shows("new", "Expired", "has expired.")
 	if a := b.get(t, "/proxy/agents/orga::nobody"); a.status != http.StatusNotFound {
 		t.Errorf("an agent that is not there: status %d", a.status)
+	}
+}
+
+// Those are listed whose certificates are due, by when they are, and the overview leads there.
+func TestAgentsThatAreDue(t *testing.T) {
+	w, b := signedIn(t)
+	const day = 24 * time.Hour
+	enrol := func(name string, days int) {
+		t.Helper()
+		if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{Name: name, Actor: "test", Material: issue.Request{ValidityDays: days}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	enrol("third", 90) // due in 60 days
+	enrol("second", 30)
+	enrol("first", 9) // due in 6 days
+	enrol("never", 365)
+	shows := func(within int, want string) {
+		t.Helper()
+		if got := named(b.page(t, fmt.Sprintf("/proxy/agents?show=due-%d", within))); got != want {
+			t.Errorf("due within %d days: %q, want %q", within, got, want)
+		}
+	}
+	shows(0, "")
+	says(t, b.page(t, "/proxy/agents?show=due-0"), "No certificate is due now.")
+	shows(7, "first")
+	shows(30, "first second")
+	shows(90, "first second third")
+	overview := b.page(t, "/proxy/overview")
+	says(t, overview, "2 certificates are due within 30 days")
+	if !strings.Contains(overview.body, `href="/proxy/agents?show=due-30"`) {
+		t.Error("the overview does not lead to them")
+	}
+
+	w.Advance(8 * day) // hygiene tells the operator, and from then on it is listed by its end
+	if _, err := w.Hygiene.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.signIn(t)
+	enrol("fresh", 10) // due in 6 days and some hours
+	shows(0, "first")
+	shows(7, "first fresh")
+	says(t, b.page(t, "/proxy/agents/orga::first"), "Expiring", "expires soon. Rotate its certificate.")
+	if _, err := w.Rotate(t.Context(), "orga::first"); err != nil {
+		t.Fatal(err)
+	}
+	shows(0, "")
+	before := w.Store.Calls()["Agents"] + w.Store.Calls()["Find"]
+	b.page(t, "/proxy/agents?show=due-90")
+	b.page(t, "/proxy/overview")
+	if after := w.Store.Calls()["Agents"] + w.Store.Calls()["Find"]; after != before {
+		t.Error("what is due was looked for in the fleet")
 	}
 }
 
@@ -182,7 +238,10 @@ func TestRotatingACertificate(t *testing.T) {
 	}
 	// The audit trail names the session, and no page, log or row has a key.
 	after := b.page(t, "/proxy/agents/orga::kyc")
-	says(t, after, "Certificate rotated", "dashboard:AWSCURRENT/", "host <moved>")
+	says(t, after, "Certificate rotated", "by dashboard ", "host <moved>")
+	if !strings.Contains(after.body, `title="dashboard:AWSCURRENT/`) {
+		t.Error("the whole name of who did it is nowhere")
+	}
 	secret := strings.Split(got["agent-key.pem"], "\n")[1]
 	if strings.Contains(html.UnescapeString(after.body), secret) || strings.Contains(w.log.String(), secret) {
 		t.Error("the private key is on another page, or in the log")

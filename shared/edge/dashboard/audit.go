@@ -17,7 +17,7 @@ import (
 
 const (
 	auditPath = "/proxy/audit"
-	auditPage = 100 // rows of a page
+	auditPage = 80 // rows of a page: a hundred come close to what a page may weigh
 	// MaxBundle is how many octets a bundle may take on a page, where it is spelt in base64 and then once more in JSON.
 	MaxBundle = 3_500_000
 )

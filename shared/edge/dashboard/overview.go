@@ -1,11 +1,10 @@
 package dashboard
 
 import (
+	"context"
 	"net/http"
-	"net/url"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
@@ -39,7 +38,7 @@ var warnings = map[health.Warning]warning{
 		Text: "Its lock has run out, so the next rotation simply takes it. Look at which Org CA is current before you rotate again.",
 	},
 	health.CertsExpiring: {
-		Title: "Agents' certificates end soon", Action: "See which",
+		Title: "Agents' certificates end soon", Link: dueURL(0), Action: "See which",
 		Text: "They are due and nobody has replaced them. Rotate each, let the agent renew by itself, or have the Mastio deliver the next one: PUT /v1/admin/agents/{agent_id}/hygiene. Deactivate what is not needed any more.",
 	},
 	health.RegistryRestored: {
@@ -49,7 +48,7 @@ var warnings = map[health.Warning]warning{
 }
 
 // explained puts warnings into words. One that is not known here still shows.
-func explained(codes []health.Warning, now time.Time) []warning {
+func explained(codes []health.Warning) []warning {
 	var all []warning
 	for _, code := range codes {
 		w, ok := warnings[code]
@@ -57,10 +56,6 @@ func explained(codes []health.Warning, now time.Time) []warning {
 			w = warning{Title: string(code), Text: "GET /healthz shows this warning."}
 		}
 		w.Code = string(code)
-		if code == health.CertsExpiring { // the events that tell of them; none is older than the warning before the end
-			q := url.Values{"event_type": {string(audit.AgentCertDue)}, "start": {now.UTC().AddDate(0, 0, -90).Format(time.DateOnly)}}
-			w.Link = auditPath + "?" + q.Encode()
-		}
 		all = append(all, w)
 	}
 	return all
@@ -72,6 +67,7 @@ type overviewView struct {
 	Status   rotateca.Status
 	Missing  bool // there is no Org CA yet
 	Moved    moved
+	Due      due
 	Events   []event
 	Expires  chip
 }
@@ -85,7 +81,7 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v := overviewView{Warnings: explained(state.Warnings, d.Now()), Missing: org.Pointer == nil}
+	v := overviewView{Warnings: explained(state.Warnings), Due: d.due(r.Context()), Missing: org.Pointer == nil}
 	if v.Status, err = d.RotateCA.Status(r.Context()); err != nil {
 		return err
 	}
@@ -95,6 +91,28 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
 	}
 	d.render(w, r, http.StatusOK, page{Name: "overview", Section: "overview", Title: "Overview", Content: v})
 	return nil
+}
+
+// due is how many certificates are due before long.
+type due struct {
+	Count      string // empty: none, or it cannot be told at the moment
+	Text, Link string
+}
+
+// due counts what is due, at a cost that follows the due and not the fleet, and has a bound.
+func (d *Dashboard) due(ctx context.Context) due {
+	n, err := d.Enroll.CountDue(ctx, ahead, mostSeen)
+	if err != nil || n == 0 { // what else there is to see is worth more than an error
+		return due{}
+	}
+	v := due{Count: count(int(n)), Text: "certificates are due within " + lasting(ahead), Link: dueURL(ahead)}
+	switch {
+	case n == 1:
+		v.Text = "certificate is due within " + lasting(ahead)
+	case n >= mostSeen:
+		v.Count += " or more"
+	}
+	return v
 }
 
 // expiry is how far a CA's end is.

@@ -40,7 +40,7 @@ func (d *Dashboard) pki(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v.Warnings = explained(state.Warnings, d.Now())
+	v.Warnings = explained(state.Warnings)
 	d.render(w, r, http.StatusOK, page{Name: "pki", Section: "pki", Title: "PKI", Content: v})
 	return nil
 }
@@ -180,5 +180,5 @@ func (m moved) Text() string {
 	case m.Left == 0:
 		return "All " + count(int(m.All)) + " agents have a certificate of the current Org CA."
 	}
-	return count(int(m.Done)) + " of " + count(int(m.All)) + " agents have moved; " + count(int(m.Left)) + " to go."
+	return count(int(m.Done)) + " of " + count(int(m.All)) + " agents moved, " + count(int(m.Left)) + " to go."
 }

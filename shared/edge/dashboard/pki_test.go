@@ -64,7 +64,7 @@ func (w *world) status(t testing.TB) rotateca.Status {
 func TestRotatingTheOrgCA(t *testing.T) {
 	w, b := signedIn(t)
 	w.admit(t, "a", "b", "c")
-	says(t, b.page(t, "/proxy/pki"), "Current G1 current", "100 %", "All 3 agents have a certificate of the current Org CA.", "staged")
+	says(t, b.page(t, "/proxy/pki"), "Org CA G1 current", "100 %", "All 3 agents have a certificate of the current Org CA.", "staged")
 	page := b.preflight(t)
 	says(t, page, "Pre-flight check", "New Org CA G2 staged", "CN=orga Org CA G2", "replaces G1", "3 Minted Rotate each agent's certificate", "Nothing has changed yet")
 	if w.status(t).Generation != 1 {
@@ -83,8 +83,8 @@ func TestRotatingTheOrgCA(t *testing.T) {
 	if a.status != http.StatusSeeOther {
 		t.Fatalf("commit: status %d: %s", a.status, text(a.body))
 	}
-	says(t, b.page(t, a.header.Get("Location")), "The Org CA is rotated", "G2 is current", "in 7 days", "0 of 3 agents have moved; 3 to go.")
-	says(t, b.page(t, "/proxy/pki"), "Current G2", "superseded", "still count until", "Roll back to G1")
+	says(t, b.page(t, a.header.Get("Location")), "The Org CA is rotated", "G2 is current", "in 7 days", "0 of 3 agents moved, 3 to go.")
+	says(t, b.page(t, "/proxy/pki"), "Org CA G2 current", "superseded", "still count until", "Roll back to G1")
 	rows := w.events(t, audit.OrgCARotated)
 	if len(rows) != 1 || rows[0].Details["reason"] != "superseded" || !strings.HasPrefix(rows[0].Actor, "dashboard:AWSCURRENT/") || rows[0].Details["source_ip"] != "192.0.2.7" {
 		t.Errorf("events: %+v", rows)
@@ -228,7 +228,7 @@ func TestTheBarMoves(t *testing.T) {
 		}
 		return p
 	}
-	if p := read(); !p.Known || p.Percent != 0 || p.Left != 4 || p.Text != "0 of 4 agents have moved; 4 to go." {
+	if p := read(); !p.Known || p.Percent != 0 || p.Left != 4 || p.Text != "0 of 4 agents moved, 4 to go." {
 		t.Errorf("before: %+v", p)
 	}
 	for _, id := range []string{"a", "b", "c"} {
@@ -239,7 +239,7 @@ func TestTheBarMoves(t *testing.T) {
 	if p := read(); p.Percent != 75 || p.Done != 3 {
 		t.Errorf("after three: %+v", p)
 	}
-	says(t, b.page(t, "/proxy/overview"), "75 %", "3 of 4 agents have moved; 1 to go.")
+	says(t, b.page(t, "/proxy/overview"), "75 %", "3 of 4 agents moved, 1 to go.")
 }
 
 func TestWarningsSayWhatToDo(t *testing.T) {

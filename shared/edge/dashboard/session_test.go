@@ -279,5 +279,5 @@ func TestAStoreThatFails(t *testing.T) {
 	}
 	w.Advance(time.Minute) // the last count is forgotten
 	broken = "Census"      // what else there is to see is worth more than an error
-	says(t, b.page(t, "/proxy/pki"), "The fleet cannot be counted at the moment.", "Current G1")
+	says(t, b.page(t, "/proxy/pki"), "The fleet cannot be counted at the moment.", "Org CA G1 current")
 }

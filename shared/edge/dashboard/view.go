@@ -107,6 +107,27 @@ func how(m agent.Method) string {
 	return string(m)
 }
 
+// shortActor is an actor as people tell them apart: a secret's version by its first digits, a session by its own name.
+// What is not known stays whole.
+func shortActor(actor string) string {
+	kind, rest, ok := strings.Cut(actor, ":")
+	switch {
+	case !ok:
+		return actor
+	case kind == "dashboard":
+		return kind + " " + rest[strings.LastIndexByte(rest, '/')+1:]
+	case kind == "schedule":
+		return kind + " " + rest
+	case kind == "agent":
+		if id, err := agent.ParseID(rest); err == nil {
+			return kind + " " + id.Name()
+		}
+	case kind == "admin" && len(rest) > 12:
+		return kind + ":" + short(rest) + "…"
+	}
+	return actor
+}
+
 // edges are the beginning and the end of a fingerprint, which is what people compare.
 func edges(hex string) []string {
 	g := groups(hex)

@@ -6,17 +6,18 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 )
 
 // Every warning is explained, with something to do; every event and every method has words.
 func TestEverythingHasWords(t *testing.T) {
-	for _, w := range explained(health.Warnings(), time.Now()) {
+	for _, w := range explained(health.Warnings()) {
 		if w.Title == w.Code || w.Text == "" || w.Link == "" || w.Action == "" {
 			t.Errorf("%s is not explained: %+v", w.Code, w)
 		}
 	}
-	if w := explained([]health.Warning{"new"}, time.Now())[0]; w.Title != "new" {
+	if w := explained([]health.Warning{"new"})[0]; w.Title != "new" {
 		t.Errorf("a warning that is not known here: %+v", w)
 	}
 	if len(titles) != len(knownEvents) {
@@ -31,6 +32,23 @@ func TestEverythingHasWords(t *testing.T) {
 		if how(m) == string(m) || remedy(m) == "" || fleetRemedy(m) == "" {
 			t.Errorf("method %s has no words", m)
 		}
+	}
+}
+
+// An actor's name is shortened to what tells it apart, and only one whose kind is known.
+func TestActorsAreShort(t *testing.T) {
+	for actor, want := range map[string]string{
+		"admin:e8cb2347-5ff4-4870-a611-e2342fa346f4": "admin:e8cb2347…", "admin:test": "admin:test", "schedule:standby": "schedule standby",
+		"dashboard:AWSCURRENT/bd7b47f2": "dashboard bd7b47f2", "dashboard:e8cb2347-5ff4-4870-a611-e2342fa346f4/bd7b47f2": "dashboard bd7b47f2", "dashboard": "dashboard",
+		"agent:orga::kyc": "agent kyc", "agent:kyc": "agent:kyc", "api": "api", "else:e8cb2347-5ff4-4870": "else:e8cb2347-5ff4-4870", "": "",
+	} {
+		if got := shortActor(actor); got != want {
+			t.Errorf("%q: %q, want %q", actor, got, want)
+		}
+	}
+	e := describe(audit.Row{Actor: "dashboard:v/bd7b47f2", Timestamp: "2026-11-24T03:00:00.000Z"})
+	if got, want := e.WhoURL(), "/proxy/audit?actor=dashboard%3Av%2Fbd7b47f2&end=2026-11-24&start=2026-11-24"; got != want {
+		t.Errorf("the whole name is at %s, want %s", got, want)
 	}
 }
 
