@@ -83,14 +83,19 @@ func (c *cloud) edgeServer(d deployment.Deployment) (*http.Server, error) {
 	return &http.Server{Handler: g, TLSConfig: g.TLSConfig(cert), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}, nil
 }
 
-// through passes requests on to an API, below the path of its stage.
+// through passes requests on to an API, below the path of its stage. They keep their host, as behind a custom domain: by it
+// the dashboard knows its own forms.
 func through(api string) (http.Handler, error) {
 	to, err := url.Parse(api)
 	if err != nil {
 		return nil, err
 	}
 	return &httputil.ReverseProxy{
-		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to); r.SetXForwarded() },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(to)
+			r.SetXForwarded()
+			r.Out.Host = r.In.Host
+		},
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
 	}, nil
 }
