@@ -34,8 +34,6 @@ var request = size{memory: 512, timeout: 29}
 // nor outrun KMS's five CreateKey a second.
 var sizes = map[string]size{
 	"rotateca": {memory: 512, timeout: 29, reserved: 5},
-	// It makes keys too, and shares its concurrency with pages: what keeps rotations apart is the lease.
-	"dashboard": {memory: 512, timeout: 29, reserved: 10},
 	"standby":   {memory: 512, timeout: 120, reserved: 2},
 	"hygiene":   {memory: 512, timeout: 900, reserved: 1},
 	"startup":   {memory: 256, timeout: 60},
@@ -156,7 +154,7 @@ func (s *Service) environment(function string) *map[string]*string {
 		"MASTIO_TRUSTSTORE_BUCKET": *s.data.Truststore.BucketName(), "MASTIO_TRUSTSTORE_KEY": TruststoreKey,
 		"MASTIO_ADMIN_SECRET_ID": *s.data.AdminSecret.SecretArn(), "MASTIO_TOKEN_KEK": *s.data.TokenKEK.KeyArn(),
 		"MASTIO_SPIFFE_TRUST_DOMAINS": strings.Join(p.SPIFFETrustDomains, ","), "RENEW_OVERLAP_SECONDS": strconv.Itoa(p.RenewOverlapSeconds),
-		"MASTIO_EVENT_BUS": p.name("events"), "CERT_MAX_AGE_DAYS": strconv.Itoa(p.CertMaxAgeDays), "CERT_RENEW_BEFORE_DAYS": strconv.Itoa(p.CertRenewBeforeDays),
+		"MASTIO_EVENT_BUS": p.name("events"), "MASTIO_ROTATECA_FUNCTION": s.rotateCA(), "CERT_MAX_AGE_DAYS": strconv.Itoa(p.CertMaxAgeDays), "CERT_RENEW_BEFORE_DAYS": strconv.Itoa(p.CertRenewBeforeDays),
 		"MASTIO_AGENT_SECRETS_KEY": *s.data.AgentSecretsKey.KeyArn(),
 		"MASTIO_AUDIT_BUCKET":      *s.data.Archive.BucketName(), "MASTIO_AUDIT_KEY": *s.data.AuditKey.KeyArn(), "AUDIT_TSA_URL": p.AuditTSA,
 		"TOKEN_SIGNER": string(p.TokenSigner), "MASTIO_FIRST_CA": string(p.FirstCA),
@@ -184,6 +182,10 @@ func (s *Service) environment(function string) *map[string]*string {
 	}
 	return &out
 }
+
+// rotateCA names the function that the dashboard has rotate the Org CA, at its alias. It is spelled out, so that a
+// deployment has no order between the two.
+func (s *Service) rotateCA() string { return s.props.name("rotateca") + ":" + Live }
 
 // release changes with the code of any function. The start-up check has it in its settings, so that it runs whenever
 // there is something new to check.

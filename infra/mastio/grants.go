@@ -3,11 +3,23 @@ package mastio
 import (
 	"fmt"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+
 	"github.com/mastio-aws/mastio/shared/schema"
 )
 
 func (s *Service) tellOutside() statement {
 	return statement{sid: "TellOutside", actions: []string{"events:PutEvents"}, resources: []string{*s.Bus.EventBusArn()}}
+}
+
+// askForRotations has the function rotateca rotate the Org CA. Its log names who asked.
+func (s *Service) askForRotations() statement {
+	return statement{
+		sid: "AskForRotations", actions: []string{"lambda:InvokeFunction"},
+		resources: []string{*s.stack.FormatArn(&awscdk.ArnComponents{
+			Service: str("lambda"), Resource: str("function"), ResourceName: str(s.rotateCA()), ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
+		})},
+	}
 }
 
 func (s *Service) reportFailure() statement {

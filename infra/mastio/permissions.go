@@ -14,7 +14,7 @@ import (
 func (s *Service) permissions() map[string][]statement {
 	return map[string][]statement{
 		"token": {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.useProofs(), s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys(), s.signTokens()},
-		"audit": {s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(), s.readAdminSecret(), s.openAdminSecret()},
+		"audit": {s.readOrg(), s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(), s.readAdminSecret(), s.openAdminSecret()},
 		"checkpoint": {s.readTrail(), s.readSeals(), s.readOrg(), s.sealTrail(), s.moveOrgHead(), s.appendAudit(), s.readArchive(), s.writeArchive(), s.signCheckpoints(),
 			s.readAdminSecret(), s.openAdminSecret()},
 		"discovery":  {s.publicAuditKey(), s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
@@ -26,18 +26,14 @@ func (s *Service) permissions() map[string][]statement {
 		"rotatecert": {s.readAgents(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.readAdminSecret(), s.openAdminSecret()},
 		"enroll": {s.readAgents(), s.listAgents(), s.writeAgents(), s.writeAliases(), s.appendAudit(), s.issueLeaves(), s.readOrg(), s.readEdgeCAs(), s.addEdgeCAs(),
 			s.readTruststore(), s.writeTruststore(), s.readAdminSecret(), s.openAdminSecret()},
-		"rotateca": append(s.rotateCAs(), s.readAdminSecret(), s.openAdminSecret()),
-		"dashboard": append(s.rotateCAs(), s.readNotes(), s.findDue(), s.readAgents(), s.listAgents(), s.findAgents(), s.writeAgents(), s.writeAliases(), s.issueLeaves(),
-			s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(), s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()),
+		"rotateca": append(s.mintCAs(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(),
+			s.backUp(), s.pointDomain(), s.showTruststore(), s.readAdminSecret(), s.openAdminSecret()),
+		"dashboard": {s.askForRotations(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readTruststore(), s.readNotes(), s.findDue(), s.readAgents(), s.listAgents(),
+			s.findAgents(), s.writeAgents(), s.writeAliases(), s.appendAudit(), s.issueLeaves(), s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(),
+			s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()},
 		"standby": append(s.mintCAs(), s.noteOnKeys(), s.findDue(), s.backUp(), s.pointDomain(), s.showTruststore(),
 			s.readOrg(), s.readEdgeCAs(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readTokenKeys(), s.makeTokenKeys()),
 	}
-}
-
-// rotateCAs is what a rotation of the Org CA takes, whoever asks for it.
-func (s *Service) rotateCAs() []statement {
-	return append(s.mintCAs(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(),
-		s.backUp(), s.pointDomain(), s.showTruststore())
 }
 
 // statement is one statement of a policy. The zero Effect is Allow.

@@ -75,11 +75,10 @@ func TestLeastPrivilege(t *testing.T) {
 	})
 }
 
-// minting are the calls that make, tag, fill or end keys. minters are the functions that may: the dashboard rotates the
-// Org CA in its own process.
+// minting are the calls that make, tag, fill or end keys. minters are the functions that may.
 var (
 	minting = regexp.MustCompile(`^kms:(CreateKey|TagResource|UntagResource|ScheduleKeyDeletion|DisableKey|GetParametersForImport|ImportKeyMaterial)$`)
-	minters = []string{"dashboard", "rotateca", "standby"}
+	minters = []string{"rotateca", "standby"}
 	// nobody's: what no function has any use for.
 	nobodys = regexp.MustCompile(`^(kms:(EnableKey|CancelKeyDeletion|PutKeyPolicy|CreateGrant|DeleteImportedKeyMaterial|ReplicateKey|UpdateKeyDescription)|dynamodb:(Scan|DeleteTable|UpdateTable|RestoreTable.*|PartiQL.*)|iam:.*|lambda:Update.*|s3:Delete.*)$`)
 )

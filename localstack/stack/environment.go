@@ -25,6 +25,7 @@ func (s *Stack) environment() map[string]string {
 		"MASTIO_AUDIT_KEY":         s.audit,
 		"MASTIO_AGENT_SECRETS_KEY": s.agentSecrets,
 		"MASTIO_EVENT_BUS":         eventBus,
+		"MASTIO_ROTATECA_FUNCTION": "rotateca",
 
 		"AWS_ENDPOINT_URL_DYNAMODB":        s.Endpoints[DynamoDB],
 		"AWS_ENDPOINT_URL_KMS":             s.Endpoints[KMS],
@@ -32,6 +33,7 @@ func (s *Stack) environment() map[string]string {
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER": s.Endpoints[SecretsManager],
 		"AWS_ENDPOINT_URL_EVENTBRIDGE":     s.Endpoints[EventBridge],
 		"AWS_ENDPOINT_URL_API_GATEWAY":     s.Endpoints[APIGateway],
+		"AWS_ENDPOINT_URL_LAMBDA":          s.Endpoints[Lambda],
 		"AWS_REGION":                       region,
 		"AWS_ACCESS_KEY_ID":                accessKey,
 		"AWS_SECRET_ACCESS_KEY":            accessKey,

@@ -24,11 +24,12 @@ const (
 	S3             = "s3"
 	SecretsManager = "secretsmanager"
 	EventBridge    = "eventbridge"
+	Lambda         = "lambda"
 	APIGateway     = "apigateway" // its control plane, as far as the agents' domain needs it
 )
 
 // Services lists them.
-func Services() []string { return []string{DynamoDB, KMS, S3, SecretsManager, APIGateway, EventBridge} }
+func Services() []string { return []string{DynamoDB, KMS, S3, SecretsManager, APIGateway, EventBridge, Lambda} }
 
 // serveServices gives every service its endpoint. DynamoDB Local has one already; it gets a proxy in front only when
 // there is something to put between.

@@ -216,6 +216,8 @@ func (s *Stack) services(ctx context.Context) error {
 	}
 	s.onClose(s.database.Close)
 	s.handlers[KMS], s.handlers[S3], s.handlers[SecretsManager], s.handlers[APIGateway], s.handlers[EventBridge] = keys, objects, vault, s.Domain, s.Bus
+	// It runs the functions, which are told first where it is.
+	s.handlers[Lambda] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.Lambda.ServeHTTP(w, r) })
 	return s.serveServices()
 }
 

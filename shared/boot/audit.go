@@ -2,6 +2,7 @@ package boot
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"sync"
@@ -34,7 +35,7 @@ func Checkpoint(p *parts) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return httpapi.LambdaOr(mux, func(ctx context.Context) (any, error) {
+	return httpapi.LambdaOr(mux, func(ctx context.Context, _ json.RawMessage) (any, error) {
 		report, err := job.Run(ctx, checkpoint.Request{Actor: checkpoint.Actor})
 		if err != nil {
 			p.log.ErrorContext(ctx, "audit.checkpoint", "cause", err.Error())

@@ -47,6 +47,7 @@ type Config struct {
 	TSA                string // URL of a time-stamping authority; empty: none
 	AgentSecretsKey    string // KMS key that encrypts what hygiene delivers; only the function hygiene needs it
 	EventBus           string // name of the EventBridge bus; only the function events needs it
+	RotateCAFunction   string // name and alias of the function rotateca; only the function dashboard needs it
 	TokenSigningKey    string // KMS key that signs tokens; only with Signer KMS
 	Signer             Signer
 	RequireDPoP        bool
@@ -69,7 +70,7 @@ func Environment(getenv func(string) string) (Config, error) {
 		AuditBucket: e.need("MASTIO_AUDIT_BUCKET"), AuditKey: e.need("MASTIO_AUDIT_KEY"), TSA: e.web("AUDIT_TSA_URL"),
 		Signer: Signer(e.oneOf("TOKEN_SIGNER", string(EpochKey), string(KMS))), RequireDPoP: e.flag("TOKEN_REQUIRE_DPOP"),
 		RequireNonce: e.flag("TOKEN_REQUIRE_NONCE"), StrictPKI: e.flag("MCP_PROXY_STRICT_PKI"),
-		EventBus: getenv("MASTIO_EVENT_BUS"), AgentSecretsKey: getenv("MASTIO_AGENT_SECRETS_KEY"), Schedule: e.schedule(),
+		RotateCAFunction: getenv("MASTIO_ROTATECA_FUNCTION"), EventBus: getenv("MASTIO_EVENT_BUS"), AgentSecretsKey: getenv("MASTIO_AGENT_SECRETS_KEY"), Schedule: e.schedule(),
 		Adopt: e.oneOf("MASTIO_FIRST_CA", "mint", "adopt") == "adopt", Version: Version,
 	}
 	c.RenewOverlap = e.seconds("RENEW_OVERLAP_SECONDS", renew.DefaultOverlap, renew.MinOverlap, renew.MaxOverlap)

@@ -2,11 +2,14 @@ package boot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/mastio-aws/mastio/shared/edge/dashboard"
+	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 	"github.com/mastio-aws/mastio/shared/usecase/trail"
@@ -15,6 +18,9 @@ import (
 // Dashboard is the function dashboard. Under a legacy Org CA it stays open even where strict PKI shuts all others, because
 // it is where an operator remedies that; what gives an agent a certificate is shut in it.
 func Dashboard(p *parts) (any, error) {
+	if p.RotateCAFunction == "" {
+		return nil, fmt.Errorf("%w: MASTIO_ROTATECA_FUNCTION is not set", ErrConfig)
+	}
 	admin := p.secret()
 	d := dashboard.New(dashboard.Config{
 		OrgID: p.OrgID,
@@ -32,7 +38,8 @@ func Dashboard(p *parts) (any, error) {
 		Registry:   p.db,
 		Enroll:     p.enroller(),
 		RotateCert: rotatecert.New(rotatecert.Config{Store: p.db, Issuer: p.issuer(), Log: p.log}),
-		RotateCA:   p.rotator(p.ceremony()),
+		RotateCA:   Rotations(&delegate.Client{API: delegate.NewClient(p.aws), Function: p.RotateCAFunction}),
+		Progress:   &rotateca.Observer{Store: p.db, Now: p.now, Log: p.log},
 		Health:     &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Now: p.now},
 		Trail:      trail.New(trail.Config{Store: p.db, Archive: p.archive(), Key: p.auditKey(), OrgID: p.OrgID, Now: p.now, MaxBundle: dashboard.MaxBundle}),
 		Rows:       httpapi.WriteRows,
@@ -43,6 +50,20 @@ func Dashboard(p *parts) (any, error) {
 		return nil, err
 	}
 	return httpapi.Lambda(mux), nil
+}
+
+// Rotations are those of the function rotateca. It explains an error itself, and the dashboard passes that on.
+func Rotations(c *delegate.Client) dashboard.RotateCA { return rotations{c} }
+
+type rotations struct{ *delegate.Client }
+
+// Do has the function rotateca carry out a request.
+func (r rotations) Do(ctx context.Context, req rotateca.Request) (rotateca.Result, error) {
+	result, err := r.Client.Do(ctx, req)
+	if refusal, ok := errors.AsType[*delegate.Refusal](err); ok {
+		err = httpapi.Told(refusal.Document, refusal.RetryIn)
+	}
+	return result, err
 }
 
 // told gives a secret store that fails the words that the API has for it.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/edge/metrics"
@@ -68,9 +71,26 @@ func Renew(p *parts) (any, error) {
 	return p.http(httpapi.Renew(r), nil)
 }
 
-// RotateCA is the function rotateca.
+// RotateCA is the function rotateca: API Gateway calls it, and so does the dashboard.
 func RotateCA(p *parts) (any, error) {
-	return p.always(httpapi.RotateCA(p.rotator(p.ceremony())), p.admin())
+	rotator := p.rotator(p.ceremony())
+	mux, err := p.handler(httpapi.RotateCA(rotator), p.admin(), nil)
+	if err != nil {
+		return nil, err
+	}
+	return httpapi.LambdaOr(mux, Desk(rotator, p.log).Serve), nil
+}
+
+// Desk takes the dashboard's orders.
+func Desk(rotator *rotateca.Rotator, log *slog.Logger) *delegate.Desk {
+	return &delegate.Desk{Do: rotator.Do, Explain: problem, Log: log}
+}
+
+// problem explains an error to another function as the API explains it to a client.
+func problem(err error, requestID string) delegate.Problem {
+	p := httpapi.Explain(err, requestID)
+	document, _ := json.Marshal(p) // a struct of strings and numbers always has a JSON form
+	return delegate.Problem{Document: document, Code: p.Code, Fault: p.Status >= 500, RetryIn: p.RetryIn}
 }
 
 // Token is the function token.

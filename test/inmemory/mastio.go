@@ -21,6 +21,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/edge/dashboard"
+	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/pki"
@@ -123,7 +124,8 @@ func New(cfg memstore.Config) *Mastio {
 	refusals := refusal.New(refusal.Config{Store: m.Store, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log})
 	m.Dashboard = dashboard.New(dashboard.Config{
 		OrgID: OrgID, Door: signin.New(signin.Config{Store: m.Store, Check: Admin, Accepted: accepted, Refused: refusals.Record, Now: m.Now, Log: log}), Registry: m.Store,
-		Enroll: m.Enroll, RotateCert: m.RotateCert, RotateCA: m.RotateCA, Health: m.Health, Trail: m.Trail, Rows: httpapi.WriteRows, Explain: boot.Explain, Caller: boot.Caller, Now: m.Now,
+		RotateCA: boot.Rotations(&delegate.Client{API: m, Function: "rotateca:live"}), Progress: m.RotateCA,
+		Enroll: m.Enroll, RotateCert: m.RotateCert, Health: m.Health, Trail: m.Trail, Rows: httpapi.WriteRows, Explain: boot.Explain, Caller: boot.Caller, Now: m.Now,
 	})
 	return m
 }

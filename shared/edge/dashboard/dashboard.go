@@ -26,6 +26,16 @@ type Registry interface {
 	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)
 }
 
+// RotateCA carries out rotations of the Org CA: somewhere else, in a function that may make its keys.
+type RotateCA interface {
+	Do(ctx context.Context, req rotateca.Request) (rotateca.Result, error)
+}
+
+// Progress tells the present state of the Org CA.
+type Progress interface {
+	Status(ctx context.Context) (rotateca.Status, error)
+}
+
 // Problem is what the outside is told of an error: the API's own words.
 type Problem struct {
 	Status    int
@@ -50,7 +60,8 @@ type Config struct {
 	Registry   Registry
 	Enroll     *enroll.Enroller
 	RotateCert *rotatecert.Rotator
-	RotateCA   *rotateca.Rotator
+	RotateCA   RotateCA
+	Progress   Progress
 	Health     *health.Checker
 	Trail      *trail.Trail
 	// Rows writes rows as the API's export does, ndjson or csv.

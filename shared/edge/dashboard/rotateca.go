@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -15,7 +14,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
@@ -60,20 +58,22 @@ func (d *Dashboard) stage(w http.ResponseWriter, r *http.Request) error {
 
 func (d *Dashboard) staged(w http.ResponseWriter, r *http.Request, req rotateca.Request) error {
 	result, err := d.RotateCA.Do(r.Context(), req)
-	if busy(err) {
+	if err != nil {
 		p := d.problem(r, err)
+		if !p.busy() {
+			return err
+		}
 		retryAfter(w, p)
 		return d.showRotateCA(w, r, p.Status, rotateCAView{Problem: p.Text()})
-	}
-	if err != nil {
-		return err
 	}
 	http.Redirect(w, r, preflightURL(result.Fingerprint), http.StatusSeeOther)
 	return nil
 }
 
-// busy reports an error after which the same form can simply be sent again.
-func busy(err error) bool { return errors.Is(err, lease.ErrHeld) || errors.Is(err, lease.ErrLost) }
+// busy reports a problem after which the same form can simply be sent again.
+func (p Problem) busy() bool {
+	return p.Code == "rotation_in_progress" || p.Code == "rotation_lock_lost"
+}
 
 // order fills in who asks.
 func (d *Dashboard) order(r *http.Request, req rotateca.Request) rotateca.Request {
@@ -150,15 +150,15 @@ func (d *Dashboard) commit(w http.ResponseWriter, r *http.Request) error {
 		return d.showPreflight(w, r, fresh(preflightURL(fingerprint), f, problems...), "")
 	}
 	result, err := d.RotateCA.Do(r.Context(), req)
-	if busy(err) {
+	if err != nil {
 		p := d.problem(r, err)
+		if !p.busy() {
+			return err
+		}
 		retryAfter(w, p)
 		again := fresh(preflightURL(fingerprint), f)
 		again.Status = p.Status
 		return d.showPreflight(w, r, again, p.Text())
-	}
-	if err != nil {
-		return err
 	}
 	http.Redirect(w, r, resultURL("rotated", result.Generation), http.StatusSeeOther)
 	return nil
@@ -266,15 +266,15 @@ func (d *Dashboard) confirmed(w http.ResponseWriter, r *http.Request, kind strin
 		return d.showConfirm(w, r, kind, fresh("/proxy/pki/"+kind, f, field{"confirm", "Type the eight digits as they stand there."}), "")
 	}
 	result, err := d.RotateCA.Do(r.Context(), d.order(r, rotateca.Request{Mode: mode, Reason: f.Get("reason"), IdempotencyKey: d.key(r, f)}))
-	if busy(err) {
+	if err != nil {
 		p := d.problem(r, err)
+		if !p.busy() {
+			return err
+		}
 		retryAfter(w, p)
 		again := fresh("/proxy/pki/"+kind, f)
 		again.Status = p.Status
 		return d.showConfirm(w, r, kind, again, p.Text())
-	}
-	if err != nil {
-		return err
 	}
 	http.Redirect(w, r, resultURL(did, result.Generation), http.StatusSeeOther)
 	return nil

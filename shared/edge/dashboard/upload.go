@@ -51,7 +51,7 @@ func (d *Dashboard) upload(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case len(p.Defects) > 0:
 		return d.showRefused(w, r, p.Status, form, beside(p.Defects))
-	case busy(err):
+	case p.busy():
 		retryAfter(w, p)
 		return d.showRefused(w, r, p.Status, form, []field{{"", p.Text()}})
 	}

@@ -234,7 +234,7 @@ func TestLambdaOr(t *testing.T) {
 		t.Fatal(err)
 	}
 	runs := 0
-	f := httpapi.LambdaOr(mux, func(context.Context) (any, error) { runs++; return "ran", nil })
+	f := httpapi.LambdaOr(mux, func(context.Context, json.RawMessage) (any, error) { runs++; return "ran", nil })
 	for _, c := range []struct {
 		event string
 		runs  int

@@ -30,8 +30,9 @@ func Lambda(h http.Handler) func(context.Context, events.APIGatewayProxyRequest)
 }
 
 // LambdaOr adapts a handler as Lambda does, for a function that other events run as well: job gets every event that is not
-// a request. API Gateway's events always name a method, so no client can send one that passes for a schedule's.
-func LambdaOr(h http.Handler, job func(context.Context) (any, error)) func(context.Context, json.RawMessage) (any, error) {
+// a request. API Gateway's events always name a method, so no client can send one that passes for a schedule's or for
+// another function's.
+func LambdaOr(h http.Handler, job func(ctx context.Context, event json.RawMessage) (any, error)) func(context.Context, json.RawMessage) (any, error) {
 	serve := Lambda(h)
 	return func(ctx context.Context, event json.RawMessage) (any, error) {
 		var e events.APIGatewayProxyRequest
@@ -39,7 +40,7 @@ func LambdaOr(h http.Handler, job func(context.Context) (any, error)) func(conte
 			return nil, fmt.Errorf("%w: %w", ErrEvent, err)
 		}
 		if e.HTTPMethod == "" {
-			return job(ctx)
+			return job(ctx, event)
 		}
 		return serve(ctx, e)
 	}

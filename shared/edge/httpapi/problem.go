@@ -179,8 +179,30 @@ var _ = []error{
 	startup.ErrRegistry, startup.ErrNoOrgCA, startup.ErrTruststore, startup.ErrUnread, startup.ErrDomain, startup.ErrSecret, startup.ErrTokenKey,
 }
 
+// ToldError is an error that another function has explained already.
+type ToldError struct{ Problem }
+
+// Told reads what another function answered. Error: ErrProblem, for what is no problem document.
+func Told(document []byte, retryIn time.Duration) error {
+	var p Problem
+	if err := json.Unmarshal(document, &p); err != nil || p.Status < 400 || p.Status > 599 || p.Code == "" {
+		return ErrProblem
+	}
+	p.RetryIn = retryIn
+	return &ToldError{p}
+}
+
+// Error implements error.
+func (e *ToldError) Error() string { return e.Code + ": " + e.Detail }
+
+// ErrProblem reports an answer of another function that is no problem document.
+var ErrProblem = errors.New("not a problem document")
+
 // explain finds what the outside is told of an error.
 func explain(err error) public {
+	if told, ok := errors.AsType[*ToldError](err); ok {
+		return public{status: told.Status, code: told.Code, detail: told.Detail, defects: told.Errors, retryIn: told.RetryIn}
+	}
 	for _, p := range table {
 		if !errors.Is(err, p.err) {
 			continue

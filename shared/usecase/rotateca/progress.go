@@ -45,20 +45,20 @@ type remembered struct {
 
 // progress counts, unless that was done for the same generation a moment ago. A count that fails is told as none: what
 // else there is to see is worth more during an incident than an error.
-func (r *Rotator) progress(ctx context.Context, org registry.Org) *Progress {
-	current, now := org.Pointer.Current, r.Now()
-	if p := r.counted.get(current, now); p != nil {
+func (o *Observer) progress(ctx context.Context, org registry.Org) *Progress {
+	current, now := org.Pointer.Current, o.Now()
+	if p := o.counted.get(current, now); p != nil {
 		return p
 	}
 	ctx, cancel := context.WithTimeout(ctx, progressTimeout)
 	defer cancel()
-	census, err := r.Store.Census(ctx, current, newest(org))
+	census, err := o.Store.Census(ctx, current, newest(org))
 	if err != nil {
-		r.Log.WarnContext(ctx, "pki.rotate.progress_unknown", "generation", current, "cause", err.Error())
+		o.Log.WarnContext(ctx, "pki.rotate.progress_unknown", "generation", current, "cause", err.Error())
 		return nil
 	}
 	p := moved(census)
-	r.counted.put(p, current, now)
+	o.counted.put(p, current, now)
 	return p
 }
 

@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -124,13 +126,28 @@ type Entry struct {
 	SupersededAt *time.Time   `json:"superseded_at"`
 }
 
+// Observed is what an Observer needs of the registry.
+type Observed interface {
+	Org(ctx context.Context) (registry.Org, error)
+	Census(ctx context.Context, current, newest int64) (map[agent.Method]registry.Tally, error)
+}
+
+// Observer tells the present state, and can change nothing. It is safe for concurrent use.
+type Observer struct {
+	Store Observed
+	Now   func() time.Time
+	Log   *slog.Logger
+
+	counted remembered
+}
+
 // Status reads the present state: one read, and the count of agents.
-func (r *Rotator) Status(ctx context.Context) (Status, error) {
-	org, err := r.Store.Org(ctx)
+func (o *Observer) Status(ctx context.Context) (Status, error) {
+	org, err := o.Store.Org(ctx)
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Rotation: rotation(org, r.Now()), History: history(org.Generations)}
+	s := Status{Rotation: rotation(org, o.Now()), History: history(org.Generations)}
 	if g, ok := org.Standby(); ok {
 		e := entryOf(g)
 		s.Staged = &e
@@ -139,10 +156,10 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) {
 		s.Progress = moved(nil)
 		return s, nil
 	}
-	s.Progress = r.progress(ctx, org)
+	s.Progress = o.progress(ctx, org)
 	s.Result, err = present(org)
 	for _, a := range org.Pointer.Accepted {
-		if r.Now().Before(a.Until) {
+		if o.Now().Before(a.Until) {
 			s.OverlapUntil = &a.Until
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
@@ -45,13 +44,12 @@ const (
 
 // Store is what a rotation needs of the registry.
 type Store interface {
-	Org(ctx context.Context) (registry.Org, error)
+	Observed
 	Acquire(ctx context.Context, want lease.Lease, now time.Time) (lease.Lease, error)
 	Extend(ctx context.Context, l lease.Lease) error
 	Release(ctx context.Context, l lease.Lease) error
 	Apply(ctx context.Context, c registry.Change) error
 	Answer(ctx context.Context, key string, now time.Time) (*registry.Answer, error)
-	Census(ctx context.Context, current, newest int64) (map[agent.Method]registry.Tally, error)
 }
 
 // Preparer makes a generation when there is no standby to take.
@@ -76,11 +74,16 @@ type Config struct {
 // Rotator rotates the Org CA. It is safe for concurrent use, across processes too: the lease lets one of them work.
 type Rotator struct {
 	Config
-	counted remembered
+	observer Observer
 }
 
 // New returns a Rotator.
-func New(cfg Config) *Rotator { return &Rotator{Config: cfg} }
+func New(cfg Config) *Rotator {
+	return &Rotator{Config: cfg, observer: Observer{Store: cfg.Store, Now: cfg.Now, Log: cfg.Log}}
+}
+
+// Status reads the present state, as Observer does.
+func (r *Rotator) Status(ctx context.Context) (Status, error) { return r.observer.Status(ctx) }
 
 // Request asks for a change of the Org CA.
 type Request struct {

@@ -1,0 +1,95 @@
+package delegate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+)
+
+// API is the part of the Lambda client that this package calls.
+type API interface {
+	Invoke(ctx context.Context, in *lambda.InvokeInput, options ...func(*lambda.Options)) (*lambda.InvokeOutput, error)
+}
+
+// NewClient returns a Lambda client that asks once. The SDK would ask again after a lost answer, while the first order may
+// still be under way.
+func NewClient(cfg aws.Config) *lambda.Client {
+	return lambda.NewFromConfig(cfg, func(o *lambda.Options) { o.Retryer = aws.NopRetryer{} })
+}
+
+// Client gives orders to a function. It is safe for concurrent use.
+type Client struct {
+	API      API
+	Function string // name, with the alias behind a colon
+}
+
+// Refusal is an order that was not carried out: the API's problem document (RFC 9457).
+type Refusal struct { //nolint:errname // it is an answer before it is an error
+	Document json.RawMessage
+	RetryIn  time.Duration // zero: no hint
+}
+
+// Error implements error with the document, which holds nothing that is not for the outside.
+func (r *Refusal) Error() string { return "order refused: " + string(r.Document) }
+
+// margin is what is kept of the time to tell that the answer did not come.
+const margin = 2 * time.Second
+
+// Do has an order carried out: one call. It overwrites an uploaded CA, as rotateca.Rotator does.
+//
+// Errors: *Refusal; registry.ErrUnavailable if the function did not begin; registry.ErrUnknown if it did, or may have, and
+// nothing is known of its end. An order with an idempotency key can be given again then.
+func (c *Client) Do(ctx context.Context, req rotateca.Request) (rotateca.Result, error) {
+	payload, err := json.Marshal(event{Order: new(newOrder(req))})
+	defer clear(payload)
+	if req.Upload != nil {
+		clear(req.Upload.Key)
+		clear(req.Upload.Certificates)
+	}
+	if err != nil {
+		return rotateca.Result{}, fmt.Errorf("encode an order: %w", err)
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-margin))
+		defer cancel()
+	}
+	out, err := c.API.Invoke(ctx, &lambda.InvokeInput{FunctionName: &c.Function, Payload: payload})
+	if err != nil {
+		return rotateca.Result{}, fmt.Errorf("invoke %s: %w", c.Function, outcome(err))
+	}
+	if out.FunctionError != nil { // it crashed, or ran out of time: its own words are in its log
+		return rotateca.Result{}, fmt.Errorf("%w: %s ended with %q", registry.ErrUnknown, c.Function, *out.FunctionError)
+	}
+	return result(out.Payload)
+}
+
+// outcome tells an order that was turned away from one that may have been carried out.
+func outcome(err error) error {
+	_, throttled := errors.AsType[*types.TooManyRequestsException](err)
+	_, cold := errors.AsType[*types.ResourceNotReadyException](err)
+	if throttled || cold {
+		return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: %w", registry.ErrUnknown, err)
+}
+
+func result(payload []byte) (rotateca.Result, error) {
+	var a answer
+	if err := json.Unmarshal(payload, &a); err != nil || (a.Result == nil) == (a.Problem == nil) {
+		return rotateca.Result{}, fmt.Errorf("%w: the answer is neither a result nor a problem", registry.ErrUnknown)
+	}
+	if a.Problem != nil {
+		return rotateca.Result{}, &Refusal{Document: a.Problem, RetryIn: time.Duration(a.RetryAfter) * time.Second}
+	}
+	return *a.Result, nil
+}

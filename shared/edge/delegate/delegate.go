@@ -1,0 +1,96 @@
+// Package delegate lets one function have another rotate the Org CA: the dashboard asks, and the function rotateca, which may
+// make an Org CA's keys, does it. So whoever takes over the pages has not taken over KMS.
+//
+// An order goes by Lambda's Invoke, which IAM grants to the dashboard alone. It cannot come in through API Gateway, whose
+// events always name a method.
+package delegate
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+)
+
+// ErrOrder reports an event that is no order, or one that may not be given this way.
+var ErrOrder = errors.New("event is no order to rotate the Org CA")
+
+// order is a rotateca.Request on its way. Its migration is not among the fields: that is the schedule's alone.
+type order struct {
+	Mode           rotateca.Mode `json:"mode"`
+	Certificates   []byte        `json:"certificates,omitempty"`
+	Key            []byte        `json:"key,omitempty"` // of an uploaded CA; Lambda keeps no record of what it passes on
+	Fingerprint    string        `json:"fingerprint,omitempty"`
+	Overlap        int64         `json:"overlap_seconds,omitempty"`
+	DryRun         bool          `json:"dry_run,omitempty"`
+	SkipBackup     bool          `json:"skip_backup,omitempty"`
+	Reason         string        `json:"reason,omitempty"`
+	Actor          string        `json:"actor"`
+	RequestID      string        `json:"request_id"`
+	SourceIP       string        `json:"source_ip"`
+	IdempotencyKey string        `json:"idempotency_key,omitempty"`
+}
+
+// event is what Lambda passes on.
+type event struct {
+	Order *order `json:"rotate_ca"`
+}
+
+// actors are who may give orders: sessions of the dashboard, as the audit trail names them.
+const actors = "dashboard:"
+
+func newOrder(req rotateca.Request) order {
+	o := order{
+		Mode: req.Mode, Fingerprint: req.Fingerprint, Overlap: int64(req.Overlap / time.Second), DryRun: req.DryRun, SkipBackup: req.SkipBackup,
+		Reason: req.Reason, Actor: req.Actor, RequestID: req.RequestID, SourceIP: req.SourceIP, IdempotencyKey: req.IdempotencyKey,
+	}
+	if req.Upload != nil {
+		o.Certificates, o.Key = req.Upload.Certificates, req.Upload.Key
+	}
+	return o
+}
+
+// maxOverlap keeps seconds from overflowing a duration; what is allowed is for the use case to say.
+const maxOverlap = int64(time.Duration(1<<63-1) / time.Second)
+
+// read takes an order out of an event. Unknown fields are refused, and so is an actor that no session of the dashboard has.
+func read(raw []byte) (req rotateca.Request, err error) {
+	var e event
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&e); err != nil {
+		return req, fmt.Errorf("%w: not the JSON of one", ErrOrder) // the decoder's words may quote a key
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return req, fmt.Errorf("%w: something follows it", ErrOrder)
+	}
+	o := e.Order
+	switch {
+	case o == nil:
+		return req, ErrOrder
+	case !strings.HasPrefix(o.Actor, actors):
+		return req, fmt.Errorf("%w: only a session of the dashboard gives one", ErrOrder)
+	case o.Overlap < 0 || o.Overlap > maxOverlap:
+		return req, fmt.Errorf("%w: overlap_seconds is out of range", ErrOrder)
+	}
+	req = rotateca.Request{
+		Mode: o.Mode, Fingerprint: o.Fingerprint, Overlap: time.Duration(o.Overlap) * time.Second, DryRun: o.DryRun, SkipBackup: o.SkipBackup,
+		Reason: o.Reason, Actor: o.Actor, RequestID: o.RequestID, SourceIP: o.SourceIP, IdempotencyKey: o.IdempotencyKey,
+	}
+	if len(o.Certificates) > 0 || len(o.Key) > 0 {
+		req.Upload = &rotateca.Files{Certificates: o.Certificates, Key: o.Key}
+	}
+	return req, nil
+}
+
+// answer is what comes back: a result, or the API's problem document (RFC 9457).
+type answer struct {
+	Result     *rotateca.Result `json:"result,omitempty"`
+	Problem    json.RawMessage  `json:"problem,omitempty"`
+	RetryAfter int64            `json:"retry_after,omitempty"` // seconds
+}

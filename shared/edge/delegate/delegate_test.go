@@ -1,0 +1,213 @@
+package delegate_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/mastio-aws/mastio/shared/edge/delegate"
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+)
+
+// office is a desk, and the way to it.
+type office struct {
+	delegate.Desk
+	log     bytes.Buffer
+	passed  []byte // the payload of the last invocation
+	options int
+	reply   func(*lambda.InvokeOutput, error) (*lambda.InvokeOutput, error) // nil: as it is
+}
+
+func (o *office) Invoke(ctx context.Context, in *lambda.InvokeInput, options ...func(*lambda.Options)) (*lambda.InvokeOutput, error) {
+	o.passed, o.options = slices.Clone(in.Payload), len(options)
+	out := &lambda.InvokeOutput{}
+	answer, err := o.Serve(ctx, slices.Clone(in.Payload))
+	if err != nil {
+		out.FunctionError = aws.String("Unhandled")
+	} else if out.Payload, err = json.Marshal(answer); err != nil {
+		return nil, err
+	}
+	if o.reply != nil {
+		return o.reply(out, nil)
+	}
+	return out, nil
+}
+
+func newOffice(do func(context.Context, rotateca.Request) (rotateca.Result, error)) (*office, *delegate.Client) {
+	o := &office{}
+	o.Desk = delegate.Desk{
+		Do: do, Log: slog.New(slog.NewJSONHandler(&o.log, nil)),
+		Explain: func(err error, requestID string) delegate.Problem {
+			return delegate.Problem{Document: []byte(`{"status":409,"code":"busy","request_id":"` + requestID + `"}`), Code: "busy", RetryIn: 7 * time.Second}
+		},
+	}
+	return o, &delegate.Client{API: o, Function: "mastio-acme-rotateca:live"}
+}
+
+func full() rotateca.Request {
+	return rotateca.Request{
+		Mode: rotateca.Stage, Upload: &rotateca.Files{Certificates: []byte("the certificates"), Key: []byte("the-private-key")},
+		Fingerprint: strings.Repeat("ab", 32), Overlap: 7 * 24 * time.Hour, DryRun: true, SkipBackup: true, Reason: "superseded",
+		Actor: "dashboard:v1/abcdef01", RequestID: "the-request", SourceIP: "192.0.2.1", IdempotencyKey: "dashboard-1",
+	}
+}
+
+func TestAnOrderArrivesWhole(t *testing.T) {
+	// A field that is added to a request and forgotten here would be lost on the way.
+	v := reflect.ValueOf(full())
+	for i := range v.NumField() {
+		if f := v.Type().Field(i); f.IsExported() && v.Field(i).IsZero() && f.Name != "Migration" {
+			t.Errorf("the test's request leaves %s empty", f.Name)
+		}
+	}
+	want := rotateca.Result{Generation: 7, Fingerprint: "f", Chain: []string{"PEM"}, Previous: &rotateca.Previous{Generation: 6}}
+	var got rotateca.Request
+	o, client := newOffice(func(_ context.Context, req rotateca.Request) (rotateca.Result, error) {
+		got = req
+		got.Upload = &rotateca.Files{Certificates: slices.Clone(req.Upload.Certificates), Key: slices.Clone(req.Upload.Key)}
+		return want, nil
+	})
+	sent := full()
+	result, err := client.Do(t.Context(), sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(full(), got, cmpopts.IgnoreUnexported(rotateca.Request{})); diff != "" {
+		t.Errorf("the order (-sent +arrived):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, result); diff != "" {
+		t.Errorf("the result (-want +got):\n%s", diff)
+	}
+	if strings.Trim(string(sent.Upload.Key), "\x00") != "" || strings.Trim(string(sent.Upload.Certificates), "\x00") != "" {
+		t.Error("the upload was not overwritten where it came from")
+	}
+	if log := o.log.String(); strings.Contains(log, "the-private-key") || !strings.Contains(log, `"actor":"dashboard:v1/abcdef01"`) {
+		t.Errorf("log: %s", log)
+	}
+}
+
+func TestTheEventIsOverwritten(t *testing.T) {
+	o, client := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) { return rotateca.Result{}, nil })
+	if _, err := client.Do(t.Context(), full()); err != nil {
+		t.Fatal(err)
+	}
+	event := slices.Clone(o.passed)
+	if _, err := o.Serve(t.Context(), event); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Trim(string(event), "\x00") != "" {
+		t.Errorf("the event still reads %.100s", event)
+	}
+}
+
+func TestRefusal(t *testing.T) {
+	o, client := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) {
+		return rotateca.Result{}, lease.ErrHeld
+	})
+	_, err := client.Do(t.Context(), full())
+	var refusal *delegate.Refusal
+	if !errors.As(err, &refusal) || refusal.RetryIn != 7*time.Second || string(refusal.Document) != `{"status":409,"code":"busy","request_id":"the-request"}` {
+		t.Errorf("got %v", err)
+	}
+	if log := o.log.String(); !strings.Contains(log, lease.ErrHeld.Error()) || !strings.Contains(log, `"code":"busy"`) {
+		t.Errorf("the log does not tell the cause: %s", log)
+	}
+}
+
+// Whatever happens on the way, the operator is told whether something may have happened.
+func TestOutcomes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		out  *lambda.InvokeOutput
+		err  error
+		want error
+	}{
+		"throttled":          {nil, &types.TooManyRequestsException{}, registry.ErrUnavailable},
+		"not ready":          {nil, &types.ResourceNotReadyException{}, registry.ErrUnavailable},
+		"the line is cut":    {nil, errors.New("connection reset"), registry.ErrUnknown},
+		"it ran out of time": {&lambda.InvokeOutput{FunctionError: aws.String("Unhandled"), Payload: []byte(`{"errorMessage":"Task timed out"}`)}, nil, registry.ErrUnknown},
+		"no answer":          {&lambda.InvokeOutput{}, nil, registry.ErrUnknown},
+		"not an answer":      {&lambda.InvokeOutput{Payload: []byte(`{}`)}, nil, registry.ErrUnknown},
+		"both":               {&lambda.InvokeOutput{Payload: []byte(`{"result":{},"problem":{}}`)}, nil, registry.ErrUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, client := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) { return rotateca.Result{}, nil })
+			o.reply = func(*lambda.InvokeOutput, error) (*lambda.InvokeOutput, error) { return tt.out, tt.err }
+			if _, err := client.Do(t.Context(), full()); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+// The time to answer is shorter than the time there is: the page that says so has to be written too.
+func TestTimeIsKeptForTheAnswer(t *testing.T) {
+	var left time.Duration
+	_, client := newOffice(func(ctx context.Context, _ rotateca.Request) (rotateca.Result, error) {
+		deadline, _ := ctx.Deadline()
+		left = time.Until(deadline)
+		return rotateca.Result{}, nil
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := client.Do(ctx, full()); err != nil || left > 18*time.Second {
+		t.Errorf("%v left, %v", left, err)
+	}
+}
+
+func TestDefaultDeny(t *testing.T) {
+	for name, event := range map[string]string{
+		"nothing":              ``,
+		"null":                 `null`,
+		"a schedule's":         `{"source":"aws.events","detail-type":"Scheduled Event"}`,
+		"no order":             `{}`,
+		"an empty order":       `{"rotate_ca":{}}`,
+		"an unknown field":     `{"rotate_ca":{"mode":"mint","actor":"dashboard:1/2","migration":true}}`,
+		"an admin's":           `{"rotate_ca":{"mode":"mint","actor":"admin:1"}}`,
+		"the schedule's actor": `{"rotate_ca":{"mode":"mint","actor":"schedule:standby"}}`,
+		"two":                  `{"rotate_ca":{"mode":"mint","actor":"dashboard:1/2"}} {}`,
+		"an endless overlap":   `{"rotate_ca":{"mode":"mint","actor":"dashboard:1/2","overlap_seconds":9223372036854775807}}`,
+		"a negative overlap":   `{"rotate_ca":{"mode":"mint","actor":"dashboard:1/2","overlap_seconds":-1}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, _ := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) {
+				t.Error("it was carried out")
+				return rotateca.Result{}, nil
+			})
+			if _, err := o.Serve(t.Context(), json.RawMessage(event)); !errors.Is(err, delegate.ErrOrder) {
+				t.Errorf("got %v, want %v", err, delegate.ErrOrder)
+			}
+		})
+	}
+}
+
+func FuzzServe(f *testing.F) {
+	f.Add([]byte(`{"rotate_ca":{"mode":"mint","actor":"dashboard:1/2","request_id":"r","source_ip":"192.0.2.1","overlap_seconds":60}}`))
+	f.Add([]byte(`{"rotate_ca":{"mode":"stage","actor":"dashboard:1/2","certificates":"AA==","key":"AA=="}}`))
+	f.Fuzz(func(t *testing.T, event []byte) {
+		o, _ := newOffice(func(_ context.Context, req rotateca.Request) (rotateca.Result, error) {
+			if !strings.HasPrefix(req.Actor, "dashboard:") || req.Overlap < 0 || req.Migration {
+				t.Errorf("carried out: %+v", req)
+			}
+			return rotateca.Result{}, nil
+		})
+		answer, err := o.Serve(t.Context(), event)
+		if (err == nil) == (answer == nil) {
+			t.Errorf("answer %v, error %v", answer, err)
+		}
+	})
+}

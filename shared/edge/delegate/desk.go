@@ -1,0 +1,49 @@
+package delegate
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+)
+
+// Problem is what the outside is told of an error, and how the log has it.
+type Problem struct {
+	Document json.RawMessage // RFC 9457
+	Code     string
+	Fault    bool          // ours, not the caller's
+	RetryIn  time.Duration // zero: no hint
+}
+
+// Desk carries out orders; all fields are required. It is safe for concurrent use if Do is.
+type Desk struct {
+	Do      func(ctx context.Context, req rotateca.Request) (rotateca.Result, error)
+	Explain func(err error, requestID string) Problem
+	Log     *slog.Logger
+}
+
+// Serve carries out the order that a Lambda event holds, and overwrites the event: an uploaded key may be in it. An order
+// that is refused is an answer; only ErrOrder is an error of the invocation.
+func (d *Desk) Serve(ctx context.Context, raw json.RawMessage) (any, error) {
+	defer clear(raw)
+	req, err := read(raw)
+	if err != nil {
+		d.Log.ErrorContext(ctx, "order", "cause", err.Error())
+		return nil, err
+	}
+	told := []slog.Attr{slog.String("mode", string(req.Mode)), slog.String("actor", req.Actor), slog.String("request_id", req.RequestID)}
+	result, err := d.Do(ctx, req)
+	if err == nil {
+		d.Log.LogAttrs(ctx, slog.LevelInfo, "order", told...)
+		return answer{Result: &result}, nil
+	}
+	p := d.Explain(err, req.RequestID)
+	level := slog.LevelInfo
+	if p.Fault {
+		level = slog.LevelError
+	}
+	d.Log.LogAttrs(ctx, level, "order", append(told, slog.String("code", p.Code), slog.String("cause", err.Error()))...)
+	return answer{Problem: p.Document, RetryAfter: int64(p.RetryIn / time.Second)}, nil
+}
