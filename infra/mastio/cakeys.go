@@ -91,8 +91,12 @@ func (s *Service) mintCAs() []statement {
 			sid: "LetKeysGoSlowly", deny: true, actions: []string{"kms:ScheduleKeyDeletion"}, resources: []string{"*"},
 			conditions: conditions{"NumericLessThan": {"kms:ScheduleKeyDeletionPendingWindowInDays": "30"}},
 		},
-		// KMS knows no narrower resource for it; it tells ids, nothing else.
-		{sid: "FindOrphans", actions: []string{"kms:ListKeys"}, resources: []string{"*"}},
 		s.issueLeaves(),
 	}
+}
+
+// findOrphans lists the account's keys, to find those that a rotation left behind. KMS knows no narrower resource for it; it
+// tells ids, nothing else.
+func (s *Service) findOrphans() statement {
+	return statement{sid: "FindOrphans", actions: []string{"kms:ListKeys"}, resources: []string{"*"}}
 }

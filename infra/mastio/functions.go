@@ -34,9 +34,9 @@ var request = size{memory: 512, timeout: 29}
 // nor outrun KMS's five CreateKey a second.
 var sizes = map[string]size{
 	"rotateca": {memory: 512, timeout: 29, reserved: 5},
-	"standby":   {memory: 512, timeout: 120, reserved: 2},
-	"hygiene":   {memory: 512, timeout: 900, reserved: 1},
-	"startup":   {memory: 256, timeout: 60},
+	"standby":  {memory: 512, timeout: 120, reserved: 2},
+	"hygiene":  {memory: 512, timeout: 900, reserved: 1},
+	"startup":  {memory: 256, timeout: 60},
 	// A bundle is built in memory, and so are the rows that it is built of.
 	"audit":   {memory: 1024, timeout: 29},
 	"healthz": {memory: 256, timeout: 29},
@@ -173,7 +173,7 @@ func (s *Service) environment(function string) *map[string]*string {
 	if s.data.TokenKey != nil {
 		env["MASTIO_TOKEN_SIGNING_KEY"] = *s.data.TokenKey.KeyArn()
 	}
-	if function == "startup" {
+	if function == startUpCheck {
 		env["MASTIO_RELEASE"] = s.release()
 	}
 	out := map[string]*string{}

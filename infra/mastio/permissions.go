@@ -31,8 +31,8 @@ func (s *Service) permissions() map[string][]statement {
 		"dashboard": {s.askForRotations(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readTruststore(), s.readNotes(), s.findDue(), s.readAgents(), s.listAgents(),
 			s.findAgents(), s.writeAgents(), s.writeAliases(), s.appendAudit(), s.issueLeaves(), s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(),
 			s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()},
-		"standby": append(s.mintCAs(), s.noteOnKeys(), s.findDue(), s.backUp(), s.pointDomain(), s.showTruststore(),
-			s.readOrg(), s.readEdgeCAs(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readTokenKeys(), s.makeTokenKeys()),
+		"standby": append(s.mintCAs(), s.findOrphans(), s.noteOnKeys(), s.findDue(), s.backUp(), s.pointDomain(), s.showTruststore(),
+			s.readOrg(), s.readEdgeCAs(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readTokenKeys(), s.makeTokenKeys()),
 	}
 }
 
@@ -96,16 +96,17 @@ func (s *Service) statementsOf(function string, f *Function) []statement {
 	if !ok {
 		panic(fmt.Errorf("function %q has no line in infra/mastio/permissions.go: name the calls it makes", function))
 	}
+	appends := slices.ContainsFunc(own, func(st statement) bool { return st.sid == appendAudit })
 	var all []statement
 	for _, st := range append(s.always(function, f), own...) {
 		if len(st.actions) > 0 {
 			all = append(all, st)
 		}
-		switch st.sid {
-		case appendAudit: // in the same transaction
+		switch {
+		case st.sid == appendAudit: // in the same transaction
 			all = append(all, s.noteMoved())
-		case readAdminSecret: // whoever is shown a wrong one
-			all = append(all, s.recordRefusals()...)
+		case st.sid == readAdminSecret && function != startUpCheck: // whoever is shown a wrong one
+			all = append(all, s.recordRefusals(appends)...)
 		}
 	}
 	return all

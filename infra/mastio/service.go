@@ -59,10 +59,10 @@ func newService(scope constructs.Construct, id string, p Props, d *Data) *Servic
 // with the function's own words, and the aliases stay on the versions that worked.
 func (s *Service) beforeTraffic() constructs.IDependable {
 	first := s.trigger("FirstCA", "standby", s.data.Scope)
-	if _, ok := s.Functions["startup"]; !ok {
+	if _, ok := s.Functions[startUpCheck]; !ok {
 		return first
 	}
-	check := s.trigger("StartUpCheck", "startup", first)
+	check := s.trigger("StartUpCheck", startUpCheck, first)
 	for name, f := range s.Functions {
 		if name != "standby" {
 			f.Alias.Node().AddDependency(check)
@@ -113,6 +113,9 @@ func (s *Service) tell() {
 		}
 	}
 }
+
+// startUpCheck is the function whose error fails a deployment.
+const startUpCheck = "startup"
 
 func scheduled(function string) bool { return slices.Contains(routes.Scheduled(), function) }
 

@@ -173,17 +173,19 @@ func (s *Service) moveOrgHead() statement {
 	return statement{sid: "MoveOrgHead", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)}, conditions: conditions}
 }
 
-// recordRefusals is the chain of refused admin secrets, and no other chain.
-func (s *Service) recordRefusals() []statement {
+// recordRefusals is the chain of refused admin secrets, and no other chain. Who appends to any chain may append to it.
+func (s *Service) recordRefusals(appends bool) []statement {
 	chain := s.props.OrgID + "/admin.login_refused"
 	append := leading(chain)
 	append["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
 	note := s.noteMoved()
 	note.sid = "NoteRefusals"
+	read := statement{sid: "ReadRefusals", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Audit)}, conditions: leading(chain)}
+	if appends {
+		return []statement{read}
+	}
 	return []statement{
-		{sid: "ReadRefusals", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Audit)}, conditions: leading(chain)},
-		{sid: "AppendRefusals", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Audit)}, conditions: append},
-		note,
+		read, {sid: "AppendRefusals", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Audit)}, conditions: append}, note,
 	}
 }
 

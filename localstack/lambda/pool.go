@@ -237,6 +237,22 @@ func (p *pool) shut() {
 	}
 }
 
+// doom gives all instances up whose end nobody has to be told of. Between a signal and the end of a process is a moment in
+// which it must not be given a job.
+func (p *pool) doom() []*instance {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, in := range p.instances {
+		if in.state == starting { // the jobs that wait are for the next one
+			in.state = stopping
+		}
+		if in.state != busy {
+			p.halt(in, fault{})
+		}
+	}
+	return slices.Clone(p.instances)
+}
+
 func (p *pool) all() []*instance {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -132,7 +132,7 @@ func (s *Service) Kill(name string) int {
 	if p == nil {
 		return 0
 	}
-	victims := p.all()
+	victims := p.doom()
 	for _, in := range victims {
 		in.kill()
 	}

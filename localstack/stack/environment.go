@@ -10,7 +10,7 @@ func functionNames() []string { return routes.Functions() }
 
 // environment is what every function is told. On AWS the deployment says the same but for the endpoints, the
 // credentials and the last three.
-func (s *Stack) environment() map[string]string {
+func (s *Stack) environment(function string) map[string]string {
 	env := map[string]string{
 		"MASTIO_ORG_ID":            s.cfg.OrgID,
 		"MASTIO_TRUST_DOMAIN":      s.cfg.TrustDomain,
@@ -35,8 +35,8 @@ func (s *Stack) environment() map[string]string {
 		"AWS_ENDPOINT_URL_API_GATEWAY":     s.Endpoints[APIGateway],
 		"AWS_ENDPOINT_URL_LAMBDA":          s.Endpoints[Lambda],
 		"AWS_REGION":                       region,
-		"AWS_ACCESS_KEY_ID":                accessKey,
-		"AWS_SECRET_ACCESS_KEY":            accessKey,
+		"AWS_ACCESS_KEY_ID":                AccessKey + function,
+		"AWS_SECRET_ACCESS_KEY":            AccessKey,
 
 		// The developer's own profile must not turn a local function towards a real account.
 		"AWS_CONFIG_FILE":             "/dev/null",

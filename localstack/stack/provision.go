@@ -34,13 +34,16 @@ const (
 	adminSecretID = "mastio/admin-secret"
 	tablePrefix   = "mastio-"
 	eventBus      = "mastio"
-	accessKey     = "local"
 
 	tokenKEKAlias     = "alias/mastio-token-kek"
 	agentSecretsAlias = "alias/mastio-agent-secrets"
 	tokenSigningAlias = "alias/mastio-token-signing"
 	auditAlias        = "alias/mastio-audit"
 )
+
+// AccessKey is the access key of the stack's own clients. A function's has the function's name behind it, so that whoever
+// stands in between (Config.Wrap) knows who asks.
+const AccessKey = "local"
 
 // Clients reach the services of a stack, past anything that wraps them.
 type Clients struct {
@@ -60,7 +63,7 @@ func (s *Stack) Bucket() (bucketName, key string) { return bucket, truststoreKey
 func (s *Stack) AdminSecretID() string { return adminSecretID }
 
 func (s *Stack) clients() Clients {
-	base := aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(accessKey, accessKey, "")}
+	base := aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(AccessKey, AccessKey, "")}
 	// Never asked for: a direct client has no socket.
 	const nowhere = "http://127.0.0.1"
 	// Retries would hide a defect of our own stand-ins, and the first answer is the only one anyway.
@@ -84,7 +87,7 @@ func (s *Stack) clients() Clients {
 
 // streams reads the streams of DynamoDB Local.
 func (s *Stack) streams() *dynamodbstreams.Client {
-	base := aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(accessKey, accessKey, "")}
+	base := aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(AccessKey, AccessKey, "")}
 	return dynamodbstreams.NewFromConfig(base, func(o *dynamodbstreams.Options) { o.BaseEndpoint = aws.String(s.database.Endpoint()) })
 }
 

@@ -29,7 +29,9 @@ const (
 )
 
 // Services lists them.
-func Services() []string { return []string{DynamoDB, KMS, S3, SecretsManager, APIGateway, EventBridge, Lambda} }
+func Services() []string {
+	return []string{DynamoDB, KMS, S3, SecretsManager, APIGateway, EventBridge, Lambda}
+}
 
 // serveServices gives every service its endpoint. DynamoDB Local has one already; it gets a proxy in front only when
 // there is something to put between.

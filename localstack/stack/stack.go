@@ -225,7 +225,7 @@ func (s *Stack) functions(context.Context) error {
 	var list []lambda.Function
 	for _, name := range functionNames() {
 		list = append(list, lambda.Function{
-			Name: name, Path: filepath.Join(s.cfg.Functions, name, "bootstrap"), Env: s.environment(),
+			Name: name, Path: filepath.Join(s.cfg.Functions, name, "bootstrap"), Env: s.environment(name),
 		})
 	}
 	service, err := lambda.New(lambda.Config{Functions: list, Stdout: s.out, Region: region, Account: account})

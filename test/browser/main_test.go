@@ -20,6 +20,7 @@ import (
 	"github.com/mastio-aws/mastio/localstack/fleet"
 	"github.com/mastio-aws/mastio/localstack/prereq"
 	"github.com/mastio-aws/mastio/localstack/stack"
+	"github.com/mastio-aws/mastio/test/permissions"
 )
 
 // root is the project's folder, seen from here.
@@ -82,11 +83,23 @@ func start(t *testing.T, agents int) *system {
 	s := &system{log: &output{}}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	var err error
-	s.Stack, err = stack.Start(ctx, stack.Config{Cache: filepath.Join(root, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Log: s.log})
+	watch, err := permissions.New()
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg := stack.Config{Cache: filepath.Join(root, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Log: s.log}
+	if agents < 1000 { // with many, the pages' time is measured, and it stands in the way of the database
+		cfg.Wrap = watch.Wrap
+	}
+	if s.Stack, err = stack.Start(ctx, cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		refused, _ := watch.Check()
+		for _, r := range refused {
+			t.Error(r)
+		}
+	})
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)

@@ -33,6 +33,7 @@ type rule struct {
 }
 
 func (i *injector) wrap(service string, h http.Handler) http.Handler {
+	h = watch.Wrap(service, h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		call := service + "." + operation(service, r)
 		strike := i.arrive(call)

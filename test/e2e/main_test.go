@@ -22,12 +22,14 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/test/permissions"
 )
 
 var (
 	system *target
 	faults = &injector{}
 	output = &syncBuffer{}
+	watch  *permissions.Watch // of the local stacks
 )
 
 func TestMain(m *testing.M) {
@@ -39,6 +41,10 @@ func run(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	var err error
+	if watch, err = permissions.New(); err != nil {
+		fmt.Println(err)
+		return 1
+	}
 	if system, err = start(ctx); errors.Is(err, errMissing) && os.Getenv("CI") == "" {
 		fmt.Println("skipping the end-to-end tests:", err)
 		return 0
@@ -49,6 +55,9 @@ func run(m *testing.M) int {
 		return 1
 	}
 	code := m.Run()
+	if code == 0 {
+		code = allowed()
+	}
 	if err := system.Close(); err != nil {
 		fmt.Println("close the system:", err)
 		return 1
@@ -63,6 +72,23 @@ func run(m *testing.M) int {
 		fmt.Println(output.Tail(5_000))
 	}
 	return code
+}
+
+// allowed fails the tests for everything that a function did and would not be allowed to do on AWS. What functions do on
+// LocalStack is not seen.
+func allowed() int {
+	refused, looked := watch.Check()
+	if looked == 0 {
+		return 0
+	}
+	for _, r := range refused {
+		fmt.Println(r)
+	}
+	if os.Getenv("UNUSED") != "" {
+		fmt.Println(strings.Join(watch.Unused(), "\n"))
+	}
+	fmt.Printf("%d kinds of calls held against infra/permissions.md, %d not allowed\n", looked, len(refused))
+	return min(len(refused), 1)
 }
 
 // answer is an HTTP answer, read to its end.
