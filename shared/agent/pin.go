@@ -23,6 +23,8 @@ type Pin struct {
 	Unused bool `json:"unused"`
 	// Yields: in use when a successor was pinned. It counts until the first use of one, and Until at the longest.
 	Yields bool `json:"yields"`
+	// Renewed is when it was pinned as a successor; zero: it was enrolled, or came by a rotation.
+	Renewed time.Time `json:"renewed"`
 }
 
 // Pin returns the agent's newest pin; the zero Pin if it has none.

@@ -25,7 +25,9 @@ const (
 // Repin returns the agent with next as its newest pin, and of the others what keep says. Nothing lengthens an older
 // deadline.
 func (a Agent) Repin(next Pin, keep Keep, now time.Time) Agent {
-	next.Unused = keep.UntilUse
+	if next.Unused = keep.UntilUse; keep.UntilUse {
+		next.Renewed = now
+	}
 	pins, unused := []Pin{next}, 1
 	for i, p := range a.Pins {
 		p, ok := keep.of(p.restored(next.Generation), i == 0, next, now)

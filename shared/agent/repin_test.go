@@ -15,14 +15,14 @@ func TestRepinUntilUse(t *testing.T) {
 	later := now.Add(time.Minute)
 	got := a.Repin(Pin{Thumbprint: "b"}, keep, now).Repin(Pin{Thumbprint: "c"}, keep, later)
 	want := []Pin{
-		{Thumbprint: "c", Unused: true}, {Thumbprint: "b", Unused: true},
+		{Thumbprint: "c", Unused: true, Renewed: later}, {Thumbprint: "b", Unused: true, Renewed: now},
 		{Thumbprint: "a", Yields: true, Until: now.Add(time.Hour)}, {Thumbprint: "operator's", Until: now.Add(48 * time.Hour)},
 	}
 	if diff := cmp.Diff(want, got.Pins); diff != "" {
 		t.Errorf("pins (-want +got):\n%s", diff)
 	}
 	used, changed := got.Use(got.Pins[1], generations{}, later)
-	want = []Pin{{Thumbprint: "b"}, {Thumbprint: "operator's", Until: now.Add(48 * time.Hour)}}
+	want = []Pin{{Thumbprint: "b", Renewed: now}, {Thumbprint: "operator's", Until: now.Add(48 * time.Hour)}}
 	if diff := cmp.Diff(want, used.Pins); diff != "" || !changed {
 		t.Errorf("pins after the first use, changed %v (-want +got):\n%s", changed, diff)
 	}

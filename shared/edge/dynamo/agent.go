@@ -68,7 +68,7 @@ func decodeAgent(i item) (agent.Agent, error) {
 }
 
 func encodePin(p agent.Pin) types.AttributeValue {
-	w := writer{make(item, 11)}
+	w := writer{make(item, 12)}
 	w.text("thumbprint", p.Thumbprint)
 	w.text("key", p.Key)
 	w.number("generation", p.Generation)
@@ -80,6 +80,7 @@ func encodePin(p agent.Pin) types.AttributeValue {
 	w.flag("dormant", p.Dormant)
 	w.flag("unused", p.Unused)
 	w.flag("yields", p.Yields)
+	w.time("renewed", p.Renewed)
 	return &types.AttributeValueMemberM{Value: w.item}
 }
 
@@ -88,7 +89,7 @@ func decodePin(of *reader, i item) agent.Pin {
 	p := agent.Pin{
 		Thumbprint: r.text("thumbprint"), Key: r.text("key"), Generation: r.number("generation"),
 		NotBefore: r.time("not_before"), NotAfter: r.time("not_after"), Until: r.time("until"), Dormant: r.flag("dormant"),
-		Unused: r.flag("unused"), Yields: r.flag("yields"), Due: r.time("due"), JKT: r.text("jkt"),
+		Unused: r.flag("unused"), Yields: r.flag("yields"), Due: r.time("due"), JKT: r.text("jkt"), Renewed: r.time("renewed"),
 	}
 	of.err = r.err
 	return p

@@ -20,6 +20,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/renewal"
 	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/caller"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
@@ -76,6 +77,7 @@ var table = []public{
 	{err: agent.ErrRevoked, status: 401, code: "certificate_revoked", detail: "Certificate has been revoked", oauth: "invalid_client"},
 
 	{err: rotatecert.ErrConcurrent, status: 409, code: "agent_rotated_concurrently", detail: "Another rotation of this agent committed at the same moment; its certificate is the one that counts. Rotate again only if you need one more."},
+	{err: renewal.ErrEarly, status: 429, code: "renewed_recently", detail: "This certificate was renewed, or made by a renewal, a moment ago. Use the newest one; renew it when Retry-After has passed, or better when GET /v1/agent/renewal-info says."},
 	{err: renew.ErrKeyUsed, status: 400, code: "key_not_fresh"},
 	{err: renew.ErrSuperseded, status: 409, code: "certificate_superseded", detail: "This certificate was replaced by a rotation and only counts until the end of its grace period. Renew with the one that replaced it."},
 	{err: pki.ErrNames, status: 400, code: "csr_names_differ"},
@@ -221,6 +223,10 @@ func explain(err error) public {
 		var locked *session.LockedError
 		if errors.As(err, &locked) {
 			p.retryIn = locked.RetryAfter
+		}
+		var early *renewal.EarlyError
+		if errors.As(err, &early) {
+			p.retryIn = early.RetryAfter
 		}
 		return p
 	}

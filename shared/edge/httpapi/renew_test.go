@@ -131,6 +131,41 @@ func TestRenewalWhoseAnswersAreLost(t *testing.T) {
 	w.tokenStatus(t, "the last answer", last.CertPEM, 200)
 }
 
+// An agent that renews in a loop is stopped, with nothing written, whichever certificate it shows; the one in use counts on.
+func TestRenewalInALoop(t *testing.T) {
+	w := open(t, memstore.Config{})
+	h := w.enrol(t, "kyc", "a")
+	var next renewed
+	for range 3 { // lost answers
+		w.send(t, renewJSON(t, h.CertPEM, request(t, h.CertPEM, newKey(t)))).into(t, 200, &next)
+	}
+	for _, certPEM := range []string{h.CertPEM, next.CertPEM} {
+		der := request(t, certPEM, newKey(t))
+		for _, r := range []refusal{
+			{"JSON", renewJSON(t, certPEM, der), 429, "renewed_recently"},
+			{"EST", renewEST(certPEM, der), 429, "renewed_recently"},
+		} {
+			w.refuse(t, r.request.Path, r)
+			if a := w.send(t, r.request); a.header.Get("Retry-After") != "60" {
+				t.Errorf("%s: Retry-After %q, want 60", r.name, a.header.Get("Retry-After"))
+			}
+		}
+	}
+	w.tokenStatus(t, "the certificate in use", h.CertPEM, 200)
+	w.Advance(time.Minute)
+	w.send(t, renewJSON(t, h.CertPEM, request(t, h.CertPEM, newKey(t)))).into(t, 200, &next)
+	w.tokenStatus(t, "the new one", next.CertPEM, 200)
+	w.refuse(t, "/v1/agent/renew", refusal{"used for a token in between", renewJSON(t, next.CertPEM, request(t, next.CertPEM, newKey(t))), 429, "renewed_recently"})
+
+	if a := w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "mint"), query("overlap", "15"))); a.status != 200 {
+		t.Fatal(string(a.body))
+	}
+	w.send(t, renewJSON(t, next.CertPEM, request(t, next.CertPEM, newKey(t)))).into(t, 200, &next)
+	if next.Generation != 2 {
+		t.Errorf("in an overlap, generation %d", next.Generation)
+	}
+}
+
 // In an overlap a renewal is how an agent moves to the new Org CA; a rollback takes it back.
 func TestRenewalMovesAcrossARotation(t *testing.T) {
 	w := open(t, memstore.Config{})

@@ -42,7 +42,7 @@ func fullAgent() agent.Agent {
 	return agent.Agent{
 		ID: agentID(1), DisplayName: "Zoë's agent", Capabilities: []string{"read", "write"}, Method: agent.SPIFFE, Status: agent.Active,
 		Pins: []agent.Pin{
-			{Thumbprint: "aa", Key: "cc", Generation: 2, NotBefore: noon, NotAfter: noon.AddDate(1, 0, 0), Until: noon.Add(time.Hour), Dormant: true, Unused: true, Yields: true, Due: noon.AddDate(0, 11, 0), JKT: "dd"},
+			{Thumbprint: "aa", Key: "cc", Generation: 2, NotBefore: noon, NotAfter: noon.AddDate(1, 0, 0), Until: noon.Add(time.Hour), Dormant: true, Unused: true, Yields: true, Due: noon.AddDate(0, 11, 0), JKT: "dd", Renewed: noon.Add(time.Minute)},
 			{Thumbprint: "bb", Generation: 1, NotBefore: ago(time.Hour), NotAfter: noon.AddDate(1, 0, 0)},
 		},
 		SPIFFEID: "spiffe://acme.test/acme/agent-1", Bundle: [][]byte{{0x30, 4}, {0x30, 5}}, Intermediates: [][]byte{{0x30, 6}}, JKT: "jkt", EnrolledAt: ago(time.Hour), UpdatedAt: noon,

@@ -76,7 +76,7 @@ const tries = 4
 // request is answered with one more successor, of which the first used stays.
 //
 // Errors: those of caller.Authenticate, agent.ErrRotateAtYourCA, ErrSuperseded, pki.ErrCSR, pki.ErrKey, pki.ErrNames,
-// ErrKeyUsed; registry.ErrUnknown when the store stayed silent at the commit: the old certificate counts either way.
+// ErrKeyUsed, renewal.ErrEarly; registry.ErrUnknown when the store stayed silent at the commit: the old certificate counts either way.
 func (r *Renewer) Renew(ctx context.Context, req Request) (Result, error) {
 	shown, err := caller.Read(req.CertificatePEM, "")
 	if err != nil {
@@ -110,6 +110,9 @@ func (r *Renewer) renew(ctx context.Context, req Request, shown caller.Shown) (R
 		return Result{}, err
 	}
 	if err := fresh(csr, shown.Leaf, view.Agent.Pins); err != nil {
+		return Result{}, err
+	}
+	if err := renewal.Early(*view.Agent, pin, *view.Pointer, now); err != nil {
 		return Result{}, err
 	}
 	p := issue.Pinning{

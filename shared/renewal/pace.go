@@ -1,0 +1,77 @@
+package renewal
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/orgca"
+)
+
+// ErrEarly reports a renewal right behind another; an *EarlyError tells when the next one is answered.
+var ErrEarly = errors.New("the certificate was renewed a moment ago")
+
+// EarlyError is the ErrEarly that tells how long to wait.
+type EarlyError struct{ RetryAfter time.Duration } // whole seconds, at least one
+
+// Error tells how long to wait.
+func (e *EarlyError) Error() string {
+	return fmt.Sprintf("%s: try again in %s", ErrEarly, e.RetryAfter)
+}
+
+// Unwrap makes errors.Is(err, ErrEarly) true.
+func (e *EarlyError) Unwrap() error { return ErrEarly }
+
+// Each renewal costs a signature in KMS, of which all agents together have so many a second, and rows that are kept for
+// years: one agent that renews in a loop must not stand in the others' way.
+const (
+	// pace is how old a renewal's certificate must be to be renewed itself.
+	pace = time.Minute
+	// burst is how many answers may be lost within one pace.
+	burst = 3
+)
+
+// Early returns an *EarlyError if the agent's certificate of the pin p may not be renewed yet: it was made by a renewal a
+// moment ago; or it has been renewed again and again since. One that was enrolled or rotated is renewed at once, so is one
+// whose answer was lost, and one that an overlap of the Org CA carries. Nobody is locked out: the wait ends well before the
+// certificate does.
+func Early(a agent.Agent, p agent.Pin, ca orgca.Pointer, now time.Time) error {
+	var next time.Time
+	switch again := lost(a, p); {
+	case len(again) >= burst:
+		since := again[burst-1].Renewed
+		next = since.Add(min(pace, end(p, ca).Sub(since)/4))
+	case len(again) == 0 && ca.IsCurrent(p.Generation):
+		next = p.Renewed.Add(pace)
+	}
+	if wait := next.Sub(now); wait > 0 {
+		return &EarlyError{(wait + time.Second - 1).Truncate(time.Second)}
+	}
+	return nil
+}
+
+// lost are the successors of the pin p that were not heard of, newest first.
+func lost(a agent.Agent, p agent.Pin) (successors []agent.Pin) {
+	for _, q := range a.Pins {
+		if q.Thumbprint == p.Thumbprint {
+			break
+		}
+		if q.Unused {
+			successors = append(successors, q)
+		}
+	}
+	return successors
+}
+
+// end is when the pin p stops counting.
+func end(p agent.Pin, ca orgca.Pointer) time.Time {
+	end := p.NotAfter
+	if !p.Until.IsZero() && p.Until.Before(end) {
+		end = p.Until
+	}
+	if until, ok := ends(ca, p.Generation); ok && until.Before(end) {
+		end = until
+	}
+	return end
+}
