@@ -1,11 +1,14 @@
 package inmemory_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/caller"
+	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -41,6 +44,43 @@ func TestCAMovesUnderARotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	counts(t, m, "the certificate of an enrolment", late.Certificate.CertPEM, true)
+}
+
+// Of two rotations of one agent at once, the second is told of the first, whose certificate counts. A change of the record
+// that leaves its certificate alone is none of that.
+func TestTwoRotationsOfOneAgentAtOnce(t *testing.T) {
+	var first []byte
+	m, times := meddled(t, "Apply", func(m *inmemory.Mastio) {
+		result, err := m.Rotate(context.Background(), "orga::kyc")
+		if err != nil {
+			t.Error(err)
+		}
+		first = result.Certificate.CertPEM
+	})
+	admit(t, m, "kyc")
+	*times = 1
+	if _, err := m.Rotate(t.Context(), "orga::kyc"); !errors.Is(err, rotatecert.ErrConcurrent) {
+		t.Errorf("the second rotation: %v, want ErrConcurrent", err)
+	}
+	counts(t, m, "the first one's certificate", first, true)
+
+	m, times = meddled(t, "Apply", func(m *inmemory.Mastio) {
+		view, err := m.Store.View(context.Background(), "orga::kyc")
+		if err != nil {
+			t.Error(err)
+		}
+		view.Agent.DisplayName += "!"
+		if err := m.Store.Apply(context.Background(), registry.Change{ID: m.NewID(), Agent: view.Agent}); err != nil {
+			t.Error(err)
+		}
+	})
+	admit(t, m, "kyc")
+	*times = 2
+	result, err := m.Rotate(t.Context(), "orga::kyc")
+	if err != nil || result.Agent.DisplayName != "kyc!!" {
+		t.Fatalf("beside changes of the name: %q, %v", result.Agent.DisplayName, err)
+	}
+	counts(t, m, "its certificate", result.Certificate.CertPEM, true)
 }
 
 func TestClientIDMustNotContradictTheCertificate(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -245,6 +246,44 @@ func TestMetadataNamesWhatWorks(t *testing.T) {
 	for _, k := range set.Keys {
 		if _, private := k["d"]; private {
 			t.Error("a private key is published")
+		}
+	}
+}
+
+// With a certificate goes its DPoP key: in the grace of a rotation the old one goes on with its own, whether that came with
+// it or was the agent's before, and no key serves the other certificate.
+func TestProofKeyInAGrace(t *testing.T) {
+	w := open(t, memstore.Config{})
+	enrolled := w.enrol(t, "kyc")
+	csr, err := inmemory.CSR()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(map[string]string{"csr_pem": csr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := w.rotate(t, enrolled.ID, string(text)) // without a DPoP key of its own
+	kept.JWK = enrolled.JWK
+	for _, old := range []func() holder{func() holder { return kept }, func() holder { return w.rotate(t, enrolled.ID, "{}") }} {
+		old := old()
+		next := w.rotate(t, old.ID, `{"grace_seconds":600}`)
+		ask := func(cert, key holder) answer {
+			return w.send(t, tokenRequest(cert.CertPEM, header("DPoP", prove(t, key.proofKey(t), w.Now(), ""))))
+		}
+		for name, c := range map[string]struct {
+			cert, key holder
+			ok        bool
+		}{"new with new": {next, next, true}, "old with old": {old, old, true}, "old with new": {old, next, false}, "new with old": {next, old, false}} {
+			if a := ask(c.cert, c.key); (a.status == 200) != c.ok {
+				t.Errorf("%s: status %d, want a token %v: %s", name, a.status, c.ok, a.body)
+			} else if !c.ok {
+				wantOAuthError(t, a, "invalid_dpop_proof")
+			}
+		}
+		w.Advance(10 * time.Minute)
+		if a := ask(old, old); a.status != 401 {
+			t.Errorf("after the grace: status %d, want 401: %s", a.status, a.body)
 		}
 	}
 }
