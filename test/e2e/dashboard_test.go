@@ -10,10 +10,20 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/mastio-aws/mastio/shared/audit"
 )
 
 // pages is an operator's browser without scripts: it keeps cookies, reads forms and sends them.
 type pages struct{ *client }
+
+// signedIn opens the dashboard.
+func signedIn(t *testing.T) pages {
+	t.Helper()
+	p := newPages(t)
+	p.send(t, 303, "/proxy/login", url.Values{"secret": {system.AdminSecret}})
+	return p
+}
 
 func newPages(t *testing.T) pages {
 	t.Helper()
@@ -138,4 +148,49 @@ func TestDashboard(t *testing.T) {
 	token, _, _ = strings.Cut(token, `"`)
 	p.send(t, 303, "/proxy/logout", url.Values{"form_token": {html.UnescapeString(token)}})
 	p.must(t, 303, "GET", "/proxy/overview", nil, nil)
+}
+
+// The Org CA is rotated from the pages, and rolled back: the dashboard asks the function rotateca, which alone may make keys.
+func TestDashboardRotatesTheOrgCA(t *testing.T) {
+	agent := enrol(t, fresh("desk"))
+	token(t, agent, 200)
+	p := signedIn(t)
+	const rotate = "/proxy/pki/rotate-ca"
+	preflight := p.send(t, 303, rotate, hiddenFields(p.open(t, rotate, "Mastio-minted"))).header.Get("Location")
+	if !strings.HasPrefix(preflight, rotate+"/preflight?fingerprint=") {
+		t.Fatalf("staged, and sent to %q", preflight)
+	}
+	fingerprint := strings.TrimPrefix(preflight, rotate+"/preflight?fingerprint=")
+	form := hiddenFields(p.open(t, preflight, "What will happen", fingerprint[:8]))
+	form.Set("overlap", "0")
+	form.Set("reason", "superseded")
+	form.Set("confirm", "not what stands there")
+	p.send(t, 422, preflight, form)
+	token(t, agent, 200)
+
+	form.Set("confirm", fingerprint[:8])
+	result := p.send(t, 303, preflight, form).header.Get("Location")
+	if again := p.send(t, 303, preflight, form).header.Get("Location"); again != result {
+		t.Errorf("the second click leads to %q, the first to %q", again, result)
+	}
+	p.open(t, result, fingerprint[:8])
+	token(t, agent, 401)
+	rows := chain(t, "orga")
+	if last := lastOf(rows, audit.OrgCARotated); !strings.HasPrefix(last.Actor, "dashboard:") || last.Details["fingerprint"] != fingerprint || last.Details["reason"] != "superseded" {
+		t.Errorf("the row of the rotation: %+v", last)
+	}
+
+	form = hiddenFields(p.open(t, "/proxy/pki/rollback"))
+	form.Set("confirm", form.Get("expected"))
+	p.open(t, p.send(t, 303, "/proxy/pki/rollback", form).header.Get("Location"))
+	token(t, agent, 200)
+}
+
+func lastOf(rows []audit.Row, event audit.Event) (last audit.Row) {
+	for _, r := range rows {
+		if r.EventType == event {
+			last = r
+		}
+	}
+	return last
 }
