@@ -1,0 +1,89 @@
+package rotateca
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/orgca"
+)
+
+// What can be wrong with a request.
+var (
+	ErrMode              = errors.New("unknown mode")
+	ErrFingerprint       = errors.New("fingerprint is malformed")
+	ErrNotStaged         = errors.New("no staged Org CA has this fingerprint")
+	ErrDryRun            = errors.New("this mode has no dry run")
+	ErrIdempotencyKey    = errors.New("idempotency key is malformed")
+	ErrIdempotencyReused = errors.New("idempotency key was used for another request")
+	ErrUpload            = errors.New("upload is incomplete")
+	ErrStrict            = errors.New("a legacy Org CA may not become current")
+)
+
+// Mode is what a request wants of the Org CA.
+type Mode string
+
+// The modes.
+const (
+	Mint     Mode = "mint"     // the standby, or a CA made now, becomes current
+	Upload   Mode = "upload"   // the operator's CA becomes current; on an empty organisation: is adopted
+	Stage    Mode = "stage"    // as mint, up to but without the swap: the pre-flight
+	Commit   Mode = "commit"   // the staged CA with the given fingerprint becomes current
+	Rollback Mode = "rollback" // the previous CA becomes current again, and with it its pins
+	Finalise Mode = "finalise" // ends an overlap now, and with it the way back
+)
+
+// Request asks for a change of the Org CA.
+type Request struct {
+	Mode           Mode
+	Upload         *Files        // the operator's CA, with Upload; with Stage: optional
+	Fingerprint    string        // of the CA to commit: lower-case hex SHA-256 of its certificate
+	Overlap        time.Duration // how long the superseded generation's pins still count; zero: they stop with the commit
+	DryRun         bool          // say what would happen, and change nothing; with Mint, Upload and Commit
+	SkipBackup     bool          // rotate without a backup before it
+	Reason         string        // see orgca.Reasons
+	Migration      bool          // away from a legacy root, by itself: orgca.ReasonLegacy is the reason
+	Actor          string
+	RequestID      string
+	SourceIP       string
+	IdempotencyKey string // optional: the same key is answered with the first one's result for registry.AnswerTTL
+
+	saving *saving // once the work has begun
+}
+
+// fingerprint is what an idempotency key stands for. Of an upload it is the certificates: they name the key. SkipBackup is
+// not part of it: it changes nothing of the Org CA, and whoever repeats a request without a backup must not be told that
+// it was another one.
+func (r Request) fingerprint() string {
+	return fmt.Sprintf("%s fingerprint=%s overlap=%s reason=%s upload=%s", r.Mode, r.Fingerprint, r.Overlap, r.Reason, r.Upload.digest())
+}
+
+func (r Request) check() (Request, error) {
+	reason, err := orgca.CheckReason(r.Reason)
+	if err != nil {
+		return r, err
+	}
+	r.Reason = reason
+	if r.Migration {
+		r.Reason = orgca.ReasonLegacy
+	}
+	if r.Overlap < 0 || r.Overlap > orgca.MaxOverlap || r.Overlap > 0 && !r.Mode.swaps() {
+		return r, orgca.ErrOverlap
+	}
+	if r.DryRun && !r.Mode.swaps() {
+		return r, ErrDryRun
+	}
+	if r.Mode == Upload && r.Upload == nil || r.Mode != Upload && r.Mode != Stage && r.Upload != nil {
+		return r, ErrUpload
+	}
+	if (r.Mode == Commit) != fingerprintPattern.MatchString(r.Fingerprint) {
+		return r, ErrFingerprint
+	}
+	return r, nil
+}
+
+// swaps reports whether a mode makes another generation current than there has been.
+func (m Mode) swaps() bool { return m == Mint || m == Upload || m == Commit }
+
+var fingerprintPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
