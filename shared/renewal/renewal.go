@@ -1,5 +1,5 @@
-// Package renewal says when an agent should renew its certificate: in a slot of its own, so that a fleet does not come at
-// once.
+// Package renewal says when an agent should renew its certificate, in a slot of its own, so that a fleet does not come at
+// once; and how soon it may do so again.
 package renewal
 
 import (
