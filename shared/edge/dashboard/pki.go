@@ -4,6 +4,9 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -23,6 +26,7 @@ type pkiView struct {
 	Back     *rotateca.Previous
 	Overlap  bool
 	States   map[string]chip
+	Older    string // address of the next page of the history
 }
 
 // link is a certificate of a chain.
@@ -40,9 +44,34 @@ func (d *Dashboard) pki(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if v.History, v.Older, err = olderThan(v.History, r.URL.Query()); err != nil {
+		http.Redirect(w, r, pkiPath, http.StatusSeeOther)
+		return nil
+	}
 	v.Warnings = explained(state.Warnings)
 	d.render(w, r, http.StatusOK, page{Name: "pki", Section: "pki", Title: "PKI", Content: v})
 	return nil
+}
+
+const (
+	pkiPath    = "/proxy/pki"
+	historyMax = 40 // rows on a page
+)
+
+// olderThan is one page of the history, newest first, from below a generation on, and the address of the next one.
+func olderThan(history []rotateca.Entry, query url.Values) (rows []rotateca.Entry, older string, err error) {
+	if query.Has("before") {
+		before, err := strconv.ParseInt(query.Get("before"), 10, 64)
+		if err != nil {
+			return nil, "", err
+		}
+		history = slices.DeleteFunc(history, func(e rotateca.Entry) bool { return e.Generation >= before })
+	}
+	if len(history) <= historyMax {
+		return history, "", nil
+	}
+	rows = history[:historyMax]
+	return rows, pkiPath + "?" + url.Values{"before": {strconv.FormatInt(rows[historyMax-1].Generation, 10)}}.Encode() + "#history", nil
 }
 
 // present reads the present state of the Org CA, and what can be done about it.

@@ -5,9 +5,12 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
@@ -265,5 +268,41 @@ func TestBeforeTheFirstOrgCA(t *testing.T) {
 		if path != "/proxy/agents" && path != "/proxy/pki/rotate-ca" {
 			says(t, a, "The first Org CA is being made")
 		}
+	}
+}
+
+// An organisation that rotates for decades has a long history; the page stays one that loads at once.
+func TestALongHistoryHasPages(t *testing.T) {
+	w, b := signedIn(t)
+	const rotations = 60
+	for range rotations {
+		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Actor: "test"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	row := regexp.MustCompile(`<th scope="row">G(\d+)</th>`)
+	var seen []string
+	for target := "/proxy/pki"; target != ""; {
+		page := b.page(t, target)
+		if len(page.body) > 100<<10 {
+			t.Errorf("%s has %d octets", target, len(page.body))
+		}
+		for _, m := range row.FindAllStringSubmatch(page.body, -1) {
+			seen = append(seen, m[1])
+		}
+		target = ""
+		if m := regexp.MustCompile(`href="([^"#]+)#history" rel="next"`).FindStringSubmatch(page.body); m != nil {
+			target = m[1]
+		}
+	}
+	var want []string
+	for g := rotations + 1; g > 0; g-- {
+		want = append(want, strconv.Itoa(g))
+	}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Errorf("generations on the pages (-want +got):\n%s", diff)
+	}
+	if a := b.get(t, "/proxy/pki?before=x"); a.status != http.StatusSeeOther {
+		t.Errorf("a page that nobody linked to: status %d", a.status)
 	}
 }
