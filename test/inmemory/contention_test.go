@@ -79,6 +79,30 @@ func TestALeaseThatIsLostAmongNeighbours(t *testing.T) {
 	}
 }
 
+// A commit that lands after everybody has given it up is answered as it landed: with its own row, not with that of a later
+// try.
+func TestACommitThatLandsLate(t *testing.T) {
+	applied := 0
+	var m *inmemory.Mastio
+	m = inmemory.Open(t, memstore.Config{Fault: func(op string) memstore.Fault {
+		if op != "Apply" || applied == 0 {
+			return memstore.None
+		}
+		m.Advance(time.Second)
+		if applied++; applied <= 4 { // as often as one change is sent
+			return memstore.Late
+		}
+		m.Store.Deliver()
+		return memstore.None
+	}})
+	applied = 1
+	result := m.Do(t, rotateca.Request{Mode: rotateca.Mint})
+	org := m.Org(t)
+	if org.Pointer.Current != 2 || result.Generation != 2 || result.Audit.Hash != org.Head.Hash || applied != 5 {
+		t.Errorf("after %d commits, generation %d, answer %+v with the row %+v; the chain ends with %+v", applied-1, org.Pointer.Current, result, *result.Audit, org.Head)
+	}
+}
+
 // Of two requests with one idempotency key at the same moment, the second is let in when the first is through, and answers
 // as it did.
 func TestOneIdempotencyKeyTwiceAtOnce(t *testing.T) {

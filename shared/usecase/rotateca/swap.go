@@ -28,14 +28,22 @@ var errCommitted = errors.New("committed already")
 // commit plans on the present state and commits. A conflict is either a harmless neighbour (a row of the organisation's
 // chain, a standby being staged): read and try again; or the lease is gone, and with it the right to commit. org is the
 // state as last read.
+//
+// After a silence the same change is sent again before another is planned: only if that is told to conflict is it certain
+// that it never lands. So what is answered is always what the chain says.
 func (r *Rotator) commit(ctx context.Context, held lease.Lease, org registry.Org, decide func(registry.Org) (plan, error)) (Result, error) {
 	var p plan
+	silent := false
 	once := func(org registry.Org) (registry.Change, error) {
 		if committed(org, held) {
 			return registry.Change{}, errCommitted
 		}
 		if org.Lease.Holder != held.Holder || org.Lease.Fence != held.Fence {
 			return registry.Change{}, lease.ErrLost
+		}
+		if silent {
+			silent = false
+			return p.change, nil
 		}
 		next, err := decide(org)
 		if err == nil {
@@ -56,6 +64,7 @@ func (r *Rotator) commit(ctx context.Context, held lease.Lease, org registry.Org
 		if org, readErr = r.Store.Org(ctx); readErr != nil {
 			break // err says what is known of the commit; that outranks the failed read
 		}
+		silent = true
 	}
 	return Result{}, fmt.Errorf("commit: %w", err)
 }
