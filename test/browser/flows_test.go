@@ -43,6 +43,8 @@ func TestFlows(t *testing.T) {
 		{"another operator's rotation is waited for", anotherRotation},
 		{"the session ends in the middle", sessionEnds},
 		{"the Org CA is rotated, rolled back, rotated again and finalised", rotateOrgCA},
+		{"an own Org CA is brought, its certificate pasted and its key chosen as a file", ownOrgCA},
+		{"an agent is enrolled, and found among those that are due", enrolAgent},
 		{"an agent is deactivated", deactivateAgent},
 		{"the audit trail is filtered, verified, and packed for an auditor", auditTrail},
 		{"signing out everywhere ends every session", signOutEverywhere},
@@ -106,6 +108,9 @@ func rotateCert(t *testing.T, b *tab) {
 	}
 	b.open("/proxy/agents/orga::kyc-screener-eu")
 	b.says("Certificate rotated", "by dashboard ")
+	// Nor does the way back show them.
+	b.do(chromedp.Evaluate[chromedp.Void](`history.back()`))
+	b.wait(func() bool { return strings.Contains(b.text(), "Confirm Form Resubmission") })
 }
 
 // token asks for one with a client certificate.
@@ -227,8 +232,17 @@ func withoutScripts(_ *testing.T, b *tab) {
 	b.press("a.primary")
 	b.press("main button.primary")
 	b.says("Save these files now")
+	b.preflight()
+	b.commit("86400")
+	b.says("The Org CA is rotated")
 	b.open("/proxy/pki")
 	b.says("of 13 agents")
+	b.open("/proxy/pki/rollback")
+	b.confirm()
+	b.says("The rotation is undone")
+	b.open("/proxy/audit")
+	b.press("form.filter button")
+	b.says("Org CA rolled back")
 }
 
 func wrongUpload(t *testing.T, b *tab) {
@@ -237,7 +251,7 @@ func wrongUpload(t *testing.T, b *tab) {
 	b.press("form[enctype] button")
 	b.says("Paste the certificate, or choose its file.", "Paste the private key, or choose its file.")
 	cert, key := filepath.Join(t.TempDir(), "ca.pem"), filepath.Join(t.TempDir(), "key.pem")
-	certPEM, keyPEM := leaf(t)
+	certPEM, keyPEM := pair(t, false)
 	for path, data := range map[string][]byte{cert: certPEM, key: keyPEM} {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
@@ -255,10 +269,46 @@ func wrongUpload(t *testing.T, b *tab) {
 	b.see(t.TempDir(), "upload-refused", "")
 }
 
-// leaf is a certificate that is no CA's, with its key.
-func leaf(t *testing.T) (certPEM, keyPEM []byte) {
+func ownOrgCA(t *testing.T, b *tab) {
+	b.signIn()
+	b.open("/proxy/pki/rotate-ca")
+	certPEM, keyPEM := pair(t, true)
+	key := filepath.Join(t.TempDir(), "key.pem")
+	if err := os.WriteFile(key, keyPEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.do(chromedp.SetValue(chromedp.CSS("#ca_cert"), string(certPEM)), chromedp.SetUploadFiles(chromedp.CSS("#ca_key_file"), []string{key}))
+	b.press("form[enctype] button")
+	b.says("Pre-flight check", "CN=Our own CA", "uploaded by an operator", "The key is strong, and new", "stop at once")
+	b.commit("0")
+	b.says("The Org CA is rotated", "CN=Our own CA", "Every certificate of the previous Org CA has stopped.")
+	b.open("/proxy/pki")
+	b.says("CN=Our own CA", "uploaded by an operator")
+}
+
+func enrolAgent(_ *testing.T, b *tab) {
+	b.signIn()
+	b.open("/proxy/enrol")
+	b.fill("#name", "not a name")
+	b.press("main button.primary")
+	b.says("each 1 to 64 of letters")
+	b.fill("#name", "night-watch")
+	b.press("main button.primary")
+	b.says("Agent enrolled", "Save these files now")
+	b.open("/proxy/agents/orga::night-watch/rotate-cert")
+	b.do(chromedp.Click(chromedp.CSS("summary")))
+	b.fill("#days", "9")
+	b.press("main button.primary")
+	b.says("Certificate rotated")
+	b.open("/proxy/overview")
+	b.press(".due a")
+	b.says("due within 30 days", "night-watch", "in 9 days")
+}
+
+// pair is a certificate with its key, of a CA or of none.
+func pair(t *testing.T, ca bool) (certPEM, keyPEM []byte) {
 	t.Helper()
-	key, der, err := selfSigned()
+	key, der, err := selfSigned(ca)
 	if err != nil {
 		t.Fatal(err)
 	}

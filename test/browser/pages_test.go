@@ -7,10 +7,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+
+	"github.com/mastio-aws/mastio/shared/edge/dynamo"
+	"github.com/mastio-aws/mastio/shared/lease"
 )
 
 // look is a way to look at a page.
@@ -40,6 +44,10 @@ func TestPages(t *testing.T) {
 	b := s.tab(launch(t), t)
 	html := t.TempDir()
 	b.see(html, "login", "/proxy/login")
+	b.see(html, "login-ended", "/proxy/login?ended=1")
+	b.fill("#secret", "a guess")
+	b.press("form button.primary")
+	b.see(html, "login-wrong", "")
 	b.signIn()
 	for name, path := range map[string]string{
 		"overview": "/proxy/overview", "agents": "/proxy/agents", "agents-found": "/proxy/agents?q=kyc", "agents-none": "/proxy/agents?q=nobody", "agents-due": "/proxy/agents?show=due-30", "agents-due-none": "/proxy/agents?show=due-0", "enrol": "/proxy/enrol",
@@ -67,6 +75,9 @@ func TestPages(t *testing.T) {
 	b.open("/proxy/audit")
 	b.press("form[action$=bundle] button")
 	b.says("Bundle for an auditor")
+	for _, l := range looks { // it holds the trail, and is as large as that
+		b.lookAt("audit-bundle", l)
+	}
 	b.open("/proxy/pki/rotate-ca")
 	b.press("main form button.primary")
 	b.see(html, "preflight", "")
@@ -78,6 +89,10 @@ func TestPages(t *testing.T) {
 	b.do(chromedp.Click(chromedp.CSS("input[value='604800']")))
 	b.press("main button.danger")
 	b.see(html, "result", "")
+	s.abandonRotation(t)
+	b.see(html, "overview-warned", "/proxy/overview")
+	b.see(html, "pki-warned", "/proxy/pki")
+	b.says("A rotation of the Org CA died", "rotation_lock_stuck")
 
 	findings, err := checkers.Validate(t.Context(), html)
 	if err != nil {
@@ -85,6 +100,16 @@ func TestPages(t *testing.T) {
 	}
 	for _, f := range findings {
 		t.Error(f)
+	}
+}
+
+// abandonRotation leaves what a rotation leaves that died ten minutes ago.
+func (s *system) abandonRotation(t *testing.T) {
+	t.Helper()
+	store := dynamo.New(dynamo.Config{Client: s.Clients.DynamoDB, Prefix: s.TablePrefix()})
+	then := time.Now().Add(-10 * time.Minute)
+	if _, err := store.Acquire(t.Context(), lease.Lease{Holder: "nobody", Operation: "rotate-ca mint", Phase: "swap", Expires: then}, then.Add(-lease.TTL)); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -163,6 +163,15 @@ func TestRollingBackAndFinalising(t *testing.T) {
 	if n, m := len(w.events(t, audit.OrgCARolledBack)), len(w.events(t, audit.OverlapEnded)); n != 1 || m != 1 {
 		t.Errorf("%d rollbacks and %d ends of an overlap, want one each", n, m)
 	}
+	if _, err := w.Rotate(t.Context(), "orga::a"); err != nil {
+		t.Fatal(err)
+	}
+	w.Advance(400 * 24 * time.Hour) // nothing that G1 signed can count any more
+	if _, err := w.Standby.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.signIn(t)
+	says(t, b.page(t, "/proxy/pki"), "G1 retired")
 }
 
 // While another operator's rotation runs, every form says so, changes nothing, and can be sent again.
