@@ -46,7 +46,7 @@ func (d *Dashboard) pki(w http.ResponseWriter, r *http.Request) error {
 	}
 	if v.History, v.Older, err = olderThan(v.History, r.URL.Query()); err != nil {
 		http.Redirect(w, r, pkiPath, http.StatusSeeOther)
-		return nil
+		return nil //nolint:nilerr // the newest page is the answer
 	}
 	v.Warnings = explained(state.Warnings)
 	d.render(w, r, http.StatusOK, page{Name: "pki", Section: "pki", Title: "PKI", Content: v})
