@@ -83,7 +83,7 @@ func (s *Service) mintCAs() []statement {
 		},
 		{
 			sid: "UseOrgCAKeys", actions: []string{
-				"kms:DisableKey", "kms:GetParametersForImport", "kms:GetPublicKey", "kms:ImportKeyMaterial", "kms:ListResourceTags", "kms:ScheduleKeyDeletion",
+				"kms:DisableKey", "kms:GetParametersForImport", "kms:GetPublicKey", "kms:ImportKeyMaterial", "kms:ScheduleKeyDeletion",
 			},
 			resources: s.anyKey(), conditions: s.ours(nil),
 		},

@@ -31,7 +31,7 @@ func (s *Service) permissions() map[string][]statement {
 		"dashboard": {s.askForRotations(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readTruststore(), s.readNotes(), s.findDue(), s.readAgents(), s.listAgents(),
 			s.findAgents(), s.writeAgents(), s.writeAliases(), s.appendAudit(), s.issueLeaves(), s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(),
 			s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()},
-		"standby": append(s.mintCAs(), s.findOrphans(), s.noteOnKeys(), s.findDue(), s.backUp(), s.pointDomain(), s.showTruststore(),
+		"standby": append(s.mintCAs(), s.findOrphans(), s.readNotes(), s.noteOnKeys(), s.findDue(), s.backUp(), s.pointDomain(), s.showTruststore(),
 			s.readOrg(), s.readEdgeCAs(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readTokenKeys(), s.makeTokenKeys()),
 	}
 }
