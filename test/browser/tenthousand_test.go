@@ -75,6 +75,9 @@ func (s *system) populate(t *testing.T, count int) {
 						Method: agent.Minted, Status: agent.Active, EnrolledAt: now, UpdatedAt: now, JKT: strings.Repeat("j", 43),
 						Pins: []agent.Pin{{Thumbprint: fmt.Sprintf("%064x", n), Generation: 1, NotBefore: now, NotAfter: now.AddDate(1, 0, 0)}},
 					}
+					if n%20 == 0 { // these are due
+						a.Pins[0].NotBefore, a.Pins[0].NotAfter = now.AddDate(0, 0, -340), now.AddDate(0, 0, 25)
+					}
 					requests = append(requests, types.WriteRequest{PutRequest: &types.PutRequest{Item: dynamo.AgentItem(a)}})
 				}
 				in := &awsdynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{table: requests}}
