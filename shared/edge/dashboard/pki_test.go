@@ -315,3 +315,28 @@ func TestALongHistoryHasPages(t *testing.T) {
 		t.Errorf("a page that nobody linked to: status %d", a.status)
 	}
 }
+
+// What was typed names the CA that is to be current afterwards. Once somebody else has rotated, the same form would do
+// something else: end an overlap that a fleet lives on, or go back to a CA that nobody asked for.
+func TestAFormAboutAnotherOrgCADoesNothing(t *testing.T) {
+	w, b := signedIn(t)
+	rotate := func() {
+		t.Helper()
+		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, Actor: "test"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotate()
+	pages := map[string]answer{"rollback": b.page(t, "/proxy/pki/rollback"), "finalise": b.page(t, "/proxy/pki/finalise")}
+	rotate()
+	before := w.status(t)
+	for kind, page := range pages {
+		a := b.submit(t, page, "/proxy/pki/"+kind, url.Values{"confirm": {typed(t, page)}})
+		if a.status != http.StatusConflict || !strings.Contains(a.body, "another one") {
+			t.Errorf("%s: status %d: %s", kind, a.status, text(a.body))
+		}
+	}
+	if diff := cmp.Diff(before, w.status(t)); diff != "" {
+		t.Errorf("it changed something (-before +after):\n%s", diff)
+	}
+}

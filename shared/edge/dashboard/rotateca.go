@@ -209,11 +209,14 @@ func (d *Dashboard) result(w http.ResponseWriter, r *http.Request) error {
 // confirmView is a page that asks before it goes back to the previous CA, or gives up the way back.
 type confirmView struct {
 	pkiView
-	Form    asked
-	Confirm string // what has to be typed
-	Kind    string // rollback or finalise
-	Problem string
+	Form     asked
+	Expected string // fingerprint of the CA that is current afterwards
+	Kind     string // rollback or finalise
+	Problem  string
 }
+
+// Confirm is what has to be typed.
+func (v confirmView) Confirm() string { return short(v.Expected) }
 
 func (d *Dashboard) rollbackPage(w http.ResponseWriter, r *http.Request) error {
 	return d.showConfirm(w, r, "rollback", fresh("/proxy/pki/rollback", nil), "")
@@ -232,18 +235,18 @@ func (d *Dashboard) showConfirm(w http.ResponseWriter, r *http.Request, kind str
 	if v.Back == nil && (kind == "rollback" || !v.Overlap) {
 		return orgca.ErrNoRollback
 	}
-	v.Confirm = v.want()
+	v.Expected = v.want()
 	title := map[string]string{"rollback": "Roll back the Org CA", "finalise": "Finalise the rotation"}[kind]
 	d.render(w, r, f.Status, page{Name: "confirm", Section: "pki", Title: title, Content: v})
 	return nil
 }
 
-// want is the beginning of the fingerprint of the CA that is current afterwards.
+// want is the fingerprint of the CA that is current afterwards.
 func (v confirmView) want() string {
 	if v.Kind == "rollback" && v.Back != nil {
-		return short(v.Back.Fingerprint)
+		return v.Back.Fingerprint
 	}
-	return short(v.Fingerprint)
+	return v.Fingerprint
 }
 
 func (d *Dashboard) rollback(w http.ResponseWriter, r *http.Request) error {
@@ -260,12 +263,12 @@ func (d *Dashboard) confirmed(w http.ResponseWriter, r *http.Request, kind strin
 		return err
 	}
 	// What has to be typed is what the page asked for. The state is not read again for it: after a first click it is another
-	// one, and the second click must find the first one's answer.
+	// one, and the second click must find the first one's answer. Whether what the page told is still so is for the rotation.
 	want := f.Get("expected")
-	if len(want) < 8 || confirmed(f, want) != nil {
+	if len(want) != 2*sha256.Size || confirmed(f, short(want)) != nil {
 		return d.showConfirm(w, r, kind, fresh("/proxy/pki/"+kind, f, field{"confirm", "Type the eight digits as they stand there."}), "")
 	}
-	result, err := d.RotateCA.Do(r.Context(), d.order(r, rotateca.Request{Mode: mode, Reason: f.Get("reason"), IdempotencyKey: d.key(r, f)}))
+	result, err := d.RotateCA.Do(r.Context(), d.order(r, rotateca.Request{Mode: mode, Fingerprint: want, Reason: f.Get("reason"), IdempotencyKey: d.key(r, f)}))
 	if err != nil {
 		p := d.problem(r, err)
 		if !p.busy() {

@@ -115,6 +115,7 @@ var table = []public{
 	{err: anchor.ErrRefused, status: 422, code: "ca_refused", detail: "The CA was refused and nothing was changed; errors lists everything that is wrong with it."},
 	{err: rotateca.ErrFingerprint, status: 400, code: "fingerprint_invalid", detail: "fingerprint goes with mode=commit, and is the 64 hex digits that the pre-flight showed."},
 	{err: rotateca.ErrNotStaged, status: 404, code: "staged_ca_not_found", detail: "No staged Org CA has this fingerprint. POST /pki/rotate-ca?mode=stage shows the one that is staged; it may have been committed already."},
+	{err: rotateca.ErrMoved, status: 409, code: "org_ca_moved", detail: "The Org CA is another one by now than this was asked for. Nothing was changed. Look at the present state, and ask again if it is still what you want."},
 	{err: rotateca.ErrDryRun, status: 400, code: "dry_run_unsupported", detail: "dry_run goes with mode=mint, mode=upload and mode=commit."},
 	{err: orgca.ErrOverlap, status: 400, code: "overlap_invalid", detail: "overlap takes 0 to 7776000 seconds, with mode=mint, mode=upload and mode=commit."},
 	{err: orgca.ErrOverlaps, status: 409, code: "overlaps_exhausted", detail: "Eight earlier Org CAs are in an overlap already. Rotate without overlap, or end the overlaps with mode=finalise first."},

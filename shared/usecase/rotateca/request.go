@@ -14,6 +14,7 @@ var (
 	ErrMode              = errors.New("unknown mode")
 	ErrFingerprint       = errors.New("fingerprint is malformed")
 	ErrNotStaged         = errors.New("no staged Org CA has this fingerprint")
+	ErrMoved             = errors.New("the Org CA is another one than the request was made for")
 	ErrDryRun            = errors.New("this mode has no dry run")
 	ErrIdempotencyKey    = errors.New("idempotency key is malformed")
 	ErrIdempotencyReused = errors.New("idempotency key was used for another request")
@@ -36,9 +37,11 @@ const (
 
 // Request asks for a change of the Org CA.
 type Request struct {
-	Mode           Mode
-	Upload         *Files        // the operator's CA, with Upload; with Stage: optional
-	Fingerprint    string        // of the CA to commit: lower-case hex SHA-256 of its certificate
+	Mode   Mode
+	Upload *Files // the operator's CA, with Upload; with Stage: optional
+	// Fingerprint is of the CA to commit: lower-case hex SHA-256 of its certificate. With Rollback and Finalise it may be that
+	// of the CA that is to be current afterwards: nobody ends by it what somebody else has begun since.
+	Fingerprint    string
 	Overlap        time.Duration // how long the superseded generation's pins still count; zero: they stop with the commit
 	DryRun         bool          // say what would happen, and change nothing; with Mint, Upload and Commit
 	SkipBackup     bool          // rotate without a backup before it
@@ -77,10 +80,26 @@ func (r Request) check() (Request, error) {
 	if r.Mode == Upload && r.Upload == nil || r.Mode != Upload && r.Mode != Stage && r.Upload != nil {
 		return r, ErrUpload
 	}
-	if (r.Mode == Commit) != fingerprintPattern.MatchString(r.Fingerprint) {
+	if !r.Mode.takes(r.Fingerprint) {
 		return r, ErrFingerprint
 	}
 	return r, nil
+}
+
+// takes reports whether a mode takes a fingerprint, empty for none.
+func (m Mode) takes(fingerprint string) bool {
+	switch m {
+	case Commit:
+		return fingerprintPattern.MatchString(fingerprint)
+	case Rollback, Finalise:
+		return fingerprint == "" || fingerprintPattern.MatchString(fingerprint)
+	}
+	return fingerprint == ""
+}
+
+// means reports whether the CA that is to be current afterwards is the one that the request was made for, if it names one.
+func (r Request) means(g orgca.Generation) bool {
+	return r.Fingerprint == "" || r.Fingerprint == g.Fingerprint()
 }
 
 // swaps reports whether a mode makes another generation current than there has been.

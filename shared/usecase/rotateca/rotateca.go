@@ -62,7 +62,7 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) { return r.observe
 // Do carries out a request. On an empty organisation Mint makes the first Org CA.
 //
 // Errors: an *anchor.Refusal for an uploaded CA that is not fit, lease.ErrHeld while another rotation runs, lease.ErrLost
-// when this one took so long that another began, ErrMode, ErrUpload, ErrFingerprint, ErrNotStaged, ErrDryRun, ErrStrict,
+// when this one took so long that another began, ErrMode, ErrUpload, ErrFingerprint, ErrNotStaged, ErrMoved, ErrDryRun, ErrStrict,
 // orgca.ErrReason, orgca.ErrOverlap, orgca.ErrOverlaps, orgca.ErrNoRollback, ErrIdempotencyKey, ErrIdempotencyReused,
 // ErrBackup, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at
 // the commit: Status then tells.
@@ -157,7 +157,7 @@ func level(cause error) slog.Level {
 	if _, refused := errors.AsType[*anchor.Refusal](cause); refused {
 		return slog.LevelWarn
 	}
-	for _, theirs := range []error{ErrNotStaged, ErrStrict, orgca.ErrOverlaps, orgca.ErrNoRollback} {
+	for _, theirs := range []error{ErrNotStaged, ErrMoved, ErrStrict, orgca.ErrOverlaps, orgca.ErrNoRollback} {
 		if errors.Is(cause, theirs) {
 			return slog.LevelWarn
 		}

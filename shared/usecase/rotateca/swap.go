@@ -112,7 +112,10 @@ func (r *Rotator) planRollback(org registry.Org, req Request, held lease.Lease) 
 	if !ok {
 		return plan{}, fmt.Errorf("generation %d: %w", org.Pointer.Current, orgca.ErrTransition)
 	}
-	previous, _ := org.Generation(org.Pointer.Previous) // none: Rollback refuses
+	previous, ok := org.Generation(org.Pointer.Previous) // none: Rollback refuses
+	if ok && !req.means(previous) {
+		return plan{}, ErrMoved
+	}
 	if previous.Legacy && r.Strict {
 		return plan{}, ErrStrict
 	}
@@ -136,6 +139,9 @@ func (r *Rotator) planFinalise(org registry.Org, req Request, held lease.Lease) 
 	current, ok := org.Generation(pointer.Current)
 	if !ok {
 		return plan{}, fmt.Errorf("generation %d: %w", pointer.Current, orgca.ErrTransition)
+	}
+	if !req.means(current) {
+		return plan{}, ErrMoved
 	}
 	now := r.Now()
 	accepted := []any{}
