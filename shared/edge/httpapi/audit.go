@@ -196,6 +196,9 @@ func commaSeparated(rows []audit.Row) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		// Where a comma stands in numbers, spreadsheets part fields at semicolons, and what is behind one begins a field. In JSON
+		// a semicolon only stands in texts, which say the same without it.
+		details = bytes.ReplaceAll(details, []byte(";"), []byte(`\u003b`))
 		record := []string{
 			r.ID, strconv.FormatInt(r.Seq, 10), r.Timestamp, string(r.EventType), r.Actor, r.Subject, string(details), r.PrevHash, r.Hash,
 		}

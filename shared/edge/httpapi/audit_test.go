@@ -73,7 +73,7 @@ func TestExportInPages(t *testing.T) {
 
 func TestExportForASpreadsheet(t *testing.T) {
 	w := open(t, memstore.Config{})
-	agents := w.enrol(t, "kyc", "=HYPERLINK(1)")
+	agents := w.enrol(t, "kyc", "=HYPERLINK(1)", ";=1+1;")
 	a := w.send(t, event("GET", "/v1/admin/audit/export", admin, query("format", "csv"), query("subject", agents.ID)))
 	if a.status != http.StatusOK || !strings.HasPrefix(a.header.Get("Content-Type"), "text/csv") {
 		t.Fatalf("status %d, header %v", a.status, a.header)
@@ -87,9 +87,15 @@ func TestExportForASpreadsheet(t *testing.T) {
 			t.Errorf("a spreadsheet takes %q for a formula", field)
 		}
 	}
+	if bytes.Contains(a.body, []byte(";")) { // which parts fields where a comma stands in numbers, and knows no quotes within one
+		t.Errorf("a spreadsheet that parts fields at semicolons finds a formula: %s", a.body)
+	}
 	var details map[string]any
 	if err := json.Unmarshal([]byte(records[1][6]), &details); err != nil || details["source_ip"] != "192.0.2.7" {
 		t.Errorf("details %s: %v", records[1][6], err)
+	}
+	if got := fmt.Sprint(details["capabilities"]); got != "[=HYPERLINK(1) ;=1+1;]" {
+		t.Errorf("capabilities %s", got)
 	}
 }
 

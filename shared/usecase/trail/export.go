@@ -97,14 +97,15 @@ func (p *page) take(r audit.Row) bool {
 	return true
 }
 
-// costOf is how many octets a row takes in the function's answer, where quotes and backslashes take two, in either format.
+// costOf is how many octets a row takes in the function's answer, where quotes and backslashes take two and semicolons up to
+// seven, in either format.
 func costOf(r audit.Row) int {
 	line, err := r.Encode()
 	if err != nil {
 		return 0 // it was read from this form
 	}
 	const csv = 16 // quotes around fields that hold some
-	return len(line) + 2*bytes.Count(line, []byte(`"`)) + 2*bytes.Count(line, []byte(`\`)) + csv
+	return len(line) + 2*bytes.Count(line, []byte(`"`)) + 2*bytes.Count(line, []byte(`\`)) + 6*bytes.Count(line, []byte(`;`)) + csv
 }
 
 func (p *page) wants(r audit.Row) bool {
