@@ -286,6 +286,7 @@ func TestWhatARotationRefuses(t *testing.T) {
 		"days in words":   {url.Values{"days": {"<b>ten</b>"}}, "days", "1 to 825 days"},
 		"request":         {url.Values{"csr": {"no request"}}, "csr", "csr_pem takes one PEM certification request"},
 		"reason":          {url.Values{"reason": {strings.Repeat("r", 257)}}, "reason", "reason takes at most 256 characters"},
+		"reason, no text": {url.Values{"reason": {"\xff"}}, "reason", "reason takes at most 256 characters"},
 	} {
 		a := b.submit(t, b.page(t, "/proxy/agents/orga::kyc/rotate-cert"), "/proxy/agents", c.fields)
 		if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="`+c.field+`-wrong"`) || !strings.Contains(a.body, `aria-describedby="`+c.field+`-wrong"`) {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
@@ -86,7 +87,7 @@ func (r *Rotator) Rotate(ctx context.Context, req Request) (Result, error) {
 	if req.Grace < 0 || req.Grace > MaxGrace {
 		return Result{}, ErrGrace
 	}
-	if len(req.Reason) > maxReason {
+	if len(req.Reason) > maxReason || !utf8.ValidString(req.Reason) { // a form may hold any octets, a row of the trail may not
 		return Result{}, ErrReason
 	}
 	view, err := r.rotatable(ctx, req.Agent)
