@@ -38,8 +38,8 @@ type shard struct {
 func (s *Store) newMerge(of sharded, low, high string, limit int) *merge {
 	// Half as much again as an even share, and a little more for small pages.
 	m := &merge{store: s, of: of, high: high, chunk: int32(limit*3/(2*schema.Shards) + 8)}
-	for n := range schema.Shards {
-		m.shards = append(m.shards, &shard{name: of.prefix + shardKey(n), low: low})
+	for n := range schema.Shards { // DynamoDB refuses a range that ends before it begins
+		m.shards = append(m.shards, &shard{name: of.prefix + shardKey(n), low: low, done: low > high})
 	}
 	return m
 }

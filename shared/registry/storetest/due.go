@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -104,6 +105,11 @@ func due(t *testing.T, f fixture) {
 	for _, cursor := range []string{"x", "AAAA", "MCMx", base64.RawURLEncoding.EncodeToString([]byte("0#00001700000000000#acme::agent-0001"))} {
 		_, err := f.Due(t.Context(), registry.DueQuery{At: noon, Limit: 1, Cursor: cursor})
 		f.fails("cursor "+cursor, err, registry.ErrCursor)
+	}
+	for _, place := range []string{"1#99999999999999#acme::agent-0001", fmt.Sprintf("1#%014d#acme::agent-0500", noon.UnixMilli()+1)} {
+		page, err := f.Due(t.Context(), registry.DueQuery{At: noon, Limit: 1, Cursor: base64.RawURLEncoding.EncodeToString([]byte(place))})
+		f.fails("behind the end of the range: "+place, err, nil)
+		f.same("behind the end of the range", page, registry.DuePage{})
 	}
 
 	for _, id := range want[:2] { // who got a new certificate, or is gone, is due no more
