@@ -8,6 +8,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/dashboard"
 	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
@@ -61,7 +62,9 @@ type rotations struct{ *delegate.Client }
 func (r rotations) Do(ctx context.Context, req rotateca.Request) (rotateca.Result, error) {
 	result, err := r.Client.Do(ctx, req)
 	if refusal, ok := errors.AsType[*delegate.Refusal](err); ok {
-		err = httpapi.Told(refusal.Document, refusal.RetryIn)
+		if err = httpapi.Told(refusal.Document, refusal.RetryIn); errors.Is(err, httpapi.ErrProblem) {
+			err = fmt.Errorf("%w: %w", registry.ErrUnknown, err)
+		}
 	}
 	return result, err
 }

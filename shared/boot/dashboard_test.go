@@ -1,0 +1,41 @@
+package boot_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"github.com/mastio-aws/mastio/shared/boot"
+	"github.com/mastio-aws/mastio/shared/edge/delegate"
+	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+)
+
+// replies is a function rotateca that answers the same to everything.
+type replies string
+
+func (r replies) Invoke(context.Context, *lambda.InvokeInput, ...func(*lambda.Options)) (*lambda.InvokeOutput, error) {
+	return &lambda.InvokeOutput{Payload: []byte(r)}, nil
+}
+
+// A problem that cannot be read says nothing of what was done: whoever asked has to look.
+func TestAProblemThatCannotBeReadIsNoRefusal(t *testing.T) {
+	for reply, unknown := range map[replies]bool{
+		`{"problem":{"status":409,"code":"rotation_in_progress"}}`: false,
+		`{"problem":{}}`:                         true,
+		`{"problem":"no"}`:                       true,
+		`{"problem":{"status":200,"code":"ok"}}`: true,
+		`{"problem":{"status":503}}`:             true,
+	} {
+		_, err := boot.Rotations(&delegate.Client{API: reply, Function: "rotateca:live"}).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint})
+		if err == nil || errors.Is(err, registry.ErrUnknown) != unknown {
+			t.Errorf("%s: %v, want an unknown outcome: %t", reply, err, unknown)
+		}
+		if p := httpapi.Explain(err, ""); (p.Code == "outcome_unknown") != unknown {
+			t.Errorf("%s: told as %q", reply, p.Code)
+		}
+	}
+}
