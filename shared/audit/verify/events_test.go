@@ -91,8 +91,11 @@ func TestEventsNameTheFirstBreak(t *testing.T) {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
-	if r := eventLines(verify.Config{}, ""); !r.OK || r.Rows != 0 {
+	if r := eventLines(verify.Config{}, ""); r.OK || r.Rows != 0 {
 		t.Errorf("nothing: %+v", r)
+	}
+	if r := eventLines(verify.Config{Partial: true}, ""); !r.OK || r.Rows != 0 {
+		t.Errorf("nothing, of a filter: %+v", r)
 	}
 }
 

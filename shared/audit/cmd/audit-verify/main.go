@@ -40,22 +40,24 @@ type options struct {
 func run(args []string, stdout, stderr io.Writer) int {
 	var o options
 	flags := flag.NewFlagSet("audit-verify", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(io.Discard) // what it would say of a failure is said below
 	flags.StringVar(&o.Key, "key", "", "`fingerprint` (SHA-256 of the public key, hex) that must have signed every checkpoint; several, with commas, where it was changed")
 	flags.StringVar(&o.Checkpoint, "checkpoint", "", "`hash` of a checkpoint seen before, which must be part of the history")
 	flags.StringVar(&o.tsaCA, "tsa-ca", "", "`file` with the roots (PEM) that timestamps must chain to")
 	flags.BoolVar(&o.Partial, "partial", false, "the beginning may be missing: check a part of a bundle without those before it, or an export's rows each by itself")
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
 	flags.BoolVar(&o.quiet, "quiet", false, "no progress on standard error")
-	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: audit-verify [flags] FILE…   (a bundle, its parts in order, or exported rows)")
-		flags.PrintDefaults()
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		help(flags, stdout)
+		return holds
 	}
-	if err := flags.Parse(args); err != nil {
-		return usage
+	if err == nil {
+		err = o.complete(flags.NArg())
 	}
-	if flags.NArg() == 0 || !hashes(o.Key) || !hash(o.Checkpoint) {
-		flags.Usage()
+	if err != nil {
+		fmt.Fprintf(stderr, "audit-verify: %v\n\n", err)
+		help(flags, stderr)
 		return usage
 	}
 	report, err := check(o, flags.Args(), stderr)
@@ -78,6 +80,26 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return broke
 	}
 	return holds
+}
+
+func help(flags *flag.FlagSet, w io.Writer) {
+	fmt.Fprintln(w, "usage: audit-verify [flags] FILE…   (a bundle, its parts in order, or exported rows)")
+	flags.SetOutput(w)
+	flags.PrintDefaults()
+	fmt.Fprintln(w, "\nExit status: 0 everything holds, 1 something does not, 2 the command cannot be understood or a file not be read.")
+}
+
+// complete says what the command line lacks.
+func (o options) complete(files int) error {
+	switch {
+	case !hashes(o.Key):
+		return errors.New("-key takes fingerprints, 64 lower-case hex digits each, not a file: openssl pkey -pubin -in audit-key.pem -outform DER | sha256sum")
+	case !hash(o.Checkpoint):
+		return errors.New("-checkpoint takes a hash, 64 lower-case hex digits, as an earlier report shows it")
+	case files == 0:
+		return errors.New("which file?")
+	}
+	return nil
 }
 
 // hash reports whether an option is 64 lower-case hex digits, or was not given.

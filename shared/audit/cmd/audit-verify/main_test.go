@@ -38,6 +38,13 @@ func zip(t *testing.T, data []byte) []byte {
 	return out.Bytes()
 }
 
+func TestHelp(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if got := run([]string{"--help"}, &stdout, &stderr); got != 0 || !strings.Contains(stdout.String(), "usage:") || stderr.Len() > 0 {
+		t.Errorf("got exit status %d, %q and %q on standard error; want 0 and the usage on standard output", got, stdout.String(), stderr.String())
+	}
+}
+
 func TestRun(t *testing.T) {
 	h := audittest.New()
 	tsa := audittest.NewAuthority(func() time.Time { return h.Now }, x509.ExtKeyUsageTimeStamping)
@@ -53,6 +60,7 @@ func TestRun(t *testing.T) {
 	tampered := write(t, "t.ndjson", bytes.Replace(rows, []byte("192.0.2.7"), []byte("192.0.2.8"), 1))
 	roots, stranger := write(t, "roots.pem", tsa.RootPEM), write(t, "other.pem", audittest.NewAuthority(time.Now).RootPEM)
 	nothing, encoded := write(t, "empty", nil), write(t, "b64", []byte(base64.StdEncoding.EncodeToString(h.Bundle(0, 2))))
+	refusal := write(t, "refusal", []byte(`{"type":"about:blank","title":"Forbidden","status":403}`+"\n"))
 	for _, c := range []struct {
 		name string
 		args []string
@@ -72,19 +80,22 @@ func TestRun(t *testing.T) {
 		{"changed rows", []string{tampered}, 1, "does not have the hash it states"},
 		{"with both of two keys pinned", []string{"-key", h.Public.Fingerprint + "," + strings.Repeat("a", 64), whole}, 0, "the one that you named"},
 		{"a bundle in base64", []string{encoded}, 1, "base64 -d"},
-		{"no rows", []string{nothing}, 0, "0 of 0 chains"},
-		{"no file", nil, 2, ""},
-		{"a file that is not there", []string{"/nowhere"}, 2, ""},
-		{"a fingerprint that is none", []string{"-key", "x", whole}, 2, ""},
-		{"an unknown flag", []string{"-x", whole}, 2, ""},
+		{"no rows", []string{nothing}, 1, "there is nothing in it"},
+		{"no rows, of a filter", []string{"-partial", nothing}, 0, "0 of 0 chains"},
+		{"a refusal that was saved", []string{refusal}, 1, "does not begin with a row"},
+		{"no file", nil, 2, "which file?"},
+		{"a file that is not there", []string{"/nowhere"}, 2, "/nowhere"},
+		{"a fingerprint that is none", []string{"-key", "audit-key.pem", whole}, 2, "-key takes fingerprints"},
+		{"a checkpoint that is none", []string{"-checkpoint", "2", whole}, 2, "-checkpoint takes a hash"},
+		{"an unknown flag", []string{"-x", whole}, 2, "not defined: -x"},
 		{"roots that are not there", []string{"-tsa-ca", "/nowhere", whole}, 2, ""},
 		{"roots that are none", []string{"-tsa-ca", plain, whole}, 2, ""},
 	} {
 		var stdout, stderr bytes.Buffer
-		if got := run(c.args, &stdout, &stderr); got != c.want || !strings.Contains(stdout.String(), c.says) {
+		if got := run(c.args, &stdout, &stderr); got != c.want || !strings.Contains(stdout.String()+stderr.String(), c.says) {
 			t.Errorf("%s: exit status %d, want %d; it should say %q:\n%s%s", c.name, got, c.want, c.says, stdout.String(), stderr.String())
 		}
-		if c.want == 2 || len(c.args) == 0 {
+		if c.want == 2 {
 			continue
 		}
 		stdout.Reset()

@@ -29,12 +29,23 @@ func print(w io.Writer, r verify.Report) error {
 		if r.Break.Line > 0 {
 			line("line", "%d of the events", r.Break.Line)
 		}
-		line("", "What stands before it was checked and holds; what stands behind it was not looked at.")
+		line("", "%s", around(r))
 	} else {
 		line("OK", "%s", meaning(r))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// around says how far a break's report reaches.
+func around(r verify.Report) string {
+	switch {
+	case r.OrgID == "" && r.Rows == 0 && r.Break.Line == 1:
+		return "The file does not begin with a row: is it what was asked for, or the words of a refusal? Look into it."
+	case r.OrgID == "" && r.Rows == 0:
+		return "Not a row was checked."
+	}
+	return "What stands before it was checked and holds; what stands behind it was not looked at."
 }
 
 func checkpoints(line func(label, format string, values ...any), r verify.Report) {
