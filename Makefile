@@ -29,14 +29,20 @@ need-go:
 setup: need-go ## check prerequisites and install what the local stack needs
 	@go run ./localstack/run --setup
 
+# Built first: after Ctrl-C, go run says that it failed.
+RUN := build/local/run
+.PHONY: program
+program: need-go
+	@go build -o $(RUN) ./localstack/run
+
 .PHONY: run
-run: need-go ## build the functions and start everything on https://localhost:9443 (PORT=, DATA=folder to keep state)
-	@go run ./localstack/run --port $(PORT) $(if $(DATA),--data $(DATA))
+run: program ## build the functions and start everything on https://localhost:9443 (PORT=, DATA=folder to keep state)
+	@exec $(RUN) --port $(PORT) $(if $(DATA),--data '$(DATA)')
 
 AGENTS ?= 300
 .PHONY: demo
-demo: need-go ## as run, with a fleet in the middle of a rotation to look at in the dashboard (PORT=, AGENTS=)
-	@go run ./localstack/run --port $(PORT) --demo $(AGENTS)
+demo: program ## as run, with a fleet in the middle of a rotation to look at in the dashboard (PORT=, AGENTS=)
+	@exec $(RUN) --port $(PORT) --demo $(AGENTS)
 
 .PHONY: logs
 logs: ## follow the functions' log of the running stack

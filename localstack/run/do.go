@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/localstack/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/filelock"
 	"github.com/mastio-aws/mastio/localstack/fleet"
 	"github.com/mastio-aws/mastio/localstack/prereq"
 	"github.com/mastio-aws/mastio/localstack/stack"
@@ -21,6 +22,9 @@ import (
 
 // tick stands in for the schedule: seldom enough to cost nothing, often enough that a rotation finds a standby.
 const tick = 15 * time.Second
+
+var errFolderInUse = errors.New("another stack runs in this folder, and the proxy.env and build/run of both are the same; stop it, or start in a folder of its own: " +
+	"mkdir -p build/second && cd build/second && go run ../../localstack/run --port N")
 
 var errDatabaseEnded = errors.New("DynamoDB Local has ended by itself; build/run/functions.log tells more; start again")
 
@@ -35,6 +39,7 @@ func do(ctx context.Context, o options, stdout io.Writer) error {
 		return unlessStopped(ctx, err)
 	}
 	defer p.log.Close()
+	defer p.unlock()
 	s, err := p.start(ctx, o, say)
 	if err != nil {
 		return unlessStopped(ctx, err)
@@ -64,6 +69,7 @@ type prepared struct {
 	cache, built, run string // folders
 	settings          settings
 	log               *os.File
+	unlock            func() // lets another stack start in the current folder
 }
 
 func prepare(ctx context.Context, o options, say func(string)) (prepared, error) {
@@ -87,8 +93,26 @@ func prepare(ctx context.Context, o options, say func(string)) (prepared, error)
 	if err := stack.Build(ctx, root, p.built); err != nil {
 		return p, err
 	}
-	p.log, err = openLog(p.run)
-	return p, err
+	return p, p.claim()
+}
+
+// claim keeps the current folder to this stack: a second one would overwrite the admin secret of the first.
+func (p *prepared) claim() error {
+	if err := os.MkdirAll(p.run, 0o755); err != nil {
+		return err
+	}
+	unlock, err := filelock.TryLock(filepath.Join(p.run, "lock"))
+	if errors.Is(err, filelock.ErrHeld) {
+		return errFolderInUse
+	}
+	if err != nil {
+		return err
+	}
+	p.unlock = unlock
+	if p.log, err = openLog(p.run); err != nil {
+		unlock()
+	}
+	return err
 }
 
 func (p prepared) start(ctx context.Context, o options, say func(string)) (*stack.Stack, error) {
@@ -154,9 +178,6 @@ func moduleRoot(ctx context.Context) (string, error) {
 const mostLog = 16 << 20
 
 func openLog(run string) (*os.File, error) {
-	if err := os.MkdirAll(run, 0o755); err != nil {
-		return nil, err
-	}
 	path := filepath.Join(run, "functions.log")
 	if info, err := os.Stat(path); err == nil && info.Size() > mostLog {
 		if err := os.Truncate(path, 0); err != nil {

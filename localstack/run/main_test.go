@@ -234,6 +234,12 @@ func TestRunTourAndRestart(t *testing.T) {
 	checkTour(t, pasted(t, first), 2)
 	secret := first.secretLine(t)
 
+	t.Chdir(dir)
+	var stdout, stderr bytes.Buffer
+	if got := Main([]string{"--port", strconv.Itoa(freePort(t))}, &stdout, &stderr); got != exitFailed || !strings.Contains(stderr.String(), errFolderInUse.Error()) {
+		t.Errorf("a second stack in the folder: got %d %q, want 1 and that it is in use", got, stderr.String())
+	}
+
 	// Killing `go run` alone is what a killed make does; everything below must end with it.
 	if err := first.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
