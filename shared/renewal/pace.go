@@ -28,6 +28,8 @@ func (e *EarlyError) Unwrap() error { return ErrEarly }
 const (
 	// pace is how old a renewal's certificate must be to be renewed itself.
 	pace = time.Minute
+	// ahead is the longest wait. A longer one comes from a clock that was far ahead, and is not believed.
+	ahead = 2 * pace
 	// burst is how many answers may be lost within one pace.
 	burst = 3
 )
@@ -45,7 +47,7 @@ func Early(a agent.Agent, p agent.Pin, ca orgca.Pointer, now time.Time) error {
 	case len(again) == 0 && ca.IsCurrent(p.Generation):
 		next = p.Renewed.Add(pace)
 	}
-	if wait := next.Sub(now); wait > 0 {
+	if wait := next.Sub(now); wait > 0 && wait <= ahead {
 		return &EarlyError{(wait + time.Second - 1).Truncate(time.Second)}
 	}
 	return nil

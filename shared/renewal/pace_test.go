@@ -47,6 +47,8 @@ func TestEarly(t *testing.T) {
 		"a moment before it is over":             {alone(old(made, time.Minute-1)), orgca.Pointer{Current: 1}, second},
 		"made by a renewal a minute ago":         {alone(old(made, time.Minute)), orgca.Pointer{Current: 1}, 0},
 		"made by a renewal, in an overlap":       {alone(made), overlap, 0},
+		"made by a clock that is ahead":          {alone(old(made, -time.Second)), orgca.Pointer{Current: 1}, 61 * second},
+		"made by a clock that is far ahead":      {alone(old(made, -2*time.Hour)), orgca.Pointer{Current: 1}, 0},
 		"one lost answer":                        {lostAt(enrolled, time.Hour, second), orgca.Pointer{Current: 1}, 0},
 		"two lost answers":                       {lostAt(enrolled, time.Hour, 0, second), orgca.Pointer{Current: 1}, 0},
 		"three lost answers":                     {lostAt(enrolled, time.Hour, 0, second, 2*second), orgca.Pointer{Current: 1}, 58 * second},
