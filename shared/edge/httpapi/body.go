@@ -52,13 +52,19 @@ func decode(r *http.Request, v any, optional bool) error {
 	return nil
 }
 
-var errSyntax = errors.New("it is not valid JSON")
+var (
+	errEmpty  = errors.New("it is empty")
+	errSyntax = errors.New("it is not valid JSON")
+)
 
 var errShape = errors.New("want exactly one object, each of its members once")
 
 // unique checks that data is one JSON object in which no name occurs twice at the top: two readers of such an object
 // may believe different things.
 func unique(data []byte) error {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return errEmpty
+	}
 	if !json.Valid(data) {
 		return errSyntax
 	}

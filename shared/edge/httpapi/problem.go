@@ -54,7 +54,7 @@ type public struct {
 // table is every error that the outside is told of. The first entry that an error matches decides, so the particular
 // stand before the general. What is not in here is a 500 without a reason.
 var table = []public{
-	{err: ErrAdminSecret, status: 403, code: "admin_secret_invalid", detail: "Send the admin secret in the X-Admin-Secret header."},
+	{err: ErrAdminSecret, status: 403, code: "admin_secret_invalid", detail: "The X-Admin-Secret header is missing, or does not hold the admin secret. It is MCP_PROXY_ADMIN_SECRET in proxy.env; on AWS it is in Secrets Manager."},
 	{err: ErrAdminUnavailable, status: 503, code: "admin_secret_unavailable", detail: "The admin secret cannot be checked at the moment. Retry.", retryIn: time.Second},
 	{err: ErrRoute, status: 404, code: "route_not_found", detail: "No such route."},
 	{err: ErrMethod, status: 405, code: "method_not_allowed", detail: "This route does not take this method; see the Allow header."},
