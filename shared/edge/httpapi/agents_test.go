@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
@@ -519,5 +520,21 @@ func TestBeforeTheFirstCA(t *testing.T) {
 	w.send(t, event("GET", "/healthz")).into(t, http.StatusOK, &health)
 	if health.Status != "ok" || !slices.Equal(health.Warnings, []string{"standby_ca_missing"}) {
 		t.Errorf("health = %+v", health)
+	}
+}
+
+// A cache on the way keys an answer by its address: it does not know that the secret in X-Admin-Secret is what opened it.
+func TestNoAnswerBehindASecretIsKept(t *testing.T) {
+	w := open(t, memstore.Config{})
+	w.enrol(t, "kyc")
+	for _, e := range []events.APIGatewayProxyRequest{
+		event("GET", "/v1/admin/agents", admin), event("GET", "/v1/admin/agents/orga::kyc", admin), event("GET", "/v1/admin/audit/head", admin),
+		event("PUT", "/v1/admin/agents/orga::kyc/hygiene", admin, jsonBody(`{"deliver":"notify"}`)), event("DELETE", "/v1/admin/agents/orga::kyc", admin),
+		event("GET", "/v1/admin/agents"), event("GET", "/v1/admin/agents/orga::nobody", admin),
+	} {
+		a := w.send(t, e)
+		if got := a.header.Get("Cache-Control"); got != "no-store" {
+			t.Errorf("%s %s: status %d, Cache-Control %q, want no-store", e.HTTPMethod, e.Path, a.status, got)
+		}
 	}
 }

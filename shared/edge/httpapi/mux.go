@@ -135,6 +135,9 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, er
 	if r, err = m.authorise(route, w, r); err != nil {
 		return resource, err
 	}
+	if route.Auth != routes.None { // a cache on the way knows an answer by its address alone
+		w.Header().Set("Cache-Control", "no-store")
+	}
 	if m.Gate != nil {
 		if err := m.Gate(r.Context()); err != nil {
 			return resource, err
