@@ -154,3 +154,16 @@ func FuzzRow(f *testing.F) {
 		}
 	})
 }
+
+// Whoever filters an export finds the events in the README.
+func TestEventsAreInTheReadme(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e := range events {
+		if !strings.Contains(string(text), "`"+string(e)+"`") {
+			t.Errorf("README.md does not tell of %s", e)
+		}
+	}
+}

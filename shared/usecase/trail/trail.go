@@ -14,8 +14,8 @@ import (
 // What can be wrong with a request.
 var (
 	ErrLimit  = errors.New("limit takes 1 to 10000")
-	ErrPeriod = errors.New("start and end take a time as in RFC 3339, or a day; end comes after start")
-	ErrEvent  = errors.New("event_type is not one that is recorded")
+	ErrPeriod = errors.New("start and end take a time as in RFC 3339 (2026-11-25T08:00:00Z), or a day (2026-11-25); end comes after start")
+	ErrEvent  = errors.New("event_type is not one that is recorded, such as agent.cert_rotated or org_ca.rotated")
 	ErrParts  = errors.New("from_checkpoint and to_checkpoint take numbers of checkpoints that exist")
 	// ErrTooLarge: it does not fit into one answer. There is a way in parts.
 	ErrTooLarge = errors.New("the answer would be too large")
