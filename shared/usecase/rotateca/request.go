@@ -93,6 +93,7 @@ func (m Mode) takes(fingerprint string) bool {
 		return fingerprintPattern.MatchString(fingerprint)
 	case Rollback, Finalise:
 		return fingerprint == "" || fingerprintPattern.MatchString(fingerprint)
+	case Mint, Upload, Stage:
 	}
 	return fingerprint == ""
 }
