@@ -81,6 +81,9 @@ var ErrOverlap = errors.New("overlap takes 0 to 7776000 seconds")
 // ErrOverlaps reports one overlap more than MaxAccepted.
 var ErrOverlaps = errors.New("too many overlaps at once")
 
+// ErrCompromised reports an overlap for a generation whose key is in wrong hands.
+var ErrCompromised = errors.New("a compromised Org CA gets no overlap")
+
 // MaxAccepted is how many superseded generations can be in an overlap at once: the pointer must stay small, and an
 // operator who rotates that often wants something else.
 const MaxAccepted = 8
@@ -98,7 +101,7 @@ type Swap struct {
 // Plan decides the swap from the generation that p points at to next, which must be staged. With an overlap the
 // previous generation's pins count until now+overlap; without one, they stop with the commit.
 //
-// Errors: ErrTransition when next is not staged or previous not current, ErrStaleFence, ErrOverlap, ErrOverlaps.
+// Errors: ErrTransition when next is not staged or previous not current, ErrStaleFence, ErrOverlap, ErrOverlaps, ErrCompromised.
 func (p Pointer) Plan(next Generation, previous *Generation, fence int64, overlap time.Duration, now time.Time) (Swap, error) {
 	if next.State != Staged {
 		return Swap{}, fmt.Errorf("%w: generation %d is %q, not staged", ErrTransition, next.Number, next.State)
@@ -106,12 +109,15 @@ func (p Pointer) Plan(next Generation, previous *Generation, fence int64, overla
 	if overlap < 0 || overlap > MaxOverlap {
 		return Swap{}, ErrOverlap
 	}
+	if overlap > 0 && Compromised(next.Reason) {
+		return Swap{}, ErrCompromised
+	}
 	s, err := p.swap(next, previous, fence, now)
 	if err != nil || previous == nil {
 		return s, err
 	}
 	s.Pointer.Previous = previous.Number
-	if compromised(next.Reason) {
+	if Compromised(next.Reason) {
 		s.Pointer.Previous = 0
 	}
 	if overlap > 0 && len(p.overlapping(now)) == MaxAccepted {
@@ -129,8 +135,8 @@ func (p Pointer) overlapping(now time.Time) []Accepted {
 	return slices.DeleteFunc(slices.Clone(p.Accepted), func(a Accepted) bool { return !now.Before(a.Until) })
 }
 
-// compromised reports whether a rotation for this reason must never be undone: the superseded key is in wrong hands.
-func compromised(reason string) bool { return reason == "keyCompromise" || reason == "cACompromise" }
+// Compromised reports whether a rotation for this reason must never be undone: the superseded key is in wrong hands.
+func Compromised(reason string) bool { return reason == "keyCompromise" || reason == "cACompromise" }
 
 // Rollback decides the swap back to the generation that the last one superseded, and with it to its pins. The generation
 // it comes from is not kept in an overlap: whoever rolls back does not want it.

@@ -16,7 +16,14 @@ func swapped(t *testing.T, reason string) (p Pointer, previous, current Generati
 	first.Pointer.Version = 1
 	next := staged(2)
 	next.Reason = reason
-	s, err := first.Pointer.Plan(next, &first.Next, 2, time.Hour, now)
+	overlap := time.Hour
+	if Compromised(reason) {
+		if _, err := first.Pointer.Plan(next, &first.Next, 2, time.Nanosecond, now); !errors.Is(err, ErrCompromised) {
+			t.Fatalf("an overlap for %s: %v", reason, err)
+		}
+		overlap = 0
+	}
+	s, err := first.Pointer.Plan(next, &first.Next, 2, overlap, now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -420,6 +420,7 @@ func TestRefusedCARotations(t *testing.T) {
 		{"overlap of no number", "overlap_invalid", both(query("mode", "mint"), query("overlap", "1h"))},
 		{"negative overlap", "overlap_invalid", both(query("mode", "mint"), query("overlap", "-1"))},
 		{"endless overlap", "overlap_invalid", both(query("mode", "mint"), query("overlap", "7776001"))},
+		{"overlap after a compromise", "overlap_invalid", both(query("overlap", "1"), query("reason", "keyCompromise"))},
 		{"overlap of a rollback", "query_invalid", both(query("mode", "rollback"), query("overlap", "1"))},
 		{"dry run, maybe", "query_invalid", both(query("mode", "mint"), query("dry_run", "1"))},
 		{"dry run of a rollback", "query_invalid", both(query("mode", "rollback"), query("dry_run", "true"))},

@@ -119,6 +119,7 @@ var table = []public{
 	{err: rotateca.ErrDryRun, status: 400, code: "dry_run_unsupported", detail: "dry_run goes with mode=mint, mode=upload and mode=commit."},
 	{err: orgca.ErrOverlap, status: 400, code: "overlap_invalid", detail: "overlap takes 0 to 7776000 seconds, with mode=mint, mode=upload and mode=commit."},
 	{err: orgca.ErrOverlaps, status: 409, code: "overlaps_exhausted", detail: "Eight earlier Org CAs are in an overlap already. Rotate without overlap, or end the overlaps with mode=finalise first."},
+	{err: orgca.ErrCompromised, status: 400, code: "overlap_invalid", detail: "After a compromise nothing of the present Org CA may live on: who has its key could make certificates for any SPIFFE ID. Rotate without overlap."},
 	{err: orgca.ErrNoRollback, status: 409, code: "rollback_not_possible", detail: "There is no generation to go back to: the rotation was finalised, undone already, or made for a compromised key."},
 	{err: rotateca.ErrIdempotencyKey, status: 400, code: "idempotency_key_invalid", detail: "Idempotency-Key takes 1 to 255 printable characters."},
 	{err: rotateca.ErrIdempotencyReused, status: 422, code: "idempotency_key_reused", detail: "This Idempotency-Key was used for a different request within the last 24 hours."},
