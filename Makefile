@@ -154,6 +154,8 @@ diff: build infra-setup ## what a deployment would change
 	$(RUN_CDK) diff $(CDK_ARGS)
 
 deploy: build infra-setup ## deploy to the AWS account of the credentials at hand
+	@case '$(CDK_ARGS)' in *orgId=*) ;; *) if grep -q '"orgId": "orga"' cdk.json; then \
+		echo 'orgId is still the example of cdk.json, and names everything for good: CDK_ARGS="-c orgId=acme -c trustDomain=acme.example", or edit cdk.json.'; exit 2; fi;; esac
 	$(RUN_CDK) deploy --all $(CDK_ARGS)
 
 # Once for what can be deployed again. For what cannot, the word and the organisation's name besides.

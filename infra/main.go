@@ -23,6 +23,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	if err := exampleLeft(props.OrgID, props.TrustDomain); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	mastio.NewStacks(app, props, environment())
 	app.Synth(nil)
 	jsii.Close()

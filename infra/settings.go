@@ -33,6 +33,22 @@ func proxyEnv(path string) (map[string]any, error) {
 	return context, nil
 }
 
+// What cdk.json names as an example.
+const (
+	exampleOrg         = "orga"
+	exampleTrustDomain = "orga.example"
+)
+
+var errExample = errors.New("trustDomain is still the example's, " + exampleTrustDomain + ": set it too, as in -c trustDomain=acme.example; it is in every certificate and cannot be changed later")
+
+// exampleLeft reports an organisation of one's own in the example's trust domain.
+func exampleLeft(org, trustDomain string) error {
+	if org != exampleOrg && trustDomain == exampleTrustDomain {
+		return errExample
+	}
+	return nil
+}
+
 // unquote takes a value as a shell that reads the file would.
 func unquote(v string) string {
 	if len(v) >= 2 && (v[0] == '"' || v[0] == '\'') && v[len(v)-1] == v[0] {

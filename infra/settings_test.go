@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -32,5 +33,18 @@ func TestProxyEnv(t *testing.T) {
 	}
 	if _, err := proxyEnv(t.TempDir()); err == nil {
 		t.Error("a folder passes for the file")
+	}
+}
+
+func TestAnOwnOrganisationHasItsOwnTrustDomain(t *testing.T) {
+	for _, c := range []struct {
+		org, domain string
+		want        error
+	}{
+		{"orga", "orga.example", nil}, {"acme", "acme.example", nil}, {"orga", "acme.example", nil}, {"acme", "orga.example", errExample},
+	} {
+		if err := exampleLeft(c.org, c.domain); !errors.Is(err, c.want) {
+			t.Errorf("%s in %s: %v, want %v", c.org, c.domain, err, c.want)
+		}
 	}
 }
