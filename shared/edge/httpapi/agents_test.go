@@ -217,6 +217,7 @@ func TestRefusedEnrolmentsAndRotations(t *testing.T) {
 	}{
 		{"grace negative", "orga::kyc", map[string]any{"grace_seconds": -1}, 400, "grace_seconds_invalid"},
 		{"grace too long", "orga::kyc", map[string]any{"grace_seconds": 172801}, 400, "grace_seconds_invalid"},
+		{"grace after a compromise", "orga::kyc", map[string]any{"grace_seconds": 60, "reason": "keyCompromise"}, 400, "grace_seconds_invalid"},
 		{"grace that overflows", "orga::kyc", map[string]any{"grace_seconds": int64(1) << 62}, 400, "grace_seconds_invalid"},
 		{"validity of no day", "orga::kyc", map[string]any{"validity_days": 0}, 400, "validity_days_invalid"},
 		{"validity too long", "orga::kyc", map[string]any{"validity_days": 826}, 400, "validity_days_invalid"},

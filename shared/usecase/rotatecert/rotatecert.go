@@ -25,6 +25,9 @@ var (
 	ErrConcurrent = errors.New("the agent's certificate was rotated by somebody else at the same moment")
 )
 
+// compromised is the reason of RFC 5280 section 5.3.1 with which nothing of the old certificate lives on.
+const compromised = "keyCompromise"
+
 // MaxGrace is the longest that an old certificate may live on.
 const MaxGrace = 48 * time.Hour
 
@@ -87,6 +90,9 @@ func (r *Rotator) Rotate(ctx context.Context, req Request) (Result, error) {
 	if req.Grace < 0 || req.Grace > MaxGrace {
 		return Result{}, ErrGrace
 	}
+	if req.Grace > 0 && req.Reason == compromised { // the thief would live on it as well
+		return Result{}, fmt.Errorf("%w; with reason %s none: the old certificate has to stop at once", ErrGrace, compromised)
+	}
 	if len(req.Reason) > maxReason || !utf8.ValidString(req.Reason) { // a form may hold any octets, a row of the trail may not
 		return Result{}, ErrReason
 	}
@@ -114,7 +120,7 @@ const tries = 4
 func (r *Rotator) rotate(ctx context.Context, req Request, view registry.View, m issue.Material) (Result, error) {
 	for range tries {
 		old := view.Agent.Pin()
-		p := issue.Pinning{Agent: *view.Agent, Pointer: *view.Pointer, Grace: req.Grace, Compromised: req.Reason == "keyCompromise", Entry: func(next agent.Pin) audit.Entry { return entry(req, old, next) }}
+		p := issue.Pinning{Agent: *view.Agent, Pointer: *view.Pointer, Grace: req.Grace, Compromised: req.Reason == compromised, Entry: func(next agent.Pin) audit.Entry { return entry(req, old, next) }}
 		stored, certificate, err := r.Issuer.Pin(ctx, p, m)
 		if err == nil {
 			return Result{Agent: stored, Material: m, Certificate: certificate, Previous: old, PreviousUntil: until(old, stored)}, nil
