@@ -65,7 +65,7 @@ func coldEnvironment() map[string]string {
 		"MASTIO_ORG_ID": "orga", "MASTIO_TRUST_DOMAIN": "orga.local", "MASTIO_ISSUER": "https://localhost:9443",
 		"MASTIO_TRUSTSTORE_BUCKET": "bucket", "MASTIO_TRUSTSTORE_KEY": "truststore.pem", "MASTIO_ADMIN_SECRET_ID": "secret",
 		"MASTIO_AUDIT_BUCKET": "audit", "MASTIO_AUDIT_KEY": "key",
-		"MASTIO_TOKEN_KEK": "key", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
+		"MASTIO_TOKEN_KEK": "key", "MASTIO_ROTATECA_FUNCTION": "rotateca", "MASTIO_EVENT_BUS": "bus", "MASTIO_AGENT_SECRETS_KEY": "key", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
 		"AWS_ENDPOINT_URL": nobody, "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
 	}
 }
