@@ -31,9 +31,9 @@ type RotateCA interface {
 	Do(ctx context.Context, req rotateca.Request) (rotateca.Result, error)
 }
 
-// Progress tells the present state of the Org CA.
+// Progress tells the present state of the Org CA, as it was read, and how far the fleet has come.
 type Progress interface {
-	Status(ctx context.Context) (rotateca.Status, error)
+	Of(ctx context.Context, org registry.Org) (rotateca.Status, error)
 }
 
 // Problem is what the outside is told of an error: the API's own words.

@@ -82,7 +82,7 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := overviewView{Warnings: explained(state.Warnings), Due: d.due(r.Context()), Missing: org.Pointer == nil}
-	if v.Status, err = d.Progress.Status(r.Context()); err != nil {
+	if v.Status, err = d.Progress.Of(r.Context(), org); err != nil {
 		return err
 	}
 	v.Expires, v.Moved = expiry(v.Status.NotAfter, d.Now()), movedOf(v.Status.Progress)

@@ -81,7 +81,7 @@ func (d *Dashboard) present(r *http.Request) (pkiView, error) {
 		return pkiView{}, err
 	}
 	v := pkiView{Missing: org.Pointer == nil, States: states}
-	if v.Status, err = d.Progress.Status(r.Context()); err != nil {
+	if v.Status, err = d.Progress.Of(r.Context(), org); err != nil {
 		return pkiView{}, err
 	}
 	v.Expires, v.Moved = expiry(v.NotAfter, d.Now()), movedOf(v.Progress)
@@ -179,7 +179,11 @@ func fleetRemedy(m agent.Method) string {
 
 // progress is what the bar of the PKI page asks for, where scripts run.
 func (d *Dashboard) progress(w http.ResponseWriter, r *http.Request) error {
-	status, err := d.Progress.Status(r.Context())
+	org, err := d.Registry.Org(r.Context())
+	if err != nil {
+		return err
+	}
+	status, err := d.Progress.Of(r.Context(), org)
 	if err != nil {
 		return err
 	}

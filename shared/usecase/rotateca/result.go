@@ -147,6 +147,11 @@ func (o *Observer) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	return o.Of(ctx, org)
+}
+
+// Of is Status for whoever has read the organisation already.
+func (o *Observer) Of(ctx context.Context, org registry.Org) (Status, error) {
 	s := Status{Rotation: rotation(org, o.Now()), History: history(org.Generations)}
 	if g, ok := org.Standby(); ok {
 		e := entryOf(g)
@@ -157,6 +162,7 @@ func (o *Observer) Status(ctx context.Context) (Status, error) {
 		return s, nil
 	}
 	s.Progress = o.progress(ctx, org)
+	var err error
 	s.Result, err = present(org)
 	for _, a := range org.Pointer.Accepted {
 		if o.Now().Before(a.Until) {
