@@ -21,6 +21,12 @@ func leading(keys ...string) conditions {
 	return conditions{"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}, "Null": {"dynamodb:LeadingKeys": "false"}}
 }
 
+// inTransaction restricts calls besides to parts of a transaction.
+func inTransaction(c conditions) conditions {
+	c["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
+	return c
+}
+
 func (s *Service) table(name string) string { return *s.data.Tables[name].TableArn() }
 
 func (s *Service) readOrg() statement {
@@ -41,10 +47,9 @@ func (s *Service) readAgents() statement {
 
 // writeAliases lets those of an agent be taken and given back, together with the agent.
 func (s *Service) writeAliases() statement {
-	conditions := leading(aliasRecords)
-	conditions["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
 	return statement{
-		sid: "WriteAliases", actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)}, conditions: conditions,
+		sid: "WriteAliases", actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)},
+		conditions: inTransaction(leading(aliasRecords)),
 	}
 }
 
@@ -129,15 +134,15 @@ const appendAudit = "AppendAudit"
 func (s *Service) appendAudit() statement {
 	return statement{
 		sid: appendAudit, actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Audit)},
-		conditions: conditions{"StringEquals": {"dynamodb:EnclosingOperation": "TransactWriteItems"}},
+		conditions: inTransaction(conditions{}),
 	}
 }
 
 // noteMoved goes with appendAudit, whoever has that: the checkpoint finds the chains that moved by it.
 func (s *Service) noteMoved() statement {
-	conditions := leading(movedRecords)
-	conditions["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
-	return statement{sid: "NoteMovedChains", actions: []string{"dynamodb:UpdateItem"}, resources: []string{s.table(schema.Registry)}, conditions: conditions}
+	return statement{
+		sid: "NoteMovedChains", actions: []string{"dynamodb:UpdateItem"}, resources: []string{s.table(schema.Registry)}, conditions: inTransaction(leading(movedRecords)),
+	}
 }
 
 // readTrail is rows by their keys, by their chains and by their days; which chains moved, and the last checkpoint. The
@@ -167,17 +172,14 @@ func (s *Service) sealTrail() statement {
 // moveOrgHead writes the end of the organisation's chain, which is one of its records: only in a transaction, and only
 // with the attributes that it has. A pointer, with which certificates would count, cannot be written so.
 func (s *Service) moveOrgHead() statement {
-	conditions := leading(orgRecord)
+	conditions := inTransaction(leading(orgRecord))
 	conditions["ForAllValues:StringEquals"] = map[string]any{"dynamodb:Attributes": []string{"pk", "sk", "seq", "hash", "version"}}
-	conditions["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
 	return statement{sid: "MoveOrgHead", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)}, conditions: conditions}
 }
 
 // recordRefusals is the chain of refused admin secrets, and no other chain. Who appends to any chain may append to it.
 func (s *Service) recordRefusals(appends bool) []statement {
 	chain := s.props.OrgID + "/admin.login_refused"
-	append := leading(chain)
-	append["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
 	note := s.noteMoved()
 	note.sid = "NoteRefusals"
 	read := statement{sid: "ReadRefusals", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Audit)}, conditions: leading(chain)}
@@ -185,7 +187,9 @@ func (s *Service) recordRefusals(appends bool) []statement {
 		return []statement{read}
 	}
 	return []statement{
-		read, {sid: "AppendRefusals", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Audit)}, conditions: append}, note,
+		read,
+		{sid: "AppendRefusals", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Audit)}, conditions: inTransaction(leading(chain))},
+		note,
 	}
 }
 

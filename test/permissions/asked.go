@@ -63,7 +63,6 @@ type item = map[string]struct {
 // access is what the operations on items have in common.
 type access struct {
 	TableName string            `json:"TableName"`
-	TableArn  string            `json:"-"`
 	IndexName string            `json:"IndexName"`
 	Key       item              `json:"Key"`
 	Item      item              `json:"Item"`

@@ -35,7 +35,9 @@ type frame struct {
 }
 
 // SessionName is what tells this session from others in the audit trail: the end of the actor's name.
-func (f frame) SessionName() string { return f.Actor[strings.LastIndexByte(f.Actor, '/')+1:] }
+func (f frame) SessionName() string { return sessionOf(f.Actor) }
+
+func sessionOf(actor string) string { return actor[strings.LastIndexByte(actor, '/')+1:] }
 
 var templates = parse()
 
@@ -115,7 +117,7 @@ func shortActor(actor string) string {
 	case !ok:
 		return actor
 	case kind == "dashboard":
-		return kind + " " + rest[strings.LastIndexByte(rest, '/')+1:]
+		return kind + " " + sessionOf(rest)
 	case kind == "schedule":
 		return kind + " " + rest
 	case kind == "agent":

@@ -51,10 +51,7 @@ const margin = 2 * time.Second
 func (c *Client) Do(ctx context.Context, req rotateca.Request) (rotateca.Result, error) {
 	payload, err := json.Marshal(event{Order: new(newOrder(req))})
 	defer clear(payload)
-	if req.Upload != nil {
-		clear(req.Upload.Key)
-		clear(req.Upload.Certificates)
-	}
+	req.Upload.Wipe()
 	if err != nil {
 		return rotateca.Result{}, fmt.Errorf("encode an order: %w", err)
 	}

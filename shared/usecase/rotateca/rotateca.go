@@ -67,7 +67,7 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) { return r.observe
 // ErrBackup, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at
 // the commit: Status then tells.
 func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
-	defer req.Upload.wipe()
+	defer req.Upload.Wipe()
 	req, err := req.check()
 	if err != nil {
 		return Result{}, err

@@ -36,8 +36,8 @@ func (f *Files) digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// wipe overwrites both: whoever swaps two files puts the key into the other.
-func (f *Files) wipe() {
+// Wipe overwrites both: whoever swaps two files puts the key into the other. No Files have nothing to overwrite.
+func (f *Files) Wipe() {
 	if f != nil {
 		clear(f.Key)
 		clear(f.Certificates)
