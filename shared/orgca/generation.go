@@ -55,21 +55,6 @@ const (
 	Upload Source = "upload" // by the operator
 )
 
-// Reasons are the words of RFC 5280 section 5.3.1 that explain a rotation; "unspecified" is the default.
-var Reasons = []string{"unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation"}
-
-// ReasonLegacy is the reason that a migration away from a legacy root gives itself; nobody may ask for it.
-const ReasonLegacy = "legacy_pathlen_zero"
-
-// CheckReason returns ErrReason for a word that is not in Reasons. The empty text stands for "unspecified".
-func CheckReason(reason string) (string, error) {
-	reason = cmp.Or(reason, "unspecified")
-	if !slices.Contains(Reasons, reason) {
-		return "", fmt.Errorf("%w: one of %v", ErrReason, Reasons)
-	}
-	return reason, nil
-}
-
 // Generation is one Org CA: its certificates and the names of its keys, never a key itself.
 // Version is the record's own, as read; zero: not stored yet.
 type Generation struct {
@@ -153,6 +138,13 @@ func (g Generation) To(next State, now time.Time) (Generation, error) {
 // verify by it.
 func (g Generation) Trusted() bool {
 	return g.State == Current || g.State == Superseded || g.State == Staged
+}
+
+// Published returns the certificates, DER, that verifiers are told to trust, from the newest generation to the oldest: those
+// of every trusted generation that is not spent at now. A generation that a rotation for a compromise has superseded is
+// spent with the swap; its record only says so once the standby job has retired it.
+func Published(generations []Generation, p Pointer, now time.Time) [][]byte {
+	return certificates(generations, func(g Generation) bool { return g.Trusted() && !p.Spent(g, now) })
 }
 
 // TrustBundle returns the certificates, DER, of every trusted generation, from the newest to the oldest.

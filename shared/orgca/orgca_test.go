@@ -143,14 +143,30 @@ func TestCopySpreadsAgents(t *testing.T) {
 }
 
 func TestCheckReason(t *testing.T) {
-	for in, want := range map[string]string{"": "unspecified", "keyCompromise": "keyCompromise"} {
+	for in, want := range map[string]string{
+		"": "unspecified", "keyCompromise": "keyCompromise", "KEYcompromise": "keyCompromise", "cacompromise": "cACompromise", "PrivilegeWithdrawn": "privilegeWithdrawn",
+	} {
 		if got, err := CheckReason(in); got != want || err != nil {
 			t.Errorf("CheckReason(%q) = %q, %v", in, got, err)
 		}
 	}
-	for _, in := range []string{"KeyCompromise", "because", "unspecified "} {
+	for _, in := range []string{"key_compromise", "because", "unspecified ", "\u212aeyCompromise", "\u017fuperseded", ReasonLegacy} {
 		if _, err := CheckReason(in); !errors.Is(err, ErrReason) {
 			t.Errorf("CheckReason(%q): err = %v", in, err)
+		}
+	}
+}
+
+func TestBindingReason(t *testing.T) {
+	for _, c := range []struct{ staged, swap, want string }{
+		{"", "", "unspecified"}, {"unspecified", "superseded", "superseded"}, {"superseded", "unspecified", "superseded"},
+		{"superseded", "affiliationChanged", "affiliationChanged"}, {"keyCompromise", "unspecified", "keyCompromise"},
+		{"keyCompromise", "superseded", "keyCompromise"}, {"superseded", "cACompromise", "cACompromise"},
+		{"privilegeWithdrawn", "superseded", "privilegeWithdrawn"}, {"privilegeWithdrawn", "keyCompromise", "keyCompromise"},
+		{"keyCompromise", "privilegeWithdrawn", "keyCompromise"}, {"unspecified", ReasonLegacy, ReasonLegacy},
+	} {
+		if got := Binding(c.staged, c.swap); got != c.want {
+			t.Errorf("Binding(%q, %q) = %q, want %q", c.staged, c.swap, got, c.want)
 		}
 	}
 }

@@ -81,8 +81,8 @@ var ErrOverlap = errors.New("overlap takes 0 to 7776000 seconds")
 // ErrOverlaps reports one overlap more than MaxAccepted.
 var ErrOverlaps = errors.New("too many overlaps at once")
 
-// ErrCompromised reports an overlap for a generation whose key is in wrong hands.
-var ErrCompromised = errors.New("a compromised Org CA gets no overlap")
+// ErrCompromised reports an overlap for a generation that must stop counting at once, most often because its key is in wrong hands.
+var ErrCompromised = errors.New("a compromised or withdrawn Org CA gets no overlap")
 
 // MaxAccepted is how many superseded generations can be in an overlap at once: the pointer must stay small, and an
 // operator who rotates that often wants something else.
@@ -109,7 +109,7 @@ func (p Pointer) Plan(next Generation, previous *Generation, fence int64, overla
 	if overlap < 0 || overlap > MaxOverlap {
 		return Swap{}, ErrOverlap
 	}
-	if overlap > 0 && Compromised(next.Reason) {
+	if overlap > 0 && AtOnce(next.Reason) {
 		return Swap{}, ErrCompromised
 	}
 	s, err := p.swap(next, previous, fence, now)
@@ -134,9 +134,6 @@ func (p Pointer) Plan(next Generation, previous *Generation, fence int64, overla
 func (p Pointer) overlapping(now time.Time) []Accepted {
 	return slices.DeleteFunc(slices.Clone(p.Accepted), func(a Accepted) bool { return !now.Before(a.Until) })
 }
-
-// Compromised reports whether a rotation for this reason must never be undone: the superseded key is in wrong hands.
-func Compromised(reason string) bool { return reason == "keyCompromise" || reason == "cACompromise" }
 
 // Rollback decides the swap back to the generation that the last one superseded, and with it to its pins. The generation
 // it comes from is not kept in an overlap: whoever rolls back does not want it.

@@ -143,8 +143,8 @@ func (d *Dashboard) commit(w http.ResponseWriter, r *http.Request) error {
 	if req.Overlap, err = overlap(f.Get("overlap")); err != nil {
 		problems = append(problems, field{"overlap", "Choose how long the present certificates live on."})
 	}
-	if req.Overlap > 0 && (req.Reason == "keyCompromise" || req.Reason == "cACompromise") {
-		problems = append(problems, field{"overlap", "After a compromise nothing of the present Org CA may live on: choose that its certificates stop at once."})
+	if req.Overlap > 0 && orgca.AtOnce(req.Reason) {
+		problems = append(problems, field{"overlap", "After a compromise, or when a privilege was withdrawn, nothing of the present Org CA may live on: choose that its certificates stop at once."})
 	}
 	if len(problems) > 0 {
 		return d.showPreflight(w, r, fresh(preflightURL(fingerprint), f, problems...), "")

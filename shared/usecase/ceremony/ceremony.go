@@ -249,7 +249,7 @@ func (c *Ceremony) stage(ctx context.Context, g orgca.Generation, o Order) (orgc
 	if err != nil {
 		return g, err
 	}
-	details := map[string]any{"generation": g.Number, "fingerprint": g.Fingerprint(), "source": string(g.Source), "rotation_id": g.RotationID, "request_id": o.RequestID}
+	details := map[string]any{"generation": g.Number, "fingerprint": g.Fingerprint(), "source": string(g.Source), "reason": g.Reason, "rotation_id": g.RotationID, "request_id": o.RequestID}
 	err = c.record(ctx, staged, audit.Entry{Event: audit.OrgCAStaged, Actor: o.Actor, Details: details})
 	if err == nil {
 		staged.Version++

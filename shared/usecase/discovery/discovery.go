@@ -84,13 +84,13 @@ func (d *Directory) Chain(ctx context.Context) ([][]byte, error) {
 	return org.Pointer.Chain, nil
 }
 
-// Bundle returns every trusted certificate, PEM. Error: orgca.ErrMissing.
+// Bundle returns every trusted certificate, PEM: no longer those of a generation that a compromise has ended. Error: orgca.ErrMissing.
 func (d *Directory) Bundle(ctx context.Context) ([]byte, error) {
 	org, err := d.org(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return truststore.Encode(orgca.TrustBundle(org.Generations)), nil
+	return truststore.Encode(orgca.Published(org.Generations, *org.Pointer, d.Now())), nil
 }
 
 func (d *Directory) org(ctx context.Context) (registry.Org, error) {

@@ -73,56 +73,6 @@ func (r *Rotator) ready(ctx context.Context, req Request, held *lease.Lease, nex
 	return next, err
 }
 
-// stage makes sure that there is a standby, or stages an upload, and answers what a commit of it would make current.
-func (r *Rotator) stage(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
-	org, err := r.Store.Org(ctx)
-	if err != nil {
-		return Result{}, err
-	}
-	next, ok := org.Standby()
-	var material *anchor.Material
-	if req.Upload != nil {
-		ok = false
-		if material, err = r.judge(ctx, req, org); err != nil {
-			return Result{}, err
-		}
-		defer material.Zero()
-	}
-	if next, err = r.ready(ctx, req, held, next, ok, material); err != nil {
-		return Result{}, err
-	}
-	if org, err = r.Store.Org(ctx); err != nil { // the truststore may have moved
-		return Result{}, err
-	}
-	if err := r.Store.Release(ctx, *held); err != nil {
-		return Result{}, err
-	}
-	return preflight(org, next, r.Now()), nil
-}
-
-// rehearse answers what a request would do. It reads and changes nothing.
-func (r *Rotator) rehearse(ctx context.Context, req Request) (Result, error) {
-	org, err := r.Store.Org(ctx)
-	if err != nil {
-		return Result{}, err
-	}
-	next, ok := org.Standby()
-	if req.Mode == Upload {
-		return r.rehearseUpload(req, org)
-	}
-	if req.Mode == Commit {
-		if next, ok = staged(org, req.Fingerprint); !ok {
-			return Result{}, ErrNotStaged
-		}
-	}
-	if !ok { // one would be made; nothing is known of it but its number
-		next = orgca.Generation{Number: org.NextNumber(), State: orgca.Preparing, Source: orgca.Mint}
-	}
-	result := preflight(org, next, r.Now())
-	result.DryRun = true
-	return result, nil
-}
-
 func (r *Rotator) rollback(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
 	org, err := r.Store.Org(ctx)
 	if err != nil {

@@ -74,7 +74,7 @@ func (r Request) check() (Request, error) {
 	if r.Overlap < 0 || r.Overlap > orgca.MaxOverlap || r.Overlap > 0 && !r.Mode.swaps() {
 		return r, orgca.ErrOverlap
 	}
-	if r.Overlap > 0 && orgca.Compromised(r.Reason) {
+	if r.Overlap > 0 && orgca.AtOnce(r.Reason) {
 		return r, orgca.ErrCompromised
 	}
 	if r.DryRun && !r.Mode.swaps() {

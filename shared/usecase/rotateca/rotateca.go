@@ -157,7 +157,7 @@ func level(cause error) slog.Level {
 	if _, refused := errors.AsType[*anchor.Refusal](cause); refused {
 		return slog.LevelWarn
 	}
-	for _, theirs := range []error{ErrNotStaged, ErrMoved, ErrStrict, orgca.ErrOverlaps, orgca.ErrNoRollback} {
+	for _, theirs := range []error{ErrNotStaged, ErrMoved, ErrStrict, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrNoRollback} {
 		if errors.Is(cause, theirs) {
 			return slog.LevelWarn
 		}

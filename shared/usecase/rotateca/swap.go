@@ -80,6 +80,7 @@ func (r *Rotator) planSwap(org registry.Org, req Request, held lease.Lease, next
 	if !ok {
 		return plan{}, fmt.Errorf("generation %d: %w", next.Number, registry.ErrConflict)
 	}
+	req.Reason = orgca.Binding(stored.Reason, req.Reason)
 	stored.Truststore, stored.Reason = next.Truststore, req.Reason
 	var pointer orgca.Pointer
 	var previous *orgca.Generation

@@ -1,0 +1,91 @@
+package rotateca
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mastio-aws/mastio/shared/anchor"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// stage makes sure that there is a standby, or stages an upload, and answers what a commit of it would make current.
+func (r *Rotator) stage(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
+	org, err := r.Store.Org(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	next, ok := org.Standby()
+	var material *anchor.Material
+	if req.Upload != nil {
+		ok = false
+		if material, err = r.judge(ctx, req, org); err != nil {
+			return Result{}, err
+		}
+		defer material.Zero()
+	}
+	if next, err = r.ready(ctx, req, held, next, ok, material); err != nil {
+		return Result{}, err
+	}
+	if org, err = r.Store.Org(ctx); err != nil { // the truststore may have moved
+		return Result{}, err
+	}
+	if next, err = r.bind(ctx, req, *held, org, next); err != nil {
+		return Result{}, err
+	}
+	return preflight(org, next, r.Now()), nil
+}
+
+// bind frees the lease and, in the same change, keeps the reason that a CA was staged for where it says more than the
+// generation does: whatever swap takes it is bound by it. The change carries the lease, so a release that follows a silence
+// proves that it never lands.
+func (r *Rotator) bind(ctx context.Context, req Request, held lease.Lease, org registry.Org, next orgca.Generation) (orgca.Generation, error) {
+	reason := orgca.Binding(next.Reason, req.Reason)
+	if reason == next.Reason {
+		return next, r.Store.Release(ctx, held)
+	}
+	next.Reason = reason
+	return next, registry.Amend(ctx, r.Store, org, func(org registry.Org) (registry.Change, error) {
+		stored, ok := org.Generation(next.Number)
+		if !ok || stored.State != orgca.Staged {
+			return registry.Change{}, fmt.Errorf("generation %d: %w", next.Number, registry.ErrConflict)
+		}
+		if org.Lease.Holder != held.Holder || org.Lease.Fence != held.Fence {
+			return registry.Change{}, lease.ErrLost
+		}
+		stored.Reason = reason
+		row, head, err := org.Head.Append(r.entry(req, audit.OrgCAStaged, r.Now(), map[string]any{
+			"generation": stored.Number, "fingerprint": stored.Fingerprint(), "source": string(stored.Source), "reason": reason, "rotation_id": stored.RotationID,
+		}))
+		return registry.Change{ID: r.NewID(), Generations: []orgca.Generation{stored}, Head: &head, Rows: []audit.Row{row}, Release: &held}, err
+	})
+}
+
+// rehearse answers what a request would do. It reads and changes nothing.
+func (r *Rotator) rehearse(ctx context.Context, req Request) (Result, error) {
+	org, err := r.Store.Org(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	next, ok := org.Standby()
+	if req.Mode == Upload {
+		return r.rehearseUpload(req, org)
+	}
+	if req.Mode == Commit {
+		if next, ok = staged(org, req.Fingerprint); !ok {
+			return Result{}, ErrNotStaged
+		}
+	}
+	if !ok { // one would be made; nothing is known of it but its number
+		next = orgca.Generation{Number: org.NextNumber(), State: orgca.Preparing, Source: orgca.Mint}
+	}
+	next.Reason = orgca.Binding(next.Reason, req.Reason)
+	if req.Overlap > 0 && orgca.AtOnce(next.Reason) {
+		return Result{}, orgca.ErrCompromised
+	}
+	result := preflight(org, next, r.Now())
+	result.DryRun = true
+	return result, nil
+}
