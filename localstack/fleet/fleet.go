@@ -83,9 +83,9 @@ func (c *client) rotateLate(ctx context.Context) func(member) error {
 	return func(a member) error {
 		switch {
 		case a.number%100 >= 100-expiring:
-			return c.rotate(ctx, a, map[string]any{"validity_days": 2 + a.number%26, "reason": "short-lived on purpose"})
+			return c.rotate(ctx, a, map[string]any{"validity_days": 2 + a.number%26, "comment": "short-lived on purpose"})
 		case a.number%17 == 0:
-			return c.rotate(ctx, a, map[string]any{"grace_seconds": 172800, "reason": "moving to another host"})
+			return c.rotate(ctx, a, map[string]any{"grace_seconds": 172800, "reason": "superseded", "comment": "moving to another host"})
 		}
 		return c.rotate(ctx, a, nil)
 	}

@@ -57,7 +57,7 @@ func TestPages(t *testing.T) {
 		b.see(html, name, path)
 	}
 	b.open("/proxy/agents/orga::payments-router-us/rotate-cert")
-	b.do(chromedp.Click(chromedp.CSS("input[name=compromised]")), chromedp.Click(chromedp.CSS("input[value='900']")))
+	b.do(chromedp.SetValue(chromedp.CSS("#reason"), "keyCompromise"), chromedp.Click(chromedp.CSS("input[value='900']")))
 	b.press("main button.primary")
 	b.see(html, "agent-rotate-wrong", "")
 	b.open("/proxy/agents/orga::payments-router-us/rotate-cert")

@@ -12,6 +12,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
@@ -79,7 +80,7 @@ func TestRollbackRestoresExactlyTheOldPins(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: stolen.Agent.ID, Reason: "keyCompromise", Actor: "test"}); err != nil {
+	if _, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: stolen.Agent.ID, Reason: reason.Given{Code: reason.KeyCompromise}, Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}
 

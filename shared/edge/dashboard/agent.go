@@ -143,14 +143,18 @@ func (d *Dashboard) deactivate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	given, problems := why(f)
 	if confirmed(f, v.ID.Name()) != nil {
-		d.showDeactivate(w, r, v, fresh(v.Path()+"/deactivate", f, field{"confirm", "Type the agent's name, " + v.ID.Name() + ", to deactivate it."}))
-		return nil //nolint:nilerr // the page is the answer
+		problems = append(problems, field{"confirm", "Type the agent's name, " + v.ID.Name() + ", to deactivate it."})
+	}
+	if len(problems) > 0 {
+		d.showDeactivate(w, r, v, fresh(v.Path()+"/deactivate", f, problems...))
+		return nil
 	}
 	call := d.Caller(r.Context())
 	// Doing it twice is doing it once, so the form needs no number.
 	err = d.Enroll.Deactivate(r.Context(), enroll.Deactivation{
-		Agent: v.ID, Actor: visitOf(r.Context()).Actor, RequestID: call.RequestID, SourceIP: call.SourceIP,
+		Agent: v.ID, Reason: given, Actor: visitOf(r.Context()).Actor, RequestID: call.RequestID, SourceIP: call.SourceIP,
 	})
 	if err != nil {
 		return err
@@ -188,7 +192,8 @@ var details = []struct {
 }{
 	{"generation", "Org CA", "G", false, "bare"}, {"previous_generation", "before it", "G", false, "aside"}, {"cert_thumbprint", "certificate", "", true, "aside"},
 	{"fingerprint", "fingerprint", "", true, ""}, {"previous_thumbprint", "replaced", "", true, "aside"}, {"method", "method", "", false, "aside"},
-	{"source", "source", "", false, "aside"}, {"codes", "because of", "", false, ""}, {"reason", "reason", "", false, "bare"}, {"source_ip", "from", "", false, "aside"},
+	{"source", "source", "", false, "aside"}, {"codes", "because of", "", false, ""}, {"reason", "reason", "", false, "bare"}, {"comment", "comment", "", false, "bare"},
+	{"source_ip", "from", "", false, "aside"},
 }
 
 // eventTitle is an event in the operator's words.

@@ -207,7 +207,7 @@ func TestRotatingACertificate(t *testing.T) {
 	}
 	page := b.page(t, "/proxy/agents/orga::kyc/rotate-cert")
 	says(t, page, "stops at once", "shown once and stored nowhere")
-	a := b.submit(t, page, "/proxy/agents/orga::kyc/rotate-cert", url.Values{"reason": {"host <moved>"}})
+	a := b.submit(t, page, "/proxy/agents/orga::kyc/rotate-cert", url.Values{"reason": {"superseded"}, "comment": {"host <moved>"}})
 	if a.status != http.StatusOK || a.header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("status %d: %s", a.status, text(a.body))
 	}
@@ -238,7 +238,7 @@ func TestRotatingACertificate(t *testing.T) {
 	}
 	// The audit trail names the session, and no page, log or row has a key.
 	after := b.page(t, "/proxy/agents/orga::kyc")
-	says(t, after, "Certificate rotated", "by dashboard ", "host <moved>")
+	says(t, after, "Certificate rotated", "by dashboard ", "superseded", "host <moved>")
 	if !strings.Contains(after.body, `title="dashboard:AWSCURRENT/`) {
 		t.Error("the whole name of who did it is nowhere")
 	}
@@ -279,14 +279,17 @@ func TestWhatARotationRefuses(t *testing.T) {
 		field  string
 		want   string
 	}{
-		"grace":           {url.Values{"grace": {"172801"}}, "grace", "Choose how long the old certificate lives on."},
-		"no grace":        {url.Values{"grace": {""}}, "grace", "Choose how long"},
-		"leak with grace": {url.Values{"grace": {"900"}, "compromised": {"1"}}, "grace", "A key in wrong hands gets no grace"},
-		"days":            {url.Values{"days": {"826"}}, "days", "1 to 825 days"},
-		"days in words":   {url.Values{"days": {"<b>ten</b>"}}, "days", "1 to 825 days"},
-		"request":         {url.Values{"csr": {"no request"}}, "csr", "csr_pem takes one PEM certification request"},
-		"reason":          {url.Values{"reason": {strings.Repeat("r", 257)}}, "reason", "reason takes at most 256 characters"},
-		"reason, no text": {url.Values{"reason": {"\xff"}}, "reason", "reason takes at most 256 characters"},
+		"grace":            {url.Values{"grace": {"172801"}}, "grace", "Choose how long the old certificate lives on."},
+		"no grace":         {url.Values{"grace": {""}}, "grace", "Choose how long"},
+		"leak with grace":  {url.Values{"grace": {"900"}, "reason": {"keyCompromise"}}, "grace", "With this reason there is no grace"},
+		"withdrawn, grace": {url.Values{"grace": {"900"}, "reason": {"PRIVILEGEWITHDRAWN"}}, "grace", "With this reason there is no grace"},
+		"days":             {url.Values{"days": {"826"}}, "days", "1 to 825 days"},
+		"days in words":    {url.Values{"days": {"<b>ten</b>"}}, "days", "1 to 825 days"},
+		"request":          {url.Values{"csr": {"no request"}}, "csr", "csr_pem takes one PEM certification request"},
+		"reason":           {url.Values{"reason": {"key_compromise"}}, "reason", "Choose one of the reasons."},
+		"reason and blank": {url.Values{"reason": {"keyCompromise "}}, "reason", "Choose one of the reasons."},
+		"comment":          {url.Values{"comment": {strings.Repeat("r", 501)}}, "comment", "A comment has at most 500 characters."},
+		"comment, no text": {url.Values{"comment": {"\xff"}}, "comment", "A comment has at most 500 characters."},
 	} {
 		a := b.submit(t, b.page(t, "/proxy/agents/orga::kyc/rotate-cert"), "/proxy/agents", c.fields)
 		if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="`+c.field+`-wrong"`) || !strings.Contains(a.body, `aria-describedby="`+c.field+`-wrong"`) {
@@ -360,13 +363,14 @@ func TestDeactivating(t *testing.T) {
 		t.Errorf("with the wrong name: status %d", a.status)
 	}
 	says(t, a, "Type the agent's name, kyc, to deactivate it.")
+	says(t, b.submit(t, b.page(t, path), path, url.Values{"confirm": {"kyc"}, "reason": {"because"}}), "Choose one of the reasons.")
 	page := b.page(t, path)
 	for range 2 {
-		if a = b.submit(t, page, path, url.Values{"confirm": {" kyc "}}); a.status != http.StatusSeeOther {
+		if a = b.submit(t, page, path, url.Values{"confirm": {" kyc "}, "reason": {"cessationOfOperation"}, "comment": {"project ended"}}); a.status != http.StatusSeeOther {
 			t.Fatalf("status %d: %s", a.status, text(a.body))
 		}
 	}
-	says(t, b.page(t, a.header.Get("Location")), "Deactivated. None of its certificates gets a token any more.", "Enrolled")
+	says(t, b.page(t, a.header.Get("Location")), "Deactivated. None of its certificates gets a token any more.", "Enrolled", "cessationOfOperation", "project ended")
 	if a := b.get(t, "/proxy/agents/orga::kyc/rotate-cert"); a.status != http.StatusConflict {
 		t.Errorf("rotation of a deactivated agent: status %d", a.status)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
@@ -92,14 +93,18 @@ type preflightView struct {
 	Next    rotateca.Result
 	NextCA  []link
 	Form    asked
-	Reasons []reason
+	Reasons []motive
 	Problem string
 }
 
-type reason struct{ Value, Text string }
+// motive is a reason that a form offers.
+type motive struct {
+	Value reason.Code
+	Text  string
+}
 
 // reasons are RFC 5280's words with ours.
-var reasons = []reason{
+var reasons = []motive{
 	{"unspecified", "No particular reason"}, {"superseded", "Scheduled, or demanded by compliance"}, {"keyCompromise", "The key of the present Org CA may be in wrong hands"},
 	{"affiliationChanged", "The organisation's name changed"}, {"cessationOfOperation", "The present Org CA is given up"},
 }

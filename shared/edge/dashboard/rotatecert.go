@@ -15,6 +15,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 )
@@ -90,18 +91,16 @@ func (d *Dashboard) rotateCert(w http.ResponseWriter, r *http.Request) error {
 
 // rotation reads the form.
 func rotation(id agent.ID, f url.Values) (rotatecert.Request, []field) {
-	req := rotatecert.Request{Agent: id, Reason: strings.TrimSpace(f.Get("reason"))}
-	var problems []field
+	req := rotatecert.Request{Agent: id}
+	given, problems := why(f)
+	req.Reason = given
 	grace, err := strconv.ParseInt(f.Get("grace"), 10, 32)
 	if err != nil || grace < 0 || grace > int64(rotatecert.MaxGrace/time.Second) {
 		problems = append(problems, field{"grace", "Choose how long the old certificate lives on."})
 	}
 	req.Grace = time.Duration(grace) * time.Second
-	if f.Get("compromised") == "1" {
-		req.Reason = "keyCompromise"
-		if grace > 0 {
-			problems = append(problems, field{"grace", "A key in wrong hands gets no grace: choose that the old certificate stops at once."})
-		}
+	if given.Code.AtOnce() && grace > 0 {
+		problems = append(problems, field{"grace", "With this reason there is no grace: choose that the old certificate stops at once."})
 	}
 	if days := strings.TrimSpace(f.Get("days")); days != "" {
 		if req.Material.ValidityDays, err = strconv.Atoi(days); err != nil || req.Material.ValidityDays < 1 || req.Material.ValidityDays > issue.MaxDays {
@@ -114,13 +113,35 @@ func rotation(id agent.ID, f url.Values) (rotatecert.Request, []field) {
 	return req, problems
 }
 
+// certReasons are the choices for an agent's certificate.
+var certReasons = []motive{
+	{reason.Unspecified, "No particular reason"}, {reason.Superseded, "Scheduled, or moved to another host"},
+	{reason.KeyCompromise, "The agent's key may be in wrong hands"}, {reason.PrivilegeWithdrawn, "The agent lost its privileges"},
+	{reason.AffiliationChanged, "The agent belongs to somebody else now"}, {reason.CessationOfOperation, "The agent is not used any more"},
+	{reason.CACompromise, "The key of the Org CA may be in wrong hands"},
+}
+
+// Reasons are the choices of the forms about one agent.
+func (agentView) Reasons() []motive { return certReasons }
+
+// why reads the fields reason and comment.
+func why(f url.Values) (given reason.Given, problems []field) {
+	code, err := reason.Parse(f.Get("reason"))
+	if err != nil {
+		problems = append(problems, field{"reason", "Choose one of the reasons."})
+	}
+	given = reason.Given{Code: code, Comment: strings.TrimSpace(f.Get("comment"))}
+	if _, err := given.Check(); errors.Is(err, reason.ErrComment) {
+		problems = append(problems, field{"comment", fmt.Sprintf("A comment has at most %d characters.", reason.MaxComment)})
+	}
+	return given, problems
+}
+
 // fieldOf names the field that a refused rotation is about.
 func fieldOf(err error) string {
 	switch {
 	case errors.Is(err, pki.ErrCSR), errors.Is(err, pki.ErrKey):
 		return "csr"
-	case errors.Is(err, rotatecert.ErrReason):
-		return "reason"
 	}
 	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
@@ -181,7 +182,8 @@ func (h agents) read(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h agents) deactivate(w http.ResponseWriter, r *http.Request) error {
-	if _, err := onlyQuery(r); err != nil {
+	query, err := onlyQuery(r, "reason", "comment")
+	if err != nil {
 		return err
 	}
 	id, err := agent.ParseID(r.PathValue("agent_id"))
@@ -189,7 +191,10 @@ func (h agents) deactivate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	call := CallOf(r.Context())
-	err = h.Deactivate(r.Context(), enroll.Deactivation{Agent: id, Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP})
+	err = h.Deactivate(r.Context(), enroll.Deactivation{
+		Agent: id, Reason: reason.Given{Code: reason.Code(query.Get("reason")), Comment: query.Get("comment")},
+		Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
+	})
 	if err != nil {
 		return err
 	}
@@ -210,6 +215,7 @@ func rotateCert(rotator *rotatecert.Rotator, w http.ResponseWriter, r *http.Requ
 		DPoPJWK json.RawMessage `json:"dpop_jwk"`
 		Grace   int64           `json:"grace_seconds"`
 		Reason  string          `json:"reason"`
+		Comment string          `json:"comment"`
 		Days    *int            `json:"validity_days"`
 	}
 	if _, err := onlyQuery(r); err != nil {
@@ -233,8 +239,9 @@ func rotateCert(rotator *rotatecert.Rotator, w http.ResponseWriter, r *http.Requ
 	}
 	call := CallOf(r.Context())
 	out, err := rotator.Rotate(r.Context(), rotatecert.Request{
-		Agent: id, Material: material(body.CSR, body.DPoPJWK, days), Grace: time.Duration(body.Grace) * time.Second, Reason: body.Reason,
-		Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
+		Agent: id, Material: material(body.CSR, body.DPoPJWK, days), Grace: time.Duration(body.Grace) * time.Second,
+		Reason: reason.Given{Code: reason.Code(body.Reason), Comment: body.Comment},
+		Actor:  call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
 	})
 	if err != nil {
 		return err

@@ -222,7 +222,14 @@ func TestRefusedEnrolmentsAndRotations(t *testing.T) {
 		{"validity of no day", "orga::kyc", map[string]any{"validity_days": 0}, 400, "validity_days_invalid"},
 		{"validity too long", "orga::kyc", map[string]any{"validity_days": 826}, 400, "validity_days_invalid"},
 		{"validity negative", "orga::kyc", map[string]any{"validity_days": -5}, 400, "validity_days_invalid"},
-		{"reason too long", "orga::kyc", map[string]any{"reason": strings.Repeat("a", 257)}, 400, "reason_invalid"},
+		{"grace after a compromise in capitals", "orga::kyc", map[string]any{"grace_seconds": 60, "reason": "KEYCOMPROMISE"}, 400, "grace_seconds_invalid"},
+		{"grace after a compromise of the CA", "orga::kyc", map[string]any{"grace_seconds": 60, "reason": "cacompromise"}, 400, "grace_seconds_invalid"},
+		{"grace without privileges", "orga::kyc", map[string]any{"grace_seconds": 60, "reason": "privilegeWithdrawn"}, 400, "grace_seconds_invalid"},
+		{"reason in other words", "orga::kyc", map[string]any{"reason": "key_compromise"}, 400, "reason_invalid"},
+		{"reason with a blank", "orga::kyc", map[string]any{"reason": "keyCompromise "}, 400, "reason_invalid"},
+		{"free text for a reason", "orga::kyc", map[string]any{"reason": "laptop stolen", "grace_seconds": 60}, 400, "reason_invalid"},
+		{"comment too long", "orga::kyc", map[string]any{"comment": strings.Repeat("a", 501)}, 400, "comment_invalid"},
+		{"comment with a control character", "orga::kyc", map[string]any{"comment": "\x1b[2J"}, 400, "comment_invalid"},
 		{"deactivated", "orga::retired", map[string]any{}, 409, "agent_deactivated"},
 	}
 	for _, c := range both {
@@ -252,13 +259,14 @@ func TestRefusedEnrolmentsAndRotations(t *testing.T) {
 func TestLimitsAreInclusive(t *testing.T) {
 	w, _ := openWithCast(t)
 	for name, members := range map[string]map[string]any{
-		"longest grace": {"grace_seconds": 172800}, "one day": {"validity_days": 1}, "825 days": {"validity_days": 825}, "longest reason": {"reason": strings.Repeat("a", 256)},
+		"longest grace": {"grace_seconds": 172800}, "one day": {"validity_days": 1}, "825 days": {"validity_days": 825}, "longest comment": {"comment": strings.Repeat("é", 500)},
+		"reason in capitals": {"reason": "SUPERSEDED", "grace_seconds": 60}, "no reason": {"reason": "", "comment": nil},
 	} {
 		if a := w.send(t, event("POST", "/registry/agents/orga::kyc/rotate-cert", admin, object(t, members))); a.status != http.StatusOK {
 			t.Errorf("%s: status %d: %.300s", name, a.status, a.body)
 		}
 	}
-	whole := `{"reason":"routine"}`
+	whole := `{"comment":"routine"}`
 	full := event("POST", "/registry/agents/orga::kyc/rotate-cert", admin, jsonBody(whole+strings.Repeat(" ", 64<<10-len(whole))))
 	if a := w.send(t, full); a.status != http.StatusOK {
 		t.Errorf("body of exactly 64 KiB: status %d", a.status)

@@ -141,7 +141,7 @@ func verified(t *testing.T, cfg verify.Config, files ...[]byte) verify.Report {
 func TestBundleOfARotation(t *testing.T) {
 	w := open(t, memstore.Config{})
 	agents := w.enrol(t, "kyc")
-	w.rotate(t, agents.ID, `{"reason":"routine"}`)
+	w.rotate(t, agents.ID, `{"reason":"superseded"}`)
 	var sealed struct {
 		Number int64  `json:"number"`
 		Hash   string `json:"hash"`

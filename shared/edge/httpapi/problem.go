@@ -19,6 +19,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/openapi"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/renewal"
 	"github.com/mastio-aws/mastio/shared/session"
@@ -82,7 +83,8 @@ var table = []public{
 	{err: renew.ErrSuperseded, status: 409, code: "certificate_superseded", detail: "This certificate was replaced by a rotation and only counts until the end of its grace period. Renew with the one that replaced it."},
 	{err: pki.ErrNames, status: 400, code: "csr_names_differ"},
 	{err: rotatecert.ErrGrace, status: 400, code: "grace_seconds_invalid"},
-	{err: rotatecert.ErrReason, status: 400, code: "reason_invalid"},
+	{err: reason.ErrCode, status: 400, code: "reason_invalid"},
+	{err: reason.ErrComment, status: 400, code: "comment_invalid"},
 	{err: enroll.ErrCertificatePEM, status: 400, code: "cert_pem_invalid"},
 	{err: enroll.ErrBundlePEM, status: 400, code: "trust_bundle_invalid"},
 	{err: enroll.ErrNotUnderOrgCA, status: 400, code: "cert_not_signed_by_org_ca", detail: "The certificate does not chain to the current Org CA (GET /pki/ca.crt). Issue it under that one; put what stands between into the PEM, after the leaf."},

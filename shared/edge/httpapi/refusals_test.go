@@ -43,7 +43,7 @@ type shape struct {
 func shapes(w *world, agents cast) map[string]shape {
 	path := "/v1/admin/agents/" + agents.kyc.ID
 	return map[string]shape{
-		"POST /registry/agents/{agent_id}/rotate-cert": {request: event("POST", "/registry/agents/"+agents.kyc.ID+"/rotate-cert", admin, jsonBody(`{"reason":"routine"}`)), status: 200, takesJSON: true},
+		"POST /registry/agents/{agent_id}/rotate-cert": {request: event("POST", "/registry/agents/"+agents.kyc.ID+"/rotate-cert", admin, jsonBody(`{"reason":"superseded"}`)), status: 200, takesJSON: true},
 		"POST /pki/rotate-ca":                          {request: event("POST", "/pki/rotate-ca", admin, query("mode", "mint")), status: 200},
 		"GET /pki/rotate-ca":                           {request: event("GET", "/pki/rotate-ca", admin), status: 200},
 		tokenRoute:                                     {request: tokenRequest(agents.kyc.CertPEM, jsonBody(`{"grant_type":"client_credentials"}`)), status: 200, takesJSON: true, ignoreQuery: true},

@@ -184,7 +184,7 @@ func TestAdminCheckThatFailsLetsNobodyIn(t *testing.T) {
 func TestAuditNamesActorAndRequest(t *testing.T) {
 	w := open(t, memstore.Config{})
 	w.enrol(t, "kyc")
-	w.rotate(t, "orga::kyc", `{"reason":"routine","grace_seconds":60}`)
+	w.rotate(t, "orga::kyc", `{"reason":"superseded","comment":"routine","grace_seconds":60}`)
 	w.send(t, event("DELETE", "/v1/admin/agents/orga::kyc", admin))
 	for _, row := range w.state(t).Rows["orga::kyc"] {
 		if row.Actor != "admin:AWSCURRENT" || row.Details["request_id"] != requestID || row.Details["source_ip"] != "192.0.2.7" {

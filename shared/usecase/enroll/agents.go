@@ -9,6 +9,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
@@ -77,6 +78,7 @@ func (e *Enroller) CountDue(ctx context.Context, within time.Duration, most int)
 // Deactivation asks for the end of an agent.
 type Deactivation struct {
 	Agent     agent.ID
+	Reason    reason.Given
 	Actor     string
 	RequestID string
 	SourceIP  string
@@ -85,8 +87,13 @@ type Deactivation struct {
 const deactivateTries = 5
 
 // Deactivate removes every pin of an agent; its record and audit chain stay. Doing it again changes nothing and is no
-// error, so that a lost answer can simply be asked for again. Error: agent.ErrNotFound.
+// error, so that a lost answer can simply be asked for again. Errors: agent.ErrNotFound, those of reason.Read.
 func (e *Enroller) Deactivate(ctx context.Context, d Deactivation) error {
+	given, err := d.Reason.Check()
+	if err != nil {
+		return err
+	}
+	d.Reason = given
 	for range deactivateTries {
 		view, err := e.Store.View(ctx, d.Agent)
 		if err != nil {
@@ -110,7 +117,7 @@ func (e *Enroller) deactivate(ctx context.Context, a agent.Agent, d Deactivation
 	next := a.Deactivate(now)
 	row, head, err := a.Head.Append(audit.Entry{
 		Time: now, Event: audit.AgentDeactivated, Actor: d.Actor, Subject: string(a.ID),
-		Details: map[string]any{"previous_thumbprint": a.Pin().Thumbprint, "request_id": d.RequestID, "source_ip": d.SourceIP},
+		Details: d.Reason.Note(map[string]any{"previous_thumbprint": a.Pin().Thumbprint, "request_id": d.RequestID, "source_ip": d.SourceIP}),
 	})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
@@ -77,11 +78,11 @@ func (j *Job) promote(ctx context.Context, a agent.Agent, version string) (outco
 }
 
 func entry(old, next agent.Pin, version string) audit.Entry {
-	return audit.Entry{Event: audit.AgentCertRotated, Actor: Actor, Details: map[string]any{
+	return audit.Entry{Event: audit.AgentCertRotated, Actor: Actor, Details: reason.Given{Code: reason.Superseded, Comment: "scheduled hygiene"}.Note(map[string]any{
 		"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": old.Thumbprint,
-		"grace_seconds": int64(Grace / time.Second), "reason": "hygiene", "csr": false,
+		"grace_seconds": int64(Grace / time.Second), "csr": false,
 		"deliver": string(agent.SecretsManager), "secret_version": version,
-	}}
+	})}
 }
 
 // spares is how many versions may hold what cannot be used, before somebody has to look.

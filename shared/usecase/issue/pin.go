@@ -26,8 +26,8 @@ type Pinning struct {
 	Grace   time.Duration // how long the pins before it still count
 	// UntilUse: they count until the new one's first use, and for Grace at the longest.
 	UntilUse bool
-	// Compromised: the old key is in wrong hands; not even a rollback of the Org CA brings its certificate back.
-	Compromised bool
+	// AtOnce: nothing of the old certificate lives on; not even a rollback of the Org CA brings it back.
+	AtOnce bool
 	// Before is what the record's chain head already says, and goes in with the same commit.
 	Before []audit.Row
 	// Allow, if set, is asked again when the Org CA moved meanwhile, before the certificate is issued under the new one.
@@ -38,7 +38,7 @@ type Pinning struct {
 
 func (p Pinning) keep() agent.Keep {
 	k := agent.Keep{Grace: p.Grace, UntilUse: p.UntilUse, Restorable: p.Pointer.Previous}
-	if p.Compromised {
+	if p.AtOnce {
 		k.Restorable = 0
 	}
 	return k

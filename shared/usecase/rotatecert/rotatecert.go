@@ -9,11 +9,11 @@ import (
 	"log/slog"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
@@ -21,17 +21,11 @@ import (
 // What can be wrong with a rotation.
 var (
 	ErrGrace      = errors.New("grace_seconds takes 0 to 172800")
-	ErrReason     = errors.New("reason takes at most 256 characters")
 	ErrConcurrent = errors.New("the agent's certificate was rotated by somebody else at the same moment")
 )
 
-// compromised is the reason of RFC 5280 section 5.3.1 with which nothing of the old certificate lives on.
-const compromised = "keyCompromise"
-
 // MaxGrace is the longest that an old certificate may live on.
 const MaxGrace = 48 * time.Hour
-
-const maxReason = 256 // octets
 
 // Store is what a rotation needs of the registry.
 type Store interface {
@@ -56,7 +50,7 @@ type Request struct {
 	Agent     agent.ID
 	Material  issue.Request
 	Grace     time.Duration // how long the old certificate still authenticates; zero: it stops with the commit
-	Reason    string        // free text; "keyCompromise" (RFC 5280 section 5.3.1) makes sure that no rollback brings the old one back
+	Reason    reason.Given  // one that stops at once takes no grace, and no rollback brings the old certificate back
 	Actor     string
 	RequestID string
 	SourceIP  string
@@ -83,18 +77,20 @@ var _ json.Marshaler = Result{}
 // deadline), the event is in the agent's audit chain, and the new certificate counts under the current generation.
 //
 // Errors: agent.ErrNotFound, agent.ErrDeactivated, agent.ErrRotateAtYourCA, orgca.ErrMissing, the errors of
-// issue.Prepare, ErrGrace, ErrReason; ErrConcurrent when another rotation of the same agent won, whose certificate is
+// issue.Prepare and of reason.Read, ErrGrace; ErrConcurrent when another rotation of the same agent won, whose certificate is
 // the one that counts; registry.ErrUnknown when the store stayed silent at the commit: the certificate was not handed
 // out, so rotating again is safe and necessary.
 func (r *Rotator) Rotate(ctx context.Context, req Request) (Result, error) {
 	if req.Grace < 0 || req.Grace > MaxGrace {
 		return Result{}, ErrGrace
 	}
-	if req.Grace > 0 && req.Reason == compromised { // the thief would live on it as well
-		return Result{}, fmt.Errorf("%w; with reason %s none: the old certificate has to stop at once", ErrGrace, compromised)
+	given, err := req.Reason.Check()
+	if err != nil {
+		return Result{}, err
 	}
-	if len(req.Reason) > maxReason || !utf8.ValidString(req.Reason) { // a form may hold any octets, a row of the trail may not
-		return Result{}, ErrReason
+	req.Reason = given
+	if req.Grace > 0 && given.Code.AtOnce() { // the thief would live on it as well
+		return Result{}, fmt.Errorf("%w; with reason %s none: the old certificate has to stop at once", ErrGrace, given.Code)
 	}
 	view, err := r.rotatable(ctx, req.Agent)
 	if err != nil {
@@ -120,7 +116,7 @@ const tries = 4
 func (r *Rotator) rotate(ctx context.Context, req Request, view registry.View, m issue.Material) (Result, error) {
 	for range tries {
 		old := view.Agent.Pin()
-		p := issue.Pinning{Agent: *view.Agent, Pointer: *view.Pointer, Grace: req.Grace, Compromised: req.Reason == compromised, Entry: func(next agent.Pin) audit.Entry { return entry(req, old, next) }}
+		p := issue.Pinning{Agent: *view.Agent, Pointer: *view.Pointer, Grace: req.Grace, AtOnce: req.Reason.Code.AtOnce(), Entry: func(next agent.Pin) audit.Entry { return entry(req, old, next) }}
 		stored, certificate, err := r.Issuer.Pin(ctx, p, m)
 		if err == nil {
 			return Result{Agent: stored, Material: m, Certificate: certificate, Previous: old, PreviousUntil: until(old, stored)}, nil
@@ -150,11 +146,11 @@ func until(old agent.Pin, stored agent.Agent) time.Time {
 }
 
 func entry(req Request, old, next agent.Pin) audit.Entry {
-	return audit.Entry{Event: audit.AgentCertRotated, Actor: req.Actor, Details: map[string]any{
+	return audit.Entry{Event: audit.AgentCertRotated, Actor: req.Actor, Details: req.Reason.Note(map[string]any{
 		"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": old.Thumbprint,
-		"grace_seconds": int64(req.Grace / time.Second), "reason": req.Reason, "csr": req.Material.CSR != nil,
+		"grace_seconds": int64(req.Grace / time.Second), "csr": req.Material.CSR != nil,
 		"request_id": req.RequestID, "source_ip": req.SourceIP,
-	}}
+	})}
 }
 
 // rotatable reads the agent and decides whether its certificate is rotated here.
