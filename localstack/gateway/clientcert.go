@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+
+	"github.com/mastio-aws/mastio/shared/pki/dn"
 )
 
 // validityLayout is how events spell a time, in OpenSSL's way: May 28 12:30:02 2019 GMT.
@@ -17,8 +19,8 @@ const validityLayout = "Jan _2 15:04:05 2006 GMT"
 func describe(c *x509.Certificate) *clientCert {
 	d := &clientCert{
 		ClientCertPem: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})),
-		SubjectDN:     c.Subject.String(),
-		IssuerDN:      c.Issuer.String(),
+		SubjectDN:     dn.String(c.RawSubject),
+		IssuerDN:      dn.String(c.RawIssuer),
 		SerialNumber:  serial(c.SerialNumber),
 	}
 	d.Validity.NotBefore = c.NotBefore.UTC().Format(validityLayout)

@@ -10,6 +10,9 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/mastio-aws/mastio/shared/pki/der"
+	"github.com/mastio-aws/mastio/shared/pki/dn"
 )
 
 // certificate is one of the file, read from its encoding and, unless crypto/x509 refuses it, by that too.
@@ -41,10 +44,10 @@ type extension struct {
 // String names the certificate as its file shows it.
 func (c *certificate) String() string {
 	name := "certificate " + strconv.Itoa(c.place)
-	if c.parsed == nil || len(c.parsed.Subject.Names) == 0 {
+	if isEmptySequence(c.subject) {
 		return name
 	}
-	return name + " (" + clip(c.parsed.Subject.String()) + ")"
+	return name + " (" + dn.Brief(c.subject) + ")"
 }
 
 // clip makes text of unknown origin fit for one line of a message.
@@ -79,9 +82,9 @@ var errDER = errors.New("it is not the DER of a certificate")
 
 // readCertificate takes a certificate apart (RFC 5280 section 4.1). That crypto/x509 refuses it is no error of this:
 // the checks say what it is that is refused. A crooked serial number is not one either: it has a code of its own.
-func readCertificate(der []byte) (*certificate, error) {
-	c := &certificate{der: der, version: 1}
-	s := cryptobyte.String(der)
+func readCertificate(raw []byte) (*certificate, error) {
+	c := &certificate{der: raw, version: 1}
+	s := cryptobyte.String(raw)
 	var body, tbs, outer, signature cryptobyte.String
 	if !s.ReadASN1(&body, asn1.SEQUENCE) {
 		return nil, errDER
@@ -90,7 +93,7 @@ func readCertificate(der []byte) (*certificate, error) {
 		return nil, err
 	}
 	if !body.ReadASN1(&tbs, asn1.SEQUENCE) || !body.ReadASN1Element(&outer, asn1.SEQUENCE) ||
-		!body.ReadASN1(&signature, asn1.BIT_STRING) || !strictBits(signature) {
+		!body.ReadASN1(&signature, asn1.BIT_STRING) || !der.Bits(signature) {
 		return nil, errDER
 	}
 	if err := end(body, "its signature"); err != nil {
@@ -107,7 +110,7 @@ func readCertificate(der []byte) (*certificate, error) {
 	if c.signed, ok = readAlgorithm(inner); !ok || string(inner) != string(outer) {
 		return nil, errors.New("the two statements of its signature algorithm are malformed or differ")
 	}
-	c.parsed, c.refusal = x509.ParseCertificate(der)
+	c.parsed, c.refusal = x509.ParseCertificate(raw)
 	if c.parsed != nil {
 		c.public = c.parsed.PublicKey
 	} else if public, err := x509.ParsePKIXPublicKey(c.spki); err == nil {
@@ -127,7 +130,7 @@ func (c *certificate) readFields(tbs *cryptobyte.String) (signed cryptobyte.Stri
 		return nil, errDER
 	}
 	for _, field := range []*cryptobyte.String{&signed, &issuer, &validity, &subject, &spki} {
-		if !tbs.ReadASN1Element(field, asn1.SEQUENCE) || !strictDER(*field) {
+		if !tbs.ReadASN1Element(field, asn1.SEQUENCE) || !der.Strict(*field) {
 			return nil, errDER
 		}
 	}
@@ -181,7 +184,7 @@ func (c *certificate) readOptional(tbs cryptobyte.String) error {
 		return errors.New("it has extensions, but is not of version 3")
 	}
 	var list cryptobyte.String
-	if !strictDER(all) || !all.ReadASN1(&list, asn1.SEQUENCE) || !all.Empty() {
+	if !der.Strict(all) || !all.ReadASN1(&list, asn1.SEQUENCE) || !all.Empty() {
 		return errDER
 	}
 	for !list.Empty() {
@@ -199,7 +202,7 @@ func (c *certificate) readExtension(list *cryptobyte.String) error {
 		!s.ReadOptionalASN1(&critical, &marked, asn1.BOOLEAN) || !s.ReadASN1(&value, asn1.OCTET_STRING) || !s.Empty() {
 		return errors.New("an extension is malformed")
 	}
-	name := oidText(oid)
+	name := der.OID(oid)
 	if _, twice := c.extensions[name]; twice {
 		return fmt.Errorf("it has the extension %s twice", name)
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/pki/der"
 )
 
 // The extensions that are looked at (RFC 5280 section 4.2.1).
@@ -74,7 +75,7 @@ func judgeConstraints(c *certificate, f *findings) {
 func (c *certificate) constraints() (bc pki.Constraints, ok bool) {
 	value := c.extensions[oidBasicConstraints].value
 	bc, err := pki.ReadConstraints(value)
-	if err != nil || !strictDER(value) || bc.PathLen != nil && bc.PathLen.Sign() < 0 {
+	if err != nil || !der.Strict(value) || bc.PathLen != nil && bc.PathLen.Sign() < 0 {
 		return pki.Constraints{}, false
 	}
 	return bc, true
@@ -96,7 +97,7 @@ func judgeKeyUsage(c *certificate, f *findings) {
 	}
 	s := cryptobyte.String(e.value)
 	var content cryptobyte.String
-	if !s.ReadASN1(&content, asn1.BIT_STRING) || !s.Empty() || !strictNamedBits(content) {
+	if !s.ReadASN1(&content, asn1.BIT_STRING) || !s.Empty() || !der.NamedBits(content) {
 		f.add(Unparseable, "%s: its keyUsage is not strict DER", c)
 		return
 	}
@@ -113,11 +114,6 @@ func judgeKeyUsage(c *certificate, f *findings) {
 	}
 }
 
-// strictNamedBits asks of a named bit list that it end in a bit that is set (X.690 section 11.2.2).
-func strictNamedBits(content []byte) bool {
-	return strictBits(content) && (len(content) == 1 || content[len(content)-1]&(1<<content[0]) != 0)
-}
-
 // judgeExtKeyUsage lets a CA be confined to purposes if clientAuth, which agents need, is among them.
 func judgeExtKeyUsage(c *certificate, f *findings) {
 	e, found := c.extensions[oidExtKeyUsage]
@@ -126,11 +122,11 @@ func judgeExtKeyUsage(c *certificate, f *findings) {
 	}
 	s := cryptobyte.String(e.value)
 	var list, oid cryptobyte.String
-	ok := s.ReadASN1(&list, asn1.SEQUENCE) && s.Empty() && !list.Empty() && strictDER(e.value)
+	ok := s.ReadASN1(&list, asn1.SEQUENCE) && s.Empty() && !list.Empty() && der.Strict(e.value)
 	client := false
 	for ok && !list.Empty() {
 		ok = list.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER)
-		client = client || ok && oidText(oid) == oidClientAuth
+		client = client || ok && der.OID(oid) == oidClientAuth
 	}
 	switch {
 	case !ok:
@@ -194,7 +190,7 @@ func readAuthorityKeyID(value []byte) (a authorityKeyID, ok bool) {
 	var body, id, names, serial cryptobyte.String
 	var hasID, hasNames, hasSerial bool
 	tag := func(n uint8) asn1.Tag { return asn1.Tag(n).ContextSpecific() }
-	if !strictDER(value) || !s.ReadASN1(&body, asn1.SEQUENCE) || !s.Empty() ||
+	if !der.Strict(value) || !s.ReadASN1(&body, asn1.SEQUENCE) || !s.Empty() ||
 		!body.ReadOptionalASN1(&id, &hasID, tag(0)) || !body.ReadOptionalASN1(&names, &hasNames, tag(1).Constructed()) ||
 		!body.ReadOptionalASN1(&serial, &hasSerial, tag(2)) || !body.Empty() || hasNames != hasSerial {
 		return a, false

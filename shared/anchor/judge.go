@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/pki/der"
 )
 
 // judgeEach judges what there is of a file that could not be read whole, each certificate by itself: a chain with a
@@ -91,7 +92,7 @@ const maxSerial = 20 // octets, RFC 5280 section 4.1.2.2
 func judgeSerial(c *certificate, f *findings) {
 	s := c.serial
 	switch {
-	case !strictInteger(s):
+	case !der.Integer(s):
 		f.add(Serial, "the serial number of %s is malformed", c)
 	case s[0] >= 0x80:
 		f.add(Serial, "the serial number of %s is negative", c)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/pki/der"
 )
 
 // Bounds of what is given to a parser that calculates. An RSA-4096 key is under 2.5 KB.
@@ -125,7 +126,7 @@ func readKey(b *pem.Block, f *findings) crypto.Signer {
 		f.add(TrailingData, "key file: something follows after the end of the key (bytes: %d)", len(s))
 	case len(b.Bytes) > maxKeyDER:
 		f.add(KeyUnparseable, "key file: a key of %d bytes, want at most %d", len(b.Bytes), maxKeyDER)
-	case !strictDER(b.Bytes):
+	case !der.Strict(b.Bytes):
 		f.add(KeyUnparseable, malformedKey)
 	default:
 		return readPlainKey(b.Bytes, f)

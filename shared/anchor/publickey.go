@@ -6,6 +6,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/mastio-aws/mastio/shared/pki/der"
 )
 
 const (
@@ -56,7 +58,7 @@ func readCurve(parameters []byte, whose string, f *findings) (elliptic.Curve, bo
 		f.add(Curve, "%s does not name its curve", whose)
 		return nil, false
 	}
-	oid := oidText(content)
+	oid := der.OID(content)
 	if curve, ok := curves[oid]; ok {
 		return curve, true
 	}

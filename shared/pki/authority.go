@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/mastio-aws/mastio/shared/pki/dn"
 )
 
 // Authority is a CA that can sign. It is a value; copies share the key.
@@ -109,16 +111,16 @@ func (a Authority) check(now time.Time, below int) error {
 	}
 	issuer := a.Chain[0]
 	if !SameKey(issuer.PublicKey, a.Key.Public()) {
-		return fmt.Errorf("%w: the signer's key is not that of %q", ErrChain, issuer.Subject)
+		return fmt.Errorf("%w: the signer's key is not that of %s", ErrChain, dn.Brief(issuer.RawSubject))
 	}
 	if err := CheckKey(issuer.PublicKey); err != nil {
-		return fmt.Errorf("%w: key of %q: %s", ErrChain, issuer.Subject, err.Error())
+		return fmt.Errorf("%w: key of %s: %s", ErrChain, dn.Brief(issuer.RawSubject), err.Error())
 	}
 	if len(issuer.SubjectKeyId) == 0 {
-		return fmt.Errorf("%w: %q has no subject key identifier", ErrChain, issuer.Subject)
+		return fmt.Errorf("%w: %s has no subject key identifier", ErrChain, dn.Brief(issuer.RawSubject))
 	}
 	if now.Before(issuer.NotBefore) || now.After(issuer.NotAfter) {
-		return fmt.Errorf("%w: %q is valid from %s to %s only", ErrChain, issuer.Subject,
+		return fmt.Errorf("%w: %s is valid from %s to %s only", ErrChain, dn.Brief(issuer.RawSubject),
 			issuer.NotBefore.Format(time.RFC3339), issuer.NotAfter.Format(time.RFC3339))
 	}
 	return nil
@@ -155,7 +157,7 @@ func create(template, parent *x509.Certificate, pub crypto.PublicKey, key crypto
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, pub, key)
 	if err != nil {
-		return nil, fmt.Errorf("sign as %q: %w", parent.Subject, err)
+		return nil, fmt.Errorf("sign as %q: %w", parent.Subject.CommonName, err)
 	}
 	return x509.ParseCertificate(der)
 }

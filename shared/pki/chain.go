@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/mastio-aws/mastio/shared/pki/dn"
 )
 
 // VerifyChain returns ErrChain unless leaf is, at now, a client certificate under exactly this chain: chain[0] issued
@@ -40,7 +42,7 @@ func VerifyAuthority(chain []*x509.Certificate, now time.Time) error {
 	// Go's verifier takes the anchor's own signature for granted.
 	root := chain[len(chain)-1]
 	if err := root.CheckSignatureFrom(root); err != nil {
-		return fmt.Errorf("%w: root %q does not sign itself: %w", ErrChain, root.Subject, err)
+		return fmt.Errorf("%w: root %s does not sign itself: %w", ErrChain, dn.Brief(root.RawSubject), err)
 	}
 	return verifyPath(chain, now, x509.ExtKeyUsageAny)
 }
@@ -55,7 +57,7 @@ func checkPath(path []*x509.Certificate) error {
 	}
 	root := path[len(path)-1]
 	if !bytes.Equal(root.RawIssuer, root.RawSubject) {
-		return fmt.Errorf("%w: %q at its end is not a root", ErrChain, root.Subject)
+		return fmt.Errorf("%w: %s at its end is not a root", ErrChain, dn.Brief(root.RawSubject))
 	}
 	return nil
 }
@@ -65,7 +67,7 @@ func checkIdentifiers(path []*x509.Certificate) error {
 	for i, cert := range path[:len(path)-1] {
 		want, got := path[i+1].SubjectKeyId, cert.AuthorityKeyId
 		if len(want) > 0 && len(got) > 0 && !bytes.Equal(want, got) {
-			return fmt.Errorf("%w: authority key identifier of %q is not its issuer's", ErrChain, cert.Subject)
+			return fmt.Errorf("%w: authority key identifier of %s is not its issuer's", ErrChain, dn.Brief(cert.RawSubject))
 		}
 	}
 	return nil

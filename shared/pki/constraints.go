@@ -5,6 +5,8 @@ import (
 	"encoding/asn1"
 	"fmt"
 	"math/big"
+
+	"github.com/mastio-aws/mastio/shared/pki/dn"
 )
 
 var oidBasicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
@@ -35,7 +37,7 @@ func readConstraints(cert *x509.Certificate) (bc Constraints, critical, found bo
 			continue
 		}
 		if bc, err = ReadConstraints(ext.Value); err != nil {
-			return bc, false, false, fmt.Errorf("%w in %q", err, cert.Subject)
+			return bc, false, false, fmt.Errorf("%w in %s", err, dn.Brief(cert.RawSubject))
 		}
 		return bc, ext.Critical, true, nil
 	}
@@ -59,11 +61,11 @@ func checkCA(cert *x509.Certificate, below int) error {
 	case err != nil:
 		return err
 	case !found || !bc.CA:
-		return fmt.Errorf("%w: %q is not a CA", ErrChain, cert.Subject)
+		return fmt.Errorf("%w: %s is not a CA", ErrChain, dn.Brief(cert.RawSubject))
 	case !critical:
-		return fmt.Errorf("%w: basicConstraints of %q are not critical", ErrChain, cert.Subject)
+		return fmt.Errorf("%w: basicConstraints of %s are not critical", ErrChain, dn.Brief(cert.RawSubject))
 	case !bc.Allow(below):
-		return fmt.Errorf("%w: %q allows %d CAs below it, has %d", ErrPathLen, cert.Subject, bc.PathLen, below)
+		return fmt.Errorf("%w: %s allows %d CAs below it, has %d", ErrPathLen, dn.Brief(cert.RawSubject), bc.PathLen, below)
 	}
 	return nil
 }
@@ -76,7 +78,7 @@ func checkLeaf(cert *x509.Certificate) error {
 		return err
 	}
 	if bc.CA || bc.PathLen != nil {
-		return fmt.Errorf("%w: leaf %q claims to be a CA", ErrChain, cert.Subject)
+		return fmt.Errorf("%w: leaf %s claims to be a CA", ErrChain, dn.Brief(cert.RawSubject))
 	}
 	return nil
 }

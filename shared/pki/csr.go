@@ -12,8 +12,8 @@ const maxCSR = 16 << 10 // bytes of PEM; an RSA-4096 request with names and exte
 
 var csrTypes = []string{"CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"} // RFC 7468 section 7
 
-// x509.CertificateRequest.CheckSignature still believes SHA-1, so the algorithms are named here.
-var csrSignatures = []x509.SignatureAlgorithm{
+// strongSignatures are what certificates and requests may be signed with. CheckSignature of a request still believes SHA-1.
+var strongSignatures = []x509.SignatureAlgorithm{
 	x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512,
 	x509.SHA256WithRSA, x509.SHA384WithRSA, x509.SHA512WithRSA,
 	x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS,
@@ -61,7 +61,7 @@ func ReadCSR(der []byte) (*x509.CertificateRequest, error) {
 	if err := CheckKey(csr.PublicKey); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCSR, err)
 	}
-	if !slices.Contains(csrSignatures, csr.SignatureAlgorithm) {
+	if !slices.Contains(strongSignatures, csr.SignatureAlgorithm) {
 		return nil, fmt.Errorf("%w: signature algorithm %v", ErrCSR, csr.SignatureAlgorithm)
 	}
 	if err := csr.CheckSignature(); err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/mastio-aws/mastio/shared/pki/dn"
 )
 
 // CheckLeaf holds the certificate of an agent, whoever issued it, to what every agent's certificate must be at now: a key
@@ -84,7 +86,7 @@ func VerifyUnder(leaf *x509.Certificate, sent []*x509.Certificate, t Trust, now 
 // allows checks what Go's verifier does not.
 func (t Trust) allows(path []*x509.Certificate) error {
 	if t.Through != nil && !slices.ContainsFunc(path[1:], t.Through.Equal) {
-		return fmt.Errorf("%w: %q is not on the path", ErrChain, t.Through.Subject)
+		return fmt.Errorf("%w: %s is not on the path", ErrChain, dn.Brief(t.Through.RawSubject))
 	}
 	if err := checkIdentifiers(path); err != nil {
 		return err

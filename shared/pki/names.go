@@ -8,6 +8,8 @@ import (
 	"encoding/asn1"
 	"fmt"
 	"slices"
+
+	"github.com/mastio-aws/mastio/shared/pki/dn"
 )
 
 // CheckSameNames returns ErrNames unless a certification request asks for the very names of a certificate: the same
@@ -23,7 +25,7 @@ func CheckSameNames(csr *x509.CertificateRequest, cert *x509.Certificate) error 
 		return err
 	}
 	if !slices.EqualFunc(got, want, slices.Equal[[]attribute]) {
-		return fmt.Errorf("%w: its subject is %q, the certificate's is %q", ErrNames, csr.Subject, cert.Subject)
+		return fmt.Errorf("%w: its subject is %s, the certificate's is %s%s", ErrNames, dn.Brief(csr.RawSubject), dn.Brief(cert.RawSubject), reordered(got, want))
 	}
 	asked, err := readAlternatives(csr.Extensions)
 	if err != nil {
@@ -39,27 +41,44 @@ func CheckSameNames(csr *x509.CertificateRequest, cert *x509.Certificate) error 
 	return nil
 }
 
-// attribute is one AttributeTypeAndValue of a name (RFC 5280 section 4.1.2.4), its value decoded.
+// attribute is one AttributeTypeAndValue of a name (RFC 5280 section 4.1.2.4): its text, or the encoding of what is none.
 type attribute struct{ kind, value string }
 
+func compareAttributes(a, b attribute) int {
+	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.value, b.value))
+}
+
 // readName reads a name. The attributes of one RDN are a set: they are sorted.
-func readName(der []byte) ([][]attribute, error) {
-	var rdns pkix.RDNSequence
-	if rest, err := asn1.Unmarshal(der, &rdns); err != nil || len(rest) > 0 {
+func readName(name []byte) ([][]attribute, error) {
+	rdns, ok := dn.Parse(name)
+	if !ok {
 		return nil, fmt.Errorf("%w: malformed subject", ErrNames)
 	}
-	name := make([][]attribute, len(rdns))
+	all := make([][]attribute, len(rdns))
 	for i, rdn := range rdns {
 		for _, a := range rdn {
-			text, ok := a.Value.(string)
-			if !ok {
-				return nil, fmt.Errorf("%w: attribute %s of the subject is no text", ErrNames, a.Type)
+			value := "#" + string(a.Value)
+			if a.IsText {
+				value = "=" + a.Text
 			}
-			name[i] = append(name[i], attribute{a.Type.String(), text})
+			all[i] = append(all[i], attribute{a.Type, value})
 		}
-		slices.SortFunc(name[i], func(a, b attribute) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.value, b.value)) })
+		slices.SortFunc(all[i], compareAttributes)
 	}
-	return name, nil
+	return all, nil
+}
+
+// reordered says so if two names have the same attributes, but not in the same places.
+func reordered(got, want [][]attribute) string {
+	flat := func(name [][]attribute) []attribute {
+		all := slices.Concat(name...)
+		slices.SortFunc(all, compareAttributes)
+		return all
+	}
+	if slices.Equal(flat(got), flat(want)) {
+		return ": the same parts in another order; openssl req -subj takes them in the order of the certificate's encoding"
+	}
+	return ""
 }
 
 // readAlternatives reads the GeneralNames of the one subjectAltName among the extensions, sorted, with their tags. None of

@@ -12,6 +12,8 @@ import (
 
 	"github.com/digitorus/pkcs7"
 	"github.com/digitorus/timestamp"
+
+	"github.com/mastio-aws/mastio/shared/pki/dn"
 )
 
 // ErrToken reports a token that does not prove what it should.
@@ -54,7 +56,7 @@ func check(roots *x509.CertPool, token, digest []byte) (time.Time, string, error
 	if err := signed.VerifyWithOpts(opts); err != nil { // without roots it checks the signature alone
 		return time.Time{}, "", fmt.Errorf("%w: %w", ErrToken, err)
 	}
-	authority := signer.Subject.String()
+	authority := dn.String(signer.RawSubject)
 	if roots == nil {
 		authority += " (its root was not checked: name it with -tsa-ca)"
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/pki/dn"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
@@ -126,7 +127,7 @@ func links(chain [][]byte) []link {
 			role = "signed the one above"
 		}
 		all = append(all, link{
-			Role: role, Subject: c.Subject.String(), Fingerprint: fingerprint(der), Algorithm: algorithm(c), NotBefore: c.NotBefore, NotAfter: c.NotAfter,
+			Role: role, Subject: dn.String(c.RawSubject), Fingerprint: fingerprint(der), Algorithm: algorithm(c), NotBefore: c.NotBefore, NotAfter: c.NotAfter,
 		})
 	}
 	return all

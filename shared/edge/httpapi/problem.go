@@ -96,6 +96,8 @@ var table = []public{
 	{err: enroll.ErrKeyMismatch, status: 400, code: "key_does_not_match_cert", detail: "The private key is not the one that belongs to the certificate."},
 	{err: enroll.ErrProof, status: 400, code: "possession_unproven", detail: "Send the leaf's private key, or possession_proof; one of them, not both."},
 	{err: pki.ErrPossession, status: 400, code: "possession_proof_invalid"},
+	{err: pki.ErrIssuer, status: 400, code: "issuer_ca_unacceptable"},
+	{err: pki.ErrExtension, status: 400, code: "cert_extension_malformed"},
 	{err: pki.ErrLeafKey, status: 400, code: "cert_weak_key"},
 	{err: pki.ErrLeafIsCA, status: 400, code: "cert_is_ca"},
 	{err: pki.ErrLeafUsage, status: 400, code: "cert_eku_not_client_auth"},

@@ -15,6 +15,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/pki/dn"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
@@ -210,7 +211,7 @@ func (c *Ceremony) certify(ctx context.Context, g orgca.Generation, o Order, k p
 	if err := c.rehearse(authority); err != nil {
 		return g, fmt.Errorf("rehearse an issuance: %w", err)
 	}
-	g.Root, g.Subject, g.NotBefore, g.NotAfter = root.Raw, root.Subject.String(), root.NotBefore, root.NotAfter
+	g.Root, g.Subject, g.NotBefore, g.NotAfter = root.Raw, dn.String(root.RawSubject), root.NotBefore, root.NotAfter
 	g.Legacy = pki.LegacyPathLenZero(root)
 	return g, nil
 }

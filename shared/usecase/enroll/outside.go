@@ -11,6 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/pki/dn"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
 
@@ -113,10 +114,10 @@ func bundle(data []byte) ([]*x509.Certificate, error) {
 	var cas []*x509.Certificate
 	for _, c := range all {
 		if !c.BasicConstraintsValid || !c.IsCA {
-			return nil, fmt.Errorf("%w: %q is no CA", ErrBundlePEM, c.Subject)
+			return nil, fmt.Errorf("%w: %s is no CA", ErrBundlePEM, dn.Brief(c.RawSubject))
 		}
 		if err := pki.CheckKey(c.PublicKey); err != nil {
-			return nil, fmt.Errorf("%w: %q: %s", ErrBundlePEM, c.Subject, err.Error())
+			return nil, fmt.Errorf("%w: %s: %s", ErrBundlePEM, dn.Brief(c.RawSubject), err.Error())
 		}
 		if !slices.ContainsFunc(cas, c.Equal) {
 			cas = append(cas, c)

@@ -18,6 +18,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/pki/dn"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
@@ -164,7 +165,7 @@ func (r *Rotator) rehearseUpload(req Request, org registry.Org) (Result, error) 
 	defer material.Zero()
 	ca := material.Chain[0]
 	g := orgca.Generation{
-		Number: org.NextNumber(), State: orgca.Preparing, Source: orgca.Upload, Root: ca.Raw, Subject: ca.Subject.String(),
+		Number: org.NextNumber(), State: orgca.Preparing, Source: orgca.Upload, Root: ca.Raw, Subject: dn.String(ca.RawSubject),
 		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter, Legacy: material.Legacy,
 	}
 	for _, above := range material.Chain[1:] {

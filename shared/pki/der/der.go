@@ -1,20 +1,21 @@
-package anchor
+// Package der checks that an encoding is strict DER (X.690): one that no two parsers read in two ways.
+package der
 
 import (
+	"bytes"
 	"crypto/x509"
-	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// maxDepth bounds nesting; a certificate's names are five deep.
+// maxDepth bounds nesting: a certificate's names are five deep.
 const maxDepth = 16
 
-// strictDER reports whether an encoding is one that X.690 section 10 and 11 allow, all the way down: definite lengths
+// Strict reports whether an encoding is one that X.690 section 10 and 11 allow, all the way down: definite lengths
 // in their shortest form, canonical booleans, integers, bit strings and object identifiers, no constructed strings.
 // What two parsers could read in two ways is in what this refuses.
-func strictDER(der []byte) bool { return strict(cryptobyte.String(der), 0) }
+func Strict(encoding []byte) bool { return strict(cryptobyte.String(encoding), 0) }
 
 func strict(s cryptobyte.String, depth int) bool {
 	if depth > maxDepth {
@@ -40,8 +41,10 @@ const (
 
 func strictElement(content cryptobyte.String, tag asn1.Tag, depth int) bool {
 	switch {
-	case tag == asn1.SEQUENCE || tag == asn1.SET:
+	case tag == asn1.SEQUENCE:
 		return strict(content, depth+1)
+	case tag == asn1.SET:
+		return strict(content, depth+1) && sorted(content)
 	case tag&classMask != 0:
 		return tag&constructed == 0 || strict(content, depth+1)
 	case tag&constructed != 0:
@@ -50,14 +53,28 @@ func strictElement(content cryptobyte.String, tag asn1.Tag, depth int) bool {
 	return strictPrimitive(content, tag)
 }
 
+// sorted reports whether the elements of a SET OF are in ascending order (X.690 section 11.6). Names and attributes have
+// no other sets, and no element of theirs may be there twice.
+func sorted(set cryptobyte.String) bool {
+	var last, element cryptobyte.String
+	var tag asn1.Tag
+	for set.ReadAnyASN1Element(&element, &tag) {
+		if last != nil && bytes.Compare(last, element) >= 0 {
+			return false
+		}
+		last = element
+	}
+	return true
+}
+
 func strictPrimitive(content cryptobyte.String, tag asn1.Tag) bool {
 	switch tag {
 	case asn1.BOOLEAN:
 		return len(content) == 1 && (content[0] == 0 || content[0] == 0xff)
 	case asn1.INTEGER, asn1.ENUM:
-		return strictInteger(content)
+		return Integer(content)
 	case asn1.BIT_STRING:
-		return strictBits(content)
+		return Bits(content)
 	case asn1.NULL:
 		return len(content) == 0
 	case asn1.OBJECT_IDENTIFIER:
@@ -67,7 +84,8 @@ func strictPrimitive(content cryptobyte.String, tag asn1.Tag) bool {
 	}
 }
 
-func strictInteger(n []byte) bool {
+// Integer reports whether the content of an INTEGER is in its shortest form.
+func Integer(n []byte) bool {
 	if len(n) < 2 {
 		return len(n) == 1
 	}
@@ -75,7 +93,8 @@ func strictInteger(n []byte) bool {
 	return !shorter
 }
 
-func strictBits(bits []byte) bool {
+// Bits reports whether the content of a BIT STRING counts its unused bits and leaves them zero.
+func Bits(bits []byte) bool {
 	if len(bits) == 0 || bits[0] > 7 || len(bits) == 1 && bits[0] != 0 {
 		return false
 	}
@@ -94,48 +113,16 @@ func strictOID(oid []byte) bool {
 	return len(oid) > 0 && first
 }
 
-// oidText writes an object identifier with dots.
-func oidText(content []byte) string {
+// NamedBits asks of a named bit list that it end in a bit that is set (X.690 section 11.2.2).
+func NamedBits(content []byte) bool {
+	return Bits(content) && (len(content) == 1 || content[len(content)-1]&(1<<content[0]) != 0)
+}
+
+// OID writes the content of an OBJECT IDENTIFIER with dots.
+func OID(content []byte) string {
 	var oid x509.OID
 	if oid.UnmarshalBinary(content) != nil {
 		return "malformed"
 	}
 	return oid.String()
-}
-
-// algorithm is an AlgorithmIdentifier (RFC 5280 section 4.1.1.2). parameters is the whole element, or nothing.
-type algorithm struct {
-	oid        string
-	parameters []byte
-}
-
-func readAlgorithm(element cryptobyte.String) (a algorithm, ok bool) {
-	var body, oid, parameters cryptobyte.String
-	var tag asn1.Tag
-	if !element.ReadASN1(&body, asn1.SEQUENCE) || !element.Empty() || !body.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) {
-		return a, false
-	}
-	if !body.Empty() && !body.ReadAnyASN1Element(&parameters, &tag) {
-		return a, false
-	}
-	return algorithm{oidText(oid), parameters}, body.Empty()
-}
-
-// readTime reads a moment as RFC 5280 section 4.1.2.5 wants it: to the second, in Z.
-func readTime(s *cryptobyte.String) (t time.Time, ok bool) {
-	var element, content cryptobyte.String
-	var tag asn1.Tag
-	if !s.ReadAnyASN1Element(&element, &tag) {
-		return t, false
-	}
-	if head := element; !head.ReadAnyASN1(&content, &tag) {
-		return t, false
-	}
-	switch {
-	case tag == asn1.UTCTime && len(content) == len("060102150405Z"):
-		ok = element.ReadASN1UTCTime(&t)
-	case tag == asn1.GeneralizedTime && len(content) == len("20060102150405Z"):
-		ok = element.ReadASN1GeneralizedTime(&t)
-	}
-	return t, ok && content[len(content)-1] == 'Z'
 }
