@@ -25,8 +25,8 @@ type Config struct {
 	Now    func() time.Time // nil: time.Now
 }
 
-// Server answers the REST API for the one domain. It is safe for concurrent use. Signatures are not looked at, so it must
-// only ever listen on loopback.
+// Server answers the REST API for the one domain. It is safe for concurrent use. Signatures are package
+// sigv4's affair.
 type Server struct {
 	cfg Config
 

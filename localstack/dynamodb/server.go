@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mastio-aws/mastio/localstack/sigv4"
 )
 
 // Config says what to run and where.
@@ -25,6 +27,10 @@ type Config struct {
 	Port     int          // on 127.0.0.1; 0: a free one
 	Log      io.Writer    // what the server prints; nil: dropped
 	Progress func(string) // told of each step that takes long, in a few words; nil: nobody is
+
+	// Keys are the access keys that requests have to be signed with; empty: none is asked for, which is for tests of the
+	// database alone.
+	Keys sigv4.Keys
 }
 
 // Server is one DynamoDB Local process. Its methods may be called from any goroutine.
@@ -34,6 +40,7 @@ type Server struct {
 	stdin   io.Closer
 	process *os.Process
 	done    chan struct{} // closed once the process has ended
+	full    chan struct{} // closed once it has said that its disk is full
 	close   sync.Once
 }
 
@@ -79,6 +86,9 @@ func (s *Server) PID() int { return s.pid }
 // Done is closed once the server's process has ended, wanted or not.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
+// Full is closed once the server has said that its disk is full. From then on it may lose writes that it has acknowledged.
+func (s *Server) Full() <-chan struct{} { return s.full }
+
 // Close stops the server and waits for its end. Further calls do nothing.
 func (s *Server) Close() error {
 	s.close.Do(func() {
@@ -118,7 +128,17 @@ func command(cfg Config, in installation) (*exec.Cmd, error) {
 	cmd := exec.Command("java", args...)
 	cmd.Dir = in.lib // it reads its native libraries relative to where it stands
 	cmd.SysProcAttr = dieWithParent()
+	cmd.Env = append(os.Environ(), "LOOPBACK_KEYS="+environment(cfg.Keys))
 	return cmd, nil
+}
+
+// environment is the form that the launcher reads.
+func environment(keys sigv4.Keys) string {
+	var list []string
+	for id, secret := range keys {
+		list = append(list, id+"="+secret)
+	}
+	return strings.Join(list, " ")
 }
 
 func launch(ctx context.Context, cfg Config, in installation) (*Server, error) {
@@ -130,10 +150,10 @@ func launch(ctx context.Context, cfg Config, in installation) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &output{log: cfg.Log, port: make(chan int, 1)}
+	s := &Server{stdin: stdin, done: make(chan struct{}), full: make(chan struct{})}
+	out := &output{log: cfg.Log, port: make(chan int, 1), full: sync.OnceFunc(func() { close(s.full) })}
 	cmd.Stdout, cmd.Stderr = out, out
 
-	s := &Server{stdin: stdin, done: make(chan struct{})}
 	if err := s.spawn(cmd); err != nil {
 		return nil, err
 	}
@@ -174,6 +194,7 @@ func (s *Server) spawn(cmd *exec.Cmd) error {
 type output struct {
 	log  io.Writer
 	port chan int
+	full func() // called each time that the server says that its disk is full
 
 	mu   sync.Mutex
 	kept []byte
@@ -188,11 +209,18 @@ func (o *output) Write(p []byte) (int, error) {
 		o.sent = true
 		o.port <- port
 	}
-	o.kept = append(o.kept[:0], tail(o.kept)...)
-	if _, err := o.log.Write(p); err != nil {
-		return 0, err
+	if diskFull(o.kept) {
+		o.full()
 	}
+	o.kept = append(o.kept[:0], tail(o.kept)...)
+	// A log that takes no more must not stop the server: to return the error would leave its output unread.
+	_, _ = o.log.Write(p)
 	return len(p), nil
+}
+
+// diskFull looks for the words of SQLite, and of the JVM for its own files.
+func diskFull(printed []byte) bool {
+	return bytes.Contains(printed, []byte("disk is full")) || bytes.Contains(printed, []byte("No space left on device"))
 }
 
 // portIn looks for a whole line: half of one could hold half of the number.

@@ -28,8 +28,8 @@ type Event struct {
 	Detail     json.RawMessage `json:"detail"`
 }
 
-// Server answers PutEvents in AWS JSON 1.1 and keeps the last events. It is safe for concurrent use. Signatures of requests
-// are not looked at, so it must only ever listen on loopback.
+// Server answers PutEvents in AWS JSON 1.1 and keeps the last events. It is safe for concurrent use. Signatures are
+// package sigv4's affair.
 type Server struct {
 	cfg Config
 

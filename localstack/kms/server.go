@@ -2,7 +2,7 @@
 // and real signatures, and refuses what AWS refuses.
 //
 // It exists because the obtainable emulators sign with keys that have no material and accept imported
-// material of the wrong curve. It holds private keys in the clear, checks no request signature and
+// material of the wrong curve. It holds private keys in the clear, leaves request signatures to package sigv4 and
 // enforces no key policy: it is for development and tests, never for keys that matter.
 package kms
 

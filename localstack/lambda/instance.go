@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 // instance is one process of a function and the Runtime API it talks to: an execution environment.
 type instance struct {
 	pool    *pool
+	secret  string        // first part of each path of its Runtime API
 	jobs    chan *job     // room for one
 	started chan struct{} // closed once the process runs, or could not be started
 	gone    chan struct{} // closed once the process has exited and the pool has forgotten it
@@ -28,6 +30,7 @@ type instance struct {
 func newInstance(p *pool) *instance {
 	return &instance{
 		pool:    p,
+		secret:  rand.Text(),
 		jobs:    make(chan *job, 1),
 		started: make(chan struct{}),
 		gone:    make(chan struct{}),
@@ -52,7 +55,7 @@ func (in *instance) live() fault {
 	in.pool.service.wg.Go(func() { _ = server.Serve(listener) })
 	defer server.Close() // the connections ended with the process
 
-	cmd := in.command(listener.Addr().String(), out)
+	cmd := in.command(listener.Addr().String()+"/"+in.secret, out)
 	err = in.pool.service.start.start(cmd)
 	in.process = cmd.Process
 	close(in.started)

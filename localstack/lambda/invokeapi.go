@@ -9,7 +9,7 @@ import (
 )
 
 // ServeHTTP answers the Invoke operation of Lambda's own API, so that an AWS SDK can be pointed here.
-// It asks for no signature.
+// Signatures are package sigv4's affair.
 // Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.api.ServeHTTP(w, r) }
 

@@ -2,11 +2,13 @@ package lambda
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 const runtimePath = "/2018-06-01/runtime/"
@@ -21,7 +23,9 @@ const (
 // that is still writing would see a broken connection instead of the answer that tells it why.
 const drain = 64 << 20
 
-// runtimeAPI is what the instance's process talks to.
+// runtimeAPI is what the instance's process talks to. Its address begins with a secret of the instance, which AWS does not
+// need: there the address is the instance's alone, here any user of the machine can reach the port, and whoever asks for
+// the next invocation is given the admin secret in its headers.
 // Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 func (in *instance) runtimeAPI() http.Handler {
 	mux := http.NewServeMux()
@@ -29,7 +33,15 @@ func (in *instance) runtimeAPI() http.Handler {
 	mux.HandleFunc("POST "+runtimePath+"invocation/{id}/response", in.response)
 	mux.HandleFunc("POST "+runtimePath+"invocation/{id}/error", in.failure)
 	mux.HandleFunc("POST "+runtimePath+"init/error", in.initError)
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rest, found := strings.CutPrefix(r.URL.Path, "/")
+		secret, _, _ := strings.Cut(rest, "/")
+		if !found || !hmac.Equal([]byte(secret), []byte(in.secret)) {
+			answer(w, http.StatusForbidden, fault{kind: "AccessDenied", text: "the Runtime API of another process"})
+			return
+		}
+		http.StripPrefix("/"+secret, mux).ServeHTTP(w, r)
+	})
 }
 
 func (in *instance) next(w http.ResponseWriter, r *http.Request) {

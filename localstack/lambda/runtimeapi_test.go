@@ -47,9 +47,27 @@ func call(t *testing.T, method, url, body string, header ...string) (int, string
 	return res.StatusCode, string(text), res.Header
 }
 
+// What another user of the machine can send: none of it is answered, and the invocation stays for the process.
+func TestRuntimeAPIOfAnotherProcess(t *testing.T) {
+	p, in, server := inHand(t)
+	if _, err := p.service.submit("f", []byte(`{"secret":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	other := newInstance(p)
+	for _, prefix := range []string{"", "/" + other.secret, "/" + strings.ToLower(in.secret), "/" + in.secret[1:], "//" + in.secret} {
+		status, body, _ := call(t, "GET", server.URL+prefix+runtimePath+"invocation/next", "")
+		if status != http.StatusForbidden || strings.Contains(body, "secret") {
+			t.Errorf("next below %q: status %d %s", prefix, status, body)
+		}
+	}
+	if status, body, _ := call(t, "GET", server.URL+"/"+in.secret+runtimePath+"invocation/next", ""); status != 200 || body != `{"secret":1}` {
+		t.Errorf("next of the process itself: %d %s", status, body)
+	}
+}
+
 func TestRuntimeAPI(t *testing.T) {
 	p, in, server := inHand(t)
-	api := server.URL + runtimePath
+	api := server.URL + "/" + in.secret + runtimePath
 	j, err := p.service.submit("f", []byte(`{"n":1}`))
 	if err != nil {
 		t.Fatal(err)
@@ -95,8 +113,8 @@ func TestStreamingError(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			call(t, "GET", server.URL+runtimePath+"invocation/next", "")
-			req, err := http.NewRequest("POST", server.URL+runtimePath+"invocation/"+j.id+"/response", io.NopCloser(strings.NewReader(`{"half":`)))
+			call(t, "GET", server.URL+"/"+in.secret+runtimePath+"invocation/next", "")
+			req, err := http.NewRequest("POST", server.URL+"/"+in.secret+runtimePath+"invocation/"+j.id+"/response", io.NopCloser(strings.NewReader(`{"half":`)))
 			if err != nil {
 				t.Fatal(err)
 			}

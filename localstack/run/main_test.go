@@ -186,6 +186,27 @@ func (p *program) secretLine(t *testing.T) string {
 	return found[0]
 }
 
+// copyTables uses the access key of the run as the README's commands do; without it the same command is refused.
+func (p *program) copyTables(t *testing.T) {
+	t.Helper()
+	path := filepath.Join(p.dir, "build", "run", keysFile)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%s: mode %v (%v), want 0600", path, info.Mode().Perm(), err)
+	}
+	const out = "go run github.com/mastio-aws/mastio/localstack/tables out --prefix mastio- "
+	for command, want := range map[string]string{
+		"set -a; . build/run/aws.env; set +a; " + out + "copy":                                                "",
+		"set -a; . build/run/aws.env; set +a; AWS_SECRET_ACCESS_KEY=$AWS_ACCESS_KEY_ID " + out + "copy-other": "UnrecognizedClientException",
+	} {
+		cmd := exec.Command("bash", "-c", command)
+		cmd.Dir = p.dir
+		got, err := cmd.CombinedOutput()
+		if (err == nil) != (want == "") || !strings.Contains(string(got), want) {
+			t.Errorf("%s: %v, want %q\n%s", command, err, want, got)
+		}
+	}
+}
+
 // pasted runs the tour's blocks in one shell, as a reader would, and returns what it printed.
 func pasted(t *testing.T, p *program) string {
 	t.Helper()
@@ -233,6 +254,7 @@ func TestRunTourAndRestart(t *testing.T) {
 	first := launch(t, dir, "--data", "state")
 	checkTour(t, pasted(t, first), 2)
 	secret := first.secretLine(t)
+	first.copyTables(t)
 
 	t.Chdir(dir)
 	var stdout, stderr bytes.Buffer

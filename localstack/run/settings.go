@@ -15,10 +15,12 @@ const settingsFile = "proxy.env"
 
 const adminSecret = "MCP_PROXY_ADMIN_SECRET"
 
-// passedOn are the settings that reach the functions; any other line of the file is the operator's own affair.
+// passedOn are the settings that reach the functions: all that boot reads, but those that the stack sets itself
+// (stack.Settings), which a test holds. Any other line of the file is the operator's own affair.
 var passedOn = []string{
-	"TOKEN_REQUIRE_NONCE", "TOKEN_REQUIRE_DPOP", "TOKEN_SIGNER", "MCP_PROXY_STRICT_PKI", "MCP_PROXY_PKI_AUTO_MIGRATE",
-	"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "MASTIO_FIRST_CA", "CERT_MAX_AGE_DAYS", "CERT_RENEW_BEFORE_DAYS",
+	"AUDIT_TSA_URL", "CERT_MAX_AGE_DAYS", "CERT_RENEW_BEFORE_DAYS", "MASTIO_FIRST_CA", "MASTIO_SPIFFE_TRUST_DOMAINS",
+	"MCP_PROXY_PKI_AUTO_MIGRATE", "MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "MCP_PROXY_STRICT_PKI", "RENEW_OVERLAP_SECONDS",
+	"TOKEN_REQUIRE_DPOP", "TOKEN_REQUIRE_NONCE", "TOKEN_SIGNER",
 }
 
 // settings is the file, line by line, so that what the operator wrote comes out as it went in.
@@ -79,13 +81,16 @@ func (s settings) kept(data string) string {
 }
 
 // write puts the secret into the file and leaves every other line alone. The file is replaced whole, mode 0600.
-func (s settings) write(path, secret string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".proxy.env-*") // created 0600
+func (s settings) write(path, secret string) error { return replaceFile(path, s.with(secret)) }
+
+// replaceFile replaces a file whole, mode 0600.
+func replaceFile(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // created 0600
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) // gone already when the rename was done
-	_, err = f.Write(s.with(secret))
+	_, err = f.Write(content)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}

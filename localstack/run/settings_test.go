@@ -3,10 +3,14 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/localstack/stack"
+	"github.com/mastio-aws/mastio/shared/boot"
 )
 
 func TestWriteKeepsTheRest(t *testing.T) {
@@ -56,6 +60,31 @@ func TestForFunctions(t *testing.T) {
 	want := map[string]string{"MCP_PROXY_STRICT_PKI": "1", "TOKEN_SIGNER": "kms", "TOKEN_REQUIRE_NONCE": "0"}
 	if diff := cmp.Diff(want, s.forFunctions(getenv)); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}
+
+// A setting that a function reads can be tried on this machine: it is the stack's own, or passes from proxy.env.
+func TestEverySettingOfBootPasses(t *testing.T) {
+	asked := map[string]bool{}
+	for _, signer := range []string{"", "kms"} {
+		_, _ = boot.Environment(func(name string) string { // that most are missing is of no matter here
+			asked[name] = true
+			return map[string]string{"TOKEN_SIGNER": signer}[name]
+		})
+	}
+	own := stack.Settings()
+	if len(asked) < 20 || !asked["MASTIO_TOKEN_SIGNING_KEY"] {
+		t.Fatalf("boot asks for %d settings: the recorder is broken", len(asked))
+	}
+	for name := range asked {
+		if !slices.Contains(passedOn, name) && !slices.Contains(own, name) {
+			t.Errorf("%s is neither in passedOn nor set by the stack", name)
+		}
+	}
+	for _, name := range passedOn {
+		if !asked[name] || slices.Contains(own, name) {
+			t.Errorf("%s is passed on, and no function reads it or the stack sets it", name)
+		}
 	}
 }
 

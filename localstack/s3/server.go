@@ -30,7 +30,7 @@ type Config struct {
 }
 
 // Server answers the S3 REST API, path-style. It is safe for concurrent use: changes happen one after the other, each
-// on disk before it is answered. Signatures are not looked at, so it must only ever listen on loopback.
+// on disk before it is answered. Signatures are package sigv4's affair.
 type Server struct {
 	now     func() time.Time
 	clock   *clock

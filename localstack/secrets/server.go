@@ -24,7 +24,7 @@ type Config struct {
 }
 
 // Server answers the AWS JSON 1.1 protocol of Secrets Manager. It is safe for concurrent use; every change is on disk
-// before it is answered. Signatures of requests are not looked at, so it must only ever listen on loopback.
+// before it is answered. Signatures are package sigv4's affair.
 type Server struct {
 	cfg  Config
 	path string

@@ -2,11 +2,19 @@ package stack
 
 import (
 	"maps"
+	"slices"
+	"strings"
 
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
 func functionNames() []string { return routes.Functions() }
+
+// Settings are the names of the settings that the stack gives the functions itself.
+func Settings() []string {
+	s := &Stack{signing: "set"}
+	return slices.Sorted(maps.Keys(s.environment("")))
+}
 
 // environment is what every function is told. On AWS the deployment says the same but for the endpoints, the
 // credentials and the last three.
@@ -27,16 +35,9 @@ func (s *Stack) environment(function string) map[string]string {
 		"MASTIO_EVENT_BUS":         eventBus,
 		"MASTIO_ROTATECA_FUNCTION": "rotateca",
 
-		"AWS_ENDPOINT_URL_DYNAMODB":        s.Endpoints[DynamoDB],
-		"AWS_ENDPOINT_URL_KMS":             s.Endpoints[KMS],
-		"AWS_ENDPOINT_URL_S3":              s.Endpoints[S3],
-		"AWS_ENDPOINT_URL_SECRETS_MANAGER": s.Endpoints[SecretsManager],
-		"AWS_ENDPOINT_URL_EVENTBRIDGE":     s.Endpoints[EventBridge],
-		"AWS_ENDPOINT_URL_API_GATEWAY":     s.Endpoints[APIGateway],
-		"AWS_ENDPOINT_URL_LAMBDA":          s.Endpoints[Lambda],
-		"AWS_REGION":                       region,
-		"AWS_ACCESS_KEY_ID":                AccessKey + function,
-		"AWS_SECRET_ACCESS_KEY":            AccessKey,
+		"AWS_REGION":            region,
+		"AWS_ACCESS_KEY_ID":     AccessKey + function,
+		"AWS_SECRET_ACCESS_KEY": s.Keys[AccessKey+function],
 
 		// The developer's own profile must not turn a local function towards a real account.
 		"AWS_CONFIG_FILE":             "/dev/null",
@@ -46,6 +47,21 @@ func (s *Stack) environment(function string) map[string]string {
 	if s.signing != "" {
 		env["MASTIO_TOKEN_SIGNING_KEY"] = s.signing
 	}
+	for service, url := range s.Endpoints {
+		env["AWS_ENDPOINT_URL_"+EndpointName(service)] = url
+	}
 	maps.Copy(env, s.cfg.Env)
 	return env
+}
+
+// EndpointName is what stands behind AWS_ENDPOINT_URL_ for one of Services: the service's id in the SDKs, in capitals.
+func EndpointName(service string) string {
+	switch service {
+	case SecretsManager:
+		return "SECRETS_MANAGER"
+	case APIGateway:
+		return "API_GATEWAY"
+	default:
+		return strings.ToUpper(service)
+	}
 }

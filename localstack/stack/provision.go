@@ -11,7 +11,6 @@ import (
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
@@ -24,9 +23,12 @@ import (
 	"github.com/mastio-aws/mastio/localstack/dynamodb"
 )
 
+// Region is the AWS region that the stack plays.
+const Region = region
+
 const (
-	account       = "000000000000"
 	region        = "us-east-1"
+	account       = "000000000000"
 	bucket        = "mastio-truststore"
 	truststoreKey = "truststore.pem"
 	agentsDomain  = "localhost" // the gateway's name, whichever port it has
@@ -41,8 +43,8 @@ const (
 	auditAlias        = "alias/mastio-audit"
 )
 
-// AccessKey is the access key of the stack's own clients. A function's has the function's name behind it, so that whoever
-// stands in between (Config.Wrap) knows who asks.
+// AccessKey is the id of the access key of the stack's own clients and of the operator's tools. A function's has the
+// function's name behind it, so that what stands in between (Config.Wrap) knows which function asks. The secrets are Keys.
 const AccessKey = "local"
 
 // Clients reach the services of a stack, past anything that wraps them.
@@ -62,8 +64,13 @@ func (s *Stack) Bucket() (bucketName, key string) { return bucket, truststoreKey
 // AdminSecretID is the name of the admin secret in Secrets Manager.
 func (s *Stack) AdminSecretID() string { return adminSecretID }
 
+// AWSConfig is what a client needs beside an endpoint: the region and the stack's own access key.
+func (s *Stack) AWSConfig() aws.Config {
+	return aws.Config{Region: region, Credentials: s.Keys.Provider(AccessKey)}
+}
+
 func (s *Stack) clients() Clients {
-	base := aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(AccessKey, AccessKey, "")}
+	base := s.AWSConfig()
 	// Never asked for: a direct client has no socket.
 	const nowhere = "http://127.0.0.1"
 	// Retries would hide a defect of our own stand-ins, and the first answer is the only one anyway.
@@ -87,8 +94,7 @@ func (s *Stack) clients() Clients {
 
 // streams reads the streams of DynamoDB Local.
 func (s *Stack) streams() *dynamodbstreams.Client {
-	base := aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(AccessKey, AccessKey, "")}
-	return dynamodbstreams.NewFromConfig(base, func(o *dynamodbstreams.Options) { o.BaseEndpoint = aws.String(s.database.Endpoint()) })
+	return dynamodbstreams.NewFromConfig(s.AWSConfig(), func(o *dynamodbstreams.Options) { o.BaseEndpoint = aws.String(s.database.Endpoint()) })
 }
 
 // provision makes what a deployment would have made, unless the state folder holds it already.

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -33,8 +34,11 @@ func Services() []string {
 	return []string{DynamoDB, KMS, S3, SecretsManager, APIGateway, EventBridge, Lambda}
 }
 
-// serveServices gives every service its endpoint. DynamoDB Local has one already; it gets a proxy in front only when
-// there is something to put between.
+// scopes are the names of the services in the scope of a signature, where they differ.
+var scopes = map[string]string{EventBridge: "events"}
+
+// serveServices gives every service its endpoint, behind the check of this run's access keys. DynamoDB Local has an endpoint
+// and a check of its own; it gets a proxy in front only when there is something to put between.
 func (s *Stack) serveServices() error {
 	s.Endpoints[DynamoDB] = s.database.Endpoint()
 	if s.cfg.Wrap != nil {
@@ -52,6 +56,7 @@ func (s *Stack) serveServices() error {
 		if s.cfg.Wrap != nil {
 			h = s.cfg.Wrap(name, h)
 		}
+		h = s.Keys.Check(cmp.Or(scopes[name], name), h)
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return fmt.Errorf("listen for %s: %w", name, err)
@@ -71,8 +76,9 @@ func (s *Stack) proxy(endpoint string) (http.Handler, error) {
 	s.onClose(func() error { transport.CloseIdleConnections(); return nil })
 	return &httputil.ReverseProxy{
 		Transport: transport,
-		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to) },
-		ErrorLog:  log.New(s.out, "dynamodb proxy: ", 0),
+		// The host is signed; the database checks the signature too.
+		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host },
+		ErrorLog: log.New(s.out, "dynamodb proxy: ", 0),
 	}, nil
 }
 

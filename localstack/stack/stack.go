@@ -25,6 +25,7 @@ import (
 	"github.com/mastio-aws/mastio/localstack/lambda"
 	"github.com/mastio-aws/mastio/localstack/s3"
 	"github.com/mastio-aws/mastio/localstack/secrets"
+	"github.com/mastio-aws/mastio/localstack/sigv4"
 )
 
 // Config says what to run. Cache and Functions are required.
@@ -54,6 +55,7 @@ type Stack struct {
 	CAPEM       []byte            // the CA that clients of the gateway trust
 	AdminSecret string            // AWSCURRENT at the time of the start
 	Endpoints   map[string]string // URL of each of Services, as the functions see it
+	Keys        sigv4.Keys        // access keys of this run; the services answer no other
 	Clients     Clients
 	Lambda      *lambda.Service
 	Bus         *eventbridge.Server // shows the events that went out
@@ -81,12 +83,21 @@ var ErrDirInUse = errors.New("state folder is in use by another stack")
 // Start brings everything up and returns once the first Org CA exists and every function has started. ctx bounds the
 // start only; the stack runs until Close. All listeners are on loopback.
 func Start(ctx context.Context, cfg Config) (*Stack, error) {
-	s := &Stack{cfg: cfg.withDefaults(), Endpoints: map[string]string{}, handlers: map[string]http.Handler{}}
+	s := &Stack{cfg: cfg.withDefaults(), Endpoints: map[string]string{}, handlers: map[string]http.Handler{}, Keys: newKeys()}
 	s.out = &lockedWriter{w: s.cfg.Log}
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// newKeys makes an access key for the stack itself and one for each function.
+func newKeys() sigv4.Keys {
+	ids := []string{AccessKey}
+	for _, name := range functionNames() {
+		ids = append(ids, AccessKey+name)
+	}
+	return sigv4.NewKeys(ids...)
 }
 
 func (c Config) withDefaults() Config {
@@ -210,7 +221,7 @@ func (s *Stack) services(ctx context.Context) error {
 		return fmt.Errorf("start API Gateway: %w", err)
 	}
 	s.Bus = eventbridge.New(eventbridge.Config{Bus: eventBus, Log: s.out, Refuse: s.cfg.RefuseEvent})
-	s.database, err = dynamodb.Start(ctx, dynamodb.Config{Cache: s.cfg.Cache, Dir: s.dir("dynamodb"), Log: s.out, Progress: s.cfg.Progress})
+	s.database, err = dynamodb.Start(ctx, dynamodb.Config{Cache: s.cfg.Cache, Dir: s.dir("dynamodb"), Log: s.out, Progress: s.cfg.Progress, Keys: s.Keys})
 	if err != nil {
 		return err
 	}

@@ -3,8 +3,10 @@ package stack_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -22,9 +24,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mastio-aws/mastio/localstack/sigv4"
 	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
@@ -243,6 +247,79 @@ func TestStateSurvives(t *testing.T) {
 	}
 	third.AdminSecret = "zeroth-secret"
 	call(t, third, client(t, third, "", ""), "GET", "/v1/admin/agents/orga::kyc", "").want(t, "with another secret", 403)
+}
+
+// Another user of the machine reaches every port. Without a key of this run no service answers, whatever the form of the
+// request; with one each does.
+func TestServicesAnswerThisRunOnly(t *testing.T) {
+	for name, wrap := range map[string]func(string, http.Handler) http.Handler{
+		"as it runs": nil, "with something between": func(_ string, h http.Handler) http.Handler { return h },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, stack.Config{Wrap: wrap})
+			for _, service := range stack.Services() {
+				for who, status := range map[string]bool{"no signature": false, "a known id": false, "another run": false, "a function": true, "the stack": true} {
+					if got := ask(t, s, service, who); (got.StatusCode != 403 && got.StatusCode != 400 || refusal(got) == "") != status {
+						t.Errorf("%s, %s: status %d %s", service, who, got.StatusCode, refusal(got))
+					}
+				}
+			}
+		})
+	}
+}
+
+// refusal is the code of an answer that is about who asks; empty for every other answer.
+func refusal(res *http.Response) string {
+	body, err := io.ReadAll(res.Body)
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	for _, code := range []string{"MissingAuthenticationToken", "UnrecognizedClient", "InvalidSignature", "AccessDenied"} {
+		if err == nil && strings.Contains(string(body), code) {
+			return code
+		}
+	}
+	return ""
+}
+
+// requests are one for each service that it understands, so that an answer to it is worth having.
+var requests = map[string]struct{ method, path, target, body, scope string }{
+	stack.DynamoDB:       {"POST", "/", "DynamoDB_20120810.ListTables", "{}", "dynamodb"},
+	stack.KMS:            {"POST", "/", "TrentService.ListKeys", "{}", "kms"},
+	stack.S3:             {"GET", "/mastio-truststore?list-type=2", "", "", "s3"},
+	stack.SecretsManager: {"POST", "/", "secretsmanager.GetSecretValue", `{"SecretId":"mastio/admin-secret"}`, "secretsmanager"},
+	stack.APIGateway:     {"GET", "/domainnames/localhost", "", "", "apigateway"},
+	stack.EventBridge:    {"POST", "/", "AWSEvents.PutEvents", `{"Entries":[]}`, "events"},
+	stack.Lambda:         {"POST", "/2015-03-31/functions/healthz/invocations", "", "{}", "lambda"},
+}
+
+func ask(t *testing.T, s *stack.Stack, service, who string) *http.Response {
+	t.Helper()
+	q := requests[service]
+	r, err := http.NewRequestWithContext(t.Context(), q.method, s.Endpoints[service]+q.path, strings.NewReader(q.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	if q.target != "" {
+		r.Header.Set("X-Amz-Target", q.target)
+	}
+	key := map[string]aws.Credentials{
+		"a known id":  {AccessKeyID: stack.AccessKey, SecretAccessKey: stack.AccessKey},
+		"another run": {AccessKeyID: stack.AccessKey, SecretAccessKey: sigv4.NewKeys("a")["a"]},
+		"a function":  {AccessKeyID: stack.AccessKey + "token", SecretAccessKey: s.Keys[stack.AccessKey+"token"]},
+		"the stack":   {AccessKeyID: stack.AccessKey, SecretAccessKey: s.Keys[stack.AccessKey]},
+	}[who]
+	if key.AccessKeyID != "" {
+		sum := sha256.Sum256([]byte(q.body))
+		if err := v4.NewSigner().SignHTTP(t.Context(), key, r, hex.EncodeToString(sum[:]), q.scope, "us-east-1", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { res.Body.Close() })
+	return res
 }
 
 func TestPortInUse(t *testing.T) {

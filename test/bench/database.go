@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -21,10 +20,9 @@ import (
 type item = map[string]types.AttributeValue
 
 func databaseConfig(s *stack.Stack) aws.Config {
-	return aws.Config{
-		Region: "us-east-1", BaseEndpoint: aws.String(s.Endpoints[stack.DynamoDB]),
-		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
-	}
+	cfg := s.AWSConfig()
+	cfg.BaseEndpoint = aws.String(s.Endpoints[stack.DynamoDB])
+	return cfg
 }
 
 // bare asks the database for what the Mastio asks it, with items of the same size and indexes, and nothing around it: what
