@@ -1,6 +1,6 @@
 // Package bundle is the file that an auditor is given: a history of chains with the checkpoints that seal it.
 //
-// It is a tar.gz of four members, in this order:
+// It is a tar.gz of four members, written in this order, and read in any, packed or not, or unpacked into a folder:
 //
 //	manifest.json     what is in here; it proves nothing
 //	signing-key.pem   public halves of the keys that signed the checkpoints

@@ -4,11 +4,13 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/mastio-aws/mastio/shared/audit"
 )
@@ -30,22 +32,32 @@ type Reader struct {
 	closers []io.Closer
 }
 
-// Open reads a bundle's head. open opens the file anew each time it is called. Everything that is wrong with the form of
-// what is read, here or later, is ErrForm.
-func Open(open func() (io.ReadCloser, error)) (*Reader, error) {
+// Open reads a bundle's head. open opens the file anew each time it is called: a tar, plain or packed with gzip, of the four
+// members in any order, in one folder or none. What shows that the file is none of ours, or only half of it, is ErrForm, here
+// and later; what is written otherwise than we write it is audit.ErrBroken.
+func Open(open func() (io.ReadCloser, error)) (*Reader, error) { return read(&archive{file: open}) }
+
+// OpenFolder reads the head of a bundle that was unpacked.
+func OpenFolder(files fs.FS) (*Reader, error) { return read(folder{files}) }
+
+// source is where the members are.
+type source interface {
+	// member opens one, which is closed with c.
+	member(name string) (in io.Reader, c io.Closer, err error)
+	// end is called when the rows are read to their end, and says what else is wrong.
+	end() error
+}
+
+func read(from source) (*Reader, error) {
 	r := &Reader{}
-	if err := r.open(open); err != nil {
+	if err := r.read(from); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
 
-func (r *Reader) open(open func() (io.ReadCloser, error)) error {
-	first, err := r.archive(open)
-	if err != nil {
-		return err
-	}
-	manifest, err := first.small(ManifestFile)
+func (r *Reader) read(from source) error {
+	manifest, err := small(from, ManifestFile)
 	if err != nil {
 		return err
 	}
@@ -54,30 +66,48 @@ func (r *Reader) open(open func() (io.ReadCloser, error)) error {
 	if err := d.Decode(&r.Manifest); err != nil || r.Manifest.Type != Type {
 		return malformed(err, "%s of the type %q", ManifestFile, r.Manifest.Type)
 	}
-	keys, err := first.small(KeyFile)
+	keys, err := small(from, KeyFile)
 	if err != nil {
 		return err
 	}
 	if r.Keys, err = audit.ParseKeys(keys); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrForm, KeyFile, err)
 	}
-	if err := first.next(CheckpointsFile); err != nil {
-		return err
-	}
-	in := &bounded{in: first.tar, left: maxLine}
-	r.Checkpoints = &Checkpoints{in: in, json: json.NewDecoder(in)}
-	second, err := r.archive(open)
+	checkpoints, err := r.member(from, CheckpointsFile)
 	if err != nil {
 		return err
 	}
-	for _, name := range members {
-		if err := second.next(name); err != nil {
-			return err
-		}
+	in := &bounded{in: checkpoints, left: maxLine}
+	r.Checkpoints = &Checkpoints{in: in, json: json.NewDecoder(in)}
+	rows, err := r.member(from, EventsFile)
+	if err != nil {
+		return err
 	}
-	r.Lines = NewLines(second.tar)
-	r.Lines.end = second.end
+	r.Lines = NewLines(rows)
+	r.Lines.end = from.end
 	return nil
+}
+
+// member opens a member that stays open as long as the bundle does.
+func (r *Reader) member(from source, name string) (io.Reader, error) {
+	in, c, err := from.member(name)
+	if err == nil {
+		r.closers = append(r.closers, c)
+	}
+	return in, err
+}
+
+// small reads a member whole.
+func small(from source, name string) ([]byte, error) {
+	in, c, err := from.member(name)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxSmall+1))
+	if err := errors.Join(err, c.Close()); err != nil || len(data) > maxSmall {
+		return nil, malformed(err, "%d octets of %s, at most %d are read", len(data), name, maxSmall)
+	}
+	return data, nil
 }
 
 // Close closes the file.
@@ -87,61 +117,6 @@ func (r *Reader) Close() error {
 		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)
-}
-
-type archive struct {
-	tar *tar.Reader
-	zip *gzip.Reader
-}
-
-func (r *Reader) archive(open func() (io.ReadCloser, error)) (*archive, error) {
-	file, err := open()
-	if err != nil {
-		return nil, err
-	}
-	r.closers = append(r.closers, file)
-	zip, err := gzip.NewReader(bufio.NewReader(file))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrForm, err)
-	}
-	return &archive{tar.NewReader(zip), zip}, nil
-}
-
-func (a *archive) next(name string) error {
-	h, err := a.tar.Next()
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrForm, name, err)
-	}
-	if h.Name != name || h.Typeflag != tar.TypeReg {
-		return fmt.Errorf("%w: %.100q where %s belongs", ErrForm, h.Name, name)
-	}
-	return nil
-}
-
-func (a *archive) small(name string) ([]byte, error) {
-	if err := a.next(name); err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(io.LimitReader(a.tar, maxSmall+1))
-	if err != nil || len(data) > maxSmall {
-		return nil, malformed(err, "%d octets of %s, at most %d are read", len(data), name, maxSmall)
-	}
-	return data, nil
-}
-
-// end checks that nothing stands behind the last member, and the archive's own checksum.
-func (a *archive) end() error {
-	if h, err := a.tar.Next(); !errors.Is(err, io.EOF) {
-		name := ""
-		if h != nil {
-			name = h.Name
-		}
-		return malformed(err, "%.100q behind the last member", name)
-	}
-	if n, err := io.Copy(io.Discard, io.LimitReader(a.zip, maxSmall)); err != nil || n == maxSmall {
-		return malformed(err, "%d octets behind the archive", n)
-	}
-	return nil
 }
 
 // Lines reads lines without their ends.
@@ -166,7 +141,7 @@ func (l *Lines) Next() ([]byte, error) {
 		l.number++
 		return line[:len(line)-1], nil
 	case !errors.Is(err, io.EOF):
-		return nil, malformed(err, "line %d", l.number+1)
+		return nil, wrong(err, "line %d", l.number+1)
 	case len(line) > 0:
 		return nil, malformed(nil, "line %d is cut off", l.number+1)
 	case l.end != nil:
@@ -212,7 +187,7 @@ func (c *Checkpoints) Next() (audit.Sealed, error) {
 			return audit.Sealed{}, err
 		}
 		if _, err := c.json.Token(); !errors.Is(err, io.EOF) {
-			return audit.Sealed{}, fmt.Errorf("%w: %s goes on behind its end", ErrForm, CheckpointsFile)
+			return audit.Sealed{}, fmt.Errorf("%w: %s goes on behind its end", audit.ErrBroken, CheckpointsFile)
 		}
 		return audit.Sealed{}, io.EOF
 	}
@@ -237,7 +212,7 @@ func (c *Checkpoints) sealed() (s audit.Sealed, err error) {
 		name, err = c.json.Token()
 	}
 	if err != nil || name != "leaves" {
-		return s, malformed(err, "%v where the leaves belong", name)
+		return s, wrong(err, "%v where the leaves belong", name)
 	}
 	return s, c.want(json.Delim('['))
 }
@@ -264,7 +239,7 @@ func (c *Checkpoints) want(d json.Delim) error {
 	c.in.left = maxLine
 	t, err := c.json.Token()
 	if err != nil || t != d {
-		return malformed(err, "%s: %v where %v belongs", CheckpointsFile, t, d)
+		return wrong(err, "%s: %v where %v belongs", CheckpointsFile, t, d)
 	}
 	return nil
 }
@@ -272,7 +247,7 @@ func (c *Checkpoints) want(d json.Delim) error {
 func (c *Checkpoints) member(want string, v any) error {
 	name, err := c.json.Token()
 	if err != nil || name != want {
-		return malformed(err, "%v where %s belongs", name, want)
+		return wrong(err, "%v where %s belongs", name, want)
 	}
 	return c.exactly(v)
 }
@@ -282,17 +257,17 @@ func (c *Checkpoints) exactly(v any) error {
 	c.in.left = maxLine
 	var raw json.RawMessage
 	if err := c.json.Decode(&raw); err != nil {
-		return malformed(err, CheckpointsFile)
+		return wrong(err, "%s", CheckpointsFile)
 	}
 	if err := json.Unmarshal(raw, v); err != nil {
-		return malformed(err, CheckpointsFile)
+		return wrong(err, "%s", CheckpointsFile)
 	}
 	again, err := json.Marshal(v)
 	if l, ok := v.(*audit.Leaf); ok {
 		again, err = l.Encode()
 	}
 	if err != nil || !bytes.Equal(raw, again) {
-		return malformed(err, "%s: %.200s is not spelt as it was written", CheckpointsFile, raw)
+		return wrong(err, "%s: %.200s is not spelt as it was written", CheckpointsFile, raw)
 	}
 	return nil
 }
@@ -322,4 +297,27 @@ func malformed(cause error, format string, values ...any) error {
 		err = fmt.Errorf("%w: %w", err, cause)
 	}
 	return err
+}
+
+// wrong says what is wrong with a member of a file that is a bundle: half of a file is none, the rest was changed.
+func wrong(cause error, format string, values ...any) error {
+	if damaged(cause) {
+		return malformed(cause, "the file is cut off or damaged: "+format, values...)
+	}
+	err := fmt.Errorf("%w: %s", audit.ErrBroken, fmt.Sprintf(format, values...))
+	if cause != nil {
+		err = fmt.Errorf("%w: %w", err, cause)
+	}
+	return err
+}
+
+// damaged tells what happens to a file on its way from what is done to it on purpose.
+func damaged(err error) bool {
+	var corrupt flate.CorruptInputError
+	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, gzip.ErrChecksum, gzip.ErrHeader, tar.ErrHeader} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return errors.As(err, &corrupt)
 }

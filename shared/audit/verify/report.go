@@ -10,6 +10,7 @@ import (
 // Report is what was found.
 type Report struct {
 	OK          bool       `json:"ok"`
+	Pinned      bool       `json:"pinned"`          // every checkpoint, and every row up to the last, was signed by a key of Config.Key
 	Break       *Break     `json:"break,omitempty"` // the first thing that is wrong
 	OrgID       string     `json:"org_id,omitempty"`
 	Rows        int64      `json:"rows"`
@@ -68,6 +69,7 @@ func (v *Verifier) Finish(broken *Break) Report {
 		v.report.Chains += int64(len(v.events.ends))
 	}
 	v.report.OK, v.report.Break, v.report.Partial = broken == nil, broken, v.Partial && (v.events != nil || v.first > 1)
+	v.report.Pinned = broken == nil && v.Key != "" && v.first > 0 && v.events == nil
 	return v.report
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/audit/bundle"
 )
 
 // Config says what an auditor demands beyond that the file agrees with itself. The zero Config demands nothing more.
@@ -88,6 +89,7 @@ type Break struct { //nolint:errname // the field's word for where a chain stops
 	Seq     int64  `json:"seq,omitempty"`     // the row's number in it
 	ID      string `json:"id,omitempty"`      // the row's id
 	Reason  string `json:"reason"`
+	Form    bool   `json:"-"` // the file is not one of ours, or only half of one: nothing says that the trail was changed
 }
 
 // Error tells file, row and reason.
@@ -103,7 +105,7 @@ func (b *Break) Error() string {
 }
 
 // broken makes a Break of whatever is wrong, at the row looked at now.
-func (v *Verifier) broken(format string, values ...any) error {
+func (v *Verifier) broken(format string, values ...any) *Break {
 	return &Break{File: v.file, Line: v.line, Subject: v.row.Subject, Seq: v.row.Seq, ID: v.row.ID, Reason: fmt.Sprintf(format, values...)}
 }
 
@@ -117,7 +119,9 @@ func (v *Verifier) because(err error) error {
 	if b := (*Break)(nil); err == nil || errors.As(err, &b) {
 		return err
 	}
-	return v.broken("%v", err)
+	b := v.broken("%v", err)
+	b.Form = errors.Is(err, bundle.ErrForm)
+	return b
 }
 
 // progressEvery is how many rows are checked between two calls of Progress.

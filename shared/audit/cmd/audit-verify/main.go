@@ -1,7 +1,9 @@
 // Command audit-verify checks an exported audit trail offline: audit-verify [flags] FILE…
 //
-// FILE is a bundle (tar.gz), or the parts of one in their order, or exported rows (ndjson, plain or gzip). The exit
-// status is 0 if everything holds, 1 at the first break, 2 if the command cannot be understood or a file not be read.
+// FILE is a bundle (tar.gz, tar, or the folder that it was unpacked into), or the parts of one in their order, or exported rows
+// (ndjson, plain or gzip). The exit status is 0 if everything holds and was signed by a key that the auditor named (or
+// -unpinned was given), 5 if it holds and no key was named, 1 at the first break, 2 if the command cannot be understood or a
+// file is not a bundle, or cannot be read.
 package main
 
 import (
@@ -23,17 +25,19 @@ import (
 
 // Exit statuses.
 const (
-	holds = 0
-	broke = 1
-	usage = 2
+	holds      = 0
+	broke      = 1
+	usage      = 2 // also: not a bundle
+	consistent = 5 // it agrees with itself; by whom it was signed, none but the auditor can say
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 type options struct {
-	json  bool
-	quiet bool
-	tsaCA string
+	json     bool
+	quiet    bool
+	unpinned bool
+	tsaCA    string
 	verify.Config
 }
 
@@ -45,6 +49,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.Checkpoint, "checkpoint", "", "`hash` of a checkpoint seen before, which must be part of the history")
 	flags.StringVar(&o.tsaCA, "tsa-ca", "", "`file` with the roots (PEM) that timestamps must chain to")
 	flags.BoolVar(&o.Partial, "partial", false, "the beginning may be missing: check a part of a bundle without those before it, or an export's rows each by itself")
+	flags.BoolVar(&o.unpinned, "unpinned", false, "no key is named: that the file agrees with itself is enough for exit status 0")
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
 	flags.BoolVar(&o.quiet, "quiet", false, "no progress on standard error")
 	err := flags.Parse(args)
@@ -78,15 +83,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return usage
 	case !report.OK:
 		return broke
+	case !report.Pinned && !o.unpinned:
+		return consistent
 	}
 	return holds
 }
 
 func help(flags *flag.FlagSet, w io.Writer) {
-	fmt.Fprintln(w, "usage: audit-verify [flags] FILE…   (a bundle, its parts in order, or exported rows)")
+	fmt.Fprintln(w, "usage: audit-verify [flags] FILE…   (a bundle, its parts in order, a bundle's folder, or exported rows)")
 	flags.SetOutput(w)
 	flags.PrintDefaults()
-	fmt.Fprintln(w, "\nExit status: 0 everything holds, 1 something does not, 2 the command cannot be understood or a file not be read.")
+	fmt.Fprintln(w, "\nExit status: 0 everything holds and was signed by the key that -key names (or -unpinned), 5 everything holds and no key was named,\n"+
+		"1 something does not hold, 2 the command cannot be understood, or a file is not a bundle or cannot be read.")
 }
 
 // complete says what the command line lacks.
@@ -96,6 +104,8 @@ func (o options) complete(files int) error {
 		return errors.New("-key takes fingerprints, 64 lower-case hex digits each, not a file: openssl pkey -pubin -in audit-key.pem -outform DER | sha256sum")
 	case !hash(o.Checkpoint):
 		return errors.New("-checkpoint takes a hash, 64 lower-case hex digits, as an earlier report shows it")
+	case o.unpinned && o.Key != "":
+		return errors.New("-unpinned says that no key is named, and -key names one")
 	case files == 0:
 		return errors.New("which file?")
 	}
@@ -141,12 +151,9 @@ func check(o options, files []string, stderr io.Writer) (verify.Report, error) {
 	v := verify.New(o.Config)
 	var broken *verify.Break
 	for _, name := range files {
-		err := one(v, name)
-		var form bool
-		if broken, form = asBreak(name, err); broken != nil {
+		if err := one(v, name); errors.As(err, &broken) && !broken.Form {
 			break
-		}
-		if err != nil && !form {
+		} else if err != nil {
 			return verify.Report{}, err
 		}
 	}
@@ -154,29 +161,43 @@ func check(o options, files []string, stderr io.Writer) (verify.Report, error) {
 	if !o.quiet && report.Rows >= 1<<14 {
 		fmt.Fprintln(stderr)
 	}
-	return report, nil
+	return report, unfit(o, report)
 }
 
-// asBreak tells what is wrong with a file's content from a file that cannot be read.
-func asBreak(name string, err error) (b *verify.Break, form bool) {
+// unfit are the ends at which a file is not what was asked for, and nothing says that it was changed.
+func unfit(o options, r verify.Report) error {
 	switch {
-	case errors.As(err, &b):
-		return b, true
-	case errors.Is(err, bundle.ErrForm):
-		return &verify.Break{File: name, Reason: err.Error()}, true
+	case r.OrgID != "": // a bundle
+		return nil
+	case r.Rows == 0 && !o.Partial:
+		return fmt.Errorf("%w: there is nothing in it. Every organisation has rows: the file was cut off, or a filter let nothing through (-partial)", bundle.ErrForm)
+	case o.Key != "" && (r.Break == nil || r.Break.Line == 0):
+		return fmt.Errorf("%w: exported rows carry no signature, so -key has nothing to check: give a bundle", bundle.ErrForm)
 	}
-	return nil, false
+	return nil
 }
 
-// one verifies a file of either kind: a bundle is gzip that begins with its manifest, the rest are rows.
+// one verifies a file of either kind: rows, or a bundle.
 func one(v *verify.Verifier, name string) error {
+	err := read(v, name)
+	var b *verify.Break
+	if errors.Is(err, bundle.ErrForm) || errors.As(err, &b) && b.Form {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return err
+}
+
+func read(v *verify.Verifier, name string) error {
 	open := func() (io.ReadCloser, error) { return os.Open(name) } //nolint:gosec // the file that was asked for
-	kind, err := kindOf(open)
+	kind, err := kindOf(name, open)
 	if err != nil {
 		return err
 	}
-	if kind == archive {
-		r, err := bundle.Open(open)
+	if kind == archive || kind == folder {
+		r, err := bundle.OpenFolder(os.DirFS(name))
+		if kind == archive {
+			r, err = bundle.Open(open)
+		}
 		if err != nil {
 			return err
 		}
@@ -194,38 +215,9 @@ func one(v *verify.Verifier, name string) error {
 			return fmt.Errorf("%w: %w", bundle.ErrForm, err)
 		}
 	}
-	return v.Events(name, bundle.NewLines(in))
-}
-
-type kind int
-
-const (
-	plain kind = iota
-	packed
-	archive
-)
-
-func kindOf(open func() (io.ReadCloser, error)) (kind, error) {
-	file, err := open()
-	if err != nil {
-		return plain, err
+	ahead := bufio.NewReaderSize(in, mostLine)
+	if err := firstRow(ahead); err != nil {
+		return err
 	}
-	defer func() { _ = file.Close() }()
-	in := bufio.NewReader(file)
-	magic, err := in.Peek(4)
-	if string(magic) == "H4sI" {
-		return plain, fmt.Errorf("%w: it is base64: ask for it with Accept: application/gzip, or decode it with base64 -d", bundle.ErrForm)
-	}
-	if err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
-		return plain, nil //nolint:nilerr // an empty file has no rows
-	}
-	zip, err := gzip.NewReader(in)
-	if err != nil {
-		return plain, fmt.Errorf("%w: %w", bundle.ErrForm, err)
-	}
-	name := make([]byte, len(bundle.ManifestFile))
-	if _, err := io.ReadFull(zip, name); err != nil || string(name) != bundle.ManifestFile {
-		return packed, nil //nolint:nilerr // reading it as rows tells what is wrong
-	}
-	return archive, nil
+	return v.Events(name, bundle.NewLines(ahead))
 }

@@ -30,8 +30,11 @@ func print(w io.Writer, r verify.Report) error {
 			line("line", "%d of the events", r.Break.Line)
 		}
 		line("", "%s", around(r))
-	} else {
+	} else if r.Pinned {
 		line("OK", "%s", meaning(r))
+	} else {
+		line("CONSISTENT", "%s", meaning(r))
+		line("", "No key was named, so who wrote it is not known (exit status 5): name it with -key, or say -unpinned.")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -39,10 +42,7 @@ func print(w io.Writer, r verify.Report) error {
 
 // around says how far a break's report reaches.
 func around(r verify.Report) string {
-	switch {
-	case r.OrgID == "" && r.Rows == 0 && r.Break.Line == 1:
-		return "The file does not begin with a row: is it what was asked for, or the words of a refusal? Look into it."
-	case r.OrgID == "" && r.Rows == 0:
+	if r.OrgID == "" && r.Rows == 0 {
 		return "Not a row was checked."
 	}
 	return "What stands before it was checked and holds; what stands behind it was not looked at."
