@@ -60,7 +60,7 @@ func New(cfg Config) (*Server, error) {
 		err = json.Unmarshal(kept, &s.domain)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the domain's state: %w; remove the file to start anew", err)
+		return nil, fmt.Errorf("read the domain's state in %s: %w", s.path(), err)
 	}
 	return s, nil
 }

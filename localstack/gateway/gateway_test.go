@@ -260,3 +260,57 @@ func serveOnce(t testing.TB, g *Gateway, agent authority) {
 		t.Fatal(rec.Code, rec.Body)
 	}
 }
+
+// A body that never ends is answered after BodyWithin, over either protocol, and one that is merely slow is not.
+func TestSlowBodies(t *testing.T) {
+	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		t.Run(proto, func(t *testing.T) {
+			const within = 300 * time.Millisecond
+			g := New(Config{BodyWithin: within, Truststore: func(context.Context) ([]byte, string, error) { return nil, "", nil },
+				Invoke: func(context.Context, string, []byte) ([]byte, string, error) {
+					time.Sleep(2 * within) // longer than a body may take: the deadline is the body's alone
+					return []byte(`{"statusCode":200,"body":"{}"}`), "", nil
+				}})
+			web := httptest.NewUnstartedServer(g)
+			web.EnableHTTP2 = proto == "HTTP/2.0"
+			web.StartTLS()
+			defer web.Close()
+			for what, tt := range map[string]struct {
+				body   io.Reader
+				status int
+			}{
+				"slow":    {&drip{left: 3, every: within / 20}, http.StatusOK},
+				"endless": {&drip{left: 1 << 30, every: within / 20}, http.StatusRequestTimeout},
+			} {
+				began := time.Now()
+				r, err := http.NewRequestWithContext(t.Context(), "POST", web.URL+"/v1/admin/agents", tt.body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				res, err := web.Client().Do(r)
+				if err != nil {
+					t.Fatalf("%s: %v after %v", what, err, time.Since(began))
+				}
+				res.Body.Close()
+				if res.Proto != proto || res.StatusCode != tt.status {
+					t.Errorf("%s: %s %d after %v, want %s %d", what, res.Proto, res.StatusCode, time.Since(began), proto, tt.status)
+				}
+			}
+		})
+	}
+}
+
+// drip is a body of single octets.
+type drip struct {
+	left  int
+	every time.Duration
+}
+
+func (d *drip) Read(p []byte) (int, error) {
+	if d.left == 0 {
+		return 0, io.EOF
+	}
+	time.Sleep(d.every)
+	d.left--
+	return copy(p, " "), nil
+}

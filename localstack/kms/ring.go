@@ -42,6 +42,11 @@ func openRing(d disk, a arns) (*ring, error) {
 	if err != nil {
 		return nil, err
 	}
+	for name, a := range aliases {
+		if keys[a.KeyID] == nil { // a key that is removed loses its aliases first
+			return nil, fmt.Errorf("the file of key %s is missing, which %s names", a.KeyID, name)
+		}
+	}
 	r := &ring{arns: a, disk: d, keys: keys, aliases: aliases}
 	r.nextDue.Store(earliest(keys))
 	return r, nil

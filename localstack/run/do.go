@@ -26,8 +26,6 @@ const tick = 15 * time.Second
 var errFolderInUse = errors.New("another stack runs in this folder, and the proxy.env and build/run of both are the same; stop it, or start in a folder of its own: " +
 	"mkdir -p build/second && cd build/second && go run ../../localstack/run --port N")
 
-var errDatabaseEnded = errors.New("DynamoDB Local has ended by itself; build/run/functions.log tells more; start again")
-
 // do runs one command to its end. Being told to stop is no error, whenever that is.
 func do(ctx context.Context, o options, stdout io.Writer) error {
 	say := progress(stdout)
@@ -68,7 +66,7 @@ func unlessStopped(ctx context.Context, err error) error {
 type prepared struct {
 	cache, built, run string // folders
 	settings          settings
-	log               *os.File
+	log               *cappedLog
 	unlock            func() // lets another stack start in the current folder
 }
 
@@ -163,7 +161,7 @@ func (p prepared) serve(ctx context.Context, s *stack.Stack, o options, stdout i
 	case <-ctx.Done():
 		return nil
 	case <-s.Done():
-		return errDatabaseEnded
+		return s.Cause()
 	}
 }
 
@@ -178,17 +176,4 @@ func moduleRoot(ctx context.Context) (string, error) {
 		return "", errors.New("this folder is not in the checkout: change into it and start again")
 	}
 	return filepath.Dir(mod), nil
-}
-
-// mostLog is when a log of earlier runs is dropped, in bytes.
-const mostLog = 16 << 20
-
-func openLog(run string) (*os.File, error) {
-	path := filepath.Join(run, "functions.log")
-	if info, err := os.Stat(path); err == nil && info.Size() > mostLog {
-		if err := os.Truncate(path, 0); err != nil {
-			return nil, err
-		}
-	}
-	return os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 }

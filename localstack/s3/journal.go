@@ -66,7 +66,7 @@ func (s *Server) redo(f *os.File) error {
 	for line := range bytes.Lines(whole) {
 		n++
 		if err := s.redoLine(line); err != nil {
-			return fmt.Errorf("%s line %d: %w; remove the file to start anew", f.Name(), n, err)
+			return fmt.Errorf("%s line %d: %w", f.Name(), n, err)
 		}
 	}
 	if err := f.Truncate(int64(len(whole))); err != nil {
@@ -80,6 +80,9 @@ func (s *Server) redoLine(line []byte) error {
 	var c change
 	if err := json.Unmarshal(line, &c); err != nil {
 		return err
+	}
+	if c.Method == "" || c.URL == "" || c.Time.IsZero() {
+		return errors.New("not a change of this store")
 	}
 	got := httptest.NewRecorder()
 	s.perform(got, c)

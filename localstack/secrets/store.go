@@ -173,11 +173,11 @@ func load(path string) (map[string]*secret, error) {
 	}
 	if err := json.Unmarshal(b, &all); err != nil {
 		// The parser's words could quote a secret; its type and place say enough.
-		return nil, fmt.Errorf("%s is not a file of secrets; remove it to start anew", path)
+		return nil, fmt.Errorf("%s is not a file of secrets", path)
 	}
 	for name, s := range all {
 		if s == nil || s.Name != name || len(s.ARN) <= suffixLength || slices.Contains(s.Versions, nil) {
-			return nil, fmt.Errorf("%s is not a file of secrets; remove it to start anew", path)
+			return nil, fmt.Errorf("%s is not a file of secrets", path)
 		}
 	}
 	return all, nil

@@ -101,11 +101,14 @@ func (s *Stack) streams() *dynamodbstreams.Client {
 func (s *Stack) provision(ctx context.Context) error {
 	s.cfg.Progress("creating tables, keys and the admin secret")
 	s.Clients = s.clients()
+	if err := s.databaseStamp(ctx); err != nil {
+		return err
+	}
 	if err := dynamodb.CreateTables(ctx, s.Clients.DynamoDB, tablePrefix); err != nil {
 		if errors.Is(err, dynamodb.ErrTableDiffers) {
-			err = fmt.Errorf("%w; the state folder %s is of another version: take a new one", err, s.cfg.Dir)
+			return s.foreign("%v", err)
 		}
-		return err
+		return s.damaged("dynamodb", err)
 	}
 	var err error
 	if s.AdminSecret, err = s.adminSecret(ctx); err != nil {

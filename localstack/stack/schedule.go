@@ -72,7 +72,7 @@ func (s *Stack) firstCA(ctx context.Context) error {
 		case <-time.After(retryAfter):
 		case <-ctx.Done():
 			return firstError(errors.Join(err, ctx.Err()))
-		case <-s.Done():
+		case <-s.database.Done():
 			return firstError(errors.New("DynamoDB Local has ended"))
 		}
 	}

@@ -61,7 +61,7 @@ func (s *Stack) serveServices() error {
 		if err != nil {
 			return fmt.Errorf("listen for %s: %w", name, err)
 		}
-		s.serve(l, h, nil)
+		s.serve(h, nil, l)
 		s.Endpoints[name] = "http://" + l.Addr().String()
 	}
 	return nil
@@ -85,27 +85,38 @@ func (s *Stack) proxy(endpoint string) (http.Handler, error) {
 // closeGrace is how long requests in progress may take to end.
 const closeGrace = 3 * time.Second
 
-// serve answers on l until Close; with a TLS configuration over HTTP/2 too.
-func (s *Stack) serve(l net.Listener, h http.Handler, secure *tls.Config) {
+// A request to a service arrives whole within readWithin, which leaves room for a function that Lambda's API waits for; its
+// connection waits for the next one for idleFor.
+const (
+	readWithin = 2 * time.Minute
+	idleFor    = 5 * time.Minute
+)
+
+// serve answers on the listeners until Close; with a TLS configuration over HTTP/2 too.
+func (s *Stack) serve(h http.Handler, secure *tls.Config, listeners ...net.Listener) {
 	web := &http.Server{Handler: h, TLSConfig: secure, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(s.out, "http: ", 0)}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		serve := web.Serve
-		if secure != nil {
-			serve = func(l net.Listener) error { return web.ServeTLS(l, "", "") }
-		}
-		if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
-			fmt.Fprintf(s.out, "http: %v\n", err)
-		}
-	}()
+	if secure == nil { // the gateway has a deadline of its own for bodies
+		web.ReadTimeout, web.IdleTimeout = readWithin, idleFor
+	}
+	var ended sync.WaitGroup
+	for _, l := range listeners {
+		ended.Go(func() {
+			serve := web.Serve
+			if secure != nil {
+				serve = func(l net.Listener) error { return web.ServeTLS(l, "", "") }
+			}
+			if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
+				fmt.Fprintf(s.out, "http: %v\n", err)
+			}
+		})
+	}
 	s.onClose(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 		defer cancel()
 		if web.Shutdown(ctx) != nil {
 			web.Close()
 		}
-		<-ended
+		ended.Wait()
 		return nil
 	})
 }

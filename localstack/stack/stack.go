@@ -12,8 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mastio-aws/mastio/localstack/apigateway"
@@ -47,6 +47,8 @@ type Config struct {
 	Wrap func(service string, h http.Handler) http.Handler
 	// RefuseEvent decides of each event whether the bus fails with it; nil: with none.
 	RefuseEvent func(eventbridge.Event) bool
+	// Space returns the free octets of a folder's disk; nil: what the system says.
+	Space func(dir string) (uint64, error)
 }
 
 // Stack is a running system. It is safe for concurrent use.
@@ -70,6 +72,11 @@ type Stack struct {
 	signing      string // ARN of the key that signs tokens; empty unless TOKEN_SIGNER=kms
 	agentSecrets string // ARN of the key that what hygiene delivers is encrypted under
 
+	stamp  stamp         // of the state folder
+	ended  chan struct{} // see Done
+	ending sync.Once
+	cause  atomic.Pointer[error]
+
 	close   sync.Once
 	closers []func() error
 }
@@ -83,7 +90,7 @@ var ErrDirInUse = errors.New("state folder is in use by another stack")
 // Start brings everything up and returns once the first Org CA exists and every function has started. ctx bounds the
 // start only; the stack runs until Close. All listeners are on loopback.
 func Start(ctx context.Context, cfg Config) (*Stack, error) {
-	s := &Stack{cfg: cfg.withDefaults(), Endpoints: map[string]string{}, handlers: map[string]http.Handler{}, Keys: newKeys()}
+	s := &Stack{cfg: cfg.withDefaults(), Endpoints: map[string]string{}, handlers: map[string]http.Handler{}, Keys: newKeys(), ended: make(chan struct{})}
 	s.out = &lockedWriter{w: s.cfg.Log}
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -110,6 +117,9 @@ func (c Config) withDefaults() Config {
 	if c.TrustDomain == "" {
 		c.TrustDomain = c.OrgID + ".local"
 	}
+	if c.Space == nil {
+		c.Space = freeSpace
+	}
 	if c.Progress == nil {
 		c.Progress = func(string) {}
 	}
@@ -122,6 +132,12 @@ func (c Config) withDefaults() Config {
 // start goes from what fails most often to what takes longest: a port or folder in use is known at once.
 func (s *Stack) start(ctx context.Context) error {
 	if err := s.claimDir(); err != nil {
+		return err
+	}
+	if err := s.checkSpace(); err != nil {
+		return err
+	}
+	if err := s.checkStamps(); err != nil {
 		return err
 	}
 	edge, err := s.bind()
@@ -145,7 +161,11 @@ func (s *Stack) start(ctx context.Context) error {
 		return err
 	}
 	s.schedule()
-	return s.follow(ctx)
+	if err := s.follow(ctx); err != nil {
+		return err
+	}
+	s.watch()
+	return s.completeStamp()
 }
 
 // Close stops everything, what was started last first, and waits for its end. Further calls do nothing.
@@ -155,14 +175,12 @@ func (s *Stack) Close() error {
 		for _, c := range slices.Backward(s.closers) {
 			errs = append(errs, c())
 		}
+		s.ending.Do(func() { close(s.ended) })
 	})
 	return errors.Join(errs...)
 }
 
 func (s *Stack) onClose(c func() error) { s.closers = append(s.closers, c) }
-
-// Done is closed when DynamoDB Local has ended, without which nothing works: by Close, or by itself.
-func (s *Stack) Done() <-chan struct{} { return s.database.Done() }
 
 // DatabasePID is the process id of DynamoDB Local, for measurements.
 func (s *Stack) DatabasePID() int { return s.database.PID() }
@@ -202,28 +220,28 @@ func (s *Stack) services(ctx context.Context) error {
 	s.cfg.Progress("starting KMS, S3 and Secrets Manager")
 	keys, err := kms.New(kms.Config{Dir: s.dir("kms"), Account: account, Region: region, Log: slog.New(slog.NewTextHandler(s.out, nil))})
 	if err != nil {
-		return fmt.Errorf("start KMS: %w", err)
+		return fmt.Errorf("start KMS: %w", s.damaged("kms", err))
 	}
 	s.onClose(keys.Close)
 	objects, err := s3.New(s3.Config{Dir: s.dir("s3"), Buckets: []string{bucket, auditBucket}})
 	if err != nil {
-		return fmt.Errorf("start S3: %w", err)
+		return fmt.Errorf("start S3: %w", s.damaged("s3", err))
 	}
 	s.onClose(objects.Close)
 	vault, err := secrets.New(secrets.Config{Dir: s.dir("secrets"), Account: account, Region: region})
 	if err != nil {
-		return fmt.Errorf("start Secrets Manager: %w", err)
+		return fmt.Errorf("start Secrets Manager: %w", s.damaged("secrets", err))
 	}
 	s.Domain, err = apigateway.New(apigateway.Config{
 		Dir: s.dir("apigateway"), Name: agentsDomain, URI: "s3://" + bucket + "/" + truststoreKey, Object: s.object,
 	})
 	if err != nil {
-		return fmt.Errorf("start API Gateway: %w", err)
+		return fmt.Errorf("start API Gateway: %w", s.damaged("apigateway", err))
 	}
 	s.Bus = eventbridge.New(eventbridge.Config{Bus: eventBus, Log: s.out, Refuse: s.cfg.RefuseEvent})
 	s.database, err = dynamodb.Start(ctx, dynamodb.Config{Cache: s.cfg.Cache, Dir: s.dir("dynamodb"), Log: s.out, Progress: s.cfg.Progress, Keys: s.Keys})
 	if err != nil {
-		return err
+		return s.damaged("dynamodb", err)
 	}
 	s.onClose(s.database.Close)
 	s.handlers[KMS], s.handlers[S3], s.handlers[SecretsManager], s.handlers[APIGateway], s.handlers[EventBridge] = keys, objects, vault, s.Domain, s.Bus
@@ -248,7 +266,7 @@ func (s *Stack) functions(context.Context) error {
 	return nil
 }
 
-func (s *Stack) serveEdge(l net.Listener) error {
+func (s *Stack) serveEdge(listeners []net.Listener) error {
 	cert, err := s.certificate(time.Now())
 	if err != nil {
 		return err
@@ -262,22 +280,18 @@ func (s *Stack) serveEdge(l net.Listener) error {
 		Account:    account,
 		Log:        slog.New(slog.NewJSONHandler(s.out, nil)),
 	})
-	s.serve(l, g, g.TLSConfig(cert))
+	s.serve(s.whileRunning(g), g.TLSConfig(cert), listeners...)
 	return nil
 }
 
-// bind takes the gateway's port. Nothing is served on it before the rest is up.
-func (s *Stack) bind() (net.Listener, error) {
-	host, port, err := net.SplitHostPort(s.cfg.Addr)
-	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
-		return nil, fmt.Errorf("address %q is not a loopback address and a port, such as 127.0.0.1:9443", s.cfg.Addr)
-	}
-	l, err := net.Listen("tcp", s.cfg.Addr)
-	if err != nil {
-		return nil, explainBind(port, err)
-	}
-	s.onClose(func() error { l.Close(); return nil })
-	s.cfg.Addr = l.Addr().String()
-	s.URL = "https://localhost:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	return l, nil
+// whileRunning answers nothing once the stack has ended: what it would acknowledge could be lost.
+func (s *Stack) whileRunning(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-s.ended:
+			http.Error(w, `{"message": "Service Unavailable"}`, http.StatusServiceUnavailable)
+		default:
+			h.ServeHTTP(w, r)
+		}
+	})
 }
