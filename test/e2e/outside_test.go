@@ -128,14 +128,19 @@ func TestBYOCAAfterARotation(t *testing.T) {
 
 	next := pipelineLeaf(t, uploadCA(t, ""))
 	leaf.client().must(t, 401, "POST", tokenPath, nil, nil)
-	members["update_existing"] = true
+	members["federated"], members["display_name"], members["capabilities"] = false, "", []string{} // as the agents' SDK does
 	if a := postJSON(t, 400, byocaPath, members); a.code() != "cert_not_signed_by_org_ca" {
 		t.Errorf("the old certificate again: %s", a.body)
 	}
 	members["cert_pem"], members["private_key_pem"] = next.certPEM(), next.keyPEM(t)
-	postJSON(t, 201, byocaPath, members)
+	postJSON(t, 200, byocaPath, members)
+	postJSON(t, 200, byocaPath, members)
 	next.client().must(t, 200, "POST", tokenPath, nil, nil)
 	leaf.client().must(t, 401, "POST", tokenPath, nil, nil)
+	members["cert_pem"], members["private_key_pem"] = leaf.certPEM(), leaf.keyPEM(t)
+	if a := postJSON(t, 409, byocaPath, members); a.code() != "agent_already_enrolled" {
+		t.Errorf("another certificate while one counts: %s", a.body)
+	}
 	rotateCA(t) // back to one that the Mastio makes
 	next.client().must(t, 401, "POST", tokenPath, nil, nil)
 }

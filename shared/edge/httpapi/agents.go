@@ -61,6 +61,7 @@ func (h agents) enroll(w http.ResponseWriter, r *http.Request) error {
 		Hygiene      struct {
 			Deliver string `json:"deliver"`
 		} `json:"hygiene"`
+		federation
 	}
 	if _, err := onlyQuery(r); err != nil {
 		return err
@@ -68,20 +69,23 @@ func (h agents) enroll(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body, false); err != nil {
 		return err
 	}
-	deliver, err := agent.ParseDelivery(body.Hygiene.Deliver)
-	if err != nil {
+	if err := body.check(); err != nil {
+		return err
+	}
+	if _, err := agent.ParseDelivery(body.Hygiene.Deliver); err != nil {
 		return err
 	}
 	call := CallOf(r.Context())
 	out, err := h.Enroll(r.Context(), enroll.Request{
-		Name: body.Name, DisplayName: body.DisplayName, Capabilities: body.Capabilities, Material: material(body.CSR, body.DPoPJWK, 0), Deliver: deliver,
-		Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
+		Name: body.Name, DisplayName: body.DisplayName, Capabilities: body.Capabilities, Material: material(body.CSR, body.DPoPJWK, 0),
+		Deliver: agent.Delivery(body.Hygiene.Deliver),
+		Actor:   call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
 	})
 	if err != nil {
 		return err
 	}
 	secret(w)
-	write(w, http.StatusCreated, "application/json", struct {
+	write(w, enrolled(out.Again), "application/json", struct {
 		issued
 		DisplayName  string   `json:"display_name"`
 		Capabilities []string `json:"capabilities"`

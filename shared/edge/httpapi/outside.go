@@ -19,6 +19,20 @@ type outsider struct {
 	Proof        string          `json:"possession_proof"`
 	DPoPJWK      json.RawMessage `json:"dpop_jwk"`
 	Update       bool            `json:"update_existing"`
+	federation
+}
+
+// federation is a member that enrolment tools send: whether other organisations are to know the agent. This Mastio serves
+// one organisation alone.
+type federation struct {
+	Federated bool `json:"federated"`
+}
+
+func (f federation) check() error {
+	if f.Federated {
+		return enroll.ErrFederated
+	}
+	return nil
 }
 
 func (o outsider) request(r *http.Request, certPEM, keyPEM string) enroll.Outside {
@@ -45,6 +59,9 @@ func (h agents) byoca(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body, false); err != nil {
 		return err
 	}
+	if err := body.check(); err != nil {
+		return err
+	}
 	return admit(w, r, h.BYOCA, body.request(r, body.CertPEM, body.KeyPEM))
 }
 
@@ -61,6 +78,9 @@ func (h agents) spiffe(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body, false); err != nil {
 		return err
 	}
+	if err := body.check(); err != nil {
+		return err
+	}
 	req := body.request(r, body.SVID, body.KeyPEM)
 	if body.Bundle != nil {
 		req.BundlePEM = []byte(*body.Bundle)
@@ -74,7 +94,7 @@ func admit(w http.ResponseWriter, r *http.Request, do func(context.Context, enro
 		return err
 	}
 	secret(w)
-	write(w, http.StatusCreated, "application/json", struct {
+	write(w, enrolled(out.Updated && !req.Update), "application/json", struct {
 		AgentID      agent.ID  `json:"agent_id"`
 		DisplayName  string    `json:"display_name"`
 		Capabilities []string  `json:"capabilities"`
@@ -88,6 +108,15 @@ func admit(w http.ResponseWriter, r *http.Request, do func(context.Context, enro
 		some(out.Agent.JKT), some(out.Generation), out.Agent.EnrolledAt,
 	})
 	return nil
+}
+
+// enrolled is the status of an enrolment: 200 for one of an agent that was there before. An update answers as it always
+// did.
+func enrolled(again bool) int {
+	if again {
+		return http.StatusOK
+	}
+	return http.StatusCreated
 }
 
 // some makes the zero value JSON's null.

@@ -189,7 +189,7 @@ func TestBYOCAEnrolment(t *testing.T) {
 	if a := w.send(t, tokenRequest(leaf.certPEM())); a.status != 200 {
 		t.Errorf("token, the certificate names nobody: %d %s", a.status, a.body)
 	}
-	w.refuse(t, "/v1/admin/agents/enroll/byoca", refusal{"duplicate", event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(byocaRequest(t, "byo", leaf).text(t))), 409, "agent_already_enrolled"})
+	w.refuse(t, "/v1/admin/agents/enroll/byoca", refusal{"duplicate", event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(byocaRequest(t, "byo", sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))).text(t))), 409, "agent_already_enrolled"})
 	w.refuse(t, "/registry/agents/{agent_id}/rotate-cert", refusal{"rotation here", event("POST", "/registry/agents/orga::byo/rotate-cert", admin), 409, "rotate_at_your_ca"})
 }
 

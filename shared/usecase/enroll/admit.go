@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -24,14 +25,14 @@ type Admitted struct {
 	Agent      agent.Agent
 	Thumbprint string // of the certificate that was shown
 	Generation int64  // of the Org CA that vouches for it; zero: a bundle of its own does
-	Updated    bool   // it was enrolled before
+	Updated    bool   // it was enrolled, and active, before
 }
 
-// BYOCA admits an agent whose certificate was issued elsewhere under the current Org CA, or, with Update, pins its new
-// certificate in the place of the old one.
+// BYOCA admits an agent whose certificate was issued elsewhere under the current Org CA, or pins its new certificate in
+// the place of the old one: with Update whatever the old one is, else if no pin counts under the current generation.
 //
-// Errors: agent.ErrID, agent.ErrProfile, agent.ErrAlreadyEnrolled (nothing of the existing agent changes), orgca.ErrMissing,
-// issue.ErrDPoPJWK, those of pki.CheckLeaf, pki.ErrPossession, and those that begin with ErrCertificatePEM.
+// Errors: agent.ErrID, agent.ErrProfile, agent.ErrAlreadyEnrolled and ErrCapabilities (nothing of the existing agent
+// changes), orgca.ErrMissing, issue.ErrDPoPJWK, those of pki.CheckLeaf, pki.ErrPossession, and those that begin with ErrCertificatePEM.
 func (e *Enroller) BYOCA(ctx context.Context, req Outside) (Admitted, error) {
 	r, err := e.read(agent.BYOCA, req)
 	if err != nil {
@@ -43,6 +44,9 @@ func (e *Enroller) BYOCA(ctx context.Context, req Outside) (Admitted, error) {
 	return e.admit(ctx, agent.BYOCA, req, r, func(_ context.Context, p orgca.Pointer, a *agent.Agent, c *registry.Change) error {
 		if err := r.underAt(p, e.Now()); err != nil {
 			return err
+		}
+		if !req.Update && a.Holds(r.thumbprint, p, e.Now()) { // the same enrolment once more
+			return nil
 		}
 		a.Pins = slices.DeleteFunc(slices.Clone(a.Pins), func(p agent.Pin) bool { return p.Thumbprint == r.thumbprint })
 		*a = a.Repin(agent.Pin{
@@ -57,8 +61,8 @@ func (e *Enroller) BYOCA(ctx context.Context, req Outside) (Admitted, error) {
 	})
 }
 
-// SPIFFE admits an agent that is known by its SPIFFE ID and by what its SVIDs are issued under, or, with Update, changes
-// these. It has no pin, so that the next SVID needs nothing.
+// SPIFFE admits an agent that is known by its SPIFFE ID and by what its SVIDs are issued under, or, for the same SPIFFE ID,
+// replaces the latter; with Update it changes both. Such an agent has no pin, so that the next SVID needs nothing.
 //
 // Errors: as of BYOCA, and vouch.ErrNoSPIFFEID.
 func (e *Enroller) SPIFFE(ctx context.Context, req Outside) (Admitted, error) {
@@ -127,7 +131,7 @@ const admitTries = 3
 // admit commits an agent, new or updated, with its row and aliases, and then lets its CAs through the edge.
 func (e *Enroller) admit(ctx context.Context, m agent.Method, req Outside, r reading, complete admission) (Admitted, error) {
 	for range admitTries {
-		view, err := e.admissibleAs(ctx, m, r.id, req.Update)
+		view, err := e.admissibleAs(ctx, m, req, r)
 		if err != nil {
 			return Admitted{}, err
 		}
@@ -136,11 +140,15 @@ func (e *Enroller) admit(ctx context.Context, m agent.Method, req Outside, r rea
 		if err := complete(ctx, *view.Pointer, &a, &c); err != nil {
 			return Admitted{}, err
 		}
-		out := Admitted{Thumbprint: r.thumbprint, Updated: view.Agent != nil && view.Agent.Status == agent.Active}
+		old := active(view.Agent)
+		out := Admitted{Agent: a, Thumbprint: r.thumbprint, Updated: old != nil}
 		if r.bundle == nil {
 			out.Generation = view.Pointer.Current
 		}
-		row, head, err := a.Head.Append(e.outsideEntry(m, req, r, view.Agent, a, out))
+		if old != nil && !req.Update && repeats(a, *old, c) {
+			return out, nil
+		}
+		row, head, err := a.Head.Append(e.outsideEntry(m, req, r, old, a, out))
 		if err != nil {
 			return Admitted{}, err
 		}
@@ -186,56 +194,57 @@ func (e *Enroller) letIn(ctx context.Context, c registry.Change) {
 	}
 }
 
-// admissibleAs decides whether the agent may be enrolled, or, if it exists, updated: by the method that it came by only.
-// Whoever wants another one deactivates it first, which ends everything that authenticates it.
-func (e *Enroller) admissibleAs(ctx context.Context, m agent.Method, id agent.ID, update bool) (registry.View, error) {
-	view, err := e.Store.View(ctx, id)
+// admissibleAs decides whether the agent may be enrolled, or, if it exists, enrolled again or updated: by the method that
+// it came by only. To change the method, an operator deactivates the agent first, which ends everything that
+// authenticates it.
+func (e *Enroller) admissibleAs(ctx context.Context, m agent.Method, req Outside, r reading) (registry.View, error) {
+	view, err := e.Store.View(ctx, r.id)
 	switch {
 	case err != nil:
 		return view, err
 	case view.Pointer == nil:
 		return view, orgca.ErrMissing
-	case view.Agent == nil || view.Agent.Status != agent.Active:
+	case active(view.Agent) == nil:
 		return view, nil
-	case !update:
-		return view, agent.ErrAlreadyEnrolled
+	case !req.Update:
+		return view, r.readmissible(e, m, *view.Agent, *view.Pointer, req.Capabilities)
 	case view.Agent.Method != m:
 		return view, fmt.Errorf("%w: %s", ErrMethod, view.Agent.Method)
 	}
 	return view, nil
 }
 
-// outsideRecord is the agent as it shall be but for what authenticates it.
+// outsideRecord is the agent as it is to be stored, except for what authenticates it.
 func (e *Enroller) outsideRecord(m agent.Method, req Outside, r reading, old *agent.Agent) agent.Agent {
 	a := agent.Agent{ID: r.id, EnrolledAt: e.Now(), UpdatedAt: e.Now()}
 	if old != nil {
 		a.Head, a.Version, a.EnrolledAt = old.Head, old.Version, old.EnrolledAt
 	}
-	if old != nil && old.Status == agent.Active {
-		a = *old
+	existing := active(old)
+	if existing != nil {
+		a = *existing
+		a.UpdatedAt = e.Now()
 	}
 	a.Method, a.Status = m, agent.Active
-	a.DisplayName = cmp.Or(req.DisplayName, a.DisplayName, req.Name)
-	if req.Capabilities != nil {
-		a.Capabilities = req.Capabilities
+	if existing == nil || req.Update {
+		a.DisplayName = cmp.Or(req.DisplayName, a.DisplayName, req.Name)
+		if req.Capabilities != nil {
+			a.Capabilities = req.Capabilities
+		}
 	}
 	a.JKT = cmp.Or(r.jkt, a.JKT)
 	return a
 }
 
 func (e *Enroller) outsideEntry(m agent.Method, req Outside, r reading, old *agent.Agent, a agent.Agent, out Admitted) audit.Entry {
-	capabilities := make([]any, len(a.Capabilities))
-	for i, c := range a.Capabilities {
-		capabilities[i] = c
-	}
 	details := map[string]any{
-		"method": string(m), "cert_thumbprint": r.thumbprint, "generation": out.Generation, "capabilities": capabilities, "spiffe_id": a.SPIFFEID,
-		"possession": r.possession, "trust_bundle": thumbprints(r.bundle), "request_id": req.RequestID, "source_ip": req.SourceIP,
+		"method": string(m), "cert_thumbprint": r.thumbprint, "generation": out.Generation, "capabilities": texts(a.Capabilities), "spiffe_id": a.SPIFFEID,
+		"possession": r.possession, "trust_bundle": thumbprints(r.bundle), "dpop_jkt": a.JKT, "request_id": req.RequestID, "source_ip": req.SourceIP,
 	}
 	event := audit.AgentEnrolled
-	if out.Updated {
+	if old != nil {
 		event = audit.AgentCertRotated
-		details["previous_thumbprint"], details["previous_spiffe_id"] = old.Pin().Thumbprint, old.SPIFFEID
+		maps.Copy(details, replaced(*old))
 	}
 	return audit.Entry{Time: e.Now(), Event: event, Actor: req.Actor, Subject: string(a.ID), Details: details}
 }

@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -61,10 +63,10 @@ func New(cfg Config) *Enroller { return &Enroller{cfg} }
 // Request asks for the enrolment of an agent whose certificate the Mastio issues.
 type Request struct {
 	Name         string
-	DisplayName  string // empty: the name
-	Capabilities []string
+	DisplayName  string   // empty: the name; an existing agent keeps its own
+	Capabilities []string // none of an existing agent: as they are
 	Material     issue.Request
-	Deliver      agent.Delivery // what hygiene does when the certificate is due
+	Deliver      agent.Delivery // what hygiene does when the certificate is due; empty: agent.Notify, or what it did
 	Actor        string
 	RequestID    string
 	SourceIP     string
@@ -75,6 +77,7 @@ type Result struct {
 	Agent       agent.Agent
 	Material    issue.Material
 	Certificate issue.Certificate
+	Again       bool // the agent was active before and was given a new certificate
 }
 
 // MarshalJSON refuses: a result holds private keys and is only ever rendered field by field.
@@ -82,10 +85,11 @@ func (Result) MarshalJSON() ([]byte, error) {
 	return nil, errors.New("an enrolment's result is not JSON")
 }
 
-// Enroll admits an agent, or admits a deactivated one again; its audit chain goes on.
+// Enroll admits an agent, or admits a deactivated one again; its audit chain goes on. An active agent none of whose pins
+// counts under the current generation is given a new certificate and keeps everything else: see again.
 //
-// Errors: agent.ErrID, agent.ErrProfile, agent.ErrAlreadyEnrolled (nothing of the existing agent changes),
-// orgca.ErrMissing, the errors of issue.Prepare, registry.ErrUnknown when the store stayed silent at the commit.
+// Errors: agent.ErrID, agent.ErrProfile, agent.ErrAlreadyEnrolled and ErrCapabilities (nothing of the existing agent
+// changes), orgca.ErrMissing, the errors of issue.Prepare, registry.ErrUnknown when the store stayed silent at the commit.
 func (e *Enroller) Enroll(ctx context.Context, req Request) (Result, error) {
 	id, err := agent.NewID(e.OrgID, req.Name)
 	if err != nil {
@@ -94,28 +98,45 @@ func (e *Enroller) Enroll(ctx context.Context, req Request) (Result, error) {
 	if err := agent.CheckProfile(req.DisplayName, req.Capabilities); err != nil {
 		return Result{}, err
 	}
-	view, err := e.admissible(ctx, id)
-	if err != nil {
-		return Result{}, err
+	var material issue.Material
+	for range admitTries {
+		view, err := e.admissible(ctx, id, req)
+		if err != nil {
+			return Result{}, err
+		}
+		if material.Public == nil {
+			if material, err = issue.Prepare(req.Material); err != nil {
+				return Result{}, err
+			}
+		}
+		result, err := e.enroll(ctx, id, req, view, material)
+		if !errors.Is(err, registry.ErrConflict) {
+			return result, err
+		}
 	}
-	material, err := issue.Prepare(req.Material)
-	if err != nil {
-		return Result{}, err
-	}
-	p := issue.Pinning{Agent: e.record(id, req, view.Agent), Pointer: *view.Pointer, Entry: func(pin agent.Pin) audit.Entry { return entry(req, pin) }}
-	stored, certificate, err := e.Issuer.Pin(ctx, p, material)
-	if errors.Is(err, registry.ErrConflict) { // somebody else enrolled the same name since it was read
-		return Result{}, agent.ErrAlreadyEnrolled
-	}
-	return Result{Agent: stored, Material: material, Certificate: certificate}, err
+	return Result{}, fmt.Errorf("enrol %s: %w", id, registry.ErrConflict)
 }
 
-// record is the agent as it shall be. A deactivated agent keeps its chain and its first day, and nothing else.
+func (e *Enroller) enroll(ctx context.Context, id agent.ID, req Request, view registry.View, m issue.Material) (Result, error) {
+	old := active(view.Agent)
+	p := issue.Pinning{Agent: e.record(id, req, view.Agent), Pointer: *view.Pointer}
+	p.Entry = func(pin agent.Pin) audit.Entry { return entry(req, p.Agent, old, pin) }
+	stored, certificate, err := e.Issuer.Pin(ctx, p, m)
+	return Result{Agent: stored, Material: m, Certificate: certificate, Again: old != nil}, err
+}
+
+// record is the agent as it is to be stored. An active agent keeps all but its pins; a deactivated one keeps its chain
+// and its first day, and nothing else.
 func (e *Enroller) record(id agent.ID, req Request, old *agent.Agent) agent.Agent {
+	if old := active(old); old != nil {
+		a := *old
+		a.Hygiene = agent.Hygiene{Deliver: cmp.Or(req.Deliver, old.Hygiene.Deliver)}
+		return a
+	}
 	a := agent.Agent{
 		ID: id, DisplayName: cmp.Or(req.DisplayName, req.Name), Capabilities: req.Capabilities,
 		Method: agent.Minted, Status: agent.Active, EnrolledAt: e.Now(),
-		Hygiene: agent.Hygiene{Deliver: req.Deliver},
+		Hygiene: agent.Hygiene{Deliver: cmp.Or(req.Deliver, agent.Notify)},
 	}
 	if old != nil {
 		a.Head, a.Version, a.EnrolledAt = old.Head, old.Version, old.EnrolledAt
@@ -123,26 +144,29 @@ func (e *Enroller) record(id agent.ID, req Request, old *agent.Agent) agent.Agen
 	return a
 }
 
-func entry(req Request, pin agent.Pin) audit.Entry {
-	capabilities := make([]any, len(req.Capabilities))
-	for i, c := range req.Capabilities {
-		capabilities[i] = c
-	}
-	return audit.Entry{Event: audit.AgentEnrolled, Actor: req.Actor, Details: map[string]any{
-		"method": string(agent.Minted), "cert_thumbprint": pin.Thumbprint, "generation": pin.Generation, "capabilities": capabilities,
-		"csr": req.Material.CSR != nil, "deliver": string(req.Deliver), "request_id": req.RequestID, "source_ip": req.SourceIP,
+func entry(req Request, a agent.Agent, old *agent.Agent, pin agent.Pin) audit.Entry {
+	e := audit.Entry{Event: audit.AgentEnrolled, Actor: req.Actor, Details: map[string]any{
+		"method": string(agent.Minted), "cert_thumbprint": pin.Thumbprint, "generation": pin.Generation, "capabilities": texts(a.Capabilities),
+		"csr": req.Material.CSR != nil, "deliver": string(a.Hygiene.Deliver), "request_id": req.RequestID, "source_ip": req.SourceIP,
 	}}
+	if old != nil {
+		e.Event = audit.AgentCertRotated
+		maps.Copy(e.Details, replaced(*old))
+	}
+	return e
 }
 
-func (e *Enroller) admissible(ctx context.Context, id agent.ID) (registry.View, error) {
+func (e *Enroller) admissible(ctx context.Context, id agent.ID, req Request) (registry.View, error) {
 	view, err := e.Store.View(ctx, id)
 	switch {
 	case err != nil:
 		return view, err
-	case view.Agent != nil && view.Agent.Status == agent.Active:
-		return view, agent.ErrAlreadyEnrolled
 	case view.Pointer == nil:
 		return view, orgca.ErrMissing
+	case active(view.Agent) == nil:
+		return view, nil
+	case view.Agent.Method != agent.Minted || view.Agent.Protected(view.Pointer, e.Now()):
+		return view, agent.ErrAlreadyEnrolled
 	}
-	return view, nil
+	return view, again(*view.Agent, req.Capabilities)
 }

@@ -31,12 +31,12 @@ var (
 	ErrEdgeFull       = errors.New("the edge holds as many CAs as it can")
 )
 
-// Outside asks for the enrolment of an agent whose certificate was issued elsewhere, or, with Update, for its being
-// pinned anew.
+// Outside asks for the enrolment of an agent whose certificate was issued elsewhere, for the first time or again. With
+// Update it replaces what counts, display name and capabilities too.
 type Outside struct {
 	Name         string
-	DisplayName  string   // empty: the name; of an update: what it was
-	Capabilities []string // nil, of an update: what they were
+	DisplayName  string   // empty: the name; of an existing agent: what it was
+	Capabilities []string // nil, of an existing agent: what they were; empty: the same unless Update
 	CertPEM      []byte   // the leaf, then what stands between it and its CA
 	BundlePEM    []byte   // SPIFFE only: CAs of which one is at the end of the SVID's chain; nil: the Org CA is
 	KeyPEM       []byte   // the leaf's private key: compared, then overwritten. Or:

@@ -1,0 +1,87 @@
+package enroll
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// ErrCapabilities reports an enrolment of an existing agent that names other capabilities than the agent has.
+var ErrCapabilities = errors.New("the agent has other capabilities")
+
+// ErrFederated reports a request to publish an agent to other organisations.
+var ErrFederated = errors.New("federated agents are not supported")
+
+// again decides whether plain enrolment may give an existing agent a new certificate. It leaves identity, capabilities,
+// display name and chain as they are. An empty list of capabilities means that the caller names none: enrolment tools
+// that leave capabilities to somebody else send it.
+func again(old agent.Agent, capabilities []string) error {
+	if len(capabilities) > 0 && !old.SameCapabilities(capabilities) {
+		return ErrCapabilities
+	}
+	return nil
+}
+
+// active returns the agent if it exists and is active. A deactivated one is enrolled as if it were new.
+func active(a *agent.Agent) *agent.Agent {
+	if a == nil || a.Status != agent.Active {
+		return nil
+	}
+	return a
+}
+
+// readmissible decides whether plain enrolment may replace what authenticates an active agent, given the same method.
+// A pin that counts under the current generation is protected, except against its own certificate: an enrolment whose
+// answer was lost is repeated as it was. An agent that is known by its SPIFFE ID has no pin: who shows a valid SVID with
+// this ID may replace the bundle.
+func (r reading) readmissible(e *Enroller, m agent.Method, old agent.Agent, p orgca.Pointer, capabilities []string) error {
+	now := e.Now()
+	switch {
+	case old.Method != m:
+		return agent.ErrAlreadyEnrolled
+	case m == agent.SPIFFE && old.SPIFFEID != r.spiffeID():
+		return agent.ErrAlreadyEnrolled
+	case m == agent.BYOCA && old.Protected(p, now) && !old.Holds(r.thumbprint, p, now):
+		return agent.ErrAlreadyEnrolled
+	}
+	return again(old, capabilities)
+}
+
+func (r reading) spiffeID() string {
+	id, _ := pki.URI(r.leaf)
+	return id
+}
+
+// repeats reports whether committing a would change nothing of old that authenticates the agent.
+func repeats(a, old agent.Agent, c registry.Change) bool {
+	return len(c.EdgeCAs) == 0 && a.SPIFFEID == old.SPIFFEID && a.JKT == old.JKT && slices.Equal(a.Pins, old.Pins) &&
+		slices.EqualFunc(a.Bundle, old.Bundle, slices.Equal) && slices.EqualFunc(a.Intermediates, old.Intermediates, slices.Equal)
+}
+
+// replaced names, for the audit row, what authenticated the agent before.
+func replaced(old agent.Agent) map[string]any {
+	return map[string]any{
+		"previous_thumbprint": old.Pin().Thumbprint, "previous_generation": old.Pin().Generation, "previous_spiffe_id": old.SPIFFEID,
+		"previous_trust_bundle": thumbprintsOf(old.Bundle), "previous_dpop_jkt": old.JKT,
+	}
+}
+
+func thumbprintsOf(ders [][]byte) []any {
+	list := make([]any, len(ders))
+	for i, der := range ders {
+		list[i] = pki.Thumbprint(der)
+	}
+	return list
+}
+
+func texts(values []string) []any {
+	list := make([]any, len(values))
+	for i, v := range values {
+		list[i] = v
+	}
+	return list
+}
