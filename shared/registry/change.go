@@ -39,6 +39,7 @@ type Change struct {
 	Generations []orgca.Generation //
 	Truststore  *Truststore        //
 	Agent       *agent.Agent       //
+	Keys        *agent.Keys        // of one agent
 	Head        *audit.Head        // the organisation's chain; an agent's head is in its record
 	Rows        []audit.Row        // appended; their place in the chain must be free
 	Aliases     []Alias            // lead to their agent from now on; each must be free or the same agent's

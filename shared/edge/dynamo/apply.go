@@ -52,6 +52,9 @@ func (s *Store) writes(c registry.Change) ([]types.TransactWriteItem, error) {
 	if c.Agent != nil {
 		list = append(list, s.versioned(encodeAgent(*c.Agent), c.Agent.Version))
 	}
+	if c.Keys != nil {
+		list = append(list, s.versioned(encodeKeys(*c.Keys), c.Keys.Version))
+	}
 	if c.Head != nil {
 		list = append(list, s.versioned(encodeHead(*c.Head), c.Head.Version))
 	}

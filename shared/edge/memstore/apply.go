@@ -71,6 +71,9 @@ func (s *Store) refusal(c kept) string {
 	if c.Agent != nil && s.agents[c.Agent.ID].Version != c.Agent.Version {
 		return "agent"
 	}
+	if c.Keys != nil && s.keys[c.Keys.Agent].Version != c.Keys.Version {
+		return "keys"
+	}
 	if c.Head != nil && s.head.Version != c.Head.Version {
 		return "head"
 	}
@@ -124,6 +127,11 @@ func (s *Store) commit(c kept) {
 		a := *c.Agent
 		a.Version++
 		s.agents[a.ID] = a
+	}
+	if c.Keys != nil {
+		k := *c.Keys
+		k.Version++
+		s.keys[k.Agent] = k
 	}
 	if c.Head != nil {
 		s.head = *c.Head
@@ -193,7 +201,7 @@ func writes(c registry.Change) int {
 		subjects[r.Subject] = true // of each chain that moves, an item is written
 	}
 	n += len(subjects)
-	for _, present := range []bool{c.Truststore != nil, c.Agent != nil, c.Head != nil, c.Checkpoint != nil, c.Release != nil, c.Answer != nil} {
+	for _, present := range []bool{c.Truststore != nil, c.Agent != nil, c.Keys != nil, c.Head != nil, c.Checkpoint != nil, c.Release != nil, c.Answer != nil} {
 		if present {
 			n++
 		}

@@ -50,11 +50,19 @@ func cloneAgent(a agent.Agent) agent.Agent {
 	a.Bundle, a.Intermediates = blobs(a.Bundle), blobs(a.Intermediates)
 	for i, p := range a.Pins {
 		a.Pins[i].NotBefore, a.Pins[i].NotAfter, a.Pins[i].Until = stamp(p.NotBefore), stamp(p.NotAfter), stamp(p.Until)
-		a.Pins[i].Due = stamp(p.Due)
+		a.Pins[i].Due, a.Pins[i].Renewed = stamp(p.Due), stamp(p.Renewed)
 	}
 	a.EnrolledAt, a.UpdatedAt, a.Hygiene.Later = stamp(a.EnrolledAt), stamp(a.UpdatedAt), stamp(a.Hygiene.Later)
 	a.Head.Version = 0 // an agent's head is no record of its own
 	return a
+}
+
+func cloneKeys(k agent.Keys) agent.Keys {
+	k.Compromised, k.Earlier, k.Renewals = list(k.Compromised), list(k.Earlier), list(k.Renewals)
+	for i, at := range k.Renewals {
+		k.Renewals[i] = stamp(at)
+	}
+	return k
 }
 
 func clonePointer(p orgca.Pointer) orgca.Pointer {
@@ -108,6 +116,7 @@ func pointer[T any](p *T, clone func(T) T) *T {
 func keep(c registry.Change) kept {
 	k := kept{Change: c}
 	k.Pointer, k.Agent = pointer(c.Pointer, clonePointer), pointer(c.Agent, cloneAgent)
+	k.Keys = pointer(c.Keys, cloneKeys)
 	k.Generations, k.Truststore = list(c.Generations), pointer(c.Truststore, cloneTruststore)
 	for i, g := range k.Generations {
 		k.Generations[i] = cloneGeneration(g)

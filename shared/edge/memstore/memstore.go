@@ -48,6 +48,7 @@ type Store struct {
 
 	mu          sync.RWMutex
 	agents      map[agent.ID]agent.Agent
+	keys        map[agent.ID]agent.Keys
 	pointer     *orgca.Pointer
 	generations map[int64]orgca.Generation
 	truststore  registry.Truststore
@@ -67,7 +68,7 @@ type Store struct {
 }
 
 var operations = []string{
-	"View", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Answer", "UseProof",
+	"View", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Answer", "UseProof",
 	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "Alias", "EdgeCAs",
 	"Moved", "Cover", "Checkpoint", "Covered", "LastRow", "RowsOfDay",
 	"Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",
@@ -77,7 +78,7 @@ var operations = []string{
 func New(cfg Config) *Store {
 	s := &Store{
 		cfg: cfg, calls: map[string]*atomic.Int64{},
-		agents: map[agent.ID]agent.Agent{}, generations: map[int64]orgca.Generation{}, rows: map[string][]row{}, moved: map[string]audit.Leaf{},
+		agents: map[agent.ID]agent.Agent{}, keys: map[agent.ID]agent.Keys{}, generations: map[int64]orgca.Generation{}, rows: map[string][]row{}, moved: map[string]audit.Leaf{},
 		answers: map[string]registry.Answer{}, proofs: map[proof]time.Time{}, tokenKeys: map[int64]registry.TokenKey{},
 		aliases: map[string]agent.ID{}, edgeCAs: map[string]registry.EdgeCA{},
 		applied:  ring{changes: map[string]kept{}},
@@ -199,7 +200,7 @@ func (s *Store) carryOut(fault Fault, do func() error) error {
 func (s *Store) Backup() (restore func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	agents, generations, answers := maps.Clone(s.agents), maps.Clone(s.generations), maps.Clone(s.answers)
+	agents, keys, generations, answers := maps.Clone(s.agents), maps.Clone(s.keys), maps.Clone(s.generations), maps.Clone(s.answers)
 	proofs, tokenKeys, rows := maps.Clone(s.proofs), maps.Clone(s.tokenKeys), map[string][]row{}
 	for subject, all := range s.rows {
 		rows[subject] = slices.Clone(all)
@@ -208,7 +209,7 @@ func (s *Store) Backup() (restore func()) {
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.agents, s.generations, s.answers, s.proofs, s.tokenKeys, s.rows = agents, generations, answers, proofs, tokenKeys, rows
+		s.agents, s.keys, s.generations, s.answers, s.proofs, s.tokenKeys, s.rows = agents, keys, generations, answers, proofs, tokenKeys, rows
 		s.pointer, s.head, s.lease, s.late = pointer, head, held, nil
 		s.applied = ring{changes: map[string]kept{}}
 	}

@@ -27,6 +27,13 @@ func (s *Store) View(ctx context.Context, id agent.ID) (v registry.View, err err
 	return v, err
 }
 
+// Keys reads what is known of an agent's keys.
+func (s *Store) Keys(ctx context.Context, id agent.ID) (k agent.Keys, err error) {
+	err = s.read(ctx, "Keys", "read the keys of "+string(id), func() { k = cloneKeys(s.keys[id]) })
+	k.Agent = id
+	return k, err
+}
+
 // Pointer reads the pointer; there is one here, whoever asks.
 func (s *Store) Pointer(ctx context.Context, id agent.ID) (p *orgca.Pointer, err error) {
 	err = s.read(ctx, "Pointer", "read the pointer", func() { p = pointer(s.pointer, clonePointer) })

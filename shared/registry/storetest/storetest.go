@@ -36,6 +36,9 @@ type Store interface {
 	// View reads, in one call, an agent and a copy of the pointer.
 	View(ctx context.Context, id agent.ID) (registry.View, error)
 
+	// Keys reads what is known of an agent's keys, which need not exist.
+	Keys(ctx context.Context, id agent.ID) (agent.Keys, error)
+
 	// Pointer reads the copy of the pointer that View reads for the same agent, which need not exist.
 	Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error)
 
@@ -192,6 +195,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"values share no memory with the store", aliases},
 		{"all pointer copies are equal", copies},
 		{"a version must be the stored one", versions},
+		{"keys are a record of their own", keys},
 		{"a change is all or nothing", atomicity},
 		{"a change is applied once", once},
 		{"an id belongs to one change", reusedID},

@@ -1,0 +1,129 @@
+package agent
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// What can be wrong with a key that an agent brings.
+var (
+	ErrKeyUsed      = errors.New("the key has been certified for this agent before, or was declared compromised; make a new one")
+	ErrProofKeyUsed = errors.New("the DPoP key was declared compromised, or is the one to be replaced; make a new one")
+)
+
+// KeyID is the first half of the SHA-256 that names a key: of a certified key, its SubjectPublicKeyInfo; of a DPoP key, its
+// thumbprint of RFC 7638.
+type KeyID [16]byte
+
+// Keys are the keys that were ever certified for an agent, as far back as they are kept, and its renewals under way. They
+// are a record of their own, so that a token request does not read them. Version is the record's own, as read; zero: not
+// stored yet.
+type Keys struct {
+	Agent       ID
+	Compromised []KeyID // certified keys and DPoP keys; kept for good
+	Earlier     []KeyID // newest first, the present ones among them; MaxEarlier at most
+	// Renewed is the certificate (thumbprint) of which Renewals are the times at which renewals were let through, newest
+	// first.
+	Renewed  string
+	Renewals []time.Time
+	Version  int64
+}
+
+// MaxEarlier is how many keys are kept that were not declared compromised.
+const MaxEarlier = 32
+
+// keyID names a certified key by Pin.Key; ok is false where that is none.
+func keyID(sum string) (id KeyID, ok bool) {
+	octets, err := hex.DecodeString(sum)
+	return id, err == nil && copy(id[:], octets) == len(id)
+}
+
+func proofKeyID(jkt string) (id KeyID, ok bool) {
+	octets, err := base64.RawURLEncoding.DecodeString(jkt)
+	return id, err == nil && copy(id[:], octets) == len(id)
+}
+
+// Fresh returns ErrKeyUsed if the key (as Pin.Key has it) was certified for the agent a before, or declared compromised.
+// The record a counts as well: its pins may be older than the record of keys.
+func (k Keys) Fresh(a Agent, key string) error {
+	id, ok := keyID(key)
+	pinned := slices.ContainsFunc(a.Pins, func(p Pin) bool { return p.Key == key })
+	if !ok || pinned || slices.Contains(k.Earlier, id) || slices.Contains(k.Compromised, id) {
+		return ErrKeyUsed
+	}
+	return nil
+}
+
+// Sound returns ErrKeyUsed if the key (as Pin.Key has it) was declared compromised: a re-enrolment under a new generation may
+// bring the present key again, but never such a one.
+func (k Keys) Sound(key string) error {
+	if id, ok := keyID(key); !ok || slices.Contains(k.Compromised, id) {
+		return ErrKeyUsed
+	}
+	return nil
+}
+
+// SoundProofKey returns ErrProofKeyUsed if the DPoP key with this thumbprint was declared compromised; none is sound.
+func (k Keys) SoundProofKey(jkt string) error {
+	if jkt == "" {
+		return nil
+	}
+	if id, ok := proofKeyID(jkt); !ok || slices.Contains(k.Compromised, id) {
+		return fmt.Errorf("%w", ErrProofKeyUsed)
+	}
+	return nil
+}
+
+// Certify returns the keys after these (as Pin.Key has them, newest last) were certified. The oldest make room.
+func (k Keys) Certify(keys ...string) Keys {
+	for _, key := range keys {
+		id, ok := keyID(key)
+		if !ok || slices.Contains(k.Compromised, id) || slices.Contains(k.Earlier, id) {
+			continue
+		}
+		k.Earlier = slices.Insert(slices.Clone(k.Earlier), 0, id)
+		k.Earlier = k.Earlier[:min(len(k.Earlier), MaxEarlier)]
+	}
+	return k
+}
+
+// Remember returns the keys with those of the agent's pins, which may be older than the record of keys.
+func (k Keys) Remember(a Agent) Keys {
+	for _, p := range slices.Backward(a.Pins) {
+		k = k.Certify(p.Key)
+	}
+	return k
+}
+
+// Compromise returns the keys after everything that authenticates the agent was declared compromised: the keys of all its
+// pins, and every DPoP key that goes with it. Of a deactivated agent, which needs none of them any more, it is every key that
+// is known.
+func (k Keys) Compromise(a Agent) Keys {
+	k = k.Remember(a)
+	var lost []KeyID
+	add := func(id KeyID, ok bool) {
+		if ok {
+			lost = append(lost, id)
+		}
+	}
+	add(proofKeyID(a.JKT))
+	for _, p := range a.Pins {
+		add(keyID(p.Key))
+		add(proofKeyID(p.JKT))
+	}
+	if a.Status != Active {
+		lost = append(lost, k.Earlier...)
+	}
+	k.Compromised = slices.Clone(k.Compromised)
+	for _, id := range lost {
+		if !slices.Contains(k.Compromised, id) {
+			k.Compromised = append(k.Compromised, id)
+		}
+	}
+	k.Earlier = slices.DeleteFunc(slices.Clone(k.Earlier), func(id KeyID) bool { return slices.Contains(lost, id) })
+	return k
+}

@@ -1,0 +1,70 @@
+package dynamo
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+)
+
+// keysKey is the sort key of an agent's keys, beside its record: an item of its own, which a token request does not read.
+const keysKey = "KEYS"
+
+// Keys reads what is known of an agent's keys.
+func (s *Store) Keys(ctx context.Context, id agent.ID) (agent.Keys, error) {
+	doing := "read the keys of " + string(id)
+	i, err := s.get(ctx, s.registry, key(agentKey(id), keysKey))
+	if err != nil || i == nil {
+		return agent.Keys{Agent: id}, wrap(doing, err)
+	}
+	k, err := decodeKeys(i)
+	k.Agent = id
+	return k, wrap(doing, err)
+}
+
+func encodeKeys(k agent.Keys) item {
+	w := writer{key(agentKey(k.Agent), keysKey)}
+	w.blob("compromised", joined(k.Compromised))
+	w.blob("earlier", joined(k.Earlier))
+	w.text("renewed", k.Renewed)
+	w.list("renewals", len(k.Renewals), func(n int) types.AttributeValue { return millis(k.Renewals[n]) })
+	w.number("version", k.Version+1)
+	return w.item
+}
+
+func decodeKeys(i item) (agent.Keys, error) {
+	r := reader{item: i}
+	k := agent.Keys{
+		Compromised: split(&r, "compromised"), Earlier: split(&r, "earlier"), Renewed: r.text("renewed"), Version: r.number("version"),
+	}
+	k.Renewals = elements(&r, "renewals", func(v *types.AttributeValueMemberN) (at time.Time) {
+		one := reader{item: item{"at": v}, err: r.err}
+		at = one.time("at")
+		r.err = one.err
+		return at
+	})
+	return k, r.err
+}
+
+// joined writes key ids without anything between them: the item is written with every certificate.
+func joined(ids []agent.KeyID) []byte {
+	var all []byte
+	for _, id := range ids {
+		all = append(all, id[:]...)
+	}
+	return all
+}
+
+func split(r *reader, name string) (ids []agent.KeyID) {
+	all := r.blob(name)
+	if len(all)%len(agent.KeyID{}) != 0 {
+		r.fail(name)
+	}
+	for len(all) >= len(agent.KeyID{}) {
+		ids = append(ids, agent.KeyID(all[:len(agent.KeyID{})]))
+		all = all[len(agent.KeyID{}):]
+	}
+	return ids
+}
