@@ -74,13 +74,20 @@ func TestStages(t *testing.T) {
 		for host, api := range map[routes.Host]string{routes.Agents: "ServiceAgents", routes.Operators: "ServiceOperators"} {
 			stage := d.one(t, "AWS::ApiGateway::Stage", api)
 			throttled := map[string]bool{}
+			renewals := 0.0 // each may cost a signature in KMS, of which the account has 1,000 a second
 			settings, _ := stage.Properties["MethodSettings"].([]any)
 			for _, s := range settings {
 				path := strings.ReplaceAll(strings.TrimPrefix(spell(at(s, "ResourcePath")), "/"), "~1", "/")
 				throttled[spell(at(s, "HttpMethod"))+" "+path] = at(s, "ThrottlingRateLimit") != nil && at(s, "ThrottlingBurstLimit") != nil
+				if rate, ok := at(s, "ThrottlingRateLimit").(float64); ok && (strings.HasSuffix(path, "v1/agent/renew") || strings.HasSuffix(path, "est/simplereenroll")) && at(s, "HttpMethod") == "POST" {
+					renewals += rate
+				}
 				if at(s, "DataTraceEnabled") == true {
 					t.Errorf("%s %s: bodies would be in the log", api, path)
 				}
+			}
+			if agents := host == routes.Agents; agents && (renewals == 0 || renewals >= 1000) {
+				t.Errorf("%s: renewals are throttled at %v a second, want less than KMS signs", api, renewals)
 			}
 			for _, r := range routes.All() {
 				if slices.Contains(r.Hosts, host) && !throttled[r.Method+" "+r.Path] {

@@ -89,6 +89,16 @@ func SameKey(a, b crypto.PublicKey) bool {
 	return false
 }
 
+// KeyThumbprint is the lower-case hex SHA-256 of a public key's SubjectPublicKeyInfo, as a certificate of the Mastio's has it:
+// the same for every encoding that the key may come in. Error: ErrKey.
+func KeyThumbprint(pub crypto.PublicKey) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return Thumbprint(der), nil
+}
+
 // signatureAlgorithm picks what a CA's key signs certificates with: the hash matches the curve, and is SHA-256
 // for RSA. PKCS #1 v1.5 rather than PSS: every verifier in the field still reads it.
 func signatureAlgorithm(pub crypto.PublicKey) (x509.SignatureAlgorithm, error) {

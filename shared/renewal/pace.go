@@ -47,6 +47,33 @@ func Early(a agent.Agent, p agent.Pin, ca orgca.Pointer, now time.Time) error {
 	case len(again) == 0 && ca.IsCurrent(p.Generation):
 		next = p.Renewed.Add(pace)
 	}
+	return wait(next, now)
+}
+
+// Reserve lets a renewal of the pin p through, if it is not Early and fewer than burst were let through within the pace,
+// whether or not anything came of them, and returns the keys with a note of it. The note is stored before a signature is
+// spent: of many requests at the same moment, each reads what the one before it noted.
+//
+// Errors: as of Early.
+func Reserve(k agent.Keys, a agent.Agent, p agent.Pin, ca orgca.Pointer, now time.Time) (agent.Keys, error) {
+	if err := Early(a, p, ca, now); err != nil {
+		return k, err
+	}
+	if k.Renewed != p.Thumbprint {
+		k.Renewed, k.Renewals = p.Thumbprint, nil
+	}
+	if len(k.Renewals) >= burst {
+		since := k.Renewals[burst-1]
+		if err := wait(since.Add(min(pace, end(p, ca).Sub(since)/4)), now); err != nil {
+			return k, err
+		}
+	}
+	k.Renewals = append([]time.Time{now}, k.Renewals[:min(len(k.Renewals), burst-1)]...)
+	return k, nil
+}
+
+// wait returns an *EarlyError until next, unless that is so far ahead that a clock must have been wrong.
+func wait(next, now time.Time) error {
 	if wait := next.Sub(now); wait > 0 && wait <= ahead {
 		return &EarlyError{(wait + time.Second - 1).Truncate(time.Second)}
 	}

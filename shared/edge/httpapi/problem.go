@@ -79,7 +79,8 @@ var table = []public{
 
 	{err: rotatecert.ErrConcurrent, status: 409, code: "agent_rotated_concurrently", detail: "Another rotation of this agent committed at the same moment; its certificate is the one that counts. Rotate again only if you need one more."},
 	{err: renewal.ErrEarly, status: 429, code: "renewed_recently", detail: "This certificate was renewed, or made by a renewal, a moment ago. Use the newest one; renew it when Retry-After has passed, or better when GET /v1/agent/renewal-info says."},
-	{err: renew.ErrKeyUsed, status: 400, code: "key_not_fresh"},
+	{err: agent.ErrKeyUsed, status: 400, code: "key_not_fresh", detail: "This key has been certified for the agent before, or was declared compromised. Make a new key and send a request for that one."},
+	{err: agent.ErrProofKeyUsed, status: 400, code: "key_not_fresh", detail: "This DPoP key was declared compromised, or is the one that is replaced. Make a new key and send its dpop_jwk."},
 	{err: renew.ErrSuperseded, status: 409, code: "certificate_superseded", detail: "This certificate was replaced by a rotation and only counts until the end of its grace period. Renew with the one that replaced it."},
 	{err: pki.ErrNames, status: 400, code: "csr_names_differ"},
 	{err: rotatecert.ErrGrace, status: 400, code: "grace_seconds_invalid"},

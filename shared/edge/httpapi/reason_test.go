@@ -52,3 +52,30 @@ func TestUnknownReasons(t *testing.T) {
 	}
 	w.refuse(t, "", refusal{"comment", event("DELETE", "/v1/admin/agents/orga::kyc", admin, query("comment", strings.Repeat("c", 501))), 400, "comment_invalid"})
 }
+
+// Every way in that takes a key refuses one that was certified before, with one code.
+func TestKeysThatAreNotFresh(t *testing.T) {
+	w := open(t, memstore.Config{})
+	key, proofKey := mustKey(t), mustKey(t)
+	members := map[string]any{"agent_name": "kyc", "csr_pem": csr(t, key), "dpop_jwk": publicJWK(t, proofKey)}
+	if a := w.send(t, event("POST", "/v1/admin/agents", admin, object(t, members))); a.status != http.StatusCreated {
+		t.Fatalf("status %d: %s", a.status, a.body)
+	}
+	rotation := func(members map[string]any) edit { return object(t, members) }
+	path := "/registry/agents/orga::kyc/rotate-cert"
+	w.refuse(t, "", refusal{"rotation", event("POST", path, admin, rotation(map[string]any{"csr_pem": csr(t, key)})), 400, "key_not_fresh"})
+	w.refuse(t, "", refusal{"emergency", event("POST", path, admin, rotation(map[string]any{"csr_pem": csr(t, key), "reason": "keyCompromise"})), 400, "key_not_fresh"})
+	w.refuse(t, "", refusal{"emergency with the DPoP key", event("POST", path, admin, rotation(map[string]any{
+		"csr_pem": csr(t, mustKey(t)), "dpop_jwk": publicJWK(t, proofKey), "reason": "keyCompromise",
+	})), 400, "key_not_fresh"})
+	if a := w.send(t, event("DELETE", "/v1/admin/agents/orga::kyc", admin, query("reason", "keyCompromise"))); a.status != http.StatusNoContent {
+		t.Fatalf("status %d: %s", a.status, a.body)
+	}
+	w.refuse(t, "", refusal{"enrolment again", event("POST", "/v1/admin/agents", admin, object(t, members)), 400, "key_not_fresh"})
+	members["csr_pem"] = csr(t, mustKey(t))
+	w.refuse(t, "", refusal{"enrolment again with the DPoP key", event("POST", "/v1/admin/agents", admin, object(t, members)), 400, "key_not_fresh"})
+	members["dpop_jwk"] = nil
+	if a := w.send(t, event("POST", "/v1/admin/agents", admin, object(t, members))); a.status != http.StatusCreated {
+		t.Errorf("with new keys: status %d: %s", a.status, a.body)
+	}
+}

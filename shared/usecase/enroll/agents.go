@@ -2,8 +2,6 @@ package enroll
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -84,50 +82,60 @@ type Deactivation struct {
 	SourceIP  string
 }
 
-const deactivateTries = 5
-
-// Deactivate removes every pin of an agent; its record and audit chain stay. Doing it again changes nothing and is no
-// error, so that a lost answer can simply be asked for again. Errors: agent.ErrNotFound, those of reason.Read.
+// Deactivate removes every pin of an agent; its record and audit chain stay. Renewals and uses at the same moment do not
+// hold it up. With a compromise as the reason, its keys are refused for good, also those of an agent that is deactivated
+// already. Doing it again changes nothing and is no error, so that a lost answer can simply be asked for again. Errors: agent.ErrNotFound, those of reason.Read.
 func (e *Enroller) Deactivate(ctx context.Context, d Deactivation) error {
 	given, err := d.Reason.Check()
 	if err != nil {
 		return err
 	}
 	d.Reason = given
-	for range deactivateTries {
+	return registry.Outlast(ctx, func() error {
 		view, err := e.Store.View(ctx, d.Agent)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if view.Agent == nil {
+		case view.Agent == nil:
 			return agent.ErrNotFound
-		}
-		if view.Agent.Status == agent.Deactivated {
+		case view.Agent.Status == agent.Deactivated && !d.Reason.Code.Compromise():
 			return nil
 		}
-		if err := e.deactivate(ctx, *view.Agent, d); !errors.Is(err, registry.ErrConflict) {
-			return err
-		}
-	}
-	return fmt.Errorf("deactivate %s: %w", d.Agent, registry.ErrConflict)
+		return e.deactivate(ctx, *view.Agent, d)
+	})
 }
 
 func (e *Enroller) deactivate(ctx context.Context, a agent.Agent, d Deactivation) error {
-	now := e.Now()
-	next := a.Deactivate(now)
+	keys, err := e.Store.Keys(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	next, known := a.Deactivate(e.Now()), keys.Remember(a)
+	if d.Reason.Code.Compromise() {
+		gone := a
+		gone.Status = agent.Deactivated
+		known = keys.Compromise(gone)
+		next.JKT = ""
+	}
+	if a.Status == agent.Deactivated && len(known.Compromised) == len(keys.Compromised) {
+		return nil // it was declared already
+	}
 	row, head, err := a.Head.Append(audit.Entry{
-		Time: now, Event: audit.AgentDeactivated, Actor: d.Actor, Subject: string(a.ID),
+		Time: next.UpdatedAt, Event: audit.AgentDeactivated, Actor: d.Actor, Subject: string(a.ID),
 		Details: d.Reason.Note(map[string]any{"previous_thumbprint": a.Pin().Thumbprint, "request_id": d.RequestID, "source_ip": d.SourceIP}),
 	})
 	if err != nil {
 		return err
 	}
 	next.Head = head
-	return registry.Settle(ctx, e.Store.Apply, registry.Change{ID: e.NewID(), Agent: &next, Rows: []audit.Row{row}, Forget: aliases(a)})
+	return registry.Settle(ctx, e.Store.Apply, registry.Change{ID: e.NewID(), Agent: &next, Keys: &known, Rows: []audit.Row{row}, Forget: aliases(a)})
 }
 
 // aliases are those that lead to the agent, but for its past certificates', which end with these.
 func aliases(a agent.Agent) []registry.Alias {
+	if a.Status != agent.Active { // they were forgotten, and may be another agent's by now
+		return nil
+	}
 	switch a.Method {
 	case agent.SPIFFE:
 		return []registry.Alias{{Name: registry.SPIFFEAlias(a.SPIFFEID), Agent: a.ID}}

@@ -30,6 +30,7 @@ const (
 // Store is what enrolment needs of the registry.
 type Store interface {
 	View(ctx context.Context, id agent.ID) (registry.View, error)
+	Keys(ctx context.Context, id agent.ID) (agent.Keys, error)
 	Apply(ctx context.Context, c registry.Change) error
 	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
 	Find(ctx context.Context, q registry.Search) (registry.Page, error)

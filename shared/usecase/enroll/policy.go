@@ -20,13 +20,15 @@ type Policy struct {
 	SourceIP  string
 }
 
+const policyTries = 5
+
 // SetHygiene changes what is done when an agent's certificate is due, and nothing else: no certificate, no pin. Who was
 // told already and shall have it delivered now is due again. Setting what is set already changes nothing.
 //
 // Errors: agent.ErrNotFound, agent.ErrDeactivated; agent.ErrRotateAtYourCA for agents whose certificates are issued
 // elsewhere.
 func (e *Enroller) SetHygiene(ctx context.Context, p Policy) (agent.Agent, error) {
-	for range deactivateTries {
+	for range policyTries {
 		view, err := e.Store.View(ctx, p.Agent)
 		switch {
 		case err != nil:

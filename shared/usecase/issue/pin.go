@@ -3,6 +3,7 @@ package issue
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -10,12 +11,15 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
 // Store is what pinning needs of the registry.
 type Store interface {
 	Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error)
+	Keys(ctx context.Context, id agent.ID) (agent.Keys, error)
 	Apply(ctx context.Context, c registry.Change) error
 }
 
@@ -26,22 +30,49 @@ type Pinning struct {
 	Grace   time.Duration // how long the pins before it still count
 	// UntilUse: they count until the new one's first use, and for Grace at the longest.
 	UntilUse bool
-	// AtOnce: nothing of the old certificate lives on; not even a rollback of the Org CA brings it back.
-	AtOnce bool
+	// Reason says why the pins before it are replaced. If it stops them at once, not even a rollback of the Org CA brings
+	// their certificates back; after a compromise, their keys and the DPoP keys that go with them are refused for good.
+	Reason reason.Code
 	// Before is what the record's chain head already says, and goes in with the same commit.
 	Before []audit.Row
 	// Allow, if set, is asked again when the Org CA moved meanwhile, before the certificate is issued under the new one.
 	Allow func(a agent.Agent, ca orgca.Pointer) error
+	// Reserve, if set, is asked before a signature is spent. It returns the keys with the reservation, which is stored first,
+	// or the error that ends it.
+	Reserve func(k agent.Keys) (agent.Keys, error)
+	// Again, if set, is asked when another writer came first, with the agent as it was known. It reads the agent again and
+	// returns what to commit now, or the error that ends it. The certificate stays the same one, as long as the Org CA
+	// does: a signature in KMS is what all agents share.
+	Again func(ctx context.Context, known agent.Agent) (Pinning, error)
 	// Entry says what goes into the agent's chain; time and subject are filled in.
 	Entry func(next agent.Pin) audit.Entry
 }
 
 func (p Pinning) keep() agent.Keep {
 	k := agent.Keep{Grace: p.Grace, UntilUse: p.UntilUse, Restorable: p.Pointer.Previous}
-	if p.AtOnce {
+	if p.Reason.AtOnce() {
 		k.Restorable = 0
 	}
 	return k
+}
+
+// admits refuses a key that was certified for the agent before, and a DPoP key that was declared compromised. The key of a
+// successor that was not heard of may come again: its answer may be lost, and the agent repeats its request as it was.
+func (p Pinning) admits(k agent.Keys, pin agent.Pin) error {
+	if err := k.SoundProofKey(pin.JKT); err != nil {
+		return err
+	}
+	if p.Reason.Compromise() && pin.JKT != "" && slices.ContainsFunc(p.Agent.Pins, func(q agent.Pin) bool { return q.JKT == pin.JKT }) {
+		return agent.ErrProofKeyUsed
+	}
+	if p.Reason.Compromise() && pin.JKT != "" && pin.JKT == p.Agent.JKT {
+		return agent.ErrProofKeyUsed
+	}
+	repeated := p.UntilUse && slices.ContainsFunc(p.Agent.Pins, func(q agent.Pin) bool { return q.Key == pin.Key && q.Unused })
+	if repeated {
+		return k.Sound(pin.Key)
+	}
+	return k.Fresh(p.Agent, pin.Key)
 }
 
 const pinTries = 3
@@ -51,40 +82,83 @@ const pinTries = 3
 // item: if the Org CA moved meanwhile, the pin carries a superseded generation and does not count. That is seen by one
 // look at the pointer after the commit, and then the certificate is issued again rather than handed out dead.
 //
-// Errors: registry.ErrConflict when the agent's record changed since it was read, registry.ErrUnknown.
+// Errors: agent.ErrKeyUsed and agent.ErrProofKeyUsed, before anything is signed; registry.ErrConflict when the agent's record
+// changed since it was read, and those of Again; registry.ErrUnknown.
 func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Certificate, error) {
-	for range pinTries {
-		stored, certificate, err := i.commit(ctx, p, m)
+	fail := func(err error) (agent.Agent, Certificate, error) {
+		return agent.Agent{}, Certificate{}, fmt.Errorf("pin a certificate of %s: %w", p.Agent.ID, err)
+	}
+	key, err := pki.KeyThumbprint(m.Public)
+	if err != nil {
+		return fail(err)
+	}
+	var c Certificate
+	for moves := 0; moves < pinTries; {
+		keys, err := i.admitted(ctx, p, agent.Pin{Key: key, JKT: m.JKT}, moves > 0, c.CertPEM == nil)
 		if err != nil {
-			return agent.Agent{}, Certificate{}, fmt.Errorf("pin a certificate of %s: %w", p.Agent.ID, err)
+			return fail(err)
+		}
+		if c.Pin.Generation != p.Pointer.Current {
+			if c, err = i.certify(ctx, p.Pointer, p.Agent.ID, m, i.Now()); err != nil {
+				return fail(err)
+			}
+		}
+		stored, err := i.commit(ctx, p, keys, c)
+		if errors.Is(err, registry.ErrConflict) && p.Again != nil {
+			if p, err = p.Again(ctx, p.Agent); err != nil {
+				return agent.Agent{}, Certificate{}, err
+			}
+			continue
+		}
+		if err != nil {
+			return fail(err)
 		}
 		present, err := i.Store.Pointer(ctx, p.Agent.ID)
 		if err != nil { // takes nothing back: the pin is committed, and counted when the pointer was read last
-			return stored, certificate, nil //nolint:nilerr // see above
+			return stored, c, nil //nolint:nilerr // see above
 		}
-		if present != nil && present.Current == certificate.Pin.Generation {
-			return stored, certificate, nil
+		if present != nil && present.Current == c.Pin.Generation {
+			return stored, c, nil
 		}
 		if present == nil {
 			return agent.Agent{}, Certificate{}, orgca.ErrMissing
 		}
 		if p.Allow != nil {
 			if err := p.Allow(stored, *present); err != nil {
-				return agent.Agent{}, Certificate{}, fmt.Errorf("pin a certificate of %s: %w", p.Agent.ID, err)
+				return fail(err)
 			}
 		}
 		p.Agent, p.Pointer, p.Before = stored, *present, nil
+		moves++
 	}
-	return agent.Agent{}, Certificate{}, fmt.Errorf("pin a certificate of %s: the Org CA keeps moving: %w", p.Agent.ID, registry.ErrConflict)
+	return fail(fmt.Errorf("the Org CA keeps moving: %w", registry.ErrConflict))
 }
 
-func (i Issuer) commit(ctx context.Context, p Pinning, m Material) (agent.Agent, Certificate, error) {
-	certificate, err := i.certify(ctx, p.Pointer, p.Agent.ID, m, i.Now())
-	if err != nil {
-		return agent.Agent{}, Certificate{}, err
-	}
-	stored, err := i.Record(ctx, p, certificate)
-	return stored, certificate, err
+// admitted reads the agent's keys and decides whether the pin's key may be certified, which is not asked where this very call
+// has certified it already. Before the first signature it stores the reservation.
+func (i Issuer) admitted(ctx context.Context, p Pinning, pin agent.Pin, own, unsigned bool) (agent.Keys, error) {
+	var reserved agent.Keys
+	err := registry.Outlast(ctx, func() error {
+		keys, err := i.Store.Keys(ctx, p.Agent.ID)
+		if err != nil {
+			return err
+		}
+		if !own {
+			if err := p.admits(keys, pin); err != nil {
+				return err
+			}
+		}
+		if reserved = keys; p.Reserve == nil || !unsigned {
+			return nil
+		}
+		if reserved, err = p.Reserve(keys); err != nil {
+			return err
+		}
+		err = registry.Settle(ctx, i.Store.Apply, registry.Change{ID: i.NewID(), Keys: &reserved})
+		reserved.Version++
+		return err
+	})
+	return reserved, err
 }
 
 // Record commits a certificate's pin together with its audit row, and returns the agent as stored. Whether the Org CA
@@ -92,11 +166,27 @@ func (i Issuer) commit(ctx context.Context, p Pinning, m Material) (agent.Agent,
 //
 // Errors: as of Pin.
 func (i Issuer) Record(ctx context.Context, p Pinning, c Certificate) (agent.Agent, error) {
+	keys, err := i.Store.Keys(ctx, p.Agent.ID)
+	if err != nil {
+		return agent.Agent{}, err
+	}
+	if err := p.admits(keys, c.Pin); err != nil {
+		return agent.Agent{}, err
+	}
+	return i.commit(ctx, p, keys, c)
+}
+
+func (i Issuer) commit(ctx context.Context, p Pinning, keys agent.Keys, c Certificate) (agent.Agent, error) {
 	now := i.Now()
 	next := p.Agent
-	if c.Pin.JKT != "" && !p.UntilUse { // a successor's becomes the agent's with its first use
+	switch {
+	case p.Reason.Compromise(): // the registered DPoP key goes too: a new one comes with the request, or none is registered
+		keys = keys.Compromise(next)
+		next.JKT = c.Pin.JKT
+	case c.Pin.JKT != "" && !p.UntilUse: // a successor's becomes the agent's with its first use
 		next.Pins, next.JKT = withProofKey(next), c.Pin.JKT
 	}
+	keys = keys.Remember(next).Certify(c.Pin.Key)
 	next = next.Repin(c.Pin, p.keep(), now)
 	next.SPIFFEID = c.SPIFFEID
 	e := p.Entry(c.Pin)
@@ -106,7 +196,7 @@ func (i Issuer) Record(ctx context.Context, p Pinning, c Certificate) (agent.Age
 		return agent.Agent{}, err
 	}
 	next.Head = head
-	err = registry.Settle(ctx, i.Store.Apply, registry.Change{ID: i.NewID(), Agent: &next, Rows: append(slices.Clone(p.Before), row)})
+	err = registry.Settle(ctx, i.Store.Apply, registry.Change{ID: i.NewID(), Agent: &next, Keys: &keys, Rows: append(slices.Clone(p.Before), row)})
 	next.Version++
 	return next, err
 }

@@ -3,12 +3,10 @@ package renew
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -21,11 +19,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
 
-// What can be wrong with a renewal.
-var (
-	ErrKeyUsed    = errors.New("the request's key has been certified before")
-	ErrSuperseded = errors.New("certificate was replaced by a rotation and is in its grace period")
-)
+// ErrSuperseded reports a certificate that a rotation has replaced: whoever has it would get around the rotation.
+var ErrSuperseded = errors.New("certificate was replaced by a rotation and is in its grace period")
 
 // Bounds of the overlap.
 const (
@@ -69,36 +64,19 @@ func (Result) MarshalJSON() ([]byte, error) { return nil, errors.New("a renewal'
 
 var _ json.Marshaler = Result{}
 
-const tries = 4
-
 // Renew issues a certificate under the current Org CA and pins it as the successor of the one that authenticated, which
 // counts until the successor's first use, or the end of the overlap. A lost answer is simply asked for again: the new
-// request is answered with one more successor, of which the first used stays.
+// request is answered with one more successor, of which the first used stays. It reserves before it signs: however many
+// requests of one agent come at once, they cost no more signatures than one after the other would.
 //
 // Errors: those of caller.Authenticate, agent.ErrRotateAtYourCA, ErrSuperseded, pki.ErrCSR, pki.ErrKey, pki.ErrNames,
-// ErrKeyUsed, renewal.ErrEarly; registry.ErrUnknown when the store stayed silent at the commit: the old certificate counts either way.
+// agent.ErrKeyUsed, renewal.ErrEarly; registry.ErrUnknown when the store stayed silent: the old certificate counts either way.
 func (r *Renewer) Renew(ctx context.Context, req Request) (Result, error) {
 	shown, err := caller.Read(req.CertificatePEM, "")
 	if err != nil {
 		return Result{}, err
 	}
-	for range tries {
-		result, err := r.renew(ctx, req, shown)
-		if err == nil {
-			p := result.Certificate.Pin
-			r.Log.InfoContext(ctx, "pki.rotate.renewed", "agent_id", string(result.Agent.ID), "generation", p.Generation,
-				"thumbprint", p.Thumbprint, "previous", result.Previous.Thumbprint, "request_id", req.RequestID)
-		}
-		if !errors.Is(err, registry.ErrConflict) {
-			return result, err
-		}
-	}
-	return Result{}, fmt.Errorf("renew: %w", registry.ErrConflict)
-}
-
-func (r *Renewer) renew(ctx context.Context, req Request, shown caller.Shown) (Result, error) {
-	now := r.Issuer.Now()
-	view, pin, err := r.renewable(ctx, shown, now)
+	view, pin, err := r.renewable(ctx, shown, r.Issuer.Now())
 	if err != nil {
 		return Result{}, err
 	}
@@ -109,33 +87,53 @@ func (r *Renewer) renew(ctx context.Context, req Request, shown caller.Shown) (R
 	if err := pki.CheckSameNames(csr, shown.Leaf); err != nil {
 		return Result{}, err
 	}
-	if err := fresh(csr, shown.Leaf, view.Agent.Pins); err != nil {
+	p, err := r.pinning(req, shown, view, pin, registry.NewPatience())
+	if err != nil {
 		return Result{}, err
-	}
-	if err := renewal.Early(*view.Agent, pin, *view.Pointer, now); err != nil {
-		return Result{}, err
-	}
-	p := issue.Pinning{
-		Agent: *view.Agent, Pointer: *view.Pointer, Grace: r.Overlap, UntilUse: true,
-		Entry: func(next agent.Pin) audit.Entry { return entry(req, *view.Agent, pin, next) },
-		Allow: func(a agent.Agent, ca orgca.Pointer) error {
-			_, err := a.Authenticate(pin.Thumbprint, ca, r.Issuer.Now())
-			return err
-		},
-	}
-	if used, changed := view.Agent.Use(pin, view.Pointer, now); changed {
-		row, head, err := view.Agent.Head.Append(view.Agent.Activation(used, pin, now))
-		if err != nil {
-			return Result{}, err
-		}
-		used.Head = head
-		p.Agent, p.Before = used, []audit.Row{row}
 	}
 	stored, certificate, err := r.Issuer.Pin(ctx, p, issue.Material{Public: csr.PublicKey, Days: days(pin)})
 	if err != nil {
 		return Result{}, err
 	}
+	r.Log.InfoContext(ctx, "pki.rotate.renewed", "agent_id", string(stored.ID), "generation", certificate.Pin.Generation,
+		"thumbprint", certificate.Pin.Thumbprint, "previous", pin.Thumbprint, "request_id", req.RequestID)
 	return Result{Agent: stored, Certificate: certificate, Previous: pinOf(stored, pin.Thumbprint)}, nil
+}
+
+// pinning is what a renewal commits. Where another writer came first, it authenticates the caller again: what a rotation
+// ended at the same moment is not renewed.
+func (r *Renewer) pinning(req Request, shown caller.Shown, view registry.View, pin agent.Pin, patience *registry.Patience) (issue.Pinning, error) {
+	p := issue.Pinning{
+		Agent: *view.Agent, Pointer: *view.Pointer, Grace: r.Overlap, UntilUse: true,
+		Entry: func(next agent.Pin) audit.Entry { return entry(req, *view.Agent, pin, next) },
+		Reserve: func(k agent.Keys) (agent.Keys, error) {
+			return renewal.Reserve(k, *view.Agent, pin, *view.Pointer, r.Issuer.Now())
+		},
+		Allow: func(a agent.Agent, ca orgca.Pointer) error {
+			_, err := a.Authenticate(pin.Thumbprint, ca, r.Issuer.Now())
+			return err
+		},
+		Again: func(ctx context.Context, _ agent.Agent) (issue.Pinning, error) {
+			if !patience.Left(ctx) {
+				return issue.Pinning{}, fmt.Errorf("renew: %w", registry.ErrConflict)
+			}
+			view, pin, err := r.renewable(ctx, shown, r.Issuer.Now())
+			if err != nil {
+				return issue.Pinning{}, err
+			}
+			return r.pinning(req, shown, view, pin, patience)
+		},
+	}
+	now := r.Issuer.Now()
+	if used, changed := view.Agent.Use(pin, view.Pointer, now); changed {
+		row, head, err := view.Agent.Head.Append(view.Agent.Activation(used, pin, now))
+		if err != nil {
+			return p, err
+		}
+		used.Head = head
+		p.Agent, p.Before = used, []audit.Row{row}
+	}
+	return p, nil
 }
 
 // renewable authenticates the caller and decides whether its certificate may be renewed: it is one that the Mastio issued,
@@ -152,19 +150,6 @@ func (r *Renewer) renewable(ctx context.Context, shown caller.Shown, now time.Ti
 		return view, pin, ErrSuperseded
 	}
 	return view, pin, nil
-}
-
-// fresh refuses a key that was certified for the agent before, as far as its record goes back. A successor's key may come
-// again as long as nobody has used it: its answer may be lost, and the agent repeats its request as it was.
-func fresh(csr *x509.CertificateRequest, cert *x509.Certificate, pins []agent.Pin) error {
-	if pki.SameKey(csr.PublicKey, cert.PublicKey) {
-		return fmt.Errorf("%w: it is the present certificate's; make a new one", ErrKeyUsed)
-	}
-	key := pki.Thumbprint(csr.RawSubjectPublicKeyInfo)
-	if slices.ContainsFunc(pins, func(p agent.Pin) bool { return p.Key == key && !p.Unused }) {
-		return fmt.Errorf("%w: it is an earlier certificate's; make a new one", ErrKeyUsed)
-	}
-	return nil
 }
 
 // days is the validity that the present certificate was issued with: a renewal does not lengthen it.

@@ -77,8 +77,8 @@ var _ json.Marshaler = Result{}
 // deadline), the event is in the agent's audit chain, and the new certificate counts under the current generation.
 //
 // Errors: agent.ErrNotFound, agent.ErrDeactivated, agent.ErrRotateAtYourCA, orgca.ErrMissing, the errors of
-// issue.Prepare and of reason.Read, ErrGrace; ErrConcurrent when another rotation of the same agent won, whose certificate is
-// the one that counts; registry.ErrUnknown when the store stayed silent at the commit: the certificate was not handed
+// issue.Prepare, issue.Issuer.Pin and of reason.Read, ErrGrace; ErrConcurrent when another rotation of the same agent ended the same certificate at once,
+// whose new certificate is the one that counts; registry.ErrUnknown when the store stayed silent at the commit: the certificate was not handed
 // out, so rotating again is safe and necessary.
 func (r *Rotator) Rotate(ctx context.Context, req Request) (Result, error) {
 	if req.Grace < 0 || req.Grace > MaxGrace {
@@ -108,31 +108,49 @@ func (r *Rotator) Rotate(ctx context.Context, req Request) (Result, error) {
 	return result, err
 }
 
-const tries = 4
-
-// rotate pins, and goes round again when the agent's record changed in a way that leaves its certificate alone. Two
-// rotations at the same moment are one accident, not two wishes: the second is told, instead of being handed a
-// certificate that makes the first one's dead on arrival.
+// rotate pins, and goes round again when the agent's record changed meanwhile: by a renewal, a first use, or a rotation that
+// left something of the old certificate. What this rotation has to end it ends, and with it what was renewed from it. Only
+// where another rotation has ended the same certificates at once is this one refused: two rotations at the same
+// moment are one accident, not two wishes, and the second would make the first one's certificate dead on arrival.
 func (r *Rotator) rotate(ctx context.Context, req Request, view registry.View, m issue.Material) (Result, error) {
-	for range tries {
+	patience := registry.NewPatience()
+	var again func(context.Context, agent.Agent) (issue.Pinning, error)
+	pinning := func() issue.Pinning {
 		old := view.Agent.Pin()
-		p := issue.Pinning{Agent: *view.Agent, Pointer: *view.Pointer, Grace: req.Grace, AtOnce: req.Reason.Code.AtOnce(), Entry: func(next agent.Pin) audit.Entry { return entry(req, old, next) }}
-		stored, certificate, err := r.Issuer.Pin(ctx, p, m)
-		if err == nil {
-			return Result{Agent: stored, Material: m, Certificate: certificate, Previous: old, PreviousUntil: until(old, stored)}, nil
-		}
-		if !errors.Is(err, registry.ErrConflict) {
-			return Result{}, err
-		}
-		pins := view.Agent.Pins
-		if view, err = r.rotatable(ctx, req.Agent); err != nil {
-			return Result{}, err
-		}
-		if !slices.Equal(view.Agent.Pins, pins) {
-			return Result{}, ErrConcurrent
+		return issue.Pinning{
+			Agent: *view.Agent, Pointer: *view.Pointer, Grace: req.Grace, Reason: req.Reason.Code, Again: again,
+			Entry: func(next agent.Pin) audit.Entry { return entry(req, old, next) },
 		}
 	}
-	return Result{}, fmt.Errorf("rotate the certificate of %s: %w", req.Agent, registry.ErrConflict)
+	again = func(ctx context.Context, known agent.Agent) (issue.Pinning, error) {
+		if !patience.Left(ctx) {
+			return issue.Pinning{}, fmt.Errorf("rotate the certificate of %s: %w", req.Agent, registry.ErrConflict)
+		}
+		var err error
+		if view, err = r.rotatable(ctx, req.Agent); err != nil {
+			return issue.Pinning{}, err
+		}
+		if ended(known.Pins, view.Agent.Pins) {
+			return issue.Pinning{}, ErrConcurrent
+		}
+		return pinning(), nil
+	}
+	stored, certificate, err := r.Issuer.Pin(ctx, pinning(), m)
+	if err != nil {
+		return Result{}, err
+	}
+	old := view.Agent.Pin()
+	return Result{Agent: stored, Material: m, Certificate: certificate, Previous: old, PreviousUntil: until(old, stored)}, nil
+}
+
+// ended reports whether a rotation came between two reads of the pins that left nothing of those before: no grace, and
+// nothing that a rollback of the Org CA would bring back.
+func ended(before, after []agent.Pin) bool {
+	has := func(pins []agent.Pin, p agent.Pin) bool {
+		return slices.ContainsFunc(pins, func(q agent.Pin) bool { return q.Thumbprint == p.Thumbprint })
+	}
+	rotated := slices.ContainsFunc(after, func(p agent.Pin) bool { return p.Renewed.IsZero() && !has(before, p) })
+	return rotated && !slices.ContainsFunc(before, func(p agent.Pin) bool { return has(after, p) })
 }
 
 // until is when the old pin ends: with the rotation itself, unless it was kept for a while.
