@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	cw "github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatchactions"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssnssubscriptions"
@@ -35,6 +36,7 @@ func newWatch(scope constructs.Construct, id string, p Props, s *Service) *Watch
 	w.Topic = awssns.NewTopic(w.Scope, jsii.String("Alarms"), &awssns.TopicProps{
 		TopicName: jsii.String(p.name("alarms")), DisplayName: jsii.String("Mastio " + p.OrgID), EnforceSSL: jsii.Bool(true),
 	})
+	w.letAlarmsPublish()
 	if p.AlarmEmail != "" {
 		w.Topic.AddSubscription(awssnssubscriptions.NewEmailSubscription(&p.AlarmEmail, nil))
 	}
@@ -43,6 +45,22 @@ func newWatch(scope constructs.Construct, id string, p Props, s *Service) *Watch
 	w.jobs()
 	w.dashboard()
 	return w
+}
+
+// letAlarmsPublish allows CloudWatch to publish. A topic without a policy of its own has a default one that allows it; the
+// policy that enforces TLS takes that one's place.
+func (w *Watch) letAlarmsPublish() {
+	stack := awscdk.Stack_Of(w.Scope)
+	w.Topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid: jsii.String("AlarmsPublish"), Actions: jsii.Strings("sns:Publish"), Resources: jsii.Strings(*w.Topic.TopicArn()),
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)},
+		Conditions: &map[string]any{
+			"StringEquals": map[string]any{"aws:SourceAccount": *stack.Account()},
+			"ArnLike": map[string]any{"aws:SourceArn": *stack.FormatArn(&awscdk.ArnComponents{
+				Service: str("cloudwatch"), Resource: str("alarm"), ResourceName: jsii.String(w.props.name("*")), ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
+			})},
+		},
+	}))
 }
 
 // alarm is one condition; more than limit in each of periods periods of five minutes.
@@ -70,14 +88,17 @@ func (w *Watch) add(a alarm) {
 	w.Alarms = append(w.Alarms, made)
 }
 
-// fiveMinutes is the period of every alarm: shorter ones cost more and wake nobody earlier who is asleep.
-func fiveMinutes() awscdk.Duration { return awscdk.Duration_Minutes(number(5)) }
+// fiveMinutes is the period of an alarm unless what it looks at comes less often. Shorter ones cost more and wake no
+// sleeper earlier.
+func fiveMinutes() awscdk.Duration { return minutes(5) }
+
+func minutes(n int) awscdk.Duration { return awscdk.Duration_Minutes(number(n)) }
 
 // gauge is one of the values that the standby job writes with each run.
 func (w *Watch) gauge(name string) cw.Metric {
 	return cw.NewMetric(&cw.MetricProps{
 		Namespace: jsii.String(namespace), MetricName: &name, DimensionsMap: &map[string]*string{"Org": &w.props.OrgID},
-		Statistic: jsii.String("Maximum"), Period: fiveMinutes(),
+		Statistic: jsii.String("Maximum"), Period: minutes(max(5, w.props.StandbyMinutes)),
 	})
 }
 
@@ -119,15 +140,28 @@ func (w *Watch) traffic() {
 
 // jobs watches what nobody waits for: every scheduled function, and the events that were given up on.
 func (w *Watch) jobs() {
-	for _, name := range routes.Scheduled() {
-		errors := w.service.Functions[name].Alias.MetricErrors(&cw.MetricOptions{Statistic: jsii.String("Sum"), Period: fiveMinutes()})
-		w.add(alarm{id: name + "-fails", metric: errors, limit: 1, periods: 2, todo: "The function " + name + " fails again and again. Its log says why."})
+	for _, j := range w.service.jobs() {
+		period, periods := failing(j.every)
+		errors := w.service.Functions[j.function].Alias.MetricErrors(&cw.MetricOptions{Statistic: jsii.String("Sum"), Period: minutes(period)})
+		w.add(alarm{id: j.function + "-fails", metric: errors, limit: 1, periods: periods, todo: "The function " + j.function + " fails again and again. Its log says why."})
 	}
 	w.add(alarm{id: "hygiene-failed", metric: w.gauge("hygiene_failed"), periods: 1, todo: "Certificates that are due could not be delivered to their agents. The log of the function hygiene names each, and why; the next runs try again."})
 	late := w.service.Functions["events"].Alias.Metric(jsii.String("IteratorAge"), &cw.MetricOptions{Statistic: jsii.String("Maximum"), Period: fiveMinutes()})
 	w.add(alarm{id: "events-late", metric: late, limit: 600_000, periods: 2, todo: "What was committed ten minutes ago is not on the event bus yet. The log of the function events says why; nothing is lost for 24 hours."})
 	depth := w.service.Failed.MetricApproximateNumberOfMessagesVisible(&cw.MetricOptions{Statistic: jsii.String("Maximum"), Period: fiveMinutes()})
 	w.add(alarm{id: "failed-events", metric: depth, periods: 1, todo: "An event was given up on after all its retries. It is in the queue " + w.props.name("failed-events") + "; mend the cause, then delete it: the next run does its work."})
+}
+
+// failing is for how many minutes at a time, and how many times in a row, a job's errors are counted: more than one in each
+// says that it fails. Lambda tries a run three times within some three minutes, so a run that fails for good is three
+// errors, which may fall into two periods, and then nothing happens until the next run. Of a job that runs several times an
+// hour two runs in a row have to fail; of one that does not, one.
+func failing(every awscdk.Duration) (period, periods int) {
+	interval := int(*every.ToMinutes(nil))
+	if interval > 60 {
+		return 60, 1
+	}
+	return max(5, interval), 2
 }
 
 // counted counts lines of a function's log. A pattern of the log cannot set a dimension that is not in the line, so the
