@@ -29,7 +29,9 @@ func (s *Service) api(host routes.Host) awsapigateway.RestApi {
 		DisableExecuteApiEndpoint: jsii.Bool(ownDomain),
 		BinaryMediaTypes:          jsii.Strings("multipart/form-data", "application/gzip"),
 		DeployOptions: &awsapigateway.StageOptions{
-			StageName: jsii.String(stage), MetricsEnabled: jsii.Bool(true), TracingEnabled: jsii.Bool(s.props.Tracing), MethodOptions: throttles(host),
+			StageName: jsii.String(stage), TracingEnabled: jsii.Bool(s.props.Tracing), MethodOptions: throttles(host),
+			// The methods that no route has, and that the functions answer with 405.
+			ThrottlingRateLimit: number(100), ThrottlingBurstLimit: number(200),
 			AccessLogDestination: awsapigateway.NewLogGroupLogDestination(logGroup(s.Scope, id+"AccessLog", "/mastio/"+s.props.OrgID+"/access/"+string(host), s.props)),
 			AccessLogFormat:      awsapigateway.AccessLogFormat_Custom(jsii.String(accessLog)),
 		},
@@ -51,7 +53,7 @@ const accessLog = `{"request_id":"$context.requestId","time":"$context.requestTi
 // accountLogging lets API Gateway write access logs: one role for the whole account and region, which is why it can be
 // switched off where somebody else has set it.
 func (s *Service) accountLogging() {
-	if !s.props.AccountLogging {
+	if s.props.SharedAccountLogging {
 		return
 	}
 	role := awsiam.NewRole(s.Scope, jsii.String("ApiGatewayLogging"), &awsiam.RoleProps{
@@ -60,7 +62,9 @@ func (s *Service) accountLogging() {
 		ManagedPolicies: &[]awsiam.IManagedPolicy{awsiam.ManagedPolicy_FromAwsManagedPolicyName(jsii.String("service-role/AmazonAPIGatewayPushToCloudWatchLogs"))},
 	})
 	account := awsapigateway.NewCfnAccount(s.Scope, jsii.String("ApiGatewayAccount"), &awsapigateway.CfnAccountProps{CloudWatchRoleArn: role.RoleArn()})
+	// Both stay: the setting is the account's, and other APIs log with the role.
 	account.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
+	role.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN)
 	s.Agents.DeploymentStage().Node().AddDependency(account)
 	s.Operators.DeploymentStage().Node().AddDependency(account)
 }
@@ -88,18 +92,19 @@ func throttleOf(r routes.Route) throttle {
 }
 
 func throttles(host routes.Host) *map[string]*awsapigateway.MethodDeploymentOptions {
-	all := map[string]*awsapigateway.MethodDeploymentOptions{
-		// The methods that no route has, and that the functions answer with 405.
-		"/*/*": {ThrottlingRateLimit: number(100), ThrottlingBurstLimit: number(200), MetricsEnabled: jsii.Bool(true)},
-	}
+	all := map[string]*awsapigateway.MethodDeploymentOptions{}
 	for _, r := range on(host) {
 		t := throttleOf(r)
 		all[r.Path+"/"+r.Method] = &awsapigateway.MethodDeploymentOptions{
-			ThrottlingRateLimit: number(t.rate), ThrottlingBurstLimit: number(t.burst), MetricsEnabled: jsii.Bool(true),
+			ThrottlingRateLimit: number(t.rate), ThrottlingBurstLimit: number(t.burst), MetricsEnabled: jsii.Bool(measured(r)),
 		}
 	}
 	return &all
 }
+
+// measured reports whether a route has metrics of its own, at some $2 a month: those are for the two whose latency and
+// refusals an operator looks at alone. The API as a whole is measured for nothing.
+func measured(r routes.Route) bool { return r.Path == "/v1/auth/token" || r.Path == "/pki/rotate-ca" }
 
 func on(host routes.Host) []routes.Route {
 	return slices.DeleteFunc(routes.All(), func(r routes.Route) bool { return !slices.Contains(r.Hosts, host) })
@@ -186,22 +191,29 @@ func demands(api awsapigateway.RestApi, v awsapigateway.RequestValidator, r rout
 // domains gives the APIs their names, if there are any. The agents' one asks for a client certificate under the truststore,
 // without naming a version of it: that is the application's to move.
 func (s *Service) domains(after constructs.IDependable) {
+	agents := after
 	if d := s.props.Agents; d != nil {
-		s.domain("Agents", s.Agents, d, &awsapigateway.MTLSConfig{Bucket: s.data.Truststore, Key: jsii.String(TruststoreKey)}, after)
+		mtls := &awsapigateway.MTLSConfig{Bucket: s.data.Truststore, Key: jsii.String(TruststoreKey)}
+		agents = s.domain("Agents", s.Agents, d, mtls, after)
 	}
 	if d := s.props.Operators; d != nil {
-		s.domain("Operators", s.Operators, d, nil, after)
+		s.domain("Operators", s.Operators, d, nil, after, agents) // an account makes one domain in 30 seconds
 	}
 }
 
-func (s *Service) domain(who string, api awsapigateway.RestApi, d *Domain, mtls *awsapigateway.MTLSConfig, after constructs.IDependable) {
+func (s *Service) domain(who string, api awsapigateway.RestApi, d *Domain, mtls *awsapigateway.MTLSConfig, after ...constructs.IDependable) constructs.IDependable {
 	name := awsapigateway.NewDomainName(s.Scope, jsii.String(who+"Domain"), &awsapigateway.DomainNameProps{
 		DomainName: &d.Name, EndpointType: awsapigateway.EndpointType_REGIONAL, SecurityPolicy: awsapigateway.SecurityPolicy_TLS_1_2, Mtls: mtls,
 		Certificate: awscertificatemanager.Certificate_FromCertificateArn(s.Scope, jsii.String(who+"Certificate"), &d.CertificateARN),
 	})
-	name.Node().AddDependency(after)
+	name.Node().AddDependency(after...)
+	if d.OwnershipCertificateARN != "" {
+		own, _ := name.Node().DefaultChild().(awsapigateway.CfnDomainName)
+		own.SetOwnershipVerificationCertificateArn(&d.OwnershipCertificateARN)
+	}
 	awsapigateway.NewBasePathMapping(s.Scope, jsii.String(who+"Mapping"), &awsapigateway.BasePathMappingProps{
 		DomainName: name, RestApi: api, Stage: api.DeploymentStage(),
 	})
 	output(s.Scope, who+"TargetName", *name.DomainNameAliasDomainName(), "Point the DNS record of "+d.Name+" here")
+	return name
 }

@@ -20,7 +20,7 @@ func (d *Data) backups(p Props) {
 		return
 	}
 	vault := awsbackup.NewBackupVault(d.Scope, jsii.String("Vault"), &awsbackup.BackupVaultProps{
-		BackupVaultName: jsii.String(p.name("vault")), EncryptionKey: d.DataKey, RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+		BackupVaultName: jsii.String(p.vault()), EncryptionKey: d.DataKey, RemovalPolicy: kept,
 	})
 	rule := func(name string, schedule *awsevents.CronOptions, days int) awsbackup.BackupPlanRule {
 		return awsbackup.NewBackupPlanRule(&awsbackup.BackupPlanRuleProps{
@@ -46,6 +46,10 @@ func (d *Data) backups(p Props) {
 	})
 }
 
+// vault is what the vault is called. It stays when an installation is erased, as the tables do when it is only removed: an
+// installation that is made again takes another tablePrefix.
+func (p Props) vault() string { return p.TablePrefix + "vault" }
+
 // backupRole may back up these tables and nothing else, nor restore: whoever restores brings a role for it.
 func (d *Data) backupRole(p Props) awsiam.IRole {
 	var tables, backups []string
@@ -63,12 +67,18 @@ func (d *Data) backupRole(p Props) awsiam.IRole {
 		{
 			sid: "IntoTheVault", actions: []string{"backup:CopyIntoBackupVault", "backup:DescribeBackupVault"},
 			resources: []string{*awscdk.Stack_Of(d.Scope).FormatArn(&awscdk.ArnComponents{
-				Service: str("backup"), Resource: str("backup-vault"), ResourceName: jsii.String(p.name("vault")), ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
+				Service: str("backup"), Resource: str("backup-vault"), ResourceName: jsii.String(p.vault()), ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
 			})},
 		},
 		{
-			sid: "UseTheKey", actions: []string{"kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"}, resources: []string{*d.DataKey.KeyArn()},
+			sid: "UseTheKey", actions: []string{"kms:Decrypt", "kms:GenerateDataKey"}, resources: []string{*d.DataKey.KeyArn()},
 			conditions: conditions{"StringLike": {"kms:ViaService": []string{"backup.*.amazonaws.com", "dynamodb.*.amazonaws.com"}}},
+		},
+		// AWS Backup looks at the key, and grants its use to itself, directly: such a call has no ViaService.
+		{sid: "SeeTheKey", actions: []string{"kms:DescribeKey"}, resources: []string{*d.DataKey.KeyArn()}},
+		{
+			sid: "GrantTheKey", actions: []string{"kms:CreateGrant"}, resources: []string{*d.DataKey.KeyArn()},
+			conditions: conditions{"Bool": {"kms:GrantIsForAWSResource": "true"}},
 		},
 	} {
 		policy.AddStatements(st.policy())

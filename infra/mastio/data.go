@@ -46,7 +46,8 @@ func newData(scope constructs.Construct, id string, p Props) *Data {
 	}
 	d.Truststore, d.Archive = d.bucket(), d.archive(p)
 	d.AdminSecret = awssecretsmanager.NewSecret(d.Scope, jsii.String("AdminSecret"), &awssecretsmanager.SecretProps{
-		SecretName: jsii.String(p.name("admin-secret")), Description: jsii.String("Mastio " + p.OrgID + ": X-Admin-Secret of the operators' API"),
+		// Without a name of its own: a name that is kept, or waits for its deletion, could not be made again.
+		Description:   jsii.String("Mastio " + p.OrgID + ": X-Admin-Secret of the operators' API"),
 		EncryptionKey: d.DataKey, RemovalPolicy: p.removal(),
 		// 256 bits in letters and digits, which need no quoting in a shell.
 		GenerateSecretString: &awssecretsmanager.SecretStringGenerator{PasswordLength: number(43), ExcludePunctuation: jsii.Bool(true)},
@@ -63,8 +64,12 @@ func (p Props) removal() awscdk.RemovalPolicy {
 	if p.EraseData != "" {
 		return awscdk.RemovalPolicy_DESTROY
 	}
-	return awscdk.RemovalPolicy_RETAIN
+	return kept
 }
+
+// kept stays when its stack goes, but not when the deployment that made it fails: what is left under a fixed name would
+// keep the next deployment from making it again.
+const kept = awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE
 
 func symmetric(scope constructs.Construct, p Props, id, description string) awskms.Key {
 	return awskms.NewKey(scope, &id, &awskms.KeyProps{
@@ -89,7 +94,7 @@ func (d *Data) archive(p Props) awss3.Bucket {
 	props := &awss3.BucketProps{
 		Versioned: jsii.Bool(true), Encryption: awss3.BucketEncryption_S3_MANAGED, EnforceSSL: jsii.Bool(true), MinimumTLSVersion: number(1.2),
 		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(), ObjectOwnership: awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
-		RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+		RemovalPolicy: kept,
 	}
 	if !p.local() {
 		props.ObjectLockEnabled = jsii.Bool(true)
@@ -146,7 +151,7 @@ func (d *Data) bucket() awss3.Bucket {
 	return awss3.NewBucket(d.Scope, jsii.String("Truststore"), &awss3.BucketProps{
 		Versioned: jsii.Bool(true), Encryption: awss3.BucketEncryption_S3_MANAGED, EnforceSSL: jsii.Bool(true), MinimumTLSVersion: number(1.2),
 		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(), ObjectOwnership: awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
-		RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+		RemovalPolicy: kept,
 		// A version is a few kilobytes and one is made a rotation; a hundred of them are a long way back.
 		LifecycleRules: &[]*awss3.LifecycleRule{{
 			NoncurrentVersionExpiration: awscdk.Duration_Days(number(400)), NoncurrentVersionsToRetain: number(100),

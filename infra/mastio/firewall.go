@@ -46,9 +46,12 @@ func (s *Service) firewall(api awsapigateway.RestApi) {
 			},
 			managed(2, "AWSManagedRulesAmazonIpReputationList"),
 			managed(3, "AWSManagedRulesKnownBadInputsRuleSet"),
-			// A CA with its chain is larger than the 8 KiB that this group's own rule allows; BodySize stands for it. And
-			// certificates are served under names that look like a careless server's files.
-			managed(4, "AWSManagedRulesCommonRuleSet", "SizeRestrictions_BODY", "RestrictedExtensions_URIPATH"),
+			// A CA with its chain is larger than the 8 KiB that this group's own rule allows; BodySize stands for it.
+			// Certificates are served under names that look like a careless server's files. What the rules for bodies look
+			// for occurs by chance in the base64 of a certificate or key, which the functions parse strictly; and a
+			// pipeline may send no User-Agent.
+			managed(4, "AWSManagedRulesCommonRuleSet", "SizeRestrictions_BODY", "RestrictedExtensions_URIPATH",
+				"CrossSiteScripting_BODY", "GenericLFI_BODY", "GenericRFI_BODY", "EC2MetaDataSSRF_BODY", "NoUserAgent_HEADER"),
 		},
 	})
 	waf.NewCfnWebACLAssociation(s.Scope, jsii.String("FirewallOfOperators"), &waf.CfnWebACLAssociationProps{

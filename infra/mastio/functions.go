@@ -90,6 +90,8 @@ func (s *Service) function(name string) *Function {
 		panic(fmt.Errorf("%w: function %s is not built: make build writes it to buildDir (%s)", ErrProps, name, s.props.BuildDir))
 	}
 	z := sizeOf(name)
+	// A version is kept, so that the alias can go back to it, but for one that a failed deployment has made: Lambda would
+	// publish no other one for the same code, and the deployment could not be repeated.
 	props := &awslambda.FunctionProps{
 		FunctionName: jsii.String(s.props.name(name)), Description: jsii.String("Mastio " + s.props.OrgID + ": " + name),
 		Runtime: awslambda.Runtime_PROVIDED_AL2023(), Handler: jsii.String("bootstrap"), Architecture: s.architecture(),
@@ -97,7 +99,7 @@ func (s *Service) function(name string) *Function {
 		MemorySize: number(z.memory), Timeout: awscdk.Duration_Seconds(number(z.timeout)), Environment: s.environment(name),
 		// CDK adds statements to a role that it may change; this one it may not.
 		Role: f.Role.WithoutPolicyUpdates(nil), LogGroup: f.Log, Tracing: awslambda.Tracing_DISABLED,
-		CurrentVersionOptions: &awslambda.VersionOptions{RemovalPolicy: awscdk.RemovalPolicy_RETAIN},
+		CurrentVersionOptions: &awslambda.VersionOptions{RemovalPolicy: awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE},
 	}
 	if s.props.Tracing {
 		props.Tracing = awslambda.Tracing_ACTIVE

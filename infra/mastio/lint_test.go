@@ -40,7 +40,7 @@ func TestEraseData(t *testing.T) {
 	resources, _ := (*assertions.Template_FromStack(stack, nil).ToJSON())["Resources"].(map[string]any)
 	want := map[string]string{
 		"AWS::DynamoDB::GlobalTable": "Delete", "AWS::KMS::Key": "Delete", "AWS::SecretsManager::Secret": "Delete",
-		"AWS::S3::Bucket": "Retain", "AWS::Backup::BackupVault": "Retain",
+		"AWS::S3::Bucket": "RetainExceptOnCreate", "AWS::Backup::BackupVault": "RetainExceptOnCreate",
 	}
 	seen := map[string]bool{}
 	for id, r := range resources {

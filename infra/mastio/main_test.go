@@ -93,12 +93,14 @@ func takePinnedNode() error {
 	return syscall.Exec(program, os.Args, os.Environ())
 }
 
+const ownership = "arn:aws:acm:eu-central-1:111111111111:certificate/11111111-1111-1111-1111-111111111111"
+
 // everything has each setting set.
 func everything() Props {
 	const certificate = "arn:aws:acm:eu-central-1:111111111111:certificate/00000000-0000-0000-0000-000000000000"
 	p := Defaults()
 	p.OrgID, p.TrustDomain = "acme", "acme.example"
-	p.Agents = &Domain{Name: "agents.mastio.acme.example", CertificateARN: certificate}
+	p.Agents = &Domain{Name: "agents.mastio.acme.example", CertificateARN: certificate, OwnershipCertificateARN: ownership}
 	p.Operators = &Domain{Name: "mastio.acme.example", CertificateARN: certificate}
 	p.AlarmEmail, p.AllowedSources = "oncall@acme.example", []string{"192.0.2.0/24", "2001:db8::/32"}
 	p.TokenSigner, p.StrictPKI, p.AutoMigrate, p.RequireDPoP, p.RequireNonce, p.Tracing = KMSSigner, true, true, true, true, true
@@ -108,13 +110,8 @@ func everything() Props {
 // synthesise writes templates over functions that are empty files: none is built for it.
 func (d *deployment) synthesise(dir string, p Props) error {
 	p.BuildDir = filepath.Join(dir, "lambda")
-	for _, name := range routes.Functions() {
-		if err := os.MkdirAll(filepath.Join(p.BuildDir, name), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(p.BuildDir, name, "bootstrap"), []byte(name), 0o755); err != nil {
-			return err
-		}
+	if err := fakeFunctions(p.BuildDir); err != nil {
+		return err
 	}
 	context, err := featureFlags()
 	if err != nil {
@@ -128,6 +125,19 @@ func (d *deployment) synthesise(dir string, p Props) error {
 	}
 	d.app.Synth(nil)
 	return d.read()
+}
+
+// fakeFunctions writes a bootstrap for each function, which says its name.
+func fakeFunctions(dir string) error {
+	for _, name := range routes.Functions() {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name, "bootstrap"), []byte(name), 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // featureFlags are those of cdk.json: a template of the tests is the template of a deployment.
@@ -149,9 +159,11 @@ func featureFlags() (map[string]any, error) {
 	return flags, nil
 }
 
-func (d *deployment) read() error {
+func (d *deployment) read() error { return d.readStacks("MastioData", "Mastio") }
+
+func (d *deployment) readStacks(stacks ...string) error {
 	d.resources, d.outputs = map[string]resource{}, map[string]any{}
-	for _, stack := range []string{"MastioData", "Mastio"} {
+	for _, stack := range stacks {
 		b, err := os.ReadFile(filepath.Join(d.out, stack+".template.json"))
 		if err != nil {
 			return err

@@ -34,6 +34,9 @@ func New(scope constructs.Construct, id string, props Props) *Mastio {
 // NewStacks puts a Mastio into two stacks of scope: what must outlive everything, and what is deployed every day.
 func NewStacks(scope constructs.Construct, props Props, env *awscdk.Environment) *Mastio {
 	p := must(props)
+	if p.local() { // which cannot look up another stack's output by itself
+		scope.Node().SetContext(jsii.String(crossStack), jsii.String("strong"))
+	}
 	data := awscdk.NewStack(scope, jsii.String("MastioData"), &awscdk.StackProps{
 		Env: env, StackName: jsii.String(p.name("data")), TerminationProtection: jsii.Bool(!p.local() && p.EraseData == ""),
 		Description: jsii.String("Mastio " + p.OrgID + ": tables, truststore, secrets and keys. Losing it loses the Org CA."),
@@ -49,6 +52,10 @@ func NewStacks(scope constructs.Construct, props Props, env *awscdk.Environment)
 
 	return m
 }
+
+// crossStack is the CDK's flag for how one stack names what another one has. cdk.json has "weak": a value that is exported
+// could not change while the other stack imports it, and a setting could not be changed back.
+const crossStack = "@aws-cdk/core:defaultCrossStackReferences"
 
 func must(props Props) Props {
 	p := props.filled()

@@ -26,7 +26,7 @@ func lint(d *deployment) {
 		excuse(api, "AwsSolutions-APIG6", "Execution logs can hold headers, and one of them is the admin secret. The access log, the functions' log and the metrics are on.")
 	}
 	excuse(service.Agents, "AwsSolutions-APIG3", "Agents are let in at the TLS handshake by their certificates; a firewall would be paid for with every token. The operators' API has one.")
-	if d.mastio.Service.props.AccountLogging {
+	if !d.mastio.Service.props.SharedAccountLogging {
 		excuse(service.Scope.Node().FindChild(jsii.String("ApiGatewayLogging")), "AwsSolutions-IAM4",
 			"The role is for API Gateway's own account setting, which takes this policy and no narrower one.",
 			"Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs")

@@ -54,6 +54,9 @@ const (
 type Domain struct {
 	Name           string
 	CertificateARN string // in ACM, in the region of the deployment
+	// OwnershipCertificateARN is that of a certificate which ACM issued for the name. API Gateway asks for one where mutual
+	// TLS goes with a certificate that was imported or that AWS Private CA issued.
+	OwnershipCertificateARN string
 }
 
 // Props are the settings of a Mastio. OrgID and TrustDomain are required; New fills in the rest.
@@ -83,26 +86,26 @@ type Props struct {
 	CheckpointMinutes int    // between two checkpoints of the audit trail, while anything happens
 	AuditTSA          string // URL of a time-stamping authority (RFC 3161) for them; empty: none
 
-	TablePrefix       string // before the tables' names; a restore takes another one
-	LogRetentionDays  int
-	Tracing           bool // AWS X-Ray
-	SharedConcurrency bool // reserve none: a young account has too little of it to reserve any
-	AccountLogging    bool // give API Gateway the account-wide role that it writes access logs with
-	Target            Target
-	Architecture      Architecture
-	BuildDir          string // holds <function>/bootstrap
-	EraseData         string // the OrgID once more: the next removal of the data takes tables, keys and secret with it
+	TablePrefix          string // before the tables' names; a restore takes another one
+	LogRetentionDays     int
+	Tracing              bool // AWS X-Ray
+	SharedConcurrency    bool // reserve none: a young account has too little of it to reserve any
+	SharedAccountLogging bool // the account has a role that API Gateway writes access logs with; false: make one
+	Target               Target
+	Architecture         Architecture
+	BuildDir             string // holds <function>/bootstrap
+	EraseData            string // the OrgID once more: the next removal of the data takes tables, keys and secret with it
 }
 
 // Defaults returns the settings that New takes where a field is not set, and that differ from the zero value.
 func Defaults() Props {
 	return Props{
-		TokenSigner: EpochKey, FirstCA: Mint, StandbyMinutes: 2, CheckpointMinutes: 15, RenewOverlapSeconds: 3600, CertMaxAgeDays: 365, CertRenewBeforeDays: 30, LogRetentionDays: 365, AccountLogging: true,
+		TokenSigner: EpochKey, FirstCA: Mint, StandbyMinutes: 2, CheckpointMinutes: 15, RenewOverlapSeconds: 3600, CertMaxAgeDays: 365, CertRenewBeforeDays: 30, LogRetentionDays: 365,
 		Target: AWS, Architecture: ARM64, BuildDir: "build/lambda",
 	}
 }
 
-// filled fills in what was left out. AccountLogging is a choice either way: its zero value stays.
+// filled fills in what was left out.
 func (p Props) filled() Props {
 	d := Defaults()
 	p.TokenSigner = or(p.TokenSigner, d.TokenSigner)
@@ -234,6 +237,9 @@ func (d *Domain) check(who string, say func(string, ...any)) {
 	}
 	if !known(d.CertificateARN, certPattern.MatchString) {
 		say("%sCertificate is %q: set it to the ARN of the ACM certificate for %s, which must be in the region of the deployment", who, d.CertificateARN, d.Name)
+	}
+	if d.OwnershipCertificateARN != "" && !known(d.OwnershipCertificateARN, certPattern.MatchString) {
+		say("%sOwnershipCertificate is %q: set it to the ARN of a certificate that ACM issued for %s", who, d.OwnershipCertificateARN, d.Name)
 	}
 }
 

@@ -33,10 +33,10 @@ func TestContext(t *testing.T) {
 		"from the command line": {map[string]any{"strictPki": "true", "standbyMinutes": "5", "allowedSources": "192.0.2.0/24, 2001:db8::/32"}, with(func(p *Props) {
 			p.StrictPKI, p.StandbyMinutes, p.AllowedSources = true, 5, []string{"192.0.2.0/24", "2001:db8::/32"}
 		})},
-		"from cdk.json": {map[string]any{"strictPki": true, "standbyMinutes": 5, "accountLogging": false}, with(func(p *Props) { p.StrictPKI, p.StandbyMinutes, p.AccountLogging = true, 5, false })},
+		"from cdk.json": {map[string]any{"strictPki": true, "standbyMinutes": 5, "sharedAccountLogging": true}, with(func(p *Props) { p.StrictPKI, p.StandbyMinutes, p.SharedAccountLogging = true, 5, true })},
 		"as proxy.env":  {map[string]any{"strictPki": "1", "autoMigrate": "0"}, with(func(p *Props) { p.StrictPKI = true })},
 		"domains": {map[string]any{"agentsDomain": "a.acme.example", "agentsCertificate": certificate, "operatorsDomain": "o.acme.example", "operatorsCertificate": certificate}, with(func(p *Props) {
-			p.Agents, p.Operators = &Domain{"a.acme.example", certificate}, &Domain{"o.acme.example", certificate}
+			p.Agents, p.Operators = &Domain{Name: "a.acme.example", CertificateARN: certificate}, &Domain{Name: "o.acme.example", CertificateARN: certificate}
 		})},
 		"LocalStack": {map[string]any{"target": "localstack", "architecture": "x86_64", "issuer": "https://localhost:9443"}, with(func(p *Props) {
 			p.Target, p.Architecture, p.Issuer = LocalStack, X86, "https://localhost:9443"

@@ -58,6 +58,9 @@ func spell(v any) string {
 		if imported, ok := v["Fn::ImportValue"].(string); ok {
 			return "${" + imported + "}"
 		}
+		if output, ok := v["Fn::GetStackOutput"].(map[string]any); ok {
+			return fmt.Sprintf("${%s:%s}", output["StackName"], output["OutputName"])
+		}
 		if join, ok := v["Fn::Join"].([]any); ok {
 			var b strings.Builder
 			parts, _ := join[1].([]any)

@@ -1,0 +1,88 @@
+package mastio
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// An account makes one domain in 30 seconds, and wants an own certificate where the server's was imported.
+func TestDomainsAreMadeOneAfterTheOther(t *testing.T) {
+	agents, operators := hardened.one(t, "AWS::ApiGateway::DomainName", "ServiceAgents"), hardened.one(t, "AWS::ApiGateway::DomainName", "ServiceOperators")
+	if !slices.Contains(operators.dependsOn(), agents.id) {
+		t.Errorf("the operators' domain waits for %v, want the agents' among them", operators.dependsOn())
+	}
+	if got := agents.Properties["OwnershipVerificationCertificateArn"]; got != ownership {
+		t.Errorf("ownership certificate = %v", got)
+	}
+	if got := operators.Properties["OwnershipVerificationCertificateArn"]; got != nil {
+		t.Errorf("the operators' domain has no mutual TLS and the ownership certificate %v", got)
+	}
+}
+
+// Metrics of a method cost $0.30 each, some six a method that is used. Each method is set once: what API Gateway makes of two
+// settings of one method is not documented.
+func TestFewMethodsAreMeasured(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		measured := 0
+		for _, stage := range d.all("AWS::ApiGateway::Stage") {
+			seen := map[string]bool{}
+			settings, _ := stage.Properties["MethodSettings"].([]any)
+			for _, s := range settings {
+				method := fmt.Sprint(at(s, "HttpMethod"), " ", at(s, "ResourcePath"))
+				if seen[method] {
+					t.Errorf("%s sets %s twice", stage.id, method)
+				}
+				seen[method] = true
+				if at(s, "MetricsEnabled") == true {
+					measured++
+				}
+				if at(s, "ThrottlingRateLimit") == nil {
+					t.Errorf("%s: %s has no throttle", stage.id, method)
+				}
+			}
+			if !seen["* /*"] {
+				t.Errorf("%s: methods without a route have no throttle", stage.id)
+			}
+		}
+		if measured != 3 {
+			t.Errorf("%d methods are measured, want 3: a token, and both of rotate-ca", measured)
+		}
+	})
+}
+
+// What looks for attacks in a body finds them in base64 by chance, and would refuse a CA in the middle of a rotation.
+func TestNoRuleForBodiesBlocksAnUpload(t *testing.T) {
+	rules, _ := hardened.one(t, "AWS::WAFv2::WebACL", "Service").Properties["Rules"].([]any)
+	counted := map[string]bool{}
+	for _, r := range rules {
+		overrides, _ := at(r, "Statement", "ManagedRuleGroupStatement", "RuleActionOverrides").([]any)
+		for _, o := range overrides {
+			counted[spell(at(o, "Name"))] = at(o, "ActionToUse", "Count") != nil
+		}
+	}
+	for _, name := range []string{"SizeRestrictions_BODY", "CrossSiteScripting_BODY", "GenericLFI_BODY", "GenericRFI_BODY", "EC2MetaDataSSRF_BODY", "NoUserAgent_HEADER"} {
+		if !counted[name] {
+			t.Errorf("%s blocks", name)
+		}
+	}
+}
+
+// AWS Backup looks at the key and grants it to itself in calls of its own, which have no ViaService.
+func TestBackupsMayUseTheirKey(t *testing.T) {
+	for _, d := range []*deployment{&hardened, &trying} {
+		may := map[string]bool{}
+		for _, s := range d.policies(t) {
+			for _, a := range s.actions {
+				if s.function == "" && s.effect == "Allow" && at(s.conditions, "StringLike", "kms:ViaService") == nil {
+					may[a] = true
+				}
+			}
+		}
+		for _, action := range []string{"kms:DescribeKey", "kms:CreateGrant"} {
+			if !may[action] {
+				t.Errorf("the role of AWS Backup may not %s directly", action)
+			}
+		}
+	}
+}
