@@ -1,5 +1,5 @@
-// Package jws reads and writes compact JSON Web Signatures (RFC 7515) of the one kind a Mastio knows:
-// ES256, three parts, every octet in its only canonical spelling.
+// Package jws reads and writes compact JSON Web Signatures (RFC 7515) of the kinds a Mastio knows: ES256, and RS256
+// where a caller asks for it; three parts, every octet in its only canonical spelling.
 //
 // go-jose takes messages apart and puts them together. This package decides what is let through to it,
 // because go-jose follows the RFCs where they are generous: it accepts line breaks and stray trailing bits in
@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
@@ -21,8 +22,11 @@ import (
 // through in all, so anything longer could not arrive in one.
 const MaxSize = 8 << 10
 
-// Algorithm is the only value of "alg" there is.
-const Algorithm = string(jose.ES256)
+// The values of "alg" that are read. Algorithm is the only one that Parse reads and that Sign writes.
+const (
+	Algorithm = string(jose.ES256)
+	RS256     = string(jose.RS256) // RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518, 3.3)
+)
 
 // ErrInvalid reports a message, or a part of one, that is not what this package reads. It is always wrapped
 // with the reason, which never quotes the message.
@@ -33,68 +37,74 @@ type Message struct {
 	Header Object // the protected header; "alg" has been checked, other members have not
 
 	compact string
+	alg     string
+	limit   int // of the header and of the payload, in bytes
 }
 
 // Parse takes a compact JWS apart and checks everything but its signature: three parts, canonical base64url
 // in each, a header without duplicate members whose alg is ES256, a signature of 64 bytes, no extension.
 // Every error is ErrInvalid.
-func Parse(compact string) (*Message, error) {
-	if len(compact) > MaxSize {
-		return nil, fmt.Errorf("%w: longer than %d bytes", ErrInvalid, MaxSize)
+func Parse(compact string) (*Message, error) { return ParseLimited(compact, MaxSize, Algorithm) }
+
+// ParseLimited is Parse for messages that do not travel in a header: of at most limit bytes, and signed by one of these
+// algorithms. Every error is ErrInvalid.
+func ParseLimited(compact string, limit int, algorithms ...string) (*Message, error) {
+	if len(compact) > limit {
+		return nil, fmt.Errorf("%w: longer than %d bytes", ErrInvalid, limit)
 	}
-	header, err := split(compact)
+	header, signature, err := split(compact, limit)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkHeader(header); err != nil {
+	alg, err := checkHeader(header, algorithms)
+	if err != nil {
 		return nil, err
 	}
-	return &Message{Header: header, compact: compact}, nil
+	if alg == Algorithm && len(signature) != signatureSize {
+		return nil, fmt.Errorf("%w: signature of %d bytes instead of %d", ErrInvalid, len(signature), signatureSize)
+	}
+	return &Message{Header: header, compact: compact, alg: alg, limit: limit}, nil
 }
 
-// split checks the three parts' spelling and returns the header.
-func split(compact string) (Object, error) {
+// split checks the three parts' spelling and returns the header and the signature.
+func split(compact string, limit int) (Object, []byte, error) {
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 {
-		return nil, fmt.Errorf("%w: %d parts instead of 3", ErrInvalid, len(parts))
+		return nil, nil, fmt.Errorf("%w: %d parts instead of 3", ErrInvalid, len(parts))
 	}
 	header, err := Decode(parts[0])
 	if err != nil {
-		return nil, fmt.Errorf("header: %w", err)
+		return nil, nil, fmt.Errorf("header: %w", err)
 	}
 	if _, err := Decode(parts[1]); err != nil {
-		return nil, fmt.Errorf("payload: %w", err)
+		return nil, nil, fmt.Errorf("payload: %w", err)
 	}
 	sig, err := Decode(parts[2])
 	if err != nil {
-		return nil, fmt.Errorf("signature: %w", err)
+		return nil, nil, fmt.Errorf("signature: %w", err)
 	}
-	if len(sig) != signatureSize {
-		return nil, fmt.Errorf("%w: signature of %d bytes instead of %d", ErrInvalid, len(sig), signatureSize)
-	}
-	o, err := ParseObject(header)
+	o, err := parseObject(header, limit)
 	if err != nil {
-		return nil, fmt.Errorf("header: %w", err)
+		return nil, nil, fmt.Errorf("header: %w", err)
 	}
-	return o, nil
+	return o, sig, nil
 }
 
-func checkHeader(header Object) error {
-	alg, err := header.Text("alg")
-	if err != nil {
-		return err
+func checkHeader(header Object, algorithms []string) (alg string, err error) {
+	if alg, err = header.Text("alg"); err != nil {
+		return "", err
 	}
-	if alg != Algorithm {
-		return fmt.Errorf("%w: alg is not %s", ErrInvalid, Algorithm)
+	if !slices.Contains(algorithms, alg) {
+		return "", fmt.Errorf("%w: alg is not %s", ErrInvalid, strings.Join(algorithms, " or "))
 	}
 	// No extension is understood here, so any crit must be refused (RFC 7515, 4.1.11). b64 must come with
 	// crit (RFC 7797, 6) but is honoured by go-jose without, which would give one text two meanings.
 	for _, name := range []string{"crit", "b64"} {
 		if _, ok := header[name]; ok {
-			return fmt.Errorf("%w: %s is not supported", ErrInvalid, name)
+			return "", fmt.Errorf("%w: %s is not supported", ErrInvalid, name)
 		}
 	}
-	return nil
+	return alg, nil
 }
 
 // Verify returns the payload if key, a P-256 key, made the signature. Every error is ErrInvalid.
@@ -117,11 +127,15 @@ func (m *Message) Claims(key *ecdsa.PublicKey) (Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	claims, err := ParseObject(payload)
+	return claims(payload, m.limit)
+}
+
+func claims(payload []byte, limit int) (Object, error) {
+	o, err := parseObject(payload, limit)
 	if err != nil {
 		return nil, fmt.Errorf("claims: %w", err)
 	}
-	return claims, nil
+	return o, nil
 }
 
 // Sign writes claims, any JSON object, as a compact JWS with the header members typ, alg and kid (none if it

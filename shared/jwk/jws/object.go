@@ -22,8 +22,10 @@ type Object map[string]json.RawMessage
 // ParseObject reads one JSON object of at most MaxSize bytes in valid UTF-8, and nothing after it. Duplicate
 // names are refused (RFC 7515, 4; RFC 7519, 4), since two readers could take two different ones of them.
 // Every error is ErrInvalid.
-func ParseObject(raw []byte) (Object, error) {
-	if len(raw) > MaxSize || !utf8.Valid(raw) {
+func ParseObject(raw []byte) (Object, error) { return parseObject(raw, MaxSize) }
+
+func parseObject(raw []byte, limit int) (Object, error) {
+	if len(raw) > limit || !utf8.Valid(raw) {
 		return nil, fmt.Errorf("%w: JSON too long or not UTF-8", ErrInvalid)
 	}
 	var o Object
