@@ -12,6 +12,7 @@ import (
 var fromOperators = map[string]string{
 	"MCP_PROXY_STRICT_PKI": "strictPki", "MCP_PROXY_PKI_AUTO_MIGRATE": "autoMigrate",
 	"TOKEN_SIGNER": "tokenSigner", "TOKEN_REQUIRE_DPOP": "requireDpop", "TOKEN_REQUIRE_NONCE": "requireNonce",
+	"TOKEN_REGISTERED_DPOP_ONLY": "registeredDpopOnly",
 }
 
 // proxyEnv reads them from the file, if there is one. What cdk.json or the command line says goes before.

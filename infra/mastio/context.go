@@ -64,6 +64,7 @@ var settings = map[string]func(*Props, string) error{
 	"tokenSigner":                text(func(p *Props) *string { return (*string)(&p.TokenSigner) }),
 	"requireDpop":                toggle(func(p *Props) *bool { return &p.RequireDPoP }),
 	"requireNonce":               toggle(func(p *Props) *bool { return &p.RequireNonce }),
+	"registeredDpopOnly":         toggle(func(p *Props) *bool { return &p.RegisteredDPoPOnly }),
 	"strictPki":                  toggle(func(p *Props) *bool { return &p.StrictPKI }),
 	"autoMigrate":                toggle(func(p *Props) *bool { return &p.AutoMigrate }),
 	"firstCa":                    text(func(p *Props) *string { return (*string)(&p.FirstCA) }),

@@ -162,7 +162,7 @@ func (s *Service) environment(function string) *map[string]*string {
 		"TOKEN_SIGNER": string(p.TokenSigner), "MASTIO_FIRST_CA": string(p.FirstCA),
 	}
 	for name, on := range map[string]bool{
-		"TOKEN_REQUIRE_DPOP": p.RequireDPoP, "TOKEN_REQUIRE_NONCE": p.RequireNonce,
+		"TOKEN_REQUIRE_DPOP": p.RequireDPoP, "TOKEN_REQUIRE_NONCE": p.RequireNonce, "TOKEN_REGISTERED_DPOP_ONLY": p.RegisteredDPoPOnly,
 		"MCP_PROXY_STRICT_PKI": p.StrictPKI, "MCP_PROXY_PKI_AUTO_MIGRATE": p.AutoMigrate,
 	} {
 		if on {

@@ -103,7 +103,7 @@ func everything() Props {
 	p.Agents = &Domain{Name: "agents.mastio.acme.example", CertificateARN: certificate, OwnershipCertificateARN: ownership}
 	p.Operators = &Domain{Name: "mastio.acme.example", CertificateARN: certificate}
 	p.AlarmEmail, p.AllowedSources = "oncall@acme.example", []string{"192.0.2.0/24", "2001:db8::/32"}
-	p.TokenSigner, p.StrictPKI, p.AutoMigrate, p.RequireDPoP, p.RequireNonce, p.Tracing = KMSSigner, true, true, true, true, true
+	p.TokenSigner, p.StrictPKI, p.AutoMigrate, p.RequireDPoP, p.RequireNonce, p.RegisteredDPoPOnly, p.Tracing = KMSSigner, true, true, true, true, true, true
 	return p
 }
 

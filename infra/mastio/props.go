@@ -78,6 +78,7 @@ type Props struct {
 	TokenSigner         TokenSigner
 	RequireDPoP         bool
 	RequireNonce        bool
+	RegisteredDPoPOnly  bool // a login by assertion binds its token to the registered DPoP key too
 	StrictPKI           bool
 	AutoMigrate         bool
 	FirstCA             FirstCA

@@ -105,13 +105,13 @@ func TestSettingsReachTheFunctions(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"MASTIO_ISSUER": "https://agents.mastio.acme.example", "TOKEN_SIGNER": "kms", "MCP_PROXY_STRICT_PKI": "1", "MCP_PROXY_PKI_AUTO_MIGRATE": "1",
-		"TOKEN_REQUIRE_DPOP": "1", "TOKEN_REQUIRE_NONCE": "1", "MASTIO_FIRST_CA": "mint", "MASTIO_TABLE_PREFIX": "mastio-acme-",
+		"TOKEN_REQUIRE_DPOP": "1", "TOKEN_REQUIRE_NONCE": "1", "TOKEN_REGISTERED_DPOP_ONLY": "1", "MASTIO_FIRST_CA": "mint", "MASTIO_TABLE_PREFIX": "mastio-acme-",
 	} {
 		if got := env(&hardened)[name]; got != want {
 			t.Errorf("%s = %v, want %s", name, got, want)
 		}
 	}
-	for _, name := range []string{"MCP_PROXY_STRICT_PKI", "MCP_PROXY_PKI_AUTO_MIGRATE", "TOKEN_REQUIRE_DPOP", "TOKEN_REQUIRE_NONCE", "MASTIO_TOKEN_SIGNING_KEY"} {
+	for _, name := range []string{"MCP_PROXY_STRICT_PKI", "MCP_PROXY_PKI_AUTO_MIGRATE", "TOKEN_REQUIRE_DPOP", "TOKEN_REQUIRE_NONCE", "TOKEN_REGISTERED_DPOP_ONLY", "MASTIO_TOKEN_SIGNING_KEY"} {
 		if got, set := env(&trying)[name]; set {
 			t.Errorf("%s = %v without being asked for", name, got)
 		}

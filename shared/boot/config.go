@@ -52,6 +52,7 @@ type Config struct {
 	Signer             Signer
 	RequireDPoP        bool
 	RequireNonce       bool
+	RegisteredDPoPOnly bool           // a login by assertion binds its token to the registered DPoP key too
 	RenewOverlap       time.Duration  // how long the certificate before a renewal still counts at the most
 	StrictPKI          bool           // refuse to work under a legacy Org CA
 	AutoMigrate        time.Duration  // overlap with which a legacy Org CA is replaced by itself; zero: it is not
@@ -69,7 +70,7 @@ func Environment(getenv func(string) string) (Config, error) {
 		TruststoreKey: e.need("MASTIO_TRUSTSTORE_KEY"), AgentsDomain: getenv("MASTIO_AGENTS_DOMAIN"), AdminSecret: e.need("MASTIO_ADMIN_SECRET_ID"), TokenKEK: e.need("MASTIO_TOKEN_KEK"),
 		AuditBucket: e.need("MASTIO_AUDIT_BUCKET"), AuditKey: e.need("MASTIO_AUDIT_KEY"), TSA: e.web("AUDIT_TSA_URL"),
 		Signer: Signer(e.oneOf("TOKEN_SIGNER", string(EpochKey), string(KMS))), RequireDPoP: e.flag("TOKEN_REQUIRE_DPOP"),
-		RequireNonce: e.flag("TOKEN_REQUIRE_NONCE"), StrictPKI: e.flag("MCP_PROXY_STRICT_PKI"),
+		RequireNonce: e.flag("TOKEN_REQUIRE_NONCE"), RegisteredDPoPOnly: e.flag("TOKEN_REGISTERED_DPOP_ONLY"), StrictPKI: e.flag("MCP_PROXY_STRICT_PKI"),
 		RotateCAFunction: getenv("MASTIO_ROTATECA_FUNCTION"), EventBus: getenv("MASTIO_EVENT_BUS"), AgentSecretsKey: getenv("MASTIO_AGENT_SECRETS_KEY"), Schedule: e.schedule(),
 		Adopt: e.oneOf("MASTIO_FIRST_CA", "mint", "adopt") == "adopt", Version: Version,
 	}

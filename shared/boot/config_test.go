@@ -48,7 +48,9 @@ func TestEnvironment(t *testing.T) {
 		{"a slash at the end", map[string]string{"MASTIO_ISSUER": "https://mastio.test:9443/"}, base},
 		{"a prefix", map[string]string{"MASTIO_TABLE_PREFIX": "dev-"}, with(func(c *Config) { c.TablePrefix = "dev-" })},
 		{"a domain", map[string]string{"MASTIO_AGENTS_DOMAIN": "agents.mastio.test"}, with(func(c *Config) { c.AgentsDomain = "agents.mastio.test" })},
-		{"strict tokens", map[string]string{"TOKEN_REQUIRE_DPOP": "1", "TOKEN_REQUIRE_NONCE": "1"}, with(func(c *Config) { c.RequireDPoP, c.RequireNonce = true, true })},
+		{"strict tokens", map[string]string{"TOKEN_REQUIRE_DPOP": "1", "TOKEN_REQUIRE_NONCE": "1", "TOKEN_REGISTERED_DPOP_ONLY": "1"}, with(func(c *Config) {
+			c.RequireDPoP, c.RequireNonce, c.RegisteredDPoPOnly = true, true, true
+		})},
 		{"tokens by KMS", map[string]string{"TOKEN_SIGNER": "kms", "MASTIO_TOKEN_SIGNING_KEY": "arn"}, with(func(c *Config) { c.Signer, c.TokenSigningKey = KMS, "arn" })},
 		{"strict PKI", map[string]string{"MCP_PROXY_STRICT_PKI": "1"}, with(func(c *Config) { c.StrictPKI = true })},
 		{"migration by itself", map[string]string{"MCP_PROXY_PKI_AUTO_MIGRATE": "1"}, with(func(c *Config) { c.AutoMigrate = 7 * 24 * time.Hour })},
@@ -78,7 +80,7 @@ func TestEnvironmentIsRefused(t *testing.T) {
 		{"AUDIT_TSA_URL", "tsa.test"}, {"AUDIT_TSA_URL", "ftp://tsa.test"}, {"AUDIT_TSA_URL", "https://"}, {"AUDIT_TSA_URL", "https://tsa.test/#a"}, {"AUDIT_TSA_URL", "%"},
 		{"MASTIO_ISSUER", "http://mastio.test"}, {"MASTIO_ISSUER", "mastio.test"}, {"MASTIO_ISSUER", "https://"}, {"MASTIO_ISSUER", "https://%zz"}, {"MASTIO_ISSUER", "/"}, {"MASTIO_ISSUER", "https:///path"}, {"MASTIO_ISSUER", "https://mastio.test/?a=b"}, {"MASTIO_ISSUER", "https://mastio.test#a"},
 		{"MASTIO_ISSUER", "https://mastio.test?"}, {"MASTIO_ISSUER", "https://user:pass@mastio.test"},
-		{"TOKEN_SIGNER", "KMS"}, {"TOKEN_SIGNER", "none"}, {"TOKEN_REQUIRE_DPOP", "true"}, {"TOKEN_REQUIRE_DPOP", "yes"}, {"TOKEN_REQUIRE_NONCE", "2"},
+		{"TOKEN_SIGNER", "KMS"}, {"TOKEN_SIGNER", "none"}, {"TOKEN_REQUIRE_DPOP", "true"}, {"TOKEN_REQUIRE_DPOP", "yes"}, {"TOKEN_REQUIRE_NONCE", "2"}, {"TOKEN_REGISTERED_DPOP_ONLY", "true"},
 		{"MCP_PROXY_STRICT_PKI", "yes"}, {"MCP_PROXY_PKI_AUTO_MIGRATE", "on"}, {"MASTIO_FIRST_CA", "upload"}, {"CERT_MAX_AGE_DAYS", "1"}, {"CERT_MAX_AGE_DAYS", "826"}, {"CERT_MAX_AGE_DAYS", "30"}, {"CERT_RENEW_BEFORE_DAYS", "0"}, {"CERT_RENEW_BEFORE_DAYS", "1.5"}, {"RENEW_OVERLAP_SECONDS", "59"}, {"RENEW_OVERLAP_SECONDS", "1h"}, {"RENEW_OVERLAP_SECONDS", "172801"}, {"MASTIO_SPIFFE_TRUST_DOMAINS", "a.example,B"}, {"MASTIO_SPIFFE_TRUST_DOMAINS", "spiffe://a.example"},
 		{"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "0"}, {"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "7d"}, {"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "7776001"}, {"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "-1"},
 	} {

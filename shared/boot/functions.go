@@ -97,7 +97,7 @@ func problem(err error, requestID string) delegate.Problem {
 func Token(p *parts) (any, error) {
 	issuer := token.New(token.Config{
 		Store: p.db, Keys: p.ring(), Issuer: p.Issuer, Endpoint: p.endpoint(),
-		RequireDPoP: p.RequireDPoP, RequireNonce: p.RequireNonce, Now: p.now, NewID: p.newID,
+		RequireDPoP: p.RequireDPoP, RequireNonce: p.RequireNonce, RegisteredKeyOnly: p.RegisteredDPoPOnly, Now: p.now, NewID: p.newID,
 	})
 	return p.http(httpapi.Token(issuer), nil)
 }

@@ -237,6 +237,14 @@ func TestRemoteCalls(t *testing.T) {
 		want map[string]int
 	}{
 		{"token", func() { c.must(t, 200, "POST", tokenPath, nil, nil) }, map[string]int{"dynamodb.BatchGetItem": 1}},
+		{"token with a proof", func() { c.must(t, 200, "POST", tokenPath, map[string]string{"DPoP": proof(t, agent, nil)}, nil) }, map[string]int{"dynamodb.BatchGetItem": 1, "dynamodb.PutItem": 1}},
+		{"login by the Mastio's assertion", func() { logIn(t, c, ownAssertion(t, c), ownProof(t, "")) }, map[string]int{"dynamodb.BatchGetItem": 2, "dynamodb.PutItem": 2}},
+		{"login by the local key", func() {
+			challenge := challengeFor(t, c)
+			assertion := localAssertion(t, agent, x5cOf(agent.CertPEM), sdkClaims(agent, challenge))
+			endorse(t, c, assertion, challenge)
+			logIn(t, c, assertion, ownProof(t, ""))
+		}, map[string]int{"dynamodb.BatchGetItem": 3, "dynamodb.PutItem": 2}},
 		{"rotate-cert", func() { rotate(t, agent.AgentID) }, map[string]int{"dynamodb.BatchGetItem": 1, "kms.Sign": 1, "dynamodb.TransactWriteItems": 1, "dynamodb.GetItem": 1}},
 		{"rotate-ca", func() { rotateCA(t) }, map[string]int{"dynamodb.UpdateItem": 1, "dynamodb.Query": 1, "dynamodb.TransactWriteItems": 1}},
 	} {

@@ -27,7 +27,7 @@ type layer struct {
 }
 
 var core = []string{
-	"shared/accesstoken", "shared/agent", "shared/anchor", "shared/audit", "shared/dpop", "shared/jwk", "shared/lease", "shared/openapi", "shared/orgca",
+	"shared/accesstoken", "shared/agent", "shared/anchor", "shared/assertion", "shared/audit", "shared/dpop", "shared/jwk", "shared/lease", "shared/openapi", "shared/orgca",
 	"shared/pki", "shared/reason", "shared/registry", "shared/renewal", "shared/routes", "shared/schema", "shared/session",
 }
 

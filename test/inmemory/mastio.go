@@ -104,7 +104,7 @@ func New(cfg memstore.Config) *Mastio {
 		Store: m.Store, Issuer: issuer, OrgID: OrgID, TrustDomains: []string{TrustDomain, ForeignDomain}, Trust: m.trust, Log: log, Now: m.Now, NewID: m.NewID,
 	})
 	m.Renew = renew.New(renew.Config{Store: m.Store, Issuer: issuer, Overlap: renew.DefaultOverlap, Log: log})
-	m.Ring = tokenkeys.New(tokenkeys.Config{Store: m.Store, Vault: m.Keys, OrgID: OrgID, TTL: token.TTL})
+	m.Ring = m.NewRing()
 	m.Token = token.New(token.Config{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now, NewID: m.NewID})
 	m.Standby = standby.New(standby.Config{
 		OrgID: OrgID,
@@ -131,6 +131,11 @@ func New(cfg memstore.Config) *Mastio {
 }
 
 func (m *Mastio) auditKey(context.Context) (audit.Key, error) { return m.AuditKey.Key, nil }
+
+// NewRing returns the token keys as an instance that has just started sees them.
+func (m *Mastio) NewRing() *tokenkeys.Ring {
+	return tokenkeys.New(tokenkeys.Config{Store: m.Store, Vault: m.Keys, OrgID: OrgID, TTL: token.TTL})
+}
 
 // Now is the Mastio's clock.
 func (m *Mastio) Now() time.Time { return time.Unix(0, m.clock.Load()).UTC() }

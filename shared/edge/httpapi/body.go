@@ -138,5 +138,5 @@ func tokenJSON(data []byte) (form tokenForm, err error) {
 	if err := json.Unmarshal(data, &form); err != nil {
 		return form, fmt.Errorf("%w: %s", ErrJSON, plain(err))
 	}
-	return form, nil
+	return form, form.checkAssertion(false)
 }

@@ -86,8 +86,9 @@ func find(method, path string) (routes.Route, bool) {
 	return routes.Route{}, false
 }
 
-// tokenPath is the route whose errors have the form of RFC 6749 instead of RFC 9457.
-const tokenPath = "/v1/auth/token" //nolint:gosec // a path, no credential
+// tokenPaths begin the routes whose errors have the form of RFC 6749 instead of RFC 9457: the token endpoint, and the calls
+// of a login before it, whose refusals have its words.
+const tokenPaths = "/v1/auth/"
 
 // ServeHTTP answers a request, and writes one log line about it.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -195,7 +196,7 @@ func (m *Mux) fail(w *recorder, r *http.Request, resource string, err error) {
 	if errors.Is(err, ErrMethod) {
 		w.Header().Set("Allow", strings.Join(routes.Methods(resource), ", "))
 	}
-	if resource == tokenPath {
+	if strings.HasPrefix(resource, tokenPaths) {
 		writeOAuthError(w, p)
 		return
 	}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/anchor"
+	"github.com/mastio-aws/mastio/shared/assertion"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
 	"github.com/mastio-aws/mastio/shared/dpop"
@@ -63,7 +65,7 @@ var table = []public{
 	{err: ErrBodySize, status: 413, code: "body_too_large"},
 	{err: ErrJSON, status: 400, code: "json_invalid"},
 	{err: ErrQuery, status: 400, code: "query_invalid"},
-	{err: ErrBody, status: 400, code: "body_unexpected", detail: "This mode takes no request body."},
+	{err: ErrBody, status: 400, code: "body_unexpected", detail: "No request body is expected here."},
 	{err: ErrForm, status: 400, code: "form_invalid", oauth: "invalid_request"},
 
 	{err: ErrEvent, status: 400, code: "request_malformed", detail: "The request's method or its body's encoding cannot be read."},
@@ -160,6 +162,8 @@ var table = []public{
 	{err: caller.ErrChain, status: 400, code: "svid_chain_invalid", detail: "svid_chain_pem takes at most 8 PEM certificates", oauth: "invalid_request"},
 	{err: caller.ErrForeign, status: 401, code: "certificate_of_another_agent", detail: "Certificate was issued to another agent than client_id names", oauth: "invalid_client"},
 	{err: caller.ErrClientID, status: 400, code: "client_id_invalid", detail: "client_id is not of the form {org_id}::{name}", oauth: "invalid_request"},
+	{err: assertion.ErrUsed, status: 401, code: "client_assertion_used", detail: "The client assertion was used before. Ask for a new challenge, or a new assertion, for each token", oauth: "invalid_client"},
+	{err: assertion.ErrInvalid, status: 401, code: "client_assertion_invalid", oauth: "invalid_client"},
 	{err: token.ErrGrant, status: 400, code: "grant_type_unsupported", detail: "Only grant_type=client_credentials is supported", oauth: "unsupported_grant_type"},
 	{err: token.ErrScope, status: 400, code: "scope_invalid", detail: "The requested scope exceeds the agent's capabilities", oauth: "invalid_scope"},
 	{err: token.ErrResource, status: 400, code: "resource_invalid", detail: "resource is not an absolute URI without fragment", oauth: "invalid_target"},
@@ -292,7 +296,20 @@ func writeOAuthError(w http.ResponseWriter, p public) {
 	write(w, p.status, "application/json", struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
-	}{code, p.detail})
+	}{code, strings.Map(describable, p.detail)})
+}
+
+// describable maps a character to one that error_description may hold (RFC 6749 section 5.2: %x20-21 / %x23-5B / %x5D-7E).
+func describable(r rune) rune {
+	switch {
+	case r == '"':
+		return '\''
+	case r == '\\':
+		return '/'
+	case r < 0x20 || r > 0x7e:
+		return '?'
+	}
+	return r
 }
 
 func write(w http.ResponseWriter, status int, mediaType string, v any) {

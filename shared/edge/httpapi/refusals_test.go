@@ -88,6 +88,7 @@ func TestEveryRouteRefusesEveryBadInput(t *testing.T) {
 	all := shapes(w, agents)
 	maps.Copy(all, w.outsideShapes(t))
 	maps.Copy(all, renewShapes(t, agents.kyc))
+	maps.Copy(all, w.loginShapes(t, agents.kyc))
 	for _, r := range api() {
 		key := r.Method + " " + r.Path
 		s, ok := all[key]
@@ -96,7 +97,7 @@ func TestEveryRouteRefusesEveryBadInput(t *testing.T) {
 			continue
 		}
 		t.Run(key, func(t *testing.T) {
-			for _, bad := range slices.Concat(badMethods(r, s), badSecrets(r, s), badQueries(s), badJSON(r, s), badIDs(r, s), badCertificates(t, r, s, agents)) {
+			for _, bad := range slices.Concat(badMethods(r, s), badSecrets(r, s), badQueries(r, s), badJSON(r, s), badIDs(r, s), badCertificates(t, r, s, agents)) {
 				t.Run(bad.name, func(t *testing.T) { w.refuse(t, r.Path, bad) })
 			}
 		})
@@ -110,8 +111,13 @@ func TestEveryRouteRefusesEveryBadInput(t *testing.T) {
 		if r.Function == "renew" {
 			s = renewShapes(t, w.rotate(t, agents.other.ID, `{}`))[r.Method+" "+r.Path]
 		}
-		if r.Path == "/v1/auth/token" { // its certificate was rotated by the first route
-			s.request = with(s.request, certificate(w.rotate(t, agents.kyc.ID, `{}`).CertPEM))
+		if r.Function == "token" { // its certificate was rotated by the first route
+			fresh := w.rotate(t, agents.kyc.ID, `{}`)
+			if login, ok := w.loginShapes(t, fresh)[r.Method+" "+r.Path]; ok {
+				s = login
+			} else {
+				s.request = with(s.request, certificate(fresh.CertPEM))
+			}
 		}
 		if a := w.send(t, s.request); a.status != s.status {
 			t.Errorf("%s %s: status %d, want %d: %.300s", r.Method, r.Path, a.status, s.status, a.body)
@@ -142,7 +148,7 @@ func badMethods(r routes.Route, s shape) (bad []refusal) {
 }
 
 func oauthOr(r routes.Route, oauth, code string) string {
-	if r.Path == "/v1/auth/token" {
+	if strings.HasPrefix(r.Path, "/v1/auth/") {
 		return oauth
 	}
 	return code
@@ -165,16 +171,16 @@ func badSecrets(r routes.Route, s shape) (bad []refusal) {
 	return bad
 }
 
-func badQueries(s shape) (bad []refusal) {
+func badQueries(r routes.Route, s shape) (bad []refusal) {
 	if s.ignoreQuery {
 		return nil
 	}
-	bad = append(bad, refusal{"unknown parameter", with(s.request, query("verbose", "1")), 400, "query_invalid"},
-		refusal{"parameter without a name", with(s.request, query("", "")), 400, "query_invalid"})
+	bad = append(bad, refusal{"unknown parameter", with(s.request, query("verbose", "1")), 400, oauthOr(r, "invalid_request", "query_invalid")},
+		refusal{"parameter without a name", with(s.request, query("", "")), 400, oauthOr(r, "invalid_request", "query_invalid")})
 	for name, values := range s.request.MultiValueQueryStringParameters {
 		bad = append(bad,
-			refusal{"parameter twice: " + name, with(s.request, query(name, values[0], values[0])), 400, "query_invalid"},
-			refusal{"parameter in capitals: " + name, with(s.request, query(strings.ToUpper(name), values[0])), 400, "query_invalid"})
+			refusal{"parameter twice: " + name, with(s.request, query(name, values[0], values[0])), 400, oauthOr(r, "invalid_request", "query_invalid")},
+			refusal{"parameter in capitals: " + name, with(s.request, query(strings.ToUpper(name), values[0])), 400, oauthOr(r, "invalid_request", "query_invalid")})
 	}
 	return bad
 }
@@ -218,6 +224,10 @@ var wrongMembers = map[string]map[string]string{
 	"PUT /v1/admin/agents/{agent_id}/hygiene": {
 		"unknown": `{"deliver":"notify","to":"me"}`, "number for a string": `{"deliver":1}`, "same in capitals": `{"deliver":"notify","DELIVER":"secretsmanager"}`,
 	},
+	"POST /v1/auth/sign-challenged-assertion": {
+		"unknown": `{"client_assertion":"a","nonce":"b","agent_id":"orga::kyc"}`, "no nonce": `{"client_assertion":"a"}`, "no assertion": `{"nonce":"a"}`, "null": `{"client_assertion":null,"nonce":"a"}`,
+		"list for a string": `{"client_assertion":["a"],"nonce":"b"}`, "same in capitals": `{"client_assertion":"a","nonce":"b","NONCE":"c"}`,
+	},
 	"POST /v1/admin/agents": {
 		"unknown": `{"agent_name":"fresh","admin":true}`, "number for a string": `{"agent_name":1}`, "string for a list": `{"agent_name":"fresh","capabilities":"a"}`,
 		"number in a list": `{"agent_name":"fresh","capabilities":[1]}`, "unknown and long": `{"` + strings.Repeat("a", 60000) + `":1}`,
@@ -225,6 +235,7 @@ var wrongMembers = map[string]map[string]string{
 	},
 	tokenRoute: {
 		"number for a string": `{"scope":1}`, "list for a string": `{"resource":["https://a.test"]}`, "same in capitals": `{"scope":"a","SCOPE":"b"}`, "same with a long s": `{"scope":"a","ſcope":"b"}`,
+		"number for an assertion": `{"client_assertion":1}`, "assertions": `{"client_assertion":["a"]}`,
 	},
 }
 
@@ -309,7 +320,7 @@ func (w *world) refuse(t *testing.T, resource string, bad refusal) {
 	if got.status != bad.status {
 		t.Fatalf("status = %d, want %d: %.300s", got.status, bad.status, got.body)
 	}
-	if resource == "/v1/auth/token" {
+	if strings.HasPrefix(resource, "/v1/auth/") {
 		wantOAuthError(t, got, bad.code)
 	} else {
 		wantProblem(t, got, bad.status, bad.code)
@@ -393,6 +404,7 @@ func TestFunctionsServeOnlyTheirOwnRoutes(t *testing.T) {
 	all := shapes(w, agents)
 	maps.Copy(all, w.outsideShapes(t))
 	maps.Copy(all, renewShapes(t, agents.kyc))
+	maps.Copy(all, w.loginShapes(t, agents.kyc))
 	for _, r := range api() {
 		for name, call := range w.functions {
 			if name == r.Function {

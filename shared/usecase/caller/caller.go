@@ -40,7 +40,18 @@ type Shown struct {
 	thumbprint string
 	uri        string              // the leaf's one URI, if it has one
 	sent       []*x509.Certificate // may stand between the leaf and a CA; nothing is believed of them
+	behind     [][]byte            // the same, DER, from an assertion; read only where an SVID's path is looked for
 }
+
+// WithBehind returns s with the certificates, DER, that an assertion has behind the leaf. They do for an SVID what a
+// chain beside the certificate does, and are ignored for a pinned certificate.
+func (s Shown) WithBehind(ders [][]byte) Shown {
+	s.behind = ders
+	return s
+}
+
+// Thumbprint returns the lower-case hex SHA-256 of the certificate's DER.
+func (s Shown) Thumbprint() string { return s.thumbprint }
 
 // maxSent bounds what a path is looked for in.
 const maxSent = 8
@@ -77,6 +88,22 @@ func Read(certificatePEM, chainPEM string) (Shown, error) {
 //
 // Errors: agent.ErrRevoked, those above, registry.ErrUnavailable.
 func Authenticate(ctx context.Context, store Store, s Shown, clientID string, now time.Time) (registry.View, agent.Pin, error) {
+	return authenticate(ctx, store, s, clientID, now, judge)
+}
+
+// Recognise is Authenticate without the path of an SVID, for a caller that has not had the occasion to send the
+// certificates of one: it finds out whose certificate is shown, and that it may count. Nothing may be granted on the
+// strength of it.
+//
+// Errors: those of Authenticate.
+func Recognise(ctx context.Context, store Store, s Shown, clientID string, now time.Time) (registry.View, error) {
+	view, _, err := authenticate(ctx, store, s, clientID, now, recognise)
+	return view, err
+}
+
+type judgement func(ctx context.Context, store Store, view registry.View, s Shown, now time.Time) (agent.Pin, error)
+
+func authenticate(ctx context.Context, store Store, s Shown, clientID string, now time.Time, judge judgement) (registry.View, agent.Pin, error) {
 	view, err := find(ctx, store, s, clientID)
 	if err != nil {
 		return registry.View{}, agent.Pin{}, err
@@ -99,6 +126,13 @@ func judge(ctx context.Context, store Store, view registry.View, s Shown, now ti
 		return judgeSVID(ctx, store, view, s, now)
 	}
 	return view.Agent.Authenticate(s.thumbprint, view.Pointer, now)
+}
+
+func recognise(ctx context.Context, store Store, view registry.View, s Shown, now time.Time) (agent.Pin, error) {
+	if view.Agent.Method == agent.SPIFFE {
+		return namedSVID(*view.Agent, s, now)
+	}
+	return judge(ctx, store, view, s, now)
 }
 
 // find reads the record of the agent that the certificate names, or client_id does: by its SPIFFE ID of the Mastio's own

@@ -2,7 +2,9 @@ package caller
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -11,10 +13,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/vouch"
 )
 
-// judgeSVID decides by the agent's SPIFFE ID, and by what must vouch for it: a bundle of the agent's own, or the Org CA,
-// whose generations it follows as pins do. What it returns stands for the pin that such an agent does not have.
-func judgeSVID(ctx context.Context, store Store, view registry.View, s Shown, now time.Time) (agent.Pin, error) {
-	a := *view.Agent
+// namedSVID decides by the agent's SPIFFE ID alone. What it returns stands for the pin that such an agent does not have.
+func namedSVID(a agent.Agent, s Shown, now time.Time) (agent.Pin, error) {
 	if a.Status != agent.Active {
 		return agent.Pin{}, fmt.Errorf("%w: agent is %s", agent.ErrRevoked, a.Status)
 	}
@@ -28,7 +28,20 @@ func judgeSVID(ctx context.Context, store Store, view registry.View, s Shown, no
 	if id != a.SPIFFEID {
 		return agent.Pin{}, fmt.Errorf("%w: SPIFFE ID is not the agent's", agent.ErrRevoked)
 	}
-	pin := agent.Pin{Thumbprint: s.thumbprint, NotBefore: s.Leaf.NotBefore, NotAfter: s.Leaf.NotAfter}
+	return agent.Pin{Thumbprint: s.thumbprint, NotBefore: s.Leaf.NotBefore, NotAfter: s.Leaf.NotAfter}, nil
+}
+
+// judgeSVID decides by the agent's SPIFFE ID, and by what must vouch for it: a bundle of the agent's own, or the Org CA,
+// whose generations it follows as pins do.
+func judgeSVID(ctx context.Context, store Store, view registry.View, s Shown, now time.Time) (agent.Pin, error) {
+	a := *view.Agent
+	pin, err := namedSVID(a, s, now)
+	if err != nil {
+		return agent.Pin{}, err
+	}
+	if s, err = s.withPath(); err != nil {
+		return agent.Pin{}, err
+	}
 	if len(a.Bundle) > 0 {
 		trust, err := vouch.Bundle(a)
 		if err != nil {
@@ -41,6 +54,19 @@ func judgeSVID(ctx context.Context, store Store, view registry.View, s Shown, no
 	}
 	pin.Generation, err = vouchingGeneration(ctx, store, view, s, now)
 	return pin, err
+}
+
+// withPath reads what an assertion brought. Its bound is the assertion's own.
+func (s Shown) withPath() (Shown, error) {
+	s.sent = slices.Clip(s.sent)
+	for _, der := range s.behind {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return s, fmt.Errorf("%w: x5c holds something else than certificates", ErrUntrusted)
+		}
+		s.sent = append(s.sent, cert)
+	}
+	return s, nil
 }
 
 // vouchingGeneration finds the accepted generation under which an SVID was issued. The pointer holds the current one's

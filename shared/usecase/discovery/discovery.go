@@ -56,8 +56,8 @@ type Metadata struct {
 func (d *Directory) Metadata() Metadata {
 	return Metadata{
 		Issuer: d.Issuer, TokenEndpoint: d.Endpoint, JWKSURI: d.Issuer + "/.well-known/jwks.json",
-		GrantTypes: []string{"client_credentials"}, ResponseTypes: []string{},
-		AuthMethods:     []string{"tls_client_auth", "self_signed_tls_client_auth"},
+		GrantTypes: []string{"client_credentials"}, ResponseTypes: []string{"none"}, // required, and an empty list is forbidden (RFC 8414 sections 2 and 3.2)
+		AuthMethods:     []string{"tls_client_auth"},
 		ProofAlgorithms: []string{"ES256"}, CertificateBoundTokens: true,
 		MutualTLSEndpointAlias: map[string]string{"token_endpoint": d.Endpoint},
 	}

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/assertion"
 	"github.com/mastio-aws/mastio/shared/dpop"
+	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 )
 
 // Window is how old a proof may be; its id is remembered for as long as it could be accepted.
@@ -26,9 +28,18 @@ func (e *NonceError) Error() string { return e.cause.Error() }
 // Unwrap makes errors.Is(err, dpop.ErrNonce) and the like true.
 func (e *NonceError) Unwrap() error { return e.cause }
 
+// bound returns the key that the proof of this request must be made with; empty: any. It is the registered one, but for a
+// login by assertion: its client makes a key for each login.
+func (i *Issuer) bound(given *assertion.Assertion, a agent.Agent, pin agent.Pin) string {
+	if given != nil && !i.RegisteredKeyOnly {
+		return ""
+	}
+	return cmp.Or(pin.JKT, a.JKT)
+}
+
 // prove checks the proof, if there is one, and uses it up. It returns the thumbprint that the token is bound to, empty
 // without a proof.
-func (i *Issuer) prove(ctx context.Context, header []string, a agent.Agent, pin agent.Pin, nonces *dpop.Nonces, now time.Time) (jkt string, err error) {
+func (i *Issuer) prove(ctx context.Context, header []string, registered string, key *tokenkeys.Key, now time.Time) (jkt string, err error) {
 	raw, err := dpop.FromHeader(header)
 	if errors.Is(err, dpop.ErrMissing) {
 		if i.RequireDPoP {
@@ -43,13 +54,25 @@ func (i *Issuer) prove(ctx context.Context, header []string, a agent.Agent, pin 
 	if err != nil {
 		return "", err
 	}
-	if want := cmp.Or(pin.JKT, a.JKT); want != "" && want != proof.JKT {
+	if registered != "" && registered != proof.JKT {
 		return "", ErrProofKey
 	}
 	if i.RequireNonce || proof.Nonce != "" {
-		if err := nonces.Check(proof.Nonce, now); err != nil {
-			return "", &NonceError{Nonce: nonces.Issue(now), cause: err}
+		if err := i.checkNonce(ctx, proof.Nonce, key, now); err != nil {
+			return "", &NonceError{Nonce: key.Nonces.Issue(now), cause: err}
 		}
 	}
 	return proof.JKT, i.Store.UseProof(ctx, proof.JKT, proof.JTI, proof.ReplayUntil(Window), now)
+}
+
+// checkNonce takes a nonce of the epoch before too, for as long as a login may last.
+func (i *Issuer) checkNonce(ctx context.Context, nonce string, key *tokenkeys.Key, now time.Time) error {
+	err := key.Nonces.Check(nonce, now)
+	if !errors.Is(err, dpop.ErrNonce) {
+		return err
+	}
+	if before, failed := i.Keys.Before(ctx, now); failed == nil && before != nil && before.Nonces.Check(nonce, now) == nil {
+		return nil
+	}
+	return err
 }

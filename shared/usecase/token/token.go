@@ -11,6 +11,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/assertion"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/renewal"
 	"github.com/mastio-aws/mastio/shared/usecase/caller"
@@ -37,12 +38,13 @@ type Store interface {
 	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
 }
 
-// Keys gives the key to sign with at now.
+// Keys gives the key to sign with at now, and the one before it for as long as what it signed may still be shown.
 type Keys interface {
 	Signing(ctx context.Context, now time.Time) (*tokenkeys.Key, error)
+	Before(ctx context.Context, now time.Time) (*tokenkeys.Key, error)
 }
 
-// Config is what an Issuer is made of. The two switches may be false, all else is required.
+// Config is what an Issuer is made of. The switches may be false, all else is required.
 type Config struct {
 	Store        Store
 	Keys         Keys
@@ -50,8 +52,11 @@ type Config struct {
 	Endpoint     string // the token endpoint's URL, which a proof's htu must name
 	RequireDPoP  bool
 	RequireNonce bool
-	Now          func() time.Time
-	NewID        func() string
+	// RegisteredKeyOnly refuses what a login by assertion may do otherwise: bind its token to another key than the
+	// registered one.
+	RegisteredKeyOnly bool
+	Now               func() time.Time
+	NewID             func() string
 }
 
 // Issuer issues tokens. It keeps nothing about agents or generations between requests: that is what makes a rotated
@@ -70,6 +75,7 @@ type Request struct {
 	Scope          string   // optional: all capabilities
 	Resource       string   // optional, RFC 8707
 	Proofs         []string // values of the DPoP header
+	Assertion      *string  // optional client assertion, RFC 7523 section 2.2; one that is there is judged
 }
 
 // Token is a successful answer.
@@ -80,15 +86,17 @@ type Token struct {
 	Scope       string
 	// RenewAfter is when the agent's slot for renewing its certificate begins, once the window is open; zero before.
 	RenewAfter time.Time
+	Nonce      string // for the DPoP-Nonce header of the answer
 }
 
-// Issue authenticates the caller and signs a token: one read, one conditional write if there is a proof, no KMS call
-// but once an epoch, and one write more at the first use of a successor.
+// Issue authenticates the caller and signs a token: one read, one conditional write each for a proof and an assertion, no
+// KMS call but once an epoch, and one write more at the first use of a successor. An assertion is used up last: a request
+// that is refused may be repeated with it.
 //
 // The errors above are the caller's to mend; registry.ErrUnavailable means a store did not answer: never a token on
 // doubt. NonceError carries the nonce to answer with.
 func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
-	shown, err := caller.Read(r.CertificatePEM, r.ChainPEM)
+	shown, given, err := read(r)
 	if err != nil {
 		return Token{}, err
 	}
@@ -105,14 +113,22 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	jkt, err := i.prove(ctx, r.Proofs, *view.Agent, pin, key.Nonces, now)
+	login, err := i.judge(ctx, given, key, i.expect(view.Agent.ID, shown, now))
+	if err != nil {
+		return Token{}, err
+	}
+	jkt, err := i.prove(ctx, r.Proofs, i.bound(given, *view.Agent, pin), key, now)
 	if err != nil {
 		return Token{}, err
 	}
 	if err := i.use(ctx, view, pin, now); err != nil {
 		return Token{}, err
 	}
+	if err := i.useUp(ctx, given, login, shown.Thumbprint(), now); err != nil {
+		return Token{}, err
+	}
 	t, err := i.sign(key.Key, *view.Agent, pin, scope, audience, jkt, now)
+	t.Nonce = key.Nonces.Issue(now)
 	if view.Agent.Method == agent.Minted {
 		if w := renewal.Of(view.Agent.ID, pin, *view.Pointer, now); !now.Before(w.Open) {
 			t.RenewAfter = w.Start
@@ -121,13 +137,29 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 	return t, err
 }
 
+// read reads what the caller shows of itself.
+func read(r Request) (caller.Shown, *assertion.Assertion, error) {
+	shown, err := caller.Read(r.CertificatePEM, r.ChainPEM)
+	if err != nil || r.Assertion == nil {
+		return shown, nil, err
+	}
+	given, err := assertion.Parse(*r.Assertion)
+	if err != nil {
+		return shown, nil, err
+	}
+	return shown.WithBehind(given.Behind), &given, nil
+}
+
 // grant decides what the token is good for. The audience is the resource (RFC 8707), else the Mastio itself.
 func (i *Issuer) grant(r Request, a agent.Agent) (scope string, audience string, err error) {
 	if r.GrantType != "" && r.GrantType != "client_credentials" {
 		return "", "", ErrGrant
 	}
-	var scopes []string // each once: a request of 64 KiB must not become a token of that size
-	for _, s := range strings.Fields(r.Scope) {
+	var scopes []string                             // each once: a request of 64 KiB must not become a token of that size
+	for s := range strings.SplitSeq(r.Scope, " ") { // and nothing else: RFC 6749 section 3.3 knows no other separator
+		if s == "" {
+			continue
+		}
 		if !slices.Contains(a.Capabilities, s) {
 			return "", "", ErrScope
 		}

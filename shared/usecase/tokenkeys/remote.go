@@ -12,7 +12,8 @@ import (
 )
 
 // Remote signs every token in KMS instead: the private key is never in a function's memory, at the price of one KMS
-// call a token and KMS's quota of 1,000 signatures a second in a region. Nonces still come from the epoch's key.
+// call a token and KMS's quota of 1,000 signatures a second in a region. Nonces, challenges
+// and the Mastio's own assertions still come from the epoch's key.
 type Remote struct {
 	*Ring
 	// Load returns the public half and a signer whose calls end with ctx.
@@ -29,7 +30,9 @@ func (r Remote) Signing(ctx context.Context, now time.Time) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Key{Key: accesstoken.Key{ID: jwk.Thumbprint(pub), Signer: signer}, Nonces: local.Nonces}, nil
+	key := *local
+	key.Key = accesstoken.Key{ID: jwk.Thumbprint(pub), Signer: signer}
+	return &key, nil
 }
 
 // Published adds the KMS key to the epochs' keys, which may have signed before the switch.

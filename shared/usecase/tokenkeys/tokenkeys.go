@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/accesstoken"
+	"github.com/mastio-aws/mastio/shared/assertion"
 	"github.com/mastio-aws/mastio/shared/dpop"
 	"github.com/mastio-aws/mastio/shared/jwk"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -51,13 +52,32 @@ type Ring struct {
 	mu    sync.Mutex
 	epoch int64
 	key   *Key
+
+	beforeEpoch int64
+	before      *Key
 }
 
-// Key is what an instance signs with during one epoch.
+// Key is what an instance signs with during one epoch. What is derived from it needs no other secret for all instances
+// to agree.
 type Key struct {
 	accesstoken.Key
-	Nonces *dpop.Nonces // derived from the key, so that all instances agree without another secret
+	Nonces     *dpop.Nonces
+	Challenges *assertion.Challenges
+	Assertions accesstoken.Key // the epoch's key itself, wherever access tokens are signed: an own assertion costs no KMS call
 }
+
+// Assertion returns the public key of the Mastio's own assertions if this is the id of it, else nil.
+func (k *Key) Assertion(id string) *ecdsa.PublicKey {
+	pub, ok := k.Assertions.Signer.Public().(*ecdsa.PublicKey)
+	if !ok || id != k.Assertions.ID {
+		return nil
+	}
+	return pub
+}
+
+// Handover is for how long after the beginning of an epoch what was handed out under the key of the one before still counts:
+// challenges, assertions, and the nonces that go with them.
+const Handover = assertion.ChallengeTTL
 
 // New returns an empty Ring.
 func New(cfg Config) *Ring { return &Ring{Config: cfg} }
@@ -79,7 +99,38 @@ func (r *Ring) Signing(ctx context.Context, now time.Time) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the key of epoch %d: %w", epoch, err)
 	}
+	if r.key != nil && r.epoch == epoch-1 {
+		r.beforeEpoch, r.before = r.epoch, r.key
+	}
 	r.epoch, r.key = epoch, key
+	return key, nil
+}
+
+// Before returns the key of the epoch before, during Handover, and nil afterwards or if there is none: a login that
+// began before midnight ends after it. It costs a read and a KMS call once an epoch, and only where something is shown
+// that the epoch's own key does not know.
+func (r *Ring) Before(ctx context.Context, now time.Time) (*Key, error) {
+	epoch := accesstoken.Epoch(now)
+	if from, _ := accesstoken.SignWindow(epoch); !now.Before(from.Add(Handover)) {
+		return nil, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.before != nil && r.beforeEpoch == epoch-1 {
+		return r.before, nil
+	}
+	if r.key != nil && r.epoch == epoch-1 {
+		return r.key, nil
+	}
+	stored, err := r.Store.TokenKey(ctx, epoch-1)
+	if err != nil || stored == nil {
+		return nil, err
+	}
+	key, err := r.open(ctx, *stored)
+	if err != nil {
+		return nil, fmt.Errorf("open the key of epoch %d: %w", epoch-1, err)
+	}
+	r.beforeEpoch, r.before = epoch-1, key
 	return key, nil
 }
 
@@ -190,15 +241,33 @@ func (r *Ring) open(ctx context.Context, k registry.TokenKey) (*Key, error) {
 	if !ok || jwk.Thumbprint(&private.PublicKey) != k.ID {
 		return nil, fmt.Errorf("%w: not the private half of the published key", ErrKey)
 	}
-	nonceKey, err := hkdf.Key(sha256.New, der, nil, "mastio dpop nonce v1", sha256.Size)
+	key, err := derived(der, private, k.ID)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return key, nil
+}
+
+// derived adds to a key what other things are authenticated with: a secret of its own for each.
+func derived(der []byte, private *ecdsa.PrivateKey, id string) (*Key, error) {
+	nonceKey, err := hkdf.Key(sha256.New, der, nil, "mastio dpop nonce v1", sha256.Size)
+	if err != nil {
+		return nil, err
 	}
 	nonces, err := dpop.NewNonces(nonceKey)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+		return nil, err
 	}
-	return &Key{Key: accesstoken.Key{ID: k.ID, Signer: private}, Nonces: nonces}, nil
+	challengeKey, err := hkdf.Key(sha256.New, der, nil, "mastio login challenge v1", sha256.Size)
+	if err != nil {
+		return nil, err
+	}
+	challenges, err := assertion.NewChallenges(challengeKey)
+	if err != nil {
+		return nil, err
+	}
+	signer := accesstoken.Key{ID: id, Signer: private}
+	return &Key{Key: signer, Nonces: nonces, Challenges: challenges, Assertions: signer}, nil
 }
 
 func public(k registry.TokenKey) (*ecdsa.PublicKey, error) {
