@@ -17,9 +17,10 @@ import (
 // What a proof or its header may be refused for. Each is wrapped with the reason, which never quotes the proof.
 var (
 	ErrMissing      = errors.New("dpop header missing")
-	ErrProof        = errors.New("invalid dpop proof")   // invalid_dpop_proof (RFC 9449, 5)
-	ErrNonceMissing = errors.New("dpop nonce missing")   // use_dpop_nonce (RFC 9449, 8)
-	ErrNonce        = errors.New("dpop nonce not valid") // use_dpop_nonce too: expired, or never issued
+	ErrProof        = errors.New("invalid dpop proof")     // invalid_dpop_proof (RFC 9449, 5)
+	ErrClock        = errors.New("dpop proof out of time") // ErrProof too: nothing else is wrong with it, and a nonce would mend it
+	ErrNonceMissing = errors.New("dpop nonce missing")     // use_dpop_nonce (RFC 9449, 8)
+	ErrNonce        = errors.New("dpop nonce not valid")   // use_dpop_nonce too: expired, or never issued
 )
 
 const (
@@ -32,6 +33,9 @@ const (
 	// maxID is the most bytes of a jti. It becomes part of a database key, so the holder must not choose its size.
 	maxID = 256
 
+	// Offset is how far a client's clock may be off, to either side, where the nonce tells that the proof is fresh.
+	Offset = 10 * time.Minute
+
 	proofType = "dpop+jwt"
 )
 
@@ -42,6 +46,9 @@ type Expect struct {
 	Now         time.Time     // the instant of the request
 	Window      time.Duration // how old a proof may be; zero or less means DefaultWindow
 	AccessToken string        // the token the request carries; empty at the endpoint that issues them
+	// Fresh reports whether a nonce is one that the server issued lately. The proof is then as fresh as its nonce, and its
+	// iat may be off by Offset: a client's clock need not be right (RFC 9449, 11.1). nil: no nonce is.
+	Fresh func(nonce string) bool
 }
 
 // Proof is a verified proof. That it has not been used before, and its nonce, are still to be checked.
@@ -51,11 +58,17 @@ type Proof struct {
 	IssuedAt time.Time
 	Nonce    string // empty if the proof has none
 	Key      *ecdsa.PublicKey
+
+	freshAt time.Time // when its nonce was fresh; zero: its iat was in the window
 }
 
 // ReplayUntil returns until when a pair of JKT and JTI must be remembered so that no proof is accepted twice: a
-// whole second, as database expiries are, later than every instant at which Verify accepts it with this window.
+// whole second, as database expiries are, later than every instant at which Verify accepts it with this window, or by its
+// nonce.
 func (p Proof) ReplayUntil(window time.Duration) time.Time {
+	if !p.freshAt.IsZero() {
+		return p.freshAt.Add(3 * NonceSlot).Truncate(time.Second).Add(time.Second)
+	}
 	return p.IssuedAt.Add(windowOrDefault(window)).Truncate(time.Second).Add(time.Second)
 }
 
@@ -99,7 +112,14 @@ func verify(proof string, want Expect) (Proof, error) {
 		return Proof{}, err
 	}
 	p := Proof{JKT: jwk.Thumbprint(key), Key: key}
-	if p.IssuedAt, err = issuedAt(claims, want); err != nil {
+	if p.Nonce, err = claims.Text("nonce"); err != nil {
+		return Proof{}, err
+	}
+	behind, ahead := windowOrDefault(want.Window), Ahead
+	if p.Nonce != "" && want.Fresh != nil && want.Fresh(p.Nonce) {
+		p.freshAt, behind, ahead = want.Now, max(behind, Offset), Offset
+	}
+	if p.IssuedAt, err = issuedAt(claims, want.Now, behind, ahead); err != nil {
 		return Proof{}, err
 	}
 	if p.JTI, err = claims.Text("jti"); err != nil {
@@ -107,9 +127,6 @@ func verify(proof string, want Expect) (Proof, error) {
 	}
 	if p.JTI == "" || len(p.JTI) > maxID {
 		return Proof{}, fmt.Errorf("jti is not of 1 to %d bytes", maxID)
-	}
-	if p.Nonce, err = claims.Text("nonce"); err != nil {
-		return Proof{}, err
 	}
 	return p, nil
 }
@@ -165,8 +182,8 @@ func tokenHash(token string) string {
 }
 
 // issuedAt returns iat if it is in the window. exp and nbf are no part of RFC 9449, but a holder who sets them
-// in a JWT is owed what they mean (RFC 7519, 4.1.4 and 4.1.5).
-func issuedAt(claims jws.Object, want Expect) (time.Time, error) {
+// in a JWT is owed what they mean (RFC 7519, 4.1.4 and 4.1.5). A refusal says by how much the clocks differ.
+func issuedAt(claims jws.Object, now time.Time, behind, ahead time.Duration) (time.Time, error) {
 	iat, err := claims.Time("iat")
 	if err != nil {
 		return time.Time{}, err
@@ -182,14 +199,19 @@ func issuedAt(claims jws.Object, want Expect) (time.Time, error) {
 	switch {
 	case iat.IsZero():
 		return time.Time{}, errors.New("iat is missing")
-	case iat.Before(want.Now.Add(-windowOrDefault(want.Window))):
-		return time.Time{}, errors.New("iat is too old")
-	case iat.After(want.Now.Add(Ahead)):
-		return time.Time{}, errors.New("iat is in the future")
-	case !exp.IsZero() && !want.Now.Before(exp):
+	case iat.Before(now.Add(-behind)):
+		return time.Time{}, fmt.Errorf("%w: iat is too old, %d s behind this server's clock, at most %d are allowed; %s", ErrClock, seconds(now.Sub(iat)), seconds(behind), remedy)
+	case iat.After(now.Add(ahead)):
+		return time.Time{}, fmt.Errorf("%w: iat is in the future, %d s ahead of this server's clock, at most %d are allowed; %s", ErrClock, seconds(iat.Sub(now)), seconds(ahead), remedy)
+	case !exp.IsZero() && !now.Before(exp):
 		return time.Time{}, errors.New("exp has passed")
-	case nbf.After(want.Now.Add(Ahead)):
+	case nbf.After(now.Add(ahead)):
 		return time.Time{}, errors.New("nbf is in the future")
 	}
 	return iat, nil
 }
+
+const remedy = "make a new proof for each request, and correct the clock or use the nonce of a DPoP-Nonce header"
+
+// seconds rounds up: what is refused must not look as if it were allowed.
+func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }

@@ -172,6 +172,7 @@ var table = []public{
 	{err: registry.ErrReplayed, status: 400, code: "dpop_proof_replayed", detail: "The DPoP proof was used before", oauth: "invalid_dpop_proof"},
 	{err: dpop.ErrNonceMissing, status: 400, code: "dpop_nonce_required", detail: "Authorization server requires nonce in DPoP proof", oauth: "use_dpop_nonce"},
 	{err: dpop.ErrNonce, status: 400, code: "dpop_nonce_invalid", detail: "The nonce in the DPoP proof is not valid any more", oauth: "use_dpop_nonce"},
+	{err: dpop.ErrClock, status: 400, code: "dpop_proof_invalid", oauth: "invalid_dpop_proof"},
 	{err: dpop.ErrProof, status: 400, code: "dpop_proof_invalid", oauth: "invalid_dpop_proof"},
 	{err: dpop.ErrMissing, status: 400, code: "dpop_proof_required", detail: "A DPoP proof is required", oauth: "invalid_dpop_proof"},
 

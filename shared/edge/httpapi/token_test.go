@@ -100,6 +100,9 @@ func TestRefusedTokenRequests(t *testing.T) {
 		{"grant in capitals", jsonBody(`{"grant_type":"CLIENT_CREDENTIALS"}`), 400, "unsupported_grant_type"},
 		{"more than is held", body(formType, "scope=kyc:read+admin"), 400, "invalid_scope"},
 		{"part of a name", body(formType, "scope=kyc"), 400, "invalid_scope"},
+		{"separated by a no-break space", body(formType, "scope=kyc:read%C2%A0kyc:write"), 400, "invalid_scope"},
+		{"separated by a line break", body(formType, "scope=kyc:read%0Akyc:write"), 400, "invalid_scope"},
+		{"separated by a tab", body(formType, "scope=kyc:read%09kyc:write"), 400, "invalid_scope"},
 		{"parameter twice", body(formType, "scope=kyc:read&scope=kyc:read"), 400, "invalid_request"},
 		{"unknown parameter twice", body(formType, "a=1&a=2"), 400, "invalid_request"},
 		{"bad escape", body(formType, "scope=%zz"), 400, "invalid_request"},
@@ -284,6 +287,56 @@ func TestProofKeyInAGrace(t *testing.T) {
 		w.Advance(10 * time.Minute)
 		if a := ask(old, old); a.status != 401 {
 			t.Errorf("after the grace: status %d, want 401: %s", a.status, a.body)
+		}
+	}
+}
+
+// A client whose clock is minutes off is told so, and is given what mends it.
+func TestNonceMendsAClockThatIsOff(t *testing.T) {
+	w := open(t, memstore.Config{})
+	agent := w.enrol(t, "kyc")
+	for name, c := range map[string]struct {
+		offset time.Duration
+		words  string
+	}{"ahead": {5 * time.Minute, "300 s ahead of this server's clock"}, "behind": {-5 * time.Minute, "300 s behind this server's clock"}} {
+		ask := func(nonce string) answer {
+			return w.send(t, tokenRequest(agent.CertPEM, header("DPoP", prove(t, agent.proofKey(t), w.Now().Add(c.offset), nonce))))
+		}
+		refused := ask("")
+		wantOAuthError(t, refused, "invalid_dpop_proof")
+		nonce := refused.header.Get("Dpop-Nonce")
+		if !strings.Contains(string(refused.body), c.words) || nonce == "" {
+			t.Errorf("%s: %s, nonce %q; want the offset, and a nonce", name, refused.body, nonce)
+		}
+		request := tokenRequest(agent.CertPEM, header("DPoP", prove(t, agent.proofKey(t), w.Now().Add(c.offset), nonce)))
+		if a := w.send(t, request); a.status != 200 {
+			t.Errorf("%s, with the nonce: status %d: %s", name, a.status, a.body)
+		}
+		w.Advance(4 * time.Minute) // its nonce is still good
+		w.refuse(t, "/v1/auth/token", refusal{"replay", request, 400, "invalid_dpop_proof"})
+		w.Advance(11 * time.Minute)
+		stale := ask(nonce)
+		wantOAuthError(t, stale, "use_dpop_nonce")
+		if stale.header.Get("Dpop-Nonce") == "" {
+			t.Error("a stale nonce is not replaced")
+		}
+	}
+}
+
+// error_description holds what RFC 6749 section 5.2 allows, whatever the request held.
+func TestErrorDescriptionKeepsToItsCharacters(t *testing.T) {
+	w := open(t, memstore.Config{})
+	agent := w.enrol(t, "kyc")
+	for name, request := range map[string]edit{
+		"quotes": body(formType, "grant_type=a&grant_type=b"), "backslash": body(formType, "a%5Cb=1&a%5Cb=2"), "letters": body(formType, "%C3%A9=1&%C3%A9=2"),
+		"control": body(formType, "%00=1&%00=2"), "type": jsonBody(`{"grant_type":1}`), "line break": body(formType, "a%0Ab=1&a%0Ab=2"),
+	} {
+		var got struct {
+			Description string `json:"error_description"`
+		}
+		w.send(t, tokenRequest(agent.CertPEM, request)).into(t, 400, &got)
+		if i := strings.IndexFunc(got.Description, func(r rune) bool { return r < 0x20 || r > 0x7e || r == '"' || r == 0x5c }); i >= 0 || got.Description == "" {
+			t.Errorf("%s: %q", name, got.Description)
 		}
 	}
 }

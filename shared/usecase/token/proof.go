@@ -50,16 +50,30 @@ func (i *Issuer) prove(ctx context.Context, header []string, registered string, 
 	if err != nil {
 		return "", err
 	}
-	proof, err := dpop.Verify(raw, dpop.Expect{Method: http.MethodPost, URLs: []string{i.Endpoint}, Now: now, Window: Window})
-	if err != nil {
+	var nonceErr error
+	proof, err := dpop.Verify(raw, dpop.Expect{
+		Method: http.MethodPost, URLs: []string{i.Endpoint}, Now: now, Window: Window, Fresh: func(nonce string) bool {
+			nonceErr = i.checkNonce(ctx, nonce, key, now)
+			return nonceErr == nil
+		},
+	})
+	switch {
+	case err != nil && nonceErr != nil: // as fresh as its nonce, which is stale
+		return "", &NonceError{Nonce: key.Nonces.Issue(now), cause: nonceErr}
+	case errors.Is(err, dpop.ErrClock): // says by how much, and offers what mends it
+		return "", &NonceError{Nonce: key.Nonces.Issue(now), cause: err}
+	case err != nil:
 		return "", err
 	}
 	if registered != "" && registered != proof.JKT {
 		return "", ErrProofKey
 	}
 	if i.RequireNonce || proof.Nonce != "" {
-		if err := i.checkNonce(ctx, proof.Nonce, key, now); err != nil {
-			return "", &NonceError{Nonce: key.Nonces.Issue(now), cause: err}
+		if proof.Nonce == "" {
+			nonceErr = dpop.ErrNonceMissing
+		}
+		if nonceErr != nil {
+			return "", &NonceError{Nonce: key.Nonces.Issue(now), cause: nonceErr}
 		}
 	}
 	return proof.JKT, i.Store.UseProof(ctx, proof.JKT, proof.JTI, proof.ReplayUntil(Window), now)
