@@ -3,28 +3,22 @@ package registry
 import (
 	"context"
 	"errors"
-	"time"
 )
 
-const (
-	outlastPatience = 5 * time.Second
-	outlastTries    = 100
-)
+// outlastTries is how many rounds a request has at the most: some two seconds.
+const outlastTries = 100
 
-// Patience bounds how often, and for how long, a request reads and decides again because other writers came first.
-type Patience struct {
-	end   time.Time
-	tries int
-}
+// Patience bounds how often a request reads and decides again because other writers came first. The zero Patience is whole.
+type Patience struct{ tries int }
 
 // NewPatience returns the patience of a request that has to win in the end: an operator who ends a stolen certificate must
 // not be refused because its thief keeps renewing it. Renewals have a pace, so a few rounds are enough.
-func NewPatience() *Patience { return &Patience{end: time.Now().Add(outlastPatience)} }
+func NewPatience() *Patience { return &Patience{} }
 
 // Left counts a round and reports whether there may be another one.
 func (p *Patience) Left(ctx context.Context) bool {
 	p.tries++
-	return p.tries < outlastTries && time.Now().Before(p.end) && ctx.Err() == nil
+	return p.tries < outlastTries && ctx.Err() == nil
 }
 
 // Outlast repeats try, which reads, decides and writes, while it ends in a conflict, until its patience is over. Errors:
