@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/jwk/jws"
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // tokenType is the typ of an access token (RFC 9068, 2.1). RFC 9068, 4 lets a reader take application/at+jwt too;
@@ -22,9 +23,9 @@ const hashSize = 32
 
 // What can be wrong. Each is wrapped with the reason, which never quotes the token.
 var (
-	ErrClaims  = errors.New("incomplete token claims") // at signing: a defect of the caller
-	ErrToken   = errors.New("invalid access token")
-	ErrExpired = errors.New("access token expired") // also ErrToken
+	ErrClaims  = problem.Internal("incomplete token claims") // at signing: a defect of the caller
+	ErrToken   = problem.Internal("invalid access token")
+	ErrExpired = problem.Internal("access token expired") // also ErrToken
 )
 
 // Claims are what a token says. Times have whole seconds; a fraction is dropped at signing.

@@ -2,23 +2,31 @@
 package agent
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 	"unicode/utf8"
 
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // What can be wrong with an agent, or with a request about one.
 var (
-	ErrNotFound        = errors.New("agent not found")
-	ErrAlreadyEnrolled = errors.New("agent already enrolled")
-	ErrDeactivated     = errors.New("agent is deactivated")
-	ErrRotateAtYourCA  = errors.New("the agent's certificate is issued elsewhere")
-	ErrRevoked         = errors.New("certificate has been revoked")
-	ErrProfile         = errors.New("invalid display name or capabilities")
+	ErrNotFound = problem.New(404, "agent_not_found", "agent not found").
+			Says("No agent has this id. GET /v1/admin/agents lists them all.")
+	ErrAlreadyEnrolled = problem.New(409, "agent_already_enrolled", "agent already enrolled").
+				Says("An agent with this name exists and was not changed. To give it a new certificate: POST " +
+			"/registry/agents/{agent_id}/rotate-cert.")
+	ErrDeactivated = problem.New(409, "agent_deactivated", "agent is deactivated").
+			Says("The agent is deactivated. Enrolling it again reactivates it.")
+	ErrRotateAtYourCA = problem.New(409, "rotate_at_your_ca", "the agent's certificate is issued elsewhere").
+				Says("This agent's certificate is not issued by the Mastio. Issue the new one at its own CA, then " +
+			"enrol it with update_existing.")
+	ErrRevoked = problem.New(401, "certificate_revoked", "certificate has been revoked").
+			Says("Certificate has been revoked").
+			AtToken("invalid_client")
+	ErrProfile = problem.New(400, "agent_profile_invalid", "invalid display name or capabilities")
 )
 
 // Method tells how an agent came to its certificate.

@@ -1,12 +1,14 @@
 package agent
 
 import (
-	"errors"
 	"time"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // ErrDelivery reports a way of delivery that is none.
-var ErrDelivery = errors.New("deliver takes notify or secretsmanager")
+var ErrDelivery = problem.New(400, "hygiene_invalid", "deliver takes notify or secretsmanager").
+	Says("hygiene is {\"deliver\": \"notify\"} or {\"deliver\": \"secretsmanager\"}.")
 
 // Delivery says what is done for an agent whose certificate is due.
 type Delivery string

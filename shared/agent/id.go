@@ -1,14 +1,15 @@
 package agent
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // ErrID reports a text that is not an agent's identifier.
-var ErrID = errors.New("malformed agent id")
+var ErrID = problem.New(400, "agent_id_invalid", "malformed agent id")
 
 // ID names an agent for good: `{org_id}::{name}`. It never changes when the agent's certificate does.
 type ID string

@@ -3,16 +3,21 @@ package agent
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // What can be wrong with a key that an agent brings.
 var (
-	ErrKeyUsed      = errors.New("the key has been certified for this agent before, or was declared compromised; make a new one")
-	ErrProofKeyUsed = errors.New("the DPoP key was declared compromised, or is the one to be replaced; make a new one")
+	ErrKeyUsed = problem.New(400, "key_not_fresh", "the key has been certified for this agent before, or was declared compromised; make a new one").
+			Says("This key has been certified for the agent before, or was declared compromised. Make a new key " +
+			"and send a request for that one.")
+	ErrProofKeyUsed = problem.New(400, "key_not_fresh", "the DPoP key was declared compromised, or is the one to be replaced; make a new one").
+			Says("This DPoP key was declared compromised, or is the one that is replaced. Make a new key and " +
+			"send its dpop_jwk.")
 )
 
 // KeyID is the first half of the SHA-256 that names a key: of a certified key, its SubjectPublicKeyInfo; of a DPoP key, its

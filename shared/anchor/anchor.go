@@ -79,7 +79,7 @@ func wipe(n *big.Int) {
 }
 
 // Read judges an upload: a file of certificates and a file with the private key of one of them, each PEM or DER.
-// Whatever is wrong is told at once: the error is a *Refusal, which matches ErrRefused. What was decoded on the way is
+// Whatever is wrong is told at once: the error is ErrRefused with its defects. What was decoded on the way is
 // overwritten; the two files are left as they are.
 //
 // The order of the certificates does not matter: the CA is the one that the key belongs to, and the chain is what is

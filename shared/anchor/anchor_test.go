@@ -16,6 +16,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 var update = flag.Bool("update", false, "write testdata/uploads.golden anew")
@@ -91,22 +92,22 @@ func defectsOf(t testing.TB, err error) []anchor.Defect {
 	if err == nil {
 		return nil
 	}
-	var r *anchor.Refusal
-	if !errors.As(err, &r) || !errors.Is(err, anchor.ErrRefused) || len(r.Defects) == 0 {
-		t.Fatalf("err = %v, want a Refusal with defects", err)
+	r := problem.Of(err)
+	if !errors.Is(err, anchor.ErrRefused) || len(r.Errors) == 0 || r.Code != r.Errors[0].Code {
+		t.Fatalf("err = %v, want ErrRefused with defects", err)
 	}
-	for i, d := range r.Defects {
+	for i, d := range r.Errors {
 		if !slices.Contains(anchor.Codes(), d.Code) || d.Detail == "" || len(d.Detail) > 600 || strings.ContainsAny(d.Detail, "\r\n\x00") {
 			t.Errorf("defect %d = %q", i, d)
 		}
-		if slices.Index(r.Defects, d) != i {
+		if slices.Index(r.Errors, d) != i {
 			t.Errorf("twice: %v", d)
 		}
 	}
-	if !slices.Equal(codesOf(r.Defects), inOrder(codesOf(r.Defects))) {
-		t.Errorf("not in order: %v", r.Defects)
+	if !slices.Equal(codesOf(r.Errors), inOrder(codesOf(r.Errors))) {
+		t.Errorf("not in order: %v", r.Errors)
 	}
-	return r.Defects
+	return r.Errors
 }
 
 func checkMaterial(t *testing.T, m anchor.Material, u upload) {

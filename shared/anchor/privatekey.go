@@ -52,7 +52,7 @@ func readKeyFile(file []byte, f *findings) crypto.Signer {
 }
 
 // ReadKey reads a file with one private key, PEM or DER, as Read does, and nothing else: Material has no chain. The policy
-// of its key is the caller's. The error is a *Refusal.
+// of its key is the caller's. The error is ErrRefused.
 func ReadKey(file []byte) (Material, error) {
 	var f findings
 	if len(file) > maxBytes {

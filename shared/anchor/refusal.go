@@ -1,19 +1,20 @@
 package anchor
 
 import (
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// ErrRefused is what every Refusal matches.
-var ErrRefused = errors.New("uploaded Org CA refused")
+// ErrRefused reports an upload with everything that is wrong with it: at least one defect, sorted by code, none twice.
+var ErrRefused = problem.New(422, "ca_refused", "uploaded Org CA refused").
+	Says("The CA was refused and nothing was changed; errors lists everything that is wrong with it.")
 
 // Code names a kind of defect to the outside.
-type Code string
+type Code = problem.Code
 
-// The codes, in the order in which a Refusal lists them.
+// The codes, in the order in which ErrRefused lists them.
 const (
 	Unparseable              Code = "ca_unparseable"
 	KeyUnparseable           Code = "ca_key_unparseable"
@@ -48,38 +49,18 @@ var codes = []Code{
 	SubjectEmpty, Serial, SKIMissing, AKIMismatch, UnknownCriticalExtension, ChainBroken, ExtraCertificates, TrailingData,
 }
 
-// Codes returns every code, in the order in which a Refusal lists them.
+// Codes returns every code, in the order in which ErrRefused lists them.
 func Codes() []Code { return slices.Clone(codes) }
 
 // Defect is one thing that is wrong. Its detail names the certificate by its place in the file, says what to do where
 // that is not plain, and never contains anything of a private key.
-type Defect struct {
-	Code   Code   `json:"code"`
-	Detail string `json:"detail"`
-}
-
-// Refusal is everything that is wrong with an upload: at least one defect, sorted by code, none twice.
-type Refusal struct { //nolint:errname // it is the answer to an upload before it is an error
-	Defects []Defect
-}
-
-// Error lists the defects.
-func (r *Refusal) Error() string {
-	words := make([]string, len(r.Defects))
-	for i, d := range r.Defects {
-		words[i] = string(d.Code) + " (" + d.Detail + ")"
-	}
-	return ErrRefused.Error() + ": " + strings.Join(words, ", ")
-}
-
-// Is makes a Refusal match ErrRefused.
-func (r *Refusal) Is(target error) bool { return target == ErrRefused }
+type Defect = problem.Defect
 
 // findings collects defects.
 type findings struct{ defects []Defect }
 
 func (f *findings) add(code Code, format string, args ...any) {
-	d := Defect{code, fmt.Sprintf(format, args...)}
+	d := Defect{Code: code, Detail: fmt.Sprintf(format, args...)}
 	if !slices.Contains(f.defects, d) {
 		f.defects = append(f.defects, d)
 	}
@@ -87,9 +68,9 @@ func (f *findings) add(code Code, format string, args ...any) {
 
 // refusal sorts the defects by code. Those of one code stay in the order in which they were found, which is that of
 // the certificates.
-func (f *findings) refusal() *Refusal {
+func (f *findings) refusal() error {
 	slices.SortStableFunc(f.defects, func(a, b Defect) int {
 		return slices.Index(codes, a.Code) - slices.Index(codes, b.Code)
 	})
-	return &Refusal{f.defects}
+	return ErrRefused.With(f.defects)
 }

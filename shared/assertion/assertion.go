@@ -14,13 +14,17 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/jwk/jws"
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // ErrInvalid reports an assertion that is refused. It is always wrapped with the reason, which never quotes the assertion.
-var ErrInvalid = errors.New("invalid client assertion")
+var ErrInvalid = problem.New(401, "client_assertion_invalid", "invalid client assertion").
+	AtToken("invalid_client")
 
 // ErrUsed reports an assertion that a token was issued for.
-var ErrUsed = errors.New("client assertion was used before")
+var ErrUsed = problem.New(401, "client_assertion_used", "client assertion was used before").
+	Says("The client assertion was used before. Ask for a new challenge, or a new assertion, for each token").
+	AtToken("invalid_client")
 
 const (
 	// MaxSize is the longest assertion, in bytes: it brings up to 16 certificates in its header, and travels in a body of

@@ -8,17 +8,18 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/gowebpki/jcs"
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/rfc6962"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // ErrSignature reports a checkpoint that was not signed by the key it names.
-var ErrSignature = errors.New("checkpoint's signature does not hold")
+var ErrSignature = problem.Internal("checkpoint's signature does not hold")
 
 // Leaf is what a checkpoint states about one chain: since the checkpoint before, it went from one row to another.
 type Leaf struct {

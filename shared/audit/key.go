@@ -9,12 +9,13 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
-	"errors"
 	"fmt"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // ErrKey reports something that is not the public half of a signing key.
-var ErrKey = errors.New("not a P-256 public key in PEM")
+var ErrKey = problem.Internal("not a P-256 public key in PEM")
 
 // Key is the public half of a key that signs checkpoints.
 type Key struct {

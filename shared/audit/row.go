@@ -7,22 +7,24 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // ErrBroken reports a chain that does not hold.
-var ErrBroken = errors.New("audit chain is broken")
+var ErrBroken = problem.Internal("audit chain is broken")
 
 // ErrEvent reports an event type that is not in the list, or an entry that cannot be written.
-var ErrEvent = errors.New("invalid audit event")
+var ErrEvent = problem.Internal("invalid audit event")
 
 // ErrNoChain reports a subject of which nothing was ever recorded.
-var ErrNoChain = errors.New("nothing is recorded of this subject")
+var ErrNoChain = problem.New(404, "audit_subject_not_found", "nothing is recorded of this subject").
+	Says("Nothing is recorded of this subject. It is an agent's id, or the organisation's.")
 
 // Event is what happened.
 type Event string

@@ -7,9 +7,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
-	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/edge/delegate"
-	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
@@ -30,11 +29,11 @@ func TestAProblemThatCannotBeReadIsNoRefusal(t *testing.T) {
 		`{"problem":{"status":200,"code":"ok"}}`: true,
 		`{"problem":{"status":503}}`:             true,
 	} {
-		_, err := boot.Rotations(&delegate.Client{API: reply, Function: "rotateca:live"}).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint})
+		_, err := (&delegate.Client{API: reply, Function: "rotateca:live"}).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint})
 		if err == nil || errors.Is(err, registry.ErrUnknown) != unknown {
 			t.Errorf("%s: %v, want an unknown outcome: %t", reply, err, unknown)
 		}
-		if p := httpapi.Explain(err, ""); (p.Code == "outcome_unknown") != unknown {
+		if p := problem.Of(err); (p.Code == "outcome_unknown") != unknown {
 			t.Errorf("%s: told as %q", reply, p.Code)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
@@ -83,14 +82,7 @@ func RotateCA(p *parts) (any, error) {
 
 // Desk takes the dashboard's orders.
 func Desk(rotator *rotateca.Rotator, log *slog.Logger) *delegate.Desk {
-	return &delegate.Desk{Do: rotator.Do, Explain: problem, Log: log}
-}
-
-// problem explains an error to another function as the API explains it to a client.
-func problem(err error, requestID string) delegate.Problem {
-	p := httpapi.Explain(err, requestID)
-	document, _ := json.Marshal(p) // a struct of strings and numbers always has a JSON form
-	return delegate.Problem{Document: document, Code: p.Code, Fault: p.Status >= 500, RetryIn: p.RetryIn}
+	return &delegate.Desk{Do: rotator.Do, Log: log}
 }
 
 // Token is the function token.

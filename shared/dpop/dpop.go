@@ -12,15 +12,24 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/jwk"
 	"github.com/mastio-aws/mastio/shared/jwk/jws"
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // What a proof or its header may be refused for. Each is wrapped with the reason, which never quotes the proof.
 var (
-	ErrMissing      = errors.New("dpop header missing")
-	ErrProof        = errors.New("invalid dpop proof")     // invalid_dpop_proof (RFC 9449, 5)
-	ErrClock        = errors.New("dpop proof out of time") // ErrProof too: nothing else is wrong with it, and a nonce would mend it
-	ErrNonceMissing = errors.New("dpop nonce missing")     // use_dpop_nonce (RFC 9449, 8)
-	ErrNonce        = errors.New("dpop nonce not valid")   // use_dpop_nonce too: expired, or never issued
+	ErrMissing = problem.New(400, "dpop_proof_required", "dpop header missing").
+			Says("A DPoP proof is required").
+			AtToken("invalid_dpop_proof")
+	ErrProof = problem.New(400, "dpop_proof_invalid", "invalid dpop proof").
+			AtToken("invalid_dpop_proof") // invalid_dpop_proof (RFC 9449, 5)
+	ErrClock = problem.New(400, "dpop_proof_invalid", "dpop proof out of time").
+			AtToken("invalid_dpop_proof") // ErrProof too: nothing else is wrong with it, and a nonce would mend it
+	ErrNonceMissing = problem.New(400, "dpop_nonce_required", "dpop nonce missing").
+			Says("Authorization server requires nonce in DPoP proof").
+			AtToken("use_dpop_nonce") // use_dpop_nonce (RFC 9449, 8)
+	ErrNonce = problem.New(400, "dpop_nonce_invalid", "dpop nonce not valid").
+			Says("The nonce in the DPoP proof is not valid any more").
+			AtToken("use_dpop_nonce") // expired, or never issued
 )
 
 const (

@@ -12,11 +12,12 @@ import (
 	"slices"
 
 	"github.com/mastio-aws/mastio/shared/jwk/jws"
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // ErrKey reports a JWK that is not an acceptable P-256 public key. It is always wrapped with the reason, which
 // never quotes the key.
-var ErrKey = errors.New("invalid jwk")
+var ErrKey = problem.Internal("invalid jwk")
 
 // coordinateSize is the octets of x, y and d on P-256, leading zeros included (RFC 7518, 6.2.1.2).
 const coordinateSize = 32

@@ -2,20 +2,26 @@
 package lease
 
 import (
-	"errors"
 	"fmt"
 	"time"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // TTL is how long a lease lasts unless it is extended or released. It is longer than a function may run behind
 // API Gateway (29 s), so a living holder never loses it.
 const TTL = 30 * time.Second
 
-// ErrHeld reports that somebody else holds the lease; a *HeldError tells who, and for how long.
-var ErrHeld = errors.New("another rotation is in progress")
+// ErrHeld reports that somebody else holds the lease. Its RetryIn is how long for.
+var ErrHeld = problem.New(409, "rotation_in_progress", "another rotation is in progress").
+	Says("Another rotation is in progress. Retry after it; GET /pki/rotate-ca shows it.").
+	After(TTL)
 
 // ErrLost reports that the lease was taken by somebody else while its former holder was at work.
-var ErrLost = errors.New("the rotation lock was lost")
+var ErrLost = problem.New(409, "rotation_lock_lost", "the rotation lock was lost").
+	Says("This rotation took too long and another one has begun. Nothing was changed; GET /pki/rotate-ca " +
+		"shows the present state.").
+	After(TTL)
 
 // Lease is the lock's present state. The zero Lease has never been held.
 //
@@ -38,19 +44,8 @@ func (l Lease) Remainder(now time.Time) time.Duration {
 	return min(max(left, time.Second), TTL)
 }
 
-// HeldError is the ErrHeld that tells what is known of the holder.
-type HeldError struct {
-	Lease      Lease
-	RetryAfter time.Duration // whole seconds
+// Held makes the ErrHeld of a lease that somebody else holds at now. It names the operation, never the holder: it goes to
+// the one who asked.
+func Held(l Lease, now time.Time) error {
+	return fmt.Errorf("%w: %s, phase %s", ErrHeld.After(l.Remainder(now)), l.Operation, l.Phase)
 }
-
-// Held makes the error for a lease that somebody else holds at now.
-func Held(l Lease, now time.Time) error { return &HeldError{l, l.Remainder(now)} }
-
-// Error names the operation, never the holder: it goes to whoever asked.
-func (e *HeldError) Error() string {
-	return fmt.Sprintf("%s: %s, phase %s", ErrHeld, e.Lease.Operation, e.Lease.Phase)
-}
-
-// Unwrap makes errors.Is(err, ErrHeld) true.
-func (e *HeldError) Unwrap() error { return ErrHeld }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 var now = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
@@ -38,8 +40,7 @@ func TestRemainderIsAWholeNumberOfSecondsWithinTheTTL(t *testing.T) {
 
 func TestHeldErrorTellsTheOperationButNotTheHolder(t *testing.T) {
 	err := Held(Lease{Holder: "01J-secret-holder", Operation: "rotate-ca", Phase: "swap", Expires: now.Add(9 * time.Second)}, now)
-	var held *HeldError
-	if !errors.Is(err, ErrHeld) || !errors.As(err, &held) || held.RetryAfter != 9*time.Second {
+	if !errors.Is(err, ErrHeld) || problem.Of(err).RetryIn != 9*time.Second {
 		t.Fatalf("err = %#v", err)
 	}
 	if text := err.Error(); strings.Contains(text, "secret-holder") || !strings.Contains(text, "rotate-ca") {

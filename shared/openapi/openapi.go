@@ -5,18 +5,18 @@ package openapi
 import (
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
 // ErrDocument reports that the route table and operations.json do not fit together, and says what to write where.
-var ErrDocument = errors.New("the OpenAPI document does not fit the route table")
+var ErrDocument = problem.Internal("the OpenAPI document does not fit the route table")
 
 var (
 	//go:embed operations.json

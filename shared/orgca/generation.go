@@ -5,20 +5,25 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // What can stand in the way of a change of generation.
 var (
-	ErrMissing    = errors.New("the organisation has no Org CA yet")
-	ErrTransition = errors.New("generation cannot change its state like that")
-	ErrSource     = errors.New("unknown source of an Org CA")
-	ErrReason     = errors.New("unknown reason of a rotation")
-	// ErrLegacy is also the log line that the operator's guide promises.
-	ErrLegacy = errors.New("MCP_PROXY_STRICT_PKI=1 refuses boot on legacy Org CA. Run POST /pki/rotate-ca.") //nolint:revive,staticcheck // the guide's words
+	ErrMissing = problem.New(503, "org_ca_missing", "the organisation has no Org CA yet").
+			Says("The first Org CA is still being made. Retry.").
+			After(5 * time.Second)
+	ErrTransition = problem.Internal("generation cannot change its state like that")
+	ErrSource     = problem.Internal("unknown source of an Org CA")
+	ErrReason     = problem.New(400, "reason_invalid", "unknown reason of a rotation")
+	// ErrLegacy is also the log line that the operator's guide promises, in its words.
+	ErrLegacy = problem.New(503, "org_ca_legacy", "MCP_PROXY_STRICT_PKI=1 refuses boot on legacy Org CA. Run POST /pki/rotate-ca.").
+			Says("MCP_PROXY_STRICT_PKI=1 refuses boot on legacy Org CA. Run POST /pki/rotate-ca.").
+			AtToken("temporarily_unavailable")
 )
 
 // State is where a generation stands in its life:

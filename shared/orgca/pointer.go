@@ -1,11 +1,12 @@
 package orgca
 
 import (
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"slices"
 	"time"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // Copies is how many equal copies of the pointer there are. One DynamoDB item lives on one partition, which serves
@@ -70,19 +71,27 @@ func (p Pointer) CA() [][]byte {
 func (p Pointer) IsCurrent(generation int64) bool { return generation == p.Current }
 
 // ErrStaleFence reports a swap under a fence that does not exceed the last one's.
-var ErrStaleFence = errors.New("a later rotation has already committed")
+var ErrStaleFence = problem.New(409, "rotation_lock_lost", "a later rotation has already committed").
+	Says("A later rotation has committed. Nothing was changed.")
 
 // ErrNoRollback reports that there is no generation to roll back to, or that going back to it is refused.
-var ErrNoRollback = errors.New("rollback is not possible")
+var ErrNoRollback = problem.New(409, "rollback_not_possible", "rollback is not possible").
+	Says("There is no generation to go back to: the rotation was finalised, undone already, or made for a " +
+		"compromised key.")
 
 // ErrOverlap reports an overlap that is not within 0 and MaxOverlap.
-var ErrOverlap = errors.New("overlap takes 0 to 7776000 seconds")
+var ErrOverlap = problem.New(400, "overlap_invalid", "overlap takes 0 to 7776000 seconds").
+	Says("overlap takes 0 to 7776000 seconds, with mode=mint, mode=upload and mode=commit.")
 
 // ErrOverlaps reports one overlap more than MaxAccepted.
-var ErrOverlaps = errors.New("too many overlaps at once")
+var ErrOverlaps = problem.New(409, "overlaps_exhausted", "too many overlaps at once").
+	Says("Eight earlier Org CAs are in an overlap already. Rotate without overlap, or end the overlaps with " +
+		"mode=finalise first.")
 
 // ErrCompromised reports an overlap for a generation that must stop counting at once, most often because its key is in wrong hands.
-var ErrCompromised = errors.New("a compromised or withdrawn Org CA gets no overlap")
+var ErrCompromised = problem.New(400, "overlap_invalid", "a compromised or withdrawn Org CA gets no overlap").
+	Says("After a compromise nothing of the present Org CA may live on: who has its key could make " +
+		"certificates for any SPIFFE ID. Rotate without overlap.")
 
 // MaxAccepted is how many superseded generations can be in an overlap at once: the pointer must stay small, and an
 // operator who rotates that often wants something else.

@@ -58,8 +58,8 @@ func ReadCSR(der []byte) (*x509.CertificateRequest, error) {
 		return nil, fmt.Errorf("%w: %w", ErrCSR, err)
 	}
 	// The key comes first: verifying by a key of unbounded size is work that the sender chooses.
-	if err := CheckKey(csr.PublicKey); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCSR, err)
+	if err := CheckKey(csr.PublicKey); err != nil { // its answer goes first: it says more than the request's
+		return nil, fmt.Errorf("%[2]w: %[1]w", err, ErrCSR)
 	}
 	if !slices.Contains(strongSignatures, csr.SignatureAlgorithm) {
 		return nil, fmt.Errorf("%w: signature algorithm %v", ErrCSR, csr.SignatureAlgorithm)

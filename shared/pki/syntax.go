@@ -2,7 +2,6 @@ package pki
 
 import (
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -11,13 +10,14 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/pki/der"
 	"github.com/mastio-aws/mastio/shared/pki/dn"
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // ErrIssuer reports a CA certificate that CheckIssuer refuses.
-var ErrIssuer = errors.New("CA certificate not acceptable")
+var ErrIssuer = problem.New(400, "issuer_ca_unacceptable", "CA certificate not acceptable")
 
 // ErrExtension reports an extension that CheckExtensions refuses.
-var ErrExtension = errors.New("certificate extension is malformed")
+var ErrExtension = problem.New(400, "cert_extension_malformed", "certificate extension is malformed")
 
 // CheckIssuer holds a CA certificate of another issuer, a bundle's root or what stands between a root and a leaf, to what
 // an uploaded Org CA is held to as well: a key within the policy of CheckKey, signed with SHA-256 or better, extensions

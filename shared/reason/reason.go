@@ -2,16 +2,17 @@
 package reason
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // What can be wrong with a reason.
 var (
-	ErrCode    = errors.New("reason is not one of the words that are known")
-	ErrComment = errors.New("comment takes at most 500 characters of valid UTF-8, and no control characters")
+	ErrCode    = problem.New(400, "reason_invalid", "reason is not one of the words that are known")
+	ErrComment = problem.New(400, "comment_invalid", "comment takes at most 500 characters of valid UTF-8, and no control characters")
 )
 
 // Code is a word of RFC 5280 section 5.3.1.

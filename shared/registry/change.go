@@ -3,30 +3,42 @@ package registry
 
 import (
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // How an operation on a store can end other than well. Every store wraps these, and nothing else.
 var (
 	// ErrConflict: a condition of the change did not hold, so nothing of it happened. Read again, then decide.
-	ErrConflict = errors.New("changed by somebody else in the meantime")
+	ErrConflict = problem.New(409, "changed_concurrently", "changed by somebody else in the meantime").
+			Says("Somebody else keeps changing the same thing. Nothing was changed by this request; retry.").
+			After(time.Second)
 	// ErrUnknown: the change may have happened, may not have, or may still happen. Read again before anything else;
 	// applying the same Change again, with the same ID, is always safe.
-	ErrUnknown = errors.New("outcome is not known")
+	ErrUnknown = problem.New(503, "outcome_unknown", "outcome is not known").
+			Says("The store did not confirm the change, which may have happened. Read the present state before " +
+			"you retry.").
+		AtToken("temporarily_unavailable").
+		After(time.Second)
 	// ErrUnavailable: a read got no answer, or a change certainly did not happen because the store refused to work.
-	ErrUnavailable = errors.New("store is unavailable")
+	ErrUnavailable = problem.New(503, "store_unavailable", "store is unavailable").
+			Says("The store did not answer. Nothing was changed; retry.").
+			AtToken("temporarily_unavailable").
+			After(time.Second)
 	// ErrReplayed: a proof id was seen before.
-	ErrReplayed = errors.New("proof was used before")
+	ErrReplayed = problem.New(400, "dpop_proof_replayed", "proof was used before").
+			Says("The DPoP proof was used before").
+			AtToken("invalid_dpop_proof")
 	// ErrUnsupported: this store has no such thing.
-	ErrUnsupported = errors.New("not supported by this store")
+	ErrUnsupported = problem.Internal("not supported by this store")
 	// ErrCursor: a page cursor is not one that the store gave out.
-	ErrCursor = errors.New("malformed cursor")
+	ErrCursor = problem.New(400, "cursor_invalid", "malformed cursor").
+			Says("The cursor is not one that a listing gave out.")
 )
 
 // Change is a set of writes of which all happen or none. Each record in it carries the version it was read with and is

@@ -1,27 +1,18 @@
 package renewal
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// ErrEarly reports a renewal right behind another; an *EarlyError tells when the next one is answered.
-var ErrEarly = errors.New("the certificate was renewed a moment ago")
-
-// EarlyError is the ErrEarly that tells how long to wait.
-type EarlyError struct{ RetryAfter time.Duration } // whole seconds, at least one
-
-// Error tells how long to wait.
-func (e *EarlyError) Error() string {
-	return fmt.Sprintf("%s: try again in %s", ErrEarly, e.RetryAfter)
-}
-
-// Unwrap makes errors.Is(err, ErrEarly) true.
-func (e *EarlyError) Unwrap() error { return ErrEarly }
+// ErrEarly reports a renewal right behind another. Its RetryIn is the wait until the next one is answered.
+var ErrEarly = problem.New(429, "renewed_recently", "the certificate was renewed a moment ago").
+	Says("This certificate was renewed, or made by a renewal, a moment ago. Use the newest one; renew it " +
+		"when Retry-After has passed, or better when GET /v1/agent/renewal-info says.")
 
 // Each renewal costs a signature in KMS, of which all agents together have so many a second, and rows that are kept for
 // years: one agent that renews in a loop must not stand in the others' way.
@@ -34,7 +25,7 @@ const (
 	burst = 3
 )
 
-// Early returns an *EarlyError if the agent's certificate of the pin p may not be renewed yet: it was made by a renewal a
+// Early returns ErrEarly, with the wait in whole seconds, if the agent's certificate of the pin p may not be renewed yet: it was made by a renewal a
 // moment ago; or it has been renewed again and again since. One that was enrolled or rotated is renewed at once, so is one
 // whose answer was lost, and one that an overlap of the Org CA carries. Nobody is locked out: the wait ends well before the
 // certificate does.
@@ -75,7 +66,8 @@ func Reserve(k agent.Keys, a agent.Agent, p agent.Pin, ca orgca.Pointer, now tim
 // wait returns an *EarlyError until next, unless that is so far ahead that a clock must have been wrong.
 func wait(next, now time.Time) error {
 	if wait := next.Sub(now); wait > 0 && wait <= ahead {
-		return &EarlyError{(wait + time.Second - 1).Truncate(time.Second)}
+		wait = (wait + time.Second - 1).Truncate(time.Second)
+		return fmt.Errorf("%w: try again in %s", ErrEarly.After(wait), wait)
 	}
 	return nil
 }

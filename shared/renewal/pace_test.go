@@ -8,6 +8,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // lostAt are successors of a certificate, renewed at some times before noon, newest first, and the pin that yields to them.
@@ -61,10 +62,9 @@ func TestEarly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got time.Duration
-			var early *EarlyError
 			err := Early(c.agent, c.agent.Pins[len(c.agent.Pins)-1], c.ca, noon)
-			if errors.As(err, &early) {
-				got = early.RetryAfter
+			if err != nil {
+				got = problem.Of(err).RetryIn
 			}
 			if got != c.want || (err == nil) != (c.want == 0) || err != nil && !errors.Is(err, ErrEarly) {
 				t.Errorf("%v, want a wait of %s", err, c.want)
@@ -83,9 +83,8 @@ func TestWaitsNeverLockOut(t *testing.T) {
 		answered := 0
 		last := noon
 		for at := noon; at.Before(p.Until); {
-			var early *EarlyError
-			if errors.As(Early(a, p, orgca.Pointer{Current: 1}, at), &early) {
-				at = at.Add(early.RetryAfter)
+			if err := Early(a, p, orgca.Pointer{Current: 1}, at); err != nil {
+				at = at.Add(problem.Of(err).RetryIn)
 				continue
 			}
 			q := yearly()

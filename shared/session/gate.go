@@ -1,24 +1,21 @@
 package session
 
 import (
-	"errors"
 	"fmt"
 	"time"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// ErrLocked reports an attempt that came too early; a *LockedError tells when the next one is let through.
-var ErrLocked = errors.New("too many failed attempts")
+// ErrLocked reports an attempt that came too early. Its RetryIn is the wait until the next one is let through.
+var ErrLocked = problem.New(429, "too_many_attempts", "too many failed attempts").
+	Says("Too many failed attempts.")
 
-// LockedError is the ErrLocked that tells how long to wait.
-type LockedError struct{ RetryAfter time.Duration } // whole seconds, at least one
-
-// Error tells how long to wait.
-func (e *LockedError) Error() string {
-	return fmt.Sprintf("%s: try again in %s", ErrLocked, e.RetryAfter)
+// Locked makes the ErrLocked of an attempt that has to wait: whole seconds, at least one.
+func Locked(wait time.Duration) error {
+	wait = max(wait.Round(time.Second), time.Second)
+	return fmt.Errorf("%w: try again in %s", ErrLocked.After(wait), wait)
 }
-
-// Unwrap makes errors.Is(err, ErrLocked) true.
-func (e *LockedError) Unwrap() error { return ErrLocked }
 
 // Limit says how many attempts are free, and how the wait after each further one grows.
 type Limit struct {
@@ -49,7 +46,7 @@ type Gate struct {
 // attempts at once, each has to pass a gate that the one before has moved. Error: ErrLocked.
 func (g Gate) Try(l Limit, now time.Time) (Gate, error) {
 	if wait := g.Until.Sub(now); wait > 0 {
-		return g, &LockedError{RetryAfter: max(wait.Round(time.Second), time.Second)}
+		return g, Locked(wait)
 	}
 	if now.Sub(g.Last) > l.Forget {
 		g.Attempts = 0

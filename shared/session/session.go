@@ -7,18 +7,24 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // What can be wrong with a sign-in, or with a request that needs one.
 var (
-	ErrNone   = errors.New("no session, or one that has ended")
-	ErrSecret = errors.New("the secret is wrong")
-	ErrForged = errors.New("the request does not come from a page of this session")
-	ErrUsed   = errors.New("the form was sent before")
+	ErrNone = problem.New(401, "session_required", "no session, or one that has ended").
+		Says("Sign in to go on.")
+	ErrSecret = problem.New(403, "admin_secret_invalid", "the secret is wrong").
+			Says("This is not the admin secret. It is MCP_PROXY_ADMIN_SECRET in proxy.env.")
+	ErrForged = problem.New(403, "form_forged", "the request does not come from a page of this session").
+			Says("This form was not sent from a page of your session. Nothing was changed. Open the page again " +
+			"and repeat what you did.")
+	ErrUsed = problem.New(409, "form_used", "the form was sent before").
+		Says("This form was sent before, and works once. Nothing was done a second time.")
 )
 
 // How long a sign-in lasts, and how long a browser that has signed in before is told apart from a stranger's.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 var noon = time.Date(2026, time.January, 2, 12, 0, 0, 0, time.UTC)
@@ -87,8 +89,8 @@ func TestTheWaitGrowsAndEnds(t *testing.T) {
 			t.Errorf("wait after attempt %d: got %v, want %v", n+1, got, want)
 		}
 		if want > 0 {
-			var locked *LockedError
-			if _, err := next.Try(l, now.Add(want-time.Millisecond)); !errors.As(err, &locked) || locked.RetryAfter != time.Second {
+			_, err := next.Try(l, now.Add(want-time.Millisecond))
+			if !errors.Is(err, ErrLocked) || problem.Of(err).RetryIn != time.Second {
 				t.Errorf("attempt %d, too early: %v", n+2, err)
 			}
 		}

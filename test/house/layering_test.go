@@ -28,7 +28,7 @@ type layer struct {
 
 var core = []string{
 	"shared/accesstoken", "shared/agent", "shared/anchor", "shared/assertion", "shared/audit", "shared/dpop", "shared/jwk", "shared/lease", "shared/openapi", "shared/orgca",
-	"shared/pki", "shared/reason", "shared/registry", "shared/renewal", "shared/routes", "shared/schema", "shared/session",
+	"shared/pki", "shared/problem", "shared/reason", "shared/registry", "shared/renewal", "shared/routes", "shared/schema", "shared/session",
 }
 
 // layers are in the order in which a folder is looked up.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/renewal"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
@@ -205,8 +206,8 @@ func TestLostRenewalIsRepeatedAtOnce(t *testing.T) {
 	if got := since(before, m.Store.Calls()); !maps.Equal(got, map[string]int{"View": 2, "Keys": 2, "Apply": 4, "Pointer": 2}) {
 		t.Errorf("calls of two renewals: %v", got)
 	}
-	var early *renewal.EarlyError
-	if _, err := renewing(t, m, a.Certificate.CertPEM, key); !errors.As(err, &early) || early.RetryAfter > time.Minute {
+	_, err := renewing(t, m, a.Certificate.CertPEM, key)
+	if !errors.Is(err, renewal.ErrEarly) || problem.Of(err).RetryIn > time.Minute {
 		t.Errorf("the fourth within a minute: %v", err)
 	}
 	m.Advance(time.Minute)

@@ -124,8 +124,8 @@ func New(cfg memstore.Config) *Mastio {
 	refusals := refusal.New(refusal.Config{Store: m.Store, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log})
 	m.Dashboard = dashboard.New(dashboard.Config{
 		OrgID: OrgID, Door: signin.New(signin.Config{Store: m.Store, Check: Admin, Accepted: accepted, Refused: refusals.Record, Now: m.Now, Log: log}), Registry: m.Store,
-		RotateCA: boot.Rotations(&delegate.Client{API: m, Function: "rotateca:live"}), Progress: &rotateca.Observer{Store: m.Store, Now: m.Now, Log: log},
-		Enroll: m.Enroll, RotateCert: m.RotateCert, Health: m.Health, Trail: m.Trail, Rows: httpapi.WriteRows, Explain: boot.Explain, Caller: boot.Caller, Now: m.Now,
+		RotateCA: &delegate.Client{API: m, Function: "rotateca:live"}, Progress: &rotateca.Observer{Store: m.Store, Now: m.Now, Log: log},
+		Enroll: m.Enroll, RotateCert: m.RotateCert, Health: m.Health, Trail: m.Trail, Rows: httpapi.WriteRows, Caller: boot.Caller, Now: m.Now,
 	})
 	return m
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
@@ -258,8 +259,7 @@ func TestHeldLeaseRefuses(t *testing.T) {
 	}
 	m.Advance(11 * time.Second)
 	_, err = m.Mint(t.Context())
-	var refused *lease.HeldError
-	if !errors.As(err, &refused) || refused.RetryAfter != 19*time.Second {
+	if !errors.Is(err, lease.ErrHeld) || problem.Of(err).RetryIn != 19*time.Second {
 		t.Fatalf("err = %v, want ErrHeld for 19 s", err)
 	}
 	m.Advance(19 * time.Second)

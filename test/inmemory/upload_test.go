@@ -24,6 +24,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -123,8 +124,7 @@ func TestRefusedUploadLeavesOnlyARow(t *testing.T) {
 	org, keys := m.Org(t), m.Keys.All()
 	for i, mode := range []rotateca.Mode{rotateca.Upload, rotateca.Stage} {
 		_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: mode, Upload: &rotateca.Files{Certificates: bytes.Clone(legacy.Certificates), Key: bytes.Clone(legacy.Key)}, Actor: "test"})
-		var refusal *anchor.Refusal
-		if !errors.As(err, &refusal) || refusal.Defects[0].Code != anchor.PathLenZero {
+		if !errors.Is(err, anchor.ErrRefused) || problem.Of(err).Code != anchor.PathLenZero {
 			t.Fatalf("%s: %v", mode, err)
 		}
 		after := m.Org(t)

@@ -11,13 +11,12 @@
 package bundle
 
 import (
-	"errors"
-
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // ErrForm reports a file that is not a bundle.
-var ErrForm = errors.New("not an audit bundle")
+var ErrForm = problem.Internal("not an audit bundle")
 
 // Type names the form of a bundle.
 const Type = "mastio-audit-bundle/v1"

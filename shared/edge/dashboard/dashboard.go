@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
@@ -36,20 +37,6 @@ type Progress interface {
 	Of(ctx context.Context, org registry.Org) (rotateca.Status, error)
 }
 
-// Problem is what the outside is told of an error: the API's own words.
-type Problem struct {
-	Status    int
-	Title     string
-	Code      string
-	Detail    string
-	RequestID string
-	RetryIn   time.Duration // zero: no hint
-	Defects   []Defect      // of an upload that was refused
-}
-
-// Defect is one thing that is wrong with an upload.
-type Defect struct{ Code, Detail string }
-
 // Caller is what the edge says about a request.
 type Caller struct{ RequestID, SourceIP string }
 
@@ -68,10 +55,9 @@ type Config struct {
 	Rows func(format string, rows []audit.Row) (body []byte, mediaType string, err error)
 	// Gate is asked before an agent is given a certificate; under strict PKI it refuses. The pages that remedy a legacy Org CA
 	// are never shut.
-	Gate    func(ctx context.Context) error
-	Explain func(err error, requestID string) Problem
-	Caller  func(ctx context.Context) Caller
-	Now     func() time.Time
+	Gate   func(ctx context.Context) error
+	Caller func(ctx context.Context) Caller
+	Now    func() time.Time
 }
 
 // Dashboard answers everything below /proxy. It is safe for concurrent use and keeps nothing between requests.
@@ -147,6 +133,8 @@ func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, err error) {
 	d.render(w, r, p.Status, page{Name: "error", Title: p.Title, Content: p})
 }
 
-func (d *Dashboard) problem(r *http.Request, err error) Problem {
-	return d.Explain(err, d.Caller(r.Context()).RequestID)
+func (d *Dashboard) problem(r *http.Request, err error) *problem.Problem {
+	p := problem.Of(err)
+	p.RequestID = d.Caller(r.Context()).RequestID
+	return p
 }

@@ -42,7 +42,7 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, session.ErrSecret) || errors.Is(err, session.ErrLocked) {
 		p := d.problem(r, err)
 		retryAfter(w, p)
-		d.showLogin(w, r, p.Status, loginView{Next: f.Get("next"), Problem: p.Text()})
+		d.showLogin(w, r, p.Status, loginView{Next: f.Get("next"), Problem: sentences(p)})
 		return nil
 	}
 	if err != nil {

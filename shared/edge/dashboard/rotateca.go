@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
@@ -61,18 +62,18 @@ func (d *Dashboard) staged(w http.ResponseWriter, r *http.Request, req rotateca.
 	result, err := d.RotateCA.Do(r.Context(), req)
 	if err != nil {
 		p := d.problem(r, err)
-		if !p.busy() {
+		if !busy(p) {
 			return err
 		}
 		retryAfter(w, p)
-		return d.showRotateCA(w, r, p.Status, rotateCAView{Problem: p.Text()})
+		return d.showRotateCA(w, r, p.Status, rotateCAView{Problem: sentences(p)})
 	}
 	http.Redirect(w, r, preflightURL(result.Fingerprint), http.StatusSeeOther)
 	return nil
 }
 
 // busy reports a problem after which the same form can simply be sent again.
-func (p Problem) busy() bool {
+func busy(p *problem.Problem) bool {
 	return p.Code == "rotation_in_progress" || p.Code == "rotation_lock_lost"
 }
 
@@ -157,13 +158,13 @@ func (d *Dashboard) commit(w http.ResponseWriter, r *http.Request) error {
 	result, err := d.RotateCA.Do(r.Context(), req)
 	if err != nil {
 		p := d.problem(r, err)
-		if !p.busy() {
+		if !busy(p) {
 			return err
 		}
 		retryAfter(w, p)
 		again := fresh(preflightURL(fingerprint), f)
 		again.Status = p.Status
-		return d.showPreflight(w, r, again, p.Text())
+		return d.showPreflight(w, r, again, sentences(p))
 	}
 	http.Redirect(w, r, resultURL("rotated", result.Generation), http.StatusSeeOther)
 	return nil
@@ -276,13 +277,13 @@ func (d *Dashboard) confirmed(w http.ResponseWriter, r *http.Request, kind strin
 	result, err := d.RotateCA.Do(r.Context(), d.order(r, rotateca.Request{Mode: mode, Fingerprint: want, Reason: f.Get("reason"), IdempotencyKey: d.key(r, f)}))
 	if err != nil {
 		p := d.problem(r, err)
-		if !p.busy() {
+		if !busy(p) {
 			return err
 		}
 		retryAfter(w, p)
 		again := fresh("/proxy/pki/"+kind, f)
 		again.Status = p.Status
-		return d.showConfirm(w, r, kind, again, p.Text())
+		return d.showConfirm(w, r, kind, again, sentences(p))
 	}
 	http.Redirect(w, r, resultURL(did, result.Generation), http.StatusSeeOther)
 	return nil

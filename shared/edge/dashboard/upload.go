@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
@@ -49,24 +50,24 @@ func (d *Dashboard) upload(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := d.problem(r, err)
 	switch {
-	case len(p.Defects) > 0:
-		return d.showRefused(w, r, p.Status, form, beside(p.Defects))
-	case p.busy():
+	case len(p.Errors) > 0:
+		return d.showRefused(w, r, p.Status, form, beside(p.Errors))
+	case busy(p):
 		retryAfter(w, p)
-		return d.showRefused(w, r, p.Status, form, []field{{"", p.Text()}})
+		return d.showRefused(w, r, p.Status, form, []field{{"", sentences(p)}})
 	}
 	return err
 }
 
 // beside puts each defect next to the half of the upload that it is about.
-func beside(defects []Defect) []field {
+func beside(defects []problem.Defect) []field {
 	var all []field
 	for _, f := range defects {
 		name := certField
-		if strings.HasPrefix(f.Code, "ca_key_") && f.Code != "ca_key_usage" {
+		if strings.HasPrefix(string(f.Code), "ca_key_") && f.Code != "ca_key_usage" {
 			name = keyField
 		}
-		all = append(all, field{name, f.Code + ": " + f.Detail})
+		all = append(all, field{name, string(f.Code) + ": " + f.Detail})
 	}
 	return all
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/session"
 )
 
@@ -44,7 +45,7 @@ var templates = parse()
 func parse() map[string]*template.Template {
 	base := template.Must(template.New("base").Funcs(template.FuncMap{
 		"asset": assetURL, "icon": icon, "groups": groups, "short": short, "day": day, "moment": moment, "momentOf": momentOf, "stamp": stamp, "relative": relative,
-		"count": count, "count64": func(n int64) string { return count(int(n)) }, "plural64": func(n int64, what string) string { return plural(int(n), what) }, "chip": newChip, "edges": edges, "eventTitle": eventTitle, "how": how, "checkName": checkName, "list": func(v ...any) []any { return v },
+		"count": count, "count64": func(n int64) string { return count(int(n)) }, "plural64": func(n int64, what string) string { return plural(int(n), what) }, "chip": newChip, "edges": edges, "sentences": sentences, "eventTitle": eventTitle, "how": how, "checkName": checkName, "list": func(v ...any) []any { return v },
 	}).ParseFS(files, "templates/base.html", "templates/parts.html"))
 	all := map[string]*template.Template{}
 	for _, name := range []string{
@@ -72,8 +73,8 @@ func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, p
 	_, _ = w.Write(b.Bytes())
 }
 
-// Text is a problem in one sentence or two.
-func (p Problem) Text() string {
+// sentences are a problem in one sentence or two.
+func sentences(p *problem.Problem) string {
 	if p.RetryIn <= 0 {
 		return p.Detail
 	}
@@ -81,7 +82,7 @@ func (p Problem) Text() string {
 	return fmt.Sprintf("%s Try again in %s.", strings.TrimSuffix(p.Detail, " Retry."), plural(seconds, "second"))
 }
 
-func retryAfter(w http.ResponseWriter, p Problem) {
+func retryAfter(w http.ResponseWriter, p *problem.Problem) {
 	if p.RetryIn > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(p.RetryIn/time.Second)))
 	}

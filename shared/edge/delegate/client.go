@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
@@ -32,21 +33,12 @@ type Client struct {
 	Function string // name, with the alias behind a colon
 }
 
-// Refusal is an order that was not carried out: the API's problem document (RFC 9457).
-type Refusal struct { //nolint:errname // it is an answer before it is an error
-	Document json.RawMessage
-	RetryIn  time.Duration // zero: no hint
-}
-
-// Error implements error with the document, which holds nothing that is not for the outside.
-func (r *Refusal) Error() string { return "order refused: " + string(r.Document) }
-
 // margin is what is kept of the time to tell that the answer did not come.
 const margin = 2 * time.Second
 
 // Do has an order carried out: one call. It overwrites an uploaded CA, as rotateca.Rotator does.
 //
-// Errors: *Refusal; registry.ErrUnavailable if the function did not begin; registry.ErrUnknown if it did, or may have, and
+// Errors: the problem that the function answered; registry.ErrUnavailable if the function did not begin; registry.ErrUnknown if it did, or may have, and
 // nothing is known of its end. An order with an idempotency key can be given again then.
 func (c *Client) Do(ctx context.Context, req rotateca.Request) (rotateca.Result, error) {
 	payload, err := json.Marshal(event{Order: new(newOrder(req))})
@@ -85,8 +77,12 @@ func result(payload []byte) (rotateca.Result, error) {
 	if err := json.Unmarshal(payload, &a); err != nil || (a.Result == nil) == (a.Problem == nil) {
 		return rotateca.Result{}, fmt.Errorf("%w: the answer is neither a result nor a problem", registry.ErrUnknown)
 	}
-	if a.Problem != nil {
-		return rotateca.Result{}, &Refusal{Document: a.Problem, RetryIn: time.Duration(a.RetryAfter) * time.Second}
+	if a.Result != nil {
+		return *a.Result, nil
 	}
-	return *a.Result, nil
+	p, err := problem.Read(a.Problem, time.Duration(a.RetryAfter)*time.Second)
+	if err != nil {
+		return rotateca.Result{}, fmt.Errorf("%w: %w", registry.ErrUnknown, err)
+	}
+	return rotateca.Result{}, p
 }

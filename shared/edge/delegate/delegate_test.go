@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
@@ -50,12 +52,7 @@ func (o *office) Invoke(ctx context.Context, in *lambda.InvokeInput, options ...
 
 func newOffice(do func(context.Context, rotateca.Request) (rotateca.Result, error)) (*office, *delegate.Client) {
 	o := &office{}
-	o.Desk = delegate.Desk{
-		Do: do, Log: slog.New(slog.NewJSONHandler(&o.log, nil)),
-		Explain: func(err error, requestID string) delegate.Problem {
-			return delegate.Problem{Document: []byte(`{"status":409,"code":"busy","request_id":"` + requestID + `"}`), Code: "busy", RetryIn: 7 * time.Second}
-		},
-	}
+	o.Desk = delegate.Desk{Do: do, Log: slog.New(slog.NewJSONHandler(&o.log, nil))}
 	return o, &delegate.Client{API: o, Function: "mastio-acme-rotateca:live"}
 }
 
@@ -117,14 +114,15 @@ func TestTheEventIsOverwritten(t *testing.T) {
 
 func TestRefusal(t *testing.T) {
 	o, client := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) {
-		return rotateca.Result{}, lease.ErrHeld
+		return rotateca.Result{}, fmt.Errorf("acquire: %w", lease.ErrHeld.After(7*time.Second))
 	})
 	_, err := client.Do(t.Context(), full())
-	var refusal *delegate.Refusal
-	if !errors.As(err, &refusal) || refusal.RetryIn != 7*time.Second || string(refusal.Document) != `{"status":409,"code":"busy","request_id":"the-request"}` {
-		t.Errorf("got %v", err)
+	want := problem.Of(lease.ErrHeld.After(7 * time.Second))
+	want.RequestID = "the-request"
+	if diff := cmp.Diff(want, problem.Of(err), cmpopts.IgnoreUnexported(problem.Problem{})); diff != "" || !errors.Is(err, lease.ErrHeld) || errors.Is(err, lease.ErrLost) {
+		t.Errorf("got %v (-want +got):\n%s", err, diff)
 	}
-	if log := o.log.String(); !strings.Contains(log, lease.ErrHeld.Error()) || !strings.Contains(log, `"code":"busy"`) {
+	if log := o.log.String(); !strings.Contains(log, lease.ErrHeld.Error()) || !strings.Contains(log, `"code":"rotation_in_progress"`) {
 		t.Errorf("the log does not tell the cause: %s", log)
 	}
 }

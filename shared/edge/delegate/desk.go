@@ -6,22 +6,14 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
-// Problem is what the outside is told of an error, and how the log has it.
-type Problem struct {
-	Document json.RawMessage // RFC 9457
-	Code     string
-	Fault    bool          // ours, not the caller's
-	RetryIn  time.Duration // zero: no hint
-}
-
 // Desk carries out orders; all fields are required. It is safe for concurrent use if Do is.
 type Desk struct {
-	Do      func(ctx context.Context, req rotateca.Request) (rotateca.Result, error)
-	Explain func(err error, requestID string) Problem
-	Log     *slog.Logger
+	Do  func(ctx context.Context, req rotateca.Request) (rotateca.Result, error)
+	Log *slog.Logger
 }
 
 // Serve carries out the order that a Lambda event holds, and overwrites the event: an uploaded key may be in it. An order
@@ -39,11 +31,13 @@ func (d *Desk) Serve(ctx context.Context, raw json.RawMessage) (any, error) {
 		d.Log.LogAttrs(ctx, slog.LevelInfo, "order", told...)
 		return answer{Result: &result}, nil
 	}
-	p := d.Explain(err, req.RequestID)
+	p := problem.Of(err)
+	p.RequestID = req.RequestID
 	level := slog.LevelInfo
-	if p.Fault {
+	if p.Status >= 500 {
 		level = slog.LevelError
 	}
-	d.Log.LogAttrs(ctx, level, "order", append(told, slog.String("code", p.Code), slog.String("cause", err.Error()))...)
-	return answer{Problem: p.Document, RetryAfter: int64(p.RetryIn / time.Second)}, nil
+	d.Log.LogAttrs(ctx, level, "order", append(told, slog.String("code", string(p.Code)), slog.String("cause", err.Error()))...)
+	document, err := json.Marshal(p)
+	return answer{Problem: document, RetryAfter: int64(p.RetryIn / time.Second)}, err
 }

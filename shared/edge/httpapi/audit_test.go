@@ -22,6 +22,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit/verify"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // linked is the request that an answer's Link header leads to.
@@ -187,7 +188,7 @@ func TestBundleThatDoesNotFit(t *testing.T) {
 	w.send(t, event("POST", "/v1/admin/audit/checkpoint", admin)).into(t, http.StatusOK, &sealed)
 	w.Trail.MaxBundle = 4_000
 	a := w.send(t, event("POST", "/v1/admin/audit/bundle", admin))
-	var p httpapi.Problem
+	var p problem.Problem
 	a.into(t, http.StatusRequestEntityTooLarge, &p)
 	first, ok := linked(t, "POST", a, "first")
 	if p.Code != "audit_answer_too_large" || !ok {
@@ -205,7 +206,7 @@ func TestBadAuditRequests(t *testing.T) {
 	for _, c := range []struct {
 		request events.APIGatewayProxyRequest
 		status  int
-		code    string
+		code    problem.Code
 	}{
 		{event("GET", export, admin, query("format", "xml")), 400, "query_invalid"},
 		{event("GET", export, admin, query("limit", "0")), 400, "limit_invalid"},
@@ -224,7 +225,7 @@ func TestBadAuditRequests(t *testing.T) {
 		{event("POST", bundle, admin, jsonBody(`{}`)), 400, "body_unexpected"},
 		{event("POST", "/v1/admin/audit/checkpoint", admin, jsonBody(`{}`)), 400, "body_unexpected"},
 	} {
-		var p httpapi.Problem
+		var p problem.Problem
 		w.send(t, c.request).into(t, c.status, &p)
 		if p.Code != c.code {
 			t.Errorf("%v: code %s, want %s", c.request.MultiValueQueryStringParameters, p.Code, c.code)

@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // Lambda adapts an http.Handler to API Gateway's REST (v1) proxy events. The widely used adapter library is no longer
@@ -21,7 +23,7 @@ func Lambda(h http.Handler) func(context.Context, events.APIGatewayProxyRequest)
 		r, err := request(ctx, e)
 		w := &response{header: http.Header{}, status: http.StatusOK}
 		if err != nil { // the caller's error, not the function's
-			writeProblem(w, explain(err), call(e).RequestID)
+			writeProblem(w, problem.Of(err), call(e).RequestID)
 			return w.event(), nil
 		}
 		h.ServeHTTP(w, r)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/refusal"
@@ -19,17 +20,26 @@ import (
 
 // What can be wrong with a request before any use case sees it.
 var (
-	ErrAdminSecret      = errors.New("admin secret missing or wrong")
-	ErrAdminUnavailable = errors.New("admin secret cannot be checked")
-	ErrRoute            = errors.New("no such route")
-	ErrMethod           = errors.New("method not allowed")
-	ErrMediaType        = errors.New("media type not supported")
-	ErrBodySize         = errors.New("request body is too large")
-	ErrJSON             = errors.New("request body is not the JSON that is expected here")
-	ErrQuery            = errors.New("query parameter is not expected here")
-	ErrBody             = errors.New("no request body is expected here")
-	ErrForm             = errors.New("request body is not the form that is expected here")
-	ErrEvent            = errors.New("event is not a request")
+	ErrAdminSecret = problem.New(403, "admin_secret_invalid", "admin secret missing or wrong").
+			Says("The X-Admin-Secret header is missing, or does not hold the admin secret. It is " +
+			"MCP_PROXY_ADMIN_SECRET in proxy.env; on AWS it is in Secrets Manager.")
+	ErrAdminUnavailable = problem.New(503, "admin_secret_unavailable", "admin secret cannot be checked").
+				Says("The admin secret cannot be checked at the moment. Retry.").
+				After(time.Second)
+	ErrRoute = problem.New(404, "route_not_found", "no such route").
+			Says("No such route.")
+	ErrMethod = problem.New(405, "method_not_allowed", "method not allowed").
+			Says("This route does not take this method; see the Allow header.")
+	ErrMediaType = problem.New(415, "media_type_unsupported", "media type not supported")
+	ErrBodySize  = problem.New(413, "body_too_large", "request body is too large")
+	ErrJSON      = problem.New(400, "json_invalid", "request body is not the JSON that is expected here")
+	ErrQuery     = problem.New(400, "query_invalid", "query parameter is not expected here")
+	ErrBody      = problem.New(400, "body_unexpected", "no request body is expected here").
+			Says("No request body is expected here.")
+	ErrForm = problem.New(400, "form_invalid", "request body is not the form that is expected here").
+		AtToken("invalid_request")
+	ErrEvent = problem.New(400, "request_malformed", "event is not a request").
+			Says("The request's method or its body's encoding cannot be read.")
 )
 
 // Handler answers one route. An error becomes the answer; nothing must have been written then.
@@ -106,7 +116,7 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		slog.Int64("micros", m.Now().Sub(began).Microseconds()), slog.String("request_id", CallOf(r.Context()).RequestID),
 	}
 	if err != nil {
-		attributes = append(attributes, slog.String("code", explain(err).code), slog.String("cause", err.Error()))
+		attributes = append(attributes, slog.String("code", string(problem.Of(err).Code)), slog.String("cause", err.Error()))
 	}
 	m.Log.LogAttrs(r.Context(), level, "request", attributes...)
 }
@@ -192,7 +202,7 @@ func (m *Mux) fail(w *recorder, r *http.Request, resource string, err error) {
 	if w.wrote {
 		return
 	}
-	p := explain(err)
+	p := problem.Of(err)
 	if errors.Is(err, ErrMethod) {
 		w.Header().Set("Allow", strings.Join(routes.Methods(resource), ", "))
 	}

@@ -9,11 +9,12 @@ import (
 	"mime/multipart"
 	"net/http"
 
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
 // ErrUpload reports a body that is not the form, or the PEM file, of an uploaded CA.
-var ErrUpload = errors.New("request body is not an uploaded CA")
+var ErrUpload = problem.New(400, "upload_invalid", "request body is not an uploaded CA")
 
 // The fields of the form, as the operator's guide has them.
 const (

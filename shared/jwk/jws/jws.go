@@ -10,12 +10,13 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // MaxSize is the longest message, in bytes, that is read or written. API Gateway lets 10,240 bytes of headers
@@ -30,7 +31,7 @@ const (
 
 // ErrInvalid reports a message, or a part of one, that is not what this package reads. It is always wrapped
 // with the reason, which never quotes the message.
-var ErrInvalid = errors.New("invalid jws")
+var ErrInvalid = problem.Internal("invalid jws")
 
 // Message is a JWS taken apart. Nothing in it may be believed before Verify. It is safe for concurrent use.
 type Message struct {

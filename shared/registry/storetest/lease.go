@@ -1,12 +1,13 @@
 package storetest
 
 import (
-	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
@@ -18,12 +19,10 @@ func oneHolder(t *testing.T, f fixture) {
 	got, err := f.Acquire(t.Context(), want("b", later), later)
 	f.fails("acquisition by another", err, lease.ErrHeld)
 	f.same("lease of another", got, lease.Lease{})
-	refusal, ok := errors.AsType[*lease.HeldError](err)
-	if !ok {
-		t.Fatalf("acquisition by another: got a %T, want a *lease.HeldError", err)
+	if told := lease.Held(held, later).Error(); !strings.HasSuffix(err.Error(), told) {
+		t.Errorf("acquisition by another: got %q, want %q at its end", err, told)
 	}
-	f.same("what is told of the holder", refusal.Lease, held)
-	f.same("when to come again", refusal.RetryAfter, 20*time.Second)
+	f.same("when to come again", problem.Of(err).RetryIn, 20*time.Second)
 	f.same("stored lease", f.org().Lease, held)
 }
 

@@ -49,7 +49,7 @@ type Store interface {
 	// fence, one above the last one. want.Fence is ignored. A holder names one acquisition: if it holds the lease already,
 	// the lease is returned as it is, so a call whose outcome is unknown may be repeated.
 	//
-	// Errors: *lease.HeldError, which tells who holds it.
+	// Errors: lease.ErrHeld, which names the operation that holds it, and how long to wait.
 	Acquire(ctx context.Context, want lease.Lease, now time.Time) (lease.Lease, error)
 
 	// Extend sets phase and expiry of the lease that l.Holder holds under l.Fence, be it over, as long as nobody took it.

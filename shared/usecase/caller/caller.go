@@ -4,7 +4,6 @@ package caller
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,19 +11,36 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
 // Why a certificate authenticates nobody. With agent.ErrRevoked they are all that a caller can be told.
 var (
-	ErrNoCertificate = errors.New("client certificate required")
-	ErrCertificate   = errors.New("client certificate cannot be read")
-	ErrNotInValidity = errors.New("certificate is outside its validity period")
-	ErrUnknownAgent  = errors.New("unknown agent")
-	ErrUntrusted     = errors.New("SVID is not issued under the agent's trust bundle")
-	ErrChain         = errors.New("svid_chain_pem is not a chain of certificates")
-	ErrForeign       = errors.New("certificate was issued to another agent")
-	ErrClientID      = errors.New("client_id is malformed")
+	ErrNoCertificate = problem.New(401, "client_certificate_required", "client certificate required").
+				Says("Client certificate required").
+				AtToken("invalid_client")
+	ErrCertificate = problem.New(401, "client_certificate_invalid", "client certificate cannot be read").
+			Says("Client certificate cannot be read").
+			AtToken("invalid_client")
+	ErrNotInValidity = problem.New(401, "certificate_expired", "certificate is outside its validity period").
+				Says("Certificate is outside its validity period").
+				AtToken("invalid_client")
+	ErrUnknownAgent = problem.New(401, "agent_unknown", "unknown agent").
+			Says("Unknown agent").
+			AtToken("invalid_client")
+	ErrUntrusted = problem.New(401, "svid_not_trusted", "SVID is not issued under the agent's trust bundle").
+			Says("SVID is not issued under the agent's trust bundle").
+			AtToken("invalid_client")
+	ErrChain = problem.New(400, "svid_chain_invalid", "svid_chain_pem is not a chain of certificates").
+			Says("svid_chain_pem takes at most 8 PEM certificates").
+			AtToken("invalid_request")
+	ErrForeign = problem.New(401, "certificate_of_another_agent", "certificate was issued to another agent").
+			Says("Certificate was issued to another agent than client_id names").
+			AtToken("invalid_client")
+	ErrClientID = problem.New(400, "client_id_invalid", "client_id is malformed").
+			Says("client_id is not of the form {org_id}::{name}").
+			AtToken("invalid_request")
 )
 
 // Store is what finding out needs of the registry.

@@ -22,8 +22,8 @@ func namedSVID(a agent.Agent, s Shown, now time.Time) (agent.Pin, error) {
 		return agent.Pin{}, ErrNotInValidity
 	}
 	id, err := vouch.CheckSVID(s.Leaf, now)
-	if err != nil {
-		return agent.Pin{}, fmt.Errorf("%w: %w", ErrUntrusted, err)
+	if err != nil { // the leaf's own defect is answered first
+		return agent.Pin{}, fmt.Errorf("%[2]w: %[1]w", err, ErrUntrusted)
 	}
 	if id != a.SPIFFEID {
 		return agent.Pin{}, fmt.Errorf("%w: SPIFFE ID is not the agent's", agent.ErrRevoked)

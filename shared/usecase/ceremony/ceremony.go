@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -16,11 +15,14 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/dn"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
 // ErrKeys reports that the key store did not do what it was asked. Its cause is for the log, not for a caller.
-var ErrKeys = errors.New("key store refused")
+var ErrKeys = problem.New(503, "key_store_unavailable", "key store refused").
+	Says("The key store did not do its part. Nothing was changed; retry.").
+	After(5 * time.Second)
 
 // Store is what a ceremony needs of the registry.
 type Store interface {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
@@ -18,10 +19,14 @@ import (
 const Actor = "schedule:checkpoint"
 
 // ErrArchive reports that the archive of checkpoints did not do its part.
-var ErrArchive = errors.New("audit archive is unavailable")
+var ErrArchive = problem.New(503, "audit_archive_unavailable", "audit archive is unavailable").
+	Says("The archive of checkpoints did not answer. Retry; a checkpoint that was begun is completed then.").
+	After(5 * time.Second)
 
 // ErrTaken reports that the archive holds something else under a name. Nothing in it is ever overwritten.
-var ErrTaken = errors.New("audit archive holds something else under this name")
+var ErrTaken = problem.New(503, "audit_archive_conflict", "audit archive holds something else under this name").
+	Says("The archive of checkpoints holds something else where this checkpoint belongs. Nothing was " +
+		"overwritten; the function's log tells more.")
 
 // Store is what the job needs of the registry.
 type Store interface {

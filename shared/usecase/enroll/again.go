@@ -1,20 +1,25 @@
 package enroll
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
 // ErrCapabilities reports an enrolment of an existing agent that names other capabilities than the agent has.
-var ErrCapabilities = errors.New("the agent has other capabilities")
+var ErrCapabilities = problem.New(409, "capabilities_differ", "the agent has other capabilities").
+	Says("An agent with this name exists, has other capabilities than these, and was not changed. Enrolling " +
+		"it again leaves its capabilities as they are: send the same ones, or none. To change them (BYOCA, " +
+		"SPIFFE), send \"update_existing\": true.")
 
 // ErrFederated reports a request to publish an agent to other organisations.
-var ErrFederated = errors.New("federated agents are not supported")
+var ErrFederated = problem.New(400, "federated_unsupported", "federated agents are not supported").
+	Says("\"federated\": true asks for an agent that other organisations know. This Mastio serves one " +
+		"organisation. Send false, or leave the member out.")
 
 // again decides whether plain enrolment may give an existing agent a new certificate. It leaves identity, capabilities,
 // display name and chain as they are. An empty list of capabilities means that the caller names none: enrolment tools

@@ -13,12 +13,13 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
 
 // ErrLimit reports a page size outside 1 to 1,000.
-var ErrLimit = errors.New("limit takes 1 to 1000")
+var ErrLimit = problem.New(400, "limit_invalid", "limit takes 1 to 1000")
 
 // Page sizes of a listing.
 const (

@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -12,23 +11,33 @@ import (
 	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/dn"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
 
 // What can be wrong with an enrolment whose certificate was issued elsewhere.
 var (
-	ErrCertificatePEM = errors.New("certificate is not PEM that can be read")
-	ErrBundlePEM      = errors.New("trust_bundle_pem is not a bundle of CA certificates")
-	ErrNotUnderOrgCA  = errors.New("certificate is not issued under the current Org CA")
-	ErrNotUnderBundle = errors.New("SVID is not issued under its trust bundle")
-	ErrTrustDomain    = errors.New("SPIFFE ID is of a trust domain that is not accepted here")
-	ErrNamesAnother   = errors.New("certificate names another agent")
-	ErrKeyPEM         = errors.New("private key cannot be read")
-	ErrKeyMismatch    = errors.New("private key is not the certificate's")
-	ErrProof          = errors.New("send either the private key or possession_proof")
-	ErrTaken          = errors.New("certificate or SPIFFE ID is another agent's")
-	ErrMethod         = errors.New("the agent was enrolled by another method")
-	ErrEdgeFull       = errors.New("the edge holds as many CAs as it can")
+	ErrCertificatePEM = problem.New(400, "cert_pem_invalid", "certificate is not PEM that can be read")
+	ErrBundlePEM      = problem.New(400, "trust_bundle_invalid", "trust_bundle_pem is not a bundle of CA certificates")
+	ErrNotUnderOrgCA  = problem.New(400, "cert_not_signed_by_org_ca", "certificate is not issued under the current Org CA").
+				Says("The certificate does not chain to the current Org CA (GET /pki/ca.crt). Issue it under that " +
+			"one; put what stands between into the PEM, after the leaf.")
+	ErrNotUnderBundle = problem.New(400, "svid_not_signed_by_trust_bundle", "SVID is not issued under its trust bundle").
+				Says("The SVID does not chain to any CA of trust_bundle_pem. Put what stands between into svid_pem, " +
+			"after the leaf.")
+	ErrTrustDomain  = problem.New(400, "spiffe_uri_wrong_trust_domain", "SPIFFE ID is of a trust domain that is not accepted here")
+	ErrNamesAnother = problem.New(400, "cert_names_another_agent", "certificate names another agent")
+	ErrKeyPEM       = problem.New(400, "private_key_invalid", "private key cannot be read")
+	ErrKeyMismatch  = problem.New(400, "key_does_not_match_cert", "private key is not the certificate's").
+			Says("The private key is not the one that belongs to the certificate.")
+	ErrProof = problem.New(400, "possession_unproven", "send either the private key or possession_proof").
+			Says("Send the leaf's private key, or possession_proof; one of them, not both.")
+	ErrTaken  = problem.New(409, "certificate_in_use", "certificate or SPIFFE ID is another agent's")
+	ErrMethod = problem.New(409, "agent_method_differs", "the agent was enrolled by another method").
+			Says("This agent was enrolled by another method and was not changed. To change the method, DELETE " +
+			"/v1/admin/agents/{agent_id} and enrol it again.")
+	ErrEdgeFull = problem.New(409, "trust_bundles_full", "the edge holds as many CAs as it can").
+			Says("The edge holds 100 CAs of others already. Those that expire make room.")
 )
 
 // Outside asks for the enrolment of an agent whose certificate was issued elsewhere, for the first time or again. With
@@ -140,9 +149,8 @@ func possession(leaf *x509.Certificate, req Outside, message string) (how string
 	}
 	defer clear(req.KeyPEM)
 	key, err := anchor.ReadKey(req.KeyPEM)
-	var refusal *anchor.Refusal
-	if errors.As(err, &refusal) {
-		return "", fmt.Errorf("%w: %s", ErrKeyPEM, refusal.Defects[0].Detail)
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", ErrKeyPEM, problem.Of(err).Errors[0].Detail)
 	}
 	defer key.Zero()
 	if !pki.Matches(leaf.PublicKey, key.Key) {

@@ -11,6 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
@@ -19,7 +20,7 @@ import (
 // What can be wrong with a version of a secret.
 var (
 	// ErrVersionTaken: the version exists already, with another value.
-	ErrVersionTaken = errors.New("this version of the secret has another value")
+	ErrVersionTaken = problem.Internal("this version of the secret has another value")
 	errUnusable     = errors.New("what is staged in the agent's secret cannot be used")
 )
 

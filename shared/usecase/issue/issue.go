@@ -7,7 +7,6 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -15,13 +14,14 @@ import (
 	"github.com/mastio-aws/mastio/shared/jwk"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // ErrValidity reports a validity outside 1 to 825 days.
-var ErrValidity = errors.New("validity_days takes 1 to 825")
+var ErrValidity = problem.New(400, "validity_days_invalid", "validity_days takes 1 to 825")
 
 // ErrDPoPJWK reports a DPoP key that cannot be registered.
-var ErrDPoPJWK = errors.New("dpop_jwk is not a public P-256 key")
+var ErrDPoPJWK = problem.New(400, "dpop_jwk_invalid", "dpop_jwk is not a public P-256 key")
 
 // Validity of an agent's certificate, in days.
 const (

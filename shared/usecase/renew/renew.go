@@ -13,6 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/renewal"
 	"github.com/mastio-aws/mastio/shared/usecase/caller"
@@ -20,7 +21,9 @@ import (
 )
 
 // ErrSuperseded reports a certificate that a rotation has replaced: whoever has it would get around the rotation.
-var ErrSuperseded = errors.New("certificate was replaced by a rotation and is in its grace period")
+var ErrSuperseded = problem.New(409, "certificate_superseded", "certificate was replaced by a rotation and is in its grace period").
+	Says("This certificate was replaced by a rotation and only counts until the end of its grace period. " +
+		"Renew with the one that replaced it.")
 
 // Bounds of the overlap.
 const (

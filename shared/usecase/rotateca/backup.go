@@ -8,11 +8,15 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
 // ErrBackup reports that the backup before a rotation could not be requested, so there is no rotation.
-var ErrBackup = errors.New("backup before the rotation failed")
+var ErrBackup = problem.New(503, "backup_failed", "backup before the rotation failed").
+	Says("The backup before the rotation could not be requested, so nothing was changed. Retry, or rotate " +
+		"without one: backup=skip.").
+	After(5 * time.Second)
 
 // Backups requests backups of what a rotation changes.
 type Backups interface {

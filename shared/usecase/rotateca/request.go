@@ -1,25 +1,37 @@
 package rotateca
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // What can be wrong with a request.
 var (
-	ErrMode              = errors.New("unknown mode")
-	ErrFingerprint       = errors.New("fingerprint is malformed")
-	ErrNotStaged         = errors.New("no staged Org CA has this fingerprint")
-	ErrMoved             = errors.New("the Org CA is another one than the request was made for")
-	ErrDryRun            = errors.New("this mode has no dry run")
-	ErrIdempotencyKey    = errors.New("idempotency key is malformed")
-	ErrIdempotencyReused = errors.New("idempotency key was used for another request")
-	ErrUpload            = errors.New("upload is incomplete")
-	ErrStrict            = errors.New("a legacy Org CA may not become current")
+	ErrMode = problem.New(400, "mode_unknown", "unknown mode").
+		Says("mode takes mint, upload, stage (with source=mint or source=upload), commit, rollback or finalise.")
+	ErrFingerprint = problem.New(400, "fingerprint_invalid", "fingerprint is malformed").
+			Says("fingerprint goes with mode=commit, and is the 64 hex digits that the pre-flight showed.")
+	ErrNotStaged = problem.New(404, "staged_ca_not_found", "no staged Org CA has this fingerprint").
+			Says("No staged Org CA has this fingerprint. POST /pki/rotate-ca?mode=stage shows the one that is " +
+			"staged; it may have been committed already.")
+	ErrMoved = problem.New(409, "org_ca_moved", "the Org CA is another one than the request was made for").
+			Says("The Org CA is another one by now than this was asked for. Nothing was changed. Look at the " +
+			"present state, and ask again if it is still what you want.")
+	ErrDryRun = problem.New(400, "dry_run_unsupported", "this mode has no dry run").
+			Says("dry_run goes with mode=mint, mode=upload and mode=commit.")
+	ErrIdempotencyKey = problem.New(400, "idempotency_key_invalid", "idempotency key is malformed").
+				Says("Idempotency-Key takes 1 to 255 printable characters.")
+	ErrIdempotencyReused = problem.New(422, "idempotency_key_reused", "idempotency key was used for another request").
+				Says("This Idempotency-Key was used for a different request within the last 24 hours.")
+	ErrUpload = problem.New(400, "upload_invalid", "upload is incomplete").
+			Says("mode=upload takes the files ca_cert and ca_key.")
+	ErrStrict = problem.New(409, "strict_pki", "a legacy Org CA may not become current").
+			Says("MCP_PROXY_STRICT_PKI=1 lets no legacy Org CA (pathLen=0) become current, so there is no way " +
+			"back to it.")
 )
 
 // Mode is what a request wants of the Org CA.

@@ -61,7 +61,7 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) { return r.observe
 
 // Do carries out a request. On an empty organisation Mint makes the first Org CA.
 //
-// Errors: an *anchor.Refusal for an uploaded CA that is not fit, lease.ErrHeld while another rotation runs, lease.ErrLost
+// Errors: anchor.ErrRefused for an uploaded CA that is not fit, lease.ErrHeld while another rotation runs, lease.ErrLost
 // when this one took so long that another began, ErrMode, ErrUpload, ErrFingerprint, ErrNotStaged, ErrMoved, ErrDryRun, ErrStrict,
 // orgca.ErrReason, orgca.ErrOverlap, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrNoRollback, ErrIdempotencyKey, ErrIdempotencyReused,
 // ErrBackup, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at
@@ -154,10 +154,9 @@ func (r *Rotator) abandon(ctx context.Context, held lease.Lease, cause error) er
 // level is how loudly the log tells of a rotation that was given up: what the operator asked for and cannot have is not
 // the Mastio's failure.
 func level(cause error) slog.Level {
-	if _, refused := errors.AsType[*anchor.Refusal](cause); refused {
-		return slog.LevelWarn
-	}
-	for _, theirs := range []error{ErrNotStaged, ErrMoved, ErrStrict, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrNoRollback} {
+	for _, theirs := range []error{
+		anchor.ErrRefused, ErrNotStaged, ErrMoved, ErrStrict, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrNoRollback,
+	} {
 		if errors.Is(cause, theirs) {
 			return slog.LevelWarn
 		}

@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/anchor"
@@ -19,6 +20,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki/dn"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
@@ -65,9 +67,8 @@ func (r *Rotator) upload(ctx context.Context, req Request, held *lease.Lease) (R
 // else behind.
 func (r *Rotator) judge(ctx context.Context, req Request, org registry.Org) (*anchor.Material, error) {
 	material, err := r.read(req.Upload, org)
-	var refusal *anchor.Refusal
-	if errors.As(err, &refusal) {
-		r.refused(ctx, req, org, refusal)
+	if errors.Is(err, anchor.ErrRefused) {
+		r.refused(ctx, req, org, problem.Of(err).Errors)
 	}
 	return material, err
 }
@@ -106,23 +107,20 @@ func knownKeys(org registry.Org) ([]crypto.PublicKey, error) {
 	return keys, nil
 }
 
-// explain adds to a reused key what its operator most likely wants: to commit what is staged already.
+// explain adds to a refusal for a reused key what its operator most likely wants: to commit what is staged already.
 func explain(err error, f *Files, org registry.Org) error {
-	var refusal *anchor.Refusal
-	if !errors.As(err, &refusal) {
-		return err
-	}
-	for i, d := range refusal.Defects {
+	defects := slices.Clone(problem.Of(err).Errors)
+	for i, d := range defects {
 		if d.Code != anchor.KeyReused {
 			continue
 		}
 		for _, g := range org.Generations {
 			if g.State == orgca.Staged && g.Source == orgca.Upload && holds(f.Certificates, g.Root) {
-				refusal.Defects[i].Detail += fmt.Sprintf("; it is staged as generation %d: POST /pki/rotate-ca?mode=commit&fingerprint=%s", g.Number, g.Fingerprint())
+				defects[i].Detail += fmt.Sprintf("; it is staged as generation %d: POST /pki/rotate-ca?mode=commit&fingerprint=%s", g.Number, g.Fingerprint())
 			}
 		}
 	}
-	return err
+	return anchor.ErrRefused.With(defects)
 }
 
 // holds reports whether a file of certificates, PEM or DER, has this one in it.
@@ -139,9 +137,9 @@ func holds(file, der []byte) bool {
 }
 
 // refused writes the row of a refusal. The caller is told of the defects whether or not that works.
-func (r *Rotator) refused(ctx context.Context, req Request, org registry.Org, refusal *anchor.Refusal) {
+func (r *Rotator) refused(ctx context.Context, req Request, org registry.Org, defects []problem.Defect) {
 	codes := []any{}
-	for _, d := range refusal.Defects {
+	for _, d := range defects {
 		codes = append(codes, string(d.Code))
 	}
 	details := map[string]any{"codes": codes, "certificates_sha256": req.Upload.digest(), "mode": string(req.Mode)}

@@ -13,6 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
@@ -20,8 +21,10 @@ import (
 
 // What can be wrong with a rotation.
 var (
-	ErrGrace      = errors.New("grace_seconds takes 0 to 172800")
-	ErrConcurrent = errors.New("the agent's certificate was rotated by somebody else at the same moment")
+	ErrGrace      = problem.New(400, "grace_seconds_invalid", "grace_seconds takes 0 to 172800")
+	ErrConcurrent = problem.New(409, "agent_rotated_concurrently", "the agent's certificate was rotated by somebody else at the same moment").
+			Says("Another rotation of this agent committed at the same moment; its certificate is the one that " +
+			"counts. Rotate again only if you need one more.")
 )
 
 // MaxGrace is the longest that an old certificate may live on.

@@ -130,7 +130,7 @@ func (d *Door) count(ctx context.Context, a Attempt, device *session.Session) ([
 			return counted, err
 		}
 	}
-	return nil, &session.LockedError{RetryAfter: time.Second}
+	return nil, session.Locked(time.Second)
 }
 
 func (d *Door) countOnce(ctx context.Context, keys []string, limits []session.Limit) ([]counting, error) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/refusal"
@@ -131,8 +132,7 @@ func TestGuessingIsHeldUp(t *testing.T) {
 		}
 	}
 	looks := d.looks.Load()
-	var locked *session.LockedError
-	if _, err := d.try(t, secret, "192.0.2.1", ""); !errors.As(err, &locked) || locked.RetryAfter != session.PerSource.First {
+	if _, err := d.try(t, secret, "192.0.2.1", ""); !errors.Is(err, session.ErrLocked) || problem.Of(err).RetryIn != session.PerSource.First {
 		t.Errorf("the right secret within the wait: %v", err)
 	}
 	if d.looks.Load() != looks {
@@ -171,8 +171,7 @@ func TestAFloodLocksNobodyOut(t *testing.T) {
 		_, _ = d.try(t, wrong, fmt.Sprintf("198.51.%d.%d", n/250, n%250), "")
 		d.now = d.now.Add(time.Second / 10)
 	}
-	var locked *session.LockedError
-	if _, err := d.try(t, secret, "203.0.113.9", ""); !errors.As(err, &locked) || locked.RetryAfter > session.Everyone.Most {
+	if _, err := d.try(t, secret, "203.0.113.9", ""); !errors.Is(err, session.ErrLocked) || problem.Of(err).RetryIn > session.Everyone.Most {
 		t.Errorf("a stranger: %v, want a wait of at most %v", err, session.Everyone.Most)
 	}
 	if p := d.signIn(t, "203.0.113.9", known.Device); p.Device != known.Device {

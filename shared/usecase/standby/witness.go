@@ -6,13 +6,14 @@ import (
 	"fmt"
 
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
 // ErrRestored reports a registry whose current Org CA has been superseded already, as its key says: the table was
 // restored from a backup that is older than the last rotation. Nothing is cleared away then, for all of it would be
 // decided on rows of the past. Rotating the Org CA once more is the remedy.
-var ErrRestored = errors.New("the registry was restored from before the last rotation: a superseded Org CA is current again; run POST /pki/rotate-ca")
+var ErrRestored = problem.Internal("the registry was restored from before the last rotation: a superseded Org CA is current again; run POST /pki/rotate-ca")
 
 // witness notes each swap on the key that it superseded, outside of the registry, and compares the registry with these
 // notes. It costs one call to KMS, and two more after a swap.

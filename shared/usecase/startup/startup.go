@@ -8,19 +8,20 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
 // What a deployment can fail for. orgca.ErrLegacy is one more, under strict PKI.
 var (
-	ErrRegistry   = errors.New("the registry cannot be read")
-	ErrNoOrgCA    = errors.New("there is no Org CA: the function standby makes the first one, and its log says what keeps it from that")
-	ErrTruststore = errors.New("the truststore object is missing: the function standby writes it, and its log says what keeps it from that")
-	ErrDomain     = errors.New("the agents' domain cannot be made before there is an Org CA to trust: deploy without agentsDomain, upload the CA (POST /pki/rotate-ca?mode=upload), then deploy with it")
-	ErrUnread     = errors.New("the truststore object cannot be read")
-	ErrSecret     = errors.New("the admin secret cannot be read, or is empty")
-	ErrTokenKey   = errors.New("the token signing key cannot be used")
+	ErrRegistry   = problem.Internal("the registry cannot be read")
+	ErrNoOrgCA    = problem.Internal("there is no Org CA: the function standby makes the first one, and its log says what keeps it from that")
+	ErrTruststore = problem.Internal("the truststore object is missing: the function standby writes it, and its log says what keeps it from that")
+	ErrDomain     = problem.Internal("the agents' domain cannot be made before there is an Org CA to trust: deploy without agentsDomain, upload the CA (POST /pki/rotate-ca?mode=upload), then deploy with it")
+	ErrUnread     = problem.Internal("the truststore object cannot be read")
+	ErrSecret     = problem.Internal("the admin secret cannot be read, or is empty")
+	ErrTokenKey   = problem.Internal("the token signing key cannot be used")
 )
 
 // Store is what a check needs of the registry.

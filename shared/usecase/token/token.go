@@ -3,7 +3,6 @@ package token
 
 import (
 	"context"
-	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/assertion"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/renewal"
 	"github.com/mastio-aws/mastio/shared/usecase/caller"
@@ -21,11 +21,21 @@ import (
 // Why a token is refused. With the errors of caller.Authenticate, dpop.ErrProof, dpop.ErrNonce and registry.ErrReplayed
 // they are all the answers that a client can get.
 var (
-	ErrGrant         = errors.New("only the grant type client_credentials is supported")
-	ErrScope         = errors.New("requested scope exceeds the agent's capabilities")
-	ErrResource      = errors.New("resource is not an absolute URI without fragment")
-	ErrProofRequired = errors.New("this Mastio issues tokens only with a DPoP proof")
-	ErrProofKey      = errors.New("proof was made with another key than the registered one")
+	ErrGrant = problem.New(400, "grant_type_unsupported", "only the grant type client_credentials is supported").
+			Says("Only grant_type=client_credentials is supported").
+			AtToken("unsupported_grant_type")
+	ErrScope = problem.New(400, "scope_invalid", "requested scope exceeds the agent's capabilities").
+			Says("The requested scope exceeds the agent's capabilities").
+			AtToken("invalid_scope")
+	ErrResource = problem.New(400, "resource_invalid", "resource is not an absolute URI without fragment").
+			Says("resource is not an absolute URI without fragment").
+			AtToken("invalid_target")
+	ErrProofRequired = problem.New(400, "dpop_proof_required", "this Mastio issues tokens only with a DPoP proof").
+				Says("A DPoP proof is required").
+				AtToken("invalid_dpop_proof")
+	ErrProofKey = problem.New(400, "dpop_key_unregistered", "proof was made with another key than the registered one").
+			Says("The DPoP proof was made with another key than the agent's registered one").
+			AtToken("invalid_dpop_proof")
 )
 
 // TTL is the life of a token. It is short because nothing calls a token back.

@@ -18,11 +18,12 @@ import (
 	"github.com/mastio-aws/mastio/shared/assertion"
 	"github.com/mastio-aws/mastio/shared/dpop"
 	"github.com/mastio-aws/mastio/shared/jwk"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
 // ErrKey reports a stored token key that cannot be used.
-var ErrKey = errors.New("token signing key is unusable")
+var ErrKey = problem.Internal("token signing key is unusable")
 
 // Store is what the keyring needs of the registry.
 type Store interface {

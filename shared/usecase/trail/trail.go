@@ -3,24 +3,31 @@ package trail
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 )
 
 // What can be wrong with a request.
 var (
-	ErrLimit  = errors.New("limit takes 1 to 10000")
-	ErrPeriod = errors.New("start and end take a time as in RFC 3339 (2026-11-25T08:00:00Z), or a day (2026-11-25); end comes after start")
-	ErrEvent  = errors.New("event_type is not one that is recorded, such as agent.cert_rotated or org_ca.rotated")
-	ErrParts  = errors.New("from_checkpoint and to_checkpoint take numbers of checkpoints that exist")
+	ErrLimit  = problem.New(400, "limit_invalid", "limit takes 1 to 10000")
+	ErrPeriod = problem.New(400, "period_invalid", "start and end take a time as in RFC 3339 (2026-11-25T08:00:00Z), or a day (2026-11-25); end comes "+
+		"after start")
+	ErrEvent = problem.New(400, "event_type_unknown", "event_type is not one that is recorded, such as agent.cert_rotated or org_ca.rotated")
+	ErrParts = problem.New(400, "checkpoint_invalid", "from_checkpoint and to_checkpoint take numbers of checkpoints that exist").
+			Says("from_checkpoint and to_checkpoint take numbers of checkpoints that exist. GET " +
+			"/v1/admin/audit/head tells the last one.")
 	// ErrTooLarge: it does not fit into one answer. There is a way in parts.
-	ErrTooLarge = errors.New("the answer would be too large")
+	ErrTooLarge = problem.New(413, "audit_answer_too_large", "the answer would be too large").
+			Says("It does not fit into one answer. Follow the Link header: the answers to it hold a part each, " +
+			"and lead from one to the next.")
 	// ErrTail: what no checkpoint covers yet does not fit into one answer.
-	ErrTail = errors.New("too much has happened since the last checkpoint")
+	ErrTail = problem.New(413, "audit_unsealed_too_large", "too much has happened since the last checkpoint").
+		Says("More has happened since the last checkpoint than fits into one answer. POST " +
+			"/v1/admin/audit/checkpoint, then ask again.")
 )
 
 // Store is what this package needs of the registry.

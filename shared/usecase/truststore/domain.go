@@ -2,11 +2,12 @@ package truststore
 
 import (
 	"context"
-	"errors"
+
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // ErrBusy reports that the domain takes no update now.
-var ErrBusy = errors.New("domain is busy")
+var ErrBusy = problem.Internal("domain is busy")
 
 // DomainStatus says what a domain is at.
 type DomainStatus string

@@ -8,16 +8,22 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
 // ErrChanged reports that somebody else replaced the object since it was read.
-var ErrChanged = errors.New("truststore was replaced by somebody else")
+var ErrChanged = problem.New(503, "truststore_busy", "truststore was replaced by somebody else").
+	Says("The truststore keeps changing. Nothing was rotated; retry.").
+	After(time.Second)
 
 // ErrStore reports that the object's store did not do as asked; the object may or may not have been replaced.
-var ErrStore = errors.New("truststore cannot be reached")
+var ErrStore = problem.New(503, "truststore_unavailable", "truststore cannot be reached").
+	Says("The truststore cannot be brought up to date. Nothing was rotated; retry.").
+	After(5 * time.Second)
 
 // Object is the truststore: one PEM file.
 type Object struct {

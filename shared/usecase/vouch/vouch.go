@@ -3,17 +3,19 @@ package vouch
 
 import (
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // ErrNoSPIFFEID reports an SVID without exactly one SPIFFE ID.
-var ErrNoSPIFFEID = errors.New("SVID does not have exactly one spiffe:// URI")
+var ErrNoSPIFFEID = problem.New(400, "svid_missing_spiffe_uri", "SVID does not have exactly one spiffe:// URI").
+	Says("An SVID has exactly one URI subject alternative name, and that is a SPIFFE ID: " +
+		"spiffe://trust.domain/path.")
 
 // Org returns what vouches for certificates of the organisation: its Org CA, which is the certificate of the chain with
 // this fingerprint. What stands above an uploaded Org CA vouches for others too, so a path must lead through it.
