@@ -35,8 +35,11 @@ type Keys struct {
 	// first.
 	Renewed  string
 	Renewals []time.Time
+	Staged   []KeyID // certificates that hygiene has put into the agent's secret and that are not pinned yet; newest first
 	Version  int64
 }
+
+const maxStaged = 4
 
 // MaxEarlier is how many keys are kept that were not declared compromised.
 const MaxEarlier = 32
@@ -94,6 +97,20 @@ func (k Keys) Certify(keys ...string) Keys {
 		k.Earlier = k.Earlier[:min(len(k.Earlier), MaxEarlier)]
 	}
 	return k
+}
+
+// Stage returns the keys with the note that a certificate (by its thumbprint) is put into the agent's secret.
+func (k Keys) Stage(thumbprint string) Keys {
+	if id, ok := keyID(thumbprint); ok {
+		k.Staged = append([]KeyID{id}, k.Staged[:min(len(k.Staged), maxStaged-1)]...)
+	}
+	return k
+}
+
+// HasStaged reports whether there is a note of the certificate. The next pin, whatever it is, makes all notes void.
+func (k Keys) HasStaged(thumbprint string) bool {
+	id, ok := keyID(thumbprint)
+	return ok && slices.Contains(k.Staged, id)
 }
 
 // Remember returns the keys with those of the agent's pins, which may be older than the record of keys.

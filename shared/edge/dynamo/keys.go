@@ -28,6 +28,7 @@ func encodeKeys(k agent.Keys) item {
 	w := writer{key(agentKey(k.Agent), keysKey)}
 	w.blob("compromised", joined(k.Compromised))
 	w.blob("earlier", joined(k.Earlier))
+	w.blob("staged", joined(k.Staged))
 	w.text("renewed", k.Renewed)
 	w.list("renewals", len(k.Renewals), func(n int) types.AttributeValue { return millis(k.Renewals[n]) })
 	w.number("version", k.Version+1)
@@ -37,7 +38,7 @@ func encodeKeys(k agent.Keys) item {
 func decodeKeys(i item) (agent.Keys, error) {
 	r := reader{item: i}
 	k := agent.Keys{
-		Compromised: split(&r, "compromised"), Earlier: split(&r, "earlier"), Renewed: r.text("renewed"), Version: r.number("version"),
+		Compromised: split(&r, "compromised"), Earlier: split(&r, "earlier"), Staged: split(&r, "staged"), Renewed: r.text("renewed"), Version: r.number("version"),
 	}
 	k.Renewals = elements(&r, "renewals", func(v *types.AttributeValueMemberN) (at time.Time) {
 		one := reader{item: item{"at": v}, err: r.err}

@@ -58,7 +58,7 @@ func cloneAgent(a agent.Agent) agent.Agent {
 }
 
 func cloneKeys(k agent.Keys) agent.Keys {
-	k.Compromised, k.Earlier, k.Renewals = list(k.Compromised), list(k.Earlier), list(k.Renewals)
+	k.Compromised, k.Earlier, k.Staged, k.Renewals = list(k.Compromised), list(k.Earlier), list(k.Staged), list(k.Renewals)
 	for i, at := range k.Renewals {
 		k.Renewals[i] = stamp(at)
 	}

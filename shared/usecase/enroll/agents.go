@@ -120,6 +120,7 @@ func (e *Enroller) deactivate(ctx context.Context, a agent.Agent, d Deactivation
 	if a.Status == agent.Deactivated && len(known.Compromised) == len(keys.Compromised) {
 		return nil // it was declared already
 	}
+	known.Staged = nil
 	row, head, err := a.Head.Append(audit.Entry{
 		Time: next.UpdatedAt, Event: audit.AgentDeactivated, Actor: d.Actor, Subject: string(a.ID),
 		Details: d.Reason.Note(map[string]any{"previous_thumbprint": a.Pin().Thumbprint, "request_id": d.RequestID, "source_ip": d.SourceIP}),

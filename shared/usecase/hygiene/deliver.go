@@ -40,6 +40,7 @@ func SecretName(id agent.ID) string { return "mastio/agents/" + id.Org() + "/" +
 // deliver takes the next of three steps, in an order in which a crash locks nobody out and leaves no pin whose key nobody
 // has:
 //
+//	0 note the certificate in the registry               a note of nothing
 //	1 stage the certificate and its key as a version     a version that nobody reads and whose certificate does not count;
 //	                                                     the next run takes it, for the version's id is what it replaces
 //	2 pin it as a successor, with a note of the version  the key is in the secret; the certificate in use goes on without
@@ -108,7 +109,11 @@ func (j *Job) staged(ctx context.Context, a agent.Agent, p orgca.Pointer) (versi
 				return "", c, fmt.Errorf("read the agent's secret: %w", err)
 			}
 		}
-		if c, err = j.read(value, a, p); err == nil {
+		known, err := j.Store.Keys(ctx, a.ID)
+		if err != nil {
+			return "", c, err
+		}
+		if c, err = j.read(value, a, known, p); err == nil {
 			return version, c, nil
 		}
 		j.Log.WarnContext(ctx, "hygiene.unusable", "agent_id", string(a.ID), "secret_version", version, "cause", err.Error())
@@ -132,10 +137,25 @@ func (j *Job) stage(ctx context.Context, a agent.Agent, p orgca.Pointer, version
 	if err != nil {
 		return c, err
 	}
+	if err := j.note(ctx, a.ID, c); err != nil {
+		return c, err
+	}
 	if err := j.Secrets.Stage(ctx, SecretName(a.ID), version, value); err != nil {
 		return c, fmt.Errorf("stage a version of the agent's secret: %w", err)
 	}
 	return c, nil
+}
+
+// note writes into the registry what is going to be staged: what the secret holds is believed on the strength of that alone.
+func (j *Job) note(ctx context.Context, id agent.ID, c issue.Certificate) error {
+	return registry.Outlast(ctx, func() error {
+		known, err := j.Store.Keys(ctx, id)
+		if err != nil {
+			return err
+		}
+		known = known.Stage(c.Pin.Thumbprint)
+		return registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Keys: &known})
+	})
 }
 
 // versionOf is the same for every run that replaces the same pin under the same generation.

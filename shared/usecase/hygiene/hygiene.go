@@ -32,6 +32,7 @@ const pageSize = 200
 // Store is what the job needs of the registry.
 type Store interface {
 	View(ctx context.Context, id agent.ID) (registry.View, error)
+	Keys(ctx context.Context, id agent.ID) (agent.Keys, error)
 	Apply(ctx context.Context, c registry.Change) error
 	Due(ctx context.Context, q registry.DueQuery) (registry.DuePage, error)
 	CountDue(ctx context.Context, q registry.DueQuery) (int64, error)

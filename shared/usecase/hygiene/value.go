@@ -32,9 +32,10 @@ func encode(id agent.ID, m issue.Material, c issue.Certificate) ([]byte, error) 
 	})
 }
 
-// read returns the certificate of a version that an earlier run staged, if it is one that this run could have staged: for
-// this agent, under the present generation, and with its key. Whoever else can write the secret brings no other one in.
-func (j *Job) read(raw []byte, a agent.Agent, p orgca.Pointer) (issue.Certificate, error) {
+// read returns the certificate of a version that an earlier run staged: one that the registry has a note of, not older than
+// the certificate in use, for this agent, under the present generation, and with its key. Who else can write the
+// secret brings no other certificate in, be it one that was the agent's before.
+func (j *Job) read(raw []byte, a agent.Agent, known agent.Keys, p orgca.Pointer) (issue.Certificate, error) {
 	var v value
 	if err := json.Unmarshal(raw, &v); err != nil {
 		return issue.Certificate{}, fmt.Errorf("%w: not JSON", errUnusable) // the parser's words could quote a key
@@ -42,6 +43,12 @@ func (j *Job) read(raw []byte, a agent.Agent, p orgca.Pointer) (issue.Certificat
 	leaf, err := j.leaf(v, a, p)
 	if err != nil {
 		return issue.Certificate{}, err
+	}
+	if !known.HasStaged(pki.Thumbprint(leaf.Raw)) {
+		return issue.Certificate{}, fmt.Errorf("%w: no run has staged this certificate", errUnusable)
+	}
+	if leaf.NotBefore.Before(a.Pin().NotBefore) {
+		return issue.Certificate{}, fmt.Errorf("%w: the certificate is older than the one in use", errUnusable)
 	}
 	jkt := ""
 	if a.JKT != "" {

@@ -187,6 +187,7 @@ func (i Issuer) commit(ctx context.Context, p Pinning, keys agent.Keys, c Certif
 		next.Pins, next.JKT = withProofKey(next), c.Pin.JKT
 	}
 	keys = keys.Remember(next).Certify(c.Pin.Key)
+	keys.Staged = nil // what was staged beside another pin is not brought in after this one
 	next = next.Repin(c.Pin, p.keep(), now)
 	next.SPIFFEID = c.SPIFFEID
 	e := p.Entry(c.Pin)
