@@ -3,6 +3,7 @@ package registry
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -135,6 +136,18 @@ func (o Org) Standby(now time.Time) (orgca.Generation, bool) {
 		}
 	}
 	return orgca.Generation{}, false
+}
+
+// LeftCompromised reports whether a generation was superseded because its key is in wrong hands; one that is not known any
+// more counts as such.
+func (o Org) LeftCompromised(number int64) bool {
+	left, ok := o.Generation(number)
+	if !ok {
+		return true
+	}
+	return slices.ContainsFunc(o.Generations, func(next orgca.Generation) bool {
+		return next.Number != number && !left.SupersededAt.IsZero() && next.CurrentAt.Equal(left.SupersededAt) && orgca.Compromised(next.Reason)
+	})
 }
 
 // NextNumber is the number for a new generation: above every one that was ever given out.

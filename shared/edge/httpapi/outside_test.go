@@ -225,6 +225,37 @@ func TestBYOCAAfterARotation(t *testing.T) {
 	w.postBYOCA(t, byocaRequest(t, "other-name", next)).into(t, 201, &got)
 }
 
+// A PKI may sign the same request again, but only under a new generation, and not after a compromise.
+func TestBYOCAKeysAreCertifiedOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		between []edit // parameters of a rotation of the Org CA; nil: there is none
+		status  int
+	}{
+		"under the same generation": {nil, 400}, "under a new one": {[]edit{query("mode", "mint")}, 201},
+		"the one before was compromised": {[]edit{query("mode", "mint"), query("reason", "keyCompromise")}, 400},
+	} {
+		w := open(t, memstore.Config{})
+		key := newKey(t)
+		w.postBYOCA(t, byocaRequest(t, "byo", sign(t, w.orgCA(t), leafTemplate(w.Now()), key))).into(t, 201, &admitted{})
+		if c.between != nil {
+			if a := w.send(t, event("POST", "/pki/rotate-ca", append(c.between, admin)...)); a.status != 200 {
+				t.Fatalf("%s: %s", name, a.body)
+			}
+		}
+		again := sign(t, w.orgCA(t), leafTemplate(w.Now()), key)
+		update := byocaRequest(t, "byo", again).with("update_existing", true)
+		if a := w.postBYOCA(t, update); a.status != c.status || c.status == 400 && !strings.Contains(string(a.body), "key_not_fresh") {
+			t.Errorf("%s: status %d: %s", name, a.status, a.body)
+		}
+		if a := w.send(t, event("DELETE", "/v1/admin/agents/orga::byo", admin)); a.status != 204 {
+			t.Fatal(a.status)
+		}
+		if a := w.postBYOCA(t, byocaRequest(t, "byo", again)); a.status != 400 || !strings.Contains(string(a.body), "key_not_fresh") {
+			t.Errorf("%s, enrolled again after its deactivation: status %d: %s", name, a.status, a.body)
+		}
+	}
+}
+
 func TestBYOCARollbackRestores(t *testing.T) {
 	w := open(t, memstore.Config{})
 	old := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))

@@ -15,6 +15,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 	"github.com/mastio-aws/mastio/shared/usecase/vouch"
@@ -50,7 +51,7 @@ func (e *Enroller) BYOCA(ctx context.Context, req Outside) (Admitted, error) {
 		}
 		a.Pins = slices.DeleteFunc(slices.Clone(a.Pins), func(p agent.Pin) bool { return p.Thumbprint == r.thumbprint })
 		*a = a.Repin(agent.Pin{
-			Thumbprint: r.thumbprint, Key: pki.Thumbprint(r.leaf.RawSubjectPublicKeyInfo), Generation: p.Current,
+			Thumbprint: r.thumbprint, Key: r.key, Generation: p.Current,
 			NotBefore: r.leaf.NotBefore, NotAfter: r.leaf.NotAfter,
 		}, agent.Keep{Restorable: p.Previous}, e.Now())
 		if a.SPIFFEID, _ = pki.URI(r.leaf); pki.CheckSPIFFEID(a.SPIFFEID) != nil {
@@ -148,11 +149,15 @@ func (e *Enroller) admit(ctx context.Context, m agent.Method, req Outside, r rea
 		if old != nil && !req.Update && repeats(a, *old, c) {
 			return out, nil
 		}
+		keys, err := e.admitKey(ctx, m, r, old, *view.Pointer, reason.Unspecified)
+		if err != nil {
+			return Admitted{}, err
+		}
 		row, head, err := a.Head.Append(e.outsideEntry(m, req, r, old, a, out))
 		if err != nil {
 			return Admitted{}, err
 		}
-		a.Head, c.Agent, c.Rows = head, &a, []audit.Row{row}
+		a.Head, c.Agent, c.Keys, c.Rows = head, &a, &keys, []audit.Row{row}
 		err = registry.Settle(ctx, e.Store.Apply, c)
 		if err == nil {
 			a.Version++

@@ -32,6 +32,7 @@ const (
 type Store interface {
 	View(ctx context.Context, id agent.ID) (registry.View, error)
 	Keys(ctx context.Context, id agent.ID) (agent.Keys, error)
+	Org(ctx context.Context) (registry.Org, error)
 	Apply(ctx context.Context, c registry.Change) error
 	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
 	Find(ctx context.Context, q registry.Search) (registry.Page, error)

@@ -70,6 +70,7 @@ type reading struct {
 	id         agent.ID
 	leaf       *x509.Certificate
 	thumbprint string
+	key        string // as agent.Pin.Key has it, whatever the encoding in the certificate
 	between    []*x509.Certificate
 	bundle     []*x509.Certificate
 	jkt        string
@@ -90,6 +91,9 @@ func (e *Enroller) read(m agent.Method, req Outside) (r reading, err error) {
 	}
 	r.leaf, r.between, r.thumbprint = certs[0], certs[1:], pki.Thumbprint(certs[0].Raw)
 	if err := pki.CheckLeaf(r.leaf, e.Now()); err != nil {
+		return r, err
+	}
+	if r.key, err = pki.KeyThumbprint(r.leaf.PublicKey); err != nil {
 		return r, err
 	}
 	if req.DPoPJWK != nil {
