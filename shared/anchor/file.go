@@ -3,8 +3,9 @@ package anchor
 import (
 	"bytes"
 	"encoding/pem"
-	"fmt"
-	"unicode"
+	"errors"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -13,60 +14,45 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki"
 )
 
-var (
-	byteOrderMark = []byte("\ufeff")
-	pemBegin      = []byte("-----BEGIN ")
-	pemEnd        = []byte("-----END ")
-)
+// keystores are the files of Java's keytool, by their first octets.
+var keystores = [][]byte{{0xfe, 0xed, 0xfe, 0xed}, {0xce, 0xce, 0xce, 0xce}}
 
-// blocks takes a file apart. A DER file is one block without a type.
+const keystoreHint = "the file is a Java keystore; convert it: keytool -importkeystore -srckeystore FILE -destkeystore FILE.p12 -deststoretype PKCS12, " +
+	"then openssl pkcs12 -in FILE.p12 -nokeys (the certificates) and -nocerts -nodes (the key)"
+
+// blocks takes a file apart. A DER file is one block without a type. PEM is what package pki reads as PEM.
 func blocks(file []byte) ([]*pem.Block, error) {
-	if bytes.HasPrefix(file, []byte{0xff, 0xfe}) || bytes.HasPrefix(file, []byte{0xfe, 0xff}) {
-		return nil, fmt.Errorf("the file is UTF-16 text, as PowerShell's redirection writes it; save it as UTF-8")
-	}
-	file = bytes.TrimPrefix(file, byteOrderMark)
+	starts := func(magic []byte) bool { return bytes.HasPrefix(file, magic) }
 	switch {
-	case len(bytes.TrimSpace(file)) == 0:
-		return nil, fmt.Errorf("the file is empty")
-	case isText(file) && bytes.Contains(file, pemBegin):
-		return pemBlocks(file)
-	case file[0] == byte(asn1.SEQUENCE):
+	case slices.ContainsFunc(keystores, starts):
+		return nil, errors.New(keystoreHint)
+	case isDER(file):
 		return []*pem.Block{{Bytes: bytes.Clone(file)}}, nil
 	}
-	return nil, fmt.Errorf("the file is neither PEM text in UTF-8 nor DER")
-}
-
-// isText reports whether a file is UTF-8 without control characters: what tools write around PEM blocks.
-func isText(file []byte) bool {
-	return utf8.Valid(file) && !bytes.ContainsFunc(file, func(r rune) bool {
-		return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t'
-	})
-}
-
-// pemBlocks reads every block of a text. What cannot be read is an error, never skipped: pem.Decode alone would pass
-// over a damaged block to the next good one.
-func pemBlocks(text []byte) (found []*pem.Block, err error) {
-	for {
-		begin := bytes.Index(text, pemBegin)
-		outside := text
-		if begin >= 0 {
-			outside = text[:begin]
-		}
-		if bytes.Contains(outside, pemEnd) {
-			return found, fmt.Errorf("a PEM block ends that did not begin")
-		}
-		if begin < 0 {
-			return found, nil
-		}
-		if begin > 0 && text[begin-1] != '\n' {
-			return found, fmt.Errorf("PEM block %d does not begin on a line of its own", len(found)+1)
-		}
-		block, rest, err := pki.NextBlock(text[begin:])
-		if err != nil {
-			return found, fmt.Errorf("PEM block %d is damaged", len(found)+1)
-		}
-		found, text = append(found, block), rest
+	found, err := pki.Blocks(file)
+	if err != nil && !bytes.Contains(file, []byte("-----")) && utf8.Valid(file) && len(file) > 0 && base64Alone(file) {
+		return nil, errors.New("the file is base64 without the lines -----BEGIN …----- and -----END …-----; put them around it")
 	}
+	if err != nil {
+		return nil, errors.New(strings.TrimPrefix(err.Error(), pki.ErrPEM.Error()+": "))
+	}
+	return found, nil
+}
+
+// isDER reports whether a file begins as a SEQUENCE and is no text: with PEM in it, it is DER only if it is one element.
+func isDER(file []byte) bool {
+	if len(file) == 0 || file[0] != byte(asn1.SEQUENCE) {
+		return false
+	}
+	s := cryptobyte.String(file)
+	var body cryptobyte.String
+	whole := s.ReadASN1(&body, asn1.SEQUENCE) && s.Empty()
+	return whole || !bytes.Contains(file, []byte("-----BEGIN ")) && !utf8.Valid(file)
+}
+
+func base64Alone(file []byte) bool {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \r\n"
+	return len(bytes.TrimSpace(file)) > 40 && !bytes.ContainsFunc(file, func(r rune) bool { return !strings.ContainsRune(alphabet, r) })
 }
 
 // wipeBlocks overwrites what was decoded.

@@ -1,7 +1,6 @@
 package pki
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/x509"
 	"fmt"
@@ -19,8 +18,7 @@ var strongSignatures = []x509.SignatureAlgorithm{
 	x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS,
 }
 
-// ParseCSR reads one PEM certification request (RFC 2986) of at most 16 KiB, with nothing but white space around it,
-// checks its signature, which proves possession of the private key, and returns its public key.
+// ParseCSR reads one PEM certification request (RFC 2986; see Blocks) of at most 16 KiB, with what is around it, checks its signature, which proves possession of the private key, and returns its public key.
 //
 // The key is all that is taken from it: the subject and the extensions asked for are ignored, because the Mastio
 // alone says who an agent is. It returns ErrCSR, which wraps ErrKey if the key is the reason (see CheckKey).
@@ -55,17 +53,17 @@ func ReadCSR(der []byte) (*x509.CertificateRequest, error) {
 	}
 	csr, err := x509.ParseCertificateRequest(der)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCSR, err)
+		return nil, fmt.Errorf("%w: %s", ErrCSR, parserWords(err))
 	}
 	// The key comes first: verifying by a key of unbounded size is work that the sender chooses.
 	if err := CheckKey(csr.PublicKey); err != nil { // its answer goes first: it says more than the request's
 		return nil, fmt.Errorf("%[2]w: %[1]w", err, ErrCSR)
 	}
 	if !slices.Contains(strongSignatures, csr.SignatureAlgorithm) {
-		return nil, fmt.Errorf("%w: signature algorithm %v", ErrCSR, csr.SignatureAlgorithm)
+		return nil, fmt.Errorf("%w: it is signed with %v, want SHA-256 or better", ErrCSR, csr.SignatureAlgorithm)
 	}
 	if err := csr.CheckSignature(); err != nil {
-		return nil, fmt.Errorf("%w: signature does not match its key", ErrCSR)
+		return nil, fmt.Errorf("%w: its signature is not by its own key", ErrCSR)
 	}
 	return csr, nil
 }
@@ -74,14 +72,16 @@ func unwrapCSR(data []byte) ([]byte, error) {
 	if len(data) > maxCSR {
 		return nil, fmt.Errorf("%d bytes, want at most %d", len(data), maxCSR)
 	}
-	block, rest, err := nextBlock(bytes.TrimLeft(data, whiteSpace))
+	blocks, err := Blocks(data)
 	switch {
 	case err != nil:
 		return nil, err
-	case len(bytes.TrimLeft(rest, whiteSpace)) > 0:
-		return nil, fmt.Errorf("%w: more than one block", ErrPEM)
-	case !slices.Contains(csrTypes, block.Type):
-		return nil, fmt.Errorf("%w: want a block of type %s", ErrPEM, csrTypes[0])
+	case len(blocks) > 1:
+		return nil, fmt.Errorf("%w: it holds %d blocks, want one: the certification request", ErrPEM, len(blocks))
+	case len(blocks[0].Headers) > 0:
+		return nil, fmt.Errorf("%w: the block has headers, which no certification request has", ErrPEM)
+	case !slices.Contains(csrTypes, blocks[0].Type):
+		return nil, fmt.Errorf("%w: want a block of type %s, got %.40s", ErrPEM, csrTypes[0], blocks[0].Type)
 	}
-	return block.Bytes, nil
+	return blocks[0].Bytes, nil
 }

@@ -85,12 +85,16 @@ func TestParseCSRAccepts(t *testing.T) {
 		text []byte
 		want crypto.PublicKey
 	}{
-		"P-256":       {plain, p256.Public()},
-		"RSA":         {csrOf(t, rsaKey, x509.SHA256WithRSA), rsaKey.Public()},
-		"RSA-PSS":     {csrOf(t, rsaKey, x509.SHA384WithRSAPSS), rsaKey.Public()},
-		"white space": {slices.Concat([]byte("\r\n \t"), plain, []byte("\n\n")), p256.Public()},
-		"CRLF":        {bytes.ReplaceAll(plain, []byte("\n"), []byte("\r\n")), p256.Public()},
-		"old label":   {armour("NEW CERTIFICATE REQUEST", derOf(t, plain)), p256.Public()},
+		"P-256":             {plain, p256.Public()},
+		"RSA":               {csrOf(t, rsaKey, x509.SHA256WithRSA), rsaKey.Public()},
+		"RSA-PSS":           {csrOf(t, rsaKey, x509.SHA384WithRSAPSS), rsaKey.Public()},
+		"openssl req -text": {slices.Concat([]byte("Certificate Request:\n    Data:\n"), plain), p256.Public()},
+		"certtool":          {slices.Concat([]byte("PKCS #10 Certificate Request Information:\n\tVersion: 1\n\n"), plain), p256.Public()},
+		"byte order mark":   {slices.Concat([]byte("\ufeff"), plain), p256.Public()},
+		"Latin-1 around":    {slices.Concat([]byte("# K\xf6ln\n"), plain, []byte("# bye \xe9\n")), p256.Public()},
+		"white space":       {slices.Concat([]byte("\r\n \t\n"), plain, []byte("\n\n")), p256.Public()},
+		"CRLF":              {bytes.ReplaceAll(plain, []byte("\n"), []byte("\r\n")), p256.Public()},
+		"old label":         {armour("NEW CERTIFICATE REQUEST", derOf(t, plain)), p256.Public()},
 	}
 	p384 := ecKey(t, elliptic.P384())
 	tests["P-384"] = struct {
@@ -126,14 +130,12 @@ func TestParseCSRRefuses(t *testing.T) {
 		text       []byte
 		want       error
 	}{
-		{"nothing", "outside", nil, pki.ErrPEM},
-		{"white space", "outside", []byte(" \n"), pki.ErrPEM},
-		{"DER", "outside", der, pki.ErrPEM},
-		{"text before", "outside", slices.Concat([]byte("hello\n"), good), pki.ErrPEM},
-		{"text after", "more than one", slices.Concat(good, []byte("hello\n")), pki.ErrPEM},
-		{"two requests", "more than one", slices.Concat(good, good), pki.ErrPEM},
-		{"broken one, then a good one", "decoded", slices.Concat(good[:60], []byte("\n"), good), pki.ErrPEM},
-		{"cut off", "decoded", good[:len(good)-8], pki.ErrPEM},
+		{"nothing", "is empty", nil, pki.ErrPEM},
+		{"white space", "is empty", []byte(" \n"), pki.ErrPEM},
+		{"DER", "no PEM block", der, pki.ErrPEM},
+		{"two requests", "2 blocks", slices.Concat(good, good), pki.ErrPEM},
+		{"broken one, then a good one", "another one begins", slices.Concat(good[:60], []byte("\n"), good), pki.ErrPEM},
+		{"cut off", "END line", good[:len(good)-8], pki.ErrPEM},
 		{"headers", "headers", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED"}, Bytes: der}), pki.ErrPEM},
 		{"a certificate", "type", pki.EncodeCertificates(root.Chain...), pki.ErrPEM},
 		{"a private key", "type", secret, pki.ErrPEM},
@@ -180,7 +182,7 @@ func FuzzParseCSR(f *testing.F) {
 		if err := pki.CheckKey(key); err != nil {
 			t.Error(err)
 		}
-		if bytes.Count(text, []byte("-----BEGIN")) != 1 || len(text) > 16<<10 {
+		if bytes.Count(text, []byte("-----BEGIN ")) != 1 || len(text) > 16<<10 {
 			t.Error("accepted more than one request's text")
 		}
 	})

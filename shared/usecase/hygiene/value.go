@@ -80,11 +80,11 @@ func (j *Job) leaf(v value, a agent.Agent, p orgca.Pointer) (*x509.Certificate, 
 	if err := pki.VerifyUnder(leaf, nil, trust, j.Now()); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnusable, err)
 	}
-	block, _, err := pki.NextBlock([]byte(v.KeyPEM))
-	if err != nil || block == nil {
+	blocks, err := pki.Blocks([]byte(v.KeyPEM))
+	if err != nil || len(blocks) != 1 {
 		return nil, fmt.Errorf("%w: no private key", errUnusable)
 	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	key, err := x509.ParsePKCS8PrivateKey(blocks[0].Bytes)
 	signer, ok := key.(crypto.Signer)
 	if err != nil || !ok || !pki.Matches(leaf.PublicKey, signer) {
 		return nil, fmt.Errorf("%w: the private key is not the certificate's", errUnusable)

@@ -19,6 +19,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/dn"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -128,12 +129,8 @@ func holds(file, der []byte) bool {
 	if bytes.Contains(file, der) {
 		return true
 	}
-	for block, rest := pem.Decode(file); block != nil; block, rest = pem.Decode(rest) {
-		if bytes.Equal(block.Bytes, der) {
-			return true
-		}
-	}
-	return false
+	blocks, _ := pki.Blocks(file)
+	return slices.ContainsFunc(blocks, func(b *pem.Block) bool { return bytes.Equal(b.Bytes, der) })
 }
 
 // refused writes the row of a refusal. The caller is told of the defects whether or not that works.
