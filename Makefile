@@ -112,6 +112,18 @@ fuzz: need-go ## every fuzz target, FUZZTIME executions each
 		done; \
 	done
 
+# What verifies the chains under uploaded CAs beside openssl, certtool and vfychain: programs of a page each, built from
+# pinned libraries.
+VERIFIERS := build/verifiers
+.PHONY: verifiers-setup
+verifiers-setup: ## build the verifiers (Debian: openssl gnutls-bin libnss3-tools libmbedtls-dev gcc openjdk-17-jdk-headless python3-venv; cargo)
+	@shared/anchor/testdata/verifiers/setup $(VERIFIERS)
+
+N ?= 400
+.PHONY: verifiers
+verifiers: need-go verifiers-setup ## chains under N generated CAs through seven verifiers (N=, SEED= repeats a run)
+	@go test ./shared/anchor -run 'Test(Accepted|Generated)UploadsVerify$$' -v -timeout 60m -args -shapes=$(N) -seed=$(or $(SEED),0)
+
 .PHONY: lint
 lint: need-go ## static checks: golangci-lint with the list in .golangci.yml
 	go tool $(TOOLS) golangci-lint run

@@ -17,10 +17,11 @@ import (
 	"time"
 )
 
-// What an upload may hold.
+// What an upload may hold, and how much is said of it.
 const (
 	maxBytes        = 64 << 10 // both files together
 	maxCertificates = 4        // the CA and what is above it
+	maxDefects      = 40       // the first ones of each certificate say what to do; a file made to have more says nothing with them
 )
 
 // minLeft is how long an uploaded CA must still be valid. It is founded for years; 90 days are time to notice.
@@ -29,11 +30,19 @@ const minLeft = 90 * 24 * time.Hour
 // Policy is what an upload is judged by.
 type Policy struct {
 	Now time.Time
-	// Known is the public keys of every earlier generation, root and issuing. No key of the chain may be one of them.
-	// A root that was only ever above an uploaded CA is no generation's own, and may stand above the next.
-	Known []crypto.PublicKey
+	// Known is the certificates of every earlier generation that was ever used. An upload must be told from all of them,
+	// by its key and by its names (judgeKnown).
+	Known []Known
 	// Legacy lets a self-signed root with pathLenConstraint 0 in: for an organisation that is empty and not strict.
 	Legacy bool
+}
+
+// Known is a certificate of an earlier generation.
+type Known struct {
+	Generation  int64
+	Certificate *x509.Certificate
+	// Above says that it was only ever above an uploaded CA: it is no generation's own, and may stand above the next.
+	Above bool
 }
 
 // Material is an upload that was accepted.

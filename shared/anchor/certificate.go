@@ -26,8 +26,10 @@ type certificate struct {
 	subject   []byte
 	notBefore time.Time
 	notAfter  time.Time
-	spki      []byte
-	key       algorithm
+	// generalized says that a date before 2050 is a GeneralizedTime; uniqueID, that it has a unique identifier.
+	generalized, uniqueID bool
+	spki                  []byte
+	key                   algorithm
 	// extensions are by object identifier.
 	extensions map[string]extension
 
@@ -129,9 +131,15 @@ func (c *certificate) readFields(tbs *cryptobyte.String) (signed cryptobyte.Stri
 	if !tbs.ReadASN1(&serial, asn1.INTEGER) {
 		return nil, errDER
 	}
-	for _, field := range []*cryptobyte.String{&signed, &issuer, &validity, &subject, &spki} {
-		if !tbs.ReadASN1Element(field, asn1.SEQUENCE) || !der.Strict(*field) {
+	for _, field := range []struct {
+		name    string
+		element *cryptobyte.String
+	}{{"signature algorithm", &signed}, {"issuer", &issuer}, {"validity", &validity}, {"subject", &subject}, {"public key", &spki}} {
+		if !tbs.ReadASN1Element(field.element, asn1.SEQUENCE) {
 			return nil, errDER
+		}
+		if !der.Strict(*field.element) {
+			return nil, fmt.Errorf("its %s is not strict DER (X.690), and pyca/cryptography refuses it; issue it again", field.name)
 		}
 	}
 	c.version, c.serial, c.issuer, c.subject, c.spki = version+1, serial, issuer, subject, spki
@@ -141,14 +149,15 @@ func (c *certificate) readFields(tbs *cryptobyte.String) (signed cryptobyte.Stri
 func (c *certificate) readValidity(element cryptobyte.String) error {
 	var s cryptobyte.String
 	ok := element.ReadASN1(&s, asn1.SEQUENCE)
-	if ok {
-		c.notBefore, ok = readTime(&s)
-	}
-	if ok {
-		c.notAfter, ok = readTime(&s)
+	for _, t := range []*time.Time{&c.notBefore, &c.notAfter} {
+		var generalized bool
+		if ok {
+			*t, generalized, ok = readTime(&s)
+		}
+		c.generalized = c.generalized || generalized && t.Year() < 2050
 	}
 	if !ok || !s.Empty() {
-		return errors.New("its validity is malformed")
+		return errors.New("its validity is malformed (RFC 5280 section 4.1.2.5 wants dates to the second, in Z)")
 	}
 	return nil
 }
@@ -169,8 +178,15 @@ func (c *certificate) readKeyAlgorithm(element cryptobyte.String) error {
 func (c *certificate) readOptional(tbs cryptobyte.String) error {
 	var all cryptobyte.String
 	var present bool
-	if !tbs.SkipOptionalASN1(asn1.Tag(1).ContextSpecific()) || !tbs.SkipOptionalASN1(asn1.Tag(2).ContextSpecific()) ||
-		!tbs.ReadOptionalASN1(&all, &present, asn1.Tag(3).ContextSpecific().Constructed()) {
+	for _, tag := range []asn1.Tag{1, 2} {
+		var id cryptobyte.String
+		var one bool
+		if !tbs.ReadOptionalASN1(&id, &one, tag.ContextSpecific()) {
+			return errDER
+		}
+		c.uniqueID = c.uniqueID || one
+	}
+	if !tbs.ReadOptionalASN1(&all, &present, asn1.Tag(3).ContextSpecific().Constructed()) {
 		return errDER
 	}
 	if err := end(tbs, "its extensions"); err != nil {

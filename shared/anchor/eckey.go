@@ -30,12 +30,19 @@ func readEC(der, parameters []byte, f *findings) crypto.Signer {
 		return nil
 	}
 	point, err := key.PublicKey.Bytes()
-	if err != nil || k.public != nil && string(k.public) != string(point) {
+	if err != nil || k.public != nil && string(k.public) != string(point) && string(k.public) != string(compress(point)) {
 		zero(key)
 		f.add(KeyUnparseable, "key file: the public key in it is not that of its private key")
 		return nil
 	}
 	return key
+}
+
+// compress returns the compressed form of a point (SEC 1 section 2.3.3). A key file may have it: the point follows from
+// the number anyway.
+func compress(point []byte) []byte {
+	half := (len(point) - 1) / 2
+	return append([]byte{2 + point[len(point)-1]&1}, point[1:1+half]...)
 }
 
 // ecKey is the parts of RFC 5915's structure.

@@ -3,6 +3,7 @@ package anchor
 import (
 	"bytes"
 	"maps"
+	"math/big"
 	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -28,8 +29,10 @@ const (
 	oidClientAuth = "1.3.6.1.5.5.7.3.2"
 )
 
-// mayBeCritical are the extensions that a CA may mark critical. nameConstraints have a code of their own.
-var mayBeCritical = []string{oidKeyUsage, oidBasicConstraints, oidNameConstraints, oidExtKeyUsage, oidPolicies}
+// mayBeCritical are the extensions that a CA may mark critical. nameConstraints have a code of their own. RFC 5280 lets
+// certificatePolicies and extendedKeyUsage be critical as well; pyca/cryptography, and of policies rustls-webpki too, then
+// refuse every chain.
+var mayBeCritical = []string{oidKeyUsage, oidBasicConstraints, oidNameConstraints}
 
 func judgeExtensions(c *certificate, f *findings) {
 	judgeConstraints(c, f)
@@ -46,6 +49,7 @@ func judgeExtensions(c *certificate, f *findings) {
 	}
 	for _, oid := range slices.Sorted(maps.Keys(c.extensions)) {
 		judgeCritical(c, oid, f)
+		judgeSyntax(c, oid, f)
 	}
 }
 
@@ -54,7 +58,19 @@ func judgeCritical(c *certificate, oid string, f *findings) {
 	case oid == oidPolicyConstraint || oid == oidInhibitAnyPolicy || oid == oidPolicyMappings:
 		f.add(UnknownCriticalExtension, "%s constrains certificate policies (%s), and the Mastio's certificates have none", c, oid)
 	case c.extensions[oid].critical && !slices.Contains(mayBeCritical, oid):
-		f.add(UnknownCriticalExtension, "%s marks the extension %s critical, which verifiers then must understand or refuse", c, oid)
+		f.add(UnknownCriticalExtension, "%s marks the %s critical, which pyca/cryptography and other verifiers then refuse (RFC 5280 section 4.2); issue it again with the extension not critical",
+			c, pki.ExtensionName(oid))
+	}
+}
+
+// judgeSyntax looks at the form of the extensions that have no judge of their own. OpenSSL refuses a certificate with one
+// that it cannot read.
+func judgeSyntax(c *certificate, oid string, f *findings) {
+	if slices.Contains([]string{oidSubjectKeyID, oidKeyUsage, oidBasicConstraints, oidAuthorityKeyID, oidExtKeyUsage}, oid) {
+		return
+	}
+	if why := pki.ExtensionSyntax(oid, c.extensions[oid].value); why != "" {
+		f.add(Unparseable, "%s: its %s %s", c, pki.ExtensionName(oid), why)
 	}
 }
 
@@ -68,8 +84,13 @@ func judgeConstraints(c *certificate, f *findings) {
 		f.add(NotACA, "%s is not a CA: its basicConstraints do not say so", c)
 	case !e.critical:
 		f.add(ConstraintsNotCritical, "%s does not mark its basicConstraints critical", c)
+	case bc.PathLen != nil && bc.PathLen.Cmp(big.NewInt(maxPathLen)) > 0:
+		f.add(Unparseable, "%s: its pathLenConstraint is %d, and mbedTLS, Java or rustls-webpki read none above %d; leave it out", c, bc.PathLen, maxPathLen)
 	}
 }
+
+// maxPathLen is the largest pathLenConstraint that every verifier reads.
+const maxPathLen = 127
 
 // constraints decodes the extension by package pki's reader and asks beyond it that it be what DER encodes.
 func (c *certificate) constraints() (bc pki.Constraints, ok bool) {
@@ -166,8 +187,8 @@ func judgeAuthorityKeyID(c, issuer *certificate, f *findings) {
 	a, ok := readAuthorityKeyID(e.value)
 	switch {
 	case !ok: // told already
-	case a.id == nil && c != issuer:
-		f.add(AKIMismatch, "the authorityKeyIdentifier of %s names no key", c)
+	case a.id == nil:
+		f.add(AKIMismatch, "the authorityKeyIdentifier of %s has no keyIdentifier (RFC 5280 section 4.2.1.1), without which pyca/cryptography refuses it; a root may leave the extension out", c)
 	case issuer != nil:
 		compareAuthority(c, issuer, a, f)
 	}

@@ -28,14 +28,14 @@ func readAlgorithm(element cryptobyte.String) (a algorithm, ok bool) {
 }
 
 // readTime reads a moment as RFC 5280 section 4.1.2.5 wants it: to the second, in Z.
-func readTime(s *cryptobyte.String) (t time.Time, ok bool) {
+func readTime(s *cryptobyte.String) (t time.Time, generalized, ok bool) {
 	var element, content cryptobyte.String
 	var tag asn1.Tag
 	if !s.ReadAnyASN1Element(&element, &tag) {
-		return t, false
+		return t, false, false
 	}
 	if head := element; !head.ReadAnyASN1(&content, &tag) {
-		return t, false
+		return t, false, false
 	}
 	switch {
 	case tag == asn1.UTCTime && len(content) == len("060102150405Z"):
@@ -43,5 +43,5 @@ func readTime(s *cryptobyte.String) (t time.Time, ok bool) {
 	case tag == asn1.GeneralizedTime && len(content) == len("20060102150405Z"):
 		ok = element.ReadASN1GeneralizedTime(&t)
 	}
-	return t, ok && content[len(content)-1] == 'Z'
+	return t, tag == asn1.GeneralizedTime, ok && content[len(content)-1] == 'Z'
 }

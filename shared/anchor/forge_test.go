@@ -74,6 +74,7 @@ type form struct {
 	from, to   time.Time
 	validity   []byte // instead of from and to
 	spki       []byte
+	unique     []byte // identifiers of old, after the key
 	extensions []ext
 	tbsTail    []byte
 	tail       []byte // after the signature, inside the certificate
@@ -108,7 +109,7 @@ func found(t testing.TB, cn string, key crypto.Signer, issuer *party, changes ..
 		signer, up = issuer.key, &issuer.form
 	}
 	p.form = form{
-		version: []byte{2}, serial: []byte{0x51, byte(len(cn)), 3, 4, 5, 6, 7, 8, 9}, subject: name(cn),
+		version: []byte{2}, serial: []byte{0x51, checksum(cn), 3, 4, 5, 6, 7, 8, 9}, subject: name(cn),
 		from: noon.AddDate(0, 0, -1), to: noon.AddDate(5, 0, 0), spki: spkiOf(t, key.Public()),
 		extensions: []ext{
 			{oidBC, yes, seq(tlv(0x01, yes))}, {oidKU, yes, []byte{3, 2, 1, 0x06}}, {oidSKI, nil, octets([]byte(cn), []byte("-key"))},
@@ -126,6 +127,14 @@ func found(t testing.TB, cn string, key crypto.Signer, issuer *party, changes ..
 	}
 	p.der = p.form.sign(t, signer)
 	return p
+}
+
+// checksum tells names apart, so that serial numbers of one issuer differ.
+func checksum(text string) (sum byte) {
+	for _, b := range []byte(text) {
+		sum = sum*31 + b
+	}
+	return sum
 }
 
 func spkiOf(t testing.TB, pub crypto.PublicKey) []byte {
@@ -231,7 +240,7 @@ func (f *form) tbs() []byte {
 	if validity == nil {
 		validity = seq(moment(f.from), moment(f.to))
 	}
-	return seq(version, integer(f.serial...), f.signed, f.issuer, validity, f.subject, f.spki, extensions, f.tbsTail)
+	return seq(version, integer(f.serial...), f.signed, f.issuer, validity, f.subject, f.spki, f.unique, extensions, f.tbsTail)
 }
 
 func TestForgedFormsAreSoundWithoutChanges(t *testing.T) {

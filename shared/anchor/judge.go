@@ -27,9 +27,7 @@ func judgePath(path []*certificate, key crypto.Signer, p Policy, f *findings) {
 		judgePathLen(c, i, len(path) == 1 && p.Legacy, f)
 		judgeAuthorityKeyID(c, above(path, i), f)
 	}
-	for _, c := range path {
-		judgeReuse(c.public, c.String(), p.Known, f)
-	}
+	judgeKnown(path, p.Known, f)
 	ca := path[0]
 	judgeSize(ca, f)
 	if len(path) > 1 && sameKey(ca.public, path[1].public) {
@@ -55,13 +53,6 @@ func above(path []*certificate, i int) *certificate {
 	return nil
 }
 
-// judgeReuse refuses a key of an earlier generation, also above the CA: whoever got hold of it would still be trusted.
-func judgeReuse(key crypto.PublicKey, whose string, known []crypto.PublicKey, f *findings) {
-	if slices.ContainsFunc(known, func(k crypto.PublicKey) bool { return sameKey(key, k) }) {
-		f.add(KeyReused, "%s has the key of an earlier generation; a rotation that keeps a key rotates nothing: make a new one", whose)
-	}
-}
-
 // judgeSize adds to a CA's key what concerns only keys that are imported.
 func judgeSize(ca *certificate, f *findings) {
 	if ca.public != nil && pki.CheckKey(ca.public) == nil {
@@ -78,6 +69,7 @@ func judgeEncoding(c *certificate, f *findings) {
 	if isEmptySequence(c.subject) {
 		f.add(SubjectEmpty, "%s has an empty subject; verifiers find an issuer by its name", c)
 	}
+	judgeStandard(c, f)
 	judgePublicKey(c, f)
 	judgeSignature(c, f)
 	judgeExtensions(c, f)
@@ -114,6 +106,9 @@ func judgePublicKey(c *certificate, f *findings) {
 		return
 	}
 	if c.public == nil {
+		if c.compressed() {
+			f.add(Unparseable, "%s: its point is compressed, which not every verifier reads (RFC 5480 section 2.2); make the key with an uncompressed one and issue it again: openssl ec -conv_form uncompressed", whose)
+		}
 		return // crypto/x509 has said why
 	}
 	if err := pki.CheckKey(c.public); err != nil {
@@ -131,10 +126,11 @@ var signatures = map[string]bool{
 
 func judgeSignature(c *certificate, f *findings) {
 	known := signatures[c.signed.oid]
-	if c.parsed != nil && c.parsed.SignatureAlgorithm == x509.UnknownSignatureAlgorithm {
-		known = false // PSS with parameters that nobody should use
-	}
-	if !known {
+	switch {
+	case c.signed.oid == oidRSAPSS && c.parsed != nil && c.parsed.SignatureAlgorithm == x509.UnknownSignatureAlgorithm:
+		f.add(WeakSignature, "%s is signed with RSASSA-PSS in a form that not all verifiers read (they want SHA-256, 384 or 512, the same hash in MGF1, and a salt of its length); "+
+			"have it signed with sha256WithRSAEncryption (AD CS: AlternateSignatureAlgorithm=0; openssl: no rsa_padding_mode:pss)", c)
+	case !known:
 		f.add(WeakSignature, "%s is signed with %s; want ECDSA or RSA with SHA-256 or better", c, signatureName(c.signed.oid))
 	}
 }

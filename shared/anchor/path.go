@@ -23,16 +23,22 @@ func arrange(all []*certificate, key crypto.Signer, f *findings) []*certificate 
 		}
 		next := issuerOf(last, all, path)
 		if next == nil {
-			f.add(ChainBroken, "%s", missing(last))
+			f.add(ChainBroken, "%s", missing(last, all))
 			break
 		}
 		path = append(path, next)
 	}
 	var extra []string
-	for _, c := range all {
-		if !slices.Contains(path, c) {
-			extra = append(extra, c.String())
+	for i, c := range all {
+		if slices.Contains(path, c) {
+			continue
 		}
+		first := slices.IndexFunc(all, func(other *certificate) bool { return bytes.Equal(other.der, c.der) })
+		if first < i || slices.ContainsFunc(path, func(other *certificate) bool { return bytes.Equal(other.der, c.der) }) {
+			f.add(ExtraCertificates, "%s is in the file twice; give each certificate once", c)
+			continue
+		}
+		extra = append(extra, c.String())
 	}
 	if len(extra) > 0 {
 		f.add(ExtraCertificates, "not part of the chain from %s up to its root: %s", path[0], strings.Join(extra, ", "))
@@ -40,9 +46,15 @@ func arrange(all []*certificate, key crypto.Signer, f *findings) []*certificate 
 	return path
 }
 
-func missing(c *certificate) string {
+func missing(c *certificate, all []*certificate) string {
 	if bytes.Equal(c.issuer, c.subject) {
 		return fmt.Sprintf("%s names itself as its issuer, but its signature is not by its own key", c)
+	}
+	for _, candidate := range all {
+		if candidate != c && sameName(candidate.subject, c.issuer) && !bytes.Equal(candidate.subject, c.issuer) {
+			return fmt.Sprintf("%s names its issuer in another encoding than %s has for its subject (string types, case or blanks differ); verifiers that compare names "+
+				"octet by octet (pyca/cryptography, rustls-webpki) find no issuer: issue it again with the issuer's subject as it is", c, candidate)
+		}
 	}
 	return fmt.Sprintf("the file lacks the issuer of %s; give the chain up to its root", c)
 }

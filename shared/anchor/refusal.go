@@ -21,6 +21,9 @@ const (
 	KeyEncrypted             Code = "ca_key_encrypted"
 	KeyMismatch              Code = "ca_key_mismatch"
 	KeyReused                Code = "ca_key_reused"
+	SKIReused                Code = "ca_ski_reused"
+	SerialReused             Code = "ca_serial_reused"
+	SubjectReused            Code = "ca_subject_reused"
 	NotACA                   Code = "ca_not_a_ca"
 	ConstraintsNotCritical   Code = "ca_basic_constraints_not_critical"
 	PathLenZero              Code = "ca_path_len_zero"
@@ -44,7 +47,7 @@ const (
 )
 
 var codes = []Code{
-	Unparseable, KeyUnparseable, KeyEncrypted, KeyMismatch, KeyReused, NotACA, ConstraintsNotCritical, PathLenZero,
+	Unparseable, KeyUnparseable, KeyEncrypted, KeyMismatch, KeyReused, SKIReused, SerialReused, SubjectReused, NotACA, ConstraintsNotCritical, PathLenZero,
 	KeyUsage, ExtendedKeyUsage, NameConstraints, Expired, NotYetValid, ValidityTooShort, WeakKey, WeakSignature, Curve,
 	SubjectEmpty, Serial, SKIMissing, AKIMismatch, UnknownCriticalExtension, ChainBroken, ExtraCertificates, TrailingData,
 }
@@ -67,10 +70,14 @@ func (f *findings) add(code Code, format string, args ...any) {
 }
 
 // refusal sorts the defects by code. Those of one code stay in the order in which they were found, which is that of
-// the certificates.
+// the certificates. There are at most maxDefects, and what a detail quotes of a file is short.
 func (f *findings) refusal() error {
 	slices.SortStableFunc(f.defects, func(a, b Defect) int {
 		return slices.Index(codes, a.Code) - slices.Index(codes, b.Code)
 	})
+	if more := len(f.defects) - maxDefects; more > 0 {
+		f.defects = f.defects[:maxDefects]
+		f.defects[maxDefects-1].Detail += fmt.Sprintf("; %d defects more are not listed", more)
+	}
 	return ErrRefused.With(f.defects)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/elliptic"
+	"encoding/base64"
 	"math/big"
 	"slices"
 	"strings"
@@ -102,6 +103,9 @@ func (r *rows) kinds() {
 		point[64] ^= 1
 		f.spki = seq(ecP256Algo, bits(point))
 	}).pem(), pkcs8(t, key), anchor.Unparseable)
+	r.add("certificate with a compressed point", found(t, "acme root", key, nil, func(f *form) {
+		f.spki = seq(ecP256Algo, bits(compressed(pointOf(t, key))))
+	}).pem(), pkcs8(t, key), anchor.Unparseable)
 	big := new(big.Int).Lsh(big.NewInt(1), 4160)
 	r.add("certificate of RSA-4161", found(t, "acme root", key, nil, func(f *form) {
 		f.spki = seq(seq(rsaKeyOID, null), bits(seq(bigint(big.Add(big, one)), integer(1, 0, 1))))
@@ -110,6 +114,12 @@ func (r *rows) kinds() {
 		f.spki = bytes.Replace(f.spki, seq(rsaKeyOID, null), seq(oid(1, 2, 840, 113549, 1, 1, 10), null), 1)
 	}).pem(), pkcs8(t, rsaOf(t, 2048)), anchor.WeakKey)
 	r.add("certificate of a key of another kind", found(t, "acme root", key, nil, spelled(seq(oid(1, 2, 840, 10046, 2, 1)))).pem(), pkcs8(t, key), anchor.WeakKey)
+}
+
+// compressed is the short form of a point (SEC 1 section 2.3.3).
+func compressed(point []byte) []byte {
+	half := (len(point) - 1) / 2
+	return append([]byte{2 + point[len(point)-1]&1}, point[1:1+half]...)
 }
 
 var one = big.NewInt(1)
@@ -149,6 +159,9 @@ func (r *rows) spellings() {
 	r.add("bag attributes of openssl pkcs12", slices.Concat([]byte("Bag Attributes\n    friendlyName: Größe\n    localKeyID: 01 02\nsubject=CN = acme root\n"), root.pem()),
 		slices.Concat([]byte("Bag Attributes\n    localKeyID: 01 02\nKey Attributes: <No Attributes>\n"), pkcs8(t, key)))
 	r.add("text after the last block", slices.Concat(root.pem(), []byte("that was all\n")), slices.Concat(pkcs8(t, key), []byte("\n# end\n")))
+	r.add("Latin-1 in bag attributes", slices.Concat([]byte("Bag Attributes\n    friendlyName: Z\xfcrich CA\n"), root.pem()),
+		slices.Concat([]byte("Bag Attributes\n    friendlyName: Z\xfcrich CA\n"), pkcs8(t, key)))
+	r.add("control characters around the blocks", slices.Concat([]byte{0, 1, 2, '\n'}, root.pem(), []byte("\x1a")), slices.Concat([]byte("\f\n"), pkcs8(t, key), []byte{0}))
 	r.add("label of old", block("X509 CERTIFICATE", root.der), pkcs8(t, key))
 }
 
@@ -177,7 +190,13 @@ func (r *rows) files() {
 	bad("damaged block before a good one", slices.Concat(cut[:len(cut)/2], []byte("\n"), cut), anchor.Unparseable)
 	bad("good block and a stray end", slices.Concat(cut, []byte("-----END CERTIFICATE-----\n")), anchor.Unparseable)
 	bad("block begins in the middle of a line", slices.Concat([]byte("cert: "), cut), anchor.Unparseable)
-	bad("binary around a PEM block", slices.Concat([]byte{0, 1, 2, '\n'}, cut), anchor.Unparseable)
+	bad("glued to the next block", slices.Concat(bytes.TrimSpace(cut), cut), anchor.Unparseable)
+	bad("line breaks as two characters", bytes.ReplaceAll(cut, []byte("\n"), []byte(`\n`)), anchor.Unparseable)
+	bad("line breaks lost", bytes.ReplaceAll(cut, []byte("\n"), []byte(" ")), anchor.Unparseable)
+	bad("lines that end in CR", bytes.ReplaceAll(cut, []byte("\n"), []byte("\r")), anchor.Unparseable)
+	bad("base64 without its lines", []byte(base64.StdEncoding.EncodeToString(root.der)), anchor.Unparseable)
+	bad("Java keystore", append([]byte{0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2}, root.der...), anchor.Unparseable)
+	r.add("Java keystore for a key", cut, append([]byte{0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2}, root.der...), anchor.KeyUnparseable)
 	bad("certificate block with headers", bytes.Replace(cut, []byte("-----\n"), []byte("-----\nComment: mine\n\n"), 1), anchor.Unparseable)
 	bad("certification request", block("CERTIFICATE REQUEST", root.der), anchor.Unparseable)
 	bad("OpenSSL trusted certificate", block("TRUSTED CERTIFICATE", root.der), anchor.Unparseable)

@@ -3,6 +3,8 @@ package anchor_test
 import (
 	"bytes"
 	"crypto"
+	"crypto/x509"
+	"strings"
 
 	"github.com/mastio-aws/mastio/shared/anchor"
 )
@@ -30,6 +32,30 @@ func (r *rows) fields() {
 	r.with("validity without seconds", until(0x17, "3111241200Z"), anchor.Unparseable)
 	r.with("validity of the 31st of February", until(0x17, "310231120000Z"), anchor.Unparseable)
 	r.with("validity that never ends (RFC 5280 section 4.1.2.5)", until(0x18, "99991231235959Z"))
+	r.with("GeneralizedTime of 2040", until(0x18, "20400101000000Z"), anchor.Unparseable)
+	r.with("valid from 1960", func(f *form) { f.from = noon.AddDate(-66, 0, 0) })
+	r.with("unique identifier", func(f *form) { f.unique = tlv(0x81, []byte{0, 1}) }, anchor.Unparseable)
+	for _, c := range []struct {
+		name  string
+		der   []byte
+		codes []anchor.Code
+	}{
+		{"in PrintableString", attribute(0x13, "acme root"), nil},
+		{"in BMPString", attribute(0x1e, "\x00a\x00c"), nil},
+		{"in TeletexString", attribute(0x14, "Z\xfcrich"), nil},
+		{"in UniversalString", attribute(0x1c, "\x00\x00\x00a"), []anchor.Code{anchor.Unparseable}},
+		{"in VisibleString", attribute(0x1a, "acme"), []anchor.Code{anchor.Unparseable}},
+		{"that is a number", attribute(0x02, "\x01"), []anchor.Code{anchor.Unparseable}},
+		{"with @ in PrintableString", attribute(0x13, "a@b"), []anchor.Code{anchor.Unparseable}},
+		{"that is not UTF-8", attribute(0x0c, "\xff"), []anchor.Code{anchor.Unparseable}},
+		{"of no character", attribute(0x0c, ""), []anchor.Code{anchor.Unparseable}},
+		{"with an empty set", seq(tlv(0x31)), []anchor.Code{anchor.Unparseable}},
+		{"with a set out of order", seq(tlv(0x31, pair(11, "b"), pair(10, "a"))), []anchor.Code{anchor.Unparseable}},
+		{"with a set in order", seq(tlv(0x31, pair(10, "a"), pair(11, "b"))), nil},
+		{"of 300 characters", attribute(0x0c, strings.Repeat("x", 300)), nil},
+	} {
+		r.with("subject "+c.name, func(f *form) { f.subject = c.der }, c.codes...)
+	}
 	r.with("version 1 with extensions", func(f *form) { f.version = nil }, anchor.Unparseable)
 	r.with("version 4", func(f *form) { f.version = []byte{3} }, anchor.Unparseable)
 	r.with("version 1 of old", func(f *form) { f.version, f.extensions = nil, nil }, anchor.NotACA, anchor.KeyUsage, anchor.SKIMissing)
@@ -45,9 +71,20 @@ func (r *rows) fields() {
 	}
 	rsaSigned("RSA signed with SHA-1", func(f *form) { f.signed, f.hash = rsaSHA1, crypto.SHA1 }, anchor.WeakSignature)
 	rsaSigned("RSA signed with MD5", func(f *form) { f.signed, f.hash = rsaMD5, crypto.MD5 }, anchor.WeakSignature)
+	rsaSigned("RSA signature without NULL", func(f *form) { f.signed = seq(oid(1, 2, 840, 113549, 1, 1, 11)) }, anchor.Unparseable)
+	r.with("ECDSA signature with NULL", func(f *form) { f.signed = seq(oid(1, 2, 840, 10045, 4, 3, 2), null) }, anchor.Unparseable)
+	rsaSigned("RSA key without NULL", func(f *form) { f.spki = seq(seq(rsaKeyOID), bits(x509.MarshalPKCS1PublicKey(&key.PublicKey))) }, anchor.Unparseable)
 	rsaSigned("RSA signed with PSS", func(f *form) { f.signed, f.pss = pssSHA256, true })
 	rsaSigned("RSA signed with PSS by default parameters", func(f *form) { f.signed, f.hash, f.pss = pssSHA1, crypto.SHA1, true }, anchor.WeakSignature)
 }
+
+// attribute is a name of one common name in a string type.
+func attribute(tag byte, text string) []byte {
+	return seq(tlv(0x31, seq(oid(2, 5, 4, 3), tlv(tag, []byte(text)))))
+}
+
+// pair is an attribute 2.5.4.n.
+func pair(n int, text string) []byte { return seq(oid(2, 5, 4, n), tlv(0x0c, []byte(text))) }
 
 func set(id, critical, value []byte) change { return func(f *form) { f.set(id, critical, value) } }
 func drop(id []byte) change                 { return func(f *form) { f.drop(id) } }
@@ -69,7 +106,9 @@ func (r *rows) extensions() {
 	r.with("pathLen 1", pathLen(1))
 	r.with("pathLen 1 on an empty organisation", pathLen(1)).policy.Legacy = true
 	r.with("pathLen -1", pathLen(0xff), anchor.Unparseable)
-	r.with("pathLen 2^40", pathLen(1, 0, 0, 0, 0, 0))
+	r.with("pathLen 127", pathLen(127))
+	r.with("pathLen 128", pathLen(0, 128), anchor.Unparseable)
+	r.with("pathLen 2^40", pathLen(1, 0, 0, 0, 0, 0), anchor.Unparseable)
 	r.with("pathLen 0 with a needless zero", pathLen(0, 0), anchor.Unparseable)
 	r.with("keyUsage missing", drop(oidKU), anchor.KeyUsage)
 	r.with("keyUsage without keyCertSign", set(oidKU, yes, []byte{3, 2, 1, 0x02}), anchor.KeyUsage)
@@ -94,13 +133,21 @@ func (r *rows) extensions() {
 	r.with("authorityKeyIdentifier malformed", set(oidAKI, nil, octets([]byte("acme root-key"))), anchor.Unparseable)
 	r.with("authorityKeyIdentifier by name and number", func(f *form) {
 		f.set(oidAKI, nil, seq(tlv(0xa1, tlv(0xa4, f.subject)), tlv(0x82, f.serial)))
+	}, anchor.AKIMismatch)
+	r.with("authorityKeyIdentifier by key, name and number", func(f *form) {
+		f.set(oidAKI, nil, seq(tlv(0x80, f.keyID()), tlv(0xa1, tlv(0xa4, f.subject)), tlv(0x82, f.serial)))
 	})
 	r.with("authorityKeyIdentifier by another number", func(f *form) {
 		f.set(oidAKI, nil, seq(tlv(0xa1, tlv(0xa4, f.subject)), tlv(0x82, []byte{7})))
 	}, anchor.AKIMismatch)
 	r.with("unknown extension, critical", set(oid(1, 3, 6, 1, 4, 1, 99999, 1), yes, null), anchor.UnknownCriticalExtension)
 	r.with("unknown extension, not critical", set(oid(1, 3, 6, 1, 4, 1, 99999, 1), nil, null))
-	r.with("certificatePolicies, critical", set(oidCP, yes, seq(seq(oid(2, 5, 29, 32, 0)))))
+	r.with("certificatePolicies", set(oidCP, nil, seq(seq(oid(2, 5, 29, 32, 0)))))
+	r.with("certificatePolicies, critical", set(oidCP, yes, seq(seq(oid(2, 5, 29, 32, 0)))), anchor.UnknownCriticalExtension)
+	r.with("certificatePolicies of none", set(oidCP, nil, seq()), anchor.Unparseable)
+	r.with("extendedKeyUsage, critical", set(oidEKU, yes, seq(server, client)), anchor.UnknownCriticalExtension)
+	r.with("cRLDistributionPoints without a place", set(oid(2, 5, 29, 31), nil, seq(seq())), anchor.Unparseable)
+	r.with("subjectAltName of none", set(oid(2, 5, 29, 17), nil, seq()), anchor.Unparseable)
 	r.with("policyConstraints", set(oid(2, 5, 29, 36), yes, seq(tlv(0x80, []byte{0}))), anchor.UnknownCriticalExtension)
 	r.with("inhibitAnyPolicy", set(oid(2, 5, 29, 54), yes, integer(0)), anchor.UnknownCriticalExtension)
 }

@@ -3,6 +3,7 @@ package anchor_test
 import (
 	"crypto"
 	"crypto/elliptic"
+	"crypto/x509"
 	"slices"
 	"testing"
 
@@ -25,6 +26,8 @@ func (r *rows) chains() {
 	}
 	add("CA and root", file(ca, root))
 	add("root and CA", file(root, ca))
+	add("CA signed by ECDSA with SHA-512", file(found(t, "acme CA", key, root, func(f *form) { f.signed, f.hash = seq(oid(1, 2, 840, 10045, 4, 3, 4)), crypto.SHA512 }), root))
+	add("CA from 1960 below a root of now", file(found(t, "acme CA", key, root, func(f *form) { f.from = noon.AddDate(-66, 0, 0) }), root))
 	middle := found(t, "holding middle", rsaOf(t, 3072), root)
 	upper := found(t, "holding upper", p256(t, "upper"), middle)
 	low := found(t, "acme CA", key, upper)
@@ -65,7 +68,53 @@ func (r *rows) chains() {
 	add("CA signed by another key", file(found(t, "acme CA", key, found(t, "holding root", p256(t, "other"), nil)), root), anchor.ChainBroken, anchor.ExtraCertificates)
 	add("leaf in front of the CA", file(found(t, "agent", p256(t, "leaf"), ca, drop(oidBC)), ca, root), anchor.ExtraCertificates)
 	add("unreadable certificate behind the CA", slices.Concat(file(ca), block("CERTIFICATE", seq(seq(), seq(), bits(nil)))), anchor.Unparseable)
-	add("CA below an earlier generation", file(ca, root), anchor.KeyReused).policy.Known = []crypto.PublicKey{rootKey.Public()}
+	add("CA below an earlier generation", file(ca, root), anchor.KeyReused).policy.Known = knownOf(t, false, root)
+	r.identities(key, root)
+}
+
+// knownOf are certificates of generation 1.
+func knownOf(t testing.TB, above bool, parties ...*party) (all []anchor.Known) {
+	t.Helper()
+	for _, p := range parties {
+		cert, err := x509.ParseCertificate(p.der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, anchor.Known{Generation: 1, Certificate: cert, Above: above})
+	}
+	return all
+}
+
+// identities are uploads that can be taken for an earlier generation's.
+func (r *rows) identities(key crypto.Signer, root *party) {
+	t := r.t
+	old := found(t, "acme Org CA", p256(t, "old"), nil, func(f *form) { f.serial = []byte{9, 9} })
+	add := func(name string, known []anchor.Known, codes []anchor.Code, ps ...*party) {
+		var certs []byte
+		for _, p := range ps {
+			certs = append(certs, p.pem()...)
+		}
+		r.add(name, certs, pkcs8(t, key), codes...).policy.Known = known
+	}
+	own := func(f *form) { f.set(oidSKI, nil, octets([]byte("its own"))) }
+	codes := func(cs ...anchor.Code) []anchor.Code { return cs }
+	of := knownOf(t, false, old)
+	add("subject of an earlier generation, identifier of its own", of, nil, found(t, "acme Org CA", key, nil, own))
+	add("subject and identifier of an earlier generation", of, codes(anchor.SKIReused), found(t, "acme Org CA", key, nil))
+	add("identifier of an earlier generation, another subject", of, codes(anchor.SKIReused), found(t, "acme Org CA 2", key, nil, set(oidSKI, nil, octets(old.form.keyID()))))
+	add("issuer and serial number of an earlier generation", of, codes(anchor.SerialReused), found(t, "acme Org CA", key, nil, own, func(f *form) { f.serial = []byte{9, 9} }))
+	add("subject of an earlier generation in other case", of, codes(anchor.SerialReused), found(t, "ACME  Org CA", key, nil, own, func(f *form) { f.serial = []byte{9, 9} }))
+	add("subject of an earlier generation under another root", of, codes(anchor.SubjectReused), found(t, "acme Org CA", key, root, own), root)
+	below := found(t, "acme Org CA", p256(t, "old"), root, func(f *form) { f.serial = []byte{8} })
+	add("subject of an earlier sub-CA, as a root", knownOf(t, false, below), codes(anchor.SubjectReused), found(t, "acme Org CA", key, nil, own))
+	add("subject of an earlier sub-CA under the same root", append(knownOf(t, false, below), knownOf(t, true, root)...), nil, found(t, "acme Org CA", key, root, own), root)
+	add("the root above an earlier generation, above again", knownOf(t, true, root), nil, found(t, "acme CA", key, root), root)
+	twin := found(t, "acme CA", key, root, set(oidSKI, nil, octets(root.form.keyID())))
+	add("identifier of its own root", nil, codes(anchor.SKIReused), twin, root)
+	add("serial number twice under one issuer", nil, codes(anchor.SerialReused), found(t, "acme CA", key, root, func(f *form) { f.serial = root.form.serial }), root)
+	add("certificate twice", nil, codes(anchor.ExtraCertificates), found(t, "acme CA", key, root), root, root)
+	other := found(t, "acme CA", key, root, func(f *form) { f.issuer = seq(tlv(0x31, seq(oid(2, 5, 4, 3), tlv(0x13, []byte("holding root"))))) })
+	add("issuer in another string type", nil, codes(anchor.ChainBroken, anchor.ExtraCertificates), other, root)
 }
 
 // forged is a root that names itself its issuer, but whose signature is another key's.

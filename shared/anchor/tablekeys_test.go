@@ -2,7 +2,6 @@ package anchor_test
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/elliptic"
 	"math/big"
 	"slices"
@@ -46,14 +45,16 @@ func (r *rows) keyFiles() {
 	bad("SEC 1 key with explicit curve parameters", block("EC PRIVATE KEY", ecParts(scalar, explicitP256(), point)), anchor.Curve)
 	bad("SEC 1 key without a curve", block("EC PRIVATE KEY", ecParts(scalar, nil, point)), anchor.Curve)
 	bad("key that names two curves", envelope(ecP256Algo, ecParts(scalar, curveP384, point)), anchor.KeyUnparseable)
+	r.add("key with a compressed point", root, block("EC PRIVATE KEY", ecParts(scalar, curveP256, compressed(point))))
 	bad("key with another's public half", block("EC PRIVATE KEY", ecParts(scalar, curveP256, pointOf(t, other))), anchor.KeyUnparseable)
 	bad("key of zero", block("EC PRIVATE KEY", ecParts(make([]byte, 32), curveP256, nil)), anchor.KeyUnparseable)
 	bad("key not below the order", block("EC PRIVATE KEY", ecParts(bytes.Repeat([]byte{0xff}, 32), curveP256, nil)), anchor.KeyUnparseable)
 	bad("key of unknown algorithm", envelope(seq(oid(1, 2, 840, 10046, 2, 1)), []byte{5, 0}), anchor.WeakKey)
 	bad("key file of 20 KB", block("PRIVATE KEY", seq(integer(0), ecP256Algo, octets(make([]byte, 20<<10)))), anchor.KeyUnparseable)
-	r.add("the same key as an earlier generation", root, pkcs8(t, key), anchor.KeyReused).policy.Known = []crypto.PublicKey{other.Public(), key.Public()}
-	r.add("wrong key, but of an earlier generation", root, pkcs8(t, other), anchor.KeyMismatch, anchor.KeyReused).policy.Known = []crypto.PublicKey{other.Public()}
-	r.add("earlier generations had other keys", root, pkcs8(t, key)).policy.Known = []crypto.PublicKey{other.Public(), rsaOf(t, 2048).Public()}
+	elder := found(t, "elder", other, nil)
+	r.add("the same key as an earlier generation", root, pkcs8(t, key), anchor.KeyReused).policy.Known = knownOf(t, false, elder, found(t, "elder too", key, nil))
+	r.add("wrong key, but of an earlier generation", root, pkcs8(t, other), anchor.KeyMismatch, anchor.KeyReused).policy.Known = knownOf(t, false, elder)
+	r.add("earlier generations had other keys", root, pkcs8(t, key)).policy.Known = knownOf(t, false, elder, found(t, "elder in RSA", rsaOf(t, 2048), nil))
 }
 
 func (r *rows) rsaKeys() {

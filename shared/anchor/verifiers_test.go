@@ -70,8 +70,8 @@ func adoptions(t *testing.T, now time.Time) (all []adopted) {
 		})}, false},
 		adopted{"confined to clientAuth, PSS", []*party{found(t, "acme root", rsaOf(t, 2048), nil, aroundNow(now), func(f *form) {
 			f.signed, f.pss = pssSHA256, true
-			f.set(oidEKU, yes, seq(oid(1, 3, 6, 1, 5, 5, 7, 3, 2)))
-			f.set(oidCP, yes, seq(seq(oid(2, 5, 29, 32, 0))))
+			f.set(oidEKU, nil, seq(oid(1, 3, 6, 1, 5, 5, 7, 3, 2)))
+			f.set(oidCP, nil, seq(seq(oid(2, 5, 29, 32, 0))))
 		})}, false},
 	)
 }

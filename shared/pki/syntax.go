@@ -47,7 +47,7 @@ func CheckIssuer(ca *x509.Certificate) error {
 func CheckExtensions(cert *x509.Certificate) error {
 	for _, ext := range cert.Extensions {
 		if why := ExtensionSyntax(ext.Id.String(), ext.Value); why != "" {
-			return fmt.Errorf("%w: the %s of %s %s", ErrExtension, extensionName(ext.Id.String()), dn.Brief(cert.RawSubject), why)
+			return fmt.Errorf("%w: the %s of %s %s", ErrExtension, ExtensionName(ext.Id.String()), dn.Brief(cert.RawSubject), why)
 		}
 	}
 	return nil
@@ -66,7 +66,7 @@ var syntaxes = map[string]syntax{
 	"2.5.29.18":          {"issuerAltName", checkNames},
 	"2.5.29.19":          {"basicConstraints", checkConstraints},
 	"2.5.29.30":          {"nameConstraints", checkNonEmpty},
-	"2.5.29.31":          {"cRLDistributionPoints", checkSequences},
+	"2.5.29.31":          {"cRLDistributionPoints", checkPoints},
 	"2.5.29.32":          {"certificatePolicies", checkPolicies},
 	"2.5.29.35":          {"authorityKeyIdentifier", checkAuthority},
 	"2.5.29.37":          {"extendedKeyUsage", checkPurposes},
@@ -74,7 +74,8 @@ var syntaxes = map[string]syntax{
 	"1.3.6.1.5.5.7.1.11": {"subjectInfoAccess", checkSequences},
 }
 
-func extensionName(oid string) string {
+// ExtensionName names an extension by its object identifier, as RFC 5280 does.
+func ExtensionName(oid string) string {
 	if s, ok := syntaxes[oid]; ok {
 		return s.name
 	}
@@ -176,6 +177,30 @@ func checkEach(value cryptobyte.String, skip func(*cryptobyte.String) bool) stri
 	list, _ := sole(value, asn1.SEQUENCE)
 	for !list.Empty() {
 		if !skip(&list) {
+			return notDER
+		}
+	}
+	return ""
+}
+
+// checkPoints reads DistributionPoints, each of which names a place or an issuer (RFC 5280 section 4.2.1.13).
+func checkPoints(value cryptobyte.String) string {
+	if why := checkSequences(value); why != "" {
+		return why
+	}
+	list, _ := sole(value, asn1.SEQUENCE)
+	for !list.Empty() {
+		var point, place, issuer cryptobyte.String
+		var hasPlace, hasIssuer bool
+		tag := func(n uint8) asn1.Tag { return asn1.Tag(n).ContextSpecific() }
+		if !list.ReadASN1(&point, asn1.SEQUENCE) || !point.ReadOptionalASN1(&place, &hasPlace, tag(0).Constructed()) ||
+			!point.SkipOptionalASN1(tag(1)) || !point.ReadOptionalASN1(&issuer, &hasIssuer, tag(2).Constructed()) || !point.Empty() {
+			return notDER
+		}
+		if !hasPlace && !hasIssuer {
+			return "has a point that names neither a place nor an issuer"
+		}
+		if hasPlace && !place.PeekASN1Tag(tag(0).Constructed()) && !place.PeekASN1Tag(tag(1).Constructed()) {
 			return notDER
 		}
 	}

@@ -145,6 +145,8 @@ func checkName(name string) string {
 	switch name {
 	case "chain":
 		return "The chain is complete"
+	case "verifiers":
+		return "Verifiers in the field take it"
 	case "path_length":
 		return "Other verifiers accept its shape"
 	case "key":

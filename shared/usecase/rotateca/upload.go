@@ -3,7 +3,6 @@ package rotateca
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -13,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/anchor"
@@ -75,7 +75,7 @@ func (r *Rotator) judge(ctx context.Context, req Request, org registry.Org) (*an
 }
 
 func (r *Rotator) read(f *Files, org registry.Org) (*anchor.Material, error) {
-	known, err := knownKeys(org)
+	known, err := knownCertificates(org)
 	if err != nil {
 		return nil, err
 	}
@@ -86,15 +86,15 @@ func (r *Rotator) read(f *Files, org registry.Org) (*anchor.Material, error) {
 	return &material, nil
 }
 
-// knownKeys are the public keys of every generation that was ever complete. One whose making failed has been used for
-// nothing: its operator may try again.
-func knownKeys(org registry.Org) ([]crypto.PublicKey, error) {
-	var keys []crypto.PublicKey
+// knownCertificates are those of every generation that was ever complete: accepted, restorable, or, long retired, still in
+// the edge's truststore. One whose making failed has been used for nothing: its operator may try again.
+func knownCertificates(org registry.Org) ([]anchor.Known, error) {
+	var all []anchor.Known
 	for _, g := range org.Generations {
 		if g.State == orgca.Preparing || g.State == orgca.Failed {
 			continue
 		}
-		for _, der := range [][]byte{g.Root, g.Issuing} {
+		for i, der := range append([][]byte{g.Root, g.Issuing}, g.Above...) {
 			if len(der) == 0 {
 				continue
 			}
@@ -102,10 +102,10 @@ func knownKeys(org registry.Org) ([]crypto.PublicKey, error) {
 			if err != nil {
 				return nil, fmt.Errorf("read the certificates of generation %d: %w", g.Number, err)
 			}
-			keys = append(keys, cert.PublicKey)
+			all = append(all, anchor.Known{Generation: g.Number, Certificate: cert, Above: i > 1})
 		}
 	}
-	return keys, nil
+	return all, nil
 }
 
 // explain adds to a refusal for a reused key what its operator most likely wants: to commit what is staged already.
@@ -188,9 +188,18 @@ func checks(g orgca.Generation, now time.Time) []Check {
 	if g.Legacy {
 		length = Check{"path_length", "warning", "pathLenConstraint is 0: agents' certificates are issued by the root itself, and other verifiers may refuse them"}
 	}
+	verifiers := Check{"verifiers", "passed", "OpenSSL, GnuTLS, NSS, mbedTLS, Java, pyca/cryptography and rustls-webpki take chains of this form"}
+	if warnings := anchor.Warnings(append([][]byte{g.Root}, g.Above...)); len(warnings) > 0 {
+		verifiers.Result, verifiers.Detail = "warning", ""
+		for _, w := range warnings {
+			verifiers.Detail += w.Verifier + " refuses certificates under it by a policy of its own: " + w.Detail + ". "
+		}
+		verifiers.Detail = strings.TrimSuffix(verifiers.Detail, " ")
+	}
 	return []Check{
 		{"chain", "passed", fmt.Sprintf("%d certificates, each issued by the next, up to the root", len(g.Chain()))},
 		length,
+		verifiers,
 		{"key", "passed", keyKind(ca) + ", used by no earlier generation"},
 		validity(g, now),
 	}
