@@ -81,7 +81,7 @@ func unwrapCSR(data []byte) ([]byte, error) {
 	case len(blocks[0].Headers) > 0:
 		return nil, fmt.Errorf("%w: the block has headers, which no certification request has", ErrPEM)
 	case !slices.Contains(csrTypes, blocks[0].Type):
-		return nil, fmt.Errorf("%w: want a block of type %s, got %.40s", ErrPEM, csrTypes[0], blocks[0].Type)
+		return nil, fmt.Errorf("%w: want a certification request, the block is %s", ErrPEM, kindOf(blocks[0]))
 	}
 	return blocks[0].Bytes, nil
 }

@@ -39,7 +39,7 @@ func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
 		case len(block.Headers) > 0:
 			return nil, fmt.Errorf("%w: block %d has headers, which no certificate has", ErrPEM, i+1)
 		case block.Type != typeCertificate:
-			return nil, fmt.Errorf("%w: want only certificates, block %d is a %s", ErrPEM, i+1, block.Type)
+			return nil, fmt.Errorf("%w: want only certificates, block %d is %s", ErrPEM, i+1, kindOf(block))
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
@@ -48,6 +48,23 @@ func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
 		certs = append(certs, cert)
 	}
 	return certs, nil
+}
+
+// kindOf says what a block is by its label. What a label says beside is not repeated: it comes from outside.
+func kindOf(block *pem.Block) string {
+	switch {
+	case strings.HasSuffix(block.Type, "PRIVATE KEY"):
+		return "a private key"
+	case strings.HasSuffix(block.Type, "CERTIFICATE REQUEST"):
+		return "a certification request"
+	case block.Type == typeCertificate:
+		return "a certificate"
+	case block.Type == "TRUSTED CERTIFICATE":
+		return "a certificate in OpenSSL's own format; convert it: openssl x509 -in FILE -out PLAIN"
+	case block.Type == "PKCS7":
+		return "a PKCS #7 container; take the certificates out: openssl pkcs7 -print_certs -in FILE"
+	}
+	return "something else"
 }
 
 // parserWords are those of crypto/x509, with the remedy where there is one.
@@ -170,8 +187,8 @@ func causeOf(block []byte, otherwise string) string {
 func damage(block []byte) string {
 	lines := strings.Split(strings.TrimRight(string(block), whiteSpace), "\n")
 	first, last := strings.TrimRight(lines[0], whiteSpace), strings.TrimRight(lines[len(lines)-1], whiteSpace)
-	if label, want := strings.TrimPrefix(last, "-----END "), strings.TrimPrefix(first, "-----BEGIN "); label != want {
-		return fmt.Sprintf("is damaged: its BEGIN line says %.40q, its END line %.40q", strings.TrimSuffix(want, "-----"), strings.TrimSuffix(label, "-----"))
+	if strings.TrimPrefix(last, "-----END ") != strings.TrimPrefix(first, "-----BEGIN ") {
+		return "is damaged: its BEGIN line and its END line name different things"
 	}
 	for n, line := range lines[1 : len(lines)-1] {
 		for _, c := range []byte(strings.Trim(line, whiteSpace)) {

@@ -151,7 +151,7 @@ func TestStagedUploadIsCommittedByItsFingerprint(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	ca := below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
 	staged := m.Do(t, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, ca)})
-	if staged.Status != orgca.Staged || staged.Generation != 3 || len(staged.Chain) != 2 || len(staged.Checks) != 4 || staged.Truststore.Status != "current" {
+	if staged.Status != orgca.Staged || staged.Generation != 3 || len(staged.Chain) != 2 || len(staged.Checks) != 5 || staged.Truststore.Status != "current" {
 		t.Errorf("pre-flight = %+v", staged)
 	}
 	if got := m.Do(t, rotateca.Request{Mode: rotateca.Mint}); got.Generation != 2 {
@@ -198,7 +198,7 @@ func TestDryRunOfAnUpload(t *testing.T) {
 	before := must[any](t)(state(m))
 	ca := below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
 	got := m.Do(t, rotateca.Request{Mode: rotateca.Upload, DryRun: true, Upload: files(t, ca)})
-	if !got.DryRun || got.Fingerprint != pki.Thumbprint(ca.Chain[0].Raw) || got.Status != orgca.Preparing || got.Source != orgca.Upload || len(got.Checks) != 4 {
+	if !got.DryRun || got.Fingerprint != pki.Thumbprint(ca.Chain[0].Raw) || got.Status != orgca.Preparing || got.Source != orgca.Upload || len(got.Checks) != 5 {
 		t.Errorf("dry run = %+v", got)
 	}
 	_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, DryRun: true, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)), Actor: "test"})

@@ -367,7 +367,7 @@ func TestBYOCARefusals(t *testing.T) {
 		{"private DPoP key", "dpop_jwk_invalid", request(good).with("dpop_jwk", json.RawMessage(`{"kty":"EC","crv":"P-256","x":"AA","y":"AA","d":"AA"}`))},
 		{"no certificate", "cert_pem_invalid", request(good).with("cert_pem", "")},
 		{"key in the certificate's place", "cert_pem_invalid", request(good).with("cert_pem", good.keyPEM(t))},
-		{"text before", "cert_pem_invalid", request(good).with("cert_pem", "x\n"+good.certPEM())},
+		{"damaged block before", "cert_pem_invalid", request(good).with("cert_pem", good.certPEM()[:100]+"\n"+good.certPEM())},
 		{"17 certificates", "cert_pem_invalid", request(good).with("cert_pem", strings.Repeat(good.certPEM(), 17))},
 		{"malformed name", "agent_id_invalid", request(good).with("agent_name", "a b")},
 		{"malformed capability", "agent_profile_invalid", request(good).with("capabilities", []string{""})},

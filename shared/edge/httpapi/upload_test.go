@@ -78,7 +78,7 @@ func TestStageAnUpload(t *testing.T) {
 		Checks                       []map[string]string
 	}
 	w.send(t, event("POST", "/pki/rotate-ca", admin, both(query("mode", "stage"), query("source", "upload")), formBody(t, part{"ca_cert", cert}, part{"ca_key", key}))).into(t, 200, &staged)
-	if staged.Status != "staged" || staged.Subject != "CN=Operator Root" || len(staged.Chain) != 2 || len(staged.Checks) != 4 {
+	if staged.Status != "staged" || staged.Subject != "CN=Operator Root" || len(staged.Chain) != 2 || len(staged.Checks) != 5 {
 		t.Errorf("pre-flight = %+v", staged)
 	}
 	var committed struct{ Fingerprint string }
