@@ -23,9 +23,9 @@ var strongSignatures = []x509.SignatureAlgorithm{
 // The key is all that is taken from it: the subject and the extensions asked for are ignored, because the Mastio
 // alone says who an agent is. It returns ErrCSR, which wraps ErrKey if the key is the reason (see CheckKey).
 func ParseCSR(data []byte) (crypto.PublicKey, error) {
-	der, err := unwrapCSR(data)
+	der, err := UnwrapCSR(data)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCSR, err)
+		return nil, err
 	}
 	csr, err := ReadCSR(der)
 	if err != nil {
@@ -39,7 +39,7 @@ func ParseCSR(data []byte) (crypto.PublicKey, error) {
 func UnwrapCSR(data []byte) ([]byte, error) {
 	der, err := unwrapCSR(data)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCSR, err)
+		return nil, fmt.Errorf("%w: %w; csr_pem takes one PEM certification request (PKCS #10) of at most 16 KiB, as openssl req -new writes it", ErrCSR, err)
 	}
 	return der, nil
 }

@@ -141,7 +141,7 @@ func TestParseCSRRefuses(t *testing.T) {
 		{"a private key", "is a private key", secret, pki.ErrPEM},
 		{"a certificate labelled so", "", armour("CERTIFICATE REQUEST", root.Chain[0].Raw), pki.ErrCSR},
 		{"empty DER", "", armour("CERTIFICATE REQUEST", nil), pki.ErrCSR},
-		{"trailing data", "trailing", armour("CERTIFICATE REQUEST", append(slices.Clone(der), 0)), pki.ErrCSR},
+		{"trailing data", "follows its end", armour("CERTIFICATE REQUEST", append(slices.Clone(der), 0)), pki.ErrCSR},
 		{"signature changed", "signature", armour("CERTIFICATE REQUEST", forged), pki.ErrCSR},
 		{"contents changed", "signature", armour("CERTIFICATE REQUEST", swapped), pki.ErrCSR},
 		{"too large", "16384", slices.Concat(good, bytes.Repeat([]byte("\n"), 16<<10)), pki.ErrCSR},

@@ -70,7 +70,10 @@ func kindOf(block *pem.Block) string {
 // parserWords are those of crypto/x509, with the remedy where there is one.
 func parserWords(err error) string {
 	words := err.Error()
-	if strings.Contains(words, "uncompressed public key") {
+	switch {
+	case strings.HasPrefix(words, "asn1:"), strings.Contains(words, "trailing data"):
+		words = "its DER is malformed, or something follows its end"
+	case strings.Contains(words, "uncompressed public key"):
 		words = "the point of its EC key is compressed, which not every verifier reads: issue it again for a key with an uncompressed point (openssl ec -conv_form uncompressed)"
 	}
 	return words

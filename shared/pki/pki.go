@@ -28,9 +28,7 @@ var (
 	ErrKey = problem.New(400, "csr_key_unacceptable", "key not acceptable").
 		Says("The key must be EC on P-256 or P-384, or RSA of 2048 to 4096 bits.")
 	// ErrCSR reports a certification request that ParseCSR refuses.
-	ErrCSR = problem.New(400, "csr_invalid", "certification request not acceptable").
-		Says("csr_pem takes one PEM certification request (PKCS #10) of at most 16 KiB, signed by its own " +
-			"key with SHA-256 or better.")
+	ErrCSR = problem.New(400, "csr_invalid", "certification request not acceptable")
 	// ErrNames reports a certification request for other names than those it may be for.
 	ErrNames = problem.New(400, "csr_names_differ", "certification request is for other names")
 	// ErrPEM reports a text that is not exactly the PEM blocks it should be.

@@ -81,8 +81,16 @@ func (d *Dashboard) uploadForm(w http.ResponseWriter, r *http.Request) (url.Valu
 	if err != nil {
 		return nil, errForm
 	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	defer clear(body) // the key is in it
+	if !rotateca.FormClosed(body, parameters["boundary"]) {
+		return nil, errForm
+	}
 	form := url.Values{}
-	parts := multipart.NewReader(http.MaxBytesReader(w, r.Body, maxForm), parameters["boundary"])
+	parts := multipart.NewReader(bytes.NewReader(body), parameters["boundary"])
 	for {
 		part, err := parts.NextRawPart()
 		if errors.Is(err, io.EOF) {

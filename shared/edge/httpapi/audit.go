@@ -164,9 +164,16 @@ func moment(query url.Values, name string) (time.Time, error) {
 	if !query.Has(name) {
 		return time.Time{}, nil
 	}
+	text := query.Get(name)
 	for _, form := range []string{time.RFC3339Nano, time.DateOnly} {
-		if at, err := time.Parse(form, query.Get(name)); err == nil && at.Year() >= 1970 && at.Year() < 10000 {
+		// RFC 3339 section 5.6 takes t and z as well.
+		if at, err := time.Parse(form, strings.ToUpper(text)); err == nil && at.Year() >= 1970 && at.Year() < 10000 {
 			return at, nil
+		}
+	}
+	if date, offset, ok := strings.Cut(text, " "); ok && strings.ContainsAny(date, "Tt") {
+		if _, err := time.Parse(time.RFC3339Nano, strings.ToUpper(date+"+"+offset)); err == nil {
+			return time.Time{}, fmt.Errorf("%w: %s has a blank where its offset has a +: a + in a query is a blank, write it as %%2B", trail.ErrPeriod, name)
 		}
 	}
 	return time.Time{}, trail.ErrPeriod

@@ -214,6 +214,7 @@ func TestBadAuditRequests(t *testing.T) {
 		{event("GET", export, admin, query("limit", "x")), 400, "limit_invalid"},
 		{event("GET", export, admin, query("start", "yesterday")), 400, "period_invalid"},
 		{event("GET", export, admin, query("start", "")), 400, "period_invalid"},
+		{event("GET", export, admin, query("start", "2026-01-01T02:00:00 02:00")), 400, "period_invalid"},
 		{event("GET", export, admin, query("end", "2026-13-01")), 400, "period_invalid"},
 		{event("GET", export, admin, query("start", "2026-11-25"), query("end", "2026-11-24T00:00:00Z")), 400, "period_invalid"},
 		{event("GET", export, admin, query("event_type", "agent.forgiven")), 400, "event_type_unknown"},

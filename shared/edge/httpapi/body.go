@@ -59,8 +59,8 @@ var (
 
 var errShape = errors.New("want exactly one object, each of its members once")
 
-// unique checks that data is one JSON object in which no name occurs twice at the top: two readers of such an object
-// may believe different things.
+// unique checks that data is one JSON object, and that no name occurs twice in it or in an object inside it: two readers
+// of such an object may believe different things.
 func unique(data []byte) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return errEmpty
@@ -72,27 +72,42 @@ func unique(data []byte) error {
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return errShape
 	}
+	if err := uniqueWithin(d, true); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errShape
+	}
+	return nil
+}
+
+// uniqueWithin reads an object, or an array, whose opening token is read, to its end. encoding/json bounds the depth.
+func uniqueWithin(d *json.Decoder, object bool) error {
 	seen := map[string]bool{}
 	for d.More() {
-		name, err := d.Token()
+		if object {
+			name, err := d.Token()
+			if err != nil {
+				return errShape
+			}
+			// As encoding/json matches names: it takes K (the Kelvin sign) for a k and ſ (the long s) for an s.
+			key := strings.ToLower(strings.ToUpper(fmt.Sprint(name)))
+			if seen[key] {
+				return errShape
+			}
+			seen[key] = true
+		}
+		value, err := d.Token()
 		if err != nil {
 			return errShape
 		}
-		// As encoding/json matches names: it takes K (the Kelvin sign) for a k and ſ (the long s) for an s.
-		key := strings.ToLower(strings.ToUpper(fmt.Sprint(name)))
-		if seen[key] {
-			return errShape
-		}
-		seen[key] = true
-		var skipped json.RawMessage
-		if err := d.Decode(&skipped); err != nil {
-			return errShape
+		if open, ok := value.(json.Delim); ok {
+			if err := uniqueWithin(d, open == '{'); err != nil {
+				return err
+			}
 		}
 	}
 	if _, err := d.Token(); err != nil {
-		return errShape
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errShape
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/digitorus/pkcs7"
 
@@ -118,9 +119,23 @@ func estRequest(r *http.Request) ([]byte, error) {
 	text := bytes.Join(bytes.FieldsFunc(data, func(c rune) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }), nil)
 	der, err := base64.StdEncoding.Strict().DecodeString(string(text))
 	if err != nil || len(der) == 0 {
-		return nil, fmt.Errorf("%w: the body is not base64 of a PKCS #10 request", pki.ErrCSR)
+		return nil, fmt.Errorf("%w: %s; EST wants the base64 of the request's DER, without the BEGIN and END lines (RFC 7030 section 4.2.1): "+
+			"openssl req -in CSR -outform DER | openssl base64", pki.ErrCSR, notBase64(data))
 	}
 	return der, nil
+}
+
+// notBase64 says what was sent to EST instead.
+func notBase64(body []byte) string {
+	switch {
+	case len(bytes.TrimSpace(body)) == 0:
+		return "the body is empty"
+	case bytes.Contains(body, []byte("-----BEGIN ")):
+		return "the body is PEM"
+	case body[0] == 0x30 && !utf8.Valid(body):
+		return "the body is raw DER"
+	}
+	return "the body is not base64"
 }
 
 // writeCertsOnly answers with certificates, DER, in a PKCS #7 without signature or content (RFC 5272 section 4.1).
@@ -136,12 +151,13 @@ func writeCertsOnly(w http.ResponseWriter, ders ...[]byte) error {
 	return nil
 }
 
-// lines breaks base64 into lines of 76 characters (RFC 2045 section 6.8), which older EST clients want.
+// lines breaks base64 into lines of 64 characters, as older EST clients and OpenSSL want them. They end in LF: coreutils'
+// base64 refuses a CR.
 func lines(text string) string {
 	var out strings.Builder
-	for chunk := range slices.Chunk([]byte(text), 76) {
+	for chunk := range slices.Chunk([]byte(text), 64) {
 		out.Write(chunk)
-		out.WriteString("\r\n")
+		out.WriteByte('\n')
 	}
 	return out.String()
 }

@@ -434,6 +434,52 @@ func TestCheckSameNames(t *testing.T) {
 		der := request(t, h.CertPEM, newKey(t), func(r *x509.CertificateRequest) { r.RawSubject = raw })
 		w.refuse(t, "/v1/agent/renew", refusal{"subject", renewJSON(t, h.CertPEM, der), 400, "csr_names_differ"})
 	}
+	der := request(t, h.CertPEM, newKey(t), func(r *x509.CertificateRequest) { r.RawSubject = reversed })
+	if a := w.send(t, renewJSON(t, h.CertPEM, der)); !strings.Contains(string(a.body), "its subject is O=orga,CN=orga::kyc, the certificate's is CN=orga::kyc,O=orga: the same parts in another order") {
+		t.Errorf("names in another order: %s", a.body)
+	}
+}
+
+// Each form of a body that EST does not take is named, and what it takes instead.
+func TestESTSaysWhatItWants(t *testing.T) {
+	w := open(t, memstore.Config{})
+	h := w.enrol(t, "kyc")
+	der := request(t, h.CertPEM, newKey(t))
+	for name, c := range map[string]struct{ body, says string }{
+		"PEM":     {csrPEM(der), "the body is PEM; EST wants the base64"},
+		"raw DER": {string(der), "the body is raw DER; EST wants the base64"},
+		"nothing": {"", "the body is empty"},
+		"words":   {"hello!", "the body is not base64"},
+	} {
+		a := w.send(t, event("POST", "/.well-known/est/simplereenroll", certificate(h.CertPEM), body("application/pkcs10", c.body)))
+		if a.status != 400 || !strings.Contains(string(a.body), c.says) || strings.Contains(string(a.body), "csr_pem") {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+}
+
+// EST's base64 is read by decoders that know no CR: coreutils and OpenSSL.
+func TestESTAnswersAreDecodedByTools(t *testing.T) {
+	w := open(t, memstore.Config{})
+	h := w.enrol(t, "kyc")
+	der := request(t, h.CertPEM, newKey(t))
+	a := w.send(t, event("POST", "/.well-known/est/simplereenroll", certificate(h.CertPEM), body("application/pkcs10", base64.StdEncoding.EncodeToString(der))))
+	if a.status != 200 || strings.Contains(string(a.body), "\r") {
+		t.Fatalf("%d %q", a.status, a.body)
+	}
+	for _, command := range [][]string{{"base64", "-d"}, {"openssl", "base64", "-d"}, {"python3", "-c", "import base64,sys; sys.stdout.buffer.write(base64.b64decode(sys.stdin.read(), validate=False))"}} {
+		if _, err := exec.LookPath(command[0]); err != nil {
+			t.Logf("%s is not installed", command[0])
+			continue
+		}
+		cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
+		cmd.Stdin = bytes.NewReader(a.body)
+		out, err := cmd.Output()
+		want, decodeErr := base64.StdEncoding.DecodeString(strings.ReplaceAll(string(a.body), "\n", ""))
+		if err != nil || decodeErr != nil || !bytes.Equal(out, want) {
+			t.Errorf("%v: %v, %v: %d octets, want %d", command, err, decodeErr, len(out), len(want))
+		}
+	}
 }
 
 // Whatever an EST client sends, the answer is one of those that are documented, and only a good request changes anything.

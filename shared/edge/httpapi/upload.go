@@ -68,6 +68,9 @@ func form(body []byte, boundary string) (*rotateca.Files, error) {
 		}
 		*field = append([]byte{}, data...)
 	}
+	if !rotateca.FormClosed(body, boundary) {
+		return nil, fmt.Errorf("%w: the form has no closing delimiter (--boundary--): it was cut off", ErrUpload)
+	}
 	return complete(f)
 }
 

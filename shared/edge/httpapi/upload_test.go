@@ -104,6 +104,8 @@ func TestUploadThatIsNoUpload(t *testing.T) {
 		{"JSON", query("mode", "upload"), jsonBody(`{}`), 415, "media_type_unsupported", "multipart/form-data"},
 		{"no boundary", query("mode", "upload"), body("multipart/form-data", "x"), 400, "upload_invalid", "boundary"},
 		{"cut off", query("mode", "upload"), body("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=ca_cert\r\n\r\nabc"), 400, "upload_invalid", "cut off"},
+		{"no closing delimiter", query("mode", "upload"), body("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=ca_cert\r\n\r\n"+cert+
+			"\r\n--b\r\nContent-Disposition: form-data; name=ca_key\r\n\r\n"+key+"\r\n--b\r\n"), 400, "upload_invalid", "closing delimiter"},
 		{"no key", query("mode", "upload"), formBody(t, part{"ca_cert", cert}), 400, "upload_invalid", "ca_key is missing"},
 		{"no certificate", query("mode", "upload"), formBody(t, part{"ca_key", key}), 400, "upload_invalid", "ca_cert is missing"},
 		{"empty key", query("mode", "upload"), formBody(t, part{"ca_cert", cert}, part{"ca_key", ""}), 400, "upload_invalid", "ca_key is missing or empty"},

@@ -91,7 +91,7 @@ func (e *Enroller) read(m agent.Method, req Outside) (r reading, err error) {
 	}
 	r.leaf, r.between, r.thumbprint = certs[0], certs[1:], pki.Thumbprint(certs[0].Raw)
 	if err := pki.CheckLeaf(r.leaf, e.Now()); err != nil {
-		return r, err
+		return r, explainOrder(err, certs)
 	}
 	if r.key, err = pki.KeyThumbprint(r.leaf.PublicKey); err != nil {
 		return r, err
@@ -108,6 +108,16 @@ func (e *Enroller) read(m agent.Method, req Outside) (r reading, err error) {
 	}
 	r.possession, err = possession(r.leaf, req, ProofMessage(m, r.id, r.thumbprint))
 	return r, err
+}
+
+// explainOrder adds to a refused CA that the agent's certificate is behind it, if it is: chain files may have the issuer
+// first.
+func explainOrder(err error, certs []*x509.Certificate) error {
+	isLeaf := func(c *x509.Certificate) bool { return !c.IsCA }
+	if errors.Is(err, pki.ErrLeafIsCA) && slices.ContainsFunc(certs[1:], isLeaf) {
+		return fmt.Errorf("%w; the file has an issuer first: put the agent's certificate first, then what is between it and its CA", err)
+	}
+	return err
 }
 
 func certificates(data []byte) ([]*x509.Certificate, error) {

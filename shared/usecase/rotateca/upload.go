@@ -48,6 +48,18 @@ func (f *Files) Wipe() {
 	}
 }
 
+// FormClosed reports whether a multipart body has its closing delimiter (RFC 2046 section 5.1.1), on a line of its own.
+// mime/multipart takes the end of the body for one.
+func FormClosed(body []byte, boundary string) bool {
+	closing := []byte("--" + boundary + "--")
+	for line := range bytes.Lines(body) {
+		if bytes.Equal(bytes.TrimRight(line, " \t\r\n"), closing) {
+			return true
+		}
+	}
+	return false
+}
+
 // upload makes the operator's CA current. It is judged under the lease: no other upload of the same key is on its way.
 func (r *Rotator) upload(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
 	org, err := r.Store.Org(ctx)
