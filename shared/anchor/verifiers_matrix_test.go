@@ -1,6 +1,7 @@
 package anchor_test
 
 import (
+	"crypto"
 	"crypto/x509"
 	"flag"
 	"fmt"
@@ -203,4 +204,32 @@ func reasonOf(detail string) string {
 		return after
 	}
 	return detail
+}
+
+// What ca_ski_reused refuses does lock agents out: this is why it does.
+func TestOpenSSLTakesTheWrongOfTwoCAsWithOneIdentifier(t *testing.T) {
+	if why := missing("openssl", "")(); why != "" {
+		t.Skip(why)
+	}
+	same := func(key crypto.Signer, serial byte) anchor.Material {
+		ca := found(t, "acme Org CA", key, nil, func(f *form) { f.serial = []byte{serial} })
+		cert, err := x509.ParseCertificate(ca.der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return anchor.Material{Chain: []*x509.Certificate{cert}, Key: key}
+	}
+	old, next := generationOf(t, 1, same(p256(t, "old"), 1), noon), generationOf(t, 2, same(p256(t, "ca"), 2), noon)
+	bundle := []*x509.Certificate{next.chain[2], next.chain[1], old.chain[2], old.chain[1]}
+	dir, refused := t.TempDir(), 0
+	for i, g := range []trialGeneration{old, next} {
+		c := trial{roots: bundle, chain: g.chain[:2]}
+		roots, chain := c.write(t, dir, i)
+		if said := runOpenSSL(t, roots, chain, c, noon.Add(time.Minute)); said != "ok" {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("both verify: the rule has lost its reason")
+	}
 }
