@@ -130,7 +130,10 @@ func (w *Watch) traffic() {
 		w.add(alarm{id: "5xx-" + string(api.host), metric: api.metric, limit: 5, periods: 2, todo: "Requests end in 5xx. The functions' logs hold the causes under their request ids."})
 	}
 	w.add(alarm{
-		id: "token-denials", metric: w.counted("token", "token-denied", awslogs.FilterPattern_NumberValue(jsii.String("$.status"), jsii.String("="), number(401))),
+		id: "token-denials", metric: w.counted("token", "token-denied", awslogs.FilterPattern_All(
+			awslogs.FilterPattern_NumberValue(jsii.String("$.status"), jsii.String("="), number(401)),
+			// A resource asks for a nonce by 401, as RFC 9449 section 9 has it: nothing is denied.
+			awslogs.FilterPattern_StringValue(jsii.String("$.code"), jsii.String("!="), jsii.String("use_dpop_nonce")))),
 		limit: 200, periods: 2, todo: "Many agents are refused a token. Expected after a rotation of the Org CA without an overlap; otherwise somebody tries certificates that are not pinned.",
 	})
 	w.add(alarm{

@@ -15,6 +15,18 @@ type PublicKey struct {
 	Key *ecdsa.PublicKey
 }
 
+// Lookup returns the keys by their ids, as Verify asks for them.
+func Lookup(keys []PublicKey) func(kid string) *ecdsa.PublicKey {
+	return func(kid string) *ecdsa.PublicKey {
+		for _, k := range keys {
+			if k.ID == kid {
+				return k.Key
+			}
+		}
+		return nil
+	}
+}
+
 // JWKS returns the JSON Web Key Set (RFC 7517, 5) of the keys, in their order, each with kid, use sig and alg ES256.
 // An empty or repeated id, or a key that is not of P-256, is an error: a reader could not tell whose key it is.
 func JWKS(keys []PublicKey) (json.RawMessage, error) {

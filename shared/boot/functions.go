@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+	"github.com/mastio-aws/mastio/shared/usecase/whoami"
 )
 
 // http finishes a function that API Gateway calls.
@@ -87,11 +89,16 @@ func Desk(rotator *rotateca.Rotator, log *slog.Logger) *delegate.Desk {
 
 // Token is the function token.
 func Token(p *parts) (any, error) {
+	ring := p.ring()
 	issuer := token.New(token.Config{
-		Store: p.db, Keys: p.ring(), Issuer: p.Issuer, Endpoint: p.endpoint(),
+		Store: p.db, Keys: ring, Issuer: p.Issuer, Endpoint: p.endpoint(),
 		RequireDPoP: p.RequireDPoP, RequireNonce: p.RequireNonce, RegisteredKeyOnly: p.RegisteredDPoPOnly, Now: p.now, NewID: p.newID,
 	})
-	return p.http(httpapi.Token(issuer), nil)
+	h := httpapi.Token(issuer)
+	maps.Copy(h, httpapi.Me(whoami.New(whoami.Config{
+		Store: p.db, Keys: ring, Issuer: p.Issuer, URL: p.Issuer + httpapi.MePath, RequireNonce: p.RequireNonce, Now: p.now,
+	})))
+	return p.http(h, nil)
 }
 
 // Healthz is the function healthz.

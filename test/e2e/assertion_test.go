@@ -264,3 +264,34 @@ func TestAssertionAfterTheRefusalOfANonce(t *testing.T) {
 		}
 	}
 }
+
+// The whole way of the SDK: a login, a call to the Mastio's resource with the same key, and the end of the token with its
+// certificate. The call is one read, and one put for the proof.
+func TestMe(t *testing.T) {
+	agent := enrol(t, fresh("me"))
+	c := newClient(agent.certificate(t))
+	a := logIn(t, c, ownAssertion(t, c), proof(t, agent, nil)).decode(t)
+	token, _ := a["access_token"].(string)
+	sum := sha256.Sum256([]byte(token))
+	ask := func(changes map[string]any) (answer, error) {
+		claims := map[string]any{"htm": "GET", "htu": system.URL + "/v1/agent/me", "ath": base64.RawURLEncoding.EncodeToString(sum[:])}
+		for name, value := range changes {
+			claims[name] = value
+		}
+		return c.do(t.Context(), "GET", "/v1/agent/me", map[string]string{"Authorization": "DPoP " + token, "DPoP": proof(t, agent, claims)}, nil)
+	}
+	got, err := ask(nil)
+	if err != nil || got.status != 200 || got.decode(t)["agent_id"] != agent.AgentID || got.decode(t)["cert_thumbprint"] != agent.Thumbprint {
+		t.Fatalf("answered %d %s, %v", got.status, got.body, err)
+	}
+	if got, err = ask(map[string]any{"nonce": "stale"}); err != nil || got.status != 401 || !strings.Contains(string(got.body), "use_dpop_nonce") || got.header.Get("DPoP-Nonce") == "" {
+		t.Errorf("a stale nonce: %d %s, %v", got.status, got.body, err)
+	}
+	if got, err = ask(map[string]any{"ath": "x"}); err != nil || got.status != 401 {
+		t.Errorf("without ath: %d %s, %v", got.status, got.body, err)
+	}
+	rotate(t, agent.AgentID)
+	if got, err = ask(nil); err != nil || got.status != 401 || got.code() != "certificate_revoked" {
+		t.Errorf("after the rotation: %d %s, %v", got.status, got.body, err)
+	}
+}

@@ -28,7 +28,7 @@ type layer struct {
 
 var core = []string{
 	"shared/accesstoken", "shared/agent", "shared/anchor", "shared/assertion", "shared/audit", "shared/dpop", "shared/jwk", "shared/lease", "shared/openapi", "shared/orgca",
-	"shared/pki", "shared/problem", "shared/reason", "shared/registry", "shared/renewal", "shared/routes", "shared/schema", "shared/session",
+	"shared/pki", "shared/problem", "shared/reason", "shared/registry", "shared/renewal", "shared/routes", "shared/schema", "shared/session", "shared/verifier",
 }
 
 // layers are in the order in which a folder is looked up.
@@ -37,6 +37,10 @@ var layers = []layer{
 		name: "auditor's tools", folders: []string{"shared/audit/cmd", "shared/audit/rfc3161"}, own: []string{"shared/audit", "shared/pki/dn"},
 		foreign: []string{"github.com/digitorus/pkcs7", "github.com/digitorus/timestamp"},
 		why:     "an auditor runs it far from us: it knows the form of what we export and of names, and nothing else of us",
+	},
+	{
+		name: "verifier", folders: []string{"shared/verifier"}, own: []string{"shared/accesstoken", "shared/dpop", "shared/jwk"},
+		why: "what a resource server checks is a function of the request and of keys: no store, no HTTP",
 	},
 	{
 		name: "core", folders: core, own: core,

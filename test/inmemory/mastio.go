@@ -44,6 +44,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 	"github.com/mastio-aws/mastio/shared/usecase/trail"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+	"github.com/mastio-aws/mastio/shared/usecase/whoami"
 )
 
 // What the Mastio in here is called.
@@ -73,6 +74,7 @@ type Mastio struct {
 	Enroll     *enroll.Enroller
 	Renew      *renew.Renewer
 	Token      *token.Issuer
+	WhoAmI     *whoami.Resource
 	Ring       *tokenkeys.Ring
 	Standby    *standby.Job
 	Truststore *truststore.Keeper
@@ -106,6 +108,7 @@ func New(cfg memstore.Config) *Mastio {
 	m.Renew = renew.New(renew.Config{Store: m.Store, Issuer: issuer, Overlap: renew.DefaultOverlap, Log: log})
 	m.Ring = m.NewRing()
 	m.Token = token.New(token.Config{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now, NewID: m.NewID})
+	m.WhoAmI = whoami.New(whoami.Config{Store: m.Store, Keys: m.Ring, Issuer: Issuer, URL: Issuer + httpapi.MePath, Now: m.Now})
 	m.Standby = standby.New(standby.Config{
 		OrgID: OrgID,
 		Store: m.Store, Ceremony: m.Ceremony, Notes: m.Keys, Rotator: m.RotateCA, Trust: m.trust, Keys: m.Ring.Ensure, Now: m.Now, NewID: m.NewID, Log: log,
@@ -192,10 +195,12 @@ func (m *Mastio) OrgCA(ctx context.Context) (pki.Authority, error) {
 func (m *Mastio) Handlers() map[string]httpapi.Handlers {
 	lookups := httpapi.Discovery(m.Discovery)
 	maps.Copy(lookups, httpapi.AuditKey(m.auditKey))
+	tokens := httpapi.Token(m.Token)
+	maps.Copy(tokens, httpapi.Me(m.WhoAmI))
 	return map[string]httpapi.Handlers{
 		"audit": httpapi.Audit(m.Trail), "checkpoint": httpapi.Checkpoint(m.Checkpoint),
 		"rotatecert": httpapi.RotateCert(m.RotateCert), "rotateca": httpapi.RotateCA(m.RotateCA), "enroll": httpapi.Enroll(m.Enroll),
-		"token": httpapi.Token(m.Token), "renew": httpapi.Renew(m.Renew), "discovery": lookups, "healthz": httpapi.Health(m.Health, "test", OrgID),
+		"token": tokens, "renew": httpapi.Renew(m.Renew), "discovery": lookups, "healthz": httpapi.Health(m.Health, "test", OrgID),
 	}
 }
 

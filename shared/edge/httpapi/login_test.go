@@ -38,6 +38,7 @@ func (w *world) loginShapes(t testing.TB, h holder) map[string]shape {
 	return map[string]shape{
 		"POST " + challengePath: {request: event("POST", challengePath, certificate(h.CertPEM)), status: 200},
 		"POST " + assertPath:    {request: event("POST", assertPath, certificate(h.CertPEM)), status: 200},
+		"GET " + mePath:         {request: me(h.CertPEM, "Bearer", w.tokenFor(t, h, nil)), status: 200},
 		"POST " + endorsePath:   {request: endorsement(h, h.assert(t, w.Now(), challenge), challenge), status: 200, takesJSON: true},
 	}
 }

@@ -210,6 +210,9 @@ func (m *Mux) fail(w *recorder, r *http.Request, resource string, err error) {
 		writeOAuthError(w, p)
 		return
 	}
+	if resource == MePath && p.status == http.StatusUnauthorized {
+		challengeBearer(w, err)
+	}
 	writeProblem(w, p, CallOf(r.Context()).RequestID)
 }
 

@@ -297,7 +297,11 @@ func badCertificates(t *testing.T, r routes.Route, s shape, agents cast) (bad []
 		if name == "of another agent" && r.Path != "/v1/auth/token" { // nothing but the certificate says there who calls
 			continue
 		}
-		bad = append(bad, refusal{"certificate " + name, with(s.request, change), 401, oauthOr(r, "invalid_client", certificateCodes[name])})
+		code := certificateCodes[name]
+		if r.Path == mePath && !strings.HasPrefix(code, "client_certificate") { // the token is judged first, and is bound to another one
+			code = "access_token_bound_elsewhere"
+		}
+		bad = append(bad, refusal{"certificate " + name, with(s.request, change), 401, oauthOr(r, "invalid_client", code)})
 	}
 	return bad
 }

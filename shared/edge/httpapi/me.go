@@ -1,0 +1,65 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/usecase/whoami"
+	"github.com/mastio-aws/mastio/shared/verifier"
+)
+
+// MePath is the Mastio's own resource, whose refusals are those of a resource server (RFC 6750 section 3, RFC 9449 section 7.1).
+const MePath = "/v1/agent/me"
+
+// Me returns the handler of the resource, which the function token serves too.
+func Me(resource *whoami.Resource) Handlers {
+	return Handlers{"GET /v1/agent/me": func(w http.ResponseWriter, r *http.Request) error { return me(resource, w, r) }}
+}
+
+func me(resource *whoami.Resource, w http.ResponseWriter, r *http.Request) error {
+	if _, err := onlyQuery(r); err != nil {
+		return err
+	}
+	a, err := resource.Ask(r.Context(), whoami.Request{
+		CertificatePEM: CallOf(r.Context()).CertificatePEM, Authorization: r.Header.Values("Authorization"), Proofs: r.Header.Values("DPoP"), Method: r.Method,
+	})
+	if a.Nonce != "" {
+		offer(w, a.Nonce)
+	}
+	if err != nil {
+		return err
+	}
+	write(w, http.StatusOK, "application/json", struct {
+		AgentID      string   `json:"agent_id"`
+		Capabilities []string `json:"capabilities"`
+		Scope        string   `json:"scope"`
+		Generation   int64    `json:"generation"`
+		Thumbprint   string   `json:"cert_thumbprint"`
+		JKT          string   `json:"dpop_jkt,omitempty"`
+		TokenType    string   `json:"token_type"`
+		Expires      string   `json:"expires_at"`
+		ExpiresIn    int64    `json:"expires_in"`
+	}{
+		a.Claims.Subject, a.Claims.Capabilities, a.Claims.Scope, a.Claims.Generation, a.Thumbprint, a.Claims.JKT, a.Scheme,
+		stamp(a.Claims.Expires), int64(a.Left / time.Second),
+	})
+	return nil
+}
+
+// challengeBearer says at a resource how to authenticate. API Gateway renames this header (x-amzn-Remapped-WWW-Authenticate), so
+// the body says it too.
+func challengeBearer(w http.ResponseWriter, err error) {
+	const schemes = `DPoP algs="ES256"`
+	code := "invalid_token"
+	switch {
+	case errors.Is(err, verifier.ErrNoToken): // RFC 6750 section 3.1: no error code for a request that shows nothing
+		w.Header().Set("WWW-Authenticate", schemes+", Bearer")
+		return
+	case errors.Is(err, verifier.ErrNonce):
+		code = "use_dpop_nonce"
+	case errors.Is(err, verifier.ErrProof), errors.Is(err, verifier.ErrReplayed):
+		code = "invalid_dpop_proof"
+	}
+	w.Header().Set("WWW-Authenticate", schemes+`, error="`+code+`"`)
+}

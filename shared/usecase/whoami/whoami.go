@@ -1,0 +1,166 @@
+// Package whoami is the Mastio's own resource: it takes an access token and answers what the token proves.
+package whoami
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/accesstoken"
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/dpop"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/caller"
+	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
+	"github.com/mastio-aws/mastio/shared/verifier"
+)
+
+// Store is what the resource needs of the registry.
+type Store interface {
+	caller.Store
+	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
+}
+
+// Keys gives the public keys of tokens, and the secrets that nonces are checked with.
+type Keys interface {
+	Published(ctx context.Context, now time.Time) ([]accesstoken.PublicKey, error)
+	Signing(ctx context.Context, now time.Time) (*tokenkeys.Key, error)
+	Before(ctx context.Context, now time.Time) (*tokenkeys.Key, error)
+}
+
+// Config is what a Resource is made of. RequireNonce may be false, all else is required.
+type Config struct {
+	Store        Store
+	Keys         Keys
+	Issuer       string // issuer identifier, and the audience of tokens for the Mastio itself
+	URL          string // the resource's own, which a proof's htu must name
+	RequireNonce bool
+	Now          func() time.Time
+}
+
+// Resource answers who calls. It is safe for concurrent use.
+type Resource struct {
+	Config
+	mu    sync.Mutex
+	epoch int64
+	keys  []accesstoken.PublicKey
+}
+
+// New returns a Resource.
+func New(cfg Config) *Resource { return &Resource{Config: cfg} }
+
+// Request is a request to the resource.
+type Request struct {
+	CertificatePEM string
+	Authorization  []string
+	Proofs         []string
+	Method         string
+}
+
+// Answer is what was proved. Nonce is for the DPoP-Nonce header, also of a refusal; empty: none.
+type Answer struct {
+	verifier.Verified
+	Thumbprint string
+	Left       time.Duration // until the token expires
+	Nonce      string
+}
+
+// Ask checks the token and the proof, uses the proof up, and looks whether the certificate still authenticates its agent:
+// one read, and one conditional write if there is a proof. A token whose certificate was rotated away is refused although
+// it has not expired.
+//
+// Errors: those of verifier.Rules.Check, verifier.ErrReplayed, those of caller.Authenticate, registry.ErrUnavailable.
+func (r *Resource) Ask(ctx context.Context, q Request) (Answer, error) {
+	shown, err := caller.Read(q.CertificatePEM, "")
+	if err != nil {
+		return Answer{}, err
+	}
+	now := r.Now()
+	published, err := r.published(ctx, now)
+	if err != nil {
+		return Answer{}, err
+	}
+	key, err := r.Keys.Signing(ctx, now)
+	if err != nil {
+		return Answer{}, err
+	}
+	rules := verifier.Rules{
+		Issuer: r.Issuer, Audience: r.Issuer, Keys: accesstoken.Lookup(published),
+		Nonce: func(nonce string) error { return r.checkNonce(ctx, nonce, key, now) },
+	}
+	v, err := rules.Check(verifier.Request{
+		Authorization: q.Authorization, Proofs: q.Proofs, Certificate: shown.Leaf, Method: q.Method, URL: r.URL, Now: now,
+	})
+	if err != nil {
+		if errors.Is(err, verifier.ErrNonce) {
+			return Answer{Nonce: key.Nonces.Issue(now)}, err
+		}
+		return Answer{}, err
+	}
+	if err := r.counts(ctx, shown, v.Claims, now); err != nil {
+		return Answer{}, err
+	}
+	if err := r.useUp(ctx, v, now); err != nil {
+		return Answer{}, err
+	}
+	return Answer{v, shown.Thumbprint(), v.Claims.Expires.Sub(now), key.Nonces.Issue(now)}, nil
+}
+
+// counts asks the registry whether the certificate authenticates the token's agent now. An SVID's path was proved for the
+// token, which is bound to the certificate; what may have changed since is the agent and the generation.
+func (r *Resource) counts(ctx context.Context, shown caller.Shown, c accesstoken.Claims, now time.Time) error {
+	view, err := caller.Recognise(ctx, r.Store, shown, c.Subject, now)
+	if err != nil {
+		return err
+	}
+	if view.Agent.Method == agent.SPIFFE && c.Generation > 0 && !view.Pointer.Accepts(c.Generation, now) {
+		return agent.ErrRevoked
+	}
+	return nil
+}
+
+func (r *Resource) useUp(ctx context.Context, v verifier.Verified, now time.Time) error {
+	if v.JTI == "" {
+		return nil
+	}
+	err := r.Store.UseProof(ctx, v.JKT, v.JTI, v.ReplayUntil, now)
+	if errors.Is(err, registry.ErrReplayed) {
+		return verifier.ErrReplayed
+	}
+	return err
+}
+
+// checkNonce takes a nonce of the epoch before too, for as long as a login may last.
+func (r *Resource) checkNonce(ctx context.Context, nonce string, key *tokenkeys.Key, now time.Time) error {
+	if nonce == "" && !r.RequireNonce {
+		return nil
+	}
+	err := key.Nonces.Check(nonce, now)
+	if !errors.Is(err, dpop.ErrNonce) {
+		return err
+	}
+	if before, failed := r.Keys.Before(ctx, now); failed == nil && before != nil && before.Nonces.Check(nonce, now) == nil {
+		return nil
+	}
+	return err
+}
+
+// published returns the public keys, read once an epoch: those of an epoch are all there before it begins.
+func (r *Resource) published(ctx context.Context, now time.Time) ([]accesstoken.PublicKey, error) {
+	epoch := accesstoken.Epoch(now)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.keys != nil && r.epoch == epoch {
+		return r.keys, nil
+	}
+	if _, err := r.Keys.Signing(ctx, now); err != nil { // makes the epoch's key where it is the first call ever
+		return nil, err
+	}
+	keys, err := r.Keys.Published(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	r.epoch, r.keys = epoch, keys
+	return keys, nil
+}
