@@ -64,7 +64,7 @@ localstack-deploy: cloud infra-setup ## deploy the CDK app to LocalStack, make t
 	@$(CLOUD) deploy
 
 .PHONY: localstack-test
-localstack-test: cloud infra-setup ## the end-to-end suite, the guide, and the KMS and store contracts against LocalStack; starts and deploys what is not there
+localstack-test: cloud infra-setup ## the end-to-end suite, the guide, the agents' SDK, and the KMS and store contracts against LocalStack; starts and deploys what is not there
 	@$(CLOUD) test
 
 .PHONY: localstack-logs

@@ -32,6 +32,7 @@ func (c *cloud) suites(endpoint, version string) []suite {
 	return []suite{
 		{"end to end", "./test/e2e", nil, deployed},
 		{"operator's guide", "./test/guide", nil, deployed},
+		{"agents' SDK", "./test/sdk", nil, deployed},
 		{"KMS contract", "./localstack/kms", []string{"-run", "^TestEndpoint$"}, kms},
 		{"store contract", "./shared/edge/dynamo", nil, []string{"DYNAMODB_ENDPOINT=" + endpoint}},
 	}

@@ -93,7 +93,10 @@ type Mastio struct {
 }
 
 // New returns a Mastio over a store; it has no Org CA until Standby has run.
-func New(cfg memstore.Config) *Mastio {
+func New(cfg memstore.Config) *Mastio { return At(Issuer, cfg) }
+
+// At returns a Mastio whose agents reach it under a URL of their own.
+func At(url string, cfg memstore.Config) *Mastio {
 	m := &Mastio{Store: memstore.New(cfg), Keys: ceremonytest.New(), Objects: &Objects{}, Secrets: &Secrets{}}
 	m.clock.Store(Start.UnixNano())
 	log := slog.New(slog.DiscardHandler)
@@ -107,8 +110,8 @@ func New(cfg memstore.Config) *Mastio {
 	})
 	m.Renew = renew.New(renew.Config{Store: m.Store, Issuer: issuer, Overlap: renew.DefaultOverlap, Log: log})
 	m.Ring = m.NewRing()
-	m.Token = token.New(token.Config{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now, NewID: m.NewID})
-	m.WhoAmI = whoami.New(whoami.Config{Store: m.Store, Keys: m.Ring, Issuer: Issuer, URL: Issuer + httpapi.MePath, Now: m.Now})
+	m.Token = token.New(token.Config{Store: m.Store, Keys: m.Ring, Issuer: url, Endpoint: url + "/v1/auth/token", Now: m.Now, NewID: m.NewID})
+	m.WhoAmI = whoami.New(whoami.Config{Store: m.Store, Keys: m.Ring, Issuer: url, URL: url + httpapi.MePath, Now: m.Now})
 	m.Standby = standby.New(standby.Config{
 		OrgID: OrgID,
 		Store: m.Store, Ceremony: m.Ceremony, Notes: m.Keys, Rotator: m.RotateCA, Trust: m.trust, Keys: m.Ring.Ensure, Now: m.Now, NewID: m.NewID, Log: log,
@@ -117,7 +120,7 @@ func New(cfg memstore.Config) *Mastio {
 		Store: m.Store, Issuer: issuer, Secrets: m.Secrets, Over: func(context.Context) bool { return m.Over != nil && m.Over() }, Now: m.Now, NewID: m.NewID, Log: log,
 	})
 	m.Health = &health.Checker{Store: m.Store, Objects: m.Objects, Noted: m.Keys.Noted, Now: m.Now}
-	m.Discovery = &discovery.Directory{Store: m.Store, Keys: m.Ring, Issuer: Issuer, Endpoint: Issuer + "/v1/auth/token", Now: m.Now}
+	m.Discovery = &discovery.Directory{Store: m.Store, Keys: m.Ring, Issuer: url, Endpoint: url + "/v1/auth/token", Now: m.Now}
 	m.Archive, m.AuditKey = &checkpointtest.Archive{}, checkpointtest.NewKey()
 	m.Checkpoint = checkpoint.New(checkpoint.Config{
 		Store: m.Store, Archive: m.Archive, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log,

@@ -210,7 +210,7 @@ func (m *Mux) fail(w *recorder, r *http.Request, resource string, err error) {
 		writeOAuthError(w, p)
 		return
 	}
-	if resource == MePath && p.status == http.StatusUnauthorized {
+	if resource == MePath && p.Status == http.StatusUnauthorized {
 		challengeBearer(w, err)
 	}
 	writeProblem(w, p, CallOf(r.Context()).RequestID)
