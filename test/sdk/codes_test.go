@@ -1,0 +1,103 @@
+package sdk
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// agentsPackages declare the problems that only agents meet. The page's table must have every one of them.
+var agentsPackages = []string{
+	"usecase/caller", "usecase/token", "usecase/renew", "renewal", "dpop", "assertion", "verifier",
+}
+
+// edgeCodes are of two packages that serve operators too, and belong to agents' routes by the route.
+var edgeCodes = []string{"certificate_revoked", "rotate_at_your_ca", "csr_invalid", "csr_key_unacceptable", "csr_names_differ", "dpop_proof_replayed", "internal"}
+
+var (
+	declaration = regexp.MustCompile(`problem\.New\(\s*\d+,\s*"([a-z_]+)"`)
+	row         = regexp.MustCompile(`\{err: (?:(\w+)\.)?\w+, status: \d+, code: "([a-z_]+)"`) // of the edge's table, by package
+	inTable     = regexp.MustCompile("`([a-z]+(?:_[a-z]+)+|internal)`")
+)
+
+// declared finds the codes of problems that the Go files of a folder declare, or that the edge's table has of the package.
+func declared(t *testing.T, folder string) (codes []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "..", "shared", folder, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range declaration.FindAllSubmatch(source, -1) {
+			codes = append(codes, string(m[1]))
+		}
+	}
+	table, err := os.ReadFile(filepath.Join("..", "..", "shared", "edge", "httpapi", "problem.go"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, m := range row.FindAllSubmatch(table, -1) {
+		if string(m[1]) == filepath.Base(folder) || len(m[1]) == 0 && folder == "edge/httpapi" {
+			codes = append(codes, string(m[2]))
+		}
+	}
+	return codes
+}
+
+// The page's table of errors has every code that an agent meets, and none that no longer exists.
+func TestErrorsOfThePage(t *testing.T) {
+	_, section, ok := strings.Cut(page(t), "\n## Errors\n")
+	if !ok {
+		t.Fatal("the page has no section of errors")
+	}
+	var listed []string
+	for line := range strings.Lines(section) {
+		if !strings.HasPrefix(line, "| ") {
+			continue
+		}
+		cells := strings.Split(line, "|")
+		for _, m := range inTable.FindAllStringSubmatch(cells[3], -1) {
+			listed = append(listed, m[1])
+		}
+	}
+	want := slices.Clone(edgeCodes)
+	for _, folder := range agentsPackages {
+		want = append(want, declared(t, folder)...)
+	}
+	if len(want) < len(edgeCodes)+20 {
+		t.Fatalf("only %d codes are declared; is it still problem.New that declares them?", len(want))
+	}
+	for _, code := range want {
+		if !slices.Contains(listed, code) {
+			t.Errorf("the page does not tell agents what to do about %s", code)
+		}
+	}
+	var all []string
+	err := filepath.WalkDir(filepath.Join("..", "..", "shared"), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			folder, _ := filepath.Rel(filepath.Join("..", "..", "shared"), path)
+			all = append(all, declared(t, folder)...)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range listed {
+		if code != "internal" && !slices.Contains(all, code) {
+			t.Errorf("the page lists %s, which nothing declares", code)
+		}
+	}
+}
