@@ -11,6 +11,9 @@ import (
 // API Gateway (29 s), so a living holder never loses it.
 const TTL = 30 * time.Second
 
+// Skew is by how much the clocks of two healthy functions may differ.
+const Skew = 10 * time.Second
+
 // ErrHeld reports that somebody else holds the lease; a *HeldError tells who, and for how long.
 var ErrHeld = errors.New("another rotation is in progress")
 
@@ -29,8 +32,21 @@ type Lease struct {
 	Fence     int64
 }
 
-// Held reports whether somebody holds the lease at now.
-func (l Lease) Held(now time.Time) bool { return l.Holder != "" && now.Before(l.Expires) }
+// Held reports whether a process holds the lease at now: it has not ended, and it is believed.
+func (l Lease) Held(now time.Time) bool {
+	return l.Holder != "" && now.Before(l.Expires) && !l.Expires.After(Latest(now))
+}
+
+// Latest is the latest end of a lease that is believed at now. A lease that ends later was taken by a process whose clock was
+// ahead, so its end says nothing; without this bound such a lease would lock everyone out until its clock came true. Taking
+// it over is safe, whatever its holder does: the fence refuses the holder's commit.
+func Latest(now time.Time) time.Time { return now.Add(TTL + Skew) }
+
+// Stuck reports whether a rotation died and no other has taken its lease since: it ended longer than after ago, or its
+// end is not believed.
+func (l Lease) Stuck(now time.Time, after time.Duration) bool {
+	return l.Holder != "" && (now.Sub(l.Expires) > after || l.Expires.After(Latest(now)))
+}
 
 // Remainder is how long the lease lasts from now: whole seconds, at least one and at most TTL.
 func (l Lease) Remainder(now time.Time) time.Duration {

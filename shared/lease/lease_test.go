@@ -18,6 +18,8 @@ func TestHeld(t *testing.T) {
 		"released":   {Lease{Fence: 3}, false},
 		"held":       {Lease{Holder: "a", Expires: now.Add(time.Millisecond)}, true},
 		"expired":    {Lease{Holder: "a", Expires: now}, false},
+		"believed":   {Lease{Holder: "a", Expires: now.Add(TTL + Skew)}, true},
+		"too late":   {Lease{Holder: "a", Expires: now.Add(TTL + Skew + 1)}, false},
 	} {
 		if got := c.lease.Held(now); got != c.want {
 			t.Errorf("%s: Held = %v, want %v", name, got, c.want)

@@ -27,7 +27,7 @@ func leaseNames(placeholders ...string) map[string]string {
 	return names
 }
 
-// Acquire takes the lease. An attempt that finds the lease in the hands of want.Holder is the repetition of one whose
+// Acquire takes the lease, also one whose end is not believed (lease.Latest). An attempt that finds the lease in the hands of want.Holder is the repetition of one whose
 // answer was lost, in this call or in an earlier one, and returns what that one got.
 func (s *Store) Acquire(ctx context.Context, want lease.Lease, now time.Time) (lease.Lease, error) {
 	const doing = "acquire the lease"
@@ -35,11 +35,11 @@ func (s *Store) Acquire(ctx context.Context, want lease.Lease, now time.Time) (l
 	out, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &s.registry, Key: key(org, leaseKey),
 		UpdateExpression:         aws.String("SET #holder = :holder, #operation = :operation, #phase = :phase, #expires = :expires ADD #fence :one"),
-		ConditionExpression:      aws.String("attribute_not_exists(#holder) OR #expires <= :now"),
+		ConditionExpression:      aws.String("attribute_not_exists(#holder) OR #expires <= :now OR #expires > :latest"),
 		ExpressionAttributeNames: leaseNames("#holder", "#operation", "#phase", "#expires", "#fence"),
 		ExpressionAttributeValues: item{
 			":holder": text(want.Holder), ":operation": text(want.Operation), ":phase": text(want.Phase),
-			":expires": millis(want.Expires), ":now": millis(now), ":one": number(1),
+			":expires": millis(want.Expires), ":now": millis(now), ":latest": millis(lease.Latest(now)), ":one": number(1),
 		},
 		ReturnValues:                        types.ReturnValueAllNew,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,

@@ -36,6 +36,28 @@ func takeover(t *testing.T, f fixture) {
 	}
 }
 
+// What a clock that was ahead has left locks nobody out, whatever that clock said; the old holder commits nothing more.
+func futureLease(t *testing.T, f fixture) {
+	for _, c := range []struct {
+		ahead    time.Duration
+		believed bool
+	}{{lease.Skew, true}, {lease.Skew + time.Millisecond, false}, {48 * time.Hour, false}, {14 * 365 * 24 * time.Hour, false}} {
+		old := f.acquire("ahead", noon.Add(c.ahead))
+		change := wholeChange(f.view(agentID(1)), f.org(), fmt.Sprint("key ", c.ahead))
+		got, err := f.Acquire(t.Context(), want("b", noon), noon)
+		if c.believed {
+			f.fails(fmt.Sprintf("acquisition while the lease of a clock %s ahead lasts", c.ahead), err, lease.ErrHeld)
+			f.fails("release", f.Release(t.Context(), old), nil)
+			continue
+		}
+		f.fails(fmt.Sprintf("acquisition after a clock was %s ahead", c.ahead), err, nil)
+		f.same("lease", got, lease.Lease{Holder: "b", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(lease.TTL), Fence: old.Fence + 1})
+		f.fails("extension by the process whose clock was ahead", f.Extend(t.Context(), old), lease.ErrLost)
+		f.fails("commit by it", f.Apply(t.Context(), change), registry.ErrConflict)
+		f.fails("release", f.Release(t.Context(), got), nil)
+	}
+}
+
 func acquisitions(t *testing.T, f fixture) {
 	winners := 0
 	for n, err := range atOnce(func(n int) error {

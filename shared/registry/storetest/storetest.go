@@ -45,7 +45,7 @@ type Store interface {
 	// Org reads everything about the organisation's CA in one call. Generations are in the order of their numbers.
 	Org(ctx context.Context) (registry.Org, error)
 
-	// Acquire takes the lease for want.Holder until want.Expires, if it is free or over at now, and returns it with its
+	// Acquire takes the lease for want.Holder until want.Expires, if nobody holds it at now (lease.Lease.Held), and returns it with its
 	// fence, one above the last one. want.Fence is ignored. A holder names one acquisition: if it holds the lease already,
 	// the lease is returned as it is, so a call whose outcome is unknown may be repeated.
 	//
@@ -210,6 +210,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"one of many checkpoints wins", checkpoints},
 		{"a lease has one holder", oneHolder},
 		{"a lease that is over can be taken", takeover},
+		{"a lease that ends too late can be taken", futureLease},
 		{"one of many acquisitions wins", acquisitions},
 		{"an acquisition can be repeated", sameHolder},
 		{"fences outlive releases", fences},

@@ -112,7 +112,7 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 		{StandbyMissing, !standby && (org.Pointer == nil || now.Sub(org.Pointer.RotatedAt) > standbyGrace)},
 		{TruststoreOutOfDate, org.Pointer != nil && c.outOfDate(ctx, org)},
 		{RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer)},
-		{RotationLockStuck, org.Lease.Holder != "" && now.Sub(org.Lease.Expires) > StuckAfter},
+		{RotationLockStuck, org.Lease.Stuck(now, StuckAfter)},
 		{CertsExpiring, c.certsExpire(ctx, now)},
 	} {
 		if w.holds {
