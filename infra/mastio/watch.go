@@ -106,7 +106,8 @@ func (w *Watch) gauge(name string) cw.Metric {
 func (w *Watch) orgCA() {
 	for _, g := range []struct{ id, gauge, todo string }{
 		{"legacy-org-ca", "org_ca_legacy_pathlen_zero", "The Org CA has the legacy pathLen=0 shape. Rotate it: POST /pki/rotate-ca?mode=mint&overlap=604800."},
-		{"org-ca-expiring", "org_ca_expiring", "The Org CA's root ends within 90 days. Rotate it with an overlap."},
+		{"org-ca-expiring", "org_ca_expiring", "The Org CA's chain ends so soon that agents' certificates are cut short, or will be. /healthz names the day. Rotate it with an overlap: POST /pki/rotate-ca?mode=mint&overlap=604800."},
+		{"org-ca-not-yet-valid", "org_ca_not_yet_valid", "The Org CA is not valid yet: it was made while a clock was ahead, and nothing can be issued under it. Rotate it: POST /pki/rotate-ca?mode=mint."},
 		{"standby-missing", "standby_ca_missing", "No next Org CA is ready. The log of the function standby says why."},
 		{"truststore-out-of-date", "truststore_out_of_date", "The agents' domain may refuse certificates. The log of the function standby says why the truststore is not brought up to date."},
 		{"rotation-lock-stuck", "rotation_lock_stuck", "A rotation died and nobody took its lock since. GET /pki/rotate-ca shows it."},

@@ -41,7 +41,7 @@ func Dashboard(p *parts) (any, error) {
 		RotateCert: rotatecert.New(rotatecert.Config{Store: p.db, Issuer: p.issuer(), Log: p.log}),
 		RotateCA:   Rotations(&delegate.Client{API: delegate.NewClient(p.aws), Function: p.RotateCAFunction}),
 		Progress:   &rotateca.Observer{Store: p.db, Now: p.now, Log: p.log},
-		Health:     &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Now: p.now},
+		Health:     &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Schedule: p.Schedule, Now: p.now},
 		Trail:      trail.New(trail.Config{Store: p.db, Archive: p.archive(), Key: p.auditKey(), OrgID: p.OrgID, Now: p.now, MaxBundle: dashboard.MaxBundle}),
 		Rows:       httpapi.WriteRows,
 		Gate:       p.gate(), Explain: Explain, Caller: Caller, Now: p.now,

@@ -147,7 +147,7 @@ func Startup(p *parts) (any, error) {
 var errJob = errors.New("standby job failed: see the log")
 
 func (p *parts) checker() *health.Checker {
-	return &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Now: p.now}
+	return &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Schedule: p.Schedule, Now: p.now}
 }
 
 func (p *parts) ceremony() *ceremony.Ceremony {

@@ -101,7 +101,8 @@ type Swap struct {
 // Plan decides the swap from the generation that p points at to next, which must be staged. With an overlap the
 // previous generation's pins count until now+overlap; without one, they stop with the commit.
 //
-// Errors: ErrTransition when next is not staged or previous not current, ErrStaleFence, ErrOverlap, ErrOverlaps, ErrCompromised.
+// Errors: ErrTransition when next is not staged or previous not current, ErrStaleFence, ErrOverlap, ErrOverlaps, ErrCompromised,
+// ErrUnfit.
 func (p Pointer) Plan(next Generation, previous *Generation, fence int64, overlap time.Duration, now time.Time) (Swap, error) {
 	if next.State != Staged {
 		return Swap{}, fmt.Errorf("%w: generation %d is %q, not staged", ErrTransition, next.Number, next.State)
@@ -139,7 +140,7 @@ func (p Pointer) overlapping(now time.Time) []Accepted {
 // it comes from is not kept in an overlap: whoever rolls back does not want it.
 //
 // Errors: ErrNoRollback once finalised, after another rollback, or when the rotation's reason was a compromise;
-// ErrTransition, ErrStaleFence.
+// ErrTransition, ErrStaleFence, ErrUnfit.
 func (p Pointer) Rollback(previous, current Generation, fence int64, now time.Time) (Swap, error) {
 	if p.Previous == 0 || previous.Number != p.Previous || previous.State != Superseded {
 		return Swap{}, ErrNoRollback
@@ -176,6 +177,9 @@ func (p Pointer) swap(next Generation, previous *Generation, fence int64, now ti
 	}
 	if (previous == nil) != (p.Version == 0) || (previous != nil && previous.Number != p.Current) {
 		return Swap{}, fmt.Errorf("%w: the generation to supersede is not the one the pointer names", ErrTransition)
+	}
+	if err := next.unfit(now); err != nil {
+		return Swap{}, err
 	}
 	next, err := next.To(Current, now)
 	if err != nil {

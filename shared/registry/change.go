@@ -114,11 +114,11 @@ func (o Org) Generation(number int64) (orgca.Generation, bool) {
 	return orgca.Generation{}, false
 }
 
-// Standby finds the staged generation that the next rotation takes: the oldest minted one newer than the current. One
-// that an operator staged is only ever committed by its fingerprint.
-func (o Org) Standby() (orgca.Generation, bool) {
+// Standby finds the staged generation that the next rotation takes: the oldest minted one that is newer than the current and
+// fit at now. One that an operator staged is only ever committed by its fingerprint.
+func (o Org) Standby(now time.Time) (orgca.Generation, bool) {
 	for _, g := range o.Generations {
-		if g.State == orgca.Staged && g.Source == orgca.Mint && (o.Pointer == nil || g.Number > o.Pointer.Current) {
+		if g.State == orgca.Staged && g.Source == orgca.Mint && (o.Pointer == nil || g.Number > o.Pointer.Current) && g.Fit(now) {
 			return g, true
 		}
 	}

@@ -105,7 +105,7 @@ func state(t *testing.T) registry.Org {
 func useUpStandby(t *testing.T) {
 	t.Helper()
 	for {
-		if _, ok := state(t).Standby(); !ok {
+		if _, ok := state(t).Standby(time.Now()); !ok {
 			return
 		}
 		rotateCA(t)
@@ -165,7 +165,7 @@ func recovers(t *testing.T) {
 	rotateCA(t)
 	tick(t)
 	checkWhole(t)
-	if _, ok := state(t).Standby(); !ok {
+	if _, ok := state(t).Standby(time.Now()); !ok {
 		t.Error("no standby after the next run")
 	}
 }

@@ -1,12 +1,22 @@
 package inmemory_test
 
 import (
+	"crypto/elliptic"
+	"crypto/x509"
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
+	agents "github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
+	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -45,5 +55,152 @@ func TestLeaseOfAClockThatWasAheadLocksNothing(t *testing.T) {
 				t.Errorf("warnings after a rotation = %v", state.Warnings)
 			}
 		})
+	}
+}
+
+// year is a year of certificates' lives, more or less.
+const year = 365 * 24 * time.Hour
+
+func warned(t *testing.T, m *inmemory.Mastio) []health.Warning {
+	t.Helper()
+	return must[health.State](t)(m.Health.Check(t.Context())).Warnings
+}
+
+// works checks that the current Org CA is valid, and issues.
+func works(t *testing.T, m *inmemory.Mastio, what string) {
+	t.Helper()
+	if v := m.Org(t).Pointer.Validity(); !v.At(m.Now()) {
+		t.Errorf("%s: the current Org CA is valid from %s to %s, now is %s", what, v.From, v.Until, m.Now())
+	}
+	if _, err := m.Admit(t.Context(), "after-"+m.NewID()); err != nil {
+		t.Errorf("%s: enrolment: %v", what, err)
+	}
+}
+
+// An organisation that has not rotated its Org CA for five years is warned in time, is given a code and a remedy when it is
+// too late, and the first mint helps.
+func TestOrgCAThatIsFiveYearsOld(t *testing.T) {
+	m := inmemory.Open(t, memstore.Config{})
+	agent := admit(t, m, "kyc").Agent.ID
+	until := m.Org(t).Pointer.Validity().Until
+	m.Advance(until.Sub(m.Now()) - health.ExpiringWithin(agents.Annually))
+	if w := warned(t, m); slices.Contains(w, health.OrgCAExpiring) {
+		t.Errorf("%s before the end of the chain: %v", until.Sub(m.Now()), w)
+	}
+	m.Advance(time.Second)
+	if w := warned(t, m); !slices.Contains(w, health.OrgCAExpiring) {
+		t.Errorf("%s before the end of the chain: %v", until.Sub(m.Now()), w)
+	}
+	whole := must[rotatecert.Result](t)(m.Rotate(t.Context(), agent)).Certificate.Pin
+	if whole.NotAfter.Sub(m.Now()) < year {
+		t.Errorf("when it is warned of the Org CA's end, a certificate is cut short already: it ends %s", whole.NotAfter)
+	}
+
+	m.Advance(2 * year) // the standby is as old as the CA
+	for name, issue := range map[string]func() error{
+		"rotate-cert": func() error { _, err := m.Rotate(t.Context(), agent); return err },
+		"enrolment":   func() error { _, err := m.Admit(t.Context(), "late"); return err },
+	} {
+		if err := issue(); !errors.Is(err, orgca.ErrNotValid) {
+			t.Errorf("%s under a CA that is over: err = %v", name, err)
+		}
+	}
+	old := m.Org(t).Pointer.Current
+	dry := m.Do(t, rotateca.Request{Mode: rotateca.Mint, DryRun: true})
+	if dry.Generation == old+1 {
+		t.Errorf("a dry run would take the standby, which is over: %+v", dry)
+	}
+	done := must[rotateca.Result](t)(m.Mint(t.Context()))
+	if done.Generation == old+1 {
+		t.Error("mint took the standby, which is over")
+	}
+	works(t, m, "after one mint")
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, Actor: "test"}); !errors.Is(err, orgca.ErrUnfit) {
+		t.Errorf("rollback to the CA that is over: err = %v", err)
+	}
+	works(t, m, "after the refused rollback")
+}
+
+// What was made while a clock was ahead does not become current once it is right; what became current meanwhile is warned
+// of, and one mint remedies it.
+func TestClockThatWasAhead(t *testing.T) {
+	for _, ahead := range []time.Duration{48 * time.Hour, 5*year + 48*time.Hour, 14 * year} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			m := inmemory.Open(t, memstore.Config{})
+			admit(t, m, "kyc")
+			m.Advance(ahead)
+			must[rotateca.Result](t)(m.Mint(t.Context()))
+			must[standby.Report](t)(m.Standby.Run(t.Context()))
+			must[rotateca.Result](t)(m.Mint(t.Context())) // takes what was made by that clock
+			must[standby.Report](t)(m.Standby.Run(t.Context()))
+			works(t, m, "ahead")
+			m.Advance(-ahead)
+			if _, err := m.Admit(t.Context(), "early"); !errors.Is(err, orgca.ErrNotValid) {
+				t.Errorf("enrolment under a CA that is not valid yet: err = %v", err)
+			}
+			if w := warned(t, m); !slices.Contains(w, health.OrgCANotYetValid) {
+				t.Errorf("warnings = %v", w)
+			}
+			stale := must[rotateca.Status](t)(m.RotateCA.Status(t.Context()))
+			if stale.Staged != nil {
+				t.Errorf("GET shows a standby that is not valid: %+v", stale.Staged)
+			}
+			must[rotateca.Result](t)(m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Minute, Actor: "test"}))
+			works(t, m, "after one mint")
+			report := must[standby.Report](t)(m.Standby.Run(t.Context()))
+			if next, ok := m.Org(t).Standby(m.Now()); !ok || report.Standby != next.Number {
+				t.Errorf("the standby job left %+v, reports %+v", next, report)
+			}
+			must[rotateca.Result](t)(m.Mint(t.Context()))
+			works(t, m, "after another mint")
+			if w := warned(t, m); slices.Contains(w, health.OrgCANotYetValid) || slices.Contains(w, health.OrgCAExpiring) {
+				t.Errorf("warnings = %v", w)
+			}
+		})
+	}
+}
+
+// A standby that has waited so long that it does not last for the longest certificate is replaced before a rotation needs it.
+func TestStandbyThatIsTooOldIsReplaced(t *testing.T) {
+	m := inmemory.Open(t, memstore.Config{})
+	old, _ := m.Org(t).Standby(m.Now())
+	m.Advance(old.Validity().Until.Sub(m.Now()) - orgca.LongestAgent)
+	if report := must[standby.Report](t)(m.Standby.Run(t.Context())); report.Standby != old.Number {
+		t.Errorf("a standby that lasts just long enough was replaced: %+v", report)
+	}
+	m.Advance(time.Second)
+	report := must[standby.Report](t)(m.Standby.Run(t.Context()))
+	if report.Standby == old.Number || report.Standby == 0 || report.Discarded != 1 {
+		t.Errorf("a standby that is too old was kept: %+v", report)
+	}
+	if g, _ := m.Org(t).Generation(old.Number); g.State != orgca.Failed {
+		t.Errorf("the old standby is %s", g.State)
+	}
+}
+
+// What an operator's PKI dates shortly is taken, with a warning before the commit and one afterwards.
+func TestShortLivedUpload(t *testing.T) {
+	m := inmemory.Open(t, memstore.Config{})
+	key := ecKey(t, elliptic.P256())
+	template := pkitest.CATemplate("Short Root", 1, m.Now())
+	template.NotAfter = m.Now().Add(100 * 24 * time.Hour)
+	ca := pki.Authority{Chain: []*x509.Certificate{pkitest.Sign(t, template, pki.Authority{Key: key}, key.Public())}, Key: key}
+	seen := m.Do(t, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, ca)})
+	check := seen.Checks[len(seen.Checks)-1]
+	if check.Name != "validity" || check.Result != "warning" {
+		t.Errorf("pre-flight: %+v", seen.Checks)
+	}
+	m.Do(t, rotateca.Request{Mode: rotateca.Commit, Fingerprint: seen.Fingerprint})
+	works(t, m, "short-lived upload")
+	if w := warned(t, m); !slices.Contains(w, health.OrgCAExpiring) {
+		t.Errorf("warnings = %v", w)
+	}
+	other := m.Do(t, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, below(t, nil, "Late Root", 1, ecKey(t, elliptic.P256()), m.Now()))})
+	m.Advance(-2 * time.Hour) // of a process whose clock is behind
+	for _, dry := range []bool{true, false} {
+		req := rotateca.Request{Mode: rotateca.Commit, Fingerprint: other.Fingerprint, DryRun: dry, Actor: "test"}
+		if _, err := m.RotateCA.Do(t.Context(), req); !errors.Is(err, orgca.ErrUnfit) {
+			t.Errorf("commit of a CA that is not valid yet, dry run %v: err = %v", dry, err)
+		}
 	}
 }

@@ -91,7 +91,7 @@ func TestReasonOfAStageUnderFaults(t *testing.T) {
 			troubled = true
 			_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Stage, Reason: "keyCompromise", Actor: "test"})
 			m.Store.Deliver()
-			standby, _ := m.Org(t).Standby()
+			standby, _ := m.Org(t).Standby(m.Now())
 			if (standby.Reason == "keyCompromise") != (err == nil) {
 				t.Errorf("stage: err = %v, and the standby's reason is %q", err, standby.Reason)
 			}

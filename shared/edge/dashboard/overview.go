@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
@@ -22,8 +23,12 @@ var warnings = map[health.Warning]warning{
 		Text: "OpenSSL, Go and most other verifiers refuse the chain that auditors and partners pull. Rotating to a Mastio-minted CA remedies it; with an overlap no agent has an outage.",
 	},
 	health.OrgCAExpiring: {
-		Title: "The Org CA expires within 90 days", Link: "/proxy/pki/rotate-ca", Action: "Rotate the Org CA", Bad: true,
-		Text: "No agent's certificate outlives its CA. Rotate with an overlap while there is time for the fleet to move.",
+		Title: "The Org CA ends too soon for agents' certificates", Link: "/proxy/pki/rotate-ca", Action: "Rotate the Org CA", Bad: true,
+		Text: "No agent's certificate outlives its CA, so new ones are cut short, or will be soon. Rotate with an overlap while there is time for the fleet to move.",
+	},
+	health.OrgCANotYetValid: {
+		Title: "The Org CA is not valid yet", Link: "/proxy/pki/rotate-ca", Action: "Rotate the Org CA", Bad: true,
+		Text: "It was made or committed while a clock was ahead. No certificate can be issued under it until it is valid. Rotate to a CA that is made now.",
 	},
 	health.StandbyMissing: {
 		Title: "There is no standby CA", Link: "/proxy/pki", Action: "See the PKI page",
@@ -61,6 +66,20 @@ func explained(codes []health.Warning) []warning {
 	return all
 }
 
+// dated adds to the warnings about the Org CA's validity the day that each is about.
+func dated(all []warning, s health.State) []warning {
+	for i, w := range all {
+		switch health.Warning(w.Code) {
+		case health.OrgCAExpiring:
+			all[i].Text = "Its chain ends on " + s.CANotAfter.UTC().Format(time.DateOnly) + ". " + w.Text
+		case health.OrgCANotYetValid:
+			all[i].Text = "Its chain is valid from " + s.CANotBefore.UTC().Format(time.DateOnly) + ". " + w.Text
+		default:
+		}
+	}
+	return all
+}
+
 // overviewView is the first page.
 type overviewView struct {
 	Warnings []warning
@@ -81,11 +100,11 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v := overviewView{Warnings: explained(state.Warnings), Due: d.due(r.Context()), Missing: org.Pointer == nil}
+	v := overviewView{Warnings: dated(explained(state.Warnings), state), Due: d.due(r.Context()), Missing: org.Pointer == nil}
 	if v.Status, err = d.Progress.Of(r.Context(), org); err != nil {
 		return err
 	}
-	v.Expires, v.Moved = expiry(v.Status.NotAfter, d.Now()), movedOf(v.Status.Progress)
+	v.Expires, v.Moved = expiry(state.CANotAfter, d.Now()), movedOf(v.Status.Progress)
 	if v.Events, _, err = d.events(r.Context(), d.OrgID, org.Head.Seq); err != nil {
 		return err
 	}
@@ -120,7 +139,7 @@ func expiry(t, now time.Time) chip {
 	switch left := t.Sub(now); {
 	case left <= 0:
 		return chip{Kind: "bad", Text: "expired"}
-	case left < health.ExpiringWithin:
+	case left < health.ExpiringWithin(agent.Annually):
 		return chip{Kind: "warn", Text: relative(t, now)}
 	default:
 		return chip{Kind: "plain", Text: relative(t, now)}

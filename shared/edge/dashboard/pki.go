@@ -49,7 +49,7 @@ func (d *Dashboard) pki(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, pkiPath, http.StatusSeeOther)
 		return nil //nolint:nilerr // the newest page is the answer
 	}
-	v.Warnings = explained(state.Warnings)
+	v.Warnings = dated(explained(state.Warnings), state)
 	d.render(w, r, http.StatusOK, page{Name: "pki", Section: "pki", Title: "PKI", Content: v})
 	return nil
 }
@@ -85,7 +85,10 @@ func (d *Dashboard) present(r *http.Request) (pkiView, error) {
 	if v.Status, err = d.Progress.Of(r.Context(), org); err != nil {
 		return pkiView{}, err
 	}
-	v.Expires, v.Moved = expiry(v.NotAfter, d.Now()), movedOf(v.Progress)
+	v.Moved = movedOf(v.Progress)
+	if org.Pointer != nil {
+		v.Expires = expiry(org.Pointer.Validity().Until, d.Now())
+	}
 	v.Overlap = v.OverlapUntil != nil
 	if g, ok := org.Generation(v.Generation); ok {
 		v.Chain = links(g.Chain())

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/mastio-aws/mastio/shared/openapi"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
@@ -76,8 +77,10 @@ func healthz(c *health.Checker, version, orgID string, w http.ResponseWriter, r 
 		OrgID       string           `json:"org_id"`
 		Generation  int64            `json:"generation"`
 		Fingerprint string           `json:"fingerprint"`
+		NotBefore   *time.Time       `json:"org_ca_not_before"`
+		NotAfter    *time.Time       `json:"org_ca_not_after"`
 		Warnings    []health.Warning `json:"warnings"`
-	}{"ok", version, orgID, state.Generation, state.Fingerprint, state.Warnings})
+	}{"ok", version, orgID, state.Generation, state.Fingerprint, instant(state.CANotBefore), instant(state.CANotAfter), state.Warnings})
 	return nil
 }
 
@@ -95,7 +98,7 @@ func metrics(c *health.Checker, w http.ResponseWriter, r *http.Request) error {
 	}{
 		{"cullis_proxy_legacy_ca_pathlen_zero", "1 if the current Org CA has the legacy pathLen=0 shape.", flag(state.Legacy)},
 		{"mastio_org_ca_generation", "Number of the current Org CA generation.", float64(state.Generation)},
-		{"mastio_org_ca_not_after_seconds", "End of the current root certificate, Unix time.", seconds(state)},
+		{"mastio_org_ca_not_after_seconds", "Earliest end in the current chain of the Org CA, Unix time.", seconds(state)},
 		{"mastio_standby_ca", "1 if the next Org CA is staged.", flag(state.Standby)},
 	} {
 		if _, err := fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s gauge\n%s %g\n", g.name, g.help, g.name, g.name, g.value); err != nil {
@@ -115,6 +118,15 @@ func warnings(w http.ResponseWriter, state health.State) error {
 		}
 	}
 	return nil
+}
+
+// instant is a time as JSON has it; nil, which is null, for one that is not known.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
 }
 
 func seconds(s health.State) float64 {

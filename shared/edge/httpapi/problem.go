@@ -127,6 +127,8 @@ var table = []public{
 	{err: rotateca.ErrMoved, status: 409, code: "org_ca_moved", detail: "The Org CA is another one by now than this was asked for. Nothing was changed. Look at the present state, and ask again if it is still what you want."},
 	{err: rotateca.ErrDryRun, status: 400, code: "dry_run_unsupported", detail: "dry_run goes with mode=mint, mode=upload and mode=commit."},
 	{err: orgca.ErrOverlap, status: 400, code: "overlap_invalid", detail: "overlap takes 0 to 7776000 seconds, with mode=mint, mode=upload and mode=commit."},
+	{err: orgca.ErrNotValid, status: 503, code: "org_ca_not_valid", detail: "The current Org CA, or a certificate above it, is not valid now, so nothing was issued. Rotate it: POST /pki/rotate-ca?mode=mint. GET /healthz names its dates.", oauth: "temporarily_unavailable"},
+	{err: orgca.ErrUnfit, status: 409, code: "ca_not_valid", detail: "This CA, or a certificate of its chain, is not valid now, so it cannot become current. Nothing was changed; GET /pki/rotate-ca shows its dates. POST /pki/rotate-ca?mode=mint takes a CA that is valid."},
 	{err: orgca.ErrOverlaps, status: 409, code: "overlaps_exhausted", detail: "Eight earlier Org CAs are in an overlap already. Rotate without overlap, or end the overlaps with mode=finalise first."},
 	{err: orgca.ErrCompromised, status: 400, code: "overlap_invalid", detail: "After a compromise nothing of the present Org CA may live on: who has its key could make certificates for any SPIFFE ID. Rotate without overlap."},
 	{err: orgca.ErrNoRollback, status: 409, code: "rollback_not_possible", detail: "There is no generation to go back to: the rotation was finalised, undone already, or made for a compromised key."},

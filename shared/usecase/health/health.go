@@ -3,11 +3,13 @@ package health
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
@@ -19,7 +21,8 @@ type Warning string
 // The warnings.
 const (
 	LegacyPathLenZero   Warning = "org_ca_legacy_pathlen_zero" // external verifiers refuse the chain
-	OrgCAExpiring       Warning = "org_ca_expiring"            // the root ends within ExpiringWithin
+	OrgCAExpiring       Warning = "org_ca_expiring"            // the chain ends so soon that agents' certificates are, or will be, cut short
+	OrgCANotYetValid    Warning = "org_ca_not_yet_valid"       // a certificate of the chain is not valid yet: nothing can be issued
 	StandbyMissing      Warning = "standby_ca_missing"         // the next rotation has to make its CA first
 	TruststoreOutOfDate Warning = "truststore_out_of_date"     // the agents' domain may refuse certificates
 	RotationLockStuck   Warning = "rotation_lock_stuck"        // a rotation died and nobody took its lease since
@@ -29,13 +32,12 @@ const (
 
 // Warnings returns all of them: what there is to be watched.
 func Warnings() []Warning {
-	return []Warning{LegacyPathLenZero, OrgCAExpiring, StandbyMissing, TruststoreOutOfDate, RotationLockStuck, RegistryRestored, CertsExpiring}
+	return []Warning{LegacyPathLenZero, OrgCAExpiring, OrgCANotYetValid, StandbyMissing, TruststoreOutOfDate, RotationLockStuck, RegistryRestored, CertsExpiring}
 }
 
 // Thresholds.
 const (
-	ExpiringWithin = 90 * 24 * time.Hour
-	StuckAfter     = 5 * time.Minute
+	StuckAfter = 5 * time.Minute
 	// standbyGrace is how long a swap may be ago before a missing standby is worth a warning: the next one is being made.
 	standbyGrace = 10 * time.Minute
 	// domainGrace is how long the agents' domain may serve another truststore than the present one: an update takes minutes.
@@ -43,6 +45,12 @@ const (
 	// dueGrace is how long an agent's certificate may be due before that is worth a warning: hygiene runs once a day.
 	dueGrace = 48 * time.Hour
 )
+
+// ExpiringWithin is how long before the earliest end in its chain an Org CA has to be replaced: an agent's certificate of a
+// year would be cut short from then on, and a year's certificate is replaced as long before its end as the schedule says.
+func ExpiringWithin(s agent.Schedule) time.Duration {
+	return agent.Annually.MaxAge + cmp.Or(s, agent.Annually).RenewBefore
+}
 
 // Store is what a check needs of the registry.
 type Store interface {
@@ -58,7 +66,9 @@ type Checker struct {
 	Objects truststore.Objects
 	// Noted reads from a key under which fence its generation was superseded; zero: it was not.
 	Noted func(ctx context.Context, key string) (fence int64, err error)
-	Now   func() time.Time
+	// Schedule says how long before their end agents' certificates are replaced; zero: agent.Annually.
+	Schedule agent.Schedule
+	Now      func() time.Time
 
 	note     atomic.Pointer[note]
 	expiring atomic.Pointer[expiring]
@@ -86,7 +96,8 @@ type State struct {
 	Fingerprint string
 	Legacy      bool
 	Standby     bool
-	CANotAfter  time.Time
+	CANotBefore time.Time // from when the whole chain is valid
+	CANotAfter  time.Time // the earliest end in the chain
 	Warnings    []Warning // in a fixed order; never nil
 }
 
@@ -97,10 +108,11 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	_, standby := org.Standby()
+	_, standby := org.Standby(c.Now())
 	s := State{Standby: standby, Warnings: []Warning{}}
 	if p := org.Pointer; p != nil {
-		s.Generation, s.Fingerprint, s.Legacy, s.CANotAfter = p.Current, p.Fingerprint, p.Legacy, p.NotAfter
+		valid := p.Validity()
+		s.Generation, s.Fingerprint, s.Legacy, s.CANotBefore, s.CANotAfter = p.Current, p.Fingerprint, p.Legacy, valid.From, valid.Until
 	}
 	now := c.Now()
 	for _, w := range []struct {
@@ -108,7 +120,8 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 		holds   bool
 	}{
 		{LegacyPathLenZero, s.Legacy},
-		{OrgCAExpiring, org.Pointer != nil && s.CANotAfter.Sub(now) < ExpiringWithin},
+		{OrgCAExpiring, org.Pointer != nil && s.CANotAfter.Sub(now) < ExpiringWithin(c.Schedule)},
+		{OrgCANotYetValid, org.Pointer != nil && now.Before(s.CANotBefore)},
 		{StandbyMissing, !standby && (org.Pointer == nil || now.Sub(org.Pointer.RotatedAt) > standbyGrace)},
 		{TruststoreOutOfDate, org.Pointer != nil && c.outOfDate(ctx, org)},
 		{RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer)},

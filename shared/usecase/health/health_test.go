@@ -114,8 +114,8 @@ func TestWarnings(t *testing.T) {
 		want  []health.Warning
 	}{
 		{"legacy", func(w *world) { w.org.Pointer.Legacy = true }, []health.Warning{health.LegacyPathLenZero}},
-		{"90 days left", ends(90 * day), nil},
-		{"a moment less than 90 days left", ends(90*day - 1), []health.Warning{health.OrgCAExpiring}},
+		{"a year and the lead of hygiene left", ends(395 * day), nil},
+		{"a moment less left", ends(395*day - 1), []health.Warning{health.OrgCAExpiring}},
 		{"over", ends(-day), []health.Warning{health.OrgCAExpiring}},
 		{"standby not there yet", alone(10 * time.Minute), nil},
 		{"standby missing", alone(10*time.Minute + 1), []health.Warning{health.StandbyMissing}},

@@ -136,7 +136,7 @@ type Certificate struct {
 }
 
 // Certify issues a certificate for the material's key under the generation that p points at: one signature in KMS. It
-// counts for nothing before it is pinned.
+// counts for nothing before it is pinned. Error: orgca.ErrNotValid, before the signature.
 func (i Issuer) Certify(ctx context.Context, p orgca.Pointer, id agent.ID, m Material) (Certificate, error) {
 	return i.certify(ctx, p, id, m, i.Now())
 }
@@ -146,6 +146,9 @@ func (i Issuer) certify(ctx context.Context, p orgca.Pointer, id agent.ID, m Mat
 	chain, err := parse(p.Chain)
 	if err != nil {
 		return Certificate{}, fmt.Errorf("read the chain of generation %d: %w", p.Current, err)
+	}
+	if !p.Validity().At(now) {
+		return Certificate{}, fmt.Errorf("issue under generation %d: %w", p.Current, orgca.ErrNotValid)
 	}
 	uri, err := pki.SPIFFEID(i.TrustDomain, id.Org(), id.Name())
 	if err != nil {

@@ -17,7 +17,7 @@ func (r *Rotator) mint(ctx context.Context, req Request, held *lease.Lease) (Res
 	if err != nil {
 		return Result{}, err
 	}
-	next, ok := org.Standby()
+	next, ok := org.Standby(r.Now())
 	return r.makeCurrent(ctx, req, held, org, next, ok, nil)
 }
 

@@ -153,7 +153,7 @@ func (o *Observer) Status(ctx context.Context) (Status, error) {
 // Of is Status for whoever has read the organisation already.
 func (o *Observer) Of(ctx context.Context, org registry.Org) (Status, error) {
 	s := Status{Rotation: rotation(org, o.Now()), History: history(org.Generations)}
-	if g, ok := org.Standby(); ok {
+	if g, ok := org.Standby(o.Now()); ok {
 		e := entryOf(g)
 		s.Staged = &e
 	}

@@ -63,7 +63,7 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) { return r.observe
 //
 // Errors: an *anchor.Refusal for an uploaded CA that is not fit, lease.ErrHeld while another rotation runs, lease.ErrLost
 // when this one took so long that another began, ErrMode, ErrUpload, ErrFingerprint, ErrNotStaged, ErrMoved, ErrDryRun, ErrStrict,
-// orgca.ErrReason, orgca.ErrOverlap, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrNoRollback, ErrIdempotencyKey, ErrIdempotencyReused,
+// orgca.ErrReason, orgca.ErrOverlap, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit, orgca.ErrNoRollback, ErrIdempotencyKey, ErrIdempotencyReused,
 // ErrBackup, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at
 // the commit: Status then tells.
 func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
@@ -157,7 +157,7 @@ func level(cause error) slog.Level {
 	if _, refused := errors.AsType[*anchor.Refusal](cause); refused {
 		return slog.LevelWarn
 	}
-	for _, theirs := range []error{ErrNotStaged, ErrMoved, ErrStrict, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrNoRollback} {
+	for _, theirs := range []error{ErrNotStaged, ErrMoved, ErrStrict, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit, orgca.ErrNoRollback} {
 		if errors.Is(cause, theirs) {
 			return slog.LevelWarn
 		}

@@ -17,7 +17,7 @@ func (r *Rotator) stage(ctx context.Context, req Request, held *lease.Lease) (Re
 	if err != nil {
 		return Result{}, err
 	}
-	next, ok := org.Standby()
+	next, ok := org.Standby(r.Now())
 	var material *anchor.Material
 	if req.Upload != nil {
 		ok = false
@@ -69,7 +69,7 @@ func (r *Rotator) rehearse(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	next, ok := org.Standby()
+	next, ok := org.Standby(r.Now())
 	if req.Mode == Upload {
 		return r.rehearseUpload(req, org)
 	}
@@ -84,6 +84,9 @@ func (r *Rotator) rehearse(ctx context.Context, req Request) (Result, error) {
 	next.Reason = orgca.Binding(next.Reason, req.Reason)
 	if req.Overlap > 0 && orgca.AtOnce(next.Reason) {
 		return Result{}, orgca.ErrCompromised
+	}
+	if v := next.Validity(); ok && !v.At(r.Now()) {
+		return Result{}, fmt.Errorf("generation %d: %w", next.Number, orgca.ErrUnfit)
 	}
 	result := preflight(org, next, r.Now())
 	result.DryRun = true

@@ -193,13 +193,27 @@ func checks(g orgca.Generation, now time.Time) []Check {
 	if g.Legacy {
 		length = Check{"path_length", "warning", "pathLenConstraint is 0: agents' certificates are issued by the root itself, and other verifiers may refuse them"}
 	}
-	days := int(g.NotAfter.Sub(now) / (24 * time.Hour))
 	return []Check{
 		{"chain", "passed", fmt.Sprintf("%d certificates, each issued by the next, up to the root", len(g.Chain()))},
 		length,
 		{"key", "passed", keyKind(ca) + ", used by no earlier generation"},
-		{"validity", "passed", fmt.Sprintf("%d days left", days)},
+		validity(g, now),
 	}
+}
+
+// validity looks at the whole chain. Its earliest end cuts every certificate that is issued under it: that is no reason to
+// refuse a CA that an operator's PKI dates so, but one to say it before the commit.
+func validity(g orgca.Generation, now time.Time) Check {
+	v := g.Validity()
+	days := int(v.Until.Sub(now) / (24 * time.Hour))
+	left := fmt.Sprintf("%d days left, until %s, when the first certificate of the chain ends", days, v.Until.UTC().Format(time.DateOnly))
+	switch {
+	case !v.At(now):
+		return Check{"validity", "warning", fmt.Sprintf("valid from %s to %s only: it cannot become current now", v.From.UTC().Format(time.RFC3339), v.Until.UTC().Format(time.RFC3339))}
+	case !v.Lasts(now, orgca.LongestAgent):
+		return Check{"validity", "warning", left + ": agents' certificates are cut to that, where they are asked for longer"}
+	}
+	return Check{"validity", "passed", left}
 }
 
 func keyKind(cert *x509.Certificate) string {

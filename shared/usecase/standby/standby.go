@@ -102,7 +102,7 @@ func (j *Job) Run(ctx context.Context) (Report, error) {
 	if org.Pointer != nil {
 		report.Generation, report.Legacy = org.Pointer.Current, org.Pointer.Legacy
 	}
-	if g, ok := org.Standby(); ok && g.Truststore != "" {
+	if g, ok := org.Standby(j.Now()); ok && g.Truststore != "" {
 		report.Standby = g.Number
 	}
 	return report, errors.Join(append(errs, err)...)
@@ -176,13 +176,17 @@ func (j *Job) each(ctx context.Context, which func(orgca.Generation, orgca.Point
 }
 
 // leftBehind picks the generations that will never be current: preparations that a crash cut off, standbys that a newer
-// generation has overtaken, uploads that nobody committed, and of those the ones whose keys a crash has left.
+// generation has overtaken or that are not fit any more, uploads that nobody committed, and of those the ones whose keys a
+// crash has left. What a clock that was ahead has dated into the future waits no longer than it was wrong.
 func (j *Job) leftBehind(g orgca.Generation, p orgca.Pointer) bool {
 	switch g.State {
 	case orgca.Preparing:
-		return j.Now().Sub(g.CreatedAt) > OrphanAge
+		return j.Now().Sub(g.CreatedAt).Abs() > OrphanAge
 	case orgca.Staged:
-		return g.Number < p.Current || g.Source == orgca.Upload && j.Now().Sub(g.StagedAt) > StagedAge
+		if g.Source == orgca.Mint {
+			return g.Number < p.Current || !g.Fit(j.Now())
+		}
+		return g.Number < p.Current || j.Now().Sub(g.StagedAt).Abs() > StagedAge
 	case orgca.Failed:
 		return g.RetiredAt.IsZero()
 	default:
@@ -196,14 +200,15 @@ func (j *Job) spent(g orgca.Generation, p orgca.Pointer) bool {
 	return p.Spent(g, j.Now()) && g.Superseding != 0
 }
 
-// prepare makes a standby unless there is one, or one is being made.
+// prepare makes a standby unless there is one that is fit, or one is being made.
 func (j *Job) prepare(ctx context.Context) error {
 	org, err := j.Store.Org(ctx)
 	if err != nil || org.Pointer == nil {
 		return err
 	}
 	for _, g := range org.Generations {
-		if g.Number > org.Pointer.Current && g.Source == orgca.Mint && (g.State == orgca.Staged || g.State == orgca.Preparing) {
+		making := g.State == orgca.Preparing || g.State == orgca.Staged && g.Fit(j.Now())
+		if g.Number > org.Pointer.Current && g.Source == orgca.Mint && making {
 			return nil
 		}
 	}

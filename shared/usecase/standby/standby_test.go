@@ -279,7 +279,7 @@ func TestRunOverAnUnreliableStore(t *testing.T) {
 			run(t, m)
 			report := run(t, m)
 			o := m.Org(t)
-			if next, ok := o.Standby(); report.Generation == 0 || !ok || next.Truststore == "" || report.Standby != next.Number {
+			if next, ok := o.Standby(m.Now()); report.Generation == 0 || !ok || next.Truststore == "" || report.Standby != next.Number {
 				t.Fatalf("fault %d at write %d (first run: %v): report %+v, states %v", fault, n+1, first, report, states(o))
 			}
 			rows, err := m.Store.Rows(t.Context(), inmemory.OrgID, 0, 1000)
