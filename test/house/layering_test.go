@@ -39,7 +39,7 @@ var layers = []layer{
 		why:     "an auditor runs it far from us: it knows the form of what we export and of names, and nothing else of us",
 	},
 	{
-		name: "verifier", folders: []string{"shared/verifier"}, own: []string{"shared/accesstoken", "shared/dpop", "shared/jwk"},
+		name: "verifier", folders: []string{"shared/verifier"}, own: []string{"shared/problem", "shared/accesstoken", "shared/dpop", "shared/jwk"},
 		why: "what a resource server checks is a function of the request and of keys: no store, no HTTP",
 	},
 	{
