@@ -40,6 +40,10 @@ var (
 		AtToken("invalid_request")
 	ErrEvent = problem.New(400, "request_malformed", "event is not a request").
 			Says("The request's method or its body's encoding cannot be read.")
+	// ErrIdempotency reports an Idempotency-Key where a repetition would not be recognised by it.
+	ErrIdempotency = problem.New(400, "idempotency_key_not_supported", "Idempotency-Key does nothing here").
+			Says("This request takes no Idempotency-Key, and was not carried out. Send it without the header; to find out what an " +
+			"earlier attempt did, read the present state first.")
 )
 
 // Handler answers one route. An error becomes the answer; nothing must have been written then.
@@ -146,6 +150,9 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, er
 	if r, err = m.authorise(route, w, r); err != nil {
 		return resource, err
 	}
+	if !repeatable(route) && len(r.Header.Values("Idempotency-Key")) > 0 {
+		return resource, ErrIdempotency
+	}
 	if route.Auth != routes.None { // a cache on the way knows an answer by its address alone
 		w.Header().Set("Cache-Control", "no-store")
 	}
@@ -155,6 +162,12 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, er
 		}
 	}
 	return resource, handler(w, r)
+}
+
+// repeatable reports whether a route answers a repetition under the same Idempotency-Key with the first result. Every other
+// route refuses the header: a caller that relies on it must not get a second certificate.
+func repeatable(r routes.Route) bool {
+	return r.Method == http.MethodPost && r.Path == "/pki/rotate-ca"
 }
 
 // authorise denies unless the route's demand is met or is met elsewhere: a handler that needs a client certificate asks

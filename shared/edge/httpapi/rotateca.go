@@ -84,7 +84,9 @@ func rotationRequest(r *http.Request) (req rotateca.Request, err error) {
 	if req.SkipBackup, err = skipBackup(query); err != nil {
 		return req, err
 	}
-	req.IdempotencyKey, err = idempotencyKey(r)
+	if req.IdempotencyKey, err = idempotencyKey(r); err == nil && req.IdempotencyKey != "" && (mode == rotateca.Stage || req.DryRun) {
+		err = ErrIdempotency
+	}
 	return req, err
 }
 
