@@ -122,7 +122,7 @@ verifiers-setup: ## build the verifiers (Debian: openssl gnutls-bin libnss3-tool
 N ?= 400
 .PHONY: verifiers
 verifiers: need-go verifiers-setup ## chains under N generated CAs through seven verifiers (N=, SEED= repeats a run)
-	@go test ./shared/anchor -run 'Test(Accepted|Generated)UploadsVerify$$' -v -timeout 60m -args -shapes=$(N) -seed=$(or $(SEED),0)
+	@go test ./shared/anchor -run 'Test(Accepted|Generated)UploadsVerify$$' -v -timeout 60m -args -shapes=$(N) -flips=30 -seed=$(or $(SEED),0)
 
 .PHONY: lint
 lint: need-go ## static checks: golangci-lint with the list in .golangci.yml

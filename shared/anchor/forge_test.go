@@ -80,7 +80,8 @@ type form struct {
 	tail       []byte // after the signature, inside the certificate
 	after      []byte // after the certificate
 	mangle     func([]byte) []byte
-	whole      []byte // instead of everything that is signed
+	alter      func([]byte) []byte // what is signed, before it is
+	whole      []byte              // instead of everything that is signed
 }
 
 // party is a CA with its key.
@@ -195,6 +196,9 @@ func (f *form) sign(t testing.TB, key crypto.Signer) []byte {
 	tbs := f.whole
 	if tbs == nil {
 		tbs = f.tbs()
+	}
+	if f.alter != nil {
+		tbs = f.alter(tbs)
 	}
 	digest := tbs
 	if f.hash == crypto.SHA1 {

@@ -63,7 +63,17 @@ func (g generator) vary(below int) change {
 		g.extend(f)
 		g.Shuffle(len(f.extensions), func(i, j int) { f.extensions[i], f.extensions[j] = f.extensions[j], f.extensions[i] })
 		g.signature(f)
+		if g.chance(*flips) {
+			f.alter = g.flip
+		}
 	}
+}
+
+// flip changes one octet of what is signed: most of these are refused, and what is not must be as good as any.
+func (g generator) flip(tbs []byte) []byte {
+	tbs = slices.Clone(tbs)
+	tbs[g.IntN(len(tbs))] = pick(g, byte(g.IntN(256)), 0, 1, 2, 3, 4, 5, 6, 0x0c, 0x13, 0x16, 0x17, 0x18, 0x1e, 0x30, 0x31, 0x80, 0xff)
+	return tbs
 }
 
 func hasAKI(f *form) bool {

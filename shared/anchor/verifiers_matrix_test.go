@@ -22,6 +22,7 @@ import (
 
 var (
 	shapes = flag.Int("shapes", 40, "how many accepted uploads TestGeneratedUploadsVerify makes")
+	flips  = flag.Int("flips", 0, "in so many of a hundred certificates one octet is changed before they are signed")
 	seed   = flag.Uint64("seed", 0, "of the generator; 0: a new one, which is printed")
 )
 

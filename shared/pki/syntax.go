@@ -72,6 +72,8 @@ var syntaxes = map[string]syntax{
 	"2.5.29.37":          {"extendedKeyUsage", checkPurposes},
 	"1.3.6.1.5.5.7.1.1":  {"authorityInfoAccess", checkSequences},
 	"1.3.6.1.5.5.7.1.11": {"subjectInfoAccess", checkSequences},
+
+	"2.16.840.1.113730.1.1": {"Netscape certificate type", checkBits},
 }
 
 // ExtensionName names an extension by its object identifier, as RFC 5280 does.
@@ -158,6 +160,37 @@ func checkNames(value cryptobyte.String) string {
 		if !list.ReadAnyASN1(&name, &tag) || tag&0x80 == 0 || tag&0x1f > 8 {
 			return notDER
 		}
+		if tag == directoryName {
+			if why := checkDirectoryName(name); why != "" {
+				return why
+			}
+		}
+	}
+	return ""
+}
+
+// directoryName is the tag of a distinguished name among GeneralNames (RFC 5280 section 4.2.1.6).
+var directoryName = asn1.Tag(4).ContextSpecific().Constructed()
+
+func checkDirectoryName(name cryptobyte.String) string {
+	rdns, ok := dn.Parse(name)
+	if !ok {
+		return notDER
+	}
+	for _, rdn := range rdns {
+		for _, a := range rdn {
+			if why := a.Fault(); why != "" {
+				return "has a name whose attribute " + a.Type + " " + why
+			}
+		}
+	}
+	return ""
+}
+
+// checkBits reads the Netscape certificate type, which OpenSSL and mbedTLS still look at.
+func checkBits(value cryptobyte.String) string {
+	if content, ok := sole(value, asn1.BIT_STRING); !ok || len(content) != 2 {
+		return "is not a bit string of at most eight bits"
 	}
 	return ""
 }
@@ -248,6 +281,16 @@ func checkAuthority(value cryptobyte.String) string {
 		return "names an empty key"
 	case hasSerial && !der.Integer(serial):
 		return notDER
+	}
+	for !names.Empty() {
+		var name cryptobyte.String
+		var kind asn1.Tag
+		if !names.ReadAnyASN1(&name, &kind) {
+			return notDER
+		}
+		if why := checkDirectoryName(name); kind == directoryName && why != "" {
+			return why
+		}
 	}
 	return ""
 }
