@@ -1,7 +1,6 @@
 package sdk
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,11 +20,10 @@ var edgeCodes = []string{"certificate_revoked", "rotate_at_your_ca", "csr_invali
 
 var (
 	declaration = regexp.MustCompile(`problem\.New\(\s*\d+,\s*"([a-z_]+)"`)
-	row         = regexp.MustCompile(`\{err: (?:(\w+)\.)?\w+, status: \d+, code: "([a-z_]+)"`) // of the edge's table, by package
 	inTable     = regexp.MustCompile("`([a-z]+(?:_[a-z]+)+|internal)`")
 )
 
-// declared finds the codes of problems that the Go files of a folder declare, or that the edge's table has of the package.
+// declared finds the codes of problems that the Go files of a folder declare.
 func declared(t *testing.T, folder string) (codes []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("..", "..", "shared", folder, "*.go"))
@@ -42,15 +40,6 @@ func declared(t *testing.T, folder string) (codes []string) {
 		}
 		for _, m := range declaration.FindAllSubmatch(source, -1) {
 			codes = append(codes, string(m[1]))
-		}
-	}
-	table, err := os.ReadFile(filepath.Join("..", "..", "shared", "edge", "httpapi", "problem.go"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
-	for _, m := range row.FindAllSubmatch(table, -1) {
-		if string(m[1]) == filepath.Base(folder) || len(m[1]) == 0 && folder == "edge/httpapi" {
-			codes = append(codes, string(m[2]))
 		}
 	}
 	return codes

@@ -34,9 +34,6 @@ type flow struct {
 func (f flow) run(t *testing.T, m *mastio, want ...string) {
 	t.Helper()
 	said := f.say(t, m)
-	if !meServed() {
-		want = withoutMe(want)
-	}
 	for i, line := range want {
 		want[i] = strings.ReplaceAll(line, "{agent}", f.agent)
 	}
@@ -51,7 +48,7 @@ func (f flow) say(t *testing.T, m *mastio) []string {
 	t.Helper()
 	program := python(t)
 	f.write(t, "server-ca.pem", m.CAPEM)
-	given := map[string]any{"url": m.URL, "secret": m.Secret, "agent_id": f.agent, "folder": f.folder, "me": meServed()}
+	given := map[string]any{"url": m.URL, "secret": m.Secret, "agent_id": f.agent, "folder": f.folder}
 	for name, value := range f.given {
 		given[name] = value
 	}

@@ -204,7 +204,6 @@ func TestConnector(t *testing.T) {
 
 // Flow 6: a call as the first thing that a client does, and a call with a token that no longer holds.
 func TestCall(t *testing.T) {
-	needsMe(t)
 	m := running(t)
 	i := m.mint(t)
 	f := flow{script: "call.py", agent: i.AgentID, folder: t.TempDir()}

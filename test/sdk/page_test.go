@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +57,7 @@ func (c command) run(t *testing.T, m *mastio, secret string) []string {
 	t.Helper()
 	source := t.TempDir() // the agent's folder holds the agent's files alone
 	file, ca := filepath.Join(source, c.name), filepath.Join(source, "ca.pem")
-	for path, text := range map[string][]byte{file: served(program(t, c.name)), ca: m.CAPEM} {
+	for path, text := range map[string][]byte{file: program(t, c.name), ca: m.CAPEM} {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -101,9 +100,6 @@ func TestPrograms(t *testing.T) {
 			session := []string{"token DPoP kyc:read", "me " + id(p.agent)}
 			want := append([]string{"enrolled " + id(p.agent)}, session...)
 			want = append(append(want, "renewed"), session...)
-			if !meServed() {
-				want = slices.DeleteFunc(want, func(w string) bool { return strings.HasPrefix(w, "me ") })
-			}
 			if diff := cmp.Diff(want, p.run(t, m, m.Secret)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -128,11 +124,7 @@ func TestSDKOfThePage(t *testing.T) {
 		t.Errorf("enrol.py said %q", said)
 	}
 	p.name = "start.py"
-	want := []string{"me " + id(p.agent)}
-	if !meServed() {
-		want = nil
-	}
-	if diff := cmp.Diff(want, p.run(t, m, "")); diff != "" {
+	if diff := cmp.Diff([]string{"me " + id(p.agent)}, p.run(t, m, "")); diff != "" {
 		t.Errorf("start.py (-want +got):\n%s", diff)
 	}
 }
