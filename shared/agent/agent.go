@@ -16,7 +16,9 @@ var (
 	ErrNotFound = problem.New(404, "agent_not_found", "agent not found").
 			Says("No agent has this id. GET /v1/admin/agents lists them all.")
 	ErrAlreadyEnrolled = problem.New(409, "agent_already_enrolled", "agent already enrolled").
-				Says("An agent with this name exists and was not changed. To give it a new certificate: POST " +
+				Says("An agent with this name exists and was not changed. Its certificate counts under the current " +
+			"Org CA. To replace what an agent brought itself (BYOCA, SPIFFE), send \"update_existing\": true. To " +
+			"give an agent whose certificate the Mastio issues a new one: POST " +
 			"/registry/agents/{agent_id}/rotate-cert.")
 	ErrDeactivated = problem.New(409, "agent_deactivated", "agent is deactivated").
 			Says("The agent is deactivated. Enrolling it again reactivates it.")
