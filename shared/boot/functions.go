@@ -132,7 +132,7 @@ func Standby(p *parts) (any, error) {
 // Startup is the function startup. Its error is the reason that a deployment fails with.
 func Startup(p *parts) (any, error) {
 	check := &startup.Check{
-		Store: p.db, Objects: p.objects(), Secret: p.secret().Readable, Tokens: p.ring().Usable, Strict: p.StrictPKI, Adopt: p.Adopt, Domain: p.AgentsDomain != "", Now: p.now,
+		Store: p.db, Objects: p.objects(), Secret: p.secret().Readable, Tokens: p.ring().Usable, Left: p.keys().Left, Strict: p.StrictPKI, Adopt: p.Adopt, Domain: p.AgentsDomain != "", Now: p.now,
 	}
 	return func(ctx context.Context) error {
 		err := check.Run(ctx)
@@ -146,7 +146,7 @@ func Startup(p *parts) (any, error) {
 var errJob = errors.New("standby job failed: see the log")
 
 func (p *parts) checker() *health.Checker {
-	return &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Schedule: p.Schedule, Now: p.now}
+	return &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Left: p.keys().Left, Schedule: p.Schedule, Now: p.now}
 }
 
 func (p *parts) ceremony() *ceremony.Ceremony {

@@ -119,7 +119,7 @@ func At(url string, cfg memstore.Config) *Mastio {
 	m.Hygiene = hygiene.New(hygiene.Config{
 		Store: m.Store, Issuer: issuer, Secrets: m.Secrets, Over: func(context.Context) bool { return m.Over != nil && m.Over() }, Now: m.Now, NewID: m.NewID, Log: log,
 	})
-	m.Health = &health.Checker{Store: m.Store, Objects: m.Objects, Noted: m.Keys.Noted, Now: m.Now}
+	m.Health = &health.Checker{Store: m.Store, Objects: m.Objects, Noted: m.Keys.Noted, Left: m.Keys.Left, Now: m.Now}
 	m.Discovery = &discovery.Directory{Store: m.Store, Keys: m.Ring, Issuer: url, Endpoint: url + "/v1/auth/token", Now: m.Now}
 	m.Archive, m.AuditKey = &checkpointtest.Archive{}, checkpointtest.NewKey()
 	m.Checkpoint = checkpoint.New(checkpoint.Config{

@@ -3,8 +3,12 @@ package inmemory_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/caller"
@@ -44,6 +48,34 @@ func TestCAMovesUnderARotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	counts(t, m, "the certificate of an enrolment", late.Certificate.CertPEM, true)
+	handedOut(t, m, enrolled.Certificate.Pin.Thumbprint, rotated.Certificate.Pin.Thumbprint, late.Certificate.Pin.Thumbprint)
+}
+
+// handedOut checks that of the certificates that have a row exactly these were handed out: each other one is named as
+// superseded_unissued by the row behind its own.
+func handedOut(t *testing.T, m *inmemory.Mastio, want ...string) {
+	t.Helper()
+	var got []string
+	for _, subject := range []string{"orga::kyc", "orga::late"} {
+		rows := must[[]audit.Row](t)(m.Store.Rows(t.Context(), subject, 0, 100))
+		for i, row := range rows {
+			thumbprint, _ := row.Details["cert_thumbprint"].(string)
+			if thumbprint == "" {
+				thumbprint, _ = row.Details["thumbprint"].(string)
+			}
+			unissued := false
+			if i+1 < len(rows) {
+				named, _ := rows[i+1].Details["superseded_unissued"].([]any)
+				unissued = slices.Contains(named, any(thumbprint))
+			}
+			if thumbprint != "" && !unissued {
+				got = append(got, thumbprint)
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("certificates that the trail says were handed out (-want +got):\n%s", diff)
+	}
 }
 
 // Of two rotations of one agent at once, the second is told of the first, whose certificate counts. A change of the record

@@ -259,6 +259,24 @@ func TestScheduleDeletionThatFails(t *testing.T) {
 	}
 }
 
+// What an emptied registry has forgotten is found, with its generation; what waits for its deletion, or is another
+// organisation's, is not.
+func TestKeysThatAreLeft(t *testing.T) {
+	_, client, keys := serve(t, localkms.Config{})
+	create(t, keys, "mine", ceremony.Root)
+	gone, _ := create(t, keys, "gone", ceremony.Issuing)
+	if err := keys.ScheduleDeletion(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{KeySpec: types.KeySpecEccNistP256, KeyUsage: types.KeyUsageTypeSignVerify}); err != nil {
+		t.Fatal(err)
+	}
+	left, err := keys.Left(t.Context())
+	if err != nil || len(left) != 1 || left[0].RotationID != "mine" || left[0].Role != ceremony.Root || left[0].Generation == 0 {
+		t.Errorf("left: %+v, %v", left, err)
+	}
+}
+
 // A call to CreateKey whose answer was lost leaves a key that only its tags lead to.
 func TestLostKeyIsFoundByItsTags(t *testing.T) {
 	lose := false

@@ -25,6 +25,7 @@ type API interface {
 	ImportKeyMaterial(context.Context, *kms.ImportKeyMaterialInput, ...func(*kms.Options)) (*kms.ImportKeyMaterialOutput, error)
 	DisableKey(context.Context, *kms.DisableKeyInput, ...func(*kms.Options)) (*kms.DisableKeyOutput, error)
 	ScheduleKeyDeletion(context.Context, *kms.ScheduleKeyDeletionInput, ...func(*kms.Options)) (*kms.ScheduleKeyDeletionOutput, error)
+	DescribeKey(context.Context, *kms.DescribeKeyInput, ...func(*kms.Options)) (*kms.DescribeKeyOutput, error)
 	ListKeys(context.Context, *kms.ListKeysInput, ...func(*kms.Options)) (*kms.ListKeysOutput, error)
 	TagResource(context.Context, *kms.TagResourceInput, ...func(*kms.Options)) (*kms.TagResourceOutput, error)
 	UntagResource(context.Context, *kms.UntagResourceInput, ...func(*kms.Options)) (*kms.UntagResourceOutput, error)
@@ -128,6 +129,38 @@ func (k *Keys) Tagged(ctx context.Context, rotationID string) ([]string, error) 
 			if ours {
 				found = append(found, aws.ToString(entry.KeyArn))
 			}
+		}
+	}
+	return found, nil
+}
+
+// Left finds the Org CA keys of the organisation that are not on their way out. As Tagged, it looks at every key of the
+// account: it is for an organisation without an Org CA, which has few or none.
+func (k *Keys) Left(ctx context.Context) ([]ceremony.KeySpec, error) {
+	var found []ceremony.KeySpec
+	pages := kms.NewListKeysPaginator(k.API, &kms.ListKeysInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, wrap("list keys", err)
+		}
+		for _, entry := range page.Keys {
+			tags, err := k.tags(ctx, aws.ToString(entry.KeyId))
+			if denied(err) || err == nil && tags[TagOrg] != k.OrgID {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			out, err := k.API.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: entry.KeyId})
+			if err != nil {
+				return nil, wrap("describe a key", err)
+			}
+			if out.KeyMetadata.DeletionDate != nil {
+				continue
+			}
+			number, _ := strconv.ParseInt(tags[TagGeneration], 10, 64) // zero is no generation's, so such a key has no row
+			found = append(found, ceremony.KeySpec{Generation: number, RotationID: tags[TagRotation], Role: ceremony.Role(tags[TagRole])})
 		}
 	}
 	return found, nil

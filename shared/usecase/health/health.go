@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
@@ -26,7 +28,7 @@ const (
 	StandbyMissing      Warning = "standby_ca_missing"         // the next rotation has to make its CA first
 	TruststoreOutOfDate Warning = "truststore_out_of_date"     // the agents' domain may refuse certificates
 	RotationLockStuck   Warning = "rotation_lock_stuck"        // a rotation died and nobody took its lease since
-	RegistryRestored    Warning = "registry_restored"          // a superseded Org CA is current again: a backup was restored
+	RegistryRestored    Warning = "registry_restored"          // a superseded Org CA is current again, or there is none any more: a backup was restored, or the registry emptied
 	CertsExpiring       Warning = "certs_expiring"             // agents' certificates end and nobody replaces them
 )
 
@@ -66,12 +68,15 @@ type Checker struct {
 	Objects truststore.Objects
 	// Noted reads from a key under which fence its generation was superseded; zero: it was not.
 	Noted func(ctx context.Context, key string) (fence int64, err error)
+	// Left finds the keys of the organisation's Org CAs; it is asked, once a minute, while the registry has none. Nil: it is not.
+	Left func(ctx context.Context) ([]ceremony.KeySpec, error)
 	// Schedule says how long before their end agents' certificates are replaced; zero: agent.Annually.
 	Schedule agent.Schedule
 	Now      func() time.Time
 
 	note     atomic.Pointer[note]
 	expiring atomic.Pointer[expiring]
+	lost     atomic.Pointer[expiring]
 }
 
 // expiring is what was last read about agents' certificates, once in noteAge.
@@ -124,7 +129,7 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 		{OrgCANotYetValid, org.Pointer != nil && now.Before(s.CANotBefore)},
 		{StandbyMissing, !standby && (org.Pointer == nil || now.Sub(org.Pointer.RotatedAt) > standbyGrace)},
 		{TruststoreOutOfDate, org.Pointer != nil && c.outOfDate(ctx, org)},
-		{RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer)},
+		{RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer) || org.Pointer == nil && c.isLost(ctx, now)},
 		{RotationLockStuck, org.Lease.Stuck(now, StuckAfter)},
 		{CertsExpiring, c.certsExpire(ctx, now)},
 	} {
@@ -164,7 +169,7 @@ func (c *Checker) outOfDate(ctx context.Context, org registry.Org) bool {
 // not know. A key that cannot be read says nothing.
 func (c *Checker) restored(ctx context.Context, p orgca.Pointer) bool {
 	last, now := c.note.Load(), c.Now()
-	if last == nil || last.key != p.SigningKey || now.Sub(last.at) >= noteAge {
+	if last == nil || last.key != p.SigningKey || now.Sub(last.at).Abs() >= noteAge {
 		fence, err := c.Noted(ctx, p.SigningKey)
 		if err != nil {
 			return false
@@ -175,10 +180,27 @@ func (c *Checker) restored(ctx context.Context, p orgca.Pointer) bool {
 	return last.fence > p.Fence
 }
 
+// isLost reports whether the registry has no Org CA although the key store has keys of one. Keys that cannot be read say nothing.
+func (c *Checker) isLost(ctx context.Context, now time.Time) bool {
+	if c.Left == nil {
+		return false
+	}
+	last := c.lost.Load()
+	if last == nil || now.Sub(last.at).Abs() >= noteAge {
+		err := ceremony.Lost(ctx, c.Store.Org, c.Left)
+		if err != nil && !errors.Is(err, ceremony.ErrLost) {
+			return false
+		}
+		last = &expiring{err != nil, now}
+		c.lost.Store(last)
+	}
+	return last.found
+}
+
 // certsExpire reports whether agents' certificates end unreplaced. An index that cannot be read says nothing.
 func (c *Checker) certsExpire(ctx context.Context, now time.Time) bool {
 	last := c.expiring.Load()
-	if last == nil || now.Sub(last.at) >= noteAge {
+	if last == nil || now.Sub(last.at).Abs() >= noteAge {
 		found, err := c.Store.Expiring(ctx, now, now.Add(-dueGrace))
 		if err != nil {
 			return false

@@ -44,6 +44,9 @@ type Pinning struct {
 	// returns what to commit now, or the error that ends it. The certificate stays the same one, as long as the Org CA
 	// does: a signature in KMS is what all agents share.
 	Again func(ctx context.Context, known agent.Agent) (Pinning, error)
+	// Unissued are thumbprints of certificates that were committed just before and not handed out: the Org CA moved meanwhile.
+	// The row names them, so that an auditor does not look for certificates that no agent ever had.
+	Unissued []string
 	// Entry says what goes into the agent's chain; time and subject are filled in.
 	Entry func(next agent.Pin) audit.Entry
 }
@@ -93,6 +96,7 @@ func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Ce
 		return fail(err)
 	}
 	var c Certificate
+	var unissued []string
 	for moves := 0; moves < pinTries; {
 		keys, err := i.admitted(ctx, p, agent.Pin{Key: key, JKT: m.JKT}, moves > 0, c.CertPEM == nil)
 		if err != nil {
@@ -103,6 +107,7 @@ func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Ce
 				return fail(err)
 			}
 		}
+		p.Unissued = unissued
 		stored, err := i.commit(ctx, p, keys, c)
 		if errors.Is(err, registry.ErrConflict) && p.Again != nil {
 			if p, err = p.Again(ctx, p.Agent); err != nil {
@@ -130,6 +135,7 @@ func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Ce
 		}
 		p.Agent, p.Pointer, p.Before = stored, *present, nil
 		moves++
+		unissued = append(unissued, c.Pin.Thumbprint)
 	}
 	return fail(fmt.Errorf("the Org CA keeps moving: %w", registry.ErrConflict))
 }
@@ -192,6 +198,9 @@ func (i Issuer) commit(ctx context.Context, p Pinning, keys agent.Keys, c Certif
 	next.SPIFFEID = c.SPIFFEID
 	e := p.Entry(c.Pin)
 	e.Time, e.Subject = now, string(p.Agent.ID)
+	if len(p.Unissued) > 0 {
+		e.Details["superseded_unissued"] = list(p.Unissued)
+	}
 	row, head, err := p.Agent.Head.Append(e)
 	if err != nil {
 		return agent.Agent{}, err
@@ -200,6 +209,15 @@ func (i Issuer) commit(ctx context.Context, p Pinning, keys agent.Keys, c Certif
 	err = registry.Settle(ctx, i.Store.Apply, registry.Change{ID: i.NewID(), Agent: &next, Keys: &keys, Rows: append(slices.Clone(p.Before), row)})
 	next.Version++
 	return next, err
+}
+
+// list is what a row's details hold of texts.
+func list(texts []string) []any {
+	all := make([]any, len(texts))
+	for i, text := range texts {
+		all[i] = text
+	}
+	return all
 }
 
 // withProofKey returns the agent's pins with the DPoP key that has been theirs: those that live on beside a new

@@ -43,6 +43,8 @@ type Ceremony interface {
 type Notes interface {
 	Note(ctx context.Context, key string, fence int64) error
 	Noted(ctx context.Context, key string) (fence int64, err error)
+	// Left finds the keys of the organisation's Org CAs that are not on their way out.
+	Left(ctx context.Context) ([]ceremony.KeySpec, error)
 }
 
 // Rotator makes the first Org CA of an empty organisation.
@@ -84,14 +86,14 @@ type Report struct {
 	Lapsed     int   `json:"lapsed"` // overlaps whose end was noted
 	Migrated   bool  `json:"migrated"`
 	Legacy     bool  `json:"legacy"`
-	Restored   bool  `json:"restored"` // see ErrRestored
+	Restored   bool  `json:"restored"` // see ErrRestored and ceremony.ErrLost
 }
 
 // Run does whatever is to do. A step that fails does not keep the others from being done; the errors are joined. Only a
 // registry that was restored from a backup is left alone: ErrRestored.
 func (j *Job) Run(ctx context.Context) (Report, error) {
 	if err := j.first(ctx); err != nil {
-		return Report{}, fmt.Errorf("make the first Org CA: %w", err)
+		return Report{Restored: errors.Is(err, ceremony.ErrLost)}, fmt.Errorf("make the first Org CA: %w", err)
 	}
 	var report Report
 	errs := []error{j.Keys(ctx, j.Now()), j.witness(ctx)}
@@ -121,10 +123,17 @@ func (j *Job) maintain(ctx context.Context, report *Report) error {
 	return errors.Join(append(errs, lapseErr, migrateErr, retireErr)...)
 }
 
-// first bootstraps an empty organisation, unless its operator will. Another function at the same work is no error.
+// first bootstraps an empty organisation, unless its operator will. Another function at the same work is no error. A registry
+// that has lost its rows is not an empty organisation: a new Org CA there would bury what a backup can bring back.
 func (j *Job) first(ctx context.Context) error {
 	org, err := j.Store.Org(ctx)
 	if err != nil || org.Pointer != nil || j.Adopt {
+		return err
+	}
+	if err := ceremony.Lost(ctx, j.Store.Org, j.Notes.Left); err != nil {
+		if errors.Is(err, ceremony.ErrLost) {
+			j.Log.ErrorContext(ctx, "pki.rotate.registry_lost", "cause", err.Error())
+		}
 		return err
 	}
 	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, SkipBackup: true, Actor: Actor})

@@ -10,10 +10,11 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
-// What a deployment can fail for. orgca.ErrLegacy is one more, under strict PKI.
+// What a deployment can fail for. orgca.ErrLegacy is one more, under strict PKI, and ceremony.ErrLost.
 var (
 	ErrRegistry   = problem.Internal("the registry cannot be read")
 	ErrNoOrgCA    = problem.Internal("there is no Org CA: the function standby makes the first one, and its log says what keeps it from that")
@@ -37,9 +38,11 @@ type Check struct {
 	}
 	Secret func(ctx context.Context) error                // reads the admin secret
 	Tokens func(ctx context.Context, now time.Time) error // opens the key that tokens are signed with
-	Strict bool                                           // refuse a legacy Org CA
-	Adopt  bool                                           // an organisation without an Org CA waits for its operator's
-	Domain bool                                           // agents have a domain of their own, which reads the truststore
+	// Left finds the keys of the organisation's Org CAs; it is asked while the registry has none.
+	Left   func(ctx context.Context) ([]ceremony.KeySpec, error)
+	Strict bool // refuse a legacy Org CA
+	Adopt  bool // an organisation without an Org CA waits for its operator's
+	Domain bool // agents have a domain of their own, which reads the truststore
 	Now    func() time.Time
 }
 
@@ -54,6 +57,9 @@ func (c *Check) orgCA(ctx context.Context) error {
 		return because(ErrRegistry, err)
 	}
 	if org.Pointer == nil {
+		if err := ceremony.Lost(ctx, c.Store.Org, c.Left); err != nil {
+			return err
+		}
 		if c.Adopt && c.Domain {
 			return ErrDomain
 		}

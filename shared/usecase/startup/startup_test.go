@@ -11,6 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/startup"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 	"github.com/mastio-aws/mastio/test/inmemory"
@@ -47,6 +48,7 @@ func good() *startup.Check {
 	return &startup.Check{
 		Store: store{org: org(false)}, Objects: object{pem: "x"}, Now: time.Now,
 		Secret: func(context.Context) error { return nil }, Tokens: func(context.Context, time.Time) error { return nil },
+		Left: func(context.Context) ([]ceremony.KeySpec, error) { return nil, nil },
 	}
 }
 
@@ -56,7 +58,13 @@ func TestRun(t *testing.T) {
 		change func(*startup.Check)
 		want   []error // every one of them, and no others
 	}{
-		"all is well":                             {func(*startup.Check) {}, nil},
+		"all is well": {func(*startup.Check) {}, nil},
+		"the registry was emptied, the keys are there": {func(c *startup.Check) {
+			c.Store = store{}
+			c.Left = func(context.Context) ([]ceremony.KeySpec, error) {
+				return []ceremony.KeySpec{{Generation: 1, RotationID: "r"}}, nil
+			}
+		}, []error{ceremony.ErrLost}},
 		"legacy, and allowed":                     {func(c *startup.Check) { c.Store = store{org: org(true)} }, nil},
 		"legacy, and refused":                     {func(c *startup.Check) { c.Store, c.Strict = store{org: org(true)}, true }, []error{orgca.ErrLegacy}},
 		"strict, and in order":                    {func(c *startup.Check) { c.Strict = true }, nil},
@@ -103,7 +111,7 @@ func TestTheGuidesWords(t *testing.T) {
 // Over the real parts: red before the standby job has run, green after it, and nothing is written by looking.
 func TestOverTheRealParts(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
-	c := &startup.Check{Store: m.Store, Objects: m.Objects, Secret: func(context.Context) error { return nil }, Tokens: m.Ring.Usable, Now: m.Now}
+	c := &startup.Check{Store: m.Store, Objects: m.Objects, Secret: func(context.Context) error { return nil }, Tokens: m.Ring.Usable, Left: m.Keys.Left, Now: m.Now}
 	err := c.Run(t.Context())
 	for _, want := range []error{startup.ErrNoOrgCA, startup.ErrTruststore, startup.ErrTokenKey} {
 		if !errors.Is(err, want) {

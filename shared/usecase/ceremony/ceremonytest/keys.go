@@ -192,6 +192,19 @@ func (k *Keys) Tagged(_ context.Context, rotationID string) (ids []string, err e
 	return ids, err
 }
 
+// Left finds the keys that are not on their way out.
+func (k *Keys) Left(context.Context) (specs []ceremony.KeySpec, err error) {
+	err = k.do("Left", func() error {
+		for _, key := range k.keys {
+			if key.State != PendingDeletion {
+				specs = append(specs, key.Spec)
+			}
+		}
+		return nil
+	})
+	return specs, err
+}
+
 // Signer returns a key as a signer.
 func (k *Keys) Signer(_ context.Context, id string, pub crypto.PublicKey) crypto.Signer {
 	return &signer{k, id, pub}

@@ -1,0 +1,84 @@
+package inmemory_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/usecase/standby"
+	"github.com/mastio-aws/mastio/test/inmemory"
+)
+
+// A registry that was emptied, or restored from before the first Org CA, is not an organisation that has none yet.
+func TestEmptiedRegistryGetsNoFirstOrgCA(t *testing.T) {
+	m := inmemory.New(memstore.Config{})
+	for _, role := range []ceremony.Role{ceremony.Root, ceremony.Issuing} { // what an earlier state of the registry knew of
+		if _, _, err := m.Keys.Create(t.Context(), ceremony.KeySpec{Generation: 3, RotationID: "of the past", Role: role}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keys := len(m.Keys.All())
+	for range 2 {
+		report, err := m.Standby.Run(t.Context())
+		if !errors.Is(err, ceremony.ErrLost) || !report.Restored {
+			t.Errorf("standby job: %+v, %v", report, err)
+		}
+	}
+	if org := m.Org(t); org.Pointer != nil || len(org.Generations) > 0 || len(m.Keys.All()) != keys {
+		t.Errorf("something was made: %+v", org)
+	}
+	if w := warned(t, m); !slices.Contains(w, health.RegistryRestored) {
+		t.Errorf("warnings = %v", w)
+	}
+	for _, k := range m.Keys.All() { // the way to begin anew for good
+		if err := m.Keys.ScheduleDeletion(t.Context(), k.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := m.Standby.Run(t.Context()); err != nil || m.Org(t).Pointer == nil {
+		t.Errorf("after the keys were given up: %v", err)
+	}
+}
+
+// A crash at whatever call of the first ceremony leaves an organisation that the next runs bootstrap.
+func TestCrashOfTheFirstCeremonyLocksNobodyOut(t *testing.T) {
+	for _, fault := range []memstore.Fault{memstore.Refuse, memstore.Lose, memstore.HalfAck, memstore.Late} {
+		for n := 1; ; n++ {
+			calls := 0
+			dead := func() bool { calls++; return n > 0 && calls >= n }
+			m := inmemory.New(memstore.Config{Fault: func(string) memstore.Fault {
+				if !dead() {
+					return memstore.None
+				}
+				if calls == n {
+					return fault // the last call before the death
+				}
+				return memstore.Refuse
+			}})
+			m.Keys.Fault = func(string, bool) error {
+				if dead() {
+					return errors.New("died")
+				}
+				return nil
+			}
+			_, err := m.Standby.Run(t.Context())
+			survived := calls < n
+			n, calls = -n, 0 // from now on all is well
+			m.Store.Deliver()
+			m.Advance(standby.OrphanAge + 1)
+			if _, err := m.Standby.Run(t.Context()); err != nil {
+				t.Fatalf("fault %d, killed at call %d: the next run: %v", fault, -n, err)
+			}
+			if m.Org(t).Pointer == nil {
+				t.Fatalf("fault %d, killed at call %d: no Org CA", fault, -n)
+			}
+			n = -n
+			if survived && err == nil {
+				break
+			}
+		}
+	}
+}
