@@ -10,7 +10,7 @@ import (
 
 // fromOperators are the settings of the operator's guide, which are appended to proxy.env, and what they are called here.
 var fromOperators = map[string]string{
-	"MCP_PROXY_STRICT_PKI": "strictPki", "MCP_PROXY_PKI_AUTO_MIGRATE": "autoMigrate",
+	"MCP_PROXY_STRICT_PKI": "strictPki", "MCP_PROXY_PKI_AUTO_MIGRATE": "autoMigrate", "MASTIO_ORG_CA_AUTO_ROTATE": "autoRotate",
 	"TOKEN_SIGNER": "tokenSigner", "TOKEN_REQUIRE_DPOP": "requireDpop", "TOKEN_REQUIRE_NONCE": "requireNonce",
 	"TOKEN_REGISTERED_DPOP_ONLY": "registeredDpopOnly",
 }

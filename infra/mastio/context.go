@@ -67,6 +67,7 @@ var settings = map[string]func(*Props, string) error{
 	"registeredDpopOnly":         toggle(func(p *Props) *bool { return &p.RegisteredDPoPOnly }),
 	"strictPki":                  toggle(func(p *Props) *bool { return &p.StrictPKI }),
 	"autoMigrate":                toggle(func(p *Props) *bool { return &p.AutoMigrate }),
+	"autoRotate":                 toggle(func(p *Props) *bool { return &p.AutoRotate }),
 	"firstCa":                    text(func(p *Props) *string { return (*string)(&p.FirstCA) }),
 	"spiffeTrustDomains":         func(p *Props, v string) error { p.SPIFFETrustDomains = list(v); return nil },
 	"certMaxAgeDays":             whole(func(p *Props) *int { return &p.CertMaxAgeDays }),

@@ -163,7 +163,7 @@ func (s *Service) environment(function string) *map[string]*string {
 	}
 	for name, on := range map[string]bool{
 		"TOKEN_REQUIRE_DPOP": p.RequireDPoP, "TOKEN_REQUIRE_NONCE": p.RequireNonce, "TOKEN_REGISTERED_DPOP_ONLY": p.RegisteredDPoPOnly,
-		"MCP_PROXY_STRICT_PKI": p.StrictPKI, "MCP_PROXY_PKI_AUTO_MIGRATE": p.AutoMigrate,
+		"MCP_PROXY_STRICT_PKI": p.StrictPKI, "MCP_PROXY_PKI_AUTO_MIGRATE": p.AutoMigrate, "MASTIO_ORG_CA_AUTO_ROTATE": p.AutoRotate,
 	} {
 		if on {
 			env[name] = "1"

@@ -81,6 +81,7 @@ type Props struct {
 	RegisteredDPoPOnly  bool // a login by assertion binds its token to the registered DPoP key too
 	StrictPKI           bool
 	AutoMigrate         bool
+	AutoRotate          bool
 	FirstCA             FirstCA
 	StandbyMinutes      int // between two runs of the standby job
 

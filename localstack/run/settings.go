@@ -18,7 +18,7 @@ const adminSecret = "MCP_PROXY_ADMIN_SECRET"
 // passedOn are the settings that reach the functions: all that boot reads, but those that the stack sets itself
 // (stack.Settings), which a test holds. Any other line of the file is the operator's own affair.
 var passedOn = []string{
-	"AUDIT_TSA_URL", "CERT_MAX_AGE_DAYS", "CERT_RENEW_BEFORE_DAYS", "MASTIO_FIRST_CA", "MASTIO_SPIFFE_TRUST_DOMAINS",
+	"AUDIT_TSA_URL", "CERT_MAX_AGE_DAYS", "CERT_RENEW_BEFORE_DAYS", "MASTIO_FIRST_CA", "MASTIO_ORG_CA_AUTO_ROTATE", "MASTIO_ORG_CA_AUTO_ROTATE_OVERLAP", "MASTIO_SPIFFE_TRUST_DOMAINS",
 	"MCP_PROXY_PKI_AUTO_MIGRATE", "MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "MCP_PROXY_STRICT_PKI", "RENEW_OVERLAP_SECONDS",
 	"TOKEN_REGISTERED_DPOP_ONLY", "TOKEN_REQUIRE_DPOP", "TOKEN_REQUIRE_NONCE", "TOKEN_SIGNER",
 }

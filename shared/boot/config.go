@@ -55,6 +55,7 @@ type Config struct {
 	RegisteredDPoPOnly bool           // a login by assertion binds its token to the registered DPoP key too
 	RenewOverlap       time.Duration  // how long the certificate before a renewal still counts at the most
 	StrictPKI          bool           // refuse to work under a legacy Org CA
+	AutoRotate         time.Duration  // overlap with which a minted Org CA is replaced by itself before it ends; zero: it is not
 	AutoMigrate        time.Duration  // overlap with which a legacy Org CA is replaced by itself; zero: it is not
 	Schedule           agent.Schedule // when agents' certificates are due
 	Adopt              bool           // the first Org CA is the operator's, by upload; none is minted
@@ -78,6 +79,10 @@ func Environment(getenv func(string) string) (Config, error) {
 	overlap := e.seconds("MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", 7*24*time.Hour, time.Hour, orgca.MaxOverlap)
 	if e.flag("MCP_PROXY_PKI_AUTO_MIGRATE") {
 		c.AutoMigrate = overlap
+	}
+	overlap = e.seconds("MASTIO_ORG_CA_AUTO_ROTATE_OVERLAP", 30*24*time.Hour, time.Hour, orgca.MaxOverlap)
+	if e.flag("MASTIO_ORG_CA_AUTO_ROTATE") {
+		c.AutoRotate = overlap
 	}
 	if c.Signer == KMS {
 		c.TokenSigningKey = e.need("MASTIO_TOKEN_SIGNING_KEY")

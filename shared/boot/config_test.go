@@ -55,6 +55,9 @@ func TestEnvironment(t *testing.T) {
 		{"strict PKI", map[string]string{"MCP_PROXY_STRICT_PKI": "1"}, with(func(c *Config) { c.StrictPKI = true })},
 		{"migration by itself", map[string]string{"MCP_PROXY_PKI_AUTO_MIGRATE": "1"}, with(func(c *Config) { c.AutoMigrate = 7 * 24 * time.Hour })},
 		{"a day's overlap", map[string]string{"MCP_PROXY_PKI_AUTO_MIGRATE": "1", "MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP": "86400"}, with(func(c *Config) { c.AutoMigrate = 24 * time.Hour })},
+		{"rotation by itself", map[string]string{"MASTIO_ORG_CA_AUTO_ROTATE": "1"}, with(func(c *Config) { c.AutoRotate = 30 * 24 * time.Hour })},
+		{"rotation by itself with an overlap", map[string]string{"MASTIO_ORG_CA_AUTO_ROTATE": "1", "MASTIO_ORG_CA_AUTO_ROTATE_OVERLAP": "3600"}, with(func(c *Config) { c.AutoRotate = time.Hour })},
+		{"an overlap without rotation", map[string]string{"MASTIO_ORG_CA_AUTO_ROTATE_OVERLAP": "3600"}, base},
 		{"an overlap without migration", map[string]string{"MCP_PROXY_PKI_AUTO_MIGRATE": "0", "MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP": "86400"}, base},
 		{"trust domains of others", map[string]string{"MASTIO_SPIFFE_TRUST_DOMAINS": "a.example, b.example", "RENEW_OVERLAP_SECONDS": "60"}, with(func(c *Config) {
 			c.SPIFFETrustDomains, c.RenewOverlap = []string{"a.example", "b.example"}, time.Minute
@@ -82,6 +85,7 @@ func TestEnvironmentIsRefused(t *testing.T) {
 		{"MASTIO_ISSUER", "https://mastio.test?"}, {"MASTIO_ISSUER", "https://user:pass@mastio.test"},
 		{"TOKEN_SIGNER", "KMS"}, {"TOKEN_SIGNER", "none"}, {"TOKEN_REQUIRE_DPOP", "true"}, {"TOKEN_REQUIRE_DPOP", "yes"}, {"TOKEN_REQUIRE_NONCE", "2"}, {"TOKEN_REGISTERED_DPOP_ONLY", "true"},
 		{"MCP_PROXY_STRICT_PKI", "yes"}, {"MCP_PROXY_PKI_AUTO_MIGRATE", "on"}, {"MASTIO_FIRST_CA", "upload"}, {"CERT_MAX_AGE_DAYS", "1"}, {"CERT_MAX_AGE_DAYS", "826"}, {"CERT_MAX_AGE_DAYS", "30"}, {"CERT_RENEW_BEFORE_DAYS", "0"}, {"CERT_RENEW_BEFORE_DAYS", "1.5"}, {"RENEW_OVERLAP_SECONDS", "59"}, {"RENEW_OVERLAP_SECONDS", "1h"}, {"RENEW_OVERLAP_SECONDS", "172801"}, {"MASTIO_SPIFFE_TRUST_DOMAINS", "a.example,B"}, {"MASTIO_SPIFFE_TRUST_DOMAINS", "spiffe://a.example"},
+		{"MASTIO_ORG_CA_AUTO_ROTATE", "yes"}, {"MASTIO_ORG_CA_AUTO_ROTATE_OVERLAP", "3599"}, {"MASTIO_ORG_CA_AUTO_ROTATE_OVERLAP", "7776001"},
 		{"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "0"}, {"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "7d"}, {"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "7776001"}, {"MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", "-1"},
 	} {
 		got, err := read(t, map[string]string{c.name: c.value})

@@ -111,7 +111,7 @@ func Standby(p *parts) (any, error) {
 	ring, makes, checker := p.localRing(), p.ceremony(), p.checker()
 	job := standby.New(standby.Config{
 		OrgID: p.OrgID,
-		Store: p.db, Ceremony: makes, Notes: p.keys(), Rotator: p.rotator(makes), Trust: p.trust(), Keys: ring.Ensure, Adopt: p.Adopt, Migrate: p.AutoMigrate,
+		Store: p.db, Ceremony: makes, Notes: p.keys(), Rotator: p.rotator(makes), Trust: p.trust(), Keys: ring.Ensure, Adopt: p.Adopt, Migrate: p.AutoMigrate, Rotate: p.AutoRotate, Schedule: p.Schedule,
 		Now: p.now, NewID: p.newID, Log: p.log,
 	})
 	return func(ctx context.Context) (standby.Report, error) {

@@ -204,3 +204,42 @@ func TestShortLivedUpload(t *testing.T) {
 		}
 	}
 }
+
+// By itself, if it is asked to, the standby job replaces a minted Org CA before anybody is warned of it, once; and one that a
+// wrong clock has left, at once.
+func TestRotationByItself(t *testing.T) {
+	m := inmemory.Open(t, memstore.Config{})
+	run := func() standby.Report { return must[standby.Report](t)(m.Standby.Run(t.Context())) }
+	const overlap = 30 * 24 * time.Hour
+	m.Advance(m.Org(t).Pointer.Validity().Until.Sub(m.Now()) - health.ExpiringWithin(agents.Annually) - overlap)
+	run()
+	m.Advance(time.Second)
+	if report := run(); report.Rotated {
+		t.Errorf("rotated without being asked to: %+v", report)
+	}
+	m.Standby.Rotate = overlap
+	before := m.Org(t).Pointer.Current
+	if report := run(); !report.Rotated || report.Generation == before || report.Standby == 0 {
+		t.Errorf("report = %+v", report)
+	}
+	if p := m.Org(t).Pointer; !p.Accepts(before, m.Now().Add(overlap-time.Second)) {
+		t.Errorf("no overlap: %+v", p)
+	}
+	if w := warned(t, m); len(w) > 0 {
+		t.Errorf("warnings = %v", w)
+	}
+	if report := run(); report.Rotated {
+		t.Errorf("rotated twice: %+v", report)
+	}
+	m.Advance(-10 * year)
+	if report := run(); !report.Rotated {
+		t.Errorf("a CA that is not valid yet was kept: %+v", report)
+	}
+	works(t, m, "after a clock was ahead")
+
+	m.Do(t, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), m.Now()))})
+	m.Advance(9 * year)
+	if report := run(); report.Rotated {
+		t.Errorf("an operator's CA was replaced: %+v", report)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -52,7 +53,7 @@ type Rotator interface {
 	Do(ctx context.Context, req rotateca.Request) (rotateca.Result, error)
 }
 
-// Config is what a Job is made of; all fields but Adopt and Migrate are required.
+// Config is what a Job is made of; all fields but Adopt, Rotate, Schedule and Migrate are required.
 type Config struct {
 	Store    Store
 	Ceremony Ceremony
@@ -61,13 +62,16 @@ type Config struct {
 	// Trust brings the truststore up to date and returns its version.
 	Trust func(ctx context.Context) (version string, err error)
 	// Keys makes the token keys of this epoch and the next.
-	Keys    func(ctx context.Context, now time.Time) error
-	OrgID   string
-	Adopt   bool          // the first Org CA is the operator's, by upload: none is made for an empty organisation
-	Migrate time.Duration // overlap with which a legacy Org CA is replaced by itself; zero: it is not
-	Now     func() time.Time
-	NewID   func() string // unique, at most 36 characters
-	Log     *slog.Logger
+	Keys   func(ctx context.Context, now time.Time) error
+	OrgID  string
+	Adopt  bool          // the first Org CA is the operator's, by upload: none is made for an empty organisation
+	Rotate time.Duration // overlap with which a minted Org CA is replaced by itself before it cuts certificates short; zero: it is not
+	// Schedule says how long before their end agents' certificates are replaced; zero: agent.Annually.
+	Schedule agent.Schedule
+	Migrate  time.Duration // overlap with which a legacy Org CA is replaced by itself; zero: it is not
+	Now      func() time.Time
+	NewID    func() string // unique, at most 36 characters
+	Log      *slog.Logger
 }
 
 // Job is one run's work. Running it again, or twice at once, is harmless: two at once can make two standbys, of which
@@ -85,6 +89,7 @@ type Report struct {
 	Retired    int   `json:"retired"`
 	Lapsed     int   `json:"lapsed"` // overlaps whose end was noted
 	Migrated   bool  `json:"migrated"`
+	Rotated    bool  `json:"rotated"` // by itself, before the Org CA ended
 	Legacy     bool  `json:"legacy"`
 	Restored   bool  `json:"restored"` // see ErrRestored and ceremony.ErrLost
 }
@@ -116,11 +121,16 @@ func (j *Job) maintain(ctx context.Context, report *Report) error {
 	report.Lapsed, lapseErr = j.lapse(ctx)
 	report.Discarded, discardErr = j.each(ctx, j.leftBehind, j.Ceremony.Discard)
 	errs := []error{discardErr, j.prepare(ctx), j.trust(ctx)}
-	if report.Migrated, migrateErr = j.migrate(ctx); report.Migrated {
+	report.Migrated, migrateErr = j.migrate(ctx)
+	var rotateErr error
+	if !report.Migrated {
+		report.Rotated, rotateErr = j.rotate(ctx)
+	}
+	if report.Migrated || report.Rotated {
 		errs = append(errs, j.witness(ctx), j.prepare(ctx), j.trust(ctx))
 	}
 	report.Retired, retireErr = j.each(ctx, j.spent, j.Ceremony.Retire)
-	return errors.Join(append(errs, lapseErr, migrateErr, retireErr)...)
+	return errors.Join(append(errs, lapseErr, migrateErr, rotateErr, retireErr)...)
 }
 
 // first bootstraps an empty organisation, unless its operator will. Another function at the same work is no error. A registry
