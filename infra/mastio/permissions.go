@@ -27,7 +27,7 @@ func (s *Service) permissions() map[string][]statement {
 		"enroll": {s.readAgents(), s.listAgents(), s.writeAgents(), s.writeAliases(), s.appendAudit(), s.issueLeaves(), s.readOrg(), s.readEdgeCAs(), s.addEdgeCAs(),
 			s.readTruststore(), s.writeTruststore(), s.readAdminSecret(), s.openAdminSecret()},
 		"rotateca": append(s.mintCAs(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(),
-			s.backUp(), s.pointDomain(), s.showTruststore(), s.readAdminSecret(), s.openAdminSecret()),
+			s.backUp(), s.pointDomain(), s.showTruststore(), s.readSessions(), s.readAdminSecret(), s.openAdminSecret()),
 		"dashboard": {s.askForRotations(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readTruststore(), s.readNotes(), s.findDue(), s.readAgents(), s.listAgents(),
 			s.findAgents(), s.writeAgents(), s.writeAliases(), s.appendAudit(), s.issueLeaves(), s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(),
 			s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()},
@@ -107,6 +107,9 @@ func (s *Service) statementsOf(function string, f *Function) []statement {
 			all = append(all, s.noteMoved())
 		case st.sid == readAdminSecret && function != startUpCheck: // whoever is shown a wrong one
 			all = append(all, s.recordRefusals(appends)...)
+			if function != "dashboard" { // which keeps sessions, and gates with them
+				all = append(all, s.countGuesses())
+			}
 		}
 	}
 	return all

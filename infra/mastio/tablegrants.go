@@ -113,6 +113,22 @@ func (s *Service) keepSessions() statement {
 	}
 }
 
+// readSessions lets a function find out who acts: it opens no session and lets no guess through.
+func (s *Service) readSessions() statement {
+	return statement{
+		sid: "ReadSessions", actions: []string{"dynamodb:BatchGetItem"}, resources: []string{s.table(schema.Sessions)},
+		conditions: leading("SESSION#*", "EPOCH"),
+	}
+}
+
+// countGuesses goes with the right to check the admin secret: a wrong one is counted for its address.
+func (s *Service) countGuesses() statement {
+	return statement{
+		sid: "CountGuesses", actions: []string{"dynamodb:BatchGetItem", "dynamodb:PutItem"}, resources: []string{s.table(schema.Sessions)},
+		conditions: leading("GATE#source *"),
+	}
+}
+
 // writeAgents and writeOrg are parts of transactions; IAM asks for the right to each item of one.
 func (s *Service) writeAgents() statement {
 	return statement{

@@ -24,6 +24,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/secrets"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/refusal"
+	"github.com/mastio-aws/mastio/shared/usecase/signin"
 	"github.com/mastio-aws/mastio/shared/usecase/strict"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
@@ -97,7 +98,7 @@ func (p *parts) endpoint() string { return p.Issuer + "/v1/auth/token" }
 
 // handler wraps handlers into what the Lambda runtime calls.
 func (p *parts) handler(h httpapi.Handlers, admin httpapi.Admin, gate func(context.Context) error) (http.Handler, error) {
-	return httpapi.New(httpapi.Config{Handlers: h, Admin: admin, Refused: p.refusals().Record, Gate: gate, Log: p.log, Now: p.now})
+	return httpapi.New(httpapi.Config{Handlers: h, Admin: admin, Guesses: &signin.Gates{Store: p.db, Now: p.now}, Refused: p.refusals().Record, Gate: gate, Log: p.log, Now: p.now})
 }
 
 // gate keeps a function shut under a legacy Org CA where the operator asks for strict PKI.

@@ -7,6 +7,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/dashboard"
 	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/edge/secrets"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
@@ -22,24 +23,14 @@ func Dashboard(p *parts) (any, error) {
 	}
 	admin := p.secret()
 	d := dashboard.New(dashboard.Config{
-		OrgID: p.OrgID,
-		Door: signin.New(signin.Config{
-			Store: p.db, Refused: p.refusals().Record, Now: p.now, Log: p.log,
-			Check: func(ctx context.Context, shown string) (string, bool, error) {
-				version, ok, err := admin.Check(ctx, shown)
-				return version, ok, told(err)
-			},
-			Accepted: func(ctx context.Context) ([]string, error) {
-				versions, err := admin.Accepted(ctx)
-				return versions, told(err)
-			},
-		}),
+		OrgID:      p.OrgID,
+		Door:       p.door(admin),
 		Registry:   p.db,
 		Enroll:     p.enroller(),
 		RotateCert: rotatecert.New(rotatecert.Config{Store: p.db, Issuer: p.issuer(), Log: p.log}),
 		RotateCA:   &delegate.Client{API: delegate.NewClient(p.aws), Function: p.RotateCAFunction},
 		Progress:   &rotateca.Observer{Store: p.db, Now: p.now, Log: p.log},
-		Health:     &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Schedule: p.Schedule, Now: p.now},
+		Health:     &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Schedule: p.Schedule, Secret: admin.Shortest, Now: p.now},
 		Trail:      trail.New(trail.Config{Store: p.db, Archive: p.archive(), Key: p.auditKey(), OrgID: p.OrgID, Now: p.now, MaxBundle: dashboard.MaxBundle}),
 		Rows:       httpapi.WriteRows,
 		Gate:       p.gate(), Caller: Caller, Now: p.now,
@@ -49,6 +40,21 @@ func Dashboard(p *parts) (any, error) {
 		return nil, err
 	}
 	return httpapi.Lambda(mux), nil
+}
+
+// door lets operators in. The function rotateca has one too, to know by a session who gives an order.
+func (p *parts) door(admin *secrets.Admin) *signin.Door {
+	return signin.New(signin.Config{
+		Store: p.db, Refused: p.refusals().Record, Now: p.now, Log: p.log,
+		Check: func(ctx context.Context, shown string) (string, bool, error) {
+			version, ok, err := admin.Check(ctx, shown)
+			return version, ok, told(err)
+		},
+		Accepted: func(ctx context.Context) ([]string, error) {
+			versions, err := admin.Accepted(ctx)
+			return versions, told(err)
+		},
+	})
 }
 
 // told gives a secret store that fails the words that the API has for it.

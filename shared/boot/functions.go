@@ -21,6 +21,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/renew"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
+	"github.com/mastio-aws/mastio/shared/usecase/signin"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/usecase/startup"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
@@ -75,16 +76,17 @@ func Renew(p *parts) (any, error) {
 // RotateCA is the function rotateca: API Gateway calls it, and so does the dashboard.
 func RotateCA(p *parts) (any, error) {
 	rotator := p.rotator(p.ceremony())
-	mux, err := p.handler(httpapi.RotateCA(rotator), p.admin(), nil)
+	admin := p.secret()
+	mux, err := p.handler(httpapi.RotateCA(rotator), admin.Check, nil)
 	if err != nil {
 		return nil, err
 	}
-	return httpapi.LambdaOr(mux, Desk(rotator, p.log).Serve), nil
+	return httpapi.LambdaOr(mux, Desk(rotator, p.door(admin), p.log).Serve), nil
 }
 
-// Desk takes the dashboard's orders.
-func Desk(rotator *rotateca.Rotator, log *slog.Logger) *delegate.Desk {
-	return &delegate.Desk{Do: rotator.Do, Log: log}
+// Desk takes the dashboard's orders, of sessions that the door opens.
+func Desk(rotator *rotateca.Rotator, door *signin.Door, log *slog.Logger) *delegate.Desk {
+	return &delegate.Desk{Do: rotator.Do, Open: door.Open, Log: log}
 }
 
 // Token is the function token.
@@ -103,7 +105,9 @@ func Token(p *parts) (any, error) {
 
 // Healthz is the function healthz.
 func Healthz(p *parts) (any, error) {
-	return p.always(httpapi.Health(p.checker(), p.Version, p.OrgID), p.admin())
+	checker, admin := p.checker(), p.secret()
+	checker.Secret = admin.Shortest
+	return p.always(httpapi.Health(checker, p.Version, p.OrgID), admin.Check)
 }
 
 // Standby is the function standby.

@@ -25,8 +25,8 @@ type Limit struct {
 	Forget time.Duration // after so long without an attempt, all is forgotten
 }
 
-// The limits. Whoever guesses from many addresses meets Everyone, which must never keep the operator out: it is short,
-// and a browser that has signed in before passes it and is counted by itself.
+// The limits. Guesses from many addresses meet Everyone, which refuses wrong secrets only: a flood of them must not keep an
+// operator out who knows the secret. A browser that has signed in before is counted apart from its address.
 var (
 	PerSource = Limit{Free: 5, First: 2 * time.Second, Most: 15 * time.Minute, Forget: 24 * time.Hour}
 	PerDevice = Limit{Free: 10, First: time.Second, Most: time.Minute, Forget: time.Hour}

@@ -33,6 +33,10 @@ const (
 	DeviceTTL = 90 * 24 * time.Hour
 )
 
+// MinSecret is how many characters an admin secret has at the least. A right one passes at the API while its address is
+// locked, because pipelines share addresses; what makes that safe is that nobody guesses it.
+const MinSecret = 32
+
 // Session is what the store keeps of a sign-in. The token that the browser holds is not in it: whoever reads the store
 // cannot take a session over.
 type Session struct {

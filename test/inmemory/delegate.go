@@ -14,7 +14,7 @@ import (
 
 // Invoke passes the dashboard's orders on to the function rotateca, as Lambda does.
 func (m *Mastio) Invoke(ctx context.Context, in *lambda.InvokeInput, _ ...func(*lambda.Options)) (*lambda.InvokeOutput, error) {
-	answer, err := boot.Desk(m.RotateCA, slog.New(slog.DiscardHandler)).Serve(ctx, slices.Clone(in.Payload))
+	answer, err := boot.Desk(m.RotateCA, m.Door, slog.New(slog.DiscardHandler)).Serve(ctx, slices.Clone(in.Payload))
 	if err != nil {
 		return &lambda.InvokeOutput{FunctionError: aws.String("Unhandled")}, nil //nolint:nilerr // that is how Lambda tells of it
 	}

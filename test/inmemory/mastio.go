@@ -86,6 +86,7 @@ type Mastio struct {
 	AuditKey   checkpoint.Key
 	Checkpoint *checkpoint.Job
 	Trail      *trail.Trail
+	Door       *signin.Door
 	Dashboard  *dashboard.Dashboard
 
 	clock  atomic.Int64 // Unix nanoseconds
@@ -128,8 +129,9 @@ func At(url string, cfg memstore.Config) *Mastio {
 	})
 	m.Trail = trail.New(trail.Config{Store: m.Store, Archive: m.Archive, Key: m.auditKey, OrgID: OrgID, Now: m.Now})
 	refusals := refusal.New(refusal.Config{Store: m.Store, OrgID: OrgID, Now: m.Now, NewID: m.NewID, Log: log})
+	m.Door = signin.New(signin.Config{Store: m.Store, Check: Admin, Accepted: accepted, Refused: refusals.Record, Now: m.Now, Log: log})
 	m.Dashboard = dashboard.New(dashboard.Config{
-		OrgID: OrgID, Door: signin.New(signin.Config{Store: m.Store, Check: Admin, Accepted: accepted, Refused: refusals.Record, Now: m.Now, Log: log}), Registry: m.Store,
+		OrgID: OrgID, Door: m.Door, Registry: m.Store,
 		RotateCA: &delegate.Client{API: m, Function: "rotateca:live"}, Progress: &rotateca.Observer{Store: m.Store, Now: m.Now, Log: log},
 		Enroll: m.Enroll, RotateCert: m.RotateCert, Health: m.Health, Trail: m.Trail, Rows: httpapi.WriteRows, Caller: boot.Caller, Now: m.Now,
 	})

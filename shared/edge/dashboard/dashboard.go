@@ -28,8 +28,9 @@ type Registry interface {
 }
 
 // RotateCA carries out rotations of the Org CA: somewhere else, in a function that may make its keys.
+// It is given the token of the session that asks, and finds out by it who acts.
 type RotateCA interface {
-	Do(ctx context.Context, req rotateca.Request) (rotateca.Result, error)
+	Do(ctx context.Context, token string, req rotateca.Request) (rotateca.Result, error)
 }
 
 // Progress tells the present state of the Org CA, as it was read, and how far the fleet has come.

@@ -46,6 +46,10 @@ var warnings = map[health.Warning]warning{
 		Title: "Agents' certificates end soon", Link: dueURL(0), Action: "See which",
 		Text: "They are due and nobody has replaced them. Rotate each, let the agent renew by itself, or have the Mastio deliver the next one: PUT /v1/admin/agents/{agent_id}/hygiene. Deactivate what is not needed any more.",
 	},
+	health.AdminSecretShort: {
+		Title: "The admin secret is short", Link: "/proxy/overview", Action: "Look again",
+		Text: "An admin secret below 32 characters can be guessed. Store a longer one in Secrets Manager (on one machine: MCP_PROXY_ADMIN_SECRET in proxy.env). Until then the API refuses it while its address is locked.",
+	},
 	health.RegistryRestored: {
 		Title: "A superseded Org CA is current again", Link: "/proxy/pki/rotate-ca", Action: "Rotate the Org CA again", Bad: true,
 		Text: "The registry was restored from a backup that is older than the last rotation. Certificates of the newer Org CA do not count. Re-run the rotation.",

@@ -59,7 +59,7 @@ func (d *Dashboard) stage(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (d *Dashboard) staged(w http.ResponseWriter, r *http.Request, req rotateca.Request) error {
-	result, err := d.RotateCA.Do(r.Context(), req)
+	result, err := d.rotate(r, req)
 	if err != nil {
 		p := d.problem(r, err)
 		if !busy(p) {
@@ -77,7 +77,12 @@ func busy(p *problem.Problem) bool {
 	return p.Code == "rotation_in_progress" || p.Code == "rotation_lock_lost"
 }
 
-// order fills in who asks.
+// rotate has the function rotateca carry out a request of this session.
+func (d *Dashboard) rotate(r *http.Request, req rotateca.Request) (rotateca.Result, error) {
+	return d.RotateCA.Do(r.Context(), visitOf(r.Context()).token, req)
+}
+
+// order fills in where a request comes from, and, for the log, who sends it.
 func (d *Dashboard) order(r *http.Request, req rotateca.Request) rotateca.Request {
 	call := d.Caller(r.Context())
 	req.Actor, req.RequestID, req.SourceIP = visitOf(r.Context()).Actor, call.RequestID, call.SourceIP
@@ -121,7 +126,7 @@ func (d *Dashboard) preflightPage(w http.ResponseWriter, r *http.Request) error 
 // showPreflight describes a staged CA by rehearsing its commit: what the page says is what the commit would do.
 func (d *Dashboard) showPreflight(w http.ResponseWriter, r *http.Request, f asked, problem string) error {
 	fingerprint := r.URL.Query().Get("fingerprint")
-	next, err := d.RotateCA.Do(r.Context(), d.order(r, rotateca.Request{Mode: rotateca.Commit, Fingerprint: fingerprint, DryRun: true}))
+	next, err := d.rotate(r, d.order(r, rotateca.Request{Mode: rotateca.Commit, Fingerprint: fingerprint, DryRun: true}))
 	if err != nil {
 		return err
 	}
@@ -155,7 +160,7 @@ func (d *Dashboard) commit(w http.ResponseWriter, r *http.Request) error {
 	if len(problems) > 0 {
 		return d.showPreflight(w, r, fresh(preflightURL(fingerprint), f, problems...), "")
 	}
-	result, err := d.RotateCA.Do(r.Context(), req)
+	result, err := d.rotate(r, req)
 	if err != nil {
 		p := d.problem(r, err)
 		if !busy(p) {
@@ -274,7 +279,7 @@ func (d *Dashboard) confirmed(w http.ResponseWriter, r *http.Request, kind strin
 	if len(want) != 2*sha256.Size || confirmed(f, short(want)) != nil {
 		return d.showConfirm(w, r, kind, fresh("/proxy/pki/"+kind, f, field{"confirm", "Type the eight digits as they stand there."}), "")
 	}
-	result, err := d.RotateCA.Do(r.Context(), d.order(r, rotateca.Request{Mode: mode, Fingerprint: want, Reason: f.Get("reason"), IdempotencyKey: d.key(r, f)}))
+	result, err := d.rotate(r, d.order(r, rotateca.Request{Mode: mode, Fingerprint: want, Reason: f.Get("reason"), IdempotencyKey: d.key(r, f)}))
 	if err != nil {
 		p := d.problem(r, err)
 		if !busy(p) {

@@ -43,7 +43,7 @@ func (d *Dashboard) upload(w http.ResponseWriter, r *http.Request) error {
 	if len(problems) > 0 {
 		return d.showRefused(w, r, http.StatusUnprocessableEntity, form, problems)
 	}
-	result, err := d.RotateCA.Do(r.Context(), d.order(r, rotateca.Request{Mode: rotateca.Stage, Upload: files}))
+	result, err := d.rotate(r, d.order(r, rotateca.Request{Mode: rotateca.Stage, Upload: files}))
 	if err == nil {
 		http.Redirect(w, r, preflightURL(result.Fingerprint), http.StatusSeeOther)
 		return nil

@@ -38,10 +38,12 @@ const margin = 2 * time.Second
 
 // Do has an order carried out: one call. It overwrites an uploaded CA, as rotateca.Rotator does.
 //
+// token is that of the operator's session: the function finds out by it who acts, and whether the session still counts.
+//
 // Errors: the problem that the function answered; registry.ErrUnavailable if the function did not begin; registry.ErrUnknown if it did, or may have, and
 // nothing is known of its end. An order with an idempotency key can be given again then.
-func (c *Client) Do(ctx context.Context, req rotateca.Request) (rotateca.Result, error) {
-	payload, err := json.Marshal(event{Order: new(newOrder(req))})
+func (c *Client) Do(ctx context.Context, token string, req rotateca.Request) (rotateca.Result, error) {
+	payload, err := json.Marshal(event{Order: new(newOrder(token, req))})
 	defer clear(payload)
 	req.Upload.Wipe()
 	if err != nil {

@@ -1,8 +1,9 @@
 // Package delegate lets one function have another rotate the Org CA: the dashboard asks, and the function rotateca, which may
 // make an Org CA's keys, does it. So whoever takes over the pages has not taken over KMS.
 //
-// An order goes by Lambda's Invoke, which IAM grants to the dashboard alone. It cannot come in through API Gateway, whose
-// events always name a method.
+// An order goes by Lambda's Invoke, which IAM grants to the dashboard. It cannot come in through API Gateway, whose events
+// always name a method. Who may invoke a function (a pipeline often may) is no operator yet: an order carries the token of a
+// session, which only the operator's browser and this request hold, and the session says who acts.
 package delegate
 
 import (
@@ -11,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -30,7 +30,7 @@ type order struct {
 	DryRun         bool          `json:"dry_run,omitempty"`
 	SkipBackup     bool          `json:"skip_backup,omitempty"`
 	Reason         string        `json:"reason,omitempty"`
-	Actor          string        `json:"actor"`
+	Session        string        `json:"session"` // its token; the store has the hash alone
 	RequestID      string        `json:"request_id"`
 	SourceIP       string        `json:"source_ip"`
 	IdempotencyKey string        `json:"idempotency_key,omitempty"`
@@ -41,13 +41,11 @@ type event struct {
 	Order *order `json:"rotate_ca"`
 }
 
-// actors are who may give orders: sessions of the dashboard, as the audit trail names them.
-const actors = "dashboard:"
-
-func newOrder(req rotateca.Request) order {
+// newOrder writes a request down. Its actor is left out: the session says who that is.
+func newOrder(token string, req rotateca.Request) order {
 	o := order{
 		Mode: req.Mode, Fingerprint: req.Fingerprint, Overlap: int64(req.Overlap / time.Second), DryRun: req.DryRun, SkipBackup: req.SkipBackup,
-		Reason: req.Reason, Actor: req.Actor, RequestID: req.RequestID, SourceIP: req.SourceIP, IdempotencyKey: req.IdempotencyKey,
+		Reason: req.Reason, Session: token, RequestID: req.RequestID, SourceIP: req.SourceIP, IdempotencyKey: req.IdempotencyKey,
 	}
 	if req.Upload != nil {
 		o.Certificates, o.Key = req.Upload.Certificates, req.Upload.Key
@@ -58,34 +56,34 @@ func newOrder(req rotateca.Request) order {
 // maxOverlap keeps seconds from overflowing a duration; what is allowed is for the use case to say.
 const maxOverlap = int64(time.Duration(1<<63-1) / time.Second)
 
-// read takes an order out of an event. Unknown fields are refused, and so is an actor that no session of the dashboard has.
-func read(raw []byte) (req rotateca.Request, err error) {
+// read takes an order out of an event, and the token of the session that gives it. Unknown fields are refused.
+func read(raw []byte) (token string, req rotateca.Request, err error) {
 	var e event
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&e); err != nil {
-		return req, fmt.Errorf("%w: not the JSON of one", ErrOrder) // the decoder's words may quote a key
+		return "", req, fmt.Errorf("%w: not the JSON of one", ErrOrder) // the decoder's words may quote a key
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return req, fmt.Errorf("%w: something follows it", ErrOrder)
+		return "", req, fmt.Errorf("%w: something follows it", ErrOrder)
 	}
 	o := e.Order
 	switch {
 	case o == nil:
-		return req, ErrOrder
-	case !strings.HasPrefix(o.Actor, actors):
-		return req, fmt.Errorf("%w: only a session of the dashboard gives one", ErrOrder)
+		return "", req, ErrOrder
+	case o.Session == "":
+		return "", req, fmt.Errorf("%w: only a session of the dashboard gives one", ErrOrder)
 	case o.Overlap < 0 || o.Overlap > maxOverlap:
-		return req, fmt.Errorf("%w: overlap_seconds is out of range", ErrOrder)
+		return "", req, fmt.Errorf("%w: overlap_seconds is out of range", ErrOrder)
 	}
 	req = rotateca.Request{
 		Mode: o.Mode, Fingerprint: o.Fingerprint, Overlap: time.Duration(o.Overlap) * time.Second, DryRun: o.DryRun, SkipBackup: o.SkipBackup,
-		Reason: o.Reason, Actor: o.Actor, RequestID: o.RequestID, SourceIP: o.SourceIP, IdempotencyKey: o.IdempotencyKey,
+		Reason: o.Reason, RequestID: o.RequestID, SourceIP: o.SourceIP, IdempotencyKey: o.IdempotencyKey,
 	}
 	if len(o.Certificates) > 0 || len(o.Key) > 0 {
 		req.Upload = &rotateca.Files{Certificates: o.Certificates, Key: o.Key}
 	}
-	return req, nil
+	return o.Session, req, nil
 }
 
 // answer is what comes back: a result, or the API's problem document (RFC 9457).

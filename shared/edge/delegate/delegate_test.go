@@ -23,6 +23,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
@@ -52,8 +53,18 @@ func (o *office) Invoke(ctx context.Context, in *lambda.InvokeInput, options ...
 
 func newOffice(do func(context.Context, rotateca.Request) (rotateca.Result, error)) (*office, *delegate.Client) {
 	o := &office{}
-	o.Desk = delegate.Desk{Do: do, Log: slog.New(slog.NewJSONHandler(&o.log, nil))}
+	o.Desk = delegate.Desk{Do: do, Open: open, Log: slog.New(slog.NewJSONHandler(&o.log, nil))}
 	return o, &delegate.Client{API: o, Function: "mastio-acme-rotateca:live"}
+}
+
+// token is that of the one session that counts.
+const token = "the-token-of-the-session"
+
+func open(_ context.Context, shown string) (session.Session, error) {
+	if shown != token {
+		return session.Session{}, session.ErrNone
+	}
+	return session.Session{Actor: "dashboard:v1/abcdef01"}, nil
 }
 
 func full() rotateca.Request {
@@ -80,7 +91,8 @@ func TestAnOrderArrivesWhole(t *testing.T) {
 		return want, nil
 	})
 	sent := full()
-	result, err := client.Do(t.Context(), sent)
+	sent.Actor = "dashboard:ALICE/00000000" // who acts is not for the sender to say
+	result, err := client.Do(t.Context(), token, sent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +112,7 @@ func TestAnOrderArrivesWhole(t *testing.T) {
 
 func TestTheEventIsOverwritten(t *testing.T) {
 	o, client := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) { return rotateca.Result{}, nil })
-	if _, err := client.Do(t.Context(), full()); err != nil {
+	if _, err := client.Do(t.Context(), token, full()); err != nil {
 		t.Fatal(err)
 	}
 	event := slices.Clone(o.passed)
@@ -116,7 +128,7 @@ func TestRefusal(t *testing.T) {
 	o, client := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) {
 		return rotateca.Result{}, fmt.Errorf("acquire: %w", lease.ErrHeld.After(7*time.Second))
 	})
-	_, err := client.Do(t.Context(), full())
+	_, err := client.Do(t.Context(), token, full())
 	want := problem.Of(lease.ErrHeld.After(7 * time.Second))
 	want.RequestID = "the-request"
 	if diff := cmp.Diff(want, problem.Of(err), cmpopts.IgnoreUnexported(problem.Problem{})); diff != "" || !errors.Is(err, lease.ErrHeld) || errors.Is(err, lease.ErrLost) {
@@ -145,7 +157,7 @@ func TestOutcomes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o, client := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) { return rotateca.Result{}, nil })
 			o.reply = func(*lambda.InvokeOutput, error) (*lambda.InvokeOutput, error) { return tt.out, tt.err }
-			if _, err := client.Do(t.Context(), full()); !errors.Is(err, tt.want) {
+			if _, err := client.Do(t.Context(), token, full()); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		})
@@ -162,24 +174,25 @@ func TestTimeIsKeptForTheAnswer(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if _, err := client.Do(ctx, full()); err != nil || left > 18*time.Second {
+	if _, err := client.Do(ctx, token, full()); err != nil || left > 18*time.Second {
 		t.Errorf("%v left, %v", left, err)
 	}
 }
 
 func TestDefaultDeny(t *testing.T) {
 	for name, event := range map[string]string{
-		"nothing":              ``,
-		"null":                 `null`,
-		"a schedule's":         `{"source":"aws.events","detail-type":"Scheduled Event"}`,
-		"no order":             `{}`,
-		"an empty order":       `{"rotate_ca":{}}`,
-		"an unknown field":     `{"rotate_ca":{"mode":"mint","actor":"dashboard:1/2","migration":true}}`,
-		"an admin's":           `{"rotate_ca":{"mode":"mint","actor":"admin:1"}}`,
-		"the schedule's actor": `{"rotate_ca":{"mode":"mint","actor":"schedule:standby"}}`,
-		"two":                  `{"rotate_ca":{"mode":"mint","actor":"dashboard:1/2"}} {}`,
-		"an endless overlap":   `{"rotate_ca":{"mode":"mint","actor":"dashboard:1/2","overlap_seconds":9223372036854775807}}`,
-		"a negative overlap":   `{"rotate_ca":{"mode":"mint","actor":"dashboard:1/2","overlap_seconds":-1}}`,
+		"nothing":               ``,
+		"null":                  `null`,
+		"a schedule's":          `{"source":"aws.events","detail-type":"Scheduled Event"}`,
+		"no order":              `{}`,
+		"an empty order":        `{"rotate_ca":{}}`,
+		"an unknown field":      `{"rotate_ca":{"mode":"mint","session":"the-token-of-the-session","migration":true}}`,
+		"an actor that says so": `{"rotate_ca":{"mode":"mint","actor":"dashboard:v1/abcdef01"}}`,
+		"an actor besides":      `{"rotate_ca":{"mode":"mint","session":"the-token-of-the-session","actor":"admin:1"}}`,
+		"no session":            `{"rotate_ca":{"mode":"mint"}}`,
+		"two":                   `{"rotate_ca":{"mode":"mint","session":"the-token-of-the-session"}} {}`,
+		"an endless overlap":    `{"rotate_ca":{"mode":"mint","session":"the-token-of-the-session","overlap_seconds":9223372036854775807}}`,
+		"a negative overlap":    `{"rotate_ca":{"mode":"mint","session":"the-token-of-the-session","overlap_seconds":-1}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, _ := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) {
@@ -193,12 +206,30 @@ func TestDefaultDeny(t *testing.T) {
 	}
 }
 
+// Who may invoke the function, and has no session, gets nothing done: not with another token, nor with what the store has of
+// one, which is its hash.
+func TestASessionIsProved(t *testing.T) {
+	for name, shown := range map[string]string{"another token": "x", "its hash": session.ID(token), "its actor": "dashboard:v1/abcdef01"} {
+		o, client := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) {
+			t.Errorf("%s: it was carried out", name)
+			return rotateca.Result{}, nil
+		})
+		_, err := client.Do(t.Context(), shown, full())
+		if !errors.Is(err, session.ErrNone) {
+			t.Errorf("%s: %v, want a refusal", name, err)
+		}
+		if log := o.log.String(); !strings.Contains(log, session.ErrNone.Error()) || strings.Contains(log, shown+`"`) {
+			t.Errorf("%s: log: %s", name, log)
+		}
+	}
+}
+
 func FuzzServe(f *testing.F) {
-	f.Add([]byte(`{"rotate_ca":{"mode":"mint","actor":"dashboard:1/2","request_id":"r","source_ip":"192.0.2.1","overlap_seconds":60}}`))
-	f.Add([]byte(`{"rotate_ca":{"mode":"stage","actor":"dashboard:1/2","certificates":"AA==","key":"AA=="}}`))
+	f.Add([]byte(`{"rotate_ca":{"mode":"mint","session":"the-token-of-the-session","request_id":"r","source_ip":"192.0.2.1","overlap_seconds":60}}`))
+	f.Add([]byte(`{"rotate_ca":{"mode":"stage","session":"the-token-of-the-session","certificates":"AA==","key":"AA=="}}`))
 	f.Fuzz(func(t *testing.T, event []byte) {
 		o, _ := newOffice(func(_ context.Context, req rotateca.Request) (rotateca.Result, error) {
-			if !strings.HasPrefix(req.Actor, "dashboard:") || req.Overlap < 0 || req.Migration {
+			if req.Actor != "dashboard:v1/abcdef01" || req.Overlap < 0 || req.Migration {
 				t.Errorf("carried out: %+v", req)
 			}
 			return rotateca.Result{}, nil

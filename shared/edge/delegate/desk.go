@@ -7,26 +7,33 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/problem"
+	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
 // Desk carries out orders; all fields are required. It is safe for concurrent use if Do is.
 type Desk struct {
-	Do  func(ctx context.Context, req rotateca.Request) (rotateca.Result, error)
-	Log *slog.Logger
+	Do   func(ctx context.Context, req rotateca.Request) (rotateca.Result, error)
+	Open func(ctx context.Context, token string) (session.Session, error) // of a token; session.ErrNone: it does not count
+	Log  *slog.Logger
 }
 
 // Serve carries out the order that a Lambda event holds, and overwrites the event: an uploaded key may be in it. An order
 // that is refused is an answer; only ErrOrder is an error of the invocation.
 func (d *Desk) Serve(ctx context.Context, raw json.RawMessage) (any, error) {
 	defer clear(raw)
-	req, err := read(raw)
+	token, req, err := read(raw)
 	if err != nil {
 		d.Log.ErrorContext(ctx, "order", "cause", err.Error())
 		return nil, err
 	}
+	var result rotateca.Result
+	giver, err := d.Open(ctx, token)
+	if err == nil {
+		req.Actor = giver.Actor
+		result, err = d.Do(ctx, req)
+	}
 	told := []slog.Attr{slog.String("mode", string(req.Mode)), slog.String("actor", req.Actor), slog.String("request_id", req.RequestID)}
-	result, err := d.Do(ctx, req)
 	if err == nil {
 		d.Log.LogAttrs(ctx, slog.LevelInfo, "order", told...)
 		return answer{Result: &result}, nil

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/problem"
@@ -59,12 +60,19 @@ type Admin func(ctx context.Context, secret string) (version string, ok bool, er
 // answered already.
 type Admit func(w http.ResponseWriter, r *http.Request) (*http.Request, error)
 
+// Guesses counts wrong admin secrets by their address. Both errors are session.ErrLocked while the address is locked.
+type Guesses interface {
+	Wrong(ctx context.Context, address string) error  // counts one
+	Locked(ctx context.Context, address string) error // counts nothing
+}
+
 // Config is what a Mux is made of. Admin and Session may be nil where no route asks for them.
 type Config struct {
 	Handlers Handlers
 	Admin    Admin
 	Session  Admit
 	Gate     func(ctx context.Context) error              // asked before every handler; its error is the answer; nil: open
+	Guesses  Guesses                                      // of the admin secret; nil: none are counted
 	Refused  func(ctx context.Context, f refusal.Refusal) // told of each wrong or missing admin secret; nil: nobody is
 	Log      *slog.Logger
 	Now      func() time.Time
@@ -194,10 +202,34 @@ func (m *Mux) admin(r *http.Request) error {
 		return fmt.Errorf("%w: %w", ErrAdminUnavailable, err)
 	}
 	if !ok {
-		return m.refused(r, "wrong secret")
+		return m.guessed(r, m.refused(r, "wrong secret"))
+	}
+	if err := m.short(r, shown[0]); err != nil {
+		return err
 	}
 	CallOf(r.Context()).actor = "admin:" + version
 	return nil
+}
+
+// guessed counts a wrong secret, and answers it by err unless its address is locked. A count that fails is no reason for
+// another answer: the secret is wrong either way.
+func (m *Mux) guessed(r *http.Request, err error) error {
+	if m.Guesses == nil {
+		return err
+	}
+	if locked := m.Guesses.Wrong(r.Context(), CallOf(r.Context()).SourceIP); errors.Is(locked, session.ErrLocked) {
+		return locked
+	}
+	return err
+}
+
+// short refuses a right secret that could have been guessed while its address is locked. A right secret of full length
+// passes, without a read: pipelines share addresses.
+func (m *Mux) short(r *http.Request, shown string) error {
+	if m.Guesses == nil || utf8.RuneCountInString(shown) >= session.MinSecret {
+		return nil
+	}
+	return m.Guesses.Locked(r.Context(), CallOf(r.Context()).SourceIP)
 }
 
 // refused puts on the record that somebody tried. What was shown is nobody's business.

@@ -8,8 +8,10 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -56,8 +58,9 @@ type Admin struct {
 
 // version is what is kept of one version of the secret.
 type version struct {
-	id  string
-	sum [sha256.Size]byte
+	id     string
+	sum    [sha256.Size]byte
+	length int // characters
 }
 
 // NewAdmin returns a check against the secret with this id.
@@ -112,6 +115,20 @@ func (a *Admin) Accepted(ctx context.Context) ([]string, error) {
 	return ids, nil
 }
 
+// Shortest returns how many characters the shortest version has that is accepted now.
+func (a *Admin) Shortest(ctx context.Context) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.refresh(ctx, believe); err != nil {
+		return 0, err
+	}
+	shortest := math.MaxInt
+	for _, v := range a.known {
+		shortest = min(shortest, v.length)
+	}
+	return shortest, nil
+}
+
 func (a *Admin) match(shown string) (id string, ok bool) {
 	sum := sha256.Sum256([]byte(shown))
 	for _, stage := range []Stage{Previous, Current} {
@@ -154,7 +171,7 @@ func (a *Admin) look(ctx context.Context) (map[Stage]version, error) {
 			return nil, fmt.Errorf("%w: %w", ErrSecrets, err)
 		}
 		if value := aws.ToString(out.SecretString); value != "" {
-			known[stage] = version{cmp.Or(aws.ToString(out.VersionId), string(stage)), sha256.Sum256([]byte(value))}
+			known[stage] = version{cmp.Or(aws.ToString(out.VersionId), string(stage)), sha256.Sum256([]byte(value)), utf8.RuneCountInString(value)}
 		}
 	}
 	return known, nil

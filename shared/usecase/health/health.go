@@ -13,6 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
@@ -30,11 +31,12 @@ const (
 	RotationLockStuck   Warning = "rotation_lock_stuck"        // a rotation died and nobody took its lease since
 	RegistryRestored    Warning = "registry_restored"          // a superseded Org CA is current again, or there is none any more: a backup was restored, or the registry emptied
 	CertsExpiring       Warning = "certs_expiring"             // agents' certificates end and nobody replaces them
+	AdminSecretShort    Warning = "admin_secret_short"         // it has fewer than session.MinSecret characters
 )
 
 // Warnings returns all of them: what there is to be watched.
 func Warnings() []Warning {
-	return []Warning{LegacyPathLenZero, OrgCAExpiring, OrgCANotYetValid, StandbyMissing, TruststoreOutOfDate, RotationLockStuck, RegistryRestored, CertsExpiring}
+	return []Warning{LegacyPathLenZero, OrgCAExpiring, OrgCANotYetValid, StandbyMissing, TruststoreOutOfDate, RotationLockStuck, RegistryRestored, CertsExpiring, AdminSecretShort}
 }
 
 // Thresholds.
@@ -72,7 +74,9 @@ type Checker struct {
 	Left func(ctx context.Context) ([]ceremony.KeySpec, error)
 	// Schedule says how long before their end agents' certificates are replaced; zero: agent.Annually.
 	Schedule agent.Schedule
-	Now      func() time.Time
+	// Secret returns how many characters the shortest admin secret has that is accepted; nil where no function reads it.
+	Secret func(ctx context.Context) (length int, err error)
+	Now    func() time.Time
 
 	note     atomic.Pointer[note]
 	expiring atomic.Pointer[expiring]
@@ -132,12 +136,23 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 		{RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer) || org.Pointer == nil && c.isLost(ctx, now)},
 		{RotationLockStuck, org.Lease.Stuck(now, StuckAfter)},
 		{CertsExpiring, c.certsExpire(ctx, now)},
+		{AdminSecretShort, c.secretShort(ctx)},
 	} {
 		if w.holds {
 			s.Warnings = append(s.Warnings, w.warning)
 		}
 	}
 	return s, nil
+}
+
+// secretShort reports an admin secret that could be guessed. One that cannot be read is no matter of its length: the
+// start-up check and every request of an operator report that.
+func (c *Checker) secretShort(ctx context.Context) bool {
+	if c.Secret == nil {
+		return false
+	}
+	length, err := c.Secret(ctx)
+	return err == nil && length < session.MinSecret
 }
 
 // outOfDate reports whether the object lacks a certificate that the edge needs, or the agents' domain, as the standby job last

@@ -20,8 +20,7 @@ type Store interface {
 	PutSession(ctx context.Context, s session.Session) error
 	DropSession(ctx context.Context, id string) error
 	EndSessions(ctx context.Context) error
-	Gates(ctx context.Context, keys ...string) ([]session.Gate, error)
-	PutGate(ctx context.Context, g session.Gate, forget time.Time) error
+	GateStore
 	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
 }
 
@@ -59,8 +58,10 @@ type Pass struct {
 	Session session.Session
 }
 
-// SignIn opens a session. The attempt is counted before the secret is looked at, so that many at once are not looked at
-// for the price of one; a right secret within a wait is refused like a wrong one.
+// SignIn opens a session. The attempt is counted for its address, or its browser, before the secret is looked at, so that
+// many at once are not looked at for the price of one; a right secret within that wait is refused like a wrong one. Wrong
+// secrets are also counted for everyone together, and are then refused for a while whatever address they come from: a right
+// one is let in meanwhile, so that a flood keeps no operator out.
 //
 // Errors: session.ErrSecret, session.ErrLocked; registry.ErrUnknown, after which no session was handed out.
 func (d *Door) SignIn(ctx context.Context, a Attempt) (Pass, error) {
@@ -82,7 +83,7 @@ func (d *Door) SignIn(ctx context.Context, a Attempt) (Pass, error) {
 		d.Refused(ctx, refusal.Refusal{
 			Event: audit.AdminLoginRefused, Actor: "dashboard", Reason: "wrong secret", RequestID: a.RequestID, SourceIP: a.SourceIP,
 		})
-		return Pass{}, d.refused(ctx, a, session.ErrSecret)
+		return Pass{}, d.refused(ctx, a, d.wrong(ctx, device))
 	}
 	d.passed(ctx, counted)
 	return d.open(ctx, a, version, device, epoch)
@@ -108,60 +109,30 @@ func (d *Door) device(ctx context.Context, token string) (*session.Session, int6
 	return known, epoch, nil
 }
 
-// counting is a gate with the limit that it is held to.
-type counting struct {
-	session.Gate
-	limit session.Limit
-}
-
-// tries is how often a gate that somebody else moved is looked at again: beyond that so many try at once that this one
-// may as well wait.
-const tries = 3
-
-func (d *Door) count(ctx context.Context, a Attempt, device *session.Session) ([]counting, error) {
-	limits := []session.Limit{session.PerSource, session.Everyone}
-	keys := []string{"source " + session.Source(a.SourceIP), "everyone"}
+// wrong is the answer to a wrong secret, counted for everyone unless the browser is a known one.
+func (d *Door) wrong(ctx context.Context, device *session.Session) error {
 	if device != nil {
-		limits, keys = []session.Limit{session.PerDevice}, []string{"device " + device.ID}
+		return session.ErrSecret
 	}
-	for range tries {
-		counted, err := d.countOnce(ctx, keys, limits)
-		if !errors.Is(err, registry.ErrConflict) {
-			return counted, err
-		}
+	if _, err := d.gates().try(ctx, everyone, session.Everyone); err != nil {
+		return err
 	}
-	return nil, session.Locked(time.Second)
+	return session.ErrSecret
 }
 
-func (d *Door) countOnce(ctx context.Context, keys []string, limits []session.Limit) ([]counting, error) {
-	gates, err := d.Store.Gates(ctx, keys...)
-	if err != nil {
-		return nil, err
+func (d *Door) gates() *Gates { return &Gates{Store: d.Store, Now: d.Now} }
+
+func (d *Door) count(ctx context.Context, a Attempt, device *session.Session) (counting, error) {
+	if device != nil {
+		return d.gates().try(ctx, "device "+device.ID, session.PerDevice)
 	}
-	now := d.Now()
-	counted := make([]counting, len(gates))
-	for n, g := range gates {
-		next, err := g.Try(limits[n], now)
-		if err != nil {
-			return nil, err
-		}
-		counted[n] = counting{next, limits[n]}
-	}
-	for n, g := range counted {
-		if err := d.Store.PutGate(ctx, g.Gate, g.Expires(g.limit)); err != nil {
-			return nil, err
-		}
-		counted[n].Version++
-	}
-	return counted, nil
+	return d.gates().try(ctx, source(a.SourceIP), session.PerSource)
 }
 
-// passed takes the counts back. That is a courtesy: what stays counted is forgotten in time.
-func (d *Door) passed(ctx context.Context, counted []counting) {
-	for _, g := range counted {
-		if err := d.Store.PutGate(ctx, g.Passed(), g.Expires(g.limit)); err != nil {
-			d.Log.WarnContext(ctx, "dashboard.gate", "cause", err.Error())
-		}
+// passed takes the count back. That is a courtesy: what stays counted is forgotten in time.
+func (d *Door) passed(ctx context.Context, g counting) {
+	if err := d.Store.PutGate(ctx, g.Passed(), g.Expires(g.limit)); err != nil {
+		d.Log.WarnContext(ctx, "dashboard.gate", "cause", err.Error())
 	}
 }
 

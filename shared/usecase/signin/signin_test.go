@@ -163,25 +163,59 @@ func TestManyGuessesAtOnce(t *testing.T) {
 	}
 }
 
-// A flood from everywhere holds strangers up for seconds, and a browser that signed in before not at all.
+// A flood from everywhere refuses wrong secrets for a while, and keeps no operator out: not in a browser that nobody knows,
+// and not after "sign out everywhere", which makes strangers of all browsers.
 func TestAFloodLocksNobodyOut(t *testing.T) {
 	d := open(nil)
 	known := d.signIn(t, "192.0.2.1", "")
-	for n := range 5000 {
-		_, _ = d.try(t, wrong, fmt.Sprintf("198.51.%d.%d", n/250, n%250), "")
-		d.now = d.now.Add(time.Second / 10)
+	flood := func() {
+		for n := range 5000 {
+			_, _ = d.try(t, wrong, fmt.Sprintf("198.51.%d.%d", n/250, n%250), "")
+			d.now = d.now.Add(time.Second / 10)
+		}
 	}
-	if _, err := d.try(t, secret, "203.0.113.9", ""); !errors.Is(err, session.ErrLocked) || problem.Of(err).RetryIn > session.Everyone.Most {
-		t.Errorf("a stranger: %v, want a wait of at most %v", err, session.Everyone.Most)
+	flood()
+	if _, err := d.try(t, wrong, "203.0.113.8", ""); !errors.Is(err, session.ErrLocked) || problem.Of(err).RetryIn > session.Everyone.Most {
+		t.Errorf("another guess: %v, want a wait of at most %v", err, session.Everyone.Most)
 	}
-	if p := d.signIn(t, "203.0.113.9", known.Device); p.Device != known.Device {
+	d.signIn(t, "203.0.113.9", "")
+	d.signIn(t, "203.0.113.10", session.NewToken())
+	p := d.signIn(t, "203.0.113.9", known.Device)
+	if p.Device != known.Device {
 		t.Error("the browser got a new token")
 	}
-	if _, err := d.try(t, secret, "203.0.113.9", session.NewToken()); !errors.Is(err, session.ErrLocked) {
-		t.Errorf("a made up device: %v", err)
+	if err := d.SignOutEverywhere(t.Context(), p.Session); err != nil {
+		t.Fatal(err)
 	}
-	d.now = d.now.Add(session.Everyone.Most)
-	d.signIn(t, "203.0.113.9", "")
+	flood()
+	d.signIn(t, "203.0.113.9", known.Device)
+	d.signIn(t, "203.0.113.11", "")
+}
+
+// A wrong secret at the API counts for the dashboard, and the other way round.
+func TestTheGatesAreOfTheAddress(t *testing.T) {
+	d := open(nil)
+	gates := &signin.Gates{Store: d.store, Now: func() time.Time { return d.now }}
+	if err := gates.Locked(t.Context(), "192.0.2.1"); err != nil {
+		t.Errorf("before any guess: %v", err)
+	}
+	for n := range session.PerSource.Free {
+		if err := gates.Wrong(t.Context(), "192.0.2.1"); err != nil {
+			t.Fatalf("guess %d: %v", n+1, err)
+		}
+	}
+	if err := gates.Wrong(t.Context(), "192.0.2.1"); !errors.Is(err, session.ErrLocked) {
+		t.Errorf("one guess more: %v", err)
+	}
+	if err := gates.Locked(t.Context(), "192.0.2.1"); !errors.Is(err, session.ErrLocked) {
+		t.Errorf("looked at: %v", err)
+	}
+	if _, err := d.try(t, secret, "192.0.2.1", ""); !errors.Is(err, session.ErrLocked) {
+		t.Errorf("at the dashboard: %v", err)
+	}
+	if err := gates.Locked(t.Context(), "192.0.2.2"); err != nil {
+		t.Errorf("another address: %v", err)
+	}
 }
 
 func TestFormsWorkOnce(t *testing.T) {
