@@ -97,9 +97,6 @@ func (e *Enroller) read(m agent.Method, req Outside) (r reading, err error) {
 	if r.key, err = pki.KeyThumbprint(r.leaf.PublicKey); err != nil {
 		return r, err
 	}
-	if r.key, err = pki.KeyThumbprint(r.leaf.PublicKey); err != nil {
-		return r, err
-	}
 	if req.DPoPJWK != nil {
 		if r.jkt, _, err = issue.ReadDPoPJWK(req.DPoPJWK); err != nil {
 			return r, err
