@@ -4,6 +4,7 @@ package model
 
 import (
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
@@ -46,12 +47,14 @@ type machine struct {
 	claims   []claim
 
 	issued map[agent.ID][]certificate // every certificate that was ever handed out
+	grave  dead
 }
 
 // certificate is one that a caller holds.
 type certificate struct {
 	pem []byte
 	pin agent.Pin
+	key crypto.Signer // nil: not held
 }
 
 // claim is a promise that must hold for good, whatever arrives late: "nothing was changed".
@@ -63,7 +66,7 @@ type claim struct {
 }
 
 func newMachine(ctx context.Context) *machine {
-	m := &machine{ctx: ctx, alive: -1, issued: map[agent.ID][]certificate{}}
+	m := &machine{ctx: ctx, alive: -1, issued: map[agent.ID][]certificate{}, grave: newDead()}
 	m.Mastio = inmemory.New(memstore.Config{Fault: func(op string) memstore.Fault {
 		if m.dead() {
 			return memstore.Refuse
@@ -184,7 +187,7 @@ func (m *machine) operatorCA(t *rapid.T, pathLen int) *rotateca.Files {
 
 // stage brings one up to the pre-flight; commit takes any of those that wait.
 func (m *machine) stage(t *rapid.T) {
-	req := rotateca.Request{Mode: rotateca.Stage, Actor: "test"}
+	req := rotateca.Request{Mode: rotateca.Stage, Actor: "test", Reason: rapid.SampledFrom(reasons).Draw(t, "reason")}
 	if rapid.Bool().Draw(t, "upload") {
 		req.Upload = m.operatorCA(t, 1)
 	}
@@ -194,7 +197,13 @@ func (m *machine) stage(t *rapid.T) {
 	if err == nil && result.Status != orgca.Staged {
 		t.Fatalf("staged %+v", result)
 	}
+	if err == nil {
+		m.grave.staged[result.Fingerprint] = req.Reason
+	}
 }
+
+// reasons are why the Org CA is rotated.
+var reasons = []string{"", "", "superseded", "keyCompromise"}
 
 func (m *machine) commit(t *rapid.T) {
 	var waiting []string
@@ -212,12 +221,16 @@ func (m *machine) commit(t *rapid.T) {
 // success.
 func (m *machine) swap(t *rapid.T, req rotateca.Request) bool {
 	before := m.org(t)
-	req.Actor, req.Overlap = "test", rapid.SampledFrom([]time.Duration{0, 0, 10 * time.Minute}).Draw(t, "overlap")
+	req.Actor, req.Reason = "test", rapid.SampledFrom(reasons).Draw(t, "reason")
+	req.Overlap = rapid.SampledFrom([]time.Duration{0, 0, 10 * time.Minute}).Draw(t, "overlap")
 	over := m.troubled(t)
 	result, err := m.RotateCA.Do(m.ctx, req)
 	died := m.alive == 0
 	over()
 	after := m.org(t)
+	if err == nil {
+		m.compromised(before, after, req.Reason)
+	}
 	switch {
 	case err == nil && m.intruded: // the other one may have come after the commit
 	case err == nil:
@@ -265,13 +278,11 @@ func (m *machine) admit(t *rapid.T) {
 	result, err := m.Admit(m.ctx, name)
 	over()
 	if err == nil {
-		m.hold(result.Agent.ID, result.Certificate.CertPEM, result.Certificate.Pin)
+		m.given(result.Agent.ID, result.Certificate, result.Material)
 	}
 }
 
-func (m *machine) hold(id agent.ID, pem []byte, pin agent.Pin) {
-	m.issued[id] = append(m.issued[id], certificate{pem, pin})
-}
+func (m *machine) hold(id agent.ID, c certificate) { m.issued[id] = append(m.issued[id], c) }
 
 // rotate rotates a certificate. Success means that the new one is the agent's newest pin, and that of all others at most
 // one is left, dormant, for a rollback.
@@ -283,7 +294,7 @@ func (m *machine) rotate(t *rapid.T) {
 	if err != nil {
 		return
 	}
-	m.hold(id, result.Certificate.CertPEM, result.Certificate.Pin)
+	m.given(id, result.Certificate, result.Material)
 	view, err := m.Store.View(m.ctx, id)
 	if err != nil {
 		t.Fatal(err)
@@ -349,12 +360,13 @@ func (m *machine) renew(t *rapid.T) {
 		return
 	}
 	before := m.authenticates(t, id, c)
+	key, csr := request(t, c.pem)
 	over := m.troubled(t)
-	result, err := m.Renew.Renew(m.ctx, renew.Request{CertificatePEM: string(c.pem), CSR: request(t, c.pem)})
+	result, err := m.Renew.Renew(m.ctx, renew.Request{CertificatePEM: string(c.pem), CSR: csr})
 	over()
 	if m.intruded { // the Org CA may have moved, and what counted with it
 		if err == nil {
-			m.hold(id, result.Certificate.CertPEM, result.Certificate.Pin)
+			m.hold(id, certificate{result.Certificate.CertPEM, result.Certificate.Pin, key})
 		}
 		return
 	}
@@ -367,7 +379,7 @@ func (m *machine) renew(t *rapid.T) {
 	if !before {
 		t.Fatalf("%s renewed a certificate that does not count", id)
 	}
-	m.hold(id, result.Certificate.CertPEM, result.Certificate.Pin)
+	m.hold(id, certificate{result.Certificate.CertPEM, result.Certificate.Pin, key})
 	if !m.authenticates(t, id, certificate{pin: result.Certificate.Pin}) {
 		t.Fatalf("%s was given a certificate that does not count", id)
 	}
@@ -407,22 +419,6 @@ func (m *machine) use(t *rapid.T) {
 	}
 }
 
-func request(t *rapid.T, certPEM []byte) []byte {
-	cert, err := inmemory.Leaf(certPEM)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := pki.NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{RawSubject: cert.RawSubject, URIs: cert.URIs}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return der
-}
-
 // counts is what the record says of a certificate; where no renewal is under way, in the model's own words.
 func (m *machine) counts(org registry.Org, a agent.Agent, c certificate) bool {
 	if slices.ContainsFunc(a.Pins, func(p agent.Pin) bool { return p.Unused || p.Yields }) {
@@ -459,6 +455,7 @@ func (m *machine) check(t *rapid.T) {
 	}
 	if org.Pointer != nil {
 		m.token(t)
+		m.checkDead(t, org)
 	}
 }
 
@@ -540,7 +537,8 @@ func (m *machine) checkChains(t *rapid.T, org registry.Org) {
 		last := rows[len(rows)-1]
 		told := func(p agent.Pin) bool { return p.Thumbprint == last.Details["cert_thumbprint"] }
 		activated := last.EventType == audit.AgentCertActivated && slices.ContainsFunc(view.Agent.Pins, told)
-		if !told(view.Agent.Pin()) && !activated {
+		ended := last.EventType == audit.AgentDeactivated && len(view.Agent.Pins) == 0
+		if !told(view.Agent.Pin()) && !activated && !ended {
 			t.Fatalf("%s: last row is %s of %v, pins are %+v", id, last.EventType, last.Details["cert_thumbprint"], view.Agent.Pins)
 		}
 	}
@@ -602,7 +600,8 @@ func TestRotationStateMachine(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMachine(context.Background())
 		t.Repeat(map[string]func(*rapid.T){
-			"standby": m.standby, "mint": m.mint, "upload": m.upload, "stage": m.stage, "commit": m.commit, "undo": m.undo, "admit": m.admit, "rotate": m.rotate, "renew": m.renew, "use": m.use, "deliver": m.deliver, "advance": m.advance,
+			"standby": m.standby, "mint": m.mint, "upload": m.upload, "stage": m.stage, "commit": m.commit, "undo": m.undo, "admit": m.admit, "rotate": m.rotate, "renew": m.renew, "use": m.use,
+			"emergency": m.emergency, "deactivate": m.deactivate, "again": m.again, "deliver": m.deliver, "advance": m.advance,
 			"": m.check,
 		})
 		m.recovers(t)
