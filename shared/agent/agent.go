@@ -61,6 +61,7 @@ type Agent struct {
 	Method       Method
 	Status       Status
 	Pins         []Pin // newest first
+	Past         Past  // what never counts again
 	SPIFFEID     string
 	// Bundle holds, DER, the CAs of which one must be at the end of an SVID's chain; empty: the Org CA is. Intermediates
 	// may stand between, and are trusted by nobody.
@@ -74,9 +75,10 @@ type Agent struct {
 	Version       int64
 }
 
-// Deactivate returns the agent without anything that authenticates it.
+// Deactivate returns the agent without anything that authenticates it, nor will again: see Past.
 func (a Agent) Deactivate(now time.Time) Agent {
-	a.Status, a.Pins, a.Bundle, a.Intermediates, a.UpdatedAt = Deactivated, nil, nil, nil, now
+	a = a.End()
+	a.Status, a.Bundle, a.Intermediates, a.UpdatedAt = Deactivated, nil, nil, now
 	return a
 }
 

@@ -40,7 +40,7 @@ func (a Agent) Repin(next Pin, keep Keep, now time.Time) Agent {
 		pins = append(pins, p)
 	}
 	a.Pins, a.UpdatedAt = pins, now
-	return a
+	return a.Learn(next)
 }
 
 // restored returns a pin that a rollback made count again without the marks of its having been left.

@@ -4,6 +4,7 @@ package orgca
 import (
 	"cmp"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -112,6 +113,23 @@ func (g Generation) Chain() [][]byte {
 		return chain
 	}
 	return append([][]byte{g.Issuing}, chain...)
+}
+
+// Own returns the CA certificates of the generation that are the Mastio's own: the Org CA and the issuing CA below it. What
+// stands above an uploaded Org CA is somebody else's.
+func (g Generation) Own() ([]*x509.Certificate, error) {
+	var own []*x509.Certificate
+	for _, der := range [][]byte{g.Root, g.Issuing} {
+		if len(der) == 0 {
+			continue
+		}
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("read a certificate of generation %d: %w", g.Number, err)
+		}
+		own = append(own, c)
+	}
+	return own, nil
 }
 
 // SigningKey names the KMS key that issues agents' certificates.

@@ -11,13 +11,16 @@ import (
 
 // CheckLeaf holds the certificate of an agent, whoever issued it, to what every agent's certificate must be at now: a key
 // within the policy of CheckKey, no CA's, for client authentication, within its validity. Who issued it is VerifyUnder's
-// to say. Errors: ErrLeafKey, ErrLeafIsCA, ErrLeafUsage, ErrExpired, ErrNotYetValid.
+// to say. Errors: ErrLeafKey, ErrLeafIsCA, ErrLeafUsage, ErrExtension, ErrExpired, ErrNotYetValid.
 func CheckLeaf(leaf *x509.Certificate, now time.Time) error {
 	if err := CheckKey(leaf.PublicKey); err != nil {
 		return fmt.Errorf("%w: %s", ErrLeafKey, err.Error())
 	}
 	if err := checkLeaf(leaf); err != nil || leaf.KeyUsage&(x509.KeyUsageCertSign|x509.KeyUsageCRLSign) != 0 {
 		return fmt.Errorf("%w: an agent's certificate has basicConstraints CA:FALSE, or none, and signs neither certificates nor CRLs", ErrLeafIsCA)
+	}
+	if err := CheckExtensions(leaf); err != nil {
+		return err
 	}
 	if err := checkUsage(leaf); err != nil {
 		return err
@@ -53,6 +56,7 @@ type Trust struct {
 	// its agents: a path past it, under the same root, is none.
 	Through *x509.Certificate
 	Known   []*x509.Certificate // may stand between
+	Never   []*x509.Certificate // must not be on the path, nor any other certificate of their keys
 }
 
 // VerifyUnder returns ErrChain, or ErrPathLen, unless leaf is, at now, a client certificate with a path to a root of
@@ -87,6 +91,14 @@ func VerifyUnder(leaf *x509.Certificate, sent []*x509.Certificate, t Trust, now 
 func (t Trust) allows(path []*x509.Certificate) error {
 	if t.Through != nil && !slices.ContainsFunc(path[1:], t.Through.Equal) {
 		return fmt.Errorf("%w: %s is not on the path", ErrChain, dn.Brief(t.Through.RawSubject))
+	}
+	for _, c := range path[1:] {
+		if slices.ContainsFunc(t.Never, func(n *x509.Certificate) bool { return SameKey(n.PublicKey, c.PublicKey) }) {
+			return fmt.Errorf("%w: %s must not issue it", ErrChain, dn.Brief(c.RawSubject))
+		}
+		if err := CheckIssuer(c); err != nil {
+			return err
+		}
 	}
 	if err := checkIdentifiers(path); err != nil {
 		return err

@@ -180,19 +180,19 @@ func (m *Mastio) TokenFor(ctx context.Context, certPEM []byte) (token.Token, err
 
 // OrgCA is the current Org CA with its key, as the PKI of an operator who uploaded it has it.
 func (m *Mastio) OrgCA(ctx context.Context) (pki.Authority, error) {
-	p, err := m.Store.Pointer(ctx, "")
+	org, err := m.Store.Org(ctx)
 	if err != nil {
 		return pki.Authority{}, err
 	}
-	var a pki.Authority
-	for _, der := range p.Chain {
+	g, _ := org.Generation(org.Pointer.Current)
+	a := pki.Authority{Key: m.Keys.Private(g.RootKey)}
+	for _, der := range org.Pointer.CA() {
 		cert, err := x509.ParseCertificate(der)
 		if err != nil {
 			return a, err
 		}
 		a.Chain = append(a.Chain, cert)
 	}
-	a.Key = m.Keys.Signer(ctx, p.SigningKey, a.Chain[0].PublicKey)
 	return a, nil
 }
 

@@ -32,6 +32,7 @@ func encodeAgent(a agent.Agent) item {
 	w.list("intermediates", len(a.Intermediates), func(i int) types.AttributeValue { return blob(a.Intermediates[i]) })
 	w.list("capabilities", len(a.Capabilities), func(i int) types.AttributeValue { return text(a.Capabilities[i]) })
 	w.list("pins", len(a.Pins), func(i int) types.AttributeValue { return encodePin(a.Pins[i]) })
+	w.past(a.Past)
 	w.time("enrolled_at", a.EnrolledAt)
 	w.time("updated_at", a.UpdatedAt)
 	w.number("head_seq", a.Head.Seq)
@@ -59,12 +60,25 @@ func decodeAgent(i item) (agent.Agent, error) {
 		Hygiene:       r.hygiene(),
 		Bundle:        elements(&r, "bundle", octets),
 		Intermediates: elements(&r, "intermediates", octets),
+		Past:          r.past(),
 		EnrolledAt:    r.time("enrolled_at"),
 		UpdatedAt:     r.time("updated_at"),
 		Head:          audit.Head{Seq: r.number("head_seq"), Hash: r.text("head_hash")},
 		Version:       r.number("version"),
 	}
 	return a, r.err
+}
+
+func (w writer) past(p agent.Past) {
+	w.time("newest", p.Newest)
+	w.list("known", len(p.Known), func(i int) types.AttributeValue { return text(p.Known[i]) })
+	w.time("floor", p.Floor)
+	w.list("ended", len(p.Ended), func(i int) types.AttributeValue { return text(p.Ended[i]) })
+}
+
+func (r *reader) past() agent.Past {
+	word := func(v *types.AttributeValueMemberS) string { return v.Value }
+	return agent.Past{Newest: r.time("newest"), Known: elements(r, "known", word), Floor: r.time("floor"), Ended: elements(r, "ended", word)}
 }
 
 func encodePin(p agent.Pin) types.AttributeValue {

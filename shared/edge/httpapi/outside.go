@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 )
 
@@ -19,6 +20,8 @@ type outsider struct {
 	Proof        string          `json:"possession_proof"`
 	DPoPJWK      json.RawMessage `json:"dpop_jwk"`
 	Update       bool            `json:"update_existing"`
+	Reason       string          `json:"reason"`
+	Comment      string          `json:"comment"`
 	federation
 }
 
@@ -39,7 +42,8 @@ func (o outsider) request(r *http.Request, certPEM, keyPEM string) enroll.Outsid
 	call := CallOf(r.Context())
 	req := enroll.Outside{
 		Name: o.Name, DisplayName: o.DisplayName, Capabilities: o.Capabilities, CertPEM: []byte(certPEM), KeyPEM: []byte(keyPEM),
-		Proof: o.Proof, Update: o.Update, Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
+		Proof: o.Proof, Update: o.Update, Reason: reason.Given{Code: reason.Code(o.Reason), Comment: o.Comment},
+		Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
 	}
 	if string(o.DPoPJWK) != "null" {
 		req.DPoPJWK = o.DPoPJWK

@@ -382,10 +382,13 @@ func TestBYOCARefusals(t *testing.T) {
 	}
 	w.postBYOCA(t, request(good)).into(t, 201, &admitted{})
 	w.refuse(t, "/v1/admin/agents/enroll/byoca", refusal{"one certificate for two", event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(request(good).with("agent_name", "two").text(t))), 409, "certificate_in_use"})
-	// Above the Org CA's own intermediate, under the same issuing CA, which allows no CA below itself.
-	below := pkitest.CATemplate("pipeline", 0, w.Now())
-	below.SerialNumber = big.NewInt(7)
-	middle := pki.Authority{Chain: []*x509.Certificate{pkitest.Sign(t, below, ca, key.Public())}, Key: key}
+	// The Org CA allows one CA below itself, not two.
+	middle := ca
+	for n := range 2 {
+		below, key := pkitest.CATemplate("pipeline", 1-n, w.Now()), newKey(t)
+		below.SerialNumber = big.NewInt(int64(7 + n))
+		middle = pki.Authority{Chain: append([]*x509.Certificate{pkitest.Sign(t, below, middle, key.Public())}, middle.Chain...), Key: key}
+	}
 	leaf := sign(t, middle, leafTemplate(w.Now()), newKey(t))
 	w.refuse(t, "/v1/admin/agents/enroll/byoca", refusal{"path length", event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(request(leaf).with("agent_name", "three", "cert_pem", leaf.certPEM()+string(pki.EncodeCertificates(middle.Chain...))).text(t))), 400, "cert_not_signed_by_org_ca"})
 }

@@ -52,6 +52,8 @@ func cloneAgent(a agent.Agent) agent.Agent {
 		a.Pins[i].NotBefore, a.Pins[i].NotAfter, a.Pins[i].Until = stamp(p.NotBefore), stamp(p.NotAfter), stamp(p.Until)
 		a.Pins[i].Due, a.Pins[i].Renewed = stamp(p.Due), stamp(p.Renewed)
 	}
+	a.Past.Newest, a.Past.Floor = stamp(a.Past.Newest), stamp(a.Past.Floor)
+	a.Past.Known, a.Past.Ended = list(a.Past.Known), list(a.Past.Ended)
 	a.EnrolledAt, a.UpdatedAt, a.Hygiene.Later = stamp(a.EnrolledAt), stamp(a.UpdatedAt), stamp(a.Hygiene.Later)
 	a.Head.Version = 0 // an agent's head is no record of its own
 	return a

@@ -41,6 +41,8 @@ var (
 	ErrClientID = problem.New(400, "client_id_invalid", "client_id is malformed").
 			Says("client_id is not of the form {org_id}::{name}").
 			AtToken("invalid_request")
+	// ErrTooOld is answered with the instant that decides.
+	ErrTooOld = problem.New(401, "certificate_too_old", "SVID does not count").AtToken("invalid_client")
 )
 
 // Store is what finding out needs of the registry.

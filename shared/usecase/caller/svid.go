@@ -3,6 +3,7 @@ package caller
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -22,13 +23,19 @@ func namedSVID(a agent.Agent, s Shown, now time.Time) (agent.Pin, error) {
 		return agent.Pin{}, ErrNotInValidity
 	}
 	id, err := vouch.CheckSVID(s.Leaf, now)
-	if err != nil { // the leaf's own defect is answered first
-		return agent.Pin{}, fmt.Errorf("%[2]w: %[1]w", err, ErrUntrusted)
+	if err != nil {
+		return agent.Pin{}, fmt.Errorf("%w: %w", ErrUntrusted, err)
 	}
 	if id != a.SPIFFEID {
 		return agent.Pin{}, fmt.Errorf("%w: SPIFFE ID is not the agent's", agent.ErrRevoked)
 	}
-	return agent.Pin{Thumbprint: s.thumbprint, NotBefore: s.Leaf.NotBefore, NotAfter: s.Leaf.NotAfter}, nil
+	pin := PinOf(s.Leaf)
+	if err := a.Outlives(pin); errors.Is(err, agent.ErrOutlive) {
+		return agent.Pin{}, fmt.Errorf("%w: %w", ErrTooOld, err)
+	} else if err != nil {
+		return agent.Pin{}, fmt.Errorf("%w: %w", agent.ErrRevoked, err)
+	}
+	return pin, nil
 }
 
 // judgeSVID decides by the agent's SPIFFE ID, and by what must vouch for it: a bundle of the agent's own, or the Org CA,
@@ -43,7 +50,7 @@ func judgeSVID(ctx context.Context, store Store, view registry.View, s Shown, no
 		return agent.Pin{}, err
 	}
 	if len(a.Bundle) > 0 {
-		trust, err := vouch.Bundle(a)
+		trust, err := vouch.Bundle(a, view.Pointer.Chain, view.Pointer.Fingerprint)
 		if err != nil {
 			return agent.Pin{}, err
 		}
@@ -67,6 +74,11 @@ func (s Shown) withPath() (Shown, error) {
 		s.sent = append(s.sent, cert)
 	}
 	return s, nil
+}
+
+// PinOf describes a certificate that the Mastio does not pin.
+func PinOf(leaf *x509.Certificate) agent.Pin {
+	return agent.Pin{Thumbprint: pki.Thumbprint(leaf.Raw), Key: pki.Thumbprint(leaf.RawSubjectPublicKeyInfo), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter}
 }
 
 // vouchingGeneration finds the accepted generation under which an SVID was issued. The pointer holds the current one's

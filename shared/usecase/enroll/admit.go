@@ -15,7 +15,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 	"github.com/mastio-aws/mastio/shared/usecase/vouch"
@@ -46,20 +45,33 @@ func (e *Enroller) BYOCA(ctx context.Context, req Outside) (Admitted, error) {
 		if err := r.underAt(p, e.Now()); err != nil {
 			return err
 		}
-		if !req.Update && a.Holds(r.thumbprint, p, e.Now()) { // the same enrolment once more
+		pin := r.pin(p.Current)
+		if !req.Update && !r.reason.Code.AtOnce() && a.Holds(r.thumbprint, p, e.Now()) { // the same enrolment once more
 			return nil
 		}
+		keep := agent.Keep{Restorable: p.Previous}
+		if r.reason.Code.AtOnce() {
+			*a, keep = a.End(), agent.Keep{}
+		}
+		if err := a.Outlives(pin); err != nil {
+			return err
+		}
 		a.Pins = slices.DeleteFunc(slices.Clone(a.Pins), func(p agent.Pin) bool { return p.Thumbprint == r.thumbprint })
-		*a = a.Repin(agent.Pin{
-			Thumbprint: r.thumbprint, Key: r.key, Generation: p.Current,
-			NotBefore: r.leaf.NotBefore, NotAfter: r.leaf.NotAfter,
-		}, agent.Keep{Restorable: p.Previous}, e.Now())
+		*a = a.Repin(pin, keep, e.Now())
 		if a.SPIFFEID, _ = pki.URI(r.leaf); pki.CheckSPIFFEID(a.SPIFFEID) != nil {
 			a.SPIFFEID = ""
 		}
 		c.Aliases = []registry.Alias{{Name: registry.PinAlias(r.thumbprint), Agent: a.ID, Expires: r.leaf.NotAfter}}
 		return nil
 	})
+}
+
+// pin is the pin of the certificate that was shown, under a generation; zero: none.
+func (r reading) pin(generation int64) agent.Pin {
+	return agent.Pin{
+		Thumbprint: r.thumbprint, Key: r.key, Generation: generation,
+		NotBefore: r.leaf.NotBefore, NotAfter: r.leaf.NotAfter,
+	}
 }
 
 // SPIFFE admits an agent that is known by its SPIFFE ID and by what its SVIDs are issued under, or, for the same SPIFFE ID,
@@ -79,20 +91,63 @@ func (e *Enroller) SPIFFE(ctx context.Context, req Outside) (Admitted, error) {
 		return Admitted{}, err
 	}
 	return e.admit(ctx, agent.SPIFFE, req, r, func(ctx context.Context, p orgca.Pointer, a *agent.Agent, c *registry.Change) error {
+		if err := e.vouched(ctx, r, p); err != nil {
+			return err
+		}
+		shown := r.pin(0)
+		if err := a.Outlives(shown); err != nil {
+			return err
+		}
+		if r.reason.Code.AtOnce() {
+			if a.Past.Newest.Equal(shown.NotBefore) && a.Knows(shown) {
+				return agent.ErrKeyUsed
+			}
+			*a = a.EndBefore(shown)
+		}
+		*a = a.Learn(shown)
 		if a.SPIFFEID != "" && a.SPIFFEID != id {
 			c.Forget = []registry.Alias{{Name: registry.SPIFFEAlias(a.SPIFFEID), Agent: a.ID}}
 		}
 		c.Aliases = []registry.Alias{{Name: registry.SPIFFEAlias(id), Agent: a.ID}}
 		a.SPIFFEID, a.Bundle, a.Intermediates, a.UpdatedAt = id, ders(r.bundle), ders(r.between), e.Now()
-		if r.bundle == nil {
-			return r.underAt(p, e.Now())
-		}
-		if err := pki.VerifyUnder(r.leaf, r.between, pki.Trust{Roots: r.bundle}, e.Now()); err != nil {
-			return fmt.Errorf("%w: %w", ErrNotUnderBundle, err)
-		}
 		c.EdgeCAs, err = e.edgeCAs(ctx, r.bundle)
 		return err
 	})
+}
+
+// vouched checks that an SVID is under its bundle, or, without one, under the current Org CA. A bundle holds no CA of the
+// Mastio's own, of any generation, nor another certificate of its key: such an agent would outlive the Org CA's rotation.
+func (e *Enroller) vouched(ctx context.Context, r reading, p orgca.Pointer) error {
+	if r.bundle == nil {
+		return r.underAt(p, e.Now())
+	}
+	org, err := e.Store.Org(ctx)
+	if err != nil {
+		return err
+	}
+	for _, g := range org.Generations {
+		own, err := g.Own()
+		if err != nil {
+			return err
+		}
+		for _, c := range own {
+			if slices.ContainsFunc(r.bundle, func(b *x509.Certificate) bool { return pki.SameKey(b.PublicKey, c.PublicKey) }) {
+				return ErrOwnCA
+			}
+		}
+	}
+	if err := pki.VerifyUnder(r.leaf, r.between, pki.Trust{Roots: r.bundle}, e.Now()); err != nil {
+		return judged(ErrNotUnderBundle, err)
+	}
+	return nil
+}
+
+// judged keeps the words about a CA that is not acceptable, and has fixed ones for a path that is not there.
+func judged(none, err error) error {
+	if errors.Is(err, pki.ErrIssuer) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", none, err)
 }
 
 func (r reading) underAt(p orgca.Pointer, now time.Time) error {
@@ -100,14 +155,20 @@ func (r reading) underAt(p orgca.Pointer, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(trust.Never, func(c *x509.Certificate) bool { return r.leaf.CheckSignatureFrom(c) == nil }) {
+		return ErrIssuedHere
+	}
 	if err := pki.VerifyUnder(r.leaf, r.between, trust, now); err != nil {
-		return fmt.Errorf("%w: %w", ErrNotUnderOrgCA, err)
+		return judged(ErrNotUnderOrgCA, err)
 	}
 	return nil
 }
 
 // edgeCAs returns those of a bundle that the edge does not know yet.
 func (e *Enroller) edgeCAs(ctx context.Context, bundle []*x509.Certificate) ([]registry.EdgeCA, error) {
+	if len(bundle) == 0 {
+		return nil, nil
+	}
 	present, err := e.Store.EdgeCAs(ctx)
 	if err != nil {
 		return nil, err
@@ -149,7 +210,7 @@ func (e *Enroller) admit(ctx context.Context, m agent.Method, req Outside, r rea
 		if old != nil && !req.Update && repeats(a, *old, c) {
 			return out, nil
 		}
-		keys, err := e.admitKey(ctx, m, r, old, *view.Pointer, reason.Unspecified)
+		keys, err := e.admitKey(ctx, m, r, old, *view.Pointer, r.reason.Code)
 		if err != nil {
 			return Admitted{}, err
 		}
@@ -223,7 +284,7 @@ func (e *Enroller) admissibleAs(ctx context.Context, m agent.Method, req Outside
 func (e *Enroller) outsideRecord(m agent.Method, req Outside, r reading, old *agent.Agent) agent.Agent {
 	a := agent.Agent{ID: r.id, EnrolledAt: e.Now(), UpdatedAt: e.Now()}
 	if old != nil {
-		a.Head, a.Version, a.EnrolledAt = old.Head, old.Version, old.EnrolledAt
+		a.Head, a.Version, a.EnrolledAt, a.Past = old.Head, old.Version, old.EnrolledAt, old.Past
 	}
 	existing := active(old)
 	if existing != nil {
@@ -238,6 +299,9 @@ func (e *Enroller) outsideRecord(m agent.Method, req Outside, r reading, old *ag
 		}
 	}
 	a.JKT = cmp.Or(r.jkt, a.JKT)
+	if existing != nil && r.reason.Code.Compromise() { // the proof key was on the same host
+		a.JKT = r.jkt
+	}
 	return a
 }
 
@@ -251,7 +315,7 @@ func (e *Enroller) outsideEntry(m agent.Method, req Outside, r reading, old *age
 		event = audit.AgentCertRotated
 		maps.Copy(details, replaced(*old))
 	}
-	return audit.Entry{Time: e.Now(), Event: event, Actor: req.Actor, Subject: string(a.ID), Details: details}
+	return audit.Entry{Time: e.Now(), Event: event, Actor: req.Actor, Subject: string(a.ID), Details: r.reason.Note(details)}
 }
 
 func thumbprints(certs []*x509.Certificate) []any {

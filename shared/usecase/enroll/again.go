@@ -63,7 +63,7 @@ func (r reading) spiffeID() string {
 
 // repeats reports whether committing a would change nothing of old that authenticates the agent.
 func repeats(a, old agent.Agent, c registry.Change) bool {
-	return len(c.EdgeCAs) == 0 && a.SPIFFEID == old.SPIFFEID && a.JKT == old.JKT && slices.Equal(a.Pins, old.Pins) &&
+	return len(c.EdgeCAs) == 0 && a.SPIFFEID == old.SPIFFEID && a.JKT == old.JKT && slices.Equal(a.Pins, old.Pins) && a.Past.Floor.Equal(old.Past.Floor) &&
 		slices.EqualFunc(a.Bundle, old.Bundle, slices.Equal) && slices.EqualFunc(a.Intermediates, old.Intermediates, slices.Equal)
 }
 

@@ -32,7 +32,6 @@ const (
 type Store interface {
 	View(ctx context.Context, id agent.ID) (registry.View, error)
 	Keys(ctx context.Context, id agent.ID) (agent.Keys, error)
-	Org(ctx context.Context) (registry.Org, error)
 	Apply(ctx context.Context, c registry.Change) error
 	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
 	Find(ctx context.Context, q registry.Search) (registry.Page, error)
@@ -41,6 +40,7 @@ type Store interface {
 	Records(ctx context.Context, ids []agent.ID) ([]agent.Agent, error)
 	Alias(ctx context.Context, names ...string) (agent.ID, error)
 	EdgeCAs(ctx context.Context) ([]registry.EdgeCA, error)
+	Org(ctx context.Context) (registry.Org, error)
 }
 
 // Config is what an Enroller is made of; all fields are required.
@@ -142,7 +142,7 @@ func (e *Enroller) record(id agent.ID, req Request, old *agent.Agent) agent.Agen
 		Hygiene: agent.Hygiene{Deliver: cmp.Or(req.Deliver, agent.Notify)},
 	}
 	if old != nil {
-		a.Head, a.Version, a.EnrolledAt = old.Head, old.Version, old.EnrolledAt
+		a.Head, a.Version, a.EnrolledAt, a.Past = old.Head, old.Version, old.EnrolledAt, old.Past
 	}
 	return a
 }

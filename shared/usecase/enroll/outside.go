@@ -13,6 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/dn"
 	"github.com/mastio-aws/mastio/shared/problem"
+	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
 
@@ -39,6 +40,12 @@ var (
 			"/v1/admin/agents/{agent_id} and enrol it again.")
 	ErrEdgeFull = problem.New(409, "trust_bundles_full", "the edge holds as many CAs as it can").
 			Says("The edge holds 100 CAs of others already. Those that expire make room.")
+	ErrIssuedHere = problem.New(400, "cert_issued_by_mastio", "certificate was issued by the Mastio itself").
+			Says("The Mastio issued this certificate itself, so it counts for the agent that it was issued to, and for " +
+			"nothing else. Issue one at your own CA; to have the Mastio issue certificates: POST /v1/admin/agents.")
+	ErrOwnCA = problem.New(400, "trust_bundle_is_org_ca", "trust_bundle_pem holds a CA of the Mastio's own").
+			Says("trust_bundle_pem holds an Org CA of this Mastio, or another certificate of its key. SVIDs under the " +
+			"Org CA need no bundle: leave trust_bundle_pem out, and the agent follows the Org CA's rotations.")
 )
 
 // Outside asks for the enrolment of an agent whose certificate was issued elsewhere, for the first time or again. With
@@ -53,6 +60,7 @@ type Outside struct {
 	Proof        string   // a signature by it, base64url; see ProofMessage
 	DPoPJWK      json.RawMessage
 	Update       bool
+	Reason       reason.Given // why an existing agent's certificate is replaced; a compromise ends all that is known of it
 	Actor        string
 	RequestID    string
 	SourceIP     string
@@ -75,6 +83,7 @@ type reading struct {
 	between    []*x509.Certificate
 	bundle     []*x509.Certificate
 	jkt        string
+	reason     reason.Given
 	possession string // how it was shown: "key" or "proof"
 }
 
@@ -84,6 +93,9 @@ func (e *Enroller) read(m agent.Method, req Outside) (r reading, err error) {
 		return r, err
 	}
 	if err := agent.CheckProfile(req.DisplayName, req.Capabilities); err != nil {
+		return r, err
+	}
+	if r.reason, err = req.Reason.Check(); err != nil {
 		return r, err
 	}
 	certs, err := certificates(req.CertPEM)
@@ -140,8 +152,8 @@ func bundle(data []byte) ([]*x509.Certificate, error) {
 		if !c.BasicConstraintsValid || !c.IsCA {
 			return nil, fmt.Errorf("%w: %s is no CA", ErrBundlePEM, dn.Brief(c.RawSubject))
 		}
-		if err := pki.CheckKey(c.PublicKey); err != nil {
-			return nil, fmt.Errorf("%w: %s: %s", ErrBundlePEM, dn.Brief(c.RawSubject), err.Error())
+		if err := pki.CheckIssuer(c); err != nil {
+			return nil, fmt.Errorf("%w: %s", ErrBundlePEM, err.Error())
 		}
 		if !slices.ContainsFunc(cas, c.Equal) {
 			cas = append(cas, c)

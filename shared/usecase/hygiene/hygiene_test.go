@@ -11,10 +11,12 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -444,5 +446,31 @@ func TestRegistryThatCannotBeReadIsAnError(t *testing.T) {
 	broken = true
 	if _, err := m.Hygiene.Run(t.Context()); !errors.Is(err, registry.ErrUnavailable) {
 		t.Errorf("run: %v, want ErrUnavailable", err)
+	}
+}
+
+// A version that somebody else has put into the agent's secret, under the id that the next delivery takes, brings back no
+// certificate that was replaced.
+func TestAReplacedCertificateIsNotDelivered(t *testing.T) {
+	m := fresh(t, memstore.Config{})
+	a := admit(t, m, "a", agent.SecretsManager)
+	stolen := string(a.Certificate.CertPEM)
+	m.Advance(day)
+	if _, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: a.Agent.ID, Reason: reason.Given{Code: reason.KeyCompromise}, Actor: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	value, err := json.Marshal(map[string]any{"agent_id": a.Agent.ID, "cert_pem": stolen, "key_pem": string(a.Material.KeyPEM), "dpop_jwk": a.Material.DPoPJWK, "ca_chain_pem": ""})
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := hygiene.Versions(stored(t, m, a.Agent.ID), 1)[0]
+	if err := m.Secrets.Stage(t.Context(), hygiene.SecretName(a.Agent.ID), version, value); err != nil {
+		t.Fatal(err)
+	}
+	m.Advance(336 * day)
+	run(t, m, hygiene.Report{Due: 1, Rotated: 1})
+	counts(t, m, "the stolen certificate", stolen, false)
+	if thumbprint := stored(t, m, a.Agent.ID).Pin().Thumbprint; thumbprint == a.Certificate.Pin.Thumbprint {
+		t.Error("the stolen certificate is pinned again")
 	}
 }

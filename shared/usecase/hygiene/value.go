@@ -77,8 +77,14 @@ func (j *Job) leaf(v value, a agent.Agent, p orgca.Pointer) (*x509.Certificate, 
 	if err != nil {
 		return nil, err
 	}
+	trust.Never = nil // the Mastio issued it itself
 	if err := pki.VerifyUnder(leaf, nil, trust, j.Now()); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnusable, err)
+	}
+	// What hygiene stages to replace a pin is younger than that pin. What is older was replaced by it, perhaps because its
+	// key is in wrong hands.
+	if pin := a.Pin(); !leaf.NotBefore.After(pin.NotBefore) || a.Outlives(j.Issuer.PinOf(leaf, p.Current, "")) != nil {
+		return nil, fmt.Errorf("%w: the certificate is not younger than the one in use", errUnusable)
 	}
 	blocks, err := pki.Blocks([]byte(v.KeyPEM))
 	if err != nil || len(blocks) != 1 {

@@ -18,7 +18,8 @@ var ErrNoSPIFFEID = problem.New(400, "svid_missing_spiffe_uri", "SVID does not h
 		"spiffe://trust.domain/path.")
 
 // Org returns what vouches for certificates of the organisation: its Org CA, which is the certificate of the chain with
-// this fingerprint. What stands above an uploaded Org CA vouches for others too, so a path must lead through it.
+// this fingerprint. What stands above an uploaded Org CA vouches for others too, so a path must lead through it. What the
+// Mastio itself has issued counts by its pin alone: no path leads through the issuing CA, whose key nobody else has.
 func Org(chain [][]byte, fingerprint string) (pki.Trust, error) {
 	certs, err := parse(chain)
 	if err != nil {
@@ -29,17 +30,18 @@ func Org(chain [][]byte, fingerprint string) (pki.Trust, error) {
 	}
 	last := len(certs) - 1
 	t := pki.Trust{Roots: certs[last:], Known: certs[:last]}
-	for _, c := range certs {
+	for i, c := range certs {
 		if pki.Thumbprint(c.Raw) == fingerprint {
-			t.Through = c
+			t.Through, t.Never = c, certs[:i] // under a legacy root there is no issuing CA
 			return t, nil
 		}
 	}
 	return pki.Trust{}, fmt.Errorf("the Org CA is not in its own chain: %w", orgca.ErrMissing)
 }
 
-// Bundle returns what vouches for the SVIDs of an agent with a bundle of its own.
-func Bundle(a agent.Agent) (pki.Trust, error) {
+// Bundle returns what vouches for the SVIDs of an agent with a bundle of its own. No path leads through the Org CA that
+// chain and fingerprint say: it vouches for its own agents, and in no bundle for longer than it is accepted.
+func Bundle(a agent.Agent, chain [][]byte, fingerprint string) (pki.Trust, error) {
 	roots, err := parse(a.Bundle)
 	if err != nil {
 		return pki.Trust{}, fmt.Errorf("read the bundle of %s: %w", a.ID, err)
@@ -48,7 +50,11 @@ func Bundle(a agent.Agent) (pki.Trust, error) {
 	if err != nil {
 		return pki.Trust{}, fmt.Errorf("read the intermediates of %s: %w", a.ID, err)
 	}
-	return pki.Trust{Roots: roots, Known: known}, nil
+	own, err := Org(chain, fingerprint)
+	if err != nil {
+		return pki.Trust{}, err
+	}
+	return pki.Trust{Roots: roots, Known: known, Never: append(own.Never, own.Through)}, nil
 }
 
 // Generation returns what vouches for certificates under a generation of the Org CA, beside the certificates that an

@@ -205,6 +205,13 @@ func (k *Keys) Left(context.Context) (specs []ceremony.KeySpec, err error) {
 	return specs, err
 }
 
+// Private returns a key in whatever state it is: the operator who uploaded it has it too.
+func (k *Keys) Private(id string) crypto.Signer {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.keys[id].private
+}
+
 // Signer returns a key as a signer.
 func (k *Keys) Signer(_ context.Context, id string, pub crypto.PublicKey) crypto.Signer {
 	return &signer{k, id, pub}

@@ -1,0 +1,132 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/problem"
+)
+
+// ErrOutlive reports a certificate that never counts again for an agent, whatever method the agent is enrolled by.
+var ErrOutlive = problem.New(400, "certificate_too_old", "certificate is older than what was deactivated")
+
+// OutlivedError is ErrOutlive with the instant that decides.
+type OutlivedError struct{ Floor time.Time }
+
+// Error names the instant.
+func (e *OutlivedError) Error() string {
+	return fmt.Sprintf("%s: issue a new one; only certificates that are valid from %s or later count", ErrOutlive, e.Floor.UTC().Format(time.RFC3339))
+}
+
+// Unwrap makes it ErrOutlive.
+func (e *OutlivedError) Unwrap() error { return ErrOutlive }
+
+// Past is what an agent's record knows of certificates that must not come back. Pins say what counts; the past says what
+// never counts again once its pin is gone, for an agent that is enrolled again by another method.
+//
+// A floor ends all certificates at once that the record does not know: those that nobody ever showed. It is the notBefore
+// of the newest certificate that was known, and not the time of the deactivation, because a CA may backdate what it
+// issues. Those with exactly that notBefore are named one by one.
+type Past struct {
+	Newest time.Time // notBefore of the newest certificate that was pinned, or shown at an enrolment
+	Known  []string  // of the certificates with this notBefore: thumbprints and keys, shortened
+	Floor  time.Time // certificates with an earlier notBefore have ended; zero: none has
+	Ended  []string  // like Known: what the floor alone would let in
+}
+
+const (
+	shortened = 32 // hex digits, that is 16 octets
+	// A token request reads the record, which must stay below DynamoDB's read unit: three certificates of one second are
+	// named, thumbprint and key.
+	maxKnown = 6
+	maxEnded = 6
+)
+
+func short(digest string) string { return digest[:min(len(digest), shortened)] }
+
+// with returns the past with one more known certificate.
+func (p Past) with(c Pin) Past {
+	switch {
+	case c.NotBefore.Before(p.Newest):
+		return p
+	case c.NotBefore.After(p.Newest):
+		p.Newest, p.Known = c.NotBefore, nil
+	}
+	p.Known = union(p.Known, short(c.Thumbprint), short(c.Key))
+	if len(p.Known) > maxKnown { // too many of one second to name: the next floor ends the whole second
+		p.Newest, p.Known = p.Newest.Add(time.Second), nil
+	}
+	return p
+}
+
+// end returns the past in which everything that is known has ended.
+func (p Past) end() Past {
+	if p.Newest.After(p.Floor) {
+		p.Floor, p.Ended = p.Newest, nil
+	}
+	if p.Newest.Equal(p.Floor) {
+		p.Ended = union(p.Ended, p.Known...)
+	}
+	if len(p.Ended) > maxEnded {
+		p.Floor, p.Ended = p.Floor.Add(time.Second), nil
+	}
+	return p
+}
+
+func union(list []string, more ...string) []string {
+	list = slices.Clone(list)
+	for _, s := range more {
+		if s != "" && !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// Equal reports whether both pasts know the same.
+func (p Past) Equal(q Past) bool {
+	return p.Newest.Equal(q.Newest) && p.Floor.Equal(q.Floor) && slices.Equal(p.Known, q.Known) && slices.Equal(p.Ended, q.Ended)
+}
+
+// Learn returns the agent that knows one more certificate, pinned or not.
+func (a Agent) Learn(c Pin) Agent {
+	a.Past = a.Past.with(c)
+	return a
+}
+
+// Knows reports whether the certificate, or its key, is among the newest that were known.
+func (a Agent) Knows(c Pin) bool {
+	return slices.Contains(a.Past.Known, short(c.Thumbprint)) || slices.Contains(a.Past.Known, short(c.Key))
+}
+
+// End returns the agent for which no certificate known so far counts again under any method; of its keys none does. What
+// replaces them must not be older than the newest of them.
+func (a Agent) End() Agent {
+	for _, p := range a.Pins {
+		a.Past = a.Past.with(p)
+	}
+	a.Past = a.Past.end()
+	a.Pins = nil
+	return a
+}
+
+// EndBefore returns the agent for which, beside what End ends, every certificate that is older than c has ended: SVIDs
+// that were never shown at an enrolment among them.
+func (a Agent) EndBefore(c Pin) Agent {
+	if a = a.End(); c.NotBefore.After(a.Past.Floor) {
+		a.Past.Floor, a.Past.Ended = c.NotBefore, nil
+	}
+	return a
+}
+
+// Outlives returns ErrKeyUsed or an OutlivedError if the certificate is one that never counts again for the agent.
+func (a Agent) Outlives(c Pin) error {
+	if slices.Contains(a.Past.Ended, short(c.Thumbprint)) || slices.Contains(a.Past.Ended, short(c.Key)) {
+		return ErrKeyUsed
+	}
+	if c.NotBefore.Before(a.Past.Floor) {
+		return &OutlivedError{a.Past.Floor}
+	}
+	return nil
+}
