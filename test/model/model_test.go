@@ -98,13 +98,22 @@ func (m *machine) dying() error {
 	return nil
 }
 
+// skews are by how many seconds the clock of a process can be off; jumps are those of one whose clock is plainly wrong. What
+// it decides about the Org CA must not outlast it; a deadline that it gives to a certificate is as wrong as its clock.
+var (
+	skews = []int{0, 0, 0, -40, -5, 5, 40}
+	jumps = append([]int{-7200, 7200, 86400}, skews...)
+)
+
 // troubled draws the troubles of one operation, and takes them away when it is over.
-func (m *machine) troubled(t *rapid.T) func() {
+func (m *machine) troubled(t *rapid.T) func() { return m.troubledBy(t, skews) }
+
+func (m *machine) troubledBy(t *rapid.T, skews []int) func() {
 	faults := rapid.SliceOfN(rapid.SampledFrom([]memstore.Fault{
 		memstore.None, memstore.None, memstore.None, memstore.Lose, memstore.HalfAck, memstore.Late, memstore.Refuse,
 	}), 12, 12).Draw(t, "faults")
 	m.alive = rapid.SampledFrom([]int{-1, -1, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25}).Draw(t, "calls until death")
-	skew := time.Duration(rapid.SampledFrom([]int{0, 0, 0, -40, -5, 5, 40}).Draw(t, "clock skew")) * time.Second
+	skew := time.Duration(rapid.SampledFrom(skews).Draw(t, "clock skew")) * time.Second
 	m.intruded = false
 	intrude := m.intruder(t)
 	m.skew = skew
@@ -151,7 +160,7 @@ func (m *machine) org(t *rapid.T) registry.Org {
 }
 
 func (m *machine) standby(t *rapid.T) {
-	over := m.troubled(t)
+	over := m.troubledBy(t, jumps)
 	_, _ = m.Standby.Run(m.ctx)
 	over()
 }
@@ -191,7 +200,7 @@ func (m *machine) stage(t *rapid.T) {
 	if rapid.Bool().Draw(t, "upload") {
 		req.Upload = m.operatorCA(t, 1)
 	}
-	over := m.troubled(t)
+	over := m.troubledBy(t, jumps)
 	result, err := m.RotateCA.Do(m.ctx, req)
 	over()
 	if err == nil && result.Status != orgca.Staged {
@@ -223,7 +232,7 @@ func (m *machine) swap(t *rapid.T, req rotateca.Request) bool {
 	before := m.org(t)
 	req.Actor, req.Reason = "test", rapid.SampledFrom(reasons).Draw(t, "reason")
 	req.Overlap = rapid.SampledFrom([]time.Duration{0, 0, 10 * time.Minute}).Draw(t, "overlap")
-	over := m.troubled(t)
+	over := m.troubledBy(t, jumps)
 	result, err := m.RotateCA.Do(m.ctx, req)
 	died := m.alive == 0
 	over()
@@ -257,7 +266,7 @@ func (m *machine) swap(t *rapid.T, req rotateca.Request) bool {
 func (m *machine) undo(t *rapid.T) {
 	mode := rapid.SampledFrom([]rotateca.Mode{rotateca.Rollback, rotateca.Finalise}).Draw(t, "mode")
 	before := m.org(t)
-	over := m.troubled(t)
+	over := m.troubledBy(t, jumps)
 	result, err := m.RotateCA.Do(m.ctx, rotateca.Request{Mode: mode, Actor: "test"})
 	over()
 	after := m.org(t)
