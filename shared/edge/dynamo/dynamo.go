@@ -1,6 +1,6 @@
 // Package dynamo keeps the Mastio's state in DynamoDB: it carries out changes and decides nothing.
 //
-// What each method guarantees is written, and tested, in package storetest. What is particular to DynamoDB:
+// What each method guarantees is written at registry.Store, and tested by package storetest. What is particular to DynamoDB:
 //
 //   - Writes are sent up to as often as the client's retryer likes, so a condition can fail because an earlier attempt of
 //     the very same call met it. Each write says in its own comment why its answer is right all the same.
@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/schema"
 )
 
@@ -34,6 +35,8 @@ type Config struct {
 	Client API    // required; see NewClient
 	Prefix string // of the tables' names; may be empty
 }
+
+var _ registry.Store = (*Store)(nil)
 
 // Store is the state in DynamoDB. It holds no state itself and is safe for concurrent use, by any number of processes.
 type Store struct {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mastio-aws/mastio/localstack/dynamodb"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
+	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/storetest"
 	"github.com/mastio-aws/mastio/shared/schema"
 )
@@ -106,5 +107,5 @@ func open(t testing.TB) *dynamo.Store {
 }
 
 func TestContract(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Store { return open(t) })
+	storetest.Run(t, func(t *testing.T) registry.Store { return open(t) })
 }

@@ -40,6 +40,8 @@ type Config struct {
 	Latency func(op string) time.Duration
 }
 
+var _ registry.Store = (*Store)(nil)
+
 // Store is the state in memory. It is safe for concurrent use. It panics on what only a mistake in the program can ask
 // for; see Apply.
 type Store struct {

@@ -4,11 +4,12 @@ import (
 	"testing"
 
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/storetest"
 )
 
 func TestContract(t *testing.T) {
-	storetest.Run(t, func(*testing.T) storetest.Store { return memstore.New(memstore.Config{}) })
+	storetest.Run(t, func(*testing.T) registry.Store { return memstore.New(memstore.Config{}) })
 }
 
 func BenchmarkStore(b *testing.B) { storetest.Benchmark(b, memstore.New(memstore.Config{})) }

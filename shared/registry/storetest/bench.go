@@ -11,7 +11,7 @@ import (
 
 // Benchmark measures what requests do most, from eight goroutines per processor: a view, a proof, and the rotation of an
 // agent of one's own. s must be empty.
-func Benchmark(b *testing.B, s Store) {
+func Benchmark(b *testing.B, s registry.Store) {
 	p := fullPointer()
 	if err := s.Apply(b.Context(), registry.Change{ID: newID(), Pointer: &p}); err != nil {
 		b.Fatal(err)

@@ -29,7 +29,7 @@ func ago(d time.Duration) time.Time { return noon.Add(-d) }
 
 // fixture is a store under test.
 type fixture struct {
-	Store
+	registry.Store
 	t *testing.T
 }
 

@@ -1,0 +1,180 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/session"
+)
+
+// Store is the contract of a store: everything that one can do, and what each method guarantees. A use case declares the few
+// methods that it needs. Package storetest tests a store against this contract.
+//
+// Concurrency: any number of goroutines and processes may use the same state at once. A store hands out and takes in
+// values that share no memory with its own.
+//
+// Consistency: a read sees every write whose success was reported before the read began. Only Agents, Census and what is
+// due may lag behind. Several records of one read are each consistent, not with one another.
+//
+// Durability: a write that was reported is kept.
+//
+// Errors: a write that returns none of the errors named at its method returns ErrUnavailable if it certainly did
+// not happen and never will, and ErrUnknown in every other case: it happened, or not, or still will. A read
+// returns ErrUnavailable, and nothing of what it may have read. Records that do not exist are no error. A call
+// whose context is over before it begins does nothing.
+//
+// Values: times are kept in UTC and to the millisecond, what is finer is cut off. The zero time stays the zero time. Lists
+// without elements are read as nil. The details of an audit row are read as encoding/json reads them.
+type Store interface {
+	// View reads, in one call, an agent and a copy of the pointer.
+	View(ctx context.Context, id agent.ID) (View, error)
+
+	// Keys reads what is known of an agent's keys, which need not exist.
+	Keys(ctx context.Context, id agent.ID) (agent.Keys, error)
+
+	// Pointer reads the copy of the pointer that View reads for the same agent, which need not exist.
+	Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error)
+
+	// Org reads everything about the organisation's CA in one call. Generations are in the order of their numbers.
+	Org(ctx context.Context) (Org, error)
+
+	// Acquire takes the lease for want.Holder until want.Expires, if nobody holds it at now (lease.Lease.Held), and returns it with its
+	// fence, one above the last one. want.Fence is ignored. A holder names one acquisition: if it holds the lease already,
+	// the lease is returned as it is, so a call whose outcome is unknown may be repeated.
+	//
+	// Errors: lease.ErrHeld, which names the operation that holds it, and how long to wait.
+	Acquire(ctx context.Context, want lease.Lease, now time.Time) (lease.Lease, error)
+
+	// Extend sets phase and expiry of the lease that l.Holder holds under l.Fence, be it over, as long as nobody took it.
+	// It may be repeated.
+	//
+	// Errors: lease.ErrLost if it is held differently or free.
+	Extend(ctx context.Context, l lease.Lease) error
+
+	// Release frees the lease that l.Holder holds under l.Fence; the fence stays. Its success proves that no change that
+	// releases the same lease has happened, or ever will.
+	//
+	// Errors: ErrConflict if it is held differently or free.
+	Release(ctx context.Context, l lease.Lease) error
+
+	// Apply carries out a change, all of it or nothing. Each record is written iff its version is the one stored, zero
+	// standing for no record, and has the next version then. Rows are appended iff their places are free; nothing ever
+	// changes or removes a row. Aliases are taken and forgotten iff each is free or the agent's own; forgetting one that leads
+	// nowhere is no error. CAs of the edge are added. The answer is kept iff its key is free; that of an expired answer may still be taken.
+	// The same change with the same ID is applied once, however often it is asked for, for ten minutes at least. The
+	// versions of chain heads within an agent's record mean nothing.
+	//
+	// A change that no store can carry out (no ID or one of over 36 octets, no record or over 100, each copy of the pointer
+	// being one, two records for one key) is refused with ErrUnavailable, or a panic in a store for tests.
+	//
+	// Errors: ErrConflict if a condition does not hold, if another change has the same ID, or if another change to
+	// the same records was under way.
+	Apply(ctx context.Context, c Change) error
+
+	// Agents reads a page of agents. Those without pins, be they deactivated or known by their SPIFFE ID, are of generation
+	// 0. Records have no version, no chain head, no SPIFFE ID and no JKT. An agent that is written while pages are read can
+	// be met twice, or, when its generation falls (deactivation, rollback), not at all.
+	//
+	// Errors: ErrCursor for a cursor that no page of a query for the same generation had.
+	Agents(ctx context.Context, q Query) (Page, error)
+
+	// Find reads a page of agents whose ids begin with a text, in the order of their ids. Records are as in Agents.
+	//
+	// Errors: ErrCursor for a cursor that no page of a search for the same text had.
+	Find(ctx context.Context, q Search) (Page, error)
+
+	// Census counts the active agents of every method by the generation of their newest pin, seen from current. No pin is
+	// counted that is of a generation above newest, the newest one that ever was current. It may lag behind as Agents may.
+	Census(ctx context.Context, current, newest int64) (map[agent.Method]Tally, error)
+
+	// Due reads a page of the agents that are due at a time, as agent.Agent.Due says; those whose operator was told only if
+	// asked for. It may lag behind as Agents may.
+	//
+	// Errors: ErrCursor for a cursor that no page of such a query had.
+	Due(ctx context.Context, q DueQuery) (DuePage, error)
+
+	// CountDue counts what all pages of Due would have. With a limit it may stop there: what it counts is exact below the
+	// limit, and the limit or more above.
+	CountDue(ctx context.Context, q DueQuery) (int64, error)
+
+	// Records reads up to a hundred agents, in the order of their ids given, without those that are not there. They are as
+	// in Agents.
+	Records(ctx context.Context, ids []agent.ID) ([]agent.Agent, error)
+
+	// Expiring reports whether an operator was told of a certificate that has not ended at now and is still the agent's, or
+	// an agent has been due since overdue. Its cost does not depend on how many there are. It may lag behind.
+	Expiring(ctx context.Context, now, overdue time.Time) (bool, error)
+
+	// Alias finds, in one call, the agent that the first of these names leads to; empty if none of them leads anywhere. One
+	// that is over may still lead there.
+	Alias(ctx context.Context, names ...string) (agent.ID, error)
+
+	// EdgeCAs reads, in one call, the CAs of others that the edge lets in, in the order of their fingerprints.
+	EdgeCAs(ctx context.Context) ([]EdgeCA, error)
+
+	// Answer reads what was kept for an idempotency key; nil if nothing was, or it is over at now.
+	Answer(ctx context.Context, key string, now time.Time) (*Answer, error)
+
+	// UseProof notes that the proof jti of the key jkt was used. Until then, which is when the proof is over anyway, it is
+	// accepted once; jti may be any octets.
+	//
+	// Errors: ErrReplayed if it was used before, or until is not after now. A proof may be refused as used although
+	// its first use was answered with nothing, never the other way about.
+	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
+
+	// TokenKey reads the key of an epoch, expired or not.
+	TokenKey(ctx context.Context, epoch int64) (*TokenKey, error)
+
+	// TokenKeys reads, in one call, the keys of up to 100 epochs: those that exist, each once, in the order of epochs.
+	TokenKeys(ctx context.Context, epochs ...int64) ([]TokenKey, error)
+
+	// PutTokenKey stores the key of an epoch that has none.
+	//
+	// Errors: ErrConflict if it has one; that may be this very one, so the caller reads again.
+	PutTokenKey(ctx context.Context, k TokenKey) error
+
+	// Rows reads up to limit rows of one chain, in order, from the one behind number after on.
+	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)
+
+	// LastRow reads the end of a chain; nil if there is none.
+	LastRow(ctx context.Context, subject string) (*audit.Row, error)
+
+	// Covered reads the rows that leaves cover, leaf by leaf, each chain in order. Rows that do not exist are left out.
+	Covered(ctx context.Context, leaves ...audit.Leaf) ([]audit.Row, error)
+
+	// RowsOfDay reads up to limit rows of a day in UTC, of every chain, in the order of their ids: those behind after and
+	// before before. It may lag behind.
+	RowsOfDay(ctx context.Context, day, after, before string, limit int) ([]audit.Row, error)
+
+	// Moved reads up to limit chains that moved since they were covered last, in the order of their subjects, and from where
+	// to where: a row is told with its commit. Less than limit does not mean that there are no more; none does.
+	Moved(ctx context.Context, limit int) ([]audit.Leaf, error)
+
+	// Cover ends the tale of a chain's move up to the row that l ends with. What it moved since stays told. It may be
+	// repeated, and come late: a later one is not undone.
+	Cover(ctx context.Context, l audit.Leaf) error
+
+	// Checkpoint reads the last checkpoint; nil if there was none.
+	Checkpoint(ctx context.Context) (*Checkpoint, error)
+
+	// Session reads, in one call, a session, which may have ended, and the present epoch. The first epoch is 0.
+	Session(ctx context.Context, id string) (s *session.Session, epoch int64, err error)
+
+	// PutSession stores a session, DropSession deletes one, EndSessions raises the epoch. Each may be repeated.
+	PutSession(ctx context.Context, s session.Session) error
+	DropSession(ctx context.Context, id string) error
+	EndSessions(ctx context.Context) error
+
+	// Gates reads, in one call, the gates of up to 100 keys, in the order in which they are asked for. One that is not stored
+	// is open.
+	Gates(ctx context.Context, keys ...string) ([]session.Gate, error)
+
+	// PutGate stores a gate iff its version is the one stored. It may be forgotten from forget on.
+	//
+	// Errors: ErrConflict if the version is another one, or this very call was the one that changed it.
+	PutGate(ctx context.Context, g session.Gate, forget time.Time) error
+}
