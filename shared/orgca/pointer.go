@@ -26,6 +26,16 @@ type Accepted struct {
 	Until      time.Time `json:"until"`
 }
 
+// disbelief is by how much an overlap may exceed the longest one: far more than clocks differ, so that no clock that is a
+// little behind ends an overlap.
+const disbelief = 7 * 24 * time.Hour
+
+// lasts reports whether the overlap goes on at now. One that ends later than any could was made while a clock was ahead; it
+// is over, and the standby job takes it out of the pointer, or it would begin to count again years later.
+func (a Accepted) lasts(now time.Time) bool {
+	return now.Before(a.Until) && a.Until.Before(now.Add(MaxOverlap+disbelief))
+}
+
 // Pointer says which generation is current: the one value that a rotation of the Org CA swaps. All its copies are
 // written in one transaction. It holds what issuing and authenticating need, so that neither reads anything else;
 // it must stay below 4 KB, the size that one read unit covers.
@@ -49,7 +59,7 @@ func (p Pointer) Accepts(generation int64, now time.Time) bool {
 		return true
 	}
 	return slices.ContainsFunc(p.Accepted, func(a Accepted) bool {
-		return a.Generation == generation && now.Before(a.Until)
+		return a.Generation == generation && a.lasts(now)
 	})
 }
 
@@ -142,7 +152,7 @@ func (p Pointer) Plan(next Generation, previous *Generation, fence int64, overla
 // overlapping returns the superseded generations that are still accepted at now: a rotation with an overlap does not
 // cut short the one before it.
 func (p Pointer) overlapping(now time.Time) []Accepted {
-	return slices.DeleteFunc(slices.Clone(p.Accepted), func(a Accepted) bool { return !now.Before(a.Until) })
+	return slices.DeleteFunc(slices.Clone(p.Accepted), func(a Accepted) bool { return !a.lasts(now) })
 }
 
 // Rollback decides the swap back to the generation that the last one superseded, and with it to its pins. The generation
@@ -172,7 +182,7 @@ func (p Pointer) Lapse(now time.Time) (next Pointer, ended []Accepted) {
 	next = p
 	next.Accepted = p.overlapping(now)
 	for _, a := range p.Accepted {
-		if !now.Before(a.Until) {
+		if !a.lasts(now) {
 			ended = append(ended, a)
 		}
 	}

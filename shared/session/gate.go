@@ -45,10 +45,10 @@ type Gate struct {
 // Try counts an attempt at now and returns the gate as it is to be stored before the secret is looked at: of many
 // attempts at once, each has to pass a gate that the one before has moved. Error: ErrLocked.
 func (g Gate) Try(l Limit, now time.Time) (Gate, error) {
-	if wait := g.Until.Sub(now); wait > 0 {
+	if wait := g.Until.Sub(now); wait > 0 && wait <= l.Most+Skew { // a longer one comes from a clock that was ahead
 		return g, Locked(wait)
 	}
-	if now.Sub(g.Last) > l.Forget {
+	if now.Sub(g.Last).Abs() > l.Forget {
 		g.Attempts = 0
 	}
 	g.Attempts++

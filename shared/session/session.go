@@ -37,6 +37,9 @@ const (
 // locked, because pipelines share addresses; what makes that safe is that nobody guesses it.
 const MinSecret = 32
 
+// Skew is by how much the clocks of two healthy functions may differ.
+const Skew = 10 * time.Second
+
 // Session is what the store keeps of a sign-in. The token that the browser holds is not in it: whoever reads the store
 // cannot take a session over.
 type Session struct {
@@ -50,7 +53,7 @@ type Session struct {
 
 // Check returns ErrNone unless the session counts at now, in the present epoch. A nil session does not.
 func (s *Session) Check(epoch int64, now time.Time) error {
-	if s == nil || s.Epoch != epoch || !now.Before(s.Expires) {
+	if s == nil || s.Epoch != epoch || !now.Before(s.Expires) || s.Created.After(now.Add(Skew)) { // opened while a clock was ahead
 		return ErrNone
 	}
 	return nil

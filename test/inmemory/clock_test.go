@@ -243,3 +243,72 @@ func TestRotationByItself(t *testing.T) {
 		t.Errorf("an operator's CA was replaced: %+v", report)
 	}
 }
+
+// An overlap that was made while a clock was ahead lasts no longer than the clock was wrong and the overlap is; one that ends
+// later than any could is over, for good.
+func TestOverlapOfAClockThatWasAhead(t *testing.T) {
+	const overlap = 10 * time.Minute
+	for _, ahead := range []time.Duration{48 * time.Hour, 200 * 24 * time.Hour, 2 * year} {
+		m := inmemory.Open(t, memstore.Config{})
+		old := admit(t, m, "kyc").Certificate.CertPEM
+		m.Advance(ahead)
+		m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: overlap})
+		m.Advance(-ahead)
+		believed := ahead < orgca.MaxOverlap
+		counts(t, m, "with the clock put right", old, believed)
+		if status := must[rotateca.Status](t)(m.RotateCA.Status(t.Context())); (status.OverlapUntil != nil) != believed {
+			t.Errorf("%s ahead: GET shows an overlap until %v", ahead, status.OverlapUntil)
+		}
+		must[standby.Report](t)(m.Standby.Run(t.Context()))
+		if over := len(m.Org(t).Pointer.Accepted) == 0; over == believed {
+			t.Errorf("%s ahead: the pointer has %+v", ahead, m.Org(t).Pointer.Accepted)
+		}
+		if m.Advance(ahead + overlap); ahead < year { // the certificate itself ends after one
+			counts(t, m, "when it is over by any clock", old, false)
+		}
+	}
+}
+
+// Generations that a clock which was ahead has dated into the future wait no longer than it was wrong.
+func TestLeftBehindByAClockThatWasAhead(t *testing.T) {
+	m := inmemory.Open(t, memstore.Config{})
+	m.Advance(14 * year)
+	m.Do(t, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), m.Now()))})
+	m.Keys.Fault = func(op string, _ bool) error {
+		if op == "Create" {
+			return errors.New("died")
+		}
+		return nil
+	}
+	m.Do(t, rotateca.Request{Mode: rotateca.Finalise})
+	_, _ = m.Mint(t.Context())
+	_, _ = m.Standby.Run(t.Context())
+	m.Keys.Fault = nil
+	m.Advance(-14 * year)
+	for range 2 {
+		must[standby.Report](t)(m.Standby.Run(t.Context()))
+	}
+	for _, g := range m.Org(t).Generations {
+		if g.State == orgca.Preparing || g.State == orgca.Staged && !g.Fit(m.Now()) {
+			t.Errorf("generation %d is %s, created %s", g.Number, g.State, g.CreatedAt)
+		}
+	}
+	if _, ok := m.Org(t).Standby(m.Now()); !ok {
+		t.Error("there is no standby")
+	}
+}
+
+// A grace that was given while a clock was ahead lasts no longer than the clock was wrong and the grace is.
+func TestGraceOfAClockThatWasAhead(t *testing.T) {
+	const ahead, grace = 48 * time.Hour, time.Hour
+	m := inmemory.Open(t, memstore.Config{})
+	first := admit(t, m, "kyc")
+	m.Advance(ahead)
+	if _, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: first.Agent.ID, Grace: grace, Actor: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	m.Advance(-ahead)
+	counts(t, m, "with the clock put right", first.Certificate.CertPEM, true)
+	m.Advance(ahead + grace)
+	counts(t, m, "when the grace is over by any clock", first.Certificate.CertPEM, false)
+}

@@ -165,7 +165,7 @@ func (o *Observer) Of(ctx context.Context, org registry.Org) (Status, error) {
 	var err error
 	s.Result, err = present(org)
 	for _, a := range org.Pointer.Accepted {
-		if o.Now().Before(a.Until) {
+		if org.Pointer.Accepts(a.Generation, o.Now()) {
 			s.OverlapUntil = &a.Until
 		}
 	}
