@@ -20,7 +20,6 @@ var (
 			After(5 * time.Second)
 	ErrTransition = problem.Internal("generation cannot change its state like that")
 	ErrSource     = problem.Internal("unknown source of an Org CA")
-	ErrReason     = problem.New(400, "reason_invalid", "unknown reason of a rotation")
 	// ErrLegacy is also the log line that the operator's guide promises, in its words.
 	ErrLegacy = problem.New(503, "org_ca_legacy", "MCP_PROXY_STRICT_PKI=1 refuses boot on legacy Org CA. Run POST /pki/rotate-ca.").
 			Says("MCP_PROXY_STRICT_PKI=1 refuses boot on legacy Org CA. Run POST /pki/rotate-ca.").

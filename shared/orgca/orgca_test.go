@@ -142,21 +142,6 @@ func TestCopySpreadsAgents(t *testing.T) {
 	}
 }
 
-func TestCheckReason(t *testing.T) {
-	for in, want := range map[string]string{
-		"": "unspecified", "keyCompromise": "keyCompromise", "KEYcompromise": "keyCompromise", "cacompromise": "cACompromise", "PrivilegeWithdrawn": "privilegeWithdrawn",
-	} {
-		if got, err := CheckReason(in); got != want || err != nil {
-			t.Errorf("CheckReason(%q) = %q, %v", in, got, err)
-		}
-	}
-	for _, in := range []string{"key_compromise", "because", "unspecified ", "\u212aeyCompromise", "\u017fuperseded", ReasonLegacy} {
-		if _, err := CheckReason(in); !errors.Is(err, ErrReason) {
-			t.Errorf("CheckReason(%q): err = %v", in, err)
-		}
-	}
-}
-
 func TestBindingReason(t *testing.T) {
 	for _, c := range []struct{ staged, swap, want string }{
 		{"", "", "unspecified"}, {"unspecified", "superseded", "superseded"}, {"superseded", "unspecified", "superseded"},

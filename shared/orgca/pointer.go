@@ -137,7 +137,7 @@ func (p Pointer) Plan(next Generation, previous *Generation, fence int64, overla
 		return s, err
 	}
 	s.Pointer.Previous = previous.Number
-	if Compromised(next.Reason) {
+	if AtOnce(next.Reason) {
 		s.Pointer.Previous = 0
 	}
 	if overlap > 0 && len(p.overlapping(now)) == MaxAccepted {

@@ -2,39 +2,22 @@ package orgca
 
 import (
 	"cmp"
-	"fmt"
-	"slices"
-	"strings"
+
+	"github.com/mastio-aws/mastio/shared/reason"
 )
 
 // Unspecified is the reason of a rotation that names none.
-const Unspecified = "unspecified"
-
-// Reasons are the words of RFC 5280 section 5.3.1 that explain a rotation.
-var Reasons = []string{
-	Unspecified, "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation", "privilegeWithdrawn",
-}
+const Unspecified = string(reason.Unspecified)
 
 // ReasonLegacy is the reason of a migration away from a legacy root; no request can name it.
 const ReasonLegacy = "legacy_pathlen_zero"
 
-// CheckReason returns the word of Reasons that a request means, in any case, or ErrReason. The empty text is Unspecified.
-func CheckReason(reason string) (string, error) {
-	reason = cmp.Or(reason, Unspecified)
-	i := slices.IndexFunc(Reasons, func(known string) bool { // the length keeps out what folds into ASCII from elsewhere
-		return len(known) == len(reason) && strings.EqualFold(known, reason)
-	})
-	if i < 0 {
-		return "", fmt.Errorf("%w: one of %v", ErrReason, Reasons)
-	}
-	return Reasons[i], nil
-}
+// Compromised reports whether the key of what a rotation for this reason supersedes is in wrong hands.
+func Compromised(why string) bool { return reason.Code(why).Compromise() }
 
-// Compromised reports whether a rotation for this reason must never be undone: the superseded key is in wrong hands.
-func Compromised(reason string) bool { return reason == "keyCompromise" || reason == "cACompromise" }
-
-// AtOnce reports whether a rotation for this reason takes no overlap: what it supersedes must stop counting with the swap.
-func AtOnce(reason string) bool { return Compromised(reason) || reason == "privilegeWithdrawn" }
+// AtOnce reports whether a rotation for this reason takes no overlap and has no way back: what it supersedes must stop
+// counting with the swap.
+func AtOnce(why string) bool { return reason.Code(why).AtOnce() }
 
 // Binding returns the reason of a swap for which two were given: one when its CA was staged, one with the swap. A compromise
 // stands, whichever of the two declared it, and so does a reason that takes no overlap; otherwise the later word counts, if

@@ -221,7 +221,7 @@ func TestRequestsThatMakeNoSense(t *testing.T) {
 		"commit of nothing":           {rotateca.Request{Mode: rotateca.Commit}, rotateca.ErrFingerprint},
 		"commit of no fingerprint":    {rotateca.Request{Mode: rotateca.Commit, Fingerprint: "G2"}, rotateca.ErrFingerprint},
 		"fingerprint to mint":         {rotateca.Request{Mode: rotateca.Mint, Fingerprint: print}, rotateca.ErrFingerprint},
-		"reason of one's own":         {rotateca.Request{Mode: rotateca.Mint, Reason: "because"}, orgca.ErrReason},
+		"reason of one's own":         {rotateca.Request{Mode: rotateca.Mint, Reason: "because"}, reason.ErrCode},
 		"commit of what is not there": {rotateca.Request{Mode: rotateca.Commit, Fingerprint: print}, rotateca.ErrNotStaged},
 	} {
 		c.req.Actor = "test"

@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/x509"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -131,5 +133,22 @@ func TestCompromisedCALeavesTheBundleWithTheSwap(t *testing.T) {
 		if !holds(published(), der) {
 			t.Error("the current CA is not in the bundle")
 		}
+	}
+}
+
+// A comment is for people: the trail keeps it, and it is no reason.
+func TestCommentOfARotation(t *testing.T) {
+	m := inmemory.Open(t, memstore.Config{})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Reason: "Superseded", Comment: "keyCompromise drill, ticket 12"})
+	rows := must[[]audit.Row](t)(m.Store.Rows(t.Context(), inmemory.OrgID, 0, 100))
+	if last := rows[len(rows)-1]; last.Details["comment"] != "keyCompromise drill, ticket 12" || last.Details["reason"] != "superseded" {
+		t.Errorf("row = %+v", last.Details)
+	}
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Comment: strings.Repeat("a", 501), Actor: "test"}); !errors.Is(err, reason.ErrComment) {
+		t.Errorf("a comment of 501 characters: err = %v", err)
+	}
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Reason: "privilegewithdrawn"})
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, Actor: "test"}); !errors.Is(err, orgca.ErrNoRollback) {
+		t.Errorf("rollback of a withdrawn CA: err = %v", err)
 	}
 }

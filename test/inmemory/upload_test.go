@@ -25,6 +25,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/problem"
+	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -314,7 +315,7 @@ func TestLegacyCAMigratesByItself(t *testing.T) {
 	}
 	m.Advance(7*24*time.Hour - time.Millisecond)
 	counts(t, m, "a millisecond before the end", old, false) // left for the new certificate
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Reason: orgca.ReasonLegacy, Actor: "test"}); !errors.Is(err, orgca.ErrReason) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Reason: orgca.ReasonLegacy, Actor: "test"}); !errors.Is(err, reason.ErrCode) {
 		t.Errorf("an operator gives the reason of the migration: %v", err)
 	}
 }

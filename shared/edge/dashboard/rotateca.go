@@ -146,7 +146,7 @@ func (d *Dashboard) commit(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	fingerprint := r.URL.Query().Get("fingerprint")
-	req := d.order(r, rotateca.Request{Mode: rotateca.Commit, Fingerprint: fingerprint, Reason: f.Get("reason"), IdempotencyKey: d.key(r, f)})
+	req := d.order(r, rotateca.Request{Mode: rotateca.Commit, Fingerprint: fingerprint, Reason: f.Get("reason"), Comment: f.Get("comment"), IdempotencyKey: d.key(r, f)})
 	var problems []field
 	if confirmed(f, short(fingerprint)) != nil {
 		problems = append(problems, field{"confirm", fmt.Sprintf("Type %s, the first eight digits of the new CA's fingerprint.", short(fingerprint))})
@@ -279,7 +279,7 @@ func (d *Dashboard) confirmed(w http.ResponseWriter, r *http.Request, kind strin
 	if len(want) != 2*sha256.Size || confirmed(f, short(want)) != nil {
 		return d.showConfirm(w, r, kind, fresh("/proxy/pki/"+kind, f, field{"confirm", "Type the eight digits as they stand there."}), "")
 	}
-	result, err := d.rotate(r, d.order(r, rotateca.Request{Mode: mode, Fingerprint: want, Reason: f.Get("reason"), IdempotencyKey: d.key(r, f)}))
+	result, err := d.rotate(r, d.order(r, rotateca.Request{Mode: mode, Fingerprint: want, Reason: f.Get("reason"), Comment: f.Get("comment"), IdempotencyKey: d.key(r, f)}))
 	if err != nil {
 		p := d.problem(r, err)
 		if !busy(p) {

@@ -30,6 +30,7 @@ type order struct {
 	DryRun         bool          `json:"dry_run,omitempty"`
 	SkipBackup     bool          `json:"skip_backup,omitempty"`
 	Reason         string        `json:"reason,omitempty"`
+	Comment        string        `json:"comment,omitempty"`
 	Session        string        `json:"session"` // its token; the store has the hash alone
 	RequestID      string        `json:"request_id"`
 	SourceIP       string        `json:"source_ip"`
@@ -45,7 +46,7 @@ type event struct {
 func newOrder(token string, req rotateca.Request) order {
 	o := order{
 		Mode: req.Mode, Fingerprint: req.Fingerprint, Overlap: int64(req.Overlap / time.Second), DryRun: req.DryRun, SkipBackup: req.SkipBackup,
-		Reason: req.Reason, Session: token, RequestID: req.RequestID, SourceIP: req.SourceIP, IdempotencyKey: req.IdempotencyKey,
+		Reason: req.Reason, Comment: req.Comment, Session: token, RequestID: req.RequestID, SourceIP: req.SourceIP, IdempotencyKey: req.IdempotencyKey,
 	}
 	if req.Upload != nil {
 		o.Certificates, o.Key = req.Upload.Certificates, req.Upload.Key
@@ -78,7 +79,7 @@ func read(raw []byte) (token string, req rotateca.Request, err error) {
 	}
 	req = rotateca.Request{
 		Mode: o.Mode, Fingerprint: o.Fingerprint, Overlap: time.Duration(o.Overlap) * time.Second, DryRun: o.DryRun, SkipBackup: o.SkipBackup,
-		Reason: o.Reason, RequestID: o.RequestID, SourceIP: o.SourceIP, IdempotencyKey: o.IdempotencyKey,
+		Reason: o.Reason, Comment: o.Comment, RequestID: o.RequestID, SourceIP: o.SourceIP, IdempotencyKey: o.IdempotencyKey,
 	}
 	if len(o.Certificates) > 0 || len(o.Key) > 0 {
 		req.Upload = &rotateca.Files{Certificates: o.Certificates, Key: o.Key}

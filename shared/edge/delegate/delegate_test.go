@@ -70,7 +70,7 @@ func open(_ context.Context, shown string) (session.Session, error) {
 func full() rotateca.Request {
 	return rotateca.Request{
 		Mode: rotateca.Stage, Upload: &rotateca.Files{Certificates: []byte("the certificates"), Key: []byte("the-private-key")},
-		Fingerprint: strings.Repeat("ab", 32), Overlap: 7 * 24 * time.Hour, DryRun: true, SkipBackup: true, Reason: "superseded",
+		Fingerprint: strings.Repeat("ab", 32), Overlap: 7 * 24 * time.Hour, DryRun: true, SkipBackup: true, Reason: "superseded", Comment: "ticket 12",
 		Actor: "dashboard:v1/abcdef01", RequestID: "the-request", SourceIP: "192.0.2.1", IdempotencyKey: "dashboard-1",
 	}
 }

@@ -49,12 +49,12 @@ func rotateCA(rotator *rotateca.Rotator, w http.ResponseWriter, r *http.Request)
 // parameters are the query parameters that each mode takes; one that is not listed is refused, so that an option that
 // does nothing is never mistaken for one that works.
 var parameters = map[rotateca.Mode][]string{
-	rotateca.Mint:     {"overlap", "dry_run", "backup", "reason"},
-	rotateca.Upload:   {"overlap", "dry_run", "backup", "reason"},
-	rotateca.Stage:    {"source", "reason"},
-	rotateca.Commit:   {"fingerprint", "overlap", "dry_run", "backup", "reason"},
-	rotateca.Rollback: {"backup", "reason"},
-	rotateca.Finalise: {"reason"},
+	rotateca.Mint:     {"overlap", "dry_run", "backup", "reason", "comment"},
+	rotateca.Upload:   {"overlap", "dry_run", "backup", "reason", "comment"},
+	rotateca.Stage:    {"source", "reason", "comment"},
+	rotateca.Commit:   {"fingerprint", "overlap", "dry_run", "backup", "reason", "comment"},
+	rotateca.Rollback: {"backup", "reason", "comment"},
+	rotateca.Finalise: {"reason", "comment"},
 }
 
 func rotationRequest(r *http.Request) (req rotateca.Request, err error) {
@@ -72,7 +72,7 @@ func rotationRequest(r *http.Request) (req rotateca.Request, err error) {
 	}
 	call := CallOf(r.Context())
 	req = rotateca.Request{
-		Mode: mode, Fingerprint: query.Get("fingerprint"), Reason: query.Get("reason"),
+		Mode: mode, Fingerprint: query.Get("fingerprint"), Reason: query.Get("reason"), Comment: query.Get("comment"),
 		Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
 	}
 	if req.Overlap, err = overlap(query); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
+	"github.com/mastio-aws/mastio/shared/reason"
 )
 
 // What can be wrong with a request.
@@ -57,7 +58,8 @@ type Request struct {
 	Overlap        time.Duration // how long the superseded generation's pins still count; zero: they stop with the commit
 	DryRun         bool          // say what would happen, and change nothing; with Mint, Upload and Commit
 	SkipBackup     bool          // rotate without a backup before it
-	Reason         string        // see orgca.Reasons
+	Reason         string        // a reason.Code, in any case
+	Comment        string        // free text for the audit trail; see reason.Given
 	Migration      bool          // away from a legacy root, by itself: orgca.ReasonLegacy is the reason
 	Actor          string
 	RequestID      string
@@ -75,11 +77,11 @@ func (r Request) fingerprint() string {
 }
 
 func (r Request) check() (Request, error) {
-	reason, err := orgca.CheckReason(r.Reason)
+	given, err := reason.Read(r.Reason, r.Comment)
 	if err != nil {
 		return r, err
 	}
-	r.Reason = reason
+	r.Reason = string(given.Code)
 	if r.Migration {
 		r.Reason = orgca.ReasonLegacy
 	}

@@ -63,7 +63,7 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) { return r.observe
 //
 // Errors: anchor.ErrRefused for an uploaded CA that is not fit, lease.ErrHeld while another rotation runs, lease.ErrLost
 // when this one took so long that another began, ErrMode, ErrUpload, ErrFingerprint, ErrNotStaged, ErrMoved, ErrDryRun, ErrStrict,
-// orgca.ErrReason, orgca.ErrOverlap, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit, orgca.ErrNoRollback, ErrIdempotencyKey, ErrIdempotencyReused,
+// reason.ErrCode, reason.ErrComment, orgca.ErrOverlap, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit, orgca.ErrNoRollback, ErrIdempotencyKey, ErrIdempotencyReused,
 // ErrBackup, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at
 // the commit: Status then tells.
 func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {

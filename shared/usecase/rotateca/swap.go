@@ -173,6 +173,9 @@ func (r *Rotator) planned(org registry.Org, req Request, held lease.Lease, s org
 
 func (r *Rotator) entry(req Request, event audit.Event, now time.Time, details map[string]any) audit.Entry {
 	details["request_id"], details["source_ip"] = req.RequestID, req.SourceIP
+	if req.Comment != "" {
+		details["comment"] = req.Comment
+	}
 	return audit.Entry{Time: now, Event: event, Actor: req.Actor, Subject: r.OrgID, Details: details}
 }
 
