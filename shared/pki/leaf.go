@@ -63,8 +63,14 @@ type Trust struct {
 // trust, by way of any of the certificates that came with it and those known. Beside Go's verifier, and for the same
 // reason as in VerifyChain, it checks every level's encoded basicConstraints, root included, and key identifiers.
 func VerifyUnder(leaf *x509.Certificate, sent []*x509.Certificate, t Trust, now time.Time) error {
+	_, err := PathUnder(leaf, sent, t, now)
+	return err
+}
+
+// PathUnder is VerifyUnder, and returns the path: the leaf first, the root last.
+func PathUnder(leaf *x509.Certificate, sent []*x509.Certificate, t Trust, now time.Time) ([]*x509.Certificate, error) {
 	if err := checkLeaf(leaf); err != nil {
-		return err
+		return nil, err
 	}
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	for _, c := range t.Roots {
@@ -77,14 +83,14 @@ func VerifyUnder(leaf *x509.Certificate, sent []*x509.Certificate, t Trust, now 
 		Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrChain, err)
+		return nil, fmt.Errorf("%w: %w", ErrChain, err)
 	}
 	for _, path := range paths {
 		if err = t.allows(path); err == nil {
-			return nil
+			return path, nil
 		}
 	}
-	return err
+	return nil, err
 }
 
 // allows checks what Go's verifier does not.

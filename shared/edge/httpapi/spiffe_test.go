@@ -91,6 +91,50 @@ func TestSPIFFEIntermediates(t *testing.T) {
 	w.tokenStatus(t, "with nine certificates", next.certPEM(), 400, body(formType, url.Values{"svid_chain_pem": {strings.Repeat(chain, 9)}}.Encode()))
 }
 
+// SPIRE's intermediate renews, with the Org CA or without: one request that sends it is enough for all that follow with
+// the leaf alone, and one that lacks it hears what to send.
+func TestIntermediatesAreRemembered(t *testing.T) {
+	w := open(t, memstore.Config{})
+	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
+	const own = "spiffe://mastio.test/ns/default/sa/own"
+	intermediate := func(ca pki.Authority) pki.Authority { return below(t, ca, newKey(t), w.Now(), nil) }
+	pem := func(ca pki.Authority) string { return string(pki.EncodeCertificates(ca.Chain[0])) }
+	one, two := intermediate(server.root), intermediate(w.orgCA(t))
+	a, b := svid(t, one, workload, w.Now()), svid(t, two, own, w.Now())
+	w.postSPIFFE(t, spiffeRequest(t, "a", a, server.root.Chain[0]).with("svid_pem", a.certPEM()+pem(one))).into(t, 201, &admitted{})
+	w.postSPIFFE(t, spiffeRequest(t, "b", b).with("svid_pem", b.certPEM()+pem(two))).into(t, 201, &admitted{})
+	w.change(t, query("mode", "mint"))
+	for what, c := range map[string]struct {
+		ca pki.Authority
+		id string
+	}{"a bundle": {intermediate(server.root), workload}, "the Org CA": {intermediate(w.orgCA(t)), own}} {
+		next := svid(t, c.ca, c.id, w.Now())
+		if a := w.send(t, tokenRequest(next.certPEM())); a.status != 401 || !strings.Contains(string(a.body), "svid_chain_pem") || strings.Contains(string(a.body), "revoked") {
+			t.Errorf("%s: without the intermediate: %d %s", what, a.status, a.body)
+		}
+		form := body(formType, url.Values{"svid_chain_pem": {pem(c.ca)}}.Encode())
+		w.tokenStatus(t, what+": with it", next.certPEM(), 200, form)
+		before := w.Store.Calls()["Apply"]
+		w.tokenStatus(t, what+": with it again", next.certPEM(), 200, form)
+		w.tokenStatus(t, what+": the leaf alone", next.certPEM(), 200)
+		w.tokenStatus(t, what+": the next leaf alone", svid(t, c.ca, c.id, w.Now()).certPEM(), 200)
+		if n := w.Store.Calls()["Apply"] - before; n != 0 {
+			t.Errorf("%s: %d commits where nothing is new", what, n)
+		}
+		other := intermediate(newSPIRE(t, inmemory.ForeignDomain, w.Now()).root)
+		w.tokenStatus(t, what+": of a forged one", svid(t, other, c.id, w.Now()).certPEM(), 401, body(formType, url.Values{"svid_chain_pem": {pem(other)}}.Encode()))
+		w.tokenStatus(t, what+": a forged one is not remembered", svid(t, other, c.id, w.Now()).certPEM(), 401)
+	}
+	w.tokenStatus(t, "of the superseded Org CA", b.certPEM(), 401)
+	for range 20 {
+		ca := intermediate(server.root)
+		w.tokenStatus(t, "one of many", svid(t, ca, workload, w.Now()).certPEM(), 200, body(formType, url.Values{"svid_chain_pem": {pem(ca)}}.Encode()))
+	}
+	if n := len(w.state(t).Agents["orga::a"].Intermediates); n > 8 {
+		t.Errorf("%d intermediates are remembered", n)
+	}
+}
+
 // An agent whose SVIDs are under the Org CA follows its generations, as pins do.
 func TestSPIFFEUnderTheOrgCA(t *testing.T) {
 	w := open(t, memstore.Config{})

@@ -55,7 +55,7 @@ func judgeSVID(ctx context.Context, store Store, view registry.View, s Shown, no
 			return agent.Pin{}, err
 		}
 		if err := pki.VerifyUnder(s.Leaf, s.sent, trust, now); err != nil {
-			return agent.Pin{}, fmt.Errorf("%w: %w", ErrUntrusted, err)
+			return agent.Pin{}, s.unvouched(trust, ErrUntrusted, err)
 		}
 		return pin, nil
 	}
@@ -120,7 +120,7 @@ func under(a agent.Agent, chain [][]byte, fingerprint string, s Shown, now time.
 		return err
 	}
 	if err := pki.VerifyUnder(s.Leaf, s.sent, trust, now); err != nil {
-		return fmt.Errorf("%w: %w", agent.ErrRevoked, err)
+		return s.unvouched(trust, agent.ErrRevoked, err)
 	}
 	return nil
 }

@@ -137,6 +137,7 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 	if err := i.useUp(ctx, given, login, shown.Thumbprint(), now); err != nil {
 		return Token{}, err
 	}
+	i.learn(ctx, view, shown, pin, now)
 	t, err := i.sign(key.Key, *view.Agent, pin, scope, audience, jkt, now)
 	t.Nonce = key.Nonces.Issue(now)
 	if view.Agent.Method == agent.Minted {

@@ -46,3 +46,11 @@ func (i *Issuer) use(ctx context.Context, view registry.View, pin agent.Pin, now
 	}
 	return nil
 }
+
+// learn commits what an SVID's path has shown, once for each new intermediate. It is a convenience of later requests: what
+// fails, or conflicts, is learnt by the next one.
+func (i *Issuer) learn(ctx context.Context, view registry.View, shown caller.Shown, pin agent.Pin, now time.Time) {
+	if learned, changed := caller.Learn(*view.Agent, *view.Pointer, shown, pin, now); changed {
+		_ = i.Store.Apply(ctx, registry.Change{ID: i.NewID(), Agent: &learned})
+	}
+}
