@@ -197,6 +197,7 @@ func TestSPIREAfterARotation(t *testing.T) {
 	next.client().must(t, 401, "POST", tokenPath, nil, nil)
 	form := url.Values{"grant_type": {"client_credentials"}, "svid_chain_pem": {string(pki.EncodeCertificates(next.chain[1:]...))}}
 	next.client().must(t, 200, "POST", tokenPath, map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, []byte(form.Encode()))
+	next.client().must(t, 200, "POST", tokenPath, nil, nil) // the intermediate is remembered
 	svid(t, server, id+"-other").client().must(t, 401, "POST", tokenPath, nil, nil)
 }
 
