@@ -213,14 +213,21 @@ func preparing(t *testing.T) orgca.Generation {
 // rotating again is the way on.
 func TestRotateCertKilledAtEveryStep(t *testing.T) {
 	needsFaults(t)
-	for _, call := range []string{"dynamodb.BatchGetItem", "kms.Sign", "dynamodb.TransactWriteItems", "dynamodb.GetItem"} {
+	for _, step := range []struct {
+		call string
+		nth  int
+		last bool // it comes after the commit
+	}{
+		{"dynamodb.BatchGetItem", 1, false}, {"dynamodb.GetItem", 1, false}, {"kms.Sign", 1, false},
+		{"dynamodb.TransactWriteItems", 1, false}, {"dynamodb.GetItem", 2, true},
+	} {
 		for _, after := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, carried out %v", call, after), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s %d, carried out %v", step.call, step.nth, after), func(t *testing.T) {
 				agent := enrol(t, fresh("crash"))
-				faults.set(&rule{call: call, nth: 1, after: after, strike: func() { system.Lambda.Kill("rotatecert") }})
+				faults.set(&rule{call: step.call, nth: step.nth, after: after, strike: func() { system.Lambda.Kill("rotatecert") }})
 				operator().must(t, 502, "POST", "/registry/agents/"+agent.AgentID+"/rotate-cert", admin(), nil)
 				faults.set(nil)
-				committed := call == "dynamodb.GetItem" || call == "dynamodb.TransactWriteItems" && after
+				committed := step.last || step.call == "dynamodb.TransactWriteItems" && after
 				want := map[bool]int{true: 401, false: 200}[committed]
 				newClient(agent.certificate(t)).must(t, want, "POST", tokenPath, nil, nil)
 				if rows := len(chain(t, agent.AgentID)); (rows == 2) != committed {

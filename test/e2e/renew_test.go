@@ -209,11 +209,14 @@ func TestCallsOfARenewal(t *testing.T) {
 		do   func()
 		want map[string]int
 	}{
-		{"renewal", func() { next = renewed(t, agent) }, map[string]int{"dynamodb.BatchGetItem": 1, "kms.Sign": 1, "dynamodb.TransactWriteItems": 1, "dynamodb.GetItem": 1}},
+		// The agent's keys are read, and the renewal is reserved, before anything is signed.
+		{"renewal", func() { next = renewed(t, agent) }, map[string]int{"dynamodb.BatchGetItem": 1, "kms.Sign": 1, "dynamodb.TransactWriteItems": 2, "dynamodb.GetItem": 2}},
 		{"first use", func() { token(t, next, 200) }, map[string]int{"dynamodb.BatchGetItem": 1, "dynamodb.TransactWriteItems": 1}},
 		{"use", func() { token(t, next, 200) }, map[string]int{"dynamodb.BatchGetItem": 1}},
 	} {
-		if diff := cmp.Diff(c.want, faults.count(c.do)); diff != "" {
+		got := faults.count(c.do)
+		delete(got, "eventbridge.PutEvents") // of the function events, some time after a commit
+		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
