@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -72,7 +71,7 @@ func TestBYOCAAgain(t *testing.T) {
 				w.change(t, query("mode", "mint"))
 			}
 			old := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
-			jwk := json.RawMessage(publicJWK(t, newKey(t)))
+			jwk := publicJWK(t, newKey(t))
 			request := byocaRequest(t, "byo", old).with("display_name", "B.Y.O.", "capabilities", []string{"b", "a"}, "dpop_jwk", jwk)
 			var first, got admitted
 			w.postBYOCA(t, request).into(t, 201, &first)
@@ -140,8 +139,8 @@ func TestEnrolmentProtectsWhatCounts(t *testing.T) {
 func TestBYOCAAgainWithAnotherProofKey(t *testing.T) {
 	w := open(t, memstore.Config{})
 	leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
-	one := json.RawMessage(publicJWK(t, newKey(t)))
-	two := json.RawMessage(publicJWK(t, newKey(t)))
+	one := publicJWK(t, newKey(t))
+	two := publicJWK(t, newKey(t))
 	var first, second, third admitted
 	w.postBYOCA(t, byocaRequest(t, "byo", leaf).with("dpop_jwk", one)).into(t, 201, &first)
 	w.postBYOCA(t, byocaRequest(t, "byo", leaf).with("dpop_jwk", two)).into(t, 200, &second)

@@ -136,8 +136,9 @@ func decode(content []byte, tag asn1.Tag) (text string, ok bool) {
 		return decodeWide(content, 2)
 	case universalString:
 		return decodeWide(content, 4)
+	default:
+		return "", false
 	}
-	return "", false
 }
 
 func decodeWide(content []byte, size int) (string, bool) {

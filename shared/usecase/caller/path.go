@@ -57,7 +57,7 @@ func Learn(a agent.Agent, p orgca.Pointer, s Shown, pin agent.Pin, now time.Time
 		c, err := x509.ParseCertificate(der)
 		return err != nil || now.After(c.NotAfter)
 	})
-	all := append(fresh, kept...)
+	all := slices.Concat(fresh, kept)
 	a.Intermediates = all[:min(len(all), maxIntermediates)]
 	return a, true
 }
