@@ -81,10 +81,13 @@ LAMBDA_ARCH ?= arm64
 restore-drill: setup ## back up, rotate the Org CA, restore, and see that it is found out (README.md, "Disaster recovery")
 	@go test ./test/e2e -run '^TestRestoreDrill$$' -count=1 -v -timeout 5m
 
+# What /healthz answers as version: the tag, or the commit.
+VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
+
 .PHONY: build
 build: need-go ## build every function for AWS (linux/arm64) into build/lambda
 	@for f in $(FUNCTIONS); do \
-		CGO_ENABLED=0 GOOS=linux GOARCH=$(LAMBDA_ARCH) go build -tags lambda.norpc -trimpath -buildvcs=false -ldflags='-s -w -buildid=' \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$(LAMBDA_ARCH) go build -tags lambda.norpc -trimpath -buildvcs=false -ldflags='-s -w -buildid= -X github.com/mastio-aws/mastio/shared/boot.Version=$(VERSION)' \
 			-o build/lambda/$$f/bootstrap ./functions/$$f; \
 	done
 
@@ -138,7 +141,7 @@ vuln: need-go ## known vulnerabilities in what is linked (GOVULNDB= for a mirror
 	fi; exit $$status
 
 .PHONY: bench
-bench: setup ## the numbers of shared/README.md, with their floors measured in the same run
+bench: setup ## the numbers of test/README.md, with their floors measured in the same run
 	go test -run '^$$' -bench . -benchmem ./shared/...
 	go run ./test/bench
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/shared/schema"
+	"github.com/mastio-aws/mastio/shared/usecase/health"
 )
 
 func TestRoutesAreDeployed(t *testing.T) {
@@ -231,6 +232,19 @@ func TestGaugesOfAlarmsAreWritten(t *testing.T) {
 	}
 	if gauges < 6 {
 		t.Errorf("%d alarms look at gauges", gauges)
+	}
+}
+
+// A warning of /healthz that no alarm looks at waits for an operator who happens to ask.
+func TestWarningsHaveAlarms(t *testing.T) {
+	looked := map[string]bool{}
+	for _, a := range hardened.all("AWS::CloudWatch::Alarm") {
+		looked[spell(a.Properties["MetricName"])] = true
+	}
+	for _, w := range health.Warnings() {
+		if !looked[string(w)] {
+			t.Errorf("no alarm looks at the warning %s: add it to Watch.orgCA", w)
+		}
 	}
 }
 

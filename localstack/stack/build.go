@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/mastio-aws/mastio/localstack/filelock"
 )
@@ -42,7 +43,7 @@ func Build(ctx context.Context, root, dir string) error {
 // compile uses the flags of a deployment but one: without -buildid= the linker sees what is up to date already, which
 // makes the second start quick. Reproducible files matter only where they are uploaded.
 func compile(ctx context.Context, root, bin string) error {
-	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", bin + string(filepath.Separator)}
+	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w" + version(ctx, root), "-o", bin + string(filepath.Separator)}
 	for _, name := range functionNames() {
 		args = append(args, "./functions/"+name)
 	}
@@ -53,6 +54,18 @@ func compile(ctx context.Context, root, bin string) error {
 		return fmt.Errorf("%w\n%s", err, out)
 	}
 	return nil
+}
+
+// version is the linker's flag that puts the checkout's version into /healthz; empty where git knows none.
+func version(ctx context.Context, root string) string {
+	cmd := exec.CommandContext(ctx, "git", "describe", "--tags", "--always", "--dirty")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	v := strings.TrimSpace(string(out))
+	if err != nil || v == "" {
+		return ""
+	}
+	return " -X github.com/mastio-aws/mastio/shared/boot.Version=" + v
 }
 
 // link makes dir/bootstrap, the name that the runtime wants, of bin/name.

@@ -118,6 +118,7 @@ type answer struct {
 	Generation int64  `json:"generation"`
 	Code       string `json:"code"`
 	HealthOf   string `json:"org_id"`
+	Version    string `json:"version"`
 	Token      string `json:"access_token"`
 }
 
@@ -170,6 +171,9 @@ func TestLife(t *testing.T) {
 	admin := client(t, s, "", "")
 	if got := call(t, s, admin, "GET", "/healthz", "").want(t, "healthz", 200); got.HealthOf != "orga" || got.Generation != 1 {
 		t.Errorf("healthz: got organisation %q, generation %d, want orga, 1", got.HealthOf, got.Generation)
+	}
+	if got := call(t, s, admin, "GET", "/healthz", ""); got.Version == "dev" || got.Version == "" {
+		t.Errorf("version of a built function: %q, want that of the checkout", got.Version)
 	}
 	first := enrol(t, s, "kyc")
 	if token(t, s, first).want(t, "token of the first certificate", 200).Token == "" {

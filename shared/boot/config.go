@@ -198,7 +198,7 @@ func (e *env) days(name string, usual, least, most int) int {
 
 func (e *env) flag(name string) bool { return e.oneOf(name, "0", "1") == "1" }
 
-// Version is set when a release is built.
+// Version is set by the linker: git describe, in the Makefile and in localstack/stack.
 var Version = "dev"
 
 func environment() (Config, error) { return Environment(os.Getenv) }

@@ -35,12 +35,6 @@ func (p *parts) http(h httpapi.Handlers, admin httpapi.Admin) (any, error) {
 	return p.gated(h, admin, p.gate())
 }
 
-// always finishes a function that answers under a legacy Org CA even where strict PKI shuts all others: the one that
-// tells of it, and the one that remedies it.
-func (p *parts) always(h httpapi.Handlers, admin httpapi.Admin) (any, error) {
-	return p.gated(h, admin, nil)
-}
-
 func (p *parts) gated(h httpapi.Handlers, admin httpapi.Admin, gate func(context.Context) error) (any, error) {
 	mux, err := p.handler(h, admin, gate)
 	if err != nil {
@@ -107,7 +101,7 @@ func Token(p *parts) (any, error) {
 func Healthz(p *parts) (any, error) {
 	checker, admin := p.checker(), p.secret()
 	checker.Secret = admin.Shortest
-	return p.always(httpapi.Health(checker, p.Version, p.OrgID), admin.Check)
+	return p.gated(httpapi.Health(checker, p.Version, p.OrgID), admin.Check, nil) // it reports what shuts the others
 }
 
 // Standby is the function standby.

@@ -101,6 +101,38 @@ func mustBeFull(t *testing.T, record any, except ...string) {
 	}
 }
 
+// finer is a copy of a record with every instant in it put off by less than a millisecond, which no store keeps.
+func finer[T any](record T) T {
+	v := reflect.New(reflect.TypeFor[T]()).Elem()
+	v.Set(reflect.ValueOf(record))
+	putOff(v)
+	return v.Interface().(T)
+}
+
+func putOff(v reflect.Value) {
+	if t, ok := v.Interface().(time.Time); ok {
+		if !t.IsZero() {
+			v.Set(reflect.ValueOf(t.Add(123_456 * time.Nanosecond)))
+		}
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			putOff(v.Field(i))
+		}
+	case reflect.Slice:
+		own := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
+		reflect.Copy(own, v)
+		if v.Len() > 0 {
+			v.Set(own)
+		}
+		for i := range v.Len() {
+			putOff(v.Index(i))
+		}
+	}
+}
+
 func fullRecords(t *testing.T, f fixture) {
 	a, p, g, g12, k := fullAgent(), fullPointer(), fullGeneration(3), fullGeneration(12), fullTokenKey(5)
 	mustBeFull(t, a, "Head", "Version")
@@ -122,8 +154,11 @@ func fullRecords(t *testing.T, f fixture) {
 	mustBeFull(t, held)
 	f.same("lease", f.org().Lease, lease.Lease{Holder: "holder", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(lease.TTL), Fence: 1})
 
+	// What is stored has instants finer than any store keeps; what comes back has not.
+	finePointer, fineAgent, fineTruststore := finer(p), finer(a), finer(ts)
 	f.apply(registry.Change{
-		ID: newID(), Pointer: &p, Generations: []orgca.Generation{g12, g}, Truststore: &ts, Agent: &a, Head: &head, Rows: []audit.Row{row, orgRow}, Answer: &answer,
+		ID: newID(), Pointer: &finePointer, Generations: finer([]orgca.Generation{g12, g}), Truststore: &fineTruststore, Agent: &fineAgent, Head: &head,
+		Rows: []audit.Row{row, orgRow}, Answer: &answer,
 	})
 	f.same("view", f.view(a.ID), registry.View{Agent: storedAgent(a), Pointer: storedPointer(p)})
 	head.Version = 1

@@ -110,8 +110,8 @@ type State struct {
 	Warnings    []Warning // in a fixed order; never nil
 }
 
-// Check reads the registry twice, the truststore once, and now and then a key's note and the due index. It returns an error only if the registry cannot be read; a
-// truststore that cannot be read is out of date as far as anyone can tell.
+// Check reads the registry twice, the truststore once, and now and then a key's note and the due index. It returns an error
+// only if the registry cannot be read; a truststore that cannot be read is out of date as far as anyone can tell.
 func (c *Checker) Check(ctx context.Context) (State, error) {
 	org, err := c.Store.Org(ctx)
 	if err != nil {

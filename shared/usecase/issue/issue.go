@@ -141,7 +141,7 @@ func (i Issuer) Certify(ctx context.Context, p orgca.Pointer, id agent.ID, m Mat
 	return i.certify(ctx, p, id, m, i.Now())
 }
 
-// certify issues a certificate for the material's key under the generation that p points at: one signature in KMS.
+// certify is Certify at a given time: Pin compares the pin with the very instant that the certificate is issued at.
 func (i Issuer) certify(ctx context.Context, p orgca.Pointer, id agent.ID, m Material, now time.Time) (Certificate, error) {
 	chain, err := parse(p.Chain)
 	if err != nil {
