@@ -107,8 +107,9 @@ func (s *Server) Close() error {
 
 func command(cfg Config, in installation) (*exec.Cmd, error) {
 	args := []string{
-		// Small and quick to start rather than fast: the heap is what keeps a whole stack below 500 MB.
-		"-Xms32m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xss512k",
+		// A small heap keeps a whole stack below 600 MB. Both compilers: without the second one reads are 1.4 times as slow and
+		// transactions 1.3 times, for 56 MB less.
+		"-Xms32m", "-Xmx256m", "-XX:+UseSerialGC", "-Xss512k",
 		"-Djava.library.path=" + filepath.Join(in.lib, "DynamoDBLocal_lib"),
 		"-Dloopback.port=" + strconv.Itoa(cfg.Port),
 		"-cp", in.classPath(), "LoopbackDynamoDB", "-sharedDb", "-disableTelemetry",

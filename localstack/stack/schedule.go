@@ -59,6 +59,7 @@ func (s *Stack) firstCA(ctx context.Context) error {
 		} else if current(answer) > 0 {
 			return nil
 		} else if s.cfg.Env["MASTIO_FIRST_CA"] == "adopt" {
+			s.awaited = true
 			s.cfg.Progress("no Org CA yet: POST /pki/rotate-ca?mode=upload brings it")
 			return nil
 		} else {
@@ -81,6 +82,9 @@ func (s *Stack) firstCA(ctx context.Context) error {
 // startup runs what a deployment runs before it takes traffic. There it would end the deployment; here, where an operator
 // is about to remedy what it finds, it is told and the stack comes up: the functions refuse by themselves.
 func (s *Stack) startup(ctx context.Context) {
+	if s.awaited {
+		return // there is nothing to check before it
+	}
 	for _, name := range routes.Deployed() {
 		if _, err := s.run(ctx, name); err != nil {
 			s.cfg.Progress("warning: " + err.Error())

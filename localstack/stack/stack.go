@@ -72,6 +72,8 @@ type Stack struct {
 	signing      string // ARN of the key that signs tokens; empty unless TOKEN_SIGNER=kms
 	agentSecrets string // ARN of the key that what hygiene delivers is encrypted under
 
+	awaited bool // the Org CA is the operator's to bring, and was not there at the start
+
 	stamp  stamp         // of the state folder
 	ended  chan struct{} // see Done
 	ending sync.Once

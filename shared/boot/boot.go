@@ -98,7 +98,10 @@ func (p *parts) endpoint() string { return p.Issuer + "/v1/auth/token" }
 
 // handler wraps handlers into what the Lambda runtime calls.
 func (p *parts) handler(h httpapi.Handlers, admin httpapi.Admin, gate func(context.Context) error) (http.Handler, error) {
-	return httpapi.New(httpapi.Config{Handlers: h, Admin: admin, Guesses: &signin.Gates{Store: p.db, Now: p.now}, Refused: p.refusals().Record, Gate: gate, Log: p.log, Now: p.now})
+	return httpapi.New(httpapi.Config{
+		Handlers: h, Admin: admin, Guesses: &signin.Gates{Store: p.db, Now: p.now}, Refused: p.refusals().Record, Gate: gate, Awaits: p.Adopt,
+		Log: p.log, Now: p.now,
+	})
 }
 
 // gate keeps a function shut under a legacy Org CA where the operator asks for strict PKI.

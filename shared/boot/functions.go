@@ -155,7 +155,8 @@ func (p *parts) ceremony() *ceremony.Ceremony {
 
 func (p *parts) rotator(c *ceremony.Ceremony) *rotateca.Rotator {
 	return rotateca.New(rotateca.Config{
-		Store: p.db, Preparer: c, Backups: dynamo.NewBackups(dynamo.NewClient(p.aws), p.TablePrefix), Trust: p.trust(), OrgID: p.OrgID, Strict: p.StrictPKI, Now: p.now, NewID: p.newID, Log: p.log,
+		Store: p.db, Preparer: c, Backups: dynamo.NewBackups(dynamo.NewClient(p.aws), p.TablePrefix), Trust: p.trust(), OrgID: p.OrgID, Strict: p.StrictPKI,
+		Awaits: p.Adopt, Now: p.now, NewID: p.newID, Log: p.log,
 	})
 }
 

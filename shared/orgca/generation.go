@@ -15,6 +15,9 @@ import (
 
 // What can stand in the way of a change of generation.
 var (
+	ErrAwaited = problem.New(503, "org_ca_awaited", "the organisation has no Org CA yet and waits for its operator's").
+			Says("There is no Org CA yet: this installation waits for yours (MASTIO_FIRST_CA=adopt). Bring it with " +
+			"POST /pki/rotate-ca?mode=upload, then send this request again.").AtToken("temporarily_unavailable")
 	ErrMissing = problem.New(503, "org_ca_missing", "the organisation has no Org CA yet").
 			Says("The first Org CA is still being made. Retry.").
 			After(5 * time.Second)

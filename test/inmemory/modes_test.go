@@ -1,6 +1,7 @@
 package inmemory_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -199,9 +201,57 @@ func TestDryRunChangesNothing(t *testing.T) {
 	if !result.DryRun || result.Generation != 2 || result.Fingerprint == "" || result.Audit != nil {
 		t.Errorf("result = %+v", result)
 	}
+	if e := result.Effect; e == nil || *e.Agents != 0 || e.AtOnce || !e.StopAt.Equal(m.Now().Add(time.Hour)) || len(e.Overlaps) != 0 {
+		t.Errorf("effect on nobody, in an hour: %+v", e)
+	}
 	m.Do(t, rotateca.Request{Mode: rotateca.Commit, DryRun: true, Fingerprint: result.Fingerprint})
 	if diff := cmp.Diff(before, must[any](t)(state(m))); diff != "" {
 		t.Errorf("a dry run changed (-before +after):\n%s", diff)
+	}
+}
+
+// A dry run says what an operator asks of it: who stops, when, and what becomes of an overlap. What is not known is absent.
+func TestDryRunTellsItsEffect(t *testing.T) {
+	m := inmemory.Open(t, memstore.Config{})
+	admit(t, m, "kyc")
+	admit(t, m, "screener")
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: 2 * time.Hour})
+	until := m.Now().Add(2 * time.Hour)
+	for _, c := range []struct {
+		overlap time.Duration
+		ends    bool
+	}{{0, true}, {time.Hour, false}} {
+		result := m.Do(t, rotateca.Request{Mode: rotateca.Mint, DryRun: true, Overlap: c.overlap}) // there is no standby yet
+		agents := int64(2)
+		want := &rotateca.Effect{Agents: &agents, PerMethod: map[agent.Method]int64{agent.Minted: 2, agent.BYOCA: 0}, AtOnce: c.ends,
+			Overlaps: []rotateca.Overlapping{{Generation: 1, Until: until, EndsAtOnce: c.ends}}}
+		if !c.ends {
+			stop := m.Now().Add(c.overlap)
+			want.StopAt = &stop
+		}
+		if diff := cmp.Diff(want, result.Effect); diff != "" {
+			t.Errorf("effect with an overlap of %v (-want +got):\n%s", c.overlap, diff)
+		}
+		text, err := json.Marshal(result)
+		if err != nil || strings.Contains(string(text), "0001-01-01") || strings.Contains(string(text), `"fingerprint":""`) || strings.Contains(string(text), `"subject":""`) {
+			t.Errorf("it tells what it does not know (%v): %s", err, text)
+		}
+	}
+}
+
+// Where the operator is to bring the first Org CA, none is made by mistake; the upload is taken, and then all goes on.
+func TestAdoptionIsNotEndedByMistake(t *testing.T) {
+	m := inmemory.New(memstore.Config{})
+	m.RotateCA.Awaits, m.Standby.Adopt = true, true
+	for _, req := range []rotateca.Request{{Mode: rotateca.Mint}, {Mode: rotateca.Mint, DryRun: true}, {Mode: rotateca.Stage}} {
+		req.Actor = "test"
+		if _, err := m.RotateCA.Do(t.Context(), req); !errors.Is(err, rotateca.ErrAwaited) {
+			t.Errorf("%s (dry run %v): err = %v, want %v", req.Mode, req.DryRun, err, rotateca.ErrAwaited)
+		}
+	}
+	adopted := m.Do(t, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start))})
+	if minted := m.Do(t, rotateca.Request{Mode: rotateca.Mint}); adopted.Generation != 1 || minted.Generation != 2 {
+		t.Errorf("adopted %d, minted %d", adopted.Generation, minted.Generation)
 	}
 }
 

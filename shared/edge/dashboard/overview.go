@@ -30,6 +30,10 @@ var warnings = map[health.Warning]warning{
 		Title: "The Org CA is not valid yet", Link: "/proxy/pki/rotate-ca", Action: "Rotate the Org CA", Bad: true,
 		Text: "It was made or committed while a clock was ahead. No certificate can be issued under it until it is valid. Rotate to a CA that is made now.",
 	},
+	health.OrgCAMissing: {
+		Title: "There is no Org CA yet", Link: "/proxy/pki", Action: "See the PKI page",
+		Text: "It is made within a minute. An installation that adopts yours (MASTIO_FIRST_CA=adopt) waits for your upload.",
+	},
 	health.StandbyMissing: {
 		Title: "There is no standby CA", Link: "/proxy/pki", Action: "See the PKI page",
 		Text: "One is made in the background every few minutes. If this stays, the standby function fails: its log says why. A rotation works all the same, and takes seconds longer.",

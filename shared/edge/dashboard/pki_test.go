@@ -275,7 +275,7 @@ func TestBeforeTheFirstOrgCA(t *testing.T) {
 	for _, path := range []string{"/proxy/overview", "/proxy/pki", "/proxy/agents", "/proxy/pki/rotate-ca"} {
 		a := b.page(t, path)
 		if path != "/proxy/agents" && path != "/proxy/pki/rotate-ca" {
-			says(t, a, "The first Org CA is being made")
+			says(t, a, "There is no Org CA yet")
 		}
 	}
 }

@@ -524,12 +524,19 @@ func TestBeforeTheFirstCA(t *testing.T) {
 			t.Errorf("%s: Retry-After = %q", request.path, a.header.Get("Retry-After"))
 		}
 	}
+	w.awaits = true
+	w.mount(t, w.Handlers())
+	a := w.send(t, event("POST", "/v1/admin/agents", admin, jsonBody(`{"agent_name":"kyc"}`)))
+	wantProblem(t, a, 503, "org_ca_awaited")
+	if a.header.Get("Retry-After") != "" {
+		t.Error("an operator's upload is to be waited for by trying again")
+	}
 	var health struct {
 		Status   string   `json:"status"`
 		Warnings []string `json:"warnings"`
 	}
 	w.send(t, event("GET", "/healthz")).into(t, http.StatusOK, &health)
-	if health.Status != "ok" || !slices.Equal(health.Warnings, []string{"standby_ca_missing"}) {
+	if health.Status != "ok" || !slices.Equal(health.Warnings, []string{"org_ca_missing"}) {
 		t.Errorf("health = %+v", health)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/shared/session"
@@ -74,6 +75,7 @@ type Config struct {
 	Gate     func(ctx context.Context) error              // asked before every handler; its error is the answer; nil: open
 	Guesses  Guesses                                      // of the admin secret; nil: none are counted
 	Refused  func(ctx context.Context, f refusal.Refusal) // told of each wrong or missing admin secret; nil: nobody is
+	Awaits   bool                                         // a missing Org CA is the operator's to bring (orgca.ErrAwaited)
 	Log      *slog.Logger
 	Now      func() time.Time
 }
@@ -116,6 +118,9 @@ const tokenPaths = "/v1/auth/" //nolint:gosec // a path, no credential
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began, seen := m.Now(), &recorder{ResponseWriter: w, status: http.StatusOK}
 	resource, err := m.serve(seen, r)
+	if m.Awaits && errors.Is(err, orgca.ErrMissing) {
+		err = fmt.Errorf("%w: %w", orgca.ErrAwaited, err)
+	}
 	if err != nil {
 		m.fail(seen, r, resource, err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/reason"
+	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 )
 
@@ -98,18 +99,26 @@ func admit(w http.ResponseWriter, r *http.Request, do func(context.Context, enro
 		return err
 	}
 	secret(w)
+	type truststore struct {
+		Status registry.TruststoreStatus `json:"status"`
+	}
+	var edge *truststore
+	if out.Pending {
+		edge = &truststore{registry.TruststorePending}
+	}
 	write(w, enrolled(out.Updated && !req.Update), "application/json", struct {
-		AgentID      agent.ID  `json:"agent_id"`
-		DisplayName  string    `json:"display_name"`
-		Capabilities []string  `json:"capabilities"`
-		Thumbprint   string    `json:"cert_thumbprint"`
-		SPIFFEID     *string   `json:"spiffe_id"`
-		JKT          *string   `json:"dpop_jkt"`
-		Generation   *int64    `json:"generation"` // null: the agent's own bundle vouches for it
-		EnrolledAt   time.Time `json:"enrolled_at"`
+		AgentID      agent.ID    `json:"agent_id"`
+		DisplayName  string      `json:"display_name"`
+		Capabilities []string    `json:"capabilities"`
+		Thumbprint   string      `json:"cert_thumbprint"`
+		SPIFFEID     *string     `json:"spiffe_id"`
+		JKT          *string     `json:"dpop_jkt"`
+		Generation   *int64      `json:"generation"` // null: the agent's own bundle vouches for it
+		EnrolledAt   time.Time   `json:"enrolled_at"`
+		Truststore   *truststore `json:"truststore,omitempty"` // the edge answers 403 until it is current
 	}{
 		out.Agent.ID, out.Agent.DisplayName, list(out.Agent.Capabilities), out.Thumbprint, some(out.Agent.SPIFFEID),
-		some(out.Agent.JKT), some(out.Generation), out.Agent.EnrolledAt,
+		some(out.Agent.JKT), some(out.Generation), out.Agent.EnrolledAt, edge,
 	})
 	return nil
 }

@@ -37,6 +37,7 @@ type function = func(context.Context, events.APIGatewayProxyRequest) (events.API
 // world is a Mastio behind API Gateway: events in, events out.
 type world struct {
 	*inmemory.Mastio
+	awaits    bool // for the operator's Org CA
 	functions map[string]function
 	logs      *logbook
 }
@@ -59,7 +60,7 @@ func (w *world) mount(t testing.TB, all map[string]httpapi.Handlers) {
 	log := slog.New(slog.NewJSONHandler(w.logs, nil))
 	w.functions = map[string]function{}
 	for name, h := range all {
-		mux, err := httpapi.New(httpapi.Config{Handlers: h, Admin: inmemory.Admin, Log: log, Now: w.Now})
+		mux, err := httpapi.New(httpapi.Config{Handlers: h, Admin: inmemory.Admin, Awaits: w.awaits, Log: log, Now: w.Now})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,6 +26,7 @@ type Admitted struct {
 	Thumbprint string // of the certificate that was shown
 	Generation int64  // of the Org CA that vouches for it; zero: a bundle of its own does
 	Updated    bool   // it was enrolled, and active, before
+	Pending    bool   // its bundle's CAs are new to the edge, which lets their certificates in once it was pointed at them
 }
 
 // BYOCA admits an agent whose certificate was issued elsewhere under the current Org CA, or pins its new certificate in
@@ -223,6 +224,7 @@ func (e *Enroller) admit(ctx context.Context, m agent.Method, req Outside, r rea
 		if err == nil {
 			a.Version++
 			out.Agent = a
+			out.Pending = len(c.EdgeCAs) > 0
 			e.letIn(ctx, c)
 			return out, nil
 		}

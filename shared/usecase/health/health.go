@@ -26,6 +26,7 @@ const (
 	LegacyPathLenZero   Warning = "org_ca_legacy_pathlen_zero" // external verifiers refuse the chain
 	OrgCAExpiring       Warning = "org_ca_expiring"            // the chain ends so soon that agents' certificates are, or will be, cut short
 	OrgCANotYetValid    Warning = "org_ca_not_yet_valid"       // a certificate of the chain is not valid yet: nothing can be issued
+	OrgCAMissing        Warning = "org_ca_missing"             // no agent can be enrolled before there is one: MASTIO_FIRST_CA=adopt waits for an upload
 	StandbyMissing      Warning = "standby_ca_missing"         // the next rotation has to make its CA first
 	TruststoreOutOfDate Warning = "truststore_out_of_date"     // the agents' domain may refuse certificates
 	RotationLockStuck   Warning = "rotation_lock_stuck"        // a rotation died and nobody took its lease since
@@ -36,7 +37,10 @@ const (
 
 // Warnings returns all of them: what there is to be watched.
 func Warnings() []Warning {
-	return []Warning{LegacyPathLenZero, OrgCAExpiring, OrgCANotYetValid, StandbyMissing, TruststoreOutOfDate, RotationLockStuck, RegistryRestored, CertsExpiring, AdminSecretShort}
+	return []Warning{
+		LegacyPathLenZero, OrgCAExpiring, OrgCANotYetValid, OrgCAMissing, StandbyMissing, TruststoreOutOfDate,
+		RotationLockStuck, RegistryRestored, CertsExpiring, AdminSecretShort,
+	}
 }
 
 // Thresholds.
@@ -131,7 +135,8 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 		{LegacyPathLenZero, s.Legacy},
 		{OrgCAExpiring, org.Pointer != nil && s.CANotAfter.Sub(now) < ExpiringWithin(c.Schedule)},
 		{OrgCANotYetValid, org.Pointer != nil && now.Before(s.CANotBefore)},
-		{StandbyMissing, !standby && (org.Pointer == nil || now.Sub(org.Pointer.RotatedAt) > standbyGrace)},
+		{OrgCAMissing, org.Pointer == nil},
+		{StandbyMissing, !standby && org.Pointer != nil && now.Sub(org.Pointer.RotatedAt) > standbyGrace},
 		{TruststoreOutOfDate, org.Pointer != nil && c.outOfDate(ctx, org)},
 		{RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer) || org.Pointer == nil && c.isLost(ctx, now)},
 		{RotationLockStuck, org.Lease.Stuck(now, StuckAfter)},

@@ -174,7 +174,7 @@ func TestWarnings(t *testing.T) {
 
 func TestBeforeTheFirstCA(t *testing.T) {
 	w := &world{}
-	want := health.State{Warnings: []health.Warning{health.StandbyMissing}}
+	want := health.State{Warnings: []health.Warning{health.OrgCAMissing}}
 	if diff := cmp.Diff(want, check(t, w)); diff != "" {
 		t.Errorf("state (-want +got):\n%s", diff)
 	}

@@ -17,8 +17,19 @@ func (r *Rotator) mint(ctx context.Context, req Request, held *lease.Lease) (Res
 	if err != nil {
 		return Result{}, err
 	}
+	if err := r.awaits(org); err != nil {
+		return Result{}, err
+	}
 	next, ok := org.Standby(r.Now())
 	return r.makeCurrent(ctx, req, held, org, next, ok, nil)
+}
+
+// awaits refuses to make the first Org CA where the operator is to bring it: afterwards none could be adopted any more.
+func (r *Rotator) awaits(org registry.Org) error {
+	if r.Awaits && org.Pointer == nil {
+		return ErrAwaited
+	}
+	return nil
 }
 
 // commitStaged takes the staged generation that the operator has seen.

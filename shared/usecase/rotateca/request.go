@@ -22,6 +22,9 @@ var (
 	ErrMoved = problem.New(409, "org_ca_moved", "the Org CA is another one than the request was made for").
 			Says("The Org CA is another one by now than this was asked for. Nothing was changed. Look at the " +
 			"present state, and ask again if it is still what you want.")
+	ErrAwaited = problem.New(409, "adoption_pending", "the first Org CA is the operator's to bring").
+			Says("This installation waits for an Org CA of yours (MASTIO_FIRST_CA=adopt), and one made here would end that " +
+			"for good, so nothing was made. Bring yours with mode=upload; or, to have one made, start without MASTIO_FIRST_CA=adopt.")
 	ErrDryRun = problem.New(400, "dry_run_unsupported", "this mode has no dry run").
 			Says("dry_run goes with mode=mint, mode=upload and mode=commit.")
 	ErrIdempotencyKey = problem.New(400, "idempotency_key_invalid", "idempotency key is malformed").

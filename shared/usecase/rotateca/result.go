@@ -17,10 +17,10 @@ import (
 // Result describes the current generation as a rotation left it.
 type Result struct {
 	Generation   int64        `json:"generation"`
-	Fingerprint  string       `json:"fingerprint"`
-	Subject      string       `json:"subject"`
-	NotBefore    time.Time    `json:"not_before"`
-	NotAfter     time.Time    `json:"not_after"`
+	Fingerprint  string       `json:"fingerprint,omitempty"` // absent, as the next three: of a dry run, the generation is not made yet
+	Subject      string       `json:"subject,omitempty"`
+	NotBefore    time.Time    `json:"not_before,omitzero"`
+	NotAfter     time.Time    `json:"not_after,omitzero"`
 	Source       orgca.Source `json:"source"`
 	Reason       string       `json:"reason"`
 	Previous     *Previous    `json:"previous"`
@@ -32,6 +32,23 @@ type Result struct {
 	Chain        []string     `json:"chain,omitempty"`  // of a pre-flight: PEM, from the issuing CA to the root
 	Checks       []Check      `json:"checks,omitempty"` // of a pre-flight
 	DryRun       bool         `json:"dry_run,omitempty"`
+	Effect       *Effect      `json:"effect,omitempty"` // of a dry run
+}
+
+// Effect is what a swap would do to the fleet that there is now.
+type Effect struct {
+	Agents    *int64                 `json:"agents"`     // that lose what they have under this Org CA and earlier ones; null: could not be counted now
+	PerMethod map[agent.Method]int64 `json:"per_method"` // of Agents; those with a SPIFFE ID are not among them
+	AtOnce    bool                   `json:"at_once"`    // their certificates stop with the swap
+	StopAt    *time.Time             `json:"stop_at"`    // those under this Org CA; null: at once
+	Overlaps  []Overlapping          `json:"overlaps"`   // earlier Org CAs that are in an overlap now
+}
+
+// Overlapping is an earlier Org CA whose certificates still work.
+type Overlapping struct {
+	Generation int64     `json:"generation"`
+	Until      time.Time `json:"until"`        // as it is now, and afterwards unless EndsAtOnce
+	EndsAtOnce bool      `json:"ends_at_once"` // a swap without an overlap ends it
 }
 
 // Previous is the generation that was superseded.

@@ -40,6 +40,7 @@ type Config struct {
 	Trust  func(ctx context.Context) (version string, err error)
 	OrgID  string
 	Strict bool // no legacy Org CA becomes current, neither by adoption nor by a rollback
+	Awaits bool // the first Org CA is the operator's, by Upload: none is made
 	Now    func() time.Time
 	NewID  func() string // unique, at most 36 characters
 	Log    *slog.Logger
@@ -63,7 +64,8 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) { return r.observe
 //
 // Errors: anchor.ErrRefused for an uploaded CA that is not fit, lease.ErrHeld while another rotation runs, lease.ErrLost
 // when this one took so long that another began, ErrMode, ErrUpload, ErrFingerprint, ErrNotStaged, ErrMoved, ErrDryRun, ErrStrict,
-// reason.ErrCode, reason.ErrComment, orgca.ErrOverlap, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit, orgca.ErrNoRollback, ErrIdempotencyKey, ErrIdempotencyReused,
+// ErrAwaited, reason.ErrCode, reason.ErrComment, orgca.ErrOverlap, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit,
+// orgca.ErrNoRollback, ErrIdempotencyKey, ErrIdempotencyReused,
 // ErrBackup, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at
 // the commit: Status then tells.
 func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {

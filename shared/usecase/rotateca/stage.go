@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/lease"
@@ -19,7 +20,11 @@ func (r *Rotator) stage(ctx context.Context, req Request, held *lease.Lease) (Re
 	}
 	next, ok := org.Standby(r.Now())
 	var material *anchor.Material
-	if req.Upload != nil {
+	if req.Upload == nil {
+		if err := r.awaits(org); err != nil {
+			return Result{}, err
+		}
+	} else {
 		ok = false
 		if material, err = r.judge(ctx, req, org); err != nil {
 			return Result{}, err
@@ -71,7 +76,10 @@ func (r *Rotator) rehearse(ctx context.Context, req Request) (Result, error) {
 	}
 	next, ok := org.Standby(r.Now())
 	if req.Mode == Upload {
-		return r.rehearseUpload(req, org)
+		return r.rehearseUpload(ctx, req, org)
+	}
+	if err := r.awaits(org); err != nil && req.Mode == Mint {
+		return Result{}, err
 	}
 	if req.Mode == Commit {
 		if next, ok = staged(org, req.Fingerprint); !ok {
@@ -88,7 +96,35 @@ func (r *Rotator) rehearse(ctx context.Context, req Request) (Result, error) {
 	if v := next.Validity(); ok && !v.At(r.Now()) {
 		return Result{}, fmt.Errorf("generation %d: %w", next.Number, orgca.ErrUnfit)
 	}
-	result := preflight(org, next, r.Now())
+	return r.rehearsed(ctx, req, org, preflight(org, next, r.Now())), nil
+}
+
+// rehearsed completes the answer of a dry run by what a swap would do to the fleet.
+func (r *Rotator) rehearsed(ctx context.Context, req Request, org registry.Org, result Result) Result {
 	result.DryRun = true
-	return result, nil
+	if org.Pointer == nil {
+		return result
+	}
+	effect := &Effect{AtOnce: req.Overlap == 0, Overlaps: []Overlapping{}}
+	now := r.Now()
+	if !effect.AtOnce {
+		stop := now.Add(req.Overlap)
+		effect.StopAt = &stop
+	}
+	for _, a := range org.Pointer.Accepted {
+		if now.Before(a.Until) {
+			effect.Overlaps = append(effect.Overlaps, Overlapping{a.Generation, a.Until, effect.AtOnce})
+		}
+	}
+	if counted := r.observer.progress(ctx, org); counted != nil {
+		effect.Agents, effect.PerMethod = new(int64), map[agent.Method]int64{}
+		for method, m := range counted.PerMethod {
+			if method != agent.SPIFFE { // their certificates do not hang on the Org CA
+				effect.PerMethod[method] = m.Agents
+				*effect.Agents += m.Agents
+			}
+		}
+	}
+	result.Effect = effect
+	return result
 }

@@ -164,7 +164,7 @@ func (r *Rotator) refused(ctx context.Context, req Request, org registry.Org, de
 
 // rehearseUpload judges the upload and answers what it would become, as far as that is known before its issuing CA is
 // made. It changes nothing, and leaves no row either.
-func (r *Rotator) rehearseUpload(req Request, org registry.Org) (Result, error) {
+func (r *Rotator) rehearseUpload(ctx context.Context, req Request, org registry.Org) (Result, error) {
 	material, err := r.read(req.Upload, org)
 	if err != nil {
 		return Result{}, err
@@ -178,9 +178,7 @@ func (r *Rotator) rehearseUpload(req Request, org registry.Org) (Result, error) 
 	for _, above := range material.Chain[1:] {
 		g.Above = append(g.Above, above.Raw)
 	}
-	result := preflight(org, g, r.Now())
-	result.DryRun = true
-	return result, nil
+	return r.rehearsed(ctx, req, org, preflight(org, g, r.Now())), nil
 }
 
 // Check is one thing that the pre-flight looked at.
