@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -116,12 +117,14 @@ func Standby(p *parts) (any, error) {
 		report, err := job.Run(ctx)
 		if err != nil {
 			p.log.ErrorContext(ctx, "standby", "cause", err.Error())
-			err = errJob // the cause may name keys; it is in the log
+			// The cause is in the error too, for the operator who deploys: a first deployment that fails removes the log with the rest.
+			// No caller of the APIs gets it, and it names keys by their ids at most.
+			err = fmt.Errorf("%w: %w", errJob, err)
 		}
 		state, checkErr := checker.Check(ctx)
 		if checkErr != nil { // no gauge is better than a wrong one: an alarm takes what is missing for bad
 			p.log.ErrorContext(ctx, "standby", "cause", checkErr.Error())
-			return report, errJob
+			return report, fmt.Errorf("%w: %w", errJob, checkErr)
 		}
 		return report, errors.Join(err, metrics.Write(os.Stdout, p.OrgID, p.now(), gauges(state, p.now())...))
 	}, nil
@@ -141,7 +144,7 @@ func Startup(p *parts) (any, error) {
 	}, nil
 }
 
-var errJob = errors.New("standby job failed: see the log")
+var errJob = errors.New("standby job failed")
 
 func (p *parts) checker() *health.Checker {
 	return &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Left: p.keys().Left, Schedule: p.Schedule, Now: p.now}
