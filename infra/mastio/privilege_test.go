@@ -40,6 +40,7 @@ var wide = map[string]string{
 	"SignWithOrgCA":            "the application makes the keys; it reaches those with the organisation's tag, and these specs and algorithms",
 	"NoteOnKeys":               "the application makes the keys; it reaches those with the organisation's tag, and one tag of them",
 	"ReadNotesOnKeys":          "the application makes the keys; it reads the tags of those with the organisation's tag",
+	"DescribeOrgCAKeys":        "the application makes the keys; it reads the state of those with the organisation's tag",
 	"ReadArchive":              "a checkpoint's name is its number; the bucket holds nothing else",
 	"DeliverToAgents":          "an agent's secret is made with its first delivery; its name begins as those of the agents of the organisation, and of nothing else",
 	"WriteArchive":             "a checkpoint's name is its number; object lock keeps what is there",
