@@ -69,7 +69,9 @@ func (m *machine) emergency(t *rapid.T) {
 	result, err := m.RotateCert.Rotate(m.ctx, req)
 	over()
 	if err != nil {
-		if rotatable := view.Agent != nil && view.Agent.Status == agent.Active; rotatable && !troubled {
+		// An Org CA that a clock ahead of this one has made issues nothing yet: 503, whose remedy is to rotate the Org CA.
+		notYet := errors.Is(err, orgca.ErrNotValid)
+		if rotatable := view.Agent != nil && view.Agent.Status == agent.Active; rotatable && !troubled && !notYet {
 			t.Fatalf("the emergency rotation of %s was refused: %v", id, err)
 		}
 		return
