@@ -125,7 +125,7 @@ func (s *Service) readSessions() statement {
 func (s *Service) countGuesses() statement {
 	return statement{
 		sid: "CountGuesses", actions: []string{"dynamodb:BatchGetItem", "dynamodb:PutItem"}, resources: []string{s.table(schema.Sessions)},
-		conditions: leading("GATE#source *"),
+		conditions: leading("GATE#*"),
 	}
 }
 

@@ -11,21 +11,20 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki"
 )
 
-// keyPair is an agent's key, which never leaves it: it only ever sends its request for a certificate.
+// keyPair is a key of an agent, which never leaves it: it only ever sends its request for a certificate.
 type keyPair struct {
 	private *ecdsa.PrivateKey
 	csr     string
 }
 
-func newKeyPair(t *testing.T) keyPair {
-	t.Helper()
+func newKeyPair() keyPair {
 	key, err := pki.NewKey()
 	if err != nil {
-		t.Fatal(err)
+		panic(err) // of the generator: in a goroutine no test can be ended
 	}
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 	if err != nil {
-		t.Fatal(err)
+		panic(err) // of the generator: in a goroutine no test can be ended
 	}
 	return keyPair{key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))}
 }

@@ -69,8 +69,7 @@ type world struct {
 
 // agent is one agent and the last certificates that it was given.
 type agent struct {
-	id  string
-	key keyPair
+	id string
 
 	mu    sync.Mutex
 	certs []held
@@ -81,8 +80,8 @@ type held struct {
 	client *http.Client
 }
 
-func (a *agent) hold(w *world, thumb, certPEM string) {
-	c := held{thumb, w.client(a.key.certificate(w.T, certPEM))}
+func (a *agent) hold(w *world, key keyPair, thumb, certPEM string) {
+	c := held{thumb, w.client(key.certificate(w.T, certPEM))}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.certs = append(a.certs, c); len(a.certs) > 4 {
@@ -115,9 +114,9 @@ func (w *world) begin(round int) map[string]state {
 	first := map[string]state{}
 	w.agents, w.history, w.counts = nil, nil, map[string]int{}
 	for i := range agents {
-		a := &agent{id: fmt.Sprintf("orga::soak-%d-%d", round, i), key: newKeyPair(w.T)}
-		body := w.must(w.operator, "POST", "/v1/admin/agents", map[string]any{"agent_name": a.id[len("orga::"):], "csr_pem": a.key.csr})
-		a.hold(w, body.Thumbprint, body.CertPEM)
+		a, key := &agent{id: fmt.Sprintf("orga::soak-%d-%d", round, i)}, newKeyPair()
+		body := w.must(w.operator, "POST", "/v1/admin/agents", map[string]any{"agent_name": a.id[len("orga::"):], "csr_pem": key.csr})
+		a.hold(w, key, body.Thumbprint, body.CertPEM)
 		w.agents, w.names = append(w.agents, a), append(w.names, a.id)
 		first[a.id] = state{current: current.Generation, accepted: ",", newest: pin{body.Thumbprint, body.Generation}}
 	}
@@ -153,13 +152,15 @@ func (w *world) once(id int) {
 	a := w.agents[rand.IntN(len(w.agents))]
 	q := request{agent: a.id}
 	client := w.operator
-	method, path, body := "POST", "/registry/agents/"+a.id+"/rotate-cert", any(map[string]any{"csr_pem": a.key.csr})
+	var key keyPair // a new one for each rotation: a key is certified once
+	method, path, body := "POST", "/registry/agents/"+a.id+"/rotate-cert", any(nil)
 	switch n := rand.IntN(1000); {
 	case n < 890:
 		c := a.any()
 		q.thumb, client, path, body = c.thumb, c.client, "/v1/auth/token", nil
 	case n < 985:
-		q.action = rotate
+		key = newKeyPair()
+		q.action, body = rotate, map[string]any{"csr_pem": key.csr}
 	case n < 995:
 		q.action, q.agent, q.overlap, path, body = rotateCA, "", rand.IntN(2) == 0, "/pki/rotate-ca?mode=mint", nil
 		if q.overlap {
@@ -173,7 +174,7 @@ func (w *world) once(id int) {
 	returned := time.Now()
 	r := w.replied(q, status, got)
 	if q.action == rotate && r.ok {
-		a.hold(w, got.Thumbprint, got.CertPEM)
+		a.hold(w, key, got.Thumbprint, got.CertPEM)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
