@@ -153,21 +153,22 @@ func (w *world) once(id int) {
 	q := request{agent: a.id}
 	client := w.operator
 	var key keyPair // a new one for each rotation: a key is certified once
-	method, path, body := "POST", "/registry/agents/"+a.id+"/rotate-cert", any(nil)
+	var body any
+	method, path := "POST", "/registry/agents/"+a.id+"/rotate-cert"
 	switch n := rand.IntN(1000); {
 	case n < 890:
 		c := a.any()
-		q.thumb, client, path, body = c.thumb, c.client, "/v1/auth/token", nil
+		q.thumb, client, path = c.thumb, c.client, "/v1/auth/token"
 	case n < 985:
 		key = newKeyPair()
 		q.action, body = rotate, map[string]any{"csr_pem": key.csr}
 	case n < 995:
-		q.action, q.agent, q.overlap, path, body = rotateCA, "", rand.IntN(2) == 0, "/pki/rotate-ca?mode=mint", nil
+		q.action, q.agent, q.overlap, path = rotateCA, "", rand.IntN(2) == 0, "/pki/rotate-ca?mode=mint"
 		if q.overlap {
 			path += "&overlap=86400"
 		}
 	default:
-		q.action, q.agent, path, body = rollback, "", "/pki/rotate-ca?mode=rollback", nil
+		q.action, q.agent, path = rollback, "", "/pki/rotate-ca?mode=rollback"
 	}
 	call := time.Now()
 	status, got := w.send(client, method, path, body)

@@ -130,6 +130,7 @@ func putOff(v reflect.Value) {
 		for i := range v.Len() {
 			putOff(v.Index(i))
 		}
+	default: // holds no instant
 	}
 }
 
