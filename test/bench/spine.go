@@ -20,7 +20,7 @@ type spine struct {
 	*inmemory.Mastio
 	functions map[string]lambda
 	fleet     []enrolled
-	csr       string // the fleet's; one does for all, as only its public key is used
+	csr       string // of enrolments; one does for all agents, as only its public key is used
 	prover    *prover
 	names     atomic.Int64
 }
@@ -92,11 +92,12 @@ func (s *spine) mintedEnrolment() request {
 	}))
 }
 
-// rotation asks for a new certificate of the n-th agent; its key is the CSR's, or made by the Mastio.
+// rotation asks for a new certificate of the n-th agent; its key is the CSR's, or made by the Mastio. A key is certified
+// once, so each CSR has a new one.
 func (s *spine) rotation(n int, csr bool) request {
 	body := ""
 	if csr {
-		body = object(map[string]any{"csr_pem": s.csr})
+		body = object(map[string]any{"csr_pem": freshCSR()})
 	}
 	return asAdmin("POST", rotatePath(s.fleet[n%len(s.fleet)].id), body)
 }
@@ -107,6 +108,18 @@ func object(members map[string]any) string {
 		panic(err) // the members are texts
 	}
 	return string(text)
+}
+
+func freshCSR() string {
+	key, err := pki.NewKey()
+	if err != nil {
+		panic(err) // of the system's generator
+	}
+	csr, err := newCSR(key)
+	if err != nil {
+		panic(err) // of the system's generator
+	}
+	return csr
 }
 
 func newCSR(key *ecdsa.PrivateKey) (string, error) {
