@@ -90,7 +90,7 @@ func (r *Renewer) Renew(ctx context.Context, req Request) (Result, error) {
 	if err := pki.CheckSameNames(csr, shown.Leaf); err != nil {
 		return Result{}, err
 	}
-	p, err := r.pinning(req, shown, view, pin, registry.NewPatience())
+	p, err := r.pinning(req, shown, view, pin, &registry.Patience{})
 	if err != nil {
 		return Result{}, err
 	}

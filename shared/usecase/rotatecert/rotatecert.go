@@ -116,7 +116,7 @@ func (r *Rotator) Rotate(ctx context.Context, req Request) (Result, error) {
 // where another rotation has ended the same certificates at once is this one refused: two rotations at the same
 // moment are one accident, not two wishes, and the second would make the first one's certificate dead on arrival.
 func (r *Rotator) rotate(ctx context.Context, req Request, view registry.View, m issue.Material) (Result, error) {
-	patience := registry.NewPatience()
+	patience := &registry.Patience{}
 	var again func(context.Context, agent.Agent) (issue.Pinning, error)
 	pinning := func() issue.Pinning {
 		old := view.Agent.Pin()
