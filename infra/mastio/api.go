@@ -80,7 +80,7 @@ func throttleOf(r routes.Route) throttle {
 		return throttle{2, 5}
 	case r.Function == "renew" && r.Method == "POST":
 		// Two routes, and each request may cost a signature: together they stay below the 1,000 a second that KMS has for the
-		// whole account, so that renewals leave some to rotations, whoever sends them.
+		// whole account, so that renewals leave some to rotations.
 		return throttle{300, 400}
 	case r.Auth == routes.ClientCertificate:
 		return throttle{2000, 4000}

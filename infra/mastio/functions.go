@@ -90,7 +90,7 @@ func (s *Service) function(name string) *Function {
 		panic(fmt.Errorf("%w: function %s is not built: make build writes it to buildDir (%s)", ErrProps, name, s.props.BuildDir))
 	}
 	z := sizeOf(name)
-	// A version is kept, so that the alias can go back to it, but for one that a failed deployment has made: Lambda would
+	// A version is kept, so that the alias can go back to it. One that a failed deployment has made is not: Lambda would
 	// publish no other one for the same code, and the deployment could not be repeated.
 	props := &awslambda.FunctionProps{
 		FunctionName: jsii.String(s.props.name(name)), Description: jsii.String("Mastio " + s.props.OrgID + ": " + name),
