@@ -36,7 +36,7 @@ func Checkpoint(p *parts) (any, error) {
 		return nil, err
 	}
 	return httpapi.LambdaOr(mux, func(ctx context.Context, _ json.RawMessage) (any, error) {
-		report, err := job.Run(ctx, checkpoint.Request{Actor: checkpoint.Actor})
+		report, err := job.Run(ctx, audit.By{Actor: checkpoint.Actor})
 		if err != nil {
 			p.log.ErrorContext(ctx, "audit.checkpoint", "cause", err.Error())
 			return report, errCheckpoint // the cause may name keys; it is in the log

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/dashboard"
 	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
@@ -75,7 +76,4 @@ func Pages(d *dashboard.Dashboard) httpapi.Handlers {
 }
 
 // Caller gives the dashboard what the edge says about a request.
-func Caller(ctx context.Context) dashboard.Caller {
-	c := httpapi.CallOf(ctx)
-	return dashboard.Caller{RequestID: c.RequestID, SourceIP: c.SourceIP}
-}
+func Caller(ctx context.Context) audit.By { return httpapi.CallOf(ctx).By }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	agents "github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
@@ -115,7 +116,7 @@ func TestOrgCAThatIsFiveYearsOld(t *testing.T) {
 		t.Error("mint took the standby, which is over")
 	}
 	works(t, m, "after one mint")
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, Actor: "test"}); !errors.Is(err, orgca.ErrUnfit) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, By: audit.By{Actor: "test"}}); !errors.Is(err, orgca.ErrUnfit) {
 		t.Errorf("rollback to the CA that is over: err = %v", err)
 	}
 	works(t, m, "after the refused rollback")
@@ -145,7 +146,7 @@ func TestClockThatWasAhead(t *testing.T) {
 			if stale.Staged != nil {
 				t.Errorf("GET shows a standby that is not valid: %+v", stale.Staged)
 			}
-			must[rotateca.Result](t)(m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Minute, Actor: "test"}))
+			must[rotateca.Result](t)(m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Minute, By: audit.By{Actor: "test"}}))
 			works(t, m, "after one mint")
 			report := must[standby.Report](t)(m.Standby.Run(t.Context()))
 			if next, ok := m.Org(t).Standby(m.Now()); !ok || report.Standby != next.Number {
@@ -198,7 +199,7 @@ func TestShortLivedUpload(t *testing.T) {
 	other := m.Do(t, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, below(t, nil, "Late Root", 1, ecKey(t, elliptic.P256()), m.Now()))})
 	m.Advance(-2 * time.Hour) // of a process whose clock is behind
 	for _, dry := range []bool{true, false} {
-		req := rotateca.Request{Mode: rotateca.Commit, Fingerprint: other.Fingerprint, DryRun: dry, Actor: "test"}
+		req := rotateca.Request{Mode: rotateca.Commit, Fingerprint: other.Fingerprint, DryRun: dry, By: audit.By{Actor: "test"}}
 		if _, err := m.RotateCA.Do(t.Context(), req); !errors.Is(err, orgca.ErrUnfit) {
 			t.Errorf("commit of a CA that is not valid yet, dry run %v: err = %v", dry, err)
 		}
@@ -304,7 +305,7 @@ func TestGraceOfAClockThatWasAhead(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	first := admit(t, m, "kyc")
 	m.Advance(ahead)
-	if _, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: first.Agent.ID, Grace: grace, Actor: "test"}); err != nil {
+	if _, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: first.Agent.ID, Grace: grace, By: audit.By{Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
 	m.Advance(-ahead)

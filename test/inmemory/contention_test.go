@@ -106,7 +106,7 @@ func TestACommitThatLandsLate(t *testing.T) {
 // Of two requests with one idempotency key at the same moment, the second is let in when the first is through, and answers
 // as it did.
 func TestOneIdempotencyKeyTwiceAtOnce(t *testing.T) {
-	req := rotateca.Request{Mode: rotateca.Mint, IdempotencyKey: "key", Actor: "test"}
+	req := rotateca.Request{Mode: rotateca.Mint, IdempotencyKey: "key", By: audit.By{Actor: "test"}}
 	var first rotateca.Result
 	m, times := meddled(t, "Acquire", func(m *inmemory.Mastio) { first = m.Do(t, req) })
 	*times = 1

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
@@ -66,12 +67,12 @@ var compromise = reason.Given{Code: reason.KeyCompromise}
 func TestEmergencyWins(t *testing.T) {
 	for name, end := range map[string]func(m *inmemory.Mastio) error{
 		"rotation": func(m *inmemory.Mastio) error {
-			_, err := m.RotateCert.Rotate(context.Background(), rotatecert.Request{Agent: "orga::kyc", Reason: compromise, Actor: "test"})
+			_, err := m.RotateCert.Rotate(context.Background(), rotatecert.Request{Agent: "orga::kyc", Reason: compromise, By: audit.By{Actor: "test"}})
 			return err
 		},
 		"routine rotation": func(m *inmemory.Mastio) error { _, err := m.Rotate(context.Background(), "orga::kyc"); return err },
 		"deactivation": func(m *inmemory.Mastio) error {
-			return m.Enroll.Deactivate(context.Background(), enroll.Deactivation{Agent: "orga::kyc", Reason: compromise, Actor: "test"})
+			return m.Enroll.Deactivate(context.Background(), enroll.Deactivation{Agent: "orga::kyc", Reason: compromise, By: audit.By{Actor: "test"}})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,7 +118,7 @@ func TestEmergencyOverAnotherRotation(t *testing.T) {
 	}{"with grace": {time.Hour, nil}, "at once": {0, rotatecert.ErrConcurrent}} {
 		var other []byte
 		m, times := meddled(t, "Apply", func(m *inmemory.Mastio) {
-			out, err := m.RotateCert.Rotate(context.Background(), rotatecert.Request{Agent: "orga::kyc", Grace: c.grace, Actor: "test"})
+			out, err := m.RotateCert.Rotate(context.Background(), rotatecert.Request{Agent: "orga::kyc", Grace: c.grace, By: audit.By{Actor: "test"}})
 			if err != nil {
 				t.Error(err)
 			}
@@ -125,7 +126,7 @@ func TestEmergencyOverAnotherRotation(t *testing.T) {
 		})
 		stolen := admit(t, m, "kyc").Certificate.CertPEM
 		*times = 1
-		_, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: "orga::kyc", Reason: compromise, Actor: "test"})
+		_, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: "orga::kyc", Reason: compromise, By: audit.By{Actor: "test"}})
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
@@ -225,14 +226,14 @@ func TestKeysAreCertifiedOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return m.Enroll.Enroll(t.Context(), enroll.Request{Name: "kyc", Material: issue.Request{CSR: asPEM(csr)}, Actor: "test"})
+		return m.Enroll.Enroll(t.Context(), enroll.Request{Name: "kyc", Material: issue.Request{CSR: asPEM(csr)}, By: audit.By{Actor: "test"}})
 	}
 	rotate := func(key *ecdsa.PrivateKey, why reason.Given) (rotatecert.Result, error) {
 		csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: "orga::kyc", Material: issue.Request{CSR: asPEM(csr)}, Reason: why, Actor: "test"})
+		return m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: "orga::kyc", Material: issue.Request{CSR: asPEM(csr)}, Reason: why, By: audit.By{Actor: "test"}})
 	}
 	first := must[enroll.Result](t)(enrol(one))
 	signed := m.Keys.Calls()["Sign"]
@@ -257,7 +258,7 @@ func TestKeysAreCertifiedOnce(t *testing.T) {
 	refused("rotation to an earlier key", err)
 	_, err = renewing(t, m, second.Certificate.CertPEM, one)
 	refused("renewal with an earlier key", err)
-	if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{Agent: "orga::kyc", Actor: "test"}); err != nil {
+	if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{Agent: "orga::kyc", By: audit.By{Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = enrol(two)
@@ -278,7 +279,7 @@ func TestCompromisedKeysAreKeptForGood(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: "orga::kyc", Material: issue.Request{CSR: asPEM(csr)}, Reason: why, Actor: "test"})
+		_, err = m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: "orga::kyc", Material: issue.Request{CSR: asPEM(csr)}, Reason: why, By: audit.By{Actor: "test"}})
 		return err
 	}
 	admit(t, m, "kyc")
@@ -302,7 +303,7 @@ func TestCompromisedKeysAreKeptForGood(t *testing.T) {
 		t.Errorf("a key that was forgotten: %v", err)
 	}
 	for range 2 { // declared with the deactivation, and after it
-		if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{Agent: "orga::kyc", Reason: compromise, Actor: "test"}); err != nil {
+		if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{Agent: "orga::kyc", Reason: compromise, By: audit.By{Actor: "test"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -330,7 +331,7 @@ func TestCompromiseEndsTheProofKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	rotate := func(material issue.Request, why reason.Given) (rotatecert.Result, error) {
-		return m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: "orga::kyc", Material: material, Reason: why, Actor: "test"})
+		return m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: "orga::kyc", Material: material, Reason: why, By: audit.By{Actor: "test"}})
 	}
 	csr := func() []byte {
 		der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, newKey(t))

@@ -160,17 +160,17 @@ func (m *Mastio) trust(ctx context.Context) (string, error) {
 
 // Admit enrols an agent by name.
 func (m *Mastio) Admit(ctx context.Context, name string, capabilities ...string) (enroll.Result, error) {
-	return m.Enroll.Enroll(ctx, enroll.Request{Name: name, Capabilities: capabilities, Actor: "test"})
+	return m.Enroll.Enroll(ctx, enroll.Request{Name: name, Capabilities: capabilities, By: audit.By{Actor: "test"}})
 }
 
 // Rotate rotates an agent's certificate.
 func (m *Mastio) Rotate(ctx context.Context, id agent.ID) (rotatecert.Result, error) {
-	return m.RotateCert.Rotate(ctx, rotatecert.Request{Agent: id, Actor: "test"})
+	return m.RotateCert.Rotate(ctx, rotatecert.Request{Agent: id, By: audit.By{Actor: "test"}})
 }
 
 // Mint rotates the Org CA.
 func (m *Mastio) Mint(ctx context.Context) (rotateca.Result, error) {
-	return m.RotateCA.Do(ctx, rotateca.Request{Mode: rotateca.Mint, Actor: "test"})
+	return m.RotateCA.Do(ctx, rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}})
 }
 
 // TokenFor asks for a token with the first certificate in a PEM text.

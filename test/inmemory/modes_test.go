@@ -82,7 +82,7 @@ func TestRollbackRestoresExactlyTheOldPins(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: stolen.Agent.ID, Reason: reason.Given{Code: reason.KeyCompromise}, Actor: "test"}); err != nil {
+	if _, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: stolen.Agent.ID, Reason: reason.Given{Code: reason.KeyCompromise}, By: audit.By{Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -96,7 +96,7 @@ func TestRollbackRestoresExactlyTheOldPins(t *testing.T) {
 	counts(t, m, "agent that was rotated once more", twice.Certificate.CertPEM, false)
 	counts(t, m, "agent whose key was stolen", stolen.Certificate.CertPEM, false)
 
-	_, err = m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, Actor: "test"})
+	_, err = m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, By: audit.By{Actor: "test"}})
 	if !errors.Is(err, orgca.ErrNoRollback) {
 		t.Errorf("a second rollback: err = %v", err)
 	}
@@ -124,7 +124,7 @@ func TestRollbackIsRefused(t *testing.T) {
 			m := inmemory.Open(t, memstore.Config{})
 			prepare(t, m)
 			before := must[any](t)(state(m))
-			_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, Actor: "test"})
+			_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, By: audit.By{Actor: "test"}})
 			if !errors.Is(err, orgca.ErrNoRollback) {
 				t.Errorf("err = %v, want ErrNoRollback", err)
 			}
@@ -180,7 +180,7 @@ func TestStageThenCommitWhatWasSeen(t *testing.T) {
 	counts(t, m, "after the pre-flight", agent, true)
 
 	other := seen.Fingerprint[1:] + "0"
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Commit, Fingerprint: other, Actor: "test"}); !errors.Is(err, rotateca.ErrNotStaged) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Commit, Fingerprint: other, By: audit.By{Actor: "test"}}); !errors.Is(err, rotateca.ErrNotStaged) {
 		t.Errorf("committing another fingerprint: err = %v", err)
 	}
 	counts(t, m, "after a commit of another fingerprint", agent, true)
@@ -189,7 +189,7 @@ func TestStageThenCommitWhatWasSeen(t *testing.T) {
 		t.Errorf("committed %+v, pre-flight was %+v", done, seen)
 	}
 	counts(t, m, "after the commit", agent, false)
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Commit, Fingerprint: seen.Fingerprint, Actor: "test"}); !errors.Is(err, rotateca.ErrNotStaged) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Commit, Fingerprint: seen.Fingerprint, By: audit.By{Actor: "test"}}); !errors.Is(err, rotateca.ErrNotStaged) {
 		t.Errorf("committing it again: err = %v", err)
 	}
 }

@@ -41,7 +41,7 @@ func TestReasonOfAStageBindsTheSwap(t *testing.T) {
 			}
 			for _, dry := range []bool{true, false} {
 				for _, reason := range []string{"", "superseded"} {
-					req := rotateca.Request{Mode: rotateca.Commit, Fingerprint: seen.Fingerprint, Overlap: time.Hour, DryRun: dry, Reason: reason, Actor: "test"}
+					req := rotateca.Request{Mode: rotateca.Commit, Fingerprint: seen.Fingerprint, Overlap: time.Hour, DryRun: dry, Reason: reason, By: audit.By{Actor: "test"}}
 					if _, err := m.RotateCA.Do(t.Context(), req); !errors.Is(err, orgca.ErrCompromised) {
 						t.Errorf("commit with an overlap, dry run %v, reason %q: err = %v", dry, reason, err)
 					}
@@ -52,7 +52,7 @@ func TestReasonOfAStageBindsTheSwap(t *testing.T) {
 				t.Errorf("committed %+v", done)
 			}
 			counts(t, m, "certificate of the compromised CA", stolen, false)
-			if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, Actor: "test"}); !errors.Is(err, orgca.ErrNoRollback) {
+			if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, By: audit.By{Actor: "test"}}); !errors.Is(err, orgca.ErrNoRollback) {
 				t.Errorf("rollback: err = %v", err)
 			}
 			rows := must[[]audit.Row](t)(m.Store.Rows(t.Context(), inmemory.OrgID, 0, 100))
@@ -69,7 +69,7 @@ func TestReasonOfAStageBindsMint(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	m.Do(t, rotateca.Request{Mode: rotateca.Stage, Reason: "cACompromise"})
 	for _, dry := range []bool{true, false} {
-		if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, DryRun: dry, Actor: "test"}); !errors.Is(err, orgca.ErrCompromised) {
+		if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, DryRun: dry, By: audit.By{Actor: "test"}}); !errors.Is(err, orgca.ErrCompromised) {
 			t.Errorf("mint with an overlap, dry run %v: err = %v", dry, err)
 		}
 	}
@@ -91,7 +91,7 @@ func TestReasonOfAStageUnderFaults(t *testing.T) {
 				return memstore.None
 			}})
 			troubled = true
-			_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Stage, Reason: "keyCompromise", Actor: "test"})
+			_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Stage, Reason: "keyCompromise", By: audit.By{Actor: "test"}})
 			m.Store.Deliver()
 			standby, _ := m.Org(t).Standby(m.Now())
 			if (standby.Reason == "keyCompromise") != (err == nil) {
@@ -144,11 +144,11 @@ func TestCommentOfARotation(t *testing.T) {
 	if last := rows[len(rows)-1]; last.Details["comment"] != "keyCompromise drill, ticket 12" || last.Details["reason"] != "superseded" {
 		t.Errorf("row = %+v", last.Details)
 	}
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Comment: strings.Repeat("a", 501), Actor: "test"}); !errors.Is(err, reason.ErrComment) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Comment: strings.Repeat("a", 501), By: audit.By{Actor: "test"}}); !errors.Is(err, reason.ErrComment) {
 		t.Errorf("a comment of 501 characters: err = %v", err)
 	}
 	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Reason: "privilegewithdrawn"})
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, Actor: "test"}); !errors.Is(err, orgca.ErrNoRollback) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, By: audit.By{Actor: "test"}}); !errors.Is(err, orgca.ErrNoRollback) {
 		t.Errorf("rollback of a withdrawn CA: err = %v", err)
 	}
 }

@@ -86,7 +86,7 @@ func TestSecondRunChangesNothing(t *testing.T) {
 }
 
 func deactivation() enroll.Deactivation {
-	return enroll.Deactivation{Agent: "orga::kyc", Actor: "test"}
+	return enroll.Deactivation{Agent: "orga::kyc", By: audit.By{Actor: "test"}}
 }
 
 func keyring(m *inmemory.Mastio) func(string) *ecdsa.PublicKey {
@@ -137,7 +137,7 @@ func TestGraceEndsToTheMillisecond(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: enrolled.Agent.ID, Grace: time.Hour, Actor: "test"})
+	result, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: enrolled.Agent.ID, Grace: time.Hour, By: audit.By{Actor: "test"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func TestHeldLeaseRefuses(t *testing.T) {
 func TestIdempotencyKey(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	ask := func(key, reason string) (rotateca.Result, error) {
-		return m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Actor: "test", IdempotencyKey: key, Reason: reason})
+		return m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}, IdempotencyKey: key, Reason: reason})
 	}
 	first, err := ask("k1", "")
 	if err != nil {

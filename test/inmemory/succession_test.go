@@ -161,7 +161,7 @@ func TestGraceRightAfterARollback(t *testing.T) {
 	for _, renewed := range []bool{false, true} {
 		m, _, _ := armed(t)
 		first := undone(t, m, renewed)
-		result, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: first.Agent.ID, Grace: time.Hour, Actor: "test"})
+		result, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: first.Agent.ID, Grace: time.Hour, By: audit.By{Actor: "test"}})
 		if err != nil {
 			t.Fatal(err)
 		}

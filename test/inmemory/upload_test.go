@@ -124,7 +124,7 @@ func TestRefusedUploadLeavesOnlyARow(t *testing.T) {
 	legacy := files(t, pkitest.Legacy(t, "acme", inmemory.Start))
 	org, keys := m.Org(t), m.Keys.All()
 	for i, mode := range []rotateca.Mode{rotateca.Upload, rotateca.Stage} {
-		_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: mode, Upload: &rotateca.Files{Certificates: bytes.Clone(legacy.Certificates), Key: bytes.Clone(legacy.Key)}, Actor: "test"})
+		_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: mode, Upload: &rotateca.Files{Certificates: bytes.Clone(legacy.Certificates), Key: bytes.Clone(legacy.Key)}, By: audit.By{Actor: "test"}})
 		if !errors.Is(err, anchor.ErrRefused) || problem.Of(err).Code != anchor.PathLenZero {
 			t.Fatalf("%s: %v", mode, err)
 		}
@@ -161,7 +161,7 @@ func TestStagedUploadIsCommittedByItsFingerprint(t *testing.T) {
 	if report, err := m.Standby.Run(t.Context()); err != nil || report.Standby != 4 || report.Discarded != 0 {
 		t.Errorf("standby = %+v, %v", report, err)
 	}
-	_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca), Actor: "test"})
+	_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca), By: audit.By{Actor: "test"}})
 	if err == nil || !strings.Contains(err.Error(), "ca_key_reused") || !strings.Contains(err.Error(), "mode=commit&fingerprint="+staged.Fingerprint) {
 		t.Errorf("the same upload again: %v", err)
 	}
@@ -184,7 +184,7 @@ func TestStagedUploadDoesNotWaitForEver(t *testing.T) {
 	if report, err := m.Standby.Run(t.Context()); err != nil || report.Discarded != 1 {
 		t.Errorf("beyond: %+v, %v", report, err)
 	}
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Commit, Fingerprint: staged.Fingerprint, Actor: "test"}); !errors.Is(err, rotateca.ErrNotStaged) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Commit, Fingerprint: staged.Fingerprint, By: audit.By{Actor: "test"}}); !errors.Is(err, rotateca.ErrNotStaged) {
 		t.Errorf("commit: %v", err)
 	}
 	for _, k := range m.Keys.All() {
@@ -202,7 +202,7 @@ func TestDryRunOfAnUpload(t *testing.T) {
 	if !got.DryRun || got.Fingerprint != pki.Thumbprint(ca.Chain[0].Raw) || got.Status != orgca.Preparing || got.Source != orgca.Upload || len(got.Checks) != 5 {
 		t.Errorf("dry run = %+v", got)
 	}
-	_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, DryRun: true, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)), Actor: "test"})
+	_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, DryRun: true, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)), By: audit.By{Actor: "test"}})
 	if !errors.Is(err, anchor.ErrRefused) {
 		t.Errorf("dry run of a defective one: %v", err)
 	}
@@ -221,7 +221,7 @@ func TestRepeatedUploadIsAnswered(t *testing.T) {
 		t.Errorf("answers (-first +again):\n%s", diff)
 	}
 	other := below(t, nil, "Another Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, other), IdempotencyKey: "k", Actor: "test"}); !errors.Is(err, rotateca.ErrIdempotencyReused) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, other), IdempotencyKey: "k", By: audit.By{Actor: "test"}}); !errors.Is(err, rotateca.ErrIdempotencyReused) {
 		t.Errorf("another upload under the same key: %v", err)
 	}
 }
@@ -264,7 +264,7 @@ func TestLegacyCAIsAdoptedAndRemedied(t *testing.T) {
 	counts(t, m, "after the remedy", enrolled.Certificate.CertPEM, false)
 	// The way back exists, unless PKI is strict.
 	m.RotateCA.Strict = true
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, Actor: "test"}); !errors.Is(err, rotateca.ErrStrict) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, By: audit.By{Actor: "test"}}); !errors.Is(err, rotateca.ErrStrict) {
 		t.Errorf("strict rollback: %v", err)
 	}
 	m.RotateCA.Strict = false
@@ -279,7 +279,7 @@ func TestLegacyCAIsRefusedElsewhere(t *testing.T) {
 	strict := inmemory.New(memstore.Config{})
 	strict.RotateCA.Strict = true
 	for name, m := range map[string]*inmemory.Mastio{"an organisation with a CA": inmemory.Open(t, memstore.Config{}), "an empty one, strict": strict} {
-		_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, legacy), Actor: "test"})
+		_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, legacy), By: audit.By{Actor: "test"}})
 		if !errors.Is(err, anchor.ErrRefused) || !strings.Contains(err.Error(), "ca_path_len_zero") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -315,7 +315,7 @@ func TestLegacyCAMigratesByItself(t *testing.T) {
 	}
 	m.Advance(7*24*time.Hour - time.Millisecond)
 	counts(t, m, "a millisecond before the end", old, false) // left for the new certificate
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Reason: orgca.ReasonLegacy, Actor: "test"}); !errors.Is(err, reason.ErrCode) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Reason: orgca.ReasonLegacy, By: audit.By{Actor: "test"}}); !errors.Is(err, reason.ErrCode) {
 		t.Errorf("an operator gives the reason of the migration: %v", err)
 	}
 }
@@ -357,7 +357,7 @@ func TestUploadCutOffIsClearedAway(t *testing.T) {
 				}
 				return nil
 			}
-			if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca), Actor: "test"}); err == nil {
+			if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca), By: audit.By{Actor: "test"}}); err == nil {
 				t.Fatalf("%s: the crash went unnoticed", at)
 			}
 			m.Keys.Fault = nil
@@ -389,7 +389,7 @@ func (b *backups) Backup(context.Context, string) ([]string, error) {
 func TestBackupBeforeAnUpload(t *testing.T) {
 	m, b := inmemory.Open(t, memstore.Config{}), &backups{}
 	m.RotateCA.Backups = b
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)), Actor: "test"}); !errors.Is(err, anchor.ErrRefused) || b.requested != 0 {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)), By: audit.By{Actor: "test"}}); !errors.Is(err, anchor.ErrRefused) || b.requested != 0 {
 		t.Errorf("refused: %v, %d backups", err, b.requested)
 	}
 	ca := below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
@@ -416,12 +416,12 @@ func TestRefusalsAreNoFailures(t *testing.T) {
 			t.Errorf("%s: the log does not tell of it at level %s: %s", request.Mode, want, log.String())
 		}
 	}
-	says(rotateca.Request{Mode: rotateca.Upload, Upload: &rotateca.Files{Certificates: []byte("none"), Key: []byte("none")}, Actor: "test"}, "WARN")
-	says(rotateca.Request{Mode: rotateca.Commit, Fingerprint: strings.Repeat("0", 64), Actor: "test"}, "WARN")
-	says(rotateca.Request{Mode: rotateca.Rollback, Actor: "test"}, "WARN")
+	says(rotateca.Request{Mode: rotateca.Upload, Upload: &rotateca.Files{Certificates: []byte("none"), Key: []byte("none")}, By: audit.By{Actor: "test"}}, "WARN")
+	says(rotateca.Request{Mode: rotateca.Commit, Fingerprint: strings.Repeat("0", 64), By: audit.By{Actor: "test"}}, "WARN")
+	says(rotateca.Request{Mode: rotateca.Rollback, By: audit.By{Actor: "test"}}, "WARN")
 	m.RotateCA.Trust = func(context.Context) (string, error) { return "", errors.New("S3 is silent") }
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Actor: "test"}); err != nil {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
-	says(rotateca.Request{Mode: rotateca.Mint, Actor: "test"}, "ERROR")
+	says(rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}}, "ERROR")
 }

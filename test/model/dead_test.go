@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
@@ -52,7 +53,7 @@ func (m *machine) someAgent(t *rapid.T) agent.ID {
 // agent had before is dead, and what was renewed from it meanwhile too.
 func (m *machine) emergency(t *rapid.T) {
 	id := m.someAgent(t)
-	req := rotatecert.Request{Agent: id, Actor: "test", Reason: reason.Given{Code: rapid.SampledFrom([]reason.Code{
+	req := rotatecert.Request{Agent: id, By: audit.By{Actor: "test"}, Reason: reason.Given{Code: rapid.SampledFrom([]reason.Code{
 		reason.KeyCompromise, reason.CACompromise, reason.PrivilegeWithdrawn,
 	}).Draw(t, "reason")}}
 	troubled := rapid.Bool().Draw(t, "troubled")
@@ -108,7 +109,7 @@ func (m *machine) deactivate(t *rapid.T) {
 	id := m.someAgent(t)
 	why := rapid.SampledFrom([]reason.Code{reason.Unspecified, reason.CessationOfOperation, reason.KeyCompromise}).Draw(t, "reason")
 	over := m.troubled(t)
-	err := m.Enroll.Deactivate(m.ctx, enroll.Deactivation{Agent: id, Reason: reason.Given{Code: why}, Actor: "test"})
+	err := m.Enroll.Deactivate(m.ctx, enroll.Deactivation{Agent: id, Reason: reason.Given{Code: why}, By: audit.By{Actor: "test"}})
 	over()
 	if err == nil {
 		m.bury(id, "")
@@ -134,7 +135,7 @@ func (m *machine) again(t *rapid.T) {
 	csr := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
 	switch way {
 	case "rotation":
-		_, err = m.RotateCert.Rotate(m.ctx, rotatecert.Request{Agent: id, Actor: "test", Material: issue.Request{CSR: csr}})
+		_, err = m.RotateCert.Rotate(m.ctx, rotatecert.Request{Agent: id, By: audit.By{Actor: "test"}, Material: issue.Request{CSR: csr}})
 	case "renewal":
 		_, with, _ := m.held(t)
 		if len(with.pem) == 0 {
@@ -142,13 +143,13 @@ func (m *machine) again(t *rapid.T) {
 		}
 		_, err = m.Renew.Renew(m.ctx, renew.Request{CertificatePEM: string(with.pem), CSR: der})
 	case "enrolment":
-		_, err = m.Enroll.Enroll(m.ctx, enroll.Request{Name: id.Name(), Actor: "test", Material: issue.Request{CSR: csr}})
+		_, err = m.Enroll.Enroll(m.ctx, enroll.Request{Name: id.Name(), By: audit.By{Actor: "test"}, Material: issue.Request{CSR: csr}})
 	case "from elsewhere":
 		encoded, fault := pki.EncodePrivateKey(c.key)
 		if fault != nil {
 			t.Fatal(fault)
 		}
-		_, err = m.Enroll.BYOCA(m.ctx, enroll.Outside{Name: id.Name(), CertPEM: c.pem, KeyPEM: encoded, Update: true, Actor: "test"})
+		_, err = m.Enroll.BYOCA(m.ctx, enroll.Outside{Name: id.Name(), CertPEM: c.pem, KeyPEM: encoded, Update: true, By: audit.By{Actor: "test"}})
 	}
 	over()
 	if err == nil {

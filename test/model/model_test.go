@@ -148,7 +148,7 @@ func (m *machine) intruder(t *rapid.T) func(call int) {
 		if mode == "" {
 			_, _ = m.Standby.Run(m.ctx)
 		} else {
-			_, _ = m.RotateCA.Do(m.ctx, rotateca.Request{Mode: mode, Actor: "another"})
+			_, _ = m.RotateCA.Do(m.ctx, rotateca.Request{Mode: mode, By: audit.By{Actor: "another"}})
 		}
 		m.fate, m.alive = fate, alive
 	}
@@ -199,7 +199,7 @@ func (m *machine) operatorCA(t *rapid.T, pathLen int) *rotateca.Files {
 
 // stage brings one up to the pre-flight; commit takes any of those that wait.
 func (m *machine) stage(t *rapid.T) {
-	req := rotateca.Request{Mode: rotateca.Stage, Actor: "test", Reason: rapid.SampledFrom(reasons).Draw(t, "reason")}
+	req := rotateca.Request{Mode: rotateca.Stage, By: audit.By{Actor: "test"}, Reason: rapid.SampledFrom(reasons).Draw(t, "reason")}
 	if rapid.Bool().Draw(t, "upload") {
 		req.Upload = m.operatorCA(t, 1)
 	}
@@ -270,7 +270,7 @@ func (m *machine) undo(t *rapid.T) {
 	mode := rapid.SampledFrom([]rotateca.Mode{rotateca.Rollback, rotateca.Finalise}).Draw(t, "mode")
 	before := m.org(t)
 	over := m.troubledBy(t, jumps)
-	result, err := m.RotateCA.Do(m.ctx, rotateca.Request{Mode: mode, Actor: "test"})
+	result, err := m.RotateCA.Do(m.ctx, rotateca.Request{Mode: mode, By: audit.By{Actor: "test"}})
 	over()
 	after := m.org(t)
 	if err != nil || mode == rotateca.Finalise || m.intruded {

@@ -151,10 +151,9 @@ func (d *Dashboard) deactivate(w http.ResponseWriter, r *http.Request) error {
 		d.showDeactivate(w, r, v, fresh(v.Path()+"/deactivate", f, problems...))
 		return nil
 	}
-	call := d.Caller(r.Context())
 	// Doing it twice is doing it once, so the form needs no number.
 	err = d.Enroll.Deactivate(r.Context(), enroll.Deactivation{
-		Agent: v.ID, Reason: given, Actor: visitOf(r.Context()).Actor, RequestID: call.RequestID, SourceIP: call.SourceIP,
+		Agent: v.ID, Reason: given, By: d.by(r),
 	})
 	if err != nil {
 		return err

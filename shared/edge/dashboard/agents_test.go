@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
@@ -96,7 +97,7 @@ func TestPagesOfAgents(t *testing.T) {
 func TestStates(t *testing.T) {
 	w, b := signedIn(t)
 	w.admit(t, "old", "new", "gone")
-	if err := w.Enroll.Deactivate(t.Context(), enroll.Deactivation{Agent: "orga::gone", Actor: "test"}); err != nil {
+	if err := w.Enroll.Deactivate(t.Context(), enroll.Deactivation{Agent: "orga::gone", By: audit.By{Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
 	shows := func(name, want, hint string) {
@@ -109,7 +110,7 @@ func TestStates(t *testing.T) {
 	}
 	shows("old", "Active", "orga::old")
 	shows("gone", "Deactivated", "Enrolling it again brings it back.")
-	if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, Actor: "test"}); err != nil {
+	if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, By: audit.By{Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.Rotate(t.Context(), "orga::new"); err != nil {
@@ -136,7 +137,7 @@ func TestAgentsThatAreDue(t *testing.T) {
 	const day = 24 * time.Hour
 	enrol := func(name string, days int) {
 		t.Helper()
-		if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{Name: name, Actor: "test", Material: issue.Request{ValidityDays: days}}); err != nil {
+		if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{Name: name, By: audit.By{Actor: "test"}, Material: issue.Request{ValidityDays: days}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -380,7 +381,7 @@ func TestDeactivating(t *testing.T) {
 func TestEverythingIsEscaped(t *testing.T) {
 	w, b := signedIn(t)
 	const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'`
-	if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{Name: "kyc", DisplayName: evil, Capabilities: []string{"<i>"}, Actor: evil}); err != nil {
+	if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{Name: "kyc", DisplayName: evil, Capabilities: []string{"<i>"}, By: audit.By{Actor: evil}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{

@@ -15,13 +15,12 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/session"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/shared/usecase/trail"
 )
 
 func (w *world) seal(t testing.TB) {
 	t.Helper()
-	if _, err := w.Checkpoint.Run(t.Context(), checkpoint.Request{Actor: "test"}); err != nil {
+	if _, err := w.Checkpoint.Run(t.Context(), audit.By{Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -38,9 +38,6 @@ type Progress interface {
 	Of(ctx context.Context, org registry.Org) (rotateca.Status, error)
 }
 
-// Caller is what the edge says about a request.
-type Caller struct{ RequestID, SourceIP string }
-
 // Config is what a Dashboard is made of; all fields are required but Gate.
 type Config struct {
 	OrgID      string
@@ -57,7 +54,7 @@ type Config struct {
 	// Gate is asked before an agent is given a certificate; under strict PKI it refuses. The pages that remedy a legacy Org CA
 	// are never shut.
 	Gate   func(ctx context.Context) error
-	Caller func(ctx context.Context) Caller
+	Caller func(ctx context.Context) audit.By // what the edge says about a request: no actor yet
 	Now    func() time.Time
 }
 

@@ -38,9 +38,8 @@ func (d *Dashboard) enrol(w http.ResponseWriter, r *http.Request) error {
 	if err := d.Door.Once(r.Context(), s, "enrol "+f.Get("number")); err != nil {
 		return err
 	}
-	call := d.Caller(r.Context())
 	req := enrolment(f)
-	req.Actor, req.RequestID, req.SourceIP = s.Actor, call.RequestID, call.SourceIP
+	req.By = d.by(r)
 	out, err := d.Enroll.Enroll(r.Context(), req)
 	if name := enrolField(err); name != "" {
 		d.showEnrol(w, r, fresh(enrolPath, f, field{name, d.problem(r, err).Detail}))

@@ -35,9 +35,8 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	call := d.Caller(r.Context())
 	pass, err := d.Door.SignIn(r.Context(), signin.Attempt{
-		Secret: f.Get("secret"), Device: cookie(r, deviceCookie), SourceIP: call.SourceIP, RequestID: call.RequestID,
+		Secret: f.Get("secret"), Device: cookie(r, deviceCookie), By: d.Caller(r.Context()),
 	})
 	if errors.Is(err, session.ErrSecret) || errors.Is(err, session.ErrLocked) {
 		p := d.problem(r, err)

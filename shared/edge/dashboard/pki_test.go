@@ -132,7 +132,7 @@ func TestRollingBackAndFinalising(t *testing.T) {
 	}
 	rotate := func() {
 		t.Helper()
-		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, Actor: "test"}); err != nil {
+		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, By: audit.By{Actor: "test"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -285,7 +285,7 @@ func TestALongHistoryHasPages(t *testing.T) {
 	w, b := signedIn(t)
 	const rotations = 60
 	for range rotations {
-		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Actor: "test"}); err != nil {
+		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -322,7 +322,7 @@ func TestAFormAboutAnotherOrgCADoesNothing(t *testing.T) {
 	w, b := signedIn(t)
 	rotate := func() {
 		t.Helper()
-		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, Actor: "test"}); err != nil {
+		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, By: audit.By{Actor: "test"}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -84,8 +84,7 @@ func (d *Dashboard) rotate(r *http.Request, req rotateca.Request) (rotateca.Resu
 
 // order fills in where a request comes from, and, for the log, who sends it.
 func (d *Dashboard) order(r *http.Request, req rotateca.Request) rotateca.Request {
-	call := d.Caller(r.Context())
-	req.Actor, req.RequestID, req.SourceIP = visitOf(r.Context()).Actor, call.RequestID, call.SourceIP
+	req.By = d.by(r)
 	return req
 }
 

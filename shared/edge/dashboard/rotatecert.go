@@ -73,8 +73,7 @@ func (d *Dashboard) rotateCert(w http.ResponseWriter, r *http.Request) error {
 	if err := d.Door.Once(r.Context(), s, "rotate "+string(v.ID)+" "+f.Get("number")); err != nil {
 		return err
 	}
-	call := d.Caller(r.Context())
-	req.Actor, req.RequestID, req.SourceIP = s.Actor, call.RequestID, call.SourceIP
+	req.By = d.by(r)
 	out, err := d.RotateCert.Rotate(r.Context(), req)
 	if name := fieldOf(err); name != "" {
 		d.showRotateCert(w, r, v, fresh(v.Path()+"/rotate-cert", f, field{name, d.problem(r, err).Detail}))

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/session"
 )
 
@@ -28,6 +29,13 @@ type visitKey struct{}
 func visitOf(ctx context.Context) visit {
 	v, _ := ctx.Value(visitKey{}).(visit)
 	return v
+}
+
+// by says who asks for a change: the operator of the session.
+func (d *Dashboard) by(r *http.Request) audit.By {
+	by := d.Caller(r.Context())
+	by.Actor = visitOf(r.Context()).Actor
+	return by
 }
 
 // Admit lets in whoever shows a session; see httpapi.Admit.

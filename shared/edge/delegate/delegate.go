@@ -14,6 +14,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
@@ -79,7 +80,7 @@ func read(raw []byte) (token string, req rotateca.Request, err error) {
 	}
 	req = rotateca.Request{
 		Mode: o.Mode, Fingerprint: o.Fingerprint, Overlap: time.Duration(o.Overlap) * time.Second, DryRun: o.DryRun, SkipBackup: o.SkipBackup,
-		Reason: o.Reason, Comment: o.Comment, RequestID: o.RequestID, SourceIP: o.SourceIP, IdempotencyKey: o.IdempotencyKey,
+		Reason: o.Reason, Comment: o.Comment, By: audit.By{RequestID: o.RequestID, SourceIP: o.SourceIP}, IdempotencyKey: o.IdempotencyKey,
 	}
 	if len(o.Certificates) > 0 || len(o.Key) > 0 {
 		req.Upload = &rotateca.Files{Certificates: o.Certificates, Key: o.Key}

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/problem"
@@ -71,7 +72,7 @@ func full() rotateca.Request {
 	return rotateca.Request{
 		Mode: rotateca.Stage, Upload: &rotateca.Files{Certificates: []byte("the certificates"), Key: []byte("the-private-key")},
 		Fingerprint: strings.Repeat("ab", 32), Overlap: 7 * 24 * time.Hour, DryRun: true, SkipBackup: true, Reason: "superseded", Comment: "ticket 12",
-		Actor: "dashboard:v1/abcdef01", RequestID: "the-request", SourceIP: "192.0.2.1", IdempotencyKey: "dashboard-1",
+		By: audit.By{Actor: "dashboard:v1/abcdef01", RequestID: "the-request", SourceIP: "192.0.2.1"}, IdempotencyKey: "dashboard-1",
 	}
 }
 

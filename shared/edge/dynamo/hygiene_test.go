@@ -51,7 +51,7 @@ func newUpkeep(t *testing.T, size, due int) (*upkeep, *hygiene.Job) {
 		Store: u.store, Preparer: makes, OrgID: "orga", Now: now, NewID: newID, Log: log,
 		Trust: func(context.Context) (string, error) { return "1", nil },
 	})
-	if _, err := rotator.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, SkipBackup: true, Actor: "test"}); err != nil {
+	if _, err := rotator.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, SkipBackup: true, By: audit.By{Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
 	u.populate(t, client, prefix, due)

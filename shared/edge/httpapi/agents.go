@@ -79,7 +79,7 @@ func (h agents) enroll(w http.ResponseWriter, r *http.Request) error {
 	out, err := h.Enroll(r.Context(), enroll.Request{
 		Name: body.Name, DisplayName: body.DisplayName, Capabilities: body.Capabilities, Material: material(body.CSR, body.DPoPJWK, 0),
 		Deliver: agent.Delivery(body.Hygiene.Deliver),
-		Actor:   call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
+		By:      call.By,
 	})
 	if err != nil {
 		return err
@@ -197,7 +197,7 @@ func (h agents) deactivate(w http.ResponseWriter, r *http.Request) error {
 	call := CallOf(r.Context())
 	err = h.Deactivate(r.Context(), enroll.Deactivation{
 		Agent: id, Reason: reason.Given{Code: reason.Code(query.Get("reason")), Comment: query.Get("comment")},
-		Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
+		By: call.By,
 	})
 	if err != nil {
 		return err
@@ -245,7 +245,7 @@ func rotateCert(rotator *rotatecert.Rotator, w http.ResponseWriter, r *http.Requ
 	out, err := rotator.Rotate(r.Context(), rotatecert.Request{
 		Agent: id, Material: material(body.CSR, body.DPoPJWK, days), Grace: time.Duration(body.Grace) * time.Second,
 		Reason: reason.Given{Code: reason.Code(body.Reason), Comment: body.Comment},
-		Actor:  call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
+		By:     call.By,
 	})
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func Checkpoint(j *checkpoint.Job) Handlers {
 			return err
 		}
 		call := CallOf(r.Context())
-		report, err := j.Run(r.Context(), checkpoint.Request{Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP})
+		report, err := j.Run(r.Context(), call.By)
 		if err != nil {
 			return err
 		}

@@ -1,17 +1,16 @@
 package httpapi
 
-import "context"
+import (
+	"context"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+)
 
 // Call is what the edge, not the client, says about a request.
 type Call struct {
-	RequestID      string
-	SourceIP       string
+	audit.By              // the actor is empty until the Mux has checked the admin secret
 	CertificatePEM string // requestContext.identity.clientCert; never from a header, which anyone can write
-	actor          string
 }
-
-// Actor is who asks, as the audit trail names it.
-func (c *Call) Actor() string { return c.actor }
 
 type callKey struct{}
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
@@ -70,7 +71,7 @@ func request(ctx context.Context, e events.APIGatewayProxyRequest) (*http.Reques
 }
 
 func call(e events.APIGatewayProxyRequest) Call {
-	c := Call{RequestID: e.RequestContext.RequestID, SourceIP: e.RequestContext.Identity.SourceIP}
+	c := Call{By: audit.By{RequestID: e.RequestContext.RequestID, SourceIP: e.RequestContext.Identity.SourceIP}}
 	if cert := e.RequestContext.Identity.ClientCert; cert != nil {
 		c.CertificatePEM = cert.ClientCertPem
 	}

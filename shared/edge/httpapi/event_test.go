@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/test/inmemory"
@@ -36,7 +37,7 @@ func receive(t *testing.T, e events.APIGatewayProxyRequest) seen {
 			t.Error(err)
 		}
 		c := httpapi.CallOf(r.Context())
-		got = seen{r.Method, r.URL.Path, r.URL.EscapedPath(), r.Host, string(body), r.URL.Query(), r.Header, httpapi.Call{RequestID: c.RequestID, SourceIP: c.SourceIP, CertificatePEM: c.CertificatePEM}}
+		got = seen{r.Method, r.URL.Path, r.URL.EscapedPath(), r.Host, string(body), r.URL.Query(), r.Header, httpapi.Call{By: c.By, CertificatePEM: c.CertificatePEM}}
 	}))(t.Context(), e)
 	if err != nil || out.StatusCode != http.StatusOK {
 		t.Fatalf("answer = %+v, %v", out, err)
@@ -51,7 +52,7 @@ func TestEventBecomesRequest(t *testing.T) {
 	want := seen{
 		Method: "POST", Path: "/v1/admin/agents/orga::kyc", Escaped: "/v1/admin/agents/orga%3A%3Akyc", Host: "mastio.test", Body: "text",
 		Query: url.Values{"q": {"a b&c=d", "ü/?#"}, "empty": {""}}, Header: http.Header{"X-Single": {"a"}, "X-Several": {"a", "b"}},
-		Call: httpapi.Call{RequestID: requestID, SourceIP: "192.0.2.7"},
+		Call: httpapi.Call{By: audit.By{RequestID: requestID, SourceIP: "192.0.2.7"}},
 	}
 	if diff := cmp.Diff(want, receive(t, e), cmp.AllowUnexported(httpapi.Call{})); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)

@@ -51,7 +51,7 @@ func (h agents) setHygiene(w http.ResponseWriter, r *http.Request) error {
 		return agent.ErrDelivery
 	}
 	call := CallOf(r.Context())
-	a, err := h.SetHygiene(r.Context(), enroll.Policy{Agent: id, Deliver: deliver, Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP})
+	a, err := h.SetHygiene(r.Context(), enroll.Policy{Agent: id, Deliver: deliver, By: call.By})
 	if err != nil {
 		return err
 	}

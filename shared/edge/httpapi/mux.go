@@ -212,7 +212,7 @@ func (m *Mux) admin(r *http.Request) error {
 	if err := m.short(r, shown[0]); err != nil {
 		return err
 	}
-	CallOf(r.Context()).actor = "admin:" + version
+	CallOf(r.Context()).Actor = "admin:" + version
 	return nil
 }
 
@@ -240,10 +240,9 @@ func (m *Mux) short(r *http.Request, shown string) error {
 // refused puts on the record that somebody tried. What was shown is nobody's business.
 func (m *Mux) refused(r *http.Request, reason string) error {
 	if m.Refused != nil {
-		call := CallOf(r.Context())
-		m.Refused(r.Context(), refusal.Refusal{
-			Event: audit.AdminLoginRefused, Actor: "api", Reason: reason, RequestID: call.RequestID, SourceIP: call.SourceIP,
-		})
+		by := CallOf(r.Context()).By
+		by.Actor = "api"
+		m.Refused(r.Context(), refusal.Refusal{Event: audit.AdminLoginRefused, By: by, Reason: reason})
 	}
 	return ErrAdminSecret
 }

@@ -44,7 +44,7 @@ func (o outsider) request(r *http.Request, certPEM, keyPEM string) enroll.Outsid
 	req := enroll.Outside{
 		Name: o.Name, DisplayName: o.DisplayName, Capabilities: o.Capabilities, CertPEM: []byte(certPEM), KeyPEM: []byte(keyPEM),
 		Proof: o.Proof, Update: o.Update, Reason: reason.Given{Code: reason.Code(o.Reason), Comment: o.Comment},
-		Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
+		By: call.By,
 	}
 	if string(o.DPoPJWK) != "null" {
 		req.DPoPJWK = o.DPoPJWK

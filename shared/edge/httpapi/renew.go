@@ -32,7 +32,7 @@ type renewals struct{ *renew.Renewer }
 
 func (h renewals) renew(r *http.Request, csr []byte) (renew.Result, error) {
 	call := CallOf(r.Context())
-	return h.Renew(r.Context(), renew.Request{CertificatePEM: call.CertificatePEM, CSR: csr, RequestID: call.RequestID, SourceIP: call.SourceIP})
+	return h.Renew(r.Context(), renew.Request{CertificatePEM: call.CertificatePEM, CSR: csr, By: call.By})
 }
 
 func (h renewals) json(w http.ResponseWriter, r *http.Request) error {

@@ -73,7 +73,7 @@ func rotationRequest(r *http.Request) (req rotateca.Request, err error) {
 	call := CallOf(r.Context())
 	req = rotateca.Request{
 		Mode: mode, Fingerprint: query.Get("fingerprint"), Reason: query.Get("reason"), Comment: query.Get("comment"),
-		Actor: call.Actor(), RequestID: call.RequestID, SourceIP: call.SourceIP,
+		By: call.By,
 	}
 	if req.Overlap, err = overlap(query); err != nil {
 		return req, err

@@ -222,7 +222,7 @@ func TestWithoutAnEdge(t *testing.T) {
 	rec := httptest.NewRecorder()
 	mux.ServeHTTP(rec, httptest.NewRequest("POST", "/v1/auth/token", nil))
 	wantOAuthError(t, answer{rec.Code, rec.Header(), rec.Body.Bytes()}, "invalid_client")
-	if c := httpapi.CallOf(t.Context()); *c != (httpapi.Call{}) || c.Actor() != "" {
+	if c := httpapi.CallOf(t.Context()); *c != (httpapi.Call{}) || c.Actor != "" {
 		t.Errorf("call = %+v, want nothing", c)
 	}
 }
@@ -247,7 +247,7 @@ func TestRefusedSecretsAreOnTheRecord(t *testing.T) {
 	} {
 		w.send(t, e)
 	}
-	want := record.Refusal{Event: audit.AdminLoginRefused, Actor: "api", Reason: "wrong secret", RequestID: requestID, SourceIP: "192.0.2.7"}
+	want := record.Refusal{Event: audit.AdminLoginRefused, By: audit.By{Actor: "api", RequestID: requestID, SourceIP: "192.0.2.7"}, Reason: "wrong secret"}
 	missing := want
 	missing.Reason = "not one secret"
 	if diff := cmp.Diff([]record.Refusal{want, missing}, told); diff != "" {

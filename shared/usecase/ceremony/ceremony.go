@@ -88,10 +88,9 @@ func New(cfg Config) *Ceremony { return &Ceremony{cfg} }
 
 // Order says for what a generation is made.
 type Order struct {
+	audit.By
 	RotationID string
 	Reason     string
-	Actor      string
-	RequestID  string
 	// Upload is the operator's CA, accepted by package anchor; nil: one is minted. Its key is imported, and overwritten
 	// here in memory whatever the outcome.
 	Upload *anchor.Material

@@ -86,11 +86,6 @@ func New(cfg Config) *Job {
 	return &Job{cfg}
 }
 
-// Request says who asks.
-type Request struct {
-	Actor, RequestID, SourceIP string
-}
-
 // Report says what was made.
 type Report struct {
 	Made      int    `json:"made"`   // checkpoints
@@ -107,7 +102,7 @@ type Report struct {
 //
 // Errors: ErrArchive, ErrTaken, the errors of the key store, registry.ErrUnavailable, registry.ErrUnknown,
 // registry.ErrConflict if the organisation's chain kept moving.
-func (j *Job) Run(ctx context.Context, req Request) (Report, error) {
+func (j *Job) Run(ctx context.Context, by audit.By) (Report, error) {
 	var report Report
 	for {
 		last, err := j.last(ctx)
@@ -125,7 +120,7 @@ func (j *Job) Run(ctx context.Context, req Request) (Report, error) {
 		if len(leaves) == 0 {
 			return report, nil
 		}
-		made, err := j.make(ctx, req, last.Checkpoint, leaves)
+		made, err := j.make(ctx, by, last.Checkpoint, leaves)
 		if err != nil {
 			return report, fmt.Errorf("make checkpoint %d: %w", last.Number+1, err)
 		}

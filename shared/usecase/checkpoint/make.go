@@ -57,18 +57,18 @@ func (j *Job) cut(ctx context.Context, l audit.Leaf, rows int64) (audit.Leaf, er
 }
 
 // make makes the checkpoint behind last. It reports false if another run was first.
-func (j *Job) make(ctx context.Context, req Request, last registry.Checkpoint, leaves []audit.Leaf) (bool, error) {
+func (j *Job) make(ctx context.Context, by audit.By, last registry.Checkpoint, leaves []audit.Leaf) (bool, error) {
 	sealed, stamped, err := j.seal(ctx, last.Sealed.Checkpoint, leaves)
 	if err != nil {
 		return false, err
 	}
 	next := registry.Checkpoint{Sealed: sealed, Version: last.Version}
-	if won, err := j.commit(ctx, req, next, stamped); err != nil || !won {
+	if won, err := j.commit(ctx, by, next, stamped); err != nil || !won {
 		return false, err
 	}
 	next.Version++
 	c := sealed.Checkpoint
-	j.Log.InfoContext(ctx, "audit.checkpoint", "number", c.Number, "chains", c.Leaves, "rows", c.Rows, "root", c.Root, "request_id", req.RequestID)
+	j.Log.InfoContext(ctx, "audit.checkpoint", "number", c.Number, "chains", c.Leaves, "rows", c.Rows, "root", c.Root, "request_id", by.RequestID)
 	if err := j.finish(ctx, &next, leaves); err != nil && !errors.Is(err, errOvertaken) {
 		return true, err
 	}
@@ -140,14 +140,14 @@ func (j *Job) stamp(ctx context.Context, s *audit.Sealed) (stamp, error) {
 const commitTries = 5
 
 // commit makes a checkpoint count, together with the row that announces it. It reports false if another run was first.
-func (j *Job) commit(ctx context.Context, req Request, next registry.Checkpoint, stamped stamp) (bool, error) {
+func (j *Job) commit(ctx context.Context, by audit.By, next registry.Checkpoint, stamped stamp) (bool, error) {
 	var err error
 	for range commitTries {
 		org, readErr := j.Store.Org(ctx)
 		if readErr != nil {
 			return false, readErr
 		}
-		row, head, appendErr := org.Head.Append(j.entry(req, next.Sealed.Checkpoint, stamped))
+		row, head, appendErr := org.Head.Append(j.entry(by, next.Sealed.Checkpoint, stamped))
 		if appendErr != nil {
 			return false, appendErr
 		}
@@ -172,16 +172,16 @@ func (j *Job) commit(ctx context.Context, req Request, next registry.Checkpoint,
 	return false, err
 }
 
-func (j *Job) entry(req Request, c audit.Checkpoint, stamped stamp) audit.Entry {
-	details := map[string]any{
+func (j *Job) entry(by audit.By, c audit.Checkpoint, stamped stamp) audit.Entry {
+	details := by.Note(map[string]any{
 		"number": c.Number, "previous": c.Previous, "root": c.Root, "leaves": c.Leaves, "rows": c.Rows, "key": c.Key,
-		"timestamp": stamped.status, "request_id": req.RequestID, "source_ip": req.SourceIP,
-	}
+		"timestamp": stamped.status,
+	})
 	if hash, err := c.Hash(); err == nil { // it had one when it was signed
 		details["hash"] = hash
 	}
 	if stamped.sha256 != "" {
 		details["timestamp_token_sha256"] = stamped.sha256
 	}
-	return audit.Entry{Time: j.Now(), Event: audit.CheckpointMade, Actor: req.Actor, Subject: j.OrgID, Details: details}
+	return audit.Entry{Time: j.Now(), Event: audit.CheckpointMade, Actor: by.Actor, Subject: j.OrgID, Details: details}
 }

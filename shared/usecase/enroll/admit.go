@@ -310,14 +310,14 @@ func (e *Enroller) outsideRecord(m agent.Method, req Outside, r reading, old *ag
 func (e *Enroller) outsideEntry(m agent.Method, req Outside, r reading, old *agent.Agent, a agent.Agent, out Admitted) audit.Entry {
 	details := map[string]any{
 		"method": string(m), "cert_thumbprint": r.thumbprint, "generation": out.Generation, "capabilities": texts(a.Capabilities), "spiffe_id": a.SPIFFEID,
-		"possession": r.possession, "trust_bundle": thumbprints(r.bundle), "dpop_jkt": a.JKT, "request_id": req.RequestID, "source_ip": req.SourceIP,
+		"possession": r.possession, "trust_bundle": thumbprints(r.bundle), "dpop_jkt": a.JKT,
 	}
 	event := audit.AgentEnrolled
 	if old != nil {
 		event = audit.AgentCertRotated
 		maps.Copy(details, replaced(*old))
 	}
-	return audit.Entry{Time: e.Now(), Event: event, Actor: req.Actor, Subject: string(a.ID), Details: r.reason.Note(details)}
+	return audit.Entry{Time: e.Now(), Event: event, Actor: req.Actor, Subject: string(a.ID), Details: r.reason.Note(req.Note(details))}
 }
 
 func thumbprints(certs []*x509.Certificate) []any {

@@ -75,11 +75,9 @@ func (e *Enroller) CountDue(ctx context.Context, within time.Duration, most int)
 
 // Deactivation asks for the end of an agent.
 type Deactivation struct {
-	Agent     agent.ID
-	Reason    reason.Given
-	Actor     string
-	RequestID string
-	SourceIP  string
+	audit.By
+	Agent  agent.ID
+	Reason reason.Given
 }
 
 // Deactivate removes every pin of an agent; its record and audit chain stay. Renewals and uses at the same moment do not
@@ -123,7 +121,7 @@ func (e *Enroller) deactivate(ctx context.Context, a agent.Agent, d Deactivation
 	known.Staged = nil
 	row, head, err := a.Head.Append(audit.Entry{
 		Time: next.UpdatedAt, Event: audit.AgentDeactivated, Actor: d.Actor, Subject: string(a.ID),
-		Details: d.Reason.Note(map[string]any{"previous_thumbprint": a.Pin().Thumbprint, "request_id": d.RequestID, "source_ip": d.SourceIP}),
+		Details: d.Reason.Note(d.Note(map[string]any{"previous_thumbprint": a.Pin().Thumbprint})),
 	})
 	if err != nil {
 		return err

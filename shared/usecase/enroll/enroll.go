@@ -65,14 +65,12 @@ func New(cfg Config) *Enroller { return &Enroller{cfg} }
 
 // Request asks for the enrolment of an agent whose certificate the Mastio issues.
 type Request struct {
+	audit.By
 	Name         string
 	DisplayName  string   // empty: the name; an existing agent keeps its own
 	Capabilities []string // none of an existing agent: as they are
 	Material     issue.Request
 	Deliver      agent.Delivery // what hygiene does when the certificate is due; empty: agent.Notify, or what it did
-	Actor        string
-	RequestID    string
-	SourceIP     string
 }
 
 // Result is the agent with its certificate, and the private keys where they were made here.
@@ -148,10 +146,10 @@ func (e *Enroller) record(id agent.ID, req Request, old *agent.Agent) agent.Agen
 }
 
 func entry(req Request, a agent.Agent, old *agent.Agent, pin agent.Pin) audit.Entry {
-	e := audit.Entry{Event: audit.AgentEnrolled, Actor: req.Actor, Details: map[string]any{
+	e := audit.Entry{Event: audit.AgentEnrolled, Actor: req.Actor, Details: req.Note(map[string]any{
 		"method": string(agent.Minted), "cert_thumbprint": pin.Thumbprint, "generation": pin.Generation, "capabilities": texts(a.Capabilities),
-		"csr": req.Material.CSR != nil, "deliver": string(a.Hygiene.Deliver), "request_id": req.RequestID, "source_ip": req.SourceIP,
-	}}
+		"csr": req.Material.CSR != nil, "deliver": string(a.Hygiene.Deliver),
+	})}
 	if old != nil {
 		e.Event = audit.AgentCertRotated
 		maps.Copy(e.Details, replaced(*old))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/anchor"
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/dn"
 	"github.com/mastio-aws/mastio/shared/problem"
@@ -51,6 +52,7 @@ var (
 // Outside asks for the enrolment of an agent whose certificate was issued elsewhere, for the first time or again. With
 // Update it replaces what counts, display name and capabilities too.
 type Outside struct {
+	audit.By
 	Name         string
 	DisplayName  string   // empty: the name; of an existing agent: what it was
 	Capabilities []string // nil, of an existing agent: what they were; empty: the same unless Update
@@ -61,9 +63,6 @@ type Outside struct {
 	DPoPJWK      json.RawMessage
 	Update       bool
 	Reason       reason.Given // why an existing agent's certificate is replaced; a compromise ends all that is known of it
-	Actor        string
-	RequestID    string
-	SourceIP     string
 }
 
 // ProofMessage is what a possession proof signs: it is good for one agent and one certificate.

@@ -13,11 +13,9 @@ import (
 
 // Policy asks for another way of hygiene.
 type Policy struct {
-	Agent     agent.ID
-	Deliver   agent.Delivery
-	Actor     string
-	RequestID string
-	SourceIP  string
+	audit.By
+	Agent   agent.ID
+	Deliver agent.Delivery
 }
 
 const policyTries = 5
@@ -56,7 +54,7 @@ func (e *Enroller) setHygiene(ctx context.Context, a agent.Agent, before agent.D
 	now := e.Now()
 	row, head, err := a.Head.Append(audit.Entry{
 		Time: now, Event: audit.AgentHygieneSet, Actor: p.Actor, Subject: string(a.ID),
-		Details: map[string]any{"deliver": string(p.Deliver), "previous_deliver": string(before), "request_id": p.RequestID, "source_ip": p.SourceIP},
+		Details: p.Note(map[string]any{"deliver": string(p.Deliver), "previous_deliver": string(before)}),
 	})
 	if err != nil {
 		return agent.Agent{}, err

@@ -34,7 +34,7 @@ func fresh(t *testing.T, cfg memstore.Config) *inmemory.Mastio {
 
 func admit(t *testing.T, m *inmemory.Mastio, name string, deliver agent.Delivery) enroll.Result {
 	t.Helper()
-	out, err := m.Enroll.Enroll(t.Context(), enroll.Request{Name: name, Deliver: deliver, Actor: "test"})
+	out, err := m.Enroll.Enroll(t.Context(), enroll.Request{Name: name, Deliver: deliver, By: audit.By{Actor: "test"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +315,7 @@ func TestTheOrgCAMoves(t *testing.T) {
 					return nil
 				}
 				moved = true
-				if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: overlap, Actor: "test"}); err != nil {
+				if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: overlap, By: audit.By{Actor: "test"}}); err != nil {
 					t.Error(err)
 				}
 				if op == "Promote" {
@@ -369,7 +369,7 @@ func TestPolicyCanBeChanged(t *testing.T) {
 	m.Advance(335 * day)
 	run(t, m, hygiene.Report{Due: 1, Notified: 1})
 	for range 2 {
-		if _, err := m.Enroll.SetHygiene(t.Context(), enroll.Policy{Agent: a.Agent.ID, Deliver: agent.SecretsManager, Actor: "test"}); err != nil {
+		if _, err := m.Enroll.SetHygiene(t.Context(), enroll.Policy{Agent: a.Agent.ID, Deliver: agent.SecretsManager, By: audit.By{Actor: "test"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -378,10 +378,10 @@ func TestPolicyCanBeChanged(t *testing.T) {
 	if diff := cmp.Diff(want, events(t, m, a.Agent.ID)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{Agent: a.Agent.ID, Actor: "test"}); err != nil {
+	if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{Agent: a.Agent.ID, By: audit.By{Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := m.Enroll.SetHygiene(t.Context(), enroll.Policy{Agent: a.Agent.ID, Deliver: agent.Notify, Actor: "test"})
+	_, err := m.Enroll.SetHygiene(t.Context(), enroll.Policy{Agent: a.Agent.ID, Deliver: agent.Notify, By: audit.By{Actor: "test"}})
 	if !errors.Is(err, agent.ErrDeactivated) {
 		t.Errorf("set the hygiene of a deactivated agent: %v", err)
 	}
@@ -456,7 +456,7 @@ func TestAReplacedCertificateIsNotDelivered(t *testing.T) {
 	a := admit(t, m, "a", agent.SecretsManager)
 	stolen := string(a.Certificate.CertPEM)
 	m.Advance(day)
-	if _, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: a.Agent.ID, Reason: reason.Given{Code: reason.KeyCompromise}, Actor: "test"}); err != nil {
+	if _, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: a.Agent.ID, Reason: reason.Given{Code: reason.KeyCompromise}, By: audit.By{Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
 	value, err := json.Marshal(map[string]any{"agent_id": a.Agent.ID, "cert_pem": stolen, "key_pem": string(a.Material.KeyPEM), "dpop_jwk": a.Material.DPoPJWK, "ca_chain_pem": ""})

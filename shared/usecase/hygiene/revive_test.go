@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
@@ -22,7 +23,7 @@ func TestSecretRevivesNoCertificate(t *testing.T) {
 		a := admit(t, m, "a", agent.SecretsManager)
 		old := string(a.Certificate.CertPEM)
 		m.Advance(day)
-		out, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: a.Agent.ID, Reason: reason.Given{Code: why}, Actor: "test"})
+		out, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: a.Agent.ID, Reason: reason.Given{Code: why}, By: audit.By{Actor: "test"}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,11 +31,9 @@ type Config struct {
 
 // Refusal is one request that was refused.
 type Refusal struct {
-	Event     audit.Event
-	Actor     string // what tried: "api", "dashboard"
-	Reason    string // fixed words, never what the client sent
-	RequestID string
-	SourceIP  string
+	audit.By // the actor is what was tried: "api", "dashboard"
+	Event    audit.Event
+	Reason   string // fixed words, never what the client sent
 }
 
 // Subject is the chain of an event's refusals.
@@ -112,9 +110,9 @@ func (r *Recorder) count(f Refusal, now time.Time) (audit.Entry, bool) {
 	for i, s := range t.sources {
 		sources[i] = s
 	}
-	return audit.Entry{Time: now, Event: f.Event, Actor: f.Actor, Subject: Subject(r.OrgID, f.Event), Details: map[string]any{
-		"count": t.count, "reason": f.Reason, "sources": sources, "source_ip": f.SourceIP, "request_id": f.RequestID,
-	}}, true
+	return audit.Entry{Time: now, Event: f.Event, Actor: f.Actor, Subject: Subject(r.OrgID, f.Event), Details: f.Note(map[string]any{
+		"count": t.count, "reason": f.Reason, "sources": sources,
+	})}, true
 }
 
 // told takes off the tally what a row tells.

@@ -46,7 +46,7 @@ func (w *world) instance() *refusal.Recorder {
 }
 
 func login(source string) refusal.Refusal {
-	return refusal.Refusal{Event: audit.AdminLoginRefused, Actor: "api", Reason: "wrong secret", RequestID: "r", SourceIP: source}
+	return refusal.Refusal{Event: audit.AdminLoginRefused, By: audit.By{Actor: "api", RequestID: "r", SourceIP: source}, Reason: "wrong secret"}
 }
 
 func (w *world) rows(t *testing.T, event audit.Event) []audit.Row {
@@ -129,7 +129,7 @@ func TestEventsHaveTheirOwnWindows(t *testing.T) {
 	w := open(memstore.Config{})
 	i := w.instance()
 	i.Record(t.Context(), login("192.0.2.7"))
-	i.Record(t.Context(), refusal.Refusal{Event: audit.OrgCAUploadRefused, Actor: "admin:v1", Reason: "ca_expired"})
+	i.Record(t.Context(), refusal.Refusal{Event: audit.OrgCAUploadRefused, By: audit.By{Actor: "admin:v1"}, Reason: "ca_expired"})
 	if a, b := len(w.rows(t, audit.AdminLoginRefused)), len(w.rows(t, audit.OrgCAUploadRefused)); a != 1 || b != 1 {
 		t.Errorf("%d and %d rows, want one of each", a, b)
 	}

@@ -49,10 +49,9 @@ func New(cfg Config) *Renewer { return &Renewer{cfg} }
 
 // Request asks for a renewal.
 type Request struct {
+	audit.By              // without an actor: the certificate says who that is
 	CertificatePEM string // from the TLS connection, by way of the edge; empty: none
 	CSR            []byte // PKCS #10, DER: a fresh key, and the certificate's own names
-	RequestID      string
-	SourceIP       string
 }
 
 // Result is the new certificate. The private key is the agent's own.
@@ -171,10 +170,9 @@ func pinOf(a agent.Agent, thumbprint string) agent.Pin {
 }
 
 func entry(req Request, a agent.Agent, pin, next agent.Pin) audit.Entry {
-	return audit.Entry{Event: audit.AgentCertRenewed, Actor: "agent:" + string(a.ID), Details: map[string]any{
+	return audit.Entry{Event: audit.AgentCertRenewed, Actor: "agent:" + string(a.ID), Details: req.Note(map[string]any{
 		"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": pin.Thumbprint,
-		"request_id": req.RequestID, "source_ip": req.SourceIP,
-	}}
+	})}
 }
 
 // Info authenticates the caller and says when its certificate should be renewed. Errors: as of Renew.

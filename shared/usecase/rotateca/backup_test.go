@@ -77,7 +77,7 @@ func TestEverySwapIsPrecededByABackup(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	s := &shelf{}
 	r := over(m, s)
-	staged, err := r.Do(t.Context(), rotateca.Request{Mode: rotateca.Stage, Actor: "test"})
+	staged, err := r.Do(t.Context(), rotateca.Request{Mode: rotateca.Stage, By: audit.By{Actor: "test"}})
 	if err != nil || s.requests() != 0 || staged.Backup != nil {
 		t.Fatalf("stage: %v, %d backups", err, s.requests())
 	}
@@ -110,10 +110,10 @@ func TestEverySwapIsPrecededByABackup(t *testing.T) {
 			t.Errorf("%s: backup %q does not name the fence of its row, %s", req.Mode, name, fence)
 		}
 	}
-	if _, err := r.Do(t.Context(), rotateca.Request{Mode: rotateca.Finalise, Actor: "test"}); err != nil || s.requests() != 3 {
+	if _, err := r.Do(t.Context(), rotateca.Request{Mode: rotateca.Finalise, By: audit.By{Actor: "test"}}); err != nil || s.requests() != 3 {
 		t.Errorf("finalise: %v, %d backups so far, want 3", err, s.requests())
 	}
-	if _, err := r.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, DryRun: true, Actor: "test"}); err != nil || s.requests() != 3 {
+	if _, err := r.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, DryRun: true, By: audit.By{Actor: "test"}}); err != nil || s.requests() != 3 {
 		t.Errorf("dry run: %v, %d backups so far, want 3", err, s.requests())
 	}
 }
@@ -133,7 +133,7 @@ func TestRotationWithoutABackup(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := inmemory.Open(t, memstore.Config{})
-			result, err := over(m, c.backups).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, SkipBackup: c.skip, Actor: "test"})
+			result, err := over(m, c.backups).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, SkipBackup: c.skip, By: audit.By{Actor: "test"}})
 			if err != nil || result.Generation != 2 {
 				t.Fatalf("generation %d, %v", result.Generation, err)
 			}
@@ -164,7 +164,7 @@ func TestRefusedBackupRefusesTheRotation(t *testing.T) {
 				if mode == rotateca.Rollback && withStandby {
 					continue // nothing to roll back to
 				}
-				if _, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: mode, Actor: "test", IdempotencyKey: "k"}); !errors.Is(err, rotateca.ErrBackup) {
+				if _, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: mode, By: audit.By{Actor: "test"}, IdempotencyKey: "k"}); !errors.Is(err, rotateca.ErrBackup) {
 					t.Errorf("%s: %v, want ErrBackup", mode, err)
 				}
 			}
@@ -180,7 +180,7 @@ func TestRefusedBackupRefusesTheRotation(t *testing.T) {
 				t.Errorf("%d keys and last row %d, want %d and %d", len(m.Keys.All()), lastRow(t, m).Seq, keys, rows.Seq)
 			}
 			s.err = nil // the same key, for nothing was answered under it
-			if _, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Actor: "test", IdempotencyKey: "k"}); err != nil {
+			if _, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}, IdempotencyKey: "k"}); err != nil {
 				t.Errorf("the way on: %v", err)
 			}
 		})
@@ -203,7 +203,7 @@ func TestBackupIsRequestedBesideTheRead(t *testing.T) {
 	mu.Unlock()
 	done := make(chan error)
 	go func() {
-		_, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Actor: "test"})
+		_, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}})
 		done <- err
 	}()
 	ops := func() []string {
@@ -232,7 +232,7 @@ func TestBackupIsRequestedBesideTheRead(t *testing.T) {
 func TestBackupOfARotationThatIsRefused(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	s := &shelf{hold: make(chan struct{})}
-	_, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: rotateca.Commit, Fingerprint: strings.Repeat("0", 64), Actor: "test"})
+	_, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: rotateca.Commit, Fingerprint: strings.Repeat("0", 64), By: audit.By{Actor: "test"}})
 	if !errors.Is(err, rotateca.ErrNotStaged) || s.requests() != s.over {
 		t.Errorf("%v; %d requests, %d of them ended; want ErrNotStaged and all ended", err, s.requests(), s.over)
 	}
@@ -241,7 +241,7 @@ func TestBackupOfARotationThatIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Actor: "test"}); !errors.Is(err, lease.ErrHeld) || s.requests() != requests {
+	if _, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}}); !errors.Is(err, lease.ErrHeld) || s.requests() != requests {
 		t.Errorf("%v after %d requests, want ErrHeld and none", err, s.requests()-requests)
 	}
 	if err := m.Store.Release(t.Context(), held); err != nil {
@@ -262,7 +262,7 @@ func TestBackupIsNotRequestedAgainForAKnownAnswer(t *testing.T) {
 	}})
 	s := &shelf{}
 	lose = true
-	req := rotateca.Request{Mode: rotateca.Mint, Actor: "test", IdempotencyKey: "k"}
+	req := rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}, IdempotencyKey: "k"}
 	first, err := over(m, s).Do(t.Context(), req)
 	if err != nil || s.requests() != 1 {
 		t.Fatalf("%v, %d backups", err, s.requests())
@@ -287,7 +287,7 @@ func TestBackupNamesAreOnesThatDynamoDBTakes(t *testing.T) {
 		cfg := m.RotateCA.Config
 		cfg.OrgID, cfg.Backups = orgID, s
 		cfg.NewID = func() string { return "01JD0000000000000000000000" }
-		if _, err := rotateca.New(cfg).Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, Actor: "test"}); !errors.Is(err, orgca.ErrNoRollback) {
+		if _, err := rotateca.New(cfg).Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, By: audit.By{Actor: "test"}}); !errors.Is(err, orgca.ErrNoRollback) {
 			t.Fatal(err)
 		}
 		if len(s.names) != 1 {

@@ -105,7 +105,7 @@ func (r *Rotator) prepare(ctx context.Context, req Request, held *lease.Lease, m
 	if err := r.phase(ctx, held, "prepare"); err != nil {
 		return orgca.Generation{}, err
 	}
-	return r.Preparer.Prepare(ctx, ceremony.Order{RotationID: held.Holder, Reason: req.Reason, Actor: req.Actor, RequestID: req.RequestID, Upload: material})
+	return r.Preparer.Prepare(ctx, ceremony.Order{RotationID: held.Holder, Reason: req.Reason, By: req.By, Upload: material})
 }
 
 func (r *Rotator) trust(ctx context.Context, held *lease.Lease) (string, error) {

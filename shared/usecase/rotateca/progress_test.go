@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
@@ -76,7 +77,7 @@ func TestProgressFollowsTheFleet(t *testing.T) {
 	if _, err := m.Rotate(t.Context(), all[0].Agent.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{Agent: all[1].Agent.ID, Actor: "test"}); err != nil {
+	if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{Agent: all[1].Agent.ID, By: audit.By{Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
 	shows(t, m, "one moved, one gone", rotateca.Progress{Moved: moved(4, 2, 2), PerMethod: methods(moved(2, 1, 1), moved(1, 0, 1), moved(1, 1, 0))})

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
@@ -53,6 +54,7 @@ const (
 
 // Request asks for a change of the Org CA.
 type Request struct {
+	audit.By
 	Mode   Mode
 	Upload *Files // the operator's CA, with Upload; with Stage: optional
 	// Fingerprint is of the CA to commit: lower-case hex SHA-256 of its certificate. With Rollback and Finalise it may be that
@@ -64,10 +66,7 @@ type Request struct {
 	Reason         string        // a reason.Code, in any case
 	Comment        string        // free text for the audit trail; see reason.Given
 	Migration      bool          // away from a legacy root, by itself: orgca.ReasonLegacy is the reason
-	Actor          string
-	RequestID      string
-	SourceIP       string
-	IdempotencyKey string // optional: the same key is answered with the first one's result for registry.AnswerTTL
+	IdempotencyKey string        // optional: the same key is answered with the first one's result for registry.AnswerTTL
 
 	saving *saving // once the work has begun
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -16,7 +17,7 @@ func TestNothingLivesOnAfterACompromise(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	for _, reason := range []string{"keyCompromise", "cACompromise"} {
 		for _, dry := range []bool{true, false} {
-			req := rotateca.Request{Mode: rotateca.Mint, Overlap: time.Second, Reason: reason, DryRun: dry, Actor: "test"}
+			req := rotateca.Request{Mode: rotateca.Mint, Overlap: time.Second, Reason: reason, DryRun: dry, By: audit.By{Actor: "test"}}
 			if _, err := m.RotateCA.Do(t.Context(), req); !errors.Is(err, orgca.ErrCompromised) {
 				t.Errorf("%s, rehearsed %t: %v, want %v", reason, dry, err, orgca.ErrCompromised)
 			}

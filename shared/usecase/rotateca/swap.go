@@ -172,7 +172,7 @@ func (r *Rotator) planned(org registry.Org, req Request, held lease.Lease, s org
 }
 
 func (r *Rotator) entry(req Request, event audit.Event, now time.Time, details map[string]any) audit.Entry {
-	details["request_id"], details["source_ip"] = req.RequestID, req.SourceIP
+	req.Note(details)
 	if req.Comment != "" {
 		details["comment"] = req.Comment
 	}

@@ -50,13 +50,11 @@ func New(cfg Config) *Rotator { return &Rotator{cfg} }
 
 // Request asks for a rotation.
 type Request struct {
-	Agent     agent.ID
-	Material  issue.Request
-	Grace     time.Duration // how long the old certificate still authenticates; zero: it stops with the commit
-	Reason    reason.Given  // one that stops at once takes no grace, and no rollback brings the old certificate back
-	Actor     string
-	RequestID string
-	SourceIP  string
+	audit.By
+	Agent    agent.ID
+	Material issue.Request
+	Grace    time.Duration // how long the old certificate still authenticates; zero: it stops with the commit
+	Reason   reason.Given  // one that stops at once takes no grace, and no rollback brings the old certificate back
 }
 
 // Result is the new certificate, and the private keys where they were made here. It exists only in one answer.
@@ -167,11 +165,10 @@ func until(old agent.Pin, stored agent.Agent) time.Time {
 }
 
 func entry(req Request, old, next agent.Pin) audit.Entry {
-	return audit.Entry{Event: audit.AgentCertRotated, Actor: req.Actor, Details: req.Reason.Note(map[string]any{
+	return audit.Entry{Event: audit.AgentCertRotated, Actor: req.Actor, Details: req.Reason.Note(req.Note(map[string]any{
 		"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": old.Thumbprint,
 		"grace_seconds": int64(req.Grace / time.Second), "csr": req.Material.CSR != nil,
-		"request_id": req.RequestID, "source_ip": req.SourceIP,
-	})}
+	}))}
 }
 
 // rotatable reads the agent and decides whether its certificate is rotated here.

@@ -45,10 +45,9 @@ func New(cfg Config) *Door { return &Door{cfg} }
 
 // Attempt asks for a session.
 type Attempt struct {
-	Secret    string
-	Device    string // token that an earlier sign-in gave this browser; may be empty, or anything
-	SourceIP  string
-	RequestID string
+	audit.By // without an actor: the session that is opened says who that is
+	Secret   string
+	Device   string // token that an earlier sign-in gave this browser; may be empty, or anything
 }
 
 // Pass is what a sign-in hands to the browser, and nobody else ever has.
@@ -80,9 +79,8 @@ func (d *Door) SignIn(ctx context.Context, a Attempt) (Pass, error) {
 		return Pass{}, err
 	}
 	if !ok {
-		d.Refused(ctx, refusal.Refusal{
-			Event: audit.AdminLoginRefused, Actor: "dashboard", Reason: "wrong secret", RequestID: a.RequestID, SourceIP: a.SourceIP,
-		})
+		a.Actor = "dashboard"
+		d.Refused(ctx, refusal.Refusal{Event: audit.AdminLoginRefused, By: a.By, Reason: "wrong secret"})
 		return Pass{}, d.refused(ctx, a, d.wrong(ctx, device))
 	}
 	d.passed(ctx, counted)

@@ -56,7 +56,7 @@ func recorder(d *door) *refusal.Recorder {
 
 func (d *door) try(t testing.TB, secret, from, device string) (signin.Pass, error) {
 	t.Helper()
-	return d.SignIn(t.Context(), signin.Attempt{Secret: secret, SourceIP: from, Device: device})
+	return d.SignIn(t.Context(), signin.Attempt{Secret: secret, By: audit.By{SourceIP: from}, Device: device})
 }
 
 func (d *door) signIn(t testing.TB, from, device string) signin.Pass {

@@ -44,7 +44,7 @@ func TestTheEndOfAnOverlapIsARow(t *testing.T) {
 			return f
 		}})
 		run(t, m)
-		if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, Actor: "test"}); err != nil {
+		if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, By: audit.By{Actor: "test"}}); err != nil {
 			t.Fatal(err)
 		}
 		run(t, m) // makes the next standby
@@ -72,13 +72,13 @@ func TestTheEndOfAnOverlapIsARow(t *testing.T) {
 func TestARotationWinsOverTheNoteOfAnEnd(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
 	run(t, m)
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, Actor: "test"}); err != nil {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, By: audit.By{Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
 	run(t, m)
 	m.Advance(time.Hour)
 	stale := m.Org(t)
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, Actor: "test"}); err != nil {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, By: audit.By{Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
 	pointer, ended := stale.Pointer.Lapse(m.Now())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -27,7 +28,7 @@ func (j *Job) rotate(ctx context.Context) (bool, error) {
 	if next, ok := org.Standby(j.Now()); ok && orgca.AtOnce(next.Reason) {
 		return false, nil
 	}
-	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, Overlap: j.Rotate, Reason: "superseded", Actor: Actor})
+	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, Overlap: j.Rotate, Reason: "superseded", By: audit.By{Actor: Actor}})
 	if errors.Is(err, lease.ErrHeld) { // the next run sees what that rotation left
 		return false, nil
 	}

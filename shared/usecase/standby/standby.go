@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -146,7 +147,7 @@ func (j *Job) first(ctx context.Context) error {
 		}
 		return err
 	}
-	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, SkipBackup: true, Actor: Actor})
+	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, SkipBackup: true, By: audit.By{Actor: Actor}})
 	if errors.Is(err, lease.ErrHeld) {
 		return nil
 	}
@@ -163,7 +164,7 @@ func (j *Job) migrate(ctx context.Context) (bool, error) {
 	if err != nil || org.Pointer == nil || !org.Pointer.Legacy {
 		return false, err
 	}
-	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, Overlap: j.Migrate, Migration: true, Actor: Actor})
+	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, Overlap: j.Migrate, Migration: true, By: audit.By{Actor: Actor}})
 	if errors.Is(err, lease.ErrHeld) {
 		return false, nil
 	}
@@ -231,7 +232,7 @@ func (j *Job) prepare(ctx context.Context) error {
 			return nil
 		}
 	}
-	_, err = j.Ceremony.Prepare(ctx, ceremony.Order{RotationID: j.NewID(), Reason: "unspecified", Actor: Actor})
+	_, err = j.Ceremony.Prepare(ctx, ceremony.Order{RotationID: j.NewID(), Reason: "unspecified", By: audit.By{Actor: Actor}})
 	if err != nil {
 		return fmt.Errorf("prepare a standby: %w", err)
 	}

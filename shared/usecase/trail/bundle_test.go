@@ -241,7 +241,7 @@ func TestManyCheckpointsAtOnce(t *testing.T) {
 		wg.Go(func() {
 			j := w.newJob()
 			j.Most = 10
-			if _, err := j.Run(t.Context(), checkpoint.Request{Actor: checkpoint.Actor}); err != nil && !errors.Is(err, registry.ErrConflict) {
+			if _, err := j.Run(t.Context(), audit.By{Actor: checkpoint.Actor}); err != nil && !errors.Is(err, registry.ErrConflict) {
 				t.Error(err)
 			}
 		})
@@ -287,7 +287,7 @@ func TestCrashAnywhere(t *testing.T) {
 		w.seal(t)
 		w.grow(t, "orga::b", org, "orga::a", "orga::d", "orga::e")
 		left = calls
-		_, err := w.job.Run(t.Context(), checkpoint.Request{Actor: checkpoint.Actor})
+		_, err := w.job.Run(t.Context(), audit.By{Actor: checkpoint.Actor})
 		survived := left > 0
 		left = -1
 		if err == nil && !survived {
@@ -334,7 +334,7 @@ func TestLife(t *testing.T) {
 			}
 			switch rapid.IntRange(0, 4).Draw(t, "what") {
 			case 0:
-				if _, err := w.job.Run(ctx, checkpoint.Request{Actor: checkpoint.Actor}); err != nil && !troubled && !errors.Is(err, registry.ErrConflict) {
+				if _, err := w.job.Run(ctx, audit.By{Actor: checkpoint.Actor}); err != nil && !troubled && !errors.Is(err, registry.ErrConflict) {
 					t.Fatal(err)
 				}
 			case 1:
@@ -354,7 +354,7 @@ func TestLife(t *testing.T) {
 			}
 		}
 		w.store.Deliver()
-		if _, err := w.job.Run(ctx, checkpoint.Request{Actor: checkpoint.Actor}); err != nil {
+		if _, err := w.job.Run(ctx, audit.By{Actor: checkpoint.Actor}); err != nil {
 			t.Fatal(err)
 		}
 		w.store.Deliver()

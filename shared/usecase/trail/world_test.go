@@ -25,7 +25,7 @@ import (
 const org = "orga"
 
 // request is the schedule's.
-var request = checkpoint.Request{Actor: checkpoint.Actor, RequestID: "r"}
+var request = audit.By{Actor: checkpoint.Actor, RequestID: "r"}
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
