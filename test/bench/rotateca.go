@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
-	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/registry/memstore"
 )
 
 // The sizes of the fleets under which the Org CA is rotated, and how often: each rotation adds a generation, which every

@@ -191,6 +191,22 @@ func TestOnlyTheOutermostReadClockAndEnvironment(t *testing.T) {
 	}
 }
 
+// What stands in for a service in tests is never part of a function.
+func TestOnlyTestsImportDoubles(t *testing.T) {
+	for _, f := range sources(t) {
+		if below(f.path, []string{"test"}) || testDouble(f.path) {
+			continue
+		}
+		for _, spec := range f.ast.Imports {
+			imported := strings.Trim(spec.Path.Value, `"`)
+			own, ok := strings.CutPrefix(imported, module+"shared/")
+			if last := own[strings.LastIndexByte(own, '/')+1:]; ok && (last == "memstore" || strings.HasSuffix(last, "test")) {
+				t.Errorf("%s imports %s, which only tests do", f.path, imported)
+			}
+		}
+	}
+}
+
 func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	documented := map[string]bool{}
 	for _, f := range sources(t) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/test/inmemory"

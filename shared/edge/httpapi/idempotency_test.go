@@ -3,7 +3,7 @@ package httpapi_test
 import (
 	"testing"
 
-	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/registry/memstore"
 )
 
 // Where an Idempotency-Key does nothing, the request is refused and nothing happens.

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/reason"
+	"github.com/mastio-aws/mastio/shared/registry/memstore"
 )
 
 // A reason is stored in its one spelling, and a comment as it was sent, whichever call brings them.

@@ -19,10 +19,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	locals3 "github.com/mastio-aws/mastio/localstack/s3"
-	"github.com/mastio-aws/mastio/shared/edge/memstore"
 	"github.com/mastio-aws/mastio/shared/edge/s3"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 

@@ -11,7 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit/audittest"
 	"github.com/mastio-aws/mastio/shared/audit/rfc3161"
 	"github.com/mastio-aws/mastio/shared/audit/verify"
-	"github.com/mastio-aws/mastio/shared/edge/memstore"
+	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint/checkpointtest"
 )
 
