@@ -49,6 +49,7 @@ func TestStateThatDoesNotHoldTogether(t *testing.T) {
 		"the KMS is gone":                     {remove("kms"), []string{"kms"}, true},
 		"the domain is gone":                  {remove("apigateway"), []string{"apigateway"}, true},
 		"the stamp is gone":                   {remove("stamp.json"), []string{"older version"}, true},
+		"of the version before":               {write("stamp.json", `{"id":"A","version":1}`), []string{"version 1, this is version 2"}, true},
 		"of another version":                  {write("stamp.json", `{"id":"A","version":99}`), []string{"version 99"}, true},
 		"a part of another state":             {from(other, "s3"), []string{"s3", "another state"}, true},
 		"the database's file of another":      {from(other, "dynamodb/shared-local-instance.db"), []string{"dynamodb", "another state"}, true},

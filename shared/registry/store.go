@@ -39,7 +39,7 @@ type Store interface {
 	// Pointer reads the copy of the pointer that View reads for the same agent, which need not exist.
 	Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error)
 
-	// Org reads everything about the organisation's CA in one call. Generations are in the order of their numbers.
+	// Org reads everything about the organisation's CA, and the end of its chain. Generations are in the order of their numbers.
 	Org(ctx context.Context) (Org, error)
 
 	// Acquire takes the lease for want.Holder until want.Expires, if nobody holds it at now (lease.Lease.Held), and returns it with its

@@ -16,7 +16,6 @@ import (
 // Keys of the registry. Under org, everything that Org reads sorts before the pointer's second copy.
 const (
 	org       = "ORG"
-	headKey   = "AUDIT"
 	leaseKey  = "LEASE"
 	domainKey = "DOMAIN" // the truststore, and what the agents' domain serves of it
 	caPrefix  = "CA#"
@@ -26,6 +25,7 @@ const (
 
 	// edge is a partition of its own, so that who adds a CA to it cannot write the organisation's records.
 	edge          = "EDGE"
+	headRecord    = "HEAD" // end of the organisation's chain: likewise, for the checkpoint moves it
 	movedPrefix   = "MOVED#"
 	checkpointKey = "CHECKPOINT"
 )

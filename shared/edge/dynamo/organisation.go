@@ -122,7 +122,7 @@ func decodeTruststore(i item) (registry.Truststore, error) {
 }
 
 func encodeHead(h audit.Head) item {
-	w := writer{key(org, headKey)}
+	w := writer{key(headRecord, single)}
 	w.number("seq", h.Seq)
 	w.text("hash", h.Hash)
 	w.number("version", h.Version+1)

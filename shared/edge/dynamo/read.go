@@ -2,9 +2,11 @@ package dynamo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -59,17 +61,19 @@ func (s *Store) Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error
 	return &p, nil
 }
 
-// Org reads everything about the organisation's CA in one query, of more pages than one only beyond 1 MB.
+// Org reads everything about the organisation's CA: a query, of more pages than one only beyond 1 MB, and the end of the
+// organisation's chain, side by side. What was decided on a head and records of two instants does not commit: a change is
+// conditional on the version of each record that it replaces.
 func (s *Store) Org(ctx context.Context) (registry.Org, error) {
 	const doing = "read the organisation"
 	var o registry.Org
-	items, err := s.query(ctx, &dynamodb.QueryInput{
-		TableName: &s.registry, ConsistentRead: aws.Bool(true),
-		KeyConditionExpression:    aws.String("pk = :pk AND sk < :end"),
-		ExpressionAttributeValues: item{":pk": text(org), ":end": text(endOfOrg)},
-	}, 0)
-	if err != nil {
-		return o, unavailable(doing, err)
+	var headErr error
+	var reading sync.WaitGroup
+	reading.Go(func() { o.Head, headErr = s.head(ctx) })
+	items, err := s.orgRecords(ctx)
+	reading.Wait()
+	if err = errors.Join(err, headErr); err != nil {
+		return registry.Org{}, unavailable(doing, err)
 	}
 	for _, i := range items {
 		if err := addToOrg(&o, i); err != nil {
@@ -79,12 +83,26 @@ func (s *Store) Org(ctx context.Context) (registry.Org, error) {
 	return o, nil
 }
 
+func (s *Store) head(ctx context.Context) (h audit.Head, err error) {
+	i, err := s.get(ctx, s.registry, key(headRecord, single))
+	if err != nil || i == nil {
+		return h, err
+	}
+	return decodeHead(i)
+}
+
+func (s *Store) orgRecords(ctx context.Context) ([]item, error) {
+	return s.query(ctx, &dynamodb.QueryInput{
+		TableName: &s.registry, ConsistentRead: aws.Bool(true),
+		KeyConditionExpression:    aws.String("pk = :pk AND sk < :end"),
+		ExpressionAttributeValues: item{":pk": text(org), ":end": text(endOfOrg)},
+	}, 0)
+}
+
 // addToOrg leaves out what it does not know: a newer version of the program may keep more here.
 func addToOrg(o *registry.Org, i item) (err error) {
 	r := reader{item: i}
 	switch sk := r.text("sk"); {
-	case sk == headKey:
-		o.Head, err = decodeHead(i)
 	case sk == domainKey:
 		o.Truststore, err = decodeTruststore(i)
 	case sk == leaseKey:
