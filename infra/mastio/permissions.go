@@ -15,7 +15,7 @@ func (s *Service) permissions() map[string][]statement {
 	return map[string][]statement{
 		"token": {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.useProofs(), s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys(), s.signTokens()},
 		"audit": {s.readOrg(), s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(), s.readAdminSecret(), s.openAdminSecret()},
-		"checkpoint": {s.readTrail(), s.readSeals(), s.readOrg(), s.sealTrail(), s.moveOrgHead(), s.appendAudit(), s.readArchive(), s.writeArchive(), s.signCheckpoints(),
+		"checkpoint": {s.readTrail(), s.readSeals(), s.readOrg(), s.sealTrail(), s.moveHead(), s.appendAudit(), s.readArchive(), s.writeArchive(), s.signCheckpoints(),
 			s.readAdminSecret(), s.openAdminSecret()},
 		"discovery":  {s.publicAuditKey(), s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
 		"healthz":    {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.findOrphans(), s.describeKeys(), s.findDue(), s.readAdminSecret(), s.openAdminSecret()},
@@ -112,5 +112,5 @@ func (s *Service) statementsOf(function string, f *Function) []statement {
 			}
 		}
 	}
-	return all
+	return append(all, together(all)...)
 }

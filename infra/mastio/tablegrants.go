@@ -12,13 +12,14 @@ const (
 	answerRecords = "IDEM#*"
 	aliasRecords  = "ALIAS#*"
 	edgeRecords   = "EDGE"
+	headRecord    = "HEAD"
 	movedRecords  = "MOVED#*"
 	sealRecord    = "CHECKPOINT"
 )
 
 // leading restricts calls to partition keys. Without the second condition, a call that names no key would pass the first.
 func leading(keys ...string) conditions {
-	return conditions{"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}, "Null": {"dynamodb:LeadingKeys": "false"}}
+	return conditions{anyOfLike: {leadingKeys: keys}, "Null": {leadingKeys: "false"}}
 }
 
 // inTransaction restricts calls besides to parts of a transaction.
@@ -32,7 +33,7 @@ func (s *Service) table(name string) string { return *s.data.Tables[name].TableA
 func (s *Service) readOrg() statement {
 	return statement{
 		sid: "ReadOrganisation", actions: []string{"dynamodb:GetItem", "dynamodb:Query"},
-		resources: []string{s.table(schema.Registry)}, conditions: leading(orgRecord),
+		resources: []string{s.table(schema.Registry)}, conditions: leading(orgRecord, headRecord),
 	}
 }
 
@@ -140,7 +141,7 @@ func (s *Service) writeAgents() statement {
 func (s *Service) writeOrg() statement {
 	return statement{
 		sid: "WriteOrganisation", actions: []string{"dynamodb:PutItem", "dynamodb:UpdateItem"},
-		resources: []string{s.table(schema.Registry)}, conditions: leading(orgRecord, answerRecords),
+		resources: []string{s.table(schema.Registry)}, conditions: leading(orgRecord, headRecord, answerRecords),
 	}
 }
 
@@ -185,12 +186,11 @@ func (s *Service) sealTrail() statement {
 	}
 }
 
-// moveOrgHead writes the end of the organisation's chain, which is one of its records: only in a transaction, and only
-// with the attributes that it has. A pointer, with which certificates would count, cannot be written so.
-func (s *Service) moveOrgHead() statement {
-	conditions := inTransaction(leading(orgRecord))
-	conditions["ForAllValues:StringEquals"] = map[string]any{"dynamodb:Attributes": []string{"pk", "sk", "seq", "hash", "version"}}
-	return statement{sid: "MoveOrgHead", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)}, conditions: conditions}
+// moveHead writes the end of the organisation's chain, and nothing of the organisation else.
+func (s *Service) moveHead() statement {
+	return statement{
+		sid: "MoveHead", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)}, conditions: inTransaction(leading(headRecord)),
+	}
 }
 
 // recordRefusals is the chain of refused admin secrets, and no other chain. Who appends to any chain may append to it.

@@ -100,8 +100,31 @@ func dynamo(op string, body []byte) []asked {
 				all = append(all, one)
 			}
 		}
+		all = append(all, atOnce(all)...)
 	case "GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "CreateBackup":
 		all = append(all, in.asks(op, in.leading()))
+	}
+	return all
+}
+
+// atOnce is the other reading of a transaction. AWS does not document whether IAM is asked for each item, or once for all
+// items with the same action on the same table, with the keys and attributes of all: both have to be allowed.
+func atOnce(items []asked) (all []asked) {
+	at := map[string]int{}
+	for _, one := range items {
+		what := one.action + " " + one.resource
+		n, seen := at[what]
+		if !seen {
+			at[what] = len(all)
+			one.context = maps.Clone(one.context)
+			all = append(all, one)
+			continue
+		}
+		for key, values := range one.context {
+			merged := append(slices.Clone(all[n].context[key]), values...)
+			slices.Sort(merged)
+			all[n].context[key] = slices.Compact(merged)
+		}
 	}
 	return all
 }

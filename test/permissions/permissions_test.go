@@ -18,6 +18,13 @@ func TestWatch(t *testing.T) {
 	put := func(key string) string {
 		return fmt.Sprintf(`{"TransactItems":[{"Put":{"TableName":"mastio-registry","Item":{"pk":{"S":%q},"sk":{"S":"#"},"version":{"N":"1"}}}}]}`, key)
 	}
+	both := func(keys ...string) string {
+		var items []string
+		for _, key := range keys {
+			items = append(items, fmt.Sprintf(`{"Put":{"TableName":"mastio-registry","Item":{"pk":{"S":%q},"sk":{"S":"-"}}}}`, key))
+		}
+		return `{"TransactItems":[` + strings.Join(items, ",") + `]}`
+	}
 	create := func(spec, org string) string {
 		return fmt.Sprintf(`{"KeySpec":%q,"KeyUsage":"SIGN_VERIFY","Tags":[{"TagKey":"mastio:org","TagValue":%q}]}`, spec, org)
 	}
@@ -28,8 +35,13 @@ func TestWatch(t *testing.T) {
 		"an agent's record":                 {"token", stack.DynamoDB, "TransactWriteItems", put("AGENT#orga::kyc"), 0},
 		"the pointer, by the wrong one":     {"token", stack.DynamoDB, "TransactWriteItems", put("ORG"), 1},
 		"the pointer":                       {"rotateca", stack.DynamoDB, "TransactWriteItems", put("ORG"), 0},
-		"the pointer, by the sealer":        {"checkpoint", stack.DynamoDB, "TransactWriteItems", strings.Replace(put("ORG"), "version", "current", 1), 1},
-		"the end of the chain":              {"checkpoint", stack.DynamoDB, "TransactWriteItems", put("ORG"), 0},
+		"the pointer, by the sealer":        {"checkpoint", stack.DynamoDB, "TransactWriteItems", put("ORG"), 1},
+		"the end of the chain":              {"checkpoint", stack.DynamoDB, "TransactWriteItems", put("HEAD"), 0},
+		"the end of the chain, and a seal":  {"checkpoint", stack.DynamoDB, "TransactWriteItems", both("HEAD", "CHECKPOINT"), 0},
+		"an agent and an alias":             {"enroll", stack.DynamoDB, "TransactWriteItems", both("AGENT#orga::kyc", "ALIAS#1"), 0},
+		"an agent, and the pointer with it": {"enroll", stack.DynamoDB, "TransactWriteItems", both("AGENT#orga::kyc", "ORG"), 2},
+		"a lease and a chain that moved": {"rotateca", stack.DynamoDB, "TransactWriteItems", `{"TransactItems":[` +
+			`{"Update":{"TableName":"mastio-registry","Key":{"pk":{"S":"ORG"}}}},{"Update":{"TableName":"mastio-registry","Key":{"pk":{"S":"MOVED#1"}}}}]}`, 0},
 		"a row outside of transactions":     {"token", stack.DynamoDB, "PutItem", `{"TableName":"mastio-audit","Item":{"subject":{"S":"orga::kyc"}}}`, 1},
 		"a check that IAM has a word for":   {"token", stack.DynamoDB, "TransactWriteItems", `{"TransactItems":[{"ConditionCheck":{"TableName":"mastio-registry","Key":{"pk":{"S":"AGENT#1"}}}}]}`, 1},
 		"a query by an index":               {"hygiene", stack.DynamoDB, "Query", `{"TableName":"mastio-registry","IndexName":"agents_by_due","KeyConditionExpression":"due_pk = :p"}`, 0},

@@ -93,7 +93,9 @@ func (t table) judge(a asked) (by string, ok bool) {
 		if st.deny {
 			return st.sid, false
 		}
-		by, ok = st.sid, true
+		if !ok { // the narrow ones stand first
+			by, ok = st.sid, true
+		}
 	}
 	return by, ok
 }
