@@ -28,6 +28,10 @@ var (
 	ErrRevoked = problem.New(401, "certificate_revoked", "certificate has been revoked").
 			Says("Certificate has been revoked").
 			AtToken("invalid_client")
+	// ErrProofBound reports dpop_bound_access_tokens for an agent without a DPoP key.
+	ErrProofBound = problem.New(400, "dpop_jwk_required", "dpop_bound_access_tokens needs a registered DPoP key").
+			Says("\"dpop_bound_access_tokens\": true needs a registered DPoP key, and this agent would have none. " +
+			"Send the agent's public key as dpop_jwk.")
 	ErrProfile = problem.New(400, "agent_profile_invalid", "invalid display name or capabilities")
 )
 
@@ -68,11 +72,14 @@ type Agent struct {
 	Bundle        [][]byte
 	Intermediates [][]byte
 	JKT           string // RFC 7638 thumbprint of the registered DPoP key; empty: any key
-	Hygiene       Hygiene
-	EnrolledAt    time.Time
-	UpdatedAt     time.Time
-	Head          audit.Head // of the agent's own chain
-	Version       int64
+	// ProofBound: every access token of the agent is bound to a DPoP key (RFC 9449 section 5.2). A token request without a
+	// proof gets none; without a registered key, which a compromise takes away, no request gets one.
+	ProofBound bool
+	Hygiene    Hygiene
+	EnrolledAt time.Time
+	UpdatedAt  time.Time
+	Head       audit.Head // of the agent's own chain
+	Version    int64
 }
 
 // Deactivate returns the agent without anything that authenticates it, nor will again: see Past.

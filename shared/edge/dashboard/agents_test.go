@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
@@ -353,6 +354,33 @@ func TestEnrolling(t *testing.T) {
 		t.Errorf("sent twice: status %d", a.status)
 	}
 	says(t, b.submit(t, b.page(t, "/proxy/enrol"), "/proxy/enrol", url.Values{"name": {"kyc"}}), "An agent with this name exists and was not changed.")
+}
+
+// The page of an agent whose tokens are all bound to a DPoP key says so, and that it gets none while no key is registered.
+func TestBoundAgentsAreShown(t *testing.T) {
+	w, b := signedIn(t)
+	bound := true
+	if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{Name: "kyc", ProofBound: &bound, By: audit.By{Actor: "test"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.admit(t, "plain")
+	says(t, b.page(t, "/proxy/agents/orga::kyc"), "only with a DPoP proof")
+	if a := b.page(t, "/proxy/agents/orga::kyc"); strings.Contains(a.body, "no key is registered") {
+		t.Error("an agent with a key is shown as one without")
+	}
+	if a := b.page(t, "/proxy/agents/orga::plain"); strings.Contains(a.body, "only with a DPoP proof") {
+		t.Error("an agent that did not ask is shown as bound")
+	}
+	view, err := w.Store.View(t.Context(), "orga::kyc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := *view.Agent
+	a.JKT = ""
+	if err := w.Store.Apply(t.Context(), registry.Change{ID: "lost", Agent: &a}); err != nil {
+		t.Fatal(err)
+	}
+	says(t, b.page(t, "/proxy/agents/orga::kyc"), "no key is registered, so it gets none")
 }
 
 func TestDeactivating(t *testing.T) {

@@ -27,6 +27,7 @@ func encodeAgent(a agent.Agent) item {
 	w.text("status", string(a.Status))
 	w.text("spiffe_id", a.SPIFFEID)
 	w.text("jkt", a.JKT)
+	w.flag("bound", a.ProofBound)
 	w.hygiene(a.Hygiene)
 	w.list("bundle", len(a.Bundle), func(i int) types.AttributeValue { return blob(a.Bundle[i]) })
 	w.list("intermediates", len(a.Intermediates), func(i int) types.AttributeValue { return blob(a.Intermediates[i]) })
@@ -57,6 +58,7 @@ func decodeAgent(i item) (agent.Agent, error) {
 		Pins:          elements(&r, "pins", func(v *types.AttributeValueMemberM) agent.Pin { return decodePin(&r, v.Value) }),
 		SPIFFEID:      r.text("spiffe_id"),
 		JKT:           r.text("jkt"),
+		ProofBound:    r.flag("bound"),
 		Hygiene:       r.hygiene(),
 		Bundle:        elements(&r, "bundle", octets),
 		Intermediates: elements(&r, "intermediates", octets),

@@ -58,6 +58,7 @@ func (h agents) enroll(w http.ResponseWriter, r *http.Request) error {
 		Capabilities []string        `json:"capabilities"`
 		CSR          *string         `json:"csr_pem"`
 		DPoPJWK      json.RawMessage `json:"dpop_jwk"`
+		ProofBound   *bool           `json:"dpop_bound_access_tokens"`
 		Hygiene      struct {
 			Deliver string `json:"deliver"`
 		} `json:"hygiene"`
@@ -78,8 +79,8 @@ func (h agents) enroll(w http.ResponseWriter, r *http.Request) error {
 	call := CallOf(r.Context())
 	out, err := h.Enroll(r.Context(), enroll.Request{
 		Name: body.Name, DisplayName: body.DisplayName, Capabilities: body.Capabilities, Material: material(body.CSR, body.DPoPJWK, 0),
-		Deliver: agent.Delivery(body.Hygiene.Deliver),
-		By:      call.By,
+		ProofBound: body.ProofBound, Deliver: agent.Delivery(body.Hygiene.Deliver),
+		By: call.By,
 	})
 	if err != nil {
 		return err
@@ -89,7 +90,8 @@ func (h agents) enroll(w http.ResponseWriter, r *http.Request) error {
 		issued
 		DisplayName  string   `json:"display_name"`
 		Capabilities []string `json:"capabilities"`
-	}{issuedOf(out.Agent.ID, out.Material, out.Certificate), out.Agent.DisplayName, list(out.Agent.Capabilities)})
+		ProofBound   bool     `json:"dpop_bound_access_tokens"`
+	}{issuedOf(out.Agent.ID, out.Material, out.Certificate), out.Agent.DisplayName, list(out.Agent.Capabilities), out.Agent.ProofBound})
 	return nil
 }
 
@@ -175,13 +177,14 @@ func (h agents) read(w http.ResponseWriter, r *http.Request) error {
 	}
 	write(w, http.StatusOK, "application/json", struct {
 		described
-		JKT       string `json:"dpop_jkt,omitempty"`
-		SPIFFEID  string `json:"spiffe_id,omitempty"`
-		Counts    bool   `json:"certificate_accepted"`
-		Hygiene   upkeep `json:"hygiene"`
-		AuditSeq  int64  `json:"audit_seq"`
-		AuditHash string `json:"audit_hash"`
-	}{describe(a), a.JKT, a.SPIFFEID, counts, upkeepOf(a), a.Head.Seq, a.Head.Hash})
+		JKT        string `json:"dpop_jkt,omitempty"`
+		ProofBound bool   `json:"dpop_bound_access_tokens"`
+		SPIFFEID   string `json:"spiffe_id,omitempty"`
+		Counts     bool   `json:"certificate_accepted"`
+		Hygiene    upkeep `json:"hygiene"`
+		AuditSeq   int64  `json:"audit_seq"`
+		AuditHash  string `json:"audit_hash"`
+	}{describe(a), a.JKT, a.ProofBound, a.SPIFFEID, counts, upkeepOf(a), a.Head.Seq, a.Head.Hash})
 	return nil
 }
 

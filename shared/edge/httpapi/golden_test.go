@@ -52,7 +52,7 @@ func TestGoldenAnswers(t *testing.T) {
 	}{
 		{"enrol", func() answer {
 			return w.send(t, event("POST", "/v1/admin/agents", admin, jsonBody(`{"agent_name":"kyc","display_name":"Know your customer","capabilities":["kyc:read"]}`)))
-		}, append([]string{"display_name", "capabilities"}, certificate...)},
+		}, append([]string{"display_name", "capabilities", "dpop_bound_access_tokens"}, certificate...)},
 		{"rotate-cert", func() answer {
 			return w.send(t, event("POST", "/registry/agents/orga::kyc/rotate-cert", admin, jsonBody(`{"grace_seconds":3600,"validity_days":90}`)))
 		}, append([]string{"previous_thumbprint", "previous_valid_until"}, certificate...)},

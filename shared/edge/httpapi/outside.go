@@ -20,6 +20,7 @@ type outsider struct {
 	Capabilities []string        `json:"capabilities"`
 	Proof        string          `json:"possession_proof"`
 	DPoPJWK      json.RawMessage `json:"dpop_jwk"`
+	ProofBound   *bool           `json:"dpop_bound_access_tokens"`
 	Update       bool            `json:"update_existing"`
 	Reason       string          `json:"reason"`
 	Comment      string          `json:"comment"`
@@ -43,7 +44,7 @@ func (o outsider) request(r *http.Request, certPEM, keyPEM string) enroll.Outsid
 	call := CallOf(r.Context())
 	req := enroll.Outside{
 		Name: o.Name, DisplayName: o.DisplayName, Capabilities: o.Capabilities, CertPEM: []byte(certPEM), KeyPEM: []byte(keyPEM),
-		Proof: o.Proof, Update: o.Update, Reason: reason.Given{Code: reason.Code(o.Reason), Comment: o.Comment},
+		Proof: o.Proof, ProofBound: o.ProofBound, Update: o.Update, Reason: reason.Given{Code: reason.Code(o.Reason), Comment: o.Comment},
 		By: call.By,
 	}
 	if string(o.DPoPJWK) != "null" {
@@ -113,12 +114,13 @@ func admit(w http.ResponseWriter, r *http.Request, do func(context.Context, enro
 		Thumbprint   string      `json:"cert_thumbprint"`
 		SPIFFEID     *string     `json:"spiffe_id"`
 		JKT          *string     `json:"dpop_jkt"`
+		ProofBound   bool        `json:"dpop_bound_access_tokens"`
 		Generation   *int64      `json:"generation"` // null: the agent's own bundle vouches for it
 		EnrolledAt   time.Time   `json:"enrolled_at"`
 		Truststore   *truststore `json:"truststore,omitempty"` // the edge answers 403 until it is current
 	}{
 		out.Agent.ID, out.Agent.DisplayName, list(out.Agent.Capabilities), out.Thumbprint, some(out.Agent.SPIFFEID),
-		some(out.Agent.JKT), some(out.Generation), out.Agent.EnrolledAt, edge,
+		some(out.Agent.JKT), out.Agent.ProofBound, some(out.Generation), out.Agent.EnrolledAt, edge,
 	})
 	return nil
 }

@@ -32,7 +32,7 @@ type Admitted struct {
 // BYOCA admits an agent whose certificate was issued elsewhere under the current Org CA, or pins its new certificate in
 // the place of the old one: with Update whatever the old one is, else if no pin counts under the current generation.
 //
-// Errors: agent.ErrID, agent.ErrProfile, agent.ErrAlreadyEnrolled and ErrCapabilities (nothing of the existing agent
+// Errors: agent.ErrID, agent.ErrProfile, agent.ErrProofBound, agent.ErrAlreadyEnrolled, ErrBinding and ErrCapabilities (nothing of the existing agent
 // changes), orgca.ErrMissing, issue.ErrDPoPJWK, those of pki.CheckLeaf, pki.ErrPossession, and those that begin with ErrCertificatePEM.
 func (e *Enroller) BYOCA(ctx context.Context, req Outside) (Admitted, error) {
 	r, err := e.read(agent.BYOCA, req)
@@ -199,6 +199,9 @@ func (e *Enroller) admit(ctx context.Context, m agent.Method, req Outside, r rea
 			return Admitted{}, err
 		}
 		a := e.outsideRecord(m, req, r, view.Agent)
+		if req.ProofBound != nil && *req.ProofBound && a.JKT == "" {
+			return Admitted{}, agent.ErrProofBound
+		}
 		c := registry.Change{ID: e.NewID()}
 		if err := complete(ctx, *view.Pointer, &a, &c); err != nil {
 			return Admitted{}, err
@@ -275,7 +278,7 @@ func (e *Enroller) admissibleAs(ctx context.Context, m agent.Method, req Outside
 	case active(view.Agent) == nil:
 		return view, nil
 	case !req.Update:
-		return view, r.readmissible(e, m, *view.Agent, *view.Pointer, req.Capabilities)
+		return view, r.readmissible(e, m, *view.Agent, *view.Pointer, req)
 	case view.Agent.Method != m:
 		return view, fmt.Errorf("%w: %s", ErrMethod, view.Agent.Method)
 	}
@@ -300,6 +303,9 @@ func (e *Enroller) outsideRecord(m agent.Method, req Outside, r reading, old *ag
 			a.Capabilities = req.Capabilities
 		}
 	}
+	if req.ProofBound != nil {
+		a.ProofBound = *req.ProofBound
+	}
 	a.JKT = cmp.Or(r.jkt, a.JKT)
 	if existing != nil && r.reason.Code.Compromise() { // the proof key was on the same host
 		a.JKT = r.jkt
@@ -310,7 +316,7 @@ func (e *Enroller) outsideRecord(m agent.Method, req Outside, r reading, old *ag
 func (e *Enroller) outsideEntry(m agent.Method, req Outside, r reading, old *agent.Agent, a agent.Agent, out Admitted) audit.Entry {
 	details := map[string]any{
 		"method": string(m), "cert_thumbprint": r.thumbprint, "generation": out.Generation, "capabilities": texts(a.Capabilities), "spiffe_id": a.SPIFFEID,
-		"possession": r.possession, "trust_bundle": thumbprints(r.bundle), "dpop_jkt": a.JKT,
+		"possession": r.possession, "trust_bundle": thumbprints(r.bundle), "dpop_jkt": a.JKT, "dpop_bound": a.ProofBound,
 	}
 	event := audit.AgentEnrolled
 	if old != nil {

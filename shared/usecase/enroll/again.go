@@ -16,6 +16,13 @@ var ErrCapabilities = problem.New(409, "capabilities_differ", "the agent has oth
 		"it again leaves its capabilities as they are: send the same ones, or none. To change them (BYOCA, " +
 		"SPIFFE), send \"update_existing\": true.")
 
+// ErrBinding reports an enrolment of an existing agent that wants its tokens bound otherwise than they are.
+var ErrBinding = problem.New(409, "dpop_bound_differs", "the agent's tokens are bound otherwise").
+	Says("An agent with this name exists, has another dpop_bound_access_tokens than this, and was not changed. " +
+		"Enrolling it again leaves the member as it is: send the same value, or none. To change it (BYOCA, SPIFFE), send " +
+		"\"update_existing\": true; for an agent whose certificate the Mastio issues, DELETE " +
+		"/v1/admin/agents/{agent_id} and enrol it again.")
+
 // ErrFederated reports a request to publish an agent to other organisations.
 var ErrFederated = problem.New(400, "federated_unsupported", "federated agents are not supported").
 	Says("\"federated\": true asks for an agent that other organisations know. This Mastio serves one " +
@@ -23,8 +30,11 @@ var ErrFederated = problem.New(400, "federated_unsupported", "federated agents a
 
 // again decides whether plain enrolment may give an existing agent a new certificate. It leaves identity, capabilities,
 // display name and chain as they are. An empty list of capabilities means that the caller names none: enrolment tools
-// that leave capabilities to somebody else send it.
-func again(old agent.Agent, capabilities []string) error {
+// that leave capabilities to somebody else send it. bound, if it is there, must be what the agent has.
+func again(old agent.Agent, capabilities []string, bound *bool) error {
+	if bound != nil && *bound != old.ProofBound {
+		return ErrBinding
+	}
 	if len(capabilities) > 0 && !old.SameCapabilities(capabilities) {
 		return ErrCapabilities
 	}
@@ -43,7 +53,7 @@ func active(a *agent.Agent) *agent.Agent {
 // A pin that counts under the current generation is protected, except against its own certificate: an enrolment whose
 // answer was lost is repeated as it was. An agent that is known by its SPIFFE ID has no pin: who shows a valid SVID with
 // this ID may replace the bundle.
-func (r reading) readmissible(e *Enroller, m agent.Method, old agent.Agent, p orgca.Pointer, capabilities []string) error {
+func (r reading) readmissible(e *Enroller, m agent.Method, old agent.Agent, p orgca.Pointer, req Outside) error {
 	now := e.Now()
 	switch {
 	case old.Method != m:
@@ -53,7 +63,7 @@ func (r reading) readmissible(e *Enroller, m agent.Method, old agent.Agent, p or
 	case m == agent.BYOCA && old.Protected(p, now) && !old.Holds(r.thumbprint, p, now):
 		return agent.ErrAlreadyEnrolled
 	}
-	return again(old, capabilities)
+	return again(old, req.Capabilities, req.ProofBound)
 }
 
 func (r reading) spiffeID() string {
@@ -63,7 +73,7 @@ func (r reading) spiffeID() string {
 
 // repeats reports whether committing a would change nothing of old that authenticates the agent.
 func repeats(a, old agent.Agent, c registry.Change) bool {
-	return len(c.EdgeCAs) == 0 && a.SPIFFEID == old.SPIFFEID && a.JKT == old.JKT && slices.Equal(a.Pins, old.Pins) && a.Past.Floor.Equal(old.Past.Floor) &&
+	return len(c.EdgeCAs) == 0 && a.SPIFFEID == old.SPIFFEID && a.JKT == old.JKT && a.ProofBound == old.ProofBound && slices.Equal(a.Pins, old.Pins) && a.Past.Floor.Equal(old.Past.Floor) &&
 		slices.EqualFunc(a.Bundle, old.Bundle, slices.Equal) && slices.EqualFunc(a.Intermediates, old.Intermediates, slices.Equal)
 }
 

@@ -70,7 +70,9 @@ type Request struct {
 	DisplayName  string   // empty: the name; an existing agent keeps its own
 	Capabilities []string // none of an existing agent: as they are
 	Material     issue.Request
-	Deliver      agent.Delivery // what hygiene does when the certificate is due; empty: agent.Notify, or what it did
+	// ProofBound asks for dpop_bound_access_tokens (RFC 9449 section 5.2); nil: no, and of an existing agent as it is.
+	ProofBound *bool
+	Deliver    agent.Delivery // what hygiene does when the certificate is due; empty: agent.Notify, or what it did
 }
 
 // Result is the agent with its certificate, and the private keys where they were made here.
@@ -90,7 +92,7 @@ func (Result) MarshalJSON() ([]byte, error) {
 // counts under the current generation is given a new certificate and keeps everything else: see again.
 //
 // Errors: agent.ErrID, agent.ErrProfile, agent.ErrAlreadyEnrolled and ErrCapabilities (nothing of the existing agent
-// changes), orgca.ErrMissing, the errors of issue.Prepare, registry.ErrUnknown when the store stayed silent at the commit.
+// changes), ErrBinding, agent.ErrProofBound, orgca.ErrMissing, the errors of issue.Prepare, registry.ErrUnknown when the store stayed silent at the commit.
 func (e *Enroller) Enroll(ctx context.Context, req Request) (Result, error) {
 	id, err := agent.NewID(e.OrgID, req.Name)
 	if err != nil {
@@ -121,6 +123,9 @@ func (e *Enroller) Enroll(ctx context.Context, req Request) (Result, error) {
 func (e *Enroller) enroll(ctx context.Context, id agent.ID, req Request, view registry.View, m issue.Material) (Result, error) {
 	old := active(view.Agent)
 	p := issue.Pinning{Agent: e.record(id, req, view.Agent), Pointer: *view.Pointer}
+	if req.ProofBound != nil && *req.ProofBound && cmp.Or(m.JKT, p.Agent.JKT) == "" {
+		return Result{}, agent.ErrProofBound
+	}
 	p.Entry = func(pin agent.Pin) audit.Entry { return entry(req, p.Agent, old, pin) }
 	stored, certificate, err := e.Issuer.Pin(ctx, p, m)
 	return Result{Agent: stored, Material: m, Certificate: certificate, Again: old != nil}, err
@@ -137,7 +142,8 @@ func (e *Enroller) record(id agent.ID, req Request, old *agent.Agent) agent.Agen
 	a := agent.Agent{
 		ID: id, DisplayName: cmp.Or(req.DisplayName, req.Name), Capabilities: req.Capabilities,
 		Method: agent.Minted, Status: agent.Active, EnrolledAt: e.Now(),
-		Hygiene: agent.Hygiene{Deliver: cmp.Or(req.Deliver, agent.Notify)},
+		Hygiene:    agent.Hygiene{Deliver: cmp.Or(req.Deliver, agent.Notify)},
+		ProofBound: req.ProofBound != nil && *req.ProofBound,
 	}
 	if old != nil {
 		a.Head, a.Version, a.EnrolledAt, a.Past = old.Head, old.Version, old.EnrolledAt, old.Past
@@ -148,7 +154,7 @@ func (e *Enroller) record(id agent.ID, req Request, old *agent.Agent) agent.Agen
 func entry(req Request, a agent.Agent, old *agent.Agent, pin agent.Pin) audit.Entry {
 	e := audit.Entry{Event: audit.AgentEnrolled, Actor: req.Actor, Details: req.Note(map[string]any{
 		"method": string(agent.Minted), "cert_thumbprint": pin.Thumbprint, "generation": pin.Generation, "capabilities": texts(a.Capabilities),
-		"csr": req.Material.CSR != nil, "deliver": string(a.Hygiene.Deliver),
+		"csr": req.Material.CSR != nil, "deliver": string(a.Hygiene.Deliver), "dpop_bound": a.ProofBound,
 	})}
 	if old != nil {
 		e.Event = audit.AgentCertRotated
@@ -169,5 +175,5 @@ func (e *Enroller) admissible(ctx context.Context, id agent.ID, req Request) (re
 	case view.Agent.Method != agent.Minted || view.Agent.Protected(view.Pointer, e.Now()):
 		return view, agent.ErrAlreadyEnrolled
 	}
-	return view, again(*view.Agent, req.Capabilities)
+	return view, again(*view.Agent, req.Capabilities, req.ProofBound)
 }

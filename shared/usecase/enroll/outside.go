@@ -61,6 +61,7 @@ type Outside struct {
 	KeyPEM       []byte   // the leaf's private key: compared, then overwritten. Or:
 	Proof        string   // a signature by it, base64url; see ProofMessage
 	DPoPJWK      json.RawMessage
+	ProofBound   *bool // as of Request; with Update it replaces what the agent has
 	Update       bool
 	Reason       reason.Given // why an existing agent's certificate is replaced; a compromise ends all that is known of it
 }

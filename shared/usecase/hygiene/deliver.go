@@ -126,7 +126,7 @@ func (j *Job) stage(ctx context.Context, a agent.Agent, p orgca.Pointer, version
 	if err != nil {
 		return issue.Certificate{}, err
 	}
-	if a.JKT == "" { // registered none, so it may use any; this one too
+	if a.JKT == "" && !a.ProofBound { // none is registered, so the agent may use any key, this one too
 		m.JKT = ""
 	}
 	c, err := j.Issuer.Certify(ctx, p, a.ID, m)

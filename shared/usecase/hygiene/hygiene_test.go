@@ -169,6 +169,23 @@ func TestDPoPKeysChangeWithTheCertificate(t *testing.T) {
 	}
 }
 
+// An agent whose tokens are all bound to a DPoP key, and that has lost it, gets one with the next delivery.
+func TestABoundAgentIsDeliveredAKey(t *testing.T) {
+	m := fresh(t, memstore.Config{})
+	a := admit(t, m, "a", agent.SecretsManager)
+	lost := stored(t, m, a.Agent.ID)
+	lost.ProofBound, lost.JKT = true, ""
+	lost.Pins[0].JKT = ""
+	if err := m.Store.Apply(t.Context(), registry.Change{ID: "lost", Agent: &lost}); err != nil {
+		t.Fatal(err)
+	}
+	m.Advance(335 * day)
+	run(t, m, hygiene.Report{Due: 1, Rotated: 1})
+	if got := stored(t, m, a.Agent.ID); got.Pins[0].JKT == "" || !got.ProofBound {
+		t.Errorf("the successor's DPoP key %q, bound %v", got.Pins[0].JKT, got.ProofBound)
+	}
+}
+
 // A run of which everything from one call on fails, before the call or after it, leaves the agent able to work, no pin
 // whose key nobody has, and nothing that the next run does not bring to its end, with one version and one row.
 func TestCrashAtEveryCall(t *testing.T) {

@@ -51,7 +51,7 @@ func (j *Job) read(raw []byte, a agent.Agent, known agent.Keys, p orgca.Pointer)
 		return issue.Certificate{}, fmt.Errorf("%w: the certificate is older than the one in use", errUnusable)
 	}
 	jkt := ""
-	if a.JKT != "" {
+	if a.JKT != "" || a.ProofBound {
 		if jkt, err = publicThumbprint(v.DPoPJWK); err != nil {
 			return issue.Certificate{}, err
 		}

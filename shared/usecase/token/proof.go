@@ -28,24 +28,36 @@ func (e *NonceError) Error() string { return e.cause.Error() }
 // Unwrap makes errors.Is(err, dpop.ErrNonce) and the like true.
 func (e *NonceError) Unwrap() error { return e.cause }
 
-// bound returns the key that the proof of this request must be made with; empty: any. It is the registered one, but for a
-// login by assertion: its client makes a key for each login.
-func (i *Issuer) bound(given *assertion.Assertion, a agent.Agent, pin agent.Pin) string {
+// binding is what the token of one request has to be bound to.
+type binding struct {
+	required   bool   // no token without a proof
+	registered string // thumbprint of the key that the proof must be made with; empty: any key
+	missing    bool   // a key has to be registered, and none is
+}
+
+// binding decides it by the registered key, except for a login by assertion, whose client makes a key for each login: that one
+// may use any key, but not do without where the agent's tokens are all bound.
+func (i *Issuer) binding(given *assertion.Assertion, a agent.Agent, pin agent.Pin) binding {
+	b := binding{required: i.RequireDPoP || a.ProofBound, registered: cmp.Or(pin.JKT, a.JKT)}
+	b.missing = a.ProofBound && b.registered == ""
 	if given != nil && !i.RegisteredKeyOnly {
-		return ""
+		b.registered = ""
 	}
-	return cmp.Or(pin.JKT, a.JKT)
+	return b
 }
 
 // prove checks the proof, if there is one, and uses it up. It returns the thumbprint that the token is bound to, empty
 // without a proof.
-func (i *Issuer) prove(ctx context.Context, header []string, registered string, key *tokenkeys.Key, now time.Time) (jkt string, err error) {
+func (i *Issuer) prove(ctx context.Context, header []string, want binding, key *tokenkeys.Key, now time.Time) (jkt string, err error) {
+	if want.missing {
+		return "", ErrNoProofKey
+	}
 	raw, err := dpop.FromHeader(header)
-	if errors.Is(err, dpop.ErrMissing) {
-		if i.RequireDPoP {
-			return "", ErrProofRequired
-		}
+	if errors.Is(err, dpop.ErrMissing) && !want.required {
 		return "", nil
+	}
+	if errors.Is(err, dpop.ErrMissing) {
+		return "", ErrProofRequired
 	}
 	if err != nil {
 		return "", err
@@ -65,7 +77,7 @@ func (i *Issuer) prove(ctx context.Context, header []string, registered string, 
 	case err != nil:
 		return "", err
 	}
-	if registered != "" && registered != proof.JKT {
+	if want.registered != "" && want.registered != proof.JKT {
 		return "", ErrProofKey
 	}
 	if i.RequireNonce || proof.Nonce != "" {

@@ -30,9 +30,16 @@ var (
 	ErrResource = problem.New(400, "resource_invalid", "resource is not an absolute URI without fragment").
 			Says("resource is not an absolute URI without fragment").
 			AtToken("invalid_target")
-	ErrProofRequired = problem.New(400, "dpop_proof_required", "this Mastio issues tokens only with a DPoP proof").
-				Says("A DPoP proof is required").
-				AtToken("invalid_dpop_proof")
+	// ErrProofRequired is the answer of a Mastio, or of an agent, whose tokens are all bound to a DPoP key.
+	ErrProofRequired = problem.New(400, "dpop_proof_required", "tokens are issued only with a DPoP proof").
+				Says("A DPoP proof is required: send the header DPoP with a proof (RFC 9449 section 4.2) for this " +
+			"request, signed by the agent's registered key").
+		AtToken("invalid_dpop_proof")
+	// ErrNoProofKey reports an agent whose tokens are all bound to its registered DPoP key, which a compromise has taken away.
+	ErrNoProofKey = problem.New(400, "dpop_key_missing", "the agent's tokens are bound to a DPoP key, and none is registered").
+			Says("The agent's tokens are bound to its registered DPoP key, and none is registered since that key was " +
+			"declared compromised. The operator registers a new one: rotate-cert, or enrolment, with dpop_jwk").
+		AtToken("invalid_dpop_proof")
 	ErrProofKey = problem.New(400, "dpop_key_unregistered", "proof was made with another key than the registered one").
 			Says("The DPoP proof was made with another key than the agent's registered one").
 			AtToken("invalid_dpop_proof")
@@ -127,7 +134,7 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	jkt, err := i.prove(ctx, r.Proofs, i.bound(given, *view.Agent, pin), key, now)
+	jkt, err := i.prove(ctx, r.Proofs, i.binding(given, *view.Agent, pin), key, now)
 	if err != nil {
 		return Token{}, err
 	}
