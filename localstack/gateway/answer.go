@@ -88,7 +88,7 @@ func (a answer) add(name, value string) error {
 func sent(name string) string {
 	name = http.CanonicalHeaderKey(name)
 	switch name {
-	case "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Keep-Alive", "Proxy-Connection", headerRequestID, headerExtendedID:
+	case "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Keep-Alive", "Proxy-Connection", headerRequestID, headerExtendedID, headerHTTPRequestID:
 		return ""
 	case "Connection", "Content-Md5", "Date", "Expect", "Host", "Max-Forwards", "Proxy-Authenticate", "Server",
 		"Upgrade", "User-Agent", "Via", "Warn", "Www-Authenticate":

@@ -26,6 +26,8 @@ type call struct {
 	ids    ids
 	at     time.Time
 	cert   *clientCert // nil without a trusted one, and on the operators' domain
+
+	overHTTP bool // the API is an HTTP API
 }
 
 // event returns the proxy event (JSON) of a request.
@@ -47,6 +49,9 @@ func (g *Gateway) event(w http.ResponseWriter, c *call) ([]byte, error) {
 	var err error
 	if e.Body, e.IsBase64Encoded, err = g.body(w, c); err != nil {
 		return nil, err
+	}
+	if c.overHTTP {
+		return g.asHTTP(c, e)
 	}
 	return json.Marshal(e)
 }
@@ -159,7 +164,7 @@ func (g *Gateway) body(w http.ResponseWriter, c *call) (body string, isBase64 bo
 	if _, err := buf.ReadFrom(http.MaxBytesReader(w, c.Body, g.cfg.MaxBody)); err != nil {
 		return "", false, fmt.Errorf("%w: %w", errBody, err)
 	}
-	if binary(c.Header.Get("Content-Type")) || !utf8.Valid(buf.Bytes()) {
+	if binary(c.Header.Get("Content-Type")) || c.overHTTP && !textual(c.Header.Get("Content-Type")) || !utf8.Valid(buf.Bytes()) {
 		return base64.StdEncoding.EncodeToString(buf.Bytes()), true, nil
 	}
 	return buf.String(), false, nil

@@ -23,6 +23,7 @@ var masks = []struct {
 	with string
 }{
 	{regexp.MustCompile(`"requestId": "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"`), `"requestId": "UUID"`},
+	{regexp.MustCompile(`"requestId": "[A-Za-z0-9+/]{15}="`), `"requestId": "SHORT"`},
 	{regexp.MustCompile(`"extendedRequestId": "[A-Za-z0-9+/]{15}="`), `"extendedRequestId": "EXTENDED"`},
 	{regexp.MustCompile(`Root=1-69a7bdbf-[0-9a-f]{24}`), `Root=1-69a7bdbf-TRACE`},
 	{regexp.MustCompile(`-----BEGIN CERTIFICATE-----[^"]*-----END CERTIFICATE-----\\n`), `PEM`},
@@ -37,7 +38,7 @@ func TestEvents(t *testing.T) {
 			"Content-Type":                {"application/x-www-form-urlencoded"},
 			"User-Agent":                  {"agent/1.0"},
 			"Accept-Encoding":             {"identity"},
-			"Dpop":                        {"proof"},
+			"Dpop":                        {"proof", "another"},
 			"X-Twice":                     {"one", "two"},
 			"X-Forwarded-For":             {"203.0.113.9"},
 			"X-Forwarded-Port":            {"1"},
@@ -54,11 +55,15 @@ func TestEvents(t *testing.T) {
 	tests := []struct {
 		golden, method, path, body string
 		http2, stage               bool
+		overHTTP                   bool
 	}{
-		{"token", "POST", "/v1/auth/token?a=1&a=2&b=%26%20c", "grant_type=client_credentials&x=é", false, false},
-		{"token-http2", "POST", "/v1/auth/token", "grant_type=client_credentials", true, true},
-		{"rotate-cert", "POST", "/registry/agents/acme%3A%3Abot/rotate-cert", "", false, true},
-		{"wrong-method", "DELETE", "/healthz", "", false, false},
+		{"token", "POST", "/v1/auth/token?a=1&a=2&b=%26%20c", "grant_type=client_credentials&x=é", false, false, false},
+		{"token-http2", "POST", "/v1/auth/token", "grant_type=client_credentials", true, true, false},
+		{"rotate-cert", "POST", "/registry/agents/acme%3A%3Abot/rotate-cert", "", false, true, false},
+		{"wrong-method", "DELETE", "/healthz", "", false, false, false},
+		{"agents-token", "POST", "/v1/auth/token?a=1&a=2&b=%26%20c", "grant_type=client_credentials&x=é", false, false, true},
+		{"agents-escaped", "GET", "/v1/agent%2Frenewal-info%3Fa/%2561", "", true, false, true},
+		{"agents-wrong-method", "DELETE", "/v1/agent/renew", "", false, false, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.golden, func(t *testing.T) {
@@ -66,12 +71,20 @@ func TestEvents(t *testing.T) {
 			if tt.stage {
 				cfg = Config{StageName: "prod", DomainName: "agents.acme.example", APIID: "a1b2c3", Account: "123456789012"}
 			}
+			cfg.HTTPAgents = tt.overHTTP
 			w := newWorld(t, cfg, ca)
 			res := w.do(w.client(tt.http2, agent), tt.method, tt.path, tt.body, header())
 			if res.StatusCode != 200 {
 				t.Fatalf("%d %s", res.StatusCode, res.body)
 			}
 			e := w.last()
+			if tt.overHTTP {
+				if got := res.Header.Get("Apigw-Requestid"); got == "" || got != e.RequestContext.RequestID || res.Header.Get("X-Amzn-Requestid") != "" {
+					t.Errorf("apigw-requestid %q, in the event %q; headers %v", got, e.RequestContext.RequestID, res.Header)
+				}
+				compare(t, tt.golden, masked(t, w))
+				return
+			}
 			if got := res.Header.Get("X-Amzn-Requestid"); got == "" || got != e.RequestContext.RequestID {
 				t.Errorf("x-amzn-RequestId %q, in the event %q", got, e.RequestContext.RequestID)
 			}

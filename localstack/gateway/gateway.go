@@ -33,6 +33,9 @@ type Config struct {
 	// paths of that domain alone, and of both domains if the client shows a certificate.
 	Operators http.Handler
 
+	// HTTPAgents makes the agents' API an HTTP API with payload format 1.0, as on AWS; false: a REST API, as on LocalStack.
+	HTTPAgents bool
+
 	DomainName string        // "" means the name in each request's Host header
 	StageName  string        // "" means "live"
 	APIID      string        // "" means "local"
@@ -131,11 +134,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	id := newIDs()
 	id.mark(w.Header())
-	if !ok || !known {
+	t, overHTTP := g.httpTarget(r, t, ok && known, shown)
+	if overHTTP {
+		id.request = id.extended
+		id.markHTTP(w.Header())
+	} else if !ok || !known {
 		notFound(w, id)
 		return
 	}
-	c := call{Request: r, target: t, params: params, ids: id, at: g.cfg.Now()}
+	c := call{Request: r, target: t, params: params, ids: id, at: g.cfg.Now(), overHTTP: overHTTP}
 	var err error
 	if t.agents && shown {
 		c.cert, err = g.trust.check(r.Context(), r.TLS.PeerCertificates, c.at)

@@ -274,6 +274,7 @@ func (s *Stack) serveEdge(listeners []net.Listener) error {
 		return err
 	}
 	g := gateway.New(gateway.Config{
+		HTTPAgents: true,
 		Invoke: func(ctx context.Context, function string, payload []byte) ([]byte, string, error) {
 			r, err := s.Lambda.Invoke(ctx, function, payload)
 			return r.Payload, r.FunctionError, err

@@ -157,6 +157,11 @@ func On(resource string) []Route {
 	return found
 }
 
+// Served reports whether a host has a route of this resource path.
+func Served(h Host, resource string) bool {
+	return slices.ContainsFunc(On(resource), func(r Route) bool { return slices.Contains(r.Hosts, h) })
+}
+
 // Methods returns the methods a resource path answers, for an Allow header (RFC 9110 section 10.2.1).
 func Methods(resource string) []string {
 	var methods []string

@@ -80,7 +80,7 @@ func (o *organisation) build(s store) error {
 	})
 	mux, err := httpapi.New(httpapi.Config{Handlers: httpapi.RotateCA(r), Admin: inmemory.Admin, Log: log, Now: time.Now})
 	if err == nil {
-		o.rotate = httpapi.Lambda(mux)
+		o.rotate = inmemory.Lambda(mux)
 	}
 	return err
 }

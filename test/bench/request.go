@@ -37,7 +37,7 @@ func serve(m *inmemory.Mastio, h httpapi.Handlers) (lambda, error) {
 	if err != nil {
 		return nil, err
 	}
-	return httpapi.Lambda(mux), nil
+	return inmemory.Lambda(mux), nil
 }
 
 // newRequest is the event of a request as API Gateway sends it for a client like curl.

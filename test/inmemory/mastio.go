@@ -12,10 +12,13 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
@@ -206,6 +209,16 @@ func (m *Mastio) Handlers() map[string]httpapi.Handlers {
 		"audit": httpapi.Audit(m.Trail), "checkpoint": httpapi.Checkpoint(m.Checkpoint),
 		"rotatecert": httpapi.RotateCert(m.RotateCert), "rotateca": httpapi.RotateCA(m.RotateCA), "enroll": httpapi.Enroll(m.Enroll),
 		"token": tokens, "renew": httpapi.Renew(m.Renew), "discovery": lookups, "healthz": httpapi.Health(m.Health, "test", OrgID),
+	}
+}
+
+// Lambda is a function as a REST API calls it.
+func Lambda(h http.Handler) func(context.Context, events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
+	serve := httpapi.Lambda(h)
+	return func(ctx context.Context, e events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
+		return serve(ctx, httpapi.Event{
+			APIGatewayProxyRequest: e, RequestContext: httpapi.RequestContext{APIGatewayProxyRequestContext: e.RequestContext},
+		})
 	}
 }
 

@@ -31,7 +31,7 @@ func clocked(t *testing.T) (*mastio, *inmemory.Mastio) {
 	if _, err := core.Standby.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	functions := map[string]func(context.Context, events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error){}
+	functions := map[string]func(context.Context, httpapi.Event) (events.APIGatewayProxyResponse, error){}
 	for name, handlers := range core.Handlers() {
 		mux, err := httpapi.New(httpapi.Config{Handlers: handlers, Admin: inmemory.Admin, Log: slog.New(slog.DiscardHandler), Now: core.Now})
 		if err != nil {
@@ -40,9 +40,10 @@ func clocked(t *testing.T) (*mastio, *inmemory.Mastio) {
 		functions[name] = httpapi.Lambda(mux)
 	}
 	g := gateway.New(gateway.Config{
-		Now: core.Now,
+		HTTPAgents: true,
+		Now:        core.Now,
 		Invoke: func(ctx context.Context, function string, payload []byte) ([]byte, string, error) {
-			var event events.APIGatewayProxyRequest
+			var event httpapi.Event
 			if err := json.Unmarshal(payload, &event); err != nil {
 				return nil, "", err
 			}

@@ -46,7 +46,7 @@ func mount(t testing.TB, cfg memstore.Config) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	function := httpapi.Lambda(mux)
+	function := inmemory.Lambda(mux)
 	w.call = func(t testing.TB, e events.APIGatewayProxyRequest) events.APIGatewayProxyResponse {
 		t.Helper()
 		out, err := function(t.Context(), e)

@@ -4,12 +4,14 @@ import (
 	"context"
 
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/routes"
 )
 
 // Call is what the edge, not the client, says about a request.
 type Call struct {
-	audit.By              // the actor is empty until the Mux has checked the admin secret
-	CertificatePEM string // requestContext.identity.clientCert; never from a header, which anyone can write
+	audit.By                   // the actor is empty until the Mux has checked the admin secret
+	CertificatePEM string      // requestContext.identity.clientCert; never from a header, which anyone can write
+	Host           routes.Host // the API that passed the request on, where that says so; empty: either
 }
 
 type callKey struct{}

@@ -15,16 +15,41 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/problem"
+	"github.com/mastio-aws/mastio/shared/routes"
 )
 
-// Lambda adapts an http.Handler to API Gateway's REST (v1) proxy events. The widely used adapter library is no longer
-// kept up and brings five web frameworks along; what is needed of it is this file.
-func Lambda(h http.Handler) func(context.Context, events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
-	return func(ctx context.Context, e events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
+// Event is a request as API Gateway hands it to a function: a REST API's proxy event, or an HTTP API's in payload format
+// 1.0, which has the same members and a version. Both put the client certificate into requestContext.identity.
+// Sources: "Input format of a Lambda function for proxy integration" and "Create AWS Lambda proxy integrations for HTTP
+// APIs", API Gateway developer guide.
+type Event struct {
+	events.APIGatewayProxyRequest
+	Version        string         `json:"version"` // "1.0" from an HTTP API; a REST API sends none
+	RequestContext RequestContext `json:"requestContext"`
+}
+
+// RequestContext is what API Gateway, not the client, says about a request.
+type RequestContext struct {
+	events.APIGatewayProxyRequestContext
+	// Authentication is where payload format 2.0 has the certificate. Format 1.0 is documented to have it in Identity;
+	// an edge that fills both must say the same twice.
+	Authentication struct {
+		ClientCert *events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert `json:"clientCert"`
+	} `json:"authentication"`
+}
+
+// hostVariable is the stage variable in which an HTTP API names its host. There the route $default hands over what no
+// route has, and each API answers for its own paths alone.
+const hostVariable = "host"
+
+// Lambda adapts an http.Handler to API Gateway's events. The widely used adapter library is no longer kept up and brings
+// five web frameworks along; what is needed of it is this file.
+func Lambda(h http.Handler) func(context.Context, Event) (events.APIGatewayProxyResponse, error) {
+	return func(ctx context.Context, e Event) (events.APIGatewayProxyResponse, error) {
 		r, err := request(ctx, e)
 		w := &response{header: http.Header{}, status: http.StatusOK}
 		if err != nil { // the caller's error, not the function's
-			writeProblem(w, problem.Of(err), call(e).RequestID)
+			writeProblem(w, problem.Of(err), e.RequestContext.RequestID)
 			return w.event(), nil
 		}
 		h.ServeHTTP(w, r)
@@ -38,7 +63,7 @@ func Lambda(h http.Handler) func(context.Context, events.APIGatewayProxyRequest)
 func LambdaOr(h http.Handler, job func(ctx context.Context, event json.RawMessage) (any, error)) func(context.Context, json.RawMessage) (any, error) {
 	serve := Lambda(h)
 	return func(ctx context.Context, event json.RawMessage) (any, error) {
-		var e events.APIGatewayProxyRequest
+		var e Event
 		if err := json.Unmarshal(event, &e); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrEvent, err)
 		}
@@ -50,7 +75,7 @@ func LambdaOr(h http.Handler, job func(ctx context.Context, event json.RawMessag
 }
 
 // request builds the http.Request that an event stands for.
-func request(ctx context.Context, e events.APIGatewayProxyRequest) (*http.Request, error) {
+func request(ctx context.Context, e Event) (*http.Request, error) {
 	body := []byte(e.Body)
 	if e.IsBase64Encoded {
 		var err error
@@ -58,27 +83,52 @@ func request(ctx context.Context, e events.APIGatewayProxyRequest) (*http.Reques
 			return nil, fmt.Errorf("%w: decode the body: %w", ErrEvent, err)
 		}
 	}
-	target := &url.URL{Path: e.Path, RawQuery: query(e).Encode()}
-	if decoded, err := url.PathUnescape(e.Path); err == nil && decoded != e.Path {
-		target.Path, target.RawPath = decoded, e.Path
+	c, err := call(e)
+	if err != nil {
+		return nil, err
 	}
-	r, err := http.NewRequestWithContext(WithCall(ctx, call(e)), e.HTTPMethod, "/", bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(WithCall(ctx, c), e.HTTPMethod, "/", bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("%w: build the request: %w", ErrEvent, err)
 	}
-	r.URL, r.Header, r.Host = target, header(e), e.RequestContext.DomainName
+	r.URL, r.Header, r.Host = target(e), header(e), e.RequestContext.DomainName
 	return r, nil
 }
 
-func call(e events.APIGatewayProxyRequest) Call {
-	c := Call{By: audit.By{RequestID: e.RequestContext.RequestID, SourceIP: e.RequestContext.Identity.SourceIP}}
-	if cert := e.RequestContext.Identity.ClientCert; cert != nil {
-		c.CertificatePEM = cert.ClientCertPem
+// target is the request's URL. A REST API leaves the path's escapes as the client sent them; an HTTP API has decoded the
+// path, and to decode it again would turn %2561 into an a.
+func target(e Event) *url.URL {
+	u := &url.URL{Path: e.Path, RawQuery: query(e).Encode()}
+	if e.Version != "" {
+		return u
 	}
-	return c
+	if decoded, err := url.PathUnescape(e.Path); err == nil && decoded != e.Path {
+		u.Path, u.RawPath = decoded, e.Path
+	}
+	return u
 }
 
-func query(e events.APIGatewayProxyRequest) url.Values {
+// call takes what the edge says. Two certificates that differ are no request: one of them would be believed.
+func call(e Event) (Call, error) {
+	c := Call{
+		By:   audit.By{RequestID: e.RequestContext.RequestID, SourceIP: e.RequestContext.Identity.SourceIP},
+		Host: routes.Host(e.StageVariables[hostVariable]),
+	}
+	for _, cert := range []*events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert{
+		e.RequestContext.Identity.ClientCert, e.RequestContext.Authentication.ClientCert,
+	} {
+		switch {
+		case cert == nil || cert.ClientCertPem == c.CertificatePEM:
+		case c.CertificatePEM == "":
+			c.CertificatePEM = cert.ClientCertPem
+		default:
+			return Call{}, fmt.Errorf("%w: the event names two client certificates", ErrEvent)
+		}
+	}
+	return c, nil
+}
+
+func query(e Event) url.Values {
 	if len(e.MultiValueQueryStringParameters) > 0 {
 		return e.MultiValueQueryStringParameters
 	}
@@ -89,7 +139,7 @@ func query(e events.APIGatewayProxyRequest) url.Values {
 	return values
 }
 
-func header(e events.APIGatewayProxyRequest) http.Header {
+func header(e Event) http.Header {
 	h := http.Header{}
 	for name, values := range e.MultiValueHeaders {
 		for _, value := range values {

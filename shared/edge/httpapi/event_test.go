@@ -31,7 +31,7 @@ type seen struct {
 func receive(t *testing.T, e events.APIGatewayProxyRequest) seen {
 	t.Helper()
 	var got seen
-	out, err := httpapi.Lambda(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	out, err := inmemory.Lambda(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
@@ -109,7 +109,7 @@ func TestAnswerBecomesEvent(t *testing.T) {
 		{"binary", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte{0xff, 0}) },
 			events.APIGatewayProxyResponse{StatusCode: 200, MultiValueHeaders: http.Header{}, Body: "/wA=", IsBase64Encoded: true}},
 	} {
-		got, err := httpapi.Lambda(c.handler)(t.Context(), event("GET", "/"))
+		got, err := inmemory.Lambda(c.handler)(t.Context(), event("GET", "/"))
 		if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
 			t.Errorf("%s: %v (-want +got):\n%s", c.name, err, diff)
 		}

@@ -25,7 +25,7 @@ func TestGate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.functions[name] = httpapi.Lambda(mux)
+		w.functions[name] = inmemory.Lambda(mux)
 	}
 	for _, c := range []struct {
 		what    string

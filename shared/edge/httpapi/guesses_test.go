@@ -11,6 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
+	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
 // counted are gates that count how often they are asked.
@@ -44,7 +45,7 @@ func TestGuessesOfTheAdminSecretAreCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.functions["enroll"] = httpapi.Lambda(mux)
+	w.functions["enroll"] = inmemory.Lambda(mux)
 	ask := func(secret, address string) answer {
 		t.Helper()
 		e := event("GET", "/v1/admin/agents", header("X-Admin-Secret", secret))

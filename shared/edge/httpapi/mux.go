@@ -145,7 +145,7 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, er
 		}
 	}()
 	resource, params, ok := routes.Match(r.URL.EscapedPath())
-	if !ok {
+	if host := CallOf(r.Context()).Host; !ok || host != "" && !routes.Served(host, resource) {
 		return "", ErrRoute
 	}
 	method := r.Method
@@ -257,6 +257,10 @@ func (m *Mux) fail(w *recorder, r *http.Request, resource string, err error) {
 	}
 	if strings.HasPrefix(resource, tokenPaths) {
 		writeOAuthError(w, p)
+		return
+	}
+	if resource == "" && CallOf(r.Context()).Host == routes.Agents {
+		writeStray(w, p, CallOf(r.Context()).RequestID)
 		return
 	}
 	if resource == MePath && p.Status == http.StatusUnauthorized {

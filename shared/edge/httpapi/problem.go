@@ -42,6 +42,18 @@ func writeOAuthError(w http.ResponseWriter, p *problem.Problem) {
 	}{code, strings.Map(describable, p.Detail)})
 }
 
+// writeStray answers for API Gateway, where that has no answer of ours: in the form of its refusals at the agents' REST API.
+// It is a problem document with the members that OAuth clients look for, in the one media type that they read.
+func writeStray(w http.ResponseWriter, p *problem.Problem, requestID string) {
+	p.RequestID = requestID
+	head(w, p)
+	write(w, p.Status, "application/json", struct {
+		*problem.Problem
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}{p, "invalid_request", strings.Map(describable, p.Detail)})
+}
+
 // describable maps a character to one that error_description may hold (RFC 6749 section 5.2: %x20-21 / %x23-5B / %x5D-7E).
 func describable(r rune) rune {
 	switch {

@@ -163,7 +163,7 @@ func TestAdminCheckThatFailsLetsNobodyIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w.functions["enroll"] = httpapi.Lambda(mux)
+			w.functions["enroll"] = inmemory.Lambda(mux)
 			before := w.state(t)
 			a := w.send(t, event("POST", "/v1/admin/agents", admin, jsonBody(`{"agent_name":"kyc"}`)))
 			if name == "error" {
@@ -238,7 +238,7 @@ func TestRefusedSecretsAreOnTheRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.functions["enroll"] = httpapi.Lambda(mux)
+	w.functions["enroll"] = inmemory.Lambda(mux)
 	for _, e := range []events.APIGatewayProxyRequest{
 		event("GET", "/v1/admin/agents", admin),
 		event("GET", "/v1/admin/agents", header("X-Admin-Secret", "guess")),

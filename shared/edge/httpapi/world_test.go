@@ -64,7 +64,7 @@ func (w *world) mount(t testing.TB, all map[string]httpapi.Handlers) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.functions[name] = httpapi.Lambda(mux)
+		w.functions[name] = inmemory.Lambda(mux)
 	}
 }
 
