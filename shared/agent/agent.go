@@ -84,7 +84,7 @@ type Agent struct {
 
 // Deactivate returns the agent without anything that authenticates it, nor will again: see Past.
 func (a Agent) Deactivate(now time.Time) Agent {
-	a = a.End()
+	a = a.End(now)
 	a.Status, a.Bundle, a.Intermediates, a.UpdatedAt = Deactivated, nil, nil, now
 	return a
 }

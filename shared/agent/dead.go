@@ -60,16 +60,17 @@ func (p Past) with(c Pin) Past {
 	return p
 }
 
-// end returns the past in which everything that is known has ended.
+// end returns the past in which everything that is known has ended. A floor that rises makes the names before it superfluous,
+// but for those of certificates that a clock which was ahead has dated: names stay while there is room.
 func (p Past) end() Past {
-	if p.Newest.After(p.Floor) {
-		p.Floor, p.Ended = p.Newest, nil
-	}
-	if p.Newest.Equal(p.Floor) {
-		p.Ended = union(p.Ended, p.Known...)
-	}
-	if len(p.Ended) > maxEnded {
-		p.Floor, p.Ended = p.Floor.Add(time.Second), nil
+	switch {
+	case p.Newest.After(p.Floor):
+		p.Floor, p.Ended = p.Newest, union(p.Ended, p.Known...)
+		p.Ended = p.Ended[max(len(p.Ended)-maxEnded, 0):]
+	case p.Newest.Equal(p.Floor):
+		if p.Ended = union(p.Ended, p.Known...); len(p.Ended) > maxEnded {
+			p.Floor, p.Ended = p.Floor.Add(time.Second), p.Ended[:maxEnded]
+		}
 	}
 	return p
 }
@@ -82,6 +83,19 @@ func union(list []string, more ...string) []string {
 		}
 	}
 	return list
+}
+
+// believed returns the past without instants that lie ahead of now: they come from certificates that were issued while a
+// clock was ahead, and would keep every new certificate out until that clock came true. The certificates themselves stay named.
+// A floor that was set by then is taken for one of an hour ago, because the certificate that is shown was issued before now.
+func (p Past) believed(now time.Time) Past {
+	if p.Newest.After(now.Add(slack)) {
+		p.Newest = now.Truncate(time.Second)
+	}
+	if p.Floor.After(now.Add(slack)) {
+		p.Floor = now.Add(-slack).Truncate(time.Second)
+	}
+	return p
 }
 
 // Equal reports whether both pasts know the same.
@@ -100,22 +114,28 @@ func (a Agent) Knows(c Pin) bool {
 	return slices.Contains(a.Past.Known, short(c.Thumbprint)) || slices.Contains(a.Past.Known, short(c.Key))
 }
 
+// Believed returns the agent whose past says nothing of the time after now: see Past. An enrolment begins with it.
+func (a Agent) Believed(now time.Time) Agent {
+	a.Past = a.Past.believed(now)
+	return a
+}
+
 // End returns the agent for which no certificate known so far counts again under any method; of its keys none does. What
-// replaces them must not be older than the newest of them.
-func (a Agent) End() Agent {
+// replaces them must not be older than the newest of them that was issued by now.
+func (a Agent) End(now time.Time) Agent {
 	for _, p := range a.Pins {
 		a.Past = a.Past.with(p)
 	}
-	a.Past = a.Past.end()
+	a.Past = a.Past.believed(now).end()
 	a.Pins = nil
 	return a
 }
 
 // EndBefore returns the agent for which, beside what End ends, every certificate that is older than c has ended: SVIDs
 // that were never shown at an enrolment among them.
-func (a Agent) EndBefore(c Pin) Agent {
-	if a = a.End(); c.NotBefore.After(a.Past.Floor) {
-		a.Past.Floor, a.Past.Ended = c.NotBefore, nil
+func (a Agent) EndBefore(c Pin, now time.Time) Agent {
+	if a = a.End(now); c.NotBefore.After(a.Past.Floor) {
+		a.Past.Floor = c.NotBefore
 	}
 	return a
 }

@@ -79,10 +79,17 @@ func (a Agent) Due() (at time.Time, told bool) {
 	case h.Told:
 		return p.NotAfter, true
 	case !h.Later.IsZero():
-		return h.Later, false
+		return earlier(p.lastLook(), h.Later), false
 	}
 	return p.DueAt(), false
 }
+
+// lastLook is the latest instant at which an agent that was put off is looked at again, whatever the clock said that put it
+// off: early enough before its certificate ends that a delivery helps.
+func (p Pin) lastLook() time.Time { return p.NotAfter.Add(-LastLook) }
+
+// LastLook is how long before its certificate's end an agent is looked at by every run, however often that has failed.
+const LastLook = 8 * day
 
 // DueAt is when the pin's certificate is due to be replaced, whoever replaces it.
 func (p Pin) DueAt() time.Time {

@@ -35,6 +35,12 @@ func (a Agent) Pin() Pin {
 	return a.Pins[0]
 }
 
+// MaxGrace is the longest time for which a certificate may still count once it was replaced.
+const MaxGrace = 48 * time.Hour
+
+// slack is by how much a stored instant may lie further ahead than it ever can: far more than clocks differ.
+const slack = time.Hour
+
 // Generations says which Org CA generations count.
 type Generations interface {
 	Accepts(generation int64, now time.Time) bool
@@ -82,4 +88,9 @@ func (p Pin) asleep(now time.Time) Pin {
 	return p
 }
 
-func (p Pin) ended(now time.Time) bool { return !p.Until.IsZero() && !now.Before(p.Until) }
+// ended reports whether the pin's deadline is over at now, or is not believed: a grace that ends later than any could was given
+// while a clock was ahead, and what was replaced must not count for as long as that clock was wrong. A pin that yields is the
+// exception: its agent may hold nothing else, and it ends with the successor's first use anyway, and with its certificate.
+func (p Pin) ended(now time.Time) bool {
+	return !p.Until.IsZero() && (!now.Before(p.Until) || !p.Yields && p.Until.After(now.Add(MaxGrace+slack)))
+}

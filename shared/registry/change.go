@@ -60,7 +60,7 @@ type Change struct {
 	EdgeCAs     []EdgeCA           // are known from now on, if they were not before
 	Checkpoint  *Checkpoint        // the last one of the audit trail
 	Release     *lease.Lease       // becomes free; must still be held by this holder under this fence
-	Answer      *Answer            // kept for a repeated request; its key must be free, or its record have expired AnswerTTL before this one will
+	Answer      *Answer            // kept for a repeated request; its key must be free, or its record not be Kept AnswerTTL before this one ends
 }
 
 // Checkpoint is the last checkpoint of the audit trail, and whether everything that follows from it was done.
@@ -98,6 +98,15 @@ type EdgeCA struct {
 	DER     []byte
 	Expires time.Time // with the certificate, whole seconds; a store may forget it from then on
 }
+
+// Kept reports whether the answer is one that a repeated request gets at now. One that ends later than any can was stored while
+// a clock was ahead; it is not believed, or its key would be taken until that clock came true.
+func (a Answer) Kept(now time.Time) bool {
+	return now.Before(a.Expires) && !a.Expires.After(LatestAnswer(now))
+}
+
+// LatestAnswer is the latest end of an answer that is believed at now: an hour more than AnswerTTL, far more than clocks differ.
+func LatestAnswer(now time.Time) time.Time { return now.Add(AnswerTTL + time.Hour) }
 
 // AnswerTTL is how long a repeated request with the same idempotency key is answered with the first one's result.
 const AnswerTTL = 24 * time.Hour

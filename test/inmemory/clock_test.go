@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -14,10 +15,12 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
+	"github.com/mastio-aws/mastio/shared/usecase/trail"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -299,17 +302,72 @@ func TestLeftBehindByAClockThatWasAhead(t *testing.T) {
 	}
 }
 
-// A grace that was given while a clock was ahead lasts no longer than the clock was wrong and the grace is.
+// A grace that was given while a clock was ahead lasts no longer than the clock was wrong and the grace is; one that ends later
+// than any could is over.
 func TestGraceOfAClockThatWasAhead(t *testing.T) {
-	const ahead, grace = 48 * time.Hour, time.Hour
-	m := inmemory.Open(t, memstore.Config{})
-	first := admit(t, m, "kyc")
-	m.Advance(ahead)
-	if _, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: first.Agent.ID, Grace: grace, By: audit.By{Actor: "test"}}); err != nil {
-		t.Fatal(err)
+	const grace = time.Hour
+	for ahead, believed := range map[time.Duration]bool{48 * time.Hour: true, 49 * time.Hour: false, 300 * 24 * time.Hour: false} {
+		m := inmemory.Open(t, memstore.Config{})
+		first := admit(t, m, "kyc")
+		m.Advance(ahead)
+		if _, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: first.Agent.ID, Grace: grace, By: audit.By{Actor: "test"}}); err != nil {
+			t.Fatal(err)
+		}
+		m.Advance(-ahead)
+		counts(t, m, "with the clock put right", first.Certificate.CertPEM, believed)
+		m.Advance(ahead + grace)
+		counts(t, m, "when the grace is over by any clock", first.Certificate.CertPEM, false)
 	}
-	m.Advance(-ahead)
-	counts(t, m, "with the clock put right", first.Certificate.CertPEM, true)
-	m.Advance(ahead + grace)
-	counts(t, m, "when the grace is over by any clock", first.Certificate.CertPEM, false)
+}
+
+// A renewal while a clock was ahead leaves the agent its certificate, and the next renewal is a good one.
+func TestRenewalOfAClockThatWasAhead(t *testing.T) {
+	for _, ahead := range []time.Duration{time.Minute, 30 * 24 * time.Hour, 300 * 24 * time.Hour} {
+		m := inmemory.Open(t, memstore.Config{})
+		first := admit(t, m, "kyc")
+		m.Advance(ahead)
+		if _, err := renewing(t, m, first.Certificate.CertPEM, newKey(t)); err != nil {
+			t.Fatal(err)
+		}
+		m.Advance(-ahead)
+		counts(t, m, "the certificate in use, with the clock put right", first.Certificate.CertPEM, true)
+		next, err := renewing(t, m, first.Certificate.CertPEM, newKey(t))
+		if err != nil {
+			t.Fatalf("%s ahead: renewal with the clock put right: %v", ahead, err)
+		}
+		counts(t, m, "the successor", next.Certificate.CertPEM, true)
+		counts(t, m, "the certificate before, once the successor was used", first.Certificate.CertPEM, false)
+	}
+}
+
+// A rotation is answered under its idempotency key for a day, by whichever clock; one of a clock that was further ahead made an
+// Org CA that is not valid yet, and the same request makes a better one.
+func TestAnswerOfAClockThatWasAhead(t *testing.T) {
+	for ahead, repeated := range map[time.Duration]bool{time.Minute: true, time.Hour: true, 48 * time.Hour: false, 14 * year: false} {
+		m := inmemory.Open(t, memstore.Config{})
+		req := rotateca.Request{Mode: rotateca.Mint, IdempotencyKey: "k", By: audit.By{Actor: "test"}}
+		m.Advance(ahead)
+		first := m.Do(t, req)
+		m.Advance(-ahead)
+		if again := m.Do(t, req); (again.Generation == first.Generation) != repeated {
+			t.Errorf("%s ahead: generation %d, then %d", ahead, first.Generation, again.Generation)
+		}
+	}
+}
+
+// Checkpoints and rows are ordered by their numbers and hashes: a trail whose times fall verifies, and goes on.
+func TestCheckpointsOfAClockThatWasAhead(t *testing.T) {
+	m := inmemory.Open(t, memstore.Config{})
+	for n, step := range []time.Duration{time.Hour, 300 * 24 * time.Hour, -300 * 24 * time.Hour, -time.Minute} {
+		m.Advance(step)
+		admit(t, m, "kyc-"+strconv.Itoa(n))
+		report := must[checkpoint.Report](t)(m.Checkpoint.Run(t.Context(), audit.By{Actor: "test"}))
+		if report.Number != int64(n+1) {
+			t.Errorf("run %d made checkpoint %d", n, report.Number)
+		}
+	}
+	verdict := must[trail.Verdict](t)(m.Trail.Verify(t.Context()))
+	if !verdict.OK || verdict.Checkpoints != 4 {
+		t.Errorf("verdict = %+v", verdict.Report)
+	}
 }

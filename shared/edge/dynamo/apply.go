@@ -141,13 +141,14 @@ func (s *Store) forget(a registry.Alias) types.TransactWriteItem {
 }
 
 // answer takes a free key. A change knows no clock, but its answer expires AnswerTTL from now; a record that is over by
-// then is no obstacle, although DynamoDB may take days to delete it.
+// then, or not believed, is no obstacle, although DynamoDB may take days to delete it.
 func (s *Store) answer(a registry.Answer) types.TransactWriteItem {
+	now := a.Expires.Add(-registry.AnswerTTL)
 	return types.TransactWriteItem{Put: &types.Put{
 		TableName: &s.registry, Item: encodeAnswer(a),
-		ConditionExpression:       aws.String("attribute_not_exists(pk) OR #ttl <= :now"),
+		ConditionExpression:       aws.String("attribute_not_exists(pk) OR #ttl <= :now OR #ttl > :latest"),
 		ExpressionAttributeNames:  map[string]string{"#ttl": "ttl"},
-		ExpressionAttributeValues: item{":now": number(a.Expires.Add(-registry.AnswerTTL).Unix())},
+		ExpressionAttributeValues: item{":now": number(now.Unix()), ":latest": number(registry.LatestAnswer(now).Unix())},
 	}}
 }
 

@@ -157,7 +157,7 @@ func (s *Store) Answer(ctx context.Context, idempotencyKey string, now time.Time
 	if err != nil {
 		return nil, unavailable(doing, err)
 	}
-	if !now.Before(a.Expires) {
+	if !a.Kept(now) {
 		return nil, nil
 	}
 	return &a, nil

@@ -78,6 +78,25 @@ func TestAnIssuedCertificateIsNoSVID(t *testing.T) {
 	w.tokenStatus(t, "issued and never pinned", svid(t, lost, ownID("x"), w.Now().Add(time.Hour-time.Minute)).certPEM(), 401)
 }
 
+// An agent that was rotated while a clock was ahead, and deactivated, can be enrolled by another method once the clock is right.
+func TestEnrolmentAfterAClockThatWasAhead(t *testing.T) {
+	const ahead = 300 * 24 * time.Hour
+	for name, wrong := range map[string]time.Duration{"deactivated with the clock put right": 0, "deactivated while it was ahead": ahead} {
+		w := open(t, memstore.Config{})
+		w.enrol(t, "x")
+		w.Advance(ahead)
+		if _, err := w.Rotate(t.Context(), "orga::x"); err != nil {
+			t.Fatal(err)
+		}
+		w.Advance(wrong - ahead)
+		w.remove(t, "orga::x")
+		w.Advance(-wrong + time.Minute)
+		fresh := svid(t, w.orgCA(t), ownID("x"), w.Now())
+		w.postSPIFFE(t, spiffeRequest(t, "x", fresh)).into(t, 201, &admitted{})
+		w.tokenStatus(t, name, fresh.certPEM(), 200)
+	}
+}
+
 // What was replaced or deactivated under one method does not come back through another.
 func TestBYOCADoesNotComeBackAsSVID(t *testing.T) {
 	w := open(t, memstore.Config{})

@@ -144,10 +144,10 @@ func (a *Admin) match(shown string) (id string, ok bool) {
 // second either.
 func (a *Admin) refresh(ctx context.Context, age time.Duration) error {
 	now := a.now()
-	if a.known != nil && now.Sub(a.read) < age {
+	if a.known != nil && now.Sub(a.read).Abs() < age {
 		return nil
 	}
-	if a.failure != nil && now.Sub(a.failedAt) < recheck {
+	if a.failure != nil && now.Sub(a.failedAt).Abs() < recheck {
 		return a.failure
 	}
 	known, err := a.look(ctx)

@@ -142,6 +142,17 @@ func TestRotationOfTheSecret(t *testing.T) {
 	d.want(t, "third", secrets.Current, true)
 }
 
+// What was read while this instance's clock was ahead is not believed for as long as it was.
+func TestSecretThatWasReadByAClockThatWasAhead(t *testing.T) {
+	d := open(map[string]string{"AWSCURRENT": "first"})
+	d.now = d.now.Add(48 * time.Hour)
+	d.want(t, "first", secrets.Current, true)
+	d.stages = map[string]string{"AWSCURRENT": "third", "AWSPREVIOUS": "second"}
+	d.now = d.now.Add(-48 * time.Hour)
+	d.want(t, "first", "", false)
+	d.want(t, "third", secrets.Current, true)
+}
+
 func TestSteadyUseIsOneLookAMinute(t *testing.T) {
 	d := open(map[string]string{"AWSCURRENT": "new", "AWSPREVIOUS": "old"})
 	for range 600 {

@@ -95,7 +95,7 @@ func (s *Store) refusal(c kept) string {
 	}
 	if c.Answer != nil {
 		now := c.Answer.Expires.Add(-registry.AnswerTTL)
-		if old, taken := s.answers[c.Answer.Key]; taken && now.Before(old.Expires) {
+		if old, taken := s.answers[c.Answer.Key]; taken && old.Kept(now) {
 			return "answer"
 		}
 	}

@@ -81,7 +81,7 @@ func (s *Store) Alias(ctx context.Context, names ...string) (id agent.ID, err er
 // Answer reads what was kept for an idempotency key.
 func (s *Store) Answer(ctx context.Context, key string, now time.Time) (a *registry.Answer, err error) {
 	err = s.read(ctx, "Answer", "read the answer to an idempotency key", func() {
-		if kept, ok := s.answers[key]; ok && now.Before(kept.Expires) {
+		if kept, ok := s.answers[key]; ok && kept.Kept(now) {
 			a = pointer(&kept, cloneAnswer)
 		}
 	})

@@ -36,6 +36,30 @@ func answers(t *testing.T, f fixture) {
 		t.Errorf("answer to a key that was used again once it was free: got %+v, %v", got, err)
 	}
 
+	now := noon.Truncate(time.Second)
+	for _, c := range []struct {
+		ahead time.Duration
+		kept  bool
+	}{{0, true}, {time.Hour, true}, {time.Hour + time.Second, false}, {14 * 365 * 24 * time.Hour, false}} {
+		what := fmt.Sprintf("answer of a clock that was %s ahead", c.ahead)
+		wrong := registry.Answer{Key: what, Request: "mint", Expires: registry.LatestAnswer(now).Add(c.ahead - time.Hour)}
+		f.apply(registry.Change{ID: newID(), Answer: &wrong})
+		got, err := f.Answer(t.Context(), what, now)
+		f.fails(what, err, nil)
+		again := registry.Answer{Key: what, Request: "finalise", Expires: now.Add(registry.AnswerTTL)}
+		err = f.Apply(t.Context(), registry.Change{ID: newID(), Answer: &again})
+		if c.kept {
+			f.same(what, got, &wrong)
+			f.fails("another answer under its key", err, registry.ErrConflict)
+			continue
+		}
+		f.same(what, got, (*registry.Answer)(nil))
+		f.fails("another answer under its key", err, nil)
+		got, err = f.Answer(t.Context(), what, now)
+		f.fails(what, err, nil)
+		f.same("the answer that took its place", got, &again)
+	}
+
 	long := registry.Answer{Key: strings.Repeat("k\xff", 127), Expires: a.Expires}
 	f.apply(registry.Change{ID: newID(), Answer: &long})
 	got, err := f.Answer(t.Context(), long.Key, noon)

@@ -51,8 +51,8 @@ func (e *Enroller) BYOCA(ctx context.Context, req Outside) (Admitted, error) {
 			return nil
 		}
 		keep := agent.Keep{Restorable: p.Previous}
-		if r.reason.Code.AtOnce() {
-			*a, keep = a.End(), agent.Keep{}
+		if *a = a.Believed(e.Now()); r.reason.Code.AtOnce() {
+			*a, keep = a.End(e.Now()), agent.Keep{}
 		}
 		if err := a.Outlives(pin); err != nil {
 			return err
@@ -96,6 +96,7 @@ func (e *Enroller) SPIFFE(ctx context.Context, req Outside) (Admitted, error) {
 			return err
 		}
 		shown := r.pin(0)
+		*a = a.Believed(e.Now())
 		if err := a.Outlives(shown); err != nil {
 			return err
 		}
@@ -103,7 +104,7 @@ func (e *Enroller) SPIFFE(ctx context.Context, req Outside) (Admitted, error) {
 			if a.Past.Newest.Equal(shown.NotBefore) && a.Knows(shown) {
 				return agent.ErrKeyUsed
 			}
-			*a = a.EndBefore(shown)
+			*a = a.EndBefore(shown, e.Now())
 		}
 		*a = a.Learn(shown)
 		if a.SPIFFEID != "" && a.SPIFFEID != id {

@@ -136,7 +136,7 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 		{OrgCAExpiring, org.Pointer != nil && s.CANotAfter.Sub(now) < ExpiringWithin(c.Schedule)},
 		{OrgCANotYetValid, org.Pointer != nil && now.Before(s.CANotBefore)},
 		{OrgCAMissing, org.Pointer == nil},
-		{StandbyMissing, !standby && org.Pointer != nil && now.Sub(org.Pointer.RotatedAt) > standbyGrace},
+		{StandbyMissing, !standby && org.Pointer != nil && now.Sub(org.Pointer.RotatedAt).Abs() > standbyGrace},
 		{TruststoreOutOfDate, org.Pointer != nil && c.outOfDate(ctx, org)},
 		{RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer) || org.Pointer == nil && c.isLost(ctx, now)},
 		{RotationLockStuck, org.Lease.Stuck(now, StuckAfter)},
@@ -166,7 +166,7 @@ func (c *Checker) secretShort(ctx context.Context) bool {
 func (c *Checker) outOfDate(ctx context.Context, org registry.Org) bool {
 	present, err := c.Objects.Read(ctx)
 	since := org.Truststore.Since
-	if err != nil || !since.IsZero() && c.Now().Sub(since) > domainGrace {
+	if err != nil || !since.IsZero() && c.Now().Sub(since).Abs() > domainGrace {
 		return true
 	}
 	needed := slices.DeleteFunc(slices.Clone(org.Generations), func(g orgca.Generation) bool {

@@ -119,6 +119,7 @@ func TestWarnings(t *testing.T) {
 		{"over", ends(-day), []health.Warning{health.OrgCAExpiring}},
 		{"standby not there yet", alone(10 * time.Minute), nil},
 		{"standby missing", alone(10*time.Minute + 1), []health.Warning{health.StandbyMissing}},
+		{"standby missing since a clock was ahead", alone(-10*time.Minute - 1), []health.Warning{health.StandbyMissing}},
 		{"lease in use", held(lease.TTL), nil},
 		{"lease just expired", held(-5 * time.Minute), nil},
 		{"lease stuck", held(-5*time.Minute - 1), []health.Warning{health.RotationLockStuck}},
@@ -135,6 +136,7 @@ func TestWarnings(t *testing.T) {
 		{"truststore empty", func(w *world) { w.object = truststore.Object{} }, []health.Warning{health.TruststoreOutOfDate}},
 		{"domain behind for half an hour", func(w *world) { w.org.Truststore.Since = now.Add(-30 * time.Minute) }, nil},
 		{"domain behind for longer", func(w *world) { w.org.Truststore.Since = now.Add(-30*time.Minute - 1) }, []health.Warning{health.TruststoreOutOfDate}},
+		{"domain behind since a clock was ahead", func(w *world) { w.org.Truststore.Since = now.Add(30*time.Minute + 1) }, []health.Warning{health.TruststoreOutOfDate}},
 		{"truststore unreadable", func(w *world) { w.readErr = errors.New("denied") }, []health.Warning{health.TruststoreOutOfDate}},
 		{"truststore without a CA that SVIDs are under", func(w *world) { w.others = []registry.EdgeCA{{DER: []byte("SPIRE")}} }, []health.Warning{health.TruststoreOutOfDate}},
 		{"truststore with one", func(w *world) {
@@ -196,7 +198,7 @@ func TestNoteIsRemembered(t *testing.T) {
 		after time.Duration
 		key   string
 		asked int
-	}{{0, "k1", 1}, {59 * time.Second, "k1", 1}, {time.Second, "k1", 2}, {0, "k2", 3}, {0, "k2", 3}} {
+	}{{0, "k1", 1}, {59 * time.Second, "k1", 1}, {time.Second, "k1", 2}, {0, "k2", 3}, {0, "k2", 3}, {-48 * time.Hour, "k2", 4}} {
 		at, w.org.Pointer.SigningKey = at.Add(step.after), step.key
 		if _, err := c.Check(t.Context()); err != nil || w.asked != step.asked {
 			t.Errorf("step %d: asked %d times, %v; want %d", i, w.asked, err, step.asked)
@@ -210,7 +212,7 @@ func TestDueIndexIsReadOnceAMinute(t *testing.T) {
 	for i, step := range []struct {
 		after  time.Duration
 		looked int
-	}{{0, 1}, {59 * time.Second, 1}, {time.Second, 2}} {
+	}{{0, 1}, {59 * time.Second, 1}, {time.Second, 2}, {-48 * time.Hour, 3}} {
 		at = at.Add(step.after)
 		if _, err := c.Check(t.Context()); err != nil || w.looked != step.looked {
 			t.Errorf("step %d: read %d times, %v; want %d", i, w.looked, err, step.looked)

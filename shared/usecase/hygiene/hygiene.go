@@ -20,7 +20,7 @@ import (
 const Actor = "schedule:hygiene"
 
 // Grace is how long the certificate before a delivered one may be used, unless the new one is used first.
-const Grace = 48 * time.Hour
+const Grace = agent.MaxGrace
 
 // Concurrency is how many agents are worked on at once. One takes tens of milliseconds and one signature, so these make
 // some 200 signatures a second, of the 1,000 that KMS gives a region.

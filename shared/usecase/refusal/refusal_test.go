@@ -78,6 +78,26 @@ func TestSingleRefusalShowsAtOnce(t *testing.T) {
 	}
 }
 
+// A row that was written while a clock was ahead keeps none from being written once the clock is right.
+func TestRefusalsAfterAClockThatWasAhead(t *testing.T) {
+	for _, ahead := range []time.Duration{2 * refusal.Window, 48 * time.Hour, 14 * 365 * 24 * time.Hour} {
+		w := open(memstore.Config{})
+		w.clock.Add(int64(ahead))
+		w.instance().Record(t.Context(), login("192.0.2.7"))
+		w.clock.Add(-int64(ahead))
+		for range 2 {
+			w.instance().Record(t.Context(), login("192.0.2.8"))
+		}
+		rows := w.rows(t, audit.AdminLoginRefused)
+		if len(rows) != 2 {
+			t.Fatalf("%s ahead: %d rows, want the one of then and one of now", ahead, len(rows))
+		}
+		if at, err := rows[1].Time(); err != nil || !at.Equal(noon) {
+			t.Errorf("%s ahead: the second row is of %s, %v", ahead, at, err)
+		}
+	}
+}
+
 // A flood is a row a minute, of all instances together, and neither reads nor writes for anything in between.
 func TestFlood(t *testing.T) {
 	w := open(memstore.Config{})

@@ -29,7 +29,7 @@ var ErrSuperseded = problem.New(409, "certificate_superseded", "certificate was 
 const (
 	DefaultOverlap = time.Hour
 	MinOverlap     = time.Minute
-	MaxOverlap     = 48 * time.Hour
+	MaxOverlap     = agent.MaxGrace
 )
 
 // Config is what a Renewer is made of; all fields are required.

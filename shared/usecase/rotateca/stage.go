@@ -112,7 +112,7 @@ func (r *Rotator) rehearsed(ctx context.Context, req Request, org registry.Org, 
 		effect.StopAt = &stop
 	}
 	for _, a := range org.Pointer.Accepted {
-		if now.Before(a.Until) {
+		if org.Pointer.Accepts(a.Generation, now) {
 			effect.Overlaps = append(effect.Overlaps, Overlapping{a.Generation, a.Until, effect.AtOnce})
 		}
 	}

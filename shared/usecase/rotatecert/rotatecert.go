@@ -28,7 +28,7 @@ var (
 )
 
 // MaxGrace is the longest that an old certificate may live on.
-const MaxGrace = 48 * time.Hour
+const MaxGrace = agent.MaxGrace
 
 // Store is what a rotation needs of the registry.
 type Store interface {
