@@ -3,6 +3,7 @@ package browser
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"github.com/mastio-aws/mastio/localstack/fleet"
 	"github.com/mastio-aws/mastio/localstack/prereq"
 	"github.com/mastio-aws/mastio/localstack/stack"
+	"github.com/mastio-aws/mastio/test/awsmodel"
 	"github.com/mastio-aws/mastio/test/permissions"
 )
 
@@ -31,6 +33,7 @@ var (
 	screens   = filepath.Join(root, "build", "screens")
 	chromium  string
 	checkers  Checkers
+	models    awsmodel.Recorder
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -46,7 +49,11 @@ func run(m *testing.M) int {
 		fmt.Println(err)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	if code == 0 {
+		code = models.Report(context.Background(), os.Stdout)
+	}
+	return code
 }
 
 func ready(ctx context.Context) (err error) {
@@ -89,7 +96,7 @@ func start(t *testing.T, agents int) *system {
 	}
 	cfg := stack.Config{Cache: filepath.Join(root, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Log: s.log}
 	if agents < 1000 { // with many, the pages' time is measured, and it stands in the way of the database
-		cfg.Wrap = watch.Wrap
+		cfg.Wrap = func(service string, h http.Handler) http.Handler { return models.Wrap(service, watch.Wrap(service, h)) }
 	}
 	if s.Stack, err = stack.Start(ctx, cfg); err != nil {
 		t.Fatal(err)

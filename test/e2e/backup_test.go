@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -60,7 +61,8 @@ func TestRotationIsPrecededByBackups(t *testing.T) {
 		defer mu.Unlock()
 		asked = append(asked, in.TableName+" "+in.BackupName)
 		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-		fmt.Fprintf(w, `{"BackupDetails":{"BackupArn":"arn:aws:dynamodb:us-east-1:000000000000:table/%s/backup/01","BackupName":%q,"BackupStatus":"CREATING"}}`, in.TableName, in.BackupName)
+		fmt.Fprintf(w, `{"BackupDetails":{"BackupArn":"arn:aws:dynamodb:us-east-1:000000000000:table/%s/backup/01","BackupName":%q,
+			"BackupStatus":"CREATING","BackupType":"USER","BackupCreationDateTime":%d}}`, in.TableName, in.BackupName, time.Now().Unix())
 	})
 	result := rotateCA(t)
 	want := map[string]any{"status": "requested", "arns": []any{

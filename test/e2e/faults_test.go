@@ -34,7 +34,7 @@ type rule struct {
 
 func (i *injector) wrap(service string, h http.Handler) http.Handler {
 	h = watch.Wrap(service, h)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return models.Wrap(service, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		call := service + "." + operation(service, r)
 		strike := i.arrive(call)
 		if strike == nil {
@@ -50,7 +50,7 @@ func (i *injector) wrap(service string, h http.Handler) http.Handler {
 		}
 		strike.strike()
 		panic(http.ErrAbortHandler) // the connection ends without an answer
-	})
+	}))
 }
 
 // stand lets a handler answer in the service's place while a test runs.

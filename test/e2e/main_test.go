@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/test/awsmodel"
 	"github.com/mastio-aws/mastio/test/permissions"
 )
 
@@ -30,6 +31,7 @@ var (
 	faults = &injector{}
 	output = &syncBuffer{}
 	watch  *permissions.Watch // of the local stacks
+	models awsmodel.Recorder  // of the local stacks
 )
 
 func TestMain(m *testing.M) {
@@ -57,6 +59,9 @@ func run(m *testing.M) int {
 	code := m.Run()
 	if code == 0 {
 		code = allowed()
+	}
+	if code == 0 {
+		code = models.Report(context.Background(), os.Stdout)
 	}
 	if err := system.Close(); err != nil {
 		fmt.Println("close the system:", err)

@@ -46,7 +46,7 @@ func (f flow) run(t *testing.T, m *mastio, want ...string) {
 // say runs the script and returns its words.
 func (f flow) say(t *testing.T, m *mastio) []string {
 	t.Helper()
-	program := python(t)
+	program := sdkPython(t)
 	f.write(t, "server-ca.pem", m.CAPEM)
 	given := map[string]any{"url": m.URL, "secret": m.Secret, "agent_id": f.agent, "folder": f.folder}
 	for name, value := range f.given {

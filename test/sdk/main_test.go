@@ -66,7 +66,7 @@ func TestMain(m *testing.M) {
 // running returns the shared Mastio, and starts it for the first caller. Without a Python it starts nothing.
 func running(t *testing.T) *mastio {
 	t.Helper()
-	python(t)
+	sdkPython(t)
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.m == nil && shared.err == nil {

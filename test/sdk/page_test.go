@@ -91,7 +91,7 @@ func TestPrograms(t *testing.T) {
 		name string
 		runs func() []string
 	}{
-		{"agent.py", func() []string { return []string{python(t)} }},
+		{"agent.py", func() []string { return []string{sdkPython(t)} }},
 		{"agent.mjs", func() []string { return []string{node(t)} }},
 		{"agent.go", func() []string { return []string{"go", "run"} }},
 	} {
@@ -115,7 +115,7 @@ func TestPrograms(t *testing.T) {
 // The SDK's two calls, as the page shows them.
 func TestSDKOfThePage(t *testing.T) {
 	m := running(t)
-	p := command{name: "enrol.py", runs: []string{python(t)}, agent: fresh("page"), folder: t.TempDir()}
+	p := command{name: "enrol.py", runs: []string{sdkPython(t)}, agent: fresh("page"), folder: t.TempDir()}
 	cert, key := leaf(t, m.upload(t, ""), "")
 	f := flow{folder: p.folder}
 	f.write(t, "pipeline-cert.pem", cert)
@@ -141,7 +141,7 @@ func TestResourceServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := command{name: "resource.py", runs: []string{python(t)}, folder: t.TempDir(), input: string(settings) + "\n" + strings.Join(requests, "\n") + "\n"}
+	p := command{name: "resource.py", runs: []string{sdkPython(t)}, folder: t.TempDir(), input: string(settings) + "\n" + strings.Join(requests, "\n") + "\n"}
 	want := []string{
 		"let in " + f.agent, "refused: the proof was used before", "let in " + f.agent, "refused: the token is bound to another certificate",
 		"refused: the proof is for another request", "refused: the proof is for another request",
