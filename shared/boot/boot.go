@@ -38,6 +38,8 @@ type parts struct {
 	now   func() time.Time
 	newID func() string
 	db    *dynamo.Store
+
+	patience time.Duration // with a new key that KMS does not know everywhere; zero: awskms.DefaultPatience
 }
 
 func newParts(ctx context.Context) (*parts, error) {
@@ -58,11 +60,11 @@ func newParts(ctx context.Context) (*parts, error) {
 }
 
 func (p *parts) keys() *awskms.Keys {
-	return &awskms.Keys{API: kms.NewFromConfig(p.aws), OrgID: p.OrgID}
+	return &awskms.Keys{API: kms.NewFromConfig(p.aws), OrgID: p.OrgID, Patience: p.patience}
 }
 
 func (p *parts) vault() *awskms.Vault {
-	return &awskms.Vault{API: kms.NewFromConfig(p.aws), KeyID: p.TokenKEK}
+	return &awskms.Vault{API: kms.NewFromConfig(p.aws), KeyID: p.TokenKEK, Patience: p.patience}
 }
 
 func (p *parts) objects() *s3.Objects {

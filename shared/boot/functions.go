@@ -105,8 +105,13 @@ func Healthz(p *parts) (any, error) {
 	return p.gated(httpapi.Health(checker, p.Version, p.OrgID), admin.Check, nil) // it reports what shuts the others
 }
 
+// jobPatience is how long the jobs of a deployment put up with a KMS that does not know a new key everywhere: a first
+// deployment has one try. The function standby has two minutes, startup one.
+const jobPatience = 45 * time.Second
+
 // Standby is the function standby.
 func Standby(p *parts) (any, error) {
+	p.patience = jobPatience
 	ring, makes, checker := p.localRing(), p.ceremony(), p.checker()
 	job := standby.New(standby.Config{
 		OrgID: p.OrgID,
@@ -132,6 +137,7 @@ func Standby(p *parts) (any, error) {
 
 // Startup is the function startup. Its error is the reason that a deployment fails with.
 func Startup(p *parts) (any, error) {
+	p.patience = jobPatience
 	check := &startup.Check{
 		Store: p.db, Objects: p.objects(), Secret: p.secret().Readable, Tokens: p.ring().Usable, Left: p.keys().Left, Strict: p.StrictPKI, Adopt: p.Adopt, Domain: p.AgentsDomain != "", Now: p.now,
 	}

@@ -49,7 +49,7 @@ func serve(t *testing.T, cfg localkms.Config) (*localkms.Server, *kms.Client, *a
 		Region: "us-east-1", BaseEndpoint: &web.URL, HTTPClient: web.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), Retryer: aws.NopRetryer{},
 	})
-	return server, client, &awskms.Keys{API: client, OrgID: org}
+	return server, client, &awskms.Keys{API: client, OrgID: org, Patience: 2 * time.Second}
 }
 
 func create(t *testing.T, k *awskms.Keys, rotation string, role ceremony.Role) (string, crypto.PublicKey) {

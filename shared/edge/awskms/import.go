@@ -54,6 +54,7 @@ func (k *Keys) Import(ctx context.Context, spec ceremony.KeySpec, key crypto.Sig
 		return "", nil, wrap("create a key for import", err)
 	}
 	id = aws.ToString(out.KeyMetadata.Arn)
+	k.bear(id)
 	if pub, err = k.fill(ctx, id, key); err != nil {
 		return "", nil, errors.Join(err, k.ScheduleDeletion(context.WithoutCancel(ctx), id))
 	}
@@ -63,7 +64,7 @@ func (k *Keys) Import(ctx context.Context, spec ceremony.KeySpec, key crypto.Sig
 // fill gives a key its material and reads back that it has it.
 func (k *Keys) fill(ctx context.Context, id string, key crypto.Signer) (crypto.PublicKey, error) {
 	var parameters *kms.GetParametersForImportOutput
-	err := known(ctx, func() (err error) {
+	err := k.young(ctx, id, func() (err error) {
 		parameters, err = k.API.GetParametersForImport(ctx, &kms.GetParametersForImportInput{
 			KeyId: aws.String(id), WrappingAlgorithm: wrappingAlgorithm, WrappingKeySpec: wrappingSpec,
 		})
@@ -76,9 +77,12 @@ func (k *Keys) fill(ctx context.Context, id string, key crypto.Signer) (crypto.P
 	if err != nil {
 		return nil, wrap("wrap a key for import", err)
 	}
-	_, err = k.API.ImportKeyMaterial(ctx, &kms.ImportKeyMaterialInput{
-		KeyId: aws.String(id), EncryptedKeyMaterial: wrapped, ImportToken: parameters.ImportToken,
-		ExpirationModel: types.ExpirationModelTypeKeyMaterialDoesNotExpire,
+	err = k.young(ctx, id, func() error {
+		_, err := k.API.ImportKeyMaterial(ctx, &kms.ImportKeyMaterialInput{
+			KeyId: aws.String(id), EncryptedKeyMaterial: wrapped, ImportToken: parameters.ImportToken,
+			ExpirationModel: types.ExpirationModelTypeKeyMaterialDoesNotExpire,
+		})
+		return err
 	})
 	if err != nil {
 		return nil, wrap("import key material", err)

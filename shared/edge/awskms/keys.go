@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -50,6 +52,12 @@ const deletionDays = 30
 type Keys struct {
 	API   API
 	OrgID string
+	// Patience is how long after its creation a key may be refused by hosts of KMS that do not know it yet; zero:
+	// DefaultPatience.
+	Patience time.Duration
+
+	mu   sync.Mutex
+	born map[string]time.Time // when this instance created a key, of those that are not older than Patience
 }
 
 // Create makes a P-256 signing key. A call whose answer was lost may leave a key behind; it carries the rotation's tag.
@@ -61,10 +69,8 @@ func (k *Keys) Create(ctx context.Context, spec ceremony.KeySpec) (id string, pu
 		return "", nil, wrap("create a key", err)
 	}
 	id = aws.ToString(out.KeyMetadata.Arn)
-	err = known(ctx, func() error {
-		pub, err = k.Public(ctx, id)
-		return err
-	})
+	k.bear(id)
+	pub, err = k.Public(ctx, id)
 	return id, pub, err
 }
 
@@ -83,7 +89,11 @@ func (k *Keys) creation(spec ceremony.KeySpec) *kms.CreateKeyInput {
 
 // Public reads a key's public half.
 func (k *Keys) Public(ctx context.Context, id string) (crypto.PublicKey, error) {
-	out, err := k.API.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: aws.String(id)})
+	var out *kms.GetPublicKeyOutput
+	err := k.young(ctx, id, func() (err error) {
+		out, err = k.API.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: aws.String(id)})
+		return err
+	})
 	if err != nil {
 		return nil, wrap("read a public key", err)
 	}
@@ -96,16 +106,30 @@ func (k *Keys) Public(ctx context.Context, id string) (crypto.PublicKey, error) 
 
 // Disable makes a key refuse to sign until it is enabled again.
 func (k *Keys) Disable(ctx context.Context, id string) error {
-	_, err := k.API.DisableKey(ctx, &kms.DisableKeyInput{KeyId: aws.String(id)})
-	return wrap("disable a key", err)
+	return wrap("disable a key", k.young(ctx, id, func() error {
+		_, err := k.API.DisableKey(ctx, &kms.DisableKeyInput{KeyId: aws.String(id)})
+		return err
+	}))
 }
 
-// ScheduleDeletion lets a key go after 30 days. A key that is scheduled already, or gone, is no error.
+// ScheduleDeletion lets a key go after 30 days. A key that is scheduled already, or gone, is no error; one that was created
+// just now and is said not to exist is: it may be there, and would stay.
 func (k *Keys) ScheduleDeletion(ctx context.Context, id string) error {
-	_, err := k.API.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: aws.String(id), PendingWindowInDays: aws.Int32(deletionDays)})
+	schedule := func() error {
+		_, err := k.API.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: aws.String(id), PendingWindowInDays: aws.Int32(deletionDays)})
+		return err
+	}
+	young := k.isYoung(id)
+	var err error
+	if young {
+		err = k.young(ctx, id, schedule)
+	} else {
+		err = schedule()
+	}
 	var gone *types.NotFoundException
 	var state *types.KMSInvalidStateException
-	if errors.As(err, &gone) || errors.As(err, &state) {
+	if err == nil || errors.As(err, &state) || errors.As(err, &gone) && !young {
+		k.forget(id)
 		return nil
 	}
 	return wrap("schedule a key's deletion", err)
@@ -194,12 +218,16 @@ func (k *Keys) tags(ctx context.Context, id string) (map[string]string, error) {
 // Note tags a key with the fence under which its generation was superseded; zero takes the tag away.
 func (k *Keys) Note(ctx context.Context, id string, fence int64) error {
 	if fence == 0 {
-		_, err := k.API.UntagResource(ctx, &kms.UntagResourceInput{KeyId: aws.String(id), TagKeys: []string{TagSuperseded}})
-		return wrap("untag a key", err)
+		return wrap("untag a key", k.young(ctx, id, func() error {
+			_, err := k.API.UntagResource(ctx, &kms.UntagResourceInput{KeyId: aws.String(id), TagKeys: []string{TagSuperseded}})
+			return err
+		}))
 	}
 	tag := types.Tag{TagKey: aws.String(TagSuperseded), TagValue: aws.String(strconv.FormatInt(fence, 10))}
-	_, err := k.API.TagResource(ctx, &kms.TagResourceInput{KeyId: aws.String(id), Tags: []types.Tag{tag}})
-	return wrap("tag a key", err)
+	return wrap("tag a key", k.young(ctx, id, func() error {
+		_, err := k.API.TagResource(ctx, &kms.TagResourceInput{KeyId: aws.String(id), Tags: []types.Tag{tag}})
+		return err
+	}))
 }
 
 // Noted reads the tag that Note wrote; zero: there is none.

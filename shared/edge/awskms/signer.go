@@ -23,29 +23,33 @@ var ErrDigest = errors.New("key cannot sign this digest")
 
 // signer is a KMS key as a crypto.Signer. It belongs to one request: its calls end with ctx.
 type signer struct {
-	ctx context.Context
-	api API
-	id  string
-	pub crypto.PublicKey
+	ctx  context.Context
+	keys *Keys
+	id   string
+	pub  crypto.PublicKey
 }
 
 // Signer returns a key as a signer of digests. pub is known from the certificate, so that nothing has to be asked; a
 // key that does not match it makes signatures that the issuance's own verification refuses.
 func (k *Keys) Signer(ctx context.Context, id string, pub crypto.PublicKey) crypto.Signer {
-	return &signer{ctx, k.API, id, pub}
+	return &signer{ctx, k, id, pub}
 }
 
 // Public returns the public half.
 func (s *signer) Public() crypto.PublicKey { return s.pub }
 
-// Sign has KMS sign a digest: one call. The answer is ASN.1 DER for EC keys.
+// Sign has KMS sign a digest: one call, repeated only while a new key settles. The answer is ASN.1 DER for EC keys.
 func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	algorithm, err := algorithm(s.pub, opts)
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.api.Sign(s.ctx, &kms.SignInput{
-		KeyId: aws.String(s.id), Message: digest, MessageType: types.MessageTypeDigest, SigningAlgorithm: algorithm,
+	var out *kms.SignOutput
+	err = s.keys.young(s.ctx, s.id, func() (err error) {
+		out, err = s.keys.API.Sign(s.ctx, &kms.SignInput{
+			KeyId: aws.String(s.id), Message: digest, MessageType: types.MessageTypeDigest, SigningAlgorithm: algorithm,
+		})
+		return err
 	})
 	if err != nil {
 		return nil, wrap("sign", err)

@@ -2,6 +2,7 @@ package awskms
 
 import (
 	"context"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -12,12 +13,23 @@ import (
 type Vault struct {
 	API   API
 	KeyID string
+	// Patience is as that of Keys. The key comes with the deployment, so a tenth of it is what a call gets.
+	Patience time.Duration
+}
+
+func (v *Vault) settled(ctx context.Context, call func() error) error {
+	k := &Keys{Patience: v.Patience}
+	return k.young(ctx, v.KeyID, call)
 }
 
 // KeyPair makes a P-256 key pair: the public half as SubjectPublicKeyInfo, the private half (PKCS #8) encrypted.
 func (v *Vault) KeyPair(ctx context.Context, about map[string]string) (publicDER, wrapped []byte, err error) {
-	out, err := v.API.GenerateDataKeyPairWithoutPlaintext(ctx, &kms.GenerateDataKeyPairWithoutPlaintextInput{
-		KeyId: aws.String(v.KeyID), KeyPairSpec: types.DataKeyPairSpecEccNistP256, EncryptionContext: about,
+	var out *kms.GenerateDataKeyPairWithoutPlaintextOutput
+	err = v.settled(ctx, func() (err error) {
+		out, err = v.API.GenerateDataKeyPairWithoutPlaintext(ctx, &kms.GenerateDataKeyPairWithoutPlaintextInput{
+			KeyId: aws.String(v.KeyID), KeyPairSpec: types.DataKeyPairSpecEccNistP256, EncryptionContext: about,
+		})
+		return err
 	})
 	if err != nil {
 		return nil, nil, wrap("make a token key", err)
@@ -27,7 +39,11 @@ func (v *Vault) KeyPair(ctx context.Context, about map[string]string) (publicDER
 
 // Open decrypts a private half. The key is named, so that a blob under any other key is refused.
 func (v *Vault) Open(ctx context.Context, wrapped []byte, about map[string]string) ([]byte, error) {
-	out, err := v.API.Decrypt(ctx, &kms.DecryptInput{KeyId: aws.String(v.KeyID), CiphertextBlob: wrapped, EncryptionContext: about})
+	var out *kms.DecryptOutput
+	err := v.settled(ctx, func() (err error) {
+		out, err = v.API.Decrypt(ctx, &kms.DecryptInput{KeyId: aws.String(v.KeyID), CiphertextBlob: wrapped, EncryptionContext: about})
+		return err
+	})
 	if err != nil {
 		return nil, wrap("open a token key", err)
 	}

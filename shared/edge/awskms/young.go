@@ -1,0 +1,116 @@
+package awskms
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"time"
+
+	"github.com/aws/smithy-go"
+)
+
+// DefaultPatience is how long after its creation a key may be refused, for a function that API Gateway waits 29 seconds for.
+const DefaultPatience = 15 * time.Second
+
+// margin is left of a request for its answer.
+const margin = 2 * time.Second
+
+// young makes a call on a key, and repeats it while KMS answers as it does about a key that not all of its hosts know yet.
+//
+// KMS is eventually consistent: for some seconds, rarely minutes, after a key was created, filled, disabled or tagged, any
+// call may meet a host that has not heard of it. The key then does not exist (NotFoundException), is in the state before
+// (KMSInvalidStateException), or has no tags for a policy to allow it by (AccessDeniedException). That one call went
+// through says nothing about the next, so every call on a key goes through here.
+//
+// The repetition ends Patience after the key was created. A key that this instance did not create may be one that another
+// function has just made current; it gets a tenth of that, so that a key that is really gone holds no request up for long.
+// After either, or shortly before ctx ends, the last error is returned.
+func (k *Keys) young(ctx context.Context, id string, call func() error) error {
+	return settle(ctx, k.patience(), k.until(ctx, id), call)
+}
+
+func (k *Keys) patience() time.Duration {
+	if k.Patience > 0 {
+		return k.Patience
+	}
+	return DefaultPatience
+}
+
+// settle repeats a call until then. Pauses begin at a six-hundredth of the patience and grow to a tenth of it; half of each is
+// random, so that calls that failed together do not come back together.
+func settle(ctx context.Context, patience time.Duration, until time.Time, call func() error) error {
+	pause := max(patience/600, time.Millisecond)
+	for {
+		err := call()
+		if !settling(err) {
+			return err
+		}
+		wait := pause/2 + rand.N(pause/2+1) //nolint:gosec // spreads retries; nobody gains by guessing it
+		if time.Now().Add(wait).After(until) {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+		pause = min(2*pause, patience/10)
+	}
+}
+
+// until is when the patience with a key ends.
+func (k *Keys) until(ctx context.Context, id string) time.Time {
+	end := time.Now().Add(k.patience() / 10)
+	k.mu.Lock()
+	if born, ok := k.born[id]; ok && born.Add(k.patience()).After(end) {
+		end = born.Add(k.patience())
+	}
+	k.mu.Unlock()
+	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-margin).Before(end) {
+		end = deadline.Add(-margin)
+	}
+	return end
+}
+
+// bear notes that a key was created now, and forgets those that have grown up.
+func (k *Keys) bear(id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	maps.DeleteFunc(k.born, func(_ string, at time.Time) bool { return time.Since(at) > k.patience() })
+	if k.born == nil {
+		k.born = map[string]time.Time{}
+	}
+	k.born[id] = time.Now()
+}
+
+// isYoung reports whether this instance created a key within its patience.
+func (k *Keys) isYoung(id string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	at, ok := k.born[id]
+	return ok && time.Since(at) <= k.patience()
+}
+
+// forget makes a key like any other.
+func (k *Keys) forget(id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.born, id)
+}
+
+// settling reports whether KMS answers so about a key that it has not heard of everywhere. A key that is gone, or somebody
+// else's, is answered the same.
+func settling(err error) bool {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	switch api.ErrorCode() {
+	case "NotFoundException", "KMSInvalidStateException", "AccessDeniedException":
+		return true
+	}
+	return false
+}
