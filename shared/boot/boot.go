@@ -60,11 +60,11 @@ func newParts(ctx context.Context) (*parts, error) {
 }
 
 func (p *parts) keys() *awskms.Keys {
-	return &awskms.Keys{API: kms.NewFromConfig(p.aws), OrgID: p.OrgID, Patience: p.patience}
+	return &awskms.Keys{API: kms.NewFromConfig(p.aws), OrgID: p.OrgID, Now: p.now, Patience: p.patience}
 }
 
 func (p *parts) vault() *awskms.Vault {
-	return &awskms.Vault{API: kms.NewFromConfig(p.aws), KeyID: p.TokenKEK, Patience: p.patience}
+	return &awskms.Vault{API: kms.NewFromConfig(p.aws), KeyID: p.TokenKEK, Now: p.now, Patience: p.patience}
 }
 
 func (p *parts) objects() *s3.Objects {

@@ -49,7 +49,7 @@ func serve(t *testing.T, cfg localkms.Config) (*localkms.Server, *kms.Client, *a
 		Region: "us-east-1", BaseEndpoint: &web.URL, HTTPClient: web.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), Retryer: aws.NopRetryer{},
 	})
-	return server, client, &awskms.Keys{API: client, OrgID: org, Patience: 2 * time.Second}
+	return server, client, &awskms.Keys{API: client, Now: time.Now, OrgID: org, Patience: 2 * time.Second}
 }
 
 func create(t *testing.T, k *awskms.Keys, rotation string, role ceremony.Role) (string, crypto.PublicKey) {
@@ -287,7 +287,7 @@ func TestLostKeyIsFoundByItsTags(t *testing.T) {
 		return nil
 	}})
 	create(t, keys, "another", ceremony.Root)
-	foreign := &awskms.Keys{API: client, OrgID: "orgb"}
+	foreign := &awskms.Keys{API: client, Now: time.Now, OrgID: "orgb"}
 	create(t, foreign, "mine", ceremony.Root)
 	for range 120 { // more than a page of somebody else's keys
 		if _, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{}); err != nil {
@@ -348,7 +348,7 @@ func TestVaultOpensOnlyWithTheSameWords(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &awskms.Vault{API: client, KeyID: aws.ToString(made.KeyMetadata.Arn)}
+		return &awskms.Vault{API: client, Now: time.Now, KeyID: aws.ToString(made.KeyMetadata.Arn)}
 	}
 	ours, another := vault(), vault()
 	about := map[string]string{"mastio:org": org, "mastio:epoch": "1"}
@@ -388,7 +388,7 @@ func TestVaultOpensOnlyWithTheSameWords(t *testing.T) {
 			t.Errorf("%s: it opened", c.name)
 		}
 	}
-	gone := &awskms.Vault{API: client, KeyID: "00000000-0000-4000-8000-000000000000"}
+	gone := &awskms.Vault{API: client, Now: time.Now, KeyID: "00000000-0000-4000-8000-000000000000"}
 	if _, _, err := gone.KeyPair(t.Context(), about); !errors.Is(err, ceremony.ErrKeys) {
 		t.Errorf("without a wrapping key: err = %v, want ErrKeys", err)
 	}

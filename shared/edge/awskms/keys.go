@@ -48,10 +48,11 @@ const (
 // deletionDays is KMS's longest waiting period: a mistake must have time to be noticed.
 const deletionDays = 30
 
-// Keys makes and uses the keys of one organisation's CAs. It is safe for concurrent use.
+// Keys makes and uses the keys of one organisation's CAs. API, OrgID and Now are required. It is safe for concurrent use.
 type Keys struct {
 	API   API
 	OrgID string
+	Now   func() time.Time
 	// Patience is how long after its creation a key may be refused by hosts of KMS that do not know it yet; zero:
 	// DefaultPatience.
 	Patience time.Duration

@@ -13,12 +13,13 @@ import (
 type Vault struct {
 	API   API
 	KeyID string
+	Now   func() time.Time
 	// Patience is as that of Keys. The key comes with the deployment, so a tenth of it is what a call gets.
 	Patience time.Duration
 }
 
 func (v *Vault) settled(ctx context.Context, call func() error) error {
-	k := &Keys{Patience: v.Patience}
+	k := &Keys{Patience: v.Patience, Now: v.Now}
 	return k.young(ctx, v.KeyID, call)
 }
 

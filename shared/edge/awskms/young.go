@@ -27,7 +27,7 @@ const margin = 2 * time.Second
 // function has just made current; it gets a tenth of that, so that a key that is really gone holds no request up for long.
 // After either, or shortly before ctx ends, the last error is returned.
 func (k *Keys) young(ctx context.Context, id string, call func() error) error {
-	return settle(ctx, k.patience(), k.until(ctx, id), call)
+	return k.settle(ctx, k.until(ctx, id), call)
 }
 
 func (k *Keys) patience() time.Duration {
@@ -39,15 +39,15 @@ func (k *Keys) patience() time.Duration {
 
 // settle repeats a call until then. Pauses begin at a six-hundredth of the patience and grow to a tenth of it; half of each is
 // random, so that calls that failed together do not come back together.
-func settle(ctx context.Context, patience time.Duration, until time.Time, call func() error) error {
-	pause := max(patience/600, time.Millisecond)
+func (k *Keys) settle(ctx context.Context, until time.Time, call func() error) error {
+	pause := max(k.patience()/600, time.Millisecond)
 	for {
 		err := call()
 		if !settling(err) {
 			return err
 		}
 		wait := pause/2 + rand.N(pause/2+1) //nolint:gosec // spreads retries; nobody gains by guessing it
-		if time.Now().Add(wait).After(until) {
+		if k.Now().Add(wait).After(until) {
 			return err
 		}
 		timer := time.NewTimer(wait)
@@ -57,13 +57,13 @@ func settle(ctx context.Context, patience time.Duration, until time.Time, call f
 			timer.Stop()
 			return err
 		}
-		pause = min(2*pause, patience/10)
+		pause = min(2*pause, k.patience()/10)
 	}
 }
 
 // until is when the patience with a key ends.
 func (k *Keys) until(ctx context.Context, id string) time.Time {
-	end := time.Now().Add(k.patience() / 10)
+	end := k.Now().Add(k.patience() / 10)
 	k.mu.Lock()
 	if born, ok := k.born[id]; ok && born.Add(k.patience()).After(end) {
 		end = born.Add(k.patience())
@@ -79,11 +79,12 @@ func (k *Keys) until(ctx context.Context, id string) time.Time {
 func (k *Keys) bear(id string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	maps.DeleteFunc(k.born, func(_ string, at time.Time) bool { return time.Since(at) > k.patience() })
+	now := k.Now()
+	maps.DeleteFunc(k.born, func(_ string, at time.Time) bool { return now.Sub(at) > k.patience() })
 	if k.born == nil {
 		k.born = map[string]time.Time{}
 	}
-	k.born[id] = time.Now()
+	k.born[id] = now
 }
 
 // isYoung reports whether this instance created a key within its patience.
@@ -91,7 +92,7 @@ func (k *Keys) isYoung(id string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	at, ok := k.born[id]
-	return ok && time.Since(at) <= k.patience()
+	return ok && k.Now().Sub(at) <= k.patience()
 }
 
 // forget makes a key like any other.

@@ -158,7 +158,7 @@ func TestYoungKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &awskms.Vault{API: l, KeyID: *made.KeyMetadata.Arn, Patience: 12 * time.Second}
+	v := &awskms.Vault{API: l, Now: time.Now, KeyID: *made.KeyMetadata.Arn, Patience: 12 * time.Second}
 	_, wrapped, err := v.KeyPair(t.Context(), nil)
 	if _, openErr := v.Open(t.Context(), wrapped, nil); err != nil || openErr != nil {
 		t.Errorf("token key: %v, %v", err, openErr)
@@ -208,7 +208,7 @@ func TestYoungKeysThatNeverCome(t *testing.T) {
 					defer cancel()
 				}
 				begun := time.Now()
-				err := tt.do(ctx, &awskms.Keys{API: &late{first: -1}, OrgID: org, Patience: patience})
+				err := tt.do(ctx, &awskms.Keys{API: &late{first: -1}, Now: time.Now, OrgID: org, Patience: patience})
 				if took := time.Since(begun); !errors.Is(err, ceremony.ErrKeys) || took < tt.least || took > tt.most {
 					t.Errorf("%v after %s, want ErrKeys after %s to %s", err, took, tt.least, tt.most)
 				}
@@ -220,7 +220,7 @@ func TestYoungKeysThatNeverCome(t *testing.T) {
 // A key that was created just now and is said not to exist is not gone: whoever clears up has to hear of it.
 func TestDeletionOfAKeyThatIsNotKnownYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := &awskms.Keys{API: &notThere{late{first: -1}}, OrgID: org, Patience: 20 * time.Second}
+		k := &awskms.Keys{API: &notThere{late{first: -1}}, Now: time.Now, OrgID: org, Patience: 20 * time.Second}
 		_, _, err := k.Import(t.Context(), rootSpec, ecKey(t, elliptic.P256()))
 		var gone *types.NotFoundException
 		if !errors.Is(err, ceremony.ErrKeys) || !errors.As(err, &gone) || !strings.Contains(err.Error(), "schedule a key's deletion") {
