@@ -87,9 +87,13 @@ VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
 .PHONY: build
 build: need-go ## build every function for AWS (linux/arm64) into build/lambda
 	@for f in $(FUNCTIONS); do \
-		CGO_ENABLED=0 GOOS=linux GOARCH=$(LAMBDA_ARCH) go build -tags lambda.norpc -trimpath -buildvcs=false -ldflags='-s -w -buildid= -X github.com/mastio-aws/mastio/shared/boot.Version=$(VERSION)' \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$(LAMBDA_ARCH) go build -tags lambda.norpc -trimpath -buildvcs=false -ldflags='-s -w -buildid= -X github.com/mastio-aws/mastio/shared/version.Stamp=$(VERSION)' \
 			-o build/lambda/$$f/bootstrap ./functions/$$f; \
 	done
+
+.PHONY: release
+release: need-go ## what a release consists of, into build/release: zips of the functions, commands, bill of materials, sums
+	@go run ./infra/release
 
 .PHONY: test
 test: setup infra-setup ## every test: unit, contract, model, end to end; race detector, shuffled

@@ -65,7 +65,7 @@ func version(ctx context.Context, root string) string {
 	if err != nil || v == "" {
 		return ""
 	}
-	return " -X github.com/mastio-aws/mastio/shared/boot.Version=" + v
+	return " -X github.com/mastio-aws/mastio/shared/version.Stamp=" + v
 }
 
 // link makes dir/bootstrap, the name that the runtime wants, of bin/name.

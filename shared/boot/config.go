@@ -15,6 +15,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/renew"
+	"github.com/mastio-aws/mastio/shared/version"
 )
 
 // ErrConfig reports an environment that a function cannot run in. It names every variable that is wrong.
@@ -73,7 +74,7 @@ func Environment(getenv func(string) string) (Config, error) {
 		Signer: Signer(e.oneOf("TOKEN_SIGNER", string(EpochKey), string(KMS))), RequireDPoP: e.flag("TOKEN_REQUIRE_DPOP"),
 		RequireNonce: e.flag("TOKEN_REQUIRE_NONCE"), RegisteredDPoPOnly: e.flag("TOKEN_REGISTERED_DPOP_ONLY"), StrictPKI: e.flag("MCP_PROXY_STRICT_PKI"),
 		RotateCAFunction: getenv("MASTIO_ROTATECA_FUNCTION"), EventBus: getenv("MASTIO_EVENT_BUS"), AgentSecretsKey: getenv("MASTIO_AGENT_SECRETS_KEY"), Schedule: e.schedule(),
-		Adopt: e.oneOf("MASTIO_FIRST_CA", "mint", "adopt") == "adopt", Version: Version,
+		Adopt: e.oneOf("MASTIO_FIRST_CA", "mint", "adopt") == "adopt", Version: version.Stamp,
 	}
 	c.RenewOverlap = e.seconds("RENEW_OVERLAP_SECONDS", renew.DefaultOverlap, renew.MinOverlap, renew.MaxOverlap)
 	overlap := e.seconds("MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", 7*24*time.Hour, time.Hour, orgca.MaxOverlap)
@@ -197,8 +198,5 @@ func (e *env) days(name string, usual, least, most int) int {
 }
 
 func (e *env) flag(name string) bool { return e.oneOf(name, "0", "1") == "1" }
-
-// Version is set by the linker: git describe, in the Makefile and in localstack/stack.
-var Version = "dev"
 
 func environment() (Config, error) { return Environment(os.Getenv) }

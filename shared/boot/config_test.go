@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/version"
 )
 
 func complete() map[string]string {
@@ -31,7 +32,7 @@ func read(t *testing.T, changes map[string]string) (Config, error) {
 func TestEnvironment(t *testing.T) {
 	base := Config{
 		OrgID: "orga", TrustDomain: "mastio.test", Issuer: "https://mastio.test:9443", TruststoreBucket: "b", TruststoreKey: "k",
-		AdminSecret: "s", TokenKEK: "kek", AuditBucket: "a", AuditKey: "ak", Signer: EpochKey, RenewOverlap: time.Hour, Schedule: agent.Annually, Version: Version,
+		AdminSecret: "s", TokenKEK: "kek", AuditBucket: "a", AuditKey: "ak", Signer: EpochKey, RenewOverlap: time.Hour, Schedule: agent.Annually, Version: version.Stamp,
 	}
 	with := func(change func(*Config)) Config {
 		c := base

@@ -28,13 +28,13 @@ type layer struct {
 
 var core = []string{
 	"shared/accesstoken", "shared/agent", "shared/anchor", "shared/assertion", "shared/audit", "shared/dpop", "shared/jwk", "shared/lease", "shared/openapi", "shared/orgca",
-	"shared/pki", "shared/problem", "shared/reason", "shared/registry", "shared/renewal", "shared/routes", "shared/schema", "shared/session", "shared/verifier",
+	"shared/pki", "shared/problem", "shared/reason", "shared/registry", "shared/renewal", "shared/routes", "shared/schema", "shared/session", "shared/verifier", "shared/version",
 }
 
 // layers are in the order in which a folder is looked up.
 var layers = []layer{
 	{
-		name: "auditor's tools", folders: []string{"shared/audit/cmd", "shared/audit/rfc3161"}, own: []string{"shared/audit", "shared/pki/dn"},
+		name: "auditor's tools", folders: []string{"shared/audit/cmd", "shared/audit/rfc3161"}, own: []string{"shared/audit", "shared/pki/dn", "shared/version"},
 		foreign: []string{"github.com/digitorus/pkcs7", "github.com/digitorus/timestamp"},
 		why:     "an auditor runs it far from us: it knows the form of what we export and of names, and nothing else of us",
 	},

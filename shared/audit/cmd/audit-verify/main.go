@@ -21,6 +21,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
 	"github.com/mastio-aws/mastio/shared/audit/rfc3161"
 	"github.com/mastio-aws/mastio/shared/audit/verify"
+	"github.com/mastio-aws/mastio/shared/version"
 )
 
 // Exit statuses.
@@ -37,6 +38,7 @@ type options struct {
 	json     bool
 	quiet    bool
 	unpinned bool
+	version  bool
 	tsaCA    string
 	verify.Config
 }
@@ -52,9 +54,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.BoolVar(&o.unpinned, "unpinned", false, "no key is named: that the file agrees with itself is enough for exit status 0")
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
 	flags.BoolVar(&o.quiet, "quiet", false, "no progress on standard error")
+	flags.BoolVar(&o.version, "version", false, "print the version and end")
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		help(flags, stdout)
+		return holds
+	}
+	if err == nil && o.version {
+		fmt.Fprintln(stdout, "audit-verify", version.Stamp)
 		return holds
 	}
 	if err == nil {

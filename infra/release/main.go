@@ -1,0 +1,73 @@
+// Command release builds what a release consists of into a folder: a zip of each function for Lambda, the commands for
+// Linux, macOS and Windows, what they are made of (CycloneDX), and the SHA-256 of every file. Two builds of one commit with
+// one version of Go are the same, bit by bit.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	flags := flag.NewFlagSet("release", flag.ContinueOnError)
+	out := flags.String("out", filepath.Join("build", "release"), "`folder` that the files go to; one of an earlier release is replaced")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil || flags.NArg() > 0 {
+		return 2
+	}
+	root, version, err := checkout(ctx)
+	if err == nil {
+		r := release{root: root, out: *out, version: version, progress: os.Stderr}
+		err = r.build(ctx, everything())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "release:", err)
+		return 1
+	}
+	fmt.Println(*out)
+	return 0
+}
+
+// checkout returns the project's folder and its version; files that git does not know as they are would be in the release
+// and in no commit.
+func checkout(ctx context.Context) (root, version string, err error) {
+	if root, err = git(ctx, ".", "rev-parse", "--show-toplevel"); err != nil {
+		return "", "", fmt.Errorf("a release is built in a checkout: %w", err)
+	}
+	changed, err := git(ctx, root, "status", "--porcelain")
+	if err != nil {
+		return "", "", err
+	}
+	if changed != "" {
+		return "", "", fmt.Errorf("the checkout has changes; commit them, or stash them with git stash -u:\n%s", changed)
+	}
+	version, err = git(ctx, root, "describe", "--tags", "--always")
+	return root, version, err
+}
+
+func git(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.Dir = dir
+	out, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(string(exit.Stderr)))
+		}
+		return "", err
+	}
+	return strings.TrimSpace(string(out)), nil
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/mastio-aws/mastio/shared/routes"
+)
+
+// module is the project's.
+const module = "github.com/mastio-aws/mastio"
+
+// binary is one program of a release: a package, for a platform, under a name.
+type binary struct {
+	pkg, os, arch string
+	name          string // of the file in the release
+	zipped        bool   // as bootstrap, which is what Lambda's runtime starts
+}
+
+// everything lists what a release has.
+func everything() []binary {
+	var all []binary
+	for _, arch := range []string{"arm64", "amd64"} {
+		for _, function := range routes.Functions() {
+			all = append(all, binary{"functions/" + function, "linux", arch, fmt.Sprintf("function-%s-%s.zip", function, arch), true})
+		}
+	}
+	for _, pkg := range commands {
+		for _, platform := range []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64"} {
+			system, arch, _ := strings.Cut(platform, "/")
+			name := fmt.Sprintf("%s-%s-%s", path.Base(pkg), system, arch)
+			if system == "windows" {
+				name += ".exe"
+			}
+			all = append(all, binary{pkg, system, arch, name, false})
+		}
+	}
+	return all
+}
+
+// commands are the programs for people's machines.
+var commands = []string{"shared/audit/cmd/audit-verify"}
+
+// release is one that is being built.
+type release struct {
+	root, out, version string
+	progress           io.Writer
+}
+
+// build writes everything, with a bill of materials and the sums.
+func (r *release) build(ctx context.Context, all []binary) error {
+	out, err := filepath.Abs(r.out)
+	if err != nil {
+		return err
+	}
+	if err := replace(out); err != nil {
+		return err
+	}
+	sums, linked := map[string]string{}, map[string]bool{}
+	for i, b := range all {
+		fmt.Fprintf(r.progress, "%3d of %d  %s\n", i+1, len(all), b.name)
+		program, err := r.compile(ctx, b)
+		if err != nil {
+			return err
+		}
+		if err := note(linked, program); err != nil {
+			return fmt.Errorf("%s: %w", b.name, err)
+		}
+		if b.zipped {
+			if program, err = pack(program); err != nil {
+				return fmt.Errorf("%s: %w", b.name, err)
+			}
+		}
+		if err := write(sums, out, b.name, program); err != nil {
+			return err
+		}
+	}
+	bill, err := billOfMaterials(r.version, linked)
+	if err != nil {
+		return err
+	}
+	if err := write(sums, out, "sbom.cdx.json", bill); err != nil {
+		return err
+	}
+	var list strings.Builder // as sha256sum --check reads it
+	for _, name := range slices.Sorted(maps.Keys(sums)) {
+		fmt.Fprintf(&list, "%s  %s\n", sums[name], name)
+	}
+	return os.WriteFile(filepath.Join(out, sumsFile), []byte(list.String()), 0o644)
+}
+
+const sumsFile = "SHA256SUMS"
+
+// replace makes an empty folder of out. A folder that is no release is not emptied.
+func replace(out string) error {
+	entries, err := os.ReadDir(out)
+	if err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	if len(entries) > 0 {
+		if _, err := os.Stat(filepath.Join(out, sumsFile)); err != nil {
+			return fmt.Errorf("%s is not empty and no earlier release: name another folder with -out, or remove it", out)
+		}
+		if err := os.RemoveAll(out); err != nil {
+			return err
+		}
+	}
+	return os.MkdirAll(out, 0o755)
+}
+
+func write(sums map[string]string, out, name string, content []byte) error {
+	sum := sha256.Sum256(content)
+	sums[name] = hex.EncodeToString(sum[:])
+	return os.WriteFile(filepath.Join(out, name), content, 0o755) //nolint:gosec // programs are for running
+}
+
+// compile builds with flags that leave nothing of this machine in the program.
+func (r *release) compile(ctx context.Context, b binary) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "release-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "program")
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false",
+		"-ldflags", "-s -w -buildid= -X "+module+"/shared/version.Stamp="+r.version, "-o", program, "./"+b.pkg)
+	cmd.Dir = r.root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOOS="+b.os, "GOARCH="+b.arch, "GOAMD64=v1", "GOARM64=v8.0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build %s: %w\n%s", b.name, err, out)
+	}
+	return os.ReadFile(program)
+}
+
+// pack makes a function's zip: one program that can be run, without a time.
+func pack(program []byte) ([]byte, error) {
+	var buffer bytes.Buffer
+	z := zip.NewWriter(&buffer)
+	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate}
+	header.SetMode(0o755)
+	w, err := z.CreateHeader(header)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(program); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return buffer.Bytes(), nil
+}
