@@ -57,7 +57,7 @@ func Enroll(p *parts) (any, error) {
 
 func (p *parts) enroller() *enroll.Enroller {
 	return enroll.New(enroll.Config{
-		Store: p.db, Issuer: p.issuer(), OrgID: p.OrgID, TrustDomains: append([]string{p.TrustDomain}, p.SPIFFETrustDomains...), Trust: p.object(),
+		Store: p.db, Issuer: p.issuer(), OrgID: p.OrgID, TrustDomains: append([]string{p.TrustDomain}, p.SPIFFETrustDomains...), Trust: p.keeper().Follow,
 		Log: p.log, Now: p.now, NewID: p.newID,
 	})
 }
@@ -169,19 +169,14 @@ func (p *parts) rotator(c *ceremony.Ceremony) *rotateca.Rotator {
 	})
 }
 
-// object brings the truststore object up to date, and leaves it to the standby job, which runs every few minutes, to point
-// the agents' domain at it: a function that enrols agents has no business with the domain.
-func (p *parts) object() func(context.Context) (string, error) {
-	objects := p.objects()
-	return func(ctx context.Context) (string, error) { return truststore.Sync(ctx, objects, p.db) }
-}
-
-// trust brings the truststore object up to date, and the agents' domain with it.
-func (p *parts) trust() func(context.Context) (string, error) {
+// keeper brings the truststore object up to date, and the agents' domain with it.
+func (p *parts) keeper() *truststore.Keeper {
 	return truststore.NewKeeper(truststore.Config{
 		Objects: p.objects(), Domain: p.domain(), Store: p.db, Now: p.now, NewID: p.newID, Log: p.log,
-	}).Reconcile
+	})
 }
+
+func (p *parts) trust() func(context.Context) (string, error) { return p.keeper().Reconcile }
 
 func (p *parts) localRing() *tokenkeys.Ring {
 	return tokenkeys.New(tokenkeys.Config{Store: p.db, Vault: p.vault(), OrgID: p.OrgID, TTL: token.TTL})

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/localstack/stack"
+	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
@@ -122,6 +123,54 @@ func TestRotationDoesNotWaitForTheDomain(t *testing.T) {
 	tick(t)
 	if diff := cmp.Diff(map[string]any{"version": object(t), "status": "current"}, shown(t)); diff != "" {
 		t.Errorf("status in the end (-want +got):\n%s", diff)
+	}
+}
+
+// An enrolment with a bundle that is new to the edge points the domain at once, and says how far it is; the same bundle once
+// more, while the domain is at it, says the same. A domain that is busy, or fails, refuses no enrolment.
+func TestEnrolmentPointsTheDomain(t *testing.T) {
+	needsDomain(t)
+	forget(t)
+	tick(t)
+	enrolled := func(ca pki.Authority) (outsider, any) {
+		t.Helper()
+		name := fresh("edge")
+		leaf := svid(t, ca, "spiffe://orga.local/ns/edge/"+name)
+		members := map[string]any{"agent_name": name, "svid_pem": leaf.certPEM(), "svid_key_pem": leaf.keyPEM(t), "trust_bundle_pem": string(pki.EncodeCertificates(ca.Chain...))}
+		return leaf, truststoreOf(t, postJSON(t, 201, spiffePath, members).decode(t))["status"]
+	}
+	ca := spireServer(t, nil)
+	leaf, status := enrolled(ca)
+	if status != "current" || served(t) != object(t) {
+		t.Errorf("status %v, the domain serves %q of %q", status, served(t), object(t))
+	}
+	leaf.client().must(t, 200, "POST", tokenPath, nil, nil) // without a run of the standby job
+
+	system.Domain.Takes(time.Hour)
+	ca = spireServer(t, nil)
+	leaf, status = enrolled(ca)
+	if status != "updating" {
+		t.Errorf("status %v while the domain is at it, want updating", status)
+	}
+	leaf.client().must(t, 403, "POST", tokenPath, nil, nil)
+	if _, status := enrolled(ca); status != "updating" {
+		t.Errorf("status %v of the same bundle, want updating", status)
+	}
+	if _, status := enrolled(spireServer(t, nil)); status != "pending" {
+		t.Errorf("status %v of another bundle meanwhile, want pending", status)
+	}
+	system.Domain.Finish()
+	leaf.client().must(t, 200, "POST", tokenPath, nil, nil)
+	system.Domain.Takes(0)
+	tick(t)
+	system.Domain.Fail("the truststore is unreadable today")
+	if _, status := enrolled(spireServer(t, nil)); status != "failed" {
+		t.Errorf("status %v of a domain that fails, want failed", status)
+	}
+	system.Domain.Fail("")
+	tick(t)
+	if served(t) != object(t) {
+		t.Errorf("in the end the domain serves %q of %q", served(t), object(t))
 	}
 }
 

@@ -110,7 +110,7 @@ func At(url string, cfg memstore.Config) *Mastio {
 	issuer := issue.Issuer{Store: m.Store, Keys: m.Keys, OrgID: OrgID, TrustDomain: TrustDomain, Now: m.Now, NewID: m.NewID}
 	m.RotateCert = rotatecert.New(rotatecert.Config{Store: m.Store, Issuer: issuer, Log: log})
 	m.Enroll = enroll.New(enroll.Config{
-		Store: m.Store, Issuer: issuer, OrgID: OrgID, TrustDomains: []string{TrustDomain, ForeignDomain}, Trust: m.trust, Log: log, Now: m.Now, NewID: m.NewID,
+		Store: m.Store, Issuer: issuer, OrgID: OrgID, TrustDomains: []string{TrustDomain, ForeignDomain}, Trust: m.Truststore.Follow, Log: log, Now: m.Now, NewID: m.NewID,
 	})
 	m.Renew = renew.New(renew.Config{Store: m.Store, Issuer: issuer, Overlap: renew.DefaultOverlap, Log: log})
 	m.Ring = m.NewRing()

@@ -36,6 +36,9 @@ type Domain struct {
 // Present asks how the domain stands.
 func (d *Domain) Present(ctx context.Context) (truststore.DomainState, error) {
 	out, err := d.API.GetDomainName(ctx, &apigateway.GetDomainNameInput{DomainName: &d.Name})
+	if busy(err) {
+		return truststore.DomainState{}, fmt.Errorf("look at domain %s: %w: %w", d.Name, truststore.ErrBusy, err)
+	}
 	if err != nil {
 		return truststore.DomainState{}, fmt.Errorf("look at domain %s: %w", d.Name, err)
 	}

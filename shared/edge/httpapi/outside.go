@@ -104,8 +104,8 @@ func admit(w http.ResponseWriter, r *http.Request, do func(context.Context, enro
 		Status registry.TruststoreStatus `json:"status"`
 	}
 	var edge *truststore
-	if out.Pending {
-		edge = &truststore{registry.TruststorePending}
+	if out.Truststore != "" {
+		edge = &truststore{out.Truststore}
 	}
 	write(w, enrolled(out.Updated && !req.Update), "application/json", struct {
 		AgentID      agent.ID    `json:"agent_id"`

@@ -26,7 +26,8 @@ type Admitted struct {
 	Thumbprint string // of the certificate that was shown
 	Generation int64  // of the Org CA that vouches for it; zero: a bundle of its own does
 	Updated    bool   // it was enrolled, and active, before
-	Pending    bool   // its bundle's CAs are new to the edge, which lets their certificates in once it was pointed at them
+	// Truststore is how the edge stands, which lets in certificates under the bundle once it is current; empty: no bundle.
+	Truststore registry.TruststoreStatus
 }
 
 // BYOCA admits an agent whose certificate was issued elsewhere under the current Org CA, or pins its new certificate in
@@ -213,6 +214,7 @@ func (e *Enroller) admit(ctx context.Context, m agent.Method, req Outside, r rea
 			out.Generation = view.Pointer.Current
 		}
 		if old != nil && !req.Update && repeats(a, *old, c) {
+			out.Truststore = e.letIn(ctx, r)
 			return out, nil
 		}
 		keys, err := e.admitKey(ctx, m, r, old, *view.Pointer, r.reason.Code)
@@ -228,8 +230,7 @@ func (e *Enroller) admit(ctx context.Context, m agent.Method, req Outside, r rea
 		if err == nil {
 			a.Version++
 			out.Agent = a
-			out.Pending = len(c.EdgeCAs) > 0
-			e.letIn(ctx, c)
+			out.Truststore = e.letIn(ctx, r)
 			return out, nil
 		}
 		if !errors.Is(err, registry.ErrConflict) {
@@ -256,14 +257,19 @@ func (e *Enroller) taken(ctx context.Context, c registry.Change) error {
 	return nil
 }
 
-// letIn brings the truststore up to date. What fails here the schedule makes up for; /healthz tells until then.
-func (e *Enroller) letIn(ctx context.Context, c registry.Change) {
-	if len(c.EdgeCAs) == 0 {
-		return
+// letIn has the edge let in certificates under the agent's bundle, and returns how it stands. That is asked also where the
+// edge knows all CAs of the bundle: another enrolment may have brought them a moment ago. An edge that is busy or fails is
+// no reason to refuse the enrolment, which is committed: the standby job makes up for it, and /healthz warns until then.
+func (e *Enroller) letIn(ctx context.Context, r reading) registry.TruststoreStatus {
+	if len(r.bundle) == 0 {
+		return ""
 	}
-	if _, err := e.Trust(ctx); err != nil {
-		e.Log.WarnContext(ctx, "enroll.truststore", "agent_id", string(c.Agent.ID), "cause", err.Error())
+	status, err := e.Trust(ctx)
+	if err != nil {
+		e.Log.WarnContext(ctx, "enroll.truststore", "agent_id", string(r.id), "cause", err.Error())
+		return registry.TruststorePending
 	}
+	return status
 }
 
 // admissibleAs decides whether the agent may be enrolled, or, if it exists, enrolled again or updated: by the method that

@@ -50,8 +50,8 @@ type Config struct {
 	OrgID  string
 	// TrustDomains are those whose SPIFFE IDs are accepted; the first one is the Mastio's own.
 	TrustDomains []string
-	// Trust brings the edge's truststore up to date and returns its version.
-	Trust func(ctx context.Context) (version string, err error)
+	// Trust brings the edge's truststore up to date and returns how the agents' domain stands to it.
+	Trust func(ctx context.Context) (registry.TruststoreStatus, error)
 	Log   *slog.Logger
 	Now   func() time.Time
 	NewID func() string // unique, at most 36 characters

@@ -29,7 +29,7 @@ type DomainState struct {
 
 // Domain is the agents' custom domain. A new version of the object does nothing until the domain is pointed at it.
 type Domain interface {
-	// Present asks how the domain stands.
+	// Present asks how the domain stands. Errors: ErrBusy when it was asked too often.
 	Present(ctx context.Context) (DomainState, error)
 	// Point has the domain serve a version. It does not wait for that, which takes minutes, or longer. Pointing it at the
 	// version that it has is harmless.

@@ -72,6 +72,27 @@ func (k *Keeper) Reconcile(ctx context.Context) (version string, err error) {
 	return version, nil
 }
 
+// Follow brings object and domain up to date as Reconcile does, and returns how the domain stands. It takes no note: it is
+// for a function that must not write the organisation's records, and the standby job notes what its next run sees. Where the
+// last note says that the domain serves this very version, the domain is not asked.
+//
+// An error is one of the object's; the domain is left behind until the standby job runs.
+func (k *Keeper) Follow(ctx context.Context) (registry.TruststoreStatus, error) {
+	read := lastRead{Store: k.Store}
+	version, err := Sync(ctx, k.Objects, &read)
+	if err != nil {
+		return registry.TruststorePending, err
+	}
+	noted := read.org.Truststore
+	if noted.Object == version && noted.Status == registry.TruststoreCurrent {
+		return noted.Status, nil
+	}
+	next := noted
+	cause := k.follow(ctx, version, &next)
+	k.tell(ctx, next, cause)
+	return next.Status, nil
+}
+
 // follow points the domain at the version, unless it is there already, and notes how it stands. An error is the reason why it
 // does not follow.
 func (k *Keeper) follow(ctx context.Context, version string, t *registry.Truststore) error {
@@ -80,7 +101,7 @@ func (k *Keeper) follow(ctx context.Context, version string, t *registry.Trustst
 	t.Object = version
 	s, err := k.Domain.Present(ctx)
 	if err != nil {
-		t.Status = registry.TruststoreFailed
+		t.Status = refused(err)
 		return err
 	}
 	note(t, s)
@@ -88,14 +109,19 @@ func (k *Keeper) follow(ctx context.Context, version string, t *registry.Trustst
 		return nil
 	}
 	if s, err = k.point(ctx, version); err != nil {
-		t.Status = registry.TruststoreFailed
-		if errors.Is(err, ErrBusy) {
-			t.Status = registry.TruststorePending
-		}
+		t.Status = refused(err)
 		return err
 	}
 	note(t, s)
 	return nil
+}
+
+// refused is the status of a domain that did not answer as asked: one that is busy, or asked too often, is pointed later.
+func refused(err error) registry.TruststoreStatus {
+	if errors.Is(err, ErrBusy) {
+		return registry.TruststorePending
+	}
+	return registry.TruststoreFailed
 }
 
 // point looks at the object once more before it moves the domain: who was overtaken must not take it back. Behind it, it

@@ -166,6 +166,7 @@ func TestDomainThatDoesNotFollow(t *testing.T) {
 		level string
 	}{
 		{"not to be seen", &domain{presentErr: refused}, registry.Truststore{Status: registry.TruststoreFailed}, "WARN"},
+		{"asked too often", &domain{presentErr: fmt.Errorf("slow down: %w", truststore.ErrBusy)}, registry.Truststore{Status: registry.TruststorePending}, "INFO"},
 		{"refuses", &domain{state: available, pointErr: refused}, registry.Truststore{Domain: "v0", Status: registry.TruststoreFailed}, "WARN"},
 		{"busy", &domain{state: available, pointErr: fmt.Errorf("later: %w", truststore.ErrBusy)}, registry.Truststore{Domain: "v0", Status: registry.TruststorePending}, "INFO"},
 		{"fails", &domain{state: available, after: truststore.Failed}, registry.Truststore{Domain: "v1", Status: registry.TruststoreFailed}, "WARN"},
@@ -191,6 +192,52 @@ func TestDomainThatDoesNotFollow(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A function that must not write the organisation's records points the domain too, says how it stands, and leaves the note to
+// the standby job. A domain that serves the object already, says the note, is not asked.
+func TestFollowTakesNoNote(t *testing.T) {
+	available := truststore.DomainState{Version: "v0", Status: truststore.Available}
+	for _, c := range []struct {
+		name string
+		d    *domain
+		want registry.TruststoreStatus
+	}{
+		{"follows", &domain{state: available, after: truststore.Available}, registry.TruststoreCurrent},
+		{"takes minutes", &domain{state: available}, registry.TruststoreUpdating},
+		{"busy with another", &domain{state: truststore.DomainState{Version: "v0", Status: truststore.Updating}}, registry.TruststorePending},
+		{"busy", &domain{state: available, pointErr: truststore.ErrBusy}, registry.TruststorePending},
+		{"asked too often", &domain{presentErr: truststore.ErrBusy}, registry.TruststorePending},
+		{"refuses", &domain{state: available, pointErr: errors.New("no")}, registry.TruststoreFailed},
+		{"fails", &domain{state: available, after: truststore.Failed}, registry.TruststoreFailed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := keep(t, c.d)
+			k.stage(1)
+			k.fault = func(op string) memstore.Fault {
+				if op == "Apply" {
+					t.Error("a write to the registry")
+				}
+				return memstore.None
+			}
+			if got, err := k.Follow(t.Context()); err != nil || got != c.want {
+				t.Errorf("got %q, %v, want %q", got, err, c.want)
+			}
+			if c.want == registry.TruststoreCurrent && c.d.state.Version != "v1" {
+				t.Errorf("the domain is at %q", c.d.state.Version)
+			}
+		})
+	}
+	d := &domain{state: available, after: truststore.Available}
+	k := keep(t, d)
+	k.stage(1)
+	if _, err := k.Reconcile(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	asked := d.presents
+	if got, err := k.Follow(t.Context()); err != nil || got != registry.TruststoreCurrent || d.presents != asked {
+		t.Errorf("after the note: %q, %v, asked %d times more", got, err, d.presents-asked)
 	}
 }
 
