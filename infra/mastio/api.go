@@ -6,8 +6,10 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigatewayv2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscertificatemanager"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
@@ -15,13 +17,51 @@ import (
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
-// stage is the one stage of each API; it shows in the URL only without a domain.
+// stage is the one stage of a REST API; it shows in the URL only without a domain.
 const stage = "live"
 
-// api makes one of the two APIs, without routes yet: functions are told its URL.
+// API is the agents' API, of either kind.
+type API struct {
+	Rest awsapigateway.RestApi   // nil: an HTTP API
+	HTTP awsapigatewayv2.HttpApi // nil: a REST API
+
+	stage awsapigatewayv2.CfnStage // of an HTTP API; nil until it has routes
+}
+
+// agentsAPI makes the agents' API, without routes yet.
+func (s *Service) agentsAPI() *API {
+	if s.props.AgentsAPI == HTTPAPI {
+		return &API{HTTP: s.httpAPI()}
+	}
+	return &API{Rest: s.api(routes.Agents)}
+}
+
+// id names the API in the account.
+func (a *API) id() *string {
+	if a.HTTP != nil {
+		return a.HTTP.ApiId()
+	}
+	return a.Rest.RestApiId()
+}
+
+// stageName is a reference: what holds it waits for the stage.
+func (a *API) stageName() *string {
+	if a.HTTP != nil {
+		return a.stage.Ref()
+	}
+	return a.Rest.DeploymentStage().StageName()
+}
+
+// accessLog is where an API writes its access log. Names of this beginning spare the account's resource policy of
+// CloudWatch Logs, whose size is limited, an entry for each log group.
+func (s *Service) accessLog(host routes.Host) awslogs.LogGroup {
+	return logGroup(s.Scope, title(host)+"AccessLog", "/aws/vendedlogs/mastio/"+s.props.OrgID+"/access/"+string(host), s.props)
+}
+
+// api makes a REST API, without routes yet: functions are told its URL.
 func (s *Service) api(host routes.Host) awsapigateway.RestApi {
 	ownDomain := host == routes.Agents && s.props.Agents != nil || host == routes.Operators && s.props.Operators != nil
-	id := strings.ToUpper(string(host[:1])) + string(host[1:])
+	id := title(host)
 	props := &awsapigateway.RestApiProps{
 		RestApiName: jsii.String(s.props.name(string(host))), Description: jsii.String("Mastio " + s.props.OrgID + ": " + string(host)),
 		EndpointTypes: &[]awsapigateway.EndpointType{awsapigateway.EndpointType_REGIONAL}, CloudWatchRole: jsii.Bool(false),
@@ -31,8 +71,8 @@ func (s *Service) api(host routes.Host) awsapigateway.RestApi {
 		DeployOptions: &awsapigateway.StageOptions{
 			StageName: jsii.String(stage), TracingEnabled: jsii.Bool(s.props.Tracing), MethodOptions: throttles(host),
 			// The methods that no route has, and that the functions answer with 405.
-			ThrottlingRateLimit: number(100), ThrottlingBurstLimit: number(200),
-			AccessLogDestination: awsapigateway.NewLogGroupLogDestination(logGroup(s.Scope, id+"AccessLog", "/mastio/"+s.props.OrgID+"/access/"+string(host), s.props)),
+			ThrottlingRateLimit: number(others.rate), ThrottlingBurstLimit: number(others.burst),
+			AccessLogDestination: awsapigateway.NewLogGroupLogDestination(s.accessLog(host)),
 			AccessLogFormat:      awsapigateway.AccessLogFormat_Custom(jsii.String(accessLog)),
 		},
 	}
@@ -65,12 +105,17 @@ func (s *Service) accountLogging() {
 	// Both stay: the setting is the account's, and other APIs log with the role.
 	account.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
 	role.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN)
-	s.Agents.DeploymentStage().Node().AddDependency(account)
+	if s.Agents.Rest != nil {
+		s.Agents.Rest.DeploymentStage().Node().AddDependency(account)
+	}
 	s.Operators.DeploymentStage().Node().AddDependency(account)
 }
 
 // throttle is requests a second and how many may come at once.
 type throttle struct{ rate, burst int }
+
+// others is the throttle of what no route has.
+var others = throttle{100, 200}
 
 // throttleOf keeps each route to what it can be needed for, so that one caller's loop starves nobody else. Tokens are the
 // fleet's; the rotation of the CA is one person's.
@@ -91,20 +136,18 @@ func throttleOf(r routes.Route) throttle {
 	}
 }
 
+// throttles are without metrics of their own, which cost $0.30 each: CloudWatch measures each API and each function for
+// nothing.
 func throttles(host routes.Host) *map[string]*awsapigateway.MethodDeploymentOptions {
 	all := map[string]*awsapigateway.MethodDeploymentOptions{}
 	for _, r := range on(host) {
 		t := throttleOf(r)
 		all[r.Path+"/"+r.Method] = &awsapigateway.MethodDeploymentOptions{
-			ThrottlingRateLimit: number(t.rate), ThrottlingBurstLimit: number(t.burst), MetricsEnabled: jsii.Bool(measured(r)),
+			ThrottlingRateLimit: number(t.rate), ThrottlingBurstLimit: number(t.burst), MetricsEnabled: jsii.Bool(false),
 		}
 	}
 	return &all
 }
-
-// measured reports whether a route has metrics of its own, at some $2 a month: those are for the two whose latency and
-// refusals an operator looks at alone. The API as a whole is measured for nothing.
-func measured(r routes.Route) bool { return r.Path == "/v1/auth/token" || r.Path == "/pki/rotate-ca" }
 
 func on(host routes.Host) []routes.Route {
 	return slices.DeleteFunc(routes.All(), func(r routes.Route) bool { return !slices.Contains(r.Hosts, host) })
@@ -197,11 +240,13 @@ func (s *Service) domains(after constructs.IDependable) {
 		agents = s.domain("Agents", s.Agents, d, mtls, after)
 	}
 	if d := s.props.Operators; d != nil {
-		s.domain("Operators", s.Operators, d, nil, after, agents) // an account makes one domain in 30 seconds
+		s.domain("Operators", &API{Rest: s.Operators}, d, nil, after, agents) // an account makes one domain in 30 seconds
 	}
 }
 
-func (s *Service) domain(who string, api awsapigateway.RestApi, d *Domain, mtls *awsapigateway.MTLSConfig, after ...constructs.IDependable) constructs.IDependable {
+// domain maps a domain to an API by a resource that takes either kind, so that an installed stack changes over in place: the
+// same mapping then names the other API.
+func (s *Service) domain(who string, api *API, d *Domain, mtls *awsapigateway.MTLSConfig, after ...constructs.IDependable) constructs.IDependable {
 	name := awsapigateway.NewDomainName(s.Scope, jsii.String(who+"Domain"), &awsapigateway.DomainNameProps{
 		DomainName: &d.Name, EndpointType: awsapigateway.EndpointType_REGIONAL, SecurityPolicy: awsapigateway.SecurityPolicy_TLS_1_2, Mtls: mtls,
 		Certificate: awscertificatemanager.Certificate_FromCertificateArn(s.Scope, jsii.String(who+"Certificate"), &d.CertificateARN),
@@ -211,8 +256,8 @@ func (s *Service) domain(who string, api awsapigateway.RestApi, d *Domain, mtls 
 		own, _ := name.Node().DefaultChild().(awsapigateway.CfnDomainName)
 		own.SetOwnershipVerificationCertificateArn(&d.OwnershipCertificateARN)
 	}
-	awsapigateway.NewBasePathMapping(s.Scope, jsii.String(who+"Mapping"), &awsapigateway.BasePathMappingProps{
-		DomainName: name, RestApi: api, Stage: api.DeploymentStage(),
+	awsapigatewayv2.NewCfnApiMapping(s.Scope, jsii.String(who+"ApiMapping"), &awsapigatewayv2.CfnApiMappingProps{
+		DomainName: name.DomainName(), ApiId: api.id(), Stage: api.stageName(),
 	})
 	output(s.Scope, who+"TargetName", *name.DomainNameAliasDomainName(), "Point the DNS record of "+d.Name+" here")
 	return name

@@ -33,13 +33,16 @@ func TestDomains(t *testing.T) {
 			t.Errorf("%s: %v", name, r.Properties["SecurityPolicy"])
 		}
 	}
-	for _, r := range hardened.all("AWS::ApiGateway::RestApi") {
-		if r.Properties["DisableExecuteApiEndpoint"] != true {
-			t.Errorf("%s is reachable past its domain", r.id)
+	for _, d := range []*deployment{&hardened, &traced} {
+		apis := append(d.all("AWS::ApiGateway::RestApi"), d.all("AWS::ApiGatewayV2::Api")...)
+		for _, r := range apis {
+			if r.Properties["DisableExecuteApiEndpoint"] != true {
+				t.Errorf("%s is reachable past its domain", r.id)
+			}
 		}
-	}
-	if n := len(hardened.all("AWS::ApiGateway::BasePathMapping")); n != 2 {
-		t.Errorf("%d mappings", n)
+		if len(apis) != 2 {
+			t.Errorf("%d APIs", len(apis))
+		}
 	}
 	if n := len(trying.all("AWS::ApiGateway::DomainName")); n != 0 {
 		t.Errorf("%d domains where none was asked for", n)
@@ -54,7 +57,7 @@ func TestDomains(t *testing.T) {
 }
 
 func TestAllowedSources(t *testing.T) {
-	for _, r := range hardened.all("AWS::ApiGateway::RestApi") {
+	for _, r := range traced.all("AWS::ApiGateway::RestApi") {
 		b, _ := json.Marshal(r.Properties["Policy"])
 		limited := strings.Contains(string(b), `"NotIpAddress":{"aws:SourceIp":["192.0.2.0/24","2001:db8::/32"]}`)
 		if limited != strings.HasPrefix(r.id, "ServiceOperators") {
@@ -72,6 +75,9 @@ func TestAllowedSources(t *testing.T) {
 func TestStages(t *testing.T) {
 	each(t, func(t *testing.T, d *deployment) {
 		for host, api := range map[routes.Host]string{routes.Agents: "ServiceAgents", routes.Operators: "ServiceOperators"} {
+			if host == routes.Agents && d.http() {
+				continue // TestStageOfTheHTTPAPI
+			}
 			stage := d.one(t, "AWS::ApiGateway::Stage", api)
 			throttled := map[string]bool{}
 			renewals := 0.0 // each may cost a signature in KMS, of which the account has 1,000 a second
@@ -81,6 +87,9 @@ func TestStages(t *testing.T) {
 				throttled[spell(at(s, "HttpMethod"))+" "+path] = at(s, "ThrottlingRateLimit") != nil && at(s, "ThrottlingBurstLimit") != nil
 				if rate, ok := at(s, "ThrottlingRateLimit").(float64); ok && (strings.HasSuffix(path, "v1/agent/renew") || strings.HasSuffix(path, "est/simplereenroll")) && at(s, "HttpMethod") == "POST" {
 					renewals += rate
+				}
+				if at(s, "MetricsEnabled") == true {
+					t.Errorf("%s %s: metrics of its own, at $0.30 each", api, path)
 				}
 				if at(s, "DataTraceEnabled") == true {
 					t.Errorf("%s %s: bodies would be in the log", api, path)
@@ -110,7 +119,7 @@ func TestStages(t *testing.T) {
 func TestRefusalsOfTheGateway(t *testing.T) {
 	for api, mediaType := range map[string]string{"ServiceAgents": "'application/json'", "ServiceOperators": "'application/problem+json'"} {
 		kinds := map[string]bool{}
-		for _, r := range hardened.all("AWS::ApiGateway::GatewayResponse") {
+		for _, r := range traced.all("AWS::ApiGateway::GatewayResponse") {
 			if !strings.HasPrefix(r.id, api) {
 				continue
 			}
@@ -170,7 +179,7 @@ func TestFirewall(t *testing.T) {
 
 // What the OpenAPI document says that no request may lack, API Gateway asks for.
 func TestRequestsAreValidated(t *testing.T) {
-	for _, d := range []*deployment{&hardened, &trying} {
+	for _, d := range []*deployment{&traced} {
 		models := 0
 		for _, m := range d.all("AWS::ApiGateway::Method") {
 			method, path := spell(m.Properties["HttpMethod"]), d.path(m.Properties["ResourceId"])

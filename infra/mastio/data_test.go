@@ -67,7 +67,7 @@ func TestKeysOfOurs(t *testing.T) {
 			}
 		}
 		want := 1 // of checkpoints
-		if d == &hardened {
+		if d == &hardened || d == &traced {
 			want = 2 // and of tokens
 		}
 		if signing != want {

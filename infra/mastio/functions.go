@@ -98,7 +98,10 @@ func (s *Service) function(name string) *Function {
 		Code:       awslambda.Code_FromAsset(jsii.String(code), nil),
 		MemorySize: number(z.memory), Timeout: awscdk.Duration_Seconds(number(z.timeout)), Environment: s.environment(name),
 		// CDK adds statements to a role that it may change; this one it may not.
-		Role: f.Role.WithoutPolicyUpdates(nil), LogGroup: f.Log, Tracing: awslambda.Tracing_DISABLED,
+		Role: f.Role.WithoutPolicyUpdates(nil), LogGroup: f.Log, LoggingFormat: awslambda.LoggingFormat_JSON,
+		// Without START, END and REPORT, which are some 300 octets of log for each request. What fails is a warning: an
+		// end by timeout, by memory, or before the first event.
+		SystemLogLevelV2: awslambda.SystemLogLevel_WARN, Tracing: awslambda.Tracing_DISABLED,
 		CurrentVersionOptions: &awslambda.VersionOptions{RemovalPolicy: awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE},
 	}
 	if s.props.Tracing {

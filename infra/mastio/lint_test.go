@@ -17,7 +17,7 @@ func TestTemplatesPassCfnLint(t *testing.T) {
 	if err != nil {
 		t.Skip("cfn-lint is not installed: pip install cfn-lint")
 	}
-	for _, d := range []*deployment{&hardened, &trying} {
+	for _, d := range []*deployment{&hardened, &traced, &trying} {
 		paths, err := filepath.Glob(filepath.Join(d.out, "*.template.json"))
 		if err != nil || len(paths) != 2 {
 			t.Fatalf("%d templates, %v", len(paths), err)

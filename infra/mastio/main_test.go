@@ -16,8 +16,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
-// The three deployments that all tests look at; each is synthesised once.
-var hardened, trying, local deployment
+// The deployments that all tests look at; each is synthesised once. The agents' API is an HTTP API in the first two.
+var hardened, trying, traced, local deployment
 
 // deployment is what a synthesis wrote.
 type deployment struct {
@@ -63,7 +63,7 @@ func run(m *testing.M) int {
 		d     *deployment
 		props Props
 	}{
-		"hardened": {&hardened, everything()}, "trying": {&trying, Props{OrgID: "acme", TrustDomain: "acme.example"}},
+		"hardened": {&hardened, everything()}, "traced": {&traced, overREST()}, "trying": {&trying, Props{OrgID: "acme", TrustDomain: "acme.example"}},
 		"local": {&local, Props{OrgID: "acme", TrustDomain: "acme.example", Target: LocalStack, Architecture: X86, Issuer: "https://localhost:9443"}},
 	} {
 		if err := to.d.synthesise(filepath.Join(dir, name), to.props); err != nil {
@@ -103,7 +103,14 @@ func everything() Props {
 	p.Agents = &Domain{Name: "agents.mastio.acme.example", CertificateARN: certificate, OwnershipCertificateARN: ownership}
 	p.Operators = &Domain{Name: "mastio.acme.example", CertificateARN: certificate}
 	p.AlarmEmail, p.AllowedSources = "oncall@acme.example", []string{"192.0.2.0/24", "2001:db8::/32"}
-	p.TokenSigner, p.StrictPKI, p.AutoMigrate, p.RequireDPoP, p.RequireNonce, p.RegisteredDPoPOnly, p.Tracing = KMSSigner, true, true, true, true, true, true
+	p.TokenSigner, p.StrictPKI, p.AutoMigrate, p.RequireDPoP, p.RequireNonce, p.RegisteredDPoPOnly = KMSSigner, true, true, true, true, true
+	return p
+}
+
+// overREST is everything over REST APIs, which can be traced.
+func overREST() Props {
+	p := everything()
+	p.AgentsAPI, p.Tracing = RESTAPI, true
 	return p
 }
 

@@ -20,12 +20,16 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 func lint(d *deployment) {
 	awscdk.Aspects_Of(d.app).Add(cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{Verbose: jsii.Bool(true)}), nil)
 	data, service := d.mastio.Data, d.mastio.Service
-	for _, api := range []constructs.Construct{service.Agents, service.Operators} {
+	agents := constructs.Construct(service.Agents.HTTP)
+	if service.Agents.HTTP == nil {
+		agents = service.Agents.Rest
+		excuse(agents, "AwsSolutions-APIG3", "Agents are let in at the TLS handshake by their certificates; a firewall would be paid for with every token. The operators' API has one.")
+	}
+	for _, api := range []constructs.Construct{agents, service.Operators} {
 		excuse(api, "AwsSolutions-APIG4", "The functions authorise: by the admin secret, compared in constant time, or by the client certificate's pin. A method's authoriser would be asked about headers, not about pins.")
 		excuse(api, "AwsSolutions-COG4", "Callers are operators with the admin secret and agents with certificates; there are no users for a pool.")
 		excuse(api, "AwsSolutions-APIG6", "Execution logs can hold headers, and one of them is the admin secret. The access log, the functions' log and the metrics are on.")
 	}
-	excuse(service.Agents, "AwsSolutions-APIG3", "Agents are let in at the TLS handshake by their certificates; a firewall would be paid for with every token. The operators' API has one.")
 	if !d.mastio.Service.props.SharedAccountLogging {
 		excuse(service.Scope.Node().FindChild(jsii.String("ApiGatewayLogging")), "AwsSolutions-IAM4",
 			"The role is for API Gateway's own account setting, which takes this policy and no narrower one.",
@@ -72,7 +76,7 @@ func excuse(c constructs.IConstruct, rule, reason string, appliesTo ...string) {
 // The report says for each rule and resource whether it holds. It is read back, so that a check that has stopped running
 // does not pass for one that finds nothing.
 func TestNag(t *testing.T) {
-	for _, d := range []*deployment{&hardened, &trying} {
+	for _, d := range []*deployment{&hardened, &traced, &trying} {
 		counts := map[string]int{}
 		for _, stack := range []string{"data", "service"} {
 			for _, row := range nagReport(t, filepath.Join(d.out, "AwsSolutions--mastio-acme-"+stack+"-NagReport.csv")) {

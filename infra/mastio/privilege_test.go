@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func each(t *testing.T, f func(t *testing.T, d *deployment)) {
 	t.Helper()
-	for name, d := range map[string]*deployment{"hardened": &hardened, "trying": &trying, "local": &local} {
+	for name, d := range map[string]*deployment{"hardened": &hardened, "traced": &traced, "trying": &trying, "local": &local} {
 		t.Run(name, func(t *testing.T) { f(t, d) })
 	}
 }
@@ -252,7 +252,7 @@ func TestPermissionsAreWrittenDown(t *testing.T) {
 	b.WriteString("# Who may do what\n\nWritten by `make infra-golden` from the template that everything is switched on in. `acme` is the organisation.\n")
 	for _, function := range routes.Functions() {
 		fmt.Fprintf(&b, "\n## %s\n\n| statement | may | on | only if |\n|---|---|---|---|\n", function)
-		for _, s := range hardened.policies(t) {
+		for _, s := range traced.policies(t) {
 			if s.function != function {
 				continue
 			}

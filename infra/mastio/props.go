@@ -50,6 +50,15 @@ const (
 	X86   Architecture = "x86_64"
 )
 
+// APIKind says which of API Gateway's two kinds the agents' API is.
+type APIKind string
+
+// The kinds of API.
+const (
+	HTTPAPI APIKind = "http" // $1.00 for a million requests
+	RESTAPI APIKind = "rest" // $3.50; for those who want X-Ray or a firewall of their own before it
+)
+
 // Domain is a name of the Mastio's own. Its DNS record is the platform team's: it points at the output TargetName.
 type Domain struct {
 	Name           string
@@ -64,6 +73,7 @@ type Props struct {
 	OrgID       string // names every resource; lower case
 	TrustDomain string // of the agents' SPIFFE IDs
 
+	AgentsAPI APIKind // empty: an HTTP API; on LocalStack, whose open version has none, a REST API
 	Agents    *Domain // mutual TLS; nil: the API's default endpoint, which asks for no certificate, so that agents get no token
 	Operators *Domain // plain TLS; nil: the API's default endpoint
 	Issuer    string  // agents' base URL if it is neither of these, as behind a gateway of one's own
@@ -109,7 +119,7 @@ func Defaults() Props {
 
 // filled fills in what was left out.
 func (p Props) filled() Props {
-	d := Defaults()
+	d, kind := Defaults(), p.AgentsAPI
 	p.TokenSigner = or(p.TokenSigner, d.TokenSigner)
 	p.FirstCA = or(p.FirstCA, d.FirstCA)
 	p.StandbyMinutes = or(p.StandbyMinutes, d.StandbyMinutes)
@@ -121,6 +131,10 @@ func (p Props) filled() Props {
 	p.Target = or(p.Target, d.Target)
 	p.Architecture = or(p.Architecture, d.Architecture)
 	p.BuildDir = or(p.BuildDir, d.BuildDir)
+	p.AgentsAPI = or(p.AgentsAPI, HTTPAPI)
+	if p.local() && kind == "" {
+		p.AgentsAPI = RESTAPI
+	}
 	p.TablePrefix = or(p.TablePrefix, p.name("")) // ends with the hyphen
 	return p
 }
@@ -191,6 +205,13 @@ func (p Props) checkChoices(say func(string, ...any)) {
 	oneOf(say, "firstCa", p.FirstCA, Mint, Adopt)
 	oneOf(say, "target", p.Target, AWS, LocalStack)
 	oneOf(say, "architecture", p.Architecture, ARM64, X86)
+	oneOf(say, "agentsApi", p.AgentsAPI, HTTPAPI, RESTAPI)
+	if p.AgentsAPI == HTTPAPI && p.Tracing {
+		say("tracing is true: API Gateway traces no HTTP API; set agentsApi to rest as well, at $3.50 instead of $1.00 for a million requests")
+	}
+	if p.AgentsAPI == HTTPAPI && p.local() {
+		say("agentsApi is %q: LocalStack's open version has REST APIs only; leave it out", p.AgentsAPI)
+	}
 	if p.StandbyMinutes < 1 || p.StandbyMinutes > 60 {
 		say("standbyMinutes is %d: set it to 1 to 60", p.StandbyMinutes)
 	}

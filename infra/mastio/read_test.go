@@ -124,6 +124,17 @@ func statementsIn(function string, document any) []granted {
 func (d *deployment) paths(t *testing.T, api string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
+	for _, r := range d.all("AWS::ApiGatewayV2::Route") {
+		if !strings.HasPrefix(r.id, "Service"+api) {
+			continue
+		}
+		integration := d.resources["Mastio/"+strings.Trim(strings.TrimPrefix(spell(r.Properties["Target"]), "integrations/"), "${}")]
+		alias := d.resources["Mastio/"+spell(at(integration.Properties, "IntegrationUri", "Ref"))]
+		if v := integration.Properties["PayloadFormatVersion"]; v != "1.0" || alias.Type != "AWS::Lambda::Alias" {
+			t.Errorf("%s: payload format %v for %s", r.id, v, alias.Type)
+		}
+		found[spell(r.Properties["RouteKey"])] = d.functionName(at(alias.Properties, "FunctionName", "Ref"))
+	}
 	for _, m := range d.all("AWS::ApiGateway::Method") {
 		if of := spell(m.Properties["RestApiId"]); !strings.HasPrefix(of, "${Service"+api) {
 			continue
@@ -139,6 +150,9 @@ func (d *deployment) paths(t *testing.T, api string) map[string]string {
 	}
 	return found
 }
+
+// http reports whether the agents' API is an HTTP API.
+func (d *deployment) http() bool { return len(d.all("AWS::ApiGatewayV2::Api")) > 0 }
 
 func (d *deployment) functionName(id any) string {
 	name := spell(d.resources["Mastio/"+fmt.Sprint(id)].Properties["FunctionName"])

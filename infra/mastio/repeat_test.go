@@ -37,7 +37,7 @@ func TestAFailedDeploymentCanBeRepeated(t *testing.T) {
 
 // A value that one stack exports cannot change while another one imports it, so settings could not be changed back.
 func TestStacksExportNothing(t *testing.T) {
-	for _, d := range []*deployment{&hardened, &trying} {
+	for _, d := range []*deployment{&hardened, &traced, &trying} {
 		for id, o := range d.outputs {
 			if at(o, "Export") != nil {
 				t.Errorf("%s is exported", id)

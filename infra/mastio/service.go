@@ -19,7 +19,7 @@ import (
 type Service struct {
 	Scope     constructs.Construct
 	Functions map[string]*Function
-	Agents    awsapigateway.RestApi
+	Agents    *API
 	Operators awsapigateway.RestApi
 	Failed    awssqs.Queue       // events that a function could not deal with
 	Bus       awsevents.EventBus // what the outside is told
@@ -38,13 +38,17 @@ func newService(scope constructs.Construct, id string, p Props, d *Data) *Servic
 	s.Bus = awsevents.NewEventBus(s.Scope, jsii.String("Bus"), &awsevents.EventBusProps{
 		EventBusName: jsii.String(p.name("events")), Description: jsii.String("Mastio " + p.OrgID + ": rotations, and certificates that are due"),
 	})
-	s.Agents, s.Operators = s.api(routes.Agents), s.api(routes.Operators)
+	s.Agents, s.Operators = s.agentsAPI(), s.api(routes.Operators)
 	s.accountLogging()
 	for _, name := range routes.Functions() {
 		s.Functions[name] = s.function(name)
 	}
 	checked := s.beforeTraffic()
-	s.methods(s.Agents, routes.Agents, checked)
+	if s.Agents.HTTP != nil {
+		s.httpRoutes(s.Agents, checked)
+	} else {
+		s.methods(s.Agents.Rest, routes.Agents, checked)
+	}
 	s.methods(s.Operators, routes.Operators, checked)
 	s.domains(checked)
 	s.firewall(s.Operators)
@@ -86,7 +90,7 @@ func (s *Service) issuer() string {
 	case s.props.Agents != nil:
 		return "https://" + s.props.Agents.Name
 	default:
-		return s.endpoint(s.Agents)
+		return s.Agents.endpoint(s)
 	}
 }
 
@@ -94,6 +98,14 @@ func (s *Service) issuer() string {
 // the functions that are told it.
 func (s *Service) endpoint(api awsapigateway.RestApi) string {
 	return fmt.Sprintf("https://%s.execute-api.%s.%s/%s", *api.RestApiId(), *s.stack.Region(), *s.stack.UrlSuffix(), stage)
+}
+
+// endpoint is the URL that API Gateway gives the agents' API.
+func (a *API) endpoint(s *Service) string {
+	if a.HTTP == nil {
+		return s.endpoint(a.Rest)
+	}
+	return fmt.Sprintf("https://%s.execute-api.%s.%s", *a.HTTP.ApiId(), *s.stack.Region(), *s.stack.UrlSuffix())
 }
 
 // tell puts out what an operator needs to know next.

@@ -37,7 +37,7 @@ func TestOrderOfADeployment(t *testing.T) {
 		if !slices.Contains(check.dependsOn(), first.id) {
 			t.Errorf("the check depends on %v, want the first CA", check.dependsOn())
 		}
-		for _, kind := range []string{"AWS::ApiGateway::DomainName", "AWS::ApiGateway::Deployment", "AWS::Events::Rule", "AWS::Lambda::Alias"} {
+		for _, kind := range []string{"AWS::ApiGateway::DomainName", "AWS::ApiGateway::Deployment", "AWS::ApiGatewayV2::Route", "AWS::Events::Rule", "AWS::Lambda::Alias"} {
 			for _, r := range d.all(kind) {
 				if kind == "AWS::Lambda::Alias" && d.functionName(at(r.Properties, "FunctionName", "Ref")) == "standby" {
 					continue // it makes what the check looks for
@@ -89,6 +89,12 @@ func TestFunctions(t *testing.T) {
 			if at(f.Properties, "LoggingConfig", "LogGroup") == nil {
 				t.Errorf("%s logs where nobody set how long", name)
 			}
+			if at(f.Properties, "LoggingConfig", "LogFormat") != "JSON" || at(f.Properties, "LoggingConfig", "SystemLogLevel") != "WARN" {
+				t.Errorf("%s: Lambda adds its own lines to those of each request: %v", name, f.Properties["LoggingConfig"])
+			}
+			if level := at(f.Properties, "LoggingConfig", "ApplicationLogLevel"); level != nil {
+				t.Errorf("%s: lines below %v are lost", name, level)
+			}
 		}
 		for _, l := range d.all("AWS::Logs::LogGroup") {
 			if l.Properties["RetentionInDays"] != float64(365) {
@@ -116,7 +122,7 @@ func TestSettingsReachTheFunctions(t *testing.T) {
 			t.Errorf("%s = %v without being asked for", name, got)
 		}
 	}
-	if got := spell(env(&trying)["MASTIO_ISSUER"]); !strings.HasPrefix(got, "https://${ServiceAgents") || !strings.HasSuffix(got, "/live") {
+	if got := spell(env(&trying)["MASTIO_ISSUER"]); !strings.HasPrefix(got, "https://${ServiceAgents") || strings.HasSuffix(got, "/live") {
 		t.Errorf("issuer without a domain = %s", got)
 	}
 	if got := env(&local)["MASTIO_ISSUER"]; got != "https://localhost:9443" {
@@ -137,7 +143,8 @@ func TestWhatLocalStackLacks(t *testing.T) {
 	lacking := []string{
 		"AWS::WAFv2::WebACL", "AWS::WAFv2::WebACLAssociation", "AWS::WAFv2::LoggingConfiguration", "AWS::CloudWatch::Dashboard",
 		"AWS::Backup::BackupPlan", "AWS::Backup::BackupSelection", "AWS::Backup::BackupVault",
-		"AWS::ApiGateway::RequestValidator", "AWS::ApiGateway::Model",
+		"AWS::ApiGateway::RequestValidator", "AWS::ApiGateway::Model", "AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Integration",
+		"AWS::ApiGatewayV2::Route", "AWS::ApiGatewayV2::Stage",
 	}
 	for kind := range full {
 		if !less[kind] != slices.Contains(lacking, kind) {
@@ -201,7 +208,7 @@ func TestServiceContents(t *testing.T) {
 	count, lines := map[string]int{}, []string{}
 	for _, r := range hardened.resources {
 		count[r.stack]++
-		many := strings.HasPrefix(r.Type, "AWS::ApiGateway::") && r.Type != "AWS::ApiGateway::DomainName" || strings.HasPrefix(r.Type, "AWS::Lambda::")
+		many := strings.HasPrefix(r.Type, "AWS::ApiGateway") && !strings.HasSuffix(r.Type, "::DomainName") && !strings.HasSuffix(r.Type, "::ApiMapping") || strings.HasPrefix(r.Type, "AWS::Lambda::")
 		perFunction := slices.ContainsFunc(routes.Functions(), func(f string) bool { return strings.Contains(strings.ToLower(r.id), f) })
 		if r.stack == "Mastio" && !many && !perFunction {
 			lines = append(lines, r.Type+" "+r.id)

@@ -124,7 +124,7 @@ func (w *Watch) traffic() {
 		host   routes.Host
 		metric cw.Metric
 	}{
-		{routes.Agents, w.service.Agents.MetricServerError(&cw.MetricOptions{Statistic: jsii.String("Sum"), Period: fiveMinutes()})},
+		{routes.Agents, w.service.Agents.measured().MetricServerError(&cw.MetricOptions{Statistic: jsii.String("Sum"), Period: fiveMinutes()})},
 		{routes.Operators, w.service.Operators.MetricServerError(&cw.MetricOptions{Statistic: jsii.String("Sum"), Period: fiveMinutes()})},
 	} {
 		w.add(alarm{id: "5xx-" + string(api.host), metric: api.metric, limit: 5, periods: 2, todo: "Requests end in 5xx. The functions' logs hold the causes under their request ids."})
@@ -201,8 +201,8 @@ func (w *Watch) dashboard() {
 			w.numbers("Org CA", w.gauge("org_ca_days_left"), w.gauge("standby_ca"), w.gauge("org_ca_legacy_pathlen_zero"), w.gauge("truststore_out_of_date")),
 		},
 		{
-			w.graph("Agents: requests and refusals", w.service.Agents.MetricCount(nil), w.service.Agents.MetricClientError(nil), w.service.Agents.MetricServerError(nil), w.count("token-denied")),
-			w.graph("Agents: latency", w.service.Agents.MetricLatency(percentile("p50")), w.service.Agents.MetricLatency(percentile("p99"))),
+			w.graph("Agents: requests and refusals", w.service.Agents.measured().MetricCount(nil), w.service.Agents.measured().MetricClientError(nil), w.service.Agents.measured().MetricServerError(nil), w.count("token-denied")),
+			w.graph("Agents: latency", w.service.Agents.measured().MetricLatency(percentile("p50")), w.service.Agents.measured().MetricLatency(percentile("p99"))),
 		},
 		{
 			w.graph("Operators: requests and refusals", w.service.Operators.MetricCount(nil), w.service.Operators.MetricClientError(nil), w.service.Operators.MetricServerError(nil)),
