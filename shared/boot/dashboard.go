@@ -34,7 +34,7 @@ func Dashboard(p *parts) (any, error) {
 		Health:     &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Schedule: p.Schedule, Secret: admin.Shortest, Now: p.now},
 		Trail:      trail.New(trail.Config{Store: p.db, Archive: p.archive(), Key: p.auditKey(), OrgID: p.OrgID, Now: p.now, MaxBundle: dashboard.MaxBundle}),
 		Rows:       httpapi.WriteRows,
-		Gate:       p.gate(), Caller: Caller, Now: p.now,
+		Gate:       p.gate(), Caller: Caller, Mount: Mount, Now: p.now,
 	})
 	mux, err := httpapi.New(httpapi.Config{Handlers: Pages(d), Session: d.Admit, Log: p.log, Now: p.now})
 	if err != nil {
@@ -77,3 +77,6 @@ func Pages(d *dashboard.Dashboard) httpapi.Handlers {
 
 // Caller gives the dashboard what the edge says about a request.
 func Caller(ctx context.Context) audit.By { return httpapi.CallOf(ctx).By }
+
+// Mount gives it the stage's part of the path.
+func Mount(ctx context.Context) string { return httpapi.CallOf(ctx).Mount }

@@ -136,7 +136,7 @@ func At(url string, cfg memstore.Config) *Mastio {
 	m.Dashboard = dashboard.New(dashboard.Config{
 		OrgID: OrgID, Door: m.Door, Registry: m.Store,
 		RotateCA: &delegate.Client{API: m, Function: "rotateca:live"}, Progress: &rotateca.Observer{Store: m.Store, Now: m.Now, Log: log},
-		Enroll: m.Enroll, RotateCert: m.RotateCert, Health: m.Health, Trail: m.Trail, Rows: httpapi.WriteRows, Caller: boot.Caller, Now: m.Now,
+		Enroll: m.Enroll, RotateCert: m.RotateCert, Health: m.Health, Trail: m.Trail, Rows: httpapi.WriteRows, Caller: boot.Caller, Mount: boot.Mount, Now: m.Now,
 	})
 	return m
 }

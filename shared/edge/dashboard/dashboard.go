@@ -55,6 +55,7 @@ type Config struct {
 	// are never shut.
 	Gate   func(ctx context.Context) error
 	Caller func(ctx context.Context) audit.By // what the edge says about a request: no actor yet
+	Mount  func(ctx context.Context) string   // the path below which the browser finds the pages; empty: at the root
 	Now    func() time.Time
 }
 
@@ -111,6 +112,7 @@ func (d *Dashboard) Handlers() map[string]Handler {
 // guarded sends the headers that every page has, and tells of an error on a page of its own.
 func (d *Dashboard) guarded(h Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
+		w = below(w, d.Mount(r.Context()))
 		secure(w.Header(), r)
 		err := h(w, r)
 		if err != nil {

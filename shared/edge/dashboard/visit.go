@@ -45,6 +45,7 @@ func (d *Dashboard) Admit(w http.ResponseWriter, r *http.Request) (*http.Request
 	if err == nil {
 		return r.WithContext(context.WithValue(r.Context(), visitKey{}, visit{s, token})), nil
 	}
+	w = below(w, d.Mount(r.Context()))
 	secure(w.Header(), r)
 	switch {
 	case !errors.Is(err, session.ErrNone):

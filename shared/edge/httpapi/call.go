@@ -11,6 +11,7 @@ import (
 type Call struct {
 	audit.By                   // the actor is empty until the Mux has checked the admin secret
 	CertificatePEM string      // requestContext.identity.clientCert; never from a header, which anyone can write
+	Mount          string      // path of the API at its own endpoint, as in /live; empty at a domain, which has the API alone
 	Host           routes.Host // the API that passed the request on, where that says so; empty: either
 }
 

@@ -112,7 +112,7 @@ func target(e Event) *url.URL {
 func call(e Event) (Call, error) {
 	c := Call{
 		By:   audit.By{RequestID: e.RequestContext.RequestID, SourceIP: e.RequestContext.Identity.SourceIP},
-		Host: routes.Host(e.StageVariables[hostVariable]),
+		Host: routes.Host(e.StageVariables[hostVariable]), Mount: mount(e),
 	}
 	for _, cert := range []*events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert{
 		e.RequestContext.Identity.ClientCert, e.RequestContext.Authentication.ClientCert,
@@ -126,6 +126,16 @@ func call(e Event) (Call, error) {
 		}
 	}
 	return c, nil
+}
+
+// mount is the stage's part of the path, of which e.Path says nothing: an API has it at the endpoint that API Gateway gives
+// it. Both paths have to agree on it, and the stage is the deployment's word: nothing of it is the client's.
+func mount(e Event) string {
+	at := "/" + e.RequestContext.Stage
+	if at != "/" && e.RequestContext.Path == at+e.Path {
+		return at
+	}
+	return ""
 }
 
 func query(e Event) url.Values {
