@@ -19,6 +19,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   string
+	wire   string // what body is the decoded form of; empty: the function sent text
 }
 
 // decode reads a function's proxy response (JSON). It is as strict as API Gateway, which takes what
@@ -47,9 +48,24 @@ func decode(payload []byte) (answer, error) {
 		if err != nil {
 			return answer{}, fmt.Errorf("%w: body: %w", errMalformed, err)
 		}
-		a.body = string(octets)
+		a.body, a.wire = string(octets), wire.Body
 	}
 	return a, nil
+}
+
+// binaryTypes are the operators' and the agents' REST API's; infra/mastio/api.go has the same.
+var binaryTypes = []string{"multipart/form-data", "application/gzip"}
+
+// forREST is the answer as a REST API sends it: base64 is decoded only for a client whose Accept begins with a binary media
+// type of the API, whatever stands behind it and whatever the answer's Content-Type is. All others get the base64.
+// Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+func (a answer) forREST(accept string) answer {
+	first, _, _ := strings.Cut(accept, ",")
+	first, _, _ = strings.Cut(first, ";")
+	if a.wire != "" && !slices.Contains(binaryTypes, strings.ToLower(strings.TrimSpace(first))) {
+		a.body = a.wire
+	}
+	return a
 }
 
 // merge adds the headers, those with several values first; one that is in both is not repeated.

@@ -27,8 +27,8 @@ func TestAnswers(t *testing.T) {
 		{"no body", `{"statusCode":404}`, 404, http.Header{"Content-Length": {"0"}}, ""},
 		{"no content", `{"statusCode":204,"body":"dropped"}`, 204, http.Header{"Content-Length": nil}, ""},
 		{"null members", `{"statusCode":200,"headers":null,"multiValueHeaders":null,"body":null}`, 200, nil, ""},
-		{"base64", `{"statusCode":200,"body":"AP8=","isBase64Encoded":true,"headers":{"content-type":"application/gzip"}}`, 200,
-			http.Header{"Content-Type": {"application/gzip"}}, "\x00\xff"},
+		{"base64 for who does not ask for binary", `{"statusCode":200,"body":"AP8=","isBase64Encoded":true,"headers":{"content-type":"application/gzip"}}`, 200,
+			http.Header{"Content-Type": {"application/gzip"}}, "AP8="},
 		{"headers of both kinds", `{"statusCode":429,"headers":{"Retry-After":"7","x-a":"1"},"multiValueHeaders":{"X-A":["1","2"],"Allow":["GET"]}}`, 429,
 			http.Header{"Retry-After": {"7"}, "X-A": {"1", "2"}, "Allow": {"GET"}}, ""},
 		{"headers of the edge", `{"statusCode":401,"headers":{"WWW-Authenticate":"DPoP","Connection":"close","Content-Length":"99","Transfer-Encoding":"chunked",
@@ -52,6 +52,19 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("x-amzn-RequestId %q", got)
 			}
 		})
+	}
+}
+
+// A REST API decodes base64 by the first media type of Accept, and by nothing else.
+func TestBinaryAnswers(t *testing.T) {
+	for accept, want := range map[string]string{
+		"application/gzip": "\x00\xff", "Application/GZIP; q=0.5, */*": "\x00\xff", "multipart/form-data": "\x00\xff",
+		"": "AP8=", "*/*": "AP8=", "application/*": "AP8=", "text/html, application/gzip": "AP8=", "application/zip": "AP8=",
+	} {
+		w := newWorld(t, Config{Invoke: answering(`{"statusCode":200,"body":"AP8=","isBase64Encoded":true,"headers":{"content-type":"application/gzip"}}`, "", nil)})
+		if res := w.do(w.client(false), "GET", healthPath, "", http.Header{"Accept": {accept}}); res.body != want {
+			t.Errorf("Accept %q: %q, want %q", accept, res.body, want)
+		}
 	}
 }
 

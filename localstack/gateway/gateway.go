@@ -173,6 +173,9 @@ func (g *Gateway) serve(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
+	if !c.overHTTP {
+		a = a.forREST(c.Header.Get("Accept"))
+	}
 	a.write(w)
 	return nil
 }
