@@ -51,7 +51,7 @@ func everything() []binary {
 }
 
 // commands are the programs for people's machines.
-var commands = []string{"shared/audit/cmd/audit-verify"}
+var commands = []string{"shared/cmd/audit-verify"}
 
 // release is one that is being built.
 type release struct {

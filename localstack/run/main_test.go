@@ -193,7 +193,7 @@ func (p *program) copyTables(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%s: mode %v (%v), want 0600", path, info.Mode().Perm(), err)
 	}
-	const out = "go run github.com/mastio-aws/mastio/localstack/tables out --prefix mastio- "
+	const out = "go run github.com/mastio-aws/mastio/infra/restore out --prefix mastio- "
 	for command, want := range map[string]string{
 		"set -a; . build/run/aws.env; set +a; " + out + "copy":                                                "",
 		"set -a; . build/run/aws.env; set +a; AWS_SECRET_ACCESS_KEY=$AWS_ACCESS_KEY_ID " + out + "copy-other": "UnrecognizedClientException",

@@ -28,7 +28,7 @@ var verifier = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	program := filepath.Join(dir, "audit-verify")
-	out, err := exec.Command("go", "build", "-o", program, "../../shared/audit/cmd/audit-verify").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", program, "../../shared/cmd/audit-verify").CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, out)
 	}

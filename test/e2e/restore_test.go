@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mastio-aws/mastio/localstack/tables/tablecopy"
+	"github.com/mastio-aws/mastio/infra/restore/tablecopy"
 )
 
 // ownSystem gives a test a local stack of its own, for as long as it lasts; not on LocalStack.

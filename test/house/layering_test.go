@@ -34,7 +34,7 @@ var core = []string{
 // layers are in the order in which a folder is looked up.
 var layers = []layer{
 	{
-		name: "auditor's tools", folders: []string{"shared/audit/cmd", "shared/audit/rfc3161"}, own: []string{"shared/audit", "shared/pki/dn", "shared/version"},
+		name: "auditor's tools", folders: []string{"shared/cmd", "shared/audit/rfc3161"}, own: []string{"shared/audit", "shared/pki/dn", "shared/version"},
 		foreign: []string{"github.com/digitorus/pkcs7", "github.com/digitorus/timestamp"},
 		why:     "an auditor runs it far from us: it knows the form of what we export and of names, and nothing else of us",
 	},
@@ -61,8 +61,8 @@ var layers = []layer{
 	},
 	{name: "functions", folders: []string{"functions"}, own: []string{"shared/boot"}, why: "a function's main names its handler and nothing else"},
 	{
-		name: "infra", folders: []string{"infra"}, own: []string{"infra", "shared/openapi", "shared/routes", "shared/schema"}, foreign: []string{"*"},
-		why: "the deployment knows the tables of routes and of schemas and what the routes are said to take, not the product",
+		name: "infra", folders: []string{"infra"}, own: []string{"infra", "localstack/dynamodb", "shared/openapi", "shared/routes", "shared/schema"}, foreign: []string{"*"},
+		why: "the deployment knows the tables of routes and of schemas and what the routes are said to take, not the product; the restore tool makes the tables that a copy goes into",
 	},
 	{
 		name: "local", folders: []string{"localstack"}, own: []string{"localstack", "shared/pki/dn", "shared/routes", "shared/schema"}, foreign: []string{"*"},

@@ -1,4 +1,4 @@
-// Command tables copies the Mastio's tables out into files and back.
+// Command restore copies the Mastio's tables out into files and back.
 package main
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/mastio-aws/mastio/infra/restore/tablecopy"
 	"github.com/mastio-aws/mastio/localstack/dynamodb"
-	"github.com/mastio-aws/mastio/localstack/tables/tablecopy"
 )
 
 // Exit statuses.
@@ -26,7 +26,7 @@ const (
 	exitUsage  = 2
 )
 
-const usage = `Usage: go run ./localstack/tables COMMAND [flags] DIR
+const usage = `Usage: go run ./infra/restore COMMAND [flags] DIR
 
   out   copy the tables into files in DIR, which must be new or empty. Each item is read as it is at some moment of the
         copying: stop the schedule and the traffic first. The files hold what the tables hold: keep them as safe.
@@ -90,7 +90,7 @@ type options struct {
 
 func parse(args []string) (options, error) {
 	var o options
-	flags := flag.NewFlagSet("tables", flag.ContinueOnError)
+	flags := flag.NewFlagSet("restore", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.prefix, "prefix", "", "")
 	flags.StringVar(&o.endpoint, "endpoint", "", "")
