@@ -250,10 +250,6 @@ func TestWarningsHaveAlarms(t *testing.T) {
 		looked[spell(a.Properties["MetricName"])] = true
 	}
 	for _, w := range health.Warnings() {
-		// Before the first Org CA its operator is at work; and only the function healthz reads the admin secret, when it is asked.
-		if w == health.OrgCAMissing || w == health.AdminSecretShort {
-			continue
-		}
 		if !looked[string(w)] {
 			t.Errorf("no alarm looks at the warning %s: add it to Watch.orgCA", w)
 		}

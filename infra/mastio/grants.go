@@ -62,6 +62,14 @@ func (s *Service) readArchive() statement {
 	return statement{sid: "ReadArchive", actions: []string{"s3:GetObject", "s3:ListBucket"}, resources: []string{bucket, bucket + "/*"}}
 }
 
+// listSeals finds checkpoints that the tables have forgotten, by their names: what is in them is not this function's business.
+func (s *Service) listSeals() statement {
+	return statement{
+		sid: "ListSeals", actions: []string{"s3:ListBucket"}, resources: []string{*s.data.Archive.BucketArn()},
+		conditions: conditions{"StringEquals": {"s3:prefix": "checkpoints/"}},
+	}
+}
+
 // writeArchive creates objects. To replace one is impossible for as long as it is locked, and it is from its creation on.
 func (s *Service) writeArchive() statement {
 	return statement{sid: "WriteArchive", actions: []string{"s3:PutObject"}, resources: []string{*s.data.Archive.BucketArn() + "/*"}}

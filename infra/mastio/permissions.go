@@ -18,10 +18,10 @@ func (s *Service) permissions() map[string][]statement {
 		"checkpoint": {s.readTrail(), s.readSeals(), s.readOrg(), s.sealTrail(), s.moveHead(), s.appendAudit(), s.readArchive(), s.writeArchive(), s.signCheckpoints(),
 			s.readAdminSecret(), s.openAdminSecret()},
 		"discovery":  {s.publicAuditKey(), s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
-		"healthz":    {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.findOrphans(), s.describeKeys(), s.findDue(), s.readAdminSecret(), s.openAdminSecret()},
+		"healthz":    {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.findOrphans(), s.describeKeys(), s.findSeals(), s.listSeals(), s.findDue(), s.readAdminSecret(), s.openAdminSecret()},
 		"events":     {s.readStream(), s.listStreams(), s.tellOutside(), s.reportFailure()},
 		"hygiene":    {s.readAgents(), s.findDue(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.deliverSecrets(), s.sealSecrets()},
-		"startup":    {s.readOrg(), s.readNotes(), s.findOrphans(), s.describeKeys(), s.readTruststore(), s.readTokenKeys(), s.openTokenKeys(), s.publicTokenKey(), s.readAdminSecret(), s.openAdminSecret()},
+		"startup":    {s.readOrg(), s.readNotes(), s.findOrphans(), s.describeKeys(), s.findSeals(), s.listSeals(), s.readTruststore(), s.readTokenKeys(), s.openTokenKeys(), s.publicTokenKey(), s.readAdminSecret(), s.openAdminSecret()},
 		"renew":      {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.issueLeaves()},
 		"rotatecert": {s.readAgents(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.readAdminSecret(), s.openAdminSecret()},
 		"enroll": {s.readAgents(), s.listAgents(), s.writeAgents(), s.writeAliases(), s.appendAudit(), s.issueLeaves(), s.readOrg(), s.readEdgeCAs(), s.addEdgeCAs(),
@@ -31,7 +31,7 @@ func (s *Service) permissions() map[string][]statement {
 		"dashboard": {s.askForRotations(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readTruststore(), s.readNotes(), s.findDue(), s.readAgents(), s.listAgents(),
 			s.findAgents(), s.writeAgents(), s.writeAliases(), s.appendAudit(), s.issueLeaves(), s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(),
 			s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()},
-		"standby": append(s.mintCAs(), s.findOrphans(), s.describeKeys(), s.readNotes(), s.noteOnKeys(), s.findDue(), s.backUp(), s.pointDomain(), s.showTruststore(),
+		"standby": append(s.mintCAs(), s.findOrphans(), s.describeKeys(), s.findSeals(), s.listSeals(), s.readNotes(), s.noteOnKeys(), s.findDue(), s.backUp(), s.pointDomain(), s.showTruststore(),
 			s.readOrg(), s.readEdgeCAs(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readTokenKeys(), s.makeTokenKeys()),
 	}
 }

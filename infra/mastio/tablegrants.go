@@ -178,6 +178,13 @@ func (s *Service) readSeals() statement {
 	}
 }
 
+// findSeals reads the last checkpoint alone.
+func (s *Service) findSeals() statement {
+	return statement{
+		sid: "FindSeals", actions: []string{"dynamodb:GetItem"}, resources: []string{s.table(schema.Registry)}, conditions: leading(sealRecord),
+	}
+}
+
 // sealTrail is the last checkpoint with the end of the organisation's chain, and what it covers.
 func (s *Service) sealTrail() statement {
 	return statement{

@@ -95,10 +95,13 @@ func fiveMinutes() awscdk.Duration { return minutes(5) }
 func minutes(n int) awscdk.Duration { return awscdk.Duration_Minutes(number(n)) }
 
 // gauge is one of the values that the standby job writes with each run.
-func (w *Watch) gauge(name string) cw.Metric {
+func (w *Watch) gauge(name string) cw.Metric { return w.written(name, w.props.StandbyMinutes) }
+
+// written is a value that a function writes every so many minutes.
+func (w *Watch) written(name string, every int) cw.Metric {
 	return cw.NewMetric(&cw.MetricProps{
 		Namespace: jsii.String(namespace), MetricName: &name, DimensionsMap: &map[string]*string{"Org": &w.props.OrgID},
-		Statistic: jsii.String("Maximum"), Period: minutes(max(5, w.props.StandbyMinutes)),
+		Statistic: jsii.String("Maximum"), Period: minutes(max(5, every)),
 	})
 }
 
@@ -108,14 +111,20 @@ func (w *Watch) orgCA() {
 		{"legacy-org-ca", "org_ca_legacy_pathlen_zero", "The Org CA has the legacy pathLen=0 shape. Rotate it: POST /pki/rotate-ca?mode=mint&overlap=604800."},
 		{"org-ca-expiring", "org_ca_expiring", "The Org CA's chain ends so soon that agents' certificates are cut short, or will be. /healthz names the day. Rotate it with an overlap: POST /pki/rotate-ca?mode=mint&overlap=604800."},
 		{"org-ca-not-yet-valid", "org_ca_not_yet_valid", "The Org CA is not valid yet: it was made while a clock was ahead, and nothing can be issued under it. Rotate it: POST /pki/rotate-ca?mode=mint."},
+		{"org-ca-missing", "org_ca_missing", "There is no Org CA, so no agent can be enrolled. With firstCa=adopt it waits for your upload; otherwise the log of the function standby says why none is made."},
 		{"standby-missing", "standby_ca_missing", "No next Org CA is ready. The log of the function standby says why."},
 		{"truststore-out-of-date", "truststore_out_of_date", "The agents' domain may refuse certificates. The log of the function standby says why the truststore is not brought up to date."},
 		{"rotation-lock-stuck", "rotation_lock_stuck", "A rotation died and nobody took its lock since. GET /pki/rotate-ca shows it."},
 		{"certs-expiring", "certs_expiring", "Agents' certificates end soon and nobody has replaced them. GET /v1/admin/agents lists them; rotate them, or have the next ones delivered: PUT /v1/admin/agents/{agent_id}/hygiene."},
-		{"registry-restored", "registry_restored", "A restored backup made a superseded Org CA current again. Rotate the Org CA once more: POST /pki/rotate-ca?mode=mint."},
+		{"registry-restored", "registry_restored", "A restored backup made a superseded Org CA current again, or the registry was emptied. Rotate the Org CA once more (POST /pki/rotate-ca?mode=mint), or restore the tables."},
+		{"audit-set-back", "audit_set_back", "The archive has checkpoints of rows that the tables do not hold. Find out who restored or changed them; POST /v1/admin/audit/checkpoint ends this alarm once you have looked."},
 	} {
 		w.add(alarm{id: g.id, metric: w.gauge(g.gauge), periods: 3, missing: cw.TreatMissingData_BREACHING, todo: g.todo})
 	}
+	w.add(alarm{
+		id: "admin-secret-short", metric: w.written("admin_secret_short", w.props.CheckpointMinutes), periods: 3, missing: cw.TreatMissingData_BREACHING,
+		todo: "The admin secret has fewer than 32 characters and can be guessed. Store a longer one in Secrets Manager.",
+	})
 }
 
 // traffic watches the two APIs.

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"os"
 	"sync"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/edge/metrics"
 	"github.com/mastio-aws/mastio/shared/edge/s3"
 	"github.com/mastio-aws/mastio/shared/edge/tsa"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
@@ -41,8 +43,20 @@ func Checkpoint(p *parts) (any, error) {
 			p.log.ErrorContext(ctx, "audit.checkpoint", "cause", err.Error())
 			return report, errCheckpoint // the cause may name keys; it is in the log
 		}
-		return report, nil
+		return report, p.reportSecret(ctx)
 	}), nil
+}
+
+// reportSecret writes whether the admin secret could be guessed.
+func (p *parts) reportSecret(ctx context.Context) error {
+	g, err := sealGauges(ctx, p.secret().Shortest)
+	if err == nil {
+		err = metrics.Write(os.Stdout, p.OrgID, p.now(), g...)
+	}
+	if err != nil {
+		p.log.ErrorContext(ctx, "audit.checkpoint: the length of the admin secret", "cause", err.Error())
+	}
+	return err
 }
 
 var errCheckpoint = errors.New("no checkpoint was made: see the log")
@@ -57,6 +71,12 @@ func Discovery(p *parts) (any, error) {
 
 func (p *parts) archive() *s3.Archive {
 	return &s3.Archive{API: awss3.NewFromConfig(p.aws), Bucket: p.AuditBucket}
+}
+
+// forgotten says whether the archive has checkpoints that the registry does not know.
+func (p *parts) forgotten() func(context.Context) (bool, error) {
+	archive := p.archive()
+	return func(ctx context.Context) (bool, error) { return checkpoint.Forgotten(ctx, p.db.Checkpoint, archive) }
 }
 
 // auditKey reads the public half of the key that signs checkpoints, once in the life of an instance: it never changes.

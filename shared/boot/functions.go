@@ -115,7 +115,7 @@ func Standby(p *parts) (any, error) {
 	ring, makes, checker := p.localRing(), p.ceremony(), p.checker()
 	job := standby.New(standby.Config{
 		OrgID: p.OrgID,
-		Store: p.db, Ceremony: makes, Notes: p.keys(), Rotator: p.rotator(makes), Trust: p.trust(), Keys: ring.Ensure, Adopt: p.Adopt, Migrate: p.AutoMigrate, Rotate: p.AutoRotate, Schedule: p.Schedule,
+		Store: p.db, Ceremony: makes, Notes: p.keys(), Forgotten: p.forgotten(), Rotator: p.rotator(makes), Trust: p.trust(), Keys: ring.Ensure, Adopt: p.Adopt, Migrate: p.AutoMigrate, Rotate: p.AutoRotate, Schedule: p.Schedule,
 		Now: p.now, NewID: p.newID, Log: p.log,
 	})
 	return func(ctx context.Context) (standby.Report, error) {
@@ -139,7 +139,7 @@ func Standby(p *parts) (any, error) {
 func Startup(p *parts) (any, error) {
 	p.patience = jobPatience
 	check := &startup.Check{
-		Store: p.db, Objects: p.objects(), Secret: p.secret().Readable, Tokens: p.ring().Usable, Left: p.keys().Left, Strict: p.StrictPKI, Adopt: p.Adopt, Domain: p.AgentsDomain != "", Now: p.now,
+		Store: p.db, Objects: p.objects(), Secret: p.secret().Readable, Tokens: p.ring().Usable, Left: p.keys().Left, Forgotten: p.forgotten(), Strict: p.StrictPKI, Adopt: p.Adopt, Domain: p.AgentsDomain != "", Now: p.now,
 	}
 	return func(ctx context.Context) error {
 		err := check.Run(ctx)
@@ -153,7 +153,7 @@ func Startup(p *parts) (any, error) {
 var errJob = errors.New("standby job failed")
 
 func (p *parts) checker() *health.Checker {
-	return &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Left: p.keys().Left, Schedule: p.Schedule, Now: p.now}
+	return &health.Checker{Store: p.db, Objects: p.objects(), Noted: p.keys().Noted, Left: p.keys().Left, Forgotten: p.forgotten(), Schedule: p.Schedule, Now: p.now}
 }
 
 func (p *parts) ceremony() *ceremony.Ceremony {

@@ -94,7 +94,9 @@ func page(r routes.Route) object {
 func complete(r routes.Route, operation object) object {
 	operation["operationId"] = OperationID(r)
 	operation["tags"] = []any{r.Function}
-	operation["security"] = security(r.Auth)
+	if _, own := operation["security"]; !own {
+		operation["security"] = security(r.Auth)
+	}
 	var servers []any
 	for _, h := range r.Hosts {
 		servers = append(servers, server(h))

@@ -66,7 +66,8 @@ type Change struct {
 // Checkpoint is the last checkpoint of the audit trail, and whether everything that follows from it was done.
 type Checkpoint struct {
 	Sealed  audit.Sealed
-	Done    bool // it is in the archive, and the chains that it covers are no longer told as moved
+	Done    bool  // it is in the archive, and the chains that it covers are no longer told as moved
+	SetBack int64 // the archive's last one when the store was found to know less, until an operator has looked; zero: never
 	Version int64
 }
 

@@ -28,7 +28,7 @@ func ownSystem(t *testing.T) {
 
 func warnings(t *testing.T) []any {
 	t.Helper()
-	return operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)["warnings"].([]any)
+	return operator().must(t, 200, "GET", "/healthz", admin(), nil).decode(t)["warnings"].([]any)
 }
 
 // The restore drill: back up, rotate the Org CA, restore. The superseded CA is current again, with every pin under it, and

@@ -5,9 +5,13 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -40,6 +44,49 @@ func TestEmptiedRegistryGetsNoFirstOrgCA(t *testing.T) {
 	}
 	if _, err := m.Standby.Run(t.Context()); err != nil || m.Org(t).Pointer == nil {
 		t.Errorf("after the keys were given up: %v", err)
+	}
+}
+
+// A registry that was emptied together with its keys is told by the archive, whether or not the next checkpoint has been made.
+func TestArchiveOfAnEmptiedRegistry(t *testing.T) {
+	before := inmemory.Open(t, memstore.Config{})
+	before.Admit(t.Context(), "kyc")
+	must[checkpoint.Report](t)(before.Checkpoint.Run(t.Context(), audit.By{Actor: checkpoint.Actor}))
+	for _, sealed := range []bool{false, true} {
+		m := inmemory.New(memstore.Config{})
+		m.Archive, m.Checkpoint.Archive = before.Archive, before.Archive
+		if sealed {
+			must[checkpoint.Report](t)(m.Checkpoint.Run(t.Context(), audit.By{Actor: checkpoint.Actor}))
+		}
+		report, err := m.Standby.Run(t.Context())
+		if !errors.Is(err, ceremony.ErrLost) || !report.Restored || m.Org(t).Pointer != nil {
+			t.Errorf("sealed %t: standby job: %+v, %v", sealed, report, err)
+		}
+		if w := warned(t, m); !slices.Contains(w, health.RegistryRestored) || slices.Contains(w, health.AuditSetBack) != sealed {
+			t.Errorf("sealed %t: warnings = %v", sealed, w)
+		}
+		m.Do(t, rotateca.Request{Mode: rotateca.Mint, SkipBackup: true}) // an operator's own decision
+		if _, err := m.Standby.Run(t.Context()); err != nil {
+			t.Errorf("sealed %t: after an operator's mint: %v", sealed, err)
+		}
+	}
+}
+
+// Checkpoints that were made before the first Org CA, of refusals say, are no sign of a lost registry.
+func TestCheckpointsBeforeTheFirstOrgCA(t *testing.T) {
+	m := inmemory.New(memstore.Config{})
+	row, _, err := audit.Head{}.Append(audit.Entry{Time: m.Now(), Event: audit.AdminLoginRefused, Actor: "api", Subject: "orga/refused"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Store.Apply(t.Context(), registry.Change{ID: m.NewID(), Rows: []audit.Row{row}}); err != nil {
+		t.Fatal(err)
+	}
+	if r := must[checkpoint.Report](t)(m.Checkpoint.Run(t.Context(), audit.By{Actor: checkpoint.Actor})); r.Made == 0 {
+		t.Fatal("no checkpoint was made")
+	}
+	if _, err := m.Standby.Run(t.Context()); err != nil || m.Org(t).Pointer == nil {
+		t.Errorf("standby job: %v", err)
 	}
 }
 

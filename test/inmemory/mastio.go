@@ -118,12 +118,12 @@ func At(url string, cfg memstore.Config) *Mastio {
 	m.WhoAmI = whoami.New(whoami.Config{Store: m.Store, Keys: m.Ring, Issuer: url, URL: url + httpapi.MePath, Now: m.Now})
 	m.Standby = standby.New(standby.Config{
 		OrgID: OrgID,
-		Store: m.Store, Ceremony: m.Ceremony, Notes: m.Keys, Rotator: m.RotateCA, Trust: m.trust, Keys: m.Ring.Ensure, Now: m.Now, NewID: m.NewID, Log: log,
+		Store: m.Store, Ceremony: m.Ceremony, Notes: m.Keys, Forgotten: m.forgotten, Rotator: m.RotateCA, Trust: m.trust, Keys: m.Ring.Ensure, Now: m.Now, NewID: m.NewID, Log: log,
 	})
 	m.Hygiene = hygiene.New(hygiene.Config{
 		Store: m.Store, Issuer: issuer, Secrets: m.Secrets, Over: func(context.Context) bool { return m.Over != nil && m.Over() }, Now: m.Now, NewID: m.NewID, Log: log,
 	})
-	m.Health = &health.Checker{Store: m.Store, Objects: m.Objects, Noted: m.Keys.Noted, Left: m.Keys.Left, Now: m.Now}
+	m.Health = &health.Checker{Store: m.Store, Objects: m.Objects, Noted: m.Keys.Noted, Left: m.Keys.Left, Forgotten: m.forgotten, Now: m.Now}
 	m.Discovery = &discovery.Directory{Store: m.Store, Keys: m.Ring, Issuer: url, Endpoint: url + "/v1/auth/token", Now: m.Now}
 	m.Archive, m.AuditKey = &checkpointtest.Archive{}, checkpointtest.NewKey()
 	m.Checkpoint = checkpoint.New(checkpoint.Config{
@@ -139,6 +139,10 @@ func At(url string, cfg memstore.Config) *Mastio {
 		Enroll: m.Enroll, RotateCert: m.RotateCert, Health: m.Health, Trail: m.Trail, Rows: httpapi.WriteRows, Caller: boot.Caller, Mount: boot.Mount, Now: m.Now,
 	})
 	return m
+}
+
+func (m *Mastio) forgotten(ctx context.Context) (bool, error) {
+	return checkpoint.Forgotten(ctx, m.Store.Checkpoint, m.Archive)
 }
 
 func (m *Mastio) auditKey(context.Context) (audit.Key, error) { return m.AuditKey.Key, nil }

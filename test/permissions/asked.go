@@ -257,7 +257,7 @@ func objects(r *http.Request) []asked {
 	}
 	switch {
 	case key == "" && r.Method == http.MethodGet:
-		return []asked{{action: "s3:ListBucket", resource: resource}}
+		return []asked{{action: "s3:ListBucket", resource: resource, context: map[string][]string{"s3:prefix": r.URL.Query()["prefix"]}}}
 	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.URL.Query().Has("versionId"):
 		return []asked{{action: "s3:GetObjectVersion", resource: resource}}
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:

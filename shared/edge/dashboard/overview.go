@@ -46,6 +46,10 @@ var warnings = map[health.Warning]warning{
 		Title: "A rotation of the Org CA died", Link: "/proxy/pki", Action: "See which CA is current",
 		Text: "Its lock has run out, so the next rotation simply takes it. Look at which Org CA is current before you rotate again.",
 	},
+	health.AuditSetBack: {
+		Title: "The audit trail was set back", Link: "/proxy/audit", Action: "See the audit trail", Bad: true,
+		Text: "The archive has checkpoints of rows that the tables do not hold: they were restored from a backup, or changed by hand. Keep the last bundle, find out which, and look at registry_restored. POST /v1/admin/audit/checkpoint by an operator ends this warning.",
+	},
 	health.CertsExpiring: {
 		Title: "Agents' certificates end soon", Link: dueURL(0), Action: "See which",
 		Text: "They are due and nobody has replaced them. Rotate each, let the agent renew by itself, or have the Mastio deliver the next one: PUT /v1/admin/agents/{agent_id}/hygiene. Deactivate what is not needed any more.",

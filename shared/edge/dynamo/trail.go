@@ -135,13 +135,14 @@ func encodeCheckpoint(c registry.Checkpoint) (item, error) {
 	w := writer{key(checkpointKey, single)}
 	w.text("sealed", string(sealed))
 	w.flag("done", c.Done)
+	w.number("set_back", c.SetBack)
 	w.number("version", c.Version+1)
 	return w.item, nil
 }
 
 func decodeCheckpoint(i item) (registry.Checkpoint, error) {
 	r := reader{item: i}
-	c := registry.Checkpoint{Done: r.flag("done"), Version: r.number("version")}
+	c := registry.Checkpoint{Done: r.flag("done"), SetBack: r.number("set_back"), Version: r.number("version")}
 	sealed := r.text("sealed")
 	if r.err != nil {
 		return c, r.err

@@ -71,6 +71,7 @@ func healthz(c *health.Checker, version, orgID string, w http.ResponseWriter, r 
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
+	shown, withheld := public(state.Warnings, CallOf(r.Context()).Actor != "")
 	write(w, http.StatusOK, "application/json", struct {
 		Status      string           `json:"status"`
 		Version     string           `json:"version"`
@@ -80,8 +81,22 @@ func healthz(c *health.Checker, version, orgID string, w http.ResponseWriter, r 
 		NotBefore   *time.Time       `json:"org_ca_not_before"`
 		NotAfter    *time.Time       `json:"org_ca_not_after"`
 		Warnings    []health.Warning `json:"warnings"`
-	}{"ok", version, orgID, state.Generation, state.Fingerprint, instant(state.CANotBefore), instant(state.CANotAfter), state.Warnings})
+		Withheld    int              `json:"warnings_withheld"` // from a caller without the admin secret
+	}{"ok", version, orgID, state.Generation, state.Fingerprint, instant(state.CANotBefore), instant(state.CANotAfter), shown, withheld})
 	return nil
+}
+
+// public returns the warnings that a caller is told by their names, and how many others there are.
+func public(all []health.Warning, operator bool) (shown []health.Warning, withheld int) {
+	shown = []health.Warning{}
+	for _, w := range all {
+		if operator || w.Public() {
+			shown = append(shown, w)
+		} else {
+			withheld++
+		}
+	}
+	return shown, withheld
 }
 
 // metrics answers in Prometheus's text exposition format, version 0.0.4.

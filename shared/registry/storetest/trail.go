@@ -203,7 +203,7 @@ func checkpoints(t *testing.T, f fixture) {
 			f.fails("checkpoint", err, nil)
 			f.same("checkpoint", got, &present)
 			if !done {
-				present.Done = true
+				present.Done, present.SetBack = true, 7
 				f.apply(registry.Change{ID: newID(), Checkpoint: &present})
 			}
 		}

@@ -9,24 +9,40 @@ import (
 )
 
 // ErrLost reports a registry without an Org CA in an organisation that has had one.
-var ErrLost = problem.Internal("the registry has no Org CA, but the key store has keys of one that the registry does not know: the registry was emptied, or restored from before it; restore the tables from their last backup, or, to begin anew for good, schedule the deletion of these keys")
+var ErrLost = problem.Internal("the registry has no Org CA, but the key store has keys of one, or the archive has checkpoints, that the registry does not know: the registry was emptied, or restored from before it; restore the tables from their last backup, or, to begin anew for good, schedule the deletion of these keys and rotate the Org CA by hand")
 
-// Lost returns ErrLost if the key store holds, and is not about to delete, a key of this organisation without a row in the
-// registry, which has no Org CA. A row is written before the first key of its generation and never deleted, so a crash at
-// whatever call of the first ceremony leaves no such key. The keys are read first: what is made meanwhile has its row then.
-func Lost(ctx context.Context, org func(context.Context) (registry.Org, error), left func(context.Context) ([]KeySpec, error)) error {
-	keys, err := left(ctx)
+// Traces are what an organisation leaves outside of its registry.
+type Traces struct {
+	Org  func(ctx context.Context) (registry.Org, error)
+	Keys func(ctx context.Context) ([]KeySpec, error) // of its Org CAs, that are not about to be deleted
+	// Forgotten reports whether the archive has checkpoints that the registry does not know; nil: it is not asked.
+	Forgotten func(ctx context.Context) (bool, error)
+}
+
+// Lost returns ErrLost if the registry has no Org CA, and the key store holds, and is not about to delete, a key of this
+// organisation without a row in the registry, or the archive knows more than the registry. A row is written before the first
+// key of its generation and never deleted, so a crash at whatever call of the first ceremony leaves no such key. The keys are
+// read first: what is made meanwhile has its row then.
+func (t Traces) Lost(ctx context.Context) error {
+	keys, err := t.Keys(ctx)
 	if err != nil {
 		return err
 	}
-	present, err := org(ctx)
-	if err != nil {
+	present, err := t.Org(ctx)
+	if err != nil || present.Pointer != nil {
 		return err
 	}
-	if present.Pointer == nil && unknown(present.Generations, keys) {
+	if unknown(present.Generations, keys) {
 		return ErrLost
 	}
-	return nil
+	if t.Forgotten == nil {
+		return nil
+	}
+	forgotten, err := t.Forgotten(ctx)
+	if err == nil && forgotten {
+		return ErrLost
+	}
+	return err
 }
 
 // unknown reports whether a key belongs to no generation.

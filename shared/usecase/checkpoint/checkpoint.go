@@ -94,6 +94,9 @@ type Report struct {
 	Rows      int64  `json:"rows"` // that those made cover
 	Timestamp string `json:"timestamp,omitempty"`
 	More      bool   `json:"more"` // time was up before everything was covered: run again
+	// SetBack is the checkpoint up to which the trail had got when it was set back to an earlier state; zero: it was not, or
+	// an operator has looked since.
+	SetBack int64 `json:"set_back,omitempty"`
 }
 
 // Run makes as many checkpoints as it takes to cover what has moved, none if nothing has. A run that ends anywhere, by an
@@ -104,11 +107,18 @@ type Report struct {
 // registry.ErrConflict if the organisation's chain kept moving.
 func (j *Job) Run(ctx context.Context, by audit.By) (Report, error) {
 	var report Report
+	found := false
 	for {
 		last, err := j.last(ctx)
 		if err != nil {
 			return report, fmt.Errorf("make a checkpoint: %w", err)
 		}
+		if found = found || last.found; !found && last.SetBack > 0 && by.Actor != Actor {
+			if err := j.acknowledge(ctx, by, &last); err != nil {
+				return report, fmt.Errorf("acknowledge that the trail was set back: %w", err)
+			}
+		}
+		report.SetBack = last.SetBack
 		report.Number, report.Hash, report.Timestamp = last.Number, last.Hash, last.Timestamp
 		if report.More = j.late(ctx); report.More {
 			return report, nil
@@ -146,6 +156,7 @@ type present struct {
 	registry.Checkpoint
 	Number          int64
 	Hash, Timestamp string
+	found           bool // only now, that the trail was set back
 }
 
 const readTries = 5
@@ -153,7 +164,7 @@ const readTries = 5
 // last reads the last checkpoint and does all that follows from it and was not done yet.
 func (j *Job) last(ctx context.Context) (p present, err error) {
 	for range readTries {
-		if p.Checkpoint, err = j.complete(ctx); !errors.Is(err, errOvertaken) {
+		if p, err = j.complete(ctx); !errors.Is(err, errOvertaken) {
 			break
 		}
 	}
@@ -168,47 +179,73 @@ func (j *Job) last(ctx context.Context) (p present, err error) {
 // errOvertaken reports that another run made a checkpoint since the last one was read.
 var errOvertaken = fmt.Errorf("another run makes checkpoints at the same time: %w", registry.ErrConflict)
 
-func (j *Job) complete(ctx context.Context) (last registry.Checkpoint, err error) {
+func (j *Job) complete(ctx context.Context) (p present, err error) {
 	stored, err := j.Store.Checkpoint(ctx)
 	if err != nil {
-		return last, err
+		return p, err
 	}
 	if stored != nil {
-		last = *stored
+		p.Checkpoint = *stored
 	}
-	if last.Sealed.Checkpoint.Number > 0 && !last.Done {
-		leaves, err := ReadLeaves(ctx, j.Archive, last.Sealed.Checkpoint)
+	if p.Sealed.Checkpoint.Number > 0 && !p.Done {
+		leaves, err := ReadLeaves(ctx, j.Archive, p.Sealed.Checkpoint)
 		if err != nil {
-			return last, err
+			return p, err
 		}
-		if err := j.finish(ctx, &last, leaves); err != nil {
-			return last, err
+		if err := j.finish(ctx, &p.Checkpoint, leaves); err != nil {
+			return p, err
 		}
 	}
-	return j.unlessSetBack(ctx, last)
+	p.found, err = j.setBack(ctx, &p.Checkpoint)
+	return p, err
 }
 
-// unlessSetBack compares with the archive. Where that is ahead, the store was set back to an earlier state, or tampered
-// with: the checkpoints go on behind the archive's last one, and whoever verifies them finds the rows that are gone.
-func (j *Job) unlessSetBack(ctx context.Context, last registry.Checkpoint) (registry.Checkpoint, error) {
-	name, err := j.Archive.Last(ctx, sealedPrefix, SealedName(last.Sealed.Checkpoint.Number))
-	if err != nil || name == "" {
-		return last, err
+// setBack compares with the archive. Where the archive is ahead, the store was set back to an earlier state, or tampered with:
+// the store takes the archive's last checkpoint over, with a note of it, the checkpoints go on behind that one, and a verifier
+// finds the rows that are gone.
+func (j *Job) setBack(ctx context.Context, last *registry.Checkpoint) (bool, error) {
+	ahead, err := j.Archive.Last(ctx, sealedPrefix, SealedName(last.Sealed.Checkpoint.Number))
+	if err != nil || ahead == "" {
+		return false, err
 	}
-	again, err := j.Store.Checkpoint(ctx)
+	if err := j.still(ctx, *last); err != nil {
+		return false, err
+	}
+	archived, err := ReadSealed(ctx, j.Archive, numberOf(ahead))
 	if err != nil {
-		return last, err
-	}
-	if again != nil && again.Version != last.Version {
-		return last, errOvertaken
-	}
-	archived, err := ReadSealed(ctx, j.Archive, numberOf(name))
-	if err != nil {
-		return last, err
+		return false, err
 	}
 	j.Log.ErrorContext(ctx, "audit.checkpoint: the audit trail was set back", "archived", archived.Checkpoint.Number, "stored", last.Sealed.Checkpoint.Number)
-	last.Sealed = archived
-	return last, nil
+	last.Sealed, last.Done, last.SetBack = archived, true, archived.Checkpoint.Number
+	return true, j.note(ctx, last)
+}
+
+// still returns errOvertaken if another run made a checkpoint since last was read.
+func (j *Job) still(ctx context.Context, last registry.Checkpoint) error {
+	again, err := j.Store.Checkpoint(ctx)
+	if err == nil && again != nil && again.Version != last.Version {
+		return errOvertaken
+	}
+	return err
+}
+
+// acknowledge takes the note back: an operator asks for a checkpoint after the trail was found to be set back.
+func (j *Job) acknowledge(ctx context.Context, by audit.By, p *present) error {
+	j.Log.WarnContext(ctx, "audit.checkpoint: an operator has seen that the audit trail was set back", "archived", p.SetBack, "actor", by.Actor, "request_id", by.RequestID)
+	p.SetBack = 0
+	return j.note(ctx, &p.Checkpoint)
+}
+
+// note stores the last checkpoint with what is noted on it. Error: errOvertaken.
+func (j *Job) note(ctx context.Context, c *registry.Checkpoint) error {
+	err := registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Checkpoint: c})
+	if errors.Is(err, registry.ErrConflict) {
+		return errOvertaken // by a run that did the same, and perhaps went on
+	}
+	if err == nil {
+		c.Version++
+	}
+	return err
 }
 
 // finish does what follows from a checkpoint. Each step may have been done before.
@@ -221,12 +258,8 @@ func (j *Job) finish(ctx context.Context, c *registry.Checkpoint, leaves []audit
 	}
 	done := *c
 	done.Done = true
-	err := registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Checkpoint: &done})
-	if errors.Is(err, registry.ErrConflict) {
-		return errOvertaken // by a run that did the same, and perhaps went on
-	}
+	err := j.note(ctx, &done)
 	if err == nil {
-		done.Version++
 		*c = done
 	}
 	return err

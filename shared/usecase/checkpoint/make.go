@@ -62,7 +62,7 @@ func (j *Job) make(ctx context.Context, by audit.By, last registry.Checkpoint, l
 	if err != nil {
 		return false, err
 	}
-	next := registry.Checkpoint{Sealed: sealed, Version: last.Version}
+	next := registry.Checkpoint{Sealed: sealed, SetBack: last.SetBack, Version: last.Version}
 	if won, err := j.commit(ctx, by, next, stamped); err != nil || !won {
 		return false, err
 	}
@@ -147,7 +147,7 @@ func (j *Job) commit(ctx context.Context, by audit.By, next registry.Checkpoint,
 		if readErr != nil {
 			return false, readErr
 		}
-		row, head, appendErr := org.Head.Append(j.entry(by, next.Sealed.Checkpoint, stamped))
+		row, head, appendErr := org.Head.Append(j.entry(by, next, stamped))
 		if appendErr != nil {
 			return false, appendErr
 		}
@@ -172,7 +172,8 @@ func (j *Job) commit(ctx context.Context, by audit.By, next registry.Checkpoint,
 	return false, err
 }
 
-func (j *Job) entry(by audit.By, c audit.Checkpoint, stamped stamp) audit.Entry {
+func (j *Job) entry(by audit.By, next registry.Checkpoint, stamped stamp) audit.Entry {
+	c := next.Sealed.Checkpoint
 	details := by.Note(map[string]any{
 		"number": c.Number, "previous": c.Previous, "root": c.Root, "leaves": c.Leaves, "rows": c.Rows, "key": c.Key,
 		"timestamp": stamped.status,
@@ -182,6 +183,9 @@ func (j *Job) entry(by audit.By, c audit.Checkpoint, stamped stamp) audit.Entry 
 	}
 	if stamped.sha256 != "" {
 		details["timestamp_token_sha256"] = stamped.sha256
+	}
+	if next.SetBack > 0 {
+		details["set_back"] = next.SetBack
 	}
 	return audit.Entry{Time: j.Now(), Event: audit.CheckpointMade, Actor: by.Actor, Subject: j.OrgID, Details: details}
 }

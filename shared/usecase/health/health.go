@@ -31,6 +31,7 @@ const (
 	TruststoreOutOfDate Warning = "truststore_out_of_date"     // the agents' domain may refuse certificates
 	RotationLockStuck   Warning = "rotation_lock_stuck"        // a rotation died and nobody took its lease since
 	RegistryRestored    Warning = "registry_restored"          // a superseded Org CA is current again, or there is none any more: a backup was restored, or the registry emptied
+	AuditSetBack        Warning = "audit_set_back"             // the archive had checkpoints that the registry did not know, and no operator has looked since
 	CertsExpiring       Warning = "certs_expiring"             // agents' certificates end and nobody replaces them
 	AdminSecretShort    Warning = "admin_secret_short"         // it has fewer than session.MinSecret characters
 )
@@ -39,8 +40,14 @@ const (
 func Warnings() []Warning {
 	return []Warning{
 		LegacyPathLenZero, OrgCAExpiring, OrgCANotYetValid, OrgCAMissing, StandbyMissing, TruststoreOutOfDate,
-		RotationLockStuck, RegistryRestored, CertsExpiring, AdminSecretShort,
+		RotationLockStuck, RegistryRestored, AuditSetBack, CertsExpiring, AdminSecretShort,
 	}
+}
+
+// Public reports whether an anonymous caller of /healthz is told the warning by its name. The others help an attacker who
+// waits for a revoked certificate to count again, or who guesses.
+func (w Warning) Public() bool {
+	return w != RegistryRestored && w != AuditSetBack && w != AdminSecretShort
 }
 
 // Thresholds.
@@ -66,6 +73,7 @@ type Store interface {
 	// Expiring reports whether operators were told of certificates that have not ended at now and were not replaced, or
 	// some have been due since overdue.
 	Expiring(ctx context.Context, now, overdue time.Time) (bool, error)
+	Checkpoint(ctx context.Context) (*registry.Checkpoint, error)
 }
 
 // Checker computes the state of health. It is safe for concurrent use.
@@ -76,6 +84,8 @@ type Checker struct {
 	Noted func(ctx context.Context, key string) (fence int64, err error)
 	// Left finds the keys of the organisation's Org CAs; it is asked, once a minute, while the registry has none. Nil: it is not.
 	Left func(ctx context.Context) ([]ceremony.KeySpec, error)
+	// Forgotten reports whether the archive has checkpoints that the registry does not know. It is asked as Left is; nil: it is not.
+	Forgotten func(ctx context.Context) (bool, error)
 	// Schedule says how long before their end agents' certificates are replaced; zero: agent.Annually.
 	Schedule agent.Schedule
 	// Secret returns how many characters the shortest admin secret has that is accepted; nil where no function reads it.
@@ -83,12 +93,13 @@ type Checker struct {
 	Now    func() time.Time
 
 	note     atomic.Pointer[note]
-	expiring atomic.Pointer[expiring]
-	lost     atomic.Pointer[expiring]
+	expiring atomic.Pointer[seen]
+	lost     atomic.Pointer[seen]
+	behind   atomic.Pointer[seen]
 }
 
-// expiring is what was last read about agents' certificates, once in noteAge.
-type expiring struct {
+// seen is what was last read of one condition, once in noteAge.
+type seen struct {
 	found bool
 	at    time.Time
 }
@@ -140,6 +151,7 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 		{TruststoreOutOfDate, org.Pointer != nil && c.outOfDate(ctx, org)},
 		{RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer) || org.Pointer == nil && c.isLost(ctx, now)},
 		{RotationLockStuck, org.Lease.Stuck(now, StuckAfter)},
+		{AuditSetBack, c.setBack(ctx, now)},
 		{CertsExpiring, c.certsExpire(ctx, now)},
 		{AdminSecretShort, c.secretShort(ctx)},
 	} {
@@ -207,11 +219,11 @@ func (c *Checker) isLost(ctx context.Context, now time.Time) bool {
 	}
 	last := c.lost.Load()
 	if last == nil || now.Sub(last.at).Abs() >= noteAge {
-		err := ceremony.Lost(ctx, c.Store.Org, c.Left)
+		err := (ceremony.Traces{Org: c.Store.Org, Keys: c.Left, Forgotten: c.Forgotten}).Lost(ctx)
 		if err != nil && !errors.Is(err, ceremony.ErrLost) {
 			return false
 		}
-		last = &expiring{err != nil, now}
+		last = &seen{err != nil, now}
 		c.lost.Store(last)
 	}
 	return last.found
@@ -225,8 +237,22 @@ func (c *Checker) certsExpire(ctx context.Context, now time.Time) bool {
 		if err != nil {
 			return false
 		}
-		last = &expiring{found, now}
+		last = &seen{found, now}
 		c.expiring.Store(last)
+	}
+	return last.found
+}
+
+// setBack reports whether the checkpoint job has noted that the audit trail was set back. A note that cannot be read says nothing.
+func (c *Checker) setBack(ctx context.Context, now time.Time) bool {
+	last := c.behind.Load()
+	if last == nil || now.Sub(last.at).Abs() >= noteAge {
+		stored, err := c.Store.Checkpoint(ctx)
+		if err != nil {
+			return false
+		}
+		last = &seen{stored != nil && stored.SetBack > 0, now}
+		c.behind.Store(last)
 	}
 	return last.found
 }

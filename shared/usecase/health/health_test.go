@@ -11,6 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
@@ -32,7 +33,20 @@ type world struct {
 	expiring    bool
 	expiringErr error
 	looked      int
+
+	checkpoint *registry.Checkpoint
+	forgotten  bool
+	forgotErr  error
 }
+
+// Checkpoint returns the last checkpoint.
+func (w *world) Checkpoint(context.Context) (*registry.Checkpoint, error) { return w.checkpoint, nil }
+
+// Forgotten tells whether the archive knows more.
+func (w *world) Forgotten(context.Context) (bool, error) { return w.forgotten, w.forgotErr }
+
+// Left tells of keys; there are none.
+func (w *world) Left(context.Context) ([]ceremony.KeySpec, error) { return nil, nil }
 
 // Noted returns what is noted on a key.
 func (w *world) Noted(_ context.Context, key string) (int64, error) {
@@ -127,6 +141,8 @@ func TestWarnings(t *testing.T) {
 		{"lease of a clock that was ahead", held(lease.TTL + lease.Skew + 1), []health.Warning{health.RotationLockStuck}},
 		{"lease of a clock that was two days ahead", held(48 * time.Hour), []health.Warning{health.RotationLockStuck}},
 		{"lease free since long", func(w *world) { w.org.Lease = lease.Lease{Fence: 9} }, nil},
+		{"trail set back", func(w *world) { w.checkpoint = &registry.Checkpoint{SetBack: 7} }, []health.Warning{health.AuditSetBack}},
+		{"trail sealed", func(w *world) { w.checkpoint = &registry.Checkpoint{Done: true} }, nil},
 		{"certificates end", func(w *world) { w.expiring = true }, []health.Warning{health.CertsExpiring}},
 		{"nobody knows whether certificates end", func(w *world) { w.expiring, w.expiringErr = true, registry.ErrUnavailable }, nil},
 		{"key superseded by a later swap", func(w *world) { w.noted = map[string]int64{"k1": 8} }, []health.Warning{health.RegistryRestored}},
@@ -179,6 +195,27 @@ func TestBeforeTheFirstCA(t *testing.T) {
 	want := health.State{Warnings: []health.Warning{health.OrgCAMissing}}
 	if diff := cmp.Diff(want, check(t, w)); diff != "" {
 		t.Errorf("state (-want +got):\n%s", diff)
+	}
+}
+
+// An archive that knows more than a registry without an Org CA is as telling as a key that it does not know.
+func TestArchiveTellsOfAnEmptiedRegistry(t *testing.T) {
+	for name, c := range map[string]struct {
+		w    *world
+		want []health.Warning
+	}{
+		"forgotten":  {&world{forgotten: true}, []health.Warning{health.OrgCAMissing, health.RegistryRestored}},
+		"new":        {&world{}, []health.Warning{health.OrgCAMissing}},
+		"unreadable": {&world{forgotten: true, forgotErr: errors.New("denied")}, []health.Warning{health.OrgCAMissing}},
+	} {
+		checker := &health.Checker{Store: c.w, Objects: c.w, Noted: c.w.Noted, Left: c.w.Left, Forgotten: c.w.Forgotten, Now: func() time.Time { return now }}
+		s, err := checker.Check(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, s.Warnings); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

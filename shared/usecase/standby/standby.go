@@ -60,6 +60,9 @@ type Config struct {
 	Ceremony Ceremony
 	Notes    Notes
 	Rotator  Rotator
+	// Forgotten reports whether the archive has checkpoints that the registry does not know. It is asked while the registry
+	// has no Org CA; nil: it is not.
+	Forgotten func(ctx context.Context) (bool, error)
 	// Trust brings the truststore up to date and returns its version.
 	Trust func(ctx context.Context) (version string, err error)
 	// Keys makes the token keys of this epoch and the next.
@@ -141,7 +144,7 @@ func (j *Job) first(ctx context.Context) error {
 	if err != nil || org.Pointer != nil || j.Adopt {
 		return err
 	}
-	if err := ceremony.Lost(ctx, j.Store.Org, j.Notes.Left); err != nil {
+	if err := (ceremony.Traces{Org: j.Store.Org, Keys: j.Notes.Left, Forgotten: j.Forgotten}).Lost(ctx); err != nil {
 		if errors.Is(err, ceremony.ErrLost) {
 			j.Log.ErrorContext(ctx, "pki.rotate.registry_lost", "cause", err.Error())
 		}

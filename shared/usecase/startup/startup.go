@@ -39,11 +39,13 @@ type Check struct {
 	Secret func(ctx context.Context) error                // reads the admin secret
 	Tokens func(ctx context.Context, now time.Time) error // opens the key that tokens are signed with
 	// Left finds the keys of the organisation's Org CAs; it is asked while the registry has none.
-	Left   func(ctx context.Context) ([]ceremony.KeySpec, error)
-	Strict bool // refuse a legacy Org CA
-	Adopt  bool // an organisation without an Org CA waits for its operator's
-	Domain bool // agents have a domain of their own, which reads the truststore
-	Now    func() time.Time
+	Left func(ctx context.Context) ([]ceremony.KeySpec, error)
+	// Forgotten reports whether the archive has checkpoints that the registry does not know; nil: it is not asked.
+	Forgotten func(ctx context.Context) (bool, error)
+	Strict    bool // refuse a legacy Org CA
+	Adopt     bool // an organisation without an Org CA waits for its operator's
+	Domain    bool // agents have a domain of their own, which reads the truststore
+	Now       func() time.Time
 }
 
 // Run returns every reason not to take traffic, one a line, so that one deployment shows all there is to mend.
@@ -57,7 +59,7 @@ func (c *Check) orgCA(ctx context.Context) error {
 		return because(ErrRegistry, err)
 	}
 	if org.Pointer == nil {
-		if err := ceremony.Lost(ctx, c.Store.Org, c.Left); err != nil {
+		if err := (ceremony.Traces{Org: c.Store.Org, Keys: c.Left, Forgotten: c.Forgotten}).Lost(ctx); err != nil {
 			return err
 		}
 		if c.Adopt && c.Domain {

@@ -1,0 +1,38 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/registry/memstore"
+)
+
+// Who has a revoked certificate could wait for the moment at which it counts again, if /healthz told everybody.
+func TestHealthzNamesSomeWarningsToOperatorsOnly(t *testing.T) {
+	w := open(t, memstore.Config{})
+	sealed := registry.Checkpoint{SetBack: 7}
+	if err := w.Store.Apply(t.Context(), registry.Change{ID: w.NewID(), Checkpoint: &sealed}); err != nil {
+		t.Fatal(err)
+	}
+	type told struct {
+		Warnings []string `json:"warnings"`
+		Withheld int      `json:"warnings_withheld"`
+	}
+	for name, c := range map[string]struct {
+		options []edit
+		want    told
+	}{
+		"anonymous": {nil, told{[]string{}, 1}},
+		"operator":  {[]edit{admin}, told{[]string{"audit_set_back"}, 0}},
+	} {
+		var got told
+		w.send(t, event("GET", "/healthz", c.options...)).into(t, http.StatusOK, &got)
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	w.refuse(t, "/healthz", refusal{"a wrong secret", event("GET", "/healthz", header("X-Admin-Secret", "wrong")), http.StatusForbidden, "admin_secret_invalid"})
+}
