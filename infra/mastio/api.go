@@ -259,6 +259,6 @@ func (s *Service) domain(who string, api *API, d *Domain, mtls *awsapigateway.MT
 	awsapigatewayv2.NewCfnApiMapping(s.Scope, jsii.String(who+"ApiMapping"), &awsapigatewayv2.CfnApiMappingProps{
 		DomainName: name.DomainName(), ApiId: api.id(), Stage: api.stageName(),
 	})
-	output(s.Scope, who+"TargetName", *name.DomainNameAliasDomainName(), "Point the DNS record of "+d.Name+" here")
+	s.record(who, d, name)
 	return name
 }

@@ -47,12 +47,19 @@ func TestDomains(t *testing.T) {
 	if n := len(trying.all("AWS::ApiGateway::DomainName")); n != 0 {
 		t.Errorf("%d domains where none was asked for", n)
 	}
-	told := false
-	for id := range trying.outputs {
-		told = told || strings.Contains(id, "AgentsNeedADomain")
+	said := func(d *deployment) (text string) {
+		for id, o := range d.outputs {
+			if strings.Contains(id, "WhatWorks") {
+				text = spell(at(o, "Value"))
+			}
+		}
+		return text
 	}
-	if !told {
-		t.Error("nothing says that agents need a domain")
+	if got := said(&trying); !strings.Contains(got, "Agents get no token") || !strings.Contains(got, "Set agentsDomain") {
+		t.Errorf("without a domain: %q", got)
+	}
+	if got := said(&hardened); !strings.HasPrefix(got, "Everything") {
+		t.Errorf("with domains: %q", got)
 	}
 }
 

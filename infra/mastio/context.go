@@ -58,6 +58,7 @@ var settings = map[string]func(*Props, string) error{
 	"agentsOwnershipCertificate": text(func(p *Props) *string { return &domain(&p.Agents).OwnershipCertificateARN }),
 	"operatorsDomain":            text(func(p *Props) *string { return &domain(&p.Operators).Name }),
 	"operatorsCertificate":       text(func(p *Props) *string { return &domain(&p.Operators).CertificateARN }),
+	"hostedZone":                 text(func(p *Props) *string { return &p.HostedZone }),
 	"agentsApi":                  text(func(p *Props) *string { return (*string)(&p.AgentsAPI) }),
 	"issuer":                     text(func(p *Props) *string { return &p.Issuer }),
 	"alarmEmail":                 text(func(p *Props) *string { return &p.AlarmEmail }),

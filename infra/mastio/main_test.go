@@ -95,6 +95,8 @@ func takePinnedNode() error {
 
 const ownership = "arn:aws:acm:eu-central-1:111111111111:certificate/11111111-1111-1111-1111-111111111111"
 
+const zone = "Z0123456789ACME"
+
 // everything has each setting set.
 func everything() Props {
 	const certificate = "arn:aws:acm:eu-central-1:111111111111:certificate/00000000-0000-0000-0000-000000000000"
@@ -102,15 +104,16 @@ func everything() Props {
 	p.OrgID, p.TrustDomain = "acme", "acme.example"
 	p.Agents = &Domain{Name: "agents.mastio.acme.example", CertificateARN: certificate, OwnershipCertificateARN: ownership}
 	p.Operators = &Domain{Name: "mastio.acme.example", CertificateARN: certificate}
+	p.HostedZone = zone
 	p.AlarmEmail, p.AllowedSources = "oncall@acme.example", []string{"192.0.2.0/24", "2001:db8::/32"}
 	p.TokenSigner, p.StrictPKI, p.AutoMigrate, p.RequireDPoP, p.RequireNonce, p.RegisteredDPoPOnly = KMSSigner, true, true, true, true, true
 	return p
 }
 
-// overREST is everything over REST APIs, which can be traced.
+// overREST is everything over REST APIs, which can be traced, with DNS records that somebody else keeps.
 func overREST() Props {
 	p := everything()
-	p.AgentsAPI, p.Tracing = RESTAPI, true
+	p.AgentsAPI, p.Tracing, p.HostedZone = RESTAPI, true, ""
 	return p
 }
 

@@ -59,7 +59,8 @@ const (
 	RESTAPI APIKind = "rest" // $3.50; for those who want X-Ray or a firewall of their own before it
 )
 
-// Domain is a name of the Mastio's own. Its DNS record is the platform team's: it points at the output TargetName.
+// Domain is a name of the Mastio's own. Without a HostedZone its DNS record is the platform team's: it points at the output
+// TargetName.
 type Domain struct {
 	Name           string
 	CertificateARN string // in ACM, in the region of the deployment
@@ -76,7 +77,10 @@ type Props struct {
 	AgentsAPI APIKind // empty: an HTTP API; on LocalStack, whose open version has none, a REST API
 	Agents    *Domain // mutual TLS; nil: the API's default endpoint, which asks for no certificate, so that agents get no token
 	Operators *Domain // plain TLS; nil: the API's default endpoint
-	Issuer    string  // agents' base URL if it is neither of these, as behind a gateway of one's own
+	// HostedZone is the id of the Route 53 zone that gets the DNS records of both domains; empty: somebody points them at the
+	// outputs TargetName.
+	HostedZone string
+	Issuer     string // agents' base URL if it is neither of these, as behind a gateway of one's own
 
 	AlarmEmail string // told of every alarm; empty: alarms change state and tell nobody
 	// SPIFFETrustDomains are those of others whose SVIDs agents may be enrolled with.
@@ -158,6 +162,7 @@ var (
 	domainPattern = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	prefixPattern = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
 	certPattern   = regexp.MustCompile(`^arn:[a-z-]+:acm:[a-z0-9-]+:\d{12}:certificate/[a-zA-Z0-9-]+$`)
+	zonePattern   = regexp.MustCompile(`^Z[A-Z0-9]{1,31}$`)
 	emailPattern  = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
 )
 
@@ -181,6 +186,13 @@ func (p Props) check() error {
 	p.Operators.check("operators", say)
 	if p.Agents != nil && p.Operators != nil && p.Agents.Name == p.Operators.Name {
 		say("agentsDomain and operatorsDomain are both %q: the agents' domain asks for a client certificate, the operators' must not; take two names", p.Agents.Name)
+	}
+	switch {
+	case p.HostedZone == "":
+	case !known(p.HostedZone, zonePattern.MatchString):
+		say("hostedZone is %q: set it to the id of the Route 53 zone of the domains, as aws route53 list-hosted-zones prints it behind /hostedzone/", p.HostedZone)
+	case p.Agents == nil && p.Operators == nil:
+		say("hostedZone is %q, and neither agentsDomain nor operatorsDomain is set: there is nothing to point there", p.HostedZone)
 	}
 	if u, err := url.Parse(p.Issuer); p.Issuer != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "") {
 		say("issuer is %q: set it to the https URL under which agents reach the Mastio", p.Issuer)

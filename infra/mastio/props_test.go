@@ -66,6 +66,7 @@ func TestContextIsRefused(t *testing.T) {
 			"agentsDomain": "a.acme.example", "agentsCertificate": "arn:aws:acm:eu-central-1:111111111111:certificate/0a",
 			"operatorsDomain": "a.acme.example", "operatorsCertificate": "arn:aws:acm:eu-central-1:111111111111:certificate/0a",
 		}, "take two names"},
+		{map[string]any{"hostedZone": "acme.example"}, "as aws route53 list-hosted-zones prints it"}, {map[string]any{"hostedZone": "Z1"}, "there is nothing to point there"},
 		{map[string]any{"issuer": "http://acme.example"}, "issuer"}, {map[string]any{"issuer": "https://acme.example?x"}, "issuer"},
 		{map[string]any{"alarmEmail": "nobody"}, "alarmEmail"}, {map[string]any{"allowedSources": "192.0.2.1"}, "allowedSources"},
 		{map[string]any{"tokenSigner": "hsm"}, "tokenSigner is \"hsm\": set it to epoch or kms"}, {map[string]any{"firstCa": "upload"}, "firstCa"},

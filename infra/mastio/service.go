@@ -117,13 +117,20 @@ func (s *Service) tell() {
 	output(s.Scope, "EventBusName", *s.Bus.EventBusName(), "EventBridge bus on which rotations and due certificates are told")
 	output(s.Scope, "AgentsURL", agents, "Base URL of the agents")
 	output(s.Scope, "OperatorsURL", operators, "Base URL of the operators: MASTIO of the operator's guide")
-	if s.props.Agents == nil {
-		const missing = "No agentsDomain is set: this installation is for trying. Agents get no token before agentsDomain and agentsCertificate are set, because only a domain of one's own asks for a client certificate."
-		output(s.Scope, "AgentsNeedADomain", "true", missing)
-		if !s.props.local() {
-			awscdk.Annotations_Of(s.Scope).AddWarningV2(jsii.String("mastio:agentsDomain"), jsii.String(missing))
-		}
+	output(s.Scope, "DashboardURL", operators+"/proxy", "The dashboard: sign in with the admin secret")
+	output(s.Scope, "WhatWorks", s.props.works(), "What this installation can be used for")
+	if s.props.Agents == nil && !s.props.local() {
+		awscdk.Annotations_Of(s.Scope).AddWarningV2(jsii.String("mastio:agentsDomain"), jsii.String(s.props.works()))
 	}
+}
+
+// works says what an installation can be used for: without a domain that asks for client certificates, some of it cannot.
+func (p Props) works() string {
+	if p.Agents != nil {
+		return "Everything: agents get tokens at " + p.Agents.Name + "; operators use the API and the dashboard."
+	}
+	return "For trying: operators enrol, rotate and read, by the API and the dashboard. Agents get no token, cannot renew and cannot log in: " +
+		"only a domain of one's own asks for a client certificate. Set agentsDomain and agentsCertificate."
 }
 
 // startUpCheck is the function whose error fails a deployment.
