@@ -13,6 +13,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"github.com/mastio-aws/mastio/shared/accesslog"
 	"github.com/mastio-aws/mastio/shared/openapi"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
@@ -73,7 +74,7 @@ func (s *Service) api(host routes.Host) awsapigateway.RestApi {
 			// The methods that no route has, and that the functions answer with 405.
 			ThrottlingRateLimit: number(others.rate), ThrottlingBurstLimit: number(others.burst),
 			AccessLogDestination: awsapigateway.NewLogGroupLogDestination(s.accessLog(host)),
-			AccessLogFormat:      awsapigateway.AccessLogFormat_Custom(jsii.String(accessLog)),
+			AccessLogFormat:      awsapigateway.AccessLogFormat_Custom(jsii.String(accesslog.REST)),
 		},
 	}
 	if host == routes.Operators && len(s.props.AllowedSources) > 0 {
@@ -83,12 +84,6 @@ func (s *Service) api(host routes.Host) awsapigateway.RestApi {
 	s.gatewayResponses(api, host)
 	return api
 }
-
-// accessLog tells who asked for what, and what came of it. Neither a header nor a body is in it: both hold secrets.
-const accessLog = `{"request_id":"$context.requestId","time":"$context.requestTime","source":"$context.identity.sourceIp","method":"$context.httpMethod",` +
-	`"resource":"$context.resourcePath","status":"$context.status","length":"$context.responseLength","latency":"$context.responseLatency",` +
-	`"integration_latency":"$context.integrationLatency","integration_status":"$context.integration.status","error":"$context.error.responseType",` +
-	`"certificate":"$context.identity.clientCert.subjectDN","certificate_serial":"$context.identity.clientCert.serialNumber","tls":"$context.tlsVersion"}`
 
 // accountLogging lets API Gateway write access logs: one role for the whole account and region, which is why it can be
 // switched off where somebody else has set it.

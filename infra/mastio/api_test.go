@@ -176,6 +176,10 @@ func TestFirewall(t *testing.T) {
 	if got := spell(at(hardened.one(t, "AWS::WAFv2::WebACLAssociation", "Service").Properties, "ResourceArn")); !strings.Contains(got, "Operators") {
 		t.Errorf("the firewall stands before %s", got)
 	}
+	filter := at(hardened.one(t, "AWS::WAFv2::LoggingConfiguration", "Service").Properties, "LoggingFilter")
+	if at(filter, "DefaultBehavior") != "DROP" || at(filter, "Filters", 0, "Behavior") != "KEEP" || at(filter, "Filters", 0, "Conditions", 0, "ActionCondition", "Action") != "BLOCK" {
+		t.Errorf("the firewall logs what it lets through, at 2 KB a request, or not what it blocks: %v", filter)
+	}
 	redacted, _ := json.Marshal(hardened.one(t, "AWS::WAFv2::LoggingConfiguration", "Service").Properties["RedactedFields"])
 	for _, header := range []string{"x-admin-secret", "cookie"} {
 		if !strings.Contains(string(redacted), header) {

@@ -63,6 +63,13 @@ func (s *Service) firewall(api awsapigateway.RestApi) {
 		ResourceArn: acl.AttrArn(), LogDestinationConfigs: &[]any{awscdk.Stack_Of(s.Scope).FormatArn(&awscdk.ArnComponents{
 			Service: str("logs"), Resource: str("log-group"), ResourceName: log.LogGroupName(), ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
 		})},
+		// What was let through is in the access log: a record of the firewall is some 2 KB, and paid for.
+		LoggingFilter: map[string]any{
+			"DefaultBehavior": "DROP",
+			"Filters": []any{map[string]any{"Behavior": "KEEP", "Requirement": "MEETS_ANY", "Conditions": []any{
+				map[string]any{"ActionCondition": map[string]any{"Action": "BLOCK"}},
+			}}},
+		},
 		RedactedFields: &[]any{redacted("x-admin-secret"), redacted("cookie"), redacted("authorization")},
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"github.com/mastio-aws/mastio/shared/accesslog"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
@@ -21,11 +22,6 @@ const (
 	// strays is the function that answers it, as gatewayResponses do for a REST API: an HTTP API has no answers of ours.
 	strays = "discovery"
 )
-
-// httpAccessLog tells who asked for what, and what came of it, in few octets: every token pays for them. The function's own
-// line has the rest under the same request id. Neither a header nor a body is in it: both hold secrets.
-const httpAccessLog = `{"request_id":"$context.requestId","source":"$context.identity.sourceIp","route":"$context.routeKey","status":"$context.status",` +
-	`"latency":"$context.responseLatency","certificate":"$context.identity.clientCert.subjectDN","error":"$context.error.message $context.integrationErrorMessage"}`
 
 // httpAPI makes the agents' API as an HTTP API, without routes yet: functions are told its URL.
 func (s *Service) httpAPI() awsapigatewayv2.HttpApi {
@@ -89,7 +85,7 @@ func (s *Service) httpStage(api awsapigatewayv2.HttpApi) awsapigatewayv2.CfnStag
 			ThrottlingRateLimit: number(others.rate), ThrottlingBurstLimit: number(others.burst), DetailedMetricsEnabled: jsii.Bool(false),
 		},
 		AccessLogSettings: &awsapigatewayv2.CfnStage_AccessLogSettingsProperty{
-			DestinationArn: s.accessLog(routes.Agents).LogGroupArn(), Format: jsii.String(httpAccessLog),
+			DestinationArn: s.accessLog(routes.Agents).LogGroupArn(), Format: jsii.String(accesslog.HTTP),
 		},
 		// By it the functions know that the route $default is this API's: shared/edge/httpapi.
 		StageVariables: &map[string]*string{"host": jsii.String(string(routes.Agents))},

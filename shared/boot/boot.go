@@ -52,7 +52,7 @@ func newParts(ctx context.Context) (*parts, error) {
 		return nil, fmt.Errorf("load the AWS configuration: %w", err)
 	}
 	p := &parts{
-		Config: c, aws: cfg, log: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
+		Config: c, aws: cfg, log: NewLog(os.Stderr),
 		now: time.Now, newID: func() string { return ulid.Make().String() },
 	}
 	p.db = dynamo.New(dynamo.Config{Client: dynamo.NewClient(cfg), Prefix: c.TablePrefix})
@@ -129,6 +129,6 @@ func Serve(f Function) {
 			return
 		}
 	}
-	slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("function does not start", "cause", err.Error())
+	NewLog(os.Stderr).Error("function does not start", "cause", err.Error())
 	os.Exit(1)
 }

@@ -14,6 +14,7 @@ func (t tokens) challenge(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	c, err := t.Challenge(r.Context(), CallOf(r.Context()).CertificatePEM)
+	CallOf(r.Context()).Agent = c.Agent
 	if err != nil {
 		return err
 	}
@@ -40,6 +41,7 @@ func (t tokens) endorse(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("%w: want the members client_assertion and nonce", ErrJSON)
 	}
 	a, err := t.Endorse(r.Context(), CallOf(r.Context()).CertificatePEM, *body.Assertion, *body.Nonce)
+	CallOf(r.Context()).Agent = a.Agent
 	if err != nil {
 		return err
 	}
@@ -51,6 +53,7 @@ func (t tokens) assert(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	a, err := t.Assert(r.Context(), CallOf(r.Context()).CertificatePEM)
+	CallOf(r.Context()).Agent = a.Agent
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
@@ -13,6 +14,7 @@ type Call struct {
 	CertificatePEM string      // requestContext.identity.clientCert; never from a header, which anyone can write
 	Mount          string      // path of the API at its own endpoint, as in /live; empty at a domain, which has the API alone
 	Host           routes.Host // the API that passed the request on, where that says so; empty: either
+	Agent          agent.ID    // whom the certificate authenticated; empty until a use case has said so
 }
 
 type callKey struct{}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/usecase/whoami"
 	"github.com/mastio-aws/mastio/shared/verifier"
 )
@@ -30,6 +31,7 @@ func me(resource *whoami.Resource, w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
+	CallOf(r.Context()).Agent = agent.ID(a.Claims.Subject)
 	write(w, http.StatusOK, "application/json", struct {
 		AgentID      string   `json:"agent_id"`
 		Capabilities []string `json:"capabilities"`

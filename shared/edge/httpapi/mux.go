@@ -124,18 +124,7 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		m.fail(seen, r, resource, err)
 	}
-	level := slog.LevelInfo
-	if seen.status >= 500 {
-		level = slog.LevelError
-	}
-	attributes := []slog.Attr{
-		slog.String("method", r.Method), slog.String("resource", resource), slog.Int("status", seen.status),
-		slog.Int64("micros", m.Now().Sub(began).Microseconds()), slog.String("request_id", CallOf(r.Context()).RequestID),
-	}
-	if err != nil {
-		attributes = append(attributes, slog.String("code", string(problem.Of(err).Code)), slog.String("cause", err.Error()))
-	}
-	m.Log.LogAttrs(r.Context(), level, "request", attributes...)
+	m.note(r, resource, seen.status, m.Now().Sub(began), err)
 }
 
 func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, err error) {

@@ -108,8 +108,9 @@ func TestLogNeverHoldsSecrets(t *testing.T) {
 
 type line struct {
 	Level     string `json:"level"`
-	Method    string `json:"method"`
-	Resource  string `json:"resource"`
+	Route     string `json:"route"`
+	Agent     string `json:"agent"`
+	Claimed   string `json:"claimed"`
 	Status    int    `json:"status"`
 	Code      string `json:"code"`
 	Cause     string `json:"cause"`
@@ -132,7 +133,7 @@ func TestPanicIsAProblemWithoutText(t *testing.T) {
 	w.mount(t, map[string]httpapi.Handlers{"healthz": {"GET /healthz": burst}, "token": {tokenRoute: burst}})
 	wantProblem(t, w.send(t, event("GET", "/healthz")), 500, "internal")
 	l := w.lastLine(t)
-	if l.Level != "ERROR" || l.RequestID != requestID || l.Status != 500 || l.Code != "internal" || l.Resource != "/healthz" ||
+	if l.Level != "ERROR" || l.RequestID != requestID || l.Status != 500 || l.Code != "internal" || l.Route != "GET /healthz" ||
 		!strings.Contains(l.Cause, "key-0001 burst") || !strings.Contains(l.Cause, "secrecy_test.go") {
 		t.Errorf("log line = %+v, want the cause and where it was", l)
 	}

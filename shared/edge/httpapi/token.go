@@ -61,6 +61,7 @@ func (t tokens) token(w http.ResponseWriter, r *http.Request) error {
 		CertificatePEM: CallOf(r.Context()).CertificatePEM, GrantType: form.GrantType, ClientID: form.ClientID,
 		Scope: form.Scope, Resource: form.Resource, ChainPEM: form.Chain, Proofs: r.Header.Values("DPoP"), Assertion: form.Assertion,
 	})
+	CallOf(r.Context()).Agent = issued.Agent
 	var nonce *token.NonceError
 	if errors.As(err, &nonce) {
 		w.Header().Set("DPoP-Nonce", nonce.Nonce)

@@ -15,6 +15,7 @@ import (
 
 // Challenge is what a client puts into the assertion that it signs itself.
 type Challenge struct {
+	Agent     agent.ID // also with an error, once the caller is recognised
 	Value     string
 	ExpiresIn time.Duration
 	Nonce     string // for the DPoP-Nonce header of the answer
@@ -30,21 +31,22 @@ func (i *Issuer) Challenge(ctx context.Context, certificatePEM string) (Challeng
 		return Challenge{}, err
 	}
 	now := i.Now()
-	if _, err := caller.Recognise(ctx, i.Store, shown, "", now); err != nil {
+	view, err := caller.Recognise(ctx, i.Store, shown, "", now)
+	if err != nil {
 		return Challenge{}, err
 	}
 	key, err := i.Keys.Signing(ctx, now)
 	if err != nil {
-		return Challenge{}, err
+		return Challenge{Agent: view.Agent.ID}, err
 	}
-	return Challenge{key.Challenges.Issue(shown.Thumbprint(), now), assertion.ChallengeTTL, key.Nonces.Issue(now)}, nil
+	return Challenge{view.Agent.ID, key.Challenges.Issue(shown.Thumbprint(), now), assertion.ChallengeTTL, key.Nonces.Issue(now)}, nil
 }
 
 // Assertion is a client assertion that a token request gets a token with, once.
 type Assertion struct {
 	Compact string
-	Agent   agent.ID
-	Nonce   string // for the DPoP-Nonce header of the answer
+	Agent   agent.ID // also with an error, once the caller is authenticated
+	Nonce   string   // for the DPoP-Nonce header of the answer
 }
 
 // Endorse verifies the assertion that a client has signed over a challenge, and returns it as it is. It costs one read;
@@ -70,10 +72,10 @@ func (i *Issuer) Endorse(ctx context.Context, certificatePEM, compact, challenge
 	}
 	login, err := i.judge(ctx, given, key, i.expect(view.Agent.ID, shown, now))
 	if err != nil {
-		return Assertion{}, err
+		return Assertion{Agent: view.Agent.ID}, err
 	}
 	if login.Challenge != challenge {
-		return Assertion{}, fmt.Errorf("%w: the nonce in it is another one than the request's", assertion.ErrInvalid)
+		return Assertion{Agent: view.Agent.ID}, fmt.Errorf("%w: the nonce in it is another one than the request's", assertion.ErrInvalid)
 	}
 	return Assertion{compact, view.Agent.ID, key.Nonces.Issue(now)}, nil
 }

@@ -97,6 +97,7 @@ type Request struct {
 
 // Token is a successful answer.
 type Token struct {
+	Agent       agent.ID // also with an error, once the caller is authenticated
 	AccessToken string
 	Type        string // "DPoP" or "Bearer"
 	ExpiresIn   time.Duration
@@ -122,31 +123,32 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
+	known := Token{Agent: view.Agent.ID}
 	scope, audience, err := i.grant(r, *view.Agent)
 	if err != nil {
-		return Token{}, err
+		return known, err
 	}
 	key, err := i.Keys.Signing(ctx, now)
 	if err != nil {
-		return Token{}, err
+		return known, err
 	}
 	login, err := i.judge(ctx, given, key, i.expect(view.Agent.ID, shown, now))
 	if err != nil {
-		return Token{}, err
+		return known, err
 	}
 	jkt, err := i.prove(ctx, r.Proofs, i.binding(given, *view.Agent, pin), key, now)
 	if err != nil {
-		return Token{}, err
+		return known, err
 	}
 	if err := i.use(ctx, view, pin, now); err != nil {
-		return Token{}, err
+		return known, err
 	}
 	if err := i.useUp(ctx, given, login, shown.Thumbprint(), now); err != nil {
-		return Token{}, err
+		return known, err
 	}
 	i.learn(ctx, view, shown, pin, now)
 	t, err := i.sign(key.Key, *view.Agent, pin, scope, audience, jkt, now)
-	t.Nonce = key.Nonces.Issue(now)
+	t.Agent, t.Nonce = view.Agent.ID, key.Nonces.Issue(now)
 	if view.Agent.Method == agent.Minted {
 		if w := renewal.Of(view.Agent.ID, pin, *view.Pointer, now); !now.Before(w.Open) {
 			t.RenewAfter = w.Start

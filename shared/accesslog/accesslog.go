@@ -1,0 +1,16 @@
+// Package accesslog is what API Gateway writes about each request: the formats that the deployment sets, whose octets
+// every request pays for. Neither a header nor a body is in them: both hold secrets.
+package accesslog
+
+// HTTP is the format of the agents' HTTP API: who asked for what, and what came of it. Whoever got as far as a function is
+// named in the function's own line under the same request id; the address stands for those whom API Gateway refused.
+// Variables: "Customize HTTP API access logs", API Gateway developer guide.
+const HTTP = `{"request_id":"$context.requestId","source":"$context.identity.sourceIp","route":"$context.routeKey",` +
+	`"status":"$context.status","latency":"$context.responseLatency","error":"$context.error.message $context.integrationErrorMessage"}`
+
+// REST is the format of a REST API. The time is CloudWatch's own for each line.
+// Variables: "Variables for access logging for API Gateway", API Gateway developer guide.
+const REST = `{"request_id":"$context.requestId","source":"$context.identity.sourceIp","method":"$context.httpMethod",` +
+	`"resource":"$context.resourcePath","status":"$context.status","latency":"$context.responseLatency",` +
+	`"integration_latency":"$context.integrationLatency","integration_status":"$context.integration.status",` +
+	`"error":"$context.error.responseType","certificate":"$context.identity.clientCert.subjectDN"}`
