@@ -1,5 +1,6 @@
-// Package apigateway stands in for what a custom domain with mutual TLS needs of API Gateway's control plane: one domain,
-// GetDomainName and UpdateDomainName of its truststore's version, which takes effect later.
+// Package apigateway stands in for the part of API Gateway's control plane that a custom domain with mutual TLS
+// needs: one domain with GetDomainName and UpdateDomainName. A new version of the truststore takes effect later, as
+// on AWS.
 package apigateway
 
 import (
@@ -39,14 +40,14 @@ type Server struct {
 
 // domain is what is kept. An update is through once its time has come; nothing has to happen for that.
 type domain struct {
-	Version  string    `json:"version"`  // as told
+	Version  string    `json:"version"`  // as UpdateDomainName set it
 	Through  time.Time `json:"through"`  // when it is served
 	Before   string    `json:"before"`   // served until then
 	Warnings []string  `json:"warnings"` // about Version
 	Failure  string    `json:"failure"`  // of the last update; empty: it did not fail
 }
 
-// New returns the domain as an earlier run left it. A new one has no version: it trusts nobody.
+// New returns the domain as an earlier run left it. A new domain has no version and trusts no client.
 func New(cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -45,7 +45,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func write(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(v) //nolint:errcheck // the client went away; there is nobody to tell
+	json.NewEncoder(w).Encode(v) //nolint:errcheck // the client is gone: no one reads the error
 }
 
 func (s *Server) serve(r *http.Request) (any, error) {

@@ -84,5 +84,5 @@ func (c *cloud) settings(functions string) []string {
 
 func (c *cloud) edgeURL() string { return fmt.Sprintf("https://localhost:%d", c.edge) }
 
-// bootstrapped is where the CDK is told to bootstrap.
+// bootstrapped is the environment that the CDK bootstraps.
 const bootstrapped = "aws://" + deployment.Account + "/" + deployment.Region

@@ -20,7 +20,7 @@ import (
 const (
 	modeDocker = "docker"
 	modeHost   = "host"
-	modeGiven  = "given" // somebody else
+	modeGiven  = "given" // a LocalStack that another command started
 )
 
 var errNotUp = errors.New("LocalStack does not run: start it with make localstack-up")

@@ -120,7 +120,7 @@ func (c *cloud) cdkDeploy(ctx context.Context, tool cdk, endpoint, functions str
 // apiID is in the URL that an API has on AWS; LocalStack serves it under a path of its own.
 var apiID = regexp.MustCompile(`^https://([a-z0-9]+)\.execute-api\.[^/]+/([a-z]+)`)
 
-// describe finds out what was deployed: the operators' API from the outputs, the rest from what the functions are told.
+// describe reads what was deployed: the operators' API from the outputs, the rest from the functions' environment.
 func (c *cloud) describe(ctx context.Context, endpoint string, outputs map[string]map[string]string) (deployment.Deployment, error) {
 	d := deployment.Deployment{Endpoint: endpoint, OrgID: c.org, URL: c.edgeURL(), CAFile: filepath.Join(c.dir, "ca.pem")}
 	for _, stack := range outputs {
@@ -142,7 +142,7 @@ func (c *cloud) describe(ctx context.Context, endpoint string, outputs map[strin
 	d.TablePrefix, d.Bucket, d.TruststoreKey = env["MASTIO_TABLE_PREFIX"], env["MASTIO_TRUSTSTORE_BUCKET"], env["MASTIO_TRUSTSTORE_KEY"]
 	d.AdminSecretID = env["MASTIO_ADMIN_SECRET_ID"]
 	if d.Bucket == "" || d.TruststoreKey == "" || d.AdminSecretID == "" {
-		return d, errors.New("function " + name + " is not told the truststore or the admin secret")
+		return d, errors.New("function " + name + " has no truststore or no admin secret in its environment")
 	}
 	return d, nil
 }

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// events writes all that cdklocal prints to a log, and to out what a person wants to see of it: each of some two hundred
-// resources is an event, of which only failures and every fiftieth are shown.
+// events writes everything that cdklocal prints to a log, and a short form to out. Each of about two hundred
+// resources is an event; out gets the failures and every fiftieth event.
 type events struct {
 	log, out io.Writer
 	line     []byte // the last one, as far as it has come

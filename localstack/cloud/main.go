@@ -141,7 +141,7 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	return o, nil
 }
 
-// progress prints each step with the time since the start, so that a slow one can be told.
+// progress prints each step with the time since the start, which shows the slow steps.
 func progress(w io.Writer) func(string) {
 	began := time.Now()
 	return func(step string) { fmt.Fprintf(w, "%5.1fs  %s\n", time.Since(began).Seconds(), step) }

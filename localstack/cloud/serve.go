@@ -21,9 +21,9 @@ import (
 	"github.com/mastio-aws/mastio/localstack/pidfile"
 )
 
-// serve runs the gateway of the deployment until it is told to stop. It terminates mutual TLS against the truststore
-// object in LocalStack's S3 and invokes functions through LocalStack's Lambda; what is the operators' goes to their API in
-// LocalStack's API Gateway.
+// serve runs the gateway of the deployment until its context ends. It terminates mutual TLS against the truststore
+// object in LocalStack's S3 and invokes functions through LocalStack's Lambda; what is the operators' goes to their
+// API in LocalStack's API Gateway.
 func (c *cloud) serve(ctx context.Context) error {
 	d, err := deployment.Read(c.deploymentFile())
 	if err != nil {
@@ -31,7 +31,7 @@ func (c *cloud) serve(ctx context.Context) error {
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(c.edge)))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("port %d is in use by another process; stop it: the functions were told this port", c.edge)
+		return fmt.Errorf("port %d is in use by another process; stop that process: the functions' settings contain this port", c.edge)
 	}
 	if err != nil {
 		return err

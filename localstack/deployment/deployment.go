@@ -1,5 +1,5 @@
-// Package deployment is a Mastio that the CDK app has put on a LocalStack: where it is found, and clients for what it is
-// made of.
+// Package deployment describes a Mastio that the CDK app deployed to a LocalStack: its addresses, and clients for its
+// resources.
 package deployment
 
 import (

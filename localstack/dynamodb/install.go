@@ -21,7 +21,7 @@ var launcher []byte
 //go:embed SignedRequests.java
 var signedRequests []byte
 
-// sources are compiled beside DynamoDB Local, the launcher and what it needs.
+// sources are compiled against DynamoDB Local: the launcher and the classes that it needs.
 func sources() map[string][]byte {
 	return map[string][]byte{"LoopbackDynamoDB.java": launcher, "SignedRequests.java": signedRequests}
 }

@@ -26,7 +26,7 @@ type Config struct {
 	Dir      string       // folder of the data; empty: everything is gone when the server ends
 	Port     int          // on 127.0.0.1; 0: a free one
 	Log      io.Writer    // what the server prints; nil: dropped
-	Progress func(string) // told of each step that takes long, in a few words; nil: nobody is
+	Progress func(string) // called before each slow step, with a few words; nil: never called
 
 	// Keys are the access keys that requests have to be signed with; empty: none is asked for, which is for tests of the
 	// database alone.
@@ -185,7 +185,7 @@ func (s *Server) spawn(cmd *exec.Cmd) error {
 		}
 		s.process, s.pid = cmd.Process, cmd.Process.Pid
 		started <- nil
-		cmd.Wait() //nolint:errcheck // how it ended is told by what it printed
+		cmd.Wait() //nolint:errcheck // the server's output says how it ended
 		close(s.done)
 	}()
 	return <-started

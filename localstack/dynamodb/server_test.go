@@ -145,7 +145,7 @@ func TestDataSurvivesARestart(t *testing.T) {
 		t.Error("the item of the run before is gone")
 	}
 	if has(t, c, "m-replay", "never written") {
-		t.Error("an item that nobody wrote is there")
+		t.Error("the table has an item that no test wrote")
 	}
 }
 

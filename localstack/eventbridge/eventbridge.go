@@ -15,7 +15,7 @@ import (
 type Config struct {
 	Bus string    // the one bus; required
 	Log io.Writer // each event is a line in it; nil: none
-	// Refuse, if set, decides of each entry whether it fails by itself, as some do on AWS under load.
+	// Refuse, if set, reports for each entry whether it fails. On AWS single entries fail under load.
 	Refuse func(Event) bool
 }
 
@@ -99,10 +99,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		out.Entries = append(out.Entries, result)
 	}
-	json.NewEncoder(w).Encode(out) //nolint:errcheck // the client went away; there is nobody to tell
+	json.NewEncoder(w).Encode(out) //nolint:errcheck // the client is gone: no one reads the error
 }
 
-// put takes one entry, or answers for it by itself, as AWS does.
+// put stores one entry or returns an error for this entry alone, as AWS does.
 func (s *Server) put(e putEntry) putResult {
 	var object map[string]json.RawMessage
 	switch {

@@ -1,4 +1,4 @@
-// Package filelock keeps processes that share a folder out of each other's way.
+// Package filelock serialises processes that share a folder.
 package filelock
 
 import (

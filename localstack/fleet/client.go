@@ -34,7 +34,7 @@ func newClient(cfg Config) (*client, error) {
 	return c, c.whoAmI()
 }
 
-// whoAmI asks for the organisation's id, of which agents' ids are made.
+// whoAmI reads the organisation's id, the first part of every agent's id.
 func (c *client) whoAmI() error {
 	var health struct {
 		OrgID string `json:"org_id"`

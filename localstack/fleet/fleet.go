@@ -1,5 +1,5 @@
-// Package fleet fills a running Mastio with life over its own API: agents over three generations of the Org CA, some of
-// them late, some about to expire, and an overlap in progress.
+// Package fleet fills a running Mastio with data through its own API: agents under three generations of the Org CA,
+// some of them late, some about to expire, and an overlap in progress.
 package fleet
 
 import (

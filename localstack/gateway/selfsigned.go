@@ -23,12 +23,12 @@ type ServerPEM struct {
 // Certificate returns the certificate to serve with.
 func (p ServerPEM) Certificate() (tls.Certificate, error) { return tls.X509KeyPair(p.Cert, p.Key) }
 
-// serverValidity is the longest that Apple's clients accept, whoever issued the certificate.
+// serverValidity is the longest validity that Apple's clients accept from any issuer.
 const serverValidity = 825 * 24 * time.Hour
 
 // SelfSigned makes a P-256 certificate for localhost, 127.0.0.1, ::1 and further host names or
-// addresses, under a CA of its own. The CA's key is gone when SelfSigned returns: whoever trusts
-// the CA trusts this one certificate. Both are valid for 825 days.
+// addresses, under a CA of its own. SelfSigned discards the CA's key: a client that trusts the CA
+// trusts exactly this certificate. Both are valid for 825 days.
 func SelfSigned(now time.Time, hosts ...string) (ServerPEM, error) {
 	ca := certificate("Mastio local CA", now)
 	ca.IsCA, ca.MaxPathLenZero = true, true

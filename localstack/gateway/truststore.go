@@ -57,7 +57,8 @@ type verified struct {
 	notBefore, notAfter time.Time
 }
 
-// InS3 reads the truststore object for Config.Truststore. Before the first Org CA there is none, and nobody is trusted.
+// InS3 reads the truststore object for Config.Truststore. Before the first Org CA there is no object, and the gateway
+// trusts no client.
 func InS3(c *s3.Client, bucket, key string) func(context.Context) (pem []byte, version string, err error) {
 	return func(ctx context.Context) ([]byte, string, error) {
 		out, err := c.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})

@@ -33,7 +33,7 @@ type Config struct {
 	Cache    string       // folder of all that is installed, logged or written; one LocalStack at a time
 	Database string       // folder of the DynamoDB Local installation, which other packages share
 	Port     int          // 0: DefaultPort
-	Progress func(string) // told of each step, in a few words; nil: nobody is
+	Progress func(string) // called before each step, with a few words; nil: never called
 }
 
 var (
@@ -156,7 +156,7 @@ func (h *Host) Down(ctx context.Context) (bool, error) {
 	return h.stop(), nil
 }
 
-// stopGrace is how long LocalStack may take to stop by itself; its functions take up to 8 s.
+// stopGrace is how long LocalStack may take to stop after SIGTERM; its functions take up to 8 s.
 const stopGrace = 15 * time.Second
 
 func (h *Host) stop() (stopped bool) {
@@ -181,7 +181,7 @@ func (h *Host) path(elements ...string) string {
 	return filepath.Join(slices.Insert(elements, 0, h.cache)...)
 }
 
-// Healthy reports whether a LocalStack answers at an endpoint, and of which version it is.
+// Healthy reports whether a LocalStack answers at an endpoint, and its version.
 func Healthy(ctx context.Context, endpoint string) (version string, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

@@ -125,7 +125,7 @@ func TestDownEndsEveryMember(t *testing.T) {
 		t.Fatalf("got %v, %v; want true, nil", stopped, err)
 	}
 	if err := orphan.Wait(); err == nil {
-		t.Error("the member ended by itself")
+		t.Error("the member ended without a signal")
 	}
 	if pidfile.Started(stranger.Process.Pid) == "" {
 		t.Error("a process of another folder was ended")

@@ -107,7 +107,7 @@ func (h *Host) installPlugins(ctx context.Context) error {
 			return err
 		}
 	}
-	// A build writes beside its input, so the input is a copy.
+	// A build writes into the folder of its input, so the input is a copy.
 	defer os.RemoveAll(h.path("executor"))
 	return h.pip(ctx, "--no-index", "--no-build-isolation", "--force-reinstall", h.path("executor"))
 }
@@ -117,7 +117,7 @@ func (h *Host) pip(ctx context.Context, args ...string) error {
 	return run(ctx, h.cache, h.path("venv", "bin", "python"), append(quiet, args...)...)
 }
 
-// installDatabase lays out DynamoDB Local and Java so that LocalStack takes them for installed by itself.
+// installDatabase lays out DynamoDB Local and Java as LocalStack's own installer does, so that LocalStack finds both.
 func (h *Host) installDatabase(ctx context.Context) error {
 	original, err := dynamodb.Locate(ctx, h.Database, h.Progress)
 	if err != nil {

@@ -105,7 +105,7 @@ func TestMaterialExpires(t *testing.T) {
 	}
 }
 
-// Importing again must not be a way to enable a key that somebody disabled.
+// A second import must not enable a key that was disabled.
 func TestImportKeepsDisabled(t *testing.T) {
 	_, client := start(t, kms.Config{})
 	id := createKey(t, client, external)

@@ -7,8 +7,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// key is one KMS key as it is at one moment, and the form in which it is stored. Once published it never
-// changes: a change publishes a copy, so that whoever holds a key may use it without a lock.
+// key is one KMS key as it is at one moment, and the form in which it is stored. A published key never changes: a
+// change publishes a copy, so that readers need no lock.
 type key struct {
 	ID              string                    `json:"id"`
 	Spec            types.KeySpec             `json:"spec"`

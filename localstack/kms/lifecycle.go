@@ -105,8 +105,8 @@ func (s *Server) createKey(in *createKeyRequest) (any, error) {
 	return s.metadata(k), nil
 }
 
-// check fills in the defaults and refuses what is not built. A key policy is checked for form and then
-// forgotten: nobody here is authorised by one.
+// check fills in the defaults and refuses what is not built. It checks the form of a key policy and then drops the
+// policy: this server authorises no call by one.
 func (in *createKeyRequest) check() error {
 	if in.KeySpec == "" {
 		in.KeySpec = in.CustomerMasterKeySpec
@@ -217,7 +217,7 @@ func (s *Server) scheduleKeyDeletion(in *scheduleRequest) (any, error) {
 	return scheduleAnswer{keyAnswer{s.ring.key(k.ID)}, epoch{k.DeletionDate}, k.state(), days}, nil
 }
 
-// cancelKeyDeletion leaves the key disabled: whoever deleted it stopped using it, and must say otherwise.
+// cancelKeyDeletion leaves the key disabled, as AWS does: the caller must enable it before it is used again.
 func (s *Server) cancelKeyDeletion(in *keyRef) (any, error) {
 	k, err := s.ring.change(in.KeyId, cancelled, func(k *key) error {
 		k.DeletionDate, k.Disabled = time.Time{}, true

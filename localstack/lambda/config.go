@@ -34,7 +34,8 @@ type Config struct {
 	IdleAfter       time.Duration // an idle instance beyond a function's first ends after this; 0 means 1 minute
 	Grace           time.Duration // between SIGTERM and SIGKILL; 0 means 2 s
 
-	// Warmed, if set, is told by Warm of each function that is ready, and how long it took. Calls do not overlap.
+	// Warmed, if set, is called by Warm for each function that is ready, with the time that it took. Calls do not
+	// overlap.
 	Warmed func(name string, took time.Duration)
 }
 

@@ -54,7 +54,7 @@ func (p *pool) submit(j *job) error {
 	return nil
 }
 
-// forget takes a job that nobody waits for any more out of the queue; one that runs is left alone.
+// forget removes an abandoned job from the queue. A job that already runs goes on.
 func (p *pool) forget(j *job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -237,8 +237,8 @@ func (p *pool) shut() {
 	}
 }
 
-// doom gives all instances up whose end nobody has to be told of. Between a signal and the end of a process is a moment in
-// which it must not be given a job.
+// doom removes all instances whose end needs no report. A signalled process lives on for a moment and must get no job
+// in that time.
 func (p *pool) doom() []*instance {
 	p.mu.Lock()
 	defer p.mu.Unlock()

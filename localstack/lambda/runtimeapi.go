@@ -23,10 +23,10 @@ const (
 // that is still writing would see a broken connection instead of the answer that tells it why.
 const drain = 64 << 20
 
-// runtimeAPI is what the instance's process talks to. Its address begins with a secret of the instance, which AWS does not
-// need: there the address is the instance's alone, here any user of the machine can reach the port, and whoever asks for
-// the next invocation is given the admin secret in its headers.
-// Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+// runtimeAPI is what the instance's process talks to. Its address begins with a secret of the instance. AWS needs no
+// such secret, because only the instance reaches the address there. Here any user of the machine can reach the port,
+// and the next invocation carries the admin secret in its headers. Source:
+// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 func (in *instance) runtimeAPI() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+runtimePath+"invocation/next", in.next)

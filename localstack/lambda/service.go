@@ -1,5 +1,5 @@
-// Package lambda is a local Lambda service: it runs the very bootstrap binaries that are deployed, as
-// processes that speak the Lambda Runtime API, and invokes them as AWS does.
+// Package lambda is a local Lambda service. It runs the same bootstrap binaries that are deployed, as processes that
+// speak the Lambda Runtime API, and invokes them as AWS does.
 package lambda
 
 import (

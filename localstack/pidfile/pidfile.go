@@ -1,5 +1,5 @@
-// Package pidfile remembers a process that goes on after the command that started it, so that a later command can stop
-// that one and no other.
+// Package pidfile records a process that outlives the command that started it. A later command can then stop exactly
+// this process.
 package pidfile
 
 import (

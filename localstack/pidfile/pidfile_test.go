@@ -59,7 +59,7 @@ func TestStop(t *testing.T) {
 				t.Error("Stop found nothing")
 			}
 			if err := <-ended; err == nil {
-				t.Error("it ended by itself")
+				t.Error("the process ended without a signal")
 			}
 			if f.Stop(time.Millisecond) {
 				t.Error("Stop found it twice")

@@ -1,4 +1,4 @@
-// Package prereq checks that the programs the local run needs are installed, and tells how to get the ones that are not.
+// Package prereq checks that the programs of the local run are installed, and explains how to install a missing one.
 package prereq
 
 import (

@@ -26,7 +26,7 @@ const tick = 15 * time.Second
 var errFolderInUse = errors.New("another stack runs in this folder, and the proxy.env and build/run of both are the same; stop it, or start in a folder of its own: " +
 	"mkdir -p build/second && cd build/second && go run ../../localstack/run --port N")
 
-// do runs one command to its end. Being told to stop is no error, whenever that is.
+// do runs one command to its end. A stop signal is never an error.
 func do(ctx context.Context, o options, stdout io.Writer) error {
 	say := progress(stdout)
 	p, err := prepare(ctx, o, say)
@@ -57,7 +57,7 @@ func do(ctx context.Context, o options, stdout io.Writer) error {
 // unlessStopped drops the errors of steps that were cut short.
 func unlessStopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // it was told to stop: what that cut short is no error
+		return nil //nolint:nilerr // a signal stopped the command: work that it cut short is no error
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-// Command run builds the functions and runs the whole Mastio on this machine until it is told to stop.
+// Command run builds the functions and runs the whole Mastio on this machine until a signal stops it.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 
 // Exit statuses.
 const (
-	exitStopped = 0 // it ran, and was told to stop
+	exitStopped = 0 // it ran, and a signal stopped it
 	exitFailed  = 1
 	exitUsage   = 2
 )
@@ -94,7 +94,7 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// progress prints each step with the time since the start, so that a slow one can be told.
+// progress prints each step with the time since the start, which shows the slow steps.
 func progress(w io.Writer) func(string) {
 	began := time.Now()
 	return func(step string) { fmt.Fprintf(w, "%5.1fs  %s\n", time.Since(began).Seconds(), step) }

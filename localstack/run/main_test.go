@@ -228,7 +228,7 @@ func pasted(t *testing.T, p *program) string {
 	return string(got)
 }
 
-// checkTour compares what the tour printed with what it says beside its blocks.
+// checkTour compares the output of the tour with the output that the tour's text promises.
 func checkTour(t *testing.T, got string, generation int) {
 	t.Helper()
 	statuses := regexp.MustCompile(`(?m)(?:^|\})([1-5]\d\d)$`).FindAllStringSubmatch(got, -1)

@@ -10,9 +10,9 @@ import (
 // parentPoll is how often a program under `go run` looks whether that is still there.
 const parentPoll = 500 * time.Millisecond
 
-// withParent ends the context when the `go run` that started this program is gone: it passes SIGTERM on to nobody, so
-// that `kill` of a make or go process would leave everything running. Started in any other way, nothing is watched; a
-// program put in the background may well outlive its shell.
+// withParent ends the context when the `go run` that started this program is gone. `go run` does not forward SIGTERM:
+// without this check, `kill` of a make or go process would leave everything running. A program that was started in
+// another way watches nothing, because a background program may outlive its shell.
 func withParent(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	// `go run` builds below a folder of this name, in its cache or in a temporary one.

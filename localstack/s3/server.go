@@ -140,7 +140,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(got.Code)
-	w.Write(got.Body.Bytes()) //nolint:errcheck // the client went away; there is nobody to tell
+	w.Write(got.Body.Bytes()) //nolint:errcheck // the client is gone: no one reads the error
 }
 
 // understood refuses what the fake would store wrongly instead of refusing it: chunks with a trailer end up inside

@@ -83,7 +83,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("X-Amzn-RequestId", newVersionID())
 	if err == nil {
-		json.NewEncoder(w).Encode(out) //nolint:errcheck // the client went away; there is nobody to tell
+		json.NewEncoder(w).Encode(out) //nolint:errcheck // the client is gone: no one reads the error
 		return
 	}
 	f, known := errors.AsType[*fault](err)

@@ -1,6 +1,6 @@
-// Package sigv4 is what the stand-ins ask of their callers: a request signed with an access key of this run, as every AWS
-// SDK signs it (Signature Version 4, in the Authorization header, with the hash of the body). Loopback is shared by all
-// users of a machine, so an open stand-in would hand the admin secret to each of them.
+// Package sigv4 checks that a request to a stand-in is signed with an access key of this run, as every AWS SDK signs
+// it: Signature Version 4, in the Authorization header, with the hash of the body. All users of a machine share
+// loopback, so an open stand-in would hand the admin secret to each of them.
 package sigv4
 
 import (

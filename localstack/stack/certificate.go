@@ -17,8 +17,8 @@ import (
 // renewBefore is how long before its end a kept certificate is replaced.
 const renewBefore = 30 * 24 * time.Hour
 
-// certificate returns the gateway's certificate: the kept one while it lasts, so that a client that trusts its CA need
-// not be told of a new one at every start.
+// certificate returns the gateway's certificate. It reuses the stored certificate until shortly before its end, so
+// that clients need not trust a new CA at every start.
 func (s *Stack) certificate(now time.Time) (tls.Certificate, error) {
 	path := s.dir("tls.pem")
 	p, err := readCertificate(path, now)

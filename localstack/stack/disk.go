@@ -7,7 +7,7 @@ import (
 )
 
 // ErrDatabaseEnded means that DynamoDB Local has ended, and with it the stack.
-var ErrDatabaseEnded = errors.New("DynamoDB Local has ended by itself; build/run/functions.log tells more; start again")
+var ErrDatabaseEnded = errors.New("DynamoDB Local ended unexpectedly; build/run/functions.log shows why; start again")
 
 // ErrDiskFull means that the disk of the state folder is full, or about to be. DynamoDB Local loses writes that it has
 // acknowledged once it is, so the stack ends before.
@@ -38,7 +38,7 @@ func (s *Stack) free() (octets uint64, known bool) {
 	return free, err == nil
 }
 
-// watch ends the stack when it cannot go on. It is the first to be told to stop by Close.
+// watch ends the stack when it cannot go on. Close stops watch first.
 func (s *Stack) watch() {
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -16,8 +16,8 @@ func Settings() []string {
 	return slices.Sorted(maps.Keys(s.environment("")))
 }
 
-// environment is what every function is told. On AWS the deployment says the same but for the endpoints, the
-// credentials and the last three.
+// environment returns the environment variables of a function. On AWS the deployment sets the same variables except
+// the endpoints, the credentials and the last three.
 func (s *Stack) environment(function string) map[string]string {
 	env := map[string]string{
 		"MASTIO_ORG_ID":            s.cfg.OrgID,

@@ -48,8 +48,8 @@ func told(t *testing.T, s *stack.Stack, kind string, n int) (found []detail) {
 	}
 }
 
-// A rotation is told by way of the table's stream, the function and the bus; also if the bus fails at first, and each
-// event by the id of its row. What is not for the outside is not told.
+// An event of a rotation passes the table's stream, the function and the bus, also if the bus fails at first. Each
+// event has the id of its row. Internal rows cause no event.
 func TestEventsReachTheBus(t *testing.T) {
 	var failing atomic.Bool
 	failing.Store(true)
@@ -89,7 +89,7 @@ func TestEventsReachTheBus(t *testing.T) {
 		last = d.Seq
 	}
 	if len(seen) != 5 {
-		t.Errorf("%d rotations are told of, want 5", len(seen))
+		t.Errorf("events of %d rotations, want 5", len(seen))
 	}
 	call(t, s, operator, http.MethodPost, "/pki/rotate-ca?mode=mint&overlap=3600", "").want(t, "rotate-ca", 200)
 	call(t, s, operator, http.MethodPost, "/pki/rotate-ca?mode=finalise", "").want(t, "finalise", 200)

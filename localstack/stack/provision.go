@@ -64,7 +64,7 @@ func (s *Stack) Bucket() (bucketName, key string) { return bucket, truststoreKey
 // AdminSecretID is the name of the admin secret in Secrets Manager.
 func (s *Stack) AdminSecretID() string { return adminSecretID }
 
-// AWSConfig is what a client needs beside an endpoint: the region and the stack's own access key.
+// AWSConfig is what a client needs in addition to an endpoint: the region and the stack's own access key.
 func (s *Stack) AWSConfig() aws.Config {
 	return aws.Config{Region: region, Credentials: s.Keys.Provider(AccessKey)}
 }

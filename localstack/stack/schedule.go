@@ -79,8 +79,9 @@ func (s *Stack) firstCA(ctx context.Context) error {
 	}
 }
 
-// startup runs what a deployment runs before it takes traffic. There it would end the deployment; here, where an operator
-// is about to remedy what it finds, it is told and the stack comes up: the functions refuse by themselves.
+// startup runs the check that a deployment runs before it takes traffic. There a finding fails the deployment. Here
+// the stack reports the finding and comes up, because the operator is about to remedy it: the functions refuse until
+// then.
 func (s *Stack) startup(ctx context.Context) {
 	if s.awaited {
 		return // there is nothing to check before it

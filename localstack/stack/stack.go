@@ -39,7 +39,7 @@ type Config struct {
 	AdminSecret string            // becomes the current one; empty: the one in Dir stays, or a new one is made
 	Env         map[string]string // further settings of every function
 	Tick        time.Duration     // how often the scheduled functions run; 0: only when Tick is called
-	Progress    func(string)      // told of each step, in a few words; nil: nobody is
+	Progress    func(string)      // called before each step, with a few words; nil: never called
 	Log         io.Writer         // what functions and services print; nil: dropped
 
 	// Wrap, if set, puts something between the functions and a service (one of Services): it returns the handler that
@@ -247,7 +247,7 @@ func (s *Stack) services(ctx context.Context) error {
 	}
 	s.onClose(s.database.Close)
 	s.handlers[KMS], s.handlers[S3], s.handlers[SecretsManager], s.handlers[APIGateway], s.handlers[EventBridge] = keys, objects, vault, s.Domain, s.Bus
-	// It runs the functions, which are told first where it is.
+	// The Lambda service comes last: the functions' environment contains its address.
 	s.handlers[Lambda] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.Lambda.ServeHTTP(w, r) })
 	return s.serveServices()
 }

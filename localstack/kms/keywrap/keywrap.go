@@ -1,5 +1,5 @@
-// Package keywrap is AES key wrap with padding (RFC 5649), the inner layer of RSA_AES_KEY_WRAP, in which
-// key material travels to a KMS.
+// Package keywrap implements AES key wrap with padding (RFC 5649), the inner layer of RSA_AES_KEY_WRAP. Key material
+// travels to a KMS in this form.
 package keywrap
 
 import (
@@ -13,7 +13,7 @@ import (
 )
 
 // ErrUnwrap says that a wrapped key was not made under this key, or not made right. Which of the two
-// checks failed is not told: the difference is an oracle.
+// checks failed stays hidden: the difference is an oracle.
 var ErrUnwrap = errors.New("wrapped key does not open")
 
 // semiblock is the unit that RFC 3394 shuffles, in octets.

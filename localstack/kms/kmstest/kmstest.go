@@ -1,8 +1,7 @@
-// Package kmstest is what the rest of this project relies on a KMS for, as a suite that runs against any
-// endpoint: the local server, another emulator, or AWS itself.
+// Package kmstest is a conformance suite for what this project needs from a KMS. It runs against any endpoint: the
+// local server, another emulator, or AWS itself.
 //
-// Every key the suite makes is scheduled for deletion at its end. On AWS that costs some forty key-months,
-// pro rata.
+// The suite schedules each of its keys for deletion at its end. On AWS that costs about forty key-months, pro rata.
 package kmstest
 
 import (
