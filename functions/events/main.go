@@ -1,4 +1,4 @@
-// Command events passes on what is committed to the audit trail, from its stream, to an event bus.
+// Command events forwards committed rows of the audit trail from the table's stream to an event bus.
 package main
 
 import "github.com/mastio-aws/mastio/shared/boot"

@@ -1,4 +1,4 @@
-// Command hygiene runs on a schedule: it replaces agents' certificates that have grown old, or has their operators told.
+// Command hygiene runs on a schedule: it replaces agents' certificates that are due, or notifies their operators.
 package main
 
 import "github.com/mastio-aws/mastio/shared/boot"

@@ -1,4 +1,5 @@
-// Command startup runs once a deployment, before it takes traffic, and fails it with the reason if it could not work.
+// Command startup runs once per deployment, before the deployment takes traffic. If the Mastio could not work, it
+// fails the deployment with the reason.
 package main
 
 import "github.com/mastio-aws/mastio/shared/boot"

@@ -1,5 +1,5 @@
-// Command erase schedules the deletion of an organisation's Org CA keys, which the application made and no stack knows of.
-// It is the last step of make destroy; without --confirm it only tells which keys there are.
+// Command erase schedules the deletion of an organisation's Org CA keys. The application made these keys, so no stack
+// owns them. It is the last step of make destroy; without --confirm it only lists the keys.
 package main
 
 import (
@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return erase(ctx, kms.NewFromConfig(cfg), *org, *confirm == word, out)
 }
 
-// erase ends every key of the organisation. A key that is on its way out already is told of and left alone.
+// erase ends every key of the organisation. It reports a key that already waits for its deletion and leaves it alone.
 func erase(ctx context.Context, api *kms.Client, org string, confirmed bool, out io.Writer) error {
 	pages := kms.NewListKeysPaginator(api, &kms.ListKeysInput{})
 	for pages.HasMorePages() {
@@ -90,7 +90,7 @@ func one(ctx context.Context, api *kms.Client, org, arn string, confirmed bool, 
 	return nil
 }
 
-// of reports whether a key is the organisation's. A key whose tags may not be read is somebody else's.
+// of reports whether a key is the organisation's. A key whose tags may not be read belongs to another system.
 func of(ctx context.Context, api *kms.Client, org, arn string) (bool, error) {
 	out, err := api.ListResourceTags(ctx, &kms.ListResourceTagsInput{KeyId: &arn})
 	if err != nil {

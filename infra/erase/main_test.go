@@ -74,7 +74,7 @@ func TestErase(t *testing.T) {
 		}
 		for _, id := range others {
 			if got := state(t, api, id); got != types.KeyStateEnabled {
-				t.Errorf("somebody else's key is %s", got)
+				t.Errorf("the key of another system is %s", got)
 			}
 		}
 	}

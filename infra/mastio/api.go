@@ -59,7 +59,7 @@ func (s *Service) accessLog(host routes.Host) awslogs.LogGroup {
 	return logGroup(s.Scope, title(host)+"AccessLog", "/aws/vendedlogs/mastio/"+s.props.OrgID+"/access/"+string(host), s.props)
 }
 
-// api makes a REST API, without routes yet: functions are told its URL.
+// api makes a REST API, without routes yet: the functions' environment contains its URL.
 func (s *Service) api(host routes.Host) awsapigateway.RestApi {
 	ownDomain := host == routes.Agents && s.props.Agents != nil || host == routes.Operators && s.props.Operators != nil
 	id := title(host)
@@ -85,8 +85,8 @@ func (s *Service) api(host routes.Host) awsapigateway.RestApi {
 	return api
 }
 
-// accountLogging lets API Gateway write access logs: one role for the whole account and region, which is why it can be
-// switched off where somebody else has set it.
+// accountLogging lets API Gateway write access logs. The role counts for the whole account and region, so a setting
+// switches it off for an account that has one.
 func (s *Service) accountLogging() {
 	if s.props.SharedAccountLogging {
 		return
@@ -112,8 +112,8 @@ type throttle struct{ rate, burst int }
 // others is the throttle of what no route has.
 var others = throttle{100, 200}
 
-// throttleOf keeps each route to what it can be needed for, so that one caller's loop starves nobody else. Tokens are the
-// fleet's; the rotation of the CA is one person's.
+// throttleOf limits each route to its expected use, so that one caller's loop does not starve other callers. The
+// whole fleet requests tokens; one operator rotates the CA.
 func throttleOf(r routes.Route) throttle {
 	switch {
 	case r.Path == "/pki/rotate-ca" && r.Method == "POST":

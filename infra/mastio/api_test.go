@@ -87,7 +87,7 @@ func TestStages(t *testing.T) {
 			}
 			stage := d.one(t, "AWS::ApiGateway::Stage", api)
 			throttled := map[string]bool{}
-			renewals := 0.0 // each may cost a signature in KMS, of which the account has 1,000 a second
+			renewals := 0.0 // each may cost one of the account's 1,000 KMS signatures a second
 			settings, _ := stage.Properties["MethodSettings"].([]any)
 			for _, s := range settings {
 				path := strings.ReplaceAll(strings.TrimPrefix(spell(at(s, "ResourcePath")), "/"), "~1", "/")

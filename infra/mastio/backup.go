@@ -50,7 +50,7 @@ func (d *Data) backups(p Props) {
 // installation that is made again takes another tablePrefix.
 func (p Props) vault() string { return p.TablePrefix + "vault" }
 
-// backupRole may back up these tables and nothing else, nor restore: whoever restores brings a role for it.
+// backupRole may back up these tables and nothing else. It may not restore: a restore runs under another role.
 func (d *Data) backupRole(p Props) awsiam.IRole {
 	var tables, backups []string
 	for _, name := range lasting {

@@ -36,7 +36,7 @@ func FromContext(node constructs.Node) (Props, error) {
 	return p, p.check()
 }
 
-// ourName tells our settings from the CDK's own context, whose names hold colons, slashes or hyphens.
+// ourName separates our settings from the CDK's own context. Names of the CDK contain colons, slashes or hyphens.
 var ourName = regexp.MustCompile(`^[a-zA-Z0-9_]+$`)
 
 func keys[V any](m map[string]V) func(func(string) bool) {
@@ -89,7 +89,8 @@ var settings = map[string]func(*Props, string) error{
 	"buildDir":                   text(func(p *Props) *string { return &p.BuildDir }),
 }
 
-// domain makes a domain of which only one half has been read so far; check finds the one whose other half is missing.
+// domain returns the domain, and makes it if its other half has not been read yet; check reports a domain with only
+// one half.
 func domain(d **Domain) *Domain {
 	if *d == nil {
 		*d = &Domain{}

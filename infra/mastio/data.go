@@ -85,7 +85,8 @@ func signing(scope constructs.Construct, p Props, id, description string) awskms
 	})
 }
 
-// archiveYears is how long nobody replaces or deletes a checkpoint, without a right of its own to bypass the lock.
+// archiveYears is how long the lock protects a checkpoint from replacement and deletion. Only a caller with the right
+// to bypass the lock gets around it.
 const archiveYears = 7
 
 // archive keeps the audit trail's checkpoints under object lock, so that a history that was cut, in the tables, is
@@ -145,8 +146,9 @@ func index(i schema.Index) *awsdynamodb.GlobalSecondaryIndexPropsV2 {
 	return props
 }
 
-// bucket makes the truststore's. What is in it is public: certificates, which API Gateway reads with the rights of
-// whoever names the object to it. So S3's own key encrypts it, and no grant on a key of ours is needed anywhere.
+// bucket makes the truststore's bucket. Its content is public: certificates. API Gateway reads them with the rights
+// of the caller that names the object. So S3's own key encrypts the bucket, and no caller needs a grant on a key of
+// ours.
 func (d *Data) bucket() awss3.Bucket {
 	return awss3.NewBucket(d.Scope, jsii.String("Truststore"), &awss3.BucketProps{
 		Versioned: jsii.Bool(true), Encryption: awss3.BucketEncryption_S3_MANAGED, EnforceSSL: jsii.Bool(true), MinimumTLSVersion: number(1.2),

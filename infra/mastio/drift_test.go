@@ -197,7 +197,7 @@ func TestEnvironmentIsWhatBootReads(t *testing.T) {
 			env, _ := at(f.Properties, "Environment", "Variables").(map[string]any)
 			for variable := range env {
 				if !read[variable] {
-					t.Errorf("%s is told %s, which shared/boot/config.go does not read", name, variable)
+					t.Errorf("%s has %s in its environment, which shared/boot/config.go does not read", name, variable)
 				}
 			}
 			for _, m := range regexp.MustCompile(`e\.(?:need|url)\("([A-Z_]+)"\)`).FindAllStringSubmatch(string(source), -1) {
@@ -205,14 +205,14 @@ func TestEnvironmentIsWhatBootReads(t *testing.T) {
 					continue // only where tokens are signed in KMS
 				}
 				if env[m[1]] == nil {
-					t.Errorf("%s is not told %s, without which it does not start", name, m[1])
+					t.Errorf("%s lacks %s in its environment and does not start without it", name, m[1])
 				}
 			}
 		}
 	})
 }
 
-// Metrics that an alarm looks at and nobody writes would be silent, or, taken for bad, never silent.
+// An alarm on a metric that no function writes would never fire, or, with missing data as bad, never stop.
 func TestGaugesOfAlarmsAreWritten(t *testing.T) {
 	var written strings.Builder
 	for _, folder := range []string{"shared/boot", "shared/usecase/health"} {

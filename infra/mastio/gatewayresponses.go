@@ -10,7 +10,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
-// refusal is an answer that API Gateway gives by itself, in the words and the form of the functions' own.
+// refusal is an answer that API Gateway gives without a function, in the same words and form as the functions'
+// answers.
 type refusal struct {
 	kind   awsapigateway.ResponseType
 	status int // 0: whatever it is

@@ -129,9 +129,9 @@ func (s *Service) writeTruststore() statement {
 	return statement{sid: "WriteTruststore", actions: []string{"s3:PutObject"}, resources: []string{*s.data.Truststore.BucketArn() + "/" + TruststoreKey}}
 }
 
-// pointDomain lets the agents' domain be pointed at a version of its truststore; empty where there is no domain. A change of
-// a domain with mutual TLS takes AddCertificateToDomain besides the PATCH. Without RemoveCertificateFromDomain nobody
-// takes mutual TLS off it.
+// pointDomain lets a function point the agents' domain at a version of its truststore; empty where there is no
+// domain. A change of a domain with mutual TLS takes AddCertificateToDomain in addition to the PATCH. No function
+// gets RemoveCertificateFromDomain, which would remove mutual TLS from the domain.
 func (s *Service) pointDomain() statement {
 	if s.props.Agents == nil {
 		return statement{}

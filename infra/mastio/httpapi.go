@@ -23,7 +23,7 @@ const (
 	strays = "discovery"
 )
 
-// httpAPI makes the agents' API as an HTTP API, without routes yet: functions are told its URL.
+// httpAPI makes the agents' API as an HTTP API, without routes yet: the functions' environment contains its URL.
 func (s *Service) httpAPI() awsapigatewayv2.HttpApi {
 	// Another id than the REST API's: a logical id cannot change its type when agentsApi does.
 	return awsapigatewayv2.NewHttpApi(s.Scope, jsii.String("AgentsHttp"), &awsapigatewayv2.HttpApiProps{

@@ -1,7 +1,7 @@
-// Package mastio is the Mastio as CDK constructs: what is deployed, in which order, and who may do what.
+// Package mastio declares the Mastio as CDK constructs: what is deployed, in which order, and which role may do what.
 //
-// Tables come from package schema, functions and APIs from package routes: what is added there needs no change here but
-// the function's line in permissions.go, without which synthesis fails.
+// Tables come from package schema, functions and APIs from package routes. A new table or route needs no change here,
+// except that a new function needs its line in permissions.go: without the line synthesis fails.
 package mastio
 
 import (
@@ -34,7 +34,7 @@ func New(scope constructs.Construct, id string, props Props) *Mastio {
 // NewStacks puts a Mastio into two stacks of scope: what must outlive everything, and what is deployed every day.
 func NewStacks(scope constructs.Construct, props Props, env *awscdk.Environment) *Mastio {
 	p := must(props)
-	if p.local() { // which cannot look up another stack's output by itself
+	if p.local() { // LocalStack cannot look up another stack's output
 		scope.Node().SetContext(jsii.String(crossStack), jsii.String("strong"))
 	}
 	data := awscdk.NewStack(scope, jsii.String("MastioData"), &awscdk.StackProps{

@@ -105,7 +105,7 @@ func (s *Service) statementsOf(function string, f *Function) []statement {
 		switch {
 		case st.sid == appendAudit: // in the same transaction
 			all = append(all, s.noteMoved())
-		case st.sid == readAdminSecret && function != startUpCheck: // whoever is shown a wrong one
+		case st.sid == readAdminSecret && function != startUpCheck: // every function that checks the secret records refusals
 			all = append(all, s.recordRefusals(appends)...)
 			if function != "dashboard" { // which keeps sessions, and gates with them
 				all = append(all, s.countGuesses())

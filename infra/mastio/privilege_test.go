@@ -80,7 +80,7 @@ func TestLeastPrivilege(t *testing.T) {
 var (
 	minting = regexp.MustCompile(`^kms:(CreateKey|TagResource|UntagResource|ScheduleKeyDeletion|DisableKey|GetParametersForImport|ImportKeyMaterial)$`)
 	minters = []string{"rotateca", "standby"}
-	// nobody's: what no function has any use for.
+	// nobodys are actions that no function needs.
 	nobodys = regexp.MustCompile(`^(kms:(EnableKey|CancelKeyDeletion|PutKeyPolicy|CreateGrant|DeleteImportedKeyMaterial|ReplicateKey|UpdateKeyDescription)|dynamodb:(Scan|DeleteTable|UpdateTable|RestoreTable.*|PartiQL.*)|iam:.*|lambda:Update.*|s3:Delete.*)$`)
 )
 
@@ -98,7 +98,7 @@ func TestKeysAreMintedByTheFewThatMay(t *testing.T) {
 				// AWS Backup grants the key to itself, for backups and nothing else.
 				grants := a == "kms:CreateGrant" && s.function == "" && at(s.conditions, "Bool", "kms:GrantIsForAWSResource") == "true"
 				if nobodys.MatchString(a) && !grants {
-					t.Errorf("%s/%s allows %s, which nobody needs", s.function, s.sid, a)
+					t.Errorf("%s/%s allows %s, which no function needs", s.function, s.sid, a)
 				}
 				if strings.HasPrefix(a, "secretsmanager:") && a != "secretsmanager:GetSecretValue" && (s.function != "hygiene" || !strings.HasSuffix(s.resources[0], ":secret:mastio/agents/acme/*")) {
 					t.Errorf("%s/%s allows %s: only hygiene writes secrets, and agents' alone", s.function, s.sid, a)

@@ -82,7 +82,7 @@ type Props struct {
 	HostedZone string
 	Issuer     string // agents' base URL if it is neither of these, as behind a gateway of one's own
 
-	AlarmEmail string // told of every alarm; empty: alarms change state and tell nobody
+	AlarmEmail string // gets every alarm; empty: alarms change state and send no mail
 	// SPIFFETrustDomains are those of others whose SVIDs agents may be enrolled with.
 	SPIFFETrustDomains  []string
 	CertMaxAgeDays      int      // of certificates that the Mastio issues

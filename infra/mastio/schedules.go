@@ -10,7 +10,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// job is a function that runs by itself.
+// job is a function that runs on a schedule.
 type job struct {
 	function string
 	every    awscdk.Duration

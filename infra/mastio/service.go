@@ -22,7 +22,7 @@ type Service struct {
 	Agents    *API
 	Operators awsapigateway.RestApi
 	Failed    awssqs.Queue       // events that a function could not deal with
-	Bus       awsevents.EventBus // what the outside is told
+	Bus       awsevents.EventBus // gets the events for the outside
 
 	props Props
 	data  *Data
@@ -95,7 +95,7 @@ func (s *Service) issuer() string {
 }
 
 // endpoint is the URL that API Gateway gives an API. It is spelled out because the stage, which knows it, comes after
-// the functions that are told it.
+// the functions that get it in their environment.
 func (s *Service) endpoint(api awsapigateway.RestApi) string {
 	return fmt.Sprintf("https://%s.execute-api.%s.%s/%s", *api.RestApiId(), *s.stack.Region(), *s.stack.UrlSuffix(), stage)
 }
@@ -108,7 +108,7 @@ func (a *API) endpoint(s *Service) string {
 	return fmt.Sprintf("https://%s.execute-api.%s.%s", *a.HTTP.ApiId(), *s.stack.Region(), *s.stack.UrlSuffix())
 }
 
-// tell puts out what an operator needs to know next.
+// tell makes the stack outputs that an operator needs next.
 func (s *Service) tell() {
 	agents, operators := s.issuer(), s.endpoint(s.Operators)
 	if s.props.Operators != nil {

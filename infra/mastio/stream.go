@@ -11,9 +11,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/schema"
 )
 
-// stream has the audit table's stream reach its functions. One batch of a shard at a time keeps each subject's rows in
-// order. A batch that fails is halved until what cannot be passed on stands alone; after six hours that is given up on: its
-// place in the stream goes to the queue of failed events, of which an alarm tells, and the row is in the table still.
+// stream connects the audit table's stream to its functions. One batch of a shard at a time keeps each subject's rows
+// in order. A batch that fails is halved until the failing row is alone. After six hours the row's place in the
+// stream goes to the queue of failed events, and an alarm reports it. The row stays in the table.
 func (s *Service) stream(after constructs.IDependable) {
 	for _, name := range routes.Streamed() {
 		f := s.mustFunction(name)

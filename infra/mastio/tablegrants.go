@@ -147,7 +147,7 @@ func (s *Service) writeOrg() statement {
 
 const appendAudit = "AppendAudit"
 
-// appendAudit lets rows be put, and only together with the change that they tell of.
+// appendAudit lets a function put rows, and only together with the change that they record.
 func (s *Service) appendAudit() statement {
 	return statement{
 		sid: appendAudit, actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Audit)},
@@ -155,7 +155,7 @@ func (s *Service) appendAudit() statement {
 	}
 }
 
-// noteMoved goes with appendAudit, whoever has that: the checkpoint finds the chains that moved by it.
+// noteMoved accompanies appendAudit in every role: the checkpoint job reads the note to find the chains that moved.
 func (s *Service) noteMoved() statement {
 	return statement{
 		sid: "NoteMovedChains", actions: []string{"dynamodb:UpdateItem"}, resources: []string{s.table(schema.Registry)}, conditions: inTransaction(leading(movedRecords)),

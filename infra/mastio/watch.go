@@ -21,7 +21,7 @@ import (
 // namespace and dimension are those of shared/edge/metrics.
 const namespace = "Mastio"
 
-// Watch tells when something needs a person: alarms, and one dashboard to look at then.
+// Watch reports what needs a person: alarms, and one dashboard for the person to look at.
 type Watch struct {
 	Scope  constructs.Construct
 	Topic  awssns.Topic // every alarm goes here, and again when it is over
@@ -70,7 +70,7 @@ type alarm struct {
 	limit   float64
 	periods int
 	missing cw.TreatMissingData
-	todo    string // what whoever is woken should do
+	todo    string // what the person on call should do
 }
 
 func (w *Watch) add(a alarm) {
@@ -105,7 +105,7 @@ func (w *Watch) written(name string, every int) cw.Metric {
 	})
 }
 
-// orgCA watches what /healthz warns of. A value that stops coming is as bad as a bad one: then nobody looks any more.
+// orgCA watches the warnings of /healthz. A missing value is as bad as a bad one: then no probe runs any more.
 func (w *Watch) orgCA() {
 	for _, g := range []struct{ id, gauge, todo string }{
 		{"legacy-org-ca", "org_ca_legacy_pathlen_zero", "The Org CA has the legacy pathLen=0 shape. Rotate it: POST /pki/rotate-ca?mode=mint&overlap=604800."},
@@ -151,7 +151,7 @@ func (w *Watch) traffic() {
 	})
 }
 
-// jobs watches what nobody waits for: every scheduled function, and the events that were given up on.
+// jobs watches work that no caller waits for: every scheduled function, and the events that were given up.
 func (w *Watch) jobs() {
 	for _, j := range w.service.jobs() {
 		period, periods := failing(j.every)

@@ -1,6 +1,6 @@
-// Command release builds what a release consists of into a folder: a zip of each function for Lambda, the commands for
-// Linux, macOS and Windows, what they are made of (CycloneDX), and the SHA-256 of every file. Two builds of one commit with
-// one version of Go are the same, bit by bit.
+// Command release builds a release into a folder: a zip of each function for Lambda, the commands for Linux, macOS
+// and Windows, an SBOM (CycloneDX), and the SHA-256 of every file. Two builds of one commit with one version of Go
+// are bit-identical.
 package main
 
 import (

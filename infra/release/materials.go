@@ -27,7 +27,7 @@ func note(linked map[string]bool, program []byte) error {
 }
 
 // billOfMaterials is a CycloneDX document of what the programs are linked of. It has neither a serial number nor a time,
-// which would tell two builds of one commit apart.
+// which would make two builds of one commit differ.
 func billOfMaterials(version string, linked map[string]bool) ([]byte, error) {
 	bom := cyclonedx.NewBOM()
 	bom.Metadata = &cyclonedx.Metadata{Component: &cyclonedx.Component{

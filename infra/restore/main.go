@@ -1,4 +1,4 @@
-// Command restore copies the Mastio's tables out into files and back.
+// Command restore copies the Mastio's tables into files and back.
 package main
 
 import (

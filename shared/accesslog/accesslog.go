@@ -1,5 +1,5 @@
-// Package accesslog is what API Gateway writes about each request: the formats that the deployment sets, whose octets
-// every request pays for. Neither a header nor a body is in them: both hold secrets.
+// Package accesslog holds the formats in which API Gateway logs each request. The deployment sets them, and every
+// request pays for their octets. No format contains a header or a body: both hold secrets.
 package accesslog
 
 // HTTP is the format of the agents' HTTP API: who asked for what, and what came of it. Whoever got as far as a function is

@@ -28,7 +28,7 @@ func Lookup(keys []PublicKey) func(kid string) *ecdsa.PublicKey {
 }
 
 // JWKS returns the JSON Web Key Set (RFC 7517, 5) of the keys, in their order, each with kid, use sig and alg ES256.
-// An empty or repeated id, or a key that is not of P-256, is an error: a reader could not tell whose key it is.
+// An empty or repeated id, or a key that is not of P-256, is an error: a reader could not know whose key it is.
 func JWKS(keys []PublicKey) (json.RawMessage, error) {
 	set := struct {
 		Keys []jwk.Key `json:"keys"`

@@ -1,4 +1,4 @@
-// Package agent holds what a Mastio knows of an agent and decides which of its certificates still authenticate it.
+// Package agent holds the record of an agent and decides which of its certificates still authenticate it.
 package agent
 
 import (
@@ -35,7 +35,7 @@ var (
 	ErrProfile = problem.New(400, "agent_profile_invalid", "invalid display name or capabilities")
 )
 
-// Method tells how an agent came to its certificate.
+// Method is how an agent got its certificate.
 type Method string
 
 // The enrolment methods.
@@ -48,7 +48,7 @@ const (
 // Methods lists them.
 func Methods() []Method { return []Method{Minted, BYOCA, SPIFFE} }
 
-// Status tells whether an agent may authenticate at all.
+// Status says whether an agent may authenticate at all.
 type Status string
 
 // The states of an agent. Anything else counts as deactivated.
@@ -67,8 +67,8 @@ type Agent struct {
 	Pins         []Pin // newest first
 	Past         Past  // what never counts again
 	SPIFFEID     string
-	// Bundle holds, DER, the CAs of which one must be at the end of an SVID's chain; empty: the Org CA is. Intermediates
-	// may stand between, and are trusted by nobody.
+	// Bundle holds CAs, DER. An SVID's chain must end at one of them; empty: at the Org CA. The chain may contain
+	// intermediates; an intermediate is no trust anchor.
 	Bundle        [][]byte
 	Intermediates [][]byte
 	JKT           string // RFC 7638 thumbprint of the registered DPoP key; empty: any key

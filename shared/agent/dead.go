@@ -22,12 +22,12 @@ func (e *OutlivedError) Error() string {
 // Unwrap makes it ErrOutlive.
 func (e *OutlivedError) Unwrap() error { return ErrOutlive }
 
-// Past is what an agent's record knows of certificates that must not come back. Pins say what counts; the past says what
-// never counts again once its pin is gone, for an agent that is enrolled again by another method.
+// Past lists the certificates of an agent that must never count again. Pins say what counts now; Past says what stays
+// dead after its pin is gone, for an agent that is enrolled again by another method.
 //
-// A floor ends all certificates at once that the record does not know: those that nobody ever showed. It is the notBefore
-// of the newest certificate that was known, and not the time of the deactivation, because a CA may backdate what it
-// issues. Those with exactly that notBefore are named one by one.
+// A floor ends all certificates that the record does not know because the agent never presented them. The floor is
+// the notBefore of the newest known certificate and not the time of the deactivation, because a CA may backdate
+// certificates. Known certificates with exactly that notBefore are named one by one.
 type Past struct {
 	Newest time.Time // notBefore of the newest certificate that was pinned, or shown at an enrolment
 	Known  []string  // of the certificates with this notBefore: thumbprints and keys, shortened
@@ -60,8 +60,8 @@ func (p Past) with(c Pin) Past {
 	return p
 }
 
-// end returns the past in which everything that is known has ended. A floor that rises makes the names before it superfluous,
-// but for those of certificates that a clock which was ahead has dated: names stay while there is room.
+// end returns the past in which every known certificate has ended. A floor that rises makes the names before it
+// superfluous, except the names of certificates that a fast clock dated: names stay while there is room.
 func (p Past) end() Past {
 	switch {
 	case p.Newest.After(p.Floor):
@@ -131,8 +131,8 @@ func (a Agent) End(now time.Time) Agent {
 	return a
 }
 
-// EndBefore returns the agent for which, beside what End ends, every certificate that is older than c has ended: SVIDs
-// that were never shown at an enrolment among them.
+// EndBefore returns the agent for which every certificate that is older than c has ended too, in addition to what End
+// ends: SVIDs that were never shown at an enrolment among them.
 func (a Agent) EndBefore(c Pin, now time.Time) Agent {
 	if a = a.End(now); c.NotBefore.After(a.Past.Floor) {
 		a.Past.Floor = c.NotBefore

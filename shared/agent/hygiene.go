@@ -15,7 +15,7 @@ type Delivery string
 
 // The ways. An agent without one is one of Notify.
 const (
-	Notify         Delivery = "notify"         // its operator is told
+	Notify         Delivery = "notify"         // its operator is notified
 	SecretsManager Delivery = "secretsmanager" // it gets a new certificate and key, as a new version of a secret of its own
 )
 
@@ -52,7 +52,7 @@ func (s Schedule) Due(p Pin) time.Time {
 type Hygiene struct {
 	Deliver Delivery
 	About   string // thumbprint of the pin
-	Told    bool   // its operator was told that it is due
+	Told    bool   // its operator was notified that it is due
 	// Undelivered is the version of the agent's secret that holds the pin's certificate and key and is not the current one
 	// yet. Until it is, the certificate in use has no deadline.
 	Undelivered string
@@ -68,8 +68,8 @@ func (a Agent) Concerning() Hygiene {
 	return Hygiene{Deliver: a.Hygiene.Deliver, About: a.Pin().Thumbprint}
 }
 
-// Due is the agent's place in the due index: when its certificate is to be looked at next; or, if its operator was told,
-// when it ends. The zero time: nobody waits for it.
+// Due is the agent's place in the due index: the time at which hygiene looks at its certificate next, or, if its
+// operator was notified, the certificate's end. The zero time: the agent is not in the index.
 func (a Agent) Due() (at time.Time, told bool) {
 	p := a.Pin()
 	if a.Status != Active || a.Method != Minted || p.NotAfter.IsZero() {
@@ -91,7 +91,7 @@ func (p Pin) lastLook() time.Time { return p.NotAfter.Add(-LastLook) }
 // LastLook is how long before its certificate's end an agent is looked at by every run, however often that has failed.
 const LastLook = 8 * day
 
-// DueAt is when the pin's certificate is due to be replaced, whoever replaces it.
+// DueAt is when the pin's certificate is due to be replaced, by the agent, the operator or hygiene.
 func (p Pin) DueAt() time.Time {
 	if p.Due.IsZero() {
 		return Annually.Due(p)

@@ -31,8 +31,7 @@ type Keys struct {
 	Agent       ID
 	Compromised []KeyID // certified keys and DPoP keys; kept for good
 	Earlier     []KeyID // newest first, the present ones among them; MaxEarlier at most
-	// Renewed is the certificate (thumbprint) of which Renewals are the times at which renewals were let through, newest
-	// first.
+	// Renewed is the thumbprint of a certificate. Renewals are the times at which it was renewed, newest first.
 	Renewed  string
 	Renewals []time.Time
 	Staged   []KeyID // certificates that hygiene has put into the agent's secret and that are not pinned yet; newest first

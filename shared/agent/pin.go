@@ -18,8 +18,8 @@ type Pin struct {
 	// Dormant: the agent has left this certificate for one of a newer generation. It counts again only if a rollback
 	// makes its own generation current; that it is accepted in an overlap is not enough, unless it also Yields.
 	Dormant bool `json:"dormant"`
-	// Unused: pinned as a successor beside the pin that was in use, and not heard of since: the answer that held the
-	// certificate may be lost. Its first use ends what yields to it.
+	// Unused: pinned as a successor of the pin in use, and not used since: the answer that held the certificate may be
+	// lost. Its first use ends what yields to it.
 	Unused bool `json:"unused"`
 	// Yields: in use when a successor was pinned. It counts until the first use of one, and Until at the longest.
 	Yields bool `json:"yields"`
@@ -48,9 +48,9 @@ type Generations interface {
 }
 
 // Authenticate finds the pin of the certificate with this thumbprint and decides whether it counts at now: the agent is
-// active, the pin is there and within its deadline, and its generation is accepted (a dormant pin's: current). Anything
-// else is ErrRevoked: to the outside, all of these are one answer. Whoever grants something on the strength of the pin
-// stores what Use makes of it.
+// active, the pin is there and within its deadline, and its generation is accepted (a dormant pin's: current). Every
+// other case is ErrRevoked: the outside sees one answer for all of them. A caller that grants something because of
+// the pin stores the result of Use.
 func (a Agent) Authenticate(thumbprint string, g Generations, now time.Time) (Pin, error) {
 	if a.Status != Active {
 		return Pin{}, fmt.Errorf("%w: agent is %s", ErrRevoked, a.Status)

@@ -5,13 +5,13 @@ import "time"
 // Keep says what a new pin leaves of the ones before it.
 type Keep struct {
 	Grace time.Duration // pins that have not ended yet stay for so long at the most; zero: they end at once
-	// UntilUse: the new pin is a successor. The one in use before it yields: it ends with the successor's first use, or
-	// with Grace, whichever comes first. So an answer that is lost locks nobody out.
+	// UntilUse: the new pin is a successor. The pin in use before it ends with the successor's first use or with Grace,
+	// whichever comes first. So a lost answer does not lock the agent out.
 	UntilUse bool
 	// Restorable is the generation that a rollback would make current again; zero: none. The pin with which the agent
-	// leaves it stays, dormant, so that a rollback restores it. A second rotation drops it: then it was not the
-	// re-enrolment under a new CA that ended the certificate, but somebody who wanted it dead. A successor does not: it
-	// is no rotation that anybody ordered.
+	// leaves it stays, dormant, so that a rollback restores it. A second rotation drops it: then an operator ended the
+	// certificate on purpose, not the re-enrolment under a new CA. A successor does not drop it: no operator ordered
+	// that rotation.
 	Restorable int64
 }
 
@@ -85,7 +85,7 @@ func (k Keep) yield(p Pin, leaves bool, now time.Time) (Pin, bool) {
 	return p, true
 }
 
-// shorten lets a pin live on until the end of the grace, whoever held it.
+// shorten ends a pin with the grace at the latest.
 func (k Keep) shorten(p Pin, now time.Time) (Pin, bool) {
 	if p.ended(now) {
 		return Pin{}, false

@@ -45,8 +45,8 @@ func (a Agent) Use(p Pin, g Generations, now time.Time) (used Agent, changed boo
 	return a, true
 }
 
-// Activation is the row that tells, beside a change that Use made, when the certificates before this one stopped. What a
-// rollback restored together with p has not.
+// Activation is the row that accompanies a change by Use and records when the certificates before this one stopped.
+// What a rollback restored together with p has not.
 func (a Agent) Activation(used Agent, p Pin, now time.Time) audit.Entry {
 	ended := []any{}
 	for _, q := range a.Pins {

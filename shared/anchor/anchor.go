@@ -1,9 +1,9 @@
-// Package anchor reads the Org CA that an operator brings, as hostile input, and says everything that is wrong with it.
+// Package anchor reads an uploaded Org CA as hostile input and reports every defect of it.
 //
-// crypto/x509 reads more than an organisation should be founded on: its verifier takes a root's own extensions on
-// trust, and its parser skips what it does not look for. So every certificate is read twice, by that package and from
-// its encoding, and a chain is let in only if both agree, package pki verifies it, and the private key has just issued
-// a CA and a certificate under it that verify too.
+// crypto/x509 accepts more than an Org CA may contain: its verifier trusts a root's own extensions, and its parser
+// skips what it does not look for. So this package reads every certificate twice: with crypto/x509, and from the
+// encoding. It accepts a chain only if both readings agree, package pki verifies the chain, and the private key has
+// issued a test CA and a certificate under it that verify too.
 //
 // It performs no I/O and reads no clock. Its only side effect is random numbers from crypto/rand.
 package anchor
@@ -30,7 +30,7 @@ const minLeft = 90 * 24 * time.Hour
 // Policy is what an upload is judged by.
 type Policy struct {
 	Now time.Time
-	// Known is the certificates of every earlier generation that was ever used. An upload must be told from all of them,
+	// Known is the certificates of every earlier generation that was ever used. An upload must differ from all of them,
 	// by its key and by its names (judgeKnown).
 	Known []Known
 	// Legacy lets a self-signed root with pathLenConstraint 0 in: for an organisation that is empty and not strict.
@@ -57,9 +57,9 @@ type Material struct {
 	Legacy bool
 }
 
-// Zero overwrites the private key's numbers and forgets the key. Go lets nobody do more: crypto/rsa and crypto/ecdsa
-// keep a precomputed copy inside that cannot be reached, and the runtime may have copied any of it while moving a
-// stack. Those copies go when the memory is reused. The uploaded files are the caller's to overwrite.
+// Zero overwrites the private key's numbers and forgets the key. More is impossible in Go: crypto/rsa and
+// crypto/ecdsa keep a precomputed copy inside that cannot be reached, and the runtime may have copied any of it while
+// moving a stack. Those copies go when the memory is reused. The uploaded files are the caller's to overwrite.
 func (m *Material) Zero() {
 	zero(m.Key)
 	m.Key = nil
@@ -88,7 +88,7 @@ func wipe(n *big.Int) {
 }
 
 // Read judges an upload: a file of certificates and a file with the private key of one of them, each PEM or DER.
-// Whatever is wrong is told at once: the error is ErrRefused with its defects. What was decoded on the way is
+// It reports all defects at once: the error is ErrRefused with its defects. What was decoded on the way is
 // overwritten; the two files are left as they are.
 //
 // The order of the certificates does not matter: the CA is the one that the key belongs to, and the chain is what is

@@ -174,7 +174,7 @@ func (c *certificate) readKeyAlgorithm(element cryptobyte.String) error {
 	return nil
 }
 
-// readOptional reads what may follow the public key: identifiers that nobody uses any more, and the extensions.
+// readOptional reads what may follow the public key: the obsolete unique identifiers, and the extensions.
 func (c *certificate) readOptional(tbs cryptobyte.String) error {
 	var all cryptobyte.String
 	var present bool

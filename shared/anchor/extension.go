@@ -186,7 +186,7 @@ func judgeAuthorityKeyID(c, issuer *certificate, f *findings) {
 	}
 	a, ok := readAuthorityKeyID(e.value)
 	switch {
-	case !ok: // told already
+	case !ok: // reported already
 	case a.id == nil:
 		f.add(AKIMismatch, "the authorityKeyIdentifier of %s has no keyIdentifier (RFC 5280 section 4.2.1.1), without which pyca/cryptography refuses it; a root may leave the extension out", c)
 	case issuer != nil:
@@ -220,7 +220,7 @@ func readAuthorityKeyID(value []byte) (a authorityKeyID, ok bool) {
 		a.id = append([]byte{}, id...)
 	}
 	if hasSerial {
-		// One directoryName and nothing else: what else it could be is nobody's issuer field.
+		// One directoryName and nothing else: no certificate's issuer field has another form.
 		var name cryptobyte.String
 		if !names.ReadASN1(&name, tag(4).Constructed()) || !names.Empty() {
 			return a, false

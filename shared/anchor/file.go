@@ -62,7 +62,7 @@ func wipeBlocks(bs []*pem.Block) {
 	}
 }
 
-// kind is what a block holds, told by its structure. The label of a PEM block is only its writer's word.
+// kind is what a block holds, judged by its structure. The label of a PEM block is only a claim of its writer.
 type kind int
 
 const (
@@ -77,7 +77,7 @@ const (
 	pkcs12Kind
 )
 
-// holds tells what a DER structure is. It looks at the first elements only: the readers look at the rest.
+// holds returns the kind of a DER structure. It looks at the first elements only: the readers look at the rest.
 func holds(der []byte) kind {
 	s := cryptobyte.String(der)
 	var body, first cryptobyte.String

@@ -101,7 +101,7 @@ func block(label string, der []byte) []byte {
 // change alters a form. What it alters is then signed, so that the signature is no defect.
 type change func(*form)
 
-// found makes a CA as it should be, but for the changes. Without an issuer it signs itself.
+// found makes a correct CA and applies the changes to it. Without an issuer the CA signs itself.
 func found(t testing.TB, cn string, key crypto.Signer, issuer *party, changes ...change) *party {
 	t.Helper()
 	p := &party{key: key, issuer: issuer}

@@ -11,8 +11,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki/der"
 )
 
-// judgeEach judges what there is of a file that could not be read whole, each certificate by itself: a chain with a
-// hole in it says nothing.
+// judgeEach judges the readable certificates of a file that could not be read whole, one by one: a chain with a hole
+// in it says nothing.
 func judgeEach(all []*certificate, now time.Time, f *findings) {
 	for _, c := range all {
 		judgeEncoding(c, f)

@@ -188,7 +188,7 @@ func legacyEncrypted(t testing.TB, key *ecdsa.PrivateKey) []byte {
 	return pem.EncodeToMemory(b)
 }
 
-// pkcs8Encrypted is an EncryptedPrivateKeyInfo (RFC 5958 section 3) by PBES2. Nobody will decrypt it.
+// pkcs8Encrypted is an EncryptedPrivateKeyInfo (RFC 5958 section 3) by PBES2. No test decrypts it.
 func pkcs8Encrypted(t testing.TB, key crypto.Signer) []byte {
 	t.Helper()
 	c, err := aes.NewCipher(make([]byte, 16))

@@ -11,9 +11,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki/dn"
 )
 
-// judgeKnown asks that every certificate of an upload can be told from those of earlier generations, which stay in
-// truststores and bundles for as long as a fleet moves. Verifiers find an issuer by its name and key identifier, and not
-// all of them try a second candidate; they take issuer and serial number for a certificate's identity.
+// judgeKnown requires that every certificate of an upload differs from those of earlier generations, which stay in
+// truststores and bundles for as long as a fleet moves. Verifiers find an issuer by its name and key identifier, and
+// not all of them try a second candidate; they take issuer and serial number for a certificate's identity.
 func judgeKnown(path []*certificate, known []Known, f *findings) {
 	for i, c := range path {
 		judgeReuse(c.public, c.String(), known, f)

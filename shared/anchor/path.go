@@ -91,8 +91,9 @@ func issuerOf(c *certificate, all, below []*certificate) *certificate {
 	return nil
 }
 
-// signs reports whether c issued another certificate: by its name, and by its key where that can be told. A signature
-// of an algorithm that is refused, or by a key that is, is not worth calculating; both have a code of their own.
+// signs reports whether c issued another certificate: by its name, and by its key where the key can be checked. A
+// signature of an algorithm that is refused, or by a key that is, is not worth calculating; both have a code of their
+// own.
 func (c *certificate) signs(other *certificate) bool {
 	if !bytes.Equal(c.subject, other.issuer) {
 		return false

@@ -19,9 +19,9 @@ const (
 	maxRSABits = 4096
 )
 
-// primeRounds is how many random bases each prime of an RSA key is tested with, beside the Baillie-PSW test that
-// big.Int adds. Whoever uploads a key may know it anyway, so that the test is against broken tools, not against
-// composites made to pass it.
+// primeRounds is how many random bases each prime of an RSA key is tested with, in addition to the Baillie-PSW test
+// of big.Int. The operator who uploads a key may know it anyway. So the test is against broken tools, not against
+// composites that were made to pass it.
 const primeRounds = 2
 
 // A PEM label that says encryption, in one of the two ways there are.
@@ -113,7 +113,7 @@ func readParameters(der []byte, f *findings) {
 	}
 }
 
-// readKey reads a private key of any of the three structures, told by its content.
+// readKey reads a private key of any of the three structures; the content decides which.
 func readKey(b *pem.Block, f *findings) crypto.Signer {
 	var body cryptobyte.String
 	s := cryptobyte.String(b.Bytes)
@@ -180,7 +180,7 @@ func judgeKey(key crypto.Signer, f *findings) {
 	}
 }
 
-// checkCAKey is pki's policy and, beside it, what KMS imports: of RSA these three sizes only.
+// checkCAKey is pki's policy and the limits of KMS's import: of RSA these three sizes only.
 func checkCAKey(pub crypto.PublicKey) error {
 	if err := pki.CheckKey(pub); err != nil {
 		return err

@@ -9,8 +9,8 @@ type Warning struct {
 	Detail   string `json:"detail"`
 }
 
-// policies is the table of the warnings. Every verifier of the tests accepts every chain under what is accepted here,
-// but for these.
+// policies is the table of the warnings. Every verifier of the tests accepts every chain under an accepted CA, except
+// in the cases of this table.
 var policies = []struct {
 	verifier, reason string
 	applies          func(path []*certificate) bool

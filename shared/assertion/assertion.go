@@ -1,8 +1,8 @@
-// Package assertion makes and judges client assertions (RFC 7523 section 2.2): JWTs with which an agent that has shown
-// its certificate asks for a token. An assertion never replaces the certificate.
+// Package assertion makes and judges client assertions (RFC 7523 section 2.2). An agent that has shown its
+// certificate requests a token with such a JWT. An assertion never replaces the certificate.
 //
-// There are two kinds. A local one is signed by the certificate's own key over a challenge of this Mastio. An own one is
-// signed by the Mastio for the holder of a certificate, and hands the client nothing that the certificate does not.
+// There are two kinds. The certificate's own key signs a local assertion over a challenge of this Mastio. The Mastio
+// signs an own assertion for the holder of a certificate; it gives the client nothing that the certificate does not.
 package assertion
 
 import (
@@ -53,8 +53,8 @@ const (
 	Own   Kind = "own"   // the Mastio
 )
 
-// kinds are the values of typ that are read. A JWT of another type, an access token or a DPoP proof among them, is no
-// assertion, whoever signed it (RFC 8725 section 3.11).
+// kinds are the values of typ that are read. A JWT of another type, for example an access token or a DPoP proof, is
+// no assertion, whatever key signed it (RFC 8725 section 3.11).
 var kinds = map[string]Kind{"": Local, "JWT": Local, "client-authentication+jwt": Local, ownType: Own}
 
 // Assertion is an assertion taken apart. Nothing in it may be believed before Verify.

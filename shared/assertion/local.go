@@ -73,7 +73,8 @@ func checkParties(claims jws.Object, want Expect) error {
 			return errors.New(name + " is not the agent that the certificate authenticates")
 		}
 	}
-	// A string or a list (RFC 7519 section 4.1.3). A list that names somebody else too is refused: he could present it here.
+	// A string or a list (RFC 7519 section 4.1.3). A list with a second audience is refused: that audience could present
+	// the assertion here.
 	audiences := []string{""}
 	if raw := claims["aud"]; json.Unmarshal(raw, &audiences[0]) != nil {
 		var err error

@@ -1,7 +1,8 @@
-// Package awsmodel holds what functions ask of AWS, and what the local stack's stand-ins answer, against descriptions that
-// AWS publishes: the service models in botocore (names, types, enums, lengths, patterns, error codes), and the service
-// authorization data in parliament (actions, their resource types and condition keys). A call that AWS would refuse for
-// its shape, or a policy that means nothing to IAM, is found without an account.
+// Package awsmodel compares the functions' requests to AWS, and the answers of the local stand-ins, with two
+// descriptions that AWS publishes: the service models in botocore (names, types, enums, lengths, patterns, error
+// codes), and the service authorization data in parliament (actions, their resource types and condition keys). The
+// comparison finds, without an account, a call that AWS would refuse for its shape and a policy that means nothing to
+// IAM.
 package awsmodel
 
 import (

@@ -58,7 +58,7 @@ func startOnce(ctx context.Context, f service.Function) (took time.Duration, err
 	return took, s.Warm(ctx)
 }
 
-// coldEnvironment satisfies a function's start, which calls nobody: the endpoints have nobody behind them.
+// coldEnvironment satisfies a function's start. The start makes no call: no server listens at the endpoints.
 func coldEnvironment() map[string]string {
 	const nobody = "http://127.0.0.1:9"
 	return map[string]string{

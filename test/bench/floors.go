@@ -56,7 +56,7 @@ func (b *bench) gatewayFloors(ctx context.Context) (f gatewayFloors, err error) 
 	return f, b.tlsFloors(ctx)
 }
 
-// tlsFloors measures mutual TLS by itself: the handshake, both its sides, and a request over a connection that stays.
+// tlsFloors measures mutual TLS alone: the handshake, both its sides, and a request over a connection that stays.
 func (b *bench) tlsFloors(ctx context.Context) error {
 	b.say("floor: mutual TLS")
 	cert, certPEM, keyPEM, err := selfSigned("localhost")

@@ -1,5 +1,5 @@
-// Command bench measures the Mastio: CPU per request, rates, latencies, start-up, each beside the floor that the machine
-// or the database sets in the same run.
+// Command bench measures the Mastio: CPU per request, rates, latencies and start-up. It compares each with the floor
+// that the machine or the database sets in the same run.
 package main
 
 import (

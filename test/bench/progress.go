@@ -21,7 +21,7 @@ import (
 
 const (
 	progressBudget = 3 * time.Second // for a million agents
-	counts         = 3               // of each fleet, of which the fastest is told
+	counts         = 3               // runs of each fleet; the fastest is reported
 )
 
 // countFleet measures how long it takes to count the fleet by generation and method: on DynamoDB Local with as many agents as
@@ -62,7 +62,7 @@ func (b *bench) countFleet(ctx context.Context) error {
 	return nil
 }
 
-// counted is the time of the fastest of some counts, each of which must be exact.
+// counted returns the time of the fastest of some counts. Each count must be exact.
 func counted(ctx context.Context, s *dynamo.Store, size int64) (time.Duration, error) {
 	var best time.Duration
 	for range counts {
@@ -82,8 +82,8 @@ func counted(ctx context.Context, s *dynamo.Store, size int64) (time.Duration, e
 	return best, nil
 }
 
-// What the model takes for granted of DynamoDB: a page is 1 MB and takes 100 ms, an empty answer 5 ms; an index of this
-// size has four partitions, each of which serves 3,000 read units a second, and has saved up nothing.
+// What the model takes for granted of DynamoDB: a page is 1 MB and takes 100 ms, an empty answer 5 ms; an index of
+// this size has four partitions. Each partition serves 3,000 read units a second and has no burst capacity.
 const (
 	pageOctets     = 1 << 20
 	pageLatency    = 100 * time.Millisecond
@@ -93,7 +93,7 @@ const (
 	octetsPerUnit  = 8 << 10 // eventually consistent
 )
 
-// model answers the counts of a fleet of minted agents of which every second one has re-enrolled under generation 2.
+// model answers the counts of a fleet of minted agents. Every second agent has re-enrolled under generation 2.
 type model struct {
 	dynamo.API
 	entry   int            // octets

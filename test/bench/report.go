@@ -25,7 +25,7 @@ const (
 	share    unit = "%"
 )
 
-// figure is one measured number, beside what it is to be compared with.
+// figure is one measured number, with the numbers to compare it with.
 type figure struct {
 	Section   string   `json:"section"`
 	Name      string   `json:"name"`

@@ -1,5 +1,5 @@
-// Package browser drives the dashboard in a real browser, and checks its pages for valid HTML and for people who use them
-// with a keyboard or a screen reader.
+// Package browser drives the dashboard in a real browser. It checks the pages for valid HTML, and for use with a
+// keyboard or a screen reader.
 package browser
 
 import (

@@ -150,7 +150,7 @@ func doubleClick(t *testing.T, b *tab) {
 	}
 }
 
-// byKeyboard never touches the mouse: it goes from link to link as somebody does who has none.
+// byKeyboard never touches the mouse: it goes from link to link, as a user without a mouse does.
 func byKeyboard(t *testing.T, b *tab) {
 	b.open("/proxy")
 	b.keys(b.s.AdminSecret, kb.Enter) // the field has the focus from the start
@@ -203,7 +203,7 @@ func (b *tab) keys(keys ...string) {
 	}
 }
 
-// arrive waits for the page at an address to be there whole: a key that is pressed while it still loads goes to nobody.
+// arrive waits until the page at an address has loaded: the browser drops a key that is pressed earlier.
 func (b *tab) arrive(path string) {
 	b.t.Helper()
 	b.wait(func() bool {
@@ -393,7 +393,7 @@ func rotateOrgCA(t *testing.T, b *tab) {
 	}
 	b.open("/proxy/pki")
 	b.says("current", "superseded", "Roll back to")
-	// The bar moves by itself while an agent re-enrols elsewhere.
+	// The bar moves without a reload while an agent re-enrols elsewhere.
 	moved := get(b, chromedp.Text(chromedp.CSS("[data-live-text]")))
 	other := b.s.tab(b.ctx, t)
 	other.signIn()

@@ -35,8 +35,8 @@ const (
 
 var timed = flag.Bool("timed", false, "fail for a page that takes longer than 50 ms: for a machine that does nothing else")
 
-// TestTenThousandAgents loads every page that has to do with the fleet, against DynamoDB Local on the same machine. What a
-// page may take is told in bare reads, measured between its loads: a machine that is busy is slow at both.
+// TestTenThousandAgents loads every page that has to do with the fleet, against DynamoDB Local on the same machine.
+// The limit of a page is a number of bare reads, measured between its loads: a busy machine is slow at both.
 func TestTenThousandAgents(t *testing.T) {
 	s := start(t, 0)
 	s.populate(t, manyAgents)
@@ -73,7 +73,7 @@ func TestTenThousandAgents(t *testing.T) {
 	}
 }
 
-// bareRead is how long one read of the database takes by itself.
+// bareRead is how long one read of the database takes alone.
 func (s *system) bareRead(t *testing.T) time.Duration {
 	t.Helper()
 	began := time.Now()

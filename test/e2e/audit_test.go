@@ -157,7 +157,7 @@ func TestConcurrentRotationsLeaveEveryChainGapless(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, id := range ids {
 		for range rotations {
-			wg.Go(func() { // of one agent, several at once: those that lose are told so
+			wg.Go(func() { // several of one agent at once: each that loses gets a 409
 				a, err := operator().do(t.Context(), "POST", "/registry/agents/"+id+"/rotate-cert", admin(), nil)
 				if err != nil || a.status != 200 && a.status != 409 {
 					t.Errorf("rotate %s: %d, %v", id, a.status, err)

@@ -133,7 +133,7 @@ func operation(service string, r *http.Request) string {
 	return op
 }
 
-// discard takes an answer that nobody will see.
+// discard drops an answer.
 type discard struct{ header http.Header }
 
 // Header returns a header.

@@ -131,7 +131,7 @@ func TestFleetUnderLoadMovesWithoutAnOutage(t *testing.T) {
 	change(t, "mode=finalise")
 }
 
-// A legacy installation migrates by itself while its agents work: none of them notices.
+// A legacy installation migrates automatically while its agents work: no agent notices.
 func TestLegacyMigratesUnderLoad(t *testing.T) {
 	onlyLocally(t, "the first Org CA is made by the deployment")
 	shared := system

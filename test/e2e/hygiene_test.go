@@ -36,8 +36,9 @@ func last(t *testing.T, id string) audit.Row {
 	return rows[len(rows)-1]
 }
 
-// The function hygiene, by its schedule: one agent finds its next certificate in its secret, and the old one stops with the
-// first use of the new one; another one's operator is told, once, and /healthz warns.
+// The function hygiene runs on its schedule. One agent finds its next certificate in its secret, and its old
+// certificate stops with the first use of the new one. The operator of another agent is notified once, and /healthz
+// warns.
 func TestHygiene(t *testing.T) {
 	onlyLocally(t, "its schedule runs once a day")
 	ownSystem(t)

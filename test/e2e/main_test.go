@@ -236,7 +236,7 @@ func with(header map[string]string, pairs ...string) map[string]string {
 
 const tokenPath = "/v1/auth/token"
 
-// tick runs the scheduled functions. A run that fails is repeated, as the schedule does it, and is told with its cause.
+// tick runs the scheduled functions. tick repeats a run that fails, as the schedule does, and logs the cause.
 func tick(t *testing.T) {
 	t.Helper()
 	for try := 1; ; try++ {

@@ -9,8 +9,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 )
 
-// recorded looks for an event among the last of the organisation: where the schedule runs by itself, its own rows may
-// have come behind.
+// recorded looks for an event among the organisation's last rows: on a deployment the schedule may have added rows
+// after it.
 func recorded(t *testing.T, event audit.Event) bool {
 	t.Helper()
 	rows := chain(t, "orga")

@@ -35,7 +35,7 @@ func uploadCA(t *testing.T, query string) pki.Authority {
 	return ca
 }
 
-// outsider is a certificate of somebody else's PKI, with what stands between it and its CA.
+// outsider is a certificate of a foreign PKI, with the intermediates between it and its CA.
 type outsider struct {
 	chain []*x509.Certificate
 	key   crypto.Signer

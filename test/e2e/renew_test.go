@@ -92,7 +92,7 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// A renewal in an overlap is how an agent moves to the new Org CA by itself.
+// An agent moves to the new Org CA without an operator: it renews its certificate in an overlap.
 func TestRenewalMovesInAnOverlap(t *testing.T) {
 	forget(t)
 	tick(t)

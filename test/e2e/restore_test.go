@@ -75,8 +75,8 @@ func drill(t *testing.T, rotations int) {
 		t.Fatalf("restored to %s, want %s", got.Fingerprint, before.Fingerprint)
 	}
 
-	t.Log("4. what was rotated away is back, and told")
-	client.must(t, 200, "POST", tokenPath, nil, nil) // this is why it has to be told
+	t.Log("4. the certificate that was rotated away is back, and /healthz warns")
+	client.must(t, 200, "POST", tokenPath, nil, nil) // this is why /healthz must warn
 	if got := warnings(t); !slices.Contains(got, any("registry_restored")) {
 		t.Errorf("after the restore: warnings %v, want registry_restored", got)
 	}

@@ -63,8 +63,8 @@ func TestKeyOfACSRStaysWithTheAgent(t *testing.T) {
 	newClient(tls.Certificate{Certificate: [][]byte{block.Bytes}, PrivateKey: key}).must(t, 200, "POST", tokenPath, nil, nil)
 }
 
-// Of a hundred rotations of one agent at once, one certificate counts at the end, every 200 has its row, and nobody was
-// handed a certificate that another 200 had already replaced unless the two did follow each other.
+// A hundred rotations of one agent run at once. One certificate counts at the end and every 200 has its row. A 200
+// returns a certificate that another 200 replaced only if the two did follow each other.
 func TestConcurrentRotationsOfOneAgent(t *testing.T) {
 	agent := enrol(t, fresh("contended"))
 	var mu sync.Mutex

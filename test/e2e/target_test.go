@@ -84,7 +84,7 @@ func attach(ctx context.Context, path string) (*target, error) {
 		URL: d.URL, CAPEM: ca, AdminSecret: secret, prefix: d.TablePrefix, operators: d.OperatorsURL,
 		Clients: stack.Clients{DynamoDB: c.DynamoDB, KMS: c.KMS, S3: c.S3, SecretsManager: c.SecretsManager},
 		tick:    func(ctx context.Context) error { return c.Tick(ctx, d.OrgID) },
-		close:   func() error { return nil }, // it goes on: whoever deployed it ends it
+		close:   func() error { return nil }, // the deployment goes on: the test did not start it
 	}, err
 }
 

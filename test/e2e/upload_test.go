@@ -192,7 +192,7 @@ func killUpload(t *testing.T, step string, after bool) {
 	})
 	forget(t)
 	again := upload(t, operator(), ca, "mode=upload", once)
-	if staged { // it is complete but for the swap, and the refusal says how to go on
+	if staged { // only the swap is missing, and the refusal says how to go on
 		again.want(t, 422, "ca_key_reused")
 		again = operator().must(t, 200, "POST", "/pki/rotate-ca?mode=commit&fingerprint="+thumbprint(t, ca), admin(), nil)
 	}

@@ -1,5 +1,5 @@
-// Command exampleagent is an agent as short as one can be: it enrols with a CSR, fetches tokens on a schedule over mutual
-// TLS, and renews its certificate in its slot, so that it lives through a rotation of the Org CA with an overlap.
+// Command exampleagent is a minimal agent. It enrols with a CSR, fetches tokens on a schedule over mutual TLS and
+// renews its certificate in its slot, so that it survives a rotation of the Org CA with an overlap.
 package main
 
 import (

@@ -50,7 +50,7 @@ func (a *agent) identity(text []byte) (identity, error) {
 	return identity{pair, &http.Client{Transport: &http.Transport{TLSClientConfig: cfg}, Timeout: 15 * time.Second}}, nil
 }
 
-// become writes the new identity beside the old one and puts it in its place at once, then uses it.
+// become writes the new identity to a new file, renames it over the old one atomically, then uses it.
 func (a *agent) become(certPEM string, key *ecdsa.PrivateKey) (identity, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package guide runs the commands of the operator's guide, out of the guide's own text, against the local run,
-// or with MASTIO_DEPLOYMENT against a deployment on LocalStack.
+// Package guide runs the commands of the operator's guide, taken from the guide's text, against the local run. With
+// MASTIO_DEPLOYMENT it runs them against a deployment on LocalStack.
 package guide
 
 import (

@@ -1,5 +1,5 @@
 // Package house checks the rules of the house: which layer may import which, where the clock and the environment are
-// read, and that everything which is exported or answered is accounted for.
+// read, and that every exported name and every public error is accounted for.
 package house
 
 import (

@@ -47,7 +47,8 @@ func neighbour(t *testing.T) func(m *inmemory.Mastio) {
 	}
 }
 
-// Whoever has the lease is not sent away for the sake of neighbours in the organisation's chain, however many they are.
+// A rotation that holds the lease does not fail because of other rows of the organisation's chain, however many there
+// are.
 func TestALeaseOutlastsTheNeighbours(t *testing.T) {
 	m, neighbours := meddled(t, "Apply", neighbour(t))
 	for n, req := range []rotateca.Request{

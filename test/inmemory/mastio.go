@@ -1,5 +1,5 @@
 // Package inmemory is a whole Mastio in one process: the real use cases over an in-memory store, key store and
-// truststore, with a clock that stands still until it is moved.
+// truststore. Its clock moves only when a test moves it.
 package inmemory
 
 import (
@@ -54,7 +54,7 @@ import (
 const (
 	OrgID       = "orga"
 	TrustDomain = "mastio.test"
-	// ForeignDomain is the trust domain of somebody else's SPIRE whose SVIDs are accepted.
+	// ForeignDomain is the trust domain of a foreign SPIRE. The Mastio accepts its SVIDs.
 	ForeignDomain = "prod.example"
 	Issuer        = "https://mastio.test:9443"
 	Secret        = "admin-secret-of-the-tests"

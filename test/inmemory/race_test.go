@@ -78,8 +78,8 @@ func handedOut(t *testing.T, m *inmemory.Mastio, want ...string) {
 	}
 }
 
-// Of two rotations of one agent at once, the second is told of the first, whose certificate counts. A change of the record
-// that leaves its certificate alone is none of that.
+// Two rotations of one agent run at once: the second reports a conflict, and the first one's certificate counts. A
+// change of the record that leaves the certificate alone is no conflict.
 func TestTwoRotationsOfOneAgentAtOnce(t *testing.T) {
 	var first []byte
 	m, times := meddled(t, "Apply", func(m *inmemory.Mastio) {

@@ -104,7 +104,7 @@ func TestReasonOfAStageUnderFaults(t *testing.T) {
 	}
 }
 
-// A CA that was superseded for a compromise is no longer among those that verifiers are told to trust.
+// A CA that was superseded for a compromise leaves the trust bundle of the verifiers.
 func TestCompromisedCALeavesTheBundleWithTheSwap(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	old := m.Org(t).Pointer.Chain

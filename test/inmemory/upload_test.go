@@ -289,7 +289,7 @@ func TestLegacyCAIsRefusedElsewhere(t *testing.T) {
 	}
 }
 
-// The migration by itself: no agent notices, and the record says why it happened.
+// The automatic migration: no agent notices, and the record says why it happened.
 func TestLegacyCAMigratesByItself(t *testing.T) {
 	m, _ := legacyMastio(t)
 	old := admit(t, m, "kyc").Certificate.CertPEM
@@ -398,7 +398,7 @@ func TestBackupBeforeAnUpload(t *testing.T) {
 	}
 }
 
-// An operator's mistake is no failure of the Mastio's: nobody is woken for it.
+// An operator's mistake is no failure of the Mastio: it raises no alarm.
 func TestRefusalsAreNoFailures(t *testing.T) {
 	var log strings.Builder
 	m := inmemory.New(memstore.Config{})

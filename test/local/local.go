@@ -1,4 +1,4 @@
-// Package local starts a whole Mastio for a test, out of these sources, as the local run does.
+// Package local builds a whole Mastio from these sources and starts it for a test, as the local run does.
 package local
 
 import (

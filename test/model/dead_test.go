@@ -35,7 +35,7 @@ func newDead() dead {
 	return dead{certificates: map[agent.ID][]certificate{}, staged: map[string]string{}}
 }
 
-// bury takes everything that an agent was ever given, but for what was given with the call that buried it.
+// bury marks all certificates and tokens of an agent as dead, except those of the call that buried them.
 func (m *machine) bury(id agent.ID, but string) {
 	m.grave.certificates[id] = nil
 	for _, c := range m.issued[id] {

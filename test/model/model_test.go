@@ -1,5 +1,5 @@
-// Package model checks the rotation state machine against a small model: any order of operations, with writes that are
-// lost, acknowledged to nobody or carried out late, and processes that die between any two remote calls.
+// Package model checks the rotation state machine against a small model. Operations come in any order, writes are
+// lost, unacknowledged or late, and processes die between any two remote calls.
 package model
 
 import (
@@ -249,7 +249,7 @@ func (m *machine) swap(t *rapid.T, req rotateca.Request) bool {
 		if after.Pointer == nil || after.Pointer.Current != result.Generation || after.Pointer.Fingerprint != result.Fingerprint {
 			t.Fatalf("rotation to generation %d was reported, pointer is %+v", result.Generation, after.Pointer)
 		}
-	case died || errors.Is(err, registry.ErrUnknown): // nobody was told anything
+	case died || errors.Is(err, registry.ErrUnknown): // no caller got an answer
 	default:
 		fence := after.Lease.Fence
 		if fence == before.Lease.Fence || m.intruded { // whose fence it is cannot be seen from here
@@ -453,7 +453,7 @@ func (m *machine) advance(t *rapid.T) {
 	m.Advance(time.Duration(rapid.IntRange(1, 1200).Draw(t, "seconds")) * time.Second)
 }
 
-// check holds after every step, also in the middle of somebody's work.
+// check holds after every step, also in the middle of another operation.
 func (m *machine) check(t *rapid.T) {
 	org := m.org(t)
 	m.checkGenerations(t, org)
@@ -545,7 +545,7 @@ func (m *machine) checkChains(t *rapid.T, org registry.Org) {
 			t.Fatal(err)
 		}
 		rows := m.verified(t, string(id), view.Agent.Head)
-		// The use of a certificate that a rollback restored leaves a successor beside it that was not heard of.
+		// The use of a certificate that a rollback restored keeps its unused successor.
 		last := rows[len(rows)-1]
 		told := func(p agent.Pin) bool { return p.Thumbprint == last.Details["cert_thumbprint"] }
 		activated := last.EventType == audit.AgentCertActivated && slices.ContainsFunc(view.Agent.Pins, told)

@@ -1,5 +1,5 @@
-// Package permissions holds what functions do on a local stack against what infra/permissions.md says they may do on AWS,
-// where a right that is missing would show only after a deployment.
+// Package permissions compares the functions' calls on a local stack with the rights that infra/permissions.md gives
+// them on AWS. On AWS a missing right would show only after a deployment.
 package permissions
 
 import (

@@ -74,8 +74,8 @@ func (w *Watch) note(all []asked) {
 	}
 }
 
-// meant are calls that AWS refuses, and is meant to: the standby job looks at every key of the account for those that a
-// rotation left behind, and a key whose tags it may not read is somebody else's.
+// meant reports whether AWS refuses a call on purpose. The standby job looks at every key of the account for keys
+// that a rotation left behind: a key whose tags it may not read belongs to another system.
 func meant(a asked) bool {
 	return a.function == "standby" && a.action == "kms:ListResourceTags" && !strings.HasSuffix(a.resource, ":key/*")
 }

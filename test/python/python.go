@@ -1,4 +1,4 @@
-// Package python installs pinned packages of Python's for tests that drive a client or a checker written in it.
+// Package python installs pinned Python packages for tests that drive a client or a checker in Python.
 package python
 
 import (

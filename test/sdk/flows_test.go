@@ -176,7 +176,7 @@ func TestMinted(t *testing.T) {
 	)
 }
 
-// Flow 5: the layout of the Connector, and a chain beside the certificate.
+// Flow 5: the layout of the Connector, with the chain in a file next to the certificate.
 func TestConnector(t *testing.T) {
 	m := running(t)
 	i := m.mint(t)

@@ -1,5 +1,6 @@
-// Package sdk runs the agents' own SDK (PyPI, cullis-sdk) unmodified against a Mastio, flow by flow, and the programs of the
-// page for agent developers, out of the page's own text. With MASTIO_DEPLOYMENT the Mastio is one on LocalStack.
+// Package sdk runs the agents' own SDK (PyPI, cullis-sdk) unmodified against a Mastio, flow by flow. It also runs the
+// programs of the page for agent developers, taken from the page's text. With MASTIO_DEPLOYMENT the Mastio is one on
+// LocalStack.
 package sdk
 
 import (

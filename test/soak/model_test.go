@@ -26,7 +26,7 @@ type request struct {
 	overlap bool
 }
 
-// reply is what the client was told.
+// reply is the answer that the client got.
 type reply struct {
 	ok         bool
 	code       string // of a refusal
@@ -58,8 +58,8 @@ func (s state) valid(thumb string) bool {
 		s.dormant.thumb == thumb && s.dormant.generation == s.current
 }
 
-// step is the specification: which states an operation can lead to, given what its client was told; none: it cannot have
-// been told that.
+// step is the specification: it returns the states that an operation can lead to, given the client's answer. No state
+// means that this answer is impossible.
 func step(s state, q request, r reply) []state {
 	switch q.action {
 	case token:
@@ -69,7 +69,8 @@ func step(s state, q request, r reply) []state {
 		if !r.ok || s.newest.thumb == q.thumb {
 			return []state{s}
 		}
-		// A pin that a rollback restored was used: it is the agent's again. That is noted beside the token, and may fail.
+		// A pin that a rollback restored was used: it is the agent's again. The Mastio records that in addition to the
+		// token, and the record may fail.
 		used := s
 		used.newest, used.dormant = s.dormant, pin{}
 		return []state{s, used}
@@ -123,7 +124,8 @@ func (s state) repinned(next pin) []state {
 	return states
 }
 
-// specification checks each agent's history by itself, together with that of the Org CA. first is the state before it.
+// specification checks each agent's history separately, together with the history of the Org CA. first is the state
+// before it.
 func specification(first map[string]state) porcupine.Model {
 	model := porcupine.NondeterministicModel{
 		Partition: func(history []porcupine.Operation) [][]porcupine.Operation {

@@ -1,6 +1,6 @@
-// Package soak lets many clients rotate, roll back and ask for tokens at once, through the gateway, and checks that what
-// they were told could have happened one after the other: no certificate is let in that was dead by then, none refused
-// that was alive.
+// Package soak lets many clients rotate, roll back and request tokens at once, through the gateway, and checks that
+// their answers are linearisable: no answer accepts a certificate that was dead by then or refuses one that was
+// alive.
 package soak
 
 import (

@@ -78,7 +78,7 @@ func (w *writer) send() error {
 	return nil
 }
 
-// flush sends what waits, and tells how many there were in all.
+// flush sends the waiting writes and returns how many there were in all.
 func (w *writer) flush() error {
 	if len(w.waiting) > 0 {
 		if err := w.send(); err != nil {

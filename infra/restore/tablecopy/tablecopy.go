@@ -1,5 +1,5 @@
-// Package tablecopy copies the Mastio's lasting tables out into files and back: a backup where DynamoDB has none, and the way
-// from restored tables into those that a deployment made.
+// Package tablecopy copies the Mastio's lasting tables into files and back. It is the backup where DynamoDB has none,
+// and the way from restored tables into the tables of a deployment.
 //
 // A table is one file of lines {"Item": {…}} in DynamoDB's JSON, as DynamoDB's own export to S3 writes them.
 package tablecopy
@@ -26,7 +26,7 @@ type Config struct {
 	Client   *dynamodb.Client
 	Prefix   string       // before the tables' names
 	Dir      string       // of the files
-	Progress func(string) // told of each step, in a few words; nil: nobody is
+	Progress func(string) // called before each step, with a few words; nil: never called
 }
 
 var (
