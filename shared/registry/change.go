@@ -60,7 +60,7 @@ type Change struct {
 	EdgeCAs     []EdgeCA           // are known from now on, if they were not before
 	Checkpoint  *Checkpoint        // the last one of the audit trail
 	Release     *lease.Lease       // becomes free; must still be held by this holder under this fence
-	Answer      *Answer            // kept for a repeated request; its key must be free, or its record not be Kept AnswerTTL before this one ends
+	Answer      *Answer            // kept for a repeated request; its key must be free or of the same Owner, or its record not be Kept AnswerTTL before this one ends
 }
 
 // Checkpoint is the last checkpoint of the audit trail, and whether everything that follows from it was done.
@@ -74,9 +74,12 @@ type Checkpoint struct {
 // Answer is the result of a request that named an idempotency key.
 type Answer struct {
 	Key     string
-	Request string // what was asked: the same key with another request is a mistake of the caller
-	Result  json.RawMessage
-	Expires time.Time // whole seconds
+	Request string          // what was asked: the same key with another request is a mistake of the caller
+	Result  json.RawMessage // at most MaxAnswer octets
+	Expires time.Time       // whole seconds
+	// Owner is the call that wrote the answer, and may replace it: a certificate that has to be issued again is committed
+	// twice. Empty: no call may replace it.
+	Owner string
 }
 
 // Alias leads from what a certificate shows to the agent whose certificate it may be, where its names do not say. It only
@@ -111,6 +114,9 @@ func LatestAnswer(now time.Time) time.Time { return now.Add(AnswerTTL + time.Hou
 
 // AnswerTTL is how long a repeated request with the same idempotency key is answered with the first one's result.
 const AnswerTTL = 24 * time.Hour
+
+// MaxAnswer bounds an answer. The largest one describes an uploaded CA, whose file has at most 64 KiB.
+const MaxAnswer = 128 << 10
 
 // View is what one request about an agent needs, read at once: each record is strongly consistent by itself.
 type View struct {

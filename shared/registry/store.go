@@ -64,12 +64,13 @@ type Store interface {
 	// Apply carries out a change, all of it or nothing. Each record is written iff its version is the one stored, zero
 	// standing for no record, and has the next version then. Rows are appended iff their places are free; nothing ever
 	// changes or removes a row. Aliases are taken and forgotten iff each is free or the agent's own; forgetting one that leads
-	// nowhere is no error. CAs of the edge are added. The answer is kept iff its key is free; that of an expired answer may still be taken.
+	// nowhere is no error. CAs of the edge are added. The answer is kept iff its key is free or
+	// of the same owner; that of an expired answer may still be taken.
 	// The same change with the same ID is applied once, however often it is asked for, for ten minutes at least. The
 	// versions of chain heads within an agent's record mean nothing.
 	//
 	// A change that no store can carry out (no ID or one of over 36 octets, no record or over 100, each copy of the pointer
-	// being one, two records for one key) is refused with ErrUnavailable, or a panic in a store for tests.
+	// being one, two records for one key, an answer above MaxAnswer) is refused with ErrUnavailable, or a panic in a store for tests.
 	//
 	// Errors: ErrConflict if a condition does not hold, if another change has the same ID, or if another change to
 	// the same records was under way.

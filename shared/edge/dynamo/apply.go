@@ -88,6 +88,9 @@ func (s *Store) writes(c registry.Change) ([]types.TransactWriteItem, error) {
 		list = append(list, s.release(*c.Release))
 	}
 	if c.Answer != nil {
+		if len(c.Answer.Result) > registry.MaxAnswer {
+			return nil, fmt.Errorf("answer of %d octets: want at most %d", len(c.Answer.Result), registry.MaxAnswer)
+		}
 		list = append(list, s.answer(*c.Answer))
 	}
 	switch {
@@ -141,14 +144,17 @@ func (s *Store) forget(a registry.Alias) types.TransactWriteItem {
 }
 
 // answer takes a free key. A change knows no clock, but its answer expires AnswerTTL from now; a record that is over by
-// then, or not believed, is no obstacle, although DynamoDB may take days to delete it.
+// then, or not believed, is no obstacle, although DynamoDB may take days to delete it; nor is one of the same owner. An answer
+// that has none is written without that attribute, which no value equals.
 func (s *Store) answer(a registry.Answer) types.TransactWriteItem {
 	now := a.Expires.Add(-registry.AnswerTTL)
 	return types.TransactWriteItem{Put: &types.Put{
 		TableName: &s.registry, Item: encodeAnswer(a),
-		ConditionExpression:       aws.String("attribute_not_exists(pk) OR #ttl <= :now OR #ttl > :latest"),
-		ExpressionAttributeNames:  map[string]string{"#ttl": "ttl"},
-		ExpressionAttributeValues: item{":now": number(now.Unix()), ":latest": number(registry.LatestAnswer(now).Unix())},
+		ConditionExpression:      aws.String("attribute_not_exists(pk) OR #ttl <= :now OR #ttl > :latest OR #owner = :owner"),
+		ExpressionAttributeNames: map[string]string{"#ttl": "ttl", "#owner": "owner"},
+		ExpressionAttributeValues: item{
+			":now": number(now.Unix()), ":latest": number(registry.LatestAnswer(now).Unix()), ":owner": text(a.Owner),
+		},
 	}}
 }
 

@@ -213,6 +213,7 @@ func TestChangesThatCannotBeCarriedOut(t *testing.T) {
 	withID := func(id string) registry.Change { return registry.Change{ID: id, Agent: &agent.Agent{ID: "acme::a"}} }
 	for name, c := range map[string]registry.Change{
 		"empty": {ID: "empty"}, "too large": large, "without an id": withID(""), "id too long": withID(strings.Repeat("x", 37)),
+		"answer too large": {ID: "answer", Answer: &registry.Answer{Key: "k", Result: make([]byte, registry.MaxAnswer+1)}},
 	} {
 		err := dynamo.New(dynamo.Config{Client: unplugged{t: t}}).Apply(t.Context(), c)
 		if !errors.Is(err, registry.ErrUnavailable) {

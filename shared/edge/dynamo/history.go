@@ -35,6 +35,7 @@ func encodeAnswer(a registry.Answer) item {
 	w := writer{key(answerKey(a.Key), single)}
 	w.text("request", a.Request)
 	w.blob("result", a.Result)
+	w.text("owner", a.Owner)
 	w.item["ttl"] = number(a.Expires.Unix())
 	return w.item
 }
@@ -43,7 +44,7 @@ func decodeAnswer(key string, i item) (registry.Answer, error) {
 	r := reader{item: i}
 	a := registry.Answer{
 		Key: key, Request: r.text("request"), Result: json.RawMessage(r.blob("result")),
-		Expires: time.Unix(r.number("ttl"), 0).UTC(),
+		Expires: time.Unix(r.number("ttl"), 0).UTC(), Owner: r.text("owner"),
 	}
 	return a, r.err
 }

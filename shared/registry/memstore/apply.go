@@ -95,7 +95,9 @@ func (s *Store) refusal(c kept) string {
 	}
 	if c.Answer != nil {
 		now := c.Answer.Expires.Add(-registry.AnswerTTL)
-		if old, taken := s.answers[c.Answer.Key]; taken && old.Kept(now) {
+		old, taken := s.answers[c.Answer.Key]
+		own := old.Owner != "" && old.Owner == c.Answer.Owner
+		if taken && !own && old.Kept(now) {
 			return "answer"
 		}
 	}
@@ -169,6 +171,9 @@ func mustBeSound(c registry.Change) {
 	}
 	if n := writes(c); n == 0 || n > maxWrites {
 		panic(fmt.Sprintf("memstore: change %s of %d items", c.ID, n))
+	}
+	if c.Answer != nil && len(c.Answer.Result) > registry.MaxAnswer {
+		panic(fmt.Sprintf("memstore: change %s with an answer of %d octets", c.ID, len(c.Answer.Result)))
 	}
 	seen := map[string]bool{}
 	once := func(key string) {

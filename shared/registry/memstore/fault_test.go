@@ -226,6 +226,7 @@ func TestMisusePanics(t *testing.T) {
 		"rows in the wrong order":  {Rows: []audit.Row{row(2, "h", "i"), row(1, audit.Genesis, "h")}},
 		"row that does not follow": {Rows: []audit.Row{row(1, "something", "h")}},
 		"agent's head elsewhere":   {Agent: &a, Rows: []audit.Row{row(1, audit.Genesis, "other")}},
+		"answer too large":         {Answer: &registry.Answer{Key: "k", Result: make([]byte, registry.MaxAnswer+1)}},
 		"head elsewhere":           {Head: &audit.Head{}, Rows: []audit.Row{row(1, audit.Genesis, "h")}},
 	} {
 		c.ID = "misuse"

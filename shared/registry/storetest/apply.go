@@ -66,7 +66,8 @@ func wholeChange(v registry.View, o registry.Org, key string) registry.Change {
 	}
 	agentRow, agentHead := appended(agentHead, string(a.ID), audit.AgentCertRotated)
 	orgRow, head := appended(o.Head, orgID, audit.OrgCARotated)
-	a.Head, c.Head, c.Rows, answer.Key = agentHead, &head, []audit.Row{agentRow, orgRow}, key
+	a.Head, c.Head, c.Rows = agentHead, &head, []audit.Row{agentRow, orgRow}
+	answer.Key, answer.Owner = key, c.ID
 	return c
 }
 

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -26,8 +27,15 @@ func answers(t *testing.T, f fixture) {
 	}
 
 	second := a
-	second.Request = "something else"
+	second.Request, second.Owner = "something else", "call-2"
 	f.fails("second answer to a key", f.Apply(t.Context(), registry.Change{ID: newID(), Answer: &second}), registry.ErrConflict)
+	second.Owner = ""
+	f.fails("second answer that has no owner", f.Apply(t.Context(), registry.Change{ID: newID(), Answer: &second}), registry.ErrConflict)
+	a.Result = json.RawMessage(`"issued again"`)
+	f.apply(registry.Change{ID: newID(), Answer: &a})
+	if got, err := f.Answer(t.Context(), a.Key, noon); err != nil || got == nil || string(got.Result) != `"issued again"` {
+		t.Errorf("answer that its owner replaced: got %+v, %v", got, err)
+	}
 
 	later := a
 	later.Result, later.Expires = json.RawMessage(`"next day"`), a.Expires.Add(registry.AnswerTTL)
@@ -65,6 +73,13 @@ func answers(t *testing.T, f fixture) {
 	got, err := f.Answer(t.Context(), long.Key, noon)
 	f.fails("answer without a result", err, nil)
 	f.same("answer without a result", got, &long)
+	f.fails("second answer where neither has an owner", f.Apply(t.Context(), registry.Change{ID: newID(), Answer: &long}), registry.ErrConflict)
+
+	largest := registry.Answer{Key: "largest", Expires: a.Expires, Result: bytes.Repeat([]byte("1"), registry.MaxAnswer)}
+	f.apply(registry.Change{ID: newID(), Answer: &largest})
+	got, err = f.Answer(t.Context(), largest.Key, noon)
+	f.fails("largest answer", err, nil)
+	f.same("largest answer", got, &largest)
 }
 
 func proofs(t *testing.T, f fixture) {

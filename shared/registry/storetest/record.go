@@ -82,6 +82,7 @@ func storedTruststore(t registry.Truststore) registry.Truststore {
 func fullAnswer() registry.Answer {
 	return registry.Answer{
 		Key: "key", Request: "mint", Result: json.RawMessage(`{"a":"\u00e9"}`), Expires: noon.Add(registry.AnswerTTL).Truncate(time.Second),
+		Owner: "call-1",
 	}
 }
 
