@@ -69,6 +69,14 @@ func (s *Service) readAnswers() statement {
 	}
 }
 
+// keepAnswers keeps the answer to a request under its idempotency key, in the transaction of what it answers.
+func (s *Service) keepAnswers() statement {
+	return statement{
+		sid: "KeepAnswers", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)},
+		conditions: inTransaction(leading(answerRecords)),
+	}
+}
+
 func (s *Service) listAgents() statement {
 	return statement{
 		sid: "ListAgents", actions: []string{"dynamodb:Query"},
