@@ -24,6 +24,13 @@ type Defect struct {
 	Detail string `json:"detail"`
 }
 
+// Done is what a request did whose answer held a private key, and how its caller goes on without that answer.
+type Done struct {
+	Thumbprint string    `json:"cert_thumbprint"`
+	At         time.Time `json:"at"`
+	Next       string    `json:"next"` // method and path of the call that goes on
+}
+
 // Problem is an error and its answer. Its JSON form is a problem document (RFC 9457). A declared problem is never changed:
 // every method returns a copy, which errors.Is takes for the declared one. It is safe for concurrent use.
 type Problem struct { //nolint:errname // it is an answer as much as an error
@@ -34,6 +41,7 @@ type Problem struct { //nolint:errname // it is an answer as much as an error
 	Code      Code     `json:"code"`
 	RequestID string   `json:"request_id"`
 	Errors    []Defect `json:"errors,omitempty"` // of a refused upload: all that is wrong with it
+	Done      *Done    `json:"done,omitempty"`   // of a repetition whose answer is not kept: what the first request did
 
 	OAuth   string        `json:"-"` // error code at the token endpoint (RFC 6749 section 5.2); empty: by status
 	RetryIn time.Duration `json:"-"` // the Retry-After header, in whole seconds; zero: none
@@ -91,6 +99,13 @@ func (p *Problem) After(wait time.Duration) *Problem {
 func (p *Problem) With(defects []Defect) *Problem {
 	q := *p
 	q.Code, q.Errors = defects[0].Code, defects
+	return &q
+}
+
+// Did returns the problem with what was done, and the public sentence that tells of it.
+func (p *Problem) Did(d Done, sentence string) *Problem {
+	q := *p
+	q.Done, q.Detail = &d, sentence
 	return &q
 }
 

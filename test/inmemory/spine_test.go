@@ -18,6 +18,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/test/inmemory"
@@ -282,10 +283,14 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, err := ask("k1", "unspecified")
+	if !again.Replayed {
+		t.Error("the repetition does not say that it is one")
+	}
+	again.Replayed = false
 	if diff := cmp.Diff(first, again); err != nil || diff != "" {
 		t.Errorf("the same key again: %v (-first +again):\n%s", err, diff)
 	}
-	if _, err := ask("k1", "keyCompromise"); !errors.Is(err, rotateca.ErrIdempotencyReused) {
+	if _, err := ask("k1", "keyCompromise"); !errors.Is(err, idempotency.ErrReused) {
 		t.Errorf("the same key for another request: err = %v", err)
 	}
 	if other, err := ask("k2", ""); err != nil || other.Generation != 3 {

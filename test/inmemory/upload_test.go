@@ -28,6 +28,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/test/inmemory"
@@ -217,11 +218,15 @@ func TestRepeatedUploadIsAnswered(t *testing.T) {
 	ca := below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
 	first := m.Do(t, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca), IdempotencyKey: "k"})
 	again := m.Do(t, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca), IdempotencyKey: "k"})
+	if !again.Replayed {
+		t.Error("the repetition does not say that it is one")
+	}
+	again.Replayed = false
 	if diff := cmp.Diff(first, again); diff != "" {
 		t.Errorf("answers (-first +again):\n%s", diff)
 	}
 	other := below(t, nil, "Another Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, other), IdempotencyKey: "k", By: audit.By{Actor: "test"}}); !errors.Is(err, rotateca.ErrIdempotencyReused) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, other), IdempotencyKey: "k", By: audit.By{Actor: "test"}}); !errors.Is(err, idempotency.ErrReused) {
 		t.Errorf("another upload under the same key: %v", err)
 	}
 }

@@ -76,23 +76,29 @@ func (h agents) enroll(w http.ResponseWriter, r *http.Request) error {
 	if _, err := agent.ParseDelivery(body.Hygiene.Deliver); err != nil {
 		return err
 	}
-	call := CallOf(r.Context())
+	once, err := named(r, body, minted)
+	if err != nil {
+		return err
+	}
 	out, err := h.Enroll(r.Context(), enroll.Request{
 		Name: body.Name, DisplayName: body.DisplayName, Capabilities: body.Capabilities, Material: material(body.CSR, body.DPoPJWK, 0),
 		ProofBound: body.ProofBound, Deliver: agent.Delivery(body.Hygiene.Deliver),
-		By: call.By,
+		By: CallOf(r.Context()).By, Once: once,
 	})
 	if err != nil {
 		return err
 	}
-	secret(w)
-	write(w, enrolled(out.Again), "application/json", struct {
+	minted(out).write(w)
+	return nil
+}
+
+func minted(out enroll.Result) answer {
+	return answer{enrolled(out.Again), struct {
 		issued
 		DisplayName  string   `json:"display_name"`
 		Capabilities []string `json:"capabilities"`
 		ProofBound   bool     `json:"dpop_bound_access_tokens"`
-	}{issuedOf(out.Agent.ID, out.Material, out.Certificate), out.Agent.DisplayName, list(out.Agent.Capabilities), out.Agent.ProofBound})
-	return nil
+	}{issuedOf(out.Agent.ID, out.Material, out.Certificate), out.Agent.DisplayName, list(out.Agent.Capabilities), out.Agent.ProofBound}}
 }
 
 func material(csr *string, dpopJWK json.RawMessage, days int) issue.Request {
@@ -244,22 +250,29 @@ func rotateCert(rotator *rotatecert.Rotator, w http.ResponseWriter, r *http.Requ
 	if body.Grace < 0 || body.Grace > int64(rotatecert.MaxGrace/time.Second) {
 		return rotatecert.ErrGrace
 	}
-	call := CallOf(r.Context())
+	once, err := named(r, body, rotated)
+	if err != nil {
+		return err
+	}
 	out, err := rotator.Rotate(r.Context(), rotatecert.Request{
 		Agent: id, Material: material(body.CSR, body.DPoPJWK, days), Grace: time.Duration(body.Grace) * time.Second,
 		Reason: reason.Given{Code: reason.Code(body.Reason), Comment: body.Comment},
-		By:     call.By,
+		By:     CallOf(r.Context()).By,
+		Once:   once,
 	})
 	if err != nil {
 		return err
 	}
-	secret(w)
-	write(w, http.StatusOK, "application/json", struct {
+	rotated(out).write(w)
+	return nil
+}
+
+func rotated(out rotatecert.Result) answer {
+	return answer{http.StatusOK, struct {
 		issued
 		Previous      string    `json:"previous_thumbprint"`
 		PreviousUntil time.Time `json:"previous_valid_until"`
-	}{issuedOf(id, out.Material, out.Certificate), out.Previous.Thumbprint, out.PreviousUntil})
-	return nil
+	}{issuedOf(out.Agent.ID, out.Material, out.Certificate), out.Previous.Thumbprint, out.PreviousUntil}}
 }
 
 // secret marks an answer that must not be kept anywhere on its way (RFC 9111 section 5.2.2.5).

@@ -38,16 +38,20 @@ func Checkpoint(j *checkpoint.Job) Handlers {
 		if err := nothing(r); err != nil {
 			return err
 		}
-		call := CallOf(r.Context())
-		report, err := j.Run(r.Context(), call.By)
+		once, err := named(r, nil, checkpointed)
 		if err != nil {
 			return err
 		}
-		w.Header().Set("Cache-Control", "no-store")
-		write(w, http.StatusOK, "application/json", report)
+		report, err := j.Once(r.Context(), CallOf(r.Context()).By, once)
+		if err != nil {
+			return err
+		}
+		checkpointed(report).write(w)
 		return nil
 	}}
 }
+
+func checkpointed(report checkpoint.Report) answer { return answer{http.StatusOK, report} }
 
 // AuditKey returns the handler of the public half of the key that signs checkpoints: an auditor gets it from where the
 // bundle does not come from.

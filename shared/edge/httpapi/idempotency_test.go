@@ -1,29 +1,401 @@
 package httpapi_test
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/openapi"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/routes"
+	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-// Where an Idempotency-Key does nothing, the request is refused and nothing happens.
-func TestIdempotencyKeyWhereItDoesNothing(t *testing.T) {
+const (
+	refuses     = "400 idempotency_key_not_supported"
+	replays     = "the answer, once more"
+	alreadyDone = "409 already_done"
+)
+
+// posts is what each POST does with an Idempotency-Key. A new route has to be added here.
+var posts = map[string]string{
+	"POST /registry/agents/{agent_id}/rotate-cert": alreadyDone, // the keys were made here
+	"POST /pki/rotate-ca":                          replays,
+	"POST /v1/admin/agents":                        alreadyDone,
+	"POST /v1/admin/agents/enroll/byoca":           replays,
+	"POST /v1/admin/agents/enroll/spiffe":          replays,
+	"POST /v1/admin/audit/checkpoint":              replays,
+	"POST /v1/admin/audit/bundle":                  refuses, // it reads
+
+	// Agents: a renewal is repeated as it was, and all else stores nothing that a repetition would do twice.
+	"POST /v1/auth/token":                       refuses,
+	"POST /v1/auth/login-challenge":             refuses,
+	"POST /v1/auth/sign-challenged-assertion":   refuses,
+	"POST /v1/auth/sign-assertion":              refuses,
+	"POST /v1/agent/renew":                      refuses,
+	"POST /.well-known/est/simplereenroll":      refuses,
+	"POST /proxy/login":                         refuses, // the dashboard's forms work once by themselves
+	"POST /proxy/logout":                        refuses,
+	"POST /proxy/enrol":                         refuses,
+	"POST /proxy/agents/{agent_id}/rotate-cert": refuses,
+	"POST /proxy/agents/{agent_id}/deactivate":  refuses,
+	"POST /proxy/pki/rotate-ca":                 refuses,
+	"POST /proxy/pki/rotate-ca/preflight":       refuses,
+	"POST /proxy/pki/rollback":                  refuses,
+	"POST /proxy/pki/finalise":                  refuses,
+	"POST /proxy/audit/verify":                  refuses,
+	"POST /proxy/audit/bundle":                  refuses,
+}
+
+func keyed(k string) edit { return header("Idempotency-Key", k) }
+
+func TestEveryRouteDecidesOnIdempotencyKeys(t *testing.T) {
 	w, agents := openWithCast(t)
-	key := header("Idempotency-Key", "k")
-	for route, s := range shapes(w, agents) {
-		if route == "POST /pki/rotate-ca" {
-			continue
+	all := shapes(w, agents)
+	maps.Copy(all, w.outsideShapes(t))
+	maps.Copy(all, renewShapes(t, agents.kyc))
+	maps.Copy(all, w.loginShapes(t, agents.kyc))
+	var repeatable []string
+	for _, r := range routes.All() {
+		route := r.Method + " " + r.Path
+		does, ok := posts[route]
+		if r.Method != http.MethodPost {
+			does, ok = refuses, true
 		}
-		t.Run(route, func(t *testing.T) {
-			code, path := "idempotency_key_not_supported", ""
-			if route == tokenRoute {
-				code, path = "invalid_request", "/v1/auth/token"
+		switch {
+		case !ok:
+			t.Errorf("%s: say in posts what it does with an Idempotency-Key", route)
+		case does != refuses:
+			repeatable = append(repeatable, route)
+		case r.Function == "dashboard":
+			refusesUnheard(t, r)
+		default:
+			t.Run(route, func(t *testing.T) {
+				code, path := "idempotency_key_not_supported", ""
+				if strings.HasPrefix(r.Path, "/v1/auth/") {
+					code, path = "invalid_request", r.Path
+				}
+				w.refuse(t, path, refusal{"with a key", with(all[route].request, keyed("k")), 400, code})
+			})
+		}
+	}
+	slices.SortFunc(repeatable, func(a, b string) int { return strings.Compare(posts[b], posts[a]) })
+	moveLast(repeatable, "POST /pki/rotate-ca") // the others are for the present Org CA
+	for _, route := range repeatable {
+		t.Run(route, func(t *testing.T) { w.repeated(t, all[route], posts[route], route) })
+	}
+	describesKeys(t, repeatable)
+}
+
+func moveLast(list []string, one string) {
+	i := slices.Index(list, one)
+	list[i], list[len(list)-1] = list[len(list)-1], list[i]
+}
+
+// refusesUnheard: the handler of a page is not reached with the header.
+func refusesUnheard(t *testing.T, r routes.Route) {
+	t.Helper()
+	mux, err := httpapi.New(httpapi.Config{
+		Handlers: httpapi.Handlers{r.Method + " " + r.Path: func(http.ResponseWriter, *http.Request) error {
+			t.Errorf("%s %s: carried out", r.Method, r.Path)
+			return nil
+		}},
+		Session: func(_ http.ResponseWriter, req *http.Request) (*http.Request, error) { return req, nil },
+		Log:     slog.New(slog.DiscardHandler), Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := httptest.NewRequest(r.Method, strings.NewReplacer("{", "", "}", "").Replace(r.Path), nil)
+	req.Header.Set("Idempotency-Key", "k")
+	req = req.WithContext(httpapi.WithCall(req.Context(), httpapi.Call{By: audit.By{RequestID: requestID}}))
+	rec := httptest.NewRecorder()
+	mux.ServeHTTP(rec, req)
+	wantProblem(t, answer{rec.Code, rec.Header(), rec.Body.Bytes()}, 400, "idempotency_key_not_supported")
+}
+
+// repeated sends a request twice: the second changes nothing and is answered as the table says.
+func (w *world) repeated(t *testing.T, s shape, does, key string) {
+	t.Helper()
+	key = strings.ReplaceAll(key, " ", "_")
+	request := with(s.request, keyed(key))
+	first := w.send(t, request)
+	if first.status != s.status || first.header.Get("Idempotency-Replayed") != "" {
+		t.Fatalf("first: %d %.300s, replayed %q", first.status, first.body, first.header.Get("Idempotency-Replayed"))
+	}
+	w.keptIsPublic(t, key)
+	before := w.state(t)
+	again := w.send(t, request)
+	if diff := cmp.Diff(before, w.state(t)); diff != "" {
+		t.Errorf("the repetition changed something (-before +after):\n%s", diff)
+	}
+	if does == alreadyDone {
+		wantDone(t, first, again)
+	} else {
+		wantReplay(t, first, again)
+	}
+	other := with(request, jsonBody(`{"agent_name":"another"}`))
+	if s.request.Body == "" {
+		other = with(request, body("", ""), query("overlap", "60"))
+	}
+	if strings.HasSuffix(s.request.Path, "checkpoint") {
+		return // nothing can be asked otherwise
+	}
+	if strings.HasSuffix(s.request.Path, "rotate-cert") {
+		other = with(request, jsonBody(`{"grace_seconds":60}`))
+	} else if s.request.Body != "" {
+		var members map[string]any
+		if err := json.Unmarshal([]byte(s.request.Body), &members); err != nil {
+			t.Fatal(err)
+		}
+		members["display_name"] = "Another"
+		text, err := json.Marshal(members)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other = with(request, jsonBody(string(text)))
+	}
+	w.refuse(t, "", refusal{"another request", other, 422, "idempotency_key_reused"})
+	w.refuse(t, "", refusal{"another route", event("POST", "/v1/admin/audit/checkpoint", admin, keyed(key)), 422, "idempotency_key_reused"})
+}
+
+func wantReplay(t *testing.T, first, again answer) {
+	t.Helper()
+	if again.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("the repetition is not marked: %v", again.header)
+	}
+	again.header.Del("Idempotency-Replayed")
+	if diff := cmp.Diff(first, again, cmp.AllowUnexported(answer{})); diff != "" {
+		t.Errorf("answers (-first +again):\n%s", diff)
+	}
+}
+
+func wantDone(t *testing.T, first, again answer) {
+	t.Helper()
+	wantHeader(t, again, "application/problem+json")
+	var was holder
+	first.into(t, first.status, &was)
+	var got struct {
+		Detail, Code string
+		Done         struct {
+			Thumbprint string    `json:"cert_thumbprint"`
+			At         time.Time `json:"at"`
+			Next       string    `json:"next"`
+		}
+	}
+	again.into(t, 409, &got)
+	if got.Code != "already_done" || got.Done.Thumbprint != was.Thumbprint || got.Done.At.IsZero() || got.Done.Next != "POST /registry/agents/"+was.ID+"/rotate-cert" {
+		t.Errorf("%s, done = %+v, want already_done and the certificate %s", got.Code, got.Done, was.Thumbprint)
+	}
+	for _, part := range []string{was.Thumbprint, got.Done.Next, got.Done.At.Format(time.RFC3339)} {
+		if !strings.Contains(got.Detail, part) {
+			t.Errorf("detail %q lacks %q", got.Detail, part)
+		}
+	}
+}
+
+// keptIsPublic: what is kept holds no private key, and has an end.
+func (w *world) keptIsPublic(t *testing.T, key string) {
+	t.Helper()
+	a, err := w.Store.Answer(t.Context(), key, w.Now())
+	if err != nil || a == nil {
+		t.Fatalf("kept under the key: %v, %v", a, err)
+	}
+	for _, mark := range []string{"PRIVATE KEY", `"d":`, "key_pem"} {
+		if bytes.Contains(a.Result, []byte(mark)) || strings.Contains(a.Request, mark) {
+			t.Errorf("what is kept holds %s: %s %s", mark, a.Request, a.Result)
+		}
+	}
+	if left := a.Expires.Sub(w.Now()); left <= 23*time.Hour || left > 24*time.Hour {
+		t.Errorf("kept for %s", left)
+	}
+}
+
+// describesKeys: the OpenAPI document names the header on these routes and no other.
+func describesKeys(t *testing.T, repeatable []string) {
+	t.Helper()
+	b, err := openapi.Document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d struct {
+		Paths map[string]map[string]struct {
+			Parameters []struct{ Name string }
+			Responses  map[string]struct{ Headers map[string]any }
+		}
+	}
+	if err := json.Unmarshal(b, &d); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range routes.All() {
+		o := d.Paths[r.Path][strings.ToLower(r.Method)]
+		want := slices.Contains(repeatable, r.Method+" "+r.Path)
+		takes := slices.ContainsFunc(o.Parameters, func(p struct{ Name string }) bool { return p.Name == "Idempotency-Key" })
+		if takes != want {
+			t.Errorf("%s %s: the document has the header: %t", r.Method, r.Path, takes)
+		}
+		for status, a := range o.Responses {
+			if _, marks := a.Headers["Idempotency-Replayed"]; marks != (want && status[0] == '2') {
+				t.Errorf("%s %s: the document marks replays of %s: %t", r.Method, r.Path, status, marks)
 			}
-			w.refuse(t, path, refusal{"with a key", with(s.request, key), 400, code})
-		})
+		}
 	}
-	w = open(t, memstore.Config{})
-	for name, mode := range map[string]edit{"stage": query("mode", "stage"), "rehearsal": both(query("mode", "mint"), query("dry_run", "true"))} {
-		w.refuse(t, "", refusal{name, event("POST", "/pki/rotate-ca", admin, mode, key), 400, "idempotency_key_not_supported"})
+}
+
+// With a request for a certificate of the caller's own key no private key is in the answer, so it is kept.
+func TestAnswersToRequestsForOnesOwnKeyAreReplayed(t *testing.T) {
+	w := open(t, memstore.Config{})
+	enrolled := map[string]any{"agent_name": "kyc", "csr_pem": csr(t, newKey(t)), "dpop_jwk": publicJWK(t, newKey(t))}
+	rotated := map[string]any{"csr_pem": csr(t, newKey(t)), "grace_seconds": 60}
+	for _, c := range []struct {
+		path string
+		body map[string]any
+		want int
+		// afterwards the request is judged as any other
+		status int
+		code   string
+	}{
+		{"/v1/admin/agents", enrolled, 201, 409, "agent_already_enrolled"},
+		{"/registry/agents/orga::kyc/rotate-cert", rotated, 200, 400, "key_not_fresh"},
+	} {
+		text, err := json.Marshal(c.body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request := event("POST", c.path, admin, jsonBody(string(text)), keyed("k"+c.path))
+		first := w.send(t, request)
+		if first.status != c.want {
+			t.Fatalf("%s: %d %s", c.path, first.status, first.body)
+		}
+		w.keptIsPublic(t, "k"+c.path)
+		before := w.state(t)
+		w.Advance(23 * time.Hour)
+		wantReplay(t, first, w.send(t, request))
+		spaced := with(request, jsonBody(" "+strings.ReplaceAll(string(text), `":`, `" : `)))
+		wantReplay(t, first, w.send(t, spaced))
+		if diff := cmp.Diff(before, w.state(t)); diff != "" {
+			t.Errorf("%s: a repetition changed something:\n%s", c.path, diff)
+		}
+		w.Advance(2 * time.Hour)
+		w.refuse(t, "", refusal{"the next day", request, c.status, c.code})
 	}
+}
+
+// What proves possession is a signature of its own each time: it does not make another request.
+func TestAnotherProofOfPossessionIsTheSameRequest(t *testing.T) {
+	w := open(t, memstore.Config{})
+	leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
+	request := byocaRequest(t, "byo", leaf)
+	path := "/v1/admin/agents/enroll/byoca"
+	first := w.send(t, event("POST", path, admin, keyed("k"), jsonBody(request.text(t))))
+	if first.status != 201 {
+		t.Fatalf("%d %s", first.status, first.body)
+	}
+	proof := request.with("private_key_pem", nil, "possession_proof", "another")
+	wantReplay(t, first, w.send(t, event("POST", path, admin, keyed("k"), jsonBody(proof.text(t)))))
+	// The same enrolment changes nothing, and uses its key up all the same.
+	again := w.send(t, event("POST", path, admin, keyed("k2"), jsonBody(request.text(t))))
+	if again.status != 200 || again.header.Get("Idempotency-Replayed") != "" {
+		t.Errorf("the same enrolment under another key: %d %s", again.status, again.body)
+	}
+	wantReplay(t, again, w.send(t, event("POST", path, admin, keyed("k2"), jsonBody(request.text(t)))))
+	w.refuse(t, "", refusal{"another", event("POST", path, admin, keyed("k2"), jsonBody(request.with("display_name", "x").text(t))), 422, "idempotency_key_reused"})
+}
+
+// A refused request leaves its key free.
+func TestRefusalsAreNotKept(t *testing.T) {
+	w := open(t, memstore.Config{})
+	rotate := event("POST", "/registry/agents/orga::kyc/rotate-cert", admin, keyed("k"))
+	w.refuse(t, "", refusal{"nobody yet", rotate, 404, "agent_not_found"})
+	w.enrol(t, "kyc")
+	if a := w.send(t, rotate); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// Stage, rollback and finalise have their answers too, and the mark of a replay; what only tells takes no key.
+func TestEveryModeThatChangesSomethingTakesAKey(t *testing.T) {
+	w := open(t, memstore.Config{})
+	ask := func(pairs ...string) answer {
+		t.Helper()
+		e := event("POST", "/pki/rotate-ca", admin, keyed(strings.Join(pairs, "-")))
+		for i := 0; i < len(pairs); i += 2 {
+			e = with(e, query(pairs[i], pairs[i+1]))
+		}
+		first := w.send(t, e)
+		if first.status != 200 {
+			t.Fatalf("%v: %d %s", pairs, first.status, first.body)
+		}
+		w.keptIsPublic(t, strings.Join(pairs, "-"))
+		before := w.state(t)
+		again := w.send(t, e)
+		wantReplay(t, first, again)
+		if diff := cmp.Diff(before, w.state(t)); diff != "" {
+			t.Errorf("%v: the repetition changed something:\n%s", pairs, diff)
+		}
+		return first
+	}
+	ask("mode", "stage")
+	var staged struct{ Fingerprint string }
+	ask("mode", "stage", "reason", "superseded").into(t, 200, &staged)
+	ask("mode", "commit", "fingerprint", staged.Fingerprint, "overlap", "3600")
+	ask("mode", "finalise")
+	if _, err := w.Standby.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ask("mode", "mint")
+	ask("mode", "rollback")
+	w.refuse(t, "", refusal{"rehearsal", event("POST", "/pki/rotate-ca", admin, query("mode", "mint"), query("dry_run", "true"), keyed("k")), 400, "idempotency_key_not_supported"})
+}
+
+// Without the header nothing is read for it, and nothing kept.
+func TestWithoutAKeyNothingIsLookedUp(t *testing.T) {
+	asked := 0
+	w := open(t, memstore.Config{Fault: func(op string) memstore.Fault {
+		if op == "Answer" {
+			asked++
+		}
+		return memstore.None
+	}})
+	h := w.enrol(t, "kyc")
+	w.rotate(t, h.ID, `{}`)
+	w.postBYOCA(t, byocaRequest(t, "byo", sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))))
+	w.send(t, event("POST", "/v1/admin/audit/checkpoint", admin))
+	w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "stage")))
+	w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "mint")))
+	if asked != 0 {
+		t.Errorf("%d look-ups", asked)
+	}
+}
+
+// The key is the operator's, whatever version of the secret he shows.
+func TestAKeyOutlivesTheAdminSecret(t *testing.T) {
+	w := open(t, memstore.Config{})
+	version := "v1"
+	mux, err := httpapi.New(httpapi.Config{
+		Handlers: w.Handlers()["enroll"], Log: slog.New(slog.DiscardHandler), Now: w.Now,
+		Admin: func(_ context.Context, shown string) (string, bool, error) {
+			return version, shown == inmemory.Secret, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.functions["enroll"] = inmemory.Lambda(mux)
+	request := event("POST", "/v1/admin/agents", admin, keyed("k"), jsonBody(`{"agent_name":"kyc"}`))
+	first := w.send(t, request)
+	version = "v2"
+	wantDone(t, first, w.send(t, request))
 }

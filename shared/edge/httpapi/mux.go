@@ -45,7 +45,7 @@ var (
 	// ErrIdempotency reports an Idempotency-Key where a repetition would not be recognised by it.
 	ErrIdempotency = problem.New(400, "idempotency_key_not_supported", "Idempotency-Key does nothing here").
 			Says("This request takes no Idempotency-Key, and was not carried out. Send it without the header; to find out what an " +
-			"earlier attempt did, read the present state first.")
+			"earlier attempt did, read the present state first. Every POST of the operators' API that changes something takes one.")
 )
 
 // Handler answers one route. An error becomes the answer; nothing must have been written then.
@@ -163,13 +163,7 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, er
 			return resource, err
 		}
 	}
-	return resource, handler(w, r)
-}
-
-// repeatable reports whether a route answers a repetition under the same Idempotency-Key with the first result. Every other
-// route refuses the header: a caller that relies on it must not get a second certificate.
-func repeatable(r routes.Route) bool {
-	return r.Method == http.MethodPost && r.Path == "/pki/rotate-ca"
+	return resource, replayed(w, handler(w, r))
 }
 
 // authorise denies unless the route's demand is met or is met elsewhere: a handler that needs a client certificate asks

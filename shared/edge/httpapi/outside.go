@@ -68,7 +68,9 @@ func (h agents) byoca(w http.ResponseWriter, r *http.Request) error {
 	if err := body.check(); err != nil {
 		return err
 	}
-	return admit(w, r, h.BYOCA, body.request(r, body.CertPEM, body.KeyPEM))
+	req := body.request(r, body.CertPEM, body.KeyPEM)
+	body.KeyPEM, body.Proof = "", ""
+	return admit(w, r, h.BYOCA, req, body)
 }
 
 func (h agents) spiffe(w http.ResponseWriter, r *http.Request) error {
@@ -91,15 +93,25 @@ func (h agents) spiffe(w http.ResponseWriter, r *http.Request) error {
 	if body.Bundle != nil {
 		req.BundlePEM = []byte(*body.Bundle)
 	}
-	return admit(w, r, h.SPIFFE, req)
+	body.KeyPEM, body.Proof = "", ""
+	return admit(w, r, h.SPIFFE, req, body)
 }
 
-func admit(w http.ResponseWriter, r *http.Request, do func(context.Context, enroll.Outside) (enroll.Admitted, error), req enroll.Outside) error {
+func admit(w http.ResponseWriter, r *http.Request, do func(context.Context, enroll.Outside) (enroll.Admitted, error), req enroll.Outside, asked any) error {
+	body := func(out enroll.Admitted) answer { return admitted(out, req.Update) }
+	var err error
+	if req.Once, err = named(r, asked, body); err != nil {
+		return err
+	}
 	out, err := do(r.Context(), req)
 	if err != nil {
 		return err
 	}
-	secret(w)
+	body(out).write(w)
+	return nil
+}
+
+func admitted(out enroll.Admitted, update bool) answer {
 	type truststore struct {
 		Status registry.TruststoreStatus `json:"status"`
 	}
@@ -107,7 +119,7 @@ func admit(w http.ResponseWriter, r *http.Request, do func(context.Context, enro
 	if out.Truststore != "" {
 		edge = &truststore{out.Truststore}
 	}
-	write(w, enrolled(out.Updated && !req.Update), "application/json", struct {
+	return answer{enrolled(out.Updated && !update), struct {
 		AgentID      agent.ID    `json:"agent_id"`
 		DisplayName  string      `json:"display_name"`
 		Capabilities []string    `json:"capabilities"`
@@ -121,8 +133,7 @@ func admit(w http.ResponseWriter, r *http.Request, do func(context.Context, enro
 	}{
 		out.Agent.ID, out.Agent.DisplayName, list(out.Agent.Capabilities), out.Thumbprint, some(out.Agent.SPIFFEID),
 		some(out.Agent.JKT), out.Agent.ProofBound, some(out.Generation), out.Agent.EnrolledAt, edge,
-	})
-	return nil
+	}}
 }
 
 // enrolled is the status of an enrolment: 200 for one of an agent that was there before. An update answers as it always

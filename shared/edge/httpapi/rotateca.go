@@ -42,6 +42,9 @@ func rotateCA(rotator *rotateca.Rotator, w http.ResponseWriter, r *http.Request)
 		return err
 	}
 	secret(w)
+	if result.Replayed {
+		markReplay(w)
+	}
 	write(w, http.StatusOK, "application/json", result)
 	return nil
 }
@@ -84,7 +87,7 @@ func rotationRequest(r *http.Request) (req rotateca.Request, err error) {
 	if req.SkipBackup, err = skipBackup(query); err != nil {
 		return req, err
 	}
-	if req.IdempotencyKey, err = idempotencyKey(r); err == nil && req.IdempotencyKey != "" && (mode == rotateca.Stage || req.DryRun) {
+	if req.IdempotencyKey, err = idempotencyKey(r); err == nil && req.IdempotencyKey != "" && req.DryRun {
 		err = ErrIdempotency
 	}
 	return req, err
@@ -119,23 +122,6 @@ func skipBackup(query url.Values) (bool, error) {
 		return false, nil
 	}
 	return false, fmt.Errorf("%w: backup takes request or skip", ErrQuery)
-}
-
-// idempotencyKey reads the Idempotency-Key header. An unprintable or repeated one is refused: it would not be found again.
-func idempotencyKey(r *http.Request) (string, error) {
-	values := r.Header.Values("Idempotency-Key")
-	if len(values) == 0 {
-		return "", nil
-	}
-	if len(values) > 1 || values[0] == "" {
-		return "", rotateca.ErrIdempotencyKey
-	}
-	for _, c := range []byte(values[0]) {
-		if c < 0x21 || c > 0x7e {
-			return "", rotateca.ErrIdempotencyKey
-		}
-	}
-	return values[0], nil
 }
 
 func rotationStatus(rotator *rotateca.Rotator, w http.ResponseWriter, r *http.Request) error {

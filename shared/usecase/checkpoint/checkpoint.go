@@ -13,6 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 )
 
 // Actor is who the audit rows of the scheduled job name.
@@ -36,6 +37,7 @@ type Store interface {
 	Cover(ctx context.Context, l audit.Leaf) error
 	Covered(ctx context.Context, leaves ...audit.Leaf) ([]audit.Row, error)
 	Checkpoint(ctx context.Context) (*registry.Checkpoint, error)
+	idempotency.Store
 }
 
 // Archive keeps what checkpoints are made of, for good.
@@ -93,7 +95,7 @@ type Report struct {
 	Hash      string `json:"hash"`
 	Rows      int64  `json:"rows"` // that those made cover
 	Timestamp string `json:"timestamp,omitempty"`
-	More      bool   `json:"more"` // time was up before everything was covered: run again
+	More      bool   `json:"more"` // not everything may be covered: run again
 	// SetBack is the checkpoint up to which the trail had got when it was set back to an earlier state; zero: it was not, or
 	// an operator has looked since.
 	SetBack int64 `json:"set_back,omitempty"`
@@ -113,13 +115,10 @@ func (j *Job) Run(ctx context.Context, by audit.By) (Report, error) {
 		if err != nil {
 			return report, fmt.Errorf("make a checkpoint: %w", err)
 		}
-		if found = found || last.found; !found && last.SetBack > 0 && by.Actor != Actor {
-			if err := j.acknowledge(ctx, by, &last); err != nil {
-				return report, fmt.Errorf("acknowledge that the trail was set back: %w", err)
-			}
+		if err := j.look(ctx, by, &last, &found); err != nil {
+			return report, err
 		}
-		report.SetBack = last.SetBack
-		report.Number, report.Hash, report.Timestamp = last.Number, last.Hash, last.Timestamp
+		report.of(last)
 		if report.More = j.late(ctx); report.More {
 			return report, nil
 		}
@@ -130,17 +129,37 @@ func (j *Job) Run(ctx context.Context, by audit.By) (Report, error) {
 		if len(leaves) == 0 {
 			return report, nil
 		}
-		made, err := j.make(ctx, by, last.Checkpoint, leaves)
+		made, err := j.make(ctx, by, last.Checkpoint, leaves, unnamed)
 		if err != nil {
 			return report, fmt.Errorf("make checkpoint %d: %w", last.Number+1, err)
 		}
 		if made { // or another run was first, and what it left over is seen in the next round
 			report.Made++
-			for _, l := range leaves {
-				report.Rows += l.Rows()
-			}
+			report.Rows += rowsOf(leaves)
 		}
 	}
+}
+
+// look has an operator's run acknowledge that the trail was set back, unless this very run found it out.
+func (j *Job) look(ctx context.Context, by audit.By, last *present, found *bool) error {
+	if *found = *found || last.found; *found || last.SetBack == 0 || by.Actor == Actor {
+		return nil
+	}
+	if err := j.acknowledge(ctx, by, last); err != nil {
+		return fmt.Errorf("acknowledge that the trail was set back: %w", err)
+	}
+	return nil
+}
+
+func (r *Report) of(p present) {
+	r.Number, r.Hash, r.Timestamp, r.SetBack = p.Number, p.Hash, p.Timestamp, p.SetBack
+}
+
+func rowsOf(leaves []audit.Leaf) (rows int64) {
+	for _, l := range leaves {
+		rows += l.Rows()
+	}
+	return rows
 }
 
 // reserve is what a checkpoint takes at the most, and with it the time before the end at which none is begun.
@@ -168,12 +187,19 @@ func (j *Job) last(ctx context.Context) (p present, err error) {
 			break
 		}
 	}
-	c := p.Sealed.Checkpoint
-	if err == nil && c.Number > 0 {
-		p.Number, p.Timestamp = c.Number, c.Timestamp
-		p.Hash, err = c.Hash()
+	if err == nil {
+		err = p.name()
 	}
 	return p, err
+}
+
+// name fills in how a report names the checkpoint.
+func (p *present) name() (err error) {
+	if sealed := p.Sealed.Checkpoint; sealed.Number > 0 {
+		p.Number, p.Timestamp = sealed.Number, sealed.Timestamp
+		p.Hash, err = sealed.Hash()
+	}
+	return err
 }
 
 // errOvertaken reports that another run made a checkpoint since the last one was read.

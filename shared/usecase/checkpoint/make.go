@@ -56,14 +56,19 @@ func (j *Job) cut(ctx context.Context, l audit.Leaf, rows int64) (audit.Leaf, er
 	return l, nil
 }
 
-// make makes the checkpoint behind last. It reports false if another run was first.
-func (j *Job) make(ctx context.Context, by audit.By, last registry.Checkpoint, leaves []audit.Leaf) (bool, error) {
+// make makes the checkpoint behind last, and keeps what keep makes of it in its commit. It reports false if another run was
+// first.
+func (j *Job) make(ctx context.Context, by audit.By, last registry.Checkpoint, leaves []audit.Leaf, keep keeper) (bool, error) {
 	sealed, stamped, err := j.seal(ctx, last.Sealed.Checkpoint, leaves)
 	if err != nil {
 		return false, err
 	}
 	next := registry.Checkpoint{Sealed: sealed, SetBack: last.SetBack, Version: last.Version}
-	if won, err := j.commit(ctx, by, next, stamped); err != nil || !won {
+	answer, err := keep(next)
+	if err != nil {
+		return false, err
+	}
+	if won, err := j.commit(ctx, by, next, stamped, answer); err != nil || !won {
 		return false, err
 	}
 	next.Version++
@@ -140,7 +145,7 @@ func (j *Job) stamp(ctx context.Context, s *audit.Sealed) (stamp, error) {
 const commitTries = 5
 
 // commit makes a checkpoint count, together with the row that announces it. It reports false if another run was first.
-func (j *Job) commit(ctx context.Context, by audit.By, next registry.Checkpoint, stamped stamp) (bool, error) {
+func (j *Job) commit(ctx context.Context, by audit.By, next registry.Checkpoint, stamped stamp, answer *registry.Answer) (bool, error) {
 	var err error
 	for range commitTries {
 		org, readErr := j.Store.Org(ctx)
@@ -151,7 +156,7 @@ func (j *Job) commit(ctx context.Context, by audit.By, next registry.Checkpoint,
 		if appendErr != nil {
 			return false, appendErr
 		}
-		err = registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Head: &head, Rows: []audit.Row{row}, Checkpoint: &next})
+		err = registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Head: &head, Rows: []audit.Row{row}, Checkpoint: &next, Answer: answer})
 		if err == nil {
 			return true, nil
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 	"github.com/mastio-aws/mastio/shared/usecase/vouch"
 )
@@ -34,8 +35,13 @@ type Admitted struct {
 // the place of the old one: with Update whatever the old one is, else if no pin counts under the current generation.
 //
 // Errors: agent.ErrID, agent.ErrProfile, agent.ErrProofBound, agent.ErrAlreadyEnrolled, ErrBinding and ErrCapabilities (nothing of the existing agent
-// changes), orgca.ErrMissing, issue.ErrDPoPJWK, those of pki.CheckLeaf, pki.ErrPossession, and those that begin with ErrCertificatePEM.
+// changes), orgca.ErrMissing, issue.ErrDPoPJWK, those of pki.CheckLeaf, pki.ErrPossession, those that begin with ErrCertificatePEM, and
+// those of idempotency.Do.
 func (e *Enroller) BYOCA(ctx context.Context, req Outside) (Admitted, error) {
+	return idempotency.Do(ctx, e.Store, req.Once, e.Now, func() (Admitted, error) { return e.byoca(ctx, req) })
+}
+
+func (e *Enroller) byoca(ctx context.Context, req Outside) (Admitted, error) {
 	r, err := e.read(agent.BYOCA, req)
 	if err != nil {
 		return Admitted{}, err
@@ -81,6 +87,10 @@ func (r reading) pin(generation int64) agent.Pin {
 //
 // Errors: as of BYOCA, and vouch.ErrNoSPIFFEID.
 func (e *Enroller) SPIFFE(ctx context.Context, req Outside) (Admitted, error) {
+	return idempotency.Do(ctx, e.Store, req.Once, e.Now, func() (Admitted, error) { return e.spiffe(ctx, req) })
+}
+
+func (e *Enroller) spiffe(ctx context.Context, req Outside) (Admitted, error) {
 	r, err := e.read(agent.SPIFFE, req)
 	if err != nil {
 		return Admitted{}, err
@@ -215,7 +225,7 @@ func (e *Enroller) admit(ctx context.Context, m agent.Method, req Outside, r rea
 		}
 		if old != nil && !req.Update && repeats(a, *old, c) {
 			out.Truststore = e.letIn(ctx, r)
-			return out, nil
+			return out, e.keep(ctx, req, out, c.ID)
 		}
 		keys, err := e.admitKey(ctx, m, r, old, *view.Pointer, r.reason.Code)
 		if err != nil {
@@ -226,11 +236,17 @@ func (e *Enroller) admit(ctx context.Context, m agent.Method, req Outside, r rea
 			return Admitted{}, err
 		}
 		a.Head, c.Agent, c.Keys, c.Rows = head, &a, &keys, []audit.Row{row}
+		out.Agent = a
+		if r.bundle != nil {
+			out.Truststore = registry.TruststorePending // which is what is known before the edge was asked
+		}
+		if c.Answer, err = req.answer(out, e.Now(), c.ID); err != nil {
+			return Admitted{}, err
+		}
 		err = registry.Settle(ctx, e.Store.Apply, c)
 		if err == nil {
-			a.Version++
-			out.Agent = a
-			out.Truststore = e.letIn(ctx, r)
+			out.Agent.Version++
+			e.told(ctx, req, r, &out, c.ID)
 			return out, nil
 		}
 		if !errors.Is(err, registry.ErrConflict) {
@@ -241,6 +257,35 @@ func (e *Enroller) admit(ctx context.Context, m agent.Method, req Outside, r rea
 		}
 	}
 	return Admitted{}, fmt.Errorf("admit %s: %w", r.id, registry.ErrConflict)
+}
+
+// told has the edge let the agent in, and keeps how it stands where the enrolment named an idempotency key. If that write
+// fails, the answer that is kept says that it is pending.
+func (e *Enroller) told(ctx context.Context, req Outside, r reading, out *Admitted, owner string) {
+	before := out.Truststore
+	if out.Truststore = e.letIn(ctx, r); out.Truststore == before {
+		return
+	}
+	if err := e.keep(ctx, req, *out, owner); err != nil {
+		e.Log.WarnContext(ctx, "enroll.answer", "agent_id", string(r.id), "cause", err.Error())
+	}
+}
+
+// keep keeps the answer to an enrolment by itself; without a key it does nothing.
+func (e *Enroller) keep(ctx context.Context, req Outside, out Admitted, owner string) error {
+	answer, err := req.answer(out, e.Now(), owner)
+	if err != nil || answer == nil {
+		return err
+	}
+	return registry.Settle(ctx, e.Store.Apply, registry.Change{ID: e.NewID(), Answer: answer})
+}
+
+func (o Outside) answer(out Admitted, now time.Time, owner string) (*registry.Answer, error) {
+	answer, err := o.Once.Keep(out, now)
+	if answer != nil {
+		answer.Owner = owner
+	}
+	return answer, err
 }
 
 // taken tells a conflict about an alias from one about the agent's record, which is read again.

@@ -15,6 +15,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
 
@@ -30,6 +31,7 @@ const (
 
 // Store is what enrolment needs of the registry.
 type Store interface {
+	idempotency.Store
 	View(ctx context.Context, id agent.ID) (registry.View, error)
 	Keys(ctx context.Context, id agent.ID) (agent.Keys, error)
 	Apply(ctx context.Context, c registry.Change) error
@@ -73,6 +75,7 @@ type Request struct {
 	// ProofBound asks for dpop_bound_access_tokens (RFC 9449 section 5.2); nil: no, and of an existing agent as it is.
 	ProofBound *bool
 	Deliver    agent.Delivery // what hygiene does when the certificate is due; empty: agent.Notify, or what it did
+	Once       idempotency.Request[Result]
 }
 
 // Result is the agent with its certificate, and the private keys where they were made here.
@@ -88,12 +91,22 @@ func (Result) MarshalJSON() ([]byte, error) {
 	return nil, errors.New("an enrolment's result is not JSON")
 }
 
+// Private says what is kept of a result with private keys. The agent is there, so what goes on is a rotation.
+func (r Result) Private() (done problem.Done, holds bool) {
+	return r.Certificate.Done(r.Agent, "POST /registry/agents/"+string(r.Agent.ID)+"/rotate-cert"), r.Material.Private()
+}
+
 // Enroll admits an agent, or admits a deactivated one again; its audit chain goes on. An active agent none of whose pins
 // counts under the current generation is given a new certificate and keeps everything else: see again.
 //
 // Errors: agent.ErrID, agent.ErrProfile, agent.ErrAlreadyEnrolled and ErrCapabilities (nothing of the existing agent
-// changes), ErrBinding, agent.ErrProofBound, orgca.ErrMissing, the errors of issue.Prepare, registry.ErrUnknown when the store stayed silent at the commit.
+// changes), ErrBinding, agent.ErrProofBound, orgca.ErrMissing, the errors of issue.Prepare, registry.ErrUnknown when the store stayed silent at the commit,
+// those of idempotency.Do.
 func (e *Enroller) Enroll(ctx context.Context, req Request) (Result, error) {
+	return idempotency.Do(ctx, e.Store, req.Once, e.Now, func() (Result, error) { return e.mint(ctx, req) })
+}
+
+func (e *Enroller) mint(ctx context.Context, req Request) (Result, error) {
 	id, err := agent.NewID(e.OrgID, req.Name)
 	if err != nil {
 		return Result{}, err
@@ -127,8 +140,14 @@ func (e *Enroller) enroll(ctx context.Context, id agent.ID, req Request, view re
 		return Result{}, agent.ErrProofBound
 	}
 	p.Entry = func(pin agent.Pin) audit.Entry { return entry(req, p.Agent, old, pin) }
+	result := func(stored agent.Agent, c issue.Certificate) Result {
+		return Result{Agent: stored, Material: m, Certificate: c, Again: old != nil}
+	}
+	p.Answer = func(stored agent.Agent, c issue.Certificate) (*registry.Answer, error) {
+		return req.Once.Keep(result(stored, c), e.Now())
+	}
 	stored, certificate, err := e.Issuer.Pin(ctx, p, m)
-	return Result{Agent: stored, Material: m, Certificate: certificate, Again: old != nil}, err
+	return result(stored, certificate), err
 }
 
 // record is the agent as it is to be stored. An active agent keeps all but its pins; a deactivated one keeps its chain

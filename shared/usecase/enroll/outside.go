@@ -15,6 +15,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki/dn"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
+	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
 
@@ -64,6 +65,7 @@ type Outside struct {
 	ProofBound   *bool // as of Request; with Update it replaces what the agent has
 	Update       bool
 	Reason       reason.Given // why an existing agent's certificate is replaced; a compromise ends all that is known of it
+	Once         idempotency.Request[Admitted]
 }
 
 // ProofMessage is what a possession proof signs: it is good for one agent and one certificate.

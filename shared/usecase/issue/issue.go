@@ -62,6 +62,9 @@ type Material struct {
 	Days    int
 }
 
+// Private reports whether the material holds a private key. A DPoP key is made here only together with a TLS key.
+func (m Material) Private() bool { return m.KeyPEM != nil }
+
 // Prepare checks the request and makes the keys it lacks. Errors: pki.ErrCSR, pki.ErrKey, ErrDPoPJWK, ErrValidity.
 func Prepare(r Request) (Material, error) {
 	m := Material{Days: r.ValidityDays}
@@ -133,6 +136,12 @@ type Certificate struct {
 	CertPEM  []byte // the leaf, then the CA that issued it
 	ChainPEM []byte // from the CA that issued it up to the root
 	SPIFFEID string
+}
+
+// Done says of an agent that was stored with the certificate what is kept where its private key cannot be; next is the call
+// that gives the agent another one.
+func (c Certificate) Done(stored agent.Agent, next string) problem.Done {
+	return problem.Done{Thumbprint: c.Pin.Thumbprint, At: stored.UpdatedAt.UTC(), Next: next}
 }
 
 // Certify issues a certificate for the material's key under the generation that p points at: one signature in KMS. It

@@ -47,6 +47,8 @@ type Pinning struct {
 	// Unissued are thumbprints of certificates that were committed just before and not handed out: the Org CA moved meanwhile.
 	// The row names them, so that an auditor does not look for certificates that no agent ever had.
 	Unissued []string
+	// Answer, if set, is what is kept under the request's idempotency key, in the same commit; nil: nothing is.
+	Answer func(stored agent.Agent, c Certificate) (*registry.Answer, error)
 	// Entry says what goes into the agent's chain; time and subject are filled in.
 	Entry func(next agent.Pin) audit.Entry
 }
@@ -97,6 +99,7 @@ func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Ce
 	}
 	var c Certificate
 	var unissued []string
+	owner := i.NewID() // of the answer, which a second commit replaces
 	for moves := 0; moves < pinTries; {
 		keys, err := i.admitted(ctx, p, agent.Pin{Key: key, JKT: m.JKT}, moves > 0, c.CertPEM == nil)
 		if err != nil {
@@ -108,7 +111,7 @@ func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Ce
 			}
 		}
 		p.Unissued = unissued
-		stored, err := i.commit(ctx, p, keys, c)
+		stored, err := i.commit(ctx, p, keys, c, owner)
 		if errors.Is(err, registry.ErrConflict) && p.Again != nil {
 			if p, err = p.Again(ctx, p.Agent); err != nil {
 				return agent.Agent{}, Certificate{}, err
@@ -179,10 +182,10 @@ func (i Issuer) Record(ctx context.Context, p Pinning, c Certificate) (agent.Age
 	if err := p.admits(keys, c.Pin); err != nil {
 		return agent.Agent{}, err
 	}
-	return i.commit(ctx, p, keys, c)
+	return i.commit(ctx, p, keys, c, "")
 }
 
-func (i Issuer) commit(ctx context.Context, p Pinning, keys agent.Keys, c Certificate) (agent.Agent, error) {
+func (i Issuer) commit(ctx context.Context, p Pinning, keys agent.Keys, c Certificate, owner string) (agent.Agent, error) {
 	now := i.Now()
 	next := p.Agent
 	switch {
@@ -206,9 +209,26 @@ func (i Issuer) commit(ctx context.Context, p Pinning, keys agent.Keys, c Certif
 		return agent.Agent{}, err
 	}
 	next.Head = head
-	err = registry.Settle(ctx, i.Store.Apply, registry.Change{ID: i.NewID(), Agent: &next, Keys: &keys, Rows: append(slices.Clone(p.Before), row)})
+	answer, err := p.answer(next, c, owner)
+	if err != nil {
+		return agent.Agent{}, err
+	}
+	err = registry.Settle(ctx, i.Store.Apply, registry.Change{
+		ID: i.NewID(), Agent: &next, Keys: &keys, Rows: append(slices.Clone(p.Before), row), Answer: answer,
+	})
 	next.Version++
 	return next, err
+}
+
+func (p Pinning) answer(stored agent.Agent, c Certificate, owner string) (*registry.Answer, error) {
+	if p.Answer == nil {
+		return nil, nil
+	}
+	a, err := p.Answer(stored, c)
+	if a != nil {
+		a.Owner = owner
+	}
+	return a, err
 }
 
 // list is what a row's details hold of texts.

@@ -272,6 +272,10 @@ func TestBackupIsNotRequestedAgainForAKnownAnswer(t *testing.T) {
 	if err != nil || s.requests() != 1 {
 		t.Fatalf("repeated: %v, %d backups", err, s.requests())
 	}
+	if !again.Replayed {
+		t.Error("the repetition does not say that it is one")
+	}
+	again.Replayed = false
 	if diff := cmp.Diff(first, again); diff != "" {
 		t.Errorf("repeated answer (-first +again):\n%s", diff)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
+	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 )
 
 // What can be wrong with a request.
@@ -28,10 +29,6 @@ var (
 			"for good, so nothing was made. Bring yours with mode=upload; or, to have one made, start without MASTIO_FIRST_CA=adopt.")
 	ErrDryRun = problem.New(400, "dry_run_unsupported", "this mode has no dry run").
 			Says("dry_run goes with mode=mint, mode=upload and mode=commit.")
-	ErrIdempotencyKey = problem.New(400, "idempotency_key_invalid", "idempotency key is malformed").
-				Says("Idempotency-Key takes 1 to 255 printable characters.")
-	ErrIdempotencyReused = problem.New(422, "idempotency_key_reused", "idempotency key was used for another request").
-				Says("This Idempotency-Key was used for a different request within the last 24 hours.")
 	ErrUpload = problem.New(400, "upload_invalid", "upload is incomplete").
 			Says("mode=upload takes the files ca_cert and ca_key.")
 	ErrStrict = problem.New(409, "strict_pki", "a legacy Org CA may not become current").
@@ -68,14 +65,15 @@ type Request struct {
 	Migration      bool          // away from a legacy root, by itself: orgca.ReasonLegacy is the reason
 	IdempotencyKey string        // optional: the same key is answered with the first one's result for registry.AnswerTTL
 
-	saving *saving // once the work has begun
+	saving *saving                     // once the work has begun
+	once   idempotency.Request[Result] // from IdempotencyKey
 }
 
 // fingerprint is what an idempotency key stands for. Of an upload it is the certificates: they name the key. SkipBackup is
 // not part of it: it changes nothing of the Org CA, and whoever repeats a request without a backup must not be told that
 // it was another one.
 func (r Request) fingerprint() string {
-	return fmt.Sprintf("%s fingerprint=%s overlap=%s reason=%s upload=%s", r.Mode, r.Fingerprint, r.Overlap, r.Reason, r.Upload.digest())
+	return fmt.Sprintf("%s fingerprint=%s overlap=%s reason=%s upload=%s comment=%q", r.Mode, r.Fingerprint, r.Overlap, r.Reason, r.Upload.digest(), r.Comment)
 }
 
 func (r Request) check() (Request, error) {

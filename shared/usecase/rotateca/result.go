@@ -33,6 +33,7 @@ type Result struct {
 	Checks       []Check      `json:"checks,omitempty"` // of a pre-flight
 	DryRun       bool         `json:"dry_run,omitempty"`
 	Effect       *Effect      `json:"effect,omitempty"` // of a dry run
+	Replayed     bool         `json:"-"`                // the request was carried out before, under the same idempotency key
 }
 
 // Effect is what a swap would do to the fleet that there is now.

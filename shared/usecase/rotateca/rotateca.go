@@ -14,6 +14,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 )
 
 // Store is what a rotation needs of the registry.
@@ -23,7 +24,7 @@ type Store interface {
 	Extend(ctx context.Context, l lease.Lease) error
 	Release(ctx context.Context, l lease.Lease) error
 	Apply(ctx context.Context, c registry.Change) error
-	Answer(ctx context.Context, key string, now time.Time) (*registry.Answer, error)
+	idempotency.Store
 }
 
 // Preparer makes a generation when there is no standby to take.
@@ -65,8 +66,7 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) { return r.observe
 // Errors: anchor.ErrRefused for an uploaded CA that is not fit, lease.ErrHeld while another rotation runs, lease.ErrLost
 // when this one took so long that another began, ErrMode, ErrUpload, ErrFingerprint, ErrNotStaged, ErrMoved, ErrDryRun, ErrStrict,
 // ErrAwaited, reason.ErrCode, reason.ErrComment, orgca.ErrOverlap, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit,
-// orgca.ErrNoRollback, ErrIdempotencyKey, ErrIdempotencyReused,
-// ErrBackup, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at
+// orgca.ErrNoRollback, ErrBackup, those of idempotency.Do but *idempotency.Replay, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at
 // the commit: Status then tells.
 func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
 	defer req.Upload.Wipe()
@@ -74,7 +74,7 @@ func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	work, ok := map[Mode]func(context.Context, Request, *lease.Lease) (Result, error){
+	work, ok := map[Mode]worker{
 		Mint: r.mint, Upload: r.upload, Stage: r.stage, Commit: r.commitStaged, Rollback: r.rollback, Finalise: r.finalise,
 	}[req.Mode]
 	if !ok {
@@ -83,17 +83,21 @@ func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
 	if req.DryRun {
 		return r.rehearse(ctx, req)
 	}
-	if result, known, err := r.answered(ctx, req); known || err != nil {
-		return result, err
-	}
+	req.once = req.named()
+	result, err := idempotency.Do(ctx, r.Store, req.once, r.Now, func() (Result, error) { return r.do(ctx, req, work) })
+	return recalled(result, err)
+}
+
+type worker func(ctx context.Context, req Request, held *lease.Lease) (Result, error)
+
+// do works under the lease. An idempotency key is looked up again there: the same request may just have been carried out.
+func (r *Rotator) do(ctx context.Context, req Request, work worker) (Result, error) {
 	held, err := r.acquire(ctx, req.Mode)
 	if err != nil {
 		return Result{}, err
 	}
-	if result, known, err := r.answered(ctx, req); err != nil {
+	if err := req.once.Known(ctx, r.Store, r.Now()); err != nil {
 		return Result{}, r.abandon(ctx, held, err)
-	} else if known { // by the one who was let in just before
-		return result, r.Store.Release(ctx, held)
 	}
 	if req.Mode != Upload { // that one has to be judged first: a refusal leaves nothing behind
 		req.saving = r.save(ctx, req, held)
@@ -107,27 +111,25 @@ func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
 	return result, nil
 }
 
-const maxIdempotencyKey = 255 // octets
+// named is the request as its idempotency key knows it. A swap is kept in whole, so that the dashboard, too, has its result.
+func (r Request) named() idempotency.Request[Result] {
+	return idempotency.Request[Result]{Key: r.IdempotencyKey, Asked: r.fingerprint(), Body: func(result Result) (idempotency.Kept, error) {
+		body, err := json.Marshal(result)
+		return idempotency.Kept{Status: 200, Body: body}, err
+	}}
+}
 
-// answered looks up the result of an earlier request with the same idempotency key.
-func (r *Rotator) answered(ctx context.Context, req Request) (result Result, known bool, err error) {
-	if req.IdempotencyKey == "" {
-		return Result{}, false, nil
+// recalled makes a result again of an answer that was kept.
+func recalled(result Result, err error) (Result, error) {
+	replay, ok := errors.AsType[*idempotency.Replay](err)
+	if !ok {
+		return result, err
 	}
-	if len(req.IdempotencyKey) > maxIdempotencyKey {
-		return Result{}, false, ErrIdempotencyKey
+	if err := json.Unmarshal(replay.Body, &result); err != nil {
+		return Result{}, fmt.Errorf("read the stored answer: %w", err)
 	}
-	answer, err := r.Store.Answer(ctx, req.IdempotencyKey, r.Now())
-	if err != nil || answer == nil {
-		return Result{}, false, err
-	}
-	if answer.Request != req.fingerprint() {
-		return Result{}, false, ErrIdempotencyReused
-	}
-	if err := json.Unmarshal(answer.Result, &result); err != nil {
-		return Result{}, false, fmt.Errorf("read the stored answer: %w", err)
-	}
-	return result, true, nil
+	result.Replayed = true
+	return result, nil
 }
 
 func (r *Rotator) acquire(ctx context.Context, mode Mode) (lease.Lease, error) {
@@ -158,11 +160,14 @@ func (r *Rotator) abandon(ctx context.Context, held lease.Lease, cause error) er
 func level(cause error) slog.Level {
 	for _, theirs := range []error{
 		anchor.ErrRefused, ErrNotStaged, ErrMoved, ErrStrict, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit,
-		orgca.ErrNoRollback,
+		orgca.ErrNoRollback, idempotency.ErrReused,
 	} {
 		if errors.Is(cause, theirs) {
 			return slog.LevelWarn
 		}
+	}
+	if _, replay := errors.AsType[*idempotency.Replay](cause); replay {
+		return slog.LevelInfo
 	}
 	return slog.LevelError
 }

@@ -25,8 +25,7 @@ func (r *Rotator) stage(ctx context.Context, req Request, held *lease.Lease) (Re
 			return Result{}, err
 		}
 	} else {
-		ok = false
-		if material, err = r.judge(ctx, req, org); err != nil {
+		if material, next, ok, err = r.judge(ctx, req, org); err != nil {
 			return Result{}, err
 		}
 		defer material.Zero()
@@ -37,22 +36,26 @@ func (r *Rotator) stage(ctx context.Context, req Request, held *lease.Lease) (Re
 	if org, err = r.Store.Org(ctx); err != nil { // the truststore may have moved
 		return Result{}, err
 	}
-	if next, err = r.bind(ctx, req, *held, org, next); err != nil {
-		return Result{}, err
-	}
-	return preflight(org, next, r.Now()), nil
+	return r.bind(ctx, req, *held, org, next)
 }
 
 // bind frees the lease and, in the same change, keeps the reason that a CA was staged for where it says more than the
-// generation does: whatever swap takes it is bound by it. The change carries the lease, so a release that follows a silence
-// proves that it never lands.
-func (r *Rotator) bind(ctx context.Context, req Request, held lease.Lease, org registry.Org, next orgca.Generation) (orgca.Generation, error) {
+// generation does: whatever swap takes it is bound by it. The answer under an idempotency key is kept in it too. The change
+// carries the lease, so a release that follows a silence proves that it never lands.
+func (r *Rotator) bind(ctx context.Context, req Request, held lease.Lease, org registry.Org, next orgca.Generation) (Result, error) {
 	reason := orgca.Binding(next.Reason, req.Reason)
-	if reason == next.Reason {
-		return next, r.Store.Release(ctx, held)
-	}
+	binds := reason != next.Reason
 	next.Reason = reason
-	return next, registry.Amend(ctx, r.Store, org, func(org registry.Org) (registry.Change, error) {
+	now := r.Now()
+	result := preflight(org, next, now)
+	answer, err := req.once.Keep(result, now)
+	if err != nil {
+		return Result{}, err
+	}
+	if !binds && answer == nil {
+		return result, r.Store.Release(ctx, held)
+	}
+	return result, registry.Amend(ctx, r.Store, org, func(org registry.Org) (registry.Change, error) {
 		stored, ok := org.Generation(next.Number)
 		if !ok || stored.State != orgca.Staged {
 			return registry.Change{}, fmt.Errorf("generation %d: %w", next.Number, registry.ErrConflict)
@@ -60,11 +63,16 @@ func (r *Rotator) bind(ctx context.Context, req Request, held lease.Lease, org r
 		if org.Lease.Holder != held.Holder || org.Lease.Fence != held.Fence {
 			return registry.Change{}, lease.ErrLost
 		}
+		change := registry.Change{ID: r.NewID(), Release: &held, Answer: answer}
+		if !binds {
+			return change, nil
+		}
 		stored.Reason = reason
-		row, head, err := org.Head.Append(r.entry(req, audit.OrgCAStaged, r.Now(), map[string]any{
+		row, head, err := org.Head.Append(r.entry(req, audit.OrgCAStaged, now, map[string]any{
 			"generation": stored.Number, "fingerprint": stored.Fingerprint(), "source": string(stored.Source), "reason": reason, "rotation_id": stored.RotationID,
 		}))
-		return registry.Change{ID: r.NewID(), Generations: []orgca.Generation{stored}, Head: &head, Rows: []audit.Row{row}, Release: &held}, err
+		change.Generations, change.Head, change.Rows = []orgca.Generation{stored}, &head, []audit.Row{row}
+		return change, err
 	})
 }
 

@@ -2,7 +2,6 @@ package rotateca
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -193,14 +192,6 @@ func (r *Rotator) sealed(org registry.Org, req Request, held lease.Lease, s orgc
 	if s.Previous != nil {
 		change.Generations = append(change.Generations, *s.Previous)
 	}
-	change.Answer, err = answer(req, result, e.Time)
+	change.Answer, err = req.once.Keep(result, e.Time)
 	return plan{change, result}, err
-}
-
-func answer(req Request, result Result, now time.Time) (*registry.Answer, error) {
-	if req.IdempotencyKey == "" {
-		return nil, nil
-	}
-	encoded, err := json.Marshal(result)
-	return &registry.Answer{Key: req.IdempotencyKey, Request: req.fingerprint(), Result: encoded, Expires: now.Add(registry.AnswerTTL).Truncate(time.Second)}, err
 }

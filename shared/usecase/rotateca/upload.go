@@ -66,24 +66,52 @@ func (r *Rotator) upload(ctx context.Context, req Request, held *lease.Lease) (R
 	if err != nil {
 		return Result{}, err
 	}
-	material, err := r.judge(ctx, req, org)
+	material, begun, ok, err := r.judge(ctx, req, org)
 	if err != nil {
 		return Result{}, err
 	}
 	defer material.Zero()
 	req.saving = r.save(ctx, req, *held)
 	defer req.saving.close()
-	return r.makeCurrent(ctx, req, held, org, orgca.Generation{}, false, material)
+	return r.makeCurrent(ctx, req, held, org, begun, ok, material)
 }
 
 // judge reads the upload and decides whether it may become the Org CA. A refusal is on the record, and leaves nothing
 // else behind.
-func (r *Rotator) judge(ctx context.Context, req Request, org registry.Org) (*anchor.Material, error) {
-	material, err := r.read(req.Upload, org)
+//
+// begun is the generation of the same CA that a request under the same idempotency key staged before it was cut off: it is
+// taken, not made again. Without a key there is none, because a CA that is staged already is most likely a mistake; see explain.
+func (r *Rotator) judge(ctx context.Context, req Request, org registry.Org) (m *anchor.Material, begun orgca.Generation, ok bool, err error) {
+	m, err = r.read(req.Upload, org)
+	if err != nil && req.IdempotencyKey != "" {
+		if begun, ok = stagedIn(req.Upload.Certificates, org); ok {
+			if again, err := r.read(req.Upload, without(org, begun)); err == nil {
+				if bytes.Equal(again.Chain[0].Raw, begun.Root) {
+					return again, begun, true, nil
+				}
+				again.Zero()
+			}
+		}
+	}
 	if errors.Is(err, anchor.ErrRefused) {
 		r.refused(ctx, req, org, problem.Of(err).Errors)
 	}
-	return material, err
+	return m, orgca.Generation{}, false, err
+}
+
+// stagedIn finds the staged upload whose CA is in a file of certificates.
+func stagedIn(file []byte, org registry.Org) (orgca.Generation, bool) {
+	for _, g := range org.Generations {
+		if g.State == orgca.Staged && g.Source == orgca.Upload && holds(file, g.Root) {
+			return g, true
+		}
+	}
+	return orgca.Generation{}, false
+}
+
+func without(org registry.Org, g orgca.Generation) registry.Org {
+	org.Generations = slices.DeleteFunc(slices.Clone(org.Generations), func(other orgca.Generation) bool { return other.Number == g.Number })
+	return org
 }
 
 func (r *Rotator) read(f *Files, org registry.Org) (*anchor.Material, error) {
@@ -127,10 +155,8 @@ func explain(err error, f *Files, org registry.Org) error {
 		if d.Code != anchor.KeyReused {
 			continue
 		}
-		for _, g := range org.Generations {
-			if g.State == orgca.Staged && g.Source == orgca.Upload && holds(f.Certificates, g.Root) {
-				defects[i].Detail += fmt.Sprintf("; it is staged as generation %d: POST /pki/rotate-ca?mode=commit&fingerprint=%s", g.Number, g.Fingerprint())
-			}
+		if g, ok := stagedIn(f.Certificates, org); ok {
+			defects[i].Detail += fmt.Sprintf("; it is staged as generation %d: POST /pki/rotate-ca?mode=commit&fingerprint=%s", g.Number, g.Fingerprint())
 		}
 	}
 	return anchor.ErrRefused.With(defects)

@@ -16,6 +16,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
 
@@ -32,6 +33,7 @@ const MaxGrace = agent.MaxGrace
 
 // Store is what a rotation needs of the registry.
 type Store interface {
+	idempotency.Store
 	View(ctx context.Context, id agent.ID) (registry.View, error)
 }
 
@@ -55,6 +57,7 @@ type Request struct {
 	Material issue.Request
 	Grace    time.Duration // how long the old certificate still authenticates; zero: it stops with the commit
 	Reason   reason.Given  // one that stops at once takes no grace, and no rollback brings the old certificate back
+	Once     idempotency.Request[Result]
 }
 
 // Result is the new certificate, and the private keys where they were made here. It exists only in one answer.
@@ -74,14 +77,23 @@ func (Result) MarshalJSON() ([]byte, error) {
 
 var _ json.Marshaler = Result{}
 
+// Private says what is kept of a result with private keys.
+func (r Result) Private() (done problem.Done, holds bool) {
+	return r.Certificate.Done(r.Agent, "POST /registry/agents/"+string(r.Agent.ID)+"/rotate-cert"), r.Material.Private()
+}
+
 // Rotate issues and pins a new certificate. When it returns without error, the old pin is gone (or, with grace, has a
 // deadline), the event is in the agent's audit chain, and the new certificate counts under the current generation.
 //
 // Errors: agent.ErrNotFound, agent.ErrDeactivated, agent.ErrRotateAtYourCA, orgca.ErrMissing, the errors of
 // issue.Prepare, issue.Issuer.Pin and of reason.Read, ErrGrace; ErrConcurrent when another rotation of the same agent ended the same certificate at once,
 // whose new certificate is the one that counts; registry.ErrUnknown when the store stayed silent at the commit: the certificate was not handed
-// out, so rotating again is safe and necessary.
+// out, so rotating again is safe and necessary; those of idempotency.Do.
 func (r *Rotator) Rotate(ctx context.Context, req Request) (Result, error) {
+	return idempotency.Do(ctx, r.Store, req.Once, r.Issuer.Now, func() (Result, error) { return r.do(ctx, req) })
+}
+
+func (r *Rotator) do(ctx context.Context, req Request) (Result, error) {
 	if req.Grace < 0 || req.Grace > MaxGrace {
 		return Result{}, ErrGrace
 	}
@@ -115,17 +127,26 @@ func (r *Rotator) Rotate(ctx context.Context, req Request) (Result, error) {
 // moment are one accident, not two wishes, and the second would make the first one's certificate dead on arrival.
 func (r *Rotator) rotate(ctx context.Context, req Request, view registry.View, m issue.Material) (Result, error) {
 	patience := &registry.Patience{}
+	own := false // whether this very call has committed once, so that the answer under its key is its own
 	var again func(context.Context, agent.Agent) (issue.Pinning, error)
 	pinning := func() issue.Pinning {
 		old := view.Agent.Pin()
 		return issue.Pinning{
 			Agent: *view.Agent, Pointer: *view.Pointer, Grace: req.Grace, Reason: req.Reason.Code, Again: again,
 			Entry: func(next agent.Pin) audit.Entry { return entry(req, old, next) },
+			Answer: func(stored agent.Agent, c issue.Certificate) (*registry.Answer, error) {
+				return req.Once.Keep(resultOf(old, stored, m, c), r.Issuer.Now())
+			},
 		}
 	}
 	again = func(ctx context.Context, known agent.Agent) (issue.Pinning, error) {
 		if !patience.Left(ctx) {
 			return issue.Pinning{}, fmt.Errorf("rotate the certificate of %s: %w", req.Agent, registry.ErrConflict)
+		}
+		if own = own || known.Version != view.Agent.Version; !own { // who came first may be a repetition
+			if err := req.Once.Known(ctx, r.Store, r.Issuer.Now()); err != nil {
+				return issue.Pinning{}, err
+			}
 		}
 		var err error
 		if view, err = r.rotatable(ctx, req.Agent); err != nil {
@@ -140,8 +161,11 @@ func (r *Rotator) rotate(ctx context.Context, req Request, view registry.View, m
 	if err != nil {
 		return Result{}, err
 	}
-	old := view.Agent.Pin()
-	return Result{Agent: stored, Material: m, Certificate: certificate, Previous: old, PreviousUntil: until(old, stored)}, nil
+	return resultOf(view.Agent.Pin(), stored, m, certificate), nil
+}
+
+func resultOf(old agent.Pin, stored agent.Agent, m issue.Material, c issue.Certificate) Result {
+	return Result{Agent: stored, Material: m, Certificate: c, Previous: old, PreviousUntil: until(old, stored)}
 }
 
 // ended reports whether a rotation came between two reads of the pins that left nothing of those before: no grace, and
