@@ -1,4 +1,5 @@
-// Package audit is the hash chain: each subject's events in order, none of which can be changed or dropped unseen.
+// Package audit is the hash chain: each subject's events in order. Every change and every missing event is
+// detectable.
 package audit
 
 import (
@@ -22,7 +23,7 @@ var ErrBroken = problem.Internal("audit chain is broken")
 // ErrEvent reports an event type that is not in the list, or an entry that cannot be written.
 var ErrEvent = problem.Internal("invalid audit event")
 
-// ErrNoChain reports a subject of which nothing was ever recorded.
+// ErrNoChain reports a subject without any recorded event.
 var ErrNoChain = problem.New(404, "audit_subject_not_found", "nothing is recorded of this subject").
 	Says("Nothing is recorded of this subject. It is an agent's id, or the organisation's.")
 
@@ -244,7 +245,7 @@ func (h Head) Follow(r Row) (Head, error) {
 	return Head{Seq: r.Seq, Hash: r.Hash, Version: h.Version}, nil
 }
 
-// Check checks a row by itself: it says nothing about its place. It returns ErrBroken.
+// Check checks a row alone: it says nothing about its place in the chain. It returns ErrBroken.
 func (r Row) Check() error {
 	if !events[r.EventType] {
 		return fmt.Errorf("%w: %s: row %d has the unknown type %q", ErrBroken, r.Subject, r.Seq, r.EventType)

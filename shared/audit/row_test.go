@@ -155,7 +155,7 @@ func FuzzRow(f *testing.F) {
 	})
 }
 
-// Whoever filters an export finds the events in the README.
+// A reader who filters an export finds the events in the README.
 func TestEventsAreInTheReadme(t *testing.T) {
 	text, err := os.ReadFile("README.md")
 	if err != nil {

@@ -20,7 +20,7 @@ func (r replies) Invoke(context.Context, *lambda.InvokeInput, ...func(*lambda.Op
 	return &lambda.InvokeOutput{Payload: []byte(r)}, nil
 }
 
-// A problem that cannot be read says nothing of what was done: whoever asked has to look.
+// An unreadable problem does not say what was done: the caller has to look.
 func TestAProblemThatCannotBeReadIsNoRefusal(t *testing.T) {
 	for reply, unknown := range map[replies]bool{
 		`{"problem":{"status":409,"code":"rotation_in_progress"}}`: false,

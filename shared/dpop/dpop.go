@@ -1,4 +1,4 @@
-// Package dpop checks proofs of possession (RFC 9449): that a request was made by the holder of a key, now, here, for this.
+// Package dpop checks proofs of possession (RFC 9449): the holder of a key made this request, at this URL, now.
 package dpop
 
 import (
@@ -42,7 +42,7 @@ const (
 	// maxID is the most bytes of a jti. It becomes part of a database key, so the holder must not choose its size.
 	maxID = 256
 
-	// Offset is how far a client's clock may be off, to either side, where the nonce tells that the proof is fresh.
+	// Offset is how far a client's clock may be off, to either side, where the nonce shows that the proof is fresh.
 	Offset = 10 * time.Minute
 
 	proofType = "dpop+jwt"
@@ -102,8 +102,8 @@ func FromHeader(values []string) (string, error) {
 	return values[0], nil
 }
 
-// Verify makes the checks of RFC 9449, 4.3, from 2 on, but for the nonce and for replay, which need more than the
-// proof; claims are only read once the signature is good. Every error is ErrProof.
+// Verify makes the checks of RFC 9449, 4.3, from 2 on, except nonce and replay: both need more than the proof. It
+// reads claims only after the signature has been verified. Every error is ErrProof.
 func Verify(proof string, want Expect) (Proof, error) {
 	p, err := verify(proof, want)
 	if err != nil {

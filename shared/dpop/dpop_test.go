@@ -312,7 +312,7 @@ func TestVerifyRefusesOtherRequests(t *testing.T) {
 	}
 }
 
-// Both spellings of a signature are accepted, and are one proof to whoever remembers JKT and JTI.
+// Both spellings of a signature are accepted. They are one proof to a server that remembers JKT and JTI.
 func TestOtherSIsTheSameProof(t *testing.T) {
 	proof := goodProof(t, newKey(t, elliptic.P256()), claims())
 	cut := strings.LastIndexByte(proof, '.') + 1

@@ -27,7 +27,7 @@ const nonceDomain = "mastio dpop nonce v1\x00"
 // used twice. Safe for concurrent use.
 type Nonces struct{ key []byte }
 
-// NewNonces returns the nonces of a secret key of 32 bytes, of which it keeps a copy. Any other length is an error.
+// NewNonces returns the nonces of a secret key of 32 bytes. It keeps a copy of the key. Any other length is an error.
 func NewNonces(key []byte) (*Nonces, error) {
 	if len(key) != nonceKeySize {
 		return nil, fmt.Errorf("dpop nonce key has %d bytes instead of %d", len(key), nonceKeySize)

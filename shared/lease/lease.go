@@ -1,4 +1,5 @@
-// Package lease is the rotation lock: who may change the Org CA now, and which of two holders is the later one.
+// Package lease is the rotation lock: which holder may change the Org CA now, and which of two holders is the later
+// one.
 package lease
 
 import (
@@ -15,12 +16,12 @@ const TTL = 30 * time.Second
 // Skew is by how much the clocks of two healthy functions may differ.
 const Skew = 10 * time.Second
 
-// ErrHeld reports that somebody else holds the lease. Its RetryIn is how long for.
+// ErrHeld reports that another holder has the lease. Its RetryIn is the time until the lease ends.
 var ErrHeld = problem.New(409, "rotation_in_progress", "another rotation is in progress").
 	Says("Another rotation is in progress. Retry after it; GET /pki/rotate-ca shows it.").
 	After(TTL)
 
-// ErrLost reports that the lease was taken by somebody else while its former holder was at work.
+// ErrLost reports that another holder took the lease while its former holder was at work.
 var ErrLost = problem.New(409, "rotation_lock_lost", "the rotation lock was lost").
 	Says("This rotation took too long and another one has begun. Nothing was changed; GET /pki/rotate-ca " +
 		"shows the present state.").
@@ -60,8 +61,8 @@ func (l Lease) Remainder(now time.Time) time.Duration {
 	return min(max(left, time.Second), TTL)
 }
 
-// Held makes the ErrHeld of a lease that somebody else holds at now. It names the operation, never the holder: it goes to
-// the one who asked.
+// Held makes the ErrHeld of a lease that another holder has at now. It names the operation, never the holder, because
+// the caller sees it.
 func Held(l Lease, now time.Time) error {
 	return fmt.Errorf("%w: %s, phase %s", ErrHeld.After(l.Remainder(now)), l.Operation, l.Phase)
 }

@@ -1,5 +1,5 @@
-// Package openapi describes every route to programs: an OpenAPI 3.1 document, put together from the route table, which
-// says where a route is and what it asks for, and from what operations.json and schemas.json say of its contents.
+// Package openapi describes every route as an OpenAPI 3.1 document. The route table gives a route's path and what its
+// caller must show; operations.json and schemas.json describe its contents.
 package openapi
 
 import (

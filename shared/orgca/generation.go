@@ -1,4 +1,4 @@
-// Package orgca holds the generations of an organisation's CA and decides which of them counts.
+// Package orgca holds the generations of an organisation's CA and decides which generations count.
 package orgca
 
 import (
@@ -54,7 +54,7 @@ var transitions = map[State][]State{
 	Superseded: {Current, Retired},
 }
 
-// Source tells where a generation's root key was made.
+// Source is where a generation's root key was made.
 type Source string
 
 // The sources.
@@ -74,7 +74,7 @@ type Generation struct {
 	Actor      string
 
 	RootKey    string   // KMS key ARN
-	IssuingKey string   // KMS key ARN; empty under a legacy root, which issues by itself
+	IssuingKey string   // KMS key ARN; empty under a legacy root, which issues without an issuing CA
 	Root       []byte   // DER
 	Issuing    []byte   // DER; empty under a legacy root
 	Above      [][]byte // DER; what stands above an uploaded CA that is no root, up to the root
@@ -117,8 +117,8 @@ func (g Generation) Chain() [][]byte {
 	return append([][]byte{g.Issuing}, chain...)
 }
 
-// Own returns the CA certificates of the generation that are the Mastio's own: the Org CA and the issuing CA below it. What
-// stands above an uploaded Org CA is somebody else's.
+// Own returns the CA certificates of the generation that are the Mastio's own: the Org CA and the issuing CA below
+// it. The certificates above an uploaded Org CA belong to the operator's PKI.
 func (g Generation) Own() ([]*x509.Certificate, error) {
 	var own []*x509.Certificate
 	for _, der := range [][]byte{g.Root, g.Issuing} {
@@ -165,9 +165,9 @@ func (g Generation) Trusted() bool {
 	return g.State == Current || g.State == Superseded || g.State == Staged
 }
 
-// Published returns the certificates, DER, that verifiers are told to trust, from the newest generation to the oldest: those
-// of every trusted generation that is not spent at now. A generation that a rotation for a compromise has superseded is
-// spent with the swap; its record only says so once the standby job has retired it.
+// Published returns the certificates, DER, that verifiers get to trust, from the newest generation to the oldest:
+// those of every trusted generation that is not spent at now. A generation that a rotation for a compromise has
+// superseded is spent with the swap; its record only says so once the standby job has retired it.
 func Published(generations []Generation, p Pointer, now time.Time) [][]byte {
 	return certificates(generations, func(g Generation) bool { return g.Trusted() && !p.Spent(g, now) })
 }

@@ -72,7 +72,7 @@ func (p Pointer) Spent(g Generation, now time.Time) bool {
 // CA returns the DER of the Org CA's certificate and of those above it, up to the root.
 func (p Pointer) CA() [][]byte {
 	if len(p.Chain) > 1 {
-		return p.Chain[1:] // only a legacy root, which has nothing above it, issues by itself
+		return p.Chain[1:] // only a legacy root, which has nothing above it, issues without an issuing CA
 	}
 	return p.Chain
 }
@@ -155,8 +155,8 @@ func (p Pointer) overlapping(now time.Time) []Accepted {
 	return slices.DeleteFunc(slices.Clone(p.Accepted), func(a Accepted) bool { return !a.lasts(now) })
 }
 
-// Rollback decides the swap back to the generation that the last one superseded, and with it to its pins. The generation
-// it comes from is not kept in an overlap: whoever rolls back does not want it.
+// Rollback decides the swap back to the generation that the last one superseded, and with it to its pins. It keeps no
+// overlap for the generation that it leaves: the operator rolls back to get rid of it.
 //
 // Errors: ErrNoRollback once finalised, after another rollback, or when the rotation's reason was a compromise;
 // ErrTransition, ErrStaleFence, ErrUnfit.

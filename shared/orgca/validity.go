@@ -11,7 +11,7 @@ import (
 // LongestAgent is the longest validity of an agent's certificate: 825 days (pki.MaxValidity).
 const LongestAgent = 825 * 24 * time.Hour
 
-// ErrNotValid reports an Org CA of which a certificate is not valid now: nothing can be issued under it.
+// ErrNotValid reports an Org CA with a certificate that is not valid now: nothing can be issued under it.
 var ErrNotValid = problem.New(503, "org_ca_not_valid", "the current Org CA is not valid now").
 	Says("The current Org CA, or a certificate above it, is not valid now, so nothing was issued. " +
 		"Rotate it: POST /pki/rotate-ca?mode=mint. GET /healthz names its dates.").
@@ -58,8 +58,8 @@ func (v Validity) narrow(chain [][]byte) Validity {
 func (g Generation) Validity() Validity { return Validity{g.NotBefore, g.NotAfter}.narrow(g.Chain()) }
 
 // Fit reports whether the generation may be taken unseen: its whole chain is valid at now, and stays so for as long as an
-// agent's certificate can be asked for. What an operator brings need not last so long (an agent's certificate is cut to its
-// chain); what the Mastio makes by itself must.
+// agent's certificate can be asked for. An uploaded CA need not last so long (an agent's certificate is cut to its
+// chain); a CA of the Mastio must.
 func (g Generation) Fit(now time.Time) bool {
 	v := g.Validity()
 	return v.At(now) && v.Lasts(now, LongestAgent)

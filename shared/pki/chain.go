@@ -13,9 +13,9 @@ import (
 // VerifyChain returns ErrChain unless leaf is, at now, a client certificate under exactly this chain: chain[0] issued
 // it, each next one issued the one before, and the last is a root, which the caller trusts.
 //
-// It is Go's verifier (RFC 5280 section 6) and, beside it, a check of every level's encoded basicConstraints, root
-// included, and of its key identifiers. The second is not a repetition: verifiers that take the anchor as a bare key
-// never see its pathLenConstraint (RFC 5280 section 6.1.1 (d) leaves it out), and a chain must satisfy them all.
+// It is Go's verifier (RFC 5280 section 6) plus a check of every level's encoded basicConstraints, root included, and
+// of its key identifiers. The second is not a repetition: verifiers that take the anchor as a bare key never see its
+// pathLenConstraint (RFC 5280 section 6.1.1 (d) leaves it out), and a chain must satisfy them all.
 func VerifyChain(leaf *x509.Certificate, chain []*x509.Certificate, now time.Time) error {
 	path := slices.Concat([]*x509.Certificate{leaf}, chain)
 	if err := checkPath(path); err != nil {
@@ -31,7 +31,7 @@ func VerifyChain(leaf *x509.Certificate, chain []*x509.Certificate, now time.Tim
 }
 
 // VerifyAuthority returns ErrChain unless chain[0] is, at now, a CA that may issue leaves, and the certificates after
-// it lead to a root, the last, which is signed by itself. A root alone is a chain of one.
+// it lead to a self-signed root, the last. A root alone is a chain of one.
 func VerifyAuthority(chain []*x509.Certificate, now time.Time) error {
 	if err := checkPath(chain); err != nil {
 		return err

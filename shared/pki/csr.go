@@ -44,9 +44,9 @@ func UnwrapCSR(data []byte) ([]byte, error) {
 	return der, nil
 }
 
-// ReadCSR reads the DER of a certification request of at most 16 KiB and checks its key's policy and its signature. What
-// it asks for beside is the caller's to look at, with CheckSameNames, or to leave alone. It returns ErrCSR, which wraps
-// ErrKey if the key is the reason (see CheckKey).
+// ReadCSR reads the DER of a certification request of at most 16 KiB and checks its key's policy and its signature.
+// The caller decides about everything else in the request: it checks the names with CheckSameNames, or ignores them.
+// It returns ErrCSR, which wraps ErrKey if the key is the reason (see CheckKey).
 func ReadCSR(der []byte) (*x509.CertificateRequest, error) {
 	if len(der) > maxCSR {
 		return nil, fmt.Errorf("%w: %d bytes, want at most %d", ErrCSR, len(der), maxCSR)

@@ -9,9 +9,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki/dn"
 )
 
-// CheckLeaf holds the certificate of an agent, whoever issued it, to what every agent's certificate must be at now: a key
-// within the policy of CheckKey, no CA's, for client authentication, within its validity. Who issued it is VerifyUnder's
-// to say. Errors: ErrLeafKey, ErrLeafIsCA, ErrLeafUsage, ErrExtension, ErrExpired, ErrNotYetValid.
+// CheckLeaf checks an agent's certificate from any issuer for what every agent's certificate must be at now: a key
+// within the policy of CheckKey, no CA, for client authentication, within its validity. VerifyUnder checks the
+// issuer. Errors: ErrLeafKey, ErrLeafIsCA, ErrLeafUsage, ErrExtension, ErrExpired, ErrNotYetValid.
 func CheckLeaf(leaf *x509.Certificate, now time.Time) error {
 	if err := CheckKey(leaf.PublicKey); err != nil {
 		return fmt.Errorf("%w: %s", ErrLeafKey, err.Error())
@@ -52,8 +52,8 @@ func checkUsage(leaf *x509.Certificate) error {
 // Trust says under what a certificate of another issuer is accepted.
 type Trust struct {
 	Roots []*x509.Certificate // where a path may end
-	// Through must be on the path; nil: nothing must. It is how an Org CA below somebody else's root vouches alone for
-	// its agents: a path past it, under the same root, is none.
+	// Through must be on the path; nil: nothing must. So an Org CA below a foreign root vouches alone for its agents: a
+	// path past it, under the same root, does not count.
 	Through *x509.Certificate
 	Known   []*x509.Certificate // may stand between
 	Never   []*x509.Certificate // must not be on the path, nor any other certificate of their keys

@@ -50,7 +50,8 @@ func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-// kindOf says what a block is by its label. What a label says beside is not repeated: it comes from outside.
+// kindOf says what a block is by its label. It never repeats other text of a label, because that text comes from
+// outside.
 func kindOf(block *pem.Block) string {
 	switch {
 	case strings.HasSuffix(block.Type, "PRIVATE KEY"):

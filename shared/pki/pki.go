@@ -1,5 +1,5 @@
-// Package pki issues and verifies the certificates of a Mastio: one root and one issuing CA a generation, and the
-// leaves of its agents.
+// Package pki issues and verifies the certificates of a Mastio: one root and one issuing CA per generation, and the
+// leaves of the agents.
 //
 // It performs no I/O and reads no clock; every time is a parameter. Its only side effects are random numbers from
 // crypto/rand and the calls of a crypto.Signer that the caller passes in, one for each certificate.

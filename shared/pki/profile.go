@@ -47,8 +47,8 @@ func (p CAParams) check() error {
 	return nil
 }
 
-// template returns a CA's profile but for its end, which depends on its issuer. role tells the root from the
-// issuing CA, and the number tells the generations apart, so that no two CAs share a subject.
+// template returns a CA's profile without its end, which depends on its issuer. The role separates the root from the
+// issuing CA and the number separates the generations, so that no two CAs share a subject.
 func (p CAParams) template(role string, pathLen int) *x509.Certificate {
 	title := fmt.Sprintf("%s CA G%d", role, p.Generation)
 	return &x509.Certificate{

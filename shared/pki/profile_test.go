@@ -103,7 +103,7 @@ func render(t *testing.T, cert, issuer *x509.Certificate) string {
 	return b.String()
 }
 
-// extension spells the DER of an extension in hex, but for identifiers of random keys.
+// extension spells the DER of an extension in hex, except identifiers of random keys.
 func extension(t *testing.T, cert, issuer *x509.Certificate, oid string, value []byte) string {
 	t.Helper()
 	ski, aki := []byte{0x04, 20}, []byte{0x30, 22, 0x80, 20}

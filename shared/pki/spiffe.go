@@ -81,9 +81,9 @@ func TrustDomain(id string) string {
 	return domain
 }
 
-// URI returns the certificate's URI subject alternative name, as encoded, if it has exactly one; other kinds of name
-// may stand beside it. It reads the extension's own bytes: x509.Certificate.URIs went through a URL parser, which
-// makes different texts equal (the scheme's case, an empty fragment).
+// URI returns the certificate's URI subject alternative name, as encoded, if it has exactly one; it may have names of
+// other kinds too. It reads the extension's own bytes: x509.Certificate.URIs went through a URL parser, which makes
+// different texts equal (the scheme's case, an empty fragment).
 func URI(cert *x509.Certificate) (string, bool) {
 	uris, ok := URIs(cert)
 	if !ok || len(uris) != 1 {

@@ -216,7 +216,7 @@ func checkEach(value cryptobyte.String, skip func(*cryptobyte.String) bool) stri
 	return ""
 }
 
-// checkPoints reads DistributionPoints, each of which names a place or an issuer (RFC 5280 section 4.2.1.13).
+// checkPoints reads DistributionPoints. Each names a place or an issuer (RFC 5280 section 4.2.1.13).
 func checkPoints(value cryptobyte.String) string {
 	if why := checkSequences(value); why != "" {
 		return why

@@ -1,12 +1,12 @@
-// Package problem is the one error type that crosses a border of the Mastio: an error that knows its status, its code and
+// Package problem is the one error type that crosses a border of the Mastio: an error with its status, its code and
 // its public sentence (RFC 9457).
 //
-// A problem is declared beside the rule that it belongs to, and it is the error itself:
+// A problem is declared next to its rule, and it is the error itself:
 //
 //	var ErrGrace = problem.New(400, "grace_seconds_invalid", "grace_seconds takes 0 to 172800")
 //
-// It is returned as it is, or wrapped with %w. Of finds it again where an answer is written. An error without a problem is
-// answered like one of Internal: status 500 and no reason.
+// A function returns the problem as it is, or wraps it with %w. Of finds the problem where an answer is written. An
+// error without a problem is answered like a problem of Internal: status 500 and no reason.
 package problem
 
 import (

@@ -1,4 +1,4 @@
-// Package reason says why a certificate or a CA is replaced or ended, in words that a program can decide on.
+// Package reason is the list of reasons why a certificate or a CA is replaced or ended, as codes for programs.
 package reason
 
 import (

@@ -17,14 +17,14 @@ const (
 	amendPatience = 5 * time.Second
 )
 
-// Amend commits what decide makes of the organisation's records, org being how they were last read. Its chain has one next
-// place, and several functions append to it: where another one's commit came first, Amend reads again and decide decides
-// again. It goes on for as long as the others get on, because each of them ends some time, and somebody who was let in to
-// rotate the Org CA must not be sent away for the sake of a neighbour's row; but not for longer than amendPatience. Where
-// nothing moves, so that what is in the way is no neighbour, it gives up after amendTries.
+// Amend commits the change that decide makes of the organisation's records; org is how they were last read. Several
+// functions append to the organisation's chain, which has one next place. If another commit came first, Amend reads
+// again and calls decide again. Amend retries as long as other writers make progress, at most for amendPatience: a
+// rotation that holds the lease must not fail because of an unrelated row. If the records do not change between two
+// tries, the conflict has another cause, and Amend gives up after amendTries.
 //
-// Errors: those of decide, which end it at once; ErrConflict; ErrUnknown, of the last change that was decided on. After
-// any but that one, nothing happened.
+// Errors: those of decide, which end it at once; ErrConflict; ErrUnknown, of the last change that decide returned.
+// After every error except ErrUnknown, nothing happened.
 func Amend(ctx context.Context, s Organisation, org Org, decide func(Org) (Change, error)) error {
 	patience, end := context.WithTimeout(ctx, amendPatience)
 	defer end()
@@ -51,7 +51,7 @@ func Amend(ctx context.Context, s Organisation, org Org, decide func(Org) (Chang
 	}
 }
 
-// writes grows with every change of the records, whoever made it.
+// writes grows with every change of the records by any writer.
 func (o Org) writes() int64 {
 	n := o.Head.Seq + o.Truststore.Version + o.Lease.Fence
 	if o.Pointer != nil {

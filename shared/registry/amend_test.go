@@ -51,7 +51,7 @@ func TestAmendOutlastsThoseWhoGetOn(t *testing.T) {
 	}
 }
 
-// A conflict with nobody does not go away by trying.
+// A conflict without another writer does not end by retrying.
 func TestAmendGivesUpWhereNothingMoves(t *testing.T) {
 	c := &crowded{others: 1000}
 	if err := registry.Amend(t.Context(), c, registry.Org{}, appended); !errors.Is(err, registry.ErrConflict) || len(c.tried) != 5 {

@@ -1,4 +1,5 @@
-// Package registry is the state of a Mastio and the atomic changes to it, as values: a store only carries them out.
+// Package registry is the state of a Mastio and the atomic changes to the state, as values: a store only applies the
+// changes.
 package registry
 
 import (
@@ -42,8 +43,8 @@ var (
 			Says("The cursor is not one that a listing gave out.")
 )
 
-// Change is a set of writes of which all happen or none. Each record in it carries the version it was read with and is
-// written, with the next version, iff it has not changed since; a record with version zero must not exist yet.
+// Change is a set of writes: all of them happen, or none. Each record carries the version that was read. The store
+// writes it with the next version iff it has not changed since; a record with version zero must not exist yet.
 //
 // Applying a Change twice, with the same ID, applies it once, for ten minutes at least (DynamoDB's ClientRequestToken).
 type Change struct {
@@ -66,7 +67,7 @@ type Change struct {
 // Checkpoint is the last checkpoint of the audit trail, and whether everything that follows from it was done.
 type Checkpoint struct {
 	Sealed  audit.Sealed
-	Done    bool  // it is in the archive, and the chains that it covers are no longer told as moved
+	Done    bool  // it is in the archive, and the chains that it covers are no longer listed as moved
 	SetBack int64 // the archive's last one when the store was found to know less, until an operator has looked; zero: never
 	Version int64
 }
@@ -82,8 +83,9 @@ type Answer struct {
 	Owner string
 }
 
-// Alias leads from what a certificate shows to the agent whose certificate it may be, where its names do not say. It only
-// tells whose record to read and authenticates nobody; but one SPIFFE ID, and one certificate, leads to one agent.
+// Alias leads from a SPIFFE ID or a certificate to the agent that may own it, where the certificate's names do not
+// say. An alias only says which record to read and authenticates no caller. One SPIFFE ID, and one certificate, leads
+// to one agent.
 type Alias struct {
 	Name    string // SPIFFEAlias or PinAlias
 	Agent   agent.ID
@@ -96,8 +98,8 @@ func SPIFFEAlias(id string) string { return "spiffe:" + id }
 // PinAlias is the alias of a certificate by its thumbprint.
 func PinAlias(thumbprint string) string { return "pin:" + thumbprint }
 
-// EdgeCA is a CA of somebody else's, under which agents have SVIDs: the edge lets those in. Who is let in is not who is
-// believed: that is for the agent's own bundle to say.
+// EdgeCA is a foreign CA under which agents have SVIDs. The edge accepts TLS connections with these SVIDs; only the
+// agent's own bundle decides whether an SVID authenticates.
 type EdgeCA struct {
 	DER     []byte
 	Expires time.Time // with the certificate, whole seconds; a store may forget it from then on
@@ -118,13 +120,13 @@ const AnswerTTL = 24 * time.Hour
 // MaxAnswer bounds an answer. The largest one describes an uploaded CA, whose file has at most 64 KiB.
 const MaxAnswer = 128 << 10
 
-// View is what one request about an agent needs, read at once: each record is strongly consistent by itself.
+// View is what one request about an agent needs, read in one call: each record alone is strongly consistent.
 type View struct {
 	Agent   *agent.Agent   // nil: no such agent
 	Pointer *orgca.Pointer // nil: no Org CA yet
 }
 
-// Org is everything about the organisation's CA, read at once: each record is strongly consistent by itself.
+// Org is everything about the organisation's CA, read in one call: each record alone is strongly consistent.
 type Org struct {
 	Pointer     *orgca.Pointer // nil: no Org CA yet
 	Generations []orgca.Generation
@@ -185,7 +187,7 @@ type Query struct {
 // DueQuery asks for a page of the agents that hygiene is to look at.
 type DueQuery struct {
 	At     time.Time // those that are due then
-	Told   bool      // and before them, by the end of their certificates, those whose operators were told of it
+	Told   bool      // and before them, by the end of their certificates, those whose operators were notified
 	Limit  int       // 1 to 1,000
 	Cursor string    // of the page before; empty: the first page
 }

@@ -42,15 +42,15 @@ type Store interface {
 	// Org reads everything about the organisation's CA, and the end of its chain. Generations are in the order of their numbers.
 	Org(ctx context.Context) (Org, error)
 
-	// Acquire takes the lease for want.Holder until want.Expires, if nobody holds it at now (lease.Lease.Held), and returns it with its
-	// fence, one above the last one. want.Fence is ignored. A holder names one acquisition: if it holds the lease already,
-	// the lease is returned as it is, so a call whose outcome is unknown may be repeated.
+	// Acquire takes the lease for want.Holder until want.Expires, if it is free at now (lease.Lease.Held), and returns
+	// it with its fence, one above the last one. want.Fence is ignored. A holder names one acquisition: if it holds the
+	// lease already, the lease is returned as it is, so a call whose outcome is unknown may be repeated.
 	//
 	// Errors: lease.ErrHeld, which names the operation that holds it, and how long to wait.
 	Acquire(ctx context.Context, want lease.Lease, now time.Time) (lease.Lease, error)
 
-	// Extend sets phase and expiry of the lease that l.Holder holds under l.Fence, be it over, as long as nobody took it.
-	// It may be repeated.
+	// Extend sets phase and expiry of the lease that l.Holder holds under l.Fence. The lease may have expired, as long
+	// as no other holder took it. It may be repeated.
 	//
 	// Errors: lease.ErrLost if it is held differently or free.
 	Extend(ctx context.Context, l lease.Lease) error
@@ -92,8 +92,8 @@ type Store interface {
 	// counted that is of a generation above newest, the newest one that ever was current. It may lag behind as Agents may.
 	Census(ctx context.Context, current, newest int64) (map[agent.Method]Tally, error)
 
-	// Due reads a page of the agents that are due at a time, as agent.Agent.Due says; those whose operator was told only if
-	// asked for. It may lag behind as Agents may.
+	// Due reads a page of the agents that are due at a time, as agent.Agent.Due says; those whose operator was notified
+	// only if q.Told asks for them. It may lag behind as Agents may.
 	//
 	// Errors: ErrCursor for a cursor that no page of such a query had.
 	Due(ctx context.Context, q DueQuery) (DuePage, error)
@@ -106,8 +106,9 @@ type Store interface {
 	// in Agents.
 	Records(ctx context.Context, ids []agent.ID) ([]agent.Agent, error)
 
-	// Expiring reports whether an operator was told of a certificate that has not ended at now and is still the agent's, or
-	// an agent has been due since overdue. Its cost does not depend on how many there are. It may lag behind.
+	// Expiring reports whether an operator was notified of a certificate that has not ended at now and is still the
+	// agent's, or whether an agent has been due since overdue. Its cost does not depend on how many there are. It may
+	// lag behind.
 	Expiring(ctx context.Context, now, overdue time.Time) (bool, error)
 
 	// Alias finds, in one call, the agent that the first of these names leads to; empty if none of them leads anywhere. One
@@ -151,12 +152,13 @@ type Store interface {
 	// before before. It may lag behind.
 	RowsOfDay(ctx context.Context, day, after, before string, limit int) ([]audit.Row, error)
 
-	// Moved reads up to limit chains that moved since they were covered last, in the order of their subjects, and from where
-	// to where: a row is told with its commit. Less than limit does not mean that there are no more; none does.
+	// Moved reads up to limit chains that moved since they were covered last, in the order of their subjects, with the
+	// first and the last row of each move. A row is listed as soon as it is committed. Only an empty answer means that
+	// there are no more.
 	Moved(ctx context.Context, limit int) ([]audit.Leaf, error)
 
-	// Cover ends the tale of a chain's move up to the row that l ends with. What it moved since stays told. It may be
-	// repeated, and come late: a later one is not undone.
+	// Cover marks a chain as covered up to the row that l ends with. Rows behind that row stay listed as moved. Cover
+	// may be repeated, and may come late: it does not undo a later Cover.
 	Cover(ctx context.Context, l audit.Leaf) error
 
 	// Checkpoint reads the last checkpoint; nil if there was none.

@@ -14,8 +14,8 @@ var ErrEarly = problem.New(429, "renewed_recently", "the certificate was renewed
 	Says("This certificate was renewed, or made by a renewal, a moment ago. Use the newest one; renew it " +
 		"when Retry-After has passed, or better when GET /v1/agent/renewal-info says.")
 
-// Each renewal costs a signature in KMS, of which all agents together have so many a second, and rows that are kept for
-// years: one agent that renews in a loop must not stand in the others' way.
+// Each renewal costs a KMS signature, whose rate all agents share, and rows that are kept for years: one agent that
+// renews in a loop must not starve the others.
 const (
 	// pace is how old a renewal's certificate must be to be renewed itself.
 	pace = time.Minute
@@ -25,10 +25,10 @@ const (
 	burst = 3
 )
 
-// Early returns ErrEarly, with the wait in whole seconds, if the agent's certificate of the pin p may not be renewed yet: it was made by a renewal a
-// moment ago; or it has been renewed again and again since. One that was enrolled or rotated is renewed at once, so is one
-// whose answer was lost, and one that an overlap of the Org CA carries. Nobody is locked out: the wait ends well before the
-// certificate does.
+// Early returns ErrEarly, with the wait in whole seconds, if the agent's certificate of the pin p may not be renewed
+// yet: a renewal made it a moment ago, or it has been renewed again and again since. A certificate is renewed at once
+// if it was enrolled or rotated, if the answer with its successor was lost, or if an overlap of the Org CA carries
+// it. The wait ends well before the certificate does, so it locks no agent out.
 func Early(a agent.Agent, p agent.Pin, ca orgca.Pointer, now time.Time) error {
 	var next time.Time
 	switch again := lost(a, p); {

@@ -1,5 +1,5 @@
-// Package renewal says when an agent should renew its certificate, in a slot of its own, so that a fleet does not come at
-// once; and how soon it may do so again.
+// Package renewal decides when an agent should renew its certificate, and how soon it may renew again. Each agent has
+// its own slot, so that a fleet does not renew at once.
 package renewal
 
 import (
@@ -74,8 +74,8 @@ func share(id agent.ID, length time.Duration) time.Duration {
 	return time.Duration(high)
 }
 
-// Bounds of how long an agent may go without asking again. An overlap can begin at any time, but a token's answer tells of
-// it too; six hours are what RFC 9773 section 4.3.2 suggests.
+// Bounds of how long an agent may go without asking again. An overlap can begin at any time, but the answer to a
+// token request shows it too; six hours are what RFC 9773 section 4.3.2 suggests.
 const (
 	minPoll = time.Minute
 	maxPoll = 6 * time.Hour

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Host tells on which of the two domains a route is served. One API is never mapped on both:
-// the agents' domain asks for a client certificate, the operators' does not.
+// Host is the domain that serves a route. One API is never mapped on both: the agents' domain asks for a client
+// certificate, the operators' does not.
 type Host string
 
 // The two domains.
@@ -18,7 +18,7 @@ const (
 	Operators Host = "operators" // plain TLS
 )
 
-// Auth tells what a caller of a route must show.
+// Auth is what a caller of a route must show.
 type Auth string
 
 // What a route may ask for. There is no default: a route without one is a programming error.

@@ -82,7 +82,7 @@ func TestFunctionsAreSortedAndNamedOnce(t *testing.T) {
 	}
 }
 
-// The table is handed out anew each time: nobody can change it for the others.
+// Each call returns a new copy of the table: no caller can change the table for the others.
 func TestAllIsACopy(t *testing.T) {
 	routes.All()[0] = routes.Route{}
 	if routes.All()[0].Path == "" {

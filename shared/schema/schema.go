@@ -7,7 +7,7 @@ type Table struct {
 	PartitionKey string
 	SortKey      string // empty: none
 	TTL          string // attribute holding the expiry in Unix seconds; empty: items do not expire
-	Stream       bool   // what is written is told, as a stream of the new items
+	Stream       bool   // the table has a stream of the new items
 	Indexes      []Index
 }
 
@@ -53,7 +53,7 @@ func Tables() []Table {
 				Name: AgentsByName, PartitionKey: "gen_pk", SortKey: "id",
 			}, {
 				// A count reads every entry, names of attributes included, so keys of one letter: 47 octets for agent
-				// orga::agent-0000001, of which 30 are the table's own key. The first index has about 700.
+				// orga::agent-0000001, including 30 of the table's own key. The first index has about 700.
 				Name: ActiveAgents, PartitionKey: "c", SortKey: "g",
 			}, {
 				Name: AgentsByDue, PartitionKey: "due_pk", SortKey: "due_sk",

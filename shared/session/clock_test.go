@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What was counted while a clock was ahead holds nobody up for longer than the longest wait.
+// Attempts that were counted under a fast clock delay no sign-in for longer than the longest wait.
 func TestGateOfAClockThatWasAhead(t *testing.T) {
 	now := time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 	for name, l := range map[string]Limit{"source": PerSource, "device": PerDevice, "everyone": Everyone} {

@@ -1,4 +1,5 @@
-// Package session holds an operator's sign-in to the dashboard: how long it lasts, what ends it, and how often one may try.
+// Package session holds the rules of an operator's sign-in to the dashboard: how long it lasts, what ends it, and how
+// often a browser may try.
 package session
 
 import (
@@ -27,21 +28,21 @@ var (
 		Says("This form was sent before, and works once. Nothing was done a second time.")
 )
 
-// How long a sign-in lasts, and how long a browser that has signed in before is told apart from a stranger's.
+// How long a sign-in lasts, and how long the Mastio recognises a browser that has signed in before.
 const (
 	TTL       = 8 * time.Hour
 	DeviceTTL = 90 * 24 * time.Hour
 )
 
 // MinSecret is how many characters an admin secret has at the least. A right one passes at the API while its address is
-// locked, because pipelines share addresses; what makes that safe is that nobody guesses it.
+// locked, because pipelines share addresses; that is safe because a secret of this length cannot be guessed.
 const MinSecret = 32
 
 // Skew is by how much the clocks of two healthy functions may differ.
 const Skew = 10 * time.Second
 
-// Session is what the store keeps of a sign-in. The token that the browser holds is not in it: whoever reads the store
-// cannot take a session over.
+// Session is what the store keeps of a sign-in. It does not contain the browser's token: a reader of the store cannot
+// take a session over.
 type Session struct {
 	ID      string // of a token; see ID and DeviceID
 	Actor   string // as the audit trail names it
@@ -98,7 +99,7 @@ func CheckForm(token, shown string) error {
 	return nil
 }
 
-// Source is what failed attempts from an address are counted under: the address; of IPv6 the network, of which one
+// Source is what failed attempts from an address are counted under: the address; of IPv6 the /64 network, because one
 // subscriber has 2^64 addresses to choose from.
 func Source(address string) string {
 	ip, err := netip.ParseAddr(address)

@@ -104,7 +104,7 @@ func TestTheWaitGrowsAndEnds(t *testing.T) {
 	}
 }
 
-// However long somebody guesses from everywhere, a stranger's browser waits for seconds.
+// However long an attacker guesses from many addresses, an unknown browser waits for seconds only.
 func TestNobodyIsLockedOutForGood(t *testing.T) {
 	g, now := Gate{}, noon
 	for range 100_000 {

@@ -1,10 +1,10 @@
-// Package verifier decides whether a request to a resource holds an access token of this Mastio that counts: what a
-// resource server has to check, as a function without HTTP, store or clock.
+// Package verifier decides whether a request to a resource holds a valid access token of this Mastio. It is a
+// resource server's check as a function without HTTP, store or clock.
 //
-// A token counts over a connection with the certificate that it is bound to (RFC 8705 section 3), and one that is bound
-// to a key too only with a proof by this key for this request (RFC 9449 section 7). Two things are left to the caller,
-// because they need more than the request: to remember each proof until Verified.ReplayUntil, and, where it matters
-// within the life of a token, whether the certificate still authenticates its agent.
+// A token counts only over a connection with the certificate that it is bound to (RFC 8705 section 3). A token that
+// is bound to a key too also needs a proof by this key for this request (RFC 9449 section 7). The caller has two
+// duties, because they need more than the request: remember each proof until Verified.ReplayUntil, and, where it
+// matters within the life of a token, check whether the certificate still authenticates its agent.
 package verifier
 
 import (

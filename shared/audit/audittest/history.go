@@ -1,4 +1,5 @@
-// Package audittest makes audit histories: chains, checkpoints and bundles as the product makes them, with a key at hand.
+// Package audittest makes audit histories: chains, checkpoints and bundles as the product makes them, signed with a
+// test key.
 package audittest
 
 import (

@@ -1,13 +1,14 @@
-// Package bundle is the file that an auditor is given: a history of chains with the checkpoints that seal it.
+// Package bundle is the file that an auditor gets: a history of chains with the checkpoints that seal it.
 //
-// It is a tar.gz of four members, written in this order, and read in any, packed or not, or unpacked into a folder:
+// It is a tar.gz of four members, written in this order. A reader accepts any order, compressed or not, or a folder:
 //
 //	manifest.json     what is in here; it proves nothing
 //	signing-key.pem   public halves of the keys that signed the checkpoints
 //	checkpoints.json  the checkpoints, each with its leaves
 //	events.ndjson     the rows: those of the first checkpoint's first leaf, of its second, and so on; then the unsealed ones
 //
-// Because rows stand in the order of the leaves that cover them, both lists are read side by side, in constant memory.
+// Rows stand in the order of the leaves that cover them, so a reader reads both lists in parallel, in constant
+// memory.
 package bundle
 
 import (

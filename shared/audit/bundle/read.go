@@ -22,7 +22,7 @@ const (
 	maxLine  = 1 << 20
 )
 
-// Reader reads a bundle. Checkpoints and Lines may be read side by side: each has the file open by itself.
+// Reader reads a bundle. Checkpoints and Lines may be read in parallel: each opens the file separately.
 type Reader struct {
 	Manifest    Manifest
 	Keys        []audit.Key
@@ -173,8 +173,8 @@ type Checkpoints struct {
 	begun bool
 }
 
-// Next reads a checkpoint but for its leaves; those of the one before must be read to their end. At the end it returns
-// io.EOF.
+// Next reads a checkpoint without its leaves. The caller must first read the leaves of the checkpoint before to their
+// end. At the end it returns io.EOF.
 func (c *Checkpoints) Next() (audit.Sealed, error) {
 	if !c.begun {
 		if err := c.want(json.Delim('[')); err != nil {
@@ -311,7 +311,7 @@ func wrong(cause error, format string, values ...any) error {
 	return err
 }
 
-// damaged tells what happens to a file on its way from what is done to it on purpose.
+// damaged reports whether an error means a file that transport damaged, not a file that was changed on purpose.
 func damaged(err error) bool {
 	var corrupt flate.CorruptInputError
 	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, gzip.ErrChecksum, gzip.ErrHeader, tar.ErrHeader} {

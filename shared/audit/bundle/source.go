@@ -29,8 +29,8 @@ func (f folder) member(name string) (io.Reader, io.Closer, error) {
 
 func (folder) end() error { return nil }
 
-// archive is a bundle as a tar. Each member is read from a pass of its own, so that their order does not matter; what stands in
-// the archive beside them is looked at in the pass of the rows.
+// archive is a bundle as a tar. Each member is read in a pass of its own, so that their order does not matter. The
+// pass of the rows looks at the other members of the archive.
 type archive struct {
 	file func() (io.ReadCloser, error)
 	rows *pass

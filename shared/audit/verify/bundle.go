@@ -74,7 +74,7 @@ func (v *Verifier) manifest(m bundle.Manifest, rows int64) error {
 	return nil
 }
 
-// checkpoint checks a checkpoint but for its leaves.
+// checkpoint checks a checkpoint without its leaves.
 func (v *Verifier) checkpoint(s audit.Sealed, keys map[string]audit.Key) error {
 	c := s.Checkpoint
 	switch {

@@ -99,7 +99,7 @@ func TestEventsNameTheFirstBreak(t *testing.T) {
 	}
 }
 
-// Whatever the octets, the verifier ends with a report; and it never believes a bundle that nobody signed.
+// Whatever the octets, the verifier ends with a report, and it never accepts a bundle without a valid signature.
 func FuzzBundle(f *testing.F) {
 	h := audittest.New()
 	h.Rotate("orga::a")

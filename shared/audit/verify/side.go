@@ -9,7 +9,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
 )
 
-// side reads rows beside the leaves that cover them.
+// side reads rows in parallel with the leaves that cover them.
 type side struct {
 	*Verifier
 	lines *bundle.Lines

@@ -129,8 +129,8 @@ func TestEveryBit(t *testing.T) {
 
 func around(data []byte, at int) []byte { return data[max(0, at-10):min(len(data), at+10)] }
 
-// forger changes a history as somebody could who owns the database and the archive, but not the signing key: hashes are
-// made anew where that helps, and so is the manifest.
+// forger changes a history as an attacker could who owns the database and the archive, but not the signing key. It
+// recomputes hashes where that helps, and the manifest.
 type forger struct {
 	parts []audittest.Part
 	tail  []audit.Row

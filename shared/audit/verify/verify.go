@@ -1,4 +1,4 @@
-// Package verify checks what an auditor was given: that nothing in it was changed, and that nothing is missing.
+// Package verify checks an auditor's files: nothing in them was changed, and nothing is missing.
 //
 // Its memory follows the number of chains and of checkpoints, not the number of rows: a number and a hash for each.
 package verify
@@ -20,7 +20,7 @@ type Config struct {
 	Partial    bool   // the beginning may be missing: earlier parts of a bundle, or any row of an export, as after a filter
 	// Timestamp checks an RFC 3161 token over a digest. nil: tokens are counted, not checked.
 	Timestamp func(token, digest []byte) (at time.Time, authority string, err error)
-	Progress  func(rows int64) // called now and then; nil: nobody is
+	Progress  func(rows int64) // called now and then; nil: never called
 }
 
 // Verifier checks files, one after the other, as one history. It is not safe for concurrent use.
@@ -36,7 +36,7 @@ type Verifier struct {
 	pinned bool                 // Config.Checkpoint was met
 	events *events              // of event files
 
-	unsealed int64 // chains of which no checkpoint tells
+	unsealed int64 // chains that no checkpoint covers
 
 	row  audit.Row // looked at now, for the report of a break
 	line int64
@@ -92,7 +92,7 @@ type Break struct { //nolint:errname // the field's word for where a chain stops
 	Form    bool   `json:"-"` // the file is not one of ours, or only half of one: nothing says that the trail was changed
 }
 
-// Error tells file, row and reason.
+// Error names file, row and reason.
 func (b *Break) Error() string {
 	at := b.File
 	if b.Line > 0 {

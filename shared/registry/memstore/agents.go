@@ -45,7 +45,7 @@ func place(a agent.Agent) string {
 	return fmt.Sprintf("%06d#%s#%s", a.Pin().Generation, a.Method, a.ID)
 }
 
-// listed is what a page tells of an agent.
+// listed is an agent as a page shows it.
 func listed(a agent.Agent) agent.Agent {
 	return cloneAgent(registry.Listed(a))
 }

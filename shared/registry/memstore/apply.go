@@ -25,7 +25,7 @@ func (s *Store) Apply(ctx context.Context, c registry.Change) error {
 	return s.write(ctx, "Apply", "apply change "+c.ID, func() error { return s.apply(k) })
 }
 
-// kept is a change of which nobody else holds a part.
+// kept is a deep copy of a change: the caller holds no part of it.
 type kept struct {
 	registry.Change // without rows
 	rows            []row

@@ -12,7 +12,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// What goes in and what comes out are deep copies: nobody else holds a part of the state. They also lose what a database
+// The store takes and returns deep copies: no caller holds a part of the state. A copy also loses what a database
 // does not keep: the time zone, what is finer than a millisecond, and the difference between an empty list and none.
 
 func stamp(t time.Time) time.Time {

@@ -1,5 +1,5 @@
-// Package memstore keeps the Mastio's state in memory: for tests, and hostile. It fails on misuse and, when told to,
-// loses writes, keeps their answers to itself, or carries them out long after everybody has given them up.
+// Package memstore is a hostile in-memory store for tests. It fails on misuse. On request it loses a write, loses the
+// answer to a write, or applies a write long after its caller gave up.
 package memstore
 
 import (
@@ -190,7 +190,7 @@ func (s *Store) carryOut(fault Fault, do func() error) error {
 	case Lose:
 		return registry.ErrUnknown
 	case Late:
-		s.late = append(s.late, func() { do() }) //nolint:errcheck // nobody waits for the answer any more
+		s.late = append(s.late, func() { do() }) //nolint:errcheck // no caller waits for the answer any more
 		return registry.ErrUnknown
 	case Refuse:
 		return registry.ErrUnavailable

@@ -34,7 +34,7 @@ func (s *Store) Keys(ctx context.Context, id agent.ID) (k agent.Keys, err error)
 	return k, err
 }
 
-// Pointer reads the pointer; there is one here, whoever asks.
+// Pointer reads the pointer. This store has one pointer for all agents.
 func (s *Store) Pointer(ctx context.Context, id agent.ID) (p *orgca.Pointer, err error) {
 	err = s.read(ctx, "Pointer", "read the pointer", func() { p = pointer(s.pointer, clonePointer) })
 	return p, err

@@ -146,8 +146,8 @@ func reusedID(t *testing.T, f fixture) {
 	f.same("agent of the first", f.view(agentID(1)).Agent, storedAgent(*first.Agent))
 }
 
-// conflicting applies many changes of which one can win. A change may also be told of a conflict when another one was
-// merely under way, so each is tried until the agent is there.
+// conflicting applies many changes; one of them can win. A store may also report a conflict with a change that is
+// merely in flight, so each change is retried until the agent is there.
 func conflicting(t *testing.T, f fixture) {
 	errs := atOnce(func(n int) error {
 		c := enrolment(agentID(1), int64(n))

@@ -122,7 +122,7 @@ func due(t *testing.T, f fixture) {
 	f.caughtUp("who is still due", func() any { got, _ := f.walkDue(noon, 1000); return got }, want[3:])
 }
 
-// dueTold lists those whose operators were told before the others, and reads the records.
+// dueTold lists the agents whose operators were notified before the others, and reads the records.
 func dueTold(t *testing.T, f fixture) {
 	told := func(left time.Duration) func(*agent.Agent) {
 		return func(a *agent.Agent) { a.Hygiene.Told = true; a.Pins[0].NotAfter = noon.Add(left) }

@@ -35,7 +35,7 @@ func takeover(t *testing.T, f fixture) {
 	}
 }
 
-// What a clock that was ahead has left locks nobody out, whatever that clock said; the old holder commits nothing more.
+// A lease from a fast clock locks no other holder out, whatever that clock said; the old holder commits nothing more.
 func futureLease(t *testing.T, f fixture) {
 	for _, c := range []struct {
 		ahead    time.Duration

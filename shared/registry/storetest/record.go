@@ -90,7 +90,7 @@ func fullTokenKey(epoch int64) registry.TokenKey {
 	return registry.TokenKey{Epoch: epoch, ID: fmt.Sprint("kid-", epoch), Public: []byte{0x30, 3}, Wrapped: []byte{0, 255}, Expires: noon.Add(48 * time.Hour)}
 }
 
-// mustBeFull keeps the round trips honest: a field that somebody adds to a record has to be added here, and then stored.
+// mustBeFull keeps the round trips honest: a new field of a record has to be added here, and then stored.
 func mustBeFull(t *testing.T, record any, except ...string) {
 	t.Helper()
 	v := reflect.ValueOf(record)
