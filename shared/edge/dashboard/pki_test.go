@@ -94,6 +94,56 @@ func TestRotatingTheOrgCA(t *testing.T) {
 	}
 }
 
+// Reason and comment go into the row, as the API has them; what is wrong with one is told beside it.
+func TestReasonAndCommentOfARotation(t *testing.T) {
+	w, b := signedIn(t)
+	page := b.preflight(t)
+	for field, wrong := range map[string]url.Values{
+		"comment": {"comment": {strings.Repeat("é", 501)}}, "reason": {"reason": {"key_compromise"}},
+	} {
+		wrong.Set("confirm", typed(t, page))
+		wrong.Set("overlap", "0")
+		if a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight", wrong); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="`+field+`-wrong"`) {
+			t.Errorf("%s: status %d: %s", field, a.status, text(a.body))
+		}
+	}
+	for _, want := range []string{`<select id="reason" name="reason">`, `<input id="comment" name="comment" value="" maxlength="500"`, `value="cACompromise"`, `value="privilegeWithdrawn"`} {
+		if !strings.Contains(page.body, want) {
+			t.Errorf("the form lacks %s", want)
+		}
+	}
+	comment := strings.Repeat("é", 500)
+	a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight", url.Values{"confirm": {typed(t, page)}, "overlap": {"0"}, "reason": {"cACompromise"}, "comment": {comment}})
+	if a.status != http.StatusSeeOther {
+		t.Fatalf("commit: status %d: %s", a.status, text(a.body))
+	}
+	if rows := w.events(t, audit.OrgCARotated); len(rows) != 1 || rows[0].Details["reason"] != "cACompromise" || rows[0].Details["comment"] != comment {
+		t.Errorf("events: %+v", rows)
+	}
+}
+
+// A CA that was staged for a compromise binds its commit: the page says so, and an overlap is refused beside the choice.
+func TestCommitOfACAThatWasStagedForACompromise(t *testing.T) {
+	w, b := signedIn(t)
+	w.Do(t, rotateca.Request{Mode: rotateca.Finalise})
+	staged := w.Do(t, rotateca.Request{Mode: rotateca.Stage, Reason: "keyCompromise"})
+	page := b.page(t, "/proxy/pki/rotate-ca/preflight?fingerprint="+staged.Fingerprint)
+	says(t, page, "Staged for a reason that stops the present Org CA at once", "keyCompromise")
+	if !strings.Contains(page.body, `value="604800" disabled`) || !strings.Contains(page.body, `value="keyCompromise" selected`) {
+		t.Error("an overlap can be chosen, or the reason is not that of the stage")
+	}
+	for _, reason := range []string{"unspecified", "keyCompromise"} {
+		a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight", url.Values{"confirm": {typed(t, page)}, "overlap": {"604800"}, "reason": {reason}})
+		if a.status/100 != 4 || !strings.Contains(a.body, `id="overlap-wrong"`) || !strings.Contains(a.body, "Pre-flight check") {
+			t.Errorf("an overlap, reason %s: status %d: %s", reason, a.status, text(a.body))
+		}
+	}
+	a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight", url.Values{"confirm": {typed(t, page)}, "overlap": {"0"}})
+	if a.status != http.StatusSeeOther {
+		t.Fatalf("commit: status %d: %s", a.status, text(a.body))
+	}
+}
+
 func TestACommitSentTwiceRotatesOnce(t *testing.T) {
 	w, b := signedIn(t)
 	page := b.preflight(t)

@@ -110,9 +110,17 @@ type motive struct {
 
 // reasons are RFC 5280's words with ours.
 var reasons = []motive{
-	{"unspecified", "No particular reason"}, {"superseded", "Scheduled, or demanded by compliance"}, {"keyCompromise", "The key of the present Org CA may be in wrong hands"},
-	{"affiliationChanged", "The organisation's name changed"}, {"cessationOfOperation", "The present Org CA is given up"},
+	{reason.Unspecified, "No particular reason"}, {reason.Superseded, "Scheduled, or demanded by compliance"},
+	{reason.KeyCompromise, "The key of the present Org CA may be in wrong hands"}, {reason.CACompromise, "The key of a CA above it may be in wrong hands"},
+	{reason.AffiliationChanged, "The organisation's name changed"}, {reason.CessationOfOperation, "The present Org CA is given up"},
+	{reason.PrivilegeWithdrawn, "The present Org CA lost its privileges"},
 }
+
+// Bound reports whether the CA was staged for a reason that binds the commit: nothing of the present Org CA lives on.
+func (v preflightView) Bound() bool { return orgca.AtOnce(v.Next.Reason) }
+
+// Reasons are the choices for going back, or for giving up the way back.
+func (confirmView) Reasons() []motive { return reasons }
 
 // Confirm is what has to be typed: nobody commits a CA whose fingerprint they have not looked at.
 func (v preflightView) Confirm() string { return short(v.Next.Fingerprint) }
@@ -128,6 +136,9 @@ func (d *Dashboard) showPreflight(w http.ResponseWriter, r *http.Request, f aske
 	next, err := d.rotate(r, d.order(r, rotateca.Request{Mode: rotateca.Commit, Fingerprint: fingerprint, DryRun: true}))
 	if err != nil {
 		return err
+	}
+	if !f.Values.Has("reason") {
+		f.Values = url.Values{"reason": {next.Reason}}
 	}
 	v := preflightView{Next: next, NextCA: links(decode(next.Chain)), Form: f, Reasons: reasons, Problem: problem}
 	if v.pkiView, err = d.present(r); err != nil {
@@ -146,7 +157,8 @@ func (d *Dashboard) commit(w http.ResponseWriter, r *http.Request) error {
 	}
 	fingerprint := r.URL.Query().Get("fingerprint")
 	req := d.order(r, rotateca.Request{Mode: rotateca.Commit, Fingerprint: fingerprint, Reason: f.Get("reason"), Comment: f.Get("comment"), IdempotencyKey: d.key(r, f)})
-	var problems []field
+	given, problems := why(f)
+	req.Comment = given.Comment
 	if confirmed(f, short(fingerprint)) != nil {
 		problems = append(problems, field{"confirm", fmt.Sprintf("Type %s, the first eight digits of the new CA's fingerprint.", short(fingerprint))})
 	}
@@ -161,17 +173,25 @@ func (d *Dashboard) commit(w http.ResponseWriter, r *http.Request) error {
 	}
 	result, err := d.rotate(r, req)
 	if err != nil {
-		p := d.problem(r, err)
-		if !busy(p) {
-			return err
-		}
-		retryAfter(w, p)
-		again := fresh(preflightURL(fingerprint), f)
-		again.Status = p.Status
-		return d.showPreflight(w, r, again, sentences(p))
+		return d.uncommitted(w, r, f, err)
 	}
 	http.Redirect(w, r, resultURL("rotated", result.Generation), http.StatusSeeOther)
 	return nil
+}
+
+// uncommitted answers a commit that was refused. What the form can mend is told beside the form; the rest is a page of its own.
+func (d *Dashboard) uncommitted(w http.ResponseWriter, r *http.Request, f url.Values, err error) error {
+	p, action := d.problem(r, err), preflightURL(r.URL.Query().Get("fingerprint"))
+	again, top := fresh(action, f), sentences(p)
+	switch {
+	case p.Code == "overlap_invalid", p.Code == "overlaps_exhausted": // it was staged for a compromise, say
+		again, top = fresh(action, f, field{"overlap", sentences(p)}), ""
+	case !busy(p):
+		return err
+	}
+	retryAfter(w, p)
+	again.Status = p.Status
+	return d.showPreflight(w, r, again, top)
 }
 
 // key makes an idempotency key of a form's number. It belongs to the session, so that nobody finds another one's answer.
@@ -278,7 +298,11 @@ func (d *Dashboard) confirmed(w http.ResponseWriter, r *http.Request, kind strin
 	if len(want) != 2*sha256.Size || confirmed(f, short(want)) != nil {
 		return d.showConfirm(w, r, kind, fresh("/proxy/pki/"+kind, f, field{"confirm", "Type the eight digits as they stand there."}), "")
 	}
-	result, err := d.rotate(r, d.order(r, rotateca.Request{Mode: mode, Fingerprint: want, Reason: f.Get("reason"), Comment: f.Get("comment"), IdempotencyKey: d.key(r, f)}))
+	given, problems := why(f)
+	if len(problems) > 0 {
+		return d.showConfirm(w, r, kind, fresh("/proxy/pki/"+kind, f, problems...), "")
+	}
+	result, err := d.rotate(r, d.order(r, rotateca.Request{Mode: mode, Fingerprint: want, Reason: string(given.Code), Comment: given.Comment, IdempotencyKey: d.key(r, f)}))
 	if err != nil {
 		p := d.problem(r, err)
 		if !busy(p) {
