@@ -71,6 +71,7 @@ var settings = map[string]func(*Props, string) error{
 	"autoMigrate":                toggle(func(p *Props) *bool { return &p.AutoMigrate }),
 	"autoRotate":                 toggle(func(p *Props) *bool { return &p.AutoRotate }),
 	"firstCa":                    text(func(p *Props) *string { return (*string)(&p.FirstCA) }),
+	"archiveLock":                text(func(p *Props) *string { return (*string)(&p.ArchiveLock) }),
 	"spiffeTrustDomains":         func(p *Props, v string) error { p.SPIFFETrustDomains = list(v); return nil },
 	"certMaxAgeDays":             whole(func(p *Props) *int { return &p.CertMaxAgeDays }),
 	"certRenewBeforeDays":        whole(func(p *Props) *int { return &p.CertRenewBeforeDays }),

@@ -86,7 +86,7 @@ func signing(scope constructs.Construct, p Props, id, description string) awskms
 }
 
 // archiveYears is how long the lock protects a checkpoint from replacement and deletion. Only a caller with the right
-// to bypass the lock gets around it.
+// to bypass the lock gets around it; Compliance grants no such right.
 const archiveYears = 7
 
 // archive keeps the audit trail's checkpoints under object lock, so that a history that was cut, in the tables, is
@@ -99,7 +99,11 @@ func (d *Data) archive(p Props) awss3.Bucket {
 	}
 	if !p.local() {
 		props.ObjectLockEnabled = jsii.Bool(true)
-		props.ObjectLockDefaultRetention = awss3.ObjectLockRetention_Governance(awscdk.Duration_Days(number(365 * archiveYears)))
+		retention := awss3.ObjectLockRetention_Governance
+		if p.ArchiveLock == Compliance {
+			retention = awss3.ObjectLockRetention_Compliance
+		}
+		props.ObjectLockDefaultRetention = retention(awscdk.Duration_Days(number(365 * archiveYears)))
 	}
 	return awss3.NewBucket(d.Scope, jsii.String("AuditArchive"), props)
 }

@@ -137,6 +137,17 @@ func TestSecretIsMadeAndNeverSpelled(t *testing.T) {
 	})
 }
 
+// The default can be removed by who may bypass it; the setting makes a lock that nobody can.
+func TestArchiveLock(t *testing.T) {
+	for d, want := range map[*deployment]any{&trying: "GOVERNANCE", &hardened: "COMPLIANCE", &local: nil} {
+		a := d.one(t, "AWS::S3::Bucket", "DataAuditArchive")
+		rule := at(a.Properties, "ObjectLockConfiguration", "Rule", "DefaultRetention")
+		if at(rule, "Mode") != want || want != nil && at(rule, "Days") != 365.0*archiveYears {
+			t.Errorf("retention %v, want %v", rule, want)
+		}
+	}
+}
+
 var hash = regexp.MustCompile(`[0-9a-f]{64}`)
 
 // A logical id that changes is a table that is replaced: a change of this file is to be looked at twice.

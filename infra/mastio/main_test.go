@@ -107,6 +107,7 @@ func everything() Props {
 	p.HostedZone = zone
 	p.AlarmEmail, p.AllowedSources = "oncall@acme.example", []string{"192.0.2.0/24", "2001:db8::/32"}
 	p.TokenSigner, p.StrictPKI, p.AutoMigrate, p.RequireDPoP, p.RequireNonce, p.RegisteredDPoPOnly = KMSSigner, true, true, true, true, true
+	p.ArchiveLock = Compliance
 	return p
 }
 

@@ -32,6 +32,15 @@ const (
 	Adopt FirstCA = "adopt" // an operator uploads an existing one after the deployment
 )
 
+// ArchiveLock says who may still delete a checkpoint before its retention ends.
+type ArchiveLock string
+
+// The locks.
+const (
+	Governance ArchiveLock = "governance" // who has s3:BypassGovernanceRetention, so that an installation can be removed
+	Compliance ArchiveLock = "compliance" // nobody, not even the account's owner, for archiveYears
+)
+
 // Target says what is deployed to.
 type Target string
 
@@ -99,7 +108,8 @@ type Props struct {
 	FirstCA             FirstCA
 	StandbyMinutes      int // between two runs of the standby job
 
-	CheckpointMinutes int    // between two checkpoints of the audit trail, while anything happens
+	CheckpointMinutes int // between two checkpoints of the audit trail, while anything happens
+	ArchiveLock       ArchiveLock
 	AuditTSA          string // URL of a time-stamping authority (RFC 3161) for them; empty: none
 
 	TablePrefix          string // before the tables' names; a restore takes another one
@@ -116,7 +126,7 @@ type Props struct {
 // Defaults returns the settings that New takes where a field is not set, and that differ from the zero value.
 func Defaults() Props {
 	return Props{
-		TokenSigner: EpochKey, FirstCA: Mint, StandbyMinutes: 2, CheckpointMinutes: 15, RenewOverlapSeconds: 3600, CertMaxAgeDays: 365, CertRenewBeforeDays: 30, LogRetentionDays: 365,
+		TokenSigner: EpochKey, FirstCA: Mint, ArchiveLock: Governance, StandbyMinutes: 2, CheckpointMinutes: 15, RenewOverlapSeconds: 3600, CertMaxAgeDays: 365, CertRenewBeforeDays: 30, LogRetentionDays: 365,
 		Target: AWS, Architecture: ARM64, BuildDir: "build/lambda",
 	}
 }
@@ -126,6 +136,7 @@ func (p Props) filled() Props {
 	d, kind := Defaults(), p.AgentsAPI
 	p.TokenSigner = or(p.TokenSigner, d.TokenSigner)
 	p.FirstCA = or(p.FirstCA, d.FirstCA)
+	p.ArchiveLock = or(p.ArchiveLock, d.ArchiveLock)
 	p.StandbyMinutes = or(p.StandbyMinutes, d.StandbyMinutes)
 	p.CertMaxAgeDays = or(p.CertMaxAgeDays, d.CertMaxAgeDays)
 	p.CertRenewBeforeDays = or(p.CertRenewBeforeDays, d.CertRenewBeforeDays)
@@ -215,6 +226,10 @@ func (p Props) check() error {
 func (p Props) checkChoices(say func(string, ...any)) {
 	oneOf(say, "tokenSigner", p.TokenSigner, EpochKey, KMSSigner)
 	oneOf(say, "firstCa", p.FirstCA, Mint, Adopt)
+	oneOf(say, "archiveLock", p.ArchiveLock, Governance, Compliance)
+	if p.ArchiveLock == Compliance && p.local() {
+		say("archiveLock is %q: LocalStack keeps nothing for years; leave it out", p.ArchiveLock)
+	}
 	oneOf(say, "target", p.Target, AWS, LocalStack)
 	oneOf(say, "architecture", p.Architecture, ARM64, X86)
 	oneOf(say, "agentsApi", p.AgentsAPI, HTTPAPI, RESTAPI)

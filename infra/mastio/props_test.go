@@ -70,6 +70,8 @@ func TestContextIsRefused(t *testing.T) {
 		{map[string]any{"issuer": "http://acme.example"}, "issuer"}, {map[string]any{"issuer": "https://acme.example?x"}, "issuer"},
 		{map[string]any{"alarmEmail": "nobody"}, "alarmEmail"}, {map[string]any{"allowedSources": "192.0.2.1"}, "allowedSources"},
 		{map[string]any{"tokenSigner": "hsm"}, "tokenSigner is \"hsm\": set it to epoch or kms"}, {map[string]any{"firstCa": "upload"}, "firstCa"},
+		{map[string]any{"archiveLock": "COMPLIANCE"}, "archiveLock is \"COMPLIANCE\": set it to governance or compliance"},
+		{map[string]any{"archiveLock": "compliance", "target": "localstack"}, "LocalStack keeps nothing for years"},
 		{map[string]any{"target": "azure"}, "target"}, {map[string]any{"architecture": "arm"}, "architecture"},
 		{map[string]any{"renewOverlapSeconds": "59"}, "renewOverlapSeconds"},
 		{map[string]any{"certMaxAgeDays": "826"}, "certMaxAgeDays"}, {map[string]any{"certMaxAgeDays": "30"}, "certRenewBeforeDays"}, {map[string]any{"certRenewBeforeDays": "-1"}, "certRenewBeforeDays"}, {map[string]any{"spiffeTrustDomains": "a.example,B"}, "spiffeTrustDomains"},
