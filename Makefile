@@ -165,12 +165,15 @@ infra-setup: need-go $(CDK)/.package-lock.json ## install what the CDK app runs 
 infra-golden: infra-setup ## write what the CDK app is compared with anew: infra/permissions.md and the golden templates
 	go test ./infra/mastio -count=1 -run 'WrittenDown|Template|Contents' -update
 
-.PHONY: synth diff deploy destroy
+.PHONY: synth diff preflight deploy smoke destroy
 synth: build infra-setup ## write the CloudFormation templates into cdk.out (CDK_ARGS="-c orgId=acme ...", see infra/README.md)
 	$(RUN_CDK) synth --quiet $(CDK_ARGS)
 
 diff: build infra-setup ## what a deployment would change
 	$(RUN_CDK) diff $(CDK_ARGS)
+
+preflight: synth ## what a deployment to the account of the credentials at hand would fail of, and what mends it; changes nothing
+	@go run ./infra/preflight
 
 deploy: build infra-setup ## deploy to the AWS account of the credentials at hand
 	@case '$(CDK_ARGS)' in *orgId=*) ;; *) if grep -q '"orgId": "orga"' cdk.json; then \
