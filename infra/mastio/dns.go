@@ -6,8 +6,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// record has a domain found: by a record in the hosted zone, or by an output for whoever keeps the DNS. The zone is named by
-// its id, so that nothing has to be looked up while templates are made.
+// record publishes a domain: as a record in the hosted zone, or as an output for the operator of the DNS. The zone is
+// given by its id, so that synthesis needs no lookup.
 func (s *Service) record(who string, d *Domain, name awsapigateway.DomainName) {
 	target := name.DomainNameAliasDomainName()
 	if s.props.HostedZone == "" {

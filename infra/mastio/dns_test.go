@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Each domain has a record in the zone that was named, and none where somebody else keeps the DNS.
+// Each domain has a record in the given zone, and none where the DNS is kept elsewhere.
 func TestRecords(t *testing.T) {
 	for who, name := range map[string]string{"Agents": "agents.mastio.acme.example.", "Operators": "mastio.acme.example."} {
 		r := hardened.one(t, "AWS::Route53::RecordSet", "Service"+who)

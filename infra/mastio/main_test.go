@@ -111,7 +111,7 @@ func everything() Props {
 	return p
 }
 
-// overREST is everything over REST APIs, which can be traced, with DNS records that somebody else keeps.
+// overREST is everything over REST APIs, which can be traced, with DNS records that are kept elsewhere.
 func overREST() Props {
 	p := everything()
 	p.AgentsAPI, p.Tracing, p.HostedZone = RESTAPI, true, ""

@@ -86,8 +86,8 @@ type Props struct {
 	AgentsAPI APIKind // empty: an HTTP API; on LocalStack, whose open version has none, a REST API
 	Agents    *Domain // mutual TLS; nil: the API's default endpoint, which asks for no certificate, so that agents get no token
 	Operators *Domain // plain TLS; nil: the API's default endpoint
-	// HostedZone is the id of the Route 53 zone that gets the DNS records of both domains; empty: somebody points them at the
-	// outputs TargetName.
+	// HostedZone is the id of the Route 53 zone that gets the DNS records of both domains; empty: the operator points
+	// the records at the outputs TargetName.
 	HostedZone string
 	Issuer     string // agents' base URL if it is neither of these, as behind a gateway of one's own
 

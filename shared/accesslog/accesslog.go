@@ -2,9 +2,9 @@
 // request pays for their octets. No format contains a header or a body: both hold secrets.
 package accesslog
 
-// HTTP is the format of the agents' HTTP API: who asked for what, and what came of it. Whoever got as far as a function is
-// named in the function's own line under the same request id; the address stands for those whom API Gateway refused.
-// Variables: "Customize HTTP API access logs", API Gateway developer guide.
+// HTTP is the format of the agents' HTTP API: the caller's address, the route and the outcome. If a request reached a
+// function, the function's own line under the same request id names the caller. The address identifies callers that
+// API Gateway refused. Variables: "Customize HTTP API access logs", API Gateway developer guide.
 const HTTP = `{"request_id":"$context.requestId","source":"$context.identity.sourceIp","route":"$context.routeKey",` +
 	`"status":"$context.status","latency":"$context.responseLatency","error":"$context.error.message $context.integrationErrorMessage"}`
 

@@ -56,8 +56,8 @@ type Config struct {
 	RegisteredDPoPOnly bool           // a login by assertion binds its token to the registered DPoP key too
 	RenewOverlap       time.Duration  // how long the certificate before a renewal still counts at the most
 	StrictPKI          bool           // refuse to work under a legacy Org CA
-	AutoRotate         time.Duration  // overlap with which a minted Org CA is replaced by itself before it ends; zero: it is not
-	AutoMigrate        time.Duration  // overlap with which a legacy Org CA is replaced by itself; zero: it is not
+	AutoRotate         time.Duration  // overlap of a minted Org CA's automatic rotation before its end; zero: none
+	AutoMigrate        time.Duration  // overlap of a legacy Org CA's automatic migration; zero: none
 	Schedule           agent.Schedule // when agents' certificates are due
 	Adopt              bool           // the first Org CA is the operator's, by upload; none is minted
 	Version            string

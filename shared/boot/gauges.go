@@ -19,8 +19,8 @@ func gauge(name string, on bool) metrics.Gauge {
 }
 
 // gauges are what the alarms of a deployment look at: every warning of healthz as 0 or 1 under its own name, the legacy
-// one also under the name that the operator's guide gives it, and the days that the root has left. The function standby
-// writes them, but for the one about the admin secret, which it may not read: that is sealGauges'.
+// one also under the name that the operator's guide gives it, and the days that the root has left. The function
+// standby writes them, except the gauge of the admin secret, which it may not read: sealGauges has that gauge.
 func gauges(s health.State, now time.Time) []metrics.Gauge {
 	all := []metrics.Gauge{gauge("cullis_proxy_legacy_ca_pathlen_zero", s.Legacy), gauge("standby_ca", s.Standby)}
 	for _, w := range health.Warnings() {

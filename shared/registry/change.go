@@ -17,8 +17,8 @@ import (
 // How an operation on a store can end other than well. Every store wraps these, and nothing else.
 var (
 	// ErrConflict: a condition of the change did not hold, so nothing of it happened. Read again, then decide.
-	ErrConflict = problem.New(409, "changed_concurrently", "changed by somebody else in the meantime").
-			Says("Somebody else keeps changing the same thing. Nothing was changed by this request; retry.").
+	ErrConflict = problem.New(409, "changed_concurrently", "changed by another request in the meantime").
+			Says("Other requests keep changing the same record. This request changed nothing; retry.").
 			After(time.Second)
 	// ErrUnknown: the change may have happened, may not have, or may still happen. Read again before anything else;
 	// applying the same Change again, with the same ID, is always safe.

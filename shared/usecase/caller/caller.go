@@ -1,4 +1,4 @@
-// Package caller finds out which agent a client certificate authenticates.
+// Package caller decides which agent a client certificate authenticates.
 package caller
 
 import (
@@ -15,7 +15,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// Why a certificate authenticates nobody. With agent.ErrRevoked they are all that a caller can be told.
+// Why a certificate authenticates no agent. A caller sees one of these errors or agent.ErrRevoked, and no other
+// reason.
 var (
 	ErrNoCertificate = problem.New(401, "client_certificate_required", "client certificate required").
 				Says("Client certificate required").
@@ -65,8 +66,8 @@ type Shown struct {
 	behind     [][]byte            // the same, DER, from an assertion; read only where an SVID's path is looked for
 }
 
-// WithBehind returns s with the certificates, DER, that an assertion has behind the leaf. They do for an SVID what a
-// chain beside the certificate does, and are ignored for a pinned certificate.
+// WithBehind returns s with the certificates, DER, that an assertion has behind the leaf. For an SVID they serve as a
+// chain sent with the certificate; for a pinned certificate they are ignored.
 func (s Shown) WithBehind(ders [][]byte) Shown {
 	s.behind = ders
 	return s
@@ -78,9 +79,9 @@ func (s Shown) Thumbprint() string { return s.thumbprint }
 // maxSent bounds what a path is looked for in.
 const maxSent = 8
 
-// Read reads the client certificate, from the TLS connection by way of the edge, and what the caller sends beside it to
-// stand between an SVID and its bundle: the edge may pass on the leaf alone. Both are PEM, and may be empty.
-// Errors: ErrNoCertificate, ErrCertificate, ErrChain.
+// Read reads the client certificate, which the edge took from the TLS connection, and the intermediates that the
+// caller sends for the path from an SVID to its bundle: the edge may forward the leaf alone. Both are PEM, and may be
+// empty. Errors: ErrNoCertificate, ErrCertificate, ErrChain.
 func Read(certificatePEM, chainPEM string) (Shown, error) {
 	if certificatePEM == "" {
 		return Shown{}, ErrNoCertificate
@@ -104,9 +105,10 @@ func Read(certificatePEM, chainPEM string) (Shown, error) {
 	return s, nil
 }
 
-// Authenticate decides by the registry. The certificate's names, or client_id, only say whose record to read; that the
-// certificate is this agent's is the pin's to say, over every byte of it, or, of an SVID, the agent's bundle. The pin that
-// stands for an SVID is no pin of the record. Whoever grants something stores what agent.Use makes of it.
+// Authenticate decides by the registry. The certificate's names, or client_id, only say which record to read. The
+// pin, over every byte of the certificate, proves that the certificate is this agent's; for an SVID the agent's
+// bundle proves it. The pin that stands for an SVID is no pin of the record. A caller that grants something stores
+// the result of agent.Use.
 //
 // Errors: agent.ErrRevoked, those above, registry.ErrUnavailable.
 func Authenticate(ctx context.Context, store Store, s Shown, clientID string, now time.Time) (registry.View, agent.Pin, error) {
@@ -157,10 +159,10 @@ func recognise(ctx context.Context, store Store, view registry.View, s Shown, no
 	return judge(ctx, store, view, s, now)
 }
 
-// find reads the record of the agent that the certificate names, or client_id does: by its SPIFFE ID of the Mastio's own
-// form, else by its common name. Where that record is not about this certificate, and nobody insists, the aliases of
-// its SPIFFE ID and of itself lead to one that is. So agents whose certificates name them cost one read, and the others
-// three.
+// find reads the record of the agent that the certificate or client_id names: by its SPIFFE ID of the Mastio's own
+// form, else by its common name. If that record is not about this certificate, and client_id does not demand it, the
+// aliases of the SPIFFE ID and of the certificate lead to the right record. So agents whose certificates name them
+// cost one read, and the others three.
 func find(ctx context.Context, store Store, s Shown, clientID string) (view registry.View, err error) {
 	named, isNamed := namedBy(s)
 	id, known := named, isNamed

@@ -13,7 +13,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/vouch"
 )
 
-// unvouched tells an SVID whose issuer is not known from one that has a path, and not to where it must lead.
+// unvouched returns the error of an SVID without an accepted path: ErrNoPath if no known certificate issued it, else
+// the error otherwise, because its path leads to the wrong CA.
 func (s Shown) unvouched(t pki.Trust, otherwise, cause error) error {
 	known := slices.Concat(s.sent, t.Known, t.Roots)
 	if !slices.ContainsFunc(known, func(c *x509.Certificate) bool {

@@ -30,7 +30,7 @@ type Store interface {
 	Apply(ctx context.Context, c registry.Change) error
 }
 
-// Role tells a generation's keys apart.
+// Role is the role of a key in its generation.
 type Role string
 
 // The roles of a key.
@@ -103,7 +103,7 @@ func (o Order) source() orgca.Source {
 	return orgca.Mint
 }
 
-// legacy reports whether the generation's root must issue by itself.
+// legacy reports whether the generation's root must issue without an issuing CA.
 func (o Order) legacy() bool { return o.Upload != nil && o.Upload.Legacy }
 
 // Prepare makes a generation and brings it to the state staged. A crash in here leaves a row in the state preparing and
@@ -171,7 +171,7 @@ func (c *Ceremony) create(ctx context.Context, g orgca.Generation, o Order) (org
 	return g, nil
 }
 
-// publicKeys are the public halves of a generation's keys; a legacy root has no issuing key beside it.
+// publicKeys are the public halves of a generation's keys; a legacy root has no issuing key.
 type publicKeys struct{ root, issuing crypto.PublicKey }
 
 func (c *Ceremony) keys(ctx context.Context, g orgca.Generation, o Order) (orgca.Generation, publicKeys, error) {
@@ -190,7 +190,8 @@ func (c *Ceremony) keys(ctx context.Context, g orgca.Generation, o Order) (orgca
 	return g, k, err
 }
 
-// certify makes the root, unless it was uploaded, and the issuing CA below it, unless the root must issue by itself.
+// certify makes the root, unless it was uploaded, and the issuing CA below it, unless the root must issue without
+// one.
 func (c *Ceremony) certify(ctx context.Context, g orgca.Generation, o Order, k publicKeys) (orgca.Generation, error) {
 	p := pki.CAParams{Org: c.OrgID, Generation: g.Number, Now: c.Now()}
 	authority, err := c.root(p, o, c.Keys.Signer(ctx, g.RootKey, k.root))

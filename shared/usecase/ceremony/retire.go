@@ -30,9 +30,9 @@ func (c *Ceremony) Retire(ctx context.Context, g orgca.Generation, actor string)
 	})
 }
 
-// Discard ends a generation that will never be current. Its row says so first: from then on nobody can commit it, so its
-// keys, also those that the row does not know, can go. Only then is it noted that they are gone, so that what a crash left
-// is found again: Discard takes such a generation too.
+// Discard ends a generation that will never be current. Its row says so first: from then on no rotation can commit
+// it, so its keys, also those that the row does not know, can go. Discard records the end of the keys last. After a
+// crash in between, a second Discard of the same generation completes the work.
 func (c *Ceremony) Discard(ctx context.Context, g orgca.Generation, actor string) error {
 	if g.State != orgca.Failed {
 		failed, err := g.To(orgca.Failed, c.Now())

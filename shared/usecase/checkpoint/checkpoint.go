@@ -1,4 +1,4 @@
-// Package checkpoint seals the audit trail: it signs, now and then, how far every chain has got that moved.
+// Package checkpoint seals the audit trail: it signs, on a schedule, the end of every chain that moved.
 package checkpoint
 
 import (
@@ -102,8 +102,8 @@ type Report struct {
 }
 
 // Run makes as many checkpoints as it takes to cover what has moved, none if nothing has. A run that ends anywhere, by an
-// error or a crash, leaves what the next one completes: before the commit nothing but objects that nobody names; behind
-// it a checkpoint that counts, and says that it is not done.
+// error or a crash, leaves what the next one completes: before the commit only unreferenced objects; after it a
+// checkpoint that counts and is marked as not done.
 //
 // Errors: ErrArchive, ErrTaken, the errors of the key store, registry.ErrUnavailable, registry.ErrUnknown,
 // registry.ErrConflict if the organisation's chain kept moving.
@@ -170,7 +170,7 @@ func (j *Job) late(ctx context.Context) bool {
 	return ok && end.Sub(j.Now()) < reserve
 }
 
-// present is the last checkpoint, of which everything is done.
+// present is the last checkpoint, with its work completed.
 type present struct {
 	registry.Checkpoint
 	Number          int64
@@ -226,9 +226,9 @@ func (j *Job) complete(ctx context.Context) (p present, err error) {
 	return p, err
 }
 
-// setBack compares with the archive. Where the archive is ahead, the store was set back to an earlier state, or tampered with:
-// the store takes the archive's last checkpoint over, with a note of it, the checkpoints go on behind that one, and a verifier
-// finds the rows that are gone.
+// setBack compares with the archive. If the archive is ahead, the store was set back to an earlier state, or tampered
+// with. The store then takes over the archive's last checkpoint, with a note about it, and the checkpoints go on
+// behind that one. A verifier finds the missing rows.
 func (j *Job) setBack(ctx context.Context, last *registry.Checkpoint) (bool, error) {
 	ahead, err := j.Archive.Last(ctx, sealedPrefix, SealedName(last.Sealed.Checkpoint.Number))
 	if err != nil || ahead == "" {

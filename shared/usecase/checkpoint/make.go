@@ -80,7 +80,7 @@ func (j *Job) make(ctx context.Context, by audit.By, last registry.Checkpoint, l
 	return true, nil
 }
 
-// stamp says what became of a time stamp, as the row of the checkpoint tells it.
+// stamp is the outcome of a time stamp, as the row of the checkpoint records it.
 type stamp struct {
 	status string // "granted", "failed" or "off"
 	sha256 string
@@ -112,7 +112,7 @@ func (j *Job) seal(ctx context.Context, last audit.Checkpoint, leaves []audit.Le
 	if err != nil {
 		return audit.Sealed{}, stamp{}, err
 	}
-	if err := sealed.Verify(key.Key); err != nil { // what nobody could verify must not get into the chain
+	if err := sealed.Verify(key.Key); err != nil { // an unverifiable checkpoint must not get into the chain
 		return audit.Sealed{}, stamp{}, err
 	}
 	s, err := j.stamp(ctx, &sealed)

@@ -288,7 +288,7 @@ func (o Outside) answer(out Admitted, now time.Time, owner string) (*registry.An
 	return answer, err
 }
 
-// taken tells a conflict about an alias from one about the agent's record, which is read again.
+// taken separates a conflict about an alias from a conflict about the agent's record. The second is read again.
 func (e *Enroller) taken(ctx context.Context, c registry.Change) error {
 	for _, a := range c.Aliases {
 		id, err := e.Store.Alias(ctx, a.Name)

@@ -30,7 +30,7 @@ var ErrFederated = problem.New(400, "federated_unsupported", "federated agents a
 
 // again decides whether plain enrolment may give an existing agent a new certificate. It leaves identity, capabilities,
 // display name and chain as they are. An empty list of capabilities means that the caller names none: enrolment tools
-// that leave capabilities to somebody else send it. bound, if it is there, must be what the agent has.
+// that do not manage capabilities send it. bound, if it is there, must be what the agent has.
 func again(old agent.Agent, capabilities []string, bound *bool) error {
 	if bound != nil && *bound != old.ProofBound {
 		return ErrBinding

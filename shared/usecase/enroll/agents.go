@@ -53,8 +53,8 @@ func (e *Enroller) Find(ctx context.Context, name string, limit int, cursor stri
 	return e.Store.Find(ctx, registry.Search{Prefix: e.OrgID + "::" + name, Limit: limit, Cursor: cursor})
 }
 
-// Due reads a page of the agents whose certificates are due within a time from now, those first whose operators were told
-// of it. It is about certificates that the Mastio issues. Errors: ErrLimit, registry.ErrCursor.
+// Due reads a page of the agents whose certificates are due within a time from now. Agents whose operators were
+// notified come first. It is about certificates that the Mastio issues. Errors: ErrLimit, registry.ErrCursor.
 func (e *Enroller) Due(ctx context.Context, within time.Duration, limit int, cursor string) (registry.Page, error) {
 	if limit < 1 || limit > MaxFound {
 		return registry.Page{}, ErrLimit
@@ -130,7 +130,8 @@ func (e *Enroller) deactivate(ctx context.Context, a agent.Agent, d Deactivation
 	return registry.Settle(ctx, e.Store.Apply, registry.Change{ID: e.NewID(), Agent: &next, Keys: &known, Rows: []audit.Row{row}, Forget: aliases(a)})
 }
 
-// aliases are those that lead to the agent, but for its past certificates', which end with these.
+// aliases returns the aliases that lead to the agent now. Aliases of its past certificates are not among them: they
+// expire with their certificates.
 func aliases(a agent.Agent) []registry.Alias {
 	if a.Status != agent.Active { // they were forgotten, and may be another agent's by now
 		return nil

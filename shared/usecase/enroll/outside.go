@@ -58,7 +58,7 @@ type Outside struct {
 	DisplayName  string   // empty: the name; of an existing agent: what it was
 	Capabilities []string // nil, of an existing agent: what they were; empty: the same unless Update
 	CertPEM      []byte   // the leaf, then what stands between it and its CA
-	BundlePEM    []byte   // SPIFFE only: CAs of which one is at the end of the SVID's chain; nil: the Org CA is
+	BundlePEM    []byte   // SPIFFE only: CAs; the SVID's chain ends at one of them; nil: at the Org CA
 	KeyPEM       []byte   // the leaf's private key: compared, then overwritten. Or:
 	Proof        string   // a signature by it, base64url; see ProofMessage
 	DPoPJWK      json.RawMessage
@@ -76,7 +76,7 @@ func ProofMessage(m agent.Method, id agent.ID, thumbprint string) string {
 // maxChain is how many certificates a chain, and a bundle, may have.
 const maxChain = 16
 
-// reading is what an Outside says, once it holds together by itself.
+// reading is the content of an Outside whose parts agree with each other.
 type reading struct {
 	id         agent.ID
 	leaf       *x509.Certificate
@@ -164,7 +164,7 @@ func bundle(data []byte) ([]*x509.Certificate, error) {
 	return cas, nil
 }
 
-// possession makes sure that whoever asks has the leaf's private key.
+// possession checks that the caller has the leaf's private key.
 func possession(leaf *x509.Certificate, req Outside, message string) (how string, err error) {
 	if (len(req.KeyPEM) == 0) == (req.Proof == "") {
 		return "", ErrProof

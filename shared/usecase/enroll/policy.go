@@ -20,8 +20,9 @@ type Policy struct {
 
 const policyTries = 5
 
-// SetHygiene changes what is done when an agent's certificate is due, and nothing else: no certificate, no pin. Who was
-// told already and shall have it delivered now is due again. Setting what is set already changes nothing.
+// SetHygiene changes what is done when an agent's certificate is due, and nothing else: no certificate, no pin. An
+// agent whose operator was already notified becomes due again when delivery is switched on. Setting the same value is
+// a no-op.
 //
 // Errors: agent.ErrNotFound, agent.ErrDeactivated; agent.ErrRotateAtYourCA for agents whose certificates are issued
 // elsewhere.

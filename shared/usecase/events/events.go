@@ -1,5 +1,5 @@
-// Package events tells the outside what happened, from the rows of the audit trail: the rows are the outbox. A row is
-// committed with its change, so no event is ever without its change, nor a change without its event.
+// Package events publishes rows of the audit trail as events: the rows are the outbox. A row is committed with its
+// change, so no event exists without its change, and no change without its event.
 package events
 
 import (
@@ -8,7 +8,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 )
 
-// Event is what the outside is told of a row.
+// Event is the public part of a row.
 type Event struct {
 	Type    audit.Event
 	Subject string
@@ -16,8 +16,8 @@ type Event struct {
 	Detail  map[string]any
 }
 
-// told are the events that go out, and of their rows' details those members that do. What is not named here stays: who
-// asked, from where, and in which words is for the audit trail.
+// told lists the published events, and the published members of their rows' details. Everything else stays in the
+// audit trail: who made the request, from where, and the comment.
 var told = map[audit.Event][]string{
 	audit.AgentCertRotated: {"cert_thumbprint", "generation", "previous_thumbprint", "grace_seconds", "deliver", "secret_version"},
 	audit.AgentCertDue:     {"cert_thumbprint", "generation", "not_before", "not_after"},
@@ -25,9 +25,9 @@ var told = map[audit.Event][]string{
 	audit.OverlapEnded:     {"generation", "ended"},
 }
 
-// Of returns the event of a row; ok is false for a row of which the outside is not told. The detail's id is the row's: an
-// event that comes twice has the same. Its seq is the row's place in the chain of its subject: events of one subject are
-// in that order.
+// Of returns the event of a row; ok is false for a row that is not published. The detail's id is the row's: an event
+// that comes twice has the same id. Its seq is the row's place in the chain of its subject and orders the events of
+// one subject.
 func Of(r audit.Row) (e Event, ok bool, err error) {
 	members, ok := told[r.EventType]
 	if !ok {

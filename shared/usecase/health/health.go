@@ -1,4 +1,4 @@
-// Package health tells in what state the Mastio is, computed from the present state at every call.
+// Package health reports the state of the Mastio, computed anew at every call.
 package health
 
 import (
@@ -29,10 +29,10 @@ const (
 	OrgCAMissing        Warning = "org_ca_missing"             // no agent can be enrolled before there is one: MASTIO_FIRST_CA=adopt waits for an upload
 	StandbyMissing      Warning = "standby_ca_missing"         // the next rotation has to make its CA first
 	TruststoreOutOfDate Warning = "truststore_out_of_date"     // the agents' domain may refuse certificates
-	RotationLockStuck   Warning = "rotation_lock_stuck"        // a rotation died and nobody took its lease since
+	RotationLockStuck   Warning = "rotation_lock_stuck"        // a rotation died, and its lease was not taken since
 	RegistryRestored    Warning = "registry_restored"          // a superseded Org CA is current again, or there is none any more: a backup was restored, or the registry emptied
 	AuditSetBack        Warning = "audit_set_back"             // the archive had checkpoints that the registry did not know, and no operator has looked since
-	CertsExpiring       Warning = "certs_expiring"             // agents' certificates end and nobody replaces them
+	CertsExpiring       Warning = "certs_expiring"             // agents' certificates end and are not replaced
 	AdminSecretShort    Warning = "admin_secret_short"         // it has fewer than session.MinSecret characters
 )
 
@@ -44,7 +44,7 @@ func Warnings() []Warning {
 	}
 }
 
-// Public reports whether an anonymous caller of /healthz is told the warning by its name. The others help an attacker who
+// Public reports whether an anonymous caller of /healthz sees the warning's name. The others help an attacker who
 // waits for a revoked certificate to count again, or who guesses.
 func (w Warning) Public() bool {
 	return w != RegistryRestored && w != AuditSetBack && w != AdminSecretShort
@@ -70,8 +70,8 @@ func ExpiringWithin(s agent.Schedule) time.Duration {
 // Store is what a check needs of the registry.
 type Store interface {
 	truststore.Store
-	// Expiring reports whether operators were told of certificates that have not ended at now and were not replaced, or
-	// some have been due since overdue.
+	// Expiring reports whether operators were notified of certificates that have not ended at now and were not replaced,
+	// or whether some have been due since overdue.
 	Expiring(ctx context.Context, now, overdue time.Time) (bool, error)
 	Checkpoint(ctx context.Context) (*registry.Checkpoint, error)
 }
@@ -126,7 +126,7 @@ type State struct {
 }
 
 // Check reads the registry twice, the truststore once, and now and then a key's note and the due index. It returns an error
-// only if the registry cannot be read; a truststore that cannot be read is out of date as far as anyone can tell.
+// only if the registry cannot be read; an unreadable truststore counts as out of date.
 func (c *Checker) Check(ctx context.Context) (State, error) {
 	org, err := c.Store.Org(ctx)
 	if err != nil {
@@ -197,8 +197,8 @@ func (c *Checker) outOfDate(ctx context.Context, org registry.Org) bool {
 	})
 }
 
-// restored reports whether the current Org CA's key says that it has been superseded by a swap of which the registry does
-// not know. A key that cannot be read says nothing.
+// restored reports whether the note on the current Org CA's key records a swap that superseded it and that the
+// registry does not know. An unreadable key counts as a key without a note.
 func (c *Checker) restored(ctx context.Context, p orgca.Pointer) bool {
 	last, now := c.note.Load(), c.Now()
 	if last == nil || last.key != p.SigningKey || now.Sub(last.at).Abs() >= noteAge {

@@ -12,7 +12,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// tries is how often an agent's record is read anew: a delivery takes three rounds, and each may meet somebody else.
+// tries is how often an agent's record is read anew: a delivery takes three rounds, and each may meet a concurrent
+// change.
 const tries = 8
 
 // errPanic reports a defect that one agent's record brought to light: no reason to let the others wait.

@@ -28,7 +28,8 @@ var (
 type Secrets interface {
 	// Version reads a version; nil if there is none.
 	Version(ctx context.Context, name, version string) ([]byte, error)
-	// Stage adds a version that nobody reads yet, and the secret if there is none. It may be repeated; ErrVersionTaken.
+	// Stage adds a version that is not current yet, and the secret if there is none. It may be repeated;
+	// ErrVersionTaken.
 	Stage(ctx context.Context, name, version string, value []byte) error
 	// Promote makes a version the one that is read. It may be repeated.
 	Promote(ctx context.Context, name, version string) error
@@ -37,11 +38,11 @@ type Secrets interface {
 // SecretName is the name of an agent's secret.
 func SecretName(id agent.ID) string { return "mastio/agents/" + id.Org() + "/" + id.Name() }
 
-// deliver takes the next of three steps, in an order in which a crash locks nobody out and leaves no pin whose key nobody
-// has:
+// deliver takes the next of three steps. In this order a crash never locks an agent out and never leaves a pin
+// without an available key:
 //
 //	0 note the certificate in the registry               a note of nothing
-//	1 stage the certificate and its key as a version     a version that nobody reads and whose certificate does not count;
+//	1 stage the certificate and its key as a version     an unread version, whose certificate does not count;
 //	                                                     the next run takes it, for the version's id is what it replaces
 //	2 pin it as a successor, with a note of the version  the key is in the secret; the certificate in use goes on without
 //	                                                     a deadline; the note keeps the agent in the due index
@@ -87,7 +88,7 @@ func entry(old, next agent.Pin, version string) audit.Entry {
 	})}
 }
 
-// spares is how many versions may hold what cannot be used, before somebody has to look.
+// spares is how many versions may hold unusable content before an operator has to look.
 const spares = 3
 
 // staged returns a certificate for the agent under the present generation that lies in its secret, key and all: one that an

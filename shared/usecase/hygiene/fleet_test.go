@@ -17,7 +17,7 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-// populate stores agents as they are after their enrolment, of which the first ones are due, every other one for delivery.
+// populate stores agents as they are after their enrolment. The first ones are due, every other one for delivery.
 func populate(t *testing.T, m *inmemory.Mastio, size, due int) []agent.ID {
 	t.Helper()
 	var ids []agent.ID

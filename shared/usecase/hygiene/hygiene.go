@@ -1,7 +1,7 @@
-// Package hygiene replaces agents' certificates before they grow old, or has their operators told, on a schedule.
+// Package hygiene replaces agents' certificates before they expire, or notifies their operators, on a schedule.
 //
-// It finds the due in an index, so a run costs what is due, whatever the size of the fleet; and whoever was dealt with has
-// left the index, so a run that is cut off anywhere is resumed by the next one.
+// It finds the due agents in an index, so a run's cost depends on the due agents and not on the size of the fleet. A
+// finished agent leaves the index, so the next run resumes an interrupted one.
 package hygiene
 
 import (
@@ -60,7 +60,7 @@ func New(cfg Config) *Job { return &Job{cfg} }
 type Report struct {
 	Due       int64 `json:"due"`      // were found due
 	Rotated   int64 `json:"rotated"`  // have a new certificate in their secret
-	Notified  int64 `json:"notified"` // whose operators were told
+	Notified  int64 `json:"notified"` // their operators were notified
 	Failed    int64 `json:"failed"`
 	Remaining int64 `json:"remaining"` // due, and left to the next run because the time was over; the index may lag behind
 }
@@ -75,8 +75,8 @@ const (
 	failed
 )
 
-// Run deals with whoever is due. What fails for one agent is logged and counted, keeps nobody else waiting, and is tried
-// again by a later run. An error means that who is due could not be read.
+// Run handles every due agent. It logs and counts a failure of one agent and goes on with the others; a later run
+// retries. An error means that the list of due agents could not be read.
 func (j *Job) Run(ctx context.Context) (Report, error) {
 	t := &tally{}
 	over, err := j.work(ctx, j.Now(), t)

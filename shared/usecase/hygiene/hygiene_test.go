@@ -186,8 +186,8 @@ func TestABoundAgentIsDeliveredAKey(t *testing.T) {
 	}
 }
 
-// A run of which everything from one call on fails, before the call or after it, leaves the agent able to work, no pin
-// whose key nobody has, and nothing that the next run does not bring to its end, with one version and one row.
+// Every call of a run from some point on fails, before or after its effect. The agent can still work, no pin lacks an
+// available key, and the next run completes the work with one version and one row.
 func TestCrashAtEveryCall(t *testing.T) {
 	for n := 1; ; n++ {
 		done := false
@@ -208,7 +208,7 @@ func TestCrashAtEveryCall(t *testing.T) {
 func crash(t *testing.T, n int, after bool) (done bool) {
 	t.Helper()
 	armed, left := false, n
-	// hit reports what becomes of a call, of which it is told before and after.
+	// hit reports whether a call fails; it is called before and after each call.
 	hit := func(isAfter bool) bool {
 		if !armed || isAfter != after && left > 0 {
 			return armed && left == 0
@@ -257,7 +257,7 @@ func crash(t *testing.T, n int, after bool) (done bool) {
 	counts(t, m, "the old certificate after the crash", old, true)
 	keysAreSomewhere(t, m, a.Agent.ID)
 	m.Advance(3 * day) // longer than the grace
-	// A run of which only the last answer was lost has delivered, and the old certificate has had its grace.
+	// A run that lost only the last answer has delivered, and the old certificate has had its grace.
 	over := stored(t, m, a.Agent.ID).Concerning().Undelivered == "" && m.Secrets.Current(hygiene.SecretName(a.Agent.ID)) != nil
 	counts(t, m, "the old certificate three days later", old, !over)
 	if _, err := m.Hygiene.Run(t.Context()); err != nil {
@@ -406,7 +406,7 @@ func TestPolicyCanBeChanged(t *testing.T) {
 	run(t, m, hygiene.Report{})
 }
 
-// One agent that fails every time is put off, longer each time, and keeps nobody waiting.
+// One agent that fails every time is put off, longer each time, and does not delay the others.
 func TestPoisonedAgent(t *testing.T) {
 	m := fresh(t, memstore.Config{})
 	admit(t, m, "a", agent.Notify)
@@ -466,8 +466,8 @@ func TestRegistryThatCannotBeReadIsAnError(t *testing.T) {
 	}
 }
 
-// A version that somebody else has put into the agent's secret, under the id that the next delivery takes, brings back no
-// certificate that was replaced.
+// A foreign version in the agent's secret, under the id that the next delivery takes, revives no replaced
+// certificate.
 func TestAReplacedCertificateIsNotDelivered(t *testing.T) {
 	m := fresh(t, memstore.Config{})
 	a := admit(t, m, "a", agent.SecretsManager)

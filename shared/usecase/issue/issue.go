@@ -130,7 +130,7 @@ func (m *Material) mint() error {
 	return err
 }
 
-// Certificate is a certificate under one generation, with everything its holder is told about it.
+// Certificate is a certificate under one generation, with everything that its holder gets with it.
 type Certificate struct {
 	Pin      agent.Pin
 	CertPEM  []byte // the leaf, then the CA that issued it

@@ -25,7 +25,7 @@ type Store interface {
 
 // Pinning is one certificate to issue and commit.
 type Pinning struct {
-	Agent   agent.Agent   // as it shall be but for its pins and chain; its version is the one read
+	Agent   agent.Agent   // the desired record without its pins and chain; its version is the one read
 	Pointer orgca.Pointer // as read with the agent
 	Grace   time.Duration // how long the pins before it still count
 	// UntilUse: they count until the new one's first use, and for Grace at the longest.
@@ -196,7 +196,7 @@ func (i Issuer) commit(ctx context.Context, p Pinning, keys agent.Keys, c Certif
 		next.Pins, next.JKT = withProofKey(next), c.Pin.JKT
 	}
 	keys = keys.Remember(next).Certify(c.Pin.Key)
-	keys.Staged = nil // what was staged beside another pin is not brought in after this one
+	keys.Staged = nil // a version staged for another pin is not delivered after this one
 	next = next.Repin(c.Pin, p.keep(), now)
 	next.SPIFFEID = c.SPIFFEID
 	e := p.Entry(c.Pin)
@@ -240,8 +240,8 @@ func list(texts []string) []any {
 	return all
 }
 
-// withProofKey returns the agent's pins with the DPoP key that has been theirs: those that live on beside a new
-// certificate go on with it.
+// withProofKey returns the agent's pins with the DPoP key that has been theirs: pins that live on after a new
+// certificate keep that key.
 func withProofKey(a agent.Agent) []agent.Pin {
 	pins := slices.Clone(a.Pins)
 	for n := range pins {

@@ -1,5 +1,5 @@
-// Package refusal puts on the record who was refused, in a way that nobody can flood: a row a minute, however many there
-// are, in a chain of its own, so that no rotation ever waits for it.
+// Package refusal records refused callers in the audit trail. It is safe against floods: it writes one row a minute,
+// however many refusals there are, in a chain of its own, so that no rotation waits for it.
 package refusal
 
 import (
@@ -49,10 +49,10 @@ const (
 
 // Recorder records refusals. It is safe for concurrent use.
 //
-// The first refusal of a window is written at once, so that a single one shows within its own request. What follows in
-// the same window is counted in memory and told by the row of a later window: nothing is written for it, and nothing
-// read. So a row's count is of what this instance has seen since its last row, and the sum of counts is the least that
-// happened: an instance that ends, or that another one is always ahead of, takes its count with it. The log has each.
+// The first refusal of a window is written at once, so that a single refusal shows within its own request. Later
+// refusals of the window are counted in memory, without a read or a write, and a row of a later window reports them.
+// So a row's count is what this instance has seen since its last row. The sum of counts is a lower bound: an instance
+// that ends, or that another instance always precedes, loses its count. The log has each refusal.
 type Recorder struct {
 	Config
 	mu      sync.Mutex
@@ -69,8 +69,8 @@ type tally struct {
 // New returns a Recorder.
 func New(cfg Config) *Recorder { return &Recorder{Config: cfg, tallies: map[audit.Event]*tally{}} }
 
-// Record counts a refusal and, once a window, writes a row. Whoever was refused is told so whether or not that works; a
-// failure is in the log.
+// Record counts a refusal and, once a window, writes a row. The caller is refused whether or not the write succeeds;
+// a failure is logged.
 func (r *Recorder) Record(ctx context.Context, f Refusal) {
 	now := r.Now()
 	entry, due := r.count(f, now)
@@ -81,14 +81,15 @@ func (r *Recorder) Record(ctx context.Context, f Refusal) {
 	defer cancel()
 	count, _ := entry.Details["count"].(int64)
 	switch err := r.write(ctx, entry, now.Truncate(Window)); {
-	case err == nil, errors.Is(err, registry.ErrUnknown): // better told too few than too many
+	case err == nil, errors.Is(err, registry.ErrUnknown): // better to report too few than too many
 		r.told(f.Event, count)
 	case !errors.Is(err, registry.ErrConflict): // another instance's row is there: the count stays for the next window
 		r.Log.ErrorContext(ctx, "audit.unrecorded", "event", string(f.Event), "cause", err.Error())
 	}
 }
 
-// count adds to the tally. It returns the row that tells of it, if this instance has not looked in this window yet.
+// count adds to the tally. It returns the row that reports the count, if this instance has not looked in this window
+// yet.
 func (r *Recorder) count(f Refusal, now time.Time) (audit.Entry, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -115,7 +116,7 @@ func (r *Recorder) count(f Refusal, now time.Time) (audit.Entry, bool) {
 	})}, true
 }
 
-// told takes off the tally what a row tells.
+// told subtracts the reported count from the tally.
 func (r *Recorder) told(event audit.Event, count int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -155,7 +155,7 @@ func TestEventsHaveTheirOwnWindows(t *testing.T) {
 	}
 }
 
-// A store in trouble keeps nobody waiting and loses no count, unless it cannot say whether the row is in.
+// A failing store delays no caller and loses no count, unless it cannot say whether the row is in.
 func TestStoreInTrouble(t *testing.T) {
 	for fault, want := range map[memstore.Fault]float64{memstore.Refuse: 2, memstore.HalfAck: 2, memstore.Lose: 1} {
 		trouble := true

@@ -1,4 +1,4 @@
-// Package renew gives an agent a new certificate on the strength of the one that it has.
+// Package renew issues an agent a new certificate; the agent authenticates with the certificate that it has.
 package renew
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
 
-// ErrSuperseded reports a certificate that a rotation has replaced: whoever has it would get around the rotation.
+// ErrSuperseded reports a certificate that a rotation has replaced: a renewal with it would bypass the rotation.
 var ErrSuperseded = problem.New(409, "certificate_superseded", "certificate was replaced by a rotation and is in its grace period").
 	Says("This certificate was replaced by a rotation and only counts until the end of its grace period. " +
 		"Renew with the one that replaced it.")
@@ -67,9 +67,9 @@ func (Result) MarshalJSON() ([]byte, error) { return nil, errors.New("a renewal'
 var _ json.Marshaler = Result{}
 
 // Renew issues a certificate under the current Org CA and pins it as the successor of the one that authenticated, which
-// counts until the successor's first use, or the end of the overlap. A lost answer is simply asked for again: the new
-// request is answered with one more successor, of which the first used stays. It reserves before it signs: however many
-// requests of one agent come at once, they cost no more signatures than one after the other would.
+// counts until the successor's first use, or the end of the overlap. After a lost answer the agent repeats the
+// request and gets one more successor: the first successor that is used stays. Renew reserves before it signs:
+// concurrent requests of one agent cost no more signatures than sequential ones.
 //
 // Errors: those of caller.Authenticate, agent.ErrRotateAtYourCA, ErrSuperseded, pki.ErrCSR, pki.ErrKey, pki.ErrNames,
 // agent.ErrKeyUsed, renewal.ErrEarly; registry.ErrUnknown when the store stayed silent: the old certificate counts either way.
@@ -139,8 +139,8 @@ func (r *Renewer) pinning(req Request, shown caller.Shown, view registry.View, p
 }
 
 // renewable authenticates the caller and decides whether its certificate may be renewed: it is one that the Mastio issued,
-// and is in use, whether or not a successor is waiting for its own first use. One that somebody's rotation replaced is
-// not: whoever has it would get around the rotation.
+// and is in use, whether or not a successor is waiting for its own first use. A certificate that a rotation replaced
+// is not renewable: a renewal with it would bypass the rotation.
 func (r *Renewer) renewable(ctx context.Context, shown caller.Shown, now time.Time) (registry.View, agent.Pin, error) {
 	view, pin, err := caller.Authenticate(ctx, r.Store, shown, "", now)
 	switch {

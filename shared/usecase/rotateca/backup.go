@@ -52,7 +52,8 @@ func (b Backup) details() map[string]any {
 	return map[string]any{"status": string(b.Status), "arns": arns}
 }
 
-// saving is a backup that is being requested beside a rotation's first steps; nil where there is none to wait for.
+// saving is a backup request that runs in parallel with a rotation's first steps; nil where there is none to wait
+// for.
 type saving struct {
 	end    context.CancelFunc
 	done   chan struct{}
@@ -105,7 +106,7 @@ func (s *saving) wait() (Backup, error) {
 	return s.backup, s.err
 }
 
-// close ends a request that nobody waits for any more: a function must leave no work behind.
+// close ends an abandoned request: a function must leave no work behind.
 func (s *saving) close() {
 	if s == nil {
 		return

@@ -249,8 +249,8 @@ func TestBackupOfARotationThatIsRefused(t *testing.T) {
 	}
 }
 
-// The store's answer to the commit is lost after the backup: the rotation is told once, with its backup, and a repetition
-// under the same key is answered from the record without another one.
+// The store's answer to the commit is lost after the backup: the rotation is recorded once, with its backup, and a
+// repetition under the same key is answered from the record without another one.
 func TestBackupIsNotRequestedAgainForAKnownAnswer(t *testing.T) {
 	lose := false
 	m := inmemory.Open(t, memstore.Config{Fault: func(op string) memstore.Fault {

@@ -18,18 +18,18 @@ type Moved struct {
 	Remaining  int64 `json:"remaining"`
 }
 
-// Progress is how far the fleet has come. It is right once nobody enrols or rotates any more; until then the index that
-// is counted may lag behind.
+// Progress is how many agents have re-enrolled. It is exact once enrolments and rotations have stopped; until then
+// the counted index may lag behind.
 //
-// An agent that is known by its SPIFFE ID has no pin: its certificates do not hang on the Org CA, a rotation leaves them as
-// they are, and so it has moved as soon as it is there. After a rollback, agents that had re-enrolled under the generation
-// that was undone remain: their newest certificate is dead. Deactivated agents are not counted.
+// An agent that is known by its SPIFFE ID has no pin: its certificates do not depend on the Org CA and a rotation
+// leaves them as they are. So it counts as moved from its enrolment on. After a rollback, agents that had re-enrolled
+// under the generation that was undone remain: their newest certificate is dead. Deactivated agents are not counted.
 type Progress struct {
 	Moved
 	PerMethod map[agent.Method]Moved `json:"per_method"`
 }
 
-// What a count may cost: a million agents take about a second, and whoever looks at the screen asks again and again.
+// What a count may cost: a million agents take about a second, and an open dashboard page polls again and again.
 const (
 	progressFresh   = 5 * time.Second
 	progressTimeout = 10 * time.Second
@@ -43,8 +43,8 @@ type remembered struct {
 	at         time.Time
 }
 
-// progress counts, unless that was done for the same generation a moment ago. A count that fails is told as none: what
-// else there is to see is worth more during an incident than an error.
+// progress counts, unless that was done for the same generation a moment ago. A count that fails is left out: during
+// an incident the rest of the status is worth more than an error.
 func (o *Observer) progress(ctx context.Context, org registry.Org) *Progress {
 	current, now := org.Pointer.Current, o.Now()
 	if p := o.counted.get(current, now); p != nil {

@@ -40,7 +40,7 @@ func put(t *testing.T, m *inmemory.Mastio, a agent.Agent) {
 	}
 }
 
-// shows compares what the status tells, once what it remembers is over.
+// shows compares the counts of the status, after the remembered count has expired.
 func shows(t *testing.T, m *inmemory.Mastio, when string, want rotateca.Progress) {
 	t.Helper()
 	m.Advance(5 * time.Second)
@@ -112,7 +112,7 @@ func TestProgressIsRememberedForFiveSeconds(t *testing.T) {
 	counted("a clock that was set back", 4, 2)
 }
 
-// What cannot be counted is told as unknown; the rest of the status is still there, and the log tells why.
+// A failed count is shown as unknown; the rest of the status is still there, and the log says why.
 func TestProgressThatCannotBeCounted(t *testing.T) {
 	broken := false
 	m := inmemory.Open(t, memstore.Config{Fault: func(op string) memstore.Fault {

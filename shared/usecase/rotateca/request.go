@@ -54,24 +54,25 @@ type Request struct {
 	audit.By
 	Mode   Mode
 	Upload *Files // the operator's CA, with Upload; with Stage: optional
-	// Fingerprint is of the CA to commit: lower-case hex SHA-256 of its certificate. With Rollback and Finalise it may be that
-	// of the CA that is to be current afterwards: nobody ends by it what somebody else has begun since.
+	// Fingerprint is of the CA to commit: lower-case hex SHA-256 of its certificate. With Rollback and Finalise it may
+	// be the fingerprint of the CA that the caller expects to become current: a request about an older state then
+	// changes nothing.
 	Fingerprint    string
 	Overlap        time.Duration // how long the superseded generation's pins still count; zero: they stop with the commit
 	DryRun         bool          // say what would happen, and change nothing; with Mint, Upload and Commit
 	SkipBackup     bool          // rotate without a backup before it
 	Reason         string        // a reason.Code, in any case
 	Comment        string        // free text for the audit trail; see reason.Given
-	Migration      bool          // away from a legacy root, by itself: orgca.ReasonLegacy is the reason
+	Migration      bool          // away from a legacy root, automatically: orgca.ReasonLegacy is the reason
 	IdempotencyKey string        // optional: the same key is answered with the first one's result for registry.AnswerTTL
 
 	saving *saving                     // once the work has begun
 	once   idempotency.Request[Result] // from IdempotencyKey
 }
 
-// fingerprint is what an idempotency key stands for. Of an upload it is the certificates: they name the key. SkipBackup is
-// not part of it: it changes nothing of the Org CA, and whoever repeats a request without a backup must not be told that
-// it was another one.
+// fingerprint is what an idempotency key stands for. Of an upload it is the certificates: they name the key.
+// SkipBackup is not part of it: it changes nothing of the Org CA, and a request that is repeated without a backup
+// must count as the same request.
 func (r Request) fingerprint() string {
 	return fmt.Sprintf("%s fingerprint=%s overlap=%s reason=%s upload=%s comment=%q", r.Mode, r.Fingerprint, r.Overlap, r.Reason, r.Upload.digest(), r.Comment)
 }

@@ -59,7 +59,7 @@ type Previous struct {
 	Status      orgca.State `json:"status"`
 }
 
-// Truststore tells how far the agents' domain is with the object that holds the generation.
+// Truststore is the state of the agents' domain with the object that holds the generation.
 type Truststore struct {
 	Version  string                    `json:"version"` // of the object; empty: it does not hold the generation yet
 	Status   registry.TruststoreStatus `json:"status"`
@@ -120,7 +120,7 @@ type Status struct {
 	Progress *Progress `json:"progress"` // null: could not be counted now
 }
 
-// Rotation tells what runs now.
+// Rotation is the operation that runs now.
 type Rotation struct {
 	InProgress bool       `json:"in_progress"`
 	Operation  string     `json:"operation,omitempty"`
@@ -150,7 +150,7 @@ type Observed interface {
 	Census(ctx context.Context, current, newest int64) (map[agent.Method]registry.Tally, error)
 }
 
-// Observer tells the present state, and can change nothing. It is safe for concurrent use.
+// Observer reads the present state and can change nothing. It is safe for concurrent use.
 type Observer struct {
 	Store Observed
 	Now   func() time.Time
@@ -168,7 +168,7 @@ func (o *Observer) Status(ctx context.Context) (Status, error) {
 	return o.Of(ctx, org)
 }
 
-// Of is Status for whoever has read the organisation already.
+// Of is Status for a caller that has already read the organisation.
 func (o *Observer) Of(ctx context.Context, org registry.Org) (Status, error) {
 	s := Status{Rotation: rotation(org, o.Now()), History: history(org.Generations)}
 	if g, ok := org.Standby(o.Now()); ok {

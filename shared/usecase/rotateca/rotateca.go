@@ -1,4 +1,5 @@
-// Package rotateca replaces the Org CA: one lease, one swap, one transaction, whatever the size of the fleet.
+// Package rotateca replaces the Org CA in one swap under one lease. The swap is one transaction, whatever the size of
+// the fleet.
 package rotateca
 
 import (
@@ -66,8 +67,8 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) { return r.observe
 // Errors: anchor.ErrRefused for an uploaded CA that is not fit, lease.ErrHeld while another rotation runs, lease.ErrLost
 // when this one took so long that another began, ErrMode, ErrUpload, ErrFingerprint, ErrNotStaged, ErrMoved, ErrDryRun, ErrStrict,
 // ErrAwaited, reason.ErrCode, reason.ErrComment, orgca.ErrOverlap, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit,
-// orgca.ErrNoRollback, ErrBackup, those of idempotency.Do but *idempotency.Replay, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at
-// the commit: Status then tells.
+// orgca.ErrNoRollback, ErrBackup, those of idempotency.Do but *idempotency.Replay, registry.ErrUnavailable;
+// registry.ErrUnknown if the store stayed silent at the commit: Status then shows the outcome.
 func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
 	defer req.Upload.Wipe()
 	req, err := req.check()
@@ -136,7 +137,7 @@ func (r *Rotator) acquire(ctx context.Context, mode Mode) (lease.Lease, error) {
 	now := r.Now()
 	want := lease.Lease{Holder: r.NewID(), Operation: "rotate-ca " + string(mode), Phase: "swap", Expires: now.Add(lease.TTL)}
 	held, err := r.Store.Acquire(ctx, want, now)
-	if errors.Is(err, registry.ErrUnknown) { // asking again tells: the same holder is let in
+	if errors.Is(err, registry.ErrUnknown) { // a repetition shows the outcome: the same holder gets the lease again
 		held, err = r.Store.Acquire(ctx, want, now)
 	}
 	return held, err
@@ -155,8 +156,8 @@ func (r *Rotator) abandon(ctx context.Context, held lease.Lease, cause error) er
 	return cause
 }
 
-// level is how loudly the log tells of a rotation that was given up: what the operator asked for and cannot have is not
-// the Mastio's failure.
+// level is the log level of a rotation that was given up: a request that the rules refuse is not the Mastio's
+// failure.
 func level(cause error) slog.Level {
 	for _, theirs := range []error{
 		anchor.ErrRefused, ErrNotStaged, ErrMoved, ErrStrict, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit,

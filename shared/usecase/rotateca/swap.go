@@ -28,8 +28,8 @@ var errCommitted = errors.New("committed already")
 // chain, a standby being staged): read and try again; or the lease is gone, and with it the right to commit. org is the
 // state as last read.
 //
-// After a silence the same change is sent again before another is planned: only if that is told to conflict is it certain
-// that it never lands. So what is answered is always what the chain says.
+// After a timeout, commit resends the same change. It plans a new one only after a conflict proves that the first can
+// never commit. So the answer always agrees with the chain.
 func (r *Rotator) commit(ctx context.Context, held lease.Lease, org registry.Org, decide func(registry.Org) (plan, error)) (Result, error) {
 	var p plan
 	silent := false

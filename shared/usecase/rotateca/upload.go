@@ -40,7 +40,8 @@ func (f *Files) digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Wipe overwrites both: whoever swaps two files puts the key into the other. No Files have nothing to overwrite.
+// Wipe overwrites both files: an operator who swaps them puts the key into the certificate's file. Nil Files have
+// nothing to overwrite.
 func (f *Files) Wipe() {
 	if f != nil {
 		clear(f.Key)
@@ -171,7 +172,7 @@ func holds(file, der []byte) bool {
 	return slices.ContainsFunc(blocks, func(b *pem.Block) bool { return bytes.Equal(b.Bytes, der) })
 }
 
-// refused writes the row of a refusal. The caller is told of the defects whether or not that works.
+// refused writes the row of a refusal. The caller gets the defects whether or not the write succeeds.
 func (r *Rotator) refused(ctx context.Context, req Request, org registry.Org, defects []problem.Defect) {
 	codes := []any{}
 	for _, d := range defects {
@@ -214,7 +215,8 @@ type Check struct {
 	Detail string `json:"detail"`
 }
 
-// checks tells what was found of a generation's certificates. What would not have passed was refused before.
+// checks lists the checks of a generation's certificates and their results. A certificate that failed a check was
+// refused before.
 func checks(g orgca.Generation, now time.Time) []Check {
 	ca, err := x509.ParseCertificate(g.Root)
 	if err != nil {

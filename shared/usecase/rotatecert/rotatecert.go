@@ -23,7 +23,7 @@ import (
 // What can be wrong with a rotation.
 var (
 	ErrGrace      = problem.New(400, "grace_seconds_invalid", "grace_seconds takes 0 to 172800")
-	ErrConcurrent = problem.New(409, "agent_rotated_concurrently", "the agent's certificate was rotated by somebody else at the same moment").
+	ErrConcurrent = problem.New(409, "agent_rotated_concurrently", "the certificate was rotated concurrently").
 			Says("Another rotation of this agent committed at the same moment; its certificate is the one that " +
 			"counts. Rotate again only if you need one more.")
 )

@@ -1,4 +1,5 @@
-// Package signin lets operators in to the dashboard: a sign-in by the admin secret, sessions, and forms that work once.
+// Package signin signs operators in to the dashboard: sign-in by the admin secret, sessions, and forms that work
+// once.
 package signin
 
 import (
@@ -31,7 +32,7 @@ type Config struct {
 	Check func(ctx context.Context, shown string) (version string, ok bool, err error)
 	// Accepted names the versions of the secret that are accepted now.
 	Accepted func(ctx context.Context) (versions []string, err error)
-	// Refused is told of each wrong secret, for the audit trail.
+	// Refused is called for each wrong secret, for the audit trail.
 	Refused func(ctx context.Context, f refusal.Refusal)
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -50,7 +51,7 @@ type Attempt struct {
 	Device   string // token that an earlier sign-in gave this browser; may be empty, or anything
 }
 
-// Pass is what a sign-in hands to the browser, and nobody else ever has.
+// Pass holds the tokens of a sign-in. Only the browser ever has them.
 type Pass struct {
 	Token   string // of the session
 	Device  string // of the browser
@@ -64,8 +65,8 @@ type Pass struct {
 //
 // Errors: session.ErrSecret, session.ErrLocked; registry.ErrUnknown, after which no session was handed out.
 func (d *Door) SignIn(ctx context.Context, a Attempt) (Pass, error) {
-	// Without a strongly random secret nothing here helps, and with one nobody guesses it; this keeps noise down and buys
-	// time where an operator chose a weak one.
+	// A strongly random secret cannot be guessed and needs no limit; a weak one has no real protection here. The limit
+	// reduces noise and buys time where an operator chose a weak secret.
 	device, epoch, err := d.device(ctx, a.Device)
 	if err != nil {
 		return Pass{}, err
@@ -140,7 +141,7 @@ func (d *Door) open(ctx context.Context, a Attempt, version string, device *sess
 	p := Pass{Token: session.NewToken(), Device: a.Device}
 	id := session.ID(p.Token)
 	p.Session = session.Session{
-		// Eight digits of the hash tell two operators apart in the audit trail, and tell nothing about the token.
+		// Eight digits of the hash separate two operators in the audit trail and reveal nothing about the token.
 		ID: id, Actor: fmt.Sprintf("dashboard:%s/%s", version, id[:8]), Epoch: epoch, Created: now, Expires: now.Add(session.TTL),
 		Version: version,
 	}

@@ -163,8 +163,8 @@ func TestManyGuessesAtOnce(t *testing.T) {
 	}
 }
 
-// A flood from everywhere refuses wrong secrets for a while, and keeps no operator out: not in a browser that nobody knows,
-// and not after "sign out everywhere", which makes strangers of all browsers.
+// A flood from many addresses refuses wrong secrets for a while and locks no operator out: not in an unknown browser,
+// and not after "sign out everywhere", which makes all browsers unknown.
 func TestAFloodLocksNobodyOut(t *testing.T) {
 	d := open(nil)
 	known := d.signIn(t, "192.0.2.1", "")

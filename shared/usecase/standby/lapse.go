@@ -13,9 +13,9 @@ import (
 // errNone reports that no overlap is over.
 var errNone = errors.New("no overlap is over")
 
-// lapse notes the end of overlaps that are over by now: nothing else happens at that moment, so nobody would be told. The
-// row and the pointer without them are one transaction, so each end has one row, whatever a rotation does meanwhile. What
-// cannot be noted for others that keep coming first, the next run notes.
+// lapse records the end of overlaps that are over by now: no request marks that moment, so the trail would miss it.
+// The row and the pointer without the overlaps are one transaction, so each end has one row, whatever a rotation does
+// meanwhile. If other writers keep coming first, the next run records the end.
 func (j *Job) lapse(ctx context.Context) (int, error) {
 	org, err := j.Store.Org(ctx)
 	if err != nil || org.Pointer == nil {

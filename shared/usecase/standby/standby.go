@@ -1,4 +1,5 @@
-// Package standby keeps the next Org CA ready, so that a rotation is only the swap, and clears away what a crash left.
+// Package standby keeps the next Org CA ready, so that a rotation is only the swap, and removes the leftovers of
+// crashes.
 package standby
 
 import (
@@ -66,19 +67,21 @@ type Config struct {
 	// Trust brings the truststore up to date and returns its version.
 	Trust func(ctx context.Context) (version string, err error)
 	// Keys makes the token keys of this epoch and the next.
-	Keys   func(ctx context.Context, now time.Time) error
-	OrgID  string
-	Adopt  bool          // the first Org CA is the operator's, by upload: none is made for an empty organisation
-	Rotate time.Duration // overlap with which a minted Org CA is replaced by itself before it cuts certificates short; zero: it is not
+	Keys  func(ctx context.Context, now time.Time) error
+	OrgID string
+	Adopt bool // the first Org CA is the operator's, by upload: none is made for an empty organisation
+	// Rotate is the overlap of the automatic rotation of a minted Org CA, before it cuts certificates short; zero: no
+	// rotation.
+	Rotate time.Duration
 	// Schedule says how long before their end agents' certificates are replaced; zero: agent.Annually.
 	Schedule agent.Schedule
-	Migrate  time.Duration // overlap with which a legacy Org CA is replaced by itself; zero: it is not
+	Migrate  time.Duration // overlap of the automatic migration of a legacy Org CA; zero: no migration
 	Now      func() time.Time
 	NewID    func() string // unique, at most 36 characters
 	Log      *slog.Logger
 }
 
-// Job is one run's work. Running it again, or twice at once, is harmless: two at once can make two standbys, of which
+// Job is one run's work. Running it again, or twice at once, is harmless: two runs at once can make two standbys, and
 // the later one waits for its turn.
 type Job struct{ Config }
 
@@ -93,7 +96,7 @@ type Report struct {
 	Retired    int   `json:"retired"`
 	Lapsed     int   `json:"lapsed"` // overlaps whose end was noted
 	Migrated   bool  `json:"migrated"`
-	Rotated    bool  `json:"rotated"` // by itself, before the Org CA ended
+	Rotated    bool  `json:"rotated"` // automatically, before the Org CA ended
 	Legacy     bool  `json:"legacy"`
 	Restored   bool  `json:"restored"` // see ErrRestored and ceremony.ErrLost
 }
@@ -199,8 +202,9 @@ func (j *Job) each(ctx context.Context, which func(orgca.Generation, orgca.Point
 }
 
 // leftBehind picks the generations that will never be current: preparations that a crash cut off, standbys that a newer
-// generation has overtaken or that are not fit any more, uploads that nobody committed, and of those the ones whose keys a
-// crash has left. What a clock that was ahead has dated into the future waits no longer than it was wrong.
+// generation has overtaken or that are not fit any more, uploads that were not committed in time, and failed
+// generations whose keys a crash has left. A generation that a fast clock dated into the future waits no longer than
+// that clock was wrong.
 func (j *Job) leftBehind(g orgca.Generation, p orgca.Pointer) bool {
 	switch g.State {
 	case orgca.Preparing:
@@ -217,8 +221,8 @@ func (j *Job) leftBehind(g orgca.Generation, p orgca.Pointer) bool {
 	}
 }
 
-// spent picks the generations whose keys nobody will need again, once those say that they were superseded: a key that waits
-// for its deletion takes no note.
+// spent picks the generations whose keys are never needed again, once the keys carry the note that they were
+// superseded: a key that waits for its deletion takes no note.
 func (j *Job) spent(g orgca.Generation, p orgca.Pointer) bool {
 	return p.Spent(g, j.Now()) && g.Superseding != 0
 }

@@ -59,8 +59,8 @@ func TestRunReportsWhatItFoundAndDid(t *testing.T) {
 	}
 }
 
-// A ceremony that a crash cut off, at every call to the key store: its row and its keys are cleared away once it is
-// certain that nobody works on it any more, and a standby is made in its stead.
+// A ceremony that a crash cut off, at every call to the key store: its row and its keys are removed once no rotation
+// can still work on it, and a standby is made in its stead.
 func TestCrashedCeremonyIsClearedAway(t *testing.T) {
 	for _, at := range []struct {
 		op    string

@@ -1,4 +1,4 @@
-// Package strict keeps a function from answering under a legacy Org CA, where the operator has said so.
+// Package strict makes a function refuse every request under a legacy Org CA, if the operator has set strict mode.
 package strict
 
 import (

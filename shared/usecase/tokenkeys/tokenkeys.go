@@ -1,5 +1,5 @@
-// Package tokenkeys keeps the keys that sign access tokens: one an epoch, made once, encrypted under KMS, and decrypted
-// once by each function instance.
+// Package tokenkeys keeps the keys that sign access tokens: one per epoch, made once, encrypted under KMS, and
+// decrypted once by each function instance.
 package tokenkeys
 
 import (
@@ -84,7 +84,7 @@ const Handover = assertion.ChallengeTTL
 func New(cfg Config) *Ring { return &Ring{Config: cfg} }
 
 // Signing returns the key of the epoch that now is in. Only an epoch's first call reads the store and calls KMS; if
-// nobody made the key ahead of time, that call makes it.
+// the key was not made ahead of time, that call makes it.
 func (r *Ring) Signing(ctx context.Context, now time.Time) (*Key, error) {
 	epoch := accesstoken.Epoch(now)
 	r.mu.Lock()

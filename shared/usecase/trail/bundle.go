@@ -28,8 +28,8 @@ type Packed struct {
 }
 
 // Bundle packs checkpoints with the rows that they cover. The last part also holds the rows that none covers yet, every
-// part the row that announces its last checkpoint. Rows are read by their own keys, never from an index; one that is
-// gone is left out, and whoever verifies the bundle finds the gap.
+// part the row that announces its last checkpoint. Rows are read by their own keys, never from an index; a missing
+// row is left out, and a verifier of the bundle finds the gap.
 //
 // Errors: ErrParts, ErrTooLarge, ErrTail, checkpoint.ErrArchive, registry.ErrConflict if checkpoints kept being made.
 func (t *Trail) Bundle(ctx context.Context, p Parts) (Packed, error) {
@@ -113,8 +113,8 @@ func number(c *registry.Checkpoint) int64 {
 	return c.Sealed.Checkpoint.Number
 }
 
-// settled takes off what the last checkpoint covers and is still told as moved, and looks whether the archive knows of
-// later checkpoints than the store: it does where the store was set back, and then a bundle must show it.
+// settled removes what the last checkpoint covers and is still listed as moved, and looks whether the archive knows
+// of later checkpoints than the store: it does where the store was set back, and then a bundle must show it.
 func (t *Trail) settled(ctx context.Context, last *registry.Checkpoint, moved []audit.Leaf) (present, error) {
 	p := present{last: number(last), moved: moved}
 	if last != nil && !last.Done {
@@ -255,7 +255,8 @@ func (b *builder) add(p part) {
 	}
 }
 
-// rest adds what no checkpoint covers. It reports false if that does not fit any more, but would by itself.
+// rest adds what no checkpoint covers. It reports false if that does not fit into this part, but would fit into a
+// part of its own.
 func (b *builder) rest(ctx context.Context) (bool, error) {
 	var count int64
 	for _, l := range b.now.moved {

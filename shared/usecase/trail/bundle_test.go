@@ -163,7 +163,7 @@ func TestPartsThatAreNone(t *testing.T) {
 	}
 }
 
-// hiding is a store from which somebody took rows.
+// hiding is a store without some rows.
 type hiding struct {
 	*memstore.Store
 	gone func(audit.Row) bool
@@ -235,7 +235,8 @@ func TestStoreSetBack(t *testing.T) {
 	}
 }
 
-// An operator's own run that finds it out does not end the warning: nobody has looked yet. The row says what was set back.
+// A run on an operator's request that detects it does not end the warning: no operator has looked yet. The row says
+// what was set back.
 func TestStoreSetBackIsFoundOutByAnOperator(t *testing.T) {
 	w := open(memstore.Config{})
 	w.grow(t, "orga::a")

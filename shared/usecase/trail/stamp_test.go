@@ -15,7 +15,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint/checkpointtest"
 )
 
-// A checkpoint is stamped where an authority grants it, and made all the same where it does not; the trail tells which.
+// A checkpoint is stamped where an authority grants it, and made all the same where it does not; the trail says
+// which.
 func TestTimeStamps(t *testing.T) {
 	w := open(memstore.Config{})
 	authority := audittest.NewAuthority(w.now, x509.ExtKeyUsageTimeStamping)

@@ -1,4 +1,4 @@
-// Package trail hands out the audit trail: rows, page by page; the ends of chains; bundles that prove themselves.
+// Package trail exports the audit trail: rows, page by page; the ends of chains; bundles that an auditor can verify.
 package trail
 
 import (

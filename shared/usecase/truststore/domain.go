@@ -22,7 +22,7 @@ const (
 
 // DomainState is how the agents' domain stands to the truststore.
 type DomainState struct {
-	Version  string // of the object, as the domain was told
+	Version  string // of the object, as set at the domain
 	Status   DomainStatus
 	Warnings []string // what it finds wrong with the object
 }
@@ -38,7 +38,7 @@ type Domain interface {
 	Point(ctx context.Context, version string) (DomainState, error)
 }
 
-// NoDomain is the domain of a deployment that has none: whoever reads the object reads its newest version.
+// NoDomain is the domain of a deployment without one: readers of the object read its newest version.
 type NoDomain struct{}
 
 // Present says that there is none.

@@ -155,7 +155,7 @@ func TestDomainIsPutRight(t *testing.T) {
 	}
 }
 
-// Nothing that the domain does fails a rotation; all of it is noted, with the time since when, and told in the log.
+// Nothing that the domain does fails a rotation; all of it is recorded, with the time since when, and logged.
 func TestDomainThatDoesNotFollow(t *testing.T) {
 	refused := errors.New("arn:aws:iam::1:role/x may not")
 	available := truststore.DomainState{Version: "v0", Status: truststore.Available}

@@ -15,8 +15,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// ErrChanged reports that somebody else replaced the object since it was read.
-var ErrChanged = problem.New(503, "truststore_busy", "truststore was replaced by somebody else").
+// ErrChanged reports that another writer replaced the object since it was read.
+var ErrChanged = problem.New(503, "truststore_busy", "another writer replaced the truststore").
 	Says("The truststore keeps changing. Nothing was rotated; retry.").
 	After(time.Second)
 
@@ -47,7 +47,7 @@ type Store interface {
 	EdgeCAs(ctx context.Context) ([]registry.EdgeCA, error)
 }
 
-// MaxEdgeCAs is how many CAs of others the edge lets in, beside those of the organisation's own generations.
+// MaxEdgeCAs is how many foreign CAs the edge accepts, in addition to those of the organisation's own generations.
 const MaxEdgeCAs = 100
 
 // MaxOctets is how large a truststore API Gateway takes, besides its limit of 1,000 certificates. The CAs of others may take

@@ -16,7 +16,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
-// shelf is a truststore that somebody else may replace between a read and a write.
+// shelf is a truststore that another writer may replace between a read and a write.
 type shelf struct {
 	present  truststore.Object
 	meddle   func(*shelf) // runs before each write

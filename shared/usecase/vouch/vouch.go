@@ -1,4 +1,5 @@
-// Package vouch judges certificates that the Mastio did not issue: what must vouch for them, and whom they name.
+// Package vouch judges certificates that the Mastio did not issue: which CA must vouch for them, and which agent they
+// name.
 package vouch
 
 import (
@@ -17,9 +18,10 @@ var ErrNoSPIFFEID = problem.New(400, "svid_missing_spiffe_uri", "SVID does not h
 	Says("An SVID has exactly one URI subject alternative name, and that is a SPIFFE ID: " +
 		"spiffe://trust.domain/path.")
 
-// Org returns what vouches for certificates of the organisation: its Org CA, which is the certificate of the chain with
-// this fingerprint. What stands above an uploaded Org CA vouches for others too, so a path must lead through it. What the
-// Mastio itself has issued counts by its pin alone: no path leads through the issuing CA, whose key nobody else has.
+// Org returns the trust for certificates of the organisation: its Org CA, which is the certificate of the chain with
+// this fingerprint. A CA above an uploaded Org CA vouches for other organisations too, so a path must lead through
+// the Org CA. A certificate of the Mastio counts by its pin alone: no path leads through the issuing CA, whose key
+// only the Mastio has.
 func Org(chain [][]byte, fingerprint string) (pki.Trust, error) {
 	certs, err := parse(chain)
 	if err != nil {
@@ -57,8 +59,8 @@ func Bundle(a agent.Agent, chain [][]byte, fingerprint string) (pki.Trust, error
 	return pki.Trust{Roots: roots, Known: known, Never: append(own.Never, own.Through)}, nil
 }
 
-// Generation returns what vouches for certificates under a generation of the Org CA, beside the certificates that an
-// agent's record knows.
+// Generation returns what vouches for certificates under a generation of the Org CA, in addition to the certificates
+// that an agent's record knows.
 func Generation(a agent.Agent, chain [][]byte, fingerprint string) (pki.Trust, error) {
 	t, err := Org(chain, fingerprint)
 	if err != nil {
@@ -69,8 +71,8 @@ func Generation(a agent.Agent, chain [][]byte, fingerprint string) (pki.Trust, e
 	return t, err
 }
 
-// CheckSVID checks, beside all that CheckLeaf of package pki does, what the X.509-SVID specification asks of a leaf
-// (sections 2, 4.3 and 5.2), and returns its SPIFFE ID. The subject says nothing: it is C=US, O=SPIRE in all of SPIRE's.
+// CheckSVID makes the checks of pki.CheckLeaf and those that the X.509-SVID specification demands of a leaf (sections
+// 2, 4.3 and 5.2), and returns its SPIFFE ID. The subject says nothing: it is C=US, O=SPIRE in all of SPIRE's.
 func CheckSVID(leaf *x509.Certificate, now time.Time) (id string, err error) {
 	if err := pki.CheckLeaf(leaf, now); err != nil {
 		return "", err
