@@ -12,6 +12,7 @@ const (
 	answerRecords = "IDEM#*"
 	aliasRecords  = "ALIAS#*"
 	edgeRecords   = "EDGE"
+	edgeNames     = "EDGE#*"
 	headRecord    = "HEAD"
 	movedRecords  = "MOVED#*"
 	sealRecord    = "CHECKPOINT"
@@ -60,6 +61,25 @@ func (s *Service) readEdgeCAs() statement {
 
 func (s *Service) addEdgeCAs() statement {
 	return statement{sid: "AddEdgeCAs", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)}, conditions: leading(edgeRecords)}
+}
+
+// nameEdgeCAs lets an agent's bundle name CAs of the edge, or name them no longer, together with the agent.
+func (s *Service) nameEdgeCAs() statement {
+	return statement{
+		sid: "NameEdgeCAs", actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)},
+		conditions: inTransaction(leading(edgeNames)),
+	}
+}
+
+// forgetEdgeCAs is the standby job's: it looks whether an agent names a CA of the edge, marks it, and forgets it.
+func (s *Service) forgetEdgeCAs() []statement {
+	return []statement{
+		{sid: "FindEdgeNames", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry)}, conditions: leading(edgeNames)},
+		{
+			sid: "ForgetEdgeCAs", actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)},
+			conditions: inTransaction(leading(edgeRecords)),
+		},
+	}
 }
 
 func (s *Service) readAnswers() statement {

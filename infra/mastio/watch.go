@@ -114,6 +114,7 @@ func (w *Watch) orgCA() {
 		{"org-ca-missing", "org_ca_missing", "There is no Org CA, so no agent can be enrolled. With firstCa=adopt it waits for your upload; otherwise the log of the function standby says why none is made."},
 		{"standby-missing", "standby_ca_missing", "No next Org CA is ready. The log of the function standby says why."},
 		{"truststore-out-of-date", "truststore_out_of_date", "The agents' domain may refuse certificates. The log of the function standby says why the truststore is not brought up to date."},
+		{"trust-bundles-filling", "trust_bundles_filling", "The edge has little room for more CAs of agents' trust bundles; an enrolment with a new one will be refused. Deactivate agents that are gone, or enrol them again with smaller bundles."},
 		{"rotation-lock-stuck", "rotation_lock_stuck", "A rotation died and nobody took its lock since. GET /pki/rotate-ca shows it."},
 		{"certs-expiring", "certs_expiring", "Agents' certificates end soon and nobody has replaced them. GET /v1/admin/agents lists them; rotate them, or have the next ones delivered: PUT /v1/admin/agents/{agent_id}/hygiene."},
 		{"registry-restored", "registry_restored", "A restored backup made a superseded Org CA current again, or the registry was emptied. Rotate the Org CA once more (POST /pki/rotate-ca?mode=mint), or restore the tables."},

@@ -58,7 +58,9 @@ type Change struct {
 	Rows        []audit.Row        // appended; their place in the chain must be free
 	Aliases     []Alias            // lead to their agent from now on; each must be free or the same agent's
 	Forget      []Alias            // lead nowhere from now on; each must be free or the same agent's
-	EdgeCAs     []EdgeCA           // are known from now on, if they were not before
+	EdgeCAs     []EdgeCA           // are known from now on, if they were not before, and unmarked
+	Naming      *Naming            // what an agent's bundle names
+	Mark        *EdgeMark          // one CA of the edge; it must have the mark that it was read with
 	Checkpoint  *Checkpoint        // the last one of the audit trail
 	Release     *lease.Lease       // becomes free; must still be held by this holder under this fence
 	Answer      *Answer            // kept for a repeated request; its key must be free or of the same Owner, or its record not be Kept AnswerTTL before this one ends
@@ -97,13 +99,6 @@ func SPIFFEAlias(id string) string { return "spiffe:" + id }
 
 // PinAlias is the alias of a certificate by its thumbprint.
 func PinAlias(thumbprint string) string { return "pin:" + thumbprint }
-
-// EdgeCA is a foreign CA under which agents have SVIDs. The edge accepts TLS connections with these SVIDs; only the
-// agent's own bundle decides whether an SVID authenticates.
-type EdgeCA struct {
-	DER     []byte
-	Expires time.Time // with the certificate, whole seconds; a store may forget it from then on
-}
 
 // Kept reports whether the answer is one that a repeated request gets at now. One that ends later than any can was stored while
 // a clock was ahead; it is not believed, or its key would be taken until that clock came true.

@@ -118,6 +118,9 @@ type Store interface {
 	// EdgeCAs reads, in one call, the CAs of others that the edge lets in, in the order of their fingerprints.
 	EdgeCAs(ctx context.Context) ([]EdgeCA, error)
 
+	// Named reports, in one call whose cost does not depend on how many there are, whether an agent names this CA (DER).
+	Named(ctx context.Context, der []byte) (bool, error)
+
 	// Answer reads what was kept for an idempotency key; nil if nothing was, or it is over at now.
 	Answer(ctx context.Context, key string, now time.Time) (*Answer, error)
 

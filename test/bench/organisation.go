@@ -24,6 +24,7 @@ type store interface {
 	rotateca.Store
 	tokenkeys.Store
 	truststore.Store
+	standby.Store
 }
 
 // organisation is the part of a Mastio that rotates the Org CA, over any store, with keys and truststore in memory. Its

@@ -42,6 +42,10 @@ var warnings = map[health.Warning]warning{
 		Title: "The agents' truststore is out of date", Link: "/proxy/pki", Action: "See the PKI page",
 		Text: "The agents' domain may refuse certificates that are right. The next run of the standby function mends it; if this stays, its log says why.",
 	},
+	health.TrustBundlesFilling: {
+		Title: "The edge has little room for more trust bundles", Link: "/proxy/agents", Action: "See the agents",
+		Text: "It lets in 100 CAs of agents' trust bundles, and four fifths are taken. Then an enrolment with another CA is refused. Deactivate agents that are gone, and enrol those again whose bundles name old CAs: what no active agent names is dropped within the hour.",
+	},
 	health.RotationLockStuck: {
 		Title: "A rotation of the Org CA died", Link: "/proxy/pki", Action: "See which CA is current",
 		Text: "Its lock has run out, so the next rotation simply takes it. Look at which Org CA is current before you rotate again.",

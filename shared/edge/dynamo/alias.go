@@ -2,10 +2,6 @@ package dynamo
 
 import (
 	"context"
-	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -45,43 +41,4 @@ func (s *Store) Alias(ctx context.Context, names ...string) (agent.ID, error) {
 		}
 	}
 	return "", nil
-}
-
-// EdgeCAs reads the CAs of others that the edge lets in, in one query.
-func (s *Store) EdgeCAs(ctx context.Context) ([]registry.EdgeCA, error) {
-	const doing = "read the edge's CAs"
-	items, err := s.query(ctx, &dynamodb.QueryInput{
-		TableName: &s.registry, ConsistentRead: aws.Bool(true),
-		KeyConditionExpression: aws.String("pk = :pk"), ExpressionAttributeValues: item{":pk": text(edge)},
-	}, 0)
-	if err != nil {
-		return nil, unavailable(doing, err)
-	}
-	var cas []registry.EdgeCA
-	for _, i := range items {
-		ca, err := decodeEdgeCA(i)
-		if err != nil {
-			return nil, unavailable(doing, err)
-		}
-		cas = append(cas, ca)
-	}
-	return cas, nil
-}
-
-func encodeEdgeCA(c registry.EdgeCA) item {
-	w := writer{key(edge, edgeKey(c.DER))}
-	w.blob("der", c.DER)
-	if !c.Expires.IsZero() {
-		w.item["ttl"] = expiry(c.Expires)
-	}
-	return w.item
-}
-
-func decodeEdgeCA(i item) (registry.EdgeCA, error) {
-	r := reader{item: i}
-	c := registry.EdgeCA{DER: r.blob("der")}
-	if ttl := r.number("ttl"); ttl != 0 {
-		c.Expires = time.Unix(ttl, 0).UTC()
-	}
-	return c, r.err
 }

@@ -74,6 +74,12 @@ func (s *Store) writes(c registry.Change) ([]types.TransactWriteItem, error) {
 	for _, ca := range c.EdgeCAs {
 		list = append(list, types.TransactWriteItem{Put: &types.Put{TableName: &s.registry, Item: encodeEdgeCA(ca)}})
 	}
+	if c.Naming != nil {
+		list = append(list, s.naming(*c.Naming)...)
+	}
+	if c.Mark != nil {
+		list = append(list, s.mark(*c.Mark))
+	}
 	for _, l := range leavesOf(c.Rows) {
 		list = append(list, s.move(l))
 	}

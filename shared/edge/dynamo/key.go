@@ -51,6 +51,9 @@ func edgeKey(der []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// namedKey is the partition of those who name a CA of the edge: of one item for each of them.
+func namedKey(der []byte) string { return edge + "#" + edgeKey(der) }
+
 func epochKey(epoch int64) string { return strconv.FormatInt(epoch, 10) }
 
 // answerKey and proofKey hash what a client chose: it may be long, and need not be the UTF-8 that a key must be.

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -87,6 +88,9 @@ func (s *Store) refusal(c kept) string {
 			return "alias " + a.Name
 		}
 	}
+	if c.Mark != nil && !s.marked(*c.Mark) {
+		return "mark of a CA"
+	}
 	if c.Checkpoint != nil && s.checkpointVersion() != c.Checkpoint.Version {
 		return "checkpoint"
 	}
@@ -102,6 +106,33 @@ func (s *Store) refusal(c kept) string {
 		}
 	}
 	return ""
+}
+
+// marked reports whether a CA has the mark that it was read with.
+func (s *Store) marked(m registry.EdgeMark) bool {
+	ca, ok := s.edgeCAs[string(m.CA.DER)]
+	return ok && ca.Unnamed.Equal(m.CA.Unnamed)
+}
+
+func (s *Store) mark(m registry.EdgeMark) {
+	ca := s.edgeCAs[string(m.CA.DER)]
+	if ca.Unnamed = m.Unnamed; m.Forget {
+		delete(s.edgeCAs, string(m.CA.DER))
+		return
+	}
+	s.edgeCAs[string(m.CA.DER)] = ca
+}
+
+func (s *Store) name(n registry.Naming) {
+	for _, der := range n.Names {
+		if s.namings[string(der)] == nil {
+			s.namings[string(der)] = map[agent.ID]bool{}
+		}
+		s.namings[string(der)][n.Agent] = true
+	}
+	for _, der := range n.Drops {
+		delete(s.namings[string(der)], n.Agent)
+	}
 }
 
 func (s *Store) pointerVersion() int64 {
@@ -157,6 +188,12 @@ func (s *Store) commit(c kept) {
 	for _, ca := range c.EdgeCAs {
 		s.edgeCAs[string(ca.DER)] = ca
 	}
+	if c.Naming != nil {
+		s.name(*c.Naming)
+	}
+	if c.Mark != nil {
+		s.mark(*c.Mark)
+	}
 	if c.Release != nil {
 		s.free()
 	}
@@ -191,6 +228,14 @@ func mustBeSound(c registry.Change) {
 	for _, ca := range c.EdgeCAs {
 		once("CA " + string(ca.DER))
 	}
+	if c.Naming != nil {
+		for _, der := range slices.Concat(c.Naming.Names, c.Naming.Drops) {
+			once("naming of " + string(der))
+		}
+	}
+	if c.Mark != nil {
+		once("CA " + string(c.Mark.CA.DER))
+	}
 	for _, r := range c.Rows {
 		once(fmt.Sprintf("row %d of %s", r.Seq, r.Subject))
 	}
@@ -200,6 +245,12 @@ func writes(c registry.Change) int {
 	n := len(c.Generations) + len(c.Rows) + len(c.Aliases) + len(c.Forget) + len(c.EdgeCAs)
 	if c.Pointer != nil {
 		n += orgca.Copies
+	}
+	if c.Naming != nil {
+		n += len(c.Naming.Names) + len(c.Naming.Drops)
+	}
+	if c.Mark != nil {
+		n++
 	}
 	subjects := map[string]bool{}
 	for _, r := range c.Rows {

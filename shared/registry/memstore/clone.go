@@ -38,7 +38,7 @@ func blobs(values [][]byte) [][]byte {
 }
 
 func cloneEdgeCA(c registry.EdgeCA) registry.EdgeCA {
-	c.DER = slices.Clone(c.DER)
+	c.DER, c.Unnamed = slices.Clone(c.DER), stamp(c.Unnamed)
 	if !c.Expires.IsZero() {
 		c.Expires = time.Unix(c.Expires.Unix(), 0).UTC()
 	}
@@ -127,6 +127,14 @@ func keep(c registry.Change) kept {
 	for i, ca := range k.EdgeCAs {
 		k.EdgeCAs[i] = cloneEdgeCA(ca)
 	}
+	k.Naming = pointer(c.Naming, func(n registry.Naming) registry.Naming {
+		n.Names, n.Drops = blobs(n.Names), blobs(n.Drops)
+		return n
+	})
+	k.Mark = pointer(c.Mark, func(m registry.EdgeMark) registry.EdgeMark {
+		m.CA, m.Unnamed = cloneEdgeCA(m.CA), stamp(m.Unnamed)
+		return m
+	})
 	k.Head = pointer(c.Head, func(h audit.Head) audit.Head { return h })
 	k.Checkpoint = pointer(c.Checkpoint, func(c registry.Checkpoint) registry.Checkpoint { return c })
 	k.Release, k.Answer = pointer(c.Release, cloneLease), pointer(c.Answer, cloneAnswer)

@@ -62,7 +62,8 @@ type Store struct {
 	tokenKeys   map[int64]registry.TokenKey
 	aliases     map[string]agent.ID
 	edgeCAs     map[string]registry.EdgeCA // by DER
-	moved       map[string]audit.Leaf      // by subject: what no checkpoint covers yet
+	namings     map[string]map[agent.ID]bool
+	moved       map[string]audit.Leaf // by subject: what no checkpoint covers yet
 	checkpoint  *registry.Checkpoint
 	applied     ring
 	sessions    sessions
@@ -71,7 +72,7 @@ type Store struct {
 
 var operations = []string{
 	"View", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Answer", "UseProof",
-	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "Alias", "EdgeCAs",
+	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "Alias", "EdgeCAs", "Named",
 	"Moved", "Cover", "Checkpoint", "Covered", "LastRow", "RowsOfDay",
 	"Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",
 }
@@ -82,7 +83,7 @@ func New(cfg Config) *Store {
 		cfg: cfg, calls: map[string]*atomic.Int64{},
 		agents: map[agent.ID]agent.Agent{}, keys: map[agent.ID]agent.Keys{}, generations: map[int64]orgca.Generation{}, rows: map[string][]row{}, moved: map[string]audit.Leaf{},
 		answers: map[string]registry.Answer{}, proofs: map[proof]time.Time{}, tokenKeys: map[int64]registry.TokenKey{},
-		aliases: map[string]agent.ID{}, edgeCAs: map[string]registry.EdgeCA{},
+		aliases: map[string]agent.ID{}, edgeCAs: map[string]registry.EdgeCA{}, namings: map[string]map[agent.ID]bool{},
 		applied:  ring{changes: map[string]kept{}},
 		sessions: sessions{open: map[string]session.Session{}, gates: map[string]session.Gate{}},
 	}

@@ -66,6 +66,12 @@ func (s *Store) EdgeCAs(ctx context.Context) (cas []registry.EdgeCA, err error) 
 	return cas, err
 }
 
+// Named reports whether an agent names a CA of the edge.
+func (s *Store) Named(ctx context.Context, der []byte) (named bool, err error) {
+	err = s.read(ctx, "Named", "look for who names a CA", func() { named = len(s.namings[string(der)]) > 0 })
+	return named, err
+}
+
 // Alias finds the agent that the first of these names leads to.
 func (s *Store) Alias(ctx context.Context, names ...string) (id agent.ID, err error) {
 	err = s.read(ctx, "Alias", "read an alias", func() {

@@ -68,3 +68,64 @@ func edgeCAs(t *testing.T, f fixture) {
 	want[1].DER = []byte{0x30, 1}
 	f.same("CAs of the edge after what was written and read was spoilt", read(), want)
 }
+
+func (f fixture) named(der []byte) bool {
+	f.t.Helper()
+	named, err := f.Named(f.t.Context(), der)
+	f.fails("who names a CA", err, nil)
+	return named
+}
+
+func named(t *testing.T, f fixture) {
+	one, two := []byte{0x30, 1}, []byte{0x30, 2}
+	f.same("nobody", f.named(one), false)
+	names := func(n int, names, drops [][]byte) {
+		f.apply(registry.Change{ID: newID(), Naming: &registry.Naming{Agent: agentID(n), Names: names, Drops: drops}})
+	}
+	names(1, [][]byte{one, two}, nil)
+	names(2, [][]byte{one}, nil)
+	f.same("two agents", f.named(one), true)
+	names(1, [][]byte{one}, [][]byte{two})
+	f.same("none any more", f.named(two), false)
+	names(1, nil, [][]byte{one, two})
+	f.same("one is left", f.named(one), true)
+	names(2, nil, [][]byte{one})
+	f.same("none is left", f.named(one), false)
+}
+
+func marks(t *testing.T, f fixture) {
+	ca := registry.EdgeCA{DER: []byte{0x30, 1}, Expires: noon.Add(time.Hour).Truncate(time.Second), Counted: true}
+	add := func() { f.apply(registry.Change{ID: newID(), EdgeCAs: []registry.EdgeCA{ca}}) }
+	has := func(what string, want ...registry.EdgeCA) {
+		t.Helper()
+		got, err := f.EdgeCAs(t.Context())
+		f.fails(what, err, nil)
+		f.same(what, got, want)
+	}
+	mark := func(read registry.EdgeCA, since time.Time, forget bool, want error) {
+		t.Helper()
+		c := registry.Change{ID: newID(), Mark: &registry.EdgeMark{CA: read, Unnamed: since, Forget: forget}}
+		f.fails("mark", f.Apply(t.Context(), c), want)
+	}
+	marked := ca
+	marked.Unnamed = noon
+	mark(ca, noon, false, registry.ErrConflict) // there is none
+	add()
+	mark(marked, noon, true, registry.ErrConflict) // it has no mark
+	mark(ca, noon, false, nil)
+	has("marked", marked)
+	mark(ca, noon.Add(time.Minute), false, registry.ErrConflict) // it was read without its mark
+	later := marked
+	later.Unnamed = noon.Add(time.Minute)
+	mark(later, noon, true, registry.ErrConflict) // it was read with another
+	mark(marked, time.Time{}, false, nil)
+	has("unmarked", ca)
+	mark(ca, noon, false, nil)
+	add() // by an enrolment
+	has("added anew", ca)
+	mark(marked, time.Time{}, true, registry.ErrConflict)
+	mark(ca, noon, false, nil)
+	mark(marked, time.Time{}, true, nil)
+	has("forgotten")
+	mark(marked, time.Time{}, true, registry.ErrConflict)
+}

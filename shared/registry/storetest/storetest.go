@@ -43,6 +43,8 @@ func Run(t *testing.T, open func(t *testing.T) registry.Store) {
 		{"a commit under an old fence is refused", lateCommit},
 		{"an alias leads to one agent", aliasing},
 		{"CAs of the edge are added once", edgeCAs},
+		{"a CA of the edge is named by agents", named},
+		{"a CA of the edge is marked and forgotten as it was read", marks},
 		{"answers end", answers},
 		{"a proof works once", proofs},
 		{"proofs are told apart", distinctProofs},

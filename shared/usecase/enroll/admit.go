@@ -177,7 +177,7 @@ func (r reading) underAt(p orgca.Pointer, now time.Time) error {
 	return nil
 }
 
-// edgeCAs returns those of a bundle that the edge does not know yet.
+// edgeCAs returns those of a bundle that the edge does not know yet, or is about to forget.
 func (e *Enroller) edgeCAs(ctx context.Context, bundle []*x509.Certificate) ([]registry.EdgeCA, error) {
 	if len(bundle) == 0 {
 		return nil, nil
@@ -188,11 +188,17 @@ func (e *Enroller) edgeCAs(ctx context.Context, bundle []*x509.Certificate) ([]r
 	}
 	var missing []registry.EdgeCA
 	for _, c := range bundle {
-		if !slices.ContainsFunc(present, func(known registry.EdgeCA) bool { return slices.Equal(known.DER, c.Raw) }) {
-			missing = append(missing, registry.EdgeCA{DER: c.Raw, Expires: c.NotAfter})
+		n := slices.IndexFunc(present, func(known registry.EdgeCA) bool { return slices.Equal(known.DER, c.Raw) })
+		switch {
+		case n < 0:
+			present = append(present, registry.EdgeCA{DER: c.Raw, Expires: c.NotAfter, Counted: true})
+			missing = append(missing, present[len(present)-1])
+		case !present[n].Unnamed.IsZero():
+			present[n].Unnamed = time.Time{}
+			missing = append(missing, present[n])
 		}
 	}
-	if len(missing) > 0 && len(present)+len(missing) > truststore.MaxEdgeCAs {
+	if len(missing) > 0 && !truststore.Fits(present) {
 		return nil, ErrEdgeFull
 	}
 	return missing, nil
@@ -231,6 +237,7 @@ func (e *Enroller) admit(ctx context.Context, m agent.Method, req Outside, r rea
 		if err != nil {
 			return Admitted{}, err
 		}
+		c.Naming = registry.NamingOf(view.Agent, a)
 		row, head, err := a.Head.Append(e.outsideEntry(m, req, r, old, a, out))
 		if err != nil {
 			return Admitted{}, err
@@ -309,12 +316,26 @@ func (e *Enroller) letIn(ctx context.Context, r reading) registry.TruststoreStat
 	if len(r.bundle) == 0 {
 		return ""
 	}
+	err := e.keepIn(ctx, r)
+	if err != nil {
+		e.Log.WarnContext(ctx, "enroll.edge_ca", "agent_id", string(r.id), "cause", err.Error())
+	}
 	status, err := e.Trust(ctx)
 	if err != nil {
 		e.Log.WarnContext(ctx, "enroll.truststore", "agent_id", string(r.id), "cause", err.Error())
 		return registry.TruststorePending
 	}
 	return status
+}
+
+// keepIn looks, after the commit, whether the edge still knows the bundle's CAs. The standby job may have forgotten one that
+// nobody named when it looked; whoever comes second, the job or the enrolment, sees the other.
+func (e *Enroller) keepIn(ctx context.Context, r reading) error {
+	missing, err := e.edgeCAs(ctx, r.bundle)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return registry.Settle(ctx, e.Store.Apply, registry.Change{ID: e.NewID(), EdgeCAs: missing})
 }
 
 // admissibleAs decides whether the agent may be enrolled, or, if it exists, enrolled again or updated: by the method that

@@ -127,7 +127,9 @@ func (e *Enroller) deactivate(ctx context.Context, a agent.Agent, d Deactivation
 		return err
 	}
 	next.Head = head
-	return registry.Settle(ctx, e.Store.Apply, registry.Change{ID: e.NewID(), Agent: &next, Keys: &known, Rows: []audit.Row{row}, Forget: aliases(a)})
+	return registry.Settle(ctx, e.Store.Apply, registry.Change{
+		ID: e.NewID(), Agent: &next, Keys: &known, Rows: []audit.Row{row}, Forget: aliases(a), Naming: registry.NamingOf(&a, next),
+	})
 }
 
 // aliases returns the aliases that lead to the agent now. Aliases of its past certificates are not among them: they

@@ -41,7 +41,8 @@ var (
 			Says("This agent was enrolled by another method and was not changed. To change the method, DELETE " +
 			"/v1/admin/agents/{agent_id} and enrol it again.")
 	ErrEdgeFull = problem.New(409, "trust_bundles_full", "the edge holds as many CAs as it can").
-			Says("The edge holds 100 CAs of others already. Those that expire make room.")
+			Says("The edge holds as many CAs of others as it can, 100 at most. Those that no active agent's bundle names any more make " +
+			"room within half an hour: deactivate agents, or enrol them again with smaller bundles.")
 	ErrIssuedHere = problem.New(400, "cert_issued_by_mastio", "certificate was issued by the Mastio itself").
 			Says("The Mastio issued this certificate itself, so it counts for the agent that it was issued to, and for " +
 			"nothing else. Issue one at your own CA; to have the Mastio issue certificates: POST /v1/admin/agents.")

@@ -29,6 +29,7 @@ const (
 	OrgCAMissing        Warning = "org_ca_missing"             // no agent can be enrolled before there is one: MASTIO_FIRST_CA=adopt waits for an upload
 	StandbyMissing      Warning = "standby_ca_missing"         // the next rotation has to make its CA first
 	TruststoreOutOfDate Warning = "truststore_out_of_date"     // the agents' domain may refuse certificates
+	TrustBundlesFilling Warning = "trust_bundles_filling"      // four fifths of the room for the CAs of agents' bundles are taken
 	RotationLockStuck   Warning = "rotation_lock_stuck"        // a rotation died, and its lease was not taken since
 	RegistryRestored    Warning = "registry_restored"          // a superseded Org CA is current again, or there is none any more: a backup was restored, or the registry emptied
 	AuditSetBack        Warning = "audit_set_back"             // the archive had checkpoints that the registry did not know, and no operator has looked since
@@ -39,7 +40,7 @@ const (
 // Warnings returns all of them: what there is to be watched.
 func Warnings() []Warning {
 	return []Warning{
-		LegacyPathLenZero, OrgCAExpiring, OrgCANotYetValid, OrgCAMissing, StandbyMissing, TruststoreOutOfDate,
+		LegacyPathLenZero, OrgCAExpiring, OrgCANotYetValid, OrgCAMissing, StandbyMissing, TruststoreOutOfDate, TrustBundlesFilling,
 		RotationLockStuck, RegistryRestored, AuditSetBack, CertsExpiring, AdminSecretShort,
 	}
 }
@@ -132,6 +133,7 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
+	others, othersErr := c.Store.EdgeCAs(ctx)
 	_, standby := org.Standby(c.Now())
 	s := State{Standby: standby, Warnings: []Warning{}}
 	if p := org.Pointer; p != nil {
@@ -148,7 +150,8 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 		{OrgCANotYetValid, org.Pointer != nil && now.Before(s.CANotBefore)},
 		{OrgCAMissing, org.Pointer == nil},
 		{StandbyMissing, !standby && org.Pointer != nil && now.Sub(org.Pointer.RotatedAt).Abs() > standbyGrace},
-		{TruststoreOutOfDate, org.Pointer != nil && c.outOfDate(ctx, org)},
+		{TruststoreOutOfDate, org.Pointer != nil && (othersErr != nil || c.outOfDate(ctx, org, others))},
+		{TrustBundlesFilling, truststore.Filling(others)},
 		{RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer) || org.Pointer == nil && c.isLost(ctx, now)},
 		{RotationLockStuck, org.Lease.Stuck(now, StuckAfter)},
 		{AuditSetBack, c.setBack(ctx, now)},
@@ -175,7 +178,7 @@ func (c *Checker) secretShort(ctx context.Context) bool {
 // outOfDate reports whether the object lacks a certificate that the edge needs, or the agents' domain, as the standby job last
 // saw it, has not served the object for too long. A generation that has just been staged
 // is not missed yet: the next run of the standby job adds it.
-func (c *Checker) outOfDate(ctx context.Context, org registry.Org) bool {
+func (c *Checker) outOfDate(ctx context.Context, org registry.Org, others []registry.EdgeCA) bool {
 	present, err := c.Objects.Read(ctx)
 	since := org.Truststore.Since
 	if err != nil || !since.IsZero() && c.Now().Sub(since).Abs() > domainGrace {
@@ -185,10 +188,6 @@ func (c *Checker) outOfDate(ctx context.Context, org registry.Org) bool {
 		return g.State == orgca.Staged && g.Truststore == ""
 	})
 	certificates := orgca.TrustBundle(needed)
-	others, err := c.Store.EdgeCAs(ctx)
-	if err != nil {
-		return true
-	}
 	for _, ca := range others[:min(len(others), truststore.MaxEdgeCAs)] {
 		certificates = append(certificates, ca.DER)
 	}

@@ -69,6 +69,14 @@ func (w *world) Org(context.Context) (registry.Org, error) { return w.org, w.org
 // EdgeCAs returns those that agents have SVIDs under.
 func (w *world) EdgeCAs(context.Context) ([]registry.EdgeCA, error) { return w.others, nil }
 
+// let has the edge let in n CAs of bundles, each with a tail.
+func (w *world) let(n int, tail ...byte) {
+	for i := range n {
+		w.others = append(w.others, registry.EdgeCA{DER: append([]byte{byte(i)}, tail...)})
+	}
+	w.object.PEM = truststore.PEM(w.org.Generations, w.others...)
+}
+
 // Read returns the truststore.
 func (w *world) Read(context.Context) (truststore.Object, error) {
 	w.reads++
@@ -159,6 +167,9 @@ func TestWarnings(t *testing.T) {
 			w.others = []registry.EdgeCA{{DER: []byte("SPIRE")}}
 			w.object.PEM = truststore.PEM(w.org.Generations, w.others...)
 		}, nil},
+		{"room for the CAs of bundles, still", func(w *world) { w.let(79) }, nil},
+		{"little room for the CAs of bundles", func(w *world) { w.let(80) }, []health.Warning{health.TrustBundlesFilling}},
+		{"little room for large CAs of bundles", func(w *world) { w.let(20, make([]byte, 8000)...) }, []health.Warning{health.TrustBundlesFilling}},
 		{"truststore without the standby", func(w *world) { w.object.PEM = truststore.PEM(w.org.Generations[:1]) }, []health.Warning{health.TruststoreOutOfDate}},
 		{"truststore without a standby that it was not told of", func(w *world) {
 			w.object.PEM = truststore.PEM(w.org.Generations[:1])

@@ -33,6 +33,8 @@ const StagedAge = 7 * 24 * time.Hour
 type Store interface {
 	Org(ctx context.Context) (registry.Org, error)
 	Apply(ctx context.Context, c registry.Change) error
+	EdgeCAs(ctx context.Context) ([]registry.EdgeCA, error)
+	Named(ctx context.Context, der []byte) (bool, error)
 }
 
 // Ceremony makes and discards generations.
@@ -94,7 +96,8 @@ type Report struct {
 	Standby    int64 `json:"standby"`    // staged and trusted
 	Discarded  int   `json:"discarded"`
 	Retired    int   `json:"retired"`
-	Lapsed     int   `json:"lapsed"` // overlaps whose end was noted
+	Forgotten  int   `json:"forgotten"` // CAs of others that no agent needs
+	Lapsed     int   `json:"lapsed"`    // overlaps whose end was noted
 	Migrated   bool  `json:"migrated"`
 	Rotated    bool  `json:"rotated"` // automatically, before the Org CA ended
 	Legacy     bool  `json:"legacy"`
@@ -124,8 +127,9 @@ func (j *Job) Run(ctx context.Context) (Report, error) {
 
 // maintain brings the generations into order.
 func (j *Job) maintain(ctx context.Context, report *Report) error {
-	var discardErr, retireErr, migrateErr, lapseErr error
+	var discardErr, retireErr, migrateErr, lapseErr, edgeErr error
 	report.Lapsed, lapseErr = j.lapse(ctx)
+	report.Forgotten, edgeErr = j.forget(ctx)
 	report.Discarded, discardErr = j.each(ctx, j.leftBehind, j.Ceremony.Discard)
 	errs := []error{discardErr, j.prepare(ctx), j.trust(ctx)}
 	report.Migrated, migrateErr = j.migrate(ctx)
@@ -137,7 +141,7 @@ func (j *Job) maintain(ctx context.Context, report *Report) error {
 		errs = append(errs, j.witness(ctx), j.prepare(ctx), j.trust(ctx))
 	}
 	report.Retired, retireErr = j.each(ctx, j.spent, j.Ceremony.Retire)
-	return errors.Join(append(errs, lapseErr, migrateErr, rotateErr, retireErr)...)
+	return errors.Join(append(errs, lapseErr, edgeErr, migrateErr, rotateErr, retireErr)...)
 }
 
 // first bootstraps an empty organisation, unless its operator will. Another function at the same work is no error. A registry

@@ -57,6 +57,24 @@ const (
 	maxOthers = MaxOctets / 4
 )
 
+// Fits reports whether the edge can let in all these CAs of others.
+func Fits(others []registry.EdgeCA) bool {
+	return len(others) <= MaxEdgeCAs && octets(others) <= maxOthers
+}
+
+// Filling reports whether these CAs of others take up four fifths of what the edge can let in: time to look which agents
+// need them.
+func Filling(others []registry.EdgeCA) bool {
+	return len(others) >= MaxEdgeCAs/5*4 || octets(others) >= maxOthers/5*4
+}
+
+func octets(others []registry.EdgeCA) (n int) {
+	for _, ca := range others {
+		n += len(Encode([][]byte{ca.DER}))
+	}
+	return n
+}
+
 // PEM returns what stands in the object: the organisation's own CAs, then those under which agents have SVIDs. What does not
 // fit is left out, and of the own CAs that is the oldest.
 func PEM(generations []orgca.Generation, others ...registry.EdgeCA) []byte {
