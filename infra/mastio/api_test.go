@@ -212,7 +212,7 @@ func TestRequestsAreValidated(t *testing.T) {
 			model := d.resources["Mastio/"+fmt.Sprint(at(m.Properties, "RequestModels", "application/json", "Ref"))]
 			if demand.Body == nil {
 				if model.Type != "" {
-					t.Errorf("%s %s: a model that nobody asked for", method, path)
+					t.Errorf("%s %s: an unexpected model", method, path)
 				}
 				continue
 			}

@@ -137,7 +137,7 @@ func TestSecretIsMadeAndNeverSpelled(t *testing.T) {
 	})
 }
 
-// The default can be removed by who may bypass it; the setting makes a lock that nobody can.
+// A caller with the right to bypass can remove the default lock; the setting makes a lock that no caller can remove.
 func TestArchiveLock(t *testing.T) {
 	for d, want := range map[*deployment]any{&trying: "GOVERNANCE", &hardened: "COMPLIANCE", &local: nil} {
 		a := d.one(t, "AWS::S3::Bucket", "DataAuditArchive")

@@ -37,7 +37,7 @@ func lint(d *deployment) {
 	}
 	excuse(data.AdminSecret, "AwsSolutions-SMG4", "Operators hold it in password managers and pipelines: only they can tell when all have the new one. AWSPREVIOUS stays valid, so that they can rotate it without an outage.")
 	excuse(data.Truststore, "AwsSolutions-S1", "It holds certificates, which are public, in versions that are kept. Who wrote one is in the audit chain and in CloudTrail.")
-	excuse(data.Archive, "AwsSolutions-S1", "It holds signed checkpoints under object lock: what is written there cannot be changed by whoever wrote it, and shows whether it was.")
+	excuse(data.Archive, "AwsSolutions-S1", "It holds signed checkpoints under object lock: the writer of an object cannot change it, and the signature shows a change.")
 	excuseBackups(data)
 	for name, f := range service.Functions {
 		for _, st := range service.statementsOf(name, f) {

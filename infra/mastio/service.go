@@ -114,7 +114,7 @@ func (s *Service) tell() {
 	if s.props.Operators != nil {
 		operators = "https://" + s.props.Operators.Name
 	}
-	output(s.Scope, "EventBusName", *s.Bus.EventBusName(), "EventBridge bus on which rotations and due certificates are told")
+	output(s.Scope, "EventBusName", *s.Bus.EventBusName(), "EventBridge bus with the events of rotations and due certificates")
 	output(s.Scope, "AgentsURL", agents, "Base URL of the agents")
 	output(s.Scope, "OperatorsURL", operators, "Base URL of the operators: MASTIO of the operator's guide")
 	output(s.Scope, "DashboardURL", operators+"/proxy", "The dashboard: sign in with the admin secret")

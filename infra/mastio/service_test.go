@@ -87,7 +87,7 @@ func TestFunctions(t *testing.T) {
 				t.Errorf("%s has no concurrency of its own", name)
 			}
 			if at(f.Properties, "LoggingConfig", "LogGroup") == nil {
-				t.Errorf("%s logs where nobody set how long", name)
+				t.Errorf("%s logs into a group without a retention time", name)
 			}
 			if at(f.Properties, "LoggingConfig", "LogFormat") != "JSON" || at(f.Properties, "LoggingConfig", "SystemLogLevel") != "WARN" {
 				t.Errorf("%s: Lambda adds its own lines to those of each request: %v", name, f.Properties["LoggingConfig"])
@@ -182,7 +182,7 @@ func TestAlarms(t *testing.T) {
 		for _, a := range d.all("AWS::CloudWatch::Alarm") {
 			found[strings.TrimPrefix(spell(a.Properties["AlarmName"]), "mastio-acme-")] = true
 			if len(texts(a.Properties["AlarmActions"])) == 0 || len(texts(a.Properties["OKActions"])) == 0 || len(spell(a.Properties["AlarmDescription"])) < 40 {
-				t.Errorf("%s tells nobody, or not what to do", a.id)
+				t.Errorf("%s notifies no one, or does not say what to do", a.id)
 			}
 		}
 		want := []string{

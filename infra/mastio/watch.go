@@ -115,8 +115,8 @@ func (w *Watch) orgCA() {
 		{"standby-missing", "standby_ca_missing", "No next Org CA is ready. The log of the function standby says why."},
 		{"truststore-out-of-date", "truststore_out_of_date", "The agents' domain may refuse certificates. The log of the function standby says why the truststore is not brought up to date."},
 		{"trust-bundles-filling", "trust_bundles_filling", "The edge has little room for more CAs of agents' trust bundles; an enrolment with a new one will be refused. Deactivate agents that are gone, or enrol them again with smaller bundles."},
-		{"rotation-lock-stuck", "rotation_lock_stuck", "A rotation died and nobody took its lock since. GET /pki/rotate-ca shows it."},
-		{"certs-expiring", "certs_expiring", "Agents' certificates end soon and nobody has replaced them. GET /v1/admin/agents lists them; rotate them, or have the next ones delivered: PUT /v1/admin/agents/{agent_id}/hygiene."},
+		{"rotation-lock-stuck", "rotation_lock_stuck", "A rotation died, and no other rotation took its lock since. GET /pki/rotate-ca shows it."},
+		{"certs-expiring", "certs_expiring", "Agents' certificates end soon and have not been replaced. GET /v1/admin/agents lists them; rotate them, or have the next ones delivered: PUT /v1/admin/agents/{agent_id}/hygiene."},
 		{"registry-restored", "registry_restored", "A restored backup made a superseded Org CA current again, or the registry was emptied. Rotate the Org CA once more (POST /pki/rotate-ca?mode=mint), or restore the tables."},
 		{"audit-set-back", "audit_set_back", "The archive has checkpoints of rows that the tables do not hold. Find out who restored or changed them; POST /v1/admin/audit/checkpoint ends this alarm once you have looked."},
 	} {
@@ -144,7 +144,7 @@ func (w *Watch) traffic() {
 			awslogs.FilterPattern_NumberValue(jsii.String("$.status"), jsii.String("="), number(401)),
 			// A resource asks for a nonce by 401, as RFC 9449 section 9 has it: nothing is denied.
 			awslogs.FilterPattern_StringValue(jsii.String("$.code"), jsii.String("!="), jsii.String("use_dpop_nonce")))),
-		limit: 200, periods: 2, todo: "Many agents are refused a token. Expected after a rotation of the Org CA without an overlap; otherwise somebody tries certificates that are not pinned.",
+		limit: 200, periods: 2, todo: "Many agents are refused a token. Expected after a rotation of the Org CA without an overlap; otherwise a caller tries certificates that are not pinned.",
 	})
 	w.add(alarm{
 		id: "kms-throttling", metric: w.countedAll("kms-throttled", awslogs.FilterPattern_AllTerms(jsii.String("operation error KMS"), jsii.String("ThrottlingException"))),

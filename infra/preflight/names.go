@@ -70,7 +70,7 @@ var kinds = []named{
 // errFree is a look that finds nothing, where the service has no error for it.
 var errFree = errors.New("there is none")
 
-// names looks for what an earlier try, or somebody else, has taken.
+// names looks for names that an earlier try or another stack has taken.
 func (l *looker) names(ctx context.Context) (all []finding) {
 	const check = "name"
 	free := 0

@@ -42,8 +42,8 @@ const usage = `Usage: cloud COMMAND [flags]
   env     print settings for AWS clients: eval "$(… env)"
   down    stop the gateway, LocalStack and all that they started; LocalStack's state is gone
 
-  --endpoint URL  a LocalStack that is up already, whoever started it (also LOCALSTACK_ENDPOINT); down leaves it running
-  --mode MODE     docker or host: no choice by itself (also LOCALSTACK_MODE)
+  --endpoint URL  a LocalStack that already runs (also LOCALSTACK_ENDPOINT); down leaves it running
+  --mode MODE     docker or host; without it the command chooses (also LOCALSTACK_MODE)
   --port N        port of a LocalStack that up starts (default 4566; also LOCALSTACK_PORT)
   --edge N        port of the gateway (default 9543)
   --org ID        id of the organisation (default orga)

@@ -22,7 +22,7 @@ type detail struct {
 	Ended      []int  `json:"ended"`
 }
 
-// told waits until this many events of a type are out.
+// told waits until the bus has this many events of a type.
 func told(t *testing.T, s *stack.Stack, kind string, n int) (found []detail) {
 	t.Helper()
 	limit := time.After(30 * time.Second)

@@ -1,4 +1,4 @@
-// Package boot turns the environment into a running function: the only place that sees every layer.
+// Package boot turns the environment into a running function. It is the only package that imports every layer.
 package boot
 
 import (

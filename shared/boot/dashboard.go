@@ -58,7 +58,7 @@ func (p *parts) door(admin *secrets.Admin) *signin.Door {
 	})
 }
 
-// told gives a secret store that fails the words that the API has for it.
+// told wraps an error of the secret store in the API's public error.
 func told(err error) error {
 	if err == nil {
 		return nil

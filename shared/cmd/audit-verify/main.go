@@ -50,7 +50,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.Key, "key", "", "`fingerprint` (SHA-256 of the public key, hex) that must have signed every checkpoint; several, with commas, where it was changed")
 	flags.StringVar(&o.Checkpoint, "checkpoint", "", "`hash` of a checkpoint seen before, which must be part of the history")
 	flags.StringVar(&o.tsaCA, "tsa-ca", "", "`file` with the roots (PEM) that timestamps must chain to")
-	flags.BoolVar(&o.Partial, "partial", false, "the beginning may be missing: check a part of a bundle without those before it, or an export's rows each by itself")
+	flags.BoolVar(&o.Partial, "partial", false, "the beginning may be missing: check a part of a bundle without those before it, or each row of an export alone")
 	flags.BoolVar(&o.unpinned, "unpinned", false, "no key is named: that the file agrees with itself is enough for exit status 0")
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
 	flags.BoolVar(&o.quiet, "quiet", false, "no progress on standard error")

@@ -15,14 +15,15 @@ import (
 
 // API is the part of the API Gateway client that this package calls. Its caller needs apigateway:GET, apigateway:PATCH and
 // apigateway:AddCertificateToDomain on arn:aws:apigateway:{region}::/domainnames/{domain}, and s3:GetObject and
-// s3:GetObjectVersion on the truststore object: API Gateway reads that in the name of whoever points the domain at it.
+// s3:GetObjectVersion on the truststore object: API Gateway reads the object with the rights of the caller that
+// points the domain at it.
 type API interface {
 	GetDomainName(context.Context, *apigateway.GetDomainNameInput, ...func(*apigateway.Options)) (*apigateway.GetDomainNameOutput, error)
 	UpdateDomainName(context.Context, *apigateway.UpdateDomainNameInput, ...func(*apigateway.Options)) (*apigateway.UpdateDomainNameOutput, error)
 }
 
-// NewClient returns a client that asks once: an account has one update in 30 s, so another attempt soon is one in vain, and
-// who asks comes again by itself.
+// NewClient returns a client that never retries: an account has one update in 30 s, so an early retry would fail, and
+// the caller runs again on its schedule.
 func NewClient(cfg aws.Config) *apigateway.Client {
 	return apigateway.NewFromConfig(cfg, func(o *apigateway.Options) { o.Retryer = aws.NopRetryer{} })
 }
@@ -62,7 +63,7 @@ func (d *Domain) Point(ctx context.Context, version string) (truststore.DomainSt
 	return state(out.DomainNameStatus, out.MutualTlsAuthentication), nil
 }
 
-// busy tells a refusal that ends by itself: one update of a domain in 30 s is API Gateway's quota of an account.
+// busy reports whether a refusal is temporary: one update of a domain in 30 s is API Gateway's quota of an account.
 func busy(err error) bool {
 	_, many := errors.AsType[*types.TooManyRequestsException](err)
 	_, conflict := errors.AsType[*types.ConflictException](err)

@@ -289,7 +289,7 @@ func TestLostKeyIsFoundByItsTags(t *testing.T) {
 	create(t, keys, "another", ceremony.Root)
 	foreign := &awskms.Keys{API: client, Now: time.Now, OrgID: "orgb"}
 	create(t, foreign, "mine", ceremony.Root)
-	for range 120 { // more than a page of somebody else's keys
+	for range 120 { // more than a page of foreign keys
 		if _, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{}); err != nil {
 			t.Fatal(err)
 		}

@@ -37,8 +37,8 @@ var (
 	errReadBack = errors.New("KMS has another public key than the imported one")
 )
 
-// Import puts a private key into KMS, where it stays: four calls, of which GetParametersForImport is granted four times
-// a minute only. The plaintext that is made on the way is overwritten; key is the caller's to overwrite.
+// Import puts a private key into KMS, where it stays. It takes four calls; the quota of GetParametersForImport is
+// four a minute. Import overwrites its plaintext; the caller overwrites key.
 //
 // After an error no key is usable: one that was created is scheduled for deletion, also if ctx has ended. If that fails
 // too, or the answer to its creation was lost, the key is left without material or not, and is found by the rotation's tag.

@@ -191,8 +191,8 @@ func (k *Keys) Left(ctx context.Context) ([]ceremony.KeySpec, error) {
 	return found, nil
 }
 
-// isOf reports whether a key is this organisation's and was made for the rotation. A key whose tags may not be read is
-// somebody else's.
+// isOf reports whether a key is this organisation's and was made for the rotation. A key whose tags may not be read
+// belongs to another system.
 func (k *Keys) isOf(ctx context.Context, id, rotationID string) (bool, error) {
 	tags, err := k.tags(ctx, id)
 	if denied(err) {

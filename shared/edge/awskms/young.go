@@ -46,7 +46,7 @@ func (k *Keys) settle(ctx context.Context, until time.Time, call func() error) e
 		if !settling(err) {
 			return err
 		}
-		wait := pause/2 + rand.N(pause/2+1) //nolint:gosec // spreads retries; nobody gains by guessing it
+		wait := pause/2 + rand.N(pause/2+1) //nolint:gosec // spreads retries; guessing it gains nothing
 		if k.Now().Add(wait).After(until) {
 			return err
 		}
@@ -102,8 +102,8 @@ func (k *Keys) forget(id string) {
 	delete(k.born, id)
 }
 
-// settling reports whether KMS answers so about a key that it has not heard of everywhere. A key that is gone, or somebody
-// else's, is answered the same.
+// settling reports whether KMS gives this answer for a new key that has not reached all its hosts. The answer for a
+// deleted key, or for the key of another account, is the same.
 func settling(err error) bool {
 	var api smithy.APIError
 	if !errors.As(err, &api) {

@@ -217,7 +217,7 @@ func TestYoungKeysThatNeverCome(t *testing.T) {
 	}
 }
 
-// A key that was created just now and is said not to exist is not gone: whoever clears up has to hear of it.
+// A key that was just created and is reported as missing still exists: the cleanup must get an error.
 func TestDeletionOfAKeyThatIsNotKnownYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &awskms.Keys{API: &notThere{late{first: -1}}, Now: time.Now, OrgID: org, Patience: 20 * time.Second}

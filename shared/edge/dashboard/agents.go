@@ -90,7 +90,7 @@ func (d *Dashboard) row(a agent.Agent, org registry.Org) agentRow {
 	return agentRow{Agent: a, State: d.state(a, org.Pointer), Generation: generationChip(a.Pin(), org)}
 }
 
-// state tells in a word whether an agent can authenticate, and if not, or not for long, what is to be done.
+// state says in a word whether an agent can authenticate, and if not, or not for long, what to do.
 func (d *Dashboard) state(a agent.Agent, p *orgca.Pointer) chip {
 	now, pin := d.Now(), a.Pin()
 	if a.Status != agent.Active {

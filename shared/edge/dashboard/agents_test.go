@@ -405,7 +405,7 @@ func TestDeactivating(t *testing.T) {
 	}
 }
 
-// Everything that somebody else wrote is text.
+// Everything that comes from outside is text.
 func TestEverythingIsEscaped(t *testing.T) {
 	w, b := signedIn(t)
 	const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'`

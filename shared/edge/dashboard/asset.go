@@ -50,7 +50,7 @@ func assetURL(name string) string { return "/proxy/assets/" + byName[name].name 
 
 var errAsset = errors.New("no such asset")
 
-// asset serves a file. It needs no session, and tells nothing that is not in the source.
+// asset serves a file. It needs no session, because the files are as public as the source.
 func asset(w http.ResponseWriter, r *http.Request) error {
 	a, ok := byAddress[r.PathValue("asset")]
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -66,7 +66,7 @@ func asset(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// icons are drawn on a grid of 24 with a line of 1.75, in the colour of the text beside them.
+// icons are drawn on a grid of 24 with a line of 1.75, in the colour of the text next to them.
 var icons = map[string]string{
 	"tower":    `<path d="M6 21V10l-1.5-1.2V4h3v2h2.8V4h3.4v2h2.8V4h3v4.8L18 10v11"/><path d="M4 21h16M10 21v-4.5a2 2 0 0 1 4 0V21"/>`,
 	"overview": `<rect x="3.5" y="3.5" width="7" height="8" rx="1.5"/><rect x="13.5" y="3.5" width="7" height="5" rx="1.5"/><rect x="3.5" y="14.5" width="7" height="6" rx="1.5"/><rect x="13.5" y="11.5" width="7" height="9" rx="1.5"/>`,

@@ -30,7 +30,7 @@ type auditView struct {
 	Next   string        // address of the next page
 	CSV    string        // addresses of the same rows as files
 	NDJSON string
-	Head   *trail.Head // nil: cannot be told at the moment
+	Head   *trail.Head // nil: unknown at the moment
 	Seal   asked       // the forms that verify and pack
 	Days   []pair      // ready-made periods
 }
@@ -86,7 +86,7 @@ func (d *Dashboard) days() []pair {
 	return all
 }
 
-// filter reads the filter. Without a period it is today and yesterday: a trail of years is not what somebody looks for.
+// filter reads the filter. Without a period it is today and yesterday: a trail of years is too long for a default.
 func (d *Dashboard) filter(values url.Values) (trail.Query, asked) {
 	f := url.Values{}
 	for _, name := range []string{"start", "end", "subject", "event_type", "actor"} {
@@ -155,7 +155,7 @@ func (d *Dashboard) export(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// toAudit answers whoever loads the address of a form.
+// toAudit answers a GET of a form's address.
 func (d *Dashboard) toAudit(w http.ResponseWriter, r *http.Request) error {
 	http.Redirect(w, r, auditPath, http.StatusSeeOther)
 	return nil

@@ -1,8 +1,8 @@
-// Package dashboard is the operator's pages: both rotations, the agents, the Org CA and its history.
+// Package dashboard serves the operator's pages: both rotations, the agents, the Org CA and its history.
 //
 // The pages are plain HTML: everything works without JavaScript, which only copies, counts and polls. Every change is a
-// form with a token of its session, answered by a redirect. The one exception is the page with an agent's new keys: they
-// are stored nowhere, so the answer to the form is the only place where they can be.
+// form with a token of its session, answered by a redirect. The one exception is the page with an agent's new keys:
+// they are stored nowhere, so only the answer to the form can contain them.
 package dashboard
 
 import (
@@ -27,13 +27,13 @@ type Registry interface {
 	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)
 }
 
-// RotateCA carries out rotations of the Org CA: somewhere else, in a function that may make its keys.
-// It is given the token of the session that asks, and finds out by it who acts.
+// RotateCA carries out rotations of the Org CA in another function, which may make the CA's keys. It takes the token
+// of the operator's session and derives the actor from the token.
 type RotateCA interface {
 	Do(ctx context.Context, token string, req rotateca.Request) (rotateca.Result, error)
 }
 
-// Progress tells the present state of the Org CA, as it was read, and how far the fleet has come.
+// Progress returns the present state of the Org CA, as it was read, and how many agents have re-enrolled.
 type Progress interface {
 	Of(ctx context.Context, org registry.Org) (rotateca.Status, error)
 }
@@ -109,7 +109,7 @@ func (d *Dashboard) Handlers() map[string]Handler {
 	return all
 }
 
-// guarded sends the headers that every page has, and tells of an error on a page of its own.
+// guarded sends the headers that every page has, and shows an error on a page of its own.
 func (d *Dashboard) guarded(h Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		w = below(w, d.Mount(r.Context()))

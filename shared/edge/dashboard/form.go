@@ -54,7 +54,7 @@ func confirmed(f url.Values, want string) error {
 	return nil
 }
 
-// field is an error beside the field that it is about; Name is empty for the form as a whole.
+// field is an error message for one field of a form; Name is empty for the form as a whole.
 type field struct{ Name, Text string }
 
 // asked is a form as a page shows it: what it holds, what is wrong with it, and the number that makes it work once.

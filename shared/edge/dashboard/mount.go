@@ -20,7 +20,7 @@ func below(w http.ResponseWriter, mount string) http.ResponseWriter {
 	return &mounted{ResponseWriter: w, at: mount, pages: strings.NewReplacer(moved...)}
 }
 
-// mounted is an answer below a path. Text that somebody chose cannot pass for an attribute: its quotes are escaped.
+// mounted is an answer below a path. Text from outside cannot pass for an attribute: its quotes are escaped.
 type mounted struct {
 	http.ResponseWriter
 	at    string

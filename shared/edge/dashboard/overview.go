@@ -56,7 +56,7 @@ var warnings = map[health.Warning]warning{
 	},
 	health.CertsExpiring: {
 		Title: "Agents' certificates end soon", Link: dueURL(0), Action: "See which",
-		Text: "They are due and nobody has replaced them. Rotate each, let the agent renew by itself, or have the Mastio deliver the next one: PUT /v1/admin/agents/{agent_id}/hygiene. Deactivate what is not needed any more.",
+		Text: "They are due and have not been replaced. Rotate each, let the agent renew, or have the Mastio deliver the next one: PUT /v1/admin/agents/{agent_id}/hygiene. Deactivate what is not needed any more.",
 	},
 	health.AdminSecretShort: {
 		Title: "The admin secret is short", Link: "/proxy/overview", Action: "Look again",
@@ -130,7 +130,7 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
 
 // due is how many certificates are due before long.
 type due struct {
-	Count      string // empty: none, or it cannot be told at the moment
+	Count      string // empty: none, or unknown at the moment
 	Text, Link string
 }
 

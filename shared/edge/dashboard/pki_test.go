@@ -366,8 +366,8 @@ func TestALongHistoryHasPages(t *testing.T) {
 	}
 }
 
-// What was typed names the CA that is to be current afterwards. Once somebody else has rotated, the same form would do
-// something else: end an overlap that a fleet lives on, or go back to a CA that nobody asked for.
+// The typed text names the CA that is to become current. After another operator's rotation the same form would have
+// another effect: end an overlap that a fleet needs, or go back to an unexpected CA.
 func TestAFormAboutAnotherOrgCADoesNothing(t *testing.T) {
 	w, b := signedIn(t)
 	rotate := func() {

@@ -122,7 +122,7 @@ func (v preflightView) Bound() bool { return orgca.AtOnce(v.Next.Reason) }
 // Reasons are the choices for going back, or for giving up the way back.
 func (confirmView) Reasons() []motive { return reasons }
 
-// Confirm is what has to be typed: nobody commits a CA whose fingerprint they have not looked at.
+// Confirm is the text to type: the operator must look at the fingerprint of a CA before its commit.
 func (v preflightView) Confirm() string { return short(v.Next.Fingerprint) }
 
 func (d *Dashboard) preflightPage(w http.ResponseWriter, r *http.Request) error {
@@ -194,7 +194,8 @@ func (d *Dashboard) uncommitted(w http.ResponseWriter, r *http.Request, f url.Va
 	return d.showPreflight(w, r, again, top)
 }
 
-// key makes an idempotency key of a form's number. It belongs to the session, so that nobody finds another one's answer.
+// key makes an idempotency key of a form's number. It belongs to the session, so that no other session finds its
+// answer.
 func (d *Dashboard) key(r *http.Request, f url.Values) string {
 	sum := sha256.Sum256([]byte(visitOf(r.Context()).ID + "\x00" + f.Get("number")))
 	return "dashboard-" + hex.EncodeToString(sum[:16])
@@ -292,8 +293,9 @@ func (d *Dashboard) confirmed(w http.ResponseWriter, r *http.Request, kind strin
 	if err != nil {
 		return err
 	}
-	// What has to be typed is what the page asked for. The state is not read again for it: after a first click it is another
-	// one, and the second click must find the first one's answer. Whether what the page told is still so is for the rotation.
+	// The typed text is compared with what the page asked for, not with the present state: after a first click the state
+	// is another one, and the second click must find the first one's answer. The rotation checks whether the page is
+	// still up to date.
 	want := f.Get("expected")
 	if len(want) != 2*sha256.Size || confirmed(f, short(want)) != nil {
 		return d.showConfirm(w, r, kind, fresh("/proxy/pki/"+kind, f, field{"confirm", "Type the eight digits as they stand there."}), "")

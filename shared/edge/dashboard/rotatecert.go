@@ -29,7 +29,7 @@ func (d *Dashboard) rotateCertPage(w http.ResponseWriter, r *http.Request) error
 	return nil
 }
 
-// rotatable reads the agent, and tells at once if its certificate is not rotated here.
+// rotatable reads the agent, and fails at once if its certificate is not rotated here.
 func (d *Dashboard) rotatable(r *http.Request) (agentView, error) {
 	v, err := d.look(r)
 	switch {
@@ -116,7 +116,7 @@ func rotation(id agent.ID, f url.Values) (rotatecert.Request, []field) {
 var certReasons = []motive{
 	{reason.Unspecified, "No particular reason"}, {reason.Superseded, "Scheduled, or moved to another host"},
 	{reason.KeyCompromise, "The agent's key may be in wrong hands"}, {reason.PrivilegeWithdrawn, "The agent lost its privileges"},
-	{reason.AffiliationChanged, "The agent belongs to somebody else now"}, {reason.CessationOfOperation, "The agent is not used any more"},
+	{reason.AffiliationChanged, "The agent has another owner now"}, {reason.CessationOfOperation, "The agent is not used any more"},
 	{reason.CACompromise, "The key of the Org CA may be in wrong hands"},
 }
 

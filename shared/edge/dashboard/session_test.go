@@ -254,7 +254,7 @@ func TestAssets(t *testing.T) {
 	}
 }
 
-// Whatever fails is told in words, without a cause from below.
+// Every failure is shown in words, without an internal cause.
 func TestAStoreThatFails(t *testing.T) {
 	broken := ""
 	w := open(t, memstore.Config{Fault: func(op string) memstore.Fault {

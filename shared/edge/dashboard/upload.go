@@ -29,8 +29,8 @@ func isUpload(r *http.Request) bool {
 	return err == nil && kind == "multipart/form-data"
 }
 
-// upload stages the operator's own CA, and leads to its pre-flight. What is wrong with it is told beside the half that it
-// is about, all at once; the key is never sent back, so it has to be given again.
+// upload stages the operator's own CA, and leads to its pre-flight. The page shows all defects at once, each next to
+// its half of the upload. It never sends the key back, so the operator has to choose the key again.
 func (d *Dashboard) upload(w http.ResponseWriter, r *http.Request) error {
 	form, err := d.uploadForm(w, r)
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {

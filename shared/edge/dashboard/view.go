@@ -30,12 +30,12 @@ type page struct {
 type frame struct {
 	page
 	OrgID     string
-	Actor     string // empty: nobody is signed in
+	Actor     string // empty: no operator is signed in
 	FormToken string
 	Now       time.Time
 }
 
-// SessionName is what tells this session from others in the audit trail: the end of the actor's name.
+// SessionName identifies this session in the audit trail: the end of the actor's name.
 func (f frame) SessionName() string { return sessionOf(f.Actor) }
 
 func sessionOf(actor string) string { return actor[strings.LastIndexByte(actor, '/')+1:] }
@@ -110,8 +110,8 @@ func how(m agent.Method) string {
 	return string(m)
 }
 
-// shortActor is an actor as people tell them apart: a secret's version by its first digits, a session by its own name.
-// What is not known stays whole.
+// shortActor is the short name of an actor: the first digits of a secret's version, or a session's own name. What is
+// not known stays whole.
 func shortActor(actor string) string {
 	kind, rest, ok := strings.Cut(actor, ":")
 	switch {
@@ -173,7 +173,7 @@ func momentOf(timestamp string) string {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// lasting tells a span that somebody chose, in its largest unit.
+// lasting writes a chosen span in its largest unit.
 func lasting(d time.Duration) string {
 	for _, u := range []struct {
 		unit time.Duration
@@ -186,7 +186,7 @@ func lasting(d time.Duration) string {
 	return plural(int(d/time.Second), "second")
 }
 
-// relative tells how far a time is from now, in its largest unit.
+// relative writes how far a time is from now, in its largest unit.
 func relative(t, now time.Time) string {
 	d, form := t.Sub(now), "in %s"
 	if d < 0 {

@@ -38,7 +38,7 @@ func (d *Dashboard) by(r *http.Request) audit.By {
 	return by
 }
 
-// Admit lets in whoever shows a session; see httpapi.Admit.
+// Admit accepts a request with a valid session; see httpapi.Admit.
 func (d *Dashboard) Admit(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 	token := cookie(r, sessionCookie)
 	s, err := d.Door.Open(r.Context(), token)

@@ -35,7 +35,7 @@ func TestEverythingHasWords(t *testing.T) {
 	}
 }
 
-// An actor's name is shortened to what tells it apart, and only one whose kind is known.
+// An actor's name is shortened to its distinctive part, if its kind is known.
 func TestActorsAreShort(t *testing.T) {
 	for actor, want := range map[string]string{
 		"admin:e8cb2347-5ff4-4870-a611-e2342fa346f4": "admin:e8cb2347…", "admin:test": "admin:test", "schedule:standby": "schedule standby",

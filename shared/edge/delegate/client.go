@@ -33,7 +33,7 @@ type Client struct {
 	Function string // name, with the alias behind a colon
 }
 
-// margin is what is kept of the time to tell that the answer did not come.
+// margin is the time that Do reserves to report a missing answer.
 const margin = 2 * time.Second
 
 // Do has an order carried out: one call. It overwrites an uploaded CA, as rotateca.Rotator does.
@@ -64,7 +64,7 @@ func (c *Client) Do(ctx context.Context, token string, req rotateca.Request) (ro
 	return result(out.Payload)
 }
 
-// outcome tells an order that was turned away from one that may have been carried out.
+// outcome separates an order that was refused from an order that may have been carried out.
 func outcome(err error) error {
 	_, throttled := errors.AsType[*types.TooManyRequestsException](err)
 	_, cold := errors.AsType[*types.ResourceNotReadyException](err)

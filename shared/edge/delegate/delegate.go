@@ -1,9 +1,10 @@
-// Package delegate lets one function have another rotate the Org CA: the dashboard asks, and the function rotateca, which may
-// make an Org CA's keys, does it. So whoever takes over the pages has not taken over KMS.
+// Package delegate lets the dashboard order a rotation of the Org CA from the function rotateca, which may make an
+// Org CA's keys. So an attacker who takes over the pages does not get the rights on KMS.
 //
-// An order goes by Lambda's Invoke, which IAM grants to the dashboard. It cannot come in through API Gateway, whose events
-// always name a method. Who may invoke a function (a pipeline often may) is no operator yet: an order carries the token of a
-// session, which only the operator's browser and this request hold, and the session says who acts.
+// An order is a Lambda Invoke, which IAM grants to the dashboard. It cannot come in through API Gateway, whose events
+// always name a method. The right to invoke a function, which a pipeline often has, does not make an operator: an
+// order carries the token of a session, which only the operator's browser and this request hold, and the session
+// names the actor.
 package delegate
 
 import (

@@ -140,7 +140,7 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// Whatever happens on the way, the operator is told whether something may have happened.
+// Whatever happens on the way, the operator learns whether the order may have had an effect.
 func TestOutcomes(t *testing.T) {
 	for name, tt := range map[string]struct {
 		out  *lambda.InvokeOutput

@@ -121,7 +121,7 @@ func (s *Store) versioned(i item, version int64) types.TransactWriteItem {
 	}}
 }
 
-// absent writes an item iff there is none with its key, part of which is the attribute named.
+// absent writes an item iff no item has its key. The named attribute is a part of the key.
 func absent(table, key string, i item) types.TransactWriteItem {
 	return types.TransactWriteItem{Put: &types.Put{
 		TableName: &table, Item: i,
@@ -164,7 +164,7 @@ func (s *Store) answer(a registry.Answer) types.TransactWriteItem {
 	}}
 }
 
-// release frees the lease and leaves the fence. A lease held by nobody has no holder to compare with: refused too.
+// release frees the lease and leaves the fence. A free lease has no holder to compare with: refused too.
 func (s *Store) release(l lease.Lease) types.TransactWriteItem {
 	return types.TransactWriteItem{Update: &types.Update{
 		TableName: &s.registry, Key: key(org, leaseKey),

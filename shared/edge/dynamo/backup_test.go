@@ -76,7 +76,8 @@ func TestBackupThatFails(t *testing.T) {
 	}
 }
 
-// Endpoints without backups are asked once. The real client is used, for it is what tells one refusal from another.
+// Endpoints without backups are asked once. The test uses the real client, because the client separates the kinds of
+// refusals.
 func TestEndpointsWithoutBackups(t *testing.T) {
 	for _, c := range []struct {
 		name        string

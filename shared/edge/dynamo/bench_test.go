@@ -13,7 +13,7 @@ import (
 
 func BenchmarkStore(b *testing.B) { storetest.Benchmark(b, open(b)) }
 
-// BenchmarkFloor is what the database does by itself, to hold BenchmarkStore against in the same run.
+// BenchmarkFloor measures the database alone, to compare BenchmarkStore with it in the same run.
 func BenchmarkFloor(b *testing.B) {
 	client, prefix := tables(b)
 	table, replay := prefix+"registry", prefix+"replay"

@@ -23,9 +23,9 @@ import (
 //	1,000,000      47 MB      48       3                                  5,737
 //	1,000,000     158 MB     160      10  (the longest names)            19,287
 //
-// The shards are counted at the same time. With 100 ms for a page and an index of four partitions, each of which serves 3,000
-// read units a second and has saved up none, a million agents take 0.5 s, or 1.6 s with the longest names: test/bench has
-// that model. To those come 96 counts of nothing, or 144 after a rollback, of half a unit each.
+// The shards are counted at the same time. Take 100 ms for a page and an index of four partitions, each with 3,000
+// read units a second and no burst capacity: a million agents take 0.5 s, or 1.6 s with the longest names. test/bench
+// has that model. In addition there are 96 empty counts, or 144 after a rollback, of half a unit each.
 //
 // Not taken: a counter that every enrolment updates would be one item that all agents' transactions collide on.
 

@@ -18,9 +18,10 @@ import (
 	"github.com/mastio-aws/mastio/shared/schema"
 )
 
-// The due index has a part for those whose operator was told, by the end of their certificates, and one behind it for
-// those that are to be looked at. So one range has all that is worth a warning: the end of the first part, which has not
-// ended yet, and the beginning of the second, which has been due for long. One has all whose certificates are due, too.
+// The due index has two parts. The first holds the agents whose operator was notified, by the end of their
+// certificates; the second holds the agents that hygiene is to look at. So one range holds everything that is worth a
+// warning: the end of the first part, whose certificates have not ended yet, and the beginning of the second, which
+// has been due for long. One range also holds all agents whose certificates are due.
 const (
 	toldPart  = "0#"
 	awaitPart = "1#"

@@ -1,6 +1,6 @@
-// Package dynamo keeps the Mastio's state in DynamoDB: it carries out changes and decides nothing.
+// Package dynamo keeps the Mastio's state in DynamoDB. It applies changes and makes no decisions.
 //
-// What each method guarantees is written at registry.Store, and tested by package storetest. What is particular to DynamoDB:
+// registry.Store documents what each method guarantees, and package storetest tests it. Particular to DynamoDB:
 //
 //   - Writes are sent up to as often as the client's retryer likes, so a condition can fail because an earlier attempt of
 //     the very same call met it. Each write says in its own comment why its answer is right all the same.

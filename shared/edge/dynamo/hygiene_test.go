@@ -39,7 +39,7 @@ type upkeep struct {
 
 var today = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 
-// newUpkeep returns a table with agents of which the first ones are due, every other one for delivery.
+// newUpkeep returns a table with agents. The first ones are due, every other one for delivery.
 func newUpkeep(t *testing.T, size, due int) (*upkeep, *hygiene.Job) {
 	t.Helper()
 	client, prefix := tables(t)

@@ -9,7 +9,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 )
 
-// keysKey is the sort key of an agent's keys, beside its record: an item of its own, which a token request does not read.
+// keysKey is the sort key of an agent's keys: an item separate from the agent's record, which a token request does
+// not read.
 const keysKey = "KEYS"
 
 // Keys reads what is known of an agent's keys.

@@ -90,9 +90,9 @@ func (s *Store) Extend(ctx context.Context, l lease.Lease) error {
 	return nil
 }
 
-// Release frees the lease. A repeated attempt that finds it free cannot tell whether the attempt before it did that, or
-// a commit under the same fence that was still on its way. A caller may take a success for the proof that no such commit
-// will land, so this is ErrUnknown.
+// Release frees the lease. A repeated attempt that finds the lease free cannot know whether the attempt before it
+// freed the lease, or a commit under the same fence that was still in flight. A caller may rely on a success as the
+// proof that no such commit will land, so this case is ErrUnknown.
 func (s *Store) Release(ctx context.Context, l lease.Lease) error {
 	const doing = "release the lease"
 	var a attempts

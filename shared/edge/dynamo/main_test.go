@@ -85,7 +85,7 @@ func tables(t testing.TB) (*awsdynamodb.Client, string) {
 	if err := dynamodb.CreateTables(t.Context(), client, prefix); err != nil {
 		t.Fatal(err)
 	}
-	if server.process == nil { // somebody else's, where tables would stay
+	if server.process == nil { // a server that outlives the test: its tables would stay
 		t.Cleanup(func() { deleteTables(t, client, prefix) })
 	}
 	return client, prefix

@@ -36,7 +36,7 @@ func leavesOf(rows []audit.Row) []audit.Leaf {
 	return leaves
 }
 
-// move notes that a chain moved. What it was told to have moved from stays. No condition is needed: the rows' own
+// move records that a chain moved. The recorded start of the move stays. No condition is needed: the rows' own
 // conditions let only the next row of a chain in.
 func (s *Store) move(l audit.Leaf) types.TransactWriteItem {
 	return types.TransactWriteItem{Update: &types.Update{

@@ -85,7 +85,7 @@ func conditionFailed(err error) (*types.ConditionalCheckFailedException, bool) {
 // A false condition means that nothing happened, also when an earlier attempt is open: had that one been carried out,
 // this one, with the same token, would have succeeded; and it cannot come true any more, because versions, fences and
 // chains only grow. IdempotentParameterMismatch means that another change took this ID: this one did not happen, and
-// only reading tells what did. A collision with another transaction rules nothing out about an earlier attempt.
+// only a read shows what did. A collision with another transaction rules nothing out about an earlier attempt.
 func (a *attempts) transacted(doing string, err error) error {
 	if _, mismatch := errors.AsType[*types.IdempotentParameterMismatchException](err); mismatch {
 		return fmt.Errorf("%s: %w: %w", doing, registry.ErrConflict, err)

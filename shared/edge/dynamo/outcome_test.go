@@ -23,8 +23,8 @@ var (
 	record = agent.Agent{ID: "acme::a"}
 )
 
-// call is one call of a store, of which the error alone matters. The change in it has the ID: DynamoDB remembers those of
-// all tables together.
+// call is one call of a store. Only its error matters. The change in it has the ID: DynamoDB remembers those of all
+// tables together.
 type call = func(ctx context.Context, s *dynamo.Store, id string) error
 
 // The calls of a store, by name.

@@ -230,7 +230,7 @@ func pause(ctx context.Context, try int) error {
 		return nil
 	}
 	most := batchPause << (try - 1)
-	timer := time.NewTimer(most/2 + rand.N(most/2)) //nolint:gosec // spreads retries; nobody gains by guessing it
+	timer := time.NewTimer(most/2 + rand.N(most/2)) //nolint:gosec // spreads retries; guessing it gains nothing
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -106,8 +106,8 @@ func (s *Store) Gates(ctx context.Context, keys ...string) ([]session.Gate, erro
 	return gates, nil
 }
 
-// PutGate stores a gate iff it is still as it was read. A repeated attempt can meet what the one before it stored: also
-// ErrConflict, and nobody is let through by it.
+// PutGate stores a gate iff it is still as it was read. A repeated attempt can meet the gate that the attempt before
+// it stored: also ErrConflict, which admits no attempt.
 func (s *Store) PutGate(ctx context.Context, g session.Gate, forget time.Time) error {
 	const doing = "store how often was tried"
 	w := writer{item{"pk": text(gatePrefix + g.Key), "ttl": expiry(forget)}}

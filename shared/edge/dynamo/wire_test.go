@@ -18,7 +18,7 @@ import (
 // fate is what becomes of one attempt of a request on its way.
 type fate func(w *wire, r *http.Request) (*http.Response, error)
 
-// wire is an HTTP client that treats the first attempts as told and the rest as the last of these.
+// wire is an HTTP client that treats the first attempts as configured and the rest as the last of these.
 type wire struct {
 	mu    sync.Mutex
 	fates []fate
@@ -85,7 +85,7 @@ func over(t testing.TB, endpoint, prefix string, fates ...fate) (*dynamo.Store, 
 	cfg := config(endpoint)
 	cfg.HTTPClient = w
 	client := awsdynamodb.New(dynamo.NewClient(cfg).Options(), func(o *awsdynamodb.Options) {
-		o.Retryer = retry.AddWithMaxBackoffDelay(o.Retryer, time.Millisecond) // nobody is waiting for it to recover
+		o.Retryer = retry.AddWithMaxBackoffDelay(o.Retryer, time.Millisecond) // no real server has to recover
 	})
 	return dynamo.New(dynamo.Config{Client: client, Prefix: prefix}), w
 }

@@ -31,7 +31,8 @@ type Bus struct {
 	Name string
 }
 
-// Put offers events in one call. EventBridge answers for each by itself, and the SDK repeats only what failed as a whole.
+// Put sends events in one call. EventBridge returns a result for each event, and the SDK retries only a call that
+// failed as a whole.
 func (b *Bus) Put(ctx context.Context, list []events.Event) ([]bool, error) {
 	entries := make([]types.PutEventsRequestEntry, len(list))
 	for i, e := range list {

@@ -173,7 +173,7 @@ func TestSPIFFEAgain(t *testing.T) {
 	w.refuse(t, spiffeRoute, refusal{"other capabilities", event("POST", spiffeRoute, admin, jsonBody(moved.with("capabilities", []string{"x"}).text(t))), 409, "capabilities_differ"})
 }
 
-// Whose SVIDs are under the Org CA is told of no bundle, and enrols again after the Org CA moved as before it.
+// An agent whose SVIDs are under the Org CA gets no bundle, and enrols again after the Org CA moved as before.
 func TestSPIFFEAgainUnderTheOrgCA(t *testing.T) {
 	w := open(t, memstore.Config{})
 	const id = "spiffe://mastio.test/ns/default/sa/kyc"

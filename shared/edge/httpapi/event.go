@@ -128,8 +128,8 @@ func call(e Event) (Call, error) {
 	return c, nil
 }
 
-// mount is the stage's part of the path, of which e.Path says nothing: an API has it at the endpoint that API Gateway gives
-// it. Both paths have to agree on it, and the stage is the deployment's word: nothing of it is the client's.
+// mount is the stage's part of the path, which e.Path does not contain: an API has it at the endpoint that API
+// Gateway gives it. Both paths have to agree on it. The stage comes from the deployment, never from the client.
 func mount(e Event) string {
 	at := "/" + e.RequestContext.Stage
 	if at != "/" && e.RequestContext.Path == at+e.Path {

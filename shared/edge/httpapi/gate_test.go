@@ -12,8 +12,8 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-// A shut gate is asked before the handler and after the admin secret: whoever does not know that learns nothing. The
-// words in the log are the ones that the operator's guide tells to look for.
+// A gate is checked before the handler and after the admin secret: a caller without the secret learns nothing. The
+// log has the words that the operator's guide says to look for.
 func TestGate(t *testing.T) {
 	w := open(t, memstore.Config{})
 	var shut error

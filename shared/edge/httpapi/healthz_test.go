@@ -10,7 +10,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 )
 
-// Who has a revoked certificate could wait for the moment at which it counts again, if /healthz told everybody.
+// A holder of a revoked certificate could wait for the moment at which the certificate counts again, if /healthz
+// showed it to every caller.
 func TestHealthzNamesSomeWarningsToOperatorsOnly(t *testing.T) {
 	w := open(t, memstore.Config{})
 	sealed := registry.Checkpoint{SetBack: 7}

@@ -12,7 +12,7 @@ import (
 // upkeep is what is done when an agent's certificate grows old, and when.
 type upkeep struct {
 	Deliver agent.Delivery `json:"deliver"`
-	Due     *time.Time     `json:"due"`              // null: its certificates are not issued by the Mastio, or it is told already
+	Due     *time.Time     `json:"due"`              // null: not issued by the Mastio, or already notified
 	Told    bool           `json:"told"`             // the event agent.cert_due is out for this certificate
 	Secret  string         `json:"secret,omitempty"` // in Secrets Manager
 }

@@ -87,7 +87,7 @@ func TestEventsOfBothKinds(t *testing.T) {
 	}
 }
 
-// Two certificates of one request are none: whoever reads only one of the fields may be deceived.
+// A request with two certificates is refused: a reader of only one of the fields could be deceived.
 func TestTwoCertificates(t *testing.T) {
 	e := recorded(t, "http-token")
 	other := *e.RequestContext.Identity.ClientCert

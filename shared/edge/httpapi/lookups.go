@@ -86,7 +86,7 @@ func healthz(c *health.Checker, version, orgID string, w http.ResponseWriter, r 
 	return nil
 }
 
-// public returns the warnings that a caller is told by their names, and how many others there are.
+// public returns the warnings that a caller sees by name, and the number of the others.
 func public(all []health.Warning, operator bool) (shown []health.Warning, withheld int) {
 	shown = []health.Warning{}
 	for _, w := range all {

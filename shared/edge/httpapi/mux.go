@@ -1,4 +1,5 @@
-// Package httpapi is the Mastio's HTTP face: requests in, use cases called, answers and problems out.
+// Package httpapi is the Mastio's HTTP interface: it reads requests, calls use cases, and writes answers and
+// problems.
 package httpapi
 
 import (
@@ -57,7 +58,7 @@ type Handlers map[string]Handler
 // Admin checks an admin secret and names the version of it that was shown.
 type Admin func(ctx context.Context, secret string) (version string, ok bool, err error)
 
-// Admit lets in whoever shows a session, and returns the request as the route's handler is given it. With an error it has
+// Admit accepts a request with a valid session, and returns the request for the route's handler. With an error it has
 // answered already.
 type Admit func(w http.ResponseWriter, r *http.Request) (*http.Request, error)
 
@@ -74,7 +75,7 @@ type Config struct {
 	Session  Admit
 	Gate     func(ctx context.Context) error              // asked before every handler; its error is the answer; nil: open
 	Guesses  Guesses                                      // of the admin secret; nil: none are counted
-	Refused  func(ctx context.Context, f refusal.Refusal) // told of each wrong or missing admin secret; nil: nobody is
+	Refused  func(ctx context.Context, f refusal.Refusal) // called for each wrong or missing admin secret; nil: never
 	Awaits   bool                                         // a missing Org CA is the operator's to bring (orgca.ErrAwaited)
 	Log      *slog.Logger
 	Now      func() time.Time
@@ -83,7 +84,8 @@ type Config struct {
 // Mux dispatches a function's requests by the route table. It is safe for concurrent use.
 type Mux struct{ Config }
 
-// New returns a Mux; it fails if a handler has no route, or asks for an admin secret or a session that nobody checks.
+// New returns a Mux. It fails if a handler has no route, or if its route requires an admin secret or a session and
+// Config has no check for it.
 func New(cfg Config) (*Mux, error) {
 	for key := range cfg.Handlers {
 		method, path, _ := strings.Cut(key, " ")
@@ -171,7 +173,7 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, er
 func (m *Mux) authorise(route routes.Route, w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 	switch route.Auth {
 	case routes.None:
-		if m.Admin != nil && len(r.Header.Values("X-Admin-Secret")) > 0 { // the route tells its owner more
+		if m.Admin != nil && len(r.Header.Values("X-Admin-Secret")) > 0 { // the route shows more to an operator
 			return r, m.admin(r)
 		}
 		return r, nil
@@ -225,7 +227,7 @@ func (m *Mux) short(r *http.Request, shown string) error {
 	return m.Guesses.Locked(r.Context(), CallOf(r.Context()).SourceIP)
 }
 
-// refused puts on the record that somebody tried. What was shown is nobody's business.
+// refused records the attempt in the audit trail, never the secret that was tried.
 func (m *Mux) refused(r *http.Request, reason string) error {
 	if m.Refused != nil {
 		by := CallOf(r.Context()).By

@@ -26,7 +26,7 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-// issuedElsewhere is a certificate of somebody else's PKI and its key.
+// issuedElsewhere is a certificate of a foreign PKI and its key.
 type issuedElsewhere struct {
 	cert *x509.Certificate
 	key  crypto.Signer

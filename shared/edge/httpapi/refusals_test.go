@@ -306,7 +306,7 @@ func badCertificates(t *testing.T, r routes.Route, s shape, agents cast) (bad []
 	return bad
 }
 
-// certificateCodes are the codes beside the words that the token endpoint answers.
+// certificateCodes are the codes that go with the token endpoint's sentences.
 var certificateCodes = map[string]string{
 	"none": "client_certificate_required", "in a header": "client_certificate_required", "empty": "client_certificate_required",
 	"garbage": "client_certificate_invalid", "garbage in PEM": "client_certificate_invalid", "truncated": "client_certificate_invalid",

@@ -213,7 +213,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	}
 }
 
-// Behind net/http, where nobody says who calls, a request has no request id, no certificate and no actor.
+// Behind net/http, without API Gateway's request context, a request has no request id, no certificate and no actor.
 func TestWithoutAnEdge(t *testing.T) {
 	w := open(t, memstore.Config{})
 	mux, err := httpapi.New(httpapi.Config{Handlers: w.Handlers()["token"], Log: slog.New(slog.DiscardHandler), Now: w.Now})

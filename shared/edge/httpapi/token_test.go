@@ -291,7 +291,7 @@ func TestProofKeyInAGrace(t *testing.T) {
 	}
 }
 
-// A client whose clock is minutes off is told so, and is given what mends it.
+// A client whose clock is minutes off gets an answer that says so, and the nonce that mends it.
 func TestNonceMendsAClockThatIsOff(t *testing.T) {
 	w := open(t, memstore.Config{})
 	agent := w.enrol(t, "kyc")

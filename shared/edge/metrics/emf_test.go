@@ -16,7 +16,7 @@ import (
 
 var now = time.Date(2026, 11, 24, 3, 0, 0, 123_456_789, time.UTC)
 
-// The shape is CloudWatch's: a log line that it does not understand is no metric, and nobody is told.
+// The shape is CloudWatch's: it silently ignores a log line in another shape.
 func TestWrite(t *testing.T) {
 	var out bytes.Buffer
 	err := metrics.Write(&out, "orga", now,

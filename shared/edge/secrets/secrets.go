@@ -89,7 +89,8 @@ func (a *Admin) Check(ctx context.Context, shown string) (id string, ok bool, er
 	return id, ok, nil
 }
 
-// Readable looks at the secret and reports why nobody could show it: it cannot be read, or it has no current value.
+// Readable reads the secret and reports why no caller could present it: the secret cannot be read, or it has no
+// current value.
 func (a *Admin) Readable(ctx context.Context) error {
 	known, err := a.look(ctx)
 	if err != nil {

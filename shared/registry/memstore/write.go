@@ -11,7 +11,7 @@ import (
 // Acquire takes the lease. It panics on a lease without a holder or that has ended before it began.
 func (s *Store) Acquire(ctx context.Context, want lease.Lease, now time.Time) (got lease.Lease, err error) {
 	if want.Holder == "" || !now.Before(want.Expires) {
-		panic("memstore: lease that nobody would hold")
+		panic("memstore: lease without a holder, or already expired")
 	}
 	err = s.write(ctx, "Acquire", "acquire the lease", func() error {
 		present := s.lease
