@@ -95,14 +95,14 @@ func (s *Service) mintCAs() []statement {
 	}
 }
 
-// describeKeys tells whether an Org CA key waits for its deletion: one that does not, and that the registry does not know,
-// says that the registry has lost it.
+// describeKeys shows whether an Org CA key waits for its deletion: a key that does not, and that the registry does
+// not know, says that the registry has lost it.
 func (s *Service) describeKeys() statement {
 	return statement{sid: "DescribeOrgCAKeys", actions: []string{"kms:DescribeKey"}, resources: s.anyKey(), conditions: s.ours(nil)}
 }
 
 // findOrphans lists the account's keys, to find those that a rotation left behind. KMS knows no narrower resource for it; it
-// tells ids, nothing else.
+// returns ids, nothing else.
 func (s *Service) findOrphans() statement {
 	return statement{sid: "FindOrphans", actions: []string{"kms:ListKeys"}, resources: []string{"*"}}
 }

@@ -178,7 +178,7 @@ func parse(t *testing.T, folder string) []*ast.File {
 	return files
 }
 
-// What the deployment tells a function is what shared/boot reads, and everything that boot cannot do without is told.
+// The deployment sets exactly the variables that shared/boot reads, and all that boot requires.
 func TestEnvironmentIsWhatBootReads(t *testing.T) {
 	source, err := os.ReadFile(filepath.Join("..", "..", "shared", "boot", "config.go"))
 	if err != nil {

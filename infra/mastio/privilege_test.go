@@ -158,7 +158,7 @@ func TestSigningIsNarrow(t *testing.T) {
 	})
 }
 
-// Rows are put, in the transaction of the change that they tell of, and never changed nor removed.
+// Rows are put, in the transaction of the change that they record, and never changed or removed.
 func TestAuditIsAppendOnly(t *testing.T) {
 	each(t, func(t *testing.T, d *deployment) {
 		writers := 0

@@ -37,8 +37,8 @@ type ArchiveLock string
 
 // The locks.
 const (
-	Governance ArchiveLock = "governance" // who has s3:BypassGovernanceRetention, so that an installation can be removed
-	Compliance ArchiveLock = "compliance" // nobody, not even the account's owner, for archiveYears
+	Governance ArchiveLock = "governance" // s3:BypassGovernanceRetention lifts it, so that an installation can be removed
+	Compliance ArchiveLock = "compliance" // no caller can delete, not even the account's root user, for archiveYears
 )
 
 // Target says what is deployed to.

@@ -106,7 +106,7 @@ func TestNewPanicsOnWrongSettings(t *testing.T) {
 	New(awscdk.NewStack(awscdk.NewApp(nil), nil, nil), "Mastio", Props{OrgID: "A"})
 }
 
-// What is not built yet is told by name, and how to build it.
+// An error names each missing build output and the command that builds it.
 func TestFunctionsThatAreNotBuilt(t *testing.T) {
 	defer func() {
 		if err, ok := recover().(error); !ok || !errors.Is(err, ErrProps) || !strings.Contains(err.Error(), "make build") {

@@ -99,14 +99,14 @@ func Connect(endpoint string) Clients {
 // FunctionName is the name under which the CDK app deploys a function of an organisation.
 func FunctionName(org, function string) string { return "mastio-" + org + "-" + function }
 
-// ErrFunction means that a function ran and failed; its log tells why.
+// ErrFunction means that a function ran and failed; its log says why.
 var ErrFunction = errors.New("function failed")
 
 // alias is what everything calls: on AWS it moves only once the start-up check has passed.
 const alias = "live"
 
-// Invoke runs a function as Lambda's API does for anybody. An error whose ErrorCode method tells of the service, such as
-// ResourceNotFoundException, is passed on.
+// Invoke runs a function as Lambda's API does for anybody. It returns an error of the service (with an ErrorCode
+// method), such as ResourceNotFoundException, unchanged.
 func (c Clients) Invoke(ctx context.Context, org, function string, payload []byte) (answer []byte, functionError string, err error) {
 	out, err := c.Lambda.Invoke(ctx, &awslambda.InvokeInput{
 		FunctionName: aws.String(FunctionName(org, function)), Qualifier: aws.String(alias), Payload: payload,

@@ -241,7 +241,7 @@ func (o *output) tail() string {
 	return string(o.kept)
 }
 
-// explain tells why the server ended before it answered.
+// explain says why the server ended before it answered.
 func (o *output) explain(port int) error {
 	printed := o.tail()
 	if strings.Contains(printed, "BindException") || strings.Contains(printed, "Address already in use") {

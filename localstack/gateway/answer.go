@@ -131,7 +131,7 @@ func (a answer) write(w http.ResponseWriter) {
 	}
 }
 
-// token tells a header name (RFC 9110 section 5.6.2).
+// token reports whether a text is a header name (RFC 9110 section 5.6.2).
 func token(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
@@ -139,5 +139,5 @@ func token(s string) bool {
 	})
 }
 
-// control tells the characters that no header value may have (RFC 9110 section 5.5).
+// control reports whether a header value must not contain a character (RFC 9110 section 5.5).
 func control(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }

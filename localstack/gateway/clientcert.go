@@ -13,9 +13,9 @@ import (
 // validityLayout is how events spell a time, in OpenSSL's way: May 28 12:30:02 2019 GMT.
 const validityLayout = "Jan _2 15:04:05 2006 GMT"
 
-// describe returns a certificate as an event tells of it: names in the form of RFC 2253, the serial
-// number as octets in hexadecimal.
-// Source: https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway.html
+// describe returns a certificate in the form of an event: names in the form of RFC 2253, the serial
+// number as octets in hexadecimal. Source:
+// https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway.html
 func describe(c *x509.Certificate) *clientCert {
 	d := &clientCert{
 		ClientCertPem: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})),

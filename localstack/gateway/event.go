@@ -170,7 +170,7 @@ func (g *Gateway) body(w http.ResponseWriter, c *call) (body string, isBase64 bo
 	return buf.String(), false, nil
 }
 
-// binary tells the media types that the deployed API lists as binary.
+// binary reports whether the deployed API lists a media type as binary.
 func binary(contentType string) bool {
 	mediaType, _, _ := strings.Cut(contentType, ";")
 	switch strings.ToLower(strings.TrimSpace(mediaType)) {

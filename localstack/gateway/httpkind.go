@@ -58,7 +58,7 @@ func (g *Gateway) asHTTP(c *call, e events.APIGatewayProxyRequest) ([]byte, erro
 	return json.Marshal(httpEvent{"1.0", e})
 }
 
-// textual tells the media types whose bodies an HTTP API passes on as text; all others come in base64.
+// textual reports whether an HTTP API passes a body of this media type as text; all others come in base64.
 func textual(contentType string) bool {
 	mediaType, _, _ := strings.Cut(strings.ToLower(contentType), ";")
 	mediaType = strings.TrimSpace(mediaType)

@@ -29,7 +29,7 @@ const fresh = time.Second
 // maxVerified bounds how many good certificates a bundle remembers: about 10 MB.
 const maxVerified = 4096
 
-// clientCert is a client certificate as events tell of it.
+// clientCert is a client certificate as events contain it.
 type clientCert = events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert
 
 // truststore keeps the anchors in use, and follows the object they come from.

@@ -71,8 +71,8 @@ func (in *parametersRequest) check() error {
 		slices.Collect(maps.Keys(wrappingSpecs))...)
 }
 
-// wraps tells whether AWS lets a wrapping algorithm carry material of a spec: an RSA key does not fit
-// into one RSA block, and a symmetric key needs no second layer.
+// wraps reports whether AWS accepts a wrapping algorithm for material of a spec: an RSA key does not fit into one RSA
+// block, and a symmetric key needs no second layer.
 func wraps(algorithm types.AlgorithmSpec, p spec) bool {
 	if algorithm == types.AlgorithmSpecRsaAesKeyWrapSha256 {
 		return !p.symmetric()

@@ -37,7 +37,7 @@ func (c scheme) options() crypto.SignerOpts {
 	return c.hash
 }
 
-// holds tells whether signature is one of digest under this scheme.
+// holds reports whether signature is a signature of digest under this scheme.
 func (c scheme) holds(public crypto.PublicKey, digest, signature []byte) bool {
 	switch k := public.(type) {
 	case *ecdsa.PublicKey:

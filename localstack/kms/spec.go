@@ -125,7 +125,7 @@ func parseSymmetric(keyID string, raw []byte) (*material, error) {
 	return &material{aead: aead, id: hex.EncodeToString(sum[:])}, nil
 }
 
-// fits tells whether a private key has the curve or the size that the spec asks for.
+// fits reports whether a private key has the curve or the size of the spec.
 func (p spec) fits(private any) bool {
 	switch k := private.(type) {
 	case *ecdsa.PrivateKey:

@@ -14,7 +14,7 @@ var (
 )
 
 // refusal is an error of the service itself. Its ErrorCode is what the AWS SDK's errors answer too, so
-// a caller can tell a throttled invocation without knowing which of the two it talks to.
+// a caller recognises a throttled invocation at either of the two.
 type refusal struct {
 	status     int
 	code, text string

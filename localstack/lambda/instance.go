@@ -43,7 +43,7 @@ func (in *instance) run() {
 	in.pool.exited(in, in.live())
 }
 
-// live starts the process, serves it until it has exited, and tells why it did.
+// live starts the process, serves it until it has exited, and returns why it exited.
 func (in *instance) live() fault {
 	out := &lines{sink: in.pool.out, prefix: in.pool.Name + " | "}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -54,7 +54,7 @@ func (f File) Stop(grace time.Duration) bool {
 	return true
 }
 
-// Started tells when a live process started, in some spelling without spaces; "" for one that has ended.
+// Started returns when a live process started, as a text without spaces; "" for a process that has ended.
 func Started(pid int) string {
 	if runtime.GOOS != "linux" {
 		out, _ := exec.Command("ps", "-o", "lstart=", "-p", strconv.Itoa(pid)).Output()

@@ -131,7 +131,7 @@ func setup(ctx context.Context, cache string, stdout io.Writer, say func(string)
 	return nil
 }
 
-// serve tells how to reach a stack that is up, and waits.
+// serve prints how to reach a running stack, and waits.
 func (p prepared) serve(ctx context.Context, s *stack.Stack, o options, stdout io.Writer) error {
 	if err := p.settings.write(settingsFile, s.AdminSecret); err != nil {
 		return fmt.Errorf("write %s: %w", settingsFile, err)

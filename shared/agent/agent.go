@@ -72,8 +72,8 @@ type Agent struct {
 	Bundle        [][]byte
 	Intermediates [][]byte
 	JKT           string // RFC 7638 thumbprint of the registered DPoP key; empty: any key
-	// ProofBound: every access token of the agent is bound to a DPoP key (RFC 9449 section 5.2). A token request without a
-	// proof gets none; without a registered key, which a compromise takes away, no request gets one.
+	// ProofBound: every access token of the agent is bound to a DPoP key (RFC 9449 section 5.2). A token request without
+	// a proof gets no token. Without a registered key, which a compromise removes, no request gets a token.
 	ProofBound bool
 	Hygiene    Hygiene
 	EnrolledAt time.Time

@@ -85,9 +85,9 @@ func union(list []string, more ...string) []string {
 	return list
 }
 
-// believed returns the past without instants that lie ahead of now: they come from certificates that were issued while a
-// clock was ahead, and would keep every new certificate out until that clock came true. The certificates themselves stay named.
-// A floor that was set by then is taken for one of an hour ago, because the certificate that is shown was issued before now.
+// believed returns the past without instants after now. They come from certificates that were issued under a fast
+// clock, and would refuse every new certificate until that instant. The certificates themselves stay named. A floor
+// after now counts as a floor of an hour ago, because the presented certificate was issued before now.
 func (p Past) believed(now time.Time) Past {
 	if p.Newest.After(now.Add(slack)) {
 		p.Newest = now.Truncate(time.Second)
@@ -120,8 +120,8 @@ func (a Agent) Believed(now time.Time) Agent {
 	return a
 }
 
-// End returns the agent for which no certificate known so far counts again under any method; of its keys none does. What
-// replaces them must not be older than the newest of them that was issued by now.
+// End returns the agent for which no certificate known so far counts again under any method, and no key of it either.
+// A replacement must not be older than the newest of these certificates that was issued by now.
 func (a Agent) End(now time.Time) Agent {
 	for _, p := range a.Pins {
 		a.Past = a.Past.with(p)

@@ -41,8 +41,8 @@ const day = 24 * time.Hour
 // Annually is the schedule of certificates that were pinned without one.
 var Annually = Schedule{MaxAge: 365 * day, RenewBefore: 30 * day}
 
-// Due is when a certificate is due. One that lives shortly is not due before two thirds of its life are over, however
-// long RenewBefore is: it would be replaced again and again.
+// Due is when a certificate is due. A short-lived certificate is not due before two thirds of its life are over,
+// however long RenewBefore is: otherwise it would be replaced again and again.
 func (s Schedule) Due(p Pin) time.Time {
 	life := min(p.NotAfter.Sub(p.NotBefore), s.MaxAge)
 	return p.NotBefore.Add(max(life-s.RenewBefore, life/3*2))
@@ -84,8 +84,8 @@ func (a Agent) Due() (at time.Time, told bool) {
 	return p.DueAt(), false
 }
 
-// lastLook is the latest instant at which an agent that was put off is looked at again, whatever the clock said that put it
-// off: early enough before its certificate ends that a delivery helps.
+// lastLook is the latest instant at which hygiene retries an agent that was put off, whatever clock put it off: early
+// enough before the certificate's end for a delivery to help.
 func (p Pin) lastLook() time.Time { return p.NotAfter.Add(-LastLook) }
 
 // LastLook is how long before its certificate's end an agent is looked at by every run, however often that has failed.
@@ -99,8 +99,7 @@ func (p Pin) DueAt() time.Time {
 	return p.Due
 }
 
-// Delivered returns the agent whose successor was delivered: only now does the time run in which the certificate before
-// it may still be used.
+// Delivered returns the agent whose successor was delivered: only now the grace of the certificate before it begins.
 func (a Agent) Delivered(grace time.Duration, now time.Time) Agent {
 	pins := make([]Pin, len(a.Pins))
 	for i, p := range a.Pins {

@@ -24,9 +24,9 @@ var (
 // thumbprint of RFC 7638.
 type KeyID [16]byte
 
-// Keys are the keys that were ever certified for an agent, as far back as they are kept, and its renewals under way. They
-// are a record of their own, so that a token request does not read them. Version is the record's own, as read; zero: not
-// stored yet.
+// Keys are the keys that were ever certified for an agent, as far back as they are kept, and its renewals under way.
+// They are a separate record, so that a token request does not read them. Version is the version of this record, as
+// read; zero: not stored yet.
 type Keys struct {
 	Agent       ID
 	Compromised []KeyID // certified keys and DPoP keys; kept for good
@@ -65,8 +65,8 @@ func (k Keys) Fresh(a Agent, key string) error {
 	return nil
 }
 
-// Sound returns ErrKeyUsed if the key (as Pin.Key has it) was declared compromised: a re-enrolment under a new generation may
-// bring the present key again, but never such a one.
+// Sound returns ErrKeyUsed if the key (as Pin.Key has it) was declared compromised: a re-enrolment under a new
+// generation may reuse the present key, but never a compromised one.
 func (k Keys) Sound(key string) error {
 	if id, ok := keyID(key); !ok || slices.Contains(k.Compromised, id) {
 		return ErrKeyUsed
@@ -121,8 +121,8 @@ func (k Keys) Remember(a Agent) Keys {
 }
 
 // Compromise returns the keys after everything that authenticates the agent was declared compromised: the keys of all its
-// pins, and every DPoP key that goes with it. Of a deactivated agent, which needs none of them any more, it is every key that
-// is known.
+// pins, and every DPoP key that goes with it. For a deactivated agent, which needs no key any more, it is every known
+// key.
 func (k Keys) Compromise(a Agent) Keys {
 	k = k.Remember(a)
 	var lost []KeyID

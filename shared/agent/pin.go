@@ -16,7 +16,7 @@ type Pin struct {
 	JKT        string    `json:"jkt"`   // DPoP key that goes with this certificate; empty: the agent's
 	Until      time.Time `json:"until"` // zero: no deadline of its own
 	// Dormant: the agent has left this certificate for one of a newer generation. It counts again only if a rollback
-	// makes its own generation current; that it is accepted in an overlap is not enough, unless it also Yields.
+	// makes its own generation current. An overlap with its generation is not enough, unless the pin also Yields.
 	Dormant bool `json:"dormant"`
 	// Unused: pinned as a successor of the pin in use, and not used since: the answer that held the certificate may be
 	// lost. Its first use ends what yields to it.
@@ -63,8 +63,8 @@ func (a Agent) Authenticate(thumbprint string, g Generations, now time.Time) (Pi
 	return Pin{}, fmt.Errorf("%w: not pinned", ErrRevoked)
 }
 
-// counts returns ErrRevoked unless the pin authenticates at now. Where a rollback has restored a pin, the deadline that
-// it had for the sake of a successor, which is undone, is void.
+// counts returns ErrRevoked unless the pin authenticates at now. If a rollback has restored a pin, its deadline is
+// void: the successor that caused the deadline is undone.
 func (p Pin) counts(g Generations, now time.Time) error {
 	current := g.IsCurrent(p.Generation)
 	restored := p.Dormant && p.Yields && current
@@ -88,9 +88,10 @@ func (p Pin) asleep(now time.Time) Pin {
 	return p
 }
 
-// ended reports whether the pin's deadline is over at now, or is not believed: a grace that ends later than any could was given
-// while a clock was ahead, and what was replaced must not count for as long as that clock was wrong. A pin that yields is the
-// exception: its agent may hold nothing else, and it ends with the successor's first use anyway, and with its certificate.
+// ended reports whether the pin's deadline is over at now, or is implausible: a grace longer than the longest was
+// given under a fast clock, and the replaced certificate must not count for as long as that clock was wrong. A pin
+// that yields is the exception: its agent may hold no other certificate, and the pin ends with the successor's first
+// use anyway, and with its certificate.
 func (p Pin) ended(now time.Time) bool {
 	return !p.Until.IsZero() && (!now.Before(p.Until) || !p.Yields && p.Until.After(now.Add(MaxGrace+slack)))
 }

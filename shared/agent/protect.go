@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Protected reports whether one of the agent's pins counts at now under the current generation. Plain enrolment leaves
-// such an agent alone. A pin that counts in an overlap only, or whose certificate has expired, protects nothing: the agent
-// is to be enrolled again.
+// Protected reports whether one of the agent's pins counts at now under the current generation. Plain enrolment
+// refuses to change such an agent. A pin that counts in an overlap only, or whose certificate has expired, protects
+// nothing: the agent may be enrolled again.
 func (a Agent) Protected(g Generations, now time.Time) bool {
 	return slices.ContainsFunc(a.Pins, func(p Pin) bool { return p.protects(g, now) })
 }

@@ -22,8 +22,8 @@ const (
 	maxUnused = 3
 )
 
-// Repin returns the agent with next as its newest pin, and of the others what keep says. Nothing lengthens an older
-// deadline.
+// Repin returns the agent with next as its newest pin, and with those older pins that keep retains. It never
+// lengthens an older deadline.
 func (a Agent) Repin(next Pin, keep Keep, now time.Time) Agent {
 	if next.Unused = keep.UntilUse; keep.UntilUse {
 		next.Renewed = now

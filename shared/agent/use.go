@@ -8,10 +8,10 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 )
 
-// Use returns the agent after the certificate of the pin p, as Authenticate returned it, was used; changed is false if
-// that makes no difference, as in all uses but the first one.
+// Use returns the agent after a use of the certificate of the pin p, which Authenticate returned; changed is false if
+// the use changes nothing, as every use after the first.
 //
-// With a certificate goes its DPoP key, which becomes the agent's.
+// The certificate's DPoP key becomes the agent's.
 //
 // The first use of a successor proves that it has arrived: the pin that yields to it ends, and so do the other unused
 // successors, whose answers were lost. The first use of a pin that a rollback restored makes it the agent's pin again,

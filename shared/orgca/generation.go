@@ -92,8 +92,8 @@ type Generation struct {
 	SupersededAt time.Time
 	RetiredAt    time.Time // of a failed one: when its keys were scheduled for deletion
 
-	// Superseding is the fence of the swap that superseded it, once its signing key's tag in KMS says so too; zero: not
-	// yet, or taken back. A registry that was restored from before that swap does not know of it; the key does.
+	// Superseding is the fence of the swap that superseded it, once its signing key's tag in KMS records the fence too;
+	// zero: not yet, or undone. A registry that was restored from before that swap does not know the swap; the key does.
 	Superseding int64
 	Version     int64
 }
@@ -159,8 +159,8 @@ func (g Generation) To(next State, now time.Time) (Generation, error) {
 	return g, nil
 }
 
-// Trusted reports whether verifiers should trust the generation's certificates. A superseded one's too: auditors still
-// verify by it.
+// Trusted reports whether verifiers should trust the generation's certificates. This includes superseded generations:
+// auditors still verify with them.
 func (g Generation) Trusted() bool {
 	return g.State == Current || g.State == Superseded || g.State == Staged
 }
@@ -181,9 +181,9 @@ func TrustBundle(generations []Generation) [][]byte {
 // uploaded generation has up to five.
 const MaxEdge = 180
 
-// EdgeBundle returns the certificates, DER, that the agents' edge lets in: those of the trust bundle, and behind them
-// those of retired generations as far as there is room. An edge that refused an old certificate would hide the
-// documented answer, that it has been revoked. Who is let in is not who is believed: that is for the pins to say.
+// EdgeBundle returns the CAs, DER, that the agents' edge trusts: those of the trust bundle, then those of retired
+// generations as far as there is room. An edge that refused an old certificate would hide the documented answer, that
+// it has been revoked. The edge only lets a connection in; the pins decide whether a certificate authenticates.
 func EdgeBundle(generations []Generation) [][]byte {
 	known := func(g Generation) bool { return g.Trusted() || g.State == Retired }
 	ordered := newestFirst(generations, known)
@@ -197,7 +197,7 @@ func newestFirst(generations []Generation, keep func(Generation) bool) []Generat
 }
 
 // certificates lists each generation's own root first, then its issuing CA, then what is above it; each certificate once.
-// A swap changes no generation's place: what was written before a rotation is still up to date after it.
+// A swap changes no generation's place: an object written before a rotation is still up to date after it.
 func certificates(generations []Generation, keep func(Generation) bool) [][]byte {
 	var all [][]byte
 	seen := map[string]bool{}

@@ -30,8 +30,9 @@ type Accepted struct {
 // little behind ends an overlap.
 const disbelief = 7 * 24 * time.Hour
 
-// lasts reports whether the overlap goes on at now. One that ends later than any could was made while a clock was ahead; it
-// is over, and the standby job takes it out of the pointer, or it would begin to count again years later.
+// lasts reports whether the overlap goes on at now. An overlap that ends later than the longest possible one was made
+// under a fast clock. It is over, and the standby job removes it from the pointer: otherwise it would count again
+// years later.
 func (a Accepted) lasts(now time.Time) bool {
 	return now.Before(a.Until) && a.Until.Before(now.Add(MaxOverlap+disbelief))
 }
@@ -103,8 +104,8 @@ var ErrCompromised = problem.New(400, "overlap_invalid", "a compromised or withd
 	Says("After a compromise nothing of the present Org CA may live on: who has its key could make " +
 		"certificates for any SPIFFE ID. Rotate without overlap.")
 
-// MaxAccepted is how many superseded generations can be in an overlap at once: the pointer must stay small, and an
-// operator who rotates that often wants something else.
+// MaxAccepted is how many superseded generations can be in an overlap at once: the pointer must stay small, and so
+// many overlaps at once have no use.
 const MaxAccepted = 8
 
 // MaxOverlap is the longest time for which a superseded generation's pins may still count: 90 days.
@@ -176,8 +177,8 @@ func (p Pointer) Finalise(fence int64) (Pointer, error) {
 	return p, nil
 }
 
-// Lapse returns the pointer without the overlaps that are over at now, and those. It changes nothing about what counts: an
-// overlap that is over accepts nothing any more.
+// Lapse returns the pointer without the overlaps that are over at now, and those overlaps. This changes no decision:
+// an overlap that is over accepts no pin.
 func (p Pointer) Lapse(now time.Time) (next Pointer, ended []Accepted) {
 	next = p
 	next.Accepted = p.overlapping(now)

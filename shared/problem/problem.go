@@ -102,7 +102,7 @@ func (p *Problem) With(defects []Defect) *Problem {
 	return &q
 }
 
-// Did returns the problem with what was done, and the public sentence that tells of it.
+// Did returns the problem with what was done, and the public sentence about it.
 func (p *Problem) Did(d Done, sentence string) *Problem {
 	q := *p
 	q.Done, q.Detail = &d, sentence

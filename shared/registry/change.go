@@ -100,8 +100,9 @@ func SPIFFEAlias(id string) string { return "spiffe:" + id }
 // PinAlias is the alias of a certificate by its thumbprint.
 func PinAlias(thumbprint string) string { return "pin:" + thumbprint }
 
-// Kept reports whether the answer is one that a repeated request gets at now. One that ends later than any can was stored while
-// a clock was ahead; it is not believed, or its key would be taken until that clock came true.
+// Kept reports whether the answer is one that a repeated request gets at now. An answer that ends later than the
+// latest possible end was stored under a fast clock. It does not count: otherwise its key would stay taken until that
+// time.
 func (a Answer) Kept(now time.Time) bool {
 	return now.Before(a.Expires) && !a.Expires.After(LatestAnswer(now))
 }
@@ -141,7 +142,7 @@ func (o Org) Generation(number int64) (orgca.Generation, bool) {
 }
 
 // Standby finds the staged generation that the next rotation takes: the oldest minted one that is newer than the current and
-// fit at now. One that an operator staged is only ever committed by its fingerprint.
+// fit at now. A generation that an operator staged is only committed by its fingerprint.
 func (o Org) Standby(now time.Time) (orgca.Generation, bool) {
 	for _, g := range o.Generations {
 		if g.State == orgca.Staged && g.Source == orgca.Mint && (o.Pointer == nil || g.Number > o.Pointer.Current) && g.Fit(now) {
@@ -151,8 +152,8 @@ func (o Org) Standby(now time.Time) (orgca.Generation, bool) {
 	return orgca.Generation{}, false
 }
 
-// LeftCompromised reports whether a generation was superseded because its key is in wrong hands; one that is not known any
-// more counts as such.
+// LeftCompromised reports whether a generation was superseded because its key is in wrong hands; an unknown
+// generation counts as compromised.
 func (o Org) LeftCompromised(number int64) bool {
 	left, ok := o.Generation(number)
 	if !ok {
@@ -208,8 +209,8 @@ func Listed(a agent.Agent) agent.Agent {
 	}
 }
 
-// Page is a page of agents, in the order of generation (oldest first), method and id. Agents that change their
-// generation while pages are read can be met twice. Records in it have no chain head and no version.
+// Page is a page of agents, in the order of generation (oldest first), method and id. An agent that changes its
+// generation during the listing can appear twice. The records have no chain head and no version.
 type Page struct {
 	Agents []agent.Agent
 	Next   string // cursor of the next page; empty: this was the last

@@ -13,8 +13,8 @@ import (
 type EdgeCA struct {
 	DER     []byte
 	Expires time.Time // with the certificate, whole seconds; a store may forget it from then on
-	// Counted: every agent whose bundle names this CA has said so by a Naming. Of a CA that an earlier release added nobody
-	// knows who names it, so it stays until it expires.
+	// Counted: every agent whose bundle names this CA has said so by a Naming. The namings of a CA that an earlier
+	// release added are unknown, so that CA stays until it expires.
 	Counted bool
 	Unnamed time.Time // since when no active agent's bundle is known to name it; zero: one does, or none was looked for
 }

@@ -56,7 +56,7 @@ type Store interface {
 	Extend(ctx context.Context, l lease.Lease) error
 
 	// Release frees the lease that l.Holder holds under l.Fence; the fence stays. Its success proves that no change that
-	// releases the same lease has happened, or ever will.
+	// releases the same lease has happened or ever will.
 	//
 	// Errors: ErrConflict if it is held differently or free.
 	Release(ctx context.Context, l lease.Lease) error
@@ -76,9 +76,9 @@ type Store interface {
 	// the same records was under way.
 	Apply(ctx context.Context, c Change) error
 
-	// Agents reads a page of agents. Those without pins, be they deactivated or known by their SPIFFE ID, are of generation
-	// 0. Records have no version, no chain head, no SPIFFE ID and no JKT. An agent that is written while pages are read can
-	// be met twice, or, when its generation falls (deactivation, rollback), not at all.
+	// Agents reads a page of agents. Agents without pins, deactivated or known by their SPIFFE ID, have generation 0.
+	// Records have no version, no chain head, no SPIFFE ID and no JKT. An agent that is written during the listing can
+	// appear twice, or, when its generation falls (deactivation, rollback), not at all.
 	//
 	// Errors: ErrCursor for a cursor that no page of a query for the same generation had.
 	Agents(ctx context.Context, q Query) (Page, error)
@@ -88,8 +88,9 @@ type Store interface {
 	// Errors: ErrCursor for a cursor that no page of a search for the same text had.
 	Find(ctx context.Context, q Search) (Page, error)
 
-	// Census counts the active agents of every method by the generation of their newest pin, seen from current. No pin is
-	// counted that is of a generation above newest, the newest one that ever was current. It may lag behind as Agents may.
+	// Census counts the active agents of every method by the generation of their newest pin, seen from current. Census
+	// skips pins of a generation above newest, which is the newest generation that ever was current. It may lag behind
+	// as Agents may.
 	Census(ctx context.Context, current, newest int64) (map[agent.Method]Tally, error)
 
 	// Due reads a page of the agents that are due at a time, as agent.Agent.Due says; those whose operator was notified
@@ -98,8 +99,8 @@ type Store interface {
 	// Errors: ErrCursor for a cursor that no page of such a query had.
 	Due(ctx context.Context, q DueQuery) (DuePage, error)
 
-	// CountDue counts what all pages of Due would have. With a limit it may stop there: what it counts is exact below the
-	// limit, and the limit or more above.
+	// CountDue counts what all pages of Due would have. With a limit it may stop early: a result below the limit is
+	// exact, any other result means at least the limit.
 	CountDue(ctx context.Context, q DueQuery) (int64, error)
 
 	// Records reads up to a hundred agents, in the order of their ids given, without those that are not there. They are as
@@ -111,8 +112,8 @@ type Store interface {
 	// lag behind.
 	Expiring(ctx context.Context, now, overdue time.Time) (bool, error)
 
-	// Alias finds, in one call, the agent that the first of these names leads to; empty if none of them leads anywhere. One
-	// that is over may still lead there.
+	// Alias finds, in one call, the agent that the first of these names leads to; empty if none of them leads to an
+	// agent. An expired alias may still lead to its agent.
 	Alias(ctx context.Context, names ...string) (agent.ID, error)
 
 	// EdgeCAs reads, in one call, the CAs of others that the edge lets in, in the order of their fingerprints.
@@ -127,8 +128,8 @@ type Store interface {
 	// UseProof notes that the proof jti of the key jkt was used. Until then, which is when the proof is over anyway, it is
 	// accepted once; jti may be any octets.
 	//
-	// Errors: ErrReplayed if it was used before, or until is not after now. A proof may be refused as used although
-	// its first use was answered with nothing, never the other way about.
+	// Errors: ErrReplayed if it was used before, or until is not after now. A proof may be refused as used although its
+	// first use got no answer; a used proof is never accepted again.
 	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
 
 	// TokenKey reads the key of an epoch, expired or not.
@@ -139,7 +140,7 @@ type Store interface {
 
 	// PutTokenKey stores the key of an epoch that has none.
 	//
-	// Errors: ErrConflict if it has one; that may be this very one, so the caller reads again.
+	// Errors: ErrConflict if it has a key; that may be the key of this call, so the caller reads again.
 	PutTokenKey(ctx context.Context, k TokenKey) error
 
 	// Rows reads up to limit rows of one chain, in order, from the one behind number after on.
@@ -175,12 +176,11 @@ type Store interface {
 	DropSession(ctx context.Context, id string) error
 	EndSessions(ctx context.Context) error
 
-	// Gates reads, in one call, the gates of up to 100 keys, in the order in which they are asked for. One that is not stored
-	// is open.
+	// Gates reads, in one call, the gates of up to 100 keys, in the order of keys. A gate that is not stored is open.
 	Gates(ctx context.Context, keys ...string) ([]session.Gate, error)
 
 	// PutGate stores a gate iff its version is the one stored. It may be forgotten from forget on.
 	//
-	// Errors: ErrConflict if the version is another one, or this very call was the one that changed it.
+	// Errors: ErrConflict if the version is another one, or if an earlier attempt of this call changed it.
 	PutGate(ctx context.Context, g session.Gate, forget time.Time) error
 }

@@ -42,8 +42,8 @@ func Early(a agent.Agent, p agent.Pin, ca orgca.Pointer, now time.Time) error {
 }
 
 // Reserve lets a renewal of the pin p through, if it is not Early and fewer than burst were let through within the pace,
-// whether or not anything came of them, and returns the keys with a note of it. The note is stored before a signature is
-// spent: of many requests at the same moment, each reads what the one before it noted.
+// whether or not they succeeded, and returns the keys with a note of the renewal. The note is stored before a
+// signature is spent, so concurrent requests see each other's notes.
 //
 // Errors: as of Early.
 func Reserve(k agent.Keys, a agent.Agent, p agent.Pin, ca orgca.Pointer, now time.Time) (agent.Keys, error) {

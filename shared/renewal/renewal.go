@@ -12,8 +12,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 )
 
-// Window is when a certificate should be renewed. Open is when the first agent's slot begins; from then on an agent is
-// reminded. Start and End are this agent's slot, in which it picks a moment.
+// Window is when a certificate should be renewed. Open is when the first agent's slot begins; from then on the Mastio
+// reminds the agent. Start and End are this agent's slot; the agent picks a moment in it.
 type Window struct {
 	Open, Start, End time.Time
 }
@@ -24,9 +24,9 @@ const slots = 24
 // Of returns the window of the certificate of the pin p, which authenticates the agent.
 //
 // It begins after two thirds of the certificate's life (RFC 9773 leaves the choice to the server), ends after three
-// quarters, and leaves the rest to those that come late. Under a superseded generation of the Org CA it is the first two
-// thirds of the overlap, if that comes earlier: after the overlap, the certificate is dead. A certificate that already has
-// a successor is to be renewed at once: the answer was lost.
+// quarters, and leaves the rest to late agents. Under a superseded generation of the Org CA it is the first two
+// thirds of the overlap, if that comes earlier: after the overlap, the certificate is dead. A certificate that
+// already has a successor is to be renewed at once: the answer was lost.
 func Of(id agent.ID, p agent.Pin, ca orgca.Pointer, now time.Time) Window {
 	if p.Yields {
 		return Window{now, now, p.Until}

@@ -25,8 +25,8 @@ type Limit struct {
 	Forget time.Duration // after so long without an attempt, all is forgotten
 }
 
-// The limits. Guesses from many addresses meet Everyone, which refuses wrong secrets only: a flood of them must not keep an
-// operator out who knows the secret. A browser that has signed in before is counted apart from its address.
+// The limits. Guesses from many addresses meet Everyone, which refuses wrong secrets only: a flood must not lock out
+// an operator who knows the secret. A browser that has signed in before is counted separately from its address.
 var (
 	PerSource = Limit{Free: 5, First: 2 * time.Second, Most: 15 * time.Minute, Forget: 24 * time.Hour}
 	PerDevice = Limit{Free: 10, First: time.Second, Most: time.Minute, Forget: time.Hour}
@@ -42,8 +42,8 @@ type Gate struct {
 	Version  int64
 }
 
-// Try counts an attempt at now and returns the gate as it is to be stored before the secret is looked at: of many
-// attempts at once, each has to pass a gate that the one before has moved. Error: ErrLocked.
+// Try counts an attempt at now and returns the gate to store before the secret is checked: so each of many concurrent
+// attempts has to pass the gate that the one before has moved. Error: ErrLocked.
 func (g Gate) Try(l Limit, now time.Time) (Gate, error) {
 	if wait := g.Until.Sub(now); wait > 0 && wait <= l.Most+Skew { // a longer one comes from a clock that was ahead
 		return g, Locked(wait)

@@ -70,8 +70,8 @@ func NewToken() string {
 // ID is the name under which a session's token is stored.
 func ID(token string) string { return hash("session", token) }
 
-// DeviceID is the name under which a browser's token is stored. It can never be the ID of a session, so the one cookie
-// is not accepted in place of the other.
+// DeviceID is the name under which a browser's token is stored. It never equals the ID of a session, so neither
+// cookie is accepted in place of the other.
 func DeviceID(token string) string { return hash("device", token) }
 
 func hash(use, token string) string {
@@ -87,8 +87,8 @@ func (s Session) CheckVersion(accepted []string) error {
 	return nil
 }
 
-// FormToken is what every form of a session carries. Another site can make the browser send a form, but it can neither
-// read the cookie nor a page, and so not know this.
+// FormToken is what every form of a session carries. Another site can make the browser send a form, but can read
+// neither the cookie nor a page, and so cannot know the token.
 func FormToken(token string) string { return hash("form", token) }
 
 // CheckForm returns ErrForged unless shown is the session's form token. It compares in constant time.
@@ -99,8 +99,8 @@ func CheckForm(token, shown string) error {
 	return nil
 }
 
-// Source is what failed attempts from an address are counted under: the address; of IPv6 the /64 network, because one
-// subscriber has 2^64 addresses to choose from.
+// Source is the key under which failed attempts from an address are counted: the address; of IPv6 the /64 network,
+// because one subscriber has 2^64 addresses to choose from.
 func Source(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {

@@ -32,7 +32,7 @@ func newBench(o options, progress io.Writer) *bench {
 	return &bench{options: o, progress: progress, began: time.Now(), report: report{Machine: thisMachine()}}
 }
 
-// say tells what happens now, with the time since the start.
+// say prints the present step, with the time since the start.
 func (b *bench) say(format string, args ...any) {
 	fmt.Fprintf(b.progress, "%6.1fs  %s\n", time.Since(b.began).Seconds(), fmt.Sprintf(format, args...))
 }

@@ -166,8 +166,8 @@ func (b *between) fault(string) memstore.Fault {
 	return memstore.None
 }
 
-// A CA is forgotten while an enrolment that names it is under way, at every call of either of them: whoever is second
-// sees the other, even where the clock jumps ahead in between, so that the mark is old at once.
+// A CA is forgotten during an enrolment that names it, at every call of the job and of the enrolment: the second of
+// the two sees the first, even if the clock jumps ahead in between, so that the mark is old at once.
 func TestForgettingRacesWithAnEnrolment(t *testing.T) {
 	for name, c := range map[string]struct {
 		first, meanwhile func(*testing.T, *inmemory.Mastio, pki.Authority)

@@ -127,7 +127,7 @@ var aliases = map[string]string{
 	"alias/mastio-token-kek": "TokenKEK", "alias/mastio-agent-secrets": "AgentSecretsKey", "alias/mastio-token-signing": "TokenKey", "alias/mastio-audit": "AuditKey",
 }
 
-// keyring tells a KMS's keys apart, by the aliases that a local stack gives its own.
+// keyring identifies the keys of a KMS by the aliases that a local stack gives its keys.
 type keyring struct {
 	kms http.Handler
 

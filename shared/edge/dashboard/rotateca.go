@@ -179,7 +179,8 @@ func (d *Dashboard) commit(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// uncommitted answers a commit that was refused. What the form can mend is told beside the form; the rest is a page of its own.
+// uncommitted answers a commit that was refused. The form shows errors that a new input can mend; other errors have a
+// page of their own.
 func (d *Dashboard) uncommitted(w http.ResponseWriter, r *http.Request, f url.Values, err error) error {
 	p, action := d.problem(r, err), preflightURL(r.URL.Query().Get("fingerprint"))
 	again, top := fresh(action, f), sentences(p)

@@ -19,8 +19,8 @@ const (
 	maxToken  = 36
 )
 
-// Apply carries out a change in one transaction, even if it is of one record only: the token of a transaction is what
-// makes a repeated attempt succeed where a single write would find its own condition spent.
+// Apply carries out a change in one transaction, even a change of one record: with the token of a transaction a
+// repeated attempt succeeds, while a single write would fail at its own condition.
 func (s *Store) Apply(ctx context.Context, c registry.Change) error {
 	doing := "apply change " + c.ID
 	writes, err := s.writes(c)

@@ -36,9 +36,9 @@ func NewBackups(client BackupAPI, prefix string) *Backups {
 	return &Backups{client: client, tables: []string{prefix + schema.Registry, prefix + schema.Audit}}
 }
 
-// Backup requests one of each table at the same time, and returns their ARNs in the tables' order. DynamoDB takes each
-// table's state as it is at its own request: what agents do in between is in one and not in the other. A request that
-// is sent twice makes two backups of one name; the later one is reported.
+// Backup requests one of each table at the same time, and returns their ARNs in the tables' order. Each backup has
+// the table's state at its own request: a change by an agent in between is in one backup and not in the other. A
+// request that is sent twice makes two backups of one name; the later one is reported.
 //
 // Errors: registry.ErrUnsupported from an endpoint that does not know of backups, which is asked once.
 func (b *Backups) Backup(ctx context.Context, name string) ([]string, error) {

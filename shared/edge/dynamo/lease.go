@@ -27,8 +27,9 @@ func leaseNames(placeholders ...string) map[string]string {
 	return names
 }
 
-// Acquire takes the lease, also one whose end is not believed (lease.Latest). An attempt that finds the lease in the hands of want.Holder is the repetition of one whose
-// answer was lost, in this call or in an earlier one, and returns what that one got.
+// Acquire takes the lease, also a lease with an implausible end (lease.Latest). If want.Holder already holds the
+// lease, the answer to an earlier attempt was lost, in this call or before it, and Acquire returns the lease of that
+// attempt.
 func (s *Store) Acquire(ctx context.Context, want lease.Lease, now time.Time) (lease.Lease, error) {
 	const doing = "acquire the lease"
 	var a attempts

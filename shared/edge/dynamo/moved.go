@@ -98,8 +98,8 @@ func (s *Store) Moved(ctx context.Context, limit int) ([]audit.Leaf, error) {
 	return leaves[:min(limit, len(leaves))], nil
 }
 
-// Cover ends the tale of a chain's move, or moves its beginning to where the chain had got to. A single write never
-// cancels the transaction of a rotation that is under way; it is this one that is tried again. Done twice it is done once.
+// Cover deletes the record of a chain's move, or advances its start to the covered row. A single write never cancels
+// the transaction of a running rotation; on a conflict this write is tried again. It is idempotent.
 func (s *Store) Cover(ctx context.Context, l audit.Leaf) error {
 	doing := "cover the chain of " + l.Subject
 	var a attempts

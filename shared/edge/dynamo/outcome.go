@@ -20,8 +20,8 @@ func unavailable(doing string, err error) error {
 	return fmt.Errorf("%s: %w: %w", doing, registry.ErrUnavailable, err)
 }
 
-// attempts remembers how the attempts of one call ended. The SDK returns the last one's error only, but a throttled
-// second attempt says nothing about a first one that timed out and may have been carried out.
+// attempts records how the attempts of one call ended. The SDK returns only the last error, but a throttled second
+// attempt says nothing about a first attempt that timed out and may have been carried out.
 type attempts struct {
 	watched bool
 	unsure  bool // some attempt may have been carried out without our knowing

@@ -11,8 +11,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// UseProof notes that a proof was used. A repeated attempt that finds the trace of the one before it says ErrReplayed:
-// its client has to make a new proof, which it can; the other error would be a proof that works twice.
+// UseProof notes that a proof was used. A repeated attempt that finds the record of the attempt before it returns
+// ErrReplayed: the client can make a new proof. The opposite error would accept a proof twice.
 func (s *Store) UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error {
 	const doing = "use a proof"
 	until = ceilMillis(until)

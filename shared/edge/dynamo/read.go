@@ -62,7 +62,7 @@ func (s *Store) Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error
 }
 
 // Org reads everything about the organisation's CA: a query, of more pages than one only beyond 1 MB, and the end of the
-// organisation's chain, side by side. What was decided on a head and records of two instants does not commit: a change is
+// organisation's chain, side by side. A decision on a head and records of two instants does not commit: a change is
 // conditional on the version of each record that it replaces.
 func (s *Store) Org(ctx context.Context) (registry.Org, error) {
 	const doing = "read the organisation"

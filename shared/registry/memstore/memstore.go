@@ -33,8 +33,7 @@ const (
 
 // Config says how the store behaves. The zero Config is a store that works.
 type Config struct {
-	// Fault decides what becomes of each call of the operation, which is named as the method. It is called from the
-	// goroutine of the call.
+	// Fault decides the outcome of each call; op is the name of the method. It is called from the goroutine of the call.
 	Fault func(op string) Fault
 	// Latency is how long a call takes before it does anything.
 	Latency func(op string) time.Duration
@@ -42,8 +41,8 @@ type Config struct {
 
 var _ registry.Store = (*Store)(nil)
 
-// Store is the state in memory. It is safe for concurrent use. It panics on what only a mistake in the program can ask
-// for; see Apply.
+// Store is the state in memory. It is safe for concurrent use. It panics on a request that only a bug can make; see
+// Apply.
 type Store struct {
 	cfg   Config
 	calls map[string]*atomic.Int64 // of every operation; the map itself never changes
@@ -104,8 +103,8 @@ func (s *Store) Calls() map[string]int {
 	return counts
 }
 
-// Deliver carries out the writes that are late, in their order, and returns how many there were. Those whose conditions
-// do not hold any more change nothing.
+// Deliver applies the late writes in their order and returns how many there were. A late write whose condition no
+// longer holds changes nothing.
 func (s *Store) Deliver() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

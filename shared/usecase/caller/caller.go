@@ -115,9 +115,9 @@ func Authenticate(ctx context.Context, store Store, s Shown, clientID string, no
 	return authenticate(ctx, store, s, clientID, now, judge)
 }
 
-// Recognise is Authenticate without the path of an SVID, for a caller that has not had the occasion to send the
-// certificates of one: it finds out whose certificate is shown, and that it may count. Nothing may be granted on the
-// strength of it.
+// Recognise is Authenticate without the check of an SVID's path, for a caller that could not send the intermediates
+// yet. It returns the agent that the certificate names, if the certificate may count. A caller must not grant
+// anything because of its result.
 //
 // Errors: those of Authenticate.
 func Recognise(ctx context.Context, store Store, s Shown, clientID string, now time.Time) (registry.View, error) {

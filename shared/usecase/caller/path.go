@@ -28,10 +28,10 @@ func (s Shown) unvouched(t pki.Trust, otherwise, cause error) error {
 // maxIntermediates bounds what an agent's record knows of the CAs between its SVIDs and what vouches for them.
 const maxIntermediates = 8
 
-// Learn returns the agent that knows the CAs which were on the path of an SVID that authenticated, and came with it. So
-// agents that send the leaf alone go on when SPIRE's intermediate is another one: one request with it is enough. They are
-// no anchors: a path still has to lead to the agent's bundle, or to the current Org CA. changed is false if there is
-// nothing new, as in all requests but the first one under an intermediate.
+// Learn returns the agent with the intermediates that an SVID brought along and that were on its accepted path. So
+// after a change of SPIRE's intermediate, one request with the intermediate is enough, and agents may send the leaf
+// alone again. Intermediates are no anchors: a path still has to lead to the agent's bundle, or to the current Org
+// CA. changed is false if there is nothing new, as in every request after the first one under an intermediate.
 func Learn(a agent.Agent, p orgca.Pointer, s Shown, pin agent.Pin, now time.Time) (learned agent.Agent, changed bool) {
 	s, err := s.withPath()
 	if err != nil || a.Method != agent.SPIFFE || !slices.ContainsFunc(s.sent, func(c *x509.Certificate) bool { return !knows(a, c) }) {
@@ -67,8 +67,8 @@ func knows(a agent.Agent, c *x509.Certificate) bool {
 	return slices.ContainsFunc(a.Intermediates, func(der []byte) bool { return bytes.Equal(der, c.Raw) })
 }
 
-// trustOf is what vouched for an SVID: the agent's bundle, or the current Org CA. What is accepted in an overlap only is
-// nothing to remember.
+// trustOf is the trust that vouched for an SVID: the agent's bundle, or the current Org CA. A generation that is
+// accepted only in an overlap is not remembered.
 func trustOf(a agent.Agent, p orgca.Pointer, pin agent.Pin) (pki.Trust, error) {
 	switch {
 	case len(a.Bundle) > 0:

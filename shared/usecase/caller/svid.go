@@ -81,8 +81,9 @@ func PinOf(leaf *x509.Certificate) agent.Pin {
 	return agent.Pin{Thumbprint: pki.Thumbprint(leaf.Raw), Key: pki.Thumbprint(leaf.RawSubjectPublicKeyInfo), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter}
 }
 
-// vouchingGeneration finds the accepted generation under which an SVID was issued. The pointer holds the current one's
-// chain; those in an overlap are read only when that one does not vouch, which an hour after a rotation it does.
+// vouchingGeneration finds the accepted generation under which an SVID was issued. The pointer holds the chain of the
+// current generation. The chains of an overlap are read only when the current chain does not vouch; an hour after a
+// rotation it does.
 func vouchingGeneration(ctx context.Context, store Store, view registry.View, s Shown, now time.Time) (int64, error) {
 	p := view.Pointer
 	err := under(*view.Agent, p.Chain, p.Fingerprint, s, now)

@@ -51,9 +51,9 @@ type Keys interface {
 	// Create makes a P-256 signing key.
 	Create(ctx context.Context, spec KeySpec) (id string, pub crypto.PublicKey, err error)
 	// Import takes in a private key that was made elsewhere: EC on P-256 or P-384, or RSA of 2048, 3072 or 4096 bits.
-	// pub is read back from where the key now is, and is that of key. After an error, an ErrKeys, no usable key is
-	// left; one that is on its way out carries the rotation's tag, as one does whose creation was not confirmed. key
-	// is not kept: the caller overwrites it.
+	// pub is read back from the key store and equals the public half of key. After an error, an ErrKeys, no usable key
+	// is left. A key that waits for its deletion, or whose creation was not confirmed, carries the rotation's tag.
+	// Import keeps no copy of key: the caller overwrites it.
 	Import(ctx context.Context, spec KeySpec, key crypto.Signer) (id string, pub crypto.PublicKey, err error)
 	// Signer returns the key as a signer of digests whose calls end with ctx.
 	Signer(ctx context.Context, id string, pub crypto.PublicKey) crypto.Signer
@@ -92,7 +92,7 @@ type Order struct {
 	RotationID string
 	Reason     string
 	// Upload is the operator's CA, accepted by package anchor; nil: one is minted. Its key is imported, and overwritten
-	// here in memory whatever the outcome.
+	// in memory whatever the outcome.
 	Upload *anchor.Material
 }
 

@@ -19,10 +19,10 @@ type Traces struct {
 	Forgotten func(ctx context.Context) (bool, error)
 }
 
-// Lost returns ErrLost if the registry has no Org CA, and the key store holds, and is not about to delete, a key of this
-// organisation without a row in the registry, or the archive knows more than the registry. A row is written before the first
-// key of its generation and never deleted, so a crash at whatever call of the first ceremony leaves no such key. The keys are
-// read first: what is made meanwhile has its row then.
+// Lost returns ErrLost if the registry has no Org CA and one of two traces is left: a key of this organisation
+// without a row in the registry that does not wait for its deletion, or a checkpoint in the archive that the registry
+// does not know. A row is written before the first key of its generation and never deleted, so a crash at any call of
+// the first ceremony leaves no such key. The keys are read first: a key that is made meanwhile has its row by then.
 func (t Traces) Lost(ctx context.Context) error {
 	keys, err := t.Keys(ctx)
 	if err != nil {

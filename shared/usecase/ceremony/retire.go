@@ -8,9 +8,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 )
 
-// Retire ends a superseded generation under which no pin counts, nor ever will: its keys stop signing and are scheduled
-// for deletion, then its row says so. The keys go first, because no generation comes back from being spent: a crash in
-// between is finished by repeating it. Whether the generation is spent is for the caller to know.
+// Retire ends a superseded generation under which no pin counts or ever will. Its keys stop signing and are scheduled
+// for deletion, then its row says so. The keys go first, because a spent generation never comes back: after a crash
+// in between, a second Retire completes the work. The caller decides whether the generation is spent.
 func (c *Ceremony) Retire(ctx context.Context, g orgca.Generation, actor string) error {
 	retired, err := g.To(orgca.Retired, c.Now())
 	if err != nil {

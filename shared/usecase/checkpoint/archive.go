@@ -11,8 +11,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 )
 
-// Names in the archive. Leaves are there before their checkpoint is signed, under a name that no other run takes; the
-// checkpoint itself once it counts, so that a store which knows less than the archive has lost something.
+// Names in the archive. Leaves are in the archive before their checkpoint is signed, under a name that no other run
+// takes. The checkpoint itself is in the archive only after its commit, so a store that knows less than the archive
+// has lost rows.
 const (
 	sealedPrefix = "checkpoints/"
 	leavesPrefix = "leaves/"

@@ -61,8 +61,8 @@ type Config struct {
 	Store   Store
 	Archive Archive
 	Key     func(ctx context.Context) (Key, error)
-	// Stamp has an authority stamp a digest (RFC 3161) and returns the token. A failure does not keep a checkpoint from
-	// being made; it is on record instead.
+	// Stamp has an authority stamp a digest (RFC 3161) and returns the token. A failure does not prevent the checkpoint;
+	// the checkpoint's row records the failure.
 	Stamp func(ctx context.Context, digest []byte) (token []byte, err error)
 	OrgID string
 	Now   func() time.Time
@@ -72,8 +72,8 @@ type Config struct {
 	Most int64
 }
 
-// MostRows keeps a checkpoint and its rows small enough for one answer of a function, whatever is in them: what moved
-// beyond it is left to the next one, right behind.
+// MostRows keeps a checkpoint and its rows small enough for one answer of a function, whatever is in them. The next
+// checkpoint covers the rest at once.
 const MostRows = 4096
 
 // Job makes checkpoints. It is safe for concurrent use, by any number of processes: of two at once, one wins.
@@ -96,8 +96,8 @@ type Report struct {
 	Rows      int64  `json:"rows"` // that those made cover
 	Timestamp string `json:"timestamp,omitempty"`
 	More      bool   `json:"more"` // not everything may be covered: run again
-	// SetBack is the checkpoint up to which the trail had got when it was set back to an earlier state; zero: it was not, or
-	// an operator has looked since.
+	// SetBack is the last checkpoint of the trail before it was set back to an earlier state; zero: it was not, or an
+	// operator has looked since.
 	SetBack int64 `json:"set_back,omitempty"`
 }
 

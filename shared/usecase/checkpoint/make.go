@@ -13,8 +13,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// pick chooses what the next checkpoint covers; nothing if nothing moved but by the last checkpoint's own row. Where that
-// of an earlier one is not covered yet, as after several that were full, there is one more: a run leaves one row behind.
+// pick chooses what the next checkpoint covers; nothing if only the last checkpoint's own row is uncovered. If the
+// row of an earlier checkpoint is uncovered too, as after several full ones, there is one more checkpoint: a run
+// leaves one uncovered row.
 func (j *Job) pick(ctx context.Context) ([]audit.Leaf, error) {
 	moved, err := j.Store.Moved(ctx, int(j.Most))
 	if err != nil || len(moved) == 0 {

@@ -15,9 +15,9 @@ type keeper func(next registry.Checkpoint) (*registry.Answer, error)
 
 func unnamed(registry.Checkpoint) (*registry.Answer, error) { return nil, nil }
 
-// Once is Run for a request that may name an idempotency key. Under a key it makes one checkpoint at most, because the answer is
-// committed with it, and its report says More where that one is full. A repetition first completes what is not done of the last
-// checkpoint, so it is answered only when everything that follows from its own is done.
+// Once is Run for a request that may name an idempotency key. Under a key it makes one checkpoint at most, because
+// the answer is committed with the checkpoint; its report says More if that checkpoint is full. A repetition first
+// completes the last checkpoint, so it is answered only when the work of its own checkpoint is done.
 //
 // Errors: as of Run and of idempotency.Do.
 func (j *Job) Once(ctx context.Context, by audit.By, once idempotency.Request[Report]) (Report, error) {

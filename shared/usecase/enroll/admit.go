@@ -83,7 +83,8 @@ func (r reading) pin(generation int64) agent.Pin {
 }
 
 // SPIFFE admits an agent that is known by its SPIFFE ID and by what its SVIDs are issued under, or, for the same SPIFFE ID,
-// replaces the latter; with Update it changes both. Such an agent has no pin, so that the next SVID needs nothing.
+// replaces the latter; with Update it changes both. Such an agent has no pin, so that its next SVID needs no
+// enrolment.
 //
 // Errors: as of BYOCA, and vouch.ErrNoSPIFFEID.
 func (e *Enroller) SPIFFE(ctx context.Context, req Outside) (Admitted, error) {
@@ -266,8 +267,8 @@ func (e *Enroller) admit(ctx context.Context, m agent.Method, req Outside, r rea
 	return Admitted{}, fmt.Errorf("admit %s: %w", r.id, registry.ErrConflict)
 }
 
-// told has the edge let the agent in, and keeps how it stands where the enrolment named an idempotency key. If that write
-// fails, the answer that is kept says that it is pending.
+// told adds the agent's CAs to the edge, and stores the resulting state in the kept answer if the enrolment named an
+// idempotency key. If that write fails, the kept answer says that the truststore is pending.
 func (e *Enroller) told(ctx context.Context, req Outside, r reading, out *Admitted, owner string) {
 	before := out.Truststore
 	if out.Truststore = e.letIn(ctx, r); out.Truststore == before {
@@ -278,7 +279,7 @@ func (e *Enroller) told(ctx context.Context, req Outside, r reading, out *Admitt
 	}
 }
 
-// keep keeps the answer to an enrolment by itself; without a key it does nothing.
+// keep stores the answer to an enrolment separately; without a key it does nothing.
 func (e *Enroller) keep(ctx context.Context, req Outside, out Admitted, owner string) error {
 	answer, err := req.answer(out, e.Now(), owner)
 	if err != nil || answer == nil {
@@ -309,9 +310,10 @@ func (e *Enroller) taken(ctx context.Context, c registry.Change) error {
 	return nil
 }
 
-// letIn has the edge let in certificates under the agent's bundle, and returns how it stands. That is asked also where the
-// edge knows all CAs of the bundle: another enrolment may have brought them a moment ago. An edge that is busy or fails is
-// no reason to refuse the enrolment, which is committed: the standby job makes up for it, and /healthz warns until then.
+// letIn makes the edge accept certificates under the agent's bundle, and returns the state of the truststore. It
+// reads the state also if the edge knows all CAs of the bundle, because another enrolment may have added them a
+// moment ago. A busy or failing edge does not fail the enrolment, which is committed: the standby job completes the
+// work, and /healthz warns until then.
 func (e *Enroller) letIn(ctx context.Context, r reading) registry.TruststoreStatus {
 	if len(r.bundle) == 0 {
 		return ""
@@ -328,8 +330,8 @@ func (e *Enroller) letIn(ctx context.Context, r reading) registry.TruststoreStat
 	return status
 }
 
-// keepIn looks, after the commit, whether the edge still knows the bundle's CAs. The standby job may have forgotten one that
-// nobody named when it looked; whoever comes second, the job or the enrolment, sees the other.
+// keepIn looks, after the commit, whether the edge still knows the bundle's CAs. The standby job may have forgotten a
+// CA that no agent named at that time. The second of the two, the job or the enrolment, sees the first.
 func (e *Enroller) keepIn(ctx context.Context, r reading) error {
 	missing, err := e.edgeCAs(ctx, r.bundle)
 	if err != nil || len(missing) == 0 {

@@ -51,8 +51,8 @@ func active(a *agent.Agent) *agent.Agent {
 
 // readmissible decides whether plain enrolment may replace what authenticates an active agent, given the same method.
 // A pin that counts under the current generation is protected, except against its own certificate: an enrolment whose
-// answer was lost is repeated as it was. An agent that is known by its SPIFFE ID has no pin: who shows a valid SVID with
-// this ID may replace the bundle.
+// answer was lost is repeated as it was. An agent that is known by its SPIFFE ID has no pin: a caller with a valid
+// SVID of this ID may replace the bundle.
 func (r reading) readmissible(e *Enroller, m agent.Method, old agent.Agent, p orgca.Pointer, req Outside) error {
 	now := e.Now()
 	switch {

@@ -80,9 +80,10 @@ type Deactivation struct {
 	Reason reason.Given
 }
 
-// Deactivate removes every pin of an agent; its record and audit chain stay. Renewals and uses at the same moment do not
-// hold it up. With a compromise as the reason, its keys are refused for good, also those of an agent that is deactivated
-// already. Doing it again changes nothing and is no error, so that a lost answer can simply be asked for again. Errors: agent.ErrNotFound, those of reason.Read.
+// Deactivate removes every pin of an agent; its record and audit chain stay. Concurrent renewals and uses do not
+// delay it. With a compromise as the reason, the agent's keys are refused for good, also if the agent is already
+// deactivated. A repetition changes nothing and is no error, so that a caller can repeat the request after a lost
+// answer. Errors: agent.ErrNotFound, those of reason.Read.
 func (e *Enroller) Deactivate(ctx context.Context, d Deactivation) error {
 	given, err := d.Reason.Check()
 	if err != nil {

@@ -96,8 +96,8 @@ func (r Result) Private() (done problem.Done, holds bool) {
 	return r.Certificate.Done(r.Agent, "POST /registry/agents/"+string(r.Agent.ID)+"/rotate-cert"), r.Material.Private()
 }
 
-// Enroll admits an agent, or admits a deactivated one again; its audit chain goes on. An active agent none of whose pins
-// counts under the current generation is given a new certificate and keeps everything else: see again.
+// Enroll admits an agent, or admits a deactivated one again; its audit chain goes on. An active agent without a pin
+// that counts under the current generation gets a new certificate and keeps everything else: see again.
 //
 // Errors: agent.ErrID, agent.ErrProfile, agent.ErrAlreadyEnrolled and ErrCapabilities (nothing of the existing agent
 // changes), ErrBinding, agent.ErrProofBound, orgca.ErrMissing, the errors of issue.Prepare, registry.ErrUnknown when the store stayed silent at the commit,

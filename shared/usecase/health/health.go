@@ -62,8 +62,9 @@ const (
 	dueGrace = 48 * time.Hour
 )
 
-// ExpiringWithin is how long before the earliest end in its chain an Org CA has to be replaced: an agent's certificate of a
-// year would be cut short from then on, and a year's certificate is replaced as long before its end as the schedule says.
+// ExpiringWithin is how long before the earliest end in its chain an Org CA has to be replaced. From then on the
+// chain would cut an agent's certificate of a year short; the schedule says how long before its end that certificate
+// is replaced.
 func ExpiringWithin(s agent.Schedule) time.Duration {
 	return agent.Annually.MaxAge + cmp.Or(s, agent.Annually).RenewBefore
 }
@@ -105,8 +106,8 @@ type seen struct {
 	at    time.Time
 }
 
-// note is what was last read from a key. Everybody may ask for the state of health, and KMS has its quotas: it is read
-// once in noteAge.
+// note is the last note read from a key. The state of health is public and KMS has quotas, so the note is read once
+// in noteAge.
 type note struct {
 	key   string
 	fence int64
@@ -165,8 +166,8 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 	return s, nil
 }
 
-// secretShort reports an admin secret that could be guessed. One that cannot be read is no matter of its length: the
-// start-up check and every request of an operator report that.
+// secretShort reports an admin secret that could be guessed. It does not report an unreadable secret: the start-up
+// check and every request of an operator report that.
 func (c *Checker) secretShort(ctx context.Context) bool {
 	if c.Secret == nil {
 		return false

@@ -91,8 +91,8 @@ func entry(old, next agent.Pin, version string) audit.Entry {
 // spares is how many versions may hold unusable content before an operator has to look.
 const spares = 3
 
-// staged returns a certificate for the agent under the present generation that lies in its secret, key and all: one that an
-// earlier run left there, or a new one.
+// staged returns a certificate for the agent under the present generation whose key is in the agent's secret: one
+// that an earlier run left there, or a new one.
 func (j *Job) staged(ctx context.Context, a agent.Agent, p orgca.Pointer) (version string, c issue.Certificate, err error) {
 	name := SecretName(a.ID)
 	for spare := range spares {

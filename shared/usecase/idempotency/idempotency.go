@@ -1,7 +1,8 @@
-// Package idempotency answers a request that is repeated under its Idempotency-Key with what the first one was answered.
+// Package idempotency answers a request that is repeated under its Idempotency-Key with the answer to the first
+// request.
 //
-// The answer is committed in the transaction of the change that it tells of. So a repetition after a lost answer, a crash or
-// an outcome that was not known finds either both or neither, and of several at once one commits.
+// The answer is committed in the same transaction as its change. So a repetition after a lost answer, a crash or an
+// unknown outcome finds either both or neither, and only one of several concurrent requests commits.
 package idempotency
 
 import (
@@ -49,7 +50,7 @@ type Kept struct {
 	Done   *problem.Done   `json:"done,omitempty"` // in the place of a body with private keys
 }
 
-// private is a result that may hold private keys. Then done is what a repetition is told in their place.
+// private is a result that may hold private keys. Then a repetition gets done instead of the keys.
 type private interface {
 	Private() (done problem.Done, holds bool)
 }
@@ -83,7 +84,7 @@ func Check(key string) error {
 // fails, because a failure may be that of a repetition, or of an answer that was lost; without a key, nothing.
 //
 // Errors: *Replay, ErrDone, ErrKey, ErrReused; those of work, if nothing was committed under the key; registry.ErrUnavailable
-// where that cannot be read. After registry.ErrUnknown the same request under the same key finds out.
+// where that cannot be read. After registry.ErrUnknown, the same request under the same key returns the outcome.
 func Do[R any](ctx context.Context, s Store, r Request[R], now func() time.Time, work func() (R, error)) (R, error) {
 	var none R
 	if err := r.Known(ctx, s, now()); err != nil {
@@ -113,7 +114,7 @@ func answers(err error) bool {
 	return ok && replay != nil || errors.Is(err, ErrDone)
 }
 
-// Known finds out whether the request was carried out before: one read if it has a key. The error is then its answer, a
+// Known reports whether the request was carried out before: one read if it has a key. The error is then its answer, a
 // *Replay or ErrDone; nil if nothing is known of the key. Other errors: ErrKey, ErrReused, registry.ErrUnavailable.
 func (r Request[R]) Known(ctx context.Context, s Store, now time.Time) error {
 	if r.Key == "" {

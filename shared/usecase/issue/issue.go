@@ -52,8 +52,8 @@ type Request struct {
 	ValidityDays int             // zero: DefaultDays
 }
 
-// Material is the key side of an agent: the public key to certify and, where it was made here, the private halves,
-// which exist only in the one answer that hands them out.
+// Material is the key side of an agent: the public key to certify and, where the Mastio made it, the private halves,
+// which exist only in the one answer that contains them.
 type Material struct {
 	Public  crypto.PublicKey
 	KeyPEM  []byte          // PKCS #8, PEM; nil with a CSR

@@ -41,8 +41,8 @@ type Pinning struct {
 	// or the error that ends it.
 	Reserve func(k agent.Keys) (agent.Keys, error)
 	// Again, if set, is asked when another writer came first, with the agent as it was known. It reads the agent again and
-	// returns what to commit now, or the error that ends it. The certificate stays the same one, as long as the Org CA
-	// does: a signature in KMS is what all agents share.
+	// returns what to commit now, or the error that ends it. The certificate stays the same as long as the Org CA does,
+	// because all agents share the rate of KMS signatures.
 	Again func(ctx context.Context, known agent.Agent) (Pinning, error)
 	// Unissued are thumbprints of certificates that were committed just before and not handed out: the Org CA moved meanwhile.
 	// The row names them, so that an auditor does not look for certificates that no agent ever had.
@@ -61,8 +61,8 @@ func (p Pinning) keep() agent.Keep {
 	return k
 }
 
-// admits refuses a key that was certified for the agent before, and a DPoP key that was declared compromised. The key of a
-// successor that was not heard of may come again: its answer may be lost, and the agent repeats its request as it was.
+// admits refuses a key that was certified for the agent before, and a DPoP key that was declared compromised. The key
+// of an unused successor may come again: its answer may be lost, and the agent repeats the same request.
 func (p Pinning) admits(k agent.Keys, pin agent.Pin) error {
 	if err := k.SoundProofKey(pin.JKT); err != nil {
 		return err
@@ -84,8 +84,9 @@ const pinTries = 3
 
 // Pin issues a certificate for the material's key, commits it together with its audit row in one transaction, and
 // returns the agent as stored. The pointer is no condition of the commit, so that no two agents ever touch the same
-// item: if the Org CA moved meanwhile, the pin carries a superseded generation and does not count. That is seen by one
-// look at the pointer after the commit, and then the certificate is issued again rather than handed out dead.
+// item. If the Org CA moved meanwhile, the pin carries a superseded generation and does not count. Pin reads the
+// pointer once after the commit to detect this, and then issues the certificate again instead of returning a dead
+// one.
 //
 // Errors: agent.ErrKeyUsed and agent.ErrProofKeyUsed, before anything is signed; registry.ErrConflict when the agent's record
 // changed since it was read, and those of Again; registry.ErrUnknown.
@@ -170,8 +171,8 @@ func (i Issuer) admitted(ctx context.Context, p Pinning, pin agent.Pin, own, uns
 	return reserved, err
 }
 
-// Record commits a certificate's pin together with its audit row, and returns the agent as stored. Whether the Org CA
-// moved meanwhile is the caller's to look at.
+// Record commits a certificate's pin together with its audit row, and returns the agent as stored. The caller checks
+// whether the Org CA moved meanwhile.
 //
 // Errors: as of Pin.
 func (i Issuer) Record(ctx context.Context, p Pinning, c Certificate) (agent.Agent, error) {

@@ -102,8 +102,8 @@ func (r *Renewer) Renew(ctx context.Context, req Request) (Result, error) {
 	return Result{Agent: stored, Certificate: certificate, Previous: pinOf(stored, pin.Thumbprint)}, nil
 }
 
-// pinning is what a renewal commits. Where another writer came first, it authenticates the caller again: what a rotation
-// ended at the same moment is not renewed.
+// pinning is what a renewal commits. If another writer came first, it authenticates the caller again: a certificate
+// that a concurrent rotation ended is not renewed.
 func (r *Renewer) pinning(req Request, shown caller.Shown, view registry.View, pin agent.Pin, patience *registry.Patience) (issue.Pinning, error) {
 	p := issue.Pinning{
 		Agent: *view.Agent, Pointer: *view.Pointer, Grace: r.Overlap, UntilUse: true,

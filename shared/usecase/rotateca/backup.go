@@ -20,10 +20,10 @@ var ErrBackup = problem.New(503, "backup_failed", "backup before the rotation fa
 
 // Backups requests backups of what a rotation changes.
 type Backups interface {
-	// Backup requests one of every table under this name, and returns what they are called. It does not wait for their end:
-	// a backup holds what the table held when it was requested. Its name is 3 to 255 of [a-zA-Z0-9_.-].
+	// Backup requests a backup of every table under this name, and returns the ARNs. It does not wait for their end: a
+	// backup holds the table's content at the time of the request. Its name is 3 to 255 of [a-zA-Z0-9_.-].
 	//
-	// Errors: registry.ErrUnsupported where tables have no backups. After any other error there may be one all the same.
+	// Errors: registry.ErrUnsupported where tables have no backups. After any other error a backup may still exist.
 	Backup(ctx context.Context, name string) (arns []string, err error)
 }
 
@@ -64,9 +64,10 @@ type saving struct {
 // backupTimeout leaves most of the lease to the rotation.
 const backupTimeout = 10 * time.Second
 
-// save begins to request the backup of a mode that swaps. It runs under the lease: two operators at once would get in each
-// other's way, for a table takes one request at a time. So what it costs is the time by which it is slower than the read
-// that follows. A rotation that is refused after that read may leave a backup: that is harmless, and rare.
+// save begins to request the backup of a mode that swaps. It runs under the lease, because a table takes one request
+// at a time and two operators at once would conflict. It runs in parallel with the read that follows, so it costs
+// only the time by which it is slower. A rotation that is refused after that read may leave a backup: that is
+// harmless, and rare.
 func (r *Rotator) save(ctx context.Context, req Request, held lease.Lease) *saving {
 	if req.Mode == Stage || req.Mode == Finalise {
 		return nil

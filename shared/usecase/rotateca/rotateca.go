@@ -143,8 +143,8 @@ func (r *Rotator) acquire(ctx context.Context, mode Mode) (lease.Lease, error) {
 	return held, err
 }
 
-// abandon gives the lease back after a failure. It also settles what a silent store left open: once the release is in,
-// a commit that is still on its way can no longer land; if the commit released it first, the rotation has happened.
+// abandon releases the lease after a failure. It also settles an unknown outcome: after the release, a commit in
+// flight can no longer land; if the commit released the lease first, the rotation has happened.
 func (r *Rotator) abandon(ctx context.Context, held lease.Lease, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()

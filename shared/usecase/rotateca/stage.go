@@ -40,8 +40,8 @@ func (r *Rotator) stage(ctx context.Context, req Request, held *lease.Lease) (Re
 }
 
 // bind frees the lease and, in the same change, keeps the reason that a CA was staged for where it says more than the
-// generation does: whatever swap takes it is bound by it. The answer under an idempotency key is kept in it too. The change
-// carries the lease, so a release that follows a silence proves that it never lands.
+// generation does: whatever swap takes it is bound by it. The answer under an idempotency key is kept in it too. The
+// change carries the lease, so a release after a timeout proves that the change never lands.
 func (r *Rotator) bind(ctx context.Context, req Request, held lease.Lease, org registry.Org, next orgca.Generation) (Result, error) {
 	reason := orgca.Binding(next.Reason, req.Reason)
 	binds := reason != next.Reason

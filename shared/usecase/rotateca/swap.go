@@ -24,9 +24,9 @@ const silences = 5
 // errCommitted reports that the commit is in, although its answer was not.
 var errCommitted = errors.New("committed already")
 
-// commit plans on the present state and commits. A conflict is either a harmless neighbour (a row of the organisation's
-// chain, a standby being staged): read and try again; or the lease is gone, and with it the right to commit. org is the
-// state as last read.
+// commit plans on the present state and commits. A conflict has one of two causes. Another writer changed an
+// unrelated record (a row of the organisation's chain, a staged standby): commit reads and tries again. Or the lease
+// is gone, and with it the right to commit. org is the state as last read.
 //
 // After a timeout, commit resends the same change. It plans a new one only after a conflict proves that the first can
 // never commit. So the answer always agrees with the chain.

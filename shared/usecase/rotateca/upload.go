@@ -77,8 +77,8 @@ func (r *Rotator) upload(ctx context.Context, req Request, held *lease.Lease) (R
 	return r.makeCurrent(ctx, req, held, org, begun, ok, material)
 }
 
-// judge reads the upload and decides whether it may become the Org CA. A refusal is on the record, and leaves nothing
-// else behind.
+// judge reads the upload and decides whether it may become the Org CA. A refusal leaves a row in the audit trail and
+// nothing else.
 //
 // begun is the generation of the same CA that a request under the same idempotency key staged before it was cut off: it is
 // taken, not made again. Without a key there is none, because a CA that is staged already is most likely a mistake; see explain.
@@ -128,7 +128,7 @@ func (r *Rotator) read(f *Files, org registry.Org) (*anchor.Material, error) {
 }
 
 // knownCertificates are those of every generation that was ever complete: accepted, restorable, or, long retired, still in
-// the edge's truststore. One whose making failed has been used for nothing: its operator may try again.
+// the edge's truststore. A generation whose preparation failed was never used: its operator may try again.
 func knownCertificates(org registry.Org) ([]anchor.Known, error) {
 	var all []anchor.Known
 	for _, g := range org.Generations {
@@ -243,8 +243,8 @@ func checks(g orgca.Generation, now time.Time) []Check {
 	}
 }
 
-// validity looks at the whole chain. Its earliest end cuts every certificate that is issued under it: that is no reason to
-// refuse a CA that an operator's PKI dates so, but one to say it before the commit.
+// validity looks at the whole chain. Its earliest end cuts every certificate that is issued under it. That is a
+// warning before the commit and no refusal, because the operator's PKI chose the dates.
 func validity(g orgca.Generation, now time.Time) Check {
 	v := g.Validity()
 	days := int(v.Until.Sub(now) / (24 * time.Hour))

@@ -122,9 +122,9 @@ func (r *Rotator) do(ctx context.Context, req Request) (Result, error) {
 }
 
 // rotate pins, and goes round again when the agent's record changed meanwhile: by a renewal, a first use, or a rotation that
-// left something of the old certificate. What this rotation has to end it ends, and with it what was renewed from it. Only
-// where another rotation has ended the same certificates at once is this one refused: two rotations at the same
-// moment are one accident, not two wishes, and the second would make the first one's certificate dead on arrival.
+// left something of the old certificate. It ends the certificates that it has to end, and their renewals. It is
+// refused only if a concurrent rotation has ended the same certificates at once: two rotations at the same moment are
+// most likely an accident, and the second would end the first one's certificate before its use.
 func (r *Rotator) rotate(ctx context.Context, req Request, view registry.View, m issue.Material) (Result, error) {
 	patience := &registry.Patience{}
 	own := false // whether this very call has committed once, so that the answer under its key is its own

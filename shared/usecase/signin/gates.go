@@ -50,8 +50,8 @@ type counting struct {
 	limit session.Limit
 }
 
-// tries is how often a gate that another attempt has moved is read again. Beyond that so many try at once that this attempt
-// may as well wait.
+// tries is how often a gate that another attempt has moved is read again. With more concurrent attempts than that,
+// this attempt may as well wait.
 const tries = 3
 
 // try counts an attempt under a key.

@@ -58,10 +58,10 @@ type Pass struct {
 	Session session.Session
 }
 
-// SignIn opens a session. The attempt is counted for its address, or its browser, before the secret is looked at, so that
-// many at once are not looked at for the price of one; a right secret within that wait is refused like a wrong one. Wrong
-// secrets are also counted for everyone together, and are then refused for a while whatever address they come from: a right
-// one is let in meanwhile, so that a flood keeps no operator out.
+// SignIn opens a session. The attempt is counted for its address, or its browser, before the secret is checked, so
+// that concurrent attempts are counted one by one; a right secret within the wait is refused like a wrong one. Wrong
+// secrets are also counted for all addresses together, and beyond the limit refused for a while from every address. A
+// right secret is accepted meanwhile, so that a flood locks no operator out.
 //
 // Errors: session.ErrSecret, session.ErrLocked; registry.ErrUnknown, after which no session was handed out.
 func (d *Door) SignIn(ctx context.Context, a Attempt) (Pass, error) {

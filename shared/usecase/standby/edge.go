@@ -9,12 +9,12 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// unnamedAge is how long a CA that no agent names stays in the truststore: far longer than an enrolment takes that has read
-// the CA as known and has not committed yet.
+// unnamedAge is how long an unnamed CA stays in the truststore: far longer than an enrolment takes from its read of
+// the CA to its commit.
 const unnamedAge = 15 * time.Minute
 
-// forget drops the CAs of others that no active agent's bundle names, and returns how many. It costs one query for each of
-// them, of which there are a hundred at most, however many agents there are.
+// forget drops the CAs of others that no active agent's bundle names, and returns how many. It costs one query for
+// each of these CAs, at most a hundred, however many agents there are.
 //
 // It takes two runs. The first marks a CA; a mark tells enrolments to add the CA anew, which removes the mark. A later run
 // looks once more, and forgets a CA that still has its mark. An enrolment that read the CA before the mark and commits after

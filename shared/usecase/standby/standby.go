@@ -104,8 +104,8 @@ type Report struct {
 	Restored   bool  `json:"restored"` // see ErrRestored and ceremony.ErrLost
 }
 
-// Run does whatever is to do. A step that fails does not keep the others from being done; the errors are joined. Only a
-// registry that was restored from a backup is left alone: ErrRestored.
+// Run does every step that is due. A step that fails does not stop the others; the errors are joined. Run changes
+// nothing in a registry that was restored from a backup: ErrRestored.
 func (j *Job) Run(ctx context.Context) (Report, error) {
 	if err := j.first(ctx); err != nil {
 		return Report{Restored: errors.Is(err, ceremony.ErrLost)}, fmt.Errorf("make the first Org CA: %w", err)
@@ -144,8 +144,9 @@ func (j *Job) maintain(ctx context.Context, report *Report) error {
 	return errors.Join(append(errs, lapseErr, edgeErr, migrateErr, rotateErr, retireErr)...)
 }
 
-// first bootstraps an empty organisation, unless its operator will. Another function at the same work is no error. A registry
-// that has lost its rows is not an empty organisation: a new Org CA there would bury what a backup can bring back.
+// first makes the first Org CA of an empty organisation, unless the operator uploads it. Another function at the same
+// work is no error. A registry that has lost its rows is not an empty organisation: a new Org CA would prevent the
+// restore from a backup.
 func (j *Job) first(ctx context.Context) error {
 	org, err := j.Store.Org(ctx)
 	if err != nil || org.Pointer != nil || j.Adopt {

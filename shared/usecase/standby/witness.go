@@ -11,8 +11,8 @@ import (
 )
 
 // ErrRestored reports a registry whose current Org CA has been superseded already, as its key says: the table was
-// restored from a backup that is older than the last rotation. Nothing is cleared away then, for all of it would be
-// decided on rows of the past. Rotating the Org CA once more is the remedy.
+// restored from a backup that is older than the last rotation. The job then deletes nothing, because its rows are out
+// of date. The remedy is one more rotation of the Org CA.
 var ErrRestored = problem.Internal("the registry was restored from before the last rotation: a superseded Org CA is current again; run POST /pki/rotate-ca")
 
 // witness notes each swap on the key that it superseded, outside of the registry, and compares the registry with these

@@ -76,8 +76,8 @@ func (c *Check) orgCA(ctx context.Context) error {
 	return c.truststore(ctx)
 }
 
-// truststore asks for the object and not for what is in it: a bundle that is behind is healthz's to report, and the
-// standby job's to mend while traffic flows.
+// truststore checks that the object exists, not its content: /healthz reports a bundle that is out of date, and the
+// standby job updates it while traffic flows.
 func (c *Check) truststore(ctx context.Context) error {
 	object, err := c.Objects.Read(ctx)
 	if err != nil {

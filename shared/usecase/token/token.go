@@ -88,7 +88,7 @@ type Request struct {
 	CertificatePEM string   // from the TLS connection, by way of the edge; empty: none
 	ChainPEM       string   // optional: what stands between an SVID and its bundle; the edge may pass on the leaf alone
 	GrantType      string   // empty stands for client_credentials
-	ClientID       string   // optional: the certificate tells
+	ClientID       string   // optional: the certificate names the agent
 	Scope          string   // optional: all capabilities
 	Resource       string   // optional, RFC 8707
 	Proofs         []string // values of the DPoP header
@@ -107,12 +107,12 @@ type Token struct {
 	Nonce      string // for the DPoP-Nonce header of the answer
 }
 
-// Issue authenticates the caller and signs a token: one read, one conditional write each for a proof and an assertion, no
-// KMS call but once an epoch, and one write more at the first use of a successor. An assertion is used up last: a request
-// that is refused may be repeated with it.
+// Issue authenticates the caller and signs a token: one read, one conditional write each for a proof and an
+// assertion, one KMS call per epoch, and one more write at the first use of a successor. The assertion is used up
+// last: a refused request may be repeated with the same assertion.
 //
-// The errors above are the caller's to mend; registry.ErrUnavailable means a store did not answer: never a token on
-// doubt. NonceError carries the nonce to answer with.
+// The caller can mend the errors above. registry.ErrUnavailable means that a store did not answer: in doubt there is
+// no token. NonceError carries the nonce to answer with.
 func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 	shown, given, err := read(r)
 	if err != nil {

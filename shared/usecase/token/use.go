@@ -17,8 +17,8 @@ const useTries = 3
 // check and before the token, so that once the token is out the certificate before it is dead. A crash after it leaves
 // an agent that has shown, in this very request, that it holds the new key.
 //
-// A commit that the store does not confirm is no reason to refuse: the certificate counted when it was read, and the
-// next use commits. A conflict is one to look again: the certificate may have been rotated away.
+// An unconfirmed commit is no reason to refuse: the certificate counted when it was read, and the next use commits.
+// After a conflict, use reads again: the certificate may have been rotated away.
 func (i *Issuer) use(ctx context.Context, view registry.View, pin agent.Pin, now time.Time) error {
 	for range useTries {
 		used, changed := view.Agent.Use(pin, view.Pointer, now)
@@ -47,8 +47,8 @@ func (i *Issuer) use(ctx context.Context, view registry.View, pin agent.Pin, now
 	return nil
 }
 
-// learn commits what an SVID's path has shown, once for each new intermediate. It is a convenience of later requests: what
-// fails, or conflicts, is learnt by the next one.
+// learn commits what an SVID's path has shown, once for each new intermediate. It only helps later requests: after a
+// failure or a conflict, the next request learns the intermediate.
 func (i *Issuer) learn(ctx context.Context, view registry.View, shown caller.Shown, pin agent.Pin, now time.Time) {
 	if learned, changed := caller.Learn(*view.Agent, *view.Pointer, shown, pin, now); changed {
 		_ = i.Store.Apply(ctx, registry.Change{ID: i.NewID(), Agent: &learned})
