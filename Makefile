@@ -180,6 +180,9 @@ deploy: build infra-setup ## deploy to the AWS account of the credentials at han
 		echo 'orgId is still the example of cdk.json, and names everything for good: CDK_ARGS="-c orgId=acme -c trustDomain=acme.example", or edit cdk.json.'; exit 2; fi;; esac
 	$(RUN_CDK) deploy --all $(CDK_ARGS)
 
+smoke: need-go ## after a deployment: the operator's guide against the deployed hosts, and what only an account can tell (ORG=, ROTATE_CA=1, SMOKE_ARGS=)
+	@go run ./infra/smoke $(if $(ORG),-org '$(ORG)') $(if $(ROTATE_CA),-rotate-ca) $(SMOKE_ARGS)
+
 # Once for what can be deployed again. For what cannot, the word and the organisation's name besides.
 destroy: build infra-setup ## remove functions, APIs and alarms; what would lose the CA stays (CONFIRM=delete-ca-keys ORG=orgId: that too, keys after 30 days)
 	@if test -z "$(CONFIRM)$(ORG)"; then \
