@@ -48,6 +48,8 @@ type machine struct {
 
 	issued map[agent.ID][]certificate // every certificate that was ever handed out
 	grave  dead
+
+	requests int // that named an idempotency key
 }
 
 // certificate is one that a caller holds.
@@ -613,7 +615,7 @@ func TestRotationStateMachine(t *testing.T) {
 		m := newMachine(context.Background())
 		t.Repeat(map[string]func(*rapid.T){
 			"standby": m.standby, "mint": m.mint, "upload": m.upload, "stage": m.stage, "commit": m.commit, "undo": m.undo, "admit": m.admit, "rotate": m.rotate, "renew": m.renew, "use": m.use,
-			"emergency": m.emergency, "deactivate": m.deactivate, "again": m.again, "deliver": m.deliver, "advance": m.advance,
+			"emergency": m.emergency, "deactivate": m.deactivate, "again": m.again, "repeat": m.repeat, "deliver": m.deliver, "advance": m.advance,
 			"": m.check,
 		})
 		m.recovers(t)
