@@ -109,6 +109,12 @@ func complete(r routes.Route, operation object) object {
 	if parameters != nil {
 		operation["parameters"] = parameters
 	}
+	if responses, ok := operation["responses"].(object); ok && r.Auth == routes.ClientCertificate {
+		responses["403"] = object{
+			"description": "The agents' edge refused the client certificate, before any function saw the request: it is under no CA of the truststore, or outside its validity.",
+			"content":     object{"application/json": object{"schema": object{"$ref": "#/components/schemas/EdgeRefusal"}}},
+		}
+	}
 	if responses, ok := operation["responses"].(object); ok && responses["default"] == nil {
 		responses["default"] = object{
 			"description": "Refused; code names the reason, and detail says what to do next.",

@@ -64,6 +64,9 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 		if diff := cmp.Diff(want, hosts); diff != "" {
 			t.Errorf("%s %s: hosts (-table +document):\n%s", r.Method, r.Path, diff)
 		}
+		if edge := o.Responses["403"]; (r.Auth == routes.ClientCertificate) != (edge != nil) {
+			t.Errorf("%s %s: the edge's refusal is %v", r.Method, r.Path, edge)
+		}
 		if r.Path == "/healthz" { // names more to a caller with the secret, and requires no secret
 			if len(o.Security) != 2 || len(o.Security[0]) != 0 || o.Security[1][string(routes.Admin)] == nil {
 				t.Errorf("%s: security %v, want none or the admin secret", r.Path, o.Security)

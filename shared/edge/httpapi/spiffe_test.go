@@ -187,7 +187,18 @@ func TestSPIFFEBundlesAreInTheTruststore(t *testing.T) {
 	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
 	for n := range 3 {
 		name := "kyc-" + strconv.Itoa(n)
-		w.postSPIFFE(t, spiffeRequest(t, name, svid(t, server.root, workload+name, w.Now()), server.root.Chain[0])).into(t, 201, &admitted{})
+		var got struct {
+			Truststore struct{ Status string }
+			EnrolledAt time.Time `json:"enrolled_at"`
+		}
+		w.Advance(123_456)
+		w.postSPIFFE(t, spiffeRequest(t, name, svid(t, server.root, workload+name, w.Now()), server.root.Chain[0])).into(t, 201, &got)
+		if got.Truststore.Status != "current" {
+			t.Errorf("the answer says of the edge: %+v", got.Truststore)
+		}
+		if !got.EnrolledAt.Equal(got.EnrolledAt.Truncate(time.Millisecond)) {
+			t.Errorf("enrolled at %s: a later answer says another time", got.EnrolledAt)
+		}
 	}
 	object, err := w.Objects.Read(t.Context())
 	if err != nil {

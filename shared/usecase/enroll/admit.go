@@ -362,7 +362,7 @@ func (e *Enroller) admissibleAs(ctx context.Context, m agent.Method, req Outside
 
 // outsideRecord is the agent as it is to be stored, except for what authenticates it.
 func (e *Enroller) outsideRecord(m agent.Method, req Outside, r reading, old *agent.Agent) agent.Agent {
-	a := agent.Agent{ID: r.id, EnrolledAt: e.Now(), UpdatedAt: e.Now()}
+	a := agent.Agent{ID: r.id, EnrolledAt: e.Now().Truncate(time.Millisecond), UpdatedAt: e.Now()} // as the store keeps it
 	if old != nil {
 		a.Head, a.Version, a.EnrolledAt, a.Past = old.Head, old.Version, old.EnrolledAt, old.Past
 	}

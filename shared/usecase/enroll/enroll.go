@@ -160,7 +160,7 @@ func (e *Enroller) record(id agent.ID, req Request, old *agent.Agent) agent.Agen
 	}
 	a := agent.Agent{
 		ID: id, DisplayName: cmp.Or(req.DisplayName, req.Name), Capabilities: req.Capabilities,
-		Method: agent.Minted, Status: agent.Active, EnrolledAt: e.Now(),
+		Method: agent.Minted, Status: agent.Active, EnrolledAt: e.Now().Truncate(time.Millisecond), // as the store keeps it
 		Hygiene:    agent.Hygiene{Deliver: cmp.Or(req.Deliver, agent.Notify)},
 		ProofBound: req.ProofBound != nil && *req.ProofBound,
 	}
