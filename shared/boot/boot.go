@@ -29,8 +29,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
-// parts is what functions are put together from. Each part is made only when a function asks for it, so that a binary
-// links the clients it uses and no more.
+// parts holds the parts of functions. Each part is made only when a function asks for it, so that a binary links only
+// the clients that it uses.
 type parts struct {
 	Config
 	aws   aws.Config
@@ -117,8 +117,8 @@ func (p *parts) gate() func(context.Context) error {
 // Function makes a function's handler out of its parts.
 type Function func(*parts) (any, error)
 
-// Serve runs a function until the runtime ends it. An environment it cannot run in ends it at once, with the reason in
-// the log: a deployment fails instead of taking traffic.
+// Serve runs a function until the runtime ends it. With an unusable environment it exits at once and logs the reason:
+// the deployment then fails instead of taking traffic.
 func Serve(f Function) {
 	ctx := context.Background()
 	p, err := newParts(ctx)

@@ -16,8 +16,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/trail"
 )
 
-// Dashboard is the function dashboard. Under a legacy Org CA it stays open even where strict PKI shuts all others, because
-// it is where an operator remedies that; what gives an agent a certificate is shut in it.
+// Dashboard is the function dashboard. Under a legacy Org CA it stays open even if strict PKI shuts all other
+// functions, because an operator remedies the CA there. Its forms that give an agent a certificate are shut.
 func Dashboard(p *parts) (any, error) {
 	if p.RotateCAFunction == "" {
 		return nil, fmt.Errorf("%w: MASTIO_ROTATECA_FUNCTION is not set", ErrConfig)

@@ -105,7 +105,7 @@ func Healthz(p *parts) (any, error) {
 	return p.gated(httpapi.Health(checker, p.Version, p.OrgID), admin.Check, nil) // it reports what shuts the others
 }
 
-// jobPatience is how long the jobs of a deployment put up with a KMS that does not know a new key everywhere: a first
+// jobPatience is how long the jobs of a deployment retry while not all hosts of KMS know a new key: a first
 // deployment has one try. The function standby has two minutes, startup one.
 const jobPatience = 45 * time.Second
 

@@ -18,8 +18,8 @@ func gauge(name string, on bool) metrics.Gauge {
 	return g
 }
 
-// gauges are what the alarms of a deployment look at: every warning of healthz as 0 or 1 under its own name, the legacy
-// one also under the name that the operator's guide gives it, and the days that the root has left. The function
+// gauges returns the metrics of a deployment's alarms: every warning of /healthz as 0 or 1 under its own name, the
+// legacy warning also under its name in the operator's guide, and the remaining days of the root. The function
 // standby writes them, except the gauge of the admin secret, which it may not read: sealGauges has that gauge.
 func gauges(s health.State, now time.Time) []metrics.Gauge {
 	all := []metrics.Gauge{gauge("cullis_proxy_legacy_ca_pathlen_zero", s.Legacy), gauge("standby_ca", s.Standby)}
@@ -36,7 +36,7 @@ func gauges(s health.State, now time.Time) []metrics.Gauge {
 }
 
 // sealGauges are those of the function checkpoint, which the schedule runs and which reads the admin secret as every route of
-// the operators does. A secret that cannot be read has no length: no gauge is better than a wrong one.
+// the operators does. An unreadable secret has no length: no gauge is better than a wrong one.
 func sealGauges(ctx context.Context, shortest func(context.Context) (int, error)) ([]metrics.Gauge, error) {
 	length, err := shortest(ctx)
 	if err != nil {

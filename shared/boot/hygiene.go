@@ -14,8 +14,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 )
 
-// reserve is what is left of a function's time when nothing new is begun, so that what is under way can end: at the most,
-// and a quarter of it where that is less.
+// reserve is the rest of a function's time in which it begins no new work, so that running work can end. It is a
+// quarter of the time if that is less.
 const reserve = 30 * time.Second
 
 // nearly reports, from then on, whether the time that ctx has is nearly over.

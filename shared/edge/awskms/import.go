@@ -40,8 +40,9 @@ var (
 // Import puts a private key into KMS, where it stays. It takes four calls; the quota of GetParametersForImport is
 // four a minute. Import overwrites its plaintext; the caller overwrites key.
 //
-// After an error no key is usable: one that was created is scheduled for deletion, also if ctx has ended. If that fails
-// too, or the answer to its creation was lost, the key is left without material or not, and is found by the rotation's tag.
+// After an error no usable key is left: a created key is scheduled for deletion, also if ctx has ended. If that fails
+// too, or the answer to the creation was lost, a key stays behind, with or without material, and is found by the
+// rotation's tag.
 func (k *Keys) Import(ctx context.Context, spec ceremony.KeySpec, key crypto.Signer) (id string, pub crypto.PublicKey, err error) {
 	keySpec, err := importSpec(key)
 	if err != nil {
@@ -120,8 +121,8 @@ func importSpec(key crypto.Signer) (types.KeySpec, error) {
 	return "", fmt.Errorf("%w: %T", errSpec, key)
 }
 
-// wrapKey encrypts a private key under a wrapping key (SubjectPublicKeyInfo DER). What crypto/x509 copies while it
-// encodes the key cannot be reached; all that can is overwritten.
+// wrapKey encrypts a private key under a wrapping key (SubjectPublicKeyInfo DER). It overwrites every copy of the key
+// that it can reach; the copies that crypto/x509 makes during the encoding are out of reach.
 func wrapKey(key crypto.Signer, wrappingKey []byte) ([]byte, error) {
 	public, err := x509.ParsePKIXPublicKey(wrappingKey)
 	if err != nil {

@@ -113,8 +113,8 @@ func (k *Keys) Disable(ctx context.Context, id string) error {
 	}))
 }
 
-// ScheduleDeletion lets a key go after 30 days. A key that is scheduled already, or gone, is no error; one that was created
-// just now and is said not to exist is: it may be there, and would stay.
+// ScheduleDeletion deletes a key after 30 days. A key that is already scheduled, or deleted, is no error. A key that
+// was just created and is reported as missing is an error: it may exist, and would stay.
 func (k *Keys) ScheduleDeletion(ctx context.Context, id string) error {
 	schedule := func() error {
 		_, err := k.API.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: aws.String(id), PendingWindowInDays: aws.Int32(deletionDays)})
@@ -159,8 +159,8 @@ func (k *Keys) Tagged(ctx context.Context, rotationID string) ([]string, error) 
 	return found, nil
 }
 
-// Left finds the Org CA keys of the organisation that are not on their way out. As Tagged, it looks at every key of the
-// account: it is for an organisation without an Org CA, which has few or none.
+// Left finds the Org CA keys of the organisation that do not wait for their deletion. As Tagged, it looks at every
+// key of the account: it is for an organisation without an Org CA, which has few or none.
 func (k *Keys) Left(ctx context.Context) ([]ceremony.KeySpec, error) {
 	var found []ceremony.KeySpec
 	pages := kms.NewListKeysPaginator(k.API, &kms.ListKeysInput{})

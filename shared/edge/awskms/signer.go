@@ -29,8 +29,8 @@ type signer struct {
 	pub  crypto.PublicKey
 }
 
-// Signer returns a key as a signer of digests. pub is known from the certificate, so that nothing has to be asked; a
-// key that does not match it makes signatures that the issuance's own verification refuses.
+// Signer returns a key as a signer of digests. The caller takes pub from the certificate, which saves a call. If the
+// key does not match pub, the issuance's own verification refuses its signatures.
 func (k *Keys) Signer(ctx context.Context, id string, pub crypto.PublicKey) crypto.Signer {
 	return &signer{ctx, k, id, pub}
 }

@@ -16,12 +16,14 @@ const DefaultPatience = 15 * time.Second
 // margin is left of a request for its answer.
 const margin = 2 * time.Second
 
-// young makes a call on a key, and repeats it while KMS answers as it does about a key that not all of its hosts know yet.
+// young makes a call on a key, and repeats the call while the answer can mean that not all hosts of KMS know the key
+// yet.
 //
-// KMS is eventually consistent: for some seconds, rarely minutes, after a key was created, filled, disabled or tagged, any
-// call may meet a host that has not heard of it. The key then does not exist (NotFoundException), is in the state before
-// (KMSInvalidStateException), or has no tags for a policy to allow it by (AccessDeniedException). That one call went
-// through says nothing about the next, so every call on a key goes through here.
+// KMS is eventually consistent: for some seconds, rarely minutes, after a key was created, filled, disabled or
+// tagged, any call may reach a host that does not know the change yet. The key then does not exist
+// (NotFoundException), is in the state before (KMSInvalidStateException), or has no tags for a policy to allow it by
+// (AccessDeniedException). That one call went through says nothing about the next, so every call on a key goes
+// through here.
 //
 // The repetition ends Patience after the key was created. A key that this instance did not create may be one that another
 // function has just made current; it gets a tenth of that, so that a key that is really gone holds no request up for long.

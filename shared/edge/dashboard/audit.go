@@ -188,8 +188,8 @@ type bundleView struct {
 	Form asked // for the next part
 }
 
-// bundle answers with a page that holds the bundle. As a file of its own it would go through API Gateway as text: what a
-// browser accepts first is text.
+// bundle answers with a page that holds the bundle. As a separate file it would go through API Gateway as text,
+// because a browser's Accept header begins with text.
 func (d *Dashboard) bundle(w http.ResponseWriter, r *http.Request) error {
 	f, err := d.form(w, r)
 	if err != nil {

@@ -51,8 +51,8 @@ type Config struct {
 	Trail      *trail.Trail
 	// Rows writes rows as the API's export does, ndjson or csv.
 	Rows func(format string, rows []audit.Row) (body []byte, mediaType string, err error)
-	// Gate is asked before an agent is given a certificate; under strict PKI it refuses. The pages that remedy a legacy Org CA
-	// are never shut.
+	// Gate is called before an agent gets a certificate; under strict PKI it refuses. The pages that remedy a legacy Org
+	// CA are never shut.
 	Gate   func(ctx context.Context) error
 	Caller func(ctx context.Context) audit.By // what the edge says about a request: no actor yet
 	Mount  func(ctx context.Context) string   // the path below which the browser finds the pages; empty: at the root

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// policy lets a page load what this function serves and nothing else, and sends forms nowhere else. Styles and
-// scripts are files: injected ones would not run.
+// policy lets a page load only files of this function, and send forms only to it. Styles and scripts are files:
+// injected ones would not run.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
 	"base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 

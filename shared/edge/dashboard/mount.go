@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// below has the addresses in an answer begin with a path. Without a domain the dashboard is below the stage of API Gateway's
-// own endpoint (/live/proxy), and a request does not show it: pages and redirects are written as at the root, and what a
-// browser follows is moved here, in one place that no page can forget. Cookies stay those of the whole host, which
-// API Gateway gives to one API alone.
+// below prefixes the addresses in an answer with a path. Without a domain the dashboard is below the stage of API
+// Gateway's own endpoint (/live/proxy), and a request does not show the stage. Pages and redirects are written for
+// the root, and below adds the prefix in one place, so that no page can forget it. Cookies stay those of the whole
+// host, which API Gateway gives to one API alone.
 func below(w http.ResponseWriter, mount string) http.ResponseWriter {
 	if mount == "" {
 		return w

@@ -148,8 +148,8 @@ func (d *Dashboard) showPreflight(w http.ResponseWriter, r *http.Request, f aske
 	return nil
 }
 
-// commit makes the staged CA current. The form's number is the idempotency key: a second click is answered with what the
-// first one did.
+// commit makes the staged CA current. The form's number is the idempotency key: a second click gets the result of the
+// first.
 func (d *Dashboard) commit(w http.ResponseWriter, r *http.Request) error {
 	f, err := d.form(w, r)
 	if err != nil {

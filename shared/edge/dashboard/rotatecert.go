@@ -48,8 +48,8 @@ func (d *Dashboard) showRotateCert(w http.ResponseWriter, r *http.Request, v age
 	d.render(w, r, f.Status, page{Name: "rotatecert", Section: "agents", Title: "Rotate the certificate of " + v.ID.Name(), Content: v})
 }
 
-// rotateCert rotates, and answers with the page that has the keys. That page is the only place where they ever are: what
-// is asked for again, by a second click, a reload or the way back, is a form that was used, and rotates nothing.
+// rotateCert rotates, and answers with the page that has the keys. The keys are on that page only. A second click, a
+// reload or the back button sends a used form, which rotates nothing.
 func (d *Dashboard) rotateCert(w http.ResponseWriter, r *http.Request) error {
 	f, err := d.form(w, r)
 	if err != nil {

@@ -110,8 +110,8 @@ func how(m agent.Method) string {
 	return string(m)
 }
 
-// shortActor is the short name of an actor: the first digits of a secret's version, or a session's own name. What is
-// not known stays whole.
+// shortActor is the short name of an actor: the first digits of a secret's version, or a session's own name. An
+// unknown kind of actor stays whole.
 func shortActor(actor string) string {
 	kind, rest, ok := strings.Cut(actor, ":")
 	switch {

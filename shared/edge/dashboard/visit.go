@@ -51,8 +51,8 @@ func (d *Dashboard) Admit(w http.ResponseWriter, r *http.Request) (*http.Request
 	case !errors.Is(err, session.ErrNone):
 		d.fail(w, r, err)
 	case token == "" && r.Method != http.MethodPost && r.Header.Get("Sec-Fetch-Site") == "cross-site":
-		// The way of SameSite=Strict with a link from elsewhere: the cookie was held back. Asked for again from our own page, the
-		// same address comes with it.
+		// After a link from another site, SameSite=Strict holds the cookie back. A second request for the same address,
+		// from our own page, carries the cookie.
 		d.render(w, r, http.StatusOK, page{Name: "continue", Title: "Continue", Content: r.URL.RequestURI()})
 	default:
 		http.Redirect(w, r, loginFor(r, token != ""), http.StatusSeeOther)
@@ -60,8 +60,8 @@ func (d *Dashboard) Admit(w http.ResponseWriter, r *http.Request) (*http.Request
 	return nil, err
 }
 
-// loginFor is the login page that leads back to where a request wanted to go. Every form has a page at its own address;
-// signing out is the one that has none.
+// loginFor returns the login page that leads back to the requested address. Every form except signing out has a page
+// at its own address.
 func loginFor(r *http.Request, ended bool) string {
 	q := url.Values{}
 	if next := r.URL.RequestURI(); local(next) && r.URL.Path != "/proxy/logout" {

@@ -21,8 +21,8 @@ type API interface {
 	Invoke(ctx context.Context, in *lambda.InvokeInput, options ...func(*lambda.Options)) (*lambda.InvokeOutput, error)
 }
 
-// NewClient returns a Lambda client that asks once. The SDK would ask again after a lost answer, while the first order may
-// still be under way.
+// NewClient returns a Lambda client that never retries. The SDK would retry after a lost answer, while the first
+// order may still run.
 func NewClient(cfg aws.Config) *lambda.Client {
 	return lambda.NewFromConfig(cfg, func(o *lambda.Options) { o.Retryer = aws.NopRetryer{} })
 }
@@ -36,12 +36,14 @@ type Client struct {
 // margin is the time that Do reserves to report a missing answer.
 const margin = 2 * time.Second
 
-// Do has an order carried out: one call. It overwrites an uploaded CA, as rotateca.Rotator does.
+// Do sends an order: one call. It overwrites an uploaded CA, as rotateca.Rotator does.
 //
-// token is that of the operator's session: the function finds out by it who acts, and whether the session still counts.
+// token is that of the operator's session: the function derives the actor from it, and checks that the session still
+// counts.
 //
-// Errors: the problem that the function answered; registry.ErrUnavailable if the function did not begin; registry.ErrUnknown if it did, or may have, and
-// nothing is known of its end. An order with an idempotency key can be given again then.
+// Errors: the problem that the function answered; registry.ErrUnavailable if the function did not begin;
+// registry.ErrUnknown if the function began, or may have begun, and its outcome is unknown. An order with an
+// idempotency key can be given again then.
 func (c *Client) Do(ctx context.Context, token string, req rotateca.Request) (rotateca.Result, error) {
 	payload, err := json.Marshal(event{Order: new(newOrder(token, req))})
 	defer clear(payload)

@@ -18,8 +18,8 @@ type Desk struct {
 	Log  *slog.Logger
 }
 
-// Serve carries out the order that a Lambda event holds, and overwrites the event: an uploaded key may be in it. An order
-// that is refused is an answer; only ErrOrder is an error of the invocation.
+// Serve carries out the order in a Lambda event, and overwrites the event, which may hold an uploaded key. A refused
+// order is an answer; only ErrOrder is an error of the invocation.
 func (d *Desk) Serve(ctx context.Context, raw json.RawMessage) (any, error) {
 	defer clear(raw)
 	token, req, err := read(raw)

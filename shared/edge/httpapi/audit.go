@@ -53,8 +53,8 @@ func Checkpoint(j *checkpoint.Job) Handlers {
 
 func checkpointed(report checkpoint.Report) answer { return answer{http.StatusOK, report} }
 
-// AuditKey returns the handler of the public half of the key that signs checkpoints: an auditor gets it from where the
-// bundle does not come from.
+// AuditKey returns the handler of the public half of the key that signs checkpoints, so that an auditor gets the key
+// independently of the bundle.
 func AuditKey(key func(context.Context) (audit.Key, error)) Handlers {
 	return Handlers{"GET /pki/audit-key.pem": func(w http.ResponseWriter, r *http.Request) error {
 		k, err := key(r.Context())
@@ -207,8 +207,8 @@ func commaSeparated(rows []audit.Row) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Where a comma stands in numbers, spreadsheets part fields at semicolons, and what is behind one begins a field. In JSON
-		// a semicolon only stands in texts, which say the same without it.
+		// In locales with a decimal comma, spreadsheets split fields at semicolons, and the text after one begins a field.
+		// In JSON a semicolon occurs only in strings, where its escape means the same.
 		details = bytes.ReplaceAll(details, []byte(";"), []byte(`\u003b`))
 		record := []string{
 			r.ID, strconv.FormatInt(r.Seq, 10), r.Timestamp, string(r.EventType), r.Actor, r.Subject, string(details), r.PrevHash, r.Hash,

@@ -28,8 +28,8 @@ func read(r *http.Request) ([]byte, error) {
 	return data, nil
 }
 
-// decode reads a JSON object into v. Members that v does not know are refused: a misspelt option must not silently be
-// the default. An empty body is an error unless it is optional.
+// decode reads a JSON object into v. It refuses members that v does not know: a misspelt option must not silently
+// become the default. An empty body is an error unless it is optional.
 func decode(r *http.Request, v any, optional bool) error {
 	data, err := read(r)
 	if err != nil {
@@ -59,8 +59,8 @@ var (
 
 var errShape = errors.New("want exactly one object, each of its members once")
 
-// unique checks that data is one JSON object, and that no name occurs twice in it or in an object inside it: two readers
-// of such an object may believe different things.
+// unique checks that data is one JSON object, and that no name occurs twice in it or in an object inside it: two
+// parsers may read such an object differently.
 func unique(data []byte) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return errEmpty

@@ -31,19 +31,19 @@ type Event struct {
 // RequestContext is what API Gateway, not the client, says about a request.
 type RequestContext struct {
 	events.APIGatewayProxyRequestContext
-	// Authentication is where payload format 2.0 has the certificate. Format 1.0 is documented to have it in Identity;
-	// an edge that fills both must say the same twice.
+	// Authentication holds the certificate in payload format 2.0. The documentation of format 1.0 has it in Identity; if
+	// an edge fills both, they must be equal.
 	Authentication struct {
 		ClientCert *events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert `json:"clientCert"`
 	} `json:"authentication"`
 }
 
-// hostVariable is the stage variable in which an HTTP API names its host. There the route $default hands over what no
-// route has, and each API answers for its own paths alone.
+// hostVariable is the stage variable in which an HTTP API names its host. There the route $default forwards requests
+// for unknown paths, and each API answers only for its own paths.
 const hostVariable = "host"
 
-// Lambda adapts an http.Handler to API Gateway's events. The widely used adapter library is no longer kept up and brings
-// five web frameworks along; what is needed of it is this file.
+// Lambda adapts an http.Handler to API Gateway's events. The widely used adapter library is no longer maintained and
+// depends on five web frameworks; this file replaces the part that is needed.
 func Lambda(h http.Handler) func(context.Context, Event) (events.APIGatewayProxyResponse, error) {
 	return func(ctx context.Context, e Event) (events.APIGatewayProxyResponse, error) {
 		r, err := request(ctx, e)
@@ -58,8 +58,8 @@ func Lambda(h http.Handler) func(context.Context, Event) (events.APIGatewayProxy
 }
 
 // LambdaOr adapts a handler as Lambda does, for a function that other events run as well: job gets every event that is not
-// a request. API Gateway's events always name a method, so no client can send one that passes for a schedule's or for
-// another function's.
+// a request. API Gateway's events always name a method, so no client can send an event that passes for an event of a
+// schedule or of another function.
 func LambdaOr(h http.Handler, job func(ctx context.Context, event json.RawMessage) (any, error)) func(context.Context, json.RawMessage) (any, error) {
 	serve := Lambda(h)
 	return func(ctx context.Context, event json.RawMessage) (any, error) {

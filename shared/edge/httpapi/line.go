@@ -12,9 +12,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// note writes the one line about a request. Each octet of it is paid for with every token, so a success has what an operator
-// looks for and no more: the request, the agent that it authenticated, the outcome. A refusal has its cause besides, and
-// without an agent the name that the certificate claims.
+// note writes the one line about a request. Every token pays for each octet of the line, so a success has only what
+// an operator looks for: the request, the authenticated agent, the outcome. A refusal also has its cause, and without
+// an agent the name that the certificate claims.
 func (m *Mux) note(r *http.Request, resource string, status int, took time.Duration, err error) {
 	c := CallOf(r.Context())
 	attributes := []slog.Attr{

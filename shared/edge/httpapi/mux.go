@@ -168,8 +168,8 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, er
 	return resource, replayed(w, handler(w, r))
 }
 
-// authorise denies unless the route's demand is met or is met elsewhere: a handler that needs a client certificate asks
-// for it itself. The request it returns is the one to go on with.
+// authorise denies a request unless it meets the route's demand. A client certificate is checked by the handler that
+// needs it. The caller goes on with the returned request.
 func (m *Mux) authorise(route routes.Route, w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 	switch route.Auth {
 	case routes.None:
@@ -206,8 +206,8 @@ func (m *Mux) admin(r *http.Request) error {
 	return nil
 }
 
-// guessed counts a wrong secret, and answers it by err unless its address is locked. A count that fails is no reason for
-// another answer: the secret is wrong either way.
+// guessed counts a wrong secret, and returns err unless its address is locked. A failed count does not change the
+// answer: the secret is wrong either way.
 func (m *Mux) guessed(r *http.Request, err error) error {
 	if m.Guesses == nil {
 		return err
@@ -218,8 +218,8 @@ func (m *Mux) guessed(r *http.Request, err error) error {
 	return err
 }
 
-// short refuses a right secret that could have been guessed while its address is locked. A right secret of full length
-// passes, without a read: pipelines share addresses.
+// short refuses a right but short secret, which could have been guessed, while its address is locked. A right secret
+// of full length passes, without a read: pipelines share addresses.
 func (m *Mux) short(r *http.Request, shown string) error {
 	if m.Guesses == nil || utf8.RuneCountInString(shown) >= session.MinSecret {
 		return nil

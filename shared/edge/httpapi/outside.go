@@ -12,8 +12,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 )
 
-// outsider is an enrolment whose certificate was issued elsewhere. The two kinds name the certificate differently, and
-// no member of the one is known to the other.
+// outsider is an enrolment whose certificate was issued elsewhere. The two kinds name the certificate differently,
+// and neither accepts a member of the other.
 type outsider struct {
 	Name         string          `json:"agent_name"`
 	DisplayName  string          `json:"display_name"`
@@ -136,8 +136,8 @@ func admitted(out enroll.Admitted, update bool) answer {
 	}}
 }
 
-// enrolled is the status of an enrolment: 200 for one of an agent that was there before. An update answers as it always
-// did.
+// enrolled is the status of an enrolment: 200 if the agent existed before, else 201. An update keeps the 201 of
+// earlier releases.
 func enrolled(again bool) int {
 	if again {
 		return http.StatusOK

@@ -42,8 +42,9 @@ func writeOAuthError(w http.ResponseWriter, p *problem.Problem) {
 	}{code, strings.Map(describable, p.Detail)})
 }
 
-// writeStray answers for API Gateway, where that has no answer of ours: in the form of its refusals at the agents' REST API.
-// It is a problem document with the members that OAuth clients look for, in the one media type that they read.
+// writeStray answers a request that API Gateway forwards instead of refusing, in the form of API Gateway's refusals
+// at the agents' REST API. It is a problem document with the members that OAuth clients look for, in the one media
+// type that they read.
 func writeStray(w http.ResponseWriter, p *problem.Problem, requestID string) {
 	p.RequestID = requestID
 	head(w, p)

@@ -31,8 +31,8 @@ var repeatables = []string{
 
 func repeatable(r routes.Route) bool { return slices.Contains(repeatables, r.Method+" "+r.Path) }
 
-// idempotencyKey reads the Idempotency-Key header; empty: there is none. Of several, each reader on the way may believe
-// another one.
+// idempotencyKey reads the Idempotency-Key header; empty: there is none. With several headers, two readers on the way
+// may pick different ones.
 func idempotencyKey(r *http.Request) (string, error) {
 	values := r.Header.Values(keyHeader)
 	if len(values) == 0 {
@@ -55,8 +55,8 @@ func (a answer) write(w http.ResponseWriter) {
 	write(w, a.status, "application/json", a.body)
 }
 
-// named is a request as its Idempotency-Key knows it. asked is what its body says, in one form however it was written, and
-// without what proves possession of a key: that is a signature of its own each time, or the key.
+// named is a request in the form that its Idempotency-Key stands for. asked is the content of its body in one
+// canonical form, without the proof of possession of a key: the proof is a new signature each time, or the key.
 func named[R any](r *http.Request, asked any, body func(R) answer) (idempotency.Request[R], error) {
 	key, err := idempotencyKey(r)
 	if err != nil || key == "" {
@@ -70,8 +70,8 @@ func named[R any](r *http.Request, asked any, body func(R) answer) (idempotency.
 	}}, err
 }
 
-// hashOf names a request: who may ask it, where it goes, and what it says. Any version of the admin secret is the same
-// operator: a request is repeated across the rotation of the secret.
+// hashOf is the hash of a request: the caller's kind, the address and the content. Any version of the admin secret is
+// the same operator: a request is repeated across the rotation of the secret.
 func hashOf(r *http.Request, asked any) (string, error) {
 	scope, _, _ := strings.Cut(CallOf(r.Context()).Actor, ":")
 	encoded, err := json.Marshal([]any{scope, r.Method, r.URL.Path, r.URL.Query(), asked})

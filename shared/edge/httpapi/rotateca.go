@@ -49,8 +49,8 @@ func rotateCA(rotator *rotateca.Rotator, w http.ResponseWriter, r *http.Request)
 	return nil
 }
 
-// parameters are the query parameters that each mode takes; one that is not listed is refused, so that an option that
-// does nothing is never mistaken for one that works.
+// parameters are the query parameters that each mode takes; any other parameter is refused, so that an option without
+// effect is never mistaken for one that works.
 var parameters = map[rotateca.Mode][]string{
 	rotateca.Mint:     {"overlap", "dry_run", "backup", "reason", "comment"},
 	rotateca.Upload:   {"overlap", "dry_run", "backup", "reason", "comment"},

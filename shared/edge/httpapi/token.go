@@ -38,8 +38,8 @@ type tokenForm struct {
 // jwtBearer is the one client_assertion_type there is (RFC 7523 section 2.2).
 const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" //nolint:gosec // a name, no credential
 
-// checkAssertion holds the two members of an assertion together. In JSON, which no RFC describes, the type may be left out:
-// the agents' SDK does.
+// checkAssertion holds the two members of an assertion together. In JSON, which no RFC describes, the type is
+// optional: the agents' SDK leaves it out.
 func (f tokenForm) checkAssertion(typed bool) error {
 	switch {
 	case f.Assertion == nil && f.AssertionType != nil:

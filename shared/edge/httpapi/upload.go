@@ -38,8 +38,8 @@ func uploaded(r *http.Request, body []byte) (*rotateca.Files, error) {
 		ErrMediaType, fieldCertificate, fieldKey)
 }
 
-// form reads multipart/form-data (RFC 7578) with exactly the two fields. A part's own name and type say nothing of what
-// is in it, and are ignored.
+// form reads multipart/form-data (RFC 7578) with exactly the two fields. A part's own file name and type say nothing
+// about its content, and are ignored.
 func form(body []byte, boundary string) (*rotateca.Files, error) {
 	if boundary == "" {
 		return nil, fmt.Errorf("%w: the multipart Content-Type names no boundary", ErrUpload)

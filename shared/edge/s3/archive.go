@@ -20,8 +20,8 @@ type ArchiveAPI interface {
 	ListObjectsV2(context.Context, *s3.ListObjectsV2Input, ...func(*s3.Options)) (*s3.ListObjectsV2Output, error)
 }
 
-// Archive keeps the audit trail's checkpoints in a bucket of their own. Objects are created and never replaced; where the
-// bucket has object lock, with a retention by default, not even its owner can. It is safe for concurrent use.
+// Archive keeps the audit trail's checkpoints in a bucket of their own. Objects are created and never replaced. With
+// object lock and a default retention, not even the bucket's owner can replace them. It is safe for concurrent use.
 type Archive struct {
 	API    ArchiveAPI
 	Bucket string

@@ -72,8 +72,8 @@ func (o *Objects) Replace(ctx context.Context, pem []byte, old string) (string, 
 	return version(out.VersionId, aws.ToString(out.ETag)), nil
 }
 
-// changed also counts the condition that failed because a first attempt, whose answer was lost, had succeeded: reading
-// again finds the object as wanted.
+// changed is also true if the condition failed because a first attempt had succeeded and its answer was lost: the
+// next read finds the wanted object.
 func changed(err error) bool {
 	var api smithy.APIError
 	if !errors.As(err, &api) {

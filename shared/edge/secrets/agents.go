@@ -30,8 +30,8 @@ type Agents struct {
 
 const pending = "AWSPENDING"
 
-// nothingYet is a new secret's first version, which Secrets Manager makes the current one whatever is asked for: what an
-// agent is to read becomes current only once its certificate counts.
+// nothingYet is a new secret's first version, which Secrets Manager always makes the current one. An agent's material
+// becomes current only after its certificate counts.
 const nothingYet = "{}"
 
 // Version reads one version; nil if there is none.
@@ -46,8 +46,8 @@ func (a *Agents) Version(ctx context.Context, name, version string) ([]byte, err
 	return []byte(aws.ToString(out.SecretString)), nil
 }
 
-// Stage adds a version with the label AWSPENDING. The same version with the same value is no error to Secrets Manager, so
-// a retry is safe; with another one it is hygiene.ErrVersionTaken.
+// Stage adds a version with the label AWSPENDING. Secrets Manager accepts the same version with the same value, so a
+// retry is safe; with another value the error is hygiene.ErrVersionTaken.
 func (a *Agents) Stage(ctx context.Context, name, version string, value []byte) error {
 	err := a.put(ctx, name, version, value)
 	if _, missing := errors.AsType[*types.ResourceNotFoundException](err); missing {

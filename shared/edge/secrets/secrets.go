@@ -26,15 +26,15 @@ type API interface {
 	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
 }
 
-// How long an instance believes what it read, and how often a wrong secret makes it look again: a new secret works at
-// once, an old one stops within a minute, and a guesser cannot make it call more than once a second.
+// How long an instance trusts its last read, and how often a wrong secret makes it read again: a new secret works at
+// once, an old one stops within a minute, and a guesser causes at most one call a second.
 const (
 	believe = time.Minute
 	recheck = time.Second
 )
 
-// Stage is the label of a version of the secret. It moves from one version to the next; what the audit trail names is the
-// version's own id, which does not.
+// Stage is the label of a version of the secret. It moves from one version to the next; the audit trail names the
+// version's id, which never moves.
 type Stage string
 
 // The stages that are accepted, so that the secret can be rotated without an outage.
@@ -68,8 +68,8 @@ func NewAdmin(api API, id string, now func() time.Time) *Admin {
 	return &Admin{api: api, id: id, now: now}
 }
 
-// Check reports which version of the secret was shown, by its id; ok is false if none was. Secrets are compared by their hashes
-// in constant time, and hashes are all that is kept of them.
+// Check returns the id of the version that was shown; ok is false if no version matches. It compares hashes of
+// secrets in constant time, and keeps only hashes.
 func (a *Admin) Check(ctx context.Context, shown string) (id string, ok bool, err error) {
 	if shown == "" {
 		return "", false, nil
@@ -141,8 +141,8 @@ func (a *Admin) match(shown string) (id string, ok bool) {
 	return id, ok
 }
 
-// refresh looks at the secret unless what is known is younger than age. A look that fails is not repeated within a
-// second either.
+// refresh reads the secret unless the last read is younger than age. A failed read is not repeated within a second
+// either.
 func (a *Admin) refresh(ctx context.Context, age time.Duration) error {
 	now := a.now()
 	if a.known != nil && now.Sub(a.read).Abs() < age {
