@@ -32,8 +32,9 @@ func main() {
 	jsii.Close()
 }
 
-// environment is the account and region of the credentials at hand, as the CDK's command line found them. Without any,
-// there is nothing to deploy with, but templates can still be read and compared: they are for a place that does not exist.
+// environment is the account and region of the credentials at hand, as the CDK's command line found them. Without
+// credentials a deployment is impossible, but templates can still be read and compared: they name a placeholder
+// account.
 func environment() *awscdk.Environment {
 	account, region := os.Getenv("CDK_DEFAULT_ACCOUNT"), os.Getenv("CDK_DEFAULT_REGION")
 	if account == "" {

@@ -53,8 +53,8 @@ func (a *API) stageName() *string {
 	return a.Rest.DeploymentStage().StageName()
 }
 
-// accessLog is where an API writes its access log. Names of this beginning spare the account's resource policy of
-// CloudWatch Logs, whose size is limited, an entry for each log group.
+// accessLog is where an API writes its access log. With this prefix the account's resource policy of CloudWatch Logs,
+// whose size is limited, needs no entry for each log group.
 func (s *Service) accessLog(host routes.Host) awslogs.LogGroup {
 	return logGroup(s.Scope, title(host)+"AccessLog", "/aws/vendedlogs/mastio/"+s.props.OrgID+"/access/"+string(host), s.props)
 }
@@ -131,8 +131,8 @@ func throttleOf(r routes.Route) throttle {
 	}
 }
 
-// throttles are without metrics of their own, which cost $0.30 each: CloudWatch measures each API and each function for
-// nothing.
+// throttles have no metrics of their own, which cost $0.30 each: CloudWatch measures each API and each function for
+// free.
 func throttles(host routes.Host) *map[string]*awsapigateway.MethodDeploymentOptions {
 	all := map[string]*awsapigateway.MethodDeploymentOptions{}
 	for _, r := range on(host) {
@@ -161,8 +161,8 @@ func (s *Service) onlyFrom(cidrs []string) awsiam.PolicyDocument {
 	}})
 }
 
-// methods gives an API its routes. Besides its own methods each path has one for all others, which goes to the same
-// function: it answers 405 with an Allow header, where API Gateway would answer 403.
+// methods gives an API its routes. In addition to its own methods each path has a method for all others, which calls
+// the same function: the function answers 405 with an Allow header, while API Gateway would answer 403.
 func (s *Service) methods(api awsapigateway.RestApi, host routes.Host, after constructs.IDependable) {
 	v := s.validator(api)
 	var paths []string
@@ -178,8 +178,8 @@ func (s *Service) methods(api awsapigateway.RestApi, host routes.Host, after con
 	api.LatestDeployment().Node().AddDependency(after)
 }
 
-// validator has API Gateway refuse what does not fit a model of its media type. LocalStack takes every body for JSON, models or
-// not, and would refuse forms and uploads.
+// validator makes API Gateway refuse a body that does not fit the model of its media type. LocalStack takes every
+// body for JSON, models or not, and would refuse forms and uploads.
 func (s *Service) validator(api awsapigateway.RestApi) awsapigateway.RequestValidator {
 	if s.props.local() {
 		return nil
@@ -189,16 +189,16 @@ func (s *Service) validator(api awsapigateway.RestApi) awsapigateway.RequestVali
 	})
 }
 
-// integration calls the live version of a function, and may be called by the API as a whole: a permission a method would
-// be hundreds of statements in a policy that is limited to 20 KB.
+// integration calls the live version of a function. One permission covers the whole API: a permission for each method
+// would be hundreds of statements in a policy that is limited to 20 KB.
 func (s *Service) integration(function string) awsapigateway.Integration {
 	return awsapigateway.NewLambdaIntegration(s.mustFunction(function).Alias, &awsapigateway.LambdaIntegrationOptions{
 		Proxy: jsii.Bool(true), ScopePermissionToMethod: jsii.Bool(false),
 	})
 }
 
-// demands has API Gateway refuse what the OpenAPI document says no request may lack, before a function is paid for. It
-// looks at a body only if it says of itself that it is JSON; all others are the function's to refuse.
+// demands makes API Gateway refuse a request without a part that the OpenAPI document requires, before a function
+// runs and costs money. API Gateway checks only bodies that are declared as JSON; the function checks all others.
 func demands(api awsapigateway.RestApi, v awsapigateway.RequestValidator, r routes.Route) *awsapigateway.MethodOptions {
 	o := &awsapigateway.MethodOptions{AuthorizationType: awsapigateway.AuthorizationType_NONE, RequestValidator: v}
 	if v == nil {
@@ -226,8 +226,8 @@ func demands(api awsapigateway.RestApi, v awsapigateway.RequestValidator, r rout
 	return o
 }
 
-// domains gives the APIs their names, if there are any. The agents' one asks for a client certificate under the truststore,
-// without naming a version of it: that is the application's to move.
+// domains gives the APIs their names, if there are any. The agents' domain requires a client certificate under the
+// truststore. The template names no version of the truststore, because the application sets it.
 func (s *Service) domains(after constructs.IDependable) {
 	agents := after
 	if d := s.props.Agents; d != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/schema"
 )
 
-// lasting are the tables that hold what cannot be made again. Proofs seen and token keys live for hours; point-in-time
+// lasting are the tables whose content cannot be made again. Proofs seen and token keys live for hours; point-in-time
 // recovery is more than they need.
 var lasting = []string{schema.Registry, schema.Audit}
 
@@ -46,8 +46,8 @@ func (d *Data) backups(p Props) {
 	})
 }
 
-// vault is what the vault is called. It stays when an installation is erased, as the tables do when it is only removed: an
-// installation that is made again takes another tablePrefix.
+// vault is the name of the vault. The vault stays when an installation is erased, as the tables do when it is only
+// removed: a new installation takes another tablePrefix.
 func (p Props) vault() string { return p.TablePrefix + "vault" }
 
 // backupRole may back up these tables and nothing else. It may not restore: a restore runs under another role.

@@ -58,9 +58,10 @@ func (s *Service) noteOnKeys() statement {
 	}
 }
 
-// mintCAs is what the two functions that make generations may do, and no other. A key is made with the organisation's
-// tag or not at all; every other call is for keys with that tag. The right to tag is the weak spot: CreateKey needs it for
-// resources that are not there yet. The denials keep it off every key that is not for signing certificates.
+// mintCAs are the rights of the two functions that make generations; no other function has them. They can create a
+// key only with the organisation's tag; every other call is for keys with that tag. The right to tag is the weak
+// spot: CreateKey needs it for resources that do not exist yet. The denials exclude every key that is not for signing
+// certificates.
 func (s *Service) mintCAs() []statement {
 	tagged := map[string]any{"aws:RequestTag/" + tagOrg: s.props.OrgID}
 	tags := map[string]any{"aws:TagKeys": []string{tagOrg, tagGeneration, tagRotation, tagRole}}

@@ -11,7 +11,7 @@ import (
 )
 
 // FromContext reads the settings of cdk.json and of the command line (-c name=value). It returns ErrProps for a value
-// that a setting does not take, and for a name that is none: a switch misspelled must not be a switch left off.
+// that a setting does not take, and for an unknown name: a misspelt switch must not count as switched off.
 func FromContext(node constructs.Node) (Props, error) {
 	values := map[string]any{}
 	if all, ok := node.GetAllContext(nil).(map[string]any); ok {

@@ -26,8 +26,9 @@ type Data struct {
 	Archive     awss3.Bucket // checkpoints of the audit trail
 	AuditKey    awskms.Key   // signs them
 	TokenKEK    awskms.Key   // encrypts token keys
-	// AgentSecretsKey encrypts what hygiene delivers to agents. The Mastio itself reads it only to take up a delivery that
-	// was cut off; who may read an agent's secret is for its operators to grant, on this key and on the secret.
+	// AgentSecretsKey encrypts the secrets that hygiene delivers to agents. The Mastio itself reads a secret only to
+	// complete an interrupted delivery. The operators grant the right to read an agent's secret, on this key and on the
+	// secret.
 	AgentSecretsKey awskms.Key
 	TokenKey        awskms.Key // signs tokens; nil unless TokenSigner is kms
 }
@@ -58,8 +59,8 @@ func newData(scope constructs.Construct, id string, p Props) *Data {
 	return d
 }
 
-// removal is what becomes of tables, keys and secret when the stack goes. Buckets and backups stay either way: they hold
-// nothing secret, and what proves the past outlives what made it.
+// removal is the removal policy of tables, keys and secret. Buckets and backups stay either way: they hold nothing
+// secret, and the proof of the past must outlive the installation.
 func (p Props) removal() awscdk.RemovalPolicy {
 	if p.EraseData != "" {
 		return awscdk.RemovalPolicy_DESTROY
@@ -67,8 +68,8 @@ func (p Props) removal() awscdk.RemovalPolicy {
 	return kept
 }
 
-// kept stays when its stack goes, but not when the deployment that made it fails: what is left under a fixed name would
-// keep the next deployment from making it again.
+// kept keeps a resource when its stack is deleted, but not when the deployment that made it fails: a leftover under a
+// fixed name would make the next deployment fail.
 const kept = awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE
 
 func symmetric(scope constructs.Construct, p Props, id, description string) awskms.Key {
@@ -89,8 +90,8 @@ func signing(scope constructs.Construct, p Props, id, description string) awskms
 // to bypass the lock gets around it; Compliance grants no such right.
 const archiveYears = 7
 
-// archive keeps the audit trail's checkpoints under object lock, so that a history that was cut, in the tables, is
-// missed here. Where LocalStack is deployed to there is no lock: an emulator keeps nothing for years.
+// archive keeps the audit trail's checkpoints under object lock, so that it shows rows that are missing in the
+// tables. On LocalStack there is no lock: an emulator keeps nothing for years.
 func (d *Data) archive(p Props) awss3.Bucket {
 	props := &awss3.BucketProps{
 		Versioned: jsii.Bool(true), Encryption: awss3.BucketEncryption_S3_MANAGED, EnforceSSL: jsii.Bool(true), MinimumTLSVersion: number(1.2),

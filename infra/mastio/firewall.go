@@ -13,8 +13,8 @@ const (
 	maxFiveMinutes = 6000
 )
 
-// firewall stands before the operators' API. Agents are let in by their certificates, at the handshake, and pay for no
-// firewall with every token.
+// firewall protects the operators' API. The agents' API needs none: the handshake checks the agents' certificates,
+// and a firewall would add a cost to every token.
 func (s *Service) firewall(api awsapigateway.RestApi) {
 	if s.props.local() {
 		return

@@ -30,8 +30,8 @@ type size struct {
 // request is the size of a function behind API Gateway, which waits for 29 seconds.
 var request = size{memory: 512, timeout: 29}
 
-// sizes are those that differ. What makes keys has a concurrency of its own, so that it can neither be starved by tokens
-// nor outrun KMS's five CreateKey a second.
+// sizes lists the functions with another size than the default. A function that makes keys has a reserved
+// concurrency, so that tokens do not starve it and it stays below KMS's five CreateKey a second.
 var sizes = map[string]size{
 	"rotateca": {memory: 512, timeout: 29, reserved: 5},
 	"standby":  {memory: 512, timeout: 120, reserved: 2},
@@ -90,8 +90,8 @@ func (s *Service) function(name string) *Function {
 		panic(fmt.Errorf("%w: function %s is not built: make build writes it to buildDir (%s)", ErrProps, name, s.props.BuildDir))
 	}
 	z := sizeOf(name)
-	// A version is kept, so that the alias can go back to it. One that a failed deployment has made is not: Lambda would
-	// publish no other one for the same code, and the deployment could not be repeated.
+	// A version is kept, so that the alias can go back to it. The version of a failed deployment is not kept: Lambda
+	// would publish no other version for the same code, and the deployment could not be repeated.
 	props := &awslambda.FunctionProps{
 		FunctionName: jsii.String(s.props.name(name)), Description: jsii.String("Mastio " + s.props.OrgID + ": " + name),
 		Runtime: awslambda.Runtime_PROVIDED_AL2023(), Handler: jsii.String("bootstrap"), Architecture: s.architecture(),
@@ -188,8 +188,8 @@ func (s *Service) environment(function string) *map[string]*string {
 	return &out
 }
 
-// rotateCA names the function that the dashboard has rotate the Org CA, at its alias. It is spelled out, so that a
-// deployment has no order between the two.
+// rotateCA is the name and alias of the function that rotates the Org CA for the dashboard. It is spelled out, so
+// that a deployment has no order between the two.
 func (s *Service) rotateCA() string { return s.props.name("rotateca") + ":" + Live }
 
 // release changes with the code of any function. The start-up check has it in its settings, so that it runs whenever

@@ -40,8 +40,8 @@ func refusals() []refusal {
 	}
 }
 
-// gatewayResponses make API Gateway's refusals problem documents (RFC 9457). At the agents' API, where OAuth clients read
-// nothing but application/json, they are that, and carry the members that such clients look for besides.
+// gatewayResponses make API Gateway's refusals problem documents (RFC 9457). At the agents' API they have the media
+// type application/json, the only one that OAuth clients read, and also the members that such clients look for.
 func (s *Service) gatewayResponses(api awsapigateway.RestApi, host routes.Host) {
 	for _, r := range refusals() {
 		options := &awsapigateway.GatewayResponseOptions{
@@ -64,8 +64,8 @@ func (s *Service) gatewayResponses(api awsapigateway.RestApi, host routes.Host) 
 // quoted is a constant in API Gateway's language of mappings.
 func quoted(v string) *string { return jsii.String("'" + v + "'") }
 
-// document is the answer. Without a status of ours it is left out, since the
-// language has no way to say it.
+// document is the answer. It has no status member where we set no status, because the template language does not know
+// the status.
 func (r refusal) document(oauth bool, requestID string) string {
 	document := map[string]any{
 		"type": "about:blank", "title": r.title, "code": r.code, "detail": r.detail,

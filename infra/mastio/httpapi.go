@@ -32,8 +32,9 @@ func (s *Service) httpAPI() awsapigatewayv2.HttpApi {
 	})
 }
 
-// httpRoutes gives the HTTP API its routes, and the stage that serves them. A route is there for all requests as soon as it
-// is made, so each waits for the start-up check. The stage comes last: it throttles routes that have to exist by then.
+// httpRoutes gives the HTTP API its routes, and the stage that serves them. A route serves requests as soon as it is
+// made, so each route waits for the start-up check. The stage comes last, because it throttles routes, which have to
+// exist by then.
 func (s *Service) httpRoutes(a *API, after constructs.IDependable) {
 	integrations := map[string]*string{}
 	var made []constructs.IDependable

@@ -18,8 +18,8 @@ type Mastio struct {
 	Watch   *Watch
 }
 
-// New puts a Mastio below scope, which is a stack or below one. It panics with ErrProps on settings that nothing can be
-// deployed with, as every construct of the CDK does.
+// New puts a Mastio below scope, which is a stack or below one. It panics with ErrProps on unusable settings, as
+// every construct of the CDK does.
 func New(scope constructs.Construct, id string, props Props) *Mastio {
 	c := constructs.NewConstruct(scope, &id)
 	p := must(props)

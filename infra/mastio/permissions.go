@@ -9,8 +9,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// permissions is who may do what: the one place where a function is given anything. Each line names the calls that the
-// function's use case makes; what is common to all is in always. A function without a line fails synthesis.
+// permissions is the table of all rights of all functions. Each line names the calls that the function's use case
+// makes; always has the rights that all functions share. A function without a line fails synthesis.
 func (s *Service) permissions() map[string][]statement {
 	return map[string][]statement{
 		"token": {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.useProofs(), s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys(), s.signTokens()},

@@ -68,13 +68,13 @@ const (
 	RESTAPI APIKind = "rest" // $3.50; for those who want X-Ray or a firewall of their own before it
 )
 
-// Domain is a name of the Mastio's own. Without a HostedZone its DNS record is the platform team's: it points at the output
-// TargetName.
+// Domain is a custom domain name of the Mastio. Without a HostedZone the platform team makes its DNS record, which
+// points at the output TargetName.
 type Domain struct {
 	Name           string
 	CertificateARN string // in ACM, in the region of the deployment
-	// OwnershipCertificateARN is that of a certificate which ACM issued for the name. API Gateway asks for one where mutual
-	// TLS goes with a certificate that was imported or that AWS Private CA issued.
+	// OwnershipCertificateARN names a certificate that ACM issued for the domain. API Gateway requires it if the domain
+	// has mutual TLS and its own certificate was imported or issued by AWS Private CA.
 	OwnershipCertificateARN string
 }
 

@@ -58,9 +58,9 @@ func newService(scope constructs.Construct, id string, p Props, d *Data) *Servic
 	return s
 }
 
-// beforeTraffic runs what has to have happened before anything takes a request: the first Org CA, which writes the
-// truststore object that the agents' domain is made with, then the start-up check. What fails there fails the deployment,
-// with the function's own words, and the aliases stay on the versions that worked.
+// beforeTraffic runs two functions before any function takes a request. The first makes the first Org CA and writes
+// the truststore object, which the agents' domain needs; the second is the start-up check. A failure fails the
+// deployment with the function's own words, and the aliases stay on the versions that worked.
 func (s *Service) beforeTraffic() constructs.IDependable {
 	first := s.trigger("FirstCA", "standby", s.data.Scope)
 	if _, ok := s.Functions[startUpCheck]; !ok {

@@ -4,7 +4,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/schema"
 )
 
-// Prefixes of the registry's partition keys, as shared/edge/dynamo spells them. A function that has no business with the
+// Prefixes of the registry's partition keys, as shared/edge/dynamo spells them. A function without a need for the
 // organisation's records cannot write them, whatever its code does.
 const (
 	orgRecord     = "ORG"
@@ -38,8 +38,8 @@ func (s *Service) readOrg() statement {
 	}
 }
 
-// readAgents is the one batch of an agent and a copy of the pointer, the last look at the pointer, and what leads to an
-// agent whose certificate does not name it.
+// readAgents covers three reads: the batch of an agent and a copy of the pointer, the last read of the pointer, and
+// the aliases of an agent whose certificate does not name it.
 func (s *Service) readAgents() statement {
 	return statement{
 		sid: "ReadAgentsAndPointer", actions: []string{"dynamodb:BatchGetItem", "dynamodb:GetItem"},

@@ -75,9 +75,9 @@ func InS3(c *s3.Client, bucket, key string) func(context.Context) (pem []byte, v
 }
 
 // check returns what an event says about a client certificate (the first one; the others are
-// what the client sent along), errUntrusted or errTruststore. A certificate is refused only by a truststore
-// just read, so one of a CA that has just been added is never refused; one of a CA that has just been
-// removed may pass for another second.
+// what the client sent along), errUntrusted or errTruststore. check refuses a certificate only after a fresh read of
+// the truststore, so it never refuses a certificate of a CA that has just been added. A certificate of a CA that has
+// just been removed may pass for another second.
 func (t *truststore) check(ctx context.Context, chain []*x509.Certificate, now time.Time) (*clientCert, error) {
 	b, asked, err := t.current(ctx, now, fresh)
 	if err != nil {

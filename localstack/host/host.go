@@ -75,8 +75,8 @@ func (h *Host) LogPath() string { return filepath.Join(h.cache, "localstack.log"
 // startTimeout bounds the time from the first process to the first answer: 2 s on an idle machine.
 const startTimeout = 3 * time.Minute
 
-// Up installs what is missing, starts LocalStack and returns when it answers. One that is up already is left alone.
-// It goes on when this process ends, until Down.
+// Up installs what is missing, starts LocalStack and returns when it answers. It leaves a running LocalStack alone.
+// LocalStack outlives this process, until Down.
 func (h *Host) Up(ctx context.Context) error {
 	unlock, err := h.lock(ctx)
 	if err != nil {

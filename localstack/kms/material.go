@@ -160,8 +160,8 @@ func (in *importRequest) check(now time.Time) error {
 	return nil
 }
 
-// apply gives raw to k. A key that lost its material, or had none, is enabled by it; one that was disabled
-// stays so, because importing again is no decision to use it.
+// apply gives raw to k. The material enables a key that lost its material or had none. A disabled key stays disabled,
+// because a second import is no decision to use it.
 func (in *importRequest) apply(k *key, raw []byte) error {
 	earlier, empty := k.MaterialID, k.Material == nil
 	if err := in.checkType(k); err != nil {

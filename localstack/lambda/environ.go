@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// environ is all a function sees: its settings, what Lambda sets itself, and of this process's own
-// environment three variables without which little runs. What Lambda reserves wins over a setting.
+// environ is the environment of a function: its settings, the variables that Lambda sets, and three variables of this
+// process without which most programs fail. A reserved variable of Lambda wins over a setting.
 func environ(f Function, region, runtimeAPI string) []string {
 	env := map[string]string{"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
 	for _, name := range []string{"PATH", "HOME", "TMPDIR"} {

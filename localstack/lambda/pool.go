@@ -93,8 +93,8 @@ func (p *pool) assign(in *instance, j *job) {
 	in.jobs <- j // has room: an instance gets no job before it fetched the last one and asked for more
 }
 
-// grow starts as many instances as there are jobs that no instance will soon be free for. One that
-// settles is counted as free: it asks for more work in microseconds, a new process takes far longer.
+// grow starts one instance for each job that no instance will soon be free for. A settling instance counts as free:
+// it asks for more work within microseconds, and a new process takes far longer.
 func (p *pool) grow() {
 	missing := len(p.queue)
 	for _, in := range p.instances {
