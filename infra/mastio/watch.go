@@ -47,8 +47,8 @@ func newWatch(scope constructs.Construct, id string, p Props, s *Service) *Watch
 	return w
 }
 
-// letAlarmsPublish allows CloudWatch to publish. A topic without a policy of its own has a default one that allows it; the
-// policy that enforces TLS takes that one's place.
+// letAlarmsPublish allows CloudWatch to publish. The default policy of a topic allows it, but the policy that
+// enforces TLS replaces the default.
 func (w *Watch) letAlarmsPublish() {
 	stack := awscdk.Stack_Of(w.Scope)
 	w.Topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
@@ -88,8 +88,8 @@ func (w *Watch) add(a alarm) {
 	w.Alarms = append(w.Alarms, made)
 }
 
-// fiveMinutes is the period of an alarm unless what it looks at comes less often. Shorter ones cost more and wake no
-// sleeper earlier.
+// fiveMinutes is the period of an alarm, unless its metric is rarer. Shorter periods cost more and do not help: no
+// operator reacts within minutes.
 func fiveMinutes() awscdk.Duration { return minutes(5) }
 
 func minutes(n int) awscdk.Duration { return awscdk.Duration_Minutes(number(n)) }

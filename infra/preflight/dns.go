@@ -82,8 +82,8 @@ func (l *looker) oldKeys(ctx context.Context) []finding {
 		"%d keys of an Org CA of %s are there and no registry: the first Org CA would be refused", len(found), l.a.org())}
 }
 
-// ofThisOrg reports whether a key is of this organisation and here to stay. A key that may not be read belongs to
-// another system.
+// ofThisOrg reports whether a key belongs to this organisation and does not wait for its deletion. A key that may not
+// be read belongs to another system.
 func (l *looker) ofThisOrg(ctx context.Context, id *string) bool {
 	tags, err := l.kms.ListResourceTags(ctx, &kms.ListResourceTagsInput{KeyId: id})
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 )
 
-// unreserved is the concurrency that Lambda wants left after a reservation. In accounts with a small quota it is less, by how
-// much is not documented: then the deployment may work where this says that it would not.
+// unreserved is the concurrency that Lambda requires to stay unreserved. Accounts with a small quota have a smaller,
+// undocumented value: there the deployment may work although this check reports a problem.
 const unreserved = 100
 
 // concurrency adds up what the functions reserve and are not given yet.

@@ -1,5 +1,6 @@
-// Command preflight looks at an AWS account with the credentials at hand before a deployment, and says each thing that would
-// make it fail, with the command that mends it. It reads what make synth wrote and changes nothing.
+// Command preflight checks an AWS account before a deployment, with the credentials at hand. It reports each problem
+// that would make the deployment fail, with the command that mends it. It reads the output of make synth and changes
+// nothing.
 package main
 
 import (

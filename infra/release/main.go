@@ -41,8 +41,8 @@ func run(args []string) int {
 	return 0
 }
 
-// checkout returns the project's folder and its version; files that git does not know as they are would be in the release
-// and in no commit.
+// checkout returns the project's folder and its version; files with uncommitted changes would be in the release and
+// in no commit.
 func checkout(ctx context.Context) (root, version string, err error) {
 	if root, err = git(ctx, ".", "rev-parse", "--show-toplevel"); err != nil {
 		return "", "", fmt.Errorf("a release is built in a checkout: %w", err)

@@ -26,8 +26,8 @@ func note(linked map[string]bool, program []byte) error {
 	return nil
 }
 
-// billOfMaterials is a CycloneDX document of what the programs are linked of. It has neither a serial number nor a time,
-// which would make two builds of one commit differ.
+// billOfMaterials is a CycloneDX document of the modules that the programs are linked from. It has neither a serial
+// number nor a time, which would make two builds of one commit differ.
 func billOfMaterials(version string, linked map[string]bool) ([]byte, error) {
 	bom := cyclonedx.NewBOM()
 	bom.Metadata = &cyclonedx.Metadata{Component: &cyclonedx.Component{

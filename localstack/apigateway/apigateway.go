@@ -26,8 +26,7 @@ type Config struct {
 	Now    func() time.Time // nil: time.Now
 }
 
-// Server answers the REST API for the one domain. It is safe for concurrent use. Signatures are package
-// sigv4's affair.
+// Server answers the REST API for the one domain. It is safe for concurrent use. Package sigv4 checks the signatures.
 type Server struct {
 	cfg Config
 

@@ -38,8 +38,8 @@ func (t cdk) path() string {
 	return strings.Join(append(found, os.Getenv("PATH")), string(os.PathListSeparator))
 }
 
-// run runs cdklocal in dir with an endpoint; what it prints goes to out. Of this process's environment it gets what finds
-// programs, and nothing that leads to a real account.
+// run runs cdklocal in dir with an endpoint; what it prints goes to out. It gets only the variables of this process's
+// environment that find programs, and none that leads to a real account.
 func (t cdk) run(ctx context.Context, dir, endpoint string, out io.Writer, args ...string) error {
 	cmd := exec.CommandContext(ctx, "node", append([]string{t.cdklocal()}, args...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out

@@ -22,8 +22,8 @@ import (
 )
 
 // serve runs the gateway of the deployment until its context ends. It terminates mutual TLS against the truststore
-// object in LocalStack's S3 and invokes functions through LocalStack's Lambda; what is the operators' goes to their
-// API in LocalStack's API Gateway.
+// object in LocalStack's S3 and invokes functions through LocalStack's Lambda; requests of operators go to their API
+// in LocalStack's API Gateway.
 func (c *cloud) serve(ctx context.Context) error {
 	d, err := deployment.Read(c.deploymentFile())
 	if err != nil {
@@ -83,8 +83,8 @@ func (c *cloud) edgeServer(d deployment.Deployment) (*http.Server, error) {
 	return &http.Server{Handler: g, TLSConfig: g.TLSConfig(cert), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}, nil
 }
 
-// through passes requests on to an API, below the path of its stage. They keep their host, as behind a custom domain: by it
-// the dashboard knows its own forms.
+// through passes requests on to an API, below the path of its stage. They keep their host, as behind a custom domain,
+// because the dashboard recognises its own forms by the host.
 func through(api string) (http.Handler, error) {
 	to, err := url.Parse(api)
 	if err != nil {

@@ -40,8 +40,8 @@ func (c *cloud) suites(endpoint, version string) []suite {
 
 var errSuites = errors.New("tests fail on LocalStack")
 
-// test deploys and runs the suites, one after the other: LocalStack does one thing at a time. What was not up before is
-// taken down at the end.
+// test deploys and runs the suites, one after the other: LocalStack does one thing at a time. It stops at the end
+// what it started.
 func (c *cloud) test(ctx context.Context) (err error) {
 	if _, err := c.found(ctx); err != nil {
 		if err := c.up(ctx); err != nil {

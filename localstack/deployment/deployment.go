@@ -80,8 +80,8 @@ type Clients struct {
 	SecretsManager *secretsmanager.Client
 }
 
-// Connect makes clients of the services at an endpoint. They take nothing from the environment: a developer's own profile
-// or CA bundle would lead them elsewhere.
+// Connect makes clients of the services at an endpoint. They ignore the environment: a developer's own profile or CA
+// bundle would redirect them.
 func Connect(endpoint string) Clients {
 	cfg := aws.Config{
 		Region: Region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
@@ -105,8 +105,8 @@ var ErrFunction = errors.New("function failed")
 // alias is what everything calls: on AWS it moves only once the start-up check has passed.
 const alias = "live"
 
-// Invoke runs a function as Lambda's API does for anybody. It returns an error of the service (with an ErrorCode
-// method), such as ResourceNotFoundException, unchanged.
+// Invoke runs a function by Lambda's API. It returns an error of the service (with an ErrorCode method), such as
+// ResourceNotFoundException, unchanged.
 func (c Clients) Invoke(ctx context.Context, org, function string, payload []byte) (answer []byte, functionError string, err error) {
 	out, err := c.Lambda.Invoke(ctx, &awslambda.InvokeInput{
 		FunctionName: aws.String(FunctionName(org, function)), Qualifier: aws.String(alias), Payload: payload,

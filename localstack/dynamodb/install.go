@@ -37,8 +37,8 @@ func (in installation) classPath() string {
 	return list[0] + string(os.PathListSeparator) + list[1] + string(os.PathListSeparator) + list[2]
 }
 
-// Install brings the installation in cache up to date, so that a later Start needs no network. It is free when there
-// is nothing to do. progress may be nil.
+// Install brings the installation in cache up to date, so that a later Start needs no network. It costs almost
+// nothing if the installation is up to date. progress may be nil.
 func Install(ctx context.Context, cache string, progress func(string)) error {
 	if progress == nil {
 		progress = func(string) {}

@@ -102,8 +102,8 @@ func projection(i schema.Index) *types.Projection {
 	return &types.Projection{ProjectionType: types.ProjectionTypeInclude, NonKeyAttributes: i.Include}
 }
 
-// expire turns on the expiry of items. Asking twice is an error to the service, hence the look before; and the look
-// after a refusal, because another process may have asked in between.
+// expire turns on the expiry of items. A second request is an error to the service, so expire reads the state first.
+// It reads again after a refusal, because another process may have sent the request in between.
 func expire(ctx context.Context, c *awsdynamodb.Client, name, attribute string) error {
 	if attribute == "" {
 		return nil

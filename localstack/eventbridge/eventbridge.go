@@ -28,8 +28,8 @@ type Event struct {
 	Detail     json.RawMessage `json:"detail"`
 }
 
-// Server answers PutEvents in AWS JSON 1.1 and keeps the last events. It is safe for concurrent use. Signatures are
-// package sigv4's affair.
+// Server answers PutEvents in AWS JSON 1.1 and keeps the last events. It is safe for concurrent use. Package sigv4
+// checks the signatures.
 type Server struct {
 	cfg Config
 

@@ -12,8 +12,8 @@ import (
 // ErrHeld means that another process, or another holder in this one, has the lock.
 var ErrHeld = errors.New("another process has the lock")
 
-// Lock waits for the lock of the file at path, which it makes if need be and never removes: removing it would let two
-// processes hold a lock of the same name. The kernel lets go of it when the process ends, however it ends.
+// Lock waits for the lock of the file at path. It makes the file if need be and never removes it: otherwise two
+// processes could hold locks of the same name. The kernel releases the lock when the process ends, however it ends.
 func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := open(path)
 	if err != nil {

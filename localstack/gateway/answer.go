@@ -22,8 +22,8 @@ type answer struct {
 	wire   string // what body is the decoded form of; empty: the function sent text
 }
 
-// decode reads a function's proxy response (JSON). It is as strict as API Gateway, which takes what
-// does not look like one for an internal error, and stricter where net/http would silently mend it.
+// decode reads a function's proxy response (JSON). It is as strict as API Gateway, which treats a malformed response
+// as an internal error, and stricter where net/http would silently mend the response.
 func decode(payload []byte) (answer, error) {
 	var wire struct {
 		StatusCode        int                 `json:"statusCode"`
@@ -99,8 +99,9 @@ func (a answer) add(name, value string) error {
 }
 
 // sent returns the canonical name under which API Gateway sends a function's header, "" if it drops
-// it: the connection and the request's ids are the edge's business, and WWW-Authenticate reaches no client under its name.
-// Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+// it: the edge itself sets the headers of the connection and of the request's ids, and WWW-Authenticate reaches no
+// client under its name. Source:
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
 func sent(name string) string {
 	name = http.CanonicalHeaderKey(name)
 	switch name {

@@ -25,8 +25,8 @@ type Config struct {
 	// says TooManyRequestsException is answered 429, RequestTooLargeException 413, any other 500.
 	Invoke func(ctx context.Context, function string, payload []byte) (answer []byte, functionError string, err error)
 
-	// Truststore returns the truststore object and something that changes whenever the object does. It
-	// is asked at most once a second, and always before a certificate is refused.
+	// Truststore returns the truststore object and a version that changes whenever the object does. It is called at most
+	// once a second, and always before a certificate is refused.
 	Truststore func(ctx context.Context) (pem []byte, version string, err error)
 
 	// Operators, if set, is the operators' domain: it answers every request that is not for the agents', which are the

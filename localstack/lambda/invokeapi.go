@@ -9,8 +9,8 @@ import (
 )
 
 // ServeHTTP answers the Invoke operation of Lambda's own API, so that an AWS SDK can be pointed here.
-// Signatures are package sigv4's affair.
-// Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+// Package sigv4 checks the signatures. Source:
+// https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.api.ServeHTTP(w, r) }
 
 func (s *Service) routes() http.Handler {

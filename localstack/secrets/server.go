@@ -24,7 +24,7 @@ type Config struct {
 }
 
 // Server answers the AWS JSON 1.1 protocol of Secrets Manager. It is safe for concurrent use; every change is on disk
-// before it is answered. Signatures are package sigv4's affair.
+// before it is answered. Package sigv4 checks the signatures.
 type Server struct {
 	cfg  Config
 	path string

@@ -57,9 +57,9 @@ var (
 // advice is for a person: the SDKs print the message as it is.
 const advice = "; the access keys of a run are in build/run/aws.env, which changes with every start"
 
-// Check returns h behind a check of the signature. service is the name in the signature's scope, such as "kms". The age of a
-// signature is not judged: what passes over loopback is recorded by none but root, and a test may give a function a
-// clock of its own.
+// Check returns h behind a check of the signature. service is the name in the signature's scope, such as "kms". Check
+// accepts a signature of any age: only root can record traffic on loopback, and a test may give a function a clock of
+// its own.
 func (k Keys) Check(service string, h http.Handler) http.Handler {
 	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = service == "s3" })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

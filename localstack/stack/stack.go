@@ -43,7 +43,7 @@ type Config struct {
 	Log         io.Writer         // what functions and services print; nil: dropped
 
 	// Wrap, if set, puts something between the functions and a service (one of Services): it returns the handler that
-	// stands in for h. What the stack does itself, and Clients, go past it.
+	// stands in for h. The stack's own calls, and Clients, bypass it.
 	Wrap func(service string, h http.Handler) http.Handler
 	// RefuseEvent decides of each event whether the bus fails with it; nil: with none.
 	RefuseEvent func(eventbridge.Event) bool

@@ -19,8 +19,8 @@ import (
 )
 
 // ErrDirForeign means that a state folder, or a part of it, does not belong to what this version keeps: it is of another
-// version, or was put together from two folders, or a part is gone. A stack that took it would pass off what is left as a
-// new organisation.
+// version, or was put together from two folders, or a part is gone. A stack that accepted it would present the rest
+// as a new organisation.
 var ErrDirForeign = errors.New("state folder does not hold together")
 
 // stateVersion is the version of what a state folder holds, raised with every change of a stored form.
@@ -153,8 +153,8 @@ func (s *Stack) databaseStamp(ctx context.Context) error {
 	return err
 }
 
-// damaged names the part of the state folder that a service could not be started with, and the remedy. What the machine
-// refuses (rights, a full disk) is no damage.
+// damaged names the part of the state folder that a service could not be started with, and the remedy. A refusal by
+// the machine (rights, a full disk) is no damage.
 func (s *Stack) damaged(part string, err error) error {
 	if err == nil || s.cfg.Dir == "" || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOSPC) {
 		return err

@@ -30,8 +30,8 @@ const minLeft = 90 * 24 * time.Hour
 // Policy is what an upload is judged by.
 type Policy struct {
 	Now time.Time
-	// Known is the certificates of every earlier generation that was ever used. An upload must differ from all of them,
-	// by its key and by its names (judgeKnown).
+	// Known lists the certificates of every earlier generation that was ever used. An upload must differ from all of
+	// them, by its key and by its names (judgeKnown).
 	Known []Known
 	// Legacy lets a self-signed root with pathLenConstraint 0 in: for an organisation that is empty and not strict.
 	Legacy bool
@@ -47,8 +47,8 @@ type Known struct {
 
 // Material is an upload that was accepted.
 type Material struct {
-	// Chain is the CA first, then what is above it, each issued by the next; the last is a root. A self-signed CA
-	// is a chain of one. With a signer of its key it makes a pki.Authority.
+	// Chain is the CA first, then the certificates above it, each issued by the next; the last is a root. A self-signed
+	// CA is a chain of one. With a signer of its key it makes a pki.Authority.
 	Chain []*x509.Certificate
 	// Key is the CA's private key: an *ecdsa.PrivateKey on P-256 or P-384, or an *rsa.PrivateKey of 2048, 3072 or
 	// 4096 bits.
@@ -88,12 +88,12 @@ func wipe(n *big.Int) {
 }
 
 // Read judges an upload: a file of certificates and a file with the private key of one of them, each PEM or DER.
-// It reports all defects at once: the error is ErrRefused with its defects. What was decoded on the way is
-// overwritten; the two files are left as they are.
+// It reports all defects at once: the error is ErrRefused with its defects. It overwrites what it decoded on the way;
+// it does not change the two files.
 //
-// The order of the certificates does not matter: the CA is the one that the key belongs to, and the chain is what is
-// above it. Nothing may be left over. Text outside of the PEM blocks is skipped, as RFC 7468 section 5.2 allows: tools
-// write it, and nothing is taken from it.
+// The order of the certificates does not matter: the CA is the certificate of the key, and the chain is made of the
+// certificates above it. No certificate may be left over. Read skips text outside of the PEM blocks, as RFC 7468
+// section 5.2 allows: tools write such text.
 func Read(certs, key []byte, p Policy) (Material, error) {
 	var f findings
 	if len(certs)+len(key) > maxBytes {

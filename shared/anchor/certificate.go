@@ -82,8 +82,8 @@ func end(s cryptobyte.String, of string) error {
 
 var errDER = errors.New("it is not the DER of a certificate")
 
-// readCertificate takes a certificate apart (RFC 5280 section 4.1). That crypto/x509 refuses it is no error of this:
-// the checks say what it is that is refused. A crooked serial number is not one either: it has a code of its own.
+// readCertificate takes a certificate apart (RFC 5280 section 4.1). A certificate that crypto/x509 refuses is no
+// error here: the checks name the reason. A malformed serial number is no error either: it has a code of its own.
 func readCertificate(raw []byte) (*certificate, error) {
 	c := &certificate{der: raw, version: 1}
 	s := cryptobyte.String(raw)

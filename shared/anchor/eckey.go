@@ -71,7 +71,7 @@ func takeEC(der []byte) (k ecKey, ok bool) {
 	return k, true
 }
 
-// fit brings a number to a length. Old tools left leading zeros out or put one in front, which changes no key. What
+// fit brings a number to a length. Old tools left leading zeros out or added one, which changes no key. A number that
 // does not fit is returned as it is.
 func fit(number []byte, size int) []byte {
 	for len(number) > size && number[0] == 0 {

@@ -10,8 +10,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki/dn"
 )
 
-// judgeStandard holds a certificate to the rules of RFC 5280 for its encoding that crypto/x509 does not look at, and that
-// another verifier enforces. Each refusal names the rule and a verifier.
+// judgeStandard checks a certificate's encoding for the rules of RFC 5280 that crypto/x509 ignores and another
+// verifier enforces. Each refusal names the rule and a verifier.
 func judgeStandard(c *certificate, f *findings) {
 	if c.generalized {
 		f.add(Unparseable, "%s: a date before 2050 is a GeneralizedTime, not a UTCTime as RFC 5280 section 4.1.2.5 has it, and pyca/cryptography refuses every chain under it; issue it again", c)

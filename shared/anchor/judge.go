@@ -116,8 +116,8 @@ func judgePublicKey(c *certificate, f *findings) {
 	}
 }
 
-// signatures are the algorithms that certificates may be signed with. Ed25519 is as strong, and if the issuer has
-// such a key, that is what is refused.
+// signatures are the algorithms that certificates may be signed with. Ed25519 is among them because it is as strong:
+// an issuer with such a key is refused for its key.
 var signatures = map[string]bool{
 	"1.2.840.10045.4.3.2": true, "1.2.840.10045.4.3.3": true, "1.2.840.10045.4.3.4": true, // ECDSA with SHA-256, 384, 512
 	"1.2.840.113549.1.1.11": true, "1.2.840.113549.1.1.12": true, "1.2.840.113549.1.1.13": true, // RSA with the same
@@ -177,8 +177,8 @@ func (c *certificate) pathLenZero() bool {
 }
 
 // prove does with the key what it will be used for: it signs an issuing CA, or none under a legacy root, and a
-// certificate; package pki verifies all of it, up to the root's own signature. What fails here and was not found above
-// is refused all the same.
+// certificate; package pki verifies all of it, up to the root's own signature. A failure here refuses the upload even
+// if no other check found a defect.
 func prove(m Material, now time.Time, f *findings) {
 	if err := rehearse(m, now); err != nil {
 		f.add(ChainBroken, "a certificate issued under it does not verify: %s", clip(err.Error()))

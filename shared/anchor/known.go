@@ -26,8 +26,8 @@ func judgeKnown(path []*certificate, known []Known, f *findings) {
 	}
 }
 
-// judgeReuse refuses a key of an earlier generation, also above the CA: with a copy of it certificates can still be made
-// that are trusted.
+// judgeReuse refuses a key of an earlier generation, also above the CA: a copy of the key could still issue trusted
+// certificates.
 func judgeReuse(key crypto.PublicKey, whose string, known []Known, f *findings) {
 	own := func(k Known) bool { return !k.Above && sameKey(key, k.Certificate.PublicKey) }
 	if slices.ContainsFunc(known, own) {

@@ -91,9 +91,8 @@ func issuerOf(c *certificate, all, below []*certificate) *certificate {
 	return nil
 }
 
-// signs reports whether c issued another certificate: by its name, and by its key where the key can be checked. A
-// signature of an algorithm that is refused, or by a key that is, is not worth calculating; both have a code of their
-// own.
+// signs reports whether c issued another certificate: by its name, and by its key where the key can be checked. It
+// does not verify a signature by a refused algorithm or key; both have a code of their own.
 func (c *certificate) signs(other *certificate) bool {
 	if !bytes.Equal(c.subject, other.issuer) {
 		return false

@@ -31,8 +31,8 @@ func encrypted(b *pem.Block) bool {
 
 const decryptHint = "the private key is encrypted; decrypt it first: openssl pkey -in KEY -out PLAIN-KEY"
 
-// readKeyFile returns the one private key in a file, or nil and why not. A key that is weak is returned all the
-// same, so that it can be compared with the certificate's.
+// readKeyFile returns the one private key in a file, or nil and why not. It returns a weak key too, so that the key
+// can be compared with the certificate's.
 func readKeyFile(file []byte, f *findings) crypto.Signer {
 	found, err := blocks(file)
 	defer wipeBlocks(found)
@@ -67,8 +67,8 @@ func ReadKey(file []byte) (Material, error) {
 	return m, nil
 }
 
-// keyBlocks picks the private keys out of a key file, and refuses what does not belong there. It returns nil if
-// something is said already.
+// keyBlocks picks the private keys out of a key file, and refuses what does not belong there. It returns nil if a
+// defect is already recorded.
 func keyBlocks(found []*pem.Block, f *findings) []*pem.Block {
 	keys := []*pem.Block{}
 	for i, b := range found {

@@ -10,7 +10,7 @@ import (
 )
 
 // readRSA reads the structure of RFC 8017 appendix A.1.2. The standard library's parser validates that the numbers
-// belong together, that the primes are far apart and d is large; that they are primes, it does not ask.
+// belong together, that the primes are far apart and d is large; it does not check that the primes are primes.
 func readRSA(der []byte, f *findings) crypto.Signer {
 	s := cryptobyte.String(der)
 	var body cryptobyte.String

@@ -2,8 +2,8 @@ package anchor
 
 import "slices"
 
-// Warning is what a verifier refuses by a policy of its own, in a chain that RFC 5280 allows. It does not stop an upload:
-// who uses no such verifier need not care.
+// Warning is what a verifier refuses by a policy of its own, in a chain that RFC 5280 allows. It does not stop an
+// upload, because many operators use no such verifier.
 type Warning struct {
 	Verifier string `json:"verifier"`
 	Detail   string `json:"detail"`

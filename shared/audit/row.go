@@ -183,8 +183,8 @@ func Decode(data []byte) (Row, error) {
 	return r, nil
 }
 
-// Parse reads a row from the very octets that Encode makes of it, and no others: not a letter's case, an order of
-// members or a blank can differ. It returns ErrBroken.
+// Parse reads a row from exactly the octets that Encode makes: another case, order of members or blank is an error.
+// It returns ErrBroken.
 func Parse(line []byte) (Row, error) {
 	r, err := Decode(line)
 	if err != nil {
@@ -217,8 +217,8 @@ func positive(v any) any {
 	return v
 }
 
-// lasting checks that reading the row's JSON form and writing it again changes nothing: a number beyond 2^53 would. What
-// is exported is then octet for octet what was stored.
+// lasting checks that reading the row's JSON form and writing it again changes nothing: a number beyond 2^53 would.
+// Then an export has exactly the stored octets.
 func (r Row) lasting() error {
 	encoded, err := r.Encode()
 	if err != nil {

@@ -190,8 +190,8 @@ func tokenHash(token string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// issuedAt returns iat if it is in the window. exp and nbf are no part of RFC 9449, but a holder who sets them
-// in a JWT is owed what they mean (RFC 7519, 4.1.4 and 4.1.5). A refusal says by how much the clocks differ.
+// issuedAt returns iat if it is in the window. exp and nbf are no part of RFC 9449, but a JWT that contains them must
+// be treated as they say (RFC 7519, 4.1.4 and 4.1.5). A refusal says by how much the clocks differ.
 func issuedAt(claims jws.Object, now time.Time, behind, ahead time.Duration) (time.Time, error) {
 	iat, err := claims.Time("iat")
 	if err != nil {

@@ -38,8 +38,8 @@ type Key struct {
 
 // Parse reads a public key for ES256 signatures: kty EC, crv P-256, x and y of 32 octets each in canonical
 // base64url, a point on the curve. alg, use and key_ops may be absent but not say otherwise; other members
-// are ignored, and never reach the thumbprint. A private key is refused, so that a caller who sent one by
-// mistake learns of it instead of going on with a disclosed key. Every error is ErrKey.
+// are ignored, and never reach the thumbprint. A private key is refused, so that a caller who sent one by mistake
+// does not go on with a disclosed key. Every error is ErrKey.
 func Parse(raw []byte) (*ecdsa.PublicKey, error) {
 	o, err := jws.ParseObject(raw)
 	if err != nil {

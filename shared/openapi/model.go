@@ -44,8 +44,8 @@ func DemandOf(method, path string) (Demand, error) {
 	return d, nil
 }
 
-// kept are the keywords that draft 4 and API Gateway know and that mean the same there. What is left out only makes the
-// edge let more through, to the function, which has its own words for it.
+// kept are the keywords that draft 4 and API Gateway know and that mean the same there. A keyword that is left out
+// only makes the edge forward more requests to the function, which refuses them itself.
 var kept = []string{"additionalProperties", "enum", "items", "maximum", "maxLength", "minimum", "minLength", "properties", "required", "type"}
 
 // draft4 writes a schema of OpenAPI 3.1 in the older draft, with every reference resolved: a model has no neighbours.

@@ -60,8 +60,9 @@ type Trust struct {
 }
 
 // VerifyUnder returns ErrChain, or ErrPathLen, unless leaf is, at now, a client certificate with a path to a root of
-// trust, by way of any of the certificates that came with it and those known. Beside Go's verifier, and for the same
-// reason as in VerifyChain, it checks every level's encoded basicConstraints, root included, and key identifiers.
+// trust, by way of any of the certificates that came with it and those known. In addition to Go's verifier, and for
+// the same reason as VerifyChain, it checks every level's encoded basicConstraints, root included, and key
+// identifiers.
 func VerifyUnder(leaf *x509.Certificate, sent []*x509.Certificate, t Trust, now time.Time) error {
 	_, err := PathUnder(leaf, sent, t, now)
 	return err

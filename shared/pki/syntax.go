@@ -19,11 +19,11 @@ var ErrIssuer = problem.New(400, "issuer_ca_unacceptable", "CA certificate not a
 // ErrExtension reports an extension that CheckExtensions refuses.
 var ErrExtension = problem.New(400, "cert_extension_malformed", "certificate extension is malformed")
 
-// CheckIssuer holds a CA certificate of another issuer, a bundle's root or what stands between a root and a leaf, to what
-// an uploaded Org CA is held to as well: a key within the policy of CheckKey, signed with SHA-256 or better, extensions
-// that are well-formed (CheckExtensions), and a keyUsage, if it has one, with keyCertSign. Its constraints, its validity
-// and its place in a chain are VerifyUnder's to judge. It returns ErrIssuer, which wraps ErrKey or ErrExtension where one
-// of these is the reason.
+// CheckIssuer checks a CA certificate of another issuer (a bundle's root or an intermediate) by the rules of an
+// uploaded Org CA: a key within the policy of CheckKey, signed with SHA-256 or better, extensions that are
+// well-formed (CheckExtensions), and a keyUsage, if it has one, with keyCertSign. VerifyUnder judges its constraints,
+// its validity and its place in a chain. It returns ErrIssuer, which wraps ErrKey or ErrExtension where one of these
+// is the reason.
 func CheckIssuer(ca *x509.Certificate) error {
 	name := dn.Brief(ca.RawSubject)
 	if err := CheckKey(ca.PublicKey); err != nil {
@@ -43,7 +43,7 @@ func CheckIssuer(ca *x509.Certificate) error {
 
 // CheckExtensions returns ErrExtension if an extension of a certificate is not what RFC 5280 says it is. crypto/x509 reads
 // a keyUsage without any bit and an extendedKeyUsage without any purpose as if the extension were absent, which sets no
-// limit; OpenSSL calls them invalid, and a certificate must not hang on who reads it.
+// limit; OpenSSL calls them invalid, and a certificate must mean the same to every verifier.
 func CheckExtensions(cert *x509.Certificate) error {
 	for _, ext := range cert.Extensions {
 		if why := ExtensionSyntax(ext.Id.String(), ext.Value); why != "" {

@@ -38,8 +38,8 @@ var (
 	ErrIncomplete = errors.New("the copy is not whole")
 )
 
-// lasting are the tables that are copied. Two are not, because what they held must not come back: a proof that was used
-// would count again, and a session that was ended would be open.
+// lasting are the tables that are copied. Two tables are not copied, because a restore must not revive their content:
+// a used proof would count again, and an ended session would be open.
 func lasting() []schema.Table {
 	return slices.DeleteFunc(schema.Tables(), func(t schema.Table) bool { return t.Name == schema.Replay || t.Name == schema.Sessions })
 }
@@ -55,8 +55,8 @@ func (c Config) say(format string, args ...any) {
 
 func (c Config) file(table string) string { return filepath.Join(c.Dir, table+".ndjson") }
 
-// Out copies every lasting table into files, which hold what the tables hold: keep them as safe. Each item is read
-// as it is at some moment of the copying, so nothing else should write meanwhile.
+// Out copies every lasting table into files. The files are as sensitive as the tables. Each item is read at some
+// moment of the copy, so no other process should write meanwhile.
 func Out(ctx context.Context, c Config) error {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return err
@@ -96,9 +96,9 @@ func (c Config) out(ctx context.Context, table string) error {
 	return errors.Join(err, w.Flush(), f.Sync(), f.Close())
 }
 
-// In makes the tables hold what the files hold, and nothing else. The tables have to be there. Tables that hold anything
-// are ErrNotEmpty unless replace is set; they are never empty on the way, because a Mastio without an Org CA makes
-// itself a first one. A copying back that was cut off is done again from its beginning.
+// In replaces the content of the tables by the content of the files. The tables must exist. It returns ErrNotEmpty
+// for a table with items unless replace is set. The tables are never empty on the way, because a Mastio without an
+// Org CA makes a first one. After an interruption, run In again from the beginning.
 func In(ctx context.Context, c Config, replace bool) error {
 	if _, err := os.Stat(filepath.Join(c.Dir, done)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {

@@ -15,8 +15,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 )
 
-// maxSmall is the most that is read of a member that is read whole, maxLine the longest line: far above what the product
-// writes, and far below what hurts.
+// maxSmall bounds a member that is read whole, maxLine bounds a line: both are far above what the product writes, and
+// far below what hurts.
 const (
 	maxSmall = 1 << 20
 	maxLine  = 1 << 20
@@ -33,8 +33,8 @@ type Reader struct {
 }
 
 // Open reads a bundle's head. open opens the file anew each time it is called: a tar, plain or packed with gzip, of the four
-// members in any order, in one folder or none. What shows that the file is none of ours, or only half of it, is ErrForm, here
-// and later; what is written otherwise than we write it is audit.ErrBroken.
+// members in any order, in one folder or none. A file that is no bundle, or only a part of one, is ErrForm, here and
+// later; a bundle that is spelt differently than the product spells it is audit.ErrBroken.
 func Open(open func() (io.ReadCloser, error)) (*Reader, error) { return read(&archive{file: open}) }
 
 // OpenFolder reads the head of a bundle that was unpacked.

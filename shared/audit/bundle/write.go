@@ -81,8 +81,8 @@ func (b *Builder) Size() (int64, error) {
 	return b.packed.size(b.checkpoints.Bytes(), b.events.Bytes())
 }
 
-// packed measures by compressing what was added since the last time, so that growing a bundle costs no more than
-// making it.
+// packed measures a bundle by compressing only the additions since the last measurement, so that growing a bundle
+// costs no more than making it.
 type packed struct {
 	zip                 *gzip.Writer
 	out                 counter

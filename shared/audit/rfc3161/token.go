@@ -19,8 +19,8 @@ import (
 // ErrToken reports a token that does not prove what it should.
 var ErrToken = errors.New("time-stamp token does not hold")
 
-// Checker returns a check of tokens over SHA-256 digests. With roots, the authority's certificate must chain to one of
-// them; without, it is named and that is all. The check returns ErrToken.
+// Checker returns a check of tokens over SHA-256 digests. With roots, the authority's certificate must chain to one
+// of them; without roots, the check only names the authority. The check returns ErrToken.
 func Checker(roots *x509.CertPool) func(token, digest []byte) (at time.Time, authority string, err error) {
 	return func(token, digest []byte) (at time.Time, authority string, err error) {
 		defer func() { // the decoder is not made for hostile input; a panic in it must not hide the rest of a report

@@ -12,8 +12,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
 )
 
-// Bundle checks a bundle. Several in turn are the parts of one history: each begins where the one before ends. It returns
-// a *Break at the first thing that is wrong; what was checked until then is in the report of Finish.
+// Bundle checks a bundle. Several in turn are the parts of one history: each begins where the one before ends. It
+// returns a *Break at the first defect; the report of Finish has what was checked before it.
 func (v *Verifier) Bundle(file string, r *bundle.Reader) error {
 	v.file, v.line, v.row = file, 0, audit.Row{}
 	// What was behind the last checkpoint of the part before is sealed in this one.

@@ -9,7 +9,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
 )
 
-// events checks rows without checkpoints, in whatever order clocks put them: a row that comes early waits for those
+// events checks rows without checkpoints, in any order of their times: a row that comes early waits for the rows
 // before it.
 type events struct {
 	ends  map[string]head
@@ -22,7 +22,7 @@ type waiting struct {
 }
 
 // Events checks exported rows, one a line. It cannot see that the end of a chain was cut off, or a whole chain taken out:
-// that takes checkpoints. It returns a *Break at the first thing that is wrong.
+// only checkpoints show that. It returns a *Break at the first defect.
 func (v *Verifier) Events(file string, lines *bundle.Lines) error {
 	v.file, v.line, v.row = file, 0, audit.Row{}
 	if v.events == nil {

@@ -66,8 +66,8 @@ func isTar(in *bufio.Reader) bool {
 // mostLine is how much of the first line is looked at, in octets: above the longest row.
 const mostLine = 1 << 20
 
-// firstRow looks at the first line and says what stands there, if it is no row: most often the file is something else that was
-// saved under the name. A row that was changed still is one, and is broken.
+// firstRow returns an error that describes the first line if it is no row: most often another file was saved under
+// the name. A changed row is still a row, and is broken.
 func firstRow(in *bufio.Reader) error {
 	text, err := in.Peek(mostLine)
 	line, _, whole := bytes.Cut(text, []byte("\n"))

@@ -1,9 +1,9 @@
 // Package jws reads and writes compact JSON Web Signatures (RFC 7515) of the kinds a Mastio knows: ES256, and RS256
 // where a caller asks for it; three parts, every octet in its only canonical spelling.
 //
-// go-jose takes messages apart and puts them together. This package decides what is let through to it,
-// because go-jose follows the RFCs where they are generous: it accepts line breaks and stray trailing bits in
-// base64url, the unencoded payloads of RFC 7797, and critical headers naming them.
+// go-jose takes messages apart and puts them together. This package filters its input, because go-jose follows the
+// RFCs where they are generous: it accepts line breaks and stray trailing bits in base64url, the unencoded payloads
+// of RFC 7797, and critical headers naming them.
 package jws
 
 import (
