@@ -74,7 +74,7 @@ func (a answer) text() string {
 
 // send makes one request; m shows a client certificate.
 func (g *guide) send(ctx context.Context, method, target, body string, m *material, header ...string) (answer, error) {
-	transport := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: g.insecure}} //nolint:gosec // only where told to
+	transport := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: g.insecure}} //nolint:gosec // only with -insecure
 	defer transport.CloseIdleConnections()
 	if m != nil {
 		pair, err := tls.X509KeyPair([]byte(m.Cert), []byte(m.Key))

@@ -1,7 +1,7 @@
-// Command smoke asks a deployed Mastio whether it works: the operator's guide from the enrolment of an agent to the refusal
-// of its old certificate, against the deployed hosts, and what about AWS only an account can tell. It needs nothing but the
-// credentials of the deployment. It enrols an agent of its own and deactivates it again; it does not rotate the Org CA
-// unless told to.
+// Command smoke checks that a deployed Mastio works. It runs the operator's guide against the deployed hosts, from
+// the enrolment of an agent to the refusal of its old certificate, and checks the facts about AWS that only an
+// account can show. It needs only the credentials of the deployment. It enrols an agent of its own and deactivates it
+// again; it rotates the Org CA only on request.
 package main
 
 import (
@@ -33,7 +33,7 @@ const timeToAsk = 15 * time.Minute
 // options are the command's.
 type options struct {
 	org, agents, operators string
-	insecure               bool // for a gateway on this machine, whose certificate nobody has issued
+	insecure               bool // for a gateway on this machine, whose certificate no public CA has issued
 	rotateCA               bool
 	questions              bool
 }

@@ -28,7 +28,7 @@ type questions struct {
 	org  string
 	name string        // of the table and of the role
 	wait time.Duration // between two tries
-	most time.Duration // for what becomes true by itself
+	most time.Duration // for what becomes true after a while
 
 	tableMade, roleMade bool
 	as                  aws.Config // with the role's credentials
