@@ -108,11 +108,11 @@ func Read(certificatePEM, chainPEM string) (Shown, error) {
 // Authenticate decides by the registry. The certificate's names, or client_id, only say which record to read. The
 // pin, over every byte of the certificate, proves that the certificate is this agent's; for an SVID the agent's
 // bundle proves it. The pin that stands for an SVID is no pin of the record. A caller that grants something stores
-// the result of agent.Use.
+// the result of agent.Use. own may be nil.
 //
 // Errors: agent.ErrRevoked, those above, registry.ErrUnavailable.
-func Authenticate(ctx context.Context, store Store, s Shown, clientID string, now time.Time) (registry.View, agent.Pin, error) {
-	return authenticate(ctx, store, s, clientID, now, judge)
+func Authenticate(ctx context.Context, store Store, own *Own, s Shown, clientID string, now time.Time) (registry.View, agent.Pin, error) {
+	return authenticate(ctx, store, own, s, clientID, now, judge)
 }
 
 // Recognise is Authenticate without the check of an SVID's path, for a caller that could not send the intermediates
@@ -121,13 +121,15 @@ func Authenticate(ctx context.Context, store Store, s Shown, clientID string, no
 //
 // Errors: those of Authenticate.
 func Recognise(ctx context.Context, store Store, s Shown, clientID string, now time.Time) (registry.View, error) {
-	view, _, err := authenticate(ctx, store, s, clientID, now, recognise)
+	view, _, err := authenticate(ctx, store, nil, s, clientID, now, recognise)
 	return view, err
 }
 
-type judgement func(ctx context.Context, store Store, view registry.View, s Shown, now time.Time) (agent.Pin, error)
+type judgement func(ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time) (agent.Pin, error)
 
-func authenticate(ctx context.Context, store Store, s Shown, clientID string, now time.Time, judge judgement) (registry.View, agent.Pin, error) {
+func authenticate(
+	ctx context.Context, store Store, own *Own, s Shown, clientID string, now time.Time, judge judgement,
+) (registry.View, agent.Pin, error) {
 	view, err := find(ctx, store, s, clientID)
 	if err != nil {
 		return registry.View{}, agent.Pin{}, err
@@ -135,7 +137,7 @@ func authenticate(ctx context.Context, store Store, s Shown, clientID string, no
 	if view.Agent == nil || view.Pointer == nil {
 		return registry.View{}, agent.Pin{}, ErrUnknownAgent
 	}
-	pin, err := judge(ctx, store, view, s, now)
+	pin, err := judge(ctx, store, own, view, s, now)
 	if err != nil {
 		return registry.View{}, agent.Pin{}, err
 	}
@@ -145,18 +147,18 @@ func authenticate(ctx context.Context, store Store, s Shown, clientID string, no
 	return view, pin, nil
 }
 
-func judge(ctx context.Context, store Store, view registry.View, s Shown, now time.Time) (agent.Pin, error) {
+func judge(ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time) (agent.Pin, error) {
 	if view.Agent.Method == agent.SPIFFE {
-		return judgeSVID(ctx, store, view, s, now)
+		return judgeSVID(ctx, store, own, view, s, now)
 	}
 	return view.Agent.Authenticate(s.thumbprint, view.Pointer, now)
 }
 
-func recognise(ctx context.Context, store Store, view registry.View, s Shown, now time.Time) (agent.Pin, error) {
+func recognise(ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time) (agent.Pin, error) {
 	if view.Agent.Method == agent.SPIFFE {
 		return namedSVID(*view.Agent, s, now)
 	}
-	return judge(ctx, store, view, s, now)
+	return judge(ctx, store, own, view, s, now)
 }
 
 // find reads the record of the agent that the certificate or client_id names: by its SPIFFE ID of the Mastio's own

@@ -40,7 +40,7 @@ func namedSVID(a agent.Agent, s Shown, now time.Time) (agent.Pin, error) {
 
 // judgeSVID decides by the agent's SPIFFE ID, and by what must vouch for it: a bundle of the agent's own, or the Org CA,
 // whose generations it follows as pins do.
-func judgeSVID(ctx context.Context, store Store, view registry.View, s Shown, now time.Time) (agent.Pin, error) {
+func judgeSVID(ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time) (agent.Pin, error) {
 	a := *view.Agent
 	pin, err := namedSVID(a, s, now)
 	if err != nil {
@@ -50,7 +50,11 @@ func judgeSVID(ctx context.Context, store Store, view registry.View, s Shown, no
 		return agent.Pin{}, err
 	}
 	if len(a.Bundle) > 0 {
-		trust, err := vouch.Bundle(a, view.Pointer.Chain, view.Pointer.Fingerprint)
+		never, err := own.certificates(ctx, store, *view.Pointer)
+		if err != nil {
+			return agent.Pin{}, err
+		}
+		trust, err := vouch.Bundle(a, view.Pointer.Chain, view.Pointer.Fingerprint, never...)
 		if err != nil {
 			return agent.Pin{}, err
 		}

@@ -139,18 +139,20 @@ func (e *Enroller) vouched(ctx context.Context, r reading, p orgca.Pointer) erro
 	if err != nil {
 		return err
 	}
+	var never []*x509.Certificate
 	for _, g := range org.Generations {
 		own, err := g.Own()
 		if err != nil {
 			return err
 		}
+		never = append(never, own...)
 		for _, c := range own {
 			if slices.ContainsFunc(r.bundle, func(b *x509.Certificate) bool { return pki.SameKey(b.PublicKey, c.PublicKey) }) {
 				return ErrOwnCA
 			}
 		}
 	}
-	if err := pki.VerifyUnder(r.leaf, r.between, pki.Trust{Roots: r.bundle}, e.Now()); err != nil {
+	if err := pki.VerifyUnder(r.leaf, r.between, pki.Trust{Roots: r.bundle, Never: never}, e.Now()); err != nil {
 		return judged(ErrNotUnderBundle, err)
 	}
 	return nil

@@ -142,7 +142,7 @@ func (r *Renewer) pinning(req Request, shown caller.Shown, view registry.View, p
 // and is in use, whether or not a successor is waiting for its own first use. A certificate that a rotation replaced
 // is not renewable: a renewal with it would bypass the rotation.
 func (r *Renewer) renewable(ctx context.Context, shown caller.Shown, now time.Time) (registry.View, agent.Pin, error) {
-	view, pin, err := caller.Authenticate(ctx, r.Store, shown, "", now)
+	view, pin, err := caller.Authenticate(ctx, r.Store, nil, shown, "", now)
 	switch {
 	case err != nil:
 		return view, pin, err

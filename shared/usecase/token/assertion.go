@@ -62,7 +62,7 @@ func (i *Issuer) Endorse(ctx context.Context, certificatePEM, compact, challenge
 		return Assertion{}, fmt.Errorf("%w: it is not signed by the certificate's key", assertion.ErrInvalid)
 	}
 	now := i.Now()
-	view, _, err := caller.Authenticate(ctx, i.Store, shown, "", now)
+	view, _, err := caller.Authenticate(ctx, i.Store, &i.own, shown, "", now)
 	if err != nil {
 		return Assertion{}, err
 	}
@@ -90,7 +90,7 @@ func (i *Issuer) Assert(ctx context.Context, certificatePEM string) (Assertion, 
 		return Assertion{}, err
 	}
 	now := i.Now()
-	view, _, err := caller.Authenticate(ctx, i.Store, shown, "", now)
+	view, _, err := caller.Authenticate(ctx, i.Store, &i.own, shown, "", now)
 	if err != nil {
 		return Assertion{}, err
 	}

@@ -78,10 +78,13 @@ type Config struct {
 
 // Issuer issues tokens. It keeps nothing about agents or generations between requests: that is what makes a rotated
 // certificate dead at once. It is safe for concurrent use.
-type Issuer struct{ Config }
+type Issuer struct {
+	Config
+	own caller.Own
+}
 
 // New returns an Issuer.
-func New(cfg Config) *Issuer { return &Issuer{cfg} }
+func New(cfg Config) *Issuer { return &Issuer{Config: cfg} }
 
 // Request is a token request (RFC 6749 section 4.4, RFC 8705 section 2, RFC 9449 section 5).
 type Request struct {
@@ -119,7 +122,7 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 		return Token{}, err
 	}
 	now := i.Now()
-	view, pin, err := caller.Authenticate(ctx, i.Store, shown, r.ClientID, now)
+	view, pin, err := caller.Authenticate(ctx, i.Store, &i.own, shown, r.ClientID, now)
 	if err != nil {
 		return Token{}, err
 	}

@@ -5,6 +5,7 @@ package vouch
 import (
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -43,7 +44,9 @@ func Org(chain [][]byte, fingerprint string) (pki.Trust, error) {
 
 // Bundle returns what vouches for the SVIDs of an agent with a bundle of its own. No path leads through the Org CA that
 // chain and fingerprint say: it vouches for its own agents, and in no bundle for longer than it is accepted.
-func Bundle(a agent.Agent, chain [][]byte, fingerprint string) (pki.Trust, error) {
+//
+// Nor does one lead through a CA of never, or its key: what else was the Org CA once.
+func Bundle(a agent.Agent, chain [][]byte, fingerprint string, never ...*x509.Certificate) (pki.Trust, error) {
 	roots, err := parse(a.Bundle)
 	if err != nil {
 		return pki.Trust{}, fmt.Errorf("read the bundle of %s: %w", a.ID, err)
@@ -56,7 +59,7 @@ func Bundle(a agent.Agent, chain [][]byte, fingerprint string) (pki.Trust, error
 	if err != nil {
 		return pki.Trust{}, err
 	}
-	return pki.Trust{Roots: roots, Known: known, Never: append(own.Never, own.Through)}, nil
+	return pki.Trust{Roots: roots, Known: known, Never: slices.Concat(own.Never, []*x509.Certificate{own.Through}, never)}, nil
 }
 
 // Generation returns what vouches for certificates under a generation of the Org CA, in addition to the certificates

@@ -1,0 +1,84 @@
+package httpapi_test
+
+import (
+	"crypto/x509"
+	"net/url"
+	"testing"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/pki/pkitest"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/test/inmemory"
+)
+
+// stores gives an agent another bundle, as an earlier release would have taken it.
+func (w *world) stores(t testing.TB, id agent.ID, bundle ...*x509.Certificate) {
+	t.Helper()
+	view, err := w.Store.View(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := *view.Agent
+	a.Bundle = nil
+	for _, c := range bundle {
+		a.Bundle = append(a.Bundle, c.Raw)
+	}
+	if err := w.Store.Apply(t.Context(), registry.Change{ID: w.NewID(), Agent: &a}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A bundle that was stored before holds a CA of the Mastio's own, its key, or a CA above it. No SVID counts by it: neither
+// under the present generation, nor after that was rotated away, for whatever reason.
+func TestAStoredBundleOfOursMakesNoSVIDCount(t *testing.T) {
+	for _, reason := range []string{"keyCompromise", "superseded"} {
+		w := open(t, memstore.Config{})
+		server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
+		own := w.orgCA(t)
+		again := pkitest.CATemplate("The same key", 1, w.Now())
+		twin := pkitest.Sign(t, again, pki.Authority{Key: own.Key}, own.Key.Public())
+		above := pki.Authority{Chain: []*x509.Certificate{pkitest.Sign(t, again, server.root, own.Key.Public())}, Key: own.Key}
+		w.postSPIFFE(t, spiffeRequest(t, "x", svid(t, server.root, workload, w.Now()), server.root.Chain[0])).into(t, 201, &admitted{})
+		chain := func(ca pki.Authority) edit {
+			return body(formType, url.Values{"svid_chain_pem": {string(pki.EncodeCertificates(ca.Chain[0]))}}.Encode())
+		}
+		refused := func(when string) {
+			t.Helper()
+			for what, bundle := range map[string]*x509.Certificate{"the CA itself": own.Chain[0], "another certificate of its key": twin} {
+				w.stores(t, "orga::x", bundle, server.root.Chain[0])
+				w.tokenStatus(t, when+", "+what, svid(t, own, workload, w.Now()).certPEM(), 401, chain(own))
+				w.tokenStatus(t, when+", under the other CA of the bundle", svid(t, server.root, workload, w.Now()).certPEM(), 200)
+			}
+			w.stores(t, "orga::x", server.root.Chain[0])
+			w.tokenStatus(t, when+", a path to the bundle through the CA", svid(t, above, workload, w.Now()).certPEM(), 401, chain(above))
+		}
+		refused("current")
+		w.change(t, query("mode", "mint"), query("reason", reason))
+		refused("superseded by " + reason)
+		w.change(t, query("mode", "mint"))
+		refused("two generations later, after " + reason)
+		leaf := svid(t, above, workload+"-2", w.Now())
+		m := spiffeRequest(t, "y", leaf, server.root.Chain[0]).with("svid_pem", leaf.certPEM()+string(pki.EncodeCertificates(above.Chain[0])))
+		w.refusedWith(t, spiffeRoute, "an enrolment by such a path", m, 400, "svid_not_signed_by_trust_bundle")
+	}
+}
+
+// What the Mastio's own CAs are is read once for each swap of the Org CA, and not for each token.
+func TestOwnCAsAreReadOncePerSwap(t *testing.T) {
+	w := open(t, memstore.Config{})
+	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
+	leaf := svid(t, server.root, workload, w.Now())
+	w.postSPIFFE(t, spiffeRequest(t, "x", leaf, server.root.Chain[0])).into(t, 201, &admitted{})
+	for range 2 {
+		before := w.Store.Calls()["Org"]
+		for range 5 {
+			w.tokenStatus(t, "an SVID under a bundle", leaf.certPEM(), 200)
+		}
+		if n := w.Store.Calls()["Org"] - before; n != 1 {
+			t.Errorf("%d reads of the organisation for five tokens, want 1", n)
+		}
+		w.change(t, query("mode", "mint"))
+	}
+}

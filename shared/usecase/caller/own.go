@@ -1,0 +1,52 @@
+package caller
+
+import (
+	"context"
+	"crypto/x509"
+	"sync/atomic"
+
+	"github.com/mastio-aws/mastio/shared/orgca"
+)
+
+// Own remembers the CAs that are, or ever were, the Org CA or its issuing CA. No path from an SVID to a bundle leads
+// through one of them: enrolment refuses such bundles, but one may have been stored before its CA became the Org CA, by an
+// earlier release, or may hold a CA above an uploaded one.
+//
+// They are read again when the pointer has moved, so a request costs no read for them. What is remembered refuses and never
+// lets in. The zero value works; it is safe for concurrent use.
+type Own struct{ last atomic.Pointer[owned] }
+
+type owned struct {
+	fence        int64
+	certificates []*x509.Certificate
+}
+
+// certificates returns the CAs as of the pointer p. A nil Own reads them at each call. Error: registry.ErrUnavailable.
+func (o *Own) certificates(ctx context.Context, store Store, p orgca.Pointer) ([]*x509.Certificate, error) {
+	if o != nil {
+		if last := o.last.Load(); last != nil && last.fence == p.Fence {
+			return last.certificates, nil
+		}
+	}
+	org, err := store.Org(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := &owned{fence: p.Fence}
+	for _, g := range org.Generations {
+		switch g.State {
+		case orgca.Current, orgca.Superseded, orgca.Retired:
+		case orgca.Preparing, orgca.Staged, orgca.Failed: // never issued anything, and may not be the Mastio's own in the end
+			continue
+		}
+		own, err := g.Own()
+		if err != nil {
+			return nil, err
+		}
+		found.certificates = append(found.certificates, own...)
+	}
+	if o != nil && org.Pointer != nil && org.Pointer.Fence == p.Fence {
+		o.last.Store(found)
+	}
+	return found.certificates, nil
+}
