@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/pki"
@@ -80,5 +81,25 @@ func TestOwnCAsAreReadOncePerSwap(t *testing.T) {
 			t.Errorf("%d reads of the organisation for five tokens, want 1", n)
 		}
 		w.change(t, query("mode", "mint"))
+	}
+}
+
+// Under an Org CA that is not valid no certificate can count, and none is wrong for that: the answer names the Org CA.
+func TestAnOrgCAThatIsNotValidIsNamed(t *testing.T) {
+	for what, off := range map[string]time.Duration{"ended": 16 * 365 * 24 * time.Hour, "not begun": -24 * time.Hour} {
+		w := open(t, memstore.Config{})
+		id := "spiffe://mastio.test/ns/default/sa/kyc"
+		w.postSPIFFE(t, spiffeRequest(t, "x", svid(t, w.orgCA(t), id, w.Now()))).into(t, 201, &admitted{})
+		w.Advance(off)
+		leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
+		w.refusedWith(t, byocaRoute, what+": BYOCA", byocaRequest(t, "y", leaf), 503, "org_ca_not_valid")
+		next := svid(t, w.orgCA(t), id, w.Now())
+		w.refusedWith(t, spiffeRoute, what+": SPIFFE", spiffeRequest(t, "z", next), 503, "org_ca_not_valid")
+		a := w.send(t, tokenRequest(next.certPEM()))
+		if wantOAuthError(t, a, "temporarily_unavailable"); a.status != 503 {
+			t.Errorf("%s: token of an SVID: %d %s", what, a.status, a.body)
+		}
+		other := newSPIRE(t, inmemory.ForeignDomain, w.Now()).root
+		w.tokenStatus(t, what+": token of a forged SVID", svid(t, other, id, w.Now()).certPEM(), 401)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/vouch"
@@ -93,6 +94,9 @@ func vouchingGeneration(ctx context.Context, store Store, view registry.View, s 
 	err := under(*view.Agent, p.Chain, p.Fingerprint, s, now)
 	if err == nil {
 		return p.Current, nil
+	}
+	if errors.Is(err, agent.ErrRevoked) && !p.Validity().At(now) { // no SVID is wrong for that
+		err = fmt.Errorf("%w: %w", orgca.ErrNotValid, err)
 	}
 	if !overlaps(view, now) {
 		return 0, err

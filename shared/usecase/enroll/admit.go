@@ -175,6 +175,9 @@ func (r reading) underAt(p orgca.Pointer, now time.Time) error {
 		return ErrIssuedHere
 	}
 	if err := pki.VerifyUnder(r.leaf, r.between, trust, now); err != nil {
+		if !p.Validity().At(now) {
+			return fmt.Errorf("%w: %w", orgca.ErrNotValid, err)
+		}
 		return judged(ErrNotUnderOrgCA, err)
 	}
 	return nil
