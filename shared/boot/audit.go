@@ -5,42 +5,50 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"os"
 	"sync"
-
-	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/edge/metrics"
-	"github.com/mastio-aws/mastio/shared/edge/s3"
 	"github.com/mastio-aws/mastio/shared/edge/tsa"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
-	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/trail"
 )
 
 // Audit is the function audit.
-func Audit(p *parts) (any, error) {
-	t := trail.New(trail.Config{Store: p.db, Archive: p.archive(), Key: p.auditKey(), OrgID: p.OrgID, Now: p.now})
-	return p.http(httpapi.Audit(t), p.admin())
+func Audit(p *Parts) (any, error) {
+	return p.http(httpapi.Audit(p.Trail(0)), p.secret().Check)
 }
 
-// Checkpoint is the function checkpoint: a schedule runs it, and so does an operator.
-func Checkpoint(p *parts) (any, error) {
-	cfg := checkpoint.Config{Store: p.db, Archive: p.archive(), Key: p.auditSigner(), OrgID: p.OrgID, Now: p.now, NewID: p.newID, Log: p.log}
+// Trail hands the audit trail out, in bundles of at most so many octets; zero: as many as fit into an answer of the API.
+func (p *Parts) Trail(most int64) *trail.Trail {
+	return trail.New(trail.Config{
+		Store: p.store(), Archive: p.archive(), Key: p.auditKey(), OrgID: p.OrgID, Now: p.Now, MaxBundle: most,
+	})
+}
+
+// Sealer makes checkpoints of the audit trail.
+func (p *Parts) Sealer() *checkpoint.Job {
+	cfg := checkpoint.Config{
+		Store: p.store(), Archive: p.archive(), Key: p.auditSigner(), OrgID: p.OrgID, Now: p.Now, NewID: p.NewID, Log: p.Log,
+	}
 	if p.TSA != "" {
 		cfg.Stamp = (&tsa.Client{URL: p.TSA}).Stamp
 	}
-	job := checkpoint.New(cfg)
-	mux, err := p.handler(httpapi.Checkpoint(job), p.admin(), p.gate())
+	return checkpoint.New(cfg)
+}
+
+// Checkpoint is the function checkpoint: a schedule runs it, and so does an operator.
+func Checkpoint(p *Parts) (any, error) {
+	job := p.Sealer()
+	mux, err := p.handler(httpapi.Checkpoint(job), p.secret().Check, p.gate())
 	if err != nil {
 		return nil, err
 	}
 	return httpapi.LambdaOr(mux, func(ctx context.Context, _ json.RawMessage) (any, error) {
 		report, err := job.Run(ctx, audit.By{Actor: checkpoint.Actor})
 		if err != nil {
-			p.log.ErrorContext(ctx, "audit.checkpoint", "cause", err.Error())
+			p.Log.ErrorContext(ctx, "audit.checkpoint", "cause", err.Error())
 			return report, errCheckpoint // the cause may name keys; it is in the log
 		}
 		return report, p.reportSecret(ctx)
@@ -48,13 +56,13 @@ func Checkpoint(p *parts) (any, error) {
 }
 
 // reportSecret writes whether the admin secret could be guessed.
-func (p *parts) reportSecret(ctx context.Context) error {
+func (p *Parts) reportSecret(ctx context.Context) error {
 	g, err := sealGauges(ctx, p.secret().Shortest)
 	if err == nil {
-		err = metrics.Write(os.Stdout, p.OrgID, p.now(), g...)
+		err = metrics.Write(p.Metrics, p.OrgID, p.Now(), g...)
 	}
 	if err != nil {
-		p.log.ErrorContext(ctx, "audit.checkpoint: the length of the admin secret", "cause", err.Error())
+		p.Log.ErrorContext(ctx, "audit.checkpoint: the length of the admin secret", "cause", err.Error())
 	}
 	return err
 }
@@ -62,25 +70,20 @@ func (p *parts) reportSecret(ctx context.Context) error {
 var errCheckpoint = errors.New("no checkpoint was made: see the log")
 
 // Discovery is the function discovery.
-func Discovery(p *parts) (any, error) {
-	d := &discovery.Directory{Store: p.db, Keys: p.ring(), Issuer: p.Issuer, Endpoint: p.endpoint(), Now: p.now}
-	h := httpapi.Discovery(d)
+func Discovery(p *Parts) (any, error) {
+	h := httpapi.Discovery(p.Directory(p.Ring()))
 	maps.Copy(h, httpapi.AuditKey(p.auditKey()))
 	return p.http(h, nil)
 }
 
-func (p *parts) archive() *s3.Archive {
-	return &s3.Archive{API: awss3.NewFromConfig(p.aws), Bucket: p.AuditBucket}
-}
-
 // forgotten says whether the archive has checkpoints that the registry does not know.
-func (p *parts) forgotten() func(context.Context) (bool, error) {
-	archive := p.archive()
-	return func(ctx context.Context) (bool, error) { return checkpoint.Forgotten(ctx, p.db.Checkpoint, archive) }
+func (p *Parts) forgotten() func(context.Context) (bool, error) {
+	archive, store := p.archive(), p.store()
+	return func(ctx context.Context) (bool, error) { return checkpoint.Forgotten(ctx, store.Checkpoint, archive) }
 }
 
 // auditKey reads the public half of the key that signs checkpoints, once in the life of an instance: it never changes.
-func (p *parts) auditKey() func(context.Context) (audit.Key, error) {
+func (p *Parts) auditKey() func(context.Context) (audit.Key, error) {
 	keys := p.keys()
 	var mu sync.Mutex
 	var known audit.Key
@@ -102,7 +105,7 @@ func (p *parts) auditKey() func(context.Context) (audit.Key, error) {
 	}
 }
 
-func (p *parts) auditSigner() func(context.Context) (checkpoint.Key, error) {
+func (p *Parts) auditSigner() func(context.Context) (checkpoint.Key, error) {
 	keys, public := p.keys(), p.auditKey()
 	return func(ctx context.Context) (checkpoint.Key, error) {
 		key, err := public(ctx)

@@ -3,25 +3,22 @@ package boot
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	lambdaevents "github.com/aws/aws-lambda-go/events"
-	awseventbridge "github.com/aws/aws-sdk-go-v2/service/eventbridge"
 
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
-	"github.com/mastio-aws/mastio/shared/edge/eventbridge"
 	"github.com/mastio-aws/mastio/shared/edge/metrics"
 	"github.com/mastio-aws/mastio/shared/usecase/events"
 )
 
 // Events is the function events.
-func Events(p *parts) (any, error) {
+func Events(p *Parts) (any, error) {
 	if p.EventBus == "" {
 		return nil, fmt.Errorf("%w: MASTIO_EVENT_BUS is not set", ErrConfig)
 	}
 	relay := events.New(events.Config{
-		Bus: &eventbridge.Bus{API: awseventbridge.NewFromConfig(p.aws), Name: p.EventBus}, Pause: pauseBefore, Log: p.log,
+		Bus: p.bus(), Pause: pauseBefore, Log: p.Log,
 	})
 	return func(ctx context.Context, batch lambdaevents.DynamoDBEvent) (lambdaevents.DynamoDBEventResponse, error) {
 		report := relay.Run(ctx, records(batch))
@@ -29,7 +26,7 @@ func Events(p *parts) (any, error) {
 		if report.Failed != "" {
 			answer.BatchItemFailures = append(answer.BatchItemFailures, lambdaevents.DynamoDBBatchItemFailure{ItemIdentifier: report.Failed})
 		}
-		err := metrics.Write(os.Stdout, p.OrgID, p.now(), metrics.Gauge{Name: "events_sent", Unit: metrics.Count, Value: float64(report.Sent)})
+		err := metrics.Write(p.Metrics, p.OrgID, p.Now(), metrics.Gauge{Name: "events_sent", Unit: metrics.Count, Value: float64(report.Sent)})
 		return answer, err
 	}, nil
 }

@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
 	"github.com/mastio-aws/mastio/shared/edge/metrics"
-	"github.com/mastio-aws/mastio/shared/edge/secrets"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 )
 
@@ -28,26 +24,20 @@ func nearly(ctx context.Context, now func() time.Time) func(context.Context) boo
 var errHygiene = errors.New("hygiene failed: see the log")
 
 // Hygiene is the function hygiene.
-func Hygiene(p *parts) (any, error) {
+func Hygiene(p *Parts) (any, error) {
 	if p.AgentSecretsKey == "" {
 		return nil, fmt.Errorf("%w: MASTIO_AGENT_SECRETS_KEY is not set", ErrConfig)
 	}
-	cfg := hygiene.Config{
-		Store: p.db, Issuer: p.issuer(), Secrets: &secrets.Agents{API: secretsmanager.NewFromConfig(p.aws), KeyID: p.AgentSecretsKey},
-		Now: p.now, NewID: p.newID, Log: p.log,
-	}
 	return func(ctx context.Context) (hygiene.Report, error) {
-		run := cfg
-		run.Over = nearly(ctx, p.now)
-		r, err := hygiene.New(run).Run(ctx)
+		r, err := p.HygieneJob(nearly(ctx, p.Now)).Run(ctx)
 		if err != nil {
-			p.log.ErrorContext(ctx, "hygiene", "cause", err.Error())
+			p.Log.ErrorContext(ctx, "hygiene", "cause", err.Error())
 			err = errHygiene // the cause may name tables; it is in the log
 		}
 		count := func(name string, n int64) metrics.Gauge {
 			return metrics.Gauge{Name: name, Unit: metrics.Count, Value: float64(n)}
 		}
-		return r, errors.Join(err, metrics.Write(os.Stdout, p.OrgID, p.now(), count("hygiene_due", r.Due), count("hygiene_rotated", r.Rotated),
+		return r, errors.Join(err, metrics.Write(p.Metrics, p.OrgID, p.Now(), count("hygiene_due", r.Due), count("hygiene_rotated", r.Rotated),
 			count("hygiene_notified", r.Notified), count("hygiene_failed", r.Failed), count("hygiene_remaining", r.Remaining)))
 	}, nil
 }

@@ -2,6 +2,7 @@ package boot_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"encoding/pem"
 	"io"
@@ -58,6 +59,16 @@ func tokenEvent(certPEM []byte) httpapi.Event {
 	return e
 }
 
+// tokens starts the function token in a process.
+func tokens(t *testing.T, p *inmemory.Process) func(context.Context, httpapi.Event) (events.APIGatewayProxyResponse, error) {
+	t.Helper()
+	handler, err := boot.Token(p.Parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handler.(func(context.Context, httpapi.Event) (events.APIGatewayProxyResponse, error))
+}
+
 // leaf is the client certificate alone, as API Gateway passes it on.
 func leaf(chain []byte) []byte {
 	block, _ := pem.Decode(chain)
@@ -95,11 +106,7 @@ func TestATokenLeavesFewOctetsOfLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	slow := func() time.Time { m.Advance(12_345 * time.Microsecond); return m.Now() }
-	mux, err := httpapi.New(httpapi.Config{Handlers: m.Handlers()["token"], Log: boot.NewLog(log), Now: slow})
-	if err != nil {
-		t.Fatal(err)
-	}
-	serve := httpapi.Lambda(mux)
+	serve := tokens(t, m.Spawn(slow, func(p *boot.Parts) { p.Log = boot.NewLog(log) }))
 	printed := standardOutput(t, func() {
 		if out, err := serve(t.Context(), tokenEvent(leaf(enrolled.Certificate.CertPEM))); err != nil || out.StatusCode != http.StatusOK {
 			t.Fatalf("%v: %+v", err, out)
@@ -137,14 +144,11 @@ func TestARefusalIsLoggedWithItsCause(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mux, err := httpapi.New(httpapi.Config{Handlers: m.Handlers()["token"], Log: boot.NewLog(log), Now: m.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
+	serve := tokens(t, m.Spawn(m.Now, func(p *boot.Parts) { p.Log = boot.NewLog(log) }))
 	ask := func(e httpapi.Event) map[string]any {
 		t.Helper()
 		log.Reset()
-		if _, err := httpapi.Lambda(mux)(t.Context(), e); err != nil {
+		if _, err := serve(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
 		written, _ := lines(t, log.Bytes())

@@ -1,31 +1,16 @@
 package main
 
 import (
-	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 
-	"github.com/mastio-aws/mastio/shared/edge/httpapi"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
-	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
-	"github.com/mastio-aws/mastio/shared/usecase/token"
-	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
-	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
-
-// store is what rotating the Org CA and making the standby need of the state.
-type store interface {
-	ceremony.Store
-	rotateca.Store
-	tokenkeys.Store
-	truststore.Store
-	standby.Store
-}
 
 // organisation is the part of a Mastio that rotates the Org CA, over any store, with keys and truststore in memory. Its
 // clock is the real one.
@@ -59,29 +44,21 @@ func (o *organisation) latency(op string) time.Duration {
 }
 
 // build assembles the organisation over a store.
-func (o *organisation) build(s store) error {
-	keys, objects, log := ceremonytest.New(), &inmemory.Objects{}, slog.New(slog.DiscardHandler)
-	keys.Fault = func(_ string, after bool) error {
+func (o *organisation) build(s registry.Store) error {
+	m := inmemory.New(memstore.Config{})
+	m.Keys.Fault = func(_ string, after bool) error {
 		if !after && o.slow.Load() {
 			time.Sleep(kmsLatency)
 		}
 		return nil
 	}
-	newID := func() string { return ulid.Make().String() }
-	trust := truststore.NewKeeper(truststore.Config{
-		Objects: objects, Domain: truststore.NoDomain{}, Store: s, Now: time.Now, NewID: newID, Log: log,
-	}).Reconcile
-	c := ceremony.New(ceremony.Config{
-		Store: s, Keys: keys, OrgID: inmemory.OrgID, TrustDomain: inmemory.TrustDomain, Now: time.Now, NewID: newID, Log: log,
-	})
-	r := rotateca.New(rotateca.Config{Store: s, Preparer: c, Trust: trust, OrgID: inmemory.OrgID, Now: time.Now, NewID: newID, Log: log})
-	ring := tokenkeys.New(tokenkeys.Config{Store: s, Vault: keys, OrgID: inmemory.OrgID, TTL: token.TTL})
-	o.standby = standby.New(standby.Config{
-		Store: s, Ceremony: c, Notes: keys, Rotator: r, Trust: trust, Keys: ring.Ensure, Now: time.Now, NewID: newID, Log: log,
-	})
-	mux, err := httpapi.New(httpapi.Config{Handlers: httpapi.RotateCA(r), Admin: inmemory.Admin, Log: log, Now: time.Now})
-	if err == nil {
-		o.rotate = inmemory.Lambda(mux)
+	services := m.Services(time.Now)
+	services.Store = s
+	p := m.Assemble(services.Over(m.Parts.Config, time.Now, func() string { return ulid.Make().String() }))
+	functions, err := p.Functions()
+	if err != nil {
+		return err
 	}
-	return err
+	o.standby, o.rotate = p.Standby, functions["rotateca"]
+	return nil
 }

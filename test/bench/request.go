@@ -8,7 +8,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -29,16 +29,8 @@ func (l lambda) expect(ctx context.Context, r request, status int) (response, er
 	return out, err
 }
 
-// serve makes a function of handlers, with the log that it writes on AWS.
-func serve(m *inmemory.Mastio, h httpapi.Handlers) (lambda, error) {
-	mux, err := httpapi.New(httpapi.Config{
-		Handlers: h, Admin: inmemory.Admin, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Now: m.Now,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return inmemory.Lambda(mux), nil
-}
+// logged writes the log that functions write on AWS.
+func logged(p *boot.Parts) { p.Log = slog.New(slog.NewJSONHandler(io.Discard, nil)) }
 
 // newRequest is the event of a request as API Gateway sends it for a client like curl.
 func newRequest(method, path, body string, header ...string) request {

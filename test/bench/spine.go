@@ -33,12 +33,12 @@ type enrolled struct {
 
 // newSpine enrols a fleet. The agents have registered no proof key, so that one prover speaks for all.
 func newSpine(ctx context.Context, size int) (*spine, error) {
-	s := &spine{Mastio: inmemory.New(memstore.Config{}), functions: map[string]lambda{}}
-	for name, h := range s.Handlers() {
-		f, err := serve(s.Mastio, h)
-		if err != nil {
-			return nil, err
-		}
+	s := &spine{Mastio: inmemory.New(memstore.Config{}, logged), functions: map[string]lambda{}}
+	functions, err := s.Functions()
+	if err != nil {
+		return nil, err
+	}
+	for name, f := range functions {
 		s.functions[name] = f
 	}
 	if _, err := s.Standby.Run(ctx); err != nil {

@@ -54,7 +54,8 @@ func TestArchiveOfAnEmptiedRegistry(t *testing.T) {
 	must[checkpoint.Report](t)(before.Checkpoint.Run(t.Context(), audit.By{Actor: checkpoint.Actor}))
 	for _, sealed := range []bool{false, true} {
 		m := inmemory.New(memstore.Config{})
-		m.Archive, m.Checkpoint.Archive = before.Archive, before.Archive
+		m.Archive = before.Archive
+		m.Process = m.Spawn(m.Now)
 		if sealed {
 			must[checkpoint.Report](t)(m.Checkpoint.Run(t.Context(), audit.By{Actor: checkpoint.Actor}))
 		}

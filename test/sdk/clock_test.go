@@ -2,18 +2,14 @@ package sdk
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
-
 	"github.com/mastio-aws/mastio/localstack/gateway"
-	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -26,32 +22,19 @@ func clocked(t *testing.T) (*mastio, *inmemory.Mastio) {
 		t.Fatal(err)
 	}
 	url := fmt.Sprintf("https://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
-	core := inmemory.At(url, memstore.Config{})
-	core.Token.RequireNonce = true
+	core := inmemory.At(url, memstore.Config{}, func(p *boot.Parts) { p.RequireNonce = true })
 	if _, err := core.Standby.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	functions := map[string]func(context.Context, httpapi.Event) (events.APIGatewayProxyResponse, error){}
-	for name, handlers := range core.Handlers() {
-		mux, err := httpapi.New(httpapi.Config{Handlers: handlers, Admin: inmemory.Admin, Log: slog.New(slog.DiscardHandler), Now: core.Now})
-		if err != nil {
-			t.Fatal(err)
-		}
-		functions[name] = httpapi.Lambda(mux)
+	functions, err := core.Handlers()
+	if err != nil {
+		t.Fatal(err)
 	}
 	g := gateway.New(gateway.Config{
 		HTTPAgents: true,
 		Now:        core.Now,
 		Invoke: func(ctx context.Context, function string, payload []byte) ([]byte, string, error) {
-			var event httpapi.Event
-			if err := json.Unmarshal(payload, &event); err != nil {
-				return nil, "", err
-			}
-			response, err := functions[function](ctx, event)
-			if err != nil {
-				return nil, "", err
-			}
-			answer, err := json.Marshal(response)
+			answer, err := functions[function].Invoke(ctx, payload)
 			return answer, "", err
 		},
 		Truststore: func(ctx context.Context) ([]byte, string, error) {

@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/session"
-	"github.com/mastio-aws/mastio/shared/usecase/trail"
 )
 
 func (w *world) seal(t testing.TB) {
@@ -128,8 +128,8 @@ func TestTheTrailIsVerified(t *testing.T) {
 	}
 }
 
-// tampered is a store with a forged change of an agent's rights.
-type tampered struct{ trail.Store }
+// tampered is a store in which somebody changed what an agent may do.
+type tampered struct{ registry.Store }
 
 // Covered reads rows by their keys, as a bundle has them.
 func (s tampered) Covered(ctx context.Context, leaves ...audit.Leaf) ([]audit.Row, error) {
@@ -147,7 +147,9 @@ func TestABrokenTrailIsTold(t *testing.T) {
 	w := open(t, memstore.Config{})
 	w.admit(t, "kyc")
 	w.seal(t)
-	w.Trail.Store = tampered{w.Trail.Store}
+	services := w.Services(w.Now)
+	services.Store = tampered{w.Store}
+	w.serve(t, services.Over(w.Parts.Config, w.Now, w.NewID))
 	b := w.browser()
 	b.signIn(t)
 	says(t, b.submit(t, b.page(t, "/proxy/audit"), "/proxy/audit/verify", nil), "The trail is broken", "Row 1 of orga::kyc")

@@ -267,7 +267,7 @@ func TestTheSessionEndsInTheMiddle(t *testing.T) {
 	if w.status(t).Generation != 1 {
 		t.Error("the form of an ended session was carried out")
 	}
-	a = b.send(t, "POST", "/proxy/login", url.Values{"secret": {"admin-secret-of-the-tests"}, "next": {location.Query().Get("next")}})
+	a = b.send(t, "POST", "/proxy/login", url.Values{"secret": {"admin-secret-of-the-tests-32-characters"}, "next": {location.Query().Get("next")}})
 	says(t, b.page(t, a.header.Get("Location")), "Pre-flight check", "G2")
 }
 
@@ -319,7 +319,7 @@ func TestWarningsSayWhatToDo(t *testing.T) {
 
 // An organisation without an Org CA has pages too.
 func TestBeforeTheFirstOrgCA(t *testing.T) {
-	w := mount(t, memstore.Config{})
+	w := unopened(t, memstore.Config{})
 	b := w.browser()
 	b.signIn(t)
 	for _, path := range []string{"/proxy/overview", "/proxy/pki", "/proxy/agents", "/proxy/pki/rotate-ca"} {

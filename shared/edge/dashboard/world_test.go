@@ -13,7 +13,6 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/mastio-aws/mastio/shared/boot"
-	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -30,23 +29,29 @@ type world struct {
 // open has an Org CA and its standby.
 func open(t testing.TB, cfg memstore.Config) *world {
 	t.Helper()
-	w := mount(t, cfg)
+	w := unopened(t, cfg)
 	if _, err := w.Standby.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
 
-func mount(t testing.TB, cfg memstore.Config) *world {
+// unopened is before the first Org CA.
+func unopened(t testing.TB, cfg memstore.Config) *world {
 	t.Helper()
-	w := &world{Mastio: inmemory.New(cfg)}
-	mux, err := httpapi.New(httpapi.Config{
-		Handlers: boot.Pages(w.Dashboard), Session: w.Dashboard.Admit, Log: slog.New(slog.NewJSONHandler(&w.log, nil)), Now: w.Now,
-	})
+	w := &world{}
+	w.Mastio = inmemory.New(cfg, func(p *boot.Parts) { p.Log = slog.New(slog.NewJSONHandler(&w.log, nil)) })
+	w.serve(t, w.Parts)
+	return w
+}
+
+// serve starts a new instance of the function.
+func (w *world) serve(t testing.TB, p *boot.Parts) {
+	t.Helper()
+	function, err := inmemory.Instance(boot.Dashboard, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	function := inmemory.Lambda(mux)
 	w.call = func(t testing.TB, e events.APIGatewayProxyRequest) events.APIGatewayProxyResponse {
 		t.Helper()
 		out, err := function(t.Context(), e)
@@ -55,7 +60,6 @@ func mount(t testing.TB, cfg memstore.Config) *world {
 		}
 		return out
 	}
-	return w
 }
 
 // browser is what a browser does with cookies and forms, and no more.

@@ -514,8 +514,7 @@ func TestFailuresBelow(t *testing.T) {
 func ignoreFence(s *state) { s.Org.Lease = lease.Lease{} }
 
 func TestBeforeTheFirstCA(t *testing.T) {
-	w := &world{Mastio: inmemory.New(memstore.Config{}), logs: &logbook{}}
-	w.mount(t, w.Handlers())
+	w := unopened(t, memstore.Config{})
 	for _, request := range []struct{ method, path, body string }{
 		{"POST", "/v1/admin/agents", `{"agent_name":"kyc"}`}, {"GET", "/pki/ca.crt", ""}, {"GET", "/pki/bundle.pem", ""},
 	} {
@@ -525,8 +524,8 @@ func TestBeforeTheFirstCA(t *testing.T) {
 			t.Errorf("%s: Retry-After = %q", request.path, a.header.Get("Retry-After"))
 		}
 	}
-	w.awaits = true
-	w.mount(t, w.Handlers())
+	w.Parts.Adopt = true
+	w.restart(t)
 	a := w.send(t, event("POST", "/v1/admin/agents", admin, jsonBody(`{"agent_name":"kyc"}`)))
 	wantProblem(t, a, 503, "org_ca_awaited")
 	if a.header.Get("Retry-After") != "" {

@@ -181,6 +181,7 @@ func TestBundleOfARotation(t *testing.T) {
 func TestBundleThatDoesNotFit(t *testing.T) {
 	w := open(t, memstore.Config{})
 	w.Checkpoint.Most = 4
+	w.mount(t, map[string]httpapi.Handlers{"checkpoint": httpapi.Checkpoint(w.Checkpoint), "audit": httpapi.Audit(w.Trail)})
 	for n := range 12 {
 		w.enrol(t, fmt.Sprintf("agent-%02d", n))
 	}
@@ -237,7 +238,7 @@ func TestBadAuditRequests(t *testing.T) {
 // One function is run by a schedule and by API Gateway.
 func TestLambdaOr(t *testing.T) {
 	w := open(t, memstore.Config{})
-	mux, err := httpapi.New(httpapi.Config{Handlers: w.Handlers()["checkpoint"], Admin: func(context.Context, string) (string, bool, error) { return "", false, nil }, Log: slog.New(slog.DiscardHandler), Now: w.Now})
+	mux, err := httpapi.New(httpapi.Config{Handlers: httpapi.Checkpoint(w.Checkpoint), Admin: func(context.Context, string) (string, bool, error) { return "", false, nil }, Log: slog.New(slog.DiscardHandler), Now: w.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -385,7 +385,7 @@ func TestAKeyOutlivesTheAdminSecret(t *testing.T) {
 	w := open(t, memstore.Config{})
 	version := "v1"
 	mux, err := httpapi.New(httpapi.Config{
-		Handlers: w.Handlers()["enroll"], Log: slog.New(slog.DiscardHandler), Now: w.Now,
+		Handlers: httpapi.Enroll(w.Enroll), Log: slog.New(slog.DiscardHandler), Now: w.Now,
 		Admin: func(_ context.Context, shown string) (string, bool, error) {
 			return version, shown == inmemory.Secret, nil
 		},

@@ -1,9 +1,9 @@
 package httpapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -11,8 +11,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/routes"
@@ -106,11 +108,11 @@ func TestTwoCertificates(t *testing.T) {
 // as the gateway of the REST API would. No path of the operators is known there.
 func TestStraysOfTheHTTPAPI(t *testing.T) {
 	w := open(t, memstore.Config{})
-	mux, err := httpapi.New(httpapi.Config{Handlers: w.Handlers()["discovery"], Log: slog.New(slog.NewJSONHandler(w.logs, nil)), Now: w.Now})
+	handler, err := boot.Discovery(w.Parts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve := httpapi.Lambda(mux)
+	serve := handler.(func(context.Context, httpapi.Event) (events.APIGatewayProxyResponse, error))
 	for _, c := range []struct {
 		method, path, allow, mediaType string
 		status                         int

@@ -19,6 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/mastio-aws/mastio/shared/accesstoken"
+	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/test/inmemory"
@@ -227,7 +228,8 @@ func TestRegisteredKeyOnly(t *testing.T) {
 	if a := ask(fresh(), asserted(w.ownAssertion(t, agent))); a.status != 200 {
 		t.Errorf("with an assertion: status %d: %s", a.status, a.body)
 	}
-	w.Token.RegisteredKeyOnly = true
+	w.Parts.RegisteredDPoPOnly = true
+	w.restart(t)
 	assertion := w.ownAssertion(t, agent)
 	wantOAuthError(t, ask(fresh(), asserted(assertion)), "invalid_dpop_proof")
 	if a := ask(header("DPoP", prove(t, agent.proofKey(t), w.Now(), "")), asserted(assertion)); a.status != 200 {
@@ -237,8 +239,7 @@ func TestRegisteredKeyOnly(t *testing.T) {
 
 // The client of RFC 9449 section 8 repeats its request with the nonce, and with the same assertion.
 func TestAssertionOutlivesTheRefusalOfANonce(t *testing.T) {
-	w := open(t, memstore.Config{})
-	w.Token.RequireNonce = true
+	w := open(t, memstore.Config{}, func(p *boot.Parts) { p.RequireNonce = true })
 	agent := w.enrol(t, "kyc")
 	key, challenge := mustKey(t), w.challenge(t, agent)
 	for _, assertion := range []string{w.ownAssertion(t, agent), agent.assert(t, w.Now(), challenge)} {
@@ -291,8 +292,7 @@ func TestAssertionGetsOneToken(t *testing.T) {
 
 // A login that began before midnight ends after it, although the day's key is another one then.
 func TestLoginAcrossMidnight(t *testing.T) {
-	w := open(t, memstore.Config{})
-	w.Token.RequireNonce = true
+	w := open(t, memstore.Config{}, func(p *boot.Parts) { p.RequireNonce = true })
 	agent := w.enrol(t, "kyc")
 	midnight := func() time.Time { _, until := accesstoken.SignWindow(accesstoken.Epoch(w.Now())); return until }
 	for _, fresh := range []bool{false, true} { // an instance that was there before midnight, and one that was not
@@ -306,7 +306,7 @@ func TestLoginAcrossMidnight(t *testing.T) {
 		own, local := w.ownAssertion(t, agent), agent.assert(t, w.Now(), c.Nonce)
 		w.Advance(20 * time.Second)
 		if fresh {
-			w.Token.Keys = w.NewRing()
+			w.restart(t)
 		}
 		ask := func(assertion string) answer {
 			return w.send(t, tokenRequest(agent.CertPEM, asserted(assertion), header("DPoP", prove(t, mustKey(t), w.Now(), first.header.Get("Dpop-Nonce")))))

@@ -15,6 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -159,10 +160,10 @@ func TestMeRefuses(t *testing.T) {
 // The agents' SDK repeats a request to a resource after status 401 with this word in the body, and takes the nonce from the
 // header.
 func TestMeAsksForANonce(t *testing.T) {
-	w := open(t, memstore.Config{})
-	w.WhoAmI.RequireNonce = true
+	w := open(t, memstore.Config{}, func(p *boot.Parts) { p.RequireNonce = true })
 	agent, key := w.enrol(t, "kyc"), mustKey(t)
-	token := w.tokenFor(t, agent, key)
+	asked := w.send(t, tokenRequest(agent.CertPEM, header("DPoP", prove(t, key, w.Now(), "")), asserted(w.ownAssertion(t, agent))))
+	token := w.tokenFor(t, agent, nil, header("DPoP", prove(t, key, w.Now(), asked.header.Get("Dpop-Nonce"))), asserted(w.ownAssertion(t, agent)))
 	refused := w.send(t, me(agent.CertPEM, "DPoP", token, header("DPoP", resourceProof(t, key, w.Now(), token, ""))))
 	wantProblem(t, refused, 401, "use_dpop_nonce")
 	nonce := refused.header.Get("Dpop-Nonce")

@@ -3,11 +3,13 @@ package httpapi_test
 import (
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"maps"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,9 +168,19 @@ func badSecrets(r routes.Route, s shape) (bad []refusal) {
 		"as a bearer token": func(e *events.APIGatewayProxyRequest) { header(name)(e); header("Authorization", "Bearer "+good)(e) },
 		"in the query":      func(e *events.APIGatewayProxyRequest) { header(name)(e); query(name, good)(e) },
 	} {
-		bad = append(bad, refusal{"secret " + what, with(s.request, change), 403, "admin_secret_invalid"})
+		bad = append(bad, refusal{"secret " + what, with(s.request, change, stranger()), 403, "admin_secret_invalid"})
 	}
 	return bad
+}
+
+var strangers atomic.Int64
+
+// stranger sends a request from an address of its own, whose guesses nobody has counted yet.
+func stranger() edit {
+	n := strangers.Add(1)
+	return func(e *events.APIGatewayProxyRequest) {
+		e.RequestContext.Identity.SourceIP = fmt.Sprintf("198.51.%d.%d", n/250%250, n%250)
+	}
 }
 
 func badQueries(r routes.Route, s shape) (bad []refusal) {

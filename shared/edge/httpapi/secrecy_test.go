@@ -160,7 +160,7 @@ func TestAdminCheckThatFailsLetsNobodyIn(t *testing.T) {
 		"panic": func(context.Context, string) (string, bool, error) { panic("arn:aws:secretsmanager burst") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			mux, err := httpapi.New(httpapi.Config{Handlers: w.Handlers()["enroll"], Admin: check, Log: slog.New(slog.NewJSONHandler(w.logs, nil)), Now: w.Now})
+			mux, err := httpapi.New(httpapi.Config{Handlers: httpapi.Enroll(w.Enroll), Admin: check, Log: slog.New(slog.NewJSONHandler(w.logs, nil)), Now: w.Now})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -216,7 +216,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 // Behind net/http, without API Gateway's request context, a request has no request id, no certificate and no actor.
 func TestWithoutAnEdge(t *testing.T) {
 	w := open(t, memstore.Config{})
-	mux, err := httpapi.New(httpapi.Config{Handlers: w.Handlers()["token"], Log: slog.New(slog.DiscardHandler), Now: w.Now})
+	mux, err := httpapi.New(httpapi.Config{Handlers: httpapi.Token(w.Token), Log: slog.New(slog.DiscardHandler), Now: w.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestRefusedSecretsAreOnTheRecord(t *testing.T) {
 	w := open(t, memstore.Config{})
 	var told []record.Refusal
 	mux, err := httpapi.New(httpapi.Config{
-		Handlers: w.Handlers()["enroll"], Admin: inmemory.Admin, Log: slog.New(slog.NewJSONHandler(w.logs, nil)), Now: w.Now,
+		Handlers: httpapi.Enroll(w.Enroll), Admin: inmemory.Admin, Log: slog.New(slog.NewJSONHandler(w.logs, nil)), Now: w.Now,
 		Refused: func(_ context.Context, f record.Refusal) { told = append(told, f) },
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/accesstoken"
+	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -184,8 +185,7 @@ func TestProofBindsTheToken(t *testing.T) {
 
 // The client of RFC 9449 section 8: refused with a nonce in the header, it tries again with it.
 func TestNonceIsAskedForOnce(t *testing.T) {
-	w := open(t, memstore.Config{})
-	w.Token.RequireNonce, w.Token.RequireDPoP = true, true
+	w := open(t, memstore.Config{}, func(p *boot.Parts) { p.RequireNonce, p.RequireDPoP = true, true })
 	agent := w.enrol(t, "kyc")
 	wantOAuthError(t, w.send(t, tokenRequest(agent.CertPEM)), "invalid_dpop_proof")
 	first := w.send(t, tokenRequest(agent.CertPEM, header("DPoP", prove(t, agent.proofKey(t), w.Now(), ""))))

@@ -20,6 +20,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
@@ -37,30 +38,43 @@ type function = func(context.Context, events.APIGatewayProxyRequest) (events.API
 // world is a Mastio behind API Gateway: events in, events out.
 type world struct {
 	*inmemory.Mastio
-	awaits    bool // for the operator's Org CA
 	functions map[string]function
 	logs      *logbook
 }
 
 // open builds a Mastio with an Org CA and its standby.
-func open(t testing.TB, cfg memstore.Config) *world {
+func open(t testing.TB, cfg memstore.Config, edits ...func(*boot.Parts)) *world {
 	t.Helper()
-	w := &world{Mastio: inmemory.New(cfg), logs: &logbook{}}
-	log := slog.New(slog.NewJSONHandler(w.logs, nil))
-	w.RotateCA.Log, w.Ceremony.Log, w.Standby.Log = log, log, log
+	w := unopened(t, cfg, edits...)
 	if _, err := w.Standby.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.mount(t, w.Handlers())
 	return w
 }
 
+// unopened builds a Mastio before its first Org CA.
+func unopened(t testing.TB, cfg memstore.Config, edits ...func(*boot.Parts)) *world {
+	t.Helper()
+	w := &world{logs: &logbook{}}
+	w.Mastio = inmemory.New(cfg, append(edits, func(p *boot.Parts) { p.Log = slog.New(slog.NewJSONHandler(w.logs, nil)) })...)
+	w.restart(t)
+	return w
+}
+
+// restart starts new instances of all functions, with the present settings.
+func (w *world) restart(t testing.TB) {
+	t.Helper()
+	var err error
+	if w.functions, err = w.Functions(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mount puts handlers of a test in the place of functions.
 func (w *world) mount(t testing.TB, all map[string]httpapi.Handlers) {
 	t.Helper()
-	log := slog.New(slog.NewJSONHandler(w.logs, nil))
-	w.functions = map[string]function{}
 	for name, h := range all {
-		mux, err := httpapi.New(httpapi.Config{Handlers: h, Admin: inmemory.Admin, Awaits: w.awaits, Log: log, Now: w.Now})
+		mux, err := httpapi.New(httpapi.Config{Handlers: h, Admin: inmemory.Admin, Log: slog.New(slog.NewJSONHandler(w.logs, nil)), Now: w.Now})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,109 @@
+package boot
+
+import (
+	"context"
+	"crypto"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/edge/delegate"
+	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/events"
+	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
+	"github.com/mastio-aws/mastio/shared/usecase/refusal"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/shared/usecase/signin"
+	"github.com/mastio-aws/mastio/shared/usecase/standby"
+	"github.com/mastio-aws/mastio/shared/usecase/strict"
+	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
+	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+)
+
+// Parts is what one process puts its functions together from. There is no other wiring: tests give services and clocks of
+// their own and call the same constructors, so that they run what Lambda runs.
+type Parts struct {
+	Config
+	Log     *slog.Logger
+	Metrics io.Writer // takes lines of CloudWatch's embedded metric format
+	Now     func() time.Time
+	NewID   func() string // unique, at most 36 characters
+	outside
+
+	patience time.Duration // with a new key that KMS does not know everywhere; zero: awskms.DefaultPatience
+}
+
+// outside has a client for each service outside. A function calls the methods that it needs, and the linker leaves out the
+// clients of all others. That is why the methods are not exported: html/template keeps every exported method of a type.
+type outside interface {
+	store() registry.Store
+	backups() rotateca.Backups
+	keys() Keys
+	vault() tokenkeys.Vault
+	objects() truststore.Objects
+	domain() truststore.Domain
+	secret() Secret
+	agentSecrets() hygiene.Secrets
+	archive() checkpoint.Archive
+	bus() events.Bus
+	functions() delegate.API
+}
+
+// Keys is the key store: the Org CA's keys, and those that sign checkpoints and tokens.
+type Keys interface {
+	ceremony.Keys
+	standby.Notes
+	Public(ctx context.Context, id string) (crypto.PublicKey, error)
+}
+
+// Secret is the admin secret.
+type Secret interface {
+	// Check names the version of the secret that was shown; ok is false if none was.
+	Check(ctx context.Context, shown string) (version string, ok bool, err error)
+	// Accepted returns the versions that are accepted now.
+	Accepted(ctx context.Context) (versions []string, err error)
+	// Readable reports why nobody could show the secret.
+	Readable(ctx context.Context) error
+	// Shortest returns how many characters the shortest version has that is accepted now.
+	Shortest(ctx context.Context) (int, error)
+}
+
+// endpoint is the token endpoint's URL.
+func (p *Parts) endpoint() string { return p.Config.Issuer + "/v1/auth/token" }
+
+func (p *Parts) refusals() *refusal.Recorder {
+	return refusal.New(refusal.Config{Store: p.store(), OrgID: p.OrgID, Now: p.Now, NewID: p.NewID, Log: p.Log})
+}
+
+// gate keeps a function shut under a legacy Org CA where the operator asks for strict PKI.
+func (p *Parts) gate() func(context.Context) error {
+	if !p.StrictPKI {
+		return nil
+	}
+	return (&strict.Gate{Store: p.store()}).Check
+}
+
+// handler wraps handlers into what the Lambda runtime calls.
+func (p *Parts) handler(h httpapi.Handlers, admin httpapi.Admin, gate func(context.Context) error) (http.Handler, error) {
+	return httpapi.New(httpapi.Config{
+		Handlers: h, Admin: admin, Guesses: &signin.Gates{Store: p.store(), Now: p.Now}, Refused: p.refusals().Record, Gate: gate, Awaits: p.Adopt,
+		Log: p.Log, Now: p.Now,
+	})
+}
+
+// http finishes a function that API Gateway calls.
+func (p *Parts) http(h httpapi.Handlers, admin httpapi.Admin) (any, error) {
+	return p.gated(h, admin, p.gate())
+}
+
+func (p *Parts) gated(h httpapi.Handlers, admin httpapi.Admin, gate func(context.Context) error) (any, error) {
+	mux, err := p.handler(h, admin, gate)
+	if err != nil {
+		return nil, err
+	}
+	return httpapi.Lambda(mux), nil
+}

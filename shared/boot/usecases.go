@@ -1,0 +1,137 @@
+package boot
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/discovery"
+	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
+	"github.com/mastio-aws/mastio/shared/usecase/issue"
+	"github.com/mastio-aws/mastio/shared/usecase/renew"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
+	"github.com/mastio-aws/mastio/shared/usecase/signin"
+	"github.com/mastio-aws/mastio/shared/usecase/standby"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
+	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+	"github.com/mastio-aws/mastio/shared/usecase/whoami"
+)
+
+// Ceremony makes generations of the Org CA, and ends them.
+func (p *Parts) Ceremony() *ceremony.Ceremony {
+	return ceremony.New(ceremony.Config{
+		Store: p.store(), Keys: p.keys(), OrgID: p.OrgID, TrustDomain: p.TrustDomain, Now: p.Now, NewID: p.NewID, Log: p.Log,
+	})
+}
+
+// Rotator rotates the Org CA; c makes a generation where none waits.
+func (p *Parts) Rotator(c *ceremony.Ceremony) *rotateca.Rotator {
+	return rotateca.New(rotateca.Config{
+		Store: p.store(), Preparer: c, Backups: p.backups(), Trust: p.Keeper().Reconcile, OrgID: p.OrgID, Strict: p.StrictPKI,
+		Awaits: p.Adopt, Now: p.Now, NewID: p.NewID, Log: p.Log,
+	})
+}
+
+// Keeper keeps the truststore object up to date, and the agents' domain with it.
+func (p *Parts) Keeper() *truststore.Keeper {
+	return truststore.NewKeeper(truststore.Config{
+		Objects: p.objects(), Domain: p.domain(), Store: p.store(), Now: p.Now, NewID: p.NewID, Log: p.Log,
+	})
+}
+
+func (p *Parts) issuer() issue.Issuer {
+	return issue.Issuer{
+		Store: p.store(), Keys: p.keys(), OrgID: p.OrgID, TrustDomain: p.TrustDomain, Schedule: p.Schedule, Now: p.Now, NewID: p.NewID,
+	}
+}
+
+// CertRotator rotates agents' certificates.
+func (p *Parts) CertRotator() *rotatecert.Rotator {
+	return rotatecert.New(rotatecert.Config{Store: p.store(), Issuer: p.issuer(), Log: p.Log})
+}
+
+// Enroller enrols agents, lists them and ends them.
+func (p *Parts) Enroller() *enroll.Enroller {
+	return enroll.New(enroll.Config{
+		Store: p.store(), Issuer: p.issuer(), OrgID: p.OrgID, TrustDomains: append([]string{p.TrustDomain}, p.SPIFFETrustDomains...), Trust: p.Keeper().Follow,
+		Log: p.Log, Now: p.Now, NewID: p.NewID,
+	})
+}
+
+// Renewer renews the certificates of agents that ask.
+func (p *Parts) Renewer() *renew.Renewer {
+	return renew.New(renew.Config{Store: p.store(), Issuer: p.issuer(), Overlap: p.RenewOverlap, Log: p.Log})
+}
+
+// Tokens issues access tokens.
+func (p *Parts) Tokens(keys token.Keys) *token.Issuer {
+	return token.New(token.Config{
+		Store: p.store(), Keys: keys, Issuer: p.Config.Issuer, Endpoint: p.endpoint(),
+		RequireDPoP: p.RequireDPoP, RequireNonce: p.RequireNonce, RegisteredKeyOnly: p.RegisteredDPoPOnly, Now: p.Now, NewID: p.NewID,
+	})
+}
+
+// Resource tells an agent with a token what the Mastio knows of it.
+func (p *Parts) Resource(keys whoami.Keys) *whoami.Resource {
+	return whoami.New(whoami.Config{
+		Store: p.store(), Keys: keys, Issuer: p.Config.Issuer, URL: p.Config.Issuer + httpapi.MePath, RequireNonce: p.RequireNonce, Now: p.Now,
+	})
+}
+
+// Directory answers what verifiers look up.
+func (p *Parts) Directory(keys discovery.Keys) *discovery.Directory {
+	return &discovery.Directory{Store: p.store(), Keys: keys, Issuer: p.Config.Issuer, Endpoint: p.endpoint(), Now: p.Now}
+}
+
+// Checker tells in what state the Mastio is. It does not read the admin secret: a function that may read the secret sets
+// Checker.Secret.
+func (p *Parts) Checker() *health.Checker {
+	keys := p.keys()
+	return &health.Checker{Store: p.store(), Objects: p.objects(), Noted: keys.Noted, Left: keys.Left, Forgotten: p.forgotten(), Schedule: p.Schedule, Now: p.Now}
+}
+
+// StandbyJob has the next Org CA ready, and ends what is spent.
+func (p *Parts) StandbyJob(c *ceremony.Ceremony, r *rotateca.Rotator, ring interface {
+	Ensure(ctx context.Context, now time.Time) error
+}) *standby.Job {
+	return standby.New(standby.Config{
+		OrgID: p.OrgID, Store: p.store(), Ceremony: c, Notes: p.keys(), Forgotten: p.forgotten(), Rotator: r, Trust: p.Keeper().Reconcile, Keys: ring.Ensure,
+		Adopt: p.Adopt, Migrate: p.AutoMigrate, Rotate: p.AutoRotate, Schedule: p.Schedule, Now: p.Now, NewID: p.NewID, Log: p.Log,
+	})
+}
+
+// HygieneJob replaces certificates that are due, and tells operators of them. It stops when over reports that its time is
+// nearly over.
+func (p *Parts) HygieneJob(over func(context.Context) bool) *hygiene.Job {
+	return hygiene.New(hygiene.Config{
+		Store: p.store(), Issuer: p.issuer(), Secrets: p.agentSecrets(), Over: over, Now: p.Now, NewID: p.NewID, Log: p.Log,
+	})
+}
+
+// Door lets operators in, and tells who a session is.
+func (p *Parts) Door(admin Secret) *signin.Door {
+	return signin.New(signin.Config{
+		Store: p.store(), Refused: p.refusals().Record, Now: p.Now, Log: p.Log,
+		Check: func(ctx context.Context, shown string) (string, bool, error) {
+			version, ok, err := admin.Check(ctx, shown)
+			return version, ok, told(err)
+		},
+		Accepted: func(ctx context.Context) ([]string, error) {
+			versions, err := admin.Accepted(ctx)
+			return versions, told(err)
+		},
+	})
+}
+
+// told wraps an error of the secret store in the API's public error.
+func told(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", httpapi.ErrAdminUnavailable, err)
+}
