@@ -59,7 +59,8 @@ func run(ctx context.Context, args []string, out, failed io.Writer) int {
 	return report(out, a, look(ctx, a, cfg), filepath.ToSlash(*dir))
 }
 
-// look makes every check. What one of them cannot see is its own finding, so that the others are made all the same.
+// look makes every check. A check that cannot read something reports that as its own finding, so that the other
+// checks still run.
 func look(ctx context.Context, a assembly, cfg aws.Config) []finding {
 	l := newLooker(a, cfg)
 	who := l.credentials(ctx)

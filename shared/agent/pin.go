@@ -38,7 +38,7 @@ func (a Agent) Pin() Pin {
 // MaxGrace is the longest time for which a certificate may still count once it was replaced.
 const MaxGrace = 48 * time.Hour
 
-// slack is by how much a stored instant may lie further ahead than it ever can: far more than clocks differ.
+// slack is by how much a stored instant may exceed the latest possible one: far more than clocks differ.
 const slack = time.Hour
 
 // Generations says which Org CA generations count.

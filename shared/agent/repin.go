@@ -43,7 +43,7 @@ func (a Agent) Repin(next Pin, keep Keep, now time.Time) Agent {
 	return a.Learn(next)
 }
 
-// restored returns a pin that a rollback made count again without the marks of its having been left.
+// restored returns a pin that a rollback made count again, without the marks that its replacement set.
 func (p Pin) restored(current int64) Pin {
 	if p.Dormant && p.Generation == current {
 		p.Dormant = false
@@ -54,7 +54,7 @@ func (p Pin) restored(current int64) Pin {
 	return p
 }
 
-// of decides what becomes of one older pin.
+// of decides the fate of one older pin.
 func (k Keep) of(p Pin, newest bool, next Pin, now time.Time) (Pin, bool) {
 	// Which certificate the agent holds is known to it alone: the newest, or, while that one was not heard of, any.
 	held := newest || (p.Unused || p.Yields) && !p.sleeps(now)

@@ -64,8 +64,8 @@ func (p Pointer) Accepts(generation int64, now time.Time) bool {
 	})
 }
 
-// Spent reports whether no pin made under a superseded generation counts at now, nor ever can again: it is neither
-// accepted in an overlap nor what a rollback would restore, and neither comes back once it is gone.
+// Spent reports whether no pin made under a superseded generation counts at now, nor ever can again: no overlap
+// accepts the generation, no rollback would restore it, and neither state comes back.
 func (p Pointer) Spent(g Generation, now time.Time) bool {
 	return g.State == Superseded && !p.Accepts(g.Number, now) && p.Previous != g.Number
 }

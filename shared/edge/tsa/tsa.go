@@ -22,7 +22,7 @@ import (
 var ErrAuthority = errors.New("time-stamping authority did not grant a token")
 
 const (
-	// timeout is the end of it all: a checkpoint waits for its stamp, and is made without one where none comes.
+	// timeout bounds the whole request: a checkpoint waits for its stamp, and is made without a stamp if none comes.
 	timeout   = 5 * time.Second
 	maxAnswer = 64 << 10
 )

@@ -37,7 +37,7 @@ const (
 	AdminSecretShort    Warning = "admin_secret_short"         // it has fewer than session.MinSecret characters
 )
 
-// Warnings returns all of them: what there is to be watched.
+// Warnings returns all warnings, for the alarms.
 func Warnings() []Warning {
 	return []Warning{
 		LegacyPathLenZero, OrgCAExpiring, OrgCANotYetValid, OrgCAMissing, StandbyMissing, TruststoreOutOfDate, TrustBundlesFilling,

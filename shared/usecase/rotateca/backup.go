@@ -98,7 +98,7 @@ func (r *Rotator) backUp(ctx context.Context, req Request, held lease.Lease) (Ba
 	return Backup{BackupRequested, arns}, nil
 }
 
-// wait returns the backup. Nothing may be changed before it has.
+// wait returns the backup. The rotation changes nothing before wait returns.
 func (s *saving) wait() (Backup, error) {
 	if s == nil {
 		return Backup{}, nil

@@ -11,7 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 )
 
-// mint takes the standby. If that is trusted already, it is one read and one transaction.
+// mint takes the standby. With a trusted standby it costs one read and one transaction.
 func (r *Rotator) mint(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
 	org, err := r.Store.Org(ctx)
 	if err != nil {
@@ -24,7 +24,8 @@ func (r *Rotator) mint(ctx context.Context, req Request, held *lease.Lease) (Res
 	return r.makeCurrent(ctx, req, held, org, next, ok, nil)
 }
 
-// awaits refuses to make the first Org CA where the operator is to bring it: afterwards none could be adopted any more.
+// awaits refuses to make the first Org CA if the operator is to upload it: afterwards no CA could be adopted any
+// more.
 func (r *Rotator) awaits(org registry.Org) error {
 	if r.Awaits && org.Pointer == nil {
 		return ErrAwaited
@@ -54,7 +55,7 @@ func staged(org registry.Org, fingerprint string) (orgca.Generation, bool) {
 	return orgca.Generation{}, false
 }
 
-// makeCurrent brings the next generation, which is made now if there is none, into the truststore and swaps to it.
+// makeCurrent adds the next generation to the truststore and swaps to it. It makes the generation if there is none.
 func (r *Rotator) makeCurrent(ctx context.Context, req Request, held *lease.Lease, org registry.Org, next orgca.Generation, ready bool, material *anchor.Material) (Result, error) {
 	if !ready || next.Truststore == "" {
 		var err error

@@ -116,12 +116,13 @@ func (m Mode) takes(fingerprint string) bool {
 	return fingerprint == ""
 }
 
-// means reports whether the CA that is to be current afterwards is the one that the request was made for, if it names one.
+// means reports whether g is the CA that the caller expects to become current. A request without a fingerprint
+// matches any CA.
 func (r Request) means(g orgca.Generation) bool {
 	return r.Fingerprint == "" || r.Fingerprint == g.Fingerprint()
 }
 
-// swaps reports whether a mode makes another generation current than there has been.
+// swaps reports whether a mode makes a new generation current.
 func (m Mode) swaps() bool { return m == Mint || m == Upload || m == Commit }
 
 var fingerprintPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)

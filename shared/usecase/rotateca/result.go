@@ -79,8 +79,8 @@ func describe(org registry.Org, g orgca.Generation) Result {
 	}
 }
 
-// truststoreOf says what was last seen of the truststore: a rotation asks neither S3 nor the domain. The object may have moved
-// on since it first held the generation; what it holds stays in it.
+// truststoreOf returns the recorded state of the truststore: a rotation calls neither S3 nor API Gateway. The object
+// may have changed since it first held the generation, but generations stay in it.
 func truststoreOf(seen registry.Truststore, g orgca.Generation) Truststore {
 	if g.Truststore == "" || seen.Status == "" {
 		return Truststore{Status: registry.TruststorePending}

@@ -112,7 +112,8 @@ func (r *Rotator) do(ctx context.Context, req Request, work worker) (Result, err
 	return result, nil
 }
 
-// named is the request as its idempotency key knows it. A swap is kept in whole, so that the dashboard, too, has its result.
+// named is the request in the form that its idempotency key stands for. The answer to a swap is kept whole, because
+// the dashboard needs the whole result too.
 func (r Request) named() idempotency.Request[Result] {
 	return idempotency.Request[Result]{Key: r.IdempotencyKey, Asked: r.fingerprint(), Body: func(result Result) (idempotency.Kept, error) {
 		body, err := json.Marshal(result)
@@ -120,7 +121,7 @@ func (r Request) named() idempotency.Request[Result] {
 	}}
 }
 
-// recalled makes a result again of an answer that was kept.
+// recalled makes a result from a kept answer.
 func recalled(result Result, err error) (Result, error) {
 	replay, ok := errors.AsType[*idempotency.Replay](err)
 	if !ok {

@@ -12,16 +12,16 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// plan is a change and what is answered once it is in.
+// plan is a change and the answer after its commit.
 type plan struct {
 	change registry.Change
 	result Result
 }
 
-// silences is how often a commit is looked for, and made again, after the store stayed silent.
+// silences is how often a rotation reads the outcome of a commit, and commits again, after a timeout of the store.
 const silences = 5
 
-// errCommitted reports that the commit is in, although its answer was not.
+// errCommitted reports that the commit has happened although its answer was lost.
 var errCommitted = errors.New("committed already")
 
 // commit plans on the present state and commits. A conflict has one of two causes. Another writer changed an

@@ -31,7 +31,7 @@ type Files struct {
 	Key          []byte
 }
 
-// digest names the files without telling anything of the key.
+// digest names the files and reveals nothing about the key.
 func (f *Files) digest() string {
 	if f == nil {
 		return ""
@@ -80,8 +80,9 @@ func (r *Rotator) upload(ctx context.Context, req Request, held *lease.Lease) (R
 // judge reads the upload and decides whether it may become the Org CA. A refusal leaves a row in the audit trail and
 // nothing else.
 //
-// begun is the generation of the same CA that a request under the same idempotency key staged before it was cut off: it is
-// taken, not made again. Without a key there is none, because a CA that is staged already is most likely a mistake; see explain.
+// begun is the generation of the same CA that an interrupted request under the same idempotency key staged: judge
+// takes it and makes no new one. Without a key there is none, because a CA that is staged already is most likely a
+// mistake; see explain.
 func (r *Rotator) judge(ctx context.Context, req Request, org registry.Org) (m *anchor.Material, begun orgca.Generation, ok bool, err error) {
 	m, err = r.read(req.Upload, org)
 	if err != nil && req.IdempotencyKey != "" {
@@ -163,7 +164,7 @@ func explain(err error, f *Files, org registry.Org) error {
 	return anchor.ErrRefused.With(defects)
 }
 
-// holds reports whether a file of certificates, PEM or DER, has this one in it.
+// holds reports whether a file of certificates, PEM or DER, contains this certificate.
 func holds(file, der []byte) bool {
 	if bytes.Contains(file, der) {
 		return true

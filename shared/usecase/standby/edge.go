@@ -51,7 +51,7 @@ func (j *Job) forget(ctx context.Context) (int, error) {
 	return count, errors.Join(errs...)
 }
 
-// verdict is what becomes of a CA's mark, if anything. One that a clock set which was ahead is set anew.
+// verdict is the change of a CA's mark, if any. A mark from a fast clock is set anew.
 func verdict(ca registry.EdgeCA, named bool, now time.Time) (registry.EdgeMark, bool) {
 	mark := registry.EdgeMark{CA: ca}
 	switch {

@@ -15,8 +15,8 @@ import (
 
 // rotate replaces a minted Org CA with an overlap before org_ca_expiring would warn of it, or at once if it is not valid now.
 // The overlap ends before that day, so that no certificate is cut short even for the slowest agent. An operator's own CA is
-// never replaced: a minted one would not chain to what the operator's verifiers trust. Nor is one while a standby waits
-// that was staged for a compromise: that swap takes no overlap, and its time is the operator's to choose.
+// never replaced: a minted one would not chain to what the operator's verifiers trust. rotate also waits while a
+// standby exists that was staged for a compromise: that swap takes no overlap, and the operator chooses its time.
 func (j *Job) rotate(ctx context.Context) (bool, error) {
 	if j.Rotate == 0 {
 		return false, nil

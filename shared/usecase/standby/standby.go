@@ -165,8 +165,8 @@ func (j *Job) first(ctx context.Context) error {
 	return err
 }
 
-// migrate replaces a legacy Org CA with an overlap, so that no agent notices. Another rotation at work is no error: the
-// next run sees what it left.
+// migrate replaces a legacy Org CA with an overlap, so that no agent notices. A concurrent rotation is no error: the
+// next run sees its result.
 func (j *Job) migrate(ctx context.Context) (bool, error) {
 	if j.Migrate == 0 {
 		return false, nil
@@ -185,7 +185,7 @@ func (j *Job) migrate(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// each ends every generation that is to be ended, and counts them.
+// each ends every picked generation, and counts them.
 func (j *Job) each(ctx context.Context, which func(orgca.Generation, orgca.Pointer) bool, end func(context.Context, orgca.Generation, string) error) (int, error) {
 	org, err := j.Store.Org(ctx)
 	if err != nil || org.Pointer == nil {

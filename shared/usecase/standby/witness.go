@@ -43,8 +43,8 @@ func (j *Job) witness(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// note brings the note on a generation's key, and the record of it, to a fence; zero takes it back after a rollback. The
-// key comes first: a crash in between repeats the same note.
+// note sets the note on a generation's key, and the record of the note, to a fence; zero removes the note after a
+// rollback. The key comes first: a crash in between repeats the same note.
 func (j *Job) note(ctx context.Context, g orgca.Generation, fence, noted int64) error {
 	if noted != fence {
 		var err error

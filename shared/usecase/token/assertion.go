@@ -137,8 +137,8 @@ func verify(given *assertion.Assertion, key *tokenkeys.Key, want assertion.Expec
 	return given.VerifyOwn(key.Assertion, want)
 }
 
-// useUp takes an assertion for the token that is about to be signed. Of requests with the same one at the same time, the
-// store lets one through.
+// useUp uses up an assertion for the token that is about to be signed. The store accepts only one of several
+// concurrent requests with the same assertion.
 func (i *Issuer) useUp(ctx context.Context, given *assertion.Assertion, login assertion.Verified, thumbprint string, now time.Time) error {
 	if given == nil {
 		return nil

@@ -35,8 +35,8 @@ type binding struct {
 	missing    bool   // a key has to be registered, and none is
 }
 
-// binding decides it by the registered key, except for a login by assertion, whose client makes a key for each login: that one
-// may use any key, but not do without where the agent's tokens are all bound.
+// binding decides by the registered key. The exception is a login by assertion, whose client makes a key for each
+// login: it may use any key, but it needs a key if all of the agent's tokens are bound.
 func (i *Issuer) binding(given *assertion.Assertion, a agent.Agent, pin agent.Pin) binding {
 	b := binding{required: i.RequireDPoP || a.ProofBound, registered: cmp.Or(pin.JKT, a.JKT)}
 	b.missing = a.ProofBound && b.registered == ""

@@ -160,7 +160,7 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 	return t, err
 }
 
-// read reads what the caller shows of itself.
+// read reads the caller's certificate and assertion.
 func read(r Request) (caller.Shown, *assertion.Assertion, error) {
 	shown, err := caller.Read(r.CertificatePEM, r.ChainPEM)
 	if err != nil || r.Assertion == nil {
