@@ -39,6 +39,10 @@ func TestWatch(t *testing.T) {
 		"the end of the chain":              {"checkpoint", stack.DynamoDB, "TransactWriteItems", put("HEAD"), 0},
 		"the end of the chain, and a seal":  {"checkpoint", stack.DynamoDB, "TransactWriteItems", both("HEAD", "CHECKPOINT"), 0},
 		"an agent and an alias":             {"enroll", stack.DynamoDB, "TransactWriteItems", both("AGENT#orga::kyc", "ALIAS#1"), 0},
+		"an agent and a kept answer":        {"rotatecert", stack.DynamoDB, "TransactWriteItems", both("AGENT#orga::kyc", "IDEM#1"), 0},
+		"a seal and a kept answer":          {"checkpoint", stack.DynamoDB, "TransactWriteItems", both("HEAD", "CHECKPOINT", "IDEM#1"), 0},
+		"an answer outside of transactions": {"enroll", stack.DynamoDB, "PutItem", `{"TableName":"mastio-registry","Item":{"pk":{"S":"IDEM#1"}}}`, 1},
+		"an answer, by an agent's function": {"renew", stack.DynamoDB, "TransactWriteItems", put("IDEM#1"), 1},
 		"an agent, and the pointer with it": {"enroll", stack.DynamoDB, "TransactWriteItems", both("AGENT#orga::kyc", "ORG"), 2},
 		"a lease and a chain that moved": {"rotateca", stack.DynamoDB, "TransactWriteItems", `{"TransactItems":[` +
 			`{"Update":{"TableName":"mastio-registry","Key":{"pk":{"S":"ORG"}}}},{"Update":{"TableName":"mastio-registry","Key":{"pk":{"S":"MOVED#1"}}}}]}`, 0},

@@ -18,8 +18,10 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/openapi"
+	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/routes"
+	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -398,4 +400,83 @@ func TestAKeyOutlivesTheAdminSecret(t *testing.T) {
 	first := w.send(t, request)
 	version = "v2"
 	wantDone(t, first, w.send(t, request))
+}
+
+// A checkpoint that was committed, and is not in the archive yet, is completed before its repetition is answered.
+func TestRepeatedCheckpointIsCompletedFirst(t *testing.T) {
+	w := open(t, memstore.Config{})
+	w.enrol(t, "kyc")
+	puts, down := 0, false
+	w.Archive.Fault = func(op string, after bool) error {
+		if op == "Put" && !after {
+			if puts++; puts == 3 { // leaves, key, and then the checkpoint itself
+				down = true
+			}
+		}
+		if down {
+			return checkpoint.ErrArchive
+		}
+		return nil
+	}
+	request := event("POST", "/v1/admin/audit/checkpoint", admin, keyed("k"))
+	wantProblem(t, w.send(t, request), 503, "audit_archive_unavailable")
+	c, err := w.Store.Checkpoint(t.Context())
+	if err != nil || c == nil || c.Done {
+		t.Fatalf("checkpoint = %+v, %v; want one that is not done", c, err)
+	}
+	wantProblem(t, w.send(t, request), 503, "audit_archive_unavailable")
+	down = false
+	again := w.send(t, request)
+	var report struct{ Made, Number int64 }
+	again.into(t, 200, &report)
+	if report.Made != 1 || report.Number != 1 || again.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("%s, replayed %q", again.body, again.header.Get("Idempotency-Replayed"))
+	}
+	if c, err = w.Store.Checkpoint(t.Context()); err != nil || !c.Done || c.Sealed.Checkpoint.Number != 1 {
+		t.Errorf("checkpoint = %+v, %v", c, err)
+	}
+}
+
+// Where nothing has moved, the key is used up all the same: it never comes to mean a later checkpoint.
+func TestCheckpointOfNothingIsKept(t *testing.T) {
+	w := open(t, memstore.Config{})
+	if a := w.send(t, event("POST", "/v1/admin/audit/checkpoint", admin)); a.status != 200 {
+		t.Fatal(a.status)
+	}
+	request := event("POST", "/v1/admin/audit/checkpoint", admin, keyed("k"))
+	first := w.send(t, request)
+	var report struct{ Made int64 }
+	first.into(t, 200, &report)
+	if report.Made != 0 {
+		t.Fatalf("%s", first.body)
+	}
+	w.enrol(t, "kyc")
+	wantReplay(t, first, w.send(t, request))
+}
+
+// How the edge stands is known after the commit; the repetition has it all the same, unless it was never heard.
+func TestReplayTellsHowTheEdgeStood(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		applied, lose := 0, false
+		w := open(t, memstore.Config{Fault: func(op string) memstore.Fault {
+			if lose && op == "Apply" {
+				if applied++; applied == 2 { // the enrolment, then its answer once more
+					return memstore.Refuse
+				}
+			}
+			return memstore.None
+		}})
+		w.Enroll.Trust = func(context.Context) (registry.TruststoreStatus, error) { return registry.TruststoreCurrent, nil }
+		request := with(w.outsideShapes(t)["POST /v1/admin/agents/enroll/spiffe"].request, keyed("k"))
+		lose = lost
+		first := w.send(t, request)
+		lose = false
+		if first.status != 201 || !bytes.Contains(first.body, []byte(`{"status":"current"}`)) {
+			t.Fatalf("%d %s", first.status, first.body)
+		}
+		if lost {
+			first.body = bytes.Replace(first.body, []byte("current"), []byte("pending"), 1)
+		}
+		wantReplay(t, first, w.send(t, request))
+	}
 }
