@@ -24,8 +24,15 @@ func (b *browser) staged(t *testing.T, method, target string, form url.Values, e
 		t.Fatalf("%s is another stage's: API Gateway answers 403", target)
 	}
 	return b.send(t, method, "/"+path, form, append(edits, func(e *events.APIGatewayProxyRequest) {
-		e.RequestContext.Stage, e.RequestContext.Path = "live", "/live"+e.Path
+		atEndpoint(e)
+		e.RequestContext.Path = "/live" + e.Path
 	})...)
+}
+
+// atEndpoint makes a request one at the endpoint that API Gateway gives an API.
+func atEndpoint(e *events.APIGatewayProxyRequest) {
+	e.RequestContext.APIID, e.RequestContext.DomainName = "a1b2c3", "a1b2c3.execute-api.eu-central-1.amazonaws.com"
+	e.RequestContext.Stage = "live"
 }
 
 // Without a domain every page is found below the stage's path: redirects, links, forms, files, and what the script asks for.
@@ -94,10 +101,12 @@ func TestDashboardBelowAStage(t *testing.T) {
 func TestMountIsNotTheClients(t *testing.T) {
 	w := open(t, memstore.Config{})
 	for name, change := range map[string]edit{
-		"a domain": func(e *events.APIGatewayProxyRequest) { e.RequestContext.Stage, e.RequestContext.Path = "live", e.Path },
-		"another path": func(e *events.APIGatewayProxyRequest) {
-			e.RequestContext.Stage, e.RequestContext.Path = "live", "//evil.example/proxy"
+		"a domain": func(e *events.APIGatewayProxyRequest) { atEndpoint(e); e.RequestContext.Path = e.Path },
+		"a proxy in front": func(e *events.APIGatewayProxyRequest) {
+			atEndpoint(e)
+			e.RequestContext.DomainName, e.RequestContext.Path = "localhost:9543", "/live"+e.Path
 		},
+		"another path":         func(e *events.APIGatewayProxyRequest) { atEndpoint(e); e.RequestContext.Path = "//evil.example/proxy" },
 		"a header":             header("X-Forwarded-Prefix", "/evil"),
 		"no word of any stage": func(e *events.APIGatewayProxyRequest) { e.RequestContext.Path = "/evil" + e.Path },
 	} {

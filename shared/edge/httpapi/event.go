@@ -129,10 +129,12 @@ func call(e Event) (Call, error) {
 }
 
 // mount is the stage's part of the path, which e.Path does not contain: an API has it at the endpoint that API
-// Gateway gives it. Both paths have to agree on it. The stage comes from the deployment, never from the client.
+// Gateway gives it, whose name begins with the API's id. Both paths have to agree on it. The stage comes from the
+// deployment, never from the client. Behind any other name, a domain's or a proxy's, the stage is not part of the path.
 func mount(e Event) string {
-	at := "/" + e.RequestContext.Stage
-	if at != "/" && e.RequestContext.Path == at+e.Path {
+	c := e.RequestContext
+	own := c.APIID != "" && strings.HasPrefix(c.DomainName, c.APIID+".")
+	if at := "/" + c.Stage; own && at != "/" && c.Path == at+e.Path {
 		return at
 	}
 	return ""
