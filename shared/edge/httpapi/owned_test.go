@@ -103,3 +103,25 @@ func TestAnOrgCAThatIsNotValidIsNamed(t *testing.T) {
 		w.tokenStatus(t, what+": token of a forged SVID", svid(t, other, id, w.Now()).certPEM(), 401)
 	}
 }
+
+// A BYOCA agent's certificate may hold a SPIFFE ID of a foreign trust domain. Its record does not stand in the way of the
+// SPIFFE agent that is enrolled by this ID, even where the ID's path is the BYOCA agent's own name.
+func TestABYOCASPIFFEIDLocksNobodyOut(t *testing.T) {
+	w := open(t, memstore.Config{})
+	const id = "spiffe://" + inmemory.ForeignDomain + "/orga/x"
+	first := svid(t, w.orgCA(t), id, w.Now())
+	w.postBYOCA(t, byocaRequest(t, "x", first)).into(t, 201, &admitted{})
+	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
+	leaf := svid(t, server.root, id, w.Now())
+	w.postSPIFFE(t, spiffeRequest(t, "y", leaf, server.root.Chain[0])).into(t, 201, &admitted{})
+	for who, c := range map[string]issuedElsewhere{"orga::x": first, "orga::y": leaf} {
+		var got tokenAnswer
+		w.send(t, tokenRequest(c.certPEM())).into(t, 200, &got)
+		if sub := w.verified(t, got.AccessToken, inmemory.Issuer).Subject; sub != who {
+			t.Errorf("the certificate of %s gets a token of %s", who, sub)
+		}
+	}
+	w.Advance(time.Minute)
+	w.postBYOCA(t, byocaRequest(t, "x", svid(t, w.orgCA(t), id, w.Now())).with("update_existing", true)).into(t, 201, &admitted{})
+	w.tokenStatus(t, "the BYOCA agent's replaced certificate", first.certPEM(), 401)
+}

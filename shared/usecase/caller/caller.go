@@ -196,9 +196,10 @@ func find(ctx context.Context, store Store, s Shown, clientID string) (view regi
 	return store.View(ctx, led)
 }
 
-// isAbout reports whether a record is that of the agent which the certificate was for, be it dead by now.
+// isAbout reports whether a record is that of the agent which the certificate was for, be it dead by now. The SPIFFE ID in a
+// BYOCA agent's certificate is what its PKI wrote: nothing reserves it, and another agent may be enrolled by it.
 func (s Shown) isAbout(a agent.Agent) bool {
-	if s.uri != "" && a.SPIFFEID == s.uri {
+	if s.uri != "" && a.SPIFFEID == s.uri && a.Method != agent.BYOCA {
 		return true
 	}
 	return slices.ContainsFunc(a.Pins, func(p agent.Pin) bool { return p.Thumbprint == s.thumbprint })
