@@ -1,0 +1,47 @@
+package checkpoint_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/checkpoint/checkpointtest"
+)
+
+var errStore = errors.New("no answer")
+
+// A checkpoint is in the registry before it is in the archive: one that is made between the two reads is no sign of a loss.
+func TestForgotten(t *testing.T) {
+	at := func(number, setBack int64) *registry.Checkpoint {
+		return &registry.Checkpoint{Sealed: audit.Sealed{Checkpoint: audit.Checkpoint{Number: number}}, SetBack: setBack}
+	}
+	var archive checkpointtest.Archive
+	if err := archive.Put(t.Context(), checkpoint.SealedName(7), []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		stored []*registry.Checkpoint // at each read
+		err    error
+		want   bool
+	}{
+		"known":             {[]*registry.Checkpoint{at(7, 0)}, nil, false},
+		"emptied":           {[]*registry.Checkpoint{nil, nil}, nil, true},
+		"set back":          {[]*registry.Checkpoint{at(6, 0), at(6, 0)}, nil, true},
+		"made meanwhile":    {[]*registry.Checkpoint{at(6, 0), at(7, 0)}, nil, false},
+		"noted":             {[]*registry.Checkpoint{at(7, 7)}, nil, true},
+		"store unavailable": {[]*registry.Checkpoint{nil}, errStore, false},
+	} {
+		reads := 0
+		stored := func(context.Context) (*registry.Checkpoint, error) {
+			reads++
+			return c.stored[reads-1], c.err
+		}
+		got, err := checkpoint.Forgotten(t.Context(), stored, &archive)
+		if got != c.want || !errors.Is(err, c.err) || reads != len(c.stored) {
+			t.Errorf("%s: %t, %v after %d reads; want %t, %v after %d", name, got, err, reads, c.want, c.err, len(c.stored))
+		}
+	}
+}
