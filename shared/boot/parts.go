@@ -66,7 +66,7 @@ type Secret interface {
 	Check(ctx context.Context, shown string) (version string, ok bool, err error)
 	// Accepted returns the versions that are accepted now.
 	Accepted(ctx context.Context) (versions []string, err error)
-	// Readable reports why nobody could show the secret.
+	// Readable reports why no caller could present the secret.
 	Readable(ctx context.Context) error
 	// Shortest returns how many characters the shortest version has that is accepted now.
 	Shortest(ctx context.Context) (int, error)

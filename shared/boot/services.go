@@ -31,7 +31,7 @@ type Services struct {
 	Functions    delegate.API // other functions
 }
 
-// Over returns the parts of a process over these services, with a log and metrics that nobody reads.
+// Over returns the parts of a process over these services. Log and metrics are discarded.
 func (s *Services) Over(c Config, now func() time.Time, newID func() string) *Parts {
 	return &Parts{Config: c, Log: slog.New(slog.DiscardHandler), Metrics: io.Discard, Now: now, NewID: newID, outside: s}
 }

@@ -128,7 +128,7 @@ func TestTheTrailIsVerified(t *testing.T) {
 	}
 }
 
-// tampered is a store in which somebody changed what an agent may do.
+// tampered is a store with a forged change of an agent's rights.
 type tampered struct{ registry.Store }
 
 // Covered reads rows by their keys, as a bundle has them.

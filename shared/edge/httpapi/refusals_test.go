@@ -175,7 +175,7 @@ func badSecrets(r routes.Route, s shape) (bad []refusal) {
 
 var strangers atomic.Int64
 
-// stranger sends a request from an address of its own, whose guesses nobody has counted yet.
+// stranger sends a request from a new address without counted guesses.
 func stranger() edit {
 	n := strangers.Add(1)
 	return func(e *events.APIGatewayProxyRequest) {
