@@ -162,7 +162,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// What is kept under a key and cannot be read is nobody's answer.
+// A kept answer that cannot be read is no answer to any request.
 func TestDamagedAnswer(t *testing.T) {
 	for _, text := range []string{`{}`, `"x"`, `{"status":200,"done":{}}`, ``} {
 		s := &store{Store: memstore.New(memstore.Config{})}
