@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"net/http"
 	"slices"
 
 	"pgregory.net/rapid"
@@ -14,6 +15,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
@@ -72,7 +74,7 @@ func (m *machine) emergency(t *rapid.T) {
 	if err != nil {
 		// An Org CA that a clock ahead of this one has made issues nothing yet: 503, whose remedy is to rotate the Org CA.
 		notYet := errors.Is(err, orgca.ErrNotValid)
-		if rotatable := view.Agent != nil && view.Agent.Status == agent.Active; rotatable && !troubled && !notYet {
+		if rotatable := view.Agent != nil && view.Agent.Status == agent.Active && view.Agent.Method == agent.Minted; rotatable && !troubled && !notYet {
 			t.Fatalf("the emergency rotation of %s was refused: %v", id, err)
 		}
 		return
@@ -106,13 +108,17 @@ func (m *machine) thief(t *rapid.T, id agent.ID) {
 
 // deactivate ends an agent, which may be enrolled again.
 func (m *machine) deactivate(t *rapid.T) {
-	id := m.someAgent(t)
 	why := rapid.SampledFrom([]reason.Code{reason.Unspecified, reason.CessationOfOperation, reason.KeyCompromise}).Draw(t, "reason")
+	m.end(t, m.someone(t), why)
+}
+
+func (m *machine) end(t *rapid.T, id agent.ID, why reason.Code) {
 	over := m.troubled(t)
 	err := m.Enroll.Deactivate(m.ctx, enroll.Deactivation{Agent: id, Reason: reason.Given{Code: why}, By: audit.By{Actor: "test"}})
 	over()
 	if err == nil {
 		m.bury(id, "")
+		m.outside.bury(id, "")
 	}
 }
 
@@ -184,11 +190,13 @@ func (m *machine) checkDead(t *rapid.T, org registry.Org) {
 			if m.authenticates(t, id, c) {
 				t.Fatalf("%s: a certificate of generation %d that was ended for good counts", id, c.pin.Generation)
 			}
-			if _, err := m.TokenFor(m.ctx, c.pem); !errors.Is(err, agent.ErrRevoked) {
+			if _, err := m.TokenFor(m.ctx, c.pem); problem.Of(err).Status != http.StatusUnauthorized {
 				t.Fatalf("%s: a certificate that was ended for good is answered %v", id, err)
 			}
 		}
 	}
+	m.checkGraces(t)
+	m.checkSVIDs(t)
 	for _, n := range m.grave.generations {
 		if org.Pointer.Current == n || slices.ContainsFunc(org.Pointer.Accepted, func(a orgca.Accepted) bool { return a.Generation == n }) {
 			t.Fatalf("generation %d was declared compromised, the pointer is %+v", n, org.Pointer)

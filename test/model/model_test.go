@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"math/big"
+	"net/http"
 	"os"
 	"slices"
 	"testing"
@@ -25,11 +26,13 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
+	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/renew"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -48,6 +51,8 @@ type machine struct {
 
 	issued map[agent.ID][]certificate // every certificate that was ever handed out
 	grave  dead
+	until  map[string]time.Time // by thumbprint: the end of a grace that a rotation left
+	outside
 
 	requests int // that named an idempotency key
 }
@@ -68,7 +73,7 @@ type claim struct {
 }
 
 func newMachine(ctx context.Context) *machine {
-	m := &machine{ctx: ctx, alive: -1, issued: map[agent.ID][]certificate{}, grave: newDead()}
+	m := &machine{ctx: ctx, alive: -1, issued: map[agent.ID][]certificate{}, grave: newDead(), until: map[string]time.Time{}, outside: newOutside()}
 	m.Mastio = inmemory.New(memstore.Config{Fault: func(op string) memstore.Fault {
 		if m.dead() {
 			return memstore.Refuse
@@ -107,8 +112,14 @@ var (
 	jumps = append([]int{-7200, 7200, 86400}, skews...)
 )
 
-// troubled draws the troubles of one operation, and takes them away when it is over.
-func (m *machine) troubled(t *rapid.T) func() { return m.troubledBy(t, skews) }
+// clocked starts a process whose clock is off.
+func (m *machine) clocked(skew time.Duration) *inmemory.Process {
+	return m.Spawn(func() time.Time { return m.Now().Add(skew) })
+}
+
+// troubled draws the troubles of one operation, and takes them away when it is over. The operation runs in a process of its
+// own, and so does an intruder: no two of them share a clock.
+func (m *machine) troubled(t *rapid.T) func() { return m.troubledBy(t, jumps) }
 
 func (m *machine) troubledBy(t *rapid.T, skews []int) func() {
 	faults := rapid.SliceOfN(rapid.SampledFrom([]memstore.Fault{
@@ -122,7 +133,8 @@ func (m *machine) troubledBy(t *rapid.T, skews []int) func() {
 	m.intruded = false
 	intrude := m.intruder(t)
 	m.skew = skew
-	m.Advance(skew)
+	home := m.Process
+	m.Process = m.clocked(skew)
 	next := 0
 	m.fate = func(op string) memstore.Fault {
 		intrude(next)
@@ -132,7 +144,7 @@ func (m *machine) troubledBy(t *rapid.T, skews []int) func() {
 		next++
 		return faults[next-1]
 	}
-	return func() { m.fate, m.alive = nil, -1; m.Advance(-skew) }
+	return func() { m.fate, m.alive, m.Process = nil, -1, home }
 }
 
 // intruder is another operator, or the schedule, who does something in the middle of the operation, between two of its
@@ -140,19 +152,20 @@ func (m *machine) troubledBy(t *rapid.T, skews []int) func() {
 func (m *machine) intruder(t *rapid.T) func(call int) {
 	at := rapid.SampledFrom([]int{-1, -1, -1, 0, 1, 2, 3, 5, 8}).Draw(t, "another one comes before call")
 	mode := rapid.SampledFrom([]rotateca.Mode{rotateca.Mint, rotateca.Rollback, rotateca.Finalise, rotateca.Stage, ""}).Draw(t, "and does")
+	skew := time.Duration(rapid.SampledFrom(jumps).Draw(t, "by a clock that is off by")) * time.Second
 	return func(call int) {
 		if call != at || m.alive == 0 {
 			return
 		}
 		at, m.intruded = -1, true
-		fate, alive := m.fate, m.alive
-		m.fate, m.alive = nil, -1
+		fate, alive, home := m.fate, m.alive, m.Process
+		m.fate, m.alive, m.Process = nil, -1, m.clocked(skew)
 		if mode == "" {
 			_, _ = m.Standby.Run(m.ctx)
 		} else {
 			_, _ = m.RotateCA.Do(m.ctx, rotateca.Request{Mode: mode, By: audit.By{Actor: "another"}})
 		}
-		m.fate, m.alive = fate, alive
+		m.fate, m.alive, m.Process = fate, alive, home
 	}
 }
 
@@ -287,7 +300,7 @@ func (m *machine) undo(t *rapid.T) {
 }
 
 func (m *machine) admit(t *rapid.T) {
-	name := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name")
+	name := rapid.SampledFrom([]string{"a", "b", "a", "b", "c"}).Draw(t, "name")
 	over := m.troubled(t)
 	result, err := m.Admit(m.ctx, name)
 	over()
@@ -302,19 +315,21 @@ func (m *machine) hold(id agent.ID, c certificate) { m.issued[id] = append(m.iss
 // one is left, dormant, for a rollback.
 func (m *machine) rotate(t *rapid.T) {
 	id := agent.ID("orga::" + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
+	grace := rapid.SampledFrom([]time.Duration{0, 0, 10 * time.Minute, time.Hour}).Draw(t, "grace")
 	over := m.troubled(t)
-	result, err := m.Rotate(m.ctx, id)
+	result, err := m.RotateCert.Rotate(m.ctx, rotatecert.Request{Agent: id, Grace: grace, By: audit.By{Actor: "test"}})
 	over()
 	if err != nil {
 		return
 	}
+	m.graced(id, grace)
 	m.given(id, result.Certificate, result.Material)
 	view, err := m.Store.View(m.ctx, id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	pins := view.Agent.Pins
-	if diff := cmp.Diff(result.Certificate.Pin, pins[0]); diff != "" || slices.ContainsFunc(pins[1:], func(p agent.Pin) bool { return !p.Dormant }) {
+	if diff := cmp.Diff(result.Certificate.Pin, pins[0]); diff != "" || grace == 0 && slices.ContainsFunc(pins[1:], func(p agent.Pin) bool { return !p.Dormant }) {
 		t.Fatalf("after a rotation the pins are %+v\n%s", pins, diff)
 	}
 }
@@ -333,7 +348,11 @@ func (m *machine) token(t *rapid.T) {
 				continue
 			}
 			_, err = m.TokenFor(m.ctx, c.pem)
-			if want := m.counts(org, *view.Agent, c); (err == nil) != want || (err != nil && !errors.Is(err, agent.ErrRevoked)) {
+			want := m.counts(org, *view.Agent, c)
+			if early := m.early(t, c.pem); early && err != nil { // issued by a clock that is ahead
+				want = false
+			}
+			if (err == nil) != want || (err != nil && problem.Of(err).Status != http.StatusUnauthorized) {
 				t.Fatalf("%s with the certificate of generation %d: err = %v, want token %v", id, c.pin.Generation, err, want)
 			}
 		}
@@ -384,13 +403,14 @@ func (m *machine) renew(t *rapid.T) {
 		}
 		return
 	}
-	if before && !m.authenticates(t, id, c) {
+	// A deadline that a clock gives which is further behind than the deadline is away has passed: the successor counts.
+	if before && !m.authenticates(t, id, c) && m.skew > -renew.DefaultOverlap {
 		t.Fatalf("%s renewed (%v), and the certificate that asked does not count any more", id, err)
 	}
 	if err != nil {
 		return
 	}
-	if !before {
+	if !before && m.skew == 0 {
 		t.Fatalf("%s renewed a certificate that does not count", id)
 	}
 	m.hold(id, certificate{result.Certificate.CertPEM, result.Certificate.Pin, key})
@@ -417,7 +437,7 @@ func (m *machine) use(t *rapid.T) {
 	if m.intruded || m.skew != 0 { // decided by another state, or another clock
 		return
 	}
-	if err == nil && !counted || err != nil && counted && !troubled {
+	if err == nil && !counted || err != nil && counted && !troubled && !m.early(t, c.pem) {
 		t.Fatalf("%s, whose certificate counted %v: %v", id, counted, err)
 	}
 	if err != nil || troubled {
@@ -435,7 +455,7 @@ func (m *machine) use(t *rapid.T) {
 
 // counts is what the record says of a certificate; where no renewal is under way, in the model's own words.
 func (m *machine) counts(org registry.Org, a agent.Agent, c certificate) bool {
-	if slices.ContainsFunc(a.Pins, func(p agent.Pin) bool { return p.Unused || p.Yields }) {
+	if slices.ContainsFunc(a.Pins, func(p agent.Pin) bool { return p.Unused || p.Yields || !p.Until.IsZero() }) {
 		_, err := a.Authenticate(c.pin.Thumbprint, org.Pointer, m.Now())
 		return err == nil
 	}
@@ -552,7 +572,8 @@ func (m *machine) checkChains(t *rapid.T, org registry.Org) {
 		told := func(p agent.Pin) bool { return p.Thumbprint == last.Details["cert_thumbprint"] }
 		activated := last.EventType == audit.AgentCertActivated && slices.ContainsFunc(view.Agent.Pins, told)
 		ended := last.EventType == audit.AgentDeactivated && len(view.Agent.Pins) == 0
-		if !told(view.Agent.Pin()) && !activated && !ended {
+		outside := view.Agent.Method == agent.SPIFFE && len(view.Agent.Pins) == 0
+		if !told(view.Agent.Pin()) && !activated && !ended && !outside {
 			t.Fatalf("%s: last row is %s of %v, pins are %+v", id, last.EventType, last.Details["cert_thumbprint"], view.Agent.Pins)
 		}
 	}
@@ -615,7 +636,7 @@ func TestRotationStateMachine(t *testing.T) {
 		m := newMachine(context.Background())
 		t.Repeat(map[string]func(*rapid.T){
 			"standby": m.standby, "mint": m.mint, "upload": m.upload, "stage": m.stage, "commit": m.commit, "undo": m.undo, "admit": m.admit, "rotate": m.rotate, "renew": m.renew, "use": m.use,
-			"emergency": m.emergency, "deactivate": m.deactivate, "again": m.again, "repeat": m.repeat, "deliver": m.deliver, "advance": m.advance,
+			"emergency": m.emergency, "spiffe": m.spiffe, "login": m.login, "deactivate": m.deactivate, "again": m.again, "repeat": m.repeat, "deliver": m.deliver, "advance": m.advance,
 			"": m.check,
 		})
 		m.recovers(t)

@@ -40,7 +40,7 @@ func (m *machine) repeat(t *rapid.T) {
 		n.csr = []byte(csr)
 	}
 	for range rapid.IntRange(1, 4).Draw(t, "repetitions") {
-		over := m.troubled(t)
+		over := m.troubledBy(t, skews)
 		err := m.send(t, n)
 		over()
 		m.sound(t, n, err)
