@@ -165,7 +165,10 @@ infra-setup: need-go $(CDK)/.package-lock.json ## install what the CDK app runs 
 infra-golden: infra-setup ## write what the CDK app is compared with anew: infra/permissions.md and the golden templates
 	go test ./infra/mastio -count=1 -run 'WrittenDown|Template|Contents' -update
 
-.PHONY: synth diff preflight deploy smoke destroy
+.PHONY: bootstrap synth diff preflight deploy smoke destroy
+bootstrap: build infra-setup ## once for each account and region: what the CDK puts its files into
+	$(RUN_CDK) bootstrap $(CDK_ARGS)
+
 synth: build infra-setup ## write the CloudFormation templates into cdk.out (CDK_ARGS="-c orgId=acme ...", see infra/README.md)
 	$(RUN_CDK) synth --quiet $(CDK_ARGS)
 

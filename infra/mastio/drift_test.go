@@ -281,3 +281,39 @@ func TestReadme(t *testing.T) {
 		}
 	}
 }
+
+// What the README has an operator type is there: targets of make, and settings.
+func TestReadmeCommands(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	makefile, err := os.ReadFile(filepath.Join("..", "..", "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets := regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)").FindAllStringSubmatch(string(readme), -1)
+	for _, m := range targets {
+		if !regexp.MustCompile(`(?m)^` + m[1] + `:`).Match(makefile) {
+			t.Errorf("the Makefile has no target %s", m[1])
+		}
+	}
+	given := regexp.MustCompile(`-c ([a-zA-Z]+)=`).FindAllStringSubmatch(string(readme), -1)
+	for _, m := range given {
+		if settings[m[1]] == nil {
+			t.Errorf("%s is no setting", m[1])
+		}
+	}
+	if len(targets) < 10 || len(given) < 8 {
+		t.Errorf("%d targets, %d settings: the search is broken", len(targets), len(given))
+	}
+	// The path of a first deployment, in its order.
+	at := 0
+	for _, step := range []string{"1. The account", "make bootstrap", "acm request-certificate", "make preflight", "make deploy", "TargetName", "make smoke", "8. The first agent"} {
+		next := strings.Index(string(readme)[at:], step)
+		if next < 0 {
+			t.Fatalf("%s is not behind what comes before it", step)
+		}
+		at += next
+	}
+}

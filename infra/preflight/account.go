@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -72,11 +71,11 @@ func (l *looker) credentials(ctx context.Context) finding {
 // bootstrapped looks for what the CDK puts its files into.
 func (l *looker) bootstrapped(ctx context.Context) []finding {
 	const check = "bootstrap"
-	mend := fmt.Sprintf("build/infra/node_modules/.bin/cdk bootstrap aws://%s/%s", l.a.account, l.a.region)
+	const mend = "make bootstrap"
 	out, err := l.ssm.GetParameter(ctx, &ssm.GetParameterInput{Name: &l.a.parameter})
 	switch {
 	case code(err) == "ParameterNotFound":
-		return []finding{bad(check, mend, "this account and region were never bootstrapped for the CDK")}
+		return []finding{bad(check, mend, "account %s was never bootstrapped for the CDK in %s", l.a.account, l.a.region)}
 	case err != nil:
 		return []finding{unseen(check, err)}
 	}

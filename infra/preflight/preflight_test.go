@@ -37,7 +37,7 @@ func TestWhatWouldFail(t *testing.T) {
 		says   []string
 		level  string
 	}{
-		"no bootstrap":        {account{"GetParameter": missing("ParameterNotFound")}, []string{"never bootstrapped", "cdk bootstrap aws://111111111111/eu-central-1"}, "FAIL"},
+		"no bootstrap":        {account{"GetParameter": missing("ParameterNotFound")}, []string{"never bootstrapped for the CDK in eu-central-1", "make bootstrap"}, "FAIL"},
 		"an old bootstrap":    {account{"GetParameter": {200, `{"Parameter":{"Value":"5"}}`}}, []string{"version 5 is there, 6 is needed"}, "FAIL"},
 		"a small quota":       {account{"GET /2016-08-19/account-settings": {200, `{"AccountLimit":{"ConcurrentExecutions":50,"UnreservedConcurrentExecutions":50}}`}}, []string{"reserve 8 of 50", "L-B99A9384", "sharedConcurrency=true"}, "FAIL"},
 		"another's log role":  {account{"GET /account": {200, `{"cloudwatchRoleArn":"arn:aws:iam::111111111111:role/theirs"}`}}, []string{"role/theirs, which the deployment would replace", "sharedAccountLogging=true"}, "WARN"},
