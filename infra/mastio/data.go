@@ -55,7 +55,7 @@ func newData(scope constructs.Construct, id string, p Props) *Data {
 	})
 	d.backups(p)
 	output(d.Scope, "AgentSecretsKeyArn", *d.AgentSecretsKey.KeyArn(), "KMS key of the secrets mastio/agents/"+p.OrgID+"/…: a reader of a secret needs kms:Decrypt on this key")
-	output(d.Scope, "AdminSecretName", *d.AdminSecret.SecretName(), "Secrets Manager name of the admin secret: aws secretsmanager get-secret-value --secret-id")
+	output(d.Scope, "AdminSecretArn", *d.AdminSecret.SecretArn(), "The admin secret: aws secretsmanager get-secret-value --secret-id")
 	return d
 }
 

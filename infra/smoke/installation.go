@@ -57,7 +57,7 @@ func find(ctx context.Context, cfg aws.Config, o options) (in installation, err 
 	service, data := outputs["mastio-"+in.org+"-service"], outputs["mastio-"+in.org+"-data"]
 	in.agents, in.operators = or(o.agents, output(service, "AgentsURL")), or(o.operators, output(service, "OperatorsURL"))
 	in.mutual = o.agents != "" || output(service, "AgentsTargetName") != ""
-	in.secret, err = adminSecret(ctx, cfg, output(data, "AdminSecretName"))
+	in.secret, err = adminSecret(ctx, cfg, output(data, "AdminSecretArn"))
 	return in, err
 }
 

@@ -87,7 +87,7 @@ func stacks(t *testing.T, agents, operators string, orgs ...string) string {
 	all := member("CDKToolkit")
 	for _, org := range orgs {
 		all += member("mastio-"+org+"-service", "ServiceAgentsURL1", agents, "ServiceOperatorsURL2", operators, "ServiceAgentsTargetName3", "d-1.execute-api") +
-			member("mastio-"+org+"-data", "DataAdminSecretName4", "the-secret")
+			member("mastio-"+org+"-data", "DataAdminSecretArn4", "the-secret")
 	}
 	return query("DescribeStacks", "<Stacks>"+all+"</Stacks>")
 }
