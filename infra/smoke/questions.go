@@ -260,18 +260,21 @@ func (q *questions) alarm() string { return "mastio-" + q.org + "-failed-events"
 // with its next look, and who is subscribed gets two mails.
 func (q *questions) alarmArrives(ctx context.Context) (string, error) {
 	api, name := cloudwatch.NewFromConfig(q.cfg), q.alarm()
-	begun := time.Now().Add(-time.Second)
+	begun := time.Now().Add(-time.Minute) // by CloudWatch's clock
 	_, err := api.SetAlarmState(ctx, &cloudwatch.SetAlarmStateInput{AlarmName: &name, StateValue: cw.StateValueAlarm, StateReason: aws.String("make smoke: a test")})
 	if err != nil {
 		return "", mayNot(err)
 	}
 	said := errors.New("the history of the alarm names no action")
 	err = q.until(ctx, func(error) bool { return true }, func() error {
-		out, err := api.DescribeAlarmHistory(ctx, &cloudwatch.DescribeAlarmHistoryInput{AlarmName: &name, HistoryItemType: cw.HistoryItemTypeAction, StartDate: &begun})
+		out, err := api.DescribeAlarmHistory(ctx, &cloudwatch.DescribeAlarmHistoryInput{AlarmName: &name, HistoryItemType: cw.HistoryItemTypeAction})
 		if err != nil {
 			return err
 		}
 		for _, item := range out.AlarmHistoryItems {
+			if item.Timestamp != nil && item.Timestamp.Before(begun) {
+				continue // of another time
+			}
 			if strings.HasPrefix(aws.ToString(item.HistorySummary), "Successfully") {
 				return nil
 			}
