@@ -47,13 +47,12 @@ func Tables() []Table {
 		{
 			Name: Registry, PartitionKey: "pk", SortKey: "sk", TTL: "ttl",
 			Indexes: []Index{{
-				Name: AgentsByGeneration, PartitionKey: "gen_pk", SortKey: "gen_sk",
-				Include: []string{"id", "display_name", "method", "status", "pins", "capabilities", "enrolled_at", "updated_at"},
+				Name: AgentsByGeneration, PartitionKey: "gen_pk", SortKey: "gen_sk", // keys alone: a rotation leaves them
 			}, {
 				Name: AgentsByName, PartitionKey: "gen_pk", SortKey: "id",
 			}, {
 				// A count reads every entry, names of attributes included, so keys of one letter: 47 octets for agent
-				// orga::agent-0000001, including 30 of the table's own key. The first index has about 700.
+				// orga::agent-0000001, including 30 of the table's own key. An entry of the first index is twice as long.
 				Name: ActiveAgents, PartitionKey: "c", SortKey: "g",
 			}, {
 				Name: AgentsByDue, PartitionKey: "due_pk", SortKey: "due_sk",

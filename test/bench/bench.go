@@ -17,6 +17,7 @@ import (
 type bench struct {
 	options
 	report report
+	table  string // of prices; empty: not asked for
 
 	progress io.Writer
 	began    time.Time

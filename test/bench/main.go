@@ -28,7 +28,7 @@ const usage = `Usage: go run ./test/bench [flags]
 Measures everything in one run of a few minutes, on this machine's loopback interface only.
 Progress goes to stderr, the table to stdout.
 
-  --only LIST     comma-separated: handler, fleet, rotate-ca, progress, gateway, cold-start (default: all)
+  --only LIST     comma-separated: handler, fleet, rotate-ca, progress, price, gateway, cold-start (default: all)
   --seconds N     length of each measured load, 1 to 60 (default 5)
   --json FILE     write the figures to FILE as well
   --help          this text
@@ -56,7 +56,7 @@ type section struct {
 
 func sections() []section {
 	return []section{
-		{"handler", (*bench).handlers}, {"fleet", (*bench).fleet}, {"rotate-ca", (*bench).rotateCA}, {"progress", (*bench).countFleet},
+		{"handler", (*bench).handlers}, {"fleet", (*bench).fleet}, {"rotate-ca", (*bench).rotateCA}, {"progress", (*bench).countFleet}, {"price", (*bench).price},
 		{"gateway", (*bench).gateway}, {"cold-start", (*bench).coldStart},
 	}
 }
@@ -135,6 +135,7 @@ func do(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 	}
 	b.report.Machine.LoadAfter = loadAverage()
 	b.report.print(stdout)
+	fmt.Fprint(stdout, b.table)
 	if o.json != "" {
 		failed = errors.Join(failed, b.report.write(o.json))
 	}

@@ -2,8 +2,11 @@ package dynamo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"sync"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -19,8 +22,10 @@ func place(a agent.Agent) string {
 	return fmt.Sprintf("%06d#%s#%s", a.Pin().Generation, a.Method, a.ID)
 }
 
-// Agents reads a page of agents from the index. Each shard is asked for its part of the page, and again only where it
-// held more than that, so a page costs about twice what is on it.
+// Agents reads a page of agents. The index holds keys alone, which change with an agent's generation and not with each of
+// its certificates, so that a rotation does not pay for it. Each shard is asked for its part of the page, and again only
+// where it held more than that; the records are read in batches, side by side. The record decides: an agent that has changed
+// its generation meanwhile is left out.
 func (s *Store) Agents(ctx context.Context, q registry.Query) (registry.Page, error) {
 	const doing = "list agents"
 	low, high, err := bounds(q)
@@ -30,15 +35,35 @@ func (s *Store) Agents(ctx context.Context, q registry.Query) (registry.Page, er
 	limit := min(max(q.Limit, 1), maxPage)
 	m := s.newMerge(sharded{s.registry, schema.AgentsByGeneration, "gen_pk", "gen_sk", ""}, low, high, limit)
 	var page registry.Page
-	page.Next, err = m.page(ctx, limit, func(_ string, i item) error {
-		a, err := decodeAgent(i)
-		page.Agents = append(page.Agents, a)
-		return err
+	var ids []agent.ID
+	page.Next, err = m.page(ctx, limit, func(place string, _ item) error {
+		if parts := cursorPattern.FindStringSubmatch(place); parts != nil {
+			ids = append(ids, agent.ID(parts[3]))
+		}
+		return nil
 	})
 	if err != nil {
 		return registry.Page{}, unavailable(doing, err)
 	}
+	if page.Agents, err = s.recordsOf(ctx, ids); err != nil {
+		return registry.Page{}, unavailable(doing, err)
+	}
+	page.Agents = slices.DeleteFunc(page.Agents, func(a agent.Agent) bool {
+		return q.Generation != 0 && a.Pin().Generation != q.Generation
+	})
 	return page, nil
+}
+
+// recordsOf reads any number of agents in the order of their ids, a batch for each hundred.
+func (s *Store) recordsOf(ctx context.Context, ids []agent.ID) ([]agent.Agent, error) {
+	chunks := slices.Collect(slices.Chunk(ids, maxFound))
+	parts, errs := make([][]agent.Agent, len(chunks)), make([]error, len(chunks))
+	var wg sync.WaitGroup
+	for n, chunk := range chunks {
+		wg.Go(func() { parts[n], errs[n] = s.Records(ctx, chunk) })
+	}
+	wg.Wait()
+	return slices.Concat(parts...), errors.Join(errs...)
 }
 
 // In the order of bytes, '!' stands before and ':' behind everything that occurs in a sort key.

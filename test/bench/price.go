@@ -1,0 +1,263 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/oklog/ulid/v2"
+
+	"github.com/mastio-aws/mastio/localstack/dynamodb"
+	"github.com/mastio-aws/mastio/shared/accesslog"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/boot"
+	"github.com/mastio-aws/mastio/shared/edge/dynamo"
+	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
+	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+	"github.com/mastio-aws/mastio/test/inmemory"
+)
+
+// spent is what is paid for, on average of one operation.
+type spent struct {
+	reads, writes float64 // DynamoDB's units
+	signatures    float64 // of KMS
+	logged        float64 // octets as CloudWatch ingests them, in all groups together
+}
+
+// logOverhead is what CloudWatch Logs counts for each line besides its text ("PutLogEvents", CloudWatch Logs API).
+const logOverhead = 26
+
+// shop is the part of a Mastio whose use is priced: the real use cases over DynamoDB, keys in memory, functions' logs as a
+// deployment writes them.
+type shop struct {
+	token, rotate served
+	enroller      *enroll.Enroller
+	sealer        *checkpoint.Job
+	keys          *ceremonytest.Keys
+	issuer        string
+	mu            sync.Mutex
+	sum, hashed   spent
+	log           bytes.Buffer
+	ahead         atomic.Int64 // nanoseconds by which the clock is before this machine's
+}
+
+// into adds up in one of the sums.
+func (s *shop) into(sum *spent) func(reads, writes float64) {
+	return func(reads, writes float64) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		sum.reads, sum.writes = sum.reads+reads, sum.writes+writes
+	}
+}
+
+// now lets days pass between two rotations of an agent: at one instant an index entry would stay where it is.
+func (s *shop) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
+
+// during runs n operations and returns what one of them used. access is the line that API Gateway writes about each.
+func (s *shop) during(n int, access string, operation func(n int) error) (spent, error) {
+	s.sum, s.hashed = spent{}, spent{}
+	s.log.Reset()
+	signed := s.keys.Calls()["Sign"]
+	for i := range n {
+		if err := operation(i); err != nil {
+			return spent{}, err
+		}
+	}
+	logged := n * (len(access) + logOverhead)
+	for line := range bytes.Lines(s.log.Bytes()) {
+		logged += len(bytes.TrimSpace(line)) + logOverhead
+	}
+	if access == "" {
+		logged = 0
+	}
+	of := func(sum float64) float64 { return sum / float64(n) }
+	return spent{
+		reads: of(s.sum.reads), writes: of(s.sum.writes), signatures: of(float64(s.keys.Calls()["Sign"] - signed)), logged: of(float64(logged)),
+	}, nil
+}
+
+// openShop makes the tables and the first Org CA.
+func openShop(ctx context.Context, client *awsdynamodb.Client, prefix string) (*shop, error) {
+	if err := dynamodb.CreateTables(ctx, client, prefix); err != nil {
+		return nil, err
+	}
+	m := inmemory.New(memstore.Config{})
+	s := &shop{keys: m.Keys, issuer: m.Parts.Config.Issuer}
+	services := m.Services(s.now)
+	services.Store = dynamo.New(dynamo.Config{Client: metered{client, s.into(&s.sum), s.into(&s.hashed)}, Prefix: prefix})
+	parts := services.Over(m.Parts.Config, s.now, func() string { return ulid.Make().String() })
+	parts.Log = boot.NewLog(&s.log)
+	p := m.Assemble(parts)
+	s.enroller, s.sealer = p.Enroll, p.Checkpoint
+	if _, err := p.Standby.Run(ctx); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.token, err = started(boot.Token(parts)); err != nil {
+		return nil, err
+	}
+	s.rotate, err = started(boot.RotateCert(parts))
+	return s, err
+}
+
+// served is a function that takes events of both kinds.
+type served = func(context.Context, httpapi.Event) (events.APIGatewayProxyResponse, error)
+
+func started(handler any, err error) (served, error) {
+	f, ok := handler.(served)
+	if err == nil && !ok {
+		err = fmt.Errorf("a function is a %T", handler)
+	}
+	return f, err
+}
+
+// accessLine is what API Gateway writes about a request of this kind.
+func accessLine(format, method, resource string) string {
+	return strings.NewReplacer(
+		"$context.requestId", "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"[:map[bool]int{true: 16, false: 36}[format == accesslog.HTTP]],
+		"$context.identity.sourceIp", "203.0.113.177", "$context.routeKey", method+" "+resource, "$context.httpMethod", method,
+		"$context.resourcePath", resource, "$context.status", "200", "$context.responseLatency", "127", "$context.integrationLatency", "125",
+		"$context.integration.status", "200", "$context.error.responseType", "-", "$context.error.message", "-",
+		"$context.integrationErrorMessage", "-", "$context.identity.clientCert.subjectDN", "-",
+	).Replace(format)
+}
+
+func priced(method, path string, headers map[string][]string) httpapi.Event {
+	e := httpapi.Event{}
+	e.HTTPMethod, e.Path, e.MultiValueHeaders = method, path, headers
+	e.RequestContext.RequestID, e.RequestContext.Identity.SourceIP = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef", "203.0.113.177"
+	return e
+}
+
+func leafOf(chain []byte) string {
+	block, _ := pem.Decode(chain)
+	return string(pem.EncodeToMemory(block))
+}
+
+func (s *shop) ask(ctx context.Context, f served, e httpapi.Event) error {
+	out, err := f(ctx, e)
+	if err == nil && out.StatusCode != 200 {
+		err = fmt.Errorf("%s %s answered %d: %.300s", e.HTTPMethod, e.Path, out.StatusCode, out.Body)
+	}
+	return err
+}
+
+// pricedAgents are enrolled to be measured; each is rotated several times, as agents are in their lives.
+const pricedAgents, pricedRounds = 8, 5
+
+// sold measures each operation of the price table.
+func (s *shop) sold(ctx context.Context) (map[string]spent, error) {
+	var ids, leaves []string
+	var provers []*prover
+	for n := range pricedAgents {
+		a, err := s.enroller.Enroll(ctx, enroll.Request{
+			Name: fmt.Sprintf("payments-reconciliation-%04d", n), Capabilities: []string{"payments:read", "ledger:write"}, By: audit.By{Actor: "test"},
+		})
+		if err != nil {
+			return nil, err
+		}
+		var jwk jose.JSONWebKey
+		if err := json.Unmarshal(a.Material.DPoPJWK, &jwk); err != nil {
+			return nil, err
+		}
+		key, _ := jwk.Key.(*ecdsa.PrivateKey)
+		p, err := newProver(key, s.issuer+tokenPath)
+		if err != nil {
+			return nil, err
+		}
+		provers = append(provers, p)
+		ids, leaves = append(ids, string(a.Agent.ID)), append(leaves, leafOf(a.Certificate.CertPEM))
+	}
+	all := map[string]spent{}
+	ask := func(n int, proofs ...string) error {
+		e := priced("POST", tokenPath, map[string][]string{"dpop": proofs})
+		e.Version, e.StageVariables, e.RequestContext.RequestID = "1.0", map[string]string{"host": "agents"}, "JKJaXmPLvHcESHA="
+		e.RequestContext.Identity.ClientCert = &events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert{ClientCertPem: leaves[n%pricedAgents]}
+		return s.ask(ctx, s.token, e)
+	}
+	if err := ask(0); err != nil { // opens the key of the day
+		return nil, err
+	}
+	access := accessLine(accesslog.HTTP, "POST", tokenPath)
+	var err error
+	if all[opToken], err = s.during(pricedAgents, access, func(n int) error { return ask(n) }); err != nil {
+		return nil, err
+	}
+	if all[opDPoP], err = s.during(pricedAgents, access, func(n int) error {
+		proof, err := provers[n].proof(s.now())
+		if err != nil {
+			return err
+		}
+		return ask(n, proof)
+	}); err != nil {
+		return nil, err
+	}
+	rotate := func(n int) error {
+		s.ahead.Add(int64(24 * time.Hour / pricedAgents))
+		e := priced("POST", rotatePath(ids[n%pricedAgents]), map[string][]string{"X-Admin-Secret": {inmemory.Secret}})
+		return s.ask(ctx, s.rotate, e)
+	}
+	access = accessLine(accesslog.REST, "POST", "/registry/agents/{agent_id}/rotate-cert")
+	if all[opRotate], err = s.during(pricedAgents*pricedRounds, access, rotate); err != nil {
+		return nil, err
+	}
+	rotations := float64(pricedAgents * pricedRounds)
+	all[opHashes] = spent{reads: s.hashed.reads / rotations, writes: s.hashed.writes / rotations}
+	all[opSeal], err = s.seal(ctx, rotate)
+	return all, err
+}
+
+// seal measures what the next checkpoint adds to each of the rotations before it, less what one costs by itself.
+func (s *shop) seal(ctx context.Context, rotate func(int) error) (spent, error) {
+	run := func(chains int) (spent, error) {
+		for n := range chains {
+			if err := rotate(n); err != nil {
+				return spent{}, err
+			}
+		}
+		return s.during(1, "", func(int) error { _, err := s.sealer.Run(ctx, audit.By{Actor: "test"}); return err })
+	}
+	if _, err := run(pricedAgents); err != nil { // what the enrolments have left
+		return spent{}, err
+	}
+	one, err := run(1)
+	if err != nil {
+		return spent{}, err
+	}
+	many, err := run(pricedAgents)
+	more := float64(pricedAgents - 1)
+	return spent{reads: (many.reads - one.reads) / more, writes: (many.writes - one.writes) / more}, err
+}
+
+// price measures the units and prints the price table.
+func (b *bench) price(ctx context.Context) error {
+	b.say("price: units of each operation")
+	system, err := b.stack(ctx)
+	if err != nil {
+		return err
+	}
+	cfg := databaseConfig(system)
+	s, err := openShop(ctx, dynamo.NewClient(cfg), "price-")
+	if err != nil {
+		return err
+	}
+	sold, err := s.sold(ctx)
+	if err != nil {
+		return err
+	}
+	b.table = "\nPRICES\n" + priceTable(sold)
+	return nil
+}

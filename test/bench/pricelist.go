@@ -1,0 +1,122 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// List prices of us-east-1 as published in November 2026, in dollars, without free tiers. A million of:
+const (
+	priceHTTPAPI   = 1.00
+	priceRESTAPI   = 3.50
+	priceFirewall  = 0.60
+	priceLambda    = 0.20
+	priceRead      = 0.125 // DynamoDB on demand
+	priceWrite     = 0.625
+	priceSignature = 15.00 // KMS, ECC
+	priceEvent     = 1.00  // EventBridge, of one's own
+)
+
+const (
+	priceGBSecond = 0.0000133334 // Lambda, arm64
+	priceLogGB    = 0.50
+	memoryGB      = 0.5 // of a function
+)
+
+// How long a function runs, in milliseconds: assumed, and generous.
+const (
+	tokenMillis    = 15
+	kmsTokenMillis = 25
+	rotateMillis   = 60
+)
+
+// The rows of the table.
+const (
+	opToken  = "tokens"
+	opDPoP   = "tokens with a DPoP proof"
+	opRotate = "rotations of a certificate"
+	opHashes = "hashes of its keys"
+	opSeal   = "seal" // a rotation's part of the next checkpoint
+)
+
+// price is one row: a million operations.
+type price struct {
+	name                            string
+	api, firewall, lambda, database float64
+	kms, log                        float64
+	databaseText, logText           string
+}
+
+func (p price) total() float64 {
+	return p.api + p.firewall + p.lambda + p.database + p.kms + p.log
+}
+
+func lambdaPrice(millis float64) float64 {
+	return priceLambda + memoryGB*millis/1000*1e6*priceGBSecond
+}
+
+func priceOf(name string, u spent, api, firewall, millis float64) price {
+	return price{
+		name: name, api: api, firewall: firewall, lambda: lambdaPrice(millis), database: u.reads*priceRead + u.writes*priceWrite,
+		kms: u.signatures * priceSignature, log: rounded(u.logged) * 1e6 / 1e9 * priceLogGB,
+		databaseText: fmt.Sprintf("%s = %.2f", countOf(u), u.reads*priceRead+u.writes*priceWrite), logText: fmt.Sprintf("%.0f octets = %.2f", rounded(u.logged), rounded(u.logged)*1e6/1e9*priceLogGB),
+	}
+}
+
+// rounded takes octets to the nearest ten: how many digits a duration has is chance.
+func rounded(octets float64) float64 { return math.Round(octets/10) * 10 }
+
+// countOf writes units: 3 reads, 9 writes.
+func countOf(u spent) string {
+	var parts []string
+	for _, c := range []struct {
+		n    float64
+		word string
+	}{{u.reads, "read"}, {u.writes, "write"}} {
+		if c.n == 0 {
+			continue
+		}
+		word := c.word
+		if c.n != 1 {
+			word += "s"
+		}
+		parts = append(parts, fmt.Sprintf("%.2g %s", c.n, word))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// prices are the rows of the table.
+func prices(sold map[string]spent) []price {
+	inKMS := sold[opToken]
+	inKMS.signatures = 1
+	plain := sold[opRotate]
+	plain.reads, plain.writes = plain.reads-sold[opHashes].reads, plain.writes-sold[opHashes].writes
+	return []price{
+		priceOf(opToken, sold[opToken], priceHTTPAPI, 0, tokenMillis),
+		priceOf(opDPoP, sold[opDPoP], priceHTTPAPI, 0, tokenMillis),
+		priceOf("tokens, `tokenSigner=kms`", inKMS, priceHTTPAPI, 0, kmsTokenMillis),
+		priceOf(opRotate, plain, priceRESTAPI, priceFirewall, rotateMillis),
+		priceOf("… with the hashes of its keys", sold[opRotate], priceRESTAPI, priceFirewall, rotateMillis),
+	}
+}
+
+// priceTable is the table of infra/README.md.
+func priceTable(sold map[string]spent) string {
+	var b strings.Builder
+	b.WriteString("| a million of | API Gateway | WAF | Lambda | DynamoDB | KMS | logs | together |\n|---|---|---|---|---|---|---|---|\n")
+	dash := func(v float64) string {
+		if v == 0 {
+			return "–"
+		}
+		return fmt.Sprintf("%.2f", v)
+	}
+	for _, p := range prices(sold) {
+		fmt.Fprintf(&b, "| %s | %.2f | %s | %.2f | %s | %s | %s | **$%.2f** |\n",
+			p.name, p.api, dash(p.firewall), p.lambda, p.databaseText, dash(p.kms), p.logText, p.total())
+	}
+	seal := sold[opSeal]
+	after := seal.reads*priceRead + seal.writes*priceWrite
+	fmt.Fprintf(&b, "\nAfter a million rotations: their events on the bus $%.2f, their places in the checkpoints $%.2f (%s each).\n", priceEvent, after, countOf(seal))
+	return b.String()
+}
