@@ -254,6 +254,8 @@ func (q *questions) youngImport(ctx context.Context) (string, error) {
 	})
 }
 
+var errNoAction = errors.New("the history of the alarm names no action")
+
 func (q *questions) alarm() string { return "mastio-" + q.org + "-failed-events" }
 
 // alarmArrives sets an alarm of the installation off, by hand, and looks whether its topic took it. CloudWatch sets it back
@@ -265,7 +267,7 @@ func (q *questions) alarmArrives(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", mayNot(err)
 	}
-	said := errors.New("the history of the alarm names no action")
+	said := errNoAction
 	err = q.until(ctx, func(error) bool { return true }, func() error {
 		out, err := api.DescribeAlarmHistory(ctx, &cloudwatch.DescribeAlarmHistoryInput{AlarmName: &name, HistoryItemType: cw.HistoryItemTypeAction})
 		if err != nil {
@@ -282,6 +284,9 @@ func (q *questions) alarmArrives(ctx context.Context) (string, error) {
 		}
 		return said
 	})
+	if errors.Is(err, errNoAction) && q.cfg.BaseEndpoint != nil { // LocalStack keeps no such history
+		err = skip("%v, at an endpoint that is not AWS's", err)
+	}
 	return name + " was published", err
 }
 
