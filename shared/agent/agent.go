@@ -71,7 +71,7 @@ type Agent struct {
 	// intermediates; an intermediate is no trust anchor.
 	Bundle        [][]byte
 	Intermediates [][]byte
-	JKT           string // RFC 7638 thumbprint of the registered DPoP key; empty: any key
+	JKT           string // RFC 7638 thumbprint of the registered DPoP key; empty: any key that was not lost
 	// ProofBound: every access token of the agent is bound to a DPoP key (RFC 9449 section 5.2). A token request without
 	// a proof gets no token. Without a registered key, which a compromise removes, no request gets a token.
 	ProofBound bool

@@ -33,6 +33,7 @@ type Past struct {
 	Known  []string  // of the certificates with this notBefore: thumbprints and keys, shortened
 	Floor  time.Time // certificates with an earlier notBefore have ended; zero: none has
 	Ended  []string  // like Known: what the floor alone would let in
+	Lost   LostProofKeys
 }
 
 const (
@@ -100,7 +101,7 @@ func (p Past) believed(now time.Time) Past {
 
 // Equal reports whether both pasts know the same.
 func (p Past) Equal(q Past) bool {
-	return p.Newest.Equal(q.Newest) && p.Floor.Equal(q.Floor) && slices.Equal(p.Known, q.Known) && slices.Equal(p.Ended, q.Ended)
+	return p.Newest.Equal(q.Newest) && p.Floor.Equal(q.Floor) && slices.Equal(p.Known, q.Known) && slices.Equal(p.Ended, q.Ended) && slices.Equal(p.Lost, q.Lost)
 }
 
 // Learn returns the agent that knows one more certificate, pinned or not.

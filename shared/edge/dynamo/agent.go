@@ -76,11 +76,12 @@ func (w writer) past(p agent.Past) {
 	w.list("known", len(p.Known), func(i int) types.AttributeValue { return text(p.Known[i]) })
 	w.time("floor", p.Floor)
 	w.list("ended", len(p.Ended), func(i int) types.AttributeValue { return text(p.Ended[i]) })
+	w.blob("lost", p.Lost)
 }
 
 func (r *reader) past() agent.Past {
 	word := func(v *types.AttributeValueMemberS) string { return v.Value }
-	return agent.Past{Newest: r.time("newest"), Known: elements(r, "known", word), Floor: r.time("floor"), Ended: elements(r, "ended", word)}
+	return agent.Past{Newest: r.time("newest"), Known: elements(r, "known", word), Floor: r.time("floor"), Ended: elements(r, "ended", word), Lost: r.blob("lost")}
 }
 
 func encodePin(p agent.Pin) types.AttributeValue {

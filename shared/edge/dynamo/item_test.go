@@ -96,7 +96,7 @@ func TestSizes(t *testing.T) {
 	a := agent.Agent{
 		ID: agent.ID(strings.Repeat("o", 64) + "::" + strings.Repeat("n", 64)), Method: agent.Minted, Status: agent.Active, Pins: pins,
 		SPIFFEID: strings.Repeat("s", 200), JKT: strings.Repeat("j", 43), ProofBound: true, Head: audit.Head{Seq: 1, Hash: strings.Repeat("f", 64)},
-		Past:    agent.Past{Newest: noon, Known: slices.Repeat([]string{strings.Repeat("f", 32)}, 6), Floor: noon, Ended: slices.Repeat([]string{strings.Repeat("f", 32)}, 6)},
+		Past:    agent.Past{Newest: noon, Known: slices.Repeat([]string{strings.Repeat("f", 32)}, 6), Floor: noon, Ended: slices.Repeat([]string{strings.Repeat("f", 32)}, 6), Lost: make([]byte, 60)},
 		Hygiene: agent.Hygiene{Deliver: agent.SecretsManager, About: strings.Repeat("f", 64), Undelivered: strings.Repeat("v", 64), Failed: 9, Later: noon},
 	}
 	for _, c := range []struct {

@@ -388,6 +388,7 @@ func (e *Enroller) outsideRecord(m agent.Method, req Outside, r reading, old *ag
 	}
 	a.JKT = cmp.Or(r.jkt, a.JKT)
 	if existing != nil && r.reason.Code.Compromise() { // the proof key was on the same host
+		a.Past.Lost = existing.LoseProofKeys().Past.Lost
 		a.JKT = r.jkt
 	}
 	return a

@@ -114,7 +114,7 @@ func (e *Enroller) deactivate(ctx context.Context, a agent.Agent, d Deactivation
 		gone := a
 		gone.Status = agent.Deactivated
 		known = keys.Compromise(gone)
-		next.JKT = ""
+		next.Past.Lost, next.JKT = a.LoseProofKeys().Past.Lost, ""
 	}
 	if a.Status == agent.Deactivated && len(known.Compromised) == len(keys.Compromised) {
 		return nil // it was declared already

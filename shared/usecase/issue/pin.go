@@ -191,7 +191,7 @@ func (i Issuer) commit(ctx context.Context, p Pinning, keys agent.Keys, c Certif
 	next := p.Agent
 	switch {
 	case p.Reason.Compromise(): // the registered DPoP key goes too: a new one comes with the request, or none is registered
-		keys = keys.Compromise(next)
+		keys, next = keys.Compromise(next), next.LoseProofKeys()
 		next.JKT = c.Pin.JKT
 	case c.Pin.JKT != "" && !p.UntilUse: // a successor's becomes the agent's with its first use
 		next.Pins, next.JKT = withProofKey(next), c.Pin.JKT

@@ -33,12 +33,13 @@ type binding struct {
 	required   bool   // no token without a proof
 	registered string // thumbprint of the key that the proof must be made with; empty: any key
 	missing    bool   // a key has to be registered, and none is
+	lost       agent.LostProofKeys
 }
 
 // binding decides by the registered key. The exception is a login by assertion, whose client makes a key for each
 // login: it may use any key, but it needs a key if all of the agent's tokens are bound.
 func (i *Issuer) binding(given *assertion.Assertion, a agent.Agent, pin agent.Pin) binding {
-	b := binding{required: i.RequireDPoP || a.ProofBound, registered: cmp.Or(pin.JKT, a.JKT)}
+	b := binding{required: i.RequireDPoP || a.ProofBound, registered: cmp.Or(pin.JKT, a.JKT), lost: a.Past.Lost}
 	b.missing = a.ProofBound && b.registered == ""
 	if given != nil && !i.RegisteredKeyOnly {
 		b.registered = ""
@@ -76,6 +77,9 @@ func (i *Issuer) prove(ctx context.Context, header []string, want binding, key *
 		return "", &NonceError{Nonce: key.Nonces.Issue(now), cause: err}
 	case err != nil:
 		return "", err
+	}
+	if want.lost.Has(proof.JKT) {
+		return "", ErrLostProofKey
 	}
 	if want.registered != "" && want.registered != proof.JKT {
 		return "", ErrProofKey

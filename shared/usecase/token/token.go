@@ -40,6 +40,9 @@ var (
 			Says("The agent's tokens are bound to its registered DPoP key, and none is registered since that key was " +
 			"declared compromised. The operator registers a new one: rotate-cert, or enrolment, with dpop_jwk").
 		AtToken("invalid_dpop_proof")
+	// ErrLostProofKey reports a key that never counts again for this agent, registered or not.
+	ErrLostProofKey = problem.New(400, "dpop_key_compromised", "proof was made with a key that was declared compromised").
+			Says("This DPoP key was declared compromised. Make a new key.").AtToken("invalid_dpop_proof")
 	ErrProofKey = problem.New(400, "dpop_key_unregistered", "proof was made with another key than the registered one").
 			Says("The DPoP proof was made with another key than the agent's registered one").
 			AtToken("invalid_dpop_proof")
