@@ -134,8 +134,12 @@ func (a Agent) End(now time.Time) Agent {
 
 // EndBefore returns the agent for which every certificate that is older than c has ended too, in addition to what End
 // ends: SVIDs that were never shown at an enrolment among them.
-func (a Agent) EndBefore(c Pin, now time.Time) Agent {
-	if a = a.End(now); c.NotBefore.After(a.Past.Floor) {
+func (a Agent) EndBefore(c Pin, now time.Time) Agent { return a.End(now).EndOlder(c) }
+
+// EndOlder returns the agent for which every certificate that is older than c has ended. The certificates that are known are
+// ended by End, or were.
+func (a Agent) EndOlder(c Pin) Agent {
+	if c.NotBefore.After(a.Past.Floor) {
 		a.Past.Floor = c.NotBefore
 	}
 	return a

@@ -3,6 +3,7 @@
 package registry
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"slices"
 	"time"
@@ -162,6 +163,25 @@ func (o Org) LeftCompromised(number int64) bool {
 	return slices.ContainsFunc(o.Generations, func(next orgca.Generation) bool {
 		return next.Number != number && !left.SupersededAt.IsZero() && next.CurrentAt.Equal(left.SupersededAt) && orgca.Compromised(next.Reason)
 	})
+}
+
+// Owned returns the Org CA and the issuing CA of every generation that is, or ever was, current. One that never was has issued
+// nothing, and may not be the Mastio's own in the end. Error: a certificate that cannot be read.
+func (o Org) Owned() ([]*x509.Certificate, error) {
+	var all []*x509.Certificate
+	for _, g := range o.Generations {
+		switch g.State {
+		case orgca.Current, orgca.Superseded, orgca.Retired:
+		case orgca.Preparing, orgca.Staged, orgca.Failed:
+			continue
+		}
+		own, err := g.Own()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, own...)
+	}
+	return all, nil
 }
 
 // NextNumber is the number for a new generation: above every one that was ever given out.

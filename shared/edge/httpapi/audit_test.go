@@ -252,6 +252,8 @@ func TestLambdaOr(t *testing.T) {
 		{`{"version":"0","detail-type":"Scheduled Event","source":"aws.events","resources":[],"detail":{}}`, 1, false},
 		{`{"httpMethod":"POST","path":"/v1/admin/audit/checkpoint","body":"{\"detail-type\":\"Scheduled Event\"}"}`, 1, false},
 		{`{"httpMethod":"POST","path":"/","detail-type":"Scheduled Event"}`, 1, false},
+		{`{"version":"2.0","routeKey":"$default","rawPath":"/v1/admin/audit/checkpoint","requestContext":{"http":{"method":"POST","path":"/v1/admin/audit/checkpoint"}}}`, 1, false},
+		{`{"requestContext":{},"detail-type":"Scheduled Event","source":"aws.events"}`, 1, false},
 		{`[]`, 1, true},
 	} {
 		out, err := f(t.Context(), json.RawMessage(c.event))

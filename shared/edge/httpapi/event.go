@@ -58,8 +58,8 @@ func Lambda(h http.Handler) func(context.Context, Event) (events.APIGatewayProxy
 }
 
 // LambdaOr adapts a handler as Lambda does, for a function that other events run as well: job gets every event that is not
-// a request. API Gateway's events always name a method, so no client can send an event that passes for an event of a
-// schedule or of another function.
+// a request. API Gateway's events always have a request context, in every payload format, so no client can send an event that
+// passes for an event of a schedule or of another function.
 func LambdaOr(h http.Handler, job func(ctx context.Context, event json.RawMessage) (any, error)) func(context.Context, json.RawMessage) (any, error) {
 	serve := Lambda(h)
 	return func(ctx context.Context, event json.RawMessage) (any, error) {
@@ -67,7 +67,13 @@ func LambdaOr(h http.Handler, job func(ctx context.Context, event json.RawMessag
 		if err := json.Unmarshal(event, &e); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrEvent, err)
 		}
-		if e.HTTPMethod == "" {
+		var asked struct {
+			Context json.RawMessage `json:"requestContext"`
+		}
+		if err := json.Unmarshal(event, &asked); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrEvent, err)
+		}
+		if e.HTTPMethod == "" && asked.Context == nil {
 			return job(ctx, event)
 		}
 		return serve(ctx, e)
@@ -76,6 +82,9 @@ func LambdaOr(h http.Handler, job func(ctx context.Context, event json.RawMessag
 
 // request builds the http.Request that an event stands for.
 func request(ctx context.Context, e Event) (*http.Request, error) {
+	if e.HTTPMethod == "" || e.Version != "" && e.Version != "1.0" { // format 2.0 has other members: its requests would look empty
+		return nil, fmt.Errorf("%w: payload format %.16q", ErrEvent, e.Version)
+	}
 	body := []byte(e.Body)
 	if e.IsBase64Encoded {
 		var err error

@@ -121,6 +121,7 @@ func TestMalformedEvents(t *testing.T) {
 	for name, change := range map[string]edit{
 		"method with a blank": func(e *events.APIGatewayProxyRequest) { e.HTTPMethod = "GET /" },
 		"method with a line":  func(e *events.APIGatewayProxyRequest) { e.HTTPMethod = "GET\r\nX: y" },
+		"no method":           func(e *events.APIGatewayProxyRequest) { e.HTTPMethod = "" },
 		"no base64":           func(e *events.APIGatewayProxyRequest) { e.Body, e.IsBase64Encoded = "***", true },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,7 +10,8 @@ import (
 
 // Own remembers the CAs that are, or ever were, the Org CA or its issuing CA. No path from an SVID to a bundle leads
 // through one of them: enrolment refuses such bundles, but one may have been stored before its CA became the Org CA, by an
-// earlier release, or may hold a CA above an uploaded one.
+// earlier release, or may hold a CA above an uploaded one. No path to one generation leads through the CA of another one
+// either: a cross-certificate would let its key count on.
 //
 // They are read again when the pointer has moved, so a request costs no read for them. What is remembered refuses and never
 // lets in. The zero value works; it is safe for concurrent use.
@@ -32,19 +33,11 @@ func (o *Own) certificates(ctx context.Context, store Store, p orgca.Pointer) ([
 	if err != nil {
 		return nil, err
 	}
-	found := &owned{fence: p.Fence}
-	for _, g := range org.Generations {
-		switch g.State {
-		case orgca.Current, orgca.Superseded, orgca.Retired:
-		case orgca.Preparing, orgca.Staged, orgca.Failed: // never issued anything, and may not be the Mastio's own in the end
-			continue
-		}
-		own, err := g.Own()
-		if err != nil {
-			return nil, err
-		}
-		found.certificates = append(found.certificates, own...)
+	own, err := org.Owned()
+	if err != nil {
+		return nil, err
 	}
+	found := &owned{fence: p.Fence, certificates: own}
 	if o != nil && org.Pointer != nil && org.Pointer.Fence == p.Fence {
 		o.last.Store(found)
 	}

@@ -64,7 +64,7 @@ func judgeSVID(ctx context.Context, store Store, own *Own, view registry.View, s
 		}
 		return pin, nil
 	}
-	pin.Generation, err = vouchingGeneration(ctx, store, view, s, now)
+	pin.Generation, err = vouchingGeneration(ctx, store, own, view, s, now)
 	return pin, err
 }
 
@@ -89,9 +89,16 @@ func PinOf(leaf *x509.Certificate) agent.Pin {
 // vouchingGeneration finds the accepted generation under which an SVID was issued. The pointer holds the chain of the
 // current generation. The chains of an overlap are read only when the current chain does not vouch; an hour after a
 // rotation it does.
-func vouchingGeneration(ctx context.Context, store Store, view registry.View, s Shown, now time.Time) (int64, error) {
+func vouchingGeneration(ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time) (int64, error) {
 	p := view.Pointer
-	err := under(*view.Agent, p.Chain, p.Fingerprint, s, now)
+	var never []*x509.Certificate
+	if len(s.sent)+len(view.Agent.Intermediates) > 0 { // else nothing stands between the SVID and the Org CA
+		var err error
+		if never, err = own.certificates(ctx, store, *p); err != nil {
+			return 0, err
+		}
+	}
+	err := under(*view.Agent, p.Chain, p.Fingerprint, s, now, never)
 	if err == nil {
 		return p.Current, nil
 	}
@@ -107,7 +114,7 @@ func vouchingGeneration(ctx context.Context, store Store, view registry.View, s 
 	}
 	for _, accepted := range p.Accepted {
 		g, ok := org.Generation(accepted.Generation)
-		if ok && p.Accepts(g.Number, now) && under(*view.Agent, g.Chain(), g.Fingerprint(), s, now) == nil {
+		if ok && p.Accepts(g.Number, now) && under(*view.Agent, g.Chain(), g.Fingerprint(), s, now, never) == nil {
 			return g.Number, nil
 		}
 	}
@@ -123,8 +130,8 @@ func overlaps(view registry.View, now time.Time) bool {
 	return false
 }
 
-func under(a agent.Agent, chain [][]byte, fingerprint string, s Shown, now time.Time) error {
-	trust, err := vouch.Generation(a, chain, fingerprint)
+func under(a agent.Agent, chain [][]byte, fingerprint string, s Shown, now time.Time, never []*x509.Certificate) error {
+	trust, err := vouch.Generation(a, chain, fingerprint, never...)
 	if err != nil {
 		return err
 	}

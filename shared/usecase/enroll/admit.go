@@ -49,8 +49,8 @@ func (e *Enroller) byoca(ctx context.Context, req Outside) (Admitted, error) {
 	if err := e.checkNames(r); err != nil {
 		return Admitted{}, err
 	}
-	return e.admit(ctx, agent.BYOCA, req, r, func(_ context.Context, p orgca.Pointer, a *agent.Agent, c *registry.Change) error {
-		if err := r.underAt(p, e.Now()); err != nil {
+	return e.admit(ctx, agent.BYOCA, req, r, func(ctx context.Context, p orgca.Pointer, a *agent.Agent, c *registry.Change) error {
+		if err := e.under(ctx, r, p); err != nil {
 			return err
 		}
 		pin := r.pin(p.Current)
@@ -117,6 +117,8 @@ func (e *Enroller) spiffe(ctx context.Context, req Outside) (Admitted, error) {
 				return agent.ErrKeyUsed
 			}
 			*a = a.EndBefore(shown, e.Now())
+		} else if a.Version > 0 && a.SPIFFEID == "" { // it was deactivated, and has SVIDs of then that only the token endpoint saw
+			*a = a.EndOlder(shown)
 		}
 		*a = a.Learn(shown)
 		if a.SPIFFEID != "" && a.SPIFFEID != id {
@@ -127,60 +129,6 @@ func (e *Enroller) spiffe(ctx context.Context, req Outside) (Admitted, error) {
 		c.EdgeCAs, err = e.edgeCAs(ctx, r.bundle)
 		return err
 	})
-}
-
-// vouched checks that an SVID is under its bundle, or, without one, under the current Org CA. A bundle holds no CA of the
-// Mastio's own, of any generation, nor another certificate of its key: such an agent would outlive the Org CA's rotation.
-func (e *Enroller) vouched(ctx context.Context, r reading, p orgca.Pointer) error {
-	if r.bundle == nil {
-		return r.underAt(p, e.Now())
-	}
-	org, err := e.Store.Org(ctx)
-	if err != nil {
-		return err
-	}
-	var never []*x509.Certificate
-	for _, g := range org.Generations {
-		own, err := g.Own()
-		if err != nil {
-			return err
-		}
-		never = append(never, own...)
-		for _, c := range own {
-			if slices.ContainsFunc(r.bundle, func(b *x509.Certificate) bool { return pki.SameKey(b.PublicKey, c.PublicKey) }) {
-				return ErrOwnCA
-			}
-		}
-	}
-	if err := pki.VerifyUnder(r.leaf, r.between, pki.Trust{Roots: r.bundle, Never: never}, e.Now()); err != nil {
-		return judged(ErrNotUnderBundle, err)
-	}
-	return nil
-}
-
-// judged keeps the words about a CA that is not acceptable, and has fixed ones for a path that is not there.
-func judged(none, err error) error {
-	if errors.Is(err, pki.ErrIssuer) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", none, err)
-}
-
-func (r reading) underAt(p orgca.Pointer, now time.Time) error {
-	trust, err := vouch.Org(p.Chain, p.Fingerprint)
-	if err != nil {
-		return err
-	}
-	if slices.ContainsFunc(trust.Never, func(c *x509.Certificate) bool { return r.leaf.CheckSignatureFrom(c) == nil }) {
-		return ErrIssuedHere
-	}
-	if err := pki.VerifyUnder(r.leaf, r.between, trust, now); err != nil {
-		if !p.Validity().At(now) {
-			return fmt.Errorf("%w: %w", orgca.ErrNotValid, err)
-		}
-		return judged(ErrNotUnderOrgCA, err)
-	}
-	return nil
 }
 
 // edgeCAs returns those of a bundle that the edge does not know yet, or is about to forget.

@@ -23,7 +23,10 @@ var ErrNoSPIFFEID = problem.New(400, "svid_missing_spiffe_uri", "SVID does not h
 // this fingerprint. A CA above an uploaded Org CA vouches for other organisations too, so a path must lead through
 // the Org CA. A certificate of the Mastio counts by its pin alone: no path leads through the issuing CA, whose key
 // only the Mastio has.
-func Org(chain [][]byte, fingerprint string) (pki.Trust, error) {
+//
+// Nor does one lead through a CA of never, or its key, unless that is the Org CA or stands above it: a former Org CA, which
+// its successor may have certified to ease a change, has ended all the same.
+func Org(chain [][]byte, fingerprint string, never ...*x509.Certificate) (pki.Trust, error) {
 	certs, err := parse(chain)
 	if err != nil {
 		return pki.Trust{}, fmt.Errorf("read the Org CA's chain: %w", err)
@@ -35,11 +38,18 @@ func Org(chain [][]byte, fingerprint string) (pki.Trust, error) {
 	t := pki.Trust{Roots: certs[last:], Known: certs[:last]}
 	for i, c := range certs {
 		if pki.Thumbprint(c.Raw) == fingerprint {
-			t.Through, t.Never = c, certs[:i] // under a legacy root there is no issuing CA
+			t.Through, t.Never = c, slices.Concat(certs[:i], apart(never, certs[i:])) // under a legacy root there is no issuing CA
 			return t, nil
 		}
 	}
 	return pki.Trust{}, fmt.Errorf("the Org CA is not in its own chain: %w", orgca.ErrMissing)
+}
+
+// apart returns the certificates whose keys are in none of others.
+func apart(list, others []*x509.Certificate) []*x509.Certificate {
+	return slices.DeleteFunc(slices.Clone(list), func(c *x509.Certificate) bool {
+		return slices.ContainsFunc(others, func(o *x509.Certificate) bool { return pki.SameKey(o.PublicKey, c.PublicKey) })
+	})
 }
 
 // Bundle returns what vouches for the SVIDs of an agent with a bundle of its own. No path leads through the Org CA that
@@ -63,9 +73,9 @@ func Bundle(a agent.Agent, chain [][]byte, fingerprint string, never ...*x509.Ce
 }
 
 // Generation returns what vouches for certificates under a generation of the Org CA, in addition to the certificates
-// that an agent's record knows.
-func Generation(a agent.Agent, chain [][]byte, fingerprint string) (pki.Trust, error) {
-	t, err := Org(chain, fingerprint)
+// that an agent's record knows. For never see Org.
+func Generation(a agent.Agent, chain [][]byte, fingerprint string, never ...*x509.Certificate) (pki.Trust, error) {
+	t, err := Org(chain, fingerprint, never...)
 	if err != nil {
 		return t, err
 	}
