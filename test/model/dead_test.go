@@ -113,7 +113,7 @@ func (m *machine) deactivate(t *rapid.T) {
 }
 
 func (m *machine) end(t *rapid.T, id agent.ID, why reason.Code) {
-	over := m.troubled(t)
+	over := m.troubledBy(t, ahead)
 	err := m.Enroll.Deactivate(m.ctx, enroll.Deactivation{Agent: id, Reason: reason.Given{Code: why}, By: audit.By{Actor: "test"}})
 	over()
 	if err == nil {

@@ -110,6 +110,9 @@ func (m *machine) dying() error {
 var (
 	skews = []int{0, 0, 0, -40, -5, 5, 40}
 	jumps = append([]int{-7200, 7200, 86400}, skews...)
+	// ahead are those of a deactivation and of an SVID's enrolment: a clock that is behind by more than the record's slack, an
+	// hour, takes the floor for one of a fast clock and lowers it.
+	ahead = append([]int{7200, 86400}, skews...)
 )
 
 // clocked starts a process whose clock is off.

@@ -17,6 +17,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/reason"
+	"github.com/mastio-aws/mastio/shared/usecase/caller"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -117,7 +118,7 @@ func (m *machine) svid(t *rapid.T) {
 	}, m.root, key.Public(), m.key)
 	s := x509SVID{pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw}), pki.Thumbprint(leaf.Raw)}
 	why := rapid.SampledFrom([]reason.Code{"", reason.Superseded, reason.KeyCompromise}).Draw(t, "reason")
-	over := m.troubled(t)
+	over := m.troubledBy(t, ahead)
 	_, err = m.Enroll.SPIFFE(m.ctx, enroll.Outside{
 		Name: id.Name(), CertPEM: s.pem, KeyPEM: encoded, BundlePEM: pki.EncodeCertificates(m.root), Update: rapid.Bool().Draw(t, "update"),
 		Reason: reason.Given{Code: why}, By: audit.By{Actor: "test"},
@@ -128,6 +129,13 @@ func (m *machine) svid(t *rapid.T) {
 	}
 	if m.issued[id] == nil {
 		m.issued[id] = []certificate{} // its chain is checked
+	}
+	view, err := m.Store.View(m.ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !view.Agent.Knows(caller.PinOf(leaf)) { // a repetition that changed nothing: the record has not seen this SVID
+		return
 	}
 	m.living[id] = append(m.living[id], s)
 	if why.Compromise() {
@@ -162,7 +170,9 @@ func (m *machine) checkSVIDs(t *rapid.T) {
 	for id, all := range m.buried {
 		for _, s := range all {
 			if _, err := m.TokenFor(m.ctx, s.pem); err == nil {
-				t.Fatalf("%s: an SVID that was ended for good gets a token", id)
+				view, _ := m.Store.View(m.ctx, id)
+				leaf, _ := inmemory.Leaf(s.pem)
+				t.Fatalf("%s: an SVID of %s that was ended for good gets a token: %.32s among %+v", id, leaf.NotBefore, s.thumbprint, view.Agent.Past)
 			}
 		}
 	}
