@@ -71,6 +71,7 @@ type Generation struct {
 	RotationID string // of the work that makes it; its keys are tagged with it
 	Source     Source
 	Reason     string
+	Left       string // the reason for which it was superseded; empty: it was not, or by an earlier release
 	Actor      string
 
 	RootKey    string   // KMS key ARN
@@ -149,7 +150,7 @@ func (g Generation) To(next State, now time.Time) (Generation, error) {
 	case next == Staged:
 		g.StagedAt = now
 	case next == Current:
-		g.CurrentAt, g.SupersededAt = now, time.Time{}
+		g.CurrentAt, g.SupersededAt, g.Left = now, time.Time{}, ""
 	case next == Superseded:
 		g.SupersededAt = now
 	case next == Retired:

@@ -137,7 +137,7 @@ func (p Pointer) Plan(next Generation, previous *Generation, fence int64, overla
 	if err != nil || previous == nil {
 		return s, err
 	}
-	s.Pointer.Previous = previous.Number
+	s.Pointer.Previous, s.Previous.Left = previous.Number, next.Reason
 	if AtOnce(next.Reason) {
 		s.Pointer.Previous = 0
 	}

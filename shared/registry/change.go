@@ -160,7 +160,10 @@ func (o Org) LeftCompromised(number int64) bool {
 	if !ok {
 		return true
 	}
-	return slices.ContainsFunc(o.Generations, func(next orgca.Generation) bool {
+	if left.Left != "" {
+		return orgca.Compromised(left.Left)
+	}
+	return slices.ContainsFunc(o.Generations, func(next orgca.Generation) bool { // as an earlier release has it
 		return next.Number != number && !left.SupersededAt.IsZero() && next.CurrentAt.Equal(left.SupersededAt) && orgca.Compromised(next.Reason)
 	})
 }

@@ -64,6 +64,7 @@ func encodeGeneration(g orgca.Generation) item {
 	w.text("rotation_id", g.RotationID)
 	w.text("source", string(g.Source))
 	w.text("reason", g.Reason)
+	w.text("left", g.Left)
 	w.text("actor", g.Actor)
 	w.text("root_key", g.RootKey)
 	w.text("issuing_key", g.IssuingKey)
@@ -89,7 +90,7 @@ func decodeGeneration(i item) (orgca.Generation, error) {
 	r := reader{item: i}
 	g := orgca.Generation{
 		Number: r.number("number"), State: orgca.State(r.text("state")), RotationID: r.text("rotation_id"),
-		Source: orgca.Source(r.text("source")), Reason: r.text("reason"), Actor: r.text("actor"),
+		Source: orgca.Source(r.text("source")), Reason: r.text("reason"), Left: r.text("left"), Actor: r.text("actor"),
 		RootKey: r.text("root_key"), IssuingKey: r.text("issuing_key"), Root: r.blob("root"), Issuing: r.blob("issuing"),
 		Above:   elements(&r, "above", func(v *types.AttributeValueMemberB) []byte { return v.Value }),
 		Subject: r.text("subject"), NotBefore: r.time("not_before"), NotAfter: r.time("not_after"), Legacy: r.flag("legacy"),

@@ -175,6 +175,41 @@ func TestOneKeyEightRequests(t *testing.T) {
 	}
 }
 
+// A rollback away from a compromised Org CA binds as a rotation does: neither its certificates nor their keys count again.
+func TestARollbackForACompromiseIsForGood(t *testing.T) {
+	w := open(t, memstore.Config{})
+	w.change(t, query("mode", "mint"), query("overlap", "3600"))
+	lost := w.orgCA(t)
+	stolen := sign(t, lost, leafTemplate(w.Now()), newKey(t))
+	w.postBYOCA(t, byocaRequest(t, "x", stolen)).into(t, 201, &admitted{})
+	minted := w.enrol(t, "m")
+	w.Advance(time.Minute)
+	w.change(t, query("mode", "rollback"), query("reason", "keyCompromise"))
+	w.tokenStatus(t, "BYOCA", stolen.certPEM(), 401)
+	w.tokenStatus(t, "minted", minted.CertPEM, 401)
+	again := sign(t, w.orgCA(t), leafTemplate(w.Now()), stolen.key)
+	w.refusedWith(t, byocaRoute, "the same key under the restored CA", byocaRequest(t, "x", again), 400, "key_not_fresh")
+	if a := w.send(t, event("GET", "/pki/bundle.pem")); strings.Contains(string(a.body), string(pki.EncodeCertificates(lost.Chain[0]))) {
+		t.Error("the compromised CA is still in the bundle")
+	}
+	w.change(t, query("mode", "mint"))
+	w.tokenStatus(t, "minted, a generation later", minted.CertPEM, 401)
+	w.tokenStatus(t, "forged, a generation later", svid(t, lost, "spiffe://mastio.test/orga/m", w.Now()).certPEM(), 401)
+}
+
+// What a rotation declared compromised stays so when a later one is rolled back.
+func TestARollbackForgetsNoCompromise(t *testing.T) {
+	w := open(t, memstore.Config{})
+	leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
+	w.postBYOCA(t, byocaRequest(t, "x", leaf)).into(t, 201, &admitted{})
+	for _, edits := range [][]edit{{query("mode", "mint"), query("reason", "keyCompromise")}, {query("mode", "mint")}, {query("mode", "rollback")}} {
+		w.Advance(time.Minute)
+		w.change(t, edits...)
+		again := sign(t, w.orgCA(t), leafTemplate(w.Now()), leaf.key)
+		w.refusedWith(t, byocaRoute, "the key that it had under the compromised CA", byocaRequest(t, "x", again), 400, "key_not_fresh")
+	}
+}
+
 // A rollback brings back no way around the proof.
 func TestBoundOutlastsARollback(t *testing.T) {
 	w := open(t, memstore.Config{})

@@ -61,7 +61,7 @@ func fullPointer() orgca.Pointer {
 
 func fullGeneration(number int64) orgca.Generation {
 	return orgca.Generation{
-		Number: number, State: orgca.Superseded, RotationID: "r", Source: orgca.Mint, Reason: "keyCompromise", Actor: "admin",
+		Number: number, State: orgca.Superseded, RotationID: "r", Source: orgca.Mint, Reason: "keyCompromise", Left: "cACompromise", Actor: "admin",
 		RootKey: "arn:root", IssuingKey: "arn:issuing", Root: []byte{0x30, 1}, Issuing: []byte{0x30, 2}, Above: [][]byte{{0x30, 3}, {0x30, 4}},
 		Subject: "CN=acme Org CA G3,O=acme", NotBefore: ago(time.Minute), NotAfter: noon.AddDate(15, 0, 0), Legacy: true, Truststore: "v1",
 		CreatedAt: ago(4 * time.Hour), StagedAt: ago(3 * time.Hour), CurrentAt: ago(2 * time.Hour), SupersededAt: ago(time.Hour), RetiredAt: ago(time.Minute), Superseding: 8,

@@ -124,6 +124,7 @@ func (r *Rotator) planRollback(org registry.Org, req Request, held lease.Lease) 
 	if err != nil {
 		return plan{}, err
 	}
+	swap.Previous.Left = req.Reason
 	return r.planned(org, req, held, swap, audit.OrgCARolledBack, now)
 }
 
