@@ -131,7 +131,7 @@ func (g *guide) discovery(ctx context.Context) (string, error) {
 	for _, path := range []string{"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/pki/ca.crt"} {
 		a, err := g.send(ctx, "GET", g.in.operators+path, "", nil)
 		if err != nil || a.status != http.StatusOK || len(bytes.TrimSpace(a.body)) == 0 {
-			return "", fmt.Errorf("GET %s: %v, %s", path, err, a.text())
+			return "", unexpected("GET "+path, err, a)
 		}
 	}
 	return "keys, metadata and CA are public", nil
@@ -153,7 +153,7 @@ func (g *guide) dashboard(ctx context.Context) (string, error) {
 		}
 	}
 	if err != nil || a.status != http.StatusOK || !bytes.Contains(a.body, []byte(`name="secret"`)) {
-		return "", fmt.Errorf("%s: %v, %s", at, err, a.text())
+		return "", unexpected(at.String(), err, a)
 	}
 	_, style, _ := strings.Cut(string(a.body), `rel="stylesheet" href="`)
 	style, _, _ = strings.Cut(style, `"`)
@@ -162,7 +162,7 @@ func (g *guide) dashboard(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if a, err = g.send(ctx, "GET", file.String(), "", nil); err != nil || a.status != http.StatusOK {
-		return "", fmt.Errorf("%s: %v, %s", file, err, a.text())
+		return "", unexpected(file.String(), err, a)
 	}
 	return at.String(), nil
 }
@@ -293,4 +293,12 @@ func (g *guide) deactivate(ctx context.Context) (string, error) {
 	}
 	_, err := g.operator(ctx, "DELETE", "/v1/admin/agents/"+g.now.AgentID, "", http.StatusNoContent)
 	return g.now.AgentID, err
+}
+
+// unexpected names a request that failed, or that was answered otherwise than it should.
+func unexpected(request string, err error, a answer) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", request, err)
+	}
+	return fmt.Errorf("%s: %s", request, a.text())
 }

@@ -20,7 +20,7 @@ const usable = "import sys, venv, ensurepip, ssl; assert sys.version_info[:2] >=
 
 // ErrMissing means that no Python can be used.
 var ErrMissing = errors.New(
-	"Python 3.10 or newer with venv is missing (Debian, Ubuntu: python3-venv); MASTIO_PYTHON=/path/to/python3 names one")
+	"no Python 3.10 or newer with venv (Debian, Ubuntu: python3-venv); MASTIO_PYTHON=/path/to/python3 names one")
 
 // Packages are what one purpose needs: a virtual environment below build of the given name.
 type Packages struct {

@@ -86,19 +86,31 @@ func (r *Rotator) upload(ctx context.Context, req Request, held *lease.Lease) (R
 func (r *Rotator) judge(ctx context.Context, req Request, org registry.Org) (m *anchor.Material, begun orgca.Generation, ok bool, err error) {
 	m, err = r.read(req.Upload, org)
 	if err != nil && req.IdempotencyKey != "" {
-		if begun, ok = stagedIn(req.Upload.Certificates, org); ok {
-			if again, err := r.read(req.Upload, without(org, begun)); err == nil {
-				if bytes.Equal(again.Chain[0].Raw, begun.Root) {
-					return again, begun, true, nil
-				}
-				again.Zero()
-			}
+		if again, begun, ok := r.resume(req, org); ok {
+			return again, begun, true, nil
 		}
 	}
 	if errors.Is(err, anchor.ErrRefused) {
 		r.refused(ctx, req, org, problem.Of(err).Errors)
 	}
 	return m, orgca.Generation{}, false, err
+}
+
+// resume reads the upload once more as if the staged generation of the same CA were not there.
+func (r *Rotator) resume(req Request, org registry.Org) (*anchor.Material, orgca.Generation, bool) {
+	begun, ok := stagedIn(req.Upload.Certificates, org)
+	if !ok {
+		return nil, begun, false
+	}
+	m, err := r.read(req.Upload, without(org, begun))
+	if err != nil {
+		return nil, begun, false
+	}
+	if !bytes.Equal(m.Chain[0].Raw, begun.Root) {
+		m.Zero()
+		return nil, begun, false
+	}
+	return m, begun, true
 }
 
 // stagedIn finds the staged upload whose CA is in a file of certificates.
