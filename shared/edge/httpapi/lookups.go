@@ -71,7 +71,7 @@ func healthz(c *health.Checker, version, orgID string, w http.ResponseWriter, r 
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	shown, withheld := public(state.Warnings, CallOf(r.Context()).Actor != "")
+	shown := public(state.Warnings, CallOf(r.Context()).Actor != "")
 	write(w, http.StatusOK, "application/json", struct {
 		Status      string           `json:"status"`
 		Version     string           `json:"version"`
@@ -81,22 +81,19 @@ func healthz(c *health.Checker, version, orgID string, w http.ResponseWriter, r 
 		NotBefore   *time.Time       `json:"org_ca_not_before"`
 		NotAfter    *time.Time       `json:"org_ca_not_after"`
 		Warnings    []health.Warning `json:"warnings"`
-		Withheld    int              `json:"warnings_withheld"` // from a caller without the admin secret
-	}{"ok", version, orgID, state.Generation, state.Fingerprint, instant(state.CANotBefore), instant(state.CANotAfter), shown, withheld})
+	}{"ok", version, orgID, state.Generation, state.Fingerprint, instant(state.CANotBefore), instant(state.CANotAfter), shown})
 	return nil
 }
 
-// public returns the warnings that a caller sees by name, and the number of the others.
-func public(all []health.Warning, operator bool) (shown []health.Warning, withheld int) {
-	shown = []health.Warning{}
+// public returns the warnings that a caller sees. Their number alone would tell an anonymous caller what it may not know.
+func public(all []health.Warning, operator bool) []health.Warning {
+	shown := []health.Warning{}
 	for _, w := range all {
 		if operator || w.Public() {
 			shown = append(shown, w)
-		} else {
-			withheld++
 		}
 	}
-	return shown, withheld
+	return shown
 }
 
 // metrics answers in Prometheus's text exposition format, version 0.0.4.
