@@ -180,10 +180,10 @@ func (o *output) times(t *testing.T, resource string, want int) []time.Duration 
 		for line := range strings.Lines(text) {
 			_, entry, _ := strings.Cut(line, "{")
 			var request struct {
-				Msg, Resource string
-				Micros        int64
+				Msg, Route string
+				Micros     int64
 			}
-			if json.Unmarshal([]byte("{"+entry), &request) == nil && request.Msg == "request" && request.Resource == resource {
+			if json.Unmarshal([]byte("{"+entry), &request) == nil && request.Msg == "request" && request.Route == "GET "+resource {
 				took = append(took, time.Duration(request.Micros)*time.Microsecond)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"net/http"
@@ -70,6 +71,12 @@ func TestAKeyIsCertifiedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	refusedAs(t, "renewal with the present key", renewWith(t, first, csr), 400, "key_not_fresh")
+	est, err := newClient(first.certificate(t)).do(t.Context(), "POST", "/.well-known/est/simplereenroll",
+		map[string]string{"Content-Type": "application/pkcs10"}, []byte(base64.StdEncoding.EncodeToString(der)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusedAs(t, "renewal over EST with the present key", est, 400, "key_not_fresh")
 	second := read(t, operator().must(t, 200, "POST", rotation, with(admin(), "Content-Type", "application/json"), []byte(`{"reason":"keyCompromise"}`)))
 	again("rotation back to the compromised key", certify(t, present, ""))
 	operator().must(t, 204, "DELETE", "/v1/admin/agents/"+first.AgentID, admin(), nil)
