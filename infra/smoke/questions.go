@@ -274,8 +274,8 @@ func (q *questions) alarmArrives(ctx context.Context) (string, error) {
 			return err
 		}
 		for _, item := range out.AlarmHistoryItems {
-			if item.Timestamp != nil && item.Timestamp.Before(begun) {
-				continue // of another time
+			if item.HistoryItemType != cw.HistoryItemTypeAction || item.Timestamp != nil && item.Timestamp.Before(begun) {
+				continue // of another kind, which LocalStack answers too, or of another time
 			}
 			if strings.HasPrefix(aws.ToString(item.HistorySummary), "Successfully") {
 				return nil

@@ -95,7 +95,7 @@ func stacks(t *testing.T, agents, operators string, orgs ...string) string {
 // recorded is an account in which everything works.
 func recorded(t *testing.T, mastio string) *account {
 	role := `<Role><Path>/</Path><RoleName>r</RoleName><RoleId>i</RoleId><Arn>arn:aws:iam::111111111111:role/r</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate></Role>`
-	history, now := cbor.Map{}, cbor.Map{"HistorySummary": cbor.String("Successfully executed action arn:aws:sns:x")}
+	history, now := cbor.Map{}, cbor.Map{"HistoryItemType": cbor.String("Action"), "HistorySummary": cbor.String("Successfully executed action arn:aws:sns:x")}
 	history["AlarmHistoryItems"] = cbor.List{now}
 	return &account{answers: map[string]func(string) (int, string){
 		"DescribeStacks":         always(200, stacks(t, mastio, mastio, "acme")),
