@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -136,6 +135,3 @@ func texts(found []finding) []string {
 	slices.Sort(all)
 	return slices.Compact(all)
 }
-
-// keys are a map's, in order.
-func keys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }

@@ -9,8 +9,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -101,11 +103,8 @@ func outline(to *strings.Builder, text []byte) {
 			for name, inner := range v {
 				names[digits.ReplaceAllString(name, "0")] = inner
 			}
-			ordered, err := json.Marshal(keys(names))
-			if err == nil {
-				to.Write(ordered)
-			}
-			for _, name := range keys(names) {
+			for _, name := range slices.Sorted(maps.Keys(names)) {
+				to.WriteString(name + " ")
 				walk(names[name])
 			}
 		case []any:
