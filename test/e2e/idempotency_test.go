@@ -127,7 +127,7 @@ func TestEnrolmentsFromElsewhereAreReplayed(t *testing.T) {
 	rotateCA(t)
 }
 
-// Eight at once, one change: the others are told what was done.
+// Eight requests at once make one change. The others get a report of it.
 func TestEightRepetitionsAtOnce(t *testing.T) {
 	agent := enrol(t, fresh("eight"))
 	rotation := "/registry/agents/" + agent.AgentID + "/rotate-cert"

@@ -169,7 +169,7 @@ func TestYoungKeys(t *testing.T) {
 		op, _, _ := strings.Cut(what, " ")
 		ops[op] = true
 		if n <= l.first {
-			t.Errorf("%s: %d calls, none of which got through", what, n)
+			t.Errorf("%s: %d calls, and each of them failed", what, n)
 		}
 	}
 	want := []string{

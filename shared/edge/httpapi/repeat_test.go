@@ -82,7 +82,7 @@ func TestAnotherProofOfPossessionIsTheSameRequest(t *testing.T) {
 func TestRefusalsAreNotKept(t *testing.T) {
 	w := open(t, memstore.Config{})
 	rotate := event("POST", "/registry/agents/orga::kyc/rotate-cert", admin, keyed("k"))
-	w.refuse(t, "", refusal{"nobody yet", rotate, 404, "agent_not_found"})
+	w.refuse(t, "", refusal{"no agent yet", rotate, 404, "agent_not_found"})
 	w.enrol(t, "kyc")
 	if a := w.send(t, rotate); a.status != 200 {
 		t.Errorf("%d %s", a.status, a.body)

@@ -78,7 +78,7 @@ func (f fixture) named(der []byte) bool {
 
 func named(t *testing.T, f fixture) {
 	one, two := []byte{0x30, 1}, []byte{0x30, 2}
-	f.same("nobody", f.named(one), false)
+	f.same("no agent names it", f.named(one), false)
 	names := func(n int, names, drops [][]byte) {
 		f.apply(registry.Change{ID: newID(), Naming: &registry.Naming{Agent: agentID(n), Names: names, Drops: drops}})
 	}

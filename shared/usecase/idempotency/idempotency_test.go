@@ -95,7 +95,7 @@ func TestDo(t *testing.T) {
 			t.Errorf("another request: %v", err)
 		}
 	})
-	t.Run("of a private one what was done is told", func(t *testing.T) {
+	t.Run("a private answer is reported, not kept", func(t *testing.T) {
 		s, r := &store{Store: memstore.New(memstore.Config{})}, request("k", "a")
 		if _, err := idempotency.Do(t.Context(), s, r, now, commit(s, r, result{secret: "s3cret"}, nil)); err != nil {
 			t.Fatal(err)
