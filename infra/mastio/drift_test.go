@@ -15,7 +15,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/shared/schema"
-	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/warnings"
 )
 
 func TestRoutesAreDeployed(t *testing.T) {
@@ -215,7 +215,7 @@ func TestEnvironmentIsWhatBootReads(t *testing.T) {
 // An alarm on a metric that no function writes would never fire, or, with missing data as bad, never stop.
 func TestGaugesOfAlarmsAreWritten(t *testing.T) {
 	var written strings.Builder
-	for _, folder := range []string{"shared/boot", "shared/usecase/health"} {
+	for _, folder := range []string{"shared/boot", "shared/warnings"} {
 		paths, err := filepath.Glob(filepath.Join("..", "..", folder, "*.go"))
 		if err != nil {
 			t.Fatal(err)
@@ -249,9 +249,9 @@ func TestWarningsHaveAlarms(t *testing.T) {
 	for _, a := range hardened.all("AWS::CloudWatch::Alarm") {
 		looked[spell(a.Properties["MetricName"])] = true
 	}
-	for _, w := range health.Warnings() {
-		if !looked[string(w)] {
-			t.Errorf("no alarm looks at the warning %s: add it to Watch.orgCA", w)
+	for _, r := range warnings.All() {
+		if !looked[string(r.Warning)] {
+			t.Errorf("no alarm looks at the warning %s", r.Warning)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/mastio-aws/mastio/shared/routes"
+	"github.com/mastio-aws/mastio/shared/warnings"
 )
 
 // namespace and dimension are those of shared/edge/metrics.
@@ -107,25 +108,23 @@ func (w *Watch) written(name string, every int) cw.Metric {
 
 // orgCA watches the warnings of /healthz. A missing value is as bad as a bad one: then no probe runs any more.
 func (w *Watch) orgCA() {
-	for _, g := range []struct{ id, gauge, todo string }{
-		{"legacy-org-ca", "org_ca_legacy_pathlen_zero", "The Org CA has the legacy pathLen=0 shape. Rotate it: POST /pki/rotate-ca?mode=mint&overlap=604800."},
-		{"org-ca-expiring", "org_ca_expiring", "The Org CA's chain ends so soon that agents' certificates are cut short, or will be. /healthz names the day. Rotate it with an overlap: POST /pki/rotate-ca?mode=mint&overlap=604800."},
-		{"org-ca-not-yet-valid", "org_ca_not_yet_valid", "The Org CA is not valid yet: it was made while a clock was ahead, and nothing can be issued under it. Rotate it: POST /pki/rotate-ca?mode=mint."},
-		{"org-ca-missing", "org_ca_missing", "There is no Org CA, so no agent can be enrolled. With firstCa=adopt it waits for your upload; otherwise the log of the function standby says why none is made."},
-		{"standby-missing", "standby_ca_missing", "No next Org CA is ready. The log of the function standby says why."},
-		{"truststore-out-of-date", "truststore_out_of_date", "The agents' domain may refuse certificates. The log of the function standby says why the truststore is not brought up to date."},
-		{"trust-bundles-filling", "trust_bundles_filling", "The edge has little room for more CAs of agents' trust bundles; an enrolment with a new one will be refused. Deactivate agents that are gone, or enrol them again with smaller bundles."},
-		{"rotation-lock-stuck", "rotation_lock_stuck", "A rotation died, and no other rotation took its lock since. GET /pki/rotate-ca shows it."},
-		{"certs-expiring", "certs_expiring", "Agents' certificates end soon and have not been replaced. GET /v1/admin/agents lists them; rotate them, or have the next ones delivered: PUT /v1/admin/agents/{agent_id}/hygiene."},
-		{"registry-restored", "registry_restored", "A restored backup made a superseded Org CA current again, or the registry was emptied. Rotate the Org CA once more (POST /pki/rotate-ca?mode=mint), or restore the tables."},
-		{"audit-set-back", "audit_set_back", "The archive has checkpoints of rows that the tables do not hold. Find out who restored or changed them; POST /v1/admin/audit/checkpoint ends this alarm once you have looked."},
-	} {
-		w.add(alarm{id: g.id, metric: w.gauge(g.gauge), periods: 3, missing: cw.TreatMissingData_BREACHING, todo: g.todo})
+	for _, r := range warnings.All() {
+		w.add(alarm{
+			id:      r.Alarm.ID,
+			metric:  w.warned(r.Warning),
+			periods: 3,
+			missing: cw.TreatMissingData_BREACHING,
+			todo:    r.Alarm.Todo,
+		})
 	}
-	w.add(alarm{
-		id: "admin-secret-short", metric: w.written("admin_secret_short", w.props.CheckpointMinutes), periods: 3, missing: cw.TreatMissingData_BREACHING,
-		todo: "The admin secret has fewer than 32 characters and can be guessed. Store a longer one in Secrets Manager.",
-	})
+}
+
+// warned is the gauge of a warning.
+func (w *Watch) warned(of warnings.Warning) cw.Metric {
+	if r, _ := of.Row(); r.Gauge == warnings.ByCheckpoint {
+		return w.written(string(of), w.props.CheckpointMinutes)
+	}
+	return w.gauge(string(of))
 }
 
 // traffic watches the two APIs.
@@ -208,7 +207,7 @@ func (w *Watch) dashboard() {
 	rows := [][]cw.IWidget{
 		{cw.NewAlarmStatusWidget(&cw.AlarmStatusWidgetProps{Title: jsii.String("Alarms"), Alarms: w.alarms(), Width: number(24), Height: number(4)})},
 		{
-			w.numbers("Org CA", w.gauge("org_ca_days_left"), w.gauge("standby_ca"), w.gauge("org_ca_legacy_pathlen_zero"), w.gauge("truststore_out_of_date")),
+			w.numbers("Org CA", w.gauge("org_ca_days_left"), w.gauge("standby_ca"), w.warned(warnings.LegacyPathLenZero), w.warned(warnings.TruststoreOutOfDate)),
 		},
 		{
 			w.graph("Agents: requests and refusals", w.service.Agents.measured().MetricCount(nil), w.service.Agents.measured().MetricClientError(nil), w.service.Agents.measured().MetricServerError(nil), w.count("token-denied")),

@@ -8,6 +8,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/metrics"
 	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/warnings"
 )
 
 func gauge(name string, on bool) metrics.Gauge {
@@ -23,11 +24,10 @@ func gauge(name string, on bool) metrics.Gauge {
 // standby writes them, except the gauge of the admin secret, which it may not read: sealGauges has that gauge.
 func gauges(s health.State, now time.Time) []metrics.Gauge {
 	all := []metrics.Gauge{gauge("cullis_proxy_legacy_ca_pathlen_zero", s.Legacy), gauge("standby_ca", s.Standby)}
-	for _, w := range health.Warnings() {
-		if w == health.AdminSecretShort {
-			continue
+	for _, r := range warnings.All() {
+		if r.Gauge == warnings.ByStandby {
+			all = append(all, gauge(string(r.Warning), slices.Contains(s.Warnings, r.Warning)))
 		}
-		all = append(all, gauge(string(w), slices.Contains(s.Warnings, w)))
 	}
 	if !s.CANotAfter.IsZero() {
 		all = append(all, metrics.Gauge{Name: "org_ca_days_left", Unit: metrics.Count, Value: float64(s.CANotAfter.Sub(now) / (24 * time.Hour))})
@@ -42,5 +42,5 @@ func sealGauges(ctx context.Context, shortest func(context.Context) (int, error)
 	if err != nil {
 		return nil, err
 	}
-	return []metrics.Gauge{gauge(string(health.AdminSecretShort), length < session.MinSecret)}, nil
+	return []metrics.Gauge{gauge(string(warnings.AdminSecretShort), length < session.MinSecret)}, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/warnings"
 )
 
 // Every warning is a gauge, so that a new one can be alarmed of without another line here.
@@ -23,9 +24,13 @@ func TestGauges(t *testing.T) {
 		return all
 	}
 	clean := values(health.State{Standby: true, CANotAfter: now.Add(100*24*time.Hour + time.Hour)})
-	bad := values(health.State{Legacy: true, Warnings: health.Warnings()})
-	for _, w := range health.Warnings() {
-		if w == health.AdminSecretShort { // the function checkpoint writes it
+	var all []warnings.Warning
+	for _, r := range warnings.All() {
+		all = append(all, r.Warning)
+	}
+	bad := values(health.State{Legacy: true, Warnings: all})
+	for _, w := range all {
+		if w == warnings.AdminSecretShort { // the function checkpoint writes it
 			continue
 		}
 		if v, ok := clean[string(w)]; !ok || v != 0 {
@@ -47,7 +52,7 @@ func TestGauges(t *testing.T) {
 func TestGaugeOfTheAdminSecret(t *testing.T) {
 	for length, want := range map[int]float64{0: 1, session.MinSecret - 1: 1, session.MinSecret: 0} {
 		g, err := sealGauges(t.Context(), func(context.Context) (int, error) { return length, nil })
-		if err != nil || len(g) != 1 || g[0].Name != string(health.AdminSecretShort) || g[0].Value != want {
+		if err != nil || len(g) != 1 || g[0].Name != string(warnings.AdminSecretShort) || g[0].Value != want {
 			t.Errorf("%d characters: %+v, %v; want %g", length, g, err, want)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func stringLiterals(f *ast.File) []string {
+func stringLiterals(f ast.Node) []string {
 	var found []string
 	ast.Inspect(f, func(n ast.Node) bool {
 		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {

@@ -28,7 +28,7 @@ type layer struct {
 
 var core = []string{
 	"shared/accesslog", "shared/accesstoken", "shared/agent", "shared/anchor", "shared/assertion", "shared/audit", "shared/dpop", "shared/jwk", "shared/lease", "shared/openapi", "shared/orgca",
-	"shared/pki", "shared/problem", "shared/reason", "shared/registry", "shared/renewal", "shared/routes", "shared/schema", "shared/session", "shared/verifier", "shared/version",
+	"shared/pki", "shared/problem", "shared/reason", "shared/registry", "shared/renewal", "shared/routes", "shared/schema", "shared/session", "shared/verifier", "shared/version", "shared/warnings",
 }
 
 // layers are in the order in which a folder is looked up.
@@ -61,8 +61,8 @@ var layers = []layer{
 	},
 	{name: "functions", folders: []string{"functions"}, own: []string{"shared/boot"}, why: "a function's main names its handler and nothing else"},
 	{
-		name: "infra", folders: []string{"infra"}, own: []string{"infra", "localstack/dynamodb", "shared/accesslog", "shared/openapi", "shared/routes", "shared/schema"}, foreign: []string{"*"},
-		why: "the deployment knows the tables of routes and of schemas and what the routes are said to take, and the formats of the access logs, not the product; the restore tool makes the tables that a copy goes into",
+		name: "infra", folders: []string{"infra"}, own: []string{"infra", "localstack/dynamodb", "shared/accesslog", "shared/openapi", "shared/routes", "shared/schema", "shared/warnings"}, foreign: []string{"*"},
+		why: "the deployment knows the tables of routes, of schemas and of warnings, and what the routes are said to take, and the formats of the access logs, not the product; the restore tool makes the tables that a copy goes into",
 	},
 	{
 		name: "local", folders: []string{"localstack"}, own: []string{"localstack", "shared/pki/dn", "shared/routes", "shared/schema"}, foreign: []string{"*"},

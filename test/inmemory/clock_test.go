@@ -21,6 +21,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/usecase/trail"
+	"github.com/mastio-aws/mastio/shared/warnings"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -49,13 +50,13 @@ func TestLeaseOfAClockThatWasAheadLocksNothing(t *testing.T) {
 			if status.Rotation.InProgress {
 				t.Errorf("GET shows %+v", status.Rotation)
 			}
-			if state := must[health.State](t)(m.Health.Check(t.Context())); len(state.Warnings) != 1 || state.Warnings[0] != health.RotationLockStuck {
+			if state := must[health.State](t)(m.Health.Check(t.Context())); len(state.Warnings) != 1 || state.Warnings[0] != warnings.RotationLockStuck {
 				t.Errorf("warnings = %v", state.Warnings)
 			}
 			if _, err := m.Mint(t.Context()); err != nil {
 				t.Errorf("rotation with the clock put right: %v", err)
 			}
-			if state := must[health.State](t)(m.Health.Check(t.Context())); len(state.Warnings) > 0 && state.Warnings[0] == health.RotationLockStuck {
+			if state := must[health.State](t)(m.Health.Check(t.Context())); len(state.Warnings) > 0 && state.Warnings[0] == warnings.RotationLockStuck {
 				t.Errorf("warnings after a rotation = %v", state.Warnings)
 			}
 		})
@@ -65,7 +66,7 @@ func TestLeaseOfAClockThatWasAheadLocksNothing(t *testing.T) {
 // year is a year of certificates' lives, more or less.
 const year = 365 * 24 * time.Hour
 
-func warned(t *testing.T, m *inmemory.Mastio) []health.Warning {
+func warned(t *testing.T, m *inmemory.Mastio) []warnings.Warning {
 	t.Helper()
 	return must[health.State](t)(m.Health.Check(t.Context())).Warnings
 }
@@ -88,11 +89,11 @@ func TestOrgCAThatIsFiveYearsOld(t *testing.T) {
 	agent := admit(t, m, "kyc").Agent.ID
 	until := m.Org(t).Pointer.Validity().Until
 	m.Advance(until.Sub(m.Now()) - health.ExpiringWithin(agents.Annually))
-	if w := warned(t, m); slices.Contains(w, health.OrgCAExpiring) {
+	if w := warned(t, m); slices.Contains(w, warnings.OrgCAExpiring) {
 		t.Errorf("%s before the end of the chain: %v", until.Sub(m.Now()), w)
 	}
 	m.Advance(time.Second)
-	if w := warned(t, m); !slices.Contains(w, health.OrgCAExpiring) {
+	if w := warned(t, m); !slices.Contains(w, warnings.OrgCAExpiring) {
 		t.Errorf("%s before the end of the chain: %v", until.Sub(m.Now()), w)
 	}
 	whole := must[rotatecert.Result](t)(m.Rotate(t.Context(), agent)).Certificate.Pin
@@ -142,7 +143,7 @@ func TestClockThatWasAhead(t *testing.T) {
 			if _, err := m.Admit(t.Context(), "early"); !errors.Is(err, orgca.ErrNotValid) {
 				t.Errorf("enrolment under a CA that is not valid yet: err = %v", err)
 			}
-			if w := warned(t, m); !slices.Contains(w, health.OrgCANotYetValid) {
+			if w := warned(t, m); !slices.Contains(w, warnings.OrgCANotYetValid) {
 				t.Errorf("warnings = %v", w)
 			}
 			stale := must[rotateca.Status](t)(m.RotateCA.Status(t.Context()))
@@ -157,7 +158,7 @@ func TestClockThatWasAhead(t *testing.T) {
 			}
 			must[rotateca.Result](t)(m.Mint(t.Context()))
 			works(t, m, "after another mint")
-			if w := warned(t, m); slices.Contains(w, health.OrgCANotYetValid) || slices.Contains(w, health.OrgCAExpiring) {
+			if w := warned(t, m); slices.Contains(w, warnings.OrgCANotYetValid) || slices.Contains(w, warnings.OrgCAExpiring) {
 				t.Errorf("warnings = %v", w)
 			}
 		})
@@ -196,7 +197,7 @@ func TestShortLivedUpload(t *testing.T) {
 	}
 	m.Do(t, rotateca.Request{Mode: rotateca.Commit, Fingerprint: seen.Fingerprint})
 	works(t, m, "short-lived upload")
-	if w := warned(t, m); !slices.Contains(w, health.OrgCAExpiring) {
+	if w := warned(t, m); !slices.Contains(w, warnings.OrgCAExpiring) {
 		t.Errorf("warnings = %v", w)
 	}
 	other := m.Do(t, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, below(t, nil, "Late Root", 1, ecKey(t, elliptic.P256()), m.Now()))})

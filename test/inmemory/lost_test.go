@@ -10,9 +10,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
-	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
+	"github.com/mastio-aws/mastio/shared/warnings"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -34,7 +34,7 @@ func TestEmptiedRegistryGetsNoFirstOrgCA(t *testing.T) {
 	if org := m.Org(t); org.Pointer != nil || len(org.Generations) > 0 || len(m.Keys.All()) != keys {
 		t.Errorf("something was made: %+v", org)
 	}
-	if w := warned(t, m); !slices.Contains(w, health.RegistryRestored) {
+	if w := warned(t, m); !slices.Contains(w, warnings.RegistryRestored) {
 		t.Errorf("warnings = %v", w)
 	}
 	for _, k := range m.Keys.All() { // the way to begin anew for good
@@ -63,7 +63,7 @@ func TestArchiveOfAnEmptiedRegistry(t *testing.T) {
 		if !errors.Is(err, ceremony.ErrLost) || !report.Restored || m.Org(t).Pointer != nil {
 			t.Errorf("sealed %t: standby job: %+v, %v", sealed, report, err)
 		}
-		if w := warned(t, m); !slices.Contains(w, health.RegistryRestored) || slices.Contains(w, health.AuditSetBack) != sealed {
+		if w := warned(t, m); !slices.Contains(w, warnings.RegistryRestored) || slices.Contains(w, warnings.AuditSetBack) != sealed {
 			t.Errorf("sealed %t: warnings = %v", sealed, w)
 		}
 		m.Do(t, rotateca.Request{Mode: rotateca.Mint, SkipBackup: true}) // an operator's own decision

@@ -240,16 +240,16 @@ func TestRotationWithoutStandbyMakesOne(t *testing.T) {
 		t.Errorf("health = %+v, %v", state, err)
 	}
 	m.Advance(time.Hour)
-	if state, _ := m.Health.Check(t.Context()); !cmp.Equal([]string{"standby_ca_missing"}, warnings(state.Warnings)) {
+	if state, _ := m.Health.Check(t.Context()); !cmp.Equal([]string{"standby_ca_missing"}, texts(state.Warnings)) {
 		t.Errorf("warnings an hour later without a standby = %v", state.Warnings)
 	}
 }
 
-func warnings[T ~string](all []T) (texts []string) {
+func texts[T ~string](all []T) (written []string) {
 	for _, w := range all {
-		texts = append(texts, string(w))
+		written = append(written, string(w))
 	}
-	return texts
+	return written
 }
 
 func TestHeldLeaseRefuses(t *testing.T) {

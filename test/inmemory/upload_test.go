@@ -31,6 +31,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
+	"github.com/mastio-aws/mastio/shared/warnings"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -256,7 +257,7 @@ func TestLegacyCAIsAdoptedAndRemedied(t *testing.T) {
 	if len(chain) != 1 || leaf.CheckSignatureFrom(chain[0]) != nil {
 		t.Errorf("the leaf is not issued by the root itself: chain of %d", len(chain))
 	}
-	if state := must[health.State](t)(m.Health.Check(t.Context())); !state.Legacy || state.Warnings[0] != health.LegacyPathLenZero {
+	if state := must[health.State](t)(m.Health.Check(t.Context())); !state.Legacy || state.Warnings[0] != warnings.LegacyPathLenZero {
 		t.Errorf("health = %+v", state)
 	}
 	if report := must[standby.Report](t)(m.Standby.Run(t.Context())); !report.Legacy || report.Standby != 2 || report.Migrated {

@@ -14,12 +14,13 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki/dn"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/shared/warnings"
 )
 
 // pkiView is the page of the Org CA.
 type pkiView struct {
 	rotateca.Status
-	Warnings []warning
+	Warnings []warnings.Row
 	Missing  bool
 	Expires  chip
 	Moved    moved
@@ -49,7 +50,7 @@ func (d *Dashboard) pki(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, pkiPath, http.StatusSeeOther)
 		return nil //nolint:nilerr // the newest page is the answer
 	}
-	v.Warnings = dated(explained(state.Warnings), state)
+	v.Warnings = explained(state)
 	d.render(w, r, http.StatusOK, page{Name: "pki", Section: "pki", Title: "PKI", Content: v})
 	return nil
 }

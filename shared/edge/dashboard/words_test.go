@@ -8,17 +8,25 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/warnings"
 )
 
 // Every warning is explained, with something to do; every event and every method has words.
 func TestEverythingHasWords(t *testing.T) {
-	for _, w := range explained(health.Warnings()) {
-		if w.Title == w.Code || w.Text == "" || w.Link == "" || w.Action == "" {
-			t.Errorf("%s is not explained: %+v", w.Code, w)
+	var all health.State
+	for _, r := range warnings.All() {
+		all.Warnings = append(all.Warnings, r.Warning)
+	}
+	for _, w := range explained(all) {
+		if w.Title == string(w.Warning) || w.Text == "" || w.Page == "" || w.Action == "" {
+			t.Errorf("%s is not explained: %+v", w.Warning, w)
 		}
 	}
-	if w := explained([]health.Warning{"new"})[0]; w.Title != "new" {
+	if w := explained(health.State{Warnings: []warnings.Warning{"new"}})[0]; w.Title != "new" {
 		t.Errorf("a warning that is not known here: %+v", w)
+	}
+	if r, _ := warnings.CertsExpiring.Row(); r.Page != dueURL(0) {
+		t.Errorf("what is due is shown by %s, the warning leads to %s", dueURL(0), r.Page)
 	}
 	if len(titles) != len(knownEvents) {
 		t.Errorf("%d events have words, %d can be chosen", len(titles), len(knownEvents))

@@ -8,6 +8,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/openapi"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/warnings"
 )
 
 // Discovery returns the handlers of the function discovery.
@@ -73,21 +74,21 @@ func healthz(c *health.Checker, version, orgID string, w http.ResponseWriter, r 
 	w.Header().Set("Cache-Control", "no-store")
 	shown := public(state.Warnings, CallOf(r.Context()).Actor != "")
 	write(w, http.StatusOK, "application/json", struct {
-		Status      string           `json:"status"`
-		Version     string           `json:"version"`
-		OrgID       string           `json:"org_id"`
-		Generation  int64            `json:"generation"`
-		Fingerprint string           `json:"fingerprint"`
-		NotBefore   *time.Time       `json:"org_ca_not_before"`
-		NotAfter    *time.Time       `json:"org_ca_not_after"`
-		Warnings    []health.Warning `json:"warnings"`
+		Status      string             `json:"status"`
+		Version     string             `json:"version"`
+		OrgID       string             `json:"org_id"`
+		Generation  int64              `json:"generation"`
+		Fingerprint string             `json:"fingerprint"`
+		NotBefore   *time.Time         `json:"org_ca_not_before"`
+		NotAfter    *time.Time         `json:"org_ca_not_after"`
+		Warnings    []warnings.Warning `json:"warnings"`
 	}{"ok", version, orgID, state.Generation, state.Fingerprint, instant(state.CANotBefore), instant(state.CANotAfter), shown})
 	return nil
 }
 
 // public returns the warnings that a caller sees. Their number alone would tell an anonymous caller what it may not know.
-func public(all []health.Warning, operator bool) []health.Warning {
-	shown := []health.Warning{}
+func public(all []warnings.Warning, operator bool) []warnings.Warning {
+	shown := []warnings.Warning{}
 	for _, w := range all {
 		if operator || w.Public() {
 			shown = append(shown, w)
@@ -117,10 +118,10 @@ func metrics(c *health.Checker, w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	return warnings(w, state)
+	return warningGauges(w, state)
 }
 
-func warnings(w http.ResponseWriter, state health.State) error {
+func warningGauges(w http.ResponseWriter, state health.State) error {
 	if _, err := fmt.Fprint(w, "# HELP mastio_warning 1 for each warning that /healthz shows.\n# TYPE mastio_warning gauge\n"); err != nil {
 		return err
 	}

@@ -16,40 +16,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+	"github.com/mastio-aws/mastio/shared/warnings"
 )
-
-// Warning is a condition that an operator should mend while everything still works.
-type Warning string
-
-// The warnings.
-const (
-	LegacyPathLenZero   Warning = "org_ca_legacy_pathlen_zero" // external verifiers refuse the chain
-	OrgCAExpiring       Warning = "org_ca_expiring"            // the chain ends so soon that agents' certificates are, or will be, cut short
-	OrgCANotYetValid    Warning = "org_ca_not_yet_valid"       // a certificate of the chain is not valid yet: nothing can be issued
-	OrgCAMissing        Warning = "org_ca_missing"             // no agent can be enrolled before there is one: MASTIO_FIRST_CA=adopt waits for an upload
-	StandbyMissing      Warning = "standby_ca_missing"         // the next rotation has to make its CA first
-	TruststoreOutOfDate Warning = "truststore_out_of_date"     // the agents' domain may refuse certificates
-	TrustBundlesFilling Warning = "trust_bundles_filling"      // four fifths of the room for the CAs of agents' bundles are taken
-	RotationLockStuck   Warning = "rotation_lock_stuck"        // a rotation died, and its lease was not taken since
-	RegistryRestored    Warning = "registry_restored"          // a superseded Org CA is current again, or there is none any more: a backup was restored, or the registry emptied
-	AuditSetBack        Warning = "audit_set_back"             // the archive had checkpoints that the registry did not know, and no operator has looked since
-	CertsExpiring       Warning = "certs_expiring"             // agents' certificates end and are not replaced
-	AdminSecretShort    Warning = "admin_secret_short"         // it has fewer than session.MinSecret characters
-)
-
-// Warnings returns all warnings, for the alarms.
-func Warnings() []Warning {
-	return []Warning{
-		LegacyPathLenZero, OrgCAExpiring, OrgCANotYetValid, OrgCAMissing, StandbyMissing, TruststoreOutOfDate, TrustBundlesFilling,
-		RotationLockStuck, RegistryRestored, AuditSetBack, CertsExpiring, AdminSecretShort,
-	}
-}
-
-// Public reports whether an anonymous caller of /healthz sees the warning's name. The others help an attacker who
-// waits for a revoked certificate to count again, or who guesses.
-func (w Warning) Public() bool {
-	return w != RegistryRestored && w != AuditSetBack && w != AdminSecretShort
-}
 
 // Thresholds.
 const (
@@ -122,9 +90,9 @@ type State struct {
 	Fingerprint string
 	Legacy      bool
 	Standby     bool
-	CANotBefore time.Time // from when the whole chain is valid
-	CANotAfter  time.Time // the earliest end in the chain
-	Warnings    []Warning // in a fixed order; never nil
+	CANotBefore time.Time          // from when the whole chain is valid
+	CANotAfter  time.Time          // the earliest end in the chain
+	Warnings    []warnings.Warning // in a fixed order; never nil
 }
 
 // Check reads the registry twice, the truststore once, and now and then a key's note and the due index. It returns an error
@@ -136,28 +104,28 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 	}
 	others, othersErr := c.Store.EdgeCAs(ctx)
 	_, standby := org.Standby(c.Now())
-	s := State{Standby: standby, Warnings: []Warning{}}
+	s := State{Standby: standby, Warnings: []warnings.Warning{}}
 	if p := org.Pointer; p != nil {
 		valid := p.Validity()
 		s.Generation, s.Fingerprint, s.Legacy, s.CANotBefore, s.CANotAfter = p.Current, p.Fingerprint, p.Legacy, valid.From, valid.Until
 	}
 	now := c.Now()
 	for _, w := range []struct {
-		warning Warning
+		warning warnings.Warning
 		holds   bool
 	}{
-		{LegacyPathLenZero, s.Legacy},
-		{OrgCAExpiring, org.Pointer != nil && s.CANotAfter.Sub(now) < ExpiringWithin(c.Schedule)},
-		{OrgCANotYetValid, org.Pointer != nil && now.Before(s.CANotBefore)},
-		{OrgCAMissing, org.Pointer == nil},
-		{StandbyMissing, !standby && org.Pointer != nil && now.Sub(org.Pointer.RotatedAt).Abs() > standbyGrace},
-		{TruststoreOutOfDate, org.Pointer != nil && (othersErr != nil || c.outOfDate(ctx, org, others))},
-		{TrustBundlesFilling, truststore.Filling(others)},
-		{RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer) || org.Pointer == nil && c.isLost(ctx, now)},
-		{RotationLockStuck, org.Lease.Stuck(now, StuckAfter)},
-		{AuditSetBack, c.setBack(ctx, now)},
-		{CertsExpiring, c.certsExpire(ctx, now)},
-		{AdminSecretShort, c.secretShort(ctx)},
+		{warnings.LegacyPathLenZero, s.Legacy},
+		{warnings.OrgCAExpiring, org.Pointer != nil && s.CANotAfter.Sub(now) < ExpiringWithin(c.Schedule)},
+		{warnings.OrgCANotYetValid, org.Pointer != nil && now.Before(s.CANotBefore)},
+		{warnings.OrgCAMissing, org.Pointer == nil},
+		{warnings.StandbyMissing, !standby && org.Pointer != nil && now.Sub(org.Pointer.RotatedAt).Abs() > standbyGrace},
+		{warnings.TruststoreOutOfDate, org.Pointer != nil && (othersErr != nil || c.outOfDate(ctx, org, others))},
+		{warnings.TrustBundlesFilling, truststore.Filling(others)},
+		{warnings.RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer) || org.Pointer == nil && c.isLost(ctx, now)},
+		{warnings.RotationLockStuck, org.Lease.Stuck(now, StuckAfter)},
+		{warnings.AuditSetBack, c.setBack(ctx, now)},
+		{warnings.CertsExpiring, c.certsExpire(ctx, now)},
+		{warnings.AdminSecretShort, c.secretShort(ctx)},
 	} {
 		if w.holds {
 			s.Warnings = append(s.Warnings, w.warning)

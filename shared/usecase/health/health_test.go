@@ -14,6 +14,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+	"github.com/mastio-aws/mastio/shared/warnings"
 )
 
 var now = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
@@ -110,7 +111,7 @@ func check(t *testing.T, w *world) health.State {
 }
 
 func TestGoodHealth(t *testing.T) {
-	want := health.State{Generation: 1, Fingerprint: "f1", Standby: true, CANotAfter: now.AddDate(10, 0, 0), Warnings: []health.Warning{}}
+	want := health.State{Generation: 1, Fingerprint: "f1", Standby: true, CANotAfter: now.AddDate(10, 0, 0), Warnings: []warnings.Warning{}}
 	if diff := cmp.Diff(want, check(t, good())); diff != "" {
 		t.Errorf("state (-want +got):\n%s", diff)
 	}
@@ -133,51 +134,51 @@ func TestWarnings(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		spoil func(*world)
-		want  []health.Warning
+		want  []warnings.Warning
 	}{
-		{"legacy", func(w *world) { w.org.Pointer.Legacy = true }, []health.Warning{health.LegacyPathLenZero}},
+		{"legacy", func(w *world) { w.org.Pointer.Legacy = true }, []warnings.Warning{warnings.LegacyPathLenZero}},
 		{"a year and the lead of hygiene left", ends(395 * day), nil},
-		{"a moment less left", ends(395*day - 1), []health.Warning{health.OrgCAExpiring}},
-		{"over", ends(-day), []health.Warning{health.OrgCAExpiring}},
+		{"a moment less left", ends(395*day - 1), []warnings.Warning{warnings.OrgCAExpiring}},
+		{"over", ends(-day), []warnings.Warning{warnings.OrgCAExpiring}},
 		{"standby not there yet", alone(10 * time.Minute), nil},
-		{"standby missing", alone(10*time.Minute + 1), []health.Warning{health.StandbyMissing}},
-		{"standby missing since a clock was ahead", alone(-10*time.Minute - 1), []health.Warning{health.StandbyMissing}},
+		{"standby missing", alone(10*time.Minute + 1), []warnings.Warning{warnings.StandbyMissing}},
+		{"standby missing since a clock was ahead", alone(-10*time.Minute - 1), []warnings.Warning{warnings.StandbyMissing}},
 		{"lease in use", held(lease.TTL), nil},
 		{"lease just expired", held(-5 * time.Minute), nil},
-		{"lease stuck", held(-5*time.Minute - 1), []health.Warning{health.RotationLockStuck}},
+		{"lease stuck", held(-5*time.Minute - 1), []warnings.Warning{warnings.RotationLockStuck}},
 		{"lease of a clock that is a little ahead", held(lease.TTL + lease.Skew), nil},
-		{"lease of a clock that was ahead", held(lease.TTL + lease.Skew + 1), []health.Warning{health.RotationLockStuck}},
-		{"lease of a clock that was two days ahead", held(48 * time.Hour), []health.Warning{health.RotationLockStuck}},
+		{"lease of a clock that was ahead", held(lease.TTL + lease.Skew + 1), []warnings.Warning{warnings.RotationLockStuck}},
+		{"lease of a clock that was two days ahead", held(48 * time.Hour), []warnings.Warning{warnings.RotationLockStuck}},
 		{"lease free since long", func(w *world) { w.org.Lease = lease.Lease{Fence: 9} }, nil},
-		{"trail set back", func(w *world) { w.checkpoint = &registry.Checkpoint{SetBack: 7} }, []health.Warning{health.AuditSetBack}},
+		{"trail set back", func(w *world) { w.checkpoint = &registry.Checkpoint{SetBack: 7} }, []warnings.Warning{warnings.AuditSetBack}},
 		{"trail sealed", func(w *world) { w.checkpoint = &registry.Checkpoint{Done: true} }, nil},
-		{"certificates end", func(w *world) { w.expiring = true }, []health.Warning{health.CertsExpiring}},
+		{"certificates end", func(w *world) { w.expiring = true }, []warnings.Warning{warnings.CertsExpiring}},
 		{"nobody knows whether certificates end", func(w *world) { w.expiring, w.expiringErr = true, registry.ErrUnavailable }, nil},
-		{"key superseded by a later swap", func(w *world) { w.noted = map[string]int64{"k1": 8} }, []health.Warning{health.RegistryRestored}},
+		{"key superseded by a later swap", func(w *world) { w.noted = map[string]int64{"k1": 8} }, []warnings.Warning{warnings.RegistryRestored}},
 		{"key superseded, then rolled back to", func(w *world) { w.noted = map[string]int64{"k1": 7} }, nil},
 		{"another key superseded", func(w *world) { w.noted = map[string]int64{"k0": 8} }, nil},
 		{"key that cannot be read", func(w *world) { w.noteErr = errors.New("denied") }, nil},
-		{"truststore empty", func(w *world) { w.object = truststore.Object{} }, []health.Warning{health.TruststoreOutOfDate}},
+		{"truststore empty", func(w *world) { w.object = truststore.Object{} }, []warnings.Warning{warnings.TruststoreOutOfDate}},
 		{"domain behind for half an hour", func(w *world) { w.org.Truststore.Since = now.Add(-30 * time.Minute) }, nil},
-		{"domain behind for longer", func(w *world) { w.org.Truststore.Since = now.Add(-30*time.Minute - 1) }, []health.Warning{health.TruststoreOutOfDate}},
-		{"domain behind since a clock was ahead", func(w *world) { w.org.Truststore.Since = now.Add(30*time.Minute + 1) }, []health.Warning{health.TruststoreOutOfDate}},
-		{"truststore unreadable", func(w *world) { w.readErr = errors.New("denied") }, []health.Warning{health.TruststoreOutOfDate}},
-		{"truststore without a CA that SVIDs are under", func(w *world) { w.others = []registry.EdgeCA{{DER: []byte("SPIRE")}} }, []health.Warning{health.TruststoreOutOfDate}},
+		{"domain behind for longer", func(w *world) { w.org.Truststore.Since = now.Add(-30*time.Minute - 1) }, []warnings.Warning{warnings.TruststoreOutOfDate}},
+		{"domain behind since a clock was ahead", func(w *world) { w.org.Truststore.Since = now.Add(30*time.Minute + 1) }, []warnings.Warning{warnings.TruststoreOutOfDate}},
+		{"truststore unreadable", func(w *world) { w.readErr = errors.New("denied") }, []warnings.Warning{warnings.TruststoreOutOfDate}},
+		{"truststore without a CA that SVIDs are under", func(w *world) { w.others = []registry.EdgeCA{{DER: []byte("SPIRE")}} }, []warnings.Warning{warnings.TruststoreOutOfDate}},
 		{"truststore with one", func(w *world) {
 			w.others = []registry.EdgeCA{{DER: []byte("SPIRE")}}
 			w.object.PEM = truststore.PEM(w.org.Generations, w.others...)
 		}, nil},
 		{"room for the CAs of bundles, still", func(w *world) { w.let(79) }, nil},
-		{"little room for the CAs of bundles", func(w *world) { w.let(80) }, []health.Warning{health.TrustBundlesFilling}},
-		{"little room for large CAs of bundles", func(w *world) { w.let(20, make([]byte, 8000)...) }, []health.Warning{health.TrustBundlesFilling}},
-		{"truststore without the standby", func(w *world) { w.object.PEM = truststore.PEM(w.org.Generations[:1]) }, []health.Warning{health.TruststoreOutOfDate}},
+		{"little room for the CAs of bundles", func(w *world) { w.let(80) }, []warnings.Warning{warnings.TrustBundlesFilling}},
+		{"little room for large CAs of bundles", func(w *world) { w.let(20, make([]byte, 8000)...) }, []warnings.Warning{warnings.TrustBundlesFilling}},
+		{"truststore without the standby", func(w *world) { w.object.PEM = truststore.PEM(w.org.Generations[:1]) }, []warnings.Warning{warnings.TruststoreOutOfDate}},
 		{"truststore without a standby that it was not told of", func(w *world) {
 			w.object.PEM = truststore.PEM(w.org.Generations[:1])
 			w.org.Generations[1].Truststore = ""
 		}, nil},
 		{"truststore without a superseded one", func(w *world) {
 			w.org.Generations = append(w.org.Generations, orgca.Generation{Number: 3, State: orgca.Superseded, Root: []byte("r3")})
-		}, []health.Warning{health.TruststoreOutOfDate}},
+		}, []warnings.Warning{warnings.TruststoreOutOfDate}},
 		{"truststore need not hold these", func(w *world) {
 			w.org.Generations = append(w.org.Generations, orgca.Generation{Number: 4, State: orgca.Retired, Root: []byte("r4")},
 				orgca.Generation{Number: 5, State: orgca.Preparing}, orgca.Generation{Number: 6, State: orgca.Failed, Root: []byte("r6")})
@@ -188,11 +189,11 @@ func TestWarnings(t *testing.T) {
 			ends(0)(w)
 			alone(time.Hour)(w)
 			held(-time.Hour)(w)
-		}, []health.Warning{health.LegacyPathLenZero, health.OrgCAExpiring, health.StandbyMissing, health.TruststoreOutOfDate, health.RotationLockStuck}},
+		}, []warnings.Warning{warnings.LegacyPathLenZero, warnings.OrgCAExpiring, warnings.StandbyMissing, warnings.TruststoreOutOfDate, warnings.RotationLockStuck}},
 	} {
 		w := good()
 		c.spoil(w)
-		if diff := cmp.Diff(append([]health.Warning{}, c.want...), check(t, w).Warnings); diff != "" {
+		if diff := cmp.Diff(append([]warnings.Warning{}, c.want...), check(t, w).Warnings); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 		if w.reads != 1 {
@@ -203,7 +204,7 @@ func TestWarnings(t *testing.T) {
 
 func TestBeforeTheFirstCA(t *testing.T) {
 	w := &world{}
-	want := health.State{Warnings: []health.Warning{health.OrgCAMissing}}
+	want := health.State{Warnings: []warnings.Warning{warnings.OrgCAMissing}}
 	if diff := cmp.Diff(want, check(t, w)); diff != "" {
 		t.Errorf("state (-want +got):\n%s", diff)
 	}
@@ -213,11 +214,11 @@ func TestBeforeTheFirstCA(t *testing.T) {
 func TestArchiveTellsOfAnEmptiedRegistry(t *testing.T) {
 	for name, c := range map[string]struct {
 		w    *world
-		want []health.Warning
+		want []warnings.Warning
 	}{
-		"forgotten":  {&world{forgotten: true}, []health.Warning{health.OrgCAMissing, health.RegistryRestored}},
-		"new":        {&world{}, []health.Warning{health.OrgCAMissing}},
-		"unreadable": {&world{forgotten: true, forgotErr: errors.New("denied")}, []health.Warning{health.OrgCAMissing}},
+		"forgotten":  {&world{forgotten: true}, []warnings.Warning{warnings.OrgCAMissing, warnings.RegistryRestored}},
+		"new":        {&world{}, []warnings.Warning{warnings.OrgCAMissing}},
+		"unreadable": {&world{forgotten: true, forgotErr: errors.New("denied")}, []warnings.Warning{warnings.OrgCAMissing}},
 	} {
 		checker := &health.Checker{Store: c.w, Objects: c.w, Noted: c.w.Noted, Left: c.w.Left, Forgotten: c.w.Forgotten, Now: func() time.Time { return now }}
 		s, err := checker.Check(t.Context())
