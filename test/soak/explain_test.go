@@ -15,7 +15,7 @@ func explain(t *testing.T, first map[string]state, history []porcupine.Operation
 		slices.SortFunc(part, func(a, b porcupine.Operation) int { return int(a.Return - b.Return) })
 		model := specification(map[string]state{agent: before})
 		possible := func(n int) bool {
-			return porcupine.CheckOperationsTimeout(model, part[:n], 20*time.Second) == porcupine.Ok
+			return porcupine.CheckOperationsTimeout(model, upTo(part, n), 20*time.Second) == porcupine.Ok
 		}
 		if possible(len(part)) {
 			continue
@@ -29,7 +29,7 @@ func explain(t *testing.T, first map[string]state, history []porcupine.Operation
 			}
 		}
 		t.Logf("%s: the last of these cannot be", agent)
-		for _, o := range part[max(0, high-40):high] {
+		for _, o := range upTo(part, high)[max(0, high-40):] {
 			t.Logf("%9.2f to %9.2f ms, client %d: %+v: %+v", ms(o.Call-part[0].Call), ms(o.Return-part[0].Call), o.ClientId, o.Input, o.Output)
 		}
 		return
@@ -47,4 +47,19 @@ func partOf(history []porcupine.Operation, agent string) []porcupine.Operation {
 		}
 	}
 	return part
+}
+
+// upTo is the history at the return of the nth operation: those that had returned, and those under way, which may have
+// done their work or not. Without the latter, what they did could not be explained.
+func upTo(byReturn []porcupine.Operation, n int) []porcupine.Operation {
+	now := slices.Clone(byReturn[:n])
+	for _, o := range byReturn[n:] {
+		if o.Call < byReturn[n-1].Return {
+			q := o.Input.(request)
+			q.pending = true
+			o.Input = q
+			now = append(now, o)
+		}
+	}
+	return now
 }

@@ -16,6 +16,8 @@ const (
 	rotate                 // an agent's certificate
 	rotateCA               // mint, with or without an overlap
 	rollback
+	attempt // a rotation's commit that the Org CA overtook: the rotation commits again
+	use     // a token's record that a restored pin is the agent's again
 )
 
 // request is an operation as a client sends it.
@@ -24,6 +26,9 @@ type request struct {
 	agent   string // empty: of the Org CA
 	thumb   string // of the certificate that a token is asked with
 	overlap bool
+	call    int64 // its number, which an attempt and a use share with the request that they are a part of
+	pending bool  // not answered yet: it may have done its work or not
+	parted  bool  // its history has attempts of it, or its use
 }
 
 // reply is the answer that the client got.
@@ -46,6 +51,7 @@ type state struct {
 	current, previous int64
 	accepted          string // generations in an overlap, "," around each
 	newest, dormant   pin
+	done              string // rotations that have committed for good, tokens that have looked; "," around each
 }
 
 func (s state) accepts(generation int64) bool {
@@ -71,10 +77,25 @@ func step(s state, q request, r reply) []state {
 		}
 		// A pin that a rollback restored was used: it is the agent's again. The Mastio records that in addition to the
 		// token, and the record may fail.
-		used := s
-		used.newest, used.dormant = s.dormant, pin{}
+		used := s.used()
+		if q.parted {
+			s.done += number(q.call)
+		}
 		return []state{s, used}
+	case use:
+		if !s.did(q) || s.dormant.thumb != q.thumb {
+			return []state{s}
+		}
+		return []state{s, s.used()}
+	case attempt:
+		if s.did(q) {
+			return []state{s}
+		}
+		return append(s.repinned(pin{"never handed out", s.current}), s)
 	case rotate:
+		if q.parted {
+			s.done += number(q.call)
+		}
 		if r.ok {
 			return s.repinned(pin{r.thumb, r.generation})
 		}
@@ -109,6 +130,16 @@ func step(s state, q request, r reply) []state {
 		return []state{s}
 	}
 	return nil
+}
+
+func number(call int64) string { return fmt.Sprintf(",%d,", call) }
+
+// did reports whether the request that q is a part of is past its point.
+func (s state) did(q request) bool { return strings.Contains(s.done, number(q.call)) }
+
+func (s state) used() state {
+	s.newest, s.dormant = s.dormant, pin{}
+	return s
 }
 
 // repinned: the certificate before may stay, dormant, if it is of the generation that a rollback would restore. Whether it
@@ -146,6 +177,9 @@ func specification(first map[string]state) porcupine.Model {
 		},
 		Step: func(s, q, r any) []any {
 			var next []any
+			if q.(request).pending {
+				next = append(next, s)
+			}
 			for _, n := range step(s.(state), q.(request), r.(reply)) {
 				next = append(next, n)
 			}
@@ -153,4 +187,41 @@ func specification(first map[string]state) porcupine.Model {
 		},
 	}
 	return model.ToModel()
+}
+
+// attempts is how often a rotation commits at the most before it does so for good.
+const attempts = 2
+
+// parted adds to a history the parts of those requests that are more than one step, where the Org CA may have moved in
+// between.
+//
+// A rotation that the Org CA overtakes has pinned a certificate that it does not hand out, and commits once more. In
+// between, a rollback brings back what the rotation had replaced: no answer has said yet that it is dead.
+//
+// A token's request first looks whether a certificate counts, and then records that a restored one was used. If the Org
+// CA moves in between, with an overlap, the record makes a certificate count that did not for a moment.
+func parted(history []porcupine.Operation) []porcupine.Operation {
+	var moves, all []porcupine.Operation
+	for _, o := range history {
+		if o.Input.(request).agent == "" && o.Output.(reply).ok {
+			moves = append(moves, o)
+		}
+	}
+	for _, o := range history {
+		q := o.Input.(request)
+		meets := func(m porcupine.Operation) bool { return m.Call < o.Return && o.Call < m.Return }
+		if q.agent != "" && slices.ContainsFunc(moves, meets) {
+			part, times := request{action: use, agent: q.agent, thumb: q.thumb, call: q.call}, 1
+			if q.action == rotate {
+				part.action, times = attempt, attempts
+			}
+			for range times {
+				all = append(all, porcupine.Operation{ClientId: o.ClientId, Input: part, Output: reply{}, Call: o.Call, Return: o.Return})
+			}
+			q.parted = true
+			o.Input = q
+		}
+		all = append(all, o)
+	}
+	return all
 }

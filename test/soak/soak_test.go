@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func TestHistoriesAreLinearisable(t *testing.T) {
 	if total == 0 {
 		total = perRound
 	}
-	w := &world{T: t, system: local.Mastio(t, stack.Config{Tick: 2 * time.Second})}
+	w := &world{T: t, system: local.Mastio(t, stack.Config{Tick: 2 * time.Second}), began: time.Now()}
 	w.operator = w.client(nil)
 	for done := 0; done < total; done += perRound {
 		began := time.Now()
@@ -60,6 +61,9 @@ type world struct {
 	system   *stack.Stack
 	operator *http.Client
 	agents   []*agent
+
+	began time.Time    // histories are timed by the monotonic clock, from here
+	calls atomic.Int64 // numbers the requests
 
 	mu      sync.Mutex
 	history []porcupine.Operation
@@ -144,25 +148,25 @@ func (w *world) round(count int) []porcupine.Operation {
 			c.client.CloseIdleConnections()
 		}
 	}
-	return w.history
+	return parted(w.history)
 }
 
 // once carries out one operation and writes it into the history.
 func (w *world) once(id int) {
 	a := w.agents[rand.IntN(len(w.agents))]
-	q := request{agent: a.id}
+	q := request{agent: a.id, call: w.calls.Add(1)}
 	client := w.operator
 	var key keyPair // a new one for each rotation: a key is certified once
 	var body any
 	method, path := "POST", "/registry/agents/"+a.id+"/rotate-cert"
 	switch n := rand.IntN(1000); {
-	case n < 890:
+	case n < 820:
 		c := a.any()
 		q.thumb, client, path = c.thumb, c.client, "/v1/auth/token"
-	case n < 985:
+	case n < 930:
 		key = newKeyPair()
 		q.action, body = rotate, map[string]any{"csr_pem": key.csr}
-	case n < 995:
+	case n < 970:
 		q.action, q.agent, q.overlap, path = rotateCA, "", rand.IntN(2) == 0, "/pki/rotate-ca?mode=mint"
 		if q.overlap {
 			path += "&overlap=86400"
@@ -170,16 +174,16 @@ func (w *world) once(id int) {
 	default:
 		q.action, q.agent, path = rollback, "", "/pki/rotate-ca?mode=rollback"
 	}
-	call := time.Now()
+	call := time.Since(w.began)
 	status, got := w.send(client, method, path, body)
-	returned := time.Now()
+	returned := time.Since(w.began)
 	r := w.replied(q, status, got)
 	if q.action == rotate && r.ok {
 		a.hold(w, key, got.Thumbprint, got.CertPEM)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.history = append(w.history, porcupine.Operation{ClientId: id, Input: q, Output: r, Call: call.UnixNano(), Return: returned.UnixNano()})
+	w.history = append(w.history, porcupine.Operation{ClientId: id, Input: q, Output: r, Call: call.Nanoseconds(), Return: returned.Nanoseconds()})
 	w.counts[fmt.Sprintf("%s %d", [...]string{"token", "rotate-cert", "rotate-ca", "rollback"}[q.action], status)]++
 }
 
