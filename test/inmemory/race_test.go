@@ -5,13 +5,16 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/caller"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/test/inmemory"
@@ -49,6 +52,50 @@ func TestCAMovesUnderARotation(t *testing.T) {
 	}
 	counts(t, m, "the certificate of an enrolment", late.Certificate.CertPEM, true)
 	handedOut(t, m, enrolled.Certificate.Pin.Thumbprint, rotated.Certificate.Pin.Thumbprint, late.Certificate.Pin.Thumbprint)
+}
+
+// A rollback overtakes a rotation in an overlap, between its commit and its answer: it brings back what the rotation
+// had replaced. The rotation ends it for good before it answers, also if the old certificate is used in between.
+func TestARollbackUnderARotation(t *testing.T) {
+	var old []byte
+	m, times := meddled(t, "Pointer", func(m *inmemory.Mastio) {
+		counts(t, m, "the old certificate, replaced", old, false)
+		m.Do(t, rotateca.Request{Mode: rotateca.Rollback})
+		counts(t, m, "the old certificate, restored", old, true)
+	})
+	old = admit(t, m, "kyc").Certificate.CertPEM
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
+	counts(t, m, "the old certificate in the overlap", old, true)
+	*times = 1
+	rotated := must[rotatecert.Result](t)(m.Rotate(t.Context(), "orga::kyc"))
+	if *times != 0 || rotated.Certificate.Pin.Generation != 1 {
+		t.Errorf("the certificate is of generation %d, the rollback left 1", rotated.Certificate.Pin.Generation)
+	}
+	counts(t, m, "the old certificate after the answer", old, false)
+	counts(t, m, "the certificate that was handed out", rotated.Certificate.CertPEM, true)
+}
+
+// The Org CA moves on, with an overlap, while a token's request puts the use of a restored certificate on record.
+// Until the record is there the certificate does not count, and then it does.
+func TestTheOrgCAMovesUnderAFirstUse(t *testing.T) {
+	var old []byte
+	m, times := meddled(t, "Apply", func(m *inmemory.Mastio) {
+		m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
+		view := must[registry.View](t)(m.Store.View(t.Context(), "orga::kyc"))
+		if _, err := view.Agent.Authenticate(view.Agent.Pins[1].Thumbprint, view.Pointer, m.Now()); !errors.Is(err, agent.ErrRevoked) {
+			t.Errorf("the restored certificate before its use is on record: %v", err)
+		}
+	})
+	old = admit(t, m, "kyc").Certificate.CertPEM
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint})
+	must[rotatecert.Result](t)(m.Rotate(t.Context(), "orga::kyc"))
+	m.Do(t, rotateca.Request{Mode: rotateca.Rollback})
+	*times = 1
+	counts(t, m, "the restored certificate", old, true)
+	if *times != 0 {
+		t.Error("the Org CA did not move")
+	}
+	counts(t, m, "the restored certificate in the overlap", old, true)
 }
 
 // handedOut checks that of the certificates that have a row exactly these were handed out: each other one is named as
