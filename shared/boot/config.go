@@ -30,7 +30,7 @@ const (
 	KMS      Signer = "kms"   // in KMS, every token: at most 1,000 a second in a region
 )
 
-// Config is what the environment says. README.md lists the variables.
+// Config is what the environment says. Settings lists the variables, and so does shared/REFERENCE.md.
 type Config struct {
 	OrgID       string
 	TrustDomain string
@@ -66,14 +66,23 @@ type Config struct {
 // Environment reads the configuration; getenv is os.Getenv but in tests. It returns ErrConfig.
 func Environment(getenv func(string) string) (Config, error) {
 	e := env{getenv: getenv}
+	c := e.config()
+	if len(e.wrong) > 0 {
+		return Config{}, fmt.Errorf("%w: %s", ErrConfig, strings.Join(e.wrong, "; "))
+	}
+	return c, nil
+}
+
+// config reads every variable, the wrong ones too.
+func (e *env) config() Config {
 	c := Config{
 		OrgID: e.need("MASTIO_ORG_ID"), TrustDomain: e.need("MASTIO_TRUST_DOMAIN"), Issuer: e.url("MASTIO_ISSUER"),
-		SPIFFETrustDomains: e.trustDomains("MASTIO_SPIFFE_TRUST_DOMAINS"), TablePrefix: getenv("MASTIO_TABLE_PREFIX"), TruststoreBucket: e.need("MASTIO_TRUSTSTORE_BUCKET"),
-		TruststoreKey: e.need("MASTIO_TRUSTSTORE_KEY"), AgentsDomain: getenv("MASTIO_AGENTS_DOMAIN"), AdminSecret: e.need("MASTIO_ADMIN_SECRET_ID"), TokenKEK: e.need("MASTIO_TOKEN_KEK"),
+		SPIFFETrustDomains: e.trustDomains("MASTIO_SPIFFE_TRUST_DOMAINS"), TablePrefix: e.optional("MASTIO_TABLE_PREFIX"), TruststoreBucket: e.need("MASTIO_TRUSTSTORE_BUCKET"),
+		TruststoreKey: e.need("MASTIO_TRUSTSTORE_KEY"), AgentsDomain: e.optional("MASTIO_AGENTS_DOMAIN"), AdminSecret: e.need("MASTIO_ADMIN_SECRET_ID"), TokenKEK: e.need("MASTIO_TOKEN_KEK"),
 		AuditBucket: e.need("MASTIO_AUDIT_BUCKET"), AuditKey: e.need("MASTIO_AUDIT_KEY"), TSA: e.web("AUDIT_TSA_URL"),
 		Signer: Signer(e.oneOf("TOKEN_SIGNER", string(EpochKey), string(KMS))), RequireDPoP: e.flag("TOKEN_REQUIRE_DPOP"),
 		RequireNonce: e.flag("TOKEN_REQUIRE_NONCE"), RegisteredDPoPOnly: e.flag("TOKEN_REGISTERED_DPOP_ONLY"), StrictPKI: e.flag("MCP_PROXY_STRICT_PKI"),
-		RotateCAFunction: getenv("MASTIO_ROTATECA_FUNCTION"), EventBus: getenv("MASTIO_EVENT_BUS"), AgentSecretsKey: getenv("MASTIO_AGENT_SECRETS_KEY"), Schedule: e.schedule(),
+		RotateCAFunction: e.optional("MASTIO_ROTATECA_FUNCTION"), EventBus: e.optional("MASTIO_EVENT_BUS"), AgentSecretsKey: e.optional("MASTIO_AGENT_SECRETS_KEY"), Schedule: e.schedule(),
 		Adopt: e.oneOf("MASTIO_FIRST_CA", "mint", "adopt") == "adopt", Version: version.Stamp,
 	}
 	c.RenewOverlap = e.seconds("RENEW_OVERLAP_SECONDS", renew.DefaultOverlap, renew.MinOverlap, renew.MaxOverlap)
@@ -88,20 +97,31 @@ func Environment(getenv func(string) string) (Config, error) {
 	if c.Signer == KMS {
 		c.TokenSigningKey = e.need("MASTIO_TOKEN_SIGNING_KEY")
 	}
-	if len(e.wrong) > 0 {
-		return Config{}, fmt.Errorf("%w: %s", ErrConfig, strings.Join(e.wrong, "; "))
-	}
-	return c, nil
+	return c
 }
 
-// env collects what is wrong, so that one look at the log mends all of it.
+// env collects what is wrong, so that one look at the log mends all of it. It notes what it reads, for Settings.
 type env struct {
 	getenv func(string) string
 	wrong  []string
+	read   []Setting
 }
 
+// look reads a variable and notes what the variable takes and what it is when it is not set.
+func (e *env) look(name, takes, usual string) string {
+	e.read = append(e.read, Setting{Name: name, Takes: takes, Default: usual})
+	return e.getenv(name)
+}
+
+// optional reads a variable that may be empty.
+func (e *env) optional(name string) string { return e.look(name, "", "none") }
+
 func (e *env) need(name string) string {
-	v := e.getenv(name)
+	return e.needed(name, "")
+}
+
+func (e *env) needed(name, takes string) string {
+	v := e.look(name, takes, "required")
 	if v == "" {
 		e.wrong = append(e.wrong, name+" is not set")
 	}
@@ -110,7 +130,7 @@ func (e *env) need(name string) string {
 
 // url reads an issuer identifier: RFC 8414 section 2 allows it neither query nor fragment.
 func (e *env) url(name string) string {
-	v := e.need(name)
+	v := e.needed(name, "https URL without query and fragment")
 	u, err := url.Parse(v)
 	if v != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.ContainsAny(v, "?#")) {
 		e.wrong = append(e.wrong, name+" is not an https URL without query and fragment")
@@ -123,7 +143,7 @@ var trustDomain = regexp.MustCompile(`^[a-z0-9._-]{1,255}$`)
 // trustDomains reads a list with commas between.
 func (e *env) trustDomains(name string) []string {
 	var domains []string
-	for _, d := range strings.FieldsFunc(e.getenv(name), func(r rune) bool { return r == ',' || r == ' ' }) {
+	for _, d := range strings.FieldsFunc(e.look(name, "trust domains, commas between", "none"), func(r rune) bool { return r == ',' || r == ' ' }) {
 		if !trustDomain.MatchString(d) {
 			e.wrong = append(e.wrong, fmt.Sprintf("%s holds %q, which is no trust domain", name, d))
 		}
@@ -134,7 +154,7 @@ func (e *env) trustDomains(name string) []string {
 
 // web reads the URL of a service, which may be left out.
 func (e *env) web(name string) string {
-	v := e.getenv(name)
+	v := e.look(name, "http or https URL", "none")
 	if v == "" {
 		return ""
 	}
@@ -145,7 +165,7 @@ func (e *env) web(name string) string {
 }
 
 func (e *env) oneOf(name string, values ...string) string {
-	v := e.getenv(name)
+	v := e.look(name, strings.Join(values, " or "), values[0])
 	if v == "" {
 		return values[0]
 	}
@@ -160,7 +180,8 @@ func (e *env) oneOf(name string, values ...string) string {
 
 // seconds reads a duration in whole seconds.
 func (e *env) seconds(name string, usual, least, most time.Duration) time.Duration {
-	v := e.getenv(name)
+	takes := fmt.Sprintf("%d to %d seconds", least/time.Second, most/time.Second)
+	v := e.look(name, takes, strconv.Itoa(int(usual/time.Second)))
 	if v == "" {
 		return usual
 	}
@@ -168,7 +189,7 @@ func (e *env) seconds(name string, usual, least, most time.Duration) time.Durati
 	if d := time.Duration(n) * time.Second; err == nil && least <= d && d <= most {
 		return d
 	}
-	e.wrong = append(e.wrong, fmt.Sprintf("%s takes %d to %d seconds", name, least/time.Second, most/time.Second))
+	e.wrong = append(e.wrong, name+" takes "+takes)
 	return 0
 }
 
@@ -186,14 +207,15 @@ const day = 24 * time.Hour
 
 // days reads a number of days.
 func (e *env) days(name string, usual, least, most int) int {
-	v := e.getenv(name)
+	takes := fmt.Sprintf("%d to %d", least, most)
+	v := e.look(name, takes+" days", strconv.Itoa(usual))
 	if v == "" {
 		return usual
 	}
 	if n, err := strconv.Atoi(v); err == nil && least <= n && n <= most {
 		return n
 	}
-	e.wrong = append(e.wrong, fmt.Sprintf("%s takes %d to %d", name, least, most))
+	e.wrong = append(e.wrong, name+" takes "+takes)
 	return 0
 }
 
