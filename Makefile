@@ -78,7 +78,7 @@ localstack-down: cloud ## stop the gateway, LocalStack and all that they started
 # Of the functions; with amd64 the CDK app wants -c architecture=x86_64 (CDK_ARGS).
 LAMBDA_ARCH ?= arm64
 .PHONY: restore-drill
-restore-drill: setup ## back up, rotate the Org CA, restore, and see that it is found out (README.md, "Disaster recovery")
+restore-drill: setup ## back up, rotate the Org CA, restore, and see that it is found out (shared/OPERATING.md, "Disaster recovery")
 	@go test ./test/e2e -run '^TestRestoreDrill$$' -count=1 -v -timeout 5m
 
 # What /healthz answers as version: the tag, or the commit.
@@ -102,8 +102,8 @@ test: setup infra-setup ## every test: unit, contract, model, end to end; race d
 	go test -shuffle=on -timeout 20m ./infra/... # the runtime below the CDK has a data race of its own
 
 .PHONY: screens
-screens: setup ## look at every page of the dashboard in Chromium; pictures in build/screens
-	go test -count=1 -run TestPages ./test/browser
+screens: setup ## look at every page of the dashboard in Chromium; pictures in build/screens, the README's in .github
+	go test -count=1 -run TestPages ./test/browser -picture ../../.github/dashboard.png
 
 # 5,000 operations are part of make test; a million take an hour or so.
 OPS ?= 1000000

@@ -182,6 +182,9 @@ func (b *tab) lookAt(name string, l look) {
 	if err := os.WriteFile(filepath.Join(screens, name+"-"+l.name+".png"), picture, 0o644); err != nil {
 		b.t.Fatal(err)
 	}
+	if name+"-"+l.name == inReadme {
+		keepForReadme(b.t, picture)
+	}
 	for _, v := range b.violations() {
 		b.t.Errorf("%s, %s: %s", name, l.name, v)
 	}
