@@ -38,7 +38,7 @@ var (
 func testNames(t *testing.T) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
-	for _, dir := range []string{"shared", "test", "localstack"} {
+	for _, dir := range []string{"shared", "test", "localstack", "infra"} {
 		err := filepath.WalkDir(filepath.Join("..", "..", dir), func(path string, d os.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
