@@ -16,7 +16,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/routes"
-	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/warnings"
 )
 
 var update = flag.Bool("update", false, "write shared/REFERENCE.md anew")
@@ -111,15 +111,16 @@ func settingsSection() string {
 }
 
 func warningsSection() string {
-	b := table("warning", "shown to")
-	for _, w := range health.Warnings() {
+	b := table("warning", "what is the matter", "what it means", "what to do", "shown to")
+	for _, r := range warnings.All() {
 		shown := "everyone"
-		if !w.Public() {
+		if !r.Public {
 			shown = "a caller with the admin secret"
 		}
-		row(b, code(string(w)), shown)
+		row(b, code(string(r.Warning)), r.Title, r.Text, r.Alarm.Todo, shown)
 	}
-	return "## Warnings of `/healthz`\n\n" + b.String() + "\n"
+	return "## Warnings of `/healthz`\n\nEach has a metric of its name in CloudWatch, an alarm of its own, and a place on the dashboard.\n\n" +
+		b.String() + "\n"
 }
 
 func codesSection(t *testing.T) string {
