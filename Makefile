@@ -1,5 +1,6 @@
 # make run    sets everything up and starts the whole system on this machine
-# make test   sets everything up and runs every test
+# make test   sets everything up and runs every test, the long ones in short form
+# make check  runs what takes long besides: CI runs both
 # make help   lists the rest
 
 .DEFAULT_GOAL := help
@@ -13,6 +14,11 @@ DATA ?=
 FUZZTIME ?= 20000x
 # A CA bundle in the environment would replace the certificates that local clients are given.
 unexport AWS_CA_BUNDLE
+
+# The flags of the functions, for everything: commands, tests and functions then share what is compiled. The race detector
+# alone needs cgo, and compiles everything once more.
+export CGO_ENABLED := 0
+export GOFLAGS := $(GOFLAGS) -trimpath -tags=lambda.norpc
 
 TOOLS := -modfile=test/tools/go.mod
 FUNCTIONS := $(notdir $(wildcard functions/*))
@@ -95,17 +101,38 @@ build: need-go ## build every function for AWS (linux/arm64) into build/lambda
 release: need-go ## what a release consists of, into build/release: zips of the functions, commands, bill of materials, sums
 	@go run ./infra/release
 
+# A package for each core, whatever GOFLAGS says: many tests wait for other processes. The race detector needs cgo; what
+# such a test builds does not.
+GO_TEST := go test -vet=all -shuffle=on -timeout 30m -p $(shell getconf _NPROCESSORS_ONLN)
+GO_RACE := CGO_ENABLED=1 $(GO_TEST) -race -exec 'env CGO_ENABLED=0'
+
+# Packages of the product and of the local stack that start goroutines, in code or in tests: there the race detector runs
+# on every change. SCALED are the packages whose tests -short makes shorter.
+tested = xargs -n1 dirname | sort -u | while read -r d; do ls $$d/*_test.go >/dev/null 2>&1 && echo ./$$d || true; done
+CONCURRENT = $(shell grep -rlE --include='*.go' '^[[:space:]]*go [a-zA-Z]|[.]Go\b' shared localstack | $(tested))
+SCALED = $(shell grep -rlE --include='*_test.go' 'testing[.]Short|rapid[.]Check' infra localstack shared test | $(tested))
+others = $$(go list ./... | grep -vxF "$$(go list $(CONCURRENT))"$(1))
+
 .PHONY: test
-test: setup infra-setup ## every test: unit, contract, model, end to end; race detector, shuffled
-	go vet ./...
-	go test -race -shuffle=on -timeout 20m $$(go list ./... | grep -v '/infra')
-	go test -shuffle=on -timeout 20m ./infra/... # the runtime below the CDK has a data race of its own
+test: setup infra-setup ## every test, the long ones in short form; race detector where goroutines are (8 minutes on two cores)
+	$(GO_TEST) -short $(call others)
+	$(GO_RACE) -short $(CONCURRENT)
+
+# The runtime below the CDK has a data race of its own: no race detector for infra.
+.PHONY: check
+check: setup infra-setup ## what takes long besides make test: race detector over everything, the long tests at full length, fuzzing
+	$(GO_RACE) -short $(call others, | grep -v /infra)
+	$(GO_TEST) $(filter-out ./test/model ./test/soak,$(SCALED))
+	go test ./test/model -rapid.checks=200 -timeout 30m
+	go test ./shared/edge/dynamo -run '^TestExportOfManyRows$$' -count=1 -v -args -rows=100000
+	$(MAKE) soak OPS=100000
+	$(MAKE) fuzz FUZZTIME=5000x
 
 .PHONY: screens
 screens: setup ## look at every page of the dashboard in Chromium; pictures in build/screens, the README's in .github
 	go test -count=1 -run TestPages ./test/browser -picture ../../.github/dashboard.png
 
-# 5,000 operations are part of make test; a million take an hour or so.
+# 1,000 operations are part of make test, 100,000 of make check; a million take an hour or so.
 OPS ?= 1000000
 .PHONY: soak
 soak: setup ## OPS operations of many clients at once, their histories checked

@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	shapes = flag.Int("shapes", 40, "how many accepted uploads TestGeneratedUploadsVerify makes")
+	shapes = flag.Int("shapes", 0, "how many accepted uploads TestGeneratedUploadsVerify makes; 0: 40, with -short 8")
 	flips  = flag.Int("flips", 0, "in so many of a hundred certificates one octet is changed before they are signed")
 	seed   = flag.Uint64("seed", 0, "of the generator; 0: a new one, which is printed")
 )
@@ -174,6 +174,11 @@ func present(warning string) bool {
 
 // What is accepted of a generator's uploads, all verifiers accept. -args -shapes=N -seed=S makes more, or the same again.
 func TestGeneratedUploadsVerify(t *testing.T) {
+	if *shapes == 0 {
+		if *shapes = 40; testing.Short() {
+			*shapes = 8
+		}
+	}
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}

@@ -214,7 +214,7 @@ func (b *tab) arrive(path string) {
 // wait looks until something holds.
 func (b *tab) wait(holds func() bool) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	for !holds() {
 		select {

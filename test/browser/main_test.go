@@ -39,7 +39,7 @@ var (
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	if err := ready(ctx); err != nil {
 		if os.Getenv("CI") == "" {
@@ -88,7 +88,7 @@ type system struct {
 func start(t *testing.T, agents int) *system {
 	t.Helper()
 	s := &system{log: &output{}}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	watch, err := permissions.New()
 	if err != nil {
@@ -173,6 +173,8 @@ type tab struct {
 	t   *testing.T
 	s   *system
 
+	pages int // that were looked at
+
 	mu       sync.Mutex
 	document network.RequestID // of the page that is open
 }
@@ -181,7 +183,7 @@ func (s *system) tab(browser context.Context, t *testing.T) *tab {
 	t.Helper()
 	ctx, stop := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(stop)
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	t.Cleanup(cancel)
 	b := &tab{ctx: ctx, t: t, s: s}
 	if err := chromedp.Listen(ctx, b.heard); err != nil {
@@ -239,7 +241,7 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 
 // text is what the page says.
 func (b *tab) text() string {
-	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector('main')?.innerText ?? document.body.innerText`))
 	if err != nil {
@@ -266,7 +268,7 @@ func (b *tab) open(path string) {
 // press follows a link or sends a form, and waits for the page that comes.
 func (b *tab) press(selector string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	if _, err := chromedp.RunResponse(ctx, chromedp.Click(chromedp.CSS(selector))); err != nil {
 		b.t.Fatalf("press %s: %v; the page says: %.500s", selector, err, b.text())

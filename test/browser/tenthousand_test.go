@@ -38,6 +38,9 @@ var timed = flag.Bool("timed", false, "fail for a page that takes longer than 50
 // TestTenThousandAgents loads every page that has to do with the fleet, against DynamoDB Local on the same machine.
 // The limit of a page is a number of bare reads, measured between its loads: a busy machine is slow at both.
 func TestTenThousandAgents(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures each page many times: make check does")
+	}
 	s := start(t, 0)
 	s.populate(t, manyAgents)
 	client := s.client(t)

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -619,8 +620,8 @@ func (m *machine) recovers(t *rapid.T) {
 	}
 }
 
-// Under the race detector a check takes a second; CI asks for more of them without it, and always for the same: it judges
-// a change, not luck. Everybody else draws anew.
+// CI always draws the same checks: it judges a change, not luck. Every other run draws new ones. With -short, rapid makes
+// a fifth of the checks with half of the steps: TestMain asks for as many times more, because a shallow run finds nothing.
 func TestMain(m *testing.M) {
 	defaults := map[string]string{"rapid.checks": "25"}
 	if os.Getenv("CI") != "" {
@@ -631,7 +632,23 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
+	flag.Parse()
+	if testing.Short() {
+		multiply("rapid.checks", 5)
+		multiply("rapid.steps", 2)
+	}
 	os.Exit(m.Run())
+}
+
+// multiply sets a flag that is a whole number to so many times its value.
+func multiply(name string, times int) {
+	n, err := strconv.Atoi(flag.Lookup(name).Value.String())
+	if err == nil {
+		err = flag.Set(name, strconv.Itoa(times*n))
+	}
+	if err != nil {
+		panic(err)
+	}
 }
 
 func TestRotationStateMachine(t *testing.T) {

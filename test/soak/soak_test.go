@@ -26,7 +26,7 @@ import (
 	"github.com/mastio-aws/mastio/test/local"
 )
 
-var operations = flag.Int("ops", 0, "operations in all; 0: 5,000")
+var operations = flag.Int("ops", 0, "operations in all; 0: 5,000, with -short 1,000")
 
 const (
 	perRound = 5000
@@ -38,6 +38,9 @@ func TestHistoriesAreLinearisable(t *testing.T) {
 	total := *operations
 	if total == 0 {
 		total = perRound
+		if testing.Short() {
+			total = 1000
+		}
 	}
 	w := &world{T: t, system: local.Mastio(t, stack.Config{Tick: 2 * time.Second}), began: time.Now()}
 	w.operator = w.client(nil)
