@@ -2,10 +2,7 @@
 package agent
 
 import (
-	"fmt"
-	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/problem"
@@ -59,14 +56,13 @@ const (
 
 // Agent is one agent's record. Version is the record's own, as read; zero: not stored yet.
 type Agent struct {
-	ID           ID
-	DisplayName  string
-	Capabilities []string
-	Method       Method
-	Status       Status
-	Pins         []Pin // newest first
-	Past         Past  // what never counts again
-	SPIFFEID     string
+	ID ID
+	Profile
+	Method   Method
+	Status   Status
+	Pins     []Pin // newest first
+	Past     Past  // what never counts again
+	SPIFFEID string
 	// Bundle holds CAs, DER. An SVID's chain must end at one of them; empty: at the Org CA. The chain may contain
 	// intermediates; an intermediate is no trust anchor.
 	Bundle        [][]byte
@@ -88,31 +84,3 @@ func (a Agent) Deactivate(now time.Time) Agent {
 	a.Status, a.Bundle, a.Intermediates, a.UpdatedAt = Deactivated, nil, nil, now
 	return a
 }
-
-// Limits of what an operator may write into a record.
-const (
-	maxDisplayName  = 128 // characters
-	maxCapabilities = 64
-	maxCapability   = 128 // octets
-)
-
-// CheckProfile returns ErrProfile if the display name or a capability cannot be stored and put into a token.
-func CheckProfile(displayName string, capabilities []string) error {
-	if !utf8.ValidString(displayName) || utf8.RuneCountInString(displayName) > maxDisplayName || slices.ContainsFunc([]rune(displayName), isControl) {
-		return fmt.Errorf("%w: display_name takes at most %d characters and no control characters", ErrProfile, maxDisplayName)
-	}
-	if len(capabilities) > maxCapabilities {
-		return fmt.Errorf("%w: at most %d capabilities", ErrProfile, maxCapabilities)
-	}
-	for _, c := range capabilities {
-		if c == "" || len(c) > maxCapability || slices.ContainsFunc([]rune(c), notScopeToken) {
-			return fmt.Errorf("%w: a capability is 1 to %d printable ASCII characters without space, quote or backslash", ErrProfile, maxCapability)
-		}
-	}
-	return nil
-}
-
-func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
-
-// notScopeToken is the complement of RFC 6749 section 3.3's scope-token characters: capabilities are granted as scope.
-func notScopeToken(r rune) bool { return r <= 0x20 || r >= 0x7f || r == '"' || r == '\\' }

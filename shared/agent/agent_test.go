@@ -120,7 +120,7 @@ func TestDeactivateLeavesNoPin(t *testing.T) {
 	}
 }
 
-func TestCheckProfile(t *testing.T) {
+func TestProfile(t *testing.T) {
 	many := strings.Split(strings.Repeat("c ", 65), " ")[:65]
 	for name, c := range map[string]struct {
 		display      string
@@ -140,7 +140,7 @@ func TestCheckProfile(t *testing.T) {
 		"many":            {"", many, false},
 		"long capability": {"", []string{strings.Repeat("a", 129)}, false},
 	} {
-		if err := CheckProfile(c.display, c.capabilities); (err == nil) != c.ok {
+		if err := (Profile{c.display, c.capabilities}).Check(); (err == nil) != c.ok {
 			t.Errorf("%s: err = %v, want ok %v", name, err, c.ok)
 		}
 	}

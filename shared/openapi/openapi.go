@@ -75,7 +75,7 @@ func parts() (operations, schemas object, err error) {
 	if err := json.Unmarshal(schemasJSON, &schemas); err != nil {
 		return nil, nil, fmt.Errorf("schemas.json: %w", err)
 	}
-	return operations, schemas, nil
+	return operations, schemas, compose(schemas)
 }
 
 // page is a page of the dashboard, which is for people: that it is one is all there is to say to programs.

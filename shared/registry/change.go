@@ -227,8 +227,13 @@ type Search struct {
 // Listed is an agent as pages have it: without its chain head, its version and what only a request about it needs.
 func Listed(a agent.Agent) agent.Agent {
 	return agent.Agent{
-		ID: a.ID, DisplayName: a.DisplayName, Capabilities: a.Capabilities, Method: a.Method, Status: a.Status,
-		Pins: a.Pins, EnrolledAt: a.EnrolledAt, UpdatedAt: a.UpdatedAt,
+		ID:         a.ID,
+		Profile:    a.Profile,
+		Method:     a.Method,
+		Status:     a.Status,
+		Pins:       a.Pins,
+		EnrolledAt: a.EnrolledAt,
+		UpdatedAt:  a.UpdatedAt,
 	}
 }
 

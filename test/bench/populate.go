@@ -24,7 +24,7 @@ func fleetAgent(n int) agent.Agent {
 	at := inmemory.Start
 	name := fmt.Sprintf("agent-%07d", n)
 	return agent.Agent{
-		ID: agent.ID(inmemory.OrgID + "::" + name), Capabilities: []string{"kyc:read", "kyc:write"}, Method: agent.Minted, Status: agent.Active,
+		ID: agent.ID(inmemory.OrgID + "::" + name), Profile: agent.Profile{Capabilities: []string{"kyc:read", "kyc:write"}}, Method: agent.Minted, Status: agent.Active,
 		Pins:     []agent.Pin{{Thumbprint: fmt.Sprintf("%064x", n), Generation: 1, NotBefore: at, NotAfter: at.AddDate(1, 0, 0)}},
 		SPIFFEID: "spiffe://" + inmemory.TrustDomain + "/" + inmemory.OrgID + "/" + name, JKT: strings.Repeat("j", 43),
 		EnrolledAt: at, UpdatedAt: at, Head: audit.Head{Seq: 1, Hash: strings.Repeat("0", 64)},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/mastio-aws/mastio/localstack/dynamodb"
 	"github.com/mastio-aws/mastio/shared/accesslog"
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
@@ -164,7 +165,7 @@ func (s *shop) sold(ctx context.Context) (map[string]spent, error) {
 	var provers []*prover
 	for n := range pricedAgents {
 		a, err := s.enroller.Enroll(ctx, enroll.Request{
-			Name: fmt.Sprintf("payments-reconciliation-%04d", n), Capabilities: []string{"payments:read", "ledger:write"}, By: audit.By{Actor: "test"},
+			Name: fmt.Sprintf("payments-reconciliation-%04d", n), Profile: agent.Profile{Capabilities: []string{"payments:read", "ledger:write"}}, By: audit.By{Actor: "test"},
 		})
 		if err != nil {
 			return nil, err

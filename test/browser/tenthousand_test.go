@@ -104,7 +104,7 @@ func (s *system) populate(t *testing.T, count int) {
 				var requests []types.WriteRequest
 				for n := from; n < min(from+batch, count); n++ {
 					a := agent.Agent{
-						ID: agent.ID(fmt.Sprintf("orga::agent-%07d", n)), DisplayName: fmt.Sprintf("Agent number %d of the fleet", n), Capabilities: []string{"kyc:read", "kyc:write"},
+						ID: agent.ID(fmt.Sprintf("orga::agent-%07d", n)), Profile: agent.Profile{DisplayName: fmt.Sprintf("Agent number %d of the fleet", n), Capabilities: []string{"kyc:read", "kyc:write"}},
 						Method: agent.Minted, Status: agent.Active, EnrolledAt: now, UpdatedAt: now, JKT: strings.Repeat("j", 43),
 						Pins: []agent.Pin{{Thumbprint: fmt.Sprintf("%064x", n), Generation: 1, NotBefore: now, NotAfter: now.AddDate(1, 0, 0)}},
 					}

@@ -83,7 +83,7 @@ func (m *Mastio) NewID() string { return "id-" + strconv.FormatInt(m.lastID.Add(
 
 // Admit enrols an agent by name.
 func (m *Mastio) Admit(ctx context.Context, name string, capabilities ...string) (enroll.Result, error) {
-	return m.Enroll.Enroll(ctx, enroll.Request{Name: name, Capabilities: capabilities, By: audit.By{Actor: "test"}})
+	return m.Enroll.Enroll(ctx, enroll.Request{Name: name, Profile: agent.Profile{Capabilities: capabilities}, By: audit.By{Actor: "test"}})
 }
 
 // Rotate rotates an agent's certificate.

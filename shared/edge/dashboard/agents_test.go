@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
@@ -409,7 +410,7 @@ func TestDeactivating(t *testing.T) {
 func TestEverythingIsEscaped(t *testing.T) {
 	w, b := signedIn(t)
 	const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'`
-	if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{Name: "kyc", DisplayName: evil, Capabilities: []string{"<i>"}, By: audit.By{Actor: evil}}); err != nil {
+	if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{Name: "kyc", Profile: agent.Profile{DisplayName: evil, Capabilities: []string{"<i>"}}, By: audit.By{Actor: evil}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{

@@ -55,9 +55,7 @@ func (d *Dashboard) enrol(w http.ResponseWriter, r *http.Request) error {
 }
 
 func enrolment(f url.Values) enroll.Request {
-	req := enroll.Request{
-		Name: strings.TrimSpace(f.Get("name")), DisplayName: strings.TrimSpace(f.Get("display_name")), Capabilities: strings.Fields(f.Get("capabilities")),
-	}
+	req := enroll.Request{Name: strings.TrimSpace(f.Get("name")), Profile: agent.ReadProfile(f.Get)}
 	if csr := strings.TrimSpace(f.Get("csr")); csr != "" {
 		req.Material = issue.Request{CSR: []byte(csr + "\n")}
 	}
@@ -69,10 +67,8 @@ func enrolField(err error) string {
 	switch {
 	case errors.Is(err, agent.ErrID), errors.Is(err, agent.ErrAlreadyEnrolled):
 		return "name"
-	case errors.Is(err, agent.ErrProfile) && strings.Contains(err.Error(), "display_name"):
-		return "display_name"
 	case errors.Is(err, agent.ErrProfile):
-		return "capabilities"
+		return agent.ProfileField(err)
 	case errors.Is(err, pki.ErrCSR), errors.Is(err, pki.ErrKey):
 		return "csr"
 	}

@@ -22,7 +22,7 @@ func encodeAgent(a agent.Agent) item {
 		w.text("due_sk", sk)
 	}
 	w.text("id", string(a.ID))
-	w.text("display_name", a.DisplayName)
+	w.profile(a.Profile)
 	w.text("method", string(a.Method))
 	w.text("status", string(a.Status))
 	w.text("spiffe_id", a.SPIFFEID)
@@ -31,7 +31,6 @@ func encodeAgent(a agent.Agent) item {
 	w.hygiene(a.Hygiene)
 	w.list("bundle", len(a.Bundle), func(i int) types.AttributeValue { return blob(a.Bundle[i]) })
 	w.list("intermediates", len(a.Intermediates), func(i int) types.AttributeValue { return blob(a.Intermediates[i]) })
-	w.list("capabilities", len(a.Capabilities), func(i int) types.AttributeValue { return text(a.Capabilities[i]) })
 	w.list("pins", len(a.Pins), func(i int) types.AttributeValue { return encodePin(a.Pins[i]) })
 	w.past(a.Past)
 	w.time("enrolled_at", a.EnrolledAt)
@@ -51,8 +50,7 @@ func decodeAgent(i item) (agent.Agent, error) {
 	octets := func(v *types.AttributeValueMemberB) []byte { return v.Value }
 	a := agent.Agent{
 		ID:            agent.ID(r.text("id")),
-		DisplayName:   r.text("display_name"),
-		Capabilities:  elements(&r, "capabilities", func(v *types.AttributeValueMemberS) string { return v.Value }),
+		Profile:       r.profile(),
 		Method:        agent.Method(r.text("method")),
 		Status:        agent.Status(r.text("status")),
 		Pins:          elements(&r, "pins", func(v *types.AttributeValueMemberM) agent.Pin { return decodePin(&r, v.Value) }),
@@ -69,6 +67,16 @@ func decodeAgent(i item) (agent.Agent, error) {
 		Version:       r.number("version"),
 	}
 	return a, r.err
+}
+
+func (w writer) profile(p agent.Profile) {
+	w.text("display_name", p.DisplayName)
+	w.list("capabilities", len(p.Capabilities), func(i int) types.AttributeValue { return text(p.Capabilities[i]) })
+}
+
+func (r *reader) profile() agent.Profile {
+	word := func(v *types.AttributeValueMemberS) string { return v.Value }
+	return agent.Profile{DisplayName: r.text("display_name"), Capabilities: elements(r, "capabilities", word)}
 }
 
 func (w writer) past(p agent.Past) {

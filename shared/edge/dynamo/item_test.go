@@ -175,7 +175,7 @@ func FuzzCursor(f *testing.F) {
 
 func BenchmarkDecodeView(b *testing.B) {
 	a := encodeAgent(agent.Agent{
-		ID: "acme::agent", DisplayName: "Agent", Capabilities: []string{"read", "write"}, Method: agent.Minted, Status: agent.Active,
+		ID: "acme::agent", Profile: agent.Profile{DisplayName: "Agent", Capabilities: []string{"read", "write"}}, Method: agent.Minted, Status: agent.Active,
 		Pins:       []agent.Pin{{Thumbprint: strings.Repeat("f", 64), Generation: 3, NotBefore: noon, NotAfter: noon}},
 		EnrolledAt: noon, UpdatedAt: noon, Head: audit.Head{Seq: 4, Hash: strings.Repeat("f", 64)}, Version: 4,
 	})

@@ -52,18 +52,7 @@ func issuedOf(id agent.ID, m issue.Material, c issue.Certificate) issued {
 }
 
 func (h agents) enroll(w http.ResponseWriter, r *http.Request) error {
-	var body struct {
-		Name         string          `json:"agent_name"`
-		DisplayName  string          `json:"display_name"`
-		Capabilities []string        `json:"capabilities"`
-		CSR          *string         `json:"csr_pem"`
-		DPoPJWK      json.RawMessage `json:"dpop_jwk"`
-		ProofBound   *bool           `json:"dpop_bound_access_tokens"`
-		Hygiene      struct {
-			Deliver string `json:"deliver"`
-		} `json:"hygiene"`
-		federation
-	}
+	var body mintBody
 	if _, err := onlyQuery(r); err != nil {
 		return err
 	}
@@ -81,9 +70,13 @@ func (h agents) enroll(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	out, err := h.Enroll(r.Context(), enroll.Request{
-		Name: body.Name, DisplayName: body.DisplayName, Capabilities: body.Capabilities, Material: material(body.CSR, body.DPoPJWK, 0),
-		ProofBound: body.ProofBound, Deliver: agent.Delivery(body.Hygiene.Deliver),
-		By: CallOf(r.Context()).By, Once: once,
+		By:         CallOf(r.Context()).By,
+		Name:       body.Name,
+		Profile:    body.Profile,
+		Material:   material(body.CSR, body.DPoPJWK, 0),
+		ProofBound: body.ProofBound,
+		Deliver:    agent.Delivery(body.Hygiene.Deliver),
+		Once:       once,
 	})
 	if err != nil {
 		return err
@@ -95,10 +88,9 @@ func (h agents) enroll(w http.ResponseWriter, r *http.Request) error {
 func minted(out enroll.Result) answer {
 	return answer{enrolled(out.Again), struct {
 		issued
-		DisplayName  string   `json:"display_name"`
-		Capabilities []string `json:"capabilities"`
-		ProofBound   bool     `json:"dpop_bound_access_tokens"`
-	}{issuedOf(out.Agent.ID, out.Material, out.Certificate), out.Agent.DisplayName, list(out.Agent.Capabilities), out.Agent.ProofBound}}
+		agent.Profile
+		boundTokens
+	}{issuedOf(out.Agent.ID, out.Material, out.Certificate), profile(out.Agent), boundTokens{out.Agent.ProofBound}}}
 }
 
 func material(csr *string, dpopJWK json.RawMessage, days int) issue.Request {
@@ -112,25 +104,40 @@ func material(csr *string, dpopJWK json.RawMessage, days int) issue.Request {
 	return m
 }
 
+// profile is an agent's profile as every answer shows it.
+func profile(a agent.Agent) agent.Profile {
+	p := a.Profile
+	p.Capabilities = list(p.Capabilities)
+	return p
+}
+
+// boundTokens is in every answer about one agent.
+type boundTokens struct {
+	ProofBound bool `json:"dpop_bound_access_tokens"`
+}
+
 // described is an agent as the outside sees it.
 type described struct {
-	AgentID      agent.ID     `json:"agent_id"`
-	DisplayName  string       `json:"display_name"`
-	Capabilities []string     `json:"capabilities"`
-	Method       agent.Method `json:"method"`
-	Status       agent.Status `json:"status"`
-	Thumbprint   string       `json:"cert_thumbprint,omitempty"`
-	Generation   int64        `json:"generation"`
-	NotBefore    *time.Time   `json:"not_before"`
-	NotAfter     *time.Time   `json:"not_after"`
-	EnrolledAt   time.Time    `json:"enrolled_at"`
-	UpdatedAt    time.Time    `json:"updated_at"`
+	AgentID agent.ID `json:"agent_id"`
+	agent.Profile
+	Method     agent.Method `json:"method"`
+	Status     agent.Status `json:"status"`
+	Thumbprint string       `json:"cert_thumbprint,omitempty"`
+	Generation int64        `json:"generation"`
+	NotBefore  *time.Time   `json:"not_before"`
+	NotAfter   *time.Time   `json:"not_after"`
+	EnrolledAt time.Time    `json:"enrolled_at"`
+	UpdatedAt  time.Time    `json:"updated_at"`
 }
 
 func describe(a agent.Agent) described {
 	d := described{
-		AgentID: a.ID, DisplayName: a.DisplayName, Capabilities: list(a.Capabilities), Method: a.Method, Status: a.Status,
-		EnrolledAt: a.EnrolledAt, UpdatedAt: a.UpdatedAt,
+		AgentID:    a.ID,
+		Profile:    profile(a),
+		Method:     a.Method,
+		Status:     a.Status,
+		EnrolledAt: a.EnrolledAt,
+		UpdatedAt:  a.UpdatedAt,
 	}
 	if p := a.Pin(); p.Thumbprint != "" {
 		d.Thumbprint, d.Generation, d.NotBefore, d.NotAfter = p.Thumbprint, p.Generation, &p.NotBefore, &p.NotAfter
@@ -183,14 +190,14 @@ func (h agents) read(w http.ResponseWriter, r *http.Request) error {
 	}
 	write(w, http.StatusOK, "application/json", struct {
 		described
-		JKT        string `json:"dpop_jkt,omitempty"`
-		ProofBound bool   `json:"dpop_bound_access_tokens"`
-		SPIFFEID   string `json:"spiffe_id,omitempty"`
-		Counts     bool   `json:"certificate_accepted"`
-		Hygiene    upkeep `json:"hygiene"`
-		AuditSeq   int64  `json:"audit_seq"`
-		AuditHash  string `json:"audit_hash"`
-	}{describe(a), a.JKT, a.ProofBound, a.SPIFFEID, counts, upkeepOf(a), a.Head.Seq, a.Head.Hash})
+		JKT string `json:"dpop_jkt,omitempty"`
+		boundTokens
+		SPIFFEID  string `json:"spiffe_id,omitempty"`
+		Counts    bool   `json:"certificate_accepted"`
+		Hygiene   upkeep `json:"hygiene"`
+		AuditSeq  int64  `json:"audit_seq"`
+		AuditHash string `json:"audit_hash"`
+	}{describe(a), a.JKT, boundTokens{a.ProofBound}, a.SPIFFEID, counts, upkeepOf(a), a.Head.Seq, a.Head.Hash})
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -47,7 +48,7 @@ func decode(r *http.Request, v any, optional bool) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return fmt.Errorf("%w: %s", ErrJSON, plain(err))
+		return fmt.Errorf("%w: %s", ErrJSON, plain(err, v))
 	}
 	return nil
 }
@@ -113,13 +114,26 @@ func uniqueWithin(d *json.Decoder, object bool) error {
 	return nil
 }
 
-// plain rewords encoding/json's errors without the names of Go types.
-func plain(err error) string {
+// plain rewords encoding/json's errors about v without the names of Go types.
+func plain(err error, v any) string {
 	var kind *json.UnmarshalTypeError
 	if errors.As(err, &kind) {
-		return fmt.Sprintf("member %q is of the wrong type or out of range", kind.Field)
+		return fmt.Sprintf("member %q is of the wrong type or out of range", member(kind.Field, reflect.TypeOf(v).Elem()))
 	}
 	return fmt.Sprintf("%.100s", strings.TrimPrefix(err.Error(), "json: ")) // it quotes a member's name, of any length
+}
+
+// member is the path of a member without the structs that are embedded on the way: encoding/json names them.
+func member(path string, in reflect.Type) string {
+	var names []string
+	for _, name := range strings.Split(path, ".") {
+		if f, ok := in.FieldByName(name); ok && f.Anonymous {
+			in = f.Type
+			continue
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ".")
 }
 
 // mediaType checks the body's type. Parameters, a charset say, are ignored.
@@ -151,7 +165,7 @@ func tokenJSON(data []byte) (form tokenForm, err error) {
 		return form, fmt.Errorf("%w: %w", ErrJSON, err)
 	}
 	if err := json.Unmarshal(data, &form); err != nil {
-		return form, fmt.Errorf("%w: %s", ErrJSON, plain(err))
+		return form, fmt.Errorf("%w: %s", ErrJSON, plain(err, &form))
 	}
 	return form, form.checkAssertion(false)
 }

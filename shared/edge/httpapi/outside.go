@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -12,40 +11,18 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 )
 
-// outsider is an enrolment whose certificate was issued elsewhere. The two kinds name the certificate differently,
-// and neither accepts a member of the other.
-type outsider struct {
-	Name         string          `json:"agent_name"`
-	DisplayName  string          `json:"display_name"`
-	Capabilities []string        `json:"capabilities"`
-	Proof        string          `json:"possession_proof"`
-	DPoPJWK      json.RawMessage `json:"dpop_jwk"`
-	ProofBound   *bool           `json:"dpop_bound_access_tokens"`
-	Update       bool            `json:"update_existing"`
-	Reason       string          `json:"reason"`
-	Comment      string          `json:"comment"`
-	federation
-}
-
-// federation is a member that enrolment tools send: whether other organisations are to know the agent. This Mastio serves
-// one organisation alone.
-type federation struct {
-	Federated bool `json:"federated"`
-}
-
-func (f federation) check() error {
-	if f.Federated {
-		return enroll.ErrFederated
-	}
-	return nil
-}
-
 func (o outsider) request(r *http.Request, certPEM, keyPEM string) enroll.Outside {
 	call := CallOf(r.Context())
 	req := enroll.Outside{
-		Name: o.Name, DisplayName: o.DisplayName, Capabilities: o.Capabilities, CertPEM: []byte(certPEM), KeyPEM: []byte(keyPEM),
-		Proof: o.Proof, ProofBound: o.ProofBound, Update: o.Update, Reason: reason.Given{Code: reason.Code(o.Reason), Comment: o.Comment},
-		By: call.By,
+		By:         call.By,
+		Name:       o.Name,
+		Profile:    o.Profile,
+		CertPEM:    []byte(certPEM),
+		KeyPEM:     []byte(keyPEM),
+		Proof:      o.Proof,
+		ProofBound: o.ProofBound,
+		Update:     o.Update,
+		Reason:     reason.Given{Code: reason.Code(o.Reason), Comment: o.Comment},
 	}
 	if string(o.DPoPJWK) != "null" {
 		req.DPoPJWK = o.DPoPJWK
@@ -54,11 +31,7 @@ func (o outsider) request(r *http.Request, certPEM, keyPEM string) enroll.Outsid
 }
 
 func (h agents) byoca(w http.ResponseWriter, r *http.Request) error {
-	var body struct {
-		outsider
-		CertPEM string `json:"cert_pem"`
-		KeyPEM  string `json:"private_key_pem"`
-	}
+	var body byocaBody
 	if _, err := onlyQuery(r); err != nil {
 		return err
 	}
@@ -74,12 +47,7 @@ func (h agents) byoca(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h agents) spiffe(w http.ResponseWriter, r *http.Request) error {
-	var body struct {
-		outsider
-		SVID   string  `json:"svid_pem"`
-		KeyPEM string  `json:"svid_key_pem"`
-		Bundle *string `json:"trust_bundle_pem"`
-	}
+	var body spiffeBody
 	if _, err := onlyQuery(r); err != nil {
 		return err
 	}
@@ -120,19 +88,18 @@ func admitted(out enroll.Admitted, update bool) answer {
 		edge = &truststore{out.Truststore}
 	}
 	return answer{enrolled(out.Updated && !update), struct {
-		AgentID      agent.ID    `json:"agent_id"`
-		DisplayName  string      `json:"display_name"`
-		Capabilities []string    `json:"capabilities"`
-		Thumbprint   string      `json:"cert_thumbprint"`
-		SPIFFEID     *string     `json:"spiffe_id"`
-		JKT          *string     `json:"dpop_jkt"`
-		ProofBound   bool        `json:"dpop_bound_access_tokens"`
-		Generation   *int64      `json:"generation"` // null: the agent's own bundle vouches for it
-		EnrolledAt   time.Time   `json:"enrolled_at"`
-		Truststore   *truststore `json:"truststore,omitempty"` // the edge answers 403 until it is current
+		AgentID agent.ID `json:"agent_id"`
+		agent.Profile
+		Thumbprint string  `json:"cert_thumbprint"`
+		SPIFFEID   *string `json:"spiffe_id"`
+		JKT        *string `json:"dpop_jkt"`
+		boundTokens
+		Generation *int64      `json:"generation"` // null: the agent's own bundle vouches for it
+		EnrolledAt time.Time   `json:"enrolled_at"`
+		Truststore *truststore `json:"truststore,omitempty"` // the edge answers 403 until it is current
 	}{
-		out.Agent.ID, out.Agent.DisplayName, list(out.Agent.Capabilities), out.Thumbprint, some(out.Agent.SPIFFEID),
-		some(out.Agent.JKT), out.Agent.ProofBound, some(out.Generation), out.Agent.EnrolledAt, edge,
+		out.Agent.ID, profile(out.Agent), out.Thumbprint, some(out.Agent.SPIFFEID), some(out.Agent.JKT),
+		boundTokens{out.Agent.ProofBound}, some(out.Generation), out.Agent.EnrolledAt, edge,
 	}}
 }
 

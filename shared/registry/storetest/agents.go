@@ -54,7 +54,7 @@ func (f fixture) enrol(n int) agent.Agent {
 		f.t.Errorf("enrol %s: %v", a.ID, err)
 	}
 	return agent.Agent{
-		ID: a.ID, DisplayName: a.DisplayName, Capabilities: a.Capabilities, Method: a.Method, Status: a.Status,
+		ID: a.ID, Profile: a.Profile, Method: a.Method, Status: a.Status,
 		Pins: a.Pins, EnrolledAt: a.EnrolledAt, UpdatedAt: a.UpdatedAt,
 	}
 }

@@ -40,7 +40,7 @@ func empty(t *testing.T, f fixture) {
 
 func fullAgent() agent.Agent {
 	return agent.Agent{
-		ID: agentID(1), DisplayName: "Zoë's agent", Capabilities: []string{"read", "write"}, Method: agent.SPIFFE, Status: agent.Active,
+		ID: agentID(1), Profile: agent.Profile{DisplayName: "Zoë's agent", Capabilities: []string{"read", "write"}}, Method: agent.SPIFFE, Status: agent.Active,
 		Pins: []agent.Pin{
 			{Thumbprint: "aa", Key: "cc", Generation: 2, NotBefore: noon, NotAfter: noon.AddDate(1, 0, 0), Until: noon.Add(time.Hour), Dormant: true, Unused: true, Yields: true, Due: noon.AddDate(0, 11, 0), JKT: "dd", Renewed: noon.Add(time.Minute)},
 			{Thumbprint: "bb", Generation: 1, NotBefore: ago(time.Hour), NotAfter: noon.AddDate(1, 0, 0)},
@@ -183,7 +183,7 @@ func zeroRecords(t *testing.T, f fixture) {
 	f.same("view", f.view(a.ID), registry.View{Agent: storedAgent(a), Pointer: storedPointer(p)})
 	f.same("org", f.org(), registry.Org{Pointer: storedPointer(p), Generations: storedGenerations(g), Truststore: registry.Truststore{Version: 1}, Head: audit.Head{Version: 1}})
 
-	empty := agent.Agent{ID: agentID(2), Capabilities: []string{}, Pins: []agent.Pin{}}
+	empty := agent.Agent{ID: agentID(2), Profile: agent.Profile{Capabilities: []string{}}, Pins: []agent.Pin{}}
 	bare := agent.Agent{ID: agentID(3), Pins: []agent.Pin{{}}}
 	f.apply(registry.Change{ID: newID(), Agent: &empty})
 	f.apply(registry.Change{ID: newID(), Agent: &bare})

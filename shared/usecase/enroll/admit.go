@@ -326,10 +326,7 @@ func (e *Enroller) outsideRecord(m agent.Method, req Outside, r reading, old *ag
 	}
 	a.Method, a.Status = m, agent.Active
 	if existing == nil || req.Update {
-		a.DisplayName = cmp.Or(req.DisplayName, a.DisplayName, req.Name)
-		if req.Capabilities != nil {
-			a.Capabilities = req.Capabilities
-		}
+		a.Profile = req.Over(a.Profile, req.Name)
 	}
 	if req.ProofBound != nil {
 		a.ProofBound = *req.ProofBound

@@ -68,10 +68,9 @@ func New(cfg Config) *Enroller { return &Enroller{cfg} }
 // Request asks for the enrolment of an agent whose certificate the Mastio issues.
 type Request struct {
 	audit.By
-	Name         string
-	DisplayName  string   // empty: the name; an existing agent keeps its own
-	Capabilities []string // none of an existing agent: as they are
-	Material     issue.Request
+	Name          string
+	agent.Profile // no display name: the agent's name; an existing agent keeps its own, and no capabilities leave it as it is
+	Material      issue.Request
 	// ProofBound asks for dpop_bound_access_tokens (RFC 9449 section 5.2); nil: no, and of an existing agent as it is.
 	ProofBound *bool
 	Deliver    agent.Delivery // what hygiene does when the certificate is due; empty: agent.Notify, or what it did
@@ -111,7 +110,7 @@ func (e *Enroller) mint(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if err := agent.CheckProfile(req.DisplayName, req.Capabilities); err != nil {
+	if err := req.Check(); err != nil {
 		return Result{}, err
 	}
 	var material issue.Material
@@ -159,8 +158,11 @@ func (e *Enroller) record(id agent.ID, req Request, old *agent.Agent) agent.Agen
 		return a
 	}
 	a := agent.Agent{
-		ID: id, DisplayName: cmp.Or(req.DisplayName, req.Name), Capabilities: req.Capabilities,
-		Method: agent.Minted, Status: agent.Active, EnrolledAt: e.Now().Truncate(time.Millisecond), // as the store keeps it
+		ID:         id,
+		Profile:    req.Over(agent.Profile{}, req.Name),
+		Method:     agent.Minted,
+		Status:     agent.Active,
+		EnrolledAt: e.Now().Truncate(time.Millisecond), // as the store keeps it
 		Hygiene:    agent.Hygiene{Deliver: cmp.Or(req.Deliver, agent.Notify)},
 		ProofBound: req.ProofBound != nil && *req.ProofBound,
 	}

@@ -34,7 +34,7 @@ func FuzzOutside(f *testing.F) {
 	f.Add(certPEM, []byte{}, "MEUCIQ", []byte{}, []byte("null"))
 	f.Add(keyPEM, certPEM, "", certPEM, []byte{})
 	f.Fuzz(func(t *testing.T, cert, key []byte, proof string, bundle, jwk []byte) {
-		req := Outside{Name: "kyc", CertPEM: cert, KeyPEM: append([]byte{}, key...), Proof: proof, Capabilities: []string{"a"}}
+		req := Outside{Name: "kyc", CertPEM: cert, KeyPEM: append([]byte{}, key...), Proof: proof, Profile: agent.Profile{Capabilities: []string{"a"}}}
 		if len(bundle) > 0 {
 			req.BundlePEM = bundle
 		}

@@ -55,18 +55,18 @@ var (
 // Update it replaces what counts, display name and capabilities too.
 type Outside struct {
 	audit.By
-	Name         string
-	DisplayName  string   // empty: the name; of an existing agent: what it was
-	Capabilities []string // nil, of an existing agent: what they were; empty: the same unless Update
-	CertPEM      []byte   // the leaf, then what stands between it and its CA
-	BundlePEM    []byte   // SPIFFE only: CAs; the SVID's chain ends at one of them; nil: at the Org CA
-	KeyPEM       []byte   // the leaf's private key: compared, then overwritten. Or:
-	Proof        string   // a signature by it, base64url; see ProofMessage
-	DPoPJWK      json.RawMessage
-	ProofBound   *bool // as of Request; with Update it replaces what the agent has
-	Update       bool
-	Reason       reason.Given // why an existing agent's certificate is replaced; a compromise ends all that is known of it
-	Once         idempotency.Request[Admitted]
+	Name string
+	// Profile: what an existing agent's update leaves out stays as it was; without Update no capabilities leave it so too.
+	agent.Profile
+	CertPEM    []byte // the leaf, then what stands between it and its CA
+	BundlePEM  []byte // SPIFFE only: CAs; the SVID's chain ends at one of them; nil: at the Org CA
+	KeyPEM     []byte // the leaf's private key: compared, then overwritten. Or:
+	Proof      string // a signature by it, base64url; see ProofMessage
+	DPoPJWK    json.RawMessage
+	ProofBound *bool // as of Request; with Update it replaces what the agent has
+	Update     bool
+	Reason     reason.Given // why an existing agent's certificate is replaced; a compromise ends all that is known of it
+	Once       idempotency.Request[Admitted]
 }
 
 // ProofMessage is what a possession proof signs: it is good for one agent and one certificate.
@@ -95,7 +95,7 @@ func (e *Enroller) read(m agent.Method, req Outside) (r reading, err error) {
 	if r.id, err = agent.NewID(e.OrgID, req.Name); err != nil {
 		return r, err
 	}
-	if err := agent.CheckProfile(req.DisplayName, req.Capabilities); err != nil {
+	if err := req.Check(); err != nil {
 		return r, err
 	}
 	if r.reason, err = req.Reason.Check(); err != nil {

@@ -1,0 +1,84 @@
+package agent
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Profile is what an operator says of an agent. Every enrolment takes it, the record keeps it, and every answer about the
+// agent shows it: a new field is declared here and nowhere else in a request or an answer. The tags are the members' names
+// in JSON and the fields' names in a form.
+type Profile struct {
+	DisplayName  string   `json:"display_name"`
+	Capabilities []string `json:"capabilities"` // what the agent's tokens may name as scope
+}
+
+// Limits of what an operator may write into a record.
+const (
+	maxDisplayName  = 128 // characters
+	maxCapabilities = 64
+	maxCapability   = 128 // octets
+)
+
+// ReadProfile reads a profile from a form, whose fields value returns.
+func ReadProfile(value func(name string) string) Profile {
+	return Profile{
+		DisplayName:  strings.TrimSpace(value("display_name")),
+		Capabilities: strings.Fields(value("capabilities")),
+	}
+}
+
+// Over returns the profile with what it leaves out taken from an earlier one; a display name is then the agent's name.
+func (p Profile) Over(old Profile, name string) Profile {
+	p.DisplayName = cmp.Or(p.DisplayName, old.DisplayName, name)
+	if p.Capabilities == nil {
+		p.Capabilities = old.Capabilities
+	}
+	return p
+}
+
+// Check returns ErrProfile if the display name or a capability cannot be stored and put into a token. ProfileField names
+// the field that the error is about.
+func (p Profile) Check() error {
+	if !utf8.ValidString(p.DisplayName) || utf8.RuneCountInString(p.DisplayName) > maxDisplayName ||
+		slices.ContainsFunc([]rune(p.DisplayName), isControl) {
+		return refused("display_name", "display_name takes at most %d characters and no control characters", maxDisplayName)
+	}
+	if len(p.Capabilities) > maxCapabilities {
+		return refused("capabilities", "at most %d capabilities", maxCapabilities)
+	}
+	for _, c := range p.Capabilities {
+		if c == "" || len(c) > maxCapability || slices.ContainsFunc([]rune(c), notScopeToken) {
+			return refused("capabilities", "a capability is 1 to %d printable ASCII characters without space, "+
+				"quote or backslash", maxCapability)
+		}
+	}
+	return nil
+}
+
+// ProfileField returns the name of the field that an error of Check is about; empty: it is another error.
+func ProfileField(err error) string {
+	if e, ok := errors.AsType[*profileError](err); ok {
+		return e.field
+	}
+	return ""
+}
+
+// profileError is ErrProfile about one field.
+type profileError struct{ field, text string }
+
+func (e *profileError) Error() string { return ErrProfile.Error() + ": " + e.text }
+func (e *profileError) Unwrap() error { return ErrProfile }
+
+func refused(field, format string, args ...any) error {
+	return &profileError{field, fmt.Sprintf(format, args...)}
+}
+
+func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
+
+// notScopeToken is the complement of RFC 6749 section 3.3's scope-token characters: capabilities are granted as scope.
+func notScopeToken(r rune) bool { return r <= 0x20 || r >= 0x7f || r == '"' || r == '\\' }
