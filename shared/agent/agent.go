@@ -72,6 +72,7 @@ type Agent struct {
 	// a proof gets no token. Without a registered key, which a compromise removes, no request gets a token.
 	ProofBound bool
 	Hygiene    Hygiene
+	Early      time.Time // where the due index has the agent, if earlier than it is due; zero: where Due says. See Entry
 	EnrolledAt time.Time
 	UpdatedAt  time.Time
 	Head       audit.Head // of the agent's own chain

@@ -68,8 +68,8 @@ func (a Agent) Concerning() Hygiene {
 	return Hygiene{Deliver: a.Hygiene.Deliver, About: a.Pin().Thumbprint}
 }
 
-// Due is the agent's place in the due index: the time at which hygiene looks at its certificate next, or, if its
-// operator was notified, the certificate's end. The zero time: the agent is not in the index.
+// Due is the time at which hygiene has work with the agent's certificate next, or, if its operator was notified, the
+// certificate's end. The zero time: hygiene is not for the agent. Entry is its place in the due index.
 func (a Agent) Due() (at time.Time, told bool) {
 	p := a.Pin()
 	if a.Status != Active || a.Method != Minted || p.NotAfter.IsZero() {

@@ -39,8 +39,9 @@ func (a Agent) Repin(next Pin, keep Keep, now time.Time) Agent {
 		}
 		pins = append(pins, p)
 	}
+	before := a
 	a.Pins, a.UpdatedAt = pins, now
-	return a.Learn(next)
+	return before.follow(a.Learn(next), now)
 }
 
 // restored returns a pin that a rollback made count again, without the marks that its replacement set.

@@ -93,8 +93,8 @@ type Store interface {
 	// as Agents may.
 	Census(ctx context.Context, current, newest int64) (map[agent.Method]Tally, error)
 
-	// Due reads a page of the agents that are due at a time, as agent.Agent.Due says; those whose operator was notified
-	// only if q.Told asks for them. It may lag behind as Agents may.
+	// Due reads a page of the agents that are due at a time, as agent.Agent.Entry says, which may be early; those whose
+	// operator was notified only if q.Told asks for them. It may lag behind as Agents may.
 	//
 	// Errors: ErrCursor for a cursor that no page of such a query had.
 	Due(ctx context.Context, q DueQuery) (DuePage, error)
@@ -108,7 +108,7 @@ type Store interface {
 	Records(ctx context.Context, ids []agent.ID) ([]agent.Agent, error)
 
 	// Expiring reports whether an operator was notified of a certificate that has not ended at now and is still the
-	// agent's, or whether an agent has been due since overdue. Its cost does not depend on how many there are. It may
+	// agent's, or whether an agent has been due since overdue, as agent.Agent.Entry says. Its cost does not depend on how many there are. It may
 	// lag behind.
 	Expiring(ctx context.Context, now, overdue time.Time) (bool, error)
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
 )
 
@@ -30,8 +31,8 @@ func (c choice) Words() string { return strings.ToLower(c.Text[:1]) + c.Text[1:]
 
 func dueChoices() []choice {
 	all := []choice{dueWithin(0)}
-	for _, days := range []int{7, 30, 90} {
-		all = append(all, dueWithin(time.Duration(days)*day24))
+	for _, within := range []time.Duration{7 * day24, ahead, agent.Foresight} { // beyond Foresight an agent may be listed early
+		all = append(all, dueWithin(within))
 	}
 	return all
 }

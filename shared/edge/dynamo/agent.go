@@ -29,6 +29,7 @@ func encodeAgent(a agent.Agent) item {
 	w.text("jkt", a.JKT)
 	w.flag("bound", a.ProofBound)
 	w.hygiene(a.Hygiene)
+	w.time("early", a.Early)
 	w.list("bundle", len(a.Bundle), func(i int) types.AttributeValue { return blob(a.Bundle[i]) })
 	w.list("intermediates", len(a.Intermediates), func(i int) types.AttributeValue { return blob(a.Intermediates[i]) })
 	w.list("pins", len(a.Pins), func(i int) types.AttributeValue { return encodePin(a.Pins[i]) })
@@ -58,6 +59,7 @@ func decodeAgent(i item) (agent.Agent, error) {
 		JKT:           r.text("jkt"),
 		ProofBound:    r.flag("bound"),
 		Hygiene:       r.hygiene(),
+		Early:         r.time("early"),
 		Bundle:        elements(&r, "bundle", octets),
 		Intermediates: elements(&r, "intermediates", octets),
 		Past:          r.past(),

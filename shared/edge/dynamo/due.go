@@ -29,7 +29,7 @@ const (
 
 // duePlace is an agent's sort key in the due index; empty: it is not in it.
 func duePlace(a agent.Agent) string {
-	at, told := a.Due()
+	at, told := a.Entry()
 	switch {
 	case at.IsZero():
 		return ""
@@ -49,7 +49,10 @@ var duePattern = regexp.MustCompile(`^([01]#)[0-9]{14,}#(.+)$`)
 
 // dueFrom is where the range of a query begins.
 func dueFrom(q registry.DueQuery) string {
-	if q.Told {
+	switch {
+	case !q.After.IsZero():
+		return awaitPart + behind(q.After)
+	case q.Told:
 		return toldPart
 	}
 	return awaitPart

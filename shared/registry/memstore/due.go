@@ -19,7 +19,12 @@ func (s *Store) Due(ctx context.Context, q registry.DueQuery) (page registry.Due
 	if q.Limit < 1 || q.Limit > 1000 {
 		panic(fmt.Sprintf("memstore: page of %d agents", q.Limit))
 	}
-	after, err := placeIn(q.Cursor, func(place string) bool { return duePattern.MatchString(place) && (q.Told || place[0] == '1') })
+	after, err := placeIn(q.Cursor, func(place string) bool {
+		if q.After.IsZero() {
+			return duePattern.MatchString(place) && (q.Told || place[0] == '1')
+		}
+		return duePattern.MatchString(place) && place > fmt.Sprintf("1#%014d$", q.After.UnixMilli())
+	})
 	if err != nil {
 		return page, fmt.Errorf("%s: %w", doing, err)
 	}
@@ -55,7 +60,7 @@ func (s *Store) Records(ctx context.Context, ids []agent.ID) (found []agent.Agen
 func (s *Store) Expiring(ctx context.Context, now, overdue time.Time) (found bool, err error) {
 	err = s.read(ctx, "Expiring", "look for certificates that end", func() {
 		for _, a := range s.agents {
-			at, told := a.Due()
+			at, told := a.Entry()
 			found = found || !at.IsZero() && (told && now.UnixMilli() < at.UnixMilli() || !told && at.UnixMilli() <= overdue.UnixMilli())
 		}
 	})
@@ -66,8 +71,8 @@ func (s *Store) Expiring(ctx context.Context, now, overdue time.Time) (found boo
 func (s *Store) due(q registry.DueQuery) []string {
 	var places []string
 	for _, a := range s.agents {
-		switch due, told := a.Due(); {
-		case due.IsZero():
+		switch due, told := a.Entry(); {
+		case due.IsZero(), !q.After.IsZero() && (told || due.UnixMilli() <= q.After.UnixMilli()):
 		case told && q.Told:
 			places = append(places, fmt.Sprintf("0#%014d#%s", due.UnixMilli(), a.ID))
 		case !told && due.UnixMilli() <= q.At.UnixMilli():

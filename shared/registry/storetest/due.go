@@ -157,6 +157,39 @@ func dueTold(t *testing.T, f fixture) {
 	f.same("no records", len(found), 0)
 }
 
+// dueEarly reads ranges that begin after an instant, among them entries that are earlier than their agents are due.
+func dueEarly(t *testing.T, f fixture) {
+	early := func(at time.Time) func(*agent.Agent) { return func(a *agent.Agent) { a.Early = at } }
+	f.dueAt(1, ago(hour), nil)
+	f.dueAt(2, noon, nil)
+	ids := []agent.ID{
+		f.dueAt(9, noon.Add(time.Millisecond), nil), f.dueAt(3, noon.Add(9*hour), early(noon.Add(hour))),
+		f.dueAt(4, noon.Add(2*hour), early(noon.Add(3*hour))), // later than due: the entry is never late
+	}
+	f.dueAt(5, noon.Add(3*hour), nil)
+	f.dueAt(6, noon.Add(9*hour), func(a *agent.Agent) { a.Hygiene.Told, a.Early = true, noon.Add(hour) })
+	f.dueAt(7, noon.Add(9*hour), func(a *agent.Agent) { a.Status, a.Early = agent.Deactivated, noon.Add(hour) })
+	q := registry.DueQuery{After: noon, At: noon.Add(2 * hour), Limit: 1000}
+	f.caughtUp("who is due after noon", func() any { got, _ := f.walkDuePages(q); return got }, ids)
+	for _, told := range []bool{false, true} { // who was notified is in no range that begins after an instant
+		q.Told, q.Limit = told, 2
+		got, pages := f.walkDuePages(q)
+		f.same("in pages", got, ids)
+		f.same("pages", pages, 2)
+		n, err := f.CountDue(t.Context(), q)
+		f.fails("count", err, nil)
+		f.same("count", n, int64(len(ids)))
+	}
+	cursor := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "1#%014d#%s", noon.UnixMilli(), agentID(2)))
+	_, err := f.Due(t.Context(), registry.DueQuery{After: noon, At: noon.Add(hour), Limit: 1, Cursor: cursor})
+	f.fails("cursor before the range", err, registry.ErrCursor)
+
+	before := *f.view(agentID(3)).Agent
+	placed := before.Placed()
+	f.apply(registry.Change{ID: newID(), Agent: &placed})
+	f.caughtUp("behind the one that was moved", func() any { got, _ := f.walkDuePages(q); return got }, []agent.ID{ids[0], ids[2]})
+}
+
 func expiring(t *testing.T, f fixture) {
 	is := func(now, overdue time.Time) func() any {
 		return func() any {

@@ -57,6 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) registry.Store) {
 		{"a census counts active agents by method and generation", census},
 		{"agents are due in order, and only those that hygiene is for", due},
 		{"those who were told are listed before who is due", dueTold},
+		{"an early entry is listed by its own instant, a range without its beginning", dueEarly},
 		{"a certificate that ends is told of", expiring},
 		{"a call that is over does nothing", overBeforeItBegan},
 	} {

@@ -49,8 +49,15 @@ func (j *Job) proceed(ctx context.Context, id agent.ID) (done outcome, err error
 		if err != nil {
 			return failed, err
 		}
-		if view.Agent == nil || !due(*view.Agent, j.Now()) {
+		if view.Agent == nil {
 			return done, nil
+		}
+		if !due(*view.Agent, j.Now()) {
+			err := j.place(ctx, *view.Agent)
+			if errors.Is(err, registry.ErrConflict) {
+				continue
+			}
+			return done, err
 		}
 		if view.Pointer == nil {
 			return failed, orgca.ErrMissing
@@ -74,6 +81,18 @@ func (j *Job) proceed(ctx context.Context, id agent.ID) (done outcome, err error
 func due(a agent.Agent, now time.Time) bool {
 	at, told := a.Due()
 	return !at.IsZero() && !told && !now.Before(at)
+}
+
+// place moves an entry that is early to where the agent is due. No row: nothing about the agent changes.
+func (j *Job) place(ctx context.Context, a agent.Agent) error {
+	if !a.Misplaced(j.Now()) {
+		return nil
+	}
+	next := a.Placed()
+	if err := registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Agent: &next}); err != nil {
+		return fmt.Errorf("move the entry in the due index: %w", err)
+	}
+	return nil
 }
 
 // notify commits the row from which the event is made, once for each certificate.
@@ -107,7 +126,7 @@ func (j *Job) postpone(ctx context.Context, id agent.ID) {
 	if err != nil || view.Agent == nil || !due(*view.Agent, j.Now()) {
 		return
 	}
-	a := *view.Agent
+	a := view.Agent.Placed()
 	a.Hygiene = a.Concerning()
 	pause := firstPause<<min(a.Hygiene.Failed, mostDoubled) - pauseSlack
 	a.Hygiene.Failed++

@@ -75,11 +75,16 @@ const (
 	failed
 )
 
-// Run handles every due agent. It logs and counts a failure of one agent and goes on with the others; a later run
+// Run handles every due agent, and then moves the entries that are early in the index: agent.Agent.Entry. It logs and counts a failure of one agent and goes on with the others; a later run
 // retries. An error means that the list of due agents could not be read.
 func (j *Job) Run(ctx context.Context) (Report, error) {
 	t := &tally{}
-	over, err := j.work(ctx, j.Now(), t)
+	now := j.Now()
+	over, err := j.work(ctx, registry.DueQuery{At: now}, t)
+	if err == nil && !over { // what remains of these, a later run looks at: at the latest when an entry says due
+		seen := now.Add(agent.Foresight)
+		_, err = j.work(ctx, registry.DueQuery{After: seen, At: seen.Add(agent.Correction)}, t)
+	}
 	r := t.report
 	if err == nil && over {
 		r.Remaining, err = j.Store.CountDue(ctx, registry.DueQuery{At: j.Now()})
@@ -88,8 +93,8 @@ func (j *Job) Run(ctx context.Context) (Report, error) {
 	return r, err
 }
 
-// work goes through the index, several agents at a time; over: it did not come to its end.
-func (j *Job) work(ctx context.Context, at time.Time, t *tally) (over bool, err error) {
+// work goes through a range of the index, several agents at a time; over: it did not come to its end.
+func (j *Job) work(ctx context.Context, q registry.DueQuery, t *tally) (over bool, err error) {
 	queue := make(chan agent.ID)
 	var workers sync.WaitGroup
 	for range Concurrency {
@@ -101,7 +106,7 @@ func (j *Job) work(ctx context.Context, at time.Time, t *tally) (over bool, err 
 	}
 	defer workers.Wait()
 	defer close(queue)
-	q := registry.DueQuery{At: at, Limit: pageSize}
+	q.Limit = pageSize
 	for {
 		if j.Over(ctx) {
 			return true, nil
