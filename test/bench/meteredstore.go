@@ -27,23 +27,40 @@ func isKeys(i item) bool {
 	return sk != nil && sk.Value == keysKey
 }
 
-// size is an item's, in octets as DynamoDB counts those that hashes are made of: names and values.
+// size is an item's, in octets as DynamoDB counts them ("DynamoDB item sizes and formats", Developer Guide).
 func size(i item) (octets int) {
 	for name, v := range i {
-		octets += len(name)
-		switch v := v.(type) {
-		case *types.AttributeValueMemberS:
-			octets += len(v.Value)
-		case *types.AttributeValueMemberB:
-			octets += len(v.Value)
-		case *types.AttributeValueMemberN:
-			octets += len(v.Value)/2 + 2
-		default: // a list of a few times
-			octets += 100
-		}
+		octets += len(name) + sizeOf(v)
 	}
 	return octets
 }
+
+func sizeOf(v types.AttributeValue) int {
+	const container, element = 3, 1
+	switch v := v.(type) {
+	case *types.AttributeValueMemberS:
+		return len(v.Value)
+	case *types.AttributeValueMemberB:
+		return len(v.Value)
+	case *types.AttributeValueMemberN:
+		return (len(v.Value)+1)/2 + 1
+	case *types.AttributeValueMemberL:
+		octets := container
+		for _, e := range v.Value {
+			octets += element + sizeOf(e)
+		}
+		return octets
+	case *types.AttributeValueMemberM:
+		return container + element*len(v.Value) + size(v.Value)
+	default: // a flag
+		return 1
+	}
+}
+
+// kilobyte is what a write unit holds; a write within a transaction costs two of them.
+const kilobyte, inTransaction = 1024, 2
+
+func unitsOf(i item) float64 { return inTransaction * float64((size(i)+kilobyte-1)/kilobyte) }
 
 const consumed = types.ReturnConsumedCapacityTotal
 
@@ -124,17 +141,30 @@ func (m metered) DeleteItem(ctx context.Context, in *awsdynamodb.DeleteItemInput
 	return out, err
 }
 
-// TransactWriteItems passes the call on.
+// TransactWriteItems passes the call on. DynamoDB Local counts of several items that cost the same only one
+// (amazon-dynamodb-local-samples, issue 31), and doubles what indexes cost. DynamoDB counts every item, and an index in a
+// transaction as outside. So the items are counted here, and of the answer the indexes alone.
 func (m metered) TransactWriteItems(ctx context.Context, in *awsdynamodb.TransactWriteItemsInput, o ...func(*awsdynamodb.Options)) (*awsdynamodb.TransactWriteItemsOutput, error) {
-	in.ReturnConsumedCapacity = consumed
+	in.ReturnConsumedCapacity = types.ReturnConsumedCapacityIndexes
 	out, err := m.API.TransactWriteItems(ctx, in, o...)
-	if err == nil {
-		m.add(0, units(out.ConsumedCapacity...))
-		for _, w := range in.TransactItems {
-			if w.Put != nil && isKeys(w.Put.Item) { // a transaction's write is two units for each KB
-				m.hashes(0, 2*float64((size(w.Put.Item)+1023)/1024))
+	if err != nil {
+		return out, err
+	}
+	for _, w := range in.TransactItems {
+		switch {
+		case w.Put == nil: // a mark, the lease: far below a kilobyte
+			m.add(0, inTransaction)
+		default:
+			m.add(0, unitsOf(w.Put.Item))
+			if isKeys(w.Put.Item) {
+				m.hashes(0, unitsOf(w.Put.Item))
 			}
 		}
 	}
-	return out, err
+	for _, c := range out.ConsumedCapacity {
+		for _, index := range c.GlobalSecondaryIndexes {
+			m.add(0, aws.ToFloat64(index.CapacityUnits)/inTransaction)
+		}
+	}
+	return out, nil
 }

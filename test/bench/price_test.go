@@ -10,9 +10,12 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/mastio-aws/mastio/localstack/dynamodb"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
+	"github.com/mastio-aws/mastio/shared/schema"
 )
 
 // database returns an endpoint of DynamoDB Local.
@@ -35,6 +38,43 @@ func database(t *testing.T) string {
 	}
 	t.Cleanup(func() { s.Close() })
 	return s.Endpoint()
+}
+
+// A transaction costs two units for each kilobyte of each item, and what its indexes cost: an entry one, a moved entry two.
+func TestTransactionsAreCountedByTheItem(t *testing.T) {
+	endpoint := database(t)
+	client := dynamo.NewClient(aws.Config{
+		Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+	})
+	if err := dynamodb.CreateTables(t.Context(), client, "units-"); err != nil {
+		t.Fatal(err)
+	}
+	text := func(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+	put := func(id, due string, octets int) types.TransactWriteItem {
+		i := item{"pk": text(id), "sk": text("-"), "filling": text(strings.Repeat("x", octets))}
+		if due != "" {
+			i["due_pk"], i["due_sk"] = text("0"), text(due)
+		}
+		return types.TransactWriteItem{Put: &types.Put{TableName: aws.String("units-" + schema.Registry), Item: i}}
+	}
+	var got float64
+	m := metered{client, func(_, writes float64) { got += writes }, func(_, _ float64) {}}
+	for _, c := range []struct {
+		name   string
+		writes []types.TransactWriteItem
+		want   float64
+	}{
+		{"three of one size", []types.TransactWriteItem{put("a", "", 10), put("b", "", 10), put("c", "", 10)}, 6},
+		{"one of two kilobytes", []types.TransactWriteItem{put("d", "", 10), put("e", "", 1100)}, 6},
+		{"a new entry", []types.TransactWriteItem{put("f", "1", 10)}, 3},
+		{"the entry moves", []types.TransactWriteItem{put("f", "2", 10), put("g", "", 10)}, 6},
+		{"the entry stays", []types.TransactWriteItem{put("f", "2", 11)}, 2},
+	} {
+		got = 0
+		if _, err := m.TransactWriteItems(t.Context(), &awsdynamodb.TransactWriteItemsInput{TransactItems: c.writes}); err != nil || got != c.want {
+			t.Errorf("%s: %v units, %v; want %v", c.name, got, err, c.want)
+		}
+	}
 }
 
 // What infra/README.md says that things cost is what they use, measured, times the list prices; and what agents ask for most
@@ -60,11 +100,14 @@ func TestPriceTableIsTheReadmes(t *testing.T) {
 	if !strings.Contains(string(readme), table) {
 		t.Errorf("infra/README.md has another table of prices than\n%s", table)
 	}
-	bars := map[string]float64{opToken: 1.75, opDPoP: 2.40}
+	bars := map[string]float64{opToken: 1.75, opDPoP: 2.40, opRotate: 25.00}
 	for _, p := range prices(sold) {
 		if bar, ok := bars[p.name]; ok && p.total() > bar {
 			t.Errorf("a million %s cost $%.3f, want at most $%.2f", p.name, p.total(), bar)
 		}
+	}
+	if late := sold[opLate]; late.writes != sold[opRotate].writes+2 {
+		t.Errorf("a rotation that moves its entry in the due index writes %v units, another one %v", late.writes, sold[opRotate].writes)
 	}
 	if used := sold[opRotate]; used.signatures != 1 || used.reads < 3 || used.writes < 8 {
 		t.Errorf("a rotation used %+v: the measurement is broken", used)

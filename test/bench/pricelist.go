@@ -37,7 +37,14 @@ const (
 	opDPoP   = "tokens with a DPoP proof"
 	opRotate = "rotations of a certificate"
 	opHashes = "hashes of its keys"
+	opLate   = "late" // rotations that move their entries in the due index
 	opSeal   = "seal" // a rotation's part of the next checkpoint
+)
+
+// The rows of rotations that have more to do.
+const (
+	rowHashes = "… with the hashes of its keys"
+	rowLate   = "… in the second half of the time until it is due"
 )
 
 // price is one row: a million operations.
@@ -97,7 +104,8 @@ func prices(sold map[string]spent) []price {
 		priceOf(opDPoP, sold[opDPoP], priceHTTPAPI, 0, tokenMillis),
 		priceOf("tokens, `tokenSigner=kms`", inKMS, priceHTTPAPI, 0, kmsTokenMillis),
 		priceOf(opRotate, plain, priceRESTAPI, priceFirewall, rotateMillis),
-		priceOf("… with the hashes of its keys", sold[opRotate], priceRESTAPI, priceFirewall, rotateMillis),
+		priceOf(rowHashes, sold[opRotate], priceRESTAPI, priceFirewall, rotateMillis),
+		priceOf(rowLate, sold[opLate], priceRESTAPI, priceFirewall, rotateMillis),
 	}
 }
 
