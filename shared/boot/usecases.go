@@ -32,7 +32,7 @@ func (p *Parts) Ceremony() *ceremony.Ceremony {
 // Rotator rotates the Org CA; c makes a generation where none waits.
 func (p *Parts) Rotator(c *ceremony.Ceremony) *rotateca.Rotator {
 	return rotateca.New(rotateca.Config{
-		Store: p.store(), Preparer: c, Backups: p.backups(), Trust: p.Keeper().Reconcile, OrgID: p.OrgID, Strict: p.StrictPKI,
+		Store: p.store(), Ceremony: c, Backups: p.backups(), Trust: p.Keeper().Reconcile, OrgID: p.OrgID, Strict: p.StrictPKI,
 		Awaits: p.Adopt, Now: p.Now, NewID: p.NewID, Log: p.Log,
 	})
 }

@@ -48,7 +48,7 @@ func newUpkeep(t *testing.T, size, due int) (*upkeep, *hygiene.Job) {
 	now, newID, log, keys := func() time.Time { return today }, rand.Text, slog.New(slog.DiscardHandler), ceremonytest.New()
 	makes := ceremony.New(ceremony.Config{Store: u.store, Keys: keys, OrgID: "orga", TrustDomain: "mastio.test", Now: now, NewID: newID, Log: log})
 	rotator := rotateca.New(rotateca.Config{
-		Store: u.store, Preparer: makes, OrgID: "orga", Now: now, NewID: newID, Log: log,
+		Store: u.store, Ceremony: makes, OrgID: "orga", Now: now, NewID: newID, Log: log,
 		Trust: func(context.Context) (string, error) { return "1", nil },
 	})
 	if _, err := rotator.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, SkipBackup: true, By: audit.By{Actor: "test"}}); err != nil {

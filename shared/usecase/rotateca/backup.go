@@ -68,27 +68,28 @@ const backupTimeout = 10 * time.Second
 // at a time and two operators at once would conflict. It runs in parallel with the read that follows, so it costs
 // only the time by which it is slower. A rotation that is refused after that read may leave a backup: that is
 // harmless, and rare.
-func (r *Rotator) save(ctx context.Context, req Request, held lease.Lease) *saving {
-	if req.Mode == Stage || req.Mode == Finalise {
-		return nil
+func (w *run) save(ctx context.Context) {
+	if w.req.Mode == Stage || w.req.Mode == Finalise {
+		return
 	}
+	name := backupName(w.OrgID, w.req.Mode, w.held)
 	ctx, cancel := context.WithTimeout(ctx, backupTimeout)
 	s := &saving{end: cancel, done: make(chan struct{})}
+	w.saving = s
 	go func() {
 		defer close(s.done)
-		s.backup, s.err = r.backUp(ctx, req, held)
+		s.backup, s.err = w.backUp(ctx, name)
 	}()
-	return s
 }
 
-func (r *Rotator) backUp(ctx context.Context, req Request, held lease.Lease) (Backup, error) {
-	if req.SkipBackup {
+func (w *run) backUp(ctx context.Context, name string) (Backup, error) {
+	if w.req.SkipBackup {
 		return Backup{BackupSkipped, []string{}}, nil
 	}
-	if r.Backups == nil {
+	if w.Backups == nil {
 		return Backup{BackupUnsupported, []string{}}, nil
 	}
-	arns, err := r.Backups.Backup(ctx, backupName(r.OrgID, req.Mode, held))
+	arns, err := w.Backups.Backup(ctx, name)
 	if errors.Is(err, registry.ErrUnsupported) {
 		return Backup{BackupUnsupported, []string{}}, nil
 	}

@@ -4,46 +4,51 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/mastio-aws/mastio/shared/anchor"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 )
 
 // mint takes the standby. With a trusted standby it costs one read and one transaction.
-func (r *Rotator) mint(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
-	org, err := r.Store.Org(ctx)
+func (w *run) mint(ctx context.Context) (Result, error) {
+	org, err := w.Store.Org(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := r.awaits(org); err != nil {
+	if err := w.awaits(org); err != nil {
 		return Result{}, err
 	}
-	next, ok := org.Standby(r.Now())
-	return r.makeCurrent(ctx, req, held, org, next, ok, nil)
+	return w.makeCurrent(ctx, org, some(org.Standby(w.Now())))
+}
+
+// some is nil if there is no such generation.
+func some(g orgca.Generation, ok bool) *orgca.Generation {
+	if !ok {
+		return nil
+	}
+	return &g
 }
 
 // awaits refuses to make the first Org CA if the operator is to upload it: afterwards no CA could be adopted any
 // more.
-func (r *Rotator) awaits(org registry.Org) error {
-	if r.Awaits && org.Pointer == nil {
+func (w *run) awaits(org registry.Org) error {
+	if w.Awaits && org.Pointer == nil {
 		return ErrAwaited
 	}
 	return nil
 }
 
 // commitStaged takes the staged generation that the operator has seen.
-func (r *Rotator) commitStaged(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
-	org, err := r.Store.Org(ctx)
+func (w *run) commitStaged(ctx context.Context) (Result, error) {
+	org, err := w.Store.Org(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	next, ok := staged(org, req.Fingerprint)
-	if !ok {
+	next := some(staged(org, w.req.Fingerprint))
+	if next == nil {
 		return Result{}, ErrNotStaged
 	}
-	return r.makeCurrent(ctx, req, held, org, next, true, nil)
+	return w.makeCurrent(ctx, org, next)
 }
 
 func staged(org registry.Org, fingerprint string) (orgca.Generation, bool) {
@@ -55,72 +60,70 @@ func staged(org registry.Org, fingerprint string) (orgca.Generation, bool) {
 	return orgca.Generation{}, false
 }
 
-// makeCurrent adds the next generation to the truststore and swaps to it. It makes the generation if there is none.
-func (r *Rotator) makeCurrent(ctx context.Context, req Request, held *lease.Lease, org registry.Org, next orgca.Generation, ready bool, material *anchor.Material) (Result, error) {
-	if !ready || next.Truststore == "" {
-		var err error
-		if next, err = r.ready(ctx, req, held, next, ready, material); err != nil {
+// makeCurrent adds the next generation to the truststore and swaps to it. It makes the generation if next is nil.
+func (w *run) makeCurrent(ctx context.Context, org registry.Org, next *orgca.Generation) (Result, error) {
+	if next == nil || next.Truststore == "" {
+		made, err := w.ready(ctx, next)
+		if err != nil {
 			return Result{}, err
 		}
-		if org, err = r.Store.Org(ctx); err != nil {
+		next = &made
+		if org, err = w.Store.Org(ctx); err != nil {
 			return Result{}, err
 		}
 	}
-	return r.commit(ctx, *held, org, func(org registry.Org) (plan, error) { return r.planSwap(org, req, *held, next) })
+	return w.commit(ctx, org, func(org registry.Org) (plan, error) { return w.planSwap(org, *next) })
 }
 
-func (r *Rotator) ready(ctx context.Context, req Request, held *lease.Lease, next orgca.Generation, ready bool, material *anchor.Material) (orgca.Generation, error) {
-	if _, err := req.saving.wait(); err != nil { // before anything is made
-		return next, err
+// ready makes the next generation if it is nil, and has the truststore trust it.
+func (w *run) ready(ctx context.Context, next *orgca.Generation) (g orgca.Generation, err error) {
+	if _, err := w.saving.wait(); err != nil { // before anything is made
+		return g, err
 	}
-	var err error
-	if !ready {
-		if next, err = r.prepare(ctx, req, held, material); err != nil {
-			return next, err
-		}
+	if next != nil {
+		g = *next
+	} else if g, err = w.prepare(ctx); err != nil {
+		return g, err
 	}
-	if next.Truststore == "" {
-		next.Truststore, err = r.trust(ctx, held)
+	if g.Truststore == "" {
+		g.Truststore, err = w.trust(ctx)
 	}
-	return next, err
+	return g, err
 }
 
-func (r *Rotator) rollback(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
-	org, err := r.Store.Org(ctx)
+func (w *run) rollback(ctx context.Context) (Result, error) { return w.decide(ctx, w.planRollback) }
+
+func (w *run) finalise(ctx context.Context) (Result, error) { return w.decide(ctx, w.planFinalise) }
+
+// decide commits a plan that depends on the present state alone.
+func (w *run) decide(ctx context.Context, on func(registry.Org) (plan, error)) (Result, error) {
+	org, err := w.Store.Org(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	return r.commit(ctx, *held, org, func(org registry.Org) (plan, error) { return r.planRollback(org, req, *held) })
-}
-
-func (r *Rotator) finalise(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
-	org, err := r.Store.Org(ctx)
-	if err != nil {
-		return Result{}, err
-	}
-	return r.commit(ctx, *held, org, func(org registry.Org) (plan, error) { return r.planFinalise(org, req, *held) })
+	return w.commit(ctx, org, on)
 }
 
 // prepare makes the generation here and now. KMS may take seconds, so the lease is extended around it.
-func (r *Rotator) prepare(ctx context.Context, req Request, held *lease.Lease, material *anchor.Material) (orgca.Generation, error) {
-	if err := r.phase(ctx, held, "prepare"); err != nil {
+func (w *run) prepare(ctx context.Context) (orgca.Generation, error) {
+	if err := w.phase(ctx, "prepare"); err != nil {
 		return orgca.Generation{}, err
 	}
-	return r.Preparer.Prepare(ctx, ceremony.Order{RotationID: held.Holder, Reason: req.Reason, By: req.By, Upload: material})
+	return w.Ceremony.Prepare(ctx, ceremony.Order{
+		By:         w.req.By,
+		RotationID: w.held.Holder,
+		Reason:     w.req.Reason,
+		Upload:     w.material,
+	})
 }
 
-func (r *Rotator) trust(ctx context.Context, held *lease.Lease) (string, error) {
-	if err := r.phase(ctx, held, "truststore"); err != nil {
+func (w *run) trust(ctx context.Context) (string, error) {
+	if err := w.phase(ctx, "truststore"); err != nil {
 		return "", err
 	}
-	version, err := r.Trust(ctx)
+	version, err := w.Trust(ctx)
 	if err != nil {
 		return "", fmt.Errorf("bring the truststore up to date: %w", err)
 	}
 	return version, nil
-}
-
-func (r *Rotator) phase(ctx context.Context, held *lease.Lease, phase string) error {
-	held.Phase, held.Expires = phase, r.Now().Add(lease.TTL)
-	return r.Store.Extend(ctx, *held)
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
-	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 )
 
 // What can be wrong with a request.
@@ -65,9 +64,6 @@ type Request struct {
 	Comment        string        // free text for the audit trail; see reason.Given
 	Migration      bool          // away from a legacy root, automatically: orgca.ReasonLegacy is the reason
 	IdempotencyKey string        // optional: the same key is answered with the first one's result for registry.AnswerTTL
-
-	saving *saving                     // once the work has begun
-	once   idempotency.Request[Result] // from IdempotencyKey
 }
 
 // fingerprint is what an idempotency key stands for. Of an upload it is the certificates: they name the key.

@@ -30,7 +30,8 @@ var errCommitted = errors.New("committed already")
 //
 // After a timeout, commit resends the same change. It plans a new one only after a conflict proves that the first can
 // never commit. So the answer always agrees with the chain.
-func (r *Rotator) commit(ctx context.Context, held lease.Lease, org registry.Org, decide func(registry.Org) (plan, error)) (Result, error) {
+func (w *run) commit(ctx context.Context, org registry.Org, decide func(registry.Org) (plan, error)) (Result, error) {
+	held := w.held
 	var p plan
 	silent := false
 	once := func(org registry.Org) (registry.Change, error) {
@@ -52,7 +53,7 @@ func (r *Rotator) commit(ctx context.Context, held lease.Lease, org registry.Org
 	}
 	var err error
 	for range silences {
-		err = registry.Amend(ctx, r.Store, org, once)
+		err = registry.Amend(ctx, w.Store, org, once)
 		if err == nil || errors.Is(err, errCommitted) {
 			return p.result, nil
 		}
@@ -60,7 +61,7 @@ func (r *Rotator) commit(ctx context.Context, held lease.Lease, org registry.Org
 		if !errors.Is(err, registry.ErrUnknown) {
 			break
 		}
-		if org, readErr = r.Store.Org(ctx); readErr != nil {
+		if org, readErr = w.Store.Org(ctx); readErr != nil {
 			break // err says what is known of the commit; that outranks the failed read
 		}
 		silent = true
@@ -74,13 +75,12 @@ func committed(org registry.Org, held lease.Lease) bool {
 }
 
 // planSwap builds the one change that is the rotation: pointer, both generations, audit row, lease, answer.
-func (r *Rotator) planSwap(org registry.Org, req Request, held lease.Lease, next orgca.Generation) (plan, error) {
+func (w *run) planSwap(org registry.Org, next orgca.Generation) (plan, error) {
 	stored, ok := org.Generation(next.Number)
 	if !ok {
 		return plan{}, fmt.Errorf("generation %d: %w", next.Number, registry.ErrConflict)
 	}
-	req.Reason = orgca.Binding(stored.Reason, req.Reason)
-	stored.Truststore, stored.Reason = next.Truststore, req.Reason
+	stored.Truststore, stored.Reason = next.Truststore, orgca.Binding(stored.Reason, w.req.Reason)
 	var pointer orgca.Pointer
 	var previous *orgca.Generation
 	if org.Pointer != nil {
@@ -91,8 +91,8 @@ func (r *Rotator) planSwap(org registry.Org, req Request, held lease.Lease, next
 		}
 		previous = &old
 	}
-	now := r.Now()
-	swap, err := pointer.Plan(stored, previous, held.Fence, req.Overlap, now)
+	now := w.Now()
+	swap, err := pointer.Plan(stored, previous, w.held.Fence, w.req.Overlap, now)
 	if err != nil {
 		return plan{}, err
 	}
@@ -100,11 +100,11 @@ func (r *Rotator) planSwap(org registry.Org, req Request, held lease.Lease, next
 	if previous == nil {
 		event = audit.OrgCACreated
 	}
-	return r.planned(org, req, held, swap, event, now)
+	return w.planned(org, swap, event, stored.Reason, now)
 }
 
 // planRollback builds the same change backwards.
-func (r *Rotator) planRollback(org registry.Org, req Request, held lease.Lease) (plan, error) {
+func (w *run) planRollback(org registry.Org) (plan, error) {
 	if org.Pointer == nil {
 		return plan{}, orgca.ErrMissing
 	}
@@ -113,27 +113,27 @@ func (r *Rotator) planRollback(org registry.Org, req Request, held lease.Lease) 
 		return plan{}, fmt.Errorf("generation %d: %w", org.Pointer.Current, orgca.ErrTransition)
 	}
 	previous, ok := org.Generation(org.Pointer.Previous) // none: Rollback refuses
-	if ok && !req.means(previous) {
+	if ok && !w.req.means(previous) {
 		return plan{}, ErrMoved
 	}
-	if previous.Legacy && r.Strict {
+	if previous.Legacy && w.Strict {
 		return plan{}, ErrStrict
 	}
-	now := r.Now()
-	swap, err := org.Pointer.Rollback(previous, current, held.Fence, now)
+	now := w.Now()
+	swap, err := org.Pointer.Rollback(previous, current, w.held.Fence, now)
 	if err != nil {
 		return plan{}, err
 	}
-	swap.Previous.Left = req.Reason
-	return r.planned(org, req, held, swap, audit.OrgCARolledBack, now)
+	swap.Previous.Left = w.req.Reason
+	return w.planned(org, swap, audit.OrgCARolledBack, w.req.Reason, now)
 }
 
 // planFinalise builds the change that ends an overlap: the pointer alone, its row, the lease.
-func (r *Rotator) planFinalise(org registry.Org, req Request, held lease.Lease) (plan, error) {
+func (w *run) planFinalise(org registry.Org) (plan, error) {
 	if org.Pointer == nil {
 		return plan{}, orgca.ErrMissing
 	}
-	pointer, err := org.Pointer.Finalise(held.Fence)
+	pointer, err := org.Pointer.Finalise(w.held.Fence)
 	if err != nil {
 		return plan{}, err
 	}
@@ -141,58 +141,68 @@ func (r *Rotator) planFinalise(org registry.Org, req Request, held lease.Lease) 
 	if !ok {
 		return plan{}, fmt.Errorf("generation %d: %w", pointer.Current, orgca.ErrTransition)
 	}
-	if !req.means(current) {
+	if !w.req.means(current) {
 		return plan{}, ErrMoved
 	}
-	now := r.Now()
+	now := w.Now()
 	accepted := []any{}
 	for _, a := range org.Pointer.Accepted {
 		accepted = append(accepted, a.Generation)
 	}
-	entry := r.entry(req, audit.OverlapEnded, now, map[string]any{"generation": pointer.Current, "ended": accepted, "fence": pointer.Fence})
-	return r.sealed(org, req, held, orgca.Swap{Pointer: pointer}, describe(org, current), entry)
+	entry := w.entry(audit.OverlapEnded, now, map[string]any{
+		"generation": pointer.Current,
+		"ended":      accepted,
+		"fence":      pointer.Fence,
+	})
+	return w.sealed(org, orgca.Swap{Pointer: pointer}, describe(org, current), entry)
 }
 
-func (r *Rotator) planned(org registry.Org, req Request, held lease.Lease, s orgca.Swap, event audit.Event, now time.Time) (plan, error) {
-	backup, err := req.saving.wait()
+func (w *run) planned(org registry.Org, s orgca.Swap, event audit.Event, reason string, now time.Time) (plan, error) {
+	backup, err := w.saving.wait()
 	if err != nil {
 		return plan{}, err
 	}
 	details := map[string]any{
-		"backup":     backup.details(),
-		"generation": s.Next.Number, "fingerprint": s.Next.Fingerprint(), "source": string(s.Next.Source), "reason": req.Reason,
-		"rotation_id": s.Next.RotationID, "fence": s.Pointer.Fence, "overlap_seconds": int64(req.Overlap / time.Second),
+		"backup":          backup.details(),
+		"generation":      s.Next.Number,
+		"fingerprint":     s.Next.Fingerprint(),
+		"source":          string(s.Next.Source),
+		"reason":          reason,
+		"rotation_id":     s.Next.RotationID,
+		"fence":           s.Pointer.Fence,
+		"overlap_seconds": int64(w.req.Overlap / time.Second),
 	}
 	if s.Previous != nil {
 		details["previous_generation"], details["previous_fingerprint"] = s.Previous.Number, s.Previous.Fingerprint()
 	}
 	result := resultOf(org, s)
 	result.Backup = &backup
-	return r.sealed(org, req, held, s, result, r.entry(req, event, now, details))
+	return w.sealed(org, s, result, w.entry(event, now, details))
 }
 
-func (r *Rotator) entry(req Request, event audit.Event, now time.Time, details map[string]any) audit.Entry {
-	req.Note(details)
-	if req.Comment != "" {
-		details["comment"] = req.Comment
+func (w *run) entry(event audit.Event, now time.Time, details map[string]any) audit.Entry {
+	w.req.Note(details)
+	if w.req.Comment != "" {
+		details["comment"] = w.req.Comment
 	}
-	return audit.Entry{Time: now, Event: event, Actor: req.Actor, Subject: r.OrgID, Details: details}
+	return audit.Entry{Time: now, Event: event, Actor: w.req.Actor, Subject: w.OrgID, Details: details}
 }
 
 // sealed adds to a swap what every change of the Org CA carries: its row, the end of its lease, its answer.
-func (r *Rotator) sealed(org registry.Org, req Request, held lease.Lease, s orgca.Swap, result Result, e audit.Entry) (plan, error) {
+func (w *run) sealed(org registry.Org, s orgca.Swap, result Result, e audit.Entry) (plan, error) {
 	row, head, err := org.Head.Append(e)
 	if err != nil {
 		return plan{}, err
 	}
 	result.Audit = &Audit{row.Seq, row.Hash}
-	change := registry.Change{ID: r.NewID(), Pointer: &s.Pointer, Head: &head, Rows: []audit.Row{row}, Release: &held}
+	held := w.held
+	change := registry.Change{ID: w.NewID(), Pointer: &s.Pointer, Head: &head, Rows: []audit.Row{row}, Release: &held}
 	if s.Next.Number != 0 {
 		change.Generations = append(change.Generations, s.Next)
 	}
 	if s.Previous != nil {
 		change.Generations = append(change.Generations, *s.Previous)
 	}
-	change.Answer, err = req.once.Keep(result, e.Time)
+	change.Answer, err = w.once.Keep(result, e.Time)
 	return plan{change, result}, err
 }

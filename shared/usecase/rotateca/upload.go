@@ -17,7 +17,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/dn"
@@ -62,47 +61,46 @@ func FormClosed(body []byte, boundary string) bool {
 }
 
 // upload makes the operator's CA current. It is judged under the lease: no other upload of the same key is on its way.
-func (r *Rotator) upload(ctx context.Context, req Request, held *lease.Lease) (Result, error) {
-	org, err := r.Store.Org(ctx)
+func (w *run) upload(ctx context.Context) (Result, error) {
+	org, err := w.Store.Org(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	material, begun, ok, err := r.judge(ctx, req, org)
+	begun, err := w.judge(ctx, org)
 	if err != nil {
 		return Result{}, err
 	}
-	defer material.Zero()
-	req.saving = r.save(ctx, req, *held)
-	defer req.saving.close()
-	return r.makeCurrent(ctx, req, held, org, begun, ok, material)
+	w.save(ctx)
+	return w.makeCurrent(ctx, org, begun)
 }
 
-// judge reads the upload and decides whether it may become the Org CA. A refusal leaves a row in the audit trail and
-// nothing else.
+// judge reads the upload into w.material and decides whether it may become the Org CA. A refusal leaves a row in the
+// audit trail and nothing else.
 //
 // begun is the generation of the same CA that an interrupted request under the same idempotency key staged: judge
 // takes it and makes no new one. Without a key there is none, because a CA that is staged already is most likely a
 // mistake; see explain.
-func (r *Rotator) judge(ctx context.Context, req Request, org registry.Org) (m *anchor.Material, begun orgca.Generation, ok bool, err error) {
-	m, err = r.read(req.Upload, org)
-	if err != nil && req.IdempotencyKey != "" {
-		if again, begun, ok := r.resume(req, org); ok {
-			return again, begun, true, nil
+func (w *run) judge(ctx context.Context, org registry.Org) (begun *orgca.Generation, err error) {
+	w.material, err = w.read(w.req.Upload, org)
+	if err != nil && w.req.IdempotencyKey != "" {
+		if again, begun, ok := w.resume(org); ok {
+			w.material = again
+			return &begun, nil
 		}
 	}
 	if errors.Is(err, anchor.ErrRefused) {
-		r.refused(ctx, req, org, problem.Of(err).Errors)
+		w.refused(ctx, org, problem.Of(err).Errors)
 	}
-	return m, orgca.Generation{}, false, err
+	return nil, err
 }
 
 // resume reads the upload once more as if the staged generation of the same CA were not there.
-func (r *Rotator) resume(req Request, org registry.Org) (*anchor.Material, orgca.Generation, bool) {
-	begun, ok := stagedIn(req.Upload.Certificates, org)
+func (w *run) resume(org registry.Org) (*anchor.Material, orgca.Generation, bool) {
+	begun, ok := stagedIn(w.req.Upload.Certificates, org)
 	if !ok {
 		return nil, begun, false
 	}
-	m, err := r.read(req.Upload, without(org, begun))
+	m, err := w.read(w.req.Upload, without(org, begun))
 	if err != nil {
 		return nil, begun, false
 	}
@@ -186,26 +184,26 @@ func holds(file, der []byte) bool {
 }
 
 // refused writes the row of a refusal. The caller gets the defects whether or not the write succeeds.
-func (r *Rotator) refused(ctx context.Context, req Request, org registry.Org, defects []problem.Defect) {
+func (w *run) refused(ctx context.Context, org registry.Org, defects []problem.Defect) {
 	codes := []any{}
 	for _, d := range defects {
 		codes = append(codes, string(d.Code))
 	}
-	details := map[string]any{"codes": codes, "certificates_sha256": req.Upload.digest(), "mode": string(req.Mode)}
-	entry := r.entry(req, audit.OrgCAUploadRefused, r.Now(), details)
-	err := registry.Amend(ctx, r.Store, org, func(org registry.Org) (registry.Change, error) {
+	details := map[string]any{"codes": codes, "certificates_sha256": w.req.Upload.digest(), "mode": string(w.req.Mode)}
+	entry := w.entry(audit.OrgCAUploadRefused, w.Now(), details)
+	err := registry.Amend(ctx, w.Store, org, func(org registry.Org) (registry.Change, error) {
 		row, head, err := org.Head.Append(entry)
-		return registry.Change{ID: r.NewID(), Head: &head, Rows: []audit.Row{row}}, err
+		return registry.Change{ID: w.NewID(), Head: &head, Rows: []audit.Row{row}}, err
 	})
 	if err != nil {
-		r.Log.ErrorContext(ctx, "pki.rotate.unrecorded", "event", string(audit.OrgCAUploadRefused), "cause", err.Error())
+		w.Log.ErrorContext(ctx, "pki.rotate.unrecorded", "event", string(audit.OrgCAUploadRefused), "cause", err.Error())
 	}
 }
 
 // rehearseUpload judges the upload and answers what it would become, as far as that is known before its issuing CA is
 // made. It changes nothing, and leaves no row either.
-func (r *Rotator) rehearseUpload(ctx context.Context, req Request, org registry.Org) (Result, error) {
-	material, err := r.read(req.Upload, org)
+func (w *run) rehearseUpload(ctx context.Context, org registry.Org) (Result, error) {
+	material, err := w.read(w.req.Upload, org)
 	if err != nil {
 		return Result{}, err
 	}
@@ -218,7 +216,7 @@ func (r *Rotator) rehearseUpload(ctx context.Context, req Request, org registry.
 	for _, above := range material.Chain[1:] {
 		g.Above = append(g.Above, above.Raw)
 	}
-	return r.rehearsed(ctx, req, org, preflight(org, g, r.Now())), nil
+	return w.rehearsed(ctx, org, preflight(org, g, w.Now())), nil
 }
 
 // Check is one thing that the pre-flight looked at.

@@ -37,13 +37,6 @@ type Store interface {
 	Named(ctx context.Context, der []byte) (bool, error)
 }
 
-// Ceremony makes and discards generations.
-type Ceremony interface {
-	Prepare(ctx context.Context, o ceremony.Order) (orgca.Generation, error)
-	Discard(ctx context.Context, g orgca.Generation, actor string) error
-	Retire(ctx context.Context, g orgca.Generation, actor string) error
-}
-
 // Notes are kept on the Org CAs' keys themselves, where no restored table overwrites them.
 type Notes interface {
 	Note(ctx context.Context, key string, fence int64) error
@@ -52,17 +45,12 @@ type Notes interface {
 	Left(ctx context.Context) ([]ceremony.KeySpec, error)
 }
 
-// Rotator makes the first Org CA of an empty organisation.
-type Rotator interface {
-	Do(ctx context.Context, req rotateca.Request) (rotateca.Result, error)
-}
-
 // Config is what a Job is made of; all fields but Adopt, Rotate, Schedule and Migrate are required.
 type Config struct {
 	Store    Store
-	Ceremony Ceremony
+	Ceremony *ceremony.Ceremony // makes generations, and ends them
 	Notes    Notes
-	Rotator  Rotator
+	Rotator  *rotateca.Rotator // makes the first Org CA, and replaces one that ends
 	// Forgotten reports whether the archive has checkpoints that the registry does not know. It is asked while the registry
 	// has no Org CA; nil: it is not.
 	Forgotten func(ctx context.Context) (bool, error)
