@@ -8,22 +8,25 @@ import (
 // step is one block of the guided tour: why, and commands to paste as they are.
 type step struct{ title, commands string }
 
-// steps uses curl, jq and openssl only. Each block works on its own in the shell that ran the first one.
+// steps uses curl, jq and openssl only. Each block works on its own in the shell that ran the first one. No refusal overwrites
+// a certificate or a key.
 var steps = []step{
 	{"Say where things are", `
 ADMIN_SECRET="$(grep ^MCP_PROXY_ADMIN_SECRET proxy.env | cut -d= -f2)"
 MASTIO="{url}"
 AGENT_ID="{org}::kyc-screener"
 CA="{ca}"
-T="{dir}"; mkdir -p "$T"; chmod 700 "$T"`},
+T="{dir}"; mkdir -p "$T"; chmod 700 "$T"
+keep() {
+  jq -er .cert_pem "$1" > "$T/cert.new" && jq -er .key_pem "$1" > "$T/key.new" &&
+    mv "$T/cert.new" "$T/cert.pem" && mv "$T/key.new" "$T/key.pem"
+}`},
 
 	{"Enrol an agent (a second time it says agent_already_enrolled, and the certificate stays)", `
 curl -s --cacert "$CA" -X POST -H "X-Admin-Secret: $ADMIN_SECRET" -H 'Content-Type: application/json' \
-  -d '{"agent_name":"kyc-screener","capabilities":["kyc.read"]}' "$MASTIO/v1/admin/agents" > "$T/agent.json"
+  -d '{"agent_name":"kyc-screener","capabilities":["kyc:read"]}' "$MASTIO/v1/admin/agents" > "$T/agent.json"
 jq 'del(.key_pem, .dpop_jwk, .cert_pem, .ca_chain_pem)' "$T/agent.json"
-if jq -e .cert_pem "$T/agent.json" > /dev/null; then
-  jq -r .cert_pem "$T/agent.json" > "$T/cert.pem"; jq -r .key_pem "$T/agent.json" > "$T/key.pem"
-fi`},
+keep "$T/agent.json" || test -s "$T/cert.pem"`},
 
 	{"Get a token with its certificate: 200", `
 curl -s --cacert "$CA" --cert "$T/cert.pem" --key "$T/key.pem" -X POST "$MASTIO/v1/auth/token" | jq 'del(.access_token)'`},
@@ -32,8 +35,7 @@ curl -s --cacert "$CA" --cert "$T/cert.pem" --key "$T/key.pem" -X POST "$MASTIO/
 cp "$T/cert.pem" "$T/old-cert.pem"; cp "$T/key.pem" "$T/old-key.pem"
 curl -s --cacert "$CA" -X POST -H "X-Admin-Secret: $ADMIN_SECRET" \
   "$MASTIO/registry/agents/$AGENT_ID/rotate-cert" > "$T/rotated-cert.json"
-jq -r .cert_pem "$T/rotated-cert.json" > "$T/cert.pem"
-jq -r .key_pem "$T/rotated-cert.json" > "$T/key.pem"
+keep "$T/rotated-cert.json"
 jq '{agent_id, generation, cert_thumbprint, previous_thumbprint}' "$T/rotated-cert.json"`},
 
 	{"The old certificate is refused (401), the new one works (200)", `
@@ -51,8 +53,7 @@ curl -s --cacert "$CA" --cert "$T/cert.pem" --key "$T/key.pem" -X POST -w '%{htt
 	{"Rotate the agent onto the new CA: 200 again", `
 curl -s --cacert "$CA" -X POST -H "X-Admin-Secret: $ADMIN_SECRET" \
   "$MASTIO/registry/agents/$AGENT_ID/rotate-cert" > "$T/rotated-cert.json"
-jq -r .cert_pem "$T/rotated-cert.json" > "$T/cert.pem"
-jq -r .key_pem "$T/rotated-cert.json" > "$T/key.pem"
+keep "$T/rotated-cert.json"
 curl -s --cacert "$CA" --cert "$T/cert.pem" --key "$T/key.pem" -X POST -o "$T/token.json" -w '%{http_code}\n' "$MASTIO/v1/auth/token"`},
 
 	{"Health", `
