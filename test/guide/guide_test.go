@@ -1,5 +1,5 @@
-// Package guide runs the commands of the operator's guide, taken from the guide's text, against the local run. With
-// MASTIO_DEPLOYMENT it runs them against a deployment on LocalStack.
+// Package guide runs the commands of the operator's guide, taken from the guide's text, against the local run, and the
+// blocks of the project's own pages. With MASTIO_DEPLOYMENT it runs the guide against a deployment on LocalStack.
 package guide
 
 import (
