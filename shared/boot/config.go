@@ -13,8 +13,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
-	"github.com/mastio-aws/mastio/shared/usecase/renew"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/version"
 )
 
@@ -85,7 +84,7 @@ func (e *env) config() Config {
 		RotateCAFunction: e.optional("MASTIO_ROTATECA_FUNCTION"), EventBus: e.optional("MASTIO_EVENT_BUS"), AgentSecretsKey: e.optional("MASTIO_AGENT_SECRETS_KEY"), Schedule: e.schedule(),
 		Adopt: e.oneOf("MASTIO_FIRST_CA", "mint", "adopt") == "adopt", Version: version.Stamp,
 	}
-	c.RenewOverlap = e.seconds("RENEW_OVERLAP_SECONDS", renew.DefaultOverlap, renew.MinOverlap, renew.MaxOverlap)
+	c.RenewOverlap = e.seconds("RENEW_OVERLAP_SECONDS", agentcert.DefaultOverlap, agentcert.MinOverlap, agentcert.MaxOverlap)
 	overlap := e.seconds("MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", 7*24*time.Hour, time.Hour, orgca.MaxOverlap)
 	if e.flag("MCP_PROXY_PKI_AUTO_MIGRATE") {
 		c.AutoMigrate = overlap
@@ -195,8 +194,8 @@ func (e *env) seconds(name string, usual, least, most time.Duration) time.Durati
 
 // schedule reads when certificates are due.
 func (e *env) schedule() agent.Schedule {
-	age := e.days("CERT_MAX_AGE_DAYS", int(agent.Annually.MaxAge/day), 2, issue.MaxDays)
-	before := e.days("CERT_RENEW_BEFORE_DAYS", int(agent.Annually.RenewBefore/day), 1, issue.MaxDays)
+	age := e.days("CERT_MAX_AGE_DAYS", int(agent.Annually.MaxAge/day), 2, agentcert.MaxDays)
+	before := e.days("CERT_RENEW_BEFORE_DAYS", int(agent.Annually.RenewBefore/day), 1, agentcert.MaxDays)
 	if before >= age && age > 0 {
 		e.wrong = append(e.wrong, "CERT_RENEW_BEFORE_DAYS is not less than CERT_MAX_AGE_DAYS")
 	}

@@ -6,15 +6,13 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
-	"github.com/mastio-aws/mastio/shared/usecase/renew"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
@@ -44,15 +42,15 @@ func (p *Parts) Keeper() *truststore.Keeper {
 	})
 }
 
-func (p *Parts) issuer() issue.Issuer {
-	return issue.Issuer{
+func (p *Parts) issuer() agentcert.Issuer {
+	return agentcert.Issuer{
 		Store: p.store(), Keys: p.keys(), OrgID: p.OrgID, TrustDomain: p.TrustDomain, Schedule: p.Schedule, Now: p.Now, NewID: p.NewID,
 	}
 }
 
 // CertRotator rotates agents' certificates.
-func (p *Parts) CertRotator() *rotatecert.Rotator {
-	return rotatecert.New(rotatecert.Config{Store: p.store(), Issuer: p.issuer(), Log: p.Log})
+func (p *Parts) CertRotator() *agentcert.Rotator {
+	return agentcert.NewRotator(agentcert.RotatorConfig{Store: p.store(), Issuer: p.issuer(), Log: p.Log})
 }
 
 // Enroller enrols agents, lists them and ends them.
@@ -64,8 +62,8 @@ func (p *Parts) Enroller() *enroll.Enroller {
 }
 
 // Renewer renews the certificates of agents that ask.
-func (p *Parts) Renewer() *renew.Renewer {
-	return renew.New(renew.Config{Store: p.store(), Issuer: p.issuer(), Overlap: p.RenewOverlap, Log: p.Log})
+func (p *Parts) Renewer() *agentcert.Renewer {
+	return agentcert.NewRenewer(agentcert.RenewerConfig{Store: p.store(), Issuer: p.issuer(), Overlap: p.RenewOverlap, Log: p.Log})
 }
 
 // Tokens issues access tokens.

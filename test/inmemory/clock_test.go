@@ -15,10 +15,10 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/usecase/trail"
 	"github.com/mastio-aws/mastio/shared/warnings"
@@ -96,7 +96,7 @@ func TestOrgCAThatIsFiveYearsOld(t *testing.T) {
 	if w := warned(t, m); !slices.Contains(w, warnings.OrgCAExpiring) {
 		t.Errorf("%s before the end of the chain: %v", until.Sub(m.Now()), w)
 	}
-	whole := must[rotatecert.Result](t)(m.Rotate(t.Context(), agent)).Certificate.Pin
+	whole := must[agentcert.RotateResult](t)(m.Rotate(t.Context(), agent)).Certificate.Pin
 	if whole.NotAfter.Sub(m.Now()) < year {
 		t.Errorf("when it is warned of the Org CA's end, a certificate is cut short already: it ends %s", whole.NotAfter)
 	}
@@ -311,7 +311,7 @@ func TestGraceOfAClockThatWasAhead(t *testing.T) {
 		m := inmemory.Open(t, memstore.Config{})
 		first := admit(t, m, "kyc")
 		m.Advance(ahead)
-		if _, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: first.Agent.ID, Grace: grace, By: audit.By{Actor: "test"}}); err != nil {
+		if _, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: first.Agent.ID, Grace: grace, By: audit.By{Actor: "test"}}); err != nil {
 			t.Fatal(err)
 		}
 		m.Advance(-ahead)

@@ -21,10 +21,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/renewal"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
-	"github.com/mastio-aws/mastio/shared/usecase/renew"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -51,9 +49,9 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-func renewing(t testing.TB, m *inmemory.Mastio, certPEM []byte, key *ecdsa.PrivateKey) (renew.Result, error) {
+func renewing(t testing.TB, m *inmemory.Mastio, certPEM []byte, key *ecdsa.PrivateKey) (agentcert.RenewResult, error) {
 	t.Helper()
-	return m.Renew.Renew(context.Background(), renew.Request{CertificatePEM: string(certPEM), CSR: request(t, certPEM, key)})
+	return m.Renew.Renew(context.Background(), agentcert.RenewRequest{CertificatePEM: string(certPEM), CSR: request(t, certPEM, key)})
 }
 
 func asPEM(csr []byte) []byte {
@@ -67,7 +65,7 @@ var compromise = reason.Given{Code: reason.KeyCompromise}
 func TestEmergencyWins(t *testing.T) {
 	for name, end := range map[string]func(m *inmemory.Mastio) error{
 		"rotation": func(m *inmemory.Mastio) error {
-			_, err := m.RotateCert.Rotate(context.Background(), rotatecert.Request{Agent: "orga::kyc", Reason: compromise, By: audit.By{Actor: "test"}})
+			_, err := m.RotateCert.Rotate(context.Background(), agentcert.RotateRequest{Agent: "orga::kyc", Reason: compromise, By: audit.By{Actor: "test"}})
 			return err
 		},
 		"routine rotation": func(m *inmemory.Mastio) error { _, err := m.Rotate(context.Background(), "orga::kyc"); return err },
@@ -115,10 +113,10 @@ func TestEmergencyOverAnotherRotation(t *testing.T) {
 	for name, c := range map[string]struct {
 		grace time.Duration
 		want  error
-	}{"with grace": {time.Hour, nil}, "at once": {0, rotatecert.ErrConcurrent}} {
+	}{"with grace": {time.Hour, nil}, "at once": {0, agentcert.ErrConcurrent}} {
 		var other []byte
 		m, times := meddled(t, "Apply", func(m *inmemory.Mastio) {
-			out, err := m.RotateCert.Rotate(context.Background(), rotatecert.Request{Agent: "orga::kyc", Grace: c.grace, By: audit.By{Actor: "test"}})
+			out, err := m.RotateCert.Rotate(context.Background(), agentcert.RotateRequest{Agent: "orga::kyc", Grace: c.grace, By: audit.By{Actor: "test"}})
 			if err != nil {
 				t.Error(err)
 			}
@@ -126,7 +124,7 @@ func TestEmergencyOverAnotherRotation(t *testing.T) {
 		})
 		stolen := admit(t, m, "kyc").Certificate.CertPEM
 		*times = 1
-		_, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: "orga::kyc", Reason: compromise, By: audit.By{Actor: "test"}})
+		_, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: "orga::kyc", Reason: compromise, By: audit.By{Actor: "test"}})
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
@@ -158,7 +156,7 @@ func TestParallelRenewalsCostFewSignatures(t *testing.T) {
 	for _, csr := range requests {
 		wg.Go(func() {
 			<-start
-			_, err := m.Renew.Renew(t.Context(), renew.Request{CertificatePEM: string(a.Certificate.CertPEM), CSR: csr})
+			_, err := m.Renew.Renew(t.Context(), agentcert.RenewRequest{CertificatePEM: string(a.Certificate.CertPEM), CSR: csr})
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -226,14 +224,14 @@ func TestKeysAreCertifiedOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return m.Enroll.Enroll(t.Context(), enroll.Request{Name: "kyc", Material: issue.Request{CSR: asPEM(csr)}, By: audit.By{Actor: "test"}})
+		return m.Enroll.Enroll(t.Context(), enroll.Request{Name: "kyc", Material: agentcert.KeyRequest{CSR: asPEM(csr)}, By: audit.By{Actor: "test"}})
 	}
-	rotate := func(key *ecdsa.PrivateKey, why reason.Given) (rotatecert.Result, error) {
+	rotate := func(key *ecdsa.PrivateKey, why reason.Given) (agentcert.RotateResult, error) {
 		csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: "orga::kyc", Material: issue.Request{CSR: asPEM(csr)}, Reason: why, By: audit.By{Actor: "test"}})
+		return m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: "orga::kyc", Material: agentcert.KeyRequest{CSR: asPEM(csr)}, Reason: why, By: audit.By{Actor: "test"}})
 	}
 	first := must[enroll.Result](t)(enrol(one))
 	signed := m.Keys.Calls()["Sign"]
@@ -252,7 +250,7 @@ func TestKeysAreCertifiedOnce(t *testing.T) {
 	refused("rotation to the present key", err)
 	_, err = rotate(one, compromise)
 	refused("emergency to the present key", err)
-	second := must[rotatecert.Result](t)(rotate(two, reason.Given{}))
+	second := must[agentcert.RotateResult](t)(rotate(two, reason.Given{}))
 	signed++
 	_, err = rotate(one, reason.Given{})
 	refused("rotation to an earlier key", err)
@@ -279,7 +277,7 @@ func TestCompromisedKeysAreKeptForGood(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: "orga::kyc", Material: issue.Request{CSR: asPEM(csr)}, Reason: why, By: audit.By{Actor: "test"}})
+		_, err = m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: "orga::kyc", Material: agentcert.KeyRequest{CSR: asPEM(csr)}, Reason: why, By: audit.By{Actor: "test"}})
 		return err
 	}
 	admit(t, m, "kyc")
@@ -326,12 +324,12 @@ func TestCompromiseEndsTheProofKey(t *testing.T) {
 	}
 	delete(members, "d")
 	public := must[[]byte](t)(json.Marshal(members))
-	jkt, _, err := issue.ReadDPoPJWK(public)
+	jkt, _, err := agentcert.ReadDPoPJWK(public)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rotate := func(material issue.Request, why reason.Given) (rotatecert.Result, error) {
-		return m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: "orga::kyc", Material: material, Reason: why, By: audit.By{Actor: "test"}})
+	rotate := func(material agentcert.KeyRequest, why reason.Given) (agentcert.RotateResult, error) {
+		return m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: "orga::kyc", Material: material, Reason: why, By: audit.By{Actor: "test"}})
 	}
 	csr := func() []byte {
 		der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, newKey(t))
@@ -343,21 +341,21 @@ func TestCompromiseEndsTheProofKey(t *testing.T) {
 	if first.Agent.JKT != jkt {
 		t.Fatalf("registered %q, want %q", first.Agent.JKT, jkt)
 	}
-	if _, err := rotate(issue.Request{CSR: csr(), DPoPJWK: public}, compromise); !errors.Is(err, agent.ErrProofKeyUsed) {
+	if _, err := rotate(agentcert.KeyRequest{CSR: csr(), DPoPJWK: public}, compromise); !errors.Is(err, agent.ErrProofKeyUsed) {
 		t.Errorf("emergency with the present DPoP key: %v", err)
 	}
-	routine := must[rotatecert.Result](t)(rotate(issue.Request{CSR: csr()}, reason.Given{}))
+	routine := must[agentcert.RotateResult](t)(rotate(agentcert.KeyRequest{CSR: csr()}, reason.Given{}))
 	if routine.Agent.JKT != jkt {
 		t.Errorf("after a routine rotation by request: %q is registered, want %q", routine.Agent.JKT, jkt)
 	}
-	emergency := must[rotatecert.Result](t)(rotate(issue.Request{CSR: csr()}, compromise))
+	emergency := must[agentcert.RotateResult](t)(rotate(agentcert.KeyRequest{CSR: csr()}, compromise))
 	if emergency.Agent.JKT != "" || emergency.Agent.Pin().JKT != "" {
 		t.Errorf("after an emergency: %q is registered", emergency.Agent.JKT)
 	}
-	if _, err := rotate(issue.Request{CSR: csr(), DPoPJWK: public}, reason.Given{}); !errors.Is(err, agent.ErrProofKeyUsed) {
+	if _, err := rotate(agentcert.KeyRequest{CSR: csr(), DPoPJWK: public}, reason.Given{}); !errors.Is(err, agent.ErrProofKeyUsed) {
 		t.Errorf("registered again: %v", err)
 	}
-	fresh := must[rotatecert.Result](t)(rotate(issue.Request{}, compromise))
+	fresh := must[agentcert.RotateResult](t)(rotate(agentcert.KeyRequest{}, compromise))
 	if fresh.Agent.JKT == "" || fresh.Agent.JKT == jkt {
 		t.Errorf("with keys made here: %q is registered", fresh.Agent.JKT)
 	}

@@ -19,12 +19,12 @@ import (
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint/checkpointtest"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 )
 
@@ -87,8 +87,8 @@ func (m *Mastio) Admit(ctx context.Context, name string, capabilities ...string)
 }
 
 // Rotate rotates an agent's certificate.
-func (m *Mastio) Rotate(ctx context.Context, id agent.ID) (rotatecert.Result, error) {
-	return m.RotateCert.Rotate(ctx, rotatecert.Request{Agent: id, By: audit.By{Actor: "test"}})
+func (m *Mastio) Rotate(ctx context.Context, id agent.ID) (agentcert.RotateResult, error) {
+	return m.RotateCert.Rotate(ctx, agentcert.RotateRequest{Agent: id, By: audit.By{Actor: "test"}})
 }
 
 // Mint rotates the Org CA.

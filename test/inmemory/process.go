@@ -12,15 +12,14 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
-	"github.com/mastio-aws/mastio/shared/usecase/renew"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
@@ -36,9 +35,9 @@ type Process struct {
 
 	Ceremony   *ceremony.Ceremony
 	RotateCA   *rotateca.Rotator
-	RotateCert *rotatecert.Rotator
+	RotateCert *agentcert.Rotator
 	Enroll     *enroll.Enroller
-	Renew      *renew.Renewer
+	Renew      *agentcert.Renewer
 	Token      *token.Issuer
 	Ring       *tokenkeys.Ring
 	Standby    *standby.Job

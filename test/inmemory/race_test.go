@@ -13,6 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/caller"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
@@ -138,7 +139,7 @@ func TestTwoRotationsOfOneAgentAtOnce(t *testing.T) {
 	})
 	admit(t, m, "kyc")
 	*times = 1
-	if _, err := m.Rotate(t.Context(), "orga::kyc"); !errors.Is(err, rotatecert.ErrConcurrent) {
+	if _, err := m.Rotate(t.Context(), "orga::kyc"); !errors.Is(err, agentcert.ErrConcurrent) {
 		t.Errorf("the second rotation: %v, want ErrConcurrent", err)
 	}
 	counts(t, m, "the first one's certificate", first, true)

@@ -17,19 +17,18 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
 // rotationUnder is a rotation under an idempotency key, for a key of the caller's if csr is set.
-func rotationUnder(key string, id agent.ID, csr []byte) rotatecert.Request {
-	return rotatecert.Request{
-		Agent: id, By: audit.By{Actor: "test"}, Material: issue.Request{CSR: csr},
-		Once: idempotency.Request[rotatecert.Result]{Key: key, Asked: "rotate", Body: func(r rotatecert.Result) (idempotency.Kept, error) {
+func rotationUnder(key string, id agent.ID, csr []byte) agentcert.RotateRequest {
+	return agentcert.RotateRequest{
+		Agent: id, By: audit.By{Actor: "test"}, Material: agentcert.KeyRequest{CSR: csr},
+		Once: idempotency.Request[agentcert.RotateResult]{Key: key, Asked: "rotate", Body: func(r agentcert.RotateResult) (idempotency.Kept, error) {
 			return idempotency.Kept{Status: 200, Body: fmt.Appendf(nil, "%q", r.Certificate.Pin.Thumbprint)}, nil
 		}},
 	}
@@ -71,10 +70,10 @@ func doneAs(t *testing.T, err error) string {
 
 // Of eight repetitions at once one commits, with grace or without, with a key of the caller's or not; all are told of it.
 func TestRepetitionsAtOnce(t *testing.T) {
-	for name, change := range map[string]func(*rotatecert.Request){
-		"at once":      func(*rotatecert.Request) {},
-		"with a grace": func(r *rotatecert.Request) { r.Grace = time.Hour },
-		"of a key of the caller's": func(r *rotatecert.Request) {
+	for name, change := range map[string]func(*agentcert.RotateRequest){
+		"at once":      func(*agentcert.RotateRequest) {},
+		"with a grace": func(r *agentcert.RotateRequest) { r.Grace = time.Hour },
+		"of a key of the caller's": func(r *agentcert.RotateRequest) {
 			r.Material.CSR = ownCSR(t)
 		},
 	} {
@@ -83,7 +82,7 @@ func TestRepetitionsAtOnce(t *testing.T) {
 			kyc := admit(t, m, "kyc")
 			req := rotationUnder("k", kyc.Agent.ID, nil)
 			change(&req)
-			results, errs := make([]rotatecert.Result, 8), make([]error, 8)
+			results, errs := make([]agentcert.RotateResult, 8), make([]error, 8)
 			var wg sync.WaitGroup
 			for n := range results {
 				wg.Go(func() { results[n], errs[n] = m.RotateCert.Rotate(t.Context(), req) })

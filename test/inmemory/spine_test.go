@@ -17,10 +17,10 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -138,7 +138,7 @@ func TestGraceEndsToTheMillisecond(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: enrolled.Agent.ID, Grace: time.Hour, By: audit.By{Actor: "test"}})
+	result, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: enrolled.Agent.ID, Grace: time.Hour, By: audit.By{Actor: "test"}})
 	if err != nil {
 		t.Fatal(err)
 	}

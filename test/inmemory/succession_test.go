@@ -9,10 +9,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -23,12 +22,12 @@ func succeed(t *testing.T, m *inmemory.Mastio, id agent.ID) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	material, err := issue.Prepare(issue.Request{})
+	material, err := agentcert.Prepare(agentcert.KeyRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuer := issue.Issuer{Store: m.Store, Keys: m.Keys, OrgID: inmemory.OrgID, TrustDomain: inmemory.TrustDomain, Now: m.Now, NewID: m.NewID}
-	_, certificate, err := issuer.Pin(t.Context(), issue.Pinning{
+	issuer := agentcert.Issuer{Store: m.Store, Keys: m.Keys, OrgID: inmemory.OrgID, TrustDomain: inmemory.TrustDomain, Now: m.Now, NewID: m.NewID}
+	_, certificate, err := issuer.Pin(t.Context(), agentcert.Pinning{
 		Agent: *view.Agent, Pointer: *view.Pointer, Grace: time.Hour, UntilUse: true,
 		Entry: func(p agent.Pin) audit.Entry {
 			return audit.Entry{Event: audit.AgentCertRenewed, Actor: "test", Details: map[string]any{"cert_thumbprint": p.Thumbprint}}
@@ -161,7 +160,7 @@ func TestGraceRightAfterARollback(t *testing.T) {
 	for _, renewed := range []bool{false, true} {
 		m, _, _ := armed(t)
 		first := undone(t, m, renewed)
-		result, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: first.Agent.ID, Grace: time.Hour, By: audit.By{Actor: "test"}})
+		result, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: first.Agent.ID, Grace: time.Hour, By: audit.By{Actor: "test"}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,10 +19,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
-	"github.com/mastio-aws/mastio/shared/usecase/renew"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -55,7 +53,7 @@ func (m *machine) someAgent(t *rapid.T) agent.ID {
 // agent had before is dead, and what was renewed from it meanwhile too.
 func (m *machine) emergency(t *rapid.T) {
 	id := m.someAgent(t)
-	req := rotatecert.Request{Agent: id, By: audit.By{Actor: "test"}, Reason: reason.Given{Code: rapid.SampledFrom([]reason.Code{
+	req := agentcert.RotateRequest{Agent: id, By: audit.By{Actor: "test"}, Reason: reason.Given{Code: rapid.SampledFrom([]reason.Code{
 		reason.KeyCompromise, reason.CACompromise, reason.PrivilegeWithdrawn,
 	}).Draw(t, "reason")}}
 	troubled := rapid.Bool().Draw(t, "troubled")
@@ -98,7 +96,7 @@ func (m *machine) thief(t *rapid.T, id agent.ID) {
 		key, csr := request(t, stolen.pem)
 		fate := m.fate
 		m.fate = nil
-		if result, err := m.Renew.Renew(m.ctx, renew.Request{CertificatePEM: string(stolen.pem), CSR: csr}); err == nil {
+		if result, err := m.Renew.Renew(m.ctx, agentcert.RenewRequest{CertificatePEM: string(stolen.pem), CSR: csr}); err == nil {
 			m.hold(id, certificate{result.Certificate.CertPEM, result.Certificate.Pin, key})
 		}
 		m.fate = fate
@@ -141,15 +139,15 @@ func (m *machine) again(t *rapid.T) {
 	csr := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
 	switch way {
 	case "rotation":
-		_, err = m.RotateCert.Rotate(m.ctx, rotatecert.Request{Agent: id, By: audit.By{Actor: "test"}, Material: issue.Request{CSR: csr}})
+		_, err = m.RotateCert.Rotate(m.ctx, agentcert.RotateRequest{Agent: id, By: audit.By{Actor: "test"}, Material: agentcert.KeyRequest{CSR: csr}})
 	case "renewal":
 		_, with, _ := m.held(t)
 		if len(with.pem) == 0 {
 			with = c
 		}
-		_, err = m.Renew.Renew(m.ctx, renew.Request{CertificatePEM: string(with.pem), CSR: der})
+		_, err = m.Renew.Renew(m.ctx, agentcert.RenewRequest{CertificatePEM: string(with.pem), CSR: der})
 	case "enrolment":
-		_, err = m.Enroll.Enroll(m.ctx, enroll.Request{Name: id.Name(), By: audit.By{Actor: "test"}, Material: issue.Request{CSR: csr}})
+		_, err = m.Enroll.Enroll(m.ctx, enroll.Request{Name: id.Name(), By: audit.By{Actor: "test"}, Material: agentcert.KeyRequest{CSR: csr}})
 	case "from elsewhere":
 		encoded, fault := pki.EncodePrivateKey(c.key)
 		if fault != nil {
@@ -218,7 +216,7 @@ func (m *machine) checkDead(t *rapid.T, org registry.Org) {
 }
 
 // given holds what a call handed out, with its key.
-func (m *machine) given(id agent.ID, c issue.Certificate, material issue.Material) {
+func (m *machine) given(id agent.ID, c agentcert.Certificate, material agentcert.Material) {
 	var key crypto.Signer
 	if block, _ := pem.Decode(material.KeyPEM); block != nil {
 		parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)

@@ -30,10 +30,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
-	"github.com/mastio-aws/mastio/shared/usecase/renew"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -321,7 +320,7 @@ func (m *machine) rotate(t *rapid.T) {
 	id := agent.ID("orga::" + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
 	grace := rapid.SampledFrom([]time.Duration{0, 0, 10 * time.Minute, time.Hour}).Draw(t, "grace")
 	over := m.troubled(t)
-	result, err := m.RotateCert.Rotate(m.ctx, rotatecert.Request{Agent: id, Grace: grace, By: audit.By{Actor: "test"}})
+	result, err := m.RotateCert.Rotate(m.ctx, agentcert.RotateRequest{Agent: id, Grace: grace, By: audit.By{Actor: "test"}})
 	over()
 	if err != nil {
 		return
@@ -399,7 +398,7 @@ func (m *machine) renew(t *rapid.T) {
 	before := m.authenticates(t, id, c)
 	key, csr := request(t, c.pem)
 	over := m.troubled(t)
-	result, err := m.Renew.Renew(m.ctx, renew.Request{CertificatePEM: string(c.pem), CSR: csr})
+	result, err := m.Renew.Renew(m.ctx, agentcert.RenewRequest{CertificatePEM: string(c.pem), CSR: csr})
 	over()
 	if m.intruded { // the Org CA may have moved, and what counted with it
 		if err == nil {
@@ -408,7 +407,7 @@ func (m *machine) renew(t *rapid.T) {
 		return
 	}
 	// A deadline that a clock gives which is further behind than the deadline is away has passed: the successor counts.
-	if before && !m.authenticates(t, id, c) && m.skew > -renew.DefaultOverlap {
+	if before && !m.authenticates(t, id, c) && m.skew > -agentcert.DefaultOverlap {
 		t.Fatalf("%s renewed (%v), and the certificate that asked does not count any more", id, err)
 	}
 	if err != nil {

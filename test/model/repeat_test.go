@@ -11,10 +11,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/problem"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -71,17 +70,17 @@ func (m *machine) repeat(t *rapid.T) {
 // send sends the request once, and holds what it hands out.
 func (m *machine) send(t *rapid.T, n *named) error {
 	by := audit.By{Actor: "test", RequestID: n.key}
-	material := issue.Request{CSR: n.csr}
-	var c issue.Certificate
-	var made issue.Material
+	material := agentcert.KeyRequest{CSR: n.csr}
+	var c agentcert.Certificate
+	var made agentcert.Material
 	var err error
 	if n.enrols {
 		var result enroll.Result
 		result, err = m.Enroll.Enroll(m.ctx, enroll.Request{Name: n.id.Name(), By: by, Material: material, Once: keptAs(n, func(r enroll.Result) string { return r.Certificate.Pin.Thumbprint })})
 		c, made = result.Certificate, result.Material
 	} else {
-		var result rotatecert.Result
-		result, err = m.RotateCert.Rotate(m.ctx, rotatecert.Request{Agent: n.id, By: by, Material: material, Once: keptAs(n, func(r rotatecert.Result) string { return r.Certificate.Pin.Thumbprint })})
+		var result agentcert.RotateResult
+		result, err = m.RotateCert.Rotate(m.ctx, agentcert.RotateRequest{Agent: n.id, By: by, Material: material, Once: keptAs(n, func(r agentcert.RotateResult) string { return r.Certificate.Pin.Thumbprint })})
 		c, made = result.Certificate, result.Material
 	}
 	if err != nil {

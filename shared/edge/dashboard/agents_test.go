@@ -18,8 +18,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -139,7 +139,7 @@ func TestAgentsThatAreDue(t *testing.T) {
 	const day = 24 * time.Hour
 	enrol := func(name string, days int) {
 		t.Helper()
-		if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{Name: name, By: audit.By{Actor: "test"}, Material: issue.Request{ValidityDays: days}}); err != nil {
+		if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{Name: name, By: audit.By{Actor: "test"}, Material: agentcert.KeyRequest{ValidityDays: days}}); err != nil {
 			t.Fatal(err)
 		}
 	}

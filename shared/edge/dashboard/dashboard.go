@@ -13,10 +13,10 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 	"github.com/mastio-aws/mastio/shared/usecase/trail"
 )
@@ -44,7 +44,7 @@ type Config struct {
 	Door       *signin.Door
 	Registry   Registry
 	Enroll     *enroll.Enroller
-	RotateCert *rotatecert.Rotator
+	RotateCert *agentcert.Rotator
 	RotateCA   RotateCA
 	Progress   Progress
 	Health     *health.Checker

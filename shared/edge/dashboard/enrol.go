@@ -8,8 +8,8 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
 
 const enrolPath = "/proxy/enrol"
@@ -57,7 +57,7 @@ func (d *Dashboard) enrol(w http.ResponseWriter, r *http.Request) error {
 func enrolment(f url.Values) enroll.Request {
 	req := enroll.Request{Name: strings.TrimSpace(f.Get("name")), Profile: agent.ReadProfile(f.Get)}
 	if csr := strings.TrimSpace(f.Get("csr")); csr != "" {
-		req.Material = issue.Request{CSR: []byte(csr + "\n")}
+		req.Material = agentcert.KeyRequest{CSR: []byte(csr + "\n")}
 	}
 	return req
 }

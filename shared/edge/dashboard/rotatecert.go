@@ -16,8 +16,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/reason"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 )
 
 func (d *Dashboard) rotateCertPage(w http.ResponseWriter, r *http.Request) error {
@@ -89,12 +88,12 @@ func (d *Dashboard) rotateCert(w http.ResponseWriter, r *http.Request) error {
 }
 
 // rotation reads the form.
-func rotation(id agent.ID, f url.Values) (rotatecert.Request, []field) {
-	req := rotatecert.Request{Agent: id}
+func rotation(id agent.ID, f url.Values) (agentcert.RotateRequest, []field) {
+	req := agentcert.RotateRequest{Agent: id}
 	given, problems := why(f)
 	req.Reason = given
 	grace, err := strconv.ParseInt(f.Get("grace"), 10, 32)
-	if err != nil || grace < 0 || grace > int64(rotatecert.MaxGrace/time.Second) {
+	if err != nil || grace < 0 || grace > int64(agentcert.MaxGrace/time.Second) {
 		problems = append(problems, field{"grace", "Choose how long the old certificate lives on."})
 	}
 	req.Grace = time.Duration(grace) * time.Second
@@ -102,8 +101,8 @@ func rotation(id agent.ID, f url.Values) (rotatecert.Request, []field) {
 		problems = append(problems, field{"grace", "With this reason there is no grace: choose that the old certificate stops at once."})
 	}
 	if days := strings.TrimSpace(f.Get("days")); days != "" {
-		if req.Material.ValidityDays, err = strconv.Atoi(days); err != nil || req.Material.ValidityDays < 1 || req.Material.ValidityDays > issue.MaxDays {
-			problems = append(problems, field{"days", fmt.Sprintf("A certificate is valid for 1 to %d days.", issue.MaxDays)})
+		if req.Material.ValidityDays, err = strconv.Atoi(days); err != nil || req.Material.ValidityDays < 1 || req.Material.ValidityDays > agentcert.MaxDays {
+			problems = append(problems, field{"days", fmt.Sprintf("A certificate is valid for 1 to %d days.", agentcert.MaxDays)})
 		}
 	}
 	if csr := strings.TrimSpace(f.Get("csr")); csr != "" {
@@ -155,7 +154,7 @@ type file struct {
 type handoutView struct {
 	agent.Agent
 	Enrolled      bool // with its first certificate, not the next one
-	Certificate   issue.Certificate
+	Certificate   agentcert.Certificate
 	Previous      agent.Pin
 	PreviousUntil time.Time
 	Grace         bool
@@ -167,7 +166,7 @@ type handoutView struct {
 // Path is the address of the agent's page.
 func (h handoutView) Path() string { return "/proxy/agents/" + string(h.ID) }
 
-func handout(a agent.Agent, m issue.Material, c issue.Certificate, now time.Time) handoutView {
+func handout(a agent.Agent, m agentcert.Material, c agentcert.Certificate, now time.Time) handoutView {
 	h := handoutView{Agent: a, Certificate: c, KeyAtHome: m.KeyPEM == nil}
 	for _, f := range []file{
 		{Name: "cert.pem", Text: string(c.CertPEM), About: "the certificate and the CA that issued it"},

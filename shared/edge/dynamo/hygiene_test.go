@@ -19,10 +19,10 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/schema"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -58,7 +58,7 @@ func newUpkeep(t *testing.T, size, due int) (*upkeep, *hygiene.Job) {
 	u.counter.calls = nil
 	return u, hygiene.New(hygiene.Config{
 		Store: u.store, Secrets: u.secrets, Over: func(context.Context) bool { return u.over() }, Now: now, NewID: newID, Log: log,
-		Issuer: issue.Issuer{Store: u.store, Keys: keys, OrgID: "orga", TrustDomain: "mastio.test", Now: now, NewID: newID},
+		Issuer: agentcert.Issuer{Store: u.store, Keys: keys, OrgID: "orga", TrustDomain: "mastio.test", Now: now, NewID: newID},
 	})
 }
 

@@ -9,9 +9,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 )
 
 // Enroll returns the handlers of the function enroll.
@@ -44,7 +43,7 @@ type issued struct {
 	CAChainPEM string          `json:"ca_chain_pem"`
 }
 
-func issuedOf(id agent.ID, m issue.Material, c issue.Certificate) issued {
+func issuedOf(id agent.ID, m agentcert.Material, c agentcert.Certificate) issued {
 	return issued{
 		AgentID: id, CertPEM: string(c.CertPEM), KeyPEM: string(m.KeyPEM), DPoPJWK: m.DPoPJWK, Thumbprint: c.Pin.Thumbprint,
 		Generation: c.Pin.Generation, NotBefore: c.Pin.NotBefore, NotAfter: c.Pin.NotAfter, CAChainPEM: string(c.ChainPEM),
@@ -93,8 +92,8 @@ func minted(out enroll.Result) answer {
 	}{issuedOf(out.Agent.ID, out.Material, out.Certificate), profile(out.Agent), boundTokens{out.Agent.ProofBound}}}
 }
 
-func material(csr *string, dpopJWK json.RawMessage, days int) issue.Request {
-	m := issue.Request{ValidityDays: days}
+func material(csr *string, dpopJWK json.RawMessage, days int) agentcert.KeyRequest {
+	m := agentcert.KeyRequest{ValidityDays: days}
 	if string(dpopJWK) != "null" {
 		m.DPoPJWK = dpopJWK
 	}
@@ -223,13 +222,13 @@ func (h agents) deactivate(w http.ResponseWriter, r *http.Request) error {
 }
 
 // RotateCert returns the handler of the function rotatecert.
-func RotateCert(rotator *rotatecert.Rotator) Handlers {
+func RotateCert(rotator *agentcert.Rotator) Handlers {
 	return Handlers{"POST /registry/agents/{agent_id}/rotate-cert": func(w http.ResponseWriter, r *http.Request) error {
 		return rotateCert(rotator, w, r)
 	}}
 }
 
-func rotateCert(rotator *rotatecert.Rotator, w http.ResponseWriter, r *http.Request) error {
+func rotateCert(rotator *agentcert.Rotator, w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		CSR     *string         `json:"csr_pem"`
 		DPoPJWK json.RawMessage `json:"dpop_jwk"`
@@ -248,20 +247,20 @@ func rotateCert(rotator *rotatecert.Rotator, w http.ResponseWriter, r *http.Requ
 	if err := decode(r, &body, true); err != nil {
 		return err
 	}
-	days := issue.DefaultDays
+	days := agentcert.DefaultDays
 	if body.Days != nil {
 		if days = *body.Days; days == 0 {
-			return issue.ErrValidity
+			return agentcert.ErrValidity
 		}
 	}
-	if body.Grace < 0 || body.Grace > int64(rotatecert.MaxGrace/time.Second) {
-		return rotatecert.ErrGrace
+	if body.Grace < 0 || body.Grace > int64(agentcert.MaxGrace/time.Second) {
+		return agentcert.ErrGrace
 	}
 	once, err := named(r, body, rotated)
 	if err != nil {
 		return err
 	}
-	out, err := rotator.Rotate(r.Context(), rotatecert.Request{
+	out, err := rotator.Rotate(r.Context(), agentcert.RotateRequest{
 		Agent: id, Material: material(body.CSR, body.DPoPJWK, days), Grace: time.Duration(body.Grace) * time.Second,
 		Reason: reason.Given{Code: reason.Code(body.Reason), Comment: body.Comment},
 		By:     CallOf(r.Context()).By,
@@ -274,7 +273,7 @@ func rotateCert(rotator *rotatecert.Rotator, w http.ResponseWriter, r *http.Requ
 	return nil
 }
 
-func rotated(out rotatecert.Result) answer {
+func rotated(out agentcert.RotateResult) answer {
 	return answer{http.StatusOK, struct {
 		issued
 		Previous      string    `json:"previous_thumbprint"`

@@ -14,12 +14,11 @@ import (
 	"github.com/digitorus/pkcs7"
 
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
-	"github.com/mastio-aws/mastio/shared/usecase/renew"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 )
 
 // Renew returns the handlers of the function renew.
-func Renew(r *renew.Renewer) Handlers {
+func Renew(r *agentcert.Renewer) Handlers {
 	h := renewals{r}
 	return Handlers{
 		"POST /v1/agent/renew":                 h.json,
@@ -28,11 +27,11 @@ func Renew(r *renew.Renewer) Handlers {
 	}
 }
 
-type renewals struct{ *renew.Renewer }
+type renewals struct{ *agentcert.Renewer }
 
-func (h renewals) renew(r *http.Request, csr []byte) (renew.Result, error) {
+func (h renewals) renew(r *http.Request, csr []byte) (agentcert.RenewResult, error) {
 	call := CallOf(r.Context())
-	return h.Renew(r.Context(), renew.Request{CertificatePEM: call.CertificatePEM, CSR: csr, By: call.By})
+	return h.Renew(r.Context(), agentcert.RenewRequest{CertificatePEM: call.CertificatePEM, CSR: csr, By: call.By})
 }
 
 func (h renewals) json(w http.ResponseWriter, r *http.Request) error {
@@ -58,7 +57,7 @@ func (h renewals) json(w http.ResponseWriter, r *http.Request) error {
 		issued
 		Previous      string    `json:"previous_thumbprint"`
 		PreviousUntil time.Time `json:"previous_valid_until"` // or until the new certificate is used for the first time
-	}{issuedOf(out.Agent.ID, issue.Material{}, out.Certificate), out.Previous.Thumbprint, out.Previous.Until})
+	}{issuedOf(out.Agent.ID, agentcert.Material{}, out.Certificate), out.Previous.Thumbprint, out.Previous.Until})
 	return nil
 }
 

@@ -35,7 +35,7 @@ type Admitted struct {
 // the place of the old one: with Update whatever the old one is, else if no pin counts under the current generation.
 //
 // Errors: agent.ErrID, agent.ErrProfile, agent.ErrProofBound, agent.ErrAlreadyEnrolled, ErrBinding and ErrCapabilities (nothing of the existing agent
-// changes), orgca.ErrMissing, issue.ErrDPoPJWK, those of pki.CheckLeaf, pki.ErrPossession, those that begin with ErrCertificatePEM, and
+// changes), orgca.ErrMissing, agentcert.ErrDPoPJWK, those of pki.CheckLeaf, pki.ErrPossession, those that begin with ErrCertificatePEM, and
 // those of idempotency.Do.
 func (e *Enroller) BYOCA(ctx context.Context, req Outside) (Admitted, error) {
 	return idempotency.Do(ctx, e.Store, req.Once, e.Now, func() (Admitted, error) { return e.byoca(ctx, req) })

@@ -15,8 +15,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
 
 // ErrLimit reports a page size outside 1 to 1,000.
@@ -48,7 +48,7 @@ type Store interface {
 // Config is what an Enroller is made of; all fields are required.
 type Config struct {
 	Store  Store
-	Issuer issue.Issuer
+	Issuer agentcert.Issuer
 	OrgID  string
 	// TrustDomains are those whose SPIFFE IDs are accepted; the first one is the Mastio's own.
 	TrustDomains []string
@@ -80,8 +80,8 @@ type Request struct {
 // Result is the agent with its certificate, and the private keys where they were made here.
 type Result struct {
 	Agent       agent.Agent
-	Material    issue.Material
-	Certificate issue.Certificate
+	Material    agentcert.Material
+	Certificate agentcert.Certificate
 	Again       bool // the agent was active before and was given a new certificate
 }
 
@@ -99,7 +99,7 @@ func (r Result) Private() (done problem.Done, holds bool) {
 // that counts under the current generation gets a new certificate and keeps everything else: see again.
 //
 // Errors: agent.ErrID, agent.ErrProfile, agent.ErrAlreadyEnrolled and ErrCapabilities (nothing of the existing agent
-// changes), ErrBinding, agent.ErrProofBound, orgca.ErrMissing, the errors of issue.Prepare, registry.ErrUnknown when the store stayed silent at the commit,
+// changes), ErrBinding, agent.ErrProofBound, orgca.ErrMissing, the errors of agentcert.Prepare, registry.ErrUnknown when the store stayed silent at the commit,
 // those of idempotency.Do.
 func (e *Enroller) Enroll(ctx context.Context, req Request) (Result, error) {
 	return idempotency.Do(ctx, e.Store, req.Once, e.Now, func() (Result, error) { return e.mint(ctx, req) })
@@ -113,14 +113,14 @@ func (e *Enroller) mint(ctx context.Context, req Request) (Result, error) {
 	if err := req.Check(); err != nil {
 		return Result{}, err
 	}
-	var material issue.Material
+	var material agentcert.Material
 	for range admitTries {
 		view, err := e.admissible(ctx, id, req)
 		if err != nil {
 			return Result{}, err
 		}
 		if material.Public == nil {
-			if material, err = issue.Prepare(req.Material); err != nil {
+			if material, err = agentcert.Prepare(req.Material); err != nil {
 				return Result{}, err
 			}
 		}
@@ -132,17 +132,17 @@ func (e *Enroller) mint(ctx context.Context, req Request) (Result, error) {
 	return Result{}, fmt.Errorf("enrol %s: %w", id, registry.ErrConflict)
 }
 
-func (e *Enroller) enroll(ctx context.Context, id agent.ID, req Request, view registry.View, m issue.Material) (Result, error) {
+func (e *Enroller) enroll(ctx context.Context, id agent.ID, req Request, view registry.View, m agentcert.Material) (Result, error) {
 	old := active(view.Agent)
-	p := issue.Pinning{Agent: e.record(id, req, view.Agent), Pointer: *view.Pointer}
+	p := agentcert.Pinning{Agent: e.record(id, req, view.Agent), Pointer: *view.Pointer}
 	if req.ProofBound != nil && *req.ProofBound && cmp.Or(m.JKT, p.Agent.JKT) == "" {
 		return Result{}, agent.ErrProofBound
 	}
 	p.Entry = func(pin agent.Pin) audit.Entry { return entry(req, p.Agent, old, pin) }
-	result := func(stored agent.Agent, c issue.Certificate) Result {
+	result := func(stored agent.Agent, c agentcert.Certificate) Result {
 		return Result{Agent: stored, Material: m, Certificate: c, Again: old != nil}
 	}
-	p.Answer = func(stored agent.Agent, c issue.Certificate) (*registry.Answer, error) {
+	p.Answer = func(stored agent.Agent, c agentcert.Certificate) (*registry.Answer, error) {
 		return req.Once.Keep(result(stored, c), e.Now())
 	}
 	stored, certificate, err := e.Issuer.Pin(ctx, p, m)

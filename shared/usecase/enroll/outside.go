@@ -15,8 +15,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki/dn"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
 
 // What can be wrong with an enrolment whose certificate was issued elsewhere.
@@ -113,7 +113,7 @@ func (e *Enroller) read(m agent.Method, req Outside) (r reading, err error) {
 		return r, err
 	}
 	if req.DPoPJWK != nil {
-		if r.jkt, _, err = issue.ReadDPoPJWK(req.DPoPJWK); err != nil {
+		if r.jkt, _, err = agentcert.ReadDPoPJWK(req.DPoPJWK); err != nil {
 			return r, err
 		}
 	}

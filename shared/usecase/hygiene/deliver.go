@@ -14,7 +14,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 )
 
 // What can be wrong with a version of a secret.
@@ -60,8 +60,8 @@ func (j *Job) deliver(ctx context.Context, view registry.View) (outcome, error) 
 	}
 	old := a.Pin()
 	a.Hygiene = agent.Hygiene{Deliver: a.Hygiene.Deliver, About: certificate.Pin.Thumbprint, Undelivered: version, Later: j.Now()}
-	_, err = j.Issuer.Record(ctx, issue.Pinning{
-		Agent: a, Pointer: p, Grace: issue.MaxDays * 24 * time.Hour, UntilUse: true,
+	_, err = j.Issuer.Record(ctx, agentcert.Pinning{
+		Agent: a, Pointer: p, Grace: agentcert.MaxDays * 24 * time.Hour, UntilUse: true,
 		Entry: func(next agent.Pin) audit.Entry { return entry(old, next, version) },
 	}, certificate)
 	return nothing, err // pinned, not delivered
@@ -93,7 +93,7 @@ const spares = 3
 
 // staged returns a certificate for the agent under the present generation whose key is in the agent's secret: one
 // that an earlier run left there, or a new one.
-func (j *Job) staged(ctx context.Context, a agent.Agent, p orgca.Pointer) (version string, c issue.Certificate, err error) {
+func (j *Job) staged(ctx context.Context, a agent.Agent, p orgca.Pointer) (version string, c agentcert.Certificate, err error) {
 	name := SecretName(a.ID)
 	for spare := range spares {
 		version = versionOf(a, p.Current, spare)
@@ -122,10 +122,10 @@ func (j *Job) staged(ctx context.Context, a agent.Agent, p orgca.Pointer) (versi
 	return "", c, errUnusable
 }
 
-func (j *Job) stage(ctx context.Context, a agent.Agent, p orgca.Pointer, version string) (issue.Certificate, error) {
-	m, err := issue.Prepare(issue.Request{})
+func (j *Job) stage(ctx context.Context, a agent.Agent, p orgca.Pointer, version string) (agentcert.Certificate, error) {
+	m, err := agentcert.Prepare(agentcert.KeyRequest{})
 	if err != nil {
-		return issue.Certificate{}, err
+		return agentcert.Certificate{}, err
 	}
 	if a.JKT == "" && !a.ProofBound { // none is registered, so the agent may use any key, this one too
 		m.JKT = ""
@@ -148,7 +148,7 @@ func (j *Job) stage(ctx context.Context, a agent.Agent, p orgca.Pointer, version
 }
 
 // note writes into the registry what is going to be staged: what the secret holds is believed on the strength of that alone.
-func (j *Job) note(ctx context.Context, id agent.ID, c issue.Certificate) error {
+func (j *Job) note(ctx context.Context, id agent.ID, c agentcert.Certificate) error {
 	return registry.Outlast(ctx, func() error {
 		known, err := j.Store.Keys(ctx, id)
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 )
 
 // Actor is who the audit rows of this job name.
@@ -41,7 +41,7 @@ type Store interface {
 // Config is what a Job is made of; all fields are required.
 type Config struct {
 	Store   Store
-	Issuer  issue.Issuer
+	Issuer  agentcert.Issuer
 	Secrets Secrets
 	// Over reports that the function's time is nearly over: nothing new is begun.
 	Over  func(ctx context.Context) bool

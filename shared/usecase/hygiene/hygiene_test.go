@@ -13,10 +13,10 @@ import (
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -473,7 +473,7 @@ func TestAReplacedCertificateIsNotDelivered(t *testing.T) {
 	a := admit(t, m, "a", agent.SecretsManager)
 	stolen := string(a.Certificate.CertPEM)
 	m.Advance(day)
-	if _, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: a.Agent.ID, Reason: reason.Given{Code: reason.KeyCompromise}, By: audit.By{Actor: "test"}}); err != nil {
+	if _, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: a.Agent.ID, Reason: reason.Given{Code: reason.KeyCompromise}, By: audit.By{Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
 	value, err := json.Marshal(map[string]any{"agent_id": a.Agent.ID, "cert_pem": stolen, "key_pem": string(a.Material.KeyPEM), "dpop_jwk": a.Material.DPoPJWK, "ca_chain_pem": ""})

@@ -11,8 +11,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 )
 
 // Who may write the agent's secret and has a certificate of that agent that was replaced puts it there under the id that the
@@ -23,7 +23,7 @@ func TestSecretRevivesNoCertificate(t *testing.T) {
 		a := admit(t, m, "a", agent.SecretsManager)
 		old := string(a.Certificate.CertPEM)
 		m.Advance(day)
-		out, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: a.Agent.ID, Reason: reason.Given{Code: why}, By: audit.By{Actor: "test"}})
+		out, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: a.Agent.ID, Reason: reason.Given{Code: why}, By: audit.By{Actor: "test"}})
 		if err != nil {
 			t.Fatal(err)
 		}

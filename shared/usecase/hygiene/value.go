@@ -10,7 +10,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/jwk"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/vouch"
 )
 
@@ -25,7 +25,7 @@ type value struct {
 	Generation int64           `json:"generation"`
 }
 
-func encode(id agent.ID, m issue.Material, c issue.Certificate) ([]byte, error) {
+func encode(id agent.ID, m agentcert.Material, c agentcert.Certificate) ([]byte, error) {
 	return json.Marshal(value{
 		AgentID: id, CertPEM: string(c.CertPEM), KeyPEM: string(m.KeyPEM), DPoPJWK: m.DPoPJWK, CAChainPEM: string(c.ChainPEM),
 		Thumbprint: c.Pin.Thumbprint, Generation: c.Pin.Generation,
@@ -35,29 +35,29 @@ func encode(id agent.ID, m issue.Material, c issue.Certificate) ([]byte, error) 
 // read returns the certificate of a version that an earlier run staged: one that the registry has a note of, not older than
 // the certificate in use, for this agent, under the present generation, and with its key. Who else can write the
 // secret brings no other certificate in, be it one that was the agent's before.
-func (j *Job) read(raw []byte, a agent.Agent, known agent.Keys, p orgca.Pointer) (issue.Certificate, error) {
+func (j *Job) read(raw []byte, a agent.Agent, known agent.Keys, p orgca.Pointer) (agentcert.Certificate, error) {
 	var v value
 	if err := json.Unmarshal(raw, &v); err != nil {
-		return issue.Certificate{}, fmt.Errorf("%w: not JSON", errUnusable) // the parser's words could quote a key
+		return agentcert.Certificate{}, fmt.Errorf("%w: not JSON", errUnusable) // the parser's words could quote a key
 	}
 	leaf, err := j.leaf(v, a, p)
 	if err != nil {
-		return issue.Certificate{}, err
+		return agentcert.Certificate{}, err
 	}
 	if !known.HasStaged(pki.Thumbprint(leaf.Raw)) {
-		return issue.Certificate{}, fmt.Errorf("%w: no run has staged this certificate", errUnusable)
+		return agentcert.Certificate{}, fmt.Errorf("%w: no run has staged this certificate", errUnusable)
 	}
 	if leaf.NotBefore.Before(a.Pin().NotBefore) {
-		return issue.Certificate{}, fmt.Errorf("%w: the certificate is older than the one in use", errUnusable)
+		return agentcert.Certificate{}, fmt.Errorf("%w: the certificate is older than the one in use", errUnusable)
 	}
 	jkt := ""
 	if a.JKT != "" || a.ProofBound {
 		if jkt, err = publicThumbprint(v.DPoPJWK); err != nil {
-			return issue.Certificate{}, err
+			return agentcert.Certificate{}, err
 		}
 	}
 	uri, _ := pki.URI(leaf)
-	return issue.Certificate{Pin: j.Issuer.PinOf(leaf, p.Current, jkt), CertPEM: []byte(v.CertPEM), ChainPEM: []byte(v.CAChainPEM), SPIFFEID: uri}, nil
+	return agentcert.Certificate{Pin: j.Issuer.PinOf(leaf, p.Current, jkt), CertPEM: []byte(v.CertPEM), ChainPEM: []byte(v.CAChainPEM), SPIFFEID: uri}, nil
 }
 
 func (j *Job) leaf(v value, a agent.Agent, p orgca.Pointer) (*x509.Certificate, error) {

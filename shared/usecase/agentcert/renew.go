@@ -1,5 +1,4 @@
-// Package renew issues an agent a new certificate; the agent authenticates with the certificate that it has.
-package renew
+package agentcert
 
 import (
 	"context"
@@ -17,7 +16,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/renewal"
 	"github.com/mastio-aws/mastio/shared/usecase/caller"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
 
 // ErrSuperseded reports a certificate that a rotation has replaced: a renewal with it would bypass the rotation.
@@ -33,38 +31,40 @@ const (
 )
 
 // Config is what a Renewer is made of; all fields are required.
-type Config struct {
+type RenewerConfig struct {
 	Store  caller.Store
-	Issuer issue.Issuer
+	Issuer Issuer
 	// Overlap is how long the certificate before still counts at the most. It ends earlier with the new one's first use.
 	Overlap time.Duration
 	Log     *slog.Logger
 }
 
 // Renewer renews certificates. It is safe for concurrent use.
-type Renewer struct{ Config }
+type Renewer struct{ RenewerConfig }
 
 // New returns a Renewer.
-func New(cfg Config) *Renewer { return &Renewer{cfg} }
+func NewRenewer(cfg RenewerConfig) *Renewer { return &Renewer{cfg} }
 
 // Request asks for a renewal.
-type Request struct {
+type RenewRequest struct {
 	audit.By              // without an actor: the certificate says who that is
 	CertificatePEM string // from the TLS connection, by way of the edge; empty: none
 	CSR            []byte // PKCS #10, DER: a fresh key, and the certificate's own names
 }
 
 // Result is the new certificate. The private key is the agent's own.
-type Result struct {
+type RenewResult struct {
 	Agent       agent.Agent
-	Certificate issue.Certificate
+	Certificate Certificate
 	Previous    agent.Pin // as it is stored now: with the deadline until which it counts
 }
 
 // MarshalJSON refuses: a result is rendered field by field.
-func (Result) MarshalJSON() ([]byte, error) { return nil, errors.New("a renewal's result is not JSON") }
+func (RenewResult) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("a renewal's result is not JSON")
+}
 
-var _ json.Marshaler = Result{}
+var _ json.Marshaler = RenewResult{}
 
 // Renew issues a certificate under the current Org CA and pins it as the successor of the one that authenticated, which
 // counts until the successor's first use, or the end of the overlap. After a lost answer the agent repeats the
@@ -73,41 +73,41 @@ var _ json.Marshaler = Result{}
 //
 // Errors: those of caller.Authenticate, agent.ErrRotateAtYourCA, ErrSuperseded, pki.ErrCSR, pki.ErrKey, pki.ErrNames,
 // agent.ErrKeyUsed, renewal.ErrEarly; registry.ErrUnknown when the store stayed silent: the old certificate counts either way.
-func (r *Renewer) Renew(ctx context.Context, req Request) (Result, error) {
+func (r *Renewer) Renew(ctx context.Context, req RenewRequest) (RenewResult, error) {
 	shown, err := caller.Read(req.CertificatePEM, "")
 	if err != nil {
-		return Result{}, err
+		return RenewResult{}, err
 	}
 	view, pin, err := r.renewable(ctx, shown, r.Issuer.Now())
 	if err != nil {
-		return Result{}, err
+		return RenewResult{}, err
 	}
 	csr, err := pki.ReadCSR(req.CSR)
 	if err != nil {
-		return Result{}, err
+		return RenewResult{}, err
 	}
 	if err := pki.CheckSameNames(csr, shown.Leaf); err != nil {
-		return Result{}, err
+		return RenewResult{}, err
 	}
 	p, err := r.pinning(req, shown, view, pin, &registry.Patience{})
 	if err != nil {
-		return Result{}, err
+		return RenewResult{}, err
 	}
-	stored, certificate, err := r.Issuer.Pin(ctx, p, issue.Material{Public: csr.PublicKey, Days: days(pin)})
+	stored, certificate, err := r.Issuer.Pin(ctx, p, Material{Public: csr.PublicKey, Days: days(pin)})
 	if err != nil {
-		return Result{}, err
+		return RenewResult{}, err
 	}
 	r.Log.InfoContext(ctx, "pki.rotate.renewed", "agent_id", string(stored.ID), "generation", certificate.Pin.Generation,
 		"thumbprint", certificate.Pin.Thumbprint, "previous", pin.Thumbprint, "request_id", req.RequestID)
-	return Result{Agent: stored, Certificate: certificate, Previous: pinOf(stored, pin.Thumbprint)}, nil
+	return RenewResult{Agent: stored, Certificate: certificate, Previous: pinOf(stored, pin.Thumbprint)}, nil
 }
 
 // pinning is what a renewal commits. If another writer came first, it authenticates the caller again: a certificate
 // that a concurrent rotation ended is not renewed.
-func (r *Renewer) pinning(req Request, shown caller.Shown, view registry.View, pin agent.Pin, patience *registry.Patience) (issue.Pinning, error) {
-	p := issue.Pinning{
+func (r *Renewer) pinning(req RenewRequest, shown caller.Shown, view registry.View, pin agent.Pin, patience *registry.Patience) (Pinning, error) {
+	p := Pinning{
 		Agent: *view.Agent, Pointer: *view.Pointer, Grace: r.Overlap, UntilUse: true,
-		Entry: func(next agent.Pin) audit.Entry { return entry(req, *view.Agent, pin, next) },
+		Entry: func(next agent.Pin) audit.Entry { return renewalEntry(req, *view.Agent, pin, next) },
 		Reserve: func(k agent.Keys) (agent.Keys, error) {
 			return renewal.Reserve(k, *view.Agent, pin, *view.Pointer, r.Issuer.Now())
 		},
@@ -115,13 +115,13 @@ func (r *Renewer) pinning(req Request, shown caller.Shown, view registry.View, p
 			_, err := a.Authenticate(pin.Thumbprint, ca, r.Issuer.Now())
 			return err
 		},
-		Again: func(ctx context.Context, _ agent.Agent) (issue.Pinning, error) {
+		Again: func(ctx context.Context, _ agent.Agent) (Pinning, error) {
 			if !patience.Left(ctx) {
-				return issue.Pinning{}, fmt.Errorf("renew: %w", registry.ErrConflict)
+				return Pinning{}, fmt.Errorf("renew: %w", registry.ErrConflict)
 			}
 			view, pin, err := r.renewable(ctx, shown, r.Issuer.Now())
 			if err != nil {
-				return issue.Pinning{}, err
+				return Pinning{}, err
 			}
 			return r.pinning(req, shown, view, pin, patience)
 		},
@@ -157,7 +157,7 @@ func (r *Renewer) renewable(ctx context.Context, shown caller.Shown, now time.Ti
 // days is the validity that the present certificate was issued with: a renewal does not lengthen it.
 func days(p agent.Pin) int {
 	const day = 24 * time.Hour
-	return min(max(int(p.NotAfter.Sub(p.NotBefore).Round(day)/day), 1), issue.MaxDays)
+	return min(max(int(p.NotAfter.Sub(p.NotBefore).Round(day)/day), 1), MaxDays)
 }
 
 func pinOf(a agent.Agent, thumbprint string) agent.Pin {
@@ -169,7 +169,7 @@ func pinOf(a agent.Agent, thumbprint string) agent.Pin {
 	return agent.Pin{}
 }
 
-func entry(req Request, a agent.Agent, pin, next agent.Pin) audit.Entry {
+func renewalEntry(req RenewRequest, a agent.Agent, pin, next agent.Pin) audit.Entry {
 	return audit.Entry{Event: audit.AgentCertRenewed, Actor: "agent:" + string(a.ID), Details: req.Note(map[string]any{
 		"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": pin.Thumbprint,
 	})}

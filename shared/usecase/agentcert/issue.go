@@ -1,5 +1,6 @@
-// Package issue makes an agent's certificate under the current Org CA: material in, certificate and pin out.
-package issue
+// Package agentcert gives agents their certificates under the current Org CA: it issues and pins them, rotates them for
+// operators and renews them for the agents themselves.
+package agentcert
 
 import (
 	"cmp"
@@ -36,7 +37,7 @@ type Signers interface {
 
 // Issuer makes certificates for the agents of one organisation. All fields are required; it is safe for concurrent use.
 type Issuer struct {
-	Store       Store
+	Store       PinStore
 	Keys        Signers
 	OrgID       string
 	TrustDomain string
@@ -46,7 +47,7 @@ type Issuer struct {
 }
 
 // Request is what a caller may bring. Everything is optional: what is missing is made here.
-type Request struct {
+type KeyRequest struct {
 	CSR          []byte          // PKCS #10, PEM: only its public key is used; the private key stays with the caller
 	DPoPJWK      json.RawMessage // public JWK
 	ValidityDays int             // zero: DefaultDays
@@ -66,7 +67,7 @@ type Material struct {
 func (m Material) Private() bool { return m.KeyPEM != nil }
 
 // Prepare checks the request and makes the keys it lacks. Errors: pki.ErrCSR, pki.ErrKey, ErrDPoPJWK, ErrValidity.
-func Prepare(r Request) (Material, error) {
+func Prepare(r KeyRequest) (Material, error) {
 	m := Material{Days: r.ValidityDays}
 	if m.Days == 0 {
 		m.Days = DefaultDays

@@ -1,5 +1,4 @@
-// Package rotatecert gives an agent a new certificate under the current Org CA and ends the old one.
-package rotatecert
+package agentcert
 
 import (
 	"context"
@@ -17,7 +16,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
 )
 
 // What can be wrong with a rotation.
@@ -38,47 +36,47 @@ type Store interface {
 }
 
 // Config is what a Rotator is made of; all fields are required.
-type Config struct {
+type RotatorConfig struct {
 	Store  Store
-	Issuer issue.Issuer
+	Issuer Issuer
 	Log    *slog.Logger
 }
 
 // Rotator rotates agents' certificates. It is safe for concurrent use; different agents share nothing.
-type Rotator struct{ Config }
+type Rotator struct{ RotatorConfig }
 
 // New returns a Rotator.
-func New(cfg Config) *Rotator { return &Rotator{cfg} }
+func NewRotator(cfg RotatorConfig) *Rotator { return &Rotator{cfg} }
 
 // Request asks for a rotation.
-type Request struct {
+type RotateRequest struct {
 	audit.By
 	Agent    agent.ID
-	Material issue.Request
+	Material KeyRequest
 	Grace    time.Duration // how long the old certificate still authenticates; zero: it stops with the commit
 	Reason   reason.Given  // one that stops at once takes no grace, and no rollback brings the old certificate back
-	Once     idempotency.Request[Result]
+	Once     idempotency.Request[RotateResult]
 }
 
 // Result is the new certificate, and the private keys where they were made here. It exists only in one answer.
-type Result struct {
+type RotateResult struct {
 	Agent       agent.Agent
-	Material    issue.Material
-	Certificate issue.Certificate
+	Material    Material
+	Certificate Certificate
 	Previous    agent.Pin // the pin that was replaced; zero if the agent had none
 	// PreviousUntil is when the previous pin stops counting; it is the time of the rotation without grace.
 	PreviousUntil time.Time
 }
 
 // MarshalJSON refuses: a result holds private keys and is only ever rendered field by field.
-func (Result) MarshalJSON() ([]byte, error) {
+func (RotateResult) MarshalJSON() ([]byte, error) {
 	return nil, errors.New("a rotation's result is not JSON")
 }
 
-var _ json.Marshaler = Result{}
+var _ json.Marshaler = RotateResult{}
 
 // Private says what is kept of a result with private keys.
-func (r Result) Private() (done problem.Done, holds bool) {
+func (r RotateResult) Private() (done problem.Done, holds bool) {
 	return r.Certificate.Done(r.Agent, "POST /registry/agents/"+string(r.Agent.ID)+"/rotate-cert"), r.Material.Private()
 }
 
@@ -86,32 +84,32 @@ func (r Result) Private() (done problem.Done, holds bool) {
 // deadline), the event is in the agent's audit chain, and the new certificate counts under the current generation.
 //
 // Errors: agent.ErrNotFound, agent.ErrDeactivated, agent.ErrRotateAtYourCA, orgca.ErrMissing, the errors of
-// issue.Prepare, issue.Issuer.Pin and of reason.Read, ErrGrace; ErrConcurrent when another rotation of the same agent ended the same certificate at once,
+// Prepare, Issuer.Pin and of reason.Read, ErrGrace; ErrConcurrent when another rotation of the same agent ended the same certificate at once,
 // whose new certificate is the one that counts; registry.ErrUnknown when the store stayed silent at the commit: the certificate was not handed
 // out, so rotating again is safe and necessary; those of idempotency.Do.
-func (r *Rotator) Rotate(ctx context.Context, req Request) (Result, error) {
-	return idempotency.Do(ctx, r.Store, req.Once, r.Issuer.Now, func() (Result, error) { return r.do(ctx, req) })
+func (r *Rotator) Rotate(ctx context.Context, req RotateRequest) (RotateResult, error) {
+	return idempotency.Do(ctx, r.Store, req.Once, r.Issuer.Now, func() (RotateResult, error) { return r.do(ctx, req) })
 }
 
-func (r *Rotator) do(ctx context.Context, req Request) (Result, error) {
+func (r *Rotator) do(ctx context.Context, req RotateRequest) (RotateResult, error) {
 	if req.Grace < 0 || req.Grace > MaxGrace {
-		return Result{}, ErrGrace
+		return RotateResult{}, ErrGrace
 	}
 	given, err := req.Reason.Check()
 	if err != nil {
-		return Result{}, err
+		return RotateResult{}, err
 	}
 	req.Reason = given
 	if req.Grace > 0 && given.Code.AtOnce() { // the thief would live on it as well
-		return Result{}, fmt.Errorf("%w; with reason %s none: the old certificate has to stop at once", ErrGrace, given.Code)
+		return RotateResult{}, fmt.Errorf("%w; with reason %s none: the old certificate has to stop at once", ErrGrace, given.Code)
 	}
 	view, err := r.rotatable(ctx, req.Agent)
 	if err != nil {
-		return Result{}, err
+		return RotateResult{}, err
 	}
-	material, err := issue.Prepare(req.Material)
+	material, err := Prepare(req.Material)
 	if err != nil {
-		return Result{}, err
+		return RotateResult{}, err
 	}
 	result, err := r.rotate(ctx, req, view, material)
 	if err == nil {
@@ -125,47 +123,47 @@ func (r *Rotator) do(ctx context.Context, req Request) (Result, error) {
 // left something of the old certificate. It ends the certificates that it has to end, and their renewals. It is
 // refused only if a concurrent rotation has ended the same certificates at once: two rotations at the same moment are
 // most likely an accident, and the second would end the first one's certificate before its use.
-func (r *Rotator) rotate(ctx context.Context, req Request, view registry.View, m issue.Material) (Result, error) {
+func (r *Rotator) rotate(ctx context.Context, req RotateRequest, view registry.View, m Material) (RotateResult, error) {
 	patience := &registry.Patience{}
 	own := false // whether this very call has committed once, so that the answer under its key is its own
-	var again func(context.Context, agent.Agent) (issue.Pinning, error)
-	pinning := func() issue.Pinning {
+	var again func(context.Context, agent.Agent) (Pinning, error)
+	pinning := func() Pinning {
 		old := view.Agent.Pin()
-		return issue.Pinning{
+		return Pinning{
 			Agent: *view.Agent, Pointer: *view.Pointer, Grace: req.Grace, Reason: req.Reason.Code, Again: again,
-			Entry: func(next agent.Pin) audit.Entry { return entry(req, old, next) },
-			Answer: func(stored agent.Agent, c issue.Certificate) (*registry.Answer, error) {
+			Entry: func(next agent.Pin) audit.Entry { return rotationEntry(req, old, next) },
+			Answer: func(stored agent.Agent, c Certificate) (*registry.Answer, error) {
 				return req.Once.Keep(resultOf(old, stored, m, c), r.Issuer.Now())
 			},
 		}
 	}
-	again = func(ctx context.Context, known agent.Agent) (issue.Pinning, error) {
+	again = func(ctx context.Context, known agent.Agent) (Pinning, error) {
 		if !patience.Left(ctx) {
-			return issue.Pinning{}, fmt.Errorf("rotate the certificate of %s: %w", req.Agent, registry.ErrConflict)
+			return Pinning{}, fmt.Errorf("rotate the certificate of %s: %w", req.Agent, registry.ErrConflict)
 		}
 		if own = own || known.Version != view.Agent.Version; !own { // who came first may be a repetition
 			if err := req.Once.Known(ctx, r.Store, r.Issuer.Now()); err != nil {
-				return issue.Pinning{}, err
+				return Pinning{}, err
 			}
 		}
 		var err error
 		if view, err = r.rotatable(ctx, req.Agent); err != nil {
-			return issue.Pinning{}, err
+			return Pinning{}, err
 		}
 		if ended(known.Pins, view.Agent.Pins) {
-			return issue.Pinning{}, ErrConcurrent
+			return Pinning{}, ErrConcurrent
 		}
 		return pinning(), nil
 	}
 	stored, certificate, err := r.Issuer.Pin(ctx, pinning(), m)
 	if err != nil {
-		return Result{}, err
+		return RotateResult{}, err
 	}
 	return resultOf(view.Agent.Pin(), stored, m, certificate), nil
 }
 
-func resultOf(old agent.Pin, stored agent.Agent, m issue.Material, c issue.Certificate) Result {
-	return Result{Agent: stored, Material: m, Certificate: c, Previous: old, PreviousUntil: until(old, stored)}
+func resultOf(old agent.Pin, stored agent.Agent, m Material, c Certificate) RotateResult {
+	return RotateResult{Agent: stored, Material: m, Certificate: c, Previous: old, PreviousUntil: until(old, stored)}
 }
 
 // ended reports whether a rotation came between two reads of the pins that left nothing of those before: no grace, and
@@ -188,7 +186,7 @@ func until(old agent.Pin, stored agent.Agent) time.Time {
 	return stored.UpdatedAt
 }
 
-func entry(req Request, old, next agent.Pin) audit.Entry {
+func rotationEntry(req RotateRequest, old, next agent.Pin) audit.Entry {
 	return audit.Entry{Event: audit.AgentCertRotated, Actor: req.Actor, Details: req.Reason.Note(req.Note(map[string]any{
 		"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": old.Thumbprint,
 		"grace_seconds": int64(req.Grace / time.Second), "csr": req.Material.CSR != nil,

@@ -1,4 +1,4 @@
-package issue
+package agentcert
 
 import (
 	"cmp"
@@ -17,7 +17,7 @@ import (
 )
 
 // Store is what pinning needs of the registry.
-type Store interface {
+type PinStore interface {
 	Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error)
 	Keys(ctx context.Context, id agent.ID) (agent.Keys, error)
 	Apply(ctx context.Context, c registry.Change) error
