@@ -17,6 +17,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/caller"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
+	"github.com/mastio-aws/mastio/shared/usecase/authn"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -171,7 +172,7 @@ func TestClientIDMustNotContradictTheCertificate(t *testing.T) {
 		return err
 	}
 	for clientID, want := range map[string]error{
-		string(one.Agent.ID): nil, "": nil, string(two.Agent.ID): caller.ErrForeign, "orga::nobody": caller.ErrForeign, "one": caller.ErrClientID,
+		string(one.Agent.ID): nil, "": nil, string(two.Agent.ID): authn.ErrForeign, "orga::nobody": authn.ErrForeign, "one": authn.ErrClientID,
 	} {
 		if err := ask(clientID); !errors.Is(err, want) {
 			t.Errorf("client_id %q: err = %v, want %v", clientID, err, want)

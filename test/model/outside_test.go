@@ -17,7 +17,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/reason"
-	"github.com/mastio-aws/mastio/shared/usecase/caller"
+	"github.com/mastio-aws/mastio/shared/usecase/authn"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -134,7 +134,7 @@ func (m *machine) svid(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !view.Agent.Knows(caller.PinOf(leaf)) { // a repetition that changed nothing: the record has not seen this SVID
+	if !view.Agent.Knows(authn.PinOf(leaf)) { // a repetition that changed nothing: the record has not seen this SVID
 		return
 	}
 	m.living[id] = append(m.living[id], s)

@@ -15,7 +15,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/renewal"
-	"github.com/mastio-aws/mastio/shared/usecase/caller"
+	"github.com/mastio-aws/mastio/shared/usecase/authn"
 )
 
 // ErrSuperseded reports a certificate that a rotation has replaced: a renewal with it would bypass the rotation.
@@ -32,7 +32,7 @@ const (
 
 // Config is what a Renewer is made of; all fields are required.
 type RenewerConfig struct {
-	Store  caller.Store
+	Store  authn.Store
 	Issuer Issuer
 	// Overlap is how long the certificate before still counts at the most. It ends earlier with the new one's first use.
 	Overlap time.Duration
@@ -71,10 +71,10 @@ var _ json.Marshaler = RenewResult{}
 // request and gets one more successor: the first successor that is used stays. Renew reserves before it signs:
 // concurrent requests of one agent cost no more signatures than sequential ones.
 //
-// Errors: those of caller.Authenticate, agent.ErrRotateAtYourCA, ErrSuperseded, pki.ErrCSR, pki.ErrKey, pki.ErrNames,
+// Errors: those of authn.Authenticate, agent.ErrRotateAtYourCA, ErrSuperseded, pki.ErrCSR, pki.ErrKey, pki.ErrNames,
 // agent.ErrKeyUsed, renewal.ErrEarly; registry.ErrUnknown when the store stayed silent: the old certificate counts either way.
 func (r *Renewer) Renew(ctx context.Context, req RenewRequest) (RenewResult, error) {
-	shown, err := caller.Read(req.CertificatePEM, "")
+	shown, err := authn.Read(req.CertificatePEM, "")
 	if err != nil {
 		return RenewResult{}, err
 	}
@@ -104,7 +104,7 @@ func (r *Renewer) Renew(ctx context.Context, req RenewRequest) (RenewResult, err
 
 // pinning is what a renewal commits. If another writer came first, it authenticates the caller again: a certificate
 // that a concurrent rotation ended is not renewed.
-func (r *Renewer) pinning(req RenewRequest, shown caller.Shown, view registry.View, pin agent.Pin, patience *registry.Patience) (Pinning, error) {
+func (r *Renewer) pinning(req RenewRequest, shown authn.Shown, view registry.View, pin agent.Pin, patience *registry.Patience) (Pinning, error) {
 	p := Pinning{
 		Agent: *view.Agent, Pointer: *view.Pointer, Grace: r.Overlap, UntilUse: true,
 		Entry: func(next agent.Pin) audit.Entry { return renewalEntry(req, *view.Agent, pin, next) },
@@ -141,8 +141,8 @@ func (r *Renewer) pinning(req RenewRequest, shown caller.Shown, view registry.Vi
 // renewable authenticates the caller and decides whether its certificate may be renewed: it is one that the Mastio issued,
 // and is in use, whether or not a successor is waiting for its own first use. A certificate that a rotation replaced
 // is not renewable: a renewal with it would bypass the rotation.
-func (r *Renewer) renewable(ctx context.Context, shown caller.Shown, now time.Time) (registry.View, agent.Pin, error) {
-	view, pin, err := caller.Authenticate(ctx, r.Store, nil, shown, "", now)
+func (r *Renewer) renewable(ctx context.Context, shown authn.Shown, now time.Time) (registry.View, agent.Pin, error) {
+	view, pin, err := authn.Authenticate(ctx, r.Store, nil, shown, "", now)
 	switch {
 	case err != nil:
 		return view, pin, err
@@ -177,7 +177,7 @@ func renewalEntry(req RenewRequest, a agent.Agent, pin, next agent.Pin) audit.En
 
 // Info authenticates the caller and says when its certificate should be renewed. Errors: as of Renew.
 func (r *Renewer) Info(ctx context.Context, certificatePEM string) (w renewal.Window, poll time.Duration, err error) {
-	shown, err := caller.Read(certificatePEM, "")
+	shown, err := authn.Read(certificatePEM, "")
 	if err != nil {
 		return w, 0, err
 	}

@@ -16,9 +16,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/authn"
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
-	"github.com/mastio-aws/mastio/shared/usecase/vouch"
 )
 
 // Admitted is an agent whose certificate was issued elsewhere, as it is stored.
@@ -86,7 +86,7 @@ func (r reading) pin(generation int64) agent.Pin {
 // replaces the latter; with Update it changes both. Such an agent has no pin, so that its next SVID needs no
 // enrolment.
 //
-// Errors: as of BYOCA, and vouch.ErrNoSPIFFEID.
+// Errors: as of BYOCA, and authn.ErrNoSPIFFEID.
 func (e *Enroller) SPIFFE(ctx context.Context, req Outside) (Admitted, error) {
 	return idempotency.Do(ctx, e.Store, req.Once, e.Now, func() (Admitted, error) { return e.spiffe(ctx, req) })
 }
@@ -96,7 +96,7 @@ func (e *Enroller) spiffe(ctx context.Context, req Outside) (Admitted, error) {
 	if err != nil {
 		return Admitted{}, err
 	}
-	id, err := vouch.CheckSVID(r.leaf, e.Now())
+	id, err := authn.CheckSVID(r.leaf, e.Now())
 	if err != nil {
 		return Admitted{}, err
 	}

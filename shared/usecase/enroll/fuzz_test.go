@@ -10,7 +10,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
-	"github.com/mastio-aws/mastio/shared/usecase/vouch"
+	"github.com/mastio-aws/mastio/shared/usecase/authn"
 )
 
 // Whatever is sent, reading it ends without a panic, and only a certificate within the policy, with its own key or a
@@ -51,7 +51,7 @@ func FuzzOutside(f *testing.F) {
 				t.Fatalf("let through: %+v, %v", r, err)
 			}
 			_ = e.checkNames(r)
-			if id, err := vouch.CheckSVID(r.leaf, now); err == nil && pki.CheckSPIFFEID(id) != nil {
+			if id, err := authn.CheckSVID(r.leaf, now); err == nil && pki.CheckSPIFFEID(id) != nil {
 				t.Fatalf("SPIFFE ID %q", id)
 			}
 			_ = pki.VerifyUnder(r.leaf, r.between, pki.Trust{Roots: r.bundle}, now)

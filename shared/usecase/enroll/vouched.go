@@ -9,7 +9,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/usecase/vouch"
+	"github.com/mastio-aws/mastio/shared/usecase/authn"
 )
 
 // vouched checks that an SVID is under its bundle, or, without one, under the current Org CA. A bundle holds no CA of the
@@ -45,7 +45,7 @@ func (e *Enroller) vouched(ctx context.Context, r reading, p orgca.Pointer) erro
 // certificates came with it: none of them may be a former CA of the Mastio's, certified by the present one.
 func (e *Enroller) under(ctx context.Context, r reading, p orgca.Pointer) error {
 	now := e.Now()
-	trust, err := vouch.Org(p.Chain, p.Fingerprint)
+	trust, err := authn.Org(p.Chain, p.Fingerprint)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (e *Enroller) under(ctx context.Context, r reading, p orgca.Pointer) error 
 		if err != nil {
 			return err
 		}
-		if trust, err = vouch.Org(p.Chain, p.Fingerprint, never...); err != nil {
+		if trust, err = authn.Org(p.Chain, p.Fingerprint, never...); err != nil {
 			return err
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
-	"github.com/mastio-aws/mastio/shared/usecase/vouch"
+	"github.com/mastio-aws/mastio/shared/usecase/authn"
 )
 
 // value is what an agent's secret holds.
@@ -73,7 +73,7 @@ func (j *Job) leaf(v value, a agent.Agent, p orgca.Pointer) (*x509.Certificate, 
 	if uri, _ := pki.URI(leaf); uri != want || leaf.Subject.CommonName != string(a.ID) {
 		return nil, fmt.Errorf("%w: the certificate is another agent's", errUnusable)
 	}
-	trust, err := vouch.Org(p.Chain, p.Fingerprint)
+	trust, err := authn.Org(p.Chain, p.Fingerprint)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/assertion"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/caller"
+	"github.com/mastio-aws/mastio/shared/usecase/authn"
 	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 )
 
@@ -24,14 +24,14 @@ type Challenge struct {
 // Challenge returns a challenge for the holder of a certificate that may count. It costs one read. Nothing is stored, and
 // nothing is granted: the path of an SVID is not asked for.
 //
-// Errors: those of caller.Recognise.
+// Errors: those of authn.Recognise.
 func (i *Issuer) Challenge(ctx context.Context, certificatePEM string) (Challenge, error) {
-	shown, err := caller.Read(certificatePEM, "")
+	shown, err := authn.Read(certificatePEM, "")
 	if err != nil {
 		return Challenge{}, err
 	}
 	now := i.Now()
-	view, err := caller.Recognise(ctx, i.Store, shown, "", now)
+	view, err := authn.Recognise(ctx, i.Store, shown, "", now)
 	if err != nil {
 		return Challenge{}, err
 	}
@@ -52,7 +52,7 @@ type Assertion struct {
 // Endorse verifies the assertion that a client has signed over a challenge, and returns it as it is. It costs one read;
 // nothing is stored and nothing is used up, so that the token request decides alone.
 //
-// Errors: assertion.ErrInvalid, also where challenge is another one than the assertion's; those of caller.Authenticate.
+// Errors: assertion.ErrInvalid, also where challenge is another one than the assertion's; those of authn.Authenticate.
 func (i *Issuer) Endorse(ctx context.Context, certificatePEM, compact, challenge string) (Assertion, error) {
 	shown, given, err := read(Request{CertificatePEM: certificatePEM, Assertion: &compact})
 	if err != nil {
@@ -62,7 +62,7 @@ func (i *Issuer) Endorse(ctx context.Context, certificatePEM, compact, challenge
 		return Assertion{}, fmt.Errorf("%w: it is not signed by the certificate's key", assertion.ErrInvalid)
 	}
 	now := i.Now()
-	view, _, err := caller.Authenticate(ctx, i.Store, &i.own, shown, "", now)
+	view, _, err := authn.Authenticate(ctx, i.Store, &i.own, shown, "", now)
 	if err != nil {
 		return Assertion{}, err
 	}
@@ -83,14 +83,14 @@ func (i *Issuer) Endorse(ctx context.Context, certificatePEM, compact, challenge
 // Assert makes the Mastio's own assertion for the holder of a certificate that counts: bound to this certificate, good for
 // assertion.OwnTTL and for one token. It costs one read and a signature in memory; nothing is stored.
 //
-// Errors: those of caller.Authenticate.
+// Errors: those of authn.Authenticate.
 func (i *Issuer) Assert(ctx context.Context, certificatePEM string) (Assertion, error) {
-	shown, err := caller.Read(certificatePEM, "")
+	shown, err := authn.Read(certificatePEM, "")
 	if err != nil {
 		return Assertion{}, err
 	}
 	now := i.Now()
-	view, _, err := caller.Authenticate(ctx, i.Store, &i.own, shown, "", now)
+	view, _, err := authn.Authenticate(ctx, i.Store, &i.own, shown, "", now)
 	if err != nil {
 		return Assertion{}, err
 	}
@@ -102,7 +102,7 @@ func (i *Issuer) Assert(ctx context.Context, certificatePEM string) (Assertion, 
 	return Assertion{compact, view.Agent.ID, key.Nonces.Issue(now)}, err
 }
 
-func (i *Issuer) expect(id agent.ID, shown caller.Shown, now time.Time) assertion.Expect {
+func (i *Issuer) expect(id agent.ID, shown authn.Shown, now time.Time) assertion.Expect {
 	return assertion.Expect{
 		Subject: string(id), Leaf: shown.Leaf, Thumbprint: shown.Thumbprint(), Issuer: i.Issuer, Endpoint: i.Endpoint, Now: now,
 	}

@@ -14,11 +14,11 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/renewal"
-	"github.com/mastio-aws/mastio/shared/usecase/caller"
+	"github.com/mastio-aws/mastio/shared/usecase/authn"
 	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 )
 
-// Why a token is refused. With the errors of caller.Authenticate, dpop.ErrProof, dpop.ErrNonce and registry.ErrReplayed
+// Why a token is refused. With the errors of authn.Authenticate, dpop.ErrProof, dpop.ErrNonce and registry.ErrReplayed
 // they are all the answers that a client can get.
 var (
 	ErrGrant = problem.New(400, "grant_type_unsupported", "only the grant type client_credentials is supported").
@@ -53,7 +53,7 @@ const TTL = 300 * time.Second
 
 // Store is what issuing needs of the registry.
 type Store interface {
-	caller.Store
+	authn.Store
 	Apply(ctx context.Context, c registry.Change) error
 	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
 }
@@ -83,7 +83,7 @@ type Config struct {
 // certificate dead at once. Which CAs are the Mastio's own it remembers, to refuse them. It is safe for concurrent use.
 type Issuer struct {
 	Config
-	own caller.Own
+	own authn.Own
 }
 
 // New returns an Issuer.
@@ -125,7 +125,7 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 		return Token{}, err
 	}
 	now := i.Now()
-	view, pin, err := caller.Authenticate(ctx, i.Store, &i.own, shown, r.ClientID, now)
+	view, pin, err := authn.Authenticate(ctx, i.Store, &i.own, shown, r.ClientID, now)
 	if err != nil {
 		return Token{}, err
 	}
@@ -164,8 +164,8 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 }
 
 // read reads the caller's certificate and assertion.
-func read(r Request) (caller.Shown, *assertion.Assertion, error) {
-	shown, err := caller.Read(r.CertificatePEM, r.ChainPEM)
+func read(r Request) (authn.Shown, *assertion.Assertion, error) {
+	shown, err := authn.Read(r.CertificatePEM, r.ChainPEM)
 	if err != nil || r.Assertion == nil {
 		return shown, nil, err
 	}

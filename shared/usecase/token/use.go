@@ -8,7 +8,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/caller"
+	"github.com/mastio-aws/mastio/shared/usecase/authn"
 )
 
 const useTries = 3
@@ -38,7 +38,7 @@ func (i *Issuer) use(ctx context.Context, view registry.View, pin agent.Pin, now
 			return err
 		}
 		if view.Agent == nil || view.Pointer == nil {
-			return caller.ErrUnknownAgent
+			return authn.ErrUnknownAgent
 		}
 		if pin, err = view.Agent.Authenticate(pin.Thumbprint, view.Pointer, now); err != nil {
 			return err
@@ -49,8 +49,8 @@ func (i *Issuer) use(ctx context.Context, view registry.View, pin agent.Pin, now
 
 // learn commits what an SVID's path has shown, once for each new intermediate. It only helps later requests: after a
 // failure or a conflict, the next request learns the intermediate.
-func (i *Issuer) learn(ctx context.Context, view registry.View, shown caller.Shown, pin agent.Pin, now time.Time) {
-	if learned, changed := caller.Learn(*view.Agent, *view.Pointer, shown, pin, now); changed {
+func (i *Issuer) learn(ctx context.Context, view registry.View, shown authn.Shown, pin agent.Pin, now time.Time) {
+	if learned, changed := authn.Learn(*view.Agent, *view.Pointer, shown, pin, now); changed {
 		_ = i.Store.Apply(ctx, registry.Change{ID: i.NewID(), Agent: &learned})
 	}
 }

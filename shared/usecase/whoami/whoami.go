@@ -11,14 +11,14 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/dpop"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/caller"
+	"github.com/mastio-aws/mastio/shared/usecase/authn"
 	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 	"github.com/mastio-aws/mastio/shared/verifier"
 )
 
 // Store is what the resource needs of the registry.
 type Store interface {
-	caller.Store
+	authn.Store
 	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
 }
 
@@ -70,9 +70,9 @@ type Answer struct {
 // one read, and one conditional write if there is a proof. A token whose certificate was rotated away is refused although
 // it has not expired.
 //
-// Errors: those of verifier.Rules.Check, verifier.ErrReplayed, those of caller.Authenticate, registry.ErrUnavailable.
+// Errors: those of verifier.Rules.Check, verifier.ErrReplayed, those of authn.Authenticate, registry.ErrUnavailable.
 func (r *Resource) Ask(ctx context.Context, q Request) (Answer, error) {
-	shown, err := caller.Read(q.CertificatePEM, "")
+	shown, err := authn.Read(q.CertificatePEM, "")
 	if err != nil {
 		return Answer{}, err
 	}
@@ -109,8 +109,8 @@ func (r *Resource) Ask(ctx context.Context, q Request) (Answer, error) {
 
 // counts asks the registry whether the certificate authenticates the token's agent now. An SVID's path was proved for the
 // token, which is bound to the certificate; what may have changed since is the agent and the generation.
-func (r *Resource) counts(ctx context.Context, shown caller.Shown, c accesstoken.Claims, now time.Time) error {
-	view, err := caller.Recognise(ctx, r.Store, shown, c.Subject, now)
+func (r *Resource) counts(ctx context.Context, shown authn.Shown, c accesstoken.Claims, now time.Time) error {
+	view, err := authn.Recognise(ctx, r.Store, shown, c.Subject, now)
 	if err != nil {
 		return err
 	}

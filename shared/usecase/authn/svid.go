@@ -1,4 +1,4 @@
-package caller
+package authn
 
 import (
 	"context"
@@ -12,7 +12,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/vouch"
 )
 
 // namedSVID decides by the agent's SPIFFE ID alone. What it returns stands for the pin that such an agent does not have.
@@ -23,7 +22,7 @@ func namedSVID(a agent.Agent, s Shown, now time.Time) (agent.Pin, error) {
 	if now.Before(s.Leaf.NotBefore) || now.After(s.Leaf.NotAfter) {
 		return agent.Pin{}, ErrNotInValidity
 	}
-	id, err := vouch.CheckSVID(s.Leaf, now)
+	id, err := CheckSVID(s.Leaf, now)
 	if err != nil {
 		return agent.Pin{}, fmt.Errorf("%w: %w", ErrUntrusted, err)
 	}
@@ -55,7 +54,7 @@ func judgeSVID(ctx context.Context, store Store, own *Own, view registry.View, s
 		if err != nil {
 			return agent.Pin{}, err
 		}
-		trust, err := vouch.Bundle(a, view.Pointer.Chain, view.Pointer.Fingerprint, never...)
+		trust, err := Bundle(a, view.Pointer.Chain, view.Pointer.Fingerprint, never...)
 		if err != nil {
 			return agent.Pin{}, err
 		}
@@ -131,7 +130,7 @@ func overlaps(view registry.View, now time.Time) bool {
 }
 
 func under(a agent.Agent, chain [][]byte, fingerprint string, s Shown, now time.Time, never []*x509.Certificate) error {
-	trust, err := vouch.Generation(a, chain, fingerprint, never...)
+	trust, err := Generation(a, chain, fingerprint, never...)
 	if err != nil {
 		return err
 	}

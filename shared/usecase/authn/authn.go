@@ -1,5 +1,5 @@
-// Package caller decides which agent a client certificate authenticates.
-package caller
+// Package authn decides which agent a client certificate authenticates, and which CA must vouch for the certificate.
+package authn
 
 import (
 	"context"

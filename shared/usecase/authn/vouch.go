@@ -1,6 +1,4 @@
-// Package vouch judges certificates that the Mastio did not issue: which CA must vouch for them, and which agent they
-// name.
-package vouch
+package authn
 
 import (
 	"crypto/x509"

@@ -1,4 +1,4 @@
-package caller
+package authn
 
 import (
 	"bytes"
@@ -10,7 +10,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/usecase/vouch"
 )
 
 // unvouched returns the error of an SVID without an accepted path: ErrNoPath if no known certificate issued it, else
@@ -72,9 +71,9 @@ func knows(a agent.Agent, c *x509.Certificate) bool {
 func trustOf(a agent.Agent, p orgca.Pointer, pin agent.Pin) (pki.Trust, error) {
 	switch {
 	case len(a.Bundle) > 0:
-		return vouch.Bundle(a, p.Chain, p.Fingerprint)
+		return Bundle(a, p.Chain, p.Fingerprint)
 	case pin.Generation != p.Current:
 		return pki.Trust{}, agent.ErrRevoked
 	}
-	return vouch.Generation(a, p.Chain, p.Fingerprint)
+	return Generation(a, p.Chain, p.Fingerprint)
 }
