@@ -19,7 +19,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/events"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
-	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
@@ -40,7 +40,7 @@ func (c *cloud) keys() Keys {
 	return &awskms.Keys{API: kms.NewFromConfig(c.aws), OrgID: c.parts.OrgID, Now: c.parts.Now, Patience: c.parts.patience}
 }
 
-func (c *cloud) vault() tokenkeys.Vault {
+func (c *cloud) vault() token.Vault {
 	return &awskms.Vault{API: kms.NewFromConfig(c.aws), KeyID: c.parts.TokenKEK, Now: c.parts.Now, Patience: c.parts.patience}
 }
 

@@ -20,7 +20,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/usecase/strict"
-	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
@@ -43,7 +43,7 @@ type outside interface {
 	store() registry.Store
 	backups() rotateca.Backups
 	keys() Keys
-	vault() tokenkeys.Vault
+	vault() token.Vault
 	objects() truststore.Objects
 	domain() truststore.Domain
 	secret() Secret

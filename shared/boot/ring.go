@@ -8,7 +8,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
-	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 )
 
 // Ring is what both kinds of token keys can do.
@@ -19,8 +18,8 @@ type Ring interface {
 }
 
 // LocalRing has keys of the day, encrypted under KMS.
-func (p *Parts) LocalRing() *tokenkeys.Ring {
-	return tokenkeys.New(tokenkeys.Config{Store: p.store(), Vault: p.vault(), OrgID: p.OrgID, TTL: token.TTL})
+func (p *Parts) LocalRing() *token.Ring {
+	return token.NewRing(token.RingConfig{Store: p.store(), Vault: p.vault(), OrgID: p.OrgID, TTL: token.TTL})
 }
 
 // Ring has the keys that the settings ask for.
@@ -29,14 +28,14 @@ func (p *Parts) Ring() Ring {
 		return p.LocalRing()
 	}
 	keys := p.keys()
-	return tokenkeys.Remote{Ring: p.LocalRing(), Load: once(func(ctx context.Context) (*ecdsa.PublicKey, func(context.Context) crypto.Signer, error) {
+	return token.Remote{Ring: p.LocalRing(), Load: once(func(ctx context.Context) (*ecdsa.PublicKey, func(context.Context) crypto.Signer, error) {
 		pub, err := keys.Public(ctx, p.TokenSigningKey)
 		if err != nil {
 			return nil, nil, err
 		}
 		key, ok := pub.(*ecdsa.PublicKey)
 		if !ok {
-			return nil, nil, tokenkeys.ErrKey
+			return nil, nil, token.ErrKey
 		}
 		return key, func(ctx context.Context) crypto.Signer { return keys.Signer(ctx, p.TokenSigningKey, pub) }, nil
 	})}

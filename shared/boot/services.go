@@ -11,7 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/events"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
-	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
@@ -21,7 +21,7 @@ type Services struct {
 	Store        registry.Store
 	Backups      rotateca.Backups // nil: the tables have none
 	Keys         Keys
-	Vault        tokenkeys.Vault
+	Vault        token.Vault
 	Objects      truststore.Objects
 	Domain       truststore.Domain
 	Secret       Secret
@@ -39,7 +39,7 @@ func (s *Services) Over(c Config, now func() time.Time, newID func() string) *Pa
 func (s *Services) store() registry.Store         { return s.Store }
 func (s *Services) backups() rotateca.Backups     { return s.Backups }
 func (s *Services) keys() Keys                    { return s.Keys }
-func (s *Services) vault() tokenkeys.Vault        { return s.Vault }
+func (s *Services) vault() token.Vault            { return s.Vault }
 func (s *Services) objects() truststore.Objects   { return s.Objects }
 func (s *Services) domain() truststore.Domain     { return s.Domain }
 func (s *Services) secret() Secret                { return s.Secret }

@@ -23,7 +23,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
-	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 	"github.com/mastio-aws/mastio/shared/usecase/trail"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
@@ -39,7 +38,7 @@ type Process struct {
 	Enroll     *enroll.Enroller
 	Renew      *agentcert.Renewer
 	Token      *token.Issuer
-	Ring       *tokenkeys.Ring
+	Ring       *token.Ring
 	Standby    *standby.Job
 	Truststore *truststore.Keeper
 	Hygiene    *hygiene.Job

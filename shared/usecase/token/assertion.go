@@ -10,7 +10,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/assertion"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/authn"
-	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 )
 
 // Challenge is what a client puts into the assertion that it signs itself.
@@ -110,7 +109,7 @@ func (i *Issuer) expect(id agent.ID, shown authn.Shown, now time.Time) assertion
 
 // judge verifies an assertion, if there is one, with the secrets of this epoch, and for the length of a login with those
 // of the one before.
-func (i *Issuer) judge(ctx context.Context, given *assertion.Assertion, key *tokenkeys.Key, want assertion.Expect) (assertion.Verified, error) {
+func (i *Issuer) judge(ctx context.Context, given *assertion.Assertion, key *Key, want assertion.Expect) (assertion.Verified, error) {
 	if given == nil {
 		return assertion.Verified{}, nil
 	}
@@ -130,7 +129,7 @@ func (i *Issuer) judge(ctx context.Context, given *assertion.Assertion, key *tok
 	return v, err
 }
 
-func verify(given *assertion.Assertion, key *tokenkeys.Key, want assertion.Expect) (assertion.Verified, error) {
+func verify(given *assertion.Assertion, key *Key, want assertion.Expect) (assertion.Verified, error) {
 	if given.Kind == assertion.Local {
 		return given.VerifyLocal(key.Challenges, want)
 	}

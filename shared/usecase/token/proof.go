@@ -10,7 +10,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/assertion"
 	"github.com/mastio-aws/mastio/shared/dpop"
-	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 )
 
 // Window is how old a proof may be; its id is remembered for as long as it could be accepted.
@@ -49,7 +48,7 @@ func (i *Issuer) binding(given *assertion.Assertion, a agent.Agent, pin agent.Pi
 
 // prove checks the proof, if there is one, and uses it up. It returns the thumbprint that the token is bound to, empty
 // without a proof.
-func (i *Issuer) prove(ctx context.Context, header []string, want binding, key *tokenkeys.Key, now time.Time) (jkt string, err error) {
+func (i *Issuer) prove(ctx context.Context, header []string, want binding, key *Key, now time.Time) (jkt string, err error) {
 	if want.missing {
 		return "", ErrNoProofKey
 	}
@@ -96,7 +95,7 @@ func (i *Issuer) prove(ctx context.Context, header []string, want binding, key *
 }
 
 // checkNonce takes a nonce of the epoch before too, for as long as a login may last.
-func (i *Issuer) checkNonce(ctx context.Context, nonce string, key *tokenkeys.Key, now time.Time) error {
+func (i *Issuer) checkNonce(ctx context.Context, nonce string, key *Key, now time.Time) error {
 	err := key.Nonces.Check(nonce, now)
 	if !errors.Is(err, dpop.ErrNonce) {
 		return err

@@ -1,4 +1,5 @@
-// Package token issues access tokens to agents that authenticate with a pinned certificate.
+// Package token issues access tokens to agents that authenticate with a pinned certificate. It keeps the keys that
+// sign them: one per epoch, made once, encrypted under KMS, and shared by all instances.
 package token
 
 import (
@@ -15,7 +16,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/renewal"
 	"github.com/mastio-aws/mastio/shared/usecase/authn"
-	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
 )
 
 // Why a token is refused. With the errors of authn.Authenticate, dpop.ErrProof, dpop.ErrNonce and registry.ErrReplayed
@@ -60,8 +60,8 @@ type Store interface {
 
 // Keys gives the key to sign with at now, and the one before it for as long as what it signed may still be shown.
 type Keys interface {
-	Signing(ctx context.Context, now time.Time) (*tokenkeys.Key, error)
-	Before(ctx context.Context, now time.Time) (*tokenkeys.Key, error)
+	Signing(ctx context.Context, now time.Time) (*Key, error)
+	Before(ctx context.Context, now time.Time) (*Key, error)
 }
 
 // Config is what an Issuer is made of. The switches may be false, all else is required.

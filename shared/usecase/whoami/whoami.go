@@ -12,7 +12,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/dpop"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/authn"
-	"github.com/mastio-aws/mastio/shared/usecase/tokenkeys"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/verifier"
 )
 
@@ -25,8 +25,8 @@ type Store interface {
 // Keys gives the public keys of tokens, and the secrets that nonces are checked with.
 type Keys interface {
 	Published(ctx context.Context, now time.Time) ([]accesstoken.PublicKey, error)
-	Signing(ctx context.Context, now time.Time) (*tokenkeys.Key, error)
-	Before(ctx context.Context, now time.Time) (*tokenkeys.Key, error)
+	Signing(ctx context.Context, now time.Time) (*token.Key, error)
+	Before(ctx context.Context, now time.Time) (*token.Key, error)
 }
 
 // Config is what a Resource is made of. RequireNonce may be false, all else is required.
@@ -132,7 +132,7 @@ func (r *Resource) useUp(ctx context.Context, v verifier.Verified, now time.Time
 }
 
 // checkNonce takes a nonce of the epoch before too, for as long as a login may last.
-func (r *Resource) checkNonce(ctx context.Context, nonce string, key *tokenkeys.Key, now time.Time) error {
+func (r *Resource) checkNonce(ctx context.Context, nonce string, key *token.Key, now time.Time) error {
 	if nonce == "" && !r.RequireNonce {
 		return nil
 	}

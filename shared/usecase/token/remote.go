@@ -1,4 +1,4 @@
-package tokenkeys
+package token
 
 import (
 	"context"

@@ -1,6 +1,4 @@
-// Package tokenkeys keeps the keys that sign access tokens: one per epoch, made once, encrypted under KMS, and
-// decrypted once by each function instance.
-package tokenkeys
+package token
 
 import (
 	"context"
@@ -26,7 +24,7 @@ import (
 var ErrKey = problem.Internal("token signing key is unusable")
 
 // Store is what the keyring needs of the registry.
-type Store interface {
+type KeyStore interface {
 	TokenKey(ctx context.Context, epoch int64) (*registry.TokenKey, error)
 	TokenKeys(ctx context.Context, epochs ...int64) ([]registry.TokenKey, error)
 	PutTokenKey(ctx context.Context, k registry.TokenKey) error
@@ -40,8 +38,8 @@ type Vault interface {
 }
 
 // Config is what a Ring is made of; all fields are required.
-type Config struct {
-	Store Store
+type RingConfig struct {
+	Store KeyStore
 	Vault Vault
 	OrgID string
 	TTL   time.Duration // life of a token
@@ -49,7 +47,7 @@ type Config struct {
 
 // Ring is one instance's view of the token keys. It is safe for concurrent use.
 type Ring struct {
-	Config
+	RingConfig
 	mu    sync.Mutex
 	epoch int64
 	key   *Key
@@ -81,7 +79,7 @@ func (k *Key) Assertion(id string) *ecdsa.PublicKey {
 const Handover = assertion.ChallengeTTL
 
 // New returns an empty Ring.
-func New(cfg Config) *Ring { return &Ring{Config: cfg} }
+func NewRing(cfg RingConfig) *Ring { return &Ring{RingConfig: cfg} }
 
 // Signing returns the key of the epoch that now is in. Only an epoch's first call reads the store and calls KMS; if
 // the key was not made ahead of time, that call makes it.
