@@ -11,7 +11,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/shared/usecase/events"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
@@ -55,7 +54,7 @@ type outside interface {
 
 // Keys is the key store: the Org CA's keys, and those that sign checkpoints and tokens.
 type Keys interface {
-	ceremony.Keys
+	rotateca.Keys
 	standby.Notes
 	Public(ctx context.Context, id string) (crypto.PublicKey, error)
 }

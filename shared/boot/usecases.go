@@ -7,7 +7,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
@@ -21,14 +20,14 @@ import (
 )
 
 // Ceremony makes generations of the Org CA, and ends them.
-func (p *Parts) Ceremony() *ceremony.Ceremony {
-	return ceremony.New(ceremony.Config{
+func (p *Parts) Ceremony() *rotateca.Ceremony {
+	return rotateca.NewCeremony(rotateca.CeremonyConfig{
 		Store: p.store(), Keys: p.keys(), OrgID: p.OrgID, TrustDomain: p.TrustDomain, Now: p.Now, NewID: p.NewID, Log: p.Log,
 	})
 }
 
 // Rotator rotates the Org CA; c makes a generation where none waits.
-func (p *Parts) Rotator(c *ceremony.Ceremony) *rotateca.Rotator {
+func (p *Parts) Rotator(c *rotateca.Ceremony) *rotateca.Rotator {
 	return rotateca.New(rotateca.Config{
 		Store: p.store(), Ceremony: c, Backups: p.backups(), Trust: p.Keeper().Reconcile, OrgID: p.OrgID, Strict: p.StrictPKI,
 		Awaits: p.Adopt, Now: p.Now, NewID: p.NewID, Log: p.Log,
@@ -94,7 +93,7 @@ func (p *Parts) Checker() *health.Checker {
 }
 
 // StandbyJob has the next Org CA ready, and ends what is spent.
-func (p *Parts) StandbyJob(c *ceremony.Ceremony, r *rotateca.Rotator, ring interface {
+func (p *Parts) StandbyJob(c *rotateca.Ceremony, r *rotateca.Rotator, ring interface {
 	Ensure(ctx context.Context, now time.Time) error
 }) *standby.Job {
 	return standby.New(standby.Config{

@@ -25,7 +25,7 @@ func stringLiterals(f ast.Node) []string {
 var plainErrors = map[string]string{
 	"shared/audit/rfc3161":    "the auditor's command prints it; the function checkpoint logs it",
 	"shared/boot":             "a function that cannot start has no answer",
-	"shared/edge/awskms":      "below ceremony.ErrKeys",
+	"shared/edge/awskms":      "below rotateca.ErrKeys",
 	"shared/edge/delegate":    "an event that is no order is an error of the invocation, with no answer",
 	"shared/edge/eventbridge": "only a schedule meets it",
 	"shared/edge/secrets":     "below httpapi.ErrAdminUnavailable",

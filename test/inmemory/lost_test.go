@@ -8,7 +8,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
@@ -19,15 +18,15 @@ import (
 // A registry that was emptied, or restored from before the first Org CA, is not an organisation that has none yet.
 func TestEmptiedRegistryGetsNoFirstOrgCA(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
-	for _, role := range []ceremony.Role{ceremony.Root, ceremony.Issuing} { // what an earlier state of the registry knew of
-		if _, _, err := m.Keys.Create(t.Context(), ceremony.KeySpec{Generation: 3, RotationID: "of the past", Role: role}); err != nil {
+	for _, role := range []rotateca.Role{rotateca.Root, rotateca.Issuing} { // what an earlier state of the registry knew of
+		if _, _, err := m.Keys.Create(t.Context(), rotateca.KeySpec{Generation: 3, RotationID: "of the past", Role: role}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	keys := len(m.Keys.All())
 	for range 2 {
 		report, err := m.Standby.Run(t.Context())
-		if !errors.Is(err, ceremony.ErrLost) || !report.Restored {
+		if !errors.Is(err, rotateca.ErrLost) || !report.Restored {
 			t.Errorf("standby job: %+v, %v", report, err)
 		}
 	}
@@ -60,7 +59,7 @@ func TestArchiveOfAnEmptiedRegistry(t *testing.T) {
 			must[checkpoint.Report](t)(m.Checkpoint.Run(t.Context(), audit.By{Actor: checkpoint.Actor}))
 		}
 		report, err := m.Standby.Run(t.Context())
-		if !errors.Is(err, ceremony.ErrLost) || !report.Restored || m.Org(t).Pointer != nil {
+		if !errors.Is(err, rotateca.ErrLost) || !report.Restored || m.Org(t).Pointer != nil {
 			t.Errorf("sealed %t: standby job: %+v, %v", sealed, report, err)
 		}
 		if w := warned(t, m); !slices.Contains(w, warnings.RegistryRestored) || slices.Contains(w, warnings.AuditSetBack) != sealed {

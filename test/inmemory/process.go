@@ -13,7 +13,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
@@ -32,7 +31,7 @@ import (
 type Process struct {
 	Parts *boot.Parts
 
-	Ceremony   *ceremony.Ceremony
+	Ceremony   *rotateca.Ceremony
 	RotateCA   *rotateca.Rotator
 	RotateCert *agentcert.Rotator
 	Enroll     *enroll.Enroller

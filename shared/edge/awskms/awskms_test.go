@@ -26,13 +26,13 @@ import (
 	localkms "github.com/mastio-aws/mastio/localstack/kms"
 	"github.com/mastio-aws/mastio/shared/edge/awskms"
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
 const org = "orga"
 
 var (
-	_ ceremony.Keys = (*awskms.Keys)(nil)
+	_ rotateca.Keys = (*awskms.Keys)(nil)
 	_ awskms.API    = (*kms.Client)(nil)
 )
 
@@ -52,9 +52,9 @@ func serve(t *testing.T, cfg localkms.Config) (*localkms.Server, *kms.Client, *a
 	return server, client, &awskms.Keys{API: client, Now: time.Now, OrgID: org, Patience: 2 * time.Second}
 }
 
-func create(t *testing.T, k *awskms.Keys, rotation string, role ceremony.Role) (string, crypto.PublicKey) {
+func create(t *testing.T, k *awskms.Keys, rotation string, role rotateca.Role) (string, crypto.PublicKey) {
 	t.Helper()
-	id, pub, err := k.Create(t.Context(), ceremony.KeySpec{Generation: 7, RotationID: rotation, Role: role})
+	id, pub, err := k.Create(t.Context(), rotateca.KeySpec{Generation: 7, RotationID: rotation, Role: role})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func create(t *testing.T, k *awskms.Keys, rotation string, role ceremony.Role) (
 
 func TestCreatedKeyIsTaggedAndOfTheRightKind(t *testing.T) {
 	_, client, keys := serve(t, localkms.Config{})
-	id, pub := create(t, keys, "rotation-1", ceremony.Root)
+	id, pub := create(t, keys, "rotation-1", rotateca.Root)
 	if key, ok := pub.(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
 		t.Errorf("public key is a %T", pub)
 	}
@@ -96,8 +96,8 @@ func TestCreatedKeyIsTaggedAndOfTheRightKind(t *testing.T) {
 // A CA of two KMS keys issues what Go's verifier accepts, with one call for each signature.
 func TestKeysSignCertificates(t *testing.T) {
 	server, _, keys := serve(t, localkms.Config{})
-	rootID, rootPub := create(t, keys, "r", ceremony.Root)
-	issuingID, issuingPub := create(t, keys, "r", ceremony.Issuing)
+	rootID, rootPub := create(t, keys, "r", rotateca.Root)
+	issuingID, issuingPub := create(t, keys, "r", rotateca.Issuing)
 	now := time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 	params := pki.CAParams{Org: org, Generation: 1, Now: now}
 	rootKey := keys.Signer(t.Context(), rootID, rootPub)
@@ -132,8 +132,8 @@ func TestKeysSignCertificates(t *testing.T) {
 // A signer whose public half is not the key's makes nothing that passes for a certificate.
 func TestSignerOfAnotherKeyIsFound(t *testing.T) {
 	_, _, keys := serve(t, localkms.Config{})
-	_, first := create(t, keys, "r", ceremony.Root)
-	second, _ := create(t, keys, "r", ceremony.Root)
+	_, first := create(t, keys, "r", rotateca.Root)
+	second, _ := create(t, keys, "r", rotateca.Root)
 	if cert, err := pki.NewRoot(pki.CAParams{Org: org, Generation: 1, Now: time.Now()}, keys.Signer(t.Context(), second, first)); err == nil {
 		t.Errorf("certificate %q under a key that is not its own", cert.Subject)
 	}
@@ -186,7 +186,7 @@ func TestDigestsThatAKeyTakes(t *testing.T) {
 func TestKeysThatCannotSign(t *testing.T) {
 	_, _, keys := serve(t, localkms.Config{})
 	digest := sha256.Sum256([]byte("x"))
-	id, pub := create(t, keys, "r", ceremony.Root)
+	id, pub := create(t, keys, "r", rotateca.Root)
 	sign := func(ctx context.Context, id string) error {
 		_, err := keys.Signer(ctx, id, pub).Sign(rand.Reader, digest[:], crypto.SHA256)
 		return err
@@ -196,7 +196,7 @@ func TestKeysThatCannotSign(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := sign(ended, id); !errors.Is(err, ceremony.ErrKeys) || !errors.Is(err, context.Canceled) {
+	if err := sign(ended, id); !errors.Is(err, rotateca.ErrKeys) || !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end of the request: %v", err)
 	}
 	for range 2 { // disabling twice is no error
@@ -204,17 +204,17 @@ func TestKeysThatCannotSign(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := sign(t.Context(), id); !errors.Is(err, ceremony.ErrKeys) {
+	if err := sign(t.Context(), id); !errors.Is(err, rotateca.ErrKeys) {
 		t.Errorf("disabled: %v", err)
 	}
 	const nobody = "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-4000-8000-000000000000"
-	if err := sign(t.Context(), nobody); !errors.Is(err, ceremony.ErrKeys) {
+	if err := sign(t.Context(), nobody); !errors.Is(err, rotateca.ErrKeys) {
 		t.Errorf("no key: %v", err)
 	}
-	if err := keys.Disable(t.Context(), nobody); !errors.Is(err, ceremony.ErrKeys) {
+	if err := keys.Disable(t.Context(), nobody); !errors.Is(err, rotateca.ErrKeys) {
 		t.Errorf("disable no key: %v", err)
 	}
-	if _, err := keys.Public(t.Context(), nobody); !errors.Is(err, ceremony.ErrKeys) {
+	if _, err := keys.Public(t.Context(), nobody); !errors.Is(err, rotateca.ErrKeys) {
 		t.Errorf("public half of no key: %v", err)
 	}
 }
@@ -222,7 +222,7 @@ func TestKeysThatCannotSign(t *testing.T) {
 func TestScheduleDeletionTwice(t *testing.T) {
 	clock := time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 	_, client, keys := serve(t, localkms.Config{Now: func() time.Time { return clock }})
-	id, _ := create(t, keys, "r", ceremony.Root)
+	id, _ := create(t, keys, "r", rotateca.Root)
 	for range 2 {
 		if err := keys.ScheduleDeletion(t.Context(), id); err != nil {
 			t.Fatal(err)
@@ -249,12 +249,12 @@ func TestScheduleDeletionThatFails(t *testing.T) {
 		}
 		return nil
 	}})
-	id, _ := create(t, keys, "r", ceremony.Root)
+	id, _ := create(t, keys, "r", rotateca.Root)
 	refuse = true
-	if err := keys.ScheduleDeletion(t.Context(), id); !errors.Is(err, ceremony.ErrKeys) {
+	if err := keys.ScheduleDeletion(t.Context(), id); !errors.Is(err, rotateca.ErrKeys) {
 		t.Errorf("err = %v, want ErrKeys", err)
 	}
-	if _, err := keys.Tagged(t.Context(), "r"); !errors.Is(err, ceremony.ErrKeys) {
+	if _, err := keys.Tagged(t.Context(), "r"); !errors.Is(err, rotateca.ErrKeys) {
 		t.Errorf("err = %v, want ErrKeys", err)
 	}
 }
@@ -263,8 +263,8 @@ func TestScheduleDeletionThatFails(t *testing.T) {
 // organisation's, is not.
 func TestKeysThatAreLeft(t *testing.T) {
 	_, client, keys := serve(t, localkms.Config{})
-	create(t, keys, "mine", ceremony.Root)
-	gone, _ := create(t, keys, "gone", ceremony.Issuing)
+	create(t, keys, "mine", rotateca.Root)
+	gone, _ := create(t, keys, "gone", rotateca.Issuing)
 	if err := keys.ScheduleDeletion(t.Context(), gone); err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +272,7 @@ func TestKeysThatAreLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	left, err := keys.Left(t.Context())
-	if err != nil || len(left) != 1 || left[0].RotationID != "mine" || left[0].Role != ceremony.Root || left[0].Generation == 0 {
+	if err != nil || len(left) != 1 || left[0].RotationID != "mine" || left[0].Role != rotateca.Root || left[0].Generation == 0 {
 		t.Errorf("left: %+v, %v", left, err)
 	}
 }
@@ -286,17 +286,17 @@ func TestLostKeyIsFoundByItsTags(t *testing.T) {
 		}
 		return nil
 	}})
-	create(t, keys, "another", ceremony.Root)
+	create(t, keys, "another", rotateca.Root)
 	foreign := &awskms.Keys{API: client, Now: time.Now, OrgID: "orgb"}
-	create(t, foreign, "mine", ceremony.Root)
+	create(t, foreign, "mine", rotateca.Root)
 	for range 120 { // more than a page of foreign keys
 		if _, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	known, _ := create(t, keys, "mine", ceremony.Root)
+	known, _ := create(t, keys, "mine", rotateca.Root)
 	lose = true
-	if _, _, err := keys.Create(t.Context(), ceremony.KeySpec{Generation: 7, RotationID: "mine", Role: ceremony.Issuing}); !errors.Is(err, ceremony.ErrKeys) {
+	if _, _, err := keys.Create(t.Context(), rotateca.KeySpec{Generation: 7, RotationID: "mine", Role: rotateca.Issuing}); !errors.Is(err, rotateca.ErrKeys) {
 		t.Fatalf("err = %v, want ErrKeys", err)
 	}
 	found, err := keys.Tagged(t.Context(), "mine")
@@ -333,7 +333,7 @@ func TestKeysOfOthersAreLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, _ := create(t, keys, "mine", ceremony.Root)
+	ours, _ := create(t, keys, "mine", rotateca.Root)
 	keys.API = denying{client, aws.ToString(other.KeyMetadata.KeyId)}
 	found, err := keys.Tagged(t.Context(), "mine")
 	if diff := cmp.Diff([]string{ours}, found); err != nil || diff != "" {
@@ -389,7 +389,7 @@ func TestVaultOpensOnlyWithTheSameWords(t *testing.T) {
 		}
 	}
 	gone := &awskms.Vault{API: client, Now: time.Now, KeyID: "00000000-0000-4000-8000-000000000000"}
-	if _, _, err := gone.KeyPair(t.Context(), about); !errors.Is(err, ceremony.ErrKeys) {
+	if _, _, err := gone.KeyPair(t.Context(), about); !errors.Is(err, rotateca.ErrKeys) {
 		t.Errorf("without a wrapping key: err = %v, want ErrKeys", err)
 	}
 }
@@ -397,7 +397,7 @@ func TestVaultOpensOnlyWithTheSameWords(t *testing.T) {
 // A note is on the key itself, and still there when the key waits for its deletion.
 func TestNotes(t *testing.T) {
 	_, _, keys := serve(t, localkms.Config{})
-	id, _ := create(t, keys, "rotation-1", ceremony.Issuing)
+	id, _ := create(t, keys, "rotation-1", rotateca.Issuing)
 	for _, want := range []int64{0, 7, 9, 0, 0, 11} {
 		if err := keys.Note(t.Context(), id, want); err != nil {
 			t.Fatal(err)
@@ -412,7 +412,7 @@ func TestNotes(t *testing.T) {
 	if got, err := keys.Noted(t.Context(), id); got != 11 || err != nil {
 		t.Errorf("on a key that waits for its deletion: %d, %v", got, err)
 	}
-	if err := keys.Note(t.Context(), id, 12); !errors.Is(err, ceremony.ErrKeys) {
+	if err := keys.Note(t.Context(), id, 12); !errors.Is(err, rotateca.ErrKeys) {
 		t.Errorf("note on a key that waits for its deletion: %v", err)
 	}
 	if found, err := keys.Tagged(t.Context(), "rotation-1"); err != nil || len(found) != 1 {

@@ -19,7 +19,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/kwp/subtle"
 
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
 // The material travels as CKM_RSA_AES_KEY_WRAP of PKCS #11, the one algorithm that KMS takes for EC and RSA alike: an
@@ -43,7 +43,7 @@ var (
 // After an error no usable key is left: a created key is scheduled for deletion, also if ctx has ended. If that fails
 // too, or the answer to the creation was lost, a key stays behind, with or without material, and is found by the
 // rotation's tag.
-func (k *Keys) Import(ctx context.Context, spec ceremony.KeySpec, key crypto.Signer) (id string, pub crypto.PublicKey, err error) {
+func (k *Keys) Import(ctx context.Context, spec rotateca.KeySpec, key crypto.Signer) (id string, pub crypto.PublicKey, err error) {
 	keySpec, err := importSpec(key)
 	if err != nil {
 		return "", nil, wrap("import a key", err)

@@ -23,12 +23,12 @@ import (
 	localkms "github.com/mastio-aws/mastio/localstack/kms"
 	"github.com/mastio-aws/mastio/shared/edge/awskms"
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-var rootSpec = ceremony.KeySpec{Generation: 7, RotationID: "rotation-1", Role: ceremony.Root}
+var rootSpec = rotateca.KeySpec{Generation: 7, RotationID: "rotation-1", Role: rotateca.Root}
 
 func ecKey(t *testing.T, curve elliptic.Curve) crypto.Signer {
 	t.Helper()
@@ -140,7 +140,7 @@ func TestImportOfWhatKMSHasNoSpecFor(t *testing.T) {
 		"RSA-1024": rsaKey(t, 1024), "Ed25519": edwards, "nothing": nil,
 		"a key elsewhere": keys.Signer(t.Context(), "id", ecKey(t, elliptic.P256()).Public()),
 	} {
-		if id, pub, err := keys.Import(t.Context(), rootSpec, key); !errors.Is(err, ceremony.ErrKeys) || id != "" || pub != nil {
+		if id, pub, err := keys.Import(t.Context(), rootSpec, key); !errors.Is(err, rotateca.ErrKeys) || id != "" || pub != nil {
 			t.Errorf("%s: %q, %v, %v; want ErrKeys", name, id, pub, err)
 		}
 	}
@@ -185,7 +185,7 @@ func TestImportThatFailsLeavesNothingUsable(t *testing.T) {
 			_, client, keys := serve(t, localkms.Config{Before: fail(false), After: fail(true)})
 			keys.API = quick{client}
 			id, pub, err := keys.Import(t.Context(), rootSpec, key)
-			if !errors.Is(err, ceremony.ErrKeys) || id != "" || pub != nil {
+			if !errors.Is(err, rotateca.ErrKeys) || id != "" || pub != nil {
 				t.Errorf("import = %q, %v, %v; want ErrKeys alone", id, pub, err)
 			}
 			if got := states(t, client); !slices.Equal(got, c.left) {
@@ -257,7 +257,7 @@ func TestImportBelievesNothing(t *testing.T) {
 			if name == "the request ends meanwhile" {
 				request = ctx
 			}
-			if _, _, err := keys.Import(request, rootSpec, ecKey(t, elliptic.P256())); !errors.Is(err, ceremony.ErrKeys) {
+			if _, _, err := keys.Import(request, rootSpec, ecKey(t, elliptic.P256())); !errors.Is(err, rotateca.ErrKeys) {
 				t.Errorf("err = %v, want ErrKeys", err)
 			}
 			if got := states(t, client); !slices.Equal(got, []types.KeyState{types.KeyStatePendingDeletion}) {
@@ -297,7 +297,7 @@ func TestImportedKeyIsTheCAs(t *testing.T) {
 	if err := keys.Disable(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pki.NewIssuing(params, above, issuing.Public()); !errors.Is(err, ceremony.ErrKeys) {
+	if _, err := pki.NewIssuing(params, above, issuing.Public()); !errors.Is(err, rotateca.ErrKeys) {
 		t.Errorf("disabled: %v", err)
 	}
 }

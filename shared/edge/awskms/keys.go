@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
 // API is the part of the KMS client that this package calls.
@@ -62,7 +62,7 @@ type Keys struct {
 }
 
 // Create makes a P-256 signing key. A call whose answer was lost may leave a key behind; it carries the rotation's tag.
-func (k *Keys) Create(ctx context.Context, spec ceremony.KeySpec) (id string, pub crypto.PublicKey, err error) {
+func (k *Keys) Create(ctx context.Context, spec rotateca.KeySpec) (id string, pub crypto.PublicKey, err error) {
 	in := k.creation(spec)
 	in.KeySpec = types.KeySpecEccNistP256
 	out, err := k.API.CreateKey(ctx, in)
@@ -76,7 +76,7 @@ func (k *Keys) Create(ctx context.Context, spec ceremony.KeySpec) (id string, pu
 }
 
 // creation is what every key of an Org CA is created with.
-func (k *Keys) creation(spec ceremony.KeySpec) *kms.CreateKeyInput {
+func (k *Keys) creation(spec rotateca.KeySpec) *kms.CreateKeyInput {
 	tag := func(key, value string) types.Tag {
 		return types.Tag{TagKey: aws.String(key), TagValue: aws.String(value)}
 	}
@@ -161,8 +161,8 @@ func (k *Keys) Tagged(ctx context.Context, rotationID string) ([]string, error) 
 
 // Left finds the Org CA keys of the organisation that do not wait for their deletion. As Tagged, it looks at every
 // key of the account: it is for an organisation without an Org CA, which has few or none.
-func (k *Keys) Left(ctx context.Context) ([]ceremony.KeySpec, error) {
-	var found []ceremony.KeySpec
+func (k *Keys) Left(ctx context.Context) ([]rotateca.KeySpec, error) {
+	var found []rotateca.KeySpec
 	pages := kms.NewListKeysPaginator(k.API, &kms.ListKeysInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -185,7 +185,7 @@ func (k *Keys) Left(ctx context.Context) ([]ceremony.KeySpec, error) {
 				continue
 			}
 			number, _ := strconv.ParseInt(tags[TagGeneration], 10, 64) // zero is no generation's, so such a key has no row
-			found = append(found, ceremony.KeySpec{Generation: number, RotationID: tags[TagRotation], Role: ceremony.Role(tags[TagRole])})
+			found = append(found, rotateca.KeySpec{Generation: number, RotationID: tags[TagRotation], Role: rotateca.Role(tags[TagRole])})
 		}
 	}
 	return found, nil

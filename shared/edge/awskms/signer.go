@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
 
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
 // ErrDigest reports a digest that the key's algorithm does not take.
@@ -79,7 +79,7 @@ func wrap(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %w: %w", doing, ceremony.ErrKeys, err)
+	return fmt.Errorf("%s: %w: %w", doing, rotateca.ErrKeys, err)
 }
 
 func denied(err error) bool {

@@ -23,7 +23,7 @@ import (
 
 	localkms "github.com/mastio-aws/mastio/localstack/kms"
 	"github.com/mastio-aws/mastio/shared/edge/awskms"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
 // late is a KMS whose hosts hear of a key one after the other: the first calls of every kind on every key are refused, in
@@ -209,7 +209,7 @@ func TestYoungKeysThatNeverCome(t *testing.T) {
 				}
 				begun := time.Now()
 				err := tt.do(ctx, &awskms.Keys{API: &late{first: -1}, Now: time.Now, OrgID: org, Patience: patience})
-				if took := time.Since(begun); !errors.Is(err, ceremony.ErrKeys) || took < tt.least || took > tt.most {
+				if took := time.Since(begun); !errors.Is(err, rotateca.ErrKeys) || took < tt.least || took > tt.most {
 					t.Errorf("%v after %s, want ErrKeys after %s to %s", err, took, tt.least, tt.most)
 				}
 			})
@@ -223,7 +223,7 @@ func TestDeletionOfAKeyThatIsNotKnownYet(t *testing.T) {
 		k := &awskms.Keys{API: &notThere{late{first: -1}}, Now: time.Now, OrgID: org, Patience: 20 * time.Second}
 		_, _, err := k.Import(t.Context(), rootSpec, ecKey(t, elliptic.P256()))
 		var gone *types.NotFoundException
-		if !errors.Is(err, ceremony.ErrKeys) || !errors.As(err, &gone) || !strings.Contains(err.Error(), "schedule a key's deletion") {
+		if !errors.Is(err, rotateca.ErrKeys) || !errors.As(err, &gone) || !strings.Contains(err.Error(), "schedule a key's deletion") {
 			t.Errorf("import = %v, want both errors", err)
 		}
 	})

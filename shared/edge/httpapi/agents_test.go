@@ -27,7 +27,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -501,7 +501,7 @@ func TestFailuresBelow(t *testing.T) {
 		})
 	}
 	w.Keys.Fault = func(string, bool) error {
-		return fmt.Errorf("%w: %w", ceremony.ErrKeys, errors.New("arn:aws:kms:eu-central-1:000000000000:key/key-0001 is gone"))
+		return fmt.Errorf("%w: %w", rotateca.ErrKeys, errors.New("arn:aws:kms:eu-central-1:000000000000:key/key-0001 is gone"))
 	}
 	a := w.send(t, rotate)
 	wantProblem(t, a, 503, "key_store_unavailable")

@@ -14,7 +14,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/session"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 	"github.com/mastio-aws/mastio/shared/warnings"
 )
@@ -53,7 +53,7 @@ type Checker struct {
 	// Noted reads from a key under which fence its generation was superseded; zero: it was not.
 	Noted func(ctx context.Context, key string) (fence int64, err error)
 	// Left finds the keys of the organisation's Org CAs; it is asked, once a minute, while the registry has none. Nil: it is not.
-	Left func(ctx context.Context) ([]ceremony.KeySpec, error)
+	Left func(ctx context.Context) ([]rotateca.KeySpec, error)
 	// Forgotten reports whether the archive has checkpoints that the registry does not know. It is asked as Left is; nil: it is not.
 	Forgotten func(ctx context.Context) (bool, error)
 	// Schedule says how long before their end agents' certificates are replaced; zero: agent.Annually.
@@ -187,8 +187,8 @@ func (c *Checker) isLost(ctx context.Context, now time.Time) bool {
 	}
 	last := c.lost.Load()
 	if last == nil || now.Sub(last.at).Abs() >= noteAge {
-		err := (ceremony.Traces{Org: c.Store.Org, Keys: c.Left, Forgotten: c.Forgotten}).Lost(ctx)
-		if err != nil && !errors.Is(err, ceremony.ErrLost) {
+		err := (rotateca.Traces{Org: c.Store.Org, Keys: c.Left, Forgotten: c.Forgotten}).Lost(ctx)
+		if err != nil && !errors.Is(err, rotateca.ErrLost) {
 			return false
 		}
 		last = &seen{err != nil, now}

@@ -11,8 +11,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 	"github.com/mastio-aws/mastio/shared/warnings"
 )
@@ -47,7 +47,7 @@ func (w *world) Checkpoint(context.Context) (*registry.Checkpoint, error) { retu
 func (w *world) Forgotten(context.Context) (bool, error) { return w.forgotten, w.forgotErr }
 
 // Left tells of keys; there are none.
-func (w *world) Left(context.Context) ([]ceremony.KeySpec, error) { return nil, nil }
+func (w *world) Left(context.Context) ([]rotateca.KeySpec, error) { return nil, nil }
 
 // Noted returns what is noted on a key.
 func (w *world) Noted(_ context.Context, key string) (int64, error) {

@@ -1,5 +1,4 @@
-// Package ceremony makes an Org CA generation ready for use: its keys, its certificates, and the proof that they work.
-package ceremony
+package rotateca
 
 import (
 	"context"
@@ -25,7 +24,7 @@ var ErrKeys = problem.New(503, "key_store_unavailable", "key store refused").
 	After(5 * time.Second)
 
 // Store is what a ceremony needs of the registry.
-type Store interface {
+type CeremonyStore interface {
 	Org(ctx context.Context) (registry.Org, error)
 	Apply(ctx context.Context, c registry.Change) error
 }
@@ -70,8 +69,8 @@ type Keys interface {
 }
 
 // Config is what a Ceremony is made of; all fields are required.
-type Config struct {
-	Store       Store
+type CeremonyConfig struct {
+	Store       CeremonyStore
 	Keys        Keys
 	OrgID       string
 	TrustDomain string
@@ -81,13 +80,13 @@ type Config struct {
 }
 
 // Ceremony makes generations. It is safe for concurrent use: two at once make two generations.
-type Ceremony struct{ Config }
+type Ceremony struct{ CeremonyConfig }
 
 // New returns a Ceremony.
-func New(cfg Config) *Ceremony { return &Ceremony{cfg} }
+func NewCeremony(cfg CeremonyConfig) *Ceremony { return &Ceremony{cfg} }
 
 // Order says for what a generation is made.
-type Order struct {
+type GenerationSpec struct {
 	audit.By
 	RotationID string
 	Reason     string
@@ -96,7 +95,7 @@ type Order struct {
 	Upload *anchor.Material
 }
 
-func (o Order) source() orgca.Source {
+func (o GenerationSpec) source() orgca.Source {
 	if o.Upload != nil {
 		return orgca.Upload
 	}
@@ -104,11 +103,11 @@ func (o Order) source() orgca.Source {
 }
 
 // legacy reports whether the generation's root must issue without an issuing CA.
-func (o Order) legacy() bool { return o.Upload != nil && o.Upload.Legacy }
+func (o GenerationSpec) legacy() bool { return o.Upload != nil && o.Upload.Legacy }
 
 // Prepare makes a generation and brings it to the state staged. A crash in here leaves a row in the state preparing and
 // at most two keys that carry its rotation id: Discard removes both.
-func (c *Ceremony) Prepare(ctx context.Context, o Order) (orgca.Generation, error) {
+func (c *Ceremony) Prepare(ctx context.Context, o GenerationSpec) (orgca.Generation, error) {
 	if o.Upload != nil {
 		defer o.Upload.Zero()
 	}
@@ -128,7 +127,7 @@ func (c *Ceremony) Prepare(ctx context.Context, o Order) (orgca.Generation, erro
 }
 
 // claim writes the row before any key exists, so that no key is ever without one.
-func (c *Ceremony) claim(ctx context.Context, o Order) (g orgca.Generation, err error) {
+func (c *Ceremony) claim(ctx context.Context, o GenerationSpec) (g orgca.Generation, err error) {
 	org, err := c.Store.Org(ctx)
 	if err != nil {
 		return g, err
@@ -153,7 +152,7 @@ func (c *Ceremony) put(ctx context.Context, g orgca.Generation) (orgca.Generatio
 }
 
 // create makes the keys, records them, makes what certificates are missing, and has the root key rest.
-func (c *Ceremony) create(ctx context.Context, g orgca.Generation, o Order) (orgca.Generation, error) {
+func (c *Ceremony) create(ctx context.Context, g orgca.Generation, o GenerationSpec) (orgca.Generation, error) {
 	var k publicKeys
 	var err error
 	if g, k, err = c.keys(ctx, g, o); err != nil {
@@ -174,7 +173,7 @@ func (c *Ceremony) create(ctx context.Context, g orgca.Generation, o Order) (org
 // publicKeys are the public halves of a generation's keys; a legacy root has no issuing key.
 type publicKeys struct{ root, issuing crypto.PublicKey }
 
-func (c *Ceremony) keys(ctx context.Context, g orgca.Generation, o Order) (orgca.Generation, publicKeys, error) {
+func (c *Ceremony) keys(ctx context.Context, g orgca.Generation, o GenerationSpec) (orgca.Generation, publicKeys, error) {
 	var k publicKeys
 	var err error
 	spec := KeySpec{g.Number, g.RotationID, Root}
@@ -192,7 +191,7 @@ func (c *Ceremony) keys(ctx context.Context, g orgca.Generation, o Order) (orgca
 
 // certify makes the root, unless it was uploaded, and the issuing CA below it, unless the root must issue without
 // one.
-func (c *Ceremony) certify(ctx context.Context, g orgca.Generation, o Order, k publicKeys) (orgca.Generation, error) {
+func (c *Ceremony) certify(ctx context.Context, g orgca.Generation, o GenerationSpec, k publicKeys) (orgca.Generation, error) {
 	p := pki.CAParams{Org: c.OrgID, Generation: g.Number, Now: c.Now()}
 	authority, err := c.root(p, o, c.Keys.Signer(ctx, g.RootKey, k.root))
 	if err != nil {
@@ -218,7 +217,7 @@ func (c *Ceremony) certify(ctx context.Context, g orgca.Generation, o Order, k p
 	return g, nil
 }
 
-func (c *Ceremony) root(p pki.CAParams, o Order, key crypto.Signer) (pki.Authority, error) {
+func (c *Ceremony) root(p pki.CAParams, o GenerationSpec, key crypto.Signer) (pki.Authority, error) {
 	if o.Upload != nil {
 		return pki.Authority{Chain: o.Upload.Chain, Key: key}, nil
 	}
@@ -247,7 +246,7 @@ func (c *Ceremony) rehearse(a pki.Authority) error {
 }
 
 // stage records the finished generation together with its audit row. The organisation's chain may move meanwhile.
-func (c *Ceremony) stage(ctx context.Context, g orgca.Generation, o Order) (orgca.Generation, error) {
+func (c *Ceremony) stage(ctx context.Context, g orgca.Generation, o GenerationSpec) (orgca.Generation, error) {
 	staged, err := g.To(orgca.Staged, c.Now())
 	if err != nil {
 		return g, err

@@ -6,7 +6,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 )
 
 // mint takes the standby. With a trusted standby it costs one read and one transaction.

@@ -1,5 +1,5 @@
 // Package rotateca replaces the Org CA in one swap under one lease. The swap is one transaction, whatever the size of
-// the fleet.
+// the fleet. Its ceremony makes a generation ready for use: the keys, the certificates, and the proof that they work.
 package rotateca
 
 import (
@@ -12,7 +12,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 )
 

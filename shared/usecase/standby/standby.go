@@ -14,7 +14,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
@@ -89,14 +88,14 @@ type Report struct {
 	Migrated   bool  `json:"migrated"`
 	Rotated    bool  `json:"rotated"` // automatically, before the Org CA ended
 	Legacy     bool  `json:"legacy"`
-	Restored   bool  `json:"restored"` // see ErrRestored and ceremony.ErrLost
+	Restored   bool  `json:"restored"` // see ErrRestored and rotateca.ErrLost
 }
 
 // Run does every step that is due. A step that fails does not stop the others; the errors are joined. Run changes
 // nothing in a registry that was restored from a backup: ErrRestored.
 func (j *Job) Run(ctx context.Context) (Report, error) {
 	if err := j.first(ctx); err != nil {
-		return Report{Restored: errors.Is(err, ceremony.ErrLost)}, fmt.Errorf("make the first Org CA: %w", err)
+		return Report{Restored: errors.Is(err, rotateca.ErrLost)}, fmt.Errorf("make the first Org CA: %w", err)
 	}
 	var report Report
 	errs := []error{j.Keys(ctx, j.Now()), j.witness(ctx)}
@@ -140,8 +139,8 @@ func (j *Job) first(ctx context.Context) error {
 	if err != nil || org.Pointer != nil || j.Adopt {
 		return err
 	}
-	if err := (ceremony.Traces{Org: j.Store.Org, Keys: j.Notes.Left, Forgotten: j.Forgotten}).Lost(ctx); err != nil {
-		if errors.Is(err, ceremony.ErrLost) {
+	if err := (rotateca.Traces{Org: j.Store.Org, Keys: j.Notes.Left, Forgotten: j.Forgotten}).Lost(ctx); err != nil {
+		if errors.Is(err, rotateca.ErrLost) {
 			j.Log.ErrorContext(ctx, "pki.rotate.registry_lost", "cause", err.Error())
 		}
 		return err
@@ -232,7 +231,7 @@ func (j *Job) prepare(ctx context.Context) error {
 			return nil
 		}
 	}
-	_, err = j.Ceremony.Prepare(ctx, ceremony.Order{RotationID: j.NewID(), Reason: "unspecified", By: audit.By{Actor: Actor}})
+	_, err = j.Ceremony.Prepare(ctx, rotateca.GenerationSpec{RotationID: j.NewID(), Reason: "unspecified", By: audit.By{Actor: Actor}})
 	if err != nil {
 		return fmt.Errorf("prepare a standby: %w", err)
 	}

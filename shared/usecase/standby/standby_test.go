@@ -15,8 +15,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -112,7 +112,7 @@ func TestStandbysThatWaitForTheirTurnAreKept(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
 	run(t, m) // 1 current, 2 staged
 	for range 2 {
-		if _, err := m.Ceremony.Prepare(t.Context(), ceremony.Order{RotationID: m.NewID(), By: audit.By{Actor: "test"}}); err != nil {
+		if _, err := m.Ceremony.Prepare(t.Context(), rotateca.GenerationSpec{RotationID: m.NewID(), By: audit.By{Actor: "test"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -145,7 +145,7 @@ func TestOvertakenStandbyIsDiscarded(t *testing.T) {
 		_, err := m.Mint(t.Context())
 		return err
 	}
-	if g, err := m.Ceremony.Prepare(t.Context(), ceremony.Order{RotationID: m.NewID(), By: audit.By{Actor: "test"}}); err != nil || g.Number != 3 {
+	if g, err := m.Ceremony.Prepare(t.Context(), rotateca.GenerationSpec{RotationID: m.NewID(), By: audit.By{Actor: "test"}}); err != nil || g.Number != 3 {
 		t.Fatalf("slow ceremony: generation %d, %v", g.Number, err)
 	}
 	if diff := cmp.Diff(standby.Report{Generation: 4, Standby: 5, Discarded: 1, Retired: 1}, run(t, m)); diff != "" {
@@ -169,7 +169,7 @@ func TestLateStandbyIsNotNotedAsTrusted(t *testing.T) {
 		if err != nil || late.Number != 0 {
 			return version, err
 		}
-		late, err = m.Ceremony.Prepare(ctx, ceremony.Order{RotationID: m.NewID(), By: audit.By{Actor: "another run"}})
+		late, err = m.Ceremony.Prepare(ctx, rotateca.GenerationSpec{RotationID: m.NewID(), By: audit.By{Actor: "another run"}})
 		return version, err
 	}
 	run(t, m)

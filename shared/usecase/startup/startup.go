@@ -10,11 +10,11 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
-// What a deployment can fail for. orgca.ErrLegacy is one more, under strict PKI, and ceremony.ErrLost.
+// What a deployment can fail for. orgca.ErrLegacy is one more, under strict PKI, and rotateca.ErrLost.
 var (
 	ErrRegistry   = problem.Internal("the registry cannot be read")
 	ErrNoOrgCA    = problem.Internal("there is no Org CA: the function standby makes the first one, and its log says what keeps it from that")
@@ -39,7 +39,7 @@ type Check struct {
 	Secret func(ctx context.Context) error                // reads the admin secret
 	Tokens func(ctx context.Context, now time.Time) error // opens the key that tokens are signed with
 	// Left finds the keys of the organisation's Org CAs; it is asked while the registry has none.
-	Left func(ctx context.Context) ([]ceremony.KeySpec, error)
+	Left func(ctx context.Context) ([]rotateca.KeySpec, error)
 	// Forgotten reports whether the archive has checkpoints that the registry does not know; nil: it is not asked.
 	Forgotten func(ctx context.Context) (bool, error)
 	Strict    bool // refuse a legacy Org CA
@@ -59,7 +59,7 @@ func (c *Check) orgCA(ctx context.Context) error {
 		return because(ErrRegistry, err)
 	}
 	if org.Pointer == nil {
-		if err := (ceremony.Traces{Org: c.Store.Org, Keys: c.Left, Forgotten: c.Forgotten}).Lost(ctx); err != nil {
+		if err := (rotateca.Traces{Org: c.Store.Org, Keys: c.Left, Forgotten: c.Forgotten}).Lost(ctx); err != nil {
 			return err
 		}
 		if c.Adopt && c.Domain {

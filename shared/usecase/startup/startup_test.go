@@ -11,7 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/startup"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 	"github.com/mastio-aws/mastio/test/inmemory"
@@ -48,7 +48,7 @@ func good() *startup.Check {
 	return &startup.Check{
 		Store: store{org: org(false)}, Objects: object{pem: "x"}, Now: time.Now,
 		Secret: func(context.Context) error { return nil }, Tokens: func(context.Context, time.Time) error { return nil },
-		Left: func(context.Context) ([]ceremony.KeySpec, error) { return nil, nil },
+		Left: func(context.Context) ([]rotateca.KeySpec, error) { return nil, nil },
 	}
 }
 
@@ -61,10 +61,10 @@ func TestRun(t *testing.T) {
 		"all is well": {func(*startup.Check) {}, nil},
 		"the registry was emptied, the keys are there": {func(c *startup.Check) {
 			c.Store = store{}
-			c.Left = func(context.Context) ([]ceremony.KeySpec, error) {
-				return []ceremony.KeySpec{{Generation: 1, RotationID: "r"}}, nil
+			c.Left = func(context.Context) ([]rotateca.KeySpec, error) {
+				return []rotateca.KeySpec{{Generation: 1, RotationID: "r"}}, nil
 			}
-		}, []error{ceremony.ErrLost}},
+		}, []error{rotateca.ErrLost}},
 		"legacy, and allowed":                     {func(c *startup.Check) { c.Store = store{org: org(true)} }, nil},
 		"legacy, and refused":                     {func(c *startup.Check) { c.Store, c.Strict = store{org: org(true)}, true }, []error{orgca.ErrLegacy}},
 		"strict, and in order":                    {func(c *startup.Check) { c.Strict = true }, nil},

@@ -16,7 +16,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
 // State of a key.
@@ -32,7 +32,7 @@ const (
 // Key is one key in the store.
 type Key struct {
 	ID    string
-	Spec  ceremony.KeySpec
+	Spec  rotateca.KeySpec
 	State State
 	Note  int64
 }
@@ -65,7 +65,7 @@ func (k *Keys) do(op string, f func() error) error {
 	err := f()
 	k.mu.Unlock()
 	if err != nil {
-		return fmt.Errorf("%s: %w: %w", op, ceremony.ErrKeys, err)
+		return fmt.Errorf("%s: %w: %w", op, rotateca.ErrKeys, err)
 	}
 	return k.fault(op, true)
 }
@@ -96,7 +96,7 @@ func (k *Keys) All() []Key {
 }
 
 // Create makes a key.
-func (k *Keys) Create(_ context.Context, spec ceremony.KeySpec) (id string, pub crypto.PublicKey, err error) {
+func (k *Keys) Create(_ context.Context, spec rotateca.KeySpec) (id string, pub crypto.PublicKey, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return "", nil, err
@@ -110,10 +110,10 @@ func (k *Keys) Create(_ context.Context, spec ceremony.KeySpec) (id string, pub 
 }
 
 // Import takes a key in. The key is copied: its owner overwrites it.
-func (k *Keys) Import(_ context.Context, spec ceremony.KeySpec, key crypto.Signer) (id string, pub crypto.PublicKey, err error) {
+func (k *Keys) Import(_ context.Context, spec rotateca.KeySpec, key crypto.Signer) (id string, pub crypto.PublicKey, err error) {
 	private, err := clone(key)
 	if err != nil {
-		return "", nil, fmt.Errorf("import a key: %w: %w", ceremony.ErrKeys, err)
+		return "", nil, fmt.Errorf("import a key: %w: %w", rotateca.ErrKeys, err)
 	}
 	err = k.do("Import", func() error {
 		id = fmt.Sprintf("key-%04d", len(k.keys)+1)
@@ -193,7 +193,7 @@ func (k *Keys) Tagged(_ context.Context, rotationID string) (ids []string, err e
 }
 
 // Left finds the keys that are not on their way out.
-func (k *Keys) Left(context.Context) (specs []ceremony.KeySpec, err error) {
+func (k *Keys) Left(context.Context) (specs []rotateca.KeySpec, err error) {
 	err = k.do("Left", func() error {
 		for _, key := range k.keys {
 			if key.State != PendingDeletion {
