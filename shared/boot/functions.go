@@ -10,8 +10,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/edge/metrics"
+	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
-	"github.com/mastio-aws/mastio/shared/usecase/startup"
 )
 
 // RotateCert is the function rotatecert.
@@ -85,7 +85,7 @@ func Standby(p *Parts) (any, error) {
 // Startup is the function startup. Its error is the reason that a deployment fails with.
 func Startup(p *Parts) (any, error) {
 	p.patience = jobPatience
-	check := &startup.Check{
+	check := &health.Check{
 		Store: p.store(), Objects: p.objects(), Secret: p.secret().Readable, Tokens: p.Ring().Usable, Left: p.keys().Left, Forgotten: p.forgotten(), Strict: p.StrictPKI, Adopt: p.Adopt, Domain: p.AgentsDomain != "", Now: p.Now,
 	}
 	return func(ctx context.Context) error {

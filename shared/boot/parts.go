@@ -13,12 +13,12 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/shared/usecase/events"
+	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/shared/usecase/refusal"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
-	"github.com/mastio-aws/mastio/shared/usecase/strict"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
@@ -83,7 +83,7 @@ func (p *Parts) gate() func(context.Context) error {
 	if !p.StrictPKI {
 		return nil
 	}
-	return (&strict.Gate{Store: p.store()}).Check
+	return (&health.Gate{Store: p.store()}).Check
 }
 
 // handler wraps handlers into what the Lambda runtime calls.

@@ -1,5 +1,4 @@
-// Package strict makes a function refuse every request under a legacy Org CA, if the operator has set strict mode.
-package strict
+package health
 
 import (
 	"context"
@@ -10,13 +9,13 @@ import (
 )
 
 // Store is what a Gate needs of the registry.
-type Store interface {
+type PointerStore interface {
 	Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error)
 }
 
 // Gate is asked before each request of a function. It is safe for concurrent use.
 type Gate struct {
-	Store Store
+	Store PointerStore
 	clean atomic.Bool
 }
 

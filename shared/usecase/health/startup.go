@@ -1,5 +1,4 @@
-// Package startup checks, before a deployment takes traffic, that it can do its work.
-package startup
+package health
 
 import (
 	"context"
@@ -26,13 +25,13 @@ var (
 )
 
 // Store is what a check needs of the registry.
-type Store interface {
+type OrgStore interface {
 	Org(ctx context.Context) (registry.Org, error)
 }
 
 // Check looks at everything that a request will need, and changes nothing. All fields but Strict, Adopt and Domain are required.
 type Check struct {
-	Store   Store
+	Store   OrgStore
 	Objects interface {
 		Read(ctx context.Context) (truststore.Object, error)
 	}

@@ -1,4 +1,4 @@
-package strict
+package health
 
 import (
 	"context"
@@ -10,20 +10,20 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-type store struct {
+type pointerStore struct {
 	pointer *orgca.Pointer
 	err     error
 	reads   int
 }
 
 // Pointer returns what the test says.
-func (s *store) Pointer(context.Context, agent.ID) (*orgca.Pointer, error) {
+func (s *pointerStore) Pointer(context.Context, agent.ID) (*orgca.Pointer, error) {
 	s.reads++
 	return s.pointer, s.err
 }
 
 func TestGateFollowsTheOrgCA(t *testing.T) {
-	s := &store{}
+	s := &pointerStore{}
 	g := &Gate{Store: s}
 	for _, c := range []struct {
 		what    string
