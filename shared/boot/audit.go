@@ -11,8 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/edge/metrics"
 	"github.com/mastio-aws/mastio/shared/edge/tsa"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
-	"github.com/mastio-aws/mastio/shared/usecase/trail"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
 
 // Audit is the function audit.
@@ -21,21 +20,21 @@ func Audit(p *Parts) (any, error) {
 }
 
 // Trail hands the audit trail out, in bundles of at most so many octets; zero: as many as fit into an answer of the API.
-func (p *Parts) Trail(most int64) *trail.Trail {
-	return trail.New(trail.Config{
+func (p *Parts) Trail(most int64) *auditlog.Trail {
+	return auditlog.NewTrail(auditlog.TrailConfig{
 		Store: p.store(), Archive: p.archive(), Key: p.auditKey(), OrgID: p.OrgID, Now: p.Now, MaxBundle: most,
 	})
 }
 
 // Sealer makes checkpoints of the audit trail.
-func (p *Parts) Sealer() *checkpoint.Job {
-	cfg := checkpoint.Config{
+func (p *Parts) Sealer() *auditlog.Sealer {
+	cfg := auditlog.SealerConfig{
 		Store: p.store(), Archive: p.archive(), Key: p.auditSigner(), OrgID: p.OrgID, Now: p.Now, NewID: p.NewID, Log: p.Log,
 	}
 	if p.TSA != "" {
 		cfg.Stamp = (&tsa.Client{URL: p.TSA}).Stamp
 	}
-	return checkpoint.New(cfg)
+	return auditlog.NewSealer(cfg)
 }
 
 // Checkpoint is the function checkpoint: a schedule runs it, and so does an operator.
@@ -46,7 +45,7 @@ func Checkpoint(p *Parts) (any, error) {
 		return nil, err
 	}
 	return httpapi.LambdaOr(mux, func(ctx context.Context, _ json.RawMessage) (any, error) {
-		report, err := job.Run(ctx, audit.By{Actor: checkpoint.Actor})
+		report, err := job.Run(ctx, audit.By{Actor: auditlog.Actor})
 		if err != nil {
 			p.Log.ErrorContext(ctx, "audit.checkpoint", "cause", err.Error())
 			return report, errCheckpoint // the cause may name keys; it is in the log
@@ -79,7 +78,7 @@ func Discovery(p *Parts) (any, error) {
 // forgotten says whether the archive has checkpoints that the registry does not know.
 func (p *Parts) forgotten() func(context.Context) (bool, error) {
 	archive, store := p.archive(), p.store()
-	return func(ctx context.Context) (bool, error) { return checkpoint.Forgotten(ctx, store.Checkpoint, archive) }
+	return func(ctx context.Context) (bool, error) { return auditlog.Forgotten(ctx, store.Checkpoint, archive) }
 }
 
 // auditKey reads the public half of the key that signs checkpoints, once in the life of an instance: it never changes.
@@ -105,13 +104,13 @@ func (p *Parts) auditKey() func(context.Context) (audit.Key, error) {
 	}
 }
 
-func (p *Parts) auditSigner() func(context.Context) (checkpoint.Key, error) {
+func (p *Parts) auditSigner() func(context.Context) (auditlog.Key, error) {
 	keys, public := p.keys(), p.auditKey()
-	return func(ctx context.Context) (checkpoint.Key, error) {
+	return func(ctx context.Context) (auditlog.Key, error) {
 		key, err := public(ctx)
 		if err != nil {
-			return checkpoint.Key{}, err
+			return auditlog.Key{}, err
 		}
-		return checkpoint.Key{Key: key, Signer: keys.Signer(ctx, p.AuditKey, key.Public)}, nil
+		return auditlog.Key{Key: key, Signer: keys.Signer(ctx, p.AuditKey, key.Public)}, nil
 	}
 }

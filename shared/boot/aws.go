@@ -15,7 +15,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/s3"
 	"github.com/mastio-aws/mastio/shared/edge/secrets"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/events"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -64,7 +64,7 @@ func (c *cloud) agentSecrets() hygiene.Secrets {
 	return &secrets.Agents{API: secretsmanager.NewFromConfig(c.aws), KeyID: c.parts.AgentSecretsKey}
 }
 
-func (c *cloud) archive() checkpoint.Archive {
+func (c *cloud) archive() auditlog.Archive {
 	return &s3.Archive{API: awss3.NewFromConfig(c.aws), Bucket: c.parts.AuditBucket}
 }
 

@@ -11,11 +11,10 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/events"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
-	"github.com/mastio-aws/mastio/shared/usecase/refusal"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
@@ -47,7 +46,7 @@ type outside interface {
 	domain() truststore.Domain
 	secret() Secret
 	agentSecrets() hygiene.Secrets
-	archive() checkpoint.Archive
+	archive() auditlog.Archive
 	bus() events.Bus
 	functions() delegate.API
 }
@@ -74,8 +73,8 @@ type Secret interface {
 // endpoint is the token endpoint's URL.
 func (p *Parts) endpoint() string { return p.Config.Issuer + "/v1/auth/token" }
 
-func (p *Parts) refusals() *refusal.Recorder {
-	return refusal.New(refusal.Config{Store: p.store(), OrgID: p.OrgID, Now: p.Now, NewID: p.NewID, Log: p.Log})
+func (p *Parts) refusals() *auditlog.Recorder {
+	return auditlog.NewRecorder(auditlog.RecorderConfig{Store: p.store(), OrgID: p.OrgID, Now: p.Now, NewID: p.NewID, Log: p.Log})
 }
 
 // gate keeps a function shut under a legacy Org CA where the operator asks for strict PKI.

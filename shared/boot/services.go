@@ -7,7 +7,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/events"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -26,7 +26,7 @@ type Services struct {
 	Domain       truststore.Domain
 	Secret       Secret
 	AgentSecrets hygiene.Secrets
-	Archive      checkpoint.Archive
+	Archive      auditlog.Archive
 	Bus          events.Bus
 	Functions    delegate.API // other functions
 }
@@ -44,6 +44,6 @@ func (s *Services) objects() truststore.Objects   { return s.Objects }
 func (s *Services) domain() truststore.Domain     { return s.Domain }
 func (s *Services) secret() Secret                { return s.Secret }
 func (s *Services) agentSecrets() hygiene.Secrets { return s.AgentSecrets }
-func (s *Services) archive() checkpoint.Archive   { return s.Archive }
+func (s *Services) archive() auditlog.Archive     { return s.Archive }
 func (s *Services) bus() events.Bus               { return s.Bus }
 func (s *Services) functions() delegate.API       { return s.Functions }

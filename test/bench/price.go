@@ -25,8 +25,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -46,7 +46,7 @@ const logOverhead = 26
 type shop struct {
 	token, rotate served
 	enroller      *enroll.Enroller
-	sealer        *checkpoint.Job
+	sealer        *auditlog.Sealer
 	keys          *ceremonytest.Keys
 	issuer        string
 	mu            sync.Mutex

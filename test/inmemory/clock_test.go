@@ -16,7 +16,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
@@ -362,12 +362,12 @@ func TestCheckpointsOfAClockThatWasAhead(t *testing.T) {
 	for n, step := range []time.Duration{time.Hour, 300 * 24 * time.Hour, -300 * 24 * time.Hour, -time.Minute} {
 		m.Advance(step)
 		admit(t, m, "kyc-"+strconv.Itoa(n))
-		report := must[checkpoint.Report](t)(m.Checkpoint.Run(t.Context(), audit.By{Actor: "test"}))
+		report := must[auditlog.Report](t)(m.Checkpoint.Run(t.Context(), audit.By{Actor: "test"}))
 		if report.Number != int64(n+1) {
 			t.Errorf("run %d made checkpoint %d", n, report.Number)
 		}
 	}
-	verdict := must[trail.Verdict](t)(m.Trail.Verify(t.Context()))
+	verdict := must[auditlog.Verdict](t)(m.Trail.Verify(t.Context()))
 	if !verdict.OK || verdict.Checkpoints != 4 {
 		t.Errorf("verdict = %+v", verdict.Report)
 	}

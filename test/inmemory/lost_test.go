@@ -9,6 +9,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
+	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/warnings"
@@ -50,13 +52,13 @@ func TestEmptiedRegistryGetsNoFirstOrgCA(t *testing.T) {
 func TestArchiveOfAnEmptiedRegistry(t *testing.T) {
 	before := inmemory.Open(t, memstore.Config{})
 	before.Admit(t.Context(), "kyc")
-	must[checkpoint.Report](t)(before.Checkpoint.Run(t.Context(), audit.By{Actor: checkpoint.Actor}))
+	must[auditlog.Report](t)(before.Checkpoint.Run(t.Context(), audit.By{Actor: auditlog.Actor}))
 	for _, sealed := range []bool{false, true} {
 		m := inmemory.New(memstore.Config{})
 		m.Archive = before.Archive
 		m.Process = m.Spawn(m.Now)
 		if sealed {
-			must[checkpoint.Report](t)(m.Checkpoint.Run(t.Context(), audit.By{Actor: checkpoint.Actor}))
+			must[auditlog.Report](t)(m.Checkpoint.Run(t.Context(), audit.By{Actor: auditlog.Actor}))
 		}
 		report, err := m.Standby.Run(t.Context())
 		if !errors.Is(err, rotateca.ErrLost) || !report.Restored || m.Org(t).Pointer != nil {
@@ -82,7 +84,7 @@ func TestCheckpointsBeforeTheFirstOrgCA(t *testing.T) {
 	if err := m.Store.Apply(t.Context(), registry.Change{ID: m.NewID(), Rows: []audit.Row{row}}); err != nil {
 		t.Fatal(err)
 	}
-	if r := must[checkpoint.Report](t)(m.Checkpoint.Run(t.Context(), audit.By{Actor: checkpoint.Actor})); r.Made == 0 {
+	if r := must[auditlog.Report](t)(m.Checkpoint.Run(t.Context(), audit.By{Actor: auditlog.Actor})); r.Made == 0 {
 		t.Fatal("no checkpoint was made")
 	}
 	if _, err := m.Standby.Run(t.Context()); err != nil || m.Org(t).Pointer == nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint/checkpointtest"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -50,7 +50,7 @@ type Mastio struct {
 	Objects  *Objects
 	Secrets  *Secrets
 	Archive  *checkpointtest.Archive
-	AuditKey checkpoint.Key
+	AuditKey auditlog.Key
 	Over     func() bool // that the time of the function hygiene is; nil: it never is
 
 	url    string

@@ -13,7 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
@@ -22,7 +22,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
-	"github.com/mastio-aws/mastio/shared/usecase/trail"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
@@ -43,8 +42,8 @@ type Process struct {
 	Hygiene    *hygiene.Job
 	Health     *health.Checker
 	Discovery  *discovery.Directory
-	Checkpoint *checkpoint.Job
-	Trail      *trail.Trail
+	Checkpoint *auditlog.Sealer
+	Trail      *auditlog.Trail
 	Door       *signin.Door
 }
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/usecase/trail"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
 
 const (
@@ -30,9 +30,9 @@ type auditView struct {
 	Next   string        // address of the next page
 	CSV    string        // addresses of the same rows as files
 	NDJSON string
-	Head   *trail.Head // nil: unknown at the moment
-	Seal   asked       // the forms that verify and pack
-	Days   []pair      // ready-made periods
+	Head   *auditlog.Head // nil: unknown at the moment
+	Seal   asked          // the forms that verify and pack
+	Days   []pair         // ready-made periods
 }
 
 type auditRow struct {
@@ -87,7 +87,7 @@ func (d *Dashboard) days() []pair {
 }
 
 // filter reads the filter. Without a period it is today and yesterday: a trail of years is too long for a default.
-func (d *Dashboard) filter(values url.Values) (trail.Query, asked) {
+func (d *Dashboard) filter(values url.Values) (auditlog.Query, asked) {
 	f := url.Values{}
 	for _, name := range []string{"start", "end", "subject", "event_type", "actor"} {
 		f.Set(name, strings.TrimSpace(values.Get(name)))
@@ -95,7 +95,7 @@ func (d *Dashboard) filter(values url.Values) (trail.Query, asked) {
 	if f.Get("start") == "" && f.Get("end") == "" && f.Get("subject") == "" {
 		f.Set("start", d.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly))
 	}
-	q := trail.Query{Subject: f.Get("subject"), Event: audit.Event(f.Get("event_type")), Actor: f.Get("actor"), Cursor: values.Get("cursor")}
+	q := auditlog.Query{Subject: f.Get("subject"), Event: audit.Event(f.Get("event_type")), Actor: f.Get("actor"), Cursor: values.Get("cursor")}
 	var problems []field
 	for name, at := range map[string]*time.Time{"start": &q.Start, "end": &q.End} {
 		if f.Get(name) == "" {
@@ -115,9 +115,9 @@ func (d *Dashboard) filter(values url.Values) (trail.Query, asked) {
 // filterField names the field that a refused filter is about.
 func filterField(err error) string {
 	switch {
-	case errors.Is(err, trail.ErrPeriod):
+	case errors.Is(err, auditlog.ErrPeriod):
 		return "start"
-	case errors.Is(err, trail.ErrEvent):
+	case errors.Is(err, auditlog.ErrEvent):
 		return "event_type"
 	}
 	return ""
@@ -138,7 +138,7 @@ func (d *Dashboard) export(w http.ResponseWriter, r *http.Request) error {
 	values := r.URL.Query()
 	q, f := d.filter(values)
 	if len(f.Errors) > 0 {
-		return trail.ErrPeriod
+		return auditlog.ErrPeriod
 	}
 	found, err := d.Trail.Export(r.Context(), q)
 	if err != nil {
@@ -163,7 +163,7 @@ func (d *Dashboard) toAudit(w http.ResponseWriter, r *http.Request) error {
 
 // verdictView is what a verification found.
 type verdictView struct {
-	trail.Verdict
+	auditlog.Verdict
 	At time.Time
 }
 
@@ -182,7 +182,7 @@ func (d *Dashboard) verify(w http.ResponseWriter, r *http.Request) error {
 
 // bundleView is a bundle to save.
 type bundleView struct {
-	trail.Packed
+	auditlog.Packed
 	Name string
 	Link template.URL
 	Form asked // for the next part
@@ -197,9 +197,9 @@ func (d *Dashboard) bundle(w http.ResponseWriter, r *http.Request) error {
 	}
 	from, err := strconv.ParseInt(f.Get("from"), 10, 64)
 	if err != nil || from < 1 {
-		return trail.ErrParts
+		return auditlog.ErrParts
 	}
-	packed, err := d.Trail.Bundle(r.Context(), trail.Parts{From: from})
+	packed, err := d.Trail.Bundle(r.Context(), auditlog.Parts{From: from})
 	if err != nil {
 		return err
 	}

@@ -14,11 +14,11 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
-	"github.com/mastio-aws/mastio/shared/usecase/trail"
 )
 
 // Registry is what pages read by themselves.
@@ -48,7 +48,7 @@ type Config struct {
 	RotateCA   RotateCA
 	Progress   Progress
 	Health     *health.Checker
-	Trail      *trail.Trail
+	Trail      *auditlog.Trail
 	// Rows writes rows as the API's export does, ndjson or csv.
 	Rows func(format string, rows []audit.Row) (body []byte, mediaType string, err error)
 	// Gate is called before an agent gets a certificate; under strict PKI it refuses. The pages that remedy a legacy Org

@@ -17,7 +17,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit/verify"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/schema"
-	"github.com/mastio-aws/mastio/shared/usecase/trail"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
 
 var large = flag.Int("rows", 5_000, "rows of TestExportOfManyRows; 100,000 take a minute, without the race detector")
@@ -69,10 +69,10 @@ func TestExportOfManyRows(t *testing.T) {
 
 	began = time.Now()
 	now := start.Add(time.Duration(*large)*24*time.Hour/perDay + time.Hour)
-	export := trail.New(trail.Config{Store: dynamo.New(dynamo.Config{Client: client, Prefix: prefix}), OrgID: "acme", Now: func() time.Time { return now }})
+	export := auditlog.NewTrail(auditlog.TrailConfig{Store: dynamo.New(dynamo.Config{Client: client, Prefix: prefix}), OrgID: "acme", Now: func() time.Time { return now }})
 	v := verify.New(verify.Config{})
 	pages, last := 0, ""
-	for q := (trail.Query{Limit: 5_000}); ; pages++ {
+	for q := (auditlog.Query{Limit: 5_000}); ; pages++ {
 		page, err := export.Export(t.Context(), q)
 		if err != nil {
 			t.Fatal(err)

@@ -14,8 +14,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
-	"github.com/mastio-aws/mastio/shared/usecase/trail"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
 
 const (
@@ -24,7 +23,7 @@ const (
 )
 
 // Audit returns the handlers of the function audit.
-func Audit(t *trail.Trail) Handlers {
+func Audit(t *auditlog.Trail) Handlers {
 	return Handlers{
 		"GET /v1/admin/audit/export":  func(w http.ResponseWriter, r *http.Request) error { return export(t, w, r) },
 		"GET /v1/admin/audit/head":    func(w http.ResponseWriter, r *http.Request) error { return auditHead(t, w, r) },
@@ -33,7 +32,7 @@ func Audit(t *trail.Trail) Handlers {
 }
 
 // Checkpoint returns the handler of the function checkpoint; the schedule calls the job itself.
-func Checkpoint(j *checkpoint.Job) Handlers {
+func Checkpoint(j *auditlog.Sealer) Handlers {
 	return Handlers{"POST /v1/admin/audit/checkpoint": func(w http.ResponseWriter, r *http.Request) error {
 		if err := nothing(r); err != nil {
 			return err
@@ -51,7 +50,7 @@ func Checkpoint(j *checkpoint.Job) Handlers {
 	}}
 }
 
-func checkpointed(report checkpoint.Report) answer { return answer{http.StatusOK, report} }
+func checkpointed(report auditlog.Report) answer { return answer{http.StatusOK, report} }
 
 // AuditKey returns the handler of the public half of the key that signs checkpoints, so that an auditor gets the key
 // independently of the bundle.
@@ -82,12 +81,12 @@ func noBody(r *http.Request) error {
 	return err
 }
 
-func export(t *trail.Trail, w http.ResponseWriter, r *http.Request) error {
+func export(t *auditlog.Trail, w http.ResponseWriter, r *http.Request) error {
 	query, err := onlyQuery(r, "format", "start", "end", "subject", "event_type", "actor", "limit", "cursor")
 	if err != nil {
 		return err
 	}
-	q := trail.Query{
+	q := auditlog.Query{
 		Subject: query.Get("subject"), Event: audit.Event(query.Get("event_type")), Actor: query.Get("actor"), Cursor: query.Get("cursor"),
 	}
 	if q.Start, err = moment(query, "start"); err != nil {
@@ -98,7 +97,7 @@ func export(t *trail.Trail, w http.ResponseWriter, r *http.Request) error {
 	}
 	if query.Has("limit") {
 		if q.Limit, err = strconv.Atoi(query.Get("limit")); err != nil || q.Limit < 1 {
-			return trail.ErrLimit
+			return auditlog.ErrLimit
 		}
 	}
 	render, mediaType, err := formatOf(query.Get("format"))
@@ -107,7 +106,7 @@ func export(t *trail.Trail, w http.ResponseWriter, r *http.Request) error {
 	}
 	page, err := t.Export(r.Context(), q)
 	if err != nil {
-		if errors.Is(err, trail.ErrTooLarge) {
+		if errors.Is(err, auditlog.ErrTooLarge) {
 			link(w, "first", exportPath, query, "limit", strconv.Itoa(pageLimit))
 		}
 		return err
@@ -118,7 +117,7 @@ func export(t *trail.Trail, w http.ResponseWriter, r *http.Request) error {
 	}
 	if page.Next != "" {
 		if !query.Has("limit") {
-			query.Set("limit", strconv.Itoa(trail.MaxLimit))
+			query.Set("limit", strconv.Itoa(auditlog.MaxLimit))
 		}
 		link(w, "next", exportPath, query, "cursor", page.Next)
 	}
@@ -177,10 +176,10 @@ func moment(query url.Values, name string) (time.Time, error) {
 	}
 	if date, offset, ok := strings.Cut(text, " "); ok && strings.ContainsAny(date, "Tt") {
 		if _, err := time.Parse(time.RFC3339Nano, strings.ToUpper(date+"+"+offset)); err == nil {
-			return time.Time{}, fmt.Errorf("%w: %s has a blank where its offset has a +: a + in a query is a blank, write it as %%2B", trail.ErrPeriod, name)
+			return time.Time{}, fmt.Errorf("%w: %s has a blank where its offset has a +: a + in a query is a blank, write it as %%2B", auditlog.ErrPeriod, name)
 		}
 	}
-	return time.Time{}, trail.ErrPeriod
+	return time.Time{}, auditlog.ErrPeriod
 }
 
 func ndjson(rows []audit.Row) ([]byte, error) {
@@ -230,7 +229,7 @@ func harmless(field string) string {
 	return field
 }
 
-func auditHead(t *trail.Trail, w http.ResponseWriter, r *http.Request) error {
+func auditHead(t *auditlog.Trail, w http.ResponseWriter, r *http.Request) error {
 	query, err := onlyQuery(r, "subject")
 	if err != nil {
 		return err
@@ -244,7 +243,7 @@ func auditHead(t *trail.Trail, w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func auditBundle(t *trail.Trail, w http.ResponseWriter, r *http.Request) error {
+func auditBundle(t *auditlog.Trail, w http.ResponseWriter, r *http.Request) error {
 	query, err := onlyQuery(r, "from_checkpoint", "to_checkpoint")
 	if err != nil {
 		return err
@@ -252,7 +251,7 @@ func auditBundle(t *trail.Trail, w http.ResponseWriter, r *http.Request) error {
 	if err := noBody(r); err != nil {
 		return err
 	}
-	var parts trail.Parts
+	var parts auditlog.Parts
 	if parts.From, err = checkpointNumber(query, "from_checkpoint"); err != nil {
 		return err
 	}
@@ -261,7 +260,7 @@ func auditBundle(t *trail.Trail, w http.ResponseWriter, r *http.Request) error {
 	}
 	packed, err := t.Bundle(r.Context(), parts)
 	if err != nil {
-		if errors.Is(err, trail.ErrTooLarge) {
+		if errors.Is(err, auditlog.ErrTooLarge) {
 			link(w, "first", bundlePath, query, "from_checkpoint", "1")
 		}
 		return err
@@ -284,7 +283,7 @@ func checkpointNumber(query url.Values, name string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(query.Get(name), 10, 64)
 	if err != nil || n < 1 {
-		return 0, trail.ErrParts
+		return 0, auditlog.ErrParts
 	}
 	return n, nil
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/shared/session"
-	"github.com/mastio-aws/mastio/shared/usecase/refusal"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
 
 // What can be wrong with a request before any use case sees it.
@@ -73,10 +73,10 @@ type Config struct {
 	Handlers Handlers
 	Admin    Admin
 	Session  Admit
-	Gate     func(ctx context.Context) error              // asked before every handler; its error is the answer; nil: open
-	Guesses  Guesses                                      // of the admin secret; nil: none are counted
-	Refused  func(ctx context.Context, f refusal.Refusal) // called for each wrong or missing admin secret; nil: never
-	Awaits   bool                                         // a missing Org CA is the operator's to bring (orgca.ErrAwaited)
+	Gate     func(ctx context.Context) error               // asked before every handler; its error is the answer; nil: open
+	Guesses  Guesses                                       // of the admin secret; nil: none are counted
+	Refused  func(ctx context.Context, f auditlog.Refusal) // called for each wrong or missing admin secret; nil: never
+	Awaits   bool                                          // a missing Org CA is the operator's to bring (orgca.ErrAwaited)
 	Log      *slog.Logger
 	Now      func() time.Time
 }
@@ -232,7 +232,7 @@ func (m *Mux) refused(r *http.Request, reason string) error {
 	if m.Refused != nil {
 		by := CallOf(r.Context()).By
 		by.Actor = "api"
-		m.Refused(r.Context(), refusal.Refusal{Event: audit.AdminLoginRefused, By: by, Reason: reason})
+		m.Refused(r.Context(), auditlog.Refusal{Event: audit.AdminLoginRefused, By: by, Reason: reason})
 	}
 	return ErrAdminSecret
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -176,7 +176,7 @@ func TestRepeatedCheckpointIsCompletedFirst(t *testing.T) {
 			}
 		}
 		if down {
-			return checkpoint.ErrArchive
+			return auditlog.ErrArchive
 		}
 		return nil
 	}

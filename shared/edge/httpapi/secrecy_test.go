@@ -16,7 +16,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	record "github.com/mastio-aws/mastio/shared/usecase/refusal"
+	record "github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -231,10 +231,10 @@ func TestWithoutAnEdge(t *testing.T) {
 // Who tries a wrong secret is on the record; what was tried is not, and a right one leaves no row.
 func TestRefusedSecretsAreOnTheRecord(t *testing.T) {
 	w := open(t, memstore.Config{})
-	var told []record.Refusal
+	var told []auditlog.Refusal
 	mux, err := httpapi.New(httpapi.Config{
 		Handlers: httpapi.Enroll(w.Enroll), Admin: inmemory.Admin, Log: slog.New(slog.NewJSONHandler(w.logs, nil)), Now: w.Now,
-		Refused: func(_ context.Context, f record.Refusal) { told = append(told, f) },
+		Refused: func(_ context.Context, f auditlog.Refusal) { told = append(told, f) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -248,10 +248,10 @@ func TestRefusedSecretsAreOnTheRecord(t *testing.T) {
 	} {
 		w.send(t, e)
 	}
-	want := record.Refusal{Event: audit.AdminLoginRefused, By: audit.By{Actor: "api", RequestID: requestID, SourceIP: "192.0.2.7"}, Reason: "wrong secret"}
+	want := auditlog.Refusal{Event: audit.AdminLoginRefused, By: audit.By{Actor: "api", RequestID: requestID, SourceIP: "192.0.2.7"}, Reason: "wrong secret"}
 	missing := want
 	missing.Reason = "not one secret"
-	if diff := cmp.Diff([]record.Refusal{want, missing}, told); diff != "" {
+	if diff := cmp.Diff([]auditlog.Refusal{want, missing}, told); diff != "" {
 		t.Errorf("refusals (-want +got):\n%s", diff)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/session"
-	record "github.com/mastio-aws/mastio/shared/usecase/refusal"
+	record "github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -19,7 +19,7 @@ func TestFunctionsCountAndRecordWrongSecrets(t *testing.T) {
 		wantProblem(t, w.send(t, guess), http.StatusForbidden, "admin_secret_invalid")
 	}
 	wantProblem(t, w.send(t, guess), http.StatusTooManyRequests, "too_many_attempts")
-	rows, err := w.Store.Rows(t.Context(), record.Subject(inmemory.OrgID, audit.AdminLoginRefused), 0, 10)
+	rows, err := w.Store.Rows(t.Context(), auditlog.RefusalSubject(inmemory.OrgID, audit.AdminLoginRefused), 0, 10)
 	if err != nil || len(rows) != 1 || rows[0].Actor != "api" || rows[0].Details["source_ip"] != "192.0.2.7" {
 		t.Errorf("rows = %+v, %v", rows, err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
 
 // ArchiveAPI is what an archive calls beyond API.
@@ -27,7 +27,7 @@ type Archive struct {
 	Bucket string
 }
 
-// maxArchived is far above a checkpoint of checkpoint.MostRows leaves.
+// maxArchived is far above a checkpoint of auditlog.MostRows leaves.
 const maxArchived = 16 << 20
 
 // Put creates an object. A repeated attempt that meets the object that the one before it made finds it the same.
@@ -39,16 +39,16 @@ func (a *Archive) Put(ctx context.Context, name string, data []byte) error {
 		return nil
 	}
 	if !changed(err) {
-		return fmt.Errorf("put %s: %w: %w", name, checkpoint.ErrArchive, err)
+		return fmt.Errorf("put %s: %w: %w", name, auditlog.ErrArchive, err)
 	}
 	old, getErr := a.Get(ctx, name)
 	switch {
 	case getErr != nil:
 		return getErr
 	case old == nil: // another attempt is under way
-		return fmt.Errorf("put %s: %w: %w", name, checkpoint.ErrArchive, err)
+		return fmt.Errorf("put %s: %w: %w", name, auditlog.ErrArchive, err)
 	case !bytes.Equal(old, data):
-		return fmt.Errorf("put %s: %w", name, checkpoint.ErrTaken)
+		return fmt.Errorf("put %s: %w", name, auditlog.ErrTaken)
 	}
 	return nil
 }
@@ -60,12 +60,12 @@ func (a *Archive) Get(ctx context.Context, name string) ([]byte, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get %s: %w: %w", name, checkpoint.ErrArchive, err)
+		return nil, fmt.Errorf("get %s: %w: %w", name, auditlog.ErrArchive, err)
 	}
 	defer func() { _ = out.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(out.Body, maxArchived+1))
 	if err != nil || len(data) > maxArchived {
-		return nil, fmt.Errorf("get %s: %w: %d bytes read: %w", name, checkpoint.ErrArchive, len(data), errors.Join(errLong, err))
+		return nil, fmt.Errorf("get %s: %w: %d bytes read: %w", name, auditlog.ErrArchive, len(data), errors.Join(errLong, err))
 	}
 	return data, nil
 }
@@ -78,7 +78,7 @@ func (a *Archive) Last(ctx context.Context, prefix, after string) (last string, 
 	for pages := s3.NewListObjectsV2Paginator(a.API, in); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return "", fmt.Errorf("list %s: %w: %w", prefix, checkpoint.ErrArchive, err)
+			return "", fmt.Errorf("list %s: %w: %w", prefix, auditlog.ErrArchive, err)
 		}
 		for _, o := range page.Contents {
 			last = max(last, aws.ToString(o.Key))

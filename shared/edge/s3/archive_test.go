@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/edge/s3"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
 
 func archive(t *testing.T) *s3.Archive {
@@ -28,7 +28,7 @@ func TestArchive(t *testing.T) {
 			t.Errorf("put: %v", err)
 		}
 	}
-	if err := a.Put(ctx, "c/1", []byte("two")); !errors.Is(err, checkpoint.ErrTaken) {
+	if err := a.Put(ctx, "c/1", []byte("two")); !errors.Is(err, auditlog.ErrTaken) {
 		t.Errorf("another under the same name: %v, want ErrTaken", err)
 	}
 	data, err := a.Get(ctx, "c/1")
@@ -62,7 +62,7 @@ func TestOneOfManyArchives(t *testing.T) {
 	for _, err := range errs {
 		if err == nil {
 			wins++
-		} else if !errors.Is(err, checkpoint.ErrTaken) && !errors.Is(err, checkpoint.ErrArchive) {
+		} else if !errors.Is(err, auditlog.ErrTaken) && !errors.Is(err, auditlog.ErrArchive) {
 			t.Error(err)
 		}
 	}
@@ -74,13 +74,13 @@ func TestOneOfManyArchives(t *testing.T) {
 func TestArchiveThatIsGone(t *testing.T) {
 	a := archive(t)
 	a.Bucket = "another"
-	if err := a.Put(t.Context(), "c", nil); !errors.Is(err, checkpoint.ErrArchive) {
+	if err := a.Put(t.Context(), "c", nil); !errors.Is(err, auditlog.ErrArchive) {
 		t.Errorf("put: %v, want ErrArchive", err)
 	}
-	if _, err := a.Get(t.Context(), "c"); !errors.Is(err, checkpoint.ErrArchive) {
+	if _, err := a.Get(t.Context(), "c"); !errors.Is(err, auditlog.ErrArchive) {
 		t.Errorf("get: %v, want ErrArchive", err)
 	}
-	if _, err := a.Last(t.Context(), "c", ""); !errors.Is(err, checkpoint.ErrArchive) {
+	if _, err := a.Last(t.Context(), "c", ""); !errors.Is(err, auditlog.ErrArchive) {
 		t.Errorf("last: %v, want ErrArchive", err)
 	}
 }

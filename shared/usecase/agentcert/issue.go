@@ -46,7 +46,7 @@ type Issuer struct {
 	NewID       func() string // unique, at most 36 characters
 }
 
-// Request is what a caller may bring. Everything is optional: what is missing is made here.
+// KeyRequest is what a caller may bring. Everything is optional: what is missing is made here.
 type KeyRequest struct {
 	CSR          []byte          // PKCS #10, PEM: only its public key is used; the private key stays with the caller
 	DPoPJWK      json.RawMessage // public JWK

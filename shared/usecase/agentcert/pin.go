@@ -16,7 +16,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// Store is what pinning needs of the registry.
+// PinStore is what pinning needs of the registry.
 type PinStore interface {
 	Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error)
 	Keys(ctx context.Context, id agent.ID) (agent.Keys, error)

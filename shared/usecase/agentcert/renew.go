@@ -30,7 +30,7 @@ const (
 	MaxOverlap     = agent.MaxGrace
 )
 
-// Config is what a Renewer is made of; all fields are required.
+// RenewerConfig is what a Renewer is made of; all fields are required.
 type RenewerConfig struct {
 	Store  authn.Store
 	Issuer Issuer
@@ -42,17 +42,17 @@ type RenewerConfig struct {
 // Renewer renews certificates. It is safe for concurrent use.
 type Renewer struct{ RenewerConfig }
 
-// New returns a Renewer.
+// NewRenewer returns a Renewer.
 func NewRenewer(cfg RenewerConfig) *Renewer { return &Renewer{cfg} }
 
-// Request asks for a renewal.
+// RenewRequest asks for a renewal.
 type RenewRequest struct {
 	audit.By              // without an actor: the certificate says who that is
 	CertificatePEM string // from the TLS connection, by way of the edge; empty: none
 	CSR            []byte // PKCS #10, DER: a fresh key, and the certificate's own names
 }
 
-// Result is the new certificate. The private key is the agent's own.
+// RenewResult is the new certificate. The private key is the agent's own.
 type RenewResult struct {
 	Agent       agent.Agent
 	Certificate Certificate

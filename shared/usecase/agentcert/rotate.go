@@ -35,7 +35,7 @@ type Store interface {
 	View(ctx context.Context, id agent.ID) (registry.View, error)
 }
 
-// Config is what a Rotator is made of; all fields are required.
+// RotatorConfig is what a Rotator is made of; all fields are required.
 type RotatorConfig struct {
 	Store  Store
 	Issuer Issuer
@@ -45,10 +45,10 @@ type RotatorConfig struct {
 // Rotator rotates agents' certificates. It is safe for concurrent use; different agents share nothing.
 type Rotator struct{ RotatorConfig }
 
-// New returns a Rotator.
+// NewRotator returns a Rotator.
 func NewRotator(cfg RotatorConfig) *Rotator { return &Rotator{cfg} }
 
-// Request asks for a rotation.
+// RotateRequest asks for a rotation.
 type RotateRequest struct {
 	audit.By
 	Agent    agent.ID
@@ -58,7 +58,7 @@ type RotateRequest struct {
 	Once     idempotency.Request[RotateResult]
 }
 
-// Result is the new certificate, and the private keys where they were made here. It exists only in one answer.
+// RotateResult is the new certificate, and the private keys where they were made here. It exists only in one answer.
 type RotateResult struct {
 	Agent       agent.Agent
 	Material    Material

@@ -8,7 +8,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 )
 
-// Store is what a Gate needs of the registry.
+// PointerStore is what a Gate needs of the registry.
 type PointerStore interface {
 	Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error)
 }

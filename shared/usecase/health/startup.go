@@ -24,7 +24,7 @@ var (
 	ErrTokenKey   = problem.Internal("the token signing key cannot be used")
 )
 
-// Store is what a check needs of the registry.
+// OrgStore is what a check needs of the registry.
 type OrgStore interface {
 	Org(ctx context.Context) (registry.Org, error)
 }

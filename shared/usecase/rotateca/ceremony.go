@@ -23,7 +23,7 @@ var ErrKeys = problem.New(503, "key_store_unavailable", "key store refused").
 	Says("The key store did not do its part. Nothing was changed; retry.").
 	After(5 * time.Second)
 
-// Store is what a ceremony needs of the registry.
+// CeremonyStore is what a ceremony needs of the registry.
 type CeremonyStore interface {
 	Org(ctx context.Context) (registry.Org, error)
 	Apply(ctx context.Context, c registry.Change) error
@@ -68,7 +68,7 @@ type Keys interface {
 	Noted(ctx context.Context, id string) (fence int64, err error)
 }
 
-// Config is what a Ceremony is made of; all fields are required.
+// CeremonyConfig is what a Ceremony is made of; all fields are required.
 type CeremonyConfig struct {
 	Store       CeremonyStore
 	Keys        Keys
@@ -82,10 +82,10 @@ type CeremonyConfig struct {
 // Ceremony makes generations. It is safe for concurrent use: two at once make two generations.
 type Ceremony struct{ CeremonyConfig }
 
-// New returns a Ceremony.
+// NewCeremony returns a Ceremony.
 func NewCeremony(cfg CeremonyConfig) *Ceremony { return &Ceremony{cfg} }
 
-// Order says for what a generation is made.
+// GenerationSpec says for what a generation is made.
 type GenerationSpec struct {
 	audit.By
 	RotationID string

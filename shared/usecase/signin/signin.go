@@ -12,7 +12,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/session"
-	"github.com/mastio-aws/mastio/shared/usecase/refusal"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
 
 // Store is what sign-ins need of the registry.
@@ -33,7 +33,7 @@ type Config struct {
 	// Accepted names the versions of the secret that are accepted now.
 	Accepted func(ctx context.Context) (versions []string, err error)
 	// Refused is called for each wrong secret, for the audit trail.
-	Refused func(ctx context.Context, f refusal.Refusal)
+	Refused func(ctx context.Context, f auditlog.Refusal)
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -81,7 +81,7 @@ func (d *Door) SignIn(ctx context.Context, a Attempt) (Pass, error) {
 	}
 	if !ok {
 		a.Actor = "dashboard"
-		d.Refused(ctx, refusal.Refusal{Event: audit.AdminLoginRefused, By: a.By, Reason: "wrong secret"})
+		d.Refused(ctx, auditlog.Refusal{Event: audit.AdminLoginRefused, By: a.By, Reason: "wrong secret"})
 		return Pass{}, d.refused(ctx, a, d.wrong(ctx, device))
 	}
 	d.passed(ctx, counted)

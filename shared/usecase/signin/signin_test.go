@@ -18,7 +18,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/session"
-	"github.com/mastio-aws/mastio/shared/usecase/refusal"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 )
 
@@ -48,8 +48,8 @@ func open(fault func(string) memstore.Fault) *door {
 	return d
 }
 
-func recorder(d *door) *refusal.Recorder {
-	return refusal.New(refusal.Config{
+func recorder(d *door) *auditlog.Recorder {
+	return auditlog.NewRecorder(auditlog.RecorderConfig{
 		Store: d.store, OrgID: "orga", Now: func() time.Time { return d.now }, NewID: rand.Text, Log: slog.New(slog.DiscardHandler),
 	})
 }
@@ -141,7 +141,7 @@ func TestGuessingIsHeldUp(t *testing.T) {
 	d.signIn(t, "192.0.2.2", "")
 	d.now = d.now.Add(session.PerSource.First)
 	d.signIn(t, "192.0.2.1", "")
-	rows, err := d.store.Rows(t.Context(), refusal.Subject("orga", audit.AdminLoginRefused), 0, 10)
+	rows, err := d.store.Rows(t.Context(), auditlog.RefusalSubject("orga", audit.AdminLoginRefused), 0, 10)
 	if err != nil || len(rows) != 1 || rows[0].EventType != audit.AdminLoginRefused || rows[0].Details["source_ip"] != "192.0.2.1" {
 		t.Errorf("on the record: %+v, %v, want one row", rows, err)
 	}

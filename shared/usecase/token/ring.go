@@ -23,7 +23,7 @@ import (
 // ErrKey reports a stored token key that cannot be used.
 var ErrKey = problem.Internal("token signing key is unusable")
 
-// Store is what the keyring needs of the registry.
+// KeyStore is what the keyring needs of the registry.
 type KeyStore interface {
 	TokenKey(ctx context.Context, epoch int64) (*registry.TokenKey, error)
 	TokenKeys(ctx context.Context, epochs ...int64) ([]registry.TokenKey, error)
@@ -37,7 +37,7 @@ type Vault interface {
 	Open(ctx context.Context, wrapped []byte, about map[string]string) ([]byte, error)
 }
 
-// Config is what a Ring is made of; all fields are required.
+// RingConfig is what a Ring is made of; all fields are required.
 type RingConfig struct {
 	Store KeyStore
 	Vault Vault
@@ -78,7 +78,7 @@ func (k *Key) Assertion(id string) *ecdsa.PublicKey {
 // challenges, assertions, and the nonces that go with them.
 const Handover = assertion.ChallengeTTL
 
-// New returns an empty Ring.
+// NewRing returns an empty Ring.
 func NewRing(cfg RingConfig) *Ring { return &Ring{RingConfig: cfg} }
 
 // Signing returns the key of the epoch that now is in. Only an epoch's first call reads the store and calls KMS; if

@@ -13,7 +13,7 @@ import (
 	"sync"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
 
 // Archive keeps objects in memory. It is safe for concurrent use.
@@ -40,7 +40,7 @@ func (a *Archive) Put(_ context.Context, name string, data []byte) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if old, ok := a.objects[name]; ok && !bytes.Equal(old, data) {
-		return checkpoint.ErrTaken
+		return auditlog.ErrTaken
 	}
 	if a.objects == nil {
 		a.objects = map[string][]byte{}
@@ -80,7 +80,7 @@ func (a *Archive) Names() []string {
 }
 
 // NewKey makes a signing key.
-func NewKey() checkpoint.Key {
+func NewKey() auditlog.Key {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic(err) // there is no randomness
@@ -89,5 +89,5 @@ func NewKey() checkpoint.Key {
 	if err != nil {
 		panic(err) // the curve is right
 	}
-	return checkpoint.Key{Key: public, Signer: private}
+	return auditlog.Key{Key: public, Signer: private}
 }

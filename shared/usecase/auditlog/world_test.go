@@ -1,4 +1,4 @@
-package trail_test
+package auditlog_test
 
 import (
 	"bytes"
@@ -17,15 +17,14 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit/verify"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint/checkpointtest"
-	"github.com/mastio-aws/mastio/shared/usecase/trail"
 )
 
 const org = "orga"
 
 // request is the schedule's.
-var request = audit.By{Actor: checkpoint.Actor, RequestID: "r"}
+var request = audit.By{Actor: auditlog.Actor, RequestID: "r"}
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
@@ -33,9 +32,9 @@ var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 type world struct {
 	store   *memstore.Store
 	archive *checkpointtest.Archive
-	key     checkpoint.Key
-	job     *checkpoint.Job
-	trail   *trail.Trail
+	key     auditlog.Key
+	job     *auditlog.Sealer
+	trail   *auditlog.Trail
 	clock   atomic.Int64 // Unix nanoseconds
 	ids     atomic.Int64
 }
@@ -44,17 +43,17 @@ func open(cfg memstore.Config) *world {
 	w := &world{store: memstore.New(cfg), archive: &checkpointtest.Archive{}, key: checkpointtest.NewKey()}
 	w.clock.Store(noon.UnixNano())
 	w.job = w.newJob()
-	w.trail = trail.New(trail.Config{
+	w.trail = auditlog.NewTrail(auditlog.TrailConfig{
 		Store: w.store, Archive: w.archive, OrgID: org, Now: w.now,
 		Key: func(context.Context) (audit.Key, error) { return w.key.Key, nil },
 	})
 	return w
 }
 
-func (w *world) newJob() *checkpoint.Job {
-	return checkpoint.New(checkpoint.Config{
+func (w *world) newJob() *auditlog.Sealer {
+	return auditlog.NewSealer(auditlog.SealerConfig{
 		Store: w.store, Archive: w.archive, OrgID: org, Now: w.now, Log: slog.New(slog.DiscardHandler),
-		Key:   func(context.Context) (checkpoint.Key, error) { return w.key, nil },
+		Key:   func(context.Context) (auditlog.Key, error) { return w.key, nil },
 		NewID: func() string { return "id-" + strconv.FormatInt(w.ids.Add(1), 10) },
 	})
 }
@@ -107,7 +106,7 @@ func (w *world) grow(t testing.TB, subjects ...string) {
 	}
 }
 
-func (w *world) seal(t testing.TB) checkpoint.Report {
+func (w *world) seal(t testing.TB) auditlog.Report {
 	t.Helper()
 	r, err := w.job.Run(t.Context(), request)
 	w.must(t, err)
@@ -127,9 +126,9 @@ func (w *world) rows(t testing.TB, subjects ...string) (n int64) {
 	return n
 }
 
-func (w *world) whole(t testing.TB) trail.Packed {
+func (w *world) whole(t testing.TB) auditlog.Packed {
 	t.Helper()
-	p, err := w.trail.Bundle(t.Context(), trail.Parts{})
+	p, err := w.trail.Bundle(t.Context(), auditlog.Parts{})
 	w.must(t, err)
 	if p.Next != 0 {
 		t.Fatalf("all of it goes on with checkpoint %d", p.Next)

@@ -1,4 +1,4 @@
-package trail_test
+package auditlog_test
 
 import (
 	"context"
@@ -15,8 +15,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit/verify"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
-	"github.com/mastio-aws/mastio/shared/usecase/trail"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
 
 var subjects = []string{org, "orga/admin.login_refused", "orga::a", "orga::b", "orga::c"}
@@ -60,7 +59,7 @@ func TestBundleOfAHistory(t *testing.T) {
 
 func (w *world) inParts(ctx context.Context) (files [][]byte, err error) {
 	for next := int64(1); next != 0; {
-		p, err := w.trail.Bundle(ctx, trail.Parts{From: next})
+		p, err := w.trail.Bundle(ctx, auditlog.Parts{From: next})
 		if err != nil {
 			return nil, err
 		}
@@ -101,12 +100,12 @@ func TestBundleInParts(t *testing.T) {
 		if r := verified(verify.Config{}, append(files[:1:1], files[2:]...)...); r.OK && len(files) > 2 {
 			t.Error("a part is missing, and it verifies")
 		}
-		if _, err := w.trail.Bundle(t.Context(), trail.Parts{}); !errors.Is(err, trail.ErrTooLarge) {
+		if _, err := w.trail.Bundle(t.Context(), auditlog.Parts{}); !errors.Is(err, auditlog.ErrTooLarge) {
 			t.Errorf("all at once: %v, want ErrTooLarge", err)
 		}
 	}
 	w.trail.MaxBundle = 500
-	if _, err := w.inParts(t.Context()); !errors.Is(err, trail.ErrTooLarge) {
+	if _, err := w.inParts(t.Context()); !errors.Is(err, auditlog.ErrTooLarge) {
 		t.Errorf("where no checkpoint fits: %v, want ErrTooLarge", err)
 	}
 }
@@ -143,15 +142,15 @@ func TestPartsThatAreNone(t *testing.T) {
 		w.grow(t, "orga::a")
 		w.seal(t)
 	}
-	for _, p := range []trail.Parts{{From: -1}, {To: -1}, {From: 5}, {From: 1, To: 4}, {From: 3, To: 2}, {From: 4, To: 3}} {
-		if _, err := w.trail.Bundle(t.Context(), p); !errors.Is(err, trail.ErrParts) {
+	for _, p := range []auditlog.Parts{{From: -1}, {To: -1}, {From: 5}, {From: 1, To: 4}, {From: 3, To: 2}, {From: 4, To: 3}} {
+		if _, err := w.trail.Bundle(t.Context(), p); !errors.Is(err, auditlog.ErrParts) {
 			t.Errorf("%+v: %v, want ErrParts", p, err)
 		}
 	}
 	for _, c := range []struct {
-		parts trail.Parts
+		parts auditlog.Parts
 		rows  int64
-	}{{trail.Parts{From: 1, To: 1}, 2}, {trail.Parts{From: 2, To: 2}, 3}, {trail.Parts{From: 2}, 5}, {trail.Parts{From: 4}, 1}, {trail.Parts{To: 3}, 6}} {
+	}{{auditlog.Parts{From: 1, To: 1}, 2}, {auditlog.Parts{From: 2, To: 2}, 3}, {auditlog.Parts{From: 2}, 5}, {auditlog.Parts{From: 4}, 1}, {auditlog.Parts{To: 3}, 6}} {
 		p, err := w.trail.Bundle(t.Context(), c.parts)
 		if err != nil || p.Manifest.Rows != c.rows || p.Next != 0 {
 			t.Errorf("%+v: %+v, %v; want %d rows", c.parts, p.Manifest, err, c.rows)
@@ -270,7 +269,7 @@ func TestManyCheckpointsAtOnce(t *testing.T) {
 		wg.Go(func() {
 			j := w.newJob()
 			j.Most = 10
-			if _, err := j.Run(t.Context(), audit.By{Actor: checkpoint.Actor}); err != nil && !errors.Is(err, registry.ErrConflict) {
+			if _, err := j.Run(t.Context(), audit.By{Actor: auditlog.Actor}); err != nil && !errors.Is(err, registry.ErrConflict) {
 				t.Error(err)
 			}
 		})
@@ -316,7 +315,7 @@ func TestCrashAnywhere(t *testing.T) {
 		w.seal(t)
 		w.grow(t, "orga::b", org, "orga::a", "orga::d", "orga::e")
 		left = calls
-		_, err := w.job.Run(t.Context(), audit.By{Actor: checkpoint.Actor})
+		_, err := w.job.Run(t.Context(), audit.By{Actor: auditlog.Actor})
 		survived := left > 0
 		left = -1
 		if err == nil && !survived {
@@ -363,7 +362,7 @@ func TestLife(t *testing.T) {
 			}
 			switch rapid.IntRange(0, 4).Draw(t, "what") {
 			case 0:
-				if _, err := w.job.Run(ctx, audit.By{Actor: checkpoint.Actor}); err != nil && !troubled && !errors.Is(err, registry.ErrConflict) {
+				if _, err := w.job.Run(ctx, audit.By{Actor: auditlog.Actor}); err != nil && !troubled && !errors.Is(err, registry.ErrConflict) {
 					t.Fatal(err)
 				}
 			case 1:
@@ -374,7 +373,7 @@ func TestLife(t *testing.T) {
 				}
 			}
 			fate = nil
-			p, err := w.trail.Bundle(ctx, trail.Parts{})
+			p, err := w.trail.Bundle(ctx, auditlog.Parts{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -383,7 +382,7 @@ func TestLife(t *testing.T) {
 			}
 		}
 		w.store.Deliver()
-		if _, err := w.job.Run(ctx, audit.By{Actor: checkpoint.Actor}); err != nil {
+		if _, err := w.job.Run(ctx, audit.By{Actor: auditlog.Actor}); err != nil {
 			t.Fatal(err)
 		}
 		w.store.Deliver()

@@ -1,4 +1,4 @@
-package trail_test
+package auditlog_test
 
 import (
 	"context"
@@ -16,10 +16,10 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	"github.com/mastio-aws/mastio/shared/usecase/trail"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
 
-func (w *world) export(t testing.TB, q trail.Query) trail.Page {
+func (w *world) export(t testing.TB, q auditlog.Query) auditlog.Page {
 	t.Helper()
 	p, err := w.trail.Export(t.Context(), q)
 	if err != nil {
@@ -29,7 +29,7 @@ func (w *world) export(t testing.TB, q trail.Query) trail.Page {
 }
 
 // pages reads a query to its end.
-func (w *world) pages(ctx context.Context, q trail.Query, between func()) (rows []audit.Row, pages int, err error) {
+func (w *world) pages(ctx context.Context, q auditlog.Query, between func()) (rows []audit.Row, pages int, err error) {
 	for {
 		p, err := w.trail.Export(ctx, q)
 		if err != nil {
@@ -61,13 +61,13 @@ func ids(rows []audit.Row) []string {
 
 func TestExportEverything(t *testing.T) {
 	w := open(memstore.Config{})
-	if p := w.export(t, trail.Query{}); len(p.Rows) != 0 || p.Next != "" {
+	if p := w.export(t, auditlog.Query{}); len(p.Rows) != 0 || p.Next != "" {
 		t.Errorf("of nothing: %+v", p)
 	}
 	w.grow(t, subjects...)
 	w.advance(40 * 24 * time.Hour) // quiet days
 	w.grow(t, subjects...)
-	all := w.export(t, trail.Query{})
+	all := w.export(t, auditlog.Query{})
 	if len(all.Rows) != 10 || all.Next != "" || !slices.IsSorted(ids(all.Rows)) {
 		t.Errorf("%d rows, %q, in order: %t", len(all.Rows), all.Next, slices.IsSorted(ids(all.Rows)))
 	}
@@ -81,28 +81,28 @@ func TestFilters(t *testing.T) {
 	day := noon.Add(48 * time.Hour).Truncate(24 * time.Hour)
 	for _, c := range []struct {
 		name string
-		q    trail.Query
+		q    auditlog.Query
 		want string // subject and number of each row
 	}{
-		{"a subject", trail.Query{Subject: "orga::a"}, "orga::a/1 orga::a/2 orga::a/3"},
-		{"a subject from a day on", trail.Query{Subject: "orga::a", Start: day}, "orga::a/3"},
-		{"a subject before a day", trail.Query{Subject: "orga::a", End: day}, "orga::a/1 orga::a/2"},
-		{"a subject that is none", trail.Query{Subject: "orga::x"}, ""},
-		{"an event", trail.Query{Event: audit.OrgCARotated}, "orga/1"},
-		{"an event of a subject", trail.Query{Event: audit.OrgCARotated, Subject: "orga::a"}, ""},
-		{"from a day on", trail.Query{Start: day}, "orga::a/3 orga::b/2"},
-		{"before a day", trail.Query{End: day}, "orga/1 orga::a/1 orga::b/1 orga::a/2"},
-		{"a time", trail.Query{Start: noon.Add(20 * time.Millisecond), End: noon.Add(40 * time.Millisecond)}, "orga::a/1 orga::b/1"},
-		{"long ago", trail.Query{Start: time.Unix(0, 0), End: noon}, ""},
-		{"to come", trail.Query{Start: noon.AddDate(9, 0, 0)}, ""},
-		{"an actor", trail.Query{Actor: "admin:v1", Event: audit.OrgCARotated}, "orga/1"},
-		{"a kind of actor", trail.Query{Actor: "admin", Event: audit.OrgCARotated}, "orga/1"},
-		{"the beginning of an actor", trail.Query{Actor: "adm"}, ""},
+		{"a subject", auditlog.Query{Subject: "orga::a"}, "orga::a/1 orga::a/2 orga::a/3"},
+		{"a subject from a day on", auditlog.Query{Subject: "orga::a", Start: day}, "orga::a/3"},
+		{"a subject before a day", auditlog.Query{Subject: "orga::a", End: day}, "orga::a/1 orga::a/2"},
+		{"a subject that is none", auditlog.Query{Subject: "orga::x"}, ""},
+		{"an event", auditlog.Query{Event: audit.OrgCARotated}, "orga/1"},
+		{"an event of a subject", auditlog.Query{Event: audit.OrgCARotated, Subject: "orga::a"}, ""},
+		{"from a day on", auditlog.Query{Start: day}, "orga::a/3 orga::b/2"},
+		{"before a day", auditlog.Query{End: day}, "orga/1 orga::a/1 orga::b/1 orga::a/2"},
+		{"a time", auditlog.Query{Start: noon.Add(20 * time.Millisecond), End: noon.Add(40 * time.Millisecond)}, "orga::a/1 orga::b/1"},
+		{"long ago", auditlog.Query{Start: time.Unix(0, 0), End: noon}, ""},
+		{"to come", auditlog.Query{Start: noon.AddDate(9, 0, 0)}, ""},
+		{"an actor", auditlog.Query{Actor: "admin:v1", Event: audit.OrgCARotated}, "orga/1"},
+		{"a kind of actor", auditlog.Query{Actor: "admin", Event: audit.OrgCARotated}, "orga/1"},
+		{"the beginning of an actor", auditlog.Query{Actor: "adm"}, ""},
 	} {
 		for _, limit := range []int{0, 1, 100} {
 			c.q.Limit = limit
 			var got []string
-			rows, _, err := w.pages(t.Context(), trail.Query{Limit: max(limit, 1000), Start: c.q.Start, End: c.q.End, Subject: c.q.Subject, Event: c.q.Event, Actor: c.q.Actor}, func() {})
+			rows, _, err := w.pages(t.Context(), auditlog.Query{Limit: max(limit, 1000), Start: c.q.Start, End: c.q.End, Subject: c.q.Subject, Event: c.q.Event, Actor: c.q.Actor}, func() {})
 			if limit == 1 {
 				rows, _, err = w.pages(t.Context(), c.q, func() { w.advance(time.Hour) })
 			}
@@ -156,7 +156,7 @@ func TestNoRowIsLostBetweenPages(t *testing.T) {
 			commit(false)
 		}
 		rounds := rapid.IntRange(0, 10).Draw(t, "rounds")
-		got, _, err := w.pages(ctx, trail.Query{Limit: rapid.IntRange(1, 7).Draw(t, "limit")}, func() {
+		got, _, err := w.pages(ctx, auditlog.Query{Limit: rapid.IntRange(1, 7).Draw(t, "limit")}, func() {
 			if rounds--; rounds > 0 {
 				begin()
 			}
@@ -201,8 +201,8 @@ func TestLargeAnswersAreRefusedOrPaged(t *testing.T) {
 		}
 	}
 	w.advance(time.Hour)
-	for _, q := range []trail.Query{{}, {Subject: org}} {
-		if _, err := w.trail.Export(t.Context(), q); !errors.Is(err, trail.ErrTooLarge) {
+	for _, q := range []auditlog.Query{{}, {Subject: org}} {
+		if _, err := w.trail.Export(t.Context(), q); !errors.Is(err, auditlog.ErrTooLarge) {
 			t.Errorf("%+v: %v, want ErrTooLarge", q, err)
 		}
 		q.Limit = 1000
@@ -218,22 +218,22 @@ func TestBadQueries(t *testing.T) {
 	w.grow(t, "orga::a")
 	cursor := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	for _, c := range []struct {
-		q    trail.Query
+		q    auditlog.Query
 		want error
 	}{
-		{trail.Query{Limit: -1}, trail.ErrLimit},
-		{trail.Query{Limit: trail.MaxLimit + 1}, trail.ErrLimit},
-		{trail.Query{Start: noon, End: noon}, trail.ErrPeriod},
-		{trail.Query{Start: noon, End: noon.Add(-1)}, trail.ErrPeriod},
-		{trail.Query{Event: "agent.forgiven"}, trail.ErrEvent},
-		{trail.Query{Cursor: "x"}, registry.ErrCursor},
-		{trail.Query{Cursor: cursor("d")}, registry.ErrCursor},
-		{trail.Query{Cursor: cursor("s1")}, registry.ErrCursor},
-		{trail.Query{Cursor: cursor("d" + strings.Repeat("8", 26))}, registry.ErrCursor},
-		{trail.Query{Cursor: cursor("d"+strings.Repeat("0", 26)) + "\n"}, registry.ErrCursor},
-		{trail.Query{Subject: org, Cursor: cursor("d" + strings.Repeat("0", 26))}, registry.ErrCursor},
-		{trail.Query{Subject: org, Cursor: cursor("s01")}, registry.ErrCursor},
-		{trail.Query{Subject: org, Cursor: cursor("s-1")}, registry.ErrCursor},
+		{auditlog.Query{Limit: -1}, auditlog.ErrLimit},
+		{auditlog.Query{Limit: auditlog.MaxLimit + 1}, auditlog.ErrLimit},
+		{auditlog.Query{Start: noon, End: noon}, auditlog.ErrPeriod},
+		{auditlog.Query{Start: noon, End: noon.Add(-1)}, auditlog.ErrPeriod},
+		{auditlog.Query{Event: "agent.forgiven"}, auditlog.ErrEvent},
+		{auditlog.Query{Cursor: "x"}, registry.ErrCursor},
+		{auditlog.Query{Cursor: cursor("d")}, registry.ErrCursor},
+		{auditlog.Query{Cursor: cursor("s1")}, registry.ErrCursor},
+		{auditlog.Query{Cursor: cursor("d" + strings.Repeat("8", 26))}, registry.ErrCursor},
+		{auditlog.Query{Cursor: cursor("d"+strings.Repeat("0", 26)) + "\n"}, registry.ErrCursor},
+		{auditlog.Query{Subject: org, Cursor: cursor("d" + strings.Repeat("0", 26))}, registry.ErrCursor},
+		{auditlog.Query{Subject: org, Cursor: cursor("s01")}, registry.ErrCursor},
+		{auditlog.Query{Subject: org, Cursor: cursor("s-1")}, registry.ErrCursor},
 	} {
 		if p, err := w.trail.Export(t.Context(), c.q); !errors.Is(err, c.want) || p.Rows != nil {
 			t.Errorf("%+v: %v, want %v", c.q, err, c.want)

@@ -1,6 +1,4 @@
-// Package refusal records refused callers in the audit trail. It is safe against floods: it writes one row a minute,
-// however many refusals there are, in a chain of its own, so that no rotation waits for it.
-package refusal
+package auditlog
 
 import (
 	"context"
@@ -14,15 +12,15 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// Store is what recording needs of the registry.
-type Store interface {
+// RecorderStore is what recording needs of the registry.
+type RecorderStore interface {
 	LastRow(ctx context.Context, subject string) (*audit.Row, error)
 	Apply(ctx context.Context, c registry.Change) error
 }
 
-// Config is what a Recorder is made of; all fields are required.
-type Config struct {
-	Store Store
+// RecorderConfig is what a Recorder is made of; all fields are required.
+type RecorderConfig struct {
+	Store RecorderStore
 	OrgID string
 	Now   func() time.Time
 	NewID func() string // unique, at most 36 characters
@@ -36,25 +34,26 @@ type Refusal struct {
 	Reason   string // fixed words, never what the client sent
 }
 
-// Subject is the chain of an event's refusals.
-func Subject(orgID string, event audit.Event) string { return orgID + "/" + string(event) }
+// RefusalSubject is the chain of an event's refusals.
+func RefusalSubject(orgID string, event audit.Event) string { return orgID + "/" + string(event) }
 
 const (
 	// Window is the time in which all instances together write one row of an event.
-	Window = time.Minute
+	RefusalWindow = time.Minute
 	// patience is how long a refused client waits for its refusal to be recorded, once a window.
 	patience   = 2 * time.Second
 	maxSources = 8
 )
 
-// Recorder records refusals. It is safe for concurrent use.
+// Recorder records refused callers in the audit trail. It is safe against floods: it writes one row a minute, however
+// many refusals there are, in a chain of its own, so that no rotation waits for it. It is safe for concurrent use.
 //
 // The first refusal of a window is written at once, so that a single refusal shows within its own request. Later
 // refusals of the window are counted in memory, without a read or a write, and a row of a later window reports them.
 // So a row's count is what this instance has seen since its last row. The sum of counts is a lower bound: an instance
 // that ends, or that another instance always precedes, loses its count. The log has each refusal.
 type Recorder struct {
-	Config
+	RecorderConfig
 	mu      sync.Mutex
 	tallies map[audit.Event]*tally
 }
@@ -66,8 +65,10 @@ type tally struct {
 	tried   time.Time // window in which this instance has looked last
 }
 
-// New returns a Recorder.
-func New(cfg Config) *Recorder { return &Recorder{Config: cfg, tallies: map[audit.Event]*tally{}} }
+// NewRecorder returns a Recorder.
+func NewRecorder(cfg RecorderConfig) *Recorder {
+	return &Recorder{RecorderConfig: cfg, tallies: map[audit.Event]*tally{}}
+}
 
 // Record counts a refusal and, once a window, writes a row. The caller is refused whether or not the write succeeds;
 // a failure is logged.
@@ -80,7 +81,7 @@ func (r *Recorder) Record(ctx context.Context, f Refusal) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	count, _ := entry.Details["count"].(int64)
-	switch err := r.write(ctx, entry, now.Truncate(Window)); {
+	switch err := r.write(ctx, entry, now.Truncate(RefusalWindow)); {
 	case err == nil, errors.Is(err, registry.ErrUnknown): // better to report too few than too many
 		r.told(f.Event, count)
 	case !errors.Is(err, registry.ErrConflict): // another instance's row is there: the count stays for the next window
@@ -102,7 +103,7 @@ func (r *Recorder) count(f Refusal, now time.Time) (audit.Entry, bool) {
 	if f.SourceIP != "" && len(t.sources) < maxSources && !slices.Contains(t.sources, f.SourceIP) {
 		t.sources = append(t.sources, f.SourceIP)
 	}
-	window := now.Truncate(Window)
+	window := now.Truncate(RefusalWindow)
 	if t.tried.Equal(window) {
 		return audit.Entry{}, false
 	}
@@ -111,7 +112,7 @@ func (r *Recorder) count(f Refusal, now time.Time) (audit.Entry, bool) {
 	for i, s := range t.sources {
 		sources[i] = s
 	}
-	return audit.Entry{Time: now, Event: f.Event, Actor: f.Actor, Subject: Subject(r.OrgID, f.Event), Details: f.Note(map[string]any{
+	return audit.Entry{Time: now, Event: f.Event, Actor: f.Actor, Subject: RefusalSubject(r.OrgID, f.Event), Details: f.Note(map[string]any{
 		"count": t.count, "reason": f.Reason, "sources": sources,
 	})}, true
 }
@@ -135,7 +136,7 @@ func (r *Recorder) write(ctx context.Context, e audit.Entry, window time.Time) e
 	var head audit.Head
 	if last != nil {
 		// A row that is dated further ahead was written while a clock was: it keeps no later one from being written.
-		if at, err := last.Time(); err == nil && !at.Before(window) && at.Before(window.Add(2*Window)) {
+		if at, err := last.Time(); err == nil && !at.Before(window) && at.Before(window.Add(2*RefusalWindow)) {
 			return registry.ErrConflict
 		}
 		head = audit.Head{Seq: last.Seq, Hash: last.Hash}

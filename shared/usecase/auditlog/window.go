@@ -1,4 +1,4 @@
-package trail
+package auditlog
 
 import (
 	"context"
@@ -74,7 +74,7 @@ func (t *Trail) first(ctx context.Context) (time.Time, error) {
 func (w *window) more() bool { return w.begin.Before(w.end) }
 
 // read reads on: a part of a day, or some days whole. In most histories days are either many or full.
-func (w *window) read(ctx context.Context, s Store) ([]audit.Row, error) {
+func (w *window) read(ctx context.Context, s TrailStore) ([]audit.Row, error) {
 	parts, errs := make([][]audit.Row, w.days), make([]error, w.days)
 	var wg sync.WaitGroup
 	for n := range w.days {

@@ -1,4 +1,4 @@
-package checkpoint
+package auditlog
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 // pick chooses what the next checkpoint covers; nothing if only the last checkpoint's own row is uncovered. If the
 // row of an earlier checkpoint is uncovered too, as after several full ones, there is one more checkpoint: a run
 // leaves one uncovered row.
-func (j *Job) pick(ctx context.Context) ([]audit.Leaf, error) {
+func (j *Sealer) pick(ctx context.Context) ([]audit.Leaf, error) {
 	moved, err := j.Store.Moved(ctx, int(j.Most))
 	if err != nil || len(moved) == 0 {
 		return nil, err
@@ -44,7 +44,7 @@ func (j *Job) pick(ctx context.Context) ([]audit.Leaf, error) {
 }
 
 // cut ends a leaf earlier.
-func (j *Job) cut(ctx context.Context, l audit.Leaf, rows int64) (audit.Leaf, error) {
+func (j *Sealer) cut(ctx context.Context, l audit.Leaf, rows int64) (audit.Leaf, error) {
 	end := audit.Leaf{Subject: l.Subject, FromSeq: l.FromSeq + rows - 1, Seq: l.FromSeq + rows}
 	found, err := j.Store.Covered(ctx, end)
 	if err != nil {
@@ -59,7 +59,7 @@ func (j *Job) cut(ctx context.Context, l audit.Leaf, rows int64) (audit.Leaf, er
 
 // make makes the checkpoint behind last, and keeps what keep makes of it in its commit. It reports false if another run was
 // first.
-func (j *Job) make(ctx context.Context, by audit.By, last registry.Checkpoint, leaves []audit.Leaf, keep keeper) (bool, error) {
+func (j *Sealer) make(ctx context.Context, by audit.By, last registry.Checkpoint, leaves []audit.Leaf, keep keeper) (bool, error) {
 	sealed, stamped, err := j.seal(ctx, last.Sealed.Checkpoint, leaves)
 	if err != nil {
 		return false, err
@@ -88,7 +88,7 @@ type stamp struct {
 }
 
 // seal signs a checkpoint over leaves that are in the archive by then.
-func (j *Job) seal(ctx context.Context, last audit.Checkpoint, leaves []audit.Leaf) (audit.Sealed, stamp, error) {
+func (j *Sealer) seal(ctx context.Context, last audit.Checkpoint, leaves []audit.Leaf) (audit.Sealed, stamp, error) {
 	tree := audit.NewTree()
 	for _, l := range leaves {
 		if err := tree.Add(l); err != nil {
@@ -121,7 +121,7 @@ func (j *Job) seal(ctx context.Context, last audit.Checkpoint, leaves []audit.Le
 }
 
 // stamp adds a time stamp, if there is an authority and it grants one.
-func (j *Job) stamp(ctx context.Context, s *audit.Sealed) (stamp, error) {
+func (j *Sealer) stamp(ctx context.Context, s *audit.Sealed) (stamp, error) {
 	if j.Stamp == nil {
 		return stamp{status: "off"}, nil
 	}
@@ -146,7 +146,7 @@ func (j *Job) stamp(ctx context.Context, s *audit.Sealed) (stamp, error) {
 const commitTries = 5
 
 // commit makes a checkpoint count, together with the row that announces it. It reports false if another run was first.
-func (j *Job) commit(ctx context.Context, by audit.By, next registry.Checkpoint, stamped stamp, answer *registry.Answer) (bool, error) {
+func (j *Sealer) commit(ctx context.Context, by audit.By, next registry.Checkpoint, stamped stamp, answer *registry.Answer) (bool, error) {
 	var err error
 	for range commitTries {
 		org, readErr := j.Store.Org(ctx)
@@ -178,7 +178,7 @@ func (j *Job) commit(ctx context.Context, by audit.By, next registry.Checkpoint,
 	return false, err
 }
 
-func (j *Job) entry(by audit.By, next registry.Checkpoint, stamped stamp) audit.Entry {
+func (j *Sealer) entry(by audit.By, next registry.Checkpoint, stamped stamp) audit.Entry {
 	c := next.Sealed.Checkpoint
 	details := by.Note(map[string]any{
 		"number": c.Number, "previous": c.Previous, "root": c.Root, "leaves": c.Leaves, "rows": c.Rows, "key": c.Key,

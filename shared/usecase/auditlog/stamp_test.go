@@ -1,4 +1,4 @@
-package trail_test
+package auditlog_test
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package checkpoint
+package auditlog
 
 import (
 	"context"
@@ -22,11 +22,4 @@ func Forgotten(ctx context.Context, stored func(context.Context) (*registry.Chec
 	}
 	after, err := stored(ctx)
 	return number(after) < last, err
-}
-
-func number(c *registry.Checkpoint) int64 {
-	if c == nil {
-		return 0
-	}
-	return c.Sealed.Checkpoint.Number
 }

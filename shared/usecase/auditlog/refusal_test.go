@@ -1,4 +1,4 @@
-package refusal_test
+package auditlog_test
 
 import (
 	"log/slog"
@@ -11,12 +11,12 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	"github.com/mastio-aws/mastio/shared/usecase/refusal"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
 
-var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+var midday = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-type world struct {
+type recording struct {
 	store *memstore.Store
 	clock atomic.Int64
 	ids   atomic.Int64
@@ -24,34 +24,34 @@ type world struct {
 	mu    sync.Mutex
 }
 
-func open(cfg memstore.Config) *world {
-	w := &world{store: memstore.New(cfg)}
-	w.clock.Store(noon.UnixNano())
+func openRecorder(cfg memstore.Config) *recording {
+	w := &recording{store: memstore.New(cfg)}
+	w.clock.Store(midday.UnixNano())
 	return w
 }
 
-func (w *world) Write(b []byte) (int, error) {
+func (w *recording) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.log.Write(b)
 }
 
 // instance is a recorder as each process has one.
-func (w *world) instance() *refusal.Recorder {
-	return refusal.New(refusal.Config{
+func (w *recording) instance() *auditlog.Recorder {
+	return auditlog.NewRecorder(auditlog.RecorderConfig{
 		Store: w.store, OrgID: "orga", Log: slog.New(slog.NewTextHandler(w, nil)),
 		Now:   func() time.Time { return time.Unix(0, w.clock.Load()).UTC() },
 		NewID: func() string { return "id-" + strconv.FormatInt(w.ids.Add(1), 10) },
 	})
 }
 
-func login(source string) refusal.Refusal {
-	return refusal.Refusal{Event: audit.AdminLoginRefused, By: audit.By{Actor: "api", RequestID: "r", SourceIP: source}, Reason: "wrong secret"}
+func login(source string) auditlog.Refusal {
+	return auditlog.Refusal{Event: audit.AdminLoginRefused, By: audit.By{Actor: "api", RequestID: "r", SourceIP: source}, Reason: "wrong secret"}
 }
 
-func (w *world) rows(t *testing.T, event audit.Event) []audit.Row {
+func (w *recording) rows(t *testing.T, event audit.Event) []audit.Row {
 	t.Helper()
-	rows, err := w.store.Rows(t.Context(), refusal.Subject("orga", event), 0, 1000)
+	rows, err := w.store.Rows(t.Context(), auditlog.RefusalSubject("orga", event), 0, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func count(rows []audit.Row) (sum float64) {
 }
 
 func TestSingleRefusalShowsAtOnce(t *testing.T) {
-	w := open(memstore.Config{})
+	w := openRecorder(memstore.Config{})
 	w.instance().Record(t.Context(), login("192.0.2.7"))
 	rows := w.rows(t, audit.AdminLoginRefused)
 	if len(rows) != 1 || rows[0].Actor != "api" || rows[0].Details["reason"] != "wrong secret" || rows[0].Details["source_ip"] != "192.0.2.7" || count(rows) != 1 {
@@ -80,8 +80,8 @@ func TestSingleRefusalShowsAtOnce(t *testing.T) {
 
 // A row that was written while a clock was ahead keeps none from being written once the clock is right.
 func TestRefusalsAfterAClockThatWasAhead(t *testing.T) {
-	for _, ahead := range []time.Duration{2 * refusal.Window, 48 * time.Hour, 14 * 365 * 24 * time.Hour} {
-		w := open(memstore.Config{})
+	for _, ahead := range []time.Duration{2 * auditlog.RefusalWindow, 48 * time.Hour, 14 * 365 * 24 * time.Hour} {
+		w := openRecorder(memstore.Config{})
 		w.clock.Add(int64(ahead))
 		w.instance().Record(t.Context(), login("192.0.2.7"))
 		w.clock.Add(-int64(ahead))
@@ -92,7 +92,7 @@ func TestRefusalsAfterAClockThatWasAhead(t *testing.T) {
 		if len(rows) != 2 {
 			t.Fatalf("%s ahead: %d rows, want the one of then and one of now", ahead, len(rows))
 		}
-		if at, err := rows[1].Time(); err != nil || !at.Equal(noon) {
+		if at, err := rows[1].Time(); err != nil || !at.Equal(midday) {
 			t.Errorf("%s ahead: the second row is of %s, %v", ahead, at, err)
 		}
 	}
@@ -100,8 +100,8 @@ func TestRefusalsAfterAClockThatWasAhead(t *testing.T) {
 
 // A flood is a row a minute, of all instances together, and neither reads nor writes for anything in between.
 func TestFlood(t *testing.T) {
-	w := open(memstore.Config{})
-	instances := []*refusal.Recorder{w.instance(), w.instance(), w.instance()}
+	w := openRecorder(memstore.Config{})
+	instances := []*auditlog.Recorder{w.instance(), w.instance(), w.instance()}
 	const minutes, each = 5, 200
 	for range minutes {
 		var wg sync.WaitGroup
@@ -111,7 +111,7 @@ func TestFlood(t *testing.T) {
 			}
 		}
 		wg.Wait()
-		w.clock.Add(int64(refusal.Window))
+		w.clock.Add(int64(auditlog.RefusalWindow))
 	}
 	rows := w.rows(t, audit.AdminLoginRefused)
 	if len(rows) != minutes {
@@ -131,13 +131,13 @@ func TestFlood(t *testing.T) {
 
 // One instance alone tells every refusal in the end.
 func TestCountsAddUp(t *testing.T) {
-	w := open(memstore.Config{})
+	w := openRecorder(memstore.Config{})
 	i := w.instance()
 	for range 7 {
 		for range 13 {
 			i.Record(t.Context(), login("192.0.2.7"))
 		}
-		w.clock.Add(int64(refusal.Window))
+		w.clock.Add(int64(auditlog.RefusalWindow))
 	}
 	i.Record(t.Context(), login("192.0.2.7"))
 	if got := count(w.rows(t, audit.AdminLoginRefused)); got != 7*13+1 {
@@ -146,10 +146,10 @@ func TestCountsAddUp(t *testing.T) {
 }
 
 func TestEventsHaveTheirOwnWindows(t *testing.T) {
-	w := open(memstore.Config{})
+	w := openRecorder(memstore.Config{})
 	i := w.instance()
 	i.Record(t.Context(), login("192.0.2.7"))
-	i.Record(t.Context(), refusal.Refusal{Event: audit.OrgCAUploadRefused, By: audit.By{Actor: "admin:v1"}, Reason: "ca_expired"})
+	i.Record(t.Context(), auditlog.Refusal{Event: audit.OrgCAUploadRefused, By: audit.By{Actor: "admin:v1"}, Reason: "ca_expired"})
 	if a, b := len(w.rows(t, audit.AdminLoginRefused)), len(w.rows(t, audit.OrgCAUploadRefused)); a != 1 || b != 1 {
 		t.Errorf("%d and %d rows, want one of each", a, b)
 	}
@@ -159,7 +159,7 @@ func TestEventsHaveTheirOwnWindows(t *testing.T) {
 func TestStoreInTrouble(t *testing.T) {
 	for fault, want := range map[memstore.Fault]float64{memstore.Refuse: 2, memstore.HalfAck: 2, memstore.Lose: 1} {
 		trouble := true
-		w := open(memstore.Config{Fault: func(op string) memstore.Fault {
+		w := openRecorder(memstore.Config{Fault: func(op string) memstore.Fault {
 			if trouble && op == "Apply" {
 				return fault
 			}
@@ -168,7 +168,7 @@ func TestStoreInTrouble(t *testing.T) {
 		i := w.instance()
 		i.Record(t.Context(), login("192.0.2.7"))
 		trouble = false
-		w.clock.Add(int64(refusal.Window))
+		w.clock.Add(int64(auditlog.RefusalWindow))
 		i.Record(t.Context(), login("192.0.2.7"))
 		if got := count(w.rows(t, audit.AdminLoginRefused)); got != want {
 			t.Errorf("fault %d: %g refusals are told, want %g", fault, got, want)

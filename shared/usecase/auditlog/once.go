@@ -1,4 +1,4 @@
-package checkpoint
+package auditlog
 
 import (
 	"context"
@@ -20,7 +20,7 @@ func unnamed(registry.Checkpoint) (*registry.Answer, error) { return nil, nil }
 // completes the last checkpoint, so it is answered only when the work of its own checkpoint is done.
 //
 // Errors: as of Run and of idempotency.Do.
-func (j *Job) Once(ctx context.Context, by audit.By, once idempotency.Request[Report]) (Report, error) {
+func (j *Sealer) Once(ctx context.Context, by audit.By, once idempotency.Request[Report]) (Report, error) {
 	if once.Key == "" {
 		return j.Run(ctx, by)
 	}
@@ -35,7 +35,7 @@ func (j *Job) Once(ctx context.Context, by audit.By, once idempotency.Request[Re
 	return Report{}, fmt.Errorf("make a checkpoint: %w", registry.ErrConflict)
 }
 
-func (j *Job) once(ctx context.Context, by audit.By, once idempotency.Request[Report], found *bool) (Report, error) {
+func (j *Sealer) once(ctx context.Context, by audit.By, once idempotency.Request[Report], found *bool) (Report, error) {
 	last, err := j.last(ctx)
 	if err != nil {
 		return Report{}, fmt.Errorf("make a checkpoint: %w", err)
@@ -63,7 +63,7 @@ func (j *Job) once(ctx context.Context, by audit.By, once idempotency.Request[Re
 		return report, registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Answer: answer})
 	}
 	made, err := j.make(ctx, by, last.Checkpoint, leaves, func(next registry.Checkpoint) (*registry.Answer, error) {
-		p := present{Checkpoint: next}
+		p := lastSeal{Checkpoint: next}
 		if err := p.name(); err != nil {
 			return nil, err
 		}

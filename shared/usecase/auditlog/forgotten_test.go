@@ -1,4 +1,4 @@
-package checkpoint_test
+package auditlog_test
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
+	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/checkpoint/checkpointtest"
 )
 
@@ -19,7 +19,7 @@ func TestForgotten(t *testing.T) {
 		return &registry.Checkpoint{Sealed: audit.Sealed{Checkpoint: audit.Checkpoint{Number: number}}, SetBack: setBack}
 	}
 	var archive checkpointtest.Archive
-	if err := archive.Put(t.Context(), checkpoint.SealedName(7), []byte("{}")); err != nil {
+	if err := archive.Put(t.Context(), auditlog.SealedName(7), []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -39,7 +39,7 @@ func TestForgotten(t *testing.T) {
 			reads++
 			return c.stored[reads-1], c.err
 		}
-		got, err := checkpoint.Forgotten(t.Context(), stored, &archive)
+		got, err := auditlog.Forgotten(t.Context(), stored, &archive)
 		if got != c.want || !errors.Is(err, c.err) || reads != len(c.stored) {
 			t.Errorf("%s: %t, %v after %d reads; want %t, %v after %d", name, got, err, reads, c.want, c.err, len(c.stored))
 		}

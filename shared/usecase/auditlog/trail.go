@@ -1,5 +1,6 @@
-// Package trail exports the audit trail: rows, page by page; the ends of chains; bundles that an auditor can verify.
-package trail
+// Package auditlog keeps the audit trail. A Trail exports it: rows, page by page; the ends of chains; bundles that an
+// auditor can verify. A Sealer signs, on a schedule, the end of every chain that moved. A Recorder records refused callers.
+package auditlog
 
 import (
 	"context"
@@ -8,7 +9,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 )
 
 // What can be wrong with a request.
@@ -30,8 +30,8 @@ var (
 			"/v1/admin/audit/checkpoint, then ask again.")
 )
 
-// Store is what this package needs of the registry.
-type Store interface {
+// TrailStore is what this package needs of the registry.
+type TrailStore interface {
 	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)
 	RowsOfDay(ctx context.Context, day, after, before string, limit int) ([]audit.Row, error)
 	LastRow(ctx context.Context, subject string) (*audit.Row, error)
@@ -40,10 +40,10 @@ type Store interface {
 	Checkpoint(ctx context.Context) (*registry.Checkpoint, error)
 }
 
-// Config is what a Trail is made of; all fields but the last are required.
-type Config struct {
-	Store   Store
-	Archive checkpoint.Archive
+// TrailConfig is what a Trail is made of; all fields but the last are required.
+type TrailConfig struct {
+	Store   TrailStore
+	Archive Archive
 	Key     func(ctx context.Context) (audit.Key, error) // that signs checkpoints now
 	OrgID   string
 	Now     func() time.Time
@@ -55,10 +55,10 @@ type Config struct {
 const maxBundle = 4_300_000
 
 // Trail reads the audit trail. It is safe for concurrent use.
-type Trail struct{ Config }
+type Trail struct{ TrailConfig }
 
-// New returns a Trail.
-func New(cfg Config) *Trail {
+// NewTrail returns a Trail.
+func NewTrail(cfg TrailConfig) *Trail {
 	if cfg.MaxBundle == 0 {
 		cfg.MaxBundle = maxBundle
 	}
@@ -67,16 +67,16 @@ func New(cfg Config) *Trail {
 
 // Head is where the trail has got to.
 type Head struct {
-	Subject    string      `json:"subject"`
-	Seq        int64       `json:"seq"`
-	Hash       string      `json:"hash"`
-	Timestamp  string      `json:"timestamp,omitempty"` // of the last row
-	Checkpoint *Checkpoint `json:"checkpoint"`
-	SigningKey SigningKey  `json:"signing_key"`
+	Subject    string            `json:"subject"`
+	Seq        int64             `json:"seq"`
+	Hash       string            `json:"hash"`
+	Timestamp  string            `json:"timestamp,omitempty"` // of the last row
+	Checkpoint *HashedCheckpoint `json:"checkpoint"`
+	SigningKey SigningKey        `json:"signing_key"`
 }
 
-// Checkpoint is the last one, with the hash that an auditor notes down.
-type Checkpoint struct {
+// HashedCheckpoint is the last one, with the hash that an auditor notes down.
+type HashedCheckpoint struct {
 	audit.Sealed
 	Hash string `json:"hash"`
 }
@@ -110,7 +110,7 @@ func (t *Trail) Head(ctx context.Context, subject string) (Head, error) {
 		return h, err
 	}
 	if last != nil {
-		h.Checkpoint = &Checkpoint{Sealed: last.Sealed}
+		h.Checkpoint = &HashedCheckpoint{Sealed: last.Sealed}
 		if h.Checkpoint.Hash, err = last.Sealed.Checkpoint.Hash(); err != nil {
 			return h, err
 		}

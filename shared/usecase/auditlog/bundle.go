@@ -1,4 +1,4 @@
-package trail
+package auditlog
 
 import (
 	"bytes"
@@ -12,7 +12,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint"
 )
 
 // Parts asks for a part of the history: from one checkpoint to another. Zeros ask for all of it, or ErrTooLarge.
@@ -31,7 +30,7 @@ type Packed struct {
 // part the row that announces its last checkpoint. Rows are read by their own keys, never from an index; a missing
 // row is left out, and a verifier of the bundle finds the gap.
 //
-// Errors: ErrParts, ErrTooLarge, ErrTail, checkpoint.ErrArchive, registry.ErrConflict if checkpoints kept being made.
+// Errors: ErrParts, ErrTooLarge, ErrTail, ErrArchive, registry.ErrConflict if checkpoints kept being made.
 func (t *Trail) Bundle(ctx context.Context, p Parts) (Packed, error) {
 	now, err := t.present(ctx)
 	if err != nil {
@@ -73,39 +72,40 @@ func (t *Trail) Bundle(ctx context.Context, p Parts) (Packed, error) {
 }
 
 // present is the state that a bundle is made of.
-type present struct {
+type snapshot struct {
 	last   int64         // number of the last checkpoint
 	stored *audit.Sealed // it, if it may not be in the archive yet
 	moved  []audit.Leaf  // what none covers
 }
 
 const (
-	readTries = 5
+	readTries = 5      // of the last checkpoint and what follows from it, while others make checkpoints
 	mostTail  = 20_000 // chains and rows that no checkpoint covers
 )
 
 // present reads checkpoint and moved chains as of one moment: no checkpoint was made in between.
-func (t *Trail) present(ctx context.Context) (present, error) {
+func (t *Trail) present(ctx context.Context) (snapshot, error) {
 	for range readTries {
 		before, err := t.Store.Checkpoint(ctx)
 		if err != nil {
-			return present{}, err
+			return snapshot{}, err
 		}
 		moved, err := t.Store.Moved(ctx, mostTail)
 		if err != nil {
-			return present{}, err
+			return snapshot{}, err
 		}
 		after, err := t.Store.Checkpoint(ctx)
 		if err != nil {
-			return present{}, err
+			return snapshot{}, err
 		}
 		if number(before) == number(after) {
 			return t.settled(ctx, before, moved)
 		}
 	}
-	return present{}, fmt.Errorf("read the last checkpoint: %w", registry.ErrConflict)
+	return snapshot{}, fmt.Errorf("read the last checkpoint: %w", registry.ErrConflict)
 }
 
+// number is the number of a stored checkpoint; zero: there is none.
 func number(c *registry.Checkpoint) int64 {
 	if c == nil {
 		return 0
@@ -115,18 +115,18 @@ func number(c *registry.Checkpoint) int64 {
 
 // settled removes what the last checkpoint covers and is still listed as moved, and looks whether the archive knows
 // of later checkpoints than the store: it does where the store was set back, and then a bundle must show it.
-func (t *Trail) settled(ctx context.Context, last *registry.Checkpoint, moved []audit.Leaf) (present, error) {
-	p := present{last: number(last), moved: moved}
+func (t *Trail) settled(ctx context.Context, last *registry.Checkpoint, moved []audit.Leaf) (snapshot, error) {
+	p := snapshot{last: number(last), moved: moved}
 	if last != nil && !last.Done {
 		p.stored = &last.Sealed
-		leaves, err := checkpoint.ReadLeaves(ctx, t.Archive, last.Sealed.Checkpoint)
+		leaves, err := ReadLeaves(ctx, t.Archive, last.Sealed.Checkpoint)
 		if err != nil {
 			return p, err
 		}
 		p.moved = beyond(moved, leaves)
 	}
 	var err error
-	p.last, err = checkpoint.LastSealed(ctx, t.Archive, p.last)
+	p.last, err = LastSealed(ctx, t.Archive, p.last)
 	return p, err
 }
 
@@ -152,7 +152,7 @@ func beyond(moved, leaves []audit.Leaf) []audit.Leaf {
 type builder struct {
 	*Trail
 	bundle.Builder
-	now  present
+	now  snapshot
 	last int64      // number of the last checkpoint that is in
 	org  audit.Leaf // of the organisation's chain: the last one that is in
 	keys []string
@@ -182,7 +182,7 @@ func (b *builder) seal(ctx context.Context, from, to int64) (next int64, err err
 	return 0, nil
 }
 
-// overfull is an error where not even one checkpoint fits: none is that large, see checkpoint.MostRows.
+// overfull is an error where not even one checkpoint fits: none is that large, see MostRows.
 func (b *builder) overfull() error {
 	if b.last == 0 {
 		return ErrTooLarge
@@ -191,11 +191,11 @@ func (b *builder) overfull() error {
 }
 
 // reserve is the time in which a bundle that is full enough can still be packed and sent.
-const reserve = 8 * time.Second
+const packReserve = 8 * time.Second
 
 func (b *builder) late(ctx context.Context) bool {
 	end, ok := ctx.Deadline()
-	return ok && end.Sub(b.Now()) < reserve
+	return ok && end.Sub(b.Now()) < packReserve
 }
 
 // part is a checkpoint with its rows.
@@ -217,10 +217,10 @@ func (b *builder) read(ctx context.Context, from, to int64) ([]part, error) {
 func (b *builder) part(ctx context.Context, number int64) (p part, err error) {
 	if b.now.stored != nil && b.now.stored.Checkpoint.Number == number {
 		p.Sealed = *b.now.stored
-	} else if p.Sealed, err = checkpoint.ReadSealed(ctx, b.Archive, number); err != nil {
+	} else if p.Sealed, err = ReadSealed(ctx, b.Archive, number); err != nil {
 		return p, err
 	}
-	if p.Leaves, err = checkpoint.ReadLeaves(ctx, b.Archive, p.Sealed.Checkpoint); err != nil {
+	if p.Leaves, err = ReadLeaves(ctx, b.Archive, p.Sealed.Checkpoint); err != nil {
 		return p, err
 	}
 	p.rows, err = b.Store.Covered(ctx, p.Leaves...)
@@ -314,7 +314,7 @@ func (b *builder) announcement(ctx context.Context) error {
 // write packs the archive.
 func (b *builder) write(ctx context.Context, complete bool) (Packed, error) {
 	for _, fingerprint := range b.keys {
-		key, err := checkpoint.ReadKey(ctx, b.Archive, fingerprint)
+		key, err := ReadKey(ctx, b.Archive, fingerprint)
 		if err != nil {
 			return Packed{}, err
 		}

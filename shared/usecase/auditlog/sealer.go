@@ -1,5 +1,4 @@
-// Package checkpoint seals the audit trail: it signs, on a schedule, the end of every chain that moved.
-package checkpoint
+package auditlog
 
 import (
 	"context"
@@ -29,8 +28,8 @@ var ErrTaken = problem.New(503, "audit_archive_conflict", "audit archive holds s
 	Says("The archive of checkpoints holds something else where this checkpoint belongs. Nothing was " +
 		"overwritten; the function's log tells more.")
 
-// Store is what the job needs of the registry.
-type Store interface {
+// SealerStore is what the job needs of the registry.
+type SealerStore interface {
 	Org(ctx context.Context) (registry.Org, error)
 	Apply(ctx context.Context, c registry.Change) error
 	Moved(ctx context.Context, limit int) ([]audit.Leaf, error)
@@ -56,9 +55,9 @@ type Key struct {
 	Signer crypto.Signer
 }
 
-// Config is what a Job is made of. Stamp may be nil; the rest is required.
-type Config struct {
-	Store   Store
+// SealerConfig is what a Sealer is made of. Stamp may be nil; the rest is required.
+type SealerConfig struct {
+	Store   SealerStore
 	Archive Archive
 	Key     func(ctx context.Context) (Key, error)
 	// Stamp has an authority stamp a digest (RFC 3161) and returns the token. A failure does not prevent the checkpoint;
@@ -76,16 +75,16 @@ type Config struct {
 // checkpoint covers the rest at once.
 const MostRows = 4096
 
-// Job makes checkpoints. It is safe for concurrent use, by any number of processes: of two at once, one wins.
-type Job struct{ Config }
+// Sealer makes checkpoints. It is safe for concurrent use, by any number of processes: of two at once, one wins.
+type Sealer struct{ SealerConfig }
 
-// New returns a Job.
-func New(cfg Config) *Job {
+// NewSealer returns a Sealer.
+func NewSealer(cfg SealerConfig) *Sealer {
 	if cfg.Most == 0 {
 		cfg.Most = MostRows
 	}
 	cfg.Most = max(cfg.Most, 2) // one is the row that announced the last checkpoint
-	return &Job{cfg}
+	return &Sealer{cfg}
 }
 
 // Report says what was made.
@@ -107,7 +106,7 @@ type Report struct {
 //
 // Errors: ErrArchive, ErrTaken, the errors of the key store, registry.ErrUnavailable, registry.ErrUnknown,
 // registry.ErrConflict if the organisation's chain kept moving.
-func (j *Job) Run(ctx context.Context, by audit.By) (Report, error) {
+func (j *Sealer) Run(ctx context.Context, by audit.By) (Report, error) {
 	var report Report
 	found := false
 	for {
@@ -141,7 +140,7 @@ func (j *Job) Run(ctx context.Context, by audit.By) (Report, error) {
 }
 
 // look has an operator's run acknowledge that the trail was set back, unless this very run found it out.
-func (j *Job) look(ctx context.Context, by audit.By, last *present, found *bool) error {
+func (j *Sealer) look(ctx context.Context, by audit.By, last *lastSeal, found *bool) error {
 	if *found = *found || last.found; *found || last.SetBack == 0 || by.Actor == Actor {
 		return nil
 	}
@@ -151,7 +150,7 @@ func (j *Job) look(ctx context.Context, by audit.By, last *present, found *bool)
 	return nil
 }
 
-func (r *Report) of(p present) {
+func (r *Report) of(p lastSeal) {
 	r.Number, r.Hash, r.Timestamp, r.SetBack = p.Number, p.Hash, p.Timestamp, p.SetBack
 }
 
@@ -163,25 +162,23 @@ func rowsOf(leaves []audit.Leaf) (rows int64) {
 }
 
 // reserve is what a checkpoint takes at the most, and with it the time before the end at which none is begun.
-const reserve = 10 * time.Second
+const sealReserve = 10 * time.Second
 
-func (j *Job) late(ctx context.Context) bool {
+func (j *Sealer) late(ctx context.Context) bool {
 	end, ok := ctx.Deadline()
-	return ok && end.Sub(j.Now()) < reserve
+	return ok && end.Sub(j.Now()) < sealReserve
 }
 
 // present is the last checkpoint, with its work completed.
-type present struct {
+type lastSeal struct {
 	registry.Checkpoint
 	Number          int64
 	Hash, Timestamp string
 	found           bool // only now, that the trail was set back
 }
 
-const readTries = 5
-
 // last reads the last checkpoint and does all that follows from it and was not done yet.
-func (j *Job) last(ctx context.Context) (p present, err error) {
+func (j *Sealer) last(ctx context.Context) (p lastSeal, err error) {
 	for range readTries {
 		if p, err = j.complete(ctx); !errors.Is(err, errOvertaken) {
 			break
@@ -194,7 +191,7 @@ func (j *Job) last(ctx context.Context) (p present, err error) {
 }
 
 // name fills in how a report names the checkpoint.
-func (p *present) name() (err error) {
+func (p *lastSeal) name() (err error) {
 	if sealed := p.Sealed.Checkpoint; sealed.Number > 0 {
 		p.Number, p.Timestamp = sealed.Number, sealed.Timestamp
 		p.Hash, err = sealed.Hash()
@@ -205,7 +202,7 @@ func (p *present) name() (err error) {
 // errOvertaken reports that another run made a checkpoint since the last one was read.
 var errOvertaken = fmt.Errorf("another run makes checkpoints at the same time: %w", registry.ErrConflict)
 
-func (j *Job) complete(ctx context.Context) (p present, err error) {
+func (j *Sealer) complete(ctx context.Context) (p lastSeal, err error) {
 	stored, err := j.Store.Checkpoint(ctx)
 	if err != nil {
 		return p, err
@@ -229,7 +226,7 @@ func (j *Job) complete(ctx context.Context) (p present, err error) {
 // setBack compares with the archive. If the archive is ahead, the store was set back to an earlier state, or tampered
 // with. The store then takes over the archive's last checkpoint, with a note about it, and the checkpoints go on
 // behind that one. A verifier finds the missing rows.
-func (j *Job) setBack(ctx context.Context, last *registry.Checkpoint) (bool, error) {
+func (j *Sealer) setBack(ctx context.Context, last *registry.Checkpoint) (bool, error) {
 	ahead, err := j.Archive.Last(ctx, sealedPrefix, SealedName(last.Sealed.Checkpoint.Number))
 	if err != nil || ahead == "" {
 		return false, err
@@ -247,7 +244,7 @@ func (j *Job) setBack(ctx context.Context, last *registry.Checkpoint) (bool, err
 }
 
 // still returns errOvertaken if another run made a checkpoint since last was read.
-func (j *Job) still(ctx context.Context, last registry.Checkpoint) error {
+func (j *Sealer) still(ctx context.Context, last registry.Checkpoint) error {
 	again, err := j.Store.Checkpoint(ctx)
 	if err == nil && again != nil && again.Version != last.Version {
 		return errOvertaken
@@ -256,14 +253,14 @@ func (j *Job) still(ctx context.Context, last registry.Checkpoint) error {
 }
 
 // acknowledge takes the note back: an operator asks for a checkpoint after the trail was found to be set back.
-func (j *Job) acknowledge(ctx context.Context, by audit.By, p *present) error {
+func (j *Sealer) acknowledge(ctx context.Context, by audit.By, p *lastSeal) error {
 	j.Log.WarnContext(ctx, "audit.checkpoint: an operator has seen that the audit trail was set back", "archived", p.SetBack, "actor", by.Actor, "request_id", by.RequestID)
 	p.SetBack = 0
 	return j.note(ctx, &p.Checkpoint)
 }
 
 // note stores the last checkpoint with what is noted on it. Error: errOvertaken.
-func (j *Job) note(ctx context.Context, c *registry.Checkpoint) error {
+func (j *Sealer) note(ctx context.Context, c *registry.Checkpoint) error {
 	err := registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Checkpoint: c})
 	if errors.Is(err, registry.ErrConflict) {
 		return errOvertaken // by a run that did the same, and perhaps went on
@@ -275,7 +272,7 @@ func (j *Job) note(ctx context.Context, c *registry.Checkpoint) error {
 }
 
 // finish does what follows from a checkpoint. Each step may have been done before.
-func (j *Job) finish(ctx context.Context, c *registry.Checkpoint, leaves []audit.Leaf) error {
+func (j *Sealer) finish(ctx context.Context, c *registry.Checkpoint, leaves []audit.Leaf) error {
 	if err := putSealed(ctx, j.Archive, c.Sealed); err != nil {
 		return err
 	}
@@ -294,7 +291,7 @@ func (j *Job) finish(ctx context.Context, c *registry.Checkpoint, leaves []audit
 // coverers is how many chains are covered at once.
 const coverers = 16
 
-func (j *Job) cover(ctx context.Context, leaves []audit.Leaf) error {
+func (j *Sealer) cover(ctx context.Context, leaves []audit.Leaf) error {
 	errs := make([]error, coverers)
 	var wg sync.WaitGroup
 	for n := range coverers {

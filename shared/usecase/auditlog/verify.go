@@ -1,4 +1,4 @@
-package trail
+package auditlog
 
 import (
 	"bytes"
@@ -28,7 +28,7 @@ const spare = 10 * time.Second
 //
 // A history that takes longer than the request may is verified up to where its time ends.
 //
-// Errors: ErrTail, checkpoint.ErrArchive, registry.ErrConflict if checkpoints kept being made. What is wrong with the
+// Errors: ErrTail, ErrArchive, registry.ErrConflict if checkpoints kept being made. What is wrong with the
 // history is no error: it is in the verdict.
 func (t *Trail) Verify(ctx context.Context) (Verdict, error) {
 	key, err := t.pinned(ctx)
