@@ -26,7 +26,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -47,7 +46,7 @@ type shop struct {
 	token, rotate served
 	enroller      *enroll.Enroller
 	sealer        *auditlog.Sealer
-	keys          *ceremonytest.Keys
+	keys          *inmemory.Keys
 	issuer        string
 	mu            sync.Mutex
 	sum, hashed   spent

@@ -21,8 +21,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint/checkpointtest"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
@@ -46,10 +44,10 @@ var Start = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 type Mastio struct {
 	*Process
 	Store    *memstore.Store
-	Keys     *ceremonytest.Keys
+	Keys     *Keys
 	Objects  *Objects
 	Secrets  *Secrets
-	Archive  *checkpointtest.Archive
+	Archive  *Archive
 	AuditKey auditlog.Key
 	Over     func() bool // that the time of the function hygiene is; nil: it never is
 
@@ -64,8 +62,8 @@ func New(cfg memstore.Config, edits ...func(*boot.Parts)) *Mastio { return At(Is
 // At returns a Mastio whose agents reach it under a URL of their own.
 func At(url string, cfg memstore.Config, edits ...func(*boot.Parts)) *Mastio {
 	m := &Mastio{
-		Store: memstore.New(cfg), Keys: ceremonytest.New(), Objects: &Objects{}, Secrets: &Secrets{},
-		Archive: &checkpointtest.Archive{}, AuditKey: checkpointtest.NewKey(), url: url,
+		Store: memstore.New(cfg), Keys: NewKeys(), Objects: &Objects{}, Secrets: &Secrets{},
+		Archive: &Archive{}, AuditKey: NewSealKey(), url: url,
 	}
 	m.clock.Store(Start.UnixNano())
 	m.Process = m.Spawn(m.Now, edits...)

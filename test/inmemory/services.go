@@ -18,7 +18,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/edge/secrets"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
@@ -53,7 +52,7 @@ func (m *Mastio) Services(now func() time.Time) *boot.Services {
 
 // keyStore has the Org CA's keys and the one that signs checkpoints.
 type keyStore struct {
-	*ceremonytest.Keys
+	*Keys
 	m *Mastio
 }
 

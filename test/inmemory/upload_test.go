@@ -26,7 +26,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -105,7 +104,7 @@ func TestUploadedCABecomesCurrent(t *testing.T) {
 				t.Errorf("served CA (-want +got):\n%s", diff)
 			}
 			for _, k := range m.Keys.All() {
-				if k.Spec.Generation == 3 && (k.Spec.Role == "root") != (k.State == ceremonytest.Disabled) {
+				if k.Spec.Generation == 3 && (k.Spec.Role == "root") != (k.State == inmemory.Disabled) {
 					t.Errorf("%s key is %s", k.Spec.Role, k.State)
 				}
 			}
@@ -190,7 +189,7 @@ func TestStagedUploadDoesNotWaitForEver(t *testing.T) {
 		t.Errorf("commit: %v", err)
 	}
 	for _, k := range m.Keys.All() {
-		if k.Spec.Generation == staged.Generation && k.State != ceremonytest.PendingDeletion {
+		if k.Spec.Generation == staged.Generation && k.State != inmemory.PendingDeletion {
 			t.Errorf("%s key is %s", k.Spec.Role, k.State)
 		}
 	}
@@ -372,7 +371,7 @@ func TestUploadCutOffIsClearedAway(t *testing.T) {
 				t.Errorf("%s: %+v, %v", at, report, err)
 			}
 			for _, k := range m.Keys.All() {
-				if k.Spec.Generation == 3 && k.State != ceremonytest.PendingDeletion {
+				if k.Spec.Generation == 3 && k.State != inmemory.PendingDeletion {
 					t.Errorf("%s: %s key is %s", at, k.Spec.Role, k.State)
 				}
 			}

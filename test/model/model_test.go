@@ -31,7 +31,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -526,7 +525,7 @@ func (m *machine) checkCopies(t *rapid.T, org registry.Org) {
 // checkKeys: no key is without a row; what issues, or may be next, has a key that signs; every root key that is not
 // being made is disabled.
 func (m *machine) checkKeys(t *rapid.T, org registry.Org) {
-	states := map[string]ceremonytest.State{}
+	states := map[string]inmemory.KeyState{}
 	for _, k := range m.Keys.All() {
 		g, ok := org.Generation(k.Spec.Generation)
 		if !ok || g.RotationID != k.Spec.RotationID {
@@ -541,7 +540,7 @@ func (m *machine) checkKeys(t *rapid.T, org registry.Org) {
 		if org.Pointer != nil && org.Pointer.Spent(g, m.Now()) { // its keys may be gone already, its row not yet
 			continue
 		}
-		if states[g.SigningKey()] != ceremonytest.Enabled || !g.Legacy && states[g.RootKey] != ceremonytest.Disabled {
+		if states[g.SigningKey()] != inmemory.Enabled || !g.Legacy && states[g.RootKey] != inmemory.Disabled {
 			t.Fatalf("generation %d is %s, its issuing key %s, its root key %s", g.Number, g.State, states[g.SigningKey()], states[g.RootKey])
 		}
 	}

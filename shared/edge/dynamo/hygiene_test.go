@@ -20,7 +20,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/schema"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/test/inmemory"
@@ -44,7 +43,7 @@ func newUpkeep(t *testing.T, size, due int) (*upkeep, *hygiene.Job) {
 	client, prefix := tables(t)
 	u := &upkeep{counter: &counter{API: client}, secrets: &inmemory.Secrets{}, over: func() bool { return false }, size: size}
 	u.store = dynamo.New(dynamo.Config{Client: u.counter, Prefix: prefix})
-	now, newID, log, keys := func() time.Time { return today }, rand.Text, slog.New(slog.DiscardHandler), ceremonytest.New()
+	now, newID, log, keys := func() time.Time { return today }, rand.Text, slog.New(slog.DiscardHandler), inmemory.NewKeys()
 	makes := rotateca.NewCeremony(rotateca.CeremonyConfig{Store: u.store, Keys: keys, OrgID: "orga", TrustDomain: "mastio.test", Now: now, NewID: newID, Log: log})
 	rotator := rotateca.New(rotateca.Config{
 		Store: u.store, Ceremony: makes, OrgID: "orga", Now: now, NewID: newID, Log: log,

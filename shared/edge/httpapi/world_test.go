@@ -25,7 +25,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/routes"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -269,7 +268,7 @@ type state struct {
 	Org        registry.Org
 	Agents     map[agent.ID]*agent.Agent
 	Rows       map[string][]audit.Row
-	Keys       []ceremonytest.Key
+	Keys       []inmemory.Key
 	Truststore truststore.Object
 }
 

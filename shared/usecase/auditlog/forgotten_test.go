@@ -8,7 +8,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint/checkpointtest"
+	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
 var errStore = errors.New("no answer")
@@ -18,7 +18,7 @@ func TestForgotten(t *testing.T) {
 	at := func(number, setBack int64) *registry.Checkpoint {
 		return &registry.Checkpoint{Sealed: audit.Sealed{Checkpoint: audit.Checkpoint{Number: number}}, SetBack: setBack}
 	}
-	var archive checkpointtest.Archive
+	var archive inmemory.Archive
 	if err := archive.Put(t.Context(), auditlog.SealedName(7), []byte("{}")); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit/rfc3161"
 	"github.com/mastio-aws/mastio/shared/audit/verify"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint/checkpointtest"
+	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
 // A checkpoint is stamped where an authority grants it, and made all the same where it does not; the trail says
@@ -68,7 +68,7 @@ func TestSigningKeyChanged(t *testing.T) {
 	first := w.key
 	w.grow(t, "orga::a")
 	w.seal(t)
-	w.key = checkpointtest.NewKey()
+	w.key = inmemory.NewSealKey()
 	w.grow(t, "orga::a")
 	w.seal(t)
 	packed := w.whole(t).TarGz
@@ -88,7 +88,7 @@ func TestSigningKeyChanged(t *testing.T) {
 // What KMS signs with another key than the one it names never gets into the chain.
 func TestForeignSignatureIsNotCommitted(t *testing.T) {
 	w := open(memstore.Config{})
-	w.key.Signer = checkpointtest.NewKey().Signer
+	w.key.Signer = inmemory.NewSealKey().Signer
 	w.grow(t, "orga::a")
 	if _, err := w.job.Run(t.Context(), request); !errors.Is(err, audit.ErrSignature) {
 		t.Errorf("%v, want ErrSignature", err)

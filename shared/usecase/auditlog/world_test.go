@@ -18,7 +18,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
-	"github.com/mastio-aws/mastio/shared/usecase/checkpoint/checkpointtest"
+	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
 const org = "orga"
@@ -31,7 +31,7 @@ var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 // world is a store and an archive with everything that writes and reads the audit trail.
 type world struct {
 	store   *memstore.Store
-	archive *checkpointtest.Archive
+	archive *inmemory.Archive
 	key     auditlog.Key
 	job     *auditlog.Sealer
 	trail   *auditlog.Trail
@@ -40,7 +40,7 @@ type world struct {
 }
 
 func open(cfg memstore.Config) *world {
-	w := &world{store: memstore.New(cfg), archive: &checkpointtest.Archive{}, key: checkpointtest.NewKey()}
+	w := &world{store: memstore.New(cfg), archive: &inmemory.Archive{}, key: inmemory.NewSealKey()}
 	w.clock.Store(noon.UnixNano())
 	w.job = w.newJob()
 	w.trail = auditlog.NewTrail(auditlog.TrailConfig{

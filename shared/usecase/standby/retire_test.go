@@ -10,14 +10,13 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-func keyStates(m *inmemory.Mastio, generation int64) map[string]ceremonytest.State {
-	all := map[string]ceremonytest.State{}
+func keyStates(m *inmemory.Mastio, generation int64) map[string]inmemory.KeyState {
+	all := map[string]inmemory.KeyState{}
 	for _, k := range m.Keys.All() {
 		if k.Spec.Generation == generation {
 			all[string(k.Spec.Role)] = k.State
@@ -45,12 +44,12 @@ func TestSpentGenerationsAreRetired(t *testing.T) {
 	if diff := cmp.Diff(want, states(m.Org(t))); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}
-	for generation, state := range map[int64]ceremonytest.State{1: ceremonytest.PendingDeletion, 2: ceremonytest.Enabled, 3: ceremonytest.Enabled} {
+	for generation, state := range map[int64]inmemory.KeyState{1: inmemory.PendingDeletion, 2: inmemory.Enabled, 3: inmemory.Enabled} {
 		if got := keyStates(m, generation)["issuing"]; got != state {
 			t.Errorf("issuing key of generation %d is %s, want %s", generation, got, state)
 		}
 	}
-	if got := keyStates(m, 1)["root"]; got != ceremonytest.PendingDeletion {
+	if got := keyStates(m, 1)["root"]; got != inmemory.PendingDeletion {
 		t.Errorf("root key of generation 1 is %s", got)
 	}
 	m.Do(t, rotateca.Request{Mode: rotateca.Finalise})

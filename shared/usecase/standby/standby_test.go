@@ -15,7 +15,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	"github.com/mastio-aws/mastio/shared/usecase/ceremony/ceremonytest"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/test/inmemory"
@@ -100,7 +99,7 @@ func TestCrashedCeremonyIsClearedAway(t *testing.T) {
 				t.Errorf("states (-want +got):\n%s", diff)
 			}
 			for _, k := range m.Keys.All() {
-				if (k.State == ceremonytest.PendingDeletion) != (k.Spec.Generation == 3) {
+				if (k.State == inmemory.PendingDeletion) != (k.Spec.Generation == 3) {
 					t.Errorf("key of generation %d is %s", k.Spec.Generation, k.State)
 				}
 			}

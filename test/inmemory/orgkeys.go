@@ -1,5 +1,4 @@
-// Package ceremonytest holds an in-memory key store with KMS's rules, for tests and benchmarks of use cases.
-package ceremonytest
+package inmemory
 
 import (
 	"context"
@@ -19,21 +18,21 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
-// State of a key.
-type State string
+// KeyState of a key.
+type KeyState string
 
 // The states.
 const (
-	Enabled         State = "enabled"
-	Disabled        State = "disabled"
-	PendingDeletion State = "pending deletion"
+	Enabled         KeyState = "enabled"
+	Disabled        KeyState = "disabled"
+	PendingDeletion KeyState = "pending deletion"
 )
 
 // Key is one key in the store.
 type Key struct {
 	ID    string
 	Spec  rotateca.KeySpec
-	State State
+	State KeyState
 	Note  int64
 }
 
@@ -52,8 +51,8 @@ type Keys struct {
 	calls map[string]int
 }
 
-// New returns an empty store.
-func New() *Keys { return &Keys{keys: map[string]*stored{}, calls: map[string]int{}} }
+// NewKeys returns an empty store.
+func NewKeys() *Keys { return &Keys{keys: map[string]*stored{}, calls: map[string]int{}} }
 
 // do runs one operation under the lock, between the two faults.
 func (k *Keys) do(op string, f func() error) error {
@@ -157,7 +156,7 @@ var (
 	errState    = errors.New("key is not in a state for this")
 )
 
-func (k *Keys) set(op, id string, to State) error {
+func (k *Keys) set(op, id string, to KeyState) error {
 	return k.do(op, func() error {
 		key := k.keys[id]
 		if key == nil {

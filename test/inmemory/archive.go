@@ -1,5 +1,4 @@
-// Package checkpointtest is an archive and a signing key in memory, for tests.
-package checkpointtest
+package inmemory
 
 import (
 	"bytes"
@@ -80,7 +79,7 @@ func (a *Archive) Names() []string {
 }
 
 // NewKey makes a signing key.
-func NewKey() auditlog.Key {
+func NewSealKey() auditlog.Key {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic(err) // there is no randomness
