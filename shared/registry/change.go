@@ -10,7 +10,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 )
@@ -63,7 +62,7 @@ type Change struct {
 	Naming      *Naming            // what an agent's bundle names
 	Mark        *EdgeMark          // one CA of the edge; it must have the mark that it was read with
 	Checkpoint  *Checkpoint        // the last one of the audit trail
-	Release     *lease.Lease       // becomes free; must still be held by this holder under this fence
+	Release     *orgca.Lease       // becomes free; must still be held by this holder under this fence
 	Answer      *Answer            // kept for a repeated request; its key must be free or of the same Owner, or its record not be Kept AnswerTTL before this one ends
 }
 
@@ -129,7 +128,7 @@ type Org struct {
 	Generations []orgca.Generation
 	Truststore  Truststore
 	Head        audit.Head
-	Lease       lease.Lease
+	Lease       orgca.Lease
 }
 
 // Generation finds a generation by its number.

@@ -6,7 +6,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/session"
 )
@@ -42,24 +41,24 @@ type Store interface {
 	// Org reads everything about the organisation's CA, and the end of its chain. Generations are in the order of their numbers.
 	Org(ctx context.Context) (Org, error)
 
-	// Acquire takes the lease for want.Holder until want.Expires, if it is free at now (lease.Lease.Held), and returns
+	// Acquire takes the lease for want.Holder until want.Expires, if it is free at now (orgca.Lease.Held), and returns
 	// it with its fence, one above the last one. want.Fence is ignored. A holder names one acquisition: if it holds the
 	// lease already, the lease is returned as it is, so a call whose outcome is unknown may be repeated.
 	//
-	// Errors: lease.ErrHeld, which names the operation that holds it, and how long to wait.
-	Acquire(ctx context.Context, want lease.Lease, now time.Time) (lease.Lease, error)
+	// Errors: orgca.ErrLeaseHeld, which names the operation that holds it, and how long to wait.
+	Acquire(ctx context.Context, want orgca.Lease, now time.Time) (orgca.Lease, error)
 
 	// Extend sets phase and expiry of the lease that l.Holder holds under l.Fence. The lease may have expired, as long
 	// as no other holder took it. It may be repeated.
 	//
-	// Errors: lease.ErrLost if it is held differently or free.
-	Extend(ctx context.Context, l lease.Lease) error
+	// Errors: orgca.ErrLeaseLost if it is held differently or free.
+	Extend(ctx context.Context, l orgca.Lease) error
 
 	// Release frees the lease that l.Holder holds under l.Fence; the fence stays. Its success proves that no change that
 	// releases the same lease has happened or ever will.
 	//
 	// Errors: ErrConflict if it is held differently or free.
-	Release(ctx context.Context, l lease.Lease) error
+	Release(ctx context.Context, l orgca.Lease) error
 
 	// Apply carries out a change, all of it or nothing. Each record is written iff its version is the one stored, zero
 	// standing for no record, and has the next version then. Rows are appended iff their places are free; nothing ever

@@ -24,7 +24,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
-	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
 )
 
 // TestFlows does what operators do, one after the other, as the guide tells it.
@@ -325,7 +325,7 @@ func anotherRotation(t *testing.T, b *tab) {
 	confirm := get(b, chromedp.Text(chromedp.CSS("label[for=confirm] code")))
 	store := dynamo.New(dynamo.Config{Client: b.s.Clients.DynamoDB, Prefix: b.s.TablePrefix()})
 	now := time.Now()
-	held, err := store.Acquire(t.Context(), lease.Lease{Holder: "somebody else", Operation: "rotate-ca mint", Phase: "prepare", Expires: now.Add(lease.TTL)}, now)
+	held, err := store.Acquire(t.Context(), orgca.Lease{Holder: "somebody else", Operation: "rotate-ca mint", Phase: "prepare", Expires: now.Add(orgca.LeaseTTL)}, now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
-	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
 )
 
 // look is a way to look at a page.
@@ -107,7 +107,7 @@ func (s *system) abandonRotation(t *testing.T) {
 	t.Helper()
 	store := dynamo.New(dynamo.Config{Client: s.Clients.DynamoDB, Prefix: s.TablePrefix()})
 	then := time.Now().Add(-10 * time.Minute)
-	if _, err := store.Acquire(t.Context(), lease.Lease{Holder: "nobody", Operation: "rotate-ca mint", Phase: "swap", Expires: then}, then.Add(-lease.TTL)); err != nil {
+	if _, err := store.Acquire(t.Context(), orgca.Lease{Holder: "nobody", Operation: "rotate-ca mint", Phase: "swap", Expires: then}, then.Add(-orgca.LeaseTTL)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
 )
 
 // forgetful gives the function rotateca a new instance, which asks for backups again, and one more when the test is over.
@@ -100,7 +100,7 @@ func TestRotationWithoutItsBackupIsRefused(t *testing.T) {
 	if after.Lease.Holder != "" {
 		t.Errorf("the lease is still held: %+v", after.Lease)
 	}
-	before.Lease, after.Lease = lease.Lease{}, lease.Lease{} // its fence has moved
+	before.Lease, after.Lease = orgca.Lease{}, orgca.Lease{} // its fence has moved
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("a refused rotation changed (-before +after):\n%s", diff)
 	}

@@ -9,7 +9,6 @@ import (
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -157,7 +156,7 @@ func recovers(t *testing.T) {
 	t.Helper()
 	if l := state(t).Lease; l.Held(time.Now()) {
 		a := operator().must(t, 409, "POST", "/pki/rotate-ca?mode=mint", admin(), nil)
-		if a.code() != "rotation_in_progress" || time.Until(l.Expires) > lease.TTL {
+		if a.code() != "rotation_in_progress" || time.Until(l.Expires) > orgca.LeaseTTL {
 			t.Errorf("while the dead function's lease lasts: %s", a.body)
 		}
 	}

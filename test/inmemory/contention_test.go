@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -70,12 +70,12 @@ func TestALeaseThatIsLostAmongNeighbours(t *testing.T) {
 	m, neighbours := meddled(t, "Apply", func(m *inmemory.Mastio) {
 		come(m)
 		if count++; count == 8 {
-			m.Advance(lease.TTL)
+			m.Advance(orgca.LeaseTTL)
 			m.Do(t, rotateca.Request{Mode: rotateca.Mint})
 		}
 	})
 	*neighbours = 25
-	if _, err := m.Mint(t.Context()); !errors.Is(err, lease.ErrLost) || count != 8 {
+	if _, err := m.Mint(t.Context()); !errors.Is(err, orgca.ErrLeaseLost) || count != 8 {
 		t.Errorf("%v after %d neighbours, want the lease lost after 8", err, count)
 	}
 }

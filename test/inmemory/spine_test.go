@@ -13,7 +13,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
@@ -254,13 +253,13 @@ func texts[T ~string](all []T) (written []string) {
 
 func TestHeldLeaseRefuses(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
-	held, err := m.Store.Acquire(t.Context(), lease.Lease{Holder: "other", Operation: "rotate-ca", Phase: "swap", Expires: m.Now().Add(lease.TTL)}, m.Now())
+	held, err := m.Store.Acquire(t.Context(), orgca.Lease{Holder: "other", Operation: "rotate-ca", Phase: "swap", Expires: m.Now().Add(orgca.LeaseTTL)}, m.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.Advance(11 * time.Second)
 	_, err = m.Mint(t.Context())
-	if !errors.Is(err, lease.ErrHeld) || problem.Of(err).RetryIn != 19*time.Second {
+	if !errors.Is(err, orgca.ErrLeaseHeld) || problem.Of(err).RetryIn != 19*time.Second {
 		t.Fatalf("err = %v, want ErrHeld for 19 s", err)
 	}
 	m.Advance(19 * time.Second)

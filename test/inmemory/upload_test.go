@@ -19,7 +19,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
@@ -338,13 +337,13 @@ func TestMigrationYieldsToARotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.Standby.Migrate = time.Hour
-	if _, err := m.Store.Acquire(t.Context(), lease.Lease{Holder: "other", Expires: m.Now().Add(lease.TTL)}, m.Now()); err != nil {
+	if _, err := m.Store.Acquire(t.Context(), orgca.Lease{Holder: "other", Expires: m.Now().Add(orgca.LeaseTTL)}, m.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if report, err := m.Standby.Run(t.Context()); err != nil || report.Migrated {
 		t.Errorf("while another rotation runs: %+v, %v", report, err)
 	}
-	m.Advance(lease.TTL)
+	m.Advance(orgca.LeaseTTL)
 	if report, err := m.Standby.Run(t.Context()); err != nil || !report.Migrated {
 		t.Errorf("afterwards: %+v, %v", report, err)
 	}

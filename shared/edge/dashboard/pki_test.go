@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
@@ -229,7 +229,7 @@ func TestAnotherRotationIsInProgress(t *testing.T) {
 	w, b := signedIn(t)
 	page := b.preflight(t)
 	now := w.Now()
-	held, err := w.Store.Acquire(t.Context(), lease.Lease{Holder: "somebody", Operation: "rotate-ca mint", Phase: "prepare", Expires: now.Add(lease.TTL)}, now)
+	held, err := w.Store.Acquire(t.Context(), orgca.Lease{Holder: "somebody", Operation: "rotate-ca mint", Phase: "prepare", Expires: now.Add(orgca.LeaseTTL)}, now)
 	if err != nil {
 		t.Fatal(err)
 	}

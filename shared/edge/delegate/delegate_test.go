@@ -21,7 +21,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/delegate"
-	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/session"
@@ -127,15 +127,15 @@ func TestTheEventIsOverwritten(t *testing.T) {
 
 func TestRefusal(t *testing.T) {
 	o, client := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) {
-		return rotateca.Result{}, fmt.Errorf("acquire: %w", lease.ErrHeld.After(7*time.Second))
+		return rotateca.Result{}, fmt.Errorf("acquire: %w", orgca.ErrLeaseHeld.After(7*time.Second))
 	})
 	_, err := client.Do(t.Context(), token, full())
-	want := problem.Of(lease.ErrHeld.After(7 * time.Second))
+	want := problem.Of(orgca.ErrLeaseHeld.After(7 * time.Second))
 	want.RequestID = "the-request"
-	if diff := cmp.Diff(want, problem.Of(err), cmpopts.IgnoreUnexported(problem.Problem{})); diff != "" || !errors.Is(err, lease.ErrHeld) || errors.Is(err, lease.ErrLost) {
+	if diff := cmp.Diff(want, problem.Of(err), cmpopts.IgnoreUnexported(problem.Problem{})); diff != "" || !errors.Is(err, orgca.ErrLeaseHeld) || errors.Is(err, orgca.ErrLeaseLost) {
 		t.Errorf("got %v (-want +got):\n%s", err, diff)
 	}
-	if log := o.log.String(); !strings.Contains(log, lease.ErrHeld.Error()) || !strings.Contains(log, `"code":"rotation_in_progress"`) {
+	if log := o.log.String(); !strings.Contains(log, orgca.ErrLeaseHeld.Error()) || !strings.Contains(log, `"code":"rotation_in_progress"`) {
 		t.Errorf("the log does not tell the cause: %s", log)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -165,7 +164,7 @@ func (s *Store) answer(a registry.Answer) types.TransactWriteItem {
 }
 
 // release frees the lease and leaves the fence. A free lease has no holder to compare with: refused too.
-func (s *Store) release(l lease.Lease) types.TransactWriteItem {
+func (s *Store) release(l orgca.Lease) types.TransactWriteItem {
 	return types.TransactWriteItem{Update: &types.Update{
 		TableName: &s.registry, Key: key(org, leaseKey),
 		UpdateExpression:          aws.String(releaseUpdate),

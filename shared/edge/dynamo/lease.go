@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
@@ -27,10 +27,10 @@ func leaseNames(placeholders ...string) map[string]string {
 	return names
 }
 
-// Acquire takes the lease, also a lease with an implausible end (lease.Latest). If want.Holder already holds the
+// Acquire takes the lease, also a lease with an implausible end (orgca.LatestLease). If want.Holder already holds the
 // lease, the answer to an earlier attempt was lost, in this call or before it, and Acquire returns the lease of that
 // attempt.
-func (s *Store) Acquire(ctx context.Context, want lease.Lease, now time.Time) (lease.Lease, error) {
+func (s *Store) Acquire(ctx context.Context, want orgca.Lease, now time.Time) (orgca.Lease, error) {
 	const doing = "acquire the lease"
 	var a attempts
 	out, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
@@ -40,7 +40,7 @@ func (s *Store) Acquire(ctx context.Context, want lease.Lease, now time.Time) (l
 		ExpressionAttributeNames: leaseNames("#holder", "#operation", "#phase", "#expires", "#fence"),
 		ExpressionAttributeValues: item{
 			":holder": text(want.Holder), ":operation": text(want.Operation), ":phase": text(want.Phase),
-			":expires": millis(want.Expires), ":now": millis(now), ":latest": millis(lease.Latest(now)), ":one": number(1),
+			":expires": millis(want.Expires), ":now": millis(now), ":latest": millis(orgca.LatestLease(now)), ":one": number(1),
 		},
 		ReturnValues:                        types.ReturnValueAllNew,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
@@ -49,28 +49,28 @@ func (s *Store) Acquire(ctx context.Context, want lease.Lease, now time.Time) (l
 		return occupied(doing, refusal.Item, want, now)
 	}
 	if err != nil {
-		return lease.Lease{}, a.failed(doing, err)
+		return orgca.Lease{}, a.failed(doing, err)
 	}
 	l, err := decodeLease(out.Attributes)
 	if err != nil { // taken, but under which fence is not known
-		return lease.Lease{}, fmt.Errorf("%s: %w: %w", doing, registry.ErrUnknown, err)
+		return orgca.Lease{}, fmt.Errorf("%s: %w: %w", doing, registry.ErrUnknown, err)
 	}
 	return l, nil
 }
 
-func occupied(doing string, present item, want lease.Lease, now time.Time) (lease.Lease, error) {
+func occupied(doing string, present item, want orgca.Lease, now time.Time) (orgca.Lease, error) {
 	l, err := decodeLease(present)
 	if err != nil {
-		return lease.Lease{}, unavailable(doing, err)
+		return orgca.Lease{}, unavailable(doing, err)
 	}
 	if l.Holder == want.Holder {
 		return l, nil
 	}
-	return lease.Lease{}, fmt.Errorf("%s: %w", doing, lease.Held(l, now))
+	return orgca.Lease{}, fmt.Errorf("%s: %w", doing, orgca.LeaseHeld(l, now))
 }
 
 // Extend sets phase and expiry. Doing so twice is doing so once, so an attempt repeated needs no care.
-func (s *Store) Extend(ctx context.Context, l lease.Lease) error {
+func (s *Store) Extend(ctx context.Context, l orgca.Lease) error {
 	const doing = "extend the lease"
 	var a attempts
 	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
@@ -83,7 +83,7 @@ func (s *Store) Extend(ctx context.Context, l lease.Lease) error {
 		},
 	}, a.watch)
 	if _, ok := conditionFailed(err); ok {
-		return fmt.Errorf("%s: %w", doing, lease.ErrLost)
+		return fmt.Errorf("%s: %w", doing, orgca.ErrLeaseLost)
 	}
 	if err != nil {
 		return a.failed(doing, err)
@@ -94,7 +94,7 @@ func (s *Store) Extend(ctx context.Context, l lease.Lease) error {
 // Release frees the lease. A repeated attempt that finds the lease free cannot know whether the attempt before it
 // freed the lease, or a commit under the same fence that was still in flight. A caller may rely on a success as the
 // proof that no such commit will land, so this case is ErrUnknown.
-func (s *Store) Release(ctx context.Context, l lease.Lease) error {
+func (s *Store) Release(ctx context.Context, l orgca.Lease) error {
 	const doing = "release the lease"
 	var a attempts
 	w := s.release(l).Update

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
-	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
@@ -70,9 +70,9 @@ func TestAcquireAfterALostAnswer(t *testing.T) {
 	if diff := cmp.Diff(held, got); err != nil || diff != "" {
 		t.Errorf("got %v, (-want +got):\n%s", err, diff)
 	}
-	other := lease.Lease{Holder: "other", Expires: noon.Add(lease.TTL)}
-	if _, err := direct.Acquire(t.Context(), other, noon); !errors.Is(err, lease.ErrHeld) {
-		t.Errorf("another holder: got %v, want %v", err, lease.ErrHeld)
+	other := orgca.Lease{Holder: "other", Expires: noon.Add(orgca.LeaseTTL)}
+	if _, err := direct.Acquire(t.Context(), other, noon); !errors.Is(err, orgca.ErrLeaseHeld) {
+		t.Errorf("another holder: got %v, want %v", err, orgca.ErrLeaseHeld)
 	}
 }
 

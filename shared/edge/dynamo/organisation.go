@@ -4,7 +4,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -136,9 +135,9 @@ func decodeHead(i item) (audit.Head, error) {
 	return h, r.err
 }
 
-func decodeLease(i item) (lease.Lease, error) {
+func decodeLease(i item) (orgca.Lease, error) {
 	r := reader{item: i}
-	l := lease.Lease{
+	l := orgca.Lease{
 		Holder: r.text("holder"), Operation: r.text("operation"), Phase: r.text("phase"),
 		Expires: r.time("expires"), Fence: r.number("fence"),
 	}

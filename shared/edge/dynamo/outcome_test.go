@@ -11,15 +11,15 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
-	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
 var noon = time.Date(2100, time.January, 2, 12, 0, 0, 0, time.UTC)
 
 var (
-	want   = lease.Lease{Holder: "me", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(lease.TTL)}
-	held   = lease.Lease{Holder: "me", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(lease.TTL), Fence: 1}
+	want   = orgca.Lease{Holder: "me", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(orgca.LeaseTTL)}
+	held   = orgca.Lease{Holder: "me", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(orgca.LeaseTTL), Fence: 1}
 	record = agent.Agent{ID: "acme::a"}
 )
 

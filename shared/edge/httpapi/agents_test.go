@@ -23,7 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/jwk"
-	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
@@ -365,7 +365,7 @@ func TestSecretsAreNotStoredOnTheWay(t *testing.T) {
 func TestRotationInProgress(t *testing.T) {
 	w := open(t, memstore.Config{})
 	mint := event("POST", "/pki/rotate-ca", admin, query("mode", "mint"))
-	holder := lease.Lease{Holder: "holder-4711", Operation: "rotate-ca", Phase: "prepare", Expires: w.Now().Add(lease.TTL)}
+	holder := orgca.Lease{Holder: "holder-4711", Operation: "rotate-ca", Phase: "prepare", Expires: w.Now().Add(orgca.LeaseTTL)}
 	if _, err := w.Store.Acquire(t.Context(), holder, w.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -511,7 +511,7 @@ func TestFailuresBelow(t *testing.T) {
 }
 
 // ignoreFence drops what an attempt leaves behind: the fence goes up with every lease.
-func ignoreFence(s *state) { s.Org.Lease = lease.Lease{} }
+func ignoreFence(s *state) { s.Org.Lease = orgca.Lease{} }
 
 func TestBeforeTheFirstCA(t *testing.T) {
 	w := unopened(t, memstore.Config{})

@@ -7,7 +7,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -92,7 +91,7 @@ func cloneTruststore(t registry.Truststore) registry.Truststore {
 	return t
 }
 
-func cloneLease(l lease.Lease) lease.Lease {
+func cloneLease(l orgca.Lease) orgca.Lease {
 	l.Expires = stamp(l.Expires)
 	return l
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
@@ -98,7 +97,7 @@ func TestLateWrites(t *testing.T) {
 		}
 		return memstore.None
 	}})
-	held, err := s.Acquire(ctx, lease.Lease{Holder: "a", Expires: noon.Add(lease.TTL)}, noon)
+	held, err := s.Acquire(ctx, orgca.Lease{Holder: "a", Expires: noon.Add(orgca.LeaseTTL)}, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,15 +106,15 @@ func TestLateWrites(t *testing.T) {
 		"Apply":       s.Apply(ctx, registry.Change{ID: "late", Release: &held, Agent: &agent.Agent{ID: "acme::a"}}),
 		"UseProof":    s.UseProof(ctx, "jkt", "jti", noon.Add(time.Minute), noon),
 		"PutTokenKey": s.PutTokenKey(ctx, registry.TokenKey{Epoch: 1, ID: "late"}),
-		"Extend":      s.Extend(ctx, lease.Lease{Holder: "a", Fence: 1, Phase: "late", Expires: noon.Add(time.Hour)}),
-		"Release":     s.Release(ctx, lease.Lease{Holder: "b", Fence: 1}),
+		"Extend":      s.Extend(ctx, orgca.Lease{Holder: "a", Fence: 1, Phase: "late", Expires: noon.Add(time.Hour)}),
+		"Release":     s.Release(ctx, orgca.Lease{Holder: "b", Fence: 1}),
 	} {
 		if !errors.Is(err, registry.ErrUnknown) {
 			t.Errorf("%s: got %v, want %v", name, err, registry.ErrUnknown)
 		}
 	}
 	late = false
-	taken, err := s.Acquire(ctx, lease.Lease{Holder: "b", Expires: noon.Add(2 * lease.TTL)}, held.Expires)
+	taken, err := s.Acquire(ctx, orgca.Lease{Holder: "b", Expires: noon.Add(2 * orgca.LeaseTTL)}, held.Expires)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,8 +232,8 @@ func TestMisusePanics(t *testing.T) {
 		panics(t, name, func(s *memstore.Store) { s.Apply(t.Context(), c) })
 	}
 	panics(t, "no id", func(s *memstore.Store) { s.Apply(t.Context(), registry.Change{Agent: &a}) })
-	panics(t, "lease of nobody", func(s *memstore.Store) { s.Acquire(t.Context(), lease.Lease{Expires: noon.Add(1)}, noon) })
-	panics(t, "lease of no time", func(s *memstore.Store) { s.Acquire(t.Context(), lease.Lease{Holder: "a", Expires: noon}, noon) })
+	panics(t, "lease of nobody", func(s *memstore.Store) { s.Acquire(t.Context(), orgca.Lease{Expires: noon.Add(1)}, noon) })
+	panics(t, "lease of no time", func(s *memstore.Store) { s.Acquire(t.Context(), orgca.Lease{Holder: "a", Expires: noon}, noon) })
 	panics(t, "page without a limit", func(s *memstore.Store) { s.Agents(t.Context(), registry.Query{}) })
 	s := memstore.New(memstore.Config{Fault: script(99)})
 	panics(t, "unknown fault", func(*memstore.Store) { s.Apply(t.Context(), enrolment()) })

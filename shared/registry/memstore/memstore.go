@@ -13,7 +13,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/session"
@@ -54,7 +53,7 @@ type Store struct {
 	generations map[int64]orgca.Generation
 	truststore  registry.Truststore
 	head        audit.Head
-	lease       lease.Lease
+	lease       orgca.Lease
 	rows        map[string][]row // by subject; row n is at n-1
 	answers     map[string]registry.Answer
 	proofs      map[proof]time.Time

@@ -4,12 +4,12 @@ import (
 	"context"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
 // Acquire takes the lease. It panics on a lease without a holder or that has ended before it began.
-func (s *Store) Acquire(ctx context.Context, want lease.Lease, now time.Time) (got lease.Lease, err error) {
+func (s *Store) Acquire(ctx context.Context, want orgca.Lease, now time.Time) (got orgca.Lease, err error) {
 	if want.Holder == "" || !now.Before(want.Expires) {
 		panic("memstore: lease without a holder, or already expired")
 	}
@@ -20,22 +20,22 @@ func (s *Store) Acquire(ctx context.Context, want lease.Lease, now time.Time) (g
 			s.lease = cloneLease(want)
 			s.lease.Fence = present.Fence + 1
 		case present.Holder != want.Holder:
-			return lease.Held(present, now)
+			return orgca.LeaseHeld(present, now)
 		}
 		got = s.lease
 		return nil
 	})
 	if err != nil {
-		return lease.Lease{}, err
+		return orgca.Lease{}, err
 	}
 	return got, nil
 }
 
 // Extend sets phase and expiry of the lease.
-func (s *Store) Extend(ctx context.Context, l lease.Lease) error {
+func (s *Store) Extend(ctx context.Context, l orgca.Lease) error {
 	return s.write(ctx, "Extend", "extend the lease", func() error {
 		if !s.holds(l) {
-			return lease.ErrLost
+			return orgca.ErrLeaseLost
 		}
 		s.lease.Phase, s.lease.Expires = l.Phase, stamp(l.Expires)
 		return nil
@@ -43,7 +43,7 @@ func (s *Store) Extend(ctx context.Context, l lease.Lease) error {
 }
 
 // Release frees the lease.
-func (s *Store) Release(ctx context.Context, l lease.Lease) error {
+func (s *Store) Release(ctx context.Context, l orgca.Lease) error {
 	return s.write(ctx, "Release", "release the lease", func() error {
 		if !s.holds(l) {
 			return registry.ErrConflict
@@ -54,11 +54,11 @@ func (s *Store) Release(ctx context.Context, l lease.Lease) error {
 }
 
 // holds reports whether the lease is still in the hands it was given into, be it past its time.
-func (s *Store) holds(l lease.Lease) bool {
+func (s *Store) holds(l orgca.Lease) bool {
 	return l.Holder != "" && s.lease.Holder == l.Holder && s.lease.Fence == l.Fence
 }
 
-func (s *Store) free() { s.lease = lease.Lease{Fence: s.lease.Fence} }
+func (s *Store) free() { s.lease = orgca.Lease{Fence: s.lease.Fence} }
 
 type proof struct{ jkt, jti string }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -98,7 +97,7 @@ func atomicity(t *testing.T, f fixture) {
 		{"row of the organisation whose place is taken", func(c *registry.Change) { c.Rows[1].Seq = 1 }},
 		{"lease of another holder", func(c *registry.Change) { c.Release.Holder = "first" }},
 		{"lease of another fence", func(c *registry.Change) { c.Release.Fence-- }},
-		{"lease of nobody", func(c *registry.Change) { *c.Release = lease.Lease{} }},
+		{"lease of nobody", func(c *registry.Change) { *c.Release = orgca.Lease{} }},
 		{"answer whose key is taken", func(c *registry.Change) { c.Answer.Key = "first" }},
 	} {
 		change := wholeChange(before.View, before.Org, "second")
@@ -115,7 +114,7 @@ func atomicity(t *testing.T, f fixture) {
 	if len(after.Agent) != 2 || len(after.OrgRows) != 2 || after.Answers[1] == nil {
 		t.Errorf("after the unspoilt change: got %d and %d rows and the answer %v, want 2 and 2 and one", len(after.Agent), len(after.OrgRows), after.Answers[1])
 	}
-	f.same("released lease", after.Org.Lease, lease.Lease{Fence: 2})
+	f.same("released lease", after.Org.Lease, orgca.Lease{Fence: 2})
 }
 
 func once(t *testing.T, f fixture) {

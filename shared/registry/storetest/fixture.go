@@ -12,7 +12,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -69,7 +68,7 @@ func (f fixture) rows(subject string) []audit.Row {
 	return rows
 }
 
-func (f fixture) acquire(holder string, now time.Time) lease.Lease {
+func (f fixture) acquire(holder string, now time.Time) orgca.Lease {
 	f.t.Helper()
 	l, err := f.Acquire(f.t.Context(), want(holder, now), now)
 	if err != nil {
@@ -78,8 +77,8 @@ func (f fixture) acquire(holder string, now time.Time) lease.Lease {
 	return l
 }
 
-func want(holder string, now time.Time) lease.Lease {
-	return lease.Lease{Holder: holder, Operation: "rotate-ca", Phase: "swap", Expires: now.Add(lease.TTL)}
+func want(holder string, now time.Time) orgca.Lease {
+	return orgca.Lease{Holder: holder, Operation: "rotate-ca", Phase: "swap", Expires: now.Add(orgca.LeaseTTL)}
 }
 
 func (f fixture) same(what string, got, want any) {

@@ -6,20 +6,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
 func oneHolder(t *testing.T, f fixture) {
 	held := f.acquire("a", noon)
-	f.same("lease", held, lease.Lease{Holder: "a", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(lease.TTL), Fence: 1})
+	f.same("lease", held, orgca.Lease{Holder: "a", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(orgca.LeaseTTL), Fence: 1})
 
 	later := noon.Add(10 * time.Second)
 	got, err := f.Acquire(t.Context(), want("b", later), later)
-	f.fails("acquisition by another", err, lease.ErrHeld)
-	f.same("lease of another", got, lease.Lease{})
-	if told := lease.Held(held, later).Error(); !strings.HasSuffix(err.Error(), told) {
+	f.fails("acquisition by another", err, orgca.ErrLeaseHeld)
+	f.same("lease of another", got, orgca.Lease{})
+	if told := orgca.LeaseHeld(held, later).Error(); !strings.HasSuffix(err.Error(), told) {
 		t.Errorf("acquisition by another: got %q, want %q at its end", err, told)
 	}
 	f.same("when to come again", problem.Of(err).RetryIn, 20*time.Second)
@@ -29,7 +29,7 @@ func oneHolder(t *testing.T, f fixture) {
 func takeover(t *testing.T, f fixture) {
 	first := f.acquire("a", noon)
 	_, err := f.Acquire(t.Context(), want("b", noon), first.Expires.Add(-time.Millisecond))
-	f.fails("acquisition in the last millisecond", err, lease.ErrHeld)
+	f.fails("acquisition in the last millisecond", err, orgca.ErrLeaseHeld)
 	if second := f.acquire("b", first.Expires); second.Fence != first.Fence+1 {
 		t.Errorf("fence after the takeover: got %d, want %d", second.Fence, first.Fence+1)
 	}
@@ -40,18 +40,18 @@ func futureLease(t *testing.T, f fixture) {
 	for _, c := range []struct {
 		ahead    time.Duration
 		believed bool
-	}{{lease.Skew, true}, {lease.Skew + time.Millisecond, false}, {48 * time.Hour, false}, {14 * 365 * 24 * time.Hour, false}} {
+	}{{orgca.ClockSkew, true}, {orgca.ClockSkew + time.Millisecond, false}, {48 * time.Hour, false}, {14 * 365 * 24 * time.Hour, false}} {
 		old := f.acquire("ahead", noon.Add(c.ahead))
 		change := wholeChange(f.view(agentID(1)), f.org(), fmt.Sprint("key ", c.ahead))
 		got, err := f.Acquire(t.Context(), want("b", noon), noon)
 		if c.believed {
-			f.fails(fmt.Sprintf("acquisition while the lease of a clock %s ahead lasts", c.ahead), err, lease.ErrHeld)
+			f.fails(fmt.Sprintf("acquisition while the lease of a clock %s ahead lasts", c.ahead), err, orgca.ErrLeaseHeld)
 			f.fails("release", f.Release(t.Context(), old), nil)
 			continue
 		}
 		f.fails(fmt.Sprintf("acquisition after a clock was %s ahead", c.ahead), err, nil)
-		f.same("lease", got, lease.Lease{Holder: "b", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(lease.TTL), Fence: old.Fence + 1})
-		f.fails("extension by the process whose clock was ahead", f.Extend(t.Context(), old), lease.ErrLost)
+		f.same("lease", got, orgca.Lease{Holder: "b", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(orgca.LeaseTTL), Fence: old.Fence + 1})
+		f.fails("extension by the process whose clock was ahead", f.Extend(t.Context(), old), orgca.ErrLeaseLost)
 		f.fails("commit by it", f.Apply(t.Context(), change), registry.ErrConflict)
 		f.fails("release", f.Release(t.Context(), got), nil)
 	}
@@ -66,7 +66,7 @@ func acquisitions(t *testing.T, f fixture) {
 		if err == nil {
 			winners++
 		} else {
-			f.fails(fmt.Sprintf("acquisition %d", n), err, lease.ErrHeld)
+			f.fails(fmt.Sprintf("acquisition %d", n), err, orgca.ErrLeaseHeld)
 		}
 	}
 	if winners != 1 || f.org().Lease.Fence != 1 {
@@ -93,17 +93,17 @@ func fences(t *testing.T, f fixture) {
 			t.Errorf("fence: got %d, want %d", held.Fence, fence)
 		}
 		f.fails("release", f.Release(t.Context(), held), nil)
-		f.same("released lease", f.org().Lease, lease.Lease{Fence: fence})
+		f.same("released lease", f.org().Lease, orgca.Lease{Fence: fence})
 		f.fails("second release", f.Release(t.Context(), held), registry.ErrConflict)
-		f.fails("extension of a released lease", f.Extend(t.Context(), held), lease.ErrLost)
+		f.fails("extension of a released lease", f.Extend(t.Context(), held), orgca.ErrLeaseLost)
 	}
 }
 
 func extend(t *testing.T, f fixture) {
-	f.fails("extension of a lease that never was", f.Extend(t.Context(), want("a", noon)), lease.ErrLost)
+	f.fails("extension of a lease that never was", f.Extend(t.Context(), want("a", noon)), orgca.ErrLeaseLost)
 	f.fails("release of a lease that never was", f.Release(t.Context(), want("a", noon)), registry.ErrConflict)
-	f.fails("extension of no lease", f.Extend(t.Context(), lease.Lease{}), lease.ErrLost)
-	f.fails("release of no lease", f.Release(t.Context(), lease.Lease{}), registry.ErrConflict)
+	f.fails("extension of no lease", f.Extend(t.Context(), orgca.Lease{}), orgca.ErrLeaseLost)
+	f.fails("release of no lease", f.Release(t.Context(), orgca.Lease{}), registry.ErrConflict)
 
 	held := f.acquire("a", noon)
 	held.Phase, held.Expires = "prepare", noon.Add(time.Hour)
@@ -113,7 +113,7 @@ func extend(t *testing.T, f fixture) {
 	}
 	other := held
 	other.Holder = "b"
-	f.fails("extension by another", f.Extend(t.Context(), other), lease.ErrLost)
+	f.fails("extension by another", f.Extend(t.Context(), other), orgca.ErrLeaseLost)
 	f.fails("release by another", f.Release(t.Context(), other), registry.ErrConflict)
 	f.same("lease after that", f.org().Lease, held)
 }
@@ -125,10 +125,10 @@ func lateCommit(t *testing.T, f fixture) {
 	before := f.everything("key")
 
 	f.fails("commit under the old fence", f.Apply(t.Context(), change), registry.ErrConflict)
-	f.fails("extension under the old fence", f.Extend(t.Context(), old), lease.ErrLost)
+	f.fails("extension under the old fence", f.Extend(t.Context(), old), orgca.ErrLeaseLost)
 	f.fails("release under the old fence", f.Release(t.Context(), old), registry.ErrConflict)
 	old.Holder = "b"
-	f.fails("extension by the holder under the old fence", f.Extend(t.Context(), old), lease.ErrLost)
+	f.fails("extension by the holder under the old fence", f.Extend(t.Context(), old), orgca.ErrLeaseLost)
 	f.same("state", f.everything("key"), before)
 
 	f.fails("release by the holder", f.Release(t.Context(), current), nil)

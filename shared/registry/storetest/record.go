@@ -11,7 +11,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -155,7 +154,7 @@ func fullRecords(t *testing.T, f fixture) {
 	answer := fullAnswer()
 	held := f.acquire("holder", noon)
 	mustBeFull(t, held)
-	f.same("lease", f.org().Lease, lease.Lease{Holder: "holder", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(lease.TTL), Fence: 1})
+	f.same("lease", f.org().Lease, orgca.Lease{Holder: "holder", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(orgca.LeaseTTL), Fence: 1})
 
 	// What is stored has instants finer than any store keeps; what comes back has not.
 	finePointer, fineAgent, fineTruststore := finer(p), finer(a), finer(ts)

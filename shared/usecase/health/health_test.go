@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
@@ -121,7 +120,7 @@ func TestWarnings(t *testing.T) {
 	const day = 24 * time.Hour
 	held := func(expires time.Duration) func(*world) {
 		return func(w *world) {
-			w.org.Lease = lease.Lease{Holder: "h", Expires: now.Add(expires)}
+			w.org.Lease = orgca.Lease{Holder: "h", Expires: now.Add(expires)}
 		}
 	}
 	alone := func(rotated time.Duration) func(*world) {
@@ -151,6 +150,16 @@ func TestWarnings(t *testing.T) {
 		{"lease of a clock that was two days ahead", held(48 * time.Hour), []warnings.Warning{warnings.RotationLockStuck}},
 		{"lease free since long", func(w *world) { w.org.Lease = lease.Lease{Fence: 9} }, nil},
 		{"trail set back", func(w *world) { w.checkpoint = &registry.Checkpoint{SetBack: 7} }, []warnings.Warning{warnings.AuditSetBack}},
+		{"standby missing", alone(10*time.Minute + 1), []health.Warning{health.StandbyMissing}},
+		{"standby missing since a clock was ahead", alone(-10*time.Minute - 1), []health.Warning{health.StandbyMissing}},
+		{"lease in use", held(orgca.LeaseTTL), nil},
+		{"lease just expired", held(-5 * time.Minute), nil},
+		{"lease stuck", held(-5*time.Minute - 1), []health.Warning{health.RotationLockStuck}},
+		{"lease of a clock that is a little ahead", held(orgca.LeaseTTL + orgca.ClockSkew), nil},
+		{"lease of a clock that was ahead", held(orgca.LeaseTTL + orgca.ClockSkew + 1), []health.Warning{health.RotationLockStuck}},
+		{"lease of a clock that was two days ahead", held(48 * time.Hour), []health.Warning{health.RotationLockStuck}},
+		{"lease free since long", func(w *world) { w.org.Lease = orgca.Lease{Fence: 9} }, nil},
+		{"trail set back", func(w *world) { w.checkpoint = &registry.Checkpoint{SetBack: 7} }, []health.Warning{health.AuditSetBack}},
 		{"trail sealed", func(w *world) { w.checkpoint = &registry.Checkpoint{Done: true} }, nil},
 		{"certificates end", func(w *world) { w.expiring = true }, []warnings.Warning{warnings.CertsExpiring}},
 		{"nobody knows whether certificates end", func(w *world) { w.expiring, w.expiringErr = true, registry.ErrUnavailable }, nil},

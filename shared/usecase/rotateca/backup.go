@@ -7,7 +7,7 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -122,7 +122,7 @@ const maxBackupName = 255
 var notInBackupName = regexp.MustCompile(`[^a-zA-Z0-9_.-]`)
 
 // backupName names a backup for the operator who looks for it: the fence is in the rotation's audit row too.
-func backupName(orgID string, mode Mode, held lease.Lease) string {
+func backupName(orgID string, mode Mode, held orgca.Lease) string {
 	tail := fmt.Sprintf("-before-%s-f%d-%s", mode, held.Fence, held.Holder)
 	name := notInBackupName.ReplaceAllString("mastio-"+orgID, "-")
 	return name[:min(len(name), maxBackupName-len(tail))] + notInBackupName.ReplaceAllString(tail, "-")

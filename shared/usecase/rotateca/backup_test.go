@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
@@ -172,7 +171,7 @@ func TestRefusedBackupRefusesTheRotation(t *testing.T) {
 			if after.Lease.Holder != "" {
 				t.Errorf("the lease is still held: %+v", after.Lease)
 			}
-			before.Lease, after.Lease = lease.Lease{}, lease.Lease{} // its fence has moved
+			before.Lease, after.Lease = orgca.Lease{}, orgca.Lease{} // its fence has moved
 			if diff := cmp.Diff(before, after); diff != "" {
 				t.Errorf("a refused rotation changed (-before +after):\n%s", diff)
 			}
@@ -237,11 +236,11 @@ func TestBackupOfARotationThatIsRefused(t *testing.T) {
 		t.Errorf("%v; %d requests, %d of them ended; want ErrNotStaged and all ended", err, s.requests(), s.over)
 	}
 	requests := s.requests()
-	held, err := m.Store.Acquire(t.Context(), lease.Lease{Holder: "other", Expires: m.Now().Add(lease.TTL)}, m.Now())
+	held, err := m.Store.Acquire(t.Context(), orgca.Lease{Holder: "other", Expires: m.Now().Add(orgca.LeaseTTL)}, m.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}}); !errors.Is(err, lease.ErrHeld) || s.requests() != requests {
+	if _, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}}); !errors.Is(err, orgca.ErrLeaseHeld) || s.requests() != requests {
 		t.Errorf("%v after %d requests, want ErrHeld and none", err, s.requests()-requests)
 	}
 	if err := m.Store.Release(t.Context(), held); err != nil {

@@ -18,9 +18,9 @@ import (
 // Store is what a rotation needs of the registry.
 type Store interface {
 	Observed
-	Acquire(ctx context.Context, want lease.Lease, now time.Time) (lease.Lease, error)
-	Extend(ctx context.Context, l lease.Lease) error
-	Release(ctx context.Context, l lease.Lease) error
+	Acquire(ctx context.Context, want orgca.Lease, now time.Time) (orgca.Lease, error)
+	Extend(ctx context.Context, l orgca.Lease) error
+	Release(ctx context.Context, l orgca.Lease) error
 	Apply(ctx context.Context, c registry.Change) error
 	idempotency.Store
 }
@@ -56,7 +56,7 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) { return r.observe
 
 // Do carries out a request. On an empty organisation Mint makes the first Org CA.
 //
-// Errors: anchor.ErrRefused for an uploaded CA that is not fit, lease.ErrHeld while another rotation runs, lease.ErrLost
+// Errors: anchor.ErrRefused for an uploaded CA that is not fit, orgca.ErrLeaseHeld while another rotation runs, orgca.ErrLeaseLost
 // when this one took so long that another began, ErrMode, ErrUpload, ErrFingerprint, ErrNotStaged, ErrMoved, ErrDryRun, ErrStrict,
 // ErrAwaited, reason.ErrCode, reason.ErrComment, orgca.ErrOverlap, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit,
 // orgca.ErrNoRollback, ErrBackup, those of idempotency.Do but *idempotency.Replay, registry.ErrUnavailable;

@@ -6,7 +6,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -59,7 +58,7 @@ func (w *run) bind(ctx context.Context, org registry.Org, next orgca.Generation)
 			return registry.Change{}, fmt.Errorf("generation %d: %w", next.Number, registry.ErrConflict)
 		}
 		if org.Lease.Holder != held.Holder || org.Lease.Fence != held.Fence {
-			return registry.Change{}, lease.ErrLost
+			return registry.Change{}, orgca.ErrLeaseLost
 		}
 		change := registry.Change{ID: w.NewID(), Release: &held, Answer: answer}
 		if !binds {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -39,7 +38,7 @@ func (w *run) commit(ctx context.Context, org registry.Org, decide func(registry
 			return registry.Change{}, errCommitted
 		}
 		if org.Lease.Holder != held.Holder || org.Lease.Fence != held.Fence {
-			return registry.Change{}, lease.ErrLost
+			return registry.Change{}, orgca.ErrLeaseLost
 		}
 		if silent {
 			silent = false
@@ -70,7 +69,7 @@ func (w *run) commit(ctx context.Context, org registry.Org, decide func(registry
 }
 
 // committed reports whether the commit under this lease is in: a fence belongs to one lease only.
-func committed(org registry.Org, held lease.Lease) bool {
+func committed(org registry.Org, held orgca.Lease) bool {
 	return org.Pointer != nil && org.Pointer.Fence == held.Fence
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
@@ -29,7 +28,7 @@ func (j *Job) rotate(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, Overlap: j.Rotate, Reason: "superseded", By: audit.By{Actor: Actor}})
-	if errors.Is(err, lease.ErrHeld) { // the next run sees what that rotation left
+	if errors.Is(err, orgca.ErrLeaseHeld) { // the next run sees what that rotation left
 		return false, nil
 	}
 	if err != nil {

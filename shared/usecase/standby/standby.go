@@ -11,7 +11,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -146,7 +145,7 @@ func (j *Job) first(ctx context.Context) error {
 		return err
 	}
 	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, SkipBackup: true, By: audit.By{Actor: Actor}})
-	if errors.Is(err, lease.ErrHeld) {
+	if errors.Is(err, orgca.ErrLeaseHeld) {
 		return nil
 	}
 	return err
@@ -163,7 +162,7 @@ func (j *Job) migrate(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, Overlap: j.Migrate, Migration: true, By: audit.By{Actor: Actor}})
-	if errors.Is(err, lease.ErrHeld) {
+	if errors.Is(err, orgca.ErrLeaseHeld) {
 		return false, nil
 	}
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
@@ -186,7 +185,7 @@ func TestLateStandbyIsNotNotedAsTrusted(t *testing.T) {
 
 func TestAnotherFunctionMakesTheFirstCA(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
-	held, err := m.Store.Acquire(t.Context(), lease.Lease{Holder: "other", Operation: "rotate-ca", Phase: "prepare", Expires: m.Now().Add(lease.TTL)}, m.Now())
+	held, err := m.Store.Acquire(t.Context(), orgca.Lease{Holder: "other", Operation: "rotate-ca", Phase: "prepare", Expires: m.Now().Add(orgca.LeaseTTL)}, m.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +273,7 @@ func TestRunOverAnUnreliableStore(t *testing.T) {
 			_, first := m.Standby.Run(t.Context())
 			armed = false
 			m.Store.Deliver()
-			m.Advance(standby.OrphanAge + lease.TTL)
+			m.Advance(standby.OrphanAge + orgca.LeaseTTL)
 			run(t, m)
 			report := run(t, m)
 			o := m.Org(t)
