@@ -1,4 +1,5 @@
-// Package orgca holds the generations of an organisation's CA and decides which generations count.
+// Package orgca holds the generations of an organisation's CA and decides which generations count. Its lease is the
+// rotation lock: which holder may change the Org CA now, and which of two holders is the later one.
 package orgca
 
 import (

@@ -30,7 +30,7 @@ var core = []string{
 	"shared/accesslog", "shared/accesstoken", "shared/agent", "shared/anchor", "shared/assertion", "shared/audit", "shared/dpop", "shared/jwk", "shared/lease", "shared/openapi", "shared/orgca",
 	"shared/pki", "shared/problem", "shared/reason", "shared/registry", "shared/renewal", "shared/routes", "shared/schema", "shared/session", "shared/verifier", "shared/version", "shared/warnings",
 	"shared/accesslog", "shared/accesstoken", "shared/agent", "shared/anchor", "shared/assertion", "shared/audit", "shared/dpop", "shared/jwk", "shared/openapi", "shared/orgca",
-	"shared/pki", "shared/problem", "shared/reason", "shared/registry", "shared/renewal", "shared/routes", "shared/schema", "shared/session", "shared/verifier", "shared/version",
+	"shared/pki", "shared/problem", "shared/reason", "shared/registry", "shared/routes", "shared/schema", "shared/session", "shared/verifier", "shared/version",
 }
 
 // layers are in the order in which a folder is looked up.

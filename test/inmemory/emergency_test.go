@@ -20,7 +20,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	"github.com/mastio-aws/mastio/shared/renewal"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/test/inmemory"
@@ -162,7 +161,7 @@ func TestParallelRenewalsCostFewSignatures(t *testing.T) {
 			switch {
 			case err == nil:
 				ends["answered"]++
-			case errors.Is(err, renewal.ErrEarly):
+			case errors.Is(err, agent.ErrRenewalEarly):
 				ends["later"]++
 			default:
 				t.Errorf("renewal: %v", err)
@@ -206,7 +205,7 @@ func TestLostRenewalIsRepeatedAtOnce(t *testing.T) {
 		t.Errorf("calls of two renewals: %v", got)
 	}
 	_, err := renewing(t, m, a.Certificate.CertPEM, key)
-	if !errors.Is(err, renewal.ErrEarly) || problem.Of(err).RetryIn > time.Minute {
+	if !errors.Is(err, agent.ErrRenewalEarly) || problem.Of(err).RetryIn > time.Minute {
 		t.Errorf("the fourth within a minute: %v", err)
 	}
 	m.Advance(time.Minute)

@@ -12,7 +12,7 @@ import (
 
 // agentsFiles declare the problems that only agents meet. The page's table must have every one of them.
 var agentsFiles = []string{
-	"usecase/authn/authn.go", "usecase/token/*.go", "usecase/agentcert/renew.go", "renewal/*.go", "dpop/*.go", "assertion/*.go",
+	"usecase/authn/authn.go", "usecase/token/*.go", "usecase/agentcert/renew.go", "agent/pace.go", "dpop/*.go", "assertion/*.go",
 	"verifier/*.go",
 }
 

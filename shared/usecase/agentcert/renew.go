@@ -14,7 +14,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/renewal"
 	"github.com/mastio-aws/mastio/shared/usecase/authn"
 )
 
@@ -72,7 +71,7 @@ var _ json.Marshaler = RenewResult{}
 // concurrent requests of one agent cost no more signatures than sequential ones.
 //
 // Errors: those of authn.Authenticate, agent.ErrRotateAtYourCA, ErrSuperseded, pki.ErrCSR, pki.ErrKey, pki.ErrNames,
-// agent.ErrKeyUsed, renewal.ErrEarly; registry.ErrUnknown when the store stayed silent: the old certificate counts either way.
+// agent.ErrKeyUsed, agent.ErrRenewalEarly; registry.ErrUnknown when the store stayed silent: the old certificate counts either way.
 func (r *Renewer) Renew(ctx context.Context, req RenewRequest) (RenewResult, error) {
 	shown, err := authn.Read(req.CertificatePEM, "")
 	if err != nil {
@@ -109,7 +108,7 @@ func (r *Renewer) pinning(req RenewRequest, shown authn.Shown, view registry.Vie
 		Agent: *view.Agent, Pointer: *view.Pointer, Grace: r.Overlap, UntilUse: true,
 		Entry: func(next agent.Pin) audit.Entry { return renewalEntry(req, *view.Agent, pin, next) },
 		Reserve: func(k agent.Keys) (agent.Keys, error) {
-			return renewal.Reserve(k, *view.Agent, pin, *view.Pointer, r.Issuer.Now())
+			return agent.ReserveRenewal(k, *view.Agent, pin, *view.Pointer, r.Issuer.Now())
 		},
 		Allow: func(a agent.Agent, ca orgca.Pointer) error {
 			_, err := a.Authenticate(pin.Thumbprint, ca, r.Issuer.Now())
@@ -176,7 +175,7 @@ func renewalEntry(req RenewRequest, a agent.Agent, pin, next agent.Pin) audit.En
 }
 
 // Info authenticates the caller and says when its certificate should be renewed. Errors: as of Renew.
-func (r *Renewer) Info(ctx context.Context, certificatePEM string) (w renewal.Window, poll time.Duration, err error) {
+func (r *Renewer) Info(ctx context.Context, certificatePEM string) (w agent.RenewalWindow, poll time.Duration, err error) {
 	shown, err := authn.Read(certificatePEM, "")
 	if err != nil {
 		return w, 0, err
@@ -186,6 +185,6 @@ func (r *Renewer) Info(ctx context.Context, certificatePEM string) (w renewal.Wi
 	if err != nil {
 		return w, 0, err
 	}
-	w = renewal.Of(view.Agent.ID, pin, *view.Pointer, now)
+	w = agent.RenewalWindowOf(view.Agent.ID, pin, *view.Pointer, now)
 	return w, w.Poll(now), nil
 }

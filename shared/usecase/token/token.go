@@ -14,7 +14,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/assertion"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/renewal"
 	"github.com/mastio-aws/mastio/shared/usecase/authn"
 )
 
@@ -156,7 +155,7 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 	t, err := i.sign(key.Key, *view.Agent, pin, scope, audience, jkt, now)
 	t.Agent, t.Nonce = view.Agent.ID, key.Nonces.Issue(now)
 	if view.Agent.Method == agent.Minted {
-		if w := renewal.Of(view.Agent.ID, pin, *view.Pointer, now); !now.Before(w.Open) {
+		if w := agent.RenewalWindowOf(view.Agent.ID, pin, *view.Pointer, now); !now.Before(w.Open) {
 			t.RenewAfter = w.Start
 		}
 	}

@@ -1,4 +1,4 @@
-package renewal
+package agent
 
 import (
 	"errors"
@@ -6,15 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // lostAt are successors of a certificate, renewed at some times before noon, newest first, and the pin that yields to them.
-func lostAt(p agent.Pin, until time.Duration, before ...time.Duration) agent.Agent {
+func lostAt(p Pin, until time.Duration, before ...time.Duration) Agent {
 	p.Yields, p.Until = true, noon.Add(until)
-	a := agent.Agent{}
+	a := Agent{}
 	for n, d := range before {
 		q := yearly()
 		q.Thumbprint, q.Unused, q.Renewed = string(rune('a'+n)), true, noon.Add(-d)
@@ -28,8 +27,8 @@ func TestEarly(t *testing.T) {
 	const second = time.Second
 	enrolled, made := yearly(), yearly()
 	enrolled.Thumbprint, made.Thumbprint, made.Renewed = "enrolled", "made", noon.Add(-20*second)
-	alone := func(p agent.Pin) agent.Agent { return agent.Agent{Pins: []agent.Pin{p}} }
-	old := func(p agent.Pin, by time.Duration) agent.Pin {
+	alone := func(p Pin) Agent { return Agent{Pins: []Pin{p}} }
+	old := func(p Pin, by time.Duration) Pin {
 		p.Renewed = noon.Add(-by)
 		return p
 	}
@@ -39,7 +38,7 @@ func TestEarly(t *testing.T) {
 	}
 	overlap := orgca.Pointer{Current: 2, Accepted: []orgca.Accepted{{Generation: 1, Until: noon.Add(40 * second)}}}
 	for name, c := range map[string]struct {
-		agent agent.Agent
+		agent Agent
 		ca    orgca.Pointer
 		want  time.Duration
 	}{
@@ -62,11 +61,11 @@ func TestEarly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got time.Duration
-			err := Early(c.agent, c.agent.Pins[len(c.agent.Pins)-1], c.ca, noon)
+			err := EarlyRenewal(c.agent, c.agent.Pins[len(c.agent.Pins)-1], c.ca, noon)
 			if err != nil {
 				got = problem.Of(err).RetryIn
 			}
-			if got != c.want || (err == nil) != (c.want == 0) || err != nil && !errors.Is(err, ErrEarly) {
+			if got != c.want || (err == nil) != (c.want == 0) || err != nil && !errors.Is(err, ErrRenewalEarly) {
 				t.Errorf("%v, want a wait of %s", err, c.want)
 			}
 		})
@@ -79,26 +78,26 @@ func TestWaitsNeverLockOut(t *testing.T) {
 	for _, left := range []time.Duration{20 * time.Second, time.Minute, 90 * time.Second, 10 * time.Minute, time.Hour} {
 		p := yearly()
 		p.Thumbprint, p.Yields, p.Until = "old", true, noon.Add(left)
-		a := agent.Agent{Pins: []agent.Pin{p}}
+		a := Agent{Pins: []Pin{p}}
 		answered := 0
 		last := noon
 		for at := noon; at.Before(p.Until); {
-			if err := Early(a, p, orgca.Pointer{Current: 1}, at); err != nil {
+			if err := EarlyRenewal(a, p, orgca.Pointer{Current: 1}, at); err != nil {
 				at = at.Add(problem.Of(err).RetryIn)
 				continue
 			}
 			q := yearly()
 			q.Thumbprint, q.Unused, q.Renewed = at.String(), true, at
 			a.Pins = slices.Insert(a.Pins, 0, q)
-			if len(a.Pins) > burst+1 {
-				a.Pins = slices.Delete(a.Pins, burst, burst+1)
+			if len(a.Pins) > renewalBurst+1 {
+				a.Pins = slices.Delete(a.Pins, renewalBurst, renewalBurst+1)
 			}
 			answered, last, at = answered+1, at, at.Add(time.Second/4)
 		}
-		if gap := p.Until.Sub(last); gap > min(pace, left/2)+time.Second || answered < 5 {
+		if gap := p.Until.Sub(last); gap > min(renewalPace, left/2)+time.Second || answered < 5 {
 			t.Errorf("of %s, the last renewal is %s before the end, after %d", left, gap, answered)
 		}
-		if most := burst * (int(left/pace) + 16); answered > most {
+		if most := renewalBurst * (int(left/renewalPace) + 16); answered > most {
 			t.Errorf("of %s: %d renewals, want %d at the most", left, answered, most)
 		}
 	}

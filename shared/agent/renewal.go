@@ -1,6 +1,4 @@
-// Package renewal decides when an agent should renew its certificate, and how soon it may renew again. Each agent has
-// its own slot, so that a fleet does not renew at once.
-package renewal
+package agent
 
 import (
 	"crypto/sha256"
@@ -8,32 +6,31 @@ import (
 	"math/bits"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
 )
 
-// Window is when a certificate should be renewed. Open is when the first agent's slot begins; from then on the Mastio
+// RenewalWindow is when a certificate should be renewed. Open is when the first agent's slot begins; from then on the Mastio
 // reminds the agent. Start and End are this agent's slot; the agent picks a moment in it.
-type Window struct {
+type RenewalWindow struct {
 	Open, Start, End time.Time
 }
 
 // slots is how many slots a window has. The more, the shorter each; agents are spread over all of a window in any case.
 const slots = 24
 
-// Of returns the window of the certificate of the pin p, which authenticates the agent.
+// RenewalWindowOf returns the window of the certificate of the pin p, which authenticates the agent.
 //
 // It begins after two thirds of the certificate's life (RFC 9773 leaves the choice to the server), ends after three
 // quarters, and leaves the rest to late agents. Under a superseded generation of the Org CA it is the first two
 // thirds of the overlap, if that comes earlier: after the overlap, the certificate is dead. A certificate that
 // already has a successor is to be renewed at once: the answer was lost.
-func Of(id agent.ID, p agent.Pin, ca orgca.Pointer, now time.Time) Window {
+func RenewalWindowOf(id ID, p Pin, ca orgca.Pointer, now time.Time) RenewalWindow {
 	if p.Yields {
-		return Window{now, now, p.Until}
+		return RenewalWindow{now, now, p.Until}
 	}
 	life := p.NotAfter.Sub(p.NotBefore)
 	w := slot(id, p.NotBefore.Add(life/3*2), p.NotBefore.Add(life/4*3))
-	until, ok := ends(ca, p.Generation)
+	until, ok := overlapEnd(ca, p.Generation)
 	if !ok {
 		return w
 	}
@@ -45,14 +42,14 @@ func Of(id agent.ID, p agent.Pin, ca orgca.Pointer, now time.Time) Window {
 }
 
 // slot gives the agent its part of a window.
-func slot(id agent.ID, open, end time.Time) Window {
+func slot(id ID, open, end time.Time) RenewalWindow {
 	length := end.Sub(open)
 	start := open.Add(share(id, length-length/slots))
-	return Window{Open: open, Start: start, End: start.Add(length / slots)}
+	return RenewalWindow{Open: open, Start: start, End: start.Add(length / slots)}
 }
 
-// ends returns when a superseded generation that is still accepted stops being so.
-func ends(ca orgca.Pointer, generation int64) (until time.Time, ok bool) {
+// overlapEnd returns when a superseded generation that is still accepted stops being so.
+func overlapEnd(ca orgca.Pointer, generation int64) (until time.Time, ok bool) {
 	if generation == ca.Current {
 		return until, false
 	}
@@ -65,7 +62,7 @@ func ends(ca orgca.Pointer, generation int64) (until time.Time, ok bool) {
 }
 
 // share returns the agent's part of a length of time: always the same for one agent, and evenly spread over many.
-func share(id agent.ID, length time.Duration) time.Duration {
+func share(id ID, length time.Duration) time.Duration {
 	if length <= 0 {
 		return 0
 	}
@@ -82,6 +79,6 @@ const (
 )
 
 // Poll returns how long an agent should wait before it asks for its window again.
-func (w Window) Poll(now time.Time) time.Duration {
+func (w RenewalWindow) Poll(now time.Time) time.Duration {
 	return min(max(w.Start.Sub(now), minPoll), maxPoll)
 }
