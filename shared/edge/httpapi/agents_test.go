@@ -22,7 +22,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mastio-aws/mastio/shared/jwk"
+	"github.com/mastio-aws/mastio/shared/jose"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
@@ -51,7 +51,7 @@ func csr(t testing.TB, key any) string {
 
 func publicJWK(t testing.TB, key *ecdsa.PrivateKey) json.RawMessage {
 	t.Helper()
-	public, err := jwk.Public(&key.PublicKey, "")
+	public, err := jose.PublicJWK(&key.PublicKey, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestRefusedEnrolmentsAndRotations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	private, err := jwk.Private(mustKey(t))
+	private, err := jose.PrivateJWK(mustKey(t))
 	if err != nil {
 		t.Fatal(err)
 	}
