@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/jwk/jws"
+	"github.com/mastio-aws/mastio/shared/jose"
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
@@ -85,7 +85,7 @@ func Sign(c Claims, key Key) (string, error) {
 	if key.ID == "" {
 		return "", fmt.Errorf("%w: key has no id", ErrClaims)
 	}
-	token, err := jws.Sign(tokenType, key.ID, c.payload(), key.Signer)
+	token, err := jose.Sign(tokenType, key.ID, c.payload(), key.Signer)
 	if err != nil {
 		return "", fmt.Errorf("sign access token: %w", err)
 	}
@@ -142,7 +142,7 @@ func (c Claims) check() error {
 
 // isHash reports whether s is a SHA-256 hash in canonical base64url.
 func isHash(s string) bool {
-	b, err := jws.Decode(s)
+	b, err := jose.Decode(s)
 	return err == nil && len(b) == hashSize
 }
 

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/mastio-aws/mastio/shared/jwk"
+	"github.com/mastio-aws/mastio/shared/jose"
 )
 
 // PublicKey is a verification key as the JWKS publishes it.
@@ -31,15 +31,15 @@ func Lookup(keys []PublicKey) func(kid string) *ecdsa.PublicKey {
 // An empty or repeated id, or a key that is not of P-256, is an error: a reader could not know whose key it is.
 func JWKS(keys []PublicKey) (json.RawMessage, error) {
 	set := struct {
-		Keys []jwk.Key `json:"keys"`
-	}{Keys: make([]jwk.Key, 0, len(keys))}
+		Keys []jose.JWK `json:"keys"`
+	}{Keys: make([]jose.JWK, 0, len(keys))}
 	seen := map[string]bool{}
 	for _, k := range keys {
 		if k.ID == "" || seen[k.ID] {
 			return nil, errors.New("jwks: key id empty or repeated")
 		}
 		seen[k.ID] = true
-		j, err := jwk.Public(k.Key, k.ID)
+		j, err := jose.PublicJWK(k.Key, k.ID)
 		if err != nil {
 			return nil, fmt.Errorf("jwks: %w", err)
 		}

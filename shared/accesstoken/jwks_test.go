@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 
-	"github.com/mastio-aws/mastio/shared/jwk"
+	"github.com/mastio-aws/mastio/shared/jose"
 )
 
 func TestJWKS(t *testing.T) {
@@ -18,7 +18,7 @@ func TestJWKS(t *testing.T) {
 		t.Fatal(err)
 	}
 	var strict struct{ Keys []json.RawMessage }
-	var set jose.JSONWebKeySet
+	var set gojose.JSONWebKeySet
 	if err := json.Unmarshal(raw, &strict); err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestJWKS(t *testing.T) {
 		if got.KeyID != want.ID || got.Use != "sig" || got.Algorithm != "ES256" || !got.IsPublic() {
 			t.Errorf("key %d: kid %q, use %q, alg %q, public %t", i, got.KeyID, got.Use, got.Algorithm, got.IsPublic())
 		}
-		if _, err := jwk.Parse(strict.Keys[i]); err != nil {
+		if _, err := jose.ParseJWK(strict.Keys[i]); err != nil {
 			t.Errorf("key %d: %v", i, err)
 		}
 	}

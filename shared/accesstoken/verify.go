@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/jwk/jws"
+	"github.com/mastio-aws/mastio/shared/jose"
 )
 
 // Skew is how far the clock of the instance that signed may be ahead of the reader's. It applies to iat and nbf,
@@ -30,7 +30,7 @@ func Verify(token string, keys func(kid string) *ecdsa.PublicKey, now time.Time,
 
 // open verifies the signature and reads the claims.
 func open(token string, keys func(kid string) *ecdsa.PublicKey) (Claims, error) {
-	msg, err := jws.Parse(token)
+	msg, err := jose.Parse(token)
 	if err != nil {
 		return Claims{}, err
 	}
@@ -53,8 +53,8 @@ func open(token string, keys func(kid string) *ecdsa.PublicKey) (Claims, error) 
 	return read(payload)
 }
 
-func read(o jws.Object) (Claims, error) {
-	cnf, err := jws.ParseObject(o["cnf"])
+func read(o jose.Object) (Claims, error) {
+	cnf, err := jose.ParseObject(o["cnf"])
 	if err != nil {
 		return Claims{}, fmt.Errorf("cnf: %w", err)
 	}

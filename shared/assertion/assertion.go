@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/jwk/jws"
+	"github.com/mastio-aws/mastio/shared/jose"
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
@@ -65,7 +65,7 @@ type Assertion struct {
 
 	leaf []byte // x5c[0]
 	kid  string
-	msg  *jws.Message
+	msg  *jose.Message
 }
 
 // Parse takes an assertion apart and checks everything but its signature and its claims. Every error is ErrInvalid.
@@ -78,7 +78,7 @@ func Parse(compact string) (Assertion, error) {
 }
 
 func parse(compact string) (a Assertion, err error) {
-	if a.msg, err = jws.ParseLimited(compact, MaxSize, jws.Algorithm, jws.RS256); err != nil {
+	if a.msg, err = jose.ParseLimited(compact, MaxSize, jose.Algorithm, jose.RS256); err != nil {
 		return a, err
 	}
 	typ, err := a.msg.Header.Text("typ")

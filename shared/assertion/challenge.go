@@ -11,7 +11,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/jwk/jws"
+	"github.com/mastio-aws/mastio/shared/jose"
 )
 
 const (
@@ -55,7 +55,7 @@ var errChallenge = errors.New("nonce is not a challenge that this Mastio issued 
 
 // check returns nil for a challenge of this certificate that is not older than ChallengeTTL.
 func (c *Challenges) check(challenge, thumbprint string, now time.Time) error {
-	raw, err := jws.Decode(challenge)
+	raw, err := jose.Decode(challenge)
 	if err != nil || len(raw) != challengeSize {
 		return errChallenge
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/jwk/jws"
+	"github.com/mastio-aws/mastio/shared/jose"
 	"github.com/mastio-aws/mastio/shared/pki"
 )
 
@@ -63,7 +63,7 @@ func (a Assertion) verifyLocal(challenges *Challenges, want Expect) (v Verified,
 	return v, challenges.check(v.Challenge, want.Thumbprint, want.Now)
 }
 
-func checkParties(claims jws.Object, want Expect) error {
+func checkParties(claims jose.Object, want Expect) error {
 	for _, name := range []string{"iss", "sub"} {
 		got, err := claims.Text(name)
 		if err != nil {
@@ -94,7 +94,7 @@ func checkParties(claims jws.Object, want Expect) error {
 }
 
 // checkTimes returns exp.
-func checkTimes(claims jws.Object, now time.Time) (expires time.Time, err error) {
+func checkTimes(claims jose.Object, now time.Time) (expires time.Time, err error) {
 	var at [3]time.Time
 	for i, name := range []string{"iat", "exp", "nbf"} {
 		if at[i], err = claims.Time(name); err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/accesstoken"
-	"github.com/mastio-aws/mastio/shared/jwk/jws"
+	"github.com/mastio-aws/mastio/shared/jose"
 )
 
 const (
@@ -41,7 +41,7 @@ func Sign(want Expect, id, kid string, key crypto.Signer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return jws.Sign(ownType, kid, ownClaims{
+	return jose.Sign(ownType, kid, ownClaims{
 		Issuer: want.Issuer, Subject: want.Subject, Audience: want.audience(), JTI: id,
 		IssuedAt: want.Now.Unix(), Expires: want.Now.Add(OwnTTL).Unix(), Confirmation: confirmation{x5t},
 	}, key)
@@ -69,7 +69,7 @@ func (a Assertion) verifyOwn(keys func(kid string) *ecdsa.PublicKey, want Expect
 	if err != nil {
 		return v, err
 	}
-	cnf, err := jws.ParseObject(claims["cnf"])
+	cnf, err := jose.ParseObject(claims["cnf"])
 	if err != nil {
 		return v, fmt.Errorf("cnf: %w", err)
 	}
@@ -78,7 +78,7 @@ func (a Assertion) verifyOwn(keys func(kid string) *ecdsa.PublicKey, want Expect
 		return v, err
 	}
 	for _, c := range []struct {
-		in         jws.Object
+		in         jose.Object
 		name, want string
 	}{{claims, "iss", want.Issuer}, {claims, "sub", want.Subject}, {claims, "aud", want.audience()}, {cnf, "x5t#S256", x5t}} {
 		if got, err := c.in.Text(c.name); err != nil || got != c.want {
@@ -88,7 +88,7 @@ func (a Assertion) verifyOwn(keys func(kid string) *ecdsa.PublicKey, want Expect
 	return ownPeriod(claims, want.Now)
 }
 
-func ownPeriod(claims jws.Object, now time.Time) (v Verified, err error) {
+func ownPeriod(claims jose.Object, now time.Time) (v Verified, err error) {
 	iat, err := claims.Time("iat")
 	if err != nil {
 		return v, err

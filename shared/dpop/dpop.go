@@ -10,8 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/jwk"
-	"github.com/mastio-aws/mastio/shared/jwk/jws"
+	"github.com/mastio-aws/mastio/shared/jose"
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
@@ -120,7 +119,7 @@ func verify(proof string, want Expect) (Proof, error) {
 	if err := checkRequest(claims, want); err != nil {
 		return Proof{}, err
 	}
-	p := Proof{JKT: jwk.Thumbprint(key), Key: key}
+	p := Proof{JKT: jose.Thumbprint(key), Key: key}
 	if p.Nonce, err = claims.Text("nonce"); err != nil {
 		return Proof{}, err
 	}
@@ -141,8 +140,8 @@ func verify(proof string, want Expect) (Proof, error) {
 }
 
 // open returns the key that a proof shows and, its signature being by that key, the claims.
-func open(proof string) (*ecdsa.PublicKey, jws.Object, error) {
-	msg, err := jws.Parse(proof)
+func open(proof string) (*ecdsa.PublicKey, jose.Object, error) {
+	msg, err := jose.Parse(proof)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -150,7 +149,7 @@ func open(proof string) (*ecdsa.PublicKey, jws.Object, error) {
 	if typ, err := msg.Header.Text("typ"); err != nil || typ != proofType {
 		return nil, nil, errors.New("typ is not " + proofType)
 	}
-	key, err := jwk.Parse(msg.Header["jwk"])
+	key, err := jose.ParseJWK(msg.Header["jwk"])
 	if err != nil {
 		return nil, nil, err
 	}
@@ -159,7 +158,7 @@ func open(proof string) (*ecdsa.PublicKey, jws.Object, error) {
 }
 
 // checkRequest compares htm, htu and ath with the request.
-func checkRequest(claims jws.Object, want Expect) error {
+func checkRequest(claims jose.Object, want Expect) error {
 	htm, err := claims.Text("htm")
 	if err != nil {
 		return err
@@ -192,7 +191,7 @@ func tokenHash(token string) string {
 
 // issuedAt returns iat if it is in the window. exp and nbf are no part of RFC 9449, but a JWT that contains them must
 // be treated as they say (RFC 7519, 4.1.4 and 4.1.5). A refusal says by how much the clocks differ.
-func issuedAt(claims jws.Object, now time.Time, behind, ahead time.Duration) (time.Time, error) {
+func issuedAt(claims jose.Object, now time.Time, behind, ahead time.Duration) (time.Time, error) {
 	iat, err := claims.Time("iat")
 	if err != nil {
 		return time.Time{}, err

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 
-	"github.com/mastio-aws/mastio/shared/jwk"
+	"github.com/mastio-aws/mastio/shared/jose"
 )
 
 func TestVerifyAcceptsGoJosesProof(t *testing.T) {
@@ -20,7 +20,7 @@ func TestVerifyAcceptsGoJosesProof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !got.Key.Equal(&key.PublicKey) || got.JKT != jwk.Thumbprint(&key.PublicKey) {
+	if !got.Key.Equal(&key.PublicKey) || got.JKT != jose.Thumbprint(&key.PublicKey) {
 		t.Errorf("key thumbprint = %s, want that of the signing key", got.JKT)
 	}
 	if got.JTI != "id-1" || got.Nonce != "n-1" || !got.IssuedAt.Equal(now) {
@@ -405,14 +405,14 @@ func FuzzVerify(f *testing.F) {
 			}
 			return
 		}
-		parsed, err := jose.ParseSignedCompact(proof, []jose.SignatureAlgorithm{jose.ES256})
+		parsed, err := gojose.ParseSignedCompact(proof, []gojose.SignatureAlgorithm{gojose.ES256})
 		if err != nil {
 			t.Fatalf("go-jose: %v", err)
 		}
 		if _, err := parsed.Verify(got.Key); err != nil {
 			t.Fatalf("go-jose: %v", err)
 		}
-		if got.JKT != jwk.Thumbprint(got.Key) || got.JTI == "" {
+		if got.JKT != jose.Thumbprint(got.Key) || got.JTI == "" {
 			t.Fatalf("proof = %+v", got)
 		}
 	})

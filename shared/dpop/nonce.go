@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/jwk/jws"
+	"github.com/mastio-aws/mastio/shared/jose"
 )
 
 // NonceSlot is the length of the time slots that nonces are made for. A nonce is good in its slot and in the next
@@ -47,7 +47,7 @@ func (n *Nonces) Check(nonce string, now time.Time) error {
 	if nonce == "" {
 		return ErrNonceMissing
 	}
-	raw, err := jws.Decode(nonce)
+	raw, err := jose.Decode(nonce)
 	if err != nil || len(raw) != 8+nonceKeySize {
 		return fmt.Errorf("%w: malformed", ErrNonce)
 	}

@@ -1,4 +1,4 @@
-package jws
+package jose
 
 import (
 	"crypto"
@@ -11,7 +11,7 @@ import (
 	"fmt"
 	"math/big"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 )
 
 // An ES256 signature is r and s, each as 32 big-endian octets (RFC 7518, 3.4).
@@ -23,13 +23,13 @@ const (
 // verifier is the P-256 key that go-jose asks about a signature.
 type verifier struct{ key *ecdsa.PublicKey }
 
-// VerifyPayload implements jose.OpaqueVerifier.
+// VerifyPayload implements gojose.OpaqueVerifier.
 //
 // A high s is accepted: ES256 does not forbid it, and many signers, KMS among them, produce it half of the
 // time. The second spelling that every signature thereby has is harmless here, since replay is judged by a
 // proof's jti and key and no token is ever looked up by its text.
-func (v verifier) VerifyPayload(input, sig []byte, alg jose.SignatureAlgorithm) error {
-	if alg != jose.ES256 || v.key == nil || v.key.Curve != elliptic.P256() || len(sig) != signatureSize {
+func (v verifier) VerifyPayload(input, sig []byte, alg gojose.SignatureAlgorithm) error {
+	if alg != gojose.ES256 || v.key == nil || v.key.Curve != elliptic.P256() || len(sig) != signatureSize {
 		return ErrInvalid
 	}
 	digest := sha256.Sum256(input)
@@ -47,26 +47,26 @@ type signer struct {
 	kid string
 }
 
-// Public implements jose.OpaqueSigner; go-jose takes the kid from it.
-func (s signer) Public() *jose.JSONWebKey {
-	return &jose.JSONWebKey{Key: s.key.Public(), KeyID: s.kid}
+// Public implements gojose.OpaqueSigner; go-jose takes the kid from it.
+func (s signer) Public() *gojose.JSONWebKey {
+	return &gojose.JSONWebKey{Key: s.key.Public(), KeyID: s.kid}
 }
 
-// Algs implements jose.OpaqueSigner. It is empty, and go-jose then refuses the key, unless the curve is P-256.
-func (s signer) Algs() []jose.SignatureAlgorithm {
+// Algs implements gojose.OpaqueSigner. It is empty, and go-jose then refuses the key, unless the curve is P-256.
+func (s signer) Algs() []gojose.SignatureAlgorithm {
 	if s.key == nil {
 		return nil
 	}
 	if pub, ok := s.key.Public().(*ecdsa.PublicKey); !ok || pub == nil || pub.Curve != elliptic.P256() {
 		return nil
 	}
-	return []jose.SignatureAlgorithm{jose.ES256}
+	return []gojose.SignatureAlgorithm{gojose.ES256}
 }
 
-// SignPayload implements jose.OpaqueSigner.
-func (s signer) SignPayload(input []byte, alg jose.SignatureAlgorithm) ([]byte, error) {
-	if alg != jose.ES256 {
-		return nil, jose.ErrUnsupportedAlgorithm
+// SignPayload implements gojose.OpaqueSigner.
+func (s signer) SignPayload(input []byte, alg gojose.SignatureAlgorithm) ([]byte, error) {
+	if alg != gojose.ES256 {
+		return nil, gojose.ErrUnsupportedAlgorithm
 	}
 	digest := sha256.Sum256(input)
 	der, err := s.key.Sign(rand.Reader, digest[:], crypto.SHA256)

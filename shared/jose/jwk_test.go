@@ -1,11 +1,10 @@
-package jwk
+package jose
 
 import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -14,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/c2sp/wycheproof"
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 )
 
 // The key of the examples in RFC 9449, and the thumbprint its section 6.1 gives for it.
@@ -29,18 +28,9 @@ func doc(more string) string {
 	return `{"kty":"EC","crv":"P-256","x":"` + exampleX + `","y":"` + exampleY + `"` + more + `}`
 }
 
-func newKey(t testing.TB, curve elliptic.Curve) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(curve, rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
 func TestThumbprintOfTheRFCExample(t *testing.T) {
 	for _, more := range []string{``, `,"kid":"a","x5c":["AA"],"ext":true`, `,"use":"sig","alg":"ES256","key_ops":["verify"]`} {
-		pub, err := Parse([]byte(doc(more)))
+		pub, err := ParseJWK([]byte(doc(more)))
 		if err != nil {
 			t.Errorf("with %q: %v", more, err)
 			continue
@@ -54,7 +44,7 @@ func TestThumbprintOfTheRFCExample(t *testing.T) {
 func TestThumbprintAgreesWithGoJose(t *testing.T) {
 	for range 50 { // one key in about 128 has a leading zero octet in a coordinate; the vectors below have many
 		pub := &newKey(t, elliptic.P256()).PublicKey
-		sum, err := (&jose.JSONWebKey{Key: pub}).Thumbprint(crypto.SHA256)
+		sum, err := (&gojose.JSONWebKey{Key: pub}).Thumbprint(crypto.SHA256)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +54,7 @@ func TestThumbprintAgreesWithGoJose(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestParseJWKRefuses(t *testing.T) {
 	replace := func(old, new string) string { return strings.Replace(doc(""), old, new, 1) }
 	zero := strings.Repeat("A", 43)
 	for _, tc := range []struct{ name, doc string }{
@@ -112,7 +102,7 @@ func TestParseRefuses(t *testing.T) {
 		{"point at infinity", `{"kty":"EC","crv":"P-256","x":"` + zero + `","y":"` + zero + `"}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if pub, err := Parse([]byte(tc.doc)); !errors.Is(err, ErrKey) || pub != nil {
+			if pub, err := ParseJWK([]byte(tc.doc)); !errors.Is(err, ErrJWK) || pub != nil {
 				t.Errorf("got %v, %v, want ErrKey", pub, err)
 			}
 		})
@@ -131,7 +121,7 @@ func withZero(t *testing.T, coordinate string) string {
 
 func TestPublicThenParse(t *testing.T) {
 	pub := &newKey(t, elliptic.P256()).PublicKey
-	k, err := Public(pub, "kid 1")
+	k, err := PublicJWK(pub, "kid 1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +129,7 @@ func TestPublicThenParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := Parse(raw); err != nil || !got.Equal(pub) {
+	if got, err := ParseJWK(raw); err != nil || !got.Equal(pub) {
 		t.Errorf("Parse(%s) = %v, %v, want the key", raw, got, err)
 	}
 	if k.Kid != "kid 1" || k.Use != "sig" || k.Alg != "ES256" {
@@ -149,18 +139,18 @@ func TestPublicThenParse(t *testing.T) {
 
 func TestPrivateIsReadByGoJoseAndNotByParse(t *testing.T) {
 	key := newKey(t, elliptic.P256())
-	raw, err := Private(key)
+	raw, err := PrivateJWK(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var k jose.JSONWebKey
+	var k gojose.JSONWebKey
 	if err := k.UnmarshalJSON(raw); err != nil {
 		t.Fatal(err)
 	}
 	if got, ok := k.Key.(*ecdsa.PrivateKey); !ok || !got.Equal(key) {
 		t.Error("go-jose read another key")
 	}
-	if _, err := Parse(raw); !errors.Is(err, ErrKey) {
+	if _, err := ParseJWK(raw); !errors.Is(err, ErrJWK) {
 		t.Errorf("Parse of a private key: error = %v, want ErrKey", err)
 	}
 }
@@ -168,7 +158,7 @@ func TestPrivateIsReadByGoJoseAndNotByParse(t *testing.T) {
 func TestOtherKeysAreNotWritten(t *testing.T) {
 	p384 := newKey(t, elliptic.P384())
 	for name, pub := range map[string]*ecdsa.PublicKey{"nil": nil, "empty": {}, "P-384": &p384.PublicKey} {
-		if _, err := Public(pub, ""); !errors.Is(err, ErrKey) {
+		if _, err := PublicJWK(pub, ""); !errors.Is(err, ErrJWK) {
 			t.Errorf("Public of %s: error = %v, want ErrKey", name, err)
 		}
 		if got := Thumbprint(pub); got != "" {
@@ -176,13 +166,13 @@ func TestOtherKeysAreNotWritten(t *testing.T) {
 		}
 	}
 	for name, key := range map[string]*ecdsa.PrivateKey{"nil": nil, "empty": {}, "P-384": p384} {
-		if raw, err := Private(key); !errors.Is(err, ErrKey) || raw != nil {
+		if raw, err := PrivateJWK(key); !errors.Is(err, ErrJWK) || raw != nil {
 			t.Errorf("Private of %s: error = %v, want ErrKey", name, err)
 		}
 	}
 }
 
-func TestParseAgreesWithWycheproof(t *testing.T) {
+func TestParseJWKAgreesWithWycheproof(t *testing.T) {
 	var ecdh struct {
 		TestGroups []struct {
 			Tests []struct {
@@ -192,12 +182,12 @@ func TestParseAgreesWithWycheproof(t *testing.T) {
 			}
 		}
 	}
-	vectors(t, "ecdh_secp256r1_webcrypto_test.json", &ecdh)
+	rfcVectors(t, "ecdh_secp256r1_webcrypto_test.json", &ecdh)
 	count := map[string]int{}
 	for _, g := range ecdh.TestGroups {
 		for _, tc := range g.Tests {
 			count[tc.Result]++
-			pub, err := Parse(tc.Public)
+			pub, err := ParseJWK(tc.Public)
 			if got, want := err == nil, tc.Result == "valid"; got != want {
 				t.Errorf("case %d (%s): accepted = %t (%v), want %t", tc.TcID, tc.Comment, got, err, want)
 				continue
@@ -213,7 +203,7 @@ func TestParseAgreesWithWycheproof(t *testing.T) {
 }
 
 // Each of these groups is refused for its key alone: use, key_ops, alg, crv, kty, or a point off the curve.
-func TestParseRefusesWycheproofKeys(t *testing.T) {
+func TestParseJWKRefusesWycheproofKeys(t *testing.T) {
 	bad := map[string]bool{"ec_key_for_encryption": true, "wrong_algorithm": true, "invalid_algorithm": true,
 		"invalid_use": true, "invalid_point": true, "wrong_curve": true, "wrong_kty": true}
 	type group struct {
@@ -221,8 +211,8 @@ func TestParseRefusesWycheproofKeys(t *testing.T) {
 		Public  json.RawMessage
 	}
 	var signatures, keys struct{ TestGroups []group }
-	vectors(t, "json_web_signature_test.json", &signatures)
-	vectors(t, "json_web_key_test.json", &keys)
+	rfcVectors(t, "json_web_signature_test.json", &signatures)
+	rfcVectors(t, "json_web_key_test.json", &keys)
 	ran := 0
 	for _, g := range append(signatures.TestGroups, keys.TestGroups...) {
 		if !bad[g.Comment] {
@@ -234,7 +224,7 @@ func TestParseRefusesWycheproofKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, raw := range append(set.Keys, g.Public) {
-			if _, err := Parse(raw); !errors.Is(err, ErrKey) {
+			if _, err := ParseJWK(raw); !errors.Is(err, ErrJWK) {
 				t.Errorf("%s: error = %v, want ErrKey", g.Comment, err)
 			}
 		}
@@ -244,7 +234,7 @@ func TestParseRefusesWycheproofKeys(t *testing.T) {
 	}
 }
 
-func vectors(t *testing.T, name string, into any) {
+func rfcVectors(t *testing.T, name string, into any) {
 	t.Helper()
 	raw, err := fs.ReadFile(wycheproof.TestVectors, name)
 	if err != nil {
@@ -258,7 +248,7 @@ func vectors(t *testing.T, name string, into any) {
 // fixedPoint checks that a key, once written, is read as itself and written the same.
 func fixedPoint(t *testing.T, pub *ecdsa.PublicKey) {
 	t.Helper()
-	first, err := Public(pub, "")
+	first, err := PublicJWK(pub, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,11 +256,11 @@ func fixedPoint(t *testing.T, pub *ecdsa.PublicKey) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := Parse(raw)
+	again, err := ParseJWK(raw)
 	if err != nil {
 		t.Fatalf("Parse(%s): %v", raw, err)
 	}
-	second, err := Public(again, "")
+	second, err := PublicJWK(again, "")
 	if err != nil || first != second {
 		t.Fatalf("written again: %+v, %v, want %+v", second, err, first)
 	}
@@ -279,22 +269,22 @@ func fixedPoint(t *testing.T, pub *ecdsa.PublicKey) {
 	}
 }
 
-func FuzzParse(f *testing.F) {
+func FuzzParseJWK(f *testing.F) {
 	for _, more := range []string{``, `,"use":"sig"`, `,"alg":"ES256","key_ops":["verify"]`, `,"d":"AA"`, `,"x":""`, `,"a":{"b":[1,2]}`} {
 		f.Add([]byte(doc(more)))
 	}
 	f.Add([]byte(`{"kty":"RSA","n":"AQAB","e":"AQAB"}`))
 	f.Add([]byte(strings.Replace(doc(""), exampleX, exampleX[:10]+`\n`+exampleX[10:], 1)))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		pub, err := Parse(raw)
+		pub, err := ParseJWK(raw)
 		if err != nil {
-			if !errors.Is(err, ErrKey) {
+			if !errors.Is(err, ErrJWK) {
 				t.Fatalf("error = %v, want ErrKey", err)
 			}
 			return
 		}
 		fixedPoint(t, pub)
-		k, err := Public(pub, "")
+		k, err := PublicJWK(pub, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -309,7 +299,7 @@ func BenchmarkParse(b *testing.B) {
 	raw := []byte(doc(""))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Parse(raw); err != nil {
+		if _, err := ParseJWK(raw); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,10 +1,11 @@
-// Package jws reads and writes compact JSON Web Signatures (RFC 7515) of the kinds a Mastio knows: ES256, and RS256
-// where a caller asks for it; three parts, every octet in its only canonical spelling.
+// Package jose reads and writes EC P-256 keys as JSON Web Keys (RFC 7517; RFC 7518, 6.2) and compact JSON Web Signatures
+// (RFC 7515) of the kinds a Mastio knows: ES256, and RS256 where a caller asks for it. A key and each part of a message
+// have one canonical spelling; every other is refused.
 //
 // go-jose takes messages apart and puts them together. This package filters its input, because go-jose follows the
 // RFCs where they are generous: it accepts line breaks and stray trailing bits in base64url, the unencoded payloads
 // of RFC 7797, and critical headers naming them.
-package jws
+package jose
 
 import (
 	"crypto"
@@ -14,7 +15,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 
 	"github.com/mastio-aws/mastio/shared/problem"
 )
@@ -25,8 +26,8 @@ const MaxSize = 8 << 10
 
 // The values of "alg" that are read. Algorithm is the only one that Parse reads and that Sign writes.
 const (
-	Algorithm = string(jose.ES256)
-	RS256     = string(jose.RS256) // RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518, 3.3)
+	Algorithm = string(gojose.ES256)
+	RS256     = string(gojose.RS256) // RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518, 3.3)
 )
 
 // ErrInvalid reports a message, or a part of one, that is not what this package reads. It is always wrapped
@@ -110,7 +111,7 @@ func checkHeader(header Object, algorithms []string) (alg string, err error) {
 
 // Verify returns the payload if key, a P-256 key, made the signature. Every error is ErrInvalid.
 func (m *Message) Verify(key *ecdsa.PublicKey) ([]byte, error) {
-	parsed, err := jose.ParseSignedCompact(m.compact, []jose.SignatureAlgorithm{jose.ES256})
+	parsed, err := gojose.ParseSignedCompact(m.compact, []gojose.SignatureAlgorithm{gojose.ES256})
 	if err != nil {
 		// The cause is dropped: go-jose quotes the message in some of its errors.
 		return nil, fmt.Errorf("%w: header not understood", ErrInvalid)
@@ -147,8 +148,8 @@ func Sign(typ, kid string, claims any, key crypto.Signer) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encode claims: %w", err)
 	}
-	opts := new(jose.SignerOptions).WithType(jose.ContentType(typ))
-	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: signer{key, kid}}, opts)
+	opts := new(gojose.SignerOptions).WithType(gojose.ContentType(typ))
+	s, err := gojose.NewSigner(gojose.SigningKey{Algorithm: gojose.ES256, Key: signer{key, kid}}, opts)
 	if err != nil {
 		return "", fmt.Errorf("use signing key: %w", err)
 	}

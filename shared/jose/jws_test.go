@@ -1,4 +1,4 @@
-package jws
+package jose
 
 import (
 	"crypto"
@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -32,7 +32,7 @@ func raw(t testing.TB, key *ecdsa.PrivateKey, header, payload string) string {
 	t.Helper()
 	b64 := base64.RawURLEncoding.EncodeToString
 	input := b64([]byte(header)) + "." + b64([]byte(payload))
-	sig, err := signer{key: key}.SignPayload([]byte(input), jose.ES256)
+	sig, err := signer{key: key}.SignPayload([]byte(input), gojose.ES256)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package jws
+package jose
 
 import (
 	"crypto"
@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 )
 
 // ClaimsBy verifies the signature with a key whose kind the caller does not know, a certificate's say, and reads the
@@ -18,7 +18,7 @@ func (m *Message) ClaimsBy(key crypto.PublicKey) (Object, error) {
 	switch key := key.(type) {
 	case *ecdsa.PublicKey:
 		if m.alg == Algorithm {
-			return m.claimsBy(func(input, sig []byte) error { return verifier{key}.VerifyPayload(input, sig, jose.ES256) })
+			return m.claimsBy(func(input, sig []byte) error { return verifier{key}.VerifyPayload(input, sig, gojose.ES256) })
 		}
 	case *rsa.PublicKey:
 		if m.alg == RS256 && key != nil {

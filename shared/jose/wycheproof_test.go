@@ -1,4 +1,4 @@
-package jws
+package jose
 
 import (
 	"crypto/ecdsa"
@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/c2sp/wycheproof"
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 )
 
 // vectors decodes one file of Project Wycheproof.
@@ -54,7 +54,7 @@ func TestVerifierAgreesWithWycheproof(t *testing.T) {
 		}
 		for _, tc := range g.Tests {
 			count[tc.Result]++
-			err := verifier{key}.VerifyPayload(unhex(t, tc.Msg), unhex(t, tc.Sig), jose.ES256)
+			err := verifier{key}.VerifyPayload(unhex(t, tc.Msg), unhex(t, tc.Sig), gojose.ES256)
 			if got, want := err == nil, tc.Result == "valid"; got != want {
 				t.Errorf("case %d (%s): accepted = %t, want %t", tc.TcID, tc.Comment, got, want)
 			}
@@ -80,7 +80,7 @@ func TestParseAndVerifyAgreeWithWycheproof(t *testing.T) {
 	count := map[string]int{}
 	for _, g := range file.TestGroups {
 		if g.Public.Kty != "EC" || g.Public.Crv != "P-256" || g.Public.Alg != "ES256" {
-			continue // what is not for ES256 is a matter of the key: see package jwk
+			continue // what is not for ES256 is a matter of the key: see ParseJWK
 		}
 		key := pointFrom(t, g.Public.X, g.Public.Y)
 		for _, tc := range g.Tests {

@@ -13,11 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/mastio-aws/mastio/shared/accesstoken"
-	"github.com/mastio-aws/mastio/shared/jwk"
+	"github.com/mastio-aws/mastio/shared/jose"
 )
 
 const (
@@ -84,7 +84,7 @@ func (s scene) token(t testing.TB, jkt string, change func(*accesstoken.Claims))
 
 func prove(t testing.TB, key *ecdsa.PrivateKey, token string, change map[string]any) string {
 	t.Helper()
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, (&jose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"))
+	signer, err := gojose.NewSigner(gojose.SigningKey{Algorithm: gojose.ES256, Key: key}, (&gojose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func (s scene) request(authorization string, proofs ...string) Request {
 func newScene(t testing.TB) (scene, string) {
 	t.Helper()
 	s := scene{day: newKey(t), proof: newKey(t), cert: certificate(t, newKey(t))}
-	return s, jwk.Thumbprint(&s.proof.PublicKey)
+	return s, jose.Thumbprint(&s.proof.PublicKey)
 }
 
 func TestCheck(t *testing.T) {

@@ -30,6 +30,7 @@ var core = []string{
 	"shared/accesslog", "shared/accesstoken", "shared/agent", "shared/anchor", "shared/assertion", "shared/audit", "shared/dpop", "shared/jwk", "shared/lease", "shared/openapi", "shared/orgca",
 	"shared/pki", "shared/problem", "shared/reason", "shared/registry", "shared/renewal", "shared/routes", "shared/schema", "shared/session", "shared/verifier", "shared/version", "shared/warnings",
 	"shared/accesslog", "shared/accesstoken", "shared/agent", "shared/anchor", "shared/assertion", "shared/audit", "shared/dpop", "shared/jwk", "shared/openapi", "shared/orgca",
+	"shared/accesslog", "shared/accesstoken", "shared/agent", "shared/anchor", "shared/assertion", "shared/audit", "shared/dpop", "shared/jose", "shared/openapi", "shared/orgca",
 	"shared/pki", "shared/problem", "shared/reason", "shared/registry", "shared/routes", "shared/schema", "shared/session", "shared/verifier", "shared/version",
 }
 
@@ -41,7 +42,7 @@ var layers = []layer{
 		why:     "an auditor runs it far from us: it knows the form of what we export and of names, and nothing else of us",
 	},
 	{
-		name: "verifier", folders: []string{"shared/verifier"}, own: []string{"shared/problem", "shared/accesstoken", "shared/dpop", "shared/jwk"},
+		name: "verifier", folders: []string{"shared/verifier"}, own: []string{"shared/problem", "shared/accesstoken", "shared/dpop", "shared/jose"},
 		why: "what a resource server checks is a function of the request and of keys: no store, no HTTP",
 	},
 	{

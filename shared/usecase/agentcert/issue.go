@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
-	"github.com/mastio-aws/mastio/shared/jwk"
+	"github.com/mastio-aws/mastio/shared/jose"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/problem"
@@ -97,16 +97,16 @@ func (m *Material) register(raw json.RawMessage) (err error) {
 // ReadDPoPJWK reads a DPoP key that a caller wants registered: its thumbprint (RFC 7638), and its one spelling.
 // Error: ErrDPoPJWK.
 func ReadDPoPJWK(raw json.RawMessage) (jkt string, public json.RawMessage, err error) {
-	pub, err := jwk.Parse(raw)
+	pub, err := jose.ParseJWK(raw)
 	if err != nil {
 		return "", nil, fmt.Errorf("%w: %w", ErrDPoPJWK, err)
 	}
-	key, err := jwk.Public(pub, "")
+	key, err := jose.PublicJWK(pub, "")
 	if err != nil {
 		return "", nil, fmt.Errorf("%w: %w", ErrDPoPJWK, err)
 	}
 	public, err = json.Marshal(key)
-	return jwk.Thumbprint(pub), public, err
+	return jose.Thumbprint(pub), public, err
 }
 
 // mint makes the TLS key, and the DPoP key unless there is one.
@@ -126,8 +126,8 @@ func (m *Material) mint() error {
 	if err != nil {
 		return err
 	}
-	m.JKT = jwk.Thumbprint(&proofKey.PublicKey)
-	m.DPoPJWK, err = jwk.Private(proofKey)
+	m.JKT = jose.Thumbprint(&proofKey.PublicKey)
+	m.DPoPJWK, err = jose.PrivateJWK(proofKey)
 	return err
 }
 

@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/mastio-aws/mastio/shared/agent"
-	"github.com/mastio-aws/mastio/shared/jwk"
+	"github.com/mastio-aws/mastio/shared/jose"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
@@ -109,9 +109,9 @@ func publicThumbprint(private json.RawMessage) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	pub, err := jwk.Parse(public)
+	pub, err := jose.ParseJWK(public)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errUnusable, err)
 	}
-	return jwk.Thumbprint(pub), nil
+	return jose.Thumbprint(pub), nil
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/accesstoken"
-	"github.com/mastio-aws/mastio/shared/jwk"
+	"github.com/mastio-aws/mastio/shared/jose"
 )
 
 // Remote signs every token in KMS instead: the private key is never in a function's memory, at the price of one KMS
@@ -31,7 +31,7 @@ func (r Remote) Signing(ctx context.Context, now time.Time) (*Key, error) {
 		return nil, err
 	}
 	key := *local
-	key.Key = accesstoken.Key{ID: jwk.Thumbprint(pub), Signer: signer}
+	key.Key = accesstoken.Key{ID: jose.Thumbprint(pub), Signer: signer}
 	return &key, nil
 }
 
@@ -45,7 +45,7 @@ func (r Remote) Published(ctx context.Context, now time.Time) ([]accesstoken.Pub
 	if err != nil {
 		return nil, err
 	}
-	return append(keys, accesstoken.PublicKey{ID: jwk.Thumbprint(pub), Key: pub}), nil
+	return append(keys, accesstoken.PublicKey{ID: jose.Thumbprint(pub), Key: pub}), nil
 }
 
 // Usable also asks for the KMS key's public half.

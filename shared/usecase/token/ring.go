@@ -15,7 +15,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/assertion"
 	"github.com/mastio-aws/mastio/shared/dpop"
-	"github.com/mastio-aws/mastio/shared/jwk"
+	"github.com/mastio-aws/mastio/shared/jose"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -218,7 +218,7 @@ func (r *Ring) make(ctx context.Context, epoch int64) (registry.TokenKey, error)
 	if err != nil {
 		return registry.TokenKey{}, err
 	}
-	k.ID = jwk.Thumbprint(pub)
+	k.ID = jose.Thumbprint(pub)
 	return k, nil
 }
 
@@ -237,7 +237,7 @@ func (r *Ring) open(ctx context.Context, k registry.TokenKey) (*Key, error) {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	private, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok || jwk.Thumbprint(&private.PublicKey) != k.ID {
+	if !ok || jose.Thumbprint(&private.PublicKey) != k.ID {
 		return nil, fmt.Errorf("%w: not the private half of the published key", ErrKey)
 	}
 	key, err := derived(der, private, k.ID)
