@@ -27,11 +27,26 @@ type layer struct {
 }
 
 var core = []string{
-	"shared/accesslog", "shared/accesstoken", "shared/agent", "shared/anchor", "shared/assertion", "shared/audit", "shared/dpop", "shared/jwk", "shared/lease", "shared/openapi", "shared/orgca",
-	"shared/pki", "shared/problem", "shared/reason", "shared/registry", "shared/renewal", "shared/routes", "shared/schema", "shared/session", "shared/verifier", "shared/version", "shared/warnings",
-	"shared/accesslog", "shared/accesstoken", "shared/agent", "shared/anchor", "shared/assertion", "shared/audit", "shared/dpop", "shared/jwk", "shared/openapi", "shared/orgca",
-	"shared/accesslog", "shared/accesstoken", "shared/agent", "shared/anchor", "shared/assertion", "shared/audit", "shared/dpop", "shared/jose", "shared/openapi", "shared/orgca",
-	"shared/pki", "shared/problem", "shared/reason", "shared/registry", "shared/routes", "shared/schema", "shared/session", "shared/verifier", "shared/version",
+	"shared/accesslog",
+	"shared/accesstoken",
+	"shared/agent",
+	"shared/anchor",
+	"shared/assertion",
+	"shared/audit",
+	"shared/dpop",
+	"shared/jose",
+	"shared/openapi",
+	"shared/orgca",
+	"shared/pki",
+	"shared/problem",
+	"shared/reason",
+	"shared/registry",
+	"shared/routes",
+	"shared/schema",
+	"shared/session",
+	"shared/verifier",
+	"shared/version",
+	"shared/warnings",
 }
 
 // layers are in the order in which a folder is looked up.

@@ -20,7 +20,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
-	"github.com/mastio-aws/mastio/shared/usecase/trail"
 	"github.com/mastio-aws/mastio/shared/warnings"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )

@@ -14,10 +14,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
-	"github.com/mastio-aws/mastio/shared/usecase/caller"
-	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/shared/usecase/authn"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -69,7 +67,7 @@ func TestARollbackUnderARotation(t *testing.T) {
 	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
 	counts(t, m, "the old certificate in the overlap", old, true)
 	*times = 1
-	rotated := must[rotatecert.Result](t)(m.Rotate(t.Context(), "orga::kyc"))
+	rotated := must[agentcert.RotateResult](t)(m.Rotate(t.Context(), "orga::kyc"))
 	if *times != 0 || rotated.Certificate.Pin.Generation != 1 {
 		t.Errorf("the certificate is of generation %d, the rollback left 1", rotated.Certificate.Pin.Generation)
 	}
@@ -90,7 +88,7 @@ func TestTheOrgCAMovesUnderAFirstUse(t *testing.T) {
 	})
 	old = admit(t, m, "kyc").Certificate.CertPEM
 	m.Do(t, rotateca.Request{Mode: rotateca.Mint})
-	must[rotatecert.Result](t)(m.Rotate(t.Context(), "orga::kyc"))
+	must[agentcert.RotateResult](t)(m.Rotate(t.Context(), "orga::kyc"))
 	m.Do(t, rotateca.Request{Mode: rotateca.Rollback})
 	*times = 1
 	counts(t, m, "the restored certificate", old, true)
