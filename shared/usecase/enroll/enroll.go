@@ -70,7 +70,7 @@ type Request struct {
 	audit.By
 	Name          string
 	agent.Profile // no display name: the agent's name; an existing agent keeps its own, and no capabilities leave it as it is
-	Material      issue.Request
+	Material      agentcert.KeyRequest
 	// ProofBound asks for dpop_bound_access_tokens (RFC 9449 section 5.2); nil: no, and of an existing agent as it is.
 	ProofBound *bool
 	Deliver    agent.Delivery // what hygiene does when the certificate is due; empty: agent.Notify, or what it did

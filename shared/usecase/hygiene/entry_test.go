@@ -9,10 +9,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
-	"github.com/mastio-aws/mastio/shared/usecase/issue"
-	"github.com/mastio-aws/mastio/shared/usecase/rotatecert"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -110,7 +109,7 @@ func TestEarlyEntryFollowsTheRecord(t *testing.T) {
 	m.Advance(100 * day)
 	rotate(t, m, id)
 	m.Advance(day)
-	if _, err := m.RotateCert.Rotate(t.Context(), rotatecert.Request{Agent: id, Material: issue.Request{ValidityDays: 30}, By: audit.By{Actor: "test"}}); err != nil {
+	if _, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: id, Material: agentcert.KeyRequest{ValidityDays: 30}, By: audit.By{Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
 	if due, _ := stored(t, m, id).Due(); !entered(t, m, id).Equal(due) || due.After(m.Now().Add(30*day)) {
