@@ -108,7 +108,7 @@ func (w *run) prepare(ctx context.Context) (orgca.Generation, error) {
 	if err := w.phase(ctx, "prepare"); err != nil {
 		return orgca.Generation{}, err
 	}
-	return w.Ceremony.Prepare(ctx, ceremony.Order{
+	return w.Ceremony.Prepare(ctx, GenerationSpec{
 		By:         w.req.By,
 		RotationID: w.held.Holder,
 		Reason:     w.req.Reason,

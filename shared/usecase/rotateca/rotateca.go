@@ -10,7 +10,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/lease"
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 )
@@ -28,8 +28,8 @@ type Store interface {
 // Config is what a Rotator is made of; all fields but Strict and Backups are required.
 type Config struct {
 	Store    Store
-	Ceremony *ceremony.Ceremony // makes a generation when there is no standby to take
-	Backups  Backups            // nil: the store has none
+	Ceremony *Ceremony // makes a generation when there is no standby to take
+	Backups  Backups   // nil: the store has none
 	// Trust brings the truststore up to date and returns its version.
 	Trust  func(ctx context.Context) (version string, err error)
 	OrgID  string

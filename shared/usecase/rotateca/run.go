@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/anchor"
-	"github.com/mastio-aws/mastio/shared/lease"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
@@ -20,7 +19,7 @@ type run struct {
 	*Rotator
 	req      Request
 	once     idempotency.Request[Result] // from the request's idempotency key
-	held     lease.Lease                 // under which the work goes on; phase extends it
+	held     orgca.Lease                 // under which the work goes on; phase extends it
 	saving   *saving                     // the backup; nil where there is none to wait for
 	material *anchor.Material            // the upload, once it is judged; nil: there is none
 }
@@ -58,13 +57,13 @@ func (w *run) do(ctx context.Context) (Result, error) {
 	return result, nil
 }
 
-func (w *run) acquire(ctx context.Context) (lease.Lease, error) {
+func (w *run) acquire(ctx context.Context) (orgca.Lease, error) {
 	now := w.Now()
-	want := lease.Lease{
+	want := orgca.Lease{
 		Holder:    w.NewID(),
 		Operation: "rotate-ca " + string(w.req.Mode),
 		Phase:     "swap",
-		Expires:   now.Add(lease.TTL),
+		Expires:   now.Add(orgca.LeaseTTL),
 	}
 	held, err := w.Store.Acquire(ctx, want, now)
 	if errors.Is(err, registry.ErrUnknown) { // a repetition shows the outcome: the same holder gets the lease again
@@ -75,7 +74,7 @@ func (w *run) acquire(ctx context.Context) (lease.Lease, error) {
 
 // phase extends the lease for a step that may take seconds.
 func (w *run) phase(ctx context.Context, phase string) error {
-	w.held.Phase, w.held.Expires = phase, w.Now().Add(lease.TTL)
+	w.held.Phase, w.held.Expires = phase, w.Now().Add(orgca.LeaseTTL)
 	return w.Store.Extend(ctx, w.held)
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"log/slog"
 	"time"
 
@@ -13,7 +14,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
 // Actor is who the audit rows of this job name.
@@ -40,13 +40,13 @@ type Notes interface {
 	Note(ctx context.Context, key string, fence int64) error
 	Noted(ctx context.Context, key string) (fence int64, err error)
 	// Left finds the keys of the organisation's Org CAs that are not on their way out.
-	Left(ctx context.Context) ([]ceremony.KeySpec, error)
+	Left(ctx context.Context) ([]rotateca.KeySpec, error)
 }
 
 // Config is what a Job is made of; all fields but Adopt, Rotate, Schedule and Migrate are required.
 type Config struct {
 	Store    Store
-	Ceremony *ceremony.Ceremony // makes generations, and ends them
+	Ceremony *rotateca.Ceremony // makes generations, and ends them
 	Notes    Notes
 	Rotator  *rotateca.Rotator // makes the first Org CA, and replaces one that ends
 	// Forgotten reports whether the archive has checkpoints that the registry does not know. It is asked while the registry
