@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/mastio-aws/mastio/localstack/prereq"
@@ -14,10 +15,15 @@ import (
 // root is the project's folder, seen from a folder of tests.
 const root = "../.."
 
+var functions = filepath.Join(root, "build", "local")
+
+// build runs once in a process: the sources do not change under a test.
+var build = sync.OnceValue(func() error { return stack.Build(context.Background(), root, functions) })
+
 // Start builds the functions and starts a Mastio on a port of its own. Of the configuration it takes what goes beyond that.
 func Start(ctx context.Context, cfg stack.Config) (*stack.Stack, error) {
-	cfg.Functions, cfg.Cache, cfg.Addr = filepath.Join(root, "build", "local"), filepath.Join(root, "build", "localstack"), "127.0.0.1:0"
-	if err := stack.Build(ctx, root, cfg.Functions); err != nil {
+	cfg.Functions, cfg.Cache, cfg.Addr = functions, filepath.Join(root, "build", "localstack"), "127.0.0.1:0"
+	if err := build(); err != nil {
 		return nil, err
 	}
 	return stack.Start(ctx, cfg)
