@@ -37,8 +37,8 @@ func everything() []binary {
 			all = append(all, binary{"functions/" + function, "linux", arch, fmt.Sprintf("function-%s-%s.zip", function, arch), true})
 		}
 	}
-	for _, pkg := range commands {
-		for _, platform := range []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64"} {
+	for _, pkg := range slices.Sorted(maps.Keys(commands)) {
+		for _, platform := range commands[pkg] {
 			system, arch, _ := strings.Cut(platform, "/")
 			name := fmt.Sprintf("%s-%s-%s", path.Base(pkg), system, arch)
 			if system == "windows" {
@@ -50,8 +50,14 @@ func everything() []binary {
 	return all
 }
 
-// commands are the programs for people's machines.
-var commands = []string{"shared/cmd/audit-verify"}
+var unix = []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64"}
+
+// commands are the programs for other machines than ours, with the platforms of each. Owners, modes and signals, which
+// agent-sync is about, are not those of Windows.
+var commands = map[string][]string{
+	"shared/cmd/agent-sync":   unix,
+	"shared/cmd/audit-verify": append(slices.Clone(unix), "windows/amd64"),
+}
 
 // release is one that is being built.
 type release struct {

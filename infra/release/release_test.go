@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +21,7 @@ import (
 
 // some is a small release: a function, and a command for this machine and for another.
 func some() []binary {
-	pkg := commands[0]
+	const pkg = "shared/cmd/audit-verify"
 	return []binary{
 		{"functions/healthz", "linux", "arm64", "function-healthz-arm64.zip", true},
 		{pkg, runtime.GOOS, runtime.GOARCH, "here", false},
@@ -138,10 +139,30 @@ func TestEverything(t *testing.T) {
 			t.Errorf("%s is missing", function)
 		}
 	}
-	for _, name := range []string{"audit-verify-linux-amd64", "audit-verify-darwin-arm64", "audit-verify-windows-amd64.exe"} {
+	for _, name := range []string{
+		"audit-verify-linux-amd64", "audit-verify-darwin-arm64", "audit-verify-windows-amd64.exe", "agent-sync-linux-arm64", "agent-sync-darwin-amd64",
+	} {
 		if !names[name] {
 			t.Errorf("%s is missing", name)
 		}
+	}
+	if names["agent-sync-windows-amd64.exe"] {
+		t.Error("agent-sync is not for Windows")
+	}
+}
+
+// A command that is added is released.
+func TestEveryCommandIsReleased(t *testing.T) {
+	folders, err := filepath.Glob(filepath.Join("..", "..", "shared", "cmd", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var there []string
+	for _, f := range folders {
+		there = append(there, "shared/cmd/"+filepath.Base(f))
+	}
+	if diff := cmp.Diff(there, slices.Sorted(maps.Keys(commands))); diff != "" {
+		t.Errorf("(-folders +commands):\n%s", diff)
 	}
 }
 
