@@ -36,6 +36,7 @@ type Function func(*Parts) (any, error)
 // Serve runs a function until the runtime ends it. With an unusable environment it exits at once and logs the reason:
 // the deployment then fails instead of taking traffic.
 func Serve(f Function) {
+	fit()
 	ctx := context.Background()
 	p, err := newParts(ctx)
 	if err == nil {
