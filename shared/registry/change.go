@@ -120,6 +120,7 @@ const MaxAnswer = 128 << 10
 type View struct {
 	Agent   *agent.Agent   // nil: no such agent
 	Pointer *orgca.Pointer // nil: no Org CA yet
+	Keys    *agent.Keys    // nil: not asked for
 }
 
 // Org is everything about the organisation's CA, read in one call: each record alone is strongly consistent.

@@ -32,6 +32,9 @@ type Store interface {
 	// View reads, in one call, an agent and a copy of the pointer.
 	View(ctx context.Context, id agent.ID) (View, error)
 
+	// ViewKeys is View, and reads in the same call what is known of the agent's keys: View.Keys is not nil then.
+	ViewKeys(ctx context.Context, id agent.ID) (View, error)
+
 	// Keys reads what is known of an agent's keys, which need not exist.
 	Keys(ctx context.Context, id agent.ID) (agent.Keys, error)
 

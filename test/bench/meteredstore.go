@@ -84,6 +84,13 @@ func (m metered) BatchGetItem(ctx context.Context, in *awsdynamodb.BatchGetItemI
 	out, err := m.API.BatchGetItem(ctx, in, o...)
 	if err == nil {
 		m.add(units(out.ConsumedCapacity...), 0)
+		for _, keys := range in.RequestItems {
+			for _, k := range keys.Keys {
+				if isKeys(k) {
+					m.hashes(1, 0) // of up to 4 KB; one that is not there costs the same
+				}
+			}
+		}
 	}
 	return out, err
 }

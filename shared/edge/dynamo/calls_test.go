@@ -75,7 +75,7 @@ func (c *counter) UpdateItem(ctx context.Context, in *awsdynamodb.UpdateItemInpu
 func TestCalls(t *testing.T) {
 	client, prefix := tables(t)
 	calls := map[string]string{
-		"View": "BatchGetItem", "Pointer": "GetItem", "Org": "Query", "Answer": "GetItem", "TokenKey": "GetItem",
+		"View": "BatchGetItem", "ViewKeys": "BatchGetItem", "Pointer": "GetItem", "Org": "Query", "Answer": "GetItem", "TokenKey": "GetItem",
 		"TokenKeys": "BatchGetItem", "Rows": "Query", "Apply": "TransactWriteItems", "Acquire": "UpdateItem",
 		"Extend": "UpdateItem", "Release": "UpdateItem", "UseProof": "PutItem", "PutTokenKey": "PutItem",
 		"LastRow": "Query", "Covered": "BatchGetItem", "Checkpoint": "GetItem",

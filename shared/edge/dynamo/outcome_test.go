@@ -48,6 +48,7 @@ var (
 	}
 	readCalls = map[string]call{
 		"View":      func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.View(ctx, "acme::a")) },
+		"ViewKeys":  func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.ViewKeys(ctx, "acme::a")) },
 		"Pointer":   func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Pointer(ctx, "acme::a")) },
 		"Org":       func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Org(ctx)) },
 		"Answer":    func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Answer(ctx, "key", noon)) },

@@ -21,11 +21,22 @@ import (
 
 // View reads an agent and a copy of the pointer in one call.
 func (s *Store) View(ctx context.Context, id agent.ID) (registry.View, error) {
-	var v registry.View
-	doing := "read agent " + string(id)
-	items, err := s.batch(ctx, s.registry, []item{key(agentKey(id), single), key(org, pointerFor(id))})
+	return s.view(ctx, registry.View{}, key(agentKey(id), single), key(org, pointerFor(id)))
+}
+
+// ViewKeys reads an agent, its keys and a copy of the pointer in one call.
+func (s *Store) ViewKeys(ctx context.Context, id agent.ID) (registry.View, error) {
+	none := registry.View{Keys: &agent.Keys{Agent: id}}
+	return s.view(ctx, none, key(agentKey(id), single), key(agentKey(id), keysKey), key(org, pointerFor(id)))
+}
+
+// view reads the items with these keys, the agent's first, and adds them to what stands where there are none.
+func (s *Store) view(ctx context.Context, v registry.View, keys ...item) (registry.View, error) {
+	r := reader{item: keys[0]}
+	doing := "read agent " + strings.TrimPrefix(r.text("pk"), agentKey(""))
+	items, err := s.batch(ctx, s.registry, keys)
 	if err != nil {
-		return v, unavailable(doing, err)
+		return registry.View{}, unavailable(doing, err)
 	}
 	for _, i := range items {
 		if err := addToView(&v, i); err != nil {
@@ -37,9 +48,15 @@ func (s *Store) View(ctx context.Context, id agent.ID) (registry.View, error) {
 
 func addToView(v *registry.View, i item) error {
 	r := reader{item: i}
-	if r.text("pk") == org {
+	switch pk, sk := r.text("pk"), r.text("sk"); {
+	case pk == org:
 		p, err := decodePointer(i)
 		v.Pointer = &p
+		return err
+	case sk == keysKey:
+		k, err := decodeKeys(i)
+		k.Agent = v.Keys.Agent
+		v.Keys = &k
 		return err
 	}
 	a, err := decodeAgent(i)

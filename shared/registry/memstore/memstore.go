@@ -69,7 +69,7 @@ type Store struct {
 }
 
 var operations = []string{
-	"View", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Answer", "UseProof",
+	"View", "ViewKeys", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Answer", "UseProof",
 	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "Alias", "EdgeCAs", "Named",
 	"Moved", "Cover", "Checkpoint", "Covered", "LastRow", "RowsOfDay",
 	"Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",

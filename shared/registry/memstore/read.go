@@ -17,12 +17,26 @@ import (
 
 // View reads an agent and the pointer.
 func (s *Store) View(ctx context.Context, id agent.ID) (v registry.View, err error) {
-	err = s.read(ctx, "View", "read agent "+string(id), func() {
-		if a, ok := s.agents[id]; ok {
-			a = cloneAgent(a)
-			v.Agent = &a
-		}
-		v.Pointer = pointer(s.pointer, clonePointer)
+	err = s.read(ctx, "View", "read agent "+string(id), func() { v = s.view(id) })
+	return v, err
+}
+
+func (s *Store) view(id agent.ID) (v registry.View) {
+	if a, ok := s.agents[id]; ok {
+		a = cloneAgent(a)
+		v.Agent = &a
+	}
+	v.Pointer = pointer(s.pointer, clonePointer)
+	return v
+}
+
+// ViewKeys reads an agent, what is known of its keys, and the pointer.
+func (s *Store) ViewKeys(ctx context.Context, id agent.ID) (v registry.View, err error) {
+	err = s.read(ctx, "ViewKeys", "read agent "+string(id)+" and its keys", func() {
+		v = s.view(id)
+		k := cloneKeys(s.keys[id])
+		k.Agent = id
+		v.Keys = &k
 	})
 	return v, err
 }

@@ -19,6 +19,11 @@ func (f fixture) keys(id agent.ID) agent.Keys {
 	f.t.Helper()
 	k, err := f.Keys(f.t.Context(), id)
 	f.fails("keys", err, nil)
+	both, err := f.ViewKeys(f.t.Context(), id)
+	f.fails("view with keys", err, nil)
+	want := f.view(id)
+	want.Keys = &k
+	f.same("view with keys", both, want)
 	return k
 }
 

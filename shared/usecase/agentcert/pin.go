@@ -27,6 +27,7 @@ type PinStore interface {
 type Pinning struct {
 	Agent   agent.Agent   // the desired record without its pins and chain; its version is the one read
 	Pointer orgca.Pointer // as read with the agent
+	Keys    *agent.Keys   // as read with the agent; nil: Pin reads them. The commit is conditional on their version too
 	Grace   time.Duration // how long the pins before it still count
 	// UntilUse: they count until the new one's first use, and for Grace at the longest.
 	UntilUse bool
@@ -137,7 +138,7 @@ func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Ce
 				return fail(err)
 			}
 		}
-		p.Agent, p.Pointer, p.Before = stored, *present, nil
+		p.Agent, p.Pointer, p.Keys, p.Before = stored, *present, nil, nil
 		moves++
 		unissued = append(unissued, c.Pin.Thumbprint)
 	}
@@ -149,7 +150,7 @@ func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Ce
 func (i Issuer) admitted(ctx context.Context, p Pinning, pin agent.Pin, own, unsigned bool) (agent.Keys, error) {
 	var reserved agent.Keys
 	err := registry.Outlast(ctx, func() error {
-		keys, err := i.Store.Keys(ctx, p.Agent.ID)
+		keys, err := i.known(ctx, &p)
 		if err != nil {
 			return err
 		}
@@ -171,12 +172,21 @@ func (i Issuer) admitted(ctx context.Context, p Pinning, pin agent.Pin, own, uns
 	return reserved, err
 }
 
+// known returns the agent's keys: those that the caller read, once; from then on those in the store.
+func (i Issuer) known(ctx context.Context, p *Pinning) (agent.Keys, error) {
+	if read := p.Keys; read != nil {
+		p.Keys = nil
+		return *read, nil
+	}
+	return i.Store.Keys(ctx, p.Agent.ID)
+}
+
 // Record commits a certificate's pin together with its audit row, and returns the agent as stored. The caller checks
 // whether the Org CA moved meanwhile.
 //
 // Errors: as of Pin.
 func (i Issuer) Record(ctx context.Context, p Pinning, c Certificate) (agent.Agent, error) {
-	keys, err := i.Store.Keys(ctx, p.Agent.ID)
+	keys, err := i.known(ctx, &p)
 	if err != nil {
 		return agent.Agent{}, err
 	}

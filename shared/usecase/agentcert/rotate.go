@@ -32,7 +32,7 @@ const MaxGrace = agent.MaxGrace
 // Store is what a rotation needs of the registry.
 type Store interface {
 	idempotency.Store
-	View(ctx context.Context, id agent.ID) (registry.View, error)
+	ViewKeys(ctx context.Context, id agent.ID) (registry.View, error)
 }
 
 // RotatorConfig is what a Rotator is made of; all fields are required.
@@ -130,7 +130,7 @@ func (r *Rotator) rotate(ctx context.Context, req RotateRequest, view registry.V
 	pinning := func() Pinning {
 		old := view.Agent.Pin()
 		return Pinning{
-			Agent: *view.Agent, Pointer: *view.Pointer, Grace: req.Grace, Reason: req.Reason.Code, Again: again,
+			Agent: *view.Agent, Pointer: *view.Pointer, Keys: view.Keys, Grace: req.Grace, Reason: req.Reason.Code, Again: again,
 			Entry: func(next agent.Pin) audit.Entry { return rotationEntry(req, old, next) },
 			Answer: func(stored agent.Agent, c Certificate) (*registry.Answer, error) {
 				return req.Once.Keep(resultOf(old, stored, m, c), r.Issuer.Now())
@@ -195,7 +195,7 @@ func rotationEntry(req RotateRequest, old, next agent.Pin) audit.Entry {
 
 // rotatable reads the agent and decides whether its certificate is rotated here.
 func (r *Rotator) rotatable(ctx context.Context, id agent.ID) (registry.View, error) {
-	view, err := r.Store.View(ctx, id)
+	view, err := r.Store.ViewKeys(ctx, id)
 	switch {
 	case err != nil:
 		return view, err
