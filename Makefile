@@ -176,6 +176,12 @@ bench: setup ## the numbers of test/README.md, with their floors measured in the
 	go test -run '^$$' -bench . -benchmem ./shared/...
 	go run ./test/bench
 
+# Any commit, tag or branch. What is built of it stays below build/against.
+REV ?= HEAD
+.PHONY: bench-against
+bench-against: setup ## the local stack of this tree against that of a git revision, in turns: rates and CPU (REV=)
+	go run ./test/bench --against '$(REV)'
+
 # The CDK's command line and its Node.js, as infra/package-lock.json pins them.
 CDK := build/infra/node_modules
 CDK_ARGS ?=

@@ -12,14 +12,13 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-
-	"github.com/mastio-aws/mastio/localstack/stack"
 )
 
 // The load on the gateway: clients at once, and how many agents each of them rotates in turn.
 const (
 	clients         = 8
 	agentsOfAClient = 5
+	fleetOfClients  = clients * (1 + agentsOfAClient)
 	warmUp          = 2 * time.Second // instances start, the database compiles
 	shareBudget     = 80              // percent of the bare transactions
 )
@@ -30,7 +29,9 @@ func (b *bench) gateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fleet, err := b.enrolFleet(ctx, clients*(1+agentsOfAClient))
+	to := target{URL: b.system.URL, Secret: b.system.AdminSecret, CAPEM: b.system.CAPEM}
+	b.say("gateway: enrolling %d agents", fleetOfClients)
+	fleet, err := enrolFleet(ctx, to, fleetOfClients)
 	if err != nil {
 		return err
 	}
@@ -100,28 +101,27 @@ type admitted struct {
 }
 
 // enrolFleet enrols agents through the gateway.
-func (b *bench) enrolFleet(ctx context.Context, size int) ([]admitted, error) {
-	b.say("gateway: enrolling %d agents", size)
+func enrolFleet(ctx context.Context, to target, size int) ([]admitted, error) {
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(b.system.CAPEM)
+	pool.AppendCertsFromPEM(to.CAPEM)
 	web := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
 	defer web.CloseIdleConnections()
 	fleet := make([]admitted, size)
 	for n := range fleet {
-		if err := enrol(ctx, web, b.system, fmt.Sprintf("bench-%03d", n), &fleet[n]); err != nil {
+		if err := enrol(ctx, web, to, fmt.Sprintf("bench-%03d", n), &fleet[n]); err != nil {
 			return nil, err
 		}
 	}
 	return fleet, nil
 }
 
-func enrol(ctx context.Context, web *http.Client, s *stack.Stack, name string, to *admitted) error {
+func enrol(ctx context.Context, web *http.Client, s target, name string, to *admitted) error {
 	body := fmt.Sprintf(`{"agent_name": %q, "capabilities": ["kyc:read", "kyc:write"]}`, name)
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/v1/admin/agents", bytes.NewReader([]byte(body)))
 	if err != nil {
 		return err
 	}
-	r.Header.Set("X-Admin-Secret", s.AdminSecret)
+	r.Header.Set("X-Admin-Secret", s.Secret)
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := web.Do(r)
 	if err != nil {

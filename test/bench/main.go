@@ -30,6 +30,9 @@ Progress goes to stderr, the table to stdout.
 
   --only LIST     comma-separated: handler, fleet, rotate-ca, progress, price, gateway, cold-start (default: all)
   --seconds N     length of each measured load, 1 to 60 (default 5)
+  --against REV   instead: the local stack of this tree and of a git revision, 8 clients, in turns; see test/README.md
+  --rounds N      with --against: how many slices of each, 1 to 100 (default 7)
+  --warm-up N     with --against: load on each before the first slice, 1 to 600 seconds (default 60)
   --json FILE     write the figures to FILE as well
   --help          this text
 
@@ -37,7 +40,7 @@ Exit status: 0 measured, 1 something answered with an error, 2 usage.
 `
 
 // longest bounds a whole run, whatever hangs.
-const longest = 20 * time.Minute
+const longest = 40 * time.Minute
 
 func main() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
@@ -46,6 +49,9 @@ type options struct {
 	only    []string
 	seconds int
 	json    string
+	against string // a revision; empty: the sections
+	rounds  int
+	warmUp  int // seconds
 }
 
 // section is one part of a run.
@@ -98,6 +104,9 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&only, "only", "", "")
 	flags.IntVar(&o.seconds, "seconds", 5, "")
 	flags.StringVar(&o.json, "json", "", "")
+	flags.StringVar(&o.against, "against", "", "")
+	flags.IntVar(&o.rounds, "rounds", 7, "")
+	flags.IntVar(&o.warmUp, "warm-up", 60, "")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -106,6 +115,12 @@ func parse(args []string) (options, error) {
 	}
 	if o.seconds < 1 || o.seconds > 60 {
 		return o, fmt.Errorf("--seconds is not between 1 and 60: %d", o.seconds)
+	}
+	if o.rounds < 1 || o.rounds > 100 {
+		return o, fmt.Errorf("--rounds is not between 1 and 100: %d", o.rounds)
+	}
+	if o.warmUp < 1 || o.warmUp > 600 {
+		return o, fmt.Errorf("--warm-up is not between 1 and 600: %d", o.warmUp)
 	}
 	for name := range strings.SplitSeq(only, ",") {
 		if name == "" {
@@ -123,6 +138,9 @@ func parse(args []string) (options, error) {
 func do(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 	b := newBench(o, stderr)
 	defer func() { err = errors.Join(err, b.close()) }()
+	if o.against != "" {
+		return b.compare(ctx, stdout)
+	}
 	var failed error
 	for _, s := range sections() {
 		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -23,28 +22,29 @@ const tick = 10 * time.Millisecond
 
 // cpuOf is the same of another process; an error if it is gone, or where there is no /proc.
 func cpuOf(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	return parseStat(stat)
+	s, err := statOf(pid)
+	return s.own, err
 }
 
-// parseStat adds utime and stime, fields 14 and 15 of proc(5)'s stat. The second field is the program's name in
-// parentheses and may hold anything; what follows the last of them is numbers.
-func parseStat(stat []byte) (time.Duration, error) {
-	const utime, stime = 14 - 3, 15 - 3 // counted from the field behind the name
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) <= stime {
-		return 0, fmt.Errorf("stat has %d fields behind the name", len(fields))
+// parseStat reads fields of proc(5)'s stat: ppid is the fourth, utime, stime, cutime and cstime are the 14th to the 17th. The
+// second field is the program's name in parentheses and may hold anything; what follows the last of them is numbers.
+func parseStat(text []byte) (stat, error) {
+	const ppid, utime, cstime = 4 - 3, 14 - 3, 17 - 3 // counted from the field behind the name
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	if len(fields) <= cstime {
+		return stat{}, fmt.Errorf("stat has %d fields behind the name", len(fields))
 	}
-	var ticks int64
-	for _, n := range []int{utime, stime} {
-		v, err := strconv.ParseInt(string(fields[n]), 10, 64)
+	parent, err := strconv.Atoi(string(fields[ppid]))
+	if err != nil {
+		return stat{}, fmt.Errorf("stat: %w", err)
+	}
+	var ticks [4]time.Duration
+	for n := range ticks {
+		v, err := strconv.ParseInt(string(fields[utime+n]), 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("stat: %w", err)
+			return stat{}, fmt.Errorf("stat: %w", err)
 		}
-		ticks += v
+		ticks[n] = time.Duration(v) * tick
 	}
-	return time.Duration(ticks) * tick, nil
+	return stat{parent: parent, own: ticks[0] + ticks[1], ended: ticks[2] + ticks[3]}, nil
 }
