@@ -22,6 +22,7 @@ import (
 	"github.com/mastio-aws/mastio/localstack/deployment"
 	"github.com/mastio-aws/mastio/localstack/prereq"
 	"github.com/mastio-aws/mastio/localstack/stack"
+	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/test/local"
 )
 
@@ -31,6 +32,8 @@ type mastio struct {
 	CAPEM  []byte // what its server certificate chains to
 	Secret string
 	tick   func(context.Context) error
+	aws    []string      // the environment of an agent's host; not on LocalStack
+	store  *dynamo.Store // not on LocalStack
 
 	http *http.Client
 }
@@ -93,7 +96,10 @@ func begin(t *testing.T, env map[string]string) (*mastio, func() error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return newMastio(s.URL, s.CAPEM, s.AdminSecret, s.Tick), s.Close, nil
+	m := newMastio(s.URL, s.CAPEM, s.AdminSecret, s.Tick)
+	m.store = storeOf(s)
+	m.aws, err = awsOf(t.Context(), s)
+	return m, s.Close, err
 }
 
 func attach(ctx context.Context, path string) (*mastio, error) {

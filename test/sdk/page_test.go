@@ -50,6 +50,7 @@ type command struct {
 	runs   []string // what comes before the file's name
 	agent  string   // AGENT_NAME
 	folder string   // AGENT_DIR
+	env    []string // further variables
 	input  string
 }
 
@@ -68,6 +69,7 @@ func (c command) run(t *testing.T, m *mastio, secret string) []string {
 	cmd.Dir, cmd.Stdin = source, strings.NewReader(c.input)
 	cmd.Env = append(clean(os.Environ()), "MASTIO_OPERATORS="+m.URL, "MASTIO_AGENTS="+m.URL, "MASTIO_CA="+ca,
 		"MCP_PROXY_ADMIN_SECRET="+secret, "AGENT_NAME="+c.agent, "AGENT_DIR="+c.folder, "GOFLAGS=")
+	cmd.Env = append(cmd.Env, c.env...)
 	var errText strings.Builder
 	cmd.Stderr = &errText
 	out, err := cmd.Output()
@@ -110,6 +112,7 @@ func TestPrograms(t *testing.T) {
 			}
 		})
 	}
+	t.Run("sync.sh", func(t *testing.T) { syncOfThePage(t, m) })
 }
 
 // The SDK's two calls, as the page shows them.

@@ -81,11 +81,15 @@ func (s *syncer) report(ctx context.Context, err error) int {
 		s.said = map[string]time.Time{}
 	}
 	s.said[what] = s.now()
+	level := slog.LevelError
+	if status == undelivered {
+		level = slog.LevelWarn // the secret is made with the first delivery
+	}
 	args := []any{}
 	if ok && t.cause != nil {
 		args = append(args, "cause", t.cause.Error())
 	}
-	s.log.Error(what, append(args, "next", next)...)
+	s.log.Log(ctx, level, what, append(args, "next", next)...)
 	return status
 }
 
