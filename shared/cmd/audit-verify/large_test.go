@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/mastio-aws/mastio/shared/audit/audittest"
-	"github.com/mastio-aws/mastio/shared/audit/verify"
+	"github.com/mastio-aws/mastio/shared/audit/bundle"
 )
 
 // With -rows=1000000 -keep=FILE the test leaves a bundle to measure the command with.
@@ -38,7 +38,7 @@ func TestMemoryFollowsTheChains(t *testing.T) {
 	parts := len(h.Parts)
 	h = nil //nolint:ineffassign,wastedassign // so that the heap is the verifier's
 	var heaps []uint64
-	v := verify.New(verify.Config{Progress: func(int64) {
+	v := bundle.NewVerifier(bundle.VerifierConfig{Progress: func(int64) {
 		var m runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&m)

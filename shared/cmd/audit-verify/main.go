@@ -20,7 +20,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
 	"github.com/mastio-aws/mastio/shared/audit/rfc3161"
-	"github.com/mastio-aws/mastio/shared/audit/verify"
 	"github.com/mastio-aws/mastio/shared/version"
 )
 
@@ -40,7 +39,7 @@ type options struct {
 	unpinned bool
 	version  bool
 	tsaCA    string
-	verify.Config
+	bundle.VerifierConfig
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -139,29 +138,29 @@ func hashes(list string) bool {
 }
 
 // check verifies the files; its error is of a file that cannot be read.
-func check(o options, files []string, stderr io.Writer) (verify.Report, error) {
+func check(o options, files []string, stderr io.Writer) (bundle.Report, error) {
 	var roots *x509.CertPool
 	if o.tsaCA != "" {
 		pem, err := os.ReadFile(o.tsaCA)
 		if err != nil {
-			return verify.Report{}, err
+			return bundle.Report{}, err
 		}
 		roots = x509.NewCertPool()
 		if !roots.AppendCertsFromPEM(pem) {
-			return verify.Report{}, fmt.Errorf("%s holds no certificate in PEM", o.tsaCA)
+			return bundle.Report{}, fmt.Errorf("%s holds no certificate in PEM", o.tsaCA)
 		}
 	}
 	o.Timestamp = rfc3161.Checker(roots)
 	if !o.quiet {
 		o.Progress = func(rows int64) { fmt.Fprintf(stderr, "\r%d rows", rows) }
 	}
-	v := verify.New(o.Config)
-	var broken *verify.Break
+	v := bundle.NewVerifier(o.VerifierConfig)
+	var broken *bundle.Break
 	for _, name := range files {
 		if err := one(v, name); errors.As(err, &broken) && !broken.Form {
 			break
 		} else if err != nil {
-			return verify.Report{}, err
+			return bundle.Report{}, err
 		}
 	}
 	report := v.Finish(broken)
@@ -172,7 +171,7 @@ func check(o options, files []string, stderr io.Writer) (verify.Report, error) {
 }
 
 // unfit are the ends at which a file is not what was asked for, and nothing says that it was changed.
-func unfit(o options, r verify.Report) error {
+func unfit(o options, r bundle.Report) error {
 	switch {
 	case r.OrgID != "": // a bundle
 		return nil
@@ -185,16 +184,16 @@ func unfit(o options, r verify.Report) error {
 }
 
 // one verifies a file of either kind: rows, or a bundle.
-func one(v *verify.Verifier, name string) error {
+func one(v *bundle.Verifier, name string) error {
 	err := read(v, name)
-	var b *verify.Break
+	var b *bundle.Break
 	if errors.Is(err, bundle.ErrForm) || errors.As(err, &b) && b.Form {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return err
 }
 
-func read(v *verify.Verifier, name string) error {
+func read(v *bundle.Verifier, name string) error {
 	open := func() (io.ReadCloser, error) { return os.Open(name) } //nolint:gosec // the file that was asked for
 	kind, err := kindOf(name, open)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit/audittest"
-	"github.com/mastio-aws/mastio/shared/audit/verify"
+	"github.com/mastio-aws/mastio/shared/audit/bundle"
 )
 
 func write(t *testing.T, name string, data []byte) string {
@@ -190,7 +190,7 @@ func TestRun(t *testing.T) {
 			continue
 		}
 		stdout.Reset()
-		var report verify.Report
+		var report bundle.Report
 		if got := run(append([]string{"-json"}, c.args...), &stdout, &stderr); got != c.want || json.Unmarshal(stdout.Bytes(), &report) != nil || report.OK == (c.want == 1) {
 			t.Errorf("%s as JSON: exit status %d: %s", c.name, got, stdout.String())
 		}

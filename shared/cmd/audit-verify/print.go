@@ -6,11 +6,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/audit/verify"
+	"github.com/mastio-aws/mastio/shared/audit/bundle"
 )
 
 // print writes the report for a person.
-func print(w io.Writer, r verify.Report) error {
+func print(w io.Writer, r bundle.Report) error {
 	var b strings.Builder
 	line := func(label, format string, values ...any) {
 		fmt.Fprintf(&b, "%-14s %s\n", label, fmt.Sprintf(format, values...))
@@ -41,14 +41,14 @@ func print(w io.Writer, r verify.Report) error {
 }
 
 // around says how far a break's report reaches.
-func around(r verify.Report) string {
+func around(r bundle.Report) string {
 	if r.OrgID == "" && r.Rows == 0 {
 		return "Not a row was checked."
 	}
 	return "What stands before it was checked and holds; what stands behind it was not looked at."
 }
 
-func checkpoints(line func(label, format string, values ...any), r verify.Report) {
+func checkpoints(line func(label, format string, values ...any), r bundle.Report) {
 	if r.Checkpoints == 0 {
 		return
 	}
@@ -73,7 +73,7 @@ func checkpoints(line func(label, format string, values ...any), r verify.Report
 }
 
 // meaning says what a good end proves, and what it does not.
-func meaning(r verify.Report) string {
+func meaning(r bundle.Report) string {
 	switch {
 	case r.Partial && r.Checkpoints == 0:
 		return "every row has the hash it states. Rows may be missing: nothing else was asked for."

@@ -14,7 +14,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
-	"github.com/mastio-aws/mastio/shared/audit/verify"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/schema"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
@@ -70,7 +69,7 @@ func TestExportOfManyRows(t *testing.T) {
 	began = time.Now()
 	now := start.Add(time.Duration(*large)*24*time.Hour/perDay + time.Hour)
 	export := auditlog.NewTrail(auditlog.TrailConfig{Store: dynamo.New(dynamo.Config{Client: client, Prefix: prefix}), OrgID: "acme", Now: func() time.Time { return now }})
-	v := verify.New(verify.Config{})
+	v := bundle.NewVerifier(bundle.VerifierConfig{})
 	pages, last := 0, ""
 	for q := (auditlog.Query{Limit: 5_000}); ; pages++ {
 		page, err := export.Export(t.Context(), q)

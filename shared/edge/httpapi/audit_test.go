@@ -19,7 +19,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
-	"github.com/mastio-aws/mastio/shared/audit/verify"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
@@ -63,7 +62,7 @@ func TestExportInPages(t *testing.T) {
 	if !bytes.Equal(paged, whole.body) || pages < 3 {
 		t.Errorf("%d pages differ from the whole:\n%s\n%s", pages, paged, whole.body)
 	}
-	v := verify.New(verify.Config{})
+	v := bundle.NewVerifier(bundle.VerifierConfig{})
 	if err := v.Events("export", bundle.NewLines(bytes.NewReader(whole.body))); err != nil {
 		t.Error(err)
 	}
@@ -123,15 +122,15 @@ func (w *world) parts(t *testing.T, e events.APIGatewayProxyRequest) (files [][]
 	return files
 }
 
-func verified(t *testing.T, cfg verify.Config, files ...[]byte) verify.Report {
+func verified(t *testing.T, cfg bundle.VerifierConfig, files ...[]byte) bundle.Report {
 	t.Helper()
-	v := verify.New(cfg)
+	v := bundle.NewVerifier(cfg)
 	for _, data := range files {
 		r, err := bundle.Open(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil })
 		if err != nil {
 			t.Fatal(err)
 		}
-		var b *verify.Break
+		var b *bundle.Break
 		if err := v.Bundle("bundle", r); errors.As(err, &b) {
 			return v.Finish(b)
 		}
@@ -172,7 +171,7 @@ func TestBundleOfARotation(t *testing.T) {
 	if string(published.body) != head.Key.PEM {
 		t.Errorf("published key %s, head's %s", published.body, head.Key.PEM)
 	}
-	r := verified(t, verify.Config{Key: head.Key.Fingerprint, Checkpoint: sealed.Hash}, w.parts(t, event("POST", "/v1/admin/audit/bundle", admin))...)
+	r := verified(t, bundle.VerifierConfig{Key: head.Key.Fingerprint, Checkpoint: sealed.Hash}, w.parts(t, event("POST", "/v1/admin/audit/bundle", admin))...)
 	if !r.OK || r.Checkpoints != 2 || r.Chains != 2 || r.Unsealed != 1 {
 		t.Errorf("%+v, %v", r, r.Break)
 	}
@@ -196,7 +195,7 @@ func TestBundleThatDoesNotFit(t *testing.T) {
 		t.Fatalf("%+v, Link %q", p, a.header.Get("Link"))
 	}
 	files := w.parts(t, first)
-	if r := verified(t, verify.Config{}, files...); !r.OK || len(files) < 2 || r.Checkpoints != int64(sealed.Made) {
+	if r := verified(t, bundle.VerifierConfig{}, files...); !r.OK || len(files) < 2 || r.Checkpoints != int64(sealed.Made) {
 		t.Errorf("%d parts: %+v, %v", len(files), r, r.Break)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/audit/verify"
+	"github.com/mastio-aws/mastio/shared/audit/bundle"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
@@ -22,7 +22,7 @@ var subjects = []string{org, "orga/admin.login_refused", "orga::a", "orga::b", "
 
 func TestBundleOfAHistory(t *testing.T) {
 	w := open(memstore.Config{})
-	empty := verified(verify.Config{}, w.whole(t).TarGz)
+	empty := verified(bundle.VerifierConfig{}, w.whole(t).TarGz)
 	if !empty.OK || empty.Rows != 0 {
 		t.Fatalf("of nothing: %+v", empty)
 	}
@@ -30,7 +30,7 @@ func TestBundleOfAHistory(t *testing.T) {
 		t.Errorf("checkpoint of nothing: %+v", r)
 	}
 	w.grow(t, subjects...)
-	unsealed := verified(verify.Config{}, w.whole(t).TarGz)
+	unsealed := verified(bundle.VerifierConfig{}, w.whole(t).TarGz)
 	if !unsealed.OK || unsealed.Unsealed != 5 || unsealed.Checkpoints != 0 {
 		t.Fatalf("without checkpoints: %+v", unsealed)
 	}
@@ -47,7 +47,7 @@ func TestBundleOfAHistory(t *testing.T) {
 	}
 	w.grow(t, "orga::b")
 	packed := w.whole(t)
-	r := verified(verify.Config{Key: w.key.Fingerprint, Checkpoint: first.Hash}, packed.TarGz)
+	r := verified(bundle.VerifierConfig{Key: w.key.Fingerprint, Checkpoint: first.Hash}, packed.TarGz)
 	// The last checkpoint's own row and one of orga::b are not sealed.
 	if !r.OK || r.Rows != 11 || r.Sealed != 9 || r.Unsealed != 2 || r.Chains != 6 || r.Checkpoints != 2 || !r.Complete {
 		t.Errorf("report %+v, %v", r, r.Break)
@@ -81,14 +81,14 @@ func TestBundleInParts(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	w.grow(t, "orga::a", "orga::b")
-	whole := verified(verify.Config{}, w.whole(t).TarGz)
+	whole := verified(bundle.VerifierConfig{}, w.whole(t).TarGz)
 	for _, most := range []int64{4_000, 9_000, 15_000} {
 		w.trail.MaxBundle = most
 		files, err := w.inParts(t.Context())
 		if err != nil {
 			t.Fatalf("%d octets: %v", most, err)
 		}
-		r := verified(verify.Config{}, files...)
+		r := verified(bundle.VerifierConfig{}, files...)
 		if !r.OK || r.Rows != whole.Rows || r.LastHash != whole.LastHash || r.Chains != whole.Chains || r.Unsealed != whole.Unsealed || len(files) < 2 {
 			t.Errorf("%d octets, %d parts: %+v, %v; whole %+v", most, len(files), r, r.Break, whole)
 		}
@@ -97,7 +97,7 @@ func TestBundleInParts(t *testing.T) {
 				t.Errorf("a part of %d octets, at most %d fit", len(f), most)
 			}
 		}
-		if r := verified(verify.Config{}, append(files[:1:1], files[2:]...)...); r.OK && len(files) > 2 {
+		if r := verified(bundle.VerifierConfig{}, append(files[:1:1], files[2:]...)...); r.OK && len(files) > 2 {
 			t.Error("a part is missing, and it verifies")
 		}
 		if _, err := w.trail.Bundle(t.Context(), auditlog.Parts{}); !errors.Is(err, auditlog.ErrTooLarge) {
@@ -123,7 +123,7 @@ func TestARunSealsAllButItsLastRow(t *testing.T) {
 				}
 				w.grow(t, others...)
 				made := w.seal(t).Made
-				r := verified(verify.Config{}, w.whole(t).TarGz)
+				r := verified(bundle.VerifierConfig{}, w.whole(t).TarGz)
 				if want := int64(min(rows+len(others), 1)); !r.OK || r.Unsealed != want {
 					t.Errorf("%d rows of the organisation, %d others, %d in a checkpoint: %d unsealed after %d checkpoints, want %d; %v",
 						rows, len(others), most, r.Unsealed, made, want, r.Break)
@@ -156,7 +156,7 @@ func TestPartsThatAreNone(t *testing.T) {
 			t.Errorf("%+v: %+v, %v; want %d rows", c.parts, p.Manifest, err, c.rows)
 			continue
 		}
-		if r := verified(verify.Config{Partial: true}, p.TarGz); c.parts.From != 4 && !r.OK {
+		if r := verified(bundle.VerifierConfig{Partial: true}, p.TarGz); c.parts.From != 4 && !r.OK {
 			t.Errorf("%+v: %v", c.parts, r.Break)
 		}
 	}
@@ -193,7 +193,7 @@ func TestRowsThatAreGoneShow(t *testing.T) {
 		"everything":          func(audit.Row) bool { return true },
 	} {
 		w.trail.Store = hiding{w.store, gone}
-		if r := verified(verify.Config{}, w.whole(t).TarGz); r.OK {
+		if r := verified(bundle.VerifierConfig{}, w.whole(t).TarGz); r.OK {
 			t.Errorf("%s: it verifies: %+v", name, r)
 		}
 	}
@@ -211,7 +211,7 @@ func TestStoreSetBack(t *testing.T) {
 	restored.archive, restored.job.Archive, restored.trail.Archive = w.archive, w.archive, w.archive
 	restored.key = w.key
 	restored.grow(t, "orga::a", "orga::b")
-	if r := verified(verify.Config{}, restored.whole(t).TarGz); r.OK {
+	if r := verified(bundle.VerifierConfig{}, restored.whole(t).TarGz); r.OK {
 		t.Errorf("the state of before verifies: %+v", r)
 	}
 	if r := restored.seal(t); r.Made != 1 || r.Number != 3 || r.SetBack != 2 {
@@ -226,10 +226,10 @@ func TestStoreSetBack(t *testing.T) {
 			t.Errorf("an operator's run: %+v, %v, want the note taken back", r, err)
 		}
 	}
-	if r := verified(verify.Config{}, restored.whole(t).TarGz); r.OK {
+	if r := verified(bundle.VerifierConfig{}, restored.whole(t).TarGz); r.OK {
 		t.Errorf("the state of before, sealed anew, verifies: %+v", r)
 	}
-	if r := verified(verify.Config{}, before.TarGz); !r.OK {
+	if r := verified(bundle.VerifierConfig{}, before.TarGz); !r.OK {
 		t.Errorf("the bundle of before: %v", r.Break)
 	}
 }
@@ -276,7 +276,7 @@ func TestManyCheckpointsAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	w.seal(t)
-	r := verified(verify.Config{}, w.whole(t).TarGz)
+	r := verified(bundle.VerifierConfig{}, w.whole(t).TarGz)
 	if !r.OK || r.Sealed < 80 || r.Unsealed != 1 {
 		t.Errorf("%+v, %v", r, r.Break)
 	}
@@ -321,12 +321,12 @@ func TestCrashAnywhere(t *testing.T) {
 		if err == nil && !survived {
 			t.Fatalf("call %d failed, and the run did not", calls)
 		}
-		if r := verified(verify.Config{}, w.whole(t).TarGz); !r.OK {
+		if r := verified(bundle.VerifierConfig{}, w.whole(t).TarGz); !r.OK {
 			t.Fatalf("died at call %d: %v", calls, r.Break)
 		}
 		w.grow(t, "orga::b")
 		w.seal(t)
-		r := verified(verify.Config{}, w.whole(t).TarGz)
+		r := verified(bundle.VerifierConfig{}, w.whole(t).TarGz)
 		if want := w.rows(t, org, "orga::a", "orga::b", "orga::c", "orga::d", "orga::e"); !r.OK || r.Rows != want || r.Unsealed != 1 {
 			t.Fatalf("died at call %d, then completed: %+v, %v; want %d rows", calls, r, r.Break, want)
 		}
@@ -377,7 +377,7 @@ func TestLife(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r := verified(verify.Config{}, p.TarGz); !r.OK {
+			if r := verified(bundle.VerifierConfig{}, p.TarGz); !r.OK {
 				t.Fatalf("%v", r.Break)
 			}
 		}
@@ -400,7 +400,7 @@ func TestLife(t *testing.T) {
 				want += last.Seq
 			}
 		}
-		if r := verified(verify.Config{}, files...); !r.OK || r.Rows != want || r.Unsealed > 1 {
+		if r := verified(bundle.VerifierConfig{}, files...); !r.OK || r.Rows != want || r.Unsealed > 1 {
 			t.Fatalf("at the end: %+v, %v; want %d rows", r, r.Break, want)
 		}
 	})

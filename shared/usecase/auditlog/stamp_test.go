@@ -10,7 +10,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/audit/audittest"
 	"github.com/mastio-aws/mastio/shared/audit/rfc3161"
-	"github.com/mastio-aws/mastio/shared/audit/verify"
+	"github.com/mastio-aws/mastio/shared/audit/bundle"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
@@ -40,7 +40,7 @@ func TestTimeStamps(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(authority.RootPEM)
 	packed := w.whole(t)
-	r := verified(verify.Config{Timestamp: rfc3161.Checker(roots)}, packed.TarGz)
+	r := verified(bundle.VerifierConfig{Timestamp: rfc3161.Checker(roots)}, packed.TarGz)
 	if !r.OK || r.Timestamps.Verified != 2 || r.Timestamps.Absent != 1 || !r.Timestamps.Latest.Equal(w.now().Truncate(time.Second)) {
 		t.Errorf("%+v, %v", r, r.Break)
 	}
@@ -57,7 +57,7 @@ func TestTimeStamps(t *testing.T) {
 	}
 	stranger := x509.NewCertPool()
 	stranger.AppendCertsFromPEM(audittest.NewAuthority(w.now, x509.ExtKeyUsageTimeStamping).RootPEM)
-	if r := verified(verify.Config{Timestamp: rfc3161.Checker(stranger)}, packed.TarGz); r.OK {
+	if r := verified(bundle.VerifierConfig{Timestamp: rfc3161.Checker(stranger)}, packed.TarGz); r.OK {
 		t.Error("stamps of a stranger verify")
 	}
 }
@@ -72,15 +72,15 @@ func TestSigningKeyChanged(t *testing.T) {
 	w.grow(t, "orga::a")
 	w.seal(t)
 	packed := w.whole(t).TarGz
-	if r := verified(verify.Config{}, packed); !r.OK || len(r.Keys) != 2 {
+	if r := verified(bundle.VerifierConfig{}, packed); !r.OK || len(r.Keys) != 2 {
 		t.Errorf("%+v, %v", r, r.Break)
 	}
 	for _, key := range []string{first.Fingerprint, w.key.Fingerprint} {
-		if r := verified(verify.Config{Key: key}, packed); r.OK {
+		if r := verified(bundle.VerifierConfig{Key: key}, packed); r.OK {
 			t.Errorf("with %s pinned alone it verifies", key)
 		}
 	}
-	if r := verified(verify.Config{Key: first.Fingerprint + "," + w.key.Fingerprint}, packed); !r.OK {
+	if r := verified(bundle.VerifierConfig{Key: first.Fingerprint + "," + w.key.Fingerprint}, packed); !r.OK {
 		t.Errorf("with both pinned: %v", r.Break)
 	}
 }

@@ -9,12 +9,11 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
-	"github.com/mastio-aws/mastio/shared/audit/verify"
 )
 
 // Verdict is what a verification found.
 type Verdict struct {
-	verify.Report
+	bundle.Report
 	Next int64 // the checkpoint with which an auditor would go on, where the time ran out; zero: all of it was looked at
 }
 
@@ -35,7 +34,7 @@ func (t *Trail) Verify(ctx context.Context) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
-	v := verify.New(verify.Config{Key: key})
+	v := bundle.NewVerifier(bundle.VerifierConfig{Key: key})
 	for next := int64(1); next != 0; {
 		if end, ok := ctx.Deadline(); ok && next > 1 && end.Sub(t.Now()) < spare {
 			return Verdict{v.Finish(nil), next}, nil
@@ -62,7 +61,7 @@ func (t *Trail) pinned(ctx context.Context) (string, error) {
 	return key.Fingerprint, err
 }
 
-func verifyPart(v *verify.Verifier, tarGz []byte) error {
+func verifyPart(v *bundle.Verifier, tarGz []byte) error {
 	r, err := bundle.Open(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(tarGz)), nil })
 	if err != nil {
 		return err
@@ -71,9 +70,9 @@ func verifyPart(v *verify.Verifier, tarGz []byte) error {
 	return v.Bundle("the trail", r)
 }
 
-func broken(err error) *verify.Break {
-	if b, ok := errors.AsType[*verify.Break](err); ok {
+func broken(err error) *bundle.Break {
+	if b, ok := errors.AsType[*bundle.Break](err); ok {
 		return b
 	}
-	return &verify.Break{File: "the trail", Reason: err.Error()}
+	return &bundle.Break{File: "the trail", Reason: err.Error()}
 }

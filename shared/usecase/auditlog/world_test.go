@@ -14,7 +14,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
-	"github.com/mastio-aws/mastio/shared/audit/verify"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
@@ -136,14 +135,14 @@ func (w *world) whole(t testing.TB) auditlog.Packed {
 	return p
 }
 
-func verified(cfg verify.Config, files ...[]byte) verify.Report {
-	v := verify.New(cfg)
+func verified(cfg bundle.VerifierConfig, files ...[]byte) bundle.Report {
+	v := bundle.NewVerifier(cfg)
 	for i, data := range files {
 		r, err := bundle.Open(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil })
 		if err != nil {
-			return v.Finish(&verify.Break{Reason: err.Error()})
+			return v.Finish(&bundle.Break{Reason: err.Error()})
 		}
-		var b *verify.Break
+		var b *bundle.Break
 		if err := v.Bundle(fmt.Sprint("part ", i+1), r); errors.As(err, &b) {
 			return v.Finish(b)
 		}

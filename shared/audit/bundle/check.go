@@ -1,4 +1,4 @@
-package verify
+package bundle
 
 import (
 	"crypto/sha256"
@@ -9,12 +9,11 @@ import (
 	"strings"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/audit/bundle"
 )
 
 // Bundle checks a bundle. Several in turn are the parts of one history: each begins where the one before ends. It
 // returns a *Break at the first defect; the report of Finish has what was checked before it.
-func (v *Verifier) Bundle(file string, r *bundle.Reader) error {
+func (v *Verifier) Bundle(file string, r *Reader) error {
 	v.file, v.line, v.row = file, 0, audit.Row{}
 	// What was behind the last checkpoint of the part before is sealed in this one.
 	v.report.Rows -= v.report.Unsealed
@@ -65,7 +64,7 @@ func (v *Verifier) pins(fingerprint string) bool {
 }
 
 // manifest is of no value as a proof; a bundle that contradicts its own is broken all the same.
-func (v *Verifier) manifest(m bundle.Manifest, rows int64) error {
+func (v *Verifier) manifest(m Manifest, rows int64) error {
 	v.line, v.row = 0, audit.Row{}
 	if m.Rows != rows || m.Last != 0 && m.Last != v.last.Number {
 		return v.broken("the manifest tells of %d rows up to checkpoint %d; there are %d up to checkpoint %d", m.Rows, m.Last, rows, v.last.Number)

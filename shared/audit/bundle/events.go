@@ -1,4 +1,4 @@
-package verify
+package bundle
 
 import (
 	"errors"
@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/audit/bundle"
 )
 
 // events checks rows without checkpoints, in any order of their times: a row that comes early waits for the rows
@@ -23,7 +22,7 @@ type waiting struct {
 
 // Events checks exported rows, one a line. It cannot see that the end of a chain was cut off, or a whole chain taken out:
 // only checkpoints show that. It returns a *Break at the first defect.
-func (v *Verifier) Events(file string, lines *bundle.Lines) error {
+func (v *Verifier) Events(file string, lines *Lines) error {
 	v.file, v.line, v.row = file, 0, audit.Row{}
 	if v.events == nil {
 		v.events = &events{ends: map[string]head{}, early: map[string]map[int64]waiting{}}

@@ -1,4 +1,4 @@
-package verify
+package bundle
 
 import (
 	"cmp"
@@ -6,13 +6,12 @@ import (
 	"io"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/audit/bundle"
 )
 
 // side reads rows in parallel with the leaves that cover them.
 type side struct {
 	*Verifier
-	lines *bundle.Lines
+	lines *Lines
 	ahead *audit.Row // read, not yet used
 	over  bool
 }
@@ -39,7 +38,7 @@ func (s *side) peek() (*audit.Row, error) {
 }
 
 // leaves checks a checkpoint's tree, and the rows that each of its leaves covers.
-func (s *side) leaves(c audit.Checkpoint, from *bundle.Checkpoints) error {
+func (s *side) leaves(c audit.Checkpoint, from *Checkpoints) error {
 	tree := audit.NewTree()
 	for {
 		leaf, err := from.Leaf()

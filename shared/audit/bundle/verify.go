@@ -1,7 +1,4 @@
-// Package verify checks an auditor's files: nothing in them was changed, and nothing is missing.
-//
-// Its memory follows the number of chains and of checkpoints, not the number of rows: a number and a hash for each.
-package verify
+package bundle
 
 import (
 	"encoding/hex"
@@ -10,11 +7,10 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/audit/bundle"
 )
 
-// Config says what an auditor demands beyond that the file agrees with itself. The zero Config demands nothing more.
-type Config struct {
+// VerifierConfig says what an auditor demands beyond that the file agrees with itself. The zero value demands nothing more.
+type VerifierConfig struct {
 	Key        string // fingerprint of the signing key, known from elsewhere; empty: whatever the bundle brings along
 	Checkpoint string // hash of a checkpoint seen before, which must still be part of the history; empty: none
 	Partial    bool   // the beginning may be missing: earlier parts of a bundle, or any row of an export, as after a filter
@@ -23,9 +19,10 @@ type Config struct {
 	Progress  func(rows int64) // called now and then; nil: never called
 }
 
-// Verifier checks files, one after the other, as one history. It is not safe for concurrent use.
+// Verifier checks files, one after the other, as one history. Its memory follows the number of chains and of checkpoints,
+// not the number of rows: a number and a hash for each. It is not safe for concurrent use.
 type Verifier struct {
-	Config
+	VerifierConfig
 	report Report
 
 	sealed map[string]head      // by chain: how far the checkpoints go that were read
@@ -33,7 +30,7 @@ type Verifier struct {
 	last   audit.Checkpoint     // the one read last
 	digest string               // its hash
 	first  int64                // number of the first one read; 0: none was
-	pinned bool                 // Config.Checkpoint was met
+	pinned bool                 // VerifierConfig.Checkpoint was met
 	events *events              // of event files
 
 	unsealed int64 // chains that no checkpoint covers
@@ -76,9 +73,9 @@ type announced struct {
 	bare        bool // known from the checkpoint behind it alone
 }
 
-// New returns a Verifier.
-func New(cfg Config) *Verifier {
-	return &Verifier{Config: cfg, sealed: map[string]head{}, said: map[int64]*announced{}}
+// NewVerifier returns a Verifier.
+func NewVerifier(cfg VerifierConfig) *Verifier {
+	return &Verifier{VerifierConfig: cfg, sealed: map[string]head{}, said: map[int64]*announced{}}
 }
 
 // Break is the first thing that is wrong.
@@ -120,7 +117,7 @@ func (v *Verifier) because(err error) error {
 		return err
 	}
 	b := v.broken("%v", err)
-	b.Form = errors.Is(err, bundle.ErrForm)
+	b.Form = errors.Is(err, ErrForm)
 	return b
 }
 

@@ -1,4 +1,4 @@
-package verify_test
+package bundle_test
 
 import (
 	"bytes"
@@ -14,12 +14,11 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/audit/audittest"
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
-	"github.com/mastio-aws/mastio/shared/audit/verify"
 )
 
 // check verifies bundles in turn.
-func check(cfg verify.Config, files ...[]byte) verify.Report {
-	v := verify.New(cfg)
+func check(cfg bundle.VerifierConfig, files ...[]byte) bundle.Report {
+	v := bundle.NewVerifier(cfg)
 	for i, data := range files {
 		if b := checkOne(v, fmt.Sprintf("part %d", i+1), data); b != nil {
 			return v.Finish(b)
@@ -28,13 +27,13 @@ func check(cfg verify.Config, files ...[]byte) verify.Report {
 	return v.Finish(nil)
 }
 
-func checkOne(v *verify.Verifier, name string, data []byte) *verify.Break {
+func checkOne(v *bundle.Verifier, name string, data []byte) *bundle.Break {
 	r, err := bundle.Open(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil })
 	if err != nil {
-		return &verify.Break{File: name, Reason: err.Error()}
+		return &bundle.Break{File: name, Reason: err.Error()}
 	}
 	defer r.Close()
-	var b *verify.Break
+	var b *bundle.Break
 	if err := v.Bundle(name, r); err != nil && !errors.As(err, &b) {
 		panic(err) // every error is a Break
 	}
@@ -61,22 +60,22 @@ func grow(t *rapid.T) *audittest.History {
 func TestEveryHistoryVerifies(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := grow(t)
-		whole := check(verify.Config{Key: h.Public.Fingerprint}, h.Bundle(0, len(h.Parts)))
+		whole := check(bundle.VerifierConfig{Key: h.Public.Fingerprint}, h.Bundle(0, len(h.Parts)))
 		if !whole.OK || whole.Checkpoints != int64(len(h.Parts)) {
 			t.Fatalf("whole: %+v", whole)
 		}
 		// In parts, and each part by itself, it is the same history.
 		cut := rapid.IntRange(1, len(h.Parts)).Draw(t, "cut")
 		first, second := h.Bundle(0, cut), h.Bundle(cut, len(h.Parts))
-		parts := check(verify.Config{}, first, second)
+		parts := check(bundle.VerifierConfig{}, first, second)
 		if parts.Break != nil || parts.Rows != whole.Rows || parts.Chains != whole.Chains || parts.LastHash != whole.LastHash || parts.Unsealed != whole.Unsealed {
 			t.Fatalf("in parts: %+v (%v), whole: %+v", parts, parts.Break, whole)
 		}
-		if alone := check(verify.Config{Partial: true}, second); alone.Break != nil && cut < len(h.Parts) {
+		if alone := check(bundle.VerifierConfig{Partial: true}, second); alone.Break != nil && cut < len(h.Parts) {
 			t.Fatalf("the second part alone: %v", alone.Break)
 		}
 		if cut < len(h.Parts) {
-			if swapped := check(verify.Config{}, second, first); swapped.OK {
+			if swapped := check(bundle.VerifierConfig{}, second, first); swapped.OK {
 				t.Fatal("parts in the wrong order verify")
 			}
 		}
@@ -95,7 +94,7 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 		data := members[i].Data
 		for _, at := range rapid.SliceOfN(rapid.IntRange(0, len(data)*8-1), 1, 20).Draw(t, "bits") {
 			data[at/8] ^= 1 << (at % 8)
-			if r := check(verify.Config{}, audittest.Pack(members)); r.OK {
+			if r := check(bundle.VerifierConfig{}, audittest.Pack(members)); r.OK {
 				t.Fatalf("bit %d of octet %d of %s: %q", at%8, at/8, name, around(data, at/8))
 			}
 			data[at/8] ^= 1 << (at % 8)
@@ -120,7 +119,7 @@ func TestEveryBit(t *testing.T) {
 		}
 		for at := 0; at < len(m.Data)*8; at += step {
 			m.Data[at/8] ^= 1 << (at % 8)
-			if r := check(verify.Config{}, audittest.Pack(members)); r.OK {
+			if r := check(bundle.VerifierConfig{}, audittest.Pack(members)); r.OK {
 				t.Errorf("bit %d of octet %d of %s: %q", at%8, at/8, m.Name, around(m.Data, at/8))
 			}
 			m.Data[at/8] ^= 1 << (at % 8)
@@ -254,7 +253,7 @@ func TestEveryForgeryIsFound(t *testing.T) {
 				h := grow(t)
 				f := forge(h)
 				change(t, f)
-				if r := check(verify.Config{}, f.bundle(h.Public)); r.OK || r.Break.Reason == "" {
+				if r := check(bundle.VerifierConfig{}, f.bundle(h.Public)); r.OK || r.Break.Reason == "" {
 					t.Fatalf("it verifies: %+v", r)
 				}
 			})
@@ -307,21 +306,21 @@ func TestDemands(t *testing.T) {
 	whole, older := h.Bundle(0, 2), h.Bundle(0, 1)
 	for _, c := range []struct {
 		name string
-		cfg  verify.Config
+		cfg  bundle.VerifierConfig
 		data []byte
 		want bool
 	}{
-		{"the right key", verify.Config{Key: h.Public.Fingerprint}, whole, true},
-		{"another key", verify.Config{Key: other.Public.Fingerprint}, whole, false},
-		{"a checkpoint seen before", verify.Config{Checkpoint: seen}, whole, true},
-		{"a history set back before it", verify.Config{Checkpoint: seen}, older, false},
-		{"the same without the demand", verify.Config{}, older, true},
+		{"the right key", bundle.VerifierConfig{Key: h.Public.Fingerprint}, whole, true},
+		{"another key", bundle.VerifierConfig{Key: other.Public.Fingerprint}, whole, false},
+		{"a checkpoint seen before", bundle.VerifierConfig{Checkpoint: seen}, whole, true},
+		{"a history set back before it", bundle.VerifierConfig{Checkpoint: seen}, older, false},
+		{"the same without the demand", bundle.VerifierConfig{}, older, true},
 	} {
 		if got := check(c.cfg, c.data); got.OK != c.want {
 			t.Errorf("%s: %t, want %t (%v)", c.name, got.OK, c.want, got.Break)
 		}
 	}
-	report, err := json.Marshal(check(verify.Config{Key: h.Public.Fingerprint}, whole))
+	report, err := json.Marshal(check(bundle.VerifierConfig{Key: h.Public.Fingerprint}, whole))
 	if err != nil || !bytes.Contains(report, []byte(`"pinned":true`)) {
 		t.Errorf("report %s, %v", report, err)
 	}

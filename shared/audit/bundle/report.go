@@ -1,4 +1,4 @@
-package verify
+package bundle
 
 import (
 	"slices"
@@ -24,12 +24,12 @@ type Report struct {
 	Unsealed    int64      `json:"unsealed_rows"`
 	Complete    bool       `json:"complete"` // says the one who made the bundle
 	Partial     bool       `json:"partial,omitempty"`
-	Keys        []Key      `json:"keys,omitempty"`
+	Keys        []ReportKey      `json:"keys,omitempty"`
 	Timestamps  Timestamps `json:"timestamps"`
 }
 
-// Key is a signing key of a bundle.
-type Key struct {
+// ReportKey is a signing key of a bundle.
+type ReportKey struct {
 	Fingerprint string `json:"fingerprint"`
 	Pinned      bool   `json:"pinned"` // the auditor knew it
 }
@@ -44,8 +44,8 @@ type Timestamps struct {
 }
 
 func (r *Report) key(fingerprint string, pinned bool) {
-	if !slices.ContainsFunc(r.Keys, func(k Key) bool { return k.Fingerprint == fingerprint }) {
-		r.Keys = append(r.Keys, Key{fingerprint, pinned})
+	if !slices.ContainsFunc(r.Keys, func(k ReportKey) bool { return k.Fingerprint == fingerprint }) {
+		r.Keys = append(r.Keys, ReportKey{fingerprint, pinned})
 	}
 }
 

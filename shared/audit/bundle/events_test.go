@@ -1,4 +1,4 @@
-package verify_test
+package bundle_test
 
 import (
 	"bytes"
@@ -12,10 +12,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/audit/audittest"
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
-	"github.com/mastio-aws/mastio/shared/audit/verify"
 )
 
-func events(cfg verify.Config, rows []audit.Row) verify.Report {
+func events(cfg bundle.VerifierConfig, rows []audit.Row) bundle.Report {
 	var out bytes.Buffer
 	for _, r := range rows {
 		line, err := r.Encode()
@@ -27,10 +26,10 @@ func events(cfg verify.Config, rows []audit.Row) verify.Report {
 	return eventLines(cfg, out.String())
 }
 
-func eventLines(cfg verify.Config, text string) verify.Report {
-	v := verify.New(cfg)
+func eventLines(cfg bundle.VerifierConfig, text string) bundle.Report {
+	v := bundle.NewVerifier(cfg)
 	err := v.Events("events", bundle.NewLines(strings.NewReader(text)))
-	var b *verify.Break
+	var b *bundle.Break
 	if err != nil && !errors.As(err, &b) {
 		panic(err)
 	}
@@ -46,26 +45,26 @@ func TestEventsInAnyOrder(t *testing.T) {
 			rows = append(rows, h.Rotate(subject))
 		}
 		shuffled := rapid.Permutation(rows).Draw(t, "order")
-		if r := events(verify.Config{}, shuffled); !r.OK || r.Rows != int64(len(rows)) {
+		if r := events(bundle.VerifierConfig{}, shuffled); !r.OK || r.Rows != int64(len(rows)) {
 			t.Fatalf("%+v", r.Break)
 		}
 		at := rapid.IntRange(0, len(rows)-1).Draw(t, "row")
 		row := shuffled[at]
 		last := row.Seq == slices.MaxFunc(rows, func(a, b audit.Row) int { return bySubject(row.Subject, a) - bySubject(row.Subject, b) }).Seq
 		without := slices.Delete(slices.Clone(shuffled), at, at+1)
-		if r := events(verify.Config{}, without); r.OK != last { // the end of a chain is what checkpoints are for
+		if r := events(bundle.VerifierConfig{}, without); r.OK != last { // the end of a chain is what checkpoints are for
 			t.Fatalf("without row %d of %s: %t, want %t", row.Seq, row.Subject, r.OK, last)
 		}
-		if r := events(verify.Config{Partial: true}, without); !r.OK {
+		if r := events(bundle.VerifierConfig{Partial: true}, without); !r.OK {
 			t.Fatalf("the same as a part: %v", r.Break)
 		}
-		if r := events(verify.Config{}, slices.Insert(slices.Clone(shuffled), at, row)); r.OK {
+		if r := events(bundle.VerifierConfig{}, slices.Insert(slices.Clone(shuffled), at, row)); r.OK {
 			t.Fatal("a row twice verifies")
 		}
 		changed := slices.Clone(shuffled)
 		changed[at].Actor = "admin:nobody"
 		for _, partial := range []bool{false, true} {
-			if r := events(verify.Config{Partial: partial}, changed); r.OK || r.Break.Subject != row.Subject || r.Break.Seq != row.Seq {
+			if r := events(bundle.VerifierConfig{Partial: partial}, changed); r.OK || r.Break.Subject != row.Subject || r.Break.Seq != row.Seq {
 				t.Fatalf("changed row %d of %s, partial %t: %v", row.Seq, row.Subject, partial, r.Break)
 			}
 		}
@@ -82,19 +81,19 @@ func bySubject(subject string, r audit.Row) int {
 func TestEventsNameTheFirstBreak(t *testing.T) {
 	h := audittest.New()
 	rows := []audit.Row{h.Rotate("orga::a"), h.Rotate("orga::b"), h.Rotate("orga::a"), h.Rotate("orga::a")}
-	gap := events(verify.Config{}, slices.Delete(slices.Clone(rows), 2, 3))
+	gap := events(bundle.VerifierConfig{}, slices.Delete(slices.Clone(rows), 2, 3))
 	if b := gap.Break; b == nil || b.Subject != "orga::a" || b.Seq != 2 || b.Line != 3 || !strings.Contains(b.Reason, "missing") {
 		t.Errorf("gap: %+v", b)
 	}
 	for name, text := range map[string]string{"no JSON": "x\n", "cut off": "{}", "blank line": "\n", "too long": strings.Repeat("x", 2<<20) + "\n"} {
-		if r := eventLines(verify.Config{}, text); r.OK || r.Break.Reason == "" {
+		if r := eventLines(bundle.VerifierConfig{}, text); r.OK || r.Break.Reason == "" {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
-	if r := eventLines(verify.Config{}, ""); r.OK || r.Rows != 0 {
+	if r := eventLines(bundle.VerifierConfig{}, ""); r.OK || r.Rows != 0 {
 		t.Errorf("nothing: %+v", r)
 	}
-	if r := eventLines(verify.Config{Partial: true}, ""); !r.OK || r.Rows != 0 {
+	if r := eventLines(bundle.VerifierConfig{Partial: true}, ""); !r.OK || r.Rows != 0 {
 		t.Errorf("nothing, of a filter: %+v", r)
 	}
 }
@@ -116,7 +115,7 @@ func FuzzBundle(f *testing.F) {
 			{Name: bundle.ManifestFile, Data: manifest}, {Name: bundle.KeyFile, Data: key},
 			{Name: bundle.CheckpointsFile, Data: checkpoints}, {Name: bundle.EventsFile, Data: rows},
 		})
-		if r := check(verify.Config{Key: stranger}, data); r.OK {
+		if r := check(bundle.VerifierConfig{Key: stranger}, data); r.OK {
 			t.Errorf("signed by a key that never signed: %+v", r)
 		}
 	})
@@ -129,7 +128,7 @@ func FuzzArchive(f *testing.F) {
 	f.Add([]byte{0x1f, 0x8b})
 	stranger := audittest.New().Public.Fingerprint
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if r := check(verify.Config{Key: stranger}, data); r.OK {
+		if r := check(bundle.VerifierConfig{Key: stranger}, data); r.OK {
 			t.Errorf("signed by a key that never signed: %+v", r)
 		}
 	})
@@ -144,7 +143,7 @@ func FuzzEvents(f *testing.F) {
 	f.Add(string(line) + "\n")
 	f.Add(string(line) + "\n" + string(line) + "\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		r := eventLines(verify.Config{}, text)
+		r := eventLines(bundle.VerifierConfig{}, text)
 		if r.OK && int64(strings.Count(text, "\n")) != r.Rows {
 			t.Errorf("%d rows of %d lines", r.Rows, strings.Count(text, "\n"))
 		}
