@@ -14,7 +14,6 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/mastio-aws/mastio/shared/accesslog"
-	"github.com/mastio-aws/mastio/shared/openapi"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
@@ -204,7 +203,7 @@ func demands(api awsapigateway.RestApi, v awsapigateway.RequestValidator, r rout
 	if v == nil {
 		return o
 	}
-	d, err := openapi.DemandOf(r.Method, r.Path)
+	d, err := routes.DemandOf(r.Method, r.Path)
 	if err != nil {
 		panic(err)
 	}
@@ -216,7 +215,7 @@ func demands(api awsapigateway.RestApi, v awsapigateway.RequestValidator, r rout
 		o.RequestParameters = &parameters
 	}
 	if d.Body != nil {
-		name := openapi.OperationID(r)
+		name := routes.OperationID(r)
 		d.Body["$schema"] = "http://json-schema.org/draft-04/schema#"
 		model := awsapigateway.NewCfnModel(api, jsii.String("Model-"+name), &awsapigateway.CfnModelProps{
 			RestApiId: api.RestApiId(), ContentType: jsii.String("application/json"), Name: jsii.String(strings.ReplaceAll(name, "_", "")), Schema: d.Body,

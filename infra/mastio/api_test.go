@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mastio-aws/mastio/shared/openapi"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
@@ -197,7 +196,7 @@ func TestRequestsAreValidated(t *testing.T) {
 			if method == "ANY" {
 				continue
 			}
-			demand, err := openapi.DemandOf(method, path)
+			demand, err := routes.DemandOf(method, path)
 			if err != nil {
 				t.Fatal(err)
 			}

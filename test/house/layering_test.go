@@ -35,7 +35,6 @@ var core = []string{
 	"shared/audit",
 	"shared/dpop",
 	"shared/jose",
-	"shared/openapi",
 	"shared/orgca",
 	"shared/pki",
 	"shared/problem",
@@ -84,7 +83,7 @@ var layers = []layer{
 	},
 	{name: "functions", folders: []string{"functions"}, own: []string{"shared/boot"}, why: "a function's main names its handler and nothing else"},
 	{
-		name: "infra", folders: []string{"infra"}, own: []string{"infra", "localstack/dynamodb", "shared/accesslog", "shared/openapi", "shared/routes", "shared/schema", "shared/warnings"}, foreign: []string{"*"},
+		name: "infra", folders: []string{"infra"}, own: []string{"infra", "localstack/dynamodb", "shared/accesslog", "shared/routes", "shared/schema", "shared/warnings"}, foreign: []string{"*"},
 		why: "the deployment knows the tables of routes, of schemas and of warnings, and what the routes are said to take, and the formats of the access logs, not the product; the restore tool makes the tables that a copy goes into",
 	},
 	{

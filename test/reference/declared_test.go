@@ -13,13 +13,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mastio-aws/mastio/shared/openapi"
+	"github.com/mastio-aws/mastio/shared/routes"
 )
 
 // summaries returns what each route is for, by method and path, as /openapi.json says it.
 func summaries(t *testing.T) map[string]string {
 	t.Helper()
-	text, err := openapi.Document()
+	text, err := routes.Document()
 	if err != nil {
 		t.Fatal(err)
 	}

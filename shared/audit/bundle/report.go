@@ -9,23 +9,23 @@ import (
 
 // Report is what was found.
 type Report struct {
-	OK          bool       `json:"ok"`
-	Pinned      bool       `json:"pinned"`          // every checkpoint, and every row up to the last, was signed by a key of Config.Key
-	Break       *Break     `json:"break,omitempty"` // the first thing that is wrong
-	OrgID       string     `json:"org_id,omitempty"`
-	Rows        int64      `json:"rows"`
-	Chains      int64      `json:"chains"`
-	Checkpoints int64      `json:"checkpoints"`
-	First       int64      `json:"first_checkpoint,omitempty"`
-	Last        int64      `json:"last_checkpoint,omitempty"`
-	LastHash    string     `json:"last_checkpoint_hash,omitempty"`
-	SealedAt    string     `json:"sealed_at,omitempty"` // time of the last checkpoint, as the signer says
-	Sealed      int64      `json:"sealed_rows"`
-	Unsealed    int64      `json:"unsealed_rows"`
-	Complete    bool       `json:"complete"` // says the one who made the bundle
-	Partial     bool       `json:"partial,omitempty"`
-	Keys        []ReportKey      `json:"keys,omitempty"`
-	Timestamps  Timestamps `json:"timestamps"`
+	OK          bool        `json:"ok"`
+	Pinned      bool        `json:"pinned"`          // every checkpoint, and every row up to the last, was signed by a key of Config.Key
+	Break       *Break      `json:"break,omitempty"` // the first thing that is wrong
+	OrgID       string      `json:"org_id,omitempty"`
+	Rows        int64       `json:"rows"`
+	Chains      int64       `json:"chains"`
+	Checkpoints int64       `json:"checkpoints"`
+	First       int64       `json:"first_checkpoint,omitempty"`
+	Last        int64       `json:"last_checkpoint,omitempty"`
+	LastHash    string      `json:"last_checkpoint_hash,omitempty"`
+	SealedAt    string      `json:"sealed_at,omitempty"` // time of the last checkpoint, as the signer says
+	Sealed      int64       `json:"sealed_rows"`
+	Unsealed    int64       `json:"unsealed_rows"`
+	Complete    bool        `json:"complete"` // says the one who made the bundle
+	Partial     bool        `json:"partial,omitempty"`
+	Keys        []ReportKey `json:"keys,omitempty"`
+	Timestamps  Timestamps  `json:"timestamps"`
 }
 
 // ReportKey is a signing key of a bundle.

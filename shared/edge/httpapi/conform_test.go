@@ -15,13 +15,12 @@ import (
 	validator "github.com/pb33f/libopenapi-validator"
 	"github.com/pb33f/libopenapi-validator/errors"
 
-	"github.com/mastio-aws/mastio/shared/openapi"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
 // contract is the OpenAPI document, ready to hold requests and answers to.
 var contract = sync.OnceValues(func() (validator.Validator, error) {
-	b, err := openapi.Document()
+	b, err := routes.Document()
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
-	"github.com/mastio-aws/mastio/shared/openapi"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
@@ -228,7 +227,7 @@ func (w *world) keptIsPublic(t *testing.T, key string) {
 // describesKeys: the OpenAPI document names the header on these routes and no other.
 func describesKeys(t *testing.T, repeatable []string) {
 	t.Helper()
-	b, err := openapi.Document()
+	b, err := routes.Document()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/openapi"
+	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/warnings"
@@ -20,7 +20,7 @@ func Discovery(d *discovery.Directory) Handlers {
 			return nil
 		},
 		"GET /openapi.json": func(w http.ResponseWriter, _ *http.Request) error {
-			body, err := openapi.Document()
+			body, err := routes.Document()
 			return send(w, "application/json", "public, max-age=3600", body, err)
 		},
 		// Keys appear an epoch before they sign, so a verifier may keep the set for a while.

@@ -1,6 +1,4 @@
-// Package openapi describes every route as an OpenAPI 3.1 document. The route table gives a route's path and what its
-// caller must show; operations.json and schemas.json describe its contents.
-package openapi
+package routes
 
 import (
 	_ "embed"
@@ -12,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/mastio-aws/mastio/shared/problem"
-	"github.com/mastio-aws/mastio/shared/routes"
 )
 
 // ErrDocument reports that the route table and operations.json do not fit together, and says what to write where.
@@ -37,12 +34,12 @@ var document = sync.OnceValues(func() ([]byte, error) {
 		return nil, err
 	}
 	paths := object{}
-	for _, r := range routes.All() {
+	for _, r := range All() {
 		key := r.Method + " " + r.Path
 		operation, ok := operations[key].(object)
 		if !ok {
-			if r.Auth != routes.Session && !strings.HasPrefix(r.Path, "/proxy") {
-				return nil, fmt.Errorf("%w: add %q to shared/openapi/operations.json", ErrDocument, key)
+			if r.Auth != Session && !strings.HasPrefix(r.Path, "/proxy") {
+				return nil, fmt.Errorf("%w: add %q to shared/routes/operations.json", ErrDocument, key)
 			}
 			operation = page(r)
 		}
@@ -55,7 +52,7 @@ var document = sync.OnceValues(func() ([]byte, error) {
 		item[strings.ToLower(r.Method)] = complete(r, operation)
 	}
 	for _, key := range slices.Sorted(maps.Keys(operations)) {
-		return nil, fmt.Errorf("%w: shared/openapi/operations.json has %q, which is no route", ErrDocument, key)
+		return nil, fmt.Errorf("%w: shared/routes/operations.json has %q, which is no route", ErrDocument, key)
 	}
 	return json.Marshal(object{
 		"openapi": "3.1.0",
@@ -63,7 +60,7 @@ var document = sync.OnceValues(func() ([]byte, error) {
 			"title": "Mastio", "version": "1",
 			"description": "Key rotation for the certificates of AI agents. Agents and operators have a host each: the agents' asks for a client certificate.",
 		},
-		"servers": []any{server(routes.Operators)}, "paths": paths,
+		"servers": []any{server(Operators)}, "paths": paths,
 		"components": object{"schemas": schemas, "securitySchemes": schemes},
 	})
 })
@@ -79,7 +76,7 @@ func parts() (operations, schemas object, err error) {
 }
 
 // page is a page of the dashboard, which is for people: that it is one is all there is to say to programs.
-func page(r routes.Route) object {
+func page(r Route) object {
 	html := object{"text/html": object{"schema": object{"type": "string"}}}
 	return object{
 		"summary": "A page of the dashboard: " + r.Path,
@@ -91,7 +88,7 @@ func page(r routes.Route) object {
 }
 
 // complete adds what the route table knows: hosts, parameters of the path, what a caller must show, and refusals.
-func complete(r routes.Route, operation object) object {
+func complete(r Route, operation object) object {
 	operation["operationId"] = OperationID(r)
 	operation["tags"] = []any{r.Function}
 	if _, own := operation["security"]; !own {
@@ -109,7 +106,7 @@ func complete(r routes.Route, operation object) object {
 	if parameters != nil {
 		operation["parameters"] = parameters
 	}
-	if responses, ok := operation["responses"].(object); ok && r.Auth == routes.ClientCertificate {
+	if responses, ok := operation["responses"].(object); ok && r.Auth == ClientCertificate {
 		responses["403"] = object{
 			"description": "The agents' edge refused the client certificate, before any function saw the request: it is under no CA of the truststore, or outside its validity.",
 			"content":     object{"application/json": object{"schema": object{"$ref": "#/components/schemas/EdgeRefusal"}}},
@@ -125,7 +122,7 @@ func complete(r routes.Route, operation object) object {
 }
 
 // OperationID is the route in a form that generators make a method's name of.
-func OperationID(r routes.Route) string {
+func OperationID(r Route) string {
 	clean := strings.NewReplacer("/", "_", "{", "", "}", "", ".", "_", "-", "_")
 	return strings.ToLower(r.Method) + clean.Replace(r.Path)
 }
@@ -140,7 +137,7 @@ func pathParameters(path string) []string {
 	return names
 }
 
-func server(h routes.Host) object {
+func server(h Host) object {
 	return object{
 		"url": "https://{" + string(h) + "}", "description": "The host of the " + string(h) + ".",
 		"variables": object{string(h): object{"default": string(h) + ".mastio.example.com"}},
@@ -149,13 +146,13 @@ func server(h routes.Host) object {
 
 // schemes are the ways in, by the words of the route table.
 var schemes = object{
-	string(routes.Admin):             object{"type": "apiKey", "in": "header", "name": "X-Admin-Secret"},
-	string(routes.ClientCertificate): object{"type": "mutualTLS", "description": "A certificate that is pinned under an accepted generation."},
-	string(routes.Session):           object{"type": "apiKey", "in": "cookie", "name": "__Host-mastio-session"},
+	string(Admin):             object{"type": "apiKey", "in": "header", "name": "X-Admin-Secret"},
+	string(ClientCertificate): object{"type": "mutualTLS", "description": "A certificate that is pinned under an accepted generation."},
+	string(Session):           object{"type": "apiKey", "in": "cookie", "name": "__Host-mastio-session"},
 }
 
-func security(a routes.Auth) []any {
-	if a == routes.None {
+func security(a Auth) []any {
+	if a == None {
 		return []any{}
 	}
 	return []any{object{string(a): []any{}}}

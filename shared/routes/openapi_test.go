@@ -1,4 +1,4 @@
-package openapi_test
+package routes_test
 
 import (
 	"encoding/json"
@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mastio-aws/mastio/shared/openapi"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
@@ -26,7 +25,7 @@ type operation struct {
 
 func document(t *testing.T) map[string]map[string]operation {
 	t.Helper()
-	b, err := openapi.Document()
+	b, err := routes.Document()
 	if err != nil {
 		t.Fatal(err) // says what to add where
 	}
@@ -114,7 +113,7 @@ func TestDemands(t *testing.T) {
 		{"POST", "/v1/auth/token", nil, nil},                          // forms too
 		{"GET", "/healthz", nil, nil},
 	} {
-		d, err := openapi.DemandOf(c.method, c.path)
+		d, err := routes.DemandOf(c.method, c.path)
 		if err != nil {
 			t.Fatal(err)
 		}
