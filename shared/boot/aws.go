@@ -9,9 +9,9 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/edge/apigateway"
 	"github.com/mastio-aws/mastio/shared/edge/awskms"
-	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/edge/eventbridge"
+	"github.com/mastio-aws/mastio/shared/edge/remoteca"
 	"github.com/mastio-aws/mastio/shared/edge/s3"
 	"github.com/mastio-aws/mastio/shared/edge/secrets"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -72,4 +72,4 @@ func (c *cloud) bus() events.Bus {
 	return &eventbridge.Bus{API: awseventbridge.NewFromConfig(c.aws), Name: c.parts.EventBus}
 }
 
-func (c *cloud) functions() delegate.API { return delegate.NewClient(c.aws) }
+func (c *cloud) functions() remoteca.API { return remoteca.NewClient(c.aws) }

@@ -6,8 +6,8 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/dashboard"
-	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/edge/remoteca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
@@ -26,7 +26,7 @@ func Dashboard(p *Parts) (any, error) {
 		Registry:   p.store(),
 		Enroll:     p.Enroller(),
 		RotateCert: p.CertRotator(),
-		RotateCA:   &delegate.Client{API: p.functions(), Function: p.RotateCAFunction},
+		RotateCA:   &remoteca.Client{API: p.functions(), Function: p.RotateCAFunction},
 		Progress:   &rotateca.Observer{Store: p.store(), Now: p.Now, Log: p.Log},
 		Health:     checker,
 		Trail:      p.Trail(dashboard.MaxBundle),

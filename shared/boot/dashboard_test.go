@@ -7,7 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
-	"github.com/mastio-aws/mastio/shared/edge/delegate"
+	"github.com/mastio-aws/mastio/shared/edge/remoteca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -29,7 +29,7 @@ func TestAProblemThatCannotBeReadIsNoRefusal(t *testing.T) {
 		`{"problem":{"status":200,"code":"ok"}}`: true,
 		`{"problem":{"status":503}}`:             true,
 	} {
-		_, err := (&delegate.Client{API: reply, Function: "rotateca:live"}).Do(t.Context(), "token", rotateca.Request{Mode: rotateca.Mint})
+		_, err := (&remoteca.Client{API: reply, Function: "rotateca:live"}).Do(t.Context(), "token", rotateca.Request{Mode: rotateca.Mint})
 		if err == nil || errors.Is(err, registry.ErrUnknown) != unknown {
 			t.Errorf("%s: %v, want an unknown outcome: %t", reply, err, unknown)
 		}

@@ -7,9 +7,9 @@ import (
 	"maps"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/edge/metrics"
+	"github.com/mastio-aws/mastio/shared/edge/remoteca"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 )
@@ -37,7 +37,7 @@ func RotateCA(p *Parts) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	desk := &delegate.Desk{Do: rotator.Do, Open: p.Door(admin).Open, Log: p.Log}
+	desk := &remoteca.Desk{Do: rotator.Do, Open: p.Door(admin).Open, Log: p.Log}
 	return httpapi.LambdaOr(mux, desk.Serve), nil
 }
 

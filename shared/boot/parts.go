@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/edge/delegate"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/edge/remoteca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/events"
@@ -48,7 +48,7 @@ type outside interface {
 	agentSecrets() hygiene.Secrets
 	archive() auditlog.Archive
 	bus() events.Bus
-	functions() delegate.API
+	functions() remoteca.API
 }
 
 // Keys is the key store: the Org CA's keys, and those that sign checkpoints and tokens.

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/edge/delegate"
+	"github.com/mastio-aws/mastio/shared/edge/remoteca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/events"
@@ -28,7 +28,7 @@ type Services struct {
 	AgentSecrets hygiene.Secrets
 	Archive      auditlog.Archive
 	Bus          events.Bus
-	Functions    delegate.API // other functions
+	Functions    remoteca.API // other functions
 }
 
 // Over returns the parts of a process over these services. Log and metrics are discarded.
@@ -46,4 +46,4 @@ func (s *Services) secret() Secret                { return s.Secret }
 func (s *Services) agentSecrets() hygiene.Secrets { return s.AgentSecrets }
 func (s *Services) archive() auditlog.Archive     { return s.Archive }
 func (s *Services) bus() events.Bus               { return s.Bus }
-func (s *Services) functions() delegate.API       { return s.Functions }
+func (s *Services) functions() remoteca.API       { return s.Functions }

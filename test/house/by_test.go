@@ -21,7 +21,7 @@ func TestWhoAsksIsOneType(t *testing.T) {
 			return true
 		})
 	}
-	want := []string{"shared/audit/by.go", "shared/edge/delegate/delegate.go"}
+	want := []string{"shared/audit/by.go", "shared/edge/remoteca/remoteca.go"}
 	if slices.Sort(found); !slices.Equal(found, want) {
 		t.Errorf("declared in %v, want %v: embed audit.By", found, want)
 	}

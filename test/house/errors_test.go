@@ -26,7 +26,7 @@ var plainErrors = map[string]string{
 	"shared/audit/rfc3161":    "the auditor's command prints it; the function checkpoint logs it",
 	"shared/boot":             "a function that cannot start has no answer",
 	"shared/edge/awskms":      "below rotateca.ErrKeys",
-	"shared/edge/delegate":    "an event that is no order is an error of the invocation, with no answer",
+	"shared/edge/remoteca":    "an event that is no order is an error of the invocation, with no answer",
 	"shared/edge/eventbridge": "only a schedule meets it",
 	"shared/edge/secrets":     "below httpapi.ErrAdminUnavailable",
 	"shared/edge/tsa":         "the function checkpoint logs it and goes on",

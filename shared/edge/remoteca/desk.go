@@ -1,4 +1,4 @@
-package delegate
+package remoteca
 
 import (
 	"context"

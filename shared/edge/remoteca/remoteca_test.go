@@ -1,4 +1,4 @@
-package delegate_test
+package remoteca_test
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/edge/delegate"
+	"github.com/mastio-aws/mastio/shared/edge/remoteca"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -30,7 +30,7 @@ import (
 
 // office is a desk, and the way to it.
 type office struct {
-	delegate.Desk
+	remoteca.Desk
 	log     bytes.Buffer
 	passed  []byte // the payload of the last invocation
 	options int
@@ -52,10 +52,10 @@ func (o *office) Invoke(ctx context.Context, in *lambda.InvokeInput, options ...
 	return out, nil
 }
 
-func newOffice(do func(context.Context, rotateca.Request) (rotateca.Result, error)) (*office, *delegate.Client) {
+func newOffice(do func(context.Context, rotateca.Request) (rotateca.Result, error)) (*office, *remoteca.Client) {
 	o := &office{}
-	o.Desk = delegate.Desk{Do: do, Open: open, Log: slog.New(slog.NewJSONHandler(&o.log, nil))}
-	return o, &delegate.Client{API: o, Function: "mastio-acme-rotateca:live"}
+	o.Desk = remoteca.Desk{Do: do, Open: open, Log: slog.New(slog.NewJSONHandler(&o.log, nil))}
+	return o, &remoteca.Client{API: o, Function: "mastio-acme-rotateca:live"}
 }
 
 // token is that of the one session that counts.
@@ -200,8 +200,8 @@ func TestDefaultDeny(t *testing.T) {
 				t.Error("it was carried out")
 				return rotateca.Result{}, nil
 			})
-			if _, err := o.Serve(t.Context(), json.RawMessage(event)); !errors.Is(err, delegate.ErrOrder) {
-				t.Errorf("got %v, want %v", err, delegate.ErrOrder)
+			if _, err := o.Serve(t.Context(), json.RawMessage(event)); !errors.Is(err, remoteca.ErrOrder) {
+				t.Errorf("got %v, want %v", err, remoteca.ErrOrder)
 			}
 		})
 	}

@@ -1,11 +1,11 @@
-// Package delegate lets the dashboard order a rotation of the Org CA from the function rotateca, which may make an
+// Package remoteca lets the dashboard order a rotation of the Org CA from the function rotateca, which may make an
 // Org CA's keys. So an attacker who takes over the pages does not get the rights on KMS.
 //
 // An order is a Lambda Invoke, which IAM grants to the dashboard. It cannot come in through API Gateway, whose events
 // always name a method. The right to invoke a function, which a pipeline often has, does not make an operator: an
 // order carries the token of a session, which only the operator's browser and this request hold, and the session
 // names the actor.
-package delegate
+package remoteca
 
 import (
 	"bytes"
