@@ -151,12 +151,12 @@ fuzz: need-go ## every fuzz target, FUZZTIME executions each
 VERIFIERS := build/verifiers
 .PHONY: verifiers-setup
 verifiers-setup: ## build the verifiers (Debian: openssl gnutls-bin libnss3-tools libmbedtls-dev gcc openjdk-17-jdk-headless python3-venv; cargo)
-	@shared/anchor/testdata/verifiers/setup $(VERIFIERS)
+	@shared/upload/testdata/verifiers/setup $(VERIFIERS)
 
 N ?= 400
 .PHONY: verifiers
 verifiers: need-go verifiers-setup ## chains under N generated CAs through seven verifiers (N=, SEED= repeats a run)
-	@go test ./shared/anchor -run 'Test(Accepted|Generated)UploadsVerify$$' -v -timeout 60m -args -shapes=$(N) -flips=30 -seed=$(or $(SEED),0)
+	@go test ./shared/upload -run 'Test(Accepted|Generated)UploadsVerify$$' -v -timeout 60m -args -shapes=$(N) -flips=30 -seed=$(or $(SEED),0)
 
 .PHONY: lint
 lint: need-go ## static checks: golangci-lint with the list in .golangci.yml

@@ -78,7 +78,7 @@ var elsewhere = map[string]map[string]string{
 		"make localstack-up ":  "make localstack-test, a step of CI, runs each",
 		"KMS_ENDPOINT=http://": "make localstack-test, a step of CI, runs both",
 	},
-	"shared/anchor/README.md": {"": "shared/anchor TestCommandsOfTheReadme"},
+	"shared/upload/README.md": {"": "shared/upload TestCommandsOfTheReadme"},
 	"shared/AGENTS.md":        {"": "test/sdk TestPrograms, TestSDKOfThePage and TestResourceServer"},
 	".github/CONTRIBUTING.md": {"sudo apt-get": "installs packages on the machine"},
 }

@@ -33,7 +33,7 @@ func TestPages(t *testing.T) {
 	}
 	all, folder := pages(t), start(t)
 	follow(t, folder, "README.md", all["README.md"])
-	sh(t, folder, blocksOf(all["shared/anchor/README.md"])[0].text) // the Org CA that the next page speaks of
+	sh(t, folder, blocksOf(all["shared/upload/README.md"])[0].text) // the Org CA that the next page speaks of
 	operating := all["shared/OPERATING.md"]
 	follow(t, folder, "shared/OPERATING.md", operating)
 	functions := "```sh\n" + blocksOf(operating)[0].text + "```\n" // which the auditor's page uses

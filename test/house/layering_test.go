@@ -30,7 +30,7 @@ var core = []string{
 	"shared/accesslog",
 	"shared/accesstoken",
 	"shared/agent",
-	"shared/anchor",
+	"shared/upload",
 	"shared/assertion",
 	"shared/audit",
 	"shared/dpop",

@@ -17,7 +17,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
@@ -25,6 +24,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/upload"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -125,7 +125,7 @@ func TestRefusedUploadLeavesOnlyARow(t *testing.T) {
 	org, keys := m.Org(t), m.Keys.All()
 	for i, mode := range []rotateca.Mode{rotateca.Upload, rotateca.Stage} {
 		_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: mode, Upload: &rotateca.Files{Certificates: bytes.Clone(legacy.Certificates), Key: bytes.Clone(legacy.Key)}, By: audit.By{Actor: "test"}})
-		if !errors.Is(err, anchor.ErrRefused) || problem.Of(err).Code != anchor.PathLenZero {
+		if !errors.Is(err, upload.ErrRefused) || problem.Of(err).Code != upload.PathLenZero {
 			t.Fatalf("%s: %v", mode, err)
 		}
 		after := m.Org(t)
@@ -203,7 +203,7 @@ func TestDryRunOfAnUpload(t *testing.T) {
 		t.Errorf("dry run = %+v", got)
 	}
 	_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, DryRun: true, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)), By: audit.By{Actor: "test"}})
-	if !errors.Is(err, anchor.ErrRefused) {
+	if !errors.Is(err, upload.ErrRefused) {
 		t.Errorf("dry run of a defective one: %v", err)
 	}
 	if diff := cmp.Diff(before, must[any](t)(state(m))); diff != "" {
@@ -284,7 +284,7 @@ func TestLegacyCAIsRefusedElsewhere(t *testing.T) {
 	strict.RotateCA.Strict = true
 	for name, m := range map[string]*inmemory.Mastio{"an organisation with a CA": inmemory.Open(t, memstore.Config{}), "an empty one, strict": strict} {
 		_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, legacy), By: audit.By{Actor: "test"}})
-		if !errors.Is(err, anchor.ErrRefused) || !strings.Contains(err.Error(), "ca_path_len_zero") {
+		if !errors.Is(err, upload.ErrRefused) || !strings.Contains(err.Error(), "ca_path_len_zero") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -393,7 +393,7 @@ func (b *backups) Backup(context.Context, string) ([]string, error) {
 func TestBackupBeforeAnUpload(t *testing.T) {
 	m, b := inmemory.Open(t, memstore.Config{}), &backups{}
 	m.RotateCA.Backups = b
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)), By: audit.By{Actor: "test"}}); !errors.Is(err, anchor.ErrRefused) || b.requested != 0 {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)), By: audit.By{Actor: "test"}}); !errors.Is(err, upload.ErrRefused) || b.requested != 0 {
 		t.Errorf("refused: %v, %d backups", err, b.requested)
 	}
 	ca := below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)

@@ -9,12 +9,12 @@ import (
 	"slices"
 
 	"github.com/mastio-aws/mastio/shared/agent"
-	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/dn"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
+	"github.com/mastio-aws/mastio/shared/upload"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 )
@@ -178,7 +178,7 @@ func possession(leaf *x509.Certificate, req Outside, message string) (how string
 		return "proof", pki.CheckPossession(leaf.PublicKey, message, signature)
 	}
 	defer clear(req.KeyPEM)
-	key, err := anchor.ReadKey(req.KeyPEM)
+	key, err := upload.ReadKey(req.KeyPEM)
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", ErrKeyPEM, problem.Of(err).Errors[0].Detail)
 	}

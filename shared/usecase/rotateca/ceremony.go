@@ -9,13 +9,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/dn"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/upload"
 )
 
 // ErrKeys reports that the key store did not do what it was asked. Its cause is for the log, not for a caller.
@@ -90,9 +90,9 @@ type GenerationSpec struct {
 	audit.By
 	RotationID string
 	Reason     string
-	// Upload is the operator's CA, accepted by package anchor; nil: one is minted. Its key is imported, and overwritten
+	// Upload is the operator's CA, accepted by package upload; nil: one is minted. Its key is imported, and overwritten
 	// in memory whatever the outcome.
-	Upload *anchor.Material
+	Upload *upload.Material
 }
 
 func (o GenerationSpec) source() orgca.Source {

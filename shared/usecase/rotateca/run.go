@@ -7,9 +7,9 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/upload"
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 )
 
@@ -21,7 +21,7 @@ type run struct {
 	once     idempotency.Request[Result] // from the request's idempotency key
 	held     orgca.Lease                 // under which the work goes on; phase extends it
 	saving   *saving                     // the backup; nil where there is none to wait for
-	material *anchor.Material            // the upload, once it is judged; nil: there is none
+	material *upload.Material            // the upload, once it is judged; nil: there is none
 }
 
 // work is what each mode does under the lease.
@@ -102,7 +102,7 @@ func (w *run) abandon(ctx context.Context, cause error) error {
 // failure.
 func level(cause error) slog.Level {
 	for _, theirs := range []error{
-		anchor.ErrRefused, ErrNotStaged, ErrMoved, ErrStrict, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit,
+		upload.ErrRefused, ErrNotStaged, ErrMoved, ErrStrict, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit,
 		orgca.ErrNoRollback, idempotency.ErrReused,
 	} {
 		if errors.Is(cause, theirs) {

@@ -15,13 +15,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/anchor"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/pki/dn"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/upload"
 )
 
 // Files are an operator's CA as they came. Do overwrites them.
@@ -88,14 +88,14 @@ func (w *run) judge(ctx context.Context, org registry.Org) (begun *orgca.Generat
 			return &begun, nil
 		}
 	}
-	if errors.Is(err, anchor.ErrRefused) {
+	if errors.Is(err, upload.ErrRefused) {
 		w.refused(ctx, org, problem.Of(err).Errors)
 	}
 	return nil, err
 }
 
 // resume reads the upload once more as if the staged generation of the same CA were not there.
-func (w *run) resume(org registry.Org) (*anchor.Material, orgca.Generation, bool) {
+func (w *run) resume(org registry.Org) (*upload.Material, orgca.Generation, bool) {
 	begun, ok := stagedIn(w.req.Upload.Certificates, org)
 	if !ok {
 		return nil, begun, false
@@ -126,12 +126,12 @@ func without(org registry.Org, g orgca.Generation) registry.Org {
 	return org
 }
 
-func (r *Rotator) read(f *Files, org registry.Org) (*anchor.Material, error) {
+func (r *Rotator) read(f *Files, org registry.Org) (*upload.Material, error) {
 	known, err := knownCertificates(org)
 	if err != nil {
 		return nil, err
 	}
-	material, err := anchor.Read(f.Certificates, f.Key, anchor.Policy{Now: r.Now(), Known: known, Legacy: org.Pointer == nil && !r.Strict})
+	material, err := upload.Read(f.Certificates, f.Key, upload.Policy{Now: r.Now(), Known: known, Legacy: org.Pointer == nil && !r.Strict})
 	if err != nil {
 		return nil, explain(err, f, org)
 	}
@@ -140,8 +140,8 @@ func (r *Rotator) read(f *Files, org registry.Org) (*anchor.Material, error) {
 
 // knownCertificates are those of every generation that was ever complete: accepted, restorable, or, long retired, still in
 // the edge's truststore. A generation whose preparation failed was never used: its operator may try again.
-func knownCertificates(org registry.Org) ([]anchor.Known, error) {
-	var all []anchor.Known
+func knownCertificates(org registry.Org) ([]upload.Known, error) {
+	var all []upload.Known
 	for _, g := range org.Generations {
 		if g.State == orgca.Preparing || g.State == orgca.Failed {
 			continue
@@ -154,7 +154,7 @@ func knownCertificates(org registry.Org) ([]anchor.Known, error) {
 			if err != nil {
 				return nil, fmt.Errorf("read the certificates of generation %d: %w", g.Number, err)
 			}
-			all = append(all, anchor.Known{Generation: g.Number, Certificate: cert, Above: i > 1})
+			all = append(all, upload.Known{Generation: g.Number, Certificate: cert, Above: i > 1})
 		}
 	}
 	return all, nil
@@ -164,14 +164,14 @@ func knownCertificates(org registry.Org) ([]anchor.Known, error) {
 func explain(err error, f *Files, org registry.Org) error {
 	defects := slices.Clone(problem.Of(err).Errors)
 	for i, d := range defects {
-		if d.Code != anchor.KeyReused {
+		if d.Code != upload.KeyReused {
 			continue
 		}
 		if g, ok := stagedIn(f.Certificates, org); ok {
 			defects[i].Detail += fmt.Sprintf("; it is staged as generation %d: POST /pki/rotate-ca?mode=commit&fingerprint=%s", g.Number, g.Fingerprint())
 		}
 	}
-	return anchor.ErrRefused.With(defects)
+	return upload.ErrRefused.With(defects)
 }
 
 // holds reports whether a file of certificates, PEM or DER, contains this certificate.
@@ -238,7 +238,7 @@ func checks(g orgca.Generation, now time.Time) []Check {
 		length = Check{"path_length", "warning", "pathLenConstraint is 0: agents' certificates are issued by the root itself, and other verifiers may refuse them"}
 	}
 	verifiers := Check{"verifiers", "passed", "OpenSSL, GnuTLS, NSS, mbedTLS, Java, pyca/cryptography and rustls-webpki take chains of this form"}
-	if warnings := anchor.Warnings(append([][]byte{g.Root}, g.Above...)); len(warnings) > 0 {
+	if warnings := upload.Warnings(append([][]byte{g.Root}, g.Above...)); len(warnings) > 0 {
 		verifiers.Result, verifiers.Detail = "warning", ""
 		for _, w := range warnings {
 			verifiers.Detail += w.Verifier + " refuses certificates under it by a policy of its own: " + w.Detail + ". "

@@ -1,4 +1,0 @@
-package anchor
-
-// Policies is how many rows the table of warnings has.
-func Policies() int { return len(policies) }
