@@ -113,7 +113,9 @@ CONCURRENT = $(shell grep -rlE --include='*.go' '^[[:space:]]*go [a-zA-Z]|[.]Go\
 SCALED = $(shell grep -rlE --include='*_test.go' 'testing[.]Short|rapid[.]Check' infra localstack shared test | $(tested))
 others = $$(go list ./... | grep -vxF "$$(go list $(CONCURRENT))"$(1))
 
+# A test's database lives for seconds: Java's second compiler costs twice what the whole start costs without it.
 .PHONY: test
+test: export JDK_JAVA_OPTIONS := -XX:TieredStopAtLevel=1
 test: setup infra-setup ## every test, the long ones in short form; race detector where goroutines are (8 minutes on two cores)
 	$(GO_TEST) -short $(call others)
 	$(GO_RACE) -short $(CONCURRENT)
