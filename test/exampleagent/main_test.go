@@ -133,10 +133,18 @@ func TestLivesThroughRotationsOfTheOrgCA(t *testing.T) {
 
 	again := fresh("one") // from its file, without the admin secret
 	again.secret = ""
-	ctx, stop := context.WithTimeout(t.Context(), time.Second)
+	restarted := &lines{}
+	again.log = slog.New(slog.NewTextHandler(restarted, nil))
+	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	if c, err := again.run(ctx); err != nil || c.failed != 0 || c.tokens == 0 {
-		t.Errorf("started again: %+v, %v\n%s", c, err, logs)
+	var c count
+	var err error
+	agents.Go(func() { c, err = again.run(ctx) })
+	restarted.until(t, "started again", "msg=token")
+	stop()
+	agents.Wait()
+	if err != nil || c.failed != 0 || c.tokens == 0 {
+		t.Errorf("started again: %+v, %v\n%s", c, err, restarted)
 	}
 	for line := range strings.Lines(logs.String()) {
 		if strings.Contains(line, "agent=one") && !strings.Contains(line, "msg=token") {
