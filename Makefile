@@ -123,8 +123,9 @@ test: setup infra-setup ## every test, the long ones in short form; race detecto
 # The runtime below the CDK has a data race of its own: no race detector for infra.
 .PHONY: check
 check: setup infra-setup ## what takes long besides make test: race detector over everything, the long tests at full length, fuzzing
-	$(GO_RACE) -short $(call others, | grep -v /infra)
-	$(GO_TEST) $(filter-out ./test/model ./test/soak,$(SCALED))
+	$(GO_RACE) -short $(call others, | grep -v -e '/infra' -e '/test/browser$$' -e '/test/e2e$$')
+	$(GO_RACE) ./test/browser ./test/e2e
+	$(GO_TEST) $(filter-out ./test/browser ./test/e2e ./test/model ./test/soak,$(SCALED))
 	go test ./test/model -rapid.checks=200 -timeout 30m
 	go test ./shared/edge/dynamo -run '^TestExportOfManyRows$$' -count=1 -v -args -rows=100000
 	$(MAKE) soak OPS=100000
@@ -142,9 +143,9 @@ soak: setup ## OPS operations of many clients at once, their histories checked
 
 .PHONY: fuzz
 fuzz: need-go ## every fuzz target, FUZZTIME executions each
-	@go list ./... | while read -r p; do \
-		for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
-			echo "$$f $$p"; go test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME); \
+	@grep -rlE --include='*_test.go' '^func Fuzz' functions infra localstack shared test | $(tested) | while read -r p; do \
+		for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' $$p/*_test.go | cut -c6-); do \
+			echo "$$f $$p"; go test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) </dev/null; \
 		done; \
 	done
 
