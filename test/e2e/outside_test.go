@@ -145,7 +145,7 @@ func TestBYOCAAfterARotation(t *testing.T) {
 	next.client().must(t, 401, "POST", tokenPath, nil, nil)
 }
 
-// A pipeline proves that it has the key, with the commands of the README, and keeps it.
+// A pipeline proves that it has the key, with the commands of shared/OPERATING.md, and keeps it.
 func TestPossessionProofByOpenSSL(t *testing.T) {
 	for _, tool := range []string{"openssl", "sha256sum", "basenc", "bash"} {
 		if _, err := exec.LookPath(tool); err != nil {

@@ -1,6 +1,7 @@
 package guide
 
 import (
+	"encoding/json"
 	"io/fs"
 	"maps"
 	"os"
@@ -48,7 +49,7 @@ func blocksOf(text string) []block {
 var here = []string{"README.md", "shared/OPERATING.md", "shared/audit/README.md"}
 
 // elsewhere says for every other block of commands or code why TestPages does not run it: by document, and by what the
-// block's first line begins with; empty stands for every block of the document.
+// block begins with.
 var elsewhere = map[string]map[string]string{
 	"README.md": {
 		"make run     #":  "make run and make demo are started by this test as programs, and by localstack/run; make test is CI's first step",
@@ -78,8 +79,20 @@ var elsewhere = map[string]map[string]string{
 		"make localstack-up ":  "make localstack-test, a step of CI, runs each",
 		"KMS_ENDPOINT=http://": "make localstack-test, a step of CI, runs both",
 	},
-	"shared/upload/README.md": {"": "shared/upload TestCommandsOfTheReadme"},
-	"shared/AGENTS.md":        {"": "test/sdk TestPrograms, TestSDKOfThePage and TestResourceServer"},
+	"shared/upload/README.md": {
+		"openssl req -x509 ":  "shared/upload TestCommandsOfTheReadme",
+		"openssl req -newkey": "shared/upload TestCommandsOfTheReadme",
+	},
+	"shared/AGENTS.md": {
+		"# enrol.py:":    "test/sdk TestSDKOfThePage",
+		"# start.py:":    "test/sdk TestSDKOfThePage",
+		"# agent.py:":    "test/sdk TestPrograms",
+		"// agent.mjs:":  "test/sdk TestPrograms",
+		"// agent.go:":   "test/sdk TestPrograms",
+		"# resource.py:": "test/sdk TestResourceServer",
+		"# sync.sh:":     "test/sdk TestPrograms",
+		"# synced.py:":   "test/sdk TestPrograms and TestSynced",
+	},
 	".github/CONTRIBUTING.md": {"sudo apt-get": "installs packages on the machine"},
 }
 
@@ -146,6 +159,11 @@ func TestEveryBlockIsRunOrAccountedFor(t *testing.T) {
 			case language == "":
 				if command.MatchString(b.text) {
 					t.Errorf("%s:%d: these look like commands; begin the block with ```sh", path, b.line)
+				}
+				continue
+			case language == "json":
+				if !json.Valid([]byte(b.text)) {
+					t.Errorf("%s:%d: the block is no JSON", path, b.line)
 				}
 				continue
 			case why == "" && (language != "sh" || !slices.Contains(here, path)):
