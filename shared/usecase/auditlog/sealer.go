@@ -100,7 +100,9 @@ type Report struct {
 	SetBack int64 `json:"set_back,omitempty"`
 }
 
-// Run makes as many checkpoints as it takes to cover what has moved, none if nothing has. A run that ends anywhere, by an
+// Run makes as many checkpoints as it takes to cover what has moved when it looks, none if nothing has. What moves after
+// that is left to the next run: a fleet that rotates all the time would otherwise keep a run at it for as long as the run may
+// take. A run that ends anywhere, by an
 // error or a crash, leaves what the next one completes: before the commit only unreferenced objects; after it a
 // checkpoint that counts and is marked as not done.
 //
@@ -108,7 +110,7 @@ type Report struct {
 // registry.ErrConflict if the organisation's chain kept moving.
 func (j *Sealer) Run(ctx context.Context, by audit.By) (Report, error) {
 	var report Report
-	found := false
+	found, covered := false, false
 	for {
 		last, err := j.last(ctx)
 		if err != nil {
@@ -118,6 +120,9 @@ func (j *Sealer) Run(ctx context.Context, by audit.By) (Report, error) {
 			return report, err
 		}
 		report.of(last)
+		if covered {
+			return report, nil
+		}
 		if report.More = j.late(ctx); report.More {
 			return report, nil
 		}
@@ -135,6 +140,7 @@ func (j *Sealer) Run(ctx context.Context, by audit.By) (Report, error) {
 		if made { // or another run was first, and what it left over is seen in the next round
 			report.Made++
 			report.Rows += rowsOf(leaves)
+			covered = rowsOf(leaves) < j.Most
 		}
 	}
 }
