@@ -10,6 +10,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
 import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
+import org.eclipse.jetty.http.HttpField;
 import org.eclipse.jetty.http.HttpFields;
 import org.eclipse.jetty.http.HttpHeader;
 import org.eclipse.jetty.io.Content;
@@ -41,7 +42,8 @@ final class SignedRequests extends Handler.Wrapper {
     @Override
     public boolean handle(Request request, Response response, Callback callback) throws Exception {
         byte[] body = {};
-        boolean known = secrets.containsKey(Claim.of(request).id);
+        Claim claim = Claim.of(request);
+        boolean known = secrets.containsKey(claim.id);
         if (known && request.getLength() >= 0 && request.getLength() <= MAX_BODY) {
             ByteBuffer read = Content.Source.asByteBuffer(request);
             body = new byte[read.remaining()];
@@ -49,7 +51,7 @@ final class SignedRequests extends Handler.Wrapper {
         } else {
             known = false;
         }
-        if (!known || !signed(request, body)) {
+        if (!known || !signed(claim, request, body)) {
             refuse(response, callback);
             return true;
         }
@@ -79,8 +81,7 @@ final class SignedRequests extends Handler.Wrapper {
         }
     }
 
-    private boolean signed(Request request, byte[] body) throws GeneralSecurityException {
-        Claim claim = Claim.of(request);
+    private boolean signed(Claim claim, Request request, byte[] body) throws GeneralSecurityException {
         List<String> names = Arrays.asList(claim.headers.split(";"));
         String query = request.getHttpURI().getQuery();
         if (!request.getMethod().equals("POST") || !request.getHttpURI().getPath().equals("/") || query != null && !query.isEmpty() || !names.containsAll(ALWAYS_SIGNED)) {
@@ -96,18 +97,34 @@ final class SignedRequests extends Handler.Wrapper {
     private static String canonicalHeaders(HttpFields fields, List<String> names) {
         StringBuilder all = new StringBuilder();
         for (String name : names) {
-            String value = fields.getValuesList(name).stream().map(v -> v.trim().replaceAll(" +", " ")).collect(Collectors.joining(","));
-            all.append(name).append(':').append(value).append('\n');
+            all.append(name);
+            char separator = ':';
+            for (HttpField field : fields) {
+                if (field.getLowerCaseName().equals(name)) {
+                    all.append(separator).append(trimmed(field.getValue()));
+                    separator = ',';
+                }
+            }
+            all.append(separator == ':' ? ":\n" : "\n");
         }
         return all.toString();
+    }
+
+    /** The value without blanks around it, and with one blank where there are several. */
+    private static String trimmed(String value) {
+        String text = value == null ? "" : value.trim();
+        return text.contains("  ") ? text.replaceAll(" +", " ") : text;
     }
 
     private SecretKeySpec signingKey(Claim claim) throws GeneralSecurityException {
         String which = claim.id + "/" + claim.scope;
         SecretKeySpec known = signingKeys.get(which);
-        String[] scope = claim.scope.split("/");
-        if (known != null || scope.length != 4 || !scope[2].equals("dynamodb") || !scope[3].equals("aws4_request")) {
+        if (known != null) {
             return known;
+        }
+        String[] scope = claim.scope.split("/");
+        if (scope.length != 4 || !scope[2].equals("dynamodb") || !scope[3].equals("aws4_request")) {
+            return null;
         }
         SecretKeySpec key = key(("AWS4" + secrets.get(claim.id)).getBytes(StandardCharsets.UTF_8));
         for (String part : scope) {

@@ -466,7 +466,7 @@ func TestFailuresBelow(t *testing.T) {
 		fault memstore.Fault
 		bad   refusal
 	}{
-		{"View", memstore.Refuse, refusal{"rotate-cert", rotate, 503, "store_unavailable"}},
+		{"ViewKeys", memstore.Refuse, refusal{"rotate-cert", rotate, 503, "store_unavailable"}},
 		{"Apply", memstore.Refuse, refusal{"rotate-cert", rotate, 503, "store_unavailable"}},
 		{"Apply", memstore.Lose, refusal{"rotate-cert", rotate, 503, "outcome_unknown"}},
 		{"Apply", memstore.Lose, refusal{"enrol", enrol, 503, "outcome_unknown"}},
