@@ -8,10 +8,12 @@ import (
 	"strings"
 )
 
-// fromOperators are the settings of the operator's guide, which are appended to proxy.env, and what they are called here.
+// fromOperators are the settings of the operator's guide, which are appended to proxy.env, and what they are called
+// here.
 var fromOperators = map[string]string{
-	"MCP_PROXY_STRICT_PKI": "strictPki", "MCP_PROXY_PKI_AUTO_MIGRATE": "autoMigrate", "MASTIO_ORG_CA_AUTO_ROTATE": "autoRotate",
-	"TOKEN_SIGNER": "tokenSigner", "TOKEN_REQUIRE_DPOP": "requireDpop", "TOKEN_REQUIRE_NONCE": "requireNonce",
+	"MCP_PROXY_STRICT_PKI": "strictPki", "MCP_PROXY_PKI_AUTO_MIGRATE": "autoMigrate",
+	"MASTIO_ORG_CA_AUTO_ROTATE": "autoRotate",
+	"TOKEN_SIGNER":              "tokenSigner", "TOKEN_REQUIRE_DPOP": "requireDpop", "TOKEN_REQUIRE_NONCE": "requireNonce",
 	"TOKEN_REGISTERED_DPOP_ONLY": "registeredDpopOnly",
 }
 
@@ -40,7 +42,8 @@ const (
 	exampleTrustDomain = "orga.example"
 )
 
-var errExample = errors.New("trustDomain is still the example's, " + exampleTrustDomain + ": set it too, as in -c trustDomain=acme.example; it is in every certificate and cannot be changed later")
+var errExample = errors.New("trustDomain is still the example's, " + exampleTrustDomain +
+	": set it too, as in -c trustDomain=acme.example; it is in every certificate and cannot be changed later")
 
 // exampleLeft reports an organisation of one's own in the example's trust domain.
 func exampleLeft(org, trustDomain string) error {

@@ -17,7 +17,8 @@ func TestProxyEnv(t *testing.T) {
 		"empty":            {"", map[string]any{}},
 		"the guide's line": {"MCP_PROXY_ADMIN_SECRET=s\nMCP_PROXY_STRICT_PKI=1\n", map[string]any{"strictPki": "1"}},
 		"the last counts":  {"MCP_PROXY_STRICT_PKI=1\n MCP_PROXY_STRICT_PKI='0'", map[string]any{"strictPki": "0"}},
-		"others":           {"#TOKEN_SIGNER=kms\nTOKEN_SIGNER=\"kms\"\nPATH=/x\norgId=evil\nTOKEN_REQUIRE_DPOP", map[string]any{"tokenSigner": "kms"}},
+		"others": {"#TOKEN_SIGNER=kms\nTOKEN_SIGNER=\"kms\"\nPATH=/x\norgId=evil\nTOKEN_REQUIRE_DPOP",
+			map[string]any{"tokenSigner": "kms"}},
 	} {
 		path := filepath.Join(t.TempDir(), "proxy.env")
 		if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {
@@ -41,7 +42,8 @@ func TestAnOwnOrganisationHasItsOwnTrustDomain(t *testing.T) {
 		org, domain string
 		want        error
 	}{
-		{"orga", "orga.example", nil}, {"acme", "acme.example", nil}, {"orga", "acme.example", nil}, {"acme", "orga.example", errExample},
+		{"orga", "orga.example", nil}, {"acme", "acme.example", nil}, {"orga", "acme.example", nil},
+		{"acme", "orga.example", errExample},
 	} {
 		if err := exampleLeft(c.org, c.domain); !errors.Is(err, c.want) {
 			t.Errorf("%s in %s: %v, want %v", c.org, c.domain, err, c.want)

@@ -78,7 +78,10 @@ func one(ctx context.Context, api *kms.Client, org, arn string, confirmed bool, 
 		fmt.Fprintf(out, "%s would be deleted; say --confirm %s\n", arn, word)
 		return nil
 	}
-	done, err := api.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: &arn, PendingWindowInDays: aws.Int32(days)})
+	done, err := api.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{
+		KeyId:               &arn,
+		PendingWindowInDays: aws.Int32(days),
+	})
 	if _, already := errors.AsType[*types.KMSInvalidStateException](err); already {
 		fmt.Fprintf(out, "%s is to be deleted already\n", arn)
 		return nil

@@ -23,8 +23,11 @@ func serve(t *testing.T) *kms.Client {
 	web := httptest.NewServer(server)
 	t.Cleanup(func() { web.Close(); server.Close() })
 	return kms.New(kms.Options{
-		Region: "us-east-1", BaseEndpoint: &web.URL, HTTPClient: web.Client(),
-		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), Retryer: aws.NopRetryer{},
+		Region:       "us-east-1",
+		BaseEndpoint: &web.URL,
+		HTTPClient:   web.Client(),
+		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Retryer:      aws.NopRetryer{},
 	})
 }
 
@@ -81,7 +84,8 @@ func TestErase(t *testing.T) {
 }
 
 func TestWhatIsRefused(t *testing.T) {
-	for _, args := range [][]string{{}, {"--confirm", word}, {"--org", "acme", "--confirm", "yes"}, {"--org", "acme", "--force"}} {
+	for _, args := range [][]string{{}, {"--confirm", word}, {"--org", "acme", "--confirm", "yes"},
+		{"--org", "acme", "--force"}} {
 		if err := run(t.Context(), args, &bytes.Buffer{}); err == nil {
 			t.Errorf("%v: nothing was refused", args)
 		}

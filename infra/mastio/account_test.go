@@ -8,7 +8,8 @@ import (
 
 // An account makes one domain in 30 seconds, and wants an own certificate where the server's was imported.
 func TestDomainsAreMadeOneAfterTheOther(t *testing.T) {
-	agents, operators := hardened.one(t, "AWS::ApiGateway::DomainName", "ServiceAgents"), hardened.one(t, "AWS::ApiGateway::DomainName", "ServiceOperators")
+	agents, operators := hardened.one(t, "AWS::ApiGateway::DomainName", "ServiceAgents"),
+		hardened.one(t, "AWS::ApiGateway::DomainName", "ServiceOperators")
 	if !slices.Contains(operators.dependsOn(), agents.id) {
 		t.Errorf("the operators' domain waits for %v, want the agents' among them", operators.dependsOn())
 	}
@@ -20,8 +21,8 @@ func TestDomainsAreMadeOneAfterTheOther(t *testing.T) {
 	}
 }
 
-// Metrics of a method cost $0.30 each, some six a method that is used: CloudWatch measures APIs and functions for nothing. Each method is set once: what API Gateway makes of two
-// settings of one method is not documented.
+// Metrics of a method cost $0.30 each, some six a method that is used: CloudWatch measures APIs and functions for
+// nothing. Each method is set once: what API Gateway makes of two settings of one method is not documented.
 func TestNoMethodIsMeasured(t *testing.T) {
 	each(t, func(t *testing.T, d *deployment) {
 		measured := 0
@@ -61,7 +62,8 @@ func TestNoRuleForBodiesBlocksAnUpload(t *testing.T) {
 			counted[spell(at(o, "Name"))] = at(o, "ActionToUse", "Count") != nil
 		}
 	}
-	for _, name := range []string{"SizeRestrictions_BODY", "CrossSiteScripting_BODY", "GenericLFI_BODY", "GenericRFI_BODY", "EC2MetaDataSSRF_BODY", "NoUserAgent_HEADER"} {
+	for _, name := range []string{"SizeRestrictions_BODY", "CrossSiteScripting_BODY", "GenericLFI_BODY", "GenericRFI_BODY",
+		"EC2MetaDataSSRF_BODY", "NoUserAgent_HEADER"} {
 		if !counted[name] {
 			t.Errorf("%s blocks", name)
 		}

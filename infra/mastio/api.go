@@ -55,7 +55,8 @@ func (a *API) stageName() *string {
 // accessLog is where an API writes its access log. With this prefix the account's resource policy of CloudWatch Logs,
 // whose size is limited, needs no entry for each log group.
 func (s *Service) accessLog(host routes.Host) awslogs.LogGroup {
-	return logGroup(s.Scope, title(host)+"AccessLog", "/aws/vendedlogs/mastio/"+s.props.OrgID+"/access/"+string(host), s.props)
+	return logGroup(s.Scope, title(host)+"AccessLog", "/aws/vendedlogs/mastio/"+s.props.OrgID+"/access/"+string(host),
+		s.props)
 }
 
 // api makes a REST API, without routes yet: the functions' environment contains its URL.
@@ -63,15 +64,20 @@ func (s *Service) api(host routes.Host) awsapigateway.RestApi {
 	ownDomain := host == routes.Agents && s.props.Agents != nil || host == routes.Operators && s.props.Operators != nil
 	id := title(host)
 	props := &awsapigateway.RestApiProps{
-		RestApiName: jsii.String(s.props.name(string(host))), Description: jsii.String("Mastio " + s.props.OrgID + ": " + string(host)),
-		EndpointTypes: &[]awsapigateway.EndpointType{awsapigateway.EndpointType_REGIONAL}, CloudWatchRole: jsii.Bool(false),
+		RestApiName:    jsii.String(s.props.name(string(host))),
+		Description:    jsii.String("Mastio " + s.props.OrgID + ": " + string(host)),
+		EndpointTypes:  &[]awsapigateway.EndpointType{awsapigateway.EndpointType_REGIONAL},
+		CloudWatchRole: jsii.Bool(false),
 		// With a domain of its own an API must not be reachable past it: past mutual TLS, and past the firewall.
 		DisableExecuteApiEndpoint: jsii.Bool(ownDomain),
 		BinaryMediaTypes:          jsii.Strings("multipart/form-data", "application/gzip"),
 		DeployOptions: &awsapigateway.StageOptions{
-			StageName: jsii.String(stage), TracingEnabled: jsii.Bool(s.props.Tracing), MethodOptions: throttles(host),
+			StageName:      jsii.String(stage),
+			TracingEnabled: jsii.Bool(s.props.Tracing),
+			MethodOptions:  throttles(host),
 			// The methods that no route has, and that the functions answer with 405.
-			ThrottlingRateLimit: number(others.rate), ThrottlingBurstLimit: number(others.burst),
+			ThrottlingRateLimit:  number(others.rate),
+			ThrottlingBurstLimit: number(others.burst),
 			AccessLogDestination: awsapigateway.NewLogGroupLogDestination(s.accessLog(host)),
 			AccessLogFormat:      awsapigateway.AccessLogFormat_Custom(jsii.String(accesslog.REST)),
 		},
@@ -91,11 +97,15 @@ func (s *Service) accountLogging() {
 		return
 	}
 	role := awsiam.NewRole(s.Scope, jsii.String("ApiGatewayLogging"), &awsiam.RoleProps{
-		AssumedBy:       awsiam.NewServicePrincipal(jsii.String("apigateway.amazonaws.com"), nil),
-		Description:     jsii.String("API Gateway writes its logs, for every API of the account"),
-		ManagedPolicies: &[]awsiam.IManagedPolicy{awsiam.ManagedPolicy_FromAwsManagedPolicyName(jsii.String("service-role/AmazonAPIGatewayPushToCloudWatchLogs"))},
+		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("apigateway.amazonaws.com"), nil),
+		Description: jsii.String("API Gateway writes its logs, for every API of the account"),
+		ManagedPolicies: &[]awsiam.IManagedPolicy{
+			awsiam.ManagedPolicy_FromAwsManagedPolicyName(
+				jsii.String("service-role/AmazonAPIGatewayPushToCloudWatchLogs")),
+		},
 	})
-	account := awsapigateway.NewCfnAccount(s.Scope, jsii.String("ApiGatewayAccount"), &awsapigateway.CfnAccountProps{CloudWatchRoleArn: role.RoleArn()})
+	account := awsapigateway.NewCfnAccount(s.Scope, jsii.String("ApiGatewayAccount"),
+		&awsapigateway.CfnAccountProps{CloudWatchRoleArn: role.RoleArn()})
 	// Both stay: the setting is the account's, and other APIs log with the role.
 	account.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
 	role.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN)
@@ -137,7 +147,9 @@ func throttles(host routes.Host) *map[string]*awsapigateway.MethodDeploymentOpti
 	for _, r := range on(host) {
 		t := throttleOf(r)
 		all[r.Path+"/"+r.Method] = &awsapigateway.MethodDeploymentOptions{
-			ThrottlingRateLimit: number(t.rate), ThrottlingBurstLimit: number(t.burst), MetricsEnabled: jsii.Bool(false),
+			ThrottlingRateLimit:  number(t.rate),
+			ThrottlingBurstLimit: number(t.burst),
+			MetricsEnabled:       jsii.Bool(false),
 		}
 	}
 	return &all
@@ -152,9 +164,18 @@ func (s *Service) onlyFrom(cidrs []string) awsiam.PolicyDocument {
 	every := &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()}
 	invoke, all := jsii.Strings("execute-api:Invoke"), jsii.Strings("execute-api:/*")
 	return awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &[]awsiam.PolicyStatement{
-		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Sid: jsii.String("Invoke"), Principals: every, Actions: invoke, Resources: all}),
 		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-			Sid: jsii.String("OnlyFromAllowedSources"), Effect: awsiam.Effect_DENY, Principals: every, Actions: invoke, Resources: all,
+			Sid:        jsii.String("Invoke"),
+			Principals: every,
+			Actions:    invoke,
+			Resources:  all,
+		}),
+		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Sid:        jsii.String("OnlyFromAllowedSources"),
+			Effect:     awsiam.Effect_DENY,
+			Principals: every,
+			Actions:    invoke,
+			Resources:  all,
 			Conditions: &map[string]any{"NotIpAddress": map[string]any{"aws:SourceIp": cidrs}},
 		}),
 	}})
@@ -184,7 +205,8 @@ func (s *Service) validator(api awsapigateway.RestApi) awsapigateway.RequestVali
 		return nil
 	}
 	return api.AddRequestValidator(jsii.String("Validator"), &awsapigateway.RequestValidatorOptions{
-		ValidateRequestBody: jsii.Bool(true), ValidateRequestParameters: jsii.Bool(true),
+		ValidateRequestBody:       jsii.Bool(true),
+		ValidateRequestParameters: jsii.Bool(true),
 	})
 }
 
@@ -192,7 +214,8 @@ func (s *Service) validator(api awsapigateway.RestApi) awsapigateway.RequestVali
 // would be hundreds of statements in a policy that is limited to 20 KB.
 func (s *Service) integration(function string) awsapigateway.Integration {
 	return awsapigateway.NewLambdaIntegration(s.mustFunction(function).Alias, &awsapigateway.LambdaIntegrationOptions{
-		Proxy: jsii.Bool(true), ScopePermissionToMethod: jsii.Bool(false),
+		Proxy:                   jsii.Bool(true),
+		ScopePermissionToMethod: jsii.Bool(false),
 	})
 }
 
@@ -218,9 +241,13 @@ func demands(api awsapigateway.RestApi, v awsapigateway.RequestValidator, r rout
 		name := routes.OperationID(r)
 		d.Body["$schema"] = "http://json-schema.org/draft-04/schema#"
 		model := awsapigateway.NewCfnModel(api, jsii.String("Model-"+name), &awsapigateway.CfnModelProps{
-			RestApiId: api.RestApiId(), ContentType: jsii.String("application/json"), Name: jsii.String(strings.ReplaceAll(name, "_", "")), Schema: d.Body,
+			RestApiId:   api.RestApiId(),
+			ContentType: jsii.String("application/json"),
+			Name:        jsii.String(strings.ReplaceAll(name, "_", "")),
+			Schema:      d.Body,
 		})
-		o.RequestModels = &map[string]awsapigateway.IModel{"application/json": awsapigateway.Model_FromModelName(api, jsii.String("Named-"+name), model.Ref())}
+		o.RequestModels = &map[string]awsapigateway.IModel{"application/json": awsapigateway.Model_FromModelName(api,
+			jsii.String("Named-"+name), model.Ref())}
 	}
 	return o
 }
@@ -238,12 +265,18 @@ func (s *Service) domains(after constructs.IDependable) {
 	}
 }
 
-// domain maps a domain to an API by a resource that takes either kind, so that an installed stack changes over in place: the
-// same mapping then names the other API.
-func (s *Service) domain(who string, api *API, d *Domain, mtls *awsapigateway.MTLSConfig, after ...constructs.IDependable) constructs.IDependable {
+// domain maps a domain to an API by a resource that takes either kind, so that an installed stack changes over in
+// place: the same mapping then names the other API.
+func (s *Service) domain(
+	who string, api *API, d *Domain, mtls *awsapigateway.MTLSConfig, after ...constructs.IDependable,
+) constructs.IDependable {
 	name := awsapigateway.NewDomainName(s.Scope, jsii.String(who+"Domain"), &awsapigateway.DomainNameProps{
-		DomainName: &d.Name, EndpointType: awsapigateway.EndpointType_REGIONAL, SecurityPolicy: awsapigateway.SecurityPolicy_TLS_1_2, Mtls: mtls,
-		Certificate: awscertificatemanager.Certificate_FromCertificateArn(s.Scope, jsii.String(who+"Certificate"), &d.CertificateARN),
+		DomainName:     &d.Name,
+		EndpointType:   awsapigateway.EndpointType_REGIONAL,
+		SecurityPolicy: awsapigateway.SecurityPolicy_TLS_1_2,
+		Mtls:           mtls,
+		Certificate: awscertificatemanager.Certificate_FromCertificateArn(s.Scope, jsii.String(who+"Certificate"),
+			&d.CertificateARN),
 	})
 	name.Node().AddDependency(after...)
 	if d.OwnershipCertificateARN != "" {
@@ -251,7 +284,9 @@ func (s *Service) domain(who string, api *API, d *Domain, mtls *awsapigateway.MT
 		own.SetOwnershipVerificationCertificateArn(&d.OwnershipCertificateARN)
 	}
 	awsapigatewayv2.NewCfnApiMapping(s.Scope, jsii.String(who+"ApiMapping"), &awsapigatewayv2.CfnApiMappingProps{
-		DomainName: name.DomainName(), ApiId: api.id(), Stage: api.stageName(),
+		DomainName: name.DomainName(),
+		ApiId:      api.id(),
+		Stage:      api.stageName(),
 	})
 	s.record(who, d, name)
 	return name

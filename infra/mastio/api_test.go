@@ -10,15 +10,16 @@ import (
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
-// One API is never reachable past the domain that guards it, and only the agents' asks for a certificate. Which version of
-// the truststore counts is the application's to say.
+// One API is never reachable past the domain that guards it, and only the agents' asks for a certificate. Which version
+// of the truststore counts is the application's to say.
 func TestDomains(t *testing.T) {
 	domains := map[string]resource{}
 	for _, r := range hardened.all("AWS::ApiGateway::DomainName") {
 		domains[spell(r.Properties["DomainName"])] = r
 	}
 	agents, operators := domains["agents.mastio.acme.example"], domains["mastio.acme.example"]
-	if uri := spell(at(agents.Properties, "MutualTlsAuthentication", "TruststoreUri")); !strings.HasPrefix(uri, "s3://") || !strings.HasSuffix(uri, "/truststore.pem") {
+	if uri := spell(at(agents.Properties, "MutualTlsAuthentication", "TruststoreUri")); !strings.HasPrefix(uri, "s3://") ||
+		!strings.HasSuffix(uri, "/truststore.pem") {
 		t.Errorf("truststore = %q", uri)
 	}
 	if v := at(agents.Properties, "MutualTlsAuthentication", "TruststoreVersion"); v != nil {
@@ -90,8 +91,11 @@ func TestStages(t *testing.T) {
 			settings, _ := stage.Properties["MethodSettings"].([]any)
 			for _, s := range settings {
 				path := strings.ReplaceAll(strings.TrimPrefix(spell(at(s, "ResourcePath")), "/"), "~1", "/")
-				throttled[spell(at(s, "HttpMethod"))+" "+path] = at(s, "ThrottlingRateLimit") != nil && at(s, "ThrottlingBurstLimit") != nil
-				if rate, ok := at(s, "ThrottlingRateLimit").(float64); ok && (strings.HasSuffix(path, "v1/agent/renew") || strings.HasSuffix(path, "est/simplereenroll")) && at(s, "HttpMethod") == "POST" {
+				throttled[spell(at(s, "HttpMethod"))+" "+path] = at(s, "ThrottlingRateLimit") != nil &&
+					at(s, "ThrottlingBurstLimit") != nil
+				if rate, ok := at(s, "ThrottlingRateLimit").(float64); ok &&
+					(strings.HasSuffix(path, "v1/agent/renew") || strings.HasSuffix(path, "est/simplereenroll")) &&
+					at(s, "HttpMethod") == "POST" {
 					renewals += rate
 				}
 				if at(s, "MetricsEnabled") == true {
@@ -110,7 +114,8 @@ func TestStages(t *testing.T) {
 				}
 			}
 			format := spell(at(stage.Properties, "AccessLogSetting", "Format"))
-			if at(stage.Properties, "AccessLogSetting", "DestinationArn") == nil || !strings.Contains(format, "$context.requestId") || strings.Contains(format, "header") {
+			if at(stage.Properties, "AccessLogSetting", "DestinationArn") == nil ||
+				!strings.Contains(format, "$context.requestId") || strings.Contains(format, "header") {
 				t.Errorf("%s: access log %s", api, format)
 			}
 			var line map[string]any
@@ -123,7 +128,8 @@ func TestStages(t *testing.T) {
 
 // API Gateway's own refusals have the form of the functions' own.
 func TestRefusalsOfTheGateway(t *testing.T) {
-	for api, mediaType := range map[string]string{"ServiceAgents": "'application/json'", "ServiceOperators": "'application/problem+json'"} {
+	for api, mediaType := range map[string]string{"ServiceAgents": "'application/json'",
+		"ServiceOperators": "'application/problem+json'"} {
 		kinds := map[string]bool{}
 		for _, r := range traced.all("AWS::ApiGateway::GatewayResponse") {
 			if !strings.HasPrefix(r.id, api) {
@@ -134,7 +140,8 @@ func TestRefusalsOfTheGateway(t *testing.T) {
 			if got := at(r.Properties, "ResponseParameters", "gatewayresponse.header.Content-Type"); got != mediaType {
 				t.Errorf("%s %s: %v", api, kind, got)
 			}
-			template := strings.ReplaceAll(spell(at(r.Properties, "ResponseTemplates", "application/json")), "$context.requestId", "id")
+			template := strings.ReplaceAll(spell(at(r.Properties, "ResponseTemplates", "application/json")),
+				"$context.requestId", "id")
 			var problem struct {
 				Title, Detail, Code, RequestID, Error string
 				Status                                int
@@ -142,14 +149,16 @@ func TestRefusalsOfTheGateway(t *testing.T) {
 			if err := json.Unmarshal([]byte(strings.ReplaceAll(template, "request_id", "requestid")), &problem); err != nil {
 				t.Errorf("%s %s: %v", api, kind, err)
 			}
-			if problem.Title == "" || problem.Detail == "" || problem.Code == "" || problem.RequestID != "id" || (problem.Error != "") != (api == "ServiceAgents") {
+			if problem.Title == "" || problem.Detail == "" || problem.Code == "" || problem.RequestID != "id" ||
+				(problem.Error != "") != (api == "ServiceAgents") {
 				t.Errorf("%s %s: %+v", api, kind, problem)
 			}
 			if status, given := r.Properties["StatusCode"]; given && status != fmt.Sprint(problem.Status) {
 				t.Errorf("%s %s: status %v with a body of %d", api, kind, status, problem.Status)
 			}
 		}
-		for _, want := range []string{"DEFAULT_4XX", "DEFAULT_5XX", "MISSING_AUTHENTICATION_TOKEN", "BAD_REQUEST_BODY", "THROTTLED", "INTEGRATION_TIMEOUT", "REQUEST_TOO_LARGE", "WAF_FILTERED"} {
+		for _, want := range []string{"DEFAULT_4XX", "DEFAULT_5XX", "MISSING_AUTHENTICATION_TOKEN", "BAD_REQUEST_BODY",
+			"THROTTLED", "INTEGRATION_TIMEOUT", "REQUEST_TOO_LARGE", "WAF_FILTERED"} {
 			if !kinds[want] {
 				t.Errorf("%s: no answer of ours to %s", api, want)
 			}
@@ -167,19 +176,23 @@ func TestFirewall(t *testing.T) {
 			t.Errorf("%v keeps samples of requests, with the admin secret in them", at(r, "Name"))
 		}
 	}
-	for _, want := range []string{"Rate", "BodySize", "AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet", "AWSManagedRulesAmazonIpReputationList"} {
+	for _, want := range []string{"Rate", "BodySize", "AWSManagedRulesCommonRuleSet",
+		"AWSManagedRulesKnownBadInputsRuleSet", "AWSManagedRulesAmazonIpReputationList"} {
 		if names[want] == nil {
 			t.Errorf("no rule %s", want)
 		}
 	}
-	if got := spell(at(hardened.one(t, "AWS::WAFv2::WebACLAssociation", "Service").Properties, "ResourceArn")); !strings.Contains(got, "Operators") {
+	if got := spell(at(hardened.one(t, "AWS::WAFv2::WebACLAssociation", "Service").Properties,
+		"ResourceArn")); !strings.Contains(got, "Operators") {
 		t.Errorf("the firewall stands before %s", got)
 	}
 	filter := at(hardened.one(t, "AWS::WAFv2::LoggingConfiguration", "Service").Properties, "LoggingFilter")
-	if at(filter, "DefaultBehavior") != "DROP" || at(filter, "Filters", 0, "Behavior") != "KEEP" || at(filter, "Filters", 0, "Conditions", 0, "ActionCondition", "Action") != "BLOCK" {
+	if at(filter, "DefaultBehavior") != "DROP" || at(filter, "Filters", 0, "Behavior") != "KEEP" ||
+		at(filter, "Filters", 0, "Conditions", 0, "ActionCondition", "Action") != "BLOCK" {
 		t.Errorf("the firewall logs what it lets through, at 2 KB a request, or not what it blocks: %v", filter)
 	}
-	redacted, _ := json.Marshal(hardened.one(t, "AWS::WAFv2::LoggingConfiguration", "Service").Properties["RedactedFields"])
+	redacted, _ := json.Marshal(hardened.one(t, "AWS::WAFv2::LoggingConfiguration",
+		"Service").Properties["RedactedFields"])
 	for _, header := range []string{"x-admin-secret", "cookie"} {
 		if !strings.Contains(string(redacted), header) {
 			t.Errorf("the firewall's log shows %s", header)
@@ -216,7 +229,8 @@ func TestRequestsAreValidated(t *testing.T) {
 				continue
 			}
 			models++
-			if at(model.Properties, "Schema", "$schema") != "http://json-schema.org/draft-04/schema#" || at(model.Properties, "Schema", "type") != "object" {
+			if at(model.Properties, "Schema", "$schema") != "http://json-schema.org/draft-04/schema#" ||
+				at(model.Properties, "Schema", "type") != "object" {
 				t.Errorf("%s %s: schema %v", method, path, model.Properties["Schema"])
 			}
 		}

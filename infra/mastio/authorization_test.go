@@ -33,7 +33,8 @@ var arns = map[string]string{
 }
 
 // pseudo are what CloudFormation knows without a resource.
-var pseudo = map[string]string{"AWS::Partition": "aws", "AWS::Region": "eu-central-1", "AWS::AccountId": "111111111111", "AWS::URLSuffix": "amazonaws.com"}
+var pseudo = map[string]string{"AWS::Partition": "aws", "AWS::Region": "eu-central-1", "AWS::AccountId": "111111111111",
+	"AWS::URLSuffix": "amazonaws.com"}
 
 // arn writes a value of a template as a deployment would see it.
 func (d *deployment) arn(v any) string {
@@ -45,7 +46,8 @@ func (d *deployment) arn(v any) string {
 			if known, ok := pseudo[id]; ok {
 				return known
 			}
-			if r := d.resource(id); strings.HasSuffix(r.Type, "::Alias") || strings.HasSuffix(r.Type, "::Secret") || strings.HasSuffix(r.Type, "::Topic") {
+			if r := d.resource(id); strings.HasSuffix(r.Type, "::Alias") || strings.HasSuffix(r.Type, "::Secret") ||
+				strings.HasSuffix(r.Type, "::Topic") {
 				return fmt.Sprintf(arns[r.Type], id)
 			}
 			return id

@@ -20,19 +20,29 @@ func (d *Data) backups(p Props) {
 		return
 	}
 	vault := awsbackup.NewBackupVault(d.Scope, jsii.String("Vault"), &awsbackup.BackupVaultProps{
-		BackupVaultName: jsii.String(p.vault()), EncryptionKey: d.DataKey, RemovalPolicy: kept,
+		BackupVaultName: jsii.String(p.vault()),
+		EncryptionKey:   d.DataKey,
+		RemovalPolicy:   kept,
 	})
 	rule := func(name string, schedule *awsevents.CronOptions, days int) awsbackup.BackupPlanRule {
 		return awsbackup.NewBackupPlanRule(&awsbackup.BackupPlanRuleProps{
-			RuleName: &name, ScheduleExpression: awsevents.Schedule_Cron(schedule), DeleteAfter: awscdk.Duration_Days(number(days)),
-			StartWindow: awscdk.Duration_Hours(number(1)), CompletionWindow: awscdk.Duration_Hours(number(4)),
+			RuleName:           &name,
+			ScheduleExpression: awsevents.Schedule_Cron(schedule),
+			DeleteAfter:        awscdk.Duration_Days(number(days)),
+			StartWindow:        awscdk.Duration_Hours(number(1)),
+			CompletionWindow:   awscdk.Duration_Hours(number(4)),
 		})
 	}
 	plan := awsbackup.NewBackupPlan(d.Scope, jsii.String("BackupPlan"), &awsbackup.BackupPlanProps{
-		BackupPlanName: jsii.String(p.name("backups")), BackupVault: vault,
+		BackupPlanName: jsii.String(p.name("backups")),
+		BackupVault:    vault,
 		BackupPlanRules: &[]awsbackup.BackupPlanRule{
 			rule("Daily", &awsevents.CronOptions{Hour: jsii.String("3"), Minute: jsii.String("17")}, 35),
-			rule("Monthly", &awsevents.CronOptions{Day: jsii.String("1"), Hour: jsii.String("4"), Minute: jsii.String("17")}, 400),
+			rule("Monthly", &awsevents.CronOptions{
+				Day:    jsii.String("1"),
+				Hour:   jsii.String("4"),
+				Minute: jsii.String("17"),
+			}, 400),
 		},
 	})
 	var resources []awsbackup.BackupResource
@@ -40,7 +50,9 @@ func (d *Data) backups(p Props) {
 		resources = append(resources, awsbackup.BackupResource_FromDynamoDbTable(d.Tables[name]))
 	}
 	plan.AddSelection(jsii.String("Tables"), &awsbackup.BackupSelectionOptions{
-		Resources: &resources, BackupSelectionName: jsii.String(p.name("tables")), Role: d.backupRole(p),
+		Resources:           &resources,
+		BackupSelectionName: jsii.String(p.name("tables")),
+		Role:                d.backupRole(p),
 		// The service's own policy would reach every resource of the account.
 		DisableDefaultBackupPolicy: jsii.Bool(true),
 	})
@@ -58,26 +70,41 @@ func (d *Data) backupRole(p Props) awsiam.IRole {
 		tables, backups = append(tables, arn), append(backups, arn+"/backup/*")
 	}
 	role := awsiam.NewRole(d.Scope, jsii.String("BackupRole"), &awsiam.RoleProps{
-		AssumedBy: awsiam.NewServicePrincipal(jsii.String("backup.amazonaws.com"), nil), Description: jsii.String("Mastio " + p.OrgID + ": backs up its tables"),
+		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("backup.amazonaws.com"), nil),
+		Description: jsii.String("Mastio " + p.OrgID + ": backs up its tables"),
 	})
 	policy := awsiam.NewPolicy(d.Scope, jsii.String("BackupPolicy"), &awsiam.PolicyProps{Roles: &[]awsiam.IRole{role}})
 	for _, st := range []statement{
-		{sid: "BackUp", actions: []string{"dynamodb:CreateBackup", "dynamodb:DescribeTable", "dynamodb:ListTagsOfResource", "dynamodb:StartAwsBackupJob"}, resources: tables},
+		{
+			sid: "BackUp",
+			actions: []string{"dynamodb:CreateBackup", "dynamodb:DescribeTable", "dynamodb:ListTagsOfResource",
+				"dynamodb:StartAwsBackupJob"},
+			resources: tables,
+		},
 		{sid: "KeepBackups", actions: []string{"dynamodb:DeleteBackup", "dynamodb:DescribeBackup"}, resources: backups},
 		{
-			sid: "IntoTheVault", actions: []string{"backup:CopyIntoBackupVault", "backup:DescribeBackupVault"},
+			sid:     "IntoTheVault",
+			actions: []string{"backup:CopyIntoBackupVault", "backup:DescribeBackupVault"},
 			resources: []string{*awscdk.Stack_Of(d.Scope).FormatArn(&awscdk.ArnComponents{
-				Service: str("backup"), Resource: str("backup-vault"), ResourceName: jsii.String(p.vault()), ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
+				Service:      str("backup"),
+				Resource:     str("backup-vault"),
+				ResourceName: jsii.String(p.vault()),
+				ArnFormat:    awscdk.ArnFormat_COLON_RESOURCE_NAME,
 			})},
 		},
 		{
-			sid: "UseTheKey", actions: []string{"kms:Decrypt", "kms:GenerateDataKey"}, resources: []string{*d.DataKey.KeyArn()},
-			conditions: conditions{"StringLike": {"kms:ViaService": []string{"backup.*.amazonaws.com", "dynamodb.*.amazonaws.com"}}},
+			sid:       "UseTheKey",
+			actions:   []string{"kms:Decrypt", "kms:GenerateDataKey"},
+			resources: []string{*d.DataKey.KeyArn()},
+			conditions: conditions{"StringLike": {"kms:ViaService": []string{"backup.*.amazonaws.com",
+				"dynamodb.*.amazonaws.com"}}},
 		},
 		// AWS Backup looks at the key, and grants its use to itself, directly: such a call has no ViaService.
 		{sid: "SeeTheKey", actions: []string{"kms:DescribeKey"}, resources: []string{*d.DataKey.KeyArn()}},
 		{
-			sid: "GrantTheKey", actions: []string{"kms:CreateGrant"}, resources: []string{*d.DataKey.KeyArn()},
+			sid:        "GrantTheKey",
+			actions:    []string{"kms:CreateGrant"},
+			resources:  []string{*d.DataKey.KeyArn()},
 			conditions: conditions{"Bool": {"kms:GrantIsForAWSResource": "true"}},
 		},
 	} {

@@ -26,7 +26,8 @@ func FromContext(node constructs.Node) (Props, error) {
 				wrong = append(wrong, fmt.Sprintf("%s is %q: %v", name, values[name], err))
 			}
 		case ourName.MatchString(name):
-			wrong = append(wrong, fmt.Sprintf("%s is no setting: there are %s", name, strings.Join(slices.Sorted(keys(settings)), ", ")))
+			wrong = append(wrong, fmt.Sprintf("%s is no setting: there are %s", name,
+				strings.Join(slices.Sorted(keys(settings)), ", ")))
 		}
 	}
 	if len(wrong) > 0 {

@@ -38,7 +38,8 @@ func newData(scope constructs.Construct, id string, p Props) *Data {
 	d.DataKey = symmetric(d.Scope, p, "DataKey", "Mastio "+p.OrgID+": tables and the admin secret at rest")
 	d.TokenKEK = symmetric(d.Scope, p, "TokenKEK", "Mastio "+p.OrgID+": token signing keys")
 	d.AuditKey = signing(d.Scope, p, "AuditKey", "Mastio "+p.OrgID+": signs checkpoints of the audit trail")
-	d.AgentSecretsKey = symmetric(d.Scope, p, "AgentSecretsKey", "Mastio "+p.OrgID+": certificates and keys delivered to agents")
+	d.AgentSecretsKey = symmetric(d.Scope, p, "AgentSecretsKey",
+		"Mastio "+p.OrgID+": certificates and keys delivered to agents")
 	if p.TokenSigner == KMSSigner {
 		d.TokenKey = signing(d.Scope, p, "TokenKey", "Mastio "+p.OrgID+": signs every access token")
 	}
@@ -49,13 +50,19 @@ func newData(scope constructs.Construct, id string, p Props) *Data {
 	d.AdminSecret = awssecretsmanager.NewSecret(d.Scope, jsii.String("AdminSecret"), &awssecretsmanager.SecretProps{
 		// Without a name of its own: a name that is kept, or waits for its deletion, could not be made again.
 		Description:   jsii.String("Mastio " + p.OrgID + ": X-Admin-Secret of the operators' API"),
-		EncryptionKey: d.DataKey, RemovalPolicy: p.removal(),
+		EncryptionKey: d.DataKey,
+		RemovalPolicy: p.removal(),
 		// 256 bits in letters and digits, which need no quoting in a shell.
-		GenerateSecretString: &awssecretsmanager.SecretStringGenerator{PasswordLength: number(43), ExcludePunctuation: jsii.Bool(true)},
+		GenerateSecretString: &awssecretsmanager.SecretStringGenerator{
+			PasswordLength:     number(43),
+			ExcludePunctuation: jsii.Bool(true),
+		},
 	})
 	d.backups(p)
-	output(d.Scope, "AgentSecretsKeyArn", *d.AgentSecretsKey.KeyArn(), "KMS key of the secrets mastio/agents/"+p.OrgID+"/…: a reader of a secret needs kms:Decrypt on this key")
-	output(d.Scope, "AdminSecretArn", *d.AdminSecret.SecretArn(), "The admin secret: aws secretsmanager get-secret-value --secret-id")
+	output(d.Scope, "AgentSecretsKeyArn", *d.AgentSecretsKey.KeyArn(),
+		"KMS key of the secrets mastio/agents/"+p.OrgID+"/…: a reader of a secret needs kms:Decrypt on this key")
+	output(d.Scope, "AdminSecretArn", *d.AdminSecret.SecretArn(),
+		"The admin secret: aws secretsmanager get-secret-value --secret-id")
 	return d
 }
 
@@ -74,15 +81,20 @@ const kept = awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE
 
 func symmetric(scope constructs.Construct, p Props, id, description string) awskms.Key {
 	return awskms.NewKey(scope, &id, &awskms.KeyProps{
-		Description: &description, EnableKeyRotation: jsii.Bool(true), RemovalPolicy: p.removal(),
-		PendingWindow: awscdk.Duration_Days(number(30)),
+		Description:       &description,
+		EnableKeyRotation: jsii.Bool(true),
+		RemovalPolicy:     p.removal(),
+		PendingWindow:     awscdk.Duration_Days(number(30)),
 	})
 }
 
 func signing(scope constructs.Construct, p Props, id, description string) awskms.Key {
 	return awskms.NewKey(scope, &id, &awskms.KeyProps{
-		Description: &description, KeySpec: awskms.KeySpec_ECC_NIST_P256, KeyUsage: awskms.KeyUsage_SIGN_VERIFY,
-		RemovalPolicy: p.removal(), PendingWindow: awscdk.Duration_Days(number(30)),
+		Description:   &description,
+		KeySpec:       awskms.KeySpec_ECC_NIST_P256,
+		KeyUsage:      awskms.KeyUsage_SIGN_VERIFY,
+		RemovalPolicy: p.removal(),
+		PendingWindow: awscdk.Duration_Days(number(30)),
 	})
 }
 
@@ -94,9 +106,13 @@ const archiveYears = 7
 // tables. On LocalStack there is no lock: an emulator keeps nothing for years.
 func (d *Data) archive(p Props) awss3.Bucket {
 	props := &awss3.BucketProps{
-		Versioned: jsii.Bool(true), Encryption: awss3.BucketEncryption_S3_MANAGED, EnforceSSL: jsii.Bool(true), MinimumTLSVersion: number(1.2),
-		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(), ObjectOwnership: awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
-		RemovalPolicy: kept,
+		Versioned:         jsii.Bool(true),
+		Encryption:        awss3.BucketEncryption_S3_MANAGED,
+		EnforceSSL:        jsii.Bool(true),
+		MinimumTLSVersion: number(1.2),
+		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
+		ObjectOwnership:   awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
+		RemovalPolicy:     kept,
 	}
 	if !p.local() {
 		props.ObjectLockEnabled = jsii.Bool(true)
@@ -111,11 +127,15 @@ func (d *Data) archive(p Props) awss3.Bucket {
 
 func (d *Data) table(p Props, t schema.Table) awsdynamodb.TableV2 {
 	props := &awsdynamodb.TablePropsV2{
-		TableName: jsii.String(p.TablePrefix + t.Name), PartitionKey: key(t.PartitionKey), Billing: awsdynamodb.Billing_OnDemand(nil),
+		TableName:          jsii.String(p.TablePrefix + t.Name),
+		PartitionKey:       key(t.PartitionKey),
+		Billing:            awsdynamodb.Billing_OnDemand(nil),
 		Encryption:         awsdynamodb.TableEncryptionV2_CustomerManagedKey(d.DataKey, nil),
-		DeletionProtection: jsii.Bool(p.EraseData == ""), RemovalPolicy: p.removal(),
+		DeletionProtection: jsii.Bool(p.EraseData == ""),
+		RemovalPolicy:      p.removal(),
 		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{
-			PointInTimeRecoveryEnabled: jsii.Bool(true), RecoveryPeriodInDays: number(35),
+			PointInTimeRecoveryEnabled: jsii.Bool(true),
+			RecoveryPeriodInDays:       number(35),
 		},
 	}
 	if t.SortKey != "" {
@@ -140,7 +160,9 @@ func key(name string) *awsdynamodb.Attribute {
 
 func index(i schema.Index) *awsdynamodb.GlobalSecondaryIndexPropsV2 {
 	props := &awsdynamodb.GlobalSecondaryIndexPropsV2{
-		IndexName: &i.Name, PartitionKey: key(i.PartitionKey), ProjectionType: awsdynamodb.ProjectionType_KEYS_ONLY,
+		IndexName:      &i.Name,
+		PartitionKey:   key(i.PartitionKey),
+		ProjectionType: awsdynamodb.ProjectionType_KEYS_ONLY,
 	}
 	if i.SortKey != "" {
 		props.SortKey = key(i.SortKey)
@@ -156,12 +178,17 @@ func index(i schema.Index) *awsdynamodb.GlobalSecondaryIndexPropsV2 {
 // ours.
 func (d *Data) bucket() awss3.Bucket {
 	return awss3.NewBucket(d.Scope, jsii.String("Truststore"), &awss3.BucketProps{
-		Versioned: jsii.Bool(true), Encryption: awss3.BucketEncryption_S3_MANAGED, EnforceSSL: jsii.Bool(true), MinimumTLSVersion: number(1.2),
-		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(), ObjectOwnership: awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
-		RemovalPolicy: kept,
+		Versioned:         jsii.Bool(true),
+		Encryption:        awss3.BucketEncryption_S3_MANAGED,
+		EnforceSSL:        jsii.Bool(true),
+		MinimumTLSVersion: number(1.2),
+		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
+		ObjectOwnership:   awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
+		RemovalPolicy:     kept,
 		// A version is a few kilobytes and one is made a rotation; a hundred of them are a long way back.
 		LifecycleRules: &[]*awss3.LifecycleRule{{
-			NoncurrentVersionExpiration: awscdk.Duration_Days(number(400)), NoncurrentVersionsToRetain: number(100),
+			NoncurrentVersionExpiration:         awscdk.Duration_Days(number(400)),
+			NoncurrentVersionsToRetain:          number(100),
 			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(number(1)),
 		}},
 	})

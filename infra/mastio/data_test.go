@@ -11,7 +11,8 @@ import (
 
 // What a deployment must not lose stays when it goes, and when a template would replace it.
 func TestNothingThatLosesTheCAIsDeleted(t *testing.T) {
-	lasting := []string{"AWS::DynamoDB::GlobalTable", "AWS::KMS::Key", "AWS::S3::Bucket", "AWS::SecretsManager::Secret", "AWS::Backup::BackupVault"}
+	lasting := []string{"AWS::DynamoDB::GlobalTable", "AWS::KMS::Key", "AWS::S3::Bucket", "AWS::SecretsManager::Secret",
+		"AWS::Backup::BackupVault"}
 	each(t, func(t *testing.T, d *deployment) {
 		found := 0
 		for _, kind := range lasting {
@@ -63,7 +64,8 @@ func TestKeysOfOurs(t *testing.T) {
 				continue
 			}
 			if k.Properties["EnableKeyRotation"] != true || k.Properties["PendingWindowInDays"] != float64(30) {
-				t.Errorf("%s: rotation %v, %v days before its end", k.id, k.Properties["EnableKeyRotation"], k.Properties["PendingWindowInDays"])
+				t.Errorf("%s: rotation %v, %v days before its end", k.id, k.Properties["EnableKeyRotation"],
+					k.Properties["PendingWindowInDays"])
 			}
 		}
 		want := 1 // of checkpoints
@@ -90,7 +92,8 @@ func TestTruststore(t *testing.T) {
 					t.Errorf("%s: %s is %v", b.id, what, at(block, what))
 				}
 			}
-			if at(b.Properties, "VersioningConfiguration", "Status") != "Enabled" || at(b.Properties, "BucketEncryption") == nil {
+			if at(b.Properties, "VersioningConfiguration", "Status") != "Enabled" ||
+				at(b.Properties, "BucketEncryption") == nil {
 				t.Errorf("%s keeps no versions, or is not encrypted", b.id)
 			}
 		}
@@ -130,8 +133,10 @@ func TestBackups(t *testing.T) {
 
 func TestSecretIsMadeAndNeverSpelled(t *testing.T) {
 	each(t, func(t *testing.T, d *deployment) {
-		secrets := slices.DeleteFunc(d.all("AWS::SecretsManager::Secret"), func(r resource) bool { return !strings.Contains(r.id, "AdminSecret") })
-		if len(secrets) != 1 || at(secrets[0].Properties, "GenerateSecretString", "PasswordLength") != float64(43) || secrets[0].Properties["SecretString"] != nil {
+		secrets := slices.DeleteFunc(d.all("AWS::SecretsManager::Secret"),
+			func(r resource) bool { return !strings.Contains(r.id, "AdminSecret") })
+		if len(secrets) != 1 || at(secrets[0].Properties, "GenerateSecretString", "PasswordLength") != float64(43) ||
+			secrets[0].Properties["SecretString"] != nil {
 			t.Errorf("secrets = %+v", secrets)
 		}
 	})
@@ -155,7 +160,8 @@ func TestDataTemplate(t *testing.T) {
 	template := map[string]any{}
 	for id, r := range trying.resources {
 		if r.stack == "MastioData" {
-			template[strings.TrimPrefix(id, "MastioData/")] = map[string]any{"Type": r.Type, "Properties": r.Properties, "DeletionPolicy": r.DeletionPolicy}
+			template[strings.TrimPrefix(id, "MastioData/")] = map[string]any{"Type": r.Type, "Properties": r.Properties,
+				"DeletionPolicy": r.DeletionPolicy}
 		}
 	}
 	b, err := json.MarshalIndent(template, "", " ")

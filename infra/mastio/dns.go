@@ -15,8 +15,13 @@ func (s *Service) record(who string, d *Domain, name awsapigateway.DomainName) {
 		return
 	}
 	awsroute53.NewCfnRecordSet(s.Scope, jsii.String(who+"Record"), &awsroute53.CfnRecordSetProps{
-		HostedZoneId: &s.props.HostedZone, Name: jsii.String(d.Name + "."), Type: jsii.String("A"),
-		AliasTarget: &awsroute53.CfnRecordSet_AliasTargetProperty{DnsName: target, HostedZoneId: name.DomainNameAliasHostedZoneId()},
+		HostedZoneId: &s.props.HostedZone,
+		Name:         jsii.String(d.Name + "."),
+		Type:         jsii.String("A"),
+		AliasTarget: &awsroute53.CfnRecordSet_AliasTargetProperty{
+			DnsName:      target,
+			HostedZoneId: name.DomainNameAliasHostedZoneId(),
+		},
 	})
 	output(s.Scope, who+"TargetName", *target, "Where the DNS record of "+d.Name+" points, which this stack keeps")
 }

@@ -7,14 +7,17 @@ import (
 
 // Each domain has a record in the given zone, and none where the DNS is kept elsewhere.
 func TestRecords(t *testing.T) {
-	for who, name := range map[string]string{"Agents": "agents.mastio.acme.example.", "Operators": "mastio.acme.example."} {
+	for who, name := range map[string]string{"Agents": "agents.mastio.acme.example.",
+		"Operators": "mastio.acme.example."} {
 		r := hardened.one(t, "AWS::Route53::RecordSet", "Service"+who)
 		domain := hardened.one(t, "AWS::ApiGateway::DomainName", "Service"+who)
 		if r.Properties["Name"] != name || r.Properties["HostedZoneId"] != zone || r.Properties["Type"] != "A" {
 			t.Errorf("%s: %v", who, r.Properties)
 		}
-		for member, attribute := range map[string]string{"DNSName": "RegionalDomainName", "HostedZoneId": "RegionalHostedZoneId"} {
-			if at(r.Properties, "AliasTarget", member, "Fn::GetAtt", 0) != domain.id || at(r.Properties, "AliasTarget", member, "Fn::GetAtt", 1) != attribute {
+		for member, attribute := range map[string]string{"DNSName": "RegionalDomainName",
+			"HostedZoneId": "RegionalHostedZoneId"} {
+			if at(r.Properties, "AliasTarget", member, "Fn::GetAtt", 0) != domain.id ||
+				at(r.Properties, "AliasTarget", member, "Fn::GetAtt", 1) != attribute {
 				t.Errorf("%s: %s is %v", who, member, at(r.Properties, "AliasTarget", member))
 			}
 		}

@@ -105,8 +105,8 @@ func TestFunctionsAreDeployed(t *testing.T) {
 	})
 }
 
-// Every operation that an edge can call is granted to some function. IAM asks for the parts of a transaction by the names
-// of the single writes.
+// Every operation that an edge can call is granted to some function. IAM asks for the parts of a transaction by the
+// names of the single writes.
 func TestCallsAreGranted(t *testing.T) {
 	allowed := map[string]bool{"dynamodb:TransactWriteItems": true}
 	called := map[string]string{"ListObjectsV2": "ListBucket"} // where the permission has another name
@@ -309,7 +309,8 @@ func TestReadmeCommands(t *testing.T) {
 	}
 	// The path of a first deployment, in its order.
 	at := 0
-	for _, step := range []string{"1. The account", "make bootstrap", "acm request-certificate", "make preflight", "make deploy", "TargetName", "make smoke", "8. The first agent"} {
+	for _, step := range []string{"1. The account", "make bootstrap", "acm request-certificate", "make preflight",
+		"make deploy", "TargetName", "make smoke", "8. The first agent"} {
 		next := strings.Index(string(readme)[at:], step)
 		if next < 0 {
 			t.Fatalf("%s is not behind what comes before it", step)

@@ -13,9 +13,17 @@ func ExampleNew() {
 		Env: &awscdk.Environment{Account: jsii.String("111111111111"), Region: jsii.String("eu-central-1")},
 	})
 	m := mastio.New(stack, "Mastio", mastio.Props{
-		OrgID: "acme", TrustDomain: "acme.example", AlarmEmail: "oncall@acme.example",
-		Agents:    &mastio.Domain{Name: "agents.acme.example", CertificateARN: "arn:aws:acm:eu-central-1:111111111111:certificate/1"},
-		Operators: &mastio.Domain{Name: "mastio.acme.example", CertificateARN: "arn:aws:acm:eu-central-1:111111111111:certificate/2"},
+		OrgID:       "acme",
+		TrustDomain: "acme.example",
+		AlarmEmail:  "oncall@acme.example",
+		Agents: &mastio.Domain{
+			Name:           "agents.acme.example",
+			CertificateARN: "arn:aws:acm:eu-central-1:111111111111:certificate/1",
+		},
+		Operators: &mastio.Domain{
+			Name:           "mastio.acme.example",
+			CertificateARN: "arn:aws:acm:eu-central-1:111111111111:certificate/2",
+		},
 	})
 	// Everything that was made is at hand: an alarm of one's own on the token function, say.
 	_ = m.Service.Functions["token"].Alias.MetricDuration(nil)

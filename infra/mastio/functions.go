@@ -70,7 +70,9 @@ var retentions = map[int]awslogs.RetentionDays{
 
 func logGroup(scope constructs.Construct, id, name string, p Props) awslogs.LogGroup {
 	return awslogs.NewLogGroup(scope, &id, &awslogs.LogGroupProps{
-		LogGroupName: &name, Retention: retentions[p.LogRetentionDays], RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+		LogGroupName:  &name,
+		Retention:     retentions[p.LogRetentionDays],
+		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	})
 }
 
@@ -87,21 +89,30 @@ func (s *Service) function(name string) *Function {
 	s.allow(name, f, scope)
 	code := filepath.Join(s.props.BuildDir, name)
 	if _, err := os.Stat(filepath.Join(code, "bootstrap")); err != nil {
-		panic(fmt.Errorf("%w: function %s is not built: make build writes it to buildDir (%s)", ErrProps, name, s.props.BuildDir))
+		panic(fmt.Errorf("%w: function %s is not built: make build writes it to buildDir (%s)", ErrProps, name,
+			s.props.BuildDir))
 	}
 	z := sizeOf(name)
 	// A version is kept, so that the alias can go back to it. The version of a failed deployment is not kept: Lambda
 	// would publish no other version for the same code, and the deployment could not be repeated.
 	props := &awslambda.FunctionProps{
-		FunctionName: jsii.String(s.props.name(name)), Description: jsii.String("Mastio " + s.props.OrgID + ": " + name),
-		Runtime: awslambda.Runtime_PROVIDED_AL2023(), Handler: jsii.String("bootstrap"), Architecture: s.architecture(),
-		Code:       awslambda.Code_FromAsset(jsii.String(code), nil),
-		MemorySize: number(z.memory), Timeout: awscdk.Duration_Seconds(number(z.timeout)), Environment: s.environment(name),
+		FunctionName: jsii.String(s.props.name(name)),
+		Description:  jsii.String("Mastio " + s.props.OrgID + ": " + name),
+		Runtime:      awslambda.Runtime_PROVIDED_AL2023(),
+		Handler:      jsii.String("bootstrap"),
+		Architecture: s.architecture(),
+		Code:         awslambda.Code_FromAsset(jsii.String(code), nil),
+		MemorySize:   number(z.memory),
+		Timeout:      awscdk.Duration_Seconds(number(z.timeout)),
+		Environment:  s.environment(name),
 		// CDK adds statements to a role that it may change; this one it may not.
-		Role: f.Role.WithoutPolicyUpdates(nil), LogGroup: f.Log, LoggingFormat: awslambda.LoggingFormat_JSON,
+		Role:          f.Role.WithoutPolicyUpdates(nil),
+		LogGroup:      f.Log,
+		LoggingFormat: awslambda.LoggingFormat_JSON,
 		// Without START, END and REPORT, which are some 300 octets of log for each request. What fails is a warning: an
 		// end by timeout, by memory, or before the first event.
-		SystemLogLevelV2: awslambda.SystemLogLevel_WARN, Tracing: awslambda.Tracing_DISABLED,
+		SystemLogLevelV2:      awslambda.SystemLogLevel_WARN,
+		Tracing:               awslambda.Tracing_DISABLED,
 		CurrentVersionOptions: &awslambda.VersionOptions{RemovalPolicy: awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE},
 	}
 	if s.props.Tracing {
@@ -126,13 +137,14 @@ func (s *Service) function(name string) *Function {
 	return f
 }
 
-// allow gives a function its statements. A minter's for KMS are in a policy of their own: IAM takes 10,240 characters of all
-// inline policies of a role, and 6,144 of each managed one besides.
+// allow gives a function its statements. A minter's for KMS are in a policy of their own: IAM takes 10,240 characters
+// of all inline policies of a role, and 6,144 of each managed one besides.
 func (s *Service) allow(name string, f *Function, scope constructs.Construct) {
 	all := s.statementsOf(name, f)
 	if slices.ContainsFunc(all, func(st statement) bool { return slices.Contains(st.actions, "kms:CreateKey") }) {
 		f.Keys = awsiam.NewManagedPolicy(scope, jsii.String("Keys"), &awsiam.ManagedPolicyProps{
-			Description: jsii.String("Mastio " + s.props.OrgID + ": keys of the Org CA, for " + name), Roles: &[]awsiam.IRole{f.Role},
+			Description: jsii.String("Mastio " + s.props.OrgID + ": keys of the Org CA, for " + name),
+			Roles:       &[]awsiam.IRole{f.Role},
 		})
 	}
 	for _, st := range all {
@@ -155,18 +167,24 @@ func (s *Service) architecture() awslambda.Architecture {
 func (s *Service) environment(function string) *map[string]*string {
 	p := s.props
 	env := map[string]string{
-		"MASTIO_ORG_ID": p.OrgID, "MASTIO_TRUST_DOMAIN": p.TrustDomain, "MASTIO_ISSUER": s.issuer(), "MASTIO_TABLE_PREFIX": p.TablePrefix,
+		"MASTIO_ORG_ID": p.OrgID, "MASTIO_TRUST_DOMAIN": p.TrustDomain, "MASTIO_ISSUER": s.issuer(),
+		"MASTIO_TABLE_PREFIX":      p.TablePrefix,
 		"MASTIO_TRUSTSTORE_BUCKET": *s.data.Truststore.BucketName(), "MASTIO_TRUSTSTORE_KEY": TruststoreKey,
 		"MASTIO_ADMIN_SECRET_ID": *s.data.AdminSecret.SecretArn(), "MASTIO_TOKEN_KEK": *s.data.TokenKEK.KeyArn(),
-		"MASTIO_SPIFFE_TRUST_DOMAINS": strings.Join(p.SPIFFETrustDomains, ","), "RENEW_OVERLAP_SECONDS": strconv.Itoa(p.RenewOverlapSeconds),
-		"MASTIO_EVENT_BUS": p.name("events"), "MASTIO_ROTATECA_FUNCTION": s.rotateCA(), "CERT_MAX_AGE_DAYS": strconv.Itoa(p.CertMaxAgeDays), "CERT_RENEW_BEFORE_DAYS": strconv.Itoa(p.CertRenewBeforeDays),
+		"MASTIO_SPIFFE_TRUST_DOMAINS": strings.Join(p.SPIFFETrustDomains, ","),
+		"RENEW_OVERLAP_SECONDS":       strconv.Itoa(p.RenewOverlapSeconds),
+		"MASTIO_EVENT_BUS":            p.name("events"), "MASTIO_ROTATECA_FUNCTION": s.rotateCA(),
+		"CERT_MAX_AGE_DAYS": strconv.Itoa(p.CertMaxAgeDays), "CERT_RENEW_BEFORE_DAYS": strconv.Itoa(p.CertRenewBeforeDays),
 		"MASTIO_AGENT_SECRETS_KEY": *s.data.AgentSecretsKey.KeyArn(),
-		"MASTIO_AUDIT_BUCKET":      *s.data.Archive.BucketName(), "MASTIO_AUDIT_KEY": *s.data.AuditKey.KeyArn(), "AUDIT_TSA_URL": p.AuditTSA,
-		"TOKEN_SIGNER": string(p.TokenSigner), "MASTIO_FIRST_CA": string(p.FirstCA),
+		"MASTIO_AUDIT_BUCKET":      *s.data.Archive.BucketName(), "MASTIO_AUDIT_KEY": *s.data.AuditKey.KeyArn(),
+		"AUDIT_TSA_URL": p.AuditTSA,
+		"TOKEN_SIGNER":  string(p.TokenSigner), "MASTIO_FIRST_CA": string(p.FirstCA),
 	}
 	for name, on := range map[string]bool{
-		"TOKEN_REQUIRE_DPOP": p.RequireDPoP, "TOKEN_REQUIRE_NONCE": p.RequireNonce, "TOKEN_REGISTERED_DPOP_ONLY": p.RegisteredDPoPOnly,
-		"MCP_PROXY_STRICT_PKI": p.StrictPKI, "MCP_PROXY_PKI_AUTO_MIGRATE": p.AutoMigrate, "MASTIO_ORG_CA_AUTO_ROTATE": p.AutoRotate,
+		"TOKEN_REQUIRE_DPOP": p.RequireDPoP, "TOKEN_REQUIRE_NONCE": p.RequireNonce,
+		"TOKEN_REGISTERED_DPOP_ONLY": p.RegisteredDPoPOnly,
+		"MCP_PROXY_STRICT_PKI":       p.StrictPKI, "MCP_PROXY_PKI_AUTO_MIGRATE": p.AutoMigrate,
+		"MASTIO_ORG_CA_AUTO_ROTATE": p.AutoRotate,
 	} {
 		if on {
 			env[name] = "1"

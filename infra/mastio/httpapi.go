@@ -27,8 +27,10 @@ const (
 func (s *Service) httpAPI() awsapigatewayv2.HttpApi {
 	// Another id than the REST API's: a logical id cannot change its type when agentsApi does.
 	return awsapigatewayv2.NewHttpApi(s.Scope, jsii.String("AgentsHttp"), &awsapigatewayv2.HttpApiProps{
-		ApiName: jsii.String(s.props.name(string(routes.Agents))), Description: jsii.String("Mastio " + s.props.OrgID + ": agents"),
-		CreateDefaultStage: jsii.Bool(false), DisableExecuteApiEndpoint: jsii.Bool(s.props.Agents != nil),
+		ApiName:                   jsii.String(s.props.name(string(routes.Agents))),
+		Description:               jsii.String("Mastio " + s.props.OrgID + ": agents"),
+		CreateDefaultStage:        jsii.Bool(false),
+		DisableExecuteApiEndpoint: jsii.Bool(s.props.Agents != nil),
 	})
 }
 
@@ -43,7 +45,10 @@ func (s *Service) httpRoutes(a *API, after constructs.IDependable) {
 			integrations[function] = s.httpIntegration(a.HTTP, function)
 		}
 		route := awsapigatewayv2.NewCfnRoute(a.HTTP, jsii.String("Route-"+key), &awsapigatewayv2.CfnRouteProps{
-			ApiId: a.HTTP.ApiId(), RouteKey: &key, AuthorizationType: jsii.String("NONE"), Target: integrations[function],
+			ApiId:             a.HTTP.ApiId(),
+			RouteKey:          &key,
+			AuthorizationType: jsii.String("NONE"),
+			Target:            integrations[function],
 		})
 		route.Node().AddDependency(after)
 		made = append(made, route)
@@ -64,11 +69,18 @@ func (s *Service) httpIntegration(api awsapigatewayv2.HttpApi, function string) 
 	alias := s.mustFunction(function).Alias
 	alias.AddPermission(jsii.String("AgentsHttp"), &awslambda.Permission{
 		Principal: awsiam.NewServicePrincipal(jsii.String("apigateway.amazonaws.com"), nil),
-		SourceArn: s.stack.FormatArn(&awscdk.ArnComponents{Service: str("execute-api"), Resource: api.ApiId(), ResourceName: str("*/*")}),
+		SourceArn: s.stack.FormatArn(&awscdk.ArnComponents{
+			Service:      str("execute-api"),
+			Resource:     api.ApiId(),
+			ResourceName: str("*/*"),
+		}),
 	})
 	i := awsapigatewayv2.NewCfnIntegration(api, jsii.String("Integration-"+function), &awsapigatewayv2.CfnIntegrationProps{
-		ApiId: api.ApiId(), IntegrationType: jsii.String("AWS_PROXY"), IntegrationUri: alias.FunctionArn(),
-		PayloadFormatVersion: jsii.String("1.0"), TimeoutInMillis: number(29_000),
+		ApiId:                api.ApiId(),
+		IntegrationType:      jsii.String("AWS_PROXY"),
+		IntegrationUri:       alias.FunctionArn(),
+		PayloadFormatVersion: jsii.String("1.0"),
+		TimeoutInMillis:      number(29_000),
 	})
 	return jsii.String("integrations/" + *i.Ref())
 }
@@ -80,13 +92,19 @@ func (s *Service) httpStage(api awsapigatewayv2.HttpApi) awsapigatewayv2.CfnStag
 		settings[r.Method+" "+r.Path] = map[string]any{"ThrottlingRateLimit": t.rate, "ThrottlingBurstLimit": t.burst}
 	}
 	return awsapigatewayv2.NewCfnStage(api, jsii.String("Stage"), &awsapigatewayv2.CfnStageProps{
-		ApiId: api.ApiId(), StageName: jsii.String(defaultStage), AutoDeploy: jsii.Bool(true), RouteSettings: settings,
+		ApiId:         api.ApiId(),
+		StageName:     jsii.String(defaultStage),
+		AutoDeploy:    jsii.Bool(true),
+		RouteSettings: settings,
 		// The routes that have no throttle of their own: HEAD, and what no route has.
 		DefaultRouteSettings: &awsapigatewayv2.CfnStage_RouteSettingsProperty{
-			ThrottlingRateLimit: number(others.rate), ThrottlingBurstLimit: number(others.burst), DetailedMetricsEnabled: jsii.Bool(false),
+			ThrottlingRateLimit:    number(others.rate),
+			ThrottlingBurstLimit:   number(others.burst),
+			DetailedMetricsEnabled: jsii.Bool(false),
 		},
 		AccessLogSettings: &awsapigatewayv2.CfnStage_AccessLogSettingsProperty{
-			DestinationArn: s.accessLog(routes.Agents).LogGroupArn(), Format: jsii.String(accesslog.HTTP),
+			DestinationArn: s.accessLog(routes.Agents).LogGroupArn(),
+			Format:         jsii.String(accesslog.HTTP),
 		},
 		// By it the functions know that the route $default is this API's: shared/edge/httpapi.
 		StageVariables: &map[string]*string{"host": jsii.String(string(routes.Agents))},

@@ -11,14 +11,17 @@ import (
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
-// Every route of the HTTP API has a throttle of its own, what no route has has the stage's, and the access log holds no header.
+// Every route of the HTTP API has a throttle of its own, what no route has has the stage's, and the access log holds no
+// header.
 func TestStageOfTheHTTPAPI(t *testing.T) {
 	for _, d := range []*deployment{&hardened, &trying} {
 		stage := d.one(t, "AWS::ApiGatewayV2::Stage", "ServiceAgents")
-		if stage.Properties["StageName"] != "$default" || stage.Properties["AutoDeploy"] != true || at(stage.Properties, "StageVariables", "host") != "agents" {
+		if stage.Properties["StageName"] != "$default" || stage.Properties["AutoDeploy"] != true ||
+			at(stage.Properties, "StageVariables", "host") != "agents" {
 			t.Errorf("stage = %v", stage.Properties)
 		}
-		if at(stage.Properties, "DefaultRouteSettings", "ThrottlingRateLimit") != 100.0 || at(stage.Properties, "DefaultRouteSettings", "DetailedMetricsEnabled") != false {
+		if at(stage.Properties, "DefaultRouteSettings", "ThrottlingRateLimit") != 100.0 ||
+			at(stage.Properties, "DefaultRouteSettings", "DetailedMetricsEnabled") != false {
 			t.Errorf("other routes: %v", stage.Properties["DefaultRouteSettings"])
 		}
 		settings, _ := stage.Properties["RouteSettings"].(map[string]any)
@@ -49,7 +52,8 @@ func TestStageOfTheHTTPAPI(t *testing.T) {
 		}
 		format := spell(at(stage.Properties, "AccessLogSettings", "Format"))
 		var line map[string]string
-		if err := json.Unmarshal([]byte(format), &line); err != nil || line["request_id"] != "$context.requestId" || line["route"] != "$context.routeKey" || strings.Contains(format, "header") {
+		if err := json.Unmarshal([]byte(format), &line); err != nil || line["request_id"] != "$context.requestId" ||
+			line["route"] != "$context.routeKey" || strings.Contains(format, "header") {
 			t.Errorf("access log %s: %v", format, err)
 		}
 		if at(stage.Properties, "AccessLogSettings", "DestinationArn") == nil {
@@ -82,17 +86,19 @@ func TestHTTPAPIMayCall(t *testing.T) {
 	}
 }
 
-// Both kinds are mapped by the same resource of the same name, so that a deployment with the other agentsApi moves the domain
-// over without taking it away first; and none of the two kinds' other resources share a name.
+// Both kinds are mapped by the same resource of the same name, so that a deployment with the other agentsApi moves the
+// domain over without taking it away first; and none of the two kinds' other resources share a name.
 func TestTheDomainChangesOverInPlace(t *testing.T) {
-	for who, want := range map[string][2]string{"Agents": {"AWS::ApiGatewayV2::Api", "AWS::ApiGateway::RestApi"}, "Operators": {"AWS::ApiGateway::RestApi", "AWS::ApiGateway::RestApi"}} {
+	for who, want := range map[string][2]string{"Agents": {"AWS::ApiGatewayV2::Api", "AWS::ApiGateway::RestApi"},
+		"Operators": {"AWS::ApiGateway::RestApi", "AWS::ApiGateway::RestApi"}} {
 		var ids [2]string
 		for i, d := range []*deployment{&hardened, &traced} {
 			m := d.one(t, "AWS::ApiGatewayV2::ApiMapping", "Service"+who)
 			ids[i] = m.id
 			api := d.resources["Mastio/"+spell(at(m.Properties, "ApiId", "Ref"))]
 			stage := d.resources["Mastio/"+spell(at(m.Properties, "Stage", "Ref"))]
-			if api.Type != want[i] || !strings.HasSuffix(stage.Type, "::Stage") || !strings.HasPrefix(stage.id, strings.TrimRight(api.id, "0123456789ABCDEF")) {
+			if api.Type != want[i] || !strings.HasSuffix(stage.Type, "::Stage") ||
+				!strings.HasPrefix(stage.id, strings.TrimRight(api.id, "0123456789ABCDEF")) {
 				t.Errorf("%s is mapped to %s, stage %s", who, api.id, stage.id)
 			}
 			domain := d.resources["Mastio/"+spell(at(m.Properties, "DomainName", "Ref"))]
@@ -125,7 +131,8 @@ func TestWhatAnHTTPAPILacks(t *testing.T) {
 			t.Errorf("%v: %v, want %q", c.context, err, c.says)
 		}
 	}
-	for _, context := range []map[string]any{{"tracing": "true", "agentsApi": "rest"}, {"target": "localstack", "tracing": "true"}, {"agentsApi": ""}} {
+	for _, context := range []map[string]any{{"tracing": "true", "agentsApi": "rest"},
+		{"target": "localstack", "tracing": "true"}, {"agentsApi": ""}} {
 		if _, err := fromContext(context); err != nil {
 			t.Errorf("%v: %v", context, err)
 		}

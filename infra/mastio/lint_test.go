@@ -23,17 +23,22 @@ func TestTemplatesPassCfnLint(t *testing.T) {
 			t.Fatalf("%d templates, %v", len(paths), err)
 		}
 		// W3005: a DependsOn that a reference implies already, which the CDK writes all the time.
-		out, err := exec.CommandContext(t.Context(), program, append([]string{"-i", "W3005", "-t"}, paths...)...).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), program,
+			append([]string{"-i", "W3005", "-t"}, paths...)...).CombinedOutput()
 		if err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
 	}
 }
 
-// Told twice, the next removal of the data is final: for everything that holds a secret, and for nothing that proves the past.
+// Told twice, the next removal of the data is final: for everything that holds a secret, and for nothing that proves
+// the past.
 func TestEraseData(t *testing.T) {
 	app := awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(t.TempDir()), AnalyticsReporting: jsii.Bool(false)})
-	stack := awscdk.NewStack(app, jsii.String("Erased"), &awscdk.StackProps{Env: &awscdk.Environment{Account: jsii.String("111111111111"), Region: jsii.String("eu-central-1")}})
+	stack := awscdk.NewStack(app, jsii.String("Erased"), &awscdk.StackProps{Env: &awscdk.Environment{
+		Account: jsii.String("111111111111"),
+		Region:  jsii.String("eu-central-1"),
+	}})
 	p := Defaults()
 	p.OrgID, p.TrustDomain, p.EraseData = "acme", "acme.example", "acme"
 	newData(stack, "Data", p.filled())

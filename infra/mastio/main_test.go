@@ -63,8 +63,17 @@ func run(m *testing.M) int {
 		d     *deployment
 		props Props
 	}{
-		"hardened": {&hardened, everything()}, "traced": {&traced, overREST()}, "trying": {&trying, Props{OrgID: "acme", TrustDomain: "acme.example"}},
-		"local": {&local, Props{OrgID: "acme", TrustDomain: "acme.example", Target: LocalStack, Architecture: X86, Issuer: "https://localhost:9443"}},
+		"hardened": {&hardened, everything()}, "traced": {&traced, overREST()}, "trying": {&trying, Props{
+			OrgID:       "acme",
+			TrustDomain: "acme.example",
+		}},
+		"local": {&local, Props{
+			OrgID:        "acme",
+			TrustDomain:  "acme.example",
+			Target:       LocalStack,
+			Architecture: X86,
+			Issuer:       "https://localhost:9443",
+		}},
 	} {
 		if err := to.d.synthesise(filepath.Join(dir, name), to.props); err != nil {
 			fmt.Printf("%s: %v\n", name, err)
@@ -74,8 +83,8 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// takePinnedNode starts this program over with the Node.js that make has installed, if it has: the CDK's bridge looks for
-// one before any code of ours runs.
+// takePinnedNode starts this program over with the Node.js that make has installed, if it has: the CDK's bridge looks
+// for one before any code of ours runs.
 func takePinnedNode() error {
 	node, err := filepath.Abs(filepath.Join("..", "..", "build", "infra", "node_modules", ".bin", "node"))
 	if err != nil || os.Getenv("JSII_NODE") != "" {
@@ -106,7 +115,8 @@ func everything() Props {
 	p.Operators = &Domain{Name: "mastio.acme.example", CertificateARN: certificate}
 	p.HostedZone = zone
 	p.AlarmEmail, p.AllowedSources = "oncall@acme.example", []string{"192.0.2.0/24", "2001:db8::/32"}
-	p.TokenSigner, p.StrictPKI, p.AutoMigrate, p.RequireDPoP, p.RequireNonce, p.RegisteredDPoPOnly = KMSSigner, true, true, true, true, true
+	p.TokenSigner, p.StrictPKI, p.AutoMigrate, p.RequireDPoP, p.RequireNonce, p.RegisteredDPoPOnly = KMSSigner, true, true,
+		true, true, true
 	p.ArchiveLock = Compliance
 	return p
 }
@@ -130,7 +140,10 @@ func (d *deployment) synthesise(dir string, p Props) error {
 	}
 	d.out = filepath.Join(dir, "cdk.out")
 	d.app = awscdk.NewApp(&awscdk.AppProps{Outdir: &d.out, Context: &context, AnalyticsReporting: jsii.Bool(false)})
-	d.mastio = NewStacks(d.app, p, &awscdk.Environment{Account: jsii.String("111111111111"), Region: jsii.String("eu-central-1")})
+	d.mastio = NewStacks(d.app, p, &awscdk.Environment{
+		Account: jsii.String("111111111111"),
+		Region:  jsii.String("eu-central-1"),
+	})
 	if p.Target != LocalStack { // which has no firewall, for one
 		lint(d)
 	}

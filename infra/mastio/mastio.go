@@ -38,11 +38,15 @@ func NewStacks(scope constructs.Construct, props Props, env *awscdk.Environment)
 		scope.Node().SetContext(jsii.String(crossStack), jsii.String("strong"))
 	}
 	data := awscdk.NewStack(scope, jsii.String("MastioData"), &awscdk.StackProps{
-		Env: env, StackName: jsii.String(p.name("data")), TerminationProtection: jsii.Bool(!p.local() && p.EraseData == ""),
-		Description: jsii.String("Mastio " + p.OrgID + ": tables, truststore, secrets and keys. Losing it loses the Org CA."),
+		Env:                   env,
+		StackName:             jsii.String(p.name("data")),
+		TerminationProtection: jsii.Bool(!p.local() && p.EraseData == ""),
+		Description: jsii.String("Mastio " + p.OrgID + ": tables, truststore, secrets and keys. Losing it loses " +
+			"the Org CA."),
 	})
 	service := awscdk.NewStack(scope, jsii.String("Mastio"), &awscdk.StackProps{
-		Env: env, StackName: jsii.String(p.name("service")),
+		Env:         env,
+		StackName:   jsii.String(p.name("service")),
 		Description: jsii.String("Mastio " + p.OrgID + ": functions, first Org CA, APIs, schedules and alarms."),
 	})
 	service.AddStackDependency(data, nil)
@@ -53,8 +57,8 @@ func NewStacks(scope constructs.Construct, props Props, env *awscdk.Environment)
 	return m
 }
 
-// crossStack is the CDK's flag for how one stack names what another one has. cdk.json has "weak": a value that is exported
-// could not change while the other stack imports it, and a setting could not be changed back.
+// crossStack is the CDK's flag for how one stack names what another one has. cdk.json has "weak": a value that is
+// exported could not change while the other stack imports it, and a setting could not be changed back.
 const crossStack = "@aws-cdk/core:defaultCrossStackReferences"
 
 func must(props Props) Props {

@@ -23,21 +23,28 @@ func lint(d *deployment) {
 	agents := constructs.Construct(service.Agents.HTTP)
 	if service.Agents.HTTP == nil {
 		agents = service.Agents.Rest
-		excuse(agents, "AwsSolutions-APIG3", "Agents are let in at the TLS handshake by their certificates; a firewall would be paid for with every token. The operators' API has one.")
+		excuse(agents, "AwsSolutions-APIG3", "Agents are let in at the TLS handshake by their certificates; a firewall "+
+			"would be paid for with every token. The operators' API has one.")
 	}
 	for _, api := range []constructs.Construct{agents, service.Operators} {
-		excuse(api, "AwsSolutions-APIG4", "The functions authorise: by the admin secret, compared in constant time, or by the client certificate's pin. A method's authoriser would be asked about headers, not about pins.")
-		excuse(api, "AwsSolutions-COG4", "Callers are operators with the admin secret and agents with certificates; there are no users for a pool.")
-		excuse(api, "AwsSolutions-APIG6", "Execution logs can hold headers, and one of them is the admin secret. The access log, the functions' log and the metrics are on.")
+		excuse(api, "AwsSolutions-APIG4", "The functions authorise: by the admin secret, compared in constant time, or by "+
+			"the client certificate's pin. A method's authoriser would be asked about headers, not about pins.")
+		excuse(api, "AwsSolutions-COG4", "Callers are operators with the admin secret and agents with certificates; there "+
+			"are no users for a pool.")
+		excuse(api, "AwsSolutions-APIG6", "Execution logs can hold headers, and one of them is the admin secret. The "+
+			"access log, the functions' log and the metrics are on.")
 	}
 	if !d.mastio.Service.props.SharedAccountLogging {
 		excuse(service.Scope.Node().FindChild(jsii.String("ApiGatewayLogging")), "AwsSolutions-IAM4",
 			"The role is for API Gateway's own account setting, which takes this policy and no narrower one.",
 			"Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs")
 	}
-	excuse(data.AdminSecret, "AwsSolutions-SMG4", "Operators hold it in password managers and pipelines: only they can tell when all have the new one. AWSPREVIOUS stays valid, so that they can rotate it without an outage.")
-	excuse(data.Truststore, "AwsSolutions-S1", "It holds certificates, which are public, in versions that are kept. Who wrote one is in the audit chain and in CloudTrail.")
-	excuse(data.Archive, "AwsSolutions-S1", "It holds signed checkpoints under object lock: the writer of an object cannot change it, and the signature shows a change.")
+	excuse(data.AdminSecret, "AwsSolutions-SMG4", "Operators hold it in password managers and pipelines: only they can "+
+		"tell when all have the new one. AWSPREVIOUS stays valid, so that they can rotate it without an outage.")
+	excuse(data.Truststore, "AwsSolutions-S1", "It holds certificates, which are public, in versions that are kept. Who "+
+		"wrote one is in the audit chain and in CloudTrail.")
+	excuse(data.Archive, "AwsSolutions-S1", "It holds signed checkpoints under object lock: the writer of an object "+
+		"cannot change it, and the signature shows a change.")
 	excuseBackups(data)
 	for name, f := range service.Functions {
 		for _, st := range service.statementsOf(name, f) {
@@ -73,8 +80,8 @@ func excuse(c constructs.IConstruct, rule, reason string, appliesTo ...string) {
 	cdknag.NagSuppressions_AddResourceSuppressions(c, &[]*cdknag.NagPackSuppression{s}, jsii.Bool(true))
 }
 
-// The report says for each rule and resource whether it holds. It is read back, so that a check that has stopped running
-// does not pass for one that finds nothing.
+// The report says for each rule and resource whether it holds. It is read back, so that a check that has stopped
+// running does not pass for one that finds nothing.
 func TestNag(t *testing.T) {
 	for _, d := range []*deployment{&hardened, &traced, &trying} {
 		counts := map[string]int{}

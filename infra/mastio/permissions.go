@@ -13,28 +13,43 @@ import (
 // makes; always has the rights that all functions share. A function without a line fails synthesis.
 func (s *Service) permissions() map[string][]statement {
 	return map[string][]statement{
-		"token": {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.useProofs(), s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys(), s.signTokens()},
-		"audit": {s.readOrg(), s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(), s.readAdminSecret(), s.openAdminSecret()},
-		"checkpoint": {s.readTrail(), s.readSeals(), s.readOrg(), s.sealTrail(), s.moveHead(), s.appendAudit(), s.readAnswers(), s.keepAnswers(), s.readArchive(), s.writeArchive(), s.signCheckpoints(),
+		"token": {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.useProofs(), s.readTokenKeys(),
+			s.makeTokenKeys(), s.openTokenKeys(), s.signTokens()},
+		"audit": {s.readOrg(), s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(), s.readAdminSecret(),
+			s.openAdminSecret()},
+		"checkpoint": {s.readTrail(), s.readSeals(), s.readOrg(), s.sealTrail(), s.moveHead(), s.appendAudit(),
+			s.readAnswers(), s.keepAnswers(), s.readArchive(), s.writeArchive(), s.signCheckpoints(),
 			s.readAdminSecret(), s.openAdminSecret()},
-		"discovery":  {s.publicAuditKey(), s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
-		"healthz":    {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.findOrphans(), s.describeKeys(), s.findSeals(), s.listSeals(), s.findDue(), s.readAdminSecret(), s.openAdminSecret()},
-		"events":     {s.readStream(), s.listStreams(), s.tellOutside(), s.reportFailure()},
-		"hygiene":    {s.readAgents(), s.findDue(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.deliverSecrets(), s.sealSecrets()},
-		"startup":    {s.readOrg(), s.readNotes(), s.findOrphans(), s.describeKeys(), s.findSeals(), s.listSeals(), s.readTruststore(), s.readTokenKeys(), s.openTokenKeys(), s.publicTokenKey(), s.readAdminSecret(), s.openAdminSecret()},
-		"renew":      {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.issueLeaves()},
-		"rotatecert": {s.readAgents(), s.writeAgents(), s.appendAudit(), s.readAnswers(), s.keepAnswers(), s.issueLeaves(), s.readAdminSecret(), s.openAdminSecret()},
-		"enroll": {s.readAgents(), s.listAgents(), s.writeAgents(), s.writeAliases(), s.appendAudit(), s.readAnswers(), s.keepAnswers(), s.issueLeaves(), s.readOrg(), s.readEdgeCAs(),
+		"discovery": {s.publicAuditKey(), s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
+		"healthz": {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.findOrphans(), s.describeKeys(),
+			s.findSeals(), s.listSeals(), s.findDue(), s.readAdminSecret(), s.openAdminSecret()},
+		"events": {s.readStream(), s.listStreams(), s.tellOutside(), s.reportFailure()},
+		"hygiene": {s.readAgents(), s.findDue(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.deliverSecrets(),
+			s.sealSecrets()},
+		"startup": {s.readOrg(), s.readNotes(), s.findOrphans(), s.describeKeys(), s.findSeals(), s.listSeals(),
+			s.readTruststore(), s.readTokenKeys(), s.openTokenKeys(), s.publicTokenKey(), s.readAdminSecret(),
+			s.openAdminSecret()},
+		"renew": {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.issueLeaves()},
+		"rotatecert": {s.readAgents(), s.writeAgents(), s.appendAudit(), s.readAnswers(), s.keepAnswers(), s.issueLeaves(),
+			s.readAdminSecret(), s.openAdminSecret()},
+		"enroll": {s.readAgents(), s.listAgents(), s.writeAgents(), s.writeAliases(), s.appendAudit(), s.readAnswers(),
+			s.keepAnswers(), s.issueLeaves(), s.readOrg(), s.readEdgeCAs(),
 			s.addEdgeCAs(), s.nameEdgeCAs(),
-			s.readTruststore(), s.writeTruststore(), s.pointDomain(), s.showTruststore(), s.readAdminSecret(), s.openAdminSecret()},
-		"rotateca": append(s.mintCAs(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readAnswers(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(),
+			s.readTruststore(), s.writeTruststore(), s.pointDomain(), s.showTruststore(), s.readAdminSecret(),
+			s.openAdminSecret()},
+		"rotateca": append(s.mintCAs(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readAnswers(), s.writeOrg(),
+			s.appendAudit(), s.readTruststore(), s.writeTruststore(),
 			s.backUp(), s.pointDomain(), s.showTruststore(), s.readSessions(), s.readAdminSecret(), s.openAdminSecret()),
-		"dashboard": {s.askForRotations(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readTruststore(), s.readNotes(), s.findDue(), s.readAgents(), s.listAgents(),
-			s.findAgents(), s.writeAgents(), s.writeAliases(), s.nameEdgeCAs(), s.appendAudit(), s.issueLeaves(), s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(),
+		"dashboard": {s.askForRotations(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readTruststore(), s.readNotes(),
+			s.findDue(), s.readAgents(), s.listAgents(),
+			s.findAgents(), s.writeAgents(), s.writeAliases(), s.nameEdgeCAs(), s.appendAudit(), s.issueLeaves(), s.readTrail(),
+			s.readSeals(), s.readArchive(), s.publicAuditKey(),
 			s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()},
-		"standby": append(append(s.mintCAs(), s.forgetEdgeCAs()...), s.findOrphans(), s.describeKeys(), s.findSeals(), s.listSeals(), s.readNotes(), s.noteOnKeys(), s.findDue(),
+		"standby": append(append(s.mintCAs(), s.forgetEdgeCAs()...), s.findOrphans(), s.describeKeys(), s.findSeals(),
+			s.listSeals(), s.readNotes(), s.noteOnKeys(), s.findDue(),
 			s.backUp(), s.pointDomain(), s.showTruststore(),
-			s.readOrg(), s.readEdgeCAs(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(), s.readTokenKeys(), s.makeTokenKeys()),
+			s.readOrg(), s.readEdgeCAs(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(),
+			s.readTokenKeys(), s.makeTokenKeys()),
 	}
 }
 
@@ -55,7 +70,10 @@ func (st statement) only(service string) bool {
 // policy is the statement in the CDK's terms.
 func (st statement) policy() awsiam.PolicyStatement {
 	props := &awsiam.PolicyStatementProps{
-		Sid: jsii.String(st.sid), Effect: awsiam.Effect_ALLOW, Actions: jsii.Strings(st.actions...), Resources: jsii.Strings(st.resources...),
+		Sid:       jsii.String(st.sid),
+		Effect:    awsiam.Effect_ALLOW,
+		Actions:   jsii.Strings(st.actions...),
+		Resources: jsii.Strings(st.resources...),
 	}
 	if st.deny {
 		props.Effect = awsiam.Effect_DENY
@@ -76,9 +94,15 @@ type conditions map[string]map[string]any
 // always is what every function has: its own log, the tables' key by way of DynamoDB, and where failures of events go.
 func (s *Service) always(function string, f *Function) []statement {
 	all := []statement{
-		{sid: "Log", actions: []string{"logs:CreateLogStream", "logs:PutLogEvents"}, resources: []string{*f.Log.LogGroupArn()}},
 		{
-			sid: "UseTables", actions: []string{"kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"},
+			sid:       "Log",
+			actions:   []string{"logs:CreateLogStream", "logs:PutLogEvents"},
+			resources: []string{*f.Log.LogGroupArn()},
+		},
+		{
+			sid: "UseTables",
+			actions: []string{"kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom",
+				"kms:ReEncryptTo"},
 			resources:  []string{*s.data.DataKey.KeyArn()},
 			conditions: conditions{"StringEquals": {"kms:ViaService": "dynamodb." + *s.stack.Region() + ".amazonaws.com"}},
 		},
@@ -87,7 +111,11 @@ func (s *Service) always(function string, f *Function) []statement {
 		all = append(all, s.reportFailure())
 	}
 	if s.props.Tracing {
-		all = append(all, statement{sid: "Trace", actions: []string{"xray:PutTelemetryRecords", "xray:PutTraceSegments"}, resources: []string{"*"}})
+		all = append(all, statement{
+			sid:       "Trace",
+			actions:   []string{"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
+			resources: []string{"*"},
+		})
 	}
 	return all
 }

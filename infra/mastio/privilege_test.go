@@ -21,14 +21,16 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func each(t *testing.T, f func(t *testing.T, d *deployment)) {
 	t.Helper()
-	for name, d := range map[string]*deployment{"hardened": &hardened, "traced": &traced, "trying": &trying, "local": &local} {
+	for name, d := range map[string]*deployment{"hardened": &hardened, "traced": &traced, "trying": &trying,
+		"local": &local} {
 		t.Run(name, func(t *testing.T) { f(t, d) })
 	}
 }
 
 // wide are the statements that name more than one thing at a time, and why nothing narrower is possible.
 var wide = map[string]string{
-	"MakeOrgCAKeys":            "a key that is not there yet has no ARN; its tags and, by denials, its spec and usage are prescribed",
+	"MakeOrgCAKeys": "a key that is not there yet has no ARN; its tags and, by denials, its spec and usage " +
+		"are prescribed",
 	"MakeNoOtherSpec":          "a denial, which is meant to be as wide as can be",
 	"MakeNoOtherUsage":         "a denial, which is meant to be as wide as can be",
 	"TagNoForeignOrganisation": "a denial, which is meant to be as wide as can be",
@@ -37,13 +39,16 @@ var wide = map[string]string{
 	"Trace":                    "X-Ray knows no resource; nothing can be read with it",
 	"ListStreams":              "ListStreams knows no resource, and tells names only; Lambda asks for it",
 	"UseOrgCAKeys":             "the application makes the keys; it reaches those with the organisation's tag",
-	"SignWithOrgCA":            "the application makes the keys; it reaches those with the organisation's tag, and these specs and algorithms",
-	"NoteOnKeys":               "the application makes the keys; it reaches those with the organisation's tag, and one tag of them",
-	"ReadNotesOnKeys":          "the application makes the keys; it reads the tags of those with the organisation's tag",
-	"DescribeOrgCAKeys":        "the application makes the keys; it reads the state of those with the organisation's tag",
-	"ReadArchive":              "a checkpoint's name is its number; the bucket holds nothing else",
-	"DeliverToAgents":          "an agent's secret is made with its first delivery; its name begins as those of the agents of the organisation, and of nothing else",
-	"WriteArchive":             "a checkpoint's name is its number; object lock keeps what is there",
+	"SignWithOrgCA": "the application makes the keys; it reaches those with the organisation's tag, and " +
+		"these specs and algorithms",
+	"NoteOnKeys": "the application makes the keys; it reaches those with the organisation's tag, and one " +
+		"tag of them",
+	"ReadNotesOnKeys":   "the application makes the keys; it reads the tags of those with the organisation's tag",
+	"DescribeOrgCAKeys": "the application makes the keys; it reads the state of those with the organisation's tag",
+	"ReadArchive":       "a checkpoint's name is its number; the bucket holds nothing else",
+	"DeliverToAgents": "an agent's secret is made with its first delivery; its name begins as those of the " +
+		"agents of the organisation, and of nothing else",
+	"WriteArchive": "a checkpoint's name is its number; object lock keeps what is there",
 }
 
 func TestLeastPrivilege(t *testing.T) {
@@ -96,11 +101,13 @@ func TestKeysAreMintedByTheFewThatMay(t *testing.T) {
 					found = append(found, s.function)
 				}
 				// AWS Backup grants the key to itself, for backups and nothing else.
-				grants := a == "kms:CreateGrant" && s.function == "" && at(s.conditions, "Bool", "kms:GrantIsForAWSResource") == "true"
+				grants := a == "kms:CreateGrant" && s.function == "" &&
+					at(s.conditions, "Bool", "kms:GrantIsForAWSResource") == "true"
 				if nobodys.MatchString(a) && !grants {
 					t.Errorf("%s/%s allows %s, which no function needs", s.function, s.sid, a)
 				}
-				if strings.HasPrefix(a, "secretsmanager:") && a != "secretsmanager:GetSecretValue" && (s.function != "hygiene" || !strings.HasSuffix(s.resources[0], ":secret:mastio/agents/acme/*")) {
+				if strings.HasPrefix(a, "secretsmanager:") && a != "secretsmanager:GetSecretValue" &&
+					(s.function != "hygiene" || !strings.HasSuffix(s.resources[0], ":secret:mastio/agents/acme/*")) {
 					t.Errorf("%s/%s allows %s: only hygiene writes secrets, and agents' alone", s.function, s.sid, a)
 				}
 				if a == "kms:CreateKey" && at(s.conditions, "StringEquals", "aws:RequestTag/mastio:org") != "acme" {
@@ -126,7 +133,8 @@ func TestMintersAreHeldBack(t *testing.T) {
 				}
 			}
 			slices.Sort(denials)
-			if diff := cmp.Diff([]string{"LetKeysGoSlowly", "MakeNoOtherSpec", "MakeNoOtherUsage", "TagNoForeignOrganisation"}, denials); diff != "" {
+			if diff := cmp.Diff([]string{"LetKeysGoSlowly", "MakeNoOtherSpec", "MakeNoOtherUsage", "TagNoForeignOrganisation"},
+				denials); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", function, diff)
 			}
 		}
@@ -174,7 +182,8 @@ func TestAuditIsAppendOnly(t *testing.T) {
 					if at(s.conditions, "StringEquals", "dynamodb:EnclosingOperation") != "TransactWriteItems" {
 						t.Errorf("%s/%s puts rows outside of transactions", s.function, s.sid)
 					}
-				case "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:CreateBackup":
+				case "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:GetItem",
+					"dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:CreateBackup":
 				default:
 					t.Errorf("%s/%s allows %s on the audit table", s.function, s.sid, a)
 				}
@@ -196,12 +205,14 @@ func TestOnlyTheFewWriteTheOrganisation(t *testing.T) {
 			writes := slices.ContainsFunc(s.actions, func(a string) bool {
 				return a == "dynamodb:PutItem" || a == "dynamodb:UpdateItem" || a == "dynamodb:DeleteItem"
 			})
-			onRegistry := slices.ContainsFunc(s.resources, func(r string) bool { return strings.Contains(r, "Table"+schema.Registry) })
+			onRegistry := slices.ContainsFunc(s.resources,
+				func(r string) bool { return strings.Contains(r, "Table"+schema.Registry) })
 			if !writes || !onRegistry || s.function == "" {
 				continue
 			}
 			leading := texts(at(s.conditions, "ForAllValues:StringLike", "dynamodb:LeadingKeys"))
-			if len(leading) == 0 || at(s.conditions, "Null", "dynamodb:LeadingKeys") != "false" || slices.Contains(leading, "*") {
+			if len(leading) == 0 || at(s.conditions, "Null", "dynamodb:LeadingKeys") != "false" ||
+				slices.Contains(leading, "*") {
 				t.Errorf("%s/%s writes any record of the registry", s.function, s.sid)
 			}
 			if slices.Contains(leading, orgRecord) && !slices.Contains(minters, s.function) {
@@ -249,7 +260,8 @@ func TestOneRolePerFunction(t *testing.T) {
 // The table of who may do what, as it is reviewed: infra/permissions.md.
 func TestPermissionsAreWrittenDown(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("# Who may do what\n\nWritten by `make infra-golden` from the template that everything is switched on in. `acme` is the organisation.\n")
+	b.WriteString("# Who may do what\n\nWritten by `make infra-golden` from the template that everything is switched on " +
+		"in. `acme` is the organisation.\n")
 	for _, function := range routes.Functions() {
 		fmt.Fprintf(&b, "\n## %s\n\n| statement | may | on | only if |\n|---|---|---|---|\n", function)
 		for _, s := range traced.policies(t) {
@@ -260,7 +272,8 @@ func TestPermissionsAreWrittenDown(t *testing.T) {
 			if s.effect == "Deny" {
 				sid += " (**denied**)"
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", sid, strings.Join(s.actions, ", "), strings.Join(short(s.resources), ", "), spellConditions(s.conditions))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", sid, strings.Join(s.actions, ", "),
+				strings.Join(short(s.resources), ", "), spellConditions(s.conditions))
 		}
 	}
 	golden(t, filepath.Join("..", "permissions.md"), b.String())

@@ -84,7 +84,8 @@ type Props struct {
 	TrustDomain string // of the agents' SPIFFE IDs
 
 	AgentsAPI APIKind // empty: an HTTP API; on LocalStack, whose open version has none, a REST API
-	Agents    *Domain // mutual TLS; nil: the API's default endpoint, which asks for no certificate, so that agents get no token
+	// mutual TLS; nil: the API's default endpoint, which asks for no certificate, so that agents get no token
+	Agents    *Domain
 	Operators *Domain // plain TLS; nil: the API's default endpoint
 	// HostedZone is the id of the Route 53 zone that gets the DNS records of both domains; empty: the operator points
 	// the records at the outputs TargetName.
@@ -126,8 +127,18 @@ type Props struct {
 // Defaults returns the settings that New takes where a field is not set, and that differ from the zero value.
 func Defaults() Props {
 	return Props{
-		TokenSigner: EpochKey, FirstCA: Mint, ArchiveLock: Governance, StandbyMinutes: 2, CheckpointMinutes: 15, RenewOverlapSeconds: 3600, CertMaxAgeDays: 365, CertRenewBeforeDays: 30, LogRetentionDays: 365,
-		Target: AWS, Architecture: ARM64, BuildDir: "build/lambda",
+		TokenSigner:         EpochKey,
+		FirstCA:             Mint,
+		ArchiveLock:         Governance,
+		StandbyMinutes:      2,
+		CheckpointMinutes:   15,
+		RenewOverlapSeconds: 3600,
+		CertMaxAgeDays:      365,
+		CertRenewBeforeDays: 30,
+		LogRetentionDays:    365,
+		Target:              AWS,
+		Architecture:        ARM64,
+		BuildDir:            "build/lambda",
 	}
 }
 
@@ -177,7 +188,8 @@ var (
 	emailPattern  = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
 )
 
-// check returns ErrProps with all that is wrong. A value that is only known at deployment (a token of the CDK's) passes.
+// check returns ErrProps with all that is wrong. A value that is only known at deployment (a token of the CDK's)
+// passes.
 func (p Props) check() error {
 	var wrong []string
 	say := func(format string, a ...any) { wrong = append(wrong, fmt.Sprintf(format, a...)) }
@@ -196,16 +208,20 @@ func (p Props) check() error {
 	p.Agents.check("agents", say)
 	p.Operators.check("operators", say)
 	if p.Agents != nil && p.Operators != nil && p.Agents.Name == p.Operators.Name {
-		say("agentsDomain and operatorsDomain are both %q: the agents' domain asks for a client certificate, the operators' must not; take two names", p.Agents.Name)
+		say("agentsDomain and operatorsDomain are both %q: the agents' domain asks for a client certificate, the "+
+			"operators' must not; take two names", p.Agents.Name)
 	}
 	switch {
 	case p.HostedZone == "":
 	case !known(p.HostedZone, zonePattern.MatchString):
-		say("hostedZone is %q: set it to the id of the Route 53 zone of the domains, as aws route53 list-hosted-zones prints it behind /hostedzone/", p.HostedZone)
+		say("hostedZone is %q: set it to the id of the Route 53 zone of the domains, as aws route53 list-hosted-zones "+
+			"prints it behind /hostedzone/", p.HostedZone)
 	case p.Agents == nil && p.Operators == nil:
-		say("hostedZone is %q, and neither agentsDomain nor operatorsDomain is set: there is nothing to point there", p.HostedZone)
+		say("hostedZone is %q, and neither agentsDomain nor operatorsDomain is set: there is nothing to point there",
+			p.HostedZone)
 	}
-	if u, err := url.Parse(p.Issuer); p.Issuer != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "") {
+	if u, err := url.Parse(p.Issuer); p.Issuer != "" &&
+		(err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "") {
 		say("issuer is %q: set it to the https URL under which agents reach the Mastio", p.Issuer)
 	}
 	if p.AlarmEmail != "" && !known(p.AlarmEmail, emailPattern.MatchString) {
@@ -234,7 +250,8 @@ func (p Props) checkChoices(say func(string, ...any)) {
 	oneOf(say, "architecture", p.Architecture, ARM64, X86)
 	oneOf(say, "agentsApi", p.AgentsAPI, HTTPAPI, RESTAPI)
 	if p.AgentsAPI == HTTPAPI && p.Tracing {
-		say("tracing is true: API Gateway traces no HTTP API; set agentsApi to rest as well, at $3.50 instead of $1.00 for a million requests")
+		say("tracing is true: API Gateway traces no HTTP API; set agentsApi to rest as well, at $3.50 instead of $1.00 for " +
+			"a million requests")
 	}
 	if p.AgentsAPI == HTTPAPI && p.local() {
 		say("agentsApi is %q: LocalStack's open version has REST APIs only; leave it out", p.AgentsAPI)
@@ -259,7 +276,8 @@ func (p Props) checkChoices(say func(string, ...any)) {
 	if p.CheckpointMinutes < 1 || p.CheckpointMinutes > 1440 {
 		say("checkpointMinutes is %d: set it to 1 to 1440", p.CheckpointMinutes)
 	}
-	if u, err := url.Parse(p.AuditTSA); p.AuditTSA != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Fragment != "") {
+	if u, err := url.Parse(p.AuditTSA); p.AuditTSA != "" &&
+		(err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Fragment != "") {
 		say("auditTsa is %q: set it to the http or https URL of a time-stamping authority", p.AuditTSA)
 	}
 	if _, ok := retentions[p.LogRetentionDays]; !ok {
@@ -286,10 +304,12 @@ func (d *Domain) check(who string, say func(string, ...any)) {
 		say("%sDomain is %q: set it to a DNS name in lower case", who, d.Name)
 	}
 	if !known(d.CertificateARN, certPattern.MatchString) {
-		say("%sCertificate is %q: set it to the ARN of the ACM certificate for %s, which must be in the region of the deployment", who, d.CertificateARN, d.Name)
+		say("%sCertificate is %q: set it to the ARN of the ACM certificate for %s, which must be in the region of "+
+			"the deployment", who, d.CertificateARN, d.Name)
 	}
 	if d.OwnershipCertificateARN != "" && !known(d.OwnershipCertificateARN, certPattern.MatchString) {
-		say("%sOwnershipCertificate is %q: set it to the ARN of a certificate that ACM issued for %s", who, d.OwnershipCertificateARN, d.Name)
+		say("%sOwnershipCertificate is %q: set it to the ARN of a certificate that ACM issued for %s", who,
+			d.OwnershipCertificateARN, d.Name)
 	}
 }
 

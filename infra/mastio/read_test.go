@@ -111,8 +111,13 @@ func statementsIn(function string, document any) []granted {
 		m, _ := s.(map[string]any)
 		conditions, _ := m["Condition"].(map[string]any)
 		g := granted{
-			function: function, sid: spell(m["Sid"]), effect: spell(m["Effect"]), actions: texts(m["Action"]), resources: texts(m["Resource"]),
-			conditions: conditions, raw: m,
+			function:   function,
+			sid:        spell(m["Sid"]),
+			effect:     spell(m["Effect"]),
+			actions:    texts(m["Action"]),
+			resources:  texts(m["Resource"]),
+			conditions: conditions,
+			raw:        m,
 		}
 		sort.Strings(g.actions)
 		all = append(all, g)
@@ -128,7 +133,8 @@ func (d *deployment) paths(t *testing.T, api string) map[string]string {
 		if !strings.HasPrefix(r.id, "Service"+api) {
 			continue
 		}
-		integration := d.resources["Mastio/"+strings.Trim(strings.TrimPrefix(spell(r.Properties["Target"]), "integrations/"), "${}")]
+		integration := d.resources["Mastio/"+strings.Trim(strings.TrimPrefix(spell(r.Properties["Target"]), "integrations/"),
+			"${}")]
 		alias := d.resources["Mastio/"+spell(at(integration.Properties, "IntegrationUri", "Ref"))]
 		if v := integration.Properties["PayloadFormatVersion"]; v != "1.0" || alias.Type != "AWS::Lambda::Alias" {
 			t.Errorf("%s: payload format %v for %s", r.id, v, alias.Type)

@@ -26,14 +26,15 @@ func (s *Service) jobs() []job {
 	}
 }
 
-// schedules are EventBridge rules rather than EventBridge Scheduler: the same suite runs on LocalStack, where a scheduler
-// is stored and never fires.
+// schedules are EventBridge rules rather than EventBridge Scheduler: the same suite runs on LocalStack, where a
+// scheduler is stored and never fires.
 func (s *Service) schedules(after constructs.IDependable) {
 	for _, j := range s.jobs() {
 		s.rule("run-"+j.function, j.function, after, &awsevents.RuleProps{Schedule: awsevents.Schedule_Rate(j.every)})
 		if j.after != "" {
 			s.rule(j.function+"-after-"+strings.ReplaceAll(j.after, ".", "-"), j.function, after, &awsevents.RuleProps{
-				EventBus: s.Bus, EventPattern: &awsevents.EventPattern{Source: jsii.Strings("mastio"), DetailType: jsii.Strings(j.after)},
+				EventBus:     s.Bus,
+				EventPattern: &awsevents.EventPattern{Source: jsii.Strings("mastio"), DetailType: jsii.Strings(j.after)},
 			})
 		}
 	}
@@ -41,10 +42,14 @@ func (s *Service) schedules(after constructs.IDependable) {
 
 // rule runs a function. What it could not be handed is tried again for ten minutes, and then kept.
 func (s *Service) rule(name, function string, after constructs.IDependable, props *awsevents.RuleProps) {
-	props.RuleName, props.Description = jsii.String(s.props.name(name)), jsii.String("Mastio "+s.props.OrgID+": runs "+function)
-	props.Targets = &[]awsevents.IRuleTarget{awseventstargets.NewLambdaFunction(s.mustFunction(function).Alias, &awseventstargets.LambdaFunctionProps{
-		DeadLetterQueue: s.Failed, RetryAttempts: number(2), MaxEventAge: awscdk.Duration_Minutes(number(10)),
-	})}
+	props.RuleName, props.Description = jsii.String(s.props.name(name)),
+		jsii.String("Mastio "+s.props.OrgID+": runs "+function)
+	props.Targets = &[]awsevents.IRuleTarget{awseventstargets.NewLambdaFunction(s.mustFunction(function).Alias,
+		&awseventstargets.LambdaFunctionProps{
+			DeadLetterQueue: s.Failed,
+			RetryAttempts:   number(2),
+			MaxEventAge:     awscdk.Duration_Minutes(number(10)),
+		})}
 	id := strings.ToUpper(name[:1]) + name[1:]
 	awsevents.NewRule(s.Scope, &id, props).Node().AddDependency(after)
 }

@@ -30,13 +30,22 @@ type Service struct {
 }
 
 func newService(scope constructs.Construct, id string, p Props, d *Data) *Service {
-	s := &Service{Scope: constructs.NewConstruct(scope, &id), Functions: map[string]*Function{}, props: p, data: d, stack: awscdk.Stack_Of(scope)}
+	s := &Service{
+		Scope:     constructs.NewConstruct(scope, &id),
+		Functions: map[string]*Function{},
+		props:     p,
+		data:      d,
+		stack:     awscdk.Stack_Of(scope),
+	}
 	s.Failed = awssqs.NewQueue(s.Scope, jsii.String("Failed"), &awssqs.QueueProps{
-		QueueName: jsii.String(p.name("failed-events")), RetentionPeriod: awscdk.Duration_Days(number(14)),
-		Encryption: awssqs.QueueEncryption_SQS_MANAGED, EnforceSSL: jsii.Bool(true),
+		QueueName:       jsii.String(p.name("failed-events")),
+		RetentionPeriod: awscdk.Duration_Days(number(14)),
+		Encryption:      awssqs.QueueEncryption_SQS_MANAGED,
+		EnforceSSL:      jsii.Bool(true),
 	})
 	s.Bus = awsevents.NewEventBus(s.Scope, jsii.String("Bus"), &awsevents.EventBusProps{
-		EventBusName: jsii.String(p.name("events")), Description: jsii.String("Mastio " + p.OrgID + ": rotations, and certificates that are due"),
+		EventBusName: jsii.String(p.name("events")),
+		Description:  jsii.String("Mastio " + p.OrgID + ": rotations, and certificates that are due"),
 	})
 	s.Agents, s.Operators = s.agentsAPI(), s.api(routes.Operators)
 	s.accountLogging()
@@ -77,8 +86,11 @@ func (s *Service) beforeTraffic() constructs.IDependable {
 
 func (s *Service) trigger(id, function string, after ...constructs.Construct) triggers.Trigger {
 	return triggers.NewTrigger(s.Scope, &id, &triggers.TriggerProps{
-		Handler: s.Functions[function].Lambda, Timeout: awscdk.Duration_Minutes(number(3)), ExecuteAfter: &after,
-		InvocationType: triggers.InvocationType_REQUEST_RESPONSE, ExecuteOnHandlerChange: jsii.Bool(true),
+		Handler:                s.Functions[function].Lambda,
+		Timeout:                awscdk.Duration_Minutes(number(3)),
+		ExecuteAfter:           &after,
+		InvocationType:         triggers.InvocationType_REQUEST_RESPONSE,
+		ExecuteOnHandlerChange: jsii.Bool(true),
 	})
 }
 
@@ -114,7 +126,8 @@ func (s *Service) tell() {
 	if s.props.Operators != nil {
 		operators = "https://" + s.props.Operators.Name
 	}
-	output(s.Scope, "EventBusName", *s.Bus.EventBusName(), "EventBridge bus with the events of rotations and due certificates")
+	output(s.Scope, "EventBusName", *s.Bus.EventBusName(), "EventBridge bus with the events of rotations and due "+
+		"certificates")
 	output(s.Scope, "AgentsURL", agents, "Base URL of the agents")
 	output(s.Scope, "OperatorsURL", operators, "Base URL of the operators: MASTIO of the operator's guide")
 	output(s.Scope, "DashboardURL", operators+"/proxy", "The dashboard: sign in with the admin secret")
@@ -124,12 +137,14 @@ func (s *Service) tell() {
 	}
 }
 
-// works says what an installation can be used for: without a domain that asks for client certificates, some of it cannot.
+// works says what an installation can be used for: without a domain that asks for client certificates, some of it
+// cannot.
 func (p Props) works() string {
 	if p.Agents != nil {
 		return "Everything: agents get tokens at " + p.Agents.Name + "; operators use the API and the dashboard."
 	}
-	return "For trying: operators enrol, rotate and read, by the API and the dashboard. Agents get no token, cannot renew and cannot log in: " +
+	return "For trying: operators enrol, rotate and read, by the API and the dashboard. Agents get no token, cannot " +
+		"renew and cannot log in: " +
 		"only a domain of one's own asks for a client certificate. Set agentsDomain and agentsCertificate."
 }
 

@@ -37,7 +37,8 @@ func TestOrderOfADeployment(t *testing.T) {
 		if !slices.Contains(check.dependsOn(), first.id) {
 			t.Errorf("the check depends on %v, want the first CA", check.dependsOn())
 		}
-		for _, kind := range []string{"AWS::ApiGateway::DomainName", "AWS::ApiGateway::Deployment", "AWS::ApiGatewayV2::Route", "AWS::Events::Rule", "AWS::Lambda::Alias"} {
+		for _, kind := range []string{"AWS::ApiGateway::DomainName", "AWS::ApiGateway::Deployment",
+			"AWS::ApiGatewayV2::Route", "AWS::Events::Rule", "AWS::Lambda::Alias"} {
 			for _, r := range d.all(kind) {
 				if kind == "AWS::Lambda::Alias" && d.functionName(at(r.Properties, "FunctionName", "Ref")) == "standby" {
 					continue // it makes what the check looks for
@@ -48,7 +49,8 @@ func TestOrderOfADeployment(t *testing.T) {
 			}
 		}
 		for _, trigger := range []resource{first, check} {
-			if trigger.Properties["InvocationType"] != "RequestResponse" || fmt.Sprint(trigger.Properties["ExecuteOnHandlerChange"]) != "true" {
+			if trigger.Properties["InvocationType"] != "RequestResponse" ||
+				fmt.Sprint(trigger.Properties["ExecuteOnHandlerChange"]) != "true" {
 				t.Errorf("%s: %v", trigger.id, trigger.Properties)
 			}
 		}
@@ -83,13 +85,15 @@ func TestFunctions(t *testing.T) {
 			if dlq := at(f.Properties, "DeadLetterConfig", "TargetArn"); (dlq != nil) != scheduled(name) {
 				t.Errorf("%s: dead letters go to %v", name, dlq)
 			}
-			if reserved := f.Properties["ReservedConcurrentExecutions"]; (name == "rotateca" || name == "standby") && reserved == nil {
+			if reserved := f.Properties["ReservedConcurrentExecutions"]; (name == "rotateca" || name == "standby") &&
+				reserved == nil {
 				t.Errorf("%s has no concurrency of its own", name)
 			}
 			if at(f.Properties, "LoggingConfig", "LogGroup") == nil {
 				t.Errorf("%s logs into a group without a retention time", name)
 			}
-			if at(f.Properties, "LoggingConfig", "LogFormat") != "JSON" || at(f.Properties, "LoggingConfig", "SystemLogLevel") != "WARN" {
+			if at(f.Properties, "LoggingConfig", "LogFormat") != "JSON" ||
+				at(f.Properties, "LoggingConfig", "SystemLogLevel") != "WARN" {
 				t.Errorf("%s: Lambda adds its own lines to those of each request: %v", name, f.Properties["LoggingConfig"])
 			}
 			if level := at(f.Properties, "LoggingConfig", "ApplicationLogLevel"); level != nil {
@@ -110,19 +114,24 @@ func TestSettingsReachTheFunctions(t *testing.T) {
 		return m
 	}
 	for name, want := range map[string]string{
-		"MASTIO_ISSUER": "https://agents.mastio.acme.example", "TOKEN_SIGNER": "kms", "MCP_PROXY_STRICT_PKI": "1", "MCP_PROXY_PKI_AUTO_MIGRATE": "1",
-		"TOKEN_REQUIRE_DPOP": "1", "TOKEN_REQUIRE_NONCE": "1", "TOKEN_REGISTERED_DPOP_ONLY": "1", "MASTIO_FIRST_CA": "mint", "MASTIO_TABLE_PREFIX": "mastio-acme-",
+		"MASTIO_ISSUER": "https://agents.mastio.acme.example", "TOKEN_SIGNER": "kms", "MCP_PROXY_STRICT_PKI": "1",
+		"MCP_PROXY_PKI_AUTO_MIGRATE": "1",
+		"TOKEN_REQUIRE_DPOP":         "1", "TOKEN_REQUIRE_NONCE": "1", "TOKEN_REGISTERED_DPOP_ONLY": "1",
+		"MASTIO_FIRST_CA":     "mint",
+		"MASTIO_TABLE_PREFIX": "mastio-acme-",
 	} {
 		if got := env(&hardened)[name]; got != want {
 			t.Errorf("%s = %v, want %s", name, got, want)
 		}
 	}
-	for _, name := range []string{"MCP_PROXY_STRICT_PKI", "MCP_PROXY_PKI_AUTO_MIGRATE", "TOKEN_REQUIRE_DPOP", "TOKEN_REQUIRE_NONCE", "TOKEN_REGISTERED_DPOP_ONLY", "MASTIO_TOKEN_SIGNING_KEY"} {
+	for _, name := range []string{"MCP_PROXY_STRICT_PKI", "MCP_PROXY_PKI_AUTO_MIGRATE", "TOKEN_REQUIRE_DPOP",
+		"TOKEN_REQUIRE_NONCE", "TOKEN_REGISTERED_DPOP_ONLY", "MASTIO_TOKEN_SIGNING_KEY"} {
 		if got, set := env(&trying)[name]; set {
 			t.Errorf("%s = %v without being asked for", name, got)
 		}
 	}
-	if got := spell(env(&trying)["MASTIO_ISSUER"]); !strings.HasPrefix(got, "https://${ServiceAgents") || strings.HasSuffix(got, "/live") {
+	if got := spell(env(&trying)["MASTIO_ISSUER"]); !strings.HasPrefix(got, "https://${ServiceAgents") ||
+		strings.HasSuffix(got, "/live") {
 		t.Errorf("issuer without a domain = %s", got)
 	}
 	if got := env(&local)["MASTIO_ISSUER"]; got != "https://localhost:9443" {
@@ -141,9 +150,11 @@ func TestWhatLocalStackLacks(t *testing.T) {
 	}
 	full, less := kinds(&trying), kinds(&local)
 	lacking := []string{
-		"AWS::WAFv2::WebACL", "AWS::WAFv2::WebACLAssociation", "AWS::WAFv2::LoggingConfiguration", "AWS::CloudWatch::Dashboard",
+		"AWS::WAFv2::WebACL", "AWS::WAFv2::WebACLAssociation", "AWS::WAFv2::LoggingConfiguration",
+		"AWS::CloudWatch::Dashboard",
 		"AWS::Backup::BackupPlan", "AWS::Backup::BackupSelection", "AWS::Backup::BackupVault",
-		"AWS::ApiGateway::RequestValidator", "AWS::ApiGateway::Model", "AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Integration",
+		"AWS::ApiGateway::RequestValidator", "AWS::ApiGateway::Model", "AWS::ApiGatewayV2::Api",
+		"AWS::ApiGatewayV2::Integration",
 		"AWS::ApiGatewayV2::Route", "AWS::ApiGatewayV2::Stage",
 	}
 	for kind := range full {
@@ -165,7 +176,8 @@ func TestSchedules(t *testing.T) {
 			}
 		}
 		next := d.one(t, "AWS::Events::Rule", "ServiceStandbyafter")
-		if at(next.Properties, "EventPattern", "detail-type", 0) != "org_ca.rotated" || at(next.Properties, "EventBusName") == nil {
+		if at(next.Properties, "EventPattern", "detail-type", 0) != "org_ca.rotated" ||
+			at(next.Properties, "EventBusName") == nil {
 			t.Errorf("no standby is made right after a rotation: %v", next.Properties)
 		}
 		for _, name := range routes.Scheduled() {
@@ -181,13 +193,16 @@ func TestAlarms(t *testing.T) {
 		found := map[string]bool{}
 		for _, a := range d.all("AWS::CloudWatch::Alarm") {
 			found[strings.TrimPrefix(spell(a.Properties["AlarmName"]), "mastio-acme-")] = true
-			if len(texts(a.Properties["AlarmActions"])) == 0 || len(texts(a.Properties["OKActions"])) == 0 || len(spell(a.Properties["AlarmDescription"])) < 40 {
+			if len(texts(a.Properties["AlarmActions"])) == 0 || len(texts(a.Properties["OKActions"])) == 0 ||
+				len(spell(a.Properties["AlarmDescription"])) < 40 {
 				t.Errorf("%s notifies no one, or does not say what to do", a.id)
 			}
 		}
 		want := []string{
-			"legacy-org-ca", "org-ca-expiring", "standby-missing", "truststore-out-of-date", "registry-restored", "rotation-lock-stuck",
-			"5xx-agents", "5xx-operators", "token-denials", "kms-throttling", "failed-events", "certs-expiring", "hygiene-failed", "events-late",
+			"legacy-org-ca", "org-ca-expiring", "standby-missing", "truststore-out-of-date", "registry-restored",
+			"rotation-lock-stuck",
+			"5xx-agents", "5xx-operators", "token-denials", "kms-throttling", "failed-events", "certs-expiring",
+			"hygiene-failed", "events-late",
 		}
 		for _, name := range routes.Scheduled() {
 			want = append(want, name+"-fails")
@@ -208,8 +223,10 @@ func TestServiceContents(t *testing.T) {
 	count, lines := map[string]int{}, []string{}
 	for _, r := range hardened.resources {
 		count[r.stack]++
-		many := strings.HasPrefix(r.Type, "AWS::ApiGateway") && !strings.HasSuffix(r.Type, "::DomainName") && !strings.HasSuffix(r.Type, "::ApiMapping") || strings.HasPrefix(r.Type, "AWS::Lambda::")
-		perFunction := slices.ContainsFunc(routes.Functions(), func(f string) bool { return strings.Contains(strings.ToLower(r.id), f) })
+		many := strings.HasPrefix(r.Type, "AWS::ApiGateway") && !strings.HasSuffix(r.Type, "::DomainName") &&
+			!strings.HasSuffix(r.Type, "::ApiMapping") || strings.HasPrefix(r.Type, "AWS::Lambda::")
+		perFunction := slices.ContainsFunc(routes.Functions(),
+			func(f string) bool { return strings.Contains(strings.ToLower(r.id), f) })
 		if r.stack == "Mastio" && !many && !perFunction {
 			lines = append(lines, r.Type+" "+r.id)
 		}

@@ -18,9 +18,15 @@ func (s *Service) stream(after constructs.IDependable) {
 	for _, name := range routes.Streamed() {
 		f := s.mustFunction(name)
 		mapping := awslambda.NewEventSourceMapping(s.Scope, jsii.String("Stream-"+name), &awslambda.EventSourceMappingProps{
-			Target: f.Alias, EventSourceArn: s.data.Tables[schema.Audit].TableStreamArn(), StartingPosition: awslambda.StartingPosition_TRIM_HORIZON,
-			BatchSize: number(100), BisectBatchOnError: jsii.Bool(true), ReportBatchItemFailures: jsii.Bool(true), ParallelizationFactor: number(1),
-			MaxRecordAge: awscdk.Duration_Hours(number(6)), OnFailure: awslambdaeventsources.NewSqsDlq(s.Failed),
+			Target:                  f.Alias,
+			EventSourceArn:          s.data.Tables[schema.Audit].TableStreamArn(),
+			StartingPosition:        awslambda.StartingPosition_TRIM_HORIZON,
+			BatchSize:               number(100),
+			BisectBatchOnError:      jsii.Bool(true),
+			ReportBatchItemFailures: jsii.Bool(true),
+			ParallelizationFactor:   number(1),
+			MaxRecordAge:            awscdk.Duration_Hours(number(6)),
+			OnFailure:               awslambdaeventsources.NewSqsDlq(s.Failed),
 		})
 		mapping.Node().AddDependency(after)
 	}

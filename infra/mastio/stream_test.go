@@ -9,19 +9,22 @@ import (
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
-// What is committed reaches the bus: from the stream's beginning, in order, and what cannot be passed on keeps nothing else
-// waiting and is told of.
+// What is committed reaches the bus: from the stream's beginning, in order, and what cannot be passed on keeps nothing
+// else waiting and is told of.
 func TestStreamReachesItsFunctions(t *testing.T) {
 	each(t, func(t *testing.T, d *deployment) {
 		var found []string
 		for _, m := range d.all("AWS::Lambda::EventSourceMapping") {
 			for id, alias := range d.resources { // the name is cut out of the alias' ARN
-				if short, ok := strings.CutPrefix(id, "Mastio/"); ok && alias.Type == "AWS::Lambda::Alias" && strings.Contains(fmt.Sprint(m.Properties["FunctionName"]), "Ref:"+short+"]") {
+				if short, ok := strings.CutPrefix(id, "Mastio/"); ok && alias.Type == "AWS::Lambda::Alias" &&
+					strings.Contains(fmt.Sprint(m.Properties["FunctionName"]), "Ref:"+short+"]") {
 					found = append(found, d.functionName(at(alias.Properties, "FunctionName", "Ref")))
 				}
 			}
-			if m.Properties["StartingPosition"] != "TRIM_HORIZON" || m.Properties["ParallelizationFactor"] != float64(1) || m.Properties["BisectBatchOnFunctionError"] != true ||
-				at(m.Properties, "FunctionResponseTypes", 0) != "ReportBatchItemFailures" || at(m.Properties, "DestinationConfig", "OnFailure", "Destination") == nil {
+			if m.Properties["StartingPosition"] != "TRIM_HORIZON" || m.Properties["ParallelizationFactor"] != float64(1) ||
+				m.Properties["BisectBatchOnFunctionError"] != true ||
+				at(m.Properties, "FunctionResponseTypes", 0) != "ReportBatchItemFailures" ||
+				at(m.Properties, "DestinationConfig", "OnFailure", "Destination") == nil {
 				t.Errorf("%s: %v", m.id, m.Properties)
 			}
 		}

@@ -18,7 +18,8 @@ const (
 	sealRecord    = "CHECKPOINT"
 )
 
-// leading restricts calls to partition keys. Without the second condition, a call that names no key would pass the first.
+// leading restricts calls to partition keys. Without the second condition, a call that names no key would pass the
+// first.
 func leading(keys ...string) conditions {
 	return conditions{anyOfLike: {leadingKeys: keys}, "Null": {leadingKeys: "false"}}
 }
@@ -33,8 +34,10 @@ func (s *Service) table(name string) string { return *s.data.Tables[name].TableA
 
 func (s *Service) readOrg() statement {
 	return statement{
-		sid: "ReadOrganisation", actions: []string{"dynamodb:GetItem", "dynamodb:Query"},
-		resources: []string{s.table(schema.Registry)}, conditions: leading(orgRecord, headRecord),
+		sid:        "ReadOrganisation",
+		actions:    []string{"dynamodb:GetItem", "dynamodb:Query"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(orgRecord, headRecord),
 	}
 }
 
@@ -42,31 +45,47 @@ func (s *Service) readOrg() statement {
 // the aliases of an agent whose certificate does not name it.
 func (s *Service) readAgents() statement {
 	return statement{
-		sid: "ReadAgentsAndPointer", actions: []string{"dynamodb:BatchGetItem", "dynamodb:GetItem"},
-		resources: []string{s.table(schema.Registry)}, conditions: leading(orgRecord, agentRecords, aliasRecords),
+		sid:        "ReadAgentsAndPointer",
+		actions:    []string{"dynamodb:BatchGetItem", "dynamodb:GetItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(orgRecord, agentRecords, aliasRecords),
 	}
 }
 
 // writeAliases lets those of an agent be taken and given back, together with the agent.
 func (s *Service) writeAliases() statement {
 	return statement{
-		sid: "WriteAliases", actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)},
+		sid:        "WriteAliases",
+		actions:    []string{"dynamodb:DeleteItem", "dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Registry)},
 		conditions: inTransaction(leading(aliasRecords)),
 	}
 }
 
 func (s *Service) readEdgeCAs() statement {
-	return statement{sid: "ReadEdgeCAs", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry)}, conditions: leading(edgeRecords)}
+	return statement{
+		sid:        "ReadEdgeCAs",
+		actions:    []string{"dynamodb:Query"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(edgeRecords),
+	}
 }
 
 func (s *Service) addEdgeCAs() statement {
-	return statement{sid: "AddEdgeCAs", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)}, conditions: leading(edgeRecords)}
+	return statement{
+		sid:        "AddEdgeCAs",
+		actions:    []string{"dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(edgeRecords),
+	}
 }
 
 // nameEdgeCAs lets an agent's bundle name CAs of the edge, or name them no longer, together with the agent.
 func (s *Service) nameEdgeCAs() statement {
 	return statement{
-		sid: "NameEdgeCAs", actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)},
+		sid:        "NameEdgeCAs",
+		actions:    []string{"dynamodb:DeleteItem", "dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Registry)},
 		conditions: inTransaction(leading(edgeNames)),
 	}
 }
@@ -74,9 +93,16 @@ func (s *Service) nameEdgeCAs() statement {
 // forgetEdgeCAs is the standby job's: it looks whether an agent names a CA of the edge, marks it, and forgets it.
 func (s *Service) forgetEdgeCAs() []statement {
 	return []statement{
-		{sid: "FindEdgeNames", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry)}, conditions: leading(edgeNames)},
 		{
-			sid: "ForgetEdgeCAs", actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)},
+			sid:        "FindEdgeNames",
+			actions:    []string{"dynamodb:Query"},
+			resources:  []string{s.table(schema.Registry)},
+			conditions: leading(edgeNames),
+		},
+		{
+			sid:        "ForgetEdgeCAs",
+			actions:    []string{"dynamodb:DeleteItem", "dynamodb:PutItem"},
+			resources:  []string{s.table(schema.Registry)},
 			conditions: inTransaction(leading(edgeRecords)),
 		},
 	}
@@ -84,42 +110,52 @@ func (s *Service) forgetEdgeCAs() []statement {
 
 func (s *Service) readAnswers() statement {
 	return statement{
-		sid: "ReadKeptAnswers", actions: []string{"dynamodb:GetItem"},
-		resources: []string{s.table(schema.Registry)}, conditions: leading(answerRecords),
+		sid:        "ReadKeptAnswers",
+		actions:    []string{"dynamodb:GetItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(answerRecords),
 	}
 }
 
 // keepAnswers keeps the answer to a request under its idempotency key, in the transaction of what it answers.
 func (s *Service) keepAnswers() statement {
 	return statement{
-		sid: "KeepAnswers", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)},
+		sid:        "KeepAnswers",
+		actions:    []string{"dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Registry)},
 		conditions: inTransaction(leading(answerRecords)),
 	}
 }
 
 func (s *Service) listAgents() statement {
 	return statement{
-		sid: "ListAgents", actions: []string{"dynamodb:Query"},
+		sid:       "ListAgents",
+		actions:   []string{"dynamodb:Query"},
 		resources: []string{s.table(schema.Registry) + "/index/" + schema.AgentsByGeneration},
 	}
 }
 
 func (s *Service) findAgents() statement {
 	return statement{
-		sid: "FindAgents", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry) + "/index/" + schema.AgentsByName},
+		sid:       "FindAgents",
+		actions:   []string{"dynamodb:Query"},
+		resources: []string{s.table(schema.Registry) + "/index/" + schema.AgentsByName},
 	}
 }
 
 func (s *Service) countAgents() statement {
 	return statement{
-		sid: "CountAgents", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry) + "/index/" + schema.ActiveAgents},
+		sid:       "CountAgents",
+		actions:   []string{"dynamodb:Query"},
+		resources: []string{s.table(schema.Registry) + "/index/" + schema.ActiveAgents},
 	}
 }
 
 // readStream is what Lambda reads the audit table's stream with, in the function's name.
 func (s *Service) readStream() statement {
 	return statement{
-		sid: "ReadAuditStream", actions: []string{"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"},
+		sid:       "ReadAuditStream",
+		actions:   []string{"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"},
 		resources: []string{*s.data.Tables[schema.Audit].TableStreamArn()},
 	}
 }
@@ -130,14 +166,17 @@ func (s *Service) listStreams() statement {
 
 func (s *Service) findDue() statement {
 	return statement{
-		sid: "FindDueAgents", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Registry) + "/index/" + schema.AgentsByDue},
+		sid:       "FindDueAgents",
+		actions:   []string{"dynamodb:Query"},
+		resources: []string{s.table(schema.Registry) + "/index/" + schema.AgentsByDue},
 	}
 }
 
 // keepSessions is the dashboard's alone: nothing else can open a session, or let a guess through.
 func (s *Service) keepSessions() statement {
 	return statement{
-		sid: "KeepSessions", actions: []string{"dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+		sid:       "KeepSessions",
+		actions:   []string{"dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
 		resources: []string{s.table(schema.Sessions)},
 	}
 }
@@ -145,7 +184,9 @@ func (s *Service) keepSessions() statement {
 // readSessions lets a function find out who acts: it opens no session and lets no guess through.
 func (s *Service) readSessions() statement {
 	return statement{
-		sid: "ReadSessions", actions: []string{"dynamodb:BatchGetItem"}, resources: []string{s.table(schema.Sessions)},
+		sid:        "ReadSessions",
+		actions:    []string{"dynamodb:BatchGetItem"},
+		resources:  []string{s.table(schema.Sessions)},
 		conditions: leading("SESSION#*", "EPOCH"),
 	}
 }
@@ -153,7 +194,9 @@ func (s *Service) readSessions() statement {
 // countGuesses goes with the right to check the admin secret: a wrong one is counted for its address.
 func (s *Service) countGuesses() statement {
 	return statement{
-		sid: "CountGuesses", actions: []string{"dynamodb:BatchGetItem", "dynamodb:PutItem"}, resources: []string{s.table(schema.Sessions)},
+		sid:        "CountGuesses",
+		actions:    []string{"dynamodb:BatchGetItem", "dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Sessions)},
 		conditions: leading("GATE#*"),
 	}
 }
@@ -161,15 +204,19 @@ func (s *Service) countGuesses() statement {
 // writeAgents and writeOrg are parts of transactions; IAM asks for the right to each item of one.
 func (s *Service) writeAgents() statement {
 	return statement{
-		sid: "WriteAgents", actions: []string{"dynamodb:PutItem"},
-		resources: []string{s.table(schema.Registry)}, conditions: leading(agentRecords),
+		sid:        "WriteAgents",
+		actions:    []string{"dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(agentRecords),
 	}
 }
 
 func (s *Service) writeOrg() statement {
 	return statement{
-		sid: "WriteOrganisation", actions: []string{"dynamodb:PutItem", "dynamodb:UpdateItem"},
-		resources: []string{s.table(schema.Registry)}, conditions: leading(orgRecord, headRecord, answerRecords),
+		sid:        "WriteOrganisation",
+		actions:    []string{"dynamodb:PutItem", "dynamodb:UpdateItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(orgRecord, headRecord, answerRecords),
 	}
 }
 
@@ -178,7 +225,9 @@ const appendAudit = "AppendAudit"
 // appendAudit lets a function put rows, and only together with the change that they record.
 func (s *Service) appendAudit() statement {
 	return statement{
-		sid: appendAudit, actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Audit)},
+		sid:        appendAudit,
+		actions:    []string{"dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Audit)},
 		conditions: inTransaction(conditions{}),
 	}
 }
@@ -186,7 +235,10 @@ func (s *Service) appendAudit() statement {
 // noteMoved accompanies appendAudit in every role: the checkpoint job reads the note to find the chains that moved.
 func (s *Service) noteMoved() statement {
 	return statement{
-		sid: "NoteMovedChains", actions: []string{"dynamodb:UpdateItem"}, resources: []string{s.table(schema.Registry)}, conditions: inTransaction(leading(movedRecords)),
+		sid:        "NoteMovedChains",
+		actions:    []string{"dynamodb:UpdateItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: inTransaction(leading(movedRecords)),
 	}
 }
 
@@ -194,37 +246,48 @@ func (s *Service) noteMoved() statement {
 // registry's batches and queries name their keys; the audit table's are all of one kind.
 func (s *Service) readTrail() statement {
 	return statement{
-		sid: "ReadTrail", actions: []string{"dynamodb:BatchGetItem", "dynamodb:Query"},
+		sid:       "ReadTrail",
+		actions:   []string{"dynamodb:BatchGetItem", "dynamodb:Query"},
 		resources: []string{s.table(schema.Audit), s.table(schema.Audit) + "/index/" + schema.AuditByDay},
 	}
 }
 
 func (s *Service) readSeals() statement {
 	return statement{
-		sid: "ReadSeals", actions: []string{"dynamodb:GetItem", "dynamodb:Query"},
-		resources: []string{s.table(schema.Registry)}, conditions: leading(movedRecords, sealRecord),
+		sid:        "ReadSeals",
+		actions:    []string{"dynamodb:GetItem", "dynamodb:Query"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(movedRecords, sealRecord),
 	}
 }
 
 // findSeals reads the last checkpoint alone.
 func (s *Service) findSeals() statement {
 	return statement{
-		sid: "FindSeals", actions: []string{"dynamodb:GetItem"}, resources: []string{s.table(schema.Registry)}, conditions: leading(sealRecord),
+		sid:        "FindSeals",
+		actions:    []string{"dynamodb:GetItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(sealRecord),
 	}
 }
 
 // sealTrail is the last checkpoint with the end of the organisation's chain, and what it covers.
 func (s *Service) sealTrail() statement {
 	return statement{
-		sid: "SealTrail", actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
-		resources: []string{s.table(schema.Registry)}, conditions: leading(movedRecords, sealRecord),
+		sid:        "SealTrail",
+		actions:    []string{"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(movedRecords, sealRecord),
 	}
 }
 
 // moveHead writes the end of the organisation's chain, and nothing of the organisation else.
 func (s *Service) moveHead() statement {
 	return statement{
-		sid: "MoveHead", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Registry)}, conditions: inTransaction(leading(headRecord)),
+		sid:        "MoveHead",
+		actions:    []string{"dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: inTransaction(leading(headRecord)),
 	}
 }
 
@@ -233,13 +296,23 @@ func (s *Service) recordRefusals(appends bool) []statement {
 	chain := s.props.OrgID + "/admin.login_refused"
 	note := s.noteMoved()
 	note.sid = "NoteRefusals"
-	read := statement{sid: "ReadRefusals", actions: []string{"dynamodb:Query"}, resources: []string{s.table(schema.Audit)}, conditions: leading(chain)}
+	read := statement{
+		sid:        "ReadRefusals",
+		actions:    []string{"dynamodb:Query"},
+		resources:  []string{s.table(schema.Audit)},
+		conditions: leading(chain),
+	}
 	if appends {
 		return []statement{read}
 	}
 	return []statement{
 		read,
-		{sid: "AppendRefusals", actions: []string{"dynamodb:PutItem"}, resources: []string{s.table(schema.Audit)}, conditions: inTransaction(leading(chain))},
+		{
+			sid:        "AppendRefusals",
+			actions:    []string{"dynamodb:PutItem"},
+			resources:  []string{s.table(schema.Audit)},
+			conditions: inTransaction(leading(chain)),
+		},
 		note,
 	}
 }
@@ -251,6 +324,8 @@ func (s *Service) useProofs() statement {
 // backUp lets backups be asked for, and neither read, restored nor deleted: that is the operator's to do.
 func (s *Service) backUp() statement {
 	return statement{
-		sid: "BackUpBeforeARotation", actions: []string{"dynamodb:CreateBackup"}, resources: []string{s.table(schema.Registry), s.table(schema.Audit)},
+		sid:       "BackUpBeforeARotation",
+		actions:   []string{"dynamodb:CreateBackup"},
+		resources: []string{s.table(schema.Registry), s.table(schema.Audit)},
 	}
 }

@@ -11,11 +11,11 @@ const (
 	leadingKeys = "dynamodb:LeadingKeys"
 )
 
-// together are the statements for transactions whose items different statements allow. AWS documents that each item of a
-// transaction needs the right to its own action, and does not say whether dynamodb:LeadingKeys then holds the key of that
-// item or the keys of all items with the same action on the same table. Statements that are narrower than a transaction are
-// enough for the first reading only; these are for the second. They add nothing under the first: each key of a union is in a
-// statement that allows the same action on the same table in a transaction already.
+// together are the statements for transactions whose items different statements allow. AWS documents that each item of
+// a transaction needs the right to its own action, and does not say whether dynamodb:LeadingKeys then holds the key of
+// that item or the keys of all items with the same action on the same table. Statements that are narrower than a
+// transaction are enough for the first reading only; these are for the second. They add nothing under the first: each
+// key of a union is in a statement that allows the same action on the same table in a transaction already.
 func together(all []statement) []statement {
 	type access struct{ action, table string }
 	keys, widest := map[access][]string{}, map[access]int{}
@@ -43,7 +43,10 @@ func together(all []statement) []statement {
 		}
 		_, operation, _ := strings.Cut(a.action, ":")
 		unions = append(unions, statement{
-			sid: operation + "Together", actions: []string{a.action}, resources: []string{a.table}, conditions: inTransaction(leading(union...)),
+			sid:        operation + "Together",
+			actions:    []string{a.action},
+			resources:  []string{a.table},
+			conditions: inTransaction(leading(union...)),
 		})
 	}
 	return unions

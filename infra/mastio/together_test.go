@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What is allowed for a transaction as a whole is allowed for each of its items by a narrow statement already, and to any
-// two keys that a function may write in one transaction there is one statement with both.
+// What is allowed for a transaction as a whole is allowed for each of its items by a narrow statement already, and to
+// any two keys that a function may write in one transaction there is one statement with both.
 func TestTransactionsUnderBothReadings(t *testing.T) {
 	each(t, func(t *testing.T, d *deployment) {
 		type access struct{ function, action, table string }
@@ -23,7 +23,8 @@ func TestTransactionsUnderBothReadings(t *testing.T) {
 				case !slices.Contains(transactional, action):
 				case !strings.HasSuffix(s.sid, "Together"):
 					narrow[a] = append(narrow[a], leading)
-				case at(s.conditions, "StringEquals", "dynamodb:EnclosingOperation") != "TransactWriteItems" || at(s.conditions, "Null", leadingKeys) != "false":
+				case at(s.conditions, "StringEquals", "dynamodb:EnclosingOperation") != "TransactWriteItems" ||
+					at(s.conditions, "Null", leadingKeys) != "false":
 					t.Errorf("%s/%s counts outside of transactions, or without a key", s.function, s.sid)
 				default:
 					whole[a] = leading

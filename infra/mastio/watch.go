@@ -35,7 +35,9 @@ type Watch struct {
 func newWatch(scope constructs.Construct, id string, p Props, s *Service) *Watch {
 	w := &Watch{Scope: constructs.NewConstruct(scope, &id), props: p, service: s}
 	w.Topic = awssns.NewTopic(w.Scope, jsii.String("Alarms"), &awssns.TopicProps{
-		TopicName: jsii.String(p.name("alarms")), DisplayName: jsii.String("Mastio " + p.OrgID), EnforceSSL: jsii.Bool(true),
+		TopicName:   jsii.String(p.name("alarms")),
+		DisplayName: jsii.String("Mastio " + p.OrgID),
+		EnforceSSL:  jsii.Bool(true),
 	})
 	w.letAlarmsPublish()
 	if p.AlarmEmail != "" {
@@ -53,12 +55,17 @@ func newWatch(scope constructs.Construct, id string, p Props, s *Service) *Watch
 func (w *Watch) letAlarmsPublish() {
 	stack := awscdk.Stack_Of(w.Scope)
 	w.Topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Sid: jsii.String("AlarmsPublish"), Actions: jsii.Strings("sns:Publish"), Resources: jsii.Strings(*w.Topic.TopicArn()),
+		Sid:        jsii.String("AlarmsPublish"),
+		Actions:    jsii.Strings("sns:Publish"),
+		Resources:  jsii.Strings(*w.Topic.TopicArn()),
 		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)},
 		Conditions: &map[string]any{
 			"StringEquals": map[string]any{"aws:SourceAccount": *stack.Account()},
 			"ArnLike": map[string]any{"aws:SourceArn": *stack.FormatArn(&awscdk.ArnComponents{
-				Service: str("cloudwatch"), Resource: str("alarm"), ResourceName: jsii.String(w.props.name("*")), ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
+				Service:      str("cloudwatch"),
+				Resource:     str("alarm"),
+				ResourceName: jsii.String(w.props.name("*")),
+				ArnFormat:    awscdk.ArnFormat_COLON_RESOURCE_NAME,
 			})},
 		},
 	}))
@@ -79,9 +86,14 @@ func (w *Watch) add(a alarm) {
 		a.missing = cw.TreatMissingData_NOT_BREACHING
 	}
 	made := cw.NewAlarm(w.Scope, jsii.String("Alarm-"+a.id), &cw.AlarmProps{
-		AlarmName: jsii.String(w.props.name(a.id)), AlarmDescription: &a.todo, Metric: a.metric, Threshold: number(a.limit),
-		ComparisonOperator: cw.ComparisonOperator_GREATER_THAN_THRESHOLD, EvaluationPeriods: number(a.periods), DatapointsToAlarm: number(a.periods),
-		TreatMissingData: a.missing,
+		AlarmName:          jsii.String(w.props.name(a.id)),
+		AlarmDescription:   &a.todo,
+		Metric:             a.metric,
+		Threshold:          number(a.limit),
+		ComparisonOperator: cw.ComparisonOperator_GREATER_THAN_THRESHOLD,
+		EvaluationPeriods:  number(a.periods),
+		DatapointsToAlarm:  number(a.periods),
+		TreatMissingData:   a.missing,
 	})
 	action := awscloudwatchactions.NewSnsAction(w.Topic)
 	made.AddAlarmAction(action)
@@ -101,8 +113,11 @@ func (w *Watch) gauge(name string) cw.Metric { return w.written(name, w.props.St
 // written is a value that a function writes every so many minutes.
 func (w *Watch) written(name string, every int) cw.Metric {
 	return cw.NewMetric(&cw.MetricProps{
-		Namespace: jsii.String(namespace), MetricName: &name, DimensionsMap: &map[string]*string{"Org": &w.props.OrgID},
-		Statistic: jsii.String("Maximum"), Period: minutes(max(5, every)),
+		Namespace:     jsii.String(namespace),
+		MetricName:    &name,
+		DimensionsMap: &map[string]*string{"Org": &w.props.OrgID},
+		Statistic:     jsii.String("Maximum"),
+		Period:        minutes(max(5, every)),
 	})
 }
 
@@ -133,21 +148,42 @@ func (w *Watch) traffic() {
 		host   routes.Host
 		metric cw.Metric
 	}{
-		{routes.Agents, w.service.Agents.measured().MetricServerError(&cw.MetricOptions{Statistic: jsii.String("Sum"), Period: fiveMinutes()})},
-		{routes.Operators, w.service.Operators.MetricServerError(&cw.MetricOptions{Statistic: jsii.String("Sum"), Period: fiveMinutes()})},
+		{routes.Agents, w.service.Agents.measured().MetricServerError(&cw.MetricOptions{
+			Statistic: jsii.String("Sum"),
+			Period:    fiveMinutes(),
+		})},
+		{routes.Operators, w.service.Operators.MetricServerError(&cw.MetricOptions{
+			Statistic: jsii.String("Sum"),
+			Period:    fiveMinutes(),
+		})},
 	} {
-		w.add(alarm{id: "5xx-" + string(api.host), metric: api.metric, limit: 5, periods: 2, todo: "Requests end in 5xx. The functions' logs hold the causes under their request ids."})
+		w.add(alarm{
+			id:      "5xx-" + string(api.host),
+			metric:  api.metric,
+			limit:   5,
+			periods: 2,
+			todo:    "Requests end in 5xx. The functions' logs hold the causes under their request ids.",
+		})
 	}
 	w.add(alarm{
-		id: "token-denials", metric: w.counted("token", "token-denied", awslogs.FilterPattern_All(
+		id: "token-denials",
+		metric: w.counted("token", "token-denied", awslogs.FilterPattern_All(
 			awslogs.FilterPattern_NumberValue(jsii.String("$.status"), jsii.String("="), number(401)),
 			// A resource asks for a nonce by 401, as RFC 9449 section 9 has it: nothing is denied.
 			awslogs.FilterPattern_StringValue(jsii.String("$.code"), jsii.String("!="), jsii.String("use_dpop_nonce")))),
-		limit: 200, periods: 2, todo: "Many agents are refused a token. Expected after a rotation of the Org CA without an overlap; otherwise a caller tries certificates that are not pinned.",
+		limit:   200,
+		periods: 2,
+		todo: "Many agents are refused a token. Expected after a rotation of the Org CA without an overlap; otherwise a " +
+			"caller tries certificates that are not pinned.",
 	})
 	w.add(alarm{
-		id: "kms-throttling", metric: w.countedAll("kms-throttled", awslogs.FilterPattern_AllTerms(jsii.String("operation error KMS"), jsii.String("ThrottlingException"))),
-		limit: 0, periods: 1, todo: "KMS refuses calls for being too many. Ask for a higher quota of cryptographic operations (ECC), or slow the pipelines down.",
+		id: "kms-throttling",
+		metric: w.countedAll("kms-throttled",
+			awslogs.FilterPattern_AllTerms(jsii.String("operation error KMS"), jsii.String("ThrottlingException"))),
+		limit:   0,
+		periods: 1,
+		todo: "KMS refuses calls for being too many. Ask for a higher quota of cryptographic operations (ECC), or slow " +
+			"the pipelines down.",
 	})
 }
 
@@ -155,20 +191,54 @@ func (w *Watch) traffic() {
 func (w *Watch) jobs() {
 	for _, j := range w.service.jobs() {
 		period, periods := failing(j.every)
-		errors := w.service.Functions[j.function].Alias.MetricErrors(&cw.MetricOptions{Statistic: jsii.String("Sum"), Period: minutes(period)})
-		w.add(alarm{id: j.function + "-fails", metric: errors, limit: 1, periods: periods, todo: "The function " + j.function + " fails again and again. Its log says why."})
+		errors := w.service.Functions[j.function].Alias.MetricErrors(&cw.MetricOptions{
+			Statistic: jsii.String("Sum"),
+			Period:    minutes(period),
+		})
+		w.add(alarm{
+			id:      j.function + "-fails",
+			metric:  errors,
+			limit:   1,
+			periods: periods,
+			todo:    "The function " + j.function + " fails again and again. Its log says why.",
+		})
 	}
-	w.add(alarm{id: "hygiene-failed", metric: w.gauge("hygiene_failed"), periods: 1, todo: "Certificates that are due could not be delivered to their agents. The log of the function hygiene names each, and why; the next runs try again."})
-	late := w.service.Functions["events"].Alias.Metric(jsii.String("IteratorAge"), &cw.MetricOptions{Statistic: jsii.String("Maximum"), Period: fiveMinutes()})
-	w.add(alarm{id: "events-late", metric: late, limit: 600_000, periods: 2, todo: "What was committed ten minutes ago is not on the event bus yet. The log of the function events says why; nothing is lost for 24 hours."})
-	depth := w.service.Failed.MetricApproximateNumberOfMessagesVisible(&cw.MetricOptions{Statistic: jsii.String("Maximum"), Period: fiveMinutes()})
-	w.add(alarm{id: "failed-events", metric: depth, periods: 1, todo: "An event was given up on after all its retries. It is in the queue " + w.props.name("failed-events") + "; mend the cause, then delete it: the next run does its work."})
+	w.add(alarm{
+		id:      "hygiene-failed",
+		metric:  w.gauge("hygiene_failed"),
+		periods: 1,
+		todo: "Certificates that are due could not be delivered to their agents. The log of the function hygiene names " +
+			"each, and why; the next runs try again.",
+	})
+	late := w.service.Functions["events"].Alias.Metric(jsii.String("IteratorAge"), &cw.MetricOptions{
+		Statistic: jsii.String("Maximum"),
+		Period:    fiveMinutes(),
+	})
+	w.add(alarm{
+		id:      "events-late",
+		metric:  late,
+		limit:   600_000,
+		periods: 2,
+		todo: "What was committed ten minutes ago is not on the event bus yet. The log of the function events says why; " +
+			"nothing is lost for 24 hours.",
+	})
+	depth := w.service.Failed.MetricApproximateNumberOfMessagesVisible(&cw.MetricOptions{
+		Statistic: jsii.String("Maximum"),
+		Period:    fiveMinutes(),
+	})
+	w.add(alarm{
+		id:      "failed-events",
+		metric:  depth,
+		periods: 1,
+		todo: "An event was given up on after all its retries. It is in the queue " + w.props.name("failed-events") +
+			"; mend the cause, then delete it: the next run does its work.",
+	})
 }
 
-// failing is for how many minutes at a time, and how many times in a row, a job's errors are counted: more than one in each
-// says that it fails. Lambda tries a run three times within some three minutes, so a run that fails for good is three
-// errors, which may fall into two periods, and then nothing happens until the next run. Of a job that runs several times an
-// hour two runs in a row have to fail; of one that does not, one.
+// failing is for how many minutes at a time, and how many times in a row, a job's errors are counted: more than one in
+// each says that it fails. Lambda tries a run three times within some three minutes, so a run that fails for good is
+// three errors, which may fall into two periods, and then nothing happens until the next run. Of a job that runs
+// several times an hour two runs in a row have to fail; of one that does not, one.
 func failing(every awscdk.Duration) (period, periods int) {
 	interval := int(*every.ToMinutes(nil))
 	if interval > 60 {
@@ -181,7 +251,11 @@ func failing(every awscdk.Duration) (period, periods int) {
 // organisation is in the namespace.
 func (w *Watch) counted(function, name string, pattern awslogs.IFilterPattern) cw.Metric {
 	awslogs.NewMetricFilter(w.Scope, jsii.String("Count-"+name+"-"+function), &awslogs.MetricFilterProps{
-		LogGroup: w.service.Functions[function].Log, FilterPattern: pattern, MetricNamespace: jsii.String(w.countedIn()), MetricName: &name, MetricValue: jsii.String("1"),
+		LogGroup:        w.service.Functions[function].Log,
+		FilterPattern:   pattern,
+		MetricNamespace: jsii.String(w.countedIn()),
+		MetricName:      &name,
+		MetricValue:     jsii.String("1"),
 	})
 	return w.count(name)
 }
@@ -196,7 +270,12 @@ func (w *Watch) countedAll(name string, pattern awslogs.IFilterPattern) cw.Metri
 func (w *Watch) countedIn() string { return namespace + "/" + w.props.OrgID }
 
 func (w *Watch) count(name string) cw.Metric {
-	return cw.NewMetric(&cw.MetricProps{Namespace: jsii.String(w.countedIn()), MetricName: &name, Statistic: jsii.String("Sum"), Period: fiveMinutes()})
+	return cw.NewMetric(&cw.MetricProps{
+		Namespace:  jsii.String(w.countedIn()),
+		MetricName: &name,
+		Statistic:  jsii.String("Sum"),
+		Period:     fiveMinutes(),
+	})
 }
 
 // dashboard has what an alarm sends a person to, most urgent first.
@@ -205,22 +284,38 @@ func (w *Watch) dashboard() {
 		return
 	}
 	rows := [][]cw.IWidget{
-		{cw.NewAlarmStatusWidget(&cw.AlarmStatusWidgetProps{Title: jsii.String("Alarms"), Alarms: w.alarms(), Width: number(24), Height: number(4)})},
+		{cw.NewAlarmStatusWidget(&cw.AlarmStatusWidgetProps{
+			Title:  jsii.String("Alarms"),
+			Alarms: w.alarms(),
+			Width:  number(24),
+			Height: number(4),
+		})},
 		{
-			w.numbers("Org CA", w.gauge("org_ca_days_left"), w.gauge("standby_ca"), w.warned(warnings.LegacyPathLenZero), w.warned(warnings.TruststoreOutOfDate)),
+			w.numbers("Org CA", w.gauge("org_ca_days_left"), w.gauge("standby_ca"), w.warned(warnings.LegacyPathLenZero),
+				w.warned(warnings.TruststoreOutOfDate)),
 		},
 		{
-			w.graph("Agents: requests and refusals", w.service.Agents.measured().MetricCount(nil), w.service.Agents.measured().MetricClientError(nil), w.service.Agents.measured().MetricServerError(nil), w.count("token-denied")),
-			w.graph("Agents: latency", w.service.Agents.measured().MetricLatency(percentile("p50")), w.service.Agents.measured().MetricLatency(percentile("p99"))),
+			w.graph("Agents: requests and refusals", w.service.Agents.measured().MetricCount(nil),
+				w.service.Agents.measured().MetricClientError(nil), w.service.Agents.measured().MetricServerError(nil),
+				w.count("token-denied")),
+			w.graph("Agents: latency", w.service.Agents.measured().MetricLatency(percentile("p50")),
+				w.service.Agents.measured().MetricLatency(percentile("p99"))),
 		},
 		{
-			w.graph("Operators: requests and refusals", w.service.Operators.MetricCount(nil), w.service.Operators.MetricClientError(nil), w.service.Operators.MetricServerError(nil)),
-			w.graph("Operators: latency", w.service.Operators.MetricLatency(percentile("p50")), w.service.Operators.MetricLatency(percentile("p99"))),
+			w.graph("Operators: requests and refusals", w.service.Operators.MetricCount(nil),
+				w.service.Operators.MetricClientError(nil), w.service.Operators.MetricServerError(nil)),
+			w.graph("Operators: latency", w.service.Operators.MetricLatency(percentile("p50")),
+				w.service.Operators.MetricLatency(percentile("p99"))),
 		},
 		{w.perFunction("Functions: errors", "Errors", "Sum"), w.perFunction("Functions: duration, p99", "Duration", "p99")},
-		{w.perFunction("Functions: at once", "ConcurrentExecutions", "Maximum"), w.graph("Failed events; KMS throttling", w.service.Failed.MetricApproximateNumberOfMessagesVisible(nil), w.count("kms-throttled"))},
+		{w.perFunction("Functions: at once", "ConcurrentExecutions", "Maximum"),
+			w.graph("Failed events; KMS throttling", w.service.Failed.MetricApproximateNumberOfMessagesVisible(nil),
+				w.count("kms-throttled"))},
 	}
-	board := cw.NewDashboard(w.Scope, jsii.String("Dashboard"), &cw.DashboardProps{DashboardName: jsii.String(w.props.name("overview")), DefaultInterval: awscdk.Duration_Hours(number(12))})
+	board := cw.NewDashboard(w.Scope, jsii.String("Dashboard"), &cw.DashboardProps{
+		DashboardName:   jsii.String(w.props.name("overview")),
+		DefaultInterval: awscdk.Duration_Hours(number(12)),
+	})
 	for _, row := range rows {
 		board.AddWidgets(row...)
 	}
@@ -237,7 +332,12 @@ func (w *Watch) alarms() *[]interfacesawscloudwatch.IAlarmRef {
 func percentile(p string) *cw.MetricOptions { return &cw.MetricOptions{Statistic: &p} }
 
 func (w *Watch) numbers(title string, metrics ...cw.IMetric) cw.IWidget {
-	return cw.NewSingleValueWidget(&cw.SingleValueWidgetProps{Title: &title, Metrics: &metrics, Width: number(24), Height: number(3)})
+	return cw.NewSingleValueWidget(&cw.SingleValueWidgetProps{
+		Title:   &title,
+		Metrics: &metrics,
+		Width:   number(24),
+		Height:  number(3),
+	})
 }
 
 func (w *Watch) graph(title string, metrics ...cw.IMetric) cw.IWidget {
@@ -247,7 +347,10 @@ func (w *Watch) graph(title string, metrics ...cw.IMetric) cw.IWidget {
 func (w *Watch) perFunction(title, metric, statistic string) cw.IWidget {
 	var all []cw.IMetric
 	for _, name := range slices.Sorted(keys(w.service.Functions)) {
-		all = append(all, w.service.Functions[name].Lambda.Metric(&metric, &cw.MetricOptions{Statistic: &statistic, Label: &name}))
+		all = append(all, w.service.Functions[name].Lambda.Metric(&metric, &cw.MetricOptions{
+			Statistic: &statistic,
+			Label:     &name,
+		}))
 	}
 	return w.graph(fmt.Sprintf("%s (%s)", title, statistic), all...)
 }

@@ -57,8 +57,8 @@ func fires(errors []float64, period, periods, limit int, phase float64) bool {
 // retried are the errors of a run that fails, with the two retries of an asynchronous invocation.
 func retried(at float64) []float64 { return []float64{at, at + 1, at + 3} }
 
-// An alarm of a job has to fire with two runs in a row that fail for good, however the periods lie, and not with a run whose
-// first retry worked.
+// An alarm of a job has to fire with two runs in a row that fail for good, however the periods lie, and not with a run
+// whose first retry worked.
 func TestAlarmsOfJobsCanFire(t *testing.T) {
 	for _, every := range []int{1, 2, 5, 15, 30, 60, 1440} {
 		for phase := 0.0; phase < 60; phase += 0.25 {
@@ -78,7 +78,8 @@ func TestAlarmsOfJobsCanFire(t *testing.T) {
 	each(t, func(t *testing.T, d *deployment) {
 		for name, want := range map[string]string{"checkpoint": "900 × 2", "hygiene": "3600 × 1", "standby": "300 × 2"} {
 			a := d.one(t, "AWS::CloudWatch::Alarm", "WatchAlarm"+name+"fails")
-			if got := fmt.Sprintf("%v × %v", a.Properties["Period"], a.Properties["EvaluationPeriods"]); got != want || a.Properties["Threshold"] != 1.0 {
+			if got := fmt.Sprintf("%v × %v", a.Properties["Period"], a.Properties["EvaluationPeriods"]); got != want ||
+				a.Properties["Threshold"] != 1.0 {
 				t.Errorf("%s: errors above %v in %s, want above 1 in %s", name, a.Properties["Threshold"], got, want)
 			}
 		}
@@ -93,7 +94,8 @@ func TestGaugesAreWaitedFor(t *testing.T) {
 	}
 	each(t, func(t *testing.T, d *deployment) {
 		for _, a := range d.all("AWS::CloudWatch::Alarm") {
-			if a.Properties["TreatMissingData"] == "breaching" && !strings.HasPrefix(spell(a.Properties["Namespace"]), "Mastio") {
+			if a.Properties["TreatMissingData"] == "breaching" &&
+				!strings.HasPrefix(spell(a.Properties["Namespace"]), "Mastio") {
 				t.Errorf("%s takes missing data for bad, and is not the standby job's", a.id)
 			}
 		}

@@ -40,10 +40,18 @@ type looker struct {
 
 func newLooker(a assembly, cfg aws.Config) *looker {
 	return &looker{
-		a: a, cfg: cfg, sts: sts.NewFromConfig(cfg), ssm: ssm.NewFromConfig(cfg), cfn: cloudformation.NewFromConfig(cfg),
-		lambda: lambda.NewFromConfig(cfg), gateway: apigateway.NewFromConfig(cfg), acm: acm.NewFromConfig(cfg),
-		route53: route53.NewFromConfig(cfg), kms: kms.NewFromConfig(cfg),
-		deployed: map[string]map[string]bool{}, states: map[string]cfn.StackStatus{},
+		a:        a,
+		cfg:      cfg,
+		sts:      sts.NewFromConfig(cfg),
+		ssm:      ssm.NewFromConfig(cfg),
+		cfn:      cloudformation.NewFromConfig(cfg),
+		lambda:   lambda.NewFromConfig(cfg),
+		gateway:  apigateway.NewFromConfig(cfg),
+		acm:      acm.NewFromConfig(cfg),
+		route53:  route53.NewFromConfig(cfg),
+		kms:      kms.NewFromConfig(cfg),
+		deployed: map[string]map[string]bool{},
+		states:   map[string]cfn.StackStatus{},
 	}
 }
 
@@ -62,7 +70,8 @@ func (l *looker) credentials(ctx context.Context) finding {
 	case err != nil:
 		return bad("credentials", "aws sts get-caller-identity", "there are none that work: %v", err)
 	case aws.ToString(who.Account) != l.a.account:
-		return bad("credentials", "make preflight with the credentials of the deployment: make synth takes account and region from them",
+		return bad("credentials", "make preflight with the credentials of the deployment: make synth takes account and "+
+			"region from them",
 			"they are of account %s, the templates of %s", aws.ToString(who.Account), l.a.account)
 	}
 	return ok("credentials", "account %s, region %s, as %s", l.a.account, l.a.region, aws.ToString(who.Arn))
@@ -81,7 +90,8 @@ func (l *looker) bootstrapped(ctx context.Context) []finding {
 	}
 	version, err := strconv.Atoi(aws.ToString(out.Parameter.Value))
 	if err != nil || version < l.a.bootstrap {
-		return []finding{bad(check, mend, "version %s is there, %d is needed", aws.ToString(out.Parameter.Value), l.a.bootstrap)}
+		return []finding{bad(check, mend, "version %s is there, %d is needed", aws.ToString(out.Parameter.Value),
+			l.a.bootstrap)}
 	}
 	return []finding{ok(check, "version %d", version)}
 }
@@ -116,10 +126,12 @@ func stateOf(name string, state cfn.StackStatus) finding {
 	case s == "UPDATE_ROLLBACK_FAILED":
 		return bad(check, "aws cloudformation continue-update-rollback --stack-name "+name, "%s is %s", name, s)
 	case s == "DELETE_FAILED", s == "ROLLBACK_FAILED", s == "CREATE_FAILED":
-		return bad(check, "aws cloudformation describe-stack-events --stack-name "+name+"; then aws cloudformation delete-stack --stack-name "+name,
+		return bad(check, "aws cloudformation describe-stack-events --stack-name "+name+
+			"; then aws cloudformation delete-stack --stack-name "+name,
 			"%s is %s", name, s)
 	case s == "ROLLBACK_COMPLETE":
-		return finding{warns, check, name + " is what a failed first deployment left; the next one removes it and begins anew", ""}
+		return finding{warns, check, name +
+			" is what a failed first deployment left; the next one removes it and begins anew", ""}
 	}
 	return ok(check, "%s is %s", name, s)
 }
@@ -127,7 +139,8 @@ func stateOf(name string, state cfn.StackStatus) finding {
 // hold notes what a stack holds. A stack that waits to be made anew holds nothing.
 func (l *looker) hold(ctx context.Context, name string) error {
 	l.deployed[name] = map[string]bool{}
-	pages := cloudformation.NewListStackResourcesPaginator(l.cfn, &cloudformation.ListStackResourcesInput{StackName: &name})
+	pages := cloudformation.NewListStackResourcesPaginator(l.cfn,
+		&cloudformation.ListStackResourcesInput{StackName: &name})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -152,8 +165,10 @@ func (l *looker) adoption(context.Context) []finding {
 		adopts = adopts || f.text("Environment", "Variables", "MASTIO_FIRST_CA") == "adopt"
 	}
 	for _, d := range l.a.all("AWS::ApiGateway::DomainName") {
-		if _, mutual := d.Properties["MutualTlsAuthentication"]; mutual && adopts && !l.holds(d) && len(l.deployed[d.stack]) == 0 {
-			return []finding{bad("adoption", "deploy without agentsDomain, upload the CA (POST /pki/rotate-ca?mode=upload), then deploy with it",
+		if _, mutual := d.Properties["MutualTlsAuthentication"]; mutual && adopts && !l.holds(d) &&
+			len(l.deployed[d.stack]) == 0 {
+			return []finding{bad("adoption", "deploy without agentsDomain, upload the CA (POST /pki/rotate-ca?mode=upload), "+
+				"then deploy with it",
 				"firstCa is adopt and %s is new: its truststore would not be there", d.text("DomainName"))}
 		}
 	}

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// account is an AWS account by its recorded answers: by operation, or by method and path where the service has no name for it.
+// account is an AWS account by its recorded answers: by operation, or by method and path where the service has no name
+// for it.
 type account map[string]reply
 
 type reply struct {
@@ -33,31 +34,39 @@ func missing(kind string) reply {
 func xml(status int, body string) reply { return reply{status, body} }
 
 func issued(kind, status string, names ...string) reply {
-	return reply{200, fmt.Sprintf(`{"Certificate":{"CertificateArn":"x","DomainName":%q,"SubjectAlternativeNames":["%s"],"Status":%q,"Type":%q,"NotAfter":4070908800}}`,
-		names[0], strings.Join(names, `","`), status, kind)}
+	return reply{200,
+		fmt.Sprintf(`{"Certificate":{"CertificateArn":"x","DomainName":%q,"SubjectAlternativeNames":["%s"],"Status":%q,"Type":%q,"NotAfter":4070908800}}`,
+			names[0], strings.Join(names, `","`), status, kind)}
 }
 
 // ready is an account in which a first deployment works.
 func ready() account {
-	noStack := xml(400, `<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack with id x does not exist</Message></Error></ErrorResponse>`)
+	noStack := xml(400,
+		`<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack with id x does not exist</Message></Error></ErrorResponse>`)
 	gone := reply{404, `{"message":"there is none"}`}
 	return account{
-		"GetCallerIdentity":                    xml(200, `<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::`+number+`:user/op</Arn><Account>`+number+`</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`),
-		"GetParameter":                         {200, `{"Parameter":{"Name":"p","Value":"28"}}`},
-		"DescribeStacks":                       noStack,
-		"GET /2016-08-19/account-settings":     {200, `{"AccountLimit":{"ConcurrentExecutions":1000,"UnreservedConcurrentExecutions":1000}}`},
-		"GET /account":                         {200, `{}`},
-		"DescribeCertificate":                  issued("AMAZON_ISSUED", "ISSUED", "*.acme.example"),
-		"DescribeTable":                        missing("com.amazonaws.dynamodb.v20120810#ResourceNotFoundException"),
-		"DescribeLogGroups":                    {200, `{"logGroups":[{"logGroupName":"/aws/lambda/mastio-acme-token-of-another"}]}`},
+		"GetCallerIdentity": xml(200,
+			`<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::`+number+`:user/op</Arn><Account>`+number+
+				`</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`),
+		"GetParameter":   {200, `{"Parameter":{"Name":"p","Value":"28"}}`},
+		"DescribeStacks": noStack,
+		"GET /2016-08-19/account-settings": {200,
+			`{"AccountLimit":{"ConcurrentExecutions":1000,"UnreservedConcurrentExecutions":1000}}`},
+		"GET /account":        {200, `{}`},
+		"DescribeCertificate": issued("AMAZON_ISSUED", "ISSUED", "*.acme.example"),
+		"DescribeTable":       missing("com.amazonaws.dynamodb.v20120810#ResourceNotFoundException"),
+		"DescribeLogGroups": {200,
+			`{"logGroups":[{"logGroupName":"/aws/lambda/mastio-acme-token-of-another"}]}`},
 		"GetQueueUrl":                          missing("com.amazonaws.sqs#QueueDoesNotExist"),
 		"DescribeEventBus":                     missing("ResourceNotFoundException"),
 		"ListKeys":                             {200, `{"Keys":[],"Truncated":false}`},
 		"GET /backup-vaults/mastio-acme-vault": {403, `{"__type":"AccessDeniedException","Message":"no"}`},
 		"GET /2015-03-31/functions/mastio-acme-token/configuration": gone,
 		"GET /domainnames/agents.acme.example":                      gone,
-		"GET /2013-04-01/hostedzone/Z1":                             xml(200, `<GetHostedZoneResponse><HostedZone><Id>/hostedzone/Z1</Id><Name>acme.example.</Name><CallerReference>c</CallerReference></HostedZone></GetHostedZoneResponse>`),
-		"GET /2013-04-01/hostedzone/Z1/rrset":                       xml(200, `<ListResourceRecordSetsResponse><ResourceRecordSets></ResourceRecordSets><IsTruncated>false</IsTruncated><MaxItems>1</MaxItems></ListResourceRecordSetsResponse>`),
+		"GET /2013-04-01/hostedzone/Z1": xml(200,
+			`<GetHostedZoneResponse><HostedZone><Id>/hostedzone/Z1</Id><Name>acme.example.</Name><CallerReference>c</CallerReference></HostedZone></GetHostedZoneResponse>`),
+		"GET /2013-04-01/hostedzone/Z1/rrset": xml(200,
+			`<ListResourceRecordSetsResponse><ResourceRecordSets></ResourceRecordSets><IsTruncated>false</IsTruncated><MaxItems>1</MaxItems></ListResourceRecordSetsResponse>`),
 	}
 }
 
@@ -103,7 +112,8 @@ func templates(t *testing.T) string {
 		return fmt.Sprintf(`{"type":"aws:cloudformation:stack","environment":"aws://%s/eu-central-1","properties":{"templateFile":"%s.json","stackName":"mastio-acme-%[2]s",
 			"requiresBootstrapStackVersion":6,"bootstrapStackVersionSsmParameter":"/cdk-bootstrap/hnb659fds/version"}}`, number, name)
 	}
-	write("manifest.json", `{"artifacts":{"Tree":{"type":"cdk:tree"},"MastioData":`+stack("data")+`,"Mastio":`+stack("service")+`}}`)
+	write("manifest.json", `{"artifacts":{"Tree":{"type":"cdk:tree"},"MastioData":`+stack("data")+`,"Mastio":`+
+		stack("service")+`}}`)
 	write("data.json", `{"Resources":{
 		"Table":{"Type":"AWS::DynamoDB::GlobalTable","Properties":{"TableName":"mastio-acme-registry"}},
 		"Vault":{"Type":"AWS::Backup::BackupVault","Properties":{"BackupVaultName":"mastio-acme-vault"}}}}`)
@@ -125,8 +135,10 @@ func inspect(t *testing.T, a account, dir string) (status int, out string) {
 	server := httptest.NewServer(a)
 	t.Cleanup(server.Close)
 	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": server.URL, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "",
-		"AWS_CA_BUNDLE": "", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_MAX_ATTEMPTS": "1",
+		"AWS_ENDPOINT_URL": server.URL, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret",
+		"AWS_SESSION_TOKEN": "", "AWS_PROFILE": "",
+		"AWS_CA_BUNDLE": "", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+		"AWS_MAX_ATTEMPTS": "1",
 	} {
 		t.Setenv(name, value)
 	}

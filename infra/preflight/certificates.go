@@ -24,13 +24,15 @@ func (l *looker) certificates(ctx context.Context) (all []finding) {
 		owner := d.text("OwnershipVerificationCertificateArn")
 		if owner == "" {
 			all = append(all, bad("certificate", request(name, l.a.region)+"; then -c agentsOwnershipCertificate=ARN",
-				"%s: mutual TLS with a certificate that ACM did not issue needs one that ACM issued for the name, as proof of ownership", name))
+				"%s: mutual TLS with a certificate that ACM did not issue needs one that ACM issued for the name, as proof "+
+					"of ownership", name))
 			continue
 		}
 		proof, _ := l.certificate(ctx, name, owner)
 		all = append(all, proof...)
 		if kind := l.kind(ctx, owner); kind != "" && kind != acmtypes.CertificateTypeAmazonIssued {
-			all = append(all, bad("certificate", request(name, l.a.region), "%s: the proof of ownership is %s, and has to be issued by ACM", name, kind))
+			all = append(all, bad("certificate", request(name, l.a.region),
+				"%s: the proof of ownership is %s, and has to be issued by ACM", name, kind))
 		}
 	}
 	return all
@@ -48,12 +50,14 @@ func (l *looker) kind(ctx context.Context, arn string) acmtypes.CertificateType 
 	return out.Certificate.Type
 }
 
-// certificate judges one: where it is, whether it is issued, whose names it has. The error is that nothing could be seen.
+// certificate judges one: where it is, whether it is issued, whose names it has. The error is that nothing could be
+// seen.
 func (l *looker) certificate(ctx context.Context, name, arn string) ([]finding, error) {
 	const check = "certificate"
 	parts := strings.Split(arn, ":") // arn:aws:acm:REGION:ACCOUNT:certificate/ID
 	if len(parts) < 6 || parts[3] != l.a.region || parts[4] != l.a.account {
-		return []finding{bad(check, request(name, l.a.region), "%s: %s is not in account %s, region %s", name, arn, l.a.account, l.a.region)}, nil
+		return []finding{bad(check, request(name, l.a.region), "%s: %s is not in account %s, region %s", name, arn,
+			l.a.account, l.a.region)}, nil
 	}
 	out, err := l.acm.DescribeCertificate(ctx, &acm.DescribeCertificateInput{CertificateArn: &arn})
 	switch {
@@ -65,21 +69,25 @@ func (l *looker) certificate(ctx context.Context, name, arn string) ([]finding, 
 	c := out.Certificate
 	switch {
 	case c.Status == acmtypes.CertificateStatusPendingValidation:
-		return []finding{bad(check, "aws acm describe-certificate --certificate-arn "+arn+" names the DNS record that proves the domain; set it, then wait until it is ISSUED",
+		return []finding{bad(check, "aws acm describe-certificate --certificate-arn "+arn+
+			" names the DNS record that proves the domain; set it, then wait until it is ISSUED",
 			"%s: the certificate is not issued yet", name)}, nil
 	case c.Status != acmtypes.CertificateStatusIssued:
 		return []finding{bad(check, request(name, l.a.region), "%s: the certificate is %s", name, c.Status)}, nil
 	case !covers(c, name):
-		return []finding{bad(check, request(name, l.a.region), "%s: the certificate is for %s", name, strings.Join(c.SubjectAlternativeNames, ", "))}, nil
+		return []finding{bad(check, request(name, l.a.region), "%s: the certificate is for %s", name,
+			strings.Join(c.SubjectAlternativeNames, ", "))}, nil
 	}
 	end := aws.ToTime(c.NotAfter)
 	if c.Type != acmtypes.CertificateTypeAmazonIssued && !end.IsZero() && time.Until(end) < 30*24*time.Hour {
-		return []finding{{warns, check, fmt.Sprintf("%s: the certificate ends on %s, and ACM does not renew it", name, end.Format("2006-01-02")), ""}}, nil
+		return []finding{{warns, check,
+			fmt.Sprintf("%s: the certificate ends on %s, and ACM does not renew it", name, end.Format("2006-01-02")), ""}}, nil
 	}
 	return []finding{ok(check, "%s: %s, until %s", name, strings.ToLower(string(c.Type)), end.Format("2006-01-02"))}, nil
 }
 
-// covers reports whether a certificate has a name, by itself or by a wildcard for its first label (RFC 9525 section 6.3).
+// covers reports whether a certificate has a name, by itself or by a wildcard for its first label (RFC 9525 section
+// 6.3).
 func covers(c *acmtypes.CertificateDetail, name string) bool {
 	_, parent, _ := strings.Cut(name, ".")
 	for _, has := range append([]string{aws.ToString(c.DomainName)}, c.SubjectAlternativeNames...) {

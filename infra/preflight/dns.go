@@ -18,7 +18,8 @@ func (l *looker) records(ctx context.Context) (all []finding) {
 		out, err := l.route53.GetHostedZone(ctx, &route53.GetHostedZoneInput{Id: &zone})
 		switch {
 		case code(err) == "NoSuchHostedZone":
-			all = append(all, bad(check, "aws route53 list-hosted-zones --query 'HostedZones[].[Id,Name]' --output text", "there is no zone %s in this account", zone))
+			all = append(all, bad(check, "aws route53 list-hosted-zones --query 'HostedZones[].[Id,Name]' --output text",
+				"there is no zone %s in this account", zone))
 			continue
 		case err != nil:
 			all = append(all, unseen(check, err))
@@ -26,7 +27,8 @@ func (l *looker) records(ctx context.Context) (all []finding) {
 		}
 		of := aws.ToString(out.HostedZone.Name)
 		if name != of && !strings.HasSuffix(name, "."+of) {
-			all = append(all, bad(check, "-c hostedZone= takes the zone of the domains", "%s is not in zone %s, %s", name, zone, of))
+			all = append(all, bad(check, "-c hostedZone= takes the zone of the domains", "%s is not in zone %s, %s", name, zone,
+				of))
 			continue
 		}
 		all = append(all, l.record(ctx, r, zone, name))
@@ -40,13 +42,18 @@ func (l *looker) record(ctx context.Context, r resource, zone, name string) find
 		return ok(check, "%s is this stack's", name)
 	}
 	one := int32(1)
-	out, err := l.route53.ListResourceRecordSets(ctx, &route53.ListResourceRecordSetsInput{HostedZoneId: &zone, StartRecordName: &name, MaxItems: &one})
+	out, err := l.route53.ListResourceRecordSets(ctx, &route53.ListResourceRecordSetsInput{
+		HostedZoneId:    &zone,
+		StartRecordName: &name,
+		MaxItems:        &one,
+	})
 	if err != nil {
 		return unseen(check, err)
 	}
 	for _, set := range out.ResourceRecordSets {
 		if aws.ToString(set.Name) == name && (set.Type == "A" || set.Type == "CNAME") {
-			return bad(check, fmt.Sprintf("remove it: aws route53 list-resource-record-sets --hosted-zone-id %s --start-record-name %s --max-items 1 shows it", zone, name),
+			return bad(check, fmt.Sprintf("remove it: aws route53 list-resource-record-sets --hosted-zone-id %s "+
+				"--start-record-name %s --max-items 1 shows it", zone, name),
 				"%s has a record of type %s already", name, set.Type)
 		}
 	}
@@ -78,7 +85,8 @@ func (l *looker) oldKeys(ctx context.Context) []finding {
 	if len(found) == 0 {
 		return []finding{ok(check, "no key of an Org CA of %s is left", l.a.org())}
 	}
-	return []finding{bad(check, fmt.Sprintf("restore the tables, or, to begin anew for good: go run ./infra/erase --org %s --confirm delete-ca-keys", l.a.org()),
+	return []finding{bad(check, fmt.Sprintf("restore the tables, or, to begin anew for good: go run ./infra/erase --org "+
+		"%s --confirm delete-ca-keys", l.a.org()),
 		"%d keys of an Org CA of %s are there and no registry: the first Org CA would be refused", len(found), l.a.org())}
 }
 

@@ -26,11 +26,14 @@ func (l *looker) concurrency(ctx context.Context) []finding {
 	if err != nil || out.AccountLimit == nil {
 		return []finding{unseen(check, err)}
 	}
-	quota, left := int(out.AccountLimit.ConcurrentExecutions), int(aws.ToInt32(out.AccountLimit.UnreservedConcurrentExecutions))
-	const raise = "aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 --desired-value 1000"
+	quota, left := int(out.AccountLimit.ConcurrentExecutions),
+		int(aws.ToInt32(out.AccountLimit.UnreservedConcurrentExecutions))
+	const raise = "aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 " +
+		"--desired-value 1000"
 	switch {
 	case reserved == 0 && quota < unreserved:
-		return []finding{{warns, check, fmt.Sprintf("the account's quota is %d: bursts of tokens are throttled; raise it before production", quota), raise}}
+		return []finding{{warns, check, fmt.Sprintf("the account's quota is %d: bursts of tokens are throttled; raise it "+
+			"before production", quota), raise}}
 	case reserved > 0 && left-reserved < unreserved:
 		return []finding{bad(check, raise+"; until then CDK_ARGS=\"… -c sharedConcurrency=true\"",
 			"the functions reserve %d of %d, and Lambda keeps %d for the rest", reserved, left, unreserved)}
@@ -51,7 +54,8 @@ func (l *looker) logRole(ctx context.Context) []finding {
 		return []finding{bad(check, "leave out sharedAccountLogging: the deployment then makes the role",
 			"sharedAccountLogging is set and the account has no role with which API Gateway writes logs")}
 	case role != "" && len(ours) > 0 && !l.holds(ours[0]):
-		return []finding{{warns, check, "API Gateway writes logs with " + role + ", which the deployment would replace, for every API of the account",
+		return []finding{{warns, check,
+			"API Gateway writes logs with " + role + ", which the deployment would replace, for every API of the account",
 			"CDK_ARGS=\"… -c sharedAccountLogging=true\" keeps it"}}
 	case len(ours) > 0:
 		return []finding{ok(check, "the deployment makes the account's role")}

@@ -29,10 +29,13 @@ var kinds = []named{
 	{"AWS::DynamoDB::GlobalTable", "TableName", func(ctx context.Context, cfg aws.Config, name string) error {
 		_, err := dynamodb.NewFromConfig(cfg).DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
 		return err
-	}, []string{"ResourceNotFoundException"}, "%[1]s is the data of an earlier installation: take another orgId, or -c tablePrefix=…; " +
-		"only if nothing in it is needed: aws dynamodb update-table --table-name %[1]s --no-deletion-protection-enabled, aws dynamodb delete-table --table-name %[1]s"},
+	}, []string{"ResourceNotFoundException"}, "%[1]s is the data of an earlier installation: take another orgId, or -c " +
+		"tablePrefix=…; " +
+		"only if nothing in it is needed: aws dynamodb update-table --table-name %[1]s --no-deletion-protection-enabled, " +
+		"aws dynamodb delete-table --table-name %[1]s"},
 	{"AWS::Logs::LogGroup", "LogGroupName", func(ctx context.Context, cfg aws.Config, name string) error {
-		out, err := cloudwatchlogs.NewFromConfig(cfg).DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &name})
+		out, err := cloudwatchlogs.NewFromConfig(cfg).DescribeLogGroups(ctx,
+			&cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &name})
 		if err != nil {
 			return err
 		}
@@ -53,18 +56,22 @@ var kinds = []named{
 		return err
 	}, []string{"ResourceNotFoundException"}, "aws events delete-event-bus --name %[1]s"},
 	{"AWS::Lambda::Function", "FunctionName", func(ctx context.Context, cfg aws.Config, name string) error {
-		_, err := lambda.NewFromConfig(cfg).GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &name})
+		_, err := lambda.NewFromConfig(cfg).GetFunctionConfiguration(ctx,
+			&lambda.GetFunctionConfigurationInput{FunctionName: &name})
 		return err
 	}, []string{"ResourceNotFoundException"}, "aws lambda delete-function --function-name %[1]s"},
 	{"AWS::Backup::BackupVault", "BackupVaultName", func(ctx context.Context, cfg aws.Config, name string) error {
 		_, err := backup.NewFromConfig(cfg).DescribeBackupVault(ctx, &backup.DescribeBackupVaultInput{BackupVaultName: &name})
 		return err
-	}, []string{"ResourceNotFoundException", "AccessDeniedException"}, // what AWS Backup answers about a vault that is not there
-		"%[1]s holds backups of an earlier installation: -c tablePrefix=… takes another name; an empty one: aws backup delete-backup-vault --backup-vault-name %[1]s"},
+		// what AWS Backup answers about a vault that is not there
+	}, []string{"ResourceNotFoundException", "AccessDeniedException"},
+		"%[1]s holds backups of an earlier installation: -c tablePrefix=… takes another name; an empty one: aws backup " +
+			"delete-backup-vault --backup-vault-name %[1]s"},
 	{"AWS::ApiGateway::DomainName", "DomainName", func(ctx context.Context, cfg aws.Config, name string) error {
 		_, err := apigateway.NewFromConfig(cfg).GetDomainName(ctx, &apigateway.GetDomainNameInput{DomainName: &name})
 		return err
-	}, []string{"NotFoundException"}, "the domain is another API's: take another name, or aws apigateway delete-domain-name --domain-name %[1]s"},
+	}, []string{"NotFoundException"}, "the domain is another API's: take another name, or aws apigateway " +
+		"delete-domain-name --domain-name %[1]s"},
 }
 
 // errFree is a look that finds nothing, where the service has no error for it.

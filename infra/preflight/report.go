@@ -37,7 +37,8 @@ func unseen(check string, err error) finding {
 
 // report prints the findings and returns the exit status.
 func report(out io.Writer, a assembly, all []finding, dir string) int {
-	fmt.Fprintf(out, "Before a deployment of %s, %s (templates in %s):\n\n", a.stacks[0].name, a.stacks[len(a.stacks)-1].name, dir)
+	fmt.Fprintf(out, "Before a deployment of %s, %s (templates in %s):\n\n", a.stacks[0].name,
+		a.stacks[len(a.stacks)-1].name, dir)
 	count := map[level]int{}
 	for _, f := range all {
 		count[f.level]++
@@ -46,7 +47,8 @@ func report(out io.Writer, a assembly, all []finding, dir string) int {
 			fmt.Fprintf(out, "%-20s → %s\n", "", f.mend)
 		}
 	}
-	fmt.Fprintf(out, "\n%d fine, %d to know, %d would fail, %d not looked at\n", count[fits], count[warns], count[fails], count[hidden])
+	fmt.Fprintf(out, "\n%d fine, %d to know, %d would fail, %d not looked at\n", count[fits], count[warns], count[fails],
+		count[hidden])
 	if count[fails] > 0 {
 		return exitWrong
 	}

@@ -22,7 +22,8 @@ func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	flags := flag.NewFlagSet("release", flag.ContinueOnError)
-	out := flags.String("out", filepath.Join("build", "release"), "`folder` that the files go to; one of an earlier release is replaced")
+	out := flags.String("out", filepath.Join("build", "release"),
+		"`folder` that the files go to; one of an earlier release is replaced")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil || flags.NArg() > 0 {

@@ -31,14 +31,24 @@ func note(linked map[string]bool, program []byte) error {
 func billOfMaterials(version string, linked map[string]bool) ([]byte, error) {
 	bom := cyclonedx.NewBOM()
 	bom.Metadata = &cyclonedx.Metadata{Component: &cyclonedx.Component{
-		BOMRef: module, Type: cyclonedx.ComponentTypeApplication, Name: module, Version: version, PackageURL: "pkg:golang/" + module + "@" + version,
+		BOMRef:     module,
+		Type:       cyclonedx.ComponentTypeApplication,
+		Name:       module,
+		Version:    version,
+		PackageURL: "pkg:golang/" + module + "@" + version,
 	}}
 	var parts []cyclonedx.Component
 	var names []string
 	for _, m := range slices.Sorted(maps.Keys(linked)) {
 		name, v, _ := strings.Cut(m, "@")
 		url := "pkg:golang/" + m
-		parts = append(parts, cyclonedx.Component{BOMRef: url, Type: cyclonedx.ComponentTypeLibrary, Name: name, Version: v, PackageURL: url})
+		parts = append(parts, cyclonedx.Component{
+			BOMRef:     url,
+			Type:       cyclonedx.ComponentTypeLibrary,
+			Name:       name,
+			Version:    v,
+			PackageURL: url,
+		})
 		names = append(names, url)
 	}
 	bom.Components = &parts

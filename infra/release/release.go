@@ -34,7 +34,8 @@ func everything() []binary {
 	var all []binary
 	for _, arch := range []string{"arm64", "amd64"} {
 		for _, function := range routes.Functions() {
-			all = append(all, binary{"functions/" + function, "linux", arch, fmt.Sprintf("function-%s-%s.zip", function, arch), true})
+			all = append(all, binary{"functions/" + function, "linux", arch, fmt.Sprintf("function-%s-%s.zip", function, arch),
+				true})
 		}
 	}
 	for _, pkg := range slices.Sorted(maps.Keys(commands)) {
@@ -143,7 +144,8 @@ func (r *release) compile(ctx context.Context, b binary) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false",
 		"-ldflags", "-s -w -buildid= -X "+module+"/shared/version.Stamp="+r.version, "-o", program, "./"+b.pkg)
 	cmd.Dir = r.root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOOS="+b.os, "GOARCH="+b.arch, "GOAMD64=v1", "GOARM64=v8.0")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOOS="+b.os, "GOARCH="+b.arch, "GOAMD64=v1",
+		"GOARM64=v8.0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build %s: %w\n%s", b.name, err, out)
 	}

@@ -50,7 +50,12 @@ func TestReleaseIsReproducible(t *testing.T) {
 		t.Fatal(err)
 	}
 	one := release{root: root, out: filepath.Join(t.TempDir(), "r"), version: "v1.2.3", progress: io.Discard}
-	other := release{root: elsewhere(t, root), out: filepath.Join(t.TempDir(), "r"), version: "v1.2.3", progress: io.Discard}
+	other := release{
+		root:     elsewhere(t, root),
+		out:      filepath.Join(t.TempDir(), "r"),
+		version:  "v1.2.3",
+		progress: io.Discard,
+	}
 	for _, r := range []release{one, other} {
 		if err := r.build(t.Context(), some()); err != nil {
 			t.Fatal(err)
@@ -140,7 +145,8 @@ func TestEverything(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"audit-verify-linux-amd64", "audit-verify-darwin-arm64", "audit-verify-windows-amd64.exe", "agent-sync-linux-arm64", "agent-sync-darwin-amd64",
+		"audit-verify-linux-amd64", "audit-verify-darwin-arm64", "audit-verify-windows-amd64.exe", "agent-sync-linux-arm64",
+		"agent-sync-darwin-amd64",
 	} {
 		if !names[name] {
 			t.Errorf("%s is missing", name)
@@ -187,7 +193,8 @@ func TestCheckout(t *testing.T) {
 		t.Error("no checkout, and no error")
 	}
 	for _, args := range [][]string{
-		{"init", "-q"}, {"-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "--allow-empty", "-m", "a"}, {"tag", "v7"},
+		{"init", "-q"}, {"-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "--allow-empty", "-m", "a"},
+		{"tag", "v7"},
 	} {
 		if _, err := git(ctx, ".", args...); err != nil {
 			t.Fatal(err)

@@ -123,11 +123,17 @@ func do(ctx context.Context, o options, stdout io.Writer) error {
 	if o.endpoint != "" {
 		cfg.BaseEndpoint = &o.endpoint
 	}
-	client := awsdynamodb.NewFromConfig(cfg, func(d *awsdynamodb.Options) { d.DisableValidateResponseChecksum = o.endpoint != "" })
+	client := awsdynamodb.NewFromConfig(cfg,
+		func(d *awsdynamodb.Options) { d.DisableValidateResponseChecksum = o.endpoint != "" })
 	began := time.Now()
-	c := tablecopy.Config{Client: client, Prefix: o.prefix, Dir: o.dir, Progress: func(step string) {
-		fmt.Fprintf(stdout, "%5.1fs  %s\n", time.Since(began).Seconds(), step)
-	}}
+	c := tablecopy.Config{
+		Client: client,
+		Prefix: o.prefix,
+		Dir:    o.dir,
+		Progress: func(step string) {
+			fmt.Fprintf(stdout, "%5.1fs  %s\n", time.Since(began).Seconds(), step)
+		},
+	}
 	if o.command == "out" {
 		return tablecopy.Out(ctx, c)
 	}

@@ -19,7 +19,8 @@ func TestUsage(t *testing.T) {
 		{"no prefix", []string{"out", "dir"}, 2, "", "--prefix is missing"},
 		{"replace what", []string{"out", "--prefix", "p-", "--replace", "dir"}, 2, "", "--replace is for in"},
 		{"unknown flag", []string{"in", "--nope", "dir"}, 2, "", "Usage:"},
-		{"no server", []string{"out", "--prefix", "p-", "--endpoint", "http://127.0.0.1:1", t.TempDir()}, 1, "", "copy table p-registry"},
+		{"no server", []string{"out", "--prefix", "p-", "--endpoint", "http://127.0.0.1:1", t.TempDir()}, 1, "",
+			"copy table p-registry"},
 	}
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
 		t.Setenv(name, "local")
@@ -33,7 +34,8 @@ func TestUsage(t *testing.T) {
 			if got := run(t.Context(), tt.args, &stdout, &stderr); got != tt.status {
 				t.Errorf("status: got %d, want %d\n%s", got, tt.status, &stderr)
 			}
-			for what, c := range map[string][2]string{"stdout": {stdout.String(), tt.stdout}, "stderr": {stderr.String(), tt.stderr}} {
+			for what, c := range map[string][2]string{"stdout": {stdout.String(), tt.stdout},
+				"stderr": {stderr.String(), tt.stderr}} {
 				if !strings.Contains(c[0], c[1]) || (c[1] == "") != (c[0] == "") {
 					t.Errorf("%s: got %q, want %q in it", what, c[0], c[1])
 				}

@@ -54,7 +54,8 @@ func (g *guide) steps(rotateCA bool) []step {
 		{"standby and truststore", g.log("standby"), g.standby},
 	}
 	if rotateCA {
-		all = append(all, step{"rotate the Org CA", g.log("rotateca"), g.rotateCA}, step{"the agent re-enrols", g.log("rotatecert"), g.rotate},
+		all = append(all, step{"rotate the Org CA", g.log("rotateca"), g.rotateCA},
+			step{"the agent re-enrols", g.log("rotatecert"), g.rotate},
 			step{"and gets a token", g.log("token") + "; API Gateway takes minutes for a new truststore", g.token})
 	}
 	return append(all, step{"deactivate the agent", g.log("enroll"), g.deactivate})
@@ -74,7 +75,10 @@ func (a answer) text() string {
 
 // send makes one request; m shows a client certificate.
 func (g *guide) send(ctx context.Context, method, target, body string, m *material, header ...string) (answer, error) {
-	transport := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: g.insecure}} //nolint:gosec // only with -insecure
+	transport := &http.Transport{TLSClientConfig: &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: g.insecure,
+	}} //nolint:gosec // only with -insecure
 	defer transport.CloseIdleConnections()
 	if m != nil {
 		pair, err := tls.X509KeyPair([]byte(m.Cert), []byte(m.Key))
@@ -84,7 +88,8 @@ func (g *guide) send(ctx context.Context, method, target, body string, m *materi
 		transport.TLSClientConfig.Certificates = []tls.Certificate{pair}
 	}
 	client := &http.Client{
-		Transport: transport, Timeout: 35 * time.Second,
+		Transport:     transport,
+		Timeout:       35 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	r, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(body))
@@ -105,7 +110,8 @@ func (g *guide) send(ctx context.Context, method, target, body string, m *materi
 
 // operator asks the operators' API with the admin secret.
 func (g *guide) operator(ctx context.Context, method, path, body string, want int) (answer, error) {
-	a, err := g.send(ctx, method, g.in.operators+path, body, nil, "X-Admin-Secret", g.in.secret, "Content-Type", "application/json")
+	a, err := g.send(ctx, method, g.in.operators+path, body, nil, "X-Admin-Secret", g.in.secret, "Content-Type",
+		"application/json")
 	if err == nil && a.status != want {
 		err = fmt.Errorf("%s %s: want %d, %s", method, path, want, a.text())
 	}
@@ -181,7 +187,8 @@ func (g *guide) stray(ctx context.Context) (string, error) {
 }
 
 func (g *guide) enrol(ctx context.Context) (string, error) {
-	a, err := g.operator(ctx, "POST", "/v1/admin/agents", `{"agent_name":"`+g.name+`","capabilities":["smoke:test"]}`, http.StatusCreated)
+	a, err := g.operator(ctx, "POST", "/v1/admin/agents", `{"agent_name":"`+g.name+`","capabilities":["smoke:test"]}`,
+		http.StatusCreated)
 	if err == nil {
 		err = json.Unmarshal(a.body, &g.now)
 	}
@@ -246,7 +253,8 @@ func (g *guide) rotate(ctx context.Context) (string, error) {
 
 func (g *guide) refused(ctx context.Context) (string, error) {
 	a, err := g.asked(ctx, g.old)
-	if err == nil && (a.status != http.StatusUnauthorized || !bytes.Contains(a.body, []byte("Certificate has been revoked"))) {
+	if err == nil && (a.status != http.StatusUnauthorized ||
+		!bytes.Contains(a.body, []byte("Certificate has been revoked"))) {
 		err = fmt.Errorf("want 401 Certificate has been revoked, %s", a.text())
 	}
 	return "401 Certificate has been revoked", err

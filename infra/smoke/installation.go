@@ -29,7 +29,8 @@ var serviceStack = regexp.MustCompile(`^mastio-(.+)-service$`)
 // find reads the outputs of the stacks. With several organisations in the region, one has to be named.
 func find(ctx context.Context, cfg aws.Config, o options) (in installation, err error) {
 	outputs := map[string]map[string]string{} // by stack
-	pages := cloudformation.NewDescribeStacksPaginator(cloudformation.NewFromConfig(cfg), &cloudformation.DescribeStacksInput{})
+	pages := cloudformation.NewDescribeStacksPaginator(cloudformation.NewFromConfig(cfg),
+		&cloudformation.DescribeStacksInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -49,7 +50,8 @@ func find(ctx context.Context, cfg aws.Config, o options) (in installation, err 
 	switch len(orgs) {
 	case 1:
 	case 0:
-		return in, fmt.Errorf("%w: region %s has no stack mastio-%s-service; make deploy makes it, AWS_REGION takes another region", errInstallation, cfg.Region, or(o.org, "ORG"))
+		return in, fmt.Errorf("%w: region %s has no stack mastio-%s-service; make deploy makes it, AWS_REGION takes "+
+			"another region", errInstallation, cfg.Region, or(o.org, "ORG"))
 	default:
 		return in, fmt.Errorf("%w alone: there are %s; name one with ORG=", errInstallation, strings.Join(orgs, ", "))
 	}

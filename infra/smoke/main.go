@@ -55,7 +55,8 @@ func run(ctx context.Context, args []string, out, failed io.Writer) int {
 	flags.StringVar(&o.operators, "operators", "", "base `URL` of the operators, likewise")
 	flags.BoolVar(&o.insecure, "insecure", false, "believe any server certificate: for a gateway on this machine")
 	flags.BoolVar(&o.rotateCA, "rotate-ca", false, "rotate the Org CA too: every agent has to re-enrol")
-	flags.BoolVar(&o.questions, "questions", true, "ask AWS as well; makes a table, a role and keys, and removes them (some cents)")
+	flags.BoolVar(&o.questions, "questions", true, "ask AWS as well; makes a table, a role and keys, and removes them "+
+		"(some cents)")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return exitWorks
 	} else if err != nil {

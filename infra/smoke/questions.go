@@ -21,8 +21,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// questions are what about AWS no documentation answers and no emulator knows. They are asked with a table, a role and keys
-// of their own, which clean removes.
+// questions are what about AWS no documentation answers and no emulator knows. They are asked with a table, a role and
+// keys of their own, which clean removes.
 type questions struct {
 	cfg  aws.Config
 	org  string
@@ -41,11 +41,13 @@ func newQuestions(cfg aws.Config, org, run string) *questions {
 
 func (q *questions) steps() []step {
 	return []step{
-		{"AWS: set up", "these need rights to make a table, a role and keys; without them: go run ./infra/smoke -questions=false", q.setUp},
+		{"AWS: set up", "these need rights to make a table, a role and keys; without them: go run ./infra/smoke " +
+			"-questions=false", q.setUp},
 		{"AWS: keys of one transaction", "infra/mastio/together.go", q.transaction},
 		{"AWS: how soon a new key is known", "shared/edge/awskms/young.go", q.youngKey},
 		{"AWS: import into a new key", "shared/edge/awskms/young.go", q.youngImport},
-		{"AWS: an alarm reaches its topic", "aws cloudwatch describe-alarm-history --history-item-type Action --alarm-name " + q.alarm(), q.alarmArrives},
+		{"AWS: an alarm reaches its topic",
+			"aws cloudwatch describe-alarm-history --history-item-type Action --alarm-name " + q.alarm(), q.alarmArrives},
 	}
 }
 
@@ -81,7 +83,8 @@ func (q *questions) until(ctx context.Context, passes func(error) bool, call fun
 	}
 }
 
-// setUp makes a table, and a role that may what a function of the Mastio may, by statements that are each for one kind of key.
+// setUp makes a table, and a role that may what a function of the Mastio may, by statements that are each for one kind
+// of key.
 func (q *questions) setUp(ctx context.Context) (string, error) {
 	who, err := sts.NewFromConfig(q.cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
@@ -90,9 +93,13 @@ func (q *questions) setUp(ctx context.Context) (string, error) {
 	account := aws.ToString(who.Account)
 	db := dynamodb.NewFromConfig(q.cfg)
 	_, err = db.CreateTable(ctx, &dynamodb.CreateTableInput{
-		TableName: &q.name, BillingMode: ddb.BillingModePayPerRequest,
-		AttributeDefinitions: []ddb.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: ddb.ScalarAttributeTypeS}},
-		KeySchema:            []ddb.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: ddb.KeyTypeHash}},
+		TableName:   &q.name,
+		BillingMode: ddb.BillingModePayPerRequest,
+		AttributeDefinitions: []ddb.AttributeDefinition{{
+			AttributeName: aws.String("pk"),
+			AttributeType: ddb.ScalarAttributeTypeS,
+		}},
+		KeySchema: []ddb.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: ddb.KeyTypeHash}},
 	})
 	if err != nil {
 		return "", mayNot(err)
@@ -106,20 +113,29 @@ func (q *questions) setUp(ctx context.Context) (string, error) {
 	}
 	q.roleMade = true
 	policy := q.policy(account)
-	if _, err = roles.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &q.name, PolicyName: aws.String("p"), PolicyDocument: &policy}); err != nil {
+	if _, err = roles.PutRolePolicy(ctx, &iam.PutRolePolicyInput{
+		RoleName:       &q.name,
+		PolicyName:     aws.String("p"),
+		PolicyDocument: &policy,
+	}); err != nil {
 		return "", mayNot(err)
 	}
-	if err = dynamodb.NewTableExistsWaiter(db).Wait(ctx, &dynamodb.DescribeTableInput{TableName: &q.name}, q.most); err != nil {
+	if err = dynamodb.NewTableExistsWaiter(db).Wait(ctx, &dynamodb.DescribeTableInput{TableName: &q.name},
+		q.most); err != nil {
 		return "", err
 	}
 	err = q.until(ctx, func(error) bool { return true }, func() error { // a new role takes some seconds
-		out, err := sts.NewFromConfig(q.cfg).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: made.Role.Arn, RoleSessionName: aws.String("smoke")})
+		out, err := sts.NewFromConfig(q.cfg).AssumeRole(ctx, &sts.AssumeRoleInput{
+			RoleArn:         made.Role.Arn,
+			RoleSessionName: aws.String("smoke"),
+		})
 		if err != nil {
 			return err
 		}
 		q.as = q.cfg.Copy()
 		c := out.Credentials
-		q.as.Credentials = credentials.NewStaticCredentialsProvider(aws.ToString(c.AccessKeyId), aws.ToString(c.SecretAccessKey), aws.ToString(c.SessionToken))
+		q.as.Credentials = credentials.NewStaticCredentialsProvider(aws.ToString(c.AccessKeyId),
+			aws.ToString(c.SecretAccessKey), aws.ToString(c.SessionToken))
 		return q.put(ctx, "A#1")
 	})
 	return q.name, err
@@ -131,7 +147,8 @@ func (q *questions) policy(account string) string {
 	put := func(keys string) map[string]any {
 		return map[string]any{
 			"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": table,
-			"Condition": map[string]any{"ForAllValues:StringLike": map[string]any{"dynamodb:LeadingKeys": []string{keys}}, "Null": map[string]any{"dynamodb:LeadingKeys": "false"}},
+			"Condition": map[string]any{"ForAllValues:StringLike": map[string]any{"dynamodb:LeadingKeys": []string{keys}},
+				"Null": map[string]any{"dynamodb:LeadingKeys": "false"}},
 		}
 	}
 	b, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []map[string]any{
@@ -155,7 +172,10 @@ func (q *questions) policy(account string) string {
 func (q *questions) put(ctx context.Context, keys ...string) error {
 	var items []ddb.TransactWriteItem
 	for _, key := range keys {
-		items = append(items, ddb.TransactWriteItem{Put: &ddb.Put{TableName: &q.name, Item: map[string]ddb.AttributeValue{"pk": &ddb.AttributeValueMemberS{Value: key}}}})
+		items = append(items, ddb.TransactWriteItem{Put: &ddb.Put{
+			TableName: &q.name,
+			Item:      map[string]ddb.AttributeValue{"pk": &ddb.AttributeValueMemberS{Value: key}},
+		}})
 	}
 	_, err := dynamodb.NewFromConfig(q.as).TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: items})
 	return err
@@ -189,8 +209,11 @@ func (q *questions) transaction(ctx context.Context) (string, error) {
 // create makes a key as the Mastio does, and remembers it for clean.
 func (q *questions) create(ctx context.Context, origin kmstypes.OriginType) (string, error) {
 	out, err := kms.NewFromConfig(q.as).CreateKey(ctx, &kms.CreateKeyInput{
-		KeySpec: kmstypes.KeySpecEccNistP256, KeyUsage: kmstypes.KeyUsageTypeSignVerify, Origin: origin,
-		Tags: []kmstypes.Tag{{TagKey: aws.String("mastio:smoke"), TagValue: &q.name}}, Description: aws.String("Mastio smoke test: to be deleted"),
+		KeySpec:     kmstypes.KeySpecEccNistP256,
+		KeyUsage:    kmstypes.KeyUsageTypeSignVerify,
+		Origin:      origin,
+		Tags:        []kmstypes.Tag{{TagKey: aws.String("mastio:smoke"), TagValue: &q.name}},
+		Description: aws.String("Mastio smoke test: to be deleted"),
 	})
 	if err != nil {
 		return "", err
@@ -205,7 +228,8 @@ func (q *questions) settle(ctx context.Context, call func() error) (string, erro
 	begun, refused := time.Now(), map[string]bool{}
 	err := q.until(ctx, func(err error) bool {
 		refused[code(err)] = true
-		return code(err) == "NotFoundException" || code(err) == "KMSInvalidStateException" || code(err) == "AccessDeniedException"
+		return code(err) == "NotFoundException" || code(err) == "KMSInvalidStateException" ||
+			code(err) == "AccessDeniedException"
 	}, call)
 	if err != nil {
 		return "", fmt.Errorf("after %s: %w", time.Since(begun).Round(time.Millisecond), err)
@@ -232,7 +256,10 @@ func (q *questions) youngKey(ctx context.Context) (string, error) {
 			return err
 		}
 		_, err := api.Sign(ctx, &kms.SignInput{
-			KeyId: &id, Message: make([]byte, 32), MessageType: kmstypes.MessageTypeDigest, SigningAlgorithm: kmstypes.SigningAlgorithmSpecEcdsaSha256,
+			KeyId:            &id,
+			Message:          make([]byte, 32),
+			MessageType:      kmstypes.MessageTypeDigest,
+			SigningAlgorithm: kmstypes.SigningAlgorithmSpecEcdsaSha256,
 		})
 		return err
 	})
@@ -248,7 +275,9 @@ func (q *questions) youngImport(ctx context.Context) (string, error) {
 	}
 	return q.settle(ctx, func() error {
 		_, err := kms.NewFromConfig(q.as).GetParametersForImport(ctx, &kms.GetParametersForImportInput{
-			KeyId: &id, WrappingAlgorithm: kmstypes.AlgorithmSpecRsaAesKeyWrapSha256, WrappingKeySpec: kmstypes.WrappingKeySpecRsa3072,
+			KeyId:             &id,
+			WrappingAlgorithm: kmstypes.AlgorithmSpecRsaAesKeyWrapSha256,
+			WrappingKeySpec:   kmstypes.WrappingKeySpecRsa3072,
 		})
 		return err
 	})
@@ -258,18 +287,25 @@ var errNoAction = errors.New("the history of the alarm names no action")
 
 func (q *questions) alarm() string { return "mastio-" + q.org + "-failed-events" }
 
-// alarmArrives sets an alarm of the installation off, by hand, and looks whether its topic took it. CloudWatch sets it back
-// with its next look, and who is subscribed gets two mails.
+// alarmArrives sets an alarm of the installation off, by hand, and looks whether its topic took it. CloudWatch sets it
+// back with its next look, and who is subscribed gets two mails.
 func (q *questions) alarmArrives(ctx context.Context) (string, error) {
 	api, name := cloudwatch.NewFromConfig(q.cfg), q.alarm()
 	begun := time.Now().Add(-time.Minute) // by CloudWatch's clock
-	_, err := api.SetAlarmState(ctx, &cloudwatch.SetAlarmStateInput{AlarmName: &name, StateValue: cw.StateValueAlarm, StateReason: aws.String("make smoke: a test")})
+	_, err := api.SetAlarmState(ctx, &cloudwatch.SetAlarmStateInput{
+		AlarmName:   &name,
+		StateValue:  cw.StateValueAlarm,
+		StateReason: aws.String("make smoke: a test"),
+	})
 	if err != nil {
 		return "", mayNot(err)
 	}
 	said := errNoAction
 	err = q.until(ctx, func(error) bool { return true }, func() error {
-		out, err := api.DescribeAlarmHistory(ctx, &cloudwatch.DescribeAlarmHistoryInput{AlarmName: &name, HistoryItemType: cw.HistoryItemTypeAction})
+		out, err := api.DescribeAlarmHistory(ctx, &cloudwatch.DescribeAlarmHistoryInput{
+			AlarmName:       &name,
+			HistoryItemType: cw.HistoryItemTypeAction,
+		})
 		if err != nil {
 			return err
 		}
@@ -300,7 +336,10 @@ func (q *questions) clean(ctx context.Context) (left []error) {
 		}
 	}
 	for _, id := range q.keys {
-		_, err := kms.NewFromConfig(q.cfg).ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: &id, PendingWindowInDays: aws.Int32(7)})
+		_, err := kms.NewFromConfig(q.cfg).ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{
+			KeyId:               &id,
+			PendingWindowInDays: aws.Int32(7),
+		})
 		note(err)
 	}
 	if q.roleMade {

@@ -14,8 +14,10 @@ func TestWorkingInstallation(t *testing.T) {
 		t.Errorf("status %d:\n%s", status, out)
 	}
 	for _, says := range []string{
-		"acme: agents at https://", "401 Certificate has been revoked", "agent.cert_rotated", "each item is judged by itself", "first map[NotFoundException:true]",
-		"first map[KMSInvalidStateException:true]", "mastio-acme-failed-events was published", "22 passed, 0 failed, 0 skipped",
+		"acme: agents at https://", "401 Certificate has been revoked", "agent.cert_rotated", "each item is judged by itself",
+		"first map[NotFoundException:true]",
+		"first map[KMSInvalidStateException:true]", "mastio-acme-failed-events was published",
+		"22 passed, 0 failed, 0 skipped",
 	} {
 		if !strings.Contains(out, says) {
 			t.Errorf("no %q in:\n%s", says, out)
@@ -31,10 +33,11 @@ func TestWorkingInstallation(t *testing.T) {
 // What does not work is said, with where to look; the steps behind it are taken all the same, or say why not.
 func TestWhatDoesNotWork(t *testing.T) {
 	for deaf, says := range map[string][]string{
-		"GET /healthz":            {"FAIL  health ", "aws logs tail /aws/lambda/mastio-acme-healthz"},
-		"GET /proxy":              {"FAIL  dashboard ", "mastio-acme-dashboard"},
-		"GET /proxy/assets":       {"FAIL  dashboard ", "/proxy/assets/app.css"},
-		"POST /v1/admin/agents":   {"FAIL  enrol an agent ", "broken on purpose", "skip  token ", "skip  deactivate the agent"},
+		"GET /healthz":      {"FAIL  health ", "aws logs tail /aws/lambda/mastio-acme-healthz"},
+		"GET /proxy":        {"FAIL  dashboard ", "mastio-acme-dashboard"},
+		"GET /proxy/assets": {"FAIL  dashboard ", "/proxy/assets/app.css"},
+		"POST /v1/admin/agents": {"FAIL  enrol an agent ", "broken on purpose", "skip  token ",
+			"skip  deactivate the agent"},
 		"POST /v1/auth/token":     {"FAIL  token ", "mastio-acme-token", "FAIL  the old certificate is refused"},
 		"POST /registry/agents/":  {"FAIL  rotate its certificate", "mastio-acme-rotatecert"},
 		"GET /v1/admin/audit":     {"FAIL  the rotation is on record", "mastio-acme-audit"},
@@ -55,7 +58,8 @@ func TestWhatDoesNotWork(t *testing.T) {
 	}
 }
 
-// What AWS answers otherwise than it should fails, and what our credentials may not ask is no fault of the installation.
+// What AWS answers otherwise than it should fails, and what our credentials may not ask is no fault of the
+// installation.
 func TestQuestions(t *testing.T) {
 	denied := always(400, `{"__type":"AccessDeniedException","message":"not authorized"}`)
 	for name, tt := range map[string]struct {
@@ -78,8 +82,10 @@ func TestQuestions(t *testing.T) {
 		}, "FAIL  AWS: keys of one transaction", exitWrong},
 		"no right to a table": {"CreateTable", denied, "skip  AWS: set up", exitWorks},
 		"no right to a key":   {"CreateKey", denied, "skip  AWS: how soon", exitWorks},
-		"a key that breaks":   {"Sign", always(400, `{"__type":"DisabledException","message":"off"}`), "FAIL  AWS: how soon a new key is known", exitWrong},
-		"what stays":          {"DeleteTable", always(400, `{"__type":"LimitExceededException","message":"later"}`), "FAIL  clean-up", exitWrong},
+		"a key that breaks": {"Sign", always(400, `{"__type":"DisabledException","message":"off"}`),
+			"FAIL  AWS: how soon a new key is known", exitWrong},
+		"what stays": {"DeleteTable", always(400, `{"__type":"LimitExceededException","message":"later"}`),
+			"FAIL  clean-up", exitWrong},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := recorded(t, serveMastio(t, &mastio{t: t}))
@@ -96,18 +102,22 @@ func TestWhichInstallation(t *testing.T) {
 	url := serveMastio(t, &mastio{t: t})
 	a := recorded(t, url)
 	a.answers["DescribeStacks"] = always(200, stacks(t, url, url, "acme", "b-corp"))
-	if status, out := smoke(t, a, "-questions=false"); status != exitUsage || !strings.Contains(out, "there are acme, b-corp; name one") {
+	if status, out := smoke(t, a, "-questions=false"); status != exitUsage ||
+		!strings.Contains(out, "there are acme, b-corp; name one") {
 		t.Errorf("%d: %s", status, out)
 	}
-	if status, out := smoke(t, a, "-questions=false", "-org", "b-corp"); status != exitWorks || !strings.HasPrefix(out, "b-corp: ") {
+	if status, out := smoke(t, a, "-questions=false", "-org", "b-corp"); status != exitWorks ||
+		!strings.HasPrefix(out, "b-corp: ") {
 		t.Errorf("%d: %s", status, out)
 	}
-	if status, out := smoke(t, a, "-questions=false", "-org", "other"); status != exitUsage || !strings.Contains(out, "no stack mastio-other-service") {
+	if status, out := smoke(t, a, "-questions=false", "-org", "other"); status != exitUsage ||
+		!strings.Contains(out, "no stack mastio-other-service") {
 		t.Errorf("%d: %s", status, out)
 	}
 	// Without a domain no host asks for a certificate: tokens are left out, and said to be.
 	a.answers["DescribeStacks"] = always(200, strings.ReplaceAll(stacks(t, url, url, "acme"), "TargetName", "Other"))
-	if status, out := smoke(t, a, "-questions=false"); status != exitWorks || !strings.Contains(out, "there is no agentsDomain") {
+	if status, out := smoke(t, a, "-questions=false"); status != exitWorks ||
+		!strings.Contains(out, "there is no agentsDomain") {
 		t.Errorf("%d: %s", status, out)
 	}
 }

@@ -78,7 +78,8 @@ func query(op, result string) string {
 func stacks(t *testing.T, agents, operators string, orgs ...string) string {
 	t.Helper()
 	member := func(name string, outputs ...string) string {
-		s := "<member><StackName>" + name + "</StackName><StackStatus>CREATE_COMPLETE</StackStatus><CreationTime>2026-01-01T00:00:00Z</CreationTime><Outputs>"
+		s := "<member><StackName>" + name +
+			"</StackName><StackStatus>CREATE_COMPLETE</StackStatus><CreationTime>2026-01-01T00:00:00Z</CreationTime><Outputs>"
 		for i := 0; i < len(outputs); i += 2 {
 			s += "<member><OutputKey>" + outputs[i] + "</OutputKey><OutputValue>" + outputs[i+1] + "</OutputValue></member>"
 		}
@@ -86,7 +87,8 @@ func stacks(t *testing.T, agents, operators string, orgs ...string) string {
 	}
 	all := member("CDKToolkit")
 	for _, org := range orgs {
-		all += member("mastio-"+org+"-service", "ServiceAgentsURL1", agents, "ServiceOperatorsURL2", operators, "ServiceAgentsTargetName3", "d-1.execute-api") +
+		all += member("mastio-"+org+"-service", "ServiceAgentsURL1", agents, "ServiceOperatorsURL2", operators,
+			"ServiceAgentsTargetName3", "d-1.execute-api") +
 			member("mastio-"+org+"-data", "DataAdminSecretArn4", "the-secret")
 	}
 	return query("DescribeStacks", "<Stacks>"+all+"</Stacks>")
@@ -95,22 +97,27 @@ func stacks(t *testing.T, agents, operators string, orgs ...string) string {
 // recorded is an account in which everything works.
 func recorded(t *testing.T, mastio string) *account {
 	role := `<Role><Path>/</Path><RoleName>r</RoleName><RoleId>i</RoleId><Arn>arn:aws:iam::111111111111:role/r</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate></Role>`
-	history, now := cbor.Map{}, cbor.Map{"HistoryItemType": cbor.String("Action"), "HistorySummary": cbor.String("Successfully executed action arn:aws:sns:x")}
+	history, now := cbor.Map{}, cbor.Map{"HistoryItemType": cbor.String("Action"),
+		"HistorySummary": cbor.String("Successfully executed action arn:aws:sns:x")}
 	history["AlarmHistoryItems"] = cbor.List{now}
 	return &account{answers: map[string]func(string) (int, string){
-		"DescribeStacks":         always(200, stacks(t, mastio, mastio, "acme")),
-		"GetSecretValue":         always(200, `{"SecretString":"s3cret"}`),
-		"GetCallerIdentity":      always(200, query("GetCallerIdentity", "<Account>111111111111</Account>")),
-		"CreateTable":            always(200, `{}`),
-		"DescribeTable":          always(200, `{"Table":{"TableStatus":"ACTIVE"}}`),
-		"DeleteTable":            always(200, `{}`),
-		"CreateRole":             always(200, query("CreateRole", role)),
-		"PutRolePolicy":          always(200, `<PutRolePolicyResponse/>`),
-		"DeleteRolePolicy":       always(200, `<DeleteRolePolicyResponse/>`),
-		"DeleteRole":             always(200, `<DeleteRoleResponse/>`),
-		"AssumeRole":             always(200, query("AssumeRole", "<Credentials><AccessKeyId>a</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>")),
-		"TransactWriteItems":     times(1, "AccessDeniedException", always(200, `{}`)),
-		"CreateKey":              always(200, `{"KeyMetadata":{"KeyId":"k","Arn":"arn:aws:kms:eu-central-1:111111111111:key/k"}}`),
+		"DescribeStacks":    always(200, stacks(t, mastio, mastio, "acme")),
+		"GetSecretValue":    always(200, `{"SecretString":"s3cret"}`),
+		"GetCallerIdentity": always(200, query("GetCallerIdentity", "<Account>111111111111</Account>")),
+		"CreateTable":       always(200, `{}`),
+		"DescribeTable":     always(200, `{"Table":{"TableStatus":"ACTIVE"}}`),
+		"DeleteTable":       always(200, `{}`),
+		"CreateRole":        always(200, query("CreateRole", role)),
+		"PutRolePolicy":     always(200, `<PutRolePolicyResponse/>`),
+		"DeleteRolePolicy":  always(200, `<DeleteRolePolicyResponse/>`),
+		"DeleteRole":        always(200, `<DeleteRoleResponse/>`),
+		"AssumeRole": always(200,
+			query("AssumeRole",
+				"<Credentials><AccessKeyId>a</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>"+
+					"<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>")),
+		"TransactWriteItems": times(1, "AccessDeniedException", always(200, `{}`)),
+		"CreateKey": always(200,
+			`{"KeyMetadata":{"KeyId":"k","Arn":"arn:aws:kms:eu-central-1:111111111111:key/k"}}`),
 		"GetPublicKey":           times(2, "NotFoundException", always(200, `{}`)),
 		"Sign":                   always(200, `{}`),
 		"GetParametersForImport": times(1, "KMSInvalidStateException", always(200, `{}`)),
@@ -183,7 +190,11 @@ func (m *mastio) issue(id string) string {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "a"}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: "a"},
+		NotAfter:     time.Now().Add(time.Hour),
+	}
 	m.current, err = x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		m.t.Fatal(err)
@@ -192,7 +203,10 @@ func (m *mastio) issue(id string) string {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	b, err := json.Marshal(material{id, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: m.current})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))})
+	b, err := json.Marshal(material{id, string(pem.EncodeToMemory(&pem.Block{
+		Type:  "CERTIFICATE",
+		Bytes: m.current,
+	})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))})
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -214,8 +228,10 @@ func smoke(t *testing.T, a *account, args ...string) (status int, out string) {
 	server := httptest.NewServer(a)
 	t.Cleanup(server.Close)
 	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "",
-		"AWS_PROFILE": "", "AWS_CA_BUNDLE": "", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_MAX_ATTEMPTS": "1",
+		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+		"AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "",
+		"AWS_PROFILE": "", "AWS_CA_BUNDLE": "", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+		"AWS_MAX_ATTEMPTS": "1",
 	} {
 		t.Setenv(name, value)
 	}

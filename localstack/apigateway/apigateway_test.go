@@ -47,9 +47,15 @@ func certificate(t *testing.T) []byte {
 
 func open(t *testing.T, dir string) *world {
 	t.Helper()
-	w := &world{objects: map[string][]byte{"v1": certificate(t), "v2": certificate(t)}, now: time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)}
+	w := &world{
+		objects: map[string][]byte{"v1": certificate(t), "v2": certificate(t)},
+		now:     time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC),
+	}
 	s, err := apigateway.New(apigateway.Config{
-		Dir: dir, Name: name, URI: "s3://bucket/truststore.pem", Now: func() time.Time { return w.now },
+		Dir:  dir,
+		Name: name,
+		URI:  "s3://bucket/truststore.pem",
+		Now:  func() time.Time { return w.now },
 		Object: func(_ context.Context, version string) ([]byte, error) {
 			text, ok := w.objects[version]
 			if !ok {
@@ -65,7 +71,10 @@ func open(t *testing.T, dir string) *world {
 	t.Cleanup(web.Close)
 	w.Server = s
 	w.client = awsapigateway.New(awsapigateway.Options{
-		Region: "us-east-1", BaseEndpoint: &web.URL, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), Retryer: aws.NopRetryer{},
+		Region:       "us-east-1",
+		BaseEndpoint: &web.URL,
+		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Retryer:      aws.NopRetryer{},
 	})
 	return w
 }
@@ -73,7 +82,12 @@ func open(t *testing.T, dir string) *world {
 func (w *world) point(t *testing.T, version string) (*awsapigateway.UpdateDomainNameOutput, error) {
 	t.Helper()
 	return w.client.UpdateDomainName(t.Context(), &awsapigateway.UpdateDomainNameInput{
-		DomainName: aws.String(name), PatchOperations: []types.PatchOperation{{Op: types.OpReplace, Path: aws.String("/mutualTlsAuthentication/truststoreVersion"), Value: &version}},
+		DomainName: aws.String(name),
+		PatchOperations: []types.PatchOperation{{
+			Op:    types.OpReplace,
+			Path:  aws.String("/mutualTlsAuthentication/truststoreVersion"),
+			Value: &version,
+		}},
 	})
 }
 
@@ -83,8 +97,10 @@ func (w *world) must(t *testing.T, version string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out.DomainNameStatus != types.DomainNameStatusUpdating || aws.ToString(out.MutualTlsAuthentication.TruststoreVersion) != version {
-		t.Errorf("answer to an update: %s, %+v; want UPDATING and %s", out.DomainNameStatus, out.MutualTlsAuthentication, version)
+	if out.DomainNameStatus != types.DomainNameStatusUpdating ||
+		aws.ToString(out.MutualTlsAuthentication.TruststoreVersion) != version {
+		t.Errorf("answer to an update: %s, %+v; want UPDATING and %s", out.DomainNameStatus, out.MutualTlsAuthentication,
+			version)
 	}
 }
 
@@ -95,9 +111,11 @@ func (w *world) is(t *testing.T, when string, status types.DomainNameStatus, say
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []string{string(out.DomainNameStatus), aws.ToString(out.DomainName), aws.ToString(out.MutualTlsAuthentication.TruststoreUri), aws.ToString(out.MutualTlsAuthentication.TruststoreVersion)}
+	got := []string{string(out.DomainNameStatus), aws.ToString(out.DomainName),
+		aws.ToString(out.MutualTlsAuthentication.TruststoreUri), aws.ToString(out.MutualTlsAuthentication.TruststoreVersion)}
 	want := []string{string(status), name, "s3://bucket/truststore.pem", says}
-	if diff := cmp.Diff(append(want, warnings...), append(got, out.MutualTlsAuthentication.TruststoreWarnings...)); diff != "" {
+	if diff := cmp.Diff(append(want, warnings...),
+		append(got, out.MutualTlsAuthentication.TruststoreWarnings...)); diff != "" {
 		t.Errorf("%s: domain (-want +got):\n%s", when, diff)
 	}
 	text, version, err := w.Served(t.Context())
@@ -149,7 +167,8 @@ func TestWarnings(t *testing.T) {
 	block := func(kind, content string) []byte {
 		return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: []byte(content)})
 	}
-	w.objects["odd"] = bytes.Join([][]byte{w.objects["v1"], block("CERTIFICATE", "no certificate"), block("PUBLIC KEY", "x")}, nil)
+	w.objects["odd"] = bytes.Join([][]byte{w.objects["v1"], block("CERTIFICATE", "no certificate"),
+		block("PUBLIC KEY", "x")}, nil)
 	w.must(t, "odd")
 	odd := []string{"certificate 2 of the truststore cannot be read", "certificate 3 of the truststore cannot be read"}
 	w.is(t, "unreadable", types.DomainNameStatusAvailable, "odd", "odd", odd...)
@@ -171,15 +190,23 @@ func TestRefusals(t *testing.T) {
 	}
 	for _, op := range []types.PatchOperation{
 		{Op: types.OpAdd, Path: aws.String("/mutualTlsAuthentication/truststoreVersion"), Value: aws.String("v1")},
-		{Op: types.OpReplace, Path: aws.String("/mutualTlsAuthentication/truststoreUri"), Value: aws.String("s3://other/object")},
+		{
+			Op:    types.OpReplace,
+			Path:  aws.String("/mutualTlsAuthentication/truststoreUri"),
+			Value: aws.String("s3://other/object"),
+		},
 		{Op: types.OpReplace, Path: aws.String("/certificateName"), Value: aws.String("x")},
 	} {
-		_, err := w.client.UpdateDomainName(t.Context(), &awsapigateway.UpdateDomainNameInput{DomainName: aws.String(name), PatchOperations: []types.PatchOperation{op}})
+		_, err := w.client.UpdateDomainName(t.Context(), &awsapigateway.UpdateDomainNameInput{
+			DomainName:      aws.String(name),
+			PatchOperations: []types.PatchOperation{op},
+		})
 		if code(err) != "BadRequestException" {
 			t.Errorf("%s %s: %v, want BadRequestException", op.Op, aws.ToString(op.Path), err)
 		}
 	}
-	if _, err := w.client.GetDomainName(t.Context(), &awsapigateway.GetDomainNameInput{DomainName: aws.String("other")}); code(err) != "NotFoundException" {
+	if _, err := w.client.GetDomainName(t.Context(),
+		&awsapigateway.GetDomainNameInput{DomainName: aws.String("other")}); code(err) != "NotFoundException" {
 		t.Errorf("another domain: %v, want NotFoundException", err)
 	}
 	if _, err := w.client.GetRestApis(t.Context(), &awsapigateway.GetRestApisInput{}); code(err) != "NotImplemented" {

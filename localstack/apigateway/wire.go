@@ -52,7 +52,8 @@ func (s *Server) serve(r *http.Request) (any, error) {
 	name, ok := strings.CutPrefix(r.URL.EscapedPath(), "/domainnames/")
 	name, err := url.PathUnescape(name)
 	if !ok || err != nil || r.Method != http.MethodGet && r.Method != http.MethodPatch {
-		return nil, &refusal{http.StatusNotImplemented, "NotImplemented", "this stand-in has GetDomainName and UpdateDomainName only"}
+		return nil, &refusal{http.StatusNotImplemented, "NotImplemented",
+			"this stand-in has GetDomainName and UpdateDomainName only"}
 	}
 	if name != s.cfg.Name {
 		return nil, &refusal{http.StatusNotFound, "NotFoundException", "Invalid domain name identifier specified"}
@@ -99,9 +100,19 @@ func (s *Server) update(r *http.Request) (any, error) {
 	if s.domain.status(now) == "UPDATING" {
 		return nil, &refusal{http.StatusConflict, "ConflictException", "an update of the domain is in progress"}
 	}
-	next := domain{Version: version, Before: s.domain.served(now), Through: now.Add(s.takes), Warnings: append(found, s.injected...)}
+	next := domain{
+		Version:  version,
+		Before:   s.domain.served(now),
+		Through:  now.Add(s.takes),
+		Warnings: append(found, s.injected...),
+	}
 	if s.failing != "" {
-		next = domain{Version: s.domain.served(now), Before: s.domain.served(now), Warnings: s.domain.Warnings, Failure: s.failing}
+		next = domain{
+			Version:  s.domain.served(now),
+			Before:   s.domain.served(now),
+			Warnings: s.domain.Warnings,
+			Failure:  s.failing,
+		}
 	}
 	if err := s.keep(next); err != nil {
 		return nil, err
@@ -140,7 +151,8 @@ const maxCertificates = 1000
 func (s *Server) inspect(ctx context.Context, version string) ([]string, error) {
 	text, err := s.cfg.Object(ctx, version)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &refusal{http.StatusBadRequest, "BadRequestException", "The truststore object or its version does not exist"}
+		return nil, &refusal{http.StatusBadRequest, "BadRequestException",
+			"The truststore object or its version does not exist"}
 	}
 	if err != nil {
 		return nil, err
@@ -154,7 +166,8 @@ func (s *Server) inspect(ctx context.Context, version string) ([]string, error) 
 		}
 	}
 	if n == 0 || n > maxCertificates {
-		return nil, &refusal{http.StatusBadRequest, "BadRequestException", fmt.Sprintf("The truststore has %d certificates, not 1 to %d", n, maxCertificates)}
+		return nil, &refusal{http.StatusBadRequest, "BadRequestException",
+			fmt.Sprintf("The truststore has %d certificates, not 1 to %d", n, maxCertificates)}
 	}
 	return slices.Clip(warnings), nil
 }

@@ -18,7 +18,8 @@ import (
 // installs them.
 type cdk struct{ dir string }
 
-var errNoCDK = errors.New("the CDK's command line is not installed: run this as make localstack-deploy or make localstack-test")
+var errNoCDK = errors.New("the CDK's command line is not installed: run this as make localstack-deploy or make " +
+	"localstack-test")
 
 func (c *cloud) cdk() (cdk, error) {
 	tool := cdk{filepath.Join(c.root, "build", "infra")}
@@ -44,12 +45,14 @@ func (t cdk) run(ctx context.Context, dir, endpoint string, out io.Writer, args 
 	cmd := exec.CommandContext(ctx, "node", append([]string{t.cdklocal()}, args...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
 	for _, setting := range os.Environ() {
-		if !strings.HasPrefix(setting, "AWS_") && !strings.HasPrefix(setting, "CDK_") && !strings.HasPrefix(setting, "PATH=") {
+		if !strings.HasPrefix(setting, "AWS_") && !strings.HasPrefix(setting, "CDK_") &&
+			!strings.HasPrefix(setting, "PATH=") {
 			cmd.Env = append(cmd.Env, setting)
 		}
 	}
 	cmd.Env = append(cmd.Env, clientEnvironment(endpoint)...)
-	cmd.Env = append(cmd.Env, "PATH="+t.path(), "CDK_DISABLE_CLI_TELEMETRY=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
+	cmd.Env = append(cmd.Env, "PATH="+t.path(), "CDK_DISABLE_CLI_TELEMETRY=true", "AWS_CONFIG_FILE=/dev/null",
+		"AWS_SHARED_CREDENTIALS_FILE=/dev/null")
 	if node, err := lookPath("node", t.path()); err == nil {
 		cmd.Path = node
 	}
@@ -75,7 +78,8 @@ func (c *cloud) settings(functions string) []string {
 	architecture := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
 	var args []string
 	for _, s := range []string{
-		"target=localstack", "orgId=" + c.org, "trustDomain=" + c.org + ".local", "issuer=" + c.edgeURL(), "architecture=" + architecture, "buildDir=" + functions,
+		"target=localstack", "orgId=" + c.org, "trustDomain=" + c.org + ".local", "issuer=" + c.edgeURL(),
+		"architecture=" + architecture, "buildDir=" + functions,
 	} {
 		args = append(args, "--context", s)
 	}

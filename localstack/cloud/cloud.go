@@ -42,7 +42,10 @@ func newCloud(ctx context.Context, o options, out io.Writer) (*cloud, error) {
 	}
 	c := &cloud{options: o, out: out, say: progress(out), root: root, dir: filepath.Join(root, "build", "cloud")}
 	c.host, err = host.New(host.Config{
-		Cache: filepath.Join(c.dir, "host"), Database: filepath.Join(root, "build", "localstack"), Port: o.port, Progress: c.say,
+		Cache:    filepath.Join(c.dir, "host"),
+		Database: filepath.Join(root, "build", "localstack"),
+		Port:     o.port,
+		Progress: c.say,
 	})
 	if errors.Is(err, host.ErrSystem) {
 		err = nil // there is Docker, or a LocalStack that is given
@@ -125,7 +128,8 @@ func engine(ctx context.Context) bool {
 }
 
 func (c *cloud) compose(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, "docker", append([]string{"compose", "--file", filepath.Join(c.root, "localstack", "compose.yaml")}, args...)...)
+	cmd := exec.CommandContext(ctx, "docker",
+		append([]string{"compose", "--file", filepath.Join(c.root, "localstack", "compose.yaml")}, args...)...)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("LOCALSTACK_PORT=%d", c.port))
 	cmd.Stdout, cmd.Stderr = c.out, c.out
 	if err := cmd.Run(); err != nil {

@@ -15,7 +15,8 @@ func TestCompose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "image: ${LOCALSTACK_IMAGE:-localstack/localstack:" + host.Version + "}\n"; !strings.Contains(string(text), want) {
+	if want := "image: ${LOCALSTACK_IMAGE:-localstack/localstack:" + host.Version + "}\n"; !strings.Contains(string(text),
+		want) {
 		t.Errorf("compose.yaml has no line %q", want)
 	}
 	_, ports, ok := strings.Cut(string(text), "ports:\n")

@@ -67,8 +67,8 @@ func (c *cloud) deploy(ctx context.Context) error {
 	return nil
 }
 
-// buildFunctions compiles the functions for this machine and lays them out as the CDK wants to pack them: files of their
-// own, where the local run has links.
+// buildFunctions compiles the functions for this machine and lays them out as the CDK wants to pack them: files of
+// their own, where the local run has links.
 func (c *cloud) buildFunctions(ctx context.Context) (string, error) {
 	c.say("building the functions")
 	built, packed := filepath.Join(c.root, "build", "local"), filepath.Join(c.dir, "functions")
@@ -84,7 +84,8 @@ func (c *cloud) buildFunctions(ctx context.Context) (string, error) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return "", err
 		}
-		if err := os.WriteFile(filepath.Join(dir, "bootstrap"), program, 0o755); err != nil { //nolint:gosec // a program is executable
+		if err := os.WriteFile(filepath.Join(dir, "bootstrap"), program,
+			0o755); err != nil { //nolint:gosec // a program is executable
 			return "", err
 		}
 	}
@@ -92,7 +93,9 @@ func (c *cloud) buildFunctions(ctx context.Context) (string, error) {
 }
 
 // cdkDeploy bootstraps and deploys, and returns the stacks' outputs.
-func (c *cloud) cdkDeploy(ctx context.Context, tool cdk, endpoint, functions string, out io.Writer) (map[string]map[string]string, error) {
+func (c *cloud) cdkDeploy(
+	ctx context.Context, tool cdk, endpoint, functions string, out io.Writer,
+) (map[string]map[string]string, error) {
 	c.say("cdklocal bootstrap")
 	// Away from cdk.json: bootstrapping needs no app, and would otherwise run it once more.
 	if err := tool.run(ctx, c.dir, endpoint, out, "bootstrap", bootstrapped); err != nil {
@@ -121,7 +124,9 @@ func (c *cloud) cdkDeploy(ctx context.Context, tool cdk, endpoint, functions str
 var apiID = regexp.MustCompile(`^https://([a-z0-9]+)\.execute-api\.[^/]+/([a-z]+)`)
 
 // describe reads what was deployed: the operators' API from the outputs, the rest from the functions' environment.
-func (c *cloud) describe(ctx context.Context, endpoint string, outputs map[string]map[string]string) (deployment.Deployment, error) {
+func (c *cloud) describe(
+	ctx context.Context, endpoint string, outputs map[string]map[string]string,
+) (deployment.Deployment, error) {
 	d := deployment.Deployment{Endpoint: endpoint, OrgID: c.org, URL: c.edgeURL(), CAFile: filepath.Join(c.dir, "ca.pem")}
 	for _, stack := range outputs {
 		for name, value := range stack {
@@ -134,12 +139,14 @@ func (c *cloud) describe(ctx context.Context, endpoint string, outputs map[strin
 		return d, fmt.Errorf("no output of the deployment names the operators' API: %v", outputs)
 	}
 	name := deployment.FunctionName(c.org, "standby")
-	told, err := deployment.Connect(endpoint).Lambda.GetFunctionConfiguration(ctx, &awslambda.GetFunctionConfigurationInput{FunctionName: aws.String(name)})
+	told, err := deployment.Connect(endpoint).Lambda.GetFunctionConfiguration(ctx,
+		&awslambda.GetFunctionConfigurationInput{FunctionName: aws.String(name)})
 	if err != nil {
 		return d, fmt.Errorf("look at function %s: %w", name, err)
 	}
 	env := told.Environment.Variables
-	d.TablePrefix, d.Bucket, d.TruststoreKey = env["MASTIO_TABLE_PREFIX"], env["MASTIO_TRUSTSTORE_BUCKET"], env["MASTIO_TRUSTSTORE_KEY"]
+	d.TablePrefix, d.Bucket, d.TruststoreKey = env["MASTIO_TABLE_PREFIX"], env["MASTIO_TRUSTSTORE_BUCKET"],
+		env["MASTIO_TRUSTSTORE_KEY"]
 	d.AdminSecretID = env["MASTIO_ADMIN_SECRET_ID"]
 	if d.Bucket == "" || d.TruststoreKey == "" || d.AdminSecretID == "" {
 		return d, errors.New("function " + name + " has no truststore or no admin secret in its environment")

@@ -47,7 +47,8 @@ func TestThrough(t *testing.T) {
 	}
 	edge := httptest.NewServer(h)
 	defer edge.Close()
-	r, err := http.NewRequestWithContext(t.Context(), "POST", edge.URL+"/registry/agents/orga::a%2Fb/rotate-cert?x=1&y=%20", strings.NewReader("body"))
+	r, err := http.NewRequestWithContext(t.Context(), "POST",
+		edge.URL+"/registry/agents/orga::a%2Fb/rotate-cert?x=1&y=%20", strings.NewReader("body"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,8 @@ func callLogs(ctx context.Context, endpoint, operation string, in, out any) erro
 	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	r.Header.Set("X-Amz-Target", "Logs_20140328."+operation)
 	// LocalStack checks no signature; it reads from here which service is meant.
-	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/"+deployment.Region+"/logs/aws4_request, SignedHeaders=host, Signature=0")
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/"+deployment.Region+
+		"/logs/aws4_request, SignedHeaders=host, Signature=0")
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return err

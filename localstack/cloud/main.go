@@ -93,7 +93,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 
 var commands = map[string]func(*cloud, context.Context) error{
 	"up": (*cloud).up, "deploy": (*cloud).deploy, "serve": (*cloud).serve, "down": (*cloud).down,
-	"status": (*cloud).status, "env": (*cloud).env, "logs": (*cloud).logs, "test": (*cloud).test, "python": (*cloud).python,
+	"status": (*cloud).status, "env": (*cloud).env, "logs": (*cloud).logs, "test": (*cloud).test,
+	"python": (*cloud).python,
 }
 
 // options is the command line, and what the environment says where that is silent.

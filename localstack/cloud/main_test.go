@@ -39,7 +39,8 @@ func TestUsage(t *testing.T) {
 			if got := run(t.Context(), tt.args, getenv, &stdout, &stderr); got != tt.status {
 				t.Errorf("status: got %d, want %d", got, tt.status)
 			}
-			for what, c := range map[string][2]string{"stdout": {stdout.String(), tt.stdout}, "stderr": {stderr.String(), tt.stderr}} {
+			for what, c := range map[string][2]string{"stdout": {stdout.String(), tt.stdout},
+				"stderr": {stderr.String(), tt.stderr}} {
 				if !strings.Contains(c[0], c[1]) || (c[1] == "") != (c[0] == "") {
 					t.Errorf("%s: got %q, want %q in it", what, c[0], c[1])
 				}
@@ -57,7 +58,10 @@ func newTestCloud(t *testing.T, o options) (*cloud, *bytes.Buffer) {
 
 func localStack(t *testing.T) string {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"version":"4.14.0"}`)) }))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_,
+			_ = w.Write([]byte(`{"version":"4.14.0"}`))
+	}))
 	t.Cleanup(s.Close)
 	return s.URL
 }

@@ -31,7 +31,8 @@ func (c *cloud) serve(ctx context.Context) error {
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(c.edge)))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("port %d is in use by another process; stop that process: the functions' settings contain this port", c.edge)
+		return fmt.Errorf("port %d is in use by another process; stop that process: "+
+			"the functions' settings contain this port", c.edge)
 	}
 	if err != nil {
 		return err
@@ -78,9 +79,17 @@ func (c *cloud) edgeServer(d deployment.Deployment) (*http.Server, error) {
 		Invoke: func(ctx context.Context, function string, payload []byte) ([]byte, string, error) {
 			return clients.Invoke(ctx, d.OrgID, function, payload)
 		},
-		Truststore: gateway.InS3(clients.S3, d.Bucket, d.TruststoreKey), Operators: operators, Account: deployment.Account, Log: log,
+		Truststore: gateway.InS3(clients.S3, d.Bucket, d.TruststoreKey),
+		Operators:  operators,
+		Account:    deployment.Account,
+		Log:        log,
 	})
-	return &http.Server{Handler: g, TLSConfig: g.TLSConfig(cert), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}, nil
+	return &http.Server{
+		Handler:           g,
+		TLSConfig:         g.TLSConfig(cert),
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}, nil
 }
 
 // through passes requests on to an API, below the path of its stage. They keep their host, as behind a custom domain,

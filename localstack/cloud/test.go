@@ -131,9 +131,8 @@ func (c *cloud) runSuite(ctx context.Context, s suite) (counts, error) {
 	return n, cmd.Wait()
 }
 
-// summarise reads what `go test -json` prints, shows each test that ended, and of those that failed or were skipped what
-// they said.
-// Source: https://pkg.go.dev/cmd/test2json
+// summarise reads what `go test -json` prints, shows each test that ended, and of those that failed or were skipped
+// what they said. Source: https://pkg.go.dev/cmd/test2json
 func summarise(in io.Reader, out io.Writer) counts {
 	var n counts
 	said := map[string][]string{}

@@ -84,13 +84,17 @@ type Clients struct {
 // bundle would redirect them.
 func Connect(endpoint string) Clients {
 	cfg := aws.Config{
-		Region: Region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-		HTTPClient: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+		Region:       Region,
+		BaseEndpoint: &endpoint,
+		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
+		HTTPClient:   &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
 	return Clients{
-		DynamoDB:       awsdynamodb.NewFromConfig(cfg, func(o *awsdynamodb.Options) { o.DisableValidateResponseChecksum = true }),
-		KMS:            awskms.NewFromConfig(cfg),
-		Lambda:         awslambda.NewFromConfig(cfg, func(o *awslambda.Options) { o.Retryer = aws.NopRetryer{} }), // an invocation is not repeated
+		DynamoDB: awsdynamodb.NewFromConfig(cfg,
+			func(o *awsdynamodb.Options) { o.DisableValidateResponseChecksum = true }),
+		KMS: awskms.NewFromConfig(cfg),
+		// an invocation is not repeated
+		Lambda:         awslambda.NewFromConfig(cfg, func(o *awslambda.Options) { o.Retryer = aws.NopRetryer{} }),
 		S3:             awss3.NewFromConfig(cfg, func(o *awss3.Options) { o.UsePathStyle = true }),
 		SecretsManager: secretsmanager.NewFromConfig(cfg),
 	}
@@ -107,9 +111,13 @@ const alias = "live"
 
 // Invoke runs a function by Lambda's API. It returns an error of the service (with an ErrorCode method), such as
 // ResourceNotFoundException, unchanged.
-func (c Clients) Invoke(ctx context.Context, org, function string, payload []byte) (answer []byte, functionError string, err error) {
+func (c Clients) Invoke(
+	ctx context.Context, org, function string, payload []byte,
+) (answer []byte, functionError string, err error) {
 	out, err := c.Lambda.Invoke(ctx, &awslambda.InvokeInput{
-		FunctionName: aws.String(FunctionName(org, function)), Qualifier: aws.String(alias), Payload: payload,
+		FunctionName: aws.String(FunctionName(org, function)),
+		Qualifier:    aws.String(alias),
+		Payload:      payload,
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("invoke %s: %w", function, err)

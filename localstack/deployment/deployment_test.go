@@ -78,7 +78,8 @@ func TestRun(t *testing.T) {
 	}
 
 	f.answer, f.functionError = `{"errorMessage":"no Org CA"}`, "Unhandled"
-	if _, err := c.Run(t.Context(), "acme", "startup", nil); !errors.Is(err, ErrFunction) || !strings.Contains(err.Error(), "no Org CA") {
+	if _, err := c.Run(t.Context(), "acme", "startup", nil); !errors.Is(err, ErrFunction) ||
+		!strings.Contains(err.Error(), "no Org CA") {
 		t.Errorf("a function that fails: got %v, want %v with its words", err, ErrFunction)
 	}
 	if err := c.Tick(t.Context(), "acme"); strings.Count(err.Error(), "no Org CA") != len(routes.Scheduled()) {

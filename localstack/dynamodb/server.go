@@ -1,4 +1,5 @@
-// Package dynamodb installs and runs DynamoDB Local, on the loopback interface only, and creates the Mastio's tables in it.
+// Package dynamodb installs and runs DynamoDB Local, on the loopback interface only, and creates the Mastio's tables in
+// it.
 package dynamodb
 
 import (
@@ -86,7 +87,8 @@ func (s *Server) PID() int { return s.pid }
 // Done is closed once the server's process has ended, wanted or not.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Full is closed once the server has said that its disk is full. From then on it may lose writes that it has acknowledged.
+// Full is closed once the server has said that its disk is full. From then on it may lose writes that it has
+// acknowledged.
 func (s *Server) Full() <-chan struct{} { return s.full }
 
 // Close stops the server and waits for its end. Further calls do nothing.
@@ -107,8 +109,8 @@ func (s *Server) Close() error {
 
 func command(cfg Config, in installation) (*exec.Cmd, error) {
 	args := []string{
-		// A small heap keeps a whole stack below 600 MB. Both compilers: without the second one reads are 1.4 times as slow and
-		// transactions 1.3 times, for 56 MB less.
+		// A small heap keeps a whole stack below 600 MB. Both compilers: without the second one reads are 1.4 times as slow
+		// and transactions 1.3 times, for 56 MB less.
 		"-Xms32m", "-Xmx256m", "-XX:+UseSerialGC", "-Xss512k",
 		"-Djava.library.path=" + filepath.Join(in.lib, "DynamoDBLocal_lib"),
 		"-Dloopback.port=" + strconv.Itoa(cfg.Port),

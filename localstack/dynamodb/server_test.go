@@ -52,7 +52,8 @@ func start(t *testing.T, cfg dynamodb.Config) *dynamodb.Server {
 
 func client(endpoint string) *awsdynamodb.Client {
 	return awsdynamodb.New(awsdynamodb.Options{
-		Region: "us-east-1", BaseEndpoint: &endpoint,
+		Region:                          "us-east-1",
+		BaseEndpoint:                    &endpoint,
 		Credentials:                     credentials.NewStaticCredentialsProvider("local", "local", ""),
 		DisableValidateResponseChecksum: true,
 	})
@@ -61,7 +62,8 @@ func client(endpoint string) *awsdynamodb.Client {
 func put(t *testing.T, c *awsdynamodb.Client, table, pk string) {
 	t.Helper()
 	_, err := c.PutItem(t.Context(), &awsdynamodb.PutItemInput{
-		TableName: &table, Item: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: pk}},
+		TableName: &table,
+		Item:      map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: pk}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +73,8 @@ func put(t *testing.T, c *awsdynamodb.Client, table, pk string) {
 func has(t *testing.T, c *awsdynamodb.Client, table, pk string) bool {
 	t.Helper()
 	out, err := c.GetItem(t.Context(), &awsdynamodb.GetItemInput{
-		TableName: &table, Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: pk}},
+		TableName: &table,
+		Key:       map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: pk}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -188,11 +191,14 @@ func TestPortInUse(t *testing.T) {
 func TestStartStopsWithItsContext(t *testing.T) {
 	needTools(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	s, err := dynamodb.Start(ctx, dynamodb.Config{Cache: cache, Progress: func(step string) {
-		if strings.HasPrefix(step, "starting") {
-			cancel()
-		}
-	}})
+	s, err := dynamodb.Start(ctx, dynamodb.Config{
+		Cache: cache,
+		Progress: func(step string) {
+			if strings.HasPrefix(step, "starting") {
+				cancel()
+			}
+		},
+	})
 	if err == nil {
 		s.Close()
 	}

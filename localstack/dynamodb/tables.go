@@ -61,7 +61,10 @@ func request(name string, t schema.Table) *awsdynamodb.CreateTableInput {
 		AttributeDefinitions: attributes(t),
 	}
 	if t.Stream {
-		in.StreamSpecification = &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage}
+		in.StreamSpecification = &types.StreamSpecification{
+			StreamEnabled:  aws.Bool(true),
+			StreamViewType: types.StreamViewTypeNewImage,
+		}
 	}
 	for _, i := range t.Indexes {
 		in.GlobalSecondaryIndexes = append(in.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{
@@ -90,7 +93,10 @@ func attributes(t schema.Table) []types.AttributeDefinition {
 	delete(names, "") // no sort key
 	var list []types.AttributeDefinition
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		list = append(list, types.AttributeDefinition{AttributeName: aws.String(name), AttributeType: types.ScalarAttributeTypeS})
+		list = append(list, types.AttributeDefinition{
+			AttributeName: aws.String(name),
+			AttributeType: types.ScalarAttributeTypeS,
+		})
 	}
 	return list
 }

@@ -81,9 +81,13 @@ func TestCreateTables(t *testing.T) {
 func TestCreateTablesRefusesAnotherLayout(t *testing.T) {
 	c := client(start(t, dynamodb.Config{}).Endpoint())
 	_, err := c.CreateTable(t.Context(), &awsdynamodb.CreateTableInput{
-		TableName: aws.String("q-" + schema.Registry), BillingMode: types.BillingModePayPerRequest,
-		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("other"), KeyType: types.KeyTypeHash}},
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("other"), AttributeType: types.ScalarAttributeTypeS}},
+		TableName:   aws.String("q-" + schema.Registry),
+		BillingMode: types.BillingModePayPerRequest,
+		KeySchema:   []types.KeySchemaElement{{AttributeName: aws.String("other"), KeyType: types.KeyTypeHash}},
+		AttributeDefinitions: []types.AttributeDefinition{{
+			AttributeName: aws.String("other"),
+			AttributeType: types.ScalarAttributeTypeS,
+		}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -113,7 +113,13 @@ func (s *Server) put(e putEntry) putResult {
 	case json.Unmarshal([]byte(e.Detail), &object) != nil || object == nil:
 		return putResult{ErrorCode: "MalformedDetail", ErrorMessage: "Detail is malformed."}
 	}
-	event := Event{ID: rand.Text(), DetailType: e.DetailType, Source: e.Source, Time: e.Time, Detail: json.RawMessage(e.Detail)}
+	event := Event{
+		ID:         rand.Text(),
+		DetailType: e.DetailType,
+		Source:     e.Source,
+		Time:       e.Time,
+		Detail:     json.RawMessage(e.Detail),
+	}
 	if s.cfg.Refuse != nil && s.cfg.Refuse(event) {
 		return putResult{ErrorCode: "InternalFailure", ErrorMessage: "Unexpected error occurred."}
 	}

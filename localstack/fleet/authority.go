@@ -29,7 +29,8 @@ func newAuthority(name string) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign
+	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true,
+		x509.KeyUsageCertSign|x509.KeyUsageCRLSign
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return nil, err
@@ -68,7 +69,10 @@ func certificate(name pkix.Name, years int) (*x509.Certificate, error) {
 	}
 	now := time.Now()
 	return &x509.Certificate{
-		SerialNumber: serial.Add(serial, big.NewInt(1)), Subject: name, NotBefore: now.Add(-time.Minute), NotAfter: now.AddDate(years, 0, 0),
+		SerialNumber: serial.Add(serial, big.NewInt(1)),
+		Subject:      name,
+		NotBefore:    now.Add(-time.Minute),
+		NotAfter:     now.AddDate(years, 0, 0),
 	}, nil
 }
 

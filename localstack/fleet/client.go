@@ -29,7 +29,10 @@ func newClient(cfg Config) (*client, error) {
 	if !roots.AppendCertsFromPEM(cfg.CAPEM) {
 		return nil, errors.New("no certificate in what the Mastio's chains to")
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
+	transport := &http.Transport{
+		TLSClientConfig:   &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2: true,
+	}
 	c := &client{cfg: cfg, http: &http.Client{Transport: transport, Timeout: time.Minute}}
 	return c, c.whoAmI()
 }
@@ -68,12 +71,16 @@ func (c *client) enrolBYOCA(ctx context.Context, m member, a *authority) error {
 		return err
 	}
 	return c.json(ctx, http.MethodPost, "/v1/admin/agents/enroll/byoca", map[string]any{
-		"agent_name": m.name, "display_name": m.shown, "capabilities": m.capabilities, "cert_pem": string(cert), "private_key_pem": string(key),
+		"agent_name": m.name, "display_name": m.shown, "capabilities": m.capabilities, "cert_pem": string(cert),
+		"private_key_pem": string(key),
 	}, http.StatusCreated)
 }
 
 func (c *client) enrolSPIFFE(ctx context.Context, m member, a *authority) error {
-	svid, key, err := a.issue(pkix.Name{Country: []string{"US"}, Organization: []string{"SPIRE"}}, "spiffe://"+cmp.Or(c.cfg.TrustDomain, c.org+".local")+"/"+m.name)
+	svid, key, err := a.issue(pkix.Name{
+		Country:      []string{"US"},
+		Organization: []string{"SPIRE"},
+	}, "spiffe://"+cmp.Or(c.cfg.TrustDomain, c.org+".local")+"/"+m.name)
 	if err != nil {
 		return err
 	}
@@ -86,7 +93,10 @@ func (c *client) enrolSPIFFE(ctx context.Context, m member, a *authority) error 
 // rotateCA waits for its turn: the schedule may be making the next standby.
 func (c *client) rotateCA(ctx context.Context, q url.Values) error {
 	q.Set("mode", "mint")
-	return c.inTurn(ctx, func() error { return c.json(ctx, http.MethodPost, "/pki/rotate-ca?"+q.Encode(), nil, http.StatusOK) })
+	return c.inTurn(ctx, func() error {
+		return c.json(ctx, http.MethodPost, "/pki/rotate-ca?"+q.Encode(), nil,
+			http.StatusOK)
+	})
 }
 
 func (c *client) inTurn(ctx context.Context, do func() error) error {

@@ -31,9 +31,9 @@ const (
 	atOnce        = 4
 )
 
-// Fill enrols and rotates as operators would. The first Org CA must be there; it is for an empty Mastio, once. The second
-// Org CA is one that the operator brings, under which some agents' certificates are issued at home; some more come from
-// a SPIRE server.
+// Fill enrols and rotates as operators would. The first Org CA must be there; it is for an empty Mastio, once. The
+// second Org CA is one that the operator brings, under which some agents' certificates are issued at home; some more
+// come from a SPIRE server.
 func Fill(ctx context.Context, cfg Config) error {
 	if cfg.Progress == nil {
 		cfg.Progress = func(string) {}
@@ -55,16 +55,19 @@ func Fill(ctx context.Context, cfg Config) error {
 		name string
 		do   func() error
 	}{
-		{fmt.Sprintf("enrolling %d agents", len(agents)), func() error { return each(agents, func(a member) error { return c.enrol(ctx, a) }) }},
+		{fmt.Sprintf("enrolling %d agents", len(agents)),
+			func() error { return each(agents, func(a member) error { return c.enrol(ctx, a) }) }},
 		{"offering an Org CA that is refused", func() error { return c.refused(ctx) }},
 		{"rotating to the second Org CA, the operator's own, without an overlap", func() error { return c.bring(ctx, org) }},
 		{"enrolling agents with certificates of the operator's and of SPIRE's", func() error {
-			return errors.Join(each(own, func(a member) error { return c.enrolBYOCA(ctx, a, org) }), each(workloads, func(a member) error { return c.enrolSPIFFE(ctx, a, spire) }))
+			return errors.Join(each(own, func(a member) error { return c.enrolBYOCA(ctx, a, org) }),
+				each(workloads, func(a member) error { return c.enrolSPIFFE(ctx, a, spire) }))
 		}},
 		{"rotating most certificates", func() error {
 			return each(some(agents, lateForSecond, 100), func(a member) error { return c.rotate(ctx, a, nil) })
 		}},
-		{"rotating to the third Org CA, with an overlap of seven days", func() error { return c.rotateCA(ctx, url.Values{"overlap": {"604800"}}) }},
+		{"rotating to the third Org CA, with an overlap of seven days",
+			func() error { return c.rotateCA(ctx, url.Values{"overlap": {"604800"}}) }},
 		{"rotating some certificates", func() error { return each(some(agents, 100-movedToThird, 100), c.rotateLate(ctx)) }},
 		{"deactivating a few agents", func() error {
 			return each(some(agents, 30, 30+deactivated), func(a member) error { return c.deactivate(ctx, a) })
@@ -85,7 +88,8 @@ func (c *client) rotateLate(ctx context.Context) func(member) error {
 		case a.number%100 >= 100-expiring:
 			return c.rotate(ctx, a, map[string]any{"validity_days": 2 + a.number%26, "comment": "short-lived on purpose"})
 		case a.number%17 == 0:
-			return c.rotate(ctx, a, map[string]any{"grace_seconds": 172800, "reason": "superseded", "comment": "moving to another host"})
+			return c.rotate(ctx, a, map[string]any{"grace_seconds": 172800, "reason": "superseded",
+				"comment": "moving to another host"})
 		}
 		return c.rotate(ctx, a, nil)
 	}
@@ -146,10 +150,13 @@ func each(all []member, do func(member) error) error {
 // What the agents of the fleet do, and where.
 var (
 	teams = []struct{ name, shown, capability string }{
-		{"kyc", "Customer checks", "kyc"}, {"payments", "Payments", "payments"}, {"fraud", "Fraud desk", "transactions"}, {"treasury", "Treasury", "ledger"},
-		{"support", "Support", "tickets"}, {"claims", "Claims", "claims"}, {"onboarding", "Onboarding", "customers"}, {"pricing", "Pricing", "quotes"},
+		{"kyc", "Customer checks", "kyc"}, {"payments", "Payments", "payments"}, {"fraud", "Fraud desk", "transactions"},
+		{"treasury", "Treasury", "ledger"},
+		{"support", "Support", "tickets"}, {"claims", "Claims", "claims"}, {"onboarding", "Onboarding", "customers"},
+		{"pricing", "Pricing", "quotes"},
 	}
-	roles   = []struct{ name, shown, verb string }{{"screener", "screener", "read"}, {"reconciler", "reconciler", "write"}, {"summariser", "summariser", "read"}, {"router", "router", "route"}, {"watcher", "watcher", "read"}}
+	roles = []struct{ name, shown, verb string }{{"screener", "screener", "read"}, {"reconciler", "reconciler", "write"},
+		{"summariser", "summariser", "read"}, {"router", "router", "route"}, {"watcher", "watcher", "read"}}
 	regions = []string{"eu", "us", "apac"}
 )
 
@@ -159,24 +166,30 @@ func others(kind string, count int) []member {
 	for n := range all {
 		region := regions[n%len(regions)]
 		all[n] = member{
-			number: n, name: kind + "-worker-" + region + "-" + strconv.Itoa(n/len(regions)+1), shown: "Worker of the " + kind,
+			number:       n,
+			name:         kind + "-worker-" + region + "-" + strconv.Itoa(n/len(regions)+1),
+			shown:        "Worker of the " + kind,
 			capabilities: []string{"jobs:run"},
 		}
 	}
 	return all
 }
 
-// names makes up a fleet. The step is coprime to every count, so that neighbours in the list differ in what happens to them.
+// names makes up a fleet. The step is coprime to every count, so that neighbours in the list differ in what happens to
+// them.
 func names(count int) []member {
 	all := make([]member, count)
 	for n := range all {
-		team, role, region := teams[n%len(teams)], roles[n/len(teams)%len(roles)], regions[n/len(teams)/len(roles)%len(regions)]
+		team, role, region := teams[n%len(teams)], roles[n/len(teams)%len(roles)],
+			regions[n/len(teams)/len(roles)%len(regions)]
 		name := team.name + "-" + role.name + "-" + region
 		if round := n / (len(teams) * len(roles) * len(regions)); round > 0 {
 			name += "-" + strconv.Itoa(round+1)
 		}
 		all[n] = member{
-			number: n * 37, name: name, shown: team.shown + " " + role.shown,
+			number:       n * 37,
+			name:         name,
+			shown:        team.shown + " " + role.shown,
 			capabilities: []string{team.capability + ":" + role.verb, "audit:emit"},
 		}
 	}

@@ -39,7 +39,11 @@ func decode(payload []byte) (answer, error) {
 	if wire.StatusCode < 200 || wire.StatusCode > 599 {
 		return answer{}, fmt.Errorf("%w: status code %d", errMalformed, wire.StatusCode)
 	}
-	a := answer{status: wire.StatusCode, header: make(http.Header, len(wire.Headers)+len(wire.MultiValueHeaders)+4), body: wire.Body}
+	a := answer{
+		status: wire.StatusCode,
+		header: make(http.Header, len(wire.Headers)+len(wire.MultiValueHeaders)+4),
+		body:   wire.Body,
+	}
 	if err := a.merge(wire.MultiValueHeaders, wire.Headers); err != nil {
 		return answer{}, err
 	}
@@ -56,9 +60,9 @@ func decode(payload []byte) (answer, error) {
 // binaryTypes are the operators' and the agents' REST API's; infra/mastio/api.go has the same.
 var binaryTypes = []string{"multipart/form-data", "application/gzip"}
 
-// forREST is the answer as a REST API sends it: base64 is decoded only for a client whose Accept begins with a binary media
-// type of the API, whatever stands behind it and whatever the answer's Content-Type is. All others get the base64.
-// Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+// forREST is the answer as a REST API sends it: base64 is decoded only for a client whose Accept begins with a binary
+// media type of the API, whatever stands behind it and whatever the answer's Content-Type is. All others get the
+// base64. Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
 func (a answer) forREST(accept string) answer {
 	first, _, _ := strings.Cut(accept, ",")
 	first, _, _ = strings.Cut(first, ";")
@@ -105,7 +109,8 @@ func (a answer) add(name, value string) error {
 func sent(name string) string {
 	name = http.CanonicalHeaderKey(name)
 	switch name {
-	case "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Keep-Alive", "Proxy-Connection", headerRequestID, headerExtendedID, headerHTTPRequestID:
+	case "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Keep-Alive", "Proxy-Connection", headerRequestID,
+		headerExtendedID, headerHTTPRequestID:
 		return ""
 	case "Connection", "Content-Md5", "Date", "Expect", "Host", "Max-Forwards", "Proxy-Authenticate", "Server",
 		"Upgrade", "User-Agent", "Via", "Warn", "Www-Authenticate":

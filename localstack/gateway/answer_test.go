@@ -23,18 +23,24 @@ func TestAnswers(t *testing.T) {
 		header        http.Header // these, of the answer
 		body          string
 	}{
-		{"plain", `{"statusCode":200,"body":"hi"}`, 200, http.Header{"Content-Type": {"application/json"}, "Content-Length": {"2"}}, "hi"},
+		{"plain", `{"statusCode":200,"body":"hi"}`, 200,
+			http.Header{"Content-Type": {"application/json"}, "Content-Length": {"2"}}, "hi"},
 		{"no body", `{"statusCode":404}`, 404, http.Header{"Content-Length": {"0"}}, ""},
 		{"no content", `{"statusCode":204,"body":"dropped"}`, 204, http.Header{"Content-Length": nil}, ""},
 		{"null members", `{"statusCode":200,"headers":null,"multiValueHeaders":null,"body":null}`, 200, nil, ""},
-		{"base64 for who does not ask for binary", `{"statusCode":200,"body":"AP8=","isBase64Encoded":true,"headers":{"content-type":"application/gzip"}}`, 200,
+		{"base64 for who does not ask for binary",
+			`{"statusCode":200,"body":"AP8=","isBase64Encoded":true,"headers":{"content-type":"application/gzip"}}`, 200,
 			http.Header{"Content-Type": {"application/gzip"}}, "AP8="},
-		{"headers of both kinds", `{"statusCode":429,"headers":{"Retry-After":"7","x-a":"1"},"multiValueHeaders":{"X-A":["1","2"],"Allow":["GET"]}}`, 429,
+		{"headers of both kinds",
+			`{"statusCode":429,"headers":{"Retry-After":"7","x-a":"1"},"multiValueHeaders":{"X-A":["1","2"],"Allow":["GET"]}}`,
+			429,
 			http.Header{"Retry-After": {"7"}, "X-A": {"1", "2"}, "Allow": {"GET"}}, ""},
-		{"headers of the edge", `{"statusCode":401,"headers":{"WWW-Authenticate":"DPoP","Connection":"close","Content-Length":"99","Transfer-Encoding":"chunked",
+		{"headers of the edge",
+			`{"statusCode":401,"headers":{"WWW-Authenticate":"DPoP","Connection":"close","Content-Length":"99","Transfer-Encoding":"chunked",
 			"X-Amzn-RequestId":"forged","DPoP-Nonce":"n"}}`, 401,
-			http.Header{"Www-Authenticate": nil, "X-Amzn-Remapped-Www-Authenticate": {"DPoP"}, "X-Amzn-Remapped-Connection": {"close"},
-				"Connection": nil, "Content-Length": {"0"}, "Dpop-Nonce": {"n"}}, ""},
+			http.Header{"Www-Authenticate": nil, "X-Amzn-Remapped-Www-Authenticate": {"DPoP"},
+				"X-Amzn-Remapped-Connection": {"close"},
+				"Connection":                 nil, "Content-Length": {"0"}, "Dpop-Nonce": {"n"}}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -61,7 +67,8 @@ func TestBinaryAnswers(t *testing.T) {
 		"application/gzip": "\x00\xff", "Application/GZIP; q=0.5, */*": "\x00\xff", "multipart/form-data": "\x00\xff",
 		"": "AP8=", "*/*": "AP8=", "application/*": "AP8=", "text/html, application/gzip": "AP8=", "application/zip": "AP8=",
 	} {
-		w := newWorld(t, Config{Invoke: answering(`{"statusCode":200,"body":"AP8=","isBase64Encoded":true,"headers":{"content-type":"application/gzip"}}`, "", nil)})
+		w := newWorld(t,
+			Config{Invoke: answering(`{"statusCode":200,"body":"AP8=","isBase64Encoded":true,"headers":{"content-type":"application/gzip"}}`, "", nil)})
 		if res := w.do(w.client(false), "GET", healthPath, "", http.Header{"Accept": {accept}}); res.body != want {
 			t.Errorf("Accept %q: %q, want %q", accept, res.body, want)
 		}
@@ -70,10 +77,13 @@ func TestBinaryAnswers(t *testing.T) {
 
 // malformed are function answers that are no proxy responses.
 var malformed = []string{
-	``, `null`, `[]`, `"text"`, `{}`, `{"statusCode":200`, `{"statusCode":"200"}`, `{"statusCode":200.5}`, `{"statusCode":0}`,
+	``, `null`, `[]`, `"text"`, `{}`, `{"statusCode":200`, `{"statusCode":"200"}`, `{"statusCode":200.5}`,
+	`{"statusCode":0}`,
 	`{"statusCode":99}`, `{"statusCode":101}`, `{"statusCode":600}`, `{"statusCode":-200}`, `{"statusCode":200,"body":{}}`,
-	`{"statusCode":200,"headers":{"a":1}}`, `{"statusCode":200,"headers":["a"]}`, `{"statusCode":200,"multiValueHeaders":{"a":"b"}}`,
-	`{"statusCode":200,"headers":{"a b":"c"}}`, `{"statusCode":200,"headers":{"":"c"}}`, `{"statusCode":200,"headers":{"a":"b\r\nc: d"}}`,
+	`{"statusCode":200,"headers":{"a":1}}`, `{"statusCode":200,"headers":["a"]}`,
+	`{"statusCode":200,"multiValueHeaders":{"a":"b"}}`,
+	`{"statusCode":200,"headers":{"a b":"c"}}`, `{"statusCode":200,"headers":{"":"c"}}`,
+	`{"statusCode":200,"headers":{"a":"b\r\nc: d"}}`,
 	`{"statusCode":200,"multiValueHeaders":{"a":["b\u0000"]}}`, `{"statusCode":200,"body":"%","isBase64Encoded":true}`,
 	`{"statusCode":200,"isBase64Encoded":"yes"}`, `{"statusCode":200}{"statusCode":200}`,
 }
@@ -102,13 +112,17 @@ func TestEdgeAnswers(t *testing.T) {
 		status int
 		body   string
 	}{
-		{"function error", answering(`{"errorType":"Runtime.ExitError","errorMessage":"secret"}`, "Unhandled", nil), 502, `{"message": "Internal server error"}`},
+		{"function error", answering(`{"errorType":"Runtime.ExitError","errorMessage":"secret"}`, "Unhandled", nil), 502,
+			`{"message": "Internal server error"}`},
 		{"odd function error", answering(`oops`, "Handled", nil), 502, `{"message": "Internal server error"}`},
 		{"malformed answer", answering(`{}`, "", nil), 502, `{"message": "Internal server error"}`},
 		{"timeout", untilTimeout, 504, `{"message": "Endpoint request timed out"}`},
-		{"throttled", answering("", "", fmt.Errorf("invoke: %w", codedError("TooManyRequestsException"))), 429, `{"message": "Too Many Requests"}`},
-		{"event too large", answering("", "", codedError("RequestTooLargeException")), 413, `{"message": "Request Too Long"}`},
-		{"no such function", answering("", "", codedError("ResourceNotFoundException")), 500, `{"message": "Internal server error"}`},
+		{"throttled", answering("", "", fmt.Errorf("invoke: %w", codedError("TooManyRequestsException"))), 429,
+			`{"message": "Too Many Requests"}`},
+		{"event too large", answering("", "", codedError("RequestTooLargeException")), 413,
+			`{"message": "Request Too Long"}`},
+		{"no such function", answering("", "", codedError("ResourceNotFoundException")), 500,
+			`{"message": "Internal server error"}`},
 		{"no service", answering("", "", io.ErrUnexpectedEOF), 500, `{"message": "Internal server error"}`},
 	}
 	for _, tt := range tests {
@@ -131,7 +145,8 @@ func TestEdgeAnswers(t *testing.T) {
 func TestUnknownPaths(t *testing.T) {
 	w := newWorld(t, Config{})
 	c := w.client(false)
-	for _, path := range []string{"/", "/nowhere", "/healthz/", "//healthz", "/registry/agents//rotate-cert", "/v1/admin/agents/a/b"} {
+	for _, path := range []string{"/", "/nowhere", "/healthz/", "//healthz", "/registry/agents//rotate-cert",
+		"/v1/admin/agents/a/b"} {
 		res := w.do(c, "GET", path, "", nil)
 		want := fmt.Sprintf(`{"type":"about:blank","title":"Not Found","status":404,"detail":"no route has this path","code":"route_not_found","request_id":%q}`,
 			res.Header.Get("X-Amzn-Requestid"))

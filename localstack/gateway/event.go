@@ -115,7 +115,8 @@ func headers(c *call) (single map[string]string, multi map[string][]string) {
 // not passed on as it was framed.
 func hopByHop(name string) bool {
 	switch name {
-	case "Connection", "Content-Length", "Expect", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+	case "Connection", "Content-Length", "Expect", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding",
+		"Upgrade":
 		return true
 	}
 	return false
@@ -123,7 +124,8 @@ func hopByHop(name string) bool {
 
 func setByEdge(name string) bool {
 	switch name {
-	case "Host", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Amzn-Trace-Id":
+	case "Host", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto",
+		"X-Amzn-Trace-Id":
 		return true
 	}
 	return false
@@ -164,7 +166,8 @@ func (g *Gateway) body(w http.ResponseWriter, c *call) (body string, isBase64 bo
 	if _, err := buf.ReadFrom(http.MaxBytesReader(w, c.Body, g.cfg.MaxBody)); err != nil {
 		return "", false, fmt.Errorf("%w: %w", errBody, err)
 	}
-	if binary(c.Header.Get("Content-Type")) || c.overHTTP && !textual(c.Header.Get("Content-Type")) || !utf8.Valid(buf.Bytes()) {
+	if binary(c.Header.Get("Content-Type")) || c.overHTTP && !textual(c.Header.Get("Content-Type")) ||
+		!utf8.Valid(buf.Bytes()) {
 		return base64.StdEncoding.EncodeToString(buf.Bytes()), true, nil
 	}
 	return buf.String(), false, nil

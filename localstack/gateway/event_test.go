@@ -22,7 +22,8 @@ var masks = []struct {
 	re   *regexp.Regexp
 	with string
 }{
-	{regexp.MustCompile(`"requestId": "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"`), `"requestId": "UUID"`},
+	{regexp.MustCompile(`"requestId": "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"`),
+		`"requestId": "UUID"`},
 	{regexp.MustCompile(`"requestId": "[A-Za-z0-9+/]{15}="`), `"requestId": "SHORT"`},
 	{regexp.MustCompile(`"extendedRequestId": "[A-Za-z0-9+/]{15}="`), `"extendedRequestId": "EXTENDED"`},
 	{regexp.MustCompile(`Root=1-69a7bdbf-[0-9a-f]{24}`), `Root=1-69a7bdbf-TRACE`},
@@ -79,7 +80,8 @@ func TestEvents(t *testing.T) {
 			}
 			e := w.last()
 			if tt.overHTTP {
-				if got := res.Header.Get("Apigw-Requestid"); got == "" || got != e.RequestContext.RequestID || res.Header.Get("X-Amzn-Requestid") != "" {
+				if got := res.Header.Get("Apigw-Requestid"); got == "" || got != e.RequestContext.RequestID ||
+					res.Header.Get("X-Amzn-Requestid") != "" {
 					t.Errorf("apigw-requestid %q, in the event %q; headers %v", got, e.RequestContext.RequestID, res.Header)
 				}
 				compare(t, tt.golden, masked(t, w))
@@ -91,7 +93,8 @@ func TestEvents(t *testing.T) {
 			if got := res.Header.Get("X-Amz-Apigw-Id"); got == "" || got != e.RequestContext.ExtendedRequestID {
 				t.Errorf("x-amz-apigw-id %q, in the event %q", got, e.RequestContext.ExtendedRequestID)
 			}
-			if cert := e.RequestContext.Identity.ClientCert; cert != nil && !bytes.Equal(decodePEM(t, cert.ClientCertPem), agent.cert.Raw) {
+			if cert := e.RequestContext.Identity.ClientCert; cert != nil &&
+				!bytes.Equal(decodePEM(t, cert.ClientCertPem), agent.cert.Raw) {
 				t.Error("the event's certificate is not the client's")
 			}
 			compare(t, tt.golden, masked(t, w))

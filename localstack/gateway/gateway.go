@@ -33,7 +33,8 @@ type Config struct {
 	// paths of that domain alone, and of both domains if the client shows a certificate.
 	Operators http.Handler
 
-	// HTTPAgents makes the agents' API an HTTP API with payload format 1.0, as on AWS; false: a REST API, as on LocalStack.
+	// HTTPAgents makes the agents' API an HTTP API with payload format 1.0, as on AWS; false: a REST API, as on
+	// LocalStack.
 	HTTPAgents bool
 
 	DomainName string        // "" means the name in each request's Host header

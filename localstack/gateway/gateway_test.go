@@ -266,11 +266,14 @@ func TestSlowBodies(t *testing.T) {
 	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		t.Run(proto, func(t *testing.T) {
 			const within = 300 * time.Millisecond
-			g := New(Config{BodyWithin: within, Truststore: func(context.Context) ([]byte, string, error) { return nil, "", nil },
+			g := New(Config{
+				BodyWithin: within,
+				Truststore: func(context.Context) ([]byte, string, error) { return nil, "", nil },
 				Invoke: func(context.Context, string, []byte) ([]byte, string, error) {
 					time.Sleep(2 * within) // longer than a body may take: the deadline is the body's alone
 					return []byte(`{"statusCode":200,"body":"{}"}`), "", nil
-				}})
+				},
+			})
 			web := httptest.NewUnstartedServer(g)
 			web.EnableHTTP2 = proto == "HTTP/2.0"
 			web.StartTLS()

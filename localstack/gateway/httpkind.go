@@ -12,8 +12,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
-// What an HTTP API does otherwise than a REST API. Source: "Create AWS Lambda proxy integrations for HTTP APIs" (payload
-// format 1.0), API Gateway developer guide.
+// What an HTTP API does otherwise than a REST API. Source: "Create AWS Lambda proxy integrations for HTTP APIs"
+// (payload format 1.0), API Gateway developer guide.
 const (
 	headerHTTPRequestID = "Apigw-Requestid"
 	defaultRoute        = "$default"
@@ -27,8 +27,8 @@ type httpEvent struct {
 	events.APIGatewayProxyRequest
 }
 
-// httpTarget returns what the agents' HTTP API would call for a request; ok is false where the request is none of its own.
-// On the one local port a client shows with its certificate that it means the agents' host.
+// httpTarget returns what the agents' HTTP API would call for a request; ok is false where the request is none of its
+// own. On the one local port a client shows with its certificate that it means the agents' host.
 func (g *Gateway) httpTarget(r *http.Request, t target, known, shown bool) (_ target, ok bool) {
 	if !g.cfg.HTTPAgents || known && !t.agents || !shown && (!known || t.operators) {
 		return t, false

@@ -20,7 +20,11 @@ type ids struct {
 func newIDs() ids {
 	var b [39]byte
 	_, _ = rand.Read(b[:]) // never returns an error
-	return ids{request: uuid([16]byte(b[:16])), extended: base64.StdEncoding.EncodeToString(b[16:27]), trace: [12]byte(b[27:])}
+	return ids{
+		request:  uuid([16]byte(b[:16])),
+		extended: base64.StdEncoding.EncodeToString(b[16:27]),
+		trace:    [12]byte(b[27:]),
+	}
 }
 
 // The headers that tell a client the names of its request, in canonical form.

@@ -57,8 +57,12 @@ func TestInS3(t *testing.T) {
 	defer server.Close()
 	transport := &http.Transport{DisableKeepAlives: true}
 	read := InS3(s3.New(s3.Options{
-		BaseEndpoint: aws.String(server.URL), Region: "us-east-1", UsePathStyle: true, Retryer: aws.NopRetryer{},
-		Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""), HTTPClient: &http.Client{Transport: transport},
+		BaseEndpoint: aws.String(server.URL),
+		Region:       "us-east-1",
+		UsePathStyle: true,
+		Retryer:      aws.NopRetryer{},
+		Credentials:  credentials.NewStaticCredentialsProvider("a", "b", ""),
+		HTTPClient:   &http.Client{Transport: transport},
 	}), "bucket", "key")
 	check := func(wantPEM, wantVersion string, wantErr bool) {
 		t.Helper()

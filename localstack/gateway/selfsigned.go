@@ -49,7 +49,11 @@ func SelfSigned(now time.Time, hosts ...string) (ServerPEM, error) {
 	if err != nil {
 		return ServerPEM{}, fmt.Errorf("encode the local server key: %w", err)
 	}
-	return ServerPEM{Cert: encode("CERTIFICATE", der), Key: encode("PRIVATE KEY", pkcs8), CA: encode("CERTIFICATE", caDER)}, nil
+	return ServerPEM{
+		Cert: encode("CERTIFICATE", der),
+		Key:  encode("PRIVATE KEY", pkcs8),
+		CA:   encode("CERTIFICATE", caDER),
+	}, nil
 }
 
 func certificate(cn string, now time.Time) *x509.Certificate {

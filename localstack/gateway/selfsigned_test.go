@@ -21,7 +21,12 @@ func TestSelfSigned(t *testing.T) {
 	}
 	for _, host := range []string{"localhost", "127.0.0.1", "::1", "mastio.test", "192.0.2.7"} {
 		for _, at := range []time.Time{now, now.Add(serverValidity - time.Hour)} {
-			opts := x509.VerifyOptions{Roots: roots, DNSName: host, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+			opts := x509.VerifyOptions{
+				Roots:       roots,
+				DNSName:     host,
+				CurrentTime: at,
+				KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+			}
 			if _, err := cert.Leaf.Verify(opts); err != nil {
 				t.Errorf("%s at %v: %v", host, at, err)
 			}

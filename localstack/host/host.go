@@ -1,7 +1,7 @@
 // Package host runs LocalStack 4.14.0, the last open one, as plain processes: no Docker, no account, no token.
 //
-// Everything it installs comes from PyPI and npm, pinned by hash, into one folder. Lambda functions run as processes too,
-// through a plugin for LocalStack (executor/). Every listener is on loopback.
+// Everything it installs comes from PyPI and npm, pinned by hash, into one folder. Lambda functions run as processes
+// too, through a plugin for LocalStack (executor/). Every listener is on loopback.
 package host
 
 import (
@@ -92,7 +92,8 @@ func (h *Host) Up(ctx context.Context) error {
 		return err
 	}
 	if healthy(ctx, h.Endpoint()) {
-		return fmt.Errorf("start LocalStack at %s: %w; stop it, or take it as it is with LOCALSTACK_ENDPOINT=%s", h.Endpoint(), ErrPortInUse, h.Endpoint())
+		return fmt.Errorf("start LocalStack at %s: %w; stop it, or take it as it is with LOCALSTACK_ENDPOINT=%s",
+			h.Endpoint(), ErrPortInUse, h.Endpoint())
 	}
 	h.Progress("starting LocalStack " + Version + " as processes")
 	return h.start(ctx)
@@ -122,8 +123,8 @@ func (h *Host) start(ctx context.Context) error {
 	return nil
 }
 
-// launch starts LocalStack in a session of its own, so that a Ctrl-C meant for this process does not reach it, and notes
-// which process it is.
+// launch starts LocalStack in a session of its own, so that a Ctrl-C meant for this process does not reach it, and
+// notes which process it is.
 func (h *Host) launch() (*exec.Cmd, error) {
 	if err := os.MkdirAll(h.path("tmp"), 0o700); err != nil {
 		return nil, err

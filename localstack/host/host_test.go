@@ -60,7 +60,11 @@ func TestFindPython(t *testing.T) {
 		err    error
 	}{
 		{name: "named", env: map[string]string{"MASTIO_PYTHON": good, "PYENV_ROOT": filepath.Join(dir, "pyenv")}, want: good},
-		{name: "named, but none", env: map[string]string{"MASTIO_PYTHON": bad, "PYENV_ROOT": filepath.Join(dir, "pyenv")}, err: ErrNoPython},
+		{
+			name: "named, but none",
+			env:  map[string]string{"MASTIO_PYTHON": bad, "PYENV_ROOT": filepath.Join(dir, "pyenv")},
+			err:  ErrNoPython,
+		},
 		{name: "the newest of pyenv", env: inPyenv, want: newer},
 		{name: "pyenv below HOME", env: map[string]string{"HOME": dir}, err: ErrNoPython},
 		{name: "the next of pyenv", env: inPyenv, broken: newer, want: older},
@@ -91,7 +95,8 @@ func TestFindPythonOnThePath(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
-	outside := map[string]string{"PATH": "/bin", "HOME": "/h", "AWS_PROFILE": "real", "AWS_CA_BUNDLE": "/ca", "LAMBDA_PROCESS_FREEZE": "0"}
+	outside := map[string]string{"PATH": "/bin", "HOME": "/h", "AWS_PROFILE": "real", "AWS_CA_BUNDLE": "/ca",
+		"LAMBDA_PROCESS_FREEZE": "0"}
 	lookup := func(name string) (string, bool) { v, ok := outside[name]; return v, ok }
 	got := map[string]string{}
 	for _, entry := range newHost(t, Config{Cache: "/cache", Port: 4999}).environment(lookup) {
@@ -99,7 +104,8 @@ func TestEnvironment(t *testing.T) {
 		got[name] = value
 	}
 	for name, want := range map[string]string{
-		"PATH": "/bin", "LAMBDA_PROCESS_FREEZE": "0", "TMPDIR": "/cache/tmp", "GATEWAY_LISTEN": "127.0.0.1:4999", "GATEWAY_SERVER": "loopback",
+		"PATH": "/bin", "LAMBDA_PROCESS_FREEZE": "0", "TMPDIR": "/cache/tmp", "GATEWAY_LISTEN": "127.0.0.1:4999",
+		"GATEWAY_SERVER": "loopback",
 	} {
 		if got[name] != want {
 			t.Errorf("%s: got %q, want %q", name, got[name], want)
@@ -112,7 +118,8 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// What Down leaves behind is nothing: not even a process that left its parent, its group and its session, and is stopped.
+// What Down leaves behind is nothing: not even a process that left its parent, its group and its session, and is
+// stopped.
 func TestDownEndsEveryMember(t *testing.T) {
 	h := newHost(t, Config{})
 	orphan := sleeper(t, "TMPDIR="+h.path("tmp"))
@@ -155,7 +162,8 @@ func sleeper(t *testing.T, env string) *exec.Cmd {
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	// Until exec, /proc shows this process's own environment.
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if environ, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "environ")); contains(environ, []byte(env)) {
+		if environ, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "environ")); contains(environ,
+			[]byte(env)) {
 			return cmd
 		}
 	}
@@ -251,7 +259,8 @@ func TestLock(t *testing.T) {
 		t.Error("the lock names a host")
 	}
 	entry := entryOf(string(lock), "setuptools")
-	if !strings.HasPrefix(entry, "setuptools==") || strings.Count(entry, "==") != 1 || !strings.Contains(entry, "--hash=sha256:") {
+	if !strings.HasPrefix(entry, "setuptools==") || strings.Count(entry, "==") != 1 ||
+		!strings.Contains(entry, "--hash=sha256:") {
 		t.Errorf("entry of setuptools:\n%s", entry)
 	}
 }

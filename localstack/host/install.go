@@ -31,9 +31,12 @@ type step struct {
 const database = "root/var/lib/localstack/lib/dynamodb-local/2"
 
 var steps = []step{
-	{"LocalStack " + Version + " with pip (once, about 0.5 GB on disk)", []string{"requirements.lock"}, "venv/bin/python", (*Host).installLocalStack},
-	{"the plugins", []string{"requirements.lock", "executor/pyproject.toml", "executor/lambda_process_executor.py"}, "venv/bin/python", (*Host).installPlugins},
-	{"DynamoDB Local for it", []string{"LoopbackDatabase.java"}, database + "/original/DynamoDBLocal.jar", (*Host).installDatabase},
+	{"LocalStack " + Version + " with pip (once, about 0.5 GB on disk)", []string{"requirements.lock"}, "venv/bin/python",
+		(*Host).installLocalStack},
+	{"the plugins", []string{"requirements.lock", "executor/pyproject.toml", "executor/lambda_process_executor.py"},
+		"venv/bin/python", (*Host).installPlugins},
+	{"DynamoDB Local for it", []string{"LoopbackDatabase.java"}, database + "/original/DynamoDBLocal.jar",
+		(*Host).installDatabase},
 }
 
 func (h *Host) install(ctx context.Context) error {

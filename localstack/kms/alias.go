@@ -50,7 +50,8 @@ func checkAlias(name *string) error {
 	case len(*name) > maxAlias:
 		return violation("at", "aliasName", "Member must have length less than or equal to 256")
 	case !aliasPattern.MatchString(*name):
-		return faultf(codeValidation, `Alias must start with the prefix "alias/" and may hold letters, digits, / _ and - only.`)
+		return faultf(codeValidation,
+			`Alias must start with the prefix "alias/" and may hold letters, digits, / _ and - only.`)
 	}
 	return nil
 }

@@ -27,7 +27,10 @@ func TestDeletedKeyIsGone(t *testing.T) {
 	id := createKey(t, client, &awskms.CreateKeyInput{})
 	ctx := t.Context()
 	check(t)(client.CreateAlias(ctx, &awskms.CreateAliasInput{AliasName: aws.String("alias/gone"), TargetKeyId: &id}))
-	check(t)(client.ScheduleKeyDeletion(ctx, &awskms.ScheduleKeyDeletionInput{KeyId: &id, PendingWindowInDays: aws.Int32(7)}))
+	check(t)(client.ScheduleKeyDeletion(ctx, &awskms.ScheduleKeyDeletionInput{
+		KeyId:               &id,
+		PendingWindowInDays: aws.Int32(7),
+	}))
 
 	c.Advance(7*day - time.Second)
 	if got := stateOf(t, client, id); got != types.KeyStatePendingDeletion {
@@ -134,8 +137,11 @@ func TestMaterialDeletedWhilePendingDeletion(t *testing.T) {
 	}
 }
 
-var external = &awskms.CreateKeyInput{KeySpec: types.KeySpecEccNistP256,
-	KeyUsage: types.KeyUsageTypeSignVerify, Origin: types.OriginTypeExternal}
+var external = &awskms.CreateKeyInput{
+	KeySpec:  types.KeySpecEccNistP256,
+	KeyUsage: types.KeyUsageTypeSignVerify,
+	Origin:   types.OriginTypeExternal,
+}
 
 // check returns a function that fails the test on the error of an SDK call.
 func check(t *testing.T) func(_ any, err error) {
@@ -167,8 +173,11 @@ func stateOf(t *testing.T, client *awskms.Client, id string) types.KeyState {
 
 func sign(t *testing.T, client *awskms.Client, id string) error {
 	t.Helper()
-	_, err := client.Sign(t.Context(), &awskms.SignInput{KeyId: &id, Message: []byte("m"),
-		SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256})
+	_, err := client.Sign(t.Context(), &awskms.SignInput{
+		KeyId:            &id,
+		Message:          []byte("m"),
+		SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256,
+	})
 	return err
 }
 
@@ -198,8 +207,11 @@ type parcel struct{ material, token []byte }
 
 func wrapFor(t *testing.T, client *awskms.Client, id string, raw []byte) parcel {
 	t.Helper()
-	got, err := client.GetParametersForImport(t.Context(), &awskms.GetParametersForImportInput{KeyId: &id,
-		WrappingAlgorithm: types.AlgorithmSpecRsaesOaepSha256, WrappingKeySpec: types.WrappingKeySpecRsa2048})
+	got, err := client.GetParametersForImport(t.Context(), &awskms.GetParametersForImportInput{
+		KeyId:             &id,
+		WrappingAlgorithm: types.AlgorithmSpecRsaesOaepSha256,
+		WrappingKeySpec:   types.WrappingKeySpecRsa2048,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,6 +227,10 @@ func wrapFor(t *testing.T, client *awskms.Client, id string, raw []byte) parcel 
 }
 
 func importInput(id string, in parcel) *awskms.ImportKeyMaterialInput {
-	return &awskms.ImportKeyMaterialInput{KeyId: &id, EncryptedKeyMaterial: in.material, ImportToken: in.token,
-		ExpirationModel: types.ExpirationModelTypeKeyMaterialDoesNotExpire}
+	return &awskms.ImportKeyMaterialInput{
+		KeyId:                &id,
+		EncryptedKeyMaterial: in.material,
+		ImportToken:          in.token,
+		ExpirationModel:      types.ExpirationModelTypeKeyMaterialDoesNotExpire,
+	}
 }

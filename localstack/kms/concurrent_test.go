@@ -19,7 +19,10 @@ import (
 func TestConcurrent(t *testing.T) {
 	const workers, rounds = 8, 6
 	server, client := start(t, kms.Config{Dir: t.TempDir()})
-	id := createKey(t, client, &awskms.CreateKeyInput{KeySpec: types.KeySpecEccNistP256, KeyUsage: types.KeyUsageTypeSignVerify})
+	id := createKey(t, client, &awskms.CreateKeyInput{
+		KeySpec:  types.KeySpecEccNistP256,
+		KeyUsage: types.KeyUsageTypeSignVerify,
+	})
 	errs := make(chan error, workers)
 	var all sync.WaitGroup
 	for n := range workers {
@@ -52,7 +55,10 @@ func work(t *testing.T, client *awskms.Client, id string, worker, rounds int) er
 			return fmt.Errorf("create: %w", err)
 		}
 		name := strconv.Itoa(worker) + "-" + strconv.Itoa(i)
-		_, err := client.TagResource(ctx, &awskms.TagResourceInput{KeyId: &id, Tags: []types.Tag{{TagKey: &name, TagValue: aws.String("")}}})
+		_, err := client.TagResource(ctx, &awskms.TagResourceInput{
+			KeyId: &id,
+			Tags:  []types.Tag{{TagKey: &name, TagValue: aws.String("")}},
+		})
 		if err != nil {
 			return fmt.Errorf("tag: %w", err)
 		}

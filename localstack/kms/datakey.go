@@ -94,7 +94,8 @@ type dataKeyPairAnswer struct {
 
 // generateDataKeyPair serves GenerateDataKeyPairWithoutPlaintext.
 func (s *Server) generateDataKeyPair(in *dataKeyPairRequest) (any, error) {
-	if err := oneOf("keyPairSpec", in.KeyPairSpec, in.KeyPairSpec.Values(), slices.Collect(maps.Keys(pairs))...); err != nil {
+	if err := oneOf("keyPairSpec", in.KeyPairSpec, in.KeyPairSpec.Values(),
+		slices.Collect(maps.Keys(pairs))...); err != nil {
 		return nil, err
 	}
 	k, err := s.cipherKey(in.KeyId, "", "GenerateDataKeyPairWithoutPlaintext")

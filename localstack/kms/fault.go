@@ -82,8 +82,11 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var f *Fault
 	if !errors.As(err, &f) {
 		s.log.ErrorContext(r.Context(), "kms.internal", "target", r.Header.Get("X-Amz-Target"), "error", err)
-		f = &Fault{Code: "KMSInternalException", Status: http.StatusInternalServerError,
-			Message: "The request was rejected because an internal exception occurred."}
+		f = &Fault{
+			Code:    "KMSInternalException",
+			Status:  http.StatusInternalServerError,
+			Message: "The request was rejected because an internal exception occurred.",
+		}
 	}
 	status := f.Status
 	if status == 0 {

@@ -10,16 +10,18 @@ import (
 // key is one KMS key as it is at one moment, and the form in which it is stored. A published key never changes: a
 // change publishes a copy, so that readers need no lock.
 type key struct {
-	ID              string                    `json:"id"`
-	Spec            types.KeySpec             `json:"spec"`
-	Origin          types.OriginType          `json:"origin"`
-	Description     string                    `json:"description"`
-	Created         time.Time                 `json:"created"`
-	Disabled        bool                      `json:"disabled"`
-	DeletionDate    time.Time                 `json:"deletion_date,omitzero"` // set while deletion is pending
-	Tags            map[string]string         `json:"tags,omitempty"`
-	Material        []byte                    `json:"material,omitempty"`    // PKCS#8 DER or AES key; nil while an import is pending
-	MaterialID      string                    `json:"material_id,omitempty"` // outlives the material: only the same may be imported again
+	ID           string            `json:"id"`
+	Spec         types.KeySpec     `json:"spec"`
+	Origin       types.OriginType  `json:"origin"`
+	Description  string            `json:"description"`
+	Created      time.Time         `json:"created"`
+	Disabled     bool              `json:"disabled"`
+	DeletionDate time.Time         `json:"deletion_date,omitzero"` // set while deletion is pending
+	Tags         map[string]string `json:"tags,omitempty"`
+	// PKCS#8 DER or AES key; nil while an import is pending
+	Material []byte `json:"material,omitempty"`
+	// outlives the material: only the same may be imported again
+	MaterialID      string                    `json:"material_id,omitempty"`
 	ExpirationModel types.ExpirationModelType `json:"expiration_model,omitempty"`
 	ValidTo         time.Time                 `json:"valid_to,omitzero"` // when imported material expires; zero is never
 

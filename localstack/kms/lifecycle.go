@@ -42,12 +42,22 @@ type metadataAnswer struct{ KeyMetadata metadata }
 func (s *Server) metadata(k *key) metadataAnswer {
 	p := k.spec()
 	m := metadata{
-		AWSAccountId: s.ring.account, Arn: s.ring.key(k.ID), KeyId: k.ID,
-		CreationDate: epoch{k.Created}, CustomerMasterKeySpec: k.Spec, Description: k.Description,
-		Enabled: k.state() == types.KeyStateEnabled, KeyManager: types.KeyManagerTypeCustomer,
-		KeySpec: k.Spec, KeyState: k.state(), KeyUsage: p.usage, Origin: k.Origin,
-		SigningAlgorithms: p.signing, ExpirationModel: k.ExpirationModel,
-		DeletionDate: optional(k.DeletionDate), ValidTo: optional(k.ValidTo),
+		AWSAccountId:          s.ring.account,
+		Arn:                   s.ring.key(k.ID),
+		KeyId:                 k.ID,
+		CreationDate:          epoch{k.Created},
+		CustomerMasterKeySpec: k.Spec,
+		Description:           k.Description,
+		Enabled:               k.state() == types.KeyStateEnabled,
+		KeyManager:            types.KeyManagerTypeCustomer,
+		KeySpec:               k.Spec,
+		KeyState:              k.state(),
+		KeyUsage:              p.usage,
+		Origin:                k.Origin,
+		SigningAlgorithms:     p.signing,
+		ExpirationModel:       k.ExpirationModel,
+		DeletionDate:          optional(k.DeletionDate),
+		ValidTo:               optional(k.ValidTo),
 	}
 	if p.symmetric() {
 		m.CurrentKeyMaterialId = k.MaterialID
@@ -88,8 +98,14 @@ func (s *Server) createKey(in *createKeyRequest) (any, error) {
 	if err := addTags(tags, in.Tags); err != nil {
 		return nil, err
 	}
-	k := &key{ID: newUUID(), Spec: in.KeySpec, Origin: in.Origin, Description: in.Description,
-		Created: s.now(), Tags: tags}
+	k := &key{
+		ID:          newUUID(),
+		Spec:        in.KeySpec,
+		Origin:      in.Origin,
+		Description: in.Description,
+		Created:     s.now(),
+		Tags:        tags,
+	}
 	if in.Origin == types.OriginTypeAwsKms {
 		raw, err := k.spec().generate()
 		if err != nil {
@@ -120,7 +136,8 @@ func (in *createKeyRequest) check() error {
 	if err := oneOf("keySpec", in.KeySpec, in.KeySpec.Values(), slices.Collect(maps.Keys(specs))...); err != nil {
 		return err
 	}
-	if err := oneOf("origin", in.Origin, in.Origin.Values(), types.OriginTypeAwsKms, types.OriginTypeExternal); err != nil {
+	if err := oneOf("origin", in.Origin, in.Origin.Values(), types.OriginTypeAwsKms,
+		types.OriginTypeExternal); err != nil {
 		return err
 	}
 	if in.MultiRegion || in.CustomKeyStoreId != nil || in.XksKeyId != nil {

@@ -48,7 +48,8 @@ func (s *Server) parametersForImport(in *parametersRequest) (any, error) {
 		return nil, err
 	}
 	if !wraps(in.WrappingAlgorithm, k.spec()) {
-		return nil, faultf(codeUnsupported, "The wrapping algorithm %s is not valid for key spec %s.", in.WrappingAlgorithm, k.Spec)
+		return nil, faultf(codeUnsupported, "The wrapping algorithm %s is not valid for key spec %s.", in.WrappingAlgorithm,
+			k.Spec)
 	}
 	private, public, err := newPair(wrappingSpecs[in.WrappingKeySpec])
 	if err != nil {
@@ -153,7 +154,8 @@ func (in *importRequest) check(now time.Time) error {
 	case expires && in.ValidTo == nil:
 		return faultf(codeValidation, "A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES.")
 	case !expires && in.ValidTo != nil:
-		return faultf(codeValidation, "A validTo date must not be set if the ExpirationModel is KEY_MATERIAL_DOES_NOT_EXPIRE.")
+		return faultf(codeValidation,
+			"A validTo date must not be set if the ExpirationModel is KEY_MATERIAL_DOES_NOT_EXPIRE.")
 	case expires && (!in.ValidTo.After(now) || in.ValidTo.Sub(now) > maxMaterialLife):
 		return faultf(codeValidation, "The validTo date must be in the future and at most 365 days away.")
 	}

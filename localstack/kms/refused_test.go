@@ -13,11 +13,17 @@ import (
 // A refused change leaves nothing behind, not even what came before the refused part.
 func TestRefusedTagsLeaveNothing(t *testing.T) {
 	_, client := start(t, kms.Config{})
-	id := createKey(t, client, &awskms.CreateKeyInput{Tags: []types.Tag{{TagKey: aws.String("a"), TagValue: aws.String("1")}}})
-	_, err := client.TagResource(t.Context(), &awskms.TagResourceInput{KeyId: &id, Tags: []types.Tag{
-		{TagKey: aws.String("a"), TagValue: aws.String("2")},
-		{TagKey: aws.String("aws:b"), TagValue: aws.String("3")},
-	}})
+	id := createKey(t, client, &awskms.CreateKeyInput{Tags: []types.Tag{{
+		TagKey:   aws.String("a"),
+		TagValue: aws.String("1"),
+	}}})
+	_, err := client.TagResource(t.Context(), &awskms.TagResourceInput{
+		KeyId: &id,
+		Tags: []types.Tag{
+			{TagKey: aws.String("a"), TagValue: aws.String("2")},
+			{TagKey: aws.String("aws:b"), TagValue: aws.String("3")},
+		},
+	})
 	wantErr[*types.TagException](t, "TagResource", err)
 	got, err := client.ListResourceTags(t.Context(), &awskms.ListResourceTagsInput{KeyId: &id})
 	if err != nil || len(got.Tags) != 1 || aws.ToString(got.Tags[0].TagValue) != "1" {
@@ -41,8 +47,11 @@ func TestWrappingAlgorithms(t *testing.T) {
 	_, client := start(t, kms.Config{})
 	elliptic := createKey(t, client, external)
 	symmetric := createKey(t, client, &awskms.CreateKeyInput{Origin: types.OriginTypeExternal})
-	rsa := createKey(t, client, &awskms.CreateKeyInput{KeySpec: types.KeySpecRsa2048,
-		KeyUsage: types.KeyUsageTypeSignVerify, Origin: types.OriginTypeExternal})
+	rsa := createKey(t, client, &awskms.CreateKeyInput{
+		KeySpec:  types.KeySpecRsa2048,
+		KeyUsage: types.KeyUsageTypeSignVerify,
+		Origin:   types.OriginTypeExternal,
+	})
 	for _, v := range []struct {
 		name, id  string
 		algorithm types.AlgorithmSpec
@@ -54,7 +63,10 @@ func TestWrappingAlgorithms(t *testing.T) {
 		{"SM2", elliptic, types.AlgorithmSpecSm2pke, types.WrappingKeySpecSm2},
 	} {
 		_, err := client.GetParametersForImport(t.Context(), &awskms.GetParametersForImportInput{
-			KeyId: &v.id, WrappingAlgorithm: v.algorithm, WrappingKeySpec: v.spec})
+			KeyId:             &v.id,
+			WrappingAlgorithm: v.algorithm,
+			WrappingKeySpec:   v.spec,
+		})
 		wantErr[*types.UnsupportedOperationException](t, v.name, err)
 	}
 }

@@ -23,9 +23,16 @@ func TestRestart(t *testing.T) {
 	server, client := start(t, cfg)
 	ctx := t.Context()
 
-	signing := createKey(t, client, &awskms.CreateKeyInput{KeySpec: types.KeySpecEccNistP256, KeyUsage: types.KeyUsageTypeSignVerify,
-		Description: aws.String("issuing"), Tags: []types.Tag{{TagKey: aws.String("generation"), TagValue: aws.String("7")}}})
-	check(t)(client.CreateAlias(ctx, &awskms.CreateAliasInput{AliasName: aws.String("alias/issuing"), TargetKeyId: &signing}))
+	signing := createKey(t, client, &awskms.CreateKeyInput{
+		KeySpec:     types.KeySpecEccNistP256,
+		KeyUsage:    types.KeyUsageTypeSignVerify,
+		Description: aws.String("issuing"),
+		Tags:        []types.Tag{{TagKey: aws.String("generation"), TagValue: aws.String("7")}},
+	})
+	check(t)(client.CreateAlias(ctx, &awskms.CreateAliasInput{
+		AliasName:   aws.String("alias/issuing"),
+		TargetKeyId: &signing,
+	}))
 	public := publicKey(t, client, signing)
 	symmetric := createKey(t, client, &awskms.CreateKeyInput{})
 	sealed, err := client.Encrypt(ctx, &awskms.EncryptInput{KeyId: &symmetric, Plaintext: []byte("kept")})
@@ -35,7 +42,10 @@ func TestRestart(t *testing.T) {
 	disabled := createKey(t, client, &awskms.CreateKeyInput{})
 	check(t)(client.DisableKey(ctx, &awskms.DisableKeyInput{KeyId: &disabled}))
 	dying := createKey(t, client, &awskms.CreateKeyInput{})
-	check(t)(client.ScheduleKeyDeletion(ctx, &awskms.ScheduleKeyDeletionInput{KeyId: &dying, PendingWindowInDays: aws.Int32(7)}))
+	check(t)(client.ScheduleKeyDeletion(ctx, &awskms.ScheduleKeyDeletionInput{
+		KeyId:               &dying,
+		PendingWindowInDays: aws.Int32(7),
+	}))
 	waiting := createKey(t, client, external)
 	wrapped := wrapFor(t, client, waiting, newP256(t))
 	before := describeAll(t, client)
@@ -87,7 +97,8 @@ func describeAll(t *testing.T, client *awskms.Client) map[string]string {
 			t.Fatal(err)
 		}
 		m := out.KeyMetadata
-		all[*k.KeyId] = string(m.KeyState) + " " + string(m.KeySpec) + " " + string(m.Origin) + " " + aws.ToString(m.Description) +
+		all[*k.KeyId] = string(m.KeyState) + " " + string(m.KeySpec) + " " + string(m.Origin) + " " +
+			aws.ToString(m.Description) +
 			" " + m.CreationDate.Format(time.RFC3339Nano) + " " + aws.ToTime(m.DeletionDate).Format(time.RFC3339Nano) +
 			" " + aws.ToString(m.CurrentKeyMaterialId)
 	}
@@ -156,10 +167,13 @@ func TestLeftovers(t *testing.T) {
 
 func TestDamagedStateIsRefused(t *testing.T) {
 	for name, damage := range map[string]struct{ file, text string }{
-		"cut key":         {"keys/3f0e7c1a-0000-4000-8000-000000000000.json", `{"id":`},
-		"renamed key":     {"keys/3f0e7c1a-0000-4000-8000-000000000000.json", `{"id":"00000000-0000-4000-8000-000000000000","spec":"SYMMETRIC_DEFAULT"}`},
-		"unknown spec":    {"keys/3f0e7c1a-0000-4000-8000-000000000000.json", `{"id":"3f0e7c1a-0000-4000-8000-000000000000","spec":"SM2"}`},
-		"wrong material":  {"keys/3f0e7c1a-0000-4000-8000-000000000000.json", `{"id":"3f0e7c1a-0000-4000-8000-000000000000","spec":"ECC_NIST_P256","material":"AAAA"}`},
+		"cut key": {"keys/3f0e7c1a-0000-4000-8000-000000000000.json", `{"id":`},
+		"renamed key": {"keys/3f0e7c1a-0000-4000-8000-000000000000.json",
+			`{"id":"00000000-0000-4000-8000-000000000000","spec":"SYMMETRIC_DEFAULT"}`},
+		"unknown spec": {"keys/3f0e7c1a-0000-4000-8000-000000000000.json",
+			`{"id":"3f0e7c1a-0000-4000-8000-000000000000","spec":"SM2"}`},
+		"wrong material": {"keys/3f0e7c1a-0000-4000-8000-000000000000.json",
+			`{"id":"3f0e7c1a-0000-4000-8000-000000000000","spec":"ECC_NIST_P256","material":"AAAA"}`},
 		"cut aliases":     {"aliases.json", `{"alias/a":`},
 		"short token key": {"token.key", `"AAAA"`},
 	} {

@@ -41,7 +41,8 @@ func open(k *key, sealed []byte, context map[string]string) ([]byte, error) {
 	header := sealed[:blobHeader]
 	plaintext, err := k.material.aead.Open(nil, nil, sealed[blobHeader:], additionalData(header, context))
 	if err != nil {
-		return nil, faultf(codeInvalidCiphertext, "The ciphertext, or the encryption context it was made with, does not match.")
+		return nil, faultf(codeInvalidCiphertext, "The ciphertext, or the encryption context it was made with, "+
+			"does not match.")
 	}
 	return plaintext, nil
 }
@@ -146,7 +147,8 @@ func (s *Server) decrypt(in *decryptRequest) (any, error) {
 		return nil, err
 	}
 	if k.ID != id {
-		return nil, faultf("IncorrectKeyException", "The key ID in the request does not identify a key that can perform this operation.")
+		return nil, faultf("IncorrectKeyException", "The key ID in the request does not identify a key that can perform "+
+			"this operation.")
 	}
 	plaintext, err := open(k, in.CiphertextBlob, in.EncryptionContext)
 	if err != nil {
@@ -155,5 +157,6 @@ func (s *Server) decrypt(in *decryptRequest) (any, error) {
 	if in.DryRun {
 		return nil, dryRun()
 	}
-	return decryptAnswer{keyAnswer{s.ring.key(k.ID)}, types.EncryptionAlgorithmSpecSymmetricDefault, k.MaterialID, plaintext}, nil
+	return decryptAnswer{keyAnswer{s.ring.key(k.ID)}, types.EncryptionAlgorithmSpecSymmetricDefault, k.MaterialID,
+		plaintext}, nil
 }

@@ -77,8 +77,15 @@ func New(cfg Config) (*Server, error) {
 	for name := range operations {
 		calls[name] = new(atomic.Int64)
 	}
-	return &Server{ring: ring, tokens: tokens, calls: calls,
-		now: cfg.Now, before: cfg.Before, after: cfg.After, log: cfg.Log}, nil
+	return &Server{
+		ring:   ring,
+		tokens: tokens,
+		calls:  calls,
+		now:    cfg.Now,
+		before: cfg.Before,
+		after:  cfg.After,
+		log:    cfg.Log,
+	}, nil
 }
 
 func (c Config) withDefaults() Config {

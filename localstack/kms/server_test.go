@@ -48,14 +48,42 @@ func TestProtocol(t *testing.T) {
 	}{
 		{name: "right", op: "ListKeys", body: `{}`},
 		{name: "unknown members", op: "ListKeys", body: `{"Novelty":1}`},
-		{name: "content type with parameter", op: "ListKeys", body: `{}`,
-			spoil: func(r *http.Request) { r.Header.Set("Content-Type", "application/x-amz-json-1.1; charset=utf-8") }},
-		{name: "no authorization", op: "ListKeys", body: `{}`, spoil: without("Authorization"), want: "MissingAuthenticationTokenException"},
+		{
+			name:  "content type with parameter",
+			op:    "ListKeys",
+			body:  `{}`,
+			spoil: func(r *http.Request) { r.Header.Set("Content-Type", "application/x-amz-json-1.1; charset=utf-8") },
+		},
+		{
+			name:  "no authorization",
+			op:    "ListKeys",
+			body:  `{}`,
+			spoil: without("Authorization"),
+			want:  "MissingAuthenticationTokenException",
+		},
 		{name: "no target", op: "ListKeys", body: `{}`, spoil: without("X-Amz-Target"), want: "UnknownOperationException"},
-		{name: "no content type", op: "ListKeys", body: `{}`, spoil: without("Content-Type"), want: "UnknownOperationException"},
+		{
+			name:  "no content type",
+			op:    "ListKeys",
+			body:  `{}`,
+			spoil: without("Content-Type"),
+			want:  "UnknownOperationException",
+		},
 		{name: "operation not built", op: "CreateGrant", body: `{}`, want: "UnknownOperationException"},
-		{name: "GET", op: "ListKeys", body: `{}`, spoil: func(r *http.Request) { r.Method = http.MethodGet }, want: "UnknownOperationException"},
-		{name: "another path", op: "ListKeys", body: `{}`, spoil: func(r *http.Request) { r.URL.Path = "/x" }, want: "UnknownOperationException"},
+		{
+			name:  "GET",
+			op:    "ListKeys",
+			body:  `{}`,
+			spoil: func(r *http.Request) { r.Method = http.MethodGet },
+			want:  "UnknownOperationException",
+		},
+		{
+			name:  "another path",
+			op:    "ListKeys",
+			body:  `{}`,
+			spoil: func(r *http.Request) { r.URL.Path = "/x" },
+			want:  "UnknownOperationException",
+		},
 		{name: "empty body", op: "ListKeys", want: "SerializationException"},
 		{name: "null", op: "ListKeys", body: `null`, want: "SerializationException"},
 		{name: "array", op: "ListKeys", body: `[]`, want: "SerializationException"},
@@ -63,19 +91,54 @@ func TestProtocol(t *testing.T) {
 		{name: "wrong type", op: "ListKeys", body: `{"Limit":"1"}`, want: "SerializationException"},
 		{name: "bad base64", op: "Encrypt", body: `{"KeyId":"k","Plaintext":"*"}`, want: "SerializationException"},
 		{name: "absurd time", op: "ImportKeyMaterial", body: `{"ValidTo":1e300}`, want: "SerializationException"},
-		{name: "too large", op: "ListKeys", body: `{"Marker":"` + strings.Repeat("a", 300<<10) + `"}`, want: "SerializationException"},
+		{
+			name: "too large",
+			op:   "ListKeys",
+			body: `{"Marker":"` + strings.Repeat("a", 300<<10) + `"}`,
+			want: "SerializationException",
+		},
 		{name: "no key", op: "DescribeKey", body: `{}`, want: "ValidationException"},
 		{name: "not a key", op: "DescribeKey", body: `{"KeyId":"../../etc/passwd"}`, want: "NotFoundException"},
 		{name: "not an ARN", op: "DescribeKey", body: `{"KeyId":"arn:aws:s3:::bucket"}`, want: "InvalidArnException"},
-		{name: "another region", op: "DescribeKey", body: `{"KeyId":"arn:aws:kms:eu-west-1:000000000000:key/00000000-0000-4000-8000-000000000000"}`, want: "NotFoundException"},
-		{name: "another account", op: "DescribeKey", body: `{"KeyId":"arn:aws:kms:us-east-1:111111111111:key/00000000-0000-4000-8000-000000000000"}`, want: "NotFoundException"},
+		{
+			name: "another region",
+			op:   "DescribeKey",
+			body: `{"KeyId":"arn:aws:kms:eu-west-1:000000000000:key/00000000-0000-4000-8000-000000000000"}`,
+			want: "NotFoundException",
+		},
+		{
+			name: "another account",
+			op:   "DescribeKey",
+			body: `{"KeyId":"arn:aws:kms:us-east-1:111111111111:key/00000000-0000-4000-8000-000000000000"}`,
+			want: "NotFoundException",
+		},
 		{name: "alias where none is taken", op: "EnableKey", body: `{"KeyId":"alias/a"}`, want: "NotFoundException"},
-		{name: "spec of AWS, not built", op: "CreateKey", body: `{"KeySpec":"ECC_SECG_P256K1","KeyUsage":"SIGN_VERIFY"}`, want: "UnsupportedOperationException"},
-		{name: "RSA for encryption", op: "CreateKey", body: `{"KeySpec":"RSA_2048","KeyUsage":"ENCRYPT_DECRYPT"}`, want: "UnsupportedOperationException"},
+		{
+			name: "spec of AWS, not built",
+			op:   "CreateKey",
+			body: `{"KeySpec":"ECC_SECG_P256K1","KeyUsage":"SIGN_VERIFY"}`,
+			want: "UnsupportedOperationException",
+		},
+		{
+			name: "RSA for encryption",
+			op:   "CreateKey",
+			body: `{"KeySpec":"RSA_2048","KeyUsage":"ENCRYPT_DECRYPT"}`,
+			want: "UnsupportedOperationException",
+		},
 		{name: "multi-region", op: "CreateKey", body: `{"MultiRegion":true}`, want: "UnsupportedOperationException"},
-		{name: "policy too long", op: "CreateKey", body: `{"Policy":"` + strings.Repeat("a", 33<<10) + `"}`, want: "LimitExceededException"},
+		{
+			name: "policy too long",
+			op:   "CreateKey",
+			body: `{"Policy":"` + strings.Repeat("a", 33<<10) + `"}`,
+			want: "LimitExceededException",
+		},
 		{name: "policy no JSON", op: "CreateKey", body: `{"Policy":"{"}`, want: "MalformedPolicyDocumentException"},
-		{name: "reserved alias", op: "CreateAlias", body: `{"AliasName":"alias/aws/s3","TargetKeyId":"k"}`, want: "InvalidAliasNameException"},
+		{
+			name: "reserved alias",
+			op:   "CreateAlias",
+			body: `{"AliasName":"alias/aws/s3","TargetKeyId":"k"}`,
+			want: "InvalidAliasNameException",
+		},
 		{name: "marker of another list", op: "ListAliases", body: `{"Marker":"a2V5czp4"}`, want: "InvalidMarkerException"},
 	} {
 		t.Run(v.name, func(t *testing.T) {
@@ -181,12 +244,14 @@ func TestSymmetricImportTypes(t *testing.T) {
 		_, err := client.ImportKeyMaterial(t.Context(), in)
 		return err
 	}
-	wantErr[*types.IncorrectKeyMaterialException](t, "import EXISTING first", deliver(types.ImportTypeExistingKeyMaterial, nil))
+	wantErr[*types.IncorrectKeyMaterialException](t, "import EXISTING first",
+		deliver(types.ImportTypeExistingKeyMaterial, nil))
 	if err := deliver(types.ImportTypeNewKeyMaterial, nil); err != nil {
 		t.Fatal(err)
 	}
 	wantErr[*types.UnsupportedOperationException](t, "import NEW twice", deliver(types.ImportTypeNewKeyMaterial, nil))
-	wantErr[*types.IncorrectKeyMaterialException](t, "import under another id", deliver("", aws.String(strings.Repeat("0", 64))))
+	wantErr[*types.IncorrectKeyMaterialException](t, "import under another id",
+		deliver("", aws.String(strings.Repeat("0", 64))))
 	wantCode(t, "import of an unknown type", deliver("OLD", nil), "ValidationException")
 	if err := deliver(types.ImportTypeExistingKeyMaterial, nil); err != nil {
 		t.Errorf("import EXISTING again = %v", err)
@@ -208,10 +273,13 @@ func FuzzRequest(f *testing.F) {
 		ids[name] = made(f, server, body)
 	}
 	for _, seed := range []struct{ op, body string }{
-		{"CreateKey", `{"KeySpec":"ECC_NIST_P384","KeyUsage":"SIGN_VERIFY","Tags":[{"TagKey":"a","TagValue":"b"}],"Policy":"{}"}`},
+		{"CreateKey",
+			`{"KeySpec":"ECC_NIST_P384","KeyUsage":"SIGN_VERIFY","Tags":[{"TagKey":"a","TagValue":"b"}],"Policy":"{}"}`},
 		{"Sign", `{"KeyId":"` + ids["signing"] + `","Message":"bQ==","SigningAlgorithm":"ECDSA_SHA_256"}`},
-		{"Sign", `{"KeyId":"` + ids["external"] + `","Message":"bQ==","MessageType":"DIGEST","SigningAlgorithm":"ECDSA_SHA_256","DryRun":true}`},
-		{"Verify", `{"KeyId":"` + ids["signing"] + `","Message":"bQ==","Signature":"MAYCAQECAQE=","SigningAlgorithm":"ECDSA_SHA_256"}`},
+		{"Sign", `{"KeyId":"` + ids["external"] +
+			`","Message":"bQ==","MessageType":"DIGEST","SigningAlgorithm":"ECDSA_SHA_256","DryRun":true}`},
+		{"Verify", `{"KeyId":"` + ids["signing"] +
+			`","Message":"bQ==","Signature":"MAYCAQECAQE=","SigningAlgorithm":"ECDSA_SHA_256"}`},
 		{"GetPublicKey", `{"KeyId":"` + ids["signing"] + `"}`},
 		{"DescribeKey", `{"KeyId":"arn:aws:kms:us-east-1:000000000000:key/` + ids["symmetric"] + `"}`},
 		{"Encrypt", `{"KeyId":"` + ids["symmetric"] + `","Plaintext":"bQ==","EncryptionContext":{"a":"b"}}`},
@@ -222,8 +290,10 @@ func FuzzRequest(f *testing.F) {
 		{"DisableKey", `{"KeyId":"nobody"}`},
 		{"ScheduleKeyDeletion", `{"KeyId":"` + ids["external"] + `","PendingWindowInDays":7}`},
 		{"CancelKeyDeletion", `{"KeyId":"` + ids["external"] + `"}`},
-		{"GetParametersForImport", `{"KeyId":"` + ids["external"] + `","WrappingAlgorithm":"RSA_AES_KEY_WRAP_SHA_256","WrappingKeySpec":"SM2"}`},
-		{"ImportKeyMaterial", `{"KeyId":"` + ids["external"] + `","EncryptedKeyMaterial":"AA==","ImportToken":"AA==","ExpirationModel":"KEY_MATERIAL_EXPIRES","ValidTo":4e9}`},
+		{"GetParametersForImport", `{"KeyId":"` + ids["external"] +
+			`","WrappingAlgorithm":"RSA_AES_KEY_WRAP_SHA_256","WrappingKeySpec":"SM2"}`},
+		{"ImportKeyMaterial", `{"KeyId":"` + ids["external"] +
+			`","EncryptedKeyMaterial":"AA==","ImportToken":"AA==","ExpirationModel":"KEY_MATERIAL_EXPIRES","ValidTo":4e9}`},
 		{"DeleteImportedKeyMaterial", `{"KeyId":"` + ids["external"] + `"}`},
 		{"TagResource", `{"KeyId":"` + ids["signing"] + `","Tags":[{"TagKey":"k"},null]}`},
 		{"UntagResource", `{"KeyId":"` + ids["signing"] + `","TagKeys":["k",null]}`},

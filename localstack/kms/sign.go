@@ -94,7 +94,8 @@ func (s *Server) signable(in *signRequest, op string) (*key, scheme, []byte, err
 		return nil, scheme{}, nil, err
 	}
 	if !slices.Contains(k.spec().signing, in.SigningAlgorithm) {
-		return nil, scheme{}, nil, faultf(codeInvalidUsage, "Algorithm %s is incompatible with key spec %s.", in.SigningAlgorithm, k.Spec)
+		return nil, scheme{}, nil, faultf(codeInvalidUsage, "Algorithm %s is incompatible with key spec %s.",
+			in.SigningAlgorithm, k.Spec)
 	}
 	c := schemes[in.SigningAlgorithm]
 	if in.MessageType == types.MessageTypeDigest {
@@ -166,7 +167,8 @@ func (s *Server) verify(in *verifyRequest) (any, error) {
 		return nil, dryRun()
 	}
 	if !scheme.holds(k.material.signer.Public(), digest, in.Signature) {
-		return nil, faultf("KMSInvalidSignatureException", "The signature does not match the message, the key and the algorithm.")
+		return nil, faultf("KMSInvalidSignatureException", "The signature does not match the message, the key and "+
+			"the algorithm.")
 	}
 	return verifyAnswer{keyAnswer{s.ring.key(k.ID)}, true, in.SigningAlgorithm}, nil
 }

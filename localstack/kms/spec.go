@@ -38,10 +38,16 @@ var rsaSigning = []types.SigningAlgorithmSpec{
 // specs is every KeySpec that is built. RSA for encryption is not: nothing here encrypts with it.
 var specs = map[types.KeySpec]spec{
 	types.KeySpecSymmetricDefault: {usage: types.KeyUsageTypeEncryptDecrypt},
-	types.KeySpecEccNistP256: {usage: types.KeyUsageTypeSignVerify, curve: elliptic.P256(),
-		signing: []types.SigningAlgorithmSpec{types.SigningAlgorithmSpecEcdsaSha256}},
-	types.KeySpecEccNistP384: {usage: types.KeyUsageTypeSignVerify, curve: elliptic.P384(),
-		signing: []types.SigningAlgorithmSpec{types.SigningAlgorithmSpecEcdsaSha384}},
+	types.KeySpecEccNistP256: {
+		usage:   types.KeyUsageTypeSignVerify,
+		curve:   elliptic.P256(),
+		signing: []types.SigningAlgorithmSpec{types.SigningAlgorithmSpecEcdsaSha256},
+	},
+	types.KeySpecEccNistP384: {
+		usage:   types.KeyUsageTypeSignVerify,
+		curve:   elliptic.P384(),
+		signing: []types.SigningAlgorithmSpec{types.SigningAlgorithmSpecEcdsaSha384},
+	},
 	types.KeySpecRsa2048: {usage: types.KeyUsageTypeSignVerify, bits: 2048, signing: rsaSigning},
 	types.KeySpecRsa3072: {usage: types.KeyUsageTypeSignVerify, bits: 3072, signing: rsaSigning},
 	types.KeySpecRsa4096: {usage: types.KeyUsageTypeSignVerify, bits: 4096, signing: rsaSigning},

@@ -70,7 +70,8 @@ func respond(w http.ResponseWriter, status int, out any) {
 	if out != nil {
 		var err error
 		if body, err = json.Marshal(out); err != nil {
-			status, body = http.StatusInternalServerError, []byte(`{"__type":"KMSInternalException","message":"The answer could not be encoded."}`)
+			status, body = http.StatusInternalServerError,
+				[]byte(`{"__type":"KMSInternalException","message":"The answer could not be encoded."}`)
 		}
 	}
 	h := w.Header()

@@ -9,8 +9,9 @@ import (
 var (
 	ErrUnknownFunction error = &refusal{http.StatusNotFound, "ResourceNotFoundException", "function not found"}
 	ErrThrottled       error = &refusal{http.StatusTooManyRequests, "TooManyRequestsException", "rate exceeded"}
-	ErrPayloadTooLarge error = &refusal{http.StatusRequestEntityTooLarge, "RequestTooLargeException", "request payload exceeds 6291456 bytes"}
-	ErrClosed          error = &refusal{http.StatusInternalServerError, "ServiceException", "the service is shut down"}
+	ErrPayloadTooLarge error = &refusal{http.StatusRequestEntityTooLarge, "RequestTooLargeException",
+		"request payload exceeds 6291456 bytes"}
+	ErrClosed error = &refusal{http.StatusInternalServerError, "ServiceException", "the service is shut down"}
 )
 
 // refusal is an error of the service itself. Its ErrorCode is what the AWS SDK's errors answer too, so

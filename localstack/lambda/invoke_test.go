@@ -14,7 +14,10 @@ import (
 
 func TestInvoke(t *testing.T) {
 	t.Setenv("LAMBDA_TEST_SECRET", "must not leak")
-	s := service(t, Function{Env: map[string]string{"TABLE": "t1", "TZ": "Europe/Rome"}, Timeout: 20 * time.Second}, Config{})
+	s := service(t, Function{
+		Env:     map[string]string{"TABLE": "t1", "TZ": "Europe/Rome"},
+		Timeout: 20 * time.Second,
+	}, Config{})
 	began := time.Now()
 	first, second := ask(t, s, `{"do":"echo","text":"one"}`), ask(t, s, `{"do":"echo","text":"two"}`)
 
@@ -56,9 +59,12 @@ func TestFunctionErrors(t *testing.T) {
 	}{
 		{"an error", `{"do":"error","text":"no such thing"}`, "errorString", "no such thing", false},
 		{"a panic", `{"do":"panic","text":"oh"}`, "string", "oh", true},
-		{"exit 7", `{"do":"exit","size":7}`, "Runtime.ExitError", "RequestId: %s Error: Runtime exited with error: exit status 7", true},
-		{"exit 0", `{"do":"exit"}`, "Runtime.ExitError", "RequestId: %s Error: Runtime exited without providing a reason", true},
-		{"a timeout", `{"do":"sleep","sleep":"1h"}`, "Sandbox.Timedout", "RequestId: %s Error: Task timed out after 1.00 seconds", true},
+		{"exit 7", `{"do":"exit","size":7}`, "Runtime.ExitError",
+			"RequestId: %s Error: Runtime exited with error: exit status 7", true},
+		{"exit 0", `{"do":"exit"}`, "Runtime.ExitError", "RequestId: %s Error: Runtime exited without providing a reason",
+			true},
+		{"a timeout", `{"do":"sleep","sleep":"1h"}`, "Sandbox.Timedout",
+			"RequestId: %s Error: Task timed out after 1.00 seconds", true},
 		{"an oversized answer", fmt.Sprintf(`{"do":"size","size":%d}`, MaxResponse), "Function.ResponseSizeTooLarge",
 			"Response payload size exceeded maximum allowed payload size (6291556 bytes).", true},
 	}
@@ -199,13 +205,15 @@ func (p *pool) busyOrQueued(payload string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.ContainsFunc(p.queue, func(j *job) bool { return string(j.payload) == payload }) ||
-		slices.ContainsFunc(p.instances, func(in *instance) bool { return in.job != nil && string(in.job.payload) == payload })
+		slices.ContainsFunc(p.instances,
+			func(in *instance) bool { return in.job != nil && string(in.job.payload) == payload })
 }
 
 func TestOutput(t *testing.T) {
 	var out buffer
 	s := service(t, Function{}, Config{Stdout: &out})
-	if _, err := s.Invoke(t.Context(), "f", []byte(`{"do":"print","text":"{\"msg\":\"pki.rotate\"}\nsecond\nno end"}`)); err != nil {
+	if _, err := s.Invoke(t.Context(), "f",
+		[]byte(`{"do":"print","text":"{\"msg\":\"pki.rotate\"}\nsecond\nno end"}`)); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

@@ -48,7 +48,8 @@ func (s *Service) invocations(w http.ResponseWriter, r *http.Request) {
 }
 
 var (
-	errNotJSON        = &refusal{http.StatusBadRequest, "InvalidRequestContentException", "could not parse request body into json"}
+	errNotJSON = &refusal{http.StatusBadRequest, "InvalidRequestContentException",
+		"could not parse request body into json"}
 	errInvocationType = &refusal{http.StatusBadRequest, "InvalidParameterValueException", "unknown invocation type"}
 )
 

@@ -32,8 +32,12 @@ func client(t *testing.T, s *Service) *awslambda.Client {
 func TestSDKInvokes(t *testing.T) {
 	s := service(t, Function{}, Config{})
 	c := client(t, s)
-	for _, name := range []string{"f", "f:$LATEST", "arn:aws:lambda:us-east-1:000000000000:function:f", "000000000000:function:f:live"} {
-		out, err := c.Invoke(t.Context(), &awslambda.InvokeInput{FunctionName: &name, Payload: []byte(`{"do":"echo","text":"hi"}`)})
+	for _, name := range []string{"f", "f:$LATEST", "arn:aws:lambda:us-east-1:000000000000:function:f",
+		"000000000000:function:f:live"} {
+		out, err := c.Invoke(t.Context(), &awslambda.InvokeInput{
+			FunctionName: &name,
+			Payload:      []byte(`{"do":"echo","text":"hi"}`),
+		})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -48,7 +52,10 @@ func TestSDKInvokes(t *testing.T) {
 
 func TestSDKSeesFunctionErrors(t *testing.T) {
 	c := client(t, service(t, Function{}, Config{}))
-	out, err := c.Invoke(t.Context(), &awslambda.InvokeInput{FunctionName: aws.String("f"), Payload: []byte(`{"do":"exit"}`)})
+	out, err := c.Invoke(t.Context(), &awslambda.InvokeInput{
+		FunctionName: aws.String("f"),
+		Payload:      []byte(`{"do":"exit"}`),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +76,10 @@ func TestSDKInvocationTypes(t *testing.T) {
 	tests := map[types.InvocationType]int32{types.InvocationTypeEvent: 202, types.InvocationTypeDryRun: 204}
 	for kind, want := range tests {
 		got, err := c.Invoke(t.Context(), &awslambda.InvokeInput{
-			FunctionName: aws.String("f"), InvocationType: kind, Payload: []byte(`{"do":"print","text":"ran\n"}`)})
+			FunctionName:   aws.String("f"),
+			InvocationType: kind,
+			Payload:        []byte(`{"do":"print","text":"ran\n"}`),
+		})
 		if err != nil || got.StatusCode != want {
 			t.Errorf("%s: %v, %v, want %d", kind, got, err, want)
 		}
@@ -81,7 +91,11 @@ func TestSDKErrors(t *testing.T) {
 	s := service(t, Function{MaxInstances: 1}, Config{Queue: 1})
 	c := client(t, s)
 	invoke := func(name, payload string, kind types.InvocationType) error {
-		_, err := c.Invoke(t.Context(), &awslambda.InvokeInput{FunctionName: &name, Payload: []byte(payload), InvocationType: kind})
+		_, err := c.Invoke(t.Context(), &awslambda.InvokeInput{
+			FunctionName:   &name,
+			Payload:        []byte(payload),
+			InvocationType: kind,
+		})
 		return err
 	}
 	var (

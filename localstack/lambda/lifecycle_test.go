@@ -244,9 +244,15 @@ func TestProcessesDieWithTheirParent(t *testing.T) {
 
 // beParent runs one function that never ends, tells its process id, and waits to be killed.
 func beParent() {
-	s, err := New(Config{Functions: []Function{{
-		Name: "f", Path: os.Getenv("LAMBDA_TEST_PARENT"), Env: map[string]string{"INIT": "hang"}, Timeout: time.Hour,
-	}}, InitTimeout: time.Hour})
+	s, err := New(Config{
+		Functions: []Function{{
+			Name:    "f",
+			Path:    os.Getenv("LAMBDA_TEST_PARENT"),
+			Env:     map[string]string{"INIT": "hang"},
+			Timeout: time.Hour,
+		}},
+		InitTimeout: time.Hour,
+	})
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)

@@ -46,9 +46,13 @@ func TestEnviron(t *testing.T) {
 	t.Setenv("HOME", "/root")
 	t.Setenv("TMPDIR", "/tmp")
 	t.Setenv("AWS_CA_BUNDLE", "/ca.pem")
-	f := Function{Name: "f", Path: "/opt/f/bootstrap", Env: map[string]string{
-		"HOME": "/home/f", "AWS_REGION": "eu-west-1", "AWS_LAMBDA_FUNCTION_NAME": "other", "A": "1",
-	}}
+	f := Function{
+		Name: "f",
+		Path: "/opt/f/bootstrap",
+		Env: map[string]string{
+			"HOME": "/home/f", "AWS_REGION": "eu-west-1", "AWS_LAMBDA_FUNCTION_NAME": "other", "A": "1",
+		},
+	}
 	got := environ(f, "us-east-1", "127.0.0.1:1")
 	want := []string{
 		"A=1",

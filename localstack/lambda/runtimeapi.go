@@ -113,7 +113,10 @@ func (in *instance) read(w http.ResponseWriter, r *http.Request) ([]byte, bool) 
 		return body.Bytes(), true
 	}
 	_, _ = io.CopyN(io.Discard, r.Body, drain)
-	f := fault{kind: "Function.ResponseSizeTooLarge", text: fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", MaxResponse)}
+	f := fault{
+		kind: "Function.ResponseSizeTooLarge",
+		text: fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", MaxResponse),
+	}
 	in.pool.answer(in, r.PathValue("id"), Result{Payload: f.document(""), FunctionError: "Unhandled"})
 	answer(w, http.StatusRequestEntityTooLarge, fault{kind: "RequestEntityTooLarge", text: f.text})
 	return nil, false

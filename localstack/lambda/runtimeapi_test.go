@@ -54,13 +54,15 @@ func TestRuntimeAPIOfAnotherProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := newInstance(p)
-	for _, prefix := range []string{"", "/" + other.secret, "/" + strings.ToLower(in.secret), "/" + in.secret[1:], "//" + in.secret} {
+	for _, prefix := range []string{"", "/" + other.secret, "/" + strings.ToLower(in.secret), "/" + in.secret[1:],
+		"//" + in.secret} {
 		status, body, _ := call(t, "GET", server.URL+prefix+runtimePath+"invocation/next", "")
 		if status != http.StatusForbidden || strings.Contains(body, "secret") {
 			t.Errorf("next below %q: status %d %s", prefix, status, body)
 		}
 	}
-	if status, body, _ := call(t, "GET", server.URL+"/"+in.secret+runtimePath+"invocation/next", ""); status != 200 || body != `{"secret":1}` {
+	if status, body, _ := call(t, "GET", server.URL+"/"+in.secret+runtimePath+"invocation/next", ""); status != 200 ||
+		body != `{"secret":1}` {
 		t.Errorf("next of the process itself: %d %s", status, body)
 	}
 }
@@ -76,16 +78,20 @@ func TestRuntimeAPI(t *testing.T) {
 		t.Errorf("an answer before the question: %d", status)
 	}
 	status, body, header := call(t, "GET", api+"invocation/next", "")
-	if status != 200 || body != `{"n":1}` || header.Get("Lambda-Runtime-Aws-Request-Id") != j.id || header.Get("Content-Length") != "7" {
+	if status != 200 || body != `{"n":1}` || header.Get("Lambda-Runtime-Aws-Request-Id") != j.id ||
+		header.Get("Content-Length") != "7" {
 		t.Errorf("next: %d %s %v", status, body, header)
 	}
-	if status, body, _ := call(t, "GET", api+"invocation/next", ""); status != http.StatusForbidden || !strings.Contains(body, "InvalidStateTransition") {
+	if status, body, _ := call(t, "GET", api+"invocation/next", ""); status != http.StatusForbidden ||
+		!strings.Contains(body, "InvalidStateTransition") {
 		t.Errorf("next without an answer: %d %s", status, body)
 	}
-	if status, body, _ := call(t, "POST", api+"invocation/other/response", `1`); status != http.StatusBadRequest || !strings.Contains(body, "InvalidRequestID") {
+	if status, body, _ := call(t, "POST", api+"invocation/other/response", `1`); status != http.StatusBadRequest ||
+		!strings.Contains(body, "InvalidRequestID") {
 		t.Errorf("answer to another invocation: %d %s", status, body)
 	}
-	if status, _, _ := call(t, "POST", api+"invocation/"+j.id+"/error", `{"errorType":"E"}`, headerErrorType, "Handled"); status != http.StatusAccepted {
+	if status, _, _ := call(t, "POST", api+"invocation/"+j.id+"/error", `{"errorType":"E"}`, headerErrorType,
+		"Handled"); status != http.StatusAccepted {
 		t.Errorf("error: %d", status)
 	}
 	if o := <-j.outcome; o.FunctionError != "Handled" || string(o.Payload) != `{"errorType":"E"}` || o.RequestID != j.id {
@@ -114,7 +120,8 @@ func TestStreamingError(t *testing.T) {
 				t.Fatal(err)
 			}
 			call(t, "GET", server.URL+"/"+in.secret+runtimePath+"invocation/next", "")
-			req, err := http.NewRequest("POST", server.URL+"/"+in.secret+runtimePath+"invocation/"+j.id+"/response", io.NopCloser(strings.NewReader(`{"half":`)))
+			req, err := http.NewRequest("POST", server.URL+"/"+in.secret+runtimePath+"invocation/"+j.id+"/response",
+				io.NopCloser(strings.NewReader(`{"half":`)))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -34,7 +34,8 @@ func TestPID(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
-	for name, script := range map[string]string{"ends when asked": "sleep 60", "has to be killed": "trap '' TERM; echo; while :; do sleep 1; done"} {
+	for name, script := range map[string]string{"ends when asked": "sleep 60",
+		"has to be killed": "trap '' TERM; echo; while :; do sleep 1; done"} {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.Command("sh", "-c", "echo; "+script)
 			out, err := cmd.StdoutPipe()

@@ -32,7 +32,11 @@ const (
 var systems = []system{debian, fedora, macOS}
 
 func everywhere(deb, fed, mac string) map[system]string {
-	return map[system]string{debian: "sudo apt-get install " + deb, fedora: "sudo dnf install " + fed, macOS: "brew install " + mac}
+	return map[system]string{
+		debian: "sudo apt-get install " + deb,
+		fedora: "sudo dnf install " + fed,
+		macOS:  "brew install " + mac,
+	}
 }
 
 var jdk = everywhere("openjdk-17-jdk-headless", "java-latest-openjdk-devel", "openjdk")
@@ -51,11 +55,14 @@ func golang() map[system]string {
 
 // required is what nothing works without.
 var required = []tool{
-	{"Go", []string{"go", "version"}, regexp.MustCompile(`go(\d+)\.(\d+)`), []int{1, 26}, "builds the functions", golang()},
+	{"Go", []string{"go", "version"}, regexp.MustCompile(`go(\d+)\.(\d+)`), []int{1, 26}, "builds the functions",
+		golang()},
 	{"Node.js", []string{"node", "--version"}, regexp.MustCompile(`v(\d+)`), []int{20}, "runs npm", nodejs()},
-	{"npm", []string{"npm", "--version"}, regexp.MustCompile(`(?m)^(\d+)\.`), []int{8}, "fetches DynamoDB Local", nodejs()},
+	{"npm", []string{"npm", "--version"}, regexp.MustCompile(`(?m)^(\d+)\.`), []int{8}, "fetches DynamoDB Local",
+		nodejs()},
 	{"Java", []string{"java", "-version"}, regexp.MustCompile(`version "(\d+)`), []int{17}, "runs DynamoDB Local", jdk},
-	{"javac", []string{"javac", "-version"}, regexp.MustCompile(`javac (\d+)`), []int{17}, "compiles its launcher; a JRE alone has none", jdk},
+	{"javac", []string{"javac", "-version"}, regexp.MustCompile(`javac (\d+)`), []int{17},
+		"compiles its launcher; a JRE alone has none", jdk},
 	{"make", []string{"make", "--version"}, nil, nil, "runs the targets", everywhere("make", "make", "make")},
 }
 

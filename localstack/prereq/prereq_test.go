@@ -45,17 +45,50 @@ func TestCheck(t *testing.T) {
 		not    []string
 	}{
 		{name: "all there"},
-		{name: "newer ones", change: map[string]string{"go": "echo go version go2.0 linux", "node": "echo v22.1.0", "java": `echo 'openjdk version "25" 2025' >&2`}},
+		{
+			name: "newer ones",
+			change: map[string]string{"go": "echo go version go2.0 linux", "node": "echo v22.1.0",
+				"java": `echo 'openjdk version "25" 2025' >&2`},
+		},
 		{name: "a tool of the tour", change: map[string]string{"jq": ""}},
-		{name: "no JDK", change: map[string]string{"javac": ""},
-			want: []string{"javac 17 or newer: not found", "JRE", "apt-get install openjdk-17-jdk-headless", "dnf install", "brew install openjdk"}, not: []string{"Node.js", "jq"}},
-		{name: "old Go", change: map[string]string{"go": "echo go version go1.25.9 linux/amd64"}, want: []string{"Go 1.26 or newer: found 1.25", "https://go.dev/doc/install"}},
-		{name: "old Node.js", change: map[string]string{"node": "echo v18.19.0"}, want: []string{"Node.js 20 or newer: found 18"}},
-		{name: "old Java", change: map[string]string{"java": `echo 'java version "1.8.0_402"' >&2`}, want: []string{"Java 17 or newer: found 1"}},
-		{name: "a program that fails", change: map[string]string{"make": "exit 3"}, want: []string{"make: not found, or it does not run"}},
-		{name: "a program without a version", change: map[string]string{"npm": "echo hello"}, want: []string{"npm 8 or newer: found, but it does not tell"}},
-		{name: "everything at once", change: map[string]string{"go": "", "node": "", "npm": "", "java": "", "javac": "", "make": "", "curl": ""},
-			want: []string{"Go", "Node.js", "npm", "Java", "javac", "make", "tour", "curl", "Debian/Ubuntu", "Fedora", "macOS"}},
+		{
+			name:   "no JDK",
+			change: map[string]string{"javac": ""},
+			want: []string{"javac 17 or newer: not found", "JRE", "apt-get install openjdk-17-jdk-headless", "dnf install",
+				"brew install openjdk"},
+			not: []string{"Node.js", "jq"},
+		},
+		{
+			name:   "old Go",
+			change: map[string]string{"go": "echo go version go1.25.9 linux/amd64"},
+			want:   []string{"Go 1.26 or newer: found 1.25", "https://go.dev/doc/install"},
+		},
+		{
+			name:   "old Node.js",
+			change: map[string]string{"node": "echo v18.19.0"},
+			want:   []string{"Node.js 20 or newer: found 18"},
+		},
+		{
+			name:   "old Java",
+			change: map[string]string{"java": `echo 'java version "1.8.0_402"' >&2`},
+			want:   []string{"Java 17 or newer: found 1"},
+		},
+		{
+			name:   "a program that fails",
+			change: map[string]string{"make": "exit 3"},
+			want:   []string{"make: not found, or it does not run"},
+		},
+		{
+			name:   "a program without a version",
+			change: map[string]string{"npm": "echo hello"},
+			want:   []string{"npm 8 or newer: found, but it does not tell"},
+		},
+		{
+			name:   "everything at once",
+			change: map[string]string{"go": "", "node": "", "npm": "", "java": "", "javac": "", "make": "", "curl": ""},
+			want: []string{"Go", "Node.js", "npm", "Java", "javac", "make", "tour", "curl", "Debian/Ubuntu", "Fedora",
+				"macOS"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -23,7 +23,8 @@ import (
 // tick stands in for the schedule: seldom enough to cost nothing, often enough that a rotation finds a standby.
 const tick = 15 * time.Second
 
-var errFolderInUse = errors.New("another stack runs in this folder, and the proxy.env and build/run of both are the same; stop it, or start in a folder of its own: " +
+var errFolderInUse = errors.New("another stack runs in this folder, and the proxy.env and build/run of both are the " +
+	"same; stop it, or start in a folder of its own: " +
 	"mkdir -p build/second && cd build/second && go run ../../localstack/run --port N")
 
 // do runs one command to its end. A stop signal is never an error.
@@ -43,7 +44,14 @@ func do(ctx context.Context, o options, stdout io.Writer) error {
 		return unlessStopped(ctx, err)
 	}
 	if o.demo > 0 {
-		err = fleet.Fill(ctx, fleet.Config{URL: s.URL, CAPEM: s.CAPEM, Secret: s.AdminSecret, Agents: o.demo, TrustDomain: o.trustDomain, Progress: say})
+		err = fleet.Fill(ctx, fleet.Config{
+			URL:         s.URL,
+			CAPEM:       s.CAPEM,
+			Secret:      s.AdminSecret,
+			Agents:      o.demo,
+			TrustDomain: o.trustDomain,
+			Progress:    say,
+		})
 	}
 	if err == nil {
 		err = p.serve(ctx, s, o, stdout)
@@ -80,7 +88,11 @@ func prepare(ctx context.Context, o options, say func(string)) (prepared, error)
 	}
 	build := filepath.Join(root, "build")
 	// The log and the tour's files belong to this run, as proxy.env does; what is installed and built is for all runs.
-	p := prepared{cache: filepath.Join(build, "localstack"), built: filepath.Join(build, "local"), run: filepath.Join("build", "run")}
+	p := prepared{
+		cache: filepath.Join(build, "localstack"),
+		built: filepath.Join(build, "local"),
+		run:   filepath.Join("build", "run"),
+	}
 	if o.setup {
 		return p, nil
 	}
@@ -115,9 +127,17 @@ func (p *prepared) claim() error {
 
 func (p prepared) start(ctx context.Context, o options, say func(string)) (*stack.Stack, error) {
 	return stack.Start(ctx, stack.Config{
-		Dir: o.data, Cache: p.cache, Functions: p.built, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port)),
-		OrgID: o.org, TrustDomain: o.trustDomain, AdminSecret: p.settings.kept(o.data), Env: p.settings.forFunctions(os.Getenv),
-		Tick: tick, Progress: say, Log: p.log,
+		Dir:         o.data,
+		Cache:       p.cache,
+		Functions:   p.built,
+		Addr:        net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port)),
+		OrgID:       o.org,
+		TrustDomain: o.trustDomain,
+		AdminSecret: p.settings.kept(o.data),
+		Env:         p.settings.forFunctions(os.Getenv),
+		Tick:        tick,
+		Progress:    say,
+		Log:         p.log,
 	})
 }
 
@@ -148,7 +168,8 @@ func (p prepared) serve(ctx context.Context, s *stack.Stack, o options, stdout i
 	if o.demo == 0 {
 		fmt.Fprint(stdout, tour(s.URL, ca, filepath.Join(p.run, "tour"), o.org))
 	}
-	fmt.Fprintf(stdout, "\nThe dashboard: %s/proxy (sign in with MCP_PROXY_ADMIN_SECRET out of %s; the browser asks about the certificate, or import %s)\n", s.URL, settingsFile, ca)
+	fmt.Fprintf(stdout, "\nThe dashboard: %s/proxy (sign in with MCP_PROXY_ADMIN_SECRET out of %s; the browser asks "+
+		"about the certificate, or import %s)\n", s.URL, settingsFile, ca)
 	fmt.Fprintf(stdout, "AWS clients reach the services of this run with: set -a; . %s; set +a\n", keys)
 	if o.data != "" {
 		fmt.Fprintf(stdout, "State is kept in %s.\n", o.data)

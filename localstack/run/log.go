@@ -7,12 +7,12 @@ import (
 	"sync"
 )
 
-// mostLog is how large the log becomes, in octets, before it is put aside: with the one before it there are twice as many on
-// disk at most.
+// mostLog is how large the log becomes, in octets, before it is put aside: with the one before it there are twice as
+// many on disk at most.
 const mostLog = 16 << 20
 
-// cappedLog is functions.log. A full one becomes functions.log.1, in place of the one before; tail -F follows. It is safe for
-// concurrent use.
+// cappedLog is functions.log. A full one becomes functions.log.1, in place of the one before; tail -F follows. It is
+// safe for concurrent use.
 type cappedLog struct {
 	path string
 	most int64

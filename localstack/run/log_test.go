@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// However much is printed, and however much there was before, at most two files of the cap are kept, with the last lines.
+// However much is printed, and however much there was before, at most two files of the cap are kept, with the last
+// lines.
 func TestLogIsCapped(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "functions.log")

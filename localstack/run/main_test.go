@@ -38,7 +38,8 @@ func TestUsage(t *testing.T) {
 			if got := Main(tt.args, &stdout, &stderr); got != tt.status {
 				t.Errorf("status: got %d, want %d", got, tt.status)
 			}
-			for what, c := range map[string][2]string{"stdout": {stdout.String(), tt.stdout}, "stderr": {stderr.String(), tt.stderr}} {
+			for what, c := range map[string][2]string{"stdout": {stdout.String(), tt.stdout},
+				"stderr": {stderr.String(), tt.stderr}} {
 				if !strings.Contains(c[0], c[1]) || (c[1] == "") != (c[0] == "") {
 					t.Errorf("%s: got %q, want %q in it", what, c[0], c[1])
 				}
@@ -133,7 +134,8 @@ func launch(t *testing.T, dir string, args ...string) *program {
 	t.Helper()
 	needTools(t, "go", "npm", "javac", "java", "make")
 	p := &program{out: &output{}, port: freePort(t), dir: dir}
-	p.Cmd = exec.Command("go", append([]string{"run", "github.com/mastio-aws/mastio/localstack/run", "--port", strconv.Itoa(p.port)}, args...)...)
+	p.Cmd = exec.Command("go", append([]string{"run", "github.com/mastio-aws/mastio/localstack/run", "--port",
+		strconv.Itoa(p.port)}, args...)...)
 	// A pipe of our own: with exec's, Wait would wait for grandchildren that have it open.
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -147,7 +149,8 @@ func launch(t *testing.T, dir string, args ...string) *program {
 	ended := make(chan struct{})
 	go func() { io.Copy(p.out, r); close(ended) }()
 	t.Cleanup(func() { p.Process.Signal(os.Interrupt); p.Process.Kill(); p.Wait(); <-ended; r.Close() })
-	eventually(t, func() bool { return strings.Contains(p.out.String(), "Ready.") }, func() string { return "ready\n" + p.out.String() })
+	eventually(t, func() bool { return strings.Contains(p.out.String(), "Ready.") },
+		func() string { return "ready\n" + p.out.String() })
 	return p
 }
 
@@ -195,8 +198,9 @@ func (p *program) copyTables(t *testing.T) {
 	}
 	const out = "go run github.com/mastio-aws/mastio/infra/restore out --prefix mastio- "
 	for command, want := range map[string]string{
-		"set -a; . build/run/aws.env; set +a; " + out + "copy":                                                "",
-		"set -a; . build/run/aws.env; set +a; AWS_SECRET_ACCESS_KEY=$AWS_ACCESS_KEY_ID " + out + "copy-other": "UnrecognizedClientException",
+		"set -a; . build/run/aws.env; set +a; " + out + "copy": "",
+		"set -a; . build/run/aws.env; set +a; AWS_SECRET_ACCESS_KEY=$AWS_ACCESS_KEY_ID " + out +
+			"copy-other": "UnrecognizedClientException",
 	} {
 		cmd := exec.Command("bash", "-c", command)
 		cmd.Dir = p.dir
@@ -239,7 +243,8 @@ func checkTour(t *testing.T, got string, generation int) {
 	if want := "401 200 401 200"; strings.Join(codes, " ") != want {
 		t.Errorf("statuses of the tour: got %v, want %s\n%s", codes, want, got)
 	}
-	for _, want := range []string{`"agent_id": "orga::kyc-screener"`, `"token_type": "Bearer"`, "cert.pem: OK", fmt.Sprintf(`"generation": %d`, generation), `"status": "ok"`} {
+	for _, want := range []string{`"agent_id": "orga::kyc-screener"`, `"token_type": "Bearer"`, "cert.pem: OK",
+		fmt.Sprintf(`"generation": %d`, generation), `"status": "ok"`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the tour printed no %s:\n%s", want, got)
 		}
@@ -258,7 +263,8 @@ func TestRunTourAndRestart(t *testing.T) {
 
 	t.Chdir(dir)
 	var stdout, stderr bytes.Buffer
-	if got := Main([]string{"--port", strconv.Itoa(freePort(t))}, &stdout, &stderr); got != exitFailed || !strings.Contains(stderr.String(), errFolderInUse.Error()) {
+	if got := Main([]string{"--port", strconv.Itoa(freePort(t))}, &stdout, &stderr); got != exitFailed ||
+		!strings.Contains(stderr.String(), errFolderInUse.Error()) {
 		t.Errorf("a second stack in the folder: got %d %q, want 1 and that it is in use", got, stderr.String())
 	}
 
@@ -275,7 +281,8 @@ func TestRunTourAndRestart(t *testing.T) {
 	if second.secretLine(t) != secret {
 		t.Error("the admin secret changed although state was kept")
 	}
-	if b, err := os.ReadFile(filepath.Join(dir, "proxy.env")); err != nil || !strings.HasPrefix(string(b), "# mine\nTOKEN_SIGNER=kms\n") {
+	if b, err := os.ReadFile(filepath.Join(dir, "proxy.env")); err != nil ||
+		!strings.HasPrefix(string(b), "# mine\nTOKEN_SIGNER=kms\n") {
 		t.Errorf("the operator's lines of proxy.env are gone (%v)", err)
 	}
 }
@@ -293,7 +300,8 @@ func TestPortInUse(t *testing.T) {
 	if got := Main([]string{"--port", port}, &stdout, &stderr); got != exitFailed {
 		t.Errorf("status: got %d, want %d", got, exitFailed)
 	}
-	if want := "port " + port + ": port is in use"; !strings.Contains(stderr.String(), want) || !strings.Contains(stderr.String(), "PORT=") {
+	if want := "port " + port + ": port is in use"; !strings.Contains(stderr.String(), want) ||
+		!strings.Contains(stderr.String(), "PORT=") {
 		t.Errorf("stderr: got %q, want %q and what to do", stderr.String(), want)
 	}
 	if _, err := os.Stat("proxy.env"); err == nil {

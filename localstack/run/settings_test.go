@@ -17,11 +17,13 @@ func TestWriteKeepsTheRest(t *testing.T) {
 	tests := []struct{ name, before, want string }{
 		{"no file", "", "MCP_PROXY_ADMIN_SECRET=new\n"},
 		{"the secret alone", "MCP_PROXY_ADMIN_SECRET=old\n", "MCP_PROXY_ADMIN_SECRET=new\n"},
-		{"among other lines", "# mine\n\nA=1\nMCP_PROXY_ADMIN_SECRET=old\nMCP_PROXY_STRICT_PKI=1\n", "# mine\n\nA=1\nMCP_PROXY_ADMIN_SECRET=new\nMCP_PROXY_STRICT_PKI=1\n"},
+		{"among other lines", "# mine\n\nA=1\nMCP_PROXY_ADMIN_SECRET=old\nMCP_PROXY_STRICT_PKI=1\n",
+			"# mine\n\nA=1\nMCP_PROXY_ADMIN_SECRET=new\nMCP_PROXY_STRICT_PKI=1\n"},
 		{"not there yet", "MCP_PROXY_STRICT_PKI=1\n", "MCP_PROXY_STRICT_PKI=1\nMCP_PROXY_ADMIN_SECRET=new\n"},
 		{"twice", "MCP_PROXY_ADMIN_SECRET=a\nA=1\nMCP_PROXY_ADMIN_SECRET=b\n", "MCP_PROXY_ADMIN_SECRET=new\nA=1\n"},
 		{"no end of line", "MCP_PROXY_ADMIN_SECRET=old\nA=1", "MCP_PROXY_ADMIN_SECRET=new\nA=1\n"},
-		{"a name that begins alike", "MCP_PROXY_ADMIN_SECRET_OLD=x\n", "MCP_PROXY_ADMIN_SECRET_OLD=x\nMCP_PROXY_ADMIN_SECRET=new\n"},
+		{"a name that begins alike", "MCP_PROXY_ADMIN_SECRET_OLD=x\n",
+			"MCP_PROXY_ADMIN_SECRET_OLD=x\nMCP_PROXY_ADMIN_SECRET=new\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -53,7 +55,9 @@ func TestWriteKeepsTheRest(t *testing.T) {
 }
 
 func TestForFunctions(t *testing.T) {
-	s := settings{strings.Split("MCP_PROXY_STRICT_PKI=0\n MCP_PROXY_STRICT_PKI='1'\nTOKEN_SIGNER=\"kms\"\nMCP_PROXY_ADMIN_SECRET=s\nPATH=/evil\n#TOKEN_REQUIRE_DPOP=1\nTOKEN_REQUIRE_NONCE=1", "\n")}
+	s := settings{strings.Split("MCP_PROXY_STRICT_PKI=0\n "+
+		"MCP_PROXY_STRICT_PKI='1'\nTOKEN_SIGNER=\"kms\"\nMCP_PROXY_ADMIN_SECRET=s\n"+
+		"PATH=/evil\n#TOKEN_REQUIRE_DPOP=1\nTOKEN_REQUIRE_NONCE=1", "\n")}
 	getenv := func(name string) string {
 		return map[string]string{"TOKEN_REQUIRE_NONCE": "0", "HOME": "/root"}[name]
 	}

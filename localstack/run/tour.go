@@ -8,8 +8,8 @@ import (
 // step is one block of the guided tour: why, and commands to paste as they are.
 type step struct{ title, commands string }
 
-// steps uses curl, jq and openssl only. Each block works on its own in the shell that ran the first one. No refusal overwrites
-// a certificate or a key.
+// steps uses curl, jq and openssl only. Each block works on its own in the shell that ran the first one. No refusal
+// overwrites a certificate or a key.
 var steps = []step{
 	{"Say where things are", `
 ADMIN_SECRET="$(grep ^MCP_PROXY_ADMIN_SECRET proxy.env | cut -d= -f2)"

@@ -32,7 +32,8 @@ func keep(h http.Header) http.Header {
 	for name, values := range h {
 		switch {
 		case strings.HasPrefix(name, "X-Amz-Meta-"), name == crc32Header,
-			strings.HasPrefix(name, "X-Amz-Copy-Source"), strings.HasPrefix(name, "If-"), strings.HasPrefix(name, "Content-") && name != "Content-Length":
+			strings.HasPrefix(name, "X-Amz-Copy-Source"), strings.HasPrefix(name, "If-"), strings.HasPrefix(name, "Content-") &&
+				name != "Content-Length":
 			kept[name] = values
 		}
 	}

@@ -55,8 +55,10 @@ func New(cfg Config) (*Server, error) {
 	const seed = 1
 	backend := s3mem.New(s3mem.WithTimeSource(c), s3mem.WithVersionSeed(seed))
 	s := &Server{
-		now: cfg.Now, clock: c, backend: backend,
-		fake: gofakes3.New(backend, gofakes3.WithTimeSource(c), gofakes3.WithTimeSkewLimit(0)).Server(),
+		now:     cfg.Now,
+		clock:   c,
+		backend: backend,
+		fake:    gofakes3.New(backend, gofakes3.WithTimeSource(c), gofakes3.WithTimeSkewLimit(0)).Server(),
 	}
 	if err := s.open(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("open S3 store: %w", err)
@@ -122,7 +124,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !understood(r) {
-		problem(w, http.StatusNotImplemented, "NotImplemented", "A header you provided implies functionality that is not implemented.")
+		problem(w, http.StatusNotImplemented, "NotImplemented", "A header you provided implies functionality that is not "+
+			"implemented.")
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -235,5 +238,6 @@ func (s *Server) perform(w http.ResponseWriter, c change) {
 func problem(w http.ResponseWriter, status int, code, text string) {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
-	fmt.Fprintf(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>%s</Message></Error>", code, text)
+	fmt.Fprintf(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>%s</Message></Error>", code,
+		text)
 }

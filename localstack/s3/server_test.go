@@ -36,9 +36,11 @@ func serve(t *testing.T, cfg s3.Config) *awss3.Client {
 	web := httptest.NewServer(s)
 	t.Cleanup(func() { web.Close(); s.Close() })
 	return awss3.New(awss3.Options{
-		Region: "us-east-1", BaseEndpoint: &web.URL, UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
-		Retryer:     aws.NopRetryer{},
+		Region:       "us-east-1",
+		BaseEndpoint: &web.URL,
+		UsePathStyle: true,
+		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Retryer:      aws.NopRetryer{},
 	})
 }
 
@@ -111,7 +113,8 @@ func backends(t *testing.T, test func(*testing.T, *awss3.Client)) {
 
 func TestConditionalPut(t *testing.T) {
 	backends(t, func(t *testing.T, c *awss3.Client) {
-		if _, err := put(t, c, "k", "0", ifMatch(`"d41d8cd98f00b204e9800998ecf8427e"`)); status(err) != 404 || code(err) != "NoSuchKey" {
+		if _, err := put(t, c, "k", "0", ifMatch(`"d41d8cd98f00b204e9800998ecf8427e"`)); status(err) != 404 ||
+			code(err) != "NoSuchKey" {
 			t.Errorf("If-Match without an object: got %v, want 404 NoSuchKey", err)
 		}
 		first := mustPut(t, c, "k", "1", ifNone)
@@ -135,7 +138,10 @@ func TestConditionalPut(t *testing.T) {
 func TestConditionalPutAfterDelete(t *testing.T) {
 	backends(t, func(t *testing.T, c *awss3.Client) {
 		first := mustPut(t, c, "k", "1")
-		if _, err := c.DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: aws.String(bucket), Key: aws.String("k")}); err != nil {
+		if _, err := c.DeleteObject(t.Context(), &awss3.DeleteObjectInput{
+			Bucket: aws.String(bucket),
+			Key:    aws.String("k"),
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := put(t, c, "k", "2", ifMatch(*first.ETag)); status(err) != 404 {
@@ -191,7 +197,12 @@ func TestMissing(t *testing.T) {
 	if _, ok := errors.AsType[*types.NoSuchKey](err); !ok {
 		t.Errorf("object: got %v, want NoSuchKey", err)
 	}
-	_, err = c.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String("other"), Key: aws.String("k"), IfMatch: aws.String(`"x"`), Body: strings.NewReader("")})
+	_, err = c.PutObject(t.Context(), &awss3.PutObjectInput{
+		Bucket:  aws.String("other"),
+		Key:     aws.String("k"),
+		IfMatch: aws.String(`"x"`),
+		Body:    strings.NewReader(""),
+	})
 	if code(err) != "NoSuchBucket" {
 		t.Errorf("bucket: got %v, want NoSuchBucket", err)
 	}
@@ -205,7 +216,10 @@ func TestObjectsSurvive(t *testing.T) {
 	put(t, c, "k", "refused", ifNone)
 	mustPut(t, c, "k", "2", ifMatch(*first.ETag))
 	mustPut(t, c, "gone", "x")
-	if _, err := c.DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: aws.String(bucket), Key: aws.String("gone")}); err != nil {
+	if _, err := c.DeleteObject(t.Context(), &awss3.DeleteObjectInput{
+		Bucket: aws.String(bucket),
+		Key:    aws.String("gone"),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	want := []object{get(t, c, "k", ""), get(t, c, "k", *first.VersionId)}
@@ -231,7 +245,10 @@ func TestObjectsSurvive(t *testing.T) {
 		if !head.LastModified.Equal(then) {
 			t.Errorf("last modified: got %v, want %v", head.LastModified, then)
 		}
-		if _, err := again.HeadObject(t.Context(), &awss3.HeadObjectInput{Bucket: aws.String(bucket), Key: aws.String("gone")}); status(err) != 404 {
+		if _, err := again.HeadObject(t.Context(), &awss3.HeadObjectInput{
+			Bucket: aws.String(bucket),
+			Key:    aws.String("gone"),
+		}); status(err) != 404 {
 			t.Errorf("deleted object: got %v, want 404", err)
 		}
 	}
@@ -253,7 +270,8 @@ func TestJournalHoldsNoSignature(t *testing.T) {
 }
 
 func TestDamagedJournal(t *testing.T) {
-	for _, line := range []string{"not json\n", `{"Method":"PUT","URL":"/nobucket/k"}` + "\n", `{"Method":" ","URL":"%"}` + "\n"} {
+	for _, line := range []string{"not json\n", `{"Method":"PUT","URL":"/nobucket/k"}` + "\n",
+		`{"Method":" ","URL":"%"}` + "\n"} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "s3.journal"), []byte(line), 0o600); err != nil {
 			t.Fatal(err)

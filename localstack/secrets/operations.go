@@ -29,7 +29,8 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)
 
 func (s *Server) create(in createInput) (any, error) {
 	if !validName.MatchString(in.Name) {
-		return nil, refuse("ValidationException", "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!")
+		return nil, refuse("ValidationException", "Invalid name. Must be a valid name containing alphanumeric characters, "+
+			"or any of the following: -/_+=.@!")
 	}
 	hasValue := in.SecretString != nil || in.SecretBinary != nil
 	if err := checkValue(in.SecretString, in.SecretBinary); hasValue && err != nil {
@@ -43,7 +44,13 @@ func (s *Server) create(in createInput) (any, error) {
 		return recreate(old, in)
 	}
 	now := s.cfg.Now()
-	made := &secret{Name: in.Name, ARN: newARN(s.cfg.Region, s.cfg.Account, in.Name), Description: in.Description, Created: now, Changed: now}
+	made := &secret{
+		Name:        in.Name,
+		ARN:         newARN(s.cfg.Region, s.cfg.Account, in.Name),
+		Description: in.Description,
+		Created:     now,
+		Changed:     now,
+	}
 	out := createOutput{ARN: made.ARN, Name: made.Name}
 	if hasValue {
 		made.add(&version{ID: id, Text: in.SecretString, Binary: in.SecretBinary, Created: now}, []string{current})
@@ -67,7 +74,8 @@ const maxValue = 65536
 func checkValue(text *string, binary []byte) error {
 	switch {
 	case text != nil && binary != nil:
-		return refuse("InvalidParameterException", "You can't specify both a binary secret value and a string secret value in the same secret.")
+		return refuse("InvalidParameterException", "You can't specify both a binary secret value and a string secret value "+
+			"in the same secret.")
 	case text == nil && binary == nil:
 		return refuse("InvalidRequestException", "You must provide either SecretString or SecretBinary.")
 	case len(binary) > maxValue || text != nil && len(*text) > maxValue:
@@ -117,7 +125,8 @@ func (s *Server) put(in putInput) (any, error) {
 	}
 	if old := found.byID(id); old != nil {
 		if !old.sameValue(in.SecretString, in.SecretBinary) {
-			return nil, refuse("ResourceExistsException", "You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", id, found.ARN)
+			return nil, refuse("ResourceExistsException", "You can't use ClientRequestToken %s because that value is already "+
+				"in use for a version of secret %s.", id, found.ARN)
 		}
 		return putOutput{found.ARN, found.Name, old.ID, slices.Clone(old.Stages)}, nil
 	}
@@ -174,14 +183,17 @@ func pick(found *secret, in valueInput) (*version, error) {
 		if v := found.labelled(stage); v != nil {
 			return v, nil
 		}
-		return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for staging label: %s", stage)
+		return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for "+
+			"staging label: %s", stage)
 	}
 	v := found.byID(in.VersionId)
 	if v == nil {
-		return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: %s", in.VersionId)
+		return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for "+
+			"VersionId: %s", in.VersionId)
 	}
 	if in.VersionStage != "" && !slices.Contains(v.Stages, in.VersionStage) {
-		return nil, refuse("InvalidRequestException", "You provided a VersionStage that is not associated to the provided VersionId.")
+		return nil, refuse("InvalidRequestException", "You provided a VersionStage that is not associated to the "+
+			"provided VersionId.")
 	}
 	return v, nil
 }
@@ -201,7 +213,8 @@ func (s *Server) describe(in describeInput) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return describeOutput{found.ARN, found.Name, found.Description, at(found.Created), at(found.Changed), found.stages()}, nil
+	return describeOutput{found.ARN, found.Name, found.Description, at(found.Created), at(found.Changed), found.stages()},
+		nil
 }
 
 type stageInput struct{ SecretId, VersionStage, MoveToVersionId, RemoveFromVersionId string }
@@ -221,7 +234,8 @@ func (s *Server) updateStage(in stageInput) (any, error) {
 		return nil, err
 	}
 	if to == nil && in.VersionStage == current {
-		return nil, refuse("InvalidParameterException", "You can only move staging label AWSCURRENT to a different secret version. It can't be completely removed.")
+		return nil, refuse("InvalidParameterException", "You can only move staging label AWSCURRENT to a different secret "+
+			"version. It can't be completely removed.")
 	}
 	found.move(in.VersionStage, to)
 	found.Changed = s.cfg.Now()
@@ -236,14 +250,16 @@ func destination(found *secret, in stageInput) (*version, error) {
 	}
 	to := found.byID(in.MoveToVersionId)
 	if in.MoveToVersionId != "" && to == nil {
-		return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: %s", in.MoveToVersionId)
+		return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for "+
+			"VersionId: %s", in.MoveToVersionId)
 	}
 	holder := ""
 	if v := found.labelled(in.VersionStage); v != nil {
 		holder = v.ID
 	}
 	if holder != in.RemoveFromVersionId && (holder != in.MoveToVersionId || in.RemoveFromVersionId != "") {
-		return nil, refuse("InvalidParameterException", "staging label %s is attached to version %q, not to %q as RemoveFromVersionId says", in.VersionStage, holder, in.RemoveFromVersionId)
+		return nil, refuse("InvalidParameterException", "staging label %s is attached to version %q, not to %q as "+
+			"RemoveFromVersionId says", in.VersionStage, holder, in.RemoveFromVersionId)
 	}
 	return to, nil
 }

@@ -1,4 +1,5 @@
-// Package secrets stands in for AWS Secrets Manager: the operations the Mastio uses, with the version stages of the real one.
+// Package secrets stands in for AWS Secrets Manager: the operations the Mastio uses, with the version stages of the
+// real one.
 package secrets
 
 import (

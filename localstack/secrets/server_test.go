@@ -31,8 +31,9 @@ func serve(t *testing.T, cfg secrets.Config) *secretsmanager.Client {
 	web := httptest.NewServer(s)
 	t.Cleanup(web.Close)
 	return secretsmanager.New(secretsmanager.Options{
-		Region: "us-east-1", BaseEndpoint: &web.URL,
-		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Region:       "us-east-1",
+		BaseEndpoint: &web.URL,
+		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
 	})
 }
 
@@ -52,7 +53,10 @@ func create(t *testing.T, c *secretsmanager.Client, name, value string) {
 func put(t *testing.T, c *secretsmanager.Client, id string, tok *string, value string, stages ...string) {
 	t.Helper()
 	_, err := c.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
-		SecretId: &id, ClientRequestToken: tok, SecretString: &value, VersionStages: stages,
+		SecretId:           &id,
+		ClientRequestToken: tok,
+		SecretString:       &value,
+		VersionStages:      stages,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +128,8 @@ func TestStages(t *testing.T) {
 			c := serve(t, secrets.Config{})
 			create(t, c, "admin", "v1")
 			tt.do(t, c)
-			got := state{value(t, c, "admin", "AWSCURRENT"), value(t, c, "admin", "AWSPREVIOUS"), value(t, c, "admin", "AWSPENDING")}
+			got := state{value(t, c, "admin", "AWSCURRENT"), value(t, c, "admin", "AWSPREVIOUS"),
+				value(t, c, "admin", "AWSPENDING")}
 			if got != tt.want {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
@@ -135,7 +140,10 @@ func TestStages(t *testing.T) {
 func move(t *testing.T, c *secretsmanager.Client, stage string, to, from *string) {
 	t.Helper()
 	_, err := c.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
-		SecretId: aws.String("admin"), VersionStage: &stage, MoveToVersionId: to, RemoveFromVersionId: from,
+		SecretId:            aws.String("admin"),
+		VersionStage:        &stage,
+		MoveToVersionId:     to,
+		RemoveFromVersionId: from,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +161,10 @@ func TestErrors(t *testing.T) {
 	}
 	stage := func(label string, to, from *string) error {
 		_, err := c.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
-			SecretId: aws.String("admin"), VersionStage: &label, MoveToVersionId: to, RemoveFromVersionId: from,
+			SecretId:            aws.String("admin"),
+			VersionStage:        &label,
+			MoveToVersionId:     to,
+			RemoveFromVersionId: from,
 		})
 		return err
 	}
@@ -161,29 +172,68 @@ func TestErrors(t *testing.T) {
 		_, err := c.PutSecretValue(t.Context(), &in)
 		return err
 	}
-	_, createdTwice := c.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("admin"), SecretString: aws.String("other")})
-	_, badName := c.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("a b"), SecretString: aws.String("x")})
+	_, createdTwice := c.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
+		Name:         aws.String("admin"),
+		SecretString: aws.String("other"),
+	})
+	_, badName := c.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
+		Name:         aws.String("a b"),
+		SecretString: aws.String("x"),
+	})
 	_, unknown := c.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("admin")})
-	_, unsupported := c.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("x"), ForceOverwriteReplicaSecret: true})
+	_, unsupported := c.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
+		Name:                        aws.String("x"),
+		ForceOverwriteReplicaSecret: true,
+	})
 	id := aws.String("admin")
 	tests := []struct {
 		name string
 		got  error
 		want string
 	}{
-		{"no such secret", get(secretsmanager.GetSecretValueInput{SecretId: aws.String("nobody")}), "ResourceNotFoundException"},
+		{"no such secret", get(secretsmanager.GetSecretValueInput{SecretId: aws.String("nobody")}),
+			"ResourceNotFoundException"},
 		{"no value yet", get(secretsmanager.GetSecretValueInput{SecretId: aws.String("empty")}), "ResourceNotFoundException"},
-		{"no such label", get(secretsmanager.GetSecretValueInput{SecretId: id, VersionStage: aws.String("AWSPENDING")}), "ResourceNotFoundException"},
-		{"no such version", get(secretsmanager.GetSecretValueInput{SecretId: id, VersionId: token("9")}), "ResourceNotFoundException"},
-		{"label of another version", get(secretsmanager.GetSecretValueInput{SecretId: id, VersionId: token("1"), VersionStage: aws.String("AWSCURRENT")}), "InvalidRequestException"},
+		{"no such label", get(secretsmanager.GetSecretValueInput{
+			SecretId:     id,
+			VersionStage: aws.String("AWSPENDING"),
+		}), "ResourceNotFoundException"},
+		{"no such version", get(secretsmanager.GetSecretValueInput{
+			SecretId:  id,
+			VersionId: token("9"),
+		}), "ResourceNotFoundException"},
+		{"label of another version", get(secretsmanager.GetSecretValueInput{
+			SecretId:     id,
+			VersionId:    token("1"),
+			VersionStage: aws.String("AWSCURRENT"),
+		}), "InvalidRequestException"},
 		{"created twice", createdTwice, "ResourceExistsException"},
 		{"bad name", badName, "ValidationException"},
-		{"token reused for another value", putting(secretsmanager.PutSecretValueInput{SecretId: id, ClientRequestToken: token("2"), SecretString: aws.String("z")}), "ResourceExistsException"},
-		{"token too short", putting(secretsmanager.PutSecretValueInput{SecretId: id, ClientRequestToken: aws.String("short"), SecretString: aws.String("z")}), "InvalidParameterException"},
+		{"token reused for another value", putting(secretsmanager.PutSecretValueInput{
+			SecretId:           id,
+			ClientRequestToken: token("2"),
+			SecretString:       aws.String("z"),
+		}), "ResourceExistsException"},
+		{"token too short", putting(secretsmanager.PutSecretValueInput{
+			SecretId:           id,
+			ClientRequestToken: aws.String("short"),
+			SecretString:       aws.String("z"),
+		}), "InvalidParameterException"},
 		{"no value", putting(secretsmanager.PutSecretValueInput{SecretId: id}), "InvalidRequestException"},
-		{"two values", putting(secretsmanager.PutSecretValueInput{SecretId: id, SecretString: aws.String("z"), SecretBinary: []byte("z")}), "InvalidParameterException"},
-		{"value too long", putting(secretsmanager.PutSecretValueInput{SecretId: id, SecretString: aws.String(strings.Repeat("z", 65537))}), "ValidationException"},
-		{"empty label", putting(secretsmanager.PutSecretValueInput{SecretId: id, SecretString: aws.String("z"), VersionStages: []string{""}}), "InvalidParameterException"},
+		{"two values", putting(secretsmanager.PutSecretValueInput{
+			SecretId:     id,
+			SecretString: aws.String("z"),
+			SecretBinary: []byte("z"),
+		}), "InvalidParameterException"},
+		{"value too long", putting(secretsmanager.PutSecretValueInput{
+			SecretId:     id,
+			SecretString: aws.String(strings.Repeat("z", 65537)),
+		}), "ValidationException"},
+		{"empty label", putting(secretsmanager.PutSecretValueInput{
+			SecretId:      id,
+			SecretString:  aws.String("z"),
+			VersionStages: []string{""},
+		}), "InvalidParameterException"},
 		{"current label taken away", stage("AWSCURRENT", nil, token("2")), "InvalidParameterException"},
 		{"moved from the wrong version", stage("AWSCURRENT", token("1"), token("1")), "InvalidParameterException"},
 		{"moved without saying from where", stage("AWSCURRENT", token("1"), nil), "InvalidParameterException"},
@@ -206,7 +256,10 @@ func TestErrors(t *testing.T) {
 
 func TestIdentifiers(t *testing.T) {
 	c := serve(t, secrets.Config{Region: "eu-south-1", Account: "123456789012"})
-	out, err := c.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("mastio/admin"), SecretBinary: []byte{0, 1}})
+	out, err := c.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
+		Name:         aws.String("mastio/admin"),
+		SecretBinary: []byte{0, 1},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +326,10 @@ func TestUnsavedChangeIsNotSeen(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	_, err := c.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: aws.String("admin"), SecretString: aws.String("v2")},
+	_, err := c.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
+		SecretId:     aws.String("admin"),
+		SecretString: aws.String("v2"),
+	},
 		func(o *secretsmanager.Options) { o.Retryer = aws.NopRetryer{} })
 	if got := code(err); got != "InternalServiceError" {
 		t.Errorf("put without a folder: got %q (%v), want InternalServiceError", got, err)
@@ -284,7 +340,8 @@ func TestUnsavedChangeIsNotSeen(t *testing.T) {
 }
 
 func TestDamagedFile(t *testing.T) {
-	for _, content := range []string{"hunter2", `{"a":null}`, `{"a":{"Name":"b"}}`, `{"a":{"Name":"a","ARN":"arn:aws:x-abcdef","Versions":[null]}}`} {
+	for _, content := range []string{"hunter2", `{"a":null}`, `{"a":{"Name":"b"}}`,
+		`{"a":{"Name":"a","ARN":"arn:aws:x-abcdef","Versions":[null]}}`} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "secrets.json"), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -320,7 +377,8 @@ func TestConcurrentPuts(t *testing.T) {
 }
 
 func FuzzServeHTTP(f *testing.F) {
-	for _, op := range []string{"CreateSecret", "GetSecretValue", "PutSecretValue", "DescribeSecret", "UpdateSecretVersionStage", "DeleteSecret", ""} {
+	for _, op := range []string{"CreateSecret", "GetSecretValue", "PutSecretValue", "DescribeSecret",
+		"UpdateSecretVersionStage", "DeleteSecret", ""} {
 		f.Add("secretsmanager."+op, `{"SecretId":"a","Name":"a","SecretString":"s"}`)
 		f.Add("secretsmanager."+op, `{"SecretId":"a","VersionStage":"AWSCURRENT","MoveToVersionId":"b"}`)
 	}

@@ -128,7 +128,10 @@ func (k Keys) verify(signer *v4.Signer, service string, w http.ResponseWriter, r
 		return errSignature
 	}
 	again := rebuild(r, c)
-	err = signer.SignHTTP(r.Context(), aws.Credentials{AccessKeyID: c.id, SecretAccessKey: secret}, again, hash, service, c.region, at)
+	err = signer.SignHTTP(r.Context(), aws.Credentials{
+		AccessKeyID:     c.id,
+		SecretAccessKey: secret,
+	}, again, hash, service, c.region, at)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errSignature, err)
 	}
@@ -139,12 +142,16 @@ func (k Keys) verify(signer *v4.Signer, service string, w http.ResponseWriter, r
 	return nil
 }
 
-// rebuild is the request as the client had it when it signed: with the headers that it signed and no others. The signer adds
-// host and date whether the client named them or not, so a signature that leaves them out does not match.
+// rebuild is the request as the client had it when it signed: with the headers that it signed and no others. The signer
+// adds host and date whether the client named them or not, so a signature that leaves them out does not match.
 func rebuild(r *http.Request, c claim) *http.Request {
 	path, query, _ := strings.Cut(r.RequestURI, "?")
-	again := &http.Request{Method: r.Method, Host: r.Host, Header: http.Header{},
-		URL: &url.URL{Scheme: "http", Host: r.Host, Opaque: "//" + r.Host + path, RawQuery: query}}
+	again := &http.Request{
+		Method: r.Method,
+		Host:   r.Host,
+		Header: http.Header{},
+		URL:    &url.URL{Scheme: "http", Host: r.Host, Opaque: "//" + r.Host + path, RawQuery: query},
+	}
 	for _, name := range c.headers {
 		switch canonical := http.CanonicalHeaderKey(name); canonical {
 		case "Host":
@@ -167,7 +174,8 @@ func refuse(w http.ResponseWriter, service string, err error) {
 	if service == "s3" {
 		w.Header().Set("Content-Type", "application/xml")
 		w.WriteHeader(http.StatusForbidden)
-		fmt.Fprintf(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code><Message>%s</Message></Error>", text)
+		fmt.Fprintf(w, "<?xml version=\"1.0\" "+
+			"encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code><Message>%s</Message></Error>", text)
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")

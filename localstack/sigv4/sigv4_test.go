@@ -40,7 +40,12 @@ func echo(t *testing.T, keys sigv4.Keys, service string) (endpoint string, reach
 }
 
 func config(endpoint string, p aws.CredentialsProvider) aws.Config {
-	return aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: p, Retryer: func() aws.Retryer { return aws.NopRetryer{} }}
+	return aws.Config{
+		Region:       "us-east-1",
+		BaseEndpoint: &endpoint,
+		Credentials:  p,
+		Retryer:      func() aws.Retryer { return aws.NopRetryer{} },
+	}
 }
 
 // The unmodified SDK passes, whatever the service makes of paths, queries and checksums.
@@ -48,7 +53,8 @@ func TestSDKPasses(t *testing.T) {
 	keys := sigv4.NewKeys("local", "localtoken")
 	for _, id := range []string{"local", "localtoken"} {
 		endpoint, reached := echo(t, keys, "kms")
-		if _, err := kms.NewFromConfig(config(endpoint, keys.Provider(id))).ListKeys(t.Context(), &kms.ListKeysInput{}); err != nil {
+		if _, err := kms.NewFromConfig(config(endpoint, keys.Provider(id))).ListKeys(t.Context(),
+			&kms.ListKeysInput{}); err != nil {
 			t.Errorf("KMS as %s: %v", id, err)
 		}
 		if len(*reached) != 1 || (*reached)[0] != "POST / {}" {
@@ -58,10 +64,17 @@ func TestSDKPasses(t *testing.T) {
 	endpoint, reached := echo(t, keys, "s3")
 	objects := s3.NewFromConfig(config(endpoint, keys.Provider("local")), func(o *s3.Options) { o.UsePathStyle = true })
 	key := aws.String("a folder/ü +&=~*%2F.pem")
-	if _, err := objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("b"), Key: key, Body: bytes.NewReader([]byte("text"))}); err != nil {
+	if _, err := objects.PutObject(t.Context(), &s3.PutObjectInput{
+		Bucket: aws.String("b"),
+		Key:    key,
+		Body:   bytes.NewReader([]byte("text")),
+	}); err != nil {
 		t.Errorf("S3 put: %v", err)
 	}
-	if _, err := objects.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: aws.String("b"), Prefix: key}); err != nil {
+	if _, err := objects.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{
+		Bucket: aws.String("b"),
+		Prefix: key,
+	}); err != nil {
 		t.Errorf("S3 list: %v", err)
 	}
 	if len(*reached) != 2 || !strings.HasSuffix((*reached)[0], " text") {
@@ -69,7 +82,10 @@ func TestSDKPasses(t *testing.T) {
 	}
 	endpoint, reached = echo(t, keys, "lambda")
 	calls := lambda.NewFromConfig(config(endpoint, keys.Provider("local")))
-	if _, err := calls.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("rotateca:live"), Payload: []byte(`{"a":1}`)}); err != nil {
+	if _, err := calls.Invoke(t.Context(), &lambda.InvokeInput{
+		FunctionName: aws.String("rotateca:live"),
+		Payload:      []byte(`{"a":1}`),
+	}); err != nil {
 		t.Errorf("Lambda: %v", err)
 	}
 	if len(*reached) != 1 {
@@ -86,7 +102,8 @@ func signed(t *testing.T, endpoint string, c aws.Credentials, service, body stri
 	}
 	r.Header.Set("X-Amz-Target", "TrentService.ListKeys")
 	sum := sha256.Sum256([]byte(body))
-	if err := v4.NewSigner().SignHTTP(context.Background(), c, r, hex.EncodeToString(sum[:]), service, "us-east-1", time.Now()); err != nil {
+	if err := v4.NewSigner().SignHTTP(context.Background(), c, r, hex.EncodeToString(sum[:]), service, "us-east-1",
+		time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -102,24 +119,45 @@ func TestRefused(t *testing.T) {
 		change  func(*http.Request)
 		code    string
 	}{
-		"as signed":                 {own, "kms", func(*http.Request) {}, ""},
-		"no signature":              {own, "kms", func(r *http.Request) { r.Header.Del("Authorization") }, "MissingAuthenticationTokenException"},
-		"another scheme":            {own, "kms", func(r *http.Request) { r.SetBasicAuth("local", keys["local"]) }, "MissingAuthenticationTokenException"},
-		"the id without the secret": {aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"}, "kms", func(*http.Request) {}, "InvalidSignatureException"},
-		"another run":               {aws.Credentials{AccessKeyID: "local", SecretAccessKey: others["local"]}, "kms", func(*http.Request) {}, "InvalidSignatureException"},
-		"another id's secret":       {aws.Credentials{AccessKeyID: "localtoken", SecretAccessKey: keys["local"]}, "kms", func(*http.Request) {}, "InvalidSignatureException"},
-		"an unknown id":             {aws.Credentials{AccessKeyID: "stranger", SecretAccessKey: others["stranger"]}, "kms", func(*http.Request) {}, "UnrecognizedClientException"},
-		"another service":           {own, "s3", func(*http.Request) {}, "InvalidSignatureException"},
+		"as signed": {own, "kms", func(*http.Request) {}, ""},
+		"no signature": {own, "kms", func(r *http.Request) { r.Header.Del("Authorization") },
+			"MissingAuthenticationTokenException"},
+		"another scheme": {own, "kms", func(r *http.Request) { r.SetBasicAuth("local", keys["local"]) },
+			"MissingAuthenticationTokenException"},
+		"the id without the secret": {aws.Credentials{
+			AccessKeyID:     "local",
+			SecretAccessKey: "local",
+		}, "kms", func(*http.Request) {}, "InvalidSignatureException"},
+		"another run": {aws.Credentials{
+			AccessKeyID:     "local",
+			SecretAccessKey: others["local"],
+		}, "kms", func(*http.Request) {}, "InvalidSignatureException"},
+		"another id's secret": {aws.Credentials{
+			AccessKeyID:     "localtoken",
+			SecretAccessKey: keys["local"],
+		}, "kms", func(*http.Request) {}, "InvalidSignatureException"},
+		"an unknown id": {aws.Credentials{
+			AccessKeyID:     "stranger",
+			SecretAccessKey: others["stranger"],
+		}, "kms", func(*http.Request) {}, "UnrecognizedClientException"},
+		"another service": {own, "s3", func(*http.Request) {}, "InvalidSignatureException"},
 		"another body": {own, "kms", func(r *http.Request) {
 			r.Body, r.ContentLength = io.NopCloser(strings.NewReader("{\"x\":2}")), 7
 		}, "InvalidSignatureException"},
-		"a body said to be unsigned": {own, "kms", func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD") }, "InvalidSignatureException"},
-		"another operation":          {own, "kms", func(r *http.Request) { r.Header.Set("X-Amz-Target", "TrentService.Sign") }, "InvalidSignatureException"},
-		"another path":               {own, "kms", func(r *http.Request) { r.URL.Path = "/other" }, "InvalidSignatureException"},
-		"another query":              {own, "kms", func(r *http.Request) { r.URL.RawQuery = "a=c" }, "InvalidSignatureException"},
-		"another method":             {own, "kms", func(r *http.Request) { r.Method = http.MethodPut }, "InvalidSignatureException"},
-		"another host":               {own, "kms", func(r *http.Request) { r.Host = "kms.example" }, "InvalidSignatureException"},
-		"no date":                    {own, "kms", func(r *http.Request) { r.Header.Del("X-Amz-Date") }, "InvalidSignatureException"},
+		"a body said to be unsigned": {own, "kms",
+			func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD") }, "InvalidSignatureException"},
+		"another operation": {own, "kms",
+			func(r *http.Request) { r.Header.Set("X-Amz-Target", "TrentService.Sign") }, "InvalidSignatureException"},
+		"another path": {own, "kms", func(r *http.Request) { r.URL.Path = "/other" },
+			"InvalidSignatureException"},
+		"another query": {own, "kms", func(r *http.Request) { r.URL.RawQuery = "a=c" },
+			"InvalidSignatureException"},
+		"another method": {own, "kms", func(r *http.Request) { r.Method = http.MethodPut },
+			"InvalidSignatureException"},
+		"another host": {own, "kms", func(r *http.Request) { r.Host = "kms.example" },
+			"InvalidSignatureException"},
+		"no date": {own, "kms", func(r *http.Request) { r.Header.Del("X-Amz-Date") },
+			"InvalidSignatureException"},
 		"no signed headers": {own, "kms", func(r *http.Request) {
 			h := r.Header.Get("Authorization")
 			start, end := strings.Index(h, "SignedHeaders="), strings.Index(h, ", Signature")
@@ -138,7 +176,8 @@ func TestRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer res.Body.Close()
-			if got := res.Header.Get("X-Amzn-Errortype"); got != tt.code || (len(*reached) == 0) != (tt.code != "") || (res.StatusCode == 403) != (tt.code != "") {
+			if got := res.Header.Get("X-Amzn-Errortype"); got != tt.code || (len(*reached) == 0) != (tt.code != "") ||
+				(res.StatusCode == 403) != (tt.code != "") {
 				t.Errorf("status %d, code %q, reached with %q; want code %q", res.StatusCode, got, *reached, tt.code)
 			}
 		})

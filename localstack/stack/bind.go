@@ -11,8 +11,8 @@ import (
 // bindTries is how often a free port is looked for that is free on both loopback addresses.
 const bindTries = 10
 
-// bind takes the gateway's port, on ::1 too where the machine has it: clients that try ::1 first for localhost must neither
-// wait nor meet another process there. Nothing is served on the port before the rest is up.
+// bind takes the gateway's port, on ::1 too where the machine has it: clients that try ::1 first for localhost must
+// neither wait nor meet another process there. Nothing is served on the port before the rest is up.
 func (s *Stack) bind() ([]net.Listener, error) {
 	host, port, err := net.SplitHostPort(s.cfg.Addr)
 	ip := net.ParseIP(host)

@@ -43,7 +43,8 @@ func Build(ctx context.Context, root, dir string) error {
 // compile uses the flags of a deployment but one: without -buildid= the linker sees what is up to date already, which
 // makes the second start quick. Reproducible files matter only where they are uploaded.
 func compile(ctx context.Context, root, bin string) error {
-	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w" + version(ctx, root), "-o", bin + string(filepath.Separator)}
+	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags",
+		"-s -w" + version(ctx, root), "-o", bin + string(filepath.Separator)}
 	for _, name := range functionNames() {
 		args = append(args, "./functions/"+name)
 	}

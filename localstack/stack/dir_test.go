@@ -26,8 +26,8 @@ func refusedDir(t *testing.T, dir string) error {
 	return err
 }
 
-// A folder that is not whole, or not one, is refused by the name of what is wrong and with the remedy. None becomes a new
-// organisation; put right, it goes on.
+// A folder that is not whole, or not one, is refused by the name of what is wrong and with the remedy. None becomes a
+// new organisation; put right, it goes on.
 func TestStateThatDoesNotHoldTogether(t *testing.T) {
 	dir, other := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "other")
 	s := start(t, stack.Config{Dir: dir})
@@ -40,25 +40,31 @@ func TestStateThatDoesNotHoldTogether(t *testing.T) {
 		says   []string
 		form   bool // ErrDirForeign
 	}{
-		"the database's file is gone":         {remove("dynamodb/*.db"), []string{"dynamodb"}, true},
-		"the database's folder is gone":       {remove("dynamodb"), []string{"dynamodb"}, true},
-		"the objects are gone":                {remove("s3"), []string{"s3"}, true},
-		"the journal is gone":                 {remove("s3/s3.journal"), []string{"s3"}, true},
-		"the secrets are gone":                {remove("secrets"), []string{"secrets"}, true},
-		"the keys are gone":                   {remove("kms/keys/*"), []string{"kms", "is missing"}, false},
-		"the KMS is gone":                     {remove("kms"), []string{"kms"}, true},
-		"the domain is gone":                  {remove("apigateway"), []string{"apigateway"}, true},
-		"the stamp is gone":                   {remove("stamp.json"), []string{"older version"}, true},
-		"of the version before":               {write("stamp.json", `{"id":"A","version":1}`), []string{"version 1, this is version 2"}, true},
-		"of another version":                  {write("stamp.json", `{"id":"A","version":99}`), []string{"version 99"}, true},
-		"a part of another state":             {from(other, "s3"), []string{"s3", "another state"}, true},
-		"the database's file of another":      {from(other, "dynamodb/shared-local-instance.db"), []string{"dynamodb", "another state"}, true},
-		"half of the database":                {halve("dynamodb/shared-local-instance.db"), []string{"dynamodb"}, false},
-		"half of a key":                       {halve("kms/keys/*.json"), []string{"kms", "key file"}, false},
-		"a journal of something else":         {write("s3/s3.journal", "{}\n"), []string{"s3.journal"}, false},
-		"secrets of something else":           {write("secrets/secrets.json", "{"), []string{"secrets.json"}, false},
-		"a domain's state of something else":  {write("apigateway/domain.json", "["), []string{"domain.json"}, false},
-		"a folder of something else entirely": {func(t *testing.T, dir string) { remove("*")(t, dir); write("notes.txt", "mine")(t, dir) }, []string{"notes.txt"}, true},
+		"the database's file is gone":   {remove("dynamodb/*.db"), []string{"dynamodb"}, true},
+		"the database's folder is gone": {remove("dynamodb"), []string{"dynamodb"}, true},
+		"the objects are gone":          {remove("s3"), []string{"s3"}, true},
+		"the journal is gone":           {remove("s3/s3.journal"), []string{"s3"}, true},
+		"the secrets are gone":          {remove("secrets"), []string{"secrets"}, true},
+		"the keys are gone":             {remove("kms/keys/*"), []string{"kms", "is missing"}, false},
+		"the KMS is gone":               {remove("kms"), []string{"kms"}, true},
+		"the domain is gone":            {remove("apigateway"), []string{"apigateway"}, true},
+		"the stamp is gone":             {remove("stamp.json"), []string{"older version"}, true},
+		"of the version before": {write("stamp.json", `{"id":"A","version":1}`),
+			[]string{"version 1, this is version 2"}, true},
+		"of another version":      {write("stamp.json", `{"id":"A","version":99}`), []string{"version 99"}, true},
+		"a part of another state": {from(other, "s3"), []string{"s3", "another state"}, true},
+		"the database's file of another": {from(other, "dynamodb/shared-local-instance.db"),
+			[]string{"dynamodb", "another state"}, true},
+		"half of the database":               {halve("dynamodb/shared-local-instance.db"), []string{"dynamodb"}, false},
+		"half of a key":                      {halve("kms/keys/*.json"), []string{"kms", "key file"}, false},
+		"a journal of something else":        {write("s3/s3.journal", "{}\n"), []string{"s3.journal"}, false},
+		"secrets of something else":          {write("secrets/secrets.json", "{"), []string{"secrets.json"}, false},
+		"a domain's state of something else": {write("apigateway/domain.json", "["), []string{"domain.json"}, false},
+		"a folder of something else entirely": {func(t *testing.T,
+			dir string) {
+			remove("*")(t, dir)
+			write("notes.txt", "mine")(t, dir)
+		}, []string{"notes.txt"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			broken := filepath.Join(t.TempDir(), "copy")
@@ -146,15 +152,22 @@ func from(other, name string) func(*testing.T, string) {
 	}
 }
 
-// A disk that fills ends the stack with its reason while everything that was acknowledged is still whole; one that is full
-// already starts none.
+// A disk that fills ends the stack with its reason while everything that was acknowledged is still whole; one that is
+// full already starts none.
 func TestDiskFull(t *testing.T) {
 	var free atomic.Uint64
 	free.Store(10 << 20)
 	space := func(string) (uint64, error) { return free.Load(), nil }
 	dir := filepath.Join(t.TempDir(), "data")
-	_, err := stack.Start(t.Context(), stack.Config{Dir: dir, Cache: cache, Functions: functions, Addr: "127.0.0.1:0", Space: space})
-	if !errors.Is(err, stack.ErrDiskFull) || !strings.Contains(err.Error(), "10 MB") || !strings.Contains(err.Error(), dir) {
+	_, err := stack.Start(t.Context(), stack.Config{
+		Dir:       dir,
+		Cache:     cache,
+		Functions: functions,
+		Addr:      "127.0.0.1:0",
+		Space:     space,
+	})
+	if !errors.Is(err, stack.ErrDiskFull) || !strings.Contains(err.Error(), "10 MB") ||
+		!strings.Contains(err.Error(), dir) {
 		t.Errorf("a start on a full disk: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "dynamodb")); !errors.Is(err, fs.ErrNotExist) {

@@ -13,7 +13,8 @@ var ErrDatabaseEnded = errors.New("DynamoDB Local ended unexpectedly; build/run/
 // acknowledged once it is, so the stack ends before.
 var ErrDiskFull = errors.New("no space is left for the state folder")
 
-// Free space below which a stack does not start, and below which it ends. A second of the heaviest load writes less than 4 MB.
+// Free space below which a stack does not start, and below which it ends. A second of the heaviest load writes less
+// than 4 MB.
 const (
 	spaceToStart = 64 << 20
 	spaceToRun   = 24 << 20
@@ -26,7 +27,8 @@ func (s *Stack) checkSpace() error {
 	if !known || free >= spaceToStart {
 		return nil
 	}
-	return fmt.Errorf("%w: %s has %d MB free, a start takes %d MB; free some, or take a folder on another disk (DATA=…)", ErrDiskFull, s.cfg.Dir, free>>20, spaceToStart>>20)
+	return fmt.Errorf("%w: %s has %d MB free, a start takes %d MB; free some, or take a folder on another disk (DATA=…)",
+		ErrDiskFull, s.cfg.Dir, free>>20, spaceToStart>>20)
 }
 
 // free returns the free octets of the state folder's disk; false where there is no folder, or no way to know.
@@ -53,11 +55,13 @@ func (s *Stack) watch() {
 				s.end(ErrDatabaseEnded)
 				return
 			case <-s.database.Full():
-				s.end(fmt.Errorf("%w: DynamoDB Local says that its disk is full. Free some space and start again; a write of the last second may be lost", ErrDiskFull))
+				s.end(fmt.Errorf("%w: DynamoDB Local says that its disk is full. Free some space and start again; a write of the "+
+					"last second may be lost", ErrDiskFull))
 				return
 			case <-every.C:
 				if free, known := s.free(); known && free < spaceToRun {
-					s.end(fmt.Errorf("%w: %s has %d MB free. Nothing is lost; free some space and start again", ErrDiskFull, s.cfg.Dir, free>>20))
+					s.end(fmt.Errorf("%w: %s has %d MB free. Nothing is lost; free some space and start again", ErrDiskFull, s.cfg.Dir,
+						free>>20))
 					return
 				}
 			}

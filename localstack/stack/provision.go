@@ -44,7 +44,8 @@ const (
 )
 
 // AccessKey is the id of the access key of the stack's own clients and of the operator's tools. A function's has the
-// function's name behind it, so that what stands in between (Config.Wrap) knows which function asks. The secrets are Keys.
+// function's name behind it, so that what stands in between (Config.Wrap) knows which function asks. The secrets are
+// Keys.
 const AccessKey = "local"
 
 // Clients reach the services of a stack, past anything that wraps them.
@@ -94,7 +95,8 @@ func (s *Stack) clients() Clients {
 
 // streams reads the streams of DynamoDB Local.
 func (s *Stack) streams() *dynamodbstreams.Client {
-	return dynamodbstreams.NewFromConfig(s.AWSConfig(), func(o *dynamodbstreams.Options) { o.BaseEndpoint = aws.String(s.database.Endpoint()) })
+	return dynamodbstreams.NewFromConfig(s.AWSConfig(),
+		func(o *dynamodbstreams.Options) { o.BaseEndpoint = aws.String(s.database.Endpoint()) })
 }
 
 // provision makes what a deployment would have made, unless the state folder holds it already.
@@ -114,19 +116,22 @@ func (s *Stack) provision(ctx context.Context) error {
 	if s.AdminSecret, err = s.adminSecret(ctx); err != nil {
 		return fmt.Errorf("make the admin secret: %w", err)
 	}
-	if s.kek, err = s.key(ctx, tokenKEKAlias, kmstypes.KeySpecSymmetricDefault, kmstypes.KeyUsageTypeEncryptDecrypt); err != nil {
+	if s.kek, err = s.key(ctx, tokenKEKAlias, kmstypes.KeySpecSymmetricDefault,
+		kmstypes.KeyUsageTypeEncryptDecrypt); err != nil {
 		return fmt.Errorf("make the key for token keys: %w", err)
 	}
 	if s.audit, err = s.key(ctx, auditAlias, kmstypes.KeySpecEccNistP256, kmstypes.KeyUsageTypeSignVerify); err != nil {
 		return fmt.Errorf("make the key that signs checkpoints: %w", err)
 	}
-	if s.agentSecrets, err = s.key(ctx, agentSecretsAlias, kmstypes.KeySpecSymmetricDefault, kmstypes.KeyUsageTypeEncryptDecrypt); err != nil {
+	if s.agentSecrets, err = s.key(ctx, agentSecretsAlias, kmstypes.KeySpecSymmetricDefault,
+		kmstypes.KeyUsageTypeEncryptDecrypt); err != nil {
 		return fmt.Errorf("make the key for agents' secrets: %w", err)
 	}
 	if s.cfg.Env["TOKEN_SIGNER"] != "kms" {
 		return nil
 	}
-	if s.signing, err = s.key(ctx, tokenSigningAlias, kmstypes.KeySpecEccNistP256, kmstypes.KeyUsageTypeSignVerify); err != nil {
+	if s.signing, err = s.key(ctx, tokenSigningAlias, kmstypes.KeySpecEccNistP256,
+		kmstypes.KeyUsageTypeSignVerify); err != nil {
 		return fmt.Errorf("make the token signing key: %w", err)
 	}
 	return nil
@@ -142,14 +147,20 @@ func (s *Stack) adminSecret(ctx context.Context) (string, error) {
 		if secret == "" {
 			secret = newAdminSecret()
 		}
-		_, err := s.Clients.SecretsManager.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: id, SecretString: &secret})
+		_, err := s.Clients.SecretsManager.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+			Name:         id,
+			SecretString: &secret,
+		})
 		return secret, err
 	}
 	if err != nil {
 		return "", err
 	}
 	if asked := s.cfg.AdminSecret; asked != "" && asked != aws.ToString(got.SecretString) {
-		_, err := s.Clients.SecretsManager.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: id, SecretString: &asked})
+		_, err := s.Clients.SecretsManager.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+			SecretId:     id,
+			SecretString: &asked,
+		})
 		return asked, err
 	}
 	return aws.ToString(got.SecretString), nil
@@ -163,7 +174,9 @@ func newAdminSecret() string {
 }
 
 // key returns the ARN of the key with this alias, which it makes if need be.
-func (s *Stack) key(ctx context.Context, alias string, spec kmstypes.KeySpec, usage kmstypes.KeyUsageType) (string, error) {
+func (s *Stack) key(
+	ctx context.Context, alias string, spec kmstypes.KeySpec, usage kmstypes.KeyUsageType,
+) (string, error) {
 	found, err := s.Clients.KMS.DescribeKey(ctx, &awskms.DescribeKeyInput{KeyId: &alias})
 	if err == nil {
 		return aws.ToString(found.KeyMetadata.Arn), nil
@@ -175,14 +188,22 @@ func (s *Stack) key(ctx context.Context, alias string, spec kmstypes.KeySpec, us
 	if err != nil {
 		return "", err
 	}
-	_, err = s.Clients.KMS.CreateAlias(ctx, &awskms.CreateAliasInput{AliasName: &alias, TargetKeyId: made.KeyMetadata.KeyId})
+	_, err = s.Clients.KMS.CreateAlias(ctx, &awskms.CreateAliasInput{
+		AliasName:   &alias,
+		TargetKeyId: made.KeyMetadata.KeyId,
+	})
 	return aws.ToString(made.KeyMetadata.Arn), err
 }
 
 // object reads a version of the truststore for the domain that was pointed at it.
 func (s *Stack) object(ctx context.Context, version string) ([]byte, error) {
-	out, err := s.Clients.S3.GetObject(ctx, &awss3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(truststoreKey), VersionId: &version})
-	if api, ok := errors.AsType[smithy.APIError](err); ok && (api.ErrorCode() == "NoSuchVersion" || api.ErrorCode() == "NoSuchKey") {
+	out, err := s.Clients.S3.GetObject(ctx, &awss3.GetObjectInput{
+		Bucket:    aws.String(bucket),
+		Key:       aws.String(truststoreKey),
+		VersionId: &version,
+	})
+	if api, ok := errors.AsType[smithy.APIError](err); ok &&
+		(api.ErrorCode() == "NoSuchVersion" || api.ErrorCode() == "NoSuchKey") {
 		return nil, fmt.Errorf("%w: %w", fs.ErrNotExist, err)
 	}
 	if err != nil {

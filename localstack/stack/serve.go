@@ -37,8 +37,8 @@ func Services() []string {
 // scopes are the names of the services in the scope of a signature, where they differ.
 var scopes = map[string]string{EventBridge: "events"}
 
-// serveServices gives every service its endpoint, behind the check of this run's access keys. DynamoDB Local has an endpoint
-// and a check of its own; it gets a proxy in front only when there is something to put between.
+// serveServices gives every service its endpoint, behind the check of this run's access keys. DynamoDB Local has an
+// endpoint and a check of its own; it gets a proxy in front only when there is something to put between.
 func (s *Stack) serveServices() error {
 	s.Endpoints[DynamoDB] = s.database.Endpoint()
 	if s.cfg.Wrap != nil {
@@ -85,8 +85,8 @@ func (s *Stack) proxy(endpoint string) (http.Handler, error) {
 // closeGrace is how long requests in progress may take to end.
 const closeGrace = 3 * time.Second
 
-// A request to a service arrives whole within readWithin, which leaves room for a function that Lambda's API waits for; its
-// connection waits for the next one for idleFor.
+// A request to a service arrives whole within readWithin, which leaves room for a function that Lambda's API waits for;
+// its connection waits for the next one for idleFor.
 const (
 	readWithin = 2 * time.Minute
 	idleFor    = 5 * time.Minute
@@ -94,7 +94,12 @@ const (
 
 // serve answers on the listeners until Close; with a TLS configuration over HTTP/2 too.
 func (s *Stack) serve(h http.Handler, secure *tls.Config, listeners ...net.Listener) {
-	web := &http.Server{Handler: h, TLSConfig: secure, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(s.out, "http: ", 0)}
+	web := &http.Server{
+		Handler:           h,
+		TLSConfig:         secure,
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          log.New(s.out, "http: ", 0),
+	}
 	if secure == nil { // the gateway has a deadline of its own for bodies
 		web.ReadTimeout, web.IdleTimeout = readWithin, idleFor
 	}

@@ -61,7 +61,8 @@ type Stack struct {
 	Clients     Clients
 	Lambda      *lambda.Service
 	Bus         *eventbridge.Server // shows the events that went out
-	Domain      *apigateway.Server  // the agents' domain: which version of the truststore the gateway checks clients against
+	// the agents' domain: which version of the truststore the gateway checks clients against
+	Domain *apigateway.Server
 
 	cfg          Config
 	out          *lockedWriter
@@ -92,7 +93,13 @@ var ErrDirInUse = errors.New("state folder is in use by another stack")
 // Start brings everything up and returns once the first Org CA exists and every function has started. ctx bounds the
 // start only; the stack runs until Close. All listeners are on loopback.
 func Start(ctx context.Context, cfg Config) (*Stack, error) {
-	s := &Stack{cfg: cfg.withDefaults(), Endpoints: map[string]string{}, handlers: map[string]http.Handler{}, Keys: newKeys(), ended: make(chan struct{})}
+	s := &Stack{
+		cfg:       cfg.withDefaults(),
+		Endpoints: map[string]string{},
+		handlers:  map[string]http.Handler{},
+		Keys:      newKeys(),
+		ended:     make(chan struct{}),
+	}
 	s.out = &lockedWriter{w: s.cfg.Log}
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -220,7 +227,12 @@ func (s *Stack) claimDir() error {
 
 func (s *Stack) services(ctx context.Context) error {
 	s.cfg.Progress("starting KMS, S3 and Secrets Manager")
-	keys, err := kms.New(kms.Config{Dir: s.dir("kms"), Account: account, Region: region, Log: slog.New(slog.NewTextHandler(s.out, nil))})
+	keys, err := kms.New(kms.Config{
+		Dir:     s.dir("kms"),
+		Account: account,
+		Region:  region,
+		Log:     slog.New(slog.NewTextHandler(s.out, nil)),
+	})
 	if err != nil {
 		return fmt.Errorf("start KMS: %w", s.damaged("kms", err))
 	}
@@ -235,18 +247,28 @@ func (s *Stack) services(ctx context.Context) error {
 		return fmt.Errorf("start Secrets Manager: %w", s.damaged("secrets", err))
 	}
 	s.Domain, err = apigateway.New(apigateway.Config{
-		Dir: s.dir("apigateway"), Name: agentsDomain, URI: "s3://" + bucket + "/" + truststoreKey, Object: s.object,
+		Dir:    s.dir("apigateway"),
+		Name:   agentsDomain,
+		URI:    "s3://" + bucket + "/" + truststoreKey,
+		Object: s.object,
 	})
 	if err != nil {
 		return fmt.Errorf("start API Gateway: %w", s.damaged("apigateway", err))
 	}
 	s.Bus = eventbridge.New(eventbridge.Config{Bus: eventBus, Log: s.out, Refuse: s.cfg.RefuseEvent})
-	s.database, err = dynamodb.Start(ctx, dynamodb.Config{Cache: s.cfg.Cache, Dir: s.dir("dynamodb"), Log: s.out, Progress: s.cfg.Progress, Keys: s.Keys})
+	s.database, err = dynamodb.Start(ctx, dynamodb.Config{
+		Cache:    s.cfg.Cache,
+		Dir:      s.dir("dynamodb"),
+		Log:      s.out,
+		Progress: s.cfg.Progress,
+		Keys:     s.Keys,
+	})
 	if err != nil {
 		return s.damaged("dynamodb", err)
 	}
 	s.onClose(s.database.Close)
-	s.handlers[KMS], s.handlers[S3], s.handlers[SecretsManager], s.handlers[APIGateway], s.handlers[EventBridge] = keys, objects, vault, s.Domain, s.Bus
+	s.handlers[KMS], s.handlers[S3], s.handlers[SecretsManager], s.handlers[APIGateway], s.handlers[EventBridge] = keys,
+		objects, vault, s.Domain, s.Bus
 	// The Lambda service comes last: the functions' environment contains its address.
 	s.handlers[Lambda] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.Lambda.ServeHTTP(w, r) })
 	return s.serveServices()
@@ -256,7 +278,9 @@ func (s *Stack) functions(context.Context) error {
 	var list []lambda.Function
 	for _, name := range functionNames() {
 		list = append(list, lambda.Function{
-			Name: name, Path: filepath.Join(s.cfg.Functions, name, "bootstrap"), Env: s.environment(name),
+			Name: name,
+			Path: filepath.Join(s.cfg.Functions, name, "bootstrap"),
+			Env:  s.environment(name),
 		})
 	}
 	service, err := lambda.New(lambda.Config{Functions: list, Stdout: s.out, Region: region, Account: account})

@@ -158,7 +158,8 @@ func (a answer) want(t *testing.T, what string, status int) answer {
 
 func enrol(t *testing.T, s *stack.Stack, name string) answer {
 	t.Helper()
-	return call(t, s, client(t, s, "", ""), "POST", "/v1/admin/agents", `{"agent_name":"`+name+`"}`).want(t, "enrol "+name, 201)
+	return call(t, s, client(t, s, "", ""), "POST", "/v1/admin/agents", `{"agent_name":"`+name+`"}`).want(t, "enrol "+name,
+		201)
 }
 
 func token(t *testing.T, s *stack.Stack, a answer) answer {
@@ -169,7 +170,8 @@ func token(t *testing.T, s *stack.Stack, a answer) answer {
 func TestLife(t *testing.T) {
 	s := start(t, stack.Config{OrgID: "orga"})
 	admin := client(t, s, "", "")
-	if got := call(t, s, admin, "GET", "/healthz", "").want(t, "healthz", 200); got.HealthOf != "orga" || got.Generation != 1 {
+	if got := call(t, s, admin, "GET", "/healthz", "").want(t, "healthz", 200); got.HealthOf != "orga" ||
+		got.Generation != 1 {
 		t.Errorf("healthz: got organisation %q, generation %d, want orga, 1", got.HealthOf, got.Generation)
 	}
 	if got := call(t, s, admin, "GET", "/healthz", ""); got.Version == "dev" || got.Version == "" {
@@ -179,10 +181,12 @@ func TestLife(t *testing.T) {
 	if token(t, s, first).want(t, "token of the first certificate", 200).Token == "" {
 		t.Error("the token is empty")
 	}
-	second := call(t, s, admin, "POST", "/registry/agents/orga::kyc/rotate-cert", "").want(t, "rotate the certificate", 200)
+	second := call(t, s, admin, "POST", "/registry/agents/orga::kyc/rotate-cert", "").want(t, "rotate the certificate",
+		200)
 	token(t, s, first).want(t, "token of the rotated certificate", 401)
 	token(t, s, second).want(t, "token of the new certificate", 200)
-	if got := call(t, s, admin, "POST", "/pki/rotate-ca?mode=mint", "").want(t, "rotate the CA", 200); got.Generation != 2 {
+	if got := call(t, s, admin, "POST", "/pki/rotate-ca?mode=mint", "").want(t, "rotate the CA",
+		200); got.Generation != 2 {
 		t.Errorf("generation: got %d, want 2", got.Generation)
 	}
 	token(t, s, second).want(t, "token after the CA rotation", 401)
@@ -236,7 +240,8 @@ func TestStateSurvives(t *testing.T) {
 	if string(again.CAPEM) != ca {
 		t.Error("the gateway's CA is another one")
 	}
-	if got := call(t, again, client(t, again, "", ""), "GET", "/healthz", "").want(t, "healthz", 200); got.Generation != 1 {
+	if got := call(t, again, client(t, again, "", ""), "GET", "/healthz", "").want(t, "healthz",
+		200); got.Generation != 1 {
 		t.Errorf("generation: got %d, want 1", got.Generation)
 	}
 	token(t, again, a).want(t, "token of the run before", 200)
@@ -253,8 +258,8 @@ func TestStateSurvives(t *testing.T) {
 	call(t, third, client(t, third, "", ""), "GET", "/v1/admin/agents/orga::kyc", "").want(t, "with another secret", 403)
 }
 
-// Another user of the machine reaches every port. Without a key of this run no service answers, whatever the form of the
-// request; with one each does.
+// Another user of the machine reaches every port. Without a key of this run no service answers, whatever the form of
+// the request; with one each does.
 func TestServicesAnswerThisRunOnly(t *testing.T) {
 	for name, wrap := range map[string]func(string, http.Handler) http.Handler{
 		"as it runs": nil, "with something between": func(_ string, h http.Handler) http.Handler { return h },
@@ -262,8 +267,10 @@ func TestServicesAnswerThisRunOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, stack.Config{Wrap: wrap})
 			for _, service := range stack.Services() {
-				for who, status := range map[string]bool{"no signature": false, "a known id": false, "another run": false, "a function": true, "the stack": true} {
-					if got := ask(t, s, service, who); (got.StatusCode != 403 && got.StatusCode != 400 || refusal(got) == "") != status {
+				for who, status := range map[string]bool{"no signature": false, "a known id": false, "another run": false,
+					"a function": true, "the stack": true} {
+					if got := ask(t, s, service, who); (got.StatusCode != 403 && got.StatusCode != 400 ||
+						refusal(got) == "") != status {
 						t.Errorf("%s, %s: status %d %s", service, who, got.StatusCode, refusal(got))
 					}
 				}
@@ -286,13 +293,14 @@ func refusal(res *http.Response) string {
 
 // requests are one for each service that it understands, so that an answer to it is worth having.
 var requests = map[string]struct{ method, path, target, body, scope string }{
-	stack.DynamoDB:       {"POST", "/", "DynamoDB_20120810.ListTables", "{}", "dynamodb"},
-	stack.KMS:            {"POST", "/", "TrentService.ListKeys", "{}", "kms"},
-	stack.S3:             {"GET", "/mastio-truststore?list-type=2", "", "", "s3"},
-	stack.SecretsManager: {"POST", "/", "secretsmanager.GetSecretValue", `{"SecretId":"mastio/admin-secret"}`, "secretsmanager"},
-	stack.APIGateway:     {"GET", "/domainnames/localhost", "", "", "apigateway"},
-	stack.EventBridge:    {"POST", "/", "AWSEvents.PutEvents", `{"Entries":[]}`, "events"},
-	stack.Lambda:         {"POST", "/2015-03-31/functions/healthz/invocations", "", "{}", "lambda"},
+	stack.DynamoDB: {"POST", "/", "DynamoDB_20120810.ListTables", "{}", "dynamodb"},
+	stack.KMS:      {"POST", "/", "TrentService.ListKeys", "{}", "kms"},
+	stack.S3:       {"GET", "/mastio-truststore?list-type=2", "", "", "s3"},
+	stack.SecretsManager: {"POST", "/", "secretsmanager.GetSecretValue", `{"SecretId":"mastio/admin-secret"}`,
+		"secretsmanager"},
+	stack.APIGateway:  {"GET", "/domainnames/localhost", "", "", "apigateway"},
+	stack.EventBridge: {"POST", "/", "AWSEvents.PutEvents", `{"Entries":[]}`, "events"},
+	stack.Lambda:      {"POST", "/2015-03-31/functions/healthz/invocations", "", "{}", "lambda"},
 }
 
 func ask(t *testing.T, s *stack.Stack, service, who string) *http.Response {
@@ -314,7 +322,8 @@ func ask(t *testing.T, s *stack.Stack, service, who string) *http.Response {
 	}[who]
 	if key.AccessKeyID != "" {
 		sum := sha256.Sum256([]byte(q.body))
-		if err := v4.NewSigner().SignHTTP(t.Context(), key, r, hex.EncodeToString(sum[:]), q.scope, "us-east-1", time.Now()); err != nil {
+		if err := v4.NewSigner().SignHTTP(t.Context(), key, r, hex.EncodeToString(sum[:]), q.scope, "us-east-1",
+			time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -334,14 +343,19 @@ func TestPortInUse(t *testing.T) {
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	_, err = stack.Start(t.Context(), stack.Config{Cache: cache, Functions: functions, Addr: l.Addr().String()})
-	if want := "port " + port + ": port is in use by another process; stop it or set PORT="; !errors.Is(err, stack.ErrPortInUse) || err.Error() != want {
+	if want := "port " + port + ": port is in use by another process; stop it or set PORT="; !errors.Is(err,
+		stack.ErrPortInUse) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
 func TestRefusedAddresses(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", ":9443", "localhost:9443", "127.0.0.1", "192.0.2.1:1"} {
-		if _, err := stack.Start(t.Context(), stack.Config{Cache: cache, Functions: functions, Addr: addr}); err == nil || !strings.Contains(err.Error(), "loopback") {
+		if _, err := stack.Start(t.Context(), stack.Config{
+			Cache:     cache,
+			Functions: functions,
+			Addr:      addr,
+		}); err == nil || !strings.Contains(err.Error(), "loopback") {
 			t.Errorf("%s: got %v, want an error about loopback", addr, err)
 		}
 	}
@@ -373,7 +387,8 @@ func TestWrap(t *testing.T) {
 		t.Errorf("remote calls of a token (KMS, DynamoDB): got %v, want [0 1]", got)
 	}
 
-	secret, err := s.Clients.SecretsManager.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String(s.AdminSecretID())})
+	secret, err := s.Clients.SecretsManager.GetSecretValue(t.Context(),
+		&secretsmanager.GetSecretValueInput{SecretId: aws.String(s.AdminSecretID())})
 	if err != nil || aws.ToString(secret.SecretString) != s.AdminSecret {
 		t.Errorf("the admin secret as stored: got an error %v, or another one", err)
 	}
@@ -391,12 +406,15 @@ func TestWrap(t *testing.T) {
 
 func TestTicksByItself(t *testing.T) {
 	var dynamo atomic.Int64
-	s := start(t, stack.Config{Tick: 50 * time.Millisecond, Wrap: func(service string, h http.Handler) http.Handler {
-		if service != stack.DynamoDB {
-			return h
-		}
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { dynamo.Add(1); h.ServeHTTP(w, r) })
-	}})
+	s := start(t, stack.Config{
+		Tick: 50 * time.Millisecond,
+		Wrap: func(service string, h http.Handler) http.Handler {
+			if service != stack.DynamoDB {
+				return h
+			}
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { dynamo.Add(1); h.ServeHTTP(w, r) })
+		},
+	})
 	before := dynamo.Load()
 	for deadline := time.Now().Add(30 * time.Second); dynamo.Load() == before; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -18,23 +18,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// ErrDirForeign means that a state folder, or a part of it, does not belong to what this version keeps: it is of another
-// version, or was put together from two folders, or a part is gone. A stack that accepted it would present the rest
-// as a new organisation.
+// ErrDirForeign means that a state folder, or a part of it, does not belong to what this version keeps: it is of
+// another version, or was put together from two folders, or a part is gone. A stack that accepted it would present the
+// rest as a new organisation.
 var ErrDirForeign = errors.New("state folder does not hold together")
 
 // stateVersion is the version of what a state folder holds, raised with every change of a stored form.
 const stateVersion = 2
 
-// stampFile is in the state folder and in each of its parts; the same id in all of them says that they belong together. The
-// database holds it in a table as well, because its folder is one file that is copied easily.
+// stampFile is in the state folder and in each of its parts; the same id in all of them says that they belong together.
+// The database holds it in a table as well, because its folder is one file that is copied easily.
 const (
 	stampFile  = "stamp.json"
 	stampTable = "local-stamp"
 )
 
-// parts are the folders of a state folder, each with a file that is there once a start was completed; empty: none is sure.
-var parts = map[string]string{"apigateway": "", "dynamodb": "*.db", "kms": "aliases.json", "s3": "s3.journal", "secrets": "secrets.json"}
+// parts are the folders of a state folder, each with a file that is there once a start was completed; empty: none is
+// sure.
+var parts = map[string]string{"apigateway": "", "dynamodb": "*.db", "kms": "aliases.json", "s3": "s3.journal",
+	"secrets": "secrets.json"}
 
 // stamp says which state a folder belongs to.
 type stamp struct {
@@ -75,7 +77,8 @@ func (s *Stack) wholeStamp() (stamp, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if others, err := contents(s.cfg.Dir); err != nil || len(others) > 0 {
-			return st, errors.Join(err, s.foreign("%s has no %s, but %s: it is of an older version, or no state folder", s.cfg.Dir, stampFile, strings.Join(others, ", ")))
+			return st, errors.Join(err, s.foreign("%s has no %s, but %s: it is of an older version, or no state folder",
+				s.cfg.Dir, stampFile, strings.Join(others, ", ")))
 		}
 		st = stamp{ID: rand.Text(), Version: stateVersion}
 		return st, writeStamp(s.cfg.Dir, st)
@@ -106,7 +109,8 @@ func (s *Stack) partStamp(part, file string) error {
 	case st.ID != s.stamp.ID || st.Version != s.stamp.Version:
 		return s.foreign("%s is of another state than the folder (stamp %s, not %s)", dir, st.ID, s.stamp.ID)
 	}
-	if found, err := filepath.Glob(filepath.Join(dir, file)); s.stamp.Complete && file != "" && (err != nil || len(found) == 0) {
+	if found, err := filepath.Glob(filepath.Join(dir, file)); s.stamp.Complete && file != "" &&
+		(err != nil || len(found) == 0) {
 		return s.foreign("%s has lost what it held: there is no %s", dir, file)
 	}
 	return nil
@@ -126,7 +130,8 @@ func (s *Stack) databaseStamp(ctx context.Context) error {
 	if s.cfg.Dir == "" {
 		return nil
 	}
-	c, table, key := s.Clients.DynamoDB, aws.String(tablePrefix+stampTable), map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "STAMP"}}
+	c, table, key := s.Clients.DynamoDB, aws.String(tablePrefix+stampTable),
+		map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "STAMP"}}
 	got, err := c.GetItem(ctx, &awsdynamodb.GetItemInput{TableName: table, Key: key, ConsistentRead: aws.Bool(true)})
 	if _, missing := errors.AsType[*types.ResourceNotFoundException](err); err != nil && !missing {
 		return s.damaged("dynamodb", err)
@@ -141,9 +146,13 @@ func (s *Stack) databaseStamp(ctx context.Context) error {
 		return s.foreign("the database in %s has no stamp: it is of another state, or was made anew", s.dir("dynamodb"))
 	}
 	_, err = c.CreateTable(ctx, &awsdynamodb.CreateTableInput{
-		TableName: table, BillingMode: types.BillingModePayPerRequest,
-		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}},
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
+		TableName:   table,
+		BillingMode: types.BillingModePayPerRequest,
+		KeySchema:   []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}},
+		AttributeDefinitions: []types.AttributeDefinition{{
+			AttributeName: aws.String("pk"),
+			AttributeType: types.ScalarAttributeTypeS,
+		}},
 	})
 	if _, exists := errors.AsType[*types.ResourceInUseException](err); err != nil && !exists {
 		return s.damaged("dynamodb", err)
@@ -156,7 +165,8 @@ func (s *Stack) databaseStamp(ctx context.Context) error {
 // damaged names the part of the state folder that a service could not be started with, and the remedy. A refusal by
 // the machine (rights, a full disk) is no damage.
 func (s *Stack) damaged(part string, err error) error {
-	if err == nil || s.cfg.Dir == "" || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOSPC) {
+	if err == nil || s.cfg.Dir == "" || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) ||
+		errors.Is(err, syscall.ENOSPC) {
 		return err
 	}
 	return fmt.Errorf("%w; %s cannot be read: %s", err, s.dir(part), s.remedy())
@@ -169,7 +179,8 @@ func contents(dir string) (names []string, err error) {
 		return nil, nil
 	}
 	for _, e := range entries {
-		if name := e.Name(); !slices.Contains([]string{"lock", stampFile, "lost+found"}, name) && !strings.HasPrefix(name, ".") {
+		if name := e.Name(); !slices.Contains([]string{"lock", stampFile, "lost+found"}, name) &&
+			!strings.HasPrefix(name, ".") {
 			names = append(names, name)
 		}
 	}

@@ -24,8 +24,8 @@ const (
 	batchSize  = 100
 )
 
-// follower does for one function what an event source mapping does: it reads the audit table's stream from its beginning,
-// one shard after the other, and offers its records until the function has dealt with them, in their order.
+// follower does for one function what an event source mapping does: it reads the audit table's stream from its
+// beginning, one shard after the other, and offers its records until the function has dealt with them, in their order.
 type follower struct {
 	stack    *Stack
 	function string
@@ -37,7 +37,8 @@ type follower struct {
 
 // follow runs what the stream reaches until Close.
 func (s *Stack) follow(ctx context.Context) error {
-	table, err := s.Clients.DynamoDB.DescribeTable(ctx, &awsdynamodb.DescribeTableInput{TableName: aws.String(tablePrefix + schema.Audit)})
+	table, err := s.Clients.DynamoDB.DescribeTable(ctx,
+		&awsdynamodb.DescribeTableInput{TableName: aws.String(tablePrefix + schema.Audit)})
 	if err != nil {
 		return fmt.Errorf("find the audit table's stream: %w", err)
 	}
@@ -45,7 +46,13 @@ func (s *Stack) follow(ctx context.Context) error {
 	var followers sync.WaitGroup
 	s.onClose(func() error { cancel(); followers.Wait(); return nil })
 	for _, name := range routes.Streamed() {
-		f := &follower{stack: s, function: name, client: s.streams(), arn: aws.ToString(table.Table.LatestStreamArn), at: map[string]string{}}
+		f := &follower{
+			stack:    s,
+			function: name,
+			client:   s.streams(),
+			arn:      aws.ToString(table.Table.LatestStreamArn),
+			at:       map[string]string{},
+		}
 		followers.Go(func() { f.run(ctx) })
 	}
 	return nil
@@ -76,7 +83,10 @@ func (f *follower) look(ctx context.Context) error {
 		if f.at[shard] == "" {
 			continue
 		}
-		out, err := f.client.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: aws.String(f.at[shard]), Limit: aws.Int32(batchSize)})
+		out, err := f.client.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{
+			ShardIterator: aws.String(f.at[shard]),
+			Limit:         aws.Int32(batchSize),
+		})
 		if err != nil {
 			return err
 		}
@@ -100,7 +110,11 @@ func (f *follower) find(ctx context.Context) error {
 			if _, known := f.at[id]; known {
 				continue
 			}
-			it, err := f.client.GetShardIterator(ctx, &dynamodbstreams.GetShardIteratorInput{StreamArn: &f.arn, ShardId: &id, ShardIteratorType: types.ShardIteratorTypeTrimHorizon})
+			it, err := f.client.GetShardIterator(ctx, &dynamodbstreams.GetShardIteratorInput{
+				StreamArn:         &f.arn,
+				ShardId:           &id,
+				ShardIteratorType: types.ShardIteratorTypeTrimHorizon,
+			})
 			if err != nil {
 				return err
 			}
@@ -157,12 +171,19 @@ func (f *follower) event(records []types.Record) events.DynamoDBEvent {
 	var e events.DynamoDBEvent
 	for _, r := range records {
 		e.Records = append(e.Records, events.DynamoDBEventRecord{
-			AWSRegion: region, EventID: aws.ToString(r.EventID), EventName: string(r.EventName), EventSource: "aws:dynamodb",
-			EventVersion: aws.ToString(r.EventVersion), EventSourceArn: f.arn,
+			AWSRegion:      region,
+			EventID:        aws.ToString(r.EventID),
+			EventName:      string(r.EventName),
+			EventSource:    "aws:dynamodb",
+			EventVersion:   aws.ToString(r.EventVersion),
+			EventSourceArn: f.arn,
 			Change: events.DynamoDBStreamRecord{
 				ApproximateCreationDateTime: events.SecondsEpochTime{Time: aws.ToTime(r.Dynamodb.ApproximateCreationDateTime)},
-				Keys:                        image(r.Dynamodb.Keys), NewImage: image(r.Dynamodb.NewImage), SequenceNumber: aws.ToString(r.Dynamodb.SequenceNumber),
-				SizeBytes: aws.ToInt64(r.Dynamodb.SizeBytes), StreamViewType: string(r.Dynamodb.StreamViewType),
+				Keys:                        image(r.Dynamodb.Keys),
+				NewImage:                    image(r.Dynamodb.NewImage),
+				SequenceNumber:              aws.ToString(r.Dynamodb.SequenceNumber),
+				SizeBytes:                   aws.ToInt64(r.Dynamodb.SizeBytes),
+				StreamViewType:              string(r.Dynamodb.StreamViewType),
 			},
 		})
 	}

@@ -1,4 +1,5 @@
-// Package accesstoken signs and reads the access tokens of a Mastio: JWTs of RFC 9068, bound to a certificate (RFC 8705) and, with a proof, to a key (RFC 9449).
+// Package accesstoken signs and reads the access tokens of a Mastio: JWTs of RFC 9068, bound to a certificate (RFC
+// 8705) and, with a proof, to a key (RFC 9449).
 package accesstoken
 
 import (
@@ -94,10 +95,17 @@ func Sign(c Claims, key Key) (string, error) {
 
 func (c Claims) payload() payload {
 	p := payload{
-		Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, ClientID: c.ClientID, Scope: c.Scope, JTI: c.JTI,
-		IssuedAt: c.IssuedAt.Unix(), Expires: c.Expires.Unix(),
+		Issuer:       c.Issuer,
+		Subject:      c.Subject,
+		Audience:     c.Audience,
+		ClientID:     c.ClientID,
+		Scope:        c.Scope,
+		JTI:          c.JTI,
+		IssuedAt:     c.IssuedAt.Unix(),
+		Expires:      c.Expires.Unix(),
 		Confirmation: confirmation{X5T: c.X5T, JKT: c.JKT},
-		Capabilities: c.Capabilities, Generation: c.Generation,
+		Capabilities: c.Capabilities,
+		Generation:   c.Generation,
 	}
 	if !c.NotBefore.IsZero() {
 		p.NotBefore = c.NotBefore.Unix()
@@ -146,8 +154,8 @@ func isHash(s string) bool {
 	return err == nil && len(b) == hashSize
 }
 
-// X5TFromThumbprint turns a pin, the lower-case hex SHA-256 of a certificate's DER, into its x5t#S256. Anything else than
-// 64 lower-case hex digits is ErrClaims.
+// X5TFromThumbprint turns a pin, the lower-case hex SHA-256 of a certificate's DER, into its x5t#S256. Anything else
+// than 64 lower-case hex digits is ErrClaims.
 func X5TFromThumbprint(thumbprint string) (string, error) {
 	b, err := hex.DecodeString(thumbprint)
 	if err != nil || len(b) != hashSize || strings.ToLower(thumbprint) != thumbprint {

@@ -44,16 +44,32 @@ func hash(s string) string {
 
 func full() Claims {
 	return Claims{
-		Issuer: issuer, Subject: "acme::bot", Audience: []string{audience, "urn:other"}, ClientID: "acme::bot",
-		Scope: "read write", JTI: "01JABC", IssuedAt: now, NotBefore: now.Add(-time.Minute), Expires: now.Add(5 * time.Minute),
-		X5T: hash("certificate"), JKT: hash("key"), Capabilities: []string{"mail.read", "<&>"}, Generation: 7,
+		Issuer:       issuer,
+		Subject:      "acme::bot",
+		Audience:     []string{audience, "urn:other"},
+		ClientID:     "acme::bot",
+		Scope:        "read write",
+		JTI:          "01JABC",
+		IssuedAt:     now,
+		NotBefore:    now.Add(-time.Minute),
+		Expires:      now.Add(5 * time.Minute),
+		X5T:          hash("certificate"),
+		JKT:          hash("key"),
+		Capabilities: []string{"mail.read", "<&>"},
+		Generation:   7,
 	}
 }
 
 func least() Claims {
 	return Claims{
-		Issuer: issuer, Subject: "acme::bot", Audience: []string{audience}, ClientID: "acme::bot", JTI: "01JABC",
-		IssuedAt: now, Expires: now.Add(5 * time.Minute), X5T: hash("certificate"),
+		Issuer:   issuer,
+		Subject:  "acme::bot",
+		Audience: []string{audience},
+		ClientID: "acme::bot",
+		JTI:      "01JABC",
+		IssuedAt: now,
+		Expires:  now.Add(5 * time.Minute),
+		X5T:      hash("certificate"),
 	}
 }
 
@@ -158,7 +174,13 @@ func TestGoJoseReadsTheToken(t *testing.T) {
 	if err := token.Claims(&set, &got); err != nil {
 		t.Fatal(err)
 	}
-	if err := got.ValidateWithLeeway(jwt.Expected{Issuer: issuer, Subject: "acme::bot", AnyAudience: jwt.Audience{audience}, ID: "01JABC", Time: now}, 0); err != nil {
+	if err := got.ValidateWithLeeway(jwt.Expected{
+		Issuer:      issuer,
+		Subject:     "acme::bot",
+		AnyAudience: jwt.Audience{audience},
+		ID:          "01JABC",
+		Time:        now,
+	}, 0); err != nil {
 		t.Error(err)
 	}
 }
@@ -191,9 +213,11 @@ func TestVerifyReadsWhatGoJoseSigned(t *testing.T) {
 // wire is full as it is sent, with some claims replaced; a nil one is left out.
 func wire(changes ...any) map[string]any {
 	c := map[string]any{
-		"iss": issuer, "sub": "acme::bot", "aud": []string{audience, "urn:other"}, "client_id": "acme::bot", "scope": "read write",
-		"jti": "01JABC", "iat": now.Unix(), "nbf": now.Unix() - 60, "exp": now.Unix() + 300, "capabilities": []string{"mail.read", "<&>"},
-		"generation": 7, "cnf": map[string]any{"x5t#S256": hash("certificate"), "jkt": hash("key")},
+		"iss": issuer, "sub": "acme::bot", "aud": []string{audience, "urn:other"}, "client_id": "acme::bot",
+		"scope": "read write",
+		"jti":   "01JABC", "iat": now.Unix(), "nbf": now.Unix() - 60, "exp": now.Unix() + 300,
+		"capabilities": []string{"mail.read", "<&>"},
+		"generation":   7, "cnf": map[string]any{"x5t#S256": hash("certificate"), "jkt": hash("key")},
 	}
 	for i := 0; i < len(changes); i += 2 {
 		name := changes[i].(string)

@@ -35,7 +35,8 @@ func TestEpoch(t *testing.T) {
 
 func TestEveryInstantHasOneSigningKeyThatIsPublished(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		at := time.Unix(rapid.Int64Range(-1<<35, 1<<37).Draw(t, "seconds"), rapid.Int64Range(0, 999_999_999).Draw(t, "nanoseconds"))
+		at := time.Unix(rapid.Int64Range(-1<<35, 1<<37).Draw(t, "seconds"),
+			rapid.Int64Range(0, 999_999_999).Draw(t, "nanoseconds"))
 		ttl := time.Duration(rapid.Int64Range(1, int64(time.Hour)).Draw(t, "ttl"))
 		e := Epoch(at)
 		from, until := SignWindow(e)

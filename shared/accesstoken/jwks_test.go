@@ -12,7 +12,10 @@ import (
 )
 
 func TestJWKS(t *testing.T) {
-	keys := []PublicKey{{ID: "20833", Key: &newKey(t, elliptic.P256()).PublicKey}, {ID: "20834", Key: &newKey(t, elliptic.P256()).PublicKey}}
+	keys := []PublicKey{{
+		ID:  "20833",
+		Key: &newKey(t, elliptic.P256()).PublicKey,
+	}, {ID: "20834", Key: &newKey(t, elliptic.P256()).PublicKey}}
 	raw, err := JWKS(keys)
 	if err != nil {
 		t.Fatal(err)

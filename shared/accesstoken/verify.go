@@ -17,7 +17,9 @@ const Skew = 5 * time.Second
 // Verify returns the claims of a token that this issuer signed for this audience and that is valid now. keys returns
 // the public key of a kid, or nil if there is none; a kid it does not know is refused. Every error is ErrToken; of a
 // token that only is too old it is ErrExpired as well. The binding, cnf, is for the caller to compare.
-func Verify(token string, keys func(kid string) *ecdsa.PublicKey, now time.Time, issuer, audience string) (Claims, error) {
+func Verify(
+	token string, keys func(kid string) *ecdsa.PublicKey, now time.Time, issuer, audience string,
+) (Claims, error) {
 	c, err := open(token, keys)
 	if err != nil {
 		return Claims{}, fmt.Errorf("%w: %w", ErrToken, err)

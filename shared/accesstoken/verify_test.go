@@ -34,7 +34,8 @@ func TestVerifyRefuses(t *testing.T) {
 		{"payload of another token", head + "." + other[1] + "." + sig, "signature does not verify"},
 		{"signature of another token", head + "." + payload + "." + other[2], "signature does not verify"},
 		{"line feed", good + "\n", "not base64url"},
-		{"signed by another key", foreign(t, newKey(t, elliptic.P256()), "at+jwt", "k1", wire()), "signature does not verify"},
+		{"signed by another key", foreign(t, newKey(t, elliptic.P256()), "at+jwt", "k1", wire()),
+			"signature does not verify"},
 		{"ES384", foreign(t, p384, "at+jwt", "k1", wire()), "alg is not ES256"},
 		{"typ JWT", foreign(t, key, "JWT", "k1", wire()), "typ is not"},
 		{"typ dpop+jwt", foreign(t, key, "dpop+jwt", "k1", wire()), "typ is not"},
@@ -82,7 +83,8 @@ func TestVerifyTakesKeysFromTheCallerOnly(t *testing.T) {
 	key := newKey(t, elliptic.P256())
 	token := sign(t, full(), key)
 	var asked []string
-	_, err := Verify(token, func(kid string) *ecdsa.PublicKey { asked = append(asked, kid); return nil }, now, issuer, audience)
+	_, err := Verify(token, func(kid string) *ecdsa.PublicKey { asked = append(asked, kid); return nil }, now, issuer,
+		audience)
 	if !errors.Is(err, ErrToken) || len(asked) != 1 || asked[0] != "k1" {
 		t.Errorf("error = %v after asking for %q, want ErrToken after k1", err, asked)
 	}
@@ -118,7 +120,8 @@ func TestVerifyNoticesEveryChangedCharacter(t *testing.T) {
 		if token[i] == c {
 			c = 'B'
 		}
-		if _, err := Verify(token[:i]+string(c)+token[i+1:], only(&key.PublicKey), now, issuer, audience); !errors.Is(err, ErrToken) {
+		if _, err := Verify(token[:i]+string(c)+token[i+1:], only(&key.PublicKey), now, issuer, audience); !errors.Is(err,
+			ErrToken) {
 			t.Errorf("character %d changed: error = %v, want ErrToken", i, err)
 		}
 	}
@@ -127,7 +130,8 @@ func TestVerifyNoticesEveryChangedCharacter(t *testing.T) {
 func FuzzVerify(f *testing.F) {
 	key := newKey(f, elliptic.P256())
 	good := sign(f, full(), key)
-	for _, seed := range []string{good, "", "..", good + "\n", foreign(f, key, "JWT", "k1", wire()), foreign(f, key, "at+jwt", "k1", wire("cnf", "x"))} {
+	for _, seed := range []string{good, "", "..", good + "\n", foreign(f, key, "JWT", "k1", wire()),
+		foreign(f, key, "at+jwt", "k1", wire("cnf", "x"))} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, token string) {

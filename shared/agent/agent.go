@@ -1,5 +1,6 @@
-// Package agent holds the record of an agent and decides which of its certificates still authenticate it, when the agent
-// should renew, and how soon it may renew again. Each agent has its own slot, so that a fleet does not renew at once.
+// Package agent holds the record of an agent and decides which of its certificates still authenticate it, when the
+// agent should renew, and how soon it may renew again. Each agent has its own slot, so that a fleet does not renew at
+// once.
 package agent
 
 import (

@@ -16,7 +16,8 @@ func TestParseID(t *testing.T) {
 		"orga::kyc-screener": true, "o.r_g-A::A.b_c-9": true,
 		"orga::" + strings.Repeat("a", 64): true, "orga::" + strings.Repeat("a", 65): false,
 		"": false, "orga": false, "orga::": false, "::name": false, "orga:name": false, "orga::a::b": false,
-		"orga::a b": false, "orga::a/b": false, "orga::ä": false, "orga::a\n": false, "orga::.": false, "..::a": false, "orga::...": true, "orga::%61": false,
+		"orga::a b": false, "orga::a/b": false, "orga::ä": false, "orga::a\n": false, "orga::.": false, "..::a": false,
+		"orga::...": true, "orga::%61": false,
 	} {
 		id, err := ParseID(s)
 		if (err == nil) != ok || (err != nil && !errors.Is(err, ErrID)) {
@@ -36,16 +37,20 @@ func (g generations) IsCurrent(n int64) bool            { return n == g.current 
 
 func TestAuthenticate(t *testing.T) {
 	accepts := generations{current: 2, overlapping: 3}
-	pinned := Agent{Status: Active, Pins: []Pin{
-		{Thumbprint: "new", Generation: 2},
-		{Thumbprint: "grace", Generation: 2, Until: now.Add(time.Millisecond)},
-		{Thumbprint: "ended", Generation: 2, Until: now},
-		{Thumbprint: "superseded", Generation: 1},
-		{Thumbprint: "overlapping", Generation: 3},
-		{Thumbprint: "left in an overlap", Generation: 3, Dormant: true},
-		{Thumbprint: "restored", Generation: 2, Dormant: true},
-	}}
-	for thumbprint, ok := range map[string]bool{"new": true, "grace": true, "ended": false, "superseded": false, "overlapping": true, "left in an overlap": false, "restored": true, "other": false, "": false} {
+	pinned := Agent{
+		Status: Active,
+		Pins: []Pin{
+			{Thumbprint: "new", Generation: 2},
+			{Thumbprint: "grace", Generation: 2, Until: now.Add(time.Millisecond)},
+			{Thumbprint: "ended", Generation: 2, Until: now},
+			{Thumbprint: "superseded", Generation: 1},
+			{Thumbprint: "overlapping", Generation: 3},
+			{Thumbprint: "left in an overlap", Generation: 3, Dormant: true},
+			{Thumbprint: "restored", Generation: 2, Dormant: true},
+		},
+	}
+	for thumbprint, ok := range map[string]bool{"new": true, "grace": true, "ended": false, "superseded": false,
+		"overlapping": true, "left in an overlap": false, "restored": true, "other": false, "": false} {
 		pin, err := pinned.Authenticate(thumbprint, accepts, now)
 		if (err == nil) != ok || (err != nil && !errors.Is(err, ErrRevoked)) {
 			t.Errorf("Authenticate(%q): err = %v, want ok %v", thumbprint, err, ok)
@@ -64,7 +69,10 @@ func TestAuthenticate(t *testing.T) {
 }
 
 func TestRepinEndsEveryOtherPinAtOnce(t *testing.T) {
-	a := Agent{Status: Active, Pins: []Pin{{Thumbprint: "b", Generation: 1}, {Thumbprint: "a", Generation: 1, Until: now.Add(time.Hour)}}}
+	a := Agent{
+		Status: Active,
+		Pins:   []Pin{{Thumbprint: "b", Generation: 1}, {Thumbprint: "a", Generation: 1, Until: now.Add(time.Hour)}},
+	}
 	got := a.Repin(Pin{Thumbprint: "c", Generation: 1}, Keep{}, now)
 	if diff := cmp.Diff([]Pin{{Thumbprint: "c", Generation: 1}}, got.Pins); diff != "" {
 		t.Errorf("pins (-want +got):\n%s", diff)
@@ -76,10 +84,16 @@ func TestRepinEndsEveryOtherPinAtOnce(t *testing.T) {
 
 func TestRepinWithGraceShortensOnly(t *testing.T) {
 	soon, late := now.Add(time.Minute), now.Add(24*time.Hour)
-	a := Agent{Pins: []Pin{{Thumbprint: "b"}, {Thumbprint: "a", Until: soon}, {Thumbprint: "z", Until: late}, {Thumbprint: "y", Until: now}}}
+	a := Agent{Pins: []Pin{{Thumbprint: "b"}, {
+		Thumbprint: "a",
+		Until:      soon,
+	}, {Thumbprint: "z", Until: late}, {Thumbprint: "y", Until: now}}}
 	got := a.Repin(Pin{Thumbprint: "c"}, Keep{Grace: time.Hour}, now).Pins
 	hour := now.Add(time.Hour)
-	want := []Pin{{Thumbprint: "c"}, {Thumbprint: "b", Until: hour}, {Thumbprint: "a", Until: soon}, {Thumbprint: "z", Until: hour}}
+	want := []Pin{{Thumbprint: "c"}, {
+		Thumbprint: "b",
+		Until:      hour,
+	}, {Thumbprint: "a", Until: soon}, {Thumbprint: "z", Until: hour}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("pins (-want +got):\n%s", diff)
 	}

@@ -35,7 +35,10 @@ func TestGraceThatIsTooLongIsNotBelieved(t *testing.T) {
 // successor is used, and a renewal by a clock that is right brings the deadline back.
 func TestYieldingPinOutlastsAWrongDeadline(t *testing.T) {
 	first, lost, next := pinned(1, now), pinned(2, now.Add(14*365*day)), pinned(3, now)
-	a := Agent{Status: Active}.Repin(first, Keep{}, now).Repin(lost, Keep{UntilUse: true, Grace: MaxGrace}, now.Add(14*365*day))
+	a := Agent{Status: Active}.Repin(first, Keep{}, now).Repin(lost, Keep{
+		UntilUse: true,
+		Grace:    MaxGrace,
+	}, now.Add(14*365*day))
 	if _, err := a.Authenticate(first.Thumbprint, one{}, now); err != nil {
 		t.Fatalf("the certificate in use: %v", err)
 	}
@@ -73,13 +76,15 @@ func TestPutOffAgentIsLookedAtInTime(t *testing.T) {
 	}
 }
 
-// A certificate that was issued while a clock was ahead does not keep every later one out once its agent is deactivated; itself
-// it stays dead, and so does what is older than an hour.
+// A certificate that was issued while a clock was ahead does not keep every later one out once its agent is
+// deactivated; itself it stays dead, and so does what is older than an hour.
 func TestFloorOfAClockThatWasAhead(t *testing.T) {
 	const ahead = 14 * 365 * day
 	old, future := pinned(1, now.Add(-day)), pinned(2, now.Add(ahead))
-	for name, deactivated := range map[string]time.Time{"with the clock put right": now, "while it was ahead": now.Add(ahead + time.Minute)} {
-		a := Agent{Status: Active}.Repin(old, Keep{}, now.Add(-day)).Repin(future, Keep{}, now.Add(ahead)).Deactivate(deactivated)
+	for name, deactivated := range map[string]time.Time{"with the clock put right": now,
+		"while it was ahead": now.Add(ahead + time.Minute)} {
+		a := Agent{Status: Active}.Repin(old, Keep{}, now.Add(-day)).Repin(future, Keep{},
+			now.Add(ahead)).Deactivate(deactivated)
 		later := now.Add(2 * time.Minute)
 		a = a.Believed(later)
 		for what, c := range map[string]struct {
@@ -90,7 +95,11 @@ func TestFloorOfAClockThatWasAhead(t *testing.T) {
 			"replaced long ago":             {old, ErrOutlive},
 			"never shown, older":            {certAt(4, now.Add(-2*time.Hour)), ErrOutlive},
 			"the one of that clock":         {future, ErrKeyUsed},
-			"its key":                       {Pin{Thumbprint: "x", Key: future.Key, NotBefore: now.Add(time.Minute)}, ErrKeyUsed},
+			"its key": {Pin{
+				Thumbprint: "x",
+				Key:        future.Key,
+				NotBefore:  now.Add(time.Minute),
+			}, ErrKeyUsed},
 		} {
 			if err := a.Outlives(c.pin); !errors.Is(err, c.want) {
 				t.Errorf("deactivated %s: %s: %v, want %v", name, what, err, c.want)

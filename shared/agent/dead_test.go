@@ -11,7 +11,12 @@ import (
 )
 
 func certAt(n int, notBefore time.Time) Pin {
-	return Pin{Thumbprint: fmt.Sprintf("%032d%032d", n, 0), Key: fmt.Sprintf("k%031d%032d", n, 0), NotBefore: notBefore, Generation: 1}
+	return Pin{
+		Thumbprint: fmt.Sprintf("%032d%032d", n, 0),
+		Key:        fmt.Sprintf("k%031d%032d", n, 0),
+		NotBefore:  notBefore,
+		Generation: 1,
+	}
 }
 
 func TestDeactivationEndsWhatIsKnown(t *testing.T) {

@@ -2,10 +2,10 @@ package agent
 
 import "time"
 
-// Moving an entry of the due index costs as many write units as the agent's record and its audit row together. So a rotation
-// of a certificate that is far from due leaves the entry where it is: earlier than the new certificate is due. An early
-// entry costs one look of hygiene, which moves it. A late entry would let a certificate end, so there is none: Entry
-// takes the earlier of the two instants, whatever else changes in the record.
+// Moving an entry of the due index costs as many write units as the agent's record and its audit row together. So a
+// rotation of a certificate that is far from due leaves the entry where it is: earlier than the new certificate is due.
+// An early entry costs one look of hygiene, which moves it. A late entry would let a certificate end, so there is none:
+// Entry takes the earlier of the two instants, whatever else changes in the record.
 
 const (
 	// Foresight is how far ahead what is due can be listed. An entry is moved before it is seen there early.
@@ -14,8 +14,8 @@ const (
 	Correction = 2 * day
 )
 
-// Entry is the agent's place in the due index. It is as Due says, or earlier where a rotation left it; never later. The zero
-// time: the agent is not in the index.
+// Entry is the agent's place in the due index. It is as Due says, or earlier where a rotation left it; never later. The
+// zero time: the agent is not in the index.
 func (a Agent) Entry() (at time.Time, told bool) {
 	at, told = a.Due()
 	if !told && !at.IsZero() && !a.Early.IsZero() && a.Early.Before(at) {
@@ -37,9 +37,9 @@ func (a Agent) Placed() Agent {
 	return a
 }
 
-// follow returns next, which follows a in the registry, with a's entry if that may stay. It may as long as more than half
-// of the time until next is due is left: so an agent that rotates seldom moves its entry itself, once, as cheaply as can
-// be, and one that rotates often does so in few of its rotations.
+// follow returns next, which follows a in the registry, with a's entry if that may stay. It may as long as more than
+// half of the time until next is due is left: so an agent that rotates seldom moves its entry itself, once, as cheaply
+// as can be, and one that rotates often does so in few of its rotations.
 func (a Agent) follow(next Agent, now time.Time) Agent {
 	next.Early = time.Time{}
 	at, told := a.Entry()

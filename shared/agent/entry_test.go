@@ -54,8 +54,8 @@ func TestEntryStaysWhileItIsFarOff(t *testing.T) {
 	}
 }
 
-// Where an entry would be seen early before hygiene has looked at it, where it lies among the notified, and where the next
-// certificate is due before it, it moves at once.
+// Where an entry would be seen early before hygiene has looked at it, where it lies among the notified, and where the
+// next certificate is due before it, it moves at once.
 func TestEntryMovesWithTheRotation(t *testing.T) {
 	year := minted(entryBegin, 365*day)
 	told := year
@@ -67,17 +67,18 @@ func TestEntryMovesWithTheRotation(t *testing.T) {
 		next   Pin
 		now    time.Time
 	}{
-		"a life of 123 days":   {minted(entryBegin, 123*day), certOf(entryBegin.Add(day), 123*day), entryBegin.Add(day)},
-		"a life of a day":      {minted(entryBegin, day), certOf(entryBegin.Add(time.Hour), day), entryBegin.Add(time.Hour)},
-		"its second half":      {year, certOf(entryBegin.Add(200*day), 365*day), entryBegin.Add(200 * day)},
-		"notified":             {told, certOf(entryBegin.Add(day), 365*day), entryBegin.Add(day)},
-		"not in the index":     {gone, certOf(entryBegin.Add(day), 365*day), entryBegin.Add(day)},
-		"a shorter life":       {year, certOf(entryBegin.Add(day), 180*day), entryBegin.Add(day)},
-		"a clock far ahead":    {year, certOf(entryBegin.AddDate(20, 0, 0), 365*day), entryBegin.AddDate(20, 0, 0)},
-		"a far longer life":    {minted(entryBegin, 190*day), certOf(entryBegin.Add(day), 825*day), entryBegin.Add(day)},
-		"after a far clock":    {minted(entryBegin.AddDate(20, 0, 0), 365*day), certOf(entryBegin, 365*day), entryBegin},
-		"an enrolment anew":    {Agent{Method: Minted, Status: Active}, certOf(entryBegin, 365*day), entryBegin},
-		"at the very last day": {minted(entryBegin, 365*day), certOf(entryBegin.Add(335*day), 365*day), entryBegin.Add(335 * day)},
+		"a life of 123 days": {minted(entryBegin, 123*day), certOf(entryBegin.Add(day), 123*day), entryBegin.Add(day)},
+		"a life of a day":    {minted(entryBegin, day), certOf(entryBegin.Add(time.Hour), day), entryBegin.Add(time.Hour)},
+		"its second half":    {year, certOf(entryBegin.Add(200*day), 365*day), entryBegin.Add(200 * day)},
+		"notified":           {told, certOf(entryBegin.Add(day), 365*day), entryBegin.Add(day)},
+		"not in the index":   {gone, certOf(entryBegin.Add(day), 365*day), entryBegin.Add(day)},
+		"a shorter life":     {year, certOf(entryBegin.Add(day), 180*day), entryBegin.Add(day)},
+		"a clock far ahead":  {year, certOf(entryBegin.AddDate(20, 0, 0), 365*day), entryBegin.AddDate(20, 0, 0)},
+		"a far longer life":  {minted(entryBegin, 190*day), certOf(entryBegin.Add(day), 825*day), entryBegin.Add(day)},
+		"after a far clock":  {minted(entryBegin.AddDate(20, 0, 0), 365*day), certOf(entryBegin, 365*day), entryBegin},
+		"an enrolment anew":  {Agent{Method: Minted, Status: Active}, certOf(entryBegin, 365*day), entryBegin},
+		"at the very last day": {minted(entryBegin, 365*day), certOf(entryBegin.Add(335*day), 365*day),
+			entryBegin.Add(335 * day)},
 	} {
 		a := c.before.Repin(c.next, Keep{}, c.now)
 		due, _ := a.Due()

@@ -15,8 +15,9 @@ type Delivery string
 
 // The ways. An agent without one is one of Notify.
 const (
-	Notify         Delivery = "notify"         // its operator is notified
-	SecretsManager Delivery = "secretsmanager" // it gets a new certificate and key, as a new version of a secret of its own
+	Notify Delivery = "notify" // its operator is notified
+	// it gets a new certificate and key, as a new version of a secret of its own
+	SecretsManager Delivery = "secretsmanager"
 )
 
 // ParseDelivery reads one; empty stands for Notify. It returns ErrDelivery for anything else.
@@ -48,7 +49,8 @@ func (s Schedule) Due(p Pin) time.Time {
 	return p.NotBefore.Add(max(life-s.RenewBefore, life/3*2))
 }
 
-// Hygiene is what an agent's record has of its scheduled hygiene. All but Deliver is about one pin, and void for another.
+// Hygiene is what an agent's record has of its scheduled hygiene. All but Deliver is about one pin, and void for
+// another.
 type Hygiene struct {
 	Deliver Delivery
 	About   string // thumbprint of the pin

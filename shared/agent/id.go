@@ -22,7 +22,8 @@ func isName(s string) bool { return pattern.MatchString(s) && s != "." && s != "
 // NewID joins an organisation and an agent's name; it returns ErrID if either is malformed.
 func NewID(org, name string) (ID, error) {
 	if !isName(org) || !isName(name) {
-		return "", fmt.Errorf("%w: it is {org_id}::{agent_name}, each 1 to 64 of letters, digits, '.', '_' and '-', and neither '.' nor '..'", ErrID)
+		return "", fmt.Errorf("%w: it is {org_id}::{agent_name}, each 1 to 64 of letters, digits, '.', '_' and '-', and "+
+			"neither '.' nor '..'", ErrID)
 	}
 	return ID(org + "::" + name), nil
 }

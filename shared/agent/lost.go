@@ -41,8 +41,8 @@ func (l LostProofKeys) Has(jkt string) bool {
 	return false
 }
 
-// LoseProofKeys returns the agent for which no DPoP key that goes with it, or with one of its pins, counts again. No key
-// is registered.
+// LoseProofKeys returns the agent for which no DPoP key that goes with it, or with one of its pins, counts again. No
+// key is registered.
 func (a Agent) LoseProofKeys() Agent {
 	for _, p := range a.Pins {
 		a.Past.Lost = a.Past.Lost.with(p.JKT)

@@ -24,10 +24,10 @@ const (
 	renewalBurst = 3
 )
 
-// EarlyRenewal returns ErrRenewalEarly, with the wait in whole seconds, if the agent's certificate of the pin p may not be renewed
-// yet: a renewal made it a moment ago, or it has been renewed again and again since. A certificate is renewed at once
-// if it was enrolled or rotated, if the answer with its successor was lost, or if an overlap of the Org CA carries
-// it. The wait ends well before the certificate does, so it locks no agent out.
+// EarlyRenewal returns ErrRenewalEarly, with the wait in whole seconds, if the agent's certificate of the pin p may not
+// be renewed yet: a renewal made it a moment ago, or it has been renewed again and again since. A certificate is
+// renewed at once if it was enrolled or rotated, if the answer with its successor was lost, or if an overlap of the Org
+// CA carries it. The wait ends well before the certificate does, so it locks no agent out.
 func EarlyRenewal(a Agent, p Pin, ca orgca.Pointer, now time.Time) error {
 	var next time.Time
 	switch again := lostSuccessors(a, p); {
@@ -40,9 +40,9 @@ func EarlyRenewal(a Agent, p Pin, ca orgca.Pointer, now time.Time) error {
 	return wait(next, now)
 }
 
-// ReserveRenewal lets a renewal of the pin p through, if it is not early (EarlyRenewal) and fewer than renewalBurst were
-// let through within the pace, whether or not they succeeded, and returns the keys with a note of the renewal. The note
-// is stored before a signature is spent, so concurrent requests see the notes of each other.
+// ReserveRenewal lets a renewal of the pin p through, if it is not early (EarlyRenewal) and fewer than renewalBurst
+// were let through within the pace, whether or not they succeeded, and returns the keys with a note of the renewal. The
+// note is stored before a signature is spent, so concurrent requests see the notes of each other.
 //
 // Errors: as of EarlyRenewal.
 func ReserveRenewal(k Keys, a Agent, p Pin, ca orgca.Pointer, now time.Time) (Keys, error) {

@@ -10,7 +10,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// lostAt are successors of a certificate, renewed at some times before noon, newest first, and the pin that yields to them.
+// lostAt are successors of a certificate, renewed at some times before noon, newest first, and the pin that yields to
+// them.
 func lostAt(p Pin, until time.Duration, before ...time.Duration) Agent {
 	p.Yields, p.Until = true, noon.Add(until)
 	a := Agent{}
@@ -42,22 +43,26 @@ func TestEarly(t *testing.T) {
 		ca    orgca.Pointer
 		want  time.Duration
 	}{
-		"enrolled this moment":                   {alone(enrolled), orgca.Pointer{Current: 1}, 0},
-		"made by a renewal":                      {alone(made), orgca.Pointer{Current: 1}, 40 * second},
-		"a moment before it is over":             {alone(old(made, time.Minute-1)), orgca.Pointer{Current: 1}, second},
-		"made by a renewal a minute ago":         {alone(old(made, time.Minute)), orgca.Pointer{Current: 1}, 0},
-		"made by a renewal, in an overlap":       {alone(made), overlap, 0},
-		"made by a clock that is ahead":          {alone(old(made, -time.Second)), orgca.Pointer{Current: 1}, 61 * second},
-		"made by a clock that is far ahead":      {alone(old(made, -2*time.Hour)), orgca.Pointer{Current: 1}, 0},
-		"one lost answer":                        {lostAt(enrolled, time.Hour, second), orgca.Pointer{Current: 1}, 0},
-		"two lost answers":                       {lostAt(enrolled, time.Hour, 0, second), orgca.Pointer{Current: 1}, 0},
-		"three lost answers":                     {lostAt(enrolled, time.Hour, 0, second, 2*second), orgca.Pointer{Current: 1}, 58 * second},
-		"three lost answers within an hour":      {lostAt(enrolled, time.Hour, 0, 5*time.Minute, 10*time.Minute), orgca.Pointer{Current: 1}, 0},
-		"three that were heard of":               {heard, orgca.Pointer{Current: 1}, 0},
-		"of one made by a renewal":               {lostAt(made, time.Hour, 0, second), orgca.Pointer{Current: 1}, 0},
-		"three lost answers, short of time":      {lostAt(enrolled, 58*second, 0, second, 2*second), orgca.Pointer{Current: 1}, 13 * second},
+		"enrolled this moment":              {alone(enrolled), orgca.Pointer{Current: 1}, 0},
+		"made by a renewal":                 {alone(made), orgca.Pointer{Current: 1}, 40 * second},
+		"a moment before it is over":        {alone(old(made, time.Minute-1)), orgca.Pointer{Current: 1}, second},
+		"made by a renewal a minute ago":    {alone(old(made, time.Minute)), orgca.Pointer{Current: 1}, 0},
+		"made by a renewal, in an overlap":  {alone(made), overlap, 0},
+		"made by a clock that is ahead":     {alone(old(made, -time.Second)), orgca.Pointer{Current: 1}, 61 * second},
+		"made by a clock that is far ahead": {alone(old(made, -2*time.Hour)), orgca.Pointer{Current: 1}, 0},
+		"one lost answer":                   {lostAt(enrolled, time.Hour, second), orgca.Pointer{Current: 1}, 0},
+		"two lost answers":                  {lostAt(enrolled, time.Hour, 0, second), orgca.Pointer{Current: 1}, 0},
+		"three lost answers": {lostAt(enrolled, time.Hour, 0, second, 2*second),
+			orgca.Pointer{Current: 1}, 58 * second},
+		"three lost answers within an hour": {lostAt(enrolled, time.Hour, 0, 5*time.Minute, 10*time.Minute),
+			orgca.Pointer{Current: 1}, 0},
+		"three that were heard of": {heard, orgca.Pointer{Current: 1}, 0},
+		"of one made by a renewal": {lostAt(made, time.Hour, 0, second), orgca.Pointer{Current: 1}, 0},
+		"three lost answers, short of time": {lostAt(enrolled, 58*second, 0, second, 2*second),
+			orgca.Pointer{Current: 1}, 13 * second},
 		"three lost answers at an overlap's end": {lostAt(enrolled, time.Hour, 0, 0, 0), overlap, 10 * second},
-		"four lost answers":                      {lostAt(enrolled, time.Hour, 0, second, 2*second, 50*second), orgca.Pointer{Current: 1}, 58 * second},
+		"four lost answers": {lostAt(enrolled, time.Hour, 0, second, 2*second, 50*second),
+			orgca.Pointer{Current: 1}, 58 * second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got time.Duration
@@ -72,8 +77,8 @@ func TestEarly(t *testing.T) {
 	}
 }
 
-// An agent whose answers are all lost and that comes again whenever it may gets its last chance in the last part of what is
-// left, however short that is.
+// An agent whose answers are all lost and that comes again whenever it may gets its last chance in the last part of
+// what is left, however short that is.
 func TestWaitsNeverLockOut(t *testing.T) {
 	for _, left := range []time.Duration{20 * time.Second, time.Minute, 90 * time.Second, 10 * time.Minute, time.Hour} {
 		p := yearly()

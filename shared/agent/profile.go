@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// Profile is what an operator says of an agent. Every enrolment takes it, the record keeps it, and every answer about the
-// agent shows it: a new field is declared here and nowhere else in a request or an answer. The tags are the members' names
-// in JSON and the fields' names in a form.
+// Profile is what an operator says of an agent. Every enrolment takes it, the record keeps it, and every answer about
+// the agent shows it: a new field is declared here and nowhere else in a request or an answer. The tags are the
+// members' names in JSON and the fields' names in a form.
 type Profile struct {
 	DisplayName  string   `json:"display_name"`
 	Capabilities []string `json:"capabilities"` // what the agent's tokens may name as scope
@@ -41,8 +41,8 @@ func (p Profile) Over(old Profile, name string) Profile {
 	return p
 }
 
-// Check returns ErrProfile if the display name or a capability cannot be stored and put into a token. ProfileField names
-// the field that the error is about.
+// Check returns ErrProfile if the display name or a capability cannot be stored and put into a token. ProfileField
+// names the field that the error is about.
 func (p Profile) Check() error {
 	if !utf8.ValidString(p.DisplayName) || utf8.RuneCountInString(p.DisplayName) > maxDisplayName ||
 		slices.ContainsFunc([]rune(p.DisplayName), isControl) {

@@ -9,8 +9,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 )
 
-// RenewalWindow is when a certificate should be renewed. Open is when the first agent's slot begins; from then on the Mastio
-// reminds the agent. Start and End are this agent's slot; the agent picks a moment in it.
+// RenewalWindow is when a certificate should be renewed. Open is when the first agent's slot begins; from then on the
+// Mastio reminds the agent. Start and End are this agent's slot; the agent picks a moment in it.
 type RenewalWindow struct {
 	Open, Start, End time.Time
 }

@@ -28,7 +28,11 @@ func TestWindowOfALife(t *testing.T) {
 
 // In an overlap the whole fleet is to move, none of it after the end.
 func TestWindowOfAnOverlap(t *testing.T) {
-	ca := orgca.Pointer{Current: 2, RotatedAt: noon, Accepted: []orgca.Accepted{{Generation: 1, Until: noon.Add(9 * time.Hour)}}}
+	ca := orgca.Pointer{
+		Current:   2,
+		RotatedAt: noon,
+		Accepted:  []orgca.Accepted{{Generation: 1, Until: noon.Add(9 * time.Hour)}},
+	}
 	w := RenewalWindowOf("orga::a", yearly(), ca, noon)
 	if !w.Open.Equal(noon) || w.Start.Before(noon) || w.End.After(noon.Add(6*time.Hour)) {
 		t.Errorf("window = %+v", w)
@@ -73,7 +77,8 @@ func TestFleetIsSpread(t *testing.T) {
 func TestPoll(t *testing.T) {
 	w := RenewalWindow{Start: noon}
 	for now, want := range map[time.Time]time.Duration{
-		noon.AddDate(0, 0, -9): 6 * time.Hour, noon.Add(-2 * time.Hour): 2 * time.Hour, noon.Add(-time.Second): time.Minute, noon.Add(time.Hour): time.Minute,
+		noon.AddDate(0, 0, -9): 6 * time.Hour, noon.Add(-2 * time.Hour): 2 * time.Hour, noon.Add(-time.Second): time.Minute,
+		noon.Add(time.Hour): time.Minute,
 	} {
 		if got := w.Poll(now); got != want {
 			t.Errorf("at %s: %v, want %v", now, got, want)

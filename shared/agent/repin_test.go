@@ -16,7 +16,11 @@ func TestRepinUntilUse(t *testing.T) {
 	got := a.Repin(Pin{Thumbprint: "b"}, keep, now).Repin(Pin{Thumbprint: "c"}, keep, later)
 	want := []Pin{
 		{Thumbprint: "c", Unused: true, Renewed: later}, {Thumbprint: "b", Unused: true, Renewed: now},
-		{Thumbprint: "a", Yields: true, Until: now.Add(time.Hour)}, {Thumbprint: "operator's", Until: now.Add(48 * time.Hour)},
+		{
+			Thumbprint: "a",
+			Yields:     true,
+			Until:      now.Add(time.Hour),
+		}, {Thumbprint: "operator's", Until: now.Add(48 * time.Hour)},
 	}
 	if diff := cmp.Diff(want, got.Pins); diff != "" {
 		t.Errorf("pins (-want +got):\n%s", diff)
@@ -52,8 +56,8 @@ func TestRepinUntilUseIsBounded(t *testing.T) {
 	}
 }
 
-// After a rollback, before the restored certificate was used: whatever is pinned next treats it as one in use, not as one
-// that its agent has left.
+// After a rollback, before the restored certificate was used: whatever is pinned next treats it as one in use, not as
+// one that its agent has left.
 func TestRepinAfterARollback(t *testing.T) {
 	hour := now.Add(time.Hour)
 	undone := Pin{Thumbprint: "undone", Generation: 2}
@@ -69,7 +73,13 @@ func TestRepinAfterARollback(t *testing.T) {
 			Pin{Thumbprint: "left", Generation: 1, Until: hour},
 		},
 		"a rotation with grace, of what ended for a successor": {
-			Pin{Thumbprint: "left", Generation: 1, Dormant: true, Yields: true, Until: now.Add(-time.Minute)}, Keep{Grace: time.Hour},
+			Pin{
+				Thumbprint: "left",
+				Generation: 1,
+				Dormant:    true,
+				Yields:     true,
+				Until:      now.Add(-time.Minute),
+			}, Keep{Grace: time.Hour},
 			Pin{Thumbprint: "left", Generation: 1, Until: hour},
 		},
 		"a successor": {
@@ -77,7 +87,13 @@ func TestRepinAfterARollback(t *testing.T) {
 			Pin{Thumbprint: "left", Generation: 1, Until: hour, Yields: true},
 		},
 		"a successor, of what ended for another": {
-			Pin{Thumbprint: "left", Generation: 1, Dormant: true, Yields: true, Until: now.Add(-time.Minute)}, Keep{Grace: time.Hour, UntilUse: true},
+			Pin{
+				Thumbprint: "left",
+				Generation: 1,
+				Dormant:    true,
+				Yields:     true,
+				Until:      now.Add(-time.Minute),
+			}, Keep{Grace: time.Hour, UntilUse: true},
 			Pin{Thumbprint: "left", Generation: 1, Until: hour, Yields: true},
 		},
 	} {
@@ -101,8 +117,14 @@ func TestGraceInAnOverlap(t *testing.T) {
 		old  Pin
 		want bool
 	}{
-		"left":                   {Pin{Thumbprint: "old", Generation: 1, Dormant: true}, false},
-		"waits for a successor":  {Pin{Thumbprint: "old", Generation: 1, Dormant: true, Yields: true, Until: now.Add(2 * time.Hour)}, true},
+		"left": {Pin{Thumbprint: "old", Generation: 1, Dormant: true}, false},
+		"waits for a successor": {Pin{
+			Thumbprint: "old",
+			Generation: 1,
+			Dormant:    true,
+			Yields:     true,
+			Until:      now.Add(2 * time.Hour),
+		}, true},
 		"ended for a successor":  {Pin{Thumbprint: "old", Generation: 1, Dormant: true, Yields: true, Until: now}, false},
 		"in use":                 {Pin{Thumbprint: "old", Generation: 1}, true},
 		"in use, with less time": {Pin{Thumbprint: "old", Generation: 1, Until: now.Add(time.Minute)}, true},
@@ -171,13 +193,16 @@ func TestRestoredPinYieldsToItsSuccessors(t *testing.T) {
 
 // A successor leaves no room in the record to what cannot count again.
 func TestSuccessorDropsWhatHasEnded(t *testing.T) {
-	a := Agent{Status: Active, Pins: []Pin{
-		{Thumbprint: "in use", Generation: 3},
-		{Thumbprint: "in its grace", Generation: 3, Until: now.Add(time.Minute)},
-		{Thumbprint: "after its grace", Generation: 3, Until: now},
-		{Thumbprint: "left", Generation: 2, Dormant: true},
-		{Thumbprint: "left for good", Generation: 1, Dormant: true},
-	}}
+	a := Agent{
+		Status: Active,
+		Pins: []Pin{
+			{Thumbprint: "in use", Generation: 3},
+			{Thumbprint: "in its grace", Generation: 3, Until: now.Add(time.Minute)},
+			{Thumbprint: "after its grace", Generation: 3, Until: now},
+			{Thumbprint: "left", Generation: 2, Dormant: true},
+			{Thumbprint: "left for good", Generation: 1, Dormant: true},
+		},
+	}
 	a = a.Repin(Pin{Thumbprint: "next", Generation: 3}, Keep{Grace: time.Hour, UntilUse: true, Restorable: 2}, now)
 	var got []string
 	for _, p := range a.Pins {

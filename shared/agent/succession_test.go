@@ -54,7 +54,12 @@ func (c authority) IsCurrent(g int64) bool { return g == c.current }
 const overlap = time.Hour
 
 func newLife() *life {
-	l := &life{now: now, ca: authority{current: 1, last: 1, accepted: map[int64]time.Time{}}, dead: map[string]death{}, grace: map[string]time.Time{}}
+	l := &life{
+		now:   now,
+		ca:    authority{current: 1, last: 1, accepted: map[int64]time.Time{}},
+		dead:  map[string]death{},
+		grace: map[string]time.Time{},
+	}
 	l.record = Agent{ID: "orga::a", Status: Active}
 	first := l.certify()
 	l.record = l.record.Repin(l.pin(first), Keep{}, l.now)
@@ -186,8 +191,8 @@ func (l *life) mint(t *rapid.T) {
 	l.ca.current = l.ca.last
 }
 
-// rollback takes the agent back to what it used then, as its operator would, and the agent uses that before the CA moves
-// again: until then a restored pin is one of its own generation alone, and no overlap carries it.
+// rollback takes the agent back to what it used then, as its operator would, and the agent uses that before the CA
+// moves again: until then a restored pin is one of its own generation alone, and no overlap carries it.
 func (l *life) rollback(t *rapid.T) {
 	if l.ca.previous == 0 {
 		return
@@ -210,7 +215,8 @@ func (l *life) rollback(t *rapid.T) {
 	l.left = cert{}
 	_, died := l.dead[l.using.thumbprint]
 	if !l.use(l.using) && l.waits() && !died && l.using.generation == l.ca.current {
-		t.Fatalf("%v was in use under the generation that is restored, and does not authenticate\n%+v", l.using, l.record.Pins)
+		t.Fatalf("%v was in use under the generation that is restored, and does not authenticate\n%+v", l.using,
+			l.record.Pins)
 	}
 }
 
@@ -233,7 +239,8 @@ func (l *life) check(t *rapid.T) {
 	}
 	_, died := l.dead[l.using.thumbprint]
 	if !died && l.authenticates(l.using) != (l.waits() && l.ca.Accepts(l.using.generation, l.now)) {
-		t.Fatalf("%v is in use, asked at %v, and authenticates: %v\n%+v", l.using, l.asked, l.authenticates(l.using), l.record.Pins)
+		t.Fatalf("%v is in use, asked at %v, and authenticates: %v\n%+v", l.using, l.asked, l.authenticates(l.using),
+			l.record.Pins)
 	}
 	for _, c := range l.all {
 		if !l.authenticates(c) {
@@ -243,11 +250,13 @@ func (l *life) check(t *rapid.T) {
 		if until, ok := l.grace[c.thumbprint]; ok {
 			d, dead = death{final: !l.now.Before(until)}, false
 		}
-		if !l.ca.Accepts(c.generation, l.now) || d.final || dead && (c.generation != l.ca.current || d.killer == l.ca.current) {
+		if !l.ca.Accepts(c.generation, l.now) || d.final || dead &&
+			(c.generation != l.ca.current || d.killer == l.ca.current) {
 			t.Fatalf("%v authenticates, dead %v %+v\n%+v", c, dead, d, l.record.Pins)
 		}
 	}
-	if gone := l.record.Deactivate(l.now); len(gone.Pins) > 0 || !errors.Is(second(gone.Authenticate(l.using.thumbprint, l.ca, l.now)), ErrRevoked) {
+	if gone := l.record.Deactivate(l.now); len(gone.Pins) > 0 ||
+		!errors.Is(second(gone.Authenticate(l.using.thumbprint, l.ca, l.now)), ErrRevoked) {
 		t.Fatal("a deactivated agent authenticates")
 	}
 }
@@ -255,14 +264,15 @@ func (l *life) check(t *rapid.T) {
 func second[T any](_ T, err error) error { return err }
 
 // Whatever happens to answers, the operator and the CA: what an agent was given works as long as its generation is
-// accepted, what it uses works until its successor's first use or the end of the overlap, and what has ended stays ended
-// unless a rollback undoes the generation that ended it.
+// accepted, what it uses works until its successor's first use or the end of the overlap, and what has ended stays
+// ended unless a rollback undoes the generation that ended it.
 func TestSuccession(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := newLife()
 		t.Repeat(map[string]func(*rapid.T){
-			"renew": l.renew, "token": l.token, "rotate": l.rotate, "mint": l.mint, "rollback": l.rollback, "finalise": l.finalise,
-			"advance": l.advance, "": l.check,
+			"renew": l.renew, "token": l.token, "rotate": l.rotate, "mint": l.mint, "rollback": l.rollback,
+			"finalise": l.finalise,
+			"advance":  l.advance, "": l.check,
 		})
 	})
 }

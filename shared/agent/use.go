@@ -57,7 +57,10 @@ func (a Agent) Activation(used Agent, p Pin, now time.Time) audit.Entry {
 		}
 	}
 	return audit.Entry{
-		Time: now, Event: audit.AgentCertActivated, Actor: "agent:" + string(a.ID), Subject: string(a.ID),
+		Time:    now,
+		Event:   audit.AgentCertActivated,
+		Actor:   "agent:" + string(a.ID),
+		Subject: string(a.ID),
 		Details: map[string]any{"cert_thumbprint": p.Thumbprint, "generation": p.Generation, "ended_thumbprints": ended},
 	}
 }

@@ -17,7 +17,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// ErrInvalid reports an assertion that is refused. It is always wrapped with the reason, which never quotes the assertion.
+// ErrInvalid reports an assertion that is refused. It is always wrapped with the reason, which never quotes the
+// assertion.
 var ErrInvalid = problem.New(401, "client_assertion_invalid", "invalid client assertion").
 	AtToken("invalid_client")
 
@@ -118,8 +119,8 @@ func decode(text string) ([]byte, error) {
 	return base64.StdEncoding.Strict().DecodeString(text)
 }
 
-// Expect is the request that an assertion must be for. Who calls, and that the certificate authenticates this agent, has
-// been found out before.
+// Expect is the request that an assertion must be for. Who calls, and that the certificate authenticates this agent,
+// has been found out before.
 type Expect struct {
 	Subject    string            // the agent's id
 	Leaf       *x509.Certificate // the connection's certificate

@@ -41,7 +41,12 @@ type identity struct {
 
 func newIdentity(t testing.TB, key crypto.Signer) identity {
 	t.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: agentID}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: agentID},
+		NotBefore:    now.Add(-time.Hour),
+		NotAfter:     now.Add(time.Hour),
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +116,8 @@ func (i identity) header() members {
 // claims are those of the agents' SDK.
 func claims(challenge string) members {
 	return members{
-		"iss": agentID, "sub": agentID, "aud": "agent-trust-broker", "iat": now.Unix(), "exp": now.Unix() + 300, "jti": "id-1", "nonce": challenge,
+		"iss": agentID, "sub": agentID, "aud": "agent-trust-broker", "iat": now.Unix(), "exp": now.Unix() + 300,
+		"jti": "id-1", "nonce": challenge,
 	}
 }
 
@@ -165,7 +171,8 @@ func TestLocalAssertion(t *testing.T) {
 		i := newIdentity(t, key)
 		challenge := challenges(t, 1).Issue(i.thumbprint(), now)
 		for what, change := range map[string]members{
-			"of the SDK": {}, "for the issuer": {"aud": issuer}, "for the endpoint": {"aud": endpoint}, "for a list of ours": {"aud": []string{issuer, endpoint}},
+			"of the SDK": {}, "for the issuer": {"aud": issuer}, "for the endpoint": {"aud": endpoint},
+			"for a list of ours":             {"aud": []string{issuer, endpoint}},
 			"by a clock that is 60 s ahead":  {"iat": now.Unix() + 60, "exp": now.Unix() + 360, "nbf": now.Unix() + 60},
 			"by a clock that is 59 s behind": {"iat": now.Unix() - 359, "exp": now.Unix() - 59},
 		} {
@@ -183,7 +190,8 @@ func TestLocalAssertion(t *testing.T) {
 
 // Every way in which a local assertion can be wrong. The one that all of them were made from is good.
 func TestLocalAssertionRefused(t *testing.T) {
-	i, other, rs := newIdentity(t, ecKey(t, elliptic.P256())), newIdentity(t, ecKey(t, elliptic.P256())), newIdentity(t, rsa2048())
+	i, other, rs := newIdentity(t, ecKey(t, elliptic.P256())), newIdentity(t, ecKey(t, elliptic.P256())),
+		newIdentity(t, rsa2048())
 	sameKey := newIdentity(t, i.key)
 	challenge := challenges(t, 1).Issue(i.thumbprint(), now)
 	good := func(header, change members) string {
@@ -194,26 +202,30 @@ func TestLocalAssertionRefused(t *testing.T) {
 	}
 	der := func(i identity) string { return base64.StdEncoding.EncodeToString(i.leaf.Raw) }
 	for name, text := range map[string]string{
-		"alg none":                    encode(t, i.header().with(members{"alg": "none"})) + "." + encode(t, claims(challenge)) + ".",
-		"alg HS256 with the leaf":     hs256(t, i.header().with(members{"alg": "HS256"}), claims(challenge), i.leaf.Raw),
-		"alg HS256 with the key":      hs256(t, i.header().with(members{"alg": "HS256"}), claims(challenge), i.leaf.RawSubjectPublicKeyInfo),
-		"alg RS256 by an EC key":      good(members{"alg": "RS256"}, nil),
-		"alg ES384":                   good(members{"alg": "ES384"}, nil),
-		"alg PS256":                   good(members{"alg": "PS256"}, nil),
-		"alg in lower case":           good(members{"alg": "es256"}, nil),
-		"crit":                        good(members{"crit": []string{"exp"}}, nil),
-		"unencoded payload":           good(members{"b64": false}, nil),
-		"no x5c":                      good(members{"x5c": nil}, nil),
-		"x5c empty":                   good(members{"x5c": []string{}}, nil),
-		"x5c no list":                 good(members{"x5c": der(i)}, nil),
-		"x5c in base64url":            good(members{"x5c": []string{base64.RawURLEncoding.EncodeToString(i.leaf.Raw)}}, nil),
-		"x5c with a line break":       good(members{"x5c": []string{der(i)[:64] + "\n" + der(i)[64:]}}, nil),
-		"x5c of another":              good(members{"x5c": []string{der(other)}}, nil),
-		"x5c of the same key":         good(members{"x5c": []string{der(sameKey)}}, nil),
-		"x5c behind another":          good(members{"x5c": []string{der(sameKey), der(i)}}, nil),
-		"x5c with a byte more":        good(members{"x5c": []string{base64.StdEncoding.EncodeToString(append(bytes.Clone(i.leaf.Raw), 0))}}, nil),
-		"x5c of 17":                   good(members{"x5c": repeat(der(i), 17)}, nil),
-		"key in the header":           compact(t, other.key, i.header().with(members{"jwk": members{"kty": "EC"}}), claims(challenge)),
+		"alg none": encode(t, i.header().with(members{"alg": "none"})) + "." + encode(t,
+			claims(challenge)) + ".",
+		"alg HS256 with the leaf": hs256(t, i.header().with(members{"alg": "HS256"}), claims(challenge), i.leaf.Raw),
+		"alg HS256 with the key": hs256(t, i.header().with(members{"alg": "HS256"}), claims(challenge),
+			i.leaf.RawSubjectPublicKeyInfo),
+		"alg RS256 by an EC key": good(members{"alg": "RS256"}, nil),
+		"alg ES384":              good(members{"alg": "ES384"}, nil),
+		"alg PS256":              good(members{"alg": "PS256"}, nil),
+		"alg in lower case":      good(members{"alg": "es256"}, nil),
+		"crit":                   good(members{"crit": []string{"exp"}}, nil),
+		"unencoded payload":      good(members{"b64": false}, nil),
+		"no x5c":                 good(members{"x5c": nil}, nil),
+		"x5c empty":              good(members{"x5c": []string{}}, nil),
+		"x5c no list":            good(members{"x5c": der(i)}, nil),
+		"x5c in base64url":       good(members{"x5c": []string{base64.RawURLEncoding.EncodeToString(i.leaf.Raw)}}, nil),
+		"x5c with a line break":  good(members{"x5c": []string{der(i)[:64] + "\n" + der(i)[64:]}}, nil),
+		"x5c of another":         good(members{"x5c": []string{der(other)}}, nil),
+		"x5c of the same key":    good(members{"x5c": []string{der(sameKey)}}, nil),
+		"x5c behind another":     good(members{"x5c": []string{der(sameKey), der(i)}}, nil),
+		"x5c with a byte more": good(members{"x5c": []string{
+			base64.StdEncoding.EncodeToString(append(bytes.Clone(i.leaf.Raw), 0))}}, nil),
+		"x5c of 17": good(members{"x5c": repeat(der(i), 17)}, nil),
+		"key in the header": compact(t, other.key, i.header().with(members{"jwk": members{"kty": "EC"}}),
+			claims(challenge)),
 		"typ of an access token":      good(members{"typ": "at+jwt"}, nil),
 		"typ of a proof":              good(members{"typ": "dpop+jwt"}, nil),
 		"typ of the Mastio's":         good(members{"typ": ownType, "kid": kid}, nil),
@@ -253,15 +265,18 @@ func TestLocalAssertionRefused(t *testing.T) {
 		"challenge of another":        good(nil, members{"nonce": challenges(t, 1).Issue(other.thumbprint(), now)}),
 		"challenge of the same key":   good(nil, members{"nonce": challenges(t, 1).Issue(sameKey.thumbprint(), now)}),
 		"challenge of another Mastio": good(nil, members{"nonce": challenges(t, 2).Issue(i.thumbprint(), now)}),
-		"challenge of 60 s ago":       good(nil, members{"nonce": challenges(t, 1).Issue(i.thumbprint(), now.Add(-60*time.Second))}),
-		"challenge of tomorrow":       good(nil, members{"nonce": challenges(t, 1).Issue(i.thumbprint(), now.Add(24*time.Hour))}),
-		"four parts":                  good(nil, nil) + ".AAAA",
-		"two parts":                   good(nil, nil)[:strings.LastIndexByte(good(nil, nil), '.')],
-		"empty":                       "",
-		"padded":                      good(nil, nil) + "=",
-		"line break":                  good(nil, nil) + "\n",
-		"too long":                    good(nil, members{"x": strings.Repeat("a", MaxSize)}),
-		"nested deeply":               good(members{"x": json.RawMessage(strings.Repeat("[", 5000) + strings.Repeat("]", 5000))}, nil),
+		"challenge of 60 s ago": good(nil,
+			members{"nonce": challenges(t, 1).Issue(i.thumbprint(), now.Add(-60*time.Second))}),
+		"challenge of tomorrow": good(nil,
+			members{"nonce": challenges(t, 1).Issue(i.thumbprint(), now.Add(24*time.Hour))}),
+		"four parts": good(nil, nil) + ".AAAA",
+		"two parts":  good(nil, nil)[:strings.LastIndexByte(good(nil, nil), '.')],
+		"empty":      "",
+		"padded":     good(nil, nil) + "=",
+		"line break": good(nil, nil) + "\n",
+		"too long":   good(nil, members{"x": strings.Repeat("a", MaxSize)}),
+		"nested deeply": good(members{"x": json.RawMessage(strings.Repeat("[", 5000) + strings.Repeat("]",
+			5000))}, nil),
 	} {
 		err := verifyLocal(t, text, i.expect())
 		if !errors.Is(err, ErrInvalid) {
@@ -300,7 +315,8 @@ func TestLocalAssertionByAWeakKey(t *testing.T) {
 	if err != nil {
 		t.Skip(err) // GODEBUG rsa1024min
 	}
-	for name, key := range map[string]crypto.Signer{"RSA 1024": weak, "P-224": ecKey(t, elliptic.P224()), "P-384": ecKey(t, elliptic.P384())} {
+	for name, key := range map[string]crypto.Signer{"RSA 1024": weak, "P-224": ecKey(t, elliptic.P224()),
+		"P-384": ecKey(t, elliptic.P384())} {
 		i := newIdentity(t, key)
 		text := compact(t, key, i.header(), claims(challenges(t, 1).Issue(i.thumbprint(), now)))
 		if err := verifyLocal(t, text, i.expect()); !errors.Is(err, ErrInvalid) {
@@ -311,7 +327,8 @@ func TestLocalAssertionByAWeakKey(t *testing.T) {
 
 func TestBehind(t *testing.T) {
 	i := newIdentity(t, ecKey(t, elliptic.P256()))
-	chain := append([]string{base64.StdEncoding.EncodeToString(i.leaf.Raw)}, repeat(base64.StdEncoding.EncodeToString([]byte("ca")), MaxBehind)...)
+	chain := append([]string{base64.StdEncoding.EncodeToString(i.leaf.Raw)},
+		repeat(base64.StdEncoding.EncodeToString([]byte("ca")), MaxBehind)...)
 	text := compact(t, i.key, i.header().with(members{"x5c": chain}), claims(challenges(t, 1).Issue(i.thumbprint(), now)))
 	a, err := Parse(text)
 	if err != nil || len(a.Behind) != MaxBehind || string(a.Behind[14]) != "ca" {
@@ -391,7 +408,14 @@ func TestNeitherPassesForTheOther(t *testing.T) {
 			t.Fatal(err)
 		}
 		token, err := accesstoken.Sign(accesstoken.Claims{
-			Issuer: issuer, Subject: agentID, Audience: []string{audience}, ClientID: agentID, JTI: "id-1", IssuedAt: now, Expires: now.Add(time.Minute), X5T: x5t,
+			Issuer:   issuer,
+			Subject:  agentID,
+			Audience: []string{audience},
+			ClientID: agentID,
+			JTI:      "id-1",
+			IssuedAt: now,
+			Expires:  now.Add(time.Minute),
+			X5T:      x5t,
 		}, accesstoken.Key{ID: kid, Signer: day})
 		if err != nil {
 			t.Fatal(err)
@@ -442,7 +466,8 @@ func TestUsed(t *testing.T) {
 	}
 	ownHolder, ownID, ownUntil := v.Used(i.thumbprint())
 	if ownHolder != holder || ownID == id || ownUntil.Before(now.Add(OwnTTL)) {
-		t.Errorf("local: %s %s, own: %s %s until %s; want one holder, two names, and the whole life", holder, id, ownHolder, ownID, ownUntil)
+		t.Errorf("local: %s %s, own: %s %s until %s; want one holder, two names, and the whole life", holder, id, ownHolder,
+			ownID, ownUntil)
 	}
 	if other, _, _ := v.Used(newIdentity(t, i.key).thumbprint()); other == holder {
 		t.Error("two certificates share their names")
@@ -455,7 +480,8 @@ func TestChallenges(t *testing.T) {
 	if first == second || len(first) != 75 {
 		t.Errorf("challenges %q and %q", first, second)
 	}
-	for name, at := range map[string]time.Duration{"at once": 0, "at its end": ChallengeTTL - time.Millisecond, "by a slower clock": -ahead} {
+	for name, at := range map[string]time.Duration{"at once": 0, "at its end": ChallengeTTL - time.Millisecond,
+		"by a slower clock": -ahead} {
 		if err := c.check(first, "a", now.Add(at)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

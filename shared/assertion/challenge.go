@@ -29,8 +29,8 @@ const (
 	challengeDomain = "mastio login challenge v1\x00"
 )
 
-// Challenges issues and checks the challenges that an assertion has to hold: a time, random octets, and the HMAC of both
-// and of the certificate's thumbprint. Nothing is stored, every instance that has the key accepts what the others
+// Challenges issues and checks the challenges that an assertion has to hold: a time, random octets, and the HMAC of
+// both and of the certificate's thumbprint. Nothing is stored, every instance that has the key accepts what the others
 // issued, and a challenge is worth nothing to the holder of another certificate. It is safe for concurrent use.
 type Challenges struct{ key []byte }
 

@@ -108,11 +108,14 @@ func checkTimes(claims jose.Object, now time.Time) (expires time.Time, err error
 	case !exp.After(iat) || exp.Sub(iat) > maxLife:
 		return expires, fmt.Errorf("exp is not within %d s after iat", maxLife/time.Second)
 	case iat.After(now.Add(Skew)):
-		return expires, fmt.Errorf("iat is %d s ahead of this server's clock, at most %d are allowed", seconds(iat.Sub(now)), Skew/time.Second)
+		return expires, fmt.Errorf("iat is %d s ahead of this server's clock, at most %d are allowed", seconds(iat.Sub(now)),
+			Skew/time.Second)
 	case nbf.After(now.Add(Skew)):
-		return expires, fmt.Errorf("nbf is %d s ahead of this server's clock, at most %d are allowed", seconds(nbf.Sub(now)), Skew/time.Second)
+		return expires, fmt.Errorf("nbf is %d s ahead of this server's clock, at most %d are allowed", seconds(nbf.Sub(now)),
+			Skew/time.Second)
 	case !now.Before(exp.Add(Skew)):
-		return expires, fmt.Errorf("exp is %d s behind this server's clock, at most %d are allowed", seconds(now.Sub(exp)), Skew/time.Second)
+		return expires, fmt.Errorf("exp is %d s behind this server's clock, at most %d are allowed", seconds(now.Sub(exp)),
+			Skew/time.Second)
 	}
 	return exp, nil
 }

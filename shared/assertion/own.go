@@ -34,16 +34,21 @@ type confirmation struct {
 	X5T string `json:"x5t#S256"`
 }
 
-// Sign makes an own assertion for the holder of the certificate: good for OwnTTL from the whole second of want.Now on. id
-// must not occur twice. kid and key are of the token key ring; a refusal by the signer is an error.
+// Sign makes an own assertion for the holder of the certificate: good for OwnTTL from the whole second of want.Now on.
+// id must not occur twice. kid and key are of the token key ring; a refusal by the signer is an error.
 func Sign(want Expect, id, kid string, key crypto.Signer) (string, error) {
 	x5t, err := accesstoken.X5TFromThumbprint(want.Thumbprint)
 	if err != nil {
 		return "", err
 	}
 	return jose.Sign(ownType, kid, ownClaims{
-		Issuer: want.Issuer, Subject: want.Subject, Audience: want.audience(), JTI: id,
-		IssuedAt: want.Now.Unix(), Expires: want.Now.Add(OwnTTL).Unix(), Confirmation: confirmation{x5t},
+		Issuer:       want.Issuer,
+		Subject:      want.Subject,
+		Audience:     want.audience(),
+		JTI:          id,
+		IssuedAt:     want.Now.Unix(),
+		Expires:      want.Now.Add(OwnTTL).Unix(),
+		Confirmation: confirmation{x5t},
 	}, key)
 }
 
@@ -80,7 +85,8 @@ func (a Assertion) verifyOwn(keys func(kid string) *ecdsa.PublicKey, want Expect
 	for _, c := range []struct {
 		in         jose.Object
 		name, want string
-	}{{claims, "iss", want.Issuer}, {claims, "sub", want.Subject}, {claims, "aud", want.audience()}, {cnf, "x5t#S256", x5t}} {
+	}{{claims, "iss", want.Issuer}, {claims, "sub", want.Subject}, {claims, "aud", want.audience()},
+		{cnf, "x5t#S256", x5t}} {
 		if got, err := c.in.Text(c.name); err != nil || got != c.want {
 			return v, errors.New(c.name + " is another one than this request's")
 		}

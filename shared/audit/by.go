@@ -1,6 +1,7 @@
 package audit
 
-// By says who asks for a change, and in which request. Both come from the edge and the stored secrets, never from a body.
+// By says who asks for a change, and in which request. Both come from the edge and the stored secrets, never from a
+// body.
 type By struct {
 	Actor     string // "admin:VERSION", "dashboard:VERSION/SESSION", "schedule:JOB"; empty: not known yet
 	RequestID string // API Gateway's; empty: a schedule asks

@@ -115,7 +115,14 @@ type Checkpoint struct {
 
 // Follow returns the checkpoint behind c, over the leaves of t. The zero Checkpoint stands before the first.
 func (c Checkpoint) Follow(orgID string, t *Tree, key string, now time.Time) (Checkpoint, error) {
-	next := Checkpoint{Type: CheckpointType, OrgID: orgID, Number: c.Number + 1, Previous: Genesis, Key: key, Timestamp: Stamp(now)}
+	next := Checkpoint{
+		Type:      CheckpointType,
+		OrgID:     orgID,
+		Number:    c.Number + 1,
+		Previous:  Genesis,
+		Key:       key,
+		Timestamp: Stamp(now),
+	}
 	var err error
 	if c.Number > 0 {
 		if next.Previous, err = c.Hash(); err != nil {

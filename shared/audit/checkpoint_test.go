@@ -26,9 +26,11 @@ func TestCanonicalFormOfTheRFC(t *testing.T) {
 			`{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],"string":"€$\u000f\nA'B\"\\\\\"/"}`,
 		},
 		{
-			"section 3.2.3", `{"\u20ac": "Euro Sign", "\r": "Carriage Return", "\ufb33": "Hebrew Letter Dalet With Dagesh", "1": "One",
+			"section 3.2.3",
+			`{"\u20ac": "Euro Sign", "\r": "Carriage Return", "\ufb33": "Hebrew Letter Dalet With Dagesh", "1": "One",
 			"\ud83d\ude00": "Emoji: Grinning Face", "\u0080": "Control", "\u00f6": "Latin Small Letter O With Diaeresis"}`,
-			"{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\u0080\":\"Control\",\"ö\":\"Latin Small Letter O With Diaeresis\",\"€\":\"Euro Sign\",\"😀\":\"Emoji: Grinning Face\",\"\ufb33\":\"Hebrew Letter Dalet With Dagesh\"}",
+			"{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\u0080\":\"Control\",\"ö\":\"Latin Small Letter O With " +
+				"Diaeresis\",\"€\":\"Euro Sign\",\"😀\":\"Emoji: Grinning Face\",\"\ufb33\":\"Hebrew Letter Dalet With Dagesh\"}",
 		},
 	} {
 		got, err := canonical(json.RawMessage(c.in))
@@ -42,12 +44,18 @@ func TestCanonicalFormOfTheRFC(t *testing.T) {
 func TestNumbersOfTheRFC(t *testing.T) {
 	for bits, want := range map[uint64]string{
 		0x0000000000000000: "0", 0x8000000000000000: "0", 0x0000000000000001: "5e-324", 0x8000000000000001: "-5e-324",
-		0x7fefffffffffffff: "1.7976931348623157e+308", 0xffefffffffffffff: "-1.7976931348623157e+308", 0x4340000000000000: "9007199254740992",
-		0xc340000000000000: "-9007199254740992", 0x4430000000000000: "295147905179352830000", 0x44b52d02c7e14af5: "9.999999999999997e+22",
-		0x44b52d02c7e14af6: "1e+23", 0x44b52d02c7e14af7: "1.0000000000000001e+23", 0x444b1ae4d6e2ef4e: "999999999999999700000",
-		0x444b1ae4d6e2ef4f: "999999999999999900000", 0x444b1ae4d6e2ef50: "1e+21", 0x3eb0c6f7a0b5ed8c: "9.999999999999997e-7", 0x3eb0c6f7a0b5ed8d: "0.000001",
-		0x41b3de4355555553: "333333333.3333332", 0x41b3de4355555554: "333333333.33333325", 0x41b3de4355555555: "333333333.3333333",
-		0x41b3de4355555556: "333333333.3333334", 0x41b3de4355555557: "333333333.33333343", 0xbecbf647612f3696: "-0.0000033333333333333333", 0x43143ff3c1cb0959: "1424953923781206.2",
+		0x7fefffffffffffff: "1.7976931348623157e+308", 0xffefffffffffffff: "-1.7976931348623157e+308",
+		0x4340000000000000: "9007199254740992",
+		0xc340000000000000: "-9007199254740992", 0x4430000000000000: "295147905179352830000",
+		0x44b52d02c7e14af5: "9.999999999999997e+22",
+		0x44b52d02c7e14af6: "1e+23", 0x44b52d02c7e14af7: "1.0000000000000001e+23",
+		0x444b1ae4d6e2ef4e: "999999999999999700000",
+		0x444b1ae4d6e2ef4f: "999999999999999900000", 0x444b1ae4d6e2ef50: "1e+21", 0x3eb0c6f7a0b5ed8c: "9.999999999999997e-7",
+		0x3eb0c6f7a0b5ed8d: "0.000001",
+		0x41b3de4355555553: "333333333.3333332", 0x41b3de4355555554: "333333333.33333325",
+		0x41b3de4355555555: "333333333.3333333",
+		0x41b3de4355555556: "333333333.3333334", 0x41b3de4355555557: "333333333.33333343",
+		0xbecbf647612f3696: "-0.0000033333333333333333", 0x43143ff3c1cb0959: "1424953923781206.2",
 	} {
 		got, err := canonical(math.Float64frombits(bits))
 		if err != nil || string(got) != want {
@@ -59,7 +67,12 @@ func TestNumbersOfTheRFC(t *testing.T) {
 func leaves(n int) []Leaf {
 	all := make([]Leaf, n)
 	for i := range all {
-		all[i] = Leaf{Subject: fmt.Sprintf("orga::%03d", i), FromHash: Genesis, Seq: int64(i + 1), Hash: strings.Repeat(fmt.Sprintf("%02x", i), 32)}
+		all[i] = Leaf{
+			Subject:  fmt.Sprintf("orga::%03d", i),
+			FromHash: Genesis,
+			Seq:      int64(i + 1),
+			Hash:     strings.Repeat(fmt.Sprintf("%02x", i), 32),
+		}
 	}
 	return all
 }
@@ -146,7 +159,8 @@ func TestGoldenCheckpoint(t *testing.T) {
 	if err != nil || hash != want {
 		t.Errorf("hash of %+v:\ngot  %s\nwant %s (%v)", second, hash, want, err)
 	}
-	if first.Previous != Genesis || first.Number != 1 || second.Number != 2 || first.Rows != 6 || first.Leaves != 3 || first.Timestamp != "2026-11-24T03:00:00.123Z" {
+	if first.Previous != Genesis || first.Number != 1 || second.Number != 2 || first.Rows != 6 || first.Leaves != 3 ||
+		first.Timestamp != "2026-11-24T03:00:00.123Z" {
 		t.Errorf("first = %+v", first)
 	}
 }
@@ -248,7 +262,13 @@ func TestLeafFollowsItsChain(t *testing.T) {
 
 // A row is read from the octets that it was written as, and from no others.
 func TestParseIsExact(t *testing.T) {
-	row, _ := appendTo(t, Head{}, Entry{Time: when, Event: AgentEnrolled, Actor: "a", Subject: "s", Details: map[string]any{"n": int64(0), "t": "<é>"}})
+	row, _ := appendTo(t, Head{}, Entry{
+		Time:    when,
+		Event:   AgentEnrolled,
+		Actor:   "a",
+		Subject: "s",
+		Details: map[string]any{"n": int64(0), "t": "<é>"},
+	})
 	line, err := row.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -275,7 +295,13 @@ func TestParseIsExact(t *testing.T) {
 			t.Errorf("%s: %v, want ErrBroken", name, err)
 		}
 	}
-	if _, _, err := (Head{}).Append(Entry{Time: when, Event: AgentEnrolled, Actor: "a", Subject: "s", Details: map[string]any{"n": int64(1)<<53 + 1}}); !errors.Is(err, ErrEvent) {
+	if _, _, err := (Head{}).Append(Entry{
+		Time:    when,
+		Event:   AgentEnrolled,
+		Actor:   "a",
+		Subject: "s",
+		Details: map[string]any{"n": int64(1)<<53 + 1},
+	}); !errors.Is(err, ErrEvent) {
 		t.Errorf("a number that JSON's readers round: %v, want ErrEvent", err)
 	}
 }

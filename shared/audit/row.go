@@ -52,9 +52,23 @@ const (
 )
 
 var events = map[Event]bool{
-	AgentEnrolled: true, AgentCertRotated: true, AgentCertRenewed: true, AgentCertActivated: true, AgentCertDue: true, AgentHygieneSet: true, AgentDeactivated: true,
-	OrgCACreated: true, OrgCAStaged: true, OrgCARotated: true, OrgCARolledBack: true, OverlapEnded: true, OrgCADiscarded: true, OrgCARetired: true,
-	OrgCAUploadRefused: true, AdminLoginRefused: true, CheckpointMade: true,
+	AgentEnrolled:      true,
+	AgentCertRotated:   true,
+	AgentCertRenewed:   true,
+	AgentCertActivated: true,
+	AgentCertDue:       true,
+	AgentHygieneSet:    true,
+	AgentDeactivated:   true,
+	OrgCACreated:       true,
+	OrgCAStaged:        true,
+	OrgCARotated:       true,
+	OrgCARolledBack:    true,
+	OverlapEnded:       true,
+	OrgCADiscarded:     true,
+	OrgCARetired:       true,
+	OrgCAUploadRefused: true,
+	AdminLoginRefused:  true,
+	CheckpointMade:     true,
 }
 
 // Known reports whether e is in the list.
@@ -108,8 +122,14 @@ func (h Head) Append(e Entry) (Row, Head, error) {
 		e.Details = map[string]any{}
 	}
 	r := Row{
-		ID: id.String(), Seq: h.Seq + 1, Timestamp: Stamp(e.Time),
-		EventType: e.Event, Actor: e.Actor, Subject: e.Subject, Details: e.Details, PrevHash: h.last(),
+		ID:        id.String(),
+		Seq:       h.Seq + 1,
+		Timestamp: Stamp(e.Time),
+		EventType: e.Event,
+		Actor:     e.Actor,
+		Subject:   e.Subject,
+		Details:   e.Details,
+		PrevHash:  h.last(),
 	}
 	if r.Hash, err = r.sum(); err != nil {
 		return Row{}, h, err

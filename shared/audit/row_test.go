@@ -28,7 +28,10 @@ func chain(t *testing.T, n int) []Row {
 	for i := range n {
 		var r Row
 		r, h = appendTo(t, h, Entry{
-			Time: when.Add(time.Duration(i) * time.Second), Event: AgentCertRotated, Actor: "admin:AWSCURRENT", Subject: "orga::a",
+			Time:    when.Add(time.Duration(i) * time.Second),
+			Event:   AgentCertRotated,
+			Actor:   "admin:AWSCURRENT",
+			Subject: "orga::a",
 			Details: map[string]any{"generation": int64(i), "reason": "hygiene <&> é", "csr": i%2 == 0},
 		})
 		rows = append(rows, r)
@@ -110,7 +113,13 @@ func TestAppendRefuses(t *testing.T) {
 		"unknown event": {Time: when, Event: "agent.forgiven", Actor: "a", Subject: "s"},
 		"no actor":      {Time: when, Event: AgentEnrolled, Subject: "s"},
 		"no subject":    {Time: when, Event: AgentEnrolled, Actor: "a"},
-		"not JSON":      {Time: when, Event: AgentEnrolled, Actor: "a", Subject: "s", Details: map[string]any{"f": func() {}}},
+		"not JSON": {
+			Time:    when,
+			Event:   AgentEnrolled,
+			Actor:   "a",
+			Subject: "s",
+			Details: map[string]any{"f": func() {}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := Head{Seq: 3, Hash: "x"}

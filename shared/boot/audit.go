@@ -19,17 +19,29 @@ func Audit(p *Parts) (any, error) {
 	return p.http(httpapi.Audit(p.Trail(0)), p.secret().Check)
 }
 
-// Trail hands the audit trail out, in bundles of at most so many octets; zero: as many as fit into an answer of the API.
+// Trail hands the audit trail out, in bundles of at most so many octets; zero: as many as fit into an answer of the
+// API.
 func (p *Parts) Trail(most int64) *auditlog.Trail {
 	return auditlog.NewTrail(auditlog.TrailConfig{
-		Store: p.store(), Archive: p.archive(), Key: p.auditKey(), OrgID: p.OrgID, Now: p.Now, MaxBundle: most,
+		Store:     p.store(),
+		Archive:   p.archive(),
+		Key:       p.auditKey(),
+		OrgID:     p.OrgID,
+		Now:       p.Now,
+		MaxBundle: most,
 	})
 }
 
 // Sealer makes checkpoints of the audit trail.
 func (p *Parts) Sealer() *auditlog.Sealer {
 	cfg := auditlog.SealerConfig{
-		Store: p.store(), Archive: p.archive(), Key: p.auditSigner(), OrgID: p.OrgID, Now: p.Now, NewID: p.NewID, Log: p.Log,
+		Store:   p.store(),
+		Archive: p.archive(),
+		Key:     p.auditSigner(),
+		OrgID:   p.OrgID,
+		Now:     p.Now,
+		NewID:   p.NewID,
+		Log:     p.Log,
 	}
 	if p.TSA != "" {
 		cfg.Stamp = (&tsa.Client{URL: p.TSA}).Stamp

@@ -75,16 +75,33 @@ func Environment(getenv func(string) string) (Config, error) {
 // config reads every variable, the wrong ones too.
 func (e *env) config() Config {
 	c := Config{
-		OrgID: e.need("MASTIO_ORG_ID"), TrustDomain: e.need("MASTIO_TRUST_DOMAIN"), Issuer: e.url("MASTIO_ISSUER"),
-		SPIFFETrustDomains: e.trustDomains("MASTIO_SPIFFE_TRUST_DOMAINS"), TablePrefix: e.optional("MASTIO_TABLE_PREFIX"), TruststoreBucket: e.need("MASTIO_TRUSTSTORE_BUCKET"),
-		TruststoreKey: e.need("MASTIO_TRUSTSTORE_KEY"), AgentsDomain: e.optional("MASTIO_AGENTS_DOMAIN"), AdminSecret: e.need("MASTIO_ADMIN_SECRET_ID"), TokenKEK: e.need("MASTIO_TOKEN_KEK"),
-		AuditBucket: e.need("MASTIO_AUDIT_BUCKET"), AuditKey: e.need("MASTIO_AUDIT_KEY"), TSA: e.web("AUDIT_TSA_URL"),
-		Signer: Signer(e.oneOf("TOKEN_SIGNER", string(EpochKey), string(KMS))), RequireDPoP: e.flag("TOKEN_REQUIRE_DPOP"),
-		RequireNonce: e.flag("TOKEN_REQUIRE_NONCE"), RegisteredDPoPOnly: e.flag("TOKEN_REGISTERED_DPOP_ONLY"), StrictPKI: e.flag("MCP_PROXY_STRICT_PKI"),
-		RotateCAFunction: e.optional("MASTIO_ROTATECA_FUNCTION"), EventBus: e.optional("MASTIO_EVENT_BUS"), AgentSecretsKey: e.optional("MASTIO_AGENT_SECRETS_KEY"), Schedule: e.schedule(),
-		Adopt: e.oneOf("MASTIO_FIRST_CA", "mint", "adopt") == "adopt", Version: version.Stamp,
+		OrgID:              e.need("MASTIO_ORG_ID"),
+		TrustDomain:        e.need("MASTIO_TRUST_DOMAIN"),
+		Issuer:             e.url("MASTIO_ISSUER"),
+		SPIFFETrustDomains: e.trustDomains("MASTIO_SPIFFE_TRUST_DOMAINS"),
+		TablePrefix:        e.optional("MASTIO_TABLE_PREFIX"),
+		TruststoreBucket:   e.need("MASTIO_TRUSTSTORE_BUCKET"),
+		TruststoreKey:      e.need("MASTIO_TRUSTSTORE_KEY"),
+		AgentsDomain:       e.optional("MASTIO_AGENTS_DOMAIN"),
+		AdminSecret:        e.need("MASTIO_ADMIN_SECRET_ID"),
+		TokenKEK:           e.need("MASTIO_TOKEN_KEK"),
+		AuditBucket:        e.need("MASTIO_AUDIT_BUCKET"),
+		AuditKey:           e.need("MASTIO_AUDIT_KEY"),
+		TSA:                e.web("AUDIT_TSA_URL"),
+		Signer:             Signer(e.oneOf("TOKEN_SIGNER", string(EpochKey), string(KMS))),
+		RequireDPoP:        e.flag("TOKEN_REQUIRE_DPOP"),
+		RequireNonce:       e.flag("TOKEN_REQUIRE_NONCE"),
+		RegisteredDPoPOnly: e.flag("TOKEN_REGISTERED_DPOP_ONLY"),
+		StrictPKI:          e.flag("MCP_PROXY_STRICT_PKI"),
+		RotateCAFunction:   e.optional("MASTIO_ROTATECA_FUNCTION"),
+		EventBus:           e.optional("MASTIO_EVENT_BUS"),
+		AgentSecretsKey:    e.optional("MASTIO_AGENT_SECRETS_KEY"),
+		Schedule:           e.schedule(),
+		Adopt:              e.oneOf("MASTIO_FIRST_CA", "mint", "adopt") == "adopt",
+		Version:            version.Stamp,
 	}
-	c.RenewOverlap = e.seconds("RENEW_OVERLAP_SECONDS", agentcert.DefaultOverlap, agentcert.MinOverlap, agentcert.MaxOverlap)
+	c.RenewOverlap = e.seconds("RENEW_OVERLAP_SECONDS", agentcert.DefaultOverlap, agentcert.MinOverlap,
+		agentcert.MaxOverlap)
 	overlap := e.seconds("MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", 7*24*time.Hour, time.Hour, orgca.MaxOverlap)
 	if e.flag("MCP_PROXY_PKI_AUTO_MIGRATE") {
 		c.AutoMigrate = overlap
@@ -142,7 +159,8 @@ var trustDomain = regexp.MustCompile(`^[a-z0-9._-]{1,255}$`)
 // trustDomains reads a list with commas between.
 func (e *env) trustDomains(name string) []string {
 	var domains []string
-	for _, d := range strings.FieldsFunc(e.look(name, "trust domains, commas between", "none"), func(r rune) bool { return r == ',' || r == ' ' }) {
+	for _, d := range strings.FieldsFunc(e.look(name, "trust domains, commas between", "none"),
+		func(r rune) bool { return r == ',' || r == ' ' }) {
 		if !trustDomain.MatchString(d) {
 			e.wrong = append(e.wrong, fmt.Sprintf("%s holds %q, which is no trust domain", name, d))
 		}
@@ -157,7 +175,8 @@ func (e *env) web(name string) string {
 	if v == "" {
 		return ""
 	}
-	if u, err := url.Parse(v); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Fragment != "" {
+	if u, err := url.Parse(v); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" ||
+		u.Fragment != "" {
 		e.wrong = append(e.wrong, name+" is not an http or https URL")
 	}
 	return v

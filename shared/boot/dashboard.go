@@ -11,15 +11,16 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
-// Dashboard is the function dashboard. Under a legacy Org CA it stays open even where strict PKI shuts all others, because
-// it is where an operator remedies that; what gives an agent a certificate is shut in it.
+// Dashboard is the function dashboard. Under a legacy Org CA it stays open even where strict PKI shuts all others,
+// because it is where an operator remedies that; what gives an agent a certificate is shut in it.
 func Dashboard(p *Parts) (any, error) {
 	if p.RotateCAFunction == "" {
 		return nil, fmt.Errorf("%w: MASTIO_ROTATECA_FUNCTION is not set", ErrConfig)
 	}
 	admin := p.secret()
 	checker := p.Checker()
-	checker.Secret, checker.Left, checker.Forgotten = admin.Shortest, nil, nil // the pages list neither keys nor checkpoints
+	// the pages list neither keys nor checkpoints
+	checker.Secret, checker.Left, checker.Forgotten = admin.Shortest, nil, nil
 	d := dashboard.New(dashboard.Config{
 		OrgID:      p.OrgID,
 		Door:       p.Door(admin),

@@ -18,15 +18,22 @@ func Events(p *Parts) (any, error) {
 		return nil, fmt.Errorf("%w: MASTIO_EVENT_BUS is not set", ErrConfig)
 	}
 	relay := events.New(events.Config{
-		Bus: p.bus(), Pause: pauseBefore, Log: p.Log,
+		Bus:   p.bus(),
+		Pause: pauseBefore,
+		Log:   p.Log,
 	})
 	return func(ctx context.Context, batch lambdaevents.DynamoDBEvent) (lambdaevents.DynamoDBEventResponse, error) {
 		report := relay.Run(ctx, records(batch))
 		answer := lambdaevents.DynamoDBEventResponse{BatchItemFailures: []lambdaevents.DynamoDBBatchItemFailure{}}
 		if report.Failed != "" {
-			answer.BatchItemFailures = append(answer.BatchItemFailures, lambdaevents.DynamoDBBatchItemFailure{ItemIdentifier: report.Failed})
+			answer.BatchItemFailures = append(answer.BatchItemFailures,
+				lambdaevents.DynamoDBBatchItemFailure{ItemIdentifier: report.Failed})
 		}
-		err := metrics.Write(p.Metrics, p.OrgID, p.Now(), metrics.Gauge{Name: "events_sent", Unit: metrics.Count, Value: float64(report.Sent)})
+		err := metrics.Write(p.Metrics, p.OrgID, p.Now(), metrics.Gauge{
+			Name:  "events_sent",
+			Unit:  metrics.Count,
+			Value: float64(report.Sent),
+		})
 		return answer, err
 	}, nil
 }

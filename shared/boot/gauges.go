@@ -30,13 +30,17 @@ func gauges(s health.State, now time.Time) []metrics.Gauge {
 		}
 	}
 	if !s.CANotAfter.IsZero() {
-		all = append(all, metrics.Gauge{Name: "org_ca_days_left", Unit: metrics.Count, Value: float64(s.CANotAfter.Sub(now) / (24 * time.Hour))})
+		all = append(all, metrics.Gauge{
+			Name:  "org_ca_days_left",
+			Unit:  metrics.Count,
+			Value: float64(s.CANotAfter.Sub(now) / (24 * time.Hour)),
+		})
 	}
 	return all
 }
 
-// sealGauges are those of the function checkpoint, which the schedule runs and which reads the admin secret as every route of
-// the operators does. An unreadable secret has no length: no gauge is better than a wrong one.
+// sealGauges are those of the function checkpoint, which the schedule runs and which reads the admin secret as every
+// route of the operators does. An unreadable secret has no length: no gauge is better than a wrong one.
 func sealGauges(ctx context.Context, shortest func(context.Context) (int, error)) ([]metrics.Gauge, error) {
 	length, err := shortest(ctx)
 	if err != nil {

@@ -56,7 +56,8 @@ func TestGaugeOfTheAdminSecret(t *testing.T) {
 			t.Errorf("%d characters: %+v, %v; want %g", length, g, err, want)
 		}
 	}
-	if g, err := sealGauges(t.Context(), func(context.Context) (int, error) { return 0, errJob }); err == nil || len(g) > 0 {
+	if g, err := sealGauges(t.Context(), func(context.Context) (int, error) { return 0, errJob }); err == nil ||
+		len(g) > 0 {
 		t.Errorf("a secret that cannot be read: %+v, %v", g, err)
 	}
 }

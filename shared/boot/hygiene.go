@@ -37,7 +37,8 @@ func Hygiene(p *Parts) (any, error) {
 		count := func(name string, n int64) metrics.Gauge {
 			return metrics.Gauge{Name: name, Unit: metrics.Count, Value: float64(n)}
 		}
-		return r, errors.Join(err, metrics.Write(p.Metrics, p.OrgID, p.Now(), count("hygiene_due", r.Due), count("hygiene_rotated", r.Rotated),
+		return r, errors.Join(err, metrics.Write(p.Metrics, p.OrgID, p.Now(), count("hygiene_due", r.Due),
+			count("hygiene_rotated", r.Rotated),
 			count("hygiene_notified", r.Notified), count("hygiene_failed", r.Failed), count("hygiene_remaining", r.Remaining)))
 	}, nil
 }

@@ -5,8 +5,8 @@ import (
 	"log/slog"
 )
 
-// NewLog returns the log of a function: a JSON object a line. Lambda takes such a line as it is if it has the members level
-// and timestamp ("Log-level filtering", Lambda developer guide); to one without a timestamp it adds its own.
+// NewLog returns the log of a function: a JSON object a line. Lambda takes such a line as it is if it has the members
+// level and timestamp ("Log-level filtering", Lambda developer guide); to one without a timestamp it adds its own.
 func NewLog(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey && len(groups) == 0 {

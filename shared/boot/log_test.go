@@ -54,13 +54,17 @@ func tokenEvent(certPEM []byte) httpapi.Event {
 	e.HTTPMethod, e.Path, e.StageVariables = "POST", "/v1/auth/token", map[string]string{"host": "agents"}
 	e.RequestContext.RequestID, e.RequestContext.Identity.SourceIP = requestID, "203.0.113.177"
 	if certPEM != nil {
-		e.RequestContext.Identity.ClientCert = &events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert{ClientCertPem: string(certPEM)}
+		e.RequestContext.Identity.ClientCert = &events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert{
+			ClientCertPem: string(certPEM),
+		}
 	}
 	return e
 }
 
 // tokens starts the function token in a process.
-func tokens(t *testing.T, p *inmemory.Process) func(context.Context, httpapi.Event) (events.APIGatewayProxyResponse, error) {
+func tokens(
+	t *testing.T, p *inmemory.Process,
+) func(context.Context, httpapi.Event) (events.APIGatewayProxyResponse, error) {
 	t.Helper()
 	handler, err := boot.Token(p.Parts)
 	if err != nil {
@@ -90,12 +94,14 @@ func lines(t *testing.T, log []byte) (parsed []map[string]any, counted int) {
 
 // accessLine is what API Gateway writes about a request that was answered.
 func accessLine(format string) string {
-	return strings.NewReplacer("$context.requestId", requestID, "$context.identity.sourceIp", "203.0.113.177", "$context.routeKey", "POST /v1/auth/token",
-		"$context.status", "200", "$context.responseLatency", "127", "$context.error.message", "-", "$context.integrationErrorMessage", "-").Replace(format)
+	return strings.NewReplacer("$context.requestId", requestID, "$context.identity.sourceIp", "203.0.113.177",
+		"$context.routeKey", "POST /v1/auth/token",
+		"$context.status", "200", "$context.responseLatency", "127", "$context.error.message", "-",
+		"$context.integrationErrorMessage", "-").Replace(format)
 }
 
-// A token is the request there are most of: it leaves one line in the function's log and one in the access log, and no metric.
-// They have the request, the agent and the outcome.
+// A token is the request there are most of: it leaves one line in the function's log and one in the access log, and no
+// metric. They have the request, the agent and the outcome.
 func TestATokenLeavesFewOctetsOfLog(t *testing.T) {
 	m, log := inmemory.New(memstore.Config{}), &bytes.Buffer{}
 	if _, err := m.Standby.Run(t.Context()); err != nil {
@@ -108,7 +114,8 @@ func TestATokenLeavesFewOctetsOfLog(t *testing.T) {
 	slow := func() time.Time { m.Advance(12_345 * time.Microsecond); return m.Now() }
 	serve := tokens(t, m.Spawn(slow, func(p *boot.Parts) { p.Log = boot.NewLog(log) }))
 	printed := standardOutput(t, func() {
-		if out, err := serve(t.Context(), tokenEvent(leaf(enrolled.Certificate.CertPEM))); err != nil || out.StatusCode != http.StatusOK {
+		if out, err := serve(t.Context(), tokenEvent(leaf(enrolled.Certificate.CertPEM))); err != nil ||
+			out.StatusCode != http.StatusOK {
 			t.Fatalf("%v: %+v", err, out)
 		}
 	})
@@ -123,10 +130,12 @@ func TestATokenLeavesFewOctetsOfLog(t *testing.T) {
 	total := counted + len(access) + overhead
 	t.Logf("%d octets: %s %s", total, bytes.TrimSpace(log.Bytes()), access)
 	if len(written) != 1 || total > mostPerToken {
-		t.Errorf("a token leaves %d octets in %d lines and the access log's, want at most %d and one", total, len(written), mostPerToken)
+		t.Errorf("a token leaves %d octets in %d lines and the access log's, want at most %d and one", total, len(written),
+			mostPerToken)
 	}
 	got := written[0]
-	if got["request_id"] != requestID || got["agent"] != string(enrolled.Agent.ID) || got["status"] != 200.0 || got["route"] != "POST /v1/auth/token" || got["level"] != "INFO" {
+	if got["request_id"] != requestID || got["agent"] != string(enrolled.Agent.ID) || got["status"] != 200.0 ||
+		got["route"] != "POST /v1/auth/token" || got["level"] != "INFO" {
 		t.Errorf("line = %v", got)
 	}
 	if _, err := time.Parse(time.RFC3339, got["timestamp"].(string)); err != nil {
@@ -159,14 +168,16 @@ func TestARefusalIsLoggedWithItsCause(t *testing.T) {
 	}
 	e := tokenEvent(leaf(enrolled.Certificate.CertPEM))
 	e.Body, e.MultiValueHeaders = "scope=other", map[string][]string{"content-type": {"application/x-www-form-urlencoded"}}
-	if got := ask(e); got["agent"] != string(enrolled.Agent.ID) || got["code"] == nil || got["cause"] == nil || got["claimed"] != nil {
+	if got := ask(e); got["agent"] != string(enrolled.Agent.ID) || got["code"] == nil || got["cause"] == nil ||
+		got["claimed"] != nil {
 		t.Errorf("a scope it may not have: %v", got)
 	}
 	if _, err := m.Rotate(t.Context(), enrolled.Agent.ID); err != nil {
 		t.Fatal(err)
 	}
 	got := ask(tokenEvent(leaf(enrolled.Certificate.CertPEM)))
-	if claimed, _ := got["claimed"].(string); got["agent"] != nil || !strings.Contains(claimed, "kyc") || got["status"] != 401.0 || got["code"] == nil || got["cause"] == nil || got["request_id"] != requestID {
+	if claimed, _ := got["claimed"].(string); got["agent"] != nil || !strings.Contains(claimed, "kyc") ||
+		got["status"] != 401.0 || got["code"] == nil || got["cause"] == nil || got["request_id"] != requestID {
 		t.Errorf("a certificate that was rotated away: %v", got)
 	}
 	if got := ask(tokenEvent(nil)); got["claimed"] != nil || got["agent"] != nil || got["code"] == nil {
@@ -180,7 +191,8 @@ func TestLogLines(t *testing.T) {
 	boot.NewLog(&log).Warn("w", slog.Group("g", slog.Time("time", time.Unix(0, 0).UTC())))
 	written, _ := lines(t, log.Bytes())
 	stamp, _ := written[0]["timestamp"].(string)
-	if _, err := time.Parse("2006-01-02T15:04:05.000Z", stamp); err != nil || written[0]["time"] != nil || written[0]["level"] != "WARN" {
+	if _, err := time.Parse("2006-01-02T15:04:05.000Z", stamp); err != nil || written[0]["time"] != nil ||
+		written[0]["level"] != "WARN" {
 		t.Errorf("line = %v, %v", written[0], err)
 	}
 	if g, _ := written[0]["g"].(map[string]any); g["time"] != "1970-01-01T00:00:00Z" {

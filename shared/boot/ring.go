@@ -28,21 +28,26 @@ func (p *Parts) Ring() Ring {
 		return p.LocalRing()
 	}
 	keys := p.keys()
-	return token.Remote{Ring: p.LocalRing(), Load: once(func(ctx context.Context) (*ecdsa.PublicKey, func(context.Context) crypto.Signer, error) {
-		pub, err := keys.Public(ctx, p.TokenSigningKey)
-		if err != nil {
-			return nil, nil, err
-		}
-		key, ok := pub.(*ecdsa.PublicKey)
-		if !ok {
-			return nil, nil, token.ErrKey
-		}
-		return key, func(ctx context.Context) crypto.Signer { return keys.Signer(ctx, p.TokenSigningKey, pub) }, nil
-	})}
+	return token.Remote{
+		Ring: p.LocalRing(),
+		Load: once(func(ctx context.Context) (*ecdsa.PublicKey, func(context.Context) crypto.Signer, error) {
+			pub, err := keys.Public(ctx, p.TokenSigningKey)
+			if err != nil {
+				return nil, nil, err
+			}
+			key, ok := pub.(*ecdsa.PublicKey)
+			if !ok {
+				return nil, nil, token.ErrKey
+			}
+			return key, func(ctx context.Context) crypto.Signer { return keys.Signer(ctx, p.TokenSigningKey, pub) }, nil
+		}),
+	}
 }
 
 // once remembers the public half after the first success; a KMS key's never changes.
-func once(load func(context.Context) (*ecdsa.PublicKey, func(context.Context) crypto.Signer, error)) func(context.Context) (*ecdsa.PublicKey, crypto.Signer, error) {
+func once(
+	load func(context.Context) (*ecdsa.PublicKey, func(context.Context) crypto.Signer, error),
+) func(context.Context) (*ecdsa.PublicKey, crypto.Signer, error) {
 	var pub *ecdsa.PublicKey
 	var signer func(context.Context) crypto.Signer
 	return func(ctx context.Context) (*ecdsa.PublicKey, crypto.Signer, error) {

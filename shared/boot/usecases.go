@@ -22,28 +22,53 @@ import (
 // Ceremony makes generations of the Org CA, and ends them.
 func (p *Parts) Ceremony() *rotateca.Ceremony {
 	return rotateca.NewCeremony(rotateca.CeremonyConfig{
-		Store: p.store(), Keys: p.keys(), OrgID: p.OrgID, TrustDomain: p.TrustDomain, Now: p.Now, NewID: p.NewID, Log: p.Log,
+		Store:       p.store(),
+		Keys:        p.keys(),
+		OrgID:       p.OrgID,
+		TrustDomain: p.TrustDomain,
+		Now:         p.Now,
+		NewID:       p.NewID,
+		Log:         p.Log,
 	})
 }
 
 // Rotator rotates the Org CA; c makes a generation where none waits.
 func (p *Parts) Rotator(c *rotateca.Ceremony) *rotateca.Rotator {
 	return rotateca.New(rotateca.Config{
-		Store: p.store(), Ceremony: c, Backups: p.backups(), Trust: p.Keeper().Reconcile, OrgID: p.OrgID, Strict: p.StrictPKI,
-		Awaits: p.Adopt, Now: p.Now, NewID: p.NewID, Log: p.Log,
+		Store:    p.store(),
+		Ceremony: c,
+		Backups:  p.backups(),
+		Trust:    p.Keeper().Reconcile,
+		OrgID:    p.OrgID,
+		Strict:   p.StrictPKI,
+		Awaits:   p.Adopt,
+		Now:      p.Now,
+		NewID:    p.NewID,
+		Log:      p.Log,
 	})
 }
 
 // Keeper keeps the truststore object up to date, and the agents' domain with it.
 func (p *Parts) Keeper() *truststore.Keeper {
 	return truststore.NewKeeper(truststore.Config{
-		Objects: p.objects(), Domain: p.domain(), Store: p.store(), Now: p.Now, NewID: p.NewID, Log: p.Log,
+		Objects: p.objects(),
+		Domain:  p.domain(),
+		Store:   p.store(),
+		Now:     p.Now,
+		NewID:   p.NewID,
+		Log:     p.Log,
 	})
 }
 
 func (p *Parts) issuer() agentcert.Issuer {
 	return agentcert.Issuer{
-		Store: p.store(), Keys: p.keys(), OrgID: p.OrgID, TrustDomain: p.TrustDomain, Schedule: p.Schedule, Now: p.Now, NewID: p.NewID,
+		Store:       p.store(),
+		Keys:        p.keys(),
+		OrgID:       p.OrgID,
+		TrustDomain: p.TrustDomain,
+		Schedule:    p.Schedule,
+		Now:         p.Now,
+		NewID:       p.NewID,
 	}
 }
 
@@ -55,28 +80,51 @@ func (p *Parts) CertRotator() *agentcert.Rotator {
 // Enroller enrols agents, lists them and ends them.
 func (p *Parts) Enroller() *enroll.Enroller {
 	return enroll.New(enroll.Config{
-		Store: p.store(), Issuer: p.issuer(), OrgID: p.OrgID, TrustDomains: append([]string{p.TrustDomain}, p.SPIFFETrustDomains...), Trust: p.Keeper().Follow,
-		Log: p.Log, Now: p.Now, NewID: p.NewID,
+		Store:        p.store(),
+		Issuer:       p.issuer(),
+		OrgID:        p.OrgID,
+		TrustDomains: append([]string{p.TrustDomain}, p.SPIFFETrustDomains...),
+		Trust:        p.Keeper().Follow,
+		Log:          p.Log,
+		Now:          p.Now,
+		NewID:        p.NewID,
 	})
 }
 
 // Renewer renews the certificates of agents that ask.
 func (p *Parts) Renewer() *agentcert.Renewer {
-	return agentcert.NewRenewer(agentcert.RenewerConfig{Store: p.store(), Issuer: p.issuer(), Overlap: p.RenewOverlap, Log: p.Log})
+	return agentcert.NewRenewer(agentcert.RenewerConfig{
+		Store:   p.store(),
+		Issuer:  p.issuer(),
+		Overlap: p.RenewOverlap,
+		Log:     p.Log,
+	})
 }
 
 // Tokens issues access tokens.
 func (p *Parts) Tokens(keys token.Keys) *token.Issuer {
 	return token.New(token.Config{
-		Store: p.store(), Keys: keys, Issuer: p.Config.Issuer, Endpoint: p.endpoint(),
-		RequireDPoP: p.RequireDPoP, RequireNonce: p.RequireNonce, RegisteredKeyOnly: p.RegisteredDPoPOnly, Now: p.Now, NewID: p.NewID,
+		Store:             p.store(),
+		Keys:              keys,
+		Issuer:            p.Config.Issuer,
+		Endpoint:          p.endpoint(),
+		RequireDPoP:       p.RequireDPoP,
+		RequireNonce:      p.RequireNonce,
+		RegisteredKeyOnly: p.RegisteredDPoPOnly,
+		Now:               p.Now,
+		NewID:             p.NewID,
 	})
 }
 
 // Resource tells an agent with a token what the Mastio knows of it.
 func (p *Parts) Resource(keys whoami.Keys) *whoami.Resource {
 	return whoami.New(whoami.Config{
-		Store: p.store(), Keys: keys, Issuer: p.Config.Issuer, URL: p.Config.Issuer + httpapi.MePath, RequireNonce: p.RequireNonce, Now: p.Now,
+		Store:        p.store(),
+		Keys:         keys,
+		Issuer:       p.Config.Issuer,
+		URL:          p.Config.Issuer + httpapi.MePath,
+		RequireNonce: p.RequireNonce,
+		Now:          p.Now,
 	})
 }
 
@@ -85,11 +133,19 @@ func (p *Parts) Directory(keys discovery.Keys) *discovery.Directory {
 	return &discovery.Directory{Store: p.store(), Keys: keys, Issuer: p.Config.Issuer, Endpoint: p.endpoint(), Now: p.Now}
 }
 
-// Checker tells in what state the Mastio is. It does not read the admin secret: a function that may read the secret sets
-// Checker.Secret.
+// Checker tells in what state the Mastio is. It does not read the admin secret: a function that may read the secret
+// sets Checker.Secret.
 func (p *Parts) Checker() *health.Checker {
 	keys := p.keys()
-	return &health.Checker{Store: p.store(), Objects: p.objects(), Noted: keys.Noted, Left: keys.Left, Forgotten: p.forgotten(), Schedule: p.Schedule, Now: p.Now}
+	return &health.Checker{
+		Store:     p.store(),
+		Objects:   p.objects(),
+		Noted:     keys.Noted,
+		Left:      keys.Left,
+		Forgotten: p.forgotten(),
+		Schedule:  p.Schedule,
+		Now:       p.Now,
+	}
 }
 
 // StandbyJob has the next Org CA ready, and ends what is spent.
@@ -97,23 +153,45 @@ func (p *Parts) StandbyJob(c *rotateca.Ceremony, r *rotateca.Rotator, ring inter
 	Ensure(ctx context.Context, now time.Time) error
 }) *standby.Job {
 	return standby.New(standby.Config{
-		OrgID: p.OrgID, Store: p.store(), Ceremony: c, Notes: p.keys(), Forgotten: p.forgotten(), Rotator: r, Trust: p.Keeper().Reconcile, Keys: ring.Ensure,
-		Adopt: p.Adopt, Migrate: p.AutoMigrate, Rotate: p.AutoRotate, Schedule: p.Schedule, Now: p.Now, NewID: p.NewID, Log: p.Log,
+		OrgID:     p.OrgID,
+		Store:     p.store(),
+		Ceremony:  c,
+		Notes:     p.keys(),
+		Forgotten: p.forgotten(),
+		Rotator:   r,
+		Trust:     p.Keeper().Reconcile,
+		Keys:      ring.Ensure,
+		Adopt:     p.Adopt,
+		Migrate:   p.AutoMigrate,
+		Rotate:    p.AutoRotate,
+		Schedule:  p.Schedule,
+		Now:       p.Now,
+		NewID:     p.NewID,
+		Log:       p.Log,
 	})
 }
 
-// HygieneJob replaces certificates that are due, and tells operators of them. It stops when over reports that its time is
-// nearly over.
+// HygieneJob replaces certificates that are due, and tells operators of them. It stops when over reports that its time
+// is nearly over.
 func (p *Parts) HygieneJob(over func(context.Context) bool) *hygiene.Job {
 	return hygiene.New(hygiene.Config{
-		Store: p.store(), Issuer: p.issuer(), Secrets: p.agentSecrets(), Over: over, Now: p.Now, NewID: p.NewID, Log: p.Log,
+		Store:   p.store(),
+		Issuer:  p.issuer(),
+		Secrets: p.agentSecrets(),
+		Over:    over,
+		Now:     p.Now,
+		NewID:   p.NewID,
+		Log:     p.Log,
 	})
 }
 
 // Door lets operators in, and tells who a session is.
 func (p *Parts) Door(admin Secret) *signin.Door {
 	return signin.New(signin.Config{
-		Store: p.store(), Refused: p.refusals().Record, Now: p.Now, Log: p.Log,
+		Store:   p.store(),
+		Refused: p.refusals().Record,
+		Now:     p.Now,
+		Log:     p.Log,
 		Check: func(ctx context.Context, shown string) (string, bool, error) {
 			version, ok, err := admin.Check(ctx, shown)
 			return version, ok, told(err)

@@ -71,8 +71,8 @@ type Proof struct {
 }
 
 // ReplayUntil returns until when a pair of JKT and JTI must be remembered so that no proof is accepted twice: a
-// whole second, as database expiries are, later than every instant at which Verify accepts it with this window, or by its
-// nonce.
+// whole second, as database expiries are, later than every instant at which Verify accepts it with this window, or by
+// its nonce.
 func (p Proof) ReplayUntil(window time.Duration) time.Time {
 	if !p.freshAt.IsZero() {
 		return p.freshAt.Add(3 * NonceSlot).Truncate(time.Second).Add(time.Second)
@@ -208,9 +208,11 @@ func issuedAt(claims jose.Object, now time.Time, behind, ahead time.Duration) (t
 	case iat.IsZero():
 		return time.Time{}, errors.New("iat is missing")
 	case iat.Before(now.Add(-behind)):
-		return time.Time{}, fmt.Errorf("%w: iat is too old, %d s behind this server's clock, at most %d are allowed; %s", ErrClock, seconds(now.Sub(iat)), seconds(behind), remedy)
+		return time.Time{}, fmt.Errorf("%w: iat is too old, %d s behind this server's clock, at most %d are allowed; %s",
+			ErrClock, seconds(now.Sub(iat)), seconds(behind), remedy)
 	case iat.After(now.Add(ahead)):
-		return time.Time{}, fmt.Errorf("%w: iat is in the future, %d s ahead of this server's clock, at most %d are allowed; %s", ErrClock, seconds(iat.Sub(now)), seconds(ahead), remedy)
+		return time.Time{}, fmt.Errorf("%w: iat is in the future, %d s ahead of this server's clock, at most %d are "+
+			"allowed; %s", ErrClock, seconds(iat.Sub(now)), seconds(ahead), remedy)
 	case !exp.IsZero() && !now.Before(exp):
 		return time.Time{}, errors.New("exp has passed")
 	case nbf.After(now.Add(ahead)):

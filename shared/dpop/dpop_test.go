@@ -32,7 +32,9 @@ func TestVerifyAcceptsGoJosesProof(t *testing.T) {
 func TestVerifyAcceptsTheRFCExamples(t *testing.T) {
 	const (
 		jkt    = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
-		header = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19"
+		header = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXp" +
+			"Da0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMj" +
+			"U2In19"
 	)
 	for _, tc := range []struct {
 		name, proof, jti string
@@ -40,18 +42,24 @@ func TestVerifyAcceptsTheRFCExamples(t *testing.T) {
 	}{
 		{
 			"token request",
-			header + ".eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ" +
+			header +
+				".eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwia" +
+				"WF0IjoxNTYyMjYyNjE2fQ" +
 				".2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg",
 			"-BwC3ESc6acc2lTc",
 			Expect{Method: "POST", URLs: []string{"https://server.example.com/token"}, Now: time.Unix(1562262616, 0)},
 		},
 		{
 			"resource request",
-			header + ".eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0ZWRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNFc05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9" +
+			header +
+				".eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0Z" +
+				"WRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNFc05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9" +
 				".2oW9RP35yRqzhrtNP86L-Ey71EOptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA",
 			"e1j3V_bKic8-LAEB",
 			Expect{
-				Method: "GET", URLs: []string{"https://resource.example.org/protectedresource"}, Now: time.Unix(1562262618, 0),
+				Method:      "GET",
+				URLs:        []string{"https://resource.example.org/protectedresource"},
+				Now:         time.Unix(1562262618, 0),
 				AccessToken: "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU",
 			},
 		},
@@ -141,12 +149,14 @@ func TestVerifyRefusesBadForm(t *testing.T) {
 		{"four parts", good + ".", "4 parts"},
 		{"five parts, as a JWE", head + "..." + rest, "5 parts"},
 		{"two proofs", good + "," + good, "5 parts"},
-		{"JSON serialization", `{"payload":"` + payload + `","protected":"` + head + `","signature":"` + sig + `"}`, "1 parts"},
+		{"JSON serialization", `{"payload":"` + payload + `","protected":"` + head + `","signature":"` + sig + `"}`,
+			"1 parts"},
 		{"longer than 8 KB", goodProof(t, key, claims("a", strings.Repeat("x", 8<<10))), "longer than"},
 		{"space before", " " + good, "header: invalid jws: not base64url"},
 		{"line feed after", good + "\n", "signature: invalid jws: not base64url"},
 		{"line feed in header", head[:8] + "\n" + head[8:] + "." + rest, "header: invalid jws: not base64url"},
-		{"carriage return in payload", head + "." + payload[:8] + "\r" + payload[8:] + "." + sig, "payload: invalid jws: not base64url"},
+		{"carriage return in payload", head + "." + payload[:8] + "\r" + payload[8:] + "." + sig,
+			"payload: invalid jws: not base64url"},
 		{"padded signature", good + "==", "signature: invalid jws: not base64url"},
 		{"standard alphabet", head + "." + payload + "./+" + sig[2:], "signature: invalid jws: not base64url"},
 		{"trailing bits in signature", good[:len(good)-1] + sibling(good), "signature: invalid jws: not canonical"},
@@ -155,15 +165,18 @@ func TestVerifyRefusesBadForm(t *testing.T) {
 		{"signature of 65 bytes", head + "." + payload + "." + zeros(65), "signature of 65 bytes"},
 		{"signature in ASN.1", head + "." + payload + "." + zeros(72), "signature of 72 bytes"},
 		{"signature of zeros", head + "." + payload + "." + zeros(64), "signature does not verify"},
-		{"payload of another proof", head + "." + strings.Split(goodProof(t, key, claims("jti", "b")), ".")[1] + "." + sig, "signature does not verify"},
-		{"header of another key", strings.Split(goodProof(t, newKey(t, elliptic.P256()), claims()), ".")[0] + "." + rest, "signature does not verify"},
+		{"payload of another proof", head + "." + strings.Split(goodProof(t, key, claims("jti", "b")), ".")[1] + "." + sig,
+			"signature does not verify"},
+		{"header of another key", strings.Split(goodProof(t, newKey(t, elliptic.P256()), claims()), ".")[0] + "." + rest,
+			"signature does not verify"},
 		{"empty header", rawProof(t, key, ``, encode(t, claims())), "header: invalid jws: not a JSON object"},
 		{"header null", rawProof(t, key, `null`, encode(t, claims())), "header: invalid jws: not a JSON object"},
 		{"header array", rawProof(t, key, `[]`, encode(t, claims())), "header: invalid jws: not a JSON object"},
 		{"payload null", rawProof(t, key, encode(t, header(t, key)), `null`), "claims: invalid jws: not a JSON object"},
 		{"payload text", rawProof(t, key, encode(t, header(t, key)), `foo`), "claims: invalid jws: not a JSON object"},
 		{"empty payload", rawProof(t, key, encode(t, header(t, key)), ``), "claims: invalid jws: not a JSON object"},
-		{"payload with more after", rawProof(t, key, encode(t, header(t, key)), encode(t, claims())+"{}"), "claims: invalid jws: not a JSON object"},
+		{"payload with more after", rawProof(t, key, encode(t, header(t, key)), encode(t, claims())+"{}"),
+			"claims: invalid jws: not a JSON object"},
 		{"payload not UTF-8", rawProof(t, key, encode(t, header(t, key)), "{\"jti\":\"\xff\"}"), "not UTF-8"},
 	})
 }
@@ -261,8 +274,10 @@ func TestVerifyRefusesBadClaims(t *testing.T) {
 		{"iat missing", with("iat", nil), "iat is missing"},
 		{"iat text", with("iat", "1800000000"), "iat is not a date"},
 		{"iat null", with("iat", jsonNull{}), "iat is not a date"},
-		{"iat too old", with("iat", now.Add(-DefaultWindow).Unix()-1), "iat is too old, 61 s behind this server's clock, at most 60 are allowed"},
-		{"iat in the future", with("iat", now.Add(Ahead).Unix()+1), "iat is in the future, 11 s ahead of this server's clock, at most 10 are allowed"},
+		{"iat too old", with("iat", now.Add(-DefaultWindow).Unix()-1),
+			"iat is too old, 61 s behind this server's clock, at most 60 are allowed"},
+		{"iat in the future", with("iat", now.Add(Ahead).Unix()+1),
+			"iat is in the future, 11 s ahead of this server's clock, at most 10 are allowed"},
 		{"iat in milliseconds", with("iat", now.UnixMilli()), "iat is not a date"},
 		{"iat negative", with("iat", -1), "iat is not a date"},
 		{"exp past", with("exp", now.Unix()), "exp has passed"},

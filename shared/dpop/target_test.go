@@ -42,10 +42,13 @@ func TestNormalise(t *testing.T) {
 
 func TestNormaliseRefuses(t *testing.T) {
 	for _, in := range []string{
-		"", "/", "x", "a.example/x", "//a.example/x", "https:", "https://", "https:///x", "https://:443/", "https:a.example/x", "https:/x",
-		"ftp://a.example/x", "javascript:x", "https://u@a.example/", "https://u:p@a.example/", "https://a.example/%", "https://a.example/%4", "https://a.example/%zz",
+		"", "/", "x", "a.example/x", "//a.example/x", "https:", "https://", "https:///x", "https://:443/",
+		"https:a.example/x", "https:/x",
+		"ftp://a.example/x", "javascript:x", "https://u@a.example/", "https://u:p@a.example/", "https://a.example/%",
+		"https://a.example/%4", "https://a.example/%zz",
 		"https://a.example:port/", "https://a.example/\n", "https://a b/", "https://[::1/", "?https://a.example/",
-		"https://a%25/", "https://%c3%a9.example/", "https://é.example/", "https://[fe80::1%25eth0]/", "https://a.example,b.example/",
+		"https://a%25/", "https://%c3%a9.example/", "https://é.example/", "https://[fe80::1%25eth0]/",
+		"https://a.example,b.example/",
 	} {
 		if got, err := normalise(in); err == nil {
 			t.Errorf("normalise(%q) = %q, want an error", in, got)
@@ -54,7 +57,8 @@ func TestNormaliseRefuses(t *testing.T) {
 }
 
 func FuzzNormalise(f *testing.F) {
-	for _, seed := range []string{"https://a.example/%7e/../x?y#z", "HTTP://A:80", "https://[::1]:443/%2e%2e//", "https://a/%25%34%31"} {
+	for _, seed := range []string{"https://a.example/%7e/../x?y#z", "HTTP://A:80", "https://[::1]:443/%2e%2e//",
+		"https://a/%25%34%31"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {

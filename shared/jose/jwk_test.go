@@ -29,7 +29,8 @@ func doc(more string) string {
 }
 
 func TestThumbprintOfTheRFCExample(t *testing.T) {
-	for _, more := range []string{``, `,"kid":"a","x5c":["AA"],"ext":true`, `,"use":"sig","alg":"ES256","key_ops":["verify"]`} {
+	for _, more := range []string{``, `,"kid":"a","x5c":["AA"],"ext":true`,
+		`,"use":"sig","alg":"ES256","key_ops":["verify"]`} {
 		pub, err := ParseJWK([]byte(doc(more)))
 		if err != nil {
 			t.Errorf("with %q: %v", more, err)
@@ -270,7 +271,8 @@ func fixedPoint(t *testing.T, pub *ecdsa.PublicKey) {
 }
 
 func FuzzParseJWK(f *testing.F) {
-	for _, more := range []string{``, `,"use":"sig"`, `,"alg":"ES256","key_ops":["verify"]`, `,"d":"AA"`, `,"x":""`, `,"a":{"b":[1,2]}`} {
+	for _, more := range []string{``, `,"use":"sig"`, `,"alg":"ES256","key_ops":["verify"]`, `,"d":"AA"`, `,"x":""`,
+		`,"a":{"b":[1,2]}`} {
 		f.Add([]byte(doc(more)))
 	}
 	f.Add([]byte(`{"kty":"RSA","n":"AQAB","e":"AQAB"}`))

@@ -1,6 +1,6 @@
-// Package jose reads and writes EC P-256 keys as JSON Web Keys (RFC 7517; RFC 7518, 6.2) and compact JSON Web Signatures
-// (RFC 7515) of the kinds a Mastio knows: ES256, and RS256 where a caller asks for it. A key and each part of a message
-// have one canonical spelling; every other is refused.
+// Package jose reads and writes EC P-256 keys as JSON Web Keys (RFC 7517; RFC 7518, 6.2) and compact JSON Web
+// Signatures (RFC 7515) of the kinds a Mastio knows: ES256, and RS256 where a caller asks for it. A key and each part
+// of a message have one canonical spelling; every other is refused.
 //
 // go-jose takes messages apart and puts them together. This package filters its input, because go-jose follows the
 // RFCs where they are generous: it accepts line breaks and stray trailing bits in base64url, the unencoded payloads

@@ -210,7 +210,10 @@ func TestSignRefusesOddSigners(t *testing.T) {
 	if _, err := Sign("t", "k", oddSigner{pub: pub, answer: der(one, one)}.Sign, oddSigner{pub: pub}); err == nil {
 		t.Error("claims that are a function: no error")
 	}
-	if _, err := Sign("t", "k", strings.Repeat("x", MaxSize), oddSigner{pub: pub, answer: der(one, one)}); !errors.Is(err, ErrInvalid) {
+	if _, err := Sign("t", "k", strings.Repeat("x", MaxSize), oddSigner{
+		pub:    pub,
+		answer: der(one, one),
+	}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("claims over the limit: error = %v, want ErrInvalid", err)
 	}
 }
@@ -228,12 +231,17 @@ func TestObjectReaders(t *testing.T) {
 		want any // nil: an error
 	}{
 		{"s", asAny(o.Text), "xé"}, {"absent", asAny(o.Text), ""}, {"null", asAny(o.Text), nil}, {"n", asAny(o.Text), nil},
-		{"n", asAny(o.Int), int64(-7)}, {"absent", asAny(o.Int), int64(0)}, {"f", asAny(o.Int), nil}, {"e", asAny(o.Int), nil},
+		{"n", asAny(o.Int), int64(-7)}, {"absent", asAny(o.Int), int64(0)}, {"f", asAny(o.Int), nil},
+		{"e", asAny(o.Int), nil},
 		{"null", asAny(o.Int), nil}, {"s", asAny(o.Int), nil}, {"big", asAny(o.Int), nil},
-		{"d", asAny(o.Time), at}, {"e", asAny(o.Time), at}, {"f", asAny(o.Time), at.Add(time.Second / 4)}, {"absent", asAny(o.Time), time.Time{}},
-		{"null", asAny(o.Time), nil}, {"big", asAny(o.Time), nil}, {"neg", asAny(o.Time), nil}, {"far", asAny(o.Time), nil}, {"s", asAny(o.Time), nil},
-		{"l", asAny(o.Texts), []string{"a", "b"}}, {"none", asAny(o.Texts), []string{}}, {"absent", asAny(o.Texts), []string(nil)},
-		{"null", asAny(o.Texts), nil}, {"mixed", asAny(o.Texts), nil}, {"hole", asAny(o.Texts), nil}, {"s", asAny(o.Texts), nil},
+		{"d", asAny(o.Time), at}, {"e", asAny(o.Time), at}, {"f", asAny(o.Time), at.Add(time.Second / 4)},
+		{"absent", asAny(o.Time), time.Time{}},
+		{"null", asAny(o.Time), nil}, {"big", asAny(o.Time), nil}, {"neg", asAny(o.Time), nil}, {"far", asAny(o.Time), nil},
+		{"s", asAny(o.Time), nil},
+		{"l", asAny(o.Texts), []string{"a", "b"}}, {"none", asAny(o.Texts), []string{}},
+		{"absent", asAny(o.Texts), []string(nil)},
+		{"null", asAny(o.Texts), nil}, {"mixed", asAny(o.Texts), nil}, {"hole", asAny(o.Texts), nil},
+		{"s", asAny(o.Texts), nil},
 	} {
 		got, err := tc.read(tc.name)
 		if tc.want == nil {
@@ -253,7 +261,8 @@ func asAny[T any](read func(string) (T, error)) func(string) (any, error) {
 }
 
 func FuzzParseObject(f *testing.F) {
-	for _, seed := range []string{`{}`, `{"a":1,"a":2}`, `{"a":{"b":[{},{"c":null}]}}`, `null`, `{"a":1e999}`, `{"\u0061":1,"a":2}`, `{"a":"\ud800"}`} {
+	for _, seed := range []string{`{}`, `{"a":1,"a":2}`, `{"a":{"b":[{},{"c":null}]}}`, `null`, `{"a":1e999}`,
+		`{"\u0061":1,"a":2}`, `{"a":"\ud800"}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -25,9 +25,10 @@ var (
 	ErrTransition = problem.Internal("generation cannot change its state like that")
 	ErrSource     = problem.Internal("unknown source of an Org CA")
 	// ErrLegacy is also the log line that the operator's guide promises, in its words.
-	ErrLegacy = problem.New(503, "org_ca_legacy", "MCP_PROXY_STRICT_PKI=1 refuses boot on legacy Org CA. Run POST /pki/rotate-ca.").
-			Says("MCP_PROXY_STRICT_PKI=1 refuses boot on legacy Org CA. Run POST /pki/rotate-ca.").
-			AtToken("temporarily_unavailable")
+	ErrLegacy = problem.New(503, "org_ca_legacy", "MCP_PROXY_STRICT_PKI=1 refuses boot on legacy Org CA. Run POST "+
+		"/pki/rotate-ca.").
+		Says("MCP_PROXY_STRICT_PKI=1 refuses boot on legacy Org CA. Run POST /pki/rotate-ca.").
+		AtToken("temporarily_unavailable")
 )
 
 // State is where a generation stands in its life:
@@ -100,8 +101,8 @@ type Generation struct {
 	Version     int64
 }
 
-// Fingerprint is the lower-case hex SHA-256 of the Org CA's certificate, DER; empty while there is none. The Org CA is the
-// root of a minted generation, and of an uploaded one the certificate whose key was uploaded with it.
+// Fingerprint is the lower-case hex SHA-256 of the Org CA's certificate, DER; empty while there is none. The Org CA is
+// the root of a minted generation, and of an uploaded one the certificate whose key was uploaded with it.
 func (g Generation) Fingerprint() string {
 	if len(g.Root) == 0 {
 		return ""
@@ -198,8 +199,8 @@ func newestFirst(generations []Generation, keep func(Generation) bool) []Generat
 	return kept
 }
 
-// certificates lists each generation's own root first, then its issuing CA, then what is above it; each certificate once.
-// A swap changes no generation's place: an object written before a rotation is still up to date after it.
+// certificates lists each generation's own root first, then its issuing CA, then what is above it; each certificate
+// once. A swap changes no generation's place: an object written before a rotation is still up to date after it.
 func certificates(generations []Generation, keep func(Generation) bool) [][]byte {
 	var all [][]byte
 	seen := map[string]bool{}

@@ -42,9 +42,9 @@ func (l Lease) Held(now time.Time) bool {
 	return l.Holder != "" && now.Before(l.Expires) && !l.Expires.After(LatestLease(now))
 }
 
-// LatestLease is the latest end of a lease that is believed at now. A lease that ends later was taken by a process whose clock was
-// ahead, so its end says nothing; without this bound such a lease would lock everyone out until its clock came true. Taking
-// it over is safe, whatever its holder does: the fence refuses the holder's commit.
+// LatestLease is the latest end of a lease that is believed at now. A lease that ends later was taken by a process
+// whose clock was ahead, so its end says nothing; without this bound such a lease would lock everyone out until its
+// clock came true. Taking it over is safe, whatever its holder does: the fence refuses the holder's commit.
 func LatestLease(now time.Time) time.Time { return now.Add(LeaseTTL + ClockSkew) }
 
 // Stuck reports whether a rotation died and no other has taken its lease since: it ended longer than after ago, or its
@@ -59,8 +59,8 @@ func (l Lease) Remainder(now time.Time) time.Duration {
 	return min(max(left, time.Second), LeaseTTL)
 }
 
-// LeaseHeld makes the ErrLeaseHeld of a lease that another holder has at now. It names the operation, never the holder, because
-// the caller sees it.
+// LeaseHeld makes the ErrLeaseHeld of a lease that another holder has at now. It names the operation, never the holder,
+// because the caller sees it.
 func LeaseHeld(l Lease, now time.Time) error {
 	return fmt.Errorf("%w: %s, phase %s", ErrLeaseHeld.After(l.Remainder(now)), l.Operation, l.Phase)
 }

@@ -41,7 +41,12 @@ func TestRemainderIsAWholeNumberOfSecondsWithinTheTTL(t *testing.T) {
 }
 
 func TestHeldErrorTellsTheOperationButNotTheHolder(t *testing.T) {
-	err := LeaseHeld(Lease{Holder: "01J-secret-holder", Operation: "rotate-ca", Phase: "swap", Expires: leaseNow.Add(9 * time.Second)}, leaseNow)
+	err := LeaseHeld(Lease{
+		Holder:    "01J-secret-holder",
+		Operation: "rotate-ca",
+		Phase:     "swap",
+		Expires:   leaseNow.Add(9 * time.Second),
+	}, leaseNow)
 	if !errors.Is(err, ErrLeaseHeld) || problem.Of(err).RetryIn != 9*time.Second {
 		t.Fatalf("err = %#v", err)
 	}

@@ -31,7 +31,15 @@ func TestTransitions(t *testing.T) {
 }
 
 func staged(n int64) Generation {
-	return Generation{Number: n, State: Staged, Root: []byte{byte(n), 1}, Issuing: []byte{byte(n), 2}, RootKey: "root", IssuingKey: "issuing", Version: 3}
+	return Generation{
+		Number:     n,
+		State:      Staged,
+		Root:       []byte{byte(n), 1},
+		Issuing:    []byte{byte(n), 2},
+		RootKey:    "root",
+		IssuingKey: "issuing",
+		Version:    3,
+	}
 }
 
 func TestPlanFirstGeneration(t *testing.T) {
@@ -39,7 +47,14 @@ func TestPlanFirstGeneration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Pointer{Current: 1, Fingerprint: staged(1).Fingerprint(), Fence: 1, SigningKey: "issuing", Chain: [][]byte{{1, 2}, {1, 1}}, RotatedAt: now}
+	want := Pointer{
+		Current:     1,
+		Fingerprint: staged(1).Fingerprint(),
+		Fence:       1,
+		SigningKey:  "issuing",
+		Chain:       [][]byte{{1, 2}, {1, 1}},
+		RotatedAt:   now,
+	}
 	if diff := cmp.Diff(want, s.Pointer); diff != "" {
 		t.Errorf("pointer (-want +got):\n%s", diff)
 	}
@@ -52,7 +67,10 @@ func TestPlanSupersedes(t *testing.T) {
 	old := staged(1)
 	old.State = Current
 	p := Pointer{Current: 1, Fence: 4, Version: 9}
-	for overlap, accepted := range map[time.Duration][]Accepted{0: nil, time.Hour: {{Generation: 1, Until: now.Add(time.Hour)}}} {
+	for overlap, accepted := range map[time.Duration][]Accepted{0: nil, time.Hour: {{
+		Generation: 1,
+		Until:      now.Add(time.Hour),
+	}}} {
 		s, err := p.Plan(staged(2), &old, 5, overlap, now)
 		if err != nil {
 			t.Fatal(err)
@@ -60,7 +78,8 @@ func TestPlanSupersedes(t *testing.T) {
 		if diff := cmp.Diff(accepted, s.Pointer.Accepted); diff != "" {
 			t.Errorf("overlap %s: accepted (-want +got):\n%s", overlap, diff)
 		}
-		if s.Previous.State != Superseded || !s.Previous.SupersededAt.Equal(now) || s.Next.State != Current || s.Pointer.Version != 9 {
+		if s.Previous.State != Superseded || !s.Previous.SupersededAt.Equal(now) || s.Next.State != Current ||
+			s.Pointer.Version != 9 {
 			t.Errorf("overlap %s: swap = %+v", overlap, s)
 		}
 	}
@@ -100,7 +119,8 @@ func TestAccepts(t *testing.T) {
 		at         time.Time
 		want       bool
 	}{
-		{3, now, true}, {2, now, true}, {2, now.Add(time.Millisecond), false}, {1, now, false}, {4, now, false}, {0, now, false},
+		{3, now, true}, {2, now, true}, {2, now.Add(time.Millisecond), false}, {1, now, false}, {4, now, false},
+		{0, now, false},
 	} {
 		if got := p.Accepts(c.generation, c.at); got != c.want {
 			t.Errorf("generation %d at %s: %v, want %v", c.generation, c.at, got, c.want)
@@ -206,7 +226,8 @@ func TestSpent(t *testing.T) {
 		want       bool
 	}{
 		{4, Current, now, false}, {3, Superseded, now, false}, {2, Superseded, now, false},
-		{2, Superseded, now.Add(time.Millisecond), true}, {1, Superseded, now, true}, {1, Staged, now, false}, {1, Retired, now, false},
+		{2, Superseded, now.Add(time.Millisecond), true}, {1, Superseded, now, true}, {1, Staged, now, false},
+		{1, Retired, now, false},
 	} {
 		if got := p.Spent(Generation{Number: c.generation, State: c.state}, c.at); got != c.want {
 			t.Errorf("generation %d, %s, at %s: %v", c.generation, c.state, c.at, got)

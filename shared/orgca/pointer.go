@@ -26,8 +26,8 @@ type Accepted struct {
 	Until      time.Time `json:"until"`
 }
 
-// disbelief is by how much an overlap may exceed the longest one: far more than clocks differ, so that no clock that is a
-// little behind ends an overlap.
+// disbelief is by how much an overlap may exceed the longest one: far more than clocks differ, so that no clock that is
+// a little behind ends an overlap.
 const disbelief = 7 * 24 * time.Hour
 
 // lasts reports whether the overlap goes on at now. An overlap that ends later than the longest possible one was made
@@ -99,7 +99,8 @@ var ErrOverlaps = problem.New(409, "overlaps_exhausted", "too many overlaps at o
 	Says("Eight earlier Org CAs are in an overlap already. Rotate without overlap, or end the overlaps with " +
 		"mode=finalise first.")
 
-// ErrCompromised reports an overlap for a generation that must stop counting at once, most often because its key is in wrong hands.
+// ErrCompromised reports an overlap for a generation that must stop counting at once, most often because its key is in
+// wrong hands.
 var ErrCompromised = problem.New(400, "overlap_invalid", "a compromised or withdrawn Org CA gets no overlap").
 	Says("After a compromise nothing of the present Org CA may live on: who has its key could make " +
 		"certificates for any SPIFFE ID. Rotate without overlap.")
@@ -121,9 +122,11 @@ type Swap struct {
 // Plan decides the swap from the generation that p points at to next, which must be staged. With an overlap the
 // previous generation's pins count until now+overlap; without one, they stop with the commit.
 //
-// Errors: ErrTransition when next is not staged or previous not current, ErrStaleFence, ErrOverlap, ErrOverlaps, ErrCompromised,
-// ErrUnfit.
-func (p Pointer) Plan(next Generation, previous *Generation, fence int64, overlap time.Duration, now time.Time) (Swap, error) {
+// Errors: ErrTransition when next is not staged or previous not current, ErrStaleFence, ErrOverlap, ErrOverlaps,
+// ErrCompromised, ErrUnfit.
+func (p Pointer) Plan(
+	next Generation, previous *Generation, fence int64, overlap time.Duration, now time.Time,
+) (Swap, error) {
 	if next.State != Staged {
 		return Swap{}, fmt.Errorf("%w: generation %d is %q, not staged", ErrTransition, next.Number, next.State)
 	}
@@ -205,10 +208,20 @@ func (p Pointer) swap(next Generation, previous *Generation, fence int64, now ti
 	if err != nil {
 		return Swap{}, err
 	}
-	s := Swap{Next: next, Pointer: Pointer{
-		Current: next.Number, Fingerprint: next.Fingerprint(), Fence: fence, SigningKey: next.SigningKey(),
-		Chain: next.Chain(), Legacy: next.Legacy, NotAfter: next.NotAfter, RotatedAt: now, Version: p.Version,
-	}}
+	s := Swap{
+		Next: next,
+		Pointer: Pointer{
+			Current:     next.Number,
+			Fingerprint: next.Fingerprint(),
+			Fence:       fence,
+			SigningKey:  next.SigningKey(),
+			Chain:       next.Chain(),
+			Legacy:      next.Legacy,
+			NotAfter:    next.NotAfter,
+			RotatedAt:   now,
+			Version:     p.Version,
+		},
+	}
 	if previous == nil {
 		return s, nil
 	}

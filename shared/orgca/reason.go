@@ -19,9 +19,9 @@ func Compromised(why string) bool { return reason.Code(why).Compromise() }
 // counting with the swap.
 func AtOnce(why string) bool { return reason.Code(why).AtOnce() }
 
-// Binding returns the reason of a swap for which two were given: one when its CA was staged, one with the swap. A compromise
-// stands, whichever of the two declared it, and so does a reason that takes no overlap; otherwise the later word counts, if
-// it says anything.
+// Binding returns the reason of a swap for which two were given: one when its CA was staged, one with the swap. A
+// compromise stands, whichever of the two declared it, and so does a reason that takes no overlap; otherwise the later
+// word counts, if it says anything.
 func Binding(staged, swap string) string {
 	for _, binds := range []func(string) bool{Compromised, AtOnce} {
 		if binds(swap) {

@@ -58,8 +58,8 @@ func (v Validity) narrow(chain [][]byte) Validity {
 // Validity is when every certificate of the generation's chain is valid.
 func (g Generation) Validity() Validity { return Validity{g.NotBefore, g.NotAfter}.narrow(g.Chain()) }
 
-// Fit reports whether the generation may be taken unseen: its whole chain is valid at now, and stays so for as long as an
-// agent's certificate can be asked for. An uploaded CA need not last so long (an agent's certificate is cut to its
+// Fit reports whether the generation may be taken unseen: its whole chain is valid at now, and stays so for as long as
+// an agent's certificate can be asked for. An uploaded CA need not last so long (an agent's certificate is cut to its
 // chain); a CA of the Mastio must.
 func (g Generation) Fit(now time.Time) bool {
 	v := g.Validity()
@@ -75,5 +75,6 @@ func (g Generation) unfit(now time.Time) error {
 	if v.At(now) {
 		return nil
 	}
-	return fmt.Errorf("%w: generation %d is valid from %s to %s only", ErrUnfit, g.Number, v.From.UTC().Format(time.RFC3339), v.Until.UTC().Format(time.RFC3339))
+	return fmt.Errorf("%w: generation %d is valid from %s to %s only", ErrUnfit, g.Number,
+		v.From.UTC().Format(time.RFC3339), v.Until.UTC().Format(time.RFC3339))
 }

@@ -52,7 +52,8 @@ func TestIssueAgentProperties(t *testing.T) {
 		org, name := identifiers().Draw(rt, "org"), identifiers().Draw(rt, "name")
 		made := time.Unix(rapid.Int64Range(0, 4e9).Draw(rt, "made"), rapid.Int64Range(0, 999_999_999).Draw(rt, "ns"))
 		authority := pkitest.Authority(t, org, rapid.Int64Min(1).Draw(rt, "generation"), made)
-		params := pkitest.AgentParams(t, org+"::"+name, key.Public(), made.Add(time.Duration(rapid.Int64Range(0, int64(5*364*24*time.Hour)).Draw(rt, "age"))))
+		params := pkitest.AgentParams(t, org+"::"+name, key.Public(),
+			made.Add(time.Duration(rapid.Int64Range(0, int64(5*364*24*time.Hour)).Draw(rt, "age"))))
 		params.Validity = time.Duration(rapid.Int64Range(int64(pki.MinValidity), int64(pki.MaxValidity)).Draw(rt, "validity"))
 
 		cert, err := authority.IssueAgent(params)
@@ -96,7 +97,10 @@ func TestValidityIsCutToTheRoots(t *testing.T) {
 	template := pkitest.CATemplate("holding root", -1, noon)
 	template.NotAfter = noon.AddDate(0, 3, 0)
 	root := pkitest.Sign(t, template, pki.Authority{Key: rootKey}, rootKey.Public())
-	ca := pkitest.Sign(t, pkitest.CATemplate("acme CA", -1, noon), pki.Authority{Chain: certs{root}, Key: rootKey}, caKey.Public())
+	ca := pkitest.Sign(t, pkitest.CATemplate("acme CA", -1, noon), pki.Authority{
+		Chain: certs{root},
+		Key:   rootKey,
+	}, caKey.Public())
 	issuing := pkitest.Issuing(t, pki.Authority{Chain: certs{ca, root}, Key: caKey}, "acme", 1, noon)
 	if got := issuing.Chain[0].NotAfter; !got.Equal(root.NotAfter) || !ca.NotAfter.After(root.NotAfter) {
 		t.Errorf("issuing CA until %v, root until %v, CA until %v", got, root.NotAfter, ca.NotAfter)
@@ -187,21 +191,24 @@ func TestIssueAgentRefuses(t *testing.T) {
 		params pki.AgentParams
 		want   error
 	}{
-		"nothing":                {pki.AgentParams{}, pki.ErrProfile},
-		"another organisation":   {edit(func(p *pki.AgentParams) { p.Org = "globex" }), pki.ErrProfile},
-		"no name":                {edit(func(p *pki.AgentParams) { p.AgentID = "acme::" }), pki.ErrProfile},
-		"name with a slash":      {edit(func(p *pki.AgentParams) { p.AgentID, p.SPIFFEID = "acme::a/b", p.SPIFFEID+"/b" }), pki.ErrProfile},
-		"name too long":          {edit(func(p *pki.AgentParams) { p.AgentID += longName; p.SPIFFEID += longName }), pki.ErrProfile},
+		"nothing":              {pki.AgentParams{}, pki.ErrProfile},
+		"another organisation": {edit(func(p *pki.AgentParams) { p.Org = "globex" }), pki.ErrProfile},
+		"no name":              {edit(func(p *pki.AgentParams) { p.AgentID = "acme::" }), pki.ErrProfile},
+		"name with a slash": {edit(func(p *pki.AgentParams) { p.AgentID, p.SPIFFEID = "acme::a/b", p.SPIFFEID+"/b" }),
+			pki.ErrProfile},
+		"name too long": {edit(func(p *pki.AgentParams) { p.AgentID += longName; p.SPIFFEID += longName }),
+			pki.ErrProfile},
 		"another agent's SPIFFE": {edit(func(p *pki.AgentParams) { p.SPIFFEID += "b" }), pki.ErrProfile},
 		"no SPIFFE ID":           {edit(func(p *pki.AgentParams) { p.SPIFFEID = "" }), pki.ErrSPIFFEID},
-		"SPIFFE ID escaped":      {edit(func(p *pki.AgentParams) { p.SPIFFEID = "spiffe://mastio.test/acme/%61" }), pki.ErrSPIFFEID},
-		"too short":              {edit(func(p *pki.AgentParams) { p.Validity = time.Hour }), pki.ErrProfile},
-		"negative":               {edit(func(p *pki.AgentParams) { p.Validity = -pki.MinValidity }), pki.ErrProfile},
-		"too long":               {edit(func(p *pki.AgentParams) { p.Validity = pki.MaxValidity + 1 }), pki.ErrProfile},
-		"no key":                 {edit(func(p *pki.AgentParams) { p.PublicKey = nil }), pki.ErrKey},
-		"Ed25519":                {edit(func(p *pki.AgentParams) { p.PublicKey = edDSA }), pki.ErrKey},
-		"issuer expired":         {edit(func(p *pki.AgentParams) { p.Now = noon.AddDate(6, 0, 0) }), pki.ErrChain},
-		"issuer not yet valid":   {edit(func(p *pki.AgentParams) { p.Now = noon.AddDate(-1, 0, 0) }), pki.ErrChain},
+		"SPIFFE ID escaped": {edit(func(p *pki.AgentParams) { p.SPIFFEID = "spiffe://mastio.test/acme/%61" }),
+			pki.ErrSPIFFEID},
+		"too short":            {edit(func(p *pki.AgentParams) { p.Validity = time.Hour }), pki.ErrProfile},
+		"negative":             {edit(func(p *pki.AgentParams) { p.Validity = -pki.MinValidity }), pki.ErrProfile},
+		"too long":             {edit(func(p *pki.AgentParams) { p.Validity = pki.MaxValidity + 1 }), pki.ErrProfile},
+		"no key":               {edit(func(p *pki.AgentParams) { p.PublicKey = nil }), pki.ErrKey},
+		"Ed25519":              {edit(func(p *pki.AgentParams) { p.PublicKey = edDSA }), pki.ErrKey},
+		"issuer expired":       {edit(func(p *pki.AgentParams) { p.Now = noon.AddDate(6, 0, 0) }), pki.ErrChain},
+		"issuer not yet valid": {edit(func(p *pki.AgentParams) { p.Now = noon.AddDate(-1, 0, 0) }), pki.ErrChain},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -228,7 +235,8 @@ func TestAuthorityRefuses(t *testing.T) {
 		constraintsOf(true, 0x30, 3, 1, 1, 0xff)(c)
 		c.KeyUsage, c.BasicConstraintsValid = x509.KeyUsageCertSign, false
 	}))
-	outlived := start.under(with(ca("short", 1), func(c *x509.Certificate) { c.NotAfter = noon.Add(-time.Second) })).under(ca("issuing", 0))
+	outlived := start.under(with(ca("short", 1),
+		func(c *x509.Certificate) { c.NotAfter = noon.Add(-time.Second) })).under(ca("issuing", 0))
 	impostor := start.under(with(ca("acme Org CA G1", 1), func(c *x509.Certificate) {
 		c.RawSubject, c.SubjectKeyId = authority.Chain[1].RawSubject, authority.Chain[1].SubjectKeyId
 	}))
@@ -236,16 +244,19 @@ func TestAuthorityRefuses(t *testing.T) {
 		authority pki.Authority
 		want      error
 	}{
-		"nothing":               {pki.Authority{}, pki.ErrChain},
-		"no chain":              {pki.Authority{Key: authority.Key}, pki.ErrChain},
-		"nil certificate":       {pki.Authority{Key: authority.Key, Chain: certs{nil}}, pki.ErrChain},
-		"no root":               {pki.Authority{Key: authority.Key, Chain: authority.Chain[:1]}, pki.ErrChain},
-		"another's key":         {pki.Authority{Key: pkitest.Key(t), Chain: authority.Chain}, pki.ErrChain},
-		"a leaf":                {pki.Authority{Key: leafKey, Chain: append(certs{leaf}, authority.Chain...)}, pki.ErrChain},
-		"P-521":                 {pki.Authority{Key: p521, Chain: odd}, pki.ErrChain},
-		"no key identifier":     {pki.Authority{Key: nameless.key, Chain: nameless.chain}, pki.ErrChain},
-		"root expired":          {pki.Authority{Key: outlived.key, Chain: outlived.chain}, pki.ErrChain},
-		"root is an impostor":   {pki.Authority{Key: authority.Key, Chain: append(authority.Chain[:1:1], impostor.chain...)}, pki.ErrChain},
+		"nothing":           {pki.Authority{}, pki.ErrChain},
+		"no chain":          {pki.Authority{Key: authority.Key}, pki.ErrChain},
+		"nil certificate":   {pki.Authority{Key: authority.Key, Chain: certs{nil}}, pki.ErrChain},
+		"no root":           {pki.Authority{Key: authority.Key, Chain: authority.Chain[:1]}, pki.ErrChain},
+		"another's key":     {pki.Authority{Key: pkitest.Key(t), Chain: authority.Chain}, pki.ErrChain},
+		"a leaf":            {pki.Authority{Key: leafKey, Chain: append(certs{leaf}, authority.Chain...)}, pki.ErrChain},
+		"P-521":             {pki.Authority{Key: p521, Chain: odd}, pki.ErrChain},
+		"no key identifier": {pki.Authority{Key: nameless.key, Chain: nameless.chain}, pki.ErrChain},
+		"root expired":      {pki.Authority{Key: outlived.key, Chain: outlived.chain}, pki.ErrChain},
+		"root is an impostor": {pki.Authority{
+			Key:   authority.Key,
+			Chain: append(authority.Chain[:1:1], impostor.chain...),
+		}, pki.ErrChain},
 		"issuing under pathLen": {pki.Authority{Key: below.key, Chain: below.chain}, pki.ErrPathLen},
 	}
 	for name, tt := range tests {
@@ -337,10 +348,16 @@ func TestSignersFaults(t *testing.T) {
 	authority := pkitest.Authority(t, "acme", 1, noon)
 	params := pkitest.AgentParams(t, "acme::a", pkitest.Key(t).Public(), noon)
 	outage := errors.New("throttled")
-	if _, err := (pki.Authority{Chain: authority.Chain, Key: faulty{authority.Key, outage}}).IssueAgent(params); !errors.Is(err, outage) {
+	if _, err := (pki.Authority{
+		Chain: authority.Chain,
+		Key:   faulty{authority.Key, outage},
+	}).IssueAgent(params); !errors.Is(err, outage) {
 		t.Errorf("got %v, want the signer's error", err)
 	}
-	if cert, err := (pki.Authority{Chain: authority.Chain, Key: faulty{authority.Key, nil}}).IssueAgent(params); err == nil {
+	if cert, err := (pki.Authority{
+		Chain: authority.Chain,
+		Key:   faulty{authority.Key, nil},
+	}).IssueAgent(params); err == nil {
 		t.Errorf("got %v from a signer that signs something else", cert.Subject)
 	}
 }

@@ -18,7 +18,8 @@ type certs = []*x509.Certificate
 func TestVerifyChainAccepts(t *testing.T) {
 	authority, legacy := pkitest.Authority(t, "acme", 1, noon), pkitest.Legacy(t, "acme", noon)
 	root := pkitest.Root(t, "acme", 1, noon)
-	for name, issuer := range map[string]pki.Authority{"three tiers": authority, "legacy root": legacy, "root of two tiers": root} {
+	for name, issuer := range map[string]pki.Authority{"three tiers": authority, "legacy root": legacy,
+		"root of two tiers": root} {
 		t.Run(name, func(t *testing.T) {
 			leaf, _ := pkitest.Agent(t, issuer, "acme::a", noon)
 			if err := pki.VerifyChain(leaf, issuer.Chain, noon.AddDate(0, 6, 0)); err != nil {
@@ -96,24 +97,31 @@ func TestVerifyChainRefuses(t *testing.T) {
 		{"too early", good.chain, noon.Add(-time.Hour), pki.ErrChain},
 		{"too late", good.chain, noon.AddDate(2, 0, 0), pki.ErrChain},
 		{"leaf is a CA", issuing.chain, noon, pki.ErrChain},
-		{"leaf has a path length", issuing.under(with(leafTemplate(), constraintsOf(true, 0x30, 3, 2, 1, 0))).chain, noon, pki.ErrChain},
-		{"constraints with a tail", issuing.under(with(leafTemplate(), constraintsOf(true, 0x30, 0, 0x30, 0))).chain, noon, pki.ErrChain},
+		{"leaf has a path length", issuing.under(with(leafTemplate(), constraintsOf(true, 0x30, 3, 2, 1, 0))).chain, noon,
+			pki.ErrChain},
+		{"constraints with a tail", issuing.under(with(leafTemplate(), constraintsOf(true, 0x30, 0, 0x30, 0))).chain, noon,
+			pki.ErrChain},
 		{
 			"leaf for servers", issuing.under(with(leafTemplate(), func(c *x509.Certificate) {
 				c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 			})).chain, noon, pki.ErrChain,
 		},
-		{"pathLen 0 root above an issuing CA", start.under(ca("old", 0)).under(ca("issuing", 0)).under(leafTemplate()).chain, noon, pki.ErrPathLen},
-		{"pathLen 1 root above two CAs", root.under(ca("a", -1)).under(ca("b", -1)).under(leafTemplate()).chain, noon, pki.ErrPathLen},
-		{"pathLen 0 issuing CA above another", start.under(ca("free", -1)).under(ca("a", 0)).under(ca("b", -1)).under(leafTemplate()).chain, noon, pki.ErrPathLen},
-		{"self-issued CA below pathLen 0", start.under(ca("old", 0)).under(ca("old", 0)).under(leafTemplate()).chain, noon, pki.ErrPathLen},
+		{"pathLen 0 root above an issuing CA", start.under(ca("old", 0)).under(ca("issuing", 0)).under(leafTemplate()).chain,
+			noon, pki.ErrPathLen},
+		{"pathLen 1 root above two CAs", root.under(ca("a", -1)).under(ca("b", -1)).under(leafTemplate()).chain, noon,
+			pki.ErrPathLen},
+		{"pathLen 0 issuing CA above another",
+			start.under(ca("free", -1)).under(ca("a", 0)).under(ca("b", -1)).under(leafTemplate()).chain, noon, pki.ErrPathLen},
+		{"self-issued CA below pathLen 0", start.under(ca("old", 0)).under(ca("old", 0)).under(leafTemplate()).chain, noon,
+			pki.ErrPathLen},
 		{"root is no CA", start.under(leafTemplate()).under(leafTemplate()).chain, noon, pki.ErrChain},
 		{
 			"constraints not critical", start.under(with(ca("lax", 1), constraintsOf(false, 0x30, 3, 1, 1, 0xff))).
 				under(leafTemplate()).chain, noon, pki.ErrChain,
 		},
 		{
-			"issuer may not sign certificates", start.under(with(ca("crl only", 1), func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign })).
+			"issuer may not sign certificates",
+			start.under(with(ca("crl only", 1), func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign })).
 				under(leafTemplate()).chain, noon, pki.ErrChain,
 		},
 	}
@@ -138,7 +146,8 @@ func TestVerifyChainKeepsTheReason(t *testing.T) {
 	authority := pkitest.Authority(t, "acme", 1, noon)
 	leaf, _ := pkitest.Agent(t, authority, "acme::a", noon)
 	var invalid x509.CertificateInvalidError
-	if err := pki.VerifyChain(leaf, authority.Chain, noon.AddDate(1, 1, 0)); !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
+	if err := pki.VerifyChain(leaf, authority.Chain, noon.AddDate(1, 1, 0)); !errors.As(err, &invalid) ||
+		invalid.Reason != x509.Expired {
 		t.Errorf("got %v, want x509.Expired within", err)
 	}
 }
@@ -185,7 +194,8 @@ func TestVerifyAuthorityRefuses(t *testing.T) {
 		"a leaf":                 {root.under(leafTemplate()).chain, pki.ErrChain},
 		"issuing under pathLen0": {start.under(ca("old", 0)).under(ca("issuing", 0)).chain, pki.ErrPathLen},
 		"forged root":            {forged.chain[:1], pki.ErrChain},
-		"expired":                {start.under(with(ca("old", 1), func(c *x509.Certificate) { c.NotAfter = noon.Add(-time.Minute) })).chain, pki.ErrChain},
+		"expired": {start.under(with(ca("old", 1),
+			func(c *x509.Certificate) { c.NotAfter = noon.Add(-time.Minute) })).chain, pki.ErrChain},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

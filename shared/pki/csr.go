@@ -11,14 +11,16 @@ const maxCSR = 16 << 10 // bytes of PEM; an RSA-4096 request with names and exte
 
 var csrTypes = []string{"CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"} // RFC 7468 section 7
 
-// strongSignatures are what certificates and requests may be signed with. CheckSignature of a request still believes SHA-1.
+// strongSignatures are what certificates and requests may be signed with. CheckSignature of a request still believes
+// SHA-1.
 var strongSignatures = []x509.SignatureAlgorithm{
 	x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512,
 	x509.SHA256WithRSA, x509.SHA384WithRSA, x509.SHA512WithRSA,
 	x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS,
 }
 
-// ParseCSR reads one PEM certification request (RFC 2986; see Blocks) of at most 16 KiB, with what is around it, checks its signature, which proves possession of the private key, and returns its public key.
+// ParseCSR reads one PEM certification request (RFC 2986; see Blocks) of at most 16 KiB, with what is around it, checks
+// its signature, which proves possession of the private key, and returns its public key.
 //
 // The key is all that is taken from it: the subject and the extensions asked for are ignored, because the Mastio
 // alone says who an agent is. It returns ErrCSR, which wraps ErrKey if the key is the reason (see CheckKey).
@@ -34,12 +36,13 @@ func ParseCSR(data []byte) (crypto.PublicKey, error) {
 	return csr.PublicKey, nil
 }
 
-// UnwrapCSR returns the DER of one PEM certification request, bounded and framed as ParseCSR asks for, and nothing of it
-// checked. It returns ErrCSR.
+// UnwrapCSR returns the DER of one PEM certification request, bounded and framed as ParseCSR asks for, and nothing of
+// it checked. It returns ErrCSR.
 func UnwrapCSR(data []byte) ([]byte, error) {
 	der, err := unwrapCSR(data)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w; csr_pem takes one PEM certification request (PKCS #10) of at most 16 KiB, as openssl req -new writes it", ErrCSR, err)
+		return nil, fmt.Errorf("%w: %w; csr_pem takes one PEM certification request (PKCS #10) of at most 16 KiB, as "+
+			"openssl req -new writes it", ErrCSR, err)
 	}
 	return der, nil
 }

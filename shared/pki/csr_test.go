@@ -89,12 +89,13 @@ func TestParseCSRAccepts(t *testing.T) {
 		"RSA":               {csrOf(t, rsaKey, x509.SHA256WithRSA), rsaKey.Public()},
 		"RSA-PSS":           {csrOf(t, rsaKey, x509.SHA384WithRSAPSS), rsaKey.Public()},
 		"openssl req -text": {slices.Concat([]byte("Certificate Request:\n    Data:\n"), plain), p256.Public()},
-		"certtool":          {slices.Concat([]byte("PKCS #10 Certificate Request Information:\n\tVersion: 1\n\n"), plain), p256.Public()},
-		"byte order mark":   {slices.Concat([]byte("\ufeff"), plain), p256.Public()},
-		"Latin-1 around":    {slices.Concat([]byte("# K\xf6ln\n"), plain, []byte("# bye \xe9\n")), p256.Public()},
-		"white space":       {slices.Concat([]byte("\r\n \t\n"), plain, []byte("\n\n")), p256.Public()},
-		"CRLF":              {bytes.ReplaceAll(plain, []byte("\n"), []byte("\r\n")), p256.Public()},
-		"old label":         {armour("NEW CERTIFICATE REQUEST", derOf(t, plain)), p256.Public()},
+		"certtool": {slices.Concat([]byte("PKCS #10 Certificate Request Information:\n\tVersion: 1\n\n"), plain),
+			p256.Public()},
+		"byte order mark": {slices.Concat([]byte("\ufeff"), plain), p256.Public()},
+		"Latin-1 around":  {slices.Concat([]byte("# K\xf6ln\n"), plain, []byte("# bye \xe9\n")), p256.Public()},
+		"white space":     {slices.Concat([]byte("\r\n \t\n"), plain, []byte("\n\n")), p256.Public()},
+		"CRLF":            {bytes.ReplaceAll(plain, []byte("\n"), []byte("\r\n")), p256.Public()},
+		"old label":       {armour("NEW CERTIFICATE REQUEST", derOf(t, plain)), p256.Public()},
 	}
 	p384 := ecKey(t, elliptic.P384())
 	tests["P-384"] = struct {
@@ -136,7 +137,11 @@ func TestParseCSRRefuses(t *testing.T) {
 		{"two requests", "2 blocks", slices.Concat(good, good), pki.ErrPEM},
 		{"broken one, then a good one", "another one begins", slices.Concat(good[:60], []byte("\n"), good), pki.ErrPEM},
 		{"cut off", "END line", good[:len(good)-8], pki.ErrPEM},
-		{"headers", "headers", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED"}, Bytes: der}), pki.ErrPEM},
+		{"headers", "headers", pem.EncodeToMemory(&pem.Block{
+			Type:    "CERTIFICATE REQUEST",
+			Headers: map[string]string{"Proc-Type": "4,ENCRYPTED"},
+			Bytes:   der,
+		}), pki.ErrPEM},
 		{"a certificate", "is a certificate", pki.EncodeCertificates(root.Chain...), pki.ErrPEM},
 		{"a private key", "is a private key", secret, pki.ErrPEM},
 		{"a certificate labelled so", "", armour("CERTIFICATE REQUEST", root.Chain[0].Raw), pki.ErrCSR},

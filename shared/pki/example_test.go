@@ -38,8 +38,11 @@ func Example() {
 		log.Fatal(err)
 	}
 	leaf, err := authority.IssueAgent(pki.AgentParams{
-		AgentID: "acme::billing", Org: "acme", SPIFFEID: "spiffe://acme.example/acme/billing",
-		PublicKey: agentKey.Public(), Now: now,
+		AgentID:   "acme::billing",
+		Org:       "acme",
+		SPIFFEID:  "spiffe://acme.example/acme/billing",
+		PublicKey: agentKey.Public(),
+		Now:       now,
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -17,7 +17,8 @@ func CheckLeaf(leaf *x509.Certificate, now time.Time) error {
 		return fmt.Errorf("%w: %s", ErrLeafKey, err.Error())
 	}
 	if err := checkLeaf(leaf); err != nil || leaf.KeyUsage&(x509.KeyUsageCertSign|x509.KeyUsageCRLSign) != 0 {
-		return fmt.Errorf("%w: an agent's certificate has basicConstraints CA:FALSE, or none, and signs neither certificates nor CRLs", ErrLeafIsCA)
+		return fmt.Errorf("%w: an agent's certificate has basicConstraints CA:FALSE, or none, and signs neither "+
+			"certificates nor CRLs", ErrLeafIsCA)
 	}
 	if err := CheckExtensions(leaf); err != nil {
 		return err
@@ -43,7 +44,8 @@ func checkUsage(leaf *x509.Certificate) error {
 	if len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) == 0 {
 		return nil
 	}
-	if !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
+	if !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) &&
+		!slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
 		return fmt.Errorf("%w: extendedKeyUsage lacks clientAuth", ErrLeafUsage)
 	}
 	return nil
@@ -81,7 +83,10 @@ func PathUnder(leaf *x509.Certificate, sent []*x509.Certificate, t Trust, now ti
 		between.AddCert(c)
 	}
 	paths, err := leaf.Verify(x509.VerifyOptions{
-		Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		Roots:         roots,
+		Intermediates: between,
+		CurrentTime:   now,
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrChain, err)

@@ -24,8 +24,11 @@ func TestVerifyUnderThrough(t *testing.T) {
 	}
 	leaf := func(under pki.Authority) *x509.Certificate {
 		return pkitest.Sign(t, &x509.Certificate{
-			NotBefore: at, NotAfter: at.Add(time.Hour), BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
-			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+			NotBefore:             at,
+			NotAfter:              at.Add(time.Hour),
+			BasicConstraintsValid: true,
+			KeyUsage:              x509.KeyUsageDigitalSignature,
+			ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		}, under, pkitest.Key(t).Public())
 	}
 	root := ca("corporate root", 1, pki.Authority{})
@@ -55,10 +58,17 @@ func TestVerifyUnderThrough(t *testing.T) {
 	deep := ca("root without a limit", -1, pki.Authority{})
 	under := ca("Org CA", -1, deep)
 	pipeline := ca("pipeline", 0, under)
-	if err := pki.VerifyUnder(leaf(pipeline), pipeline.Chain, pki.Trust{Roots: deep.Chain, Through: under.Chain[0]}, at); err != nil {
+	if err := pki.VerifyUnder(leaf(pipeline), pipeline.Chain, pki.Trust{
+		Roots:   deep.Chain,
+		Through: under.Chain[0],
+	}, at); err != nil {
 		t.Errorf("below the Org CA: %v", err)
 	}
-	if err := pki.VerifyUnder(leaf(org), nil, pki.Trust{Roots: root.Chain, Through: nil, Known: org.Chain[:1]}, at.Add(2*time.Hour)); !errors.Is(err, pki.ErrChain) {
+	if err := pki.VerifyUnder(leaf(org), nil, pki.Trust{
+		Roots:   root.Chain,
+		Through: nil,
+		Known:   org.Chain[:1],
+	}, at.Add(2*time.Hour)); !errors.Is(err, pki.ErrChain) {
 		t.Errorf("after its end: %v", err)
 	}
 }

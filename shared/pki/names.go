@@ -13,8 +13,8 @@ import (
 )
 
 // CheckSameNames returns ErrNames unless a certification request asks for the very names of a certificate: the same
-// subject and the same subject alternative names (RFC 7030 section 4.2.2), by value. Encodings differ where values do not:
-// OpenSSL writes a UTF8String where others write a PrintableString. The order of alternative names says nothing.
+// subject and the same subject alternative names (RFC 7030 section 4.2.2), by value. Encodings differ where values do
+// not: OpenSSL writes a UTF8String where others write a PrintableString. The order of alternative names says nothing.
 func CheckSameNames(csr *x509.CertificateRequest, cert *x509.Certificate) error {
 	got, err := readName(csr.RawSubject)
 	if err != nil {
@@ -25,7 +25,8 @@ func CheckSameNames(csr *x509.CertificateRequest, cert *x509.Certificate) error 
 		return err
 	}
 	if !slices.EqualFunc(got, want, slices.Equal[[]attribute]) {
-		return fmt.Errorf("%w: its subject is %s, the certificate's is %s%s", ErrNames, dn.Brief(csr.RawSubject), dn.Brief(cert.RawSubject), reordered(got, want))
+		return fmt.Errorf("%w: its subject is %s, the certificate's is %s%s", ErrNames, dn.Brief(csr.RawSubject),
+			dn.Brief(cert.RawSubject), reordered(got, want))
 	}
 	asked, err := readAlternatives(csr.Extensions)
 	if err != nil {
@@ -41,7 +42,8 @@ func CheckSameNames(csr *x509.CertificateRequest, cert *x509.Certificate) error 
 	return nil
 }
 
-// attribute is one AttributeTypeAndValue of a name (RFC 5280 section 4.1.2.4): its text, or the encoding of what is none.
+// attribute is one AttributeTypeAndValue of a name (RFC 5280 section 4.1.2.4): its text, or the encoding of what is
+// none.
 type attribute struct{ kind, value string }
 
 func compareAttributes(a, b attribute) int {
@@ -81,8 +83,8 @@ func reordered(got, want [][]attribute) string {
 	return ""
 }
 
-// readAlternatives reads the GeneralNames of the one subjectAltName among the extensions, sorted, with their tags. None of
-// their forms has two encodings: the texts are IA5String, and DER is the only one for the rest.
+// readAlternatives reads the GeneralNames of the one subjectAltName among the extensions, sorted, with their tags. None
+// of their forms has two encodings: the texts are IA5String, and DER is the only one for the rest.
 func readAlternatives(extensions []pkix.Extension) ([][]byte, error) {
 	var all [][]byte
 	found := false

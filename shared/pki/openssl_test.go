@@ -78,7 +78,8 @@ func TestOpenSSLAgreesOnRefusals(t *testing.T) {
 		path certs
 		says string
 	}{
-		"pathLen 0 root": {start.under(ca("old", 0)).under(ca("issuing", 0)).under(leafTemplate()).chain, "path length constraint exceeded"},
+		"pathLen 0 root": {start.under(ca("old", 0)).under(ca("issuing", 0)).under(leafTemplate()).chain,
+			"path length constraint exceeded"},
 		"not critical": {
 			start.under(with(ca("lax", 1), constraintsOf(false, 0x30, 3, 1, 1, 0xff))).under(leafTemplate()).chain,
 			"not marked critical",
@@ -103,11 +104,14 @@ func TestOpenSSLReadsTheSame(t *testing.T) {
 	leaf, between, root := files(t, append(certs{agent}, authority.Chain...))
 	const text = "CA:TRUE, pathlen:"
 	for file, want := range map[string][]string{
-		root:    {"CN = acme Org CA G7", "X509v3 Basic Constraints: critical", text + "1", "Certificate Sign, CRL Sign"},
-		between: {"CN = acme Mastio CA G7", "X509v3 Basic Constraints: critical", text + "0", "X509v3 Authority Key Identifier"},
+		root: {"CN = acme Org CA G7", "X509v3 Basic Constraints: critical", text + "1", "Certificate Sign, CRL Sign"},
+		between: {"CN = acme Mastio CA G7", "X509v3 Basic Constraints: critical", text + "0",
+			"X509v3 Authority Key Identifier"},
 		leaf: {
-			"CN = acme::billing-bot", "X509v3 Basic Constraints: critical", "CA:FALSE", "X509v3 Key Usage: critical", "Digital Signature",
-			"TLS Web Client Authentication", "URI:spiffe://mastio.test/acme/billing-bot", noon.AddDate(1, 0, 0).Format("Jan _2 15:04:05 2006 GMT"),
+			"CN = acme::billing-bot", "X509v3 Basic Constraints: critical", "CA:FALSE", "X509v3 Key Usage: critical",
+			"Digital Signature",
+			"TLS Web Client Authentication", "URI:spiffe://mastio.test/acme/billing-bot",
+			noon.AddDate(1, 0, 0).Format("Jan _2 15:04:05 2006 GMT"),
 		},
 	} {
 		// One name option, because the default's spacing differs between versions.
@@ -127,7 +131,8 @@ func TestOpenSSLRequestIsRead(t *testing.T) {
 	dir := t.TempDir()
 	key, req := filepath.Join(dir, "key.pem"), filepath.Join(dir, "req.pem")
 	if out, err := openssl(t, "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-		"-subj", "/CN=ignored/O=elsewhere", "-addext", "subjectAltName=URI:spiffe://elsewhere/x", "-keyout", key, "-out", req); err != nil {
+		"-subj", "/CN=ignored/O=elsewhere", "-addext", "subjectAltName=URI:spiffe://elsewhere/x", "-keyout", key, "-out",
+		req); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	text, err := os.ReadFile(req)

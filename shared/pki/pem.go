@@ -75,17 +75,18 @@ func parserWords(err error) string {
 	case strings.HasPrefix(words, "asn1:"), strings.Contains(words, "trailing data"):
 		words = "its DER is malformed, or something follows its end"
 	case strings.Contains(words, "uncompressed public key"):
-		words = "the point of its EC key is compressed, which not every verifier reads: issue it again for a key with an uncompressed point (openssl ec -conv_form uncompressed)"
+		words = "the point of its EC key is compressed, which not every verifier reads: issue it again for a key with an " +
+			"uncompressed point (openssl ec -conv_form uncompressed)"
 	}
 	return words
 }
 
 // Blocks reads every PEM block of a text: at least one. It is the one reader of PEM here.
 //
-// What is outside of the blocks is skipped, whatever it is (RFC 7468 section 2): tools write a certificate's fields, bag
-// attributes, comments or a byte order mark there, in any encoding. A damaged block is an error that names the cause
-// and is never skipped: pem.Decode alone would skip it and return the next good block. The error is ErrPEM, and then
-// there are no blocks. The caller bounds the size.
+// What is outside of the blocks is skipped, whatever it is (RFC 7468 section 2): tools write a certificate's fields,
+// bag attributes, comments or a byte order mark there, in any encoding. A damaged block is an error that names the
+// cause and is never skipped: pem.Decode alone would skip it and return the next good block. The error is ErrPEM, and
+// then there are no blocks. The caller bounds the size.
 func Blocks(text []byte) (found []*pem.Block, err error) {
 	defer func() {
 		if err != nil { // a key must not stay behind
@@ -153,10 +154,12 @@ func readBlock(text []byte, startsLine bool) (block *pem.Block, size int, why st
 	}
 	whole := text[:size]
 	if bytes.Count(whole, pemBegin) > 1 { // END and the next BEGIN on one line
-		return nil, 0, causeOf(whole, "is damaged: the next block begins on the line on which it ends (-----END …----------BEGIN …-----); put a line break between the two")
+		return nil, 0, causeOf(whole, "is damaged: the next block begins on the line on which it ends (-----END "+
+			"…----------BEGIN …-----); put a line break between the two")
 	}
 	if !startsLine {
-		return nil, 0, causeOf(whole, "does not begin at the start of a line; remove what is before its BEGIN line, indentation included")
+		return nil, 0, causeOf(whole, "does not begin at the start of a line; remove what is before its BEGIN line, "+
+			"indentation included")
 	}
 	block, rest := pem.Decode(whole)
 	if block == nil || len(rest) > 0 {
@@ -182,7 +185,8 @@ func causeOf(block []byte, otherwise string) string {
 	case bytes.HasPrefix(after, []byte("\r")) && len(bytes.TrimRight(after, "\r")) > 0:
 		return `is damaged: its lines end in CR alone; turn them into line breaks: tr '\r' '\n' < FILE`
 	case len(bytes.Trim(after, whiteSpace)) > 0:
-		return "is damaged: its line breaks are lost, or became spaces; copy the file again as it is, BEGIN and END on lines of their own"
+		return "is damaged: its line breaks are lost, or became spaces; copy the file again as it is, BEGIN and END on " +
+			"lines of their own"
 	}
 	return otherwise
 }

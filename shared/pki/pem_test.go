@@ -19,11 +19,13 @@ func TestCertificatesRoundTrip(t *testing.T) {
 	text := pki.EncodeCertificates(want...)
 	first, second := pki.EncodeCertificates(want[0]), pki.EncodeCertificates(want[1])
 	for name, in := range map[string][]byte{
-		"as written":            text,
-		"CRLF":                  bytes.ReplaceAll(text, []byte("\n"), []byte("\r\n")),
-		"white space":           slices.Concat([]byte("\n "), []byte("\n"), first, []byte("\n\n\t\n"), second, []byte(" ")),
-		"openssl x509 -text":    slices.Concat([]byte("Certificate:\n    Data:\n        Version: 3 (0x2)\n"), first, []byte("Certificate:\n"), second),
-		"bag attributes":        slices.Concat([]byte("Bag Attributes\n    friendlyName: acme\nsubject=CN = a\n"), first, []byte("Bag Attributes: <No Attributes>\n"), second),
+		"as written":  text,
+		"CRLF":        bytes.ReplaceAll(text, []byte("\n"), []byte("\r\n")),
+		"white space": slices.Concat([]byte("\n "), []byte("\n"), first, []byte("\n\n\t\n"), second, []byte(" ")),
+		"openssl x509 -text": slices.Concat([]byte("Certificate:\n    Data:\n        Version: 3 (0x2)\n"), first,
+			[]byte("Certificate:\n"), second),
+		"bag attributes": slices.Concat([]byte("Bag Attributes\n    friendlyName: acme\nsubject=CN = a\n"), first,
+			[]byte("Bag Attributes: <No Attributes>\n"), second),
 		"comments":              slices.Concat([]byte("# ours\n"), first, []byte("# theirs\n"), second),
 		"byte order marks":      slices.Concat([]byte("\ufeff"), first, []byte("\ufeff"), second),
 		"Latin-1 outside":       slices.Concat([]byte("# K\xf6ln\n"), first, []byte("# Z\xfcrich\n"), second),
@@ -85,7 +87,8 @@ func TestParseCertificatesRefuses(t *testing.T) {
 		"headers":              {replace("CERTIFICATE-----\nM", "CERTIFICATE-----\nA: b\n\nM"), "headers"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := pki.ParseCertificates(c.in); !errors.Is(err, pki.ErrPEM) || got != nil || !strings.Contains(err.Error(), c.says) {
+			if got, err := pki.ParseCertificates(c.in); !errors.Is(err, pki.ErrPEM) || got != nil ||
+				!strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %d certificates, %v, want ErrPEM that says %q", len(got), err, c.says)
 			}
 		})
@@ -100,7 +103,8 @@ func FuzzBlocks(f *testing.F) {
 	f.Add([]byte("Bag Attributes\n"), []byte("\r\n"), []byte("-----"), uint16(9), byte('\n'))
 	f.Fuzz(func(t *testing.T, before, between, after []byte, at uint16, octet byte) {
 		for _, text := range [][]byte{before, between, after} {
-			if bytes.Contains(text, []byte("-----BEGIN ")) || bytes.Contains(text, []byte("-----END ")) || bytes.HasPrefix(text, []byte{0xff, 0xfe}) || bytes.HasPrefix(text, []byte{0xfe, 0xff}) {
+			if bytes.Contains(text, []byte("-----BEGIN ")) || bytes.Contains(text, []byte("-----END ")) ||
+				bytes.HasPrefix(text, []byte{0xff, 0xfe}) || bytes.HasPrefix(text, []byte{0xfe, 0xff}) {
 				return
 			}
 		}

@@ -58,7 +58,8 @@ func CheckSPIFFEID(id string) error {
 	}
 	for _, s := range segments[1:] {
 		if !isSegment(s) {
-			return fmt.Errorf("%w: path segments must be letters, digits, '.', '_' and '-', and neither empty nor dots alone", ErrSPIFFEID)
+			return fmt.Errorf("%w: path segments must be letters, digits, '.', '_' and '-', and neither empty nor dots alone",
+				ErrSPIFFEID)
 		}
 	}
 	return nil
@@ -66,7 +67,8 @@ func CheckSPIFFEID(id string) error {
 
 func checkTrustDomain(domain string) error {
 	if len(domain) > maxTrustDomain || !trustDomainPattern.MatchString(domain) {
-		return fmt.Errorf("%w: trust domain must be 1 to %d of lower-case letters, digits, '.', '_' and '-'", ErrSPIFFEID, maxTrustDomain)
+		return fmt.Errorf("%w: trust domain must be 1 to %d of lower-case letters, digits, '.', '_' and '-'", ErrSPIFFEID,
+			maxTrustDomain)
 	}
 	return nil
 }

@@ -77,7 +77,8 @@ func TestCheckSPIFFEID(t *testing.T) {
 }
 
 func FuzzCheckSPIFFEID(f *testing.F) {
-	for _, id := range []string{"spiffe://td/a", "spiffe://td/a/../b", "spiffe://td/%2e", "spiffe://td:1/a", "spiffe://td/a?b#c", "SPIFFE://td/a"} {
+	for _, id := range []string{"spiffe://td/a", "spiffe://td/a/../b", "spiffe://td/%2e", "spiffe://td:1/a",
+		"spiffe://td/a?b#c", "SPIFFE://td/a"} {
 		f.Add(id)
 	}
 	f.Fuzz(func(t *testing.T, id string) {
@@ -85,7 +86,8 @@ func FuzzCheckSPIFFEID(f *testing.F) {
 			return
 		}
 		u, err := url.Parse(id)
-		if err != nil || u.String() != id || u.Scheme != "spiffe" || u.Port() != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		if err != nil || u.String() != id || u.Scheme != "spiffe" || u.Port() != "" || u.User != nil || u.RawQuery != "" ||
+			u.Fragment != "" {
 			t.Errorf("accepted %q, which a URL parser reads as %#v, %v", id, u, err)
 		}
 		if clean := u.JoinPath(); clean.Path != u.Path {
@@ -133,7 +135,10 @@ func TestURI(t *testing.T) {
 }
 
 func TestURIOfHandMadeCertificates(t *testing.T) {
-	broken := &x509.Certificate{Extensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: []byte{0x30}}}}
+	broken := &x509.Certificate{Extensions: []pkix.Extension{{
+		Id:    asn1.ObjectIdentifier{2, 5, 29, 17},
+		Value: []byte{0x30},
+	}}}
 	for name, cert := range map[string]*x509.Certificate{"nil": nil, "broken": broken} {
 		if got, ok := pki.URI(cert); ok {
 			t.Errorf("%s: got %q", name, got)

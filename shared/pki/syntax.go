@@ -30,7 +30,8 @@ func CheckIssuer(ca *x509.Certificate) error {
 		return fmt.Errorf("%w: %s: %w", ErrIssuer, name, err)
 	}
 	if !slices.Contains(strongSignatures, ca.SignatureAlgorithm) {
-		return fmt.Errorf("%w: %s is signed with %s, want ECDSA or RSA with SHA-256 or better", ErrIssuer, name, ca.SignatureAlgorithm)
+		return fmt.Errorf("%w: %s is signed with %s, want ECDSA or RSA with SHA-256 or better", ErrIssuer, name,
+			ca.SignatureAlgorithm)
 	}
 	if err := CheckExtensions(ca); err != nil {
 		return fmt.Errorf("%w: %w", ErrIssuer, err)
@@ -41,13 +42,14 @@ func CheckIssuer(ca *x509.Certificate) error {
 	return nil
 }
 
-// CheckExtensions returns ErrExtension if an extension of a certificate is not what RFC 5280 says it is. crypto/x509 reads
-// a keyUsage without any bit and an extendedKeyUsage without any purpose as if the extension were absent, which sets no
-// limit; OpenSSL calls them invalid, and a certificate must mean the same to every verifier.
+// CheckExtensions returns ErrExtension if an extension of a certificate is not what RFC 5280 says it is. crypto/x509
+// reads a keyUsage without any bit and an extendedKeyUsage without any purpose as if the extension were absent, which
+// sets no limit; OpenSSL calls them invalid, and a certificate must mean the same to every verifier.
 func CheckExtensions(cert *x509.Certificate) error {
 	for _, ext := range cert.Extensions {
 		if why := ExtensionSyntax(ext.Id.String(), ext.Value); why != "" {
-			return fmt.Errorf("%w: the %s of %s %s", ErrExtension, ExtensionName(ext.Id.String()), dn.Brief(cert.RawSubject), why)
+			return fmt.Errorf("%w: the %s of %s %s", ErrExtension, ExtensionName(ext.Id.String()), dn.Brief(cert.RawSubject),
+				why)
 		}
 	}
 	return nil
@@ -86,8 +88,8 @@ func ExtensionName(oid string) string {
 
 const notDER = "is not strict DER"
 
-// ExtensionSyntax says what is wrong with the value of an extension, named by its object identifier, or nothing. The form
-// of extensions that it does not know is not looked at.
+// ExtensionSyntax says what is wrong with the value of an extension, named by its object identifier, or nothing. The
+// form of extensions that it does not know is not looked at.
 func ExtensionSyntax(oid string, value []byte) string {
 	s, known := syntaxes[oid]
 	switch {
@@ -227,7 +229,8 @@ func checkPoints(value cryptobyte.String) string {
 		var hasPlace, hasIssuer bool
 		tag := func(n uint8) asn1.Tag { return asn1.Tag(n).ContextSpecific() }
 		if !list.ReadASN1(&point, asn1.SEQUENCE) || !point.ReadOptionalASN1(&place, &hasPlace, tag(0).Constructed()) ||
-			!point.SkipOptionalASN1(tag(1)) || !point.ReadOptionalASN1(&issuer, &hasIssuer, tag(2).Constructed()) || !point.Empty() {
+			!point.SkipOptionalASN1(tag(1)) || !point.ReadOptionalASN1(&issuer, &hasIssuer, tag(2).Constructed()) ||
+			!point.Empty() {
 			return notDER
 		}
 		if !hasPlace && !hasIssuer {
@@ -270,7 +273,8 @@ func checkAuthority(value cryptobyte.String) string {
 	var id, names, serial cryptobyte.String
 	var hasID, hasNames, hasSerial bool
 	tag := func(n uint8) asn1.Tag { return asn1.Tag(n).ContextSpecific() }
-	if !ok || !body.ReadOptionalASN1(&id, &hasID, tag(0)) || !body.ReadOptionalASN1(&names, &hasNames, tag(1).Constructed()) ||
+	if !ok || !body.ReadOptionalASN1(&id, &hasID, tag(0)) ||
+		!body.ReadOptionalASN1(&names, &hasNames, tag(1).Constructed()) ||
 		!body.ReadOptionalASN1(&serial, &hasSerial, tag(2)) || !body.Empty() {
 		return notDER
 	}

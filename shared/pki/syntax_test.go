@@ -111,7 +111,11 @@ func TestCheckExtensionsOfALeaf(t *testing.T) {
 		"keyUsage":         {Id: asn1.ObjectIdentifier{2, 5, 29, 15}, Value: []byte{3, 1, 0}},
 		"extendedKeyUsage": {Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Value: []byte{0x30, 0}},
 	} {
-		leaf := pkitest.Sign(t, &x509.Certificate{NotBefore: noon, NotAfter: noon.AddDate(0, 1, 0), ExtraExtensions: []pkix.Extension{ext}}, root, pkitest.Key(t).Public())
+		leaf := pkitest.Sign(t, &x509.Certificate{
+			NotBefore:       noon,
+			NotAfter:        noon.AddDate(0, 1, 0),
+			ExtraExtensions: []pkix.Extension{ext},
+		}, root, pkitest.Key(t).Public())
 		if leaf.KeyUsage != 0 || len(leaf.ExtKeyUsage) != 0 {
 			t.Errorf("%s: the library has learnt to read it", name)
 		}
@@ -124,7 +128,8 @@ func TestCheckExtensionsOfALeaf(t *testing.T) {
 func FuzzExtensionSyntax(f *testing.F) {
 	f.Add(uint8(0), []byte{0x30, 0})
 	f.Fuzz(func(t *testing.T, which uint8, value []byte) {
-		for _, oid := range []string{"2.5.29.14", "2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.30", "2.5.29.31", "2.5.29.32", "2.5.29.35", "2.5.29.37"} {
+		for _, oid := range []string{"2.5.29.14", "2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.30", "2.5.29.31",
+			"2.5.29.32", "2.5.29.35", "2.5.29.37"} {
 			if pki.ExtensionSyntax(oid, value) == "" && len(value) < 2 {
 				t.Errorf("%s: %x is taken", oid, value)
 			}

@@ -31,8 +31,8 @@ type Done struct {
 	Next       string    `json:"next"` // method and path of the call that goes on
 }
 
-// Problem is an error and its answer. Its JSON form is a problem document (RFC 9457). A declared problem is never changed:
-// every method returns a copy, which errors.Is takes for the declared one. It is safe for concurrent use.
+// Problem is an error and its answer. Its JSON form is a problem document (RFC 9457). A declared problem is never
+// changed: every method returns a copy, which errors.Is takes for the declared one. It is safe for concurrent use.
 type Problem struct { //nolint:errname // it is an answer as much as an error
 	Type      string   `json:"type"`
 	Title     string   `json:"title"`
@@ -124,8 +124,8 @@ func (p *Problem) Error() string {
 	return p.rule.text + ": " + strings.Join(words, ", ")
 }
 
-// Is reports whether the target is the same declared problem, or a copy of it. A problem that was read from a document is
-// any declared problem with its status and its code.
+// Is reports whether the target is the same declared problem, or a copy of it. A problem that was read from a document
+// is any declared problem with its status and its code.
 func (p *Problem) Is(target error) bool {
 	q, ok := target.(*Problem) //nolint:errorlint // errors.Is does the unwrapping
 	switch {
@@ -140,8 +140,8 @@ func (p *Problem) Is(target error) bool {
 var unexplained = Internal("not a problem")
 
 // Of returns the answer to an error: a copy of the first problem in its chain, depth first, that is not internal. What
-// wraps the error comes first, so the particular goes before the general. Without a fixed sentence the error's whole text is
-// the public one, which then must not hold a cause from below.
+// wraps the error comes first, so the particular goes before the general. Without a fixed sentence the error's whole
+// text is the public one, which then must not hold a cause from below.
 func Of(err error) *Problem {
 	found := find(err)
 	if found == nil {

@@ -37,16 +37,22 @@ func TestOf(t *testing.T) {
 		err  error
 		want answer
 	}{
-		"as it is":             {errGrace, answer{400, "grace_seconds_invalid", "grace_seconds takes 0 to 172800", "", 0}},
-		"wrapped":              {fmt.Errorf("%w: not -1", errGrace), answer{400, "grace_seconds_invalid", "grace_seconds takes 0 to 172800: not -1", "", 0}},
-		"fixed sentence":       {fmt.Errorf("%w: of 01J", errHeld), answer{409, "rotation_in_progress", "Another rotation is in progress. Retry after it.", "", 30 * time.Second}},
-		"another wait":         {fmt.Errorf("acquire: %w", errHeld.After(time.Second)), answer{409, "rotation_in_progress", "Another rotation is in progress. Retry after it.", "", time.Second}},
-		"token endpoint":       {errProof, answer{400, "dpop_proof_invalid", "invalid dpop proof", "invalid_dpop_proof", 0}},
-		"over a cause":         {fmt.Errorf("%w: %w", errHeld, io.ErrUnexpectedEOF), answer{409, "rotation_in_progress", "Another rotation is in progress. Retry after it.", "", 30 * time.Second}},
-		"the first of two":     {errors.Join(io.EOF, fmt.Errorf("%w: %w", errHeld, errGrace)), answer{409, "rotation_in_progress", "Another rotation is in progress. Retry after it.", "", 30 * time.Second}},
-		"internal":             {fmt.Errorf("%w: its secret", errToken), answer{500, "internal", hidden, "", 0}},
-		"internal over public": {fmt.Errorf("%w: %w", errToken, errHeld), answer{409, "rotation_in_progress", "Another rotation is in progress. Retry after it.", "", 30 * time.Second}},
-		"no problem":           {fmt.Errorf("dial 10.0.0.1: %w", io.EOF), answer{500, "internal", hidden, "", 0}},
+		"as it is": {errGrace, answer{400, "grace_seconds_invalid", "grace_seconds takes 0 to 172800", "", 0}},
+		"wrapped": {fmt.Errorf("%w: not -1", errGrace),
+			answer{400, "grace_seconds_invalid", "grace_seconds takes 0 to 172800: not -1", "", 0}},
+		"fixed sentence": {fmt.Errorf("%w: of 01J", errHeld),
+			answer{409, "rotation_in_progress", "Another rotation is in progress. Retry after it.", "", 30 * time.Second}},
+		"another wait": {fmt.Errorf("acquire: %w", errHeld.After(time.Second)),
+			answer{409, "rotation_in_progress", "Another rotation is in progress. Retry after it.", "", time.Second}},
+		"token endpoint": {errProof, answer{400, "dpop_proof_invalid", "invalid dpop proof", "invalid_dpop_proof", 0}},
+		"over a cause": {fmt.Errorf("%w: %w", errHeld, io.ErrUnexpectedEOF),
+			answer{409, "rotation_in_progress", "Another rotation is in progress. Retry after it.", "", 30 * time.Second}},
+		"the first of two": {errors.Join(io.EOF, fmt.Errorf("%w: %w", errHeld, errGrace)),
+			answer{409, "rotation_in_progress", "Another rotation is in progress. Retry after it.", "", 30 * time.Second}},
+		"internal": {fmt.Errorf("%w: its secret", errToken), answer{500, "internal", hidden, "", 0}},
+		"internal over public": {fmt.Errorf("%w: %w", errToken, errHeld),
+			answer{409, "rotation_in_progress", "Another rotation is in progress. Retry after it.", "", 30 * time.Second}},
+		"no problem": {fmt.Errorf("dial 10.0.0.1: %w", io.EOF), answer{500, "internal", hidden, "", 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := problem.Of(tt.err)
@@ -72,17 +78,24 @@ func TestCopies(t *testing.T) {
 }
 
 func TestDefects(t *testing.T) {
-	err := errRefused.With([]problem.Defect{{Code: "ca_expired", Detail: "it ended"}, {Code: "ca_serial", Detail: "it is 0"}})
+	err := errRefused.With([]problem.Defect{{
+		Code:   "ca_expired",
+		Detail: "it ended",
+	}, {Code: "ca_serial", Detail: "it is 0"}})
 	if got, want := err.Error(), "uploaded Org CA refused: ca_expired (it ended), ca_serial (it is 0)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if p := problem.Of(err); p.Code != "ca_expired" || p.Detail != "The CA was refused." || len(p.Errors) != 2 || !errors.Is(err, errRefused) {
+	if p := problem.Of(err); p.Code != "ca_expired" || p.Detail != "The CA was refused." || len(p.Errors) != 2 ||
+		!errors.Is(err, errRefused) {
 		t.Errorf("got %+v", p)
 	}
 }
 
 func TestDocument(t *testing.T) {
-	for _, err := range []error{errGrace, errHeld, errRefused.With([]problem.Defect{{Code: "ca_expired", Detail: "it ended"}}), io.EOF} {
+	for _, err := range []error{errGrace, errHeld, errRefused.With([]problem.Defect{{
+		Code:   "ca_expired",
+		Detail: "it ended",
+	}}), io.EOF} {
 		sent := problem.Of(err)
 		sent.RequestID = "r"
 		document, fault := json.Marshal(sent)
@@ -109,7 +122,8 @@ func TestDocument(t *testing.T) {
 }
 
 func TestReadRefuses(t *testing.T) {
-	for _, document := range []string{``, `null`, `{}`, `"no"`, `[]`, `{"status":200,"code":"ok"}`, `{"status":503}`, `{"status":600,"code":"x"}`} {
+	for _, document := range []string{``, `null`, `{}`, `"no"`, `[]`, `{"status":200,"code":"ok"}`, `{"status":503}`,
+		`{"status":600,"code":"x"}`} {
 		if p, err := problem.Read([]byte(document), 0); !errors.Is(err, problem.ErrDocument) || p != nil {
 			t.Errorf("%s: %v, %v", document, p, err)
 		}

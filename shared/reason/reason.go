@@ -12,7 +12,8 @@ import (
 // What can be wrong with a reason.
 var (
 	ErrCode    = problem.New(400, "reason_invalid", "reason is not one of the words that are known")
-	ErrComment = problem.New(400, "comment_invalid", "comment takes at most 500 characters of valid UTF-8, and no control characters")
+	ErrComment = problem.New(400, "comment_invalid", "comment takes at most 500 characters of valid UTF-8, and no "+
+		"control characters")
 )
 
 // Code is a word of RFC 5280 section 5.3.1.
@@ -31,12 +32,13 @@ const (
 
 // Codes returns all of them.
 func Codes() []Code {
-	return []Code{Unspecified, KeyCompromise, CACompromise, AffiliationChanged, Superseded, CessationOfOperation, PrivilegeWithdrawn}
+	return []Code{Unspecified, KeyCompromise, CACompromise, AffiliationChanged, Superseded, CessationOfOperation,
+		PrivilegeWithdrawn}
 }
 
-// Parse reads a code in upper and lower case alike and returns it in its one spelling. The empty text is Unspecified; any
-// other text, a code with a blank or an underscore included, is ErrCode: a compromise that is misspelt must not become a
-// routine rotation.
+// Parse reads a code in upper and lower case alike and returns it in its one spelling. The empty text is Unspecified;
+// any other text, a code with a blank or an underscore included, is ErrCode: a compromise that is misspelt must not
+// become a routine rotation.
 func Parse(s string) (Code, error) {
 	if s == "" {
 		return Unspecified, nil
@@ -83,7 +85,8 @@ func (g Given) Check() (Given, error) {
 	if err != nil {
 		return Given{}, err
 	}
-	if !utf8.ValidString(g.Comment) || utf8.RuneCountInString(g.Comment) > MaxComment || strings.ContainsFunc(g.Comment, isControl) {
+	if !utf8.ValidString(g.Comment) || utf8.RuneCountInString(g.Comment) > MaxComment ||
+		strings.ContainsFunc(g.Comment, isControl) {
 		return Given{}, ErrComment
 	}
 	return Given{code, g.Comment}, nil

@@ -10,7 +10,8 @@ import (
 
 func TestParseReadsAnyCase(t *testing.T) {
 	for _, want := range Codes() {
-		for _, s := range []string{string(want), strings.ToLower(string(want)), strings.ToUpper(string(want)), strings.Title(string(want))} { //nolint:staticcheck // ASCII
+		for _, s := range []string{string(want), strings.ToLower(string(want)), strings.ToUpper(string(want)),
+			strings.Title(string(want))} { //nolint:staticcheck // ASCII
 			if got, err := Parse(s); got != want || err != nil {
 				t.Errorf("Parse(%q) = %q, %v", s, got, err)
 			}
@@ -24,8 +25,10 @@ func TestParseReadsAnyCase(t *testing.T) {
 // What looks like a compromise to a person must not be read as something else.
 func TestParseRefusesEveryOtherSpelling(t *testing.T) {
 	for _, s := range []string{
-		"key_compromise", "key-compromise", "keyCompromise ", " keyCompromise", "keyCompromise\n", "key Compromise", "keyCompromised", "keycompromis",
-		"\u212aeyCompromise", "keyCompromi\u017fe", "k\u0435yCompromise", "keyCompromise\x00", "compromise", "hygiene", "1", "certificateHold", "removeFromCRL", " ", "\"keyCompromise\"",
+		"key_compromise", "key-compromise", "keyCompromise ", " keyCompromise", "keyCompromise\n", "key Compromise",
+		"keyCompromised", "keycompromis",
+		"\u212aeyCompromise", "keyCompromi\u017fe", "k\u0435yCompromise", "keyCompromise\x00", "compromise", "hygiene", "1",
+		"certificateHold", "removeFromCRL", " ", "\"keyCompromise\"",
 	} {
 		got, err := Parse(s)
 		if !errors.Is(err, ErrCode) || got != "" {
@@ -64,7 +67,8 @@ func TestComments(t *testing.T) {
 		ok      bool
 	}{
 		"none": {"", true}, "text": {"host <moved>, 日本語\nsecond line", true}, "longest": {strings.Repeat("é", 500), true},
-		"too long": {strings.Repeat("e", 501), false}, "no UTF-8": {"\xff", false}, "control character": {"a\x00b", false}, "escape": {"\x1b[2J", false},
+		"too long": {strings.Repeat("e", 501), false}, "no UTF-8": {"\xff", false}, "control character": {"a\x00b", false},
+		"escape": {"\x1b[2J", false},
 	} {
 		got, err := Read("SUPERSEDED", c.comment)
 		if c.ok && (err != nil || got != Given{Superseded, c.comment}) || !c.ok && !errors.Is(err, ErrComment) {
@@ -75,7 +79,8 @@ func TestComments(t *testing.T) {
 		t.Errorf("an unknown word: %v", err)
 	}
 	row := Given{KeyCompromise, "laptop stolen"}.Note(map[string]any{"generation": int64(1)})
-	if diff := cmp.Diff(map[string]any{"generation": int64(1), "reason": "keyCompromise", "comment": "laptop stolen"}, row); diff != "" {
+	if diff := cmp.Diff(map[string]any{"generation": int64(1), "reason": "keyCompromise", "comment": "laptop stolen"},
+		row); diff != "" {
 		t.Errorf("details (-want +got):\n%s", diff)
 	}
 }

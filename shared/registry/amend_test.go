@@ -54,7 +54,8 @@ func TestAmendOutlastsThoseWhoGetOn(t *testing.T) {
 // A conflict without another writer does not end by retrying.
 func TestAmendGivesUpWhereNothingMoves(t *testing.T) {
 	c := &crowded{others: 1000}
-	if err := registry.Amend(t.Context(), c, registry.Org{}, appended); !errors.Is(err, registry.ErrConflict) || len(c.tried) != 5 {
+	if err := registry.Amend(t.Context(), c, registry.Org{}, appended); !errors.Is(err, registry.ErrConflict) ||
+		len(c.tried) != 5 {
 		t.Errorf("%v after %d tries, want a conflict after 5", err, len(c.tried))
 	}
 }

@@ -19,8 +19,8 @@ type EdgeCA struct {
 	Unnamed time.Time // since when no active agent's bundle is known to name it; zero: one does, or none was looked for
 }
 
-// Naming says what an agent's bundle names from now on, and what it named before and names no longer. It belongs into the
-// change that writes the agent.
+// Naming says what an agent's bundle names from now on, and what it named before and names no longer. It belongs into
+// the change that writes the agent.
 type Naming struct {
 	Agent agent.ID
 	Names [][]byte // DER
@@ -51,8 +51,8 @@ func NamingOf(before *agent.Agent, after agent.Agent) *Naming {
 	return &n
 }
 
-// EdgeMark sets or takes back the time since when no active agent's bundle names a CA, or forgets the CA. It is refused if
-// the CA's mark is not the one in CA any more: an enrolment has named it meanwhile.
+// EdgeMark sets or takes back the time since when no active agent's bundle names a CA, or forgets the CA. It is refused
+// if the CA's mark is not the one in CA any more: an enrolment has named it meanwhile.
 type EdgeMark struct {
 	CA      EdgeCA // as read
 	Unnamed time.Time

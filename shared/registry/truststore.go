@@ -13,8 +13,8 @@ const (
 	TruststoreFailed   TruststoreStatus = "failed"   // it refused, or could not be asked
 )
 
-// Truststore is the truststore object and what the agents' domain was last seen to serve of it. Version is the record's own,
-// as read; zero: not stored yet.
+// Truststore is the truststore object and what the agents' domain was last seen to serve of it. Version is the record's
+// own, as read; zero: not stored yet.
 type Truststore struct {
 	Object   string // version of the object
 	Domain   string // version that the domain names; empty: none, or there is no domain

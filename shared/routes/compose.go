@@ -23,7 +23,8 @@ func compose(schemas object) error {
 	return nil
 }
 
-// resolve adds to a schema the members of those that it includes. A member that the schema describes itself stays as it is.
+// resolve adds to a schema the members of those that it includes. A member that the schema describes itself stays as it
+// is.
 func resolve(schemas object, name string) error {
 	schema, ok := schemas[name].(object)
 	if !ok {

@@ -46,7 +46,8 @@ func DemandOf(method, path string) (Demand, error) {
 
 // kept are the keywords that draft 4 and API Gateway know and that mean the same there. A keyword that is left out
 // only makes the edge forward more requests to the function, which refuses them itself.
-var kept = []string{"additionalProperties", "enum", "items", "maximum", "maxLength", "minimum", "minLength", "properties", "required", "type"}
+var kept = []string{"additionalProperties", "enum", "items", "maximum", "maxLength", "minimum", "minLength",
+	"properties", "required", "type"}
 
 // draft4 writes a schema of OpenAPI 3.1 in the older draft, with every reference resolved: a model has no neighbours.
 func draft4(schema any, schemas object) any {

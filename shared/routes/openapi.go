@@ -58,7 +58,8 @@ var document = sync.OnceValues(func() ([]byte, error) {
 		"openapi": "3.1.0",
 		"info": object{
 			"title": "Mastio", "version": "1",
-			"description": "Key rotation for the certificates of AI agents. Agents and operators have a host each: the agents' asks for a client certificate.",
+			"description": "Key rotation for the certificates of AI agents. Agents and operators have a host each: the " +
+				"agents' asks for a client certificate.",
 		},
 		"servers": []any{server(Operators)}, "paths": paths,
 		"components": object{"schemas": schemas, "securitySchemes": schemes},
@@ -81,8 +82,10 @@ func page(r Route) object {
 	return object{
 		"summary": "A page of the dashboard: " + r.Path,
 		"responses": object{
-			"200": object{"description": "The page, or a file that it uses.", "content": object{"text/html": object{}, "*/*": object{}}},
-			"303": object{"description": "Another page."}, "default": object{"description": "A page that says what is wrong.", "content": html},
+			"200": object{"description": "The page, or a file that it uses.",
+				"content": object{"text/html": object{}, "*/*": object{}}},
+			"303":     object{"description": "Another page."},
+			"default": object{"description": "A page that says what is wrong.", "content": html},
 		},
 	}
 }
@@ -101,15 +104,17 @@ func complete(r Route, operation object) object {
 	operation["servers"] = servers
 	parameters, _ := operation["parameters"].([]any)
 	for _, name := range pathParameters(r.Path) {
-		parameters = append(parameters, object{"name": name, "in": "path", "required": true, "schema": object{"type": "string"}})
+		parameters = append(parameters,
+			object{"name": name, "in": "path", "required": true, "schema": object{"type": "string"}})
 	}
 	if parameters != nil {
 		operation["parameters"] = parameters
 	}
 	if responses, ok := operation["responses"].(object); ok && r.Auth == ClientCertificate {
 		responses["403"] = object{
-			"description": "The agents' edge refused the client certificate, before any function saw the request: it is under no CA of the truststore, or outside its validity.",
-			"content":     object{"application/json": object{"schema": object{"$ref": "#/components/schemas/EdgeRefusal"}}},
+			"description": "The agents' edge refused the client certificate, before any function saw the request: it is under " +
+				"no CA of the truststore, or outside its validity.",
+			"content": object{"application/json": object{"schema": object{"$ref": "#/components/schemas/EdgeRefusal"}}},
 		}
 	}
 	if responses, ok := operation["responses"].(object); ok && responses["default"] == nil {

@@ -70,7 +70,8 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 			if len(o.Security) != 2 || len(o.Security[0]) != 0 || o.Security[1][string(routes.Admin)] == nil {
 				t.Errorf("%s: security %v, want none or the admin secret", r.Path, o.Security)
 			}
-		} else if (r.Auth == routes.None) != (len(o.Security) == 0) || r.Auth != routes.None && o.Security[0][string(r.Auth)] == nil {
+		} else if (r.Auth == routes.None) != (len(o.Security) == 0) || r.Auth != routes.None &&
+			o.Security[0][string(r.Auth)] == nil {
 			t.Errorf("%s %s: security %v, want %s", r.Method, r.Path, o.Security, r.Auth)
 		}
 		for _, p := range o.Parameters {

@@ -62,7 +62,8 @@ func TestEveryRouteMatchesItself(t *testing.T) {
 
 func TestMethods(t *testing.T) {
 	for path, want := range map[string][]string{
-		"/pki/rotate-ca": {"GET", "POST"}, "/v1/admin/agents/{agent_id}": {"DELETE", "GET"}, "/v1/auth/token": {"POST"}, "/nowhere": nil, "": nil,
+		"/pki/rotate-ca": {"GET", "POST"}, "/v1/admin/agents/{agent_id}": {"DELETE", "GET"}, "/v1/auth/token": {"POST"},
+		"/nowhere": nil, "": nil,
 	} {
 		if diff := cmp.Diff(want, routes.Methods(path)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", path, diff)
@@ -92,7 +93,8 @@ func TestAllIsACopy(t *testing.T) {
 
 // FuzzMatch: whatever matches does so again when it is spelled out from its parts.
 func FuzzMatch(f *testing.F) {
-	for _, seed := range []string{"/healthz", "/v1/admin/agents/orga%3A%3Akyc", "/registry/agents/a%2Fb/rotate-cert", "/%zz", "//", "/v1/admin/agents/%00"} {
+	for _, seed := range []string{"/healthz", "/v1/admin/agents/orga%3A%3Akyc", "/registry/agents/a%2Fb/rotate-cert",
+		"/%zz", "//", "/v1/admin/agents/%00"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, path string) {

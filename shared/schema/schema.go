@@ -45,22 +45,36 @@ const Shards = 16
 func Tables() []Table {
 	return []Table{
 		{
-			Name: Registry, PartitionKey: "pk", SortKey: "sk", TTL: "ttl",
+			Name:         Registry,
+			PartitionKey: "pk",
+			SortKey:      "sk",
+			TTL:          "ttl",
 			Indexes: []Index{{
-				Name: AgentsByGeneration, PartitionKey: "gen_pk", SortKey: "gen_sk", // keys alone: a rotation leaves them
+				Name:         AgentsByGeneration,
+				PartitionKey: "gen_pk",
+				SortKey:      "gen_sk", // keys alone: a rotation leaves them
 			}, {
-				Name: AgentsByName, PartitionKey: "gen_pk", SortKey: "id",
+				Name:         AgentsByName,
+				PartitionKey: "gen_pk",
+				SortKey:      "id",
 			}, {
 				// A count reads every entry, names of attributes included, so keys of one letter: 47 octets for agent
 				// orga::agent-0000001, including 30 of the table's own key. An entry of the first index is twice as long.
-				Name: ActiveAgents, PartitionKey: "c", SortKey: "g",
+				Name:         ActiveAgents,
+				PartitionKey: "c",
+				SortKey:      "g",
 			}, {
-				Name: AgentsByDue, PartitionKey: "due_pk", SortKey: "due_sk",
+				Name:         AgentsByDue,
+				PartitionKey: "due_pk",
+				SortKey:      "due_sk",
 			}},
 		},
 		{
-			Name: Audit, PartitionKey: "subject", SortKey: "seq", Stream: true,
-			Indexes: []Index{{Name: AuditByDay, PartitionKey: "day", SortKey: "id", Include: []string{"row"}}},
+			Name:         Audit,
+			PartitionKey: "subject",
+			SortKey:      "seq",
+			Stream:       true,
+			Indexes:      []Index{{Name: AuditByDay, PartitionKey: "day", SortKey: "id", Include: []string{"row"}}},
 		},
 		{Name: Replay, PartitionKey: "pk", TTL: "ttl"},
 		{Name: Keys, PartitionKey: "pk", TTL: "ttl"},

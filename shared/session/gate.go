@@ -33,7 +33,8 @@ var (
 	Everyone  = Limit{Free: 100, First: time.Second, Most: 20 * time.Second, Forget: 10 * time.Minute}
 )
 
-// Gate counts attempts under one key. The zero Gate is open. Version is the record's own, as read; zero: not stored yet.
+// Gate counts attempts under one key. The zero Gate is open. Version is the record's own, as read; zero: not stored
+// yet.
 type Gate struct {
 	Key      string
 	Attempts int64     // since the last success or the last long pause

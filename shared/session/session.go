@@ -54,7 +54,8 @@ type Session struct {
 
 // Check returns ErrNone unless the session counts at now, in the present epoch. A nil session does not.
 func (s *Session) Check(epoch int64, now time.Time) error {
-	if s == nil || s.Epoch != epoch || !now.Before(s.Expires) || s.Created.After(now.Add(Skew)) { // opened while a clock was ahead
+	// opened while a clock was ahead
+	if s == nil || s.Epoch != epoch || !now.Before(s.Expires) || s.Created.After(now.Add(Skew)) {
 		return ErrNone
 	}
 	return nil

@@ -44,7 +44,8 @@ func TestTokensAreTakenForOneUseOnly(t *testing.T) {
 		}
 		seen[v] = true
 	}
-	for shown, want := range map[string]error{FormToken(a): nil, FormToken(b): ErrForged, "": ErrForged, a: ErrForged, ID(a): ErrForged} {
+	for shown, want := range map[string]error{FormToken(a): nil, FormToken(b): ErrForged, "": ErrForged, a: ErrForged,
+		ID(a): ErrForged} {
 		if err := CheckForm(a, shown); !errors.Is(err, want) {
 			t.Errorf("CheckForm(%q) = %v, want %v", shown, err, want)
 		}
@@ -57,7 +58,8 @@ func TestASessionEndsWithItsVersionOfTheSecret(t *testing.T) {
 		accepted []string
 		want     error
 	}{
-		"current": {"v1", []string{"v1"}, nil}, "previous": {"v1", []string{"v2", "v1"}, nil}, "gone": {"v1", []string{"v3", "v2"}, ErrNone},
+		"current": {"v1", []string{"v1"}, nil}, "previous": {"v1", []string{"v2", "v1"}, nil},
+		"gone":             {"v1", []string{"v3", "v2"}, ErrNone},
 		"no secret at all": {"v1", nil, ErrNone}, "a browser": {"", []string{""}, ErrNone},
 	} {
 		if err := (Session{Version: c.version}).CheckVersion(c.accepted); !errors.Is(err, c.want) {
@@ -69,7 +71,8 @@ func TestASessionEndsWithItsVersionOfTheSecret(t *testing.T) {
 func TestSource(t *testing.T) {
 	for address, want := range map[string]string{
 		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64",
-		"2001:db8:1:2:ffff::": "2001:db8:1:2::/64", "2001:db8:1:3::": "2001:db8:1:3::/64", "fe80::1%eth0": "fe80::/64", "": "unknown", "x": "unknown",
+		"2001:db8:1:2:ffff::": "2001:db8:1:2::/64", "2001:db8:1:3::": "2001:db8:1:3::/64", "fe80::1%eth0": "fe80::/64",
+		"": "unknown", "x": "unknown",
 	} {
 		if got := Source(address); got != want {
 			t.Errorf("Source(%q) = %q, want %q", address, got, want)
@@ -80,7 +83,8 @@ func TestSource(t *testing.T) {
 func TestTheWaitGrowsAndEnds(t *testing.T) {
 	l := Limit{Free: 3, First: time.Second, Most: 5 * time.Second, Forget: time.Minute}
 	g, now := Gate{Key: "k"}, noon
-	for n, want := range []time.Duration{0, 0, time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second} {
+	for n, want := range []time.Duration{0, 0, time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second,
+		5 * time.Second} {
 		next, err := g.Try(l, now)
 		if err != nil {
 			t.Fatalf("attempt %d: %v", n+1, err)
@@ -96,7 +100,8 @@ func TestTheWaitGrowsAndEnds(t *testing.T) {
 		}
 		g, now = next, now.Add(want)
 	}
-	if next, err := g.Try(l, now.Add(l.Forget+time.Millisecond)); err != nil || next.Attempts != 1 || !next.Until.IsZero() {
+	if next, err := g.Try(l, now.Add(l.Forget+time.Millisecond)); err != nil || next.Attempts != 1 ||
+		!next.Until.IsZero() {
 		t.Errorf("after a long pause: %+v, %v", next, err)
 	}
 	if p := g.Passed(); p.Attempts != g.Attempts-1 || !p.Until.IsZero() || (Gate{}).Passed().Attempts != 0 {

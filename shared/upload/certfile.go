@@ -16,7 +16,8 @@ func readCertificateFile(file []byte, f *findings) (all []*certificate, whole bo
 	}
 	ders, ok := certificateBlocks(found, f)
 	if len(ders) > maxCertificates {
-		f.add(ExtraCertificates, "certificate file: it holds %d certificates, want at most %d: the CA and what is above it", len(ders), maxCertificates)
+		f.add(ExtraCertificates, "certificate file: it holds %d certificates, want at most %d: the CA and what is above it",
+			len(ders), maxCertificates)
 		return nil, false
 	}
 	for i, der := range ders {
@@ -37,7 +38,10 @@ func readCertificateFile(file []byte, f *findings) (all []*certificate, whole bo
 
 // misplaced says what a PEM block or a DER file is that is no certificate.
 var misplaced = map[kind]string{
-	pkcs8Kind: strayKey, pkcs1Kind: strayKey, sec1Kind: strayKey, encryptedKind: strayKey,
+	pkcs8Kind:     strayKey,
+	pkcs1Kind:     strayKey,
+	sec1Kind:      strayKey,
+	encryptedKind: strayKey,
 	publicKeyKind: "is a public key",
 	pkcs7Kind:     "is a PKCS #7 container; take the certificates out: openssl pkcs7 -print_certs -in FILE",
 	pkcs12Kind:    "is a PKCS #12 container; take the certificates out: openssl pkcs12 -nokeys -in FILE",

@@ -125,7 +125,8 @@ func readCertificate(raw []byte) (*certificate, error) {
 func (c *certificate) readFields(tbs *cryptobyte.String) (signed cryptobyte.String, err error) {
 	version := 0
 	var serial, issuer, validity, subject, spki cryptobyte.String
-	if !tbs.ReadOptionalASN1Integer(&version, asn1.Tag(0).ContextSpecific().Constructed(), 0) || version < 0 || version > 2 {
+	if !tbs.ReadOptionalASN1Integer(&version, asn1.Tag(0).ContextSpecific().Constructed(), 0) || version < 0 ||
+		version > 2 {
 		return nil, errors.New("it has no X.509 version 1 to 3")
 	}
 	if !tbs.ReadASN1(&serial, asn1.INTEGER) {
@@ -134,12 +135,14 @@ func (c *certificate) readFields(tbs *cryptobyte.String) (signed cryptobyte.Stri
 	for _, field := range []struct {
 		name    string
 		element *cryptobyte.String
-	}{{"signature algorithm", &signed}, {"issuer", &issuer}, {"validity", &validity}, {"subject", &subject}, {"public key", &spki}} {
+	}{{"signature algorithm", &signed}, {"issuer", &issuer}, {"validity", &validity}, {"subject", &subject},
+		{"public key", &spki}} {
 		if !tbs.ReadASN1Element(field.element, asn1.SEQUENCE) {
 			return nil, errDER
 		}
 		if !der.Strict(*field.element) {
-			return nil, fmt.Errorf("its %s is not strict DER (X.690), and pyca/cryptography refuses it; issue it again", field.name)
+			return nil, fmt.Errorf("its %s is not strict DER (X.690), and pyca/cryptography refuses it; issue it again",
+				field.name)
 		}
 	}
 	c.version, c.serial, c.issuer, c.subject, c.spki = version+1, serial, issuer, subject, spki
@@ -164,7 +167,8 @@ func (c *certificate) readValidity(element cryptobyte.String) error {
 
 func (c *certificate) readKeyAlgorithm(element cryptobyte.String) error {
 	var s, a, bits cryptobyte.String
-	if !element.ReadASN1(&s, asn1.SEQUENCE) || !s.ReadASN1Element(&a, asn1.SEQUENCE) || !s.ReadASN1(&bits, asn1.BIT_STRING) || !s.Empty() {
+	if !element.ReadASN1(&s, asn1.SEQUENCE) || !s.ReadASN1Element(&a, asn1.SEQUENCE) ||
+		!s.ReadASN1(&bits, asn1.BIT_STRING) || !s.Empty() {
 		return errors.New("its public key is malformed")
 	}
 	var ok bool

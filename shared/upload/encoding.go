@@ -14,10 +14,12 @@ import (
 // verifier enforces. Each refusal names the rule and a verifier.
 func judgeStandard(c *certificate, f *findings) {
 	if c.generalized {
-		f.add(Unparseable, "%s: a date before 2050 is a GeneralizedTime, not a UTCTime as RFC 5280 section 4.1.2.5 has it, and pyca/cryptography refuses every chain under it; issue it again", c)
+		f.add(Unparseable, "%s: a date before 2050 is a GeneralizedTime, not a UTCTime as RFC 5280 section 4.1.2.5 has it, "+
+			"and pyca/cryptography refuses every chain under it; issue it again", c)
 	}
 	if c.uniqueID {
-		f.add(Unparseable, "%s: it has a unique identifier, which RFC 5280 section 4.1.2.8 forbids, and rustls-webpki refuses it; issue it again without", c)
+		f.add(Unparseable, "%s: it has a unique identifier, which RFC 5280 section 4.1.2.8 forbids, and rustls-webpki "+
+			"refuses it; issue it again without", c)
 	}
 	judgeName(c, "subject", c.subject, f)
 	if !bytes.Equal(c.issuer, c.subject) {
@@ -45,12 +47,13 @@ func judgeAlgorithm(c *certificate, what string, a algorithm, f *findings) {
 		return
 	}
 	if !bytes.Equal(a.parameters, want) {
-		f.add(Unparseable, "%s: the parameters of its %s's algorithm are not those of RFC 3279, RFC 4055 or RFC 5758 (NULL with RSA, none with ECDSA), and rustls-webpki refuses it; issue it again", c, what)
+		f.add(Unparseable, "%s: the parameters of its %s's algorithm are not those of RFC 3279, RFC 4055 or RFC 5758 (NULL "+
+			"with RSA, none with ECDSA), and rustls-webpki refuses it; issue it again", c, what)
 	}
 }
 
-// judgeName asks that a name be a sequence of sets of attributes whose values are of the string types of RFC 5280 appendix
-// A.1, in their alphabets.
+// judgeName asks that a name be a sequence of sets of attributes whose values are of the string types of RFC 5280
+// appendix A.1, in their alphabets.
 func judgeName(c *certificate, which string, name []byte, f *findings) {
 	rdns, ok := dn.Parse(name)
 	if !ok {
@@ -60,7 +63,8 @@ func judgeName(c *certificate, which string, name []byte, f *findings) {
 	for _, rdn := range rdns {
 		for _, a := range rdn {
 			if why := a.Fault(); why != "" {
-				f.add(Unparseable, "%s: the attribute %s of its %s %s; issue it again with UTF8String or PrintableString", c, a.Type, which, why)
+				f.add(Unparseable, "%s: the attribute %s of its %s %s; issue it again with UTF8String or PrintableString", c,
+					a.Type, which, why)
 				return
 			}
 		}

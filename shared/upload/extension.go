@@ -30,8 +30,8 @@ const (
 )
 
 // mayBeCritical are the extensions that a CA may mark critical. nameConstraints have a code of their own. RFC 5280 lets
-// certificatePolicies and extendedKeyUsage be critical as well; pyca/cryptography, and of policies rustls-webpki too, then
-// refuse every chain.
+// certificatePolicies and extendedKeyUsage be critical as well; pyca/cryptography, and of policies rustls-webpki too,
+// then refuse every chain.
 var mayBeCritical = []string{oidKeyUsage, oidBasicConstraints, oidNameConstraints}
 
 func judgeExtensions(c *certificate, f *findings) {
@@ -45,7 +45,8 @@ func judgeExtensions(c *certificate, f *findings) {
 		}
 	}
 	if _, ok := c.extensions[oidNameConstraints]; ok {
-		f.add(NameConstraints, "%s has nameConstraints, which verifiers read in different ways, or not at all on a root; use a CA without", c)
+		f.add(NameConstraints, "%s has nameConstraints, which verifiers read in different ways, or not at all on a root; "+
+			"use a CA without", c)
 	}
 	for _, oid := range slices.Sorted(maps.Keys(c.extensions)) {
 		judgeCritical(c, oid, f)
@@ -56,17 +57,20 @@ func judgeExtensions(c *certificate, f *findings) {
 func judgeCritical(c *certificate, oid string, f *findings) {
 	switch {
 	case oid == oidPolicyConstraint || oid == oidInhibitAnyPolicy || oid == oidPolicyMappings:
-		f.add(UnknownCriticalExtension, "%s constrains certificate policies (%s), and the Mastio's certificates have none", c, oid)
+		f.add(UnknownCriticalExtension, "%s constrains certificate policies (%s), and the Mastio's certificates have none", c,
+			oid)
 	case c.extensions[oid].critical && !slices.Contains(mayBeCritical, oid):
-		f.add(UnknownCriticalExtension, "%s marks the %s critical, which pyca/cryptography and other verifiers then refuse (RFC 5280 section 4.2); issue it again with the extension not critical",
+		f.add(UnknownCriticalExtension, "%s marks the %s critical, which pyca/cryptography and other verifiers then refuse "+
+			"(RFC 5280 section 4.2); issue it again with the extension not critical",
 			c, pki.ExtensionName(oid))
 	}
 }
 
-// judgeSyntax looks at the form of the extensions that have no judge of their own. OpenSSL refuses a certificate with one
-// that it cannot read.
+// judgeSyntax looks at the form of the extensions that have no judge of their own. OpenSSL refuses a certificate with
+// one that it cannot read.
 func judgeSyntax(c *certificate, oid string, f *findings) {
-	if slices.Contains([]string{oidSubjectKeyID, oidKeyUsage, oidBasicConstraints, oidAuthorityKeyID, oidExtKeyUsage}, oid) {
+	if slices.Contains([]string{oidSubjectKeyID, oidKeyUsage, oidBasicConstraints, oidAuthorityKeyID, oidExtKeyUsage},
+		oid) {
 		return
 	}
 	if why := pki.ExtensionSyntax(oid, c.extensions[oid].value); why != "" {
@@ -85,7 +89,8 @@ func judgeConstraints(c *certificate, f *findings) {
 	case !e.critical:
 		f.add(ConstraintsNotCritical, "%s does not mark its basicConstraints critical", c)
 	case bc.PathLen != nil && bc.PathLen.Cmp(big.NewInt(maxPathLen)) > 0:
-		f.add(Unparseable, "%s: its pathLenConstraint is %d, and mbedTLS, Java or rustls-webpki read none above %d; leave it out", c, bc.PathLen, maxPathLen)
+		f.add(Unparseable, "%s: its pathLenConstraint is %d, and mbedTLS, Java or rustls-webpki read none above %d; "+
+			"leave it out", c, bc.PathLen, maxPathLen)
 	}
 }
 
@@ -153,7 +158,8 @@ func judgeExtKeyUsage(c *certificate, f *findings) {
 	case !ok:
 		f.add(Unparseable, "%s: its extendedKeyUsage is not strict DER", c)
 	case !client:
-		f.add(ExtendedKeyUsage, "extendedKeyUsage of %s does not include clientAuth, which every agent's certificate needs", c)
+		f.add(ExtendedKeyUsage, "extendedKeyUsage of %s does not include clientAuth, which every agent's certificate needs",
+			c)
 	}
 }
 
@@ -188,7 +194,8 @@ func judgeAuthorityKeyID(c, issuer *certificate, f *findings) {
 	switch {
 	case !ok: // reported already
 	case a.id == nil:
-		f.add(AKIMismatch, "the authorityKeyIdentifier of %s has no keyIdentifier (RFC 5280 section 4.2.1.1), without which pyca/cryptography refuses it; a root may leave the extension out", c)
+		f.add(AKIMismatch, "the authorityKeyIdentifier of %s has no keyIdentifier (RFC 5280 section 4.2.1.1), without "+
+			"which pyca/cryptography refuses it; a root may leave the extension out", c)
 	case issuer != nil:
 		compareAuthority(c, issuer, a, f)
 	}

@@ -17,7 +17,8 @@ import (
 // keystores are the files of Java's keytool, by their first octets.
 var keystores = [][]byte{{0xfe, 0xed, 0xfe, 0xed}, {0xce, 0xce, 0xce, 0xce}}
 
-const keystoreHint = "the file is a Java keystore; convert it: keytool -importkeystore -srckeystore FILE -destkeystore FILE.p12 -deststoretype PKCS12, " +
+const keystoreHint = "the file is a Java keystore; convert it: keytool -importkeystore -srckeystore FILE " +
+	"-destkeystore FILE.p12 -deststoretype PKCS12, " +
 	"then openssl pkcs12 -in FILE.p12 -nokeys (the certificates) and -nocerts -nodes (the key)"
 
 // blocks takes a file apart. A DER file is one block without a type. PEM is what package pki reads as PEM.
@@ -31,7 +32,8 @@ func blocks(file []byte) ([]*pem.Block, error) {
 	}
 	found, err := pki.Blocks(file)
 	if err != nil && !bytes.Contains(file, []byte("-----")) && utf8.Valid(file) && len(file) > 0 && base64Alone(file) {
-		return nil, errors.New("the file is base64 without the lines -----BEGIN …----- and -----END …-----; put them around it")
+		return nil, errors.New("the file is base64 without the lines -----BEGIN …----- and -----END …-----; put " +
+			"them around it")
 	}
 	if err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), pki.ErrPEM.Error()+": "))
@@ -39,7 +41,8 @@ func blocks(file []byte) ([]*pem.Block, error) {
 	return found, nil
 }
 
-// isDER reports whether a file begins as a SEQUENCE and is no text: with PEM in it, it is DER only if it is one element.
+// isDER reports whether a file begins as a SEQUENCE and is no text: with PEM in it, it is DER only if it is one
+// element.
 func isDER(file []byte) bool {
 	if len(file) == 0 || file[0] != byte(asn1.SEQUENCE) {
 		return false
@@ -52,7 +55,8 @@ func isDER(file []byte) bool {
 
 func base64Alone(file []byte) bool {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \r\n"
-	return len(bytes.TrimSpace(file)) > 40 && !bytes.ContainsFunc(file, func(r rune) bool { return !strings.ContainsRune(alphabet, r) })
+	return len(bytes.TrimSpace(file)) > 40 &&
+		!bytes.ContainsFunc(file, func(r rune) bool { return !strings.ContainsRune(alphabet, r) })
 }
 
 // wipeBlocks overwrites what was decoded.

@@ -110,10 +110,15 @@ func found(t testing.TB, cn string, key crypto.Signer, issuer *party, changes ..
 		signer, up = issuer.key, &issuer.form
 	}
 	p.form = form{
-		version: []byte{2}, serial: []byte{0x51, checksum(cn), 3, 4, 5, 6, 7, 8, 9}, subject: name(cn),
-		from: noon.AddDate(0, 0, -1), to: noon.AddDate(5, 0, 0), spki: spkiOf(t, key.Public()),
+		version: []byte{2},
+		serial:  []byte{0x51, checksum(cn), 3, 4, 5, 6, 7, 8, 9},
+		subject: name(cn),
+		from:    noon.AddDate(0, 0, -1),
+		to:      noon.AddDate(5, 0, 0),
+		spki:    spkiOf(t, key.Public()),
 		extensions: []ext{
-			{oidBC, yes, seq(tlv(0x01, yes))}, {oidKU, yes, []byte{3, 2, 1, 0x06}}, {oidSKI, nil, octets([]byte(cn), []byte("-key"))},
+			{oidBC, yes, seq(tlv(0x01, yes))}, {oidKU, yes, []byte{3, 2, 1, 0x06}},
+			{oidSKI, nil, octets([]byte(cn), []byte("-key"))},
 		},
 	}
 	p.form.signed, p.form.hash = algorithmOf(t, signer)
@@ -244,7 +249,8 @@ func (f *form) tbs() []byte {
 	if validity == nil {
 		validity = seq(moment(f.from), moment(f.to))
 	}
-	return seq(version, integer(f.serial...), f.signed, f.issuer, validity, f.subject, f.spki, f.unique, extensions, f.tbsTail)
+	return seq(version, integer(f.serial...), f.signed, f.issuer, validity, f.subject, f.spki, f.unique, extensions,
+		f.tbsTail)
 }
 
 func TestForgedFormsAreSoundWithoutChanges(t *testing.T) {

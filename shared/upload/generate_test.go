@@ -9,8 +9,8 @@ import (
 	"unicode/utf16"
 )
 
-// generator makes uploads whose names, dates, serial numbers, extensions and encodings vary within what the standard allows,
-// and a little beyond. The same seed makes the same shapes.
+// generator makes uploads whose names, dates, serial numbers, extensions and encodings vary within what the standard
+// allows, and a little beyond. The same seed makes the same shapes.
 type generator struct {
 	t testing.TB
 	*rand.Rand
@@ -36,7 +36,8 @@ func (g generator) upload() (path []*party, key crypto.Signer) {
 	for level := height - 1; level >= 0; level-- {
 		k := key
 		if level > 0 {
-			k = pick[crypto.Signer](g, p256(g.t, "above"+string(rune('0'+level))), ec(g.t, elliptic.P384(), "above"+string(rune('0'+level))), rsaOf(g.t, 2304+level))
+			k = pick[crypto.Signer](g, p256(g.t, "above"+string(rune('0'+level))),
+				ec(g.t, elliptic.P384(), "above"+string(rune('0'+level))), rsaOf(g.t, 2304+level))
 		}
 		issuer = found(g.t, "generated", k, issuer, g.vary(level))
 		path = append([]*party{issuer}, path...)
@@ -59,7 +60,8 @@ func (g generator) vary(below int) change {
 		if g.chance(60) {
 			f.set(oidBC, yes, seq(tlv(0x01, yes), integer(byte(below+1+g.IntN(126-below)))))
 		}
-		f.set(oidKU, pick(g, yes, nil), pick(g, []byte{3, 2, 1, 0x06}, []byte{3, 2, 2, 0x04}, []byte{3, 2, 1, 0x86}, []byte{3, 2, 1, 0xc6}))
+		f.set(oidKU, pick(g, yes, nil),
+			pick(g, []byte{3, 2, 1, 0x06}, []byte{3, 2, 2, 0x04}, []byte{3, 2, 1, 0x86}, []byte{3, 2, 1, 0xc6}))
 		g.extend(f)
 		g.Shuffle(len(f.extensions), func(i, j int) { f.extensions[i], f.extensions[j] = f.extensions[j], f.extensions[i] })
 		g.signature(f)
@@ -72,7 +74,8 @@ func (g generator) vary(below int) change {
 // flip changes one octet of what is signed: most of these are refused, and what is not must be as good as any.
 func (g generator) flip(tbs []byte) []byte {
 	tbs = slices.Clone(tbs)
-	tbs[g.IntN(len(tbs))] = pick(g, byte(g.IntN(256)), 0, 1, 2, 3, 4, 5, 6, 0x0c, 0x13, 0x16, 0x17, 0x18, 0x1e, 0x30, 0x31, 0x80, 0xff)
+	tbs[g.IntN(len(tbs))] = pick(g, byte(g.IntN(256)), 0, 1, 2, 3, 4, 5, 6, 0x0c, 0x13, 0x16, 0x17, 0x18, 0x1e, 0x30, 0x31,
+		0x80, 0xff)
 	return tbs
 }
 
@@ -103,11 +106,13 @@ func (g generator) extend(f *form) {
 	notice := tlv(pick[byte](g, 0x0c, 0x1a), []byte("issued for testing"))
 	for _, e := range []ext{
 		{oidEKU, nil, pick(g, seq(client), seq(client, server), seq(server, client, oid(2, 5, 29, 37, 0)))},
-		{oidCP, nil, pick(g, seq(seq(oid(2, 5, 29, 32, 0))), seq(seq(policy)), seq(seq(policy, seq(seq(oid(1, 3, 6, 1, 5, 5, 7, 2, 1), tlv(0x16, []byte("http://cps.example.com")))))),
+		{oidCP, nil, pick(g, seq(seq(oid(2, 5, 29, 32, 0))), seq(seq(policy)),
+			seq(seq(policy, seq(seq(oid(1, 3, 6, 1, 5, 5, 7, 2, 1), tlv(0x16, []byte("http://cps.example.com")))))),
 			seq(seq(policy, seq(seq(oid(1, 3, 6, 1, 5, 5, 7, 2, 2), seq(notice))))))},
 		{oid(2, 5, 29, 31), nil, seq(seq(tlv(0xa0, tlv(0xa0, uri))))},
 		{oid(1, 3, 6, 1, 5, 5, 7, 1, 1), nil, seq(seq(oid(1, 3, 6, 1, 5, 5, 7, 48, 2), uri))},
-		{oid(2, 5, 29, 17), nil, seq(pick(g, tlv(0x81, []byte("pki@example.com")), tlv(0x82, []byte("ca.example.com")), tlv(0xa4, g.name()), uri))},
+		{oid(2, 5, 29, 17), nil, seq(pick(g, tlv(0x81, []byte("pki@example.com")), tlv(0x82, []byte("ca.example.com")),
+			tlv(0xa4, g.name()), uri))},
 		{oid(2, 5, 29, 18), nil, seq(tlv(0x81, []byte("pki@example.com")))},
 		{oid(2, 16, 840, 1, 113730, 1, 1), nil, []byte{3, 2, 0, 0x07}},                // Netscape certificate type: CAs
 		{oid(2, 16, 840, 1, 113730, 1, 13), nil, tlv(0x16, []byte("made by a tool"))}, // Netscape comment
@@ -122,8 +127,10 @@ func (g generator) extend(f *form) {
 }
 
 var attributeTypes = [][]byte{
-	oid(2, 5, 4, 3), oid(2, 5, 4, 10), oid(2, 5, 4, 11), oid(2, 5, 4, 7), oid(2, 5, 4, 8), oid(2, 5, 4, 5), oid(2, 5, 4, 97),
-	oid(0, 9, 2342, 19200300, 100, 1, 25), oid(0, 9, 2342, 19200300, 100, 1, 1), oid(1, 2, 840, 113549, 1, 9, 1), oid(1, 3, 6, 1, 4, 1, 99999, 7),
+	oid(2, 5, 4, 3), oid(2, 5, 4, 10), oid(2, 5, 4, 11), oid(2, 5, 4, 7), oid(2, 5, 4, 8), oid(2, 5, 4, 5),
+	oid(2, 5, 4, 97),
+	oid(0, 9, 2342, 19200300, 100, 1, 25), oid(0, 9, 2342, 19200300, 100, 1, 1), oid(1, 2, 840, 113549, 1, 9, 1),
+	oid(1, 3, 6, 1, 4, 1, 99999, 7),
 }
 
 // name makes one to six RDNs.

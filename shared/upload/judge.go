@@ -107,7 +107,8 @@ func judgePublicKey(c *certificate, f *findings) {
 	}
 	if c.public == nil {
 		if c.compressed() {
-			f.add(Unparseable, "%s: its point is compressed, which not every verifier reads (RFC 5480 section 2.2); make the key with an uncompressed one and issue it again: openssl ec -conv_form uncompressed", whose)
+			f.add(Unparseable, "%s: its point is compressed, which not every verifier reads (RFC 5480 section 2.2); make the "+
+				"key with an uncompressed one and issue it again: openssl ec -conv_form uncompressed", whose)
 		}
 		return // crypto/x509 has said why
 	}
@@ -128,8 +129,10 @@ func judgeSignature(c *certificate, f *findings) {
 	known := signatures[c.signed.oid]
 	switch {
 	case c.signed.oid == oidRSAPSS && c.parsed != nil && c.parsed.SignatureAlgorithm == x509.UnknownSignatureAlgorithm:
-		f.add(WeakSignature, "%s is signed with RSASSA-PSS in a form that not all verifiers read (they want SHA-256, 384 or 512, the same hash in MGF1, and a salt of its length); "+
-			"have it signed with sha256WithRSAEncryption (AD CS: AlternateSignatureAlgorithm=0; openssl: no rsa_padding_mode:pss)", c)
+		f.add(WeakSignature, "%s is signed with RSASSA-PSS in a form that not all verifiers read (they want SHA-256, 384 "+
+			"or 512, the same hash in MGF1, and a salt of its length); "+
+			"have it signed with sha256WithRSAEncryption (AD CS: AlternateSignatureAlgorithm=0; openssl: no "+
+			"rsa_padding_mode:pss)", c)
 	case !known:
 		f.add(WeakSignature, "%s is signed with %s; want ECDSA or RSA with SHA-256 or better", c, signatureName(c.signed.oid))
 	}
@@ -166,7 +169,8 @@ func judgePathLen(c *certificate, place int, legacy bool, f *findings) {
 		below = 0
 	}
 	if ok && bc.CA && !bc.Allow(below) {
-		f.add(PathLenZero, "pathLenConstraint of %s is %d, want none or at least %d: the Mastio's issuing CA is below it", c, bc.PathLen, below)
+		f.add(PathLenZero, "pathLenConstraint of %s is %d, want none or at least %d: the Mastio's issuing CA is below it", c,
+			bc.PathLen, below)
 	}
 }
 
@@ -197,8 +201,11 @@ func rehearse(m Material, now time.Time) error {
 		return err
 	}
 	_, err = authority.IssueAgent(pki.AgentParams{
-		AgentID: rehearsal + "::" + rehearsal, Org: rehearsal, SPIFFEID: "spiffe://rehearsal.invalid/rehearsal/rehearsal",
-		PublicKey: key.Public(), Now: now,
+		AgentID:   rehearsal + "::" + rehearsal,
+		Org:       rehearsal,
+		SPIFFEID:  "spiffe://rehearsal.invalid/rehearsal/rehearsal",
+		PublicKey: key.Public(),
+		Now:       now,
 	})
 	return err
 }

@@ -59,8 +59,10 @@ func explicitP256() []byte {
 	n, _ := new(big.Int).SetString("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", 16)
 	a, _ := hex.DecodeString("ffffffff00000001000000000000000000000000fffffffffffffffffffffffc")
 	b, _ := hex.DecodeString("5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b")
-	g, _ := hex.DecodeString("046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
-	return seq(integer(1), seq(oid(1, 2, 840, 10045, 1, 1), bigint(p)), seq(octets(a), octets(b)), octets(g), bigint(n), integer(1))
+	g, _ := hex.DecodeString("046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296" +
+		"4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
+	return seq(integer(1), seq(oid(1, 2, 840, 10045, 1, 1), bigint(p)), seq(octets(a), octets(b)), octets(g), bigint(n),
+		integer(1))
 }
 
 // ecParts assembles a SEC 1 key of any parts. nil leaves one out.
@@ -117,7 +119,8 @@ type otherPrime struct{ R, D, T *big.Int }
 
 func partsOf(key *rsa.PrivateKey) rsaParts {
 	return rsaParts{
-		0, key.N, big.NewInt(int64(key.E)), key.D, key.Primes[0], key.Primes[1], key.Precomputed.Dp, key.Precomputed.Dq, key.Precomputed.Qinv, nil,
+		0, key.N, big.NewInt(int64(key.E)), key.D, key.Primes[0], key.Primes[1], key.Precomputed.Dp, key.Precomputed.Dq,
+		key.Precomputed.Qinv, nil,
 	}
 }
 
@@ -150,7 +153,8 @@ func rsaFrom(e int64, primes ...*big.Int) rsaParts {
 	before := new(big.Int).Mul(p, q)
 	for _, r := range primes[2:] {
 		parts.Version = 1
-		parts.Others = append(parts.Others, otherPrime{r, new(big.Int).Mod(d, new(big.Int).Sub(r, one)), new(big.Int).ModInverse(before, r)})
+		parts.Others = append(parts.Others,
+			otherPrime{r, new(big.Int).Mod(d, new(big.Int).Sub(r, one)), new(big.Int).ModInverse(before, r)})
 		before = new(big.Int).Mul(before, r)
 	}
 	return parts
@@ -181,7 +185,8 @@ func (p rsaParts) signer() *rsa.PrivateKey {
 // legacyEncrypted is a key in the encryption of old (RFC 1421 headers).
 func legacyEncrypted(t testing.TB, key *ecdsa.PrivateKey) []byte {
 	t.Helper()
-	b, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", sec1DER(t, key), []byte("secret"), x509.PEMCipherAES128) //nolint:staticcheck // what operators have
+	b, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", sec1DER(t, key), []byte("secret"),
+		x509.PEMCipherAES128) //nolint:staticcheck // what operators have
 	if err != nil {
 		t.Fatal(err)
 	}

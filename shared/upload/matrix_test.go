@@ -55,10 +55,13 @@ func verifiers() []verifier {
 	return []verifier{
 		{"OpenSSL", "OpenSSL 3.0", []string{"openssl", "version"}, missing("openssl", ""), each(runOpenSSL)},
 		{"GnuTLS", "certtool 3.7", []string{"certtool", "--version"}, missing("certtool", in("clock.so")), each(runGnuTLS)},
-		{"NSS", "2:3.87", []string{"dpkg-query", "-W", "-f", "${Version}", "libnss3-tools"}, missing("vfychain", ""), each(runNSS)},
+		{"NSS", "2:3.87", []string{"dpkg-query", "-W", "-f", "${Version}", "libnss3-tools"}, missing("vfychain", ""),
+			each(runNSS)},
 		{"mbedTLS", "mbed TLS 2.28", []string{mbed}, missing(mbed, mbed), batch(mbed)},
-		{"Java PKIX", "openjdk 17", []string{"java", "--version"}, missing("java", in("java", "Verify.class")), batch("java", "-cp", in("java"), "Verify")},
-		{"pyca/cryptography", "50.0.2", []string{python, "-c", "import cryptography; print(cryptography.__version__)"}, missing(python, python), batch(python, script)},
+		{"Java PKIX", "openjdk 17", []string{"java", "--version"}, missing("java", in("java", "Verify.class")),
+			batch("java", "-cp", in("java"), "Verify")},
+		{"pyca/cryptography", "50.0.2", []string{python, "-c", "import cryptography; print(cryptography.__version__)"},
+			missing(python, python), batch(python, script)},
 		{"rustls-webpki", "rustls-webpki 0.103.4", []string{webpki}, missing(webpki, webpki), batch(webpki)},
 	}
 }
@@ -130,7 +133,9 @@ func runBatch(t *testing.T, dir string, n int, at time.Time, command ...string) 
 }
 
 // each runs a program once for each trial.
-func each(run func(t *testing.T, roots, chain string, c trial, at time.Time) string) func(*testing.T, string, []trial, time.Time) []string {
+func each(
+	run func(t *testing.T, roots, chain string, c trial, at time.Time) string,
+) func(*testing.T, string, []trial, time.Time) []string {
 	return func(t *testing.T, dir string, trials []trial, at time.Time) []string {
 		said := make([]string, len(trials))
 		for i, c := range trials {
@@ -149,8 +154,10 @@ func outcomeOf(out []byte, err error, good string) string {
 }
 
 func runOpenSSL(t *testing.T, roots, chain string, _ trial, at time.Time) string {
-	out, err := exec.CommandContext(t.Context(), "openssl", "verify", "-x509_strict", "-no-CApath", "-no-CAstore", "-purpose", "sslclient",
-		"-attime", strconv.FormatInt(at.Unix(), 10), "-CAfile", roots+".pem", "-untrusted", chain+".pem", chain+".pem").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "openssl", "verify", "-x509_strict", "-no-CApath", "-no-CAstore",
+		"-purpose", "sslclient",
+		"-attime", strconv.FormatInt(at.Unix(), 10), "-CAfile", roots+".pem", "-untrusted", chain+".pem",
+		chain+".pem").CombinedOutput()
 	return outcomeOf(out, err, ": OK")
 }
 
@@ -159,14 +166,16 @@ func runGnuTLS(t *testing.T, roots, chain string, _ trial, at time.Time) string 
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "certtool", "--verify", "--verify-purpose", "1.3.6.1.5.5.7.3.2", "--load-ca-certificate", roots+".pem", "--infile", chain+".pem")
+	cmd := exec.CommandContext(t.Context(), "certtool", "--verify", "--verify-purpose", "1.3.6.1.5.5.7.3.2",
+		"--load-ca-certificate", roots+".pem", "--infile", chain+".pem")
 	cmd.Env = append(os.Environ(), "LD_PRELOAD="+clock, "VERIFY_AT="+strconv.FormatInt(at.Unix(), 10))
 	out, err := cmd.CombinedOutput()
 	return outcomeOf(out, err, "Chain verification output: Verified.")
 }
 
 func runNSS(t *testing.T, roots, chain string, c trial, at time.Time) string {
-	args := []string{"-d", filepath.Join(filepath.Dir(roots), "nss"), "-pp", "-u", "0", "-b", at.UTC().Format("0601021504Z")}
+	args := []string{"-d", filepath.Join(filepath.Dir(roots), "nss"), "-pp", "-u", "0", "-b",
+		at.UTC().Format("0601021504Z")}
 	for i := range c.chain {
 		args = append(args, fmt.Sprintf("%s-%d.der", chain, i))
 	}

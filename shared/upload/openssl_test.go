@@ -55,7 +55,8 @@ func commands(t *testing.T) (all []string) {
 // What the README tells operators to type makes what Read accepts.
 func TestCommandsOfTheReadme(t *testing.T) {
 	w := workshop{t, t.TempDir()}
-	w.run("req", "-x509", "-newkey", "rsa:3072", "-nodes", "-days", "3650", "-subj", "/CN=holding root", "-addext", "keyUsage=critical,keyCertSign",
+	w.run("req", "-x509", "-newkey", "rsa:3072", "-nodes", "-days", "3650", "-subj", "/CN=holding root", "-addext",
+		"keyUsage=critical,keyCertSign",
 		"-keyout", "root-key.pem", "-out", "root.pem")
 	blocks := commands(t)
 	if len(blocks) != 2 {
@@ -103,9 +104,11 @@ func TestReadmeHasEveryCode(t *testing.T) {
 // Every way in which openssl writes the same down is read, or has its own answer.
 func TestFilesOfOpenSSL(t *testing.T) {
 	w := workshop{t, t.TempDir()}
-	w.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650", "-subj", "/O=acme/CN=acme Org CA 2027",
+	w.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650", "-subj",
+		"/O=acme/CN=acme Org CA 2027",
 		"-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", "key.pem", "-out", "ca.pem")
-	w.run("pkcs12", "-export", "-inkey", "key.pem", "-in", "ca.pem", "-name", "acme", "-passout", "pass:secret", "-out", "both.p12")
+	w.run("pkcs12", "-export", "-inkey", "key.pem", "-in", "ca.pem", "-name", "acme", "-passout", "pass:secret", "-out",
+		"both.p12")
 	w.run("pkcs12", "-in", "both.p12", "-passin", "pass:secret", "-nodes", "-nocerts", "-out", "bag-key.pem")
 	w.run("pkcs12", "-in", "both.p12", "-passin", "pass:secret", "-nokeys", "-out", "bag-ca.pem")
 	w.run("pkcs12", "-in", "both.p12", "-passin", "pass:secret", "-nodes", "-out", "bag-both.pem")
@@ -121,17 +124,22 @@ func TestFilesOfOpenSSL(t *testing.T) {
 	w.run("pkcs8", "-topk8", "-in", "key.pem", "-passout", "pass:secret", "-out", "encrypted.pem")
 	w.run("pkcs8", "-topk8", "-in", "key.pem", "-passout", "pass:secret", "-outform", "DER", "-out", "encrypted.der")
 	w.run("ecparam", "-name", "prime256v1", "-genkey", "-out", "params-key.pem")
-	w.run("req", "-x509", "-key", "params-key.pem", "-days", "3650", "-subj", "/CN=params", "-addext", "keyUsage=critical,keyCertSign", "-out", "params-ca.pem")
+	w.run("req", "-x509", "-key", "params-key.pem", "-days", "3650", "-subj", "/CN=params", "-addext",
+		"keyUsage=critical,keyCertSign", "-out", "params-ca.pem")
 	w.run("genrsa", "-traditional", "-out", "rsa.pem", "2048")
-	w.run("req", "-x509", "-key", "rsa.pem", "-days", "3650", "-subj", "/CN=rsa", "-addext", "keyUsage=critical,keyCertSign", "-out", "rsa-ca.pem")
+	w.run("req", "-x509", "-key", "rsa.pem", "-days", "3650", "-subj", "/CN=rsa", "-addext",
+		"keyUsage=critical,keyCertSign", "-out", "rsa-ca.pem")
 	w.run("req", "-x509", "-key", "key.pem", "-days", "3650", "-subj", "/CN=plain", "-out", "plain-ca.pem")
 
-	w.run("pkcs12", "-export", "-inkey", "key.pem", "-in", "ca.pem", "-name", "Z\u00fcrich CA", "-passout", "pass:secret", "-out", "umlaut.p12")
+	w.run("pkcs12", "-export", "-inkey", "key.pem", "-in", "ca.pem", "-name", "Z\u00fcrich CA", "-passout", "pass:secret",
+		"-out", "umlaut.p12")
 	w.run("pkcs12", "-in", "umlaut.p12", "-passin", "pass:secret", "-nodes", "-nocerts", "-out", "umlaut-key.pem")
 	w.run("pkcs12", "-in", "umlaut.p12", "-passin", "pass:secret", "-nokeys", "-out", "umlaut-ca.pem")
 	w.run("ec", "-in", "key.pem", "-conv_form", "compressed", "-out", "compressed.pem")
-	w.run("req", "-x509", "-key", "compressed.pem", "-days", "3650", "-subj", "/CN=compressed", "-addext", "keyUsage=critical,keyCertSign", "-out", "compressed-ca.pem")
-	w.run("req", "-x509", "-key", "rsa.pem", "-sigopt", "rsa_padding_mode:pss", "-days", "3650", "-subj", "/CN=pss", "-addext", "keyUsage=critical,keyCertSign", "-out", "pss-ca.pem")
+	w.run("req", "-x509", "-key", "compressed.pem", "-days", "3650", "-subj", "/CN=compressed", "-addext",
+		"keyUsage=critical,keyCertSign", "-out", "compressed-ca.pem")
+	w.run("req", "-x509", "-key", "rsa.pem", "-sigopt", "rsa_padding_mode:pss", "-days", "3650", "-subj", "/CN=pss",
+		"-addext", "keyUsage=critical,keyCertSign", "-out", "pss-ca.pem")
 
 	for _, c := range []struct {
 		certs, key string

@@ -52,8 +52,10 @@ func missing(c *certificate, all []*certificate) string {
 	}
 	for _, candidate := range all {
 		if candidate != c && sameName(candidate.subject, c.issuer) && !bytes.Equal(candidate.subject, c.issuer) {
-			return fmt.Sprintf("%s names its issuer in another encoding than %s has for its subject (string types, case or blanks differ); verifiers that compare names "+
-				"octet by octet (pyca/cryptography, rustls-webpki) find no issuer: issue it again with the issuer's subject as it is", c, candidate)
+			return fmt.Sprintf("%s names its issuer in another encoding than %s has for its subject (string types, case or "+
+				"blanks differ); verifiers that compare names "+
+				"octet by octet (pyca/cryptography, rustls-webpki) find no issuer: issue it again with the issuer's "+
+				"subject as it is", c, candidate)
 		}
 	}
 	return fmt.Sprintf("the file lacks the issuer of %s; give the chain up to its root", c)

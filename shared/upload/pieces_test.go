@@ -31,13 +31,15 @@ func keyOf[K crypto.Signer](t testing.TB, name string, generate func() (K, error
 }
 
 func ec(t testing.TB, curve elliptic.Curve, name string) *ecdsa.PrivateKey {
-	return keyOf(t, curve.Params().Name+name, func() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(curve, rand.Reader) })
+	return keyOf(t, curve.Params().Name+name,
+		func() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(curve, rand.Reader) })
 }
 
 func p256(t testing.TB, name string) *ecdsa.PrivateKey { return ec(t, elliptic.P256(), name) }
 
 func rsaOf(t testing.TB, bits int) *rsa.PrivateKey {
-	return keyOf(t, big.NewInt(int64(bits)).String(), func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, bits) })
+	return keyOf(t, big.NewInt(int64(bits)).String(),
+		func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, bits) })
 }
 
 func edwards(t testing.TB) ed25519.PrivateKey {

@@ -51,8 +51,8 @@ func readKeyFile(file []byte, f *findings) crypto.Signer {
 	return readKey(keys[0], f)
 }
 
-// ReadKey reads a file with one private key, PEM or DER, as Read does, and nothing else: Material has no chain. The policy
-// of its key is the caller's. The error is ErrRefused.
+// ReadKey reads a file with one private key, PEM or DER, as Read does, and nothing else: Material has no chain. The
+// policy of its key is the caller's. The error is ErrRefused.
 func ReadKey(file []byte) (Material, error) {
 	var f findings
 	if len(file) > maxBytes {
@@ -82,13 +82,15 @@ func keyBlocks(found []*pem.Block, f *findings) []*pem.Block {
 			f.add(KeyUnparseable, "key file: the key is in OpenSSH's own format; convert a copy: ssh-keygen -p -m PEM -f COPY")
 			return nil
 		case k == certificateKind:
-			f.add(KeyUnparseable, "key file: block %d is a certificate; leave the private key alone in it (were the two files swapped?)", i+1)
+			f.add(KeyUnparseable, "key file: block %d is a certificate; leave the private key alone in it (were the two "+
+				"files swapped?)", i+1)
 			return nil
 		case k == publicKeyKind:
 			f.add(KeyUnparseable, "key file: block %d is a public key", i+1)
 			return nil
 		case k == pkcs12Kind || k == pkcs7Kind:
-			f.add(KeyUnparseable, "key file: it is a PKCS #12 or PKCS #7 container; take the key out: openssl pkcs12 -in FILE -nocerts -nodes")
+			f.add(KeyUnparseable, "key file: it is a PKCS #12 or PKCS #7 container; take the key out: openssl pkcs12 -in FILE "+
+				"-nocerts -nodes")
 			return nil
 		default:
 			keys = append(keys, b)

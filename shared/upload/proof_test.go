@@ -25,7 +25,11 @@ func TestProofIsOfTheKeyItself(t *testing.T) {
 		"no root above":        {Material{Chain: pkitest.Authority(t, "acme", 1, now).Chain[:1], Key: root.Key}, false},
 		"legacy":               {Material{Chain: legacy.Chain, Key: legacy.Key, Legacy: true}, true},
 		"legacy, but not said": {Material{Chain: legacy.Chain, Key: legacy.Key}, false},
-		"legacy by another":    {Material{Chain: legacy.Chain, Key: liar{other.Key, legacy.Key.Public()}, Legacy: true}, false},
+		"legacy by another": {Material{
+			Chain:  legacy.Chain,
+			Key:    liar{other.Key, legacy.Key.Public()},
+			Legacy: true,
+		}, false},
 	} {
 		var f findings
 		prove(c.m, now, &f)

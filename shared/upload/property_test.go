@@ -71,7 +71,8 @@ func TestOneMutationIsRefusedOrChangesNothing(t *testing.T) {
 			return
 		}
 		same++
-		if !slices.EqualFunc(got.Chain, want.Chain, (*x509.Certificate).Equal) || !pki.SameKey(got.Key.Public(), want.Key.Public()) {
+		if !slices.EqualFunc(got.Chain, want.Chain, (*x509.Certificate).Equal) ||
+			!pki.SameKey(got.Key.Public(), want.Key.Public()) {
 			rt.Errorf("%s: accepted as something else", u.name)
 		}
 	})

@@ -21,15 +21,18 @@ const (
 // curveNames are the curves that operators have, but this Mastio does not take.
 var curveNames = map[string]string{
 	"1.3.132.0.33": "P-224", "1.3.132.0.35": "P-521", "1.3.132.0.10": "secp256k1", "1.2.840.10045.3.1.1": "P-192",
-	"1.3.36.3.3.2.8.1.1.7": "brainpoolP256r1", "1.3.36.3.3.2.8.1.1.11": "brainpoolP384r1", "1.3.36.3.3.2.8.1.1.13": "brainpoolP512r1",
+	"1.3.36.3.3.2.8.1.1.7": "brainpoolP256r1", "1.3.36.3.3.2.8.1.1.11": "brainpoolP384r1",
+	"1.3.36.3.3.2.8.1.1.13": "brainpoolP512r1",
 }
 
 // edwards are keys whose kind names the curve (RFC 8410).
-var edwards = map[string]string{"1.3.101.110": "X25519", "1.3.101.111": "X448", "1.3.101.112": "Ed25519", "1.3.101.113": "Ed448"}
+var edwards = map[string]string{"1.3.101.110": "X25519", "1.3.101.111": "X448", "1.3.101.112": "Ed25519",
+	"1.3.101.113": "Ed448"}
 
 const (
-	explicitCurve = "%s spells its curve out in explicit parameters, which hide what curve it is; use a named one, P-256 or P-384"
-	otherCurve    = "%s is on the curve %s, want P-256 or P-384"
+	explicitCurve = "%s spells its curve out in explicit parameters, which hide what curve it is; use a named one, " +
+		"P-256 or P-384"
+	otherCurve = "%s is on the curve %s, want P-256 or P-384"
 )
 
 var errRSASize = errors.New("an RSA CA must have 2048, 3072 or 4096 bits: the key store imports no other size")
@@ -40,9 +43,11 @@ func (a algorithm) refuse(whose string, f *findings) {
 	case isEdwards:
 		f.add(Curve, "%s is %s, want EC on P-256 or P-384, or RSA", whose, name)
 	case a.oid == oidRSAPSS:
-		f.add(WeakKey, "%s is RSA restricted to PSS, which verifiers in the field do not all read; use a plain RSA key", whose)
+		f.add(WeakKey, "%s is RSA restricted to PSS, which verifiers in the field do not all read; use a plain RSA key",
+			whose)
 	default:
-		f.add(WeakKey, "%s is of a kind (%s) that is not taken; want EC on P-256 or P-384, or RSA of 2048 to 4096 bits", whose, a.oid)
+		f.add(WeakKey, "%s is of a kind (%s) that is not taken; want EC on P-256 or P-384, or RSA of 2048 to 4096 bits",
+			whose, a.oid)
 	}
 }
 

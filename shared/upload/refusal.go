@@ -47,7 +47,8 @@ const (
 )
 
 var codes = []Code{
-	Unparseable, KeyUnparseable, KeyEncrypted, KeyMismatch, KeyReused, SKIReused, SerialReused, SubjectReused, NotACA, ConstraintsNotCritical, PathLenZero,
+	Unparseable, KeyUnparseable, KeyEncrypted, KeyMismatch, KeyReused, SKIReused, SerialReused, SubjectReused, NotACA,
+	ConstraintsNotCritical, PathLenZero,
 	KeyUsage, ExtendedKeyUsage, NameConstraints, Expired, NotYetValid, ValidityTooShort, WeakKey, WeakSignature, Curve,
 	SubjectEmpty, Serial, SKIMissing, AKIMismatch, UnknownCriticalExtension, ChainBroken, ExtraCertificates, TrailingData,
 }

@@ -27,7 +27,8 @@ func readRSA(der []byte, f *findings) crypto.Signer {
 		return nil
 	case n.BitLen() > maxRSABits || e.BitLen() > 31:
 		// Nothing is calculated with numbers of a size that the sender chooses.
-		f.add(WeakKey, "the private key is RSA of %d bits with an exponent of %d bits, want at most %d and 31", n.BitLen(), e.BitLen(), maxRSABits)
+		f.add(WeakKey, "the private key is RSA of %d bits with an exponent of %d bits, want at most %d and 31", n.BitLen(),
+			e.BitLen(), maxRSABits)
 		return nil
 	}
 	key, err := x509.ParsePKCS1PrivateKey(der)

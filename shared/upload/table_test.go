@@ -140,7 +140,8 @@ func (r *rows) spellings() {
 	r.add("PKCS #8 key with its public key (RFC 5958)", root.pem(), block("PRIVATE KEY", seq(integer(1), ecP256Algo,
 		octets(ecParts(scalarOf(t, key), nil, nil)), tlv(0x81, []byte{0}, pointOf(t, key)))))
 	r.add("PKCS #8 key with attributes", root.pem(), block("PRIVATE KEY", seq(integer(0), ecP256Algo,
-		octets(ecParts(scalarOf(t, key), nil, pointOf(t, key))), tlv(0xa0, seq(oid(2, 5, 29, 15), tlv(0x31, []byte{3, 2, 7, 0x80}))))))
+		octets(ecParts(scalarOf(t, key), nil, pointOf(t, key))),
+		tlv(0xa0, seq(oid(2, 5, 29, 15), tlv(0x31, []byte{3, 2, 7, 0x80}))))))
 	short := shortKey(t)
 	r.add("SEC 1 key without its leading zero", found(t, "acme root", short, nil).pem(),
 		block("EC PRIVATE KEY", ecParts(scalarOf(t, short)[1:], curveP256, pointOf(t, short))))
@@ -152,16 +153,22 @@ func (r *rows) spellings() {
 	r.add("PEM and DER, PKCS #1", rsaRoot.pem(), bytes.Clone(decoded(pkcs1(rsaKey))))
 	r.add("CRLF", crlf(root.pem()), crlf(sec1(t, key)))
 	r.add("UTF-8 byte order mark", slices.Concat(bom, root.pem()), slices.Concat(bom, pkcs8(t, key)))
-	r.add("byte order mark, CRLF, blank lines", slices.Concat(bom, crlf(slices.Concat([]byte("\n\n"), root.pem(), []byte("\n \n")))), crlf(pkcs8(t, key)))
+	r.add("byte order mark, CRLF, blank lines",
+		slices.Concat(bom, crlf(slices.Concat([]byte("\n\n"), root.pem(), []byte("\n \n")))), crlf(pkcs8(t, key)))
 	r.add("no newline at the end", bytes.TrimSpace(root.pem()), bytes.TrimSpace(pkcs8(t, key)))
 	r.add("openssl x509 -text", slices.Concat([]byte("Certificate:\n    Data:\n        Version: 3 (0x2)\n"), root.pem()),
 		slices.Concat([]byte("Private-Key: (256 bit)\n"), pkcs8(t, key)))
-	r.add("bag attributes of openssl pkcs12", slices.Concat([]byte("Bag Attributes\n    friendlyName: Größe\n    localKeyID: 01 02\nsubject=CN = acme root\n"), root.pem()),
+	r.add("bag attributes of openssl pkcs12",
+		slices.Concat([]byte("Bag Attributes\n    friendlyName: Größe\n    localKeyID: 01 02\nsubject=CN = acme root\n"),
+			root.pem()),
 		slices.Concat([]byte("Bag Attributes\n    localKeyID: 01 02\nKey Attributes: <No Attributes>\n"), pkcs8(t, key)))
-	r.add("text after the last block", slices.Concat(root.pem(), []byte("that was all\n")), slices.Concat(pkcs8(t, key), []byte("\n# end\n")))
-	r.add("Latin-1 in bag attributes", slices.Concat([]byte("Bag Attributes\n    friendlyName: Z\xfcrich CA\n"), root.pem()),
+	r.add("text after the last block", slices.Concat(root.pem(), []byte("that was all\n")),
+		slices.Concat(pkcs8(t, key), []byte("\n# end\n")))
+	r.add("Latin-1 in bag attributes",
+		slices.Concat([]byte("Bag Attributes\n    friendlyName: Z\xfcrich CA\n"), root.pem()),
 		slices.Concat([]byte("Bag Attributes\n    friendlyName: Z\xfcrich CA\n"), pkcs8(t, key)))
-	r.add("control characters around the blocks", slices.Concat([]byte{0, 1, 2, '\n'}, root.pem(), []byte("\x1a")), slices.Concat([]byte("\f\n"), pkcs8(t, key), []byte{0}))
+	r.add("control characters around the blocks", slices.Concat([]byte{0, 1, 2, '\n'}, root.pem(), []byte("\x1a")),
+		slices.Concat([]byte("\f\n"), pkcs8(t, key), []byte{0}))
 	r.add("label of old", block("X509 CERTIFICATE", root.der), pkcs8(t, key))
 }
 

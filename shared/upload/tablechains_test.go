@@ -26,8 +26,11 @@ func (r *rows) chains() {
 	}
 	add("CA and root", file(ca, root))
 	add("root and CA", file(root, ca))
-	add("CA signed by ECDSA with SHA-512", file(found(t, "acme CA", key, root, func(f *form) { f.signed, f.hash = seq(oid(1, 2, 840, 10045, 4, 3, 4)), crypto.SHA512 }), root))
-	add("CA from 1960 below a root of now", file(found(t, "acme CA", key, root, func(f *form) { f.from = noon.AddDate(-66, 0, 0) }), root))
+	add("CA signed by ECDSA with SHA-512",
+		file(found(t, "acme CA", key, root,
+			func(f *form) { f.signed, f.hash = seq(oid(1, 2, 840, 10045, 4, 3, 4)), crypto.SHA512 }), root))
+	add("CA from 1960 below a root of now",
+		file(found(t, "acme CA", key, root, func(f *form) { f.from = noon.AddDate(-66, 0, 0) }), root))
 	middle := found(t, "holding middle", rsaOf(t, 3072), root)
 	upper := found(t, "holding upper", p256(t, "upper"), middle)
 	low := found(t, "acme CA", key, upper)
@@ -140,7 +143,9 @@ func (r *rows) many() {
 	}, upload.Unparseable, upload.ConstraintsNotCritical, upload.PathLenZero, upload.KeyUsage, upload.ExtendedKeyUsage, upload.NameConstraints,
 		upload.ValidityTooShort, upload.SubjectEmpty, upload.Serial, upload.SKIMissing, upload.UnknownCriticalExtension)
 	weak := rsaOf(t, 1024)
-	r.add("both files bad in several ways", found(t, "acme root", weak, nil, func(f *form) { f.from = noon.AddDate(0, 0, 3); f.signed, f.hash = rsaSHA1, crypto.SHA1 }).pem(),
+	r.add("both files bad in several ways",
+		found(t, "acme root", weak, nil,
+			func(f *form) { f.from = noon.AddDate(0, 0, 3); f.signed, f.hash = rsaSHA1, crypto.SHA1 }).pem(),
 		slices.Concat(pkcs8(t, p256(t, "ca")), pkcs8(t, p256(t, "other"))),
 		upload.KeyUnparseable, upload.NotYetValid, upload.WeakKey, upload.WeakSignature)
 	r.add("one certificate unreadable, the other expired", slices.Concat(found(t, "acme root", p256(t, "ca"), nil, func(f *form) { f.to = noon.AddDate(0, 0, -1) }).pem(),

@@ -21,7 +21,8 @@ import (
 const (
 	maxBytes        = 64 << 10 // both files together
 	maxCertificates = 4        // the CA and what is above it
-	maxDefects      = 40       // the first ones of each certificate say what to do; a file made to have more says nothing with them
+	// the first ones of each certificate say what to do; a file made to have more says nothing with them
+	maxDefects = 40
 )
 
 // minLeft is how long an uploaded CA must still be valid. It is founded for years; 90 days are time to notice.

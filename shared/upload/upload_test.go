@@ -170,7 +170,8 @@ func TestDefectsAreBounded(t *testing.T) {
 	many := bytes.Repeat([]byte("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"), 1000)
 	_, err := upload.Read(many, pkcs8(t, p256(t, "ca")), upload.Policy{Now: noon})
 	defects := defectsOf(t, err)
-	if last := defects[len(defects)-1].Detail; len(defects) > 40 || !strings.Contains(last, "more are not listed") || len(err.Error()) > 8<<10 {
+	if last := defects[len(defects)-1].Detail; len(defects) > 40 || !strings.Contains(last, "more are not listed") ||
+		len(err.Error()) > 8<<10 {
 		t.Errorf("%d defects, %d octets, the last: %s", len(defects), len(err.Error()), last)
 	}
 }

@@ -90,7 +90,8 @@ func matrix(t *testing.T, trials []trial, at time.Time) (refusals map[string]boo
 	if err := os.Mkdir(filepath.Join(dir, "nss"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_ = exec.CommandContext(t.Context(), "certutil", "-N", "--empty-password", "-d", filepath.Join(dir, "nss")).Run() // vfychain says what is wrong
+	// vfychain says what is wrong
+	_ = exec.CommandContext(t.Context(), "certutil", "-N", "--empty-password", "-d", filepath.Join(dir, "nss")).Run()
 	refusals = map[string]bool{}
 	for _, v := range verifiers() {
 		t.Run(v.name, func(t *testing.T) {
@@ -169,10 +170,12 @@ func TestAcceptedUploadsVerify(t *testing.T) {
 
 // present reports whether the verifier of a warning is there.
 func present(warning string) bool {
-	return slices.ContainsFunc(verifiers(), func(v verifier) bool { return strings.HasPrefix(warning, v.name+": ") && v.setup() == "" })
+	return slices.ContainsFunc(verifiers(),
+		func(v verifier) bool { return strings.HasPrefix(warning, v.name+": ") && v.setup() == "" })
 }
 
-// What is accepted of a generator's uploads, all verifiers accept. -args -shapes=N -seed=S makes more, or the same again.
+// What is accepted of a generator's uploads, all verifiers accept. -args -shapes=N -seed=S makes more, or the same
+// again.
 func TestGeneratedUploadsVerify(t *testing.T) {
 	if *shapes == 0 {
 		if *shapes = 40; testing.Short() {
@@ -198,7 +201,8 @@ func TestGeneratedUploadsVerify(t *testing.T) {
 			continue
 		}
 		made++
-		trials = append(trials, trialsOf(t, fmt.Sprintf("seed %d, shape %d (chain of %d)", *seed, made, len(path)), m, noon)...)
+		trials = append(trials, trialsOf(t, fmt.Sprintf("seed %d, shape %d (chain of %d)", *seed, made, len(path)), m,
+			noon)...)
 	}
 	t.Logf("refused on the way: %v", refused)
 	matrix(t, trials, noon.Add(time.Minute))

@@ -58,21 +58,25 @@ func adoptions(t *testing.T, now time.Time) (all []adopted) {
 			adopted{c.name, []*party{found(t, "acme root", c.key, nil, aroundNow(now))}, false},
 			adopted{"legacy " + c.name, []*party{found(t, "acme root", c.key, nil, aroundNow(now), pathLen(0))}, true})
 	}
-	root := found(t, "holding root", rsaOf(t, 3072), nil, aroundNow(now), pathLen(4), func(f *form) { f.to = now.AddDate(1, 0, 0) })
+	root := found(t, "holding root", rsaOf(t, 3072), nil, aroundNow(now), pathLen(4),
+		func(f *form) { f.to = now.AddDate(1, 0, 0) })
 	upper := found(t, "holding upper", ec(t, elliptic.P384(), "upper"), root, aroundNow(now), pathLen(3))
 	middle := found(t, "holding middle", rsaOf(t, 2304), upper, aroundNow(now))
-	low := found(t, "acme CA", p256(t, "low"), middle, aroundNow(now), pathLen(1), func(f *form) { f.set(oidSKI, nil, octets([]byte{7})) })
+	low := found(t, "acme CA", p256(t, "low"), middle, aroundNow(now), pathLen(1),
+		func(f *form) { f.set(oidSKI, nil, octets([]byte{7})) })
 	return append(all,
 		adopted{"chain of four", []*party{low, middle, upper, root}, false},
 		adopted{"CA of the issuing CA's name", []*party{found(t, "", p256(t, "ca"), nil, aroundNow(now), func(f *form) {
-			f.subject = seq(tlv(0x31, seq(oid(2, 5, 4, 10), tlv(0x0c, []byte("acme")))), tlv(0x31, seq(oid(2, 5, 4, 3), tlv(0x0c, []byte("acme Mastio CA G2")))))
+			f.subject = seq(tlv(0x31, seq(oid(2, 5, 4, 10), tlv(0x0c, []byte("acme")))),
+				tlv(0x31, seq(oid(2, 5, 4, 3), tlv(0x0c, []byte("acme Mastio CA G2")))))
 			f.set(oidSKI, nil, octets([]byte("another")))
 		})}, false},
-		adopted{"confined to clientAuth, PSS", []*party{found(t, "acme root", rsaOf(t, 2048), nil, aroundNow(now), func(f *form) {
-			f.signed, f.pss = pssSHA256, true
-			f.set(oidEKU, nil, seq(oid(1, 3, 6, 1, 5, 5, 7, 3, 2)))
-			f.set(oidCP, nil, seq(seq(oid(2, 5, 29, 32, 0))))
-		})}, false},
+		adopted{"confined to clientAuth, PSS",
+			[]*party{found(t, "acme root", rsaOf(t, 2048), nil, aroundNow(now), func(f *form) {
+				f.signed, f.pss = pssSHA256, true
+				f.set(oidEKU, nil, seq(oid(1, 3, 6, 1, 5, 5, 7, 3, 2)))
+				f.set(oidCP, nil, seq(seq(oid(2, 5, 29, 32, 0))))
+			})}, false},
 	)
 }
 
@@ -116,7 +120,8 @@ func TestChainsUnderUploadedCAsVerify(t *testing.T) {
 			}
 			root := write("root.pem", chain[last])
 			t.Run("openssl", func(t *testing.T) {
-				args := []string{"verify", "-x509_strict", "-check_ss_sig", "-no-CApath", "-no-CAstore", "-purpose", "sslclient", "-CAfile", root}
+				args := []string{"verify", "-x509_strict", "-check_ss_sig", "-no-CApath", "-no-CAstore", "-purpose", "sslclient",
+					"-CAfile", root}
 				if last > 0 {
 					args = append(args, "-untrusted", write("between.pem", chain[:last]...))
 				}
@@ -126,7 +131,8 @@ func TestChainsUnderUploadedCAsVerify(t *testing.T) {
 			})
 			t.Run("certtool", func(t *testing.T) {
 				whole := write("chain.pem", slices.Concat([]*x509.Certificate{leaf}, chain[:last])...)
-				out, err := tool(t, "certtool", "--verify", "--verify-purpose", "1.3.6.1.5.5.7.3.2", "--load-ca-certificate", root, "--infile", whole)
+				out, err := tool(t, "certtool", "--verify", "--verify-purpose", "1.3.6.1.5.5.7.3.2", "--load-ca-certificate", root,
+					"--infile", whole)
 				if err != nil || !strings.Contains(out, "Chain verification output: Verified") {
 					t.Errorf("%v: %s", err, out)
 				}
@@ -141,7 +147,12 @@ func verifyByGo(t *testing.T, leaf *x509.Certificate, chain []*x509.Certificate,
 	for _, c := range chain[:len(chain)-1] {
 		between.AddCert(c)
 	}
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+	if _, err := leaf.Verify(x509.VerifyOptions{
+		Roots:         roots,
+		Intermediates: between,
+		CurrentTime:   now,
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}); err != nil {
 		t.Error(err)
 	}
 }
@@ -229,13 +240,15 @@ func TestProgramsAgreeOnPathLen(t *testing.T) {
 		return filepath.Join(dir, name)
 	}
 	t.Run("openssl", func(t *testing.T) {
-		out, err := tool(t, "openssl", "verify", "-CAfile", file("root.pem", root), "-untrusted", file("issuing.pem", issuing), file("leaf.pem", leaf))
+		out, err := tool(t, "openssl", "verify", "-CAfile", file("root.pem", root), "-untrusted",
+			file("issuing.pem", issuing), file("leaf.pem", leaf))
 		if err == nil || !strings.Contains(out, "path length constraint exceeded") {
 			t.Errorf("openssl: %v, %s", err, out)
 		}
 	})
 	t.Run("certtool", func(t *testing.T) {
-		out, err := tool(t, "certtool", "--verify", "--load-ca-certificate", file("root.pem", root), "--infile", file("chain.pem", leaf, issuing))
+		out, err := tool(t, "certtool", "--verify", "--load-ca-certificate", file("root.pem", root), "--infile",
+			file("chain.pem", leaf, issuing))
 		if err == nil && strings.Contains(out, "Chain verification output: Verified") {
 			t.Errorf("certtool: %v, %s", err, out)
 		}

@@ -16,13 +16,16 @@ var policies = []struct {
 	applies          func(path []*certificate) bool
 }{
 	{
-		"rustls-webpki", "a certificate below the root is valid from before 1970, and it reads no such date", func(path []*certificate) bool {
+		"rustls-webpki", "a certificate below the root is valid from before 1970, and it reads no such date",
+		func(path []*certificate) bool {
 			return slices.ContainsFunc(path[:len(path)-1], func(c *certificate) bool { return c.notBefore.Unix() < 0 })
 		},
 	},
 	{
-		"rustls-webpki", "a certificate of the chain is signed by ECDSA with SHA-512, which it has not on this curve (its library, ring)", func(path []*certificate) bool {
-			return slices.ContainsFunc(path[:len(path)-1], func(c *certificate) bool { return c.signed.oid == "1.2.840.10045.4.3.4" })
+		"rustls-webpki", "a certificate of the chain is signed by ECDSA with SHA-512, which it has not on this curve (its " +
+			"library, ring)", func(path []*certificate) bool {
+			return slices.ContainsFunc(path[:len(path)-1],
+				func(c *certificate) bool { return c.signed.oid == "1.2.840.10045.4.3.4" })
 		},
 	},
 }

@@ -23,11 +23,12 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// Why a request is refused: each is a 401. Errors are wrapped with the reason, which never quotes the token or the proof.
+// Why a request is refused: each is a 401. Errors are wrapped with the reason, which never quotes the token or the
+// proof.
 var (
 	ErrNoToken = problem.New(401, "access_token_required", "access token required").
-			Says("This resource takes an access token: Authorization: DPoP with a proof, or Bearer for a token that is bound to " +
-			"the certificate alone. POST /v1/auth/token issues one.")
+			Says("This resource takes an access token: Authorization: DPoP with a proof, or Bearer for a token that is " +
+			"bound to the certificate alone. POST /v1/auth/token issues one.")
 	// ErrToken: forged, expired, or of another issuer or audience.
 	ErrToken = problem.New(401, "access_token_invalid", "access token does not hold").
 			Says("The access token is expired, forged, or for another audience. POST /v1/auth/token issues a new one.")
@@ -39,13 +40,15 @@ var (
 	ErrProof = problem.New(401, "dpop_proof_invalid", "dpop proof does not hold")
 	// ErrNonce: use_dpop_nonce (RFC 9449 section 9).
 	ErrNonce = problem.New(401, "use_dpop_nonce", "dpop proof needs a fresh nonce").
-			Says("The DPoP proof needs a fresh nonce: take it from the DPoP-Nonce header, and repeat the request with a new proof.")
+			Says("The DPoP proof needs a fresh nonce: take it from the DPoP-Nonce header, and repeat the request with " +
+			"a new proof.")
 	// ErrReplayed is for the caller to return, who remembers proofs.
 	ErrReplayed = problem.New(401, "dpop_proof_replayed", "dpop proof was used before").
 			Says("The DPoP proof was used before: make a new one for each request.")
 	// ErrScheme: Bearer for a token that is bound to a key, or the reverse.
 	ErrScheme = problem.New(401, "access_token_scheme_wrong", "access token is shown by the wrong means").
-			Says("A token of type DPoP is shown as Authorization: DPoP with a proof, one of type Bearer as Authorization: Bearer.")
+			Says("A token of type DPoP is shown as Authorization: DPoP with a proof, one of type Bearer as " +
+			"Authorization: Bearer.")
 )
 
 // The authentication schemes.
@@ -60,7 +63,8 @@ type Rules struct {
 	Issuer   string                            // the Mastio's issuer identifier
 	Audience string                            // the resource's own name: the aud that its tokens have
 	Keys     func(kid string) *ecdsa.PublicKey // from the Mastio's JWKS; nil for a kid that is not in it
-	// Nonce judges the nonce of a proof, which may be empty; its error makes the request ErrNonce. nil: no nonce is looked at.
+	// Nonce judges the nonce of a proof, which may be empty; its error makes the request ErrNonce. nil: no nonce is looked
+	// at.
 	Nonce func(nonce string) error
 	// Window is how old a proof may be; zero: dpop.DefaultWindow.
 	Window time.Duration
@@ -99,9 +103,13 @@ func (r Rules) Check(q Request) (Verified, error) {
 		return Verified{}, fmt.Errorf("%w: the connection's certificate is not the token's", ErrBinding)
 	}
 	v := Verified{Claims: claims, Scheme: scheme}
-	// A bound token without its proof is a stolen one (RFC 9449 section 7.2), and a proof for one that is not bound proves nothing.
+	// A bound token without its proof is a stolen one (RFC 9449 section 7.2), and a proof for one that is not bound proves
+	// nothing.
 	if (claims.JKT != "") != (scheme == DPoP) {
-		return Verified{}, fmt.Errorf("%w: this token is shown as %s", ErrScheme, map[bool]string{true: DPoP, false: Bearer}[claims.JKT != ""])
+		return Verified{}, fmt.Errorf("%w: this token is shown as %s", ErrScheme, map[bool]string{
+			true:  DPoP,
+			false: Bearer,
+		}[claims.JKT != ""])
 	}
 	if scheme == Bearer {
 		return v, nil
@@ -119,7 +127,14 @@ func (r Rules) prove(v Verified, token string, q Request) (Verified, error) {
 	if r.Nonce != nil {
 		nonce = func(nonce string) bool { return r.Nonce(nonce) == nil }
 	}
-	proof, err := dpop.Verify(raw, dpop.Expect{Method: q.Method, URLs: []string{q.URL}, Now: q.Now, Window: r.Window, AccessToken: token, Fresh: nonce})
+	proof, err := dpop.Verify(raw, dpop.Expect{
+		Method:      q.Method,
+		URLs:        []string{q.URL},
+		Now:         q.Now,
+		Window:      r.Window,
+		AccessToken: token,
+		Fresh:       nonce,
+	})
 	if errors.Is(err, dpop.ErrClock) && r.Nonce != nil {
 		return Verified{}, fmt.Errorf("%w: %w", ErrNonce, err)
 	}
@@ -138,7 +153,8 @@ func (r Rules) prove(v Verified, token string, q Request) (Verified, error) {
 	return v, nil
 }
 
-// credentials reads the one Authorization header: a scheme, in any case (RFC 9110 section 11.1), one space, and a token.
+// credentials reads the one Authorization header: a scheme, in any case (RFC 9110 section 11.1), one space, and a
+// token.
 func credentials(values []string) (scheme, token string, err error) {
 	if len(values) == 0 {
 		return "", "", ErrNoToken

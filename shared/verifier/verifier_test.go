@@ -58,19 +58,31 @@ type scene struct {
 }
 
 func (s scene) rules() Rules {
-	return Rules{Issuer: issuer, Audience: resource, Keys: func(kid string) *ecdsa.PublicKey {
-		if kid != "day" {
-			return nil
-		}
-		return &s.day.PublicKey
-	}}
+	return Rules{
+		Issuer:   issuer,
+		Audience: resource,
+		Keys: func(kid string) *ecdsa.PublicKey {
+			if kid != "day" {
+				return nil
+			}
+			return &s.day.PublicKey
+		},
+	}
 }
 
 func (s scene) token(t testing.TB, jkt string, change func(*accesstoken.Claims)) string {
 	t.Helper()
 	c := accesstoken.Claims{
-		Issuer: issuer, Subject: "acme::kyc", Audience: []string{resource}, ClientID: "acme::kyc", JTI: "1", IssuedAt: now, Expires: now.Add(5 * time.Minute),
-		X5T: thumbprint(s.cert), JKT: jkt, Generation: 1,
+		Issuer:     issuer,
+		Subject:    "acme::kyc",
+		Audience:   []string{resource},
+		ClientID:   "acme::kyc",
+		JTI:        "1",
+		IssuedAt:   now,
+		Expires:    now.Add(5 * time.Minute),
+		X5T:        thumbprint(s.cert),
+		JKT:        jkt,
+		Generation: 1,
 	}
 	if change != nil {
 		change(&c)
@@ -84,12 +96,16 @@ func (s scene) token(t testing.TB, jkt string, change func(*accesstoken.Claims))
 
 func prove(t testing.TB, key *ecdsa.PrivateKey, token string, change map[string]any) string {
 	t.Helper()
-	signer, err := gojose.NewSigner(gojose.SigningKey{Algorithm: gojose.ES256, Key: key}, (&gojose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"))
+	signer, err := gojose.NewSigner(gojose.SigningKey{
+		Algorithm: gojose.ES256,
+		Key:       key,
+	}, (&gojose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256([]byte(token))
-	claims := map[string]any{"jti": "proof-1", "htm": "GET", "htu": url, "iat": now.Unix(), "ath": base64.RawURLEncoding.EncodeToString(sum[:])}
+	claims := map[string]any{"jti": "proof-1", "htm": "GET", "htu": url, "iat": now.Unix(),
+		"ath": base64.RawURLEncoding.EncodeToString(sum[:])}
 	for name, value := range change {
 		if claims[name] = value; value == nil {
 			delete(claims, name)
@@ -103,7 +119,14 @@ func prove(t testing.TB, key *ecdsa.PrivateKey, token string, change map[string]
 }
 
 func (s scene) request(authorization string, proofs ...string) Request {
-	return Request{Authorization: []string{authorization}, Proofs: proofs, Certificate: s.cert, Method: "GET", URL: url, Now: now}
+	return Request{
+		Authorization: []string{authorization},
+		Proofs:        proofs,
+		Certificate:   s.cert,
+		Method:        "GET",
+		URL:           url,
+		Now:           now,
+	}
 }
 
 func newScene(t testing.TB) (scene, string) {
@@ -116,14 +139,16 @@ func TestCheck(t *testing.T) {
 	s, jkt := newScene(t)
 	bearer, bound := s.token(t, "", nil), s.token(t, jkt, nil)
 	for name, q := range map[string]Request{
-		"Bearer": s.request("Bearer " + bearer), "bearer in lower case": s.request("bearer " + bearer), "Bearer beside a proof": s.request("Bearer "+bearer, "anything"),
-		"DPoP": s.request("DPoP "+bound, prove(t, s.proof, bound, nil)),
+		"Bearer": s.request("Bearer " + bearer), "bearer in lower case": s.request("bearer " + bearer),
+		"Bearer beside a proof": s.request("Bearer "+bearer, "anything"),
+		"DPoP":                  s.request("DPoP "+bound, prove(t, s.proof, bound, nil)),
 	} {
 		v, err := s.rules().Check(q)
 		if err != nil || v.Claims.Subject != "acme::kyc" {
 			t.Errorf("%s: %+v, %v", name, v, err)
 		}
-		if withProof := name == "DPoP"; withProof != (v.JTI == "proof-1") || withProof != (v.JKT == jkt) || withProof != v.ReplayUntil.After(now) {
+		if withProof := name == "DPoP"; withProof != (v.JTI == "proof-1") || withProof != (v.JKT == jkt) ||
+			withProof != v.ReplayUntil.After(now) {
 			t.Errorf("%s: proof %q of %q until %s", name, v.JTI, v.JKT, v.ReplayUntil)
 		}
 	}
@@ -142,24 +167,32 @@ func TestRefused(t *testing.T) {
 		request Request
 		want    error
 	}{
-		"nothing":                      {with(s.request(""), func(q *Request) { q.Authorization = nil }), ErrNoToken},
-		"empty":                        {s.request(""), ErrNoToken},
-		"a scheme alone":               {s.request("Bearer"), ErrNoToken},
-		"a scheme and a blank":         {s.request("Bearer "), ErrNoToken},
-		"Basic":                        {s.request("Basic " + bearer), ErrNoToken},
-		"two headers":                  {with(s.request(""), func(q *Request) { q.Authorization = []string{"Bearer " + bearer, "Bearer " + bearer} }), ErrNoToken},
-		"two blanks":                   {s.request("Bearer  " + bearer), ErrToken},
-		"two tokens":                   {s.request("Bearer " + bearer + ", Bearer " + bearer), ErrToken},
-		"garbage":                      {s.request("Bearer garbage"), ErrToken},
-		"unsigned":                     {s.request("Bearer " + bearer[:strings.LastIndexByte(bearer, '.')+1]), ErrToken},
-		"by another key":               {s.request("Bearer " + foreign.token(t, "", nil)), ErrToken},
-		"a proof as token":             {s.request("DPoP "+good, good), ErrToken},
-		"expired":                      {claims(func(c *accesstoken.Claims) { c.IssuedAt, c.Expires = now.Add(-time.Hour), now }), ErrToken},
-		"of another audience":          {claims(func(c *accesstoken.Claims) { c.Audience = []string{issuer} }), ErrToken},
-		"of another issuer":            {claims(func(c *accesstoken.Claims) { c.Issuer = "https://other.example" }), ErrToken},
-		"over no certificate":          {with(s.request("Bearer "+bearer), func(q *Request) { q.Certificate = nil }), ErrBinding},
-		"over another certificate":     {with(s.request("Bearer "+bearer), func(q *Request) { q.Certificate = certificate(t, other) }), ErrBinding},
-		"bound, over another":          {with(s.request("DPoP "+bound, good), func(q *Request) { q.Certificate = certificate(t, other) }), ErrBinding},
+		"nothing":              {with(s.request(""), func(q *Request) { q.Authorization = nil }), ErrNoToken},
+		"empty":                {s.request(""), ErrNoToken},
+		"a scheme alone":       {s.request("Bearer"), ErrNoToken},
+		"a scheme and a blank": {s.request("Bearer "), ErrNoToken},
+		"Basic":                {s.request("Basic " + bearer), ErrNoToken},
+		"two headers": {with(s.request(""),
+			func(q *Request) { q.Authorization = []string{"Bearer " + bearer, "Bearer " + bearer} }), ErrNoToken},
+		"two blanks":       {s.request("Bearer  " + bearer), ErrToken},
+		"two tokens":       {s.request("Bearer " + bearer + ", Bearer " + bearer), ErrToken},
+		"garbage":          {s.request("Bearer garbage"), ErrToken},
+		"unsigned":         {s.request("Bearer " + bearer[:strings.LastIndexByte(bearer, '.')+1]), ErrToken},
+		"by another key":   {s.request("Bearer " + foreign.token(t, "", nil)), ErrToken},
+		"a proof as token": {s.request("DPoP "+good, good), ErrToken},
+		"expired": {claims(func(c *accesstoken.Claims) {
+			c.IssuedAt, c.Expires = now.Add(-time.Hour),
+				now
+		}), ErrToken},
+		"of another audience": {claims(func(c *accesstoken.Claims) { c.Audience = []string{issuer} }), ErrToken},
+		"of another issuer": {claims(func(c *accesstoken.Claims) { c.Issuer = "https://other.example" }),
+			ErrToken},
+		"over no certificate": {with(s.request("Bearer "+bearer), func(q *Request) { q.Certificate = nil }),
+			ErrBinding},
+		"over another certificate": {with(s.request("Bearer "+bearer),
+			func(q *Request) { q.Certificate = certificate(t, other) }), ErrBinding},
+		"bound, over another": {with(s.request("DPoP "+bound, good),
+			func(q *Request) { q.Certificate = certificate(t, other) }), ErrBinding},
 		"bound, as Bearer":             {s.request("Bearer " + bound), ErrScheme},
 		"bound, as Bearer, with proof": {s.request("Bearer "+bound, good), ErrScheme},
 		"unbound, as DPoP":             {s.request("DPoP "+bearer, prove(t, s.proof, bearer, nil)), ErrScheme},
@@ -196,7 +229,8 @@ func TestNonce(t *testing.T) {
 		change map[string]any
 		want   error
 	}{
-		"none": {nil, ErrNonce}, "stale": {map[string]any{"nonce": "stale"}, ErrNonce}, "fresh": {map[string]any{"nonce": "fresh"}, nil},
+		"none": {nil, ErrNonce}, "stale": {map[string]any{"nonce": "stale"}, ErrNonce},
+		"fresh":                         {map[string]any{"nonce": "fresh"}, nil},
 		"fresh, by a clock that is off": {map[string]any{"nonce": "fresh", "iat": now.Unix() + 300}, nil},
 		"stale, by a clock that is off": {map[string]any{"nonce": "stale", "iat": now.Unix() + 300}, ErrNonce},
 		"none, by a clock that is off":  {map[string]any{"iat": now.Unix() + 300}, ErrNonce},

@@ -38,8 +38,8 @@ type finding struct {
 	text string
 }
 
-// Check returns everything in the recorded exchanges that a service's model does not allow, each once, and a line that says
-// how much was looked at.
+// Check returns everything in the recorded exchanges that a service's model does not allow, each once, and a line that
+// says how much was looked at.
 func (c *Recorder) Check(ctx context.Context) (wrong []string, looked string, err error) {
 	c.mu.Lock()
 	kept := slices.Clone(c.kept)
@@ -48,8 +48,8 @@ func (c *Recorder) Check(ctx context.Context) (wrong []string, looked string, er
 	return texts(found), looked, err
 }
 
-// Report writes what Check returns, and returns the exit status of a suite of tests: 1 where something is wrong. Where no
-// Python can be used it writes that, which is wrong in CI alone.
+// Report writes what Check returns, and returns the exit status of a suite of tests: 1 where something is wrong. Where
+// no Python can be used it writes that, which is wrong in CI alone.
 func (c *Recorder) Report(ctx context.Context, w io.Writer) int {
 	wrong, looked, err := c.Check(ctx)
 	if errors.Is(err, python.ErrMissing) && os.Getenv("CI") == "" {
@@ -86,8 +86,8 @@ type Statement struct {
 	Conditions map[string]map[string]any `json:"conditions"` // by operator, by key
 }
 
-// CheckPolicies returns every action, resource and condition key of statements that IAM does not know for that action, each
-// once, and a line that says how much was looked at.
+// CheckPolicies returns every action, resource and condition key of statements that IAM does not know for that action,
+// each once, and a line that says how much was looked at.
 func CheckPolicies(ctx context.Context, statements []Statement) (wrong []string, looked string, err error) {
 	found, looked, err := judgePolicies(ctx, statements)
 	return texts(found), looked, err

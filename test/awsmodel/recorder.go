@@ -49,7 +49,12 @@ func (c *Recorder) Wrap(service string, h http.Handler) http.Handler {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		e := exchange{
-			Service: service, Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Headers: flat(r.Header), Body: body,
+			Service: service,
+			Method:  r.Method,
+			Path:    r.URL.EscapedPath(),
+			Query:   r.URL.RawQuery,
+			Headers: flat(r.Header),
+			Body:    body,
 		}
 		keep := &tee{ResponseWriter: w, status: http.StatusOK}
 		h.ServeHTTP(keep, r)
@@ -81,7 +86,8 @@ var (
 // form is what an exchange has in common with others that differ in their data alone.
 func (e exchange) form() string {
 	var form strings.Builder
-	for _, part := range []string{e.Service, e.Method, digits.ReplaceAllString(e.Path, "0"), digits.ReplaceAllString(e.Query, "0"), e.Headers["x-amz-target"], http.StatusText(e.Status)} {
+	for _, part := range []string{e.Service, e.Method, digits.ReplaceAllString(e.Path, "0"),
+		digits.ReplaceAllString(e.Query, "0"), e.Headers["x-amz-target"], http.StatusText(e.Status)} {
 		form.WriteString(part + " ")
 	}
 	outline(&form, e.Body)

@@ -81,8 +81,10 @@ func (b *bench) stack(ctx context.Context) (*stack.Stack, error) {
 		return nil, err
 	}
 	s, err := stack.Start(ctx, stack.Config{
-		Cache: filepath.Join(b.folder, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0",
-		Progress: func(step string) { b.say("%s", step) },
+		Cache:     filepath.Join(b.folder, "build", "localstack"),
+		Functions: functions,
+		Addr:      "127.0.0.1:0",
+		Progress:  func(step string) { b.say("%s", step) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start the stack: %w", err)

@@ -19,8 +19,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// The load's client is a process of its own, this very program in another mode, so that its CPU time is not taken for the
-// servers'. They speak JSON over its standard input and output: load in, ready out, go in, outcome out.
+// The load's client is a process of its own, this very program in another mode, so that its CPU time is not taken for
+// the servers'. They speak JSON over its standard input and output: load in, ready out, go in, outcome out.
 const clientMode = "--load-client"
 
 // load says what to ask for.
@@ -88,9 +88,14 @@ func (l load) connect() (func(ctx context.Context, worker, n int) error, error) 
 		if err != nil {
 			return nil, fmt.Errorf("client certificate: %w", err)
 		}
-		clients[i] = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{
-			RootCAs: pool, Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12,
-		}}}
+		clients[i] = &http.Client{
+			Timeout: 30 * time.Second,
+			Transport: &http.Transport{TLSClientConfig: &tls.Config{
+				RootCAs:      pool,
+				Certificates: []tls.Certificate{cert},
+				MinVersion:   tls.VersionTLS12,
+			}},
+		}
 		if c.Prove == nil {
 			continue
 		}
@@ -136,7 +141,9 @@ func (c caller) ask(ctx context.Context, client *http.Client, url string, p *pro
 }
 
 // run has a process make the load. between is called when it is warm, and the function that it returns when it is done.
-func (l load) run(ctx context.Context, between func() (func() error, error)) (s sample, clientCPU time.Duration, err error) {
+func (l load) run(
+	ctx context.Context, between func() (func() error, error),
+) (s sample, clientCPU time.Duration, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return s, 0, err

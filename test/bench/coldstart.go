@@ -25,7 +25,8 @@ const (
 
 const coldSection = "cold start"
 
-// coldStart measures the time from a function's process to its first request for work, and the size of what is deployed.
+// coldStart measures the time from a function's process to its first request for work, and the size of what is
+// deployed.
 func (b *bench) coldStart(ctx context.Context) error {
 	dir, err := b.functions(ctx)
 	if err != nil {
@@ -35,14 +36,22 @@ func (b *bench) coldStart(ctx context.Context) error {
 		b.say("cold start: %s", name)
 		var s sample
 		for range coldStarts {
-			took, err := startOnce(ctx, service.Function{Name: name, Path: filepath.Join(dir, name, "bootstrap"), Env: coldEnvironment()})
+			took, err := startOnce(ctx, service.Function{
+				Name: name,
+				Path: filepath.Join(dir, name, "bootstrap"),
+				Env:  coldEnvironment(),
+			})
 			if err != nil {
 				return err
 			}
 			s.each = append(s.each, took)
 		}
 		slices.SortFunc(s.each, cmp.Compare)
-		b.report.add(coldSection, figure{Name: name + ", init, p50", Value: ms(s.quantile(0.5)), Unit: millis}.within(ms(initBudget)).
+		b.report.add(coldSection, figure{
+			Name:  name + ", init, p50",
+			Value: ms(s.quantile(0.5)),
+			Unit:  millis,
+		}.within(ms(initBudget)).
 			remark("slowest of %d: %.1f ms", coldStarts, ms(s.quantile(1))))
 	}
 	return b.zips(ctx)
@@ -50,7 +59,10 @@ func (b *bench) coldStart(ctx context.Context) error {
 
 // startOnce starts the process and ends it when it has asked for work.
 func startOnce(ctx context.Context, f service.Function) (took time.Duration, err error) {
-	s, err := service.New(service.Config{Functions: []service.Function{f}, Warmed: func(_ string, t time.Duration) { took = t }})
+	s, err := service.New(service.Config{
+		Functions: []service.Function{f},
+		Warmed:    func(_ string, t time.Duration) { took = t },
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -65,8 +77,11 @@ func coldEnvironment() map[string]string {
 		"MASTIO_ORG_ID": "orga", "MASTIO_TRUST_DOMAIN": "orga.local", "MASTIO_ISSUER": "https://localhost:9443",
 		"MASTIO_TRUSTSTORE_BUCKET": "bucket", "MASTIO_TRUSTSTORE_KEY": "truststore.pem", "MASTIO_ADMIN_SECRET_ID": "secret",
 		"MASTIO_AUDIT_BUCKET": "audit", "MASTIO_AUDIT_KEY": "key",
-		"MASTIO_TOKEN_KEK": "key", "MASTIO_ROTATECA_FUNCTION": "rotateca", "MASTIO_EVENT_BUS": "bus", "MASTIO_AGENT_SECRETS_KEY": "key", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
-		"AWS_ENDPOINT_URL": nobody, "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
+		"MASTIO_TOKEN_KEK": "key", "MASTIO_ROTATECA_FUNCTION": "rotateca", "MASTIO_EVENT_BUS": "bus",
+		"MASTIO_AGENT_SECRETS_KEY": "key", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local",
+		"AWS_SECRET_ACCESS_KEY": "local",
+		"AWS_ENDPOINT_URL":      nobody, "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+		"AWS_EC2_METADATA_DISABLED": "true",
 	}
 }
 
@@ -82,7 +97,8 @@ func (b *bench) zips(ctx context.Context) error {
 		return err
 	}
 	b.say("cold start: building for linux/arm64")
-	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", dir + string(filepath.Separator)}
+	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o",
+		dir + string(filepath.Separator)}
 	for _, name := range routes.Functions() {
 		args = append(args, "./functions/"+name)
 	}
@@ -97,7 +113,11 @@ func (b *bench) zips(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.report.add(coldSection, figure{Name: name + ", zip for arm64", Value: float64(size) / (1 << 20), Unit: mib}.within(zipBudget))
+		b.report.add(coldSection, figure{
+			Name:  name + ", zip for arm64",
+			Value: float64(size) / (1 << 20),
+			Unit:  mib,
+		}.within(zipBudget))
 	}
 	return nil
 }

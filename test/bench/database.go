@@ -25,8 +25,8 @@ func databaseConfig(s *stack.Stack) aws.Config {
 	return cfg
 }
 
-// bare asks the database for what the Mastio asks it, with items of the same size and indexes, and nothing around it: what
-// it does then is the floor of every rate here.
+// bare asks the database for what the Mastio asks it, with items of the same size and indexes, and nothing around it:
+// what it does then is the floor of every rate here.
 type bare struct {
 	*awsdynamodb.Client
 	registry, audit, replay string
@@ -50,7 +50,9 @@ func (b *bench) bare(ctx context.Context) (*bare, error) {
 	}
 	b.database = &bare{
 		Client:   dynamo.NewClient(databaseConfig(system)),
-		registry: prefix + schema.Registry, audit: prefix + schema.Audit, replay: prefix + schema.Replay,
+		registry: prefix + schema.Registry,
+		audit:    prefix + schema.Audit,
+		replay:   prefix + schema.Replay,
 	}
 	return b.database, nil
 }
@@ -63,7 +65,11 @@ func agentKey(n int) item {
 }
 
 func (d *bare) get(ctx context.Context, n int) error {
-	_, err := d.GetItem(ctx, &awsdynamodb.GetItemInput{TableName: &d.registry, Key: agentKey(n), ConsistentRead: aws.Bool(true)})
+	_, err := d.GetItem(ctx, &awsdynamodb.GetItemInput{
+		TableName:      &d.registry,
+		Key:            agentKey(n),
+		ConsistentRead: aws.Bool(true),
+	})
 	return err
 }
 
@@ -77,7 +83,9 @@ func (d *bare) getTwo(ctx context.Context, n int) error {
 
 func (d *bare) put(ctx context.Context, _ int) error {
 	_, err := d.PutItem(ctx, &awsdynamodb.PutItemInput{
-		TableName: &d.replay, Item: item{"pk": text(rand.Text() + rand.Text())}, ConditionExpression: aws.String("attribute_not_exists(pk)"),
+		TableName:           &d.replay,
+		Item:                item{"pk": text(rand.Text() + rand.Text())},
+		ConditionExpression: aws.String("attribute_not_exists(pk)"),
 	})
 	return err
 }
@@ -85,14 +93,21 @@ func (d *bare) put(ctx context.Context, _ int) error {
 // transact writes an agent that is there, and rows that are not.
 func (d *bare) transact(ctx context.Context, agent, rows int) error {
 	list := []types.TransactWriteItem{{Put: &types.Put{
-		TableName: &d.registry, Item: dynamo.AgentItem(fleetAgent(agent % bareAgents)), ConditionExpression: aws.String("attribute_exists(pk)"),
+		TableName:           &d.registry,
+		Item:                dynamo.AgentItem(fleetAgent(agent % bareAgents)),
+		ConditionExpression: aws.String("attribute_exists(pk)"),
 	}}}
 	for range rows {
 		list = append(list, types.TransactWriteItem{Put: &types.Put{
-			TableName: &d.audit, Item: d.row(agent), ConditionExpression: aws.String("attribute_not_exists(subject)"),
+			TableName:           &d.audit,
+			Item:                d.row(agent),
+			ConditionExpression: aws.String("attribute_not_exists(subject)"),
 		}})
 	}
-	_, err := d.TransactWriteItems(ctx, &awsdynamodb.TransactWriteItemsInput{ClientRequestToken: aws.String(rand.Text()), TransactItems: list})
+	_, err := d.TransactWriteItems(ctx, &awsdynamodb.TransactWriteItemsInput{
+		ClientRequestToken: aws.String(rand.Text()),
+		TransactItems:      list,
+	})
 	return err
 }
 
@@ -100,7 +115,8 @@ func (d *bare) transact(ctx context.Context, agent, rows int) error {
 func (d *bare) row(agent int) item {
 	return item{
 		"subject": text(string(fleetAgent(agent).ID)), "seq": text(fmt.Sprintf("%012d", d.rows.Add(1))),
-		"day": text(fmt.Sprintf("2026-11-24#%02d", agent%schema.Shards)), "id": text(rand.Text()), "row": text(strings.Repeat("r", 780)),
+		"day": text(fmt.Sprintf("2026-11-24#%02d", agent%schema.Shards)), "id": text(rand.Text()),
+		"row": text(strings.Repeat("r", 780)),
 	}
 }
 
@@ -115,8 +131,11 @@ func (d *bare) rotation(ctx context.Context, n int) error {
 	return d.get(ctx, n)
 }
 
-// load lets clients repeat a call, each on agents of its own, and leaves out a first while in which the database compiles.
-func (d *bare) load(ctx context.Context, clients int, length time.Duration, call func(context.Context, int) error) (sample, error) {
+// load lets clients repeat a call, each on agents of its own, and leaves out a first while in which the database
+// compiles.
+func (d *bare) load(
+	ctx context.Context, clients int, length time.Duration, call func(context.Context, int) error,
+) (sample, error) {
 	each := func(ctx context.Context, client, n int) error {
 		return call(ctx, client+clients*(n%(bareAgents/clients)))
 	}
@@ -126,8 +145,8 @@ func (d *bare) load(ctx context.Context, clients int, length time.Duration, call
 	return closedLoop(ctx, clients, length, each)
 }
 
-// swapFloor is the time of the three calls of a rotation of the Org CA: the lease's update, the read of a history half as
-// long as it gets in here, and a transaction of the pointer's copies, two generations, head, row and lease.
+// swapFloor is the time of the three calls of a rotation of the Org CA: the lease's update, the read of a history half
+// as long as it gets in here, and a transaction of the pointer's copies, two generations, head, row and lease.
 func (b *bench) swapFloor(ctx context.Context) (sample, error) {
 	d, err := b.bare(ctx)
 	if err != nil {
@@ -135,7 +154,10 @@ func (b *bench) swapFloor(ctx context.Context) (sample, error) {
 	}
 	b.say("rotate-ca: the same three calls, bare")
 	for n := range caRotations / 2 {
-		if _, err := d.PutItem(ctx, &awsdynamodb.PutItemInput{TableName: &d.registry, Item: orgItem(fmt.Sprintf("CA#%06d", n))}); err != nil {
+		if _, err := d.PutItem(ctx, &awsdynamodb.PutItemInput{
+			TableName: &d.registry,
+			Item:      orgItem(fmt.Sprintf("CA#%06d", n)),
+		}); err != nil {
 			return sample{}, err
 		}
 	}
@@ -144,14 +166,18 @@ func (b *bench) swapFloor(ctx context.Context) (sample, error) {
 
 func (d *bare) swap(ctx context.Context, _ int) error {
 	_, err := d.UpdateItem(ctx, &awsdynamodb.UpdateItemInput{
-		TableName: &d.registry, Key: item{"pk": text("ORG"), "sk": text("LEASE")}, UpdateExpression: aws.String("SET holder = :h"),
+		TableName:                 &d.registry,
+		Key:                       item{"pk": text("ORG"), "sk": text("LEASE")},
+		UpdateExpression:          aws.String("SET holder = :h"),
 		ExpressionAttributeValues: item{":h": text(rand.Text())},
 	})
 	if err != nil {
 		return err
 	}
 	_, err = d.Query(ctx, &awsdynamodb.QueryInput{
-		TableName: &d.registry, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("pk = :pk AND sk < :end"),
+		TableName:                 &d.registry,
+		ConsistentRead:            aws.Bool(true),
+		KeyConditionExpression:    aws.String("pk = :pk AND sk < :end"),
 		ExpressionAttributeValues: item{":pk": text("ORG"), ":end": text("POINTER#01")},
 	})
 	if err != nil {
@@ -159,7 +185,10 @@ func (d *bare) swap(ctx context.Context, _ int) error {
 	}
 	list := []types.TransactWriteItem{{Put: &types.Put{TableName: &d.audit, Item: d.row(0)}}}
 	for n := range 20 {
-		list = append(list, types.TransactWriteItem{Put: &types.Put{TableName: &d.registry, Item: orgItem(fmt.Sprintf("POINTER#%02d", n))}})
+		list = append(list, types.TransactWriteItem{Put: &types.Put{
+			TableName: &d.registry,
+			Item:      orgItem(fmt.Sprintf("POINTER#%02d", n)),
+		}})
 	}
 	_, err = d.TransactWriteItems(ctx, &awsdynamodb.TransactWriteItemsInput{TransactItems: list})
 	return err
@@ -167,5 +196,6 @@ func (d *bare) swap(ctx context.Context, _ int) error {
 
 // orgItem is the size of a pointer's copy, or of a generation: two certificates of some 600 octets and a little more.
 func orgItem(sk string) item {
-	return item{"pk": text("ORG"), "sk": text(sk), "chain": &types.AttributeValueMemberB{Value: make([]byte, 1200)}, "rest": text(strings.Repeat("r", 300))}
+	return item{"pk": text("ORG"), "sk": text(sk), "chain": &types.AttributeValueMemberB{Value: make([]byte, 1200)},
+		"rest": text(strings.Repeat("r", 300))}
 }

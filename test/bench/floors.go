@@ -49,7 +49,11 @@ func (b *bench) gatewayFloors(ctx context.Context) (f gatewayFloors, err error) 
 			if n == clients && call.rate != nil {
 				*call.rate = s.rate()
 			}
-			b.report.add("floor: DynamoDB Local by itself", figure{Name: fmt.Sprintf("%s, %d clients", call.name, n), Value: s.rate(), Unit: perSec}.
+			b.report.add("floor: DynamoDB Local by itself", figure{
+				Name:  fmt.Sprintf("%s, %d clients", call.name, n),
+				Value: s.rate(),
+				Unit:  perSec,
+			}.
 				remark("p50 %.2f ms, p99 %.2f ms", ms(s.quantile(0.5)), ms(s.quantile(0.99))))
 		}
 	}
@@ -65,8 +69,18 @@ func (b *bench) tlsFloors(ctx context.Context) error {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(certPEM)
-	server := &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool, MinVersion: tls.VersionTLS12}
-	client := &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: pool, ServerName: "localhost", MinVersion: tls.VersionTLS12}
+	server := &tls.Config{
+		Certificates: []tls.Certificate{cert},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    pool,
+		MinVersion:   tls.VersionTLS12,
+	}
+	client := &tls.Config{
+		Certificates: []tls.Certificate{cert},
+		RootCAs:      pool,
+		ServerName:   "localhost",
+		MinVersion:   tls.VersionTLS12,
+	}
 	var failed error
 	handshake := cpuEach(func() {
 		if failed == nil {
@@ -103,15 +117,19 @@ func shakeHands(ctx context.Context, server, client *tls.Config) error {
 }
 
 // plainRequests loads a server that does nothing but answer, with as much as a token answer has.
-func (b *bench) plainRequests(ctx context.Context, cfg *tls.Config, certPEM, keyPEM []byte) (s sample, cpu time.Duration, err error) {
+func (b *bench) plainRequests(
+	ctx context.Context, cfg *tls.Config, certPEM, keyPEM []byte,
+) (s sample, cpu time.Duration, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return s, 0, err
 	}
 	answer := strings.Repeat("a", 900)
 	web := &http.Server{
-		TLSConfig: cfg, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0),
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, answer) }),
+		TLSConfig:         cfg,
+		ReadHeaderTimeout: time.Minute,
+		ErrorLog:          log.New(io.Discard, "", 0),
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, answer) }),
 	}
 	defer web.Close()
 	go web.ServeTLS(l, "", "") //nolint:errcheck // it ends with Close
@@ -123,7 +141,13 @@ func (b *bench) plainRequests(ctx context.Context, cfg *tls.Config, certPEM, key
 	for n := range callers {
 		callers[n] = caller{CertPEM: string(certPEM), KeyPEM: string(keyPEM), Paths: []string{"/"}}
 	}
-	work := load{URL: "https://localhost:" + port, CAPEM: certPEM, Warmup: 500 * time.Millisecond, Length: 2 * time.Second, Callers: callers}
+	work := load{
+		URL:     "https://localhost:" + port,
+		CAPEM:   certPEM,
+		Warmup:  500 * time.Millisecond,
+		Length:  2 * time.Second,
+		Callers: callers,
+	}
 	s, _, err = work.run(ctx, func() (func() error, error) {
 		began := ownCPU()
 		return func() error { cpu = ownCPU() - began; return nil }, nil
@@ -139,10 +163,15 @@ func selfSigned(name string) (cert tls.Certificate, certPEM, keyPEM []byte, err 
 	}
 	now := time.Now()
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: now.Add(-time.Minute), NotAfter: now.Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		SerialNumber:          big.NewInt(now.UnixNano()),
+		Subject:               pkix.Name{CommonName: name},
+		DNSNames:              []string{name},
+		NotBefore:             now.Add(-time.Minute),
+		NotAfter:              now.Add(time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {

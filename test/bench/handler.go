@@ -24,11 +24,15 @@ type operation struct {
 func operations() []operation {
 	return []operation{
 		{"token", "token", 200, tokenRequest, func(c cryptoFloors) time.Duration { return c.sign }, 500 * time.Microsecond},
-		{"token with DPoP proof", "token", 200, provenRequest, func(c cryptoFloors) time.Duration { return c.sign + c.verify }, 0},
+		{"token with DPoP proof", "token", 200, provenRequest,
+			func(c cryptoFloors) time.Duration { return c.sign + c.verify }, 0},
 		{"enrol, CSR", "enroll", 201, func(s *spine, _ int) (request, error) { return s.enrolment(), nil }, issuing, 0},
-		{"enrol, minted keys", "enroll", 201, func(s *spine, _ int) (request, error) { return s.mintedEnrolment(), nil }, minting, 0},
-		{"rotate-cert, CSR", "rotatecert", 200, func(s *spine, n int) (request, error) { return s.rotation(n, true), nil }, issuing, 700 * time.Microsecond},
-		{"rotate-cert, minted keys", "rotatecert", 200, func(s *spine, n int) (request, error) { return s.rotation(n, false), nil }, minting, 0},
+		{"enrol, minted keys", "enroll", 201, func(s *spine, _ int) (request, error) { return s.mintedEnrolment(), nil },
+			minting, 0},
+		{"rotate-cert, CSR", "rotatecert", 200, func(s *spine, n int) (request, error) { return s.rotation(n, true), nil },
+			issuing, 700 * time.Microsecond},
+		{"rotate-cert, minted keys", "rotatecert", 200,
+			func(s *spine, n int) (request, error) { return s.rotation(n, false), nil }, minting, 0},
 	}
 }
 
@@ -54,7 +58,11 @@ func (b *bench) handlers(ctx context.Context) error {
 	floors := b.cryptoFloors()
 	const section = "handler CPU, in-memory store"
 	b.report.add(section,
-		figure{Name: "P-256 sign", Value: us(floors.sign), Unit: micros}, figure{Name: "P-256 verify", Value: us(floors.verify), Unit: micros},
+		figure{
+			Name:  "P-256 sign",
+			Value: us(floors.sign),
+			Unit:  micros,
+		}, figure{Name: "P-256 verify", Value: us(floors.verify), Unit: micros},
 		figure{Name: "P-256 key", Value: us(floors.generate), Unit: micros})
 	s, err := newSpine(ctx, handlerFleet)
 	if err != nil {

@@ -22,8 +22,12 @@ type machine struct {
 
 func thisMachine() machine {
 	return machine{
-		At: time.Now().UTC().Truncate(time.Second), System: runtime.GOOS + "/" + runtime.GOARCH, CPU: processor(),
-		Cores: runtime.NumCPU(), Go: runtime.Version(), LoadBefore: loadAverage(),
+		At:         time.Now().UTC().Truncate(time.Second),
+		System:     runtime.GOOS + "/" + runtime.GOARCH,
+		CPU:        processor(),
+		Cores:      runtime.NumCPU(),
+		Go:         runtime.Version(),
+		LoadBefore: loadAverage(),
 	}
 }
 

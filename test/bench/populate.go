@@ -24,10 +24,21 @@ func fleetAgent(n int) agent.Agent {
 	at := inmemory.Start
 	name := fmt.Sprintf("agent-%07d", n)
 	return agent.Agent{
-		ID: agent.ID(inmemory.OrgID + "::" + name), Profile: agent.Profile{Capabilities: []string{"kyc:read", "kyc:write"}}, Method: agent.Minted, Status: agent.Active,
-		Pins:     []agent.Pin{{Thumbprint: fmt.Sprintf("%064x", n), Generation: 1, NotBefore: at, NotAfter: at.AddDate(1, 0, 0)}},
-		SPIFFEID: "spiffe://" + inmemory.TrustDomain + "/" + inmemory.OrgID + "/" + name, JKT: strings.Repeat("j", 43),
-		EnrolledAt: at, UpdatedAt: at, Head: audit.Head{Seq: 1, Hash: strings.Repeat("0", 64)},
+		ID:      agent.ID(inmemory.OrgID + "::" + name),
+		Profile: agent.Profile{Capabilities: []string{"kyc:read", "kyc:write"}},
+		Method:  agent.Minted,
+		Status:  agent.Active,
+		Pins: []agent.Pin{{
+			Thumbprint: fmt.Sprintf("%064x", n),
+			Generation: 1,
+			NotBefore:  at,
+			NotAfter:   at.AddDate(1, 0, 0),
+		}},
+		SPIFFEID:   "spiffe://" + inmemory.TrustDomain + "/" + inmemory.OrgID + "/" + name,
+		JKT:        strings.Repeat("j", 43),
+		EnrolledAt: at,
+		UpdatedAt:  at,
+		Head:       audit.Head{Seq: 1, Hash: strings.Repeat("0", 64)},
 	}
 }
 
@@ -57,8 +68,8 @@ func (b *bench) load(ctx context.Context, size int) (string, error) {
 // batch is the most items of one BatchWriteItem.
 const batch = 25
 
-// populate makes the tables of a prefix and fills them with agents, in batches: the fleet's size is what matters, not how
-// it came about. Two writers keep the database busy.
+// populate makes the tables of a prefix and fills them with agents, in batches: the fleet's size is what matters, not
+// how it came about. Two writers keep the database busy.
 func populate(ctx context.Context, c *awsdynamodb.Client, prefix string, size int) error {
 	if err := dynamodb.CreateTables(ctx, c, prefix); err != nil {
 		return err
@@ -82,7 +93,8 @@ func putAgents(ctx context.Context, c *awsdynamodb.Client, table string, from, t
 	for n := from; n < to; n++ {
 		requests = append(requests, types.WriteRequest{PutRequest: &types.PutRequest{Item: dynamo.AgentItem(fleetAgent(n))}})
 	}
-	out, err := c.BatchWriteItem(ctx, &awsdynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{table: requests}})
+	out, err := c.BatchWriteItem(ctx,
+		&awsdynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{table: requests}})
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,8 @@ func database(t *testing.T) string {
 			t.Skipf("DynamoDB Local needs %s; or set DYNAMODB_ENDPOINT", tool)
 		}
 	}
-	s, err := dynamodb.Start(context.WithoutCancel(t.Context()), dynamodb.Config{Cache: filepath.Join("..", "..", "build", "localstack")})
+	s, err := dynamodb.Start(context.WithoutCancel(t.Context()),
+		dynamodb.Config{Cache: filepath.Join("..", "..", "build", "localstack")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,11 +41,14 @@ func database(t *testing.T) string {
 	return s.Endpoint()
 }
 
-// A transaction costs two units for each kilobyte of each item, and what its indexes cost: an entry one, a moved entry two.
+// A transaction costs two units for each kilobyte of each item, and what its indexes cost: an entry one, a moved entry
+// two.
 func TestTransactionsAreCountedByTheItem(t *testing.T) {
 	endpoint := database(t)
 	client := dynamo.NewClient(aws.Config{
-		Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Region:       "us-east-1",
+		BaseEndpoint: &endpoint,
+		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
 	})
 	if err := dynamodb.CreateTables(t.Context(), client, "units-"); err != nil {
 		t.Fatal(err)
@@ -71,18 +75,21 @@ func TestTransactionsAreCountedByTheItem(t *testing.T) {
 		{"the entry stays", []types.TransactWriteItem{put("f", "2", 11)}, 2},
 	} {
 		got = 0
-		if _, err := m.TransactWriteItems(t.Context(), &awsdynamodb.TransactWriteItemsInput{TransactItems: c.writes}); err != nil || got != c.want {
+		if _, err := m.TransactWriteItems(t.Context(),
+			&awsdynamodb.TransactWriteItemsInput{TransactItems: c.writes}); err != nil || got != c.want {
 			t.Errorf("%s: %v units, %v; want %v", c.name, got, err, c.want)
 		}
 	}
 }
 
-// What infra/README.md says that things cost is what they use, measured, times the list prices; and what agents ask for most
-// stays within its bar.
+// What infra/README.md says that things cost is what they use, measured, times the list prices; and what agents ask for
+// most stays within its bar.
 func TestPriceTableIsTheReadmes(t *testing.T) {
 	endpoint := database(t)
 	s, err := openShop(t.Context(), dynamo.NewClient(aws.Config{
-		Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Region:       "us-east-1",
+		BaseEndpoint: &endpoint,
+		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}), "price-")
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +114,8 @@ func TestPriceTableIsTheReadmes(t *testing.T) {
 		}
 	}
 	if late := sold[opLate]; late.writes != sold[opRotate].writes+2 {
-		t.Errorf("a rotation that moves its entry in the due index writes %v units, another one %v", late.writes, sold[opRotate].writes)
+		t.Errorf("a rotation that moves its entry in the due index writes %v units, another one %v", late.writes,
+			sold[opRotate].writes)
 	}
 	if used := sold[opRotate]; used.signatures != 1 || used.reads < 3 || used.writes < 8 {
 		t.Errorf("a rotation used %+v: the measurement is broken", used)

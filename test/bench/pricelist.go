@@ -65,9 +65,15 @@ func lambdaPrice(millis float64) float64 {
 
 func priceOf(name string, u spent, api, firewall, millis float64) price {
 	return price{
-		name: name, api: api, firewall: firewall, lambda: lambdaPrice(millis), database: u.reads*priceRead + u.writes*priceWrite,
-		kms: u.signatures * priceSignature, log: rounded(u.logged) * 1e6 / 1e9 * priceLogGB,
-		databaseText: fmt.Sprintf("%s = %.2f", countOf(u), u.reads*priceRead+u.writes*priceWrite), logText: fmt.Sprintf("%.0f octets = %.2f", rounded(u.logged), rounded(u.logged)*1e6/1e9*priceLogGB),
+		name:         name,
+		api:          api,
+		firewall:     firewall,
+		lambda:       lambdaPrice(millis),
+		database:     u.reads*priceRead + u.writes*priceWrite,
+		kms:          u.signatures * priceSignature,
+		log:          rounded(u.logged) * 1e6 / 1e9 * priceLogGB,
+		databaseText: fmt.Sprintf("%s = %.2f", countOf(u), u.reads*priceRead+u.writes*priceWrite),
+		logText:      fmt.Sprintf("%.0f octets = %.2f", rounded(u.logged), rounded(u.logged)*1e6/1e9*priceLogGB),
 	}
 }
 
@@ -112,7 +118,8 @@ func prices(sold map[string]spent) []price {
 // priceTable is the table of infra/README.md.
 func priceTable(sold map[string]spent) string {
 	var b strings.Builder
-	b.WriteString("| a million of | API Gateway | WAF | Lambda | DynamoDB | KMS | logs | together |\n|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| a million of | API Gateway | WAF | Lambda | DynamoDB | KMS | logs | together " +
+		"|\n|---|---|---|---|---|---|---|---|\n")
 	dash := func(v float64) string {
 		if v == 0 {
 			return "–"
@@ -125,6 +132,7 @@ func priceTable(sold map[string]spent) string {
 	}
 	seal := sold[opSeal]
 	after := seal.reads*priceRead + seal.writes*priceWrite
-	fmt.Fprintf(&b, "\nAfter a million rotations: their events on the bus $%.2f, their places in the checkpoints $%.2f (%s each).\n", priceEvent, after, countOf(seal))
+	fmt.Fprintf(&b, "\nAfter a million rotations: their events on the bus $%.2f, their places in the checkpoints $%.2f "+
+		"(%s each).\n", priceEvent, after, countOf(seal))
 	return b.String()
 }

@@ -24,9 +24,10 @@ const (
 	counts         = 3               // runs of each fleet; the fastest is reported
 )
 
-// countFleet measures how long it takes to count the fleet by generation and method: on DynamoDB Local with as many agents as
-// it can be filled with in a minute, and with a million on a model of the service. The former says that the counts are right;
-// how long they take there says little, for DynamoDB Local does not know that an index's entries are short.
+// countFleet measures how long it takes to count the fleet by generation and method: on DynamoDB Local with as many
+// agents as it can be filled with in a minute, and with a million on a model of the service. The former says that the
+// counts are right; how long they take there says little, for DynamoDB Local does not know that an index's entries are
+// short.
 func (b *bench) countFleet(ctx context.Context) error {
 	const section = "progress: counting the fleet"
 	system, err := b.stack(ctx)
@@ -39,7 +40,8 @@ func (b *bench) countFleet(ctx context.Context) error {
 			return err
 		}
 		cfg := databaseConfig(system)
-		cfg.HTTPClient = &http.Client{Timeout: time.Minute} // on a busy machine, DynamoDB Local is slower than DynamoDB may be
+		// on a busy machine, DynamoDB Local is slower than DynamoDB may be
+		cfg.HTTPClient = &http.Client{Timeout: time.Minute}
 		s := dynamo.New(dynamo.Config{Client: dynamo.NewClient(cfg), Prefix: prefix})
 		took, err := counted(ctx, s, int64(size))
 		if err != nil {
@@ -48,7 +50,8 @@ func (b *bench) countFleet(ctx context.Context) error {
 		b.report.add(section, figure{Name: fmt.Sprintf("%d agents, DynamoDB Local", size), Value: ms(took), Unit: millis}.
 			remark("it reads whole items, one query after the other"))
 	}
-	for _, name := range []struct{ what, tail string }{{"", ""}, {", names of 64 and 64 letters", strings.Repeat("x", 111)}} {
+	for _, name := range []struct{ what, tail string }{{"", ""},
+		{", names of 64 and 64 letters", strings.Repeat("x", 111)}} {
 		const million = 1_000_000
 		b.say("progress: a million agents%s, modelled", name.what)
 		m := newModel(million, name.tail)
@@ -56,8 +59,13 @@ func (b *bench) countFleet(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.report.add(section, figure{Name: "1,000,000 agents, modelled" + name.what, Value: ms(took), Unit: millis}.within(ms(progressBudget)).
-			remark("%d octets an entry, %d calls, %d full pages, %.0f read units; without burst", m.entry, m.calls.Load()/counts, m.full.Load()/counts, m.units()))
+		b.report.add(section, figure{
+			Name:  "1,000,000 agents, modelled" + name.what,
+			Value: ms(took),
+			Unit:  millis,
+		}.within(ms(progressBudget)).
+			remark("%d octets an entry, %d calls, %d full pages, %.0f read units; without burst", m.entry, m.calls.Load()/counts,
+				m.full.Load()/counts, m.units()))
 	}
 	return nil
 }
@@ -122,7 +130,9 @@ func newModel(size int, tail string) *model {
 func (m *model) units() float64 { return float64(m.octets.Load()) / octetsPerUnit / counts } // of one count
 
 // Query implements dynamo.API. The cursor holds how many entries were counted before.
-func (m *model) Query(ctx context.Context, in *awsdynamodb.QueryInput, _ ...func(*awsdynamodb.Options)) (*awsdynamodb.QueryOutput, error) {
+func (m *model) Query(
+	ctx context.Context, in *awsdynamodb.QueryInput, _ ...func(*awsdynamodb.Options),
+) (*awsdynamodb.QueryOutput, error) {
 	m.calls.Add(1)
 	value := func(name string) string {
 		return in.ExpressionAttributeValues[name].(*types.AttributeValueMemberS).Value

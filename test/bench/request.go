@@ -36,7 +36,8 @@ func logged(p *boot.Parts) { p.Log = slog.New(slog.NewJSONHandler(io.Discard, ni
 func newRequest(method, path, body string, header ...string) request {
 	multi := map[string][]string{
 		"Accept": {"*/*"}, "Host": {"mastio.test:9443"}, "User-Agent": {"curl/8.5.0"}, "X-Forwarded-For": {"192.0.2.7"},
-		"X-Forwarded-Port": {"9443"}, "X-Forwarded-Proto": {"https"}, "X-Amzn-Trace-Id": {"Root=1-69247a00-1c2b3a495867768594a3b2c1"},
+		"X-Forwarded-Port": {"9443"}, "X-Forwarded-Proto": {"https"},
+		"X-Amzn-Trace-Id": {"Root=1-69247a00-1c2b3a495867768594a3b2c1"},
 	}
 	for i := 0; i < len(header); i += 2 {
 		multi[header[i]] = []string{header[i+1]}
@@ -58,11 +59,14 @@ func asAdmin(method, path, body string) request {
 
 // asAgent is a token request over a connection with a client certificate, with a DPoP proof unless that is empty.
 func asAgent(certPEM []byte, proof string) request {
-	r := newRequest("POST", tokenPath, "grant_type=client_credentials", "Content-Type", "application/x-www-form-urlencoded")
+	r := newRequest("POST", tokenPath, "grant_type=client_credentials", "Content-Type",
+		"application/x-www-form-urlencoded")
 	if proof != "" {
 		r.MultiValueHeaders["Dpop"] = []string{proof}
 	}
-	r.RequestContext.Identity.ClientCert = &events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert{ClientCertPem: string(certPEM)}
+	r.RequestContext.Identity.ClientCert = &events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert{
+		ClientCertPem: string(certPEM),
+	}
 	return r
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 )
 
-// The sizes of the fleets under which the Org CA is rotated, and how often: each rotation adds a generation, which every
-// later one reads, so more of them would measure a history that no organisation has.
+// The sizes of the fleets under which the Org CA is rotated, and how often: each rotation adds a generation, which
+// every later one reads, so more of them would measure a history that no organisation has.
 var fleetSizes = []int{10, 1_000, 100_000}
 
 const (
@@ -69,21 +69,29 @@ func (b *bench) rotateCAOnDatabase(ctx context.Context) error {
 		}
 		b.say("rotate-ca: DynamoDB Local, %d agents", size)
 		o := &organisation{}
-		if err := o.build(dynamo.New(dynamo.Config{Client: dynamo.NewClient(databaseConfig(system)), Prefix: prefix})); err != nil {
+		if err := o.build(dynamo.New(dynamo.Config{
+			Client: dynamo.NewClient(databaseConfig(system)),
+			Prefix: prefix,
+		})); err != nil {
 			return err
 		}
 		done, err := o.rotations(ctx)
 		if err != nil {
 			return err
 		}
-		b.addRotations("rotate-ca with a standby, DynamoDB Local", size, done, floor.quantile(0.5), "for the same three calls, bare")
+		b.addRotations("rotate-ca with a standby, DynamoDB Local", size, done, floor.quantile(0.5),
+			"for the same three calls, bare")
 	}
 	return nil
 }
 
 func (b *bench) addRotations(section string, size int, s sample, floor time.Duration, floorName string) {
 	b.report.add(section,
-		figure{Name: fmt.Sprintf("%d agents, p50", size), Value: ms(s.quantile(0.5)), Unit: millis}.over(ms(floor), floorName),
+		figure{
+			Name:  fmt.Sprintf("%d agents, p50", size),
+			Value: ms(s.quantile(0.5)),
+			Unit:  millis,
+		}.over(ms(floor), floorName),
 		figure{Name: fmt.Sprintf("%d agents, p99", size), Value: ms(s.quantile(0.99)), Unit: millis}.within(ms(caBudget)).
 			remark("of %d", len(s.each)))
 }

@@ -34,7 +34,9 @@ func (s sample) rate() float64 {
 
 // closedLoop lets workers repeat an operation, each beginning one when its last has ended, for a time. The first error
 // ends all. do gets the worker's number and how many it did before.
-func closedLoop(ctx context.Context, workers int, length time.Duration, do func(ctx context.Context, worker, n int) error) (sample, error) {
+func closedLoop(
+	ctx context.Context, workers int, length time.Duration, do func(ctx context.Context, worker, n int) error,
+) (sample, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	each, errs := make([][]time.Duration, workers), make([]error, workers)

@@ -81,7 +81,8 @@ func (s *spine) enrol(ctx context.Context) error {
 // enrolment asks for a new agent whose key stays at home.
 func (s *spine) enrolment() request {
 	return asAdmin("POST", "/v1/admin/agents", object(map[string]any{
-		"agent_name": fmt.Sprintf("agent-%07d", s.names.Add(1)), "capabilities": []string{"kyc:read", "kyc:write"}, "csr_pem": s.csr,
+		"agent_name": fmt.Sprintf("agent-%07d", s.names.Add(1)), "capabilities": []string{"kyc:read", "kyc:write"},
+		"csr_pem": s.csr,
 	}))
 }
 
@@ -92,8 +93,8 @@ func (s *spine) mintedEnrolment() request {
 	}))
 }
 
-// rotation asks for a new certificate of the n-th agent; its key is the CSR's, or made by the Mastio. A key is certified
-// once, so each CSR has a new one.
+// rotation asks for a new certificate of the n-th agent; its key is the CSR's, or made by the Mastio. A key is
+// certified once, so each CSR has a new one.
 func (s *spine) rotation(n int, csr bool) request {
 	body := ""
 	if csr {

@@ -122,7 +122,10 @@ func token(t *testing.T, s *system, certPEM, keyPEM []byte) int {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(s.CAPEM)
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots}}}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+		Certificates: []tls.Certificate{pair},
+		RootCAs:      roots,
+	}}}
 	defer client.CloseIdleConnections()
 	answer, err := client.Post(s.URL+"/v1/auth/token", "", nil)
 	if err != nil {
@@ -145,7 +148,8 @@ func doubleClick(t *testing.T, b *tab) {
 		t.Errorf("statuses %v, want one rotation and three refusals", statuses)
 	}
 	b.open("/proxy/agents/orga::payments-screener-eu")
-	if n := get(b, chromedp.Evaluate[int](`[...document.querySelectorAll('.events h3')].filter(h => h.textContent === 'Certificate rotated').length`)); n > 2 {
+	if n := get(b,
+		chromedp.Evaluate[int](`[...document.querySelectorAll('.events h3')].filter(h => h.textContent === 'Certificate rotated').length`)); n > 2 {
 		t.Errorf("%d rotations in the activity; the fleet made at most one before", n)
 	}
 }
@@ -178,7 +182,8 @@ func byKeyboard(t *testing.T, b *tab) {
 
 // focused is the name of what the keyboard is on.
 func (b *tab) focused() string {
-	return strings.TrimSpace(get(b, chromedp.Evaluate[string](`(() => { const e = document.activeElement; return (e.closest('label')?.querySelector('strong') ?? e).innerText ?? ''; })()`)))
+	return strings.TrimSpace(get(b,
+		chromedp.Evaluate[string](`(() => { const e = document.activeElement; return (e.closest('label')?.querySelector('strong') ?? e).innerText ?? ''; })()`)))
 }
 
 func (b *tab) tabTo(name string) {
@@ -187,7 +192,8 @@ func (b *tab) tabTo(name string) {
 		b.keys(kb.Tab)
 		if b.focused() == name {
 			// What has the focus has to be seen.
-			if width := get(b, chromedp.Evaluate[string](`getComputedStyle(document.activeElement).outlineStyle`)); width == "none" {
+			if width := get(b,
+				chromedp.Evaluate[string](`getComputedStyle(document.activeElement).outlineStyle`)); width == "none" {
 				b.t.Errorf("%q has the focus, and nobody sees it", name)
 			}
 			return
@@ -207,7 +213,8 @@ func (b *tab) keys(keys ...string) {
 func (b *tab) arrive(path string) {
 	b.t.Helper()
 	b.wait(func() bool {
-		return get(b, chromedp.Evaluate[string](`document.readyState === 'complete' ? location.pathname + location.search : ''`)) == path
+		return get(b,
+			chromedp.Evaluate[string](`document.readyState === 'complete' ? location.pathname + location.search : ''`)) == path
 	})
 }
 
@@ -257,7 +264,8 @@ func wrongUpload(t *testing.T, b *tab) {
 			t.Fatal(err)
 		}
 	}
-	b.do(chromedp.SetUploadFiles(chromedp.CSS("#ca_cert_file"), []string{cert}), chromedp.SetUploadFiles(chromedp.CSS("#ca_key_file"), []string{key}))
+	b.do(chromedp.SetUploadFiles(chromedp.CSS("#ca_cert_file"), []string{cert}),
+		chromedp.SetUploadFiles(chromedp.CSS("#ca_key_file"), []string{key}))
 	b.press("form[enctype] button")
 	b.says("ca_not_a_ca", "The key is not sent back to you")
 	if shown := get(b, chromedp.Value(chromedp.CSS("#ca_key"))); shown != "" {
@@ -277,7 +285,8 @@ func ownOrgCA(t *testing.T, b *tab) {
 	if err := os.WriteFile(key, keyPEM, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b.do(chromedp.SetValue(chromedp.CSS("#ca_cert"), string(certPEM)), chromedp.SetUploadFiles(chromedp.CSS("#ca_key_file"), []string{key}))
+	b.do(chromedp.SetValue(chromedp.CSS("#ca_cert"), string(certPEM)),
+		chromedp.SetUploadFiles(chromedp.CSS("#ca_key_file"), []string{key}))
 	b.press("form[enctype] button")
 	b.says("Pre-flight check", "CN=Our own CA", "uploaded by an operator", "The key is strong, and new", "stop at once")
 	b.commit("0")
@@ -316,7 +325,10 @@ func pair(t *testing.T, ca bool) (certPEM, keyPEM []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
+	return pem.EncodeToMemory(&pem.Block{
+		Type:  "CERTIFICATE",
+		Bytes: der,
+	}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
 }
 
 func anotherRotation(t *testing.T, b *tab) {
@@ -325,7 +337,12 @@ func anotherRotation(t *testing.T, b *tab) {
 	confirm := get(b, chromedp.Text(chromedp.CSS("label[for=confirm] code")))
 	store := dynamo.New(dynamo.Config{Client: b.s.Clients.DynamoDB, Prefix: b.s.TablePrefix()})
 	now := time.Now()
-	held, err := store.Acquire(t.Context(), orgca.Lease{Holder: "somebody else", Operation: "rotate-ca mint", Phase: "prepare", Expires: now.Add(orgca.LeaseTTL)}, now)
+	held, err := store.Acquire(t.Context(), orgca.Lease{
+		Holder:    "somebody else",
+		Operation: "rotate-ca mint",
+		Phase:     "prepare",
+		Expires:   now.Add(orgca.LeaseTTL),
+	}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -470,7 +487,9 @@ func auditTrail(t *testing.T, b *tab) {
 func (b *tab) downloads() string {
 	folder := b.t.TempDir()
 	call(b, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
-		Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: folder, BrowserContextID: chromedp.FromContext(b.ctx).BrowserContextID,
+		Behavior:         browser.SetDownloadBehaviorBehaviorAllow,
+		DownloadPath:     folder,
+		BrowserContextID: chromedp.FromContext(b.ctx).BrowserContextID,
 	})
 	return folder
 }

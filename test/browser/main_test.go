@@ -94,7 +94,12 @@ func start(t *testing.T, agents int) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := stack.Config{Cache: filepath.Join(root, "build", "localstack"), Functions: functions, Addr: "127.0.0.1:0", Log: s.log}
+	cfg := stack.Config{
+		Cache:     filepath.Join(root, "build", "localstack"),
+		Functions: functions,
+		Addr:      "127.0.0.1:0",
+		Log:       s.log,
+	}
 	if agents < 1000 { // with many, the pages' time is measured, and it stands in the way of the database
 		cfg.Wrap = func(service string, h http.Handler) http.Handler { return models.Wrap(service, watch.Wrap(service, h)) }
 	}
@@ -116,7 +121,12 @@ func start(t *testing.T, agents int) *system {
 		}
 	})
 	if agents > 0 {
-		if err := fleet.Fill(ctx, fleet.Config{URL: s.URL, CAPEM: s.CAPEM, Secret: s.AdminSecret, Agents: agents}); err != nil {
+		if err := fleet.Fill(ctx, fleet.Config{
+			URL:    s.URL,
+			CAPEM:  s.CAPEM,
+			Secret: s.AdminSecret,
+			Agents: agents,
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -154,8 +164,10 @@ func launch(t *testing.T) context.Context {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("ignore-certificate-errors", true), // the stack's CA is of the day
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-sync", true), chromedp.NoFirstRun, chromedp.Flag("hide-scrollbars", true), chromedp.Flag("font-render-hinting", "none"),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-sync", true), chromedp.NoFirstRun, chromedp.Flag("hide-scrollbars", true),
+		chromedp.Flag("font-render-hinting", "none"),
 	)
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
@@ -195,8 +207,8 @@ func (s *system) tab(browser context.Context, t *testing.T) *tab {
 	return b
 }
 
-// heard fails the test for whatever the browser complains of: a script that throws, a policy that is broken. That a page
-// is a refusal is no mistake of the page's.
+// heard fails the test for whatever the browser complains of: a script that throws, a policy that is broken. That a
+// page is a refusal is no mistake of the page's.
 func (b *tab) heard(event any) {
 	switch e := event.(type) {
 	case *network.EventResponseReceived:
@@ -243,7 +255,8 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 func (b *tab) text() string {
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector('main')?.innerText ?? document.body.innerText`))
+	text, err := chromedp.Run(ctx,
+		chromedp.Evaluate[string](`document.querySelector('main')?.innerText ?? document.body.innerText`))
 	if err != nil {
 		return err.Error()
 	}

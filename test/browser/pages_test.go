@@ -37,9 +37,9 @@ const threeLines = 92
 // maxPage is the most octets of a page.
 const maxPage = 100 << 10
 
-// TestPages looks at every page with a fleet in the middle of a rotation: valid HTML, nothing that axe finds, no more than
-// 100 KB, nothing that runs off a phone's screen. What it saw is in build/screens. With -short it looks at each page in one
-// way, and at the next page in the next.
+// TestPages looks at every page with a fleet in the middle of a rotation: valid HTML, nothing that axe finds, no more
+// than 100 KB, nothing that runs off a phone's screen. What it saw is in build/screens. With -short it looks at each
+// page in one way, and at the next page in the next.
 func TestPages(t *testing.T) {
 	s := start(t, 240)
 	b := s.tab(launch(t), t)
@@ -51,9 +51,13 @@ func TestPages(t *testing.T) {
 	b.see(html, "login-wrong", "")
 	b.signIn()
 	for name, path := range map[string]string{
-		"overview": "/proxy/overview", "agents": "/proxy/agents", "agents-found": "/proxy/agents?q=kyc", "agents-none": "/proxy/agents?q=nobody", "agents-due": "/proxy/agents?show=due-30", "agents-due-none": "/proxy/agents?show=due-0", "enrol": "/proxy/enrol",
-		"agent": "/proxy/agents/orga::kyc-screener-eu", "agent-rotate": "/proxy/agents/orga::kyc-screener-eu/rotate-cert", "agent-deactivate": "/proxy/agents/orga::kyc-screener-eu/deactivate",
-		"error": "/proxy/agents/orga::nobody", "pki": "/proxy/pki", "rotate-ca": "/proxy/pki/rotate-ca", "rollback": "/proxy/pki/rollback", "finalise": "/proxy/pki/finalise",
+		"overview": "/proxy/overview", "agents": "/proxy/agents", "agents-found": "/proxy/agents?q=kyc",
+		"agents-none": "/proxy/agents?q=nobody", "agents-due": "/proxy/agents?show=due-30",
+		"agents-due-none": "/proxy/agents?show=due-0", "enrol": "/proxy/enrol",
+		"agent": "/proxy/agents/orga::kyc-screener-eu", "agent-rotate": "/proxy/agents/orga::kyc-screener-eu/rotate-cert",
+		"agent-deactivate": "/proxy/agents/orga::kyc-screener-eu/deactivate",
+		"error":            "/proxy/agents/orga::nobody", "pki": "/proxy/pki", "rotate-ca": "/proxy/pki/rotate-ca",
+		"rollback": "/proxy/pki/rollback", "finalise": "/proxy/pki/finalise",
 	} {
 		b.see(html, name, path)
 	}
@@ -107,7 +111,12 @@ func (s *system) abandonRotation(t *testing.T) {
 	t.Helper()
 	store := dynamo.New(dynamo.Config{Client: s.Clients.DynamoDB, Prefix: s.TablePrefix()})
 	then := time.Now().Add(-10 * time.Minute)
-	if _, err := store.Acquire(t.Context(), orgca.Lease{Holder: "nobody", Operation: "rotate-ca mint", Phase: "swap", Expires: then}, then.Add(-orgca.LeaseTTL)); err != nil {
+	if _, err := store.Acquire(t.Context(), orgca.Lease{
+		Holder:    "nobody",
+		Operation: "rotate-ca mint",
+		Phase:     "swap",
+		Expires:   then,
+	}, then.Add(-orgca.LeaseTTL)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -172,13 +181,20 @@ func (b *tab) lookAs(name string, l look) {
 	if l.dark {
 		scheme = "dark"
 	}
-	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: l.width, Height: l.height, DeviceScaleFactor: l.scale, Mobile: l.phone})
+	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		Width:             l.width,
+		Height:            l.height,
+		DeviceScaleFactor: l.scale,
+		Mobile:            l.phone,
+	})
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
 	}})
-	wider := get(b, chromedp.Evaluate[float64](`document.documentElement.scrollWidth - document.documentElement.clientWidth`))
+	wider := get(b,
+		chromedp.Evaluate[float64](`document.documentElement.scrollWidth - document.documentElement.clientWidth`))
 	if l.phone {
-		for _, row := range get(b, chromedp.Evaluate[[]string](fmt.Sprintf(`[...document.querySelectorAll('.agents tbody tr, .trail tbody tr')].filter(r => r.getBoundingClientRect().height > %d).map(r => r.innerText)`, threeLines))) {
+		for _, row := range get(b,
+			chromedp.Evaluate[[]string](fmt.Sprintf(`[...document.querySelectorAll('.agents tbody tr, .trail tbody tr')].filter(r => r.getBoundingClientRect().height > %d).map(r => r.innerText)`, threeLines))) {
 			b.t.Errorf("%s: a row takes more than %v pixels of a phone's height: %q", name, threeLines, row)
 		}
 	}
@@ -201,7 +217,8 @@ func (b *tab) lookAs(name string, l look) {
 func (b *tab) violations() []string {
 	b.t.Helper()
 	b.do(chromedp.Evaluate[chromedp.Void](checkers.Axe + `;undefined`))
-	report := get(b, chromedp.Evaluate[string](`axe.run(document, {resultTypes: ['violations']}).then(r => JSON.stringify(r.violations.map(v =>
+	report := get(b,
+		chromedp.Evaluate[string](`axe.run(document, {resultTypes: ['violations']}).then(r => JSON.stringify(r.violations.map(v =>
 		({id: v.id, help: v.help, nodes: v.nodes.map(n => n.html + ' ' + n.failureSummary)}))))`, chromedp.EvalAwaitPromise))
 	var found []struct {
 		ID, Help string

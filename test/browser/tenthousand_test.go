@@ -33,7 +33,8 @@ const (
 	loads      = 15
 )
 
-var timed = flag.Bool("timed", false, "fail for a page that takes longer than 50 ms: for a machine that does nothing else")
+var timed = flag.Bool("timed", false, "fail for a page that takes longer than 50 ms: for a machine that does "+
+	"nothing else")
 
 // TestTenThousandAgents loads every page that has to do with the fleet, against DynamoDB Local on the same machine.
 // The limit of a page is a number of bare reads, measured between its loads: a busy machine is slow at both.
@@ -45,9 +46,12 @@ func TestTenThousandAgents(t *testing.T) {
 	s.populate(t, manyAgents)
 	client := s.client(t)
 	for _, p := range []struct{ path, resource string }{
-		{"/proxy/overview", "/proxy/overview"}, {"/proxy/agents", "/proxy/agents"}, {"/proxy/agents?q=agent-00042", "/proxy/agents"},
-		{"/proxy/agents?show=generation-1", "/proxy/agents"}, {"/proxy/agents?show=due-30", "/proxy/agents"}, {"/proxy/agents/orga::agent-0004242", "/proxy/agents/{agent_id}"},
-		{"/proxy/agents/orga::agent-0004242/rotate-cert", "/proxy/agents/{agent_id}/rotate-cert"}, {"/proxy/pki", "/proxy/pki"},
+		{"/proxy/overview", "/proxy/overview"}, {"/proxy/agents", "/proxy/agents"},
+		{"/proxy/agents?q=agent-00042", "/proxy/agents"},
+		{"/proxy/agents?show=generation-1", "/proxy/agents"}, {"/proxy/agents?show=due-30", "/proxy/agents"},
+		{"/proxy/agents/orga::agent-0004242", "/proxy/agents/{agent_id}"},
+		{"/proxy/agents/orga::agent-0004242/rotate-cert", "/proxy/agents/{agent_id}/rotate-cert"},
+		{"/proxy/pki", "/proxy/pki"},
 		{"/proxy/audit", "/proxy/audit"}, {"/proxy/audit?subject=orga", "/proxy/audit"}, {"/proxy/enrol", "/proxy/enrol"},
 		{"/proxy/pki/progress", "/proxy/pki/progress"}, {"/proxy/pki/rotate-ca", "/proxy/pki/rotate-ca"},
 	} {
@@ -82,7 +86,8 @@ func (s *system) bareRead(t *testing.T) time.Duration {
 	began := time.Now()
 	_, err := s.Clients.DynamoDB.GetItem(t.Context(), &awsdynamodb.GetItemInput{
 		TableName: aws.String(s.TablePrefix() + schema.Registry),
-		Key:       map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "ORG"}, "sk": &types.AttributeValueMemberS{Value: "none"}},
+		Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "ORG"},
+			"sk": &types.AttributeValueMemberS{Value: "none"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -104,9 +109,22 @@ func (s *system) populate(t *testing.T, count int) {
 				var requests []types.WriteRequest
 				for n := from; n < min(from+batch, count); n++ {
 					a := agent.Agent{
-						ID: agent.ID(fmt.Sprintf("orga::agent-%07d", n)), Profile: agent.Profile{DisplayName: fmt.Sprintf("Agent number %d of the fleet", n), Capabilities: []string{"kyc:read", "kyc:write"}},
-						Method: agent.Minted, Status: agent.Active, EnrolledAt: now, UpdatedAt: now, JKT: strings.Repeat("j", 43),
-						Pins: []agent.Pin{{Thumbprint: fmt.Sprintf("%064x", n), Generation: 1, NotBefore: now, NotAfter: now.AddDate(1, 0, 0)}},
+						ID: agent.ID(fmt.Sprintf("orga::agent-%07d", n)),
+						Profile: agent.Profile{
+							DisplayName:  fmt.Sprintf("Agent number %d of the fleet", n),
+							Capabilities: []string{"kyc:read", "kyc:write"},
+						},
+						Method:     agent.Minted,
+						Status:     agent.Active,
+						EnrolledAt: now,
+						UpdatedAt:  now,
+						JKT:        strings.Repeat("j", 43),
+						Pins: []agent.Pin{{
+							Thumbprint: fmt.Sprintf("%064x", n),
+							Generation: 1,
+							NotBefore:  now,
+							NotAfter:   now.AddDate(1, 0, 0),
+						}},
 					}
 					if n%20 == 0 { // these are due
 						a.Pins[0].NotBefore, a.Pins[0].NotAfter = now.AddDate(0, 0, -340), now.AddDate(0, 0, 25)
@@ -135,7 +153,8 @@ func (s *system) client(t *testing.T) *http.Client {
 	}
 	c := &http.Client{Jar: jar, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
 	t.Cleanup(c.CloseIdleConnections)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/proxy/login", strings.NewReader(url.Values{"secret": {s.AdminSecret}}.Encode()))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/proxy/login",
+		strings.NewReader(url.Values{"secret": {s.AdminSecret}}.Encode()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +191,8 @@ func (o *output) reset() {
 	o.text.Reset()
 }
 
-// times reads out of the functions' log how long the requests for a resource took; the last lines may still be on their way.
+// times reads out of the functions' log how long the requests for a resource took; the last lines may still be on their
+// way.
 func (o *output) times(t *testing.T, resource string, want int) []time.Duration {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
@@ -186,7 +206,8 @@ func (o *output) times(t *testing.T, resource string, want int) []time.Duration 
 				Msg, Route string
 				Micros     int64
 			}
-			if json.Unmarshal([]byte("{"+entry), &request) == nil && request.Msg == "request" && request.Route == "GET "+resource {
+			if json.Unmarshal([]byte("{"+entry), &request) == nil && request.Msg == "request" &&
+				request.Route == "GET "+resource {
 				took = append(took, time.Duration(request.Micros)*time.Microsecond)
 			}
 		}

@@ -44,7 +44,8 @@ func ownAssertion(t *testing.T, c *client) string {
 func sdkClaims(i issued, challenge string) map[string]any {
 	now := time.Now().Unix()
 	return map[string]any{
-		"iss": i.AgentID, "sub": i.AgentID, "aud": "agent-trust-broker", "iat": now, "exp": now + 300, "jti": rand.Text(), "nonce": challenge,
+		"iss": i.AgentID, "sub": i.AgentID, "aud": "agent-trust-broker", "iat": now, "exp": now + 300, "jti": rand.Text(),
+		"nonce": challenge,
 	}
 }
 
@@ -65,7 +66,10 @@ func localAssertion(t *testing.T, signer issued, x5c []string, claims map[string
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: pair.PrivateKey}, (&jose.SignerOptions{}).WithType("JWT").WithHeader("x5c", x5c))
+	s, err := jose.NewSigner(jose.SigningKey{
+		Algorithm: jose.ES256,
+		Key:       pair.PrivateKey,
+	}, (&jose.SignerOptions{}).WithType("JWT").WithHeader("x5c", x5c))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +151,8 @@ func TestAssertionAttacks(t *testing.T) {
 	unsigned := func(alg string) string {
 		parts := strings.Split(own, ".")
 		header, _ := base64.RawURLEncoding.DecodeString(parts[0])
-		return base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(string(header), "ES256", alg, 1))) + "." + parts[1] + "."
+		return base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(string(header), "ES256", alg, 1))) + "." +
+			parts[1] + "."
 	}
 	attacks := []struct {
 		kind      string
@@ -155,22 +160,31 @@ func TestAssertionAttacks(t *testing.T) {
 		assertion []string
 	}{
 		{"another agent's certificate", th, []string{
-			own, ownAssertion(t, v), localAssertion(t, thief, x5c, good()), localAssertion(t, thief, x5cOf(thief.CertPEM), good()),
+			own, ownAssertion(t, v), localAssertion(t, thief, x5c, good()),
+			localAssertion(t, thief, x5cOf(thief.CertPEM), good()),
 			localAssertion(t, thief, x5cOf(thief.CertPEM), sdkClaims(thief, challenge)),
 		}},
 		{"no certificate", newClient(), []string{own, ownAssertion(t, v)}},
 		{"replayed assertion", v, []string{spent, spent}},
-		{"challenge of another", v, []string{localAssertion(t, victim, x5c, sdkClaims(victim, challengeFor(t, th))), localAssertion(t, victim, x5c, changed("nonce", "invented"))}},
+		{"challenge of another", v, []string{localAssertion(t, victim, x5c, sdkClaims(victim, challengeFor(t, th))),
+			localAssertion(t, victim, x5c, changed("nonce", "invented"))}},
 		{"expired, or too long", v, []string{
-			localAssertion(t, victim, x5c, changed("exp", time.Now().Unix()-61)), localAssertion(t, victim, x5c, changed("exp", time.Now().Unix()+3600)),
+			localAssertion(t, victim, x5c, changed("exp", time.Now().Unix()-61)),
+			localAssertion(t, victim, x5c, changed("exp", time.Now().Unix()+3600)),
 			localAssertion(t, victim, x5c, changed("iat", time.Now().Unix()+90)),
 		}},
-		{"unknown aud", v, []string{localAssertion(t, victim, x5c, changed("aud", "https://other.example")), localAssertion(t, victim, x5c, changed("aud", []string{system.URL, "https://other.example"}))}},
-		{"alg none and confusion", v, []string{unsigned("none"), unsigned("HS256") + base64.RawURLEncoding.EncodeToString(hmacOf(own, victim)), unsigned("RS256") + strings.Split(own, ".")[2]}},
-		{"x5c of the same key", v, []string{localAssertion(t, victim, sameKey, good()), localAssertion(t, victim, append(sameKey[:1:1], x5c...), good())}},
+		{"unknown aud", v, []string{localAssertion(t, victim, x5c, changed("aud", "https://other.example")),
+			localAssertion(t, victim, x5c, changed("aud", []string{system.URL, "https://other.example"}))}},
+		{"alg none and confusion", v, []string{unsigned("none"),
+			unsigned("HS256") + base64.RawURLEncoding.EncodeToString(hmacOf(own, victim)),
+			unsigned("RS256") + strings.Split(own, ".")[2]}},
+		{"x5c of the same key", v, []string{localAssertion(t, victim, sameKey, good()),
+			localAssertion(t, victim, append(sameKey[:1:1], x5c...), good())}},
 		{"access token as assertion", v, []string{accessToken}},
-		{"oversized chain", v, []string{localAssertion(t, victim, repeat(x5c[0], 17), good()), localAssertion(t, victim, repeat(x5c[0], 30), good())}},
-		{"another subject", v, []string{localAssertion(t, victim, x5c, changed("sub", thief.AgentID)), localAssertion(t, victim, x5c, changed("iss", thief.AgentID))}},
+		{"oversized chain", v, []string{localAssertion(t, victim, repeat(x5c[0], 17), good()),
+			localAssertion(t, victim, repeat(x5c[0], 30), good())}},
+		{"another subject", v, []string{localAssertion(t, victim, x5c, changed("sub", thief.AgentID)),
+			localAssertion(t, victim, x5c, changed("iss", thief.AgentID))}},
 	}
 	fmt.Printf("%-30s %7s %8s %7s\n", "attack", "tried", "refused", "let in")
 	for _, a := range attacks {
@@ -185,7 +199,8 @@ func TestAssertionAttacks(t *testing.T) {
 		fmt.Printf("%-30s %7d %8d %7d\n", a.kind, len(a.assertion), refused, len(a.assertion)-refused)
 	}
 	last := assertedBy(t, victim, v)
-	for name, got := range map[string]answer{"a token": logIn(t, th, last, ""), "an endorsement": endorse(t, th, last, challenge)} {
+	for name, got := range map[string]answer{"a token": logIn(t, th, last, ""),
+		"an endorsement": endorse(t, th, last, challenge)} {
 		if got.status != 401 {
 			t.Errorf("the thief gets %s for the victim's assertion: %d %s", name, got.status, got.body)
 		}
@@ -248,8 +263,8 @@ func repeat(s string, n int) (all []string) {
 	return all
 }
 
-// The proof of a login is refused for its nonce, and repeated with the same assertion: what a nonce in a proof is judged by
-// is the same, whether it is demanded or not.
+// The proof of a login is refused for its nonce, and repeated with the same assertion: what a nonce in a proof is
+// judged by is the same, whether it is demanded or not.
 func TestAssertionAfterTheRefusalOfANonce(t *testing.T) {
 	agent := enrol(t, fresh("nonce"))
 	c := newClient(agent.certificate(t))
@@ -265,8 +280,8 @@ func TestAssertionAfterTheRefusalOfANonce(t *testing.T) {
 	}
 }
 
-// The whole way of the SDK: a login, a call to the Mastio's resource with the same key, and the end of the token with its
-// certificate. The call is one read, and one put for the proof.
+// The whole way of the SDK: a login, a call to the Mastio's resource with the same key, and the end of the token with
+// its certificate. The call is one read, and one put for the proof.
 func TestMe(t *testing.T) {
 	agent := enrol(t, fresh("me"))
 	c := newClient(agent.certificate(t))
@@ -274,17 +289,21 @@ func TestMe(t *testing.T) {
 	token, _ := a["access_token"].(string)
 	sum := sha256.Sum256([]byte(token))
 	ask := func(changes map[string]any) (answer, error) {
-		claims := map[string]any{"htm": "GET", "htu": system.URL + "/v1/agent/me", "ath": base64.RawURLEncoding.EncodeToString(sum[:])}
+		claims := map[string]any{"htm": "GET", "htu": system.URL + "/v1/agent/me",
+			"ath": base64.RawURLEncoding.EncodeToString(sum[:])}
 		for name, value := range changes {
 			claims[name] = value
 		}
-		return c.do(t.Context(), "GET", "/v1/agent/me", map[string]string{"Authorization": "DPoP " + token, "DPoP": proof(t, agent, claims)}, nil)
+		return c.do(t.Context(), "GET", "/v1/agent/me",
+			map[string]string{"Authorization": "DPoP " + token, "DPoP": proof(t, agent, claims)}, nil)
 	}
 	got, err := ask(nil)
-	if err != nil || got.status != 200 || got.decode(t)["agent_id"] != agent.AgentID || got.decode(t)["cert_thumbprint"] != agent.Thumbprint {
+	if err != nil || got.status != 200 || got.decode(t)["agent_id"] != agent.AgentID ||
+		got.decode(t)["cert_thumbprint"] != agent.Thumbprint {
 		t.Fatalf("answered %d %s, %v", got.status, got.body, err)
 	}
-	if got, err = ask(map[string]any{"nonce": "stale"}); err != nil || got.status != 401 || !strings.Contains(string(got.body), "use_dpop_nonce") || got.header.Get("DPoP-Nonce") == "" {
+	if got, err = ask(map[string]any{"nonce": "stale"}); err != nil || got.status != 401 ||
+		!strings.Contains(string(got.body), "use_dpop_nonce") || got.header.Get("DPoP-Nonce") == "" {
 		t.Errorf("a stale nonce: %d %s, %v", got.status, got.body, err)
 	}
 	if got, err = ask(map[string]any{"ath": "x"}); err != nil || got.status != 401 {

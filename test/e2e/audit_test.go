@@ -133,7 +133,8 @@ func TestAuditorVerifiesARotation(t *testing.T) {
 				}
 			}
 			m[3].Data = bytes.Join(left, nil)
-			m[2].Data = regexp.MustCompile(`,\n\{"from_hash"[^\n]*"subject":"`+regexp.QuoteMeta(agent.AgentID)+`"\}`).ReplaceAll(m[2].Data, nil)
+			m[2].Data = regexp.MustCompile(`,\n\{"from_hash"[^\n]*"subject":"`+regexp.QuoteMeta(agent.AgentID)+
+				`"\}`).ReplaceAll(m[2].Data, nil)
 		},
 	} {
 		members := audittest.Unpack(data)
@@ -165,7 +166,8 @@ func TestConcurrentRotationsLeaveEveryChainGapless(t *testing.T) {
 			})
 		}
 		wg.Go(func() {
-			if a, err := operator().do(t.Context(), "POST", auditPath+"checkpoint", admin(), nil); err != nil || a.status != 200 && a.status != 409 {
+			if a, err := operator().do(t.Context(), "POST", auditPath+"checkpoint", admin(), nil); err != nil ||
+				a.status != 200 && a.status != 409 {
 				t.Errorf("checkpoint: %d %s, %v", a.status, a.body, err)
 			}
 		})
@@ -218,7 +220,8 @@ func TestWrongSecretsAreOnTheRecord(t *testing.T) {
 		t.Errorf("%d guesses were answered %v, want some 403, then 429", guesses, seen)
 	}
 	var rows []audit.Row
-	for line := range bytes.Lines(operator().must(t, 200, "GET", auditPath+"export?event_type=admin.login_refused", admin(), nil).body) {
+	for line := range bytes.Lines(operator().must(t, 200, "GET", auditPath+"export?event_type=admin.login_refused",
+		admin(), nil).body) {
 		if bytes.Contains(line, []byte(guess)) {
 			t.Errorf("the guess is on the record: %s", line)
 		}

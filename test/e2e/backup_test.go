@@ -15,7 +15,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 )
 
-// forgetful gives the function rotateca a new instance, which asks for backups again, and one more when the test is over.
+// forgetful gives the function rotateca a new instance, which asks for backups again, and one more when the test is
+// over.
 func forgetful(t *testing.T) {
 	t.Helper()
 	needsFaults(t)
@@ -61,18 +62,21 @@ func TestRotationIsPrecededByBackups(t *testing.T) {
 		defer mu.Unlock()
 		asked = append(asked, in.TableName+" "+in.BackupName)
 		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-		fmt.Fprintf(w, `{"BackupDetails":{"BackupArn":"arn:aws:dynamodb:us-east-1:000000000000:table/%s/backup/01","BackupName":%q,
+		fmt.Fprintf(w,
+			`{"BackupDetails":{"BackupArn":"arn:aws:dynamodb:us-east-1:000000000000:table/%s/backup/01","BackupName":%q,
 			"BackupStatus":"CREATING","BackupType":"USER","BackupCreationDateTime":%d}}`, in.TableName, in.BackupName, time.Now().Unix())
 	})
 	result := rotateCA(t)
 	want := map[string]any{"status": "requested", "arns": []any{
-		"arn:aws:dynamodb:us-east-1:000000000000:table/mastio-registry/backup/01", "arn:aws:dynamodb:us-east-1:000000000000:table/mastio-audit/backup/01",
+		"arn:aws:dynamodb:us-east-1:000000000000:table/mastio-registry/backup/01",
+		"arn:aws:dynamodb:us-east-1:000000000000:table/mastio-audit/backup/01",
 	}}
 	if diff := cmp.Diff(any(want), result["backup"]); diff != "" {
 		t.Errorf("backup (-want +got):\n%s", diff)
 	}
 	slices.Sort(asked)
-	if len(asked) != 2 || !regexp.MustCompile(`^mastio-audit mastio-orga-before-mint-f[0-9]+-[0-9A-Z]{26}$`).MatchString(asked[0]) {
+	if len(asked) != 2 ||
+		!regexp.MustCompile(`^mastio-audit mastio-orga-before-mint-f[0-9]+-[0-9A-Z]{26}$`).MatchString(asked[0]) {
 		t.Errorf("asked for %q", asked)
 	}
 }
@@ -86,11 +90,13 @@ func TestRotationWithoutItsBackupIsRefused(t *testing.T) {
 	faults.stand(t, "dynamodb.CreateBackup", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprint(w, `{"__type":"com.amazon.coral.service#AccessDeniedException","message":"arn:aws:iam::000000000000:role/x may not"}`)
+		fmt.Fprint(w,
+			`{"__type":"com.amazon.coral.service#AccessDeniedException","message":"arn:aws:iam::000000000000:role/x may not"}`)
 	})
 	a := operator().must(t, 503, "POST", "/pki/rotate-ca?mode=mint", admin(), nil)
 	problem := a.decode(t)
-	if problem["code"] != "backup_failed" || a.header.Get("Retry-After") == "" || !regexp.MustCompile(`backup=skip`).MatchString(fmt.Sprint(problem["detail"])) {
+	if problem["code"] != "backup_failed" || a.header.Get("Retry-After") == "" ||
+		!regexp.MustCompile(`backup=skip`).MatchString(fmt.Sprint(problem["detail"])) {
 		t.Errorf("answer: %s, Retry-After %q", a.body, a.header.Get("Retry-After"))
 	}
 	if regexp.MustCompile(`arn:|AccessDenied`).Match(a.body) {

@@ -14,13 +14,15 @@ import (
 )
 
 // Each case kills the real function at one remote call of a rotation of the Org CA, before the call is carried out or
-// after it, and says how many generations a repetition is behind. With -short, calls other than the commit are carried out
-// in turn or not: package model kills at every call, both ways, in memory.
+// after it, and says how many generations a repetition is behind. With -short, calls other than the commit are carried
+// out in turn or not: package model kills at every call, both ways, in memory.
 func TestRotateCAKilledAtEveryStep(t *testing.T) {
 	needsFaults(t)
-	withStandby := []string{"dynamodb.UpdateItem/1", "dynamodb.CreateBackup/1", "dynamodb.CreateBackup/2", "dynamodb.Query/1", "dynamodb.TransactWriteItems/1"}
+	withStandby := []string{"dynamodb.UpdateItem/1", "dynamodb.CreateBackup/1", "dynamodb.CreateBackup/2",
+		"dynamodb.Query/1", "dynamodb.TransactWriteItems/1"}
 	withoutStandby := []string{
-		"dynamodb.UpdateItem/1", "dynamodb.CreateBackup/1", "dynamodb.Query/1", "dynamodb.UpdateItem/2", // lease, backup, state, phase
+		// lease, backup, state, phase
+		"dynamodb.UpdateItem/1", "dynamodb.CreateBackup/1", "dynamodb.Query/1", "dynamodb.UpdateItem/2",
 		"dynamodb.TransactWriteItems/1", "kms.CreateKey/1", "kms.GetPublicKey/1", "kms.CreateKey/2", "kms.GetPublicKey/2",
 		"dynamodb.TransactWriteItems/2", "kms.Sign/1", "kms.Sign/2", "kms.Sign/3", "kms.DisableKey/1",
 		"dynamodb.TransactWriteItems/3", "dynamodb.UpdateItem/3", "s3.GetObject/1", "s3.PutObject/1",
@@ -64,7 +66,8 @@ func killRotation(t *testing.T, standby bool, step string, after bool) {
 		system.Lambda.Kill("rotateca")
 	}
 	faults.set(r)
-	a, err := operator().do(t.Context(), "POST", "/pki/rotate-ca?mode=mint", with(admin(), "Idempotency-Key", t.Name()[:40]+step+fmt.Sprint(after)), nil)
+	a, err := operator().do(t.Context(), "POST", "/pki/rotate-ca?mode=mint",
+		with(admin(), "Idempotency-Key", t.Name()[:40]+step+fmt.Sprint(after)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +188,10 @@ func TestOrphanedKeysAreReaped(t *testing.T) {
 
 	orphan := preparing(t)
 	orphan.CreatedAt = orphan.CreatedAt.Add(-time.Hour) // as if it had died an hour ago
-	if err := store().Apply(t.Context(), registry.Change{ID: fresh("backdate"), Generations: []orgca.Generation{orphan}}); err != nil {
+	if err := store().Apply(t.Context(), registry.Change{
+		ID:          fresh("backdate"),
+		Generations: []orgca.Generation{orphan},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	tick(t)
@@ -242,8 +248,8 @@ func TestRotateCertKilledAtEveryStep(t *testing.T) {
 	}
 }
 
-// The standby job dies at each of its remote calls after a swap: while it notes the swap on the superseded key, makes the
-// next standby, writes the truststore and retires what is spent. The next run goes on, and no generation that could
+// The standby job dies at each of its remote calls after a swap: while it notes the swap on the superseded key, makes
+// the next standby, writes the truststore and retires what is spent. The next run goes on, and no generation that could
 // still count has lost its keys. With -short it dies at one call in five.
 func TestStandbyKilledAtEveryStep(t *testing.T) {
 	needsFaults(t)
@@ -287,7 +293,8 @@ func checkRetired(t *testing.T) {
 			t.Errorf("generation %d is spent and %s", g.Number, g.State)
 		}
 		want := map[orgca.State]kmstypes.KeyState{
-			orgca.Current: kmstypes.KeyStateEnabled, orgca.Superseded: kmstypes.KeyStateEnabled, orgca.Retired: kmstypes.KeyStatePendingDeletion,
+			orgca.Current: kmstypes.KeyStateEnabled, orgca.Superseded: kmstypes.KeyStateEnabled,
+			orgca.Retired: kmstypes.KeyStatePendingDeletion,
 		}[g.State]
 		if g.Number < org.Pointer.Current-3 || want == "" {
 			continue

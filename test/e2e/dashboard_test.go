@@ -40,7 +40,8 @@ func newPages(t *testing.T) pages {
 // send sends a form as a page of the dashboard's own.
 func (p pages) send(t *testing.T, want int, path string, form url.Values) answer {
 	t.Helper()
-	header := map[string]string{"Content-Type": "application/x-www-form-urlencoded", "Origin": system.URL, "Sec-Fetch-Site": "same-origin"}
+	header := map[string]string{"Content-Type": "application/x-www-form-urlencoded", "Origin": system.URL,
+		"Sec-Fetch-Site": "same-origin"}
 	return p.must(t, want, "POST", path, header, []byte(form.Encode()))
 }
 
@@ -52,7 +53,8 @@ func (p pages) open(t *testing.T, path string, says ...string) string {
 		t.Errorf("%s has %d octets", path, len(a.body))
 	}
 	for name, value := range map[string]string{
-		"Content-Type": "text/html", "Cache-Control": "no-store", "X-Frame-Options": "DENY", "Content-Security-Policy": "script-src 'self'",
+		"Content-Type": "text/html", "Cache-Control": "no-store", "X-Frame-Options": "DENY",
+		"Content-Security-Policy": "script-src 'self'",
 	} {
 		if !strings.Contains(a.header.Get(name), value) {
 			t.Errorf("%s: %s is %q, want %s", path, name, a.header.Get(name), value)
@@ -128,7 +130,8 @@ func TestDashboard(t *testing.T) {
 	a = p.send(t, 200, path+"/rotate-cert", form)
 	saved := files(t, string(a.body))
 	cert, err := tls.X509KeyPair(saved["cert.pem"], saved["agent-key.pem"])
-	if err != nil || len(saved["dpop.jwk"]) == 0 || len(saved[name+".zip"]) == 0 || a.header.Get("Cache-Control") != "no-store" {
+	if err != nil || len(saved["dpop.jwk"]) == 0 || len(saved[name+".zip"]) == 0 ||
+		a.header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("%d files, %v: %.300s", len(saved), err, a.body)
 	}
 	newClient(cert).must(t, 200, "POST", tokenPath, nil, nil)
@@ -140,7 +143,8 @@ func TestDashboard(t *testing.T) {
 	forged.Del("form_token")
 	p.send(t, 403, path+"/rotate-cert", forged)
 	if rows := chain(t, first.AgentID); len(rows) != 2 || !strings.HasPrefix(rows[1].Actor, "dashboard:") {
-		t.Errorf("%d rows, the last by %s; want the enrolment and one rotation from the dashboard", len(rows), rows[len(rows)-1].Actor)
+		t.Errorf("%d rows, the last by %s; want the enrolment and one rotation from the dashboard", len(rows),
+			rows[len(rows)-1].Actor)
 	}
 	p.open(t, path, "Certificate rotated")
 
@@ -150,7 +154,8 @@ func TestDashboard(t *testing.T) {
 	p.must(t, 303, "GET", "/proxy/overview", nil, nil)
 }
 
-// The Org CA is rotated from the pages, and rolled back: the dashboard asks the function rotateca, which alone may make keys.
+// The Org CA is rotated from the pages, and rolled back: the dashboard asks the function rotateca, which alone may make
+// keys.
 func TestDashboardRotatesTheOrgCA(t *testing.T) {
 	agent := enrol(t, fresh("desk"))
 	token(t, agent, 200)
@@ -176,7 +181,8 @@ func TestDashboardRotatesTheOrgCA(t *testing.T) {
 	p.open(t, result, fingerprint[:8])
 	token(t, agent, 401)
 	rows := chain(t, "orga")
-	if last := lastOf(rows, audit.OrgCARotated); !strings.HasPrefix(last.Actor, "dashboard:") || last.Details["fingerprint"] != fingerprint || last.Details["reason"] != "superseded" {
+	if last := lastOf(rows, audit.OrgCARotated); !strings.HasPrefix(last.Actor, "dashboard:") ||
+		last.Details["fingerprint"] != fingerprint || last.Details["reason"] != "superseded" {
 		t.Errorf("the row of the rotation: %+v", last)
 	}
 

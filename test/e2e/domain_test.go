@@ -75,7 +75,8 @@ func TestDomainFollowsTheTruststore(t *testing.T) {
 		if got := served(t); got != version {
 			t.Errorf("the domain serves %q, the object is of version %q", got, version)
 		}
-		if diff := cmp.Diff(map[string]any{"version": version, "status": "current"}, truststoreOf(t, rotateCA(t))); diff != "" {
+		if diff := cmp.Diff(map[string]any{"version": version, "status": "current"},
+			truststoreOf(t, rotateCA(t))); diff != "" {
 			t.Errorf("answer of a rotation (-want +got):\n%s", diff)
 		}
 		if got := object(t); got != version {
@@ -84,13 +85,15 @@ func TestDomainFollowsTheTruststore(t *testing.T) {
 		agent := enrol(t, fresh("served"))
 		newClient(agent.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
 		tick(t) // the next standby
-		if diff := cmp.Diff(map[string]any{"version": object(t), "status": "current"}, shown(t)); diff != "" || object(t) == version {
+		if diff := cmp.Diff(map[string]any{"version": object(t), "status": "current"}, shown(t)); diff != "" ||
+			object(t) == version {
 			t.Errorf("after the next standby, object %q after %q (-want +got):\n%s", object(t), version, diff)
 		}
 	}
 }
 
-// An update takes minutes. A rotation that had to make its CA says that the domain is not through, and does not wait for it.
+// An update takes minutes. A rotation that had to make its CA says that the domain is not through, and does not wait
+// for it.
 func TestRotationDoesNotWaitForTheDomain(t *testing.T) {
 	needsDomain(t)
 	forget(t)
@@ -110,7 +113,8 @@ func TestRotationDoesNotWaitForTheDomain(t *testing.T) {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
 	agent := enrol(t, fresh("early"))
-	if a := newClient(agent.certificate(t)).must(t, 403, "POST", tokenPath, nil, nil); !strings.Contains(string(a.body), "Forbidden") {
+	if a := newClient(agent.certificate(t)).must(t, 403, "POST", tokenPath, nil, nil); !strings.Contains(string(a.body),
+		"Forbidden") {
 		t.Errorf("the edge lets in what the domain does not serve: %s", a.body)
 	}
 	system.Domain.Finish()
@@ -126,8 +130,8 @@ func TestRotationDoesNotWaitForTheDomain(t *testing.T) {
 	}
 }
 
-// An enrolment with a bundle that is new to the edge points the domain at once, and says how far it is; the same bundle once
-// more, while the domain is at it, says the same. A domain that is busy, or fails, refuses no enrolment.
+// An enrolment with a bundle that is new to the edge points the domain at once, and says how far it is; the same bundle
+// once more, while the domain is at it, says the same. A domain that is busy, or fails, refuses no enrolment.
 func TestEnrolmentPointsTheDomain(t *testing.T) {
 	needsDomain(t)
 	forget(t)
@@ -136,7 +140,8 @@ func TestEnrolmentPointsTheDomain(t *testing.T) {
 		t.Helper()
 		name := fresh("edge")
 		leaf := svid(t, ca, "spiffe://orga.local/ns/edge/"+name)
-		members := map[string]any{"agent_name": name, "svid_pem": leaf.certPEM(), "svid_key_pem": leaf.keyPEM(t), "trust_bundle_pem": string(pki.EncodeCertificates(ca.Chain...))}
+		members := map[string]any{"agent_name": name, "svid_pem": leaf.certPEM(), "svid_key_pem": leaf.keyPEM(t),
+			"trust_bundle_pem": string(pki.EncodeCertificates(ca.Chain...))}
 		return leaf, truststoreOf(t, postJSON(t, 201, spiffePath, members).decode(t))["status"]
 	}
 	ca := spireServer(t, nil)
@@ -185,7 +190,8 @@ func TestDomainThatFailsIsPointedAgain(t *testing.T) {
 	if got := truststoreOf(t, rotateCA(t))["status"]; got != "failed" {
 		t.Errorf("status %v, want failed", got)
 	}
-	if log := output.String()[before:]; !strings.Contains(log, `"msg":"pki.rotate.truststore"`) || !strings.Contains(log, `"status":"failed"`) {
+	if log := output.String()[before:]; !strings.Contains(log, `"msg":"pki.rotate.truststore"`) ||
+		!strings.Contains(log, `"status":"failed"`) {
 		t.Errorf("log:\n%s", log)
 	}
 	tick(t)
@@ -194,7 +200,8 @@ func TestDomainThatFailsIsPointedAgain(t *testing.T) {
 	}
 	system.Domain.Fail("")
 	tick(t)
-	if diff := cmp.Diff(map[string]any{"version": object(t), "status": "current"}, shown(t)); diff != "" || served(t) != object(t) {
+	if diff := cmp.Diff(map[string]any{"version": object(t), "status": "current"}, shown(t)); diff != "" ||
+		served(t) != object(t) {
 		t.Errorf("serves %q of %q, status in the end (-want +got):\n%s", served(t), object(t), diff)
 	}
 }
@@ -206,7 +213,8 @@ func TestWarningsOfTheDomainAreShown(t *testing.T) {
 	rotateCA(t)
 	system.Domain.Warn("certificate 1 is not to its taste")
 	tick(t)
-	if diff := cmp.Diff(map[string]any{"version": object(t), "status": "current", "warnings": []any{"certificate 1 is not to its taste"}}, shown(t)); diff != "" {
+	if diff := cmp.Diff(map[string]any{"version": object(t), "status": "current",
+		"warnings": []any{"certificate 1 is not to its taste"}}, shown(t)); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
 	system.Domain.Warn()

@@ -90,7 +90,8 @@ func (f *fleet) ask(ctx context.Context, w *worker) {
 	}
 }
 
-// move gives every agent its next certificate, as a pipeline would: with a minute's grace, for its delivery takes a while.
+// move gives every agent its next certificate, as a pipeline would: with a minute's grace, for its delivery takes a
+// while.
 func (f *fleet) move() {
 	f.each(func(i int) {
 		w := f.agents[i]
@@ -127,7 +128,8 @@ func TestFleetUnderLoadMovesWithoutAnOutage(t *testing.T) {
 			t.Fatalf("%s is of generation %d, %v", w.id, view.Agent.Pin().Generation, err)
 		}
 	}
-	t.Logf("%d agents: swap in %s, all moved in %s; %d token requests meanwhile, %d failed", *fleetSize, swapped.Round(time.Millisecond), moved.Round(time.Millisecond), served, failed)
+	t.Logf("%d agents: swap in %s, all moved in %s; %d token requests meanwhile, %d failed", *fleetSize,
+		swapped.Round(time.Millisecond), moved.Round(time.Millisecond), served, failed)
 	change(t, "mode=finalise")
 }
 
@@ -149,7 +151,8 @@ func TestLegacyMigratesUnderLoad(t *testing.T) {
 
 	upload(t, operator(), newOperatorCA(t, 0), "mode=upload", "").want(t, 200, "")
 	legacy := []any{"org_ca_legacy_pathlen_zero"}
-	if got := operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)["warnings"].([]any); !slices.Equal(got, legacy) {
+	if got := operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)["warnings"].([]any); !slices.Equal(got,
+		legacy) {
 		t.Errorf("warnings %v, want %v", got, legacy)
 	}
 	f := newFleet(t, 10)

@@ -43,7 +43,8 @@ func TestHygiene(t *testing.T) {
 	onlyLocally(t, "its schedule runs once a day")
 	ownSystem(t)
 	set := func(id, deliver string) {
-		operator().must(t, 200, "PUT", "/v1/admin/agents/"+id+"/hygiene", with(admin(), "Content-Type", "application/json"), []byte(`{"deliver":"`+deliver+`"}`))
+		operator().must(t, 200, "PUT", "/v1/admin/agents/"+id+"/hygiene", with(admin(), "Content-Type", "application/json"),
+			[]byte(`{"deliver":"`+deliver+`"}`))
 	}
 	delivered, notified := enrol(t, fresh("delivered")), enrol(t, fresh("notified"))
 	set(delivered.AgentID, "secretsmanager")

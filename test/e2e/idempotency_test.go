@@ -36,7 +36,8 @@ func keyed(t *testing.T, key, path string, body any) answer {
 func replayed(t *testing.T, first answer, key, path string, body any) {
 	t.Helper()
 	again := keyed(t, key, path, body)
-	if again.status != first.status || !bytes.Equal(again.body, first.body) || again.header.Get("Idempotency-Replayed") != "true" {
+	if again.status != first.status || !bytes.Equal(again.body, first.body) ||
+		again.header.Get("Idempotency-Replayed") != "true" {
 		t.Errorf("%s again: %d %s, replayed %q; the first answer was %d %s",
 			path, again.status, again.body, again.header.Get("Idempotency-Replayed"), first.status, first.body)
 	}
@@ -46,7 +47,8 @@ func wantDone(t *testing.T, a answer, thumbprint, id string) {
 	t.Helper()
 	a.want(t, 409, "already_done")
 	done, _ := a.decode(t)["done"].(map[string]any)
-	if done["cert_thumbprint"] != thumbprint || done["next"] != "POST /registry/agents/"+id+"/rotate-cert" || done["at"] == nil {
+	if done["cert_thumbprint"] != thumbprint || done["next"] != "POST /registry/agents/"+id+"/rotate-cert" ||
+		done["at"] == nil {
 		t.Errorf("done = %v, want the certificate %s of %s", done, thumbprint, id)
 	}
 	if bytes.Contains(a.body, []byte("PRIVATE")) {
@@ -54,7 +56,8 @@ func wantDone(t *testing.T, a answer, thumbprint, id string) {
 	}
 }
 
-// A client that lost the answer to any call of the operators' API repeats it: it is done once, and no private key twice.
+// A client that lost the answer to any call of the operators' API repeats it: it is done once, and no private key
+// twice.
 func TestRepeatedUnderAnIdempotencyKey(t *testing.T) {
 	forget(t)
 	name, key := fresh("once"), fresh("key")
@@ -63,7 +66,8 @@ func TestRepeatedUnderAnIdempotencyKey(t *testing.T) {
 	first.want(t, 201, "")
 	got := read(t, first)
 	wantDone(t, keyed(t, key, "/v1/admin/agents", enrolment), got.Thumbprint, got.AgentID)
-	keyed(t, key, "/v1/admin/agents", map[string]any{"agent_name": name, "display_name": "another"}).want(t, 422, "idempotency_key_reused")
+	keyed(t, key, "/v1/admin/agents", map[string]any{"agent_name": name, "display_name": "another"}).want(t, 422,
+		"idempotency_key_reused")
 	newClient(got.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
 
 	path := "/registry/agents/" + got.AgentID + "/rotate-cert"
@@ -111,7 +115,8 @@ func TestEnrolmentsFromElsewhereAreReplayed(t *testing.T) {
 	server := spireServer(t, nil)
 	id := svid(t, server, "spiffe://orga.local/ns/default/sa/"+fresh("sa"))
 	spiffe := map[string]any{
-		"agent_name": fresh("spiffe"), "svid_pem": id.certPEM(), "svid_key_pem": id.keyPEM(t), "trust_bundle_pem": string(pki.EncodeCertificates(server.Chain...)),
+		"agent_name": fresh("spiffe"), "svid_pem": id.certPEM(), "svid_key_pem": id.keyPEM(t),
+		"trust_bundle_pem": string(pki.EncodeCertificates(server.Chain...)),
 	}
 	for path, body := range map[string]map[string]any{byocaPath: byoca, spiffePath: spiffe} {
 		key := fresh("key")
@@ -138,7 +143,8 @@ func TestEightRepetitionsAtOnce(t *testing.T) {
 		rows int
 	}{
 		{rotation, map[string]any{"reason": "keyCompromise"}, agent.AgentID, 2},
-		{rotation, map[string]any{"grace_seconds": 600}, agent.AgentID, 3}, // one that leaves a grace excludes no other rotation
+		// one that leaves a grace excludes no other rotation
+		{rotation, map[string]any{"grace_seconds": 600}, agent.AgentID, 3},
 		{"/v1/admin/agents", map[string]any{"agent_name": fresh("eight")}, "", 1},
 	} {
 		key, answers := fresh("key"), make([]answer, 8)
@@ -171,7 +177,8 @@ func TestEightRepetitionsAtOnce(t *testing.T) {
 // The function dies around its commit, and the client repeats: whatever was committed is not done again.
 func TestRepeatedAfterADeath(t *testing.T) {
 	needsFaults(t)
-	for _, step := range []string{"dynamodb.GetItem/1", "kms.Sign/1", "dynamodb.TransactWriteItems/1", "dynamodb.GetItem/3"} {
+	for _, step := range []string{"dynamodb.GetItem/1", "kms.Sign/1", "dynamodb.TransactWriteItems/1",
+		"dynamodb.GetItem/3"} {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, carried out %v", step, after), func(t *testing.T) {
 				agent := enrol(t, fresh("death"))

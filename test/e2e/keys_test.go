@@ -21,7 +21,10 @@ func certify(t *testing.T, key *pkitest.Signer, reason string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	members := map[string]string{"csr_pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))}
+	members := map[string]string{"csr_pem": string(pem.EncodeToMemory(&pem.Block{
+		Type:  "CERTIFICATE REQUEST",
+		Bytes: der,
+	}))}
 	if reason != "" {
 		members["reason"] = reason
 	}
@@ -39,7 +42,8 @@ func refusedAs(t *testing.T, what string, a answer, status int, code string) {
 	}
 }
 
-// A key is certified once, and never after a compromise: neither by a rotation, a renewal (JSON and EST), nor an enrolment.
+// A key is certified once, and never after a compromise: neither by a rotation, a renewal (JSON and EST), nor an
+// enrolment.
 func TestAKeyIsCertifiedOnce(t *testing.T) {
 	first := enrol(t, fresh("keys"))
 	rotation := "/registry/agents/" + first.AgentID + "/rotate-cert"
@@ -62,7 +66,10 @@ func TestAKeyIsCertifiedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{RawSubject: cert.RawSubject, URIs: cert.URIs}, present)
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		RawSubject: cert.RawSubject,
+		URIs:       cert.URIs,
+	}, present)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +84,8 @@ func TestAKeyIsCertifiedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	refusedAs(t, "renewal over EST with the present key", est, 400, "key_not_fresh")
-	second := read(t, operator().must(t, 200, "POST", rotation, with(admin(), "Content-Type", "application/json"), []byte(`{"reason":"keyCompromise"}`)))
+	second := read(t, operator().must(t, 200, "POST", rotation, with(admin(), "Content-Type", "application/json"),
+		[]byte(`{"reason":"keyCompromise"}`)))
 	again("rotation back to the compromised key", certify(t, present, ""))
 	operator().must(t, 204, "DELETE", "/v1/admin/agents/"+first.AgentID, admin(), nil)
 	name := first.AgentID[len("orga::"):]
@@ -86,13 +94,14 @@ func TestAKeyIsCertifiedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	enrolment["agent_name"] = name
-	refusedAs(t, "enrolment again with the compromised key", postJSON(t, 400, "/v1/admin/agents", enrolment), 400, "key_not_fresh")
+	refusedAs(t, "enrolment again with the compromised key", postJSON(t, 400, "/v1/admin/agents", enrolment), 400,
+		"key_not_fresh")
 	token(t, first, 401)
 	token(t, second, 401)
 }
 
-// A thief renews the stolen certificate all the time. The operator's rotation for compromise succeeds, and afterwards neither the
-// stolen certificate nor anything that was renewed from it gets a token.
+// A thief renews the stolen certificate all the time. The operator's rotation for compromise succeeds, and afterwards
+// neither the stolen certificate nor anything that was renewed from it gets a token.
 func TestAnEmergencyWinsOverAThief(t *testing.T) {
 	stolen := enrol(t, fresh("stolen"))
 	var mu sync.Mutex
@@ -123,7 +132,8 @@ func TestAnEmergencyWinsOverAThief(t *testing.T) {
 	}
 	<-started
 	path := "/registry/agents/" + stolen.AgentID + "/rotate-cert"
-	a := operator().must(t, 200, "POST", path, with(admin(), "Content-Type", "application/json"), []byte(`{"reason":"keyCompromise"}`))
+	a := operator().must(t, 200, "POST", path, with(admin(), "Content-Type", "application/json"),
+		[]byte(`{"reason":"keyCompromise"}`))
 	close(stop)
 	wg.Wait()
 	if len(loot) < 2 {
@@ -135,11 +145,13 @@ func TestAnEmergencyWinsOverAThief(t *testing.T) {
 	token(t, read(t, a), 200)
 }
 
-// Words decide nothing by their spelling: what is no reason is refused and changes nothing, on every route that takes one.
+// Words decide nothing by their spelling: what is no reason is refused and changes nothing, on every route that takes
+// one.
 func TestUnknownReasonsAreRefused(t *testing.T) {
 	agent := enrol(t, fresh("reason"))
 	for _, reason := range []string{"key_compromise", "keyCompromise%20", "stolen"} {
-		for _, c := range [][2]string{{"DELETE", "/v1/admin/agents/" + agent.AgentID + "?reason=" + reason}, {"POST", "/pki/rotate-ca?mode=mint&reason=" + reason}} {
+		for _, c := range [][2]string{{"DELETE", "/v1/admin/agents/" + agent.AgentID + "?reason=" + reason},
+			{"POST", "/pki/rotate-ca?mode=mint&reason=" + reason}} {
 			a, err := operator().do(t.Context(), c[0], c[1], admin(), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -152,7 +164,8 @@ func TestUnknownReasonsAreRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := operator().must(t, 400, "POST", "/registry/agents/"+agent.AgentID+"/rotate-cert", with(admin(), "Content-Type", "application/json"), body)
+		a := operator().must(t, 400, "POST", "/registry/agents/"+agent.AgentID+"/rotate-cert",
+			with(admin(), "Content-Type", "application/json"), body)
 		refusedAs(t, "rotate-cert: "+reason, a, 400, "reason_invalid")
 	}
 	token(t, agent, 200)
@@ -167,7 +180,10 @@ func TestParallelRenewalsOfOneAgentCostFourSignatures(t *testing.T) {
 	var bodies [][]byte
 	for range many {
 		csr, _ := renewalOf(t, agent)
-		body, err := json.Marshal(map[string]string{"csr_pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr.Raw}))})
+		body, err := json.Marshal(map[string]string{"csr_pem": string(pem.EncodeToMemory(&pem.Block{
+			Type:  "CERTIFICATE REQUEST",
+			Bytes: csr.Raw,
+		}))})
 		if err != nil {
 			t.Fatal(err)
 		}

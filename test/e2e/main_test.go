@@ -79,8 +79,8 @@ func run(m *testing.M) int {
 	return code
 }
 
-// allowed fails the tests for everything that a function did and would not be allowed to do on AWS. What functions do on
-// LocalStack is not seen.
+// allowed fails the tests for everything that a function did and would not be allowed to do on AWS. What functions do
+// on LocalStack is not seen.
 func allowed() int {
 	refused, looked := watch.Check()
 	if looked == 0 {
@@ -121,9 +121,13 @@ type client struct {
 func newClient(certs ...tls.Certificate) *client {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(system.CAPEM)
-	return &client{http: &http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: certs, MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 100,
-	}}}
+	return &client{http: &http.Client{
+		Timeout: 60 * time.Second,
+		Transport: &http.Transport{
+			TLSClientConfig:     &tls.Config{RootCAs: pool, Certificates: certs, MinVersion: tls.VersionTLS12},
+			MaxIdleConnsPerHost: 100,
+		},
+	}}
 }
 
 func (c *client) do(ctx context.Context, method, path string, header map[string]string, body []byte) (answer, error) {
@@ -214,7 +218,8 @@ func fresh(prefix string) string {
 func enrol(t *testing.T, name string) issued {
 	t.Helper()
 	body := fmt.Sprintf(`{"agent_name": %q, "capabilities": ["kyc:read", "kyc:write"]}`, name)
-	return read(t, operator().must(t, 201, "POST", "/v1/admin/agents", with(admin(), "Content-Type", "application/json"), []byte(body)))
+	return read(t, operator().must(t, 201, "POST", "/v1/admin/agents", with(admin(), "Content-Type", "application/json"),
+		[]byte(body)))
 }
 
 func rotate(t *testing.T, id string) issued {

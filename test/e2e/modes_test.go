@@ -97,7 +97,12 @@ func TestRollbackKilledAtItsCommit(t *testing.T) {
 		tick(t)
 		agent := enrol(t, fresh("undone"))
 		rotateCA(t)
-		faults.set(&rule{call: "dynamodb.TransactWriteItems", nth: 1, after: after, strike: func() { system.Lambda.Kill("rotateca") }})
+		faults.set(&rule{
+			call:   "dynamodb.TransactWriteItems",
+			nth:    1,
+			after:  after,
+			strike: func() { system.Lambda.Kill("rotateca") },
+		})
 		operator().must(t, 502, "POST", "/pki/rotate-ca?mode=rollback", admin(), nil)
 		faults.set(nil)
 		want := map[bool]int{true: 200, false: 401}[after]

@@ -18,7 +18,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 )
 
-// uploadCA makes a CA of the operator's own the current Org CA, and returns it with its key: the operator's PKI has that.
+// uploadCA makes a CA of the operator's own the current Org CA, and returns it with its key: the operator's PKI has
+// that.
 func uploadCA(t *testing.T, query string) pki.Authority {
 	t.Helper()
 	forget(t)
@@ -31,7 +32,8 @@ func uploadCA(t *testing.T, query string) pki.Authority {
 		t.Fatal(err)
 	}
 	body := append(pki.EncodeCertificates(ca.Chain...), keyPEM...)
-	operator().must(t, 200, "POST", "/pki/rotate-ca?mode=upload"+query, with(admin(), "Content-Type", "application/x-pem-file"), body)
+	operator().must(t, 200, "POST", "/pki/rotate-ca?mode=upload"+query,
+		with(admin(), "Content-Type", "application/x-pem-file"), body)
 	return ca
 }
 
@@ -65,8 +67,12 @@ func pipelineLeaf(t *testing.T, ca pki.Authority) outsider {
 	t.Helper()
 	key := pkitest.Key(t)
 	cert := pkitest.Sign(t, &x509.Certificate{
-		Subject: pkix.Name{CommonName: "kyc.prod.internal"}, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(24 * time.Hour),
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		Subject:               pkix.Name{CommonName: "kyc.prod.internal"},
+		NotBefore:             time.Now().Add(-time.Minute),
+		NotAfter:              time.Now().Add(24 * time.Hour),
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, ca, key.Public())
 	return outsider{[]*x509.Certificate{cert}, key.Signer}
 }
@@ -80,9 +86,13 @@ func svid(t *testing.T, ca pki.Authority, id string) outsider {
 	}
 	key := pkitest.Key(t)
 	cert := pkitest.Sign(t, &x509.Certificate{
-		Subject: pkix.Name{Country: []string{"US"}, Organization: []string{"SPIRE"}}, NotBefore: time.Now().Add(-10 * time.Second), NotAfter: time.Now().Add(time.Hour),
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, URIs: []*url.URL{uri},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		Subject:               pkix.Name{Country: []string{"US"}, Organization: []string{"SPIRE"}},
+		NotBefore:             time.Now().Add(-10 * time.Second),
+		NotAfter:              time.Now().Add(time.Hour),
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		URIs:                  []*url.URL{uri},
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}, ca, key.Public())
 	chain := []*x509.Certificate{cert}
 	if len(ca.Chain) > 1 {
@@ -102,7 +112,10 @@ func spireServer(t *testing.T, upstream *pki.Authority) pki.Authority {
 		self := pki.Authority{Key: key}
 		return pki.Authority{Chain: []*x509.Certificate{pkitest.Sign(t, template, self, key.Public())}, Key: key}
 	}
-	return pki.Authority{Chain: append([]*x509.Certificate{pkitest.Sign(t, template, *upstream, key.Public())}, upstream.Chain...), Key: key}
+	return pki.Authority{
+		Chain: append([]*x509.Certificate{pkitest.Sign(t, template, *upstream, key.Public())}, upstream.Chain...),
+		Key:   key,
+	}
 }
 
 func postJSON(t *testing.T, want int, path string, members map[string]any) answer {
@@ -122,13 +135,15 @@ const (
 // The guide's "After" for BYOCA callers: issue again under the new Org CA, enrol again to pin the thumbprint anew.
 func TestBYOCAAfterARotation(t *testing.T) {
 	leaf := pipelineLeaf(t, uploadCA(t, ""))
-	members := map[string]any{"agent_name": fresh("byo"), "capabilities": []string{"kyc:read"}, "cert_pem": leaf.certPEM(), "private_key_pem": leaf.keyPEM(t)}
+	members := map[string]any{"agent_name": fresh("byo"), "capabilities": []string{"kyc:read"}, "cert_pem": leaf.certPEM(),
+		"private_key_pem": leaf.keyPEM(t)}
 	postJSON(t, 201, byocaPath, members)
 	leaf.client().must(t, 200, "POST", tokenPath, nil, nil)
 
 	next := pipelineLeaf(t, uploadCA(t, ""))
 	leaf.client().must(t, 401, "POST", tokenPath, nil, nil)
-	members["federated"], members["display_name"], members["capabilities"] = false, "", []string{} // as the agents' SDK does
+	// as the agents' SDK does
+	members["federated"], members["display_name"], members["capabilities"] = false, "", []string{}
 	if a := postJSON(t, 400, byocaPath, members); a.code() != "cert_not_signed_by_org_ca" {
 		t.Errorf("the old certificate again: %s", a.body)
 	}
@@ -170,7 +185,8 @@ func TestPossessionProofByOpenSSL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	postJSON(t, 201, byocaPath, map[string]any{"agent_name": name, "cert_pem": leaf.certPEM(), "possession_proof": string(proof)})
+	postJSON(t, 201, byocaPath, map[string]any{"agent_name": name, "cert_pem": leaf.certPEM(),
+		"possession_proof": string(proof)})
 	leaf.client().must(t, 200, "POST", tokenPath, nil, nil)
 	rotateCA(t)
 }
@@ -179,12 +195,14 @@ func TestPossessionProofByOpenSSL(t *testing.T) {
 func TestSPIREAfterARotation(t *testing.T) {
 	upstream := spireServer(t, nil)
 	template := pkitest.CATemplate(fresh("SPIRE root"), -1, time.Now())
-	upstream.Chain = []*x509.Certificate{pkitest.Sign(t, template, pki.Authority{Key: upstream.Key}, upstream.Key.Public())}
+	upstream.Chain = []*x509.Certificate{pkitest.Sign(t, template, pki.Authority{Key: upstream.Key},
+		upstream.Key.Public())}
 	server := spireServer(t, &upstream)
 	id := "spiffe://orga.local/ns/prod/sa/" + fresh("kyc")
 	first := svid(t, server, id)
 	postJSON(t, 201, spiffePath, map[string]any{
-		"agent_name": fresh("workload"), "svid_pem": first.certPEM(), "svid_key_pem": first.keyPEM(t), "trust_bundle_pem": string(pki.EncodeCertificates(upstream.Chain...)),
+		"agent_name": fresh("workload"), "svid_pem": first.certPEM(), "svid_key_pem": first.keyPEM(t),
+		"trust_bundle_pem": string(pki.EncodeCertificates(upstream.Chain...)),
 	})
 	tick(t) // the edge learns of the bundle
 	first.client().must(t, 200, "POST", tokenPath, nil, nil)
@@ -195,8 +213,10 @@ func TestSPIREAfterARotation(t *testing.T) {
 	// SPIRE's own CA rotates too; the agent sends what the edge does not pass on.
 	next := svid(t, spireServer(t, &upstream), id)
 	next.client().must(t, 401, "POST", tokenPath, nil, nil)
-	form := url.Values{"grant_type": {"client_credentials"}, "svid_chain_pem": {string(pki.EncodeCertificates(next.chain[1:]...))}}
-	next.client().must(t, 200, "POST", tokenPath, map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, []byte(form.Encode()))
+	form := url.Values{"grant_type": {"client_credentials"},
+		"svid_chain_pem": {string(pki.EncodeCertificates(next.chain[1:]...))}}
+	next.client().must(t, 200, "POST", tokenPath, map[string]string{"Content-Type": "application/x-www-form-urlencoded"},
+		[]byte(form.Encode()))
 	next.client().must(t, 200, "POST", tokenPath, nil, nil) // the intermediate is remembered
 	svid(t, server, id+"-other").client().must(t, 401, "POST", tokenPath, nil, nil)
 }
@@ -206,7 +226,8 @@ func TestSPIREUnderTheOrgCA(t *testing.T) {
 	ca := uploadCA(t, "")
 	id := "spiffe://orga.local/ns/prod/sa/" + fresh("kyc")
 	old := svid(t, spireServer(t, &ca), id)
-	postJSON(t, 201, spiffePath, map[string]any{"agent_name": fresh("workload"), "svid_pem": old.certPEM(), "svid_key_pem": old.keyPEM(t)})
+	postJSON(t, 201, spiffePath, map[string]any{"agent_name": fresh("workload"), "svid_pem": old.certPEM(),
+		"svid_key_pem": old.keyPEM(t)})
 	old.client().must(t, 200, "POST", tokenPath, nil, nil)
 
 	next := uploadCA(t, "&overlap=600")

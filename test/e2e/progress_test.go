@@ -30,7 +30,8 @@ func progressNow(t *testing.T) progress {
 	}
 	var sum Moved
 	for _, m := range status.Progress.PerMethod {
-		sum.Agents, sum.ReEnrolled, sum.Remaining = sum.Agents+m.Agents, sum.ReEnrolled+m.ReEnrolled, sum.Remaining+m.Remaining
+		sum.Agents, sum.ReEnrolled, sum.Remaining = sum.Agents+m.Agents, sum.ReEnrolled+m.ReEnrolled,
+			sum.Remaining+m.Remaining
 	}
 	p := *status.Progress
 	if diff := cmp.Diff(sum, p.Moved); diff != "" || p.Agents != p.ReEnrolled+p.Remaining || len(p.PerMethod) != 3 {

@@ -26,7 +26,10 @@ func renewalOf(t *testing.T, i issued) (csr *x509.CertificateRequest, key *pkite
 		t.Fatal(err)
 	}
 	key = pkitest.Key(t)
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{RawSubject: cert.RawSubject, URIs: cert.URIs}, key)
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		RawSubject: cert.RawSubject,
+		URIs:       cert.URIs,
+	}, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,11 +42,15 @@ func renewalOf(t *testing.T, i issued) (csr *x509.CertificateRequest, key *pkite
 // renewWith asks with the present certificate and returns the answer.
 func renewWith(t *testing.T, i issued, csr *x509.CertificateRequest) answer {
 	t.Helper()
-	body, err := json.Marshal(map[string]string{"csr_pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr.Raw}))})
+	body, err := json.Marshal(map[string]string{"csr_pem": string(pem.EncodeToMemory(&pem.Block{
+		Type:  "CERTIFICATE REQUEST",
+		Bytes: csr.Raw,
+	}))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := newClient(i.certificate(t)).do(t.Context(), "POST", "/v1/agent/renew", map[string]string{"Content-Type": "application/json"}, body)
+	a, err := newClient(i.certificate(t)).do(t.Context(), "POST", "/v1/agent/renew",
+		map[string]string{"Content-Type": "application/json"}, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +90,8 @@ func TestRenewal(t *testing.T) {
 	for _, r := range chain(t, first.AgentID) {
 		events = append(events, r.EventType)
 	}
-	if diff := cmp.Diff([]audit.Event{audit.AgentEnrolled, audit.AgentCertRenewed, audit.AgentCertActivated}, events); diff != "" {
+	if diff := cmp.Diff([]audit.Event{audit.AgentEnrolled, audit.AgentCertRenewed, audit.AgentCertActivated},
+		events); diff != "" {
 		t.Errorf("audit chain (-want +got):\n%s", diff)
 	}
 	info := newClient(second.certificate(t)).must(t, 200, "GET", "/v1/agent/renewal-info", nil, nil)
@@ -110,7 +118,8 @@ func TestRenewalMovesInAnOverlap(t *testing.T) {
 	change(t, "mode=finalise")
 	token(t, first, 401)
 	token(t, second, 200)
-	if a := newClient(second.certificate(t)).must(t, 200, "GET", "/v1/agent/renewal-info", nil, nil); a.header.Get("Retry-After") != "21600" {
+	if a := newClient(second.certificate(t)).must(t, 200, "GET", "/v1/agent/renewal-info", nil,
+		nil); a.header.Get("Retry-After") != "21600" {
 		t.Errorf("Retry-After after the move: %v", a.header)
 	}
 	tick(t)
@@ -127,7 +136,10 @@ func TestRenewalByESTClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := est.Client{
-		Host: strings.TrimPrefix(system.URL, "https://"), ExplicitAnchor: roots, Certificates: []*x509.Certificate{leaf}, PrivateKey: cert.PrivateKey,
+		Host:           strings.TrimPrefix(system.URL, "https://"),
+		ExplicitAnchor: roots,
+		Certificates:   []*x509.Certificate{leaf},
+		PrivateKey:     cert.PrivateKey,
 	}
 	cas, err := c.CACerts(t.Context())
 	if err != nil {
@@ -143,18 +155,25 @@ func TestRenewalByESTClient(t *testing.T) {
 	for _, ca := range cas[:len(cas)-1] {
 		between.AddCert(ca)
 	}
-	if _, err := next.Verify(x509.VerifyOptions{Roots: anchors, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+	if _, err := next.Verify(x509.VerifyOptions{
+		Roots:         anchors,
+		Intermediates: between,
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}); err != nil {
 		t.Errorf("the certificate does not chain to cacerts: %v", err)
 	}
-	newClient(tls.Certificate{Certificate: [][]byte{next.Raw}, PrivateKey: key.Signer}).must(t, 200, "POST", tokenPath, nil, nil)
+	newClient(tls.Certificate{
+		Certificate: [][]byte{next.Raw},
+		PrivateKey:  key.Signer,
+	}).must(t, 200, "POST", tokenPath, nil, nil)
 	token(t, first, 401)
 	if _, err := c.Reenroll(t.Context(), csr); err == nil {
 		t.Error("the old certificate renews again")
 	}
 }
 
-// Whatever call a renewal dies at, before it or after: the certificate in use works, asking again with it works, and the
-// first use of what is answered then ends it.
+// Whatever call a renewal dies at, before it or after: the certificate in use works, asking again with it works, and
+// the first use of what is answered then ends it.
 func TestRenewalKilledAtEveryStep(t *testing.T) {
 	needsFaults(t)
 	for _, call := range []string{"dynamodb.BatchGetItem", "kms.Sign", "dynamodb.TransactWriteItems", "dynamodb.GetItem"} {
@@ -183,13 +202,19 @@ func TestRenewalKilledAtEveryStep(t *testing.T) {
 	}
 }
 
-// A token function that dies at the commit of a first use has ended the old certificate or has not; the next use ends it.
+// A token function that dies at the commit of a first use has ended the old certificate or has not; the next use ends
+// it.
 func TestFirstUseKilledAtItsCommit(t *testing.T) {
 	needsFaults(t)
 	for _, after := range []bool{false, true} {
 		agent := enrol(t, fresh("crash"))
 		next := renewed(t, agent)
-		faults.set(&rule{call: "dynamodb.TransactWriteItems", nth: 1, after: after, strike: func() { system.Lambda.Kill("token") }})
+		faults.set(&rule{
+			call:   "dynamodb.TransactWriteItems",
+			nth:    1,
+			after:  after,
+			strike: func() { system.Lambda.Kill("token") },
+		})
 		token(t, next, 502)
 		faults.set(nil)
 		token(t, agent, map[bool]int{true: 401, false: 200}[after])
@@ -211,8 +236,10 @@ func TestCallsOfARenewal(t *testing.T) {
 		want map[string]int
 	}{
 		// The agent's keys are read, and the renewal is reserved, before anything is signed.
-		{"renewal", func() { next = renewed(t, agent) }, map[string]int{"dynamodb.BatchGetItem": 1, "kms.Sign": 1, "dynamodb.TransactWriteItems": 2, "dynamodb.GetItem": 2}},
-		{"first use", func() { token(t, next, 200) }, map[string]int{"dynamodb.BatchGetItem": 1, "dynamodb.TransactWriteItems": 1}},
+		{"renewal", func() { next = renewed(t, agent) },
+			map[string]int{"dynamodb.BatchGetItem": 1, "kms.Sign": 1, "dynamodb.TransactWriteItems": 2, "dynamodb.GetItem": 2}},
+		{"first use", func() { token(t, next, 200) },
+			map[string]int{"dynamodb.BatchGetItem": 1, "dynamodb.TransactWriteItems": 1}},
 		{"use", func() { token(t, next, 200) }, map[string]int{"dynamodb.BatchGetItem": 1}},
 	} {
 		got := faults.count(c.do)

@@ -31,9 +31,9 @@ func warnings(t *testing.T) []any {
 	return operator().must(t, 200, "GET", "/healthz", admin(), nil).decode(t)["warnings"].([]any)
 }
 
-// The restore drill: back up, rotate the Org CA, restore. The superseded CA is current again, with every pin under it, and
-// that is found out at once and by everybody: by /healthz, by the standby job, which then changes nothing, and in the log.
-// Rotating once more is the remedy. What was rotated away a second time since the backup is found out as well.
+// The restore drill: back up, rotate the Org CA, restore. The superseded CA is current again, with every pin under it,
+// and that is found out at once and by everybody: by /healthz, by the standby job, which then changes nothing, and in
+// the log. Rotating once more is the remedy. What was rotated away a second time since the backup is found out as well.
 func TestRestoreDrill(t *testing.T) {
 	onlyLocally(t, "its schedule cannot be stopped for the time of a restore")
 	for name, rotations := range map[string]int{"one rotation since": 1, "two rotations since": 2} {
@@ -50,7 +50,10 @@ func drill(t *testing.T, rotations int) {
 	before := state(t).Pointer
 
 	c := tablecopy.Config{
-		Client: system.Clients.DynamoDB, Prefix: system.TablePrefix(), Dir: filepath.Join(t.TempDir(), "backup"), Progress: func(s string) { t.Log("  " + s) },
+		Client:   system.Clients.DynamoDB,
+		Prefix:   system.TablePrefix(),
+		Dir:      filepath.Join(t.TempDir(), "backup"),
+		Progress: func(s string) { t.Log("  " + s) },
 	}
 	t.Log("1. back up the tables")
 	if err := tablecopy.Out(t.Context(), c); err != nil {
@@ -88,7 +91,8 @@ func drill(t *testing.T, rotations int) {
 	if log := output.String()[from:]; !strings.Contains(log, "pki.rotate.restored") {
 		t.Errorf("the log does not tell:\n%s", log)
 	}
-	if got := state(t); len(got.Generations) != len(restored.Generations) || got.Pointer.Current != restored.Pointer.Current {
+	if got := state(t); len(got.Generations) != len(restored.Generations) ||
+		got.Pointer.Current != restored.Pointer.Current {
 		t.Errorf("the standby job changed a restored registry: %+v", got)
 	}
 

@@ -60,7 +60,10 @@ func TestKeyOfACSRStaysWithTheAgent(t *testing.T) {
 	}
 	got := read(t, a)
 	block, _ := pem.Decode([]byte(got.CertPEM))
-	newClient(tls.Certificate{Certificate: [][]byte{block.Bytes}, PrivateKey: key}).must(t, 200, "POST", tokenPath, nil, nil)
+	newClient(tls.Certificate{
+		Certificate: [][]byte{block.Bytes},
+		PrivateKey:  key,
+	}).must(t, 200, "POST", tokenPath, nil, nil)
 }
 
 // A hundred rotations of one agent run at once. One certificate counts at the end and every 200 has its row. A 200
@@ -118,7 +121,8 @@ func TestConcurrentRotationsOfOneAgent(t *testing.T) {
 		}
 	}
 	if len(won) != len(rows)-1 || working != 1 {
-		t.Errorf("%d rotations answered 200, %d rows, %d certificates work; want as many rows, and one", len(won), len(rows)-1, working)
+		t.Errorf("%d rotations answered 200, %d rows, %d certificates work; want as many rows, and one", len(won),
+			len(rows)-1, working)
 	}
 }
 
@@ -237,16 +241,24 @@ func TestRemoteCalls(t *testing.T) {
 		want map[string]int
 	}{
 		{"token", func() { c.must(t, 200, "POST", tokenPath, nil, nil) }, map[string]int{"dynamodb.BatchGetItem": 1}},
-		{"token with a proof", func() { c.must(t, 200, "POST", tokenPath, map[string]string{"DPoP": proof(t, agent, nil)}, nil) }, map[string]int{"dynamodb.BatchGetItem": 1, "dynamodb.PutItem": 1}},
-		{"login by the Mastio's assertion", func() { logIn(t, c, ownAssertion(t, c), ownProof(t, "")) }, map[string]int{"dynamodb.BatchGetItem": 2, "dynamodb.PutItem": 2}},
+		{"token with a proof", func() {
+			c.must(t, 200, "POST", tokenPath, map[string]string{"DPoP": proof(t, agent, nil)},
+				nil)
+		}, map[string]int{"dynamodb.BatchGetItem": 1, "dynamodb.PutItem": 1}},
+		{"login by the Mastio's assertion", func() { logIn(t, c, ownAssertion(t, c), ownProof(t, "")) },
+			map[string]int{"dynamodb.BatchGetItem": 2, "dynamodb.PutItem": 2}},
 		{"login by the local key", func() {
 			challenge := challengeFor(t, c)
 			assertion := localAssertion(t, agent, x5cOf(agent.CertPEM), sdkClaims(agent, challenge))
 			endorse(t, c, assertion, challenge)
 			logIn(t, c, assertion, ownProof(t, ""))
 		}, map[string]int{"dynamodb.BatchGetItem": 3, "dynamodb.PutItem": 2}},
-		{"rotate-cert", func() { rotate(t, agent.AgentID) }, map[string]int{"dynamodb.BatchGetItem": 1, "kms.Sign": 1, "dynamodb.TransactWriteItems": 1, "dynamodb.GetItem": 2}}, // the agent's keys, and the pointer once more
-		{"rotate-ca", func() { rotateCA(t) }, map[string]int{"dynamodb.UpdateItem": 1, "dynamodb.Query": 1, "dynamodb.GetItem": 1, "dynamodb.TransactWriteItems": 1}},
+		// the agent's keys, and the pointer once more
+		{"rotate-cert", func() { rotate(t, agent.AgentID) },
+			map[string]int{"dynamodb.BatchGetItem": 1, "kms.Sign": 1, "dynamodb.TransactWriteItems": 1, "dynamodb.GetItem": 2}},
+		{"rotate-ca", func() { rotateCA(t) },
+			map[string]int{"dynamodb.UpdateItem": 1, "dynamodb.Query": 1, "dynamodb.GetItem": 1,
+				"dynamodb.TransactWriteItems": 1}},
 	} {
 		// An instance that has not served yet reads the secret, or opens the token key: the least of a few tries counts.
 		var got map[string]int
@@ -292,7 +304,8 @@ func TestStatusShowsTheRotation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := fmt.Sprintf("CN=orga Org CA G%v,O=orga", result["generation"]); cert.Subject.String() != want || !cert.IsCA || cert.MaxPathLen != 1 {
+	if want := fmt.Sprintf("CN=orga Org CA G%v,O=orga", result["generation"]); cert.Subject.String() != want ||
+		!cert.IsCA || cert.MaxPathLen != 1 {
 		t.Errorf("root %s, CA %v, pathLen %d; want %s, CA, 1", cert.Subject, cert.IsCA, cert.MaxPathLen, want)
 	}
 	health := operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)

@@ -39,7 +39,10 @@ func TestDeploymentIsStoppedByAMissingTruststore(t *testing.T) {
 		t.Fatalf("none of %d buckets is the truststore's", len(buckets.Buckets))
 	}
 	key := "truststore.pem"
-	if _, err := system.Clients.S3.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: bucket, Key: &key}); err != nil {
+	if _, err := system.Clients.S3.DeleteObject(t.Context(), &s3.DeleteObjectInput{
+		Bucket: bucket,
+		Key:    &key,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	const want = "the truststore object is missing"

@@ -64,8 +64,15 @@ func startLocal(ctx context.Context, dir string, env ...string) (*target, error)
 		return nil, err
 	}
 	return &target{
-		URL: s.URL, CAPEM: s.CAPEM, AdminSecret: s.AdminSecret, Clients: s.Clients, Lambda: s.Lambda, Domain: s.Domain,
-		prefix: s.TablePrefix(), tick: s.Tick, close: s.Close,
+		URL:         s.URL,
+		CAPEM:       s.CAPEM,
+		AdminSecret: s.AdminSecret,
+		Clients:     s.Clients,
+		Lambda:      s.Lambda,
+		Domain:      s.Domain,
+		prefix:      s.TablePrefix(),
+		tick:        s.Tick,
+		close:       s.Close,
 	}, nil
 }
 
@@ -81,10 +88,14 @@ func attach(ctx context.Context, path string) (*target, error) {
 	c := deployment.Connect(d.Endpoint)
 	secret, err := c.AdminSecret(ctx, d.AdminSecretID)
 	return &target{
-		URL: d.URL, CAPEM: ca, AdminSecret: secret, prefix: d.TablePrefix, operators: d.OperatorsURL,
-		Clients: stack.Clients{DynamoDB: c.DynamoDB, KMS: c.KMS, S3: c.S3, SecretsManager: c.SecretsManager},
-		tick:    func(ctx context.Context) error { return c.Tick(ctx, d.OrgID) },
-		close:   func() error { return nil }, // the deployment goes on: the test did not start it
+		URL:         d.URL,
+		CAPEM:       ca,
+		AdminSecret: secret,
+		prefix:      d.TablePrefix,
+		operators:   d.OperatorsURL,
+		Clients:     stack.Clients{DynamoDB: c.DynamoDB, KMS: c.KMS, S3: c.S3, SecretsManager: c.SecretsManager},
+		tick:        func(ctx context.Context) error { return c.Tick(ctx, d.OrgID) },
+		close:       func() error { return nil }, // the deployment goes on: the test did not start it
 	}, err
 }
 

@@ -69,7 +69,8 @@ func TestProofBindsTheToken(t *testing.T) {
 		t.Errorf("cnf (-want +got):\n%s", diff)
 	}
 	for name, want := range map[string]any{
-		"iss": system.URL, "aud": system.URL, "sub": agent.AgentID, "client_id": agent.AgentID, "scope": "kyc:read kyc:write", "generation": float64(agent.Generation),
+		"iss": system.URL, "aud": system.URL, "sub": agent.AgentID, "client_id": agent.AgentID, "scope": "kyc:read kyc:write",
+		"generation": float64(agent.Generation),
 	} {
 		got := claims[name]
 		if list, ok := got.([]any); ok && len(list) == 1 {
@@ -156,7 +157,8 @@ func TestProofMustFit(t *testing.T) {
 			t.Errorf("%s: Content-Type %q", name, got)
 		}
 	}
-	a := c.must(t, 400, "POST", tokenPath, map[string]string{"DPoP": proof(t, agent, map[string]any{"nonce": "made-up"})}, nil)
+	a := c.must(t, 400, "POST", tokenPath, map[string]string{"DPoP": proof(t, agent, map[string]any{"nonce": "made-up"})},
+		nil)
 	if a.decode(t)["error"] != "use_dpop_nonce" || a.header.Get("DPoP-Nonce") == "" {
 		t.Fatalf("a made-up nonce: %s", a.body)
 	}
@@ -185,7 +187,8 @@ func TestCertificatesThatDoNotAuthenticate(t *testing.T) {
 		t.Errorf("a foreign CA's certificate:\n%s", diff)
 	}
 	// A header that claims a certificate is only a header.
-	header := map[string]string{"X-Amzn-Mtls-Clientcert": agent.CertPEM[:27], "X-Forwarded-Client-Cert": "By=;Hash=" + agent.Thumbprint}
+	header := map[string]string{"X-Amzn-Mtls-Clientcert": agent.CertPEM[:27],
+		"X-Forwarded-Client-Cert": "By=;Hash=" + agent.Thumbprint}
 	operator().must(t, 401, "POST", tokenPath, header, nil)
 }
 
@@ -198,8 +201,12 @@ func forged(t *testing.T, i issued) tls.Certificate {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(4711), Subject: pkix.Name{CommonName: i.AgentID}, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		SerialNumber: big.NewInt(4711),
+		Subject:      pkix.Name{CommonName: i.AgentID},
+		NotBefore:    time.Now().Add(-time.Minute),
+		NotAfter:     time.Now().Add(time.Hour),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, authority.Chain[0], key.Public(), authority.Key)
 	if err != nil {

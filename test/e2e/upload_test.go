@@ -31,9 +31,15 @@ func newOperatorCA(t *testing.T, pathLen int) operatorCA {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "Operator Root " + fresh("ca")},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(10, 0, 0), BasicConstraintsValid: true, IsCA: true,
-		MaxPathLen: pathLen, MaxPathLenZero: pathLen == 0, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		SerialNumber:          big.NewInt(time.Now().UnixNano()),
+		Subject:               pkix.Name{CommonName: "Operator Root " + fresh("ca")},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().AddDate(10, 0, 0),
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLen:            pathLen,
+		MaxPathLenZero:        pathLen == 0,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -145,7 +151,8 @@ func TestRefusedUploadLeavesNothing(t *testing.T) {
 		return a.Number == b.Number && a.State == b.State && a.Version == b.Version
 	}
 	if !slices.EqualFunc(before.Generations, after.Generations, same) || after.Head.Seq != before.Head.Seq+1 {
-		t.Errorf("generations %d → %d, rows %d → %d; want the same, and one row", len(before.Generations), len(after.Generations), before.Head.Seq, after.Head.Seq)
+		t.Errorf("generations %d → %d, rows %d → %d; want the same, and one row", len(before.Generations),
+			len(after.Generations), before.Head.Seq, after.Head.Seq)
 	}
 }
 

@@ -94,8 +94,14 @@ func TestLivesThroughRotationsOfTheOrgCA(t *testing.T) {
 	folder := t.TempDir()
 	fresh := func(name string) *agent {
 		return &agent{
-			base: s.URL, operators: s.URL, name: name, secret: s.AdminSecret, path: filepath.Join(folder, name+".pem"), caPEM: s.CAPEM,
-			every: 100 * time.Millisecond, log: slog.New(slog.NewTextHandler(logs, nil)).With("agent", name),
+			base:      s.URL,
+			operators: s.URL,
+			name:      name,
+			secret:    s.AdminSecret,
+			path:      filepath.Join(folder, name+".pem"),
+			caPEM:     s.CAPEM,
+			every:     100 * time.Millisecond,
+			log:       slog.New(slog.NewTextHandler(logs, nil)).With("agent", name),
 		}
 	}
 	names := []string{"one", "two", "three"}

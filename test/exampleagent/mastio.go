@@ -94,7 +94,10 @@ func (a *agent) enrol(ctx context.Context) (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
-	plain := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}, Timeout: 15 * time.Second}
+	plain := &http.Client{
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}},
+		Timeout:   15 * time.Second,
+	}
 	if a.caPEM != nil {
 		pool := x509.NewCertPool()
 		pool.AppendCertsFromPEM(a.caPEM)
@@ -110,7 +113,8 @@ func (a *agent) enrol(ctx context.Context) (identity, error) {
 	}
 	i, err := a.become(out.Cert, key)
 	if err == nil {
-		a.log.Info("enrolled", "agent_id", out.ID, "generation", i.generation(), "not_after", i.pair.Leaf.NotAfter.Format(time.RFC3339))
+		a.log.Info("enrolled", "agent_id", out.ID, "generation", i.generation(), "not_after",
+			i.pair.Leaf.NotAfter.Format(time.RFC3339))
 	}
 	return i, err
 }
@@ -149,7 +153,8 @@ func (a *agent) renew(ctx context.Context) error {
 	var out struct {
 		Cert string `json:"cert_pem"`
 	}
-	if _, err := a.call(ctx, a.me.client, http.MethodPost, a.base+"/v1/agent/renew", map[string]string{"csr_pem": request}, &out); err != nil {
+	if _, err := a.call(ctx, a.me.client, http.MethodPost, a.base+"/v1/agent/renew", map[string]string{"csr_pem": request},
+		&out); err != nil {
 		return err
 	}
 	before := a.me
@@ -158,7 +163,8 @@ func (a *agent) renew(ctx context.Context) error {
 		return err
 	}
 	before.client.CloseIdleConnections()
-	a.log.Info("renewed", "from", before.generation(), "to", a.me.generation(), "not_after", a.me.pair.Leaf.NotAfter.Format(time.RFC3339))
+	a.log.Info("renewed", "from", before.generation(), "to", a.me.generation(), "not_after",
+		a.me.pair.Leaf.NotAfter.Format(time.RFC3339))
 	return nil
 }
 

@@ -52,7 +52,8 @@ var here = []string{"README.md", "shared/OPERATING.md", "shared/audit/README.md"
 // block begins with.
 var elsewhere = map[string]map[string]string{
 	"README.md": {
-		"make run     #":  "make run and make demo are started by this test as programs, and by localstack/run; make test is CI's first step",
+		"make run     #": "make run and make demo are started by this test as programs, and by localstack/run; make test " +
+			"is CI's first step",
 		"make bootstrap ": "needs an AWS account",
 	},
 	"shared/OPERATING.md": {
@@ -72,9 +73,10 @@ var elsewhere = map[string]map[string]string{
 		"app := ":                  "infra/mastio TestReadme compiles it",
 	},
 	"localstack/README.md": {
-		"set -a; . build/run":  "shared/OPERATING.md has the same block",
-		"aws dynamodb scan":    "needs the AWS command line",
-		"make run PORT=":       "localstack/run TestRunTourAndRestart starts the program with --port and --data, test/browser fills a Mastio as --demo does",
+		"set -a; . build/run": "shared/OPERATING.md has the same block",
+		"aws dynamodb scan":   "needs the AWS command line",
+		"make run PORT=": "localstack/run TestRunTourAndRestart starts the program with --port and --data, " +
+			"test/browser fills a Mastio as --demo does",
 		"mkdir -p build/sec":   "test/local starts as many stacks; TestRunTourAndRestart refuses a second one in a folder",
 		"make localstack-up ":  "make localstack-test, a step of CI, runs each",
 		"KMS_ENDPOINT=http://": "make localstack-test, a step of CI, runs both",
@@ -141,8 +143,8 @@ func reason(path string, b block) (key, why string) {
 // command is what a line begins with that a person would type.
 var command = regexp.MustCompile(`(?m)^(make|curl|go|git|aws|sudo|export|openssl|docker|npm|pip|jq) `)
 
-// Every block is run by a test, or the table says why not. What is not run is shown in the log; a shell can read it all the
-// same, and its targets of make are there.
+// Every block is run by a test, or the table says why not. What is not run is shown in the log; a shell can read it all
+// the same, and its targets of make are there.
 func TestEveryBlockIsRunOrAccountedFor(t *testing.T) {
 	makefile, err := os.ReadFile(filepath.Join("..", "..", "Makefile"))
 	if err != nil {
@@ -222,7 +224,8 @@ func readable(t *testing.T, path string, b block, makefile string) {
 			}
 		}
 	}
-	if strings.Contains(b.text, "jq -r ") || strings.Contains(b.text, "curl -s ") || strings.Contains(b.text, "curl -sk ") {
+	if strings.Contains(b.text, "jq -r ") || strings.Contains(b.text, "curl -s ") ||
+		strings.Contains(b.text, "curl -sk ") {
 		t.Errorf("%s:%d: a refusal goes unnoticed here: curl --fail-with-body -sS, jq -er", path, b.line)
 	}
 }

@@ -25,7 +25,8 @@ func startDeployed(t *testing.T, folder string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "proxy.env"), []byte("MCP_PROXY_ADMIN_SECRET="+secret+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "proxy.env"), []byte("MCP_PROXY_ADMIN_SECRET="+secret+"\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	to, err := url.Parse(d.URL)

@@ -163,12 +163,14 @@ MASTIO="https://localhost:9443"
 `
 
 // enrol enrols an agent and keeps its certificate and key.
-const enrol = admin + `curl -sk -X POST -H "X-Admin-Secret: $ADMIN_SECRET" -H 'Content-Type: application/json' -d '{"agent_name":"kyc-screener"}' "$MASTIO/v1/admin/agents" > enrolled.json
+const enrol = admin +
+	`curl -sk -X POST -H "X-Admin-Secret: $ADMIN_SECRET" -H 'Content-Type: application/json' -d '{"agent_name":"kyc-screener"}' "$MASTIO/v1/admin/agents" > enrolled.json
 jq -r .cert_pem enrolled.json > first-cert.pem; jq -r .key_pem enrolled.json > first-key.pem; chmod 0600 first-*.pem`
 
 func askToken(t *testing.T, folder, cert, key string) string {
 	t.Helper()
-	return sh(t, folder, "curl -sk -o token.json -w '%{http_code}' --cert "+cert+" --key "+key+" -X POST https://localhost:9443/v1/auth/token; echo; jq -r '.error_description // .token_type' token.json")
+	return sh(t, folder, "curl -sk -o token.json -w '%{http_code}' --cert "+cert+" --key "+key+
+		" -X POST https://localhost:9443/v1/auth/token; echo; jq -r '.error_description // .token_type' token.json")
 }
 
 func TestGuide(t *testing.T) {
@@ -218,7 +220,9 @@ func TestGuide(t *testing.T) {
 		t.Errorf("previous = %+v, want %s, superseded", result.Previous, before)
 	}
 	want(sh(t, folder, "curl -sk https://localhost:9443/healthz | jq -r .fingerprint"), result.Fingerprint+"\n")
-	want(sh(t, folder, "curl -sk https://localhost:9443/pki/ca.crt | openssl x509 -outform DER | sha256sum | cut -d' ' -f1"), result.Fingerprint+"\n")
+	want(sh(t, folder,
+		"curl -sk https://localhost:9443/pki/ca.crt | openssl x509 -outform DER | sha256sum | cut -d' ' -f1"),
+		result.Fingerprint+"\n")
 	want(token("cert.pem", "agent-key.pem"), "401\nCertificate has been revoked\n")
 	sh(t, folder, between(t, "From the API", "ADMIN_SECRET=", "chmod 0600 cert.pem agent-key.pem"))
 	want(token("cert.pem", "agent-key.pem"), "200\nBearer\n")
@@ -230,8 +234,11 @@ func TestGuide(t *testing.T) {
 	if err := json.Unmarshal([]byte(answer), &result); err != nil {
 		t.Fatal(err)
 	}
-	want(sh(t, folder, "openssl x509 -in new-org-ca.pem -outform DER | sha256sum | cut -d' ' -f1"), result.Fingerprint+"\n")
-	want(sh(t, folder, "curl -sk https://localhost:9443/pki/ca.crt | openssl x509 -outform DER | sha256sum | cut -d' ' -f1"), result.Fingerprint+"\n")
+	want(sh(t, folder, "openssl x509 -in new-org-ca.pem -outform DER | sha256sum | cut -d' ' -f1"),
+		result.Fingerprint+"\n")
+	want(sh(t, folder,
+		"curl -sk https://localhost:9443/pki/ca.crt | openssl x509 -outform DER | sha256sum | cut -d' ' -f1"),
+		result.Fingerprint+"\n")
 	want(token("cert.pem", "agent-key.pem"), "401\nCertificate has been revoked\n")
 	sh(t, folder, between(t, "From the API", "ADMIN_SECRET=", "chmod 0600 cert.pem agent-key.pem"))
 	want(token("cert.pem", "agent-key.pem"), "200\nBearer\n")
@@ -242,7 +249,8 @@ func TestGuide(t *testing.T) {
 
 	// Troubleshoot: the log names the rotation.
 	collectLog(t, folder)
-	if log := sh(t, folder, "grep pki.rotate build/run/functions.log"); !strings.Contains(log, "pki.rotate.committed") || !strings.Contains(log, "pki.rotate.cert") {
+	if log := sh(t, folder, "grep pki.rotate build/run/functions.log"); !strings.Contains(log, "pki.rotate.committed") ||
+		!strings.Contains(log, "pki.rotate.cert") {
 		t.Errorf("log lines of the rotation:\n%s", log)
 	}
 	secrets(t, folder)
@@ -250,8 +258,10 @@ func TestGuide(t *testing.T) {
 
 // operatorCA makes a CA with openssl.
 func operatorCA(name, constraints string) string {
-	return "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj '/O=Acme/CN=Acme Agents CA' " +
-		"-addext basicConstraints=" + constraints + " -addext keyUsage=critical,keyCertSign,cRLSign -keyout " + name + "-key.pem -out " + name + ".pem 2>/dev/null"
+	return "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj '/O=Acme/CN=Acme " +
+		"Agents CA' " +
+		"-addext basicConstraints=" + constraints + " -addext keyUsage=critical,keyCertSign,cRLSign -keyout " + name +
+		"-key.pem -out " + name + ".pem 2>/dev/null"
 }
 
 // TestLegacyGuide is section 3, on the installation that it is for: a Mastio whose Org CA was made with pathLen=0.
@@ -268,12 +278,15 @@ func TestLegacyGuide(t *testing.T) {
 	}
 	detect := between(t, "Detect", "curl -sk https://localhost:9443/healthz", "'.warnings // []'")
 	const legacy = "[\n  \"org_ca_legacy_pathlen_zero\"\n]\n"
-	gauge := admin + `curl -sk -H "X-Admin-Secret: $ADMIN_SECRET" "$MASTIO/metrics" | grep ^cullis_proxy_legacy_ca_pathlen_zero | sed 's/.* //'`
+	gauge := admin +
+		`curl -sk -H "X-Admin-Secret: $ADMIN_SECRET" "$MASTIO/metrics" | grep ^cullis_proxy_legacy_ca_pathlen_zero | sed 's/.* //'`
 
 	sh(t, folder, "echo MASTIO_FIRST_CA=adopt >> proxy.env")
 	stop := await(t, folder, "--data", "data")
 	sh(t, folder, operatorCA("old-org-ca", "critical,CA:TRUE,pathlen:0"))
-	sh(t, folder, admin+`curl -sk -X POST -H "X-Admin-Secret: $ADMIN_SECRET" -F ca_cert=@old-org-ca.pem -F ca_key=@old-org-ca-key.pem "$MASTIO/pki/rotate-ca?mode=upload"`)
+	sh(t, folder,
+		admin+
+			`curl -sk -X POST -H "X-Admin-Secret: $ADMIN_SECRET" -F ca_cert=@old-org-ca.pem -F ca_key=@old-org-ca-key.pem "$MASTIO/pki/rotate-ca?mode=upload"`)
 	want(sh(t, folder, detect), legacy)
 	want(sh(t, folder, gauge), "1\n")
 	sh(t, folder, enrol)
@@ -286,7 +299,8 @@ func TestLegacyGuide(t *testing.T) {
 	line := strings.Trim(between(t, "./deploy.sh --pull", "# Logs: ", `/pki/rotate-ca."`), `"# Logs:`)
 	want(askToken(t, folder, "first-cert.pem", "first-key.pem"), "503\n"+line+"\n")
 	want(sh(t, folder, "grep -cF '"+line+"' build/run/functions.log | sed 's/[1-9][0-9]*/some/'"), "some\n")
-	want(sh(t, folder, "curl -sk -o refused.json -w '%{http_code}' https://localhost:9443/pki/bundle.pem; jq -r .code refused.json"), "503org_ca_legacy\n")
+	want(sh(t, folder, "curl -sk -o refused.json -w '%{http_code}' https://localhost:9443/pki/bundle.pem; jq -r .code "+
+		"refused.json"), "503org_ca_legacy\n")
 	want(sh(t, folder, detect), legacy)
 
 	// Remediate, as in section 2; the warning is gone at once, and so is the refusal.
@@ -303,7 +317,8 @@ func TestLegacyGuide(t *testing.T) {
 // openssl has another verifier agree with the chain: root from the Mastio, issuing CA from behind the leaf.
 func openssl(t *testing.T, folder, cert string) {
 	t.Helper()
-	out := sh(t, folder, "curl -sk https://localhost:9443/pki/ca.crt > ca.crt; openssl verify -x509_strict -purpose sslclient -CAfile ca.crt -untrusted "+cert+" "+cert)
+	out := sh(t, folder, "curl -sk https://localhost:9443/pki/ca.crt > ca.crt; openssl verify -x509_strict -purpose "+
+		"sslclient -CAfile ca.crt -untrusted "+cert+" "+cert)
 	if out != cert+": OK\n" {
 		t.Errorf("openssl: %s", out)
 	}

@@ -127,7 +127,8 @@ case "$*" in
 esac
 `
 
-// firstAgentOfADeployment runs the last block of a first deployment, with the deployment's two hosts led to this machine.
+// firstAgentOfADeployment runs the last block of a first deployment, with the deployment's two hosts led to this
+// machine.
 func firstAgentOfADeployment(t *testing.T, folder, document string) {
 	t.Helper()
 	var text string
@@ -136,13 +137,15 @@ func firstAgentOfADeployment(t *testing.T, folder, document string) {
 			text = b.text
 		}
 	}
-	hosts := "insecure\nconnect-to = \"mastio.acme.example:443:localhost:" + port + "\"\nconnect-to = \"agents.acme.example:443:localhost:" + port + "\"\n"
+	hosts := "insecure\nconnect-to = \"mastio.acme.example:443:localhost:" + port +
+		"\"\nconnect-to = \"agents.acme.example:443:localhost:" + port + "\"\n"
 	for name, content := range map[string]string{"aws": aws, ".curlrc": hosts} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if out := sh(t, folder, "PATH=\"$PWD:$PATH\"; export CURL_HOME=\"$PWD\"\n"+text); !strings.Contains(out, `"token_type":"Bearer"`) {
+	if out := sh(t, folder, "PATH=\"$PWD:$PATH\"; export CURL_HOME=\"$PWD\"\n"+text); !strings.Contains(out,
+		`"token_type":"Bearer"`) {
 		t.Errorf("the block ends with %s, want a token", out)
 	}
 }

@@ -15,7 +15,8 @@ func TestWhoAsksIsOneType(t *testing.T) {
 			continue
 		}
 		ast.Inspect(f.ast, func(n ast.Node) bool {
-			if s, ok := n.(*ast.StructType); ok && hasField(s, "RequestID") && (hasField(s, "SourceIP") || hasField(s, "Actor")) {
+			if s, ok := n.(*ast.StructType); ok && hasField(s, "RequestID") &&
+				(hasField(s, "SourceIP") || hasField(s, "Actor")) {
 				found = append(found, f.path)
 			}
 			return true

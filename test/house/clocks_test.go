@@ -21,7 +21,8 @@ func clocks(t *testing.T) (rows [][]string) {
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
 	for line := range strings.Lines(section) {
-		if cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|"); len(cells) > 1 && !strings.Contains(line, "|---") {
+		if cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|"); len(cells) > 1 &&
+			!strings.Contains(line, "|---") {
 			rows = append(rows, cells)
 		}
 	}
@@ -62,8 +63,8 @@ func testNames(t *testing.T) map[string]bool {
 	return names
 }
 
-// A clock that was wrong once locks nothing for longer than it was wrong. Each stored instant has its bound in the table, and a
-// test that holds it.
+// A clock that was wrong once locks nothing for longer than it was wrong. Each stored instant has its bound in the
+// table, and a test that holds it.
 func TestEveryStoredInstantNamesItsTest(t *testing.T) {
 	rows, names := clocks(t), testNames(t)
 	if len(rows) < 10 || len(names) < 100 {

@@ -40,6 +40,7 @@ func TestEveryFunctionHasItsPermissions(t *testing.T) {
 	}
 	slices.Sort(named)
 	if diff := cmp.Diff(routes.Functions(), named); diff != "" {
-		t.Errorf("functions and the table in infra/mastio/permissions.go differ: name there the calls that a new function makes (-functions +table):\n%s", diff)
+		t.Errorf("functions and the table in infra/mastio/permissions.go differ: name there the calls that a new function "+
+			"makes (-functions +table):\n%s", diff)
 	}
 }

@@ -11,7 +11,8 @@ import (
 // certificate says, so that two names read alike.
 func TestNamesAreWrittenFromTheirEncoding(t *testing.T) {
 	for _, f := range sources(t) {
-		if !slices.ContainsFunc(f.ast.Imports, func(s *ast.ImportSpec) bool { return strings.HasPrefix(s.Path.Value, `"crypto/x509`) }) {
+		if !slices.ContainsFunc(f.ast.Imports,
+			func(s *ast.ImportSpec) bool { return strings.HasPrefix(s.Path.Value, `"crypto/x509`) }) {
 			continue
 		}
 		ast.Inspect(f.ast, func(n ast.Node) bool {

@@ -55,8 +55,8 @@ var (
 	endOfSaid = regexp.MustCompile(`([.!?]["”)]?)\s+(["“(]*[A-Z0-9])`)
 )
 
-// sentences returns the sentences of a document's paragraphs and lists. A code span counts as one word. Tables, headings
-// and fenced blocks are not sentences. Neither a colon nor a semicolon ends a sentence.
+// sentences returns the sentences of a document's paragraphs and lists. A code span counts as one word. Tables,
+// headings and fenced blocks are not sentences. Neither a colon nor a semicolon ends a sentence.
 func sentences(text string) []string {
 	var found []string
 	for _, p := range paragraphs(text) {
@@ -98,7 +98,8 @@ func paragraphs(text string) []string {
 }
 
 func TestSentencesAreTakenApart(t *testing.T) {
-	text := "# A heading\n\nOne `a. b` is\none sentence. This: [is. two](x) of them.\n- An item\n  goes on\n- *Another.* One\n\n" +
+	text := "# A heading\n\nOne `a. b` is\none sentence. This: [is. two](x) of them.\n- An item\n  goes on\n- " +
+		"*Another.* One\n\n" +
 		"| a | table. Of two |\n\n```sh\ncode. More\n```\nThe end\n"
 	want := []string{"One X is one sentence.", "This: is. two of them.", "An item goes on", "Another.", "One", "The end"}
 	if diff := cmp.Diff(want, sentences(text)); diff != "" {

@@ -80,7 +80,8 @@ func linesOfCode(t *testing.T) map[string]int {
 // partsOf returns the parts that a file counts for.
 func partsOf(path string) []string {
 	switch {
-	case below(path, []string{"test"}), strings.HasSuffix(path, "_test.go"), testDouble(path), strings.Contains(path, "/memstore/"):
+	case below(path, []string{"test"}), strings.HasSuffix(path, "_test.go"), testDouble(path),
+		strings.Contains(path, "/memstore/"):
 		return []string{"tests"}
 	case below(path, []string{"infra"}):
 		return []string{"deployment"}

@@ -11,8 +11,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/warnings"
 )
 
-// A row that lacks a member is a warning without words, without a way on, or without an alarm. A code or an alarm that two
-// rows share is one warning to programs.
+// A row that lacks a member is a warning without words, without a way on, or without an alarm. A code or an alarm that
+// two rows share is one warning to programs.
 func TestTableOfWarningsIsWhole(t *testing.T) {
 	code, id := regexp.MustCompile(`^[a-z]+(_[a-z]+)+$`), regexp.MustCompile(`^[a-z]+(-[a-z]+)+$`)
 	seen := map[string]bool{}
@@ -45,8 +45,8 @@ func page(address string) bool {
 	})
 }
 
-// A warning without a probe never shows; with two, it shows twice. Another place that names the code in a literal would have
-// to be changed with it.
+// A warning without a probe never shows; with two, it shows twice. Another place that names the code in a literal would
+// have to be changed with it.
 func TestEveryWarningHasOneProbe(t *testing.T) {
 	probes, declared := map[string]int{}, map[string]string{}
 	for _, f := range sources(t) {

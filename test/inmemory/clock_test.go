@@ -24,7 +24,8 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-// A process dies in a rotation while the clock is ahead; with the clock put right nothing is locked, and GET and healthz say so.
+// A process dies in a rotation while the clock is ahead; with the clock put right nothing is locked, and GET and
+// healthz say so.
 func TestLeaseOfAClockThatWasAheadLocksNothing(t *testing.T) {
 	for _, ahead := range []time.Duration{time.Minute, 48 * time.Hour, 14 * 365 * 24 * time.Hour} {
 		t.Run(ahead.String(), func(t *testing.T) {
@@ -49,13 +50,15 @@ func TestLeaseOfAClockThatWasAheadLocksNothing(t *testing.T) {
 			if status.Rotation.InProgress {
 				t.Errorf("GET shows %+v", status.Rotation)
 			}
-			if state := must[health.State](t)(m.Health.Check(t.Context())); len(state.Warnings) != 1 || state.Warnings[0] != warnings.RotationLockStuck {
+			if state := must[health.State](t)(m.Health.Check(t.Context())); len(state.Warnings) != 1 ||
+				state.Warnings[0] != warnings.RotationLockStuck {
 				t.Errorf("warnings = %v", state.Warnings)
 			}
 			if _, err := m.Mint(t.Context()); err != nil {
 				t.Errorf("rotation with the clock put right: %v", err)
 			}
-			if state := must[health.State](t)(m.Health.Check(t.Context())); len(state.Warnings) > 0 && state.Warnings[0] == warnings.RotationLockStuck {
+			if state := must[health.State](t)(m.Health.Check(t.Context())); len(state.Warnings) > 0 &&
+				state.Warnings[0] == warnings.RotationLockStuck {
 				t.Errorf("warnings after a rotation = %v", state.Warnings)
 			}
 		})
@@ -81,8 +84,8 @@ func works(t *testing.T, m *inmemory.Mastio, what string) {
 	}
 }
 
-// An organisation that has not rotated its Org CA for five years is warned in time, is given a code and a remedy when it is
-// too late, and the first mint helps.
+// An organisation that has not rotated its Org CA for five years is warned in time, is given a code and a remedy when
+// it is too late, and the first mint helps.
 func TestOrgCAThatIsFiveYearsOld(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	agent := admit(t, m, "kyc").Agent.ID
@@ -119,14 +122,17 @@ func TestOrgCAThatIsFiveYearsOld(t *testing.T) {
 		t.Error("mint took the standby, which is over")
 	}
 	works(t, m, "after one mint")
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, By: audit.By{Actor: "test"}}); !errors.Is(err, orgca.ErrUnfit) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode: rotateca.Rollback,
+		By:   audit.By{Actor: "test"},
+	}); !errors.Is(err, orgca.ErrUnfit) {
 		t.Errorf("rollback to the CA that is over: err = %v", err)
 	}
 	works(t, m, "after the refused rollback")
 }
 
-// What was made while a clock was ahead does not become current once it is right; what became current meanwhile is warned
-// of, and one mint remedies it.
+// What was made while a clock was ahead does not become current once it is right; what became current meanwhile is
+// warned of, and one mint remedies it.
 func TestClockThatWasAhead(t *testing.T) {
 	for _, ahead := range []time.Duration{48 * time.Hour, 5*year + 48*time.Hour, 14 * year} {
 		t.Run(ahead.String(), func(t *testing.T) {
@@ -149,7 +155,11 @@ func TestClockThatWasAhead(t *testing.T) {
 			if stale.Staged != nil {
 				t.Errorf("GET shows a standby that is not valid: %+v", stale.Staged)
 			}
-			must[rotateca.Result](t)(m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Minute, By: audit.By{Actor: "test"}}))
+			must[rotateca.Result](t)(m.RotateCA.Do(t.Context(), rotateca.Request{
+				Mode:    rotateca.Mint,
+				Overlap: time.Minute,
+				By:      audit.By{Actor: "test"},
+			}))
 			works(t, m, "after one mint")
 			report := must[standby.Report](t)(m.Standby.Run(t.Context()))
 			if next, ok := m.Org(t).Standby(m.Now()); !ok || report.Standby != next.Number {
@@ -164,7 +174,8 @@ func TestClockThatWasAhead(t *testing.T) {
 	}
 }
 
-// A standby that has waited so long that it does not last for the longest certificate is replaced before a rotation needs it.
+// A standby that has waited so long that it does not last for the longest certificate is replaced before a rotation
+// needs it.
 func TestStandbyThatIsTooOldIsReplaced(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	old, _ := m.Org(t).Standby(m.Now())
@@ -188,7 +199,10 @@ func TestShortLivedUpload(t *testing.T) {
 	key := ecKey(t, elliptic.P256())
 	template := pkitest.CATemplate("Short Root", 1, m.Now())
 	template.NotAfter = m.Now().Add(100 * 24 * time.Hour)
-	ca := pki.Authority{Chain: []*x509.Certificate{pkitest.Sign(t, template, pki.Authority{Key: key}, key.Public())}, Key: key}
+	ca := pki.Authority{
+		Chain: []*x509.Certificate{pkitest.Sign(t, template, pki.Authority{Key: key}, key.Public())},
+		Key:   key,
+	}
 	seen := m.Do(t, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, ca)})
 	check := seen.Checks[len(seen.Checks)-1]
 	if check.Name != "validity" || check.Result != "warning" {
@@ -199,18 +213,26 @@ func TestShortLivedUpload(t *testing.T) {
 	if w := warned(t, m); !slices.Contains(w, warnings.OrgCAExpiring) {
 		t.Errorf("warnings = %v", w)
 	}
-	other := m.Do(t, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, below(t, nil, "Late Root", 1, ecKey(t, elliptic.P256()), m.Now()))})
+	other := m.Do(t, rotateca.Request{
+		Mode:   rotateca.Stage,
+		Upload: files(t, below(t, nil, "Late Root", 1, ecKey(t, elliptic.P256()), m.Now())),
+	})
 	m.Advance(-2 * time.Hour) // of a process whose clock is behind
 	for _, dry := range []bool{true, false} {
-		req := rotateca.Request{Mode: rotateca.Commit, Fingerprint: other.Fingerprint, DryRun: dry, By: audit.By{Actor: "test"}}
+		req := rotateca.Request{
+			Mode:        rotateca.Commit,
+			Fingerprint: other.Fingerprint,
+			DryRun:      dry,
+			By:          audit.By{Actor: "test"},
+		}
 		if _, err := m.RotateCA.Do(t.Context(), req); !errors.Is(err, orgca.ErrUnfit) {
 			t.Errorf("commit of a CA that is not valid yet, dry run %v: err = %v", dry, err)
 		}
 	}
 }
 
-// By itself, if it is asked to, the standby job replaces a minted Org CA before anybody is warned of it, once; and one that a
-// wrong clock has left, at once.
+// By itself, if it is asked to, the standby job replaces a minted Org CA before anybody is warned of it, once; and one
+// that a wrong clock has left, at once.
 func TestRotationByItself(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	run := func() standby.Report { return must[standby.Report](t)(m.Standby.Run(t.Context())) }
@@ -241,15 +263,18 @@ func TestRotationByItself(t *testing.T) {
 	}
 	works(t, m, "after a clock was ahead")
 
-	m.Do(t, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), m.Now()))})
+	m.Do(t, rotateca.Request{
+		Mode:   rotateca.Upload,
+		Upload: files(t, below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), m.Now())),
+	})
 	m.Advance(9 * year)
 	if report := run(); report.Rotated {
 		t.Errorf("an operator's CA was replaced: %+v", report)
 	}
 }
 
-// An overlap that was made while a clock was ahead lasts no longer than the clock was wrong and the overlap is; one that ends
-// later than any could is over, for good.
+// An overlap that was made while a clock was ahead lasts no longer than the clock was wrong and the overlap is; one
+// that ends later than any could is over, for good.
 func TestOverlapOfAClockThatWasAhead(t *testing.T) {
 	const overlap = 10 * time.Minute
 	for _, ahead := range []time.Duration{48 * time.Hour, 200 * 24 * time.Hour, 2 * year} {
@@ -277,7 +302,10 @@ func TestOverlapOfAClockThatWasAhead(t *testing.T) {
 func TestLeftBehindByAClockThatWasAhead(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	m.Advance(14 * year)
-	m.Do(t, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), m.Now()))})
+	m.Do(t, rotateca.Request{
+		Mode:   rotateca.Stage,
+		Upload: files(t, below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), m.Now())),
+	})
 	m.Keys.Fault = func(op string, _ bool) error {
 		if op == "Create" {
 			return errors.New("died")
@@ -302,15 +330,20 @@ func TestLeftBehindByAClockThatWasAhead(t *testing.T) {
 	}
 }
 
-// A grace that was given while a clock was ahead lasts no longer than the clock was wrong and the grace is; one that ends later
-// than any could is over.
+// A grace that was given while a clock was ahead lasts no longer than the clock was wrong and the grace is; one that
+// ends later than any could is over.
 func TestGraceOfAClockThatWasAhead(t *testing.T) {
 	const grace = time.Hour
-	for ahead, believed := range map[time.Duration]bool{48 * time.Hour: true, 49 * time.Hour: false, 300 * 24 * time.Hour: false} {
+	for ahead, believed := range map[time.Duration]bool{48 * time.Hour: true, 49 * time.Hour: false,
+		300 * 24 * time.Hour: false} {
 		m := inmemory.Open(t, memstore.Config{})
 		first := admit(t, m, "kyc")
 		m.Advance(ahead)
-		if _, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: first.Agent.ID, Grace: grace, By: audit.By{Actor: "test"}}); err != nil {
+		if _, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{
+			Agent: first.Agent.ID,
+			Grace: grace,
+			By:    audit.By{Actor: "test"},
+		}); err != nil {
 			t.Fatal(err)
 		}
 		m.Advance(-ahead)
@@ -340,10 +373,11 @@ func TestRenewalOfAClockThatWasAhead(t *testing.T) {
 	}
 }
 
-// A rotation is answered under its idempotency key for a day, by whichever clock; one of a clock that was further ahead made an
-// Org CA that is not valid yet, and the same request makes a better one.
+// A rotation is answered under its idempotency key for a day, by whichever clock; one of a clock that was further ahead
+// made an Org CA that is not valid yet, and the same request makes a better one.
 func TestAnswerOfAClockThatWasAhead(t *testing.T) {
-	for ahead, repeated := range map[time.Duration]bool{time.Minute: true, time.Hour: true, 48 * time.Hour: false, 14 * year: false} {
+	for ahead, repeated := range map[time.Duration]bool{time.Minute: true, time.Hour: true, 48 * time.Hour: false,
+		14 * year: false} {
 		m := inmemory.Open(t, memstore.Config{})
 		req := rotateca.Request{Mode: rotateca.Mint, IdempotencyKey: "k", By: audit.By{Actor: "test"}}
 		m.Advance(ahead)

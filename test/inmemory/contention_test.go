@@ -37,11 +37,20 @@ func neighbour(t *testing.T) func(m *inmemory.Mastio) {
 		if err != nil {
 			t.Error(err)
 		}
-		row, head, err := org.Head.Append(audit.Entry{Time: m.Now(), Event: audit.OrgCAUploadRefused, Actor: "test", Subject: inmemory.OrgID})
+		row, head, err := org.Head.Append(audit.Entry{
+			Time:    m.Now(),
+			Event:   audit.OrgCAUploadRefused,
+			Actor:   "test",
+			Subject: inmemory.OrgID,
+		})
 		if err != nil {
 			t.Error(err)
 		}
-		if err := m.Store.Apply(context.Background(), registry.Change{ID: m.NewID(), Head: &head, Rows: []audit.Row{row}}); err != nil {
+		if err := m.Store.Apply(context.Background(), registry.Change{
+			ID:   m.NewID(),
+			Head: &head,
+			Rows: []audit.Row{row},
+		}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -52,7 +61,10 @@ func neighbour(t *testing.T) func(m *inmemory.Mastio) {
 func TestALeaseOutlastsTheNeighbours(t *testing.T) {
 	m, neighbours := meddled(t, "Apply", neighbour(t))
 	for n, req := range []rotateca.Request{
-		{Mode: rotateca.Mint, Overlap: time.Hour}, {Mode: rotateca.Rollback}, {Mode: rotateca.Mint}, {Mode: rotateca.Mint}, {Mode: rotateca.Finalise},
+		{
+			Mode:    rotateca.Mint,
+			Overlap: time.Hour,
+		}, {Mode: rotateca.Rollback}, {Mode: rotateca.Mint}, {Mode: rotateca.Mint}, {Mode: rotateca.Finalise},
 	} {
 		*neighbours = 25
 		m.Do(t, req)
@@ -80,8 +92,8 @@ func TestALeaseThatIsLostAmongNeighbours(t *testing.T) {
 	}
 }
 
-// A commit that lands after everybody has given it up is answered as it landed: with its own row, not with that of a later
-// try.
+// A commit that lands after everybody has given it up is answered as it landed: with its own row, not with that of a
+// later try.
 func TestACommitThatLandsLate(t *testing.T) {
 	applied := 0
 	var m *inmemory.Mastio
@@ -100,12 +112,13 @@ func TestACommitThatLandsLate(t *testing.T) {
 	result := m.Do(t, rotateca.Request{Mode: rotateca.Mint})
 	org := m.Org(t)
 	if org.Pointer.Current != 2 || result.Generation != 2 || result.Audit.Hash != org.Head.Hash || applied != 5 {
-		t.Errorf("after %d commits, generation %d, answer %+v with the row %+v; the chain ends with %+v", applied-1, org.Pointer.Current, result, *result.Audit, org.Head)
+		t.Errorf("after %d commits, generation %d, answer %+v with the row %+v; the chain ends with %+v", applied-1,
+			org.Pointer.Current, result, *result.Audit, org.Head)
 	}
 }
 
-// Of two requests with one idempotency key at the same moment, the second is let in when the first is through, and answers
-// as it did.
+// Of two requests with one idempotency key at the same moment, the second is let in when the first is through, and
+// answers as it did.
 func TestOneIdempotencyKeyTwiceAtOnce(t *testing.T) {
 	req := rotateca.Request{Mode: rotateca.Mint, IdempotencyKey: "key", By: audit.By{Actor: "test"}}
 	var first rotateca.Result

@@ -37,9 +37,12 @@ func bundled(t testing.TB, m *inmemory.Mastio, name string, update bool, roots .
 	t.Helper()
 	key := newKey(t)
 	leaf := pkitest.Sign(t, &x509.Certificate{
-		NotBefore: m.Now().Add(-time.Minute), NotAfter: m.Now().Add(time.Hour), BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-		URIs:        []*url.URL{{Scheme: "spiffe", Host: inmemory.ForeignDomain, Path: "/" + name}},
+		NotBefore:             m.Now().Add(-time.Minute),
+		NotAfter:              m.Now().Add(time.Hour),
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		URIs:                  []*url.URL{{Scheme: "spiffe", Host: inmemory.ForeignDomain, Path: "/" + name}},
 	}, roots[0], key.Public())
 	keyPEM, err := pki.EncodePrivateKey(key)
 	if err != nil {
@@ -50,7 +53,12 @@ func bundled(t testing.TB, m *inmemory.Mastio, name string, update bool, roots .
 		bundle = append(bundle, pki.EncodeCertificates(ca.Chain...)...)
 	}
 	_, err = m.Enroll.SPIFFE(context.Background(), enroll.Outside{
-		Name: name, CertPEM: pki.EncodeCertificates(leaf), KeyPEM: keyPEM, BundlePEM: bundle, Update: update, By: audit.By{Actor: "test"},
+		Name:      name,
+		CertPEM:   pki.EncodeCertificates(leaf),
+		KeyPEM:    keyPEM,
+		BundlePEM: bundle,
+		Update:    update,
+		By:        audit.By{Actor: "test"},
 	})
 	if err != nil {
 		t.Fatalf("enrol %s: %v", name, err)
@@ -60,7 +68,10 @@ func bundled(t testing.TB, m *inmemory.Mastio, name string, update bool, roots .
 func leave(t testing.TB, m *inmemory.Mastio, name string) {
 	t.Helper()
 	id := inmemory.OrgID + "::" + name
-	if err := m.Enroll.Deactivate(context.Background(), enroll.Deactivation{Agent: agent.ID(id), By: audit.By{Actor: "test"}}); err != nil {
+	if err := m.Enroll.Deactivate(context.Background(), enroll.Deactivation{
+		Agent: agent.ID(id),
+		By:    audit.By{Actor: "test"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -92,7 +103,8 @@ func job(t testing.TB, m *inmemory.Mastio) standby.Report {
 	return report
 }
 
-// The edge forgets a CA when the last active agent whose bundle names it is gone, or names it no longer, and learns it again.
+// The edge forgets a CA when the last active agent whose bundle names it is gone, or names it no longer, and learns it
+// again.
 func TestCAsThatNobodyNamesAreForgotten(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	one, two := spireRoot(t, m), spireRoot(t, m)
@@ -140,7 +152,10 @@ func TestCAsThatNobodyNamesAreForgotten(t *testing.T) {
 	}
 	// What an earlier release added says nothing about who names it.
 	old := spireRoot(t, m)
-	if err := m.Store.Apply(t.Context(), registry.Change{ID: "old", EdgeCAs: []registry.EdgeCA{{DER: old.Chain[0].Raw}}}); err != nil {
+	if err := m.Store.Apply(t.Context(), registry.Change{
+		ID:      "old",
+		EdgeCAs: []registry.EdgeCA{{DER: old.Chain[0].Raw}},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	sweep()

@@ -18,8 +18,13 @@ import (
 // A registry that was emptied, or restored from before the first Org CA, is not an organisation that has none yet.
 func TestEmptiedRegistryGetsNoFirstOrgCA(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
-	for _, role := range []rotateca.Role{rotateca.Root, rotateca.Issuing} { // what an earlier state of the registry knew of
-		if _, _, err := m.Keys.Create(t.Context(), rotateca.KeySpec{Generation: 3, RotationID: "of the past", Role: role}); err != nil {
+	// what an earlier state of the registry knew of
+	for _, role := range []rotateca.Role{rotateca.Root, rotateca.Issuing} {
+		if _, _, err := m.Keys.Create(t.Context(), rotateca.KeySpec{
+			Generation: 3,
+			RotationID: "of the past",
+			Role:       role,
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -46,7 +51,8 @@ func TestEmptiedRegistryGetsNoFirstOrgCA(t *testing.T) {
 	}
 }
 
-// A registry that was emptied together with its keys is told by the archive, whether or not the next checkpoint has been made.
+// A registry that was emptied together with its keys is told by the archive, whether or not the next checkpoint has
+// been made.
 func TestArchiveOfAnEmptiedRegistry(t *testing.T) {
 	before := inmemory.Open(t, memstore.Config{})
 	before.Admit(t.Context(), "kyc")
@@ -62,7 +68,8 @@ func TestArchiveOfAnEmptiedRegistry(t *testing.T) {
 		if !errors.Is(err, rotateca.ErrLost) || !report.Restored || m.Org(t).Pointer != nil {
 			t.Errorf("sealed %t: standby job: %+v, %v", sealed, report, err)
 		}
-		if w := warned(t, m); !slices.Contains(w, warnings.RegistryRestored) || slices.Contains(w, warnings.AuditSetBack) != sealed {
+		if w := warned(t, m); !slices.Contains(w, warnings.RegistryRestored) ||
+			slices.Contains(w, warnings.AuditSetBack) != sealed {
 			t.Errorf("sealed %t: warnings = %v", sealed, w)
 		}
 		m.Do(t, rotateca.Request{Mode: rotateca.Mint, SkipBackup: true}) // an operator's own decision
@@ -75,7 +82,12 @@ func TestArchiveOfAnEmptiedRegistry(t *testing.T) {
 // Checkpoints that were made before the first Org CA, of refusals say, are no sign of a lost registry.
 func TestCheckpointsBeforeTheFirstOrgCA(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
-	row, _, err := audit.Head{}.Append(audit.Entry{Time: m.Now(), Event: audit.AdminLoginRefused, Actor: "api", Subject: "orga/refused"})
+	row, _, err := audit.Head{}.Append(audit.Entry{
+		Time:    m.Now(),
+		Event:   audit.AdminLoginRefused,
+		Actor:   "api",
+		Subject: "orga/refused",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

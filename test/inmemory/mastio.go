@@ -39,8 +39,8 @@ const (
 // Start is where the clock begins.
 var Start = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 
-// Mastio is a Mastio: its services, its clock, and one process with every use case. The parts are safe for concurrent use;
-// the fields are not to be changed while it works.
+// Mastio is a Mastio: its services, its clock, and one process with every use case. The parts are safe for concurrent
+// use; the fields are not to be changed while it works.
 type Mastio struct {
 	*Process
 	Store    *memstore.Store
@@ -62,8 +62,13 @@ func New(cfg memstore.Config, edits ...func(*boot.Parts)) *Mastio { return At(Is
 // At returns a Mastio whose agents reach it under a URL of their own.
 func At(url string, cfg memstore.Config, edits ...func(*boot.Parts)) *Mastio {
 	m := &Mastio{
-		Store: memstore.New(cfg), Keys: NewKeys(), Objects: &Objects{}, Secrets: &Secrets{},
-		Archive: &Archive{}, AuditKey: NewSealKey(), url: url,
+		Store:    memstore.New(cfg),
+		Keys:     NewKeys(),
+		Objects:  &Objects{},
+		Secrets:  &Secrets{},
+		Archive:  &Archive{},
+		AuditKey: NewSealKey(),
+		url:      url,
 	}
 	m.clock.Store(Start.UnixNano())
 	m.Process = m.Spawn(m.Now, edits...)
@@ -81,7 +86,11 @@ func (m *Mastio) NewID() string { return "id-" + strconv.FormatInt(m.lastID.Add(
 
 // Admit enrols an agent by name.
 func (m *Mastio) Admit(ctx context.Context, name string, capabilities ...string) (enroll.Result, error) {
-	return m.Enroll.Enroll(ctx, enroll.Request{Name: name, Profile: agent.Profile{Capabilities: capabilities}, By: audit.By{Actor: "test"}})
+	return m.Enroll.Enroll(ctx, enroll.Request{
+		Name:    name,
+		Profile: agent.Profile{Capabilities: capabilities},
+		By:      audit.By{Actor: "test"},
+	})
 }
 
 // Rotate rotates an agent's certificate.

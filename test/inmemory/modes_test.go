@@ -82,7 +82,11 @@ func TestRollbackRestoresExactlyTheOldPins(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: stolen.Agent.ID, Reason: reason.Given{Code: reason.KeyCompromise}, By: audit.By{Actor: "test"}}); err != nil {
+	if _, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{
+		Agent:  stolen.Agent.ID,
+		Reason: reason.Given{Code: reason.KeyCompromise},
+		By:     audit.By{Actor: "test"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -100,7 +104,8 @@ func TestRollbackRestoresExactlyTheOldPins(t *testing.T) {
 	if !errors.Is(err, orgca.ErrNoRollback) {
 		t.Errorf("a second rollback: err = %v", err)
 	}
-	want := []audit.Event{audit.OrgCAStaged, audit.OrgCACreated, audit.OrgCAStaged, audit.OrgCARotated, audit.OrgCARolledBack}
+	want := []audit.Event{audit.OrgCAStaged, audit.OrgCACreated, audit.OrgCAStaged, audit.OrgCARotated,
+		audit.OrgCARolledBack}
 	if diff := cmp.Diff(want, events(t, m, inmemory.OrgID)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
@@ -180,7 +185,11 @@ func TestStageThenCommitWhatWasSeen(t *testing.T) {
 	counts(t, m, "after the pre-flight", agent, true)
 
 	other := seen.Fingerprint[1:] + "0"
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Commit, Fingerprint: other, By: audit.By{Actor: "test"}}); !errors.Is(err, rotateca.ErrNotStaged) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode:        rotateca.Commit,
+		Fingerprint: other,
+		By:          audit.By{Actor: "test"},
+	}); !errors.Is(err, rotateca.ErrNotStaged) {
 		t.Errorf("committing another fingerprint: err = %v", err)
 	}
 	counts(t, m, "after a commit of another fingerprint", agent, true)
@@ -189,7 +198,11 @@ func TestStageThenCommitWhatWasSeen(t *testing.T) {
 		t.Errorf("committed %+v, pre-flight was %+v", done, seen)
 	}
 	counts(t, m, "after the commit", agent, false)
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Commit, Fingerprint: seen.Fingerprint, By: audit.By{Actor: "test"}}); !errors.Is(err, rotateca.ErrNotStaged) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode:        rotateca.Commit,
+		Fingerprint: seen.Fingerprint,
+		By:          audit.By{Actor: "test"},
+	}); !errors.Is(err, rotateca.ErrNotStaged) {
 		t.Errorf("committing it again: err = %v", err)
 	}
 }
@@ -201,7 +214,8 @@ func TestDryRunChangesNothing(t *testing.T) {
 	if !result.DryRun || result.Generation != 2 || result.Fingerprint == "" || result.Audit != nil {
 		t.Errorf("result = %+v", result)
 	}
-	if e := result.Effect; e == nil || *e.Agents != 0 || e.AtOnce || !e.StopAt.Equal(m.Now().Add(time.Hour)) || len(e.Overlaps) != 0 {
+	if e := result.Effect; e == nil || *e.Agents != 0 || e.AtOnce || !e.StopAt.Equal(m.Now().Add(time.Hour)) ||
+		len(e.Overlaps) != 0 {
 		t.Errorf("effect on nobody, in an hour: %+v", e)
 	}
 	m.Do(t, rotateca.Request{Mode: rotateca.Commit, DryRun: true, Fingerprint: result.Fingerprint})
@@ -210,7 +224,8 @@ func TestDryRunChangesNothing(t *testing.T) {
 	}
 }
 
-// A dry run says what an operator asks of it: who stops, when, and what becomes of an overlap. What is not known is absent.
+// A dry run says what an operator asks of it: who stops, when, and what becomes of an overlap. What is not known is
+// absent.
 func TestDryRunTellsItsEffect(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	admit(t, m, "kyc")
@@ -223,8 +238,12 @@ func TestDryRunTellsItsEffect(t *testing.T) {
 	}{{0, true}, {time.Hour, false}} {
 		result := m.Do(t, rotateca.Request{Mode: rotateca.Mint, DryRun: true, Overlap: c.overlap}) // there is no standby yet
 		agents := int64(2)
-		want := &rotateca.Effect{Agents: &agents, PerMethod: map[agent.Method]int64{agent.Minted: 2, agent.BYOCA: 0}, AtOnce: c.ends,
-			Overlaps: []rotateca.Overlapping{{Generation: 1, Until: until, EndsAtOnce: c.ends}}}
+		want := &rotateca.Effect{
+			Agents:    &agents,
+			PerMethod: map[agent.Method]int64{agent.Minted: 2, agent.BYOCA: 0},
+			AtOnce:    c.ends,
+			Overlaps:  []rotateca.Overlapping{{Generation: 1, Until: until, EndsAtOnce: c.ends}},
+		}
 		if !c.ends {
 			stop := m.Now().Add(c.overlap)
 			want.StopAt = &stop
@@ -233,7 +252,8 @@ func TestDryRunTellsItsEffect(t *testing.T) {
 			t.Errorf("effect with an overlap of %v (-want +got):\n%s", c.overlap, diff)
 		}
 		text, err := json.Marshal(result)
-		if err != nil || strings.Contains(string(text), "0001-01-01") || strings.Contains(string(text), `"fingerprint":""`) || strings.Contains(string(text), `"subject":""`) {
+		if err != nil || strings.Contains(string(text), "0001-01-01") || strings.Contains(string(text), `"fingerprint":""`) ||
+			strings.Contains(string(text), `"subject":""`) {
 			t.Errorf("it tells what it does not know (%v): %s", err, text)
 		}
 	}
@@ -243,13 +263,19 @@ func TestDryRunTellsItsEffect(t *testing.T) {
 func TestAdoptionIsNotEndedByMistake(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
 	m.RotateCA.Awaits, m.Standby.Adopt = true, true
-	for _, req := range []rotateca.Request{{Mode: rotateca.Mint}, {Mode: rotateca.Mint, DryRun: true}, {Mode: rotateca.Stage}} {
+	for _, req := range []rotateca.Request{{Mode: rotateca.Mint}, {
+		Mode:   rotateca.Mint,
+		DryRun: true,
+	}, {Mode: rotateca.Stage}} {
 		req.Actor = "test"
 		if _, err := m.RotateCA.Do(t.Context(), req); !errors.Is(err, rotateca.ErrAwaited) {
 			t.Errorf("%s (dry run %v): err = %v, want %v", req.Mode, req.DryRun, err, rotateca.ErrAwaited)
 		}
 	}
-	adopted := m.Do(t, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start))})
+	adopted := m.Do(t, rotateca.Request{
+		Mode:   rotateca.Upload,
+		Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)),
+	})
 	if minted := m.Do(t, rotateca.Request{Mode: rotateca.Mint}); adopted.Generation != 1 || minted.Generation != 2 {
 		t.Errorf("adopted %d, minted %d", adopted.Generation, minted.Generation)
 	}
@@ -262,10 +288,13 @@ func TestRequestsThatMakeNoSense(t *testing.T) {
 		req  rotateca.Request
 		want error
 	}{
-		"no mode":                     {rotateca.Request{}, rotateca.ErrMode},
-		"unknown mode":                {rotateca.Request{Mode: "rotate"}, rotateca.ErrMode},
-		"negative overlap":            {rotateca.Request{Mode: rotateca.Mint, Overlap: -1}, orgca.ErrOverlap},
-		"endless overlap":             {rotateca.Request{Mode: rotateca.Mint, Overlap: orgca.MaxOverlap + 1}, orgca.ErrOverlap},
+		"no mode":          {rotateca.Request{}, rotateca.ErrMode},
+		"unknown mode":     {rotateca.Request{Mode: "rotate"}, rotateca.ErrMode},
+		"negative overlap": {rotateca.Request{Mode: rotateca.Mint, Overlap: -1}, orgca.ErrOverlap},
+		"endless overlap": {rotateca.Request{
+			Mode:    rotateca.Mint,
+			Overlap: orgca.MaxOverlap + 1,
+		}, orgca.ErrOverlap},
 		"overlap of a rollback":       {rotateca.Request{Mode: rotateca.Rollback, Overlap: 1}, orgca.ErrOverlap},
 		"dry run of a rollback":       {rotateca.Request{Mode: rotateca.Rollback, DryRun: true}, rotateca.ErrDryRun},
 		"commit of nothing":           {rotateca.Request{Mode: rotateca.Commit}, rotateca.ErrFingerprint},

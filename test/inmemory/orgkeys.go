@@ -109,7 +109,9 @@ func (k *Keys) Create(_ context.Context, spec rotateca.KeySpec) (id string, pub 
 }
 
 // Import takes a key in. The key is copied: its owner overwrites it.
-func (k *Keys) Import(_ context.Context, spec rotateca.KeySpec, key crypto.Signer) (id string, pub crypto.PublicKey, err error) {
+func (k *Keys) Import(
+	_ context.Context, spec rotateca.KeySpec, key crypto.Signer,
+) (id string, pub crypto.PublicKey, err error) {
 	private, err := clone(key)
 	if err != nil {
 		return "", nil, fmt.Errorf("import a key: %w: %w", rotateca.ErrKeys, err)

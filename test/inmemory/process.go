@@ -25,8 +25,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
-// Process has every use case, put together by package boot, and a clock of its own. A change of Parts is seen by functions
-// that are started afterwards, not by the use cases here.
+// Process has every use case, put together by package boot, and a clock of its own. A change of Parts is seen by
+// functions that are started afterwards, not by the use cases here.
 type Process struct {
 	Parts *boot.Parts
 
@@ -61,17 +61,31 @@ func (m *Mastio) Assemble(p *boot.Parts) *Process {
 	made, ring := p.Ceremony(), p.LocalRing()
 	rotator := p.Rotator(made)
 	return &Process{
-		Parts: p, Ceremony: made, RotateCA: rotator, RotateCert: p.CertRotator(), Enroll: p.Enroller(), Renew: p.Renewer(),
-		Token: p.Tokens(ring), Ring: ring, Standby: p.StandbyJob(made, rotator, ring), Truststore: p.Keeper(),
-		Hygiene: p.HygieneJob(func(context.Context) bool { return m.Over != nil && m.Over() }),
-		Health:  p.Checker(), Discovery: p.Directory(ring), Checkpoint: p.Sealer(), Trail: p.Trail(0), Door: p.Door(admin(p.Now)),
+		Parts:      p,
+		Ceremony:   made,
+		RotateCA:   rotator,
+		RotateCert: p.CertRotator(),
+		Enroll:     p.Enroller(),
+		Renew:      p.Renewer(),
+		Token:      p.Tokens(ring),
+		Ring:       ring,
+		Standby:    p.StandbyJob(made, rotator, ring),
+		Truststore: p.Keeper(),
+		Hygiene:    p.HygieneJob(func(context.Context) bool { return m.Over != nil && m.Over() }),
+		Health:     p.Checker(),
+		Discovery:  p.Directory(ring),
+		Checkpoint: p.Sealer(),
+		Trail:      p.Trail(0),
+		Door:       p.Door(admin(p.Now)),
 	}
 }
 
 // functions are those that API Gateway invokes, by the names of their folders.
 var functions = map[string]boot.Function{
-	"audit": boot.Audit, "checkpoint": boot.Checkpoint, "dashboard": boot.Dashboard, "discovery": boot.Discovery, "enroll": boot.Enroll,
-	"healthz": boot.Healthz, "renew": boot.Renew, "rotateca": boot.RotateCA, "rotatecert": boot.RotateCert, "token": boot.Token,
+	"audit": boot.Audit, "checkpoint": boot.Checkpoint, "dashboard": boot.Dashboard, "discovery": boot.Discovery,
+	"enroll":  boot.Enroll,
+	"healthz": boot.Healthz, "renew": boot.Renew, "rotateca": boot.RotateCA, "rotatecert": boot.RotateCert,
+	"token": boot.Token,
 }
 
 // Function takes an event of API Gateway, as Lambda passes it on.
@@ -120,7 +134,10 @@ func Lambda(h http.Handler) Function {
 }
 
 func asEvent(e events.APIGatewayProxyRequest) httpapi.Event {
-	return httpapi.Event{APIGatewayProxyRequest: e, RequestContext: httpapi.RequestContext{APIGatewayProxyRequestContext: e.RequestContext}}
+	return httpapi.Event{
+		APIGatewayProxyRequest: e,
+		RequestContext:         httpapi.RequestContext{APIGatewayProxyRequestContext: e.RequestContext},
+	}
 }
 
 // takes returns a handler that takes requests; one that takes other events as well is given JSON.

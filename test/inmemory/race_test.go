@@ -51,7 +51,8 @@ func TestCAMovesUnderARotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	counts(t, m, "the certificate of an enrolment", late.Certificate.CertPEM, true)
-	handedOut(t, m, enrolled.Certificate.Pin.Thumbprint, rotated.Certificate.Pin.Thumbprint, late.Certificate.Pin.Thumbprint)
+	handedOut(t, m, enrolled.Certificate.Pin.Thumbprint, rotated.Certificate.Pin.Thumbprint,
+		late.Certificate.Pin.Thumbprint)
 }
 
 // A rollback overtakes a rotation in an overlap, between its commit and its answer: it brings back what the rotation
@@ -82,7 +83,8 @@ func TestTheOrgCAMovesUnderAFirstUse(t *testing.T) {
 	m, times := meddled(t, "Apply", func(m *inmemory.Mastio) {
 		m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
 		view := must[registry.View](t)(m.Store.View(t.Context(), "orga::kyc"))
-		if _, err := view.Agent.Authenticate(view.Agent.Pins[1].Thumbprint, view.Pointer, m.Now()); !errors.Is(err, agent.ErrRevoked) {
+		if _, err := view.Agent.Authenticate(view.Agent.Pins[1].Thumbprint, view.Pointer, m.Now()); !errors.Is(err,
+			agent.ErrRevoked) {
 			t.Errorf("the restored certificate before its use is on record: %v", err)
 		}
 	})
@@ -166,11 +168,15 @@ func TestClientIDMustNotContradictTheCertificate(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	one, two := admit(t, m, "one"), admit(t, m, "two")
 	ask := func(clientID string) error {
-		_, err := m.Token.Issue(t.Context(), token.Request{CertificatePEM: string(one.Certificate.CertPEM), ClientID: clientID})
+		_, err := m.Token.Issue(t.Context(), token.Request{
+			CertificatePEM: string(one.Certificate.CertPEM),
+			ClientID:       clientID,
+		})
 		return err
 	}
 	for clientID, want := range map[string]error{
-		string(one.Agent.ID): nil, "": nil, string(two.Agent.ID): authn.ErrForeign, "orga::nobody": authn.ErrForeign, "one": authn.ErrClientID,
+		string(one.Agent.ID): nil, "": nil, string(two.Agent.ID): authn.ErrForeign, "orga::nobody": authn.ErrForeign,
+		"one": authn.ErrClientID,
 	} {
 		if err := ask(clientID); !errors.Is(err, want) {
 			t.Errorf("client_id %q: err = %v, want %v", clientID, err, want)

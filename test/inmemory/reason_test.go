@@ -25,7 +25,11 @@ func TestReasonOfAStageBindsTheSwap(t *testing.T) {
 			return m.Do(t, rotateca.Request{Mode: rotateca.Stage, Reason: "KEYCOMPROMISE"})
 		},
 		"of an upload": func(t *testing.T, m *inmemory.Mastio) rotateca.Result {
-			return m.Do(t, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), m.Now())), Reason: "keyCompromise"})
+			return m.Do(t, rotateca.Request{
+				Mode:   rotateca.Stage,
+				Upload: files(t, below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), m.Now())),
+				Reason: "keyCompromise",
+			})
 		},
 		"staged twice, the second time without a reason": func(t *testing.T, m *inmemory.Mastio) rotateca.Result {
 			m.Do(t, rotateca.Request{Mode: rotateca.Stage, Reason: "keyCompromise"})
@@ -41,7 +45,14 @@ func TestReasonOfAStageBindsTheSwap(t *testing.T) {
 			}
 			for _, dry := range []bool{true, false} {
 				for _, reason := range []string{"", "superseded"} {
-					req := rotateca.Request{Mode: rotateca.Commit, Fingerprint: seen.Fingerprint, Overlap: time.Hour, DryRun: dry, Reason: reason, By: audit.By{Actor: "test"}}
+					req := rotateca.Request{
+						Mode:        rotateca.Commit,
+						Fingerprint: seen.Fingerprint,
+						Overlap:     time.Hour,
+						DryRun:      dry,
+						Reason:      reason,
+						By:          audit.By{Actor: "test"},
+					}
 					if _, err := m.RotateCA.Do(t.Context(), req); !errors.Is(err, orgca.ErrCompromised) {
 						t.Errorf("commit with an overlap, dry run %v, reason %q: err = %v", dry, reason, err)
 					}
@@ -52,7 +63,10 @@ func TestReasonOfAStageBindsTheSwap(t *testing.T) {
 				t.Errorf("committed %+v", done)
 			}
 			counts(t, m, "certificate of the compromised CA", stolen, false)
-			if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, By: audit.By{Actor: "test"}}); !errors.Is(err, orgca.ErrNoRollback) {
+			if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+				Mode: rotateca.Rollback,
+				By:   audit.By{Actor: "test"},
+			}); !errors.Is(err, orgca.ErrNoRollback) {
 				t.Errorf("rollback: err = %v", err)
 			}
 			rows := must[[]audit.Row](t)(m.Store.Rows(t.Context(), inmemory.OrgID, 0, 100))
@@ -69,7 +83,12 @@ func TestReasonOfAStageBindsMint(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	m.Do(t, rotateca.Request{Mode: rotateca.Stage, Reason: "cACompromise"})
 	for _, dry := range []bool{true, false} {
-		if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, DryRun: dry, By: audit.By{Actor: "test"}}); !errors.Is(err, orgca.ErrCompromised) {
+		if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+			Mode:    rotateca.Mint,
+			Overlap: time.Hour,
+			DryRun:  dry,
+			By:      audit.By{Actor: "test"},
+		}); !errors.Is(err, orgca.ErrCompromised) {
 			t.Errorf("mint with an overlap, dry run %v: err = %v", dry, err)
 		}
 	}
@@ -80,7 +99,8 @@ func TestReasonOfAStageBindsMint(t *testing.T) {
 
 // What stages says is committed with the end of its lease, or not at all.
 func TestReasonOfAStageUnderFaults(t *testing.T) {
-	for name, fault := range map[string]memstore.Fault{"lost": memstore.Lose, "half acknowledged": memstore.HalfAck, "late": memstore.Late, "refused": memstore.Refuse} {
+	for name, fault := range map[string]memstore.Fault{"lost": memstore.Lose, "half acknowledged": memstore.HalfAck,
+		"late": memstore.Late, "refused": memstore.Refuse} {
 		t.Run(name, func(t *testing.T) {
 			troubled := false
 			m := inmemory.Open(t, memstore.Config{Fault: func(op string) memstore.Fault {
@@ -91,7 +111,11 @@ func TestReasonOfAStageUnderFaults(t *testing.T) {
 				return memstore.None
 			}})
 			troubled = true
-			_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Stage, Reason: "keyCompromise", By: audit.By{Actor: "test"}})
+			_, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+				Mode:   rotateca.Stage,
+				Reason: "keyCompromise",
+				By:     audit.By{Actor: "test"},
+			})
 			m.Store.Deliver()
 			standby, _ := m.Org(t).Standby(m.Now())
 			if (standby.Reason == "keyCompromise") != (err == nil) {
@@ -141,14 +165,22 @@ func TestCommentOfARotation(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Reason: "Superseded", Comment: "keyCompromise drill, ticket 12"})
 	rows := must[[]audit.Row](t)(m.Store.Rows(t.Context(), inmemory.OrgID, 0, 100))
-	if last := rows[len(rows)-1]; last.Details["comment"] != "keyCompromise drill, ticket 12" || last.Details["reason"] != "superseded" {
+	if last := rows[len(rows)-1]; last.Details["comment"] != "keyCompromise drill, ticket 12" ||
+		last.Details["reason"] != "superseded" {
 		t.Errorf("row = %+v", last.Details)
 	}
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Comment: strings.Repeat("a", 501), By: audit.By{Actor: "test"}}); !errors.Is(err, reason.ErrComment) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode:    rotateca.Mint,
+		Comment: strings.Repeat("a", 501),
+		By:      audit.By{Actor: "test"},
+	}); !errors.Is(err, reason.ErrComment) {
 		t.Errorf("a comment of 501 characters: err = %v", err)
 	}
 	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Reason: "privilegewithdrawn"})
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, By: audit.By{Actor: "test"}}); !errors.Is(err, orgca.ErrNoRollback) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode: rotateca.Rollback,
+		By:   audit.By{Actor: "test"},
+	}); !errors.Is(err, orgca.ErrNoRollback) {
 		t.Errorf("rollback of a withdrawn CA: err = %v", err)
 	}
 }

@@ -27,19 +27,31 @@ import (
 // rotationUnder is a rotation under an idempotency key, for a key of the caller's if csr is set.
 func rotationUnder(key string, id agent.ID, csr []byte) agentcert.RotateRequest {
 	return agentcert.RotateRequest{
-		Agent: id, By: audit.By{Actor: "test"}, Material: agentcert.KeyRequest{CSR: csr},
-		Once: idempotency.Request[agentcert.RotateResult]{Key: key, Asked: "rotate", Body: func(r agentcert.RotateResult) (idempotency.Kept, error) {
-			return idempotency.Kept{Status: 200, Body: fmt.Appendf(nil, "%q", r.Certificate.Pin.Thumbprint)}, nil
-		}},
+		Agent:    id,
+		By:       audit.By{Actor: "test"},
+		Material: agentcert.KeyRequest{CSR: csr},
+		Once: idempotency.Request[agentcert.RotateResult]{
+			Key:   key,
+			Asked: "rotate",
+			Body: func(r agentcert.RotateResult) (idempotency.Kept, error) {
+				return idempotency.Kept{Status: 200, Body: fmt.Appendf(nil, "%q", r.Certificate.Pin.Thumbprint)}, nil
+			},
+		},
 	}
 }
 
 func enrolmentUnder(key, name string) enroll.Request {
-	return enroll.Request{Name: name, By: audit.By{Actor: "test"}, Once: idempotency.Request[enroll.Result]{
-		Key: key, Asked: name, Body: func(enroll.Result) (idempotency.Kept, error) {
-			return idempotency.Kept{}, errors.New("an answer with a private key is made to be kept")
+	return enroll.Request{
+		Name: name,
+		By:   audit.By{Actor: "test"},
+		Once: idempotency.Request[enroll.Result]{
+			Key:   key,
+			Asked: name,
+			Body: func(enroll.Result) (idempotency.Kept, error) {
+				return idempotency.Kept{}, errors.New("an answer with a private key is made to be kept")
+			},
 		},
-	}}
+	}
 }
 
 func ownCSR(t *testing.T) []byte {
@@ -68,7 +80,8 @@ func doneAs(t *testing.T, err error) string {
 	return p.Done.Thumbprint
 }
 
-// Of eight repetitions at once one commits, with grace or without, with a key of the caller's or not; all are told of it.
+// Of eight repetitions at once one commits, with grace or without, with a key of the caller's or not; all are told of
+// it.
 func TestRepetitionsAtOnce(t *testing.T) {
 	for name, change := range map[string]func(*agentcert.RotateRequest){
 		"at once":      func(*agentcert.RotateRequest) {},
@@ -232,7 +245,8 @@ func TestUploadGoesOnUnderItsKey(t *testing.T) {
 					}
 				}
 			}
-			if want := map[rotateca.Mode][2]int{rotateca.Upload: {0, 1}, rotateca.Stage: {1, 0}}[mode]; [2]int{staged, current} != want {
+			if want := map[rotateca.Mode][2]int{rotateca.Upload: {0, 1}, rotateca.Stage: {1, 0}}[mode]; [2]int{staged,
+				current} != want {
 				t.Errorf("%d staged, %d current generations of the upload", staged, current)
 			}
 		})

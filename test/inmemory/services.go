@@ -25,9 +25,12 @@ const auditKey = "audit-key"
 
 // environment is what a function finds in its environment.
 var environment = map[string]string{
-	"MASTIO_ORG_ID": OrgID, "MASTIO_TRUST_DOMAIN": TrustDomain, "MASTIO_SPIFFE_TRUST_DOMAINS": ForeignDomain, "MASTIO_ADMIN_SECRET_ID": "admin-secret",
-	"MASTIO_TRUSTSTORE_BUCKET": "truststore", "MASTIO_TRUSTSTORE_KEY": "truststore.pem", "MASTIO_TOKEN_KEK": "token-kek", "MASTIO_AUDIT_BUCKET": "audit",
-	"MASTIO_AUDIT_KEY": auditKey, "MASTIO_AGENT_SECRETS_KEY": "agent-secrets", "MASTIO_ROTATECA_FUNCTION": "rotateca:live",
+	"MASTIO_ORG_ID": OrgID, "MASTIO_TRUST_DOMAIN": TrustDomain, "MASTIO_SPIFFE_TRUST_DOMAINS": ForeignDomain,
+	"MASTIO_ADMIN_SECRET_ID":   "admin-secret",
+	"MASTIO_TRUSTSTORE_BUCKET": "truststore", "MASTIO_TRUSTSTORE_KEY": "truststore.pem", "MASTIO_TOKEN_KEK": "token-kek",
+	"MASTIO_AUDIT_BUCKET": "audit",
+	"MASTIO_AUDIT_KEY":    auditKey, "MASTIO_AGENT_SECRETS_KEY": "agent-secrets",
+	"MASTIO_ROTATECA_FUNCTION": "rotateca:live",
 }
 
 // settings are the environment's.
@@ -45,8 +48,15 @@ func (m *Mastio) settings() boot.Config {
 // Services are the Mastio's, as a process with this clock reaches them.
 func (m *Mastio) Services(now func() time.Time) *boot.Services {
 	return &boot.Services{
-		Store: m.Store, Keys: keyStore{m.Keys, m}, Vault: m.Keys, Objects: m.Objects, Domain: truststore.NoDomain{}, Secret: admin(now),
-		AgentSecrets: m.Secrets, Archive: m.Archive, Functions: m,
+		Store:        m.Store,
+		Keys:         keyStore{m.Keys, m},
+		Vault:        m.Keys,
+		Objects:      m.Objects,
+		Domain:       truststore.NoDomain{},
+		Secret:       admin(now),
+		AgentSecrets: m.Secrets,
+		Archive:      m.Archive,
+		Functions:    m,
 	}
 }
 
@@ -80,11 +90,16 @@ func admin(now func() time.Time) *secrets.Admin {
 }
 
 // GetSecretValue answers as Secrets Manager does.
-func (adminSecret) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+func (adminSecret) GetSecretValue(
+	_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options),
+) (*secretsmanager.GetSecretValueOutput, error) {
 	if aws.ToString(in.VersionStage) != string(secrets.Current) {
 		return nil, &types.ResourceNotFoundException{}
 	}
-	return &secretsmanager.GetSecretValueOutput{SecretString: aws.String(Secret), VersionId: aws.String(string(secrets.Current))}, nil
+	return &secretsmanager.GetSecretValueOutput{
+		SecretString: aws.String(Secret),
+		VersionId:    aws.String(string(secrets.Current)),
+	}, nil
 }
 
 // Admin accepts the one secret.
@@ -93,14 +108,17 @@ func Admin(_ context.Context, shown string) (string, bool, error) {
 }
 
 // Invoke passes the dashboard's orders on to a new instance of the function rotateca, as Lambda does.
-func (m *Mastio) Invoke(ctx context.Context, in *lambda.InvokeInput, _ ...func(*lambda.Options)) (*lambda.InvokeOutput, error) {
+func (m *Mastio) Invoke(
+	ctx context.Context, in *lambda.InvokeInput, _ ...func(*lambda.Options),
+) (*lambda.InvokeOutput, error) {
 	handler, err := boot.RotateCA(m.Parts)
 	if err != nil {
 		return nil, err
 	}
 	answer, err := handler.(func(context.Context, json.RawMessage) (any, error))(ctx, bytes.Clone(in.Payload))
 	if err != nil {
-		return &lambda.InvokeOutput{FunctionError: aws.String("Unhandled")}, nil //nolint:nilerr // that is how Lambda tells of it
+		return &lambda.InvokeOutput{FunctionError: aws.String("Unhandled")},
+			nil //nolint:nilerr // that is how Lambda tells of it
 	}
 	payload, err := json.Marshal(answer)
 	return &lambda.InvokeOutput{Payload: payload}, err

@@ -26,11 +26,25 @@ func succeed(t *testing.T, m *inmemory.Mastio, id agent.ID) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuer := agentcert.Issuer{Store: m.Store, Keys: m.Keys, OrgID: inmemory.OrgID, TrustDomain: inmemory.TrustDomain, Now: m.Now, NewID: m.NewID}
+	issuer := agentcert.Issuer{
+		Store:       m.Store,
+		Keys:        m.Keys,
+		OrgID:       inmemory.OrgID,
+		TrustDomain: inmemory.TrustDomain,
+		Now:         m.Now,
+		NewID:       m.NewID,
+	}
 	_, certificate, err := issuer.Pin(t.Context(), agentcert.Pinning{
-		Agent: *view.Agent, Pointer: *view.Pointer, Grace: time.Hour, UntilUse: true,
+		Agent:    *view.Agent,
+		Pointer:  *view.Pointer,
+		Grace:    time.Hour,
+		UntilUse: true,
 		Entry: func(p agent.Pin) audit.Entry {
-			return audit.Entry{Event: audit.AgentCertRenewed, Actor: "test", Details: map[string]any{"cert_thumbprint": p.Thumbprint}}
+			return audit.Entry{
+				Event:   audit.AgentCertRenewed,
+				Actor:   "test",
+				Details: map[string]any{"cert_thumbprint": p.Thumbprint},
+			}
 		},
 	}, material)
 	if err != nil {
@@ -70,14 +84,16 @@ func TestFirstUseEndsThePredecessorOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if last := rows[len(rows)-1]; last.EventType != audit.AgentCertActivated || !slices.Equal(last.Details["ended_thumbprints"].([]any), []any{first.Certificate.Pin.Thumbprint}) {
+	if last := rows[len(rows)-1]; last.EventType != audit.AgentCertActivated ||
+		!slices.Equal(last.Details["ended_thumbprints"].([]any), []any{first.Certificate.Pin.Thumbprint}) {
 		t.Errorf("last row = %+v", last)
 	}
 }
 
 // A first use that the store does not confirm is no reason to refuse a token; the next use commits.
 func TestFirstUseWithoutConfirmation(t *testing.T) {
-	for name, f := range map[string]memstore.Fault{"lost": memstore.Lose, "done but unanswered": memstore.HalfAck, "late": memstore.Late, "refused": memstore.Refuse} {
+	for name, f := range map[string]memstore.Fault{"lost": memstore.Lose, "done but unanswered": memstore.HalfAck,
+		"late": memstore.Late, "refused": memstore.Refuse} {
 		t.Run(name, func(t *testing.T) {
 			m, fate, applied := armed(t)
 			first := admit(t, m, "a")
@@ -160,7 +176,11 @@ func TestGraceRightAfterARollback(t *testing.T) {
 	for _, renewed := range []bool{false, true} {
 		m, _, _ := armed(t)
 		first := undone(t, m, renewed)
-		result, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: first.Agent.ID, Grace: time.Hour, By: audit.By{Actor: "test"}})
+		result, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{
+			Agent: first.Agent.ID,
+			Grace: time.Hour,
+			By:    audit.By{Actor: "test"},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,8 +194,8 @@ func TestGraceRightAfterARollback(t *testing.T) {
 	}
 }
 
-// A successor that is pinned right after a rollback may get lost as any other: until it is used, the restored certificate
-// is the agent's.
+// A successor that is pinned right after a rollback may get lost as any other: until it is used, the restored
+// certificate is the agent's.
 func TestSuccessorRightAfterARollback(t *testing.T) {
 	for _, renewed := range []bool{false, true} {
 		m, _, _ := armed(t)

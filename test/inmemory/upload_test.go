@@ -48,7 +48,9 @@ func files(t testing.TB, a pki.Authority) *rotateca.Files {
 }
 
 // below makes a CA under another, with a key of its own; a nil issuer makes a root.
-func below(t testing.TB, issuer *pki.Authority, name string, pathLen int, key crypto.Signer, now time.Time) pki.Authority {
+func below(
+	t testing.TB, issuer *pki.Authority, name string, pathLen int, key crypto.Signer, now time.Time,
+) pki.Authority {
 	t.Helper()
 	template := pkitest.CATemplate(name, pathLen, now)
 	if issuer == nil {
@@ -83,7 +85,8 @@ func TestUploadedCABecomesCurrent(t *testing.T) {
 			upload := files(t, ca)
 			result := m.Do(t, rotateca.Request{Mode: rotateca.Upload, Upload: upload})
 			fingerprint := pki.Thumbprint(ca.Chain[0].Raw)
-			if result.Generation != 3 || result.Fingerprint != fingerprint || result.Source != orgca.Upload || result.Previous.Generation != 1 || result.Truststore.Status != "current" {
+			if result.Generation != 3 || result.Fingerprint != fingerprint || result.Source != orgca.Upload ||
+				result.Previous.Generation != 1 || result.Truststore.Status != "current" {
 				t.Errorf("result = %+v", result)
 			}
 			if bytes.ContainsFunc(upload.Key, func(r rune) bool { return r != 0 }) {
@@ -95,7 +98,8 @@ func TestUploadedCABecomesCurrent(t *testing.T) {
 			counts(t, m, "new certificate", enrolled.Certificate.CertPEM, true)
 			leaf := must[*x509.Certificate](t)(inmemory.Leaf(enrolled.Certificate.CertPEM))
 			chain := must[[]*x509.Certificate](t)(pki.ParseCertificates(enrolled.Certificate.ChainPEM))
-			if err := pki.VerifyChain(leaf, chain, m.Now()); err != nil || len(chain) != len(ca.Chain)+1 || !chain[1].Equal(ca.Chain[0]) {
+			if err := pki.VerifyChain(leaf, chain, m.Now()); err != nil || len(chain) != len(ca.Chain)+1 ||
+				!chain[1].Equal(ca.Chain[0]) {
 				t.Errorf("chain of %d: %v", len(chain), err)
 			}
 			served := must[[]byte](t)(m.Discovery.Root(t.Context()))
@@ -129,7 +133,8 @@ func TestRefusedUploadLeavesOnlyARow(t *testing.T) {
 			t.Fatalf("%s: %v", mode, err)
 		}
 		after := m.Org(t)
-		if diff := cmp.Diff(org.Generations, after.Generations); diff != "" || after.Head.Seq != org.Head.Seq+int64(i)+1 || after.Lease.Held(m.Now()) {
+		if diff := cmp.Diff(org.Generations, after.Generations); diff != "" || after.Head.Seq != org.Head.Seq+int64(i)+1 ||
+			after.Lease.Held(m.Now()) {
 			t.Errorf("%s: head %d after %d, lease %+v, generations:\n%s", mode, after.Head.Seq, org.Head.Seq, after.Lease, diff)
 		}
 		if diff := cmp.Diff(keys, m.Keys.All()); diff != "" {
@@ -138,7 +143,8 @@ func TestRefusedUploadLeavesOnlyARow(t *testing.T) {
 	}
 	rows := must[[]audit.Row](t)(m.Store.Rows(t.Context(), inmemory.OrgID, 0, 100))
 	last := rows[len(rows)-1]
-	if codes, _ := last.Details["codes"].([]any); last.EventType != audit.OrgCAUploadRefused || len(codes) != 1 || codes[0] != "ca_path_len_zero" {
+	if codes, _ := last.Details["codes"].([]any); last.EventType != audit.OrgCAUploadRefused || len(codes) != 1 ||
+		codes[0] != "ca_path_len_zero" {
 		t.Errorf("last row = %+v", last)
 	}
 	if _, err := audit.Verify(rows); err != nil {
@@ -152,7 +158,8 @@ func TestStagedUploadIsCommittedByItsFingerprint(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	ca := below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
 	staged := m.Do(t, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, ca)})
-	if staged.Status != orgca.Staged || staged.Generation != 3 || len(staged.Chain) != 2 || len(staged.Checks) != 5 || staged.Truststore.Status != "current" {
+	if staged.Status != orgca.Staged || staged.Generation != 3 || len(staged.Chain) != 2 || len(staged.Checks) != 5 ||
+		staged.Truststore.Status != "current" {
 		t.Errorf("pre-flight = %+v", staged)
 	}
 	if got := m.Do(t, rotateca.Request{Mode: rotateca.Mint}); got.Generation != 2 {
@@ -161,11 +168,19 @@ func TestStagedUploadIsCommittedByItsFingerprint(t *testing.T) {
 	if report, err := m.Standby.Run(t.Context()); err != nil || report.Standby != 4 || report.Discarded != 0 {
 		t.Errorf("standby = %+v, %v", report, err)
 	}
-	_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca), By: audit.By{Actor: "test"}})
-	if err == nil || !strings.Contains(err.Error(), "ca_key_reused") || !strings.Contains(err.Error(), "mode=commit&fingerprint="+staged.Fingerprint) {
+	_, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode:   rotateca.Upload,
+		Upload: files(t, ca),
+		By:     audit.By{Actor: "test"},
+	})
+	if err == nil || !strings.Contains(err.Error(), "ca_key_reused") ||
+		!strings.Contains(err.Error(), "mode=commit&fingerprint="+staged.Fingerprint) {
 		t.Errorf("the same upload again: %v", err)
 	}
-	if got := m.Do(t, rotateca.Request{Mode: rotateca.Commit, Fingerprint: staged.Fingerprint}); got.Generation != 3 || got.Source != orgca.Upload {
+	if got := m.Do(t, rotateca.Request{
+		Mode:        rotateca.Commit,
+		Fingerprint: staged.Fingerprint,
+	}); got.Generation != 3 || got.Source != orgca.Upload {
 		t.Errorf("committed %+v", got)
 	}
 	if got := m.Do(t, rotateca.Request{Mode: rotateca.Rollback}); got.Generation != 2 {
@@ -175,7 +190,10 @@ func TestStagedUploadIsCommittedByItsFingerprint(t *testing.T) {
 
 func TestStagedUploadDoesNotWaitForEver(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
-	staged := m.Do(t, rotateca.Request{Mode: rotateca.Stage, Upload: files(t, below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start))})
+	staged := m.Do(t, rotateca.Request{
+		Mode:   rotateca.Stage,
+		Upload: files(t, below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)),
+	})
 	m.Advance(standby.StagedAge)
 	if report, err := m.Standby.Run(t.Context()); err != nil || report.Discarded != 0 {
 		t.Errorf("at its age: %+v, %v", report, err)
@@ -184,7 +202,11 @@ func TestStagedUploadDoesNotWaitForEver(t *testing.T) {
 	if report, err := m.Standby.Run(t.Context()); err != nil || report.Discarded != 1 {
 		t.Errorf("beyond: %+v, %v", report, err)
 	}
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Commit, Fingerprint: staged.Fingerprint, By: audit.By{Actor: "test"}}); !errors.Is(err, rotateca.ErrNotStaged) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode:        rotateca.Commit,
+		Fingerprint: staged.Fingerprint,
+		By:          audit.By{Actor: "test"},
+	}); !errors.Is(err, rotateca.ErrNotStaged) {
 		t.Errorf("commit: %v", err)
 	}
 	for _, k := range m.Keys.All() {
@@ -199,7 +221,8 @@ func TestDryRunOfAnUpload(t *testing.T) {
 	before := must[any](t)(state(m))
 	ca := below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
 	got := m.Do(t, rotateca.Request{Mode: rotateca.Upload, DryRun: true, Upload: files(t, ca)})
-	if !got.DryRun || got.Fingerprint != pki.Thumbprint(ca.Chain[0].Raw) || got.Status != orgca.Preparing || got.Source != orgca.Upload || len(got.Checks) != 5 {
+	if !got.DryRun || got.Fingerprint != pki.Thumbprint(ca.Chain[0].Raw) || got.Status != orgca.Preparing ||
+		got.Source != orgca.Upload || len(got.Checks) != 5 {
 		t.Errorf("dry run = %+v", got)
 	}
 	_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, DryRun: true, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)), By: audit.By{Actor: "test"}})
@@ -225,7 +248,12 @@ func TestRepeatedUploadIsAnswered(t *testing.T) {
 		t.Errorf("answers (-first +again):\n%s", diff)
 	}
 	other := below(t, nil, "Another Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, other), IdempotencyKey: "k", By: audit.By{Actor: "test"}}); !errors.Is(err, idempotency.ErrReused) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode:           rotateca.Upload,
+		Upload:         files(t, other),
+		IdempotencyKey: "k",
+		By:             audit.By{Actor: "test"},
+	}); !errors.Is(err, idempotency.ErrReused) {
 		t.Errorf("another upload under the same key: %v", err)
 	}
 }
@@ -255,10 +283,12 @@ func TestLegacyCAIsAdoptedAndRemedied(t *testing.T) {
 	if len(chain) != 1 || leaf.CheckSignatureFrom(chain[0]) != nil {
 		t.Errorf("the leaf is not issued by the root itself: chain of %d", len(chain))
 	}
-	if state := must[health.State](t)(m.Health.Check(t.Context())); !state.Legacy || state.Warnings[0] != warnings.LegacyPathLenZero {
+	if state := must[health.State](t)(m.Health.Check(t.Context())); !state.Legacy ||
+		state.Warnings[0] != warnings.LegacyPathLenZero {
 		t.Errorf("health = %+v", state)
 	}
-	if report := must[standby.Report](t)(m.Standby.Run(t.Context())); !report.Legacy || report.Standby != 2 || report.Migrated {
+	if report := must[standby.Report](t)(m.Standby.Run(t.Context())); !report.Legacy || report.Standby != 2 ||
+		report.Migrated {
 		t.Errorf("standby = %+v", report)
 	}
 	m.Do(t, rotateca.Request{Mode: rotateca.Mint})
@@ -268,7 +298,10 @@ func TestLegacyCAIsAdoptedAndRemedied(t *testing.T) {
 	counts(t, m, "after the remedy", enrolled.Certificate.CertPEM, false)
 	// The way back exists, unless PKI is strict.
 	m.RotateCA.Strict = true
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, By: audit.By{Actor: "test"}}); !errors.Is(err, rotateca.ErrStrict) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode: rotateca.Rollback,
+		By:   audit.By{Actor: "test"},
+	}); !errors.Is(err, rotateca.ErrStrict) {
 		t.Errorf("strict rollback: %v", err)
 	}
 	m.RotateCA.Strict = false
@@ -319,7 +352,11 @@ func TestLegacyCAMigratesByItself(t *testing.T) {
 	}
 	m.Advance(7*24*time.Hour - time.Millisecond)
 	counts(t, m, "a millisecond before the end", old, false) // left for the new certificate
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Reason: orgca.ReasonLegacy, By: audit.By{Actor: "test"}}); !errors.Is(err, reason.ErrCode) {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode:   rotateca.Mint,
+		Reason: orgca.ReasonLegacy,
+		By:     audit.By{Actor: "test"},
+	}); !errors.Is(err, reason.ErrCode) {
 		t.Errorf("an operator gives the reason of the migration: %v", err)
 	}
 }
@@ -337,7 +374,10 @@ func TestMigrationYieldsToARotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.Standby.Migrate = time.Hour
-	if _, err := m.Store.Acquire(t.Context(), orgca.Lease{Holder: "other", Expires: m.Now().Add(orgca.LeaseTTL)}, m.Now()); err != nil {
+	if _, err := m.Store.Acquire(t.Context(), orgca.Lease{
+		Holder:  "other",
+		Expires: m.Now().Add(orgca.LeaseTTL),
+	}, m.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if report, err := m.Standby.Run(t.Context()); err != nil || report.Migrated {
@@ -349,7 +389,8 @@ func TestMigrationYieldsToARotation(t *testing.T) {
 	}
 }
 
-// A key store that fails in the middle of an upload leaves what the next runs clear away, and the operator may try again.
+// A key store that fails in the middle of an upload leaves what the next runs clear away, and the operator may try
+// again.
 func TestUploadCutOffIsClearedAway(t *testing.T) {
 	for _, at := range []string{"Import", "Create", "Sign", "Disable"} {
 		for _, after := range []bool{false, true} {
@@ -361,7 +402,11 @@ func TestUploadCutOffIsClearedAway(t *testing.T) {
 				}
 				return nil
 			}
-			if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca), By: audit.By{Actor: "test"}}); err == nil {
+			if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+				Mode:   rotateca.Upload,
+				Upload: files(t, ca),
+				By:     audit.By{Actor: "test"},
+			}); err == nil {
 				t.Fatalf("%s: the crash went unnoticed", at)
 			}
 			m.Keys.Fault = nil
@@ -374,7 +419,10 @@ func TestUploadCutOffIsClearedAway(t *testing.T) {
 					t.Errorf("%s: %s key is %s", at, k.Spec.Role, k.State)
 				}
 			}
-			if got := m.Do(t, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca)}); got.Fingerprint != pki.Thumbprint(ca.Chain[0].Raw) {
+			if got := m.Do(t, rotateca.Request{
+				Mode:   rotateca.Upload,
+				Upload: files(t, ca),
+			}); got.Fingerprint != pki.Thumbprint(ca.Chain[0].Raw) {
 				t.Errorf("%s: second try = %+v", at, got)
 			}
 		}
@@ -397,7 +445,10 @@ func TestBackupBeforeAnUpload(t *testing.T) {
 		t.Errorf("refused: %v, %d backups", err, b.requested)
 	}
 	ca := below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)
-	if got := m.Do(t, rotateca.Request{Mode: rotateca.Upload, Upload: files(t, ca)}); b.requested != 1 || got.Backup == nil || got.Backup.Status != rotateca.BackupRequested {
+	if got := m.Do(t, rotateca.Request{
+		Mode:   rotateca.Upload,
+		Upload: files(t, ca),
+	}); b.requested != 1 || got.Backup == nil || got.Backup.Status != rotateca.BackupRequested {
 		t.Errorf("accepted: %+v, %d backups", got.Backup, b.requested)
 	}
 }
@@ -420,11 +471,22 @@ func TestRefusalsAreNoFailures(t *testing.T) {
 			t.Errorf("%s: the log does not tell of it at level %s: %s", request.Mode, want, log.String())
 		}
 	}
-	says(rotateca.Request{Mode: rotateca.Upload, Upload: &rotateca.Files{Certificates: []byte("none"), Key: []byte("none")}, By: audit.By{Actor: "test"}}, "WARN")
-	says(rotateca.Request{Mode: rotateca.Commit, Fingerprint: strings.Repeat("0", 64), By: audit.By{Actor: "test"}}, "WARN")
+	says(rotateca.Request{
+		Mode:   rotateca.Upload,
+		Upload: &rotateca.Files{Certificates: []byte("none"), Key: []byte("none")},
+		By:     audit.By{Actor: "test"},
+	}, "WARN")
+	says(rotateca.Request{
+		Mode:        rotateca.Commit,
+		Fingerprint: strings.Repeat("0", 64),
+		By:          audit.By{Actor: "test"},
+	}, "WARN")
 	says(rotateca.Request{Mode: rotateca.Rollback, By: audit.By{Actor: "test"}}, "WARN")
 	m.RotateCA.Trust = func(context.Context) (string, error) { return "", errors.New("S3 is silent") }
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}}); err != nil {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode: rotateca.Mint,
+		By:   audit.By{Actor: "test"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	says(rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}}, "ERROR")

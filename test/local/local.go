@@ -20,7 +20,8 @@ var functions = filepath.Join(root, "build", "local")
 // build runs once in a process: the sources do not change under a test.
 var build = sync.OnceValue(func() error { return stack.Build(context.Background(), root, functions) })
 
-// Start builds the functions and starts a Mastio on a port of its own. Of the configuration it takes what goes beyond that.
+// Start builds the functions and starts a Mastio on a port of its own. Of the configuration it takes what goes beyond
+// that.
 func Start(ctx context.Context, cfg stack.Config) (*stack.Stack, error) {
 	cfg.Functions, cfg.Cache, cfg.Addr = functions, filepath.Join(root, "build", "localstack"), "127.0.0.1:0"
 	if err := build(); err != nil {

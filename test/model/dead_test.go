@@ -49,13 +49,17 @@ func (m *machine) someAgent(t *rapid.T) agent.ID {
 	return agent.ID("orga::" + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
 }
 
-// emergency rotates for a compromise. A renewal in between neither holds it up nor outlives it: with the 2xx, all that the
-// agent had before is dead, and what was renewed from it meanwhile too.
+// emergency rotates for a compromise. A renewal in between neither holds it up nor outlives it: with the 2xx, all that
+// the agent had before is dead, and what was renewed from it meanwhile too.
 func (m *machine) emergency(t *rapid.T) {
 	id := m.someAgent(t)
-	req := agentcert.RotateRequest{Agent: id, By: audit.By{Actor: "test"}, Reason: reason.Given{Code: rapid.SampledFrom([]reason.Code{
-		reason.KeyCompromise, reason.CACompromise, reason.PrivilegeWithdrawn,
-	}).Draw(t, "reason")}}
+	req := agentcert.RotateRequest{
+		Agent: id,
+		By:    audit.By{Actor: "test"},
+		Reason: reason.Given{Code: rapid.SampledFrom([]reason.Code{
+			reason.KeyCompromise, reason.CACompromise, reason.PrivilegeWithdrawn,
+		}).Draw(t, "reason")},
+	}
 	troubled := rapid.Bool().Draw(t, "troubled")
 	view, err := m.Store.View(m.ctx, id)
 	if err != nil {
@@ -72,7 +76,8 @@ func (m *machine) emergency(t *rapid.T) {
 	if err != nil {
 		// An Org CA that a clock ahead of this one has made issues nothing yet: 503, whose remedy is to rotate the Org CA.
 		notYet := errors.Is(err, orgca.ErrNotValid)
-		if rotatable := view.Agent != nil && view.Agent.Status == agent.Active && view.Agent.Method == agent.Minted; rotatable && !troubled && !notYet {
+		if rotatable := view.Agent != nil && view.Agent.Status == agent.Active &&
+			view.Agent.Method == agent.Minted; rotatable && !troubled && !notYet {
 			t.Fatalf("the emergency rotation of %s was refused: %v", id, err)
 		}
 		return
@@ -96,7 +101,10 @@ func (m *machine) thief(t *rapid.T, id agent.ID) {
 		key, csr := request(t, stolen.pem)
 		fate := m.fate
 		m.fate = nil
-		if result, err := m.Renew.Renew(m.ctx, agentcert.RenewRequest{CertificatePEM: string(stolen.pem), CSR: csr}); err == nil {
+		if result, err := m.Renew.Renew(m.ctx, agentcert.RenewRequest{
+			CertificatePEM: string(stolen.pem),
+			CSR:            csr,
+		}); err == nil {
 			m.hold(id, certificate{result.Certificate.CertPEM, result.Certificate.Pin, key})
 		}
 		m.fate = fate
@@ -106,13 +114,18 @@ func (m *machine) thief(t *rapid.T, id agent.ID) {
 
 // deactivate ends an agent, which may be enrolled again.
 func (m *machine) deactivate(t *rapid.T) {
-	why := rapid.SampledFrom([]reason.Code{reason.Unspecified, reason.CessationOfOperation, reason.KeyCompromise}).Draw(t, "reason")
+	why := rapid.SampledFrom([]reason.Code{reason.Unspecified, reason.CessationOfOperation, reason.KeyCompromise}).Draw(t,
+		"reason")
 	m.end(t, m.someone(t), why)
 }
 
 func (m *machine) end(t *rapid.T, id agent.ID, why reason.Code) {
 	over := m.troubledBy(t, ahead)
-	err := m.Enroll.Deactivate(m.ctx, enroll.Deactivation{Agent: id, Reason: reason.Given{Code: why}, By: audit.By{Actor: "test"}})
+	err := m.Enroll.Deactivate(m.ctx, enroll.Deactivation{
+		Agent:  id,
+		Reason: reason.Given{Code: why},
+		By:     audit.By{Actor: "test"},
+	})
 	over()
 	if err == nil {
 		m.bury(id, "")
@@ -139,7 +152,11 @@ func (m *machine) again(t *rapid.T) {
 	csr := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
 	switch way {
 	case "rotation":
-		_, err = m.RotateCert.Rotate(m.ctx, agentcert.RotateRequest{Agent: id, By: audit.By{Actor: "test"}, Material: agentcert.KeyRequest{CSR: csr}})
+		_, err = m.RotateCert.Rotate(m.ctx, agentcert.RotateRequest{
+			Agent:    id,
+			By:       audit.By{Actor: "test"},
+			Material: agentcert.KeyRequest{CSR: csr},
+		})
 	case "renewal":
 		_, with, _ := m.held(t)
 		if len(with.pem) == 0 {
@@ -147,13 +164,23 @@ func (m *machine) again(t *rapid.T) {
 		}
 		_, err = m.Renew.Renew(m.ctx, agentcert.RenewRequest{CertificatePEM: string(with.pem), CSR: der})
 	case "enrolment":
-		_, err = m.Enroll.Enroll(m.ctx, enroll.Request{Name: id.Name(), By: audit.By{Actor: "test"}, Material: agentcert.KeyRequest{CSR: csr}})
+		_, err = m.Enroll.Enroll(m.ctx, enroll.Request{
+			Name:     id.Name(),
+			By:       audit.By{Actor: "test"},
+			Material: agentcert.KeyRequest{CSR: csr},
+		})
 	case "from elsewhere":
 		encoded, fault := pki.EncodePrivateKey(c.key)
 		if fault != nil {
 			t.Fatal(fault)
 		}
-		_, err = m.Enroll.BYOCA(m.ctx, enroll.Outside{Name: id.Name(), CertPEM: c.pem, KeyPEM: encoded, Update: true, By: audit.By{Actor: "test"}})
+		_, err = m.Enroll.BYOCA(m.ctx, enroll.Outside{
+			Name:    id.Name(),
+			CertPEM: c.pem,
+			KeyPEM:  encoded,
+			Update:  true,
+			By:      audit.By{Actor: "test"},
+		})
 	}
 	over()
 	if err == nil {
@@ -161,7 +188,8 @@ func (m *machine) again(t *rapid.T) {
 	}
 }
 
-// compromised notes that a swap ended a generation for good: the swap's own reason, or the one that its CA was staged with.
+// compromised notes that a swap ended a generation for good: the swap's own reason, or the one that its CA was staged
+// with.
 func (m *machine) compromised(before, after registry.Org, why string) {
 	swapped := func(o registry.Org) int {
 		n := 0
@@ -172,7 +200,8 @@ func (m *machine) compromised(before, after registry.Org, why string) {
 		}
 		return n
 	}
-	if before.Pointer == nil || m.intruded || swapped(after) != swapped(before)+1 { // which one was superseded is not known
+	// which one was superseded is not known
+	if before.Pointer == nil || m.intruded || swapped(after) != swapped(before)+1 {
 		return
 	}
 	if orgca.Compromised(why) || orgca.Compromised(m.grave.staged[after.Pointer.Fingerprint]) {
@@ -180,8 +209,8 @@ func (m *machine) compromised(before, after registry.Org, why string) {
 	}
 }
 
-// checkDead: what is dead stays so, by the record and at the token endpoint; a dead generation is neither current, nor in
-// an overlap, nor published.
+// checkDead: what is dead stays so, by the record and at the token endpoint; a dead generation is neither current, nor
+// in an overlap, nor published.
 func (m *machine) checkDead(t *rapid.T, org registry.Org) {
 	for id, all := range m.grave.certificates {
 		for _, c := range all {
@@ -196,7 +225,8 @@ func (m *machine) checkDead(t *rapid.T, org registry.Org) {
 	m.checkGraces(t)
 	m.checkSVIDs(t)
 	for _, n := range m.grave.generations {
-		if org.Pointer.Current == n || slices.ContainsFunc(org.Pointer.Accepted, func(a orgca.Accepted) bool { return a.Generation == n }) {
+		if org.Pointer.Current == n ||
+			slices.ContainsFunc(org.Pointer.Accepted, func(a orgca.Accepted) bool { return a.Generation == n }) {
 			t.Fatalf("generation %d was declared compromised, the pointer is %+v", n, org.Pointer)
 		}
 		g, _ := org.Generation(n)
@@ -241,7 +271,10 @@ func requestOf(t *rapid.T, key crypto.Signer, certPEM []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{RawSubject: cert.RawSubject, URIs: cert.URIs}, key)
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		RawSubject: cert.RawSubject,
+		URIs:       cert.URIs,
+	}, key)
 	if err != nil {
 		t.Fatal(err)
 	}

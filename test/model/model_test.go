@@ -72,7 +72,14 @@ type claim struct {
 }
 
 func newMachine(ctx context.Context) *machine {
-	m := &machine{ctx: ctx, alive: -1, issued: map[agent.ID][]certificate{}, grave: newDead(), until: map[string]time.Time{}, outside: newOutside()}
+	m := &machine{
+		ctx:     ctx,
+		alive:   -1,
+		issued:  map[agent.ID][]certificate{},
+		grave:   newDead(),
+		until:   map[string]time.Time{},
+		outside: newOutside(),
+	}
 	m.Mastio = inmemory.New(memstore.Config{Fault: func(op string) memstore.Fault {
 		if m.dead() {
 			return memstore.Refuse
@@ -104,13 +111,14 @@ func (m *machine) dying() error {
 	return nil
 }
 
-// skews are by how many seconds the clock of a process can be off; jumps are those of one whose clock is plainly wrong. What
-// it decides about the Org CA must not outlast it; a deadline that it gives to a certificate is as wrong as its clock.
+// skews are by how many seconds the clock of a process can be off; jumps are those of one whose clock is plainly wrong.
+// What it decides about the Org CA must not outlast it; a deadline that it gives to a certificate is as wrong as its
+// clock.
 var (
 	skews = []int{0, 0, 0, -40, -5, 5, 40}
 	jumps = append([]int{-7200, 7200, 86400}, skews...)
-	// ahead are those of a deactivation and of an SVID's enrolment: a clock that is behind by more than the record's slack, an
-	// hour, takes the floor for one of a fast clock and lowers it.
+	// ahead are those of a deactivation and of an SVID's enrolment: a clock that is behind by more than the record's
+	// slack, an hour, takes the floor for one of a fast clock and lowers it.
 	ahead = append([]int{7200, 86400}, skews...)
 )
 
@@ -119,8 +127,8 @@ func (m *machine) clocked(skew time.Duration) *inmemory.Process {
 	return m.Spawn(func() time.Time { return m.Now().Add(skew) })
 }
 
-// troubled draws the troubles of one operation, and takes them away when it is over. The operation runs in a process of its
-// own, and so does an intruder: no two of them share a clock.
+// troubled draws the troubles of one operation, and takes them away when it is over. The operation runs in a process of
+// its own, and so does an intruder: no two of them share a clock.
 func (m *machine) troubled(t *rapid.T) func() { return m.troubledBy(t, jumps) }
 
 func (m *machine) troubledBy(t *rapid.T, skews []int) func() {
@@ -153,7 +161,8 @@ func (m *machine) troubledBy(t *rapid.T, skews []int) func() {
 // calls, and without troubles of his own.
 func (m *machine) intruder(t *rapid.T) func(call int) {
 	at := rapid.SampledFrom([]int{-1, -1, -1, 0, 1, 2, 3, 5, 8}).Draw(t, "another one comes before call")
-	mode := rapid.SampledFrom([]rotateca.Mode{rotateca.Mint, rotateca.Rollback, rotateca.Finalise, rotateca.Stage, ""}).Draw(t, "and does")
+	mode := rapid.SampledFrom([]rotateca.Mode{rotateca.Mint, rotateca.Rollback, rotateca.Finalise, rotateca.Stage,
+		""}).Draw(t, "and does")
 	skew := time.Duration(rapid.SampledFrom(jumps).Draw(t, "by a clock that is off by")) * time.Second
 	return func(call int) {
 		if call != at || m.alive == 0 {
@@ -191,7 +200,10 @@ func (m *machine) mint(t *rapid.T) { m.swap(t, rotateca.Request{Mode: rotateca.M
 func (m *machine) upload(t *rapid.T) {
 	length := rapid.SampledFrom([]int{0, 1, 1, 3, -1}).Draw(t, "pathLen")
 	before := m.org(t)
-	if m.swap(t, rotateca.Request{Mode: rotateca.Upload, Upload: m.operatorCA(t, length)}) && length == 0 && before.Pointer != nil {
+	if m.swap(t, rotateca.Request{
+		Mode:   rotateca.Upload,
+		Upload: m.operatorCA(t, length),
+	}) && length == 0 && before.Pointer != nil {
 		t.Fatal("a legacy root has become the Org CA")
 	}
 }
@@ -216,7 +228,11 @@ func (m *machine) operatorCA(t *rapid.T, pathLen int) *rotateca.Files {
 
 // stage brings one up to the pre-flight; commit takes any of those that wait.
 func (m *machine) stage(t *rapid.T) {
-	req := rotateca.Request{Mode: rotateca.Stage, By: audit.By{Actor: "test"}, Reason: rapid.SampledFrom(reasons).Draw(t, "reason")}
+	req := rotateca.Request{
+		Mode:   rotateca.Stage,
+		By:     audit.By{Actor: "test"},
+		Reason: rapid.SampledFrom(reasons).Draw(t, "reason"),
+	}
 	if rapid.Bool().Draw(t, "upload") {
 		req.Upload = m.operatorCA(t, 1)
 	}
@@ -246,8 +262,8 @@ func (m *machine) commit(t *rapid.T) {
 	}
 }
 
-// swap asks for another generation. Success must be visible at once; a failure that is not "unknown" must never become a
-// success.
+// swap asks for another generation. Success must be visible at once; a failure that is not "unknown" must never become
+// a success.
 func (m *machine) swap(t *rapid.T, req rotateca.Request) bool {
 	before := m.org(t)
 	req.Actor, req.Reason = "test", rapid.SampledFrom(reasons).Draw(t, "reason")
@@ -263,7 +279,8 @@ func (m *machine) swap(t *rapid.T, req rotateca.Request) bool {
 	switch {
 	case err == nil && m.intruded: // the other one may have come after the commit
 	case err == nil:
-		if after.Pointer == nil || after.Pointer.Current != result.Generation || after.Pointer.Fingerprint != result.Fingerprint {
+		if after.Pointer == nil || after.Pointer.Current != result.Generation ||
+			after.Pointer.Fingerprint != result.Fingerprint {
 			t.Fatalf("rotation to generation %d was reported, pointer is %+v", result.Generation, after.Pointer)
 		}
 	case died || errors.Is(err, registry.ErrUnknown): // no caller got an answer
@@ -272,12 +289,13 @@ func (m *machine) swap(t *rapid.T, req rotateca.Request) bool {
 		if fence == before.Lease.Fence || m.intruded { // whose fence it is cannot be seen from here
 			break
 		}
-		m.claims = append(m.claims, claim{fmt.Sprintf("rotation under fence %d failed: %v", fence, err), func(org registry.Org) error {
-			if org.Pointer != nil && org.Pointer.Fence == fence {
-				return errors.New("it committed")
-			}
-			return nil
-		}})
+		m.claims = append(m.claims, claim{fmt.Sprintf("rotation under fence %d failed: %v", fence, err),
+			func(org registry.Org) error {
+				if org.Pointer != nil && org.Pointer.Fence == fence {
+					return errors.New("it committed")
+				}
+				return nil
+			}})
 	}
 	return err == nil
 }
@@ -291,12 +309,14 @@ func (m *machine) undo(t *rapid.T) {
 	over()
 	after := m.org(t)
 	if err != nil || mode == rotateca.Finalise || m.intruded {
-		if err == nil && mode == rotateca.Finalise && !m.intruded && (len(after.Pointer.Accepted) > 0 || after.Pointer.Previous != 0 || after.Pointer.Current != before.Pointer.Current) {
+		if err == nil && mode == rotateca.Finalise && !m.intruded &&
+			(len(after.Pointer.Accepted) > 0 || after.Pointer.Previous != 0 || after.Pointer.Current != before.Pointer.Current) {
 			t.Fatalf("finalised, pointer is %+v", after.Pointer)
 		}
 		return
 	}
-	if after.Pointer.Current != before.Pointer.Previous || result.Generation != before.Pointer.Previous || len(after.Pointer.Accepted) > 0 {
+	if after.Pointer.Current != before.Pointer.Previous || result.Generation != before.Pointer.Previous ||
+		len(after.Pointer.Accepted) > 0 {
 		t.Fatalf("rolled back from %+v to %+v", before.Pointer, after.Pointer)
 	}
 }
@@ -313,13 +333,17 @@ func (m *machine) admit(t *rapid.T) {
 
 func (m *machine) hold(id agent.ID, c certificate) { m.issued[id] = append(m.issued[id], c) }
 
-// rotate rotates a certificate. Success means that the new one is the agent's newest pin, and that of all others at most
-// one is left, dormant, for a rollback.
+// rotate rotates a certificate. Success means that the new one is the agent's newest pin, and that of all others at
+// most one is left, dormant, for a rollback.
 func (m *machine) rotate(t *rapid.T) {
 	id := agent.ID("orga::" + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
 	grace := rapid.SampledFrom([]time.Duration{0, 0, 10 * time.Minute, time.Hour}).Draw(t, "grace")
 	over := m.troubled(t)
-	result, err := m.RotateCert.Rotate(m.ctx, agentcert.RotateRequest{Agent: id, Grace: grace, By: audit.By{Actor: "test"}})
+	result, err := m.RotateCert.Rotate(m.ctx, agentcert.RotateRequest{
+		Agent: id,
+		Grace: grace,
+		By:    audit.By{Actor: "test"},
+	})
 	over()
 	if err != nil {
 		return
@@ -331,7 +355,8 @@ func (m *machine) rotate(t *rapid.T) {
 		t.Fatal(err)
 	}
 	pins := view.Agent.Pins
-	if diff := cmp.Diff(result.Certificate.Pin, pins[0]); diff != "" || grace == 0 && slices.ContainsFunc(pins[1:], func(p agent.Pin) bool { return !p.Dormant }) {
+	if diff := cmp.Diff(result.Certificate.Pin, pins[0]); diff != "" || grace == 0 &&
+		slices.ContainsFunc(pins[1:], func(p agent.Pin) bool { return !p.Dormant }) {
 		t.Fatalf("after a rotation the pins are %+v\n%s", pins, diff)
 	}
 }
@@ -387,8 +412,8 @@ func (m *machine) held(t *rapid.T) (id agent.ID, c certificate, ok bool) {
 	return id, rapid.SampledFrom(m.issued[id]).Draw(t, "certificate"), true
 }
 
-// renew asks with any certificate that its agent holds. Whatever becomes of the request, one that counted counts on: its
-// deadline is an hour away, or was there before.
+// renew asks with any certificate that its agent holds. Whatever becomes of the request, one that counted counts on:
+// its deadline is an hour away, or was there before.
 func (m *machine) renew(t *rapid.T) {
 	id, c, ok := m.held(t)
 	if !ok {
@@ -541,7 +566,8 @@ func (m *machine) checkKeys(t *rapid.T, org registry.Org) {
 			continue
 		}
 		if states[g.SigningKey()] != inmemory.Enabled || !g.Legacy && states[g.RootKey] != inmemory.Disabled {
-			t.Fatalf("generation %d is %s, its issuing key %s, its root key %s", g.Number, g.State, states[g.SigningKey()], states[g.RootKey])
+			t.Fatalf("generation %d is %s, its issuing key %s, its root key %s", g.Number, g.State, states[g.SigningKey()],
+				states[g.RootKey])
 		}
 	}
 }
@@ -576,7 +602,8 @@ func (m *machine) checkChains(t *rapid.T, org registry.Org) {
 		ended := last.EventType == audit.AgentDeactivated && len(view.Agent.Pins) == 0
 		outside := view.Agent.Method == agent.SPIFFE && len(view.Agent.Pins) == 0
 		if !told(view.Agent.Pin()) && !activated && !ended && !outside {
-			t.Fatalf("%s: last row is %s of %v, pins are %+v", id, last.EventType, last.Details["cert_thumbprint"], view.Agent.Pins)
+			t.Fatalf("%s: last row is %s of %v, pins are %+v", id, last.EventType, last.Details["cert_thumbprint"],
+				view.Agent.Pins)
 		}
 	}
 }
@@ -618,8 +645,9 @@ func (m *machine) recovers(t *rapid.T) {
 	}
 }
 
-// CI always draws the same checks: it judges a change, not luck. Every other run draws new ones. With -short, rapid makes
-// a fifth of the checks with half of the steps: TestMain asks for as many times more, because a shallow run finds nothing.
+// CI always draws the same checks: it judges a change, not luck. Every other run draws new ones. With -short, rapid
+// makes a fifth of the checks with half of the steps: TestMain asks for as many times more, because a shallow run finds
+// nothing.
 func TestMain(m *testing.M) {
 	defaults := map[string]string{"rapid.checks": "25"}
 	if os.Getenv("CI") != "" {
@@ -653,8 +681,10 @@ func TestRotationStateMachine(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMachine(context.Background())
 		t.Repeat(map[string]func(*rapid.T){
-			"standby": m.standby, "mint": m.mint, "upload": m.upload, "stage": m.stage, "commit": m.commit, "undo": m.undo, "admit": m.admit, "rotate": m.rotate, "renew": m.renew, "use": m.use,
-			"emergency": m.emergency, "spiffe": m.spiffe, "login": m.login, "deactivate": m.deactivate, "again": m.again, "repeat": m.repeat, "deliver": m.deliver, "advance": m.advance,
+			"standby": m.standby, "mint": m.mint, "upload": m.upload, "stage": m.stage, "commit": m.commit, "undo": m.undo,
+			"admit": m.admit, "rotate": m.rotate, "renew": m.renew, "use": m.use,
+			"emergency": m.emergency, "spiffe": m.spiffe, "login": m.login, "deactivate": m.deactivate, "again": m.again,
+			"repeat": m.repeat, "deliver": m.deliver, "advance": m.advance,
 			"": m.check,
 		})
 		m.recovers(t)

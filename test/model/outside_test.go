@@ -58,7 +58,8 @@ func (m *machine) someone(t *rapid.T) agent.ID {
 	return agent.ID("orga::" + rapid.SampledFrom([]string{"a", "b", "c", "c"}).Draw(t, "name"))
 }
 
-// spire makes the server's root at its first use. The root is as old as the model, so no clock is too far behind for it.
+// spire makes the server's root at its first use. The root is as old as the model, so no clock is too far behind for
+// it.
 func (m *machine) spire(t *rapid.T) {
 	if m.root != nil {
 		return
@@ -73,7 +74,9 @@ func (m *machine) spire(t *rapid.T) {
 	m.root, m.key = m.signed(t, template, template, key.Public(), key), key
 }
 
-func (m *machine) signed(t *rapid.T, template, parent *x509.Certificate, pub crypto.PublicKey, by crypto.Signer) *x509.Certificate {
+func (m *machine) signed(
+	t *rapid.T, template, parent *x509.Certificate, pub crypto.PublicKey, by crypto.Signer,
+) *x509.Certificate {
 	template.SerialNumber = big.NewInt(1 + rapid.Int64Range(0, 1<<50).Draw(t, "serial"))
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, pub, by)
 	if err != nil {
@@ -94,8 +97,8 @@ func (m *machine) spiffe(t *rapid.T) {
 	}
 }
 
-// svid enrols an agent with a new SVID: for the first time, again, or after it had a certificate of the Mastio. A compromise
-// ends the SVIDs before it.
+// svid enrols an agent with a new SVID: for the first time, again, or after it had a certificate of the Mastio. A
+// compromise ends the SVIDs before it.
 func (m *machine) svid(t *rapid.T) {
 	m.spire(t)
 	id := m.someone(t)
@@ -111,17 +114,25 @@ func (m *machine) svid(t *rapid.T) {
 		t.Fatal(err)
 	}
 	leaf := m.signed(t, &x509.Certificate{
-		Subject: pkix.Name{Country: []string{"US"}, Organization: []string{"SPIRE"}}, NotBefore: m.Now().Add(-time.Minute),
-		NotAfter: m.Now().Add(time.Hour), BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
-		URIs:        []*url.URL{{Scheme: "spiffe", Host: inmemory.ForeignDomain, Path: "/" + id.Name()}},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		Subject:               pkix.Name{Country: []string{"US"}, Organization: []string{"SPIRE"}},
+		NotBefore:             m.Now().Add(-time.Minute),
+		NotAfter:              m.Now().Add(time.Hour),
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		URIs:                  []*url.URL{{Scheme: "spiffe", Host: inmemory.ForeignDomain, Path: "/" + id.Name()}},
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}, m.root, key.Public(), m.key)
 	s := x509SVID{pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw}), pki.Thumbprint(leaf.Raw)}
 	why := rapid.SampledFrom([]reason.Code{"", reason.Superseded, reason.KeyCompromise}).Draw(t, "reason")
 	over := m.troubledBy(t, ahead)
 	_, err = m.Enroll.SPIFFE(m.ctx, enroll.Outside{
-		Name: id.Name(), CertPEM: s.pem, KeyPEM: encoded, BundlePEM: pki.EncodeCertificates(m.root), Update: rapid.Bool().Draw(t, "update"),
-		Reason: reason.Given{Code: why}, By: audit.By{Actor: "test"},
+		Name:      id.Name(),
+		CertPEM:   s.pem,
+		KeyPEM:    encoded,
+		BundlePEM: pki.EncodeCertificates(m.root),
+		Update:    rapid.Bool().Draw(t, "update"),
+		Reason:    reason.Given{Code: why},
+		By:        audit.By{Actor: "test"},
 	})
 	over()
 	if err != nil {
@@ -172,7 +183,8 @@ func (m *machine) checkSVIDs(t *rapid.T) {
 			if _, err := m.TokenFor(m.ctx, s.pem); err == nil {
 				view, _ := m.Store.View(m.ctx, id)
 				leaf, _ := inmemory.Leaf(s.pem)
-				t.Fatalf("%s: an SVID of %s that was ended for good gets a token: %.32s among %+v", id, leaf.NotBefore, s.thumbprint, view.Agent.Past)
+				t.Fatalf("%s: an SVID of %s that was ended for good gets a token: %.32s among %+v", id, leaf.NotBefore,
+					s.thumbprint, view.Agent.Past)
 			}
 		}
 	}

@@ -26,8 +26,9 @@ type named struct {
 	handed bool   // a private key was handed out
 }
 
-// repeat is a client whose answers get lost: it sends the same request again and again, whatever it was answered and however
-// late writes land. One change comes of it at most, and one private key; and once the trouble is over, one answer.
+// repeat is a client whose answers get lost: it sends the same request again and again, whatever it was answered and
+// however late writes land. One change comes of it at most, and one private key; and once the trouble is over, one
+// answer.
 func (m *machine) repeat(t *rapid.T) {
 	m.requests++
 	n := &named{id: m.someAgent(t), key: fmt.Sprint("request-", m.requests), enrols: rapid.Bool().Draw(t, "an enrolment")}
@@ -76,11 +77,21 @@ func (m *machine) send(t *rapid.T, n *named) error {
 	var err error
 	if n.enrols {
 		var result enroll.Result
-		result, err = m.Enroll.Enroll(m.ctx, enroll.Request{Name: n.id.Name(), By: by, Material: material, Once: keptAs(n, func(r enroll.Result) string { return r.Certificate.Pin.Thumbprint })})
+		result, err = m.Enroll.Enroll(m.ctx, enroll.Request{
+			Name:     n.id.Name(),
+			By:       by,
+			Material: material,
+			Once:     keptAs(n, func(r enroll.Result) string { return r.Certificate.Pin.Thumbprint }),
+		})
 		c, made = result.Certificate, result.Material
 	} else {
 		var result agentcert.RotateResult
-		result, err = m.RotateCert.Rotate(m.ctx, agentcert.RotateRequest{Agent: n.id, By: by, Material: material, Once: keptAs(n, func(r agentcert.RotateResult) string { return r.Certificate.Pin.Thumbprint })})
+		result, err = m.RotateCert.Rotate(m.ctx, agentcert.RotateRequest{
+			Agent:    n.id,
+			By:       by,
+			Material: material,
+			Once:     keptAs(n, func(r agentcert.RotateResult) string { return r.Certificate.Pin.Thumbprint }),
+		})
 		c, made = result.Certificate, result.Material
 	}
 	if err != nil {
@@ -95,10 +106,14 @@ func (m *machine) send(t *rapid.T, n *named) error {
 }
 
 func keptAs[R any](n *named, thumbprint func(R) string) idempotency.Request[R] {
-	return idempotency.Request[R]{Key: n.key, Asked: n.key, Body: func(r R) (idempotency.Kept, error) {
-		body, err := json.Marshal(thumbprint(r))
-		return idempotency.Kept{Status: 200, Body: body}, err
-	}}
+	return idempotency.Request[R]{
+		Key:   n.key,
+		Asked: n.key,
+		Body: func(r R) (idempotency.Kept, error) {
+			body, err := json.Marshal(thumbprint(r))
+			return idempotency.Kept{Status: 200, Body: body}, err
+		},
+	}
 }
 
 // told reports whether an error says that the request was carried out before.
@@ -107,8 +122,8 @@ func told(err error) bool {
 	return replay || errors.Is(err, idempotency.ErrDone)
 }
 
-// sound: what a repetition is told names a certificate of this request's rows, and a request whose key was made here is never
-// answered with a body.
+// sound: what a repetition is told names a certificate of this request's rows, and a request whose key was made here is
+// never answered with a body.
 func (m *machine) sound(t *rapid.T, n *named, err error) {
 	if !told(err) {
 		return

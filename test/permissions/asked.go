@@ -37,9 +37,15 @@ func read(service, function string, r *http.Request, body []byte) []asked {
 		all = []asked{{action: "events:" + operation(r), resource: "Bus"}}
 	case stack.Lambda:
 		name := path.Base(path.Dir(r.URL.Path))
-		all = []asked{{action: "lambda:InvokeFunction", resource: "arn:aws:lambda:eu-central-1:111111111111:function:mastio-acme-" + name + ":live"}}
+		all = []asked{{
+			action:   "lambda:InvokeFunction",
+			resource: "arn:aws:lambda:eu-central-1:111111111111:function:mastio-acme-" + name + ":live",
+		}}
 	case stack.APIGateway:
-		all = []asked{{action: "apigateway:" + r.Method, resource: "arn:aws:apigateway:eu-central-1::/domainnames/agents.mastio.acme.example"}}
+		all = []asked{{
+			action:   "apigateway:" + r.Method,
+			resource: "arn:aws:apigateway:eu-central-1::/domainnames/agents.mastio.acme.example",
+		}}
 	}
 	if all == nil { // what is not understood is not allowed
 		all = []asked{{action: service + ":" + r.Method + " " + r.URL.Path + " " + operation(r)}}
@@ -87,14 +93,16 @@ func dynamo(op string, body []byte) []asked {
 			a := access{TableName: name}
 			one := a.asks(op, nil)
 			for _, key := range batch.Keys {
-				one.context["dynamodb:LeadingKeys"] = append(one.context["dynamodb:LeadingKeys"], normal(key[partitionKey(name, "")].S))
+				one.context["dynamodb:LeadingKeys"] = append(one.context["dynamodb:LeadingKeys"],
+					normal(key[partitionKey(name, "")].S))
 			}
 			all = append(all, one)
 		}
 	case "TransactWriteItems":
 		for _, entry := range in.TransactItems {
 			for kind, a := range entry {
-				action := map[string]string{"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}[kind]
+				action := map[string]string{"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem",
+					"ConditionCheck": "ConditionCheckItem"}[kind]
 				one := a.asks(action, a.leading())
 				one.context["dynamodb:EnclosingOperation"] = []string{op}
 				all = append(all, one)
@@ -107,8 +115,8 @@ func dynamo(op string, body []byte) []asked {
 	return all
 }
 
-// atOnce is the other reading of a transaction. AWS does not document whether IAM is asked for each item, or once for all
-// items with the same action on the same table, with the keys and attributes of all: both have to be allowed.
+// atOnce is the other reading of a transaction. AWS does not document whether IAM is asked for each item, or once for
+// all items with the same action on the same table, with the keys and attributes of all: both have to be allowed.
 func atOnce(items []asked) (all []asked) {
 	at := map[string]int{}
 	for _, one := range items {
@@ -221,7 +229,8 @@ func keys(op string, body []byte) []asked {
 		return nil
 	}
 	context := map[string][]string{"aws:TagKeys": in.TagKeys}
-	for key, v := range map[string]string{"kms:SigningAlgorithm": in.SigningAlgorithm, "kms:MessageType": in.MessageType, "kms:KeySpec": in.KeySpec, "kms:KeyUsage": in.KeyUsage} {
+	for key, v := range map[string]string{"kms:SigningAlgorithm": in.SigningAlgorithm, "kms:MessageType": in.MessageType,
+		"kms:KeySpec": in.KeySpec, "kms:KeyUsage": in.KeyUsage} {
 		if v != "" {
 			context[key] = []string{v}
 		}
@@ -238,7 +247,11 @@ func keys(op string, body []byte) []asked {
 	}
 	switch {
 	case op == "CreateKey": // with tags it takes the right to tag as well
-		return []asked{{action: "kms:CreateKey", resource: "*", context: context}, {action: "kms:TagResource", resource: "*", context: context}}
+		return []asked{{
+			action:   "kms:CreateKey",
+			resource: "*",
+			context:  context,
+		}, {action: "kms:TagResource", resource: "*", context: context}}
 	case in.KeyID == "":
 		return []asked{{action: "kms:" + op, resource: "*", context: context}}
 	}
@@ -257,7 +270,11 @@ func objects(r *http.Request) []asked {
 	}
 	switch {
 	case key == "" && r.Method == http.MethodGet:
-		return []asked{{action: "s3:ListBucket", resource: resource, context: map[string][]string{"s3:prefix": r.URL.Query()["prefix"]}}}
+		return []asked{{
+			action:   "s3:ListBucket",
+			resource: resource,
+			context:  map[string][]string{"s3:prefix": r.URL.Query()["prefix"]},
+		}}
 	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.URL.Query().Has("versionId"):
 		return []asked{{action: "s3:GetObjectVersion", resource: resource}}
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:

@@ -87,7 +87,8 @@ func list(cell string) []string {
 // judge says whether a statement of the function allows what was asked, which one, and whether another denies it.
 func (t table) judge(a asked) (by string, ok bool) {
 	for _, st := range t[a.function] {
-		if !slices.Contains(st.actions, a.action) || !slices.ContainsFunc(st.resources, func(r string) bool { return like(r, a.resource) }) || !st.holds(a) {
+		if !slices.Contains(st.actions, a.action) ||
+			!slices.ContainsFunc(st.resources, func(r string) bool { return like(r, a.resource) }) || !st.holds(a) {
 			continue
 		}
 		if st.deny {

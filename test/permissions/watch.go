@@ -90,9 +90,11 @@ func (w *Watch) Check() (refused []string, looked int) {
 		switch {
 		case ok, meant(a):
 		case by != "":
-			refused = append(refused, fmt.Sprintf("%s: %s on %s with %v is denied by %s", a.function, a.action, a.resource, a.context, by))
+			refused = append(refused, fmt.Sprintf("%s: %s on %s with %v is denied by %s", a.function, a.action, a.resource,
+				a.context, by))
 		default:
-			refused = append(refused, fmt.Sprintf("%s: %s on %s with %v is not in infra/permissions.md", a.function, a.action, a.resource, a.context))
+			refused = append(refused, fmt.Sprintf("%s: %s on %s with %v is not in infra/permissions.md", a.function, a.action,
+				a.resource, a.context))
 		}
 	}
 	return refused, len(w.seen)
@@ -124,7 +126,8 @@ func (w *Watch) Unused() []string {
 
 // aliases of a local stack's keys, and what the table calls them.
 var aliases = map[string]string{
-	"alias/mastio-token-kek": "TokenKEK", "alias/mastio-agent-secrets": "AgentSecretsKey", "alias/mastio-token-signing": "TokenKey", "alias/mastio-audit": "AuditKey",
+	"alias/mastio-token-kek": "TokenKEK", "alias/mastio-agent-secrets": "AgentSecretsKey",
+	"alias/mastio-token-signing": "TokenKey", "alias/mastio-audit": "AuditKey",
 }
 
 // keyring identifies the keys of a KMS by the aliases that a local stack gives its keys.

@@ -44,9 +44,9 @@ func find(ctx context.Context) (string, error) {
 	return "", ErrMissing
 }
 
-// Install returns the Python that has the packages. It makes a virtual environment unless one of the same requirements is
-// there. Processes take turns; an installation that did not reach its end leaves no stamp and is made again. It is called
-// from a folder two levels below the project's root, as tests are.
+// Install returns the Python that has the packages. It makes a virtual environment unless one of the same requirements
+// is there. Processes take turns; an installation that did not reach its end leaves no stamp and is made again. It is
+// called from a folder two levels below the project's root, as tests are.
 func (p Packages) Install(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
@@ -71,7 +71,8 @@ func (p Packages) Install(ctx context.Context) (string, error) {
 	// A virtual environment survives neither a move nor the end of its Python.
 	sum := sha256.Sum256(append([]byte(home+"\x00"+found+"\x00"), p.Requirements...))
 	want := hex.EncodeToString(sum[:])
-	if got, err := os.ReadFile(stamp); err == nil && string(got) == want && exec.CommandContext(ctx, program, "-c", usable).Run() == nil {
+	if got, err := os.ReadFile(stamp); err == nil && string(got) == want &&
+		exec.CommandContext(ctx, program, "-c", usable).Run() == nil {
 		return program, nil
 	}
 	for _, path := range []string{stamp, venv} {
@@ -83,7 +84,8 @@ func (p Packages) Install(ctx context.Context) (string, error) {
 	if err := os.WriteFile(list, p.Requirements, 0o644); err != nil {
 		return "", err
 	}
-	pip := []string{program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--require-hashes"}
+	pip := []string{program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
+		"--only-binary", ":all:", "--require-hashes"}
 	for _, command := range [][]string{{found, "-m", "venv", venv}, append(pip, "-r", list)} {
 		if out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput(); err != nil {
 			return "", fmt.Errorf("install the packages of %s: %v: %w\n%s", p.Name, command, err, out)

@@ -25,7 +25,8 @@ const page = "../../shared/REFERENCE.md"
 
 // The page is what the tables say. It is written by this test, with -update.
 func TestReference(t *testing.T) {
-	want := "# Reference\n\nWritten by `go test ./test/reference -update` out of the tables in the code. A test fails when the two differ.\n\n" +
+	want := "# Reference\n\nWritten by `go test ./test/reference -update` out of the tables in the code. A test fails " +
+		"when the two differ.\n\n" +
 		routesSection(t) + settingsSection() + warningsSection() + codesSection(t)
 	if *update {
 		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
@@ -60,7 +61,8 @@ func code(s string) string { return "`" + s + "`" }
 
 // shows is what a caller of a route must show.
 var shows = map[routes.Auth]string{
-	routes.None: "", routes.Admin: "admin secret", routes.ClientCertificate: "client certificate", routes.Session: "session",
+	routes.None: "", routes.Admin: "admin secret", routes.ClientCertificate: "client certificate",
+	routes.Session: "session",
 }
 
 func routesSection(t *testing.T) string {
@@ -106,7 +108,8 @@ func settingsSection() string {
 	for _, s := range boot.Settings() {
 		row(b, code(s.Name), s.Takes, s.Default, s.Meaning)
 	}
-	return "## Settings of a function\n\nThe deployment's settings (`-c name=value`) are in [infra](../infra/README.md#settings). A value that a variable does not\n" +
+	return "## Settings of a function\n\nThe deployment's settings (`-c name=value`) are in " +
+		"[infra](../infra/README.md#settings). A value that a variable does not\n" +
 		"take keeps every function from starting, with all wrong variables in one message.\n\n" + b.String() + "\n"
 }
 
@@ -119,7 +122,8 @@ func warningsSection() string {
 		}
 		row(b, code(string(r.Warning)), r.Title, r.Text, r.Alarm.Todo, shown)
 	}
-	return "## Warnings of `/healthz`\n\nEach has a metric of its name in CloudWatch, an alarm of its own, and a place on the dashboard.\n\n" +
+	return "## Warnings of `/healthz`\n\nEach has a metric of its name in CloudWatch, an alarm of its own, and a place " +
+		"on the dashboard.\n\n" +
 		b.String() + "\n"
 }
 

@@ -27,7 +27,10 @@ func authority(t *testing.T, name string, pathLen int, parent *pki.Authority) pk
 	key := pkitest.Key(t)
 	template := pkitest.CATemplate(name, pathLen, time.Now())
 	if parent == nil {
-		return pki.Authority{Chain: []*x509.Certificate{pkitest.Sign(t, template, pki.Authority{Key: key}, key.Public())}, Key: key}
+		return pki.Authority{
+			Chain: []*x509.Certificate{pkitest.Sign(t, template, pki.Authority{Key: key}, key.Public())},
+			Key:   key,
+		}
 	}
 	cert := pkitest.Sign(t, template, *parent, key.Public())
 	return pki.Authority{Chain: append([]*x509.Certificate{cert}, parent.Chain...), Key: key}
@@ -38,8 +41,12 @@ func authority(t *testing.T, name string, pathLen int, parent *pki.Authority) pk
 func leaf(t *testing.T, ca pki.Authority, id string) (certPEM, key []byte) {
 	t.Helper()
 	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "kyc.prod.internal"}, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(24 * time.Hour),
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		Subject:               pkix.Name{CommonName: "kyc.prod.internal"},
+		NotBefore:             time.Now().Add(-time.Minute),
+		NotAfter:              time.Now().Add(24 * time.Hour),
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	if id != "" {
 		uri, err := url.Parse(id)
@@ -50,7 +57,8 @@ func leaf(t *testing.T, ca pki.Authority, id string) (certPEM, key []byte) {
 	}
 	signer := pkitest.Key(t)
 	cert := pkitest.Sign(t, template, ca, signer.Public())
-	return pki.EncodeCertificates(append([]*x509.Certificate{cert}, ca.Chain[:len(ca.Chain)-1]...)...), keyPEM(t, signer.Signer)
+	return pki.EncodeCertificates(append([]*x509.Certificate{cert}, ca.Chain[:len(ca.Chain)-1]...)...),
+		keyPEM(t, signer.Signer)
 }
 
 func keyPEM(t *testing.T, key crypto.Signer) []byte {

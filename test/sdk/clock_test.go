@@ -56,8 +56,8 @@ func clocked(t *testing.T) (*mastio, *inmemory.Mastio) {
 	return newMastio(url, files.CA, inmemory.Secret, nil), core
 }
 
-// Where nonces are demanded, the SDK calls and logs in ten minutes after its last answer: by then the token has ended, and
-// so has the nonce that it remembers.
+// Where nonces are demanded, the SDK calls and logs in ten minutes after its last answer: by then the token has ended,
+// and so has the nonce that it remembers.
 func TestTenMinutesLater(t *testing.T) {
 	m, core := clocked(t)
 	i := m.mint(t)

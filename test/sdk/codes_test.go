@@ -12,12 +12,14 @@ import (
 
 // agentsFiles declare the problems that only agents meet. The page's table must have every one of them.
 var agentsFiles = []string{
-	"usecase/authn/authn.go", "usecase/token/*.go", "usecase/agentcert/renew.go", "agent/pace.go", "dpop/*.go", "assertion/*.go",
+	"usecase/authn/authn.go", "usecase/token/*.go", "usecase/agentcert/renew.go", "agent/pace.go", "dpop/*.go",
+	"assertion/*.go",
 	"verifier/*.go",
 }
 
 // edgeCodes are of two packages that serve operators too, and belong to agents' routes by the route.
-var edgeCodes = []string{"certificate_revoked", "rotate_at_your_ca", "csr_invalid", "csr_key_unacceptable", "csr_names_differ", "dpop_proof_replayed", "internal"}
+var edgeCodes = []string{"certificate_revoked", "rotate_at_your_ca", "csr_invalid", "csr_key_unacceptable",
+	"csr_names_differ", "dpop_proof_replayed", "internal"}
 
 var (
 	declaration = regexp.MustCompile(`problem\.New\(\s*\d+,\s*"([a-z_]+)"`)

@@ -19,8 +19,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
-// flow is one script of the folder flows. The script prints lines. A line that begins with a question mark asks the test
-// to do something, all others are its words.
+// flow is one script of the folder flows. The script prints lines. A line that begins with a question mark asks the
+// test to do something, all others are its words.
 type flow struct {
 	script string
 	agent  string            // its id
@@ -124,7 +124,8 @@ func (f flow) write(t *testing.T, name string, text []byte) {
 func clean(environ []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(setting string) bool {
 		name, _, _ := strings.Cut(strings.ToUpper(setting), "=")
-		return strings.HasSuffix(name, "_PROXY") || strings.HasPrefix(name, "SSL_CERT_") || strings.HasPrefix(name, "PYTHON") || name == "NODE_EXTRA_CA_CERTS"
+		return strings.HasSuffix(name, "_PROXY") || strings.HasPrefix(name, "SSL_CERT_") ||
+			strings.HasPrefix(name, "PYTHON") || name == "NODE_EXTRA_CA_CERTS"
 	})
 }
 

@@ -27,7 +27,12 @@ func TestBYOCA(t *testing.T) {
 	m := running(t)
 	for _, c := range []struct{ dpop, overlap bool }{{true, false}, {false, false}, {true, true}, {false, true}} {
 		t.Run(fmt.Sprintf("dpop=%t,overlap=%t", c.dpop, c.overlap), func(t *testing.T) {
-			f := flow{script: "byoca.py", agent: id(fresh("byoca")), folder: t.TempDir(), given: map[string]any{"dpop": c.dpop, "overlap": c.overlap}}
+			f := flow{
+				script: "byoca.py",
+				agent:  id(fresh("byoca")),
+				folder: t.TempDir(),
+				given:  map[string]any{"dpop": c.dpop, "overlap": c.overlap},
+			}
 			pipeline := func(query string) {
 				cert, key := leaf(t, m.upload(t, query), "")
 				f.write(t, "pipeline-cert.pem", cert)
@@ -118,7 +123,8 @@ func TestSPIFFE(t *testing.T) {
 				"issue the next SVID under a new intermediate": issue,
 			}
 			f.run(t, m,
-				"enrolled: {agent} agent.json cert.pem dpop.jwk key.pem", "token: {agent} - DPoP", "token: {agent} - DPoP", "me: {agent} -",
+				"enrolled: {agent} agent.json cert.pem dpop.jwk key.pem", "token: {agent} - DPoP", "token: {agent} - DPoP",
+				"me: {agent} -",
 				second, "token: {agent} - DPoP", "me: {agent} -", "calls: "+byLocalKey+", "+meCall, "token: {agent} - DPoP",
 			)
 		})
@@ -197,8 +203,10 @@ func TestConnector(t *testing.T) {
 	count := bytes.Count([]byte(i.CertPEM+i.CAChainPEM), []byte("BEGIN CERTIFICATE"))
 	f.run(t, m,
 		"token: {agent} kyc:read kyc:write DPoP", "me: {agent} kyc:read kyc:write", "calls: "+byLocalKey+", "+meCall,
-		fmt.Sprint("certificates in x5c: ", count), "token: {agent} kyc:read kyc:write DPoP", "me: {agent} kyc:read kyc:write",
-		"token: {agent} kyc:read kyc:write DPoP", "refused: Certificate has been revoked", "token: {agent} kyc:read kyc:write DPoP",
+		fmt.Sprint("certificates in x5c: ", count), "token: {agent} kyc:read kyc:write DPoP",
+		"me: {agent} kyc:read kyc:write",
+		"token: {agent} kyc:read kyc:write DPoP", "refused: Certificate has been revoked",
+		"token: {agent} kyc:read kyc:write DPoP",
 	)
 }
 

@@ -86,7 +86,8 @@ func running(t *testing.T) *mastio {
 	return shared.m
 }
 
-// begin starts a Mastio out of these sources. Where a program is missing that it takes, the test is skipped, in CI failed.
+// begin starts a Mastio out of these sources. Where a program is missing that it takes, the test is skipped, in CI
+// failed.
 func begin(t *testing.T, env map[string]string) (*mastio, func() error, error) {
 	t.Helper()
 	if err := prereq.Check(t.Context()); err != nil {
@@ -119,9 +120,16 @@ func attach(ctx context.Context, path string) (*mastio, error) {
 func newMastio(url string, ca []byte, secret string, tick func(context.Context) error) *mastio {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca)
-	return &mastio{URL: url, CAPEM: ca, Secret: secret, tick: tick, http: &http.Client{
-		Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}},
-	}}
+	return &mastio{
+		URL:    url,
+		CAPEM:  ca,
+		Secret: secret,
+		tick:   tick,
+		http: &http.Client{
+			Timeout:   time.Minute,
+			Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}},
+		},
+	}
 }
 
 // missing ends the test: skipped at a desk, failed in CI.

@@ -24,7 +24,8 @@ func page(t *testing.T) string {
 	return string(text)
 }
 
-// program cuts the program of a name out of the page: the fenced block whose first line is a comment that begins with it.
+// program cuts the program of a name out of the page: the fenced block whose first line is a comment that begins with
+// it.
 func program(t *testing.T, name string) []byte {
 	t.Helper()
 	var found []byte
@@ -140,13 +141,20 @@ func TestResourceServer(t *testing.T) {
 	f.save(t, i)
 	f.write(t, "other-cert.pem", []byte(m.mint(t).CertPEM))
 	requests := f.say(t, m)
-	settings, err := json.Marshal(map[string]string{"issuer": m.URL, "audience": m.URL, "scope": "kyc:read", "ca": filepath.Join(f.folder, "server-ca.pem")})
+	settings, err := json.Marshal(map[string]string{"issuer": m.URL, "audience": m.URL, "scope": "kyc:read",
+		"ca": filepath.Join(f.folder, "server-ca.pem")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := command{name: "resource.py", runs: []string{sdkPython(t)}, folder: t.TempDir(), input: string(settings) + "\n" + strings.Join(requests, "\n") + "\n"}
+	p := command{
+		name:   "resource.py",
+		runs:   []string{sdkPython(t)},
+		folder: t.TempDir(),
+		input:  string(settings) + "\n" + strings.Join(requests, "\n") + "\n",
+	}
 	want := []string{
-		"let in " + f.agent, "refused: the proof was used before", "let in " + f.agent, "refused: the token is bound to another certificate",
+		"let in " + f.agent, "refused: the proof was used before", "let in " + f.agent,
+		"refused: the token is bound to another certificate",
 		"refused: the proof is for another request", "refused: the proof is for another request",
 		"refused: the token is bound to a proof key: it goes with the scheme DPoP", "refused: Signature verification failed",
 		"refused: not an access token", "refused: Signature verification failed", "refused: Not enough segments",

@@ -30,7 +30,8 @@ func explain(t *testing.T, first map[string]state, history []porcupine.Operation
 		}
 		t.Logf("%s: the last of these cannot be", agent)
 		for _, o := range upTo(part, high)[max(0, high-40):] {
-			t.Logf("%9.2f to %9.2f ms, client %d: %+v: %+v", ms(o.Call-part[0].Call), ms(o.Return-part[0].Call), o.ClientId, o.Input, o.Output)
+			t.Logf("%9.2f to %9.2f ms, client %d: %+v: %+v", ms(o.Call-part[0].Call), ms(o.Return-part[0].Call), o.ClientId,
+				o.Input, o.Output)
 		}
 		return
 	}

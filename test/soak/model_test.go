@@ -142,8 +142,8 @@ func (s state) used() state {
 	return s
 }
 
-// repinned: the certificate before may stay, dormant, if it is of the generation that a rollback would restore. Whether it
-// does depends on where in the rotation the Org CA moved, which its client cannot see.
+// repinned: the certificate before may stay, dormant, if it is of the generation that a rollback would restore. Whether
+// it does depends on where in the rotation the Org CA moved, which its client cannot see.
 func (s state) repinned(next pin) []state {
 	old := s.newest
 	s.newest, s.dormant = next, pin{}
@@ -216,7 +216,13 @@ func parted(history []porcupine.Operation) []porcupine.Operation {
 				part.action, times = attempt, attempts
 			}
 			for range times {
-				all = append(all, porcupine.Operation{ClientId: o.ClientId, Input: part, Output: reply{}, Call: o.Call, Return: o.Return})
+				all = append(all, porcupine.Operation{
+					ClientId: o.ClientId,
+					Input:    part,
+					Output:   reply{},
+					Call:     o.Call,
+					Return:   o.Return,
+				})
 			}
 			q.parted = true
 			o.Input = q

@@ -53,7 +53,8 @@ func TestHistoriesAreLinearisable(t *testing.T) {
 			explain(t, first, history)
 			t.Fatalf("round %d: %s", done/perRound, result)
 		}
-		t.Logf("%s; %d/s, checked in %s", w.counted(), len(history)*int(time.Second)/int(checked.Sub(began)), time.Since(checked).Round(time.Millisecond))
+		t.Logf("%s; %d/s, checked in %s", w.counted(), len(history)*int(time.Second)/int(checked.Sub(began)),
+			time.Since(checked).Round(time.Millisecond))
 	}
 	w.chains()
 }
@@ -111,7 +112,10 @@ func (w *world) client(cert *tls.Certificate) *http.Client {
 	if cert != nil {
 		config.Certificates = []tls.Certificate{*cert}
 	}
-	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: clients}}
+	return &http.Client{
+		Timeout:   time.Minute,
+		Transport: &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: clients},
+	}
 }
 
 // begin brings the Org CA into a state that is known, no overlap and no way back, and enrols the round's agents.
@@ -122,7 +126,8 @@ func (w *world) begin(round int) map[string]state {
 	w.agents, w.history, w.counts = nil, nil, map[string]int{}
 	for i := range agents {
 		a, key := &agent{id: fmt.Sprintf("orga::soak-%d-%d", round, i)}, newKeyPair()
-		body := w.must(w.operator, "POST", "/v1/admin/agents", map[string]any{"agent_name": a.id[len("orga::"):], "csr_pem": key.csr})
+		body := w.must(w.operator, "POST", "/v1/admin/agents",
+			map[string]any{"agent_name": a.id[len("orga::"):], "csr_pem": key.csr})
 		a.hold(w, key, body.Thumbprint, body.CertPEM)
 		w.agents, w.names = append(w.agents, a), append(w.names, a.id)
 		first[a.id] = state{current: current.Generation, accepted: ",", newest: pin{body.Thumbprint, body.Generation}}
@@ -186,25 +191,41 @@ func (w *world) once(id int) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.history = append(w.history, porcupine.Operation{ClientId: id, Input: q, Output: r, Call: call.Nanoseconds(), Return: returned.Nanoseconds()})
+	w.history = append(w.history, porcupine.Operation{
+		ClientId: id,
+		Input:    q,
+		Output:   r,
+		Call:     call.Nanoseconds(),
+		Return:   returned.Nanoseconds(),
+	})
 	w.counts[fmt.Sprintf("%s %d", [...]string{"token", "rotate-cert", "rotate-ca", "rollback"}[q.action], status)]++
 }
 
-// replied reads an answer; one that the specification has no place for fails the test: nothing is broken here on purpose.
+// replied reads an answer; one that the specification has no place for fails the test: nothing is broken here on
+// purpose.
 func (w *world) replied(q request, status int, got answer) reply {
 	code := got.Code
 	if q.action == token {
 		code = got.Error
 	}
 	expected := map[action]map[string]bool{
-		token: {"invalid_client": true}, rotate: {"agent_rotated_concurrently": true, "changed_concurrently": true},
-		rotateCA: {"rotation_in_progress": true, "overlaps_exhausted": true, "changed_concurrently": true, "rotation_lock_lost": true},
-		rollback: {"rotation_in_progress": true, "rollback_not_possible": true, "changed_concurrently": true, "rotation_lock_lost": true},
+		token:  {"invalid_client": true},
+		rotate: {"agent_rotated_concurrently": true, "changed_concurrently": true},
+		rotateCA: {"rotation_in_progress": true, "overlaps_exhausted": true, "changed_concurrently": true,
+			"rotation_lock_lost": true},
+		rollback: {"rotation_in_progress": true, "rollback_not_possible": true, "changed_concurrently": true,
+			"rotation_lock_lost": true},
 	}
 	if status != 200 && !expected[q.action][code] {
 		w.Errorf("%+v answered %d %+v", q, status, got)
 	}
-	return reply{ok: status == 200, code: code, thumb: got.Thumbprint, generation: got.Generation, previous: got.Previous.Generation}
+	return reply{
+		ok:         status == 200,
+		code:       code,
+		thumb:      got.Thumbprint,
+		generation: got.Generation,
+		previous:   got.Previous.Generation,
+	}
 }
 
 func (w *world) counted() string { return fmt.Sprint(w.counts) }

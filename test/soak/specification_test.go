@@ -17,10 +17,16 @@ func TestSpecification(t *testing.T) {
 		return operation(request{action: token, agent: agent, thumb: thumb}, r, from, to)
 	}
 	rot := func(thumb string, generation, from, to int64) porcupine.Operation {
-		return operation(request{action: rotate, agent: agent}, reply{ok: true, thumb: thumb, generation: generation}, from, to)
+		return operation(request{
+			action: rotate,
+			agent:  agent,
+		}, reply{ok: true, thumb: thumb, generation: generation}, from, to)
 	}
 	move := func(a action, overlap bool, generation, previous, from, to int64) porcupine.Operation {
-		return operation(request{action: a, overlap: overlap}, reply{ok: true, generation: generation, previous: previous}, from, to)
+		return operation(request{
+			action:  a,
+			overlap: overlap,
+		}, reply{ok: true, generation: generation, previous: previous}, from, to)
 	}
 	for name, c := range map[string]struct {
 		history []porcupine.Operation
@@ -28,22 +34,28 @@ func TestSpecification(t *testing.T) {
 	}{
 		"old before a rotation, new behind it": {[]porcupine.Operation{
 			tok("old", 0, 10, yes), rot("new", 2, 20, 30), tok("old", 40, 50, no), tok("new", 40, 50, yes)}, porcupine.Ok},
-		"old counts behind a rotation": {[]porcupine.Operation{rot("new", 2, 20, 30), tok("old", 40, 50, yes)}, porcupine.Illegal},
-		"new does not count":           {[]porcupine.Operation{rot("new", 2, 20, 30), tok("new", 40, 50, no)}, porcupine.Illegal},
+		"old counts behind a rotation": {[]porcupine.Operation{rot("new", 2, 20, 30), tok("old", 40, 50, yes)},
+			porcupine.Illegal},
+		"new does not count": {[]porcupine.Operation{rot("new", 2, 20, 30), tok("new", 40, 50, no)},
+			porcupine.Illegal},
 		"old dies and comes back": {[]porcupine.Operation{
 			rot("new", 2, 0, 100), tok("old", 10, 20, no), tok("old", 30, 40, yes)}, porcupine.Illegal},
 		"a rollback brings old back before a rotation has answered": {[]porcupine.Operation{
 			rot("new", 1, 0, 100), tok("old", 10, 20, no), move(rollback, false, 1, 2, 25, 30), tok("old", 40, 50, yes),
 			tok("old", 60, 70, no), tok("new", 110, 120, yes), tok("old", 110, 120, no)}, porcupine.Ok},
 		"a rollback brings old back behind a rotation's answer": {[]porcupine.Operation{
-			rot("new", 1, 0, 35), tok("old", 10, 20, no), move(rollback, false, 1, 2, 25, 30), tok("old", 40, 50, yes)}, porcupine.Illegal},
+			rot("new", 1, 0, 35), tok("old", 10, 20, no), move(rollback, false, 1, 2, 25, 30), tok("old", 40, 50, yes)},
+			porcupine.Illegal},
 		"a restored certificate counts at once": {[]porcupine.Operation{
-			rot("new", 2, 0, 10), move(rollback, false, 1, 2, 20, 30), tok("old", 40, 50, yes), tok("new", 40, 50, no)}, porcupine.Ok},
+			rot("new", 2, 0, 10), move(rollback, false, 1, 2, 20, 30), tok("old", 40, 50, yes), tok("new", 40, 50, no)},
+			porcupine.Ok},
 		"its use is on record late": {[]porcupine.Operation{
-			rot("new", 2, 0, 10), move(rollback, false, 1, 2, 20, 30), tok("old", 40, 100, yes), move(rotateCA, true, 3, 1, 50, 60),
+			rot("new", 2, 0, 10), move(rollback, false, 1, 2, 20, 30), tok("old", 40, 100, yes),
+			move(rotateCA, true, 3, 1, 50, 60),
 			tok("old", 70, 80, no), tok("old", 90, 110, yes), tok("old", 120, 130, yes)}, porcupine.Ok},
 		"its use is on record behind the answer": {[]porcupine.Operation{
-			rot("new", 2, 0, 10), move(rollback, false, 1, 2, 20, 30), tok("old", 40, 65, yes), move(rotateCA, true, 3, 1, 50, 60),
+			rot("new", 2, 0, 10), move(rollback, false, 1, 2, 20, 30), tok("old", 40, 65, yes),
+			move(rotateCA, true, 3, 1, 50, 60),
 			tok("old", 70, 80, no), tok("old", 90, 110, yes)}, porcupine.Illegal},
 		"dormant in an overlap": {[]porcupine.Operation{
 			rot("new", 2, 0, 10), move(rotateCA, true, 3, 2, 20, 100), tok("old", 30, 40, yes)}, porcupine.Illegal},

@@ -103,7 +103,8 @@ func (c Config) batch(ctx context.Context, name string, requests []types.WriteRe
 				return ctx.Err()
 			}
 		}
-		out, err := c.Client.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{name: requests}})
+		out, err := c.Client.BatchWriteItem(ctx,
+			&dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{name: requests}})
 		if err != nil {
 			return err
 		}

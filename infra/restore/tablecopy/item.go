@@ -13,8 +13,8 @@ type item = map[string]types.AttributeValue
 
 var errItem = errors.New("not an item in DynamoDB's JSON")
 
-// value is an attribute in DynamoDB's JSON: exactly one of these is there. Octets are base64, as encoding/json has them.
-// Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html
+// value is an attribute in DynamoDB's JSON: exactly one of these is there. Octets are base64, as encoding/json has
+// them. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html
 type value struct {
 	S    *string           `json:",omitempty"`
 	N    *string           `json:",omitempty"`

@@ -41,7 +41,8 @@ var (
 // lasting are the tables that are copied. Two tables are not copied, because a restore must not revive their content:
 // a used proof would count again, and an ended session would be open.
 func lasting() []schema.Table {
-	return slices.DeleteFunc(schema.Tables(), func(t schema.Table) bool { return t.Name == schema.Replay || t.Name == schema.Sessions })
+	return slices.DeleteFunc(schema.Tables(),
+		func(t schema.Table) bool { return t.Name == schema.Replay || t.Name == schema.Sessions })
 }
 
 // done is written last: a folder without it is not a copy.

@@ -26,19 +26,25 @@ func str(s string) types.AttributeValue { return &types.AttributeValueMemberS{Va
 // every is an item with an attribute of every type.
 func every() item {
 	return item{
-		"pk": str("a"), "sk": str("é\n\"\u0000"), "n": &types.AttributeValueMemberN{Value: "-12.50"}, "b": &types.AttributeValueMemberB{Value: []byte{0, 255}},
-		"empty": &types.AttributeValueMemberB{Value: []byte{}}, "t": &types.AttributeValueMemberBOOL{Value: true}, "f": &types.AttributeValueMemberBOOL{},
+		"pk": str("a"), "sk": str("é\n\"\u0000"), "n": &types.AttributeValueMemberN{Value: "-12.50"},
+		"b":     &types.AttributeValueMemberB{Value: []byte{0, 255}},
+		"empty": &types.AttributeValueMemberB{Value: []byte{}}, "t": &types.AttributeValueMemberBOOL{Value: true},
+		"f":   &types.AttributeValueMemberBOOL{},
 		"nil": &types.AttributeValueMemberNULL{Value: true}, "ss": &types.AttributeValueMemberSS{Value: []string{"x", "y"}},
-		"ns": &types.AttributeValueMemberNS{Value: []string{"1", "2"}}, "bs": &types.AttributeValueMemberBS{Value: [][]byte{{1}, {2}}},
-		"l": &types.AttributeValueMemberL{Value: []types.AttributeValue{str(""), &types.AttributeValueMemberL{Value: []types.AttributeValue{}}}},
+		"ns": &types.AttributeValueMemberNS{Value: []string{"1", "2"}},
+		"bs": &types.AttributeValueMemberBS{Value: [][]byte{{1}, {2}}},
+		"l": &types.AttributeValueMemberL{Value: []types.AttributeValue{str(""),
+			&types.AttributeValueMemberL{Value: []types.AttributeValue{}}}},
 		"m": &types.AttributeValueMemberM{Value: item{"in": &types.AttributeValueMemberM{Value: item{}}}},
 	}
 }
 
 // values compares attributes, which have unexported parts.
 var values = cmpopts.IgnoreUnexported(
-	types.AttributeValueMemberS{}, types.AttributeValueMemberN{}, types.AttributeValueMemberB{}, types.AttributeValueMemberBOOL{}, types.AttributeValueMemberNULL{},
-	types.AttributeValueMemberSS{}, types.AttributeValueMemberNS{}, types.AttributeValueMemberBS{}, types.AttributeValueMemberL{}, types.AttributeValueMemberM{},
+	types.AttributeValueMemberS{}, types.AttributeValueMemberN{}, types.AttributeValueMemberB{},
+	types.AttributeValueMemberBOOL{}, types.AttributeValueMemberNULL{},
+	types.AttributeValueMemberSS{}, types.AttributeValueMemberNS{}, types.AttributeValueMemberBS{},
+	types.AttributeValueMemberL{}, types.AttributeValueMemberM{},
 )
 
 func TestItem(t *testing.T) {
@@ -62,7 +68,8 @@ func TestItem(t *testing.T) {
 func TestItemOfAnExport(t *testing.T) {
 	got, err := decode([]byte(`{"Item":{"pk":{"S":"k"},"ttl":{"N":"1"},"raw":{"B":"AAE="},"on":{"BOOL":true}}}`))
 	want := item{
-		"pk": str("k"), "ttl": &types.AttributeValueMemberN{Value: "1"}, "raw": &types.AttributeValueMemberB{Value: []byte{0, 1}}, "on": &types.AttributeValueMemberBOOL{Value: true},
+		"pk": str("k"), "ttl": &types.AttributeValueMemberN{Value: "1"},
+		"raw": &types.AttributeValueMemberB{Value: []byte{0, 1}}, "on": &types.AttributeValueMemberBOOL{Value: true},
 	}
 	if diff := cmp.Diff(want, got, values); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
@@ -75,7 +82,8 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text)
-	for _, bad := range []string{``, `{}`, `{"Item":{}}`, `{"Item":{"a":{}}}`, `{"Item":{"a":{"L":[{}]}}}`, `{"Item":{"a":{"B":"%"}}}`, `{"Item":null}`} {
+	for _, bad := range []string{``, `{}`, `{"Item":{}}`, `{"Item":{"a":{}}}`, `{"Item":{"a":{"L":[{}]}}}`,
+		`{"Item":{"a":{"B":"%"}}}`, `{"Item":null}`} {
 		f.Add([]byte(bad))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -114,7 +122,9 @@ func tables(t *testing.T) Config {
 	t.Cleanup(func() { s.Close() })
 	endpoint := s.Endpoint()
 	c := awsdynamodb.New(awsdynamodb.Options{
-		Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Region:                          "us-east-1",
+		BaseEndpoint:                    &endpoint,
+		Credentials:                     credentials.NewStaticCredentialsProvider("local", "local", ""),
 		DisableValidateResponseChecksum: true,
 	})
 	if err := dynamodb.CreateTables(t.Context(), c, "p-"); err != nil {
@@ -160,7 +170,8 @@ var anyOrder = cmpopts.SortSlices(func(a, b string) bool { return a < b })
 func fleet(n int) []item {
 	var all []item
 	for i := range n {
-		all = append(all, item{"pk": str(fmt.Sprintf("AGENT#%d", i)), "sk": str("-"), "version": &types.AttributeValueMemberN{Value: "1"}, "pad": str(strings.Repeat("x", 2000))})
+		all = append(all, item{"pk": str(fmt.Sprintf("AGENT#%d", i)), "sk": str("-"),
+			"version": &types.AttributeValueMemberN{Value: "1"}, "pad": str(strings.Repeat("x", 2000))})
 	}
 	return all
 }
@@ -183,7 +194,10 @@ func TestThereAndBack(t *testing.T) {
 	put(t, c, schema.Keys, item{"pk": str("2026-11-25")})
 	put(t, c, schema.Replay, item{"pk": str("proof")})
 	name := c.Prefix + schema.Keys
-	if _, err := c.Client.DeleteItem(t.Context(), &awsdynamodb.DeleteItemInput{TableName: &name, Key: item{"pk": str("2026-11-24")}}); err != nil {
+	if _, err := c.Client.DeleteItem(t.Context(), &awsdynamodb.DeleteItemInput{
+		TableName: &name,
+		Key:       item{"pk": str("2026-11-24")},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	after := content(t, c)
@@ -209,7 +223,10 @@ func TestThereAndBack(t *testing.T) {
 	}
 
 	replay := c.Prefix + schema.Replay
-	seen, err := c.Client.GetItem(t.Context(), &awsdynamodb.GetItemInput{TableName: &replay, Key: item{"pk": str("proof")}})
+	seen, err := c.Client.GetItem(t.Context(), &awsdynamodb.GetItemInput{
+		TableName: &replay,
+		Key:       item{"pk": str("proof")},
+	})
 	if err != nil || seen.Item == nil {
 		t.Errorf("a proof that was used may be used again: %v", err)
 	}
@@ -238,10 +255,12 @@ func TestRefusals(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode of a file: %v, %v; want 0600", info.Mode(), err)
 	}
-	if err := os.WriteFile(c.file(schema.Keys), []byte("{\"Item\":{\"pk\":{\"S\":\"a\"}}}\nhalf a li"), 0o600); err != nil {
+	if err := os.WriteFile(c.file(schema.Keys), []byte("{\"Item\":{\"pk\":{\"S\":\"a\"}}}\nhalf a li"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := In(t.Context(), c, false); !errors.Is(err, errItem) || !strings.Contains(err.Error(), "keys.ndjson, line 2") {
+	if err := In(t.Context(), c, false); !errors.Is(err, errItem) ||
+		!strings.Contains(err.Error(), "keys.ndjson, line 2") {
 		t.Errorf("a broken file: got %v, want %v and where", err, errItem)
 	}
 	if got := content(t, c); len(got) != 0 {

@@ -17,7 +17,8 @@ import (
 func TestRFCVectors(t *testing.T) {
 	const kek = "5840df6e29b02af1ab493b705bf16ea1ae8338f4dcc176a8"
 	for _, v := range []struct{ name, plain, wrapped string }{
-		{"20 octets", "c37b7e6492584340bed12207808941155068f738", "138bdeaa9b8fa7fc61f97742e72248ee5ae6ae5360d1ae6a5f54f373fa543b6a"},
+		{"20 octets", "c37b7e6492584340bed12207808941155068f738",
+			"138bdeaa9b8fa7fc61f97742e72248ee5ae6ae5360d1ae6a5f54f373fa543b6a"},
 		{"7 octets", "466f7250617369", "afbeb0f07dfbf5419200f2ccb50bb24f"},
 	} {
 		t.Run(v.name, func(t *testing.T) {

@@ -118,7 +118,10 @@ func (p *probe) create(in *kms.CreateKeyInput) string {
 	arn := aws.ToString(out.KeyMetadata.Arn)
 	p.Cleanup(func() {
 		ctx := context.WithoutCancel(p.ctx)
-		_, err := p.client.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: &arn, PendingWindowInDays: aws.Int32(7)})
+		_, err := p.client.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{
+			KeyId:               &arn,
+			PendingWindowInDays: aws.Int32(7),
+		})
 		if err != nil && refused[*types.KMSInvalidStateException]("", err) != nil {
 			p.Logf("key %s is left behind: %v", arn, err)
 		}

@@ -58,7 +58,11 @@ func (p *probe) pkcs8(key crypto.Signer) []byte { return must(x509.MarshalPKCS8P
 // empty makes a signing key that waits for its material.
 func (p *probe) empty(spec types.KeySpec) string {
 	p.Helper()
-	return p.create(&kms.CreateKeyInput{KeySpec: spec, KeyUsage: types.KeyUsageTypeSignVerify, Origin: types.OriginTypeExternal})
+	return p.create(&kms.CreateKeyInput{
+		KeySpec:  spec,
+		KeyUsage: types.KeyUsageTypeSignVerify,
+		Origin:   types.OriginTypeExternal,
+	})
 }
 
 // parcel is wrapped material with the token that belongs to it.
@@ -68,7 +72,10 @@ type parcel struct{ material, token []byte }
 func (p *probe) wrap(id string, raw []byte, algorithm types.AlgorithmSpec) parcel {
 	p.Helper()
 	got := must(p.client.GetParametersForImport(p.ctx, &kms.GetParametersForImportInput{
-		KeyId: &id, WrappingAlgorithm: algorithm, WrappingKeySpec: types.WrappingKeySpecRsa2048}))(p)
+		KeyId:             &id,
+		WrappingAlgorithm: algorithm,
+		WrappingKeySpec:   types.WrappingKeySpecRsa2048,
+	}))(p)
 	public, ok := must(x509.ParsePKIXPublicKey(got.PublicKey))(p).(*rsa.PublicKey)
 	if !ok {
 		p.Fatal("the wrapping key is not RSA")
@@ -84,8 +91,12 @@ func (p *probe) wrap(id string, raw []byte, algorithm types.AlgorithmSpec) parce
 }
 
 func (p *probe) deliver(id string, in parcel) error {
-	_, err := p.client.ImportKeyMaterial(p.ctx, &kms.ImportKeyMaterialInput{KeyId: &id, EncryptedKeyMaterial: in.material,
-		ImportToken: in.token, ExpirationModel: types.ExpirationModelTypeKeyMaterialDoesNotExpire})
+	_, err := p.client.ImportKeyMaterial(p.ctx, &kms.ImportKeyMaterialInput{
+		KeyId:                &id,
+		EncryptedKeyMaterial: in.material,
+		ImportToken:          in.token,
+		ExpirationModel:      types.ExpirationModelTypeKeyMaterialDoesNotExpire,
+	})
 	return err
 }
 
@@ -199,8 +210,10 @@ func foreignToken(p *probe) error {
 	raw := p.pkcs8(p.elliptic(elliptic.P256()))
 	own := p.wrap(arn, raw, wrapRSAAES)
 	return errors.Join(
-		refused[*types.InvalidImportTokenException]("import with another key's token", p.deliver(arn, p.wrap(other, raw, wrapRSAAES))),
-		refused[*types.InvalidImportTokenException]("import with a made-up token", p.deliver(arn, parcel{own.material, []byte("made up")})),
+		refused[*types.InvalidImportTokenException]("import with another key's token",
+			p.deliver(arn, p.wrap(other, raw, wrapRSAAES))),
+		refused[*types.InvalidImportTokenException]("import with a made-up token",
+			p.deliver(arn, parcel{own.material, []byte("made up")})),
 		p.wantState(arn, types.KeyStatePendingImport))
 }
 
@@ -210,14 +223,18 @@ func wrongWrappingKey(p *probe) error {
 	raw := p.pkcs8(p.elliptic(elliptic.P256()))
 	first, second := p.wrap(arn, raw, wrapRSAAES), p.wrap(arn, raw, wrapRSAAES)
 	return errors.Join(
-		refused[*types.InvalidCiphertextException]("import under another wrapping key", p.deliver(arn, parcel{first.material, second.token})),
+		refused[*types.InvalidCiphertextException]("import under another wrapping key",
+			p.deliver(arn, parcel{first.material, second.token})),
 		p.wantState(arn, types.KeyStatePendingImport))
 }
 
 func wrongOrigin(p *probe) error {
 	arn := p.signing(types.KeySpecEccNistP256)
 	_, parameters := p.client.GetParametersForImport(p.ctx, &kms.GetParametersForImportInput{
-		KeyId: &arn, WrappingAlgorithm: wrapRSAAES, WrappingKeySpec: types.WrappingKeySpecRsa2048})
+		KeyId:             &arn,
+		WrappingAlgorithm: wrapRSAAES,
+		WrappingKeySpec:   types.WrappingKeySpecRsa2048,
+	})
 	_, deleted := p.client.DeleteImportedKeyMaterial(p.ctx, &kms.DeleteImportedKeyMaterialInput{KeyId: &arn})
 	return errors.Join(
 		refused[*types.UnsupportedOperationException]("parameters for a key of KMS", parameters),
@@ -227,7 +244,11 @@ func wrongOrigin(p *probe) error {
 func expirationModel(p *probe) error {
 	arn := p.empty(types.KeySpecEccNistP256)
 	in := p.wrap(arn, p.pkcs8(p.elliptic(elliptic.P256())), wrapRSAAES)
-	_, err := p.client.ImportKeyMaterial(p.ctx, &kms.ImportKeyMaterialInput{KeyId: &arn, EncryptedKeyMaterial: in.material,
-		ImportToken: in.token, ExpirationModel: types.ExpirationModelTypeKeyMaterialExpires})
+	_, err := p.client.ImportKeyMaterial(p.ctx, &kms.ImportKeyMaterialInput{
+		KeyId:                &arn,
+		EncryptedKeyMaterial: in.material,
+		ImportToken:          in.token,
+		ExpirationModel:      types.ExpirationModelTypeKeyMaterialExpires,
+	})
 	return invalid("import material that expires at no time", err)
 }

@@ -56,7 +56,8 @@ func (p *probe) wantTags(id string, limit int32, want map[string]string) error {
 	for pages.HasMorePages() {
 		page := must(pages.NextPage(p.ctx))(p)
 		if len(page.Tags) > int(limit) || page.Truncated != (page.NextMarker != nil) {
-			return fmt.Errorf("page of %d tags, truncated %t, marker %t; limit %d", len(page.Tags), page.Truncated, page.NextMarker != nil, limit)
+			return fmt.Errorf("page of %d tags, truncated %t, marker %t; limit %d", len(page.Tags), page.Truncated,
+				page.NextMarker != nil, limit)
 		}
 		for _, t := range page.Tags {
 			if _, twice := got[aws.ToString(t.TagKey)]; twice {
@@ -76,7 +77,10 @@ func tags(p *probe) error {
 	if err := p.wantTags(arn, 50, map[string]string{"a": "1", "b": ""}); err != nil {
 		return fmt.Errorf("created: %w", err)
 	}
-	must(p.client.TagResource(p.ctx, &kms.TagResourceInput{KeyId: &arn, Tags: tagsOf(map[string]string{"a": "2", "c": "3"})}))(p)
+	must(p.client.TagResource(p.ctx, &kms.TagResourceInput{
+		KeyId: &arn,
+		Tags:  tagsOf(map[string]string{"a": "2", "c": "3"}),
+	}))(p)
 	must(p.client.UntagResource(p.ctx, &kms.UntagResourceInput{KeyId: &arn, TagKeys: []string{"b", "never-there"}}))(p)
 	return p.wantTags(arn, 50, map[string]string{"a": "2", "c": "3"})
 }
@@ -95,9 +99,13 @@ func tagsRefused(p *probe) error {
 	for i := range 51 {
 		many["k"+strconv.Itoa(i)] = ""
 	}
-	_, reserved := p.client.TagResource(p.ctx, &kms.TagResourceInput{KeyId: &arn, Tags: tagsOf(map[string]string{"aws:k": "v"})})
+	_, reserved := p.client.TagResource(p.ctx, &kms.TagResourceInput{
+		KeyId: &arn,
+		Tags:  tagsOf(map[string]string{"aws:k": "v"}),
+	})
 	_, tooMany := p.client.CreateKey(p.ctx, &kms.CreateKeyInput{Tags: tagsOf(many)})
-	_, twice := p.client.CreateKey(p.ctx, &kms.CreateKeyInput{Tags: append(tagsOf(map[string]string{"k": "1"}), tagsOf(map[string]string{"k": "2"})...)})
+	_, twice := p.client.CreateKey(p.ctx,
+		&kms.CreateKeyInput{Tags: append(tagsOf(map[string]string{"k": "1"}), tagsOf(map[string]string{"k": "2"})...)})
 	return errors.Join(
 		refused[*types.TagException]("tag with a reserved name", reserved),
 		refused[*types.TagException]("create with 51 tags", tooMany),
@@ -183,6 +191,9 @@ func aliasesLimit(p *probe) error {
 	for range 50 {
 		p.alias(arn)
 	}
-	_, err := p.client.CreateAlias(p.ctx, &kms.CreateAliasInput{AliasName: aws.String("alias/kmstest-" + strings.ToLower(rand.Text())), TargetKeyId: &arn})
+	_, err := p.client.CreateAlias(p.ctx, &kms.CreateAliasInput{
+		AliasName:   aws.String("alias/kmstest-" + strings.ToLower(rand.Text())),
+		TargetKeyId: &arn,
+	})
 	return refused[*types.LimitExceededException]("create alias 51", err)
 }

@@ -28,8 +28,16 @@ var tokenContext = map[string]string{"purpose": "token", "epoch": "1"}
 func encryptRoundTrip(p *probe) error {
 	arn := p.symmetric()
 	plaintext := []byte("what is kept")
-	sealed := must(p.client.Encrypt(p.ctx, &kms.EncryptInput{KeyId: &arn, Plaintext: plaintext, EncryptionContext: tokenContext}))(p)
-	again := must(p.client.Encrypt(p.ctx, &kms.EncryptInput{KeyId: &arn, Plaintext: plaintext, EncryptionContext: tokenContext}))(p)
+	sealed := must(p.client.Encrypt(p.ctx, &kms.EncryptInput{
+		KeyId:             &arn,
+		Plaintext:         plaintext,
+		EncryptionContext: tokenContext,
+	}))(p)
+	again := must(p.client.Encrypt(p.ctx, &kms.EncryptInput{
+		KeyId:             &arn,
+		Plaintext:         plaintext,
+		EncryptionContext: tokenContext,
+	}))(p)
 	if bytes.Equal(sealed.CiphertextBlob, again.CiphertextBlob) {
 		return errors.New("two encryptions of one plaintext are equal")
 	}
@@ -37,12 +45,17 @@ func encryptRoundTrip(p *probe) error {
 		return errors.New("the blob holds the plaintext")
 	}
 	for _, id := range []*string{nil, &arn} {
-		out, err := p.client.Decrypt(p.ctx, &kms.DecryptInput{KeyId: id, CiphertextBlob: sealed.CiphertextBlob, EncryptionContext: tokenContext})
+		out, err := p.client.Decrypt(p.ctx, &kms.DecryptInput{
+			KeyId:             id,
+			CiphertextBlob:    sealed.CiphertextBlob,
+			EncryptionContext: tokenContext,
+		})
 		if err != nil {
 			return fmt.Errorf("decrypt: %w", err)
 		}
 		if !bytes.Equal(out.Plaintext, plaintext) || aws.ToString(out.KeyId) != arn {
-			return fmt.Errorf("decrypt = %d bytes by %s; want %d by %s", len(out.Plaintext), aws.ToString(out.KeyId), len(plaintext), arn)
+			return fmt.Errorf("decrypt = %d bytes by %s; want %d by %s", len(out.Plaintext), aws.ToString(out.KeyId),
+				len(plaintext), arn)
 		}
 	}
 	return nil
@@ -50,7 +63,11 @@ func encryptRoundTrip(p *probe) error {
 
 func encryptContext(p *probe) error {
 	arn := p.symmetric()
-	sealed := must(p.client.Encrypt(p.ctx, &kms.EncryptInput{KeyId: &arn, Plaintext: []byte("m"), EncryptionContext: tokenContext}))(p).CiphertextBlob
+	sealed := must(p.client.Encrypt(p.ctx, &kms.EncryptInput{
+		KeyId:             &arn,
+		Plaintext:         []byte("m"),
+		EncryptionContext: tokenContext,
+	}))(p).CiphertextBlob
 	for _, context := range []map[string]string{
 		nil,
 		{"purpose": "token"},
@@ -71,7 +88,8 @@ func encryptTampered(p *probe) error {
 	sealed := must(p.client.Encrypt(p.ctx, &kms.EncryptInput{KeyId: &arn, Plaintext: []byte("m")}))(p).CiphertextBlob
 	changed := bytes.Clone(sealed)
 	changed[len(changed)-1] ^= 1
-	for name, blob := range map[string][]byte{"changed": changed, "shortened": sealed[:len(sealed)-1], "foreign": []byte("no ciphertext")} {
+	for name, blob := range map[string][]byte{"changed": changed, "shortened": sealed[:len(sealed)-1],
+		"foreign": []byte("no ciphertext")} {
 		_, err := p.client.Decrypt(p.ctx, &kms.DecryptInput{KeyId: &arn, CiphertextBlob: blob})
 		if err := refused[*types.InvalidCiphertextException]("decrypt a "+name+" blob", err); err != nil {
 			return err
@@ -106,12 +124,16 @@ func dataKey(p *probe) error {
 	} {
 		v.in.KeyId, v.in.EncryptionContext = &arn, tokenContext
 		made := must(p.client.GenerateDataKey(p.ctx, &v.in))(p)
-		out, err := p.client.Decrypt(p.ctx, &kms.DecryptInput{CiphertextBlob: made.CiphertextBlob, EncryptionContext: tokenContext})
+		out, err := p.client.Decrypt(p.ctx, &kms.DecryptInput{
+			CiphertextBlob:    made.CiphertextBlob,
+			EncryptionContext: tokenContext,
+		})
 		if err != nil {
 			return fmt.Errorf("decrypt a data key: %w", err)
 		}
 		if len(made.Plaintext) != v.want || !bytes.Equal(out.Plaintext, made.Plaintext) {
-			return fmt.Errorf("data key of %d bytes opens to the same: %t; want %d bytes", len(made.Plaintext), bytes.Equal(out.Plaintext, made.Plaintext), v.want)
+			return fmt.Errorf("data key of %d bytes opens to the same: %t; want %d bytes", len(made.Plaintext),
+				bytes.Equal(out.Plaintext, made.Plaintext), v.want)
 		}
 	}
 	return nil
@@ -119,19 +141,31 @@ func dataKey(p *probe) error {
 
 func dataKeySize(p *probe) error {
 	arn := p.symmetric()
-	_, both := p.client.GenerateDataKey(p.ctx, &kms.GenerateDataKeyInput{KeyId: &arn, KeySpec: types.DataKeySpecAes256, NumberOfBytes: aws.Int32(32)})
+	_, both := p.client.GenerateDataKey(p.ctx, &kms.GenerateDataKeyInput{
+		KeyId:         &arn,
+		KeySpec:       types.DataKeySpecAes256,
+		NumberOfBytes: aws.Int32(32),
+	})
 	_, none := p.client.GenerateDataKey(p.ctx, &kms.GenerateDataKeyInput{KeyId: &arn})
 	_, large := p.client.GenerateDataKey(p.ctx, &kms.GenerateDataKeyInput{KeyId: &arn, NumberOfBytes: aws.Int32(1025)})
-	return errors.Join(invalid("data key of two sizes", both), invalid("data key of no size", none), invalid("data key of 1025 bytes", large))
+	return errors.Join(invalid("data key of two sizes", both), invalid("data key of no size", none),
+		invalid("data key of 1025 bytes", large))
 }
 
 // dataKeyPair opens a pair's private key and holds it against the public one.
 func dataKeyPair(p *probe) error {
 	arn := p.symmetric()
-	for _, spec := range []types.DataKeyPairSpec{types.DataKeyPairSpecEccNistP256, types.DataKeyPairSpecEccNistP384, types.DataKeyPairSpecRsa2048} {
+	for _, spec := range []types.DataKeyPairSpec{types.DataKeyPairSpecEccNistP256, types.DataKeyPairSpecEccNistP384,
+		types.DataKeyPairSpecRsa2048} {
 		made := must(p.client.GenerateDataKeyPairWithoutPlaintext(p.ctx, &kms.GenerateDataKeyPairWithoutPlaintextInput{
-			KeyId: &arn, KeyPairSpec: spec, EncryptionContext: tokenContext}))(p)
-		out, err := p.client.Decrypt(p.ctx, &kms.DecryptInput{CiphertextBlob: made.PrivateKeyCiphertextBlob, EncryptionContext: tokenContext})
+			KeyId:             &arn,
+			KeyPairSpec:       spec,
+			EncryptionContext: tokenContext,
+		}))(p)
+		out, err := p.client.Decrypt(p.ctx, &kms.DecryptInput{
+			CiphertextBlob:    made.PrivateKeyCiphertextBlob,
+			EncryptionContext: tokenContext,
+		})
 		if err != nil {
 			return fmt.Errorf("decrypt a %s private key: %w", spec, err)
 		}

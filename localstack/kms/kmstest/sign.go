@@ -58,7 +58,8 @@ func (p *probe) signatures(spec types.KeySpec) error {
 	arn := p.signing(spec)
 	got := must(p.client.GetPublicKey(p.ctx, &kms.GetPublicKeyInput{KeyId: &arn}))(p)
 	if got.KeySpec != spec || got.KeyUsage != types.KeyUsageTypeSignVerify || len(got.SigningAlgorithms) == 0 {
-		return fmt.Errorf("GetPublicKey = spec %s, usage %s, %d algorithms", got.KeySpec, got.KeyUsage, len(got.SigningAlgorithms))
+		return fmt.Errorf("GetPublicKey = spec %s, usage %s, %d algorithms", got.KeySpec, got.KeyUsage,
+			len(got.SigningAlgorithms))
 	}
 	public := must(x509.ParsePKIXPublicKey(got.PublicKey))(p)
 	if err := shape(spec, public); err != nil {
@@ -95,7 +96,12 @@ func (p *probe) signBothWays(arn string, algorithm types.SigningAlgorithmSpec, p
 	message := []byte("signed by " + string(algorithm))
 	sum := digest(hashOf(algorithm), message)
 	for kind, body := range map[types.MessageType][]byte{types.MessageTypeRaw: message, types.MessageTypeDigest: sum} {
-		out, err := p.client.Sign(p.ctx, &kms.SignInput{KeyId: &arn, Message: body, MessageType: kind, SigningAlgorithm: algorithm})
+		out, err := p.client.Sign(p.ctx, &kms.SignInput{
+			KeyId:            &arn,
+			Message:          body,
+			MessageType:      kind,
+			SigningAlgorithm: algorithm,
+		})
 		if err != nil {
 			return fmt.Errorf("sign %s %s: %w", algorithm, kind, err)
 		}
@@ -105,8 +111,13 @@ func (p *probe) signBothWays(arn string, algorithm types.SigningAlgorithmSpec, p
 		if err := verifies(public, algorithm, sum, out.Signature); err != nil {
 			return fmt.Errorf("%s %s: %w", algorithm, kind, err)
 		}
-		verified, err := p.client.Verify(p.ctx, &kms.VerifyInput{KeyId: &arn, Message: body, MessageType: kind,
-			SigningAlgorithm: algorithm, Signature: out.Signature})
+		verified, err := p.client.Verify(p.ctx, &kms.VerifyInput{
+			KeyId:            &arn,
+			Message:          body,
+			MessageType:      kind,
+			SigningAlgorithm: algorithm,
+			Signature:        out.Signature,
+		})
 		if err != nil || !verified.SignatureValid {
 			return fmt.Errorf("verify %s %s: %w", algorithm, kind, orNone(err))
 		}
@@ -148,8 +159,12 @@ func rawLimit(p *probe) error {
 func digestLength(p *probe) error {
 	arn := p.signing(types.KeySpecEccNistP256)
 	for _, n := range []int{31, 33, 48} {
-		_, err := p.client.Sign(p.ctx, &kms.SignInput{KeyId: &arn, Message: make([]byte, n),
-			MessageType: types.MessageTypeDigest, SigningAlgorithm: ecdsa256})
+		_, err := p.client.Sign(p.ctx, &kms.SignInput{
+			KeyId:            &arn,
+			Message:          make([]byte, n),
+			MessageType:      types.MessageTypeDigest,
+			SigningAlgorithm: ecdsa256,
+		})
 		if err := invalid(fmt.Sprintf("sign a digest of %d bytes", n), err); err != nil {
 			return err
 		}
@@ -159,7 +174,8 @@ func digestLength(p *probe) error {
 
 func wrongAlgorithm(p *probe) error {
 	arn := p.signing(types.KeySpecEccNistP256)
-	for _, algorithm := range []types.SigningAlgorithmSpec{types.SigningAlgorithmSpecEcdsaSha384, types.SigningAlgorithmSpecRsassaPssSha256} {
+	for _, algorithm := range []types.SigningAlgorithmSpec{types.SigningAlgorithmSpecEcdsaSha384,
+		types.SigningAlgorithmSpecRsassaPssSha256} {
 		_, err := p.client.Sign(p.ctx, &kms.SignInput{KeyId: &arn, Message: []byte("m"), SigningAlgorithm: algorithm})
 		if err := refused[*types.InvalidKeyUsageException]("sign with "+string(algorithm), err); err != nil {
 			return err
@@ -171,7 +187,12 @@ func wrongAlgorithm(p *probe) error {
 func unknownEnum(p *probe) error {
 	arn := p.signing(types.KeySpecEccNistP256)
 	_, algorithm := p.client.Sign(p.ctx, &kms.SignInput{KeyId: &arn, Message: []byte("m"), SigningAlgorithm: "ECDSA_MD5"})
-	_, kind := p.client.Sign(p.ctx, &kms.SignInput{KeyId: &arn, Message: []byte("m"), MessageType: "HEX", SigningAlgorithm: ecdsa256})
+	_, kind := p.client.Sign(p.ctx, &kms.SignInput{
+		KeyId:            &arn,
+		Message:          []byte("m"),
+		MessageType:      "HEX",
+		SigningAlgorithm: ecdsa256,
+	})
 	return errors.Join(
 		invalid("sign with an unknown algorithm", algorithm),
 		invalid("sign with an unknown message type", kind))
@@ -204,7 +225,11 @@ func signNames(p *probe) error {
 
 func verifyMismatch(p *probe) error {
 	arn, other := p.signing(types.KeySpecEccNistP256), p.signing(types.KeySpecEccNistP256)
-	good := must(p.client.Sign(p.ctx, &kms.SignInput{KeyId: &arn, Message: []byte("m"), SigningAlgorithm: ecdsa256}))(p).Signature
+	good := must(p.client.Sign(p.ctx, &kms.SignInput{
+		KeyId:            &arn,
+		Message:          []byte("m"),
+		SigningAlgorithm: ecdsa256,
+	}))(p).Signature
 	bad := bytes.Clone(good)
 	bad[len(bad)-1] ^= 1
 	for _, v := range []struct {
@@ -215,7 +240,12 @@ func verifyMismatch(p *probe) error {
 		{"another key", other, "m", good},
 		{"a changed signature", arn, "m", bad},
 	} {
-		_, err := p.client.Verify(p.ctx, &kms.VerifyInput{KeyId: &v.key, Message: []byte(v.message), Signature: v.signature, SigningAlgorithm: ecdsa256})
+		_, err := p.client.Verify(p.ctx, &kms.VerifyInput{
+			KeyId:            &v.key,
+			Message:          []byte(v.message),
+			Signature:        v.signature,
+			SigningAlgorithm: ecdsa256,
+		})
 		if err := refused[*types.KMSInvalidSignatureException]("verify "+v.name, err); err != nil {
 			return err
 		}
@@ -234,14 +264,31 @@ func dryRuns(p *probe) error {
 	signing, symmetric := p.signing(types.KeySpecEccNistP256), p.symmetric()
 	sealed := must(p.client.Encrypt(p.ctx, &kms.EncryptInput{KeyId: &symmetric, Plaintext: []byte("m")}))(p).CiphertextBlob
 	yes := aws.Bool(true)
-	_, sign := p.client.Sign(p.ctx, &kms.SignInput{KeyId: &signing, Message: []byte("m"), SigningAlgorithm: ecdsa256, DryRun: yes})
+	_, sign := p.client.Sign(p.ctx, &kms.SignInput{
+		KeyId:            &signing,
+		Message:          []byte("m"),
+		SigningAlgorithm: ecdsa256,
+		DryRun:           yes,
+	})
 	_, encrypt := p.client.Encrypt(p.ctx, &kms.EncryptInput{KeyId: &symmetric, Plaintext: []byte("m"), DryRun: yes})
 	_, decrypt := p.client.Decrypt(p.ctx, &kms.DecryptInput{CiphertextBlob: sealed, DryRun: yes})
-	_, dataKey := p.client.GenerateDataKey(p.ctx, &kms.GenerateDataKeyInput{KeyId: &symmetric, KeySpec: types.DataKeySpecAes256, DryRun: yes})
+	_, dataKey := p.client.GenerateDataKey(p.ctx, &kms.GenerateDataKeyInput{
+		KeyId:   &symmetric,
+		KeySpec: types.DataKeySpecAes256,
+		DryRun:  yes,
+	})
 	_, pair := p.client.GenerateDataKeyPairWithoutPlaintext(p.ctx, &kms.GenerateDataKeyPairWithoutPlaintextInput{
-		KeyId: &symmetric, KeyPairSpec: types.DataKeyPairSpecEccNistP256, DryRun: yes})
+		KeyId:       &symmetric,
+		KeyPairSpec: types.DataKeyPairSpecEccNistP256,
+		DryRun:      yes,
+	})
 	must(p.client.DisableKey(p.ctx, &kms.DisableKeyInput{KeyId: &signing}))(p)
-	_, disabled := p.client.Sign(p.ctx, &kms.SignInput{KeyId: &signing, Message: []byte("m"), SigningAlgorithm: ecdsa256, DryRun: yes})
+	_, disabled := p.client.Sign(p.ctx, &kms.SignInput{
+		KeyId:            &signing,
+		Message:          []byte("m"),
+		SigningAlgorithm: ecdsa256,
+		DryRun:           yes,
+	})
 	return errors.Join(
 		refused[*types.DryRunOperationException]("dry Sign", sign),
 		refused[*types.DryRunOperationException]("dry Encrypt", encrypt),

@@ -21,7 +21,11 @@ var stateChecks = []check{
 }
 
 func createMetadata(p *probe) error {
-	arn := p.create(&kms.CreateKeyInput{KeySpec: types.KeySpecEccNistP384, KeyUsage: types.KeyUsageTypeSignVerify, Description: aws.String("a root")})
+	arn := p.create(&kms.CreateKeyInput{
+		KeySpec:     types.KeySpecEccNistP384,
+		KeyUsage:    types.KeyUsageTypeSignVerify,
+		Description: aws.String("a root"),
+	})
 	m := must(p.client.DescribeKey(p.ctx, &kms.DescribeKeyInput{KeyId: &arn}))(p).KeyMetadata
 	type facts struct {
 		ID, Description string
@@ -32,9 +36,11 @@ func createMetadata(p *probe) error {
 		Origin          types.OriginType
 		Manager         types.KeyManagerType
 	}
-	got := facts{aws.ToString(m.KeyId), aws.ToString(m.Description), m.Enabled, m.KeySpec, m.KeyUsage, m.KeyState, m.Origin, m.KeyManager}
+	got := facts{aws.ToString(m.KeyId), aws.ToString(m.Description), m.Enabled, m.KeySpec, m.KeyUsage, m.KeyState,
+		m.Origin, m.KeyManager}
 	_, id, _ := strings.Cut(arn, "key/")
-	want := facts{id, "a root", true, types.KeySpecEccNistP384, types.KeyUsageTypeSignVerify, types.KeyStateEnabled, types.OriginTypeAwsKms, types.KeyManagerTypeCustomer}
+	want := facts{id, "a root", true, types.KeySpecEccNistP384, types.KeyUsageTypeSignVerify, types.KeyStateEnabled,
+		types.OriginTypeAwsKms, types.KeyManagerTypeCustomer}
 	if got != want {
 		return fmt.Errorf("metadata = %+v; want %+v", got, want)
 	}
@@ -45,10 +51,19 @@ func createMetadata(p *probe) error {
 }
 
 func createRefused(p *probe) error {
-	_, spec := p.client.CreateKey(p.ctx, &kms.CreateKeyInput{KeySpec: "ECC_NIST_P1", KeyUsage: types.KeyUsageTypeSignVerify})
-	_, usage := p.client.CreateKey(p.ctx, &kms.CreateKeyInput{KeySpec: types.KeySpecSymmetricDefault, KeyUsage: types.KeyUsageTypeSignVerify})
+	_, spec := p.client.CreateKey(p.ctx, &kms.CreateKeyInput{
+		KeySpec:  "ECC_NIST_P1",
+		KeyUsage: types.KeyUsageTypeSignVerify,
+	})
+	_, usage := p.client.CreateKey(p.ctx, &kms.CreateKeyInput{
+		KeySpec:  types.KeySpecSymmetricDefault,
+		KeyUsage: types.KeyUsageTypeSignVerify,
+	})
 	_, none := p.client.CreateKey(p.ctx, &kms.CreateKeyInput{KeySpec: types.KeySpecEccNistP256})
-	_, curve := p.client.CreateKey(p.ctx, &kms.CreateKeyInput{KeySpec: types.KeySpecEccNistP256, KeyUsage: types.KeyUsageTypeEncryptDecrypt})
+	_, curve := p.client.CreateKey(p.ctx, &kms.CreateKeyInput{
+		KeySpec:  types.KeySpecEccNistP256,
+		KeyUsage: types.KeyUsageTypeEncryptDecrypt,
+	})
 	return errors.Join(
 		invalid("create with an unknown spec", spec),
 		invalid("create a symmetric key for signing", usage),
@@ -90,7 +105,10 @@ func statePendingDeletion(p *probe) error {
 	_, enable := p.client.EnableKey(p.ctx, &kms.EnableKeyInput{KeyId: &arn})
 	_, disable := p.client.DisableKey(p.ctx, &kms.DisableKeyInput{KeyId: &arn})
 	_, again := p.schedule(arn, aws.Int32(7))
-	_, tag := p.client.TagResource(p.ctx, &kms.TagResourceInput{KeyId: &arn, Tags: []types.Tag{{TagKey: aws.String("k"), TagValue: aws.String("v")}}})
+	_, tag := p.client.TagResource(p.ctx, &kms.TagResourceInput{
+		KeyId: &arn,
+		Tags:  []types.Tag{{TagKey: aws.String("k"), TagValue: aws.String("v")}},
+	})
 	_, public := p.client.GetPublicKey(p.ctx, &kms.GetPublicKeyInput{KeyId: &arn})
 	return errors.Join(
 		refused[*types.KMSInvalidStateException]("Sign", p.sign(arn, []byte("m"))),

@@ -39,7 +39,13 @@ func Pack(members []Member) []byte {
 	must(err)
 	archive := tar.NewWriter(zip)
 	for _, m := range members {
-		must(archive.WriteHeader(&tar.Header{Name: m.Name, Mode: 0o644, Size: int64(len(m.Data)), Typeflag: tar.TypeReg, Format: tar.FormatUSTAR}))
+		must(archive.WriteHeader(&tar.Header{
+			Name:     m.Name,
+			Mode:     0o644,
+			Size:     int64(len(m.Data)),
+			Typeflag: tar.TypeReg,
+			Format:   tar.FormatUSTAR,
+		}))
 		_, err := archive.Write(m.Data)
 		must(err)
 	}

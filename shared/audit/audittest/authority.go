@@ -34,13 +34,22 @@ func NewAuthority(now func() time.Time, usages ...x509.ExtKeyUsage) *Authority {
 	must(err)
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	root := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Time Root"}, NotBefore: start, NotAfter: start.AddDate(20, 0, 0),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "Time Root"},
+		NotBefore:             start,
+		NotAfter:              start.AddDate(20, 0, 0),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign,
 	}
 	a := &Authority{Now: now, key: key, root: certify(root, root, &rootKey.PublicKey, rootKey)}
 	a.cert = certify(&x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "Time Authority"}, NotBefore: start, NotAfter: start.AddDate(10, 0, 0),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: usages,
+		SerialNumber: big.NewInt(2),
+		Subject:      pkix.Name{CommonName: "Time Authority"},
+		NotBefore:    start,
+		NotAfter:     start.AddDate(10, 0, 0),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  usages,
 	}, a.root, &key.PublicKey, rootKey)
 	a.RootPEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.root.Raw})
 	return a
@@ -57,8 +66,13 @@ func certify(template, parent *x509.Certificate, pub crypto.PublicKey, key crypt
 // Respond stamps a digest; nonce may be nil. withCert: the token holds the authority's certificate.
 func (a *Authority) Respond(digest []byte, nonce *big.Int, withCert bool) []byte {
 	stamp := timestamp.Timestamp{
-		HashAlgorithm: crypto.SHA256, HashedMessage: digest, Time: a.Now(), Nonce: nonce, Policy: asn1.ObjectIdentifier{2, 4, 5, 6},
-		AddTSACertificate: withCert, Certificates: []*x509.Certificate{a.root},
+		HashAlgorithm:     crypto.SHA256,
+		HashedMessage:     digest,
+		Time:              a.Now(),
+		Nonce:             nonce,
+		Policy:            asn1.ObjectIdentifier{2, 4, 5, 6},
+		AddTSACertificate: withCert,
+		Certificates:      []*x509.Certificate{a.root},
 	}
 	response, err := stamp.CreateResponseWithOpts(a.cert, a.key, crypto.SHA256)
 	must(err)

@@ -49,8 +49,12 @@ func New() *History {
 	public, err := audit.NewKey(&key.PublicKey)
 	must(err)
 	return &History{
-		Key: key, Public: public, Now: time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC),
-		Tail: map[string][]audit.Row{}, heads: map[string]audit.Head{}, moved: map[string]audit.Leaf{},
+		Key:    key,
+		Public: public,
+		Now:    time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC),
+		Tail:   map[string][]audit.Row{},
+		heads:  map[string]audit.Head{},
+		moved:  map[string]audit.Leaf{},
 	}
 }
 
@@ -63,7 +67,13 @@ func must(err error) {
 // Append adds a row to a chain, a second after the one before.
 func (h *History) Append(subject string, event audit.Event, details map[string]any) audit.Row {
 	h.Now = h.Now.Add(time.Second)
-	row, head, err := h.heads[subject].Append(audit.Entry{Time: h.Now, Event: event, Actor: "admin:test", Subject: subject, Details: details})
+	row, head, err := h.heads[subject].Append(audit.Entry{
+		Time:    h.Now,
+		Event:   event,
+		Actor:   "admin:test",
+		Subject: subject,
+		Details: details,
+	})
 	must(err)
 	h.heads[subject], h.moved[subject] = head, h.moved[subject].Follow(row)
 	h.Tail[subject] = append(h.Tail[subject], row)
@@ -74,7 +84,8 @@ func (h *History) Append(subject string, event audit.Event, details map[string]a
 func (h *History) Rotate(subject string) audit.Row {
 	sum := sha256.Sum256([]byte(fmt.Sprint(subject, h.heads[subject].Seq)))
 	return h.Append(subject, audit.AgentCertRotated, map[string]any{
-		"cert_thumbprint": hex.EncodeToString(sum[:]), "generation": int64(1), "grace_seconds": int64(0), "reason": "hygiene", "csr": true,
+		"cert_thumbprint": hex.EncodeToString(sum[:]), "generation": int64(1), "grace_seconds": int64(0), "reason": "hygiene",
+		"csr":        true,
 		"request_id": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef", "source_ip": "192.0.2.7",
 	})
 }

@@ -6,7 +6,8 @@
 //	manifest.json     what is in here; it proves nothing
 //	signing-key.pem   public halves of the keys that signed the checkpoints
 //	checkpoints.json  the checkpoints, each with its leaves
-//	events.ndjson     the rows: those of the first checkpoint's first leaf, of its second, and so on; then the unsealed ones
+//
+// events.ndjson the rows: those of the first checkpoint's first leaf, of its second, and so on; then the unsealed ones
 //
 // Rows stand in the order of the leaves that cover them, so a reader reads both lists in parallel, in constant
 // memory.

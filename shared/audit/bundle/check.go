@@ -67,7 +67,8 @@ func (v *Verifier) pins(fingerprint string) bool {
 func (v *Verifier) manifest(m Manifest, rows int64) error {
 	v.line, v.row = 0, audit.Row{}
 	if m.Rows != rows || m.Last != 0 && m.Last != v.last.Number {
-		return v.broken("the manifest tells of %d rows up to checkpoint %d; there are %d up to checkpoint %d", m.Rows, m.Last, rows, v.last.Number)
+		return v.broken("the manifest tells of %d rows up to checkpoint %d; there are %d up to checkpoint %d", m.Rows, m.Last,
+			rows, v.last.Number)
 	}
 	v.report.Complete = m.Complete
 	return nil
@@ -85,7 +86,8 @@ func (v *Verifier) checkpoint(s audit.Sealed, keys map[string]audit.Key) error {
 			return v.broken("checkpoint %d cannot be the first: it follows %s", c.Number, c.Previous)
 		}
 		if c.Number > 1 && !v.Partial {
-			return v.broken("the history begins with checkpoint %d: give the parts before it as well, or ask for a check of this part alone (-partial)", c.Number)
+			return v.broken("the history begins with checkpoint %d: give the parts before it as well, or ask for a check of "+
+				"this part alone (-partial)", c.Number)
 		}
 		if c.Number > 1 {
 			v.said[c.Number-1] = &announced{hash: c.Previous, bare: true}

@@ -110,6 +110,7 @@ func (v *Verifier) gap() error {
 	}
 	end := v.events.ends[subject]
 	v.line, v.row = first.line, first.row
-	return v.missing(subject, end.seq+1, "the row is missing: row %d stands on line %d. If the export was filtered, or does not begin at the beginning, only its rows can be checked (-partial)",
+	return v.missing(subject, end.seq+1, "the row is missing: row %d stands on line %d. If the export was filtered, or "+
+		"does not begin at the beginning, only its rows can be checked (-partial)",
 		slices.Min(seqs), first.line)
 }

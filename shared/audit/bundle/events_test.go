@@ -50,7 +50,8 @@ func TestEventsInAnyOrder(t *testing.T) {
 		}
 		at := rapid.IntRange(0, len(rows)-1).Draw(t, "row")
 		row := shuffled[at]
-		last := row.Seq == slices.MaxFunc(rows, func(a, b audit.Row) int { return bySubject(row.Subject, a) - bySubject(row.Subject, b) }).Seq
+		last := row.Seq == slices.MaxFunc(rows,
+			func(a, b audit.Row) int { return bySubject(row.Subject, a) - bySubject(row.Subject, b) }).Seq
 		without := slices.Delete(slices.Clone(shuffled), at, at+1)
 		if r := events(bundle.VerifierConfig{}, without); r.OK != last { // the end of a chain is what checkpoints are for
 			t.Fatalf("without row %d of %s: %t, want %t", row.Seq, row.Subject, r.OK, last)

@@ -32,9 +32,9 @@ type Reader struct {
 	closers []io.Closer
 }
 
-// Open reads a bundle's head. open opens the file anew each time it is called: a tar, plain or packed with gzip, of the four
-// members in any order, in one folder or none. A file that is no bundle, or only a part of one, is ErrForm, here and
-// later; a bundle that is spelt differently than the product spells it is audit.ErrBroken.
+// Open reads a bundle's head. open opens the file anew each time it is called: a tar, plain or packed with gzip, of the
+// four members in any order, in one folder or none. A file that is no bundle, or only a part of one, is ErrForm, here
+// and later; a bundle that is spelt differently than the product spells it is audit.ErrBroken.
 func Open(open func() (io.ReadCloser, error)) (*Reader, error) { return read(&archive{file: open}) }
 
 // OpenFolder reads the head of a bundle that was unpacked.

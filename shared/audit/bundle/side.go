@@ -58,7 +58,8 @@ func (s *side) leaves(c audit.Checkpoint, from *Checkpoints) error {
 	leaves, rows := tree.Size()
 	root, err := tree.Root()
 	if err != nil || root != c.Root || leaves != c.Leaves || rows != c.Rows {
-		return s.missing("", 0, "checkpoint %d states %d rows of %d chains under the root %s; its leaves make %d of %d under %s",
+		return s.missing("", 0, "checkpoint %d states %d rows of %d chains under the root %s; its leaves make %d of "+
+			"%d under %s",
 			c.Number, c.Rows, c.Leaves, c.Root, rows, leaves, root)
 	}
 	return nil
@@ -68,7 +69,8 @@ func (s *side) leaves(c audit.Checkpoint, from *Checkpoints) error {
 func (s *side) leaf(c audit.Checkpoint, l audit.Leaf) error {
 	known, met := s.sealed[l.Subject]
 	if (met || s.first == 1) && known.of() != l.From() {
-		return s.missing(l.Subject, l.FromSeq, "checkpoint %d has the chain go on behind row %d; the checkpoints before it end at row %d, or at another row of that number",
+		return s.missing(l.Subject, l.FromSeq, "checkpoint %d has the chain go on behind row %d; the checkpoints before it "+
+			"end at row %d, or at another row of that number",
 			c.Number, l.FromSeq, known.seq)
 	}
 	h := l.From()
@@ -78,7 +80,8 @@ func (s *side) leaf(c audit.Checkpoint, l audit.Leaf) error {
 			return err
 		}
 		if r == nil || r.Subject != l.Subject || r.Seq > h.Seq+1 {
-			return s.missing(l.Subject, h.Seq+1, "the row is missing: checkpoint %d states that the chain had got to row %d", c.Number, l.Seq)
+			return s.missing(l.Subject, h.Seq+1, "the row is missing: checkpoint %d states that the chain had got to row %d",
+				c.Number, l.Seq)
 		}
 		if h, err = s.use(h); err != nil {
 			return err
@@ -153,7 +156,8 @@ func (v *Verifier) announcement(r audit.Row) error {
 	case said.hash != hash:
 		return v.broken("the row announces checkpoint %d with the hash %q; it has %s", number, hash, said.hash)
 	case !said.bare && said.token != token:
-		return v.broken("the timestamp of checkpoint %d is not the one that was made: SHA-256 %q, not %q", number, said.token, token)
+		return v.broken("the timestamp of checkpoint %d is not the one that was made: SHA-256 %q, not %q", number, said.token,
+			token)
 	}
 	said.met = true
 	return nil

@@ -102,11 +102,12 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 	})
 }
 
-// The same for every bit of the rows of one small history, and every third one of the other members: a bundle for each bit.
-// With -short for one bit in eleven, which is each bit of an octet in turn.
+// The same for every bit of the rows of one small history, and every third one of the other members: a bundle for each
+// bit. With -short for one bit in eleven, which is each bit of an octet in turn.
 func TestEveryBit(t *testing.T) {
 	h := audittest.New()
-	h.Append("orga", audit.OrgCARotated, map[string]any{"zero": int64(0), "one": 1.5, "none": nil, "text": "é<&>\u2028", "list": []any{true, int64(0)}})
+	h.Append("orga", audit.OrgCARotated,
+		map[string]any{"zero": int64(0), "one": 1.5, "none": nil, "text": "é<&>\u2028", "list": []any{true, int64(0)}})
 	h.Seal()
 	members := audittest.Unpack(h.Bundle(0, 1))
 	for _, m := range members[1:] {
@@ -188,7 +189,13 @@ func again(h audit.Head, r audit.Row) (audit.Row, audit.Head) {
 	if err != nil {
 		panic(err)
 	}
-	next, head, err := h.Append(audit.Entry{Time: at, Event: r.EventType, Actor: r.Actor, Subject: r.Subject, Details: r.Details})
+	next, head, err := h.Append(audit.Entry{
+		Time:    at,
+		Event:   r.EventType,
+		Actor:   r.Actor,
+		Subject: r.Subject,
+		Details: r.Details,
+	})
 	if err != nil {
 		panic(err)
 	}
@@ -242,7 +249,8 @@ func TestEveryForgeryIsFound(t *testing.T) {
 		"a checkpoint's statement changed": func(t *rapid.T, f *forger) {
 			c := &f.parts[rapid.IntRange(0, len(f.parts)-1).Draw(t, "checkpoint")].Checkpoint.Checkpoint
 			rapid.SampledFrom([]func(){
-				func() { c.Rows++ }, func() { c.Leaves-- }, func() { c.Number++ }, func() { c.Timestamp = "2020" + c.Timestamp[4:] },
+				func() { c.Rows++ }, func() { c.Leaves-- }, func() { c.Number++ },
+				func() { c.Timestamp = "2020" + c.Timestamp[4:] },
 				func() { c.Root = audit.Genesis }, func() { c.OrgID = "orgb" }, func() { c.Type = "x" },
 			}).Draw(t, "change")()
 		},
@@ -274,7 +282,8 @@ func (f *forger) cut(t *rapid.T, leaves bool) {
 	for n := range f.parts {
 		f.parts[n].Rows = slices.DeleteFunc(f.parts[n].Rows, behind)
 		if leaves {
-			f.parts[n].Leaves = slices.DeleteFunc(f.parts[n].Leaves, func(l audit.Leaf) bool { return l.Subject == subject && l.Seq >= seq })
+			f.parts[n].Leaves = slices.DeleteFunc(f.parts[n].Leaves,
+				func(l audit.Leaf) bool { return l.Subject == subject && l.Seq >= seq })
 		}
 	}
 	f.tail = slices.DeleteFunc(f.tail, behind)

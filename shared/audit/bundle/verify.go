@@ -13,7 +13,8 @@ import (
 type VerifierConfig struct {
 	Key        string // fingerprint of the signing key, known from elsewhere; empty: whatever the bundle brings along
 	Checkpoint string // hash of a checkpoint seen before, which must still be part of the history; empty: none
-	Partial    bool   // the beginning may be missing: earlier parts of a bundle, or any row of an export, as after a filter
+	// the beginning may be missing: earlier parts of a bundle, or any row of an export, as after a filter
+	Partial bool
 	// Timestamp checks an RFC 3161 token over a digest. nil: tokens are counted, not checked.
 	Timestamp func(token, digest []byte) (at time.Time, authority string, err error)
 	Progress  func(rows int64) // called now and then; nil: never called
@@ -103,7 +104,14 @@ func (b *Break) Error() string {
 
 // broken makes a Break of whatever is wrong, at the row looked at now.
 func (v *Verifier) broken(format string, values ...any) *Break {
-	return &Break{File: v.file, Line: v.line, Subject: v.row.Subject, Seq: v.row.Seq, ID: v.row.ID, Reason: fmt.Sprintf(format, values...)}
+	return &Break{
+		File:    v.file,
+		Line:    v.line,
+		Subject: v.row.Subject,
+		Seq:     v.row.Seq,
+		ID:      v.row.ID,
+		Reason:  fmt.Sprintf(format, values...),
+	}
 }
 
 // missing makes a Break at a row that is not there.

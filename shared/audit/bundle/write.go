@@ -151,7 +151,14 @@ func add(archive *tar.Writer, name string, now time.Time, content [][]byte) erro
 	for _, part := range content {
 		size += int64(len(part))
 	}
-	header := &tar.Header{Name: name, Mode: 0o644, Size: size, ModTime: now.UTC().Truncate(time.Second), Typeflag: tar.TypeReg, Format: tar.FormatUSTAR}
+	header := &tar.Header{
+		Name:     name,
+		Mode:     0o644,
+		Size:     size,
+		ModTime:  now.UTC().Truncate(time.Second),
+		Typeflag: tar.TypeReg,
+		Format:   tar.FormatUSTAR,
+	}
 	if err := archive.WriteHeader(header); err != nil {
 		return err
 	}

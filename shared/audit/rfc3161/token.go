@@ -46,10 +46,16 @@ func check(roots *x509.CertPool, token, digest []byte) (time.Time, string, error
 	}
 	signer := signed.GetOnlySigner()
 	// RFC 3161 section 2.3: the certificate serves this and nothing else.
-	if signer == nil || !slices.Equal(signer.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageTimeStamping}) || len(signer.UnknownExtKeyUsage) > 0 {
+	if signer == nil || !slices.Equal(signer.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageTimeStamping}) ||
+		len(signer.UnknownExtKeyUsage) > 0 {
 		return time.Time{}, "", fmt.Errorf("%w: it does not hold the certificate of one time-stamping authority", ErrToken)
 	}
-	opts := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: stamp.Time, KeyUsages: signer.ExtKeyUsage}
+	opts := x509.VerifyOptions{
+		Roots:         roots,
+		Intermediates: x509.NewCertPool(),
+		CurrentTime:   stamp.Time,
+		KeyUsages:     signer.ExtKeyUsage,
+	}
 	for _, c := range signed.Certificates {
 		opts.Intermediates.AddCert(c)
 	}

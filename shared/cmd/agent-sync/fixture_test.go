@@ -46,7 +46,9 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-func sign(t testing.TB, template, parent *x509.Certificate, pub *ecdsa.PublicKey, by *ecdsa.PrivateKey) *x509.Certificate {
+func sign(
+	t testing.TB, template, parent *x509.Certificate, pub *ecdsa.PublicKey, by *ecdsa.PrivateKey,
+) *x509.Certificate {
 	t.Helper()
 	template.SerialNumber = big.NewInt(1)
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, pub, by)
@@ -62,7 +64,13 @@ func sign(t testing.TB, template, parent *x509.Certificate, pub *ecdsa.PublicKey
 
 func newAuthority(t testing.TB) authority {
 	key := newKey(t)
-	c := &x509.Certificate{Subject: pkix.Name{CommonName: "orga Org CA"}, NotAfter: time.Now().AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	c := &x509.Certificate{
+		Subject:               pkix.Name{CommonName: "orga Org CA"},
+		NotAfter:              time.Now().AddDate(10, 0, 0),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign,
+	}
 	return authority{sign(t, c, c, &key.PublicKey, key), key}
 }
 
@@ -70,7 +78,11 @@ func newAuthority(t testing.TB) authority {
 func (a authority) issue(t testing.TB, agent string, after time.Duration) map[string]any {
 	t.Helper()
 	key, proof := newKey(t), newKey(t)
-	leaf := sign(t, &x509.Certificate{Subject: pkix.Name{CommonName: agent}, NotBefore: noon.Add(after), NotAfter: noon.AddDate(1, 0, 0)}, a.cert, &key.PublicKey, a.key)
+	leaf := sign(t, &x509.Certificate{
+		Subject:   pkix.Name{CommonName: agent},
+		NotBefore: noon.Add(after),
+		NotAfter:  noon.AddDate(1, 0, 0),
+	}, a.cert, &key.PublicKey, a.key)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +93,10 @@ func (a authority) issue(t testing.TB, agent string, after time.Duration) map[st
 	}
 	return map[string]any{
 		"agent_id": agent, "cert_pem": string(pki.EncodeCertificates(leaf, a.cert)), "dpop_jwk": dpop, "generation": 1,
-		"key_pem": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), "cert_thumbprint": pki.Thumbprint(leaf.Raw),
+		"key_pem": string(pem.EncodeToMemory(&pem.Block{
+			Type:  "PRIVATE KEY",
+			Bytes: der,
+		})), "cert_thumbprint": pki.Thumbprint(leaf.Raw),
 	}
 }
 
@@ -118,7 +133,9 @@ func (v *vault) answer() error {
 }
 
 // DescribeSecret answers which version has which label.
-func (v *vault) DescribeSecret(context.Context, *secretsmanager.DescribeSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error) {
+func (v *vault) DescribeSecret(
+	context.Context, *secretsmanager.DescribeSecretInput, ...func(*secretsmanager.Options),
+) (*secretsmanager.DescribeSecretOutput, error) {
 	v.looks++
 	if err := v.answer(); err != nil {
 		return nil, err
@@ -134,7 +151,9 @@ func (v *vault) DescribeSecret(context.Context, *secretsmanager.DescribeSecretIn
 }
 
 // GetSecretValue answers the current version.
-func (v *vault) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+func (v *vault) GetSecretValue(
+	_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options),
+) (*secretsmanager.GetSecretValueOutput, error) {
 	v.reads++
 	if err := v.answer(); err != nil {
 		return nil, err
@@ -143,7 +162,11 @@ func (v *vault) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretVa
 		return nil, errors.New("another version was asked for")
 	}
 	d := v.versions[v.at]
-	return &secretsmanager.GetSecretValueOutput{VersionId: &d.id, CreatedDate: &d.created, SecretString: aws.String(string(d.value))}, nil
+	return &secretsmanager.GetSecretValueOutput{
+		VersionId:    &d.id,
+		CreatedDate:  &d.created,
+		SecretString: aws.String(string(d.value)),
+	}, nil
 }
 
 // host is an agent's host: its directory, and agent-sync with a fake of Secrets Manager.
@@ -157,8 +180,12 @@ type host struct {
 func newHost(t testing.TB) *host {
 	t.Helper()
 	h := &host{vault: &vault{}, ca: newAuthority(t), said: &bytes.Buffer{}}
-	h.syncer = &syncer{secret: secret{h.vault, "mastio/agents/orga/alice"}, dir: filepath.Join(t.TempDir(), "identity"),
-		now: func() time.Time { return noon.Add(time.Hour) }, log: slog.New(slog.NewTextHandler(h.said, nil))}
+	h.syncer = &syncer{
+		secret: secret{h.vault, "mastio/agents/orga/alice"},
+		dir:    filepath.Join(t.TempDir(), "identity"),
+		now:    func() time.Time { return noon.Add(time.Hour) },
+		log:    slog.New(slog.NewTextHandler(h.said, nil)),
+	}
 	return h
 }
 

@@ -79,7 +79,8 @@ func (f *folder) guard() (err error) {
 		return cannotWrite(f.name, err)
 	}
 	if err := lock(f.self); err != nil {
-		return &trouble{failed, "another agent-sync is at work on " + f.name, "let one run at a time, or give each a directory of its own", err}
+		return &trouble{failed, "another agent-sync is at work on " + f.name,
+			"let one run at a time, or give each a directory of its own", err}
 	}
 	return nil
 }
@@ -99,7 +100,8 @@ func private(name string, info fs.FileInfo) error {
 }
 
 func cannotWrite(name string, err error) error {
-	return &trouble{failed, "the files cannot be written to " + name, "the files that are there stay; check the disk, the path, and the owner of " + name, err}
+	return &trouble{failed, "the files cannot be written to " + name,
+		"the files that are there stay; check the disk, the path, and the owner of " + name, err}
 }
 
 // close also releases the lock.

@@ -1,8 +1,8 @@
 // Command agent-sync brings what the Mastio delivers to an agent's secret into the directory that the agent reads:
 // agent-sync --secret mastio/agents/ORG/NAME --dir DIR [flags]
 //
-// It asks AWS Secrets Manager for the secret's current version, and replaces cert.pem, key.pem and dpop.jwk as a whole when
-// that is another. Then it runs a command, or sends a signal. The help names the exit statuses.
+// It asks AWS Secrets Manager for the secret's current version, and replaces cert.pem, key.pem and dpop.jwk as a whole
+// when that is another. Then it runs a command, or sends a signal. The help names the exit statuses.
 package main
 
 import (
@@ -49,7 +49,8 @@ func (o *options) flags() *flag.FlagSet {
 	flags.StringVar(&o.dir, "dir", "", "`directory` of cert.pem, key.pem and dpop.jwk; it is made with mode 0700")
 	flags.DurationVar(&o.interval, "interval", time.Minute, "how often to look, a tenth more or less; one second at least")
 	flags.BoolVar(&o.once, "once", false, "look once and end")
-	flags.StringVar(&o.exec, "exec", "", "`command` to run after each change; quotes work as in a shell, nothing else does")
+	flags.StringVar(&o.exec, "exec", "",
+		"`command` to run after each change; quotes work as in a shell, nothing else does")
 	flags.BoolVar(&o.shell, "shell", false, "run the command of --exec by /bin/sh -c")
 	flags.StringVar(&o.signal, "signal", "", "`signal` to send after each change: "+signalNames())
 	flags.StringVar(&o.pids, "pid-file", "", "`file` with the id of the process that gets the signal")
@@ -110,7 +111,8 @@ func (o options) syncer(ctx context.Context, rest []string, stderr io.Writer) (*
 	s := &syncer{secret: secret{id: o.secret}, now: time.Now, log: slog.New(slog.NewTextHandler(stderr, nil))}
 	switch {
 	case len(rest) > 0:
-		return nil, fmt.Errorf("%q is no flag; a command with spaces goes in quotes: --exec 'systemctl restart agent'", rest[0])
+		return nil, fmt.Errorf("%q is no flag; a command with spaces goes in quotes: --exec 'systemctl restart agent'",
+			rest[0])
 	case o.secret == "":
 		return nil, errors.New("which secret? --secret mastio/agents/ORG/NAME")
 	case o.dir == "":

@@ -55,8 +55,8 @@ type document struct {
 // errEmpty is the secret's first version, before anything was delivered.
 var errEmpty = errors.New("the secret is empty")
 
-// open reads a version of the secret and checks everything that can be checked without the Mastio. Its errors never quote
-// the value.
+// open reads a version of the secret and checks everything that can be checked without the Mastio. Its errors never
+// quote the value.
 func open(value []byte, now time.Time) (material, error) {
 	var d document
 	if err := json.Unmarshal(value, &d); err != nil {

@@ -23,7 +23,8 @@ const commandTime = time.Minute
 
 // signals are what may be sent: those that programs take as a request to read their files again, or to end.
 var signals = map[string]syscall.Signal{
-	"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2,
+	"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1,
+	"USR2": syscall.SIGUSR2,
 }
 
 // notifier makes the agent read its files again.
@@ -56,14 +57,16 @@ func (n notifier) none() bool { return len(n.command) == 0 && n.signal == 0 }
 func (n notifier) run(ctx context.Context) error {
 	if len(n.command) > 0 {
 		if err := n.execute(ctx); err != nil {
-			return &trouble{unannounced, "the files are new, and the command failed", "it is run again after the next interval; try it by hand: " + shellquote.Join(n.command...), err}
+			return &trouble{unannounced, "the files are new, and the command failed",
+				"it is run again after the next interval; try it by hand: " + shellquote.Join(n.command...), err}
 		}
 	}
 	if n.signal == 0 {
 		return nil
 	}
 	if err := n.send(); err != nil {
-		return &trouble{unannounced, "the files are new, and the signal was not sent", "it is tried again after the next interval; start the agent, or correct --pid-file " + n.pidFile, err}
+		return &trouble{unannounced, "the files are new, and the signal was not sent",
+			"it is tried again after the next interval; start the agent, or correct --pid-file " + n.pidFile, err}
 	}
 	return nil
 }

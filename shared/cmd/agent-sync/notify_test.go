@@ -42,7 +42,8 @@ func TestCommand(t *testing.T) {
 	if got := ran(); got != 4 {
 		t.Errorf("%d runs after the second change, want 4", got)
 	}
-	if said := h.said.String(); strings.Count(said, "the command failed") != 1 || !strings.Contains(said, "exit status 1") {
+	if said := h.said.String(); strings.Count(said, "the command failed") != 1 ||
+		!strings.Contains(said, "exit status 1") {
 		t.Error(said)
 	}
 }

@@ -15,8 +15,10 @@ import (
 
 // store is the part of the Secrets Manager client that agent-sync calls.
 type store interface {
-	DescribeSecret(context.Context, *secretsmanager.DescribeSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error)
-	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
+	DescribeSecret(context.Context, *secretsmanager.DescribeSecretInput,
+		...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error)
+	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput,
+		...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
 }
 
 // currentStage is the label of the version that counts. Hygiene moves it after the certificate is pinned.
@@ -51,7 +53,10 @@ func (s secret) current(ctx context.Context) (string, error) {
 
 // read returns the current version. It may be a later one than current returned before.
 func (s secret) read(ctx context.Context) (delivery, error) {
-	out, err := s.store.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &s.id, VersionStage: aws.String(currentStage)})
+	out, err := s.store.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
+		SecretId:     &s.id,
+		VersionStage: aws.String(currentStage),
+	})
 	if err != nil {
 		return delivery{}, s.explain("secretsmanager:GetSecretValue", err)
 	}

@@ -8,8 +8,8 @@ import (
 	"path"
 )
 
-// install makes next the files of the directory. Each of its steps is one change of the directory, and after every one of
-// them a reader finds what was there before, or all of what is new:
+// install makes next the files of the directory. Each of its steps is one change of the directory, and after every one
+// of them a reader finds what was there before, or all of what is new:
 //
 //	adopt   files that were there under their own names become a set, which the names then lead to
 //	stage   write the new set                 a set that nothing leads to; the next sweep removes it

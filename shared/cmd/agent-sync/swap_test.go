@@ -17,8 +17,8 @@ import (
 
 var errCrash = errors.New("crash")
 
-// crashing is a round that ends after n changes of the directory, as a crash would: nothing is done after it. It reports
-// whether it came so far.
+// crashing is a round that ends after n changes of the directory, as a crash would: nothing is done after it. It
+// reports whether it came so far.
 func (h *host) crashing(t *testing.T, n int) (step string, crashed bool) {
 	t.Helper()
 	f, err := openFolder(h.dir, h.now)
@@ -83,8 +83,8 @@ func (h *host) place(t *testing.T, value map[string]any) {
 	}
 }
 
-// After a crash at any step the plain names hold the old files or the new ones, and never a certificate with another key.
-// The next round completes the work and leaves nothing of the crash.
+// After a crash at any step the plain names hold the old files or the new ones, and never a certificate with another
+// key. The next round completes the work and leaves nothing of the crash.
 func TestCrash(t *testing.T) {
 	for name, prepare := range before {
 		t.Run(name, func(t *testing.T) {
@@ -262,14 +262,17 @@ func TestModes(t *testing.T) {
 // Files and links that were changed by hand, or lost, come back.
 func TestRepair(t *testing.T) {
 	for name, damage := range map[string]func(t *testing.T, h *host){
-		"a key is gone":          func(t *testing.T, h *host) { remove(t, h, keyFile) },
-		"all names are gone":     func(t *testing.T, h *host) { remove(t, h, fileNames...) },
-		"current is gone":        func(t *testing.T, h *host) { remove(t, h, pointer) },
-		"the proof key is gone":  func(t *testing.T, h *host) { remove(t, h, filepath.Join(pointer, proofFile)) },
-		"the record is gone":     func(t *testing.T, h *host) { remove(t, h, filepath.Join(pointer, recordFile)) },
-		"the key is another one": func(t *testing.T, h *host) { overwrite(t, h, keyFile, h.ca.issue(t, alice, 0)["key_pem"].(string)) },
-		"the key is cut off":     func(t *testing.T, h *host) { overwrite(t, h, keyFile, h.read(t, keyFile)[:50]) },
-		"older files of a user":  func(t *testing.T, h *host) { h.place(t, h.ca.issue(t, alice, -time.Hour)) },
+		"a key is gone":         func(t *testing.T, h *host) { remove(t, h, keyFile) },
+		"all names are gone":    func(t *testing.T, h *host) { remove(t, h, fileNames...) },
+		"current is gone":       func(t *testing.T, h *host) { remove(t, h, pointer) },
+		"the proof key is gone": func(t *testing.T, h *host) { remove(t, h, filepath.Join(pointer, proofFile)) },
+		"the record is gone":    func(t *testing.T, h *host) { remove(t, h, filepath.Join(pointer, recordFile)) },
+		"the key is another one": func(t *testing.T,
+			h *host) {
+			overwrite(t, h, keyFile, h.ca.issue(t, alice, 0)["key_pem"].(string))
+		},
+		"the key is cut off":    func(t *testing.T, h *host) { overwrite(t, h, keyFile, h.read(t, keyFile)[:50]) },
+		"older files of a user": func(t *testing.T, h *host) { h.place(t, h.ca.issue(t, alice, -time.Hour)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)

@@ -45,8 +45,8 @@ func jittered(interval time.Duration) time.Duration {
 	return interval - interval/10 + rand.N(interval/5+1) //nolint:gosec // no secret
 }
 
-// round brings the directory up to date once, and returns an exit status. One step's failure does not keep the others from
-// being tried: a command that failed is run again while Secrets Manager cannot be reached.
+// round brings the directory up to date once, and returns an exit status. One step's failure does not keep the others
+// from being tried: a command that failed is run again while Secrets Manager cannot be reached.
 func (s *syncer) round(ctx context.Context) (status int) {
 	f, err := openFolder(s.dir, s.now)
 	if err != nil {
@@ -113,7 +113,8 @@ func (s *syncer) update(ctx context.Context, f *folder) error {
 		return s.secret.nothingYet(nil)
 	}
 	if err != nil {
-		return &trouble{refused, "version " + v.id + " of the secret is not used", "the installed files stay; ask the operator for rotate-cert if this does not pass with the next delivery", err}
+		return &trouble{refused, "version " + v.id + " of the secret is not used",
+			"the installed files stay; ask the operator for rotate-cert if this does not pass with the next delivery", err}
 	}
 	if err := s.judge(next, v, have); err != nil {
 		return err
@@ -133,17 +134,19 @@ func (s *syncer) judge(next material, v delivery, have holding) error {
 	case !have.whole:
 		return nil
 	case have.agent() != next.agent():
-		return &trouble{refused, fmt.Sprintf("%s holds the files of %s, and the secret is that of %s", s.dir, have.agent(), next.agent()),
+		return &trouble{refused, fmt.Sprintf("%s holds the files of %s, and the secret is that of %s", s.dir, have.agent(),
+			next.agent()),
 			"give --dir another directory, or move the files away", nil}
 	case next.leaf.NotBefore.Before(have.leaf.NotBefore) && (have.Version == "" || !v.created.After(have.Created)):
 		return &trouble{refused, fmt.Sprintf("version %s of the secret is older than the files in %s", v.id, s.dir),
-			"the newer files stay; the next delivery replaces them. To take the older ones all the same, move the files away", nil}
+			"the newer files stay; the next delivery replaces them. To take the older ones all the same, move the files away",
+			nil}
 	}
 	return nil
 }
 
-// announce runs the command and sends the signal, once for each set of files, and again until they succeed. A crash after
-// the command and before the mark repeats them.
+// announce runs the command and sends the signal, once for each set of files, and again until they succeed. A crash
+// after the command and before the mark repeats them.
 func (s *syncer) announce(ctx context.Context, f *folder) error {
 	have := f.look()
 	if s.notify.none() || !have.whole || have.Version == "" || f.isAnnounced(have.set) {

@@ -36,7 +36,8 @@ func TestFirstDelivery(t *testing.T) {
 	value := h.deliver(t, time.Minute)
 	h.want(t, done)
 	h.holds(t, value)
-	if text := h.said.String(); strings.Count(text, "nothing has been delivered") != 1 || !strings.Contains(text, "PUT /v1/admin/agents") || !strings.Contains(text, "in step") {
+	if text := h.said.String(); strings.Count(text, "nothing has been delivered") != 1 ||
+		!strings.Contains(text, "PUT /v1/admin/agents") || !strings.Contains(text, "in step") {
 		t.Errorf("said once, with what to do: %s", text)
 	}
 }
@@ -60,8 +61,14 @@ func TestRefused(t *testing.T) {
 			v["key_pem"] = h.ca.issue(t, alice, 0)["key_pem"]
 			return v
 		},
-		"a proof key of two":    func(t *testing.T, h *host, v map[string]any) any { return mixed(t, v, h.ca.issue(t, alice, 0)) },
-		"another agent's files": func(t *testing.T, h *host, _ map[string]any) any { return h.ca.issue(t, "orga::bob", time.Hour) },
+		"a proof key of two": func(t *testing.T, h *host,
+			v map[string]any) any {
+			return mixed(t, v, h.ca.issue(t, alice, 0))
+		},
+		"another agent's files": func(t *testing.T, h *host,
+			_ map[string]any) any {
+			return h.ca.issue(t, "orga::bob", time.Hour)
+		},
 		"a chain of another CA": func(t *testing.T, h *host, v map[string]any) any { return rechained(t, v) },
 		"a key in the chain": func(_ *testing.T, _ *host, v map[string]any) any {
 			v["cert_pem"] = v["cert_pem"].(string) + v["key_pem"].(string)
@@ -116,7 +123,8 @@ func proofWithout(t *testing.T, v map[string]any, member string) any {
 func mixed(t *testing.T, v, other map[string]any) any {
 	t.Helper()
 	var one, two map[string]any
-	if err := errors.Join(json.Unmarshal(v["dpop_jwk"].(json.RawMessage), &one), json.Unmarshal(other["dpop_jwk"].(json.RawMessage), &two)); err != nil {
+	if err := errors.Join(json.Unmarshal(v["dpop_jwk"].(json.RawMessage), &one),
+		json.Unmarshal(other["dpop_jwk"].(json.RawMessage), &two)); err != nil {
 		t.Fatal(err)
 	}
 	one["d"] = two["d"]

@@ -41,7 +41,8 @@ func kindOf(name string, open func() (io.ReadCloser, error)) (kind, error) {
 	magic, _ := in.Peek(4) // an empty file has no rows
 	switch {
 	case string(magic) == "H4sI":
-		return plain, fmt.Errorf("%w: it is base64: ask for it with Accept: application/gzip, or decode it with base64 -d", bundle.ErrForm)
+		return plain, fmt.Errorf("%w: it is base64: ask for it with Accept: application/gzip, or decode it with base64 -d",
+			bundle.ErrForm)
 	case !bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
 		if isTar(in) {
 			return archive, nil
@@ -75,7 +76,8 @@ func firstRow(in *bufio.Reader) error {
 		Hash *string `json:"hash"`
 		Type *string `json:"event_type"`
 	}
-	if len(text) == 0 && err == io.EOF || json.Unmarshal(line, &row) == nil && (row.Hash != nil || row.Type != nil) { //nolint:errorlint // Peek's own
+	if len(text) == 0 && err == io.EOF || json.Unmarshal(line, &row) == nil &&
+		(row.Hash != nil || row.Type != nil) { //nolint:errorlint // Peek's own
 		return nil
 	}
 	if err != nil && err != io.EOF { //nolint:errorlint // as above
@@ -99,7 +101,8 @@ func instead(text, line []byte, whole bool) string {
 	case strings.HasPrefix(start, "<"):
 		return "it is a web page: look into it, and fetch the bundle again"
 	case json.Unmarshal(text, &refusal) == nil && refusal.Title+refusal.Detail+refusal.Text != "":
-		return fmt.Sprintf("it is the refusal of a request (%.200q): mend that, and fetch the bundle again", strings.TrimSpace(refusal.Code+" "+refusal.Title+" "+refusal.Detail+refusal.Text))
+		return fmt.Sprintf("it is the refusal of a request (%.200q): mend that, and fetch the bundle again",
+			strings.TrimSpace(refusal.Code+" "+refusal.Title+" "+refusal.Detail+refusal.Text))
 	case strings.HasPrefix(start, "{") && !whole:
 		return "it ends within the first row: fetch it again"
 	}

@@ -1,9 +1,9 @@
 // Command audit-verify checks an exported audit trail offline: audit-verify [flags] FILE…
 //
-// FILE is a bundle (tar.gz, tar, or the folder that it was unpacked into), or the parts of one in their order, or exported rows
-// (ndjson, plain or gzip). The exit status is 0 if everything holds and was signed by a key that the auditor named (or
-// -unpinned was given), 5 if it holds and no key was named, 1 at the first break, 2 if the command cannot be understood or a
-// file is not a bundle, or cannot be read.
+// FILE is a bundle (tar.gz, tar, or the folder that it was unpacked into), or the parts of one in their order, or
+// exported rows (ndjson, plain or gzip). The exit status is 0 if everything holds and was signed by a key that the
+// auditor named (or -unpinned was given), 5 if it holds and no key was named, 1 at the first break, 2 if the command
+// cannot be understood or a file is not a bundle, or cannot be read.
 package main
 
 import (
@@ -46,11 +46,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 	var o options
 	flags := flag.NewFlagSet("audit-verify", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // what it would say of a failure is said below
-	flags.StringVar(&o.Key, "key", "", "`fingerprint` (SHA-256 of the public key, hex) that must have signed every checkpoint; several, with commas, where it was changed")
-	flags.StringVar(&o.Checkpoint, "checkpoint", "", "`hash` of a checkpoint seen before, which must be part of the history")
+	flags.StringVar(&o.Key, "key", "", "`fingerprint` (SHA-256 of the public key, hex) that must have signed every "+
+		"checkpoint; several, with commas, where it was changed")
+	flags.StringVar(&o.Checkpoint, "checkpoint", "", "`hash` of a checkpoint seen before, which must be part of "+
+		"the history")
 	flags.StringVar(&o.tsaCA, "tsa-ca", "", "`file` with the roots (PEM) that timestamps must chain to")
-	flags.BoolVar(&o.Partial, "partial", false, "the beginning may be missing: check a part of a bundle without those before it, or each row of an export alone")
-	flags.BoolVar(&o.unpinned, "unpinned", false, "no key is named: that the file agrees with itself is enough for exit status 0")
+	flags.BoolVar(&o.Partial, "partial", false, "the beginning may be missing: check a part of a bundle without those "+
+		"before it, or each row of an export alone")
+	flags.BoolVar(&o.unpinned, "unpinned", false, "no key is named: that the file agrees with itself is enough for "+
+		"exit status 0")
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
 	flags.BoolVar(&o.quiet, "quiet", false, "no progress on standard error")
 	flags.BoolVar(&o.version, "version", false, "print the version and end")
@@ -96,10 +100,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func help(flags *flag.FlagSet, w io.Writer) {
-	fmt.Fprintln(w, "usage: audit-verify [flags] FILE…   (a bundle, its parts in order, a bundle's folder, or exported rows)")
+	fmt.Fprintln(w, "usage: audit-verify [flags] FILE…   (a bundle, its parts in order, a bundle's folder, or "+
+		"exported rows)")
 	flags.SetOutput(w)
 	flags.PrintDefaults()
-	fmt.Fprintln(w, "\nExit status: 0 everything holds and was signed by the key that -key names (or -unpinned), 5 everything holds and no key was named,\n"+
+	fmt.Fprintln(w, "\nExit status: 0 everything holds and was signed by the key that -key names (or -unpinned), 5 "+
+		"everything holds and no key was named,\n"+
 		"1 something does not hold, 2 the command cannot be understood, or a file is not a bundle or cannot be read.")
 }
 
@@ -107,7 +113,8 @@ func help(flags *flag.FlagSet, w io.Writer) {
 func (o options) complete(files int) error {
 	switch {
 	case !hashes(o.Key):
-		return errors.New("-key takes fingerprints, 64 lower-case hex digits each, not a file: openssl pkey -pubin -in audit-key.pem -outform DER | sha256sum")
+		return errors.New("-key takes fingerprints, 64 lower-case hex digits each, not a file: openssl pkey -pubin -in " +
+			"audit-key.pem -outform DER | sha256sum")
 	case !hash(o.Checkpoint):
 		return errors.New("-checkpoint takes a hash, 64 lower-case hex digits, as an earlier report shows it")
 	case o.unpinned && o.Key != "":
@@ -176,7 +183,8 @@ func unfit(o options, r bundle.Report) error {
 	case r.OrgID != "": // a bundle
 		return nil
 	case r.Rows == 0 && !o.Partial:
-		return fmt.Errorf("%w: there is nothing in it. Every organisation has rows: the file was cut off, or a filter let nothing through (-partial)", bundle.ErrForm)
+		return fmt.Errorf("%w: there is nothing in it. Every organisation has rows: the file was cut off, or a filter let "+
+			"nothing through (-partial)", bundle.ErrForm)
 	case o.Key != "" && (r.Break == nil || r.Break.Line == 0):
 		return fmt.Errorf("%w: exported rows carry no signature, so -key has nothing to check: give a bundle", bundle.ErrForm)
 	}

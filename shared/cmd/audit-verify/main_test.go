@@ -89,8 +89,10 @@ func tarOf(t *testing.T, folder string, members []audittest.Member) []byte {
 
 func TestHelp(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if got := run([]string{"--help"}, &stdout, &stderr); got != 0 || !strings.Contains(stdout.String(), "usage:") || stderr.Len() > 0 {
-		t.Errorf("got exit status %d, %q and %q on standard error; want 0 and the usage on standard output", got, stdout.String(), stderr.String())
+	if got := run([]string{"--help"}, &stdout, &stderr); got != 0 || !strings.Contains(stdout.String(), "usage:") ||
+		stderr.Len() > 0 {
+		t.Errorf("got exit status %d, %q and %q on standard error; want 0 and the usage on standard output", got,
+			stdout.String(), stderr.String())
 	}
 }
 
@@ -102,7 +104,8 @@ func TestRun(t *testing.T) {
 	h.Seal()
 	h.Rotate("orga::b")
 	h.Seal()
-	whole, first, second := write(t, "b.tar.gz", h.Bundle(0, 2)), write(t, "1.tar.gz", h.Bundle(0, 1)), write(t, "2.tar.gz", h.Bundle(1, 2))
+	whole, first, second := write(t, "b.tar.gz", h.Bundle(0, 2)), write(t, "1.tar.gz", h.Bundle(0, 1)),
+		write(t, "2.tar.gz", h.Bundle(1, 2))
 	members := audittest.Unpack(h.Bundle(0, 2))
 	rows := members[3].Data
 	plain, packed := write(t, "e.ndjson", rows), write(t, "e.ndjson.gz", zip(t, rows))
@@ -120,7 +123,8 @@ func TestRun(t *testing.T) {
 		}
 	}
 	bare := unzip(t, h.Bundle(0, 2))
-	csv := write(t, "e.csv", []byte("id,timestamp,subject,seq,event_type,actor\n01J,2026-11-25T00:00:00Z,orga,1,org_ca.created,schedule\n"))
+	csv := write(t, "e.csv",
+		[]byte("id,timestamp,subject,seq,event_type,actor\n01J,2026-11-25T00:00:00Z,orga,1,org_ca.created,schedule\n"))
 	page := write(t, "e.html", []byte("<!DOCTYPE html>\n<title>502</title>\n"))
 	half := func(name string, data []byte, of float64) string {
 		return write(t, name, data[:int(float64(len(data))*of)])
@@ -146,18 +150,25 @@ func TestRun(t *testing.T) {
 		{"rows with a key", []string{"-key", key, plain}, 2, "rows carry no signature"},
 		{"changed rows", []string{tampered}, 1, "does not have the hash it states"},
 		{"changed rows with a key", []string{"-key", key, tampered}, 1, "does not have the hash it states"},
-		{"with both of two keys pinned", []string{"-key", key + "," + strings.Repeat("a", 64), whole}, 0, "the one that you named"},
+		{"with both of two keys pinned", []string{"-key", key + "," + strings.Repeat("a", 64), whole}, 0,
+			"the one that you named"},
 		{"unpacked by the browser", []string{"-key", key, write(t, "b.tar", bare)}, 0, "OK"},
 		{"in another order", []string{"-key", key, write(t, "o.tar.gz", audittest.Pack(otherOrder))}, 0, "OK"},
-		{"in another order, not packed", []string{"-key", key, write(t, "o.tar", unzip(t, audittest.Pack(otherOrder)))}, 0, "OK"},
-		{"below a folder, as tar makes it", []string{"-key", key, write(t, "d.tar.gz", tarOf(t, "./audit/", members))}, 0, "OK"},
+		{"in another order, not packed", []string{"-key", key, write(t, "o.tar", unzip(t, audittest.Pack(otherOrder)))}, 0,
+			"OK"},
+		{"below a folder, as tar makes it", []string{"-key", key, write(t, "d.tar.gz", tarOf(t, "./audit/", members))}, 0,
+			"OK"},
 		{"in a folder", []string{"-key", key, unpacked}, 0, "OK"},
-		{"changed, in another order", []string{"-key", key, write(t, "c.tar.gz", audittest.Pack(changed(otherOrder)))}, 1, "does not have the hash it states"},
-		{"changed, not packed", []string{write(t, "c.tar", unzip(t, audittest.Pack(changed(members))))}, 1, "does not have the hash it states"},
+		{"changed, in another order", []string{"-key", key, write(t, "c.tar.gz", audittest.Pack(changed(otherOrder)))}, 1,
+			"does not have the hash it states"},
+		{"changed, not packed", []string{write(t, "c.tar", unzip(t, audittest.Pack(changed(members))))}, 1,
+			"does not have the hash it states"},
 		{"a folder of something else", []string{t.TempDir()}, 2, "there is no manifest.json"},
 		{"a member is missing", []string{write(t, "m.tar.gz", audittest.Pack(members[:3]))}, 2, "there is no events.ndjson"},
-		{"a member too many", []string{write(t, "x.tar.gz", audittest.Pack(append(slices.Clone(members), audittest.Member{Name: "evil.txt"})))}, 2, "evil.txt"},
-		{"a member twice", []string{write(t, "y.tar.gz", audittest.Pack(append(slices.Clone(members), members[0])))}, 2, "twice"},
+		{"a member too many", []string{write(t, "x.tar.gz",
+			audittest.Pack(append(slices.Clone(members), audittest.Member{Name: "evil.txt"})))}, 2, "evil.txt"},
+		{"a member twice", []string{write(t, "y.tar.gz", audittest.Pack(append(slices.Clone(members), members[0])))}, 2,
+			"twice"},
 		{"half of a bundle", []string{half("h.tar.gz", h.Bundle(0, 2), 0.5)}, 2, "not an audit bundle"},
 		{"nearly all of a bundle", []string{half("n.tar.gz", h.Bundle(0, 2), 0.98)}, 2, "not an audit bundle"},
 		{"half of a tar", []string{half("h.tar", bare, 0.5)}, 2, "not an audit bundle"},
@@ -181,7 +192,8 @@ func TestRun(t *testing.T) {
 	} {
 		var stdout, stderr bytes.Buffer
 		if got := run(c.args, &stdout, &stderr); got != c.want || !strings.Contains(stdout.String()+stderr.String(), c.says) {
-			t.Errorf("%s: exit status %d, want %d; it should say %q:\n%s%s", c.name, got, c.want, c.says, stdout.String(), stderr.String())
+			t.Errorf("%s: exit status %d, want %d; it should say %q:\n%s%s", c.name, got, c.want, c.says, stdout.String(),
+				stderr.String())
 		}
 		if said := stdout.String() + stderr.String(); strings.Contains(said, "BROKEN") != (c.want == 1) {
 			t.Errorf("%s: exit status %d, and it says BROKEN or not:\n%s", c.name, c.want, said)

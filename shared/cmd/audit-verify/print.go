@@ -78,9 +78,11 @@ func meaning(r bundle.Report) string {
 	case r.Partial && r.Checkpoints == 0:
 		return "every row has the hash it states. Rows may be missing: nothing else was asked for."
 	case r.Checkpoints == 0:
-		return "no row was changed, taken out or put in. Without checkpoints a chain that was cut at its end, or left out whole, does not show: verify a bundle."
+		return "no row was changed, taken out or put in. Without checkpoints a chain that was cut at its end, or left out " +
+			"whole, does not show: verify a bundle."
 	case r.First > 1:
-		return fmt.Sprintf("from checkpoint %d on, no row was changed, taken out or put in, and no chain was cut or left out, up to the last checkpoint.", r.First)
+		return fmt.Sprintf("from checkpoint %d on, no row was changed, taken out or put in, and no chain was cut or left "+
+			"out, up to the last checkpoint.", r.First)
 	}
 	return "no row was changed, taken out or put in, and no chain was cut or left out, up to the last checkpoint."
 }

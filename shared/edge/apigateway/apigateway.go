@@ -1,4 +1,5 @@
-// Package apigateway points the agents' custom domain in Amazon API Gateway (REST, v1) at versions of the truststore object.
+// Package apigateway points the agents' custom domain in Amazon API Gateway (REST, v1) at versions of the truststore
+// object.
 package apigateway
 
 import (
@@ -13,13 +14,15 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
-// API is the part of the API Gateway client that this package calls. Its caller needs apigateway:GET, apigateway:PATCH and
-// apigateway:AddCertificateToDomain on arn:aws:apigateway:{region}::/domainnames/{domain}, and s3:GetObject and
-// s3:GetObjectVersion on the truststore object: API Gateway reads the object with the rights of the caller that
-// points the domain at it.
+// API is the part of the API Gateway client that this package calls. Its caller needs apigateway:GET, apigateway:PATCH
+// and apigateway:AddCertificateToDomain on arn:aws:apigateway:{region}::/domainnames/{domain}, and s3:GetObject and
+// s3:GetObjectVersion on the truststore object: API Gateway reads the object with the rights of the caller that points
+// the domain at it.
 type API interface {
-	GetDomainName(context.Context, *apigateway.GetDomainNameInput, ...func(*apigateway.Options)) (*apigateway.GetDomainNameOutput, error)
-	UpdateDomainName(context.Context, *apigateway.UpdateDomainNameInput, ...func(*apigateway.Options)) (*apigateway.UpdateDomainNameOutput, error)
+	GetDomainName(context.Context, *apigateway.GetDomainNameInput,
+		...func(*apigateway.Options)) (*apigateway.GetDomainNameOutput, error)
+	UpdateDomainName(context.Context, *apigateway.UpdateDomainNameInput,
+		...func(*apigateway.Options)) (*apigateway.UpdateDomainNameOutput, error)
 }
 
 // NewClient returns a client that never retries: an account has one update in 30 s, so an early retry would fail, and
@@ -51,11 +54,14 @@ func (d *Domain) Point(ctx context.Context, version string) (truststore.DomainSt
 	out, err := d.API.UpdateDomainName(ctx, &apigateway.UpdateDomainNameInput{
 		DomainName: &d.Name,
 		PatchOperations: []types.PatchOperation{{
-			Op: types.OpReplace, Path: aws.String("/mutualTlsAuthentication/truststoreVersion"), Value: &version,
+			Op:    types.OpReplace,
+			Path:  aws.String("/mutualTlsAuthentication/truststoreVersion"),
+			Value: &version,
 		}},
 	})
 	if busy(err) {
-		return truststore.DomainState{}, fmt.Errorf("point domain %s at version %s: %w: %w", d.Name, version, truststore.ErrBusy, err)
+		return truststore.DomainState{},
+			fmt.Errorf("point domain %s at version %s: %w: %w", d.Name, version, truststore.ErrBusy, err)
 	}
 	if err != nil {
 		return truststore.DomainState{}, fmt.Errorf("point domain %s at version %s: %w", d.Name, version, err)

@@ -25,9 +25,14 @@ func domain(t *testing.T, h http.Handler) *apigateway.Domain {
 	t.Helper()
 	web := httptest.NewServer(h)
 	t.Cleanup(web.Close)
-	return &apigateway.Domain{Name: "agents.mastio.test", API: apigateway.NewClient(aws.Config{
-		Region: "us-east-1", BaseEndpoint: &web.URL, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
-	})}
+	return &apigateway.Domain{
+		Name: "agents.mastio.test",
+		API: apigateway.NewClient(aws.Config{
+			Region:       "us-east-1",
+			BaseEndpoint: &web.URL,
+			Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
+		}),
+	}
 }
 
 // The real client against the stand-in.
@@ -37,7 +42,8 @@ func TestDomain(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := local.New(local.Config{
-		Name: "agents.mastio.test", URI: "s3://bucket/key",
+		Name: "agents.mastio.test",
+		URI:  "s3://bucket/key",
 		Object: func(_ context.Context, version string) ([]byte, error) {
 			if version != "v1" && version != "v2" {
 				return nil, fs.ErrNotExist
@@ -70,7 +76,11 @@ func TestDomain(t *testing.T) {
 	look("updated", truststore.DomainState{Version: "v1", Status: truststore.Available})
 	s.Takes(time.Hour)
 	s.Warn("odd")
-	point("slow update", "v2", truststore.DomainState{Version: "v2", Status: truststore.Updating, Warnings: []string{"odd"}})
+	point("slow update", "v2", truststore.DomainState{
+		Version:  "v2",
+		Status:   truststore.Updating,
+		Warnings: []string{"odd"},
+	})
 	look("updating", truststore.DomainState{Version: "v2", Status: truststore.Updating, Warnings: []string{"odd"}})
 	if _, err := d.Point(t.Context(), "v1"); !errors.Is(err, truststore.ErrBusy) {
 		t.Errorf("an update meanwhile: %v, want ErrBusy", err)
@@ -96,9 +106,19 @@ func TestAnswersOfTheService(t *testing.T) {
 		busy   bool
 		fails  bool
 	}{
-		{"without mutual TLS", 200, "", `{"domainNameStatus":"AVAILABLE"}`, truststore.DomainState{Status: truststore.Available}, false, false},
-		{"waits for its owner", 200, "", `{"domainNameStatus":"PENDING_OWNERSHIP_VERIFICATION","mutualTlsAuthentication":{"truststoreVersion":"v1"}}`, truststore.DomainState{Version: "v1", Status: truststore.Updating}, false, false},
-		{"a status to come", 200, "", `{"domainNameStatus":"RESTING","mutualTlsAuthentication":{"truststoreVersion":"v1"}}`, truststore.DomainState{Version: "v1", Status: truststore.Updating}, false, false},
+		{"without mutual TLS", 200, "", `{"domainNameStatus":"AVAILABLE"}`,
+			truststore.DomainState{Status: truststore.Available}, false, false},
+		{"waits for its owner", 200, "",
+			`{"domainNameStatus":"PENDING_OWNERSHIP_VERIFICATION","mutualTlsAuthentication":{"truststoreVersion":"v1"}}`,
+			truststore.DomainState{
+				Version: "v1",
+				Status:  truststore.Updating,
+			}, false, false},
+		{"a status to come", 200, "", `{"domainNameStatus":"RESTING","mutualTlsAuthentication":{"truststoreVersion":"v1"}}`,
+			truststore.DomainState{
+				Version: "v1",
+				Status:  truststore.Updating,
+			}, false, false},
 		{"no status", 200, "", `{}`, truststore.DomainState{Status: truststore.Updating}, false, false},
 		{"throttled", 429, "TooManyRequestsException", `{"message":"slow down"}`, truststore.DomainState{}, true, true},
 		{"in conflict", 409, "ConflictException", `{"message":"no"}`, truststore.DomainState{}, true, true},
@@ -116,14 +136,17 @@ func TestAnswersOfTheService(t *testing.T) {
 				w.Write([]byte(c.body))
 			}))
 			got, err := d.Point(t.Context(), "v1")
-			if diff := cmp.Diff(c.want, got); diff != "" || (err != nil) != c.fails || errors.Is(err, truststore.ErrBusy) != c.busy {
+			if diff := cmp.Diff(c.want, got); diff != "" || (err != nil) != c.fails ||
+				errors.Is(err, truststore.ErrBusy) != c.busy {
 				t.Errorf("Point: %v, state (-want +got):\n%s", err, diff)
 			}
 			got, err = d.Present(t.Context())
-			if diff := cmp.Diff(c.want, got); diff != "" || (err != nil) != c.fails || errors.Is(err, truststore.ErrBusy) != (c.status == 429) {
+			if diff := cmp.Diff(c.want, got); diff != "" || (err != nil) != c.fails ||
+				errors.Is(err, truststore.ErrBusy) != (c.status == 429) {
 				t.Errorf("Present: %v, state (-want +got):\n%s", err, diff)
 			}
-			if want := "PATCH /domainnames/agents.mastio.test,GET /domainnames/agents.mastio.test"; strings.Join(asked, ",") != want {
+			if want := "PATCH /domainnames/agents.mastio.test,GET /domainnames/agents.mastio.test"; strings.Join(asked,
+				",") != want {
 				t.Errorf("asked %v, want each once", asked)
 			}
 		})

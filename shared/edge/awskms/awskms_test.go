@@ -46,8 +46,11 @@ func serve(t *testing.T, cfg localkms.Config) (*localkms.Server, *kms.Client, *a
 	web := httptest.NewServer(server)
 	t.Cleanup(func() { web.Close(); server.Close() })
 	client := kms.New(kms.Options{
-		Region: "us-east-1", BaseEndpoint: &web.URL, HTTPClient: web.Client(),
-		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), Retryer: aws.NopRetryer{},
+		Region:       "us-east-1",
+		BaseEndpoint: &web.URL,
+		HTTPClient:   web.Client(),
+		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Retryer:      aws.NopRetryer{},
 	})
 	return server, client, &awskms.Keys{API: client, Now: time.Now, OrgID: org, Patience: 2 * time.Second}
 }
@@ -72,7 +75,8 @@ func TestCreatedKeyIsTaggedAndOfTheRightKind(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := described.KeyMetadata
-	if aws.ToString(m.Arn) != id || m.KeySpec != types.KeySpecEccNistP256 || m.KeyUsage != types.KeyUsageTypeSignVerify || m.KeyState != types.KeyStateEnabled {
+	if aws.ToString(m.Arn) != id || m.KeySpec != types.KeySpecEccNistP256 || m.KeyUsage != types.KeyUsageTypeSignVerify ||
+		m.KeyState != types.KeyStateEnabled {
 		t.Errorf("metadata = %+v", m)
 	}
 	listed, err := client.ListResourceTags(t.Context(), &kms.ListResourceTagsInput{KeyId: &id})
@@ -83,7 +87,8 @@ func TestCreatedKeyIsTaggedAndOfTheRightKind(t *testing.T) {
 	for _, tag := range listed.Tags {
 		tags[aws.ToString(tag.TagKey)] = aws.ToString(tag.TagValue)
 	}
-	want := map[string]string{"mastio:org": org, "mastio:generation": "7", "mastio:rotation": "rotation-1", "mastio:role": "root"}
+	want := map[string]string{"mastio:org": org, "mastio:generation": "7", "mastio:rotation": "rotation-1",
+		"mastio:role": "root"}
 	if diff := cmp.Diff(want, tags); diff != "" {
 		t.Errorf("tags (-want +got):\n%s", diff)
 	}
@@ -113,15 +118,29 @@ func TestKeysSignCertificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	authority := pki.Authority{Chain: []*x509.Certificate{issuing, root}, Key: keys.Signer(t.Context(), issuingID, issuingPub)}
-	leaf, err := authority.IssueAgent(pki.AgentParams{AgentID: "orga::kyc", Org: org, SPIFFEID: "spiffe://mastio.test/orga/kyc", PublicKey: agentKey.Public(), Now: now})
+	authority := pki.Authority{
+		Chain: []*x509.Certificate{issuing, root},
+		Key:   keys.Signer(t.Context(), issuingID, issuingPub),
+	}
+	leaf, err := authority.IssueAgent(pki.AgentParams{
+		AgentID:   "orga::kyc",
+		Org:       org,
+		SPIFFEID:  "spiffe://mastio.test/orga/kyc",
+		PublicKey: agentKey.Public(),
+		Now:       now,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	roots.AddCert(root)
 	between.AddCert(issuing)
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+	if _, err := leaf.Verify(x509.VerifyOptions{
+		Roots:         roots,
+		Intermediates: between,
+		CurrentTime:   now,
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}); err != nil {
 		t.Error(err)
 	}
 	if calls := server.Calls(); calls["Sign"] != 3 || calls["GetPublicKey"] != 2 {
@@ -134,7 +153,11 @@ func TestSignerOfAnotherKeyIsFound(t *testing.T) {
 	_, _, keys := serve(t, localkms.Config{})
 	_, first := create(t, keys, "r", rotateca.Root)
 	second, _ := create(t, keys, "r", rotateca.Root)
-	if cert, err := pki.NewRoot(pki.CAParams{Org: org, Generation: 1, Now: time.Now()}, keys.Signer(t.Context(), second, first)); err == nil {
+	if cert, err := pki.NewRoot(pki.CAParams{
+		Org:        org,
+		Generation: 1,
+		Now:        time.Now(),
+	}, keys.Signer(t.Context(), second, first)); err == nil {
 		t.Errorf("certificate %q under a key that is not its own", cert.Subject)
 	}
 }
@@ -164,7 +187,10 @@ func TestDigestsThatAKeyTakes(t *testing.T) {
 		{types.KeySpecRsa2048, p384[:], crypto.SHA384, nil},
 		{types.KeySpecRsa2048, rsa2048[:], &rsa.PSSOptions{SaltLength: 32, Hash: crypto.SHA256}, nil},
 	} {
-		made, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{KeySpec: c.spec, KeyUsage: types.KeyUsageTypeSignVerify})
+		made, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{
+			KeySpec:  c.spec,
+			KeyUsage: types.KeyUsageTypeSignVerify,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -232,7 +258,8 @@ func TestScheduleDeletionTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := aws.ToTime(described.KeyMetadata.DeletionDate), clock.AddDate(0, 0, 30); !got.Equal(want) || described.KeyMetadata.KeyState != types.KeyStatePendingDeletion {
+	if got, want := aws.ToTime(described.KeyMetadata.DeletionDate), clock.AddDate(0, 0, 30); !got.Equal(want) ||
+		described.KeyMetadata.KeyState != types.KeyStatePendingDeletion {
 		t.Errorf("%s, to be deleted at %s; want %s", described.KeyMetadata.KeyState, got, want)
 	}
 	clock = clock.AddDate(0, 0, 31)
@@ -268,11 +295,15 @@ func TestKeysThatAreLeft(t *testing.T) {
 	if err := keys.ScheduleDeletion(t.Context(), gone); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{KeySpec: types.KeySpecEccNistP256, KeyUsage: types.KeyUsageTypeSignVerify}); err != nil {
+	if _, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{
+		KeySpec:  types.KeySpecEccNistP256,
+		KeyUsage: types.KeyUsageTypeSignVerify,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	left, err := keys.Left(t.Context())
-	if err != nil || len(left) != 1 || left[0].RotationID != "mine" || left[0].Role != rotateca.Root || left[0].Generation == 0 {
+	if err != nil || len(left) != 1 || left[0].RotationID != "mine" || left[0].Role != rotateca.Root ||
+		left[0].Generation == 0 {
 		t.Errorf("left: %+v, %v", left, err)
 	}
 }
@@ -296,7 +327,11 @@ func TestLostKeyIsFoundByItsTags(t *testing.T) {
 	}
 	known, _ := create(t, keys, "mine", rotateca.Root)
 	lose = true
-	if _, _, err := keys.Create(t.Context(), rotateca.KeySpec{Generation: 7, RotationID: "mine", Role: rotateca.Issuing}); !errors.Is(err, rotateca.ErrKeys) {
+	if _, _, err := keys.Create(t.Context(), rotateca.KeySpec{
+		Generation: 7,
+		RotationID: "mine",
+		Role:       rotateca.Issuing,
+	}); !errors.Is(err, rotateca.ErrKeys) {
 		t.Fatalf("err = %v, want ErrKeys", err)
 	}
 	found, err := keys.Tagged(t.Context(), "mine")
@@ -320,7 +355,9 @@ type denying struct {
 }
 
 // ListResourceTags refuses for that key.
-func (d denying) ListResourceTags(ctx context.Context, in *kms.ListResourceTagsInput, opts ...func(*kms.Options)) (*kms.ListResourceTagsOutput, error) {
+func (d denying) ListResourceTags(
+	ctx context.Context, in *kms.ListResourceTagsInput, opts ...func(*kms.Options),
+) (*kms.ListResourceTagsOutput, error) {
 	if aws.ToString(in.KeyId) == d.id {
 		return nil, &smithy.GenericAPIError{Code: "AccessDeniedException"}
 	}
@@ -365,7 +402,8 @@ func TestVaultOpensOnlyWithTheSameWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	published, err := x509.ParsePKIXPublicKey(public)
-	if err != nil || !private.(*ecdsa.PrivateKey).PublicKey.Equal(published) || private.(*ecdsa.PrivateKey).Curve != elliptic.P256() {
+	if err != nil || !private.(*ecdsa.PrivateKey).PublicKey.Equal(published) ||
+		private.(*ecdsa.PrivateKey).Curve != elliptic.P256() {
 		t.Errorf("the halves are not of one P-256 pair: %v", err)
 	}
 	spoilt := slices.Clone(wrapped)

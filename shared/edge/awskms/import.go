@@ -43,7 +43,9 @@ var (
 // After an error no usable key is left: a created key is scheduled for deletion, also if ctx has ended. If that fails
 // too, or the answer to the creation was lost, a key stays behind, with or without material, and is found by the
 // rotation's tag.
-func (k *Keys) Import(ctx context.Context, spec rotateca.KeySpec, key crypto.Signer) (id string, pub crypto.PublicKey, err error) {
+func (k *Keys) Import(
+	ctx context.Context, spec rotateca.KeySpec, key crypto.Signer,
+) (id string, pub crypto.PublicKey, err error) {
 	keySpec, err := importSpec(key)
 	if err != nil {
 		return "", nil, wrap("import a key", err)
@@ -67,7 +69,9 @@ func (k *Keys) fill(ctx context.Context, id string, key crypto.Signer) (crypto.P
 	var parameters *kms.GetParametersForImportOutput
 	err := k.young(ctx, id, func() (err error) {
 		parameters, err = k.API.GetParametersForImport(ctx, &kms.GetParametersForImportInput{
-			KeyId: aws.String(id), WrappingAlgorithm: wrappingAlgorithm, WrappingKeySpec: wrappingSpec,
+			KeyId:             aws.String(id),
+			WrappingAlgorithm: wrappingAlgorithm,
+			WrappingKeySpec:   wrappingSpec,
 		})
 		return err
 	})
@@ -80,8 +84,10 @@ func (k *Keys) fill(ctx context.Context, id string, key crypto.Signer) (crypto.P
 	}
 	err = k.young(ctx, id, func() error {
 		_, err := k.API.ImportKeyMaterial(ctx, &kms.ImportKeyMaterialInput{
-			KeyId: aws.String(id), EncryptedKeyMaterial: wrapped, ImportToken: parameters.ImportToken,
-			ExpirationModel: types.ExpirationModelTypeKeyMaterialDoesNotExpire,
+			KeyId:                aws.String(id),
+			EncryptedKeyMaterial: wrapped,
+			ImportToken:          parameters.ImportToken,
+			ExpirationModel:      types.ExpirationModelTypeKeyMaterialDoesNotExpire,
 		})
 		return err
 	})

@@ -107,7 +107,8 @@ func TestImportedKeysSign(t *testing.T) {
 				t.Errorf("sign: %v, or not by the imported key", err)
 			}
 			m := metadata(t, client, id)
-			if m.KeySpec != c.spec || m.Origin != types.OriginTypeExternal || m.ExpirationModel != types.ExpirationModelTypeKeyMaterialDoesNotExpire || m.ValidTo != nil {
+			if m.KeySpec != c.spec || m.Origin != types.OriginTypeExternal ||
+				m.ExpirationModel != types.ExpirationModelTypeKeyMaterialDoesNotExpire || m.ValidTo != nil {
 				t.Errorf("metadata = %+v", m)
 			}
 			if found, err := keys.Tagged(t.Context(), rootSpec.RotationID); err != nil || !slices.Equal(found, []string{id}) {
@@ -140,7 +141,8 @@ func TestImportOfWhatKMSHasNoSpecFor(t *testing.T) {
 		"RSA-1024": rsaKey(t, 1024), "Ed25519": edwards, "nothing": nil,
 		"a key elsewhere": keys.Signer(t.Context(), "id", ecKey(t, elliptic.P256()).Public()),
 	} {
-		if id, pub, err := keys.Import(t.Context(), rootSpec, key); !errors.Is(err, rotateca.ErrKeys) || id != "" || pub != nil {
+		if id, pub, err := keys.Import(t.Context(), rootSpec, key); !errors.Is(err, rotateca.ErrKeys) || id != "" ||
+			pub != nil {
 			t.Errorf("%s: %q, %v, %v; want ErrKeys", name, id, pub, err)
 		}
 	}
@@ -170,8 +172,10 @@ func TestImportThatFailsLeavesNothingUsable(t *testing.T) {
 		{"import lost", []fault{{"ImportKeyMaterial", true}}, []types.KeyState{deletion}},
 		{"read refused", []fault{{"GetPublicKey", false}}, []types.KeyState{deletion}},
 		{"read lost", []fault{{"GetPublicKey", true}}, []types.KeyState{deletion}},
-		{"import and clean-up refused", []fault{{"ImportKeyMaterial", false}, {"ScheduleKeyDeletion", false}}, []types.KeyState{pending}},
-		{"import refused and clean-up lost", []fault{{"ImportKeyMaterial", false}, {"ScheduleKeyDeletion", true}}, []types.KeyState{deletion}},
+		{"import and clean-up refused", []fault{{"ImportKeyMaterial", false}, {"ScheduleKeyDeletion", false}},
+			[]types.KeyState{pending}},
+		{"import refused and clean-up lost", []fault{{"ImportKeyMaterial", false}, {"ScheduleKeyDeletion", true}},
+			[]types.KeyState{deletion}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fail := func(after bool) func(string) error {
@@ -207,7 +211,9 @@ type crooked struct {
 }
 
 // CreateKey makes another key than asked for.
-func (c crooked) CreateKey(ctx context.Context, in *kms.CreateKeyInput, opts ...func(*kms.Options)) (*kms.CreateKeyOutput, error) {
+func (c crooked) CreateKey(
+	ctx context.Context, in *kms.CreateKeyInput, opts ...func(*kms.Options),
+) (*kms.CreateKeyOutput, error) {
 	if c.create != nil {
 		c.create(in)
 	}
@@ -215,7 +221,9 @@ func (c crooked) CreateKey(ctx context.Context, in *kms.CreateKeyInput, opts ...
 }
 
 // GetParametersForImport changes the answer.
-func (c crooked) GetParametersForImport(ctx context.Context, in *kms.GetParametersForImportInput, opts ...func(*kms.Options)) (*kms.GetParametersForImportOutput, error) {
+func (c crooked) GetParametersForImport(
+	ctx context.Context, in *kms.GetParametersForImportInput, opts ...func(*kms.Options),
+) (*kms.GetParametersForImportOutput, error) {
 	out, err := c.API.GetParametersForImport(ctx, in, opts...)
 	if c.parameters != nil && err == nil {
 		c.parameters(out)
@@ -224,7 +232,9 @@ func (c crooked) GetParametersForImport(ctx context.Context, in *kms.GetParamete
 }
 
 // GetPublicKey changes the answer.
-func (c crooked) GetPublicKey(ctx context.Context, in *kms.GetPublicKeyInput, opts ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error) {
+func (c crooked) GetPublicKey(
+	ctx context.Context, in *kms.GetPublicKeyInput, opts ...func(*kms.Options),
+) (*kms.GetPublicKeyOutput, error) {
 	out, err := c.API.GetPublicKey(ctx, in, opts...)
 	if c.public != nil && err == nil {
 		c.public(out)
@@ -240,11 +250,13 @@ func TestImportBelievesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for name, c := range map[string]crooked{
-		"material of the wrong curve":   {create: func(in *kms.CreateKeyInput) { in.KeySpec = types.KeySpecEccNistP384 }},
-		"material for an RSA key":       {create: func(in *kms.CreateKeyInput) { in.KeySpec = types.KeySpecRsa2048 }},
-		"wrapping key is EC":            {parameters: func(out *kms.GetParametersForImportOutput) { out.PublicKey = other }},
-		"wrapping key is nothing":       {parameters: func(out *kms.GetParametersForImportOutput) { out.PublicKey = nil }},
-		"token is another's":            {parameters: func(out *kms.GetParametersForImportOutput) { out.ImportToken = []byte("another") }},
+		"material of the wrong curve": {create: func(in *kms.CreateKeyInput) { in.KeySpec = types.KeySpecEccNistP384 }},
+		"material for an RSA key":     {create: func(in *kms.CreateKeyInput) { in.KeySpec = types.KeySpecRsa2048 }},
+		"wrapping key is EC":          {parameters: func(out *kms.GetParametersForImportOutput) { out.PublicKey = other }},
+		"wrapping key is nothing":     {parameters: func(out *kms.GetParametersForImportOutput) { out.PublicKey = nil }},
+		"token is another's": {parameters: func(out *kms.GetParametersForImportOutput) {
+			out.ImportToken = []byte("another")
+		}},
 		"another public key reads back": {public: func(out *kms.GetPublicKeyOutput) { out.PublicKey = other }},
 		"nothing reads back":            {public: func(out *kms.GetPublicKeyOutput) { out.PublicKey = nil }},
 		"the request ends meanwhile":    {parameters: func(*kms.GetParametersForImportOutput) { cancel() }},
@@ -271,7 +283,9 @@ func TestImportBelievesNothing(t *testing.T) {
 type quick struct{ awskms.API }
 
 // GetParametersForImport asks for RSA-2048.
-func (q quick) GetParametersForImport(ctx context.Context, in *kms.GetParametersForImportInput, opts ...func(*kms.Options)) (*kms.GetParametersForImportOutput, error) {
+func (q quick) GetParametersForImport(
+	ctx context.Context, in *kms.GetParametersForImportInput, opts ...func(*kms.Options),
+) (*kms.GetParametersForImportOutput, error) {
 	in.WrappingKeySpec = types.WrappingKeySpecRsa2048
 	return q.API.GetParametersForImport(ctx, in, opts...)
 }

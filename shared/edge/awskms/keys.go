@@ -1,4 +1,5 @@
-// Package awskms keeps the Mastio's private keys in AWS KMS: Org CA keys as crypto.Signers, token keys under a wrapping key.
+// Package awskms keeps the Mastio's private keys in AWS KMS: Org CA keys as crypto.Signers, token keys under a wrapping
+// key.
 package awskms
 
 import (
@@ -23,16 +24,21 @@ type API interface {
 	Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error)
 	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error)
 	CreateKey(context.Context, *kms.CreateKeyInput, ...func(*kms.Options)) (*kms.CreateKeyOutput, error)
-	GetParametersForImport(context.Context, *kms.GetParametersForImportInput, ...func(*kms.Options)) (*kms.GetParametersForImportOutput, error)
-	ImportKeyMaterial(context.Context, *kms.ImportKeyMaterialInput, ...func(*kms.Options)) (*kms.ImportKeyMaterialOutput, error)
+	GetParametersForImport(context.Context, *kms.GetParametersForImportInput,
+		...func(*kms.Options)) (*kms.GetParametersForImportOutput, error)
+	ImportKeyMaterial(context.Context, *kms.ImportKeyMaterialInput, ...func(*kms.Options)) (*kms.ImportKeyMaterialOutput,
+		error)
 	DisableKey(context.Context, *kms.DisableKeyInput, ...func(*kms.Options)) (*kms.DisableKeyOutput, error)
-	ScheduleKeyDeletion(context.Context, *kms.ScheduleKeyDeletionInput, ...func(*kms.Options)) (*kms.ScheduleKeyDeletionOutput, error)
+	ScheduleKeyDeletion(context.Context, *kms.ScheduleKeyDeletionInput,
+		...func(*kms.Options)) (*kms.ScheduleKeyDeletionOutput, error)
 	DescribeKey(context.Context, *kms.DescribeKeyInput, ...func(*kms.Options)) (*kms.DescribeKeyOutput, error)
 	ListKeys(context.Context, *kms.ListKeysInput, ...func(*kms.Options)) (*kms.ListKeysOutput, error)
 	TagResource(context.Context, *kms.TagResourceInput, ...func(*kms.Options)) (*kms.TagResourceOutput, error)
 	UntagResource(context.Context, *kms.UntagResourceInput, ...func(*kms.Options)) (*kms.UntagResourceOutput, error)
-	ListResourceTags(context.Context, *kms.ListResourceTagsInput, ...func(*kms.Options)) (*kms.ListResourceTagsOutput, error)
-	GenerateDataKeyPairWithoutPlaintext(context.Context, *kms.GenerateDataKeyPairWithoutPlaintextInput, ...func(*kms.Options)) (*kms.GenerateDataKeyPairWithoutPlaintextOutput, error)
+	ListResourceTags(context.Context, *kms.ListResourceTagsInput, ...func(*kms.Options)) (*kms.ListResourceTagsOutput,
+		error)
+	GenerateDataKeyPairWithoutPlaintext(context.Context, *kms.GenerateDataKeyPairWithoutPlaintextInput,
+		...func(*kms.Options)) (*kms.GenerateDataKeyPairWithoutPlaintextOutput, error)
 	Decrypt(context.Context, *kms.DecryptInput, ...func(*kms.Options)) (*kms.DecryptOutput, error)
 }
 
@@ -48,7 +54,8 @@ const (
 // deletionDays is KMS's longest waiting period: a mistake must have time to be noticed.
 const deletionDays = 30
 
-// Keys makes and uses the keys of one organisation's CAs. API, OrgID and Now are required. It is safe for concurrent use.
+// Keys makes and uses the keys of one organisation's CAs. API, OrgID and Now are required. It is safe for concurrent
+// use.
 type Keys struct {
 	API   API
 	OrgID string
@@ -84,7 +91,8 @@ func (k *Keys) creation(spec rotateca.KeySpec) *kms.CreateKeyInput {
 	return &kms.CreateKeyInput{
 		KeyUsage:    types.KeyUsageTypeSignVerify,
 		Description: aws.String(fmt.Sprintf("Mastio %s, Org CA generation %s, %s", k.OrgID, number, spec.Role)),
-		Tags:        []types.Tag{tag(TagOrg, k.OrgID), tag(TagGeneration, number), tag(TagRotation, spec.RotationID), tag(TagRole, string(spec.Role))},
+		Tags: []types.Tag{tag(TagOrg, k.OrgID), tag(TagGeneration, number), tag(TagRotation, spec.RotationID),
+			tag(TagRole, string(spec.Role))},
 	}
 }
 
@@ -117,7 +125,10 @@ func (k *Keys) Disable(ctx context.Context, id string) error {
 // was just created and is reported as missing is an error: it may exist, and would stay.
 func (k *Keys) ScheduleDeletion(ctx context.Context, id string) error {
 	schedule := func() error {
-		_, err := k.API.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: aws.String(id), PendingWindowInDays: aws.Int32(deletionDays)})
+		_, err := k.API.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{
+			KeyId:               aws.String(id),
+			PendingWindowInDays: aws.Int32(deletionDays),
+		})
 		return err
 	}
 	young := k.isYoung(id)
@@ -185,7 +196,11 @@ func (k *Keys) Left(ctx context.Context) ([]rotateca.KeySpec, error) {
 				continue
 			}
 			number, _ := strconv.ParseInt(tags[TagGeneration], 10, 64) // zero is no generation's, so such a key has no row
-			found = append(found, rotateca.KeySpec{Generation: number, RotationID: tags[TagRotation], Role: rotateca.Role(tags[TagRole])})
+			found = append(found, rotateca.KeySpec{
+				Generation: number,
+				RotationID: tags[TagRotation],
+				Role:       rotateca.Role(tags[TagRole]),
+			})
 		}
 	}
 	return found, nil

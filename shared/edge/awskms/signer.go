@@ -47,7 +47,10 @@ func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byt
 	var out *kms.SignOutput
 	err = s.keys.young(s.ctx, s.id, func() (err error) {
 		out, err = s.keys.API.Sign(s.ctx, &kms.SignInput{
-			KeyId: aws.String(s.id), Message: digest, MessageType: types.MessageTypeDigest, SigningAlgorithm: algorithm,
+			KeyId:            aws.String(s.id),
+			Message:          digest,
+			MessageType:      types.MessageTypeDigest,
+			SigningAlgorithm: algorithm,
 		})
 		return err
 	})

@@ -28,7 +28,9 @@ func (v *Vault) KeyPair(ctx context.Context, about map[string]string) (publicDER
 	var out *kms.GenerateDataKeyPairWithoutPlaintextOutput
 	err = v.settled(ctx, func() (err error) {
 		out, err = v.API.GenerateDataKeyPairWithoutPlaintext(ctx, &kms.GenerateDataKeyPairWithoutPlaintextInput{
-			KeyId: aws.String(v.KeyID), KeyPairSpec: types.DataKeyPairSpecEccNistP256, EncryptionContext: about,
+			KeyId:             aws.String(v.KeyID),
+			KeyPairSpec:       types.DataKeyPairSpecEccNistP256,
+			EncryptionContext: about,
 		})
 		return err
 	})
@@ -42,7 +44,11 @@ func (v *Vault) KeyPair(ctx context.Context, about map[string]string) (publicDER
 func (v *Vault) Open(ctx context.Context, wrapped []byte, about map[string]string) ([]byte, error) {
 	var out *kms.DecryptOutput
 	err := v.settled(ctx, func() (err error) {
-		out, err = v.API.Decrypt(ctx, &kms.DecryptInput{KeyId: aws.String(v.KeyID), CiphertextBlob: wrapped, EncryptionContext: about})
+		out, err = v.API.Decrypt(ctx, &kms.DecryptInput{
+			KeyId:             aws.String(v.KeyID),
+			CiphertextBlob:    wrapped,
+			EncryptionContext: about,
+		})
 		return err
 	})
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// DefaultPatience is how long after its creation a key may be refused, for a function that API Gateway waits 29 seconds for.
+// DefaultPatience is how long after its creation a key may be refused, for a function that API Gateway waits 29 seconds
+// for.
 const DefaultPatience = 15 * time.Second
 
 // margin is left of a request for its answer.
@@ -25,9 +26,9 @@ const margin = 2 * time.Second
 // (AccessDeniedException). That one call went through says nothing about the next, so every call on a key goes
 // through here.
 //
-// The repetition ends Patience after the key was created. A key that this instance did not create may be one that another
-// function has just made current; it gets a tenth of that, so that a key that is really gone holds no request up for long.
-// After either, or shortly before ctx ends, the last error is returned.
+// The repetition ends Patience after the key was created. A key that this instance did not create may be one that
+// another function has just made current; it gets a tenth of that, so that a key that is really gone holds no request
+// up for long. After either, or shortly before ctx ends, the last error is returned.
 func (k *Keys) young(ctx context.Context, id string, call func() error) error {
 	return k.settle(ctx, k.until(ctx, id), call)
 }
@@ -39,8 +40,8 @@ func (k *Keys) patience() time.Duration {
 	return DefaultPatience
 }
 
-// settle repeats a call until then. Pauses begin at a six-hundredth of the patience and grow to a tenth of it; half of each is
-// random, so that calls that failed together do not come back together.
+// settle repeats a call until then. Pauses begin at a six-hundredth of the patience and grow to a tenth of it; half of
+// each is random, so that calls that failed together do not come back together.
 func (k *Keys) settle(ctx context.Context, until time.Time, call func() error) error {
 	pause := max(k.patience()/600, time.Millisecond)
 	for {

@@ -26,8 +26,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
-// late is a KMS whose hosts hear of a key one after the other: the first calls of every kind on every key are refused, in
-// each of the ways that AWS documents.
+// late is a KMS whose hosts hear of a key one after the other: the first calls of every kind on every key are refused,
+// in each of the ways that AWS documents.
 type late struct {
 	awskms.API
 	first int // calls of each kind on each key that are refused; negative: all
@@ -47,7 +47,8 @@ func (l *late) refuse(op string, id *string) error {
 	if l.first >= 0 && n >= l.first {
 		return nil
 	}
-	return []error{&types.NotFoundException{}, &types.KMSInvalidStateException{}, &smithy.GenericAPIError{Code: "AccessDeniedException"}}[n%3]
+	return []error{&types.NotFoundException{}, &types.KMSInvalidStateException{},
+		&smithy.GenericAPIError{Code: "AccessDeniedException"}}[n%3]
 }
 
 func (l *late) Sign(ctx context.Context, in *kms.SignInput, o ...func(*kms.Options)) (*kms.SignOutput, error) {
@@ -57,56 +58,72 @@ func (l *late) Sign(ctx context.Context, in *kms.SignInput, o ...func(*kms.Optio
 	return l.API.Sign(ctx, in, o...)
 }
 
-func (l *late) GetPublicKey(ctx context.Context, in *kms.GetPublicKeyInput, o ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error) {
+func (l *late) GetPublicKey(
+	ctx context.Context, in *kms.GetPublicKeyInput, o ...func(*kms.Options),
+) (*kms.GetPublicKeyOutput, error) {
 	if err := l.refuse("GetPublicKey", in.KeyId); err != nil {
 		return nil, err
 	}
 	return l.API.GetPublicKey(ctx, in, o...)
 }
 
-func (l *late) GetParametersForImport(ctx context.Context, in *kms.GetParametersForImportInput, o ...func(*kms.Options)) (*kms.GetParametersForImportOutput, error) {
+func (l *late) GetParametersForImport(
+	ctx context.Context, in *kms.GetParametersForImportInput, o ...func(*kms.Options),
+) (*kms.GetParametersForImportOutput, error) {
 	if err := l.refuse("GetParametersForImport", in.KeyId); err != nil {
 		return nil, err
 	}
 	return l.API.GetParametersForImport(ctx, in, o...)
 }
 
-func (l *late) ImportKeyMaterial(ctx context.Context, in *kms.ImportKeyMaterialInput, o ...func(*kms.Options)) (*kms.ImportKeyMaterialOutput, error) {
+func (l *late) ImportKeyMaterial(
+	ctx context.Context, in *kms.ImportKeyMaterialInput, o ...func(*kms.Options),
+) (*kms.ImportKeyMaterialOutput, error) {
 	if err := l.refuse("ImportKeyMaterial", in.KeyId); err != nil {
 		return nil, err
 	}
 	return l.API.ImportKeyMaterial(ctx, in, o...)
 }
 
-func (l *late) DisableKey(ctx context.Context, in *kms.DisableKeyInput, o ...func(*kms.Options)) (*kms.DisableKeyOutput, error) {
+func (l *late) DisableKey(
+	ctx context.Context, in *kms.DisableKeyInput, o ...func(*kms.Options),
+) (*kms.DisableKeyOutput, error) {
 	if err := l.refuse("DisableKey", in.KeyId); err != nil {
 		return nil, err
 	}
 	return l.API.DisableKey(ctx, in, o...)
 }
 
-func (l *late) ScheduleKeyDeletion(ctx context.Context, in *kms.ScheduleKeyDeletionInput, o ...func(*kms.Options)) (*kms.ScheduleKeyDeletionOutput, error) {
+func (l *late) ScheduleKeyDeletion(
+	ctx context.Context, in *kms.ScheduleKeyDeletionInput, o ...func(*kms.Options),
+) (*kms.ScheduleKeyDeletionOutput, error) {
 	if err := l.refuse("ScheduleKeyDeletion", in.KeyId); err != nil {
 		return nil, err
 	}
 	return l.API.ScheduleKeyDeletion(ctx, in, o...)
 }
 
-func (l *late) TagResource(ctx context.Context, in *kms.TagResourceInput, o ...func(*kms.Options)) (*kms.TagResourceOutput, error) {
+func (l *late) TagResource(
+	ctx context.Context, in *kms.TagResourceInput, o ...func(*kms.Options),
+) (*kms.TagResourceOutput, error) {
 	if err := l.refuse("TagResource", in.KeyId); err != nil {
 		return nil, err
 	}
 	return l.API.TagResource(ctx, in, o...)
 }
 
-func (l *late) UntagResource(ctx context.Context, in *kms.UntagResourceInput, o ...func(*kms.Options)) (*kms.UntagResourceOutput, error) {
+func (l *late) UntagResource(
+	ctx context.Context, in *kms.UntagResourceInput, o ...func(*kms.Options),
+) (*kms.UntagResourceOutput, error) {
 	if err := l.refuse("UntagResource", in.KeyId); err != nil {
 		return nil, err
 	}
 	return l.API.UntagResource(ctx, in, o...)
 }
 
-func (l *late) GenerateDataKeyPairWithoutPlaintext(ctx context.Context, in *kms.GenerateDataKeyPairWithoutPlaintextInput, o ...func(*kms.Options)) (*kms.GenerateDataKeyPairWithoutPlaintextOutput, error) {
+func (l *late) GenerateDataKeyPairWithoutPlaintext(
+	ctx context.Context, in *kms.GenerateDataKeyPairWithoutPlaintextInput, o ...func(*kms.Options),
+) (*kms.GenerateDataKeyPairWithoutPlaintextOutput, error) {
 	if err := l.refuse("GenerateDataKeyPairWithoutPlaintext", in.KeyId); err != nil {
 		return nil, err
 	}
@@ -121,9 +138,12 @@ func (l *late) Decrypt(ctx context.Context, in *kms.DecryptInput, o ...func(*kms
 }
 
 // CreateKey of a KMS that never hears of a key makes one all the same.
-func (l *late) CreateKey(ctx context.Context, in *kms.CreateKeyInput, o ...func(*kms.Options)) (*kms.CreateKeyOutput, error) {
+func (l *late) CreateKey(
+	ctx context.Context, in *kms.CreateKeyInput, o ...func(*kms.Options),
+) (*kms.CreateKeyOutput, error) {
 	if l.API == nil {
-		return &kms.CreateKeyOutput{KeyMetadata: &types.KeyMetadata{Arn: aws.String("arn:aws:kms:us-east-1:000000000000:key/1")}}, nil
+		arn := aws.String("arn:aws:kms:us-east-1:000000000000:key/1")
+		return &kms.CreateKeyOutput{KeyMetadata: &types.KeyMetadata{Arn: arn}}, nil
 	}
 	return l.API.CreateKey(ctx, in, o...)
 }
@@ -173,7 +193,8 @@ func TestYoungKeys(t *testing.T) {
 		}
 	}
 	want := []string{
-		"Decrypt", "DisableKey", "GenerateDataKeyPairWithoutPlaintext", "GetParametersForImport", "GetPublicKey", "ImportKeyMaterial", "ScheduleKeyDeletion", "Sign",
+		"Decrypt", "DisableKey", "GenerateDataKeyPairWithoutPlaintext", "GetParametersForImport", "GetPublicKey",
+		"ImportKeyMaterial", "ScheduleKeyDeletion", "Sign",
 		"TagResource", "UntagResource",
 	}
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(ops))); diff != "" {
@@ -190,7 +211,8 @@ func TestYoungKeysThatNeverCome(t *testing.T) {
 		least    time.Duration
 		most     time.Duration
 	}{
-		"create": {0, func(ctx context.Context, k *awskms.Keys) error { return third(k.Create(ctx, rootSpec)) }, 17 * time.Second, patience},
+		"create": {0, func(ctx context.Context, k *awskms.Keys) error { return third(k.Create(ctx, rootSpec)) },
+			17 * time.Second, patience},
 		"create in a request of 10 s": {10 * time.Second, func(ctx context.Context, k *awskms.Keys) error {
 			return third(k.Create(ctx, rootSpec))
 		}, 5 * time.Second, 8 * time.Second},
@@ -223,7 +245,8 @@ func TestDeletionOfAKeyThatIsNotKnownYet(t *testing.T) {
 		k := &awskms.Keys{API: &notThere{late{first: -1}}, Now: time.Now, OrgID: org, Patience: 20 * time.Second}
 		_, _, err := k.Import(t.Context(), rootSpec, ecKey(t, elliptic.P256()))
 		var gone *types.NotFoundException
-		if !errors.Is(err, rotateca.ErrKeys) || !errors.As(err, &gone) || !strings.Contains(err.Error(), "schedule a key's deletion") {
+		if !errors.Is(err, rotateca.ErrKeys) || !errors.As(err, &gone) ||
+			!strings.Contains(err.Error(), "schedule a key's deletion") {
 			t.Errorf("import = %v, want both errors", err)
 		}
 	})
@@ -232,11 +255,15 @@ func TestDeletionOfAKeyThatIsNotKnownYet(t *testing.T) {
 // notThere is a KMS that says of every key that there is none.
 type notThere struct{ late }
 
-func (n *notThere) GetParametersForImport(context.Context, *kms.GetParametersForImportInput, ...func(*kms.Options)) (*kms.GetParametersForImportOutput, error) {
+func (n *notThere) GetParametersForImport(
+	context.Context, *kms.GetParametersForImportInput, ...func(*kms.Options),
+) (*kms.GetParametersForImportOutput, error) {
 	return nil, &types.NotFoundException{}
 }
 
-func (n *notThere) ScheduleKeyDeletion(context.Context, *kms.ScheduleKeyDeletionInput, ...func(*kms.Options)) (*kms.ScheduleKeyDeletionOutput, error) {
+func (n *notThere) ScheduleKeyDeletion(
+	context.Context, *kms.ScheduleKeyDeletionInput, ...func(*kms.Options),
+) (*kms.ScheduleKeyDeletionOutput, error) {
 	return nil, &types.NotFoundException{}
 }
 

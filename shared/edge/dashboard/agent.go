@@ -153,7 +153,9 @@ func (d *Dashboard) deactivate(w http.ResponseWriter, r *http.Request) error {
 	}
 	// Doing it twice is doing it once, so the form needs no number.
 	err = d.Enroll.Deactivate(r.Context(), enroll.Deactivation{
-		Agent: v.ID, Reason: given, By: d.by(r),
+		Agent:  v.ID,
+		Reason: given,
+		By:     d.by(r),
 	})
 	if err != nil {
 		return err
@@ -189,9 +191,12 @@ var details = []struct {
 	hex               bool
 	small             string
 }{
-	{"generation", "Org CA", "G", false, "bare"}, {"previous_generation", "before it", "G", false, "aside"}, {"cert_thumbprint", "certificate", "", true, "aside"},
-	{"fingerprint", "fingerprint", "", true, ""}, {"previous_thumbprint", "replaced", "", true, "aside"}, {"method", "method", "", false, "aside"},
-	{"source", "source", "", false, "aside"}, {"codes", "because of", "", false, ""}, {"reason", "reason", "", false, "bare"}, {"comment", "comment", "", false, "bare"},
+	{"generation", "Org CA", "G", false, "bare"}, {"previous_generation", "before it", "G", false, "aside"},
+	{"cert_thumbprint", "certificate", "", true, "aside"},
+	{"fingerprint", "fingerprint", "", true, ""}, {"previous_thumbprint", "replaced", "", true, "aside"},
+	{"method", "method", "", false, "aside"},
+	{"source", "source", "", false, "aside"}, {"codes", "because of", "", false, ""},
+	{"reason", "reason", "", false, "bare"}, {"comment", "comment", "", false, "bare"},
 	{"source_ip", "from", "", false, "aside"},
 }
 

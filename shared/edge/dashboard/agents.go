@@ -109,7 +109,8 @@ func (d *Dashboard) state(a agent.Agent, p *orgca.Pointer) chip {
 	case !now.Before(pin.NotAfter):
 		return chip{"bad", "Expired", "Its certificate has expired. " + remedy(a.Method)}
 	case pin.Generation != p.Current:
-		return chip{"warn", "Overlap", "Its certificate is of the previous Org CA and counts until the overlap ends. " + remedy(a.Method)}
+		return chip{"warn", "Overlap",
+			"Its certificate is of the previous Org CA and counts until the overlap ends. " + remedy(a.Method)}
 	case !now.Before(pin.DueAt()), pin.NotAfter.Sub(now) < soon:
 		return chip{"warn", "Expiring", "Its certificate expires soon. " + remedy(a.Method)}
 	}

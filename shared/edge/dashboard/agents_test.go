@@ -56,8 +56,11 @@ func TestAgentsAreFound(t *testing.T) {
 	says(t, b.page(t, "/proxy/agents"), "No agent is enrolled yet.")
 	w.admit(t, "kyc-1", "kyc-2", "kyc-10", "pay", "Pay")
 	for query, want := range map[string]string{
-		"": "Pay kyc-1 kyc-10 kyc-2 pay", "?q=kyc-1": "kyc-1 kyc-10", "?q=pay": "pay", "?q=orga::kyc-2": "kyc-2", "?q=+pay+": "pay", "?q=x": "",
-		"?q=%25": "", "?q=%3Cscript%3E": "", "?q=kyc%20": "kyc-1 kyc-10 kyc-2", "?show=generation-1": "Pay kyc-1 kyc-10 kyc-2 pay", "?show=generation-2": "", "?show=generation-x": "Pay kyc-1 kyc-10 kyc-2 pay", "?show=due-1": "Pay kyc-1 kyc-10 kyc-2 pay",
+		"": "Pay kyc-1 kyc-10 kyc-2 pay", "?q=kyc-1": "kyc-1 kyc-10", "?q=pay": "pay", "?q=orga::kyc-2": "kyc-2",
+		"?q=+pay+": "pay", "?q=x": "",
+		"?q=%25": "", "?q=%3Cscript%3E": "", "?q=kyc%20": "kyc-1 kyc-10 kyc-2",
+		"?show=generation-1": "Pay kyc-1 kyc-10 kyc-2 pay", "?show=generation-2": "",
+		"?show=generation-x": "Pay kyc-1 kyc-10 kyc-2 pay", "?show=due-1": "Pay kyc-1 kyc-10 kyc-2 pay",
 		"?show=due-30": "", "?show=generation-2&q=kyc-1": "kyc-1 kyc-10",
 		"?q=" + strings.Repeat("k", 100): "",
 	} {
@@ -77,7 +80,8 @@ func TestPagesOfAgents(t *testing.T) {
 	}
 	w.Advance(310 * 24 * time.Hour)
 	b.signIn(t)
-	for _, start := range []string{"/proxy/agents", "/proxy/agents?q=agent", "/proxy/agents?show=generation-1", "/proxy/agents?show=due-30"} {
+	for _, start := range []string{"/proxy/agents", "/proxy/agents?q=agent", "/proxy/agents?show=generation-1",
+		"/proxy/agents?show=due-30"} {
 		var sizes, names []string
 		next := start
 		for next != "" {
@@ -99,7 +103,10 @@ func TestPagesOfAgents(t *testing.T) {
 func TestStates(t *testing.T) {
 	w, b := signedIn(t)
 	w.admit(t, "old", "new", "gone")
-	if err := w.Enroll.Deactivate(t.Context(), enroll.Deactivation{Agent: "orga::gone", By: audit.By{Actor: "test"}}); err != nil {
+	if err := w.Enroll.Deactivate(t.Context(), enroll.Deactivation{
+		Agent: "orga::gone",
+		By:    audit.By{Actor: "test"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	shows := func(name, want, hint string) {
@@ -112,7 +119,11 @@ func TestStates(t *testing.T) {
 	}
 	shows("old", "Active", "orga::old")
 	shows("gone", "Deactivated", "Enrolling it again brings it back.")
-	if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, By: audit.By{Actor: "test"}}); err != nil {
+	if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode:    rotateca.Mint,
+		Overlap: time.Hour,
+		By:      audit.By{Actor: "test"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.Rotate(t.Context(), "orga::new"); err != nil {
@@ -139,7 +150,11 @@ func TestAgentsThatAreDue(t *testing.T) {
 	const day = 24 * time.Hour
 	enrol := func(name string, days int) {
 		t.Helper()
-		if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{Name: name, By: audit.By{Actor: "test"}, Material: agentcert.KeyRequest{ValidityDays: days}}); err != nil {
+		if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{
+			Name:     name,
+			By:       audit.By{Actor: "test"},
+			Material: agentcert.KeyRequest{ValidityDays: days},
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -210,13 +225,15 @@ func TestRotatingACertificate(t *testing.T) {
 	}
 	page := b.page(t, "/proxy/agents/orga::kyc/rotate-cert")
 	says(t, page, "stops at once", "shown once and stored nowhere")
-	a := b.submit(t, page, "/proxy/agents/orga::kyc/rotate-cert", url.Values{"reason": {"superseded"}, "comment": {"host <moved>"}})
+	a := b.submit(t, page, "/proxy/agents/orga::kyc/rotate-cert",
+		url.Values{"reason": {"superseded"}, "comment": {"host <moved>"}})
 	if a.status != http.StatusOK || a.header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("status %d: %s", a.status, text(a.body))
 	}
 	says(t, a, "Save these files now", "Its old certificate has stopped already.", "All of them, kyc.zip")
 	got := files(t, a)
-	if len(got) != 4 || !strings.Contains(got["agent-key.pem"], "PRIVATE KEY") || !strings.Contains(got["dpop.jwk"], `"d"`) || strings.Count(got["cert.pem"], "BEGIN CERT") != 2 {
+	if len(got) != 4 || !strings.Contains(got["agent-key.pem"], "PRIVATE KEY") ||
+		!strings.Contains(got["dpop.jwk"], `"d"`) || strings.Count(got["cert.pem"], "BEGIN CERT") != 2 {
 		t.Fatalf("files: %v", got)
 	}
 	z, err := zip.NewReader(bytes.NewReader([]byte(got["kyc.zip"])), int64(len(got["kyc.zip"])))
@@ -282,20 +299,24 @@ func TestWhatARotationRefuses(t *testing.T) {
 		field  string
 		want   string
 	}{
-		"grace":            {url.Values{"grace": {"172801"}}, "grace", "Choose how long the old certificate lives on."},
-		"no grace":         {url.Values{"grace": {""}}, "grace", "Choose how long"},
-		"leak with grace":  {url.Values{"grace": {"900"}, "reason": {"keyCompromise"}}, "grace", "With this reason there is no grace"},
-		"withdrawn, grace": {url.Values{"grace": {"900"}, "reason": {"PRIVILEGEWITHDRAWN"}}, "grace", "With this reason there is no grace"},
+		"grace":    {url.Values{"grace": {"172801"}}, "grace", "Choose how long the old certificate lives on."},
+		"no grace": {url.Values{"grace": {""}}, "grace", "Choose how long"},
+		"leak with grace": {url.Values{"grace": {"900"}, "reason": {"keyCompromise"}}, "grace",
+			"With this reason there is no grace"},
+		"withdrawn, grace": {url.Values{"grace": {"900"}, "reason": {"PRIVILEGEWITHDRAWN"}}, "grace",
+			"With this reason there is no grace"},
 		"days":             {url.Values{"days": {"826"}}, "days", "1 to 825 days"},
 		"days in words":    {url.Values{"days": {"<b>ten</b>"}}, "days", "1 to 825 days"},
 		"request":          {url.Values{"csr": {"no request"}}, "csr", "csr_pem takes one PEM certification request"},
 		"reason":           {url.Values{"reason": {"key_compromise"}}, "reason", "Choose one of the reasons."},
 		"reason and blank": {url.Values{"reason": {"keyCompromise "}}, "reason", "Choose one of the reasons."},
-		"comment":          {url.Values{"comment": {strings.Repeat("r", 501)}}, "comment", "A comment has at most 500 characters."},
+		"comment": {url.Values{"comment": {strings.Repeat("r", 501)}}, "comment",
+			"A comment has at most 500 characters."},
 		"comment, no text": {url.Values{"comment": {"\xff"}}, "comment", "A comment has at most 500 characters."},
 	} {
 		a := b.submit(t, b.page(t, "/proxy/agents/orga::kyc/rotate-cert"), "/proxy/agents", c.fields)
-		if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="`+c.field+`-wrong"`) || !strings.Contains(a.body, `aria-describedby="`+c.field+`-wrong"`) {
+		if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="`+c.field+`-wrong"`) ||
+			!strings.Contains(a.body, `aria-describedby="`+c.field+`-wrong"`) {
 			t.Errorf("%s: status %d, no error beside %s", name, a.status, c.field)
 		}
 		says(t, a, c.want)
@@ -317,7 +338,8 @@ func TestTheKeyStaysOnItsHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := b.submit(t, b.page(t, "/proxy/agents/orga::kyc/rotate-cert"), "/proxy/agents", url.Values{"csr": {csr}, "grace": {"900"}})
+	a := b.submit(t, b.page(t, "/proxy/agents/orga::kyc/rotate-cert"), "/proxy/agents",
+		url.Values{"csr": {csr}, "grace": {"900"}})
 	got := files(t, a)
 	if a.status != http.StatusOK || got["agent-key.pem"] != "" || got["cert.pem"] == "" {
 		t.Fatalf("status %d, files %v: %s", a.status, got, text(a.body))
@@ -335,8 +357,9 @@ func TestEnrolling(t *testing.T) {
 		"no name":      {url.Values{"name": {""}}, "name", "each 1 to 64 of letters"},
 		"a bad name":   {url.Values{"name": {"a b"}}, "name", "each 1 to 64 of letters"},
 		"capabilities": {url.Values{"name": {"x"}, "capabilities": {"a\"b"}}, "capabilities", "printable ASCII"},
-		"name to show": {url.Values{"name": {"x"}, "display_name": {strings.Repeat("n", 129)}}, "display_name", "at most 128 characters"},
-		"request":      {url.Values{"name": {"x"}, "csr": {"none"}}, "csr", "csr_pem takes one PEM"},
+		"name to show": {url.Values{"name": {"x"}, "display_name": {strings.Repeat("n", 129)}}, "display_name",
+			"at most 128 characters"},
+		"request": {url.Values{"name": {"x"}, "csr": {"none"}}, "csr", "csr_pem takes one PEM"},
 	} {
 		a := b.submit(t, b.page(t, "/proxy/enrol"), "/proxy/enrol", c.fields)
 		if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="`+c.field+`-wrong"`) {
@@ -348,20 +371,28 @@ func TestEnrolling(t *testing.T) {
 	a := b.submit(t, page, "/proxy/enrol", url.Values{"name": {"kyc"}, "capabilities": {" kyc:read  kyc:write "}})
 	says(t, a, "Agent enrolled", "Save these files now", "Start the agent")
 	got := files(t, a)
-	if token, err := w.TokenFor(t.Context(), []byte(got["cert.pem"])); err != nil || len(got) != 4 || token.Scope != "kyc:read kyc:write" {
+	if token, err := w.TokenFor(t.Context(), []byte(got["cert.pem"])); err != nil || len(got) != 4 ||
+		token.Scope != "kyc:read kyc:write" {
 		t.Errorf("token with the files: %+v, %v", token, err)
 	}
-	if a := b.submit(t, page, "/proxy/enrol", url.Values{"name": {"kyc"}}); a.status != http.StatusConflict || len(files(t, a)) > 0 {
+	if a := b.submit(t, page, "/proxy/enrol", url.Values{"name": {"kyc"}}); a.status != http.StatusConflict ||
+		len(files(t, a)) > 0 {
 		t.Errorf("sent twice: status %d", a.status)
 	}
-	says(t, b.submit(t, b.page(t, "/proxy/enrol"), "/proxy/enrol", url.Values{"name": {"kyc"}}), "An agent with this name exists and was not changed.")
+	says(t, b.submit(t, b.page(t, "/proxy/enrol"), "/proxy/enrol", url.Values{"name": {"kyc"}}),
+		"An agent with this name exists and was not changed.")
 }
 
-// The page of an agent whose tokens are all bound to a DPoP key says so, and that it gets none while no key is registered.
+// The page of an agent whose tokens are all bound to a DPoP key says so, and that it gets none while no key is
+// registered.
 func TestBoundAgentsAreShown(t *testing.T) {
 	w, b := signedIn(t)
 	bound := true
-	if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{Name: "kyc", ProofBound: &bound, By: audit.By{Actor: "test"}}); err != nil {
+	if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{
+		Name:       "kyc",
+		ProofBound: &bound,
+		By:         audit.By{Actor: "test"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	w.admit(t, "plain")
@@ -393,14 +424,18 @@ func TestDeactivating(t *testing.T) {
 		t.Errorf("with the wrong name: status %d", a.status)
 	}
 	says(t, a, "Type the agent's name, kyc, to deactivate it.")
-	says(t, b.submit(t, b.page(t, path), path, url.Values{"confirm": {"kyc"}, "reason": {"because"}}), "Choose one of the reasons.")
+	says(t, b.submit(t, b.page(t, path), path, url.Values{"confirm": {"kyc"}, "reason": {"because"}}),
+		"Choose one of the reasons.")
 	page := b.page(t, path)
 	for range 2 {
-		if a = b.submit(t, page, path, url.Values{"confirm": {" kyc "}, "reason": {"cessationOfOperation"}, "comment": {"project ended"}}); a.status != http.StatusSeeOther {
+		if a = b.submit(t, page, path,
+			url.Values{"confirm": {" kyc "}, "reason": {"cessationOfOperation"},
+				"comment": {"project ended"}}); a.status != http.StatusSeeOther {
 			t.Fatalf("status %d: %s", a.status, text(a.body))
 		}
 	}
-	says(t, b.page(t, a.header.Get("Location")), "Deactivated. None of its certificates gets a token any more.", "Enrolled", "cessationOfOperation", "project ended")
+	says(t, b.page(t, a.header.Get("Location")), "Deactivated. None of its certificates gets a token any more.",
+		"Enrolled", "cessationOfOperation", "project ended")
 	if a := b.get(t, "/proxy/agents/orga::kyc/rotate-cert"); a.status != http.StatusConflict {
 		t.Errorf("rotation of a deactivated agent: status %d", a.status)
 	}
@@ -410,13 +445,20 @@ func TestDeactivating(t *testing.T) {
 func TestEverythingIsEscaped(t *testing.T) {
 	w, b := signedIn(t)
 	const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'`
-	if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{Name: "kyc", Profile: agent.Profile{DisplayName: evil, Capabilities: []string{"<i>"}}, By: audit.By{Actor: evil}}); err != nil {
+	if _, err := w.Enroll.Enroll(t.Context(), enroll.Request{
+		Name:    "kyc",
+		Profile: agent.Profile{DisplayName: evil, Capabilities: []string{"<i>"}},
+		By:      audit.By{Actor: evil},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{
-		"/proxy/agents", "/proxy/agents/orga::kyc", "/proxy/agents?q=" + url.QueryEscape(evil), "/proxy/agents/orga::kyc/rotate-cert",
-		"/proxy/agents/orga::kyc/deactivate", "/proxy/login?next=" + url.QueryEscape("/proxy/"+evil), "/proxy/agents/" + url.PathEscape(evil),
-		"/proxy/pki/rotate-ca/preflight?fingerprint=" + url.QueryEscape(evil), "/proxy/pki/rotate-ca/result?did=" + url.QueryEscape(evil),
+		"/proxy/agents", "/proxy/agents/orga::kyc", "/proxy/agents?q=" + url.QueryEscape(evil),
+		"/proxy/agents/orga::kyc/rotate-cert",
+		"/proxy/agents/orga::kyc/deactivate", "/proxy/login?next=" + url.QueryEscape("/proxy/"+evil),
+		"/proxy/agents/" + url.PathEscape(evil),
+		"/proxy/pki/rotate-ca/preflight?fingerprint=" + url.QueryEscape(evil),
+		"/proxy/pki/rotate-ca/result?did=" + url.QueryEscape(evil),
 	} {
 		a := b.get(t, path)
 		if strings.Contains(a.body, "<script>") || strings.Contains(a.body, "<img") || strings.Contains(a.body, "<i>") {

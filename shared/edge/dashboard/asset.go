@@ -22,7 +22,8 @@ type served struct {
 
 var byName, byAddress = load()
 
-var mediaTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+var mediaTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+	".svg": "image/svg+xml"}
 
 func load() (byName, byAddress map[string]served) {
 	byName, byAddress = map[string]served{}, map[string]served{}
@@ -39,7 +40,8 @@ func load() (byName, byAddress map[string]served) {
 		extension := path.Ext(e.Name())
 		a := served{
 			name:      strings.TrimSuffix(e.Name(), extension) + "." + hex.EncodeToString(sum[:8]) + extension,
-			mediaType: mediaTypes[extension], data: data,
+			mediaType: mediaTypes[extension],
+			data:      data,
 		}
 		byName[e.Name()], byAddress[a.name] = a, a
 	}
@@ -86,5 +88,6 @@ var icons = map[string]string{
 }
 
 func icon(name string) template.HTML {
-	return template.HTML(`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">` + icons[name] + `</svg>`) //nolint:gosec // of a fixed list
+	return template.HTML(`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">` + icons[name] +
+		`</svg>`) //nolint:gosec // of a fixed list
 }

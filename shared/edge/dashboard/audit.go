@@ -41,8 +41,10 @@ type auditRow struct {
 }
 
 var knownEvents = []audit.Event{
-	audit.OrgCARotated, audit.OrgCARolledBack, audit.OverlapEnded, audit.OrgCACreated, audit.OrgCAStaged, audit.OrgCADiscarded, audit.OrgCARetired,
-	audit.OrgCAUploadRefused, audit.AgentEnrolled, audit.AgentCertRotated, audit.AgentCertRenewed, audit.AgentCertActivated, audit.AgentCertDue, audit.AgentHygieneSet,
+	audit.OrgCARotated, audit.OrgCARolledBack, audit.OverlapEnded, audit.OrgCACreated, audit.OrgCAStaged,
+	audit.OrgCADiscarded, audit.OrgCARetired,
+	audit.OrgCAUploadRefused, audit.AgentEnrolled, audit.AgentCertRotated, audit.AgentCertRenewed,
+	audit.AgentCertActivated, audit.AgentCertDue, audit.AgentHygieneSet,
 	audit.AgentDeactivated, audit.AdminLoginRefused, audit.CheckpointMade,
 }
 
@@ -68,7 +70,8 @@ func (d *Dashboard) audit(w http.ResponseWriter, r *http.Request) error {
 			v.Next = filterURL(auditPath, f.Values, "cursor", found.Next)
 		}
 	}
-	v.CSV, v.NDJSON = filterURL(auditPath+"/export", f.Values, "format", "csv"), filterURL(auditPath+"/export", f.Values, "format", "ndjson")
+	v.CSV, v.NDJSON = filterURL(auditPath+"/export", f.Values, "format", "csv"),
+		filterURL(auditPath+"/export", f.Values, "format", "ndjson")
 	d.render(w, r, v.Form.Status, page{Name: "audit", Section: "audit", Title: "Audit trail", Content: v})
 	return nil
 }
@@ -81,7 +84,10 @@ func (d *Dashboard) days() []pair {
 		name string
 		days int
 	}{{"Today", 0}, {"7 days", 6}, {"30 days", 29}} {
-		all = append(all, pair{Name: p.name, Value: auditPath + "?" + url.Values{"start": {today.AddDate(0, 0, -p.days).Format(time.DateOnly)}}.Encode()})
+		all = append(all, pair{
+			Name:  p.name,
+			Value: auditPath + "?" + url.Values{"start": {today.AddDate(0, 0, -p.days).Format(time.DateOnly)}}.Encode(),
+		})
 	}
 	return all
 }
@@ -95,7 +101,12 @@ func (d *Dashboard) filter(values url.Values) (auditlog.Query, asked) {
 	if f.Get("start") == "" && f.Get("end") == "" && f.Get("subject") == "" {
 		f.Set("start", d.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly))
 	}
-	q := auditlog.Query{Subject: f.Get("subject"), Event: audit.Event(f.Get("event_type")), Actor: f.Get("actor"), Cursor: values.Get("cursor")}
+	q := auditlog.Query{
+		Subject: f.Get("subject"),
+		Event:   audit.Event(f.Get("event_type")),
+		Actor:   f.Get("actor"),
+		Cursor:  values.Get("cursor"),
+	}
 	var problems []field
 	for name, at := range map[string]*time.Time{"start": &q.Start, "end": &q.End} {
 		if f.Get(name) == "" {
@@ -150,7 +161,8 @@ func (d *Dashboard) export(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Content-Type", mediaType)
-	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", "audit-"+d.OrgID+"-"+d.Now().UTC().Format("20060102-150405")+"."+format))
+	w.Header().Set("Content-Disposition",
+		fmt.Sprintf("attachment; filename=%q", "audit-"+d.OrgID+"-"+d.Now().UTC().Format("20060102-150405")+"."+format))
 	_, err = w.Write(body)
 	return err
 }
@@ -176,7 +188,12 @@ func (d *Dashboard) verify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	d.render(w, r, http.StatusOK, page{Name: "verdict", Section: "audit", Title: "Audit trail verified", Content: verdictView{verdict, d.Now()}})
+	d.render(w, r, http.StatusOK, page{
+		Name:    "verdict",
+		Section: "audit",
+		Title:   "Audit trail verified",
+		Content: verdictView{verdict, d.Now()},
+	})
 	return nil
 }
 
@@ -204,8 +221,11 @@ func (d *Dashboard) bundle(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := bundleView{
-		Packed: packed, Link: dataURL("application/gzip", packed.TarGz), Form: fresh(auditPath+"/bundle", nil),
-		Name: fmt.Sprintf("audit-%s-%d-%d.tar.gz", packed.Manifest.MadeAt[:len(time.DateOnly)], packed.Manifest.First, packed.Manifest.Last),
+		Packed: packed,
+		Link:   dataURL("application/gzip", packed.TarGz),
+		Form:   fresh(auditPath+"/bundle", nil),
+		Name: fmt.Sprintf("audit-%s-%d-%d.tar.gz", packed.Manifest.MadeAt[:len(time.DateOnly)], packed.Manifest.First,
+			packed.Manifest.Last),
 	}
 	d.render(w, r, http.StatusOK, page{Name: "bundle", Section: "audit", Title: "Bundle for an auditor", Content: v})
 	return nil

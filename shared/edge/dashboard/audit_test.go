@@ -57,7 +57,8 @@ func TestTheTrailIsFiltered(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", query, got, want)
 		}
 	}
-	for query, name := range map[string]string{"?start=yesterday": "start", "?end=1.1.2026": "end", "?event_type=x": "event_type", "?start=2026-11-24&end=2026-11-20": "start"} {
+	for query, name := range map[string]string{"?start=yesterday": "start", "?end=1.1.2026": "end",
+		"?event_type=x": "event_type", "?start=2026-11-24&end=2026-11-20": "start"} {
 		a := b.get(t, "/proxy/audit"+query)
 		if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="`+name+`-wrong"`) {
 			t.Errorf("%s: status %d, or no error beside %s", query, a.status, name)
@@ -100,10 +101,12 @@ func TestTheTrailIsExported(t *testing.T) {
 	w.admit(t, "kyc")
 	a := b.page(t, "/proxy/audit/export?format=ndjson&subject=orga::kyc")
 	var row audit.Row
-	if err := json.Unmarshal([]byte(a.body), &row); err != nil || row.EventType != audit.AgentEnrolled || !strings.HasPrefix(a.header.Get("Content-Disposition"), `attachment; filename="audit-orga-`) {
+	if err := json.Unmarshal([]byte(a.body), &row); err != nil || row.EventType != audit.AgentEnrolled ||
+		!strings.HasPrefix(a.header.Get("Content-Disposition"), `attachment; filename="audit-orga-`) {
 		t.Errorf("ndjson: %v, %+v, %v", err, row, a.header)
 	}
-	if a := b.page(t, "/proxy/audit/export?format=csv"); !strings.HasPrefix(a.body, "id,seq,timestamp") || !strings.Contains(a.body, "agent.enrolled") {
+	if a := b.page(t, "/proxy/audit/export?format=csv"); !strings.HasPrefix(a.body, "id,seq,timestamp") ||
+		!strings.Contains(a.body, "agent.enrolled") {
 		t.Errorf("csv: %s", a.body)
 	}
 	for _, query := range []string{"?format=xml", "?format=csv&start=x"} {
@@ -152,7 +155,8 @@ func TestABrokenTrailIsTold(t *testing.T) {
 	w.serve(t, services.Over(w.Parts.Config, w.Now, w.NewID))
 	b := w.browser()
 	b.signIn(t)
-	says(t, b.submit(t, b.page(t, "/proxy/audit"), "/proxy/audit/verify", nil), "The trail is broken", "Row 1 of orga::kyc")
+	says(t, b.submit(t, b.page(t, "/proxy/audit"), "/proxy/audit/verify", nil), "The trail is broken",
+		"Row 1 of orga::kyc")
 }
 
 func TestTheTrailIsPacked(t *testing.T) {

@@ -33,7 +33,8 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if !sameOrigin(r) {
 		return nil, session.ErrForged
 	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil ||
+		kind != "application/x-www-form-urlencoded" {
 		return nil, errForm
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)

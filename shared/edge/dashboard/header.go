@@ -8,7 +8,8 @@ import (
 
 // policy lets a page load only files of this function, and send forms only to it. Styles and scripts are files:
 // injected ones would not run.
-const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; " +
 	"base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // secure sets what every page is sent with.
@@ -22,7 +23,8 @@ func secure(h http.Header, r *http.Request) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-	if host, _, _ := strings.Cut(r.Host, ":"); host != "localhost" { // there it would bind every other port of the developer's too
+	// there it would bind every other port of the developer's too
+	if host, _, _ := strings.Cut(r.Host, ":"); host != "localhost" {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
 }

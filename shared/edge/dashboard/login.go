@@ -19,7 +19,11 @@ type loginView struct {
 
 func (d *Dashboard) loginPage(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	d.showLogin(w, r, http.StatusOK, loginView{Next: q.Get("next"), Ended: q.Get("ended") == "1", Out: q.Get("out") == "1"})
+	d.showLogin(w, r, http.StatusOK, loginView{
+		Next:  q.Get("next"),
+		Ended: q.Get("ended") == "1",
+		Out:   q.Get("out") == "1",
+	})
 	return nil
 }
 
@@ -36,7 +40,9 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	pass, err := d.Door.SignIn(r.Context(), signin.Attempt{
-		Secret: f.Get("secret"), Device: cookie(r, deviceCookie), By: d.Caller(r.Context()),
+		Secret: f.Get("secret"),
+		Device: cookie(r, deviceCookie),
+		By:     d.Caller(r.Context()),
 	})
 	if errors.Is(err, session.ErrSecret) || errors.Is(err, session.ErrLocked) {
 		p := d.problem(r, err)

@@ -35,7 +35,8 @@ func atEndpoint(e *events.APIGatewayProxyRequest) {
 	e.RequestContext.Stage = "live"
 }
 
-// Without a domain every page is found below the stage's path: redirects, links, forms, files, and what the script asks for.
+// Without a domain every page is found below the stage's path: redirects, links, forms, files, and what the script asks
+// for.
 func TestDashboardBelowAStage(t *testing.T) {
 	w := open(t, memstore.Config{})
 	w.admit(t, "kyc")
@@ -88,7 +89,8 @@ func TestDashboardBelowAStage(t *testing.T) {
 	}
 
 	target, values = form(t, b.staged(t, "GET", page+"/rotate-cert", nil).body, "/live/proxy/agents/")
-	if a = b.staged(t, "POST", target, values); a.status != http.StatusOK || !strings.Contains(a.body, `href="/live/proxy/agents/`) {
+	if a = b.staged(t, "POST", target, values); a.status != http.StatusOK ||
+		!strings.Contains(a.body, `href="/live/proxy/agents/`) {
 		t.Errorf("a rotation: %d: %s", a.status, text(a.body))
 	}
 	a = b.staged(t, "GET", "/live/proxy/overview", nil, header("Cookie", ""), header("Sec-Fetch-Site", "cross-site"))
@@ -106,7 +108,10 @@ func TestMountIsNotTheClients(t *testing.T) {
 			atEndpoint(e)
 			e.RequestContext.DomainName, e.RequestContext.Path = "localhost:9543", "/live"+e.Path
 		},
-		"another path":         func(e *events.APIGatewayProxyRequest) { atEndpoint(e); e.RequestContext.Path = "//evil.example/proxy" },
+		"another path": func(e *events.APIGatewayProxyRequest) {
+			atEndpoint(e)
+			e.RequestContext.Path = "//evil.example/proxy"
+		},
 		"a header":             header("X-Forwarded-Prefix", "/evil"),
 		"no word of any stage": func(e *events.APIGatewayProxyRequest) { e.RequestContext.Path = "/evil" + e.Path },
 	} {

@@ -31,7 +31,8 @@ func (c choice) Words() string { return strings.ToLower(c.Text[:1]) + c.Text[1:]
 
 func dueChoices() []choice {
 	all := []choice{dueWithin(0)}
-	for _, within := range []time.Duration{7 * day24, ahead, agent.Foresight} { // beyond Foresight an agent may be listed early
+	// beyond Foresight an agent may be listed early
+	for _, within := range []time.Duration{7 * day24, ahead, agent.Foresight} {
 		all = append(all, dueWithin(within))
 	}
 	return all

@@ -73,7 +73,8 @@ func olderThan(history []rotateca.Entry, query url.Values) (rows []rotateca.Entr
 		return history, "", nil
 	}
 	rows = history[:historyMax]
-	return rows, pkiPath + "?" + url.Values{"before": {strconv.FormatInt(rows[historyMax-1].Generation, 10)}}.Encode() + "#history", nil
+	return rows, pkiPath + "?" + url.Values{"before": {strconv.FormatInt(rows[historyMax-1].Generation, 10)}}.Encode() +
+		"#history", nil
 }
 
 // present reads the present state of the Org CA, and what can be done about it.
@@ -131,7 +132,12 @@ func links(chain [][]byte) []link {
 			role = "signed the one above"
 		}
 		all = append(all, link{
-			Role: role, Subject: dn.String(c.RawSubject), Fingerprint: fingerprint(der), Algorithm: algorithm(c), NotBefore: c.NotBefore, NotAfter: c.NotAfter,
+			Role:        role,
+			Subject:     dn.String(c.RawSubject),
+			Fingerprint: fingerprint(der),
+			Algorithm:   algorithm(c),
+			NotBefore:   c.NotBefore,
+			NotAfter:    c.NotAfter,
 		})
 	}
 	return all

@@ -67,29 +67,37 @@ func (w *world) status(t testing.TB) rotateca.Status {
 func TestRotatingTheOrgCA(t *testing.T) {
 	w, b := signedIn(t)
 	w.admit(t, "a", "b", "c")
-	says(t, b.page(t, "/proxy/pki"), "Org CA G1 current", "100 %", "All 3 agents have a certificate of the current Org CA.", "staged")
+	says(t, b.page(t, "/proxy/pki"), "Org CA G1 current", "100 %",
+		"All 3 agents have a certificate of the current Org CA.", "staged")
 	page := b.preflight(t)
-	says(t, page, "Pre-flight check", "New Org CA G2 staged", "CN=orga Org CA G2", "replaces G1", "3 Minted Rotate each agent's certificate", "Nothing has changed yet")
+	says(t, page, "Pre-flight check", "New Org CA G2 staged", "CN=orga Org CA G2", "replaces G1",
+		"3 Minted Rotate each agent's certificate", "Nothing has changed yet")
 	if w.status(t).Generation != 1 {
 		t.Fatal("the pre-flight changed something")
 	}
-	a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight", url.Values{"confirm": {"00000000"}, "overlap": {"604800"}, "reason": {"superseded"}})
-	if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="confirm-wrong"`) || !strings.Contains(a.body, `value="604800" checked`) {
+	a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight",
+		url.Values{"confirm": {"00000000"}, "overlap": {"604800"}, "reason": {"superseded"}})
+	if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="confirm-wrong"`) ||
+		!strings.Contains(a.body, `value="604800" checked`) {
 		t.Errorf("wrongly typed: status %d", a.status)
 	}
 	says(t, a, "the first eight digits of the new CA's fingerprint")
-	a = b.submit(t, a, "/proxy/pki/rotate-ca/preflight", url.Values{"confirm": {typed(t, page)}, "overlap": {"604800"}, "reason": {"keyCompromise"}})
+	a = b.submit(t, a, "/proxy/pki/rotate-ca/preflight",
+		url.Values{"confirm": {typed(t, page)}, "overlap": {"604800"}, "reason": {"keyCompromise"}})
 	if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="overlap-wrong"`) {
 		t.Errorf("an overlap after a compromise: status %d", a.status)
 	}
-	a = b.submit(t, a, "/proxy/pki/rotate-ca/preflight", url.Values{"confirm": {typed(t, page)}, "overlap": {"604800"}, "reason": {"superseded"}})
+	a = b.submit(t, a, "/proxy/pki/rotate-ca/preflight",
+		url.Values{"confirm": {typed(t, page)}, "overlap": {"604800"}, "reason": {"superseded"}})
 	if a.status != http.StatusSeeOther {
 		t.Fatalf("commit: status %d: %s", a.status, text(a.body))
 	}
-	says(t, b.page(t, a.header.Get("Location")), "The Org CA is rotated", "G2 is current", "in 7 days", "0 of 3 agents moved, 3 to go.")
+	says(t, b.page(t, a.header.Get("Location")), "The Org CA is rotated", "G2 is current", "in 7 days",
+		"0 of 3 agents moved, 3 to go.")
 	says(t, b.page(t, "/proxy/pki"), "Org CA G2 current", "superseded", "still count until", "Roll back to G1")
 	rows := w.events(t, audit.OrgCARotated)
-	if len(rows) != 1 || rows[0].Details["reason"] != "superseded" || !strings.HasPrefix(rows[0].Actor, "dashboard:AWSCURRENT/") || rows[0].Details["source_ip"] != "192.0.2.7" {
+	if len(rows) != 1 || rows[0].Details["reason"] != "superseded" ||
+		!strings.HasPrefix(rows[0].Actor, "dashboard:AWSCURRENT/") || rows[0].Details["source_ip"] != "192.0.2.7" {
 		t.Errorf("events: %+v", rows)
 	}
 }
@@ -103,38 +111,46 @@ func TestReasonAndCommentOfARotation(t *testing.T) {
 	} {
 		wrong.Set("confirm", typed(t, page))
 		wrong.Set("overlap", "0")
-		if a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight", wrong); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="`+field+`-wrong"`) {
+		if a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight", wrong); a.status != http.StatusUnprocessableEntity ||
+			!strings.Contains(a.body, `id="`+field+`-wrong"`) {
 			t.Errorf("%s: status %d: %s", field, a.status, text(a.body))
 		}
 	}
-	for _, want := range []string{`<select id="reason" name="reason">`, `<input id="comment" name="comment" value="" maxlength="500"`, `value="cACompromise"`, `value="privilegeWithdrawn"`} {
+	for _, want := range []string{`<select id="reason" name="reason">`,
+		`<input id="comment" name="comment" value="" maxlength="500"`, `value="cACompromise"`, `value="privilegeWithdrawn"`} {
 		if !strings.Contains(page.body, want) {
 			t.Errorf("the form lacks %s", want)
 		}
 	}
 	comment := strings.Repeat("é", 500)
-	a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight", url.Values{"confirm": {typed(t, page)}, "overlap": {"0"}, "reason": {"cACompromise"}, "comment": {comment}})
+	a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight",
+		url.Values{"confirm": {typed(t, page)}, "overlap": {"0"}, "reason": {"cACompromise"}, "comment": {comment}})
 	if a.status != http.StatusSeeOther {
 		t.Fatalf("commit: status %d: %s", a.status, text(a.body))
 	}
-	if rows := w.events(t, audit.OrgCARotated); len(rows) != 1 || rows[0].Details["reason"] != "cACompromise" || rows[0].Details["comment"] != comment {
+	if rows := w.events(t, audit.OrgCARotated); len(rows) != 1 || rows[0].Details["reason"] != "cACompromise" ||
+		rows[0].Details["comment"] != comment {
 		t.Errorf("events: %+v", rows)
 	}
 }
 
-// A CA that was staged for a compromise binds its commit: the page says so, and shows the refusal of an overlap beside the choice.
+// A CA that was staged for a compromise binds its commit: the page says so, and shows the refusal of an overlap beside
+// the choice.
 func TestCommitOfACAThatWasStagedForACompromise(t *testing.T) {
 	w, b := signedIn(t)
 	w.Do(t, rotateca.Request{Mode: rotateca.Finalise})
 	staged := w.Do(t, rotateca.Request{Mode: rotateca.Stage, Reason: "keyCompromise"})
 	page := b.page(t, "/proxy/pki/rotate-ca/preflight?fingerprint="+staged.Fingerprint)
 	says(t, page, "Staged for a reason that stops the present Org CA at once", "keyCompromise")
-	if !strings.Contains(page.body, `value="604800" disabled`) || !strings.Contains(page.body, `value="keyCompromise" selected`) {
+	if !strings.Contains(page.body, `value="604800" disabled`) ||
+		!strings.Contains(page.body, `value="keyCompromise" selected`) {
 		t.Error("an overlap can be chosen, or the reason is not that of the stage")
 	}
 	for _, reason := range []string{"unspecified", "keyCompromise"} {
-		a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight", url.Values{"confirm": {typed(t, page)}, "overlap": {"604800"}, "reason": {reason}})
-		if a.status/100 != 4 || !strings.Contains(a.body, `id="overlap-wrong"`) || !strings.Contains(a.body, "Pre-flight check") {
+		a := b.submit(t, page, "/proxy/pki/rotate-ca/preflight",
+			url.Values{"confirm": {typed(t, page)}, "overlap": {"604800"}, "reason": {reason}})
+		if a.status/100 != 4 || !strings.Contains(a.body, `id="overlap-wrong"`) ||
+			!strings.Contains(a.body, "Pre-flight check") {
 			t.Errorf("an overlap, reason %s: status %d: %s", reason, a.status, text(a.body))
 		}
 	}
@@ -182,14 +198,19 @@ func TestRollingBackAndFinalising(t *testing.T) {
 	}
 	rotate := func() {
 		t.Helper()
-		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, By: audit.By{Actor: "test"}}); err != nil {
+		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{
+			Mode:    rotateca.Mint,
+			Overlap: time.Hour,
+			By:      audit.By{Actor: "test"},
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	rotate()
 	page := b.page(t, "/proxy/pki/rollback")
 	says(t, page, "G1 becomes current again")
-	if a := b.submit(t, page, "/proxy/pki/rollback", url.Values{"confirm": {"x"}}); a.status != http.StatusUnprocessableEntity {
+	if a := b.submit(t, page, "/proxy/pki/rollback",
+		url.Values{"confirm": {"x"}}); a.status != http.StatusUnprocessableEntity {
 		t.Errorf("wrongly typed: status %d", a.status)
 	}
 	for range 2 { // the second click finds the first one's answer
@@ -229,7 +250,12 @@ func TestAnotherRotationIsInProgress(t *testing.T) {
 	w, b := signedIn(t)
 	page := b.preflight(t)
 	now := w.Now()
-	held, err := w.Store.Acquire(t.Context(), orgca.Lease{Holder: "somebody", Operation: "rotate-ca mint", Phase: "prepare", Expires: now.Add(orgca.LeaseTTL)}, now)
+	held, err := w.Store.Acquire(t.Context(), orgca.Lease{
+		Holder:    "somebody",
+		Operation: "rotate-ca mint",
+		Phase:     "prepare",
+		Expires:   now.Add(orgca.LeaseTTL),
+	}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +293,8 @@ func TestTheSessionEndsInTheMiddle(t *testing.T) {
 	if w.status(t).Generation != 1 {
 		t.Error("the form of an ended session was carried out")
 	}
-	a = b.send(t, "POST", "/proxy/login", url.Values{"secret": {"admin-secret-of-the-tests-32-characters"}, "next": {location.Query().Get("next")}})
+	a = b.send(t, "POST", "/proxy/login",
+		url.Values{"secret": {"admin-secret-of-the-tests-32-characters"}, "next": {location.Query().Get("next")}})
 	says(t, b.page(t, a.header.Get("Location")), "Pre-flight check", "G2")
 }
 
@@ -294,7 +321,8 @@ func TestTheBarMoves(t *testing.T) {
 		t.Errorf("before: %+v", p)
 	}
 	for _, id := range []string{"a", "b", "c"} {
-		if a := b.submit(t, b.page(t, "/proxy/agents/orga::"+id+"/rotate-cert"), "/proxy/agents", nil); a.status != http.StatusOK {
+		if a := b.submit(t, b.page(t, "/proxy/agents/orga::"+id+"/rotate-cert"), "/proxy/agents",
+			nil); a.status != http.StatusOK {
 			t.Fatalf("rotate: status %d", a.status)
 		}
 	}
@@ -335,7 +363,10 @@ func TestALongHistoryHasPages(t *testing.T) {
 	w, b := signedIn(t)
 	const rotations = 60
 	for range rotations {
-		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}}); err != nil {
+		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{
+			Mode: rotateca.Mint,
+			By:   audit.By{Actor: "test"},
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -372,7 +403,11 @@ func TestAFormAboutAnotherOrgCADoesNothing(t *testing.T) {
 	w, b := signedIn(t)
 	rotate := func() {
 		t.Helper()
-		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, By: audit.By{Actor: "test"}}); err != nil {
+		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{
+			Mode:    rotateca.Mint,
+			Overlap: time.Hour,
+			By:      audit.By{Actor: "test"},
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -111,8 +111,10 @@ type motive struct {
 // reasons are RFC 5280's words with ours.
 var reasons = []motive{
 	{reason.Unspecified, "No particular reason"}, {reason.Superseded, "Scheduled, or demanded by compliance"},
-	{reason.KeyCompromise, "The key of the present Org CA may be in wrong hands"}, {reason.CACompromise, "The key of a CA above it may be in wrong hands"},
-	{reason.AffiliationChanged, "The organisation's name changed"}, {reason.CessationOfOperation, "The present Org CA is given up"},
+	{reason.KeyCompromise, "The key of the present Org CA may be in wrong hands"},
+	{reason.CACompromise, "The key of a CA above it may be in wrong hands"},
+	{reason.AffiliationChanged, "The organisation's name changed"},
+	{reason.CessationOfOperation, "The present Org CA is given up"},
 	{reason.PrivilegeWithdrawn, "The present Org CA lost its privileges"},
 }
 
@@ -156,17 +158,25 @@ func (d *Dashboard) commit(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	fingerprint := r.URL.Query().Get("fingerprint")
-	req := d.order(r, rotateca.Request{Mode: rotateca.Commit, Fingerprint: fingerprint, Reason: f.Get("reason"), Comment: f.Get("comment"), IdempotencyKey: d.key(r, f)})
+	req := d.order(r, rotateca.Request{
+		Mode:           rotateca.Commit,
+		Fingerprint:    fingerprint,
+		Reason:         f.Get("reason"),
+		Comment:        f.Get("comment"),
+		IdempotencyKey: d.key(r, f),
+	})
 	given, problems := why(f)
 	req.Comment = given.Comment
 	if confirmed(f, short(fingerprint)) != nil {
-		problems = append(problems, field{"confirm", fmt.Sprintf("Type %s, the first eight digits of the new CA's fingerprint.", short(fingerprint))})
+		problems = append(problems, field{"confirm", fmt.Sprintf("Type %s, the first eight digits of the new CA's "+
+			"fingerprint.", short(fingerprint))})
 	}
 	if req.Overlap, err = overlap(f.Get("overlap")); err != nil {
 		problems = append(problems, field{"overlap", "Choose how long the present certificates live on."})
 	}
 	if req.Overlap > 0 && orgca.AtOnce(req.Reason) {
-		problems = append(problems, field{"overlap", "After a compromise, or when a privilege was withdrawn, nothing of the present Org CA may live on: choose that its certificates stop at once."})
+		problems = append(problems, field{"overlap", "After a compromise, or when a privilege was withdrawn, nothing of " +
+			"the present Org CA may live on: choose that its certificates stop at once."})
 	}
 	if len(problems) > 0 {
 		return d.showPreflight(w, r, fresh(preflightURL(fingerprint), f, problems...), "")
@@ -211,7 +221,8 @@ func overlap(seconds string) (time.Duration, error) {
 }
 
 func resultURL(what string, generation int64) string {
-	return rotateCAPath + "/result?" + url.Values{"did": {what}, "generation": {strconv.FormatInt(generation, 10)}}.Encode()
+	return rotateCAPath + "/result?" + url.Values{"did": {what},
+		"generation": {strconv.FormatInt(generation, 10)}}.Encode()
 }
 
 // resultView says what a rotation did, computed from the state: the page stays true, whenever it is loaded.
@@ -289,7 +300,9 @@ func (d *Dashboard) finalise(w http.ResponseWriter, r *http.Request) error {
 	return d.confirmed(w, r, "finalise", rotateca.Finalise, "finalised")
 }
 
-func (d *Dashboard) confirmed(w http.ResponseWriter, r *http.Request, kind string, mode rotateca.Mode, did string) error {
+func (d *Dashboard) confirmed(
+	w http.ResponseWriter, r *http.Request, kind string, mode rotateca.Mode, did string,
+) error {
 	f, err := d.form(w, r)
 	if err != nil {
 		return err
@@ -299,13 +312,20 @@ func (d *Dashboard) confirmed(w http.ResponseWriter, r *http.Request, kind strin
 	// still up to date.
 	want := f.Get("expected")
 	if len(want) != 2*sha256.Size || confirmed(f, short(want)) != nil {
-		return d.showConfirm(w, r, kind, fresh("/proxy/pki/"+kind, f, field{"confirm", "Type the eight digits as they stand there."}), "")
+		return d.showConfirm(w, r, kind,
+			fresh("/proxy/pki/"+kind, f, field{"confirm", "Type the eight digits as they stand there."}), "")
 	}
 	given, problems := why(f)
 	if len(problems) > 0 {
 		return d.showConfirm(w, r, kind, fresh("/proxy/pki/"+kind, f, problems...), "")
 	}
-	result, err := d.rotate(r, d.order(r, rotateca.Request{Mode: mode, Fingerprint: want, Reason: string(given.Code), Comment: given.Comment, IdempotencyKey: d.key(r, f)}))
+	result, err := d.rotate(r, d.order(r, rotateca.Request{
+		Mode:           mode,
+		Fingerprint:    want,
+		Reason:         string(given.Code),
+		Comment:        given.Comment,
+		IdempotencyKey: d.key(r, f),
+	}))
 	if err != nil {
 		p := d.problem(r, err)
 		if !busy(p) {

@@ -44,7 +44,12 @@ func (d *Dashboard) rotatable(r *http.Request) (agentView, error) {
 
 func (d *Dashboard) showRotateCert(w http.ResponseWriter, r *http.Request, v agentView, f asked) {
 	v.Form = f
-	d.render(w, r, f.Status, page{Name: "rotatecert", Section: "agents", Title: "Rotate the certificate of " + v.ID.Name(), Content: v})
+	d.render(w, r, f.Status, page{
+		Name:    "rotatecert",
+		Section: "agents",
+		Title:   "Rotate the certificate of " + v.ID.Name(),
+		Content: v,
+	})
 }
 
 // rotateCert rotates, and answers with the page that has the keys. The keys are on that page only. A second click, a
@@ -98,11 +103,14 @@ func rotation(id agent.ID, f url.Values) (agentcert.RotateRequest, []field) {
 	}
 	req.Grace = time.Duration(grace) * time.Second
 	if given.Code.AtOnce() && grace > 0 {
-		problems = append(problems, field{"grace", "With this reason there is no grace: choose that the old certificate stops at once."})
+		problems = append(problems, field{"grace", "With this reason there is no grace: choose that the old certificate " +
+			"stops at once."})
 	}
 	if days := strings.TrimSpace(f.Get("days")); days != "" {
-		if req.Material.ValidityDays, err = strconv.Atoi(days); err != nil || req.Material.ValidityDays < 1 || req.Material.ValidityDays > agentcert.MaxDays {
-			problems = append(problems, field{"days", fmt.Sprintf("A certificate is valid for 1 to %d days.", agentcert.MaxDays)})
+		if req.Material.ValidityDays, err = strconv.Atoi(days); err != nil || req.Material.ValidityDays < 1 ||
+			req.Material.ValidityDays > agentcert.MaxDays {
+			problems = append(problems, field{"days",
+				fmt.Sprintf("A certificate is valid for 1 to %d days.", agentcert.MaxDays)})
 		}
 	}
 	if csr := strings.TrimSpace(f.Get("csr")); csr != "" {
@@ -114,8 +122,10 @@ func rotation(id agent.ID, f url.Values) (agentcert.RotateRequest, []field) {
 // certReasons are the choices for an agent's certificate.
 var certReasons = []motive{
 	{reason.Unspecified, "No particular reason"}, {reason.Superseded, "Scheduled, or moved to another host"},
-	{reason.KeyCompromise, "The agent's key may be in wrong hands"}, {reason.PrivilegeWithdrawn, "The agent lost its privileges"},
-	{reason.AffiliationChanged, "The agent has another owner now"}, {reason.CessationOfOperation, "The agent is not used any more"},
+	{reason.KeyCompromise, "The agent's key may be in wrong hands"},
+	{reason.PrivilegeWithdrawn, "The agent lost its privileges"},
+	{reason.AffiliationChanged, "The agent has another owner now"},
+	{reason.CessationOfOperation, "The agent is not used any more"},
 	{reason.CACompromise, "The key of the Org CA may be in wrong hands"},
 }
 
@@ -183,7 +193,8 @@ func handout(a agent.Agent, m agentcert.Material, c agentcert.Certificate, now t
 }
 
 func dataURL(mediaType string, data []byte) template.URL {
-	return template.URL("data:" + mediaType + ";base64," + base64.StdEncoding.EncodeToString(data)) //nolint:gosec // base64 has nothing to escape
+	return template.URL("data:" + mediaType + ";base64," +
+		base64.StdEncoding.EncodeToString(data)) //nolint:gosec // base64 has nothing to escape
 }
 
 // archive packs files that only their owner may read.

@@ -38,7 +38,8 @@ func TestNothingIsShownWithoutASession(t *testing.T) {
 	in := w.browser()
 	in.signIn(t)
 	for _, r := range guarded(t) {
-		for name, cookie := range map[string]string{"none": "", "made up": session.NewToken(), "of the browser": in.cookies["__Host-mastio-device"].Value, "long": strings.Repeat("x", 5000)} {
+		for name, cookie := range map[string]string{"none": "", "made up": session.NewToken(),
+			"of the browser": in.cookies["__Host-mastio-device"].Value, "long": strings.Repeat("x", 5000)} {
 			b := w.browser()
 			if cookie != "" {
 				b.cookies["__Host-mastio-session"] = &http.Cookie{Name: "__Host-mastio-session", Value: cookie}
@@ -49,7 +50,8 @@ func TestNothingIsShownWithoutASession(t *testing.T) {
 			}
 			a := b.send(t, r.Method, target(r.Path), sent)
 			location, err := url.Parse(a.header.Get("Location"))
-			if err != nil || a.status != http.StatusSeeOther || location.Path != "/proxy/login" || strings.Contains(a.body, "kyc<") {
+			if err != nil || a.status != http.StatusSeeOther || location.Path != "/proxy/login" ||
+				strings.Contains(a.body, "kyc<") {
 				t.Errorf("%s %s, session %s: status %d to %q", r.Method, r.Path, name, a.status, location)
 			}
 			if next := location.Query().Get("next"); r.Path != "/proxy/logout" && next != target(r.Path) {
@@ -86,9 +88,11 @@ func TestCookies(t *testing.T) {
 	w := open(t, memstore.Config{})
 	b := w.browser()
 	b.signIn(t)
-	for name, age := range map[string]time.Duration{"__Host-mastio-session": session.TTL, "__Host-mastio-device": session.DeviceTTL} {
+	for name, age := range map[string]time.Duration{"__Host-mastio-session": session.TTL,
+		"__Host-mastio-device": session.DeviceTTL} {
 		c := b.cookies[name]
-		if c == nil || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" || c.MaxAge != int(age/time.Second) {
+		if c == nil || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" ||
+			c.MaxAge != int(age/time.Second) {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}
@@ -99,7 +103,8 @@ func TestAWrongSecret(t *testing.T) {
 	b := w.browser()
 	for range session.PerSource.Free {
 		a := b.send(t, "POST", "/proxy/login", url.Values{"secret": {"wrong"}, "next": {"/proxy/pki"}})
-		if a.status != http.StatusForbidden || len(b.cookies) > 0 || !strings.Contains(a.body, `aria-describedby="secret-wrong"`) || !strings.Contains(a.body, `value="/proxy/pki"`) {
+		if a.status != http.StatusForbidden || len(b.cookies) > 0 ||
+			!strings.Contains(a.body, `aria-describedby="secret-wrong"`) || !strings.Contains(a.body, `value="/proxy/pki"`) {
 			t.Fatalf("status %d, cookies %v: %s", a.status, b.cookies, a.body)
 		}
 		says(t, a, "This is not the admin secret. It is MCP_PROXY_ADMIN_SECRET in proxy.env.")
@@ -121,7 +126,8 @@ func TestSessionsEnd(t *testing.T) {
 	}
 	kept := *one.cookies["__Host-mastio-session"]
 	a := one.submit(t, one.page(t, "/proxy/overview"), "/proxy/logout", nil)
-	if a.status != http.StatusSeeOther || a.header.Get("Location") != "/proxy/login?out=1" || one.cookies["__Host-mastio-session"] != nil {
+	if a.status != http.StatusSeeOther || a.header.Get("Location") != "/proxy/login?out=1" ||
+		one.cookies["__Host-mastio-session"] != nil {
 		t.Errorf("sign out: status %d to %q, cookies %v", a.status, a.header.Get("Location"), one.cookies)
 	}
 	says(t, one.page(t, "/proxy/login?out=1"), "You are signed out.")
@@ -156,7 +162,8 @@ func TestForgedForms(t *testing.T) {
 		if r.Method != "POST" {
 			continue
 		}
-		good := url.Values{"form_token": {session.FormToken(b.cookies["__Host-mastio-session"].Value)}, "number": {"1"}, "grace": {"0"}, "confirm": {"kyc"}}
+		good := url.Values{"form_token": {session.FormToken(b.cookies["__Host-mastio-session"].Value)}, "number": {"1"},
+			"grace": {"0"}, "confirm": {"kyc"}}
 		stranger := url.Values{"form_token": {session.FormToken(other.cookies["__Host-mastio-session"].Value)}}
 		for name, c := range map[string]struct {
 			form url.Values
@@ -203,12 +210,15 @@ func TestHeaders(t *testing.T) {
 	b := w.browser()
 	b.signIn(t)
 	for name, a := range map[string]answer{
-		"a page": b.page(t, "/proxy/overview"), "the sign-in page": w.browser().page(t, "/proxy/login"), "a redirect": w.browser().get(t, "/proxy/pki"),
-		"an error": b.get(t, "/proxy/agents/nobody"), "a forged form": b.send(t, "POST", "/proxy/logout", url.Values{}),
-		"data": b.page(t, "/proxy/pki/progress"), "a link from elsewhere": w.browser().get(t, "/proxy/pki", header("Sec-Fetch-Site", "cross-site")),
+		"a page": b.page(t, "/proxy/overview"), "the sign-in page": w.browser().page(t, "/proxy/login"),
+		"a redirect": w.browser().get(t, "/proxy/pki"),
+		"an error":   b.get(t, "/proxy/agents/nobody"), "a forged form": b.send(t, "POST", "/proxy/logout", url.Values{}),
+		"data":                  b.page(t, "/proxy/pki/progress"),
+		"a link from elsewhere": w.browser().get(t, "/proxy/pki", header("Sec-Fetch-Site", "cross-site")),
 	} {
 		for header, want := range map[string]string{
-			"Cache-Control": "no-store", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
+			"Cache-Control": "no-store", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff",
+			"Referrer-Policy":            "same-origin",
 			"Cross-Origin-Opener-Policy": "same-origin", "Strict-Transport-Security": "max-age=31536000",
 		} {
 			if got := a.header.Get(header); got != want {
@@ -216,7 +226,8 @@ func TestHeaders(t *testing.T) {
 			}
 		}
 		policy := a.header.Get("Content-Security-Policy")
-		for _, part := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'", "script-src 'self'"} {
+		for _, part := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'",
+			"script-src 'self'"} {
 			if !strings.Contains(policy, part) || strings.Contains(policy, "unsafe") {
 				t.Errorf("%s: policy %q", name, policy)
 			}
@@ -243,12 +254,14 @@ func TestAssets(t *testing.T) {
 			continue
 		}
 		a := b.page(t, "/proxy/assets/"+strings.SplitN(after, `"`, 2)[0])
-		if len(a.body) < 100 || !strings.Contains(a.header.Get("Cache-Control"), "immutable") || a.header.Get("Set-Cookie") != "" {
+		if len(a.body) < 100 || !strings.Contains(a.header.Get("Cache-Control"), "immutable") ||
+			a.header.Get("Set-Cookie") != "" {
 			t.Errorf("%s: %d octets, %v", extension, len(a.body), a.header)
 		}
 	}
 	for _, name := range []string{"app.css", "app.0000000000000000.css", "..%2Fheader.go", "x"} {
-		if a := b.get(t, "/proxy/assets/"+name); a.status != http.StatusNotFound || a.header.Get("Cache-Control") != "no-store" {
+		if a := b.get(t, "/proxy/assets/"+name); a.status != http.StatusNotFound ||
+			a.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: status %d", name, a.status)
 		}
 	}
@@ -265,7 +278,8 @@ func TestAStoreThatFails(t *testing.T) {
 	}})
 	b := w.browser()
 	b.signIn(t)
-	for op, path := range map[string]string{"Session": "/proxy/pki", "Org": "/proxy/overview", "Find": "/proxy/agents", "View": "/proxy/agents/orga::kyc", "Rows": "/proxy/overview"} {
+	for op, path := range map[string]string{"Session": "/proxy/pki", "Org": "/proxy/overview", "Find": "/proxy/agents",
+		"View": "/proxy/agents/orga::kyc", "Rows": "/proxy/overview"} {
 		broken = op
 		a := b.get(t, path)
 		broken = ""

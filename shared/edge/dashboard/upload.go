@@ -34,7 +34,8 @@ func isUpload(r *http.Request) bool {
 func (d *Dashboard) upload(w http.ResponseWriter, r *http.Request) error {
 	form, err := d.uploadForm(w, r)
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return d.showRefused(w, r, http.StatusRequestEntityTooLarge, url.Values{}, []field{{certField, "Certificate and key together take at most 64 KB."}})
+		return d.showRefused(w, r, http.StatusRequestEntityTooLarge, url.Values{},
+			[]field{{certField, "Certificate and key together take at most 64 KB."}})
 	}
 	if err != nil {
 		return err
@@ -133,9 +134,12 @@ func halves(form url.Values) (*rotateca.Files, []field) {
 }
 
 // showRefused shows the form once more. Of what was sent only the certificates come back: they are public.
-func (d *Dashboard) showRefused(w http.ResponseWriter, r *http.Request, status int, form url.Values, problems []field) error {
+func (d *Dashboard) showRefused(
+	w http.ResponseWriter, r *http.Request, status int, form url.Values, problems []field,
+) error {
 	shown := form.Get(certField)
-	if chosen := form.Get(certField + fileSuffix); strings.TrimSpace(shown) == "" && utf8.ValidString(chosen) && !bytes.Contains([]byte(chosen), []byte("PRIVATE KEY")) {
+	if chosen := form.Get(certField + fileSuffix); strings.TrimSpace(shown) == "" && utf8.ValidString(chosen) &&
+		!bytes.Contains([]byte(chosen), []byte("PRIVATE KEY")) {
 		shown = chosen
 	}
 	if strings.Contains(shown, "PRIVATE KEY") { // pasted into the wrong field

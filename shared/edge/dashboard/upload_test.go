@@ -38,9 +38,10 @@ func (b *browser) multi(t testing.TB, page answer, fields map[string]string) ans
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return b.send(t, "POST", "/proxy/pki/rotate-ca", url.Values{}, header("Content-Type", w.FormDataContentType()), func(e *events.APIGatewayProxyRequest) {
-		e.Body, e.IsBase64Encoded = base64.StdEncoding.EncodeToString(body.Bytes()), true
-	})
+	return b.send(t, "POST", "/proxy/pki/rotate-ca", url.Values{}, header("Content-Type", w.FormDataContentType()),
+		func(e *events.APIGatewayProxyRequest) {
+			e.Body, e.IsBase64Encoded = base64.StdEncoding.EncodeToString(body.Bytes()), true
+		})
 }
 
 // ca is an operator's own.
@@ -71,7 +72,8 @@ func TestBringingAnOwnCA(t *testing.T) {
 		"the wrong way":   {key, "", cert, "", "ca_unparseable: ", "ca_cert"},
 		"files, reversed": {"", key, "", cert, "ca_unparseable: ", "ca_cert"},
 	} {
-		a := b.multi(t, b.page(t, "/proxy/pki/rotate-ca"), map[string]string{"ca_cert": c.cert, "ca_cert_file": c.certFile, "ca_key": c.key, "ca_key_file": c.keyFile})
+		a := b.multi(t, b.page(t, "/proxy/pki/rotate-ca"),
+			map[string]string{"ca_cert": c.cert, "ca_cert_file": c.certFile, "ca_key": c.key, "ca_key_file": c.keyFile})
 		if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="`+c.field+`-wrong"`) {
 			t.Errorf("%s: status %d, or no error beside %s", name, a.status, c.field)
 		}
@@ -88,7 +90,8 @@ func TestBringingAnOwnCA(t *testing.T) {
 		t.Errorf("generation %d, %d refusals on the record", got.Generation, len(w.events(t, audit.OrgCAUploadRefused)))
 	}
 
-	a := b.multi(t, b.page(t, "/proxy/pki/rotate-ca"), map[string]string{"ca_cert": cert, "ca_key_file": key, "ca_cert_file": "", "ca_key": ""})
+	a := b.multi(t, b.page(t, "/proxy/pki/rotate-ca"),
+		map[string]string{"ca_cert": cert, "ca_key_file": key, "ca_cert_file": "", "ca_key": ""})
 	if a.status != http.StatusSeeOther {
 		t.Fatalf("upload: status %d: %s", a.status, text(a.body))
 	}
@@ -122,7 +125,8 @@ func TestForgedUploads(t *testing.T) {
 	cert, key := w.ca(t)
 	page := b.page(t, "/proxy/pki/rotate-ca")
 	for name, fields := range map[string]map[string]string{
-		"no token": {"form_token": "", "ca_cert": cert, "ca_key": key}, "a made up token": {"form_token": "x", "ca_cert": cert, "ca_key": key},
+		"no token":        {"form_token": "", "ca_cert": cert, "ca_key": key},
+		"a made up token": {"form_token": "x", "ca_cert": cert, "ca_key": key},
 	} {
 		if a := b.multi(t, page, fields); a.status != http.StatusForbidden {
 			t.Errorf("%s: status %d", name, a.status)

@@ -44,8 +44,12 @@ var templates = parse()
 
 func parse() map[string]*template.Template {
 	base := template.Must(template.New("base").Funcs(template.FuncMap{
-		"asset": assetURL, "icon": icon, "groups": groups, "short": short, "day": day, "moment": moment, "momentOf": momentOf, "stamp": stamp, "relative": relative,
-		"count": count, "count64": func(n int64) string { return count(int(n)) }, "plural64": func(n int64, what string) string { return plural(int(n), what) }, "chip": newChip, "edges": edges, "sentences": sentences, "eventTitle": eventTitle, "how": how, "checkName": checkName, "list": func(v ...any) []any { return v },
+		"asset": assetURL, "icon": icon, "groups": groups, "short": short, "day": day, "moment": moment, "momentOf": momentOf,
+		"stamp": stamp, "relative": relative,
+		"count": count, "count64": func(n int64) string { return count(int(n)) },
+		"plural64": func(n int64, what string) string { return plural(int(n), what) }, "chip": newChip, "edges": edges,
+		"sentences": sentences, "eventTitle": eventTitle, "how": how, "checkName": checkName,
+		"list": func(v ...any) []any { return v },
 	}).ParseFS(files, "templates/base.html", "templates/parts.html"))
 	all := map[string]*template.Template{}
 	for _, name := range []string{
@@ -198,7 +202,8 @@ func relative(t, now time.Time) string {
 		name        string
 	}{
 		{2 * 365 * oneDay, 365 * oneDay, "year"}, {90 * oneDay, 30 * oneDay, "month"}, {2 * oneDay, oneDay, "day"},
-		{2 * time.Hour, time.Hour, "hour"}, {2 * time.Minute, time.Minute, "minute"}, {5 * time.Second, time.Second, "second"},
+		{2 * time.Hour, time.Hour, "hour"}, {2 * time.Minute, time.Minute, "minute"},
+		{5 * time.Second, time.Second, "second"},
 	} {
 		if d >= u.least {
 			return fmt.Sprintf(form, plural(int((d+u.unit/2)/u.unit), u.name))

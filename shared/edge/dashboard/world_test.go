@@ -98,9 +98,14 @@ func (b *browser) send(t testing.TB, method, target string, form url.Values, edi
 		t.Fatal(err)
 	}
 	e := events.APIGatewayProxyRequest{
-		HTTPMethod: method, Path: u.EscapedPath(), MultiValueHeaders: http.Header{"Host": {host}}, MultiValueQueryStringParameters: u.Query(),
+		HTTPMethod:                      method,
+		Path:                            u.EscapedPath(),
+		MultiValueHeaders:               http.Header{"Host": {host}},
+		MultiValueQueryStringParameters: u.Query(),
 		RequestContext: events.APIGatewayProxyRequestContext{
-			RequestID: "the-request-id", DomainName: "mastio.test", Identity: events.APIGatewayRequestIdentity{SourceIP: b.from},
+			RequestID:  "the-request-id",
+			DomainName: "mastio.test",
+			Identity:   events.APIGatewayRequestIdentity{SourceIP: b.from},
 		},
 	}
 	for _, c := range b.cookies {
@@ -191,7 +196,8 @@ func form(t testing.TB, body, action string) (target string, values url.Values) 
 			}
 		case token.Data == "form":
 			inside = false
-		case inside && token.Data == "input" && at["name"] != "" && (at["type"] != "radio" && at["type"] != "checkbox" || checked):
+		case inside && token.Data == "input" && at["name"] != "" &&
+			(at["type"] != "radio" && at["type"] != "checkbox" || checked):
 			values.Set(at["name"], at["value"])
 		}
 	}

@@ -22,10 +22,10 @@ func place(a agent.Agent) string {
 	return fmt.Sprintf("%06d#%s#%s", a.Pin().Generation, a.Method, a.ID)
 }
 
-// Agents reads a page of agents. The index holds keys alone, which change with an agent's generation and not with each of
-// its certificates, so that a rotation does not pay for it. Each shard is asked for its part of the page, and again only
-// where it held more than that; the records are read in batches, side by side. The record decides: an agent that has changed
-// its generation meanwhile is left out.
+// Agents reads a page of agents. The index holds keys alone, which change with an agent's generation and not with each
+// of its certificates, so that a rotation does not pay for it. Each shard is asked for its part of the page, and again
+// only where it held more than that; the records are read in batches, side by side. The record decides: an agent that
+// has changed its generation meanwhile is left out.
 func (s *Store) Agents(ctx context.Context, q registry.Query) (registry.Page, error) {
 	const doing = "list agents"
 	low, high, err := bounds(q)

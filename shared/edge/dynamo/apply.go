@@ -27,7 +27,10 @@ func (s *Store) Apply(ctx context.Context, c registry.Change) error {
 		return unavailable(doing, err)
 	}
 	var a attempts
-	_, err = s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{ClientRequestToken: &c.ID, TransactItems: writes}, a.watch)
+	_, err = s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{
+		ClientRequestToken: &c.ID,
+		TransactItems:      writes,
+	}, a.watch)
 	if err != nil {
 		return a.transacted(doing, err)
 	}
@@ -113,7 +116,8 @@ func (s *Store) versioned(i item, version int64) types.TransactWriteItem {
 		return absent(s.registry, "pk", i)
 	}
 	return types.TransactWriteItem{Put: &types.Put{
-		TableName: &s.registry, Item: i,
+		TableName:                 &s.registry,
+		Item:                      i,
 		ConditionExpression:       aws.String("#version = :version"),
 		ExpressionAttributeNames:  map[string]string{"#version": "version"},
 		ExpressionAttributeValues: item{":version": number(version)},
@@ -123,7 +127,8 @@ func (s *Store) versioned(i item, version int64) types.TransactWriteItem {
 // absent writes an item iff no item has its key. The named attribute is a part of the key.
 func absent(table, key string, i item) types.TransactWriteItem {
 	return types.TransactWriteItem{Put: &types.Put{
-		TableName: &table, Item: i,
+		TableName:                &table,
+		Item:                     i,
 		ConditionExpression:      aws.String("attribute_not_exists(#key)"),
 		ExpressionAttributeNames: map[string]string{"#key": key},
 	}}
@@ -134,7 +139,9 @@ const freeOrOwn = "attribute_not_exists(pk) OR #agent = :agent"
 // alias takes a name that leads nowhere, or to the same agent.
 func (s *Store) alias(a registry.Alias) types.TransactWriteItem {
 	return types.TransactWriteItem{Put: &types.Put{
-		TableName: &s.registry, Item: encodeAlias(a), ConditionExpression: aws.String(freeOrOwn),
+		TableName:                 &s.registry,
+		Item:                      encodeAlias(a),
+		ConditionExpression:       aws.String(freeOrOwn),
 		ExpressionAttributeNames:  map[string]string{"#agent": "agent"},
 		ExpressionAttributeValues: item{":agent": text(string(a.Agent))},
 	}}
@@ -142,19 +149,22 @@ func (s *Store) alias(a registry.Alias) types.TransactWriteItem {
 
 func (s *Store) forget(a registry.Alias) types.TransactWriteItem {
 	return types.TransactWriteItem{Delete: &types.Delete{
-		TableName: &s.registry, Key: key(aliasKey(a.Name), single), ConditionExpression: aws.String(freeOrOwn),
+		TableName:                 &s.registry,
+		Key:                       key(aliasKey(a.Name), single),
+		ConditionExpression:       aws.String(freeOrOwn),
 		ExpressionAttributeNames:  map[string]string{"#agent": "agent"},
 		ExpressionAttributeValues: item{":agent": text(string(a.Agent))},
 	}}
 }
 
 // answer takes a free key. A change knows no clock, but its answer expires AnswerTTL from now; a record that is over by
-// then, or not believed, is no obstacle, although DynamoDB may take days to delete it; nor is one of the same owner. An answer
-// that has none is written without that attribute, which no value equals.
+// then, or not believed, is no obstacle, although DynamoDB may take days to delete it; nor is one of the same owner. An
+// answer that has none is written without that attribute, which no value equals.
 func (s *Store) answer(a registry.Answer) types.TransactWriteItem {
 	now := a.Expires.Add(-registry.AnswerTTL)
 	return types.TransactWriteItem{Put: &types.Put{
-		TableName: &s.registry, Item: encodeAnswer(a),
+		TableName:                &s.registry,
+		Item:                     encodeAnswer(a),
 		ConditionExpression:      aws.String("attribute_not_exists(pk) OR #ttl <= :now OR #ttl > :latest OR #owner = :owner"),
 		ExpressionAttributeNames: map[string]string{"#ttl": "ttl", "#owner": "owner"},
 		ExpressionAttributeValues: item{
@@ -166,7 +176,8 @@ func (s *Store) answer(a registry.Answer) types.TransactWriteItem {
 // release frees the lease and leaves the fence. A free lease has no holder to compare with: refused too.
 func (s *Store) release(l orgca.Lease) types.TransactWriteItem {
 	return types.TransactWriteItem{Update: &types.Update{
-		TableName: &s.registry, Key: key(org, leaseKey),
+		TableName:                 &s.registry,
+		Key:                       key(org, leaseKey),
 		UpdateExpression:          aws.String(releaseUpdate),
 		ConditionExpression:       aws.String(stillHeld),
 		ExpressionAttributeNames:  leaseNames("#holder", "#operation", "#phase", "#expires", "#fence"),

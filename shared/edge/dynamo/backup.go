@@ -20,7 +20,8 @@ import (
 
 // BackupAPI is what Backups uses of the DynamoDB client. Its caller needs dynamodb:CreateBackup on both tables.
 type BackupAPI interface {
-	CreateBackup(context.Context, *dynamodb.CreateBackupInput, ...func(*dynamodb.Options)) (*dynamodb.CreateBackupOutput, error)
+	CreateBackup(context.Context, *dynamodb.CreateBackupInput, ...func(*dynamodb.Options)) (*dynamodb.CreateBackupOutput,
+		error)
 }
 
 // Backups requests on-demand backups of the tables that a rotation changes: what is, and what happened. Proof ids and
@@ -73,8 +74,8 @@ func (b *Backups) backup(ctx context.Context, table, name string) (string, error
 }
 
 // unknownOperation reports whether the endpoint does not have the operation at all, in the words of DynamoDB Local or
-// with the status of LocalStack. DynamoDB itself says neither. Whatever else goes wrong is no reason to rotate without a
-// backup.
+// with the status of LocalStack. DynamoDB itself says neither. Whatever else goes wrong is no reason to rotate without
+// a backup.
 func unknownOperation(err error) bool {
 	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "UnknownOperationException" {
 		return true

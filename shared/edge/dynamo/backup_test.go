@@ -28,7 +28,9 @@ type vault struct {
 	calls []string
 }
 
-func (v *vault) CreateBackup(_ context.Context, in *awsdynamodb.CreateBackupInput, _ ...func(*awsdynamodb.Options)) (*awsdynamodb.CreateBackupOutput, error) {
+func (v *vault) CreateBackup(
+	_ context.Context, in *awsdynamodb.CreateBackupInput, _ ...func(*awsdynamodb.Options),
+) (*awsdynamodb.CreateBackupOutput, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.calls = append(v.calls, *in.TableName+" "+*in.BackupName)
@@ -38,7 +40,8 @@ func (v *vault) CreateBackup(_ context.Context, in *awsdynamodb.CreateBackupInpu
 	if v.bare {
 		return &awsdynamodb.CreateBackupOutput{}, nil
 	}
-	return &awsdynamodb.CreateBackupOutput{BackupDetails: &types.BackupDetails{BackupArn: aws.String("arn:" + *in.TableName)}}, nil
+	return &awsdynamodb.CreateBackupOutput{BackupDetails: &types.BackupDetails{BackupArn: aws.String("arn:" +
+		*in.TableName)}}, nil
 }
 
 func TestBackup(t *testing.T) {
@@ -56,7 +59,8 @@ func TestBackup(t *testing.T) {
 func TestBackupThatFails(t *testing.T) {
 	for name, err := range map[string]error{
 		"throttled": &types.LimitExceededException{}, "being backed up": &types.BackupInUseException{},
-		"no point in time recovery": &types.ContinuousBackupsUnavailableException{}, "unheard of": errors.New("reset by peer"),
+		"no point in time recovery": &types.ContinuousBackupsUnavailableException{},
+		"unheard of":                errors.New("reset by peer"),
 	} {
 		for _, table := range []string{"registry", "audit"} {
 			v := &vault{errs: map[string]error{table: err}}
@@ -85,7 +89,8 @@ func TestEndpointsWithoutBackups(t *testing.T) {
 		body        string
 		unsupported bool
 	}{
-		{"DynamoDB Local", 400, `{"__type":"com.amazonaws.dynamodb.v20120810#UnknownOperationException","message":"An unknown operation was requested."}`, true},
+		{"DynamoDB Local", 400,
+			`{"__type":"com.amazonaws.dynamodb.v20120810#UnknownOperationException","message":"An unknown operation was requested."}`, true},
 		{"LocalStack", 501, `{"__type":"InternalFailure","message":"not yet implemented"}`, true},
 		{"denied", 400, `{"__type":"com.amazon.coral.service#AccessDeniedException","message":"not authorized"}`, false},
 		{"broken", 400, `{"__type":"com.amazonaws.dynamodb.v20120810#TableNotFoundException","message":"none"}`, false},

@@ -19,14 +19,19 @@ func BenchmarkFloor(b *testing.B) {
 	table, replay := prefix+"registry", prefix+"replay"
 	b.Run("strong get", func(b *testing.B) {
 		floor(b, func() error {
-			_, err := client.GetItem(b.Context(), &awsdynamodb.GetItemInput{TableName: &table, Key: key("AGENT#x"), ConsistentRead: aws.Bool(true)})
+			_, err := client.GetItem(b.Context(), &awsdynamodb.GetItemInput{
+				TableName:      &table,
+				Key:            key("AGENT#x"),
+				ConsistentRead: aws.Bool(true),
+			})
 			return err
 		})
 	})
 	b.Run("conditional put", func(b *testing.B) {
 		floor(b, func() error {
 			_, err := client.PutItem(b.Context(), &awsdynamodb.PutItemInput{
-				TableName: &replay, Item: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: rand.Text()}},
+				TableName:           &replay,
+				Item:                map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: rand.Text()}},
 				ConditionExpression: aws.String("attribute_not_exists(pk)"),
 			})
 			return err
@@ -50,14 +55,17 @@ func floor(b *testing.B, do func() error) {
 }
 
 func key(pk string) map[string]types.AttributeValue {
-	return map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: pk}, "sk": &types.AttributeValueMemberS{Value: "-"}}
+	return map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: pk},
+		"sk": &types.AttributeValueMemberS{Value: "-"}}
 }
 
 func transact(b *testing.B, client *awsdynamodb.Client, table string, items int) error {
 	in := &awsdynamodb.TransactWriteItemsInput{}
 	for range items {
 		in.TransactItems = append(in.TransactItems, types.TransactWriteItem{Put: &types.Put{
-			TableName: &table, Item: key(rand.Text()), ConditionExpression: aws.String("attribute_not_exists(pk)"),
+			TableName:           &table,
+			Item:                key(rand.Text()),
+			ConditionExpression: aws.String("attribute_not_exists(pk)"),
 		}})
 	}
 	_, err := client.TransactWriteItems(b.Context(), in)

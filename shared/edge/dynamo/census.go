@@ -29,8 +29,8 @@ import (
 //
 // Not taken: a counter that every enrolment updates would be one item that all agents' transactions collide on.
 
-// censusAtOnce is how many counts are under way at the same time: the heavy ones, of one method and one range, are as many
-// as there are shards, and stand side by side in the list.
+// censusAtOnce is how many counts are under way at the same time: the heavy ones, of one method and one range, are as
+// many as there are shards, and stand side by side in the list.
 const censusAtOnce = schema.Shards
 
 // count is one range of one partition of the index.
@@ -66,10 +66,19 @@ func (s *Store) Census(ctx context.Context, current, newest int64) (map[agent.Me
 // ranges are the counts of one method. What no pin can be under is not asked for.
 func ranges(method agent.Method, current, newest int64, t *registry.Tally) []*count {
 	var counts []*count
-	for _, r := range []count{{low: 0, high: current - 1, into: &t.Older}, {low: current, high: current, into: &t.Current}, {low: current + 1, high: newest, into: &t.Newer}} {
+	for _, r := range []count{{
+		low:  0,
+		high: current - 1,
+		into: &t.Older,
+	}, {low: current, high: current, into: &t.Current}, {low: current + 1, high: newest, into: &t.Newer}} {
 		for shard := range schema.Shards {
 			if r.low <= r.high {
-				counts = append(counts, &count{partition: countKey(shardKey(shard), method), low: r.low, high: r.high, into: r.into})
+				counts = append(counts, &count{
+					partition: countKey(shardKey(shard), method),
+					low:       r.low,
+					high:      r.high,
+					into:      r.into,
+				})
 			}
 		}
 	}
@@ -97,9 +106,12 @@ func (s *Store) countAll(ctx context.Context, counts []*count) error {
 
 func (s *Store) count(ctx context.Context, c *count) error {
 	in := &dynamodb.QueryInput{
-		TableName: &s.registry, IndexName: aws.String(schema.ActiveAgents), Select: types.SelectCount,
-		KeyConditionExpression:    aws.String("c = :partition AND g BETWEEN :low AND :high"),
-		ExpressionAttributeValues: item{":partition": text(c.partition), ":low": text(generationText(c.low)), ":high": text(generationText(c.high))},
+		TableName:              &s.registry,
+		IndexName:              aws.String(schema.ActiveAgents),
+		Select:                 types.SelectCount,
+		KeyConditionExpression: aws.String("c = :partition AND g BETWEEN :low AND :high"),
+		ExpressionAttributeValues: item{":partition": text(c.partition), ":low": text(generationText(c.low)),
+			":high": text(generationText(c.high))},
 	}
 	for {
 		out, err := s.client.Query(ctx, in)

@@ -21,16 +21,19 @@ import (
 // paged answers every count of minted agents under the current generation in pages, and every other with nothing.
 type paged struct {
 	dynamo.API
-	pages          int
-	broken         error // of the second page, if any
-	calls          atomic.Int64
-	running, most  atomic.Int64
-	others, strong atomic.Int64 // queries that are no counts of the index; strongly consistent ones, which an index refuses
+	pages         int
+	broken        error // of the second page, if any
+	calls         atomic.Int64
+	running, most atomic.Int64
+	// queries that are no counts of the index; strongly consistent ones, which an index refuses
+	others, strong atomic.Int64
 }
 
 const perPage = 10
 
-func (p *paged) Query(ctx context.Context, in *awsdynamodb.QueryInput, _ ...func(*awsdynamodb.Options)) (*awsdynamodb.QueryOutput, error) {
+func (p *paged) Query(
+	ctx context.Context, in *awsdynamodb.QueryInput, _ ...func(*awsdynamodb.Options),
+) (*awsdynamodb.QueryOutput, error) {
 	p.calls.Add(1)
 	defer p.running.Add(-1)
 	if n := p.running.Add(1); n > p.most.Load() {
@@ -60,7 +63,8 @@ func (p *paged) Query(ctx context.Context, in *awsdynamodb.QueryInput, _ ...func
 	}
 	out := &awsdynamodb.QueryOutput{Count: perPage}
 	if page < p.pages {
-		out.LastEvaluatedKey = map[string]types.AttributeValue{"page": &types.AttributeValueMemberS{Value: strconv.Itoa(page + 1)}}
+		out.LastEvaluatedKey = map[string]types.AttributeValue{"page": &types.AttributeValueMemberS{Value: strconv.Itoa(page +
+			1)}}
 	}
 	return out, nil
 }
@@ -71,7 +75,8 @@ func TestCensusReadsEveryPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[agent.Method]registry.Tally{agent.Minted: {Current: schema.Shards * 4 * perPage}, agent.BYOCA: {}, agent.SPIFFE: {}}
+	want := map[agent.Method]registry.Tally{agent.Minted: {Current: schema.Shards * 4 * perPage}, agent.BYOCA: {},
+		agent.SPIFFE: {}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("census (-want +got):\n%s", diff)
 	}

@@ -24,7 +24,8 @@ func NewClient(cfg aws.Config) *dynamodb.Client {
 		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
 			r.MaxAttempts, r.MaxBackoff = maxAttempts, maxBackoff
 			// A write of one item that met a transaction in progress on it: over in milliseconds.
-			r.Retryables = append(r.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{"TransactionConflictException": {}}})
+			r.Retryables = append(r.Retryables,
+				retry.RetryableErrorCode{Codes: map[string]struct{}{"TransactionConflictException": {}}})
 		})
 		switch c := cfg.HTTPClient.(type) {
 		case nil:

@@ -14,7 +14,8 @@ import (
 
 // A function has 29 s, and does more in them than one call.
 func TestClientGivesUpInTime(t *testing.T) {
-	for name, given := range map[string]aws.HTTPClient{"no client": nil, "the SDK's client": awshttp.NewBuildableClient()} {
+	for name, given := range map[string]aws.HTTPClient{"no client": nil,
+		"the SDK's client": awshttp.NewBuildableClient()} {
 		cfg := config("http://dynamodb.invalid")
 		cfg.HTTPClient = given
 		o := dynamo.NewClient(cfg).Options()
@@ -27,7 +28,8 @@ func TestClientGivesUpInTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		attempts := o.Retryer.MaxAttempts()
-		if most := time.Duration(attempts) * (c.GetTimeout() + delay); c.GetTimeout() <= 0 || attempts < 2 || most > 12*time.Second {
+		if most := time.Duration(attempts) * (c.GetTimeout() + delay); c.GetTimeout() <= 0 || attempts < 2 ||
+			most > 12*time.Second {
 			t.Errorf("%s: %d attempts of %v and pauses of %v, want several within 12s", name, attempts, c.GetTimeout(), delay)
 		}
 	}
@@ -43,7 +45,8 @@ func TestClientKeepsAnHTTPClientOfOnesOwn(t *testing.T) {
 	defer s.Close()
 	cfg := config(s.URL)
 	cfg.HTTPClient = s.Client()
-	if p, err := dynamo.New(dynamo.Config{Client: dynamo.NewClient(cfg)}).Pointer(t.Context(), "acme::a"); err != nil || p != nil || asked != 1 {
+	if p, err := dynamo.New(dynamo.Config{Client: dynamo.NewClient(cfg)}).Pointer(t.Context(), "acme::a"); err != nil ||
+		p != nil || asked != 1 {
 		t.Errorf("got %+v, %v after %d requests, want nothing after 1", p, err, asked)
 	}
 }

@@ -15,8 +15,10 @@ import (
 func (s *Store) EdgeCAs(ctx context.Context) ([]registry.EdgeCA, error) {
 	const doing = "read the edge's CAs"
 	items, err := s.query(ctx, &dynamodb.QueryInput{
-		TableName: &s.registry, ConsistentRead: aws.Bool(true),
-		KeyConditionExpression: aws.String("pk = :pk"), ExpressionAttributeValues: item{":pk": text(edge)},
+		TableName:                 &s.registry,
+		ConsistentRead:            aws.Bool(true),
+		KeyConditionExpression:    aws.String("pk = :pk"),
+		ExpressionAttributeValues: item{":pk": text(edge)},
 	}, 0)
 	if err != nil {
 		return nil, unavailable(doing, err)
@@ -55,8 +57,12 @@ func decodeEdgeCA(i item) (registry.EdgeCA, error) {
 // Named asks for the first of those who name a CA: each is an item of the CA's partition.
 func (s *Store) Named(ctx context.Context, der []byte) (bool, error) {
 	out, err := s.client.Query(ctx, &dynamodb.QueryInput{
-		TableName: &s.registry, ConsistentRead: aws.Bool(true), Limit: aws.Int32(1), Select: types.SelectCount,
-		KeyConditionExpression: aws.String("pk = :pk"), ExpressionAttributeValues: item{":pk": text(namedKey(der))},
+		TableName:                 &s.registry,
+		ConsistentRead:            aws.Bool(true),
+		Limit:                     aws.Int32(1),
+		Select:                    types.SelectCount,
+		KeyConditionExpression:    aws.String("pk = :pk"),
+		ExpressionAttributeValues: item{":pk": text(namedKey(der))},
 	})
 	if err != nil {
 		return false, unavailable("look for who names a CA", err)
@@ -64,7 +70,8 @@ func (s *Store) Named(ctx context.Context, der []byte) (bool, error) {
 	return out.Count > 0, nil
 }
 
-// naming writes what an agent's bundle names, without a condition: the agent's record, in the same transaction, has one.
+// naming writes what an agent's bundle names, without a condition: the agent's record, in the same transaction, has
+// one.
 func (s *Store) naming(n registry.Naming) []types.TransactWriteItem {
 	named := func(der []byte) item { return key(namedKey(der), string(n.Agent)) }
 	var list []types.TransactWriteItem
@@ -85,12 +92,18 @@ func (s *Store) mark(m registry.EdgeMark) types.TransactWriteItem {
 	}
 	if m.Forget {
 		return types.TransactWriteItem{Delete: &types.Delete{
-			TableName: &s.registry, Key: key(edge, edgeKey(m.CA.DER)), ConditionExpression: &condition, ExpressionAttributeValues: values,
+			TableName:                 &s.registry,
+			Key:                       key(edge, edgeKey(m.CA.DER)),
+			ConditionExpression:       &condition,
+			ExpressionAttributeValues: values,
 		}}
 	}
 	next := m.CA
 	next.Unnamed = m.Unnamed
 	return types.TransactWriteItem{Put: &types.Put{
-		TableName: &s.registry, Item: encodeEdgeCA(next), ConditionExpression: &condition, ExpressionAttributeValues: values,
+		TableName:                 &s.registry,
+		Item:                      encodeEdgeCA(next),
+		ConditionExpression:       &condition,
+		ExpressionAttributeValues: values,
 	}}
 }

@@ -15,8 +15,8 @@ import (
 // maxFound is the most agents of one page of Find: what one batch reads.
 const maxFound = 100
 
-// Find reads a page of agents by the beginning of their ids. The index holds keys alone, which an agent never changes, so
-// it costs nothing but at enrolment; the records themselves are read in one batch.
+// Find reads a page of agents by the beginning of their ids. The index holds keys alone, which an agent never changes,
+// so it costs nothing but at enrolment; the records themselves are read in one batch.
 func (s *Store) Find(ctx context.Context, q registry.Search) (registry.Page, error) {
 	const doing = "find agents"
 	low, err := after(q)
@@ -40,7 +40,8 @@ func (s *Store) Find(ctx context.Context, q registry.Search) (registry.Page, err
 	return page, nil
 }
 
-// after is where a page may begin. In the order of bytes '!' stands before everything that occurs in an id, and '~' behind.
+// after is where a page may begin. In the order of bytes '!' stands before everything that occurs in an id, and '~'
+// behind.
 func after(q registry.Search) (string, error) {
 	if q.Cursor == "" {
 		return cmp.Or(q.Prefix, "!"), nil
@@ -55,8 +56,8 @@ func after(q registry.Search) (string, error) {
 	return id + "!", nil
 }
 
-// Records reads agents by their ids, at most as many as a page of Find has, in the order in which they are asked for. Those
-// that are not there are left out.
+// Records reads agents by their ids, at most as many as a page of Find has, in the order in which they are asked for.
+// Those that are not there are left out.
 func (s *Store) Records(ctx context.Context, ids []agent.ID) ([]agent.Agent, error) {
 	const doing = "read agents"
 	keys := make([]string, len(ids))

@@ -9,7 +9,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// encodeRow keeps the row as the JSON that it is exported in, so that its hash is computed over what was hashed at first.
+// encodeRow keeps the row as the JSON that it is exported in, so that its hash is computed over what was hashed at
+// first.
 func encodeRow(row audit.Row) (item, error) {
 	encoded, err := row.Encode()
 	if err != nil {
@@ -43,8 +44,11 @@ func encodeAnswer(a registry.Answer) item {
 func decodeAnswer(key string, i item) (registry.Answer, error) {
 	r := reader{item: i}
 	a := registry.Answer{
-		Key: key, Request: r.text("request"), Result: json.RawMessage(r.blob("result")),
-		Expires: time.Unix(r.number("ttl"), 0).UTC(), Owner: r.text("owner"),
+		Key:     key,
+		Request: r.text("request"),
+		Result:  json.RawMessage(r.blob("result")),
+		Expires: time.Unix(r.number("ttl"), 0).UTC(),
+		Owner:   r.text("owner"),
 	}
 	return a, r.err
 }

@@ -41,22 +41,57 @@ var today = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 func newUpkeep(t *testing.T, size, due int) (*upkeep, *hygiene.Job) {
 	t.Helper()
 	client, prefix := tables(t)
-	u := &upkeep{counter: &counter{API: client}, secrets: &inmemory.Secrets{}, over: func() bool { return false }, size: size}
+	u := &upkeep{
+		counter: &counter{API: client},
+		secrets: &inmemory.Secrets{},
+		over:    func() bool { return false },
+		size:    size,
+	}
 	u.store = dynamo.New(dynamo.Config{Client: u.counter, Prefix: prefix})
-	now, newID, log, keys := func() time.Time { return today }, rand.Text, slog.New(slog.DiscardHandler), inmemory.NewKeys()
-	makes := rotateca.NewCeremony(rotateca.CeremonyConfig{Store: u.store, Keys: keys, OrgID: "orga", TrustDomain: "mastio.test", Now: now, NewID: newID, Log: log})
-	rotator := rotateca.New(rotateca.Config{
-		Store: u.store, Ceremony: makes, OrgID: "orga", Now: now, NewID: newID, Log: log,
-		Trust: func(context.Context) (string, error) { return "1", nil },
+	now, newID, log, keys := func() time.Time { return today }, rand.Text, slog.New(slog.DiscardHandler),
+		inmemory.NewKeys()
+	makes := rotateca.NewCeremony(rotateca.CeremonyConfig{
+		Store:       u.store,
+		Keys:        keys,
+		OrgID:       "orga",
+		TrustDomain: "mastio.test",
+		Now:         now,
+		NewID:       newID,
+		Log:         log,
 	})
-	if _, err := rotator.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, SkipBackup: true, By: audit.By{Actor: "test"}}); err != nil {
+	rotator := rotateca.New(rotateca.Config{
+		Store:    u.store,
+		Ceremony: makes,
+		OrgID:    "orga",
+		Now:      now,
+		NewID:    newID,
+		Log:      log,
+		Trust:    func(context.Context) (string, error) { return "1", nil },
+	})
+	if _, err := rotator.Do(t.Context(), rotateca.Request{
+		Mode:       rotateca.Mint,
+		SkipBackup: true,
+		By:         audit.By{Actor: "test"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	u.populate(t, client, prefix, due)
 	u.counter.calls = nil
 	return u, hygiene.New(hygiene.Config{
-		Store: u.store, Secrets: u.secrets, Over: func(context.Context) bool { return u.over() }, Now: now, NewID: newID, Log: log,
-		Issuer: agentcert.Issuer{Store: u.store, Keys: keys, OrgID: "orga", TrustDomain: "mastio.test", Now: now, NewID: newID},
+		Store:   u.store,
+		Secrets: u.secrets,
+		Over:    func(context.Context) bool { return u.over() },
+		Now:     now,
+		NewID:   newID,
+		Log:     log,
+		Issuer: agentcert.Issuer{
+			Store:       u.store,
+			Keys:        keys,
+			OrgID:       "orga",
+			TrustDomain: "mastio.test",
+			Now:         now,
+			NewID:       newID,
+		},
 	})
 }
 
@@ -73,10 +108,17 @@ func (u *upkeep) populate(t *testing.T, client *awsdynamodb.Client, prefix strin
 		if n%2 == 1 {
 			a.Hygiene.Deliver = agent.SecretsManager
 		}
-		a.Pins = []agent.Pin{{Thumbprint: fmt.Sprintf("%064x", n), Generation: 1, NotBefore: begin, NotAfter: begin.AddDate(1, 0, 0)}}
+		a.Pins = []agent.Pin{{
+			Thumbprint: fmt.Sprintf("%064x", n),
+			Generation: 1,
+			NotBefore:  begin,
+			NotAfter:   begin.AddDate(1, 0, 0),
+		}}
 		batch = append(batch, types.WriteRequest{PutRequest: &types.PutRequest{Item: dynamo.AgentItem(a)}})
 		if len(batch) == 25 || n == u.size-1 {
-			if _, err := client.BatchWriteItem(t.Context(), &awsdynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{prefix + schema.Registry: batch}}); err != nil {
+			if _, err := client.BatchWriteItem(t.Context(),
+				&awsdynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{prefix +
+					schema.Registry: batch}}); err != nil {
 				t.Fatal(err)
 			}
 			batch = nil

@@ -21,8 +21,8 @@ import (
 
 var noon = time.Date(2026, time.January, 2, 12, 0, 0, 0, time.UTC)
 
-// size is what DynamoDB bills: the octets of names and values, a number being about half its digits, and 3 for a list or
-// a map and 1 for each element of it.
+// size is what DynamoDB bills: the octets of names and values, a number being about half its digits, and 3 for a list
+// or a map and 1 for each element of it.
 func size(v types.AttributeValue) int {
 	switch v := v.(type) {
 	case *types.AttributeValueMemberS:
@@ -75,9 +75,16 @@ func mintedChain(t testing.TB) [][]byte {
 
 func largestPointer(chain ...[]byte) orgca.Pointer {
 	return orgca.Pointer{
-		Current: 999_999, Fingerprint: strings.Repeat("f", 64), Accepted: []orgca.Accepted{{Generation: 999_998, Until: noon}, {Generation: 999_997, Until: noon}},
-		Fence: 999_999, SigningKey: "arn:aws:kms:ap-southeast-2:123456789012:key/" + strings.Repeat("k", 36), Chain: chain, Legacy: true,
-		NotAfter: noon, RotatedAt: noon, Version: 999_999,
+		Current:     999_999,
+		Fingerprint: strings.Repeat("f", 64),
+		Accepted:    []orgca.Accepted{{Generation: 999_998, Until: noon}, {Generation: 999_997, Until: noon}},
+		Fence:       999_999,
+		SigningKey:  "arn:aws:kms:ap-southeast-2:123456789012:key/" + strings.Repeat("k", 36),
+		Chain:       chain,
+		Legacy:      true,
+		NotAfter:    noon,
+		RotatedAt:   noon,
+		Version:     999_999,
 	}
 }
 
@@ -89,15 +96,42 @@ func TestSizes(t *testing.T) {
 	pins := make([]agent.Pin, 8)
 	for n := range pins {
 		pins[n] = agent.Pin{
-			Thumbprint: strings.Repeat("f", 64), Key: strings.Repeat("f", 64), Generation: 999_999, NotBefore: noon, NotAfter: noon, Until: noon,
-			Due: noon, JKT: strings.Repeat("j", 43), Dormant: true, Unused: true, Yields: true,
+			Thumbprint: strings.Repeat("f", 64),
+			Key:        strings.Repeat("f", 64),
+			Generation: 999_999,
+			NotBefore:  noon,
+			NotAfter:   noon,
+			Until:      noon,
+			Due:        noon,
+			JKT:        strings.Repeat("j", 43),
+			Dormant:    true,
+			Unused:     true,
+			Yields:     true,
 		}
 	}
 	a := agent.Agent{
-		ID: agent.ID(strings.Repeat("o", 64) + "::" + strings.Repeat("n", 64)), Method: agent.Minted, Status: agent.Active, Pins: pins,
-		SPIFFEID: strings.Repeat("s", 200), JKT: strings.Repeat("j", 43), ProofBound: true, Head: audit.Head{Seq: 1, Hash: strings.Repeat("f", 64)},
-		Past:    agent.Past{Newest: noon, Known: slices.Repeat([]string{strings.Repeat("f", 32)}, 6), Floor: noon, Ended: slices.Repeat([]string{strings.Repeat("f", 32)}, 6), Lost: make([]byte, 60)},
-		Hygiene: agent.Hygiene{Deliver: agent.SecretsManager, About: strings.Repeat("f", 64), Undelivered: strings.Repeat("v", 64), Failed: 9, Later: noon},
+		ID:         agent.ID(strings.Repeat("o", 64) + "::" + strings.Repeat("n", 64)),
+		Method:     agent.Minted,
+		Status:     agent.Active,
+		Pins:       pins,
+		SPIFFEID:   strings.Repeat("s", 200),
+		JKT:        strings.Repeat("j", 43),
+		ProofBound: true,
+		Head:       audit.Head{Seq: 1, Hash: strings.Repeat("f", 64)},
+		Past: agent.Past{
+			Newest: noon,
+			Known:  slices.Repeat([]string{strings.Repeat("f", 32)}, 6),
+			Floor:  noon,
+			Ended:  slices.Repeat([]string{strings.Repeat("f", 32)}, 6),
+			Lost:   make([]byte, 60),
+		},
+		Hygiene: agent.Hygiene{
+			Deliver:     agent.SecretsManager,
+			About:       strings.Repeat("f", 64),
+			Undelivered: strings.Repeat("v", 64),
+			Failed:      9,
+			Later:       noon,
+		},
 	}
 	for _, c := range []struct {
 		name  string
@@ -119,9 +153,12 @@ func TestSizes(t *testing.T) {
 func TestMalformedItems(t *testing.T) {
 	good := encodePointer(largestPointer([]byte{1}), 0)
 	for name, bad := range map[string]types.AttributeValue{
-		"current": text("1"), "fence": &types.AttributeValueMemberN{Value: "1.5"}, "version": &types.AttributeValueMemberN{Value: "x"},
-		"chain": &types.AttributeValueMemberL{Value: []types.AttributeValue{text("x")}}, "legacy": number(1), "not_after": text("now"),
-		"accepted":    &types.AttributeValueMemberL{Value: []types.AttributeValue{&types.AttributeValueMemberM{Value: item{"until": text("x")}}}},
+		"current": text("1"), "fence": &types.AttributeValueMemberN{Value: "1.5"},
+		"version": &types.AttributeValueMemberN{Value: "x"},
+		"chain":   &types.AttributeValueMemberL{Value: []types.AttributeValue{text("x")}}, "legacy": number(1),
+		"not_after": text("now"),
+		"accepted": &types.AttributeValueMemberL{Value: []types.AttributeValue{
+			&types.AttributeValueMemberM{Value: item{"until": text("x")}}}},
 		"fingerprint": blob([]byte{1}),
 	} {
 		i := item{}
@@ -137,7 +174,8 @@ func TestMalformedItems(t *testing.T) {
 		}
 	}
 	pin := &types.AttributeValueMemberM{Value: item{"thumbprint": number(1)}}
-	if _, err := decodeAgent(item{"pins": &types.AttributeValueMemberL{Value: []types.AttributeValue{pin}}}); !errors.Is(err, errMalformed) {
+	pins := item{"pins": &types.AttributeValueMemberL{Value: []types.AttributeValue{pin}}}
+	if _, err := decodeAgent(pins); !errors.Is(err, errMalformed) {
 		t.Errorf("pin: got %v, want %v", err, errMalformed)
 	}
 	for _, row := range []item{{"row": number(1)}, {"row": text("{")}, {}} {
@@ -175,9 +213,15 @@ func FuzzCursor(f *testing.F) {
 
 func BenchmarkDecodeView(b *testing.B) {
 	a := encodeAgent(agent.Agent{
-		ID: "acme::agent", Profile: agent.Profile{DisplayName: "Agent", Capabilities: []string{"read", "write"}}, Method: agent.Minted, Status: agent.Active,
+		ID:         "acme::agent",
+		Profile:    agent.Profile{DisplayName: "Agent", Capabilities: []string{"read", "write"}},
+		Method:     agent.Minted,
+		Status:     agent.Active,
 		Pins:       []agent.Pin{{Thumbprint: strings.Repeat("f", 64), Generation: 3, NotBefore: noon, NotAfter: noon}},
-		EnrolledAt: noon, UpdatedAt: noon, Head: audit.Head{Seq: 4, Hash: strings.Repeat("f", 64)}, Version: 4,
+		EnrolledAt: noon,
+		UpdatedAt:  noon,
+		Head:       audit.Head{Seq: 4, Hash: strings.Repeat("f", 64)},
+		Version:    4,
 	})
 	p := encodePointer(largestPointer(bytes.Repeat([]byte{1}, 600), bytes.Repeat([]byte{2}, 600)), 0)
 	b.ReportAllocs()

@@ -39,7 +39,11 @@ func encodeKeys(k agent.Keys) item {
 func decodeKeys(i item) (agent.Keys, error) {
 	r := reader{item: i}
 	k := agent.Keys{
-		Compromised: split(&r, "compromised"), Earlier: split(&r, "earlier"), Staged: split(&r, "staged"), Renewed: r.text("renewed"), Version: r.number("version"),
+		Compromised: split(&r, "compromised"),
+		Earlier:     split(&r, "earlier"),
+		Staged:      split(&r, "staged"),
+		Renewed:     r.text("renewed"),
+		Version:     r.number("version"),
 	}
 	k.Renewals = elements(&r, "renewals", func(v *types.AttributeValueMemberN) (at time.Time) {
 		one := reader{item: item{"at": v}, err: r.err}

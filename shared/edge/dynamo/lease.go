@@ -34,8 +34,10 @@ func (s *Store) Acquire(ctx context.Context, want orgca.Lease, now time.Time) (o
 	const doing = "acquire the lease"
 	var a attempts
 	out, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.registry, Key: key(org, leaseKey),
-		UpdateExpression:         aws.String("SET #holder = :holder, #operation = :operation, #phase = :phase, #expires = :expires ADD #fence :one"),
+		TableName: &s.registry,
+		Key:       key(org, leaseKey),
+		UpdateExpression: aws.String("SET #holder = :holder, #operation = :operation, #phase = :phase, #expires = " +
+			":expires ADD #fence :one"),
 		ConditionExpression:      aws.String("attribute_not_exists(#holder) OR #expires <= :now OR #expires > :latest"),
 		ExpressionAttributeNames: leaseNames("#holder", "#operation", "#phase", "#expires", "#fence"),
 		ExpressionAttributeValues: item{
@@ -74,7 +76,8 @@ func (s *Store) Extend(ctx context.Context, l orgca.Lease) error {
 	const doing = "extend the lease"
 	var a attempts
 	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.registry, Key: key(org, leaseKey),
+		TableName:                &s.registry,
+		Key:                      key(org, leaseKey),
 		UpdateExpression:         aws.String("SET #phase = :phase, #expires = :expires"),
 		ConditionExpression:      aws.String(stillHeld),
 		ExpressionAttributeNames: leaseNames("#holder", "#phase", "#expires", "#fence"),
@@ -99,8 +102,12 @@ func (s *Store) Release(ctx context.Context, l orgca.Lease) error {
 	var a attempts
 	w := s.release(l).Update
 	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: w.TableName, Key: w.Key, UpdateExpression: w.UpdateExpression, ConditionExpression: w.ConditionExpression,
-		ExpressionAttributeNames: w.ExpressionAttributeNames, ExpressionAttributeValues: w.ExpressionAttributeValues,
+		TableName:                 w.TableName,
+		Key:                       w.Key,
+		UpdateExpression:          w.UpdateExpression,
+		ConditionExpression:       w.ConditionExpression,
+		ExpressionAttributeNames:  w.ExpressionAttributeNames,
+		ExpressionAttributeValues: w.ExpressionAttributeValues,
 	}, a.watch)
 	if _, ok := conditionFailed(err); ok && !a.maybeDone(err) {
 		return fmt.Errorf("%s: %w: not held by it any more", doing, registry.ErrConflict)

@@ -74,7 +74,9 @@ func endpoint(t testing.TB) string {
 
 func config(endpoint string) aws.Config {
 	return aws.Config{
-		Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Region:       "us-east-1",
+		BaseEndpoint: &endpoint,
+		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}
 }
 
@@ -94,7 +96,8 @@ func tables(t testing.TB) (*awsdynamodb.Client, string) {
 func deleteTables(t testing.TB, client *awsdynamodb.Client, prefix string) {
 	for _, table := range schema.Tables() {
 		name := prefix + table.Name
-		if _, err := client.DeleteTable(context.WithoutCancel(t.Context()), &awsdynamodb.DeleteTableInput{TableName: &name}); err != nil {
+		if _, err := client.DeleteTable(context.WithoutCancel(t.Context()),
+			&awsdynamodb.DeleteTableInput{TableName: &name}); err != nil {
 			t.Errorf("delete table %s: %v", name, err)
 		}
 	}

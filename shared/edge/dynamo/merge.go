@@ -61,7 +61,9 @@ func (m *merge) fill(ctx context.Context) error {
 func (m *merge) read(ctx context.Context, sh *shard) error {
 	for len(sh.found) == 0 && !sh.done {
 		out, err := m.store.client.Query(ctx, &dynamodb.QueryInput{
-			TableName: &m.of.table, IndexName: aws.String(m.of.index), Limit: &m.chunk,
+			TableName:                 &m.of.table,
+			IndexName:                 aws.String(m.of.index),
+			Limit:                     &m.chunk,
 			KeyConditionExpression:    aws.String("#partition = :shard AND #by BETWEEN :low AND :high"),
 			ExpressionAttributeNames:  map[string]string{"#partition": m.of.partition, "#by": m.of.by},
 			ExpressionAttributeValues: item{":shard": text(sh.name), ":low": text(sh.low), ":high": text(m.high)},
@@ -75,8 +77,8 @@ func (m *merge) read(ctx context.Context, sh *shard) error {
 	return nil
 }
 
-// page takes the first items, at most limit, each with its sort key, and returns the cursor of the page behind them; empty:
-// there is none.
+// page takes the first items, at most limit, each with its sort key, and returns the cursor of the page behind them;
+// empty: there is none.
 func (m *merge) page(ctx context.Context, limit int, take func(place string, i item) error) (next string, err error) {
 	var last string
 	for n := 0; ; n++ {

@@ -16,10 +16,10 @@ import (
 	"github.com/mastio-aws/mastio/shared/schema"
 )
 
-// A chain that moved has an item of its own until a checkpoint covers it: where it went from and to. The item is written
-// with the row, in the same transaction, so no row is ever without it, whatever clocks and indexes say; and it is read
-// by its key, so what was committed is seen. Finding the chains that moved by their rows' times, in the index by day,
-// would be neither: a row can be committed after one with a later time, and an index lags behind.
+// A chain that moved has an item of its own until a checkpoint covers it: where it went from and to. The item is
+// written with the row, in the same transaction, so no row is ever without it, whatever clocks and indexes say; and it
+// is read by its key, so what was committed is seen. Finding the chains that moved by their rows' times, in the index
+// by day, would be neither: a row can be committed after one with a later time, and an index lags behind.
 
 func movedKey(subject string) item { return key(movedPrefix+shardOf(subject), subject) }
 
@@ -40,8 +40,10 @@ func leavesOf(rows []audit.Row) []audit.Leaf {
 // conditions let only the next row of a chain in.
 func (s *Store) move(l audit.Leaf) types.TransactWriteItem {
 	return types.TransactWriteItem{Update: &types.Update{
-		TableName: &s.registry, Key: movedKey(l.Subject),
-		UpdateExpression:         aws.String("SET #seq = :seq, #hash = :hash, #from = if_not_exists(#from, :from), #before = if_not_exists(#before, :before)"),
+		TableName: &s.registry,
+		Key:       movedKey(l.Subject),
+		UpdateExpression: aws.String("SET #seq = :seq, #hash = :hash, #from = if_not_exists(#from, :from), #before " +
+			"= if_not_exists(#before, :before)"),
 		ExpressionAttributeNames: movedNames("#seq", "#hash", "#from", "#before"),
 		ExpressionAttributeValues: item{
 			":seq": number(l.Seq), ":hash": text(l.Hash), ":from": number(l.FromSeq), ":before": text(l.FromHash),
@@ -61,7 +63,11 @@ func movedNames(placeholders ...string) map[string]string {
 func decodeMoved(i item) (audit.Leaf, error) {
 	r := reader{item: i}
 	l := audit.Leaf{
-		Subject: r.text("sk"), FromSeq: r.number("from_seq"), FromHash: r.text("from_hash"), Seq: r.number("seq"), Hash: r.text("hash"),
+		Subject:  r.text("sk"),
+		FromSeq:  r.number("from_seq"),
+		FromHash: r.text("from_hash"),
+		Seq:      r.number("seq"),
+		Hash:     r.text("hash"),
 	}
 	return l, r.err
 }
@@ -77,7 +83,9 @@ func (s *Store) Moved(ctx context.Context, limit int) ([]audit.Leaf, error) {
 	for n := range schema.Shards {
 		wg.Go(func() {
 			parts[n], errs[n] = s.query(ctx, &dynamodb.QueryInput{
-				TableName: &s.registry, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("pk = :pk"),
+				TableName:                 &s.registry,
+				ConsistentRead:            aws.Bool(true),
+				KeyConditionExpression:    aws.String("pk = :pk"),
 				ExpressionAttributeValues: item{":pk": text(movedPrefix + shardKey(n))},
 			}, limit/(schema.Shards/2)+schema.Shards)
 		})
@@ -104,7 +112,8 @@ func (s *Store) Cover(ctx context.Context, l audit.Leaf) error {
 	doing := "cover the chain of " + l.Subject
 	var a attempts
 	_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-		TableName: &s.registry, Key: movedKey(l.Subject),
+		TableName:                 &s.registry,
+		Key:                       movedKey(l.Subject),
 		ConditionExpression:       aws.String("#seq = :seq AND #hash = :hash"),
 		ExpressionAttributeNames:  movedNames("#seq", "#hash"),
 		ExpressionAttributeValues: item{":seq": number(l.Seq), ":hash": text(l.Hash)},
@@ -116,7 +125,8 @@ func (s *Store) Cover(ctx context.Context, l audit.Leaf) error {
 		return a.failed(doing, err)
 	}
 	_, err = s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.registry, Key: movedKey(l.Subject),
+		TableName:                 &s.registry,
+		Key:                       movedKey(l.Subject),
 		UpdateExpression:          aws.String("SET #from = :seq, #before = :hash"),
 		ConditionExpression:       aws.String("#from < :seq AND #seq > :seq"),
 		ExpressionAttributeNames:  movedNames("#seq", "#from", "#before"),

@@ -8,8 +8,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// encodePointer makes one copy. With the chain of a minted Org CA it stays far below the 4 KB of one read unit; two RSA-4096
-// certificates of an upload still fit. Beyond that nothing breaks: a read costs a second unit.
+// encodePointer makes one copy. With the chain of a minted Org CA it stays far below the 4 KB of one read unit; two
+// RSA-4096 certificates of an upload still fit. Beyond that nothing breaks: a read costs a second unit.
 func encodePointer(p orgca.Pointer, copy int) item {
 	w := writer{key(org, pointerKey(copy))}
 	w.number("current", p.Current)
@@ -36,15 +36,16 @@ func decodePointer(i item) (orgca.Pointer, error) {
 	p := orgca.Pointer{
 		Current:     r.number("current"),
 		Fingerprint: r.text("fingerprint"),
-		Accepted:    elements(&r, "accepted", func(v *types.AttributeValueMemberM) orgca.Accepted { return decodeAccepted(&r, v.Value) }),
-		Previous:    r.number("previous"),
-		Fence:       r.number("fence"),
-		SigningKey:  r.text("signing_key"),
-		Chain:       elements(&r, "chain", func(v *types.AttributeValueMemberB) []byte { return v.Value }),
-		Legacy:      r.flag("legacy"),
-		NotAfter:    r.time("not_after"),
-		RotatedAt:   r.time("rotated_at"),
-		Version:     r.number("version"),
+		Accepted: elements(&r, "accepted",
+			func(v *types.AttributeValueMemberM) orgca.Accepted { return decodeAccepted(&r, v.Value) }),
+		Previous:   r.number("previous"),
+		Fence:      r.number("fence"),
+		SigningKey: r.text("signing_key"),
+		Chain:      elements(&r, "chain", func(v *types.AttributeValueMemberB) []byte { return v.Value }),
+		Legacy:     r.flag("legacy"),
+		NotAfter:   r.time("not_after"),
+		RotatedAt:  r.time("rotated_at"),
+		Version:    r.number("version"),
 	}
 	return p, r.err
 }
@@ -88,14 +89,30 @@ func encodeGeneration(g orgca.Generation) item {
 func decodeGeneration(i item) (orgca.Generation, error) {
 	r := reader{item: i}
 	g := orgca.Generation{
-		Number: r.number("number"), State: orgca.State(r.text("state")), RotationID: r.text("rotation_id"),
-		Source: orgca.Source(r.text("source")), Reason: r.text("reason"), Left: r.text("left"), Actor: r.text("actor"),
-		RootKey: r.text("root_key"), IssuingKey: r.text("issuing_key"), Root: r.blob("root"), Issuing: r.blob("issuing"),
-		Above:   elements(&r, "above", func(v *types.AttributeValueMemberB) []byte { return v.Value }),
-		Subject: r.text("subject"), NotBefore: r.time("not_before"), NotAfter: r.time("not_after"), Legacy: r.flag("legacy"),
-		Truststore: r.text("truststore"), CreatedAt: r.time("created_at"), StagedAt: r.time("staged_at"),
-		CurrentAt: r.time("current_at"), SupersededAt: r.time("superseded_at"), RetiredAt: r.time("retired_at"),
-		Superseding: r.number("superseding"), Version: r.number("version"),
+		Number:       r.number("number"),
+		State:        orgca.State(r.text("state")),
+		RotationID:   r.text("rotation_id"),
+		Source:       orgca.Source(r.text("source")),
+		Reason:       r.text("reason"),
+		Left:         r.text("left"),
+		Actor:        r.text("actor"),
+		RootKey:      r.text("root_key"),
+		IssuingKey:   r.text("issuing_key"),
+		Root:         r.blob("root"),
+		Issuing:      r.blob("issuing"),
+		Above:        elements(&r, "above", func(v *types.AttributeValueMemberB) []byte { return v.Value }),
+		Subject:      r.text("subject"),
+		NotBefore:    r.time("not_before"),
+		NotAfter:     r.time("not_after"),
+		Legacy:       r.flag("legacy"),
+		Truststore:   r.text("truststore"),
+		CreatedAt:    r.time("created_at"),
+		StagedAt:     r.time("staged_at"),
+		CurrentAt:    r.time("current_at"),
+		SupersededAt: r.time("superseded_at"),
+		RetiredAt:    r.time("retired_at"),
+		Superseding:  r.number("superseding"),
+		Version:      r.number("version"),
 	}
 	return g, r.err
 }
@@ -114,9 +131,12 @@ func encodeTruststore(t registry.Truststore) item {
 func decodeTruststore(i item) (registry.Truststore, error) {
 	r := reader{item: i}
 	t := registry.Truststore{
-		Object: r.text("object"), Domain: r.text("domain"), Status: registry.TruststoreStatus(r.text("status")),
+		Object:   r.text("object"),
+		Domain:   r.text("domain"),
+		Status:   registry.TruststoreStatus(r.text("status")),
 		Warnings: elements(&r, "warnings", func(v *types.AttributeValueMemberS) string { return v.Value }),
-		Since:    r.time("since"), Version: r.number("version"),
+		Since:    r.time("since"),
+		Version:  r.number("version"),
 	}
 	return t, r.err
 }
@@ -138,8 +158,11 @@ func decodeHead(i item) (audit.Head, error) {
 func decodeLease(i item) (orgca.Lease, error) {
 	r := reader{item: i}
 	l := orgca.Lease{
-		Holder: r.text("holder"), Operation: r.text("operation"), Phase: r.text("phase"),
-		Expires: r.time("expires"), Fence: r.number("fence"),
+		Holder:    r.text("holder"),
+		Operation: r.text("operation"),
+		Phase:     r.text("phase"),
+		Expires:   r.time("expires"),
+		Fence:     r.number("fence"),
 	}
 	return l, r.err
 }

@@ -36,7 +36,9 @@ func (a *attempts) watch(o *dynamodb.Options) {
 	})
 }
 
-func (a *attempts) attempt(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+func (a *attempts) attempt(
+	ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,
+) (middleware.DeserializeOutput, middleware.Metadata, error) {
 	out, metadata, err := next.HandleDeserialize(ctx, in)
 	if err != nil && !refused(err) {
 		a.unsure = true
@@ -47,10 +49,12 @@ func (a *attempts) attempt(ctx context.Context, in middleware.DeserializeInput, 
 // refusals are the codes of errors after which a write certainly did not happen. TransactionInProgressException is not
 // among them: the same transaction, sent before, is being carried out.
 var refusals = []string{
-	"AccessDeniedException", "ConditionalCheckFailedException", "ExpiredTokenException", "IdempotentParameterMismatchException",
+	"AccessDeniedException", "ConditionalCheckFailedException", "ExpiredTokenException",
+	"IdempotentParameterMismatchException",
 	"IncompleteSignatureException", "InvalidSignatureException", "ItemCollectionSizeLimitExceededException",
 	"MissingAuthenticationTokenException", "ProvisionedThroughputExceededException", "RequestLimitExceeded",
-	"ResourceNotFoundException", "SerializationException", "Throttling", "ThrottlingException", "TransactionCanceledException",
+	"ResourceNotFoundException", "SerializationException", "Throttling", "ThrottlingException",
+	"TransactionCanceledException",
 	"TransactionConflictException", "UnrecognizedClientException", "ValidationException",
 }
 
@@ -101,5 +105,6 @@ func (a *attempts) transacted(doing string, err error) error {
 }
 
 func because(e *types.TransactionCanceledException, code string) bool {
-	return slices.ContainsFunc(e.CancellationReasons, func(r types.CancellationReason) bool { return aws.ToString(r.Code) == code })
+	return slices.ContainsFunc(e.CancellationReasons,
+		func(r types.CancellationReason) bool { return aws.ToString(r.Code) == code })
 }

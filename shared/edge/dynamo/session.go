@@ -35,7 +35,12 @@ func (s *Store) Session(ctx context.Context, id string) (*session.Session, int64
 			epoch = r.number("epoch")
 		} else {
 			found = &session.Session{
-				ID: id, Actor: r.text("actor"), Epoch: r.number("epoch"), Version: r.text("version"), Created: r.time("created"), Expires: r.time("expires"),
+				ID:      id,
+				Actor:   r.text("actor"),
+				Epoch:   r.number("epoch"),
+				Version: r.text("version"),
+				Created: r.time("created"),
+				Expires: r.time("expires"),
 			}
 		}
 		if r.err != nil {
@@ -63,7 +68,10 @@ func (s *Store) PutSession(ctx context.Context, v session.Session) error {
 // DropSession deletes a session. Doing so twice is doing so once.
 func (s *Store) DropSession(ctx context.Context, id string) error {
 	var a attempts
-	_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &s.sessions, Key: item{"pk": text(sessionPrefix + id)}}, a.watch)
+	_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName: &s.sessions,
+		Key:       item{"pk": text(sessionPrefix + id)},
+	}, a.watch)
 	if err != nil {
 		return a.failed("delete a session", err)
 	}
@@ -74,7 +82,9 @@ func (s *Store) DropSession(ctx context.Context, id string) error {
 func (s *Store) EndSessions(ctx context.Context) error {
 	var a attempts
 	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.sessions, Key: item{"pk": text(epochItem)}, UpdateExpression: aws.String("ADD epoch :one"),
+		TableName:                 &s.sessions,
+		Key:                       item{"pk": text(epochItem)},
+		UpdateExpression:          aws.String("ADD epoch :one"),
 		ExpressionAttributeValues: item{":one": number(1)},
 	}, a.watch)
 	if err != nil {
@@ -98,7 +108,8 @@ func (s *Store) Gates(ctx context.Context, keys ...string) ([]session.Gate, erro
 	for _, i := range items {
 		r := reader{item: i}
 		n := slices.Index(keys, r.text("pk")[len(gatePrefix):])
-		gates[n].Attempts, gates[n].Last, gates[n].Until, gates[n].Version = r.number("attempts"), r.time("last"), r.time("until"), r.number("version")
+		gates[n].Attempts, gates[n].Last, gates[n].Until, gates[n].Version = r.number("attempts"), r.time("last"),
+			r.time("until"), r.number("version")
 		if r.err != nil {
 			return nil, unavailable(doing, r.err)
 		}
@@ -119,8 +130,11 @@ func (s *Store) PutGate(ctx context.Context, g session.Gate, forget time.Time) e
 	put.TableName = &s.sessions
 	var a attempts
 	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: put.TableName, Item: put.Item, ConditionExpression: put.ConditionExpression,
-		ExpressionAttributeNames: put.ExpressionAttributeNames, ExpressionAttributeValues: put.ExpressionAttributeValues,
+		TableName:                 put.TableName,
+		Item:                      put.Item,
+		ConditionExpression:       put.ConditionExpression,
+		ExpressionAttributeNames:  put.ExpressionAttributeNames,
+		ExpressionAttributeValues: put.ExpressionAttributeValues,
 	}, a.watch)
 	if _, ok := conditionFailed(err); ok {
 		return fmt.Errorf("%s: %w", doing, registry.ErrConflict)

@@ -8,8 +8,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 )
 
-// StreamedRow reads the row of a record of the audit table's stream. ok is false for a record that is none: rows are only
-// ever inserted.
+// StreamedRow reads the row of a record of the audit table's stream. ok is false for a record that is none: rows are
+// only ever inserted.
 func StreamedRow(r lambdaevents.DynamoDBEventRecord) (row audit.Row, ok bool, err error) {
 	if r.EventName != string(lambdaevents.DynamoDBOperationTypeInsert) {
 		return audit.Row{}, false, nil

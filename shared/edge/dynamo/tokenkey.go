@@ -58,7 +58,9 @@ func (s *Store) PutTokenKey(ctx context.Context, k registry.TokenKey) error {
 	doing := fmt.Sprintf("store the token key of epoch %d", k.Epoch)
 	var a attempts
 	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: &s.keys, Item: encodeTokenKey(k), ConditionExpression: aws.String("attribute_not_exists(pk)"),
+		TableName:           &s.keys,
+		Item:                encodeTokenKey(k),
+		ConditionExpression: aws.String("attribute_not_exists(pk)"),
 	}, a.watch)
 	if _, ok := conditionFailed(err); ok {
 		return fmt.Errorf("%s: %w", doing, registry.ErrConflict)
@@ -85,8 +87,11 @@ func encodeTokenKey(k registry.TokenKey) item {
 func decodeTokenKey(i item) (registry.TokenKey, error) {
 	r := reader{item: i}
 	k := registry.TokenKey{
-		Epoch: r.number("epoch"), ID: r.text("id"), Public: r.blob("public"),
-		Wrapped: r.blob("wrapped"), Expires: r.time("expires"),
+		Epoch:   r.number("epoch"),
+		ID:      r.text("id"),
+		Public:  r.blob("public"),
+		Wrapped: r.blob("wrapped"),
+		Expires: r.time("expires"),
 	}
 	return k, r.err
 }

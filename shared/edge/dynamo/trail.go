@@ -83,7 +83,9 @@ func placeOf(i item) string {
 func (s *Store) LastRow(ctx context.Context, subject string) (*audit.Row, error) {
 	doing := "read the end of the chain of " + subject
 	items, err := s.query(ctx, &dynamodb.QueryInput{
-		TableName: &s.audit, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false),
+		TableName:                 &s.audit,
+		ConsistentRead:            aws.Bool(true),
+		ScanIndexForward:          aws.Bool(false),
 		KeyConditionExpression:    aws.String("#subject = :subject"),
 		ExpressionAttributeNames:  map[string]string{"#subject": "subject"},
 		ExpressionAttributeValues: item{":subject": text(subject)},

@@ -55,8 +55,13 @@ func mute(_ *wire, r *http.Request) (*http.Response, error) {
 func say(status int, body string) fate {
 	return func(_ *wire, r *http.Request) (*http.Response, error) {
 		return &http.Response{
-			StatusCode: status, Status: http.StatusText(status), ProtoMajor: 1, ProtoMinor: 1, Request: r,
-			Header: http.Header{"Content-Type": {"application/x-amz-json-1.0"}}, Body: io.NopCloser(strings.NewReader(body)),
+			StatusCode: status,
+			Status:     http.StatusText(status),
+			ProtoMajor: 1,
+			ProtoMinor: 1,
+			Request:    r,
+			Header:     http.Header{"Content-Type": {"application/x-amz-json-1.0"}},
+			Body:       io.NopCloser(strings.NewReader(body)),
 		}, nil
 	}
 }

@@ -22,7 +22,8 @@ var ErrBus = errors.New("event bus is unavailable")
 
 // API is the part of the EventBridge client that this package calls.
 type API interface {
-	PutEvents(context.Context, *awseventbridge.PutEventsInput, ...func(*awseventbridge.Options)) (*awseventbridge.PutEventsOutput, error)
+	PutEvents(context.Context, *awseventbridge.PutEventsInput,
+		...func(*awseventbridge.Options)) (*awseventbridge.PutEventsOutput, error)
 }
 
 // Bus is one bus. It is safe for concurrent use.
@@ -41,7 +42,11 @@ func (b *Bus) Put(ctx context.Context, list []events.Event) ([]bool, error) {
 			return nil, fmt.Errorf("encode an event: %w", err)
 		}
 		entries[i] = types.PutEventsRequestEntry{
-			EventBusName: &b.Name, Source: aws.String(Source), DetailType: aws.String(string(e.Type)), Detail: aws.String(string(detail)), Time: aws.Time(e.Time),
+			EventBusName: &b.Name,
+			Source:       aws.String(Source),
+			DetailType:   aws.String(string(e.Type)),
+			Detail:       aws.String(string(detail)),
+			Time:         aws.Time(e.Time),
 		}
 	}
 	out, err := b.API.PutEvents(ctx, &awseventbridge.PutEventsInput{Entries: entries})

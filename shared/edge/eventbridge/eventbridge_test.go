@@ -27,13 +27,21 @@ func open(t *testing.T, bus string, refuse func(local.Event) bool) (*eventbridge
 	web := httptest.NewServer(server)
 	t.Cleanup(web.Close)
 	client := awseventbridge.New(awseventbridge.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String(web.URL), Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), Retryer: aws.NopRetryer{},
+		Region:       "us-east-1",
+		BaseEndpoint: aws.String(web.URL),
+		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Retryer:      aws.NopRetryer{},
 	})
 	return &eventbridge.Bus{API: client, Name: bus}, server
 }
 
 func event(subject string) events.Event {
-	return events.Event{Type: audit.AgentCertDue, Subject: subject, Time: at, Detail: map[string]any{"id": "row-" + subject, "subject": subject}}
+	return events.Event{
+		Type:    audit.AgentCertDue,
+		Subject: subject,
+		Time:    at,
+		Detail:  map[string]any{"id": "row-" + subject, "subject": subject},
+	}
 }
 
 func TestPut(t *testing.T) {
@@ -46,7 +54,13 @@ func TestPut(t *testing.T) {
 	if len(got) != 2 {
 		t.Fatalf("%d events, want 2", len(got))
 	}
-	want := local.Event{ID: got[0].ID, DetailType: "agent.cert_due", Source: "mastio", Time: float64(at.Unix()), Detail: json.RawMessage(`{"id":"row-a","subject":"a"}`)}
+	want := local.Event{
+		ID:         got[0].ID,
+		DetailType: "agent.cert_due",
+		Source:     "mastio",
+		Time:       float64(at.Unix()),
+		Detail:     json.RawMessage(`{"id":"row-a","subject":"a"}`),
+	}
 	if diff := cmp.Diff(want, got[0]); diff != "" {
 		t.Errorf("event (-want +got):\n%s", diff)
 	}

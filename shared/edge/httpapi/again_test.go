@@ -59,7 +59,8 @@ func TestBYOCAAgain(t *testing.T) {
 		"overlap":    func(t *testing.T, w *world) { w.change(t, query("mode", "mint"), query("overlap", "600")) },
 		"expired":    func(_ *testing.T, w *world) { w.Advance(25 * time.Hour) },
 		"rolled back": func(t *testing.T, w *world) {
-			if a := w.send(t, event("GET", "/v1/admin/agents/orga::byo", admin)); !strings.Contains(string(a.body), `"generation":2`) {
+			if a := w.send(t, event("GET", "/v1/admin/agents/orga::byo", admin)); !strings.Contains(string(a.body),
+				`"generation":2`) {
 				t.Fatal(string(a.body))
 			}
 			w.change(t, query("mode", "rollback"))
@@ -72,14 +73,17 @@ func TestBYOCAAgain(t *testing.T) {
 			}
 			old := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
 			jwk := publicJWK(t, newKey(t))
-			request := byocaRequest(t, "byo", old).with("display_name", "B.Y.O.", "capabilities", []string{"b", "a"}, "dpop_jwk", jwk)
+			request := byocaRequest(t, "byo", old).with("display_name", "B.Y.O.", "capabilities", []string{"b", "a"}, "dpop_jwk",
+				jwk)
 			var first, got admitted
 			w.postBYOCA(t, request).into(t, 201, &first)
 			end(t, w)
 
 			next := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
 			again := byocaRequest(t, "byo", next).asTheSDK()
-			w.refuse(t, byocaRoute, refusal{"other capabilities", event("POST", byocaRoute, admin, jsonBody(again.with("capabilities", []string{"a"}).text(t))), 409, "capabilities_differ"})
+			w.refuse(t, byocaRoute, refusal{"other capabilities",
+				event("POST", byocaRoute, admin, jsonBody(again.with("capabilities", []string{"a"}).text(t))), 409,
+				"capabilities_differ"})
 			w.postBYOCA(t, again).into(t, 200, &got)
 			want := first
 			want.Thumbprint, want.Generation = pki.Thumbprint(next.cert.Raw), got.Generation
@@ -87,7 +91,8 @@ func TestBYOCAAgain(t *testing.T) {
 				t.Errorf("enrolled again (-want +got):\n%s", diff)
 			}
 			row := w.lastRow(t, "orga::byo")
-			if row.EventType != audit.AgentCertRotated || row.Details["previous_thumbprint"] != first.Thumbprint || row.Details["previous_dpop_jkt"] != *first.JKT || row.Details["cert_thumbprint"] != got.Thumbprint {
+			if row.EventType != audit.AgentCertRotated || row.Details["previous_thumbprint"] != first.Thumbprint ||
+				row.Details["previous_dpop_jkt"] != *first.JKT || row.Details["cert_thumbprint"] != got.Thumbprint {
 				t.Errorf("row = %+v", row)
 			}
 			w.tokenStatus(t, "old", old.certPEM(), 401)
@@ -110,20 +115,29 @@ func TestEnrolmentProtectsWhatCounts(t *testing.T) {
 	w.postBYOCA(t, byocaRequest(t, "byo", first)).into(t, 201, &admitted{})
 	w.enrol(t, "minted")
 	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
-	w.postSPIFFE(t, spiffeRequest(t, "workload", svid(t, server.root, workload, w.Now()), server.root.Chain[0])).into(t, 201, &admitted{})
+	w.postSPIFFE(t, spiffeRequest(t, "workload", svid(t, server.root, workload, w.Now()), server.root.Chain[0])).into(t,
+		201, &admitted{})
 	minted := func(name string) refusal {
-		return refusal{"minted " + name, event("POST", "/v1/admin/agents", admin, jsonBody(members{"agent_name": name}.asTheSDK().text(t))), 409, "agent_already_enrolled"}
+		return refusal{"minted " + name,
+			event("POST", "/v1/admin/agents", admin, jsonBody(members{"agent_name": name}.asTheSDK().text(t))), 409,
+			"agent_already_enrolled"}
 	}
 	byoca := func(name string) refusal {
-		return refusal{"byoca " + name, event("POST", byocaRoute, admin, jsonBody(byocaRequest(t, name, leaf()).text(t))), 409, "agent_already_enrolled"}
+		return refusal{"byoca " + name, event("POST", byocaRoute, admin, jsonBody(byocaRequest(t, name, leaf()).text(t))),
+			409, "agent_already_enrolled"}
 	}
 	spiffe := func(name, id string) refusal {
-		return refusal{"spiffe " + name, event("POST", spiffeRoute, admin, jsonBody(spiffeRequest(t, name, svid(t, server.root, id, w.Now()), server.root.Chain[0]).text(t))), 409, "agent_already_enrolled"}
+		return refusal{"spiffe " + name,
+			event("POST", spiffeRoute, admin,
+				jsonBody(spiffeRequest(t, name, svid(t, server.root, id, w.Now()), server.root.Chain[0]).text(t))), 409,
+			"agent_already_enrolled"}
 	}
-	all := []refusal{minted("minted"), minted("byo"), minted("workload"), byoca("byo"), byoca("minted"), byoca("workload"), spiffe("workload", workload+"2"), spiffe("byo", workload), spiffe("minted", workload)}
+	all := []refusal{minted("minted"), minted("byo"), minted("workload"), byoca("byo"), byoca("minted"), byoca("workload"),
+		spiffe("workload", workload+"2"), spiffe("byo", workload), spiffe("minted", workload)}
 	for _, r := range all {
 		w.refuse(t, r.request.Path, r)
-		if a := w.send(t, r.request); !strings.Contains(string(a.body), "update_existing") || !strings.Contains(string(a.body), "rotate-cert") {
+		if a := w.send(t, r.request); !strings.Contains(string(a.body), "update_existing") ||
+			!strings.Contains(string(a.body), "rotate-cert") {
 			t.Errorf("%s: the answer does not say what to do: %s", r.name, a.body)
 		}
 	}
@@ -160,17 +174,23 @@ func TestSPIFFEAgain(t *testing.T) {
 	var first, got admitted
 	w.postSPIFFE(t, spiffeRequest(t, "kyc", svid(t, old.root, workload, w.Now()), old.root.Chain[0])).into(t, 201, &first)
 	moved := spiffeRequest(t, "kyc", svid(t, next.root, workload, w.Now()), next.root.Chain[0]).asTheSDK()
-	w.refuse(t, spiffeRoute, refusal{"an SVID of nobody", event("POST", spiffeRoute, admin, jsonBody(moved.with("trust_bundle_pem", string(pki.EncodeCertificates(old.root.Chain[0]))).text(t))), 400, "svid_not_signed_by_trust_bundle"})
+	w.refuse(t, spiffeRoute, refusal{"an SVID of nobody",
+		event("POST", spiffeRoute, admin,
+			jsonBody(moved.with("trust_bundle_pem", string(pki.EncodeCertificates(old.root.Chain[0]))).text(t))), 400,
+		"svid_not_signed_by_trust_bundle"})
 	w.postSPIFFE(t, moved).into(t, 200, &got)
 	row := w.lastRow(t, "orga::kyc")
 	before, _ := row.Details["previous_trust_bundle"].([]any)
-	if row.EventType != audit.AgentCertRotated || !slices.Equal(before, []any{pki.Thumbprint(old.root.Chain[0].Raw)}) || row.Details["previous_spiffe_id"] != workload {
+	if row.EventType != audit.AgentCertRotated || !slices.Equal(before, []any{pki.Thumbprint(old.root.Chain[0].Raw)}) ||
+		row.Details["previous_spiffe_id"] != workload {
 		t.Errorf("row = %+v", row)
 	}
 	w.tokenStatus(t, "new bundle", svid(t, next.root, workload, w.Now()).certPEM(), 200)
 	w.tokenStatus(t, "old bundle", svid(t, old.root, workload, w.Now()).certPEM(), 401)
 	w.unchanged(t, func() answer { return w.postSPIFFE(t, moved) }, got)
-	w.refuse(t, spiffeRoute, refusal{"other capabilities", event("POST", spiffeRoute, admin, jsonBody(moved.with("capabilities", []string{"x"}).text(t))), 409, "capabilities_differ"})
+	w.refuse(t, spiffeRoute, refusal{"other capabilities",
+		event("POST", spiffeRoute, admin, jsonBody(moved.with("capabilities", []string{"x"}).text(t))), 409,
+		"capabilities_differ"})
 }
 
 // An agent whose SVIDs are under the Org CA gets no bundle, and enrols again after the Org CA moved as before.
@@ -197,7 +217,8 @@ func TestMintedAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := open(t, memstore.Config{})
-			request := members{"agent_name": "kyc", "display_name": "K.Y.C.", "capabilities": []string{"kyc:read"}, "hygiene": members{"deliver": "secretsmanager"}}
+			request := members{"agent_name": "kyc", "display_name": "K.Y.C.", "capabilities": []string{"kyc:read"},
+				"hygiene": members{"deliver": "secretsmanager"}}
 			var old, got holder
 			w.send(t, event("POST", "/v1/admin/agents", admin, jsonBody(request.text(t)))).into(t, 201, &old)
 			end(w)
@@ -214,7 +235,8 @@ func TestMintedAgain(t *testing.T) {
 					t.Errorf("%s is gone: %s", stays, a.body)
 				}
 			}
-			if row := w.lastRow(t, "orga::kyc"); row.EventType != audit.AgentCertRotated || row.Details["previous_thumbprint"] != old.Thumbprint {
+			if row := w.lastRow(t, "orga::kyc"); row.EventType != audit.AgentCertRotated ||
+				row.Details["previous_thumbprint"] != old.Thumbprint {
 				t.Errorf("row = %+v", row)
 			}
 			w.refuse(t, "/v1/admin/agents", refusal{"now it counts", again, 409, "agent_already_enrolled"})
@@ -227,7 +249,9 @@ func TestMintedAgain(t *testing.T) {
 	w := open(t, memstore.Config{})
 	w.enrol(t, "kyc", "kyc:read")
 	w.change(t, query("mode", "mint"))
-	w.refuse(t, "/v1/admin/agents", refusal{"other capabilities", event("POST", "/v1/admin/agents", admin, jsonBody(`{"agent_name":"kyc","capabilities":["kyc:write"]}`)), 409, "capabilities_differ"})
+	w.refuse(t, "/v1/admin/agents",
+		refusal{"other capabilities", event("POST", "/v1/admin/agents", admin,
+			jsonBody(`{"agent_name":"kyc","capabilities":["kyc:write"]}`)), 409, "capabilities_differ"})
 }
 
 func TestFederatedIsRefused(t *testing.T) {
@@ -239,9 +263,12 @@ func TestFederatedIsRefused(t *testing.T) {
 		spiffeRoute: spiffeRequest(t, "kyc", svid(t, server.root, workload, w.Now()), server.root.Chain[0]),
 	} {
 		send := func(m members) answer { return w.send(t, event("POST", path, admin, jsonBody(m.text(t)))) }
-		w.refuse(t, path, refusal{path, event("POST", path, admin, jsonBody(m.with("federated", true).text(t))), 400, "federated_unsupported"})
-		w.refuse(t, path, refusal{path + " of another type", event("POST", path, admin, jsonBody(m.with("federated", "no").text(t))), 400, "json_invalid"})
-		w.refuse(t, path, refusal{path + " unknown", event("POST", path, admin, jsonBody(m.with("federate", false).text(t))), 400, "json_invalid"})
+		w.refuse(t, path, refusal{path, event("POST", path, admin, jsonBody(m.with("federated", true).text(t))), 400,
+			"federated_unsupported"})
+		w.refuse(t, path, refusal{path + " of another type",
+			event("POST", path, admin, jsonBody(m.with("federated", "no").text(t))), 400, "json_invalid"})
+		w.refuse(t, path, refusal{path + " unknown", event("POST", path, admin, jsonBody(m.with("federate", false).text(t))),
+			400, "json_invalid"})
 		if a := send(m.with("federated", false)); a.status != 201 {
 			t.Errorf("%s with federated: false: %d %s", path, a.status, a.body)
 		}

@@ -45,8 +45,15 @@ type issued struct {
 
 func issuedOf(id agent.ID, m agentcert.Material, c agentcert.Certificate) issued {
 	return issued{
-		AgentID: id, CertPEM: string(c.CertPEM), KeyPEM: string(m.KeyPEM), DPoPJWK: m.DPoPJWK, Thumbprint: c.Pin.Thumbprint,
-		Generation: c.Pin.Generation, NotBefore: c.Pin.NotBefore, NotAfter: c.Pin.NotAfter, CAChainPEM: string(c.ChainPEM),
+		AgentID:    id,
+		CertPEM:    string(c.CertPEM),
+		KeyPEM:     string(m.KeyPEM),
+		DPoPJWK:    m.DPoPJWK,
+		Thumbprint: c.Pin.Thumbprint,
+		Generation: c.Pin.Generation,
+		NotBefore:  c.Pin.NotBefore,
+		NotAfter:   c.Pin.NotAfter,
+		CAChainPEM: string(c.ChainPEM),
 	}
 }
 
@@ -211,8 +218,9 @@ func (h agents) deactivate(w http.ResponseWriter, r *http.Request) error {
 	}
 	call := CallOf(r.Context())
 	err = h.Deactivate(r.Context(), enroll.Deactivation{
-		Agent: id, Reason: reason.Given{Code: reason.Code(query.Get("reason")), Comment: query.Get("comment")},
-		By: call.By,
+		Agent:  id,
+		Reason: reason.Given{Code: reason.Code(query.Get("reason")), Comment: query.Get("comment")},
+		By:     call.By,
 	})
 	if err != nil {
 		return err
@@ -261,10 +269,12 @@ func rotateCert(rotator *agentcert.Rotator, w http.ResponseWriter, r *http.Reque
 		return err
 	}
 	out, err := rotator.Rotate(r.Context(), agentcert.RotateRequest{
-		Agent: id, Material: material(body.CSR, body.DPoPJWK, days), Grace: time.Duration(body.Grace) * time.Second,
-		Reason: reason.Given{Code: reason.Code(body.Reason), Comment: body.Comment},
-		By:     CallOf(r.Context()).By,
-		Once:   once,
+		Agent:    id,
+		Material: material(body.CSR, body.DPoPJWK, days),
+		Grace:    time.Duration(body.Grace) * time.Second,
+		Reason:   reason.Given{Code: reason.Code(body.Reason), Comment: body.Comment},
+		By:       CallOf(r.Context()).By,
+		Once:     once,
 	})
 	if err != nil {
 		return err

@@ -79,11 +79,17 @@ func TestEnrolledCredentialsWork(t *testing.T) {
 	}
 	issuing := x509.NewCertPool()
 	issuing.AddCert(chain[1])
-	options := x509.VerifyOptions{Roots: roots, Intermediates: issuing, CurrentTime: w.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	options := x509.VerifyOptions{
+		Roots:         roots,
+		Intermediates: issuing,
+		CurrentTime:   w.Now(),
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
 	if _, err := chain[0].Verify(options); err != nil {
 		t.Errorf("chain: %v", err)
 	}
-	if got.ID != "orga::kyc" || chain[0].Subject.CommonName != "orga::kyc" || got.Thumbprint != pki.Thumbprint(chain[0].Raw) || got.Generation != 1 {
+	if got.ID != "orga::kyc" || chain[0].Subject.CommonName != "orga::kyc" ||
+		got.Thumbprint != pki.Thumbprint(chain[0].Raw) || got.Generation != 1 {
 		t.Errorf("answer = %+v", got)
 	}
 }
@@ -95,7 +101,8 @@ func TestKeysThatStayWithTheirOwner(t *testing.T) {
 	for _, route := range []struct {
 		name, path string
 		status     int
-	}{{"enrol", "/v1/admin/agents", http.StatusCreated}, {"rotate", "/registry/agents/orga::rotated/rotate-cert", http.StatusOK}} {
+	}{{"enrol", "/v1/admin/agents", http.StatusCreated},
+		{"rotate", "/registry/agents/orga::rotated/rotate-cert", http.StatusOK}} {
 		tlsKey, next := mustKey(t), mustKey(t) // a key is certified once
 		for i, c := range []struct {
 			name             string
@@ -122,7 +129,8 @@ func TestKeysThatStayWithTheirOwner(t *testing.T) {
 				if (got.KeyPEM != "") != c.keyPEM || (got.Key != nil) != c.jwk || private != (c.jwk && !c.pub) {
 					t.Errorf("private TLS key %t, DPoP key %v", got.KeyPEM != "", got.Key)
 				}
-				if bytes.Contains(a.body, []byte(`"key_pem"`)) != c.keyPEM || bytes.Contains(a.body, []byte(`"dpop_jwk"`)) != c.jwk {
+				if bytes.Contains(a.body, []byte(`"key_pem"`)) != c.keyPEM ||
+					bytes.Contains(a.body, []byte(`"dpop_jwk"`)) != c.jwk {
 					t.Error("a key that is not given is still a member")
 				}
 				leaf, err := inmemory.Leaf([]byte(got.CertPEM))
@@ -177,7 +185,8 @@ func TestRefusedEnrolmentsAndRotations(t *testing.T) {
 	}{
 		{"CSR empty", map[string]any{"csr_pem": ""}, "csr_invalid"},
 		{"CSR garbage", map[string]any{"csr_pem": "garbage"}, "csr_invalid"},
-		{"CSR of garbage", map[string]any{"csr_pem": "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"}, "csr_invalid"},
+		{"CSR of garbage", map[string]any{"csr_pem": "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE " +
+			"REQUEST-----\n"}, "csr_invalid"},
 		{"CSR tampered with", map[string]any{"csr_pem": forged}, "csr_invalid"},
 		{"CSR is a certificate", map[string]any{"csr_pem": agents.kyc.CertPEM}, "csr_invalid"},
 		{"CSR is a key", map[string]any{"csr_pem": agents.kyc.KeyPEM}, "csr_invalid"},
@@ -190,7 +199,8 @@ func TestRefusedEnrolmentsAndRotations(t *testing.T) {
 		{"DPoP key a string", map[string]any{"dpop_jwk": "x"}, "dpop_jwk_invalid"},
 		{"DPoP key empty", map[string]any{"dpop_jwk": map[string]any{}}, "dpop_jwk_invalid"},
 		{"DPoP key symmetric", map[string]any{"dpop_jwk": map[string]any{"kty": "oct", "k": "AAAA"}}, "dpop_jwk_invalid"},
-		{"DPoP key nested deeply", map[string]any{"dpop_jwk": json.RawMessage(strings.Repeat(`{"a":`, 500) + "1" + strings.Repeat("}", 500))}, "dpop_jwk_invalid"},
+		{"DPoP key nested deeply", map[string]any{"dpop_jwk": json.RawMessage(strings.Repeat(`{"a":`, 500) + "1" +
+			strings.Repeat("}", 500))}, "dpop_jwk_invalid"},
 	}
 	enrolments := []struct {
 		name    string
@@ -203,7 +213,8 @@ func TestRefusedEnrolmentsAndRotations(t *testing.T) {
 		{"whole id as name", map[string]any{"agent_name": "orga::kyc"}, 400, "agent_id_invalid"},
 		{"name with a slash", map[string]any{"agent_name": "../admin"}, 400, "agent_id_invalid"},
 		{"name too long", map[string]any{"agent_name": strings.Repeat("a", 65)}, 400, "agent_id_invalid"},
-		{"capability with a blank", map[string]any{"agent_name": "a", "capabilities": []string{"a b"}}, 400, "agent_profile_invalid"},
+		{"capability with a blank", map[string]any{"agent_name": "a", "capabilities": []string{"a b"}}, 400,
+			"agent_profile_invalid"},
 		{"capability empty", map[string]any{"agent_name": "a", "capabilities": []string{""}}, 400, "agent_profile_invalid"},
 		{"too many capabilities", map[string]any{"agent_name": "a", "capabilities": long}, 400, "agent_profile_invalid"},
 		{"control character", map[string]any{"agent_name": "a", "display_name": "a\nb"}, 400, "agent_profile_invalid"},
@@ -218,17 +229,22 @@ func TestRefusedEnrolmentsAndRotations(t *testing.T) {
 	}{
 		{"grace negative", "orga::kyc", map[string]any{"grace_seconds": -1}, 400, "grace_seconds_invalid"},
 		{"grace too long", "orga::kyc", map[string]any{"grace_seconds": 172801}, 400, "grace_seconds_invalid"},
-		{"grace after a compromise", "orga::kyc", map[string]any{"grace_seconds": 60, "reason": "keyCompromise"}, 400, "grace_seconds_invalid"},
+		{"grace after a compromise", "orga::kyc", map[string]any{"grace_seconds": 60, "reason": "keyCompromise"}, 400,
+			"grace_seconds_invalid"},
 		{"grace that overflows", "orga::kyc", map[string]any{"grace_seconds": int64(1) << 62}, 400, "grace_seconds_invalid"},
 		{"validity of no day", "orga::kyc", map[string]any{"validity_days": 0}, 400, "validity_days_invalid"},
 		{"validity too long", "orga::kyc", map[string]any{"validity_days": 826}, 400, "validity_days_invalid"},
 		{"validity negative", "orga::kyc", map[string]any{"validity_days": -5}, 400, "validity_days_invalid"},
-		{"grace after a compromise in capitals", "orga::kyc", map[string]any{"grace_seconds": 60, "reason": "KEYCOMPROMISE"}, 400, "grace_seconds_invalid"},
-		{"grace after a compromise of the CA", "orga::kyc", map[string]any{"grace_seconds": 60, "reason": "cacompromise"}, 400, "grace_seconds_invalid"},
-		{"grace without privileges", "orga::kyc", map[string]any{"grace_seconds": 60, "reason": "privilegeWithdrawn"}, 400, "grace_seconds_invalid"},
+		{"grace after a compromise in capitals", "orga::kyc", map[string]any{"grace_seconds": 60, "reason": "KEYCOMPROMISE"},
+			400, "grace_seconds_invalid"},
+		{"grace after a compromise of the CA", "orga::kyc", map[string]any{"grace_seconds": 60, "reason": "cacompromise"},
+			400, "grace_seconds_invalid"},
+		{"grace without privileges", "orga::kyc", map[string]any{"grace_seconds": 60, "reason": "privilegeWithdrawn"}, 400,
+			"grace_seconds_invalid"},
 		{"reason in other words", "orga::kyc", map[string]any{"reason": "key_compromise"}, 400, "reason_invalid"},
 		{"reason with a blank", "orga::kyc", map[string]any{"reason": "keyCompromise "}, 400, "reason_invalid"},
-		{"free text for a reason", "orga::kyc", map[string]any{"reason": "laptop stolen", "grace_seconds": 60}, 400, "reason_invalid"},
+		{"free text for a reason", "orga::kyc", map[string]any{"reason": "laptop stolen", "grace_seconds": 60}, 400,
+			"reason_invalid"},
 		{"comment too long", "orga::kyc", map[string]any{"comment": strings.Repeat("a", 501)}, 400, "comment_invalid"},
 		{"comment with a control character", "orga::kyc", map[string]any{"comment": "\x1b[2J"}, 400, "comment_invalid"},
 		{"deactivated", "orga::retired", map[string]any{}, 409, "agent_deactivated"},
@@ -239,10 +255,12 @@ func TestRefusedEnrolmentsAndRotations(t *testing.T) {
 			name[k] = v
 		}
 		t.Run("enrol: "+c.name, func(t *testing.T) {
-			w.refuse(t, "/v1/admin/agents", refusal{c.name, event("POST", "/v1/admin/agents", admin, object(t, name)), 400, c.code})
+			w.refuse(t, "/v1/admin/agents",
+				refusal{c.name, event("POST", "/v1/admin/agents", admin, object(t, name)), 400, c.code})
 		})
 		t.Run("rotate: "+c.name, func(t *testing.T) {
-			w.refuse(t, "", refusal{c.name, event("POST", "/registry/agents/orga::kyc/rotate-cert", admin, object(t, c.members)), 400, c.code})
+			w.refuse(t, "", refusal{c.name, event("POST", "/registry/agents/orga::kyc/rotate-cert", admin, object(t, c.members)),
+				400, c.code})
 		})
 	}
 	for _, c := range enrolments {
@@ -252,7 +270,8 @@ func TestRefusedEnrolmentsAndRotations(t *testing.T) {
 	}
 	for _, c := range rotations {
 		t.Run("rotate: "+c.name, func(t *testing.T) {
-			w.refuse(t, "", refusal{c.name, event("POST", "/registry/agents/"+c.path+"/rotate-cert", admin, object(t, c.members)), c.status, c.code})
+			w.refuse(t, "", refusal{c.name,
+				event("POST", "/registry/agents/"+c.path+"/rotate-cert", admin, object(t, c.members)), c.status, c.code})
 		})
 	}
 }
@@ -260,15 +279,18 @@ func TestRefusedEnrolmentsAndRotations(t *testing.T) {
 func TestLimitsAreInclusive(t *testing.T) {
 	w, _ := openWithCast(t)
 	for name, members := range map[string]map[string]any{
-		"longest grace": {"grace_seconds": 172800}, "one day": {"validity_days": 1}, "825 days": {"validity_days": 825}, "longest comment": {"comment": strings.Repeat("é", 500)},
+		"longest grace": {"grace_seconds": 172800}, "one day": {"validity_days": 1}, "825 days": {"validity_days": 825},
+		"longest comment":    {"comment": strings.Repeat("é", 500)},
 		"reason in capitals": {"reason": "SUPERSEDED", "grace_seconds": 60}, "no reason": {"reason": "", "comment": nil},
 	} {
-		if a := w.send(t, event("POST", "/registry/agents/orga::kyc/rotate-cert", admin, object(t, members))); a.status != http.StatusOK {
+		if a := w.send(t, event("POST", "/registry/agents/orga::kyc/rotate-cert", admin,
+			object(t, members))); a.status != http.StatusOK {
 			t.Errorf("%s: status %d: %.300s", name, a.status, a.body)
 		}
 	}
 	whole := `{"comment":"routine"}`
-	full := event("POST", "/registry/agents/orga::kyc/rotate-cert", admin, jsonBody(whole+strings.Repeat(" ", 64<<10-len(whole))))
+	full := event("POST", "/registry/agents/orga::kyc/rotate-cert", admin,
+		jsonBody(whole+strings.Repeat(" ", 64<<10-len(whole))))
 	if a := w.send(t, full); a.status != http.StatusOK {
 		t.Errorf("body of exactly 64 KiB: status %d", a.status)
 	}
@@ -309,7 +331,8 @@ func TestListing(t *testing.T) {
 			break
 		}
 	}
-	if diff := cmp.Diff([]string{"orga::agent0", "orga::agent1", "orga::agent2", "orga::agent3", "orga::agent4"}, met); diff != "" {
+	if diff := cmp.Diff([]string{"orga::agent0", "orga::agent1", "orga::agent2", "orga::agent3", "orga::agent4"},
+		met); diff != "" {
 		t.Errorf("pages (-want +got):\n%s", diff)
 	}
 	var moved page
@@ -318,9 +341,12 @@ func TestListing(t *testing.T) {
 		t.Errorf("agents of generation 2 = %+v", moved.Agents)
 	}
 	for _, c := range []struct{ name, value, code string }{
-		{"limit", "0", "limit_invalid"}, {"limit", "1001", "limit_invalid"}, {"limit", "", "limit_invalid"}, {"limit", "-1", "limit_invalid"}, {"limit", "1e2", "limit_invalid"},
-		{"limit", "99999999999999999999", "limit_invalid"}, {"cursor", "x", "cursor_invalid"}, {"cursor", strings.Repeat("A", 5000), "cursor_invalid"}, {"cursor", "Li4v", "cursor_invalid"},
-		{"generation", "0", "query_invalid"}, {"generation", "-1", "query_invalid"}, {"generation", "x", "query_invalid"}, {"generation", "", "query_invalid"},
+		{"limit", "0", "limit_invalid"}, {"limit", "1001", "limit_invalid"}, {"limit", "", "limit_invalid"},
+		{"limit", "-1", "limit_invalid"}, {"limit", "1e2", "limit_invalid"},
+		{"limit", "99999999999999999999", "limit_invalid"}, {"cursor", "x", "cursor_invalid"},
+		{"cursor", strings.Repeat("A", 5000), "cursor_invalid"}, {"cursor", "Li4v", "cursor_invalid"},
+		{"generation", "0", "query_invalid"}, {"generation", "-1", "query_invalid"}, {"generation", "x", "query_invalid"},
+		{"generation", "", "query_invalid"},
 	} {
 		w.refuse(t, "", refusal{c.name, event("GET", "/v1/admin/agents", admin, query(c.name, c.value)), 400, c.code})
 	}
@@ -331,7 +357,8 @@ func TestDeletedAgent(t *testing.T) {
 	got := w.enrol(t, "kyc")
 	request := event("DELETE", "/v1/admin/agents/orga%3A%3Akyc", admin)
 	for range 2 { // a lost answer can be asked for again
-		if a := w.send(t, request); a.status != http.StatusNoContent || len(a.body) > 0 || a.header.Get("Content-Type") != "" {
+		if a := w.send(t, request); a.status != http.StatusNoContent || len(a.body) > 0 ||
+			a.header.Get("Content-Type") != "" {
 			t.Errorf("answer = %d %q %v, want 204 and nothing else", a.status, a.body, a.header)
 		}
 	}
@@ -353,10 +380,12 @@ func TestSecretsAreNotStoredOnTheWay(t *testing.T) {
 	var h holder
 	enrolled.into(t, http.StatusCreated, &h)
 	for name, a := range map[string]answer{
-		"enrol": enrolled, "token": w.send(t, tokenRequest(h.CertPEM)), "rotate-cert": w.send(t, event("POST", "/registry/agents/orga::kyc/rotate-cert", admin)),
-		"rotate-ca": w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "mint"))),
+		"enrol": enrolled, "token": w.send(t, tokenRequest(h.CertPEM)),
+		"rotate-cert": w.send(t, event("POST", "/registry/agents/orga::kyc/rotate-cert", admin)),
+		"rotate-ca":   w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "mint"))),
 	} {
-		if a.status >= 300 || a.header.Get("Cache-Control") != "no-store" || a.header.Get("Pragma") != "no-cache" || a.header.Get("Content-Type") != "application/json" {
+		if a.status >= 300 || a.header.Get("Cache-Control") != "no-store" || a.header.Get("Pragma") != "no-cache" ||
+			a.header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s: %d %v", name, a.status, a.header)
 		}
 	}
@@ -365,7 +394,12 @@ func TestSecretsAreNotStoredOnTheWay(t *testing.T) {
 func TestRotationInProgress(t *testing.T) {
 	w := open(t, memstore.Config{})
 	mint := event("POST", "/pki/rotate-ca", admin, query("mode", "mint"))
-	holder := orgca.Lease{Holder: "holder-4711", Operation: "rotate-ca", Phase: "prepare", Expires: w.Now().Add(orgca.LeaseTTL)}
+	holder := orgca.Lease{
+		Holder:    "holder-4711",
+		Operation: "rotate-ca",
+		Phase:     "prepare",
+		Expires:   w.Now().Add(orgca.LeaseTTL),
+	}
 	if _, err := w.Store.Acquire(t.Context(), holder, w.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -400,8 +434,10 @@ func TestIdempotencyKeyHeader(t *testing.T) {
 	w := open(t, memstore.Config{})
 	mint := event("POST", "/pki/rotate-ca", admin, query("mode", "mint"))
 	for name, change := range map[string]edit{
-		"empty": header("Idempotency-Key", ""), "twice": header("Idempotency-Key", "a", "a"), "blank in it": header("Idempotency-Key", "a b"), "too long": header("Idempotency-Key", strings.Repeat("a", 256)),
-		"control character": header("Idempotency-Key", "a\n"), "not ASCII": header("Idempotency-Key", "ä"), "DEL": header("Idempotency-Key", "\x7f"),
+		"empty": header("Idempotency-Key", ""), "twice": header("Idempotency-Key", "a", "a"),
+		"blank in it": header("Idempotency-Key", "a b"), "too long": header("Idempotency-Key", strings.Repeat("a", 256)),
+		"control character": header("Idempotency-Key", "a\n"), "not ASCII": header("Idempotency-Key", "ä"),
+		"DEL": header("Idempotency-Key", "\x7f"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.refuse(t, "", refusal{name, with(mint, change), 400, "idempotency_key_invalid"})
@@ -472,7 +508,8 @@ func TestFailuresBelow(t *testing.T) {
 		{"Apply", memstore.Lose, refusal{"enrol", enrol, 503, "outcome_unknown"}},
 		{"View", memstore.Refuse, refusal{"token", tokenRequest(got.CertPEM), 503, "temporarily_unavailable"}},
 		{"TokenKey", memstore.Refuse, refusal{"token", tokenRequest(got.CertPEM), 503, "temporarily_unavailable"}},
-		{"UseProof", memstore.Lose, refusal{"token", tokenRequest(got.CertPEM, header("DPoP", prove(t, got.proofKey(t), w.Now(), ""))), 503, "temporarily_unavailable"}},
+		{"UseProof", memstore.Lose, refusal{"token",
+			tokenRequest(got.CertPEM, header("DPoP", prove(t, got.proofKey(t), w.Now(), ""))), 503, "temporarily_unavailable"}},
 		{"Org", memstore.Refuse, refusal{"rotate-ca", mint, 503, "store_unavailable"}},
 		{"Org", memstore.Refuse, refusal{"healthz", event("GET", "/healthz"), 503, "store_unavailable"}},
 		{"Org", memstore.Refuse, refusal{"bundle", event("GET", "/pki/bundle.pem"), 503, "store_unavailable"}},
@@ -501,7 +538,8 @@ func TestFailuresBelow(t *testing.T) {
 		})
 	}
 	w.Keys.Fault = func(string, bool) error {
-		return fmt.Errorf("%w: %w", rotateca.ErrKeys, errors.New("arn:aws:kms:eu-central-1:000000000000:key/key-0001 is gone"))
+		return fmt.Errorf("%w: %w", rotateca.ErrKeys,
+			errors.New("arn:aws:kms:eu-central-1:000000000000:key/key-0001 is gone"))
 	}
 	a := w.send(t, rotate)
 	wantProblem(t, a, 503, "key_store_unavailable")
@@ -541,13 +579,16 @@ func TestBeforeTheFirstCA(t *testing.T) {
 	}
 }
 
-// A cache on the way keys an answer by its address: it does not know that the secret in X-Admin-Secret is what opened it.
+// A cache on the way keys an answer by its address: it does not know that the secret in X-Admin-Secret is what opened
+// it.
 func TestNoAnswerBehindASecretIsKept(t *testing.T) {
 	w := open(t, memstore.Config{})
 	w.enrol(t, "kyc")
 	for _, e := range []events.APIGatewayProxyRequest{
-		event("GET", "/v1/admin/agents", admin), event("GET", "/v1/admin/agents/orga::kyc", admin), event("GET", "/v1/admin/audit/head", admin),
-		event("PUT", "/v1/admin/agents/orga::kyc/hygiene", admin, jsonBody(`{"deliver":"notify"}`)), event("DELETE", "/v1/admin/agents/orga::kyc", admin),
+		event("GET", "/v1/admin/agents", admin), event("GET", "/v1/admin/agents/orga::kyc", admin),
+		event("GET", "/v1/admin/audit/head", admin),
+		event("PUT", "/v1/admin/agents/orga::kyc/hygiene", admin, jsonBody(`{"deliver":"notify"}`)),
+		event("DELETE", "/v1/admin/agents/orga::kyc", admin),
 		event("GET", "/v1/admin/agents"), event("GET", "/v1/admin/agents/orga::nobody", admin),
 	} {
 		a := w.send(t, e)

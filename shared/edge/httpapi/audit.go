@@ -87,7 +87,10 @@ func export(t *auditlog.Trail, w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := auditlog.Query{
-		Subject: query.Get("subject"), Event: audit.Event(query.Get("event_type")), Actor: query.Get("actor"), Cursor: query.Get("cursor"),
+		Subject: query.Get("subject"),
+		Event:   audit.Event(query.Get("event_type")),
+		Actor:   query.Get("actor"),
+		Cursor:  query.Get("cursor"),
 	}
 	if q.Start, err = moment(query, "start"); err != nil {
 		return err
@@ -176,7 +179,8 @@ func moment(query url.Values, name string) (time.Time, error) {
 	}
 	if date, offset, ok := strings.Cut(text, " "); ok && strings.ContainsAny(date, "Tt") {
 		if _, err := time.Parse(time.RFC3339Nano, strings.ToUpper(date+"+"+offset)); err == nil {
-			return time.Time{}, fmt.Errorf("%w: %s has a blank where its offset has a +: a + in a query is a blank, write it as %%2B", auditlog.ErrPeriod, name)
+			return time.Time{}, fmt.Errorf("%w: %s has a blank where its offset has a +: a + in a query is a blank, "+
+				"write it as %%2B", auditlog.ErrPeriod, name)
 		}
 	}
 	return time.Time{}, auditlog.ErrPeriod
@@ -200,7 +204,8 @@ func commaSeparated(rows []audit.Row) ([]byte, error) {
 	var out bytes.Buffer
 	c := csv.NewWriter(&out)
 	c.UseCRLF = true
-	_ = c.Write([]string{"id", "seq", "timestamp", "event_type", "actor", "subject", "details", "prev_hash", "hash"}) // Error tells
+	// Error tells
+	_ = c.Write([]string{"id", "seq", "timestamp", "event_type", "actor", "subject", "details", "prev_hash", "hash"})
 	for _, r := range rows {
 		details, err := json.Marshal(r.Details)
 		if err != nil {
@@ -210,7 +215,8 @@ func commaSeparated(rows []audit.Row) ([]byte, error) {
 		// In JSON a semicolon occurs only in strings, where its escape means the same.
 		details = bytes.ReplaceAll(details, []byte(";"), []byte(`\u003b`))
 		record := []string{
-			r.ID, strconv.FormatInt(r.Seq, 10), r.Timestamp, string(r.EventType), r.Actor, r.Subject, string(details), r.PrevHash, r.Hash,
+			r.ID, strconv.FormatInt(r.Seq, 10), r.Timestamp, string(r.EventType), r.Actor, r.Subject, string(details),
+			r.PrevHash, r.Hash,
 		}
 		for i, field := range record {
 			record[i] = harmless(field)
@@ -265,7 +271,8 @@ func auditBundle(t *auditlog.Trail, w http.ResponseWriter, r *http.Request) erro
 		}
 		return err
 	}
-	name := fmt.Sprintf("audit-%s-%d-%d.tar.gz", packed.Manifest.MadeAt[:len(time.DateOnly)], packed.Manifest.First, packed.Manifest.Last)
+	name := fmt.Sprintf("audit-%s-%d-%d.tar.gz", packed.Manifest.MadeAt[:len(time.DateOnly)], packed.Manifest.First,
+		packed.Manifest.Last)
 	if packed.Next != 0 {
 		link(w, "next", bundlePath, query, "from_checkpoint", strconv.FormatInt(packed.Next, 10))
 	}

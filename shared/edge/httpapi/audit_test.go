@@ -45,12 +45,14 @@ func TestExportInPages(t *testing.T) {
 		w.enrol(t, fmt.Sprintf("agent-%02d", n))
 	}
 	whole := w.send(t, event("GET", "/v1/admin/audit/export", admin))
-	if whole.status != http.StatusOK || whole.header.Get("Content-Type") != "application/x-ndjson" || whole.header.Get("Link") != "" {
+	if whole.status != http.StatusOK || whole.header.Get("Content-Type") != "application/x-ndjson" ||
+		whole.header.Get("Link") != "" {
 		t.Fatalf("status %d, header %v", whole.status, whole.header)
 	}
 	var paged []byte
 	pages := 0
-	for e, ok := event("GET", "/v1/admin/audit/export", admin, query("limit", "5"), query("format", "ndjson")), true; ok; pages++ {
+	for e, ok := event("GET", "/v1/admin/audit/export", admin, query("limit", "5"), query("format", "ndjson")),
+		true; ok; pages++ {
 		a := w.send(t, e)
 		if a.status != http.StatusOK {
 			t.Fatalf("status %d: %s", a.status, a.body)
@@ -79,7 +81,9 @@ func TestExportForASpreadsheet(t *testing.T) {
 		t.Fatalf("status %d, header %v", a.status, a.header)
 	}
 	records, err := csv.NewReader(bytes.NewReader(a.body)).ReadAll()
-	if err != nil || len(records) != 2 || strings.Join(records[0], ",") != "id,seq,timestamp,event_type,actor,subject,details,prev_hash,hash" || records[1][5] != agents.ID {
+	if err != nil || len(records) != 2 ||
+		strings.Join(records[0], ",") != "id,seq,timestamp,event_type,actor,subject,details,prev_hash,hash" ||
+		records[1][5] != agents.ID {
 		t.Fatalf("%v, %v", records, err)
 	}
 	for _, field := range records[1] {
@@ -87,7 +91,8 @@ func TestExportForASpreadsheet(t *testing.T) {
 			t.Errorf("a spreadsheet takes %q for a formula", field)
 		}
 	}
-	if bytes.Contains(a.body, []byte(";")) { // which parts fields where a comma stands in numbers, and knows no quotes within one
+	// which parts fields where a comma stands in numbers, and knows no quotes within one
+	if bytes.Contains(a.body, []byte(";")) {
 		t.Errorf("a spreadsheet that parts fields at semicolons finds a formula: %s", a.body)
 	}
 	var details map[string]any
@@ -101,7 +106,8 @@ func TestExportForASpreadsheet(t *testing.T) {
 
 func TestFormulasAreHarmless(t *testing.T) {
 	for field, want := range map[string]string{
-		"": "", "orga": "orga", "=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@a": "'@a", "\t=1": "'\t=1", "\r=1": "'\r=1", "a=1": "a=1", "{}": "{}",
+		"": "", "orga": "orga", "=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@a": "'@a", "\t=1": "'\t=1", "\r=1": "'\r=1",
+		"a=1": "a=1", "{}": "{}",
 	} {
 		if got := httpapi.Harmless(field); got != want {
 			t.Errorf("%q: got %q, want %q", field, got, want)
@@ -113,7 +119,8 @@ func (w *world) parts(t *testing.T, e events.APIGatewayProxyRequest) (files [][]
 	t.Helper()
 	for ok := true; ok; {
 		a := w.send(t, e)
-		if a.status != http.StatusOK || a.header.Get("Content-Type") != "application/gzip" || a.header.Get("Cache-Control") != "no-store" {
+		if a.status != http.StatusOK || a.header.Get("Content-Type") != "application/gzip" ||
+			a.header.Get("Cache-Control") != "no-store" {
 			t.Fatalf("status %d, header %v: %.300s", a.status, a.header, a.body)
 		}
 		files = append(files, a.body)
@@ -180,7 +187,8 @@ func TestBundleOfARotation(t *testing.T) {
 func TestBundleThatDoesNotFit(t *testing.T) {
 	w := open(t, memstore.Config{})
 	w.Checkpoint.Most = 4
-	w.mount(t, map[string]httpapi.Handlers{"checkpoint": httpapi.Checkpoint(w.Checkpoint), "audit": httpapi.Audit(w.Trail)})
+	w.mount(t, map[string]httpapi.Handlers{"checkpoint": httpapi.Checkpoint(w.Checkpoint),
+		"audit": httpapi.Audit(w.Trail)})
 	for n := range 12 {
 		w.enrol(t, fmt.Sprintf("agent-%02d", n))
 	}
@@ -216,7 +224,8 @@ func TestBadAuditRequests(t *testing.T) {
 		{event("GET", export, admin, query("start", "")), 400, "period_invalid"},
 		{event("GET", export, admin, query("start", "2026-01-01T02:00:00 02:00")), 400, "period_invalid"},
 		{event("GET", export, admin, query("end", "2026-13-01")), 400, "period_invalid"},
-		{event("GET", export, admin, query("start", "2026-11-25"), query("end", "2026-11-24T00:00:00Z")), 400, "period_invalid"},
+		{event("GET", export, admin, query("start", "2026-11-25"), query("end", "2026-11-24T00:00:00Z")), 400,
+			"period_invalid"},
 		{event("GET", export, admin, query("event_type", "agent.forgiven")), 400, "event_type_unknown"},
 		{event("GET", export, admin, query("cursor", "x")), 400, "cursor_invalid"},
 		{event("GET", head, admin, query("subject", "orga::nobody")), 404, "audit_subject_not_found"},
@@ -237,7 +246,12 @@ func TestBadAuditRequests(t *testing.T) {
 // One function is run by a schedule and by API Gateway.
 func TestLambdaOr(t *testing.T) {
 	w := open(t, memstore.Config{})
-	mux, err := httpapi.New(httpapi.Config{Handlers: httpapi.Checkpoint(w.Checkpoint), Admin: func(context.Context, string) (string, bool, error) { return "", false, nil }, Log: slog.New(slog.DiscardHandler), Now: w.Now})
+	mux, err := httpapi.New(httpapi.Config{
+		Handlers: httpapi.Checkpoint(w.Checkpoint),
+		Admin:    func(context.Context, string) (string, bool, error) { return "", false, nil },
+		Log:      slog.New(slog.DiscardHandler),
+		Now:      w.Now,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +263,8 @@ func TestLambdaOr(t *testing.T) {
 		fails bool
 	}{
 		{`{"version":"0","detail-type":"Scheduled Event","source":"aws.events","resources":[],"detail":{}}`, 1, false},
-		{`{"httpMethod":"POST","path":"/v1/admin/audit/checkpoint","body":"{\"detail-type\":\"Scheduled Event\"}"}`, 1, false},
+		{`{"httpMethod":"POST","path":"/v1/admin/audit/checkpoint","body":"{\"detail-type\":\"Scheduled Event\"}"}`, 1,
+			false},
 		{`{"httpMethod":"POST","path":"/","detail-type":"Scheduled Event"}`, 1, false},
 		{`{"version":"2.0","routeKey":"$default","rawPath":"/v1/admin/audit/checkpoint","requestContext":{"http":{"method":"POST","path":"/v1/admin/audit/checkpoint"}}}`, 1, false},
 		{`{"requestContext":{},"detail-type":"Scheduled Event","source":"aws.events"}`, 1, false},

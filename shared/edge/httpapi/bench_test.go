@@ -66,7 +66,8 @@ func BenchmarkTokenDPoP(b *testing.B) {
 		}
 	}
 	prepare()
-	w.measure(b, "token", func() events.APIGatewayProxyRequest { i++; return requests[i%prepared] }, func() { i = 0; prepare() })
+	w.measure(b, "token", func() events.APIGatewayProxyRequest { i++; return requests[i%prepared] },
+		func() { i = 0; prepare() })
 }
 
 // BenchmarkRotateCert is a rotation with both keys made here, and one with a CSR. Budget: 4 remote calls, 0.7 ms of CPU

@@ -36,9 +36,12 @@ func (w *world) ways(t testing.TB, h holder) map[string]edit {
 	}
 	challenge := w.challenge(t, h)
 	return map[string]edit{
-		"no body": body("", ""), "form": body(formType, "grant_type=client_credentials"), "JSON": jsonBody(`{"grant_type":"client_credentials"}`),
-		"assertion of the Mastio's, JSON": asserted(w.ownAssertion(t, h)), "assertion of the Mastio's, form": inForm(w.ownAssertion(t, h)),
-		"assertion of its own, JSON": asserted(h.assert(t, w.Now(), challenge)), "assertion of its own, form": inForm(h.assert(t, w.Now(), challenge)),
+		"no body": body("", ""), "form": body(formType, "grant_type=client_credentials"),
+		"JSON":                            jsonBody(`{"grant_type":"client_credentials"}`),
+		"assertion of the Mastio's, JSON": asserted(w.ownAssertion(t, h)),
+		"assertion of the Mastio's, form": inForm(w.ownAssertion(t, h)),
+		"assertion of its own, JSON":      asserted(h.assert(t, w.Now(), challenge)),
+		"assertion of its own, form":      inForm(h.assert(t, w.Now(), challenge)),
 	}
 }
 
@@ -56,7 +59,8 @@ func TestBoundAgentsGetNoTokenWithoutAProof(t *testing.T) {
 		members
 		holder
 	}{
-		"csr":    {enrolRoute, members{"agent_name": "csr", "csr_pem": csr(t, csrKey)}, holder{KeyPEM: issuedElsewhere{key: csrKey}.keyPEM(t)}},
+		"csr": {enrolRoute, members{"agent_name": "csr", "csr_pem": csr(t, csrKey)},
+			holder{KeyPEM: issuedElsewhere{key: csrKey}.keyPEM(t)}},
 		"minted": {enrolRoute, members{"agent_name": "minted"}, holder{}},
 		"byoca":  {byocaRoute, byocaRequest(t, "byoca", own), elsewhere(own)},
 		"spiffe": {spiffeRoute, spiffeRequest(t, "spiffe", ownSVID, server.root.Chain[0]), elsewhere(ownSVID)},
@@ -149,7 +153,8 @@ func TestBoundIsChangedByUpdate(t *testing.T) {
 		send(c.members, 201)
 		w.tokenStatus(t, "plain", c.certPEM, 200)
 		w.refusedWith(t, route, "again, bound", c.with(bound, true, "dpop_jwk", publicJWK(t, key)), 409, "dpop_bound_differs")
-		w.refusedWith(t, route, "update without a key", c.with(bound, true, "update_existing", true), 400, "dpop_jwk_required")
+		w.refusedWith(t, route, "update without a key", c.with(bound, true, "update_existing", true), 400,
+			"dpop_jwk_required")
 		send(c.with(bound, true, "update_existing", true, "dpop_jwk", publicJWK(t, key)), 201)
 		w.isBound(t, id, true)
 		w.tokenStatus(t, "bound, without a proof", c.certPEM, 400)
@@ -195,9 +200,12 @@ func TestBoundAgentsWithoutAKeyGetNoToken(t *testing.T) {
 	w.Advance(time.Minute)
 	next := svid(t, server.root, workload, w.Now())
 	after := spiffeRequest(t, "s", next, server.root.Chain[0]).with("update_existing", true, "reason", "keyCompromise")
-	w.refusedWith(t, spiffeRoute, "a compromise that asks for it anew, without a key", after.with(bound, true), 400, "dpop_jwk_required")
+	w.refusedWith(t, spiffeRoute, "a compromise that asks for it anew, without a key", after.with(bound, true), 400,
+		"dpop_jwk_required")
 	w.postSPIFFE(t, after).into(t, 201, &admitted{})
-	wantsProof(t, "SVID after a compromise", w.send(t, tokenRequest(next.certPEM(), header("DPoP", prove(t, lost, w.Now(), "")))), "none is registered")
-	w.postSPIFFE(t, spiffeRequest(t, "s", next, server.root.Chain[0]).with("dpop_jwk", publicJWK(t, key))).into(t, 200, &admitted{})
+	wantsProof(t, "SVID after a compromise",
+		w.send(t, tokenRequest(next.certPEM(), header("DPoP", prove(t, lost, w.Now(), "")))), "none is registered")
+	w.postSPIFFE(t, spiffeRequest(t, "s", next, server.root.Chain[0]).with("dpop_jwk", publicJWK(t, key))).into(t, 200,
+		&admitted{})
 	w.tokenStatus(t, "SVID with the new key", next.certPEM(), 200, header("DPoP", prove(t, key, w.Now(), "")))
 }

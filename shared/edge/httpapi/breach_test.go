@@ -17,7 +17,8 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-// crossed is a former Org CA below the present one: what operators make to ease a change of roots (RFC 4210 section 4.4).
+// crossed is a former Org CA below the present one: what operators make to ease a change of roots (RFC 4210 section
+// 4.4).
 func crossed(t testing.TB, old, present pki.Authority, now time.Time) pki.Authority {
 	t.Helper()
 	template := pkitest.CATemplate("old with new", 0, now)
@@ -42,7 +43,8 @@ func TestAFormerOrgCADoesNotCountByACrossCertificate(t *testing.T) {
 			form := body(formType, url.Values{"svid_chain_pem": {pem}}.Encode())
 			w.tokenStatus(t, reason+", "+when+": forged with the old key", forged.certPEM(), 401, form)
 			m := spiffeRequest(t, "z", svid(t, old, id+"-2", w.Now()))
-			w.refusedWith(t, spiffeRoute, when+": SPIFFE", m.with("svid_pem", m["svid_pem"].(string)+pem), 400, "cert_not_signed_by_org_ca")
+			w.refusedWith(t, spiffeRoute, when+": SPIFFE", m.with("svid_pem", m["svid_pem"].(string)+pem), 400,
+				"cert_not_signed_by_org_ca")
 			byo := byocaRequest(t, "y", stolen).with("cert_pem", stolen.certPEM()+pem)
 			w.refusedWith(t, byocaRoute, when+": BYOCA", byo, 400, "cert_not_signed_by_org_ca")
 
@@ -92,22 +94,30 @@ func TestOtherPayloadFormatsAreNoRequests(t *testing.T) {
 		e.APIGatewayProxyRequest = tokenRequest(h.CertPEM)
 		e.RequestContext.APIGatewayProxyRequestContext = e.APIGatewayProxyRequest.RequestContext
 		e.Version = version
-		out, err := httpapi.Lambda(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Errorf("%s: carried out", version) }))(t.Context(), e)
+		out, err := httpapi.Lambda(http.HandlerFunc(func(http.ResponseWriter,
+			*http.Request) {
+			t.Errorf("%s: carried out", version)
+		}))(t.Context(), e)
 		if err != nil || out.StatusCode != 400 {
 			t.Errorf("%s: %d, %v", version, out.StatusCode, err)
 		}
 	}
 }
 
-// A key that no reader would find again, or that two readers would read differently, is refused before anything happens.
+// A key that no reader would find again, or that two readers would read differently, is refused before anything
+// happens.
 func TestHostileIdempotencyKeys(t *testing.T) {
 	w := open(t, memstore.Config{})
 	for name, key := range map[string]edit{
-		"empty": keyed(""), "long": keyed(strings.Repeat("k", 256)), "blank": keyed("a b"), "unicode": keyed("schlüssel"), "line": keyed("a\nb"),
-		"NUL": keyed("a\x00"), "twice": header("Idempotency-Key", "a", "b"), "twice the same": header("Idempotency-Key", "a", "a"),
+		"empty": keyed(""), "long": keyed(strings.Repeat("k", 256)), "blank": keyed("a b"), "unicode": keyed("schlüssel"),
+		"line": keyed("a\nb"),
+		"NUL":  keyed("a\x00"), "twice": header("Idempotency-Key", "a", "b"),
+		"twice the same": header("Idempotency-Key", "a", "a"),
 	} {
-		w.refuse(t, "", refusal{name, event("POST", enrolRoute, admin, jsonBody(`{"agent_name":"kyc"}`), key), 400, "idempotency_key_invalid"})
-		w.refuse(t, "", refusal{name, event("POST", "/pki/rotate-ca", admin, query("mode", "mint"), key), 400, "idempotency_key_invalid"})
+		w.refuse(t, "", refusal{name, event("POST", enrolRoute, admin, jsonBody(`{"agent_name":"kyc"}`), key), 400,
+			"idempotency_key_invalid"})
+		w.refuse(t, "", refusal{name, event("POST", "/pki/rotate-ca", admin, query("mode", "mint"), key), 400,
+			"idempotency_key_invalid"})
 	}
 	w.enrolKeyed(t, strings.Repeat("~", 255), `{"agent_name":"kyc"}`, 201)
 }
@@ -134,8 +144,10 @@ func TestAKeyOutlivesItsAgent(t *testing.T) {
 	for _, e := range []string{"/registry/agents/orga::kyc/rotate-cert", "/v1/admin/audit/checkpoint"} {
 		w.refuse(t, "", refusal{e, event("POST", e, admin, keyed("one")), 422, "idempotency_key_reused"})
 	}
-	w.refuse(t, "", refusal{"mint", event("POST", "/pki/rotate-ca", admin, query("mode", "mint"), keyed("one")), 422, "idempotency_key_reused"})
-	if got := w.state(t); len(got.Keys) != len(before.Keys) || len(got.Rows["orga::kyc"]) != len(before.Rows["orga::kyc"]) {
+	w.refuse(t, "", refusal{"mint", event("POST", "/pki/rotate-ca", admin, query("mode", "mint"), keyed("one")), 422,
+		"idempotency_key_reused"})
+	if got := w.state(t); len(got.Keys) != len(before.Keys) ||
+		len(got.Rows["orga::kyc"]) != len(before.Rows["orga::kyc"]) {
 		t.Error("a repetition changed something")
 	}
 	var h holder
@@ -175,7 +187,8 @@ func TestOneKeyEightRequests(t *testing.T) {
 	}
 }
 
-// A rollback away from a compromised Org CA binds as a rotation does: neither its certificates nor their keys count again.
+// A rollback away from a compromised Org CA binds as a rotation does: neither its certificates nor their keys count
+// again.
 func TestARollbackForACompromiseIsForGood(t *testing.T) {
 	w := open(t, memstore.Config{})
 	w.change(t, query("mode", "mint"), query("overlap", "3600"))
@@ -189,7 +202,8 @@ func TestARollbackForACompromiseIsForGood(t *testing.T) {
 	w.tokenStatus(t, "minted", minted.CertPEM, 401)
 	again := sign(t, w.orgCA(t), leafTemplate(w.Now()), stolen.key)
 	w.refusedWith(t, byocaRoute, "the same key under the restored CA", byocaRequest(t, "x", again), 400, "key_not_fresh")
-	if a := w.send(t, event("GET", "/pki/bundle.pem")); strings.Contains(string(a.body), string(pki.EncodeCertificates(lost.Chain[0]))) {
+	if a := w.send(t, event("GET", "/pki/bundle.pem")); strings.Contains(string(a.body),
+		string(pki.EncodeCertificates(lost.Chain[0]))) {
 		t.Error("the compromised CA is still in the bundle")
 	}
 	w.change(t, query("mode", "mint"))
@@ -202,11 +216,13 @@ func TestARollbackForgetsNoCompromise(t *testing.T) {
 	w := open(t, memstore.Config{})
 	leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
 	w.postBYOCA(t, byocaRequest(t, "x", leaf)).into(t, 201, &admitted{})
-	for _, edits := range [][]edit{{query("mode", "mint"), query("reason", "keyCompromise")}, {query("mode", "mint")}, {query("mode", "rollback")}} {
+	for _, edits := range [][]edit{{query("mode", "mint"), query("reason", "keyCompromise")}, {query("mode", "mint")},
+		{query("mode", "rollback")}} {
 		w.Advance(time.Minute)
 		w.change(t, edits...)
 		again := sign(t, w.orgCA(t), leafTemplate(w.Now()), leaf.key)
-		w.refusedWith(t, byocaRoute, "the key that it had under the compromised CA", byocaRequest(t, "x", again), 400, "key_not_fresh")
+		w.refusedWith(t, byocaRoute, "the key that it had under the compromised CA", byocaRequest(t, "x", again), 400,
+			"key_not_fresh")
 	}
 }
 
@@ -219,7 +235,8 @@ func TestBoundOutlastsARollback(t *testing.T) {
 	w.tokenStatus(t, "before", leaf.certPEM(), 200)
 	w.change(t, query("mode", "mint"))
 	next := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
-	w.postBYOCA(t, byocaRequest(t, "x", next).with(bound, true, "update_existing", true, "dpop_jwk", publicJWK(t, key))).into(t, 201, &admitted{})
+	w.postBYOCA(t, byocaRequest(t, "x", next).with(bound, true, "update_existing", true, "dpop_jwk",
+		publicJWK(t, key))).into(t, 201, &admitted{})
 	w.change(t, query("mode", "rollback"))
 	wantsProof(t, "the restored certificate", w.send(t, tokenRequest(leaf.certPEM())), "send the header DPoP")
 	w.tokenStatus(t, "with a proof", leaf.certPEM(), 200, header("DPoP", prove(t, key, w.Now(), "")))

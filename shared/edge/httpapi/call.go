@@ -10,11 +10,12 @@ import (
 
 // Call is what the edge, not the client, says about a request.
 type Call struct {
-	audit.By                   // the actor is empty until the Mux has checked the admin secret
-	CertificatePEM string      // requestContext.identity.clientCert; never from a header, which anyone can write
-	Mount          string      // path of the API at its own endpoint, as in /live; empty at a domain, which has the API alone
-	Host           routes.Host // the API that passed the request on, where that says so; empty: either
-	Agent          agent.ID    // whom the certificate authenticated; empty until a use case has said so
+	audit.By              // the actor is empty until the Mux has checked the admin secret
+	CertificatePEM string // requestContext.identity.clientCert; never from a header, which anyone can write
+	// path of the API at its own endpoint, as in /live; empty at a domain, which has the API alone
+	Mount string
+	Host  routes.Host // the API that passed the request on, where that says so; empty: either
+	Agent agent.ID    // whom the certificate authenticated; empty until a use case has said so
 }
 
 type callKey struct{}

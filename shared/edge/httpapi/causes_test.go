@@ -29,18 +29,22 @@ func TestTextAroundPEMIsSkippedEverywhere(t *testing.T) {
 	fresh := func() string { n++; return "a" + strings.Repeat("x", n) }
 	byoca := func(edit func(string) string) answer {
 		leaf := sign(t, ca, leafTemplate(w.Now()), newKey(t))
-		return w.postBYOCA(t, byocaRequest(t, fresh(), leaf).with("cert_pem", edit(leaf.certPEM()), "private_key_pem", edit(leaf.keyPEM(t))))
+		return w.postBYOCA(t, byocaRequest(t, fresh(), leaf).with("cert_pem", edit(leaf.certPEM()), "private_key_pem",
+			edit(leaf.keyPEM(t))))
 	}
 	spiffe := func(edit func(string) string) answer {
 		name := fresh()
 		id := svid(t, server.root, "spiffe://prod.example/ns/default/sa/"+name, w.Now())
-		return w.postSPIFFE(t, members{"agent_name": name, "svid_pem": edit(id.certPEM()), "svid_key_pem": id.keyPEM(t), "trust_bundle_pem": edit(bundle)})
+		return w.postSPIFFE(t, members{"agent_name": name, "svid_pem": edit(id.certPEM()), "svid_key_pem": id.keyPEM(t),
+			"trust_bundle_pem": edit(bundle)})
 	}
 	request := func(edit func(string) string) answer {
 		h := w.enrol(t, fresh())
-		return w.send(t, event("POST", "/v1/admin/agents", admin, jsonBody(members{"agent_name": fresh(), "csr_pem": edit(csrPEM(request(t, h.CertPEM, newKey(t))))}.text(t))))
+		return w.send(t, event("POST", "/v1/admin/agents", admin,
+			jsonBody(members{"agent_name": fresh(), "csr_pem": edit(csrPEM(request(t, h.CertPEM, newKey(t))))}.text(t))))
 	}
-	for route, send := range map[string]func(func(string) string) answer{"byoca": byoca, "spiffe": spiffe, "csr_pem": request} {
+	for route, send := range map[string]func(func(string) string) answer{"byoca": byoca, "spiffe": spiffe,
+		"csr_pem": request} {
 		for name, text := range around {
 			if a := send(func(pem string) string { return text + pem + "# end\n" }); a.status != http.StatusCreated {
 				t.Errorf("%s, %s: %d %s", route, name, a.status, a.body)
@@ -51,7 +55,8 @@ func TestTextAroundPEMIsSkippedEverywhere(t *testing.T) {
 			"glued":      func(s string) string { return strings.TrimSpace(s) + s },
 			"literal \n": func(s string) string { return strings.ReplaceAll(s, "\n", `\n`) },
 		} {
-			if a := send(damage); a.status != http.StatusBadRequest || !strings.Contains(string(a.body), "PEM block 1 is damaged") {
+			if a := send(damage); a.status != http.StatusBadRequest ||
+				!strings.Contains(string(a.body), "PEM block 1 is damaged") {
 				t.Errorf("%s, %s: %d %s", route, name, a.status, a.body)
 			}
 		}
@@ -63,7 +68,8 @@ func TestIssuerFirstIsNamed(t *testing.T) {
 	w := open(t, memstore.Config{})
 	ca := w.orgCA(t)
 	leaf := sign(t, ca, leafTemplate(w.Now()), newKey(t))
-	a := w.postBYOCA(t, byocaRequest(t, "byo", leaf).with("cert_pem", string(pki.EncodeCertificates(ca.Chain[0]))+leaf.certPEM()))
+	a := w.postBYOCA(t, byocaRequest(t, "byo", leaf).with("cert_pem",
+		string(pki.EncodeCertificates(ca.Chain[0]))+leaf.certPEM()))
 	if a.status != http.StatusBadRequest || !strings.Contains(string(a.body), "put the agent's certificate first") {
 		t.Errorf("%d %s", a.status, a.body)
 	}
@@ -89,7 +95,8 @@ func TestTimesOfTheExport(t *testing.T) {
 func TestMembersTwiceAtAnyDepth(t *testing.T) {
 	w := open(t, memstore.Config{})
 	for _, text := range []string{
-		`{"agent_name":"kyc","hygiene":{"deliver":"notify","deliver":"secretsmanager"}}`, `{"agent_name":"kyc","hygiene":{"deliver":"notify","DELIVER":"notify"}}`,
+		`{"agent_name":"kyc","hygiene":{"deliver":"notify","deliver":"secretsmanager"}}`,
+		`{"agent_name":"kyc","hygiene":{"deliver":"notify","DELIVER":"notify"}}`,
 		`{"agent_name":"kyc","capabilities":[{"a":1,"a":2}]}`,
 	} {
 		a := w.send(t, event("POST", "/v1/admin/agents", admin, jsonBody(text)))

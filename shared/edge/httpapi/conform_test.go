@@ -47,11 +47,12 @@ func TestDocumentIsOpenAPI(t *testing.T) {
 	}
 }
 
-// conforms holds an answer, and the request if it was accepted, to the document: every answer of every test passes here.
-// What no route has is not described.
+// conforms holds an answer, and the request if it was accepted, to the document: every answer of every test passes
+// here. What no route has is not described.
 func conforms(t testing.TB, e events.APIGatewayProxyRequest, a answer) {
 	t.Helper()
-	if _, isFuzz := t.(*testing.F); isFuzz || strings.HasPrefix(t.Name(), "Fuzz") || strings.HasPrefix(t.Name(), "Benchmark") {
+	if _, isFuzz := t.(*testing.F); isFuzz || strings.HasPrefix(t.Name(), "Fuzz") ||
+		strings.HasPrefix(t.Name(), "Benchmark") {
 		return
 	}
 	resource, _, ok := routes.Match(e.Path)
@@ -64,7 +65,12 @@ func conforms(t testing.TB, e events.APIGatewayProxyRequest, a answer) {
 	}
 	r := asSent(t, e)
 	checkers := []func() (bool, []string){func() (bool, []string) {
-		ok, errs := v.ValidateHttpResponse(r, &http.Response{StatusCode: a.status, Header: a.header, Body: io.NopCloser(bytes.NewReader(a.body)), Request: r})
+		ok, errs := v.ValidateHttpResponse(r, &http.Response{
+			StatusCode: a.status,
+			Header:     a.header,
+			Body:       io.NopCloser(bytes.NewReader(a.body)),
+			Request:    r,
+		})
 		return ok, messages(errs)
 	}}
 	if a.status < 300 && strings.TrimSpace(e.Body) != "" {
@@ -75,7 +81,8 @@ func conforms(t testing.TB, e events.APIGatewayProxyRequest, a answer) {
 	}
 	for _, check := range checkers {
 		if ok, errs := check(); !ok {
-			t.Errorf("%s %s, answered %d %.300s: not as the OpenAPI document has it:\n%s", e.HTTPMethod, e.Path, a.status, a.body, strings.Join(errs, "\n"))
+			t.Errorf("%s %s, answered %d %.300s: not as the OpenAPI document has it:\n%s", e.HTTPMethod, e.Path, a.status,
+				a.body, strings.Join(errs, "\n"))
 		}
 	}
 }

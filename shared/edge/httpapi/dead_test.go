@@ -74,14 +74,20 @@ func TestAnIssuedCertificateIsNoSVID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lost = pki.Authority{Chain: append([]*x509.Certificate{issuing}, lost.Chain...), Key: w.Keys.Signer(t.Context(), pointer.SigningKey, issuing.PublicKey)}
-	w.tokenStatus(t, "issued and never pinned", svid(t, lost, ownID("x"), w.Now().Add(time.Hour-time.Minute)).certPEM(), 401)
+	lost = pki.Authority{
+		Chain: append([]*x509.Certificate{issuing}, lost.Chain...),
+		Key:   w.Keys.Signer(t.Context(), pointer.SigningKey, issuing.PublicKey),
+	}
+	w.tokenStatus(t, "issued and never pinned", svid(t, lost, ownID("x"), w.Now().Add(time.Hour-time.Minute)).certPEM(),
+		401)
 }
 
-// An agent that was rotated while a clock was ahead, and deactivated, can be enrolled by another method once the clock is right.
+// An agent that was rotated while a clock was ahead, and deactivated, can be enrolled by another method once the clock
+// is right.
 func TestEnrolmentAfterAClockThatWasAhead(t *testing.T) {
 	const ahead = 300 * 24 * time.Hour
-	for name, wrong := range map[string]time.Duration{"deactivated with the clock put right": 0, "deactivated while it was ahead": ahead} {
+	for name, wrong := range map[string]time.Duration{"deactivated with the clock put right": 0,
+		"deactivated while it was ahead": ahead} {
 		w := open(t, memstore.Config{})
 		w.enrol(t, "x")
 		w.Advance(ahead)
@@ -115,11 +121,13 @@ func TestBYOCADoesNotComeBackAsSVID(t *testing.T) {
 	w.refusedWith(t, byocaRoute, "the deactivated one, same method", byo(last), 400, "key_not_fresh")
 	w.refusedWith(t, spiffeRoute, "the replaced one", spiffeRequest(t, "x", first), 400, "certificate_too_old")
 	a := w.postSPIFFE(t, spiffeRequest(t, "x", never))
-	if floor := last.cert.NotBefore.UTC().Format(time.RFC3339); a.status != 400 || !strings.Contains(string(a.body), floor) {
+	if floor := last.cert.NotBefore.UTC().Format(time.RFC3339); a.status != 400 ||
+		!strings.Contains(string(a.body), floor) {
 		t.Errorf("one that was never shown: %d %s, want the instant %s", a.status, a.body, floor)
 	}
 	again := sign(t, w.orgCA(t), svidTemplate(t, ownID("x"), w.Now()), last.key)
-	w.refusedWith(t, spiffeRoute, "a new certificate of the deactivated key", spiffeRequest(t, "x", again), 400, "key_not_fresh")
+	w.refusedWith(t, spiffeRoute, "a new certificate of the deactivated key", spiffeRequest(t, "x", again), 400,
+		"key_not_fresh")
 
 	backdated := leaf(w.Now()) // as old as the last one, of another key
 	w.postSPIFFE(t, spiffeRequest(t, "x", backdated)).into(t, 201, &admitted{})
@@ -144,7 +152,8 @@ func TestBYOCACompromiseIsForGood(t *testing.T) {
 			w.Advance(time.Minute)
 			w.change(t, query("mode", "mint"))
 			request := func(key crypto.Signer) members {
-				return byocaRequest(t, "x", sign(t, w.orgCA(t), leafTemplate(w.Now()), key)).with("reason", word, "comment", "host lost")
+				return byocaRequest(t, "x", sign(t, w.orgCA(t), leafTemplate(w.Now()), key)).with("reason", word, "comment",
+					"host lost")
 			}
 			if word != "privilegeWithdrawn" {
 				w.refusedWith(t, byocaRoute, "the same key", request(stolen.key), 400, "key_not_fresh")
@@ -155,7 +164,8 @@ func TestBYOCACompromiseIsForGood(t *testing.T) {
 			if word != "privilegeWithdrawn" && got.JKT != nil {
 				t.Errorf("the DPoP key of the lost host is still registered: %s", *got.JKT)
 			}
-			if row := w.lastRow(t, "orga::x"); row.Details["comment"] != "host lost" || !strings.EqualFold(row.Details["reason"].(string), word) {
+			if row := w.lastRow(t, "orga::x"); row.Details["comment"] != "host lost" ||
+				!strings.EqualFold(row.Details["reason"].(string), word) {
 				t.Errorf("row = %+v", row)
 			}
 			w.change(t, query("mode", "rollback"))
@@ -165,10 +175,12 @@ func TestBYOCACompromiseIsForGood(t *testing.T) {
 	}
 	w := open(t, memstore.Config{})
 	leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
-	w.refusedWith(t, byocaRoute, "free text", byocaRequest(t, "x", leaf).with("reason", "key_compromise"), 400, "reason_invalid")
+	w.refusedWith(t, byocaRoute, "free text", byocaRequest(t, "x", leaf).with("reason", "key_compromise"), 400,
+		"reason_invalid")
 	w.postBYOCA(t, byocaRequest(t, "x", leaf)).into(t, 201, &admitted{})
 	other := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
-	w.refusedWith(t, byocaRoute, "a pin that counts stays protected", byocaRequest(t, "x", other).with("reason", "keyCompromise"), 409, "agent_already_enrolled")
+	w.refusedWith(t, byocaRoute, "a pin that counts stays protected",
+		byocaRequest(t, "x", other).with("reason", "keyCompromise"), 409, "agent_already_enrolled")
 }
 
 // SVIDs of before a compromise never count again, shown at an enrolment or not.
@@ -181,10 +193,12 @@ func TestSPIFFECompromiseEndsOlderSVIDs(t *testing.T) {
 	w.Advance(time.Minute)
 	stolen := one()
 	w.tokenStatus(t, "stolen, before", stolen.certPEM(), 200)
-	w.refusedWith(t, spiffeRoute, "the one that is known", spiffeRequest(t, "x", first, server.root.Chain[0]).with("reason", "keyCompromise"), 400, "key_not_fresh")
+	w.refusedWith(t, spiffeRoute, "the one that is known",
+		spiffeRequest(t, "x", first, server.root.Chain[0]).with("reason", "keyCompromise"), 400, "key_not_fresh")
 	w.Advance(time.Minute)
 	next := one()
-	w.postSPIFFE(t, spiffeRequest(t, "x", next, server.root.Chain[0]).with("reason", "keyCompromise")).into(t, 200, &admitted{})
+	w.postSPIFFE(t, spiffeRequest(t, "x", next, server.root.Chain[0]).with("reason", "keyCompromise")).into(t, 200,
+		&admitted{})
 	w.tokenStatus(t, "first", first.certPEM(), 401)
 	w.tokenStatus(t, "stolen", stolen.certPEM(), 401)
 	w.tokenStatus(t, "the next", next.certPEM(), 200)
@@ -208,7 +222,8 @@ func TestABundleHoldsNoCAOfOurs(t *testing.T) {
 	twin := pkitest.Sign(t, again, pki.Authority{Key: old.Key}, old.Key.Public())
 	w.change(t, query("mode", "mint"))
 	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
-	for what, ca := range map[string]*x509.Certificate{"current": w.orgCA(t).Chain[0], "superseded": old.Chain[0], "issuing": issuing, "twin": twin} {
+	for what, ca := range map[string]*x509.Certificate{"current": w.orgCA(t).Chain[0], "superseded": old.Chain[0],
+		"issuing": issuing, "twin": twin} {
 		leaf := svid(t, server.root, workload, w.Now())
 		m := spiffeRequest(t, "x", leaf, server.root.Chain[0], ca)
 		w.refusedWith(t, spiffeRoute, what, m, 400, "trust_bundle_is_org_ca")
@@ -219,14 +234,19 @@ func TestABundleHoldsNoCAOfOurs(t *testing.T) {
 }
 
 // below makes a CA under another one, with any key, and what change does to it.
-func below(t testing.TB, ca pki.Authority, key crypto.Signer, now time.Time, change func(*x509.Certificate)) pki.Authority {
+func below(
+	t testing.TB, ca pki.Authority, key crypto.Signer, now time.Time, change func(*x509.Certificate),
+) pki.Authority {
 	t.Helper()
 	template := pkitest.CATemplate("between", 0, now)
 	template.SerialNumber = nil
 	if change != nil {
 		change(template)
 	}
-	return pki.Authority{Chain: append([]*x509.Certificate{pkitest.Sign(t, template, ca, key.Public())}, ca.Chain...), Key: key}
+	return pki.Authority{
+		Chain: append([]*x509.Certificate{pkitest.Sign(t, template, ca, key.Public())}, ca.Chain...),
+		Key:   key,
+	}
 }
 
 // The policy is the same for the whole chain, for both methods and for what a token request sends.
@@ -243,7 +263,11 @@ func TestWeakIssuersAreRefused(t *testing.T) {
 	}
 	noBits := func(c *x509.Certificate) {
 		c.KeyUsage = 0
-		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 15}, Critical: true, Value: []byte{3, 1, 0}})
+		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{
+			Id:       asn1.ObjectIdentifier{2, 5, 29, 15},
+			Critical: true,
+			Value:    []byte{3, 1, 0},
+		})
 	}
 	good := below(t, server.root, newKey(t), w.Now(), nil)
 	first := svid(t, good, workload, w.Now())
@@ -257,11 +281,15 @@ func TestWeakIssuersAreRefused(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			ca := below(t, server.root, c.key, w.Now(), c.change)
 			leaf := svid(t, ca, workload, w.Now())
-			w.refusedWith(t, spiffeRoute, "SPIFFE", spiffeRequest(t, "x", leaf, server.root.Chain[0]).with("svid_pem", leaf.certPEM()+between(ca)), 400, "issuer_ca_unacceptable")
-			w.tokenStatus(t, "sent with the token request", leaf.certPEM(), 401, body(formType, url.Values{"svid_chain_pem": {between(ca)}}.Encode()))
+			w.refusedWith(t, spiffeRoute, "SPIFFE",
+				spiffeRequest(t, "x", leaf, server.root.Chain[0]).with("svid_pem", leaf.certPEM()+between(ca)), 400,
+				"issuer_ca_unacceptable")
+			w.tokenStatus(t, "sent with the token request", leaf.certPEM(), 401,
+				body(formType, url.Values{"svid_chain_pem": {between(ca)}}.Encode()))
 			org := below(t, w.orgCA(t), c.key, w.Now(), c.change)
 			byo := sign(t, org, leafTemplate(w.Now()), newKey(t))
-			w.refusedWith(t, byocaRoute, "BYOCA", byocaRequest(t, "y", byo).with("cert_pem", byo.certPEM()+between(org)), 400, "issuer_ca_unacceptable")
+			w.refusedWith(t, byocaRoute, "BYOCA", byocaRequest(t, "y", byo).with("cert_pem", byo.certPEM()+between(org)), 400,
+				"issuer_ca_unacceptable")
 			root := pki.Authority{Key: c.key}
 			template := pkitest.CATemplate("root", 1, w.Now())
 			if c.change != nil {
@@ -269,12 +297,14 @@ func TestWeakIssuersAreRefused(t *testing.T) {
 			}
 			root.Chain = []*x509.Certificate{pkitest.Sign(t, template, root, c.key.Public())}
 			under := svid(t, root, workload, w.Now())
-			w.refusedWith(t, spiffeRoute, "as root of the bundle", spiffeRequest(t, "x", under, root.Chain[0]), 400, "trust_bundle_invalid")
+			w.refusedWith(t, spiffeRoute, "as root of the bundle", spiffeRequest(t, "x", under, root.Chain[0]), 400,
+				"trust_bundle_invalid")
 		})
 	}
 	purposes := pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Value: []byte{0x30, 0}}
 	template := leafTemplate(w.Now())
 	template.ExtKeyUsage, template.ExtraExtensions = nil, []pkix.Extension{purposes}
 	leaf := sign(t, w.orgCA(t), template, newKey(t))
-	w.refusedWith(t, byocaRoute, "a leaf with an empty extendedKeyUsage", byocaRequest(t, "y", leaf), 400, "cert_extension_malformed")
+	w.refusedWith(t, byocaRoute, "a leaf with an empty extendedKeyUsage", byocaRequest(t, "y", leaf), 400,
+		"cert_extension_malformed")
 }

@@ -22,8 +22,8 @@ type proofKey struct {
 	ProofBound *bool           `json:"dpop_bound_access_tokens"`
 }
 
-// federation is a member that enrolment tools send: whether other organisations are to know the agent. This Mastio serves
-// one organisation alone.
+// federation is a member that enrolment tools send: whether other organisations are to know the agent. This Mastio
+// serves one organisation alone.
 type federation struct {
 	Federated bool `json:"federated"`
 }

@@ -11,8 +11,10 @@ import (
 // An Idempotency-Key stands for the hash of the body in this form, for a day. A member that moves would refuse the
 // repetition of a request that an earlier release carried out.
 func TestFormOfEnrolments(t *testing.T) {
-	const first, key = `{"agent_name":"","display_name":"","capabilities":null,`, `"dpop_jwk":null,"dpop_bound_access_tokens":null,`
-	const outside = first + `"possession_proof":"",` + key + `"update_existing":false,"reason":"","comment":"","federated":false,`
+	const first, key = `{"agent_name":"","display_name":"","capabilities":null,`,
+		`"dpop_jwk":null,"dpop_bound_access_tokens":null,`
+	const outside = first + `"possession_proof":"",` + key +
+		`"update_existing":false,"reason":"","comment":"","federated":false,`
 	for want, body := range map[string]any{
 		first + `"csr_pem":null,` + key + `"hygiene":{"deliver":""},"federated":false}`: mintBody{},
 		outside + `"cert_pem":"","private_key_pem":""}`:                                 byocaBody{},

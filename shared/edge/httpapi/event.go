@@ -18,8 +18,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
-// Event is a request as API Gateway hands it to a function: a REST API's proxy event, or an HTTP API's in payload format
-// 1.0, which has the same members and a version. Both put the client certificate into requestContext.identity.
+// Event is a request as API Gateway hands it to a function: a REST API's proxy event, or an HTTP API's in payload
+// format 1.0, which has the same members and a version. Both put the client certificate into requestContext.identity.
 // Sources: "Input format of a Lambda function for proxy integration" and "Create AWS Lambda proxy integrations for HTTP
 // APIs", API Gateway developer guide.
 type Event struct {
@@ -57,10 +57,12 @@ func Lambda(h http.Handler) func(context.Context, Event) (events.APIGatewayProxy
 	}
 }
 
-// LambdaOr adapts a handler as Lambda does, for a function that other events run as well: job gets every event that is not
-// a request. API Gateway's events always have a request context, in every payload format, so no client can send an event that
-// passes for an event of a schedule or of another function.
-func LambdaOr(h http.Handler, job func(ctx context.Context, event json.RawMessage) (any, error)) func(context.Context, json.RawMessage) (any, error) {
+// LambdaOr adapts a handler as Lambda does, for a function that other events run as well: job gets every event that is
+// not a request. API Gateway's events always have a request context, in every payload format, so no client can send an
+// event that passes for an event of a schedule or of another function.
+func LambdaOr(
+	h http.Handler, job func(ctx context.Context, event json.RawMessage) (any, error),
+) func(context.Context, json.RawMessage) (any, error) {
 	serve := Lambda(h)
 	return func(ctx context.Context, event json.RawMessage) (any, error) {
 		var e Event
@@ -82,7 +84,8 @@ func LambdaOr(h http.Handler, job func(ctx context.Context, event json.RawMessag
 
 // request builds the http.Request that an event stands for.
 func request(ctx context.Context, e Event) (*http.Request, error) {
-	if e.HTTPMethod == "" || e.Version != "" && e.Version != "1.0" { // format 2.0 has other members: its requests would look empty
+	// format 2.0 has other members: its requests would look empty
+	if e.HTTPMethod == "" || e.Version != "" && e.Version != "1.0" {
 		return nil, fmt.Errorf("%w: payload format %.16q", ErrEvent, e.Version)
 	}
 	body := []byte(e.Body)
@@ -104,8 +107,8 @@ func request(ctx context.Context, e Event) (*http.Request, error) {
 	return r, nil
 }
 
-// target is the request's URL. A REST API leaves the path's escapes as the client sent them; an HTTP API has decoded the
-// path, and to decode it again would turn %2561 into an a.
+// target is the request's URL. A REST API leaves the path's escapes as the client sent them; an HTTP API has decoded
+// the path, and to decode it again would turn %2561 into an a.
 func target(e Event) *url.URL {
 	u := &url.URL{Path: e.Path, RawQuery: query(e).Encode()}
 	if e.Version != "" {
@@ -120,8 +123,9 @@ func target(e Event) *url.URL {
 // call takes what the edge says. Two certificates that differ are no request: one of them would be believed.
 func call(e Event) (Call, error) {
 	c := Call{
-		By:   audit.By{RequestID: e.RequestContext.RequestID, SourceIP: e.RequestContext.Identity.SourceIP},
-		Host: routes.Host(e.StageVariables[hostVariable]), Mount: mount(e),
+		By:    audit.By{RequestID: e.RequestContext.RequestID, SourceIP: e.RequestContext.Identity.SourceIP},
+		Host:  routes.Host(e.StageVariables[hostVariable]),
+		Mount: mount(e),
 	}
 	for _, cert := range []*events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert{
 		e.RequestContext.Identity.ClientCert, e.RequestContext.Authentication.ClientCert,

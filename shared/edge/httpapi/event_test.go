@@ -37,7 +37,10 @@ func receive(t *testing.T, e events.APIGatewayProxyRequest) seen {
 			t.Error(err)
 		}
 		c := httpapi.CallOf(r.Context())
-		got = seen{r.Method, r.URL.Path, r.URL.EscapedPath(), r.Host, string(body), r.URL.Query(), r.Header, httpapi.Call{By: c.By, CertificatePEM: c.CertificatePEM}}
+		got = seen{r.Method, r.URL.Path, r.URL.EscapedPath(), r.Host, string(body), r.URL.Query(), r.Header, httpapi.Call{
+			By:             c.By,
+			CertificatePEM: c.CertificatePEM,
+		}}
 	}))(t.Context(), e)
 	if err != nil || out.StatusCode != http.StatusOK {
 		t.Fatalf("answer = %+v, %v", out, err)
@@ -46,13 +49,20 @@ func receive(t *testing.T, e events.APIGatewayProxyRequest) seen {
 }
 
 func TestEventBecomesRequest(t *testing.T) {
-	e := event("POST", "/v1/admin/agents/orga%3A%3Akyc", header("x-single", "a"), header("X-Several", "a", "b"), query("q", "a b&c=d", "ü/?#"), query("empty", ""))
-	e.Headers, e.QueryStringParameters = map[string]string{"x-single": "ignored", "X-Lone": "ignored"}, map[string]string{"q": "ignored"}
+	e := event("POST", "/v1/admin/agents/orga%3A%3Akyc", header("x-single", "a"), header("X-Several", "a", "b"),
+		query("q", "a b&c=d", "ü/?#"), query("empty", ""))
+	e.Headers, e.QueryStringParameters = map[string]string{"x-single": "ignored", "X-Lone": "ignored"},
+		map[string]string{"q": "ignored"}
 	e.Body = "text"
 	want := seen{
-		Method: "POST", Path: "/v1/admin/agents/orga::kyc", Escaped: "/v1/admin/agents/orga%3A%3Akyc", Host: "mastio.test", Body: "text",
-		Query: url.Values{"q": {"a b&c=d", "ü/?#"}, "empty": {""}}, Header: http.Header{"X-Single": {"a"}, "X-Several": {"a", "b"}},
-		Call: httpapi.Call{By: audit.By{RequestID: requestID, SourceIP: "192.0.2.7"}},
+		Method:  "POST",
+		Path:    "/v1/admin/agents/orga::kyc",
+		Escaped: "/v1/admin/agents/orga%3A%3Akyc",
+		Host:    "mastio.test",
+		Body:    "text",
+		Query:   url.Values{"q": {"a b&c=d", "ü/?#"}, "empty": {""}},
+		Header:  http.Header{"X-Single": {"a"}, "X-Several": {"a", "b"}},
+		Call:    httpapi.Call{By: audit.By{RequestID: requestID, SourceIP: "192.0.2.7"}},
 	}
 	if diff := cmp.Diff(want, receive(t, e), cmp.AllowUnexported(httpapi.Call{})); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
@@ -61,7 +71,10 @@ func TestEventBecomesRequest(t *testing.T) {
 
 func TestEventWithSingleValuesOnly(t *testing.T) {
 	e := events.APIGatewayProxyRequest{
-		HTTPMethod: "GET", Path: "/v1/admin/agents", Headers: map[string]string{"x-admin-secret": "s"}, QueryStringParameters: map[string]string{"limit": "5"},
+		HTTPMethod:            "GET",
+		Path:                  "/v1/admin/agents",
+		Headers:               map[string]string{"x-admin-secret": "s"},
+		QueryStringParameters: map[string]string{"limit": "5"},
 	}
 	got := receive(t, e)
 	if got.Header.Get("X-Admin-Secret") != "s" || got.Query.Get("limit") != "5" || got.Body != "" {
@@ -80,7 +93,8 @@ func TestBodyInBase64(t *testing.T) {
 func TestPathSpellingsReachTheSameAgent(t *testing.T) {
 	w := open(t, memstore.Config{})
 	w.enrol(t, "kyc.v-1_x")
-	for _, id := range []string{"orga::kyc.v-1_x", "orga%3A%3Akyc.v-1_x", "orga%3a%3akyc.v-1_x", "orga:%3Akyc.v-1_x", "%6Frga::kyc%2Ev-1_x"} {
+	for _, id := range []string{"orga::kyc.v-1_x", "orga%3A%3Akyc.v-1_x", "orga%3a%3akyc.v-1_x", "orga:%3Akyc.v-1_x",
+		"%6Frga::kyc%2Ev-1_x"} {
 		var got struct {
 			ID string `json:"agent_id"`
 		}
@@ -97,7 +111,10 @@ func TestAnswerBecomesEvent(t *testing.T) {
 		handler http.HandlerFunc
 		want    events.APIGatewayProxyResponse
 	}{
-		{"nothing", func(http.ResponseWriter, *http.Request) {}, events.APIGatewayProxyResponse{StatusCode: 200, MultiValueHeaders: http.Header{}}},
+		{"nothing", func(http.ResponseWriter, *http.Request) {}, events.APIGatewayProxyResponse{
+			StatusCode:        200,
+			MultiValueHeaders: http.Header{},
+		}},
 		{"text", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Add("X-Several", "a")
 			w.Header().Add("X-Several", "b")
@@ -105,9 +122,18 @@ func TestAnswerBecomesEvent(t *testing.T) {
 			w.WriteHeader(http.StatusOK) // the first one counts
 			_, _ = io.WriteString(w, "ü")
 			_, _ = io.WriteString(w, "!")
-		}, events.APIGatewayProxyResponse{StatusCode: 418, MultiValueHeaders: http.Header{"X-Several": {"a", "b"}}, Body: "ü!"}},
+		}, events.APIGatewayProxyResponse{
+			StatusCode:        418,
+			MultiValueHeaders: http.Header{"X-Several": {"a", "b"}},
+			Body:              "ü!",
+		}},
 		{"binary", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte{0xff, 0}) },
-			events.APIGatewayProxyResponse{StatusCode: 200, MultiValueHeaders: http.Header{}, Body: "/wA=", IsBase64Encoded: true}},
+			events.APIGatewayProxyResponse{
+				StatusCode:        200,
+				MultiValueHeaders: http.Header{},
+				Body:              "/wA=",
+				IsBase64Encoded:   true,
+			}},
 	} {
 		got, err := inmemory.Lambda(c.handler)(t.Context(), event("GET", "/"))
 		if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
@@ -137,7 +163,8 @@ func TestCertificateHeadersHaveNoEffect(t *testing.T) {
 	spoof := func(e *events.APIGatewayProxyRequest) {
 		escaped := url.QueryEscape(victim.CertPEM)
 		for _, name := range []string{
-			"X-Client-Cert", "X-Ssl-Client-Cert", "X-Forwarded-Client-Cert", "X-Amzn-Mtls-Clientcert", "X-Amzn-Mtls-Clientcert-Leaf", "Client-Cert", "Ssl-Client-Cert",
+			"X-Client-Cert", "X-Ssl-Client-Cert", "X-Forwarded-Client-Cert", "X-Amzn-Mtls-Clientcert",
+			"X-Amzn-Mtls-Clientcert-Leaf", "Client-Cert", "Ssl-Client-Cert",
 			"X-Apigateway-Event", "X-Amzn-Apigateway-Api-Id", "Requestcontext",
 		} {
 			header(name, escaped, victim.CertPEM)(e)
@@ -162,7 +189,8 @@ func FuzzEvent(f *testing.F) {
 		event("POST", "/v1/admin/agents", admin, jsonBody(`{"agent_name":"a","capabilities":["b"],"csr_pem":null}`)),
 		event("GET", "/v1/admin/agents", admin, query("limit", "1"), query("cursor", "MDAwMDAxI21pbnRlZCNvcmdhOjpreWM")),
 		event("DELETE", "/v1/admin/agents/orga%3A%3Anobody", admin),
-		event("POST", "/pki/rotate-ca", admin, query("mode", "mint"), query("reason", "superseded"), header("Idempotency-Key", "k")),
+		event("POST", "/pki/rotate-ca", admin, query("mode", "mint"), query("reason", "superseded"),
+			header("Idempotency-Key", "k")),
 		event("GET", "/pki/rotate-ca", admin),
 		tokenRequest(agent.CertPEM, body(formType, "grant_type=client_credentials&scope=a&resource=https%3A%2F%2Fa.test")),
 		tokenRequest(agent.CertPEM, jsonBody(`{"scope":"a"}`), header("DPoP", prove(f, agent.proofKey(f), w.Now(), ""))),
@@ -194,7 +222,8 @@ func FuzzEvent(f *testing.F) {
 
 func wantWellFormed(t *testing.T, out events.APIGatewayProxyResponse) {
 	t.Helper()
-	if out.StatusCode < 200 || out.StatusCode > 599 || out.StatusCode == 500 || out.IsBase64Encoded || !utf8.ValidString(out.Body) {
+	if out.StatusCode < 200 || out.StatusCode > 599 || out.StatusCode == 500 || out.IsBase64Encoded ||
+		!utf8.ValidString(out.Body) {
 		t.Fatalf("answer = %+v", out)
 	}
 	mediaType := http.Header(out.MultiValueHeaders).Get("Content-Type")
@@ -204,7 +233,8 @@ func wantWellFormed(t *testing.T, out events.APIGatewayProxyResponse) {
 		}
 		return
 	}
-	if !json.Valid([]byte(out.Body)) || !strings.HasSuffix(mediaType, "json") || http.Header(out.MultiValueHeaders).Get("Cache-Control") == "" && out.StatusCode >= 400 {
+	if !json.Valid([]byte(out.Body)) || !strings.HasSuffix(mediaType, "json") ||
+		http.Header(out.MultiValueHeaders).Get("Cache-Control") == "" && out.StatusCode >= 400 {
 		t.Fatalf("answer = %+v", out)
 	}
 }

@@ -19,8 +19,11 @@ func TestGate(t *testing.T) {
 	var shut error
 	for name, h := range map[string]httpapi.Handlers{"enroll": httpapi.Enroll(w.Enroll), "token": httpapi.Token(w.Token)} {
 		mux, err := httpapi.New(httpapi.Config{
-			Handlers: h, Admin: inmemory.Admin, Gate: func(context.Context) error { return shut },
-			Log: slog.New(slog.NewJSONHandler(w.logs, nil)), Now: w.Now,
+			Handlers: h,
+			Admin:    inmemory.Admin,
+			Gate:     func(context.Context) error { return shut },
+			Log:      slog.New(slog.NewJSONHandler(w.logs, nil)),
+			Now:      w.Now,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -38,12 +38,15 @@ func rendered(t *testing.T, a answer) []byte {
 	return append(out.Bytes(), '\n')
 }
 
-// The names are spelled out here once more, as they were promised, so that renewing the golden files cannot change them.
+// The names are spelled out here once more, as they were promised, so that renewing the golden files cannot change
+// them.
 func TestGoldenAnswers(t *testing.T) {
 	w := open(t, memstore.Config{})
 	agents := w.enrol(t, "other", "a", "b")
-	certificate := []string{"agent_id", "cert_pem", "key_pem", "dpop_jwk", "cert_thumbprint", "generation", "not_before", "not_after", "ca_chain_pem"}
-	rotation := []string{"generation", "fingerprint", "subject", "not_before", "not_after", "source", "reason", "previous", "overlap_until", "truststore"}
+	certificate := []string{"agent_id", "cert_pem", "key_pem", "dpop_jwk", "cert_thumbprint", "generation", "not_before",
+		"not_after", "ca_chain_pem"}
+	rotation := []string{"generation", "fingerprint", "subject", "not_before", "not_after", "source", "reason", "previous",
+		"overlap_until", "truststore"}
 	problem := []string{"type", "title", "status", "detail", "code", "request_id"}
 	for _, c := range []struct {
 		name    string
@@ -51,12 +54,15 @@ func TestGoldenAnswers(t *testing.T) {
 		members []string
 	}{
 		{"enrol", func() answer {
-			return w.send(t, event("POST", "/v1/admin/agents", admin, jsonBody(`{"agent_name":"kyc","display_name":"Know your customer","capabilities":["kyc:read"]}`)))
+			return w.send(t, event("POST", "/v1/admin/agents", admin,
+				jsonBody(`{"agent_name":"kyc","display_name":"Know your customer","capabilities":["kyc:read"]}`)))
 		}, append([]string{"display_name", "capabilities", "dpop_bound_access_tokens"}, certificate...)},
 		{"rotate-cert", func() answer {
-			return w.send(t, event("POST", "/registry/agents/orga::kyc/rotate-cert", admin, jsonBody(`{"grace_seconds":3600,"validity_days":90}`)))
+			return w.send(t, event("POST", "/registry/agents/orga::kyc/rotate-cert", admin,
+				jsonBody(`{"grace_seconds":3600,"validity_days":90}`)))
 		}, append([]string{"previous_thumbprint", "previous_valid_until"}, certificate...)},
-		{"token", func() answer { return w.send(t, tokenRequest(agents.CertPEM)) }, []string{"access_token", "token_type", "expires_in", "scope"}},
+		{"token", func() answer { return w.send(t, tokenRequest(agents.CertPEM)) },
+			[]string{"access_token", "token_type", "expires_in", "scope"}},
 		{"token-refused", func() answer { return w.send(t, tokenRequest("")) }, []string{"error", "error_description"}},
 		{"rotate-ca", func() answer {
 			w.Advance(time.Hour)
@@ -70,7 +76,9 @@ func TestGoldenAnswers(t *testing.T) {
 		}, append([]string{"rotation", "staged", "history", "progress"}, rotation...)},
 		{"agent", func() answer { return w.send(t, event("GET", "/v1/admin/agents/orga::kyc", admin)) }, nil},
 		{"agents", func() answer { return w.send(t, event("GET", "/v1/admin/agents", admin)) }, []string{"agents"}},
-		{"healthz", func() answer { return w.send(t, event("GET", "/healthz")) }, []string{"status", "version", "org_id", "generation", "fingerprint", "org_ca_not_before", "org_ca_not_after", "warnings"}},
+		{"healthz", func() answer { return w.send(t, event("GET", "/healthz")) },
+			[]string{"status", "version", "org_id", "generation", "fingerprint", "org_ca_not_before", "org_ca_not_after",
+				"warnings"}},
 		{"metrics", func() answer { return w.send(t, event("GET", "/metrics", admin)) }, nil},
 		{"metadata", func() answer { return w.send(t, event("GET", "/.well-known/oauth-authorization-server")) }, nil},
 		{"jwks", func() answer { return w.send(t, event("GET", "/.well-known/jwks.json")) }, []string{"keys"}},

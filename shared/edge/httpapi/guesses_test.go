@@ -37,7 +37,10 @@ func TestGuessesOfTheAdminSecretAreCounted(t *testing.T) {
 	long, short := strings.Repeat("s", session.MinSecret), strings.Repeat("s", session.MinSecret-1)
 	gates := &counted{Gates: &signin.Gates{Store: w.Store, Now: w.Now}}
 	mux, err := httpapi.New(httpapi.Config{
-		Handlers: httpapi.Enroll(w.Enroll), Log: slog.New(slog.DiscardHandler), Now: w.Now, Guesses: gates,
+		Handlers: httpapi.Enroll(w.Enroll),
+		Log:      slog.New(slog.DiscardHandler),
+		Now:      w.Now,
+		Guesses:  gates,
 		Admin: func(_ context.Context, shown string) (string, bool, error) {
 			return "v1", shown == long || shown == short, nil
 		},

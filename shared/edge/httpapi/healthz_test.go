@@ -34,5 +34,6 @@ func TestHealthzNamesSomeWarningsToOperatorsOnly(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	w.refuse(t, "/healthz", refusal{"a wrong secret", event("GET", "/healthz", header("X-Admin-Secret", "wrong")), http.StatusForbidden, "admin_secret_invalid"})
+	w.refuse(t, "/healthz", refusal{"a wrong secret", event("GET", "/healthz", header("X-Admin-Secret", "wrong")),
+		http.StatusForbidden, "admin_secret_invalid"})
 }

@@ -110,7 +110,8 @@ func refusesUnheard(t *testing.T, r routes.Route) {
 			return nil
 		}},
 		Session: func(_ http.ResponseWriter, req *http.Request) (*http.Request, error) { return req, nil },
-		Log:     slog.New(slog.DiscardHandler), Now: time.Now,
+		Log:     slog.New(slog.DiscardHandler),
+		Now:     time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +148,8 @@ func (w *world) repeated(t *testing.T, s shape, does, key string) {
 		return // nothing can be asked otherwise
 	}
 	w.refuse(t, "", refusal{"another request", with(request, otherwise(t, s.request)), 422, "idempotency_key_reused"})
-	w.refuse(t, "", refusal{"another route", event("POST", "/v1/admin/audit/checkpoint", admin, keyed(key)), 422, "idempotency_key_reused"})
+	w.refuse(t, "", refusal{"another route", event("POST", "/v1/admin/audit/checkpoint", admin, keyed(key)), 422,
+		"idempotency_key_reused"})
 }
 
 // otherwise makes another request of one, for the same agent and the same Org CA.
@@ -197,7 +199,8 @@ func wantDone(t *testing.T, first, again answer) {
 		}
 	}
 	again.into(t, 409, &got)
-	if got.Code != "already_done" || got.Done.Thumbprint != was.Thumbprint || got.Done.At.IsZero() || got.Done.Next != "POST /registry/agents/"+was.ID+"/rotate-cert" {
+	if got.Code != "already_done" || got.Done.Thumbprint != was.Thumbprint || got.Done.At.IsZero() ||
+		got.Done.Next != "POST /registry/agents/"+was.ID+"/rotate-cert" {
 		t.Errorf("%s, done = %+v, want already_done and the certificate %s", got.Code, got.Done, was.Thumbprint)
 	}
 	for _, part := range []string{was.Thumbprint, got.Done.Next, got.Done.At.Format(time.RFC3339)} {

@@ -20,7 +20,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
-// recorded reads an event of the folder testdata/events: as the developer guide shows it, of a REST API or of an HTTP API.
+// recorded reads an event of the folder testdata/events: as the developer guide shows it, of a REST API or of an HTTP
+// API.
 func recorded(t *testing.T, name string) httpapi.Event {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", "events", name+".json"))
@@ -36,8 +37,8 @@ func recorded(t *testing.T, name string) httpapi.Event {
 
 const shownPEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
-// Both kinds of API lead to the same request: two proofs stay two, one decoding of a path is enough, and the certificate
-// is the edge's, whatever the headers say.
+// Both kinds of API lead to the same request: two proofs stay two, one decoding of a path is enough, and the
+// certificate is the edge's, whatever the headers say.
 func TestEventsOfBothKinds(t *testing.T) {
 	const form = "grant_type=client_credentials&scope=a%20b"
 	uuid, short := "c6af9ac6-7b61-11e6-9a41-93e8deadbeef", "JKJaXmPLvHcESHA="
@@ -48,7 +49,8 @@ func TestEventsOfBothKinds(t *testing.T) {
 		host                      routes.Host
 	}{
 		{"rest-token", "/v1/auth/token", form, shownPEM, uuid, []string{"one", "two"}, url.Values{"a": {"1", "2"}}, ""},
-		{"http-token", "/v1/auth/token", form, shownPEM, short, []string{"one", "two"}, url.Values{"a": {"1", "2"}}, routes.Agents},
+		{"http-token", "/v1/auth/token", form, shownPEM, short, []string{"one", "two"}, url.Values{"a": {"1", "2"}},
+			routes.Agents},
 		{"rest-empty", "/v1/auth/token", "", shownPEM, uuid, nil, nil, ""},
 		{"http-empty", "/v1/auth/token", "", shownPEM, short, nil, nil, routes.Agents},
 		{"rest-escaped", "/v1/admin/agents/orga%3A%3Akyc%2Fa%253F", "", "", uuid, nil, nil, ""},
@@ -94,18 +96,22 @@ func TestTwoCertificates(t *testing.T) {
 	e := recorded(t, "http-token")
 	other := *e.RequestContext.Identity.ClientCert
 	e.RequestContext.Authentication.ClientCert = &other
-	serve := httpapi.Lambda(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	serve := httpapi.Lambda(http.HandlerFunc(func(w http.ResponseWriter,
+		_ *http.Request) {
+		w.WriteHeader(http.StatusNoContent)
+	}))
 	if out, err := serve(t.Context(), e); err != nil || out.StatusCode != http.StatusNoContent {
 		t.Errorf("the same certificate twice: %d, %v", out.StatusCode, err)
 	}
 	other.ClientCertPem = "another"
-	if out, err := serve(t.Context(), e); err != nil || out.StatusCode != http.StatusBadRequest || !strings.Contains(out.Body, "request_malformed") {
+	if out, err := serve(t.Context(), e); err != nil || out.StatusCode != http.StatusBadRequest ||
+		!strings.Contains(out.Body, "request_malformed") {
 		t.Errorf("two certificates: %d %s, %v", out.StatusCode, out.Body, err)
 	}
 }
 
-// An HTTP API has no gateway responses: what no route of the agents' API has goes to the function discovery, which answers
-// as the gateway of the REST API would. No path of the operators is known there.
+// An HTTP API has no gateway responses: what no route of the agents' API has goes to the function discovery, which
+// answers as the gateway of the REST API would. No path of the operators is known there.
 func TestStraysOfTheHTTPAPI(t *testing.T) {
 	w := open(t, memstore.Config{})
 	handler, err := boot.Discovery(w.Parts)

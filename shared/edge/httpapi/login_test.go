@@ -40,7 +40,11 @@ func (w *world) loginShapes(t testing.TB, h holder) map[string]shape {
 		"POST " + challengePath: {request: event("POST", challengePath, certificate(h.CertPEM)), status: 200},
 		"POST " + assertPath:    {request: event("POST", assertPath, certificate(h.CertPEM)), status: 200},
 		"GET " + mePath:         {request: me(h.CertPEM, "Bearer", w.tokenFor(t, h, nil)), status: 200},
-		"POST " + endorsePath:   {request: endorsement(h, h.assert(t, w.Now(), challenge), challenge), status: 200, takesJSON: true},
+		"POST " + endorsePath: {
+			request:   endorsement(h, h.assert(t, w.Now(), challenge), challenge),
+			status:    200,
+			takesJSON: true,
+		},
 	}
 }
 
@@ -131,7 +135,9 @@ func (h holder) signingKey(t testing.TB) any {
 	return key
 }
 
-func signAssertion(t testing.TB, key any, alg jose.SignatureAlgorithm, typ string, x5c []string, claims map[string]any) string {
+func signAssertion(
+	t testing.TB, key any, alg jose.SignatureAlgorithm, typ string, x5c []string, claims map[string]any,
+) string {
 	t.Helper()
 	opts := &jose.SignerOptions{}
 	if typ != "" {
@@ -200,12 +206,14 @@ func TestLoginByAssertion(t *testing.T) {
 			var got tokenAnswer
 			a.into(t, http.StatusOK, &got)
 			wantOffer(t, a)
-			if claims := w.verified(t, got.AccessToken, inmemory.Issuer); got.TokenType != "DPoP" || claims.JKT != thumbprint(t, key) || claims.Subject != agent.ID {
+			if claims := w.verified(t, got.AccessToken, inmemory.Issuer); got.TokenType != "DPoP" ||
+				claims.JKT != thumbprint(t, key) || claims.Subject != agent.ID {
 				t.Errorf("token of type %s with claims %+v, want it bound to the proof's own key", got.TokenType, claims)
 			}
 			again := with(request, header("DPoP", prove(t, key, w.Now(), "")))
 			w.refuse(t, tokenPath, refusal{"the assertion again", again, 401, "invalid_client"})
-			form := body(formType, url.Values{"client_assertion": {login()}, "client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}}.Encode())
+			form := body(formType, url.Values{"client_assertion": {login()},
+				"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}}.Encode())
 			w.send(t, tokenRequest(agent.CertPEM, form)).into(t, http.StatusOK, &got)
 		})
 	}
@@ -245,7 +253,8 @@ func TestAssertionOutlivesTheRefusalOfANonce(t *testing.T) {
 	for _, assertion := range []string{w.ownAssertion(t, agent), agent.assert(t, w.Now(), challenge)} {
 		refused := w.send(t, tokenRequest(agent.CertPEM, asserted(assertion), header("DPoP", prove(t, key, w.Now(), ""))))
 		wantOAuthError(t, refused, "use_dpop_nonce")
-		request := tokenRequest(agent.CertPEM, asserted(assertion), header("DPoP", prove(t, key, w.Now(), refused.header.Get("Dpop-Nonce"))))
+		request := tokenRequest(agent.CertPEM, asserted(assertion),
+			header("DPoP", prove(t, key, w.Now(), refused.header.Get("Dpop-Nonce"))))
 		if a := w.send(t, request); a.status != 200 {
 			t.Errorf("again, with the nonce: status %d: %s", a.status, a.body)
 		}
@@ -255,7 +264,8 @@ func TestAssertionOutlivesTheRefusalOfANonce(t *testing.T) {
 	a := w.send(t, event("POST", assertPath, certificate(agent.CertPEM)))
 	var own clientAssertion
 	a.into(t, 200, &own)
-	request := tokenRequest(agent.CertPEM, asserted(own.Assertion), header("DPoP", prove(t, mustKey(t), w.Now(), a.header.Get("Dpop-Nonce"))))
+	request := tokenRequest(agent.CertPEM, asserted(own.Assertion),
+		header("DPoP", prove(t, mustKey(t), w.Now(), a.header.Get("Dpop-Nonce"))))
 	if a := w.send(t, request); a.status != 200 {
 		t.Errorf("with the nonce of the assertion's answer: status %d: %s", a.status, a.body)
 	}
@@ -309,7 +319,8 @@ func TestLoginAcrossMidnight(t *testing.T) {
 			w.restart(t)
 		}
 		ask := func(assertion string) answer {
-			return w.send(t, tokenRequest(agent.CertPEM, asserted(assertion), header("DPoP", prove(t, mustKey(t), w.Now(), first.header.Get("Dpop-Nonce")))))
+			return w.send(t, tokenRequest(agent.CertPEM, asserted(assertion),
+				header("DPoP", prove(t, mustKey(t), w.Now(), first.header.Get("Dpop-Nonce")))))
 		}
 		for _, assertion := range []string{own, local} {
 			if a := ask(assertion); a.status != 200 {
@@ -333,7 +344,8 @@ func thumbprint(t testing.TB, key *ecdsa.PrivateKey) string {
 	return base64.RawURLEncoding.EncodeToString(sum)
 }
 
-// What stands between an SVID and its bundle may come in the assertion, and only there: login-challenge asks for nothing.
+// What stands between an SVID and its bundle may come in the assertion, and only there: login-challenge asks for
+// nothing.
 func TestLoginOfAnSVID(t *testing.T) {
 	w := open(t, memstore.Config{})
 	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
@@ -342,7 +354,11 @@ func TestLoginOfAnSVID(t *testing.T) {
 	leaf := svid(t, server.intermediate, workload, w.Now())
 	h := holder{ID: "orga::kyc", CertPEM: leaf.certPEM(), KeyPEM: leaf.keyPEM(t)}
 	challenge := w.challenge(t, h)
-	whole := holder{ID: h.ID, CertPEM: leaf.certPEM() + string(pki.EncodeCertificates(server.intermediate.Chain[0])), KeyPEM: h.KeyPEM}
+	whole := holder{
+		ID:      h.ID,
+		CertPEM: leaf.certPEM() + string(pki.EncodeCertificates(server.intermediate.Chain[0])),
+		KeyPEM:  h.KeyPEM,
+	}
 	assert := func(x5c []string) string {
 		return signAssertion(t, h.signingKey(t), jose.ES256, "JWT", x5c, h.claims(w.Now(), challenge))
 	}
@@ -362,7 +378,8 @@ func TestLoginOfAnSVID(t *testing.T) {
 	}
 	// A pinned certificate has its pin: what is behind it says nothing, be it what it may.
 	pinned := w.enrol(t, "pinned")
-	text := signAssertion(t, pinned.signingKey(t), jose.ES256, "", append(pinned.x5c(t)[:1], "AAAA"), pinned.claims(w.Now(), w.challenge(t, pinned)))
+	text := signAssertion(t, pinned.signingKey(t), jose.ES256, "", append(pinned.x5c(t)[:1], "AAAA"),
+		pinned.claims(w.Now(), w.challenge(t, pinned)))
 	if a := w.send(t, tokenRequest(pinned.CertPEM, asserted(text))); a.status != 200 {
 		t.Errorf("pinned, with garbage behind: status %d: %s", a.status, a.body)
 	}
@@ -394,32 +411,50 @@ func TestAssertionAttacks(t *testing.T) {
 		status      int
 		code        string
 	}{
-		"another's local assertion":        {other.CertPEM, asserted(victims), 401, "invalid_client"},
-		"another's assertion by us":        {other.CertPEM, asserted(w.ownAssertion(t, kyc)), 401, "invalid_client"},
-		"without a certificate":            {"", asserted(victims), 401, "invalid_client"},
-		"without a certificate, ours":      {"", asserted(w.ownAssertion(t, kyc)), 401, "invalid_client"},
-		"own key, the victim's name":       {other.CertPEM, asserted(es(other, other.x5c(t), kyc.claims(w.Now(), challenge))), 401, "invalid_client"},
-		"own key, the victim's x5c":        {other.CertPEM, asserted(es(other, kyc.x5c(t), kyc.claims(w.Now(), challenge))), 401, "invalid_client"},
-		"own key, the victim's challenge":  {other.CertPEM, asserted(es(other, other.x5c(t), other.claims(w.Now(), challenge))), 401, "invalid_client"},
-		"a challenge for another":          {kyc.CertPEM, asserted(kyc.assert(t, w.Now(), w.challenge(t, other))), 401, "invalid_client"},
-		"an access token":                  {kyc.CertPEM, asserted(token.AccessToken), 401, "invalid_client"},
-		"a proof":                          {kyc.CertPEM, asserted(prove(t, kyc.proofKey(t), w.Now(), "")), 401, "invalid_client"},
-		"one that is spent":                {kyc.CertPEM, asserted(spent), 401, "invalid_client"},
-		"nothing":                          {kyc.CertPEM, asserted(""), 401, "invalid_client"},
-		"nothing in a form":                {kyc.CertPEM, form("client_assertion", "", "client_assertion_type", jwtBearer), 401, "invalid_client"},
-		"garbage":                          {kyc.CertPEM, asserted("garbage"), 401, "invalid_client"},
-		"17 certificates":                  {kyc.CertPEM, asserted(es(kyc, repeated(kyc.x5c(t)[0], 17), kyc.claims(w.Now(), challenge))), 401, "invalid_client"},
-		"for another agent":                {kyc.CertPEM, asserted(kyc.assert(t, w.Now(), challenge, claim{"sub", other.ID}, claim{"iss", other.ID})), 401, "invalid_client"},
-		"aud of another":                   {kyc.CertPEM, asserted(kyc.assert(t, w.Now(), challenge, claim{"aud", "https://other.test"})), 401, "invalid_client"},
-		"expired":                          {kyc.CertPEM, asserted(kyc.assert(t, w.Now(), challenge, claim{"iat", w.Now().Unix() - 400}, claim{"exp", w.Now().Unix() - 100})), 401, "invalid_client"},
-		"for an hour":                      {kyc.CertPEM, asserted(kyc.assert(t, w.Now(), challenge, claim{"exp", w.Now().Unix() + 3600})), 401, "invalid_client"},
-		"a form without its type":          {kyc.CertPEM, form("client_assertion", victims), 400, "invalid_request"},
-		"a form of another type":           {kyc.CertPEM, form("client_assertion", victims, "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"), 400, "invalid_request"},
-		"a type alone":                     {kyc.CertPEM, form("client_assertion_type", jwtBearer), 400, "invalid_request"},
-		"twice in a form":                  {kyc.CertPEM, form("client_assertion", victims, "client_assertion", victims, "client_assertion_type", jwtBearer), 400, "invalid_request"},
-		"an expired certificate":           {agents.expired.CertPEM, asserted(victims), 401, "invalid_client"},
-		"a good one, and too wide a scope": {kyc.CertPEM, jsonBody(`{"scope":"admin","client_assertion":"` + victims + `"}`), 400, "invalid_scope"},
-		"a good one, and a bad proof":      {kyc.CertPEM, both(asserted(victims), header("DPoP", "garbage")), 400, "invalid_dpop_proof"},
+		"another's local assertion":   {other.CertPEM, asserted(victims), 401, "invalid_client"},
+		"another's assertion by us":   {other.CertPEM, asserted(w.ownAssertion(t, kyc)), 401, "invalid_client"},
+		"without a certificate":       {"", asserted(victims), 401, "invalid_client"},
+		"without a certificate, ours": {"", asserted(w.ownAssertion(t, kyc)), 401, "invalid_client"},
+		"own key, the victim's name": {other.CertPEM, asserted(es(other, other.x5c(t), kyc.claims(w.Now(), challenge))),
+			401, "invalid_client"},
+		"own key, the victim's x5c": {other.CertPEM, asserted(es(other, kyc.x5c(t), kyc.claims(w.Now(), challenge))),
+			401, "invalid_client"},
+		"own key, the victim's challenge": {other.CertPEM,
+			asserted(es(other, other.x5c(t), other.claims(w.Now(), challenge))), 401, "invalid_client"},
+		"a challenge for another": {kyc.CertPEM, asserted(kyc.assert(t, w.Now(), w.challenge(t, other))), 401,
+			"invalid_client"},
+		"an access token": {kyc.CertPEM, asserted(token.AccessToken), 401, "invalid_client"},
+		"a proof": {kyc.CertPEM, asserted(prove(t, kyc.proofKey(t), w.Now(), "")), 401,
+			"invalid_client"},
+		"one that is spent": {kyc.CertPEM, asserted(spent), 401, "invalid_client"},
+		"nothing":           {kyc.CertPEM, asserted(""), 401, "invalid_client"},
+		"nothing in a form": {kyc.CertPEM, form("client_assertion", "", "client_assertion_type", jwtBearer),
+			401, "invalid_client"},
+		"garbage": {kyc.CertPEM, asserted("garbage"), 401, "invalid_client"},
+		"17 certificates": {kyc.CertPEM,
+			asserted(es(kyc, repeated(kyc.x5c(t)[0], 17), kyc.claims(w.Now(), challenge))), 401, "invalid_client"},
+		"for another agent": {kyc.CertPEM,
+			asserted(kyc.assert(t, w.Now(), challenge, claim{"sub", other.ID}, claim{"iss", other.ID})), 401, "invalid_client"},
+		"aud of another": {kyc.CertPEM,
+			asserted(kyc.assert(t, w.Now(), challenge, claim{"aud", "https://other.test"})), 401, "invalid_client"},
+		"expired": {kyc.CertPEM,
+			asserted(kyc.assert(t, w.Now(), challenge, claim{"iat", w.Now().Unix() - 400}, claim{"exp", w.Now().Unix() - 100})),
+			401, "invalid_client"},
+		"for an hour": {kyc.CertPEM,
+			asserted(kyc.assert(t, w.Now(), challenge, claim{"exp", w.Now().Unix() + 3600})), 401, "invalid_client"},
+		"a form without its type": {kyc.CertPEM, form("client_assertion", victims), 400, "invalid_request"},
+		"a form of another type": {kyc.CertPEM,
+			form("client_assertion", victims, "client_assertion_type",
+				"urn:ietf:params:oauth:client-assertion-type:saml2-bearer"), 400, "invalid_request"},
+		"a type alone": {kyc.CertPEM, form("client_assertion_type", jwtBearer), 400, "invalid_request"},
+		"twice in a form": {kyc.CertPEM,
+			form("client_assertion", victims, "client_assertion", victims, "client_assertion_type", jwtBearer), 400,
+			"invalid_request"},
+		"an expired certificate": {agents.expired.CertPEM, asserted(victims), 401, "invalid_client"},
+		"a good one, and too wide a scope": {kyc.CertPEM, jsonBody(`{"scope":"admin","client_assertion":"` + victims + `"}`),
+			400, "invalid_scope"},
+		"a good one, and a bad proof": {kyc.CertPEM, both(asserted(victims), header("DPoP", "garbage")), 400,
+			"invalid_dpop_proof"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.refuse(t, tokenPath, refusal{name, tokenRequest(c.certificate, c.request), c.status, c.code})
@@ -440,7 +475,8 @@ func TestAssertionAttacks(t *testing.T) {
 	// After all that the victim's assertion is as good as new.
 	w.send(t, tokenRequest(kyc.CertPEM, asserted(victims))).into(t, 200, &tokenAnswer{})
 	w.Advance(time.Minute)
-	w.refuse(t, endorsePath, refusal{"a minute later", endorsement(kyc, kyc.assert(t, w.Now(), challenge), challenge), 401, "invalid_client"})
+	w.refuse(t, endorsePath, refusal{"a minute later", endorsement(kyc, kyc.assert(t, w.Now(), challenge), challenge), 401,
+		"invalid_client"})
 }
 
 const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -82,11 +82,13 @@ func healthz(c *health.Checker, version, orgID string, w http.ResponseWriter, r 
 		NotBefore   *time.Time         `json:"org_ca_not_before"`
 		NotAfter    *time.Time         `json:"org_ca_not_after"`
 		Warnings    []warnings.Warning `json:"warnings"`
-	}{"ok", version, orgID, state.Generation, state.Fingerprint, instant(state.CANotBefore), instant(state.CANotAfter), shown})
+	}{"ok", version, orgID, state.Generation, state.Fingerprint, instant(state.CANotBefore), instant(state.CANotAfter),
+		shown})
 	return nil
 }
 
-// public returns the warnings that a caller sees. Their number alone would tell an anonymous caller what it may not know.
+// public returns the warnings that a caller sees. Their number alone would tell an anonymous caller what it may not
+// know.
 func public(all []warnings.Warning, operator bool) []warnings.Warning {
 	shown := []warnings.Warning{}
 	for _, w := range all {
@@ -109,12 +111,14 @@ func metrics(c *health.Checker, w http.ResponseWriter, r *http.Request) error {
 		name, help string
 		value      float64
 	}{
-		{"cullis_proxy_legacy_ca_pathlen_zero", "1 if the current Org CA has the legacy pathLen=0 shape.", flag(state.Legacy)},
+		{"cullis_proxy_legacy_ca_pathlen_zero", "1 if the current Org CA has the legacy pathLen=0 shape.",
+			flag(state.Legacy)},
 		{"mastio_org_ca_generation", "Number of the current Org CA generation.", float64(state.Generation)},
 		{"mastio_org_ca_not_after_seconds", "Earliest end in the current chain of the Org CA, Unix time.", seconds(state)},
 		{"mastio_standby_ca", "1 if the next Org CA is staged.", flag(state.Standby)},
 	} {
-		if _, err := fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s gauge\n%s %g\n", g.name, g.help, g.name, g.name, g.value); err != nil {
+		if _, err := fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s gauge\n%s %g\n", g.name, g.help, g.name, g.name,
+			g.value); err != nil {
 			return err
 		}
 	}
@@ -122,7 +126,8 @@ func metrics(c *health.Checker, w http.ResponseWriter, r *http.Request) error {
 }
 
 func warningGauges(w http.ResponseWriter, state health.State) error {
-	if _, err := fmt.Fprint(w, "# HELP mastio_warning 1 for each warning that /healthz shows.\n# TYPE mastio_warning gauge\n"); err != nil {
+	if _, err := fmt.Fprint(w, "# HELP mastio_warning 1 for each warning that /healthz shows.\n# TYPE "+
+		"mastio_warning gauge\n"); err != nil {
 		return err
 	}
 	for _, name := range state.Warnings {

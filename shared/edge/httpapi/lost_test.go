@@ -11,8 +11,8 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-// A DPoP key that was declared compromised proves nothing for its agent any more, by no way to a token, whether a key is
-// registered afterwards or not. Other keys do.
+// A DPoP key that was declared compromised proves nothing for its agent any more, by no way to a token, whether a key
+// is registered afterwards or not. Other keys do.
 func TestLostProofKeysProveNothing(t *testing.T) {
 	w := open(t, memstore.Config{})
 	var lost []*ecdsa.PrivateKey
@@ -21,7 +21,8 @@ func TestLostProofKeysProveNothing(t *testing.T) {
 		for n, key := range lost {
 			for what, way := range w.ways(t, h) {
 				a := w.send(t, tokenRequest(h.CertPEM, way, header("DPoP", prove(t, key, w.Now(), ""))))
-				if a.status != 400 || !strings.Contains(string(a.body), "invalid_dpop_proof") || !strings.Contains(string(a.body), "compromised") {
+				if a.status != 400 || !strings.Contains(string(a.body), "invalid_dpop_proof") ||
+					!strings.Contains(string(a.body), "compromised") {
 					t.Errorf("%s, %s, lost key %d: %d %s", when, what, n+1, a.status, a.body)
 				}
 			}
@@ -73,10 +74,12 @@ func TestLostProofKeysProveNothing(t *testing.T) {
 func TestLostProofKeysOfAnSVIDProveNothing(t *testing.T) {
 	w := open(t, memstore.Config{})
 	server, lost := newSPIRE(t, inmemory.ForeignDomain, w.Now()), newKey(t)
-	w.postSPIFFE(t, spiffeRequest(t, "s", svid(t, server.root, workload, w.Now()), server.root.Chain[0]).with("dpop_jwk", publicJWK(t, lost))).into(t, 201, &admitted{})
+	w.postSPIFFE(t, spiffeRequest(t, "s", svid(t, server.root, workload, w.Now()), server.root.Chain[0]).with("dpop_jwk",
+		publicJWK(t, lost))).into(t, 201, &admitted{})
 	w.Advance(time.Minute)
 	next := svid(t, server.root, workload, w.Now())
-	w.postSPIFFE(t, spiffeRequest(t, "s", next, server.root.Chain[0]).with("update_existing", true, "reason", "keyCompromise")).into(t, 201, &admitted{})
+	w.postSPIFFE(t, spiffeRequest(t, "s", next, server.root.Chain[0]).with("update_existing", true, "reason",
+		"keyCompromise")).into(t, 201, &admitted{})
 	w.tokenStatus(t, "a proof by the lost key", next.certPEM(), 400, header("DPoP", prove(t, lost, w.Now(), "")))
 	w.tokenStatus(t, "a proof by another key", next.certPEM(), 200, header("DPoP", prove(t, newKey(t), w.Now(), "")))
 	w.tokenStatus(t, "no proof", next.certPEM(), 200)

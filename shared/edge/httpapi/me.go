@@ -10,7 +10,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/verifier"
 )
 
-// MePath is the Mastio's own resource, whose refusals are those of a resource server (RFC 6750 section 3, RFC 9449 section 7.1).
+// MePath is the Mastio's own resource, whose refusals are those of a resource server (RFC 6750 section 3, RFC 9449
+// section 7.1).
 const MePath = "/v1/agent/me"
 
 // Me returns the handler of the resource, which the function token serves too.
@@ -23,7 +24,10 @@ func me(resource *whoami.Resource, w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	a, err := resource.Ask(r.Context(), whoami.Request{
-		CertificatePEM: CallOf(r.Context()).CertificatePEM, Authorization: r.Header.Values("Authorization"), Proofs: r.Header.Values("DPoP"), Method: r.Method,
+		CertificatePEM: CallOf(r.Context()).CertificatePEM,
+		Authorization:  r.Header.Values("Authorization"),
+		Proofs:         r.Header.Values("DPoP"),
+		Method:         r.Method,
 	})
 	if a.Nonce != "" {
 		offer(w, a.Nonce)
@@ -49,8 +53,8 @@ func me(resource *whoami.Resource, w http.ResponseWriter, r *http.Request) error
 	return nil
 }
 
-// challengeBearer says at a resource how to authenticate. API Gateway renames this header (x-amzn-Remapped-WWW-Authenticate), so
-// the body says it too.
+// challengeBearer says at a resource how to authenticate. API Gateway renames this header
+// (x-amzn-Remapped-WWW-Authenticate), so the body says it too.
 func challengeBearer(w http.ResponseWriter, err error) {
 	const schemes = `DPoP algs="ES256"`
 	code := "invalid_token"

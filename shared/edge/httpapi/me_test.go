@@ -36,13 +36,17 @@ func (w *world) tokenFor(t testing.TB, h holder, key *ecdsa.PrivateKey, edits ..
 // resourceProof is one for the resource, with ath.
 func resourceProof(t testing.TB, key *ecdsa.PrivateKey, now time.Time, token, nonce string, changes ...claim) string {
 	t.Helper()
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, (&jose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"))
+	signer, err := jose.NewSigner(jose.SigningKey{
+		Algorithm: jose.ES256,
+		Key:       key,
+	}, (&jose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256([]byte(token))
 	claims := map[string]any{
-		"htm": "GET", "htu": inmemory.Issuer + mePath, "iat": now.Unix(), "jti": lastProof.Add(1), "ath": base64.RawURLEncoding.EncodeToString(sum[:]),
+		"htm": "GET", "htu": inmemory.Issuer + mePath, "iat": now.Unix(), "jti": lastProof.Add(1),
+		"ath": base64.RawURLEncoding.EncodeToString(sum[:]),
 	}
 	claims["jti"] = jsonText(t, claims["jti"])
 	if nonce != "" {
@@ -68,7 +72,8 @@ func jsonText(t testing.TB, v any) string {
 }
 
 func me(certPEM, scheme, token string, edits ...edit) events.APIGatewayProxyRequest {
-	return event("GET", mePath, append([]edit{certificate(certPEM), header("Authorization", scheme+" "+token)}, edits...)...)
+	return event("GET", mePath, append([]edit{certificate(certPEM), header("Authorization", scheme+" "+token)},
+		edits...)...)
 }
 
 type meAnswer struct {
@@ -93,9 +98,18 @@ func TestMeAnswersWhatTheTokenProves(t *testing.T) {
 		request events.APIGatewayProxyRequest
 		want    meAnswer
 	}{
-		"Bearer": {me(agent.CertPEM, "Bearer", bearer), meAnswer{Capabilities: []string{"kyc:read"}, Scope: "kyc:read", TokenType: "Bearer"}},
+		"Bearer": {me(agent.CertPEM, "Bearer", bearer), meAnswer{
+			Capabilities: []string{"kyc:read"},
+			Scope:        "kyc:read",
+			TokenType:    "Bearer",
+		}},
 		"DPoP": {me(agent.CertPEM, "DPoP", bound, header("DPoP", resourceProof(t, key, w.Now(), bound, ""))),
-			meAnswer{Capabilities: []string{"kyc:read", "kyc:write"}, Scope: "kyc:read kyc:write", TokenType: "DPoP", JKT: thumbprint(t, key)}},
+			meAnswer{
+				Capabilities: []string{"kyc:read", "kyc:write"},
+				Scope:        "kyc:read kyc:write",
+				TokenType:    "DPoP",
+				JKT:          thumbprint(t, key),
+			}},
 	} {
 		a := w.send(t, c.request)
 		var got meAnswer
@@ -128,27 +142,36 @@ func TestMeRefuses(t *testing.T) {
 		code    string
 		scheme  string // what WWW-Authenticate says
 	}{
-		"no token":                  {event("GET", mePath, certificate(agent.CertPEM)), "access_token_required", ""},
-		"Basic":                     {me(agent.CertPEM, "Basic", bearer), "access_token_required", ""},
-		"garbage":                   {me(agent.CertPEM, "Bearer", "garbage"), "access_token_invalid", "invalid_token"},
-		"an assertion":              {me(agent.CertPEM, "Bearer", w.ownAssertion(t, agent)), "access_token_invalid", "invalid_token"},
-		"for another audience":      {me(agent.CertPEM, "Bearer", elsewhere), "access_token_invalid", "invalid_token"},
-		"over another certificate":  {me(other.CertPEM, "Bearer", bearer), "access_token_bound_elsewhere", "invalid_token"},
-		"over none":                 {me("", "Bearer", bearer), "client_certificate_required", "invalid_token"},
-		"bound, as Bearer":          {me(agent.CertPEM, "Bearer", bound), "access_token_scheme_wrong", "invalid_token"},
-		"unbound, as DPoP":          {me(agent.CertPEM, "DPoP", bearer, good()), "access_token_scheme_wrong", "invalid_token"},
-		"no proof":                  {me(agent.CertPEM, "DPoP", bound), "dpop_proof_invalid", "invalid_dpop_proof"},
-		"another key's proof":       {me(agent.CertPEM, "DPoP", bound, header("DPoP", resourceProof(t, mustKey(t), w.Now(), bound, ""))), "access_token_bound_elsewhere", "invalid_token"},
-		"a proof without ath":       {me(agent.CertPEM, "DPoP", bound, good(claim{"ath", ""})), "dpop_proof_invalid", "invalid_dpop_proof"},
-		"a proof for the token":     {me(agent.CertPEM, "DPoP", bound, header("DPoP", prove(t, key, w.Now(), ""))), "dpop_proof_invalid", "invalid_dpop_proof"},
-		"a proof that was used":     {me(agent.CertPEM, "DPoP", bound, replayed), "dpop_proof_replayed", "invalid_dpop_proof"},
-		"a stale nonce":             {me(agent.CertPEM, "DPoP", bound, good(claim{"nonce", "stale"})), "use_dpop_nonce", "use_dpop_nonce"},
-		"a clock five minutes fast": {me(agent.CertPEM, "DPoP", bound, good(claim{"iat", w.Now().Unix() + 300})), "use_dpop_nonce", "use_dpop_nonce"},
+		"no token": {event("GET", mePath, certificate(agent.CertPEM)), "access_token_required", ""},
+		"Basic":    {me(agent.CertPEM, "Basic", bearer), "access_token_required", ""},
+		"garbage":  {me(agent.CertPEM, "Bearer", "garbage"), "access_token_invalid", "invalid_token"},
+		"an assertion": {me(agent.CertPEM, "Bearer", w.ownAssertion(t, agent)), "access_token_invalid",
+			"invalid_token"},
+		"for another audience":     {me(agent.CertPEM, "Bearer", elsewhere), "access_token_invalid", "invalid_token"},
+		"over another certificate": {me(other.CertPEM, "Bearer", bearer), "access_token_bound_elsewhere", "invalid_token"},
+		"over none":                {me("", "Bearer", bearer), "client_certificate_required", "invalid_token"},
+		"bound, as Bearer":         {me(agent.CertPEM, "Bearer", bound), "access_token_scheme_wrong", "invalid_token"},
+		"unbound, as DPoP": {me(agent.CertPEM, "DPoP", bearer, good()), "access_token_scheme_wrong",
+			"invalid_token"},
+		"no proof": {me(agent.CertPEM, "DPoP", bound), "dpop_proof_invalid", "invalid_dpop_proof"},
+		"another key's proof": {me(agent.CertPEM, "DPoP", bound,
+			header("DPoP", resourceProof(t, mustKey(t), w.Now(), bound, ""))), "access_token_bound_elsewhere", "invalid_token"},
+		"a proof without ath": {me(agent.CertPEM, "DPoP", bound, good(claim{"ath", ""})), "dpop_proof_invalid",
+			"invalid_dpop_proof"},
+		"a proof for the token": {me(agent.CertPEM, "DPoP", bound, header("DPoP", prove(t, key, w.Now(), ""))),
+			"dpop_proof_invalid", "invalid_dpop_proof"},
+		"a proof that was used": {me(agent.CertPEM, "DPoP", bound, replayed), "dpop_proof_replayed",
+			"invalid_dpop_proof"},
+		"a stale nonce": {me(agent.CertPEM, "DPoP", bound, good(claim{"nonce", "stale"})), "use_dpop_nonce",
+			"use_dpop_nonce"},
+		"a clock five minutes fast": {me(agent.CertPEM, "DPoP", bound, good(claim{"iat", w.Now().Unix() + 300})),
+			"use_dpop_nonce", "use_dpop_nonce"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.refuse(t, mePath, refusal{name, c.request, 401, c.code})
 			got := w.send(t, c.request).header.Get("Www-Authenticate")
-			if !strings.HasPrefix(got, `DPoP algs="ES256"`) || strings.Contains(got, "error=") != (c.scheme != "") || !strings.Contains(got, c.scheme) {
+			if !strings.HasPrefix(got, `DPoP algs="ES256"`) || strings.Contains(got, "error=") != (c.scheme != "") ||
+				!strings.Contains(got, c.scheme) {
 				t.Errorf("WWW-Authenticate: %s, want error %q", got, c.scheme)
 			}
 		})
@@ -157,13 +180,15 @@ func TestMeRefuses(t *testing.T) {
 	w.refuse(t, mePath, refusal{"after its end", me(agent.CertPEM, "Bearer", bearer), 401, "access_token_invalid"})
 }
 
-// The agents' SDK repeats a request to a resource after status 401 with this word in the body, and takes the nonce from the
-// header.
+// The agents' SDK repeats a request to a resource after status 401 with this word in the body, and takes the nonce from
+// the header.
 func TestMeAsksForANonce(t *testing.T) {
 	w := open(t, memstore.Config{}, func(p *boot.Parts) { p.RequireNonce = true })
 	agent, key := w.enrol(t, "kyc"), mustKey(t)
-	asked := w.send(t, tokenRequest(agent.CertPEM, header("DPoP", prove(t, key, w.Now(), "")), asserted(w.ownAssertion(t, agent))))
-	token := w.tokenFor(t, agent, nil, header("DPoP", prove(t, key, w.Now(), asked.header.Get("Dpop-Nonce"))), asserted(w.ownAssertion(t, agent)))
+	asked := w.send(t, tokenRequest(agent.CertPEM, header("DPoP", prove(t, key, w.Now(), "")),
+		asserted(w.ownAssertion(t, agent))))
+	token := w.tokenFor(t, agent, nil, header("DPoP", prove(t, key, w.Now(), asked.header.Get("Dpop-Nonce"))),
+		asserted(w.ownAssertion(t, agent)))
 	refused := w.send(t, me(agent.CertPEM, "DPoP", token, header("DPoP", resourceProof(t, key, w.Now(), token, ""))))
 	wantProblem(t, refused, 401, "use_dpop_nonce")
 	nonce := refused.header.Get("Dpop-Nonce")

@@ -45,8 +45,10 @@ var (
 			Says("The request's method or its body's encoding cannot be read.")
 	// ErrIdempotency reports an Idempotency-Key where a repetition would not be recognised by it.
 	ErrIdempotency = problem.New(400, "idempotency_key_not_supported", "Idempotency-Key does nothing here").
-			Says("This request takes no Idempotency-Key, and was not carried out. Send it without the header; to find out what an " +
-			"earlier attempt did, read the present state first. Every POST of the operators' API that changes something takes one.")
+			Says("This request takes no Idempotency-Key, and was not carried out. Send it without the header; to find " +
+			"out what an " +
+			"earlier attempt did, read the present state first. Every POST of the operators' API that changes " +
+			"something takes one.")
 )
 
 // Handler answers one route. An error becomes the answer; nothing must have been written then.
@@ -73,12 +75,14 @@ type Config struct {
 	Handlers Handlers
 	Admin    Admin
 	Session  Admit
-	Gate     func(ctx context.Context) error               // asked before every handler; its error is the answer; nil: open
-	Guesses  Guesses                                       // of the admin secret; nil: none are counted
-	Refused  func(ctx context.Context, f auditlog.Refusal) // called for each wrong or missing admin secret; nil: never
-	Awaits   bool                                          // a missing Org CA is the operator's to bring (orgca.ErrAwaited)
-	Log      *slog.Logger
-	Now      func() time.Time
+	// asked before every handler; its error is the answer; nil: open
+	Gate    func(ctx context.Context) error
+	Guesses Guesses                                       // of the admin secret; nil: none are counted
+	Refused func(ctx context.Context, f auditlog.Refusal) // called for each wrong or missing admin secret; nil: never
+	// a missing Org CA is the operator's to bring (orgca.ErrAwaited)
+	Awaits bool
+	Log    *slog.Logger
+	Now    func() time.Time
 }
 
 // Mux dispatches a function's requests by the route table. It is safe for concurrent use.
@@ -112,8 +116,8 @@ func find(method, path string) (routes.Route, bool) {
 	return routes.Route{}, false
 }
 
-// tokenPaths begin the routes whose errors have the form of RFC 6749 instead of RFC 9457: the token endpoint, and the calls
-// of a login before it, whose refusals have its words.
+// tokenPaths begin the routes whose errors have the form of RFC 6749 instead of RFC 9457: the token endpoint, and the
+// calls of a login before it, whose refusals have its words.
 const tokenPaths = "/v1/auth/" //nolint:gosec // a path, no credential
 
 // ServeHTTP answers a request, and writes one log line about it.

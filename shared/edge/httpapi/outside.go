@@ -65,7 +65,10 @@ func (h agents) spiffe(w http.ResponseWriter, r *http.Request) error {
 	return admit(w, r, h.SPIFFE, req, body)
 }
 
-func admit(w http.ResponseWriter, r *http.Request, do func(context.Context, enroll.Outside) (enroll.Admitted, error), req enroll.Outside, asked any) error {
+func admit(
+	w http.ResponseWriter, r *http.Request, do func(context.Context, enroll.Outside) (enroll.Admitted, error),
+	req enroll.Outside, asked any,
+) error {
 	body := func(out enroll.Admitted) answer { return admitted(out, req.Update) }
 	var err error
 	if req.Once, err = named(r, asked, body); err != nil {

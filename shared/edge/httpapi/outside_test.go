@@ -46,8 +46,12 @@ func (i issuedElsewhere) keyPEM(t testing.TB) string {
 // leafTemplate is what a pipeline's PKI issues: a subject that says nothing, and no SPIFFE ID.
 func leafTemplate(now time.Time) *x509.Certificate {
 	return &x509.Certificate{
-		Subject: pkix.Name{CommonName: "kyc.prod.internal"}, NotBefore: now.Add(-time.Minute), NotAfter: now.Add(24 * time.Hour),
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		Subject:               pkix.Name{CommonName: "kyc.prod.internal"},
+		NotBefore:             now.Add(-time.Minute),
+		NotAfter:              now.Add(24 * time.Hour),
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 }
 
@@ -88,7 +92,10 @@ func newSPIRE(t testing.TB, domain string, now time.Time) spire {
 	below.Subject = pkix.Name{Country: []string{"US"}, Organization: []string{"SPIRE"}}
 	below.URIs = template.URIs
 	key := newKey(t)
-	return spire{root, pki.Authority{Chain: []*x509.Certificate{pkitest.Sign(t, below, root, key.Public()), root.Chain[0]}, Key: key}}
+	return spire{root, pki.Authority{
+		Chain: []*x509.Certificate{pkitest.Sign(t, below, root, key.Public()), root.Chain[0]},
+		Key:   key,
+	}}
 }
 
 // svid is an X.509-SVID as SPIRE makes it: an hour long, its subject C=US,O=SPIRE for everybody.
@@ -104,9 +111,13 @@ func svidTemplate(t testing.TB, id string, now time.Time) *x509.Certificate {
 		t.Fatal(err)
 	}
 	return &x509.Certificate{
-		Subject: pkix.Name{Country: []string{"US"}, Organization: []string{"SPIRE"}}, NotBefore: now.Add(-10 * time.Second), NotAfter: now.Add(time.Hour),
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, URIs: []*url.URL{uri},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		Subject:               pkix.Name{Country: []string{"US"}, Organization: []string{"SPIRE"}},
+		NotBefore:             now.Add(-10 * time.Second),
+		NotAfter:              now.Add(time.Hour),
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		URIs:                  []*url.URL{uri},
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 }
 
@@ -147,7 +158,8 @@ func (w *world) postSPIFFE(t testing.TB, m members) answer {
 }
 
 func byocaRequest(t testing.TB, name string, i issuedElsewhere) members {
-	return members{"agent_name": name, "cert_pem": i.certPEM(), "private_key_pem": i.keyPEM(t), "capabilities": []string{"kyc:read"}}
+	return members{"agent_name": name, "cert_pem": i.certPEM(), "private_key_pem": i.keyPEM(t),
+		"capabilities": []string{"kyc:read"}}
 }
 
 // outsideShapes are requests that succeed, for the test of every route.
@@ -157,10 +169,19 @@ func (w *world) outsideShapes(t testing.TB) map[string]shape {
 	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
 	id := svid(t, server.root, "spiffe://prod.example/ns/default/sa/kyc", w.Now())
 	return map[string]shape{
-		"POST /v1/admin/agents/enroll/byoca": {request: event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(byocaRequest(t, "outside", leaf).text(t))), status: 201, takesJSON: true},
-		"POST /v1/admin/agents/enroll/spiffe": {request: event("POST", "/v1/admin/agents/enroll/spiffe", admin, jsonBody(members{
-			"agent_name": "workload", "svid_pem": id.certPEM(), "svid_key_pem": id.keyPEM(t), "trust_bundle_pem": string(pki.EncodeCertificates(server.root.Chain...)),
-		}.text(t))), status: 201, takesJSON: true},
+		"POST /v1/admin/agents/enroll/byoca": {
+			request:   event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(byocaRequest(t, "outside", leaf).text(t))),
+			status:    201,
+			takesJSON: true,
+		},
+		"POST /v1/admin/agents/enroll/spiffe": {
+			request: event("POST", "/v1/admin/agents/enroll/spiffe", admin, jsonBody(members{
+				"agent_name": "workload", "svid_pem": id.certPEM(), "svid_key_pem": id.keyPEM(t),
+				"trust_bundle_pem": string(pki.EncodeCertificates(server.root.Chain...)),
+			}.text(t))),
+			status:    201,
+			takesJSON: true,
+		},
 	}
 }
 
@@ -182,15 +203,26 @@ func TestBYOCAEnrolment(t *testing.T) {
 	var got admitted
 	w.postBYOCA(t, byocaRequest(t, "byo", leaf)).into(t, 201, &got)
 	one := int64(1)
-	want := admitted{ID: "orga::byo", DisplayName: "byo", Capabilities: []string{"kyc:read"}, Thumbprint: pki.Thumbprint(leaf.cert.Raw), Generation: &one, EnrolledAt: w.Now()}
+	want := admitted{
+		ID:           "orga::byo",
+		DisplayName:  "byo",
+		Capabilities: []string{"kyc:read"},
+		Thumbprint:   pki.Thumbprint(leaf.cert.Raw),
+		Generation:   &one,
+		EnrolledAt:   w.Now(),
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
 	if a := w.send(t, tokenRequest(leaf.certPEM())); a.status != 200 {
 		t.Errorf("token, the certificate names nobody: %d %s", a.status, a.body)
 	}
-	w.refuse(t, "/v1/admin/agents/enroll/byoca", refusal{"duplicate", event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(byocaRequest(t, "byo", sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))).text(t))), 409, "agent_already_enrolled"})
-	w.refuse(t, "/registry/agents/{agent_id}/rotate-cert", refusal{"rotation here", event("POST", "/registry/agents/orga::byo/rotate-cert", admin), 409, "rotate_at_your_ca"})
+	w.refuse(t, "/v1/admin/agents/enroll/byoca",
+		refusal{"duplicate", event("POST", "/v1/admin/agents/enroll/byoca", admin,
+			jsonBody(byocaRequest(t, "byo", sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))).text(t))), 409,
+			"agent_already_enrolled"})
+	w.refuse(t, "/registry/agents/{agent_id}/rotate-cert",
+		refusal{"rotation here", event("POST", "/registry/agents/orga::byo/rotate-cert", admin), 409, "rotate_at_your_ca"})
 }
 
 // The guide's "After": issue the certificate again under the new Org CA, then pin it anew.
@@ -204,7 +236,9 @@ func TestBYOCAAfterARotation(t *testing.T) {
 	}
 	w.refuse(t, "/v1/auth/token", refusal{"superseded", tokenRequest(old.certPEM()), 401, "invalid_client"})
 	update := byocaRequest(t, "byo", old).with("update_existing", true, "capabilities", nil)
-	w.refuse(t, "/v1/admin/agents/enroll/byoca", refusal{"of the old CA", event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(update.text(t))), 400, "cert_not_signed_by_org_ca"})
+	w.refuse(t, "/v1/admin/agents/enroll/byoca",
+		refusal{"of the old CA", event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(update.text(t))), 400,
+			"cert_not_signed_by_org_ca"})
 
 	next := sign(t, w.orgCA(t), leafTemplate(w.Now()), key)
 	var got admitted
@@ -244,13 +278,15 @@ func TestBYOCAKeysAreCertifiedOnce(t *testing.T) {
 		}
 		again := sign(t, w.orgCA(t), leafTemplate(w.Now()), key)
 		update := byocaRequest(t, "byo", again).with("update_existing", true)
-		if a := w.postBYOCA(t, update); a.status != c.status || c.status == 400 && !strings.Contains(string(a.body), "key_not_fresh") {
+		if a := w.postBYOCA(t, update); a.status != c.status || c.status == 400 &&
+			!strings.Contains(string(a.body), "key_not_fresh") {
 			t.Errorf("%s: status %d: %s", name, a.status, a.body)
 		}
 		if a := w.send(t, event("DELETE", "/v1/admin/agents/orga::byo", admin)); a.status != 204 {
 			t.Fatal(a.status)
 		}
-		if a := w.postBYOCA(t, byocaRequest(t, "byo", again)); a.status != 400 || !strings.Contains(string(a.body), "key_not_fresh") {
+		if a := w.postBYOCA(t, byocaRequest(t, "byo", again)); a.status != 400 ||
+			!strings.Contains(string(a.body), "key_not_fresh") {
 			t.Errorf("%s, enrolled again after its deactivation: status %d: %s", name, a.status, a.body)
 		}
 	}
@@ -302,17 +338,25 @@ func TestPossessionProof(t *testing.T) {
 		good := request["possession_proof"].(string)
 		raw, _ := base64.RawURLEncoding.DecodeString(good)
 		for what, proof := range map[string]string{
-			"another key": proofBy(t, newKey(t), message), "another agent": proofBy(t, key, strings.Replace(message, name, "x"+name, 1)),
-			"another kind": proofBy(t, key, strings.Replace(message, "byoca", "spiffe", 1)), "padded": good + "=", "line": good[:10] + "\n" + good[10:],
-			"other alphabet": base64.RawStdEncoding.EncodeToString(append([]byte{0xff, 0xff}, raw...)), "nothing in it": "AA", "trailing bits": good[:len(good)-1] + "_",
+			"another key":   proofBy(t, newKey(t), message),
+			"another agent": proofBy(t, key, strings.Replace(message, name, "x"+name, 1)),
+			"another kind":  proofBy(t, key, strings.Replace(message, "byoca", "spiffe", 1)), "padded": good + "=",
+			"line":           good[:10] + "\n" + good[10:],
+			"other alphabet": base64.RawStdEncoding.EncodeToString(append([]byte{0xff, 0xff}, raw...)), "nothing in it": "AA",
+			"trailing bits": good[:len(good)-1] + "_",
 		} {
 			if proof == good {
 				continue
 			}
-			w.refuse(t, "/v1/admin/agents/enroll/byoca", refusal{name + " " + what, event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(request.with("possession_proof", proof).text(t))), 400, "possession_proof_invalid"})
+			w.refuse(t, "/v1/admin/agents/enroll/byoca",
+				refusal{name + " " + what, event("POST", "/v1/admin/agents/enroll/byoca", admin,
+					jsonBody(request.with("possession_proof", proof).text(t))), 400, "possession_proof_invalid"})
 		}
-		for what, m := range map[string]members{"both": request.with("private_key_pem", leaf.keyPEM(t)), "neither": request.with("possession_proof", nil)} {
-			w.refuse(t, "/v1/admin/agents/enroll/byoca", refusal{name + " " + what, event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(m.text(t))), 400, "possession_unproven"})
+		for what, m := range map[string]members{"both": request.with("private_key_pem", leaf.keyPEM(t)),
+			"neither": request.with("possession_proof", nil)} {
+			w.refuse(t, "/v1/admin/agents/enroll/byoca",
+				refusal{name + " " + what, event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(m.text(t))), 400,
+					"possession_unproven"})
 		}
 		w.postBYOCA(t, request).into(t, 201, &admitted{})
 	}
@@ -348,47 +392,74 @@ func TestBYOCARefusals(t *testing.T) {
 	}{
 		{"foreign CA of the same name", "cert_not_signed_by_org_ca", request(sign(t, foreign, leafTemplate(w.Now()), key))},
 		{"self-signed", "cert_not_signed_by_org_ca", request(sign(t, pki.Authority{Key: key}, leafTemplate(w.Now()), key))},
-		{"below an agent's certificate", "cert_not_signed_by_org_ca", request(sign(t, pki.Authority{Chain: []*x509.Certificate{good.cert}, Key: key}, leafTemplate(w.Now()), key)).with("cert_pem",
-			sign(t, pki.Authority{Chain: []*x509.Certificate{good.cert}, Key: key}, leafTemplate(w.Now()), key).certPEM()+good.certPEM()+chain)},
-		{"another key", "key_does_not_match_cert", request(good).with("private_key_pem", issuedElsewhere{good.cert, newKey(t)}.keyPEM(t))},
+		{"below an agent's certificate", "cert_not_signed_by_org_ca", request(sign(t, pki.Authority{
+			Chain: []*x509.Certificate{good.cert},
+			Key:   key,
+		}, leafTemplate(w.Now()), key)).with("cert_pem",
+			sign(t, pki.Authority{
+				Chain: []*x509.Certificate{good.cert},
+				Key:   key,
+			}, leafTemplate(w.Now()), key).certPEM()+good.certPEM()+chain)},
+		{"another key", "key_does_not_match_cert",
+			request(good).with("private_key_pem", issuedElsewhere{good.cert, newKey(t)}.keyPEM(t))},
 		{"no key at all", "private_key_invalid", request(good).with("private_key_pem", "x")},
 		{"a certificate for a key", "private_key_invalid", request(good).with("private_key_pem", good.certPEM())},
 		{"expired", "cert_expired", request(changed(func(c *x509.Certificate) { c.NotAfter = w.Now().Add(-time.Second) }))},
-		{"not yet valid", "cert_not_yet_valid", request(changed(func(c *x509.Certificate) { c.NotBefore = w.Now().Add(time.Minute) }))},
+		{"not yet valid", "cert_not_yet_valid",
+			request(changed(func(c *x509.Certificate) { c.NotBefore = w.Now().Add(time.Minute) }))},
 		{"CA", "cert_is_ca", request(changed(func(c *x509.Certificate) { c.IsCA, c.MaxPathLen = true, -1 }))},
-		{"signs certificates", "cert_is_ca", request(changed(func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCRLSign }))},
-		{"server", "cert_eku_not_client_auth", request(changed(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }))},
-		{"no signatures", "cert_eku_not_client_auth", request(changed(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }))},
+		{"signs certificates", "cert_is_ca",
+			request(changed(func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCRLSign }))},
+		{"server", "cert_eku_not_client_auth",
+			request(changed(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }))},
+		{"no signatures", "cert_eku_not_client_auth",
+			request(changed(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }))},
 		{"weak key", "cert_weak_key", request(sign(t, ca, leafTemplate(w.Now()), weak))},
 		{"foreign trust domain", "spiffe_uri_wrong_trust_domain", request(changed(uri("spiffe://elsewhere.example/a")))},
 		{"malformed SPIFFE ID", "spiffe_uri_wrong_trust_domain", request(changed(uri("spiffe://mastio.test")))},
 		{"another agent's SPIFFE ID", "cert_names_another_agent", request(changed(uri("spiffe://mastio.test/orga/minted")))},
-		{"another agent's name", "cert_names_another_agent", request(changed(func(c *x509.Certificate) { c.Subject.CommonName = "orga::minted" }))},
-		{"private DPoP key", "dpop_jwk_invalid", request(good).with("dpop_jwk", json.RawMessage(`{"kty":"EC","crv":"P-256","x":"AA","y":"AA","d":"AA"}`))},
+		{"another agent's name", "cert_names_another_agent",
+			request(changed(func(c *x509.Certificate) { c.Subject.CommonName = "orga::minted" }))},
+		{"private DPoP key", "dpop_jwk_invalid",
+			request(good).with("dpop_jwk", json.RawMessage(`{"kty":"EC","crv":"P-256","x":"AA","y":"AA","d":"AA"}`))},
 		{"no certificate", "cert_pem_invalid", request(good).with("cert_pem", "")},
 		{"key in the certificate's place", "cert_pem_invalid", request(good).with("cert_pem", good.keyPEM(t))},
-		{"damaged block before", "cert_pem_invalid", request(good).with("cert_pem", good.certPEM()[:100]+"\n"+good.certPEM())},
+		{"damaged block before", "cert_pem_invalid",
+			request(good).with("cert_pem", good.certPEM()[:100]+"\n"+good.certPEM())},
 		{"17 certificates", "cert_pem_invalid", request(good).with("cert_pem", strings.Repeat(good.certPEM(), 17))},
 		{"malformed name", "agent_id_invalid", request(good).with("agent_name", "a b")},
 		{"malformed capability", "agent_profile_invalid", request(good).with("capabilities", []string{""})},
 		{"SPIRE's member", "json_invalid", request(good).with("trust_bundle_pem", chain)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w.refuse(t, "/v1/admin/agents/enroll/byoca", refusal{c.name, event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(c.text(t))), 400, c.code})
+			w.refuse(t, "/v1/admin/agents/enroll/byoca",
+				refusal{c.name, event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(c.text(t))), 400, c.code})
 		})
 	}
-	for name, m := range map[string]members{"minted": request(good).with("agent_name", "minted", "update_existing", true)} {
-		w.refuse(t, "/v1/admin/agents/enroll/byoca", refusal{name, event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(m.text(t))), 409, "agent_method_differs"})
+	for name, m := range map[string]members{"minted": request(good).with("agent_name", "minted", "update_existing",
+		true)} {
+		w.refuse(t, "/v1/admin/agents/enroll/byoca",
+			refusal{name, event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(m.text(t))), 409,
+				"agent_method_differs"})
 	}
 	w.postBYOCA(t, request(good)).into(t, 201, &admitted{})
-	w.refuse(t, "/v1/admin/agents/enroll/byoca", refusal{"one certificate for two", event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(request(good).with("agent_name", "two").text(t))), 409, "certificate_in_use"})
+	w.refuse(t, "/v1/admin/agents/enroll/byoca",
+		refusal{"one certificate for two",
+			event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(request(good).with("agent_name", "two").text(t))),
+			409, "certificate_in_use"})
 	// The Org CA allows one CA below itself, not two.
 	middle := ca
 	for n := range 2 {
 		below, key := pkitest.CATemplate("pipeline", 1-n, w.Now()), newKey(t)
 		below.SerialNumber = big.NewInt(int64(7 + n))
-		middle = pki.Authority{Chain: append([]*x509.Certificate{pkitest.Sign(t, below, middle, key.Public())}, middle.Chain...), Key: key}
+		middle = pki.Authority{
+			Chain: append([]*x509.Certificate{pkitest.Sign(t, below, middle, key.Public())}, middle.Chain...),
+			Key:   key,
+		}
 	}
 	leaf := sign(t, middle, leafTemplate(w.Now()), newKey(t))
-	w.refuse(t, "/v1/admin/agents/enroll/byoca", refusal{"path length", event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(request(leaf).with("agent_name", "three", "cert_pem", leaf.certPEM()+string(pki.EncodeCertificates(middle.Chain...))).text(t))), 400, "cert_not_signed_by_org_ca"})
+	w.refuse(t, "/v1/admin/agents/enroll/byoca",
+		refusal{"path length", event("POST", "/v1/admin/agents/enroll/byoca", admin,
+			jsonBody(request(leaf).with("agent_name", "three", "cert_pem",
+				leaf.certPEM()+string(pki.EncodeCertificates(middle.Chain...))).text(t))), 400, "cert_not_signed_by_org_ca"})
 }

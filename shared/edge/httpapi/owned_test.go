@@ -31,8 +31,8 @@ func (w *world) stores(t testing.TB, id agent.ID, bundle ...*x509.Certificate) {
 	}
 }
 
-// A bundle that was stored before holds a CA of the Mastio's own, its key, or a CA above it. No SVID counts by it: neither
-// under the present generation, nor after that was rotated away, for whatever reason.
+// A bundle that was stored before holds a CA of the Mastio's own, its key, or a CA above it. No SVID counts by it:
+// neither under the present generation, nor after that was rotated away, for whatever reason.
 func TestAStoredBundleOfOursMakesNoSVIDCount(t *testing.T) {
 	for _, reason := range []string{"keyCompromise", "superseded"} {
 		w := open(t, memstore.Config{})
@@ -40,20 +40,26 @@ func TestAStoredBundleOfOursMakesNoSVIDCount(t *testing.T) {
 		own := w.orgCA(t)
 		again := pkitest.CATemplate("The same key", 1, w.Now())
 		twin := pkitest.Sign(t, again, pki.Authority{Key: own.Key}, own.Key.Public())
-		above := pki.Authority{Chain: []*x509.Certificate{pkitest.Sign(t, again, server.root, own.Key.Public())}, Key: own.Key}
-		w.postSPIFFE(t, spiffeRequest(t, "x", svid(t, server.root, workload, w.Now()), server.root.Chain[0])).into(t, 201, &admitted{})
+		above := pki.Authority{
+			Chain: []*x509.Certificate{pkitest.Sign(t, again, server.root, own.Key.Public())},
+			Key:   own.Key,
+		}
+		w.postSPIFFE(t, spiffeRequest(t, "x", svid(t, server.root, workload, w.Now()), server.root.Chain[0])).into(t, 201,
+			&admitted{})
 		chain := func(ca pki.Authority) edit {
 			return body(formType, url.Values{"svid_chain_pem": {string(pki.EncodeCertificates(ca.Chain[0]))}}.Encode())
 		}
 		refused := func(when string) {
 			t.Helper()
-			for what, bundle := range map[string]*x509.Certificate{"the CA itself": own.Chain[0], "another certificate of its key": twin} {
+			for what, bundle := range map[string]*x509.Certificate{"the CA itself": own.Chain[0],
+				"another certificate of its key": twin} {
 				w.stores(t, "orga::x", bundle, server.root.Chain[0])
 				w.tokenStatus(t, when+", "+what, svid(t, own, workload, w.Now()).certPEM(), 401, chain(own))
 				w.tokenStatus(t, when+", under the other CA of the bundle", svid(t, server.root, workload, w.Now()).certPEM(), 200)
 			}
 			w.stores(t, "orga::x", server.root.Chain[0])
-			w.tokenStatus(t, when+", a path to the bundle through the CA", svid(t, above, workload, w.Now()).certPEM(), 401, chain(above))
+			w.tokenStatus(t, when+", a path to the bundle through the CA", svid(t, above, workload, w.Now()).certPEM(), 401,
+				chain(above))
 		}
 		refused("current")
 		w.change(t, query("mode", "mint"), query("reason", reason))
@@ -61,7 +67,8 @@ func TestAStoredBundleOfOursMakesNoSVIDCount(t *testing.T) {
 		w.change(t, query("mode", "mint"))
 		refused("two generations later, after " + reason)
 		leaf := svid(t, above, workload+"-2", w.Now())
-		m := spiffeRequest(t, "y", leaf, server.root.Chain[0]).with("svid_pem", leaf.certPEM()+string(pki.EncodeCertificates(above.Chain[0])))
+		m := spiffeRequest(t, "y", leaf, server.root.Chain[0]).with("svid_pem",
+			leaf.certPEM()+string(pki.EncodeCertificates(above.Chain[0])))
 		w.refusedWith(t, spiffeRoute, "an enrolment by such a path", m, 400, "svid_not_signed_by_trust_bundle")
 	}
 }
@@ -104,8 +111,8 @@ func TestAnOrgCAThatIsNotValidIsNamed(t *testing.T) {
 	}
 }
 
-// A BYOCA agent's certificate may hold a SPIFFE ID of a foreign trust domain. Its record does not stand in the way of the
-// SPIFFE agent that is enrolled by this ID, even where the ID's path is the BYOCA agent's own name.
+// A BYOCA agent's certificate may hold a SPIFFE ID of a foreign trust domain. Its record does not stand in the way of
+// the SPIFFE agent that is enrolled by this ID, even where the ID's path is the BYOCA agent's own name.
 func TestABYOCASPIFFEIDLocksNobodyOut(t *testing.T) {
 	w := open(t, memstore.Config{})
 	const id = "spiffe://" + inmemory.ForeignDomain + "/orga/x"
@@ -122,6 +129,7 @@ func TestABYOCASPIFFEIDLocksNobodyOut(t *testing.T) {
 		}
 	}
 	w.Advance(time.Minute)
-	w.postBYOCA(t, byocaRequest(t, "x", svid(t, w.orgCA(t), id, w.Now())).with("update_existing", true)).into(t, 201, &admitted{})
+	w.postBYOCA(t, byocaRequest(t, "x", svid(t, w.orgCA(t), id, w.Now())).with("update_existing", true)).into(t, 201,
+		&admitted{})
 	w.tokenStatus(t, "the BYOCA agent's replaced certificate", first.certPEM(), 401)
 }

@@ -55,7 +55,8 @@ func writeStray(w http.ResponseWriter, p *problem.Problem, requestID string) {
 	}{p, "invalid_request", strings.Map(describable, p.Detail)})
 }
 
-// describable maps a character to one that error_description may hold (RFC 6749 section 5.2: %x20-21 / %x23-5B / %x5D-7E).
+// describable maps a character to one that error_description may hold (RFC 6749 section 5.2: %x20-21 / %x23-5B /
+// %x5D-7E).
 func describable(r rune) rune {
 	switch {
 	case r == '"':

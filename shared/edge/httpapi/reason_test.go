@@ -14,7 +14,8 @@ func TestReasonsInTheTrail(t *testing.T) {
 	w := open(t, memstore.Config{})
 	w.enrol(t, "kyc")
 	w.rotate(t, "orga::kyc", `{"reason":"KEYcompromise","comment":"laptop <stolen>"}`)
-	deactivation := event("DELETE", "/v1/admin/agents/orga::kyc", admin, query("reason", "PRIVILEGEWITHDRAWN"), query("comment", "left the team"))
+	deactivation := event("DELETE", "/v1/admin/agents/orga::kyc", admin, query("reason", "PRIVILEGEWITHDRAWN"),
+		query("comment", "left the team"))
 	if a := w.send(t, deactivation); a.status != http.StatusNoContent {
 		t.Fatalf("status %d: %s", a.status, a.body)
 	}
@@ -22,7 +23,8 @@ func TestReasonsInTheTrail(t *testing.T) {
 	if err != nil || len(rows) != 3 {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
-	for n, want := range map[int][2]string{1: {"keyCompromise", "laptop <stolen>"}, 2: {"privilegeWithdrawn", "left the team"}} {
+	for n, want := range map[int][2]string{1: {"keyCompromise", "laptop <stolen>"},
+		2: {"privilegeWithdrawn", "left the team"}} {
 		if d := rows[n].Details; d["reason"] != want[0] || d["comment"] != want[1] {
 			t.Errorf("%s: reason %v, comment %v, want %v", rows[n].EventType, d["reason"], d["comment"], want)
 		}
@@ -50,7 +52,9 @@ func TestUnknownReasons(t *testing.T) {
 			}
 		}
 	}
-	w.refuse(t, "", refusal{"comment", event("DELETE", "/v1/admin/agents/orga::kyc", admin, query("comment", strings.Repeat("c", 501))), 400, "comment_invalid"})
+	w.refuse(t, "", refusal{"comment",
+		event("DELETE", "/v1/admin/agents/orga::kyc", admin, query("comment", strings.Repeat("c", 501))), 400,
+		"comment_invalid"})
 }
 
 // Every way in that takes a key refuses one that was certified before, with one code.
@@ -63,17 +67,23 @@ func TestKeysThatAreNotFresh(t *testing.T) {
 	}
 	rotation := func(members map[string]any) edit { return object(t, members) }
 	path := "/registry/agents/orga::kyc/rotate-cert"
-	w.refuse(t, "", refusal{"rotation", event("POST", path, admin, rotation(map[string]any{"csr_pem": csr(t, key)})), 400, "key_not_fresh"})
-	w.refuse(t, "", refusal{"emergency", event("POST", path, admin, rotation(map[string]any{"csr_pem": csr(t, key), "reason": "keyCompromise"})), 400, "key_not_fresh"})
+	w.refuse(t, "", refusal{"rotation", event("POST", path, admin, rotation(map[string]any{"csr_pem": csr(t, key)})), 400,
+		"key_not_fresh"})
+	w.refuse(t, "", refusal{"emergency",
+		event("POST", path, admin, rotation(map[string]any{"csr_pem": csr(t, key), "reason": "keyCompromise"})), 400,
+		"key_not_fresh"})
 	w.refuse(t, "", refusal{"emergency with the DPoP key", event("POST", path, admin, rotation(map[string]any{
 		"csr_pem": csr(t, mustKey(t)), "dpop_jwk": publicJWK(t, proofKey), "reason": "keyCompromise",
 	})), 400, "key_not_fresh"})
-	if a := w.send(t, event("DELETE", "/v1/admin/agents/orga::kyc", admin, query("reason", "keyCompromise"))); a.status != http.StatusNoContent {
+	if a := w.send(t, event("DELETE", "/v1/admin/agents/orga::kyc", admin,
+		query("reason", "keyCompromise"))); a.status != http.StatusNoContent {
 		t.Fatalf("status %d: %s", a.status, a.body)
 	}
-	w.refuse(t, "", refusal{"enrolment again", event("POST", "/v1/admin/agents", admin, object(t, members)), 400, "key_not_fresh"})
+	w.refuse(t, "", refusal{"enrolment again", event("POST", "/v1/admin/agents", admin, object(t, members)), 400,
+		"key_not_fresh"})
 	members["csr_pem"] = csr(t, mustKey(t))
-	w.refuse(t, "", refusal{"enrolment again with the DPoP key", event("POST", "/v1/admin/agents", admin, object(t, members)), 400, "key_not_fresh"})
+	w.refuse(t, "", refusal{"enrolment again with the DPoP key",
+		event("POST", "/v1/admin/agents", admin, object(t, members)), 400, "key_not_fresh"})
 	members["dpop_jwk"] = nil
 	if a := w.send(t, event("POST", "/v1/admin/agents", admin, object(t, members))); a.status != http.StatusCreated {
 		t.Errorf("with new keys: status %d: %s", a.status, a.body)

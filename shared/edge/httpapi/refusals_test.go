@@ -45,27 +45,88 @@ type shape struct {
 func shapes(w *world, agents cast) map[string]shape {
 	path := "/v1/admin/agents/" + agents.kyc.ID
 	return map[string]shape{
-		"POST /registry/agents/{agent_id}/rotate-cert": {request: event("POST", "/registry/agents/"+agents.kyc.ID+"/rotate-cert", admin, jsonBody(`{"reason":"superseded"}`)), status: 200, takesJSON: true},
-		"POST /pki/rotate-ca":                          {request: event("POST", "/pki/rotate-ca", admin, query("mode", "mint")), status: 200},
-		"GET /pki/rotate-ca":                           {request: event("GET", "/pki/rotate-ca", admin), status: 200},
-		tokenRoute:                                     {request: tokenRequest(agents.kyc.CertPEM, jsonBody(`{"grant_type":"client_credentials"}`)), status: 200, takesJSON: true, ignoreQuery: true},
-		"GET /healthz":                                 {request: event("GET", "/healthz"), status: 200, ignoreQuery: true},
-		"GET /metrics":                                 {request: event("GET", "/metrics", admin), status: 200, ignoreQuery: true},
-		"POST /v1/admin/agents":                        {request: event("POST", "/v1/admin/agents", admin, jsonBody(`{"agent_name":"fresh"}`)), status: 201, takesJSON: true},
-		"GET /v1/admin/agents":                         {request: event("GET", "/v1/admin/agents", admin, query("limit", "10")), status: 200},
-		"GET /v1/admin/agents/{agent_id}":              {request: event("GET", path, admin), status: 200},
-		"DELETE /v1/admin/agents/{agent_id}":           {request: event("DELETE", path, admin), status: 204},
-		"GET /v1/admin/audit/export":                   {request: event("GET", "/v1/admin/audit/export", admin, query("limit", "10")), status: 200},
-		"GET /v1/admin/audit/head":                     {request: event("GET", "/v1/admin/audit/head", admin), status: 200},
-		"POST /v1/admin/audit/bundle":                  {request: event("POST", "/v1/admin/audit/bundle", admin), status: 200},
-		"POST /v1/admin/audit/checkpoint":              {request: event("POST", "/v1/admin/audit/checkpoint", admin), status: 200},
-		"GET /pki/audit-key.pem":                       {request: event("GET", "/pki/audit-key.pem"), status: 200, ignoreQuery: true},
-		"PUT /v1/admin/agents/{agent_id}/hygiene":      {request: event("PUT", path+"/hygiene", admin, jsonBody(`{"deliver":"secretsmanager"}`)), status: 200, takesJSON: true},
-		"GET /.well-known/oauth-authorization-server":  {request: event("GET", "/.well-known/oauth-authorization-server"), status: 200, ignoreQuery: true},
-		"GET /.well-known/jwks.json":                   {request: event("GET", "/.well-known/jwks.json"), status: 200, ignoreQuery: true},
-		"GET /pki/ca.crt":                              {request: event("GET", "/pki/ca.crt"), status: 200, ignoreQuery: true},
-		"GET /pki/bundle.pem":                          {request: event("GET", "/pki/bundle.pem"), status: 200, ignoreQuery: true},
-		"GET /openapi.json":                            {request: event("GET", "/openapi.json"), status: 200, ignoreQuery: true},
+		"POST /registry/agents/{agent_id}/rotate-cert": {
+			request: event("POST", "/registry/agents/"+agents.kyc.ID+"/rotate-cert", admin,
+				jsonBody(`{"reason":"superseded"}`)),
+			status:    200,
+			takesJSON: true,
+		},
+		"POST /pki/rotate-ca": {
+			request: event("POST", "/pki/rotate-ca", admin, query("mode", "mint")),
+			status:  200,
+		},
+		"GET /pki/rotate-ca": {request: event("GET", "/pki/rotate-ca", admin), status: 200},
+		tokenRoute: {
+			request:     tokenRequest(agents.kyc.CertPEM, jsonBody(`{"grant_type":"client_credentials"}`)),
+			status:      200,
+			takesJSON:   true,
+			ignoreQuery: true,
+		},
+		"GET /healthz": {request: event("GET", "/healthz"), status: 200, ignoreQuery: true},
+		"GET /metrics": {
+			request:     event("GET", "/metrics", admin),
+			status:      200,
+			ignoreQuery: true,
+		},
+		"POST /v1/admin/agents": {
+			request:   event("POST", "/v1/admin/agents", admin, jsonBody(`{"agent_name":"fresh"}`)),
+			status:    201,
+			takesJSON: true,
+		},
+		"GET /v1/admin/agents": {
+			request: event("GET", "/v1/admin/agents", admin, query("limit", "10")),
+			status:  200,
+		},
+		"GET /v1/admin/agents/{agent_id}":    {request: event("GET", path, admin), status: 200},
+		"DELETE /v1/admin/agents/{agent_id}": {request: event("DELETE", path, admin), status: 204},
+		"GET /v1/admin/audit/export": {
+			request: event("GET", "/v1/admin/audit/export", admin, query("limit", "10")),
+			status:  200,
+		},
+		"GET /v1/admin/audit/head": {request: event("GET", "/v1/admin/audit/head", admin), status: 200},
+		"POST /v1/admin/audit/bundle": {
+			request: event("POST", "/v1/admin/audit/bundle", admin),
+			status:  200,
+		},
+		"POST /v1/admin/audit/checkpoint": {
+			request: event("POST", "/v1/admin/audit/checkpoint", admin),
+			status:  200,
+		},
+		"GET /pki/audit-key.pem": {
+			request:     event("GET", "/pki/audit-key.pem"),
+			status:      200,
+			ignoreQuery: true,
+		},
+		"PUT /v1/admin/agents/{agent_id}/hygiene": {
+			request:   event("PUT", path+"/hygiene", admin, jsonBody(`{"deliver":"secretsmanager"}`)),
+			status:    200,
+			takesJSON: true,
+		},
+		"GET /.well-known/oauth-authorization-server": {
+			request:     event("GET", "/.well-known/oauth-authorization-server"),
+			status:      200,
+			ignoreQuery: true,
+		},
+		"GET /.well-known/jwks.json": {
+			request:     event("GET", "/.well-known/jwks.json"),
+			status:      200,
+			ignoreQuery: true,
+		},
+		"GET /pki/ca.crt": {
+			request:     event("GET", "/pki/ca.crt"),
+			status:      200,
+			ignoreQuery: true,
+		},
+		"GET /pki/bundle.pem": {
+			request:     event("GET", "/pki/bundle.pem"),
+			status:      200,
+			ignoreQuery: true,
+		},
+		"GET /openapi.json": {
+			request:     event("GET", "/openapi.json"),
+			status:      200,
+			ignoreQuery: true,
+		},
 	}
 }
 
@@ -99,13 +160,16 @@ func TestEveryRouteRefusesEveryBadInput(t *testing.T) {
 			continue
 		}
 		t.Run(key, func(t *testing.T) {
-			for _, bad := range slices.Concat(badMethods(r, s), badSecrets(r, s), badQueries(r, s), badJSON(r, s), badIDs(r, s), badCertificates(t, r, s, agents)) {
+			for _, bad := range slices.Concat(badMethods(r, s), badSecrets(r, s), badQueries(r, s), badJSON(r, s), badIDs(r, s),
+				badCertificates(t, r, s, agents)) {
 				t.Run(bad.name, func(t *testing.T) { w.refuse(t, r.Path, bad) })
 			}
 		})
 	}
-	// The requests that all of these were made from succeed, or else the refusals would prove nothing. Deletion comes last.
-	for _, r := range append(slices.DeleteFunc(api(), isDelete), slices.DeleteFunc(api(), func(r routes.Route) bool { return !isDelete(r) })...) {
+	// The requests that all of these were made from succeed, or else the refusals would prove nothing. Deletion comes
+	// last.
+	for _, r := range append(slices.DeleteFunc(api(), isDelete),
+		slices.DeleteFunc(api(), func(r routes.Route) bool { return !isDelete(r) })...) {
 		s := all[r.Method+" "+r.Path]
 		if r.Path == "/v1/admin/agents/enroll/byoca" { // the Org CA was rotated by an earlier route
 			s = w.outsideShapes(t)[r.Method+" "+r.Path]
@@ -135,7 +199,8 @@ func api() []routes.Route {
 func isDelete(r routes.Route) bool { return r.Method == http.MethodDelete }
 
 func badMethods(r routes.Route, s shape) (bad []refusal) {
-	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW", "get"} {
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW",
+		"get"} {
 		answered := method
 		if method == http.MethodHead { // wherever GET is
 			answered = http.MethodGet
@@ -162,11 +227,18 @@ func badSecrets(r routes.Route, s shape) (bad []refusal) {
 	}
 	const name, good = "X-Admin-Secret", inmemory.Secret
 	for what, change := range map[string]edit{
-		"missing": header(name), "wrong": header(name, "wrong"), "empty": header(name, ""), "a prefix": header(name, good[:5]), "longer": header(name, good+"x"),
-		"upper case": header(name, strings.ToUpper(good)), "with a blank": header(name, good+" "), "doubled": header(name, good, good),
-		"right, then wrong": header(name, good, "wrong"), "wrong, then right": header(name, "wrong", good), "joined": header(name, good+", "+good),
-		"as a bearer token": func(e *events.APIGatewayProxyRequest) { header(name)(e); header("Authorization", "Bearer "+good)(e) },
-		"in the query":      func(e *events.APIGatewayProxyRequest) { header(name)(e); query(name, good)(e) },
+		"missing": header(name), "wrong": header(name, "wrong"), "empty": header(name, ""),
+		"a prefix": header(name, good[:5]), "longer": header(name, good+"x"),
+		"upper case": header(name, strings.ToUpper(good)), "with a blank": header(name, good+" "),
+		"doubled":           header(name, good, good),
+		"right, then wrong": header(name, good, "wrong"), "wrong, then right": header(name, "wrong", good),
+		"joined": header(name, good+", "+good),
+		"as a bearer token": func(e *events.APIGatewayProxyRequest) {
+			header(name)(e)
+			header("Authorization",
+				"Bearer "+good)(e)
+		},
+		"in the query": func(e *events.APIGatewayProxyRequest) { header(name)(e); query(name, good)(e) },
 	} {
 		bad = append(bad, refusal{"secret " + what, with(s.request, change, stranger()), 403, "admin_secret_invalid"})
 	}
@@ -187,12 +259,16 @@ func badQueries(r routes.Route, s shape) (bad []refusal) {
 	if s.ignoreQuery {
 		return nil
 	}
-	bad = append(bad, refusal{"unknown parameter", with(s.request, query("verbose", "1")), 400, oauthOr(r, "invalid_request", "query_invalid")},
-		refusal{"parameter without a name", with(s.request, query("", "")), 400, oauthOr(r, "invalid_request", "query_invalid")})
+	bad = append(bad, refusal{"unknown parameter", with(s.request, query("verbose", "1")), 400,
+		oauthOr(r, "invalid_request", "query_invalid")},
+		refusal{"parameter without a name", with(s.request, query("", "")), 400,
+			oauthOr(r, "invalid_request", "query_invalid")})
 	for name, values := range s.request.MultiValueQueryStringParameters {
 		bad = append(bad,
-			refusal{"parameter twice: " + name, with(s.request, query(name, values[0], values[0])), 400, oauthOr(r, "invalid_request", "query_invalid")},
-			refusal{"parameter in capitals: " + name, with(s.request, query(strings.ToUpper(name), values[0])), 400, oauthOr(r, "invalid_request", "query_invalid")})
+			refusal{"parameter twice: " + name, with(s.request, query(name, values[0], values[0])), 400,
+				oauthOr(r, "invalid_request", "query_invalid")},
+			refusal{"parameter in capitals: " + name, with(s.request, query(strings.ToUpper(name), values[0])), 400,
+				oauthOr(r, "invalid_request", "query_invalid")})
 	}
 	return bad
 }
@@ -205,18 +281,24 @@ func badJSON(r routes.Route, s shape) (bad []refusal) {
 		bad = append(bad, refusal{name, with(s.request, changes...), status, oauthOr(r, "invalid_request", code)})
 	}
 	whole := s.request.Body
-	for _, mediaType := range []string{"", "text/plain", "application/xml", "multipart/form-data; boundary=x", "application/json; charset", "json", "application/jsonx"} {
+	for _, mediaType := range []string{"", "text/plain", "application/xml", "multipart/form-data; boundary=x",
+		"application/json; charset", "json", "application/jsonx"} {
 		add("media type "+mediaType, 415, "media_type_unsupported", body(mediaType, whole))
 	}
 	add("no media type", 415, "media_type_unsupported", header("Content-Type"))
 	add("too large by one octet", 413, "body_too_large", jsonBody(whole+strings.Repeat(" ", 64<<10+1-len(whole))))
-	add("too large in base64", 413, "body_too_large", jsonBody(strings.Repeat("AAAA", 22000)), func(e *events.APIGatewayProxyRequest) { e.IsBase64Encoded = true })
+	add("too large in base64", 413, "body_too_large", jsonBody(strings.Repeat("AAAA", 22000)),
+		func(e *events.APIGatewayProxyRequest) { e.IsBase64Encoded = true })
 	first := strings.TrimSuffix(whole, "}")
 	for name, text := range map[string]string{
-		"broken": `{"agent_name":`, "no JSON": `agent_name=fresh`, "two objects": whole + whole, "object and more": whole + "x", "null": `null`, "array": `[` + whole + `]`,
-		"string": `"x"`, "number": `1`, "trailing comma": first + ",}", "single quotes": strings.ReplaceAll(whole, `"`, `'`), "comment": "/**/" + whole,
-		"duplicate member": first + "," + strings.TrimPrefix(whole, "{"), "deeply nested": strings.Repeat(`{"a":`, 10900) + "1" + strings.Repeat("}", 10900),
-		"deeply nested member": first + `,"x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + "}", "byte order mark": "\ufeff" + whole, "control character": "{\"agent_name\":\"a\x00\"}",
+		"broken": `{"agent_name":`, "no JSON": `agent_name=fresh`, "two objects": whole + whole,
+		"object and more": whole + "x", "null": `null`, "array": `[` + whole + `]`,
+		"string": `"x"`, "number": `1`, "trailing comma": first + ",}", "single quotes": strings.ReplaceAll(whole, `"`, `'`),
+		"comment":              "/**/" + whole,
+		"duplicate member":     first + "," + strings.TrimPrefix(whole, "{"),
+		"deeply nested":        strings.Repeat(`{"a":`, 10900) + "1" + strings.Repeat("}", 10900),
+		"deeply nested member": first + `,"x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + "}",
+		"byte order mark":      "\ufeff" + whole, "control character": "{\"agent_name\":\"a\x00\"}",
 	} {
 		add("JSON: "+name, 400, "json_invalid", jsonBody(text))
 	}
@@ -229,24 +311,34 @@ func badJSON(r routes.Route, s shape) (bad []refusal) {
 // wrongMembers are objects that are JSON but not what a route takes. The long s folds to an s for encoding/json.
 var wrongMembers = map[string]map[string]string{
 	"POST /registry/agents/{agent_id}/rotate-cert": {
-		"unknown": `{"force":true}`, "string for a number": `{"grace_seconds":"60"}`, "fraction": `{"grace_seconds":0.5}`, "out of range": `{"grace_seconds":1e30}`,
-		"object for a string": `{"reason":{}}`, "list for a string": `{"csr_pem":["x"]}`, "true for a number": `{"validity_days":true}`,
-		"same in capitals": `{"reason":"a","REASON":"b"}`, "same with a long s": `{"grace_seconds":0,"grace_ſeconds":172800}`, "same in escapes": `{"reason":"a","\u0072eason":"b"}`,
+		"unknown": `{"force":true}`, "string for a number": `{"grace_seconds":"60"}`, "fraction": `{"grace_seconds":0.5}`,
+		"out of range":        `{"grace_seconds":1e30}`,
+		"object for a string": `{"reason":{}}`, "list for a string": `{"csr_pem":["x"]}`,
+		"true for a number":  `{"validity_days":true}`,
+		"same in capitals":   `{"reason":"a","REASON":"b"}`,
+		"same with a long s": `{"grace_seconds":0,"grace_ſeconds":172800}`,
+		"same in escapes":    `{"reason":"a","\u0072eason":"b"}`,
 	},
 	"PUT /v1/admin/agents/{agent_id}/hygiene": {
-		"unknown": `{"deliver":"notify","to":"me"}`, "number for a string": `{"deliver":1}`, "same in capitals": `{"deliver":"notify","DELIVER":"secretsmanager"}`,
+		"unknown": `{"deliver":"notify","to":"me"}`, "number for a string": `{"deliver":1}`,
+		"same in capitals": `{"deliver":"notify","DELIVER":"secretsmanager"}`,
 	},
 	"POST /v1/auth/sign-challenged-assertion": {
-		"unknown": `{"client_assertion":"a","nonce":"b","agent_id":"orga::kyc"}`, "no nonce": `{"client_assertion":"a"}`, "no assertion": `{"nonce":"a"}`, "null": `{"client_assertion":null,"nonce":"a"}`,
-		"list for a string": `{"client_assertion":["a"],"nonce":"b"}`, "same in capitals": `{"client_assertion":"a","nonce":"b","NONCE":"c"}`,
+		"unknown": `{"client_assertion":"a","nonce":"b","agent_id":"orga::kyc"}`, "no nonce": `{"client_assertion":"a"}`,
+		"no assertion": `{"nonce":"a"}`, "null": `{"client_assertion":null,"nonce":"a"}`,
+		"list for a string": `{"client_assertion":["a"],"nonce":"b"}`,
+		"same in capitals":  `{"client_assertion":"a","nonce":"b","NONCE":"c"}`,
 	},
 	"POST /v1/admin/agents": {
-		"unknown": `{"agent_name":"fresh","admin":true}`, "number for a string": `{"agent_name":1}`, "string for a list": `{"agent_name":"fresh","capabilities":"a"}`,
-		"number in a list": `{"agent_name":"fresh","capabilities":[1]}`, "unknown and long": `{"` + strings.Repeat("a", 60000) + `":1}`,
+		"unknown": `{"agent_name":"fresh","admin":true}`, "number for a string": `{"agent_name":1}`,
+		"string for a list":  `{"agent_name":"fresh","capabilities":"a"}`,
+		"number in a list":   `{"agent_name":"fresh","capabilities":[1]}`,
+		"unknown and long":   `{"` + strings.Repeat("a", 60000) + `":1}`,
 		"same with a long s": `{"agent_name":"fresh","diſplay_name":"a","display_name":"b"}`,
 	},
 	tokenRoute: {
-		"number for a string": `{"scope":1}`, "list for a string": `{"resource":["https://a.test"]}`, "same in capitals": `{"scope":"a","SCOPE":"b"}`, "same with a long s": `{"scope":"a","ſcope":"b"}`,
+		"number for a string": `{"scope":1}`, "list for a string": `{"resource":["https://a.test"]}`,
+		"same in capitals": `{"scope":"a","SCOPE":"b"}`, "same with a long s": `{"scope":"a","ſcope":"b"}`,
 		"number for an assertion": `{"client_assertion":1}`, "assertions": `{"client_assertion":["a"]}`,
 	},
 }
@@ -257,8 +349,10 @@ func badIDs(r routes.Route, s shape) (bad []refusal) {
 	}
 	path := func(id string) edit { return at(strings.ReplaceAll(r.Path, "{agent_id}", id)) }
 	for _, id := range []string{
-		"kyc", "orga:kyc", "orga::", "::kyc", "orga::..", "..::kyc", "orga::.", "orga::k%20yc", "orga::kyc%00", "orga::kyc%0A", "orga::k%C3%BDc", "orga::kyc::x", "orga%253A%253Akyc",
-		"orga::kyc%2Frotate-cert", "%2e%2e%2f", "..", "%2E%2E", "*", "orga::" + strings.Repeat("a", 65), "orga::kyc%", "orga::%zz", "orga::kyc%FF", "orga::kyc;x=1", "orga::kyc+",
+		"kyc", "orga:kyc", "orga::", "::kyc", "orga::..", "..::kyc", "orga::.", "orga::k%20yc", "orga::kyc%00",
+		"orga::kyc%0A", "orga::k%C3%BDc", "orga::kyc::x", "orga%253A%253Akyc",
+		"orga::kyc%2Frotate-cert", "%2e%2e%2f", "..", "%2E%2E", "*", "orga::" + strings.Repeat("a", 65), "orga::kyc%",
+		"orga::%zz", "orga::kyc%FF", "orga::kyc;x=1", "orga::kyc+",
 	} {
 		bad = append(bad, refusal{"id " + id, with(s.request, path(id)), 400, "agent_id_invalid"})
 	}
@@ -266,7 +360,8 @@ func badIDs(r routes.Route, s shape) (bad []refusal) {
 		bad = append(bad, refusal{"nobody's id " + id, with(s.request, path(id)), 404, "agent_not_found"})
 	}
 	for _, id := range []string{"", "orga::kyc/x", "orga::kyc/../kyc/x"} {
-		bad = append(bad, refusal{"path with " + id, with(s.request, path(id), at(strings.ReplaceAll(r.Path, "{agent_id}", id))), 404, "route_not_found"})
+		bad = append(bad, refusal{"path with " + id,
+			with(s.request, path(id), at(strings.ReplaceAll(r.Path, "{agent_id}", id))), 404, "route_not_found"})
 	}
 	return bad
 }
@@ -276,14 +371,16 @@ func badCertificates(t *testing.T, r routes.Route, s shape, agents cast) (bad []
 		return nil
 	}
 	forged, _ := pkitest.Agent(t, pkitest.Authority(t, inmemory.OrgID, 1, inmemory.Start), agents.kyc.ID, inmemory.Start)
-	stranger, _ := pkitest.Agent(t, pkitest.Authority(t, inmemory.OrgID, 1, inmemory.Start), "orga::stranger", inmemory.Start)
+	stranger, _ := pkitest.Agent(t, pkitest.Authority(t, inmemory.OrgID, 1, inmemory.Start), "orga::stranger",
+		inmemory.Start)
 	block, _ := pem.Decode([]byte(agents.kyc.CertPEM))
 	encoded := func(kind string, der []byte) string {
 		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 	}
 	spoofed := func(e *events.APIGatewayProxyRequest) {
 		e.RequestContext.Identity.ClientCert = nil
-		for _, name := range []string{"X-Client-Cert", "X-Forwarded-Client-Cert", "X-Amzn-Mtls-Clientcert", "X-Amzn-Mtls-Clientcert-Leaf", "Ssl-Client-Cert"} {
+		for _, name := range []string{"X-Client-Cert", "X-Forwarded-Client-Cert", "X-Amzn-Mtls-Clientcert",
+			"X-Amzn-Mtls-Clientcert-Leaf", "Ssl-Client-Cert"} {
 			header(name, agents.kyc.CertPEM)(e)
 		}
 	}
@@ -304,13 +401,15 @@ func badCertificates(t *testing.T, r routes.Route, s shape, agents cast) (bad []
 		"of nobody":          certificate(string(pki.EncodeCertificates(stranger))),
 		"expired":            certificate(agents.expired.CertPEM),
 		"of a retired agent": certificate(agents.retired.CertPEM),
-		"tampered with":      certificate(encoded("CERTIFICATE", slices.Concat(block.Bytes[:len(block.Bytes)-1], []byte{block.Bytes[len(block.Bytes)-1] ^ 1}))),
+		"tampered with": certificate(encoded("CERTIFICATE",
+			slices.Concat(block.Bytes[:len(block.Bytes)-1], []byte{block.Bytes[len(block.Bytes)-1] ^ 1}))),
 	} {
 		if name == "of another agent" && r.Path != "/v1/auth/token" { // nothing but the certificate says there who calls
 			continue
 		}
 		code := certificateCodes[name]
-		if r.Path == mePath && !strings.HasPrefix(code, "client_certificate") { // the token is judged first, and is bound to another one
+		// the token is judged first, and is bound to another one
+		if r.Path == mePath && !strings.HasPrefix(code, "client_certificate") {
 			code = "access_token_bound_elsewhere"
 		}
 		bad = append(bad, refusal{"certificate " + name, with(s.request, change), 401, oauthOr(r, "invalid_client", code)})
@@ -320,11 +419,14 @@ func badCertificates(t *testing.T, r routes.Route, s shape, agents cast) (bad []
 
 // certificateCodes are the codes that go with the token endpoint's sentences.
 var certificateCodes = map[string]string{
-	"none": "client_certificate_required", "in a header": "client_certificate_required", "empty": "client_certificate_required",
-	"garbage": "client_certificate_invalid", "garbage in PEM": "client_certificate_invalid", "truncated": "client_certificate_invalid",
+	"none": "client_certificate_required", "in a header": "client_certificate_required",
+	"empty":   "client_certificate_required",
+	"garbage": "client_certificate_invalid", "garbage in PEM": "client_certificate_invalid",
+	"truncated":    "client_certificate_invalid",
 	"PEM of a key": "client_certificate_invalid", "PEM of other type": "client_certificate_invalid",
-	"of another CA": "certificate_revoked", "of nobody": "agent_unknown", "expired": "certificate_expired", "of a retired agent": "certificate_revoked",
-	"tampered with": "certificate_revoked",
+	"of another CA": "certificate_revoked", "of nobody": "agent_unknown", "expired": "certificate_expired",
+	"of a retired agent": "certificate_revoked",
+	"tampered with":      "certificate_revoked",
 }
 
 // refuse sends a bad request and checks the answer, down to its last member, and that nothing has changed.
@@ -363,7 +465,8 @@ func wantProblem(t testing.TB, got answer, status int, code string) {
 	}
 	detail, _ := members["detail"].(string)
 	want := map[string]any{
-		"type": "about:blank", "title": http.StatusText(status), "status": float64(status), "code": code, "request_id": requestID, "detail": detail,
+		"type": "about:blank", "title": http.StatusText(status), "status": float64(status), "code": code,
+		"request_id": requestID, "detail": detail,
 	}
 	if diff := cmp.Diff(want, members); diff != "" || detail == "" {
 		t.Errorf("problem (-want +got):\n%s", diff)
@@ -404,8 +507,10 @@ func wantNoInternals(t testing.TB, got answer) {
 func TestUnknownRoutes(t *testing.T) {
 	w := open(t, memstore.Config{})
 	for _, path := range []string{
-		"", "/", "*", "//healthz", "/healthz/", "/healthz/x", "/HEALTHZ", "/v1/admin", "/v1/admin/agents/", "/v1//admin/agents", "/v1/admin/../admin/agents",
-		"/v1%2Fadmin%2Fagents", "/v1/auth/token/", "/v1/auth/token%00", "/pki/rotate-ca/..", "/.well-known/", "/proxy/%2e%2e/healthz", "/%zz", "/v1/admin/agents\x00", "healthz",
+		"", "/", "*", "//healthz", "/healthz/", "/healthz/x", "/HEALTHZ", "/v1/admin", "/v1/admin/agents/",
+		"/v1//admin/agents", "/v1/admin/../admin/agents",
+		"/v1%2Fadmin%2Fagents", "/v1/auth/token/", "/v1/auth/token%00", "/pki/rotate-ca/..", "/.well-known/",
+		"/proxy/%2e%2e/healthz", "/%zz", "/v1/admin/agents\x00", "healthz",
 		"https://mastio.test/healthz", "/" + strings.Repeat("a", 9000),
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE", "BREW"} {

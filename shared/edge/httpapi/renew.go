@@ -115,10 +115,12 @@ func estRequest(r *http.Request) ([]byte, error) {
 	if err := mediaType(r, "application/pkcs10"); err != nil {
 		return nil, err
 	}
-	text := bytes.Join(bytes.FieldsFunc(data, func(c rune) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }), nil)
+	text := bytes.Join(bytes.FieldsFunc(data,
+		func(c rune) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }), nil)
 	der, err := base64.StdEncoding.Strict().DecodeString(string(text))
 	if err != nil || len(der) == 0 {
-		return nil, fmt.Errorf("%w: %s; EST wants the base64 of the request's DER, without the BEGIN and END lines (RFC 7030 section 4.2.1): "+
+		return nil, fmt.Errorf("%w: %s; EST wants the base64 of the request's DER, without the BEGIN and END lines (RFC "+
+			"7030 section 4.2.1): "+
 			"openssl req -in CSR -outform DER | openssl base64", pki.ErrCSR, notBase64(data))
 	}
 	return der, nil
@@ -150,8 +152,8 @@ func writeCertsOnly(w http.ResponseWriter, ders ...[]byte) error {
 	return nil
 }
 
-// lines breaks base64 into lines of 64 characters, as older EST clients and OpenSSL want them. They end in LF: coreutils'
-// base64 refuses a CR.
+// lines breaks base64 into lines of 64 characters, as older EST clients and OpenSSL want them. They end in LF:
+// coreutils' base64 refuses a CR.
 func lines(text string) string {
 	var out strings.Builder
 	for chunk := range slices.Chunk([]byte(text), 64) {

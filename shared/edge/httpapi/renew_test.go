@@ -63,16 +63,28 @@ func renewJSON(t testing.TB, certPEM string, der []byte) events.APIGatewayProxyR
 }
 
 func renewEST(certPEM string, der []byte) events.APIGatewayProxyRequest {
-	return event("POST", "/.well-known/est/simplereenroll", certificate(certPEM), body("application/pkcs10", base64.StdEncoding.EncodeToString(der)))
+	return event("POST", "/.well-known/est/simplereenroll", certificate(certPEM),
+		body("application/pkcs10", base64.StdEncoding.EncodeToString(der)))
 }
 
 func renewShapes(t testing.TB, h holder) map[string]shape {
 	t.Helper()
 	return map[string]shape{
-		"POST /v1/agent/renew":                 {request: renewJSON(t, h.CertPEM, request(t, h.CertPEM, newKey(t))), status: 200, takesJSON: true},
-		"GET /v1/agent/renewal-info":           {request: event("GET", "/v1/agent/renewal-info", certificate(h.CertPEM)), status: 200},
+		"POST /v1/agent/renew": {
+			request:   renewJSON(t, h.CertPEM, request(t, h.CertPEM, newKey(t))),
+			status:    200,
+			takesJSON: true,
+		},
+		"GET /v1/agent/renewal-info": {
+			request: event("GET", "/v1/agent/renewal-info", certificate(h.CertPEM)),
+			status:  200,
+		},
 		"POST /.well-known/est/simplereenroll": {request: renewEST(h.CertPEM, request(t, h.CertPEM, newKey(t))), status: 200},
-		"GET /.well-known/est/cacerts":         {request: event("GET", "/.well-known/est/cacerts"), status: 200, ignoreQuery: true},
+		"GET /.well-known/est/cacerts": {
+			request:     event("GET", "/.well-known/est/cacerts"),
+			status:      200,
+			ignoreQuery: true,
+		},
 	}
 }
 
@@ -90,7 +102,8 @@ func TestRenewal(t *testing.T) {
 	der := request(t, h.CertPEM, newKey(t))
 	var got renewed
 	w.send(t, renewJSON(t, h.CertPEM, der)).into(t, 200, &got)
-	if got.ID != h.ID || got.Previous != h.Thumbprint || !got.PreviousUntil.Equal(w.Now().Add(time.Hour)) || got.KeyPEM != "" || got.JWK != nil || got.Generation != 1 {
+	if got.ID != h.ID || got.Previous != h.Thumbprint || !got.PreviousUntil.Equal(w.Now().Add(time.Hour)) ||
+		got.KeyPEM != "" || got.JWK != nil || got.Generation != 1 {
 		t.Errorf("answer = %+v", got)
 	}
 	w.tokenStatus(t, "the old one, before the new one's first use", h.CertPEM, 200)
@@ -105,7 +118,8 @@ func TestRenewal(t *testing.T) {
 	for _, r := range rows {
 		events = append(events, r.EventType)
 	}
-	if want := []audit.Event{audit.AgentEnrolled, audit.AgentCertRenewed, audit.AgentCertActivated}; len(events) != 3 || events[1] != want[1] || events[2] != want[2] {
+	if want := []audit.Event{audit.AgentEnrolled, audit.AgentCertRenewed, audit.AgentCertActivated}; len(events) != 3 ||
+		events[1] != want[1] || events[2] != want[2] {
 		t.Errorf("rows = %v, want %v", events, want)
 	}
 }
@@ -131,7 +145,8 @@ func TestRenewalWhoseAnswersAreLost(t *testing.T) {
 	w.tokenStatus(t, "the last answer", last.CertPEM, 200)
 }
 
-// An agent that renews in a loop is stopped, with nothing written, whichever certificate it shows; the one in use counts on.
+// An agent that renews in a loop is stopped, with nothing written, whichever certificate it shows; the one in use
+// counts on.
 func TestRenewalInALoop(t *testing.T) {
 	w := open(t, memstore.Config{})
 	h := w.enrol(t, "kyc", "a")
@@ -155,9 +170,12 @@ func TestRenewalInALoop(t *testing.T) {
 	w.Advance(time.Minute)
 	w.send(t, renewJSON(t, h.CertPEM, request(t, h.CertPEM, newKey(t)))).into(t, 200, &next)
 	w.tokenStatus(t, "the new one", next.CertPEM, 200)
-	w.refuse(t, "/v1/agent/renew", refusal{"used for a token in between", renewJSON(t, next.CertPEM, request(t, next.CertPEM, newKey(t))), 429, "renewed_recently"})
+	w.refuse(t, "/v1/agent/renew",
+		refusal{"used for a token in between", renewJSON(t, next.CertPEM, request(t, next.CertPEM, newKey(t))), 429,
+			"renewed_recently"})
 
-	if a := w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "mint"), query("overlap", "15"))); a.status != 200 {
+	if a := w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "mint"),
+		query("overlap", "15"))); a.status != 200 {
 		t.Fatal(string(a.body))
 	}
 	w.send(t, renewJSON(t, next.CertPEM, request(t, next.CertPEM, newKey(t)))).into(t, 200, &next)
@@ -170,7 +188,8 @@ func TestRenewalInALoop(t *testing.T) {
 func TestRenewalMovesAcrossARotation(t *testing.T) {
 	w := open(t, memstore.Config{})
 	h, idle := w.enrol(t, "kyc"), w.enrol(t, "idle")
-	if a := w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "mint"), query("overlap", "7200"))); a.status != 200 {
+	if a := w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "mint"),
+		query("overlap", "7200"))); a.status != 200 {
 		t.Fatal(string(a.body))
 	}
 	var info struct {
@@ -200,7 +219,9 @@ func TestRenewalMovesAcrossARotation(t *testing.T) {
 	w.tokenStatus(t, "restored", h.CertPEM, 200)
 	w.tokenStatus(t, "undone", got.CertPEM, 401)
 	w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "mint")))
-	w.refuse(t, "/v1/agent/renew", refusal{"superseded without overlap", renewJSON(t, idle.CertPEM, request(t, idle.CertPEM, newKey(t))), 401, "certificate_revoked"})
+	w.refuse(t, "/v1/agent/renew",
+		refusal{"superseded without overlap", renewJSON(t, idle.CertPEM, request(t, idle.CertPEM, newKey(t))), 401,
+			"certificate_revoked"})
 }
 
 // The Org CA moves between a renewal's commit and its last look, without an overlap: the certificate that asked is dead
@@ -267,13 +288,19 @@ func TestRenewalRefusals(t *testing.T) {
 		der        []byte
 	}{
 		{"present key", "key_not_fresh", request(t, h.CertPEM, present.(crypto.Signer))},
-		{"another subject", "csr_names_differ", request(t, h.CertPEM, key, subject(pkix.Name{CommonName: "orga::other", Organization: []string{"orga"}}))},
+		{"another subject", "csr_names_differ", request(t, h.CertPEM, key, subject(pkix.Name{
+			CommonName:   "orga::other",
+			Organization: []string{"orga"},
+		}))},
 		{"empty subject", "csr_names_differ", request(t, h.CertPEM, key, subject(pkix.Name{}))},
-		{"subject without organisation", "csr_names_differ", request(t, h.CertPEM, key, subject(pkix.Name{CommonName: "orga::kyc"}))},
+		{"subject without organisation", "csr_names_differ",
+			request(t, h.CertPEM, key, subject(pkix.Name{CommonName: "orga::kyc"}))},
 		{"no SAN", "csr_names_differ", request(t, h.CertPEM, key, alternatives())},
 		{"another SAN", "csr_names_differ", request(t, h.CertPEM, key, alternatives("spiffe://mastio.test/orga/other"))},
 		{"SAN twice", "csr_names_differ", request(t, h.CertPEM, key, alternatives(own, own))},
-		{"SAN and another", "csr_names_differ", request(t, h.CertPEM, key, alternatives(own), func(r *x509.CertificateRequest) { r.DNSNames = []string{"kyc.test"} })},
+		{"SAN and another", "csr_names_differ",
+			request(t, h.CertPEM, key, alternatives(own),
+				func(r *x509.CertificateRequest) { r.DNSNames = []string{"kyc.test"} })},
 		{"another agent's", "csr_names_differ", request(t, other.CertPEM, key)},
 		{"signature of nobody", "csr_invalid", tampered},
 		{"cut off", "csr_invalid", good[:len(good)-1]},
@@ -287,13 +314,17 @@ func TestRenewalRefusals(t *testing.T) {
 	}
 	encoded := base64.StdEncoding.EncodeToString(good)
 	for name, text := range map[string]string{
-		"empty": "", "PEM": csrPEM(good), "no base64": "%%%", "DER itself": string(good), "URL alphabet": "__" + encoded[2:], "cut off": encoded[:len(encoded)-3], "JSON": `{"csr_pem":"x"}`,
+		"empty": "", "PEM": csrPEM(good), "no base64": "%%%", "DER itself": string(good), "URL alphabet": "__" + encoded[2:],
+		"cut off": encoded[:len(encoded)-3], "JSON": `{"csr_pem":"x"}`,
 	} {
 		w.refuse(t, "/.well-known/est/simplereenroll", refusal{name, est("application/pkcs10", text), 400, "csr_invalid"})
 	}
-	w.refuse(t, "/.well-known/est/simplereenroll", refusal{"media type", est("application/pkcs7-mime", encoded), 415, "media_type_unsupported"})
-	w.refuse(t, "/.well-known/est/simplereenroll", refusal{"size", est("application/pkcs10", strings.Repeat("A", 64<<10+1)), 413, "body_too_large"})
-	w.refuse(t, "/.well-known/est/simplereenroll", refusal{"large request", est("application/pkcs10", strings.Repeat("AAAA", 6000)), 400, "csr_invalid"})
+	w.refuse(t, "/.well-known/est/simplereenroll",
+		refusal{"media type", est("application/pkcs7-mime", encoded), 415, "media_type_unsupported"})
+	w.refuse(t, "/.well-known/est/simplereenroll",
+		refusal{"size", est("application/pkcs10", strings.Repeat("A", 64<<10+1)), 413, "body_too_large"})
+	w.refuse(t, "/.well-known/est/simplereenroll",
+		refusal{"large request", est("application/pkcs10", strings.Repeat("AAAA", 6000)), 400, "csr_invalid"})
 
 	rotated := w.rotate(t, h.ID, `{"grace_seconds":600}`)
 	for _, path := range []string{"/v1/agent/renew", "/.well-known/est/simplereenroll"} {
@@ -303,15 +334,20 @@ func TestRenewalRefusals(t *testing.T) {
 		}
 		w.refuse(t, path, refusal{"in the grace of a rotation", e, 409, "certificate_superseded"})
 	}
-	w.refuse(t, "/v1/agent/renew", refusal{"key of before the rotation", renewJSON(t, rotated.CertPEM, request(t, rotated.CertPEM, present.(crypto.Signer))), 400, "key_not_fresh"})
+	w.refuse(t, "/v1/agent/renew",
+		refusal{"key of before the rotation",
+			renewJSON(t, rotated.CertPEM, request(t, rotated.CertPEM, present.(crypto.Signer))), 400, "key_not_fresh"})
 	w.tokenStatus(t, "rotated", rotated.CertPEM, 200)
 	leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
 	w.postBYOCA(t, byocaRequest(t, "byo", leaf)).into(t, 201, &admitted{})
-	w.refuse(t, "/v1/agent/renew", refusal{"BYOCA", renewJSON(t, leaf.certPEM(), request(t, leaf.certPEM(), key)), 409, "rotate_at_your_ca"})
+	w.refuse(t, "/v1/agent/renew",
+		refusal{"BYOCA", renewJSON(t, leaf.certPEM(), request(t, leaf.certPEM(), key)), 409, "rotate_at_your_ca"})
 	id := svid(t, w.orgCA(t), "spiffe://mastio.test/ns/a", w.Now())
 	w.postSPIFFE(t, spiffeRequest(t, "workload", id)).into(t, 201, &admitted{})
-	w.refuse(t, "/v1/agent/renew", refusal{"SPIFFE", renewJSON(t, id.certPEM(), request(t, id.certPEM(), key)), 409, "rotate_at_your_ca"})
-	w.refuse(t, "/v1/agent/renewal-info", refusal{"SPIFFE", event("GET", "/v1/agent/renewal-info", certificate(id.certPEM())), 409, "rotate_at_your_ca"})
+	w.refuse(t, "/v1/agent/renew",
+		refusal{"SPIFFE", renewJSON(t, id.certPEM(), request(t, id.certPEM(), key)), 409, "rotate_at_your_ca"})
+	w.refuse(t, "/v1/agent/renewal-info",
+		refusal{"SPIFFE", event("GET", "/v1/agent/renewal-info", certificate(id.certPEM())), 409, "rotate_at_your_ca"})
 }
 
 // A renewal does not lengthen what the certificate was issued for.
@@ -344,7 +380,8 @@ func TestRenewalInfo(t *testing.T) {
 		t.Errorf("reminded long before: %s", a.body)
 	}
 	w.Advance(info.Window.Start.Sub(w.Now()))
-	if a := w.send(t, tokenRequest(h.CertPEM)); !bytes.Contains(a.body, []byte(`"renew_after":"`+info.Window.Start.Format(time.RFC3339)+`"`)) {
+	if a := w.send(t, tokenRequest(h.CertPEM)); !bytes.Contains(a.body,
+		[]byte(`"renew_after":"`+info.Window.Start.Format(time.RFC3339)+`"`)) {
 		t.Errorf("in the slot: %s", a.body)
 	}
 }
@@ -352,7 +389,8 @@ func TestRenewalInfo(t *testing.T) {
 // certsOnly reads an EST answer as a client does.
 func certsOnly(t testing.TB, a answer) []*x509.Certificate {
 	t.Helper()
-	if a.status != 200 || a.header.Get("Content-Type") != "application/pkcs7-mime; smime-type=certs-only" || a.header.Get("Content-Transfer-Encoding") != "base64" {
+	if a.status != 200 || a.header.Get("Content-Type") != "application/pkcs7-mime; smime-type=certs-only" ||
+		a.header.Get("Content-Transfer-Encoding") != "base64" {
 		t.Fatalf("answer %d %v: %.200s", a.status, a.header, a.body)
 	}
 	der, err := base64.StdEncoding.DecodeString(string(a.body))
@@ -396,7 +434,8 @@ func TestRenewalWithOpenSSL(t *testing.T) {
 	w := open(t, memstore.Config{})
 	h := w.enrol(t, "kyc")
 	dir := t.TempDir()
-	out, err := exec.CommandContext(t.Context(), openssl, "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-utf8",
+	out, err := exec.CommandContext(t.Context(), openssl, "req", "-new", "-newkey", "ec", "-pkeyopt",
+		"ec_paramgen_curve:P-256", "-nodes", "-utf8",
 		"-keyout", filepath.Join(dir, "key.pem"), "-out", filepath.Join(dir, "csr.pem"), "-subj", "/O=orga/CN=orga::kyc",
 		"-addext", "subjectAltName=URI:spiffe://mastio.test/orga/kyc").CombinedOutput()
 	if err != nil {
@@ -426,7 +465,10 @@ func TestCheckSameNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reversed, err := asn1.Marshal(pkix.RDNSequence{{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "orga::kyc"}}, {{Type: asn1.ObjectIdentifier{2, 5, 4, 10}, Value: "orga"}}})
+	reversed, err := asn1.Marshal(pkix.RDNSequence{{{
+		Type:  asn1.ObjectIdentifier{2, 5, 4, 3},
+		Value: "orga::kyc",
+	}}, {{Type: asn1.ObjectIdentifier{2, 5, 4, 10}, Value: "orga"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -435,7 +477,8 @@ func TestCheckSameNames(t *testing.T) {
 		w.refuse(t, "/v1/agent/renew", refusal{"subject", renewJSON(t, h.CertPEM, der), 400, "csr_names_differ"})
 	}
 	der := request(t, h.CertPEM, newKey(t), func(r *x509.CertificateRequest) { r.RawSubject = reversed })
-	if a := w.send(t, renewJSON(t, h.CertPEM, der)); !strings.Contains(string(a.body), "its subject is O=orga,CN=orga::kyc, the certificate's is CN=orga::kyc,O=orga: the same parts in another order") {
+	if a := w.send(t, renewJSON(t, h.CertPEM, der)); !strings.Contains(string(a.body),
+		"its subject is O=orga,CN=orga::kyc, the certificate's is CN=orga::kyc,O=orga: the same parts in another order") {
 		t.Errorf("names in another order: %s", a.body)
 	}
 }
@@ -451,7 +494,8 @@ func TestESTSaysWhatItWants(t *testing.T) {
 		"nothing": {"", "the body is empty"},
 		"words":   {"hello!", "the body is not base64"},
 	} {
-		a := w.send(t, event("POST", "/.well-known/est/simplereenroll", certificate(h.CertPEM), body("application/pkcs10", c.body)))
+		a := w.send(t, event("POST", "/.well-known/est/simplereenroll", certificate(h.CertPEM),
+			body("application/pkcs10", c.body)))
 		if a.status != 400 || !strings.Contains(string(a.body), c.says) || strings.Contains(string(a.body), "csr_pem") {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
@@ -463,11 +507,13 @@ func TestESTAnswersAreDecodedByTools(t *testing.T) {
 	w := open(t, memstore.Config{})
 	h := w.enrol(t, "kyc")
 	der := request(t, h.CertPEM, newKey(t))
-	a := w.send(t, event("POST", "/.well-known/est/simplereenroll", certificate(h.CertPEM), body("application/pkcs10", base64.StdEncoding.EncodeToString(der))))
+	a := w.send(t, event("POST", "/.well-known/est/simplereenroll", certificate(h.CertPEM),
+		body("application/pkcs10", base64.StdEncoding.EncodeToString(der))))
 	if a.status != 200 || strings.Contains(string(a.body), "\r") {
 		t.Fatalf("%d %q", a.status, a.body)
 	}
-	for _, command := range [][]string{{"base64", "-d"}, {"openssl", "base64", "-d"}, {"python3", "-c", "import base64,sys; sys.stdout.buffer.write(base64.b64decode(sys.stdin.read(), validate=False))"}} {
+	for _, command := range [][]string{{"base64", "-d"}, {"openssl", "base64", "-d"},
+		{"python3", "-c", "import base64,sys; sys.stdout.buffer.write(base64.b64decode(sys.stdin.read(), validate=False))"}} {
 		if _, err := exec.LookPath(command[0]); err != nil {
 			t.Logf("%s is not installed", command[0])
 			continue
@@ -482,7 +528,8 @@ func TestESTAnswersAreDecodedByTools(t *testing.T) {
 	}
 }
 
-// Whatever an EST client sends, the answer is one of those that are documented, and only a good request changes anything.
+// Whatever an EST client sends, the answer is one of those that are documented, and only a good request changes
+// anything.
 func FuzzEST(f *testing.F) {
 	w := open(f, memstore.Config{})
 	h := w.enrol(f, "kyc")
@@ -492,7 +539,8 @@ func FuzzEST(f *testing.F) {
 	f.Add("MIIB\r\n")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
-		a := w.send(t, event("POST", "/.well-known/est/simplereenroll", certificate(h.CertPEM), body("application/pkcs10", text)))
+		a := w.send(t, event("POST", "/.well-known/est/simplereenroll", certificate(h.CertPEM),
+			body("application/pkcs10", text)))
 		switch a.status {
 		case 200:
 			if certs := certsOnly(t, a); len(certs) != 1 || certs[0].Subject.CommonName != h.ID {

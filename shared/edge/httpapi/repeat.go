@@ -18,8 +18,8 @@ const (
 	replayHeader = "Idempotency-Replayed"
 )
 
-// repeatables are the routes that answer a repetition under the same Idempotency-Key with the first result. Every other route
-// refuses the header: a caller that relies on it must not get a second certificate.
+// repeatables are the routes that answer a repetition under the same Idempotency-Key with the first result. Every other
+// route refuses the header: a caller that relies on it must not get a second certificate.
 var repeatables = []string{
 	"POST /registry/agents/{agent_id}/rotate-cert",
 	"POST /pki/rotate-ca",
@@ -63,11 +63,15 @@ func named[R any](r *http.Request, asked any, body func(R) answer) (idempotency.
 		return idempotency.Request[R]{}, err
 	}
 	hash, err := hashOf(r, asked)
-	return idempotency.Request[R]{Key: key, Asked: hash, Body: func(result R) (idempotency.Kept, error) {
-		a := body(result)
-		encoded, err := json.Marshal(a.body)
-		return idempotency.Kept{Status: a.status, Body: encoded}, err
-	}}, err
+	return idempotency.Request[R]{
+		Key:   key,
+		Asked: hash,
+		Body: func(result R) (idempotency.Kept, error) {
+			a := body(result)
+			encoded, err := json.Marshal(a.body)
+			return idempotency.Kept{Status: a.status, Body: encoded}, err
+		},
+	}, err
 }
 
 // hashOf is the hash of a request: the caller's kind, the address and the content. Any version of the admin secret is

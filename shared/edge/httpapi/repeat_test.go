@@ -75,7 +75,9 @@ func TestAnotherProofOfPossessionIsTheSameRequest(t *testing.T) {
 		t.Errorf("the same enrolment under another key: %d %s", again.status, again.body)
 	}
 	wantReplay(t, again, w.send(t, event("POST", path, admin, keyed("k2"), jsonBody(request.text(t)))))
-	w.refuse(t, "", refusal{"another", event("POST", path, admin, keyed("k2"), jsonBody(request.with("display_name", "x").text(t))), 422, "idempotency_key_reused"})
+	w.refuse(t, "", refusal{"another",
+		event("POST", path, admin, keyed("k2"), jsonBody(request.with("display_name", "x").text(t))), 422,
+		"idempotency_key_reused"})
 }
 
 // A refused request leaves its key free.
@@ -121,7 +123,9 @@ func TestEveryModeThatChangesSomethingTakesAKey(t *testing.T) {
 	}
 	ask("mode", "mint")
 	ask("mode", "rollback")
-	w.refuse(t, "", refusal{"rehearsal", event("POST", "/pki/rotate-ca", admin, query("mode", "mint"), query("dry_run", "true"), keyed("k")), 400, "idempotency_key_not_supported"})
+	w.refuse(t, "", refusal{"rehearsal",
+		event("POST", "/pki/rotate-ca", admin, query("mode", "mint"), query("dry_run", "true"), keyed("k")), 400,
+		"idempotency_key_not_supported"})
 }
 
 // Without the header nothing is read for it, and nothing kept.
@@ -149,7 +153,9 @@ func TestAKeyOutlivesTheAdminSecret(t *testing.T) {
 	w := open(t, memstore.Config{})
 	version := "v1"
 	mux, err := httpapi.New(httpapi.Config{
-		Handlers: httpapi.Enroll(w.Enroll), Log: slog.New(slog.DiscardHandler), Now: w.Now,
+		Handlers: httpapi.Enroll(w.Enroll),
+		Log:      slog.New(slog.DiscardHandler),
+		Now:      w.Now,
 		Admin: func(_ context.Context, shown string) (string, bool, error) {
 			return version, shown == inmemory.Secret, nil
 		},

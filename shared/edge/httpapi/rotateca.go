@@ -75,8 +75,11 @@ func rotationRequest(r *http.Request) (req rotateca.Request, err error) {
 	}
 	call := CallOf(r.Context())
 	req = rotateca.Request{
-		Mode: mode, Fingerprint: query.Get("fingerprint"), Reason: query.Get("reason"), Comment: query.Get("comment"),
-		By: call.By,
+		Mode:        mode,
+		Fingerprint: query.Get("fingerprint"),
+		Reason:      query.Get("reason"),
+		Comment:     query.Get("comment"),
+		By:          call.By,
 	}
 	if req.Overlap, err = overlap(query); err != nil {
 		return req, err

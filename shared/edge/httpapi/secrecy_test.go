@@ -83,7 +83,8 @@ func TestLogNeverHoldsSecrets(t *testing.T) {
 	w.postBYOCA(t, byoca.with("agent_name", leaf.keyPEM(t)))
 	w.postBYOCA(t, byoca.with("private_key_pem", strings.Replace(leaf.keyPEM(t), "PRIVATE KEY", "PUBLIC KEY", 2)))
 	w.postBYOCA(t, byoca.with("possession_proof", leaf.keyPEM(t), "private_key_pem", nil))
-	w.postSPIFFE(t, members{"agent_name": "byo", "svid_pem": leaf.certPEM(), "svid_key_pem": leaf.keyPEM(t), "trust_bundle_pem": leaf.keyPEM(t)})
+	w.postSPIFFE(t, members{"agent_name": "byo", "svid_pem": leaf.certPEM(), "svid_key_pem": leaf.keyPEM(t),
+		"trust_bundle_pem": leaf.keyPEM(t)})
 	w.send(t, event("DELETE", "/v1/admin/agents/orga::kyc", admin))
 	ask(agent.CertPEM)
 
@@ -133,7 +134,8 @@ func TestPanicIsAProblemWithoutText(t *testing.T) {
 	w.mount(t, map[string]httpapi.Handlers{"healthz": {"GET /healthz": burst}, "token": {tokenRoute: burst}})
 	wantProblem(t, w.send(t, event("GET", "/healthz")), 500, "internal")
 	l := w.lastLine(t)
-	if l.Level != "ERROR" || l.RequestID != requestID || l.Status != 500 || l.Code != "internal" || l.Route != "GET /healthz" ||
+	if l.Level != "ERROR" || l.RequestID != requestID || l.Status != 500 || l.Code != "internal" ||
+		l.Route != "GET /healthz" ||
 		!strings.Contains(l.Cause, "key-0001 burst") || !strings.Contains(l.Cause, "secrecy_test.go") {
 		t.Errorf("log line = %+v, want the cause and where it was", l)
 	}
@@ -146,7 +148,8 @@ func TestUnmappedErrorIsAProblemWithoutText(t *testing.T) {
 		return errors.New("arn:aws:kms:key-0001 is nobody's business")
 	}}})
 	wantProblem(t, w.send(t, event("GET", "/healthz")), 500, "internal")
-	if l := w.lastLine(t); l.Level != "ERROR" || l.RequestID != requestID || !strings.Contains(l.Cause, "nobody's business") {
+	if l := w.lastLine(t); l.Level != "ERROR" || l.RequestID != requestID ||
+		!strings.Contains(l.Cause, "nobody's business") {
 		t.Errorf("log line = %+v", l)
 	}
 }
@@ -160,7 +163,12 @@ func TestAdminCheckThatFailsLetsNobodyIn(t *testing.T) {
 		"panic": func(context.Context, string) (string, bool, error) { panic("arn:aws:secretsmanager burst") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			mux, err := httpapi.New(httpapi.Config{Handlers: httpapi.Enroll(w.Enroll), Admin: check, Log: slog.New(slog.NewJSONHandler(w.logs, nil)), Now: w.Now})
+			mux, err := httpapi.New(httpapi.Config{
+				Handlers: httpapi.Enroll(w.Enroll),
+				Admin:    check,
+				Log:      slog.New(slog.NewJSONHandler(w.logs, nil)),
+				Now:      w.Now,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -188,7 +196,8 @@ func TestAuditNamesActorAndRequest(t *testing.T) {
 	w.rotate(t, "orga::kyc", `{"reason":"superseded","comment":"routine","grace_seconds":60}`)
 	w.send(t, event("DELETE", "/v1/admin/agents/orga::kyc", admin))
 	for _, row := range w.state(t).Rows["orga::kyc"] {
-		if row.Actor != "admin:AWSCURRENT" || row.Details["request_id"] != requestID || row.Details["source_ip"] != "192.0.2.7" {
+		if row.Actor != "admin:AWSCURRENT" || row.Details["request_id"] != requestID ||
+			row.Details["source_ip"] != "192.0.2.7" {
 			t.Errorf("row = %+v", row)
 		}
 	}
@@ -216,7 +225,11 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 // Behind net/http, without API Gateway's request context, a request has no request id, no certificate and no actor.
 func TestWithoutAnEdge(t *testing.T) {
 	w := open(t, memstore.Config{})
-	mux, err := httpapi.New(httpapi.Config{Handlers: httpapi.Token(w.Token), Log: slog.New(slog.DiscardHandler), Now: w.Now})
+	mux, err := httpapi.New(httpapi.Config{
+		Handlers: httpapi.Token(w.Token),
+		Log:      slog.New(slog.DiscardHandler),
+		Now:      w.Now,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,8 +246,11 @@ func TestRefusedSecretsAreOnTheRecord(t *testing.T) {
 	w := open(t, memstore.Config{})
 	var told []auditlog.Refusal
 	mux, err := httpapi.New(httpapi.Config{
-		Handlers: httpapi.Enroll(w.Enroll), Admin: inmemory.Admin, Log: slog.New(slog.NewJSONHandler(w.logs, nil)), Now: w.Now,
-		Refused: func(_ context.Context, f auditlog.Refusal) { told = append(told, f) },
+		Handlers: httpapi.Enroll(w.Enroll),
+		Admin:    inmemory.Admin,
+		Log:      slog.New(slog.NewJSONHandler(w.logs, nil)),
+		Now:      w.Now,
+		Refused:  func(_ context.Context, f auditlog.Refusal) { told = append(told, f) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -248,7 +264,11 @@ func TestRefusedSecretsAreOnTheRecord(t *testing.T) {
 	} {
 		w.send(t, e)
 	}
-	want := auditlog.Refusal{Event: audit.AdminLoginRefused, By: audit.By{Actor: "api", RequestID: requestID, SourceIP: "192.0.2.7"}, Reason: "wrong secret"}
+	want := auditlog.Refusal{
+		Event:  audit.AdminLoginRefused,
+		By:     audit.By{Actor: "api", RequestID: requestID, SourceIP: "192.0.2.7"},
+		Reason: "wrong secret",
+	}
 	missing := want
 	missing.Reason = "not one secret"
 	if diff := cmp.Diff([]auditlog.Refusal{want, missing}, told); diff != "" {

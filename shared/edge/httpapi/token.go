@@ -58,8 +58,14 @@ func (t tokens) token(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	issued, err := t.Issue(r.Context(), token.Request{
-		CertificatePEM: CallOf(r.Context()).CertificatePEM, GrantType: form.GrantType, ClientID: form.ClientID,
-		Scope: form.Scope, Resource: form.Resource, ChainPEM: form.Chain, Proofs: r.Header.Values("DPoP"), Assertion: form.Assertion,
+		CertificatePEM: CallOf(r.Context()).CertificatePEM,
+		GrantType:      form.GrantType,
+		ClientID:       form.ClientID,
+		Scope:          form.Scope,
+		Resource:       form.Resource,
+		ChainPEM:       form.Chain,
+		Proofs:         r.Header.Values("DPoP"),
+		Assertion:      form.Assertion,
 	})
 	CallOf(r.Context()).Agent = issued.Agent
 	var nonce *token.NonceError
@@ -130,7 +136,12 @@ func tokenValues(data []byte) (form tokenForm, err error) {
 		return nil
 	}
 	return tokenForm{
-		GrantType: values.Get("grant_type"), ClientID: values.Get("client_id"), Scope: values.Get("scope"), Resource: values.Get("resource"),
-		Chain: values.Get("svid_chain_pem"), Assertion: given("client_assertion"), AssertionType: given("client_assertion_type"),
+		GrantType:     values.Get("grant_type"),
+		ClientID:      values.Get("client_id"),
+		Scope:         values.Get("scope"),
+		Resource:      values.Get("resource"),
+		Chain:         values.Get("svid_chain_pem"),
+		Assertion:     given("client_assertion"),
+		AssertionType: given("client_assertion_type"),
 	}, nil
 }

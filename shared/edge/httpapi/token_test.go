@@ -29,7 +29,8 @@ type tokenAnswer struct {
 // verified reads a token as a resource server would.
 func (w *world) verified(t testing.TB, token, audience string) accesstoken.Claims {
 	t.Helper()
-	claims, err := accesstoken.Verify(token, func(kid string) *ecdsa.PublicKey { return w.PublicKey(t.Context(), kid) }, w.Now(), inmemory.Issuer, audience)
+	claims, err := accesstoken.Verify(token, func(kid string) *ecdsa.PublicKey { return w.PublicKey(t.Context(), kid) },
+		w.Now(), inmemory.Issuer, audience)
 	if err != nil {
 		t.Fatalf("token: %v", err)
 	}
@@ -61,7 +62,8 @@ func TestTokenRequestForms(t *testing.T) {
 		{"form, the same scope twice", form("scope", "kyc:read kyc:read"), "kyc:read", inmemory.Issuer},
 		{"form with a resource", form("resource", other), "kyc:read kyc:write", other},
 		{"form with unknown parameters", form("audience", "x", "client_secret", "y"), "kyc:read kyc:write", inmemory.Issuer},
-		{"JSON", jsonBody(`{"grant_type":"client_credentials","client_id":"orga::kyc","scope":"kyc:read","resource":"` + other + `"}`), "kyc:read", other},
+		{"JSON", jsonBody(`{"grant_type":"client_credentials","client_id":"orga::kyc","scope":"kyc:read","resource":"` +
+			other + `"}`), "kyc:read", other},
 		{"JSON, empty", jsonBody(`{}`), "kyc:read kyc:write", inmemory.Issuer},
 		{"JSON with unknown members", jsonBody(`{"audience":["x"],"nested":{"a":1}}`), "kyc:read kyc:write", inmemory.Issuer},
 		{"JSON nulls", jsonBody(`{"scope":null,"resource":null}`), "kyc:read kyc:write", inmemory.Issuer},
@@ -75,8 +77,17 @@ func TestTokenRequestForms(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := accesstoken.Claims{
-				Issuer: inmemory.Issuer, Subject: "orga::kyc", ClientID: "orga::kyc", Audience: []string{c.audience}, Scope: c.scope, JTI: claims.JTI,
-				IssuedAt: w.Now(), Expires: w.Now().Add(300e9), X5T: x5t, Capabilities: strings.Fields(c.scope), Generation: 1,
+				Issuer:       inmemory.Issuer,
+				Subject:      "orga::kyc",
+				ClientID:     "orga::kyc",
+				Audience:     []string{c.audience},
+				Scope:        c.scope,
+				JTI:          claims.JTI,
+				IssuedAt:     w.Now(),
+				Expires:      w.Now().Add(300e9),
+				X5T:          x5t,
+				Capabilities: strings.Fields(c.scope),
+				Generation:   1,
 			}
 			if diff := cmp.Diff(want, claims); diff != "" || claims.JTI == "" {
 				t.Errorf("claims (-want +got):\n%s", diff)
@@ -113,17 +124,20 @@ func TestRefusedTokenRequests(t *testing.T) {
 		{"resource relative", body(formType, "resource=%2Fapi"), 400, "invalid_target"},
 		{"resource with a fragment", body(formType, "resource=https%3A%2F%2Fa.test%2F%23x"), 400, "invalid_target"},
 		{"resource with an empty fragment", body(formType, "resource=https%3A%2F%2Fa.test%2F%23"), 400, "invalid_target"},
-		{"resource too long", body(formType, "resource=https%3A%2F%2Fa.test%2F"+strings.Repeat("a", 2048)), 400, "invalid_target"},
+		{"resource too long", body(formType, "resource=https%3A%2F%2Fa.test%2F"+strings.Repeat("a", 2048)), 400,
+			"invalid_target"},
 		{"client_id malformed", body(formType, "client_id=kyc"), 400, "invalid_request"},
 		{"client_id of another", body(formType, "client_id=orga%3A%3Aother"), 401, "invalid_client"},
 		{"client_id of another organisation", body(formType, "client_id=orgb%3A%3Akyc"), 401, "invalid_client"},
 		{"form too large", body(formType, "a="+strings.Repeat("a", 64<<10)), 413, "invalid_request"},
 		{"no proof at all", header("DPoP", ""), 400, "invalid_dpop_proof"},
 		{"garbage for a proof", header("DPoP", "garbage"), 400, "invalid_dpop_proof"},
-		{"two proofs", header("DPoP", prove(t, agents.kyc.proofKey(t), w.Now(), ""), prove(t, agents.kyc.proofKey(t), w.Now(), "")), 400, "invalid_dpop_proof"},
+		{"two proofs", header("DPoP", prove(t, agents.kyc.proofKey(t), w.Now(), ""),
+			prove(t, agents.kyc.proofKey(t), w.Now(), "")), 400, "invalid_dpop_proof"},
 		{"another key's proof", header("DPoP", prove(t, mustKey(t), w.Now(), "")), 400, "invalid_dpop_proof"},
 		{"an old proof", header("DPoP", prove(t, agents.kyc.proofKey(t), w.Now().Add(-61e9), "")), 400, "invalid_dpop_proof"},
-		{"a proof of tomorrow", header("DPoP", prove(t, agents.kyc.proofKey(t), w.Now().Add(11e9), "")), 400, "invalid_dpop_proof"},
+		{"a proof of tomorrow", header("DPoP", prove(t, agents.kyc.proofKey(t), w.Now().Add(11e9), "")), 400,
+			"invalid_dpop_proof"},
 		{"an invented nonce", header("DPoP", prove(t, agents.kyc.proofKey(t), w.Now(), "invented")), 400, "use_dpop_nonce"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -170,7 +184,8 @@ func TestProofBindsTheToken(t *testing.T) {
 		JKT string `json:"dpop_jkt"`
 	}
 	w.send(t, event("GET", "/v1/admin/agents/orga::kyc", admin)).into(t, http.StatusOK, &read)
-	if claims := w.verified(t, got.AccessToken, inmemory.Issuer); claims.JKT != read.JKT || read.JKT == "" || got.TokenType != "DPoP" {
+	if claims := w.verified(t, got.AccessToken, inmemory.Issuer); claims.JKT != read.JKT || read.JKT == "" ||
+		got.TokenType != "DPoP" {
 		t.Errorf("token of type %s bound to %q, the agent's key is %q", got.TokenType, claims.JKT, read.JKT)
 	}
 	w.refuse(t, "/v1/auth/token", refusal{"replay", request, 400, "invalid_dpop_proof"})
@@ -237,7 +252,8 @@ func TestMetadataNamesWhatWorks(t *testing.T) {
 	var got tokenAnswer
 	w.send(t, event("POST", path(metadata.Endpoint), certificate(agent.CertPEM))).into(t, http.StatusOK, &got)
 	keys := w.send(t, event("GET", path(metadata.JWKS)))
-	if keys.header.Get("Content-Type") != "application/jwk-set+json" || keys.header.Get("Cache-Control") != "public, max-age=300" {
+	if keys.header.Get("Content-Type") != "application/jwk-set+json" ||
+		keys.header.Get("Cache-Control") != "public, max-age=300" {
 		t.Errorf("header = %v", keys.header)
 	}
 	var set struct {
@@ -253,8 +269,8 @@ func TestMetadataNamesWhatWorks(t *testing.T) {
 	}
 }
 
-// With a certificate goes its DPoP key: in the grace of a rotation the old one goes on with its own, whether that came with
-// it or was the agent's before, and no key serves the other certificate.
+// With a certificate goes its DPoP key: in the grace of a rotation the old one goes on with its own, whether that came
+// with it or was the agent's before, and no key serves the other certificate.
 func TestProofKeyInAGrace(t *testing.T) {
 	w := open(t, memstore.Config{})
 	enrolled := w.enrol(t, "kyc")
@@ -268,7 +284,8 @@ func TestProofKeyInAGrace(t *testing.T) {
 	}
 	kept := w.rotate(t, enrolled.ID, string(text)) // without a DPoP key of its own
 	kept.JWK = enrolled.JWK
-	for _, old := range []func() holder{func() holder { return kept }, func() holder { return w.rotate(t, enrolled.ID, "{}") }} {
+	for _, old := range []func() holder{func() holder { return kept },
+		func() holder { return w.rotate(t, enrolled.ID, "{}") }} {
 		old := old()
 		next := w.rotate(t, old.ID, `{"grace_seconds":600}`)
 		ask := func(cert, key holder) answer {
@@ -277,7 +294,8 @@ func TestProofKeyInAGrace(t *testing.T) {
 		for name, c := range map[string]struct {
 			cert, key holder
 			ok        bool
-		}{"new with new": {next, next, true}, "old with old": {old, old, true}, "old with new": {old, next, false}, "new with old": {next, old, false}} {
+		}{"new with new": {next, next, true}, "old with old": {old, old, true}, "old with new": {old, next, false},
+			"new with old": {next, old, false}} {
 			if a := ask(c.cert, c.key); (a.status == 200) != c.ok {
 				t.Errorf("%s: status %d, want a token %v: %s", name, a.status, c.ok, a.body)
 			} else if !c.ok {
@@ -298,9 +316,11 @@ func TestNonceMendsAClockThatIsOff(t *testing.T) {
 	for name, c := range map[string]struct {
 		offset time.Duration
 		words  string
-	}{"ahead": {5 * time.Minute, "300 s ahead of this server's clock"}, "behind": {-5 * time.Minute, "300 s behind this server's clock"}} {
+	}{"ahead": {5 * time.Minute, "300 s ahead of this server's clock"},
+		"behind": {-5 * time.Minute, "300 s behind this server's clock"}} {
 		ask := func(nonce string) answer {
-			return w.send(t, tokenRequest(agent.CertPEM, header("DPoP", prove(t, agent.proofKey(t), w.Now().Add(c.offset), nonce))))
+			return w.send(t, tokenRequest(agent.CertPEM,
+				header("DPoP", prove(t, agent.proofKey(t), w.Now().Add(c.offset), nonce))))
 		}
 		refused := ask("")
 		wantOAuthError(t, refused, "invalid_dpop_proof")
@@ -328,14 +348,17 @@ func TestErrorDescriptionKeepsToItsCharacters(t *testing.T) {
 	w := open(t, memstore.Config{})
 	agent := w.enrol(t, "kyc")
 	for name, request := range map[string]edit{
-		"quotes": body(formType, "grant_type=a&grant_type=b"), "backslash": body(formType, "a%5Cb=1&a%5Cb=2"), "letters": body(formType, "%C3%A9=1&%C3%A9=2"),
-		"control": body(formType, "%00=1&%00=2"), "type": jsonBody(`{"grant_type":1}`), "line break": body(formType, "a%0Ab=1&a%0Ab=2"),
+		"quotes": body(formType, "grant_type=a&grant_type=b"), "backslash": body(formType, "a%5Cb=1&a%5Cb=2"),
+		"letters": body(formType, "%C3%A9=1&%C3%A9=2"),
+		"control": body(formType, "%00=1&%00=2"), "type": jsonBody(`{"grant_type":1}`),
+		"line break": body(formType, "a%0Ab=1&a%0Ab=2"),
 	} {
 		var got struct {
 			Description string `json:"error_description"`
 		}
 		w.send(t, tokenRequest(agent.CertPEM, request)).into(t, 400, &got)
-		if i := strings.IndexFunc(got.Description, func(r rune) bool { return r < 0x20 || r > 0x7e || r == '"' || r == 0x5c }); i >= 0 || got.Description == "" {
+		if i := strings.IndexFunc(got.Description,
+			func(r rune) bool { return r < 0x20 || r > 0x7e || r == '"' || r == 0x5c }); i >= 0 || got.Description == "" {
 			t.Errorf("%s: %q", name, got.Description)
 		}
 	}

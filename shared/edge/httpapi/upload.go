@@ -34,7 +34,8 @@ func uploaded(r *http.Request, body []byte) (*rotateca.Files, error) {
 	case "application/x-pem-file", "application/pem-certificate-chain", "application/octet-stream", "text/plain":
 		return split(body)
 	}
-	return nil, fmt.Errorf("%w: send Content-Type: multipart/form-data with the files %s and %s (curl -F), or application/x-pem-file with both in one PEM file",
+	return nil, fmt.Errorf("%w: send Content-Type: multipart/form-data with the files %s and %s (curl -F), or "+
+		"application/x-pem-file with both in one PEM file",
 		ErrMediaType, fieldCertificate, fieldKey)
 }
 
@@ -57,7 +58,8 @@ func form(body []byte, boundary string) (*rotateca.Files, error) {
 		}
 		field := fields[part.FormName()]
 		if field == nil {
-			return nil, fmt.Errorf("%w: unknown field %.64q; the form takes %s and %s", ErrUpload, part.FormName(), fieldCertificate, fieldKey)
+			return nil, fmt.Errorf("%w: unknown field %.64q; the form takes %s and %s", ErrUpload, part.FormName(),
+				fieldCertificate, fieldKey)
 		}
 		if *field != nil {
 			return nil, fmt.Errorf("%w: field %s is given twice", ErrUpload, part.FormName())

@@ -21,7 +21,8 @@ import (
 func operatorCA(t testing.TB, pathLen int) (certificates, key string) {
 	t.Helper()
 	signer := pkitest.Key(t)
-	cert := pkitest.Sign(t, pkitest.CATemplate("Operator Root", pathLen, inmemory.Start), pki.Authority{Key: signer}, signer.Public())
+	cert := pkitest.Sign(t, pkitest.CATemplate("Operator Root", pathLen, inmemory.Start), pki.Authority{Key: signer},
+		signer.Public())
 	encoded, err := pki.EncodePrivateKey(signer.Signer)
 	if err != nil {
 		t.Fatal(err)
@@ -77,12 +78,15 @@ func TestStageAnUpload(t *testing.T) {
 		Chain                        []string
 		Checks                       []map[string]string
 	}
-	w.send(t, event("POST", "/pki/rotate-ca", admin, both(query("mode", "stage"), query("source", "upload")), formBody(t, part{"ca_cert", cert}, part{"ca_key", key}))).into(t, 200, &staged)
-	if staged.Status != "staged" || staged.Subject != "CN=Operator Root" || len(staged.Chain) != 2 || len(staged.Checks) != 5 {
+	w.send(t, event("POST", "/pki/rotate-ca", admin, both(query("mode", "stage"), query("source", "upload")),
+		formBody(t, part{"ca_cert", cert}, part{"ca_key", key}))).into(t, 200, &staged)
+	if staged.Status != "staged" || staged.Subject != "CN=Operator Root" || len(staged.Chain) != 2 ||
+		len(staged.Checks) != 5 {
 		t.Errorf("pre-flight = %+v", staged)
 	}
 	var committed struct{ Fingerprint string }
-	w.send(t, event("POST", "/pki/rotate-ca", admin, both(query("mode", "commit"), query("fingerprint", staged.Fingerprint)))).into(t, 200, &committed)
+	w.send(t, event("POST", "/pki/rotate-ca", admin,
+		both(query("mode", "commit"), query("fingerprint", staged.Fingerprint)))).into(t, 200, &committed)
 	if committed.Fingerprint != staged.Fingerprint {
 		t.Errorf("committed %q, want %q", committed.Fingerprint, staged.Fingerprint)
 	}
@@ -103,26 +107,43 @@ func TestUploadThatIsNoUpload(t *testing.T) {
 		{"nothing", query("mode", "upload"), same, 415, "media_type_unsupported", "ca_cert"},
 		{"JSON", query("mode", "upload"), jsonBody(`{}`), 415, "media_type_unsupported", "multipart/form-data"},
 		{"no boundary", query("mode", "upload"), body("multipart/form-data", "x"), 400, "upload_invalid", "boundary"},
-		{"cut off", query("mode", "upload"), body("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=ca_cert\r\n\r\nabc"), 400, "upload_invalid", "cut off"},
-		{"no closing delimiter", query("mode", "upload"), body("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=ca_cert\r\n\r\n"+cert+
-			"\r\n--b\r\nContent-Disposition: form-data; name=ca_key\r\n\r\n"+key+"\r\n--b\r\n"), 400, "upload_invalid", "closing delimiter"},
+		{"cut off", query("mode", "upload"),
+			body("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=ca_cert\r\n\r\nabc"), 400,
+			"upload_invalid", "cut off"},
+		{"no closing delimiter", query("mode", "upload"),
+			body("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=ca_cert\r\n\r\n"+cert+
+				"\r\n--b\r\nContent-Disposition: form-data; name=ca_key\r\n\r\n"+key+"\r\n--b\r\n"), 400, "upload_invalid",
+			"closing delimiter"},
 		{"no key", query("mode", "upload"), formBody(t, part{"ca_cert", cert}), 400, "upload_invalid", "ca_key is missing"},
-		{"no certificate", query("mode", "upload"), formBody(t, part{"ca_key", key}), 400, "upload_invalid", "ca_cert is missing"},
-		{"empty key", query("mode", "upload"), formBody(t, part{"ca_cert", cert}, part{"ca_key", ""}), 400, "upload_invalid", "ca_key is missing or empty"},
-		{"twice", query("mode", "upload"), formBody(t, part{"ca_cert", cert}, part{"ca_cert", cert}, part{"ca_key", key}), 400, "upload_invalid", "given twice"},
-		{"twice, first empty", query("mode", "upload"), formBody(t, part{"ca_cert", ""}, part{"ca_cert", cert}, part{"ca_key", key}), 400, "upload_invalid", "given twice"},
-		{"another field", query("mode", "upload"), formBody(t, part{"ca", cert}, part{"ca_key", key}), 400, "upload_invalid", `unknown field \"ca\"`},
-		{"too large", query("mode", "upload"), formBody(t, part{"ca_cert", big}, part{"ca_key", key}), 413, "body_too_large", "65536"},
-		{"one PEM file without a key", query("mode", "upload"), body("application/x-pem-file", cert), 400, "upload_invalid", "ca_key is missing"},
-		{"a body with mint", query("mode", "mint"), formBody(t, part{"ca_cert", cert}, part{"ca_key", key}), 400, "body_unexpected", ""},
-		{"a body with stage of a minted one", query("mode", "stage"), formBody(t, part{"ca_cert", cert}, part{"ca_key", key}), 400, "body_unexpected", ""},
-		{"a source that is unknown", both(query("mode", "stage"), query("source", "vault")), same, 400, "mode_unknown", "source=upload"},
-		{"a source with upload", both(query("mode", "upload"), query("source", "upload")), formBody(t, part{"ca_cert", cert}, part{"ca_key", key}), 400, "query_invalid", "source"},
-		{"a fingerprint with upload", both(query("mode", "upload"), query("fingerprint", strings.Repeat("a", 64))), formBody(t, part{"ca_cert", cert}, part{"ca_key", key}), 400, "query_invalid", "fingerprint"},
+		{"no certificate", query("mode", "upload"), formBody(t, part{"ca_key", key}), 400, "upload_invalid",
+			"ca_cert is missing"},
+		{"empty key", query("mode", "upload"), formBody(t, part{"ca_cert", cert}, part{"ca_key", ""}), 400, "upload_invalid",
+			"ca_key is missing or empty"},
+		{"twice", query("mode", "upload"), formBody(t, part{"ca_cert", cert}, part{"ca_cert", cert}, part{"ca_key", key}),
+			400, "upload_invalid", "given twice"},
+		{"twice, first empty", query("mode", "upload"),
+			formBody(t, part{"ca_cert", ""}, part{"ca_cert", cert}, part{"ca_key", key}), 400, "upload_invalid", "given twice"},
+		{"another field", query("mode", "upload"), formBody(t, part{"ca", cert}, part{"ca_key", key}), 400, "upload_invalid",
+			`unknown field \"ca\"`},
+		{"too large", query("mode", "upload"), formBody(t, part{"ca_cert", big}, part{"ca_key", key}), 413, "body_too_large",
+			"65536"},
+		{"one PEM file without a key", query("mode", "upload"), body("application/x-pem-file", cert), 400, "upload_invalid",
+			"ca_key is missing"},
+		{"a body with mint", query("mode", "mint"), formBody(t, part{"ca_cert", cert}, part{"ca_key", key}), 400,
+			"body_unexpected", ""},
+		{"a body with stage of a minted one", query("mode", "stage"), formBody(t, part{"ca_cert", cert}, part{"ca_key", key}),
+			400, "body_unexpected", ""},
+		{"a source that is unknown", both(query("mode", "stage"), query("source", "vault")), same, 400, "mode_unknown",
+			"source=upload"},
+		{"a source with upload", both(query("mode", "upload"), query("source", "upload")),
+			formBody(t, part{"ca_cert", cert}, part{"ca_key", key}), 400, "query_invalid", "source"},
+		{"a fingerprint with upload", both(query("mode", "upload"), query("fingerprint", strings.Repeat("a", 64))),
+			formBody(t, part{"ca_cert", cert}, part{"ca_key", key}), 400, "query_invalid", "fingerprint"},
 	} {
 		before := w.state(t)
 		got := w.send(t, event("POST", "/pki/rotate-ca", admin, c.mode, c.content))
-		if got.status != c.status || !strings.Contains(string(got.body), `"code":"`+c.code+`"`) || !strings.Contains(string(got.body), c.detail) {
+		if got.status != c.status || !strings.Contains(string(got.body), `"code":"`+c.code+`"`) ||
+			!strings.Contains(string(got.body), c.detail) {
 			t.Errorf("%s: %d %s; want %d, %s", c.name, got.status, got.body, c.status, c.code)
 		}
 		if strings.Contains(string(got.body), "PRIVATE KEY") || strings.Contains(w.logs.take(), "PRIVATE KEY") {
@@ -139,13 +160,15 @@ func TestRefusedUploadListsItsDefects(t *testing.T) {
 	w := open(t, memstore.Config{})
 	cert, _ := operatorCA(t, 0)
 	_, key := operatorCA(t, 1)
-	got := w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "upload"), formBody(t, part{"ca_cert", cert}, part{"ca_key", key})))
+	got := w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "upload"),
+		formBody(t, part{"ca_cert", cert}, part{"ca_key", key})))
 	var problem struct {
 		Code   string
 		Status int
 		Errors []struct{ Code, Detail string }
 	}
-	if err := json.Unmarshal(got.body, &problem); err != nil || got.status != 422 || got.header.Get("Content-Type") != "application/problem+json" {
+	if err := json.Unmarshal(got.body, &problem); err != nil || got.status != 422 ||
+		got.header.Get("Content-Type") != "application/problem+json" {
 		t.Fatalf("%d %s: %v", got.status, got.body, err)
 	}
 	var codes []string
@@ -155,7 +178,8 @@ func TestRefusedUploadListsItsDefects(t *testing.T) {
 			t.Errorf("%s has no detail", e.Code)
 		}
 	}
-	if diff := cmp.Diff([]string{"ca_key_mismatch", "ca_path_len_zero"}, codes); diff != "" || problem.Code != "ca_key_mismatch" {
+	if diff := cmp.Diff([]string{"ca_key_mismatch", "ca_path_len_zero"}, codes); diff != "" ||
+		problem.Code != "ca_key_mismatch" {
 		t.Errorf("code %s, codes (-want +got):\n%s", problem.Code, diff)
 	}
 }

@@ -55,7 +55,8 @@ func open(t testing.TB, cfg memstore.Config, edits ...func(*boot.Parts)) *world 
 func unopened(t testing.TB, cfg memstore.Config, edits ...func(*boot.Parts)) *world {
 	t.Helper()
 	w := &world{logs: &logbook{}}
-	w.Mastio = inmemory.New(cfg, append(edits, func(p *boot.Parts) { p.Log = slog.New(slog.NewJSONHandler(w.logs, nil)) })...)
+	w.Mastio = inmemory.New(cfg, append(edits,
+		func(p *boot.Parts) { p.Log = slog.New(slog.NewJSONHandler(w.logs, nil)) })...)
 	w.restart(t)
 	return w
 }
@@ -73,7 +74,12 @@ func (w *world) restart(t testing.TB) {
 func (w *world) mount(t testing.TB, all map[string]httpapi.Handlers) {
 	t.Helper()
 	for name, h := range all {
-		mux, err := httpapi.New(httpapi.Config{Handlers: h, Admin: inmemory.Admin, Log: slog.New(slog.NewJSONHandler(w.logs, nil)), Now: w.Now})
+		mux, err := httpapi.New(httpapi.Config{
+			Handlers: h,
+			Admin:    inmemory.Admin,
+			Log:      slog.New(slog.NewJSONHandler(w.logs, nil)),
+			Now:      w.Now,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,9 +136,14 @@ type edit func(*events.APIGatewayProxyRequest)
 // event is a request as API Gateway passes it on.
 func event(method, path string, edits ...edit) events.APIGatewayProxyRequest {
 	e := events.APIGatewayProxyRequest{
-		HTTPMethod: method, Path: path, MultiValueHeaders: http.Header{}, MultiValueQueryStringParameters: url.Values{},
+		HTTPMethod:                      method,
+		Path:                            path,
+		MultiValueHeaders:               http.Header{},
+		MultiValueQueryStringParameters: url.Values{},
 		RequestContext: events.APIGatewayProxyRequestContext{
-			RequestID: requestID, DomainName: "mastio.test", Identity: events.APIGatewayRequestIdentity{SourceIP: "192.0.2.7"},
+			RequestID:  requestID,
+			DomainName: "mastio.test",
+			Identity:   events.APIGatewayRequestIdentity{SourceIP: "192.0.2.7"},
 		},
 	}
 	return with(e, edits...)
@@ -182,7 +193,9 @@ func admin(e *events.APIGatewayProxyRequest) { header("X-Admin-Secret", inmemory
 
 func certificate(pem string) edit {
 	return func(e *events.APIGatewayProxyRequest) {
-		e.RequestContext.Identity.ClientCert = &events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert{ClientCertPem: pem}
+		e.RequestContext.Identity.ClientCert = &events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert{
+			ClientCertPem: pem,
+		}
 	}
 }
 
@@ -238,12 +251,16 @@ var lastProof atomic.Int64
 // prove makes a DPoP proof for the token endpoint with an id of its own; nonce may be empty.
 func prove(t testing.TB, key *ecdsa.PrivateKey, now time.Time, nonce string) string {
 	t.Helper()
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, (&jose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"))
+	signer, err := jose.NewSigner(jose.SigningKey{
+		Algorithm: jose.ES256,
+		Key:       key,
+	}, (&jose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	claims := map[string]any{
-		"htm": "POST", "htu": inmemory.Issuer + "/v1/auth/token", "iat": now.Unix(), "jti": "proof-" + strconv.FormatInt(lastProof.Add(1), 10),
+		"htm": "POST", "htu": inmemory.Issuer + "/v1/auth/token", "iat": now.Unix(),
+		"jti": "proof-" + strconv.FormatInt(lastProof.Add(1), 10),
 	}
 	if nonce != "" {
 		claims["nonce"] = nonce
@@ -283,7 +300,13 @@ func (w *world) state(t testing.TB) state {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := state{Org: org, Agents: map[agent.ID]*agent.Agent{}, Rows: map[string][]audit.Row{}, Keys: w.Keys.All(), Truststore: object}
+	s := state{
+		Org:        org,
+		Agents:     map[agent.ID]*agent.Agent{},
+		Rows:       map[string][]audit.Row{},
+		Keys:       w.Keys.All(),
+		Truststore: object,
+	}
 	page, err := w.Store.Agents(ctx, registry.Query{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)

@@ -41,8 +41,9 @@ func Write(w io.Writer, org string, now time.Time, gauges ...Gauge) error {
 		metrics = append(metrics, metric{g.Name, g.Unit})
 	}
 	line["_aws"] = map[string]any{
-		"Timestamp":         now.UnixMilli(),
-		"CloudWatchMetrics": []any{map[string]any{"Namespace": Namespace, "Dimensions": [][]string{{"Org"}}, "Metrics": metrics}},
+		"Timestamp": now.UnixMilli(),
+		"CloudWatchMetrics": []any{map[string]any{"Namespace": Namespace, "Dimensions": [][]string{{"Org"}},
+			"Metrics": metrics}},
 	}
 	encoded, err := json.Marshal(line)
 	if err != nil {

@@ -20,7 +20,11 @@ var now = time.Date(2026, 11, 24, 3, 0, 0, 123_456_789, time.UTC)
 func TestWrite(t *testing.T) {
 	var out bytes.Buffer
 	err := metrics.Write(&out, "orga", now,
-		metrics.Gauge{Name: "cullis_proxy_legacy_ca_pathlen_zero", Unit: metrics.Count, Value: 1}, metrics.Gauge{Name: "age", Unit: metrics.Seconds, Value: 0.5})
+		metrics.Gauge{
+			Name:  "cullis_proxy_legacy_ca_pathlen_zero",
+			Unit:  metrics.Count,
+			Value: 1,
+		}, metrics.Gauge{Name: "age", Unit: metrics.Seconds, Value: 0.5})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +41,8 @@ func TestWrite(t *testing.T) {
 			"Timestamp": float64(now.UnixMilli()),
 			"CloudWatchMetrics": []any{map[string]any{
 				"Namespace": "Mastio", "Dimensions": []any{[]any{"Org"}},
-				"Metrics": []any{map[string]any{"Name": "cullis_proxy_legacy_ca_pathlen_zero", "Unit": "Count"}, map[string]any{"Name": "age", "Unit": "Seconds"}},
+				"Metrics": []any{map[string]any{"Name": "cullis_proxy_legacy_ca_pathlen_zero", "Unit": "Count"},
+					map[string]any{"Name": "age", "Unit": "Seconds"}},
 			}},
 		},
 	}
@@ -49,7 +54,11 @@ func TestWrite(t *testing.T) {
 func TestWriteRefusesWhatIsNoNumber(t *testing.T) {
 	for _, v := range []float64{math.NaN(), math.Inf(1)} {
 		var out bytes.Buffer
-		if err := metrics.Write(&out, "orga", now, metrics.Gauge{Name: "x", Unit: metrics.Count, Value: v}); err == nil || out.Len() > 0 {
+		if err := metrics.Write(&out, "orga", now, metrics.Gauge{
+			Name:  "x",
+			Unit:  metrics.Count,
+			Value: v,
+		}); err == nil || out.Len() > 0 {
 			t.Errorf("%v: err = %v, output %q", v, err, out.String())
 		}
 	}

@@ -33,7 +33,8 @@ func (d *Desk) Serve(ctx context.Context, raw json.RawMessage) (any, error) {
 		req.Actor = giver.Actor
 		result, err = d.Do(ctx, req)
 	}
-	told := []slog.Attr{slog.String("mode", string(req.Mode)), slog.String("actor", req.Actor), slog.String("request_id", req.RequestID)}
+	told := []slog.Attr{slog.String("mode", string(req.Mode)), slog.String("actor", req.Actor),
+		slog.String("request_id", req.RequestID)}
 	if err == nil {
 		d.Log.LogAttrs(ctx, slog.LevelInfo, "order", told...)
 		return answer{Result: &result}, nil
@@ -44,7 +45,8 @@ func (d *Desk) Serve(ctx context.Context, raw json.RawMessage) (any, error) {
 	if p.Status >= 500 {
 		level = slog.LevelError
 	}
-	d.Log.LogAttrs(ctx, level, "order", append(told, slog.String("code", string(p.Code)), slog.String("cause", err.Error()))...)
+	d.Log.LogAttrs(ctx, level, "order",
+		append(told, slog.String("code", string(p.Code)), slog.String("cause", err.Error()))...)
 	document, err := json.Marshal(p)
 	return answer{Problem: document, RetryAfter: int64(p.RetryIn / time.Second)}, err
 }

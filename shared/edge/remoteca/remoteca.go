@@ -47,8 +47,17 @@ type event struct {
 // newOrder writes a request down. Its actor is left out: the session says who that is.
 func newOrder(token string, req rotateca.Request) order {
 	o := order{
-		Mode: req.Mode, Fingerprint: req.Fingerprint, Overlap: int64(req.Overlap / time.Second), DryRun: req.DryRun, SkipBackup: req.SkipBackup,
-		Reason: req.Reason, Comment: req.Comment, Session: token, RequestID: req.RequestID, SourceIP: req.SourceIP, IdempotencyKey: req.IdempotencyKey,
+		Mode:           req.Mode,
+		Fingerprint:    req.Fingerprint,
+		Overlap:        int64(req.Overlap / time.Second),
+		DryRun:         req.DryRun,
+		SkipBackup:     req.SkipBackup,
+		Reason:         req.Reason,
+		Comment:        req.Comment,
+		Session:        token,
+		RequestID:      req.RequestID,
+		SourceIP:       req.SourceIP,
+		IdempotencyKey: req.IdempotencyKey,
 	}
 	if req.Upload != nil {
 		o.Certificates, o.Key = req.Upload.Certificates, req.Upload.Key
@@ -80,8 +89,15 @@ func read(raw []byte) (token string, req rotateca.Request, err error) {
 		return "", req, fmt.Errorf("%w: overlap_seconds is out of range", ErrOrder)
 	}
 	req = rotateca.Request{
-		Mode: o.Mode, Fingerprint: o.Fingerprint, Overlap: time.Duration(o.Overlap) * time.Second, DryRun: o.DryRun, SkipBackup: o.SkipBackup,
-		Reason: o.Reason, Comment: o.Comment, By: audit.By{RequestID: o.RequestID, SourceIP: o.SourceIP}, IdempotencyKey: o.IdempotencyKey,
+		Mode:           o.Mode,
+		Fingerprint:    o.Fingerprint,
+		Overlap:        time.Duration(o.Overlap) * time.Second,
+		DryRun:         o.DryRun,
+		SkipBackup:     o.SkipBackup,
+		Reason:         o.Reason,
+		Comment:        o.Comment,
+		By:             audit.By{RequestID: o.RequestID, SourceIP: o.SourceIP},
+		IdempotencyKey: o.IdempotencyKey,
 	}
 	if len(o.Certificates) > 0 || len(o.Key) > 0 {
 		req.Upload = &rotateca.Files{Certificates: o.Certificates, Key: o.Key}

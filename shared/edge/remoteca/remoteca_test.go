@@ -37,7 +37,9 @@ type office struct {
 	reply   func(*lambda.InvokeOutput, error) (*lambda.InvokeOutput, error) // nil: as it is
 }
 
-func (o *office) Invoke(ctx context.Context, in *lambda.InvokeInput, options ...func(*lambda.Options)) (*lambda.InvokeOutput, error) {
+func (o *office) Invoke(
+	ctx context.Context, in *lambda.InvokeInput, options ...func(*lambda.Options),
+) (*lambda.InvokeOutput, error) {
 	o.passed, o.options = slices.Clone(in.Payload), len(options)
 	out := &lambda.InvokeOutput{}
 	answer, err := o.Serve(ctx, slices.Clone(in.Payload))
@@ -70,9 +72,16 @@ func open(_ context.Context, shown string) (session.Session, error) {
 
 func full() rotateca.Request {
 	return rotateca.Request{
-		Mode: rotateca.Stage, Upload: &rotateca.Files{Certificates: []byte("the certificates"), Key: []byte("the-private-key")},
-		Fingerprint: strings.Repeat("ab", 32), Overlap: 7 * 24 * time.Hour, DryRun: true, SkipBackup: true, Reason: "superseded", Comment: "ticket 12",
-		By: audit.By{Actor: "dashboard:v1/abcdef01", RequestID: "the-request", SourceIP: "192.0.2.1"}, IdempotencyKey: "dashboard-1",
+		Mode:           rotateca.Stage,
+		Upload:         &rotateca.Files{Certificates: []byte("the certificates"), Key: []byte("the-private-key")},
+		Fingerprint:    strings.Repeat("ab", 32),
+		Overlap:        7 * 24 * time.Hour,
+		DryRun:         true,
+		SkipBackup:     true,
+		Reason:         "superseded",
+		Comment:        "ticket 12",
+		By:             audit.By{Actor: "dashboard:v1/abcdef01", RequestID: "the-request", SourceIP: "192.0.2.1"},
+		IdempotencyKey: "dashboard-1",
 	}
 }
 
@@ -84,7 +93,12 @@ func TestAnOrderArrivesWhole(t *testing.T) {
 			t.Errorf("the test's request leaves %s empty", f.Name)
 		}
 	}
-	want := rotateca.Result{Generation: 7, Fingerprint: "f", Chain: []string{"PEM"}, Previous: &rotateca.Previous{Generation: 6}}
+	want := rotateca.Result{
+		Generation:  7,
+		Fingerprint: "f",
+		Chain:       []string{"PEM"},
+		Previous:    &rotateca.Previous{Generation: 6},
+	}
 	var got rotateca.Request
 	o, client := newOffice(func(_ context.Context, req rotateca.Request) (rotateca.Result, error) {
 		got = req
@@ -103,16 +117,21 @@ func TestAnOrderArrivesWhole(t *testing.T) {
 	if diff := cmp.Diff(want, result); diff != "" {
 		t.Errorf("the result (-want +got):\n%s", diff)
 	}
-	if strings.Trim(string(sent.Upload.Key), "\x00") != "" || strings.Trim(string(sent.Upload.Certificates), "\x00") != "" {
+	if strings.Trim(string(sent.Upload.Key), "\x00") != "" ||
+		strings.Trim(string(sent.Upload.Certificates), "\x00") != "" {
 		t.Error("the upload was not overwritten where it came from")
 	}
-	if log := o.log.String(); strings.Contains(log, "the-private-key") || !strings.Contains(log, `"actor":"dashboard:v1/abcdef01"`) {
+	if log := o.log.String(); strings.Contains(log, "the-private-key") ||
+		!strings.Contains(log, `"actor":"dashboard:v1/abcdef01"`) {
 		t.Errorf("log: %s", log)
 	}
 }
 
 func TestTheEventIsOverwritten(t *testing.T) {
-	o, client := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) { return rotateca.Result{}, nil })
+	o, client := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) {
+		return rotateca.Result{},
+			nil
+	})
 	if _, err := client.Do(t.Context(), token, full()); err != nil {
 		t.Fatal(err)
 	}
@@ -132,10 +151,12 @@ func TestRefusal(t *testing.T) {
 	_, err := client.Do(t.Context(), token, full())
 	want := problem.Of(orgca.ErrLeaseHeld.After(7 * time.Second))
 	want.RequestID = "the-request"
-	if diff := cmp.Diff(want, problem.Of(err), cmpopts.IgnoreUnexported(problem.Problem{})); diff != "" || !errors.Is(err, orgca.ErrLeaseHeld) || errors.Is(err, orgca.ErrLeaseLost) {
+	if diff := cmp.Diff(want, problem.Of(err), cmpopts.IgnoreUnexported(problem.Problem{})); diff != "" ||
+		!errors.Is(err, orgca.ErrLeaseHeld) || errors.Is(err, orgca.ErrLeaseLost) {
 		t.Errorf("got %v (-want +got):\n%s", err, diff)
 	}
-	if log := o.log.String(); !strings.Contains(log, orgca.ErrLeaseHeld.Error()) || !strings.Contains(log, `"code":"rotation_in_progress"`) {
+	if log := o.log.String(); !strings.Contains(log, orgca.ErrLeaseHeld.Error()) ||
+		!strings.Contains(log, `"code":"rotation_in_progress"`) {
 		t.Errorf("the log does not tell the cause: %s", log)
 	}
 }
@@ -147,16 +168,22 @@ func TestOutcomes(t *testing.T) {
 		err  error
 		want error
 	}{
-		"throttled":          {nil, &types.TooManyRequestsException{}, registry.ErrUnavailable},
-		"not ready":          {nil, &types.ResourceNotReadyException{}, registry.ErrUnavailable},
-		"the line is cut":    {nil, errors.New("connection reset"), registry.ErrUnknown},
-		"it ran out of time": {&lambda.InvokeOutput{FunctionError: aws.String("Unhandled"), Payload: []byte(`{"errorMessage":"Task timed out"}`)}, nil, registry.ErrUnknown},
-		"no answer":          {&lambda.InvokeOutput{}, nil, registry.ErrUnknown},
-		"not an answer":      {&lambda.InvokeOutput{Payload: []byte(`{}`)}, nil, registry.ErrUnknown},
-		"both":               {&lambda.InvokeOutput{Payload: []byte(`{"result":{},"problem":{}}`)}, nil, registry.ErrUnknown},
+		"throttled":       {nil, &types.TooManyRequestsException{}, registry.ErrUnavailable},
+		"not ready":       {nil, &types.ResourceNotReadyException{}, registry.ErrUnavailable},
+		"the line is cut": {nil, errors.New("connection reset"), registry.ErrUnknown},
+		"it ran out of time": {&lambda.InvokeOutput{
+			FunctionError: aws.String("Unhandled"),
+			Payload:       []byte(`{"errorMessage":"Task timed out"}`),
+		}, nil, registry.ErrUnknown},
+		"no answer":     {&lambda.InvokeOutput{}, nil, registry.ErrUnknown},
+		"not an answer": {&lambda.InvokeOutput{Payload: []byte(`{}`)}, nil, registry.ErrUnknown},
+		"both":          {&lambda.InvokeOutput{Payload: []byte(`{"result":{},"problem":{}}`)}, nil, registry.ErrUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, client := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) { return rotateca.Result{}, nil })
+			o, client := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) {
+				return rotateca.Result{},
+					nil
+			})
 			o.reply = func(*lambda.InvokeOutput, error) (*lambda.InvokeOutput, error) { return tt.out, tt.err }
 			if _, err := client.Do(t.Context(), token, full()); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
@@ -207,10 +234,11 @@ func TestDefaultDeny(t *testing.T) {
 	}
 }
 
-// Who may invoke the function, and has no session, gets nothing done: not with another token, nor with what the store has of
-// one, which is its hash.
+// Who may invoke the function, and has no session, gets nothing done: not with another token, nor with what the store
+// has of one, which is its hash.
 func TestASessionIsProved(t *testing.T) {
-	for name, shown := range map[string]string{"another token": "x", "its hash": session.ID(token), "its actor": "dashboard:v1/abcdef01"} {
+	for name, shown := range map[string]string{"another token": "x", "its hash": session.ID(token),
+		"its actor": "dashboard:v1/abcdef01"} {
 		o, client := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) {
 			t.Errorf("%s: it was carried out", name)
 			return rotateca.Result{}, nil

@@ -33,7 +33,10 @@ const maxArchived = 16 << 20
 // Put creates an object. A repeated attempt that meets the object that the one before it made finds it the same.
 func (a *Archive) Put(ctx context.Context, name string, data []byte) error {
 	_, err := a.API.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: aws.String(a.Bucket), Key: aws.String(name), Body: bytes.NewReader(data), IfNoneMatch: aws.String("*"),
+		Bucket:      aws.String(a.Bucket),
+		Key:         aws.String(name),
+		Body:        bytes.NewReader(data),
+		IfNoneMatch: aws.String("*"),
 	})
 	if err == nil {
 		return nil
@@ -65,7 +68,8 @@ func (a *Archive) Get(ctx context.Context, name string) ([]byte, error) {
 	defer func() { _ = out.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(out.Body, maxArchived+1))
 	if err != nil || len(data) > maxArchived {
-		return nil, fmt.Errorf("get %s: %w: %d bytes read: %w", name, auditlog.ErrArchive, len(data), errors.Join(errLong, err))
+		return nil, fmt.Errorf("get %s: %w: %d bytes read: %w", name, auditlog.ErrArchive, len(data),
+			errors.Join(errLong, err))
 	}
 	return data, nil
 }

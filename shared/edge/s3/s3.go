@@ -23,7 +23,8 @@ type API interface {
 	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
 }
 
-// Objects is the truststore object. It is safe for concurrent use, across processes too: a write names what it replaces.
+// Objects is the truststore object. It is safe for concurrent use, across processes too: a write names what it
+// replaces.
 type Objects struct {
 	API    API
 	Bucket string
@@ -55,7 +56,10 @@ func (o *Objects) Read(ctx context.Context) (truststore.Object, error) {
 // Replace writes the object iff it still has the ETag old; the empty one stands for no object.
 func (o *Objects) Replace(ctx context.Context, pem []byte, old string) (string, error) {
 	in := &s3.PutObjectInput{
-		Bucket: aws.String(o.Bucket), Key: aws.String(o.Key), Body: bytes.NewReader(pem), ContentType: aws.String("application/x-pem-file"),
+		Bucket:      aws.String(o.Bucket),
+		Key:         aws.String(o.Key),
+		Body:        bytes.NewReader(pem),
+		ContentType: aws.String("application/x-pem-file"),
 	}
 	if old == "" {
 		in.IfNoneMatch = aws.String("*")

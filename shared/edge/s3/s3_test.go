@@ -48,8 +48,11 @@ func client(t *testing.T) *awss3.Client {
 	web := httptest.NewServer(server)
 	t.Cleanup(func() { web.Close(); server.Close() })
 	return awss3.New(awss3.Options{
-		Region: "us-east-1", BaseEndpoint: &web.URL, UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), Retryer: aws.NopRetryer{},
+		Region:       "us-east-1",
+		BaseEndpoint: &web.URL,
+		UsePathStyle: true,
+		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Retryer:      aws.NopRetryer{},
 	})
 }
 
@@ -92,7 +95,8 @@ func TestReplaceNamesWhatItReplaces(t *testing.T) {
 	refused := func(what, old string) {
 		t.Helper()
 		before := present(t, o)
-		if version, err := o.Replace(t.Context(), []byte("other"), old); !errors.Is(err, truststore.ErrChanged) || version != "" {
+		if version, err := o.Replace(t.Context(), []byte("other"), old); !errors.Is(err, truststore.ErrChanged) ||
+			version != "" {
 			t.Errorf("%s: version %q, %v; want ErrChanged", what, version, err)
 		}
 		if diff := cmp.Diff(before, present(t, o)); diff != "" {
@@ -163,12 +167,16 @@ type api struct {
 }
 
 // GetObject answers.
-func (a api) GetObject(context.Context, *awss3.GetObjectInput, ...func(*awss3.Options)) (*awss3.GetObjectOutput, error) {
+func (a api) GetObject(
+	context.Context, *awss3.GetObjectInput, ...func(*awss3.Options),
+) (*awss3.GetObjectOutput, error) {
 	return a.get()
 }
 
 // PutObject answers.
-func (a api) PutObject(context.Context, *awss3.PutObjectInput, ...func(*awss3.Options)) (*awss3.PutObjectOutput, error) {
+func (a api) PutObject(
+	context.Context, *awss3.PutObjectInput, ...func(*awss3.Options),
+) (*awss3.PutObjectOutput, error) {
 	return a.put()
 }
 
@@ -185,7 +193,8 @@ func TestReadsThatFail(t *testing.T) {
 		"too large": body(bytes.NewReader(make([]byte, 1<<20+1))),
 	} {
 		o := &s3.Objects{API: api{get: get}}
-		if object, err := o.Read(t.Context()); !errors.Is(err, truststore.ErrStore) || object.ETag != "" || strings.Contains(err.Error(), "%!") {
+		if object, err := o.Read(t.Context()); !errors.Is(err, truststore.ErrStore) || object.ETag != "" ||
+			strings.Contains(err.Error(), "%!") {
 			t.Errorf("%s: %+v, %v; want ErrStore", name, object, err)
 		}
 	}
@@ -202,10 +211,15 @@ func (errReader) Read([]byte) (int, error) { return 0, errors.New("connection re
 
 func TestWritesThatFail(t *testing.T) {
 	for code, want := range map[string]error{
-		"PreconditionFailed": truststore.ErrChanged, "ConditionalRequestConflict": truststore.ErrChanged, "NoSuchKey": truststore.ErrChanged,
-		"AccessDenied": truststore.ErrStore, "NoSuchBucket": truststore.ErrStore, "SlowDown": truststore.ErrStore, "": truststore.ErrStore,
+		"PreconditionFailed": truststore.ErrChanged, "ConditionalRequestConflict": truststore.ErrChanged,
+		"NoSuchKey":    truststore.ErrChanged,
+		"AccessDenied": truststore.ErrStore, "NoSuchBucket": truststore.ErrStore, "SlowDown": truststore.ErrStore,
+		"": truststore.ErrStore,
 	} {
-		o := &s3.Objects{API: api{put: func() (*awss3.PutObjectOutput, error) { return nil, &smithy.GenericAPIError{Code: code} }}}
+		o := &s3.Objects{API: api{put: func() (*awss3.PutObjectOutput, error) {
+			return nil,
+				&smithy.GenericAPIError{Code: code}
+		}}}
 		if _, err := o.Replace(t.Context(), nil, "e"); !errors.Is(err, want) {
 			t.Errorf("%s: err = %v, want %v", code, err, want)
 		}

@@ -15,10 +15,14 @@ import (
 // Store is the part of the Secrets Manager client that Agents calls.
 type Store interface {
 	API
-	CreateSecret(context.Context, *secretsmanager.CreateSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.CreateSecretOutput, error)
-	PutSecretValue(context.Context, *secretsmanager.PutSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error)
-	DescribeSecret(context.Context, *secretsmanager.DescribeSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error)
-	UpdateSecretVersionStage(context.Context, *secretsmanager.UpdateSecretVersionStageInput, ...func(*secretsmanager.Options)) (*secretsmanager.UpdateSecretVersionStageOutput, error)
+	CreateSecret(context.Context, *secretsmanager.CreateSecretInput,
+		...func(*secretsmanager.Options)) (*secretsmanager.CreateSecretOutput, error)
+	PutSecretValue(context.Context, *secretsmanager.PutSecretValueInput,
+		...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error)
+	DescribeSecret(context.Context, *secretsmanager.DescribeSecretInput,
+		...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error)
+	UpdateSecretVersionStage(context.Context, *secretsmanager.UpdateSecretVersionStageInput,
+		...func(*secretsmanager.Options)) (*secretsmanager.UpdateSecretVersionStageOutput, error)
 }
 
 // Agents keeps what is delivered to agents, each in a secret of its own, encrypted under one KMS key. It is safe for
@@ -66,7 +70,10 @@ func (a *Agents) Stage(ctx context.Context, name, version string, value []byte) 
 
 func (a *Agents) put(ctx context.Context, name, version string, value []byte) error {
 	_, err := a.API.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
-		SecretId: &name, ClientRequestToken: &version, SecretString: aws.String(string(value)), VersionStages: []string{pending},
+		SecretId:           &name,
+		ClientRequestToken: &version,
+		SecretString:       aws.String(string(value)),
+		VersionStages:      []string{pending},
 	})
 	return err
 }
@@ -74,8 +81,10 @@ func (a *Agents) put(ctx context.Context, name, version string, value []byte) er
 // create makes the secret. That another run was faster is no error.
 func (a *Agents) create(ctx context.Context, name string) error {
 	_, err := a.API.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
-		Name: &name, KmsKeyId: &a.KeyID, SecretString: aws.String(nothingYet),
-		Description: aws.String("Certificate and keys of an agent, written by the Mastio"),
+		Name:         &name,
+		KmsKeyId:     &a.KeyID,
+		SecretString: aws.String(nothingYet),
+		Description:  aws.String("Certificate and keys of an agent, written by the Mastio"),
 	})
 	if _, exists := errors.AsType[*types.ResourceExistsException](err); exists {
 		return nil
@@ -89,7 +98,11 @@ func (a *Agents) Promote(ctx context.Context, name, version string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrSecrets, err)
 	}
-	in := &secretsmanager.UpdateSecretVersionStageInput{SecretId: &name, VersionStage: aws.String(string(Current)), MoveToVersionId: &version}
+	in := &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId:        &name,
+		VersionStage:    aws.String(string(Current)),
+		MoveToVersionId: &version,
+	}
 	for id, stages := range out.VersionIdsToStages {
 		for _, stage := range stages {
 			if stage == string(Current) {

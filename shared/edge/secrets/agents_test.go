@@ -26,14 +26,18 @@ func agents(t *testing.T) (*secrets.Agents, *secretsmanager.Client) {
 	web := httptest.NewServer(server)
 	t.Cleanup(web.Close)
 	client := secretsmanager.New(secretsmanager.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String(web.URL), Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), Retryer: aws.NopRetryer{},
+		Region:       "us-east-1",
+		BaseEndpoint: aws.String(web.URL),
+		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Retryer:      aws.NopRetryer{},
 	})
 	return &secrets.Agents{API: client, KeyID: "arn:aws:kms:us-east-1:000000000000:key/agents"}, client
 }
 
 func current(t *testing.T, c *secretsmanager.Client) string {
 	t.Helper()
-	out, err := c.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("mastio/agents/orga/a")})
+	out, err := c.GetSecretValue(t.Context(),
+		&secretsmanager.GetSecretValueInput{SecretId: aws.String("mastio/agents/orga/a")})
 	if err != nil {
 		t.Fatal(err)
 	}

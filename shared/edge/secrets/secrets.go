@@ -23,7 +23,8 @@ var ErrSecrets = errors.New("secret store is unavailable")
 
 // API is the part of the Secrets Manager client that this package calls.
 type API interface {
-	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
+	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput,
+		...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
 }
 
 // How long an instance trusts its last read, and how often a wrong secret makes it read again: a new secret works at
@@ -163,7 +164,10 @@ func (a *Admin) refresh(ctx context.Context, age time.Duration) error {
 func (a *Admin) look(ctx context.Context) (map[Stage]version, error) {
 	known := map[Stage]version{}
 	for _, stage := range []Stage{Current, Previous} {
-		out, err := a.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(a.id), VersionStage: aws.String(string(stage))})
+		out, err := a.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
+			SecretId:     aws.String(a.id),
+			VersionStage: aws.String(string(stage)),
+		})
 		var missing *types.ResourceNotFoundException
 		if stage == Previous && errors.As(err, &missing) {
 			continue
@@ -172,7 +176,8 @@ func (a *Admin) look(ctx context.Context) (map[Stage]version, error) {
 			return nil, fmt.Errorf("%w: %w", ErrSecrets, err)
 		}
 		if value := aws.ToString(out.SecretString); value != "" {
-			known[stage] = version{cmp.Or(aws.ToString(out.VersionId), string(stage)), sha256.Sum256([]byte(value)), utf8.RuneCountInString(value)}
+			known[stage] = version{cmp.Or(aws.ToString(out.VersionId), string(stage)), sha256.Sum256([]byte(value)),
+				utf8.RuneCountInString(value)}
 		}
 	}
 	return known, nil

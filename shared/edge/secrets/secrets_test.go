@@ -25,7 +25,9 @@ type vault struct {
 }
 
 // GetSecretValue answers the version of a stage.
-func (v *vault) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+func (v *vault) GetSecretValue(
+	_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options),
+) (*secretsmanager.GetSecretValueOutput, error) {
 	v.calls++
 	v.asked = aws.ToString(in.SecretId)
 	if v.err != nil {
@@ -79,7 +81,8 @@ func TestBothStagesAreAccepted(t *testing.T) {
 	d := open(map[string]string{"AWSCURRENT": "new", "AWSPREVIOUS": "old", "AWSPENDING": "next"})
 	d.want(t, "new", secrets.Current, true)
 	d.want(t, "old", secrets.Previous, true)
-	for _, wrong := range []string{"next", "", "ne", "neww", "NEW", "new ", "new\x00", "\xff", strings.Repeat("new", 10000)} {
+	for _, wrong := range []string{"next", "", "ne", "neww", "NEW", "new ", "new\x00", "\xff",
+		strings.Repeat("new", 10000)} {
 		d.want(t, wrong, "", false)
 	}
 	if d.asked != "mastio/admin" || d.calls != 2 {
@@ -193,7 +196,8 @@ func TestUnreadableSecretLetsNobodyIn(t *testing.T) {
 	d.err = cause
 	refused := func() {
 		t.Helper()
-		if stage, ok, err := d.Check(t.Context(), "new"); !errors.Is(err, secrets.ErrSecrets) || !errors.Is(err, cause) || ok || stage != "" {
+		if stage, ok, err := d.Check(t.Context(), "new"); !errors.Is(err, secrets.ErrSecrets) || !errors.Is(err, cause) ||
+			ok || stage != "" {
 			t.Errorf("answer = %q, %t, %v; want ErrSecrets", stage, ok, err)
 		}
 	}

@@ -93,7 +93,8 @@ func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "application/timestamp-reply" || len(answer) > maxAnswer {
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "application/timestamp-reply" ||
+		len(answer) > maxAnswer {
 		return nil, fmt.Errorf("status %d, %q, %d octets", resp.StatusCode, resp.Header.Get("Content-Type"), len(answer))
 	}
 	return answer, nil

@@ -53,8 +53,8 @@ func strictElement(content cryptobyte.String, tag asn1.Tag, depth int) bool {
 	return strictPrimitive(content, tag)
 }
 
-// sorted reports whether the elements of a SET OF are in ascending order (X.690 section 11.6). Names and attributes have
-// no other sets, and no element of theirs may be there twice.
+// sorted reports whether the elements of a SET OF are in ascending order (X.690 section 11.6). Names and attributes
+// have no other sets, and no element of theirs may be there twice.
 func sorted(set cryptobyte.String) bool {
 	var last, element cryptobyte.String
 	var tag asn1.Tag

@@ -24,7 +24,8 @@ import (
 // tool writes by this name.
 var keywords = map[string]string{
 	"2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST",
-	"2.5.4.9": "STREET", "2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.12": "title", "2.5.4.17": "postalCode", "2.5.4.42": "GN",
+	"2.5.4.9": "STREET", "2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.12": "title", "2.5.4.17": "postalCode",
+	"2.5.4.42": "GN",
 	"2.5.4.97": "organizationIdentifier", "0.9.2342.19200300.100.1.25": "DC", "0.9.2342.19200300.100.1.1": "UID",
 	"1.2.840.113549.1.9.1": "emailAddress",
 }
@@ -34,9 +35,9 @@ const most = 120
 
 // String writes the DER of a Name: the last RDN first, and the last attribute of an RDN first, joined by + (any order
 // would do there; this one is OpenSSL's). A value that
-// is no text, or of a kind without a keyword, is written as # and its encoding in hexadecimal, and so is a whole name that
-// is not the strict DER of one. The empty name is the empty text. Values that differ in their string type alone are
-// written alike: they are the same value.
+// is no text, or of a kind without a keyword, is written as # and its encoding in hexadecimal, and so is a whole name
+// that is not the strict DER of one. The empty name is the empty text. Values that differ in their string type alone
+// are written alike: they are the same value.
 func String(name []byte) string {
 	rdns, ok := Parse(name)
 	if !ok {

@@ -56,7 +56,11 @@ func name(t testing.TB, rdns ...[]part) []byte {
 			}{p.oid, asn1.RawValue{Tag: p.tag, Bytes: []byte(p.content)}}, ""))
 		}
 		slices.SortFunc(parts, bytes.Compare)
-		all = append(all, asn1.RawValue{FullBytes: encode(t, asn1.RawValue{Tag: asn1.TagSet, IsCompound: true, Bytes: slices.Concat(parts...)}, "")})
+		all = append(all, asn1.RawValue{FullBytes: encode(t, asn1.RawValue{
+			Tag:        asn1.TagSet,
+			IsCompound: true,
+			Bytes:      slices.Concat(parts...),
+		}, "")})
 	}
 	return encode(t, all, "")
 }
@@ -67,8 +71,10 @@ func TestNamesAreWrittenAsRFC4514(t *testing.T) {
 		der  []byte
 	}{
 		{"", name(t)},
-		{"CN=CORP-CA,DC=corp,DC=local", name(t, []part{ia5(dc, "local")}, []part{ia5(dc, "corp")}, []part{utf(cn, "CORP-CA")})},
-		{"CN=x,emailAddress=pki@example.com,O=acme", name(t, []part{utf(org, "acme")}, []part{ia5(email, "pki@example.com")}, []part{utf(cn, "x")})},
+		{"CN=CORP-CA,DC=corp,DC=local",
+			name(t, []part{ia5(dc, "local")}, []part{ia5(dc, "corp")}, []part{utf(cn, "CORP-CA")})},
+		{"CN=x,emailAddress=pki@example.com,O=acme",
+			name(t, []part{utf(org, "acme")}, []part{ia5(email, "pki@example.com")}, []part{utf(cn, "x")})},
 		{"CN=x,O=acme2,O=acme", name(t, []part{utf(org, "acme")}, []part{utf(org, "acme2")}, []part{utf(cn, "x")})},
 		{"OU=ops+CN=x,O=acme", name(t, []part{utf(org, "acme")}, []part{utf(unit, "ops"), utf(cn, "x")})},
 		{"UID=jo", name(t, []part{utf(uid, "jo")})},
@@ -100,15 +106,18 @@ func TestNamesAreWrittenAsOpenSSL(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for _, subject := range []string{
-		"/DC=local/DC=corp/CN=CORP-CA", "/O=acme/emailAddress=pki@example.com/CN=x", "/O=acme/OU=ops+CN=x", "/O=acme/O=acme2/CN=x",
+		"/DC=local/DC=corp/CN=CORP-CA", "/O=acme/emailAddress=pki@example.com/CN=x", "/O=acme/OU=ops+CN=x",
+		"/O=acme/O=acme2/CN=x",
 		"/C=CH/ST=ZH/L=Zug/street=Weg 1/UID=jo/CN=a,b;c", `/CN=\ x`, "/CN=#x",
 	} {
-		out, err := exec.CommandContext(t.Context(), "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-utf8",
+		out, err := exec.CommandContext(t.Context(), "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+			"ec_paramgen_curve:P-256", "-nodes", "-utf8",
 			"-multivalue-rdn", "-keyout", dir+"/key.pem", "-out", dir+"/cert.pem", "-subj", subject).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		want, err := exec.CommandContext(t.Context(), "openssl", "x509", "-in", dir+"/cert.pem", "-noout", "-subject", "-nameopt", "RFC2253,-esc_msb,utf8").Output()
+		want, err := exec.CommandContext(t.Context(), "openssl", "x509", "-in", dir+"/cert.pem", "-noout", "-subject",
+			"-nameopt", "RFC2253,-esc_msb,utf8").Output()
 		if err != nil {
 			t.Fatal(err)
 		}

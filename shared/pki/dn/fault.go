@@ -8,12 +8,12 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// directoryStrings are the string types of names that every verifier reads. UniversalString is one of RFC 5280 as well, and
-// crypto/x509, by which this Mastio and its callers read, refuses it.
+// directoryStrings are the string types of names that every verifier reads. UniversalString is one of RFC 5280 as well,
+// and crypto/x509, by which this Mastio and its callers read, refuses it.
 var directoryStrings = []asn1.Tag{asn1.UTF8String, asn1.PrintableString, asn1.T61String, asn1.IA5String, bmpString}
 
-// Fault says what of the value of an attribute not every verifier reads, or nothing: a string type that is none of names, or
-// a character that its type does not have.
+// Fault says what of the value of an attribute not every verifier reads, or nothing: a string type that is none of
+// names, or a character that its type does not have.
 func (a Attribute) Fault() string {
 	s := cryptobyte.String(a.Value)
 	var content cryptobyte.String
@@ -23,7 +23,8 @@ func (a Attribute) Fault() string {
 	}
 	switch {
 	case !slices.Contains(directoryStrings, tag):
-		return "is of a string type that not every verifier reads (mbedTLS: VisibleString and what is no string; Go: UniversalString)"
+		return "is of a string type that not every verifier reads (mbedTLS: VisibleString and what is no string; Go: " +
+			"UniversalString)"
 	case tag == asn1.T61String:
 		return ""
 	case !a.IsText:

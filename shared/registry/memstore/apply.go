@@ -257,7 +257,8 @@ func writes(c registry.Change) int {
 		subjects[r.Subject] = true // of each chain that moves, an item is written
 	}
 	n += len(subjects)
-	for _, present := range []bool{c.Truststore != nil, c.Agent != nil, c.Keys != nil, c.Head != nil, c.Checkpoint != nil, c.Release != nil, c.Answer != nil} {
+	for _, present := range []bool{c.Truststore != nil, c.Agent != nil, c.Keys != nil, c.Head != nil, c.Checkpoint != nil,
+		c.Release != nil, c.Answer != nil} {
 		if present {
 			n++
 		}
@@ -274,7 +275,8 @@ func (s *Store) mustContinue(c kept) {
 			end = s.end(r.subject)
 		}
 		if r.seq != end.seq+1 || r.previous != end.hash {
-			panic(fmt.Sprintf("memstore: change %s: row %d of %s does not continue from row %d", c.ID, r.seq, r.subject, end.seq))
+			panic(fmt.Sprintf("memstore: change %s: row %d of %s does not continue from row %d", c.ID, r.seq, r.subject,
+				end.seq))
 		}
 		ends[r.subject] = r
 	}

@@ -61,7 +61,8 @@ func (s *Store) Expiring(ctx context.Context, now, overdue time.Time) (found boo
 	err = s.read(ctx, "Expiring", "look for certificates that end", func() {
 		for _, a := range s.agents {
 			at, told := a.Entry()
-			found = found || !at.IsZero() && (told && now.UnixMilli() < at.UnixMilli() || !told && at.UnixMilli() <= overdue.UnixMilli())
+			found = found || !at.IsZero() &&
+				(told && now.UnixMilli() < at.UnixMilli() || !told && at.UnixMilli() <= overdue.UnixMilli())
 		}
 	})
 	return found, err

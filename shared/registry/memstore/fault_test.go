@@ -232,8 +232,16 @@ func TestMisusePanics(t *testing.T) {
 		panics(t, name, func(s *memstore.Store) { s.Apply(t.Context(), c) })
 	}
 	panics(t, "no id", func(s *memstore.Store) { s.Apply(t.Context(), registry.Change{Agent: &a}) })
-	panics(t, "lease of nobody", func(s *memstore.Store) { s.Acquire(t.Context(), orgca.Lease{Expires: noon.Add(1)}, noon) })
-	panics(t, "lease of no time", func(s *memstore.Store) { s.Acquire(t.Context(), orgca.Lease{Holder: "a", Expires: noon}, noon) })
+	panics(t, "lease of nobody", func(s *memstore.Store) {
+		s.Acquire(t.Context(), orgca.Lease{Expires: noon.Add(1)},
+			noon)
+	})
+	panics(t, "lease of no time", func(s *memstore.Store) {
+		s.Acquire(t.Context(), orgca.Lease{
+			Holder:  "a",
+			Expires: noon,
+		}, noon)
+	})
 	panics(t, "page without a limit", func(s *memstore.Store) { s.Agents(t.Context(), registry.Query{}) })
 	s := memstore.New(memstore.Config{Fault: script(99)})
 	panics(t, "unknown fault", func(*memstore.Store) { s.Apply(t.Context(), enrolment()) })

@@ -7,7 +7,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// cut takes a page of the places behind after, in their order, and the cursor of the next page; empty: this was the last.
+// cut takes a page of the places behind after, in their order, and the cursor of the next page; empty: this was the
+// last.
 func cut(places []string, after string, limit int) (page []string, next string) {
 	places = slices.DeleteFunc(places, func(p string) bool { return p <= after })
 	slices.Sort(places)
@@ -18,8 +19,8 @@ func cut(places []string, after string, limit int) (page []string, next string) 
 	return places, next
 }
 
-// placeIn is the place at which the page before ended; empty if there was none. A cursor has one spelling, and valid says
-// which places may be in it. Error: registry.ErrCursor.
+// placeIn is the place at which the page before ended; empty if there was none. A cursor has one spelling, and valid
+// says which places may be in it. Error: registry.ErrCursor.
 func placeIn(cursor string, valid func(place string) bool) (string, error) {
 	if cursor == "" {
 		return "", nil

@@ -13,7 +13,12 @@ import (
 
 // move notes how far a row moves its chain.
 func (s *Store) move(r row) {
-	s.moved[r.subject] = s.moved[r.subject].Follow(audit.Row{Subject: r.subject, Seq: r.seq, PrevHash: r.previous, Hash: r.hash})
+	s.moved[r.subject] = s.moved[r.subject].Follow(audit.Row{
+		Subject:  r.subject,
+		Seq:      r.seq,
+		PrevHash: r.previous,
+		Hash:     r.hash,
+	})
 }
 
 // Moved reads which chains moved.

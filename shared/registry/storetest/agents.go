@@ -17,7 +17,8 @@ import (
 
 const fleetSize = 300
 
-// fleet enrols agents of every method under three generations, and deactivates some, and returns them as pages have them.
+// fleet enrols agents of every method under three generations, and deactivates some, and returns them as pages have
+// them.
 func (f fixture) fleet() []agent.Agent {
 	f.t.Helper()
 	fleet := make([]agent.Agent, fleetSize)
@@ -54,8 +55,13 @@ func (f fixture) enrol(n int) agent.Agent {
 		f.t.Errorf("enrol %s: %v", a.ID, err)
 	}
 	return agent.Agent{
-		ID: a.ID, Profile: a.Profile, Method: a.Method, Status: a.Status,
-		Pins: a.Pins, EnrolledAt: a.EnrolledAt, UpdatedAt: a.UpdatedAt,
+		ID:         a.ID,
+		Profile:    a.Profile,
+		Method:     a.Method,
+		Status:     a.Status,
+		Pins:       a.Pins,
+		EnrolledAt: a.EnrolledAt,
+		UpdatedAt:  a.UpdatedAt,
 	}
 }
 
@@ -139,7 +145,8 @@ func cursors(t *testing.T, f fixture) {
 	encode := base64.RawURLEncoding.EncodeToString
 	for _, cursor := range []string{
 		"x", "!", page.Next + "=", page.Next + "A", page.Next[1:], encode([]byte("2")), encode([]byte("000002#minted#")),
-		encode([]byte("000002#minted#no-organisation")), encode([]byte("00000x#minted#acme::a")), encode([]byte("#minted#acme::a")),
+		encode([]byte("000002#minted#no-organisation")), encode([]byte("00000x#minted#acme::a")),
+		encode([]byte("#minted#acme::a")),
 		encode([]byte("000002#minted#acme::a\x00")), encode([]byte("\xff")),
 	} {
 		got, err := f.Agents(t.Context(), registry.Query{Limit: 2, Cursor: cursor})

@@ -45,7 +45,11 @@ func aliasing(t *testing.T, f fixture) {
 	f.same("the first of two", f.alias("two", "one"), agentID(2))
 	f.same("the first of two", f.alias("one", "two"), agentID(1))
 
-	f.apply(registry.Change{ID: newID(), Aliases: []registry.Alias{mine("one")}, Forget: []registry.Alias{mine("never there"), mine(long)}})
+	f.apply(registry.Change{
+		ID:      newID(),
+		Aliases: []registry.Alias{mine("one")},
+		Forget:  []registry.Alias{mine("never there"), mine(long)},
+	})
 	f.same("its own, again", f.alias("one"), agentID(1))
 	f.same("forgotten", f.alias(long), agent.ID(""))
 }

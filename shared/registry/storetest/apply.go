@@ -108,11 +108,13 @@ func atomicity(t *testing.T, f fixture) {
 
 	f.apply(wholeChange(before.View, before.Org, "second"))
 	after := f.everything("first", "second")
-	if after.View.Agent.Version != 2 || after.Org.Pointer.Version != 2 || after.Org.Head.Version != 2 || after.Org.Generations[1].Version != 2 || after.Org.Truststore.Version != 2 {
+	if after.View.Agent.Version != 2 || after.Org.Pointer.Version != 2 || after.Org.Head.Version != 2 ||
+		after.Org.Generations[1].Version != 2 || after.Org.Truststore.Version != 2 {
 		t.Errorf("versions after the unspoilt change: got %+v, want 2 everywhere", after)
 	}
 	if len(after.Agent) != 2 || len(after.OrgRows) != 2 || after.Answers[1] == nil {
-		t.Errorf("after the unspoilt change: got %d and %d rows and the answer %v, want 2 and 2 and one", len(after.Agent), len(after.OrgRows), after.Answers[1])
+		t.Errorf("after the unspoilt change: got %d and %d rows and the answer %v, want 2 and 2 and one", len(after.Agent),
+			len(after.OrgRows), after.Answers[1])
 	}
 	f.same("released lease", after.Org.Lease, orgca.Lease{Fence: 2})
 }
@@ -173,7 +175,8 @@ func conflicting(t *testing.T, f fixture) {
 		}
 	}
 	got := f.view(agentID(1)).Agent
-	if winner < 0 || got == nil || got.Version != 1 || got.Pin().Generation != int64(winner) || len(f.rows(string(agentID(1)))) != 1 {
+	if winner < 0 || got == nil || got.Version != 1 || got.Pin().Generation != int64(winner) ||
+		len(f.rows(string(agentID(1)))) != 1 {
 		t.Errorf("got %+v, want the agent of change %d, once", got, winner)
 	}
 }
@@ -199,7 +202,10 @@ func appendOnly(t *testing.T, f fixture) {
 
 	forged := first.Rows[0]
 	forged.Actor = "somebody else"
-	f.fails("row in a place that is taken", f.Apply(t.Context(), registry.Change{ID: newID(), Rows: []audit.Row{forged}}), registry.ErrConflict)
+	f.fails("row in a place that is taken", f.Apply(t.Context(), registry.Change{
+		ID:   newID(),
+		Rows: []audit.Row{forged},
+	}), registry.ErrConflict)
 	f.same("rows after that", f.rows(string(a.ID)), first.Rows)
 
 	second := rotation(a, 2)

@@ -36,7 +36,8 @@ func census(t *testing.T, f fixture) {
 	none := tallies{agent.Minted: {}, agent.BYOCA: {}, agent.SPIFFE: {}}
 	f.counted(1, 1, none)
 	fleet := f.fleet()
-	for _, c := range []struct{ current, newest int64 }{{1, 1}, {1, 2}, {1, 3}, {2, 2}, {2, 3}, {3, 3}, {4, 4}, {1_000_000, 1_000_000}} {
+	for _, c := range []struct{ current, newest int64 }{{1, 1}, {1, 2}, {1, 3}, {2, 2}, {2, 3}, {3, 3}, {4, 4},
+		{1_000_000, 1_000_000}} {
 		f.counted(c.current, c.newest, expected(fleet, c.current, c.newest))
 	}
 	for n, a := range fleet { // who re-enrols, or goes, is counted where it is now

@@ -42,7 +42,13 @@ func (f fixture) dueFleet() []agent.ID {
 		f.dueAt(501+n, ago(hour), not)
 	}
 	last := f.dueAt(600, ago(100*24*hour), func(a *agent.Agent) { a.Hygiene.Later = noon })
-	void := f.dueAt(601, noon, func(a *agent.Agent) { a.Hygiene = agent.Hygiene{About: "another", Told: true, Later: noon.Add(hour)} })
+	void := f.dueAt(601, noon, func(a *agent.Agent) {
+		a.Hygiene = agent.Hygiene{
+			About: "another",
+			Told:  true,
+			Later: noon.Add(hour),
+		}
+	})
 	return append(ids, last, void)
 }
 
@@ -102,12 +108,18 @@ func due(t *testing.T, f fixture) {
 	if n, err := f.CountDue(t.Context(), registry.DueQuery{At: noon, Limit: 3}); err != nil || n < 3 {
 		t.Errorf("count up to 3: %d, %v", n, err)
 	}
-	for _, cursor := range []string{"x", "AAAA", "MCMx", base64.RawURLEncoding.EncodeToString([]byte("0#00001700000000000#acme::agent-0001"))} {
+	for _, cursor := range []string{"x", "AAAA", "MCMx",
+		base64.RawURLEncoding.EncodeToString([]byte("0#00001700000000000#acme::agent-0001"))} {
 		_, err := f.Due(t.Context(), registry.DueQuery{At: noon, Limit: 1, Cursor: cursor})
 		f.fails("cursor "+cursor, err, registry.ErrCursor)
 	}
-	for _, place := range []string{"1#99999999999999#acme::agent-0001", fmt.Sprintf("1#%014d#acme::agent-0500", noon.UnixMilli()+1)} {
-		page, err := f.Due(t.Context(), registry.DueQuery{At: noon, Limit: 1, Cursor: base64.RawURLEncoding.EncodeToString([]byte(place))})
+	for _, place := range []string{"1#99999999999999#acme::agent-0001",
+		fmt.Sprintf("1#%014d#acme::agent-0500", noon.UnixMilli()+1)} {
+		page, err := f.Due(t.Context(), registry.DueQuery{
+			At:     noon,
+			Limit:  1,
+			Cursor: base64.RawURLEncoding.EncodeToString([]byte(place)),
+		})
 		f.fails("behind the end of the range: "+place, err, nil)
 		f.same("behind the end of the range", page, registry.DuePage{})
 	}
@@ -187,7 +199,8 @@ func dueEarly(t *testing.T, f fixture) {
 	before := *f.view(agentID(3)).Agent
 	placed := before.Placed()
 	f.apply(registry.Change{ID: newID(), Agent: &placed})
-	f.caughtUp("behind the one that was moved", func() any { got, _ := f.walkDuePages(q); return got }, []agent.ID{ids[0], ids[2]})
+	f.caughtUp("behind the one that was moved", func() any { got, _ := f.walkDuePages(q); return got },
+		[]agent.ID{ids[0], ids[2]})
 }
 
 func expiring(t *testing.T, f fixture) {

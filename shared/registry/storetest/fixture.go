@@ -117,10 +117,16 @@ func agentID(n int) agent.ID { return agent.ID(fmt.Sprintf("%s::agent-%03d", org
 func enrolment(id agent.ID, generation int64) registry.Change {
 	row, head := appended(audit.Head{}, string(id), audit.AgentEnrolled)
 	return registry.Change{
-		ID: newID(), Rows: []audit.Row{row},
+		ID:   newID(),
+		Rows: []audit.Row{row},
 		Agent: &agent.Agent{
-			ID: id, Method: agent.Minted, Status: agent.Active, Pins: []agent.Pin{pin(generation)},
-			EnrolledAt: noon, UpdatedAt: noon, Head: head,
+			ID:         id,
+			Method:     agent.Minted,
+			Status:     agent.Active,
+			Pins:       []agent.Pin{pin(generation)},
+			EnrolledAt: noon,
+			UpdatedAt:  noon,
+			Head:       head,
 		},
 	}
 }
@@ -139,7 +145,11 @@ func pin(generation int64) agent.Pin {
 
 func appended(h audit.Head, subject string, event audit.Event) (audit.Row, audit.Head) {
 	row, next, err := h.Append(audit.Entry{
-		Time: noon, Event: event, Actor: "admin", Subject: subject, Details: map[string]any{"reason": "superseded", "n": 1.5},
+		Time:    noon,
+		Event:   event,
+		Actor:   "admin",
+		Subject: subject,
+		Details: map[string]any{"reason": "superseded", "n": 1.5},
 	})
 	if err != nil {
 		panic(err) // the entry is constant

@@ -13,7 +13,13 @@ import (
 
 func oneHolder(t *testing.T, f fixture) {
 	held := f.acquire("a", noon)
-	f.same("lease", held, orgca.Lease{Holder: "a", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(orgca.LeaseTTL), Fence: 1})
+	f.same("lease", held, orgca.Lease{
+		Holder:    "a",
+		Operation: "rotate-ca",
+		Phase:     "swap",
+		Expires:   noon.Add(orgca.LeaseTTL),
+		Fence:     1,
+	})
 
 	later := noon.Add(10 * time.Second)
 	got, err := f.Acquire(t.Context(), want("b", later), later)
@@ -40,7 +46,8 @@ func futureLease(t *testing.T, f fixture) {
 	for _, c := range []struct {
 		ahead    time.Duration
 		believed bool
-	}{{orgca.ClockSkew, true}, {orgca.ClockSkew + time.Millisecond, false}, {48 * time.Hour, false}, {14 * 365 * 24 * time.Hour, false}} {
+	}{{orgca.ClockSkew, true}, {orgca.ClockSkew + time.Millisecond, false}, {48 * time.Hour, false},
+		{14 * 365 * 24 * time.Hour, false}} {
 		old := f.acquire("ahead", noon.Add(c.ahead))
 		change := wholeChange(f.view(agentID(1)), f.org(), fmt.Sprint("key ", c.ahead))
 		got, err := f.Acquire(t.Context(), want("b", noon), noon)
@@ -50,7 +57,13 @@ func futureLease(t *testing.T, f fixture) {
 			continue
 		}
 		f.fails(fmt.Sprintf("acquisition after a clock was %s ahead", c.ahead), err, nil)
-		f.same("lease", got, orgca.Lease{Holder: "b", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(orgca.LeaseTTL), Fence: old.Fence + 1})
+		f.same("lease", got, orgca.Lease{
+			Holder:    "b",
+			Operation: "rotate-ca",
+			Phase:     "swap",
+			Expires:   noon.Add(orgca.LeaseTTL),
+			Fence:     old.Fence + 1,
+		})
 		f.fails("extension by the process whose clock was ahead", f.Extend(t.Context(), old), orgca.ErrLeaseLost)
 		f.fails("commit by it", f.Apply(t.Context(), change), registry.ErrConflict)
 		f.fails("release", f.Release(t.Context(), got), nil)

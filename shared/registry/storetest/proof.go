@@ -28,9 +28,15 @@ func answers(t *testing.T, f fixture) {
 
 	second := a
 	second.Request, second.Owner = "something else", "call-2"
-	f.fails("second answer to a key", f.Apply(t.Context(), registry.Change{ID: newID(), Answer: &second}), registry.ErrConflict)
+	f.fails("second answer to a key", f.Apply(t.Context(), registry.Change{
+		ID:     newID(),
+		Answer: &second,
+	}), registry.ErrConflict)
 	second.Owner = ""
-	f.fails("second answer that has no owner", f.Apply(t.Context(), registry.Change{ID: newID(), Answer: &second}), registry.ErrConflict)
+	f.fails("second answer that has no owner", f.Apply(t.Context(), registry.Change{
+		ID:     newID(),
+		Answer: &second,
+	}), registry.ErrConflict)
 	a.Result = json.RawMessage(`"issued again"`)
 	f.apply(registry.Change{ID: newID(), Answer: &a})
 	if got, err := f.Answer(t.Context(), a.Key, noon); err != nil || got == nil || string(got.Result) != `"issued again"` {
@@ -40,7 +46,8 @@ func answers(t *testing.T, f fixture) {
 	later := a
 	later.Result, later.Expires = json.RawMessage(`"next day"`), a.Expires.Add(registry.AnswerTTL)
 	f.apply(registry.Change{ID: newID(), Answer: &later})
-	if got, err := f.Answer(t.Context(), a.Key, a.Expires); err != nil || got == nil || string(got.Result) != `"next day"` {
+	if got, err := f.Answer(t.Context(), a.Key, a.Expires); err != nil || got == nil ||
+		string(got.Result) != `"next day"` {
 		t.Errorf("answer to a key that was used again once it was free: got %+v, %v", got, err)
 	}
 
@@ -73,7 +80,10 @@ func answers(t *testing.T, f fixture) {
 	got, err := f.Answer(t.Context(), long.Key, noon)
 	f.fails("answer without a result", err, nil)
 	f.same("answer without a result", got, &long)
-	f.fails("second answer where neither has an owner", f.Apply(t.Context(), registry.Change{ID: newID(), Answer: &long}), registry.ErrConflict)
+	f.fails("second answer where neither has an owner", f.Apply(t.Context(), registry.Change{
+		ID:     newID(),
+		Answer: &long,
+	}), registry.ErrConflict)
 
 	largest := registry.Answer{Key: "largest", Expires: a.Expires, Result: bytes.Repeat([]byte("1"), registry.MaxAnswer)}
 	f.apply(registry.Change{ID: newID(), Answer: &largest})

@@ -16,8 +16,10 @@ func searches(t *testing.T, f fixture) {
 	fleet := f.fleet()
 	f.settled(fleet)
 	slices.SortFunc(fleet, func(a, b agent.Agent) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	for _, prefix := range []string{"", "acme::", "acme::agent-", "acme::agent-1", "acme::agent-12", "acme::agent-123", "acme::agent-123x", "acme::b", "acne"} {
-		want := slices.DeleteFunc(slices.Clone(fleet), func(a agent.Agent) bool { return !strings.HasPrefix(string(a.ID), prefix) })
+	for _, prefix := range []string{"", "acme::", "acme::agent-", "acme::agent-1", "acme::agent-12", "acme::agent-123",
+		"acme::agent-123x", "acme::b", "acne"} {
+		want := slices.DeleteFunc(slices.Clone(fleet),
+			func(a agent.Agent) bool { return !strings.HasPrefix(string(a.ID), prefix) })
 		for _, limit := range []int{7, 100} {
 			var got []agent.Agent
 			q := registry.Search{Prefix: prefix, Limit: limit}
@@ -37,7 +39,10 @@ func searches(t *testing.T, f fixture) {
 	page, err := f.Find(t.Context(), registry.Search{Prefix: "acme::agent-1", Limit: 7})
 	f.fails("find", err, nil)
 	for _, q := range []registry.Search{
-		{Prefix: "acme::agent-2", Cursor: page.Next}, {Cursor: "!"}, {Cursor: page.Next + "="}, {Cursor: "YWJj"}, {Cursor: page.Next[1:]},
+		{
+			Prefix: "acme::agent-2",
+			Cursor: page.Next,
+		}, {Cursor: "!"}, {Cursor: page.Next + "="}, {Cursor: "YWJj"}, {Cursor: page.Next[1:]},
 	} {
 		q.Limit = 7
 		_, err := f.Find(t.Context(), q)
@@ -54,7 +59,14 @@ func sessions(t *testing.T, f fixture) {
 		f.same("session "+id, got, want)
 		f.same("epoch", epoch, wantEpoch)
 	}
-	one := session.Session{ID: "one", Actor: "dashboard", Epoch: 2, Version: "v1", Created: noon, Expires: noon.Add(session.TTL)}
+	one := session.Session{
+		ID:      "one",
+		Actor:   "dashboard",
+		Epoch:   2,
+		Version: "v1",
+		Created: noon,
+		Expires: noon.Add(session.TTL),
+	}
 	two := session.Session{ID: "two", Expires: noon}
 	read("one", nil, 0)
 	f.fails("put", f.PutSession(ctx, one), nil)

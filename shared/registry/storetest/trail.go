@@ -19,7 +19,12 @@ func (f fixture) grow(heads map[string]audit.Head, n int, subjects ...string) ma
 	for range n {
 		for _, subject := range subjects {
 			at := noon.Add(time.Duration(heads[subject].Seq) * time.Minute)
-			row, head, err := heads[subject].Append(audit.Entry{Time: at, Event: audit.AgentCertRotated, Actor: "admin", Subject: subject})
+			row, head, err := heads[subject].Append(audit.Entry{
+				Time:    at,
+				Event:   audit.AgentCertRotated,
+				Actor:   "admin",
+				Subject: subject,
+			})
 			if err != nil {
 				f.t.Fatal(err)
 			}
@@ -56,7 +61,8 @@ func covered(t *testing.T, f fixture) {
 	}{
 		{"none", nil, nil},
 		{"everything", []audit.Leaf{leafOf(rows["acme::a"]...), leafOf(other...)}, all},
-		{"the other way round", []audit.Leaf{leafOf(other...), leafOf(rows["acme::a"]...)}, append(slices.Clone(other), rows["acme::a"]...)},
+		{"the other way round", []audit.Leaf{leafOf(other...), leafOf(rows["acme::a"]...)},
+			append(slices.Clone(other), rows["acme::a"]...)},
 		{"a part", []audit.Leaf{{Subject: "acme::a", FromSeq: 99, Seq: 101}}, all[99:101]},
 		{"beyond the end", []audit.Leaf{{Subject: "acme::b", FromSeq: 2, Seq: 9}}, other[2:]},
 		{"a chain that is not there", []audit.Leaf{{Subject: "acme::c", Seq: 2}}, nil},
@@ -110,7 +116,10 @@ func dayInOrder(t *testing.T, f fixture) {
 		{"nothing backwards", day, all[9].ID, all[9].ID, 1000, nil},
 		{"no rows", day, first, last, 0, nil},
 	} {
-		f.eventually(c.name, func() ([]audit.Row, error) { return f.RowsOfDay(t.Context(), c.day, c.after, c.before, c.limit) }, c.want)
+		f.eventually(c.name, func() ([]audit.Row,
+			error) {
+			return f.RowsOfDay(t.Context(), c.day, c.after, c.before, c.limit)
+		}, c.want)
 	}
 }
 
@@ -133,7 +142,11 @@ func moved(t *testing.T, f fixture) {
 	}
 	f.fails("cover the rest", f.Cover(t.Context(), leafOf(more...)), nil)
 	f.fails("cover what was covered long ago", f.Cover(t.Context(), early), nil)
-	f.fails("cover a chain that is not there", f.Cover(t.Context(), audit.Leaf{Subject: "acme::c", Seq: 1, Hash: "x"}), nil)
+	f.fails("cover a chain that is not there", f.Cover(t.Context(), audit.Leaf{
+		Subject: "acme::c",
+		Seq:     1,
+		Hash:    "x",
+	}), nil)
 	f.same("nothing is left", f.told(), []audit.Leaf(nil))
 	next := f.grow(heads, 1, "acme::a")["acme::a"]
 	f.fails("cover what was covered long ago", f.Cover(t.Context(), early), nil)
@@ -213,8 +226,17 @@ func checkpoints(t *testing.T, f fixture) {
 func fullSealed(number int64) audit.Sealed {
 	return audit.Sealed{
 		Checkpoint: audit.Checkpoint{
-			Type: audit.CheckpointType, OrgID: orgID, Number: number, Previous: audit.Genesis, Root: "aa", Leaves: 1, Rows: 2, Key: "bb", Timestamp: "t",
+			Type:      audit.CheckpointType,
+			OrgID:     orgID,
+			Number:    number,
+			Previous:  audit.Genesis,
+			Root:      "aa",
+			Leaves:    1,
+			Rows:      2,
+			Key:       "bb",
+			Timestamp: "t",
 		},
-		Signature: "c2ln", Token: "dG9rZW4=",
+		Signature: "c2ln",
+		Token:     "dG9rZW4=",
 	}
 }

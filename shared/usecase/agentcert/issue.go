@@ -139,8 +139,8 @@ type Certificate struct {
 	SPIFFEID string
 }
 
-// Done says of an agent that was stored with the certificate what is kept where its private key cannot be; next is the call
-// that gives the agent another one.
+// Done says of an agent that was stored with the certificate what is kept where its private key cannot be; next is the
+// call that gives the agent another one.
 func (c Certificate) Done(stored agent.Agent, next string) problem.Done {
 	return problem.Done{Thumbprint: c.Pin.Thumbprint, At: stored.UpdatedAt.UTC(), Next: next}
 }
@@ -152,7 +152,9 @@ func (i Issuer) Certify(ctx context.Context, p orgca.Pointer, id agent.ID, m Mat
 }
 
 // certify is Certify at a given time: Pin compares the pin with the very instant that the certificate is issued at.
-func (i Issuer) certify(ctx context.Context, p orgca.Pointer, id agent.ID, m Material, now time.Time) (Certificate, error) {
+func (i Issuer) certify(
+	ctx context.Context, p orgca.Pointer, id agent.ID, m Material, now time.Time,
+) (Certificate, error) {
 	chain, err := parse(p.Chain)
 	if err != nil {
 		return Certificate{}, fmt.Errorf("read the chain of generation %d: %w", p.Current, err)
@@ -166,22 +168,33 @@ func (i Issuer) certify(ctx context.Context, p orgca.Pointer, id agent.ID, m Mat
 	}
 	authority := pki.Authority{Chain: chain, Key: i.Keys.Signer(ctx, p.SigningKey, chain[0].PublicKey)}
 	leaf, err := authority.IssueAgent(pki.AgentParams{
-		AgentID: string(id), Org: id.Org(), SPIFFEID: uri, PublicKey: m.Public, Now: now, Validity: time.Duration(m.Days) * 24 * time.Hour,
+		AgentID:   string(id),
+		Org:       id.Org(),
+		SPIFFEID:  uri,
+		PublicKey: m.Public,
+		Now:       now,
+		Validity:  time.Duration(m.Days) * 24 * time.Hour,
 	})
 	if err != nil {
 		return Certificate{}, fmt.Errorf("issue under generation %d: %w", p.Current, err)
 	}
 	return Certificate{
-		Pin:     i.PinOf(leaf, p.Current, m.JKT),
-		CertPEM: pki.EncodeCertificates(leaf, chain[0]), ChainPEM: pki.EncodeCertificates(chain...), SPIFFEID: uri,
+		Pin:      i.PinOf(leaf, p.Current, m.JKT),
+		CertPEM:  pki.EncodeCertificates(leaf, chain[0]),
+		ChainPEM: pki.EncodeCertificates(chain...),
+		SPIFFEID: uri,
 	}, nil
 }
 
 // PinOf is the pin of a certificate that was issued under a generation, with the DPoP key that goes with it.
 func (i Issuer) PinOf(leaf *x509.Certificate, generation int64, jkt string) agent.Pin {
 	p := agent.Pin{
-		Thumbprint: pki.Thumbprint(leaf.Raw), Key: pki.Thumbprint(leaf.RawSubjectPublicKeyInfo), Generation: generation,
-		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, JKT: jkt,
+		Thumbprint: pki.Thumbprint(leaf.Raw),
+		Key:        pki.Thumbprint(leaf.RawSubjectPublicKeyInfo),
+		Generation: generation,
+		NotBefore:  leaf.NotBefore,
+		NotAfter:   leaf.NotAfter,
+		JKT:        jkt,
 	}
 	p.Due = cmp.Or(i.Schedule, agent.Annually).Due(p)
 	return p

@@ -18,7 +18,8 @@ import (
 )
 
 // ErrSuperseded reports a certificate that a rotation has replaced: a renewal with it would bypass the rotation.
-var ErrSuperseded = problem.New(409, "certificate_superseded", "certificate was replaced by a rotation and is in its grace period").
+var ErrSuperseded = problem.New(409, "certificate_superseded",
+	"certificate was replaced by a rotation and is in its grace period").
 	Says("This certificate was replaced by a rotation and only counts until the end of its grace period. " +
 		"Renew with the one that replaced it.")
 
@@ -71,7 +72,8 @@ var _ json.Marshaler = RenewResult{}
 // concurrent requests of one agent cost no more signatures than sequential ones.
 //
 // Errors: those of authn.Authenticate, agent.ErrRotateAtYourCA, ErrSuperseded, pki.ErrCSR, pki.ErrKey, pki.ErrNames,
-// agent.ErrKeyUsed, agent.ErrRenewalEarly; registry.ErrUnknown when the store stayed silent: the old certificate counts either way.
+// agent.ErrKeyUsed, agent.ErrRenewalEarly; registry.ErrUnknown when the store stayed silent: the old certificate counts
+// either way.
 func (r *Renewer) Renew(ctx context.Context, req RenewRequest) (RenewResult, error) {
 	shown, err := authn.Read(req.CertificatePEM, "")
 	if err != nil {
@@ -103,10 +105,15 @@ func (r *Renewer) Renew(ctx context.Context, req RenewRequest) (RenewResult, err
 
 // pinning is what a renewal commits. If another writer came first, it authenticates the caller again: a certificate
 // that a concurrent rotation ended is not renewed.
-func (r *Renewer) pinning(req RenewRequest, shown authn.Shown, view registry.View, pin agent.Pin, patience *registry.Patience) (Pinning, error) {
+func (r *Renewer) pinning(
+	req RenewRequest, shown authn.Shown, view registry.View, pin agent.Pin, patience *registry.Patience,
+) (Pinning, error) {
 	p := Pinning{
-		Agent: *view.Agent, Pointer: *view.Pointer, Grace: r.Overlap, UntilUse: true,
-		Entry: func(next agent.Pin) audit.Entry { return renewalEntry(req, *view.Agent, pin, next) },
+		Agent:    *view.Agent,
+		Pointer:  *view.Pointer,
+		Grace:    r.Overlap,
+		UntilUse: true,
+		Entry:    func(next agent.Pin) audit.Entry { return renewalEntry(req, *view.Agent, pin, next) },
 		Reserve: func(k agent.Keys) (agent.Keys, error) {
 			return agent.ReserveRenewal(k, *view.Agent, pin, *view.Pointer, r.Issuer.Now())
 		},
@@ -137,9 +144,9 @@ func (r *Renewer) pinning(req RenewRequest, shown authn.Shown, view registry.Vie
 	return p, nil
 }
 
-// renewable authenticates the caller and decides whether its certificate may be renewed: it is one that the Mastio issued,
-// and is in use, whether or not a successor is waiting for its own first use. A certificate that a rotation replaced
-// is not renewable: a renewal with it would bypass the rotation.
+// renewable authenticates the caller and decides whether its certificate may be renewed: it is one that the Mastio
+// issued, and is in use, whether or not a successor is waiting for its own first use. A certificate that a rotation
+// replaced is not renewable: a renewal with it would bypass the rotation.
 func (r *Renewer) renewable(ctx context.Context, shown authn.Shown, now time.Time) (registry.View, agent.Pin, error) {
 	view, pin, err := authn.Authenticate(ctx, r.Store, nil, shown, "", now)
 	switch {
@@ -169,13 +176,19 @@ func pinOf(a agent.Agent, thumbprint string) agent.Pin {
 }
 
 func renewalEntry(req RenewRequest, a agent.Agent, pin, next agent.Pin) audit.Entry {
-	return audit.Entry{Event: audit.AgentCertRenewed, Actor: "agent:" + string(a.ID), Details: req.Note(map[string]any{
-		"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": pin.Thumbprint,
-	})}
+	return audit.Entry{
+		Event: audit.AgentCertRenewed,
+		Actor: "agent:" + string(a.ID),
+		Details: req.Note(map[string]any{
+			"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": pin.Thumbprint,
+		}),
+	}
 }
 
 // Info authenticates the caller and says when its certificate should be renewed. Errors: as of Renew.
-func (r *Renewer) Info(ctx context.Context, certificatePEM string) (w agent.RenewalWindow, poll time.Duration, err error) {
+func (r *Renewer) Info(
+	ctx context.Context, certificatePEM string,
+) (w agent.RenewalWindow, poll time.Duration, err error) {
 	shown, err := authn.Read(certificatePEM, "")
 	if err != nil {
 		return w, 0, err

@@ -97,15 +97,16 @@ func (p *page) take(r audit.Row) bool {
 	return true
 }
 
-// costOf is how many octets a row takes in the function's answer, where quotes and backslashes take two and semicolons up to
-// seven, in either format.
+// costOf is how many octets a row takes in the function's answer, where quotes and backslashes take two and semicolons
+// up to seven, in either format.
 func costOf(r audit.Row) int {
 	line, err := r.Encode()
 	if err != nil {
 		return 0 // it was read from this form
 	}
 	const csv = 16 // quotes around fields that hold some
-	return len(line) + 2*bytes.Count(line, []byte(`"`)) + 2*bytes.Count(line, []byte(`\`)) + 6*bytes.Count(line, []byte(`;`)) + csv
+	return len(line) + 2*bytes.Count(line, []byte(`"`)) + 2*bytes.Count(line, []byte(`\`)) + 6*bytes.Count(line,
+		[]byte(`;`)) + csv
 }
 
 func (p *page) wants(r audit.Row) bool {
@@ -115,7 +116,8 @@ func (p *page) wants(r audit.Row) bool {
 	if p.q.Actor != "" && r.Actor != p.q.Actor && !strings.HasPrefix(r.Actor, p.q.Actor+":") {
 		return false
 	}
-	return (p.q.Start.IsZero() || r.Timestamp >= audit.Stamp(p.q.Start)) && (p.q.End.IsZero() || r.Timestamp < audit.Stamp(p.q.End))
+	return (p.q.Start.IsZero() || r.Timestamp >= audit.Stamp(p.q.Start)) &&
+		(p.q.End.IsZero() || r.Timestamp < audit.Stamp(p.q.End))
 }
 
 // done is the page, up to where the cursor says.
@@ -166,7 +168,8 @@ func (t *Trail) days(ctx context.Context, p *page) (Page, error) {
 	if p.q.Live {
 		horizon = w.before
 	}
-	settled, kept := cmp.Or(after, audit.FirstID(w.begin)), 0 // the last id that the page may end behind, and the rows up to it
+	// the last id that the page may end behind, and the rows up to it
+	settled, kept := cmp.Or(after, audit.FirstID(w.begin)), 0
 	for w.more() {
 		rows, err := w.read(ctx, t.Store)
 		if err != nil {

@@ -92,7 +92,10 @@ func TestFilters(t *testing.T) {
 		{"an event of a subject", auditlog.Query{Event: audit.OrgCARotated, Subject: "orga::a"}, ""},
 		{"from a day on", auditlog.Query{Start: day}, "orga::a/3 orga::b/2"},
 		{"before a day", auditlog.Query{End: day}, "orga/1 orga::a/1 orga::b/1 orga::a/2"},
-		{"a time", auditlog.Query{Start: noon.Add(20 * time.Millisecond), End: noon.Add(40 * time.Millisecond)}, "orga::a/1 orga::b/1"},
+		{"a time", auditlog.Query{
+			Start: noon.Add(20 * time.Millisecond),
+			End:   noon.Add(40 * time.Millisecond),
+		}, "orga::a/1 orga::b/1"},
 		{"long ago", auditlog.Query{Start: time.Unix(0, 0), End: noon}, ""},
 		{"to come", auditlog.Query{Start: noon.AddDate(9, 0, 0)}, ""},
 		{"an actor", auditlog.Query{Actor: "admin:v1", Event: audit.OrgCARotated}, "orga/1"},
@@ -102,7 +105,14 @@ func TestFilters(t *testing.T) {
 		for _, limit := range []int{0, 1, 100} {
 			c.q.Limit = limit
 			var got []string
-			rows, _, err := w.pages(t.Context(), auditlog.Query{Limit: max(limit, 1000), Start: c.q.Start, End: c.q.End, Subject: c.q.Subject, Event: c.q.Event, Actor: c.q.Actor}, func() {})
+			rows, _, err := w.pages(t.Context(), auditlog.Query{
+				Limit:   max(limit, 1000),
+				Start:   c.q.Start,
+				End:     c.q.End,
+				Subject: c.q.Subject,
+				Event:   c.q.Event,
+				Actor:   c.q.Actor,
+			}, func() {})
 			if limit == 1 {
 				rows, _, err = w.pages(t.Context(), c.q, func() { w.advance(time.Hour) })
 			}
@@ -116,8 +126,8 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// Rows that are made early and committed late, while pages are read: none is lost and none doubled, as long as a function
-// lives no longer than it may.
+// Rows that are made early and committed late, while pages are read: none is lost and none doubled, as long as a
+// function lives no longer than it may.
 func TestNoRowIsLostBetweenPages(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := open(memstore.Config{})
@@ -130,7 +140,12 @@ func TestNoRowIsLostBetweenPages(t *testing.T) {
 		var early []pending
 		begin := func() {
 			subject := fmt.Sprint("orga::", len(heads)) // each its own chain: nothing orders their commits
-			row, head, err := heads[subject].Append(audit.Entry{Time: w.now(), Event: audit.AgentEnrolled, Actor: "a", Subject: subject})
+			row, head, err := heads[subject].Append(audit.Entry{
+				Time:    w.now(),
+				Event:   audit.AgentEnrolled,
+				Actor:   "a",
+				Subject: subject,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +205,11 @@ func TestLargeAnswersAreRefusedOrPaged(t *testing.T) {
 	h := audit.Head{}
 	for n := range 60 {
 		row, next, err := h.Append(audit.Entry{
-			Time: noon, Event: audit.OrgCARotated, Actor: "a", Subject: org, Details: map[string]any{"text": strings.Repeat(`"`, 30_000)},
+			Time:    noon,
+			Event:   audit.OrgCARotated,
+			Actor:   "a",
+			Subject: org,
+			Details: map[string]any{"text": strings.Repeat(`"`, 30_000)},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -244,7 +263,8 @@ func TestBadQueries(t *testing.T) {
 func TestHead(t *testing.T) {
 	w := open(memstore.Config{})
 	none, err := w.trail.Head(t.Context(), "")
-	if diff := cmp.Diff(audit.Genesis, none.Hash); err != nil || diff != "" || none.Seq != 0 || none.Checkpoint != nil || none.SigningKey.Fingerprint != w.key.Fingerprint {
+	if diff := cmp.Diff(audit.Genesis, none.Hash); err != nil || diff != "" || none.Seq != 0 || none.Checkpoint != nil ||
+		none.SigningKey.Fingerprint != w.key.Fingerprint {
 		t.Errorf("of nothing: %+v, %v", none, err)
 	}
 	if _, err := w.trail.Head(t.Context(), "orga::a"); !errors.Is(err, audit.ErrNoChain) {
@@ -253,7 +273,8 @@ func TestHead(t *testing.T) {
 	w.grow(t, org, "orga::a", "orga::a")
 	r := w.seal(t)
 	h, err := w.trail.Head(t.Context(), "")
-	if err != nil || h.Subject != org || h.Seq != 2 || h.Checkpoint == nil || h.Checkpoint.Hash != r.Hash || h.Checkpoint.Verify(w.key.Key) != nil {
+	if err != nil || h.Subject != org || h.Seq != 2 || h.Checkpoint == nil || h.Checkpoint.Hash != r.Hash ||
+		h.Checkpoint.Verify(w.key.Key) != nil {
 		t.Errorf("%+v, %v", h, err)
 	}
 	if h, err := w.trail.Head(t.Context(), "orga::a"); err != nil || h.Seq != 2 || h.Subject != "orga::a" {

@@ -13,7 +13,8 @@ import (
 
 var errStore = errors.New("no answer")
 
-// A checkpoint is in the registry before it is in the archive: one that is made between the two reads is no sign of a loss.
+// A checkpoint is in the registry before it is in the archive: one that is made between the two reads is no sign of a
+// loss.
 func TestForgotten(t *testing.T) {
 	at := func(number, setBack int64) *registry.Checkpoint {
 		return &registry.Checkpoint{Sealed: audit.Sealed{Checkpoint: audit.Checkpoint{Number: number}}, SetBack: setBack}

@@ -57,9 +57,11 @@ func (j *Sealer) cut(ctx context.Context, l audit.Leaf, rows int64) (audit.Leaf,
 	return l, nil
 }
 
-// make makes the checkpoint behind last, and keeps what keep makes of it in its commit. It reports false if another run was
-// first.
-func (j *Sealer) make(ctx context.Context, by audit.By, last registry.Checkpoint, leaves []audit.Leaf, keep keeper) (bool, error) {
+// make makes the checkpoint behind last, and keeps what keep makes of it in its commit. It reports false if another run
+// was first.
+func (j *Sealer) make(
+	ctx context.Context, by audit.By, last registry.Checkpoint, leaves []audit.Leaf, keep keeper,
+) (bool, error) {
 	sealed, stamped, err := j.seal(ctx, last.Sealed.Checkpoint, leaves)
 	if err != nil {
 		return false, err
@@ -74,7 +76,8 @@ func (j *Sealer) make(ctx context.Context, by audit.By, last registry.Checkpoint
 	}
 	next.Version++
 	c := sealed.Checkpoint
-	j.Log.InfoContext(ctx, "audit.checkpoint", "number", c.Number, "chains", c.Leaves, "rows", c.Rows, "root", c.Root, "request_id", by.RequestID)
+	j.Log.InfoContext(ctx, "audit.checkpoint", "number", c.Number, "chains", c.Leaves, "rows", c.Rows, "root", c.Root,
+		"request_id", by.RequestID)
 	if err := j.finish(ctx, &next, leaves); err != nil && !errors.Is(err, errOvertaken) {
 		return true, err
 	}
@@ -146,7 +149,9 @@ func (j *Sealer) stamp(ctx context.Context, s *audit.Sealed) (stamp, error) {
 const commitTries = 5
 
 // commit makes a checkpoint count, together with the row that announces it. It reports false if another run was first.
-func (j *Sealer) commit(ctx context.Context, by audit.By, next registry.Checkpoint, stamped stamp, answer *registry.Answer) (bool, error) {
+func (j *Sealer) commit(
+	ctx context.Context, by audit.By, next registry.Checkpoint, stamped stamp, answer *registry.Answer,
+) (bool, error) {
 	var err error
 	for range commitTries {
 		org, readErr := j.Store.Org(ctx)
@@ -157,7 +162,13 @@ func (j *Sealer) commit(ctx context.Context, by audit.By, next registry.Checkpoi
 		if appendErr != nil {
 			return false, appendErr
 		}
-		err = registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Head: &head, Rows: []audit.Row{row}, Checkpoint: &next, Answer: answer})
+		err = registry.Settle(ctx, j.Store.Apply, registry.Change{
+			ID:         j.NewID(),
+			Head:       &head,
+			Rows:       []audit.Row{row},
+			Checkpoint: &next,
+			Answer:     answer,
+		})
 		if err == nil {
 			return true, nil
 		}

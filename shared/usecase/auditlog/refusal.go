@@ -112,9 +112,15 @@ func (r *Recorder) count(f Refusal, now time.Time) (audit.Entry, bool) {
 	for i, s := range t.sources {
 		sources[i] = s
 	}
-	return audit.Entry{Time: now, Event: f.Event, Actor: f.Actor, Subject: RefusalSubject(r.OrgID, f.Event), Details: f.Note(map[string]any{
-		"count": t.count, "reason": f.Reason, "sources": sources,
-	})}, true
+	return audit.Entry{
+		Time:    now,
+		Event:   f.Event,
+		Actor:   f.Actor,
+		Subject: RefusalSubject(r.OrgID, f.Event),
+		Details: f.Note(map[string]any{
+			"count": t.count, "reason": f.Reason, "sources": sources,
+		}),
+	}, true
 }
 
 // told subtracts the reported count from the tally.

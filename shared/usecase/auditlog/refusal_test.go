@@ -39,14 +39,20 @@ func (w *recording) Write(b []byte) (int, error) {
 // instance is a recorder as each process has one.
 func (w *recording) instance() *auditlog.Recorder {
 	return auditlog.NewRecorder(auditlog.RecorderConfig{
-		Store: w.store, OrgID: "orga", Log: slog.New(slog.NewTextHandler(w, nil)),
+		Store: w.store,
+		OrgID: "orga",
+		Log:   slog.New(slog.NewTextHandler(w, nil)),
 		Now:   func() time.Time { return time.Unix(0, w.clock.Load()).UTC() },
 		NewID: func() string { return "id-" + strconv.FormatInt(w.ids.Add(1), 10) },
 	})
 }
 
 func login(source string) auditlog.Refusal {
-	return auditlog.Refusal{Event: audit.AdminLoginRefused, By: audit.By{Actor: "api", RequestID: "r", SourceIP: source}, Reason: "wrong secret"}
+	return auditlog.Refusal{
+		Event:  audit.AdminLoginRefused,
+		By:     audit.By{Actor: "api", RequestID: "r", SourceIP: source},
+		Reason: "wrong secret",
+	}
 }
 
 func (w *recording) rows(t *testing.T, event audit.Event) []audit.Row {
@@ -73,7 +79,8 @@ func TestSingleRefusalShowsAtOnce(t *testing.T) {
 	w := openRecorder(memstore.Config{})
 	w.instance().Record(t.Context(), login("192.0.2.7"))
 	rows := w.rows(t, audit.AdminLoginRefused)
-	if len(rows) != 1 || rows[0].Actor != "api" || rows[0].Details["reason"] != "wrong secret" || rows[0].Details["source_ip"] != "192.0.2.7" || count(rows) != 1 {
+	if len(rows) != 1 || rows[0].Actor != "api" || rows[0].Details["reason"] != "wrong secret" ||
+		rows[0].Details["source_ip"] != "192.0.2.7" || count(rows) != 1 {
 		t.Errorf("%+v", rows)
 	}
 }
@@ -149,7 +156,11 @@ func TestEventsHaveTheirOwnWindows(t *testing.T) {
 	w := openRecorder(memstore.Config{})
 	i := w.instance()
 	i.Record(t.Context(), login("192.0.2.7"))
-	i.Record(t.Context(), auditlog.Refusal{Event: audit.OrgCAUploadRefused, By: audit.By{Actor: "admin:v1"}, Reason: "ca_expired"})
+	i.Record(t.Context(), auditlog.Refusal{
+		Event:  audit.OrgCAUploadRefused,
+		By:     audit.By{Actor: "admin:v1"},
+		Reason: "ca_expired",
+	})
 	if a, b := len(w.rows(t, audit.AdminLoginRefused)), len(w.rows(t, audit.OrgCAUploadRefused)); a != 1 || b != 1 {
 		t.Errorf("%d and %d rows, want one of each", a, b)
 	}

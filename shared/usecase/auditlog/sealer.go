@@ -45,7 +45,8 @@ type Archive interface {
 	Put(ctx context.Context, name string, data []byte) error
 	// Get reads an object; nil if there is none.
 	Get(ctx context.Context, name string) ([]byte, error)
-	// Last finds the last name, in their order, among those that begin with prefix and stand behind after; empty if none does.
+	// Last finds the last name, in their order, among those that begin with prefix and stand behind after; empty if none
+	// does.
 	Last(ctx context.Context, prefix, after string) (string, error)
 }
 
@@ -244,7 +245,8 @@ func (j *Sealer) setBack(ctx context.Context, last *registry.Checkpoint) (bool, 
 	if err != nil {
 		return false, err
 	}
-	j.Log.ErrorContext(ctx, "audit.checkpoint: the audit trail was set back", "archived", archived.Checkpoint.Number, "stored", last.Sealed.Checkpoint.Number)
+	j.Log.ErrorContext(ctx, "audit.checkpoint: the audit trail was set back", "archived", archived.Checkpoint.Number,
+		"stored", last.Sealed.Checkpoint.Number)
 	last.Sealed, last.Done, last.SetBack = archived, true, archived.Checkpoint.Number
 	return true, j.note(ctx, last)
 }
@@ -260,7 +262,8 @@ func (j *Sealer) still(ctx context.Context, last registry.Checkpoint) error {
 
 // acknowledge takes the note back: an operator asks for a checkpoint after the trail was found to be set back.
 func (j *Sealer) acknowledge(ctx context.Context, by audit.By, p *lastSeal) error {
-	j.Log.WarnContext(ctx, "audit.checkpoint: an operator has seen that the audit trail was set back", "archived", p.SetBack, "actor", by.Actor, "request_id", by.RequestID)
+	j.Log.WarnContext(ctx, "audit.checkpoint: an operator has seen that the audit trail was set back", "archived",
+		p.SetBack, "actor", by.Actor, "request_id", by.RequestID)
 	p.SetBack = 0
 	return j.note(ctx, &p.Checkpoint)
 }

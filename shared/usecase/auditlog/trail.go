@@ -1,5 +1,6 @@
 // Package auditlog keeps the audit trail. A Trail exports it: rows, page by page; the ends of chains; bundles that an
-// auditor can verify. A Sealer signs, on a schedule, the end of every chain that moved. A Recorder records refused callers.
+// auditor can verify. A Sealer signs, on a schedule, the end of every chain that moved. A Recorder records refused
+// callers.
 package auditlog
 
 import (
@@ -14,11 +15,14 @@ import (
 // What can be wrong with a request.
 var (
 	ErrLimit  = problem.New(400, "limit_invalid", "limit takes 1 to 10000")
-	ErrPeriod = problem.New(400, "period_invalid", "start and end take a time as in RFC 3339 (2026-11-25T08:00:00Z), or a day (2026-11-25); end comes "+
+	ErrPeriod = problem.New(400, "period_invalid", "start and end take a time as in RFC 3339 (2026-11-25T08:00:00Z), or "+
+		"a day (2026-11-25); end comes "+
 		"after start")
-	ErrEvent = problem.New(400, "event_type_unknown", "event_type is not one that is recorded, such as agent.cert_rotated or org_ca.rotated")
-	ErrParts = problem.New(400, "checkpoint_invalid", "from_checkpoint and to_checkpoint take numbers of checkpoints that exist").
-			Says("from_checkpoint and to_checkpoint take numbers of checkpoints that exist. GET " +
+	ErrEvent = problem.New(400, "event_type_unknown", "event_type is not one that is recorded, such as "+
+		"agent.cert_rotated or org_ca.rotated")
+	ErrParts = problem.New(400, "checkpoint_invalid", "from_checkpoint and to_checkpoint take numbers of "+
+		"checkpoints that exist").
+		Says("from_checkpoint and to_checkpoint take numbers of checkpoints that exist. GET " +
 			"/v1/admin/audit/head tells the last one.")
 	// ErrTooLarge: it does not fit into one answer. There is a way in parts.
 	ErrTooLarge = problem.New(413, "audit_answer_too_large", "the answer would be too large").

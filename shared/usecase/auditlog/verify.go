@@ -20,10 +20,10 @@ type Verdict struct {
 // spare is how much of a request's time is left alone, for the part that is being packed and for the answer.
 const spare = 10 * time.Second
 
-// Verify packs the history, part by part, as it is handed to an auditor, and verifies it as an auditor does: every hash,
-// every chain, every checkpoint's signature by the key that signs now, and that nothing is missing. It shows the
-// Mastio's operator that no row was changed behind the Mastio's back. An auditor who does not trust the Mastio
-// verifies a bundle offline.
+// Verify packs the history, part by part, as it is handed to an auditor, and verifies it as an auditor does: every
+// hash, every chain, every checkpoint's signature by the key that signs now, and that nothing is missing. It shows the
+// Mastio's operator that no row was changed behind the Mastio's back. An auditor who does not trust the Mastio verifies
+// a bundle offline.
 //
 // A history that takes longer than the request may is verified up to where its time ends.
 //

@@ -26,8 +26,8 @@ type window struct {
 	chunk  int // rows of a day to read at once
 }
 
-// window begins where the cursor, the query or the history does, whichever is last, and ends with the query or a day from
-// now: clocks differ.
+// window begins where the cursor, the query or the history does, whichever is last, and ends with the query or a day
+// from now: clocks differ.
 func (t *Trail) window(ctx context.Context, q Query, after string) (*window, error) {
 	w := &window{begin: q.Start, end: q.End, after: after, days: 1, chunk: chunk}
 	if q.Limit > 0 && q.Event == "" && q.Actor == "" { // every row that is read goes onto the page

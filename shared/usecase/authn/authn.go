@@ -45,7 +45,8 @@ var (
 	// ErrTooOld is answered with the instant that decides.
 	ErrNoPath = problem.New(401, "svid_path_missing", "the issuer of the SVID is not known").
 			Says("No certificate of the CA that issued this SVID is known here. Send what is between the SVID and its CA, " +
-			"in svid_chain_pem of the token request: PEM, once for each new CA. An SVID under a superseded Org CA does not count.").
+			"in svid_chain_pem of the token request: PEM, once for each new CA. An SVID under a superseded Org CA " +
+			"does not count.").
 		AtToken("invalid_client")
 	ErrTooOld = problem.New(401, "certificate_too_old", "SVID does not count").AtToken("invalid_client")
 )
@@ -111,7 +112,9 @@ func Read(certificatePEM, chainPEM string) (Shown, error) {
 // the result of agent.Use. own may be nil.
 //
 // Errors: agent.ErrRevoked, those above, registry.ErrUnavailable.
-func Authenticate(ctx context.Context, store Store, own *Own, s Shown, clientID string, now time.Time) (registry.View, agent.Pin, error) {
+func Authenticate(
+	ctx context.Context, store Store, own *Own, s Shown, clientID string, now time.Time,
+) (registry.View, agent.Pin, error) {
 	return authenticate(ctx, store, own, s, clientID, now, judge)
 }
 
@@ -125,7 +128,8 @@ func Recognise(ctx context.Context, store Store, s Shown, clientID string, now t
 	return view, err
 }
 
-type judgement func(ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time) (agent.Pin, error)
+type judgement func(ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time) (agent.Pin,
+	error)
 
 func authenticate(
 	ctx context.Context, store Store, own *Own, s Shown, clientID string, now time.Time, judge judgement,
@@ -154,7 +158,9 @@ func judge(ctx context.Context, store Store, own *Own, view registry.View, s Sho
 	return view.Agent.Authenticate(s.thumbprint, view.Pointer, now)
 }
 
-func recognise(ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time) (agent.Pin, error) {
+func recognise(
+	ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time,
+) (agent.Pin, error) {
 	if view.Agent.Method == agent.SPIFFE {
 		return namedSVID(*view.Agent, s, now)
 	}
@@ -196,8 +202,8 @@ func find(ctx context.Context, store Store, s Shown, clientID string) (view regi
 	return store.View(ctx, led)
 }
 
-// isAbout reports whether a record is that of the agent which the certificate was for, be it dead by now. The SPIFFE ID in a
-// BYOCA agent's certificate is what its PKI wrote: nothing reserves it, and another agent may be enrolled by it.
+// isAbout reports whether a record is that of the agent which the certificate was for, be it dead by now. The SPIFFE ID
+// in a BYOCA agent's certificate is what its PKI wrote: nothing reserves it, and another agent may be enrolled by it.
 func (s Shown) isAbout(a agent.Agent) bool {
 	if s.uri != "" && a.SPIFFEID == s.uri && a.Method != agent.BYOCA {
 		return true

@@ -33,7 +33,8 @@ const maxIntermediates = 8
 // CA. changed is false if there is nothing new, as in every request after the first one under an intermediate.
 func Learn(a agent.Agent, p orgca.Pointer, s Shown, pin agent.Pin, now time.Time) (learned agent.Agent, changed bool) {
 	s, err := s.withPath()
-	if err != nil || a.Method != agent.SPIFFE || !slices.ContainsFunc(s.sent, func(c *x509.Certificate) bool { return !knows(a, c) }) {
+	if err != nil || a.Method != agent.SPIFFE ||
+		!slices.ContainsFunc(s.sent, func(c *x509.Certificate) bool { return !knows(a, c) }) {
 		return a, false
 	}
 	trust, err := trustOf(a, p, pin)

@@ -14,7 +14,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// namedSVID decides by the agent's SPIFFE ID alone. What it returns stands for the pin that such an agent does not have.
+// namedSVID decides by the agent's SPIFFE ID alone. What it returns stands for the pin that such an agent does not
+// have.
 func namedSVID(a agent.Agent, s Shown, now time.Time) (agent.Pin, error) {
 	if a.Status != agent.Active {
 		return agent.Pin{}, fmt.Errorf("%w: agent is %s", agent.ErrRevoked, a.Status)
@@ -38,9 +39,11 @@ func namedSVID(a agent.Agent, s Shown, now time.Time) (agent.Pin, error) {
 	return pin, nil
 }
 
-// judgeSVID decides by the agent's SPIFFE ID, and by what must vouch for it: a bundle of the agent's own, or the Org CA,
-// whose generations it follows as pins do.
-func judgeSVID(ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time) (agent.Pin, error) {
+// judgeSVID decides by the agent's SPIFFE ID, and by what must vouch for it: a bundle of the agent's own, or the Org
+// CA, whose generations it follows as pins do.
+func judgeSVID(
+	ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time,
+) (agent.Pin, error) {
 	a := *view.Agent
 	pin, err := namedSVID(a, s, now)
 	if err != nil {
@@ -82,13 +85,20 @@ func (s Shown) withPath() (Shown, error) {
 
 // PinOf describes a certificate that the Mastio does not pin.
 func PinOf(leaf *x509.Certificate) agent.Pin {
-	return agent.Pin{Thumbprint: pki.Thumbprint(leaf.Raw), Key: pki.Thumbprint(leaf.RawSubjectPublicKeyInfo), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter}
+	return agent.Pin{
+		Thumbprint: pki.Thumbprint(leaf.Raw),
+		Key:        pki.Thumbprint(leaf.RawSubjectPublicKeyInfo),
+		NotBefore:  leaf.NotBefore,
+		NotAfter:   leaf.NotAfter,
+	}
 }
 
 // vouchingGeneration finds the accepted generation under which an SVID was issued. The pointer holds the chain of the
 // current generation. The chains of an overlap are read only when the current chain does not vouch; an hour after a
 // rotation it does.
-func vouchingGeneration(ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time) (int64, error) {
+func vouchingGeneration(
+	ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time,
+) (int64, error) {
 	p := view.Pointer
 	var never []*x509.Certificate
 	if len(s.sent)+len(view.Agent.Intermediates) > 0 { // else nothing stands between the SVID and the Org CA

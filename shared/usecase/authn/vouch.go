@@ -22,8 +22,8 @@ var ErrNoSPIFFEID = problem.New(400, "svid_missing_spiffe_uri", "SVID does not h
 // the Org CA. A certificate of the Mastio counts by its pin alone: no path leads through the issuing CA, whose key
 // only the Mastio has.
 //
-// Nor does one lead through a CA of never, or its key, unless that is the Org CA or stands above it: a former Org CA, which
-// its successor may have certified to ease a change, has ended all the same.
+// Nor does one lead through a CA of never, or its key, unless that is the Org CA or stands above it: a former Org CA,
+// which its successor may have certified to ease a change, has ended all the same.
 func Org(chain [][]byte, fingerprint string, never ...*x509.Certificate) (pki.Trust, error) {
 	certs, err := parse(chain)
 	if err != nil {
@@ -36,7 +36,8 @@ func Org(chain [][]byte, fingerprint string, never ...*x509.Certificate) (pki.Tr
 	t := pki.Trust{Roots: certs[last:], Known: certs[:last]}
 	for i, c := range certs {
 		if pki.Thumbprint(c.Raw) == fingerprint {
-			t.Through, t.Never = c, slices.Concat(certs[:i], apart(never, certs[i:])) // under a legacy root there is no issuing CA
+			// under a legacy root there is no issuing CA
+			t.Through, t.Never = c, slices.Concat(certs[:i], apart(never, certs[i:]))
 			return t, nil
 		}
 	}
@@ -67,7 +68,11 @@ func Bundle(a agent.Agent, chain [][]byte, fingerprint string, never ...*x509.Ce
 	if err != nil {
 		return pki.Trust{}, err
 	}
-	return pki.Trust{Roots: roots, Known: known, Never: slices.Concat(own.Never, []*x509.Certificate{own.Through}, never)}, nil
+	return pki.Trust{
+		Roots: roots,
+		Known: known,
+		Never: slices.Concat(own.Never, []*x509.Certificate{own.Through}, never),
+	}, nil
 }
 
 // Generation returns what vouches for certificates under a generation of the Org CA, in addition to the certificates

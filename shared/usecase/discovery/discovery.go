@@ -55,15 +55,20 @@ type Metadata struct {
 // Metadata returns the authorization server's metadata.
 func (d *Directory) Metadata() Metadata {
 	return Metadata{
-		Issuer: d.Issuer, TokenEndpoint: d.Endpoint, JWKSURI: d.Issuer + "/.well-known/jwks.json",
-		GrantTypes: []string{"client_credentials"}, ResponseTypes: []string{"none"}, // required, and an empty list is forbidden (RFC 8414 sections 2 and 3.2)
-		AuthMethods:     []string{"tls_client_auth"},
-		ProofAlgorithms: []string{"ES256"}, CertificateBoundTokens: true,
+		Issuer:                 d.Issuer,
+		TokenEndpoint:          d.Endpoint,
+		JWKSURI:                d.Issuer + "/.well-known/jwks.json",
+		GrantTypes:             []string{"client_credentials"},
+		ResponseTypes:          []string{"none"}, // required, and an empty list is forbidden (RFC 8414 sections 2 and 3.2)
+		AuthMethods:            []string{"tls_client_auth"},
+		ProofAlgorithms:        []string{"ES256"},
+		CertificateBoundTokens: true,
 		MutualTLSEndpointAlias: map[string]string{"token_endpoint": d.Endpoint},
 	}
 }
 
-// Root returns the current Org CA's certificate, PEM, and behind it those above an uploaded one. Error: orgca.ErrMissing.
+// Root returns the current Org CA's certificate, PEM, and behind it those above an uploaded one. Error:
+// orgca.ErrMissing.
 func (d *Directory) Root(ctx context.Context) ([]byte, error) {
 	org, err := d.org(ctx)
 	if err != nil {
@@ -72,7 +77,8 @@ func (d *Directory) Root(ctx context.Context) ([]byte, error) {
 	return truststore.Encode(org.Pointer.CA()), nil
 }
 
-// Chain returns the certificates, DER, from the one that issues agents' certificates up to the root. Error: orgca.ErrMissing.
+// Chain returns the certificates, DER, from the one that issues agents' certificates up to the root. Error:
+// orgca.ErrMissing.
 func (d *Directory) Chain(ctx context.Context) ([][]byte, error) {
 	org, err := d.Store.Org(ctx)
 	if err != nil {
@@ -84,7 +90,8 @@ func (d *Directory) Chain(ctx context.Context) ([][]byte, error) {
 	return org.Pointer.Chain, nil
 }
 
-// Bundle returns every trusted certificate, PEM: no longer those of a generation that a compromise has ended. Error: orgca.ErrMissing.
+// Bundle returns every trusted certificate, PEM: no longer those of a generation that a compromise has ended. Error:
+// orgca.ErrMissing.
 func (d *Directory) Bundle(ctx context.Context) ([]byte, error) {
 	org, err := d.org(ctx)
 	if err != nil {

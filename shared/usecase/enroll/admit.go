@@ -34,9 +34,9 @@ type Admitted struct {
 // BYOCA admits an agent whose certificate was issued elsewhere under the current Org CA, or pins its new certificate in
 // the place of the old one: with Update whatever the old one is, else if no pin counts under the current generation.
 //
-// Errors: agent.ErrID, agent.ErrProfile, agent.ErrProofBound, agent.ErrAlreadyEnrolled, ErrBinding and ErrCapabilities (nothing of the existing agent
-// changes), orgca.ErrMissing, agentcert.ErrDPoPJWK, those of pki.CheckLeaf, pki.ErrPossession, those that begin with ErrCertificatePEM, and
-// those of idempotency.Do.
+// Errors: agent.ErrID, agent.ErrProfile, agent.ErrProofBound, agent.ErrAlreadyEnrolled, ErrBinding and ErrCapabilities
+// (nothing of the existing agent changes), orgca.ErrMissing, agentcert.ErrDPoPJWK, those of pki.CheckLeaf,
+// pki.ErrPossession, those that begin with ErrCertificatePEM, and those of idempotency.Do.
 func (e *Enroller) BYOCA(ctx context.Context, req Outside) (Admitted, error) {
 	return idempotency.Do(ctx, e.Store, req.Once, e.Now, func() (Admitted, error) { return e.byoca(ctx, req) })
 }
@@ -49,41 +49,45 @@ func (e *Enroller) byoca(ctx context.Context, req Outside) (Admitted, error) {
 	if err := e.checkNames(r); err != nil {
 		return Admitted{}, err
 	}
-	return e.admit(ctx, agent.BYOCA, req, r, func(ctx context.Context, p orgca.Pointer, a *agent.Agent, c *registry.Change) error {
-		if err := e.under(ctx, r, p); err != nil {
-			return err
-		}
-		pin := r.pin(p.Current)
-		if !req.Update && !r.reason.Code.AtOnce() && a.Holds(r.thumbprint, p, e.Now()) { // the same enrolment once more
+	return e.admit(ctx, agent.BYOCA, req, r,
+		func(ctx context.Context, p orgca.Pointer, a *agent.Agent, c *registry.Change) error {
+			if err := e.under(ctx, r, p); err != nil {
+				return err
+			}
+			pin := r.pin(p.Current)
+			if !req.Update && !r.reason.Code.AtOnce() && a.Holds(r.thumbprint, p, e.Now()) { // the same enrolment once more
+				return nil
+			}
+			keep := agent.Keep{Restorable: p.Previous}
+			if *a = a.Believed(e.Now()); r.reason.Code.AtOnce() {
+				*a, keep = a.End(e.Now()), agent.Keep{}
+			}
+			if err := a.Outlives(pin); err != nil {
+				return err
+			}
+			a.Pins = slices.DeleteFunc(slices.Clone(a.Pins), func(p agent.Pin) bool { return p.Thumbprint == r.thumbprint })
+			*a = a.Repin(pin, keep, e.Now())
+			if a.SPIFFEID, _ = pki.URI(r.leaf); pki.CheckSPIFFEID(a.SPIFFEID) != nil {
+				a.SPIFFEID = ""
+			}
+			c.Aliases = []registry.Alias{{Name: registry.PinAlias(r.thumbprint), Agent: a.ID, Expires: r.leaf.NotAfter}}
 			return nil
-		}
-		keep := agent.Keep{Restorable: p.Previous}
-		if *a = a.Believed(e.Now()); r.reason.Code.AtOnce() {
-			*a, keep = a.End(e.Now()), agent.Keep{}
-		}
-		if err := a.Outlives(pin); err != nil {
-			return err
-		}
-		a.Pins = slices.DeleteFunc(slices.Clone(a.Pins), func(p agent.Pin) bool { return p.Thumbprint == r.thumbprint })
-		*a = a.Repin(pin, keep, e.Now())
-		if a.SPIFFEID, _ = pki.URI(r.leaf); pki.CheckSPIFFEID(a.SPIFFEID) != nil {
-			a.SPIFFEID = ""
-		}
-		c.Aliases = []registry.Alias{{Name: registry.PinAlias(r.thumbprint), Agent: a.ID, Expires: r.leaf.NotAfter}}
-		return nil
-	})
+		})
 }
 
 // pin is the pin of the certificate that was shown, under a generation; zero: none.
 func (r reading) pin(generation int64) agent.Pin {
 	return agent.Pin{
-		Thumbprint: r.thumbprint, Key: r.key, Generation: generation,
-		NotBefore: r.leaf.NotBefore, NotAfter: r.leaf.NotAfter,
+		Thumbprint: r.thumbprint,
+		Key:        r.key,
+		Generation: generation,
+		NotBefore:  r.leaf.NotBefore,
+		NotAfter:   r.leaf.NotAfter,
 	}
 }
 
-// SPIFFE admits an agent that is known by its SPIFFE ID and by what its SVIDs are issued under, or, for the same SPIFFE ID,
-// replaces the latter; with Update it changes both. Such an agent has no pin, so that its next SVID needs no
+// SPIFFE admits an agent that is known by its SPIFFE ID and by what its SVIDs are issued under, or, for the same SPIFFE
+// ID, replaces the latter; with Update it changes both. Such an agent has no pin, so that its next SVID needs no
 // enrolment.
 //
 // Errors: as of BYOCA, and authn.ErrNoSPIFFEID.
@@ -103,32 +107,34 @@ func (e *Enroller) spiffe(ctx context.Context, req Outside) (Admitted, error) {
 	if err := e.checkNames(r); err != nil {
 		return Admitted{}, err
 	}
-	return e.admit(ctx, agent.SPIFFE, req, r, func(ctx context.Context, p orgca.Pointer, a *agent.Agent, c *registry.Change) error {
-		if err := e.vouched(ctx, r, p); err != nil {
-			return err
-		}
-		shown := r.pin(0)
-		*a = a.Believed(e.Now())
-		if err := a.Outlives(shown); err != nil {
-			return err
-		}
-		if r.reason.Code.AtOnce() {
-			if a.Past.Newest.Equal(shown.NotBefore) && a.Knows(shown) {
-				return agent.ErrKeyUsed
+	return e.admit(ctx, agent.SPIFFE, req, r,
+		func(ctx context.Context, p orgca.Pointer, a *agent.Agent, c *registry.Change) error {
+			if err := e.vouched(ctx, r, p); err != nil {
+				return err
 			}
-			*a = a.EndBefore(shown, e.Now())
-		} else if a.Version > 0 && a.SPIFFEID == "" { // it was deactivated, and has SVIDs of then that only the token endpoint saw
-			*a = a.EndOlder(shown)
-		}
-		*a = a.Learn(shown)
-		if a.SPIFFEID != "" && a.SPIFFEID != id {
-			c.Forget = []registry.Alias{{Name: registry.SPIFFEAlias(a.SPIFFEID), Agent: a.ID}}
-		}
-		c.Aliases = []registry.Alias{{Name: registry.SPIFFEAlias(id), Agent: a.ID}}
-		a.SPIFFEID, a.Bundle, a.Intermediates, a.UpdatedAt = id, ders(r.bundle), ders(r.between), e.Now()
-		c.EdgeCAs, err = e.edgeCAs(ctx, r.bundle)
-		return err
-	})
+			shown := r.pin(0)
+			*a = a.Believed(e.Now())
+			if err := a.Outlives(shown); err != nil {
+				return err
+			}
+			if r.reason.Code.AtOnce() {
+				if a.Past.Newest.Equal(shown.NotBefore) && a.Knows(shown) {
+					return agent.ErrKeyUsed
+				}
+				*a = a.EndBefore(shown, e.Now())
+				// it was deactivated, and has SVIDs of then that only the token endpoint saw
+			} else if a.Version > 0 && a.SPIFFEID == "" {
+				*a = a.EndOlder(shown)
+			}
+			*a = a.Learn(shown)
+			if a.SPIFFEID != "" && a.SPIFFEID != id {
+				c.Forget = []registry.Alias{{Name: registry.SPIFFEAlias(a.SPIFFEID), Agent: a.ID}}
+			}
+			c.Aliases = []registry.Alias{{Name: registry.SPIFFEAlias(id), Agent: a.ID}}
+			a.SPIFFEID, a.Bundle, a.Intermediates, a.UpdatedAt = id, ders(r.bundle), ders(r.between), e.Now()
+			c.EdgeCAs, err = e.edgeCAs(ctx, r.bundle)
+			return err
+		})
 }
 
 // edgeCAs returns those of a bundle that the edge does not know yet, or is about to forget.
@@ -164,7 +170,9 @@ type admission func(ctx context.Context, p orgca.Pointer, a *agent.Agent, c *reg
 const admitTries = 3
 
 // admit commits an agent, new or updated, with its row and aliases, and then lets its CAs through the edge.
-func (e *Enroller) admit(ctx context.Context, m agent.Method, req Outside, r reading, complete admission) (Admitted, error) {
+func (e *Enroller) admit(
+	ctx context.Context, m agent.Method, req Outside, r reading, complete admission,
+) (Admitted, error) {
 	for range admitTries {
 		view, err := e.admissibleAs(ctx, m, req, r)
 		if err != nil {
@@ -293,8 +301,8 @@ func (e *Enroller) keepIn(ctx context.Context, r reading) error {
 	return registry.Settle(ctx, e.Store.Apply, registry.Change{ID: e.NewID(), EdgeCAs: missing})
 }
 
-// admissibleAs decides whether the agent may be enrolled, or, if it exists, enrolled again or updated: by the method that
-// it came by only. To change the method, an operator deactivates the agent first, which ends everything that
+// admissibleAs decides whether the agent may be enrolled, or, if it exists, enrolled again or updated: by the method
+// that it came by only. To change the method, an operator deactivates the agent first, which ends everything that
 // authenticates it.
 func (e *Enroller) admissibleAs(ctx context.Context, m agent.Method, req Outside, r reading) (registry.View, error) {
 	view, err := e.Store.View(ctx, r.id)
@@ -339,9 +347,12 @@ func (e *Enroller) outsideRecord(m agent.Method, req Outside, r reading, old *ag
 	return a
 }
 
-func (e *Enroller) outsideEntry(m agent.Method, req Outside, r reading, old *agent.Agent, a agent.Agent, out Admitted) audit.Entry {
+func (e *Enroller) outsideEntry(
+	m agent.Method, req Outside, r reading, old *agent.Agent, a agent.Agent, out Admitted,
+) audit.Entry {
 	details := map[string]any{
-		"method": string(m), "cert_thumbprint": r.thumbprint, "generation": out.Generation, "capabilities": texts(a.Capabilities), "spiffe_id": a.SPIFFEID,
+		"method": string(m), "cert_thumbprint": r.thumbprint, "generation": out.Generation,
+		"capabilities": texts(a.Capabilities), "spiffe_id": a.SPIFFEID,
 		"possession": r.possession, "trust_bundle": thumbprints(r.bundle), "dpop_jkt": a.JKT, "dpop_bound": a.ProofBound,
 	}
 	event := audit.AgentEnrolled
@@ -349,7 +360,13 @@ func (e *Enroller) outsideEntry(m agent.Method, req Outside, r reading, old *age
 		event = audit.AgentCertRotated
 		maps.Copy(details, replaced(*old))
 	}
-	return audit.Entry{Time: e.Now(), Event: event, Actor: req.Actor, Subject: string(a.ID), Details: r.reason.Note(req.Note(details))}
+	return audit.Entry{
+		Time:    e.Now(),
+		Event:   event,
+		Actor:   req.Actor,
+		Subject: string(a.ID),
+		Details: r.reason.Note(req.Note(details)),
+	}
 }
 
 func thumbprints(certs []*x509.Certificate) []any {

@@ -73,14 +73,17 @@ func (r reading) spiffeID() string {
 
 // repeats reports whether committing a would change nothing of old that authenticates the agent.
 func repeats(a, old agent.Agent, c registry.Change) bool {
-	return len(c.EdgeCAs) == 0 && a.SPIFFEID == old.SPIFFEID && a.JKT == old.JKT && a.ProofBound == old.ProofBound && slices.Equal(a.Pins, old.Pins) && a.Past.Floor.Equal(old.Past.Floor) &&
-		slices.EqualFunc(a.Bundle, old.Bundle, slices.Equal) && slices.EqualFunc(a.Intermediates, old.Intermediates, slices.Equal)
+	return len(c.EdgeCAs) == 0 && a.SPIFFEID == old.SPIFFEID && a.JKT == old.JKT && a.ProofBound == old.ProofBound &&
+		slices.Equal(a.Pins, old.Pins) && a.Past.Floor.Equal(old.Past.Floor) &&
+		slices.EqualFunc(a.Bundle, old.Bundle, slices.Equal) &&
+		slices.EqualFunc(a.Intermediates, old.Intermediates, slices.Equal)
 }
 
 // replaced names, for the audit row, what authenticated the agent before.
 func replaced(old agent.Agent) map[string]any {
 	return map[string]any{
-		"previous_thumbprint": old.Pin().Thumbprint, "previous_generation": old.Pin().Generation, "previous_spiffe_id": old.SPIFFEID,
+		"previous_thumbprint": old.Pin().Thumbprint, "previous_generation": old.Pin().Generation,
+		"previous_spiffe_id":    old.SPIFFEID,
 		"previous_trust_bundle": thumbprintsOf(old.Bundle), "previous_dpop_jkt": old.JKT,
 	}
 }

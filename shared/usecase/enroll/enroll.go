@@ -68,9 +68,10 @@ func New(cfg Config) *Enroller { return &Enroller{cfg} }
 // Request asks for the enrolment of an agent whose certificate the Mastio issues.
 type Request struct {
 	audit.By
-	Name          string
-	agent.Profile // no display name: the agent's name; an existing agent keeps its own, and no capabilities leave it as it is
-	Material      agentcert.KeyRequest
+	Name string
+	// no display name: the agent's name; an existing agent keeps its own, and no capabilities leave it as it is
+	agent.Profile
+	Material agentcert.KeyRequest
 	// ProofBound asks for dpop_bound_access_tokens (RFC 9449 section 5.2); nil: no, and of an existing agent as it is.
 	ProofBound *bool
 	Deliver    agent.Delivery // what hygiene does when the certificate is due; empty: agent.Notify, or what it did
@@ -99,8 +100,8 @@ func (r Result) Private() (done problem.Done, holds bool) {
 // that counts under the current generation gets a new certificate and keeps everything else: see again.
 //
 // Errors: agent.ErrID, agent.ErrProfile, agent.ErrAlreadyEnrolled and ErrCapabilities (nothing of the existing agent
-// changes), ErrBinding, agent.ErrProofBound, orgca.ErrMissing, the errors of agentcert.Prepare, registry.ErrUnknown when the store stayed silent at the commit,
-// those of idempotency.Do.
+// changes), ErrBinding, agent.ErrProofBound, orgca.ErrMissing, the errors of agentcert.Prepare, registry.ErrUnknown
+// when the store stayed silent at the commit, those of idempotency.Do.
 func (e *Enroller) Enroll(ctx context.Context, req Request) (Result, error) {
 	return idempotency.Do(ctx, e.Store, req.Once, e.Now, func() (Result, error) { return e.mint(ctx, req) })
 }
@@ -132,7 +133,9 @@ func (e *Enroller) mint(ctx context.Context, req Request) (Result, error) {
 	return Result{}, fmt.Errorf("enrol %s: %w", id, registry.ErrConflict)
 }
 
-func (e *Enroller) enroll(ctx context.Context, id agent.ID, req Request, view registry.View, m agentcert.Material) (Result, error) {
+func (e *Enroller) enroll(
+	ctx context.Context, id agent.ID, req Request, view registry.View, m agentcert.Material,
+) (Result, error) {
 	old := active(view.Agent)
 	p := agentcert.Pinning{Agent: e.record(id, req, view.Agent), Pointer: *view.Pointer}
 	if req.ProofBound != nil && *req.ProofBound && cmp.Or(m.JKT, p.Agent.JKT) == "" {
@@ -173,10 +176,15 @@ func (e *Enroller) record(id agent.ID, req Request, old *agent.Agent) agent.Agen
 }
 
 func entry(req Request, a agent.Agent, old *agent.Agent, pin agent.Pin) audit.Entry {
-	e := audit.Entry{Event: audit.AgentEnrolled, Actor: req.Actor, Details: req.Note(map[string]any{
-		"method": string(agent.Minted), "cert_thumbprint": pin.Thumbprint, "generation": pin.Generation, "capabilities": texts(a.Capabilities),
-		"csr": req.Material.CSR != nil, "deliver": string(a.Hygiene.Deliver), "dpop_bound": a.ProofBound,
-	})}
+	e := audit.Entry{
+		Event: audit.AgentEnrolled,
+		Actor: req.Actor,
+		Details: req.Note(map[string]any{
+			"method": string(agent.Minted), "cert_thumbprint": pin.Thumbprint, "generation": pin.Generation,
+			"capabilities": texts(a.Capabilities),
+			"csr":          req.Material.CSR != nil, "deliver": string(a.Hygiene.Deliver), "dpop_bound": a.ProofBound,
+		}),
+	}
 	if old != nil {
 		e.Event = audit.AgentCertRotated
 		maps.Copy(e.Details, replaced(*old))

@@ -20,9 +20,13 @@ func FuzzOutside(f *testing.F) {
 	ca := pkitest.Authority(f, "orga", 1, now)
 	key := pkitest.Key(f)
 	leaf := pkitest.Sign(f, &x509.Certificate{
-		Subject: pkix.Name{Country: []string{"US"}, Organization: []string{"SPIRE"}}, NotBefore: now, NotAfter: now.Add(time.Hour),
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-		URIs: []*url.URL{{Scheme: "spiffe", Host: "mastio.test", Path: "/orga/kyc"}},
+		Subject:               pkix.Name{Country: []string{"US"}, Organization: []string{"SPIRE"}},
+		NotBefore:             now,
+		NotAfter:              now.Add(time.Hour),
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		URIs:                  []*url.URL{{Scheme: "spiffe", Host: "mastio.test", Path: "/orga/kyc"}},
 	}, ca, key.Public())
 	keyPEM, err := pki.EncodePrivateKey(key.Signer)
 	if err != nil {
@@ -34,7 +38,13 @@ func FuzzOutside(f *testing.F) {
 	f.Add(certPEM, []byte{}, "MEUCIQ", []byte{}, []byte("null"))
 	f.Add(keyPEM, certPEM, "", certPEM, []byte{})
 	f.Fuzz(func(t *testing.T, cert, key []byte, proof string, bundle, jwk []byte) {
-		req := Outside{Name: "kyc", CertPEM: cert, KeyPEM: append([]byte{}, key...), Proof: proof, Profile: agent.Profile{Capabilities: []string{"a"}}}
+		req := Outside{
+			Name:    "kyc",
+			CertPEM: cert,
+			KeyPEM:  append([]byte{}, key...),
+			Proof:   proof,
+			Profile: agent.Profile{Capabilities: []string{"a"}},
+		}
 		if len(bundle) > 0 {
 			req.BundlePEM = bundle
 		}
@@ -47,7 +57,8 @@ func FuzzOutside(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			if err := pki.CheckKey(r.leaf.PublicKey); err != nil || now.After(r.leaf.NotAfter) || r.leaf.IsCA || r.possession == "" {
+			if err := pki.CheckKey(r.leaf.PublicKey); err != nil || now.After(r.leaf.NotAfter) || r.leaf.IsCA ||
+				r.possession == "" {
 				t.Fatalf("let through: %+v, %v", r, err)
 			}
 			_ = e.checkNames(r)

@@ -8,15 +8,19 @@ import (
 	"github.com/mastio-aws/mastio/shared/reason"
 )
 
-// admitKey decides whether a certificate that was issued elsewhere may authenticate the agent by the key that it has, and
-// returns the agent's keys with that one. old is the active agent that is enrolled again or updated; nil: there is none.
+// admitKey decides whether a certificate that was issued elsewhere may authenticate the agent by the key that it has,
+// and returns the agent's keys with that one. old is the active agent that is enrolled again or updated; nil: there is
+// none.
 //
-// A key is certified once. The exception is a BYOCA agent that re-enrols under a new generation of the Org CA, because a PKI
-// may sign the same request again: it brings its present key, unless that key, or the generation that it leaves, was
-// declared compromised. SVIDs come and go without a word; of theirs only keys that were the agent's before are refused.
+// A key is certified once. The exception is a BYOCA agent that re-enrols under a new generation of the Org CA, because
+// a PKI may sign the same request again: it brings its present key, unless that key, or the generation that it leaves,
+// was declared compromised. SVIDs come and go without a word; of theirs only keys that were the agent's before are
+// refused.
 //
 // Errors: agent.ErrKeyUsed, agent.ErrProofKeyUsed.
-func (e *Enroller) admitKey(ctx context.Context, m agent.Method, r reading, old *agent.Agent, p orgca.Pointer, why reason.Code) (agent.Keys, error) {
+func (e *Enroller) admitKey(
+	ctx context.Context, m agent.Method, r reading, old *agent.Agent, p orgca.Pointer, why reason.Code,
+) (agent.Keys, error) {
 	keys, err := e.Store.Keys(ctx, r.id)
 	if err != nil {
 		return keys, err
@@ -48,9 +52,11 @@ func (e *Enroller) admitKey(ctx context.Context, m agent.Method, r reading, old 
 	return keys, err
 }
 
-// mayRepeat reports whether the agent shows the certificate that it has already, or re-enrols under a new generation with its present key, and the generation that it
-// leaves was not declared compromised.
-func (e *Enroller) mayRepeat(ctx context.Context, m agent.Method, r reading, known agent.Agent, p orgca.Pointer) (bool, error) {
+// mayRepeat reports whether the agent shows the certificate that it has already, or re-enrols under a new generation
+// with its present key, and the generation that it leaves was not declared compromised.
+func (e *Enroller) mayRepeat(
+	ctx context.Context, m agent.Method, r reading, known agent.Agent, p orgca.Pointer,
+) (bool, error) {
 	present := known.Pin()
 	if m == agent.BYOCA && present.Thumbprint == r.thumbprint { // the same request once more: nothing is certified anew
 		return true, nil

@@ -23,13 +23,15 @@ import (
 var (
 	ErrCertificatePEM = problem.New(400, "cert_pem_invalid", "certificate is not PEM that can be read")
 	ErrBundlePEM      = problem.New(400, "trust_bundle_invalid", "trust_bundle_pem is not a bundle of CA certificates")
-	ErrNotUnderOrgCA  = problem.New(400, "cert_not_signed_by_org_ca", "certificate is not issued under the current Org CA").
-				Says("The certificate does not chain to the current Org CA (GET /pki/ca.crt). Issue it under that " +
+	ErrNotUnderOrgCA  = problem.New(400, "cert_not_signed_by_org_ca",
+		"certificate is not issued under the current Org CA").
+		Says("The certificate does not chain to the current Org CA (GET /pki/ca.crt). Issue it under that " +
 			"one; put what stands between into the PEM, after the leaf.")
 	ErrNotUnderBundle = problem.New(400, "svid_not_signed_by_trust_bundle", "SVID is not issued under its trust bundle").
 				Says("The SVID does not chain to any CA of trust_bundle_pem. Put what stands between into svid_pem, " +
 			"after the leaf.")
-	ErrTrustDomain  = problem.New(400, "spiffe_uri_wrong_trust_domain", "SPIFFE ID is of a trust domain that is not accepted here")
+	ErrTrustDomain = problem.New(400, "spiffe_uri_wrong_trust_domain",
+		"SPIFFE ID is of a trust domain that is not accepted here")
 	ErrNamesAnother = problem.New(400, "cert_names_another_agent", "certificate names another agent")
 	ErrKeyPEM       = problem.New(400, "private_key_invalid", "private key cannot be read")
 	ErrKeyMismatch  = problem.New(400, "key_does_not_match_cert", "private key is not the certificate's").
@@ -41,7 +43,8 @@ var (
 			Says("This agent was enrolled by another method and was not changed. To change the method, DELETE " +
 			"/v1/admin/agents/{agent_id} and enrol it again.")
 	ErrEdgeFull = problem.New(409, "trust_bundles_full", "the edge holds as many CAs as it can").
-			Says("The edge holds as many CAs of others as it can, 100 at most. Those that no active agent's bundle names any more make " +
+			Says("The edge holds as many CAs of others as it can, 100 at most. Those that no active agent's bundle names " +
+			"any more make " +
 			"room within half an hour: deactivate agents, or enrol them again with smaller bundles.")
 	ErrIssuedHere = problem.New(400, "cert_issued_by_mastio", "certificate was issued by the Mastio itself").
 			Says("The Mastio issued this certificate itself, so it counts for the agent that it was issued to, and for " +
@@ -126,12 +129,13 @@ func (e *Enroller) read(m agent.Method, req Outside) (r reading, err error) {
 	return r, err
 }
 
-// explainOrder adds to a refused CA that the agent's certificate is behind it, if it is: chain files may have the issuer
-// first.
+// explainOrder adds to a refused CA that the agent's certificate is behind it, if it is: chain files may have the
+// issuer first.
 func explainOrder(err error, certs []*x509.Certificate) error {
 	isLeaf := func(c *x509.Certificate) bool { return !c.IsCA }
 	if errors.Is(err, pki.ErrLeafIsCA) && slices.ContainsFunc(certs[1:], isLeaf) {
-		return fmt.Errorf("%w; the file has an issuer first: put the agent's certificate first, then what is between it and its CA", err)
+		return fmt.Errorf("%w; the file has an issuer first: put the agent's certificate first, then what is between "+
+			"it and its CA", err)
 	}
 	return err
 }

@@ -51,10 +51,15 @@ func (e *Enroller) SetHygiene(ctx context.Context, p Policy) (agent.Agent, error
 	return agent.Agent{}, fmt.Errorf("set the hygiene of %s: %w", p.Agent, registry.ErrConflict)
 }
 
-func (e *Enroller) setHygiene(ctx context.Context, a agent.Agent, before agent.Delivery, p Policy) (agent.Agent, error) {
+func (e *Enroller) setHygiene(
+	ctx context.Context, a agent.Agent, before agent.Delivery, p Policy,
+) (agent.Agent, error) {
 	now := e.Now()
 	row, head, err := a.Head.Append(audit.Entry{
-		Time: now, Event: audit.AgentHygieneSet, Actor: p.Actor, Subject: string(a.ID),
+		Time:    now,
+		Event:   audit.AgentHygieneSet,
+		Actor:   p.Actor,
+		Subject: string(a.ID),
 		Details: p.Note(map[string]any{"deliver": string(p.Deliver), "previous_deliver": string(before)}),
 	})
 	if err != nil {

@@ -19,10 +19,12 @@ type Event struct {
 // told lists the published events, and the published members of their rows' details. Everything else stays in the
 // audit trail: who made the request, from where, and the comment.
 var told = map[audit.Event][]string{
-	audit.AgentCertRotated: {"cert_thumbprint", "generation", "previous_thumbprint", "grace_seconds", "deliver", "secret_version"},
-	audit.AgentCertDue:     {"cert_thumbprint", "generation", "not_before", "not_after"},
-	audit.OrgCARotated:     {"generation", "fingerprint", "source", "reason", "overlap_seconds", "previous_generation", "previous_fingerprint"},
-	audit.OverlapEnded:     {"generation", "ended"},
+	audit.AgentCertRotated: {"cert_thumbprint", "generation", "previous_thumbprint", "grace_seconds", "deliver",
+		"secret_version"},
+	audit.AgentCertDue: {"cert_thumbprint", "generation", "not_before", "not_after"},
+	audit.OrgCARotated: {"generation", "fingerprint", "source", "reason", "overlap_seconds", "previous_generation",
+		"previous_fingerprint"},
+	audit.OverlapEnded: {"generation", "ended"},
 }
 
 // Of returns the event of a row; ok is false for a row that is not published. The detail's id is the row's: an event
@@ -40,9 +42,14 @@ func Of(r audit.Row) (e Event, ok bool, err error) {
 	if err != nil {
 		return Event{}, false, err
 	}
-	e = Event{Type: r.EventType, Subject: r.Subject, Time: at, Detail: map[string]any{
-		"id": r.ID, "seq": r.Seq, "timestamp": r.Timestamp, "subject": r.Subject,
-	}}
+	e = Event{
+		Type:    r.EventType,
+		Subject: r.Subject,
+		Time:    at,
+		Detail: map[string]any{
+			"id": r.ID, "seq": r.Seq, "timestamp": r.Timestamp, "subject": r.Subject,
+		},
+	}
 	for _, name := range members {
 		if v, there := r.Details[name]; there {
 			e.Detail[name] = v

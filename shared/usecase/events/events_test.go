@@ -23,7 +23,13 @@ var now = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 type chains map[string]audit.Head
 
 func (c chains) row(t interface{ Fatal(...any) }, event audit.Event, subject string, details map[string]any) audit.Row {
-	row, head, err := c[subject].Append(audit.Entry{Time: now, Event: event, Actor: "admin", Subject: subject, Details: details})
+	row, head, err := c[subject].Append(audit.Entry{
+		Time:    now,
+		Event:   event,
+		Actor:   "admin",
+		Subject: subject,
+		Details: details,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +40,8 @@ func (c chains) row(t interface{ Fatal(...any) }, event audit.Event, subject str
 // What leaves is named member by member: a new member of a row's details, be it a key, stays.
 func TestOnlyNamedMembersGoOut(t *testing.T) {
 	secret := map[string]any{
-		"cert_thumbprint": "ab", "generation": int64(2), "key_pem": "SECRET", "dpop_jwk": map[string]any{"d": "SECRET"}, "request_id": "SECRET", "source_ip": "SECRET",
+		"cert_thumbprint": "ab", "generation": int64(2), "key_pem": "SECRET", "dpop_jwk": map[string]any{"d": "SECRET"},
+		"request_id": "SECRET", "source_ip": "SECRET",
 		"reason": "SECRET", "ended": []any{int64(1)},
 	}
 	for event, want := range map[audit.Event][]string{
@@ -57,7 +64,8 @@ func TestOnlyNamedMembersGoOut(t *testing.T) {
 			t.Errorf("%s tells %s, %v", event, out, err)
 		}
 	}
-	for _, event := range []audit.Event{audit.AgentEnrolled, audit.AgentCertRenewed, audit.CheckpointMade, audit.AdminLoginRefused} {
+	for _, event := range []audit.Event{audit.AgentEnrolled, audit.AgentCertRenewed, audit.CheckpointMade,
+		audit.AdminLoginRefused} {
 		if _, ok, err := events.Of(chains{}.row(t, event, "orga", nil)); ok || err != nil {
 			t.Errorf("%s goes out: %v", event, err)
 		}
@@ -100,18 +108,24 @@ func (b *bus) Put(_ context.Context, list []events.Event) ([]bool, error) {
 }
 
 func relay(b *bus) *events.Relay {
-	return events.New(events.Config{Bus: b, Pause: func(context.Context, int) error { return nil }, Log: slog.New(slog.DiscardHandler)})
+	return events.New(events.Config{
+		Bus:   b,
+		Pause: func(context.Context, int) error { return nil },
+		Log:   slog.New(slog.DiscardHandler),
+	})
 }
 
-// Whatever the bus does and wherever the function dies, every event goes out, and the first times that those of one subject
-// go out are in their order. The stream offers again what failed, and, when the function died, all of the batch.
+// Whatever the bus does and wherever the function dies, every event goes out, and the first times that those of one
+// subject go out are in their order. The stream offers again what failed, and, when the function died, all of the
+// batch.
 func TestNothingIsLostAndSubjectsStayInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := chains{}
 		var records []events.Record
 		var want []string
 		for n := range rapid.IntRange(0, 40).Draw(t, "rows") {
-			event := rapid.SampledFrom([]audit.Event{audit.AgentCertRotated, audit.AgentCertDue, audit.AgentEnrolled}).Draw(t, "event")
+			event := rapid.SampledFrom([]audit.Event{audit.AgentCertRotated, audit.AgentCertDue, audit.AgentEnrolled}).Draw(t,
+				"event")
 			row := c.row(t, event, "orga::"+rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "agent"), nil)
 			records = append(records, events.Record{Sequence: strconv.Itoa(n), Row: row})
 			if event != audit.AgentEnrolled {

@@ -79,8 +79,8 @@ type offer struct {
 	at int
 }
 
-// collect takes events from start on, of each subject one at most: the next one of a subject is only offered once the one
-// before it is out. It stops, with an error, at a record that cannot be read; next is where to go on.
+// collect takes events from start on, of each subject one at most: the next one of a subject is only offered once the
+// one before it is out. It stops, with an error, at a record that cannot be read; next is where to go on.
 func (r *Relay) collect(records []Record, start int) (batch []offer, next int, err error) {
 	subjects := map[string]bool{}
 	for next = start; next < len(records) && len(batch) < Batch; next++ {
@@ -104,8 +104,8 @@ func (r *Relay) collect(records []Record, start int) (batch []offer, next int, e
 	return batch, next, nil
 }
 
-// send offers a batch until all of it is taken, a few times. It returns how many of its first events are out: in front of
-// the first one that is not.
+// send offers a batch until all of it is taken, a few times. It returns how many of its first events are out: in front
+// of the first one that is not.
 func (r *Relay) send(ctx context.Context, batch []offer) (sent int, err error) {
 	left := batch
 	for try := range tries {

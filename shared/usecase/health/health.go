@@ -25,7 +25,8 @@ const (
 	StuckAfter = 5 * time.Minute
 	// standbyGrace is how long a swap may be ago before a missing standby is worth a warning: the next one is being made.
 	standbyGrace = 10 * time.Minute
-	// domainGrace is how long the agents' domain may serve another truststore than the present one: an update takes minutes.
+	// domainGrace is how long the agents' domain may serve another truststore than the present one: an update takes
+	// minutes.
 	domainGrace = 30 * time.Minute
 	// dueGrace is how long an agent's certificate may be due before that is worth a warning: hygiene runs once a day.
 	dueGrace = 48 * time.Hour
@@ -53,9 +54,11 @@ type Checker struct {
 	Objects truststore.Objects
 	// Noted reads from a key under which fence its generation was superseded; zero: it was not.
 	Noted func(ctx context.Context, key string) (fence int64, err error)
-	// Left finds the keys of the organisation's Org CAs; it is asked, once a minute, while the registry has none. Nil: it is not.
+	// Left finds the keys of the organisation's Org CAs; it is asked, once a minute, while the registry has none. Nil: it
+	// is not.
 	Left func(ctx context.Context) ([]rotateca.KeySpec, error)
-	// Forgotten reports whether the archive has checkpoints that the registry does not know. It is asked as Left is; nil: it is not.
+	// Forgotten reports whether the archive has checkpoints that the registry does not know. It is asked as Left is; nil:
+	// it is not.
 	Forgotten func(ctx context.Context) (bool, error)
 	// Schedule says how long before their end agents' certificates are replaced; zero: agent.Annually.
 	Schedule agent.Schedule
@@ -96,8 +99,8 @@ type State struct {
 	Warnings    []warnings.Warning // in a fixed order; never nil
 }
 
-// Check reads the registry twice, the truststore once, and now and then a key's note and the due index. It returns an error
-// only if the registry cannot be read; an unreadable truststore counts as out of date.
+// Check reads the registry twice, the truststore once, and now and then a key's note and the due index. It returns an
+// error only if the registry cannot be read; an unreadable truststore counts as out of date.
 func (c *Checker) Check(ctx context.Context) (State, error) {
 	org, err := c.Store.Org(ctx)
 	if err != nil {
@@ -108,7 +111,8 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 	s := State{Standby: standby, Warnings: []warnings.Warning{}}
 	if p := org.Pointer; p != nil {
 		valid := p.Validity()
-		s.Generation, s.Fingerprint, s.Legacy, s.CANotBefore, s.CANotAfter = p.Current, p.Fingerprint, p.Legacy, valid.From, valid.Until
+		s.Generation, s.Fingerprint, s.Legacy, s.CANotBefore, s.CANotAfter = p.Current, p.Fingerprint, p.Legacy, valid.From,
+			valid.Until
 	}
 	now := c.Now()
 	for _, w := range []struct {
@@ -122,7 +126,8 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 		{warnings.StandbyMissing, !standby && org.Pointer != nil && now.Sub(org.Pointer.RotatedAt).Abs() > standbyGrace},
 		{warnings.TruststoreOutOfDate, org.Pointer != nil && (othersErr != nil || c.outOfDate(ctx, org, others))},
 		{warnings.TrustBundlesFilling, truststore.Filling(others)},
-		{warnings.RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer) || org.Pointer == nil && c.isLost(ctx, now)},
+		{warnings.RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer) || org.Pointer == nil &&
+			c.isLost(ctx, now)},
 		{warnings.RotationLockStuck, org.Lease.Stuck(now, StuckAfter)},
 		{warnings.AuditSetBack, c.setBack(ctx, now)},
 		{warnings.CertsExpiring, c.certsExpire(ctx, now)},
@@ -145,9 +150,9 @@ func (c *Checker) secretShort(ctx context.Context) bool {
 	return err == nil && length < session.MinSecret
 }
 
-// outOfDate reports whether the object lacks a certificate that the edge needs, or the agents' domain, as the standby job last
-// saw it, has not served the object for too long. A generation that has just been staged
-// is not missed yet: the next run of the standby job adds it.
+// outOfDate reports whether the object lacks a certificate that the edge needs, or the agents' domain, as the standby
+// job last saw it, has not served the object for too long. A generation that has just been staged is not missed yet:
+// the next run of the standby job adds it.
 func (c *Checker) outOfDate(ctx context.Context, org registry.Org, others []registry.EdgeCA) bool {
 	present, err := c.Objects.Read(ctx)
 	since := org.Truststore.Since
@@ -181,7 +186,8 @@ func (c *Checker) restored(ctx context.Context, p orgca.Pointer) bool {
 	return last.fence > p.Fence
 }
 
-// isLost reports whether the registry has no Org CA although the key store has keys of one. Keys that cannot be read say nothing.
+// isLost reports whether the registry has no Org CA although the key store has keys of one. Keys that cannot be read
+// say nothing.
 func (c *Checker) isLost(ctx context.Context, now time.Time) bool {
 	if c.Left == nil {
 		return false
@@ -212,7 +218,8 @@ func (c *Checker) certsExpire(ctx context.Context, now time.Time) bool {
 	return last.found
 }
 
-// setBack reports whether the checkpoint job has noted that the audit trail was set back. A note that cannot be read says nothing.
+// setBack reports whether the checkpoint job has noted that the audit trail was set back. A note that cannot be read
+// says nothing.
 func (c *Checker) setBack(ctx context.Context, now time.Time) bool {
 	last := c.behind.Load()
 	if last == nil || now.Sub(last.at).Abs() >= noteAge {

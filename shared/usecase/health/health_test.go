@@ -90,7 +90,15 @@ func (w *world) Replace(context.Context, []byte, string) (string, error) {
 
 func good() *world {
 	w := &world{org: registry.Org{
-		Pointer: &orgca.Pointer{Current: 1, Fingerprint: "f1", Fence: 7, SigningKey: "k1", NotAfter: now.AddDate(10, 0, 0), RotatedAt: now.Add(-time.Hour), Version: 1},
+		Pointer: &orgca.Pointer{
+			Current:     1,
+			Fingerprint: "f1",
+			Fence:       7,
+			SigningKey:  "k1",
+			NotAfter:    now.AddDate(10, 0, 0),
+			RotatedAt:   now.Add(-time.Hour),
+			Version:     1,
+		},
 		Generations: []orgca.Generation{
 			{Number: 1, State: orgca.Current, Root: []byte("r1"), Issuing: []byte("i1"), Truststore: "v1"},
 			{Number: 2, State: orgca.Staged, Source: orgca.Mint, Root: []byte("r2"), Issuing: []byte("i2"), Truststore: "v1"},
@@ -102,7 +110,12 @@ func good() *world {
 
 func check(t *testing.T, w *world) health.State {
 	t.Helper()
-	s, err := (&health.Checker{Store: w, Objects: w, Noted: w.Noted, Now: func() time.Time { return now }}).Check(t.Context())
+	s, err := (&health.Checker{
+		Store:   w,
+		Objects: w,
+		Noted:   w.Noted,
+		Now:     func() time.Time { return now },
+	}).Check(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +123,13 @@ func check(t *testing.T, w *world) health.State {
 }
 
 func TestGoodHealth(t *testing.T) {
-	want := health.State{Generation: 1, Fingerprint: "f1", Standby: true, CANotAfter: now.AddDate(10, 0, 0), Warnings: []warnings.Warning{}}
+	want := health.State{
+		Generation:  1,
+		Fingerprint: "f1",
+		Standby:     true,
+		CANotAfter:  now.AddDate(10, 0, 0),
+		Warnings:    []warnings.Warning{},
+	}
 	if diff := cmp.Diff(want, check(t, good())); diff != "" {
 		t.Errorf("state (-want +got):\n%s", diff)
 	}
@@ -146,49 +165,71 @@ func TestWarnings(t *testing.T) {
 		{"lease just expired", held(-5 * time.Minute), nil},
 		{"lease stuck", held(-5*time.Minute - 1), []warnings.Warning{warnings.RotationLockStuck}},
 		{"lease of a clock that is a little ahead", held(orgca.LeaseTTL + orgca.ClockSkew), nil},
-		{"lease of a clock that was ahead", held(orgca.LeaseTTL + orgca.ClockSkew + 1), []warnings.Warning{warnings.RotationLockStuck}},
+		{"lease of a clock that was ahead", held(orgca.LeaseTTL + orgca.ClockSkew + 1),
+			[]warnings.Warning{warnings.RotationLockStuck}},
 		{"lease of a clock that was two days ahead", held(48 * time.Hour), []warnings.Warning{warnings.RotationLockStuck}},
 		{"lease free since long", func(w *world) { w.org.Lease = orgca.Lease{Fence: 9} }, nil},
-		{"trail set back", func(w *world) { w.checkpoint = &registry.Checkpoint{SetBack: 7} }, []warnings.Warning{warnings.AuditSetBack}},
+		{"trail set back", func(w *world) { w.checkpoint = &registry.Checkpoint{SetBack: 7} },
+			[]warnings.Warning{warnings.AuditSetBack}},
 		{"trail sealed", func(w *world) { w.checkpoint = &registry.Checkpoint{Done: true} }, nil},
 		{"certificates end", func(w *world) { w.expiring = true }, []warnings.Warning{warnings.CertsExpiring}},
-		{"nobody knows whether certificates end", func(w *world) { w.expiring, w.expiringErr = true, registry.ErrUnavailable }, nil},
-		{"key superseded by a later swap", func(w *world) { w.noted = map[string]int64{"k1": 8} }, []warnings.Warning{warnings.RegistryRestored}},
+		{"nobody knows whether certificates end",
+			func(w *world) { w.expiring, w.expiringErr = true, registry.ErrUnavailable }, nil},
+		{"key superseded by a later swap", func(w *world) { w.noted = map[string]int64{"k1": 8} },
+			[]warnings.Warning{warnings.RegistryRestored}},
 		{"key superseded, then rolled back to", func(w *world) { w.noted = map[string]int64{"k1": 7} }, nil},
 		{"another key superseded", func(w *world) { w.noted = map[string]int64{"k0": 8} }, nil},
 		{"key that cannot be read", func(w *world) { w.noteErr = errors.New("denied") }, nil},
-		{"truststore empty", func(w *world) { w.object = truststore.Object{} }, []warnings.Warning{warnings.TruststoreOutOfDate}},
+		{"truststore empty", func(w *world) { w.object = truststore.Object{} },
+			[]warnings.Warning{warnings.TruststoreOutOfDate}},
 		{"domain behind for half an hour", func(w *world) { w.org.Truststore.Since = now.Add(-30 * time.Minute) }, nil},
-		{"domain behind for longer", func(w *world) { w.org.Truststore.Since = now.Add(-30*time.Minute - 1) }, []warnings.Warning{warnings.TruststoreOutOfDate}},
-		{"domain behind since a clock was ahead", func(w *world) { w.org.Truststore.Since = now.Add(30*time.Minute + 1) }, []warnings.Warning{warnings.TruststoreOutOfDate}},
-		{"truststore unreadable", func(w *world) { w.readErr = errors.New("denied") }, []warnings.Warning{warnings.TruststoreOutOfDate}},
-		{"truststore without a CA that SVIDs are under", func(w *world) { w.others = []registry.EdgeCA{{DER: []byte("SPIRE")}} }, []warnings.Warning{warnings.TruststoreOutOfDate}},
+		{"domain behind for longer", func(w *world) { w.org.Truststore.Since = now.Add(-30*time.Minute - 1) },
+			[]warnings.Warning{warnings.TruststoreOutOfDate}},
+		{"domain behind since a clock was ahead", func(w *world) { w.org.Truststore.Since = now.Add(30*time.Minute + 1) },
+			[]warnings.Warning{warnings.TruststoreOutOfDate}},
+		{"truststore unreadable", func(w *world) { w.readErr = errors.New("denied") },
+			[]warnings.Warning{warnings.TruststoreOutOfDate}},
+		{"truststore without a CA that SVIDs are under",
+			func(w *world) { w.others = []registry.EdgeCA{{DER: []byte("SPIRE")}} },
+			[]warnings.Warning{warnings.TruststoreOutOfDate}},
 		{"truststore with one", func(w *world) {
 			w.others = []registry.EdgeCA{{DER: []byte("SPIRE")}}
 			w.object.PEM = truststore.PEM(w.org.Generations, w.others...)
 		}, nil},
 		{"room for the CAs of bundles, still", func(w *world) { w.let(79) }, nil},
-		{"little room for the CAs of bundles", func(w *world) { w.let(80) }, []warnings.Warning{warnings.TrustBundlesFilling}},
-		{"little room for large CAs of bundles", func(w *world) { w.let(20, make([]byte, 8000)...) }, []warnings.Warning{warnings.TrustBundlesFilling}},
-		{"truststore without the standby", func(w *world) { w.object.PEM = truststore.PEM(w.org.Generations[:1]) }, []warnings.Warning{warnings.TruststoreOutOfDate}},
+		{"little room for the CAs of bundles", func(w *world) { w.let(80) },
+			[]warnings.Warning{warnings.TrustBundlesFilling}},
+		{"little room for large CAs of bundles", func(w *world) { w.let(20, make([]byte, 8000)...) },
+			[]warnings.Warning{warnings.TrustBundlesFilling}},
+		{"truststore without the standby", func(w *world) { w.object.PEM = truststore.PEM(w.org.Generations[:1]) },
+			[]warnings.Warning{warnings.TruststoreOutOfDate}},
 		{"truststore without a standby that it was not told of", func(w *world) {
 			w.object.PEM = truststore.PEM(w.org.Generations[:1])
 			w.org.Generations[1].Truststore = ""
 		}, nil},
 		{"truststore without a superseded one", func(w *world) {
-			w.org.Generations = append(w.org.Generations, orgca.Generation{Number: 3, State: orgca.Superseded, Root: []byte("r3")})
+			w.org.Generations = append(w.org.Generations, orgca.Generation{
+				Number: 3,
+				State:  orgca.Superseded,
+				Root:   []byte("r3"),
+			})
 		}, []warnings.Warning{warnings.TruststoreOutOfDate}},
 		{"truststore need not hold these", func(w *world) {
 			w.org.Generations = append(w.org.Generations, orgca.Generation{Number: 4, State: orgca.Retired, Root: []byte("r4")},
-				orgca.Generation{Number: 5, State: orgca.Preparing}, orgca.Generation{Number: 6, State: orgca.Failed, Root: []byte("r6")})
+				orgca.Generation{
+					Number: 5,
+					State:  orgca.Preparing,
+				}, orgca.Generation{Number: 6, State: orgca.Failed, Root: []byte("r6")})
 		}, nil},
-		{"truststore with more than it needs", func(w *world) { w.object.PEM = append([]byte("# a comment\n"), w.object.PEM...) }, nil},
+		{"truststore with more than it needs",
+			func(w *world) { w.object.PEM = append([]byte("# a comment\n"), w.object.PEM...) }, nil},
 		{"everything", func(w *world) {
 			w.org.Pointer.Legacy, w.object.PEM = true, nil
 			ends(0)(w)
 			alone(time.Hour)(w)
 			held(-time.Hour)(w)
-		}, []warnings.Warning{warnings.LegacyPathLenZero, warnings.OrgCAExpiring, warnings.StandbyMissing, warnings.TruststoreOutOfDate, warnings.RotationLockStuck}},
+		}, []warnings.Warning{warnings.LegacyPathLenZero, warnings.OrgCAExpiring, warnings.StandbyMissing,
+			warnings.TruststoreOutOfDate, warnings.RotationLockStuck}},
 	} {
 		w := good()
 		c.spoil(w)
@@ -219,7 +260,14 @@ func TestArchiveTellsOfAnEmptiedRegistry(t *testing.T) {
 		"new":        {&world{}, []warnings.Warning{warnings.OrgCAMissing}},
 		"unreadable": {&world{forgotten: true, forgotErr: errors.New("denied")}, []warnings.Warning{warnings.OrgCAMissing}},
 	} {
-		checker := &health.Checker{Store: c.w, Objects: c.w, Noted: c.w.Noted, Left: c.w.Left, Forgotten: c.w.Forgotten, Now: func() time.Time { return now }}
+		checker := &health.Checker{
+			Store:     c.w,
+			Objects:   c.w,
+			Noted:     c.w.Noted,
+			Left:      c.w.Left,
+			Forgotten: c.w.Forgotten,
+			Now:       func() time.Time { return now },
+		}
 		s, err := checker.Check(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -232,7 +280,12 @@ func TestArchiveTellsOfAnEmptiedRegistry(t *testing.T) {
 
 func TestUnreadableRegistryIsAnError(t *testing.T) {
 	w := &world{orgErr: registry.ErrUnavailable}
-	s, err := (&health.Checker{Store: w, Objects: w, Noted: w.Noted, Now: func() time.Time { return now }}).Check(t.Context())
+	s, err := (&health.Checker{
+		Store:   w,
+		Objects: w,
+		Noted:   w.Noted,
+		Now:     func() time.Time { return now },
+	}).Check(t.Context())
 	if !errors.Is(err, registry.ErrUnavailable) || s.Generation != 0 {
 		t.Errorf("state %+v, %v; want ErrUnavailable", s, err)
 	}
@@ -246,7 +299,8 @@ func TestNoteIsRemembered(t *testing.T) {
 		after time.Duration
 		key   string
 		asked int
-	}{{0, "k1", 1}, {59 * time.Second, "k1", 1}, {time.Second, "k1", 2}, {0, "k2", 3}, {0, "k2", 3}, {-48 * time.Hour, "k2", 4}} {
+	}{{0, "k1", 1}, {59 * time.Second, "k1", 1}, {time.Second, "k1", 2}, {0, "k2", 3}, {0, "k2", 3},
+		{-48 * time.Hour, "k2", 4}} {
 		at, w.org.Pointer.SigningKey = at.Add(step.after), step.key
 		if _, err := c.Check(t.Context()); err != nil || w.asked != step.asked {
 			t.Errorf("step %d: asked %d times, %v; want %d", i, w.asked, err, step.asked)

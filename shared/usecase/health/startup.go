@@ -15,13 +15,16 @@ import (
 
 // What a deployment can fail for. orgca.ErrLegacy is one more, under strict PKI, and rotateca.ErrLost.
 var (
-	ErrRegistry   = problem.Internal("the registry cannot be read")
-	ErrNoOrgCA    = problem.Internal("there is no Org CA: the function standby makes the first one, and its log says what keeps it from that")
-	ErrTruststore = problem.Internal("the truststore object is missing: the function standby writes it, and its log says what keeps it from that")
-	ErrDomain     = problem.Internal("the agents' domain cannot be made before there is an Org CA to trust: deploy without agentsDomain, upload the CA (POST /pki/rotate-ca?mode=upload), then deploy with it")
-	ErrUnread     = problem.Internal("the truststore object cannot be read")
-	ErrSecret     = problem.Internal("the admin secret cannot be read, or is empty")
-	ErrTokenKey   = problem.Internal("the token signing key cannot be used")
+	ErrRegistry = problem.Internal("the registry cannot be read")
+	ErrNoOrgCA  = problem.Internal("there is no Org CA: the function standby makes the first one, and its log says " +
+		"what keeps it from that")
+	ErrTruststore = problem.Internal("the truststore object is missing: the function standby writes it, and its log " +
+		"says what keeps it from that")
+	ErrDomain = problem.Internal("the agents' domain cannot be made before there is an Org CA to trust: deploy " +
+		"without agentsDomain, upload the CA (POST /pki/rotate-ca?mode=upload), then deploy with it")
+	ErrUnread   = problem.Internal("the truststore object cannot be read")
+	ErrSecret   = problem.Internal("the admin secret cannot be read, or is empty")
+	ErrTokenKey = problem.Internal("the token signing key cannot be used")
 )
 
 // OrgStore is what a check needs of the registry.
@@ -29,7 +32,8 @@ type OrgStore interface {
 	Org(ctx context.Context) (registry.Org, error)
 }
 
-// Check looks at everything that a request will need, and changes nothing. All fields but Strict, Adopt and Domain are required.
+// Check looks at everything that a request will need, and changes nothing. All fields but Strict, Adopt and Domain are
+// required.
 type Check struct {
 	Store   OrgStore
 	Objects interface {

@@ -46,9 +46,12 @@ func orgWith(legacy bool) registry.Org {
 // good is a check that finds nothing.
 func fit() *health.Check {
 	return &health.Check{
-		Store: orgStore{org: orgWith(false)}, Objects: object{pem: "x"}, Now: time.Now,
-		Secret: func(context.Context) error { return nil }, Tokens: func(context.Context, time.Time) error { return nil },
-		Left: func(context.Context) ([]rotateca.KeySpec, error) { return nil, nil },
+		Store:   orgStore{org: orgWith(false)},
+		Objects: object{pem: "x"},
+		Now:     time.Now,
+		Secret:  func(context.Context) error { return nil },
+		Tokens:  func(context.Context, time.Time) error { return nil },
+		Left:    func(context.Context) ([]rotateca.KeySpec, error) { return nil, nil },
 	}
 }
 
@@ -65,21 +68,47 @@ func TestRun(t *testing.T) {
 				return []rotateca.KeySpec{{Generation: 1, RotationID: "r"}}, nil
 			}
 		}, []error{rotateca.ErrLost}},
-		"legacy, and allowed":                     {func(c *health.Check) { c.Store = orgStore{org: orgWith(true)} }, nil},
-		"legacy, and refused":                     {func(c *health.Check) { c.Store, c.Strict = orgStore{org: orgWith(true)}, true }, []error{orgca.ErrLegacy}},
-		"strict, and in order":                    {func(c *health.Check) { c.Strict = true }, nil},
-		"no object":                               {func(c *health.Check) { c.Objects = object{} }, []error{health.ErrTruststore}},
-		"unreadable object":                       {func(c *health.Check) { c.Objects = object{err: errBroken} }, []error{health.ErrUnread, errBroken}},
-		"no Org CA":                               {func(c *health.Check) { c.Store = orgStore{} }, []error{health.ErrNoOrgCA}},
-		"no Org CA, and no object":                {func(c *health.Check) { c.Store, c.Objects = orgStore{}, object{} }, []error{health.ErrNoOrgCA, health.ErrTruststore}},
-		"an Org CA to be adopted":                 {func(c *health.Check) { c.Store, c.Objects, c.Adopt = orgStore{}, object{}, true }, nil},
-		"an Org CA to be adopted behind a domain": {func(c *health.Check) { c.Store, c.Objects, c.Adopt, c.Domain = orgStore{}, object{}, true, true }, []error{health.ErrDomain}},
-		"adopted behind a domain":                 {func(c *health.Check) { c.Adopt, c.Domain = true, true }, nil},
-		"adopted, but without object":             {func(c *health.Check) { c.Objects, c.Adopt = object{}, true }, []error{health.ErrTruststore}},
-		"adopted a legacy one":                    {func(c *health.Check) { c.Store, c.Adopt, c.Strict = orgStore{org: orgWith(true)}, true, true }, []error{orgca.ErrLegacy}},
-		"unreadable registry":                     {func(c *health.Check) { c.Store, c.Adopt = orgStore{err: errBroken}, true }, []error{health.ErrRegistry, errBroken}},
-		"unreadable secret":                       {func(c *health.Check) { c.Secret = broken }, []error{health.ErrSecret, errBroken}},
-		"token key that does not open":            {func(c *health.Check) { c.Tokens = func(context.Context, time.Time) error { return errBroken } }, []error{health.ErrTokenKey, errBroken}},
+		"legacy, and allowed": {func(c *health.Check) { c.Store = orgStore{org: orgWith(true)} }, nil},
+		"legacy, and refused": {func(c *health.Check) {
+			c.Store, c.Strict = orgStore{org: orgWith(true)},
+				true
+		}, []error{orgca.ErrLegacy}},
+		"strict, and in order": {func(c *health.Check) { c.Strict = true }, nil},
+		"no object": {func(c *health.Check) { c.Objects = object{} },
+			[]error{health.ErrTruststore}},
+		"unreadable object": {func(c *health.Check) { c.Objects = object{err: errBroken} },
+			[]error{health.ErrUnread, errBroken}},
+		"no Org CA": {func(c *health.Check) { c.Store = orgStore{} },
+			[]error{health.ErrNoOrgCA}},
+		"no Org CA, and no object": {func(c *health.Check) { c.Store, c.Objects = orgStore{}, object{} },
+			[]error{health.ErrNoOrgCA, health.ErrTruststore}},
+		"an Org CA to be adopted": {func(c *health.Check) {
+			c.Store, c.Objects, c.Adopt = orgStore{},
+				object{}, true
+		}, nil},
+		"an Org CA to be adopted behind a domain": {func(c *health.Check) {
+			c.Store, c.Objects, c.Adopt,
+				c.Domain = orgStore{}, object{}, true, true
+		}, []error{health.ErrDomain}},
+		"adopted behind a domain": {func(c *health.Check) { c.Adopt, c.Domain = true, true }, nil},
+		"adopted, but without object": {func(c *health.Check) { c.Objects, c.Adopt = object{}, true },
+			[]error{health.ErrTruststore}},
+		"adopted a legacy one": {func(c *health.Check) {
+			c.Store, c.Adopt,
+				c.Strict = orgStore{org: orgWith(true)}, true, true
+		}, []error{orgca.ErrLegacy}},
+		"unreadable registry": {func(c *health.Check) {
+			c.Store, c.Adopt = orgStore{err: errBroken},
+				true
+		}, []error{health.ErrRegistry, errBroken}},
+		"unreadable secret": {func(c *health.Check) { c.Secret = broken },
+			[]error{health.ErrSecret, errBroken}},
+		"token key that does not open": {func(c *health.Check) {
+			c.Tokens = func(context.Context,
+				time.Time) error {
+				return errBroken
+			}
+		}, []error{health.ErrTokenKey, errBroken}},
 		"everything at once is one run": {func(c *health.Check) {
 			c.Store, c.Strict, c.Objects, c.Secret = orgStore{org: orgWith(true)}, true, object{}, broken
 		}, []error{orgca.ErrLegacy, health.ErrTruststore, health.ErrSecret, errBroken}},
@@ -88,7 +117,8 @@ func TestRun(t *testing.T) {
 		c.change(check)
 		err := check.Run(t.Context())
 		for _, candidate := range []error{
-			orgca.ErrLegacy, health.ErrTruststore, health.ErrUnread, health.ErrNoOrgCA, health.ErrRegistry, health.ErrSecret, health.ErrTokenKey, health.ErrDomain, errBroken,
+			orgca.ErrLegacy, health.ErrTruststore, health.ErrUnread, health.ErrNoOrgCA, health.ErrRegistry, health.ErrSecret,
+			health.ErrTokenKey, health.ErrDomain, errBroken,
 		} {
 			wanted := slices.Contains(c.want, candidate)
 			if errors.Is(err, candidate) != wanted {
@@ -111,7 +141,14 @@ func TestTheGuidesWords(t *testing.T) {
 // Over the real parts: red before the standby job has run, green after it, and nothing is written by looking.
 func TestOverTheRealParts(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
-	c := &health.Check{Store: m.Store, Objects: m.Objects, Secret: func(context.Context) error { return nil }, Tokens: m.Ring.Usable, Left: m.Keys.Left, Now: m.Now}
+	c := &health.Check{
+		Store:   m.Store,
+		Objects: m.Objects,
+		Secret:  func(context.Context) error { return nil },
+		Tokens:  m.Ring.Usable,
+		Left:    m.Keys.Left,
+		Now:     m.Now,
+	}
 	err := c.Run(t.Context())
 	for _, want := range []error{health.ErrNoOrgCA, health.ErrTruststore, health.ErrTokenKey} {
 		if !errors.Is(err, want) {

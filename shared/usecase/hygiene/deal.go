@@ -102,8 +102,12 @@ func (j *Job) notify(ctx context.Context, view registry.View) (outcome, error) {
 	a.Hygiene.Told, a.Hygiene.Failed, a.Hygiene.Later = true, 0, time.Time{}
 	p := a.Pin()
 	row, head, err := a.Head.Append(audit.Entry{
-		Time: now, Event: audit.AgentCertDue, Actor: Actor, Subject: string(a.ID),
-		Details: map[string]any{"cert_thumbprint": p.Thumbprint, "generation": p.Generation, "not_before": audit.Stamp(p.NotBefore), "not_after": audit.Stamp(p.NotAfter)},
+		Time:    now,
+		Event:   audit.AgentCertDue,
+		Actor:   Actor,
+		Subject: string(a.ID),
+		Details: map[string]any{"cert_thumbprint": p.Thumbprint, "generation": p.Generation,
+			"not_before": audit.Stamp(p.NotBefore), "not_after": audit.Stamp(p.NotAfter)},
 	})
 	if err != nil {
 		return failed, err

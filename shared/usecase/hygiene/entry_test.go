@@ -29,8 +29,8 @@ func rotate(t *testing.T, m *inmemory.Mastio, id agent.ID) {
 	}
 }
 
-// A rotation leaves the agent's entry in the due index. Hygiene moves it before a list of what is due within 90 days has the
-// agent, without a row, and finds the agent when its certificate is due.
+// A rotation leaves the agent's entry in the due index. Hygiene moves it before a list of what is due within 90 days
+// has the agent, without a row, and finds the agent when its certificate is due.
 func TestEarlyEntryIsMovedInTime(t *testing.T) {
 	m := fresh(t, memstore.Config{})
 	id := admit(t, m, "a", agent.Notify).Agent.ID
@@ -62,15 +62,17 @@ func TestEarlyEntryIsMovedInTime(t *testing.T) {
 	}
 	m.Advance(due.Sub(m.Now()))
 	run(t, m, hygiene.Report{Due: 1, Notified: 1})
-	if diff := cmp.Diff([]audit.Event{audit.AgentEnrolled, audit.AgentCertRotated, audit.AgentCertDue}, events(t, m, id)); diff != "" {
+	if diff := cmp.Diff([]audit.Event{audit.AgentEnrolled, audit.AgentCertRotated, audit.AgentCertDue},
+		events(t, m, id)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
 
-// No run while the entry comes near: the run that finds it due moves it. A run that fails there leaves it, so does one that
-// dies after the move.
+// No run while the entry comes near: the run that finds it due moves it. A run that fails there leaves it, so does one
+// that dies after the move.
 func TestEarlyEntryThatIsSeenLate(t *testing.T) {
-	for name, fault := range map[string]memstore.Fault{"no fault": memstore.None, "refused": memstore.Refuse, "lost": memstore.Lose, "half": memstore.HalfAck} {
+	for name, fault := range map[string]memstore.Fault{"no fault": memstore.None, "refused": memstore.Refuse,
+		"lost": memstore.Lose, "half": memstore.HalfAck} {
 		var armed bool
 		m := fresh(t, memstore.Config{Fault: func(op string) memstore.Fault {
 			if armed && op == "Apply" {
@@ -87,7 +89,8 @@ func TestEarlyEntryThatIsSeenLate(t *testing.T) {
 		armed = true
 		r, err := m.Hygiene.Run(t.Context())
 		armed = false
-		if at := entered(t, m, id); err != nil || at.After(due) || fault == memstore.None && (!at.Equal(due) || r != hygiene.Report{}) {
+		if at := entered(t, m, id); err != nil || at.After(due) || fault == memstore.None &&
+			(!at.Equal(due) || r != hygiene.Report{}) {
 			t.Errorf("%s: %+v, %v; the entry is at %v, due %v", name, r, err, at, due)
 		}
 		if fault != memstore.None && r.Failed != 1 {
@@ -102,14 +105,19 @@ func TestEarlyEntryThatIsSeenLate(t *testing.T) {
 	}
 }
 
-// An agent whose entry is early is deactivated, or gets a certificate that is due before it: the entry goes with the record.
+// An agent whose entry is early is deactivated, or gets a certificate that is due before it: the entry goes with the
+// record.
 func TestEarlyEntryFollowsTheRecord(t *testing.T) {
 	m := fresh(t, memstore.Config{})
 	id := admit(t, m, "a", agent.Notify).Agent.ID
 	m.Advance(100 * day)
 	rotate(t, m, id)
 	m.Advance(day)
-	if _, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: id, Material: agentcert.KeyRequest{ValidityDays: 30}, By: audit.By{Actor: "test"}}); err != nil {
+	if _, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{
+		Agent:    id,
+		Material: agentcert.KeyRequest{ValidityDays: 30},
+		By:       audit.By{Actor: "test"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if due, _ := stored(t, m, id).Due(); !entered(t, m, id).Equal(due) || due.After(m.Now().Add(30*day)) {

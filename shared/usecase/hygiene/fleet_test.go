@@ -28,12 +28,23 @@ func populate(t *testing.T, m *inmemory.Mastio, size, due int) []agent.ID {
 			begin = begin.Add(-340 * day)
 			ids = append(ids, id)
 		}
-		pin := agent.Pin{Thumbprint: fmt.Sprintf("%064x", n), Generation: 1, NotBefore: begin, NotAfter: begin.Add(365 * day), Due: begin.Add(335 * day)}
+		pin := agent.Pin{
+			Thumbprint: fmt.Sprintf("%064x", n),
+			Generation: 1,
+			NotBefore:  begin,
+			NotAfter:   begin.Add(365 * day),
+			Due:        begin.Add(335 * day),
+		}
 		a := agent.Agent{ID: id, Method: agent.Minted, Status: agent.Active, Pins: []agent.Pin{pin}, EnrolledAt: begin}
 		if n%2 == 1 {
 			a.Hygiene.Deliver = agent.SecretsManager
 		}
-		row, head, err := audit.Head{}.Append(audit.Entry{Time: begin, Event: audit.AgentEnrolled, Actor: "test", Subject: string(id)})
+		row, head, err := audit.Head{}.Append(audit.Entry{
+			Time:    begin,
+			Event:   audit.AgentEnrolled,
+			Actor:   "test",
+			Subject: string(id),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

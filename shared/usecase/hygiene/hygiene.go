@@ -75,8 +75,9 @@ const (
 	failed
 )
 
-// Run handles every due agent, and then moves the entries that are early in the index: agent.Agent.Entry. It logs and counts a failure of one agent and goes on with the others; a later run
-// retries. An error means that the list of due agents could not be read.
+// Run handles every due agent, and then moves the entries that are early in the index: agent.Agent.Entry. It logs and
+// counts a failure of one agent and goes on with the others; a later run retries. An error means that the list of due
+// agents could not be read.
 func (j *Job) Run(ctx context.Context) (Report, error) {
 	t := &tally{}
 	now := j.Now()
@@ -89,7 +90,8 @@ func (j *Job) Run(ctx context.Context) (Report, error) {
 	if err == nil && over {
 		r.Remaining, err = j.Store.CountDue(ctx, registry.DueQuery{At: j.Now()})
 	}
-	j.Log.InfoContext(ctx, "hygiene", "due", r.Due, "rotated", r.Rotated, "notified", r.Notified, "failed", r.Failed, "remaining", r.Remaining)
+	j.Log.InfoContext(ctx, "hygiene", "due", r.Due, "rotated", r.Rotated, "notified", r.Notified, "failed", r.Failed,
+		"remaining", r.Remaining)
 	return r, err
 }
 

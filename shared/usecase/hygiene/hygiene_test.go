@@ -134,7 +134,8 @@ func TestDelivery(t *testing.T) {
 	counts(t, m, "the old certificate, a minute before the end of its grace", old, true)
 	counts(t, m, "the new certificate", new.CertPEM, true)
 	counts(t, m, "the old certificate, after the new one was used", old, false)
-	if diff := cmp.Diff([]audit.Event{audit.AgentEnrolled, audit.AgentCertRotated, audit.AgentCertActivated}, events(t, m, a.Agent.ID)); diff != "" {
+	if diff := cmp.Diff([]audit.Event{audit.AgentEnrolled, audit.AgentCertRotated, audit.AgentCertActivated},
+		events(t, m, a.Agent.ID)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	m.Advance(335 * day)
@@ -258,7 +259,8 @@ func crash(t *testing.T, n int, after bool) (done bool) {
 	keysAreSomewhere(t, m, a.Agent.ID)
 	m.Advance(3 * day) // longer than the grace
 	// A run that lost only the last answer has delivered, and the old certificate has had its grace.
-	over := stored(t, m, a.Agent.ID).Concerning().Undelivered == "" && m.Secrets.Current(hygiene.SecretName(a.Agent.ID)) != nil
+	over := stored(t, m, a.Agent.ID).Concerning().Undelivered == "" &&
+		m.Secrets.Current(hygiene.SecretName(a.Agent.ID)) != nil
 	counts(t, m, "the old certificate three days later", old, !over)
 	if _, err := m.Hygiene.Run(t.Context()); err != nil {
 		t.Errorf("call %d, after %t: next run: %v", n, after, err)
@@ -332,7 +334,11 @@ func TestTheOrgCAMoves(t *testing.T) {
 					return nil
 				}
 				moved = true
-				if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: overlap, By: audit.By{Actor: "test"}}); err != nil {
+				if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+					Mode:    rotateca.Mint,
+					Overlap: overlap,
+					By:      audit.By{Actor: "test"},
+				}); err != nil {
 					t.Error(err)
 				}
 				if op == "Promote" {
@@ -386,7 +392,11 @@ func TestPolicyCanBeChanged(t *testing.T) {
 	m.Advance(335 * day)
 	run(t, m, hygiene.Report{Due: 1, Notified: 1})
 	for range 2 {
-		if _, err := m.Enroll.SetHygiene(t.Context(), enroll.Policy{Agent: a.Agent.ID, Deliver: agent.SecretsManager, By: audit.By{Actor: "test"}}); err != nil {
+		if _, err := m.Enroll.SetHygiene(t.Context(), enroll.Policy{
+			Agent:   a.Agent.ID,
+			Deliver: agent.SecretsManager,
+			By:      audit.By{Actor: "test"},
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -395,10 +405,17 @@ func TestPolicyCanBeChanged(t *testing.T) {
 	if diff := cmp.Diff(want, events(t, m, a.Agent.ID)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{Agent: a.Agent.ID, By: audit.By{Actor: "test"}}); err != nil {
+	if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{
+		Agent: a.Agent.ID,
+		By:    audit.By{Actor: "test"},
+	}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := m.Enroll.SetHygiene(t.Context(), enroll.Policy{Agent: a.Agent.ID, Deliver: agent.Notify, By: audit.By{Actor: "test"}})
+	_, err := m.Enroll.SetHygiene(t.Context(), enroll.Policy{
+		Agent:   a.Agent.ID,
+		Deliver: agent.Notify,
+		By:      audit.By{Actor: "test"},
+	})
 	if !errors.Is(err, agent.ErrDeactivated) {
 		t.Errorf("set the hygiene of a deactivated agent: %v", err)
 	}
@@ -473,10 +490,15 @@ func TestAReplacedCertificateIsNotDelivered(t *testing.T) {
 	a := admit(t, m, "a", agent.SecretsManager)
 	stolen := string(a.Certificate.CertPEM)
 	m.Advance(day)
-	if _, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: a.Agent.ID, Reason: reason.Given{Code: reason.KeyCompromise}, By: audit.By{Actor: "test"}}); err != nil {
+	if _, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{
+		Agent:  a.Agent.ID,
+		Reason: reason.Given{Code: reason.KeyCompromise},
+		By:     audit.By{Actor: "test"},
+	}); err != nil {
 		t.Fatal(err)
 	}
-	value, err := json.Marshal(map[string]any{"agent_id": a.Agent.ID, "cert_pem": stolen, "key_pem": string(a.Material.KeyPEM), "dpop_jwk": a.Material.DPoPJWK, "ca_chain_pem": ""})
+	value, err := json.Marshal(map[string]any{"agent_id": a.Agent.ID, "cert_pem": stolen,
+		"key_pem": string(a.Material.KeyPEM), "dpop_jwk": a.Material.DPoPJWK, "ca_chain_pem": ""})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,8 +35,8 @@ type Store interface {
 	Answer(ctx context.Context, key string, now time.Time) (*registry.Answer, error)
 }
 
-// Request is a request whose result is an R, as its caller names it. The zero Request has no key: nothing is looked up for it
-// and nothing is kept.
+// Request is a request whose result is an R, as its caller names it. The zero Request has no key: nothing is looked up
+// for it and nothing is kept.
 type Request[R any] struct {
 	Key   string                // 1 to 255 printable octets; empty: none
 	Asked string                // what is asked: the same key with another one is ErrReused
@@ -55,8 +55,8 @@ type private interface {
 	Private() (done problem.Done, holds bool)
 }
 
-// Replay is the answer to a request that was carried out before, by this call or an earlier one. It is an error because the
-// call has no result to return.
+// Replay is the answer to a request that was carried out before, by this call or an earlier one. It is an error because
+// the call has no result to return.
 type Replay struct{ Kept } //nolint:errname // it is an answer as much as an error
 
 // Error says what happened, without the answer.
@@ -80,11 +80,12 @@ func Check(key string) error {
 	return nil
 }
 
-// Do carries out a request: work, unless it was carried out before. It costs one read before the work and one more if the work
-// fails, because a failure may be that of a repetition, or of an answer that was lost; without a key, nothing.
+// Do carries out a request: work, unless it was carried out before. It costs one read before the work and one more if
+// the work fails, because a failure may be that of a repetition, or of an answer that was lost; without a key, nothing.
 //
-// Errors: *Replay, ErrDone, ErrKey, ErrReused; those of work, if nothing was committed under the key; registry.ErrUnavailable
-// where that cannot be read. After registry.ErrUnknown, the same request under the same key returns the outcome.
+// Errors: *Replay, ErrDone, ErrKey, ErrReused; those of work, if nothing was committed under the key;
+// registry.ErrUnavailable where that cannot be read. After registry.ErrUnknown, the same request under the same key
+// returns the outcome.
 func Do[R any](ctx context.Context, s Store, r Request[R], now func() time.Time, work func() (R, error)) (R, error) {
 	var none R
 	if err := r.Known(ctx, s, now()); err != nil {
@@ -142,12 +143,14 @@ func (r Request[R]) Known(ctx context.Context, s Store, now time.Time) error {
 
 // done says what was done, when, and how to go on.
 func done(d problem.Done) error {
-	return ErrDone.Did(d, fmt.Sprintf("This request was carried out at %s: it issued the certificate with the thumbprint %s, whose private key was in "+
-		"that answer alone. Nothing was changed now. If that answer is lost: %s, under another Idempotency-Key.", d.At.UTC().Format(time.RFC3339), d.Thumbprint, d.Next))
+	return ErrDone.Did(d, fmt.Sprintf("This request was carried out at %s: it issued the certificate with the "+
+		"thumbprint %s, whose private key was in "+
+		"that answer alone. Nothing was changed now. If that answer is lost: %s, under another Idempotency-Key.",
+		d.At.UTC().Format(time.RFC3339), d.Thumbprint, d.Next))
 }
 
-// Keep makes what the change that brings about a result carries as its answer; nil without a key. Of a result with a private
-// key it holds what ErrDone says, and nothing else.
+// Keep makes what the change that brings about a result carries as its answer; nil without a key. Of a result with a
+// private key it holds what ErrDone says, and nothing else.
 func (r Request[R]) Keep(result R, now time.Time) (*registry.Answer, error) {
 	if r.Key == "" {
 		return nil, nil
@@ -165,7 +168,12 @@ func (r Request[R]) Keep(result R, now time.Time) (*registry.Answer, error) {
 	case bytes.Contains(encoded, []byte("PRIVATE KEY-----")):
 		return nil, fmt.Errorf("%w: it holds a private key", errAnswer)
 	}
-	return &registry.Answer{Key: r.Key, Request: r.Asked, Result: encoded, Expires: now.Add(registry.AnswerTTL).Truncate(time.Second)}, nil
+	return &registry.Answer{
+		Key:     r.Key,
+		Request: r.Asked,
+		Result:  encoded,
+		Expires: now.Add(registry.AnswerTTL).Truncate(time.Second),
+	}, nil
 }
 
 func (r Request[R]) kept(result R) (Kept, error) {

@@ -29,10 +29,14 @@ var done = problem.Done{Thumbprint: strings.Repeat("ab", 32), At: noon, Next: "P
 func (r result) Private() (problem.Done, bool) { return done, r.secret != "" }
 
 func request(key, asked string) idempotency.Request[result] {
-	return idempotency.Request[result]{Key: key, Asked: asked, Body: func(r result) (idempotency.Kept, error) {
-		body, err := json.Marshal(r.text + r.secret)
-		return idempotency.Kept{Status: 201, Body: body}, err
-	}}
+	return idempotency.Request[result]{
+		Key:   key,
+		Asked: asked,
+		Body: func(r result) (idempotency.Kept, error) {
+			body, err := json.Marshal(r.text + r.secret)
+			return idempotency.Kept{Status: 201, Body: body}, err
+		},
+	}
 }
 
 // store is a memstore whose look-ups can fail.
@@ -77,13 +81,15 @@ func TestDo(t *testing.T) {
 		if err != nil || out.text != "x" || s.reads != 0 {
 			t.Errorf("%v, %v, %d reads", out, err, s.reads)
 		}
-		if _, err := idempotency.Do(t.Context(), s, r, now, commit(s, r, result{}, refused)); !errors.Is(err, refused) || s.reads != 0 {
+		if _, err := idempotency.Do(t.Context(), s, r, now, commit(s, r, result{}, refused)); !errors.Is(err, refused) ||
+			s.reads != 0 {
 			t.Errorf("%v, %d reads", err, s.reads)
 		}
 	})
 	t.Run("a public answer is replayed", func(t *testing.T) {
 		s, r := &store{Store: memstore.New(memstore.Config{})}, request("k", "a")
-		if _, err := idempotency.Do(t.Context(), s, r, now, commit(s, r, result{text: "x"}, nil)); err != nil || s.reads != 1 {
+		if _, err := idempotency.Do(t.Context(), s, r, now, commit(s, r, result{text: "x"}, nil)); err != nil ||
+			s.reads != 1 {
 			t.Fatalf("%v, %d reads", err, s.reads)
 		}
 		_, err := idempotency.Do(t.Context(), s, r, now, worked(t))
@@ -91,7 +97,8 @@ func TestDo(t *testing.T) {
 		if !ok || replay.Status != 201 || string(replay.Body) != `"x"` {
 			t.Errorf("%v", err)
 		}
-		if _, err := idempotency.Do(t.Context(), s, request("k", "b"), now, worked(t)); !errors.Is(err, idempotency.ErrReused) {
+		if _, err := idempotency.Do(t.Context(), s, request("k", "b"), now, worked(t)); !errors.Is(err,
+			idempotency.ErrReused) {
 			t.Errorf("another request: %v", err)
 		}
 	})
@@ -130,7 +137,8 @@ func TestDo(t *testing.T) {
 				}
 				return result{}, c.err
 			})
-			if _, replay := errors.AsType[*idempotency.Replay](err); c.want == nil && !replay || c.want != nil && !errors.Is(err, c.want) {
+			if _, replay := errors.AsType[*idempotency.Replay](err); c.want == nil && !replay || c.want != nil &&
+				!errors.Is(err, c.want) {
 				t.Errorf("%s: %v, want %v", c.name, err, c.want)
 			}
 		}
@@ -141,7 +149,8 @@ func TestWhatIsNotKept(t *testing.T) {
 	for name, text := range map[string]string{
 		"private key": "-----BEGIN PRIVATE KEY-----", "too long": strings.Repeat("x", registry.MaxAnswer),
 	} {
-		if a, err := request("k", "a").Keep(result{text: text}, noon); err == nil || a != nil || problem.Of(err).Status != 500 {
+		if a, err := request("k", "a").Keep(result{text: text}, noon); err == nil || a != nil ||
+			problem.Of(err).Status != 500 {
 			t.Errorf("%s: kept, %v", name, err)
 		}
 	}

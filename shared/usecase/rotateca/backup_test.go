@@ -97,22 +97,33 @@ func TestEverySwapIsPrecededByABackup(t *testing.T) {
 		if !regexp.MustCompile(`^mastio-orga-before-` + string(req.Mode) + `-f[0-9]+-id-[0-9]+$`).MatchString(name) {
 			t.Errorf("%s: backup %q", req.Mode, name)
 		}
-		want := &rotateca.Backup{Status: rotateca.BackupRequested, ARNs: []string{"arn:registry/" + name, "arn:audit/" + name}}
+		want := &rotateca.Backup{
+			Status: rotateca.BackupRequested,
+			ARNs:   []string{"arn:registry/" + name, "arn:audit/" + name},
+		}
 		if diff := cmp.Diff(want, result.Backup); diff != "" {
 			t.Errorf("%s: answer (-want +got):\n%s", req.Mode, diff)
 		}
 		row := lastRow(t, m)
-		if diff := cmp.Diff(any(map[string]any{"status": "requested", "arns": []any{"arn:registry/" + name, "arn:audit/" + name}}), row.Details["backup"]); diff != "" {
+		if diff := cmp.Diff(any(map[string]any{"status": "requested",
+			"arns": []any{"arn:registry/" + name, "arn:audit/" + name}}), row.Details["backup"]); diff != "" {
 			t.Errorf("%s: row (-want +got):\n%s", req.Mode, diff)
 		}
 		if fence := fmt.Sprintf("-f%v-", row.Details["fence"]); !strings.Contains(name, fence) {
 			t.Errorf("%s: backup %q does not name the fence of its row, %s", req.Mode, name, fence)
 		}
 	}
-	if _, err := r.Do(t.Context(), rotateca.Request{Mode: rotateca.Finalise, By: audit.By{Actor: "test"}}); err != nil || s.requests() != 3 {
+	if _, err := r.Do(t.Context(), rotateca.Request{
+		Mode: rotateca.Finalise,
+		By:   audit.By{Actor: "test"},
+	}); err != nil || s.requests() != 3 {
 		t.Errorf("finalise: %v, %d backups so far, want 3", err, s.requests())
 	}
-	if _, err := r.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, DryRun: true, By: audit.By{Actor: "test"}}); err != nil || s.requests() != 3 {
+	if _, err := r.Do(t.Context(), rotateca.Request{
+		Mode:   rotateca.Mint,
+		DryRun: true,
+		By:     audit.By{Actor: "test"},
+	}); err != nil || s.requests() != 3 {
 		t.Errorf("dry run: %v, %d backups so far, want 3", err, s.requests())
 	}
 }
@@ -132,14 +143,19 @@ func TestRotationWithoutABackup(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := inmemory.Open(t, memstore.Config{})
-			result, err := over(m, c.backups).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, SkipBackup: c.skip, By: audit.By{Actor: "test"}})
+			result, err := over(m, c.backups).Do(t.Context(), rotateca.Request{
+				Mode:       rotateca.Mint,
+				SkipBackup: c.skip,
+				By:         audit.By{Actor: "test"},
+			})
 			if err != nil || result.Generation != 2 {
 				t.Fatalf("generation %d, %v", result.Generation, err)
 			}
 			if diff := cmp.Diff(&rotateca.Backup{Status: c.want, ARNs: []string{}}, result.Backup); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(any(map[string]any{"status": string(c.want), "arns": []any{}}), lastRow(t, m).Details["backup"]); diff != "" {
+			if diff := cmp.Diff(any(map[string]any{"status": string(c.want), "arns": []any{}}),
+				lastRow(t, m).Details["backup"]); diff != "" {
 				t.Errorf("row (-want +got):\n%s", diff)
 			}
 			if s, ok := c.backups.(*shelf); ok && s.requests() != c.requests {
@@ -163,7 +179,11 @@ func TestRefusedBackupRefusesTheRotation(t *testing.T) {
 				if mode == rotateca.Rollback && withStandby {
 					continue // nothing to roll back to
 				}
-				if _, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: mode, By: audit.By{Actor: "test"}, IdempotencyKey: "k"}); !errors.Is(err, rotateca.ErrBackup) {
+				if _, err := over(m, s).Do(t.Context(), rotateca.Request{
+					Mode:           mode,
+					By:             audit.By{Actor: "test"},
+					IdempotencyKey: "k",
+				}); !errors.Is(err, rotateca.ErrBackup) {
 					t.Errorf("%s: %v, want ErrBackup", mode, err)
 				}
 			}
@@ -179,7 +199,11 @@ func TestRefusedBackupRefusesTheRotation(t *testing.T) {
 				t.Errorf("%d keys and last row %d, want %d and %d", len(m.Keys.All()), lastRow(t, m).Seq, keys, rows.Seq)
 			}
 			s.err = nil // the same key, for nothing was answered under it
-			if _, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}, IdempotencyKey: "k"}); err != nil {
+			if _, err := over(m, s).Do(t.Context(), rotateca.Request{
+				Mode:           rotateca.Mint,
+				By:             audit.By{Actor: "test"},
+				IdempotencyKey: "k",
+			}); err != nil {
 				t.Errorf("the way on: %v", err)
 			}
 		})
@@ -231,7 +255,11 @@ func TestBackupIsRequestedBesideTheRead(t *testing.T) {
 func TestBackupOfARotationThatIsRefused(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	s := &shelf{hold: make(chan struct{})}
-	_, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: rotateca.Commit, Fingerprint: strings.Repeat("0", 64), By: audit.By{Actor: "test"}})
+	_, err := over(m, s).Do(t.Context(), rotateca.Request{
+		Mode:        rotateca.Commit,
+		Fingerprint: strings.Repeat("0", 64),
+		By:          audit.By{Actor: "test"},
+	})
 	if !errors.Is(err, rotateca.ErrNotStaged) || s.requests() != s.over {
 		t.Errorf("%v; %d requests, %d of them ended; want ErrNotStaged and all ended", err, s.requests(), s.over)
 	}
@@ -240,7 +268,10 @@ func TestBackupOfARotationThatIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := over(m, s).Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}}); !errors.Is(err, orgca.ErrLeaseHeld) || s.requests() != requests {
+	if _, err := over(m, s).Do(t.Context(), rotateca.Request{
+		Mode: rotateca.Mint,
+		By:   audit.By{Actor: "test"},
+	}); !errors.Is(err, orgca.ErrLeaseHeld) || s.requests() != requests {
 		t.Errorf("%v after %d requests, want ErrHeld and none", err, s.requests()-requests)
 	}
 	if err := m.Store.Release(t.Context(), held); err != nil {
@@ -290,14 +321,18 @@ func TestBackupNamesAreOnesThatDynamoDBTakes(t *testing.T) {
 		cfg := m.RotateCA.Config
 		cfg.OrgID, cfg.Backups = orgID, s
 		cfg.NewID = func() string { return "01JD0000000000000000000000" }
-		if _, err := rotateca.New(cfg).Do(t.Context(), rotateca.Request{Mode: rotateca.Rollback, By: audit.By{Actor: "test"}}); !errors.Is(err, orgca.ErrNoRollback) {
+		if _, err := rotateca.New(cfg).Do(t.Context(), rotateca.Request{
+			Mode: rotateca.Rollback,
+			By:   audit.By{Actor: "test"},
+		}); !errors.Is(err, orgca.ErrNoRollback) {
 			t.Fatal(err)
 		}
 		if len(s.names) != 1 {
 			t.Fatalf("organisation %q: %d backups", orgID, len(s.names))
 		}
 		for _, name := range s.names {
-			if !regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,255}$`).MatchString(name) || !strings.HasSuffix(name, "-01JD0000000000000000000000") {
+			if !regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,255}$`).MatchString(name) ||
+				!strings.HasSuffix(name, "-01JD0000000000000000000000") {
 				t.Errorf("organisation %q: backup %q", orgID, name)
 			}
 		}

@@ -115,7 +115,8 @@ func (c *Ceremony) Prepare(ctx context.Context, o GenerationSpec) (orgca.Generat
 	if err != nil {
 		return g, fmt.Errorf("claim a generation: %w", err)
 	}
-	c.Log.InfoContext(ctx, "pki.rotate.preparing", "generation", g.Number, "source", string(g.Source), "rotation_id", g.RotationID)
+	c.Log.InfoContext(ctx, "pki.rotate.preparing", "generation", g.Number, "source", string(g.Source), "rotation_id",
+		g.RotationID)
 	if g, err = c.create(ctx, g, o); err != nil {
 		return g, fmt.Errorf("make generation %d: %w", g.Number, err)
 	}
@@ -133,7 +134,13 @@ func (c *Ceremony) claim(ctx context.Context, o GenerationSpec) (g orgca.Generat
 		return g, err
 	}
 	err = registry.Amend(ctx, c.Store, org, func(org registry.Org) (change registry.Change, err error) {
-		g = orgca.Generation{Number: org.NextNumber(), RotationID: o.RotationID, Source: o.source(), Reason: o.Reason, Actor: o.Actor}
+		g = orgca.Generation{
+			Number:     org.NextNumber(),
+			RotationID: o.RotationID,
+			Source:     o.source(),
+			Reason:     o.Reason,
+			Actor:      o.Actor,
+		}
 		g, err = g.To(orgca.Preparing, c.Now())
 		return registry.Change{ID: c.NewID(), Generations: []orgca.Generation{g}}, err
 	})
@@ -173,7 +180,9 @@ func (c *Ceremony) create(ctx context.Context, g orgca.Generation, o GenerationS
 // publicKeys are the public halves of a generation's keys; a legacy root has no issuing key.
 type publicKeys struct{ root, issuing crypto.PublicKey }
 
-func (c *Ceremony) keys(ctx context.Context, g orgca.Generation, o GenerationSpec) (orgca.Generation, publicKeys, error) {
+func (c *Ceremony) keys(
+	ctx context.Context, g orgca.Generation, o GenerationSpec,
+) (orgca.Generation, publicKeys, error) {
 	var k publicKeys
 	var err error
 	spec := KeySpec{g.Number, g.RotationID, Root}
@@ -191,7 +200,9 @@ func (c *Ceremony) keys(ctx context.Context, g orgca.Generation, o GenerationSpe
 
 // certify makes the root, unless it was uploaded, and the issuing CA below it, unless the root must issue without
 // one.
-func (c *Ceremony) certify(ctx context.Context, g orgca.Generation, o GenerationSpec, k publicKeys) (orgca.Generation, error) {
+func (c *Ceremony) certify(
+	ctx context.Context, g orgca.Generation, o GenerationSpec, k publicKeys,
+) (orgca.Generation, error) {
 	p := pki.CAParams{Org: c.OrgID, Generation: g.Number, Now: c.Now()}
 	authority, err := c.root(p, o, c.Keys.Signer(ctx, g.RootKey, k.root))
 	if err != nil {
@@ -207,7 +218,10 @@ func (c *Ceremony) certify(ctx context.Context, g orgca.Generation, o Generation
 			return g, fmt.Errorf("sign the issuing CA: %w", err)
 		}
 		g.Issuing = issuing.Raw
-		authority = pki.Authority{Chain: slices.Concat([]*x509.Certificate{issuing}, authority.Chain), Key: c.Keys.Signer(ctx, g.IssuingKey, k.issuing)}
+		authority = pki.Authority{
+			Chain: slices.Concat([]*x509.Certificate{issuing}, authority.Chain),
+			Key:   c.Keys.Signer(ctx, g.IssuingKey, k.issuing),
+		}
 	}
 	if err := c.rehearse(authority); err != nil {
 		return g, fmt.Errorf("rehearse an issuance: %w", err)
@@ -240,7 +254,11 @@ func (c *Ceremony) rehearse(a pki.Authority) error {
 		return err
 	}
 	_, err = a.IssueAgent(pki.AgentParams{
-		AgentID: c.OrgID + "::rehearsal", Org: c.OrgID, SPIFFEID: uri, PublicKey: key.Public(), Now: c.Now(),
+		AgentID:   c.OrgID + "::rehearsal",
+		Org:       c.OrgID,
+		SPIFFEID:  uri,
+		PublicKey: key.Public(),
+		Now:       c.Now(),
 	})
 	return err
 }
@@ -251,7 +269,8 @@ func (c *Ceremony) stage(ctx context.Context, g orgca.Generation, o GenerationSp
 	if err != nil {
 		return g, err
 	}
-	details := map[string]any{"generation": g.Number, "fingerprint": g.Fingerprint(), "source": string(g.Source), "reason": g.Reason, "rotation_id": g.RotationID, "request_id": o.RequestID}
+	details := map[string]any{"generation": g.Number, "fingerprint": g.Fingerprint(), "source": string(g.Source),
+		"reason": g.Reason, "rotation_id": g.RotationID, "request_id": o.RequestID}
 	err = c.record(ctx, staged, audit.Entry{Event: audit.OrgCAStaged, Actor: o.Actor, Details: details})
 	if err == nil {
 		staged.Version++

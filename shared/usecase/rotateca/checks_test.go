@@ -20,7 +20,8 @@ func TestPreflightWarnsOfVerifiers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for algorithm, want := range map[x509.SignatureAlgorithm]string{x509.ECDSAWithSHA256: "passed", x509.ECDSAWithSHA512: "warning"} {
+	for algorithm, want := range map[x509.SignatureAlgorithm]string{x509.ECDSAWithSHA256: "passed",
+		x509.ECDSAWithSHA512: "warning"} {
 		template := pkitest.CATemplate("acme CA", 1, now)
 		template.SignatureAlgorithm, template.SerialNumber = algorithm, root.Chain[0].SerialNumber
 		der, err := x509.CreateCertificate(rand.Reader, template, root.Chain[0], key.Public(), root.Key)
@@ -28,7 +29,11 @@ func TestPreflightWarnsOfVerifiers(t *testing.T) {
 			t.Fatal(err)
 		}
 		found := false
-		for _, c := range checks(orgca.Generation{Root: der, Above: [][]byte{root.Chain[0].Raw}, NotAfter: now.AddDate(1, 0, 0)}, now) {
+		for _, c := range checks(orgca.Generation{
+			Root:     der,
+			Above:    [][]byte{root.Chain[0].Raw},
+			NotAfter: now.AddDate(1, 0, 0),
+		}, now) {
 			if c.Name == "verifiers" {
 				found = true
 				if c.Result != want || strings.Contains(c.Detail, "rustls-webpki refuses") != (want == "warning") {

@@ -9,7 +9,10 @@ import (
 )
 
 // ErrLost reports a registry without an Org CA in an organisation that has had one.
-var ErrLost = problem.Internal("the registry has no Org CA, but the key store has keys of one, or the archive has checkpoints, that the registry does not know: the registry was emptied, or restored from before it; restore the tables from their last backup, or, to begin anew for good, schedule the deletion of these keys and rotate the Org CA by hand")
+var ErrLost = problem.Internal("the registry has no Org CA, but the key store has keys of one, or the archive has " +
+	"checkpoints, that the registry does not know: the registry was emptied, or restored from before it; restore the " +
+	"tables from their last backup, or, to begin anew for good, schedule the deletion of these keys and rotate the " +
+	"Org CA by hand")
 
 // Traces are what an organisation leaves outside of its registry.
 type Traces struct {

@@ -65,25 +65,50 @@ func TestProgressFollowsTheFleet(t *testing.T) {
 	shows(t, m, "nobody is there", rotateca.Progress{PerMethod: methods(moved(0, 0, 0), moved(0, 0, 0), moved(0, 0, 0))})
 
 	all := admit(t, m, "one", "two", "three")
-	put(t, m, agent.Agent{ID: "orga::own", Method: agent.BYOCA, Status: agent.Active, Pins: []agent.Pin{{Thumbprint: "t", Generation: 1}}})
+	put(t, m, agent.Agent{
+		ID:     "orga::own",
+		Method: agent.BYOCA,
+		Status: agent.Active,
+		Pins:   []agent.Pin{{Thumbprint: "t", Generation: 1}},
+	})
 	put(t, m, agent.Agent{ID: "orga::workload", Method: agent.SPIFFE, Status: agent.Active, SPIFFEID: "spiffe://x/y"})
 	put(t, m, agent.Agent{ID: "orga::gone", Method: agent.Minted, Status: agent.Deactivated})
-	put(t, m, agent.Agent{ID: "orga::odd", Method: agent.Minted, Status: "suspended", Pins: []agent.Pin{{Thumbprint: "u", Generation: 1}}})
-	shows(t, m, "all are there", rotateca.Progress{Moved: moved(5, 5, 0), PerMethod: methods(moved(3, 3, 0), moved(1, 1, 0), moved(1, 1, 0))})
+	put(t, m, agent.Agent{
+		ID:     "orga::odd",
+		Method: agent.Minted,
+		Status: "suspended",
+		Pins:   []agent.Pin{{Thumbprint: "u", Generation: 1}},
+	})
+	shows(t, m, "all are there", rotateca.Progress{
+		Moved:     moved(5, 5, 0),
+		PerMethod: methods(moved(3, 3, 0), moved(1, 1, 0), moved(1, 1, 0)),
+	})
 
 	m.Do(t, rotateca.Request{Mode: rotateca.Mint})
-	shows(t, m, "just rotated", rotateca.Progress{Moved: moved(5, 1, 4), PerMethod: methods(moved(3, 0, 3), moved(1, 0, 1), moved(1, 1, 0))})
+	shows(t, m, "just rotated", rotateca.Progress{
+		Moved:     moved(5, 1, 4),
+		PerMethod: methods(moved(3, 0, 3), moved(1, 0, 1), moved(1, 1, 0)),
+	})
 
 	if _, err := m.Rotate(t.Context(), all[0].Agent.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{Agent: all[1].Agent.ID, By: audit.By{Actor: "test"}}); err != nil {
+	if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{
+		Agent: all[1].Agent.ID,
+		By:    audit.By{Actor: "test"},
+	}); err != nil {
 		t.Fatal(err)
 	}
-	shows(t, m, "one moved, one gone", rotateca.Progress{Moved: moved(4, 2, 2), PerMethod: methods(moved(2, 1, 1), moved(1, 0, 1), moved(1, 1, 0))})
+	shows(t, m, "one moved, one gone", rotateca.Progress{
+		Moved:     moved(4, 2, 2),
+		PerMethod: methods(moved(2, 1, 1), moved(1, 0, 1), moved(1, 1, 0)),
+	})
 
 	m.Do(t, rotateca.Request{Mode: rotateca.Rollback}) // who had moved remains, the others are where they were
-	shows(t, m, "rolled back", rotateca.Progress{Moved: moved(4, 3, 1), PerMethod: methods(moved(2, 1, 1), moved(1, 1, 0), moved(1, 1, 0))})
+	shows(t, m, "rolled back", rotateca.Progress{
+		Moved:     moved(4, 3, 1),
+		PerMethod: methods(moved(2, 1, 1), moved(1, 1, 0), moved(1, 1, 0)),
+	})
 }
 
 func TestProgressIsRememberedForFiveSeconds(t *testing.T) {
@@ -96,7 +121,8 @@ func TestProgressIsRememberedForFiveSeconds(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := m.Store.Calls()["Census"]; got != want || status.Progress.Agents != agents {
-			t.Errorf("%s: counted %d times, %d agents; want %d times, %d agents", what, got, status.Progress.Agents, want, agents)
+			t.Errorf("%s: counted %d times, %d agents; want %d times, %d agents", what, got, status.Progress.Agents, want,
+				agents)
 		}
 	}
 	counted("the first look", 1, 1)
@@ -128,7 +154,8 @@ func TestProgressThatCannotBeCounted(t *testing.T) {
 	broken = true
 	status, err := rotator.Status(t.Context())
 	if err != nil || status.Progress != nil || status.Generation != 1 {
-		t.Errorf("status of generation %d with progress %v, %v; want generation 1 without", status.Generation, status.Progress, err)
+		t.Errorf("status of generation %d with progress %v, %v; want generation 1 without", status.Generation,
+			status.Progress, err)
 	}
 	if !bytes.Contains(log.Bytes(), []byte("pki.rotate.progress_unknown")) {
 		t.Errorf("log: %s", log.Bytes())

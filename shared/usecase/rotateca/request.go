@@ -25,7 +25,8 @@ var (
 			"present state, and ask again if it is still what you want.")
 	ErrAwaited = problem.New(409, "adoption_pending", "the first Org CA is the operator's to bring").
 			Says("This installation waits for an Org CA of yours (MASTIO_FIRST_CA=adopt), and one made here would end that " +
-			"for good, so nothing was made. Bring yours with mode=upload; or, to have one made, start without MASTIO_FIRST_CA=adopt.")
+			"for good, so nothing was made. Bring yours with mode=upload; or, to have one made, start without " +
+			"MASTIO_FIRST_CA=adopt.")
 	ErrDryRun = problem.New(400, "dry_run_unsupported", "this mode has no dry run").
 			Says("dry_run goes with mode=mint, mode=upload and mode=commit.")
 	ErrUpload = problem.New(400, "upload_invalid", "upload is incomplete").
@@ -70,7 +71,8 @@ type Request struct {
 // SkipBackup is not part of it: it changes nothing of the Org CA, and a request that is repeated without a backup
 // must count as the same request.
 func (r Request) fingerprint() string {
-	return fmt.Sprintf("%s fingerprint=%s overlap=%s reason=%s upload=%s comment=%q", r.Mode, r.Fingerprint, r.Overlap, r.Reason, r.Upload.digest(), r.Comment)
+	return fmt.Sprintf("%s fingerprint=%s overlap=%s reason=%s upload=%s comment=%q", r.Mode, r.Fingerprint, r.Overlap,
+		r.Reason, r.Upload.digest(), r.Comment)
 }
 
 func (r Request) check() (Request, error) {

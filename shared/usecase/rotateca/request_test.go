@@ -17,7 +17,13 @@ func TestNothingLivesOnAfterACompromise(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	for _, reason := range []string{"keyCompromise", "cACompromise"} {
 		for _, dry := range []bool{true, false} {
-			req := rotateca.Request{Mode: rotateca.Mint, Overlap: time.Second, Reason: reason, DryRun: dry, By: audit.By{Actor: "test"}}
+			req := rotateca.Request{
+				Mode:    rotateca.Mint,
+				Overlap: time.Second,
+				Reason:  reason,
+				DryRun:  dry,
+				By:      audit.By{Actor: "test"},
+			}
 			if _, err := m.RotateCA.Do(t.Context(), req); !errors.Is(err, orgca.ErrCompromised) {
 				t.Errorf("%s, rehearsed %t: %v, want %v", reason, dry, err, orgca.ErrCompromised)
 			}

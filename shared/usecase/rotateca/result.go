@@ -16,8 +16,9 @@ import (
 
 // Result describes the current generation as a rotation left it.
 type Result struct {
-	Generation   int64        `json:"generation"`
-	Fingerprint  string       `json:"fingerprint,omitempty"` // absent, as the next three: of a dry run, the generation is not made yet
+	Generation int64 `json:"generation"`
+	// absent, as the next three: of a dry run, the generation is not made yet
+	Fingerprint  string       `json:"fingerprint,omitempty"`
 	Subject      string       `json:"subject,omitempty"`
 	NotBefore    time.Time    `json:"not_before,omitzero"`
 	NotAfter     time.Time    `json:"not_after,omitzero"`
@@ -33,12 +34,14 @@ type Result struct {
 	Checks       []Check      `json:"checks,omitempty"` // of a pre-flight
 	DryRun       bool         `json:"dry_run,omitempty"`
 	Effect       *Effect      `json:"effect,omitempty"` // of a dry run
-	Replayed     bool         `json:"-"`                // the request was carried out before, under the same idempotency key
+	// the request was carried out before, under the same idempotency key
+	Replayed bool `json:"-"`
 }
 
 // Effect is what a swap would do to the fleet that there is now.
 type Effect struct {
-	Agents    *int64                 `json:"agents"`     // that lose what they have under this Org CA and earlier ones; null: could not be counted now
+	// that lose what they have under this Org CA and earlier ones; null: could not be counted now
+	Agents    *int64                 `json:"agents"`
 	PerMethod map[agent.Method]int64 `json:"per_method"` // of Agents; those with a SPIFFE ID are not among them
 	AtOnce    bool                   `json:"at_once"`    // their certificates stop with the swap
 	StopAt    *time.Time             `json:"stop_at"`    // those under this Org CA; null: at once
@@ -74,8 +77,14 @@ type Audit struct {
 
 func describe(org registry.Org, g orgca.Generation) Result {
 	return Result{
-		Generation: g.Number, Fingerprint: g.Fingerprint(), Subject: g.Subject, NotBefore: g.NotBefore, NotAfter: g.NotAfter,
-		Source: g.Source, Reason: g.Reason, Truststore: truststoreOf(org.Truststore, g),
+		Generation:  g.Number,
+		Fingerprint: g.Fingerprint(),
+		Subject:     g.Subject,
+		NotBefore:   g.NotBefore,
+		NotAfter:    g.NotAfter,
+		Source:      g.Source,
+		Reason:      g.Reason,
+		Truststore:  truststoreOf(org.Truststore, g),
 	}
 }
 
@@ -226,8 +235,17 @@ func history(all []orgca.Generation) []Entry {
 
 func entryOf(g orgca.Generation) Entry {
 	return Entry{
-		Generation: g.Number, Status: g.State, Fingerprint: g.Fingerprint(), Subject: g.Subject, NotBefore: g.NotBefore, NotAfter: g.NotAfter,
-		Source: g.Source, Reason: g.Reason, CreatedAt: g.CreatedAt, CurrentAt: optional(g.CurrentAt), SupersededAt: optional(g.SupersededAt),
+		Generation:   g.Number,
+		Status:       g.State,
+		Fingerprint:  g.Fingerprint(),
+		Subject:      g.Subject,
+		NotBefore:    g.NotBefore,
+		NotAfter:     g.NotAfter,
+		Source:       g.Source,
+		Reason:       g.Reason,
+		CreatedAt:    g.CreatedAt,
+		CurrentAt:    optional(g.CurrentAt),
+		SupersededAt: optional(g.SupersededAt),
 	}
 }
 

@@ -26,7 +26,9 @@ func (c *Ceremony) Retire(ctx context.Context, g orgca.Generation, actor string)
 	}
 	c.Log.InfoContext(ctx, "pki.rotate.retired", "generation", g.Number, "fingerprint", g.Fingerprint())
 	return c.record(ctx, retired, audit.Entry{
-		Event: audit.OrgCARetired, Actor: actor, Details: map[string]any{"generation": g.Number, "fingerprint": g.Fingerprint()},
+		Event:   audit.OrgCARetired,
+		Actor:   actor,
+		Details: map[string]any{"generation": g.Number, "fingerprint": g.Fingerprint()},
 	})
 }
 
@@ -40,7 +42,11 @@ func (c *Ceremony) Discard(ctx context.Context, g orgca.Generation, actor string
 			return err
 		}
 		details := map[string]any{"generation": g.Number, "was": string(g.State)}
-		if err := c.record(ctx, failed, audit.Entry{Event: audit.OrgCADiscarded, Actor: actor, Details: details}); err != nil {
+		if err := c.record(ctx, failed, audit.Entry{
+			Event:   audit.OrgCADiscarded,
+			Actor:   actor,
+			Details: details,
+		}); err != nil {
 			return err
 		}
 		g = failed

@@ -81,10 +81,14 @@ func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
 // named is the request in the form that its idempotency key stands for. The answer to a swap is kept whole, because
 // the dashboard needs the whole result too.
 func (r Request) named() idempotency.Request[Result] {
-	return idempotency.Request[Result]{Key: r.IdempotencyKey, Asked: r.fingerprint(), Body: func(result Result) (idempotency.Kept, error) {
-		body, err := json.Marshal(result)
-		return idempotency.Kept{Status: 200, Body: body}, err
-	}}
+	return idempotency.Request[Result]{
+		Key:   r.IdempotencyKey,
+		Asked: r.fingerprint(),
+		Body: func(result Result) (idempotency.Kept, error) {
+			body, err := json.Marshal(result)
+			return idempotency.Kept{Status: 200, Body: body}, err
+		},
+	}
 }
 
 // recalled makes a result from a kept answer.

@@ -34,7 +34,8 @@ var work = map[Mode]func(*run, context.Context) (Result, error){
 	Finalise: (*run).finalise,
 }
 
-// do works under the lease. An idempotency key is looked up again there: the same request may just have been carried out.
+// do works under the lease. An idempotency key is looked up again there: the same request may just have been carried
+// out.
 func (w *run) do(ctx context.Context) (Result, error) {
 	var err error
 	if w.held, err = w.acquire(ctx); err != nil {
@@ -91,7 +92,8 @@ func (w *run) abandon(ctx context.Context, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	err := w.Store.Release(ctx, w.held)
-	w.Log.Log(ctx, level(cause), "pki.rotate.abandoned", "cause", cause.Error(), "fence", w.held.Fence, "released", err == nil)
+	w.Log.Log(ctx, level(cause), "pki.rotate.abandoned", "cause", cause.Error(), "fence", w.held.Fence, "released",
+		err == nil)
 	if errors.Is(cause, registry.ErrUnknown) && err == nil {
 		return fmt.Errorf("%w: nothing was changed: %s", registry.ErrUnavailable, cause.Error())
 	}

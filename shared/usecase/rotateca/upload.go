@@ -122,7 +122,8 @@ func stagedIn(file []byte, org registry.Org) (orgca.Generation, bool) {
 }
 
 func without(org registry.Org, g orgca.Generation) registry.Org {
-	org.Generations = slices.DeleteFunc(slices.Clone(org.Generations), func(other orgca.Generation) bool { return other.Number == g.Number })
+	org.Generations = slices.DeleteFunc(slices.Clone(org.Generations),
+		func(other orgca.Generation) bool { return other.Number == g.Number })
 	return org
 }
 
@@ -168,7 +169,8 @@ func explain(err error, f *Files, org registry.Org) error {
 			continue
 		}
 		if g, ok := stagedIn(f.Certificates, org); ok {
-			defects[i].Detail += fmt.Sprintf("; it is staged as generation %d: POST /pki/rotate-ca?mode=commit&fingerprint=%s", g.Number, g.Fingerprint())
+			defects[i].Detail += fmt.Sprintf("; it is staged as generation %d: POST /pki/rotate-ca?mode=commit&fingerprint=%s",
+				g.Number, g.Fingerprint())
 		}
 	}
 	return upload.ErrRefused.With(defects)
@@ -210,8 +212,14 @@ func (w *run) rehearseUpload(ctx context.Context, org registry.Org) (Result, err
 	defer material.Zero()
 	ca := material.Chain[0]
 	g := orgca.Generation{
-		Number: org.NextNumber(), State: orgca.Preparing, Source: orgca.Upload, Root: ca.Raw, Subject: dn.String(ca.RawSubject),
-		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter, Legacy: material.Legacy,
+		Number:    org.NextNumber(),
+		State:     orgca.Preparing,
+		Source:    orgca.Upload,
+		Root:      ca.Raw,
+		Subject:   dn.String(ca.RawSubject),
+		NotBefore: ca.NotBefore,
+		NotAfter:  ca.NotAfter,
+		Legacy:    material.Legacy,
 	}
 	for _, above := range material.Chain[1:] {
 		g.Above = append(g.Above, above.Raw)
@@ -235,7 +243,8 @@ func checks(g orgca.Generation, now time.Time) []Check {
 	}
 	length := Check{"path_length", "passed", "the CA allows an issuing CA below it"}
 	if g.Legacy {
-		length = Check{"path_length", "warning", "pathLenConstraint is 0: agents' certificates are issued by the root itself, and other verifiers may refuse them"}
+		length = Check{"path_length", "warning", "pathLenConstraint is 0: agents' certificates are issued by the root " +
+			"itself, and other verifiers may refuse them"}
 	}
 	verifiers := Check{"verifiers", "passed", "OpenSSL, GnuTLS, NSS, mbedTLS, Java, pyca/cryptography and rustls-webpki take chains of this form"}
 	if warnings := upload.Warnings(append([][]byte{g.Root}, g.Above...)); len(warnings) > 0 {
@@ -259,10 +268,13 @@ func checks(g orgca.Generation, now time.Time) []Check {
 func validity(g orgca.Generation, now time.Time) Check {
 	v := g.Validity()
 	days := int(v.Until.Sub(now) / (24 * time.Hour))
-	left := fmt.Sprintf("%d days left, until %s, when the first certificate of the chain ends", days, v.Until.UTC().Format(time.DateOnly))
+	left := fmt.Sprintf("%d days left, until %s, when the first certificate of the chain ends", days,
+		v.Until.UTC().Format(time.DateOnly))
 	switch {
 	case !v.At(now):
-		return Check{"validity", "warning", fmt.Sprintf("valid from %s to %s only: it cannot become current now", v.From.UTC().Format(time.RFC3339), v.Until.UTC().Format(time.RFC3339))}
+		return Check{"validity", "warning",
+			fmt.Sprintf("valid from %s to %s only: it cannot become current now", v.From.UTC().Format(time.RFC3339),
+				v.Until.UTC().Format(time.RFC3339))}
 	case !v.Lasts(now, orgca.LongestAgent):
 		return Check{"validity", "warning", left + ": agents' certificates are cut to that, where they are asked for longer"}
 	}

@@ -15,8 +15,8 @@ type GateStore interface {
 	PutGate(ctx context.Context, g session.Gate, forget time.Time) error
 }
 
-// Gates count wrong secrets, of the dashboard and of the API together: an address that is locked at one of them is locked
-// at the other. They are safe for concurrent use; all state is in the store.
+// Gates count wrong secrets, of the dashboard and of the API together: an address that is locked at one of them is
+// locked at the other. They are safe for concurrent use; all state is in the store.
 type Gates struct {
 	Store GateStore
 	Now   func() time.Time

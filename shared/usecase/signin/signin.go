@@ -89,7 +89,8 @@ func (d *Door) SignIn(ctx context.Context, a Attempt) (Pass, error) {
 }
 
 func (d *Door) refused(ctx context.Context, a Attempt, err error) error {
-	d.Log.WarnContext(ctx, "dashboard.sign_in_refused", "cause", err.Error(), "source_ip", a.SourceIP, "request_id", a.RequestID)
+	d.Log.WarnContext(ctx, "dashboard.sign_in_refused", "cause", err.Error(), "source_ip", a.SourceIP, "request_id",
+		a.RequestID)
 	return err
 }
 
@@ -136,18 +137,29 @@ func (d *Door) passed(ctx context.Context, g counting) {
 }
 
 // open stores the session, and the browser if it is not known yet.
-func (d *Door) open(ctx context.Context, a Attempt, version string, device *session.Session, epoch int64) (Pass, error) {
+func (d *Door) open(
+	ctx context.Context, a Attempt, version string, device *session.Session, epoch int64,
+) (Pass, error) {
 	now := d.Now()
 	p := Pass{Token: session.NewToken(), Device: a.Device}
 	id := session.ID(p.Token)
 	p.Session = session.Session{
 		// Eight digits of the hash separate two operators in the audit trail and reveal nothing about the token.
-		ID: id, Actor: fmt.Sprintf("dashboard:%s/%s", version, id[:8]), Epoch: epoch, Created: now, Expires: now.Add(session.TTL),
+		ID:      id,
+		Actor:   fmt.Sprintf("dashboard:%s/%s", version, id[:8]),
+		Epoch:   epoch,
+		Created: now,
+		Expires: now.Add(session.TTL),
 		Version: version,
 	}
 	if device == nil {
 		p.Device = session.NewToken()
-		known := session.Session{ID: session.DeviceID(p.Device), Epoch: epoch, Created: now, Expires: now.Add(session.DeviceTTL)}
+		known := session.Session{
+			ID:      session.DeviceID(p.Device),
+			Epoch:   epoch,
+			Created: now,
+			Expires: now.Add(session.DeviceTTL),
+		}
 		if err := d.Store.PutSession(ctx, known); err != nil {
 			return Pass{}, err
 		}
@@ -155,12 +167,13 @@ func (d *Door) open(ctx context.Context, a Attempt, version string, device *sess
 	if err := d.Store.PutSession(ctx, p.Session); err != nil {
 		return Pass{}, err
 	}
-	d.Log.InfoContext(ctx, "dashboard.signed_in", "actor", p.Session.Actor, "source_ip", a.SourceIP, "request_id", a.RequestID)
+	d.Log.InfoContext(ctx, "dashboard.signed_in", "actor", p.Session.Actor, "source_ip", a.SourceIP, "request_id",
+		a.RequestID)
 	return p, nil
 }
 
-// Open returns the session of a token: one read. A session ends before its time with all others, and with the version of
-// the secret that opened it. Error: session.ErrNone.
+// Open returns the session of a token: one read. A session ends before its time with all others, and with the version
+// of the secret that opened it. Error: session.ErrNone.
 func (d *Door) Open(ctx context.Context, token string) (session.Session, error) {
 	if token == "" {
 		return session.Session{}, session.ErrNone

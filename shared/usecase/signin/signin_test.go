@@ -36,9 +36,16 @@ type door struct {
 }
 
 func open(fault func(string) memstore.Fault) *door {
-	d := &door{store: memstore.New(memstore.Config{Fault: fault}), accepted: []string{"AWSCURRENT"}, now: time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)}
+	d := &door{
+		store:    memstore.New(memstore.Config{Fault: fault}),
+		accepted: []string{"AWSCURRENT"},
+		now:      time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC),
+	}
 	d.Door = signin.New(signin.Config{
-		Store: d.store, Refused: recorder(d).Record, Now: func() time.Time { return d.now }, Log: slog.New(slog.NewJSONHandler(&d.log, nil)),
+		Store:    d.store,
+		Refused:  recorder(d).Record,
+		Now:      func() time.Time { return d.now },
+		Log:      slog.New(slog.NewJSONHandler(&d.log, nil)),
 		Accepted: func(context.Context) ([]string, error) { return d.accepted, nil },
 		Check: func(_ context.Context, shown string) (string, bool, error) {
 			d.looks.Add(1)
@@ -50,7 +57,11 @@ func open(fault func(string) memstore.Fault) *door {
 
 func recorder(d *door) *auditlog.Recorder {
 	return auditlog.NewRecorder(auditlog.RecorderConfig{
-		Store: d.store, OrgID: "orga", Now: func() time.Time { return d.now }, NewID: rand.Text, Log: slog.New(slog.DiscardHandler),
+		Store: d.store,
+		OrgID: "orga",
+		Now:   func() time.Time { return d.now },
+		NewID: rand.Text,
+		Log:   slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -75,7 +86,8 @@ func TestASessionLivesUntilItsEnd(t *testing.T) {
 	if err != nil || s != p.Session || !strings.HasPrefix(s.Actor, "dashboard:AWSCURRENT/") {
 		t.Fatalf("open: %+v, %v, want %+v", s, err, p.Session)
 	}
-	for name, token := range map[string]string{"none": "", "another": session.NewToken(), "the device's": p.Device, "the id": s.ID} {
+	for name, token := range map[string]string{"none": "", "another": session.NewToken(), "the device's": p.Device,
+		"the id": s.ID} {
 		if _, err := d.Open(t.Context(), token); !errors.Is(err, session.ErrNone) {
 			t.Errorf("token %s: %v", name, err)
 		}
@@ -120,7 +132,8 @@ func TestSigningOut(t *testing.T) {
 	}
 	c := d.signIn(t, "192.0.2.1", a.Device)
 	if _, err := d.Open(t.Context(), c.Token); err != nil || c.Device == a.Device {
-		t.Errorf("a new session: %v; the browser that was signed out everywhere is still known: %t", err, c.Device == a.Device)
+		t.Errorf("a new session: %v; the browser that was signed out everywhere is still known: %t", err,
+			c.Device == a.Device)
 	}
 }
 
@@ -132,7 +145,8 @@ func TestGuessingIsHeldUp(t *testing.T) {
 		}
 	}
 	looks := d.looks.Load()
-	if _, err := d.try(t, secret, "192.0.2.1", ""); !errors.Is(err, session.ErrLocked) || problem.Of(err).RetryIn != session.PerSource.First {
+	if _, err := d.try(t, secret, "192.0.2.1", ""); !errors.Is(err, session.ErrLocked) ||
+		problem.Of(err).RetryIn != session.PerSource.First {
 		t.Errorf("the right secret within the wait: %v", err)
 	}
 	if d.looks.Load() != looks {
@@ -142,7 +156,8 @@ func TestGuessingIsHeldUp(t *testing.T) {
 	d.now = d.now.Add(session.PerSource.First)
 	d.signIn(t, "192.0.2.1", "")
 	rows, err := d.store.Rows(t.Context(), auditlog.RefusalSubject("orga", audit.AdminLoginRefused), 0, 10)
-	if err != nil || len(rows) != 1 || rows[0].EventType != audit.AdminLoginRefused || rows[0].Details["source_ip"] != "192.0.2.1" {
+	if err != nil || len(rows) != 1 || rows[0].EventType != audit.AdminLoginRefused ||
+		rows[0].Details["source_ip"] != "192.0.2.1" {
 		t.Errorf("on the record: %+v, %v, want one row", rows, err)
 	}
 	if strings.Contains(d.log.String(), wrong) || strings.Contains(d.log.String(), secret) {
@@ -175,7 +190,8 @@ func TestAFloodLocksNobodyOut(t *testing.T) {
 		}
 	}
 	flood()
-	if _, err := d.try(t, wrong, "203.0.113.8", ""); !errors.Is(err, session.ErrLocked) || problem.Of(err).RetryIn > session.Everyone.Most {
+	if _, err := d.try(t, wrong, "203.0.113.8", ""); !errors.Is(err, session.ErrLocked) ||
+		problem.Of(err).RetryIn > session.Everyone.Most {
 		t.Errorf("another guess: %v, want a wait of at most %v", err, session.Everyone.Most)
 	}
 	d.signIn(t, "203.0.113.9", "")
@@ -226,7 +242,8 @@ func TestFormsWorkOnce(t *testing.T) {
 		number string
 		want   error
 	}{
-		{a.Session, "1", nil}, {a.Session, "1", session.ErrUsed}, {a.Session, "2", nil}, {b.Session, "1", nil}, {b.Session, "1", session.ErrUsed},
+		{a.Session, "1", nil}, {a.Session, "1", session.ErrUsed}, {a.Session, "2", nil}, {b.Session, "1", nil},
+		{b.Session, "1", session.ErrUsed},
 	} {
 		if err := d.Once(t.Context(), c.s, c.number); !errors.Is(err, c.want) {
 			t.Errorf("form %s of %s: %v, want %v", c.number, c.s.Actor, err, c.want)
@@ -258,7 +275,8 @@ func TestAStoreThatFails(t *testing.T) {
 			return memstore.None
 		})
 		p := d.signIn(t, "192.0.2.1", "")
-		if err := d.Once(t.Context(), p.Session, "1"); !errors.Is(err, registry.ErrUnknown) && !errors.Is(err, registry.ErrUnavailable) {
+		if err := d.Once(t.Context(), p.Session, "1"); !errors.Is(err, registry.ErrUnknown) &&
+			!errors.Is(err, registry.ErrUnavailable) {
 			t.Errorf("form, fault %d: %v", fault, err)
 		}
 	}

@@ -34,8 +34,12 @@ func (j *Job) lapse(ctx context.Context) (int, error) {
 			ended[i] = a.Generation
 		}
 		row, head, err := org.Head.Append(audit.Entry{
-			Time: now, Event: audit.OverlapEnded, Actor: Actor, Subject: j.OrgID,
-			Details: map[string]any{"generation": current, "ended": ended, "until": over[len(over)-1].Until.Format(time.RFC3339), "fence": pointer.Fence},
+			Time:    now,
+			Event:   audit.OverlapEnded,
+			Actor:   Actor,
+			Subject: j.OrgID,
+			Details: map[string]any{"generation": current, "ended": ended, "until": over[len(over)-1].Until.Format(time.RFC3339),
+				"fence": pointer.Fence},
 		})
 		return registry.Change{ID: j.NewID(), Pointer: &pointer, Head: &head, Rows: []audit.Row{row}}, err
 	})

@@ -44,7 +44,11 @@ func TestTheEndOfAnOverlapIsARow(t *testing.T) {
 			return f
 		}})
 		run(t, m)
-		if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, By: audit.By{Actor: "test"}}); err != nil {
+		if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+			Mode:    rotateca.Mint,
+			Overlap: time.Hour,
+			By:      audit.By{Actor: "test"},
+		}); err != nil {
 			t.Fatal(err)
 		}
 		run(t, m) // makes the next standby
@@ -72,17 +76,28 @@ func TestTheEndOfAnOverlapIsARow(t *testing.T) {
 func TestARotationWinsOverTheNoteOfAnEnd(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
 	run(t, m)
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, By: audit.By{Actor: "test"}}); err != nil {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode:    rotateca.Mint,
+		Overlap: time.Hour,
+		By:      audit.By{Actor: "test"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	run(t, m)
 	m.Advance(time.Hour)
 	stale := m.Org(t)
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour, By: audit.By{Actor: "test"}}); err != nil {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode:    rotateca.Mint,
+		Overlap: time.Hour,
+		By:      audit.By{Actor: "test"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	pointer, ended := stale.Pointer.Lapse(m.Now())
-	if err := m.Store.Apply(t.Context(), registry.Change{ID: m.NewID(), Pointer: &pointer}); err == nil || len(ended) != 1 {
+	if err := m.Store.Apply(t.Context(), registry.Change{
+		ID:      m.NewID(),
+		Pointer: &pointer,
+	}); err == nil || len(ended) != 1 {
 		t.Errorf("a note on a pointer that has moved is committed: %v, %v", ended, err)
 	}
 	if got := run(t, m); got.Generation != 3 {

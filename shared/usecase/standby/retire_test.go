@@ -44,7 +44,8 @@ func TestSpentGenerationsAreRetired(t *testing.T) {
 	if diff := cmp.Diff(want, states(m.Org(t))); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}
-	for generation, state := range map[int64]inmemory.KeyState{1: inmemory.PendingDeletion, 2: inmemory.Enabled, 3: inmemory.Enabled} {
+	for generation, state := range map[int64]inmemory.KeyState{1: inmemory.PendingDeletion, 2: inmemory.Enabled,
+		3: inmemory.Enabled} {
 		if got := keyStates(m, generation)["issuing"]; got != state {
 			t.Errorf("issuing key of generation %d is %s, want %s", generation, got, state)
 		}
@@ -56,7 +57,8 @@ func TestSpentGenerationsAreRetired(t *testing.T) {
 	if got := run(t, m); got.Retired != 1 || states(m.Org(t))[2] != orgca.Retired {
 		t.Errorf("after finalise: %+v, %v", got, states(m.Org(t)))
 	}
-	if last := lastRow(t, m); last.EventType != audit.OrgCARetired || last.Details["generation"] != float64(2) && last.Details["generation"] != int64(2) {
+	if last := lastRow(t, m); last.EventType != audit.OrgCARetired || last.Details["generation"] != float64(2) &&
+		last.Details["generation"] != int64(2) {
 		t.Errorf("last row = %+v", last)
 	}
 }
@@ -99,8 +101,8 @@ func TestInterruptedRetirementIsFinished(t *testing.T) {
 	}
 }
 
-// Restoring a table from before a rotation must not revive the old Org CA in silence, nor clear away what the rows of the
-// past do not know. Rotating again puts everything right.
+// Restoring a table from before a rotation must not revive the old Org CA in silence, nor clear away what the rows of
+// the past do not know. Rotating again puts everything right.
 func TestRestoredRegistryIsNoticedAndLeftAlone(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
 	run(t, m)

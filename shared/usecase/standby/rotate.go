@@ -12,10 +12,11 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
-// rotate replaces a minted Org CA with an overlap before org_ca_expiring would warn of it, or at once if it is not valid now.
-// The overlap ends before that day, so that no certificate is cut short even for the slowest agent. An operator's own CA is
-// never replaced: a minted one would not chain to what the operator's verifiers trust. rotate also waits while a
-// standby exists that was staged for a compromise: that swap takes no overlap, and the operator chooses its time.
+// rotate replaces a minted Org CA with an overlap before org_ca_expiring would warn of it, or at once if it is not
+// valid now. The overlap ends before that day, so that no certificate is cut short even for the slowest agent. An
+// operator's own CA is never replaced: a minted one would not chain to what the operator's verifiers trust. rotate also
+// waits while a standby exists that was staged for a compromise: that swap takes no overlap, and the operator chooses
+// its time.
 func (j *Job) rotate(ctx context.Context) (bool, error) {
 	if j.Rotate == 0 {
 		return false, nil
@@ -27,7 +28,12 @@ func (j *Job) rotate(ctx context.Context) (bool, error) {
 	if next, ok := org.Standby(j.Now()); ok && orgca.AtOnce(next.Reason) {
 		return false, nil
 	}
-	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, Overlap: j.Rotate, Reason: "superseded", By: audit.By{Actor: Actor}})
+	_, err = j.Rotator.Do(ctx, rotateca.Request{
+		Mode:    rotateca.Mint,
+		Overlap: j.Rotate,
+		Reason:  "superseded",
+		By:      audit.By{Actor: Actor},
+	})
 	if errors.Is(err, orgca.ErrLeaseHeld) { // the next run sees what that rotation left
 		return false, nil
 	}

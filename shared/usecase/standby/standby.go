@@ -23,8 +23,8 @@ const Actor = "schedule:standby"
 // a function lives.
 const OrphanAge = 15 * time.Minute
 
-// StagedAge is how long an uploaded generation waits for its commit: its keys cost money, and a pre-flight that old says
-// little about today.
+// StagedAge is how long an uploaded generation waits for its commit: its keys cost money, and a pre-flight that old
+// says little about today.
 const StagedAge = 7 * 24 * time.Hour
 
 // Store is what the job needs of the registry.
@@ -49,8 +49,8 @@ type Config struct {
 	Ceremony *rotateca.Ceremony // makes generations, and ends them
 	Notes    Notes
 	Rotator  *rotateca.Rotator // makes the first Org CA, and replaces one that ends
-	// Forgotten reports whether the archive has checkpoints that the registry does not know. It is asked while the registry
-	// has no Org CA; nil: it is not.
+	// Forgotten reports whether the archive has checkpoints that the registry does not know. It is asked while the
+	// registry has no Org CA; nil: it is not.
 	Forgotten func(ctx context.Context) (bool, error)
 	// Trust brings the truststore up to date and returns its version.
 	Trust func(ctx context.Context) (version string, err error)
@@ -161,7 +161,12 @@ func (j *Job) migrate(ctx context.Context) (bool, error) {
 	if err != nil || org.Pointer == nil || !org.Pointer.Legacy {
 		return false, err
 	}
-	_, err = j.Rotator.Do(ctx, rotateca.Request{Mode: rotateca.Mint, Overlap: j.Migrate, Migration: true, By: audit.By{Actor: Actor}})
+	_, err = j.Rotator.Do(ctx, rotateca.Request{
+		Mode:      rotateca.Mint,
+		Overlap:   j.Migrate,
+		Migration: true,
+		By:        audit.By{Actor: Actor},
+	})
 	if errors.Is(err, orgca.ErrLeaseHeld) {
 		return false, nil
 	}
@@ -172,7 +177,10 @@ func (j *Job) migrate(ctx context.Context) (bool, error) {
 }
 
 // each ends every picked generation, and counts them.
-func (j *Job) each(ctx context.Context, which func(orgca.Generation, orgca.Pointer) bool, end func(context.Context, orgca.Generation, string) error) (int, error) {
+func (j *Job) each(
+	ctx context.Context, which func(orgca.Generation, orgca.Pointer) bool,
+	end func(context.Context, orgca.Generation, string) error,
+) (int, error) {
 	org, err := j.Store.Org(ctx)
 	if err != nil || org.Pointer == nil {
 		return 0, err
@@ -230,7 +238,11 @@ func (j *Job) prepare(ctx context.Context) error {
 			return nil
 		}
 	}
-	_, err = j.Ceremony.Prepare(ctx, rotateca.GenerationSpec{RotationID: j.NewID(), Reason: "unspecified", By: audit.By{Actor: Actor}})
+	_, err = j.Ceremony.Prepare(ctx, rotateca.GenerationSpec{
+		RotationID: j.NewID(),
+		Reason:     "unspecified",
+		By:         audit.By{Actor: Actor},
+	})
 	if err != nil {
 		return fmt.Errorf("prepare a standby: %w", err)
 	}

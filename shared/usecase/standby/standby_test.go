@@ -64,7 +64,8 @@ func TestCrashedCeremonyIsClearedAway(t *testing.T) {
 		op    string
 		after bool
 		n     int
-	}{{"Create", false, 1}, {"Create", true, 1}, {"Create", true, 2}, {"Sign", false, 1}, {"Sign", true, 3}, {"Disable", false, 1}, {"Disable", true, 1}} {
+	}{{"Create", false, 1}, {"Create", true, 1}, {"Create", true, 2}, {"Sign", false, 1}, {"Sign", true, 3},
+		{"Disable", false, 1}, {"Disable", true, 1}} {
 		t.Run(at.op, func(t *testing.T) {
 			m := inmemory.New(memstore.Config{})
 			run(t, m)
@@ -110,7 +111,10 @@ func TestStandbysThatWaitForTheirTurnAreKept(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
 	run(t, m) // 1 current, 2 staged
 	for range 2 {
-		if _, err := m.Ceremony.Prepare(t.Context(), rotateca.GenerationSpec{RotationID: m.NewID(), By: audit.By{Actor: "test"}}); err != nil {
+		if _, err := m.Ceremony.Prepare(t.Context(), rotateca.GenerationSpec{
+			RotationID: m.NewID(),
+			By:         audit.By{Actor: "test"},
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -127,7 +131,8 @@ func TestStandbysThatWaitForTheirTurnAreKept(t *testing.T) {
 	}
 }
 
-// A ceremony so slow that a rotation made a newer generation and swapped to it meanwhile: what it staged is never taken.
+// A ceremony so slow that a rotation made a newer generation and swapped to it meanwhile: what it staged is never
+// taken.
 func TestOvertakenStandbyIsDiscarded(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
 	run(t, m)
@@ -143,13 +148,17 @@ func TestOvertakenStandbyIsDiscarded(t *testing.T) {
 		_, err := m.Mint(t.Context())
 		return err
 	}
-	if g, err := m.Ceremony.Prepare(t.Context(), rotateca.GenerationSpec{RotationID: m.NewID(), By: audit.By{Actor: "test"}}); err != nil || g.Number != 3 {
+	if g, err := m.Ceremony.Prepare(t.Context(), rotateca.GenerationSpec{
+		RotationID: m.NewID(),
+		By:         audit.By{Actor: "test"},
+	}); err != nil || g.Number != 3 {
 		t.Fatalf("slow ceremony: generation %d, %v", g.Number, err)
 	}
 	if diff := cmp.Diff(standby.Report{Generation: 4, Standby: 5, Discarded: 1, Retired: 1}, run(t, m)); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
-	want := map[int64]orgca.State{1: orgca.Retired, 2: orgca.Superseded, 3: orgca.Failed, 4: orgca.Current, 5: orgca.Staged}
+	want := map[int64]orgca.State{1: orgca.Retired, 2: orgca.Superseded, 3: orgca.Failed, 4: orgca.Current,
+		5: orgca.Staged}
 	if diff := cmp.Diff(want, states(m.Org(t))); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}
@@ -167,7 +176,10 @@ func TestLateStandbyIsNotNotedAsTrusted(t *testing.T) {
 		if err != nil || late.Number != 0 {
 			return version, err
 		}
-		late, err = m.Ceremony.Prepare(ctx, rotateca.GenerationSpec{RotationID: m.NewID(), By: audit.By{Actor: "another run"}})
+		late, err = m.Ceremony.Prepare(ctx, rotateca.GenerationSpec{
+			RotationID: m.NewID(),
+			By:         audit.By{Actor: "another run"},
+		})
 		return version, err
 	}
 	run(t, m)
@@ -185,7 +197,12 @@ func TestLateStandbyIsNotNotedAsTrusted(t *testing.T) {
 
 func TestAnotherFunctionMakesTheFirstCA(t *testing.T) {
 	m := inmemory.New(memstore.Config{})
-	held, err := m.Store.Acquire(t.Context(), orgca.Lease{Holder: "other", Operation: "rotate-ca", Phase: "prepare", Expires: m.Now().Add(orgca.LeaseTTL)}, m.Now())
+	held, err := m.Store.Acquire(t.Context(), orgca.Lease{
+		Holder:    "other",
+		Operation: "rotate-ca",
+		Phase:     "prepare",
+		Expires:   m.Now().Add(orgca.LeaseTTL),
+	}, m.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +294,8 @@ func TestRunOverAnUnreliableStore(t *testing.T) {
 			run(t, m)
 			report := run(t, m)
 			o := m.Org(t)
-			if next, ok := o.Standby(m.Now()); report.Generation == 0 || !ok || next.Truststore == "" || report.Standby != next.Number {
+			if next, ok := o.Standby(m.Now()); report.Generation == 0 || !ok || next.Truststore == "" ||
+				report.Standby != next.Number {
 				t.Fatalf("fault %d at write %d (first run: %v): report %+v, states %v", fault, n+1, first, report, states(o))
 			}
 			rows, err := m.Store.Rows(t.Context(), inmemory.OrgID, 0, 1000)
@@ -287,7 +305,8 @@ func TestRunOverAnUnreliableStore(t *testing.T) {
 			if _, err := audit.Verify(rows); err != nil {
 				t.Errorf("fault %d at write %d: %v", fault, n+1, err)
 			}
-			if current := slices.Collect(maps.Values(states(o))); len(slices.DeleteFunc(current, func(s orgca.State) bool { return s != orgca.Current })) != 1 {
+			if current := slices.Collect(maps.Values(states(o))); len(slices.DeleteFunc(current,
+				func(s orgca.State) bool { return s != orgca.Current })) != 1 {
 				t.Errorf("fault %d at write %d: states %v", fault, n+1, states(o))
 			}
 		}

@@ -13,7 +13,8 @@ import (
 // ErrRestored reports a registry whose current Org CA has been superseded already, as its key says: the table was
 // restored from a backup that is older than the last rotation. The job then deletes nothing, because its rows are out
 // of date. The remedy is one more rotation of the Org CA.
-var ErrRestored = problem.Internal("the registry was restored from before the last rotation: a superseded Org CA is current again; run POST /pki/rotate-ca")
+var ErrRestored = problem.Internal("the registry was restored from before the last rotation: a superseded Org CA is " +
+	"current again; run POST /pki/rotate-ca")
 
 // witness notes each swap on the key that it superseded, outside of the registry, and compares the registry with these
 // notes. It costs one call to KMS, and two more after a swap.
@@ -31,7 +32,8 @@ func (j *Job) witness(ctx context.Context) error {
 		return fmt.Errorf("read the note on the current key: %w", err)
 	}
 	if noted > org.Pointer.Fence {
-		j.Log.ErrorContext(ctx, "pki.rotate.restored", "generation", current.Number, "fence", org.Pointer.Fence, "superseded_under", noted)
+		j.Log.ErrorContext(ctx, "pki.rotate.restored", "generation", current.Number, "fence", org.Pointer.Fence,
+			"superseded_under", noted)
 		return ErrRestored
 	}
 	errs := []error{j.note(ctx, current, 0, noted)}

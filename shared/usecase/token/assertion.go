@@ -20,8 +20,8 @@ type Challenge struct {
 	Nonce     string // for the DPoP-Nonce header of the answer
 }
 
-// Challenge returns a challenge for the holder of a certificate that may count. It costs one read. Nothing is stored, and
-// nothing is granted: the path of an SVID is not asked for.
+// Challenge returns a challenge for the holder of a certificate that may count. It costs one read. Nothing is stored,
+// and nothing is granted: the path of an SVID is not asked for.
 //
 // Errors: those of authn.Recognise.
 func (i *Issuer) Challenge(ctx context.Context, certificatePEM string) (Challenge, error) {
@@ -38,7 +38,8 @@ func (i *Issuer) Challenge(ctx context.Context, certificatePEM string) (Challeng
 	if err != nil {
 		return Challenge{Agent: view.Agent.ID}, err
 	}
-	return Challenge{view.Agent.ID, key.Challenges.Issue(shown.Thumbprint(), now), assertion.ChallengeTTL, key.Nonces.Issue(now)}, nil
+	return Challenge{view.Agent.ID, key.Challenges.Issue(shown.Thumbprint(), now), assertion.ChallengeTTL,
+		key.Nonces.Issue(now)}, nil
 }
 
 // Assertion is a client assertion that a token request gets a token with, once.
@@ -74,13 +75,14 @@ func (i *Issuer) Endorse(ctx context.Context, certificatePEM, compact, challenge
 		return Assertion{Agent: view.Agent.ID}, err
 	}
 	if login.Challenge != challenge {
-		return Assertion{Agent: view.Agent.ID}, fmt.Errorf("%w: the nonce in it is another one than the request's", assertion.ErrInvalid)
+		return Assertion{Agent: view.Agent.ID},
+			fmt.Errorf("%w: the nonce in it is another one than the request's", assertion.ErrInvalid)
 	}
 	return Assertion{compact, view.Agent.ID, key.Nonces.Issue(now)}, nil
 }
 
-// Assert makes the Mastio's own assertion for the holder of a certificate that counts: bound to this certificate, good for
-// assertion.OwnTTL and for one token. It costs one read and a signature in memory; nothing is stored.
+// Assert makes the Mastio's own assertion for the holder of a certificate that counts: bound to this certificate, good
+// for assertion.OwnTTL and for one token. It costs one read and a signature in memory; nothing is stored.
 //
 // Errors: those of authn.Authenticate.
 func (i *Issuer) Assert(ctx context.Context, certificatePEM string) (Assertion, error) {
@@ -97,19 +99,27 @@ func (i *Issuer) Assert(ctx context.Context, certificatePEM string) (Assertion, 
 	if err != nil {
 		return Assertion{}, err
 	}
-	compact, err := assertion.Sign(i.expect(view.Agent.ID, shown, now), i.NewID(), key.Assertions.ID, key.Assertions.Signer)
+	compact, err := assertion.Sign(i.expect(view.Agent.ID, shown, now), i.NewID(), key.Assertions.ID,
+		key.Assertions.Signer)
 	return Assertion{compact, view.Agent.ID, key.Nonces.Issue(now)}, err
 }
 
 func (i *Issuer) expect(id agent.ID, shown authn.Shown, now time.Time) assertion.Expect {
 	return assertion.Expect{
-		Subject: string(id), Leaf: shown.Leaf, Thumbprint: shown.Thumbprint(), Issuer: i.Issuer, Endpoint: i.Endpoint, Now: now,
+		Subject:    string(id),
+		Leaf:       shown.Leaf,
+		Thumbprint: shown.Thumbprint(),
+		Issuer:     i.Issuer,
+		Endpoint:   i.Endpoint,
+		Now:        now,
 	}
 }
 
-// judge verifies an assertion, if there is one, with the secrets of this epoch, and for the length of a login with those
-// of the one before.
-func (i *Issuer) judge(ctx context.Context, given *assertion.Assertion, key *Key, want assertion.Expect) (assertion.Verified, error) {
+// judge verifies an assertion, if there is one, with the secrets of this epoch, and for the length of a login with
+// those of the one before.
+func (i *Issuer) judge(
+	ctx context.Context, given *assertion.Assertion, key *Key, want assertion.Expect,
+) (assertion.Verified, error) {
 	if given == nil {
 		return assertion.Verified{}, nil
 	}
@@ -138,7 +148,9 @@ func verify(given *assertion.Assertion, key *Key, want assertion.Expect) (assert
 
 // useUp uses up an assertion for the token that is about to be signed. The store accepts only one of several
 // concurrent requests with the same assertion.
-func (i *Issuer) useUp(ctx context.Context, given *assertion.Assertion, login assertion.Verified, thumbprint string, now time.Time) error {
+func (i *Issuer) useUp(
+	ctx context.Context, given *assertion.Assertion, login assertion.Verified, thumbprint string, now time.Time,
+) error {
 	if given == nil {
 		return nil
 	}

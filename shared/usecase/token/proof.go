@@ -48,7 +48,9 @@ func (i *Issuer) binding(given *assertion.Assertion, a agent.Agent, pin agent.Pi
 
 // prove checks the proof, if there is one, and uses it up. It returns the thumbprint that the token is bound to, empty
 // without a proof.
-func (i *Issuer) prove(ctx context.Context, header []string, want binding, key *Key, now time.Time) (jkt string, err error) {
+func (i *Issuer) prove(
+	ctx context.Context, header []string, want binding, key *Key, now time.Time,
+) (jkt string, err error) {
 	if want.missing {
 		return "", ErrNoProofKey
 	}
@@ -64,7 +66,11 @@ func (i *Issuer) prove(ctx context.Context, header []string, want binding, key *
 	}
 	var nonceErr error
 	proof, err := dpop.Verify(raw, dpop.Expect{
-		Method: http.MethodPost, URLs: []string{i.Endpoint}, Now: now, Window: Window, Fresh: func(nonce string) bool {
+		Method: http.MethodPost,
+		URLs:   []string{i.Endpoint},
+		Now:    now,
+		Window: Window,
+		Fresh: func(nonce string) bool {
 			nonceErr = i.checkNonce(ctx, nonce, key, now)
 			return nonceErr == nil
 		},
@@ -100,7 +106,8 @@ func (i *Issuer) checkNonce(ctx context.Context, nonce string, key *Key, now tim
 	if !errors.Is(err, dpop.ErrNonce) {
 		return err
 	}
-	if before, failed := i.Keys.Before(ctx, now); failed == nil && before != nil && before.Nonces.Check(nonce, now) == nil {
+	if before, failed := i.Keys.Before(ctx, now); failed == nil && before != nil &&
+		before.Nonces.Check(nonce, now) == nil {
 		return nil
 	}
 	return err

@@ -62,7 +62,8 @@ type Key struct {
 	accesstoken.Key
 	Nonces     *dpop.Nonces
 	Challenges *assertion.Challenges
-	Assertions accesstoken.Key // the epoch's key itself, wherever access tokens are signed: an own assertion costs no KMS call
+	// the epoch's key itself, wherever access tokens are signed: an own assertion costs no KMS call
+	Assertions accesstoken.Key
 }
 
 // Assertion returns the public key of the Mastio's own assertions if this is the id of it, else nil.
@@ -74,8 +75,8 @@ func (k *Key) Assertion(id string) *ecdsa.PublicKey {
 	return pub
 }
 
-// Handover is for how long after the beginning of an epoch what was handed out under the key of the one before still counts:
-// challenges, assertions, and the nonces that go with them.
+// Handover is for how long after the beginning of an epoch what was handed out under the key of the one before still
+// counts: challenges, assertions, and the nonces that go with them.
 const Handover = assertion.ChallengeTTL
 
 // NewRing returns an empty Ring.
@@ -223,7 +224,8 @@ func (r *Ring) make(ctx context.Context, epoch int64) (registry.TokenKey, error)
 }
 
 func (r *Ring) about(epoch int64) map[string]string {
-	return map[string]string{"mastio:purpose": "token-signing", "mastio:org": r.OrgID, "mastio:epoch": strconv.FormatInt(epoch, 10)}
+	return map[string]string{"mastio:purpose": "token-signing", "mastio:org": r.OrgID,
+		"mastio:epoch": strconv.FormatInt(epoch, 10)}
 }
 
 func (r *Ring) open(ctx context.Context, k registry.TokenKey) (*Key, error) {

@@ -34,9 +34,11 @@ var (
 				Says("A DPoP proof is required: send the header DPoP with a proof (RFC 9449 section 4.2) for this " +
 			"request, signed by the agent's registered key").
 		AtToken("invalid_dpop_proof")
-	// ErrNoProofKey reports an agent whose tokens are all bound to its registered DPoP key, which a compromise has taken away.
-	ErrNoProofKey = problem.New(400, "dpop_key_missing", "the agent's tokens are bound to a DPoP key, and none is registered").
-			Says("The agent's tokens are bound to its registered DPoP key, and none is registered since that key was " +
+	// ErrNoProofKey reports an agent whose tokens are all bound to its registered DPoP key, which a compromise has taken
+	// away.
+	ErrNoProofKey = problem.New(400, "dpop_key_missing", "the agent's tokens are bound to a DPoP key, and none "+
+		"is registered").
+		Says("The agent's tokens are bound to its registered DPoP key, and none is registered since that key was " +
 			"declared compromised. The operator registers a new one: rotate-cert, or enrolment, with dpop_jwk").
 		AtToken("invalid_dpop_proof")
 	// ErrLostProofKey reports a key that never counts again for this agent, registered or not.
@@ -207,14 +209,26 @@ func (i *Issuer) grant(r Request, a agent.Agent) (scope string, audience string,
 
 const maxResource = 2048 // octets
 
-func (i *Issuer) sign(key accesstoken.Key, a agent.Agent, pin agent.Pin, scope, audience, jkt string, now time.Time) (Token, error) {
+func (i *Issuer) sign(
+	key accesstoken.Key, a agent.Agent, pin agent.Pin, scope, audience, jkt string, now time.Time,
+) (Token, error) {
 	x5t, err := accesstoken.X5TFromThumbprint(pin.Thumbprint)
 	if err != nil {
 		return Token{}, err
 	}
 	signed, err := accesstoken.Sign(accesstoken.Claims{
-		Issuer: i.Issuer, Subject: string(a.ID), Audience: []string{audience}, ClientID: string(a.ID), Scope: scope,
-		JTI: i.NewID(), IssuedAt: now, Expires: now.Add(TTL), X5T: x5t, JKT: jkt, Capabilities: strings.Fields(scope), Generation: pin.Generation,
+		Issuer:       i.Issuer,
+		Subject:      string(a.ID),
+		Audience:     []string{audience},
+		ClientID:     string(a.ID),
+		Scope:        scope,
+		JTI:          i.NewID(),
+		IssuedAt:     now,
+		Expires:      now.Add(TTL),
+		X5T:          x5t,
+		JKT:          jkt,
+		Capabilities: strings.Fields(scope),
+		Generation:   pin.Generation,
 	}, key)
 	kind := "Bearer"
 	if jkt != "" {

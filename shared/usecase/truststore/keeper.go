@@ -50,9 +50,9 @@ func NewKeeper(cfg Config) *Keeper { return &Keeper{cfg} }
 // domainTimeout bounds what the domain can cost a rotation that had to write the object.
 const domainTimeout = 5 * time.Second
 
-// Reconcile does whatever is to do and returns the object's version. Doing it again is harmless; so is doing it twice at
-// once, though the domain may be left behind until the next time. What the domain does is no reason to fail, only to take note: a
-// rotation never depends on the edge, which lets in, or not, certificates that the pins judge anyway.
+// Reconcile does whatever is to do and returns the object's version. Doing it again is harmless; so is doing it twice
+// at once, though the domain may be left behind until the next time. What the domain does is no reason to fail, only to
+// take note: a rotation never depends on the edge, which lets in, or not, certificates that the pins judge anyway.
 func (k *Keeper) Reconcile(ctx context.Context) (version string, err error) {
 	read := lastRead{Store: k.Store}
 	if version, err = Sync(ctx, k.Objects, &read); err != nil {
@@ -73,9 +73,9 @@ func (k *Keeper) Reconcile(ctx context.Context) (version string, err error) {
 	return version, nil
 }
 
-// Follow brings object and domain up to date as Reconcile does, and returns how the domain stands. It takes no note: it is
-// for a function that must not write the organisation's records, and the standby job notes what its next run sees. Where the
-// last note says that the domain serves this very version, the domain is not asked.
+// Follow brings object and domain up to date as Reconcile does, and returns how the domain stands. It takes no note: it
+// is for a function that must not write the organisation's records, and the standby job notes what its next run sees.
+// Where the last note says that the domain serves this very version, the domain is not asked.
 //
 // An error is one of the object's; the domain is left behind until the standby job runs.
 func (k *Keeper) Follow(ctx context.Context) (registry.TruststoreStatus, error) {
@@ -94,8 +94,8 @@ func (k *Keeper) Follow(ctx context.Context) (registry.TruststoreStatus, error) 
 	return next.Status, nil
 }
 
-// follow points the domain at the version, unless it is there already, and notes how it stands. An error is the reason why it
-// does not follow.
+// follow points the domain at the version, unless it is there already, and notes how it stands. An error is the reason
+// why it does not follow.
 func (k *Keeper) follow(ctx context.Context, version string, t *registry.Truststore) error {
 	ctx, cancel := context.WithTimeout(ctx, domainTimeout)
 	defer cancel()
@@ -117,7 +117,8 @@ func (k *Keeper) follow(ctx context.Context, version string, t *registry.Trustst
 	return nil
 }
 
-// refused is the status of a domain that did not answer as asked: one that is busy, or asked too often, is pointed later.
+// refused is the status of a domain that did not answer as asked: one that is busy, or asked too often, is pointed
+// later.
 func refused(err error) registry.TruststoreStatus {
 	if errors.Is(err, ErrBusy) {
 		return registry.TruststorePending
@@ -125,8 +126,8 @@ func refused(err error) registry.TruststoreStatus {
 	return registry.TruststoreFailed
 }
 
-// point looks at the object once more before it moves the domain: who was overtaken must not take it back. Behind it, it
-// looks at the domain once more, which may be through already.
+// point looks at the object once more before it moves the domain: who was overtaken must not take it back. Behind it,
+// it looks at the domain once more, which may be through already.
 func (k *Keeper) point(ctx context.Context, version string) (DomainState, error) {
 	present, err := k.Objects.Read(ctx)
 	if err != nil {
@@ -175,13 +176,15 @@ func since(before registry.Truststore, status registry.TruststoreStatus, now tim
 }
 
 func same(a, b registry.Truststore) bool {
-	return a.Object == b.Object && a.Domain == b.Domain && a.Status == b.Status && slices.Equal(a.Warnings, b.Warnings) && a.Since.Equal(b.Since)
+	return a.Object == b.Object && a.Domain == b.Domain && a.Status == b.Status && slices.Equal(a.Warnings, b.Warnings) &&
+		a.Since.Equal(b.Since)
 }
 
 // tell logs what has changed. Warnings and a domain that does not follow get a level that an operator sees.
 func (k *Keeper) tell(ctx context.Context, t registry.Truststore, cause error) {
 	level := slog.LevelInfo
-	attributes := []slog.Attr{slog.String("object", t.Object), slog.String("domain", t.Domain), slog.String("status", string(t.Status))}
+	attributes := []slog.Attr{slog.String("object", t.Object), slog.String("domain", t.Domain),
+		slog.String("status", string(t.Status))}
 	if len(t.Warnings) > 0 || t.Status == registry.TruststoreFailed {
 		level = slog.LevelWarn
 		attributes = append(attributes, slog.Any("warnings", t.Warnings))

@@ -78,15 +78,22 @@ func keep(t *testing.T, d truststore.Domain) *keeping {
 		return memstore.None
 	}})
 	k.Keeper = truststore.NewKeeper(truststore.Config{
-		Objects: k.shelf, Domain: d, Store: k.store, Now: func() time.Time { return k.now },
-		NewID: func() string { k.ids++; return fmt.Sprint("id-", k.ids) }, Log: slog.New(slog.NewTextHandler(&k.log, nil)),
+		Objects: k.shelf,
+		Domain:  d,
+		Store:   k.store,
+		Now:     func() time.Time { return k.now },
+		NewID:   func() string { k.ids++; return fmt.Sprint("id-", k.ids) },
+		Log:     slog.New(slog.NewTextHandler(&k.log, nil)),
 	})
 	return k
 }
 
 func (k *keeping) stage(number int64) {
 	k.t.Helper()
-	if err := k.store.Apply(k.t.Context(), registry.Change{ID: fmt.Sprint("stage-", number), Generations: []orgca.Generation{generation(number, orgca.Staged)}}); err != nil {
+	if err := k.store.Apply(k.t.Context(), registry.Change{
+		ID:          fmt.Sprint("stage-", number),
+		Generations: []orgca.Generation{generation(number, orgca.Staged)},
+	}); err != nil {
 		k.t.Fatal(err)
 	}
 }
@@ -117,18 +124,46 @@ func TestDomainFollowsTheObject(t *testing.T) {
 	k := keep(t, d)
 	begun := k.now
 	k.stage(1)
-	k.reconciles("first object", registry.Truststore{Object: "v1", Domain: "v1", Status: registry.TruststoreUpdating, Since: begun, Version: 1})
+	k.reconciles("first object", registry.Truststore{
+		Object:  "v1",
+		Domain:  "v1",
+		Status:  registry.TruststoreUpdating,
+		Since:   begun,
+		Version: 1,
+	})
 	k.now = k.now.Add(time.Minute)
-	k.reconciles("still updating: nothing to write", registry.Truststore{Object: "v1", Domain: "v1", Status: registry.TruststoreUpdating, Since: begun, Version: 1})
+	k.reconciles("still updating: nothing to write", registry.Truststore{
+		Object:  "v1",
+		Domain:  "v1",
+		Status:  registry.TruststoreUpdating,
+		Since:   begun,
+		Version: 1,
+	})
 	k.stage(2)
-	k.reconciles("another object meanwhile", registry.Truststore{Object: "v2", Domain: "v1", Status: registry.TruststorePending, Since: begun, Version: 2})
+	k.reconciles("another object meanwhile", registry.Truststore{
+		Object:  "v2",
+		Domain:  "v1",
+		Status:  registry.TruststorePending,
+		Since:   begun,
+		Version: 2,
+	})
 	if d.pointed != 1 {
 		t.Errorf("a domain that is updating was pointed elsewhere: %d times", d.pointed)
 	}
 	d.state.Status, d.after = truststore.Available, truststore.Available
-	k.reconciles("its turn", registry.Truststore{Object: "v2", Domain: "v2", Status: registry.TruststoreCurrent, Version: 3})
+	k.reconciles("its turn", registry.Truststore{
+		Object:  "v2",
+		Domain:  "v2",
+		Status:  registry.TruststoreCurrent,
+		Version: 3,
+	})
 	presents := d.presents
-	k.reconciles("nothing to do", registry.Truststore{Object: "v2", Domain: "v2", Status: registry.TruststoreCurrent, Version: 3})
+	k.reconciles("nothing to do", registry.Truststore{
+		Object:  "v2",
+		Domain:  "v2",
+		Status:  registry.TruststoreCurrent,
+		Version: 3,
+	})
 	if d.pointed != 2 || d.presents != presents+1 {
 		t.Errorf("pointed %d times, looked %d times at an up-to-date domain; want 2 and 1", d.pointed, d.presents-presents)
 	}
@@ -166,11 +201,29 @@ func TestDomainThatDoesNotFollow(t *testing.T) {
 		level string
 	}{
 		{"not to be seen", &domain{presentErr: refused}, registry.Truststore{Status: registry.TruststoreFailed}, "WARN"},
-		{"asked too often", &domain{presentErr: fmt.Errorf("slow down: %w", truststore.ErrBusy)}, registry.Truststore{Status: registry.TruststorePending}, "INFO"},
-		{"refuses", &domain{state: available, pointErr: refused}, registry.Truststore{Domain: "v0", Status: registry.TruststoreFailed}, "WARN"},
-		{"busy", &domain{state: available, pointErr: fmt.Errorf("later: %w", truststore.ErrBusy)}, registry.Truststore{Domain: "v0", Status: registry.TruststorePending}, "INFO"},
-		{"fails", &domain{state: available, after: truststore.Failed}, registry.Truststore{Domain: "v1", Status: registry.TruststoreFailed}, "WARN"},
-		{"warns", &domain{state: truststore.DomainState{Version: "v1", Status: truststore.Available, Warnings: []string{"certificate 2"}}}, registry.Truststore{Domain: "v1", Status: registry.TruststoreCurrent, Warnings: []string{"certificate 2"}}, "WARN"},
+		{"asked too often", &domain{presentErr: fmt.Errorf("slow down: %w", truststore.ErrBusy)},
+			registry.Truststore{Status: registry.TruststorePending}, "INFO"},
+		{"refuses", &domain{
+			state:    available,
+			pointErr: refused,
+		}, registry.Truststore{Domain: "v0", Status: registry.TruststoreFailed}, "WARN"},
+		{"busy", &domain{
+			state:    available,
+			pointErr: fmt.Errorf("later: %w", truststore.ErrBusy),
+		}, registry.Truststore{Domain: "v0", Status: registry.TruststorePending}, "INFO"},
+		{"fails", &domain{
+			state: available,
+			after: truststore.Failed,
+		}, registry.Truststore{Domain: "v1", Status: registry.TruststoreFailed}, "WARN"},
+		{"warns", &domain{state: truststore.DomainState{
+			Version:  "v1",
+			Status:   truststore.Available,
+			Warnings: []string{"certificate 2"},
+		}}, registry.Truststore{
+			Domain:   "v1",
+			Status:   registry.TruststoreCurrent,
+			Warnings: []string{"certificate 2"},
+		}, "WARN"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := keep(t, c.d)
@@ -195,8 +248,8 @@ func TestDomainThatDoesNotFollow(t *testing.T) {
 	}
 }
 
-// A function that must not write the organisation's records points the domain too, says how it stands, and leaves the note to
-// the standby job. A domain that serves the object already, says the note, is not asked.
+// A function that must not write the organisation's records points the domain too, says how it stands, and leaves the
+// note to the standby job. A domain that serves the object already, says the note, is not asked.
 func TestFollowTakesNoNote(t *testing.T) {
 	available := truststore.DomainState{Version: "v0", Status: truststore.Available}
 	for _, c := range []struct {
@@ -206,7 +259,10 @@ func TestFollowTakesNoNote(t *testing.T) {
 	}{
 		{"follows", &domain{state: available, after: truststore.Available}, registry.TruststoreCurrent},
 		{"takes minutes", &domain{state: available}, registry.TruststoreUpdating},
-		{"busy with another", &domain{state: truststore.DomainState{Version: "v0", Status: truststore.Updating}}, registry.TruststorePending},
+		{"busy with another", &domain{state: truststore.DomainState{
+			Version: "v0",
+			Status:  truststore.Updating,
+		}}, registry.TruststorePending},
 		{"busy", &domain{state: available, pointErr: truststore.ErrBusy}, registry.TruststorePending},
 		{"asked too often", &domain{presentErr: truststore.ErrBusy}, registry.TruststorePending},
 		{"refuses", &domain{state: available, pointErr: errors.New("no")}, registry.TruststoreFailed},
@@ -246,7 +302,8 @@ func TestDomainThatNeverAnswers(t *testing.T) {
 		k := keep(t, &domain{block: true})
 		k.stage(1)
 		began := time.Now()
-		if version, err := k.Reconcile(t.Context()); err != nil || version != "v1" || k.record().Status != registry.TruststoreFailed {
+		if version, err := k.Reconcile(t.Context()); err != nil || version != "v1" ||
+			k.record().Status != registry.TruststoreFailed {
 			t.Errorf("version %q, %v, record %+v; want v1 and failed", version, err, k.record())
 		}
 		if took := time.Since(began); took != 5*time.Second {
@@ -274,7 +331,13 @@ func TestDomainIsNeverTakenBack(t *testing.T) {
 		k.shelf.put([]byte("newer"))
 		d.state.Version = "v2"
 	}
-	k.reconciles("overtaken", registry.Truststore{Object: "v1", Domain: "v2", Status: registry.TruststorePending, Since: k.now, Version: 1})
+	k.reconciles("overtaken", registry.Truststore{
+		Object:  "v1",
+		Domain:  "v2",
+		Status:  registry.TruststorePending,
+		Since:   k.now,
+		Version: 1,
+	})
 	if d.pointed != 0 || d.state.Version != "v2" {
 		t.Errorf("pointed %d times, domain at %s", d.pointed, d.state.Version)
 	}
@@ -313,7 +376,17 @@ func TestTwoAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	k.reconciles("second", registry.Truststore{Object: "v1", Domain: "v1", Status: registry.TruststoreUpdating, Version: 1})
+	k.reconciles("second", registry.Truststore{
+		Object:  "v1",
+		Domain:  "v1",
+		Status:  registry.TruststoreUpdating,
+		Version: 1,
+	})
 	d.meddle = nil
-	k.reconciles("once more", registry.Truststore{Object: "v1", Domain: "v1", Status: registry.TruststoreCurrent, Version: 2})
+	k.reconciles("once more", registry.Truststore{
+		Object:  "v1",
+		Domain:  "v1",
+		Status:  registry.TruststoreCurrent,
+		Version: 2,
+	})
 }

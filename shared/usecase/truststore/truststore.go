@@ -50,8 +50,8 @@ type Store interface {
 // MaxEdgeCAs is how many foreign CAs the edge accepts, in addition to those of the organisation's own generations.
 const MaxEdgeCAs = 100
 
-// MaxOctets is how large a truststore API Gateway takes, besides its limit of 1,000 certificates. The CAs of others may take
-// up a quarter of it.
+// MaxOctets is how large a truststore API Gateway takes, besides its limit of 1,000 certificates. The CAs of others may
+// take up a quarter of it.
 const (
 	MaxOctets = 1 << 20
 	maxOthers = MaxOctets / 4
@@ -62,8 +62,8 @@ func Fits(others []registry.EdgeCA) bool {
 	return len(others) <= MaxEdgeCAs && octets(others) <= maxOthers
 }
 
-// Filling reports whether these CAs of others take up four fifths of what the edge can let in: time to look which agents
-// need them.
+// Filling reports whether these CAs of others take up four fifths of what the edge can let in: time to look which
+// agents need them.
 func Filling(others []registry.EdgeCA) bool {
 	return len(others) >= MaxEdgeCAs/5*4 || octets(others) >= maxOthers/5*4
 }
@@ -75,8 +75,8 @@ func octets(others []registry.EdgeCA) (n int) {
 	return n
 }
 
-// PEM returns what stands in the object: the organisation's own CAs, then those under which agents have SVIDs. What does not
-// fit is left out, and of the own CAs that is the oldest.
+// PEM returns what stands in the object: the organisation's own CAs, then those under which agents have SVIDs. What
+// does not fit is left out, and of the own CAs that is the oldest.
 func PEM(generations []orgca.Generation, others ...registry.EdgeCA) []byte {
 	own := orgca.EdgeBundle(generations)
 	var foreign [][]byte

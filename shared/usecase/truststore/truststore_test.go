@@ -85,7 +85,8 @@ func TestPEMHoldsEveryGenerationThatWasMadeWhole(t *testing.T) {
 	legacy := generation(1, orgca.Superseded)
 	legacy.Issuing = nil
 	all := []orgca.Generation{
-		legacy, generation(2, orgca.Retired), generation(3, orgca.Superseded), generation(4, orgca.Current), generation(5, orgca.Failed),
+		legacy, generation(2, orgca.Retired), generation(3, orgca.Superseded), generation(4, orgca.Current),
+		generation(5, orgca.Failed),
 		generation(6, orgca.Staged), generation(7, orgca.Preparing), {Number: 8, State: "unheard of", Root: []byte("x")},
 	}
 	want := []string{"root 6", "issuing 6", "root 4", "issuing 4", "root 3", "issuing 3", "root 2", "issuing 2", "root 1"}
@@ -102,7 +103,13 @@ func TestPEMFitsTheEdge(t *testing.T) {
 	fat := func(n, octets int) []byte { return append([]byte(strconv.Itoa(n)), make([]byte, octets)...) }
 	var all []orgca.Generation
 	for n := range 400 {
-		all = append(all, orgca.Generation{Number: int64(n + 1), State: orgca.Retired, Root: fat(n, 2000), Issuing: fat(1000+n, 1000), Above: [][]byte{fat(2000+n, 3000)}})
+		all = append(all, orgca.Generation{
+			Number:  int64(n + 1),
+			State:   orgca.Retired,
+			Root:    fat(n, 2000),
+			Issuing: fat(1000+n, 1000),
+			Above:   [][]byte{fat(2000+n, 3000)},
+		})
 	}
 	all[399].State, all[398].State = orgca.Staged, orgca.Current
 	var others []registry.EdgeCA
@@ -114,7 +121,8 @@ func TestPEMFitsTheEdge(t *testing.T) {
 	if len(got) > truststore.MaxOctets || len(got) < truststore.MaxOctets*9/10 || len(texts) > 1000 {
 		t.Errorf("%d octets, %d certificates", len(got), len(texts))
 	}
-	if texts[0] != string(all[399].Root) || texts[3] != string(all[398].Root) || !slices.Contains(texts, string(others[0].DER)) {
+	if texts[0] != string(all[399].Root) || texts[3] != string(all[398].Root) ||
+		!slices.Contains(texts, string(others[0].DER)) {
 		t.Error("what is needed most is missing")
 	}
 	if bytes.Equal(got, truststore.PEM(all[:399], others...)) || !bytes.Equal(got, truststore.PEM(all, others...)) {
@@ -138,7 +146,8 @@ func TestSyncWritesOnlyWhatDiffers(t *testing.T) {
 		{[]orgca.Generation{generation(1, orgca.Failed), generation(2, orgca.Current)}, "v3", 3},
 	} {
 		version, err := truststore.Sync(t.Context(), s, fixed(c.generations...))
-		if err != nil || version != c.version || s.writes != c.writes || !bytes.Equal(s.present.PEM, truststore.PEM(c.generations)) {
+		if err != nil || version != c.version || s.writes != c.writes ||
+			!bytes.Equal(s.present.PEM, truststore.PEM(c.generations)) {
 			t.Errorf("step %d: version %s after %d writes, %v; want %s after %d", i, version, s.writes, err, c.version, c.writes)
 		}
 	}
@@ -172,14 +181,16 @@ func TestSyncWhoseWriteWasCarriedOutUnseen(t *testing.T) {
 func TestSyncThatGivesUp(t *testing.T) {
 	broken := errors.New("broken")
 	busy := &shelf{meddle: func(s *shelf) { s.put([]byte("again")) }}
-	if _, err := truststore.Sync(t.Context(), busy, fixed(generation(1, orgca.Current))); !errors.Is(err, truststore.ErrChanged) || busy.writes != 3 {
+	if _, err := truststore.Sync(t.Context(), busy, fixed(generation(1, orgca.Current))); !errors.Is(err,
+		truststore.ErrChanged) || busy.writes != 3 {
 		t.Errorf("always beaten: %v after %d writes, want ErrChanged after 3", err, busy.writes)
 	}
 	if _, err := truststore.Sync(t.Context(), &shelf{readErr: broken}, fixed()); !errors.Is(err, broken) {
 		t.Errorf("unreadable: %v", err)
 	}
 	failing := &shelf{writeErr: broken}
-	if _, err := truststore.Sync(t.Context(), failing, fixed(generation(1, orgca.Current))); !errors.Is(err, broken) || failing.writes != 1 {
+	if _, err := truststore.Sync(t.Context(), failing, fixed(generation(1, orgca.Current))); !errors.Is(err, broken) ||
+		failing.writes != 1 {
 		t.Errorf("unwritable: %v after %d writes", err, failing.writes)
 	}
 	unread := &shelf{}

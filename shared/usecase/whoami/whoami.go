@@ -66,9 +66,9 @@ type Answer struct {
 	Nonce      string
 }
 
-// Ask checks the token and the proof, uses the proof up, and looks whether the certificate still authenticates its agent:
-// one read, and one conditional write if there is a proof. A token whose certificate was rotated away is refused although
-// it has not expired.
+// Ask checks the token and the proof, uses the proof up, and looks whether the certificate still authenticates its
+// agent: one read, and one conditional write if there is a proof. A token whose certificate was rotated away is refused
+// although it has not expired.
 //
 // Errors: those of verifier.Rules.Check, verifier.ErrReplayed, those of authn.Authenticate, registry.ErrUnavailable.
 func (r *Resource) Ask(ctx context.Context, q Request) (Answer, error) {
@@ -86,11 +86,18 @@ func (r *Resource) Ask(ctx context.Context, q Request) (Answer, error) {
 		return Answer{}, err
 	}
 	rules := verifier.Rules{
-		Issuer: r.Issuer, Audience: r.Issuer, Keys: accesstoken.Lookup(published),
-		Nonce: func(nonce string) error { return r.checkNonce(ctx, nonce, key, now) },
+		Issuer:   r.Issuer,
+		Audience: r.Issuer,
+		Keys:     accesstoken.Lookup(published),
+		Nonce:    func(nonce string) error { return r.checkNonce(ctx, nonce, key, now) },
 	}
 	v, err := rules.Check(verifier.Request{
-		Authorization: q.Authorization, Proofs: q.Proofs, Certificate: shown.Leaf, Method: q.Method, URL: r.URL, Now: now,
+		Authorization: q.Authorization,
+		Proofs:        q.Proofs,
+		Certificate:   shown.Leaf,
+		Method:        q.Method,
+		URL:           r.URL,
+		Now:           now,
 	})
 	if err != nil {
 		if errors.Is(err, verifier.ErrNonce) {
@@ -107,8 +114,8 @@ func (r *Resource) Ask(ctx context.Context, q Request) (Answer, error) {
 	return Answer{v, shown.Thumbprint(), v.Claims.Expires.Sub(now), key.Nonces.Issue(now)}, nil
 }
 
-// counts asks the registry whether the certificate authenticates the token's agent now. An SVID's path was proved for the
-// token, which is bound to the certificate; what may have changed since is the agent and the generation.
+// counts asks the registry whether the certificate authenticates the token's agent now. An SVID's path was proved for
+// the token, which is bound to the certificate; what may have changed since is the agent and the generation.
 func (r *Resource) counts(ctx context.Context, shown authn.Shown, c accesstoken.Claims, now time.Time) error {
 	view, err := authn.Recognise(ctx, r.Store, shown, c.Subject, now)
 	if err != nil {
@@ -140,7 +147,8 @@ func (r *Resource) checkNonce(ctx context.Context, nonce string, key *token.Key,
 	if !errors.Is(err, dpop.ErrNonce) {
 		return err
 	}
-	if before, failed := r.Keys.Before(ctx, now); failed == nil && before != nil && before.Nonces.Check(nonce, now) == nil {
+	if before, failed := r.Keys.Before(ctx, now); failed == nil && before != nil &&
+		before.Nonces.Check(nonce, now) == nil {
 		return nil
 	}
 	return err
