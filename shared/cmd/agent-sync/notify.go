@@ -87,26 +87,34 @@ func (n notifier) execute(ctx context.Context) error {
 
 // send reads the process's number anew each time: the agent may have been started again.
 func (n notifier) send() error {
-	info, err := os.Stat(n.pidFile)
+	pid, err := processIn(n.pidFile)
 	if err != nil {
 		return err
-	}
-	if info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("group or others can write %s, and so choose who gets the signal", n.pidFile)
-	}
-	text, err := os.ReadFile(n.pidFile)
-	if err != nil {
-		return err
-	}
-	// 0 and negative numbers would be whole groups of processes.
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid <= 0 {
-		return fmt.Errorf("%s holds no process id", n.pidFile)
 	}
 	if err := syscall.Kill(pid, n.signal); err != nil {
 		return fmt.Errorf("process %d: %w", pid, err)
 	}
 	return nil
+}
+
+// processIn reads the number of one process. 0 and negative numbers stand for many: -1 for all that there are.
+func processIn(file string) (int, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return 0, err
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return 0, fmt.Errorf("group or others can write %s, and so choose who gets the signal", file)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid <= 0 {
+		return 0, fmt.Errorf("%s holds no process id", file)
+	}
+	return pid, nil
 }
 
 // signalNames is for the usage.

@@ -86,10 +86,8 @@ func TestSignal(t *testing.T) {
 	if err := ended.Run(); err != nil {
 		t.Fatal(err)
 	}
-	for _, wrong := range []string{"", "0", "-1", "agent", fmt.Sprint(ended.Process.Pid)} {
-		pid(wrong, 0o644)
-		h.want(t, unannounced)
-	}
+	pid(fmt.Sprint(ended.Process.Pid), 0o644)
+	h.want(t, unannounced)
 	pid(fmt.Sprintln(os.Getpid()), 0o666)
 	h.want(t, unannounced)
 	pid(fmt.Sprintln(os.Getpid()), 0o644)
@@ -102,6 +100,26 @@ func TestSignal(t *testing.T) {
 	h.want(t, done)
 	if len(got) > 0 {
 		t.Error("the signal came twice")
+	}
+}
+
+// Of these files none names one process. The test asks for the number alone: sent to -1, a signal would reach every process
+// of the machine.
+func TestProcessID(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pid")
+	for _, wrong := range []string{"", "0", "-0", "-1", "-4711", "agent", "1 2", "99999999999999999999"} {
+		if err := os.WriteFile(file, []byte(wrong), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if pid, err := processIn(file); err == nil {
+			t.Errorf("%q: process %d", wrong, pid)
+		}
+	}
+	if err := os.WriteFile(file, []byte("4711\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if pid, err := processIn(file); err != nil || pid != 4711 {
+		t.Errorf("%d, %v", pid, err)
 	}
 }
 
