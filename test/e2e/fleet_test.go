@@ -13,7 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 )
 
-var fleetSize = flag.Int("fleet", 60, "agents that move to another Org CA while they work")
+var fleetSize = flag.Int("fleet", 0, "agents that move to another Org CA while they work; 0: 60, with -short 20")
 
 // fleet is agents at work: each asks for tokens with whatever certificate it holds.
 type fleet struct {
@@ -109,6 +109,11 @@ func TestFleetUnderLoadMovesWithoutAnOutage(t *testing.T) {
 	onlyLocally(t, "25 calls a second are no load")
 	forget(t)
 	tick(t)
+	if *fleetSize == 0 {
+		if *fleetSize = 60; testing.Short() {
+			*fleetSize = 20
+		}
+	}
 	f := newFleet(t, *fleetSize)
 	stop := f.work()
 	began := time.Now()
