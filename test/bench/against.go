@@ -143,7 +143,17 @@ func (w *workload) print(out io.Writer, both [2]*contender) {
 			}
 		}
 	}
+	shown := func(list []slice, kind string) bool {
+		var used []float64
+		for _, s := range list {
+			used = append(used, float64(s.cpu[kind]))
+		}
+		return median(used) >= float64(leastShown)
+	}
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		if !shown(w.slices[0], kind) && !shown(w.slices[1], kind) {
+			continue
+		}
 		w.row(t, "  "+kind, "%.2f ms", func(s slice) float64 { return ms(s.cpu[kind]) })
 	}
 	w.row(t, "the clients, besides", "%.2f ms", func(s slice) float64 { return ms(s.clientCPU) })
