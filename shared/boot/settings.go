@@ -25,7 +25,7 @@ func Settings() []Setting {
 }
 
 // meanings says what each variable is for.
-var meanings = map[string]string{
+var meanings = map[string]string{ //nolint:gosec // names of settings, no credentials
 	"MASTIO_ORG_ID":       "the organisation",
 	"MASTIO_TRUST_DOMAIN": "the trust domain of its agents' SPIFFE IDs",
 	"MASTIO_SPIFFE_TRUST_DOMAINS": "trust domains of others whose SVIDs agents may be enrolled with; the " +

@@ -74,9 +74,8 @@ func sentences(text string) []string {
 // paragraphs returns each paragraph and each item of a list as one line.
 func paragraphs(text string) []string {
 	var all []string
-	begin := true
 	for _, run := range markdown(text) {
-		begin = true
+		begin := true
 		for _, line := range strings.Split(run.text, "\n") {
 			line = strings.TrimSpace(line)
 			if strings.HasPrefix(line, "|") || strings.HasPrefix(line, "#") {
