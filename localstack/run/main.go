@@ -38,8 +38,8 @@ The admin secret goes to proxy.env in the current folder; settings in that file 
 Exit status: 0 stopped, 1 failed, 2 usage.
 `
 
-// garbage is how much may be thrown away before the heap is searched, in percent of what lives. The services keep little: at
-// Go's 100 the heap would be searched after every few requests.
+// garbage is how much may be thrown away before the heap is searched, in percent of what lives. The services keep
+// little: at Go's 100 the heap would be searched after every few requests.
 const garbage = 400
 
 func main() {

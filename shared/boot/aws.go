@@ -41,7 +41,12 @@ func (c *cloud) keys() Keys {
 }
 
 func (c *cloud) vault() token.Vault {
-	return &awskms.Vault{API: kms.NewFromConfig(c.aws), KeyID: c.parts.TokenKEK, Now: c.parts.Now, Patience: c.parts.patience}
+	return &awskms.Vault{
+		API:      kms.NewFromConfig(c.aws),
+		KeyID:    c.parts.TokenKEK,
+		Now:      c.parts.Now,
+		Patience: c.parts.patience,
+	}
 }
 
 func (c *cloud) objects() truststore.Objects {

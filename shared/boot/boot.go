@@ -24,7 +24,11 @@ func newParts(ctx context.Context) (*Parts, error) {
 	}
 	tables := dynamo.New(dynamo.Config{Client: dynamo.NewClient(cfg), Prefix: c.TablePrefix})
 	p := &Parts{
-		Config: c, Log: NewLog(os.Stderr), Metrics: os.Stdout, Now: time.Now, NewID: func() string { return ulid.Make().String() },
+		Config:  c,
+		Log:     NewLog(os.Stderr),
+		Metrics: os.Stdout,
+		Now:     time.Now,
+		NewID:   func() string { return ulid.Make().String() },
 	}
 	p.outside = &cloud{p, cfg, tables}
 	return p, nil

@@ -29,7 +29,10 @@ func TestAProblemThatCannotBeReadIsNoRefusal(t *testing.T) {
 		`{"problem":{"status":200,"code":"ok"}}`: true,
 		`{"problem":{"status":503}}`:             true,
 	} {
-		_, err := (&remoteca.Client{API: reply, Function: "rotateca:live"}).Do(t.Context(), "token", rotateca.Request{Mode: rotateca.Mint})
+		_, err := (&remoteca.Client{
+			API:      reply,
+			Function: "rotateca:live",
+		}).Do(t.Context(), "token", rotateca.Request{Mode: rotateca.Mint})
 		if err == nil || errors.Is(err, registry.ErrUnknown) != unknown {
 			t.Errorf("%s: %v, want an unknown outcome: %t", reply, err, unknown)
 		}

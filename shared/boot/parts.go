@@ -22,8 +22,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
-// Parts is what one process puts its functions together from. There is no other wiring: tests give services and clocks of
-// their own and call the same constructors, so that they run what Lambda runs.
+// Parts is what one process puts its functions together from. There is no other wiring: tests give services and clocks
+// of their own and call the same constructors, so that they run what Lambda runs.
 type Parts struct {
 	Config
 	Log     *slog.Logger
@@ -35,8 +35,9 @@ type Parts struct {
 	patience time.Duration // with a new key that KMS does not know everywhere; zero: awskms.DefaultPatience
 }
 
-// outside has a client for each service outside. A function calls the methods that it needs, and the linker leaves out the
-// clients of all others. That is why the methods are not exported: html/template keeps every exported method of a type.
+// outside has a client for each service outside. A function calls the methods that it needs, and the linker leaves out
+// the clients of all others. That is why the methods are not exported: html/template keeps every exported method of a
+// type.
 type outside interface {
 	store() registry.Store
 	backups() rotateca.Backups
@@ -74,7 +75,13 @@ type Secret interface {
 func (p *Parts) endpoint() string { return p.Config.Issuer + "/v1/auth/token" }
 
 func (p *Parts) refusals() *auditlog.Recorder {
-	return auditlog.NewRecorder(auditlog.RecorderConfig{Store: p.store(), OrgID: p.OrgID, Now: p.Now, NewID: p.NewID, Log: p.Log})
+	return auditlog.NewRecorder(auditlog.RecorderConfig{
+		Store: p.store(),
+		OrgID: p.OrgID,
+		Now:   p.Now,
+		NewID: p.NewID,
+		Log:   p.Log,
+	})
 }
 
 // gate keeps a function shut under a legacy Org CA where the operator asks for strict PKI.
@@ -86,10 +93,18 @@ func (p *Parts) gate() func(context.Context) error {
 }
 
 // handler wraps handlers into what the Lambda runtime calls.
-func (p *Parts) handler(h httpapi.Handlers, admin httpapi.Admin, gate func(context.Context) error) (http.Handler, error) {
+func (p *Parts) handler(
+	h httpapi.Handlers, admin httpapi.Admin, gate func(context.Context) error,
+) (http.Handler, error) {
 	return httpapi.New(httpapi.Config{
-		Handlers: h, Admin: admin, Guesses: &signin.Gates{Store: p.store(), Now: p.Now}, Refused: p.refusals().Record, Gate: gate, Awaits: p.Adopt,
-		Log: p.Log, Now: p.Now,
+		Handlers: h,
+		Admin:    admin,
+		Guesses:  &signin.Gates{Store: p.store(), Now: p.Now},
+		Refused:  p.refusals().Record,
+		Gate:     gate,
+		Awaits:   p.Adopt,
+		Log:      p.Log,
+		Now:      p.Now,
 	})
 }
 

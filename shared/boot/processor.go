@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// wholeProcessor is the memory, in MB, from which on Lambda gives a function one whole processor; the share of it goes with
-// the memory. Source: "Configure Lambda function memory", AWS Lambda developer guide.
+// wholeProcessor is the memory, in MB, from which on Lambda gives a function one whole processor; the share of it goes
+// with the memory. Source: "Configure Lambda function memory", AWS Lambda developer guide.
 const wholeProcessor = 1769
 
 const (
@@ -19,9 +19,9 @@ const (
 	heapShare = 75
 )
 
-// fit sets the Go runtime up for the processor and the memory that the function has. A function has less than one processor
-// and one request at a time: a second thread that runs Go code would not make a request faster, and costs a wake-up at every
-// answer that it waits for. Where the memory is not known, everything stays as it is.
+// fit sets the Go runtime up for the processor and the memory that the function has. A function has less than one
+// processor and one request at a time: a second thread that runs Go code would not make a request faster, and costs a
+// wake-up at every answer that it waits for. Where the memory is not known, everything stays as it is.
 func fit() {
 	memory, err := strconv.ParseInt(os.Getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), 10, 32) // MB
 	if err != nil || memory <= 0 {

@@ -34,8 +34,10 @@ func TestFit(t *testing.T) {
 		debug.SetGCPercent(100)
 		debug.SetMemoryLimit(math.MaxInt64)
 		fit()
-		if n, p, l := runtime.GOMAXPROCS(0), debug.SetGCPercent(100), debug.SetMemoryLimit(-1); n != tt.threads || p != tt.percent || l != tt.limit {
-			t.Errorf("%q MB: %d threads, %d percent, limit %d; want %d, %d, %d", tt.memory, n, p, l, tt.threads, tt.percent, tt.limit)
+		if n, p, l := runtime.GOMAXPROCS(0), debug.SetGCPercent(100), debug.SetMemoryLimit(-1); n != tt.threads ||
+			p != tt.percent || l != tt.limit {
+			t.Errorf("%q MB: %d threads, %d percent, limit %d; want %d, %d, %d", tt.memory, n, p, l, tt.threads, tt.percent,
+				tt.limit)
 		}
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
-// Services are what is outside of a process, one value each: what a test has instead of AWS. A service that no function of
-// the test asks for may be nil.
+// Services are what is outside of a process, one value each: what a test has instead of AWS. A service that no function
+// of the test asks for may be nil.
 type Services struct {
 	Store        registry.Store
 	Backups      rotateca.Backups // nil: the tables have none

@@ -63,14 +63,17 @@ type Change struct {
 	Mark        *EdgeMark          // one CA of the edge; it must have the mark that it was read with
 	Checkpoint  *Checkpoint        // the last one of the audit trail
 	Release     *orgca.Lease       // becomes free; must still be held by this holder under this fence
-	Answer      *Answer            // kept for a repeated request; its key must be free or of the same Owner, or its record not be Kept AnswerTTL before this one ends
+	// kept for a repeated request; its key must be free or of the same Owner, or its record not be Kept AnswerTTL before
+	// this one ends
+	Answer *Answer
 }
 
 // Checkpoint is the last checkpoint of the audit trail, and whether everything that follows from it was done.
 type Checkpoint struct {
-	Sealed  audit.Sealed
-	Done    bool  // it is in the archive, and the chains that it covers are no longer listed as moved
-	SetBack int64 // the archive's last one when the store was found to know less, until an operator has looked; zero: never
+	Sealed audit.Sealed
+	Done   bool // it is in the archive, and the chains that it covers are no longer listed as moved
+	// the archive's last one when the store was found to know less, until an operator has looked; zero: never
+	SetBack int64
 	Version int64
 }
 
@@ -107,7 +110,8 @@ func (a Answer) Kept(now time.Time) bool {
 	return now.Before(a.Expires) && !a.Expires.After(LatestAnswer(now))
 }
 
-// LatestAnswer is the latest end of an answer that is believed at now: an hour more than AnswerTTL, far more than clocks differ.
+// LatestAnswer is the latest end of an answer that is believed at now: an hour more than AnswerTTL, far more than
+// clocks differ.
 func LatestAnswer(now time.Time) time.Time { return now.Add(AnswerTTL + time.Hour) }
 
 // AnswerTTL is how long a repeated request with the same idempotency key is answered with the first one's result.
@@ -142,11 +146,12 @@ func (o Org) Generation(number int64) (orgca.Generation, bool) {
 	return orgca.Generation{}, false
 }
 
-// Standby finds the staged generation that the next rotation takes: the oldest minted one that is newer than the current and
-// fit at now. A generation that an operator staged is only committed by its fingerprint.
+// Standby finds the staged generation that the next rotation takes: the oldest minted one that is newer than the
+// current and fit at now. A generation that an operator staged is only committed by its fingerprint.
 func (o Org) Standby(now time.Time) (orgca.Generation, bool) {
 	for _, g := range o.Generations {
-		if g.State == orgca.Staged && g.Source == orgca.Mint && (o.Pointer == nil || g.Number > o.Pointer.Current) && g.Fit(now) {
+		if g.State == orgca.Staged && g.Source == orgca.Mint && (o.Pointer == nil || g.Number > o.Pointer.Current) &&
+			g.Fit(now) {
 			return g, true
 		}
 	}
@@ -164,12 +169,13 @@ func (o Org) LeftCompromised(number int64) bool {
 		return orgca.Compromised(left.Left)
 	}
 	return slices.ContainsFunc(o.Generations, func(next orgca.Generation) bool { // as an earlier release has it
-		return next.Number != number && !left.SupersededAt.IsZero() && next.CurrentAt.Equal(left.SupersededAt) && orgca.Compromised(next.Reason)
+		return next.Number != number && !left.SupersededAt.IsZero() && next.CurrentAt.Equal(left.SupersededAt) &&
+			orgca.Compromised(next.Reason)
 	})
 }
 
-// Owned returns the Org CA and the issuing CA of every generation that is, or ever was, current. One that never was has issued
-// nothing, and may not be the Mastio's own in the end. Error: a certificate that cannot be read.
+// Owned returns the Org CA and the issuing CA of every generation that is, or ever was, current. One that never was has
+// issued nothing, and may not be the Mastio's own in the end. Error: a certificate that cannot be read.
 func (o Org) Owned() ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	for _, g := range o.Generations {

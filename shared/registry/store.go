@@ -10,14 +10,14 @@ import (
 	"github.com/mastio-aws/mastio/shared/session"
 )
 
-// Store is the contract of a store: everything that one can do, and what each method guarantees. A use case declares the few
-// methods that it needs. Package storetest tests a store against this contract.
+// Store is the contract of a store: everything that one can do, and what each method guarantees. A use case declares
+// the few methods that it needs. Package storetest tests a store against this contract.
 //
 // Concurrency: any number of goroutines and processes may use the same state at once. A store hands out and takes in
 // values that share no memory with its own.
 //
-// Consistency: a read sees every write whose success was reported before the read began. Only Agents, Census and what is
-// due may lag behind. Several records of one read are each consistent, not with one another.
+// Consistency: a read sees every write whose success was reported before the read began. Only Agents, Census and what
+// is due may lag behind. Several records of one read are each consistent, not with one another.
 //
 // Durability: a write that was reported is kept.
 //
@@ -26,8 +26,8 @@ import (
 // returns ErrUnavailable, and nothing of what it may have read. Records that do not exist are no error. A call
 // whose context is over before it begins does nothing.
 //
-// Values: times are kept in UTC and to the millisecond, what is finer is cut off. The zero time stays the zero time. Lists
-// without elements are read as nil. The details of an audit row are read as encoding/json reads them.
+// Values: times are kept in UTC and to the millisecond, what is finer is cut off. The zero time stays the zero time.
+// Lists without elements are read as nil. The details of an audit row are read as encoding/json reads them.
 type Store interface {
 	// View reads, in one call, an agent and a copy of the pointer.
 	View(ctx context.Context, id agent.ID) (View, error)
@@ -41,7 +41,8 @@ type Store interface {
 	// Pointer reads the copy of the pointer that View reads for the same agent, which need not exist.
 	Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error)
 
-	// Org reads everything about the organisation's CA, and the end of its chain. Generations are in the order of their numbers.
+	// Org reads everything about the organisation's CA, and the end of its chain. Generations are in the order of their
+	// numbers.
 	Org(ctx context.Context) (Org, error)
 
 	// Acquire takes the lease for want.Holder until want.Expires, if it is free at now (orgca.Lease.Held), and returns
@@ -65,14 +66,14 @@ type Store interface {
 
 	// Apply carries out a change, all of it or nothing. Each record is written iff its version is the one stored, zero
 	// standing for no record, and has the next version then. Rows are appended iff their places are free; nothing ever
-	// changes or removes a row. Aliases are taken and forgotten iff each is free or the agent's own; forgetting one that leads
-	// nowhere is no error. CAs of the edge are added. The answer is kept iff its key is free or
-	// of the same owner; that of an expired answer may still be taken.
-	// The same change with the same ID is applied once, however often it is asked for, for ten minutes at least. The
-	// versions of chain heads within an agent's record mean nothing.
+	// changes or removes a row. Aliases are taken and forgotten iff each is free or the agent's own; forgetting one that
+	// leads nowhere is no error. CAs of the edge are added. The answer is kept iff its key is free or of the same owner;
+	// that of an expired answer may still be taken. The same change with the same ID is applied once, however often it is
+	// asked for, for ten minutes at least. The versions of chain heads within an agent's record mean nothing.
 	//
-	// A change that no store can carry out (no ID or one of over 36 octets, no record or over 100, each copy of the pointer
-	// being one, two records for one key, an answer above MaxAnswer) is refused with ErrUnavailable, or a panic in a store for tests.
+	// A change that no store can carry out (no ID or one of over 36 octets, no record or over 100, each copy of the
+	// pointer being one, two records for one key, an answer above MaxAnswer) is refused with ErrUnavailable, or a panic in
+	// a store for tests.
 	//
 	// Errors: ErrConflict if a condition does not hold, if another change has the same ID, or if another change to
 	// the same records was under way.
@@ -110,8 +111,8 @@ type Store interface {
 	Records(ctx context.Context, ids []agent.ID) ([]agent.Agent, error)
 
 	// Expiring reports whether an operator was notified of a certificate that has not ended at now and is still the
-	// agent's, or whether an agent has been due since overdue, as agent.Agent.Entry says. Its cost does not depend on how many there are. It may
-	// lag behind.
+	// agent's, or whether an agent has been due since overdue, as agent.Agent.Entry says. Its cost does not depend on how
+	// many there are. It may lag behind.
 	Expiring(ctx context.Context, now, overdue time.Time) (bool, error)
 
 	// Alias finds, in one call, the agent that the first of these names leads to; empty if none of them leads to an

@@ -151,9 +151,10 @@ func server(h Host) object {
 
 // schemes are the ways in, by the words of the route table.
 var schemes = object{
-	string(Admin):             object{"type": "apiKey", "in": "header", "name": "X-Admin-Secret"},
-	string(ClientCertificate): object{"type": "mutualTLS", "description": "A certificate that is pinned under an accepted generation."},
-	string(Session):           object{"type": "apiKey", "in": "cookie", "name": "__Host-mastio-session"},
+	string(Admin): object{"type": "apiKey", "in": "header", "name": "X-Admin-Secret"},
+	string(ClientCertificate): object{"type": "mutualTLS",
+		"description": "A certificate that is pinned under an accepted generation."},
+	string(Session): object{"type": "apiKey", "in": "cookie", "name": "__Host-mastio-session"},
 }
 
 func security(a Auth) []any {

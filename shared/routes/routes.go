@@ -1,6 +1,6 @@
 // Package routes is the table of every path the Mastio answers: the one list that the functions, the local gateway, the
-// deployment and the tests share. It describes every route as an OpenAPI 3.1 document: the table gives a route's path and
-// what its caller must show, operations.json and schemas.json its contents.
+// deployment and the tests share. It describes every route as an OpenAPI 3.1 document: the table gives a route's path
+// and what its caller must show, operations.json and schemas.json its contents.
 package routes
 
 import (

@@ -95,9 +95,12 @@ func (r *rows) kinds() {
 	spelled := func(algorithm []byte) change {
 		return func(f *form) { f.spki = seq(algorithm, bits(pointOf(t, key))) }
 	}
-	r.add("certificate with explicit curve parameters", found(t, "acme root", key, nil, spelled(seq(ecKeyOID, explicitP256()))).pem(), pkcs8(t, key), upload.Curve)
-	r.add("certificate on secp256k1", found(t, "acme root", key, nil, spelled(seq(ecKeyOID, curveK256))).pem(), pkcs8(t, key), upload.Curve)
-	r.add("certificate of an EC key without a curve", found(t, "acme root", key, nil, spelled(seq(ecKeyOID))).pem(), pkcs8(t, key), upload.Curve)
+	r.add("certificate with explicit curve parameters",
+		found(t, "acme root", key, nil, spelled(seq(ecKeyOID, explicitP256()))).pem(), pkcs8(t, key), upload.Curve)
+	r.add("certificate on secp256k1", found(t, "acme root", key, nil, spelled(seq(ecKeyOID, curveK256))).pem(),
+		pkcs8(t, key), upload.Curve)
+	r.add("certificate of an EC key without a curve", found(t, "acme root", key, nil, spelled(seq(ecKeyOID))).pem(),
+		pkcs8(t, key), upload.Curve)
 	r.add("certificate with a point that is not on the curve", found(t, "acme root", key, nil, func(f *form) {
 		point := pointOf(t, key)
 		point[64] ^= 1
@@ -113,7 +116,8 @@ func (r *rows) kinds() {
 	r.add("certificate of RSA for PSS only", found(t, "acme root", rsaOf(t, 2048), nil, func(f *form) {
 		f.spki = bytes.Replace(f.spki, seq(rsaKeyOID, null), seq(oid(1, 2, 840, 113549, 1, 1, 10), null), 1)
 	}).pem(), pkcs8(t, rsaOf(t, 2048)), upload.WeakKey)
-	r.add("certificate of a key of another kind", found(t, "acme root", key, nil, spelled(seq(oid(1, 2, 840, 10046, 2, 1)))).pem(), pkcs8(t, key), upload.WeakKey)
+	r.add("certificate of a key of another kind",
+		found(t, "acme root", key, nil, spelled(seq(oid(1, 2, 840, 10046, 2, 1)))).pem(), pkcs8(t, key), upload.WeakKey)
 }
 
 // compressed is the short form of a point (SEC 1 section 2.3.3).
@@ -203,14 +207,18 @@ func (r *rows) files() {
 	bad("lines that end in CR", bytes.ReplaceAll(cut, []byte("\n"), []byte("\r")), upload.Unparseable)
 	bad("base64 without its lines", []byte(base64.StdEncoding.EncodeToString(root.der)), upload.Unparseable)
 	bad("Java keystore", append([]byte{0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2}, root.der...), upload.Unparseable)
-	r.add("Java keystore for a key", cut, append([]byte{0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2}, root.der...), upload.KeyUnparseable)
-	bad("certificate block with headers", bytes.Replace(cut, []byte("-----\n"), []byte("-----\nComment: mine\n\n"), 1), upload.Unparseable)
+	r.add("Java keystore for a key", cut, append([]byte{0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2}, root.der...),
+		upload.KeyUnparseable)
+	bad("certificate block with headers", bytes.Replace(cut, []byte("-----\n"), []byte("-----\nComment: mine\n\n"), 1),
+		upload.Unparseable)
 	bad("certification request", block("CERTIFICATE REQUEST", root.der), upload.Unparseable)
 	bad("OpenSSL trusted certificate", block("TRUSTED CERTIFICATE", root.der), upload.Unparseable)
 	bad("certificate under a foreign label", block("X509 CRL", root.der), upload.Unparseable)
 	bad("public key for a certificate", block("PUBLIC KEY", spkiOf(t, key.Public())), upload.Unparseable)
-	bad("PKCS #7 container", block("PKCS7", seq(oid(1, 2, 840, 113549, 1, 7, 2), tlv(0xa0, seq(integer(1))))), upload.Unparseable)
-	bad("PKCS #12 container", seq(integer(3), seq(oid(1, 2, 840, 113549, 1, 7, 1), tlv(0xa0, octets([]byte("bag"))))), upload.Unparseable)
+	bad("PKCS #7 container", block("PKCS7", seq(oid(1, 2, 840, 113549, 1, 7, 2), tlv(0xa0, seq(integer(1))))),
+		upload.Unparseable)
+	bad("PKCS #12 container", seq(integer(3), seq(oid(1, 2, 840, 113549, 1, 7, 1), tlv(0xa0, octets([]byte("bag"))))),
+		upload.Unparseable)
 	bad("no structure in a certificate block", block("CERTIFICATE", []byte("not DER")), upload.Unparseable)
 	bad("key beside the certificate", slices.Concat(cut, pkcs8(t, key)), upload.Unparseable)
 	r.add("files swapped", pkcs8(t, key), cut, upload.Unparseable, upload.KeyUnparseable)
@@ -230,7 +238,10 @@ func codesOf(ds []upload.Defect) (cs []upload.Code) {
 
 func inOrder(cs []upload.Code) []upload.Code {
 	sorted := slices.Clone(cs)
-	slices.SortFunc(sorted, func(a, b upload.Code) int { return slices.Index(upload.Codes(), a) - slices.Index(upload.Codes(), b) })
+	slices.SortFunc(sorted, func(a,
+		b upload.Code) int {
+		return slices.Index(upload.Codes(), a) - slices.Index(upload.Codes(), b)
+	})
 	return sorted
 }
 

@@ -19,9 +19,11 @@ func (r *rows) fields() {
 	r.with("serial number with a needless zero", func(f *form) { f.serial = []byte{0, 1} }, upload.Serial)
 	r.with("serial number empty", func(f *form) { f.serial = nil }, upload.Serial)
 	r.with("subject empty", func(f *form) { f.subject, f.issuer = name(""), name("") }, upload.SubjectEmpty)
-	r.with("expired yesterday", func(f *form) { f.to = noon.AddDate(0, 0, -1); f.from = noon.AddDate(-1, 0, 0) }, upload.Expired)
+	r.with("expired yesterday", func(f *form) { f.to = noon.AddDate(0, 0, -1); f.from = noon.AddDate(-1, 0, 0) },
+		upload.Expired)
 	r.with("valid from tomorrow", func(f *form) { f.from = noon.AddDate(0, 0, 1) }, upload.NotYetValid)
-	r.with("expired, and not yet valid", func(f *form) { f.from, f.to = noon.AddDate(0, 0, 1), noon.AddDate(0, 0, -1) }, upload.Expired, upload.NotYetValid)
+	r.with("expired, and not yet valid", func(f *form) { f.from, f.to = noon.AddDate(0, 0, 1), noon.AddDate(0, 0, -1) },
+		upload.Expired, upload.NotYetValid)
 	r.with("89 days left", func(f *form) { f.to = noon.AddDate(0, 0, 89) }, upload.ValidityTooShort)
 	r.with("90 days left", func(f *form) { f.to = noon.AddDate(0, 0, 90) })
 	r.with("valid until 2060", func(f *form) { f.to = noon.AddDate(34, 0, 0) })
@@ -58,24 +60,30 @@ func (r *rows) fields() {
 	}
 	r.with("version 1 with extensions", func(f *form) { f.version = nil }, upload.Unparseable)
 	r.with("version 4", func(f *form) { f.version = []byte{3} }, upload.Unparseable)
-	r.with("version 1 of old", func(f *form) { f.version, f.extensions = nil, nil }, upload.NotACA, upload.KeyUsage, upload.SKIMissing)
+	r.with("version 1 of old", func(f *form) { f.version, f.extensions = nil, nil }, upload.NotACA, upload.KeyUsage,
+		upload.SKIMissing)
 	r.with("octets after the extensions", func(f *form) { f.tbsTail = null }, upload.TrailingData)
 	r.with("octets after the signature", func(f *form) { f.tail = null }, upload.TrailingData)
 	r.with("octets after the certificate", func(f *form) { f.after = null }, upload.TrailingData)
 	r.with("signature algorithms that differ", func(f *form) { f.outer = ecSHA384 }, upload.Unparseable)
 	r.with("signed with SHA-1", func(f *form) { f.signed, f.hash = ecSHA1, crypto.SHA1 }, upload.WeakSignature)
-	r.with("signature of a bit too many", func(f *form) { f.mangle = func(der []byte) []byte { der[len(der)-1] ^= 1; return der } }, upload.ChainBroken)
+	r.with("signature of a bit too many",
+		func(f *form) { f.mangle = func(der []byte) []byte { der[len(der)-1] ^= 1; return der } }, upload.ChainBroken)
 	key := rsaOf(t, 2048)
 	rsaSigned := func(name string, c change, codes ...upload.Code) {
 		r.add(name, found(t, "acme root", key, nil, c).pem(), pkcs8(t, key), codes...)
 	}
 	rsaSigned("RSA signed with SHA-1", func(f *form) { f.signed, f.hash = rsaSHA1, crypto.SHA1 }, upload.WeakSignature)
 	rsaSigned("RSA signed with MD5", func(f *form) { f.signed, f.hash = rsaMD5, crypto.MD5 }, upload.WeakSignature)
-	rsaSigned("RSA signature without NULL", func(f *form) { f.signed = seq(oid(1, 2, 840, 113549, 1, 1, 11)) }, upload.Unparseable)
-	r.with("ECDSA signature with NULL", func(f *form) { f.signed = seq(oid(1, 2, 840, 10045, 4, 3, 2), null) }, upload.Unparseable)
-	rsaSigned("RSA key without NULL", func(f *form) { f.spki = seq(seq(rsaKeyOID), bits(x509.MarshalPKCS1PublicKey(&key.PublicKey))) }, upload.Unparseable)
+	rsaSigned("RSA signature without NULL", func(f *form) { f.signed = seq(oid(1, 2, 840, 113549, 1, 1, 11)) },
+		upload.Unparseable)
+	r.with("ECDSA signature with NULL", func(f *form) { f.signed = seq(oid(1, 2, 840, 10045, 4, 3, 2), null) },
+		upload.Unparseable)
+	rsaSigned("RSA key without NULL",
+		func(f *form) { f.spki = seq(seq(rsaKeyOID), bits(x509.MarshalPKCS1PublicKey(&key.PublicKey))) }, upload.Unparseable)
 	rsaSigned("RSA signed with PSS", func(f *form) { f.signed, f.pss = pssSHA256, true })
-	rsaSigned("RSA signed with PSS by default parameters", func(f *form) { f.signed, f.hash, f.pss = pssSHA1, crypto.SHA1, true }, upload.WeakSignature)
+	rsaSigned("RSA signed with PSS by default parameters",
+		func(f *form) { f.signed, f.hash, f.pss = pssSHA1, crypto.SHA1, true }, upload.WeakSignature)
 }
 
 // attribute is a name of one common name in a string type.
@@ -98,7 +106,8 @@ func (r *rows) extensions() {
 	r.with("basicConstraints with a truth of 1", set(oidBC, yes, seq(tlv(0x01, []byte{1}))), upload.Unparseable)
 	r.with("basicConstraints with a tail", set(oidBC, yes, append(seq(isCA), 5, 0)), upload.Unparseable)
 	r.with("basicConstraints in a long length", set(oidBC, yes, []byte{0x30, 0x81, 3, 1, 1, 0xff}), upload.Unparseable)
-	r.with("basicConstraints twice", func(f *form) { f.extensions = append(f.extensions, ext{oidBC, yes, seq(isCA)}) }, upload.Unparseable)
+	r.with("basicConstraints twice", func(f *form) { f.extensions = append(f.extensions, ext{oidBC, yes, seq(isCA)}) },
+		upload.Unparseable)
 	r.with("criticality of FALSE in so many words", set(oidSKI, []byte{0}, octets([]byte("id"))), upload.Unparseable)
 	r.with("criticality of 1", set(oidBC, []byte{1}, seq(isCA)), upload.Unparseable)
 	r.with("pathLen 0", pathLen(0), upload.PathLenZero)
@@ -123,7 +132,8 @@ func (r *rows) extensions() {
 	r.with("extendedKeyUsage serverAuth and clientAuth", set(oidEKU, nil, seq(server, client)))
 	r.with("extendedKeyUsage any", set(oidEKU, nil, seq(oid(2, 5, 29, 37, 0))), upload.ExtendedKeyUsage)
 	r.with("extendedKeyUsage of none", set(oidEKU, nil, seq()), upload.Unparseable)
-	r.with("nameConstraints", set(oidNC, yes, seq(tlv(0xa0, seq(tlv(0x82, []byte("example.com")))))), upload.NameConstraints)
+	r.with("nameConstraints", set(oidNC, yes, seq(tlv(0xa0, seq(tlv(0x82, []byte("example.com")))))),
+		upload.NameConstraints)
 	r.with("subjectKeyIdentifier missing", drop(oidSKI), upload.SKIMissing)
 	r.with("subjectKeyIdentifier empty", set(oidSKI, nil, octets()), upload.SKIMissing)
 	r.with("subjectKeyIdentifier critical", set(oidSKI, yes, octets([]byte("id"))), upload.UnknownCriticalExtension)
@@ -143,7 +153,8 @@ func (r *rows) extensions() {
 	r.with("unknown extension, critical", set(oid(1, 3, 6, 1, 4, 1, 99999, 1), yes, null), upload.UnknownCriticalExtension)
 	r.with("unknown extension, not critical", set(oid(1, 3, 6, 1, 4, 1, 99999, 1), nil, null))
 	r.with("certificatePolicies", set(oidCP, nil, seq(seq(oid(2, 5, 29, 32, 0)))))
-	r.with("certificatePolicies, critical", set(oidCP, yes, seq(seq(oid(2, 5, 29, 32, 0)))), upload.UnknownCriticalExtension)
+	r.with("certificatePolicies, critical", set(oidCP, yes, seq(seq(oid(2, 5, 29, 32, 0)))),
+		upload.UnknownCriticalExtension)
 	r.with("certificatePolicies of none", set(oidCP, nil, seq()), upload.Unparseable)
 	r.with("extendedKeyUsage, critical", set(oidEKU, yes, seq(server, client)), upload.UnknownCriticalExtension)
 	r.with("cRLDistributionPoints without a place", set(oid(2, 5, 29, 31), nil, seq(seq())), upload.Unparseable)

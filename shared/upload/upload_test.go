@@ -97,7 +97,8 @@ func defectsOf(t testing.TB, err error) []upload.Defect {
 		t.Fatalf("err = %v, want ErrRefused with defects", err)
 	}
 	for i, d := range r.Errors {
-		if !slices.Contains(upload.Codes(), d.Code) || d.Detail == "" || len(d.Detail) > 600 || strings.ContainsAny(d.Detail, "\r\n\x00") {
+		if !slices.Contains(upload.Codes(), d.Code) || d.Detail == "" || len(d.Detail) > 600 ||
+			strings.ContainsAny(d.Detail, "\r\n\x00") {
 			t.Errorf("defect %d = %q", i, d)
 		}
 		if slices.Index(r.Errors, d) != i {

@@ -47,7 +47,11 @@ func (b *bench) gateway(ctx context.Context) error {
 	}
 	for _, f := range b.report.Figures {
 		if f.Section == gatewaySection && f.Name == "rotate-cert" {
-			b.report.add(gatewaySection, figure{Name: "  share of bare transactions of two", Value: 100 * f.Value / floors.transactions, Unit: share}.
+			b.report.add(gatewaySection, figure{
+				Name:  "  share of bare transactions of two",
+				Value: 100 * f.Value / floors.transactions,
+				Unit:  share,
+			}.
 				over(100, fmt.Sprintf("= %.0f/s", floors.transactions)).within(shareBudget))
 		}
 	}
@@ -85,7 +89,11 @@ func (b *bench) loadGateway(ctx context.Context, name string, callers []caller, 
 	}
 	b.report.add(gatewaySection,
 		figure{Name: name, Value: s.rate(), Unit: perSec}.over(floor, floorName),
-		figure{Name: "  p50", Value: ms(s.quantile(0.5)), Unit: millis}, figure{Name: "  p99", Value: ms(s.quantile(0.99)), Unit: millis})
+		figure{
+			Name:  "  p50",
+			Value: ms(s.quantile(0.5)),
+			Unit:  millis,
+		}, figure{Name: "  p99", Value: ms(s.quantile(0.99)), Unit: millis})
 	for _, p := range meter.used(clientCPU) {
 		b.report.add(gatewaySection, figure{Name: "  CPU " + p.name, Value: ms(p.cpu) / float64(len(s.each)), Unit: millis})
 	}
@@ -104,7 +112,10 @@ type admitted struct {
 func enrolFleet(ctx context.Context, to target, size int) ([]admitted, error) {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(to.CAPEM)
-	web := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
+	web := &http.Client{
+		Timeout:   30 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}},
+	}
 	defer web.CloseIdleConnections()
 	fleet := make([]admitted, size)
 	for n := range fleet {

@@ -62,7 +62,8 @@ type section struct {
 
 func sections() []section {
 	return []section{
-		{"handler", (*bench).handlers}, {"fleet", (*bench).fleet}, {"rotate-ca", (*bench).rotateCA}, {"progress", (*bench).countFleet}, {"price", (*bench).price},
+		{"handler", (*bench).handlers}, {"fleet", (*bench).fleet}, {"rotate-ca", (*bench).rotateCA},
+		{"progress", (*bench).countFleet}, {"price", (*bench).price},
 		{"gateway", (*bench).gateway}, {"cold-start", (*bench).coldStart},
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 )
 
-// metered is a DynamoDB client that asks with each call what it consumed, and adds it up. It is used by one request at a
-// time, whose reads may be side by side.
+// metered is a DynamoDB client that asks with each call what it consumed, and adds it up. It is used by one request at
+// a time, whose reads may be side by side.
 type metered struct {
 	dynamo.API
 	add func(reads, writes float64)
@@ -79,7 +79,9 @@ func one(c *types.ConsumedCapacity) float64 {
 }
 
 // BatchGetItem passes the call on.
-func (m metered) BatchGetItem(ctx context.Context, in *awsdynamodb.BatchGetItemInput, o ...func(*awsdynamodb.Options)) (*awsdynamodb.BatchGetItemOutput, error) {
+func (m metered) BatchGetItem(
+	ctx context.Context, in *awsdynamodb.BatchGetItemInput, o ...func(*awsdynamodb.Options),
+) (*awsdynamodb.BatchGetItemOutput, error) {
 	in.ReturnConsumedCapacity = consumed
 	out, err := m.API.BatchGetItem(ctx, in, o...)
 	if err == nil {
@@ -96,7 +98,9 @@ func (m metered) BatchGetItem(ctx context.Context, in *awsdynamodb.BatchGetItemI
 }
 
 // GetItem passes the call on.
-func (m metered) GetItem(ctx context.Context, in *awsdynamodb.GetItemInput, o ...func(*awsdynamodb.Options)) (*awsdynamodb.GetItemOutput, error) {
+func (m metered) GetItem(
+	ctx context.Context, in *awsdynamodb.GetItemInput, o ...func(*awsdynamodb.Options),
+) (*awsdynamodb.GetItemOutput, error) {
 	in.ReturnConsumedCapacity = consumed
 	out, err := m.API.GetItem(ctx, in, o...)
 	if err == nil {
@@ -109,7 +113,9 @@ func (m metered) GetItem(ctx context.Context, in *awsdynamodb.GetItemInput, o ..
 }
 
 // Query passes the call on.
-func (m metered) Query(ctx context.Context, in *awsdynamodb.QueryInput, o ...func(*awsdynamodb.Options)) (*awsdynamodb.QueryOutput, error) {
+func (m metered) Query(
+	ctx context.Context, in *awsdynamodb.QueryInput, o ...func(*awsdynamodb.Options),
+) (*awsdynamodb.QueryOutput, error) {
 	in.ReturnConsumedCapacity = consumed
 	out, err := m.API.Query(ctx, in, o...)
 	if err == nil {
@@ -119,7 +125,9 @@ func (m metered) Query(ctx context.Context, in *awsdynamodb.QueryInput, o ...fun
 }
 
 // PutItem passes the call on.
-func (m metered) PutItem(ctx context.Context, in *awsdynamodb.PutItemInput, o ...func(*awsdynamodb.Options)) (*awsdynamodb.PutItemOutput, error) {
+func (m metered) PutItem(
+	ctx context.Context, in *awsdynamodb.PutItemInput, o ...func(*awsdynamodb.Options),
+) (*awsdynamodb.PutItemOutput, error) {
 	in.ReturnConsumedCapacity = consumed
 	out, err := m.API.PutItem(ctx, in, o...)
 	if err == nil {
@@ -129,7 +137,9 @@ func (m metered) PutItem(ctx context.Context, in *awsdynamodb.PutItemInput, o ..
 }
 
 // UpdateItem passes the call on.
-func (m metered) UpdateItem(ctx context.Context, in *awsdynamodb.UpdateItemInput, o ...func(*awsdynamodb.Options)) (*awsdynamodb.UpdateItemOutput, error) {
+func (m metered) UpdateItem(
+	ctx context.Context, in *awsdynamodb.UpdateItemInput, o ...func(*awsdynamodb.Options),
+) (*awsdynamodb.UpdateItemOutput, error) {
 	in.ReturnConsumedCapacity = consumed
 	out, err := m.API.UpdateItem(ctx, in, o...)
 	if err == nil {
@@ -139,7 +149,9 @@ func (m metered) UpdateItem(ctx context.Context, in *awsdynamodb.UpdateItemInput
 }
 
 // DeleteItem passes the call on.
-func (m metered) DeleteItem(ctx context.Context, in *awsdynamodb.DeleteItemInput, o ...func(*awsdynamodb.Options)) (*awsdynamodb.DeleteItemOutput, error) {
+func (m metered) DeleteItem(
+	ctx context.Context, in *awsdynamodb.DeleteItemInput, o ...func(*awsdynamodb.Options),
+) (*awsdynamodb.DeleteItemOutput, error) {
 	in.ReturnConsumedCapacity = consumed
 	out, err := m.API.DeleteItem(ctx, in, o...)
 	if err == nil {
@@ -149,9 +161,11 @@ func (m metered) DeleteItem(ctx context.Context, in *awsdynamodb.DeleteItemInput
 }
 
 // TransactWriteItems passes the call on. DynamoDB Local counts of several items that cost the same only one
-// (amazon-dynamodb-local-samples, issue 31), and doubles what indexes cost. DynamoDB counts every item, and an index in a
-// transaction as outside. So the items are counted here, and of the answer the indexes alone.
-func (m metered) TransactWriteItems(ctx context.Context, in *awsdynamodb.TransactWriteItemsInput, o ...func(*awsdynamodb.Options)) (*awsdynamodb.TransactWriteItemsOutput, error) {
+// (amazon-dynamodb-local-samples, issue 31), and doubles what indexes cost. DynamoDB counts every item, and an index in
+// a transaction as outside. So the items are counted here, and of the answer the indexes alone.
+func (m metered) TransactWriteItems(
+	ctx context.Context, in *awsdynamodb.TransactWriteItemsInput, o ...func(*awsdynamodb.Options),
+) (*awsdynamodb.TransactWriteItemsOutput, error) {
 	in.ReturnConsumedCapacity = types.ReturnConsumedCapacityIndexes
 	out, err := m.API.TransactWriteItems(ctx, in, o...)
 	if err != nil {

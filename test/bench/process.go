@@ -26,8 +26,9 @@ func cpuOf(pid int) (time.Duration, error) {
 	return s.own, err
 }
 
-// parseStat reads fields of proc(5)'s stat: ppid is the fourth, utime, stime, cutime and cstime are the 14th to the 17th. The
-// second field is the program's name in parentheses and may hold anything; what follows the last of them is numbers.
+// parseStat reads fields of proc(5)'s stat: ppid is the fourth, utime, stime, cutime and cstime are the 14th to the
+// 17th. The second field is the program's name in parentheses and may hold anything; what follows the last of them is
+// numbers.
 func parseStat(text []byte) (stat, error) {
 	const ppid, utime, cstime = 4 - 3, 14 - 3, 17 - 3 // counted from the field behind the name
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])

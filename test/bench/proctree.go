@@ -77,8 +77,8 @@ const (
 	endedKind = "processes that have ended"
 )
 
-// since takes one reading from another. A kind whose processes have ended meanwhile is left with what they had used before,
-// which is in the kind of the ended as well: that one gives it back.
+// since takes one reading from another. A kind whose processes have ended meanwhile is left with what they had used
+// before, which is in the kind of the ended as well: that one gives it back.
 func since(before, after map[string]time.Duration) map[string]time.Duration {
 	used := map[string]time.Duration{}
 	for kind, d := range after {

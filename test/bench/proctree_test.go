@@ -15,7 +15,8 @@ func TestParseStat(t *testing.T) {
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
-	for _, text := range []string{"", "7 (a) S 3", "7 (a) S x 7 7 0 -1 4194560 100 0 0 0 12 34 5 6 20", "7 (a) S 3 7 7 0 -1 4194560 100 0 0 0 12 x 5 6 20"} {
+	for _, text := range []string{"", "7 (a) S 3", "7 (a) S x 7 7 0 -1 4194560 100 0 0 0 12 34 5 6 20",
+		"7 (a) S 3 7 7 0 -1 4194560 100 0 0 0 12 x 5 6 20"} {
 		if _, err := parseStat([]byte(text)); err == nil {
 			t.Errorf("%q is taken", text)
 		}

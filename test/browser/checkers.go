@@ -80,7 +80,8 @@ func (f Finding) String() string {
 // Validate checks a folder of HTML and CSS files against the living standard.
 func (c Checkers) Validate(ctx context.Context, dir string) ([]Finding, error) {
 	// The checker writes what it finds to standard error, and exits with 1 if there is any.
-	cmd := exec.CommandContext(ctx, "java", "-Xmx512m", "-Xss8m", "-jar", c.vnu, "--format", "json", "--exit-zero-always", "--also-check-css", "--stdout", dir)
+	cmd := exec.CommandContext(ctx, "java", "-Xmx512m", "-Xss8m", "-jar", c.vnu, "--format", "json", "--exit-zero-always",
+		"--also-check-css", "--stdout", dir)
 	out, err := cmd.Output()
 	if err != nil {
 		return nil, fmt.Errorf("vnu: %w", err)

@@ -163,8 +163,10 @@ func TestUploadKilledAtEveryStep(t *testing.T) {
 	needsFaults(t)
 	const commit = "dynamodb.TransactWriteItems/4"
 	for i, step := range []string{
-		"dynamodb.UpdateItem/1", "dynamodb.Query/1", "dynamodb.UpdateItem/2", "dynamodb.TransactWriteItems/1", "kms.CreateKey/1",
-		"kms.GetParametersForImport/1", "kms.ImportKeyMaterial/1", "kms.GetPublicKey/1", "kms.CreateKey/2", "kms.GetPublicKey/2",
+		"dynamodb.UpdateItem/1", "dynamodb.Query/1", "dynamodb.UpdateItem/2", "dynamodb.TransactWriteItems/1",
+		"kms.CreateKey/1",
+		"kms.GetParametersForImport/1", "kms.ImportKeyMaterial/1", "kms.GetPublicKey/1", "kms.CreateKey/2",
+		"kms.GetPublicKey/2",
 		"dynamodb.TransactWriteItems/2", "kms.Sign/1", "kms.Sign/2", "kms.DisableKey/1", "dynamodb.TransactWriteItems/3",
 		"dynamodb.UpdateItem/3", "s3.GetObject/1", "s3.PutObject/1", commit,
 	} {

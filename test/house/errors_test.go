@@ -86,8 +86,8 @@ func sentinels(f *ast.File) map[string]ast.Expr {
 	return found
 }
 
-// isProblem reports whether an expression is problem.New(…) or problem.Internal(…), with or without methods behind it, or
-// wraps a sentinel: fmt.Errorf("%w: …", ErrX).
+// isProblem reports whether an expression is problem.New(…) or problem.Internal(…), with or without methods behind it,
+// or wraps a sentinel: fmt.Errorf("%w: …", ErrX).
 func isProblem(e ast.Expr) bool {
 	call, ok := e.(*ast.CallExpr)
 	if !ok {

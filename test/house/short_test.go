@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// scaled finds tests that are shorter with -short: by a condition of their own, or because rapid makes a fifth of the checks.
+// scaled finds tests that are shorter with -short: by a condition of their own, or because rapid makes a fifth of the
+// checks.
 var scaled = regexp.MustCompile(`testing\.Short\(\)|rapid\.Check\(`)
 
 // What make test runs in short form is listed, package by package, with what make check runs whole.

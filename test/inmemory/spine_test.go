@@ -126,7 +126,8 @@ func TestRotatedCertificateIsDeadAtOnce(t *testing.T) {
 	if claims.Subject != "orga::kyc" || claims.X5T != x5t || claims.Generation != 1 || issued.Scope != "kyc:read" {
 		t.Errorf("claims = %+v", claims)
 	}
-	if diff := cmp.Diff([]audit.Event{audit.AgentEnrolled, audit.AgentCertRotated}, events(t, m, "orga::kyc")); diff != "" {
+	if diff := cmp.Diff([]audit.Event{audit.AgentEnrolled, audit.AgentCertRotated},
+		events(t, m, "orga::kyc")); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
@@ -137,7 +138,11 @@ func TestGraceEndsToTheMillisecond(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: enrolled.Agent.ID, Grace: time.Hour, By: audit.By{Actor: "test"}})
+	result, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{
+		Agent: enrolled.Agent.ID,
+		Grace: time.Hour,
+		By:    audit.By{Actor: "test"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +169,8 @@ func TestRotatedCAEndsEveryPin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if result.Generation != 2 || result.Previous == nil || result.Previous.Generation != 1 || result.Previous.Status != orgca.Superseded || result.Audit == nil {
+	if result.Generation != 2 || result.Previous == nil || result.Previous.Generation != 1 ||
+		result.Previous.Status != orgca.Superseded || result.Audit == nil {
 		t.Errorf("result = %+v", result)
 	}
 	if _, err := m.TokenFor(t.Context(), enrolled.Certificate.CertPEM); !errors.Is(err, agent.ErrRevoked) {
@@ -174,7 +180,8 @@ func TestRotatedCAEndsEveryPin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.TokenFor(t.Context(), rotated.Certificate.CertPEM); err != nil || rotated.Certificate.Pin.Generation != 2 {
+	if _, err := m.TokenFor(t.Context(), rotated.Certificate.CertPEM); err != nil ||
+		rotated.Certificate.Pin.Generation != 2 {
 		t.Errorf("after re-enrolment under generation %d: %v", rotated.Certificate.Pin.Generation, err)
 	}
 	state, err := m.Health.Check(t.Context())
@@ -199,9 +206,12 @@ func TestRemoteCallsArePaidOnce(t *testing.T) {
 		do          func() error
 		store, keys map[string]int
 	}{
-		{"token", func() error { _, err := m.TokenFor(t.Context(), enrolled.Certificate.CertPEM); return err }, map[string]int{"View": 1}, map[string]int{}},
-		{"rotate-cert", func() error { _, err := m.Rotate(t.Context(), "orga::kyc"); return err }, map[string]int{"ViewKeys": 1, "Apply": 1, "Pointer": 1}, map[string]int{"Sign": 1}},
-		{"rotate-ca", func() error { _, err := m.Mint(t.Context()); return err }, map[string]int{"Acquire": 1, "Org": 1, "Apply": 1}, map[string]int{}},
+		{"token", func() error { _, err := m.TokenFor(t.Context(), enrolled.Certificate.CertPEM); return err },
+			map[string]int{"View": 1}, map[string]int{}},
+		{"rotate-cert", func() error { _, err := m.Rotate(t.Context(), "orga::kyc"); return err },
+			map[string]int{"ViewKeys": 1, "Apply": 1, "Pointer": 1}, map[string]int{"Sign": 1}},
+		{"rotate-ca", func() error { _, err := m.Mint(t.Context()); return err },
+			map[string]int{"Acquire": 1, "Org": 1, "Apply": 1}, map[string]int{}},
 	} {
 		store, keys := m.Store.Calls(), m.Keys.Calls()
 		if err := c.do(); err != nil {
@@ -253,7 +263,12 @@ func texts[T ~string](all []T) (written []string) {
 
 func TestHeldLeaseRefuses(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
-	held, err := m.Store.Acquire(t.Context(), orgca.Lease{Holder: "other", Operation: "rotate-ca", Phase: "swap", Expires: m.Now().Add(orgca.LeaseTTL)}, m.Now())
+	held, err := m.Store.Acquire(t.Context(), orgca.Lease{
+		Holder:    "other",
+		Operation: "rotate-ca",
+		Phase:     "swap",
+		Expires:   m.Now().Add(orgca.LeaseTTL),
+	}, m.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +290,12 @@ func TestHeldLeaseRefuses(t *testing.T) {
 func TestIdempotencyKey(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	ask := func(key, reason string) (rotateca.Result, error) {
-		return m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}, IdempotencyKey: key, Reason: reason})
+		return m.RotateCA.Do(t.Context(), rotateca.Request{
+			Mode:           rotateca.Mint,
+			By:             audit.By{Actor: "test"},
+			IdempotencyKey: key,
+			Reason:         reason,
+		})
 	}
 	first, err := ask("k1", "")
 	if err != nil {

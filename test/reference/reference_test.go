@@ -132,9 +132,12 @@ func codesSection(t *testing.T) string {
 	for _, p := range problems(t) {
 		row(b, code(p.code), strings.Join(p.statuses, ", "), p.oauth, strings.Join(p.says, " · "))
 	}
-	return "## Error codes\n\nEach is declared in the code next to its rule. The column OAuth has the `error` at the routes below `/v1/auth/`, where it is not\n" +
-		"the usual one for the status. An answer often adds what is wrong with this request. What an agent does about each:\n" +
-		"[AGENTS.md](AGENTS.md#errors). The codes of a refused CA (422, `errors`): [upload](upload/README.md#what-each-refusal-means).\n\n" + b.String()
+	return "## Error codes\n\nEach is declared in the code next to its rule. The column OAuth has the `error` at the " +
+		"routes below `/v1/auth/`, where it is not\n" +
+		"the usual one for the status. An answer often adds what is wrong with this request. What an agent does " +
+		"about each:\n" +
+		"[AGENTS.md](AGENTS.md#errors). The codes of a refused CA (422, `errors`): " +
+		"[upload](upload/README.md#what-each-refusal-means).\n\n" + b.String()
 }
 
 // sorted is a set's members in their order.

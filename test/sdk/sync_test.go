@@ -35,7 +35,8 @@ func awsOf(ctx context.Context, s *stack.Stack) ([]string, error) {
 func built(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "agent-sync")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../shared/cmd/agent-sync").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program,
+		"../../shared/cmd/agent-sync").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return program
@@ -75,7 +76,8 @@ func (m *mastio) deliver(t *testing.T, id string) {
 func (m *mastio) delivered(t *testing.T, folder string) (i issued, secret string) {
 	t.Helper()
 	i = m.mint(t)
-	m.must(t, 200, "PUT", "/v1/admin/agents/"+i.AgentID+"/hygiene", "application/json", []byte(`{"deliver": "secretsmanager"}`))
+	m.must(t, 200, "PUT", "/v1/admin/agents/"+i.AgentID+"/hygiene", "application/json",
+		[]byte(`{"deliver": "secretsmanager"}`))
 	identity := flow{folder: folder}
 	identity.write(t, "cert.pem", []byte(i.CertPEM))
 	identity.write(t, "key.pem", []byte(i.KeyPEM))
@@ -123,7 +125,8 @@ func TestSynced(t *testing.T) {
 			if overlap {
 				after[0] = has
 			}
-			want := append([]string{has, "me: {agent} kyc:read kyc:write", "calls: " + byMastio + ", " + meCall}, append(after, after...)...)
+			want := append([]string{has, "me: {agent} kyc:read kyc:write", "calls: " + byMastio + ", " + meCall},
+				append(after, after...)...)
 			f.run(t, m, want...)
 			if err := daemon.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)

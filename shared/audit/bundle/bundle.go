@@ -1,5 +1,5 @@
-// Package bundle is the file that an auditor gets: a history of chains with the checkpoints that seal it. A Verifier checks
-// that nothing in it was changed and nothing is missing.
+// Package bundle is the file that an auditor gets: a history of chains with the checkpoints that seal it. A Verifier
+// checks that nothing in it was changed and nothing is missing.
 //
 // It is a tar.gz of four members, written in this order. A reader accepts any order, compressed or not, or a folder:
 //

@@ -20,8 +20,8 @@ type waiting struct {
 	line int64
 }
 
-// Events checks exported rows, one a line. It cannot see that the end of a chain was cut off, or a whole chain taken out:
-// only checkpoints show that. It returns a *Break at the first defect.
+// Events checks exported rows, one a line. It cannot see that the end of a chain was cut off, or a whole chain taken
+// out: only checkpoints show that. It returns a *Break at the first defect.
 func (v *Verifier) Events(file string, lines *Lines) error {
 	v.file, v.line, v.row = file, 0, audit.Row{}
 	if v.events == nil {

@@ -9,8 +9,9 @@ import (
 
 // Report is what was found.
 type Report struct {
-	OK          bool        `json:"ok"`
-	Pinned      bool        `json:"pinned"`          // every checkpoint, and every row up to the last, was signed by a key of Config.Key
+	OK bool `json:"ok"`
+	// every checkpoint, and every row up to the last, was signed by a key of Config.Key
+	Pinned      bool        `json:"pinned"`
 	Break       *Break      `json:"break,omitempty"` // the first thing that is wrong
 	OrgID       string      `json:"org_id,omitempty"`
 	Rows        int64       `json:"rows"`

@@ -9,7 +9,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 )
 
-// VerifierConfig says what an auditor demands beyond that the file agrees with itself. The zero value demands nothing more.
+// VerifierConfig says what an auditor demands beyond that the file agrees with itself. The zero value demands nothing
+// more.
 type VerifierConfig struct {
 	Key        string // fingerprint of the signing key, known from elsewhere; empty: whatever the bundle brings along
 	Checkpoint string // hash of a checkpoint seen before, which must still be part of the history; empty: none
@@ -20,8 +21,8 @@ type VerifierConfig struct {
 	Progress  func(rows int64) // called now and then; nil: never called
 }
 
-// Verifier checks files, one after the other, as one history. Its memory follows the number of chains and of checkpoints,
-// not the number of rows: a number and a hash for each. It is not safe for concurrent use.
+// Verifier checks files, one after the other, as one history. Its memory follows the number of chains and of
+// checkpoints, not the number of rows: a number and a hash for each. It is not safe for concurrent use.
 type Verifier struct {
 	VerifierConfig
 	report Report

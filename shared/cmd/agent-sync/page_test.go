@@ -21,8 +21,8 @@ import (
 	"github.com/mastio-aws/mastio/localstack/secrets"
 )
 
-// The whole command against a stand-in of Secrets Manager, by the endpoint of the environment. It calls what the policy on
-// the page for agent developers allows, and nothing else; the region is that of the ARN.
+// The whole command against a stand-in of Secrets Manager, by the endpoint of the environment. It calls what the policy
+// on the page for agent developers allows, and nothing else; the region is that of the ARN.
 func TestPolicyOfThePage(t *testing.T) {
 	service, err := secrets.New(secrets.Config{Region: "eu-south-1"})
 	if err != nil {
@@ -41,26 +41,31 @@ func TestPolicyOfThePage(t *testing.T) {
 	}))
 	defer web.Close()
 	client := secretsmanager.New(secretsmanager.Options{
-		Region: "eu-south-1", BaseEndpoint: aws.String(web.URL), Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Region:       "eu-south-1",
+		BaseEndpoint: aws.String(web.URL),
+		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
 	})
 	h := newHost(t)
 	h.deliver(t, 0)
 	counted = false
 	made, err := client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
-		Name: aws.String("mastio/agents/orga/alice"), SecretString: aws.String(string(h.versions[0].value)),
+		Name:         aws.String("mastio/agents/orga/alice"),
+		SecretString: aws.String(string(h.versions[0].value)),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	counted = true
 	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": web.URL, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_CA_BUNDLE": "",
+		"AWS_ENDPOINT_URL": web.URL, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local",
+		"AWS_SECRET_ACCESS_KEY": "local", "AWS_CA_BUNDLE": "",
 	} {
 		t.Setenv(name, value)
 	}
 	mark := filepath.Join(t.TempDir(), "ran")
 	var stdout, stderr bytes.Buffer
-	if got := run(t.Context(), []string{"--once", "--secret", *made.ARN, "--dir", h.dir, "--exec", "touch '" + mark + "'"}, &stdout, &stderr); got != done {
+	if got := run(t.Context(), []string{"--once", "--secret", *made.ARN, "--dir", h.dir, "--exec", "touch '" + mark + "'"},
+		&stdout, &stderr); got != done {
 		t.Fatalf("status %d\n%s", got, stderr.String())
 	}
 	if _, err := os.Stat(mark); err != nil || h.sets(t) != 1 || stdout.Len() > 0 {
@@ -79,7 +84,8 @@ func TestPolicyOfThePage(t *testing.T) {
 	}
 	web.Close()
 	began := time.Now()
-	if got := run(t.Context(), []string{"--once", "--secret", *made.ARN, "--dir", h.dir}, &stdout, &stderr); got != failed || !strings.Contains(stderr.String(), "check network") {
+	if got := run(t.Context(), []string{"--once", "--secret", *made.ARN, "--dir", h.dir}, &stdout,
+		&stderr); got != failed || !strings.Contains(stderr.String(), "check network") {
 		t.Errorf("status %d after %s\n%s", got, time.Since(began), stderr.String())
 	}
 	if _, err := os.Stat(filepath.Join(h.dir, certFile)); err != nil {

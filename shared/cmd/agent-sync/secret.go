@@ -80,9 +80,11 @@ func (s secret) explain(action string, err error) error {
 		switch refusal.ErrorCode() {
 		case "AccessDeniedException", "AccessDenied", "DecryptionFailure":
 			// IAM denies a secret that does not exist where the policy ends in the suffix that each secret gets.
-			next = "the installed files stay; allow " + action + " on this one secret, and kms:Decrypt on its key (AgentSecretsKeyArn of the " +
+			next = "the installed files stay; allow " + action + " on this one secret, and kms:Decrypt on its key " +
+				"(AgentSecretsKeyArn of the " +
 				"deployment). A secret that hygiene has not made yet is denied like this, too"
-		case "ExpiredTokenException", "UnrecognizedClientException", "InvalidSignatureException", "InvalidClientTokenId", "IncompleteSignature":
+		case "ExpiredTokenException", "UnrecognizedClientException", "InvalidSignatureException", "InvalidClientTokenId",
+			"IncompleteSignature":
 			next = "the installed files stay; renew the AWS credentials of this host, and check its clock"
 		}
 	}

@@ -40,34 +40,46 @@ func (c *counter) note(op string, consistent *bool) {
 	}
 }
 
-func (c *counter) BatchGetItem(ctx context.Context, in *awsdynamodb.BatchGetItemInput, o ...func(*awsdynamodb.Options)) (*awsdynamodb.BatchGetItemOutput, error) {
+func (c *counter) BatchGetItem(
+	ctx context.Context, in *awsdynamodb.BatchGetItemInput, o ...func(*awsdynamodb.Options),
+) (*awsdynamodb.BatchGetItemOutput, error) {
 	for _, keys := range in.RequestItems {
 		c.note("BatchGetItem", aws.Bool(aws.ToBool(keys.ConsistentRead)))
 	}
 	return c.API.BatchGetItem(ctx, in, o...)
 }
 
-func (c *counter) GetItem(ctx context.Context, in *awsdynamodb.GetItemInput, o ...func(*awsdynamodb.Options)) (*awsdynamodb.GetItemOutput, error) {
+func (c *counter) GetItem(
+	ctx context.Context, in *awsdynamodb.GetItemInput, o ...func(*awsdynamodb.Options),
+) (*awsdynamodb.GetItemOutput, error) {
 	c.note("GetItem", aws.Bool(aws.ToBool(in.ConsistentRead)))
 	return c.API.GetItem(ctx, in, o...)
 }
 
-func (c *counter) PutItem(ctx context.Context, in *awsdynamodb.PutItemInput, o ...func(*awsdynamodb.Options)) (*awsdynamodb.PutItemOutput, error) {
+func (c *counter) PutItem(
+	ctx context.Context, in *awsdynamodb.PutItemInput, o ...func(*awsdynamodb.Options),
+) (*awsdynamodb.PutItemOutput, error) {
 	c.note("PutItem", nil)
 	return c.API.PutItem(ctx, in, o...)
 }
 
-func (c *counter) Query(ctx context.Context, in *awsdynamodb.QueryInput, o ...func(*awsdynamodb.Options)) (*awsdynamodb.QueryOutput, error) {
+func (c *counter) Query(
+	ctx context.Context, in *awsdynamodb.QueryInput, o ...func(*awsdynamodb.Options),
+) (*awsdynamodb.QueryOutput, error) {
 	c.note("Query", aws.Bool(aws.ToBool(in.ConsistentRead)))
 	return c.API.Query(ctx, in, o...)
 }
 
-func (c *counter) TransactWriteItems(ctx context.Context, in *awsdynamodb.TransactWriteItemsInput, o ...func(*awsdynamodb.Options)) (*awsdynamodb.TransactWriteItemsOutput, error) {
+func (c *counter) TransactWriteItems(
+	ctx context.Context, in *awsdynamodb.TransactWriteItemsInput, o ...func(*awsdynamodb.Options),
+) (*awsdynamodb.TransactWriteItemsOutput, error) {
 	c.note("TransactWriteItems", nil)
 	return c.API.TransactWriteItems(ctx, in, o...)
 }
 
-func (c *counter) UpdateItem(ctx context.Context, in *awsdynamodb.UpdateItemInput, o ...func(*awsdynamodb.Options)) (*awsdynamodb.UpdateItemOutput, error) {
+func (c *counter) UpdateItem(
+	ctx context.Context, in *awsdynamodb.UpdateItemInput, o ...func(*awsdynamodb.Options),
+) (*awsdynamodb.UpdateItemOutput, error) {
 	c.note("UpdateItem", nil)
 	return c.API.UpdateItem(ctx, in, o...)
 }
@@ -75,13 +87,15 @@ func (c *counter) UpdateItem(ctx context.Context, in *awsdynamodb.UpdateItemInpu
 func TestCalls(t *testing.T) {
 	client, prefix := tables(t)
 	calls := map[string]string{
-		"View": "BatchGetItem", "ViewKeys": "BatchGetItem", "Pointer": "GetItem", "Org": "Query", "Answer": "GetItem", "TokenKey": "GetItem",
+		"View": "BatchGetItem", "ViewKeys": "BatchGetItem", "Pointer": "GetItem", "Org": "Query", "Answer": "GetItem",
+		"TokenKey":  "GetItem",
 		"TokenKeys": "BatchGetItem", "Rows": "Query", "Apply": "TransactWriteItems", "Acquire": "UpdateItem",
 		"Extend": "UpdateItem", "Release": "UpdateItem", "UseProof": "PutItem", "PutTokenKey": "PutItem",
 		"LastRow": "Query", "Covered": "BatchGetItem", "Checkpoint": "GetItem",
 	}
 	for _, name := range []string{
-		"Apply", "Acquire", "Extend", "Release", "UseProof", "PutTokenKey", "View", "Pointer", "Org", "Answer", "TokenKey", "TokenKeys", "Rows", "LastRow", "Covered", "Checkpoint",
+		"Apply", "Acquire", "Extend", "Release", "UseProof", "PutTokenKey", "View", "Pointer", "Org", "Answer", "TokenKey",
+		"TokenKeys", "Rows", "LastRow", "Covered", "Checkpoint",
 	} {
 		call := writeCalls[name]
 		if call == nil {
@@ -131,7 +145,10 @@ func TestLargeOrganisation(t *testing.T) {
 	const roots, octets = 4, 390_000
 	for number := int64(1); number <= roots; number++ {
 		g := orgca.Generation{Number: number, Root: bytes.Repeat([]byte{byte(number)}, octets)}
-		if err := s.Apply(t.Context(), registry.Change{ID: fmt.Sprint(prefix, number), Generations: []orgca.Generation{g}}); err != nil {
+		if err := s.Apply(t.Context(), registry.Change{
+			ID:          fmt.Sprint(prefix, number),
+			Generations: []orgca.Generation{g},
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -155,7 +172,9 @@ type busy struct {
 	times, calls int
 }
 
-func (b *busy) BatchGetItem(_ context.Context, in *awsdynamodb.BatchGetItemInput, _ ...func(*awsdynamodb.Options)) (*awsdynamodb.BatchGetItemOutput, error) {
+func (b *busy) BatchGetItem(
+	_ context.Context, in *awsdynamodb.BatchGetItemInput, _ ...func(*awsdynamodb.Options),
+) (*awsdynamodb.BatchGetItemOutput, error) {
 	b.calls++
 	out := &awsdynamodb.BatchGetItemOutput{Responses: map[string][]map[string]types.AttributeValue{}}
 	for table, keys := range in.RequestItems {
@@ -189,7 +208,8 @@ func TestKeysHandedBackAreAskedForAgain(t *testing.T) {
 
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	if _, err := dynamo.New(dynamo.Config{Client: &busy{times: 1000}}).View(ctx, "acme::a"); !errors.Is(err, context.Canceled) {
+	if _, err := dynamo.New(dynamo.Config{Client: &busy{times: 1000}}).View(ctx, "acme::a"); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("cancelled: got %v, want %v", err, context.Canceled)
 	}
 }
@@ -200,7 +220,9 @@ type unplugged struct {
 	t *testing.T
 }
 
-func (u unplugged) TransactWriteItems(context.Context, *awsdynamodb.TransactWriteItemsInput, ...func(*awsdynamodb.Options)) (*awsdynamodb.TransactWriteItemsOutput, error) {
+func (u unplugged) TransactWriteItems(
+	context.Context, *awsdynamodb.TransactWriteItemsInput, ...func(*awsdynamodb.Options),
+) (*awsdynamodb.TransactWriteItemsOutput, error) {
 	u.t.Error("the change was sent")
 	return nil, errors.New("unplugged")
 }
@@ -212,7 +234,8 @@ func TestChangesThatCannotBeCarriedOut(t *testing.T) {
 	}
 	withID := func(id string) registry.Change { return registry.Change{ID: id, Agent: &agent.Agent{ID: "acme::a"}} }
 	for name, c := range map[string]registry.Change{
-		"empty": {ID: "empty"}, "too large": large, "without an id": withID(""), "id too long": withID(strings.Repeat("x", 37)),
+		"empty": {ID: "empty"}, "too large": large, "without an id": withID(""),
+		"id too long":      withID(strings.Repeat("x", 37)),
 		"answer too large": {ID: "answer", Answer: &registry.Answer{Key: "k", Result: make([]byte, registry.MaxAnswer+1)}},
 	} {
 		err := dynamo.New(dynamo.Config{Client: unplugged{t: t}}).Apply(t.Context(), c)

@@ -46,7 +46,10 @@ func TestExportOfManyRows(t *testing.T) {
 			subject = "acme"
 		}
 		row, head, err := heads[n%chains].Append(audit.Entry{
-			Time: start.Add(time.Duration(n) * 24 * time.Hour / perDay), Event: audit.AgentCertRotated, Actor: "admin:v1", Subject: subject,
+			Time:    start.Add(time.Duration(n) * 24 * time.Hour / perDay),
+			Event:   audit.AgentCertRotated,
+			Actor:   "admin:v1",
+			Subject: subject,
 			Details: map[string]any{"cert_thumbprint": fmt.Sprintf("%064x", n), "generation": int64(1), "reason": "hygiene"},
 		})
 		if err != nil {
@@ -57,7 +60,8 @@ func TestExportOfManyRows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if batch = append(batch, types.WriteRequest{PutRequest: &types.PutRequest{Item: item}}); len(batch) == 25 || n == *large-1 {
+		if batch = append(batch, types.WriteRequest{PutRequest: &types.PutRequest{Item: item}}); len(batch) == 25 ||
+			n == *large-1 {
 			rows <- batch
 			batch = nil
 		}
@@ -68,7 +72,11 @@ func TestExportOfManyRows(t *testing.T) {
 
 	began = time.Now()
 	now := start.Add(time.Duration(*large)*24*time.Hour/perDay + time.Hour)
-	export := auditlog.NewTrail(auditlog.TrailConfig{Store: dynamo.New(dynamo.Config{Client: client, Prefix: prefix}), OrgID: "acme", Now: func() time.Time { return now }})
+	export := auditlog.NewTrail(auditlog.TrailConfig{
+		Store: dynamo.New(dynamo.Config{Client: client, Prefix: prefix}),
+		OrgID: "acme",
+		Now:   func() time.Time { return now },
+	})
 	v := bundle.NewVerifier(bundle.VerifierConfig{})
 	pages, last := 0, ""
 	for q := (auditlog.Query{Limit: 5_000}); ; pages++ {
@@ -99,12 +107,14 @@ func TestExportOfManyRows(t *testing.T) {
 	if !r.OK || r.Rows != int64(*large) || r.Chains != chains {
 		t.Errorf("%+v", r)
 	}
-	t.Logf("%d rows: filled in %s; exported on %d pages and verified in %s", *large, filled.Round(time.Second), pages+1, time.Since(began).Round(time.Second))
+	t.Logf("%d rows: filled in %s; exported on %d pages and verified in %s", *large, filled.Round(time.Second), pages+1,
+		time.Since(began).Round(time.Second))
 }
 
 func put(ctx context.Context, client *awsdynamodb.Client, table string, batch []types.WriteRequest) error {
 	for len(batch) > 0 {
-		out, err := client.BatchWriteItem(ctx, &awsdynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{table: batch}})
+		out, err := client.BatchWriteItem(ctx,
+			&awsdynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{table: batch}})
 		if err != nil {
 			return err
 		}

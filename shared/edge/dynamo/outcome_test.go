@@ -107,7 +107,8 @@ func TestFailedWrites(t *testing.T) {
 			{"not allowed", []fate{refuse("AccessDeniedException", "")}, registry.ErrUnavailable, 1},
 			{"not allowed after no answer", []fate{cut, refuse("AccessDeniedException", "")}, registry.ErrUnknown, 2},
 			{"an error unheard of", []fate{refuse("SomethingNewException", "")}, registry.ErrUnknown, 1},
-			{"collision with a transaction, later refused", []fate{refuse("TransactionConflictException", ""), refuse("ValidationException", "")}, registry.ErrUnavailable, 2},
+			{"collision with a transaction, later refused",
+				[]fate{refuse("TransactionConflictException", ""), refuse("ValidationException", "")}, registry.ErrUnavailable, 2},
 		} {
 			t.Run(name+"/"+c.name, func(t *testing.T) {
 				t.Parallel()

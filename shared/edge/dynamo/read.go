@@ -78,8 +78,8 @@ func (s *Store) Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error
 	return &p, nil
 }
 
-// Org reads everything about the organisation's CA: a query, of more pages than one only beyond 1 MB, and the end of the
-// organisation's chain, side by side. A decision on a head and records of two instants does not commit: a change is
+// Org reads everything about the organisation's CA: a query, of more pages than one only beyond 1 MB, and the end of
+// the organisation's chain, side by side. A decision on a head and records of two instants does not commit: a change is
 // conditional on the version of each record that it replaces.
 func (s *Store) Org(ctx context.Context) (registry.Org, error) {
 	const doing = "read the organisation"
@@ -110,7 +110,8 @@ func (s *Store) head(ctx context.Context) (h audit.Head, err error) {
 
 func (s *Store) orgRecords(ctx context.Context) ([]item, error) {
 	return s.query(ctx, &dynamodb.QueryInput{
-		TableName: &s.registry, ConsistentRead: aws.Bool(true),
+		TableName:                 &s.registry,
+		ConsistentRead:            aws.Bool(true),
 		KeyConditionExpression:    aws.String("pk = :pk AND sk < :end"),
 		ExpressionAttributeValues: item{":pk": text(org), ":end": text(endOfOrg)},
 	}, 0)
@@ -143,7 +144,8 @@ func (s *Store) Rows(ctx context.Context, subject string, after int64, limit int
 		return nil, nil
 	}
 	items, err := s.query(ctx, &dynamodb.QueryInput{
-		TableName: &s.audit, ConsistentRead: aws.Bool(true),
+		TableName:                 &s.audit,
+		ConsistentRead:            aws.Bool(true),
 		KeyConditionExpression:    aws.String("#subject = :subject AND #seq > :after"),
 		ExpressionAttributeNames:  map[string]string{"#subject": "subject", "#seq": "seq"},
 		ExpressionAttributeValues: item{":subject": text(subject), ":after": text(seqKey(max(after, 0)))},

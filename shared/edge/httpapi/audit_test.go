@@ -178,7 +178,10 @@ func TestBundleOfARotation(t *testing.T) {
 	if string(published.body) != head.Key.PEM {
 		t.Errorf("published key %s, head's %s", published.body, head.Key.PEM)
 	}
-	r := verified(t, bundle.VerifierConfig{Key: head.Key.Fingerprint, Checkpoint: sealed.Hash}, w.parts(t, event("POST", "/v1/admin/audit/bundle", admin))...)
+	r := verified(t, bundle.VerifierConfig{
+		Key:        head.Key.Fingerprint,
+		Checkpoint: sealed.Hash,
+	}, w.parts(t, event("POST", "/v1/admin/audit/bundle", admin))...)
 	if !r.OK || r.Checkpoints != 2 || r.Chains != 2 || r.Unsealed != 1 {
 		t.Errorf("%+v, %v", r, r.Break)
 	}
@@ -203,7 +206,8 @@ func TestBundleThatDoesNotFit(t *testing.T) {
 		t.Fatalf("%+v, Link %q", p, a.header.Get("Link"))
 	}
 	files := w.parts(t, first)
-	if r := verified(t, bundle.VerifierConfig{}, files...); !r.OK || len(files) < 2 || r.Checkpoints != int64(sealed.Made) {
+	if r := verified(t, bundle.VerifierConfig{}, files...); !r.OK || len(files) < 2 ||
+		r.Checkpoints != int64(sealed.Made) {
 		t.Errorf("%d parts: %+v, %v", len(files), r, r.Break)
 	}
 }

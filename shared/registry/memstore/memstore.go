@@ -69,7 +69,8 @@ type Store struct {
 }
 
 var operations = []string{
-	"View", "ViewKeys", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Answer", "UseProof",
+	"View", "ViewKeys", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Due",
+	"CountDue", "Records", "Expiring", "Answer", "UseProof",
 	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "Alias", "EdgeCAs", "Named",
 	"Moved", "Cover", "Checkpoint", "Covered", "LastRow", "RowsOfDay",
 	"Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",
@@ -78,12 +79,21 @@ var operations = []string{
 // New returns an empty store.
 func New(cfg Config) *Store {
 	s := &Store{
-		cfg: cfg, calls: map[string]*atomic.Int64{},
-		agents: map[agent.ID]agent.Agent{}, keys: map[agent.ID]agent.Keys{}, generations: map[int64]orgca.Generation{}, rows: map[string][]row{}, moved: map[string]audit.Leaf{},
-		answers: map[string]registry.Answer{}, proofs: map[proof]time.Time{}, tokenKeys: map[int64]registry.TokenKey{},
-		aliases: map[string]agent.ID{}, edgeCAs: map[string]registry.EdgeCA{}, namings: map[string]map[agent.ID]bool{},
-		applied:  ring{changes: map[string]kept{}},
-		sessions: sessions{open: map[string]session.Session{}, gates: map[string]session.Gate{}},
+		cfg:         cfg,
+		calls:       map[string]*atomic.Int64{},
+		agents:      map[agent.ID]agent.Agent{},
+		keys:        map[agent.ID]agent.Keys{},
+		generations: map[int64]orgca.Generation{},
+		rows:        map[string][]row{},
+		moved:       map[string]audit.Leaf{},
+		answers:     map[string]registry.Answer{},
+		proofs:      map[proof]time.Time{},
+		tokenKeys:   map[int64]registry.TokenKey{},
+		aliases:     map[string]agent.ID{},
+		edgeCAs:     map[string]registry.EdgeCA{},
+		namings:     map[string]map[agent.ID]bool{},
+		applied:     ring{changes: map[string]kept{}},
+		sessions:    sessions{open: map[string]session.Session{}, gates: map[string]session.Gate{}},
 	}
 	for _, op := range operations {
 		s.calls[op] = new(atomic.Int64)
@@ -161,7 +171,8 @@ func (s *Store) read(ctx context.Context, op, doing string, do func()) error {
 	return nil
 }
 
-// write runs do, which is all or nothing, under the lock: now, later or never. What do refers to must be the store's own.
+// write runs do, which is all or nothing, under the lock: now, later or never. What do refers to must be the store's
+// own.
 func (s *Store) write(ctx context.Context, op, doing string, do func() error) error {
 	fault, err := s.enter(ctx, op)
 	if err == nil {
@@ -201,7 +212,8 @@ func (s *Store) carryOut(fault Fault, do func() error) error {
 func (s *Store) Backup() (restore func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	agents, keys, generations, answers := maps.Clone(s.agents), maps.Clone(s.keys), maps.Clone(s.generations), maps.Clone(s.answers)
+	agents, keys, generations, answers := maps.Clone(s.agents), maps.Clone(s.keys), maps.Clone(s.generations),
+		maps.Clone(s.answers)
 	proofs, tokenKeys, rows := maps.Clone(s.proofs), maps.Clone(s.tokenKeys), map[string][]row{}
 	for subject, all := range s.rows {
 		rows[subject] = slices.Clone(all)
@@ -210,7 +222,8 @@ func (s *Store) Backup() (restore func()) {
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.agents, s.keys, s.generations, s.answers, s.proofs, s.tokenKeys, s.rows = agents, keys, generations, answers, proofs, tokenKeys, rows
+		s.agents, s.keys, s.generations, s.answers, s.proofs, s.tokenKeys, s.rows = agents, keys, generations, answers,
+			proofs, tokenKeys, rows
 		s.pointer, s.head, s.lease, s.late = pointer, head, held, nil
 		s.applied = ring{changes: map[string]kept{}}
 	}

@@ -57,7 +57,12 @@ func (s *Store) Pointer(ctx context.Context, id agent.ID) (p *orgca.Pointer, err
 // Org reads everything about the organisation's CA.
 func (s *Store) Org(ctx context.Context) (o registry.Org, err error) {
 	err = s.read(ctx, "Org", "read the organisation", func() {
-		o = registry.Org{Pointer: pointer(s.pointer, clonePointer), Truststore: cloneTruststore(s.truststore), Head: s.head, Lease: s.lease}
+		o = registry.Org{
+			Pointer:    pointer(s.pointer, clonePointer),
+			Truststore: cloneTruststore(s.truststore),
+			Head:       s.head,
+			Lease:      s.lease,
+		}
 		for _, g := range s.generations {
 			o.Generations = append(o.Generations, cloneGeneration(g))
 		}

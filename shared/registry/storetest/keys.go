@@ -10,8 +10,12 @@ import (
 
 func fullKeys(id agent.ID) agent.Keys {
 	return agent.Keys{
-		Agent: id, Compromised: []agent.KeyID{{1}, {2, 15: 2}}, Earlier: []agent.KeyID{{3}, {4}, {15: 5}},
-		Staged: []agent.KeyID{{6}}, Renewed: "aa", Renewals: []time.Time{noon, ago(time.Second)},
+		Agent:       id,
+		Compromised: []agent.KeyID{{1}, {2, 15: 2}},
+		Earlier:     []agent.KeyID{{3}, {4}, {15: 5}},
+		Staged:      []agent.KeyID{{6}},
+		Renewed:     "aa",
+		Renewals:    []time.Time{noon, ago(time.Second)},
 	}
 }
 
@@ -33,7 +37,8 @@ func keys(t *testing.T, f fixture) {
 	c := enrolment(agentID(1), 1)
 	c.Keys = &k
 	f.apply(c)
-	k.Compromised[0], k.Earlier[0], k.Staged[0], k.Renewals[0] = agent.KeyID{9}, agent.KeyID{9}, agent.KeyID{9}, noon.Add(time.Hour)
+	k.Compromised[0], k.Earlier[0], k.Staged[0], k.Renewals[0] = agent.KeyID{9}, agent.KeyID{9}, agent.KeyID{9},
+		noon.Add(time.Hour)
 	want := fullKeys(agentID(1))
 	want.Version = 1
 	f.same("after what was written was spoilt", f.keys(agentID(1)), want)

@@ -84,9 +84,10 @@ func (r RotateResult) Private() (done problem.Done, holds bool) {
 // deadline), the event is in the agent's audit chain, and the new certificate counts under the current generation.
 //
 // Errors: agent.ErrNotFound, agent.ErrDeactivated, agent.ErrRotateAtYourCA, orgca.ErrMissing, the errors of
-// Prepare, Issuer.Pin and of reason.Read, ErrGrace; ErrConcurrent when another rotation of the same agent ended the same certificate at once,
-// whose new certificate is the one that counts; registry.ErrUnknown when the store stayed silent at the commit: the certificate was not handed
-// out, so rotating again is safe and necessary; those of idempotency.Do.
+// Prepare, Issuer.Pin and of reason.Read, ErrGrace; ErrConcurrent when another rotation of the same agent ended the
+// same certificate at once, whose new certificate is the one that counts; registry.ErrUnknown when the store stayed
+// silent at the commit: the certificate was not handed out, so rotating again is safe and necessary; those of
+// idempotency.Do.
 func (r *Rotator) Rotate(ctx context.Context, req RotateRequest) (RotateResult, error) {
 	return idempotency.Do(ctx, r.Store, req.Once, r.Issuer.Now, func() (RotateResult, error) { return r.do(ctx, req) })
 }
@@ -101,7 +102,8 @@ func (r *Rotator) do(ctx context.Context, req RotateRequest) (RotateResult, erro
 	}
 	req.Reason = given
 	if req.Grace > 0 && given.Code.AtOnce() { // the thief would live on it as well
-		return RotateResult{}, fmt.Errorf("%w; with reason %s none: the old certificate has to stop at once", ErrGrace, given.Code)
+		return RotateResult{}, fmt.Errorf("%w; with reason %s none: the old certificate has to stop at once", ErrGrace,
+			given.Code)
 	}
 	view, err := r.rotatable(ctx, req.Agent)
 	if err != nil {
@@ -113,14 +115,15 @@ func (r *Rotator) do(ctx context.Context, req RotateRequest) (RotateResult, erro
 	}
 	result, err := r.rotate(ctx, req, view, material)
 	if err == nil {
-		r.Log.InfoContext(ctx, "pki.rotate.cert", "agent_id", string(req.Agent), "generation", result.Certificate.Pin.Generation,
+		r.Log.InfoContext(ctx, "pki.rotate.cert", "agent_id", string(req.Agent), "generation",
+			result.Certificate.Pin.Generation,
 			"thumbprint", result.Certificate.Pin.Thumbprint, "previous", result.Previous.Thumbprint, "request_id", req.RequestID)
 	}
 	return result, err
 }
 
-// rotate pins, and goes round again when the agent's record changed meanwhile: by a renewal, a first use, or a rotation that
-// left something of the old certificate. It ends the certificates that it has to end, and their renewals. It is
+// rotate pins, and goes round again when the agent's record changed meanwhile: by a renewal, a first use, or a rotation
+// that left something of the old certificate. It ends the certificates that it has to end, and their renewals. It is
 // refused only if a concurrent rotation has ended the same certificates at once: two rotations at the same moment are
 // most likely an accident, and the second would end the first one's certificate before its use.
 func (r *Rotator) rotate(ctx context.Context, req RotateRequest, view registry.View, m Material) (RotateResult, error) {
@@ -130,8 +133,13 @@ func (r *Rotator) rotate(ctx context.Context, req RotateRequest, view registry.V
 	pinning := func() Pinning {
 		old := view.Agent.Pin()
 		return Pinning{
-			Agent: *view.Agent, Pointer: *view.Pointer, Keys: view.Keys, Grace: req.Grace, Reason: req.Reason.Code, Again: again,
-			Entry: func(next agent.Pin) audit.Entry { return rotationEntry(req, old, next) },
+			Agent:   *view.Agent,
+			Pointer: *view.Pointer,
+			Keys:    view.Keys,
+			Grace:   req.Grace,
+			Reason:  req.Reason.Code,
+			Again:   again,
+			Entry:   func(next agent.Pin) audit.Entry { return rotationEntry(req, old, next) },
 			Answer: func(stored agent.Agent, c Certificate) (*registry.Answer, error) {
 				return req.Once.Keep(resultOf(old, stored, m, c), r.Issuer.Now())
 			},
@@ -187,10 +195,14 @@ func until(old agent.Pin, stored agent.Agent) time.Time {
 }
 
 func rotationEntry(req RotateRequest, old, next agent.Pin) audit.Entry {
-	return audit.Entry{Event: audit.AgentCertRotated, Actor: req.Actor, Details: req.Reason.Note(req.Note(map[string]any{
-		"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": old.Thumbprint,
-		"grace_seconds": int64(req.Grace / time.Second), "csr": req.Material.CSR != nil,
-	}))}
+	return audit.Entry{
+		Event: audit.AgentCertRotated,
+		Actor: req.Actor,
+		Details: req.Reason.Note(req.Note(map[string]any{
+			"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": old.Thumbprint,
+			"grace_seconds": int64(req.Grace / time.Second), "csr": req.Material.CSR != nil,
+		})),
+	}
 }
 
 // rotatable reads the agent and decides whether its certificate is rotated here.

@@ -89,7 +89,8 @@ func TestBundleInParts(t *testing.T) {
 			t.Fatalf("%d octets: %v", most, err)
 		}
 		r := verified(bundle.VerifierConfig{}, files...)
-		if !r.OK || r.Rows != whole.Rows || r.LastHash != whole.LastHash || r.Chains != whole.Chains || r.Unsealed != whole.Unsealed || len(files) < 2 {
+		if !r.OK || r.Rows != whole.Rows || r.LastHash != whole.LastHash || r.Chains != whole.Chains ||
+			r.Unsealed != whole.Unsealed || len(files) < 2 {
 			t.Errorf("%d octets, %d parts: %+v, %v; whole %+v", most, len(files), r, r.Break, whole)
 		}
 		for _, f := range files {
@@ -125,11 +126,13 @@ func TestARunSealsAllButItsLastRow(t *testing.T) {
 				made := w.seal(t).Made
 				r := verified(bundle.VerifierConfig{}, w.whole(t).TarGz)
 				if want := int64(min(rows+len(others), 1)); !r.OK || r.Unsealed != want {
-					t.Errorf("%d rows of the organisation, %d others, %d in a checkpoint: %d unsealed after %d checkpoints, want %d; %v",
+					t.Errorf("%d rows of the organisation, %d others, %d in a checkpoint: %d unsealed after %d checkpoints, "+
+						"want %d; %v",
 						rows, len(others), most, r.Unsealed, made, want, r.Break)
 				}
 				if again := w.seal(t); again.Made != 0 {
-					t.Errorf("%d rows of the organisation, %d others, %d in a checkpoint: %d more at once", rows, len(others), most, again.Made)
+					t.Errorf("%d rows of the organisation, %d others, %d in a checkpoint: %d more at once", rows, len(others), most,
+						again.Made)
 				}
 			}
 		}
@@ -142,7 +145,10 @@ func TestPartsThatAreNone(t *testing.T) {
 		w.grow(t, "orga::a")
 		w.seal(t)
 	}
-	for _, p := range []auditlog.Parts{{From: -1}, {To: -1}, {From: 5}, {From: 1, To: 4}, {From: 3, To: 2}, {From: 4, To: 3}} {
+	for _, p := range []auditlog.Parts{{From: -1}, {To: -1}, {From: 5}, {
+		From: 1,
+		To:   4,
+	}, {From: 3, To: 2}, {From: 4, To: 3}} {
 		if _, err := w.trail.Bundle(t.Context(), p); !errors.Is(err, auditlog.ErrParts) {
 			t.Errorf("%+v: %v, want ErrParts", p, err)
 		}
@@ -150,7 +156,13 @@ func TestPartsThatAreNone(t *testing.T) {
 	for _, c := range []struct {
 		parts auditlog.Parts
 		rows  int64
-	}{{auditlog.Parts{From: 1, To: 1}, 2}, {auditlog.Parts{From: 2, To: 2}, 3}, {auditlog.Parts{From: 2}, 5}, {auditlog.Parts{From: 4}, 1}, {auditlog.Parts{To: 3}, 6}} {
+	}{{auditlog.Parts{
+		From: 1,
+		To:   1,
+	}, 2}, {auditlog.Parts{
+		From: 2,
+		To:   2,
+	}, 3}, {auditlog.Parts{From: 2}, 5}, {auditlog.Parts{From: 4}, 1}, {auditlog.Parts{To: 3}, 6}} {
 		p, err := w.trail.Bundle(t.Context(), c.parts)
 		if err != nil || p.Manifest.Rows != c.rows || p.Next != 0 {
 			t.Errorf("%+v: %+v, %v; want %d rows", c.parts, p.Manifest, err, c.rows)
@@ -249,7 +261,8 @@ func TestStoreSetBackIsFoundOutByAnOperator(t *testing.T) {
 		}
 	}
 	rows, err := restored.store.Rows(t.Context(), "orga", 0, 10)
-	if err != nil || len(rows) != 2 || fmt.Sprint(rows[0].Details["set_back"]) != "1" || rows[1].Details["set_back"] != nil {
+	if err != nil || len(rows) != 2 || fmt.Sprint(rows[0].Details["set_back"]) != "1" ||
+		rows[1].Details["set_back"] != nil {
 		t.Errorf("rows %+v, %v", rows, err)
 	}
 }
@@ -269,7 +282,8 @@ func TestManyCheckpointsAtOnce(t *testing.T) {
 		wg.Go(func() {
 			j := w.newJob()
 			j.Most = 10
-			if _, err := j.Run(t.Context(), audit.By{Actor: auditlog.Actor}); err != nil && !errors.Is(err, registry.ErrConflict) {
+			if _, err := j.Run(t.Context(), audit.By{Actor: auditlog.Actor}); err != nil &&
+				!errors.Is(err, registry.ErrConflict) {
 				t.Error(err)
 			}
 		})
@@ -284,8 +298,8 @@ func TestManyCheckpointsAtOnce(t *testing.T) {
 
 var errDied = errors.New("the process died")
 
-// A run that ends at any remote call, before it or right behind it, leaves a history that verifies, and that the next run
-// completes.
+// A run that ends at any remote call, before it or right behind it, leaves a history that verifies, and that the next
+// run completes.
 func TestCrashAnywhere(t *testing.T) {
 	for calls := 1; ; calls++ {
 		left := -1
@@ -327,7 +341,8 @@ func TestCrashAnywhere(t *testing.T) {
 		w.grow(t, "orga::b")
 		w.seal(t)
 		r := verified(bundle.VerifierConfig{}, w.whole(t).TarGz)
-		if want := w.rows(t, org, "orga::a", "orga::b", "orga::c", "orga::d", "orga::e"); !r.OK || r.Rows != want || r.Unsealed != 1 {
+		if want := w.rows(t, org, "orga::a", "orga::b", "orga::c", "orga::d", "orga::e"); !r.OK || r.Rows != want ||
+			r.Unsealed != 1 {
 			t.Fatalf("died at call %d, then completed: %+v, %v; want %d rows", calls, r, r.Break, want)
 		}
 		if survived {
@@ -362,7 +377,8 @@ func TestLife(t *testing.T) {
 			}
 			switch rapid.IntRange(0, 4).Draw(t, "what") {
 			case 0:
-				if _, err := w.job.Run(ctx, audit.By{Actor: auditlog.Actor}); err != nil && !troubled && !errors.Is(err, registry.ErrConflict) {
+				if _, err := w.job.Run(ctx, audit.By{Actor: auditlog.Actor}); err != nil && !troubled &&
+					!errors.Is(err, registry.ErrConflict) {
 					t.Fatal(err)
 				}
 			case 1:

@@ -43,17 +43,24 @@ func open(cfg memstore.Config) *world {
 	w.clock.Store(noon.UnixNano())
 	w.job = w.newJob()
 	w.trail = auditlog.NewTrail(auditlog.TrailConfig{
-		Store: w.store, Archive: w.archive, OrgID: org, Now: w.now,
-		Key: func(context.Context) (audit.Key, error) { return w.key.Key, nil },
+		Store:   w.store,
+		Archive: w.archive,
+		OrgID:   org,
+		Now:     w.now,
+		Key:     func(context.Context) (audit.Key, error) { return w.key.Key, nil },
 	})
 	return w
 }
 
 func (w *world) newJob() *auditlog.Sealer {
 	return auditlog.NewSealer(auditlog.SealerConfig{
-		Store: w.store, Archive: w.archive, OrgID: org, Now: w.now, Log: slog.New(slog.DiscardHandler),
-		Key:   func(context.Context) (auditlog.Key, error) { return w.key, nil },
-		NewID: func() string { return "id-" + strconv.FormatInt(w.ids.Add(1), 10) },
+		Store:   w.store,
+		Archive: w.archive,
+		OrgID:   org,
+		Now:     w.now,
+		Log:     slog.New(slog.DiscardHandler),
+		Key:     func(context.Context) (auditlog.Key, error) { return w.key, nil },
+		NewID:   func() string { return "id-" + strconv.FormatInt(w.ids.Add(1), 10) },
 	})
 }
 
@@ -80,7 +87,13 @@ func (w *world) append(ctx context.Context, subject string) error {
 		}
 		head, event = o.Head, audit.OrgCARotated
 	}
-	row, next, err := head.Append(audit.Entry{Time: w.now(), Event: event, Actor: "admin:v1", Subject: subject, Details: map[string]any{"n": head.Seq}})
+	row, next, err := head.Append(audit.Entry{
+		Time:    w.now(),
+		Event:   event,
+		Actor:   "admin:v1",
+		Subject: subject,
+		Details: map[string]any{"n": head.Seq},
+	})
 	if err != nil {
 		return err
 	}

@@ -56,11 +56,12 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) { return r.observe
 
 // Do carries out a request. On an empty organisation Mint makes the first Org CA.
 //
-// Errors: upload.ErrRefused for an uploaded CA that is not fit, orgca.ErrLeaseHeld while another rotation runs, orgca.ErrLeaseLost
-// when this one took so long that another began, ErrMode, ErrUpload, ErrFingerprint, ErrNotStaged, ErrMoved, ErrDryRun, ErrStrict,
-// ErrAwaited, reason.ErrCode, reason.ErrComment, orgca.ErrOverlap, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit,
-// orgca.ErrNoRollback, ErrBackup, those of idempotency.Do but *idempotency.Replay, registry.ErrUnavailable;
-// registry.ErrUnknown if the store stayed silent at the commit: Status then shows the outcome.
+// Errors: upload.ErrRefused for an uploaded CA that is not fit, orgca.ErrLeaseHeld while another rotation runs,
+// orgca.ErrLeaseLost when this one took so long that another began, ErrMode, ErrUpload, ErrFingerprint, ErrNotStaged,
+// ErrMoved, ErrDryRun, ErrStrict, ErrAwaited, reason.ErrCode, reason.ErrComment, orgca.ErrOverlap, orgca.ErrOverlaps,
+// orgca.ErrCompromised, orgca.ErrUnfit, orgca.ErrNoRollback, ErrBackup, those of idempotency.Do but
+// *idempotency.Replay, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at the commit: Status
+// then shows the outcome.
 func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
 	defer req.Upload.Wipe()
 	req, err := req.check()

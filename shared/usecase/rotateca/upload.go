@@ -132,15 +132,19 @@ func (r *Rotator) read(f *Files, org registry.Org) (*upload.Material, error) {
 	if err != nil {
 		return nil, err
 	}
-	material, err := upload.Read(f.Certificates, f.Key, upload.Policy{Now: r.Now(), Known: known, Legacy: org.Pointer == nil && !r.Strict})
+	material, err := upload.Read(f.Certificates, f.Key, upload.Policy{
+		Now:    r.Now(),
+		Known:  known,
+		Legacy: org.Pointer == nil && !r.Strict,
+	})
 	if err != nil {
 		return nil, explain(err, f, org)
 	}
 	return &material, nil
 }
 
-// knownCertificates are those of every generation that was ever complete: accepted, restorable, or, long retired, still in
-// the edge's truststore. A generation whose preparation failed was never used: its operator may try again.
+// knownCertificates are those of every generation that was ever complete: accepted, restorable, or, long retired, still
+// in the edge's truststore. A generation whose preparation failed was never used: its operator may try again.
 func knownCertificates(org registry.Org) ([]upload.Known, error) {
 	var all []upload.Known
 	for _, g := range org.Generations {
@@ -246,7 +250,8 @@ func checks(g orgca.Generation, now time.Time) []Check {
 		length = Check{"path_length", "warning", "pathLenConstraint is 0: agents' certificates are issued by the root " +
 			"itself, and other verifiers may refuse them"}
 	}
-	verifiers := Check{"verifiers", "passed", "OpenSSL, GnuTLS, NSS, mbedTLS, Java, pyca/cryptography and rustls-webpki take chains of this form"}
+	verifiers := Check{"verifiers", "passed", "OpenSSL, GnuTLS, NSS, mbedTLS, Java, pyca/cryptography and rustls-webpki " +
+		"take chains of this form"}
 	if warnings := upload.Warnings(append([][]byte{g.Root}, g.Above...)); len(warnings) > 0 {
 		verifiers.Result, verifiers.Detail = "warning", ""
 		for _, w := range warnings {
