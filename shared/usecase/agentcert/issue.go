@@ -1,5 +1,8 @@
 // Package agentcert gives agents their certificates under the current Org CA: it issues and pins them, rotates them for
 // operators and renews them for the agents themselves.
+//
+// Its tests need the whole Mastio around it: shared/edge/httpapi/agents_test.go, shared/edge/httpapi/renew_test.go
+// and test/inmemory/succession_test.go.
 package agentcert
 
 import (

@@ -1,4 +1,7 @@
 // Package authn decides which agent a client certificate authenticates, and which CA must vouch for the certificate.
+//
+// Its tests need the whole Mastio around it: shared/edge/httpapi/token_test.go, shared/edge/httpapi/outside_test.go
+// and shared/edge/httpapi/spiffe_test.go.
 package authn
 
 import (

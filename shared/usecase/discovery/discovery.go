@@ -1,4 +1,7 @@
 // Package discovery answers what verifiers and clients look up: keys, metadata, and the Org CA's certificates.
+//
+// Its tests need the whole Mastio around it: shared/edge/httpapi/token_test.go and
+// shared/edge/httpapi/golden_test.go.
 package discovery
 
 import (
