@@ -9,14 +9,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/mastio-aws/mastio/infra/command"
 )
 
 // Exit statuses.
@@ -27,13 +26,7 @@ const (
 	timeToLook = 2 * time.Minute
 )
 
-func main() { os.Exit(untilSignal()) }
-
-func untilSignal() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-}
+func main() { command.Main(run) }
 
 func run(ctx context.Context, args []string, out, failed io.Writer) int {
 	flags := flag.NewFlagSet("preflight", flag.ContinueOnError)

@@ -7,14 +7,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/mastio-aws/mastio/infra/command"
 	"github.com/mastio-aws/mastio/infra/restore/tablecopy"
 	"github.com/mastio-aws/mastio/localstack/dynamodb"
 )
@@ -44,13 +42,7 @@ dynamodb:BatchWriteItem too. Exit status: 0 done, 1 failed, 2 usage.
 
 var errUsage = errors.New("usage")
 
-func main() { os.Exit(untilSignal()) }
-
-func untilSignal() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-}
+func main() { command.Main(run) }
 
 // run runs one command and returns its exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
