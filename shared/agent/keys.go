@@ -12,18 +12,16 @@ import (
 
 // What can be wrong with a key that an agent brings.
 var (
-	ErrKeyUsed = problem.New(400, "key_not_fresh", "the key has been certified for this agent before, or was declared "+
-		"compromised; make a new one").
-		Says("This key has been certified for the agent before, or was declared compromised. Make a new key " +
+	ErrKeyUsed = problem.New(400, "key_not_fresh", "the key has been certified for this agent before, or was declared compromised; make a new one").
+			Says("This key has been certified for the agent before, or was declared compromised. Make a new key " +
 			"and send a request for that one.")
-	ErrProofKeyUsed = problem.New(400, "key_not_fresh", "the DPoP key was declared compromised, or is the one to be "+
-		"replaced; make a new one").
-		Says("This DPoP key was declared compromised, or is the one that is replaced. Make a new key and " +
+	ErrProofKeyUsed = problem.New(400, "key_not_fresh", "the DPoP key was declared compromised, or is the one to be replaced; make a new one").
+			Says("This DPoP key was declared compromised, or is the one that is replaced. Make a new key and " +
 			"send its dpop_jwk.")
 )
 
-// KeyID is the first half of the SHA-256 that names a key: of a certified key, its SubjectPublicKeyInfo; of a DPoP key,
-// its thumbprint of RFC 7638.
+// KeyID is the first half of the SHA-256 that names a key: of a certified key, its SubjectPublicKeyInfo; of a DPoP key, its
+// thumbprint of RFC 7638.
 type KeyID [16]byte
 
 // Keys are the keys that were ever certified for an agent, as far back as they are kept, and its renewals under way.
@@ -56,8 +54,8 @@ func proofKeyID(jkt string) (id KeyID, ok bool) {
 	return id, err == nil && copy(id[:], octets) == len(id)
 }
 
-// Fresh returns ErrKeyUsed if the key (as Pin.Key has it) was certified for the agent a before, or declared
-// compromised. The record a counts as well: its pins may be older than the record of keys.
+// Fresh returns ErrKeyUsed if the key (as Pin.Key has it) was certified for the agent a before, or declared compromised.
+// The record a counts as well: its pins may be older than the record of keys.
 func (k Keys) Fresh(a Agent, key string) error {
 	id, ok := keyID(key)
 	pinned := slices.ContainsFunc(a.Pins, func(p Pin) bool { return p.Key == key })
@@ -122,9 +120,9 @@ func (k Keys) Remember(a Agent) Keys {
 	return k
 }
 
-// Compromise returns the keys after everything that authenticates the agent was declared compromised: the keys of all
-// its pins, and every DPoP key that goes with it. For a deactivated agent, which needs no key any more, it is every
-// known key.
+// Compromise returns the keys after everything that authenticates the agent was declared compromised: the keys of all its
+// pins, and every DPoP key that goes with it. For a deactivated agent, which needs no key any more, it is every known
+// key.
 func (k Keys) Compromise(a Agent) Keys {
 	k = k.Remember(a)
 	var lost []KeyID

@@ -103,8 +103,8 @@ func TestSignal(t *testing.T) {
 	}
 }
 
-// Of these files none names one process. The test asks for the number alone: sent to -1, a signal would reach every process
-// of the machine.
+// Of these files none names one process. The test asks for the number alone: sent to -1, a signal would reach every
+// process of the machine.
 func TestProcessID(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pid")
 	for _, wrong := range []string{"", "0", "-0", "-1", "-4711", "agent", "1 2", "99999999999999999999"} {

@@ -9,8 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// item is one stored item. It is written and read by hand: reading an agent by struct tags took six times as long, on
-// the path of every token.
+// item is one stored item. It is written and read by hand: reading an agent by struct tags took six times as long, on the
+// path of every token.
 type item = map[string]types.AttributeValue
 
 func text(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }

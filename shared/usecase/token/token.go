@@ -1,8 +1,5 @@
 // Package token issues access tokens to agents that authenticate with a pinned certificate. It keeps the keys that
 // sign them: one per epoch, made once, encrypted under KMS, and shared by all instances.
-//
-// Its tests need the whole Mastio around it: shared/edge/httpapi/token_test.go, shared/edge/httpapi/login_test.go and
-// shared/edge/httpapi/bound_test.go.
 package token
 
 import (
