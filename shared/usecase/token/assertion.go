@@ -1,3 +1,5 @@
+// Package token has its tests where the whole Mastio is around it: shared/edge/httpapi/token_test.go,
+// shared/edge/httpapi/login_test.go and shared/edge/httpapi/bound_test.go.
 package token
 
 import (
