@@ -34,6 +34,7 @@ type Past struct {
 	Floor  time.Time // certificates with an earlier notBefore have ended; zero: none has
 	Ended  []string  // like Known: what the floor alone would let in
 	Lost   LostProofKeys
+	Recent []KeyID // keys that were certified and are not in the record of keys yet, oldest first: Keys.Certified
 }
 
 const (
@@ -101,7 +102,7 @@ func (p Past) believed(now time.Time) Past {
 
 // Equal reports whether both pasts know the same.
 func (p Past) Equal(q Past) bool {
-	return p.Newest.Equal(q.Newest) && p.Floor.Equal(q.Floor) && slices.Equal(p.Known, q.Known) && slices.Equal(p.Ended, q.Ended) && slices.Equal(p.Lost, q.Lost)
+	return p.Newest.Equal(q.Newest) && p.Floor.Equal(q.Floor) && slices.Equal(p.Known, q.Known) && slices.Equal(p.Ended, q.Ended) && slices.Equal(p.Lost, q.Lost) && slices.Equal(p.Recent, q.Recent)
 }
 
 // Learn returns the agent that knows one more certificate, pinned or not.

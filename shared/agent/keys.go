@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -24,7 +25,8 @@ var (
 // thumbprint of RFC 7638.
 type KeyID [16]byte
 
-// Keys are the keys that were ever certified for an agent, as far back as they are kept, and its renewals under way.
+// Keys are the keys that were ever certified for an agent, as far back as they are kept, and its renewals under way. The
+// newest ones may be in the agent's record alone (Past.Recent): what asks about a key asks with both.
 // They are a separate record, so that a token request does not read them. Version is the version of this record, as
 // read; zero: not stored yet.
 type Keys struct {
@@ -34,7 +36,7 @@ type Keys struct {
 	// Renewed is the thumbprint of a certificate. Renewals are the times at which it was renewed, newest first.
 	Renewed  string
 	Renewals []time.Time
-	Staged   []KeyID // certificates that hygiene has put into the agent's secret and that are not pinned yet; newest first
+	Staged   []KeyID // certificates that hygiene has put into the agent's secret, each with the pin that it is to follow; newest first
 	Version  int64
 }
 
@@ -59,7 +61,7 @@ func proofKeyID(jkt string) (id KeyID, ok bool) {
 func (k Keys) Fresh(a Agent, key string) error {
 	id, ok := keyID(key)
 	pinned := slices.ContainsFunc(a.Pins, func(p Pin) bool { return p.Key == key })
-	if !ok || pinned || slices.Contains(k.Earlier, id) || slices.Contains(k.Compromised, id) {
+	if !ok || pinned || slices.Contains(a.Past.Recent, id) || slices.Contains(k.Earlier, id) || slices.Contains(k.Compromised, id) {
 		return ErrKeyUsed
 	}
 	return nil
@@ -85,35 +87,75 @@ func (k Keys) SoundProofKey(jkt string) error {
 	return nil
 }
 
+// MaxRecent is how many certified keys an agent's record names before the record of keys does. A write of the keys costs as much as one of the record; so
+// the keys are written with every fifth certificate.
+const MaxRecent = 4
+
+// Certified returns the agent after a key (as Pin.Key has it) was certified for it, and the keys to store with it: nil while
+// the record itself has room to name the key.
+func (k Keys) Certified(a Agent, key string) (Agent, *Keys) {
+	id, ok := keyID(key)
+	named := slices.Contains(a.Past.Recent, id) // certified twice, because the Org CA moved, or an answer was lost
+	if !ok || len(k.Staged) > 0 || !named && len(a.Past.Recent) >= MaxRecent {
+		return k.Store(a, key)
+	}
+	if !named {
+		a.Past.Recent = append(slices.Clone(a.Past.Recent), id)
+	}
+	return a, nil
+}
+
+// Store is Certified where the keys are stored in any case.
+func (k Keys) Store(a Agent, key string) (Agent, *Keys) {
+	k = k.Remember(a).Certify(key)
+	a.Past.Recent, k.Staged = nil, nil // a version staged for another pin is not delivered after this one
+	return a, &k
+}
+
 // Certify returns the keys after these (as Pin.Key has them, newest last) were certified. The oldest make room.
 func (k Keys) Certify(keys ...string) Keys {
 	for _, key := range keys {
-		id, ok := keyID(key)
-		if !ok || slices.Contains(k.Compromised, id) || slices.Contains(k.Earlier, id) {
-			continue
+		if id, ok := keyID(key); ok {
+			k = k.with(id)
 		}
-		k.Earlier = slices.Insert(slices.Clone(k.Earlier), 0, id)
-		k.Earlier = k.Earlier[:min(len(k.Earlier), MaxEarlier)]
 	}
 	return k
 }
 
-// Stage returns the keys with the note that a certificate (by its thumbprint) is put into the agent's secret.
-func (k Keys) Stage(thumbprint string) Keys {
-	if id, ok := keyID(thumbprint); ok {
-		k.Staged = append([]KeyID{id}, k.Staged[:min(len(k.Staged), maxStaged-1)]...)
+func (k Keys) with(id KeyID) Keys {
+	if slices.Contains(k.Compromised, id) || slices.Contains(k.Earlier, id) {
+		return k
 	}
+	k.Earlier = slices.Insert(slices.Clone(k.Earlier), 0, id)
+	k.Earlier = k.Earlier[:min(len(k.Earlier), MaxEarlier)]
 	return k
 }
 
-// HasStaged reports whether there is a note of the certificate. The next pin, whatever it is, makes all notes void.
-func (k Keys) HasStaged(thumbprint string) bool {
-	id, ok := keyID(thumbprint)
-	return ok && slices.Contains(k.Staged, id)
+// Stage returns the keys with the note that a certificate (by its thumbprint) is put into the agent's secret, to follow
+// the pin before.
+func (k Keys) Stage(before Pin, thumbprint string) Keys {
+	k.Staged = append([]KeyID{following(before, thumbprint)}, k.Staged[:min(len(k.Staged), maxStaged-1)]...)
+	return k
 }
 
-// Remember returns the keys with those of the agent's pins, which may be older than the record of keys.
+// HasStaged reports whether there is a note of the certificate that is to follow the pin before. The next pin, whatever it
+// is, makes all notes void, because it is another pin: the record of keys need not be written with it.
+func (k Keys) HasStaged(before Pin, thumbprint string) bool {
+	return slices.Contains(k.Staged, following(before, thumbprint))
+}
+
+// following names a certificate together with the pin that it is to follow.
+func following(before Pin, thumbprint string) (id KeyID) {
+	sum := sha256.Sum256(fmt.Appendf(nil, "mastio-staged:v1|%s|%s", before.Thumbprint, thumbprint))
+	copy(id[:], sum[:])
+	return id
+}
+
+// Remember returns the keys with those that the agent's record names, which may be older than the record of keys.
 func (k Keys) Remember(a Agent) Keys {
+	for _, id := range a.Past.Recent {
+		k = k.with(id)
+	}
 	for _, p := range slices.Backward(a.Pins) {
 		k = k.Certify(p.Key)
 	}

@@ -288,13 +288,13 @@ func TestCompromisedKeysAreKeptForGood(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range agent.MaxEarlier + 1 {
+	for range agent.MaxEarlier + agent.MaxRecent + 1 {
 		if err := bring(newKey(t), reason.Given{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := bring(stolen, reason.Given{}); !errors.Is(err, agent.ErrKeyUsed) {
-		t.Errorf("the stolen key, %d keys later: %v", agent.MaxEarlier+2, err)
+		t.Errorf("the stolen key, %d keys later: %v", agent.MaxEarlier+agent.MaxRecent+2, err)
 	}
 	if err := bring(plain, reason.Given{}); err != nil {
 		t.Errorf("a key that was forgotten: %v", err)
@@ -308,7 +308,7 @@ func TestCompromisedKeysAreKeptForGood(t *testing.T) {
 	if len(known.Compromised) < 3 || !slices.Equal(known.Compromised, slices.Compact(slices.Clone(known.Compromised))) {
 		t.Errorf("%d keys are declared compromised", len(known.Compromised))
 	}
-	if rows := events(t, m, "orga::kyc"); len(rows) != agent.MaxEarlier+6 {
+	if rows := events(t, m, "orga::kyc"); len(rows) != agent.MaxEarlier+agent.MaxRecent+6 {
 		t.Errorf("%d rows: the repetition of a deactivation writes none", len(rows))
 	}
 }

@@ -37,7 +37,7 @@ func encodeAgent(a agent.Agent) item {
 	w.time("enrolled_at", a.EnrolledAt)
 	w.time("updated_at", a.UpdatedAt)
 	w.number("head_seq", a.Head.Seq)
-	w.text("head_hash", a.Head.Hash)
+	w.digest("head_hash", a.Head.Hash)
 	w.number("version", a.Version+1)
 	return w.item
 }
@@ -65,7 +65,7 @@ func decodeAgent(i item) (agent.Agent, error) {
 		Past:          r.past(),
 		EnrolledAt:    r.time("enrolled_at"),
 		UpdatedAt:     r.time("updated_at"),
-		Head:          audit.Head{Seq: r.number("head_seq"), Hash: r.text("head_hash")},
+		Head:          audit.Head{Seq: r.number("head_seq"), Hash: r.digest("head_hash")},
 		Version:       r.number("version"),
 	}
 	return a, r.err
@@ -87,17 +87,18 @@ func (w writer) past(p agent.Past) {
 	w.time("floor", p.Floor)
 	w.list("ended", len(p.Ended), func(i int) types.AttributeValue { return text(p.Ended[i]) })
 	w.blob("lost", p.Lost)
+	w.blob("recent", joined(p.Recent))
 }
 
 func (r *reader) past() agent.Past {
 	word := func(v *types.AttributeValueMemberS) string { return v.Value }
-	return agent.Past{Newest: r.time("newest"), Known: elements(r, "known", word), Floor: r.time("floor"), Ended: elements(r, "ended", word), Lost: r.blob("lost")}
+	return agent.Past{Newest: r.time("newest"), Known: elements(r, "known", word), Floor: r.time("floor"), Ended: elements(r, "ended", word), Lost: r.blob("lost"), Recent: split(r, "recent")}
 }
 
 func encodePin(p agent.Pin) types.AttributeValue {
 	w := writer{make(item, 12)}
-	w.text("thumbprint", p.Thumbprint)
-	w.text("key", p.Key)
+	w.digest("thumbprint", p.Thumbprint)
+	w.digest("key", p.Key)
 	w.number("generation", p.Generation)
 	w.time("not_before", p.NotBefore)
 	w.time("not_after", p.NotAfter)
@@ -114,7 +115,7 @@ func encodePin(p agent.Pin) types.AttributeValue {
 func decodePin(of *reader, i item) agent.Pin {
 	r := reader{item: i, err: of.err}
 	p := agent.Pin{
-		Thumbprint: r.text("thumbprint"), Key: r.text("key"), Generation: r.number("generation"),
+		Thumbprint: r.digest("thumbprint"), Key: r.digest("key"), Generation: r.number("generation"),
 		NotBefore: r.time("not_before"), NotAfter: r.time("not_after"), Until: r.time("until"), Dormant: r.flag("dormant"),
 		Unused: r.flag("unused"), Yields: r.flag("yields"), Due: r.time("due"), JKT: r.text("jkt"), Renewed: r.time("renewed"),
 	}

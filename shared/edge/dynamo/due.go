@@ -155,7 +155,7 @@ func (s *Store) countPages(ctx context.Context, in *dynamodb.QueryInput, counted
 func (w writer) hygiene(h agent.Hygiene) {
 	in := writer{item{}}
 	in.text("deliver", string(h.Deliver))
-	in.text("about", h.About)
+	in.digest("about", h.About)
 	in.flag("told", h.Told)
 	in.text("undelivered", h.Undelivered)
 	in.number("failed", h.Failed)
@@ -172,7 +172,7 @@ func (r *reader) hygiene() agent.Hygiene {
 	}
 	in := reader{item: m.Value, err: r.err}
 	h := agent.Hygiene{
-		Deliver: agent.Delivery(in.text("deliver")), About: in.text("about"), Told: in.flag("told"), Undelivered: in.text("undelivered"),
+		Deliver: agent.Delivery(in.text("deliver")), About: in.digest("about"), Told: in.flag("told"), Undelivered: in.text("undelivered"),
 		Failed: in.number("failed"), Later: in.time("later"),
 	}
 	r.err = in.err

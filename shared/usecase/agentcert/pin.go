@@ -206,8 +206,11 @@ func (i Issuer) commit(ctx context.Context, p Pinning, keys agent.Keys, c Certif
 	case c.Pin.JKT != "" && !p.UntilUse: // a successor's becomes the agent's with its first use
 		next.Pins, next.JKT = withProofKey(next), c.Pin.JKT
 	}
-	keys = keys.Remember(next).Certify(c.Pin.Key)
-	keys.Staged = nil // a version staged for another pin is not delivered after this one
+	record := agent.Keys.Certified
+	if p.Reason.Compromise() {
+		record = agent.Keys.Store
+	}
+	next, changed := record(keys, next, c.Pin.Key)
 	next = next.Repin(c.Pin, p.keep(), now)
 	next.SPIFFEID = c.SPIFFEID
 	e := p.Entry(c.Pin)
@@ -225,7 +228,7 @@ func (i Issuer) commit(ctx context.Context, p Pinning, keys agent.Keys, c Certif
 		return agent.Agent{}, err
 	}
 	err = registry.Settle(ctx, i.Store.Apply, registry.Change{
-		ID: i.NewID(), Agent: &next, Keys: &keys, Rows: append(slices.Clone(p.Before), row), Answer: answer,
+		ID: i.NewID(), Agent: &next, Keys: changed, Rows: append(slices.Clone(p.Before), row), Answer: answer,
 	})
 	next.Version++
 	return next, err

@@ -138,7 +138,7 @@ func (j *Job) stage(ctx context.Context, a agent.Agent, p orgca.Pointer, version
 	if err != nil {
 		return c, err
 	}
-	if err := j.note(ctx, a.ID, c); err != nil {
+	if err := j.note(ctx, a, c); err != nil {
 		return c, err
 	}
 	if err := j.Secrets.Stage(ctx, SecretName(a.ID), version, value); err != nil {
@@ -148,13 +148,13 @@ func (j *Job) stage(ctx context.Context, a agent.Agent, p orgca.Pointer, version
 }
 
 // note writes into the registry what is going to be staged: what the secret holds is believed on the strength of that alone.
-func (j *Job) note(ctx context.Context, id agent.ID, c agentcert.Certificate) error {
+func (j *Job) note(ctx context.Context, a agent.Agent, c agentcert.Certificate) error {
 	return registry.Outlast(ctx, func() error {
-		known, err := j.Store.Keys(ctx, id)
+		known, err := j.Store.Keys(ctx, a.ID)
 		if err != nil {
 			return err
 		}
-		known = known.Stage(c.Pin.Thumbprint)
+		known = known.Stage(a.Pin(), c.Pin.Thumbprint)
 		return registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Keys: &known})
 	})
 }

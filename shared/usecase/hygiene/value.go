@@ -44,7 +44,7 @@ func (j *Job) read(raw []byte, a agent.Agent, known agent.Keys, p orgca.Pointer)
 	if err != nil {
 		return agentcert.Certificate{}, err
 	}
-	if !known.HasStaged(pki.Thumbprint(leaf.Raw)) {
+	if !known.HasStaged(a.Pin(), pki.Thumbprint(leaf.Raw)) {
 		return agentcert.Certificate{}, fmt.Errorf("%w: no run has staged this certificate", errUnusable)
 	}
 	if leaf.NotBefore.Before(a.Pin().NotBefore) {

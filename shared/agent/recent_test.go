@@ -1,0 +1,84 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// A key that was certified, or declared compromised, is refused, wherever it is stored: in the agent's record, in the record of
+// keys, or in both. The pins are dropped here, as an activation may.
+func TestCertifiedKeysAreRefusedWhereverTheyAre(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var a Agent
+		var k Keys
+		var certified []string
+		last := 0
+		key := func() string { last++; return fmt.Sprintf("%032x%032[1]x", last) }
+		t.Repeat(map[string]func(*rapid.T){
+			"certify": func(t *rapid.T) {
+				next := key()
+				var changed *Keys
+				if a, changed = k.Certified(a, next); changed != nil {
+					k = *changed
+				}
+				if rapid.Bool().Draw(t, "twice") { // under the next generation of the Org CA
+					if a, changed = k.Certified(a, next); changed != nil {
+						k = *changed
+					}
+				}
+				certified = append(certified, next)
+			},
+			"pin": func(*rapid.T) {
+				if len(certified) > 0 {
+					a.Pins = []Pin{{Key: certified[len(certified)-1]}}
+				}
+			},
+			"stage":      func(*rapid.T) { k = k.Stage(a.Pin(), key()) },
+			"forget":     func(*rapid.T) { k = k.Remember(a); a.Pins = nil },
+			"compromise": func(*rapid.T) { k = k.Compromise(a) },
+			"": func(t *rapid.T) {
+				for _, used := range certified[max(len(certified)-MaxEarlier/2, 0):] {
+					if err := k.Fresh(a, used); !errors.Is(err, ErrKeyUsed) {
+						t.Fatalf("key %s of %d: %v; recent %v, earlier %v", used, last, err, a.Past.Recent, k.Earlier)
+					}
+				}
+				if len(a.Past.Recent) > MaxRecent {
+					t.Fatalf("the record names %d keys", len(a.Past.Recent))
+				}
+			},
+		})
+	})
+}
+
+// One certificate in five writes the record of keys; with a note in it, each does.
+func TestKeysAreStoredWithEveryFifthCertificate(t *testing.T) {
+	var a Agent
+	var k Keys
+	var stored []int
+	for n := range 20 {
+		var changed *Keys
+		if a, changed = k.Certified(a, fmt.Sprintf("%032x%032[1]x", n+1)); changed != nil {
+			k = *changed
+			stored = append(stored, n)
+		}
+	}
+	if fmt.Sprint(stored) != "[4 9 14 19]" || len(k.Earlier) != 20 || len(a.Past.Recent) != 0 {
+		t.Errorf("stored with %v; %d keys, %d in the record", stored, len(k.Earlier), len(a.Past.Recent))
+	}
+	k = k.Stage(a.Pin(), fmt.Sprintf("%032x%032[1]x", 99))
+	if _, changed := k.Certified(a, fmt.Sprintf("%032x%032[1]x", 21)); changed == nil || len(changed.Staged) > 0 {
+		t.Errorf("a note outlives the next certificate: %+v", changed)
+	}
+}
+
+// A staged certificate follows the pin that it was staged for, no other.
+func TestStagedCertificateFollowsItsPin(t *testing.T) {
+	before, other := Pin{Thumbprint: "aa"}, Pin{Thumbprint: "bb"}
+	k := Keys{}.Stage(before, "cc")
+	if !k.HasStaged(before, "cc") || k.HasStaged(other, "cc") || k.HasStaged(before, "dd") || k.HasStaged(Pin{}, "cc") {
+		t.Errorf("staged: %v", k.Staged)
+	}
+}
