@@ -51,7 +51,8 @@ type shop struct {
 	mu            sync.Mutex
 	sum, hashed   spent
 	log           bytes.Buffer
-	ahead         atomic.Int64 // nanoseconds by which the clock is before this machine's
+	ahead         atomic.Int64  // nanoseconds by which the clock is before this machine's
+	between       time.Duration // two rotations of an agent
 }
 
 // into adds up in one of the sums.
@@ -95,7 +96,7 @@ func openShop(ctx context.Context, client *awsdynamodb.Client, prefix string) (*
 		return nil, err
 	}
 	m := inmemory.New(memstore.Config{})
-	s := &shop{keys: m.Keys, issuer: m.Parts.Config.Issuer}
+	s := &shop{keys: m.Keys, issuer: m.Parts.Config.Issuer, between: 24 * time.Hour}
 	services := m.Services(s.now)
 	services.Store = dynamo.New(dynamo.Config{Client: metered{client, s.into(&s.sum), s.into(&s.hashed)}, Prefix: prefix})
 	parts := services.Over(m.Parts.Config, s.now, func() string { return ulid.Make().String() })
@@ -206,7 +207,7 @@ func (s *shop) sold(ctx context.Context) (map[string]spent, error) {
 		return nil, err
 	}
 	rotate := func(n int) error {
-		s.ahead.Add(int64(24 * time.Hour / pricedAgents))
+		s.ahead.Add(int64(s.between / pricedAgents))
 		e := priced("POST", rotatePath(ids[n%pricedAgents]), map[string][]string{"X-Admin-Secret": {inmemory.Secret}})
 		return s.ask(ctx, s.rotate, e)
 	}
@@ -216,10 +217,13 @@ func (s *shop) sold(ctx context.Context) (map[string]spent, error) {
 	}
 	rotations := float64(pricedAgents * pricedRounds)
 	all[opHashes] = spent{reads: s.hashed.reads / rotations, writes: s.hashed.writes / rotations}
-	s.ahead.Add(int64(200 * 24 * time.Hour)) // of 335: more than half of the time until the certificates are due
-	if all[opLate], err = s.during(pricedAgents, access, rotate); err != nil {
+	day := s.between
+	s.between = 200 * day // of 335: more than half of the time until the certificates are due
+	s.ahead.Add(int64(s.between))
+	if all[opLate], err = s.during(pricedAgents*pricedRounds, access, rotate); err != nil {
 		return nil, err
 	}
+	s.between = day
 	all[opSeal], err = s.seal(ctx, rotate)
 	return all, err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,17 +108,16 @@ func TestPriceTableIsTheReadmes(t *testing.T) {
 	if !strings.Contains(string(readme), table) {
 		t.Errorf("infra/README.md has another table of prices than\n%s", table)
 	}
-	bars := map[string]float64{opToken: 1.75, opDPoP: 2.40, opRotate: 25.00}
+	bars := map[string]float64{opToken: 1.75, opDPoP: 2.40, opRotate: 25.00, rowHashes: 26.00}
 	for _, p := range prices(sold) {
 		if bar, ok := bars[p.name]; ok && p.total() > bar {
 			t.Errorf("a million %s cost $%.3f, want at most $%.2f", p.name, p.total(), bar)
 		}
 	}
-	if late := sold[opLate]; late.writes != sold[opRotate].writes+2 {
-		t.Errorf("a rotation that moves its entry in the due index writes %v units, another one %v", late.writes,
-			sold[opRotate].writes)
+	if more := sold[opLate].writes - sold[opRotate].writes; math.Abs(more-2) > 0.01 {
+		t.Errorf("an entry of the due index that moves costs %v write units, want 2", more)
 	}
-	if used := sold[opRotate]; used.signatures != 1 || used.reads < 3 || used.writes < 8 {
+	if used := sold[opRotate]; used.signatures != 1 || used.reads < 3 || used.writes < 7 {
 		t.Errorf("a rotation used %+v: the measurement is broken", used)
 	}
 }
