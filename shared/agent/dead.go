@@ -35,6 +35,7 @@ type Past struct {
 	Ended  []string  // like Known: what the floor alone would let in
 	Lost   LostProofKeys
 	Recent []KeyID // keys that were certified and are not in the record of keys yet, oldest first: Keys.Certified
+	Stored int64   // the version of the record of keys that has all others, at least: Keys.Covers
 }
 
 const (
@@ -102,7 +103,7 @@ func (p Past) believed(now time.Time) Past {
 
 // Equal reports whether both pasts know the same.
 func (p Past) Equal(q Past) bool {
-	return p.Newest.Equal(q.Newest) && p.Floor.Equal(q.Floor) && slices.Equal(p.Known, q.Known) && slices.Equal(p.Ended, q.Ended) && slices.Equal(p.Lost, q.Lost) && slices.Equal(p.Recent, q.Recent)
+	return p.Newest.Equal(q.Newest) && p.Floor.Equal(q.Floor) && slices.Equal(p.Known, q.Known) && slices.Equal(p.Ended, q.Ended) && slices.Equal(p.Lost, q.Lost) && slices.Equal(p.Recent, q.Recent) && p.Stored == q.Stored
 }
 
 // Learn returns the agent that knows one more certificate, pinned or not.

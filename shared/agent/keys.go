@@ -109,8 +109,13 @@ func (k Keys) Certified(a Agent, key string) (Agent, *Keys) {
 func (k Keys) Store(a Agent, key string) (Agent, *Keys) {
 	k = k.Remember(a).Certify(key)
 	a.Past.Recent, k.Staged = nil, nil // a version staged for another pin is not delivered after this one
+	a.Past.Stored = k.Version + 1
 	return a, &k
 }
+
+// Covers reports whether these keys and the record a together name all that were certified. Keys that were read before the
+// record, or at the same time, may be older than the record takes for granted: read them again.
+func (k Keys) Covers(a Agent) bool { return k.Version >= a.Past.Stored }
 
 // Certify returns the keys after these (as Pin.Key has them, newest last) were certified. The oldest make room.
 func (k Keys) Certify(keys ...string) Keys {

@@ -74,6 +74,26 @@ func TestKeysAreStoredWithEveryFifthCertificate(t *testing.T) {
 	}
 }
 
+// Keys that were read before another call stored more of them do not cover the record that this call left.
+func TestOlderKeysDoNotCoverTheRecord(t *testing.T) {
+	var a Agent
+	var k Keys
+	older := k
+	for n := range MaxRecent + 2 {
+		var changed *Keys
+		if a, changed = k.Certified(a, fmt.Sprintf("%032x%032[1]x", n+1)); changed != nil {
+			k = *changed
+			k.Version++ // as a store does
+		}
+		if !k.Covers(a) {
+			t.Fatalf("after %d: the stored keys do not cover the record", n)
+		}
+	}
+	if older.Covers(a) || older.Fresh(a, fmt.Sprintf("%032x%032[1]x", 1)) != nil {
+		t.Error("the older keys know the first key, or say that they do")
+	}
+}
+
 // A staged certificate follows the pin that it was staged for, no other.
 func TestStagedCertificateFollowsItsPin(t *testing.T) {
 	before, other := Pin{Thumbprint: "aa"}, Pin{Thumbprint: "bb"}

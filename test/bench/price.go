@@ -212,6 +212,9 @@ func (s *shop) sold(ctx context.Context) (map[string]spent, error) {
 		return s.ask(ctx, s.rotate, e)
 	}
 	access = accessLine(accesslog.REST, "POST", "/registry/agents/{agent_id}/rotate-cert")
+	if _, err = s.during(pricedAgents*pricedRounds, access, rotate); err != nil { // from then on each has a record of keys
+		return nil, err
+	}
 	if all[opRotate], err = s.during(pricedAgents*pricedRounds, access, rotate); err != nil {
 		return nil, err
 	}

@@ -88,11 +88,12 @@ func (w writer) past(p agent.Past) {
 	w.list("ended", len(p.Ended), func(i int) types.AttributeValue { return text(p.Ended[i]) })
 	w.blob("lost", p.Lost)
 	w.blob("recent", joined(p.Recent))
+	w.number("stored", p.Stored)
 }
 
 func (r *reader) past() agent.Past {
 	word := func(v *types.AttributeValueMemberS) string { return v.Value }
-	return agent.Past{Newest: r.time("newest"), Known: elements(r, "known", word), Floor: r.time("floor"), Ended: elements(r, "ended", word), Lost: r.blob("lost"), Recent: split(r, "recent")}
+	return agent.Past{Newest: r.time("newest"), Known: elements(r, "known", word), Floor: r.time("floor"), Ended: elements(r, "ended", word), Lost: r.blob("lost"), Recent: split(r, "recent"), Stored: r.number("stored")}
 }
 
 func encodePin(p agent.Pin) types.AttributeValue {

@@ -45,7 +45,7 @@ func fullAgent() agent.Agent {
 			{Thumbprint: "bb", Generation: 1, NotBefore: ago(time.Hour), NotAfter: noon.AddDate(1, 0, 0)},
 		},
 		SPIFFEID: "spiffe://acme.test/acme/agent-1", Bundle: [][]byte{{0x30, 4}, {0x30, 5}}, Intermediates: [][]byte{{0x30, 6}}, JKT: "jkt", ProofBound: true, EnrolledAt: ago(time.Hour), UpdatedAt: noon,
-		Past:    agent.Past{Newest: noon, Known: []string{"aa", "cc"}, Floor: ago(time.Hour), Ended: []string{"ee"}, Recent: []agent.KeyID{{1, 2}, {0xff}}},
+		Past:    agent.Past{Newest: noon, Known: []string{"aa", "cc"}, Floor: ago(time.Hour), Ended: []string{"ee"}, Recent: []agent.KeyID{{1, 2}, {0xff}}, Stored: 7},
 		Early:   noon.AddDate(0, 10, 0),
 		Hygiene: agent.Hygiene{Deliver: agent.SecretsManager, About: "aa", Told: true, Undelivered: "version", Failed: 3, Later: noon.Add(time.Hour)},
 	}

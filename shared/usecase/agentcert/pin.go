@@ -27,7 +27,7 @@ type PinStore interface {
 type Pinning struct {
 	Agent   agent.Agent   // the desired record without its pins and chain; its version is the one read
 	Pointer orgca.Pointer // as read with the agent
-	Keys    *agent.Keys   // as read with the agent; nil: Pin reads them. The commit is conditional on their version too
+	Keys    *agent.Keys   // as read with the agent; nil: Pin reads them
 	Grace   time.Duration // how long the pins before it still count
 	// UntilUse: they count until the new one's first use, and for Grace at the longest.
 	UntilUse bool
@@ -174,7 +174,7 @@ func (i Issuer) admitted(ctx context.Context, p Pinning, pin agent.Pin, own, uns
 
 // known returns the agent's keys: those that the caller read, once; from then on those in the store.
 func (i Issuer) known(ctx context.Context, p *Pinning) (agent.Keys, error) {
-	if read := p.Keys; read != nil {
+	if read := p.Keys; read != nil && read.Covers(p.Agent) {
 		p.Keys = nil
 		return *read, nil
 	}

@@ -110,7 +110,7 @@ func (e *Enroller) deactivate(ctx context.Context, a agent.Agent, d Deactivation
 		return err
 	}
 	next, known := a.Deactivate(e.Now()), keys.Remember(a)
-	next.Past.Recent = nil
+	next.Past.Stored = keys.Version + 1
 	if d.Reason.Code.Compromise() {
 		gone := a
 		gone.Status = agent.Deactivated
