@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,6 +105,7 @@ var noon = time.Now().UTC().Truncate(time.Second)
 
 // vault is Secrets Manager with one secret.
 type vault struct {
+	mu       sync.Mutex // of what agent-sync reads while a test puts
 	versions []delivery
 	at       int // index of the current one; -1: there is no secret
 	down     error
@@ -118,6 +120,8 @@ func (v *vault) put(t testing.TB, value any, after time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.at = len(v.versions)
 	v.versions = append(v.versions, delivery{fmt.Sprintf("version-%d", v.at+1), noon.Add(after), text})
 }
@@ -136,6 +140,8 @@ func (v *vault) answer() error {
 func (v *vault) DescribeSecret(
 	context.Context, *secretsmanager.DescribeSecretInput, ...func(*secretsmanager.Options),
 ) (*secretsmanager.DescribeSecretOutput, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.looks++
 	if err := v.answer(); err != nil {
 		return nil, err
@@ -154,6 +160,8 @@ func (v *vault) DescribeSecret(
 func (v *vault) GetSecretValue(
 	_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options),
 ) (*secretsmanager.GetSecretValueOutput, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.reads++
 	if err := v.answer(); err != nil {
 		return nil, err
