@@ -154,7 +154,7 @@ func TestProfile(t *testing.T) {
 		"many":            {"", many, false},
 		"long capability": {"", []string{strings.Repeat("a", 129)}, false},
 	} {
-		if err := (Profile{c.display, c.capabilities}).Check(); (err == nil) != c.ok {
+		if err := (Profile{DisplayName: c.display, Capabilities: c.capabilities}).Check(); (err == nil) != c.ok {
 			t.Errorf("%s: err = %v, want ok %v", name, err, c.ok)
 		}
 	}

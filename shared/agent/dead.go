@@ -16,7 +16,8 @@ type OutlivedError struct{ Floor time.Time }
 
 // Error names the instant.
 func (e *OutlivedError) Error() string {
-	return fmt.Sprintf("%s: issue a new one; only certificates that are valid from %s or later count", ErrOutlive, e.Floor.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("%s: issue a new one; only certificates that are valid from %s or later count", ErrOutlive,
+		e.Floor.UTC().Format(time.RFC3339))
 }
 
 // Unwrap makes it ErrOutlive.
@@ -103,7 +104,9 @@ func (p Past) believed(now time.Time) Past {
 
 // Equal reports whether both pasts know the same.
 func (p Past) Equal(q Past) bool {
-	return p.Newest.Equal(q.Newest) && p.Floor.Equal(q.Floor) && slices.Equal(p.Known, q.Known) && slices.Equal(p.Ended, q.Ended) && slices.Equal(p.Lost, q.Lost) && slices.Equal(p.Recent, q.Recent) && p.Stored == q.Stored
+	return p.Newest.Equal(q.Newest) && p.Floor.Equal(q.Floor) && slices.Equal(p.Known, q.Known) &&
+		slices.Equal(p.Ended, q.Ended) && slices.Equal(p.Lost, q.Lost) && slices.Equal(p.Recent, q.Recent) &&
+		p.Stored == q.Stored
 }
 
 // Learn returns the agent that knows one more certificate, pinned or not.
@@ -138,8 +141,8 @@ func (a Agent) End(now time.Time) Agent {
 // ends: SVIDs that were never shown at an enrolment among them.
 func (a Agent) EndBefore(c Pin, now time.Time) Agent { return a.End(now).EndOlder(c) }
 
-// EndOlder returns the agent for which every certificate that is older than c has ended. The certificates that are known are
-// ended by End, or were.
+// EndOlder returns the agent for which every certificate that is older than c has ended. The certificates that are
+// known are ended by End, or were.
 func (a Agent) EndOlder(c Pin) Agent {
 	if c.NotBefore.After(a.Past.Floor) {
 		a.Past.Floor = c.NotBefore

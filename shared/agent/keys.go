@@ -13,22 +13,24 @@ import (
 
 // What can be wrong with a key that an agent brings.
 var (
-	ErrKeyUsed = problem.New(400, "key_not_fresh", "the key has been certified for this agent before, or was declared compromised; make a new one").
-			Says("This key has been certified for the agent before, or was declared compromised. Make a new key " +
+	ErrKeyUsed = problem.New(400, "key_not_fresh", "the key has been certified for this agent before, or was declared "+
+		"compromised; make a new one").
+		Says("This key has been certified for the agent before, or was declared compromised. Make a new key " +
 			"and send a request for that one.")
-	ErrProofKeyUsed = problem.New(400, "key_not_fresh", "the DPoP key was declared compromised, or is the one to be replaced; make a new one").
-			Says("This DPoP key was declared compromised, or is the one that is replaced. Make a new key and " +
+	ErrProofKeyUsed = problem.New(400, "key_not_fresh", "the DPoP key was declared compromised, or is the one to be "+
+		"replaced; make a new one").
+		Says("This DPoP key was declared compromised, or is the one that is replaced. Make a new key and " +
 			"send its dpop_jwk.")
 )
 
-// KeyID is the first half of the SHA-256 that names a key: of a certified key, its SubjectPublicKeyInfo; of a DPoP key, its
-// thumbprint of RFC 7638.
+// KeyID is the first half of the SHA-256 that names a key: of a certified key, its SubjectPublicKeyInfo; of a DPoP key,
+// its thumbprint of RFC 7638.
 type KeyID [16]byte
 
-// Keys are the keys that were ever certified for an agent, as far back as they are kept, and its renewals under way. The
-// newest ones may be in the agent's record alone (Past.Recent): what asks about a key asks with both.
-// They are a separate record, so that a token request does not read them. Version is the version of this record, as
-// read; zero: not stored yet.
+// Keys are the keys that were ever certified for an agent, as far back as they are kept, and its renewals under way.
+// The newest ones may be in the agent's record alone (Past.Recent): what asks about a key asks with both. They are a
+// separate record, so that a token request does not read them. Version is the version of this record, as read; zero:
+// not stored yet.
 type Keys struct {
 	Agent       ID
 	Compromised []KeyID // certified keys and DPoP keys; kept for good
@@ -36,8 +38,9 @@ type Keys struct {
 	// Renewed is the thumbprint of a certificate. Renewals are the times at which it was renewed, newest first.
 	Renewed  string
 	Renewals []time.Time
-	Staged   []KeyID // certificates that hygiene has put into the agent's secret, each with the pin that it is to follow; newest first
-	Version  int64
+	// certificates that hygiene has put into the agent's secret, each with the pin that it is to follow; newest first
+	Staged  []KeyID
+	Version int64
 }
 
 const maxStaged = 4
@@ -56,12 +59,13 @@ func proofKeyID(jkt string) (id KeyID, ok bool) {
 	return id, err == nil && copy(id[:], octets) == len(id)
 }
 
-// Fresh returns ErrKeyUsed if the key (as Pin.Key has it) was certified for the agent a before, or declared compromised.
-// The record a counts as well: its pins may be older than the record of keys.
+// Fresh returns ErrKeyUsed if the key (as Pin.Key has it) was certified for the agent a before, or declared
+// compromised. The record a counts as well: its pins may be older than the record of keys.
 func (k Keys) Fresh(a Agent, key string) error {
 	id, ok := keyID(key)
 	pinned := slices.ContainsFunc(a.Pins, func(p Pin) bool { return p.Key == key })
-	if !ok || pinned || slices.Contains(a.Past.Recent, id) || slices.Contains(k.Earlier, id) || slices.Contains(k.Compromised, id) {
+	if !ok || pinned || slices.Contains(a.Past.Recent, id) || slices.Contains(k.Earlier, id) ||
+		slices.Contains(k.Compromised, id) {
 		return ErrKeyUsed
 	}
 	return nil
@@ -87,12 +91,12 @@ func (k Keys) SoundProofKey(jkt string) error {
 	return nil
 }
 
-// MaxRecent is how many certified keys an agent's record names before the record of keys does. A write of the keys costs as much as one of the record; so
-// the keys are written with every fifth certificate.
+// MaxRecent is how many certified keys an agent's record names before the record of keys does. A write of the keys
+// costs as much as one of the record; so the keys are written with every fifth certificate.
 const MaxRecent = 4
 
-// Certified returns the agent after a key (as Pin.Key has it) was certified for it, and the keys to store with it: nil while
-// the record itself has room to name the key.
+// Certified returns the agent after a key (as Pin.Key has it) was certified for it, and the keys to store with it: nil
+// while the record itself has room to name the key.
 func (k Keys) Certified(a Agent, key string) (Agent, *Keys) {
 	id, ok := keyID(key)
 	named := slices.Contains(a.Past.Recent, id) // certified twice, because the Org CA moved, or an answer was lost
@@ -113,8 +117,8 @@ func (k Keys) Store(a Agent, key string) (Agent, *Keys) {
 	return a, &k
 }
 
-// Covers reports whether these keys and the record a together name all that were certified. Keys that were read before the
-// record, or at the same time, may be older than the record takes for granted: read them again.
+// Covers reports whether these keys and the record a together name all that were certified. Keys that were read before
+// the record, or at the same time, may be older than the record takes for granted: read them again.
 func (k Keys) Covers(a Agent) bool { return k.Version >= a.Past.Stored }
 
 // Certify returns the keys after these (as Pin.Key has them, newest last) were certified. The oldest make room.
@@ -143,8 +147,8 @@ func (k Keys) Stage(before Pin, thumbprint string) Keys {
 	return k
 }
 
-// HasStaged reports whether there is a note of the certificate that is to follow the pin before. The next pin, whatever it
-// is, makes all notes void, because it is another pin: the record of keys need not be written with it.
+// HasStaged reports whether there is a note of the certificate that is to follow the pin before. The next pin, whatever
+// it is, makes all notes void, because it is another pin: the record of keys need not be written with it.
 func (k Keys) HasStaged(before Pin, thumbprint string) bool {
 	return slices.Contains(k.Staged, following(before, thumbprint))
 }
@@ -167,9 +171,9 @@ func (k Keys) Remember(a Agent) Keys {
 	return k
 }
 
-// Compromise returns the keys after everything that authenticates the agent was declared compromised: the keys of all its
-// pins, and every DPoP key that goes with it. For a deactivated agent, which needs no key any more, it is every known
-// key.
+// Compromise returns the keys after everything that authenticates the agent was declared compromised: the keys of all
+// its pins, and every DPoP key that goes with it. For a deactivated agent, which needs no key any more, it is every
+// known key.
 func (k Keys) Compromise(a Agent) Keys {
 	k = k.Remember(a)
 	var lost []KeyID

@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A key that was certified, or declared compromised, is refused, wherever it is stored: in the agent's record, in the record of
-// keys, or in both. The pins are dropped here, as an activation may.
+// A key that was certified, or declared compromised, is refused, wherever it is stored: in the agent's record, in the
+// record of keys, or in both. The pins are dropped here, as an activation may.
 func TestCertifiedKeysAreRefusedWhereverTheyAre(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var a Agent

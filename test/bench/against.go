@@ -68,7 +68,8 @@ func (b *bench) compare(ctx context.Context, stdout io.Writer) error {
 		}
 	}
 	b.report.Machine.LoadAfter = loadAverage()
-	fmt.Fprintf(stdout, "%s\n%d clients, %d slices of %v of each in turn, medians\n", b.report.Machine, clients, b.rounds, b.length())
+	fmt.Fprintf(stdout, "%s\n%d clients, %d slices of %v of each in turn, medians\n", b.report.Machine, clients, b.rounds,
+		b.length())
 	for _, w := range loads {
 		w.print(stdout, both)
 	}
@@ -169,7 +170,8 @@ func (w *workload) row(t io.Writer, name, form string, value func(slice) float64
 	}
 	ratio, spread := "", ""
 	if ratios := quotients(columns[1], columns[0]); len(ratios) > 0 {
-		ratio, spread = fmt.Sprintf("%.2f", median(ratios)), fmt.Sprintf("%.2f to %.2f", slices.Min(ratios), slices.Max(ratios))
+		ratio, spread = fmt.Sprintf("%.2f", median(ratios)),
+			fmt.Sprintf("%.2f to %.2f", slices.Min(ratios), slices.Max(ratios))
 	}
 	fmt.Fprintf(t, "%s\t"+form+"\t"+form+"\t%s\t%s\n", name, median(columns[0]), median(columns[1]), ratio, spread)
 }

@@ -20,8 +20,8 @@ const columns = 120
 
 // What is left of earlier code. Both numbers only fall.
 const (
-	mostLong  = 180
-	mostMixed = 180
+	mostLong  = 80
+	mostMixed = 80
 )
 
 // A line that is wider than a screen is read in halves. A line that a raw string is part of may be longer: its content

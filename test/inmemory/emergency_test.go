@@ -32,7 +32,10 @@ func request(t testing.TB, certPEM []byte, key *ecdsa.PrivateKey) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{RawSubject: cert.RawSubject, URIs: cert.URIs}, key)
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		RawSubject: cert.RawSubject,
+		URIs:       cert.URIs,
+	}, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +53,10 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 
 func renewing(t testing.TB, m *inmemory.Mastio, certPEM []byte, key *ecdsa.PrivateKey) (agentcert.RenewResult, error) {
 	t.Helper()
-	return m.Renew.Renew(context.Background(), agentcert.RenewRequest{CertificatePEM: string(certPEM), CSR: request(t, certPEM, key)})
+	return m.Renew.Renew(context.Background(), agentcert.RenewRequest{
+		CertificatePEM: string(certPEM),
+		CSR:            request(t, certPEM, key),
+	})
 }
 
 func asPEM(csr []byte) []byte {
@@ -64,12 +70,24 @@ var compromise = reason.Given{Code: reason.KeyCompromise}
 func TestEmergencyWins(t *testing.T) {
 	for name, end := range map[string]func(m *inmemory.Mastio) error{
 		"rotation": func(m *inmemory.Mastio) error {
-			_, err := m.RotateCert.Rotate(context.Background(), agentcert.RotateRequest{Agent: "orga::kyc", Reason: compromise, By: audit.By{Actor: "test"}})
+			_, err := m.RotateCert.Rotate(context.Background(), agentcert.RotateRequest{
+				Agent:  "orga::kyc",
+				Reason: compromise,
+				By:     audit.By{Actor: "test"},
+			})
 			return err
 		},
-		"routine rotation": func(m *inmemory.Mastio) error { _, err := m.Rotate(context.Background(), "orga::kyc"); return err },
+		"routine rotation": func(m *inmemory.Mastio) error {
+			_,
+				err := m.Rotate(context.Background(), "orga::kyc")
+			return err
+		},
 		"deactivation": func(m *inmemory.Mastio) error {
-			return m.Enroll.Deactivate(context.Background(), enroll.Deactivation{Agent: "orga::kyc", Reason: compromise, By: audit.By{Actor: "test"}})
+			return m.Enroll.Deactivate(context.Background(), enroll.Deactivation{
+				Agent:  "orga::kyc",
+				Reason: compromise,
+				By:     audit.By{Actor: "test"},
+			})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -115,7 +133,11 @@ func TestEmergencyOverAnotherRotation(t *testing.T) {
 	}{"with grace": {time.Hour, nil}, "at once": {0, agentcert.ErrConcurrent}} {
 		var other []byte
 		m, times := meddled(t, "Apply", func(m *inmemory.Mastio) {
-			out, err := m.RotateCert.Rotate(context.Background(), agentcert.RotateRequest{Agent: "orga::kyc", Grace: c.grace, By: audit.By{Actor: "test"}})
+			out, err := m.RotateCert.Rotate(context.Background(), agentcert.RotateRequest{
+				Agent: "orga::kyc",
+				Grace: c.grace,
+				By:    audit.By{Actor: "test"},
+			})
 			if err != nil {
 				t.Error(err)
 			}
@@ -123,7 +145,11 @@ func TestEmergencyOverAnotherRotation(t *testing.T) {
 		})
 		stolen := admit(t, m, "kyc").Certificate.CertPEM
 		*times = 1
-		_, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: "orga::kyc", Reason: compromise, By: audit.By{Actor: "test"}})
+		_, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{
+			Agent:  "orga::kyc",
+			Reason: compromise,
+			By:     audit.By{Actor: "test"},
+		})
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
@@ -170,7 +196,8 @@ func TestParallelRenewalsCostFewSignatures(t *testing.T) {
 	}
 	close(start)
 	wg.Wait()
-	if signed := m.Keys.Calls()["Sign"] - before; signed < 1 || signed > 4 || ends["answered"] < 1 || ends["answered"] > signed || ends["answered"]+ends["later"] != many {
+	if signed := m.Keys.Calls()["Sign"] - before; signed < 1 || signed > 4 || ends["answered"] < 1 ||
+		ends["answered"] > signed || ends["answered"]+ends["later"] != many {
 		t.Errorf("%d signatures, %v", signed, ends)
 	}
 }
@@ -201,7 +228,8 @@ func TestLostRenewalIsRepeatedAtOnce(t *testing.T) {
 		}
 	}
 	// Each renewal: the agent, its keys, the reservation, the commit, one look at the pointer.
-	if got := since(before, m.Store.Calls()); !maps.Equal(got, map[string]int{"View": 2, "Keys": 2, "Apply": 4, "Pointer": 2}) {
+	if got := since(before, m.Store.Calls()); !maps.Equal(got,
+		map[string]int{"View": 2, "Keys": 2, "Apply": 4, "Pointer": 2}) {
 		t.Errorf("calls of two renewals: %v", got)
 	}
 	_, err := renewing(t, m, a.Certificate.CertPEM, key)
@@ -223,14 +251,23 @@ func TestKeysAreCertifiedOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return m.Enroll.Enroll(t.Context(), enroll.Request{Name: "kyc", Material: agentcert.KeyRequest{CSR: asPEM(csr)}, By: audit.By{Actor: "test"}})
+		return m.Enroll.Enroll(t.Context(), enroll.Request{
+			Name:     "kyc",
+			Material: agentcert.KeyRequest{CSR: asPEM(csr)},
+			By:       audit.By{Actor: "test"},
+		})
 	}
 	rotate := func(key *ecdsa.PrivateKey, why reason.Given) (agentcert.RotateResult, error) {
 		csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: "orga::kyc", Material: agentcert.KeyRequest{CSR: asPEM(csr)}, Reason: why, By: audit.By{Actor: "test"}})
+		return m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{
+			Agent:    "orga::kyc",
+			Material: agentcert.KeyRequest{CSR: asPEM(csr)},
+			Reason:   why,
+			By:       audit.By{Actor: "test"},
+		})
 	}
 	first := must[enroll.Result](t)(enrol(one))
 	signed := m.Keys.Calls()["Sign"]
@@ -255,7 +292,10 @@ func TestKeysAreCertifiedOnce(t *testing.T) {
 	refused("rotation to an earlier key", err)
 	_, err = renewing(t, m, second.Certificate.CertPEM, one)
 	refused("renewal with an earlier key", err)
-	if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{Agent: "orga::kyc", By: audit.By{Actor: "test"}}); err != nil {
+	if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{
+		Agent: "orga::kyc",
+		By:    audit.By{Actor: "test"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = enrol(two)
@@ -276,7 +316,12 @@ func TestCompromisedKeysAreKeptForGood(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: "orga::kyc", Material: agentcert.KeyRequest{CSR: asPEM(csr)}, Reason: why, By: audit.By{Actor: "test"}})
+		_, err = m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{
+			Agent:    "orga::kyc",
+			Material: agentcert.KeyRequest{CSR: asPEM(csr)},
+			Reason:   why,
+			By:       audit.By{Actor: "test"},
+		})
 		return err
 	}
 	admit(t, m, "kyc")
@@ -300,7 +345,11 @@ func TestCompromisedKeysAreKeptForGood(t *testing.T) {
 		t.Errorf("a key that was forgotten: %v", err)
 	}
 	for range 2 { // declared with the deactivation, and after it
-		if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{Agent: "orga::kyc", Reason: compromise, By: audit.By{Actor: "test"}}); err != nil {
+		if err := m.Enroll.Deactivate(t.Context(), enroll.Deactivation{
+			Agent:  "orga::kyc",
+			Reason: compromise,
+			By:     audit.By{Actor: "test"},
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -328,7 +377,12 @@ func TestCompromiseEndsTheProofKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	rotate := func(material agentcert.KeyRequest, why reason.Given) (agentcert.RotateResult, error) {
-		return m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{Agent: "orga::kyc", Material: material, Reason: why, By: audit.By{Actor: "test"}})
+		return m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{
+			Agent:    "orga::kyc",
+			Material: material,
+			Reason:   why,
+			By:       audit.By{Actor: "test"},
+		})
 	}
 	csr := func() []byte {
 		der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, newKey(t))
@@ -340,7 +394,10 @@ func TestCompromiseEndsTheProofKey(t *testing.T) {
 	if first.Agent.JKT != jkt {
 		t.Fatalf("registered %q, want %q", first.Agent.JKT, jkt)
 	}
-	if _, err := rotate(agentcert.KeyRequest{CSR: csr(), DPoPJWK: public}, compromise); !errors.Is(err, agent.ErrProofKeyUsed) {
+	if _, err := rotate(agentcert.KeyRequest{
+		CSR:     csr(),
+		DPoPJWK: public,
+	}, compromise); !errors.Is(err, agent.ErrProofKeyUsed) {
 		t.Errorf("emergency with the present DPoP key: %v", err)
 	}
 	routine := must[agentcert.RotateResult](t)(rotate(agentcert.KeyRequest{CSR: csr()}, reason.Given{}))
@@ -351,7 +408,10 @@ func TestCompromiseEndsTheProofKey(t *testing.T) {
 	if emergency.Agent.JKT != "" || emergency.Agent.Pin().JKT != "" {
 		t.Errorf("after an emergency: %q is registered", emergency.Agent.JKT)
 	}
-	if _, err := rotate(agentcert.KeyRequest{CSR: csr(), DPoPJWK: public}, reason.Given{}); !errors.Is(err, agent.ErrProofKeyUsed) {
+	if _, err := rotate(agentcert.KeyRequest{
+		CSR:     csr(),
+		DPoPJWK: public,
+	}, reason.Given{}); !errors.Is(err, agent.ErrProofKeyUsed) {
 		t.Errorf("registered again: %v", err)
 	}
 	fresh := must[agentcert.RotateResult](t)(rotate(agentcert.KeyRequest{}, compromise))

@@ -93,7 +93,15 @@ func (w writer) past(p agent.Past) {
 
 func (r *reader) past() agent.Past {
 	word := func(v *types.AttributeValueMemberS) string { return v.Value }
-	return agent.Past{Newest: r.time("newest"), Known: elements(r, "known", word), Floor: r.time("floor"), Ended: elements(r, "ended", word), Lost: r.blob("lost"), Recent: split(r, "recent"), Stored: r.number("stored")}
+	return agent.Past{
+		Newest: r.time("newest"),
+		Known:  elements(r, "known", word),
+		Floor:  r.time("floor"),
+		Ended:  elements(r, "ended", word),
+		Lost:   r.blob("lost"),
+		Recent: split(r, "recent"),
+		Stored: r.number("stored"),
+	}
 }
 
 func encodePin(p agent.Pin) types.AttributeValue {
@@ -116,9 +124,18 @@ func encodePin(p agent.Pin) types.AttributeValue {
 func decodePin(of *reader, i item) agent.Pin {
 	r := reader{item: i, err: of.err}
 	p := agent.Pin{
-		Thumbprint: r.digest("thumbprint"), Key: r.digest("key"), Generation: r.number("generation"),
-		NotBefore: r.time("not_before"), NotAfter: r.time("not_after"), Until: r.time("until"), Dormant: r.flag("dormant"),
-		Unused: r.flag("unused"), Yields: r.flag("yields"), Due: r.time("due"), JKT: r.text("jkt"), Renewed: r.time("renewed"),
+		Thumbprint: r.digest("thumbprint"),
+		Key:        r.digest("key"),
+		Generation: r.number("generation"),
+		NotBefore:  r.time("not_before"),
+		NotAfter:   r.time("not_after"),
+		Until:      r.time("until"),
+		Dormant:    r.flag("dormant"),
+		Unused:     r.flag("unused"),
+		Yields:     r.flag("yields"),
+		Due:        r.time("due"),
+		JKT:        r.text("jkt"),
+		Renewed:    r.time("renewed"),
 	}
 	of.err = r.err
 	return p

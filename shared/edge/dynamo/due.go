@@ -95,7 +95,8 @@ func dueAfter(q registry.DueQuery) (string, error) {
 // CountDue counts the same range, without reading it: with a limit, no more than that of each shard.
 func (s *Store) CountDue(ctx context.Context, q registry.DueQuery) (int64, error) {
 	var total atomic.Int64
-	err := s.eachDueShard(ctx, dueFrom(q), awaitPart+behind(q.At), int32(min(q.Limit, maxPage)), func(n int32) { total.Add(int64(n)) })
+	err := s.eachDueShard(ctx, dueFrom(q), awaitPart+behind(q.At), int32(min(q.Limit, maxPage)),
+		func(n int32) { total.Add(int64(n)) })
 	if err != nil {
 		return 0, unavailable("count who is due", err)
 	}
@@ -123,7 +124,9 @@ func (s *Store) eachDueShard(ctx context.Context, low, high string, limit int32,
 	for n := range schema.Shards {
 		wg.Go(func() {
 			in := &dynamodb.QueryInput{
-				TableName: &s.registry, IndexName: aws.String(schema.AgentsByDue), Select: types.SelectCount,
+				TableName:                 &s.registry,
+				IndexName:                 aws.String(schema.AgentsByDue),
+				Select:                    types.SelectCount,
 				KeyConditionExpression:    aws.String("due_pk = :shard AND due_sk BETWEEN :low AND :high"),
 				ExpressionAttributeValues: item{":shard": text(shardKey(n)), ":low": text(low), ":high": text(high)},
 			}
@@ -172,8 +175,12 @@ func (r *reader) hygiene() agent.Hygiene {
 	}
 	in := reader{item: m.Value, err: r.err}
 	h := agent.Hygiene{
-		Deliver: agent.Delivery(in.text("deliver")), About: in.digest("about"), Told: in.flag("told"), Undelivered: in.text("undelivered"),
-		Failed: in.number("failed"), Later: in.time("later"),
+		Deliver:     agent.Delivery(in.text("deliver")),
+		About:       in.digest("about"),
+		Told:        in.flag("told"),
+		Undelivered: in.text("undelivered"),
+		Failed:      in.number("failed"),
+		Later:       in.time("later"),
 	}
 	r.err = in.err
 	return h

@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// item is one stored item. It is written and read by hand: reading an agent by struct tags took six times as long, on the
-// path of every token.
+// item is one stored item. It is written and read by hand: reading an agent by struct tags took six times as long, on
+// the path of every token.
 type item = map[string]types.AttributeValue
 
 func text(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
@@ -39,8 +39,8 @@ func (w writer) text(name, v string) {
 	}
 }
 
-// digest writes a text that is the lower-case hex of octets as these octets, which are half as long; any other as it is. A
-// write costs by the kilobyte, and an agent's record, with its digests in hex, is a little larger than one.
+// digest writes a text that is the lower-case hex of octets as these octets, which are half as long; any other as it
+// is. A write costs by the kilobyte, and an agent's record, with its digests in hex, is a little larger than one.
 func (w writer) digest(name, v string) {
 	if octets, err := hex.DecodeString(v); err == nil && hex.EncodeToString(octets) == v {
 		w.blob(name, octets)

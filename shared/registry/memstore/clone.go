@@ -53,7 +53,8 @@ func cloneAgent(a agent.Agent) agent.Agent {
 	}
 	a.Past.Newest, a.Past.Floor = stamp(a.Past.Newest), stamp(a.Past.Floor)
 	a.Past.Known, a.Past.Ended, a.Past.Recent = list(a.Past.Known), list(a.Past.Ended), list(a.Past.Recent)
-	a.EnrolledAt, a.UpdatedAt, a.Hygiene.Later, a.Early = stamp(a.EnrolledAt), stamp(a.UpdatedAt), stamp(a.Hygiene.Later), stamp(a.Early)
+	a.EnrolledAt, a.UpdatedAt, a.Hygiene.Later, a.Early = stamp(a.EnrolledAt), stamp(a.UpdatedAt), stamp(a.Hygiene.Later),
+		stamp(a.Early)
 	a.Head.Version = 0 // an agent's head is no record of its own
 	return a
 }
@@ -80,7 +81,8 @@ func cloneGeneration(g orgca.Generation) orgca.Generation {
 	for i, der := range g.Above {
 		g.Above[i] = slices.Clone(der)
 	}
-	for _, t := range []*time.Time{&g.NotBefore, &g.NotAfter, &g.CreatedAt, &g.StagedAt, &g.CurrentAt, &g.SupersededAt, &g.RetiredAt} {
+	for _, t := range []*time.Time{&g.NotBefore, &g.NotAfter, &g.CreatedAt, &g.StagedAt, &g.CurrentAt, &g.SupersededAt,
+		&g.RetiredAt} {
 		*t = stamp(*t)
 	}
 	return g

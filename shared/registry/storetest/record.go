@@ -39,38 +39,104 @@ func empty(t *testing.T, f fixture) {
 
 func fullAgent() agent.Agent {
 	return agent.Agent{
-		ID: agentID(1), Profile: agent.Profile{DisplayName: "Zoë's agent", Capabilities: []string{"read", "write"}}, Method: agent.SPIFFE, Status: agent.Active,
+		ID:      agentID(1),
+		Profile: agent.Profile{DisplayName: "Zoë's agent", Capabilities: []string{"read", "write"}},
+		Method:  agent.SPIFFE,
+		Status:  agent.Active,
 		Pins: []agent.Pin{
-			{Thumbprint: "aa", Key: "cc", Generation: 2, NotBefore: noon, NotAfter: noon.AddDate(1, 0, 0), Until: noon.Add(time.Hour), Dormant: true, Unused: true, Yields: true, Due: noon.AddDate(0, 11, 0), JKT: "dd", Renewed: noon.Add(time.Minute)},
+			{
+				Thumbprint: "aa",
+				Key:        "cc",
+				Generation: 2,
+				NotBefore:  noon,
+				NotAfter:   noon.AddDate(1, 0, 0),
+				Until:      noon.Add(time.Hour),
+				Dormant:    true,
+				Unused:     true,
+				Yields:     true,
+				Due:        noon.AddDate(0, 11, 0),
+				JKT:        "dd",
+				Renewed:    noon.Add(time.Minute),
+			},
 			{Thumbprint: "bb", Generation: 1, NotBefore: ago(time.Hour), NotAfter: noon.AddDate(1, 0, 0)},
 		},
-		SPIFFEID: "spiffe://acme.test/acme/agent-1", Bundle: [][]byte{{0x30, 4}, {0x30, 5}}, Intermediates: [][]byte{{0x30, 6}}, JKT: "jkt", ProofBound: true, EnrolledAt: ago(time.Hour), UpdatedAt: noon,
-		Past:    agent.Past{Newest: noon, Known: []string{"aa", "cc"}, Floor: ago(time.Hour), Ended: []string{"ee"}, Recent: []agent.KeyID{{1, 2}, {0xff}}, Stored: 7},
-		Early:   noon.AddDate(0, 10, 0),
-		Hygiene: agent.Hygiene{Deliver: agent.SecretsManager, About: "aa", Told: true, Undelivered: "version", Failed: 3, Later: noon.Add(time.Hour)},
+		SPIFFEID:      "spiffe://acme.test/acme/agent-1",
+		Bundle:        [][]byte{{0x30, 4}, {0x30, 5}},
+		Intermediates: [][]byte{{0x30, 6}},
+		JKT:           "jkt",
+		ProofBound:    true,
+		EnrolledAt:    ago(time.Hour),
+		UpdatedAt:     noon,
+		Past: agent.Past{
+			Newest: noon,
+			Known:  []string{"aa", "cc"},
+			Floor:  ago(time.Hour),
+			Ended:  []string{"ee"},
+			Recent: []agent.KeyID{{1, 2}, {0xff}},
+			Stored: 7,
+		},
+		Early: noon.AddDate(0, 10, 0),
+		Hygiene: agent.Hygiene{
+			Deliver:     agent.SecretsManager,
+			About:       "aa",
+			Told:        true,
+			Undelivered: "version",
+			Failed:      3,
+			Later:       noon.Add(time.Hour),
+		},
 	}
 }
 
 func fullPointer() orgca.Pointer {
 	return orgca.Pointer{
-		Current: 3, Fingerprint: "cc", Accepted: []orgca.Accepted{{Generation: 2, Until: noon}, {Generation: 1, Until: ago(time.Hour)}},
-		Previous: 2, Fence: 7, SigningKey: "arn:aws:kms:::key/issuing", Chain: [][]byte{{0x30, 0}, bytes.Repeat([]byte{0xff}, 700)}, Legacy: true,
-		NotAfter: noon.AddDate(15, 0, 0), RotatedAt: noon,
+		Current:     3,
+		Fingerprint: "cc",
+		Accepted:    []orgca.Accepted{{Generation: 2, Until: noon}, {Generation: 1, Until: ago(time.Hour)}},
+		Previous:    2,
+		Fence:       7,
+		SigningKey:  "arn:aws:kms:::key/issuing",
+		Chain:       [][]byte{{0x30, 0}, bytes.Repeat([]byte{0xff}, 700)},
+		Legacy:      true,
+		NotAfter:    noon.AddDate(15, 0, 0),
+		RotatedAt:   noon,
 	}
 }
 
 func fullGeneration(number int64) orgca.Generation {
 	return orgca.Generation{
-		Number: number, State: orgca.Superseded, RotationID: "r", Source: orgca.Mint, Reason: "keyCompromise", Left: "cACompromise", Actor: "admin",
-		RootKey: "arn:root", IssuingKey: "arn:issuing", Root: []byte{0x30, 1}, Issuing: []byte{0x30, 2}, Above: [][]byte{{0x30, 3}, {0x30, 4}},
-		Subject: "CN=acme Org CA G3,O=acme", NotBefore: ago(time.Minute), NotAfter: noon.AddDate(15, 0, 0), Legacy: true, Truststore: "v1",
-		CreatedAt: ago(4 * time.Hour), StagedAt: ago(3 * time.Hour), CurrentAt: ago(2 * time.Hour), SupersededAt: ago(time.Hour), RetiredAt: ago(time.Minute), Superseding: 8,
+		Number:       number,
+		State:        orgca.Superseded,
+		RotationID:   "r",
+		Source:       orgca.Mint,
+		Reason:       "keyCompromise",
+		Left:         "cACompromise",
+		Actor:        "admin",
+		RootKey:      "arn:root",
+		IssuingKey:   "arn:issuing",
+		Root:         []byte{0x30, 1},
+		Issuing:      []byte{0x30, 2},
+		Above:        [][]byte{{0x30, 3}, {0x30, 4}},
+		Subject:      "CN=acme Org CA G3,O=acme",
+		NotBefore:    ago(time.Minute),
+		NotAfter:     noon.AddDate(15, 0, 0),
+		Legacy:       true,
+		Truststore:   "v1",
+		CreatedAt:    ago(4 * time.Hour),
+		StagedAt:     ago(3 * time.Hour),
+		CurrentAt:    ago(2 * time.Hour),
+		SupersededAt: ago(time.Hour),
+		RetiredAt:    ago(time.Minute),
+		Superseding:  8,
 	}
 }
 
 func fullTruststore() registry.Truststore {
 	return registry.Truststore{
-		Object: "v2", Domain: "v1", Status: registry.TruststoreUpdating, Warnings: []string{"certificate 3 is odd", "another"}, Since: ago(time.Minute),
+		Object:   "v2",
+		Domain:   "v1",
+		Status:   registry.TruststoreUpdating,
+		Warnings: []string{"certificate 3 is odd", "another"},
+		Since:    ago(time.Minute),
 	}
 }
 
@@ -81,13 +147,22 @@ func storedTruststore(t registry.Truststore) registry.Truststore {
 
 func fullAnswer() registry.Answer {
 	return registry.Answer{
-		Key: "key", Request: "mint", Result: json.RawMessage(`{"a":"\u00e9"}`), Expires: noon.Add(registry.AnswerTTL).Truncate(time.Second),
-		Owner: "call-1",
+		Key:     "key",
+		Request: "mint",
+		Result:  json.RawMessage(`{"a":"\u00e9"}`),
+		Expires: noon.Add(registry.AnswerTTL).Truncate(time.Second),
+		Owner:   "call-1",
 	}
 }
 
 func fullTokenKey(epoch int64) registry.TokenKey {
-	return registry.TokenKey{Epoch: epoch, ID: fmt.Sprint("kid-", epoch), Public: []byte{0x30, 3}, Wrapped: []byte{0, 255}, Expires: noon.Add(48 * time.Hour)}
+	return registry.TokenKey{
+		Epoch:   epoch,
+		ID:      fmt.Sprint("kid-", epoch),
+		Public:  []byte{0x30, 3},
+		Wrapped: []byte{0, 255},
+		Expires: noon.Add(48 * time.Hour),
+	}
 }
 
 // mustBeFull keeps the round trips honest: a new field of a record has to be added here, and then stored.
@@ -154,17 +229,35 @@ func fullRecords(t *testing.T, f fixture) {
 	answer := fullAnswer()
 	held := f.acquire("holder", noon)
 	mustBeFull(t, held)
-	f.same("lease", f.org().Lease, orgca.Lease{Holder: "holder", Operation: "rotate-ca", Phase: "swap", Expires: noon.Add(orgca.LeaseTTL), Fence: 1})
+	f.same("lease", f.org().Lease, orgca.Lease{
+		Holder:    "holder",
+		Operation: "rotate-ca",
+		Phase:     "swap",
+		Expires:   noon.Add(orgca.LeaseTTL),
+		Fence:     1,
+	})
 
 	// What is stored has instants finer than any store keeps; what comes back has not.
 	finePointer, fineAgent, fineTruststore := finer(p), finer(a), finer(ts)
 	f.apply(registry.Change{
-		ID: newID(), Pointer: &finePointer, Generations: finer([]orgca.Generation{g12, g}), Truststore: &fineTruststore, Agent: &fineAgent, Head: &head,
-		Rows: []audit.Row{row, orgRow}, Answer: &answer,
+		ID:          newID(),
+		Pointer:     &finePointer,
+		Generations: finer([]orgca.Generation{g12, g}),
+		Truststore:  &fineTruststore,
+		Agent:       &fineAgent,
+		Head:        &head,
+		Rows:        []audit.Row{row, orgRow},
+		Answer:      &answer,
 	})
 	f.same("view", f.view(a.ID), registry.View{Agent: storedAgent(a), Pointer: storedPointer(p)})
 	head.Version = 1
-	f.same("org", f.org(), registry.Org{Pointer: storedPointer(p), Generations: storedGenerations(g, g12), Truststore: storedTruststore(ts), Head: head, Lease: held})
+	f.same("org", f.org(), registry.Org{
+		Pointer:     storedPointer(p),
+		Generations: storedGenerations(g, g12),
+		Truststore:  storedTruststore(ts),
+		Head:        head,
+		Lease:       held,
+	})
 	f.same("rows of the agent", f.rows(string(a.ID)), []audit.Row{row})
 	f.same("rows of the organisation", f.rows(orgID), []audit.Row{orgRow})
 	got, err := f.Answer(t.Context(), answer.Key, noon)
@@ -179,9 +272,21 @@ func fullRecords(t *testing.T, f fixture) {
 
 func zeroRecords(t *testing.T, f fixture) {
 	a, p, g, head := agent.Agent{ID: agentID(1)}, orgca.Pointer{}, orgca.Generation{Number: 1}, audit.Head{}
-	f.apply(registry.Change{ID: newID(), Pointer: &p, Generations: []orgca.Generation{g}, Truststore: &registry.Truststore{Warnings: []string{}}, Agent: &a, Head: &head})
+	f.apply(registry.Change{
+		ID:          newID(),
+		Pointer:     &p,
+		Generations: []orgca.Generation{g},
+		Truststore:  &registry.Truststore{Warnings: []string{}},
+		Agent:       &a,
+		Head:        &head,
+	})
 	f.same("view", f.view(a.ID), registry.View{Agent: storedAgent(a), Pointer: storedPointer(p)})
-	f.same("org", f.org(), registry.Org{Pointer: storedPointer(p), Generations: storedGenerations(g), Truststore: registry.Truststore{Version: 1}, Head: audit.Head{Version: 1}})
+	f.same("org", f.org(), registry.Org{
+		Pointer:     storedPointer(p),
+		Generations: storedGenerations(g),
+		Truststore:  registry.Truststore{Version: 1},
+		Head:        audit.Head{Version: 1},
+	})
 
 	empty := agent.Agent{ID: agentID(2), Profile: agent.Profile{Capabilities: []string{}}, Pins: []agent.Pin{}}
 	bare := agent.Agent{ID: agentID(3), Pins: []agent.Pin{{}}}
@@ -210,7 +315,10 @@ func times(t *testing.T, f fixture) {
 		{"elsewhere", noon.In(elsewhere), noon},
 	} {
 		id := agentID(n)
-		f.apply(registry.Change{ID: newID(), Agent: &agent.Agent{ID: id, EnrolledAt: c.write, Pins: []agent.Pin{{Until: c.write}}}})
+		f.apply(registry.Change{
+			ID:    newID(),
+			Agent: &agent.Agent{ID: id, EnrolledAt: c.write, Pins: []agent.Pin{{Until: c.write}}},
+		})
 		got := f.view(id).Agent
 		for _, at := range []time.Time{got.EnrolledAt, got.Pins[0].Until} {
 			if !at.Equal(c.read) || at.IsZero() != c.read.IsZero() || at.Location() != time.UTC {
@@ -236,8 +344,15 @@ func aliases(t *testing.T, f fixture) {
 func (f fixture) asWritten(after string) (registry.View, registry.Org) {
 	f.t.Helper()
 	view, org := f.view(agentID(1)), f.org()
-	f.same("view after "+after, view, registry.View{Agent: storedAgent(fullAgent()), Pointer: storedPointer(fullPointer())})
-	f.same("org after "+after, org, registry.Org{Pointer: storedPointer(fullPointer()), Generations: storedGenerations(fullGeneration(1)), Truststore: storedTruststore(fullTruststore())})
+	f.same("view after "+after, view, registry.View{
+		Agent:   storedAgent(fullAgent()),
+		Pointer: storedPointer(fullPointer()),
+	})
+	f.same("org after "+after, org, registry.Org{
+		Pointer:     storedPointer(fullPointer()),
+		Generations: storedGenerations(fullGeneration(1)),
+		Truststore:  storedTruststore(fullTruststore()),
+	})
 	return view, org
 }
 

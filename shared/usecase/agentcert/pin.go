@@ -38,15 +38,15 @@ type Pinning struct {
 	Before []audit.Row
 	// Allow, if set, is asked again when the Org CA moved meanwhile, before the certificate is issued under the new one.
 	Allow func(a agent.Agent, ca orgca.Pointer) error
-	// Reserve, if set, is asked before a signature is spent. It returns the keys with the reservation, which is stored first,
-	// or the error that ends it.
+	// Reserve, if set, is asked before a signature is spent. It returns the keys with the reservation, which is stored
+	// first, or the error that ends it.
 	Reserve func(k agent.Keys) (agent.Keys, error)
 	// Again, if set, is asked when another writer came first, with the agent as it was known. It reads the agent again and
 	// returns what to commit now, or the error that ends it. The certificate stays the same as long as the Org CA does,
 	// because all agents share the rate of KMS signatures.
 	Again func(ctx context.Context, known agent.Agent) (Pinning, error)
-	// Unissued are thumbprints of certificates that were committed just before and not handed out: the Org CA moved meanwhile.
-	// The row names them, so that an auditor does not look for certificates that no agent ever had.
+	// Unissued are thumbprints of certificates that were committed just before and not handed out: the Org CA moved
+	// meanwhile. The row names them, so that an auditor does not look for certificates that no agent ever had.
 	Unissued []string
 	// Answer, if set, is what is kept under the request's idempotency key, in the same commit; nil: nothing is.
 	Answer func(stored agent.Agent, c Certificate) (*registry.Answer, error)
@@ -68,13 +68,15 @@ func (p Pinning) admits(k agent.Keys, pin agent.Pin) error {
 	if err := k.SoundProofKey(pin.JKT); err != nil {
 		return err
 	}
-	if p.Reason.Compromise() && pin.JKT != "" && slices.ContainsFunc(p.Agent.Pins, func(q agent.Pin) bool { return q.JKT == pin.JKT }) {
+	if p.Reason.Compromise() && pin.JKT != "" &&
+		slices.ContainsFunc(p.Agent.Pins, func(q agent.Pin) bool { return q.JKT == pin.JKT }) {
 		return agent.ErrProofKeyUsed
 	}
 	if p.Reason.Compromise() && pin.JKT != "" && pin.JKT == p.Agent.JKT {
 		return agent.ErrProofKeyUsed
 	}
-	repeated := p.UntilUse && slices.ContainsFunc(p.Agent.Pins, func(q agent.Pin) bool { return q.Key == pin.Key && q.Unused })
+	repeated := p.UntilUse && slices.ContainsFunc(p.Agent.Pins,
+		func(q agent.Pin) bool { return q.Key == pin.Key && q.Unused })
 	if repeated {
 		return k.Sound(pin.Key)
 	}
@@ -89,8 +91,8 @@ const pinTries = 3
 // pointer once after the commit to detect this, and then issues the certificate again instead of returning a dead
 // one.
 //
-// Errors: agent.ErrKeyUsed and agent.ErrProofKeyUsed, before anything is signed; registry.ErrConflict when the agent's record
-// changed since it was read, and those of Again; registry.ErrUnknown.
+// Errors: agent.ErrKeyUsed and agent.ErrProofKeyUsed, before anything is signed; registry.ErrConflict when the agent's
+// record changed since it was read, and those of Again; registry.ErrUnknown.
 func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Certificate, error) {
 	fail := func(err error) (agent.Agent, Certificate, error) {
 		return agent.Agent{}, Certificate{}, fmt.Errorf("pin a certificate of %s: %w", p.Agent.ID, err)
@@ -145,8 +147,8 @@ func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Ce
 	return fail(fmt.Errorf("the Org CA keeps moving: %w", registry.ErrConflict))
 }
 
-// admitted reads the agent's keys and decides whether the pin's key may be certified, which is not asked where this very call
-// has certified it already. Before the first signature it stores the reservation.
+// admitted reads the agent's keys and decides whether the pin's key may be certified, which is not asked where this
+// very call has certified it already. Before the first signature it stores the reservation.
 func (i Issuer) admitted(ctx context.Context, p Pinning, pin agent.Pin, own, unsigned bool) (agent.Keys, error) {
 	var reserved agent.Keys
 	err := registry.Outlast(ctx, func() error {
@@ -196,11 +198,14 @@ func (i Issuer) Record(ctx context.Context, p Pinning, c Certificate) (agent.Age
 	return i.commit(ctx, p, keys, c, "")
 }
 
-func (i Issuer) commit(ctx context.Context, p Pinning, keys agent.Keys, c Certificate, owner string) (agent.Agent, error) {
+func (i Issuer) commit(
+	ctx context.Context, p Pinning, keys agent.Keys, c Certificate, owner string,
+) (agent.Agent, error) {
 	now := i.Now()
 	next := p.Agent
 	switch {
-	case p.Reason.Compromise(): // the registered DPoP key goes too: a new one comes with the request, or none is registered
+	// the registered DPoP key goes too: a new one comes with the request, or none is registered
+	case p.Reason.Compromise():
 		keys, next = keys.Compromise(next), next.LoseProofKeys()
 		next.JKT = c.Pin.JKT
 	case c.Pin.JKT != "" && !p.UntilUse: // a successor's becomes the agent's with its first use
@@ -228,7 +233,11 @@ func (i Issuer) commit(ctx context.Context, p Pinning, keys agent.Keys, c Certif
 		return agent.Agent{}, err
 	}
 	err = registry.Settle(ctx, i.Store.Apply, registry.Change{
-		ID: i.NewID(), Agent: &next, Keys: changed, Rows: append(slices.Clone(p.Before), row), Answer: answer,
+		ID:     i.NewID(),
+		Agent:  &next,
+		Keys:   changed,
+		Rows:   append(slices.Clone(p.Before), row),
+		Answer: answer,
 	})
 	next.Version++
 	return next, err

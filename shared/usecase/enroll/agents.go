@@ -38,8 +38,8 @@ func (e *Enroller) List(ctx context.Context, q registry.Query) (registry.Page, e
 	return e.Store.Agents(ctx, q)
 }
 
-// Find reads a page of agents, in the order of their ids, whose names begin with a text; a whole id is taken too. A text
-// that no name can begin with finds nothing. Errors: ErrLimit, registry.ErrCursor.
+// Find reads a page of agents, in the order of their ids, whose names begin with a text; a whole id is taken too. A
+// text that no name can begin with finds nothing. Errors: ErrLimit, registry.ErrCursor.
 func (e *Enroller) Find(ctx context.Context, name string, limit int, cursor string) (registry.Page, error) {
 	if limit < 1 || limit > MaxFound {
 		return registry.Page{}, ErrLimit
@@ -122,7 +122,10 @@ func (e *Enroller) deactivate(ctx context.Context, a agent.Agent, d Deactivation
 	}
 	known.Staged = nil
 	row, head, err := a.Head.Append(audit.Entry{
-		Time: next.UpdatedAt, Event: audit.AgentDeactivated, Actor: d.Actor, Subject: string(a.ID),
+		Time:    next.UpdatedAt,
+		Event:   audit.AgentDeactivated,
+		Actor:   d.Actor,
+		Subject: string(a.ID),
 		Details: d.Reason.Note(d.Note(map[string]any{"previous_thumbprint": a.Pin().Thumbprint})),
 	})
 	if err != nil {
@@ -130,7 +133,12 @@ func (e *Enroller) deactivate(ctx context.Context, a agent.Agent, d Deactivation
 	}
 	next.Head = head
 	return registry.Settle(ctx, e.Store.Apply, registry.Change{
-		ID: e.NewID(), Agent: &next, Keys: &known, Rows: []audit.Row{row}, Forget: aliases(a), Naming: registry.NamingOf(&a, next),
+		ID:     e.NewID(),
+		Agent:  &next,
+		Keys:   &known,
+		Rows:   []audit.Row{row},
+		Forget: aliases(a),
+		Naming: registry.NamingOf(&a, next),
 	})
 }
 

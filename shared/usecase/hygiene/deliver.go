@@ -59,10 +59,18 @@ func (j *Job) deliver(ctx context.Context, view registry.View) (outcome, error) 
 		return failed, err
 	}
 	old := a.Pin()
-	a.Hygiene = agent.Hygiene{Deliver: a.Hygiene.Deliver, About: certificate.Pin.Thumbprint, Undelivered: version, Later: j.Now()}
+	a.Hygiene = agent.Hygiene{
+		Deliver:     a.Hygiene.Deliver,
+		About:       certificate.Pin.Thumbprint,
+		Undelivered: version,
+		Later:       j.Now(),
+	}
 	_, err = j.Issuer.Record(ctx, agentcert.Pinning{
-		Agent: a, Pointer: p, Grace: agentcert.MaxDays * 24 * time.Hour, UntilUse: true,
-		Entry: func(next agent.Pin) audit.Entry { return entry(old, next, version) },
+		Agent:    a,
+		Pointer:  p,
+		Grace:    agentcert.MaxDays * 24 * time.Hour,
+		UntilUse: true,
+		Entry:    func(next agent.Pin) audit.Entry { return entry(old, next, version) },
 	}, certificate)
 	return nothing, err // pinned, not delivered
 }
@@ -75,17 +83,22 @@ func (j *Job) promote(ctx context.Context, a agent.Agent, version string) (outco
 	err := registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Agent: &next})
 	if err == nil {
 		p := next.Pin()
-		j.Log.InfoContext(ctx, "pki.rotate.hygiene", "agent_id", string(a.ID), "generation", p.Generation, "thumbprint", p.Thumbprint, "secret_version", version)
+		j.Log.InfoContext(ctx, "pki.rotate.hygiene", "agent_id", string(a.ID), "generation", p.Generation, "thumbprint",
+			p.Thumbprint, "secret_version", version)
 	}
 	return rotated, err
 }
 
 func entry(old, next agent.Pin, version string) audit.Entry {
-	return audit.Entry{Event: audit.AgentCertRotated, Actor: Actor, Details: reason.Given{Code: reason.Superseded, Comment: "scheduled hygiene"}.Note(map[string]any{
-		"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": old.Thumbprint,
-		"grace_seconds": int64(Grace / time.Second), "csr": false,
-		"deliver": string(agent.SecretsManager), "secret_version": version,
-	})}
+	return audit.Entry{
+		Event: audit.AgentCertRotated,
+		Actor: Actor,
+		Details: reason.Given{Code: reason.Superseded, Comment: "scheduled hygiene"}.Note(map[string]any{
+			"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": old.Thumbprint,
+			"grace_seconds": int64(Grace / time.Second), "csr": false,
+			"deliver": string(agent.SecretsManager), "secret_version": version,
+		}),
+	}
 }
 
 // spares is how many versions may hold unusable content before an operator has to look.
@@ -93,7 +106,9 @@ const spares = 3
 
 // staged returns a certificate for the agent under the present generation whose key is in the agent's secret: one
 // that an earlier run left there, or a new one.
-func (j *Job) staged(ctx context.Context, a agent.Agent, p orgca.Pointer) (version string, c agentcert.Certificate, err error) {
+func (j *Job) staged(
+	ctx context.Context, a agent.Agent, p orgca.Pointer,
+) (version string, c agentcert.Certificate, err error) {
 	name := SecretName(a.ID)
 	for spare := range spares {
 		version = versionOf(a, p.Current, spare)
@@ -122,7 +137,9 @@ func (j *Job) staged(ctx context.Context, a agent.Agent, p orgca.Pointer) (versi
 	return "", c, errUnusable
 }
 
-func (j *Job) stage(ctx context.Context, a agent.Agent, p orgca.Pointer, version string) (agentcert.Certificate, error) {
+func (j *Job) stage(
+	ctx context.Context, a agent.Agent, p orgca.Pointer, version string,
+) (agentcert.Certificate, error) {
 	m, err := agentcert.Prepare(agentcert.KeyRequest{})
 	if err != nil {
 		return agentcert.Certificate{}, err
@@ -147,7 +164,8 @@ func (j *Job) stage(ctx context.Context, a agent.Agent, p orgca.Pointer, version
 	return c, nil
 }
 
-// note writes into the registry what is going to be staged: what the secret holds is believed on the strength of that alone.
+// note writes into the registry what is going to be staged: what the secret holds is believed on the strength of that
+// alone.
 func (j *Job) note(ctx context.Context, a agent.Agent, c agentcert.Certificate) error {
 	return registry.Outlast(ctx, func() error {
 		known, err := j.Store.Keys(ctx, a.ID)

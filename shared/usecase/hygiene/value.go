@@ -27,13 +27,18 @@ type value struct {
 
 func encode(id agent.ID, m agentcert.Material, c agentcert.Certificate) ([]byte, error) {
 	return json.Marshal(value{
-		AgentID: id, CertPEM: string(c.CertPEM), KeyPEM: string(m.KeyPEM), DPoPJWK: m.DPoPJWK, CAChainPEM: string(c.ChainPEM),
-		Thumbprint: c.Pin.Thumbprint, Generation: c.Pin.Generation,
+		AgentID:    id,
+		CertPEM:    string(c.CertPEM),
+		KeyPEM:     string(m.KeyPEM),
+		DPoPJWK:    m.DPoPJWK,
+		CAChainPEM: string(c.ChainPEM),
+		Thumbprint: c.Pin.Thumbprint,
+		Generation: c.Pin.Generation,
 	})
 }
 
-// read returns the certificate of a version that an earlier run staged: one that the registry has a note of, not older than
-// the certificate in use, for this agent, under the present generation, and with its key. Who else can write the
+// read returns the certificate of a version that an earlier run staged: one that the registry has a note of, not older
+// than the certificate in use, for this agent, under the present generation, and with its key. Who else can write the
 // secret brings no other certificate in, be it one that was the agent's before.
 func (j *Job) read(raw []byte, a agent.Agent, known agent.Keys, p orgca.Pointer) (agentcert.Certificate, error) {
 	var v value
@@ -57,7 +62,12 @@ func (j *Job) read(raw []byte, a agent.Agent, known agent.Keys, p orgca.Pointer)
 		}
 	}
 	uri, _ := pki.URI(leaf)
-	return agentcert.Certificate{Pin: j.Issuer.PinOf(leaf, p.Current, jkt), CertPEM: []byte(v.CertPEM), ChainPEM: []byte(v.CAChainPEM), SPIFFEID: uri}, nil
+	return agentcert.Certificate{
+		Pin:      j.Issuer.PinOf(leaf, p.Current, jkt),
+		CertPEM:  []byte(v.CertPEM),
+		ChainPEM: []byte(v.CAChainPEM),
+		SPIFFEID: uri,
+	}, nil
 }
 
 func (j *Job) leaf(v value, a agent.Agent, p orgca.Pointer) (*x509.Certificate, error) {
