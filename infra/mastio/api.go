@@ -13,7 +13,6 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"github.com/mastio-aws/mastio/shared/accesslog"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
@@ -79,7 +78,7 @@ func (s *Service) api(host routes.Host) awsapigateway.RestApi {
 			ThrottlingRateLimit:  number(others.rate),
 			ThrottlingBurstLimit: number(others.burst),
 			AccessLogDestination: awsapigateway.NewLogGroupLogDestination(s.accessLog(host)),
-			AccessLogFormat:      awsapigateway.AccessLogFormat_Custom(jsii.String(accesslog.REST)),
+			AccessLogFormat:      awsapigateway.AccessLogFormat_Custom(jsii.String(routes.RESTLog)),
 		},
 	}
 	if host == routes.Operators && len(s.props.AllowedSources) > 0 {

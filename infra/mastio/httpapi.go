@@ -10,7 +10,6 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"github.com/mastio-aws/mastio/shared/accesslog"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 

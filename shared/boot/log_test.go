@@ -15,10 +15,10 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"github.com/mastio-aws/mastio/shared/accesslog"
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -123,7 +123,7 @@ func TestATokenLeavesFewOctetsOfLog(t *testing.T) {
 		t.Errorf("a token prints %q besides", printed)
 	}
 	written, counted := lines(t, log.Bytes())
-	access := accessLine(accesslog.HTTP)
+	access := accessLine(routes.HTTPLog)
 	if strings.Contains(access, "$") || !json.Valid([]byte(access)) {
 		t.Fatalf("access log: %s", access)
 	}

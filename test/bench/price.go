@@ -18,13 +18,13 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/mastio-aws/mastio/localstack/dynamodb"
-	"github.com/mastio-aws/mastio/shared/accesslog"
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/test/inmemory"
@@ -128,7 +128,7 @@ func started(handler any, err error) (served, error) {
 // accessLine is what API Gateway writes about a request of this kind.
 func accessLine(format, method, resource string) string {
 	return strings.NewReplacer(
-		"$context.requestId", "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"[:map[bool]int{true: 16, false: 36}[format == accesslog.HTTP]],
+		"$context.requestId", "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"[:map[bool]int{true: 16, false: 36}[format == routes.HTTPLog]],
 		"$context.identity.sourceIp", "203.0.113.177", "$context.routeKey", method+" "+resource, "$context.httpMethod", method,
 		"$context.resourcePath", resource, "$context.status", "200", "$context.responseLatency", "127", "$context.integrationLatency", "125",
 		"$context.integration.status", "200", "$context.error.responseType", "-", "$context.error.message", "-",
@@ -192,7 +192,7 @@ func (s *shop) sold(ctx context.Context) (map[string]spent, error) {
 	if err := ask(0); err != nil { // opens the key of the day
 		return nil, err
 	}
-	access := accessLine(accesslog.HTTP, "POST", tokenPath)
+	access := accessLine(routes.HTTPLog, "POST", tokenPath)
 	var err error
 	if all[opToken], err = s.during(pricedAgents, access, func(n int) error { return ask(n) }); err != nil {
 		return nil, err

@@ -27,7 +27,6 @@ type layer struct {
 }
 
 var core = []string{
-	"shared/accesslog",
 	"shared/accesstoken",
 	"shared/agent",
 	"shared/upload",
@@ -83,8 +82,8 @@ var layers = []layer{
 	},
 	{name: "functions", folders: []string{"functions"}, own: []string{"shared/boot"}, why: "a function's main names its handler and nothing else"},
 	{
-		name: "infra", folders: []string{"infra"}, own: []string{"infra", "localstack/dynamodb", "shared/accesslog", "shared/routes", "shared/schema", "shared/warnings"}, foreign: []string{"*"},
-		why: "the deployment knows the tables of routes, of schemas and of warnings, and what the routes are said to take, and the formats of the access logs, not the product; the restore tool makes the tables that a copy goes into",
+		name: "infra", folders: []string{"infra"}, own: []string{"infra", "localstack/dynamodb", "shared/routes", "shared/schema", "shared/warnings"}, foreign: []string{"*"},
+		why: "the deployment knows the tables of routes, of schemas and of warnings, and what the routes are said to take not the product; the restore tool makes the tables that a copy goes into",
 	},
 	{
 		name: "local", folders: []string{"localstack"}, own: []string{"localstack", "shared/pki/dn", "shared/routes", "shared/schema"}, foreign: []string{"*"},

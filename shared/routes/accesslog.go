@@ -1,16 +1,17 @@
-// Package accesslog holds the formats in which API Gateway logs each request. The deployment sets them, and every
-// request pays for their octets. No format contains a header or a body: both hold secrets.
-package accesslog
+package routes
 
-// HTTP is the format of the agents' HTTP API: the caller's address, the route and the outcome. If a request reached a
+// The formats in which API Gateway logs each request. The deployment sets them, and every request pays for their octets. No
+// format contains a header or a body: both hold secrets.
+
+// HTTPLog is the format of the agents' HTTP API: the caller's address, the route and the outcome. If a request reached a
 // function, the function's own line under the same request id names the caller. The address identifies callers that
 // API Gateway refused. Variables: "Customize HTTP API access logs", API Gateway developer guide.
-const HTTP = `{"request_id":"$context.requestId","source":"$context.identity.sourceIp","route":"$context.routeKey",` +
+const HTTPLog = `{"request_id":"$context.requestId","source":"$context.identity.sourceIp","route":"$context.routeKey",` +
 	`"status":"$context.status","latency":"$context.responseLatency","error":"$context.error.message $context.integrationErrorMessage"}`
 
-// REST is the format of a REST API. The time is CloudWatch's own for each line.
+// RESTLog is the format of a REST API. The time is CloudWatch's own for each line.
 // Variables: "Variables for access logging for API Gateway", API Gateway developer guide.
-const REST = `{"request_id":"$context.requestId","source":"$context.identity.sourceIp","method":"$context.httpMethod",` +
+const RESTLog = `{"request_id":"$context.requestId","source":"$context.identity.sourceIp","method":"$context.httpMethod",` +
 	`"resource":"$context.resourcePath","status":"$context.status","latency":"$context.responseLatency",` +
 	`"integration_latency":"$context.integrationLatency","integration_status":"$context.integration.status",` +
 	`"error":"$context.error.responseType","certificate":"$context.identity.clientCert.subjectDN"}`
