@@ -9,7 +9,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
-	"github.com/mastio-aws/mastio/shared/edge/metrics"
 	"github.com/mastio-aws/mastio/shared/edge/tsa"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
@@ -70,7 +69,7 @@ func Checkpoint(p *Parts) (any, error) {
 func (p *Parts) reportSecret(ctx context.Context) error {
 	g, err := sealGauges(ctx, p.secret().Shortest)
 	if err == nil {
-		err = metrics.Write(p.Metrics, p.OrgID, p.Now(), g...)
+		err = WriteMetrics(p.Metrics, p.OrgID, p.Now(), g...)
 	}
 	if err != nil {
 		p.Log.ErrorContext(ctx, "audit.checkpoint: the length of the admin secret", "cause", err.Error())

@@ -8,7 +8,6 @@ import (
 	lambdaevents "github.com/aws/aws-lambda-go/events"
 
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
-	"github.com/mastio-aws/mastio/shared/edge/metrics"
 	"github.com/mastio-aws/mastio/shared/usecase/events"
 )
 

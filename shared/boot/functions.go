@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
-	"github.com/mastio-aws/mastio/shared/edge/metrics"
 	"github.com/mastio-aws/mastio/shared/edge/remoteca"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
@@ -78,7 +77,7 @@ func Standby(p *Parts) (any, error) {
 			p.Log.ErrorContext(ctx, "standby", "cause", checkErr.Error())
 			return report, fmt.Errorf("%w: %w", errJob, checkErr)
 		}
-		return report, errors.Join(err, metrics.Write(p.Metrics, p.OrgID, p.Now(), gauges(state, p.Now())...))
+		return report, errors.Join(err, WriteMetrics(p.Metrics, p.OrgID, p.Now(), gauges(state, p.Now())...))
 	}, nil
 }
 

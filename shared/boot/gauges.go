@@ -5,14 +5,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/edge/metrics"
 	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/warnings"
 )
 
-func gauge(name string, on bool) metrics.Gauge {
-	g := metrics.Gauge{Name: name, Unit: metrics.Count}
+func gauge(name string, on bool) Gauge {
+	g := Gauge{Name: name, Unit: Count}
 	if on {
 		g.Value = 1
 	}
@@ -22,8 +21,8 @@ func gauge(name string, on bool) metrics.Gauge {
 // gauges returns the metrics of a deployment's alarms: every warning of /healthz as 0 or 1 under its own name, the
 // legacy warning also under its name in the operator's guide, and the remaining days of the root. The function
 // standby writes them, except the gauge of the admin secret, which it may not read: sealGauges has that gauge.
-func gauges(s health.State, now time.Time) []metrics.Gauge {
-	all := []metrics.Gauge{gauge("cullis_proxy_legacy_ca_pathlen_zero", s.Legacy), gauge("standby_ca", s.Standby)}
+func gauges(s health.State, now time.Time) []Gauge {
+	all := []Gauge{gauge("cullis_proxy_legacy_ca_pathlen_zero", s.Legacy), gauge("standby_ca", s.Standby)}
 	for _, r := range warnings.All() {
 		if r.Gauge == warnings.ByStandby {
 			all = append(all, gauge(string(r.Warning), slices.Contains(s.Warnings, r.Warning)))
@@ -46,5 +45,5 @@ func sealGauges(ctx context.Context, shortest func(context.Context) (int, error)
 	if err != nil {
 		return nil, err
 	}
-	return []metrics.Gauge{gauge(string(warnings.AdminSecretShort), length < session.MinSecret)}, nil
+	return []Gauge{gauge(string(warnings.AdminSecretShort), length < session.MinSecret)}, nil
 }

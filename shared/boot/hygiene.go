@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/edge/metrics"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 )
 
@@ -34,8 +33,8 @@ func Hygiene(p *Parts) (any, error) {
 			p.Log.ErrorContext(ctx, "hygiene", "cause", err.Error())
 			err = errHygiene // the cause may name tables; it is in the log
 		}
-		count := func(name string, n int64) metrics.Gauge {
-			return metrics.Gauge{Name: name, Unit: metrics.Count, Value: float64(n)}
+		count := func(name string, n int64) Gauge {
+			return Gauge{Name: name, Unit: Count, Value: float64(n)}
 		}
 		return r, errors.Join(err, metrics.Write(p.Metrics, p.OrgID, p.Now(), count("hygiene_due", r.Due),
 			count("hygiene_rotated", r.Rotated),

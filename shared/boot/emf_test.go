@@ -1,4 +1,4 @@
-package metrics_test
+package boot_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mastio-aws/mastio/shared/edge/metrics"
+	"github.com/mastio-aws/mastio/shared/boot"
 )
 
 var now = time.Date(2026, 11, 24, 3, 0, 0, 123_456_789, time.UTC)
@@ -72,7 +72,7 @@ var errFull = errors.New("no space left")
 func (full) Write([]byte) (int, error) { return 0, errFull }
 
 func TestWriteTellsOfAFailedWriter(t *testing.T) {
-	if err := metrics.Write(full{}, "orga", now); !errors.Is(err, errFull) {
+	if err := boot.WriteMetrics(full{}, "orga", now); !errors.Is(err, errFull) {
 		t.Errorf("err = %v, want %v", err, errFull)
 	}
 }

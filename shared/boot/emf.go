@@ -1,5 +1,4 @@
-// Package metrics writes CloudWatch metrics in the embedded metric format: log lines on standard output, no API call.
-package metrics
+package boot
 
 import (
 	"encoding/json"
@@ -8,31 +7,31 @@ import (
 	"time"
 )
 
-// Namespace is where CloudWatch files the metrics.
-const Namespace = "Mastio"
+// MetricsNamespace is where CloudWatch files the metrics.
+const MetricsNamespace = "Mastio"
 
-// Unit is a CloudWatch unit.
-type Unit string
+// MetricUnit is a CloudWatch unit.
+type MetricUnit string
 
 // The units in use.
 const (
-	Count   Unit = "Count"
-	Seconds Unit = "Seconds"
+	Count   MetricUnit = "Count"
+	Seconds MetricUnit = "Seconds"
 )
 
 // Gauge is one value at one moment.
 type Gauge struct {
 	Name  string
-	Unit  Unit
+	Unit  MetricUnit
 	Value float64
 }
 
-// Write writes the gauges as one line. org is the one dimension: an account can hold several organisations.
+// WriteMetrics writes the gauges as one line in the embedded metric format: a log line on standard output, no API call. org is the one dimension: an account can hold several organisations.
 // Specification: "Embedded metric format specification", Amazon CloudWatch user guide.
-func Write(w io.Writer, org string, now time.Time, gauges ...Gauge) error {
+func WriteMetrics(w io.Writer, org string, now time.Time, gauges ...Gauge) error {
 	type metric struct {
 		Name string
-		Unit Unit
+		Unit MetricUnit
 	}
 	line := map[string]any{"Org": org}
 	var metrics []metric
