@@ -16,7 +16,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
-	"github.com/mastio-aws/mastio/shared/usecase/whoami"
 )
 
 // Ceremony makes generations of the Org CA, and ends them.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
-	"github.com/mastio-aws/mastio/shared/usecase/whoami"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/verifier"
 )
 
@@ -15,11 +15,11 @@ import (
 const MePath = "/v1/agent/me"
 
 // Me returns the handler of the resource, which the function token serves too.
-func Me(resource *whoami.Resource) Handlers {
+func Me(resource *token.Resource) Handlers {
 	return Handlers{"GET /v1/agent/me": func(w http.ResponseWriter, r *http.Request) error { return me(resource, w, r) }}
 }
 
-func me(resource *whoami.Resource, w http.ResponseWriter, r *http.Request) error {
+func me(resource *token.Resource, w http.ResponseWriter, r *http.Request) error {
 	if _, err := onlyQuery(r); err != nil {
 		return err
 	}

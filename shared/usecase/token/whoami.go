@@ -14,46 +14,45 @@ import (
 	"github.com/mastio-aws/mastio/shared/dpop"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/authn"
-	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/verifier"
 )
 
-// Store is what the resource needs of the registry.
-type Store interface {
+// ResourceStore is what the resource needs of the registry.
+type ResourceStore interface {
 	authn.Store
 	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
 }
 
-// Keys gives the public keys of tokens, and the secrets that nonces are checked with.
-type Keys interface {
+// ResourceKeys gives the public keys of tokens, and the secrets that nonces are checked with.
+type ResourceKeys interface {
 	Published(ctx context.Context, now time.Time) ([]accesstoken.PublicKey, error)
-	Signing(ctx context.Context, now time.Time) (*token.Key, error)
-	Before(ctx context.Context, now time.Time) (*token.Key, error)
+	Signing(ctx context.Context, now time.Time) (*Key, error)
+	Before(ctx context.Context, now time.Time) (*Key, error)
 }
 
-// Config is what a Resource is made of. RequireNonce may be false, all else is required.
-type Config struct {
-	Store        Store
-	Keys         Keys
+// ResourceConfig is what a Resource is made of. RequireNonce may be false, all else is required.
+type ResourceConfig struct {
+	Store        ResourceStore
+	Keys         ResourceKeys
 	Issuer       string // issuer identifier, and the audience of tokens for the Mastio itself
 	URL          string // the resource's own, which a proof's htu must name
 	RequireNonce bool
 	Now          func() time.Time
 }
 
-// Resource answers who calls. It is safe for concurrent use.
+// Resource is the Mastio's own resource: it takes an access token and answers what the token proves. It is safe for concurrent use.
 type Resource struct {
-	Config
+	ResourceConfig
 	mu    sync.Mutex
 	epoch int64
 	keys  []accesstoken.PublicKey
 }
 
-// New returns a Resource.
-func New(cfg Config) *Resource { return &Resource{Config: cfg} }
+// NewResource returns a Resource.
+func NewResource(cfg ResourceConfig) *Resource { return &Resource{ResourceConfig: cfg} }
 
-// Request is a request to the resource.
-type Request struct {
+// ResourceRequest is a request to the resource.
+type ResourceRequest struct {
 	CertificatePEM string
 	Authorization  []string
 	Proofs         []string
@@ -73,7 +72,7 @@ type Answer struct {
 // although it has not expired.
 //
 // Errors: those of verifier.Rules.Check, verifier.ErrReplayed, those of authn.Authenticate, registry.ErrUnavailable.
-func (r *Resource) Ask(ctx context.Context, q Request) (Answer, error) {
+func (r *Resource) Ask(ctx context.Context, q ResourceRequest) (Answer, error) {
 	shown, err := authn.Read(q.CertificatePEM, "")
 	if err != nil {
 		return Answer{}, err
@@ -141,7 +140,7 @@ func (r *Resource) useUp(ctx context.Context, v verifier.Verified, now time.Time
 }
 
 // checkNonce takes a nonce of the epoch before too, for as long as a login may last.
-func (r *Resource) checkNonce(ctx context.Context, nonce string, key *token.Key, now time.Time) error {
+func (r *Resource) checkNonce(ctx context.Context, nonce string, key *Key, now time.Time) error {
 	if nonce == "" && !r.RequireNonce {
 		return nil
 	}
