@@ -18,7 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 func TestOneSignatureEach(t *testing.T) {

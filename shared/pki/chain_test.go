@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 type certs = []*x509.Certificate

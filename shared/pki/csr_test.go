@@ -17,7 +17,7 @@ import (
 	"testing"
 
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 func ecKey(t testing.TB, curve elliptic.Curve) *ecdsa.PrivateKey {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 // An Org CA below a root that has other CAs too vouches alone for its agents: a path past it is none, and what stands

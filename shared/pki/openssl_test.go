@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 // openssl runs the tool and returns what it printed. A machine without it skips the test, except in CI.

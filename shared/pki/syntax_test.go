@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 func TestExtensionSyntax(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 // What every check before it let through, the proof refuses if the key does not do what the certificate says.

@@ -16,8 +16,8 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/upload"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 var (

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/upload"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 // tool runs a program and returns what it printed. A machine without it skips the test, except in CI.

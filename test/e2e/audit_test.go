@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/audit/audittest"
+	"github.com/mastio-aws/mastio/test/audittest"
 )
 
 const auditPath = "/v1/admin/audit/"

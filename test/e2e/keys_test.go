@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 // certify is a rotation's body with a request by a key.

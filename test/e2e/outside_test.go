@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 // uploadCA makes a CA of the operator's own the current Org CA, and returns it with its key: the operator's PKI has

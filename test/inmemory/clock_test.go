@@ -13,7 +13,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
@@ -22,6 +21,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/warnings"
 	"github.com/mastio-aws/mastio/test/inmemory"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 // A process dies in a rotation while the clock is ahead; with the clock put right nothing is locked, and GET and

@@ -13,13 +13,13 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 	"github.com/mastio-aws/mastio/test/inmemory"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 // spireRoot is a SPIRE server's own root.

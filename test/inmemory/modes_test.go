@@ -12,13 +12,13 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/test/inmemory"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 func admit(t *testing.T, m *inmemory.Mastio, name string) enroll.Result {

@@ -20,7 +20,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
@@ -31,6 +30,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/warnings"
 	"github.com/mastio-aws/mastio/test/inmemory"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 // files is an operator's CA as two PEM files.

@@ -15,11 +15,11 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/usecase/authn"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/test/inmemory"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 // outside is a SPIRE server and the SVIDs with which agents were enrolled.

@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/audit/audittest"
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
+	"github.com/mastio-aws/mastio/test/audittest"
 )
 
 func events(cfg bundle.VerifierConfig, rows []audit.Row) bundle.Report {

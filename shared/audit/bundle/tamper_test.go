@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/audit/audittest"
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
+	"github.com/mastio-aws/mastio/test/audittest"
 )
 
 // check verifies bundles in turn.

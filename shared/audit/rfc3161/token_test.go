@@ -10,8 +10,8 @@ import (
 
 	"github.com/digitorus/timestamp"
 
-	"github.com/mastio-aws/mastio/shared/audit/audittest"
 	"github.com/mastio-aws/mastio/shared/audit/rfc3161"
+	"github.com/mastio-aws/mastio/test/audittest"
 )
 
 var (

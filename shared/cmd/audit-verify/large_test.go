@@ -7,8 +7,8 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/mastio-aws/mastio/shared/audit/audittest"
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
+	"github.com/mastio-aws/mastio/test/audittest"
 )
 
 // With -rows=1000000 -keep=FILE the test leaves a bundle to measure the command with.

@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/audit/audittest"
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
+	"github.com/mastio-aws/mastio/test/audittest"
 )
 
 func write(t *testing.T, name string, data []byte) string {

@@ -12,9 +12,9 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/test/inmemory"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 // crossed is a former Org CA below the present one: what operators make to ease a change of roots (RFC 4210 section

@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/test/inmemory"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 func (w *world) remove(t testing.TB, id string) {

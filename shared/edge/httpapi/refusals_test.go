@@ -17,10 +17,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/test/inmemory"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 const tokenRoute = "POST /v1/auth/token"

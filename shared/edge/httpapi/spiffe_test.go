@@ -11,9 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/test/inmemory"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 const workload = "spiffe://prod.example/ns/default/sa/kyc"

@@ -15,9 +15,9 @@ import (
 
 	"github.com/digitorus/timestamp"
 
-	"github.com/mastio-aws/mastio/shared/audit/audittest"
 	"github.com/mastio-aws/mastio/shared/audit/rfc3161"
 	"github.com/mastio-aws/mastio/shared/edge/tsa"
+	"github.com/mastio-aws/mastio/test/audittest"
 )
 
 var digest = sha256.Sum256([]byte("a checkpoint"))

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/audit/audittest"
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
 	"github.com/mastio-aws/mastio/shared/audit/rfc3161"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/test/audittest"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 

@@ -9,8 +9,8 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
 	"github.com/mastio-aws/mastio/shared/usecase/authn"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 // Whatever is sent, reading it ends without a panic, and only a certificate within the policy, with its own key or a

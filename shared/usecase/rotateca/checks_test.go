@@ -9,7 +9,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
-	"github.com/mastio-aws/mastio/shared/pki/pkitest"
+	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
 // The pre-flight warns of what a verifier refuses by a policy of its own, and of nothing else.
