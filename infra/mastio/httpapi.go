@@ -1,6 +1,7 @@
 package mastio
 
 import (
+	"github.com/mastio-aws/mastio/shared/routes"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -9,8 +10,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
-
-	"github.com/mastio-aws/mastio/shared/routes"
 )
 
 const (
@@ -103,7 +102,7 @@ func (s *Service) httpStage(api awsapigatewayv2.HttpApi) awsapigatewayv2.CfnStag
 		},
 		AccessLogSettings: &awsapigatewayv2.CfnStage_AccessLogSettingsProperty{
 			DestinationArn: s.accessLog(routes.Agents).LogGroupArn(),
-			Format:         jsii.String(accesslog.HTTP),
+			Format:         jsii.String(routes.HTTPLog),
 		},
 		// By it the functions know that the route $default is this API's: shared/edge/httpapi.
 		StageVariables: &map[string]*string{"host": jsii.String(string(routes.Agents))},

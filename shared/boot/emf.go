@@ -26,7 +26,8 @@ type Gauge struct {
 	Value float64
 }
 
-// WriteMetrics writes the gauges as one line in the embedded metric format: a log line on standard output, no API call. org is the one dimension: an account can hold several organisations.
+// WriteMetrics writes the gauges as one line in the embedded metric format: a log line on standard output, no API
+// call. org is the one dimension: an account can hold several organisations.
 // Specification: "Embedded metric format specification", Amazon CloudWatch user guide.
 func WriteMetrics(w io.Writer, org string, now time.Time, gauges ...Gauge) error {
 	type metric struct {
@@ -41,7 +42,7 @@ func WriteMetrics(w io.Writer, org string, now time.Time, gauges ...Gauge) error
 	}
 	line["_aws"] = map[string]any{
 		"Timestamp": now.UnixMilli(),
-		"CloudWatchMetrics": []any{map[string]any{"Namespace": Namespace, "Dimensions": [][]string{{"Org"}},
+		"CloudWatchMetrics": []any{map[string]any{"Namespace": MetricsNamespace, "Dimensions": [][]string{{"Org"}},
 			"Metrics": metrics}},
 	}
 	encoded, err := json.Marshal(line)

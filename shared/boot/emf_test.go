@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"github.com/mastio-aws/mastio/shared/boot"
 	"math"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/mastio-aws/mastio/shared/boot"
 )
 
 var now = time.Date(2026, 11, 24, 3, 0, 0, 123_456_789, time.UTC)
@@ -19,12 +18,12 @@ var now = time.Date(2026, 11, 24, 3, 0, 0, 123_456_789, time.UTC)
 // The shape is CloudWatch's: it silently ignores a log line in another shape.
 func TestWrite(t *testing.T) {
 	var out bytes.Buffer
-	err := metrics.Write(&out, "orga", now,
-		metrics.Gauge{
+	err := boot.WriteMetrics(&out, "orga", now,
+		boot.Gauge{
 			Name:  "cullis_proxy_legacy_ca_pathlen_zero",
-			Unit:  metrics.Count,
+			Unit:  boot.Count,
 			Value: 1,
-		}, metrics.Gauge{Name: "age", Unit: metrics.Seconds, Value: 0.5})
+		}, boot.Gauge{Name: "age", Unit: boot.Seconds, Value: 0.5})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,9 +53,9 @@ func TestWrite(t *testing.T) {
 func TestWriteRefusesWhatIsNoNumber(t *testing.T) {
 	for _, v := range []float64{math.NaN(), math.Inf(1)} {
 		var out bytes.Buffer
-		if err := metrics.Write(&out, "orga", now, metrics.Gauge{
+		if err := boot.WriteMetrics(&out, "orga", now, boot.Gauge{
 			Name:  "x",
-			Unit:  metrics.Count,
+			Unit:  boot.Count,
 			Value: v,
 		}); err == nil || out.Len() > 0 {
 			t.Errorf("%v: err = %v, output %q", v, err, out.String())

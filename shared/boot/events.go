@@ -28,9 +28,9 @@ func Events(p *Parts) (any, error) {
 			answer.BatchItemFailures = append(answer.BatchItemFailures,
 				lambdaevents.DynamoDBBatchItemFailure{ItemIdentifier: report.Failed})
 		}
-		err := metrics.Write(p.Metrics, p.OrgID, p.Now(), metrics.Gauge{
+		err := WriteMetrics(p.Metrics, p.OrgID, p.Now(), Gauge{
 			Name:  "events_sent",
-			Unit:  metrics.Count,
+			Unit:  Count,
 			Value: float64(report.Sent),
 		})
 		return answer, err

@@ -29,9 +29,9 @@ func gauges(s health.State, now time.Time) []Gauge {
 		}
 	}
 	if !s.CANotAfter.IsZero() {
-		all = append(all, metrics.Gauge{
+		all = append(all, Gauge{
 			Name:  "org_ca_days_left",
-			Unit:  metrics.Count,
+			Unit:  Count,
 			Value: float64(s.CANotAfter.Sub(now) / (24 * time.Hour)),
 		})
 	}
@@ -40,7 +40,7 @@ func gauges(s health.State, now time.Time) []Gauge {
 
 // sealGauges are those of the function checkpoint, which the schedule runs and which reads the admin secret as every
 // route of the operators does. An unreadable secret has no length: no gauge is better than a wrong one.
-func sealGauges(ctx context.Context, shortest func(context.Context) (int, error)) ([]metrics.Gauge, error) {
+func sealGauges(ctx context.Context, shortest func(context.Context) (int, error)) ([]Gauge, error) {
 	length, err := shortest(ctx)
 	if err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ func Hygiene(p *Parts) (any, error) {
 		count := func(name string, n int64) Gauge {
 			return Gauge{Name: name, Unit: Count, Value: float64(n)}
 		}
-		return r, errors.Join(err, metrics.Write(p.Metrics, p.OrgID, p.Now(), count("hygiene_due", r.Due),
+		return r, errors.Join(err, WriteMetrics(p.Metrics, p.OrgID, p.Now(), count("hygiene_due", r.Due),
 			count("hygiene_rotated", r.Rotated),
 			count("hygiene_notified", r.Notified), count("hygiene_failed", r.Failed), count("hygiene_remaining", r.Remaining)))
 	}, nil

@@ -3,6 +3,7 @@ package boot
 import (
 	"context"
 	"fmt"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
@@ -14,7 +15,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
-	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
@@ -116,8 +116,8 @@ func (p *Parts) Tokens(keys token.Keys) *token.Issuer {
 }
 
 // Resource tells an agent with a token what the Mastio knows of it.
-func (p *Parts) Resource(keys whoami.Keys) *whoami.Resource {
-	return whoami.New(whoami.Config{
+func (p *Parts) Resource(keys token.ResourceKeys) *token.Resource {
+	return token.NewResource(token.ResourceConfig{
 		Store:        p.store(),
 		Keys:         keys,
 		Issuer:       p.Config.Issuer,

@@ -2,11 +2,11 @@ package httpapi
 
 import (
 	"errors"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"net/http"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
-	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/verifier"
 )
 
@@ -23,7 +23,7 @@ func me(resource *token.Resource, w http.ResponseWriter, r *http.Request) error 
 	if _, err := onlyQuery(r); err != nil {
 		return err
 	}
-	a, err := resource.Ask(r.Context(), whoami.Request{
+	a, err := resource.Ask(r.Context(), token.ResourceRequest{
 		CertificatePEM: CallOf(r.Context()).CertificatePEM,
 		Authorization:  r.Header.Values("Authorization"),
 		Proofs:         r.Header.Values("DPoP"),

@@ -1,0 +1,105 @@
+package house
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// count is one row of the table of sizes: what is counted, and the most that there may be.
+type count struct {
+	what string
+	most int
+	take func(*testing.T, []file) (n int, detail []string)
+}
+
+// counts are the sizes that keep the product small enough to hold in one's head. A row is one function.
+var counts = []count{
+	{"packages in shared, without shared/cmd and shared/verifier", 48, packagesInShared},
+	{"packages that handle a token request", 9, packagesOfToken},
+	{"use cases that handle a rotation of a certificate", 3, useCasesOfRotateCert},
+}
+
+// TestCounts prints the table with -v, and fails above a limit.
+func TestCounts(t *testing.T) {
+	files := sources(t)
+	for _, c := range counts {
+		n, detail := c.take(t, files)
+		t.Logf("%-60s %3d of at most %d", c.what, n, c.most)
+		if n > c.most {
+			t.Errorf("%s: %d, at most %d:\n\t%s", c.what, n, c.most, strings.Join(detail, "\n\t"))
+		}
+	}
+}
+
+func packagesInShared(_ *testing.T, files []file) (int, []string) {
+	folders := map[string]bool{}
+	for _, f := range files {
+		if below(f.path, []string{"shared"}) && !below(f.path, []string{"shared/cmd", "shared/verifier"}) {
+			folders[filepath.ToSlash(filepath.Dir(f.path))] = true
+		}
+	}
+	all := slices.Sorted(maps.Keys(folders))
+	return len(all), all
+}
+
+// values are packages of values and words: a request's journey passes through none of their steps.
+var values = []string{"audit", "orgca", "problem", "reason", "registry"}
+
+// packagesOfToken counts the packages whose steps a request of POST /v1/auth/token passes: the edge, the use case, and what
+// the files of both use cases on its way import.
+func packagesOfToken(_ *testing.T, files []file) (int, []string) {
+	on := map[string]bool{"edge/httpapi": true, "usecase/token": true}
+	for _, f := range files {
+		folder, name := filepath.ToSlash(filepath.Dir(f.path)), filepath.Base(f.path)
+		own := folder == "shared/usecase/token" && slices.Contains([]string{"token.go", "proof.go", "use.go", "ring.go"}, name)
+		if !own && folder != "shared/usecase/authn" {
+			continue
+		}
+		for _, p := range imports(f) {
+			if !slices.Contains(values, p) {
+				on[p] = true
+			}
+		}
+	}
+	all := slices.Sorted(maps.Keys(on))
+	return len(all), all
+}
+
+// useCasesOfRotateCert counts the use cases that agentcert needs, itself among them.
+func useCasesOfRotateCert(_ *testing.T, files []file) (int, []string) {
+	on := map[string]bool{}
+	queue := []string{"usecase/agentcert"}
+	for len(queue) > 0 {
+		next := queue[0]
+		queue = queue[1:]
+		if on[next] {
+			continue
+		}
+		on[next] = true
+		for _, f := range files {
+			if filepath.ToSlash(filepath.Dir(f.path)) != "shared/"+next {
+				continue
+			}
+			for _, p := range imports(f) {
+				if strings.HasPrefix(p, "usecase/") {
+					queue = append(queue, p)
+				}
+			}
+		}
+	}
+	all := slices.Sorted(maps.Keys(on))
+	return len(all), all
+}
+
+// imports are the packages of shared that a file imports, without the folder's name.
+func imports(f file) (all []string) {
+	for _, spec := range f.ast.Imports {
+		if own, ok := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), module+"shared/"); ok {
+			all = append(all, own)
+		}
+	}
+	return all
+}
