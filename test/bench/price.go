@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"github.com/mastio-aws/mastio/shared/jose"
+	"github.com/mastio-aws/mastio/shared/routes"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,7 +26,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
-	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/test/inmemory"
@@ -211,7 +212,7 @@ func (s *shop) sold(ctx context.Context) (map[string]spent, error) {
 		e := priced("POST", rotatePath(ids[n%pricedAgents]), map[string][]string{"X-Admin-Secret": {inmemory.Secret}})
 		return s.ask(ctx, s.rotate, e)
 	}
-	access = accessLine(accesslog.REST, "POST", "/registry/agents/{agent_id}/rotate-cert")
+	access = accessLine(routes.RESTLog, "POST", "/registry/agents/{agent_id}/rotate-cert")
 	if _, err = s.during(pricedAgents*pricedRounds, access, rotate); err != nil { // from then on each has a record of keys
 		return nil, err
 	}

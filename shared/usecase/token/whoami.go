@@ -1,7 +1,7 @@
 // Package whoami is the Mastio's own resource: it takes an access token and answers what the token proves.
 //
 // Its tests need the whole Mastio around it: shared/edge/httpapi/me_test.go.
-package whoami
+package token
 
 import (
 	"context"
