@@ -1,6 +1,3 @@
-// Package whoami is the Mastio's own resource: it takes an access token and answers what the token proves.
-//
-// Its tests need the whole Mastio around it: shared/edge/httpapi/me_test.go.
 package token
 
 import (
