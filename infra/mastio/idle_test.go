@@ -15,7 +15,8 @@ import (
 
 var dollars = regexp.MustCompile(`[0-9]+\.[0-9]{2}`)
 
-// The table of an idle month counts what the templates have, at the list prices, and its sum is what it says, within its bar.
+// The table of an idle month counts what the templates have, at the list prices, and its sum is what it says, within
+// its bar.
 func TestIdleMonthCountsTheTemplates(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "README.md"))
 	if err != nil {
@@ -51,7 +52,8 @@ func TestIdleMonthCountsTheTemplates(t *testing.T) {
 	rules := len(acls[0].Properties["Rules"].([]any))
 	written := len(warnings.All()) + 3 // standby_ca, org_ca_days_left, and the name in the operator's guide
 	for _, want := range []string{
-		fmt.Sprintf("| keys: %d of the deployment, 2 of the current Org CA, 2 of the standby | %.2f |", keys, float64(keys+4)),
+		fmt.Sprintf("| keys: %d of the deployment, 2 of the current Org CA, 2 of the standby | %.2f |", keys,
+			float64(keys+4)),
 		fmt.Sprintf("| WAF: ACL and %d rules | %.2f |", rules, float64(5+rules)),
 		fmt.Sprintf("| alarms (%d), the standby job's metrics (%d)", alarms, written),
 		fmt.Sprintf("| %.2f + %.2f + ", 0.1*float64(alarms), 0.3*float64(written)),

@@ -68,8 +68,8 @@ func Standby(p *Parts) (any, error) {
 		report, err := job.Run(ctx)
 		if err != nil {
 			p.Log.ErrorContext(ctx, "standby", "cause", err.Error())
-			// The cause is in the error too, for the operator who deploys: a first deployment that fails removes the log with the rest.
-			// No caller of the APIs gets it, and it names keys by their ids at most.
+			// The cause is in the error too, for the operator who deploys: a first deployment that fails removes the log with
+			// the rest. No caller of the APIs gets it, and it names keys by their ids at most.
 			err = fmt.Errorf("%w: %w", errJob, err)
 		}
 		state, checkErr := checker.Check(ctx)
@@ -85,7 +85,16 @@ func Standby(p *Parts) (any, error) {
 func Startup(p *Parts) (any, error) {
 	p.patience = jobPatience
 	check := &health.Check{
-		Store: p.store(), Objects: p.objects(), Secret: p.secret().Readable, Tokens: p.Ring().Usable, Left: p.keys().Left, Forgotten: p.forgotten(), Strict: p.StrictPKI, Adopt: p.Adopt, Domain: p.AgentsDomain != "", Now: p.Now,
+		Store:     p.store(),
+		Objects:   p.objects(),
+		Secret:    p.secret().Readable,
+		Tokens:    p.Ring().Usable,
+		Left:      p.keys().Left,
+		Forgotten: p.forgotten(),
+		Strict:    p.StrictPKI,
+		Adopt:     p.Adopt,
+		Domain:    p.AgentsDomain != "",
+		Now:       p.Now,
 	}
 	return func(ctx context.Context) error {
 		err := check.Run(ctx)

@@ -26,9 +26,9 @@ var (
 	seed   = flag.Uint64("seed", 0, "of the generator; 0: a new one, which is printed")
 )
 
-// trialsOf issues a client certificate under an accepted upload, and one under the CA that follows it in a rotation, and
-// asks for both of them alone and with the overlap's bundle.pem. The CA that follows has the same subject, the worst case
-// that is let in.
+// trialsOf issues a client certificate under an accepted upload, and one under the CA that follows it in a rotation,
+// and asks for both of them alone and with the overlap's bundle.pem. The CA that follows has the same subject, the
+// worst case that is let in.
 func trialsOf(t *testing.T, shape string, m upload.Material, now time.Time) []trial {
 	t.Helper()
 	old := generationOf(t, 1, m, now)

@@ -224,8 +224,10 @@ func TestProgramsAgreeOnPathLen(t *testing.T) {
 	key := p256(t, "ca")
 	root := found(t, "acme root", key, nil, aroundNow(now), pathLen(0))
 	issuing := found(t, "acme issuing", p256(t, "issuing"), root, aroundNow(now), pathLen(0))
-	leaf := found(t, "agent", p256(t, "leaf"), issuing, aroundNow(now), drop(oidBC), set(oidKU, yes, []byte{3, 2, 7, 0x80}), set(oidEKU, nil, seq(oid(1, 3, 6, 1, 5, 5, 7, 3, 2))))
-	if _, err := upload.Read(root.pem(), pkcs8(t, key), upload.Policy{Now: now}); !strings.Contains(err.Error(), string(upload.PathLenZero)) {
+	leaf := found(t, "agent", p256(t, "leaf"), issuing, aroundNow(now), drop(oidBC),
+		set(oidKU, yes, []byte{3, 2, 7, 0x80}), set(oidEKU, nil, seq(oid(1, 3, 6, 1, 5, 5, 7, 3, 2))))
+	if _, err := upload.Read(root.pem(), pkcs8(t, key), upload.Policy{Now: now}); !strings.Contains(err.Error(),
+		string(upload.PathLenZero)) {
 		t.Errorf("err = %v", err)
 	}
 	dir := t.TempDir()

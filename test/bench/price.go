@@ -40,8 +40,8 @@ type spent struct {
 // logOverhead is what CloudWatch Logs counts for each line besides its text ("PutLogEvents", CloudWatch Logs API).
 const logOverhead = 26
 
-// shop is the part of a Mastio whose use is priced: the real use cases over DynamoDB, keys in memory, functions' logs as a
-// deployment writes them.
+// shop is the part of a Mastio whose use is priced: the real use cases over DynamoDB, keys in memory, functions' logs
+// as a deployment writes them.
 type shop struct {
 	token, rotate served
 	enroller      *enroll.Enroller
@@ -86,7 +86,10 @@ func (s *shop) during(n int, access string, operation func(n int) error) (spent,
 	}
 	of := func(sum float64) float64 { return sum / float64(n) }
 	return spent{
-		reads: of(s.sum.reads), writes: of(s.sum.writes), signatures: of(float64(s.keys.Calls()["Sign"] - signed)), logged: of(float64(logged)),
+		reads:      of(s.sum.reads),
+		writes:     of(s.sum.writes),
+		signatures: of(float64(s.keys.Calls()["Sign"] - signed)),
+		logged:     of(float64(logged)),
 	}, nil
 }
 
@@ -128,9 +131,14 @@ func started(handler any, err error) (served, error) {
 // accessLine is what API Gateway writes about a request of this kind.
 func accessLine(format, method, resource string) string {
 	return strings.NewReplacer(
-		"$context.requestId", "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"[:map[bool]int{true: 16, false: 36}[format == routes.HTTPLog]],
-		"$context.identity.sourceIp", "203.0.113.177", "$context.routeKey", method+" "+resource, "$context.httpMethod", method,
-		"$context.resourcePath", resource, "$context.status", "200", "$context.responseLatency", "127", "$context.integrationLatency", "125",
+		"$context.requestId", "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"[:map[bool]int{
+			true:  16,
+			false: 36,
+		}[format == routes.HTTPLog]],
+		"$context.identity.sourceIp", "203.0.113.177", "$context.routeKey", method+" "+resource, "$context.httpMethod",
+		method,
+		"$context.resourcePath", resource, "$context.status", "200", "$context.responseLatency", "127",
+		"$context.integrationLatency", "125",
 		"$context.integration.status", "200", "$context.error.responseType", "-", "$context.error.message", "-",
 		"$context.integrationErrorMessage", "-", "$context.identity.clientCert.subjectDN", "-",
 	).Replace(format)
@@ -139,7 +147,8 @@ func accessLine(format, method, resource string) string {
 func priced(method, path string, headers map[string][]string) httpapi.Event {
 	e := httpapi.Event{}
 	e.HTTPMethod, e.Path, e.MultiValueHeaders = method, path, headers
-	e.RequestContext.RequestID, e.RequestContext.Identity.SourceIP = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef", "203.0.113.177"
+	e.RequestContext.RequestID, e.RequestContext.Identity.SourceIP = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+		"203.0.113.177"
 	return e
 }
 
@@ -165,7 +174,9 @@ func (s *shop) sold(ctx context.Context) (map[string]spent, error) {
 	var provers []*prover
 	for n := range pricedAgents {
 		a, err := s.enroller.Enroll(ctx, enroll.Request{
-			Name: fmt.Sprintf("payments-reconciliation-%04d", n), Profile: agent.Profile{Capabilities: []string{"payments:read", "ledger:write"}}, By: audit.By{Actor: "test"},
+			Name:    fmt.Sprintf("payments-reconciliation-%04d", n),
+			Profile: agent.Profile{Capabilities: []string{"payments:read", "ledger:write"}},
+			By:      audit.By{Actor: "test"},
 		})
 		if err != nil {
 			return nil, err
@@ -185,8 +196,11 @@ func (s *shop) sold(ctx context.Context) (map[string]spent, error) {
 	all := map[string]spent{}
 	ask := func(n int, proofs ...string) error {
 		e := priced("POST", tokenPath, map[string][]string{"dpop": proofs})
-		e.Version, e.StageVariables, e.RequestContext.RequestID = "1.0", map[string]string{"host": "agents"}, "JKJaXmPLvHcESHA="
-		e.RequestContext.Identity.ClientCert = &events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert{ClientCertPem: leaves[n%pricedAgents]}
+		e.Version, e.StageVariables, e.RequestContext.RequestID = "1.0", map[string]string{"host": "agents"},
+			"JKJaXmPLvHcESHA="
+		e.RequestContext.Identity.ClientCert = &events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert{
+			ClientCertPem: leaves[n%pricedAgents],
+		}
 		return s.ask(ctx, s.token, e)
 	}
 	if err := ask(0); err != nil { // opens the key of the day

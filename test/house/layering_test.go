@@ -50,46 +50,82 @@ var core = []string{
 // layers are in the order in which a folder is looked up.
 var layers = []layer{
 	{
-		name: "agent's tool", folders: []string{"shared/cmd/agent-sync"}, own: []string{"shared/jose", "shared/pki", "shared/version"},
+		name:    "agent's tool",
+		folders: []string{"shared/cmd/agent-sync"},
+		own:     []string{"shared/jose", "shared/pki", "shared/version"},
 		foreign: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go", "github.com/kballard/go-shellquote"},
 		why:     "it runs on an agent's host: it knows the form of what we deliver, and nothing else of us",
 	},
 	{
-		name: "auditor's tools", folders: []string{"shared/cmd", "shared/audit/rfc3161"}, own: []string{"shared/audit", "shared/pki/dn", "shared/version"},
+		name:    "auditor's tools",
+		folders: []string{"shared/cmd", "shared/audit/rfc3161"},
+		own:     []string{"shared/audit", "shared/pki/dn", "shared/version"},
 		foreign: []string{"github.com/digitorus/pkcs7", "github.com/digitorus/timestamp"},
 		why:     "an auditor runs it far from us: it knows the form of what we export and of names, and nothing else of us",
 	},
 	{
-		name: "verifier", folders: []string{"shared/verifier"}, own: []string{"shared/problem", "shared/accesstoken", "shared/dpop", "shared/jose"},
-		why: "what a resource server checks is a function of the request and of keys: no store, no HTTP",
+		name:    "verifier",
+		folders: []string{"shared/verifier"},
+		own:     []string{"shared/problem", "shared/accesstoken", "shared/dpop", "shared/jose"},
+		why:     "what a resource server checks is a function of the request and of keys: no store, no HTTP",
 	},
 	{
-		name: "core", folders: core, own: core,
-		foreign: []string{"github.com/go-jose/go-jose/v4", "github.com/gowebpki/jcs", "github.com/oklog/ulid/v2", "github.com/transparency-dev/merkle", "golang.org/x/crypto/cryptobyte"},
-		why:     "the core decides and must be testable without anything else; the libraries it may use compute and nothing more",
+		name:    "core",
+		folders: core,
+		own:     core,
+		foreign: []string{"github.com/go-jose/go-jose/v4", "github.com/gowebpki/jcs", "github.com/oklog/ulid/v2",
+			"github.com/transparency-dev/merkle", "golang.org/x/crypto/cryptobyte"},
+		why: "the core decides and must be testable without anything else; the libraries it may use compute and " +
+			"nothing more",
 	},
 	{
-		name: "use cases", folders: []string{"shared/usecase"}, own: append([]string{"shared/usecase"}, core...),
-		why: "a use case orders steps over interfaces of its own; no SDK, no HTTP server",
+		name:    "use cases",
+		folders: []string{"shared/usecase"},
+		own:     append([]string{"shared/usecase"}, core...),
+		why:     "a use case orders steps over interfaces of its own; no SDK, no HTTP server",
 	},
 	{
-		name: "edges", folders: []string{"shared/edge"}, own: append([]string{"shared/usecase"}, core...), foreign: []string{"*"},
-		why: "an edge knows one thing of the outside; edges that know each other become one",
+		name:    "edges",
+		folders: []string{"shared/edge"},
+		own:     append([]string{"shared/usecase"}, core...),
+		foreign: []string{"*"},
+		why:     "an edge knows one thing of the outside; edges that know each other become one",
 	},
 	{
-		name: "boot", folders: []string{"shared/boot"}, own: append([]string{"shared/usecase", "shared/edge"}, core...), foreign: []string{"*"},
-		why: "the only place that sees all",
-	},
-	{name: "functions", folders: []string{"functions"}, own: []string{"shared/boot"}, why: "a function's main names its handler and nothing else"},
-	{
-		name: "infra", folders: []string{"infra"}, own: []string{"infra", "localstack/dynamodb", "shared/routes", "shared/schema", "shared/warnings"}, foreign: []string{"*"},
-		why: "the deployment knows the tables of routes, of schemas and of warnings, and what the routes are said to take not the product; the restore tool makes the tables that a copy goes into",
+		name:    "boot",
+		folders: []string{"shared/boot"},
+		own:     append([]string{"shared/usecase", "shared/edge"}, core...),
+		foreign: []string{"*"},
+		why:     "the only place that sees all",
 	},
 	{
-		name: "local", folders: []string{"localstack"}, own: []string{"localstack", "shared/pki/dn", "shared/routes", "shared/schema"}, foreign: []string{"*"},
-		why: "what stands in for AWS must not know what it is used for",
+		name:    "functions",
+		folders: []string{"functions"},
+		own:     []string{"shared/boot"},
+		why:     "a function's main names its handler and nothing else",
 	},
-	{name: "outside view", folders: []string{"test"}, own: []string{""}, foreign: []string{"*"}, why: "tests see everything"},
+	{
+		name:    "infra",
+		folders: []string{"infra"},
+		own:     []string{"infra", "localstack/dynamodb", "shared/routes", "shared/schema", "shared/warnings"},
+		foreign: []string{"*"},
+		why: "the deployment knows the tables of routes, of schemas and of warnings, and what the routes are said to " +
+			"take not the product; the restore tool makes the tables that a copy goes into",
+	},
+	{
+		name:    "local",
+		folders: []string{"localstack"},
+		own:     []string{"localstack", "shared/pki/dn", "shared/routes", "shared/schema"},
+		foreign: []string{"*"},
+		why:     "what stands in for AWS must not know what it is used for",
+	},
+	{
+		name:    "outside view",
+		folders: []string{"test"},
+		own:     []string{""},
+		foreign: []string{"*"},
+		why:     "tests see everything",
+	},
 }
 
 type file struct {
@@ -108,7 +144,8 @@ func sources(t *testing.T) []file {
 			return err
 		}
 		name := d.Name()
-		if d.IsDir() && path != root && (strings.HasPrefix(name, ".") || slices.Contains([]string{"testdata", "node_modules", "build", "cdk.out"}, name)) {
+		if d.IsDir() && path != root &&
+			(strings.HasPrefix(name, ".") || slices.Contains([]string{"testdata", "node_modules", "build", "cdk.out"}, name)) {
 			return filepath.SkipDir
 		}
 		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
@@ -252,7 +289,8 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 }
 
 func TestNoDumpingGrounds(t *testing.T) {
-	refused := []string{"util", "utils", "common", "helper", "helpers", "model", "models", "types", "manager", "service", "misc", "base"}
+	refused := []string{"util", "utils", "common", "helper", "helpers", "model", "models", "types", "manager", "service",
+		"misc", "base"}
 	for _, f := range sources(t) {
 		if slices.Contains(refused, f.ast.Name.Name) {
 			t.Errorf("%s: package %s: a package is named for what is in it", f.path, f.ast.Name.Name)
@@ -261,7 +299,8 @@ func TestNoDumpingGrounds(t *testing.T) {
 }
 
 func TestTopLevel(t *testing.T) {
-	may := []string{"functions", "infra", "shared", "localstack", "test", "go.mod", "go.sum", "Makefile", "cdk.json", "README.md"}
+	may := []string{"functions", "infra", "shared", "localstack", "test", "go.mod", "go.sum", "Makefile", "cdk.json",
+		"README.md"}
 	made := []string{"build", "node_modules", "cdk.out", "proxy.env"} // git-ignored
 	entries, err := os.ReadDir(filepath.Join("..", ".."))
 	if err != nil {

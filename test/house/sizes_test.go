@@ -48,13 +48,14 @@ func packagesInShared(_ *testing.T, files []file) (int, []string) {
 // values are packages of values and words: a request's journey passes through none of their steps.
 var values = []string{"audit", "orgca", "problem", "reason", "registry"}
 
-// packagesOfToken counts the packages whose steps a request of POST /v1/auth/token passes: the edge, the use case, and what
-// the files of both use cases on its way import.
+// packagesOfToken counts the packages whose steps a request of POST /v1/auth/token passes: the edge, the use case, and
+// what the files of both use cases on its way import.
 func packagesOfToken(_ *testing.T, files []file) (int, []string) {
 	on := map[string]bool{"edge/httpapi": true, "usecase/token": true}
 	for _, f := range files {
 		folder, name := filepath.ToSlash(filepath.Dir(f.path)), filepath.Base(f.path)
-		own := folder == "shared/usecase/token" && slices.Contains([]string{"token.go", "proof.go", "use.go", "ring.go"}, name)
+		own := folder == "shared/usecase/token" &&
+			slices.Contains([]string{"token.go", "proof.go", "use.go", "ring.go"}, name)
 		if !own && folder != "shared/usecase/authn" {
 			continue
 		}

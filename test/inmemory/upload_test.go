@@ -128,7 +128,11 @@ func TestRefusedUploadLeavesOnlyARow(t *testing.T) {
 	legacy := files(t, pkitest.Legacy(t, "acme", inmemory.Start))
 	org, keys := m.Org(t), m.Keys.All()
 	for i, mode := range []rotateca.Mode{rotateca.Upload, rotateca.Stage} {
-		_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: mode, Upload: &rotateca.Files{Certificates: bytes.Clone(legacy.Certificates), Key: bytes.Clone(legacy.Key)}, By: audit.By{Actor: "test"}})
+		_, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+			Mode:   mode,
+			Upload: &rotateca.Files{Certificates: bytes.Clone(legacy.Certificates), Key: bytes.Clone(legacy.Key)},
+			By:     audit.By{Actor: "test"},
+		})
 		if !errors.Is(err, upload.ErrRefused) || problem.Of(err).Code != upload.PathLenZero {
 			t.Fatalf("%s: %v", mode, err)
 		}
@@ -225,7 +229,12 @@ func TestDryRunOfAnUpload(t *testing.T) {
 		got.Source != orgca.Upload || len(got.Checks) != 5 {
 		t.Errorf("dry run = %+v", got)
 	}
-	_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, DryRun: true, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)), By: audit.By{Actor: "test"}})
+	_, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode:   rotateca.Upload,
+		DryRun: true,
+		Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)),
+		By:     audit.By{Actor: "test"},
+	})
 	if !errors.Is(err, upload.ErrRefused) {
 		t.Errorf("dry run of a defective one: %v", err)
 	}
@@ -315,8 +324,13 @@ func TestLegacyCAIsRefusedElsewhere(t *testing.T) {
 	legacy := pkitest.Legacy(t, "acme", inmemory.Start)
 	strict := inmemory.New(memstore.Config{})
 	strict.RotateCA.Strict = true
-	for name, m := range map[string]*inmemory.Mastio{"an organisation with a CA": inmemory.Open(t, memstore.Config{}), "an empty one, strict": strict} {
-		_, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, legacy), By: audit.By{Actor: "test"}})
+	for name, m := range map[string]*inmemory.Mastio{"an organisation with a CA": inmemory.Open(t, memstore.Config{}),
+		"an empty one, strict": strict} {
+		_, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+			Mode:   rotateca.Upload,
+			Upload: files(t, legacy),
+			By:     audit.By{Actor: "test"},
+		})
 		if !errors.Is(err, upload.ErrRefused) || !strings.Contains(err.Error(), "ca_path_len_zero") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -441,7 +455,11 @@ func (b *backups) Backup(context.Context, string) ([]string, error) {
 func TestBackupBeforeAnUpload(t *testing.T) {
 	m, b := inmemory.Open(t, memstore.Config{}), &backups{}
 	m.RotateCA.Backups = b
-	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{Mode: rotateca.Upload, Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)), By: audit.By{Actor: "test"}}); !errors.Is(err, upload.ErrRefused) || b.requested != 0 {
+	if _, err := m.RotateCA.Do(t.Context(), rotateca.Request{
+		Mode:   rotateca.Upload,
+		Upload: files(t, pkitest.Legacy(t, "acme", inmemory.Start)),
+		By:     audit.By{Actor: "test"},
+	}); !errors.Is(err, upload.ErrRefused) || b.requested != 0 {
 		t.Errorf("refused: %v, %d backups", err, b.requested)
 	}
 	ca := below(t, nil, "Operator Root", 1, ecKey(t, elliptic.P256()), inmemory.Start)

@@ -65,7 +65,8 @@ func TestEventsInAnyOrder(t *testing.T) {
 		changed := slices.Clone(shuffled)
 		changed[at].Actor = "admin:nobody"
 		for _, partial := range []bool{false, true} {
-			if r := events(bundle.VerifierConfig{Partial: partial}, changed); r.OK || r.Break.Subject != row.Subject || r.Break.Seq != row.Seq {
+			if r := events(bundle.VerifierConfig{Partial: partial}, changed); r.OK || r.Break.Subject != row.Subject ||
+				r.Break.Seq != row.Seq {
 				t.Fatalf("changed row %d of %s, partial %t: %v", row.Seq, row.Subject, partial, r.Break)
 			}
 		}
@@ -83,10 +84,12 @@ func TestEventsNameTheFirstBreak(t *testing.T) {
 	h := audittest.New()
 	rows := []audit.Row{h.Rotate("orga::a"), h.Rotate("orga::b"), h.Rotate("orga::a"), h.Rotate("orga::a")}
 	gap := events(bundle.VerifierConfig{}, slices.Delete(slices.Clone(rows), 2, 3))
-	if b := gap.Break; b == nil || b.Subject != "orga::a" || b.Seq != 2 || b.Line != 3 || !strings.Contains(b.Reason, "missing") {
+	if b := gap.Break; b == nil || b.Subject != "orga::a" || b.Seq != 2 || b.Line != 3 ||
+		!strings.Contains(b.Reason, "missing") {
 		t.Errorf("gap: %+v", b)
 	}
-	for name, text := range map[string]string{"no JSON": "x\n", "cut off": "{}", "blank line": "\n", "too long": strings.Repeat("x", 2<<20) + "\n"} {
+	for name, text := range map[string]string{"no JSON": "x\n", "cut off": "{}", "blank line": "\n",
+		"too long": strings.Repeat("x", 2<<20) + "\n"} {
 		if r := eventLines(bundle.VerifierConfig{}, text); r.OK || r.Break.Reason == "" {
 			t.Errorf("%s: %+v", name, r)
 		}

@@ -68,7 +68,8 @@ func TestEveryHistoryVerifies(t *testing.T) {
 		cut := rapid.IntRange(1, len(h.Parts)).Draw(t, "cut")
 		first, second := h.Bundle(0, cut), h.Bundle(cut, len(h.Parts))
 		parts := check(bundle.VerifierConfig{}, first, second)
-		if parts.Break != nil || parts.Rows != whole.Rows || parts.Chains != whole.Chains || parts.LastHash != whole.LastHash || parts.Unsealed != whole.Unsealed {
+		if parts.Break != nil || parts.Rows != whole.Rows || parts.Chains != whole.Chains ||
+			parts.LastHash != whole.LastHash || parts.Unsealed != whole.Unsealed {
 			t.Fatalf("in parts: %+v (%v), whole: %+v", parts, parts.Break, whole)
 		}
 		if alone := check(bundle.VerifierConfig{Partial: true}, second); alone.Break != nil && cut < len(h.Parts) {

@@ -203,7 +203,8 @@ func TestRun(t *testing.T) {
 		}
 		stdout.Reset()
 		var report bundle.Report
-		if got := run(append([]string{"-json"}, c.args...), &stdout, &stderr); got != c.want || json.Unmarshal(stdout.Bytes(), &report) != nil || report.OK == (c.want == 1) {
+		if got := run(append([]string{"-json"}, c.args...), &stdout, &stderr); got != c.want ||
+			json.Unmarshal(stdout.Bytes(), &report) != nil || report.OK == (c.want == 1) {
 			t.Errorf("%s as JSON: exit status %d: %s", c.name, got, stdout.String())
 		}
 	}

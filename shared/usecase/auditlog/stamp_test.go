@@ -41,7 +41,8 @@ func TestTimeStamps(t *testing.T) {
 	roots.AppendCertsFromPEM(authority.RootPEM)
 	packed := w.whole(t)
 	r := verified(bundle.VerifierConfig{Timestamp: rfc3161.Checker(roots)}, packed.TarGz)
-	if !r.OK || r.Timestamps.Verified != 2 || r.Timestamps.Absent != 1 || !r.Timestamps.Latest.Equal(w.now().Truncate(time.Second)) {
+	if !r.OK || r.Timestamps.Verified != 2 || r.Timestamps.Absent != 1 ||
+		!r.Timestamps.Latest.Equal(w.now().Truncate(time.Second)) {
 		t.Errorf("%+v, %v", r, r.Break)
 	}
 	var statuses []string

@@ -1,6 +1,6 @@
 // Package token issues access tokens to agents that authenticate with a pinned certificate. It keeps the keys that
-// sign them: one per epoch, made once, encrypted under KMS, and shared by all instances. Its Resource answers an agent what an
-// access token proves.
+// sign them: one per epoch, made once, encrypted under KMS, and shared by all instances. Its Resource answers an agent
+// what an access token proves.
 package token
 
 import (

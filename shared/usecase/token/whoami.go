@@ -37,7 +37,8 @@ type ResourceConfig struct {
 	Now          func() time.Time
 }
 
-// Resource is the Mastio's own resource: it takes an access token and answers what the token proves. It is safe for concurrent use.
+// Resource is the Mastio's own resource: it takes an access token and answers what the token proves. It is safe for
+// concurrent use.
 type Resource struct {
 	ResourceConfig
 	mu    sync.Mutex
