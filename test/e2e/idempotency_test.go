@@ -178,7 +178,7 @@ func TestEightRepetitionsAtOnce(t *testing.T) {
 func TestRepeatedAfterADeath(t *testing.T) {
 	needsFaults(t)
 	for _, step := range []string{"dynamodb.GetItem/1", "kms.Sign/1", "dynamodb.TransactWriteItems/1",
-		"dynamodb.GetItem/3"} {
+		"dynamodb.GetItem/2"} {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, carried out %v", step, after), func(t *testing.T) {
 				agent := enrol(t, fresh("death"))
