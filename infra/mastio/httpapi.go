@@ -1,7 +1,6 @@
 package mastio
 
 import (
-	"github.com/mastio-aws/mastio/shared/routes"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -10,6 +9,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/mastio-aws/mastio/shared/routes"
 )
 
 const (

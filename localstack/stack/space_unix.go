@@ -10,6 +10,6 @@ func freeSpace(dir string) (uint64, error) {
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return 0, err
 	}
-	return uint64(st.Bavail) * uint64(st.Bsize),
-		nil //nolint:gosec,unconvert // their types differ between systems; neither is negative
+	//nolint:gosec,unconvert // their types differ between systems; neither is negative
+	return uint64(st.Bavail) * uint64(st.Bsize), nil
 }

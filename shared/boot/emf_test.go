@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"github.com/mastio-aws/mastio/shared/boot"
 	"math"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/mastio-aws/mastio/shared/boot"
 )
 
 var now = time.Date(2026, 11, 24, 3, 0, 0, 123_456_789, time.UTC)

@@ -3,7 +3,6 @@ package boot
 import (
 	"context"
 	"fmt"
-	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
@@ -15,6 +14,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 

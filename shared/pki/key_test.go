@@ -25,25 +25,17 @@ func TestCheckKey(t *testing.T) {
 		key  crypto.PublicKey
 		good bool
 	}{
-		"P-256":    {ecKey(t, elliptic.P256()).Public(), true},
-		"P-384":    {ecKey(t, elliptic.P384()).Public(), true},
-		"RSA-2048": {&rsa.PublicKey{N: modulus(2048), E: 65537}, true},
-		"RSA-4096": {&rsa.PublicKey{N: modulus(4096), E: 65539}, true},
-		"nothing":  {nil, false},
-		"nil EC":   {noEC, false},
-		"nil RSA":  {noRSA, false},
-		"empty EC": {&ecdsa.PublicKey{}, false},
-		"no point": {&ecdsa.PublicKey{Curve: elliptic.P256()}, false},
-		"not on the curve": {&ecdsa.PublicKey{
-			Curve: elliptic.P256(),
-			X:     big.NewInt(1),
-			Y:     big.NewInt(1),
-		}, false}, //nolint:staticcheck // a broken key is the point
-		"negative": {&ecdsa.PublicKey{
-			Curve: elliptic.P256(),
-			X:     big.NewInt(-1),
-			Y:     big.NewInt(1),
-		}, false}, //nolint:staticcheck // a broken key is the point
+		"P-256":             {ecKey(t, elliptic.P256()).Public(), true},
+		"P-384":             {ecKey(t, elliptic.P384()).Public(), true},
+		"RSA-2048":          {&rsa.PublicKey{N: modulus(2048), E: 65537}, true},
+		"RSA-4096":          {&rsa.PublicKey{N: modulus(4096), E: 65539}, true},
+		"nothing":           {nil, false},
+		"nil EC":            {noEC, false},
+		"nil RSA":           {noRSA, false},
+		"empty EC":          {&ecdsa.PublicKey{}, false},
+		"no point":          {&ecdsa.PublicKey{Curve: elliptic.P256()}, false},
+		"not on the curve":  {point(1, 1), false},
+		"negative":          {point(-1, 1), false},
 		"P-224":             {ecKey(t, elliptic.P224()).Public(), false},
 		"P-521":             {ecKey(t, elliptic.P521()).Public(), false},
 		"Ed25519":           {edKey(t).Public(), false},
@@ -74,4 +66,10 @@ func TestThumbprint(t *testing.T) {
 	if got := pki.Thumbprint([]byte("abc")); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+}
+
+// point is what claims to be a key on P-256.
+func point(x, y int64) *ecdsa.PublicKey {
+	//nolint:staticcheck // a broken key is the point
+	return &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(x), Y: big.NewInt(y)}
 }

@@ -185,8 +185,9 @@ func (p rsaParts) signer() *rsa.PrivateKey {
 // legacyEncrypted is a key in the encryption of old (RFC 1421 headers).
 func legacyEncrypted(t testing.TB, key *ecdsa.PrivateKey) []byte {
 	t.Helper()
-	b, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", sec1DER(t, key), []byte("secret"),
-		x509.PEMCipherAES128) //nolint:staticcheck // what operators have
+	der := sec1DER(t, key)
+	//nolint:staticcheck // what operators have
+	b, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", der, []byte("secret"), x509.PEMCipherAES128)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -172,14 +172,13 @@ func (m metered) TransactWriteItems(
 		return out, err
 	}
 	for _, w := range in.TransactItems {
-		switch {
-		case w.Put == nil: // a mark, the lease: far below a kilobyte
+		if w.Put == nil { // a mark, the lease: far below a kilobyte
 			m.add(0, inTransaction)
-		default:
-			m.add(0, unitsOf(w.Put.Item))
-			if isKeys(w.Put.Item) {
-				m.hashes(0, unitsOf(w.Put.Item))
-			}
+			continue
+		}
+		m.add(0, unitsOf(w.Put.Item))
+		if isKeys(w.Put.Item) {
+			m.hashes(0, unitsOf(w.Put.Item))
 		}
 	}
 	for _, c := range out.ConsumedCapacity {

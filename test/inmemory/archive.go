@@ -78,7 +78,7 @@ func (a *Archive) Names() []string {
 	return slices.Sorted(maps.Keys(a.objects))
 }
 
-// NewKey makes a signing key.
+// NewSealKey makes a signing key.
 func NewSealKey() auditlog.Key {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -117,8 +117,8 @@ func (m *Mastio) Invoke(
 	}
 	answer, err := handler.(func(context.Context, json.RawMessage) (any, error))(ctx, bytes.Clone(in.Payload))
 	if err != nil {
-		return &lambda.InvokeOutput{FunctionError: aws.String("Unhandled")},
-			nil //nolint:nilerr // that is how Lambda tells of it
+		failed := &lambda.InvokeOutput{FunctionError: aws.String("Unhandled")}
+		return failed, nil //nolint:nilerr // Lambda reports a function's error so
 	}
 	payload, err := json.Marshal(answer)
 	return &lambda.InvokeOutput{Payload: payload}, err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -158,7 +159,7 @@ func syncOfThePage(t *testing.T, m *mastio) {
 	i, secret := m.delivered(t, filepath.Join(p.folder, "identity"))
 	m.deliver(t, i.AgentID)
 	p.agent = i.AgentID[strings.LastIndex(i.AgentID, ":")+1:]
-	p.env = append(m.aws, "PATH="+bin+":"+os.Getenv("PATH"), "AGENT_SECRET="+secret)
+	p.env = append(slices.Clone(m.aws), "PATH="+bin+":"+os.Getenv("PATH"), "AGENT_SECRET="+secret)
 	_ = p.run(t, m, "")
 	p = command{name: "synced.py", runs: []string{sdkPython(t)}, agent: p.agent, folder: p.folder}
 	if diff := cmp.Diff([]string{"me " + i.AgentID}, p.run(t, m, "")); diff != "" {

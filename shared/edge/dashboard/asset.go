@@ -88,6 +88,6 @@ var icons = map[string]string{
 }
 
 func icon(name string) template.HTML {
-	return template.HTML(`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">` + icons[name] +
-		`</svg>`) //nolint:gosec // of a fixed list
+	const open, end = `<svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">`, `</svg>`
+	return template.HTML(open + icons[name] + end) //nolint:gosec // of a fixed list
 }

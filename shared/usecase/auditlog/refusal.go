@@ -38,7 +38,7 @@ type Refusal struct {
 func RefusalSubject(orgID string, event audit.Event) string { return orgID + "/" + string(event) }
 
 const (
-	// Window is the time in which all instances together write one row of an event.
+	// RefusalWindow is the time in which all instances together write one row of an event.
 	RefusalWindow = time.Minute
 	// patience is how long a refused client waits for its refusal to be recorded, once a window.
 	patience   = 2 * time.Second
