@@ -2,11 +2,11 @@ package httpapi
 
 import (
 	"errors"
-	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"net/http"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/verifier"
 )
 
