@@ -200,34 +200,51 @@ const attempts = 2
 //
 // A token's request first looks whether a certificate counts, and then records that a restored one was used. If the Org
 // CA moves in between, with an overlap, the record makes a certificate count that did not for a moment.
+//
+// A part more makes a history harder to check: only those are added that can have changed something.
 func parted(history []porcupine.Operation) []porcupine.Operation {
-	var moves, all []porcupine.Operation
+	var all []porcupine.Operation
 	for _, o := range history {
-		if o.Input.(request).agent == "" && o.Output.(reply).ok {
-			moves = append(moves, o)
+		part, times := partsOf(o, history)
+		for range times {
+			p := o
+			p.Input, p.Output = part, reply{}
+			all = append(all, p)
 		}
-	}
-	for _, o := range history {
-		q := o.Input.(request)
-		meets := func(m porcupine.Operation) bool { return m.Call < o.Return && o.Call < m.Return }
-		if q.agent != "" && slices.ContainsFunc(moves, meets) {
-			part, times := request{action: use, agent: q.agent, thumb: q.thumb, call: q.call}, 1
-			if q.action == rotate {
-				part.action, times = attempt, attempts
-			}
-			for range times {
-				all = append(all, porcupine.Operation{
-					ClientId: o.ClientId,
-					Input:    part,
-					Output:   reply{},
-					Call:     o.Call,
-					Return:   o.Return,
-				})
-			}
+		if times > 0 {
+			q := o.Input.(request)
 			q.parted = true
 			o.Input = q
 		}
 		all = append(all, o)
 	}
 	return all
+}
+
+// partsOf returns what an operation may do in addition to its last step, and how often.
+func partsOf(o porcupine.Operation, history []porcupine.Operation) (part request, times int) {
+	q := o.Input.(request)
+	moves, replaced, issued := 0, false, int64(0)
+	for _, other := range history {
+		if other.Output.(reply).thumb == q.thumb && q.thumb != "" {
+			issued = other.Call
+		}
+	}
+	for _, other := range history {
+		with, got := other.Input.(request), other.Output.(reply)
+		meets := other.Call < o.Return && o.Call < other.Return
+		switch {
+		case with.agent == "" && got.ok && meets:
+			moves++
+		case with.agent == q.agent && with.action == rotate && got.thumb != q.thumb && other.Return > issued:
+			replaced = replaced || other.Call < o.Return
+		}
+	}
+	switch {
+	case q.action == rotate:
+		return request{action: attempt, agent: q.agent, call: q.call}, min(moves, attempts)
+	case q.action == token && o.Output.(reply).ok && replaced:
+		return request{action: use, agent: q.agent, thumb: q.thumb, call: q.call}, min(moves, 1)
+	}
+	return request{}, 0
 }

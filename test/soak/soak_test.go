@@ -49,7 +49,7 @@ func TestHistoriesAreLinearisable(t *testing.T) {
 		first := w.begin(done / perRound)
 		history := w.round(min(perRound, total-done))
 		checked := time.Now()
-		if result := porcupine.CheckOperationsTimeout(specification(first), history, 3*time.Minute); result != porcupine.Ok {
+		if result := porcupine.CheckOperationsTimeout(specification(first), history, 5*time.Minute); result != porcupine.Ok {
 			explain(t, first, history)
 			t.Fatalf("round %d: %s", done/perRound, result)
 		}
