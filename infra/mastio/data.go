@@ -105,15 +105,7 @@ const archiveYears = 7
 // archive keeps the audit trail's checkpoints under object lock, so that it shows rows that are missing in the
 // tables. On LocalStack there is no lock: an emulator keeps nothing for years.
 func (d *Data) archive(p Props) awss3.Bucket {
-	props := &awss3.BucketProps{
-		Versioned:         jsii.Bool(true),
-		Encryption:        awss3.BucketEncryption_S3_MANAGED,
-		EnforceSSL:        jsii.Bool(true),
-		MinimumTLSVersion: number(1.2),
-		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
-		ObjectOwnership:   awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
-		RemovalPolicy:     kept,
-	}
+	props := privateBucket()
 	if !p.local() {
 		props.ObjectLockEnabled = jsii.Bool(true)
 		retention := awss3.ObjectLockRetention_Governance
@@ -177,7 +169,19 @@ func index(i schema.Index) *awsdynamodb.GlobalSecondaryIndexPropsV2 {
 // of the caller that names the object. So S3's own key encrypts the bucket, and no caller needs a grant on a key of
 // ours.
 func (d *Data) bucket() awss3.Bucket {
-	return awss3.NewBucket(d.Scope, jsii.String("Truststore"), &awss3.BucketProps{
+	props := privateBucket()
+	// A version is a few kilobytes and one is made a rotation; a hundred of them are a long way back.
+	props.LifecycleRules = &[]*awss3.LifecycleRule{{
+		NoncurrentVersionExpiration:         awscdk.Duration_Days(number(400)),
+		NoncurrentVersionsToRetain:          number(100),
+		AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(number(1)),
+	}}
+	return awss3.NewBucket(d.Scope, jsii.String("Truststore"), props)
+}
+
+// privateBucket is what every bucket of the installation has: versions, TLS, and no access from outside.
+func privateBucket() *awss3.BucketProps {
+	return &awss3.BucketProps{
 		Versioned:         jsii.Bool(true),
 		Encryption:        awss3.BucketEncryption_S3_MANAGED,
 		EnforceSSL:        jsii.Bool(true),
@@ -185,11 +189,5 @@ func (d *Data) bucket() awss3.Bucket {
 		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
 		ObjectOwnership:   awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
 		RemovalPolicy:     kept,
-		// A version is a few kilobytes and one is made a rotation; a hundred of them are a long way back.
-		LifecycleRules: &[]*awss3.LifecycleRule{{
-			NoncurrentVersionExpiration:         awscdk.Duration_Days(number(400)),
-			NoncurrentVersionsToRetain:          number(100),
-			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(number(1)),
-		}},
-	})
+	}
 }
