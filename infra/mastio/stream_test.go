@@ -9,8 +9,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
-// What is committed reaches the bus: from the stream's beginning, in order, and what cannot be passed on keeps nothing
-// else waiting and is told of.
+// What is committed reaches the bus: from the stream's beginning, in order, and what cannot be passed on is
+// reported and keeps nothing else waiting.
 func TestStreamReachesItsFunctions(t *testing.T) {
 	each(t, func(t *testing.T, d *deployment) {
 		var found []string

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// The names in an identity directory, beside those of the files:
+// The names in an identity directory, in addition to those of the files:
 //
 //	.v-RANDOM/   a set of files, which never changes once it is current
 //	current      the link to the set that counts: replacing it moves all files at once
@@ -28,7 +28,7 @@ const (
 // linger is how long a set stays after another took its place: a reader who resolved the link finishes with it.
 const linger = time.Minute
 
-// record lies in a set, beside its files. The zero record is of files that were not the secret's.
+// record lies in a set, with its files. The zero record is of files that were not the secret's.
 type record struct {
 	Version  string    `json:"version"` // of the secret
 	Created  time.Time `json:"created"` // when this version was

@@ -45,12 +45,12 @@ var (
 	ErrClientID = problem.New(400, "client_id_invalid", "client_id is malformed").
 			Says("client_id is not of the form {org_id}::{name}").
 			AtToken("invalid_request")
-	// ErrTooOld is answered with the instant that decides.
 	ErrNoPath = problem.New(401, "svid_path_missing", "the issuer of the SVID is not known").
 			Says("No certificate of the CA that issued this SVID is known here. Send what is between the SVID and its CA, " +
 			"in svid_chain_pem of the token request: PEM, once for each new CA. An SVID under a superseded Org CA " +
 			"does not count.").
 		AtToken("invalid_client")
+	// ErrTooOld is answered with the instant that decides.
 	ErrTooOld = problem.New(401, "certificate_too_old", "SVID does not count").AtToken("invalid_client")
 )
 
