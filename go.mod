@@ -6,7 +6,7 @@ ignore (
 	./build
 	./cdk.out
 	./infra/node_modules
-	./localstack/node_modules
+	./localstack/machine/node_modules
 	./node_modules
 )
 

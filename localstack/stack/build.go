@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/mastio-aws/mastio/localstack/filelock"
+	"github.com/mastio-aws/mastio/localstack/machine"
 )
 
 // Build compiles every function of the module at root for this machine into dir, as Start wants it:
@@ -24,7 +24,7 @@ func Build(ctx context.Context, root, dir string) error {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return err
 	}
-	unlock, err := filelock.Lock(ctx, filepath.Join(dir, "build.lock"))
+	unlock, err := machine.Lock(ctx, filepath.Join(dir, "build.lock"))
 	if err != nil {
 		return err
 	}

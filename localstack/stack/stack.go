@@ -19,10 +19,10 @@ import (
 	"github.com/mastio-aws/mastio/localstack/apigateway"
 	"github.com/mastio-aws/mastio/localstack/dynamodb"
 	"github.com/mastio-aws/mastio/localstack/eventbridge"
-	"github.com/mastio-aws/mastio/localstack/filelock"
 	"github.com/mastio-aws/mastio/localstack/gateway"
 	"github.com/mastio-aws/mastio/localstack/kms"
 	"github.com/mastio-aws/mastio/localstack/lambda"
+	"github.com/mastio-aws/mastio/localstack/machine"
 	"github.com/mastio-aws/mastio/localstack/s3"
 	"github.com/mastio-aws/mastio/localstack/secrets"
 	"github.com/mastio-aws/mastio/localstack/sigv4"
@@ -214,8 +214,8 @@ func (s *Stack) claimDir() error {
 	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("make the state folder: %w", err)
 	}
-	unlock, err := filelock.TryLock(filepath.Join(s.cfg.Dir, "lock"))
-	if errors.Is(err, filelock.ErrHeld) {
+	unlock, err := machine.TryLock(filepath.Join(s.cfg.Dir, "lock"))
+	if errors.Is(err, machine.ErrHeld) {
 		return fmt.Errorf("%w: %s; stop that one or take another folder", ErrDirInUse, s.cfg.Dir)
 	}
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"github.com/mastio-aws/mastio/localstack/filelock"
+	"github.com/mastio-aws/mastio/localstack/machine"
 )
 
 var (
@@ -32,7 +32,7 @@ func Install(ctx context.Context, dir string) (Checkers, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return Checkers{}, err
 	}
-	unlock, err := filelock.Lock(ctx, filepath.Join(dir, "install.lock"))
+	unlock, err := machine.Lock(ctx, filepath.Join(dir, "install.lock"))
 	if err != nil {
 		return Checkers{}, err
 	}

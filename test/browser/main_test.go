@@ -19,7 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/mastio-aws/mastio/localstack/fleet"
-	"github.com/mastio-aws/mastio/localstack/prereq"
+	"github.com/mastio-aws/mastio/localstack/machine"
 	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/test/awsmodel"
 	"github.com/mastio-aws/mastio/test/permissions"
@@ -57,7 +57,7 @@ func run(m *testing.M) int {
 }
 
 func ready(ctx context.Context) (err error) {
-	if err := prereq.Check(ctx); err != nil {
+	if err := machine.CheckTools(ctx); err != nil {
 		return err
 	}
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {

@@ -11,7 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/localstack/apigateway"
 	"github.com/mastio-aws/mastio/localstack/deployment"
 	"github.com/mastio-aws/mastio/localstack/lambda"
-	"github.com/mastio-aws/mastio/localstack/prereq"
+	"github.com/mastio-aws/mastio/localstack/machine"
 	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/test/local"
 )
@@ -47,7 +47,7 @@ func start(ctx context.Context) (*target, error) {
 	if path := os.Getenv(deployed); path != "" {
 		return attach(ctx, path)
 	}
-	if err := prereq.Check(ctx); err != nil {
+	if err := machine.CheckTools(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", errMissing, err)
 	}
 	return startLocal(ctx, "")

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/mastio-aws/mastio/localstack/prereq"
+	"github.com/mastio-aws/mastio/localstack/machine"
 	"github.com/mastio-aws/mastio/localstack/stack"
 )
 
@@ -33,7 +33,7 @@ func Start(ctx context.Context, cfg stack.Config) (*stack.Stack, error) {
 // Mastio is one that ends with its test. Where a program is missing that it takes, the test is skipped, in CI failed.
 func Mastio(t *testing.T, cfg stack.Config) *stack.Stack {
 	t.Helper()
-	if err := prereq.Check(t.Context()); err != nil {
+	if err := machine.CheckTools(t.Context()); err != nil {
 		if os.Getenv("CI") == "" {
 			t.Skip(err)
 		}

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/mastio-aws/mastio/localstack/filelock"
+	"github.com/mastio-aws/mastio/localstack/machine"
 )
 
 // usable is what a Python must get through.
@@ -61,7 +61,7 @@ func (p Packages) Install(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return "", err
 	}
-	unlock, err := filelock.Lock(ctx, filepath.Join(home, "lock"))
+	unlock, err := machine.Lock(ctx, filepath.Join(home, "lock"))
 	if err != nil {
 		return "", err
 	}

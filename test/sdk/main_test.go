@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/localstack/deployment"
-	"github.com/mastio-aws/mastio/localstack/prereq"
+	"github.com/mastio-aws/mastio/localstack/machine"
 	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/test/local"
@@ -90,7 +90,7 @@ func running(t *testing.T) *mastio {
 // failed.
 func begin(t *testing.T, env map[string]string) (*mastio, func() error, error) {
 	t.Helper()
-	if err := prereq.Check(t.Context()); err != nil {
+	if err := machine.CheckTools(t.Context()); err != nil {
 		missing(t, err.Error())
 	}
 	s, err := local.Start(t.Context(), stack.Config{Env: env, Log: output})

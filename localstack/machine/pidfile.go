@@ -1,6 +1,4 @@
-// Package pidfile records a process that outlives the command that started it. A later command can then stop exactly
-// this process.
-package pidfile
+package machine
 
 import (
 	"bytes"
@@ -14,16 +12,17 @@ import (
 	"time"
 )
 
-// File is the path of a note of one process: its number, and when it started, for numbers are used again.
-type File string
+// PIDFile is the path of a note of one process that outlives the command that started it: its number, and when it
+// started, because numbers are used again. A later command can then stop exactly this process.
+type PIDFile string
 
 // Write notes a process that runs.
-func (f File) Write(pid int) error {
+func (f PIDFile) Write(pid int) error {
 	return os.WriteFile(string(f), fmt.Appendf(nil, "%d %s", pid, Started(pid)), 0o600)
 }
 
 // PID is the noted process, 0 if it runs no more.
-func (f File) PID() int {
+func (f PIDFile) PID() int {
 	note, err := os.ReadFile(string(f))
 	if err != nil {
 		return 0
@@ -38,7 +37,7 @@ func (f File) PID() int {
 
 // Stop asks the noted process to end, kills it if it does not within grace, and removes the note. It reports whether
 // there was one.
-func (f File) Stop(grace time.Duration) bool {
+func (f PIDFile) Stop(grace time.Duration) bool {
 	defer os.Remove(string(f))
 	pid := f.PID()
 	if pid == 0 {

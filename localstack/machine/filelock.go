@@ -1,5 +1,4 @@
-// Package filelock serialises processes that share a folder.
-package filelock
+package machine
 
 import (
 	"context"
@@ -15,7 +14,7 @@ var ErrHeld = errors.New("another process has the lock")
 // Lock waits for the lock of the file at path. It makes the file if need be and never removes it: otherwise two
 // processes could hold locks of the same name. The kernel releases the lock when the process ends, however it ends.
 func Lock(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := open(path)
+	f, err := openLock(path)
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +22,7 @@ func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	go func() { locked <- flock(f, syscall.LOCK_EX) }()
 	select {
 	case err := <-locked:
-		return release(f, err)
+		return holdLock(f, err)
 	case <-ctx.Done():
 		// The waiter may still get the lock; it must not keep it.
 		go func() { _, _ = <-locked, f.Close() }()
@@ -33,7 +32,7 @@ func Lock(ctx context.Context, path string) (unlock func(), err error) {
 
 // TryLock is Lock without the wait: it returns ErrHeld instead.
 func TryLock(path string) (unlock func(), err error) {
-	f, err := open(path)
+	f, err := openLock(path)
 	if err != nil {
 		return nil, err
 	}
@@ -41,14 +40,14 @@ func TryLock(path string) (unlock func(), err error) {
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		err = ErrHeld
 	}
-	return release(f, err)
+	return holdLock(f, err)
 }
 
-func open(path string) (*os.File, error) {
+func openLock(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 }
 
-func release(f *os.File, err error) (func(), error) {
+func holdLock(f *os.File, err error) (func(), error) {
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)

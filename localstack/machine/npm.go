@@ -1,5 +1,6 @@
-// Package localstack holds the npm lock that pins what the local run installs besides Go modules.
-package localstack
+// Package machine deals with the machine that the stand-ins and LocalStack run on: the programs that must be installed,
+// the npm packages to install, locks between processes, and processes that outlive the command that started them.
+package machine
 
 import _ "embed"
 

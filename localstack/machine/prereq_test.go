@@ -1,4 +1,4 @@
-package prereq_test
+package machine_test
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mastio-aws/mastio/localstack/prereq"
+	"github.com/mastio-aws/mastio/localstack/machine"
 )
 
 // good is what a machine that has everything answers. Java prints on standard error.
@@ -100,7 +100,7 @@ func TestCheck(t *testing.T) {
 				}
 			}
 			path(t, programs)
-			check(t, prereq.Check(t.Context()), tt.want, tt.not)
+			check(t, machine.CheckTools(t.Context()), tt.want, tt.not)
 		})
 	}
 }
@@ -127,7 +127,7 @@ func TestAWayIsNamedOnce(t *testing.T) {
 	delete(programs, "java")
 	delete(programs, "javac")
 	path(t, programs)
-	err := prereq.Check(t.Context())
+	err := machine.CheckTools(t.Context())
 	if err == nil {
 		t.Fatal("got no error without Java")
 	}
@@ -139,12 +139,12 @@ func TestAWayIsNamedOnce(t *testing.T) {
 func TestOptional(t *testing.T) {
 	programs := good()
 	path(t, programs)
-	if got := prereq.Optional(t.Context()); got != "" {
+	if got := machine.MissingOptional(t.Context()); got != "" {
 		t.Errorf("with everything there: got %q, want nothing", got)
 	}
 	delete(programs, "jq")
 	path(t, programs)
-	if got := prereq.Optional(t.Context()); !strings.Contains(got, "jq") || strings.Contains(got, "curl") {
+	if got := machine.MissingOptional(t.Context()); !strings.Contains(got, "jq") || strings.Contains(got, "curl") {
 		t.Errorf("without jq: got %q, want jq alone", got)
 	}
 }
@@ -155,7 +155,7 @@ func TestCheckStopsWithItsContext(t *testing.T) {
 	path(t, programs)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := prereq.Check(ctx); err == nil {
+	if err := machine.CheckTools(ctx); err == nil {
 		t.Error("got no error after the context ended")
 	}
 }

@@ -1,4 +1,4 @@
-package filelock_test
+package machine_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/mastio-aws/mastio/localstack/filelock"
+	"github.com/mastio-aws/mastio/localstack/machine"
 )
 
 func TestOneAtATime(t *testing.T) {
@@ -17,7 +17,7 @@ func TestOneAtATime(t *testing.T) {
 	var group sync.WaitGroup
 	for range 20 {
 		group.Go(func() {
-			unlock, err := filelock.Lock(t.Context(), path)
+			unlock, err := machine.Lock(t.Context(), path)
 			if err != nil {
 				t.Error(err)
 				return
@@ -35,15 +35,15 @@ func TestOneAtATime(t *testing.T) {
 
 func TestTryLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := filelock.TryLock(path)
+	unlock, err := machine.TryLock(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := filelock.TryLock(path); !errors.Is(err, filelock.ErrHeld) {
-		t.Errorf("while it is held: got %v, want %v", err, filelock.ErrHeld)
+	if _, err := machine.TryLock(path); !errors.Is(err, machine.ErrHeld) {
+		t.Errorf("while it is held: got %v, want %v", err, machine.ErrHeld)
 	}
 	unlock()
-	again, err := filelock.TryLock(path)
+	again, err := machine.TryLock(path)
 	if err != nil {
 		t.Fatalf("after unlock: %v", err)
 	}
@@ -52,18 +52,18 @@ func TestTryLock(t *testing.T) {
 
 func TestLockGivesUpWithItsContext(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := filelock.TryLock(path)
+	unlock, err := machine.TryLock(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := filelock.Lock(ctx, path); !errors.Is(err, context.Canceled) {
+	if _, err := machine.Lock(ctx, path); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 	unlock()
 	// The waiter that gave up must not keep what it may have got.
-	again, err := filelock.Lock(t.Context(), path)
+	again, err := machine.Lock(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestLockGivesUpWithItsContext(t *testing.T) {
 }
 
 func TestNoSuchFolder(t *testing.T) {
-	if _, err := filelock.Lock(t.Context(), filepath.Join(t.TempDir(), "none", "lock")); err == nil {
+	if _, err := machine.Lock(t.Context(), filepath.Join(t.TempDir(), "none", "lock")); err == nil {
 		t.Error("got no error for a folder that is not there")
 	}
 }

@@ -1,5 +1,4 @@
-// Package prereq checks that the programs of the local run are installed, and explains how to install a missing one.
-package prereq
+package machine
 
 import (
 	"context"
@@ -73,22 +72,22 @@ var optional = []tool{
 	{"jq", []string{"jq", "--version"}, nil, nil, "", everywhere("jq", "jq", "jq")},
 }
 
-// Check returns nil if everything that is required is there, else one error that names all that is missing or too
+// CheckTools returns nil if everything that is required is there, else one error that names all that is missing or too
 // old, and for each system the way to get it. It runs every program once, with its version flag.
-func Check(ctx context.Context) error {
+func CheckTools(ctx context.Context) error {
 	missing := look(ctx, required)
 	if len(missing) == 0 {
 		return nil
 	}
 	text := "needed but not there:" + list(missing)
-	if more := Optional(ctx); more != "" {
+	if more := MissingOptional(ctx); more != "" {
 		text += "\n" + more
 	}
 	return fmt.Errorf("%s", text)
 }
 
-// Optional names what is missing of the programs that the guided tour uses; "" if nothing is.
-func Optional(ctx context.Context) string {
+// MissingOptional names what is missing of the programs that the guided tour uses; "" if nothing is.
+func MissingOptional(ctx context.Context) string {
 	if missing := look(ctx, optional); len(missing) > 0 {
 		return "needed only for the guided tour and some tests:" + list(missing)
 	}

@@ -1,4 +1,4 @@
-package pidfile
+package machine
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 
 // A process is known by its number and its start, so that another one that got the number is left alone.
 func TestPID(t *testing.T) {
-	f := File(filepath.Join(t.TempDir(), "pid"))
+	f := PIDFile(filepath.Join(t.TempDir(), "pid"))
 	if got := f.PID(); got != 0 {
 		t.Errorf("without a note: got %d, want 0", got)
 	}
@@ -50,7 +50,7 @@ func TestStop(t *testing.T) {
 			if _, err := out.Read(make([]byte, 1)); err != nil { // it runs
 				t.Fatal(err)
 			}
-			f := File(filepath.Join(t.TempDir(), "pid"))
+			f := PIDFile(filepath.Join(t.TempDir(), "pid"))
 			if err := f.Write(cmd.Process.Pid); err != nil {
 				t.Fatal(err)
 			}
