@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
-	localkms "github.com/mastio-aws/mastio/localstack/kms"
+	localkms "github.com/mastio-aws/mastio/localstack/aws/kms"
 )
 
 func serve(t *testing.T) *kms.Client {

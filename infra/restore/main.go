@@ -14,7 +14,7 @@ import (
 
 	"github.com/mastio-aws/mastio/infra/command"
 	"github.com/mastio-aws/mastio/infra/restore/tablecopy"
-	"github.com/mastio-aws/mastio/localstack/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
 )
 
 // Exit statuses.

@@ -33,7 +33,7 @@ func (c *cloud) suites(endpoint, version string) []suite {
 		{"end to end", "./test/e2e", nil, deployed},
 		{"operator's guide", "./test/guide", nil, deployed},
 		{"agents' SDK", "./test/sdk", nil, deployed},
-		{"KMS contract", "./localstack/kms", []string{"-run", "^TestEndpoint$"}, kms},
+		{"KMS contract", "./localstack/aws/kms", []string{"-run", "^TestEndpoint$"}, kms},
 		{"store contract", "./shared/edge/dynamo", nil, []string{"DYNAMODB_ENDPOINT=" + endpoint}},
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/mastio-aws/mastio/localstack/lambda"
+	"github.com/mastio-aws/mastio/localstack/aws/lambda"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 

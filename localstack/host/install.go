@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/mastio-aws/mastio/localstack/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
 )
 
 //go:embed requirements.lock LoopbackDatabase.java executor/pyproject.toml executor/lambda_process_executor.py

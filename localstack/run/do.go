@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mastio-aws/mastio/localstack/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
 	"github.com/mastio-aws/mastio/localstack/fleet"
 	"github.com/mastio-aws/mastio/localstack/machine"
 	"github.com/mastio-aws/mastio/localstack/stack"

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mastio-aws/mastio/localstack/eventbridge"
+	"github.com/mastio-aws/mastio/localstack/aws/eventbridge"
 	"github.com/mastio-aws/mastio/localstack/stack"
 )
 

@@ -16,16 +16,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/mastio-aws/mastio/localstack/apigateway"
-	"github.com/mastio-aws/mastio/localstack/dynamodb"
-	"github.com/mastio-aws/mastio/localstack/eventbridge"
+	"github.com/mastio-aws/mastio/localstack/aws/apigateway"
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/aws/eventbridge"
+	"github.com/mastio-aws/mastio/localstack/aws/kms"
+	"github.com/mastio-aws/mastio/localstack/aws/lambda"
+	"github.com/mastio-aws/mastio/localstack/aws/s3"
+	"github.com/mastio-aws/mastio/localstack/aws/secrets"
+	"github.com/mastio-aws/mastio/localstack/aws/sigv4"
 	"github.com/mastio-aws/mastio/localstack/gateway"
-	"github.com/mastio-aws/mastio/localstack/kms"
-	"github.com/mastio-aws/mastio/localstack/lambda"
 	"github.com/mastio-aws/mastio/localstack/machine"
-	"github.com/mastio-aws/mastio/localstack/s3"
-	"github.com/mastio-aws/mastio/localstack/secrets"
-	"github.com/mastio-aws/mastio/localstack/sigv4"
 )
 
 // Config says what to run. Cache and Functions are required.

@@ -28,7 +28,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mastio-aws/mastio/localstack/sigv4"
+	"github.com/mastio-aws/mastio/localstack/aws/sigv4"
 	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/shared/routes"
 )

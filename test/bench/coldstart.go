@@ -12,7 +12,7 @@ import (
 	"slices"
 	"time"
 
-	service "github.com/mastio-aws/mastio/localstack/lambda"
+	service "github.com/mastio-aws/mastio/localstack/aws/lambda"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 

@@ -17,7 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/oklog/ulid/v2"
 
-	"github.com/mastio-aws/mastio/localstack/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/boot"

@@ -14,7 +14,7 @@ import (
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/mastio-aws/mastio/localstack/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/schema"
 )

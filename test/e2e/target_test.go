@@ -8,9 +8,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/mastio-aws/mastio/localstack/apigateway"
+	"github.com/mastio-aws/mastio/localstack/aws/apigateway"
+	"github.com/mastio-aws/mastio/localstack/aws/lambda"
 	"github.com/mastio-aws/mastio/localstack/deployment"
-	"github.com/mastio-aws/mastio/localstack/lambda"
 	"github.com/mastio-aws/mastio/localstack/machine"
 	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/test/local"

@@ -107,17 +107,24 @@ var layers = []layer{
 	{
 		name:    "infra",
 		folders: []string{"infra"},
-		own:     []string{"infra", "localstack/dynamodb", "shared/routes", "shared/schema", "shared/warnings"},
+		own:     []string{"infra", "localstack/aws/dynamodb", "shared/routes", "shared/schema", "shared/warnings"},
 		foreign: []string{"*"},
 		why: "the deployment knows the tables of routes, of schemas and of warnings, and what the routes are said to " +
 			"take not the product; the restore tool makes the tables that a copy goes into",
+	},
+	{
+		name:    "stand-ins",
+		folders: []string{"localstack/aws"},
+		own:     []string{"localstack/aws", "localstack/machine", "shared/schema"},
+		foreign: []string{"*"},
+		why:     "what stands in for a service of AWS knows neither what starts it nor what it is used for",
 	},
 	{
 		name:    "local",
 		folders: []string{"localstack"},
 		own:     []string{"localstack", "shared/pki/dn", "shared/routes", "shared/schema"},
 		foreign: []string{"*"},
-		why:     "what stands in for AWS must not know what it is used for",
+		why:     "what starts the product on one machine knows its routes and tables, not its code",
 	},
 	{
 		name:    "outside view",

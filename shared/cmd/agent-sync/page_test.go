@@ -18,7 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mastio-aws/mastio/localstack/secrets"
+	"github.com/mastio-aws/mastio/localstack/aws/secrets"
 )
 
 // The whole command against a stand-in of Secrets Manager, by the endpoint of the environment. It calls what the policy

@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/go-cmp/cmp"
 
-	local "github.com/mastio-aws/mastio/localstack/apigateway"
+	local "github.com/mastio-aws/mastio/localstack/aws/apigateway"
 	"github.com/mastio-aws/mastio/localstack/gateway"
 	"github.com/mastio-aws/mastio/shared/edge/apigateway"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"

@@ -23,7 +23,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
-	localkms "github.com/mastio-aws/mastio/localstack/kms"
+	localkms "github.com/mastio-aws/mastio/localstack/aws/kms"
 	"github.com/mastio-aws/mastio/shared/edge/awskms"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"

@@ -13,7 +13,7 @@ import (
 	awseventbridge "github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/google/go-cmp/cmp"
 
-	local "github.com/mastio-aws/mastio/localstack/eventbridge"
+	local "github.com/mastio-aws/mastio/localstack/aws/eventbridge"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/eventbridge"
 	"github.com/mastio-aws/mastio/shared/usecase/events"

@@ -18,7 +18,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
-	locals3 "github.com/mastio-aws/mastio/localstack/s3"
+	locals3 "github.com/mastio-aws/mastio/localstack/aws/s3"
 	"github.com/mastio-aws/mastio/shared/edge/s3"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"

@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	local "github.com/mastio-aws/mastio/localstack/secrets"
+	local "github.com/mastio-aws/mastio/localstack/aws/secrets"
 	"github.com/mastio-aws/mastio/shared/edge/secrets"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 )

@@ -10,7 +10,7 @@ import (
 
 	"github.com/c2sp/wycheproof"
 
-	"github.com/mastio-aws/mastio/localstack/kms/keywrap"
+	"github.com/mastio-aws/mastio/localstack/aws/kms/keywrap"
 )
 
 // The two examples of RFC 5649 section 6.

@@ -21,7 +21,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mastio-aws/mastio/localstack/s3"
+	"github.com/mastio-aws/mastio/localstack/aws/s3"
 )
 
 const bucket = "truststore"

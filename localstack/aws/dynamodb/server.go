@@ -18,7 +18,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mastio-aws/mastio/localstack/sigv4"
+	"github.com/mastio-aws/mastio/localstack/aws/sigv4"
 )
 
 // Config says what to run and where.

@@ -19,7 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/mastio-aws/mastio/localstack/sigv4"
+	"github.com/mastio-aws/mastio/localstack/aws/sigv4"
 )
 
 // echo is a service behind the check that answers what reached it.

@@ -19,7 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/mastio-aws/mastio/localstack/secrets"
+	"github.com/mastio-aws/mastio/localstack/aws/secrets"
 )
 
 func serve(t *testing.T, cfg secrets.Config) *secretsmanager.Client {

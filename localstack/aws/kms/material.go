@@ -10,7 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
-	"github.com/mastio-aws/mastio/localstack/kms/keywrap"
+	"github.com/mastio-aws/mastio/localstack/aws/kms/keywrap"
 )
 
 // wrappingSpecs is every wrapping key that is built.

@@ -22,7 +22,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mastio-aws/mastio/localstack/apigateway"
+	"github.com/mastio-aws/mastio/localstack/aws/apigateway"
 	"github.com/mastio-aws/mastio/localstack/gateway"
 )
 

@@ -20,11 +20,11 @@ import (
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/mastio-aws/mastio/localstack/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
 )
 
 // cache is the one that `make run` uses: the packages are fetched once for all.
-const cache = "../../build/localstack"
+const cache = "../../../build/localstack"
 
 func needTools(t *testing.T) {
 	t.Helper()

@@ -16,7 +16,7 @@ import (
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
-	"github.com/mastio-aws/mastio/localstack/kms"
+	"github.com/mastio-aws/mastio/localstack/aws/kms"
 )
 
 const day = 24 * time.Hour

@@ -7,7 +7,7 @@ import (
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
-	"github.com/mastio-aws/mastio/localstack/kms"
+	"github.com/mastio-aws/mastio/localstack/aws/kms"
 )
 
 // A refused change leaves nothing behind, not even what came before the refused part.

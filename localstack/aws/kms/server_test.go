@@ -16,7 +16,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mastio-aws/mastio/localstack/kms"
+	"github.com/mastio-aws/mastio/localstack/aws/kms"
 )
 
 func wantCode(t *testing.T, what string, err error, want string) {

@@ -11,7 +11,7 @@ import (
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
-	"github.com/mastio-aws/mastio/localstack/kms"
+	"github.com/mastio-aws/mastio/localstack/aws/kms"
 )
 
 // TestConcurrent lets callers sign with, tag, and switch one key at a time when others list and create:

@@ -12,8 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 
-	"github.com/mastio-aws/mastio/localstack/kms"
-	"github.com/mastio-aws/mastio/localstack/kms/kmstest"
+	"github.com/mastio-aws/mastio/localstack/aws/kms"
+	"github.com/mastio-aws/mastio/localstack/aws/kms/kmstest"
 )
 
 func TestContract(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mastio-aws/mastio/localstack/kms"
+	"github.com/mastio-aws/mastio/localstack/aws/kms"
 )
 
 // TestRestart makes one of everything, starts a second server on the same folder, and expects all of it.
