@@ -11,7 +11,7 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/mastio-aws/mastio/localstack/deployment"
+	"github.com/mastio-aws/mastio/localstack/cloud/deployed"
 )
 
 // cdk is the CDK's command line with the Node.js that it runs on, as infra/package-lock.json pins them and the Makefile
@@ -89,4 +89,4 @@ func (c *cloud) settings(functions string) []string {
 func (c *cloud) edgeURL() string { return fmt.Sprintf("https://localhost:%d", c.edge) }
 
 // bootstrapped is the environment that the CDK bootstraps.
-const bootstrapped = "aws://" + deployment.Account + "/" + deployment.Region
+const bootstrapped = "aws://" + deployed.Account + "/" + deployed.Region

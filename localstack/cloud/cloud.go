@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mastio-aws/mastio/localstack/host"
+	"github.com/mastio-aws/mastio/localstack/cloud/process"
 )
 
 // Who runs LocalStack.
@@ -28,11 +28,11 @@ var errNotUp = errors.New("LocalStack does not run: start it with make localstac
 // cloud is what the commands share.
 type cloud struct {
 	options
-	out  io.Writer
-	say  func(string)
-	root string // folder of the checkout
-	dir  string // all that is written
-	host *host.Host
+	out       io.Writer
+	say       func(string)
+	root      string              // folder of the checkout
+	dir       string              // all that is written
+	processes *process.LocalStack // nil on a system where LocalStack runs in Docker only
 }
 
 func newCloud(ctx context.Context, o options, out io.Writer) (*cloud, error) {
@@ -41,13 +41,13 @@ func newCloud(ctx context.Context, o options, out io.Writer) (*cloud, error) {
 		return nil, err
 	}
 	c := &cloud{options: o, out: out, say: progress(out), root: root, dir: filepath.Join(root, "build", "cloud")}
-	c.host, err = host.New(host.Config{
+	c.processes, err = process.New(process.Config{
 		Cache:    filepath.Join(c.dir, "host"),
 		Database: filepath.Join(root, "build", "localstack"),
 		Port:     o.port,
 		Progress: c.say,
 	})
-	if errors.Is(err, host.ErrSystem) {
+	if errors.Is(err, process.ErrSystem) {
 		err = nil // there is Docker, or a LocalStack that is given
 	}
 	return c, err
@@ -80,7 +80,7 @@ func (c *cloud) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	version, ok := host.Healthy(ctx, r.Endpoint)
+	version, ok := process.Healthy(ctx, r.Endpoint)
 	if !ok {
 		return fmt.Errorf("LocalStack at %s does not answer", r.Endpoint)
 	}
@@ -113,10 +113,10 @@ func (c *cloud) start(ctx context.Context) (running, error) {
 	case c.mode == modeDocker:
 		c.say("starting LocalStack in Docker")
 		return r, c.compose(ctx, "up", "--detach", "--wait")
-	case c.host == nil:
-		return r, host.ErrSystem
+	case c.processes == nil:
+		return r, process.ErrSystem
 	}
-	return r, c.host.Up(ctx)
+	return r, c.processes.Up(ctx)
 }
 
 // engine reports whether a Docker engine answers and compose is there; a client alone is common.
@@ -129,7 +129,7 @@ func engine(ctx context.Context) bool {
 
 func (c *cloud) compose(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, "docker",
-		append([]string{"compose", "--file", filepath.Join(c.root, "localstack", "compose.yaml")}, args...)...)
+		append([]string{"compose", "--file", filepath.Join(c.root, "localstack", "cloud", "compose.yaml")}, args...)...)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("LOCALSTACK_PORT=%d", c.port))
 	cmd.Stdout, cmd.Stderr = c.out, c.out
 	if err := cmd.Run(); err != nil {
@@ -153,7 +153,7 @@ func (c *cloud) found(ctx context.Context) (running, error) {
 			return r, fmt.Errorf("read %s: %w", c.note(), err)
 		}
 	}
-	if _, ok := host.Healthy(ctx, r.Endpoint); !ok {
+	if _, ok := process.Healthy(ctx, r.Endpoint); !ok {
 		return r, fmt.Errorf("%s: %w", r.Endpoint, errNotUp)
 	}
 	return r, nil
@@ -166,8 +166,8 @@ func (c *cloud) status(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(c.out, "LocalStack at %s (%s)\n", r.Endpoint, r.Mode)
-	if c.host != nil && r.Mode == modeHost {
-		fmt.Fprintln(c.out, c.host.Status())
+	if c.processes != nil && r.Mode == modeHost {
+		fmt.Fprintln(c.out, c.processes.Status())
 	}
 	if pid := c.gateway().PID(); pid != 0 {
 		fmt.Fprintf(c.out, "gateway at %s, process %d\n", c.edgeURL(), pid)
@@ -189,7 +189,7 @@ func (c *cloud) env(ctx context.Context) error {
 }
 
 func (c *cloud) python(ctx context.Context) error {
-	path, err := host.FindPython(ctx, os.Getenv)
+	path, err := process.FindPython(ctx, os.Getenv)
 	if err != nil {
 		return err
 	}
@@ -220,9 +220,9 @@ func (c *cloud) down(ctx context.Context) error {
 		errs = append(errs, c.compose(ctx, "down", "--volumes"))
 	}
 	stopped := false
-	if c.host != nil {
+	if c.processes != nil {
 		var err error
-		stopped, err = c.host.Down(ctx)
+		stopped, err = c.processes.Down(ctx)
 		errs = append(errs, err)
 	}
 	if err := os.Remove(c.note()); err != nil && !errors.Is(err, fs.ErrNotExist) {

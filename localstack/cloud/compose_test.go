@@ -6,17 +6,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mastio-aws/mastio/localstack/host"
+	"github.com/mastio-aws/mastio/localstack/cloud/process"
 )
 
 // Docker and the processes run the same version, and neither listens beyond this machine.
 func TestCompose(t *testing.T) {
-	text, err := os.ReadFile("../compose.yaml")
+	text, err := os.ReadFile("compose.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "image: ${LOCALSTACK_IMAGE:-localstack/localstack:" + host.Version + "}\n"; !strings.Contains(string(text),
-		want) {
+	want := "image: ${LOCALSTACK_IMAGE:-localstack/localstack:" + process.Version + "}\n"
+	if !strings.Contains(string(text), want) {
 		t.Errorf("compose.yaml has no line %q", want)
 	}
 	_, ports, ok := strings.Cut(string(text), "ports:\n")

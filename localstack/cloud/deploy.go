@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
-	"github.com/mastio-aws/mastio/localstack/deployment"
+	"github.com/mastio-aws/mastio/localstack/cloud/deployed"
 	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
@@ -126,8 +126,8 @@ var apiID = regexp.MustCompile(`^https://([a-z0-9]+)\.execute-api\.[^/]+/([a-z]+
 // describe reads what was deployed: the operators' API from the outputs, the rest from the functions' environment.
 func (c *cloud) describe(
 	ctx context.Context, endpoint string, outputs map[string]map[string]string,
-) (deployment.Deployment, error) {
-	d := deployment.Deployment{Endpoint: endpoint, OrgID: c.org, URL: c.edgeURL(), CAFile: filepath.Join(c.dir, "ca.pem")}
+) (deployed.Mastio, error) {
+	d := deployed.Mastio{Endpoint: endpoint, OrgID: c.org, URL: c.edgeURL(), CAFile: filepath.Join(c.dir, "ca.pem")}
 	for _, stack := range outputs {
 		for name, value := range stack {
 			if m := apiID.FindStringSubmatch(value); m != nil && operatorsOutput.MatchString(name) {
@@ -138,8 +138,8 @@ func (c *cloud) describe(
 	if d.OperatorsURL == "" {
 		return d, fmt.Errorf("no output of the deployment names the operators' API: %v", outputs)
 	}
-	name := deployment.FunctionName(c.org, "standby")
-	told, err := deployment.Connect(endpoint).Lambda.GetFunctionConfiguration(ctx,
+	name := deployed.FunctionName(c.org, "standby")
+	told, err := deployed.Connect(endpoint).Lambda.GetFunctionConfiguration(ctx,
 		&awslambda.GetFunctionConfigurationInput{FunctionName: aws.String(name)})
 	if err != nil {
 		return d, fmt.Errorf("look at function %s: %w", name, err)
@@ -157,8 +157,8 @@ func (c *cloud) describe(
 var operatorsOutput = regexp.MustCompile(`OperatorsURL`)
 
 // writeSecret leaves the admin secret in a proxy.env, where the operator's guide looks for it.
-func (c *cloud) writeSecret(ctx context.Context, d deployment.Deployment) (string, error) {
-	secret, err := deployment.Connect(d.Endpoint).AdminSecret(ctx, d.AdminSecretID)
+func (c *cloud) writeSecret(ctx context.Context, d deployed.Mastio) (string, error) {
+	secret, err := deployed.Connect(d.Endpoint).AdminSecret(ctx, d.AdminSecretID)
 	if err != nil {
 		return "", err
 	}
@@ -170,8 +170,8 @@ func (c *cloud) writeSecret(ctx context.Context, d deployment.Deployment) (strin
 }
 
 // beforeTraffic invokes what a custom resource invokes on AWS, in the same order: LocalStack runs none of them.
-func (c *cloud) beforeTraffic(ctx context.Context, d deployment.Deployment) error {
-	clients := deployment.Connect(d.Endpoint)
+func (c *cloud) beforeTraffic(ctx context.Context, d deployed.Mastio) error {
+	clients := deployed.Connect(d.Endpoint)
 	c.say("making the first Org CA, unless there is one")
 	if err := c.firstCA(ctx, clients); err != nil {
 		return fmt.Errorf("make the first Org CA: %w", err)
@@ -188,11 +188,11 @@ func (c *cloud) beforeTraffic(ctx context.Context, d deployment.Deployment) erro
 // firstTimeout covers a lease of 30 s that another run of the job holds, or held when it was killed.
 const firstTimeout = 90 * time.Second
 
-func (c *cloud) firstCA(ctx context.Context, clients deployment.Clients) error {
+func (c *cloud) firstCA(ctx context.Context, clients deployed.Clients) error {
 	ctx, cancel := context.WithTimeout(ctx, firstTimeout)
 	defer cancel()
 	for {
-		answer, err := clients.Run(ctx, c.org, "standby", []byte(deployment.Scheduled))
+		answer, err := clients.Run(ctx, c.org, "standby", []byte(deployed.Scheduled))
 		var report struct{ Generation, Standby int64 }
 		if err == nil {
 			err = json.Unmarshal(answer, &report)

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mastio-aws/mastio/localstack/deployment"
+	"github.com/mastio-aws/mastio/localstack/cloud/deployed"
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
@@ -21,7 +21,7 @@ func (c *cloud) logs(ctx context.Context) error {
 		return err
 	}
 	for _, name := range routes.Functions() {
-		lines, err := functionLog(ctx, r.Endpoint, deployment.FunctionName(c.org, name))
+		lines, err := functionLog(ctx, r.Endpoint, deployed.FunctionName(c.org, name))
 		if err != nil {
 			return fmt.Errorf("read the log of %s: %w", name, err)
 		}
@@ -86,7 +86,7 @@ func callLogs(ctx context.Context, endpoint, operation string, in, out any) erro
 	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	r.Header.Set("X-Amz-Target", "Logs_20140328."+operation)
 	// LocalStack checks no signature; it reads from here which service is meant.
-	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/"+deployment.Region+
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/"+deployed.Region+
 		"/logs/aws4_request, SignedHeaders=host, Signature=0")
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {

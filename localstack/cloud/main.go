@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mastio-aws/mastio/localstack/host"
+	"github.com/mastio-aws/mastio/localstack/cloud/process"
 )
 
 // Exit statuses.
@@ -81,7 +81,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	switch {
 	case errors.Is(err, errNotUp) && o.command == "status":
 		return exitNotUp
-	case errors.Is(err, host.ErrNoPython) && o.command == "test" && getenv("CI") == "":
+	case errors.Is(err, process.ErrNoPython) && o.command == "test" && getenv("CI") == "":
 		fmt.Fprintf(stderr, "skipped: %v\n", err)
 		return exitDone
 	case err != nil:

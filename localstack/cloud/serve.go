@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mastio-aws/mastio/localstack/deployment"
+	"github.com/mastio-aws/mastio/localstack/cloud/deployed"
 	"github.com/mastio-aws/mastio/localstack/gateway"
 	"github.com/mastio-aws/mastio/localstack/machine"
 )
@@ -25,7 +25,7 @@ import (
 // object in LocalStack's S3 and invokes functions through LocalStack's Lambda; requests of operators go to their API
 // in LocalStack's API Gateway.
 func (c *cloud) serve(ctx context.Context) error {
-	d, err := deployment.Read(c.deploymentFile())
+	d, err := deployed.Read(c.deploymentFile())
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (c *cloud) serve(ctx context.Context) error {
 	return nil
 }
 
-func (c *cloud) edgeServer(d deployment.Deployment) (*http.Server, error) {
+func (c *cloud) edgeServer(d deployed.Mastio) (*http.Server, error) {
 	made, err := gateway.SelfSigned(time.Now())
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (c *cloud) edgeServer(d deployment.Deployment) (*http.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	clients := deployment.Connect(d.Endpoint)
+	clients := deployed.Connect(d.Endpoint)
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	g := gateway.New(gateway.Config{
 		Invoke: func(ctx context.Context, function string, payload []byte) ([]byte, string, error) {
@@ -81,7 +81,7 @@ func (c *cloud) edgeServer(d deployment.Deployment) (*http.Server, error) {
 		},
 		Truststore: gateway.InS3(clients.S3, d.Bucket, d.TruststoreKey),
 		Operators:  operators,
-		Account:    deployment.Account,
+		Account:    deployed.Account,
 		Log:        log,
 	})
 	return &http.Server{

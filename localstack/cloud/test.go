@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mastio-aws/mastio/localstack/host"
+	"github.com/mastio-aws/mastio/localstack/cloud/process"
 )
 
 // suite is a package of tests that can be pointed at a LocalStack.
@@ -26,8 +26,8 @@ type suite struct {
 func (c *cloud) suites(endpoint, version string) []suite {
 	deployed := []string{"MASTIO_DEPLOYMENT=" + c.deploymentFile()}
 	kms := []string{"KMS_ENDPOINT=" + endpoint}
-	if version == host.Version { // what others do differently is for them to show
-		kms = append(kms, "KMS_DEVIATIONS=localstack-"+host.Version)
+	if version == process.Version { // what others do differently is for them to show
+		kms = append(kms, "KMS_DEVIATIONS=localstack-"+process.Version)
 	}
 	return []suite{
 		{"end to end", "./test/e2e", nil, deployed},
@@ -56,7 +56,7 @@ func (c *cloud) test(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	version, _ := host.Healthy(ctx, r.Endpoint)
+	version, _ := process.Healthy(ctx, r.Endpoint)
 	var total counts
 	for _, s := range c.suites(r.Endpoint, version) {
 		c.say(s.name + ": " + s.pkg)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/mastio-aws/mastio/localstack/aws/apigateway"
 	"github.com/mastio-aws/mastio/localstack/aws/lambda"
-	"github.com/mastio-aws/mastio/localstack/deployment"
+	"github.com/mastio-aws/mastio/localstack/cloud/deployed"
 	"github.com/mastio-aws/mastio/localstack/machine"
 	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/test/local"
@@ -38,13 +38,13 @@ func (s *target) TablePrefix() string            { return s.prefix }
 func (s *target) Tick(ctx context.Context) error { return s.tick(ctx) }
 func (s *target) Close() error                   { return s.close() }
 
-// deployed is set to the file of a deployment to run against it.
-const deployed = "MASTIO_DEPLOYMENT"
+// deploymentVariable is set to the file of a deployment to run against it.
+const deploymentVariable = "MASTIO_DEPLOYMENT"
 
 var errMissing = errors.New("a program is missing")
 
 func start(ctx context.Context) (*target, error) {
-	if path := os.Getenv(deployed); path != "" {
+	if path := os.Getenv(deploymentVariable); path != "" {
 		return attach(ctx, path)
 	}
 	if err := machine.CheckTools(ctx); err != nil {
@@ -77,7 +77,7 @@ func startLocal(ctx context.Context, dir string, env ...string) (*target, error)
 }
 
 func attach(ctx context.Context, path string) (*target, error) {
-	d, err := deployment.Read(path)
+	d, err := deployed.Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func attach(ctx context.Context, path string) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := deployment.Connect(d.Endpoint)
+	c := deployed.Connect(d.Endpoint)
 	secret, err := c.AdminSecret(ctx, d.AdminSecretID)
 	return &target{
 		URL:         d.URL,

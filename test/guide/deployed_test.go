@@ -8,20 +8,20 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/mastio-aws/mastio/localstack/deployment"
+	"github.com/mastio-aws/mastio/localstack/cloud/deployed"
 )
 
-// deployed is set to the file of a deployment on LocalStack to run the guide against it.
-func deployed() string { return os.Getenv("MASTIO_DEPLOYMENT") }
+// deploymentFile is set to the file of a deployment on LocalStack to run the guide against it.
+func deploymentFile() string { return os.Getenv("MASTIO_DEPLOYMENT") }
 
 // startDeployed gives the deployment the port that the guide names, and leaves its admin secret where the guide looks.
 func startDeployed(t *testing.T, folder string) {
 	t.Helper()
-	d, err := deployment.Read(deployed())
+	d, err := deployed.Read(deploymentFile())
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, err := deployment.Connect(d.Endpoint).AdminSecret(t.Context(), d.AdminSecretID)
+	secret, err := deployed.Connect(d.Endpoint).AdminSecret(t.Context(), d.AdminSecretID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func startDeployed(t *testing.T, folder string) {
 
 // enrolledBefore gives the agent a new certificate where an earlier run on the same deployment has enrolled it.
 func enrolledBefore() string {
-	if deployed() == "" {
+	if deploymentFile() == "" {
 		return ""
 	}
 	return `
@@ -81,7 +81,7 @@ func forward(c net.Conn, address string) {
 // collectLog writes the deployed functions' log to where the local run has its own.
 func collectLog(t *testing.T, folder string) {
 	t.Helper()
-	if deployed() == "" {
+	if deploymentFile() == "" {
 		return
 	}
 	if err := os.MkdirAll(filepath.Join(folder, "build", "run"), 0o755); err != nil {

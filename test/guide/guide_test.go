@@ -60,7 +60,7 @@ func missing(t *testing.T, what string) {
 func start(t *testing.T) (folder string) {
 	t.Helper()
 	folder = prepare(t)
-	if deployed() != "" {
+	if deploymentFile() != "" {
 		startDeployed(t, folder)
 	} else {
 		await(t, folder)
@@ -266,7 +266,7 @@ func operatorCA(name, constraints string) string {
 
 // TestLegacyGuide is section 3, on the installation that it is for: a Mastio whose Org CA was made with pathLen=0.
 func TestLegacyGuide(t *testing.T) {
-	if deployed() != "" {
+	if deploymentFile() != "" {
 		t.Skip("not on LocalStack: it needs an installation of its own")
 	}
 	folder := prepare(t)

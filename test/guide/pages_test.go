@@ -28,7 +28,7 @@ var says = map[string][]string{
 // The blocks of each document, from top to bottom, in one shell that ends at the first failure. One Mastio takes all
 // documents, one after the other.
 func TestPages(t *testing.T) {
-	if deployed() != "" {
+	if deploymentFile() != "" {
 		t.Skip("not on LocalStack: the guide itself runs there")
 	}
 	all, folder := pages(t), start(t)

@@ -120,11 +120,20 @@ var layers = []layer{
 		why:     "what stands in for a service of AWS knows neither what starts it nor what it is used for",
 	},
 	{
+		name:    "LocalStack",
+		folders: []string{"localstack/cloud"},
+		own:     []string{"localstack", "shared/routes"},
+		foreign: []string{"*"},
+		why:     "what runs LocalStack and deploys to it knows the routes that the gateway in front of it serves",
+	},
+	{
 		name:    "local",
 		folders: []string{"localstack"},
-		own:     []string{"localstack", "shared/pki/dn", "shared/routes", "shared/schema"},
+		own: []string{"localstack/aws", "localstack/fleet", "localstack/gateway", "localstack/machine",
+			"localstack/stack", "shared/pki/dn", "shared/routes", "shared/schema"},
 		foreign: []string{"*"},
-		why:     "what starts the product on one machine knows its routes and tables, not its code",
+		why: "what starts the product on one machine knows its routes and tables, not its code, and nothing of " +
+			"LocalStack",
 	},
 	{
 		name:    "outside view",

@@ -225,7 +225,7 @@ func TestCall(t *testing.T) {
 
 // A Mastio that demands nonces changes nothing for the SDK: it learns them from the answers before.
 func TestNonceRequired(t *testing.T) {
-	if deployed() != "" {
+	if deploymentFile() != "" {
 		t.Skip("not on LocalStack: it needs a setting of its own")
 	}
 	m, end, err := begin(t, map[string]string{"TOKEN_REQUIRE_NONCE": "1"})

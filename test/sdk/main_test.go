@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mastio-aws/mastio/localstack/deployment"
+	"github.com/mastio-aws/mastio/localstack/cloud/deployed"
 	"github.com/mastio-aws/mastio/localstack/machine"
 	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
@@ -38,8 +38,8 @@ type mastio struct {
 	http *http.Client
 }
 
-// deployed is the file of a deployment on LocalStack; empty: the tests start a Mastio of their own.
-func deployed() string { return os.Getenv("MASTIO_DEPLOYMENT") }
+// deploymentFile is the file of a deployment on LocalStack; empty: the tests start a Mastio of their own.
+func deploymentFile() string { return os.Getenv("MASTIO_DEPLOYMENT") }
 
 // shared is the one Mastio of all flows that do not need settings of their own. TestMain closes it.
 var shared struct {
@@ -74,8 +74,8 @@ func running(t *testing.T) *mastio {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.m == nil && shared.err == nil {
-		if deployed() != "" {
-			shared.m, shared.err = attach(t.Context(), deployed())
+		if deploymentFile() != "" {
+			shared.m, shared.err = attach(t.Context(), deploymentFile())
 		} else {
 			shared.m, shared.close, shared.err = begin(t, nil)
 		}
@@ -104,7 +104,7 @@ func begin(t *testing.T, env map[string]string) (*mastio, func() error, error) {
 }
 
 func attach(ctx context.Context, path string) (*mastio, error) {
-	d, err := deployment.Read(path)
+	d, err := deployed.Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func attach(ctx context.Context, path string) (*mastio, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := deployment.Connect(d.Endpoint)
+	c := deployed.Connect(d.Endpoint)
 	secret, err := c.AdminSecret(ctx, d.AdminSecretID)
 	return newMastio(d.URL, ca, secret, func(ctx context.Context) error { return c.Tick(ctx, d.OrgID) }), err
 }

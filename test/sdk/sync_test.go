@@ -88,7 +88,7 @@ func (m *mastio) delivered(t *testing.T, folder string) (i issued, secret string
 
 // Flow 4 with agent-sync, from the files of the enrolment on, through rotations of the Org CA.
 func TestSynced(t *testing.T) {
-	if deployed() != "" {
+	if deploymentFile() != "" {
 		t.Skip("not on LocalStack: what is due is made due in the registry")
 	}
 	m := running(t)
@@ -146,7 +146,7 @@ func TestSynced(t *testing.T) {
 
 // The page's unit of agent-sync, and the program that it starts: the first delivery, then the agent.
 func syncOfThePage(t *testing.T, m *mastio) {
-	if deployed() != "" {
+	if deploymentFile() != "" {
 		t.Skip("not on LocalStack: what is due is made due in the registry")
 	}
 	// The stand-in of systemctl ends agent-sync, its parent, which goes on until then.

@@ -1,4 +1,4 @@
-package host
+package process
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 var passed = []string{"PATH", "HOME", "LANG", "LAMBDA_PROCESS_FREEZE", "LAMBDA_KEEPALIVE_MS"}
 
 // environment is what LocalStack is started with.
-func (h *Host) environment(lookup func(string) (string, bool)) []string {
+func (l *LocalStack) environment(lookup func(string) (string, bool)) []string {
 	var env []string
 	for _, name := range passed {
 		if value, ok := lookup(name); ok {
@@ -16,12 +16,12 @@ func (h *Host) environment(lookup func(string) (string, bool)) []string {
 		}
 	}
 	return append(env,
-		"TMPDIR="+h.path("tmp"), // also the mark by which every process of it is found
-		"FILESYSTEM_ROOT="+h.path("root"),
+		"TMPDIR="+l.path("tmp"), // also the mark by which every process of it is found
+		"FILESYSTEM_ROOT="+l.path("root"),
 		"OVERRIDE_IN_DOCKER=0", // in a container, a marker file would make it use /var/lib/localstack
-		fmt.Sprintf("GATEWAY_LISTEN=127.0.0.1:%d", h.Port),
+		fmt.Sprintf("GATEWAY_LISTEN=127.0.0.1:%d", l.Port),
 		"GATEWAY_SERVER=loopback", // the plugin; its own server binds every interface
-		fmt.Sprintf("LOCALSTACK_HOST=localhost:%d", h.Port),
+		fmt.Sprintf("LOCALSTACK_HOST=localhost:%d", l.Port),
 		"SQS_ENDPOINT_STRATEGY=path", // the default queue URLs need public DNS
 		"LAMBDA_RUNTIME_EXECUTOR=process",
 		"LAMBDA_SYNCHRONOUS_CREATE=1",

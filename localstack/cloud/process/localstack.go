@@ -1,8 +1,8 @@
-// Package host runs LocalStack 4.14.0, the last open one, as plain processes: no Docker, no account, no token.
+// Package process runs LocalStack 4.14.0, the last open one, as plain processes: no Docker, no account, no token.
 //
 // Everything it installs comes from PyPI and npm, pinned by hash, into one folder. Lambda functions run as processes
 // too, through a plugin for LocalStack (executor/). Every listener is on loopback.
-package host
+package process
 
 import (
 	"context"
@@ -45,14 +45,14 @@ var (
 	ErrNotUp = errors.New("LocalStack did not come up")
 )
 
-// Host is one LocalStack, running or not.
-type Host struct {
+// LocalStack is one installation, running or not.
+type LocalStack struct {
 	Config
 	cache string // absolute
 }
 
 // New returns the LocalStack of a folder.
-func New(cfg Config) (*Host, error) {
+func New(cfg Config) (*LocalStack, error) {
 	if runtime.GOOS != "linux" {
 		return nil, ErrSystem
 	}
@@ -63,44 +63,44 @@ func New(cfg Config) (*Host, error) {
 		cfg.Progress = func(string) {}
 	}
 	cache, err := filepath.Abs(cfg.Cache)
-	return &Host{Config: cfg, cache: cache}, err
+	return &LocalStack{Config: cfg, cache: cache}, err
 }
 
 // Endpoint is where its clients find it.
-func (h *Host) Endpoint() string { return "http://127.0.0.1:" + strconv.Itoa(h.Port) }
+func (l *LocalStack) Endpoint() string { return "http://127.0.0.1:" + strconv.Itoa(l.Port) }
 
 // LogPath is the file of all that LocalStack prints.
-func (h *Host) LogPath() string { return filepath.Join(h.cache, "localstack.log") }
+func (l *LocalStack) LogPath() string { return filepath.Join(l.cache, "localstack.log") }
 
 // startTimeout bounds the time from the first process to the first answer: 2 s on an idle machine.
 const startTimeout = 3 * time.Minute
 
 // Up installs what is missing, starts LocalStack and returns when it answers. It leaves a running LocalStack alone.
 // LocalStack outlives this process, until Down.
-func (h *Host) Up(ctx context.Context) error {
-	unlock, err := h.lock(ctx)
+func (l *LocalStack) Up(ctx context.Context) error {
+	unlock, err := l.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if pid := h.PID(); pid != 0 && healthy(ctx, h.Endpoint()) {
-		h.Progress(fmt.Sprintf("LocalStack is up already, process %d", pid))
+	if pid := l.PID(); pid != 0 && healthy(ctx, l.Endpoint()) {
+		l.Progress(fmt.Sprintf("LocalStack is up already, process %d", pid))
 		return nil
 	}
-	h.stop() // clears what a killed one left behind
-	if err := h.install(ctx); err != nil {
+	l.stop() // clears what a killed one left behind
+	if err := l.install(ctx); err != nil {
 		return err
 	}
-	if healthy(ctx, h.Endpoint()) {
+	if healthy(ctx, l.Endpoint()) {
 		return fmt.Errorf("start LocalStack at %s: %w; stop it, or take it as it is with LOCALSTACK_ENDPOINT=%s",
-			h.Endpoint(), ErrPortInUse, h.Endpoint())
+			l.Endpoint(), ErrPortInUse, l.Endpoint())
 	}
-	h.Progress("starting LocalStack " + Version + " as processes")
-	return h.start(ctx)
+	l.Progress("starting LocalStack " + Version + " as processes")
+	return l.start(ctx)
 }
 
-func (h *Host) start(ctx context.Context) error {
-	cmd, err := h.launch()
+func (l *LocalStack) start(ctx context.Context) error {
+	cmd, err := l.launch()
 	if err != nil {
 		return fmt.Errorf("start LocalStack: %w", err)
 	}
@@ -108,7 +108,7 @@ func (h *Host) start(ctx context.Context) error {
 	go func() { _ = cmd.Wait(); close(ended) }()
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	for !healthy(ctx, h.Endpoint()) {
+	for !healthy(ctx, l.Endpoint()) {
 		select {
 		case <-ended:
 			err = ErrNotUp
@@ -117,69 +117,69 @@ func (h *Host) start(ctx context.Context) error {
 		case <-time.After(100 * time.Millisecond):
 			continue
 		}
-		h.stop()
-		return fmt.Errorf("%w; %s ends with:\n%s", err, h.LogPath(), tail(h.LogPath()))
+		l.stop()
+		return fmt.Errorf("%w; %s ends with:\n%s", err, l.LogPath(), tail(l.LogPath()))
 	}
 	return nil
 }
 
 // launch starts LocalStack in a session of its own, so that a Ctrl-C meant for this process does not reach it, and
 // notes which process it is.
-func (h *Host) launch() (*exec.Cmd, error) {
-	if err := os.MkdirAll(h.path("tmp"), 0o700); err != nil {
+func (l *LocalStack) launch() (*exec.Cmd, error) {
+	if err := os.MkdirAll(l.path("tmp"), 0o700); err != nil {
 		return nil, err
 	}
-	log, err := os.Create(h.LogPath())
+	log, err := os.Create(l.LogPath())
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close() // the process has it
-	cmd := exec.Command(h.path("venv", "bin", "python"), "-m", "localstack.runtime.main")
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = h.cache, h.environment(os.LookupEnv), log, log
+	cmd := exec.Command(l.path("venv", "bin", "python"), "-m", "localstack.runtime.main")
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = l.cache, l.environment(os.LookupEnv), log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	return cmd, h.note().Write(cmd.Process.Pid)
+	return cmd, l.note().Write(cmd.Process.Pid)
 }
 
 // Down stops LocalStack and everything it started, and waits for the end; its state is gone. It reports whether there
 // was anything to stop.
-func (h *Host) Down(ctx context.Context) (bool, error) {
-	if _, err := os.Stat(h.cache); errors.Is(err, os.ErrNotExist) {
+func (l *LocalStack) Down(ctx context.Context) (bool, error) {
+	if _, err := os.Stat(l.cache); errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
-	unlock, err := h.lock(ctx)
+	unlock, err := l.lock(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer unlock()
-	return h.stop(), nil
+	return l.stop(), nil
 }
 
 // stopGrace is how long LocalStack may take to stop after SIGTERM; its functions take up to 8 s.
 const stopGrace = 15 * time.Second
 
-func (h *Host) stop() (stopped bool) {
-	stopped = h.note().Stop(stopGrace)
+func (l *LocalStack) stop() (stopped bool) {
+	stopped = l.note().Stop(stopGrace)
 	// What outlived it: frozen functions, DynamoDB Local, all of a LocalStack that was killed.
-	for _, pid := range h.members() {
+	for _, pid := range l.members() {
 		stopped = true
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	_ = os.RemoveAll(h.path("tmp"))
+	_ = os.RemoveAll(l.path("tmp"))
 	return stopped
 }
 
-func (h *Host) lock(ctx context.Context) (func(), error) {
-	if err := os.MkdirAll(h.cache, 0o755); err != nil {
+func (l *LocalStack) lock(ctx context.Context) (func(), error) {
+	if err := os.MkdirAll(l.cache, 0o755); err != nil {
 		return nil, err
 	}
-	return machine.Lock(ctx, h.path("lock"))
+	return machine.Lock(ctx, l.path("lock"))
 }
 
-func (h *Host) path(elements ...string) string {
-	return filepath.Join(slices.Insert(elements, 0, h.cache)...)
+func (l *LocalStack) path(elements ...string) string {
+	return filepath.Join(slices.Insert(elements, 0, l.cache)...)
 }
 
 // Healthy reports whether a LocalStack answers at an endpoint, and its version.

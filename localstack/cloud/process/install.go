@@ -1,4 +1,4 @@
-package host
+package process
 
 import (
 	"context"
@@ -24,7 +24,7 @@ type step struct {
 	name   string
 	inputs []string // files of sources
 	proof  string   // a file that is there when it is done
-	run    func(*Host, context.Context) error
+	run    func(*LocalStack, context.Context) error
 }
 
 // database is where LocalStack looks for DynamoDB Local.
@@ -32,40 +32,40 @@ const database = "root/var/lib/localstack/lib/dynamodb-local/2"
 
 var steps = []step{
 	{"LocalStack " + Version + " with pip (once, about 0.5 GB on disk)", []string{"requirements.lock"}, "venv/bin/python",
-		(*Host).installLocalStack},
+		(*LocalStack).installLocalStack},
 	{"the plugins", []string{"requirements.lock", "executor/pyproject.toml", "executor/lambda_process_executor.py"},
-		"venv/bin/python", (*Host).installPlugins},
+		"venv/bin/python", (*LocalStack).installPlugins},
 	{"DynamoDB Local for it", []string{"LoopbackDatabase.java"}, database + "/original/DynamoDBLocal.jar",
-		(*Host).installDatabase},
+		(*LocalStack).installDatabase},
 }
 
-func (h *Host) install(ctx context.Context) error {
+func (l *LocalStack) install(ctx context.Context) error {
 	for i, s := range steps {
-		stamp, want := h.path(fmt.Sprintf("step-%d.stamp", i+1)), h.digest(s.inputs)
-		if got, err := os.ReadFile(stamp); err == nil && string(got) == want && exists(h.path(s.proof)) {
+		stamp, want := l.path(fmt.Sprintf("step-%d.stamp", i+1)), l.digest(s.inputs)
+		if got, err := os.ReadFile(stamp); err == nil && string(got) == want && exists(l.path(s.proof)) {
 			continue
 		}
 		// Gone before the first change: a crash in the middle leaves no stamp.
 		if err := os.Remove(stamp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		h.Progress("installing " + s.name)
+		l.Progress("installing " + s.name)
 		began := time.Now()
-		if err := s.run(h, ctx); err != nil {
+		if err := s.run(l, ctx); err != nil {
 			return fmt.Errorf("install %s: %w", s.name, err)
 		}
 		if err := os.WriteFile(stamp, []byte(want), 0o644); err != nil {
 			return err
 		}
-		h.Progress(fmt.Sprintf("installed in %.0f s", time.Since(began).Seconds()))
+		l.Progress(fmt.Sprintf("installed in %.0f s", time.Since(began).Seconds()))
 	}
 	return nil
 }
 
 // digest covers the folder too: a virtual environment does not survive a move.
-func (h *Host) digest(inputs []string) string {
+func (l *LocalStack) digest(inputs []string) string {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%d:%s", len(h.cache), h.cache)
+	fmt.Fprintf(sum, "%d:%s", len(l.cache), l.cache)
 	for _, name := range inputs {
 		text, err := sources.ReadFile(name)
 		if err != nil {
@@ -77,52 +77,52 @@ func (h *Host) digest(inputs []string) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-func (h *Host) installLocalStack(ctx context.Context) error {
+func (l *LocalStack) installLocalStack(ctx context.Context) error {
 	python, err := FindPython(ctx, os.Getenv)
 	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(h.path("venv")); err != nil {
+	if err := os.RemoveAll(l.path("venv")); err != nil {
 		return err
 	}
-	if err := run(ctx, h.cache, python, "-m", "venv", h.path("venv")); err != nil {
+	if err := run(ctx, l.cache, python, "-m", "venv", l.path("venv")); err != nil {
 		return err
 	}
-	if err := h.unpack("requirements.lock"); err != nil {
+	if err := l.unpack("requirements.lock"); err != nil {
 		return err
 	}
 	// Three of the packages come as sources only. They are built with the locked setuptools, which therefore comes first,
 	// and not with whatever is the newest on the day.
-	setuptools, err := h.lockedSetuptools()
+	setuptools, err := l.lockedSetuptools()
 	if err != nil {
 		return err
 	}
-	if err := h.pip(ctx, "--require-hashes", "--only-binary", ":all:", "-r", setuptools); err != nil {
+	if err := l.pip(ctx, "--require-hashes", "--only-binary", ":all:", "-r", setuptools); err != nil {
 		return err
 	}
-	return h.pip(ctx, "--require-hashes", "--only-binary", ":all:", "--no-binary", "airspeed-ext,crontab,jsonpath-rw",
-		"--no-build-isolation", "-r", h.path("requirements.lock"))
+	return l.pip(ctx, "--require-hashes", "--only-binary", ":all:", "--no-binary", "airspeed-ext,crontab,jsonpath-rw",
+		"--no-build-isolation", "-r", l.path("requirements.lock"))
 }
 
-func (h *Host) installPlugins(ctx context.Context) error {
+func (l *LocalStack) installPlugins(ctx context.Context) error {
 	for _, name := range []string{"executor/pyproject.toml", "executor/lambda_process_executor.py"} {
-		if err := h.unpack(name); err != nil {
+		if err := l.unpack(name); err != nil {
 			return err
 		}
 	}
 	// A build writes into the folder of its input, so the input is a copy.
-	defer os.RemoveAll(h.path("executor"))
-	return h.pip(ctx, "--no-index", "--no-build-isolation", "--force-reinstall", h.path("executor"))
+	defer os.RemoveAll(l.path("executor"))
+	return l.pip(ctx, "--no-index", "--no-build-isolation", "--force-reinstall", l.path("executor"))
 }
 
-func (h *Host) pip(ctx context.Context, args ...string) error {
+func (l *LocalStack) pip(ctx context.Context, args ...string) error {
 	quiet := []string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"}
-	return run(ctx, h.cache, h.path("venv", "bin", "python"), append(quiet, args...)...)
+	return run(ctx, l.cache, l.path("venv", "bin", "python"), append(quiet, args...)...)
 }
 
 // installDatabase lays out DynamoDB Local and Java as LocalStack's own installer does, so that LocalStack finds both.
-func (h *Host) installDatabase(ctx context.Context) error {
-	original, err := dynamodb.Locate(ctx, h.Database, h.Progress)
+func (l *LocalStack) installDatabase(ctx context.Context) error {
+	original, err := dynamodb.Locate(ctx, l.Database, l.Progress)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (h *Host) installDatabase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	target := h.path(database)
+	target := l.path(database)
 	lib := filepath.Dir(filepath.Dir(target))
 	if err := os.RemoveAll(lib); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (h *Host) installDatabase(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Join(lib, "java"), 0o755); err != nil {
 		return err
 	}
-	if err := h.compileLauncher(ctx, original, target); err != nil {
+	if err := l.compileLauncher(ctx, original, target); err != nil {
 		return err
 	}
 	for _, link := range [][2]string{
@@ -155,16 +155,16 @@ func (h *Host) installDatabase(ctx context.Context) error {
 }
 
 // compileLauncher makes a DynamoDBLocal.jar of our own in front of the original one.
-func (h *Host) compileLauncher(ctx context.Context, original, target string) error {
+func (l *LocalStack) compileLauncher(ctx context.Context, original, target string) error {
 	classes := filepath.Join(target, "classes")
 	if err := os.MkdirAll(classes, 0o755); err != nil {
 		return err
 	}
-	if err := h.unpack("LoopbackDatabase.java"); err != nil {
+	if err := l.unpack("LoopbackDatabase.java"); err != nil {
 		return err
 	}
 	path := filepath.Join(original, "DynamoDBLocal.jar") + ":" + filepath.Join(original, "DynamoDBLocal_lib", "*")
-	if err := run(ctx, h.cache, "javac", "-cp", path, "-d", classes, h.path("LoopbackDatabase.java")); err != nil {
+	if err := run(ctx, l.cache, "javac", "-cp", path, "-d", classes, l.path("LoopbackDatabase.java")); err != nil {
 		return err
 	}
 	manifest := "Main-Class: LoopbackDatabase\nPremain-Class: LoopbackDatabase\nClass-Path: original/DynamoDBLocal.jar\n"
@@ -190,12 +190,12 @@ func exists(path string) bool {
 }
 
 // unpack writes an embedded file below the cache.
-func (h *Host) unpack(name string) error {
+func (l *LocalStack) unpack(name string) error {
 	text, err := sources.ReadFile(name)
 	if err != nil {
 		return err
 	}
-	path := h.path(filepath.FromSlash(name))
+	path := l.path(filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}

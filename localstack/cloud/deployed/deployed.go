@@ -1,6 +1,6 @@
-// Package deployment describes a Mastio that the CDK app deployed to a LocalStack: its addresses, and clients for its
+// Package deployed describes a Mastio that the CDK app deployed to a LocalStack: its addresses, and clients for its
 // resources.
-package deployment
+package deployed
 
 import (
 	"context"
@@ -29,8 +29,8 @@ const (
 	Account = "000000000000"
 )
 
-// Deployment is what is known after a deploy. It is a file; the admin secret is not in it.
-type Deployment struct {
+// Mastio is what is known after a deploy. It is a file; the admin secret is not in it.
+type Mastio struct {
 	Endpoint      string `json:"endpoint"`       // of LocalStack
 	OrgID         string `json:"org_id"`         //
 	URL           string `json:"url"`            // of the gateway, under which agents and operators alike find it
@@ -43,8 +43,8 @@ type Deployment struct {
 }
 
 // Read reads what Write wrote.
-func Read(path string) (Deployment, error) {
-	var d Deployment
+func Read(path string) (Mastio, error) {
+	var d Mastio
 	text, err := os.ReadFile(path)
 	if err == nil {
 		err = json.Unmarshal(text, &d)
@@ -56,7 +56,7 @@ func Read(path string) (Deployment, error) {
 }
 
 // Write replaces the file whole.
-func (d Deployment) Write(path string) error {
+func (d Mastio) Write(path string) error {
 	text, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package host
+package process
 
 import (
 	"errors"
@@ -7,7 +7,7 @@ import (
 )
 
 // lockedSetuptools writes the lock's entry of setuptools into a file of its own and returns its path.
-func (h *Host) lockedSetuptools() (string, error) {
+func (l *LocalStack) lockedSetuptools() (string, error) {
 	lock, err := sources.ReadFile("requirements.lock")
 	if err != nil {
 		return "", err
@@ -16,7 +16,7 @@ func (h *Host) lockedSetuptools() (string, error) {
 	if entry == "" {
 		return "", errors.New("the lock has no setuptools")
 	}
-	path := h.path("setuptools.lock")
+	path := l.path("setuptools.lock")
 	return path, os.WriteFile(path, []byte(entry), 0o644)
 }
 

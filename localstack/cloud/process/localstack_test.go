@@ -1,4 +1,4 @@
-package host
+package process
 
 import (
 	"context"
@@ -19,16 +19,16 @@ import (
 	"github.com/mastio-aws/mastio/localstack/machine"
 )
 
-func newHost(t *testing.T, cfg Config) *Host {
+func newLocalStack(t *testing.T, cfg Config) *LocalStack {
 	t.Helper()
 	if cfg.Cache == "" {
 		cfg.Cache = t.TempDir()
 	}
-	h, err := New(cfg)
+	l, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h
+	return l
 }
 
 // program writes an executable that stands in for another.
@@ -99,7 +99,7 @@ func TestEnvironment(t *testing.T) {
 		"LAMBDA_PROCESS_FREEZE": "0"}
 	lookup := func(name string) (string, bool) { v, ok := outside[name]; return v, ok }
 	got := map[string]string{}
-	for _, entry := range newHost(t, Config{Cache: "/cache", Port: 4999}).environment(lookup) {
+	for _, entry := range newLocalStack(t, Config{Cache: "/cache", Port: 4999}).environment(lookup) {
 		name, value, _ := strings.Cut(entry, "=")
 		got[name] = value
 	}
@@ -121,13 +121,13 @@ func TestEnvironment(t *testing.T) {
 // What Down leaves behind is nothing: not even a process that left its parent, its group and its session, and is
 // stopped.
 func TestDownEndsEveryMember(t *testing.T) {
-	h := newHost(t, Config{})
-	orphan := sleeper(t, "TMPDIR="+h.path("tmp"))
-	stranger := sleeper(t, "TMPDIR="+h.path("tmp")+"2")
+	l := newLocalStack(t, Config{})
+	orphan := sleeper(t, "TMPDIR="+l.path("tmp"))
+	stranger := sleeper(t, "TMPDIR="+l.path("tmp")+"2")
 	if err := orphan.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	stopped, err := h.Down(t.Context())
+	stopped, err := l.Down(t.Context())
 	if err != nil || !stopped {
 		t.Fatalf("got %v, %v; want true, nil", stopped, err)
 	}
@@ -137,14 +137,14 @@ func TestDownEndsEveryMember(t *testing.T) {
 	if machine.Started(stranger.Process.Pid) == "" {
 		t.Error("a process of another folder was ended")
 	}
-	if stopped, err := h.Down(t.Context()); err != nil || stopped {
+	if stopped, err := l.Down(t.Context()); err != nil || stopped {
 		t.Errorf("a second time: got %v, %v; want false, nil", stopped, err)
 	}
 }
 
 func TestDownWithoutAFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "never")
-	if stopped, err := newHost(t, Config{Cache: dir}).Down(t.Context()); stopped || err != nil {
+	if stopped, err := newLocalStack(t, Config{Cache: dir}).Down(t.Context()); stopped || err != nil {
 		t.Errorf("got %v, %v; want false, nil", stopped, err)
 	}
 	if _, err := os.Stat(dir); err == nil {
@@ -172,13 +172,13 @@ func sleeper(t *testing.T, env string) *exec.Cmd {
 }
 
 func TestUpTellsWhyNot(t *testing.T) {
-	h := newHost(t, Config{Port: 1})
-	program(t, h.path("venv", "bin", "python"), "echo no such module >&2; exit 3")
-	err := h.start(t.Context())
+	l := newLocalStack(t, Config{Port: 1})
+	program(t, l.path("venv", "bin", "python"), "echo no such module >&2; exit 3")
+	err := l.start(t.Context())
 	if !errors.Is(err, ErrNotUp) || !strings.Contains(err.Error(), "no such module") {
 		t.Errorf("got %v, want %v with the log's end", err, ErrNotUp)
 	}
-	if h.PID() != 0 || len(h.members()) != 0 {
+	if l.PID() != 0 || len(l.members()) != 0 {
 		t.Error("something still runs")
 	}
 }
@@ -202,22 +202,22 @@ func TestHealthy(t *testing.T) {
 
 // A step runs again when it did not finish, when its inputs or the folder changed, or when what it made is gone.
 func TestInstallIsRepeatedWhenItMust(t *testing.T) {
-	h := newHost(t, Config{})
+	l := newLocalStack(t, Config{})
 	ran := 0
 	saved := steps
 	t.Cleanup(func() { steps = saved })
 	fail := errors.New("no network")
 	var outcome error
-	steps = []step{{"it", []string{"requirements.lock"}, "proof", func(h *Host, _ context.Context) error {
+	steps = []step{{"it", []string{"requirements.lock"}, "proof", func(l *LocalStack, _ context.Context) error {
 		ran++
 		if outcome != nil {
 			return outcome
 		}
-		return os.WriteFile(h.path("proof"), nil, 0o600)
+		return os.WriteFile(l.path("proof"), nil, 0o600)
 	}}}
 	install := func(wantErr error, wantRan int) {
 		t.Helper()
-		if err := h.install(t.Context()); !errors.Is(err, wantErr) || ran != wantRan {
+		if err := l.install(t.Context()); !errors.Is(err, wantErr) || ran != wantRan {
 			t.Errorf("got %v after %d runs, want %v after %d", err, ran, wantErr, wantRan)
 		}
 	}
@@ -226,7 +226,7 @@ func TestInstallIsRepeatedWhenItMust(t *testing.T) {
 	outcome = nil
 	install(nil, 2)
 	install(nil, 2)
-	if err := os.Remove(h.path("proof")); err != nil {
+	if err := os.Remove(l.path("proof")); err != nil {
 		t.Fatal(err)
 	}
 	install(nil, 3)

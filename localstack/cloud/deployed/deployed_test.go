@@ -1,4 +1,4 @@
-package deployment
+package deployed
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ import (
 
 func TestThereAndBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "folder", "deployment.json")
-	want := Deployment{Endpoint: "http://127.0.0.1:4566", OrgID: "orga", URL: "https://localhost:9543", Bucket: "b"}
+	want := Mastio{Endpoint: "http://127.0.0.1:4566", OrgID: "orga", URL: "https://localhost:9543", Bucket: "b"}
 	for range 2 { // the second time in place of the first
 		if err := want.Write(path); err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-package host
+package process
 
 import (
 	"bytes"
@@ -12,14 +12,14 @@ import (
 )
 
 // PID is LocalStack's process, 0 if it does not run.
-func (h *Host) PID() int { return h.note().PID() }
+func (l *LocalStack) PID() int { return l.note().PID() }
 
-func (h *Host) note() machine.PIDFile { return machine.PIDFile(h.path("pid")) }
+func (l *LocalStack) note() machine.PIDFile { return machine.PIDFile(l.path("pid")) }
 
 // members finds every process that came from this folder's LocalStack, also those whose parent is gone: all of them
 // inherit its TMPDIR, which is the folder's own.
-func (h *Host) members() []int {
-	mark := []byte("TMPDIR=" + h.path("tmp"))
+func (l *LocalStack) members() []int {
+	mark := []byte("TMPDIR=" + l.path("tmp"))
 	entries, _ := filepath.Glob("/proc/[0-9]*/environ")
 	var found []int
 	for _, entry := range entries {
@@ -44,16 +44,16 @@ func contains(environ, variable []byte) bool {
 }
 
 // Status describes a running LocalStack; "" if it does not run.
-func (h *Host) Status() string {
-	pid := h.PID()
+func (l *LocalStack) Status() string {
+	pid := l.PID()
 	if pid == 0 {
 		return ""
 	}
-	members, kB := h.members(), 0
+	members, kB := l.members(), 0
 	for _, m := range members {
 		kB += resident(m)
 	}
-	return fmt.Sprintf("process %d, %d processes in all, %d MB resident, log %s", pid, len(members), kB/1024, h.LogPath())
+	return fmt.Sprintf("process %d, %d processes in all, %d MB resident, log %s", pid, len(members), kB/1024, l.LogPath())
 }
 
 func resident(pid int) (kB int) {
