@@ -171,10 +171,8 @@ func (k Keys) Remember(a Agent) Keys {
 	return k
 }
 
-// Compromise returns the keys after everything that authenticates the agent was declared compromised: the keys of all
-// its pins, and every DPoP key that goes with it. For a deactivated agent, which needs no key any more, it is every
-// known key.
-func (k Keys) Compromise(a Agent) Keys {
+// compromised returns the keys with those of the agent refused: see Compromise.
+func (k Keys) compromised(a Agent) Keys {
 	k = k.Remember(a)
 	var lost []KeyID
 	add := func(id KeyID, ok bool) {

@@ -41,9 +41,17 @@ func (l LostProofKeys) Has(jkt string) bool {
 	return false
 }
 
-// LoseProofKeys returns the agent for which no DPoP key that goes with it, or with one of its pins, counts again. No
+// Compromise returns the agent and its keys after everything that authenticates the agent was declared compromised: the
+// keys of all its pins, and every DPoP key that goes with the agent or a pin. A deactivated agent needs no key any more
+// and loses every known key. The agent has no registered DPoP key afterwards.
+//
+// Store both results: the keys refuse what is certified or registered again, the agent refuses proofs by a lost DPoP
+// key without a read of the keys. Compromise is the only way to either, so that no caller makes one without the other.
+func Compromise(a Agent, k Keys) (Agent, Keys) { return a.loseProofKeys(), k.compromised(a) }
+
+// loseProofKeys returns the agent for which no DPoP key that goes with it, or with one of its pins, counts again. No
 // key is registered.
-func (a Agent) LoseProofKeys() Agent {
+func (a Agent) loseProofKeys() Agent {
 	for _, p := range a.Pins {
 		a.Past.Lost = a.Past.Lost.with(p.JKT)
 	}

@@ -38,7 +38,7 @@ func TestCertifiedKeysAreRefusedWhereverTheyAre(t *testing.T) {
 			},
 			"stage":      func(*rapid.T) { k = k.Stage(a.Pin(), key()) },
 			"forget":     func(*rapid.T) { k = k.Remember(a); a.Pins = nil },
-			"compromise": func(*rapid.T) { k = k.Compromise(a) },
+			"compromise": func(*rapid.T) { k = k.compromised(a) },
 			"": func(t *rapid.T) {
 				for _, used := range certified[max(len(certified)-MaxEarlier/2, 0):] {
 					if err := k.Fresh(a, used); !errors.Is(err, ErrKeyUsed) {

@@ -206,7 +206,7 @@ func (i Issuer) commit(
 	switch {
 	// the registered DPoP key goes too: a new one comes with the request, or none is registered
 	case p.Reason.Compromise():
-		keys, next = keys.Compromise(next), next.LoseProofKeys()
+		next, keys = agent.Compromise(next, keys)
 		next.JKT = c.Pin.JKT
 	case c.Pin.JKT != "" && !p.UntilUse: // a successor's becomes the agent's with its first use
 		next.Pins, next.JKT = withProofKey(next), c.Pin.JKT

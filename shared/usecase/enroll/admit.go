@@ -195,7 +195,7 @@ func (e *Enroller) admit(
 			out.Truststore = e.letIn(ctx, r)
 			return out, e.keep(ctx, req, out, c.ID)
 		}
-		keys, err := e.admitKey(ctx, m, r, old, *view.Pointer, r.reason.Code)
+		a, keys, err := e.admitKey(ctx, m, r, old, a, *view.Pointer)
 		if err != nil {
 			return Admitted{}, err
 		}
@@ -340,8 +340,7 @@ func (e *Enroller) outsideRecord(m agent.Method, req Outside, r reading, old *ag
 		a.ProofBound = *req.ProofBound
 	}
 	a.JKT = cmp.Or(r.jkt, a.JKT)
-	if existing != nil && r.reason.Code.Compromise() { // the proof key was on the same host
-		a.Past.Lost = existing.LoseProofKeys().Past.Lost
+	if existing != nil && r.reason.Code.Compromise() { // the proof key was on the same host: admitKey refuses it
 		a.JKT = r.jkt
 	}
 	return a

@@ -113,9 +113,9 @@ func (e *Enroller) deactivate(ctx context.Context, a agent.Agent, d Deactivation
 	next.Past.Stored = keys.Version + 1
 	if d.Reason.Code.Compromise() {
 		gone := a
-		gone.Status = agent.Deactivated
-		known = keys.Compromise(gone)
-		next.Past.Lost, next.JKT = a.LoseProofKeys().Past.Lost, ""
+		gone.Status = agent.Deactivated // every known key is lost with it
+		gone, known = agent.Compromise(gone, keys)
+		next.Past.Lost, next.JKT = gone.Past.Lost, gone.JKT
 	}
 	if a.Status == agent.Deactivated && len(known.Compromised) == len(keys.Compromised) {
 		return nil // it was declared already

@@ -5,12 +5,11 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
-	"github.com/mastio-aws/mastio/shared/reason"
 )
 
 // admitKey decides whether a certificate that was issued elsewhere may authenticate the agent by the key that it has,
-// and returns the agent's keys with that one. old is the active agent that is enrolled again or updated; nil: there is
-// none.
+// and returns the record a and the agent's keys as they are to be stored. After a compromise both name what old lost.
+// old is the active agent that is enrolled again or updated; nil: there is none.
 //
 // A key is certified once. The exception is a BYOCA agent that re-enrols under a new generation of the Org CA, because
 // a PKI may sign the same request again: it brings its present key, unless that key, or the generation that it leaves,
@@ -19,25 +18,29 @@ import (
 //
 // Errors: agent.ErrKeyUsed, agent.ErrProofKeyUsed.
 func (e *Enroller) admitKey(
-	ctx context.Context, m agent.Method, r reading, old *agent.Agent, p orgca.Pointer, why reason.Code,
-) (agent.Keys, error) {
+	ctx context.Context, m agent.Method, r reading, old *agent.Agent, a agent.Agent, p orgca.Pointer,
+) (agent.Agent, agent.Keys, error) {
 	keys, err := e.Store.Keys(ctx, r.id)
 	if err != nil {
-		return keys, err
+		return a, keys, err
 	}
 	var known agent.Agent
 	if old != nil {
 		known = *old
 	}
-	if why.Compromise() {
-		keys = keys.Compromise(known)
+	if r.reason.Code.Compromise() {
+		var lost agent.Agent
+		lost, keys = agent.Compromise(known, keys)
+		if old != nil { // otherwise the record has what the agent lost before
+			a.Past.Lost = lost.Past.Lost
+		}
 	}
 	if err := keys.SoundProofKey(r.jkt); err != nil {
-		return keys, err
+		return a, keys, err
 	}
 	again, err := e.mayRepeat(ctx, m, r, known, p)
 	if err != nil {
-		return keys, err
+		return a, keys, err
 	}
 	if again {
 		err = keys.Sound(r.key)
@@ -49,7 +52,7 @@ func (e *Enroller) admitKey(
 	if m == agent.BYOCA {
 		keys = keys.Certify(r.key)
 	}
-	return keys, err
+	return a, keys, err
 }
 
 // mayRepeat reports whether the agent shows the certificate that it has already, or re-enrols under a new generation
