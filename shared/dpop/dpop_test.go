@@ -229,7 +229,7 @@ func TestVerifyRefusesBadHeader(t *testing.T) {
 		{"jwk x padded", withJWK("x", x+"="), "x: invalid jws: not base64url"},
 		{"jwk x with trailing bits", withJWK("x", x[:42]+sibling(x)), "x: invalid jws: not canonical"},
 		{"jwk x of 33 octets", withJWK("x", longer(t, x)), "x has 33 octets"},
-		{"kid no string", with("kid", 7), "not understood"},
+		{"kid no string", with("kid", 7), "kid is not a string"},
 		{"jwk off the curve", withJWK("x", strings.Repeat("A", 43)), "not on the curve"},
 	})
 }

@@ -32,7 +32,7 @@ func raw(t testing.TB, key *ecdsa.PrivateKey, header, payload string) string {
 	t.Helper()
 	b64 := base64.RawURLEncoding.EncodeToString
 	input := b64([]byte(header)) + "." + b64([]byte(payload))
-	sig, err := signer{key: key}.SignPayload([]byte(input), gojose.ES256)
+	sig, err := signES256(key, input)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +60,62 @@ func TestSignThenVerify(t *testing.T) {
 	}
 	if got, _ := claims.Text("a"); got != "b" {
 		t.Errorf("claim a = %q, want b", got)
+	}
+}
+
+// What is signed here has, up to the signature, the octets that go-jose writes, and go-jose verifies it.
+func TestSignAgreesWithGoJose(t *testing.T) {
+	key := newKey(t, elliptic.P256())
+	for _, kid := range []string{"", "k1", `"<&>+/=é`} {
+		compact, err := Sign("dpop+jwt", kid, map[string]any{"a": "<b>", "n": 1}, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		message, err := gojose.ParseSignedCompact(compact, []gojose.SignatureAlgorithm{gojose.ES256})
+		if err != nil {
+			t.Fatal(err)
+		}
+		payload, err := message.Verify(&key.PublicKey)
+		if err != nil {
+			t.Errorf("kid %q: go-jose does not verify it: %v", kid, err)
+		}
+		s, err := gojose.NewSigner(gojose.SigningKey{
+			Algorithm: gojose.ES256,
+			Key:       gojose.JSONWebKey{Key: key, KeyID: kid},
+		}, new(gojose.SignerOptions).WithType("dpop+jwt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := s.Sign(payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := signed.CompactSerialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cut := strings.LastIndexByte(compact, '.')
+		if compact[:cut] != want[:cut] {
+			t.Errorf("kid %q: wrote %s, go-jose %s", kid, compact[:cut], want[:cut])
+		}
+		if err := open(want, &key.PublicKey); err != nil {
+			t.Errorf("kid %q: what go-jose signed does not verify: %v", kid, err)
+		}
+	}
+}
+
+// A message that is not signed with ES256 never verifies with a P-256 key, whatever its signature is.
+func TestVerifyRefusesOtherAlgorithms(t *testing.T) {
+	key := newKey(t, elliptic.P256())
+	m, err := ParseLimited(raw(t, key, `{"alg":"RS256"}`, `{}`), MaxSize, Algorithm, RS256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Verify(&key.PublicKey); !errors.Is(err, ErrInvalid) {
+		t.Errorf("Verify: %v, want ErrInvalid", err)
+	}
+	if _, err := m.ClaimsBy(&key.PublicKey); !errors.Is(err, ErrInvalid) {
+		t.Errorf("ClaimsBy: %v, want ErrInvalid", err)
 	}
 }
 
@@ -121,6 +177,9 @@ func TestParseRefuses(t *testing.T) {
 		{"b64 with crit", raw(t, key, `{"alg":"ES256","crit":["b64"],"b64":false}`, `{}`)},
 		{"b64 without crit", raw(t, key, `{"alg":"ES256","b64":false}`, `{}`)},
 		{"b64 true", raw(t, key, `{"alg":"ES256","b64":true}`, `{}`)},
+		{"kid no string", raw(t, key, `{"alg":"ES256","kid":7}`, `{}`)},
+		{"typ null", raw(t, key, `{"alg":"ES256","typ":null}`, `{}`)},
+		{"cty an object", raw(t, key, `{"alg":"ES256","cty":{}}`, `{}`)},
 		{"header not UTF-8", raw(t, key, "{\"alg\":\"ES256\",\"a\":\"\xff\"}", `{}`)},
 		{"nested too deeply", raw(t, key, `{"alg":"ES256","a":`+strings.Repeat("[", 99)+strings.Repeat("]", 99)+`}`, `{}`)},
 	} {

@@ -73,7 +73,7 @@ var layers = []layer{
 		name:    "core",
 		folders: core,
 		own:     core,
-		foreign: []string{"github.com/go-jose/go-jose/v4", "github.com/gowebpki/jcs", "github.com/oklog/ulid/v2",
+		foreign: []string{"github.com/gowebpki/jcs", "github.com/oklog/ulid/v2",
 			"github.com/transparency-dev/merkle", "golang.org/x/crypto/cryptobyte"},
 		why: "the core decides and must be testable without anything else; the libraries it may use compute and " +
 			"nothing more",
