@@ -1,6 +1,10 @@
 // Command renew answers /v1/agent/renew, /v1/agent/renewal-info and /.well-known/est/simplereenroll.
 package main
 
-import "github.com/mastio-aws/mastio/shared/boot"
+import (
+	"github.com/digitorus/pkcs7"
 
-func main() { boot.Serve(boot.Renew) }
+	"github.com/mastio-aws/mastio/shared/boot"
+)
+
+func main() { boot.Serve(boot.Renew(pkcs7.DegenerateCertificate)) }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
-	"github.com/mastio-aws/mastio/shared/edge/tsa"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
 
@@ -31,8 +30,11 @@ func (p *Parts) Trail(most int64) *auditlog.Trail {
 	})
 }
 
-// Sealer makes checkpoints of the audit trail.
-func (p *Parts) Sealer() *auditlog.Sealer {
+// Authority returns what asks the time-stamping authority at a URL for a token over a SHA-256 digest.
+type Authority func(url string) func(ctx context.Context, digest []byte) ([]byte, error)
+
+// Sealer makes checkpoints of the audit trail. It asks tsa for time stamps where the settings name an authority.
+func (p *Parts) Sealer(tsa Authority) *auditlog.Sealer {
 	cfg := auditlog.SealerConfig{
 		Store:   p.store(),
 		Archive: p.archive(),
@@ -43,14 +45,18 @@ func (p *Parts) Sealer() *auditlog.Sealer {
 		Log:     p.Log,
 	}
 	if p.TSA != "" {
-		cfg.Stamp = (&tsa.Client{URL: p.TSA}).Stamp
+		cfg.Stamp = tsa(p.TSA)
 	}
 	return auditlog.NewSealer(cfg)
 }
 
-// Checkpoint is the function checkpoint: a schedule runs it, and so does an operator.
-func Checkpoint(p *Parts) (any, error) {
-	job := p.Sealer()
+// Checkpoint is the function checkpoint: a schedule runs it, and so does an operator. The client of time-stamping
+// authorities comes from its main: boot is part of all functions, and no other one links what decodes their tokens.
+func Checkpoint(tsa Authority) Function {
+	return func(p *Parts) (any, error) { return p.checkpoint(p.Sealer(tsa)) }
+}
+
+func (p *Parts) checkpoint(job *auditlog.Sealer) (any, error) {
 	mux, err := p.handler(httpapi.Checkpoint(job), p.secret().Check, p.gate())
 	if err != nil {
 		return nil, err
@@ -79,11 +85,13 @@ func (p *Parts) reportSecret(ctx context.Context) error {
 
 var errCheckpoint = errors.New("no checkpoint was made: see the log")
 
-// Discovery is the function discovery.
-func Discovery(p *Parts) (any, error) {
-	h := httpapi.Discovery(p.Directory(p.Ring()))
-	maps.Copy(h, httpapi.AuditKey(p.auditKey()))
-	return p.http(h, nil)
+// Discovery is the function discovery. What writes the certificates of EST comes from its main.
+func Discovery(encode httpapi.CertsOnly) Function {
+	return func(p *Parts) (any, error) {
+		h := httpapi.Discovery(p.Directory(p.Ring()), encode)
+		maps.Copy(h, httpapi.AuditKey(p.auditKey()))
+		return p.http(h, nil)
+	}
 }
 
 // forgotten says whether the archive has checkpoints that the registry does not know.

@@ -23,9 +23,9 @@ func Enroll(p *Parts) (any, error) {
 	return p.http(httpapi.Enroll(p.Enroller()), p.secret().Check)
 }
 
-// Renew is the function renew.
-func Renew(p *Parts) (any, error) {
-	return p.http(httpapi.Renew(p.Renewer()), nil)
+// Renew is the function renew. What writes the certificates of EST comes from its main.
+func Renew(encode httpapi.CertsOnly) Function {
+	return func(p *Parts) (any, error) { return p.http(httpapi.Renew(p.Renewer(), encode), nil) }
 }
 
 // RotateCA is the function rotateca: API Gateway calls it, and so does the dashboard.

@@ -101,8 +101,9 @@ var layers = []layer{
 	{
 		name:    "functions",
 		folders: []string{"functions"},
-		own:     []string{"shared/boot"},
-		why:     "a function's main names its handler and nothing else",
+		own:     []string{"shared/boot", "shared/edge/tsa"},
+		foreign: []string{"github.com/digitorus/pkcs7"},
+		why:     "a function's main names its handler, and what most other functions are not to link",
 	},
 	{
 		name:    "infra",

@@ -9,9 +9,11 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/digitorus/pkcs7"
 
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/edge/tsa"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
@@ -74,7 +76,7 @@ func (m *Mastio) Assemble(p *boot.Parts) *Process {
 		Hygiene:    p.HygieneJob(func(context.Context) bool { return m.Over != nil && m.Over() }),
 		Health:     p.Checker(),
 		Discovery:  p.Directory(ring),
-		Checkpoint: p.Sealer(),
+		Checkpoint: p.Sealer(tsa.At),
 		Trail:      p.Trail(0),
 		Door:       p.Door(admin(p.Now)),
 	}
@@ -82,10 +84,16 @@ func (m *Mastio) Assemble(p *boot.Parts) *Process {
 
 // functions are those that API Gateway invokes, by the names of their folders.
 var functions = map[string]boot.Function{
-	"audit": boot.Audit, "checkpoint": boot.Checkpoint, "dashboard": boot.Dashboard, "discovery": boot.Discovery,
-	"enroll":  boot.Enroll,
-	"healthz": boot.Healthz, "renew": boot.Renew, "rotateca": boot.RotateCA, "rotatecert": boot.RotateCert,
-	"token": boot.Token,
+	"audit":      boot.Audit,
+	"checkpoint": boot.Checkpoint(tsa.At),
+	"dashboard":  boot.Dashboard,
+	"discovery":  boot.Discovery(pkcs7.DegenerateCertificate),
+	"enroll":     boot.Enroll,
+	"healthz":    boot.Healthz,
+	"renew":      boot.Renew(pkcs7.DegenerateCertificate),
+	"rotateca":   boot.RotateCA,
+	"rotatecert": boot.RotateCert,
+	"token":      boot.Token,
 }
 
 // Function takes an event of API Gateway, as Lambda passes it on.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/digitorus/pkcs7"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/boot"
@@ -114,7 +115,7 @@ func TestTwoCertificates(t *testing.T) {
 // answers as the gateway of the REST API would. No path of the operators is known there.
 func TestStraysOfTheHTTPAPI(t *testing.T) {
 	w := open(t, memstore.Config{})
-	handler, err := boot.Discovery(w.Parts)
+	handler, err := boot.Discovery(pkcs7.DegenerateCertificate)(w.Parts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Discovery returns the handlers of the function discovery.
-func Discovery(d *discovery.Directory) Handlers {
+func Discovery(d *discovery.Directory, encode CertsOnly) Handlers {
 	return Handlers{
 		"GET /.well-known/oauth-authorization-server": func(w http.ResponseWriter, _ *http.Request) error {
 			w.Header().Set("Cache-Control", "public, max-age=3600")
@@ -35,7 +35,7 @@ func Discovery(d *discovery.Directory) Handlers {
 				return err
 			}
 			w.Header().Set("Cache-Control", "no-cache")
-			return writeCertsOnly(w, chain...)
+			return encode.write(w, chain...)
 		},
 		"GET /pki/ca.crt": func(w http.ResponseWriter, r *http.Request) error {
 			body, err := d.Root(r.Context())

@@ -11,15 +11,17 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/digitorus/pkcs7"
-
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 )
 
+// CertsOnly writes certificates, whose DER encodings are joined, as a PKCS #7 without signature or content (RFC 5272
+// section 4.1). Only EST answers so: the functions that do get it from their main, and no other function links it.
+type CertsOnly func(certs []byte) ([]byte, error)
+
 // Renew returns the handlers of the function renew.
-func Renew(r *agentcert.Renewer) Handlers {
-	h := renewals{r}
+func Renew(r *agentcert.Renewer, encode CertsOnly) Handlers {
+	h := renewals{r, encode}
 	return Handlers{
 		"POST /v1/agent/renew":                 h.json,
 		"GET /v1/agent/renewal-info":           h.info,
@@ -27,7 +29,10 @@ func Renew(r *agentcert.Renewer) Handlers {
 	}
 }
 
-type renewals struct{ *agentcert.Renewer }
+type renewals struct {
+	*agentcert.Renewer
+	encode CertsOnly
+}
 
 func (h renewals) renew(r *http.Request, csr []byte) (agentcert.RenewResult, error) {
 	call := CallOf(r.Context())
@@ -102,7 +107,7 @@ func (h renewals) est(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	secret(w)
-	return writeCertsOnly(w, certs[0].Raw)
+	return h.encode.write(w, certs[0].Raw)
 }
 
 // estRequest reads the body. RFC 8951 section 3.1: a Content-Transfer-Encoding is ignored, the base64 may or may not be
@@ -139,9 +144,9 @@ func notBase64(body []byte) string {
 	return "the body is not base64"
 }
 
-// writeCertsOnly answers with certificates, DER, in a PKCS #7 without signature or content (RFC 5272 section 4.1).
-func writeCertsOnly(w http.ResponseWriter, ders ...[]byte) error {
-	message, err := pkcs7.DegenerateCertificate(slices.Concat(ders...))
+// write answers with certificates, DER.
+func (encode CertsOnly) write(w http.ResponseWriter, ders ...[]byte) error {
+	message, err := encode(slices.Concat(ders...))
 	if err != nil {
 		return fmt.Errorf("encode certificates as PKCS #7: %w", err)
 	}

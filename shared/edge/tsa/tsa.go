@@ -33,6 +33,11 @@ type Client struct {
 	HTTP *http.Client // nil: one that follows no redirection
 }
 
+// At returns the Stamp of a Client of the authority at a URL.
+func At(url string) func(ctx context.Context, digest []byte) ([]byte, error) {
+	return (&Client{URL: url}).Stamp
+}
+
 // Stamp returns a token over a SHA-256 digest, with the authority's certificates in it, so that it can be verified when
 // the authority is long gone. Errors: ErrAuthority.
 func (c *Client) Stamp(ctx context.Context, digest []byte) ([]byte, error) {
