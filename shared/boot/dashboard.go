@@ -27,7 +27,7 @@ func Dashboard(p *Parts) (any, error) {
 		Registry:   p.store(),
 		Enroll:     p.Enroller(),
 		RotateCert: p.CertRotator(),
-		RotateCA:   &remoteca.Client{API: p.functions(), Function: p.RotateCAFunction},
+		RotateCA:   (&remoteca.Client{API: p.functions(), Function: p.RotateCAFunction}).Do,
 		Progress:   &rotateca.Observer{Store: p.store(), Now: p.Now, Log: p.Log},
 		Health:     checker,
 		Trail:      p.Trail(dashboard.MaxBundle),

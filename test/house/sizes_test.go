@@ -20,6 +20,8 @@ var counts = []count{
 	{"packages in shared, without shared/cmd and shared/verifier", 48, packagesInShared},
 	{"packages that handle a token request", 9, packagesOfToken},
 	{"use cases that handle a rotation of a certificate", 3, useCasesOfRotateCert},
+	{"interfaces with one implementation and no double", 0, lonelyInterfaces},
+	{"shapes of an error on a wire", 3, errorShapes},
 }
 
 // TestCounts prints the table with -v, and fails above a limit.

@@ -14,17 +14,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
-// API is the part of the API Gateway client that this package calls. Its caller needs apigateway:GET, apigateway:PATCH
-// and apigateway:AddCertificateToDomain on arn:aws:apigateway:{region}::/domainnames/{domain}, and s3:GetObject and
-// s3:GetObjectVersion on the truststore object: API Gateway reads the object with the rights of the caller that points
-// the domain at it.
-type API interface {
-	GetDomainName(context.Context, *apigateway.GetDomainNameInput,
-		...func(*apigateway.Options)) (*apigateway.GetDomainNameOutput, error)
-	UpdateDomainName(context.Context, *apigateway.UpdateDomainNameInput,
-		...func(*apigateway.Options)) (*apigateway.UpdateDomainNameOutput, error)
-}
-
 // NewClient returns a client that never retries: an account has one update in 30 s, so an early retry would fail, and
 // the caller runs again on its schedule.
 func NewClient(cfg aws.Config) *apigateway.Client {
@@ -32,8 +21,12 @@ func NewClient(cfg aws.Config) *apigateway.Client {
 }
 
 // Domain is a custom domain with mutual TLS. It is safe for concurrent use.
+//
+// Its caller needs apigateway:GET, apigateway:PATCH and apigateway:AddCertificateToDomain on
+// arn:aws:apigateway:{region}::/domainnames/{domain}, and s3:GetObject and s3:GetObjectVersion on the truststore
+// object: API Gateway reads the object with the rights of the caller that points the domain at it.
 type Domain struct {
-	API  API
+	API  *apigateway.Client
 	Name string
 }
 

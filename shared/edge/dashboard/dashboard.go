@@ -27,17 +27,6 @@ type Registry interface {
 	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)
 }
 
-// RotateCA carries out rotations of the Org CA in another function, which may make the CA's keys. It takes the token
-// of the operator's session and derives the actor from the token.
-type RotateCA interface {
-	Do(ctx context.Context, token string, req rotateca.Request) (rotateca.Result, error)
-}
-
-// Progress returns the present state of the Org CA, as it was read, and how many agents have re-enrolled.
-type Progress interface {
-	Of(ctx context.Context, org registry.Org) (rotateca.Status, error)
-}
-
 // Config is what a Dashboard is made of; all fields are required but Gate.
 type Config struct {
 	OrgID      string
@@ -45,10 +34,12 @@ type Config struct {
 	Registry   Registry
 	Enroll     *enroll.Enroller
 	RotateCert *agentcert.Rotator
-	RotateCA   RotateCA
-	Progress   Progress
-	Health     *health.Checker
-	Trail      *auditlog.Trail
+	// RotateCA carries out a rotation of the Org CA in another function, which may make the CA's keys. It takes the token
+	// of the operator's session and derives the actor from the token.
+	RotateCA func(ctx context.Context, token string, req rotateca.Request) (rotateca.Result, error)
+	Progress *rotateca.Observer
+	Health   *health.Checker
+	Trail    *auditlog.Trail
 	// Rows writes rows as the API's export does, ndjson or csv.
 	Rows func(format string, rows []audit.Row) (body []byte, mediaType string, err error)
 	// Gate is called before an agent gets a certificate; under strict PKI it refuses. The pages that remedy a legacy Org

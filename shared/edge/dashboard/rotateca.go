@@ -79,7 +79,7 @@ func busy(p *problem.Problem) bool {
 
 // rotate has the function rotateca carry out a request of this session.
 func (d *Dashboard) rotate(r *http.Request, req rotateca.Request) (rotateca.Result, error) {
-	return d.RotateCA.Do(r.Context(), visitOf(r.Context()).token, req)
+	return d.RotateCA(r.Context(), visitOf(r.Context()).token, req)
 }
 
 // order fills in where a request comes from, and, for the log, who sends it.

@@ -20,15 +20,9 @@ const Source = "mastio"
 // ErrBus reports that the bus did not answer, or refused.
 var ErrBus = errors.New("event bus is unavailable")
 
-// API is the part of the EventBridge client that this package calls.
-type API interface {
-	PutEvents(context.Context, *awseventbridge.PutEventsInput,
-		...func(*awseventbridge.Options)) (*awseventbridge.PutEventsOutput, error)
-}
-
 // Bus is one bus. It is safe for concurrent use.
 type Bus struct {
-	API  API
+	API  *awseventbridge.Client
 	Name string
 }
 

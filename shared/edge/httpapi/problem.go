@@ -36,10 +36,13 @@ func writeOAuthError(w http.ResponseWriter, p *problem.Problem) {
 	default:
 		code = "invalid_request"
 	}
-	write(w, p.Status, "application/json", struct {
-		Error       string `json:"error"`
-		Description string `json:"error_description"`
-	}{code, strings.Map(describable, p.Detail)})
+	write(w, p.Status, "application/json", oauthError{code, strings.Map(describable, p.Detail)})
+}
+
+// oauthError is an error as OAuth clients read it (RFC 6749 section 5.2).
+type oauthError struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description"`
 }
 
 // writeStray answers a request that API Gateway forwards instead of refusing, in the form of API Gateway's refusals
@@ -50,9 +53,8 @@ func writeStray(w http.ResponseWriter, p *problem.Problem, requestID string) {
 	head(w, p)
 	write(w, p.Status, "application/json", struct {
 		*problem.Problem
-		Error       string `json:"error"`
-		Description string `json:"error_description"`
-	}{p, "invalid_request", strings.Map(describable, p.Detail)})
+		oauthError
+	}{p, oauthError{"invalid_request", strings.Map(describable, p.Detail)}})
 }
 
 // describable maps a character to one that error_description may hold (RFC 6749 section 5.2: %x20-21 / %x23-5B /

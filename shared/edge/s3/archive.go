@@ -14,16 +14,10 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
 
-// ArchiveAPI is what an archive calls beyond API.
-type ArchiveAPI interface {
-	API
-	ListObjectsV2(context.Context, *s3.ListObjectsV2Input, ...func(*s3.Options)) (*s3.ListObjectsV2Output, error)
-}
-
 // Archive keeps the audit trail's checkpoints in a bucket of their own. Objects are created and never replaced. With
 // object lock and a default retention, not even the bucket's owner can replace them. It is safe for concurrent use.
 type Archive struct {
-	API    ArchiveAPI
+	API    *s3.Client
 	Bucket string
 }
 

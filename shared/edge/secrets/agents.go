@@ -12,23 +12,10 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 )
 
-// Store is the part of the Secrets Manager client that Agents calls.
-type Store interface {
-	API
-	CreateSecret(context.Context, *secretsmanager.CreateSecretInput,
-		...func(*secretsmanager.Options)) (*secretsmanager.CreateSecretOutput, error)
-	PutSecretValue(context.Context, *secretsmanager.PutSecretValueInput,
-		...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error)
-	DescribeSecret(context.Context, *secretsmanager.DescribeSecretInput,
-		...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error)
-	UpdateSecretVersionStage(context.Context, *secretsmanager.UpdateSecretVersionStageInput,
-		...func(*secretsmanager.Options)) (*secretsmanager.UpdateSecretVersionStageOutput, error)
-}
-
 // Agents keeps what is delivered to agents, each in a secret of its own, encrypted under one KMS key. It is safe for
 // concurrent use.
 type Agents struct {
-	API   Store
+	API   *secretsmanager.Client
 	KeyID string
 }
 
