@@ -168,10 +168,26 @@ func (s *shop) ask(ctx context.Context, f served, e httpapi.Event) error {
 // pricedAgents are enrolled to be measured; each is rotated several times, as agents are in their lives.
 const pricedAgents, pricedRounds = 8, 5
 
+// pricedAgent is an agent that is measured.
+type pricedAgent struct {
+	id, leaf string
+	proofs   *prover
+}
+
 // sold measures each operation of the price table.
 func (s *shop) sold(ctx context.Context) (map[string]spent, error) {
-	var ids, leaves []string
-	var provers []*prover
+	agents, err := s.enrolAll(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]spent{}
+	if err := s.sellTokens(ctx, agents, all); err != nil {
+		return nil, err
+	}
+	return all, s.sellRotations(ctx, agents, all)
+}
+
+func (s *shop) enrolAll(ctx context.Context) (all []pricedAgent, err error) {
 	for n := range pricedAgents {
 		a, err := s.enroller.Enroll(ctx, enroll.Request{
 			Name:    fmt.Sprintf("payments-reconciliation-%04d", n),
@@ -190,47 +206,56 @@ func (s *shop) sold(ctx context.Context) (map[string]spent, error) {
 		if err != nil {
 			return nil, err
 		}
-		provers = append(provers, p)
-		ids, leaves = append(ids, string(a.Agent.ID)), append(leaves, leafOf(a.Certificate.CertPEM))
+		all = append(all, pricedAgent{string(a.Agent.ID), leafOf(a.Certificate.CertPEM), p})
 	}
-	all := map[string]spent{}
+	return all, nil
+}
+
+// sellTokens measures token requests.
+func (s *shop) sellTokens(ctx context.Context, agents []pricedAgent, all map[string]spent) error {
 	ask := func(n int, proofs ...string) error {
 		e := priced("POST", tokenPath, map[string][]string{"dpop": proofs})
 		e.Version, e.StageVariables, e.RequestContext.RequestID = "1.0", map[string]string{"host": "agents"},
 			"JKJaXmPLvHcESHA="
 		e.RequestContext.Identity.ClientCert = &events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert{
-			ClientCertPem: leaves[n%pricedAgents],
+			ClientCertPem: agents[n%pricedAgents].leaf,
 		}
 		return s.ask(ctx, s.token, e)
 	}
 	if err := ask(0); err != nil { // opens the key of the day
-		return nil, err
+		return err
 	}
 	access := accessLine(routes.HTTPLog, "POST", tokenPath)
 	var err error
 	if all[opToken], err = s.during(pricedAgents, access, func(n int) error { return ask(n) }); err != nil {
-		return nil, err
+		return err
 	}
 	if all[opDPoP], err = s.during(pricedAgents, access, func(n int) error {
-		proof, err := provers[n].proof(s.now())
+		proof, err := agents[n].proofs.proof(s.now())
 		if err != nil {
 			return err
 		}
 		return ask(n, proof)
 	}); err != nil {
-		return nil, err
+		return err
 	}
+	return nil
+}
+
+// sellRotations measures rotations of certificates, early and late, and the checkpoint over them.
+func (s *shop) sellRotations(ctx context.Context, agents []pricedAgent, all map[string]spent) error {
 	rotate := func(n int) error {
 		s.ahead.Add(int64(s.between / pricedAgents))
-		e := priced("POST", rotatePath(ids[n%pricedAgents]), map[string][]string{"X-Admin-Secret": {inmemory.Secret}})
+		e := priced("POST", rotatePath(agents[n%pricedAgents].id), map[string][]string{"X-Admin-Secret": {inmemory.Secret}})
 		return s.ask(ctx, s.rotate, e)
 	}
-	access = accessLine(routes.RESTLog, "POST", "/registry/agents/{agent_id}/rotate-cert")
-	if _, err = s.during(pricedAgents*pricedRounds, access, rotate); err != nil { // from then on each has a record of keys
-		return nil, err
+	access := accessLine(routes.RESTLog, "POST", "/registry/agents/{agent_id}/rotate-cert")
+	_, err := s.during(pricedAgents*pricedRounds, access, rotate) // from then on each has a record of keys
+	if err != nil {
+		return err
 	}
 	if all[opRotate], err = s.during(pricedAgents*pricedRounds, access, rotate); err != nil {
-		return nil, err
+		return err
 	}
 	rotations := float64(pricedAgents * pricedRounds)
 	all[opHashes] = spent{reads: s.hashed.reads / rotations, writes: s.hashed.writes / rotations}
@@ -238,11 +263,11 @@ func (s *shop) sold(ctx context.Context) (map[string]spent, error) {
 	s.between = 200 * day // of 335: more than half of the time until the certificates are due
 	s.ahead.Add(int64(s.between))
 	if all[opLate], err = s.during(pricedAgents*pricedRounds, access, rotate); err != nil {
-		return nil, err
+		return err
 	}
 	s.between = day
 	all[opSeal], err = s.seal(ctx, rotate)
-	return all, err
+	return err
 }
 
 // seal measures what the next checkpoint adds to each of the rotations before it, less what one costs by itself.

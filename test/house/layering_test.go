@@ -148,6 +148,7 @@ var layers = []layer{
 type file struct {
 	path string // below the module, slash-separated
 	ast  *ast.File
+	set  *token.FileSet // of the positions in ast
 }
 
 // sources parses every Go file of the module that is not a test, nor below testdata.
@@ -173,7 +174,7 @@ func sources(t *testing.T) []file {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
-		files = append(files, file{filepath.ToSlash(rel), parsed})
+		files = append(files, file{filepath.ToSlash(rel), parsed, set})
 		return err
 	})
 	if err != nil {

@@ -1,6 +1,8 @@
 package house
 
 import (
+	"fmt"
+	"go/ast"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -22,6 +24,7 @@ var counts = []count{
 	{"use cases that handle a rotation of a certificate", 3, useCasesOfRotateCert},
 	{"interfaces with one implementation and no double", 0, lonelyInterfaces},
 	{"shapes of an error on a wire", 3, errorShapes},
+	{"functions above 60 lines, without tests", 0, longFunctions},
 }
 
 // TestCounts prints the table with -v, and fails above a limit.
@@ -34,6 +37,29 @@ func TestCounts(t *testing.T) {
 			t.Errorf("%s: %d, at most %d:\n\t%s", c.what, n, c.most, strings.Join(detail, "\n\t"))
 		}
 	}
+}
+
+// longFunctions counts the functions, declared or literal, that do not fit on a screen. Tests are tables and may.
+func longFunctions(_ *testing.T, files []file) (int, []string) {
+	var long []string
+	for _, f := range files {
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			name := "a function literal"
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				name = n.Name.Name
+			case *ast.FuncLit:
+			default:
+				return true
+			}
+			start := f.set.Position(n.Pos()).Line
+			if lines := f.set.Position(n.End()).Line - start + 1; lines > 60 {
+				long = append(long, fmt.Sprintf("%s:%d: %s has %d lines", f.path, start, name, lines))
+			}
+			return true
+		})
+	}
+	return len(long), long
 }
 
 func packagesInShared(_ *testing.T, files []file) (int, []string) {

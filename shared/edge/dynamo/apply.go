@@ -39,27 +39,7 @@ func (s *Store) Apply(ctx context.Context, c registry.Change) error {
 
 // writes translates a change. What DynamoDB would refuse for its form is refused here, in words that name the mistake.
 func (s *Store) writes(c registry.Change) ([]types.TransactWriteItem, error) {
-	var list []types.TransactWriteItem
-	if c.Pointer != nil {
-		for n := range orgca.Copies {
-			list = append(list, s.versioned(encodePointer(*c.Pointer, n), c.Pointer.Version))
-		}
-	}
-	for _, g := range c.Generations {
-		list = append(list, s.versioned(encodeGeneration(g), g.Version))
-	}
-	if c.Truststore != nil {
-		list = append(list, s.versioned(encodeTruststore(*c.Truststore), c.Truststore.Version))
-	}
-	if c.Agent != nil {
-		list = append(list, s.versioned(encodeAgent(*c.Agent), c.Agent.Version))
-	}
-	if c.Keys != nil {
-		list = append(list, s.versioned(encodeKeys(*c.Keys), c.Keys.Version))
-	}
-	if c.Head != nil {
-		list = append(list, s.versioned(encodeHead(*c.Head), c.Head.Version))
-	}
+	list := s.records(c)
 	for _, row := range c.Rows {
 		encoded, err := encodeRow(row)
 		if err != nil {
@@ -67,21 +47,7 @@ func (s *Store) writes(c registry.Change) ([]types.TransactWriteItem, error) {
 		}
 		list = append(list, absent(s.audit, "subject", encoded))
 	}
-	for _, a := range c.Aliases {
-		list = append(list, s.alias(a))
-	}
-	for _, a := range c.Forget {
-		list = append(list, s.forget(a))
-	}
-	for _, ca := range c.EdgeCAs {
-		list = append(list, types.TransactWriteItem{Put: &types.Put{TableName: &s.registry, Item: encodeEdgeCA(ca)}})
-	}
-	if c.Naming != nil {
-		list = append(list, s.naming(*c.Naming)...)
-	}
-	if c.Mark != nil {
-		list = append(list, s.mark(*c.Mark))
-	}
+	list = append(list, s.lookups(c)...)
 	for _, l := range leavesOf(c.Rows) {
 		list = append(list, s.move(l))
 	}
@@ -108,6 +74,51 @@ func (s *Store) writes(c registry.Change) ([]types.TransactWriteItem, error) {
 		return nil, fmt.Errorf("change of %d items: want 1 to %d", len(list), maxWrites)
 	}
 	return list, nil
+}
+
+// records translates the records that have versions.
+func (s *Store) records(c registry.Change) (list []types.TransactWriteItem) {
+	if c.Pointer != nil {
+		for n := range orgca.Copies {
+			list = append(list, s.versioned(encodePointer(*c.Pointer, n), c.Pointer.Version))
+		}
+	}
+	for _, g := range c.Generations {
+		list = append(list, s.versioned(encodeGeneration(g), g.Version))
+	}
+	if c.Truststore != nil {
+		list = append(list, s.versioned(encodeTruststore(*c.Truststore), c.Truststore.Version))
+	}
+	if c.Agent != nil {
+		list = append(list, s.versioned(encodeAgent(*c.Agent), c.Agent.Version))
+	}
+	if c.Keys != nil {
+		list = append(list, s.versioned(encodeKeys(*c.Keys), c.Keys.Version))
+	}
+	if c.Head != nil {
+		list = append(list, s.versioned(encodeHead(*c.Head), c.Head.Version))
+	}
+	return list
+}
+
+// lookups translates what leads to agents, and what the edge is to accept.
+func (s *Store) lookups(c registry.Change) (list []types.TransactWriteItem) {
+	for _, a := range c.Aliases {
+		list = append(list, s.alias(a))
+	}
+	for _, a := range c.Forget {
+		list = append(list, s.forget(a))
+	}
+	for _, ca := range c.EdgeCAs {
+		list = append(list, types.TransactWriteItem{Put: &types.Put{TableName: &s.registry, Item: encodeEdgeCA(ca)}})
+	}
+	if c.Naming != nil {
+		list = append(list, s.naming(*c.Naming)...)
+	}
+	if c.Mark != nil {
+		list = append(list, s.mark(*c.Mark))
+	}
+	return list
 }
 
 // versioned writes a record iff it still has the version that it was read with; zero: iff there is none.

@@ -26,6 +26,13 @@ func answers(t *testing.T, f fixture) {
 		f.same(fmt.Sprint("answer at ", c.at), got, c.want)
 	}
 
+	answersBySecondOwners(t, f, a)
+	answersOfWrongClocks(f, noon.Truncate(time.Second))
+	extremeAnswers(f, a.Expires)
+}
+
+// answersBySecondOwners holds who may replace an answer, and when its key is free again.
+func answersBySecondOwners(t *testing.T, f fixture, a registry.Answer) {
 	second := a
 	second.Request, second.Owner = "something else", "call-2"
 	f.fails("second answer to a key", f.Apply(t.Context(), registry.Change{
@@ -50,8 +57,10 @@ func answers(t *testing.T, f fixture) {
 		string(got.Result) != `"next day"` {
 		t.Errorf("answer to a key that was used again once it was free: got %+v, %v", got, err)
 	}
+}
 
-	now := noon.Truncate(time.Second)
+// answersOfWrongClocks holds until when an answer is believed that a clock ahead of the others stored.
+func answersOfWrongClocks(f fixture, now time.Time) {
 	for _, c := range []struct {
 		ahead time.Duration
 		kept  bool
@@ -59,10 +68,10 @@ func answers(t *testing.T, f fixture) {
 		what := fmt.Sprintf("answer of a clock that was %s ahead", c.ahead)
 		wrong := registry.Answer{Key: what, Request: "mint", Expires: registry.LatestAnswer(now).Add(c.ahead - time.Hour)}
 		f.apply(registry.Change{ID: newID(), Answer: &wrong})
-		got, err := f.Answer(t.Context(), what, now)
+		got, err := f.Answer(f.t.Context(), what, now)
 		f.fails(what, err, nil)
 		again := registry.Answer{Key: what, Request: "finalise", Expires: now.Add(registry.AnswerTTL)}
-		err = f.Apply(t.Context(), registry.Change{ID: newID(), Answer: &again})
+		err = f.Apply(f.t.Context(), registry.Change{ID: newID(), Answer: &again})
 		if c.kept {
 			f.same(what, got, &wrong)
 			f.fails("another answer under its key", err, registry.ErrConflict)
@@ -70,24 +79,27 @@ func answers(t *testing.T, f fixture) {
 		}
 		f.same(what, got, (*registry.Answer)(nil))
 		f.fails("another answer under its key", err, nil)
-		got, err = f.Answer(t.Context(), what, now)
+		got, err = f.Answer(f.t.Context(), what, now)
 		f.fails(what, err, nil)
 		f.same("the answer that took its place", got, &again)
 	}
+}
 
-	long := registry.Answer{Key: strings.Repeat("k\xff", 127), Expires: a.Expires}
+// extremeAnswers holds the longest key, no result, and the largest one.
+func extremeAnswers(f fixture, expires time.Time) {
+	long := registry.Answer{Key: strings.Repeat("k\xff", 127), Expires: expires}
 	f.apply(registry.Change{ID: newID(), Answer: &long})
-	got, err := f.Answer(t.Context(), long.Key, noon)
+	got, err := f.Answer(f.t.Context(), long.Key, noon)
 	f.fails("answer without a result", err, nil)
 	f.same("answer without a result", got, &long)
-	f.fails("second answer where neither has an owner", f.Apply(t.Context(), registry.Change{
+	f.fails("second answer where neither has an owner", f.Apply(f.t.Context(), registry.Change{
 		ID:     newID(),
 		Answer: &long,
 	}), registry.ErrConflict)
 
-	largest := registry.Answer{Key: "largest", Expires: a.Expires, Result: bytes.Repeat([]byte("1"), registry.MaxAnswer)}
+	largest := registry.Answer{Key: "largest", Expires: expires, Result: bytes.Repeat([]byte("1"), registry.MaxAnswer)}
 	f.apply(registry.Change{ID: newID(), Answer: &largest})
-	got, err = f.Answer(t.Context(), largest.Key, noon)
+	got, err = f.Answer(f.t.Context(), largest.Key, noon)
 	f.fails("largest answer", err, nil)
 	f.same("largest answer", got, &largest)
 }
