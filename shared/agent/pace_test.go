@@ -37,7 +37,7 @@ func TestEarly(t *testing.T) {
 	for n := range heard.Pins {
 		heard.Pins[n].Unused = false
 	}
-	overlap := orgca.Pointer{Current: 2, Accepted: []orgca.Accepted{{Generation: 1, Until: noon.Add(40 * second)}}}
+	overlap := orgca.Pointer{Current: 2, Accepted: []orgca.Overlap{{Generation: 1, Until: noon.Add(40 * second)}}}
 	for name, c := range map[string]struct {
 		agent Agent
 		ca    orgca.Pointer

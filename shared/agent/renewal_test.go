@@ -31,7 +31,7 @@ func TestWindowOfAnOverlap(t *testing.T) {
 	ca := orgca.Pointer{
 		Current:   2,
 		RotatedAt: noon,
-		Accepted:  []orgca.Accepted{{Generation: 1, Until: noon.Add(9 * time.Hour)}},
+		Accepted:  []orgca.Overlap{{Generation: 1, Until: noon.Add(9 * time.Hour)}},
 	}
 	w := RenewalWindowOf("orga::a", yearly(), ca, noon)
 	if !w.Open.Equal(noon) || w.Start.Before(noon) || w.End.After(noon.Add(6*time.Hour)) {

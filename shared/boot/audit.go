@@ -56,13 +56,13 @@ func Checkpoint(tsa Authority) Function {
 	return func(p *Parts) (any, error) { return p.checkpoint(p.Sealer(tsa)) }
 }
 
-func (p *Parts) checkpoint(job *auditlog.Sealer) (any, error) {
-	mux, err := p.handler(httpapi.Checkpoint(job), p.secret().Check, p.gate())
+func (p *Parts) checkpoint(sealer *auditlog.Sealer) (any, error) {
+	mux, err := p.handler(httpapi.Checkpoint(sealer), p.secret().Check, p.gate())
 	if err != nil {
 		return nil, err
 	}
 	return httpapi.LambdaOr(mux, func(ctx context.Context, _ json.RawMessage) (any, error) {
-		report, err := job.Run(ctx, audit.By{Actor: auditlog.Actor})
+		report, err := sealer.Run(ctx, audit.By{Actor: auditlog.Actor})
 		if err != nil {
 			p.Log.ErrorContext(ctx, "audit.checkpoint", "cause", err.Error())
 			return report, errCheckpoint // the cause may name keys; it is in the log

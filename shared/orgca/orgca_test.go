@@ -67,7 +67,7 @@ func TestPlanSupersedes(t *testing.T) {
 	old := staged(1)
 	old.State = Current
 	p := Pointer{Current: 1, Fence: 4, Version: 9}
-	for overlap, accepted := range map[time.Duration][]Accepted{0: nil, time.Hour: {{
+	for overlap, accepted := range map[time.Duration][]Overlap{0: nil, time.Hour: {{
 		Generation: 1,
 		Until:      now.Add(time.Hour),
 	}}} {
@@ -113,7 +113,7 @@ func TestPlanRefuses(t *testing.T) {
 }
 
 func TestAccepts(t *testing.T) {
-	p := Pointer{Current: 3, Accepted: []Accepted{{Generation: 2, Until: now.Add(time.Millisecond)}}}
+	p := Pointer{Current: 3, Accepted: []Overlap{{Generation: 2, Until: now.Add(time.Millisecond)}}}
 	for _, c := range []struct {
 		generation int64
 		at         time.Time
@@ -218,7 +218,7 @@ func TestEdgeBundleIsBounded(t *testing.T) {
 }
 
 func TestSpent(t *testing.T) {
-	p := Pointer{Current: 4, Previous: 3, Accepted: []Accepted{{Generation: 2, Until: now.Add(time.Millisecond)}}}
+	p := Pointer{Current: 4, Previous: 3, Accepted: []Overlap{{Generation: 2, Until: now.Add(time.Millisecond)}}}
 	for _, c := range []struct {
 		generation int64
 		state      State
@@ -240,7 +240,7 @@ func TestOverlapsAreBounded(t *testing.T) {
 	old.State = Current
 	p := Pointer{Current: 1, Fence: 4, Version: 9}
 	for n := range MaxAccepted {
-		p.Accepted = append(p.Accepted, Accepted{Generation: int64(100 + n), Until: now.Add(time.Hour)})
+		p.Accepted = append(p.Accepted, Overlap{Generation: int64(100 + n), Until: now.Add(time.Hour)})
 	}
 	if _, err := p.Plan(staged(2), &old, 5, time.Minute, now); !errors.Is(err, ErrOverlaps) {
 		t.Errorf("one more overlap: %v", err)

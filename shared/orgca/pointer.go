@@ -20,8 +20,8 @@ func Copy(agentID string) int {
 	return int(h.Sum32() % Copies)
 }
 
-// Accepted is a superseded generation whose pins still count, until a deadline.
-type Accepted struct {
+// Overlap is a superseded generation whose pins still count, until a deadline.
+type Overlap struct {
 	Generation int64     `json:"generation"`
 	Until      time.Time `json:"until"`
 }
@@ -33,7 +33,7 @@ const disbelief = 7 * 24 * time.Hour
 // lasts reports whether the overlap goes on at now. An overlap that ends later than the longest possible one was made
 // under a fast clock. It is over, and the standby job removes it from the pointer: otherwise it would count again
 // years later.
-func (a Accepted) lasts(now time.Time) bool {
+func (a Overlap) lasts(now time.Time) bool {
 	return now.Before(a.Until) && a.Until.Before(now.Add(MaxOverlap+disbelief))
 }
 
@@ -43,11 +43,11 @@ func (a Accepted) lasts(now time.Time) bool {
 type Pointer struct {
 	Current     int64
 	Fingerprint string
-	Accepted    []Accepted // superseded ones in an overlap
-	Previous    int64      // superseded generation that a rollback can make current again; zero: none
-	Fence       int64      // of the lease under which it was written
-	SigningKey  string     // KMS key ARN
-	Chain       [][]byte   // DER; Chain[0] issues, the last is the root
+	Accepted    []Overlap // superseded ones in an overlap
+	Previous    int64     // superseded generation that a rollback can make current again; zero: none
+	Fence       int64     // of the lease under which it was written
+	SigningKey  string    // KMS key ARN
+	Chain       [][]byte  // DER; Chain[0] issues, the last is the root
 	Legacy      bool
 	NotAfter    time.Time // of the root
 	RotatedAt   time.Time
@@ -59,7 +59,7 @@ func (p Pointer) Accepts(generation int64, now time.Time) bool {
 	if generation == p.Current {
 		return true
 	}
-	return slices.ContainsFunc(p.Accepted, func(a Accepted) bool {
+	return slices.ContainsFunc(p.Accepted, func(a Overlap) bool {
 		return a.Generation == generation && a.lasts(now)
 	})
 }
@@ -148,15 +148,15 @@ func (p Pointer) Plan(
 		return Swap{}, ErrOverlaps
 	}
 	if overlap > 0 {
-		s.Pointer.Accepted = append(p.overlapping(now), Accepted{Generation: previous.Number, Until: now.Add(overlap)})
+		s.Pointer.Accepted = append(p.overlapping(now), Overlap{Generation: previous.Number, Until: now.Add(overlap)})
 	}
 	return s, nil
 }
 
 // overlapping returns the superseded generations that are still accepted at now: a rotation with an overlap does not
 // cut short the one before it.
-func (p Pointer) overlapping(now time.Time) []Accepted {
-	return slices.DeleteFunc(slices.Clone(p.Accepted), func(a Accepted) bool { return !a.lasts(now) })
+func (p Pointer) overlapping(now time.Time) []Overlap {
+	return slices.DeleteFunc(slices.Clone(p.Accepted), func(a Overlap) bool { return !a.lasts(now) })
 }
 
 // Rollback decides the swap back to the generation that the last one superseded, and with it to its pins. It keeps no
@@ -182,7 +182,7 @@ func (p Pointer) Finalise(fence int64) (Pointer, error) {
 
 // Lapse returns the pointer without the overlaps that are over at now, and those overlaps. This changes no decision:
 // an overlap that is over accepts no pin.
-func (p Pointer) Lapse(now time.Time) (next Pointer, ended []Accepted) {
+func (p Pointer) Lapse(now time.Time) (next Pointer, ended []Overlap) {
 	next = p
 	next.Accepted = p.overlapping(now)
 	for _, a := range p.Accepted {

@@ -70,32 +70,32 @@ func (c Code) AtOnce() bool { return c.Compromise() || c == PrivilegeWithdrawn }
 // MaxComment is the length of the longest comment, in characters.
 const MaxComment = 500
 
-// Given is the reason that a caller gives. The zero value is Unspecified without a comment.
-type Given struct {
+// Statement is the reason that a caller gives. The zero value is Unspecified without a comment.
+type Statement struct {
 	Code    Code
 	Comment string // for people: the audit trail keeps it, nothing is decided by it
 }
 
 // Read returns what a caller sent as a Given. Errors: ErrCode, ErrComment.
-func Read(code, comment string) (Given, error) { return Given{Code(code), comment}.Check() }
+func Read(code, comment string) (Statement, error) { return Statement{Code(code), comment}.Check() }
 
 // Check returns g with its code in the one spelling. Errors: ErrCode, ErrComment.
-func (g Given) Check() (Given, error) {
+func (g Statement) Check() (Statement, error) {
 	code, err := Parse(string(g.Code))
 	if err != nil {
-		return Given{}, err
+		return Statement{}, err
 	}
 	if !utf8.ValidString(g.Comment) || utf8.RuneCountInString(g.Comment) > MaxComment ||
 		strings.ContainsFunc(g.Comment, isControl) {
-		return Given{}, ErrComment
+		return Statement{}, ErrComment
 	}
-	return Given{code, g.Comment}, nil
+	return Statement{code, g.Comment}, nil
 }
 
 func isControl(r rune) bool { return r < 0x20 && r != '\n' && r != '\r' && r != '\t' || r == 0x7f }
 
 // Note writes the reason into the details of a row of the audit trail: the members reason and comment.
-func (g Given) Note(details map[string]any) map[string]any {
+func (g Statement) Note(details map[string]any) map[string]any {
 	details["reason"], details["comment"] = string(g.Code), g.Comment
 	return details
 }

@@ -71,14 +71,14 @@ func TestComments(t *testing.T) {
 		"escape": {"\x1b[2J", false},
 	} {
 		got, err := Read("SUPERSEDED", c.comment)
-		if c.ok && (err != nil || got != Given{Superseded, c.comment}) || !c.ok && !errors.Is(err, ErrComment) {
+		if c.ok && (err != nil || got != Statement{Superseded, c.comment}) || !c.ok && !errors.Is(err, ErrComment) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 	if _, err := Read("because", ""); !errors.Is(err, ErrCode) {
 		t.Errorf("an unknown word: %v", err)
 	}
-	row := Given{KeyCompromise, "laptop stolen"}.Note(map[string]any{"generation": int64(1)})
+	row := Statement{KeyCompromise, "laptop stolen"}.Note(map[string]any{"generation": int64(1)})
 	if diff := cmp.Diff(map[string]any{"generation": int64(1), "reason": "keyCompromise", "comment": "laptop stolen"},
 		row); diff != "" {
 		t.Errorf("details (-want +got):\n%s", diff)

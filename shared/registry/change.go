@@ -61,15 +61,15 @@ type Change struct {
 	EdgeCAs     []EdgeCA           // are known from now on, if they were not before, and unmarked
 	Naming      *Naming            // what an agent's bundle names
 	Mark        *EdgeMark          // one CA of the edge; it must have the mark that it was read with
-	Checkpoint  *Checkpoint        // the last one of the audit trail
+	Checkpoint  *LastCheckpoint    // the last one of the audit trail
 	Release     *orgca.Lease       // becomes free; must still be held by this holder under this fence
 	// kept for a repeated request; its key must be free or of the same Owner, or its record not be Kept AnswerTTL before
 	// this one ends
 	Answer *Answer
 }
 
-// Checkpoint is the last checkpoint of the audit trail, and whether everything that follows from it was done.
-type Checkpoint struct {
+// LastCheckpoint is the last checkpoint of the audit trail, and whether everything that follows from it was done.
+type LastCheckpoint struct {
 	Sealed audit.Sealed
 	Done   bool // it is in the archive, and the chains that it covers are no longer listed as moved
 	// the archive's last one when the store was found to know less, until an operator has looked; zero: never

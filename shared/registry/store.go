@@ -169,7 +169,7 @@ type Store interface {
 	Cover(ctx context.Context, l audit.Leaf) error
 
 	// Checkpoint reads the last checkpoint; nil if there was none.
-	Checkpoint(ctx context.Context) (*Checkpoint, error)
+	Checkpoint(ctx context.Context) (*LastCheckpoint, error)
 
 	// Session reads, in one call, a session, which may have ended, and the present epoch. The first epoch is 0.
 	Session(ctx context.Context, id string) (s *session.Session, epoch int64, err error)

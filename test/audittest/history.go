@@ -38,7 +38,7 @@ type History struct {
 
 // Part is a checkpoint and the rows that it covers, in the order of its leaves.
 type Part struct {
-	bundle.Checkpoint
+	bundle.FullCheckpoint
 	Rows []audit.Row
 }
 
@@ -103,7 +103,7 @@ func (h *History) Seal() Part {
 	clear(h.Tail)
 	var last audit.Checkpoint
 	if n := len(h.Parts); n > 0 {
-		last = h.Parts[n-1].Checkpoint.Checkpoint
+		last = h.Parts[n-1].FullCheckpoint.Checkpoint
 	}
 	next, err := last.Follow(OrgID, tree, h.Public.Fingerprint, h.Now)
 	must(err)
@@ -129,7 +129,7 @@ func (h *History) Bundle(from, to int) []byte {
 	var b bundle.Builder
 	b.Keys(h.Public)
 	for _, p := range h.Parts[from:to] {
-		must(b.Seal(p.Checkpoint, p.Rows))
+		must(b.Seal(p.FullCheckpoint, p.Rows))
 	}
 	must(b.Rest(h.trail(to)))
 	var out bytes.Buffer

@@ -63,7 +63,7 @@ func asPEM(csr []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr})
 }
 
-var compromise = reason.Given{Code: reason.KeyCompromise}
+var compromise = reason.Statement{Code: reason.KeyCompromise}
 
 // A thief renews, or uses what it renewed, right before each commit of the operator: the operator wins, and neither the
 // stolen certificate nor anything renewed from it gets a token afterwards.
@@ -257,7 +257,7 @@ func TestKeysAreCertifiedOnce(t *testing.T) {
 			By:       audit.By{Actor: "test"},
 		})
 	}
-	rotate := func(key *ecdsa.PrivateKey, why reason.Given) (agentcert.RotateResult, error) {
+	rotate := func(key *ecdsa.PrivateKey, why reason.Statement) (agentcert.RotateResult, error) {
 		csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 		if err != nil {
 			t.Fatal(err)
@@ -282,13 +282,13 @@ func TestKeysAreCertifiedOnce(t *testing.T) {
 	}
 	_, err := renewing(t, m, first.Certificate.CertPEM, one)
 	refused("renewal with the present key", err)
-	_, err = rotate(one, reason.Given{})
+	_, err = rotate(one, reason.Statement{})
 	refused("rotation to the present key", err)
 	_, err = rotate(one, compromise)
 	refused("emergency to the present key", err)
-	second := must[agentcert.RotateResult](t)(rotate(two, reason.Given{}))
+	second := must[agentcert.RotateResult](t)(rotate(two, reason.Statement{}))
 	signed++
-	_, err = rotate(one, reason.Given{})
+	_, err = rotate(one, reason.Statement{})
 	refused("rotation to an earlier key", err)
 	_, err = renewing(t, m, second.Certificate.CertPEM, one)
 	refused("renewal with an earlier key", err)
@@ -311,7 +311,7 @@ func TestKeysAreCertifiedOnce(t *testing.T) {
 func TestCompromisedKeysAreKeptForGood(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	stolen, plain := newKey(t), newKey(t)
-	bring := func(key *ecdsa.PrivateKey, why reason.Given) error {
+	bring := func(key *ecdsa.PrivateKey, why reason.Statement) error {
 		csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 		if err != nil {
 			t.Fatal(err)
@@ -327,21 +327,21 @@ func TestCompromisedKeysAreKeptForGood(t *testing.T) {
 	admit(t, m, "kyc")
 	for _, step := range []struct {
 		key *ecdsa.PrivateKey
-		why reason.Given
-	}{{stolen, reason.Given{}}, {plain, compromise}} {
+		why reason.Statement
+	}{{stolen, reason.Statement{}}, {plain, compromise}} {
 		if err := bring(step.key, step.why); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for range agent.MaxEarlier + agent.MaxRecent + 1 {
-		if err := bring(newKey(t), reason.Given{}); err != nil {
+		if err := bring(newKey(t), reason.Statement{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := bring(stolen, reason.Given{}); !errors.Is(err, agent.ErrKeyUsed) {
+	if err := bring(stolen, reason.Statement{}); !errors.Is(err, agent.ErrKeyUsed) {
 		t.Errorf("the stolen key, %d keys later: %v", agent.MaxEarlier+agent.MaxRecent+2, err)
 	}
-	if err := bring(plain, reason.Given{}); err != nil {
+	if err := bring(plain, reason.Statement{}); err != nil {
 		t.Errorf("a key that was forgotten: %v", err)
 	}
 	for range 2 { // declared with the deactivation, and after it
@@ -376,7 +376,7 @@ func TestCompromiseEndsTheProofKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rotate := func(material agentcert.KeyRequest, why reason.Given) (agentcert.RotateResult, error) {
+	rotate := func(material agentcert.KeyRequest, why reason.Statement) (agentcert.RotateResult, error) {
 		return m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{
 			Agent:    "orga::kyc",
 			Material: material,
@@ -400,7 +400,7 @@ func TestCompromiseEndsTheProofKey(t *testing.T) {
 	}, compromise); !errors.Is(err, agent.ErrProofKeyUsed) {
 		t.Errorf("emergency with the present DPoP key: %v", err)
 	}
-	routine := must[agentcert.RotateResult](t)(rotate(agentcert.KeyRequest{CSR: csr()}, reason.Given{}))
+	routine := must[agentcert.RotateResult](t)(rotate(agentcert.KeyRequest{CSR: csr()}, reason.Statement{}))
 	if routine.Agent.JKT != jkt {
 		t.Errorf("after a routine rotation by request: %q is registered, want %q", routine.Agent.JKT, jkt)
 	}
@@ -411,7 +411,7 @@ func TestCompromiseEndsTheProofKey(t *testing.T) {
 	if _, err := rotate(agentcert.KeyRequest{
 		CSR:     csr(),
 		DPoPJWK: public,
-	}, reason.Given{}); !errors.Is(err, agent.ErrProofKeyUsed) {
+	}, reason.Statement{}); !errors.Is(err, agent.ErrProofKeyUsed) {
 		t.Errorf("registered again: %v", err)
 	}
 	fresh := must[agentcert.RotateResult](t)(rotate(agentcert.KeyRequest{}, compromise))

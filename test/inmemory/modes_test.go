@@ -84,7 +84,7 @@ func TestRollbackRestoresExactlyTheOldPins(t *testing.T) {
 	}
 	if _, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{
 		Agent:  stolen.Agent.ID,
-		Reason: reason.Given{Code: reason.KeyCompromise},
+		Reason: reason.Statement{Code: reason.KeyCompromise},
 		By:     audit.By{Actor: "test"},
 	}); err != nil {
 		t.Fatal(err)
@@ -242,7 +242,7 @@ func TestDryRunTellsItsEffect(t *testing.T) {
 			Agents:    &agents,
 			PerMethod: map[agent.Method]int64{agent.Minted: 2, agent.BYOCA: 0},
 			AtOnce:    c.ends,
-			Overlaps:  []rotateca.Overlapping{{Generation: 1, Until: until, EndsAtOnce: c.ends}},
+			Overlaps:  []rotateca.OverlappingGeneration{{Generation: 1, Until: until, EndsAtOnce: c.ends}},
 		}
 		if !c.ends {
 			stop := m.Now().Add(c.overlap)

@@ -33,8 +33,8 @@ func rotationUnder(key string, id agent.ID, csr []byte) agentcert.RotateRequest 
 		Once: idempotency.Request[agentcert.RotateResult]{
 			Key:   key,
 			Asked: "rotate",
-			Body: func(r agentcert.RotateResult) (idempotency.Kept, error) {
-				return idempotency.Kept{Status: 200, Body: fmt.Appendf(nil, "%q", r.Certificate.Pin.Thumbprint)}, nil
+			Body: func(r agentcert.RotateResult) (idempotency.KeptAnswer, error) {
+				return idempotency.KeptAnswer{Status: 200, Body: fmt.Appendf(nil, "%q", r.Certificate.Pin.Thumbprint)}, nil
 			},
 		},
 	}
@@ -47,8 +47,8 @@ func enrolmentUnder(key, name string) enroll.Request {
 		Once: idempotency.Request[enroll.Result]{
 			Key:   key,
 			Asked: name,
-			Body: func(enroll.Result) (idempotency.Kept, error) {
-				return idempotency.Kept{}, errors.New("an answer with a private key is made to be kept")
+			Body: func(enroll.Result) (idempotency.KeptAnswer, error) {
+				return idempotency.KeptAnswer{}, errors.New("an answer with a private key is made to be kept")
 			},
 		},
 	}

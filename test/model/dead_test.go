@@ -56,7 +56,7 @@ func (m *machine) emergency(t *rapid.T) {
 	req := agentcert.RotateRequest{
 		Agent: id,
 		By:    audit.By{Actor: "test"},
-		Reason: reason.Given{Code: rapid.SampledFrom([]reason.Code{
+		Reason: reason.Statement{Code: rapid.SampledFrom([]reason.Code{
 			reason.KeyCompromise, reason.CACompromise, reason.PrivilegeWithdrawn,
 		}).Draw(t, "reason")},
 	}
@@ -123,7 +123,7 @@ func (m *machine) end(t *rapid.T, id agent.ID, why reason.Code) {
 	over := m.troubledBy(t, ahead)
 	err := m.Enroll.Deactivate(m.ctx, enroll.Deactivation{
 		Agent:  id,
-		Reason: reason.Given{Code: why},
+		Reason: reason.Statement{Code: why},
 		By:     audit.By{Actor: "test"},
 	})
 	over()
@@ -226,7 +226,7 @@ func (m *machine) checkDead(t *rapid.T, org registry.Org) {
 	m.checkSVIDs(t)
 	for _, n := range m.grave.generations {
 		if org.Pointer.Current == n ||
-			slices.ContainsFunc(org.Pointer.Accepted, func(a orgca.Accepted) bool { return a.Generation == n }) {
+			slices.ContainsFunc(org.Pointer.Accepted, func(a orgca.Overlap) bool { return a.Generation == n }) {
 			t.Fatalf("generation %d was declared compromised, the pointer is %+v", n, org.Pointer)
 		}
 		g, _ := org.Generation(n)

@@ -131,7 +131,7 @@ func (m *machine) svid(t *rapid.T) {
 		KeyPEM:    encoded,
 		BundlePEM: pki.EncodeCertificates(m.root),
 		Update:    rapid.Bool().Draw(t, "update"),
-		Reason:    reason.Given{Code: why},
+		Reason:    reason.Statement{Code: why},
 		By:        audit.By{Actor: "test"},
 	})
 	over()

@@ -109,9 +109,9 @@ func keptAs[R any](n *named, thumbprint func(R) string) idempotency.Request[R] {
 	return idempotency.Request[R]{
 		Key:   n.key,
 		Asked: n.key,
-		Body: func(r R) (idempotency.Kept, error) {
+		Body: func(r R) (idempotency.KeptAnswer, error) {
 			body, err := json.Marshal(thumbprint(r))
-			return idempotency.Kept{Status: 200, Body: body}, err
+			return idempotency.KeptAnswer{Status: 200, Body: body}, err
 		},
 	}
 }

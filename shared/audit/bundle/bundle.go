@@ -46,8 +46,8 @@ type Manifest struct {
 	Complete     bool   `json:"complete"`      // there was nothing behind it when it was made
 }
 
-// Checkpoint is a checkpoint with its leaves, in the order of their subjects.
-type Checkpoint struct {
+// FullCheckpoint is a checkpoint with its leaves, in the order of their subjects.
+type FullCheckpoint struct {
 	audit.Sealed
 	Leaves []audit.Leaf
 }

@@ -90,7 +90,7 @@ func (v *Verifier) checkpoint(s audit.Sealed, keys map[string]audit.Key) error {
 				"this part alone (-partial)", c.Number)
 		}
 		if c.Number > 1 {
-			v.said[c.Number-1] = &announced{hash: c.Previous, bare: true}
+			v.said[c.Number-1] = &rowClaim{hash: c.Previous, bare: true}
 		}
 	case c.Number != v.last.Number+1:
 		return v.broken("checkpoint %d follows checkpoint %d: those between are missing", c.Number, v.last.Number)
@@ -116,7 +116,7 @@ func (v *Verifier) follow(s audit.Sealed) error {
 	if err != nil {
 		return v.because(err)
 	}
-	said := &announced{hash: hash}
+	said := &rowClaim{hash: hash}
 	if s.Token == "" {
 		v.report.Timestamps.Absent++
 	} else if said.token, err = v.token(s, hash); err != nil {

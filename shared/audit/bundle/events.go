@@ -12,10 +12,10 @@ import (
 // before it.
 type events struct {
 	ends  map[string]head
-	early map[string]map[int64]waiting
+	early map[string]map[int64]earlyRow
 }
 
-type waiting struct {
+type earlyRow struct {
 	row  audit.Row
 	line int64
 }
@@ -25,7 +25,7 @@ type waiting struct {
 func (v *Verifier) Events(file string, lines *Lines) error {
 	v.file, v.line, v.row = file, 0, audit.Row{}
 	if v.events == nil {
-		v.events = &events{ends: map[string]head{}, early: map[string]map[int64]waiting{}}
+		v.events = &events{ends: map[string]head{}, early: map[string]map[int64]earlyRow{}}
 	}
 	for {
 		line, err := lines.Next()
@@ -56,17 +56,17 @@ func (v *Verifier) event(r audit.Row) error {
 	}
 	early := v.events.early[r.Subject]
 	if early == nil {
-		early = map[int64]waiting{}
+		early = map[int64]earlyRow{}
 	}
 	if _, twice := early[r.Seq]; twice {
 		return v.broken("the row is here twice")
 	}
-	early[r.Seq] = waiting{r, v.line}
+	early[r.Seq] = earlyRow{r, v.line}
 	return v.drain(r.Subject, known, early)
 }
 
 // drain uses every row whose turn it is.
-func (v *Verifier) drain(subject string, end head, early map[int64]waiting) error {
+func (v *Verifier) drain(subject string, end head, early map[int64]earlyRow) error {
 	for {
 		next, ok := early[end.seq+1]
 		if !ok {
@@ -91,7 +91,7 @@ func (v *Verifier) drain(subject string, end head, early map[int64]waiting) erro
 
 // gap returns a Break at the first row that rows wait for.
 func (v *Verifier) gap() error {
-	var first *waiting
+	var first *earlyRow
 	for _, rows := range v.events.early {
 		for _, w := range rows {
 			if first == nil || w.line < first.line {

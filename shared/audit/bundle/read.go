@@ -77,7 +77,7 @@ func (r *Reader) read(from source) error {
 	if err != nil {
 		return err
 	}
-	in := &bounded{in: checkpoints, left: maxLine}
+	in := &boundedReader{in: checkpoints, left: maxLine}
 	r.Checkpoints = &Checkpoints{in: in, json: json.NewDecoder(in)}
 	rows, err := r.member(from, EventsFile)
 	if err != nil {
@@ -168,7 +168,7 @@ func (l *Lines) read() ([]byte, error) {
 
 // Checkpoints reads checkpoints one by one, and their leaves one by one.
 type Checkpoints struct {
-	in    *bounded
+	in    *boundedReader
 	json  *json.Decoder
 	begun bool
 }
@@ -272,8 +272,8 @@ func (c *Checkpoints) exactly(v any) error {
 	return nil
 }
 
-// bounded ends a value that is longer than any that was written.
-type bounded struct {
+// boundedReader ends a value that is longer than any that was written.
+type boundedReader struct {
 	in   io.Reader
 	left int
 }
@@ -281,7 +281,7 @@ type bounded struct {
 var errLong = errors.New("a value of over a million octets")
 
 // Read reads.
-func (b *bounded) Read(p []byte) (int, error) {
+func (b *boundedReader) Read(p []byte) (int, error) {
 	if b.left <= 0 {
 		return 0, errLong
 	}

@@ -155,7 +155,7 @@ func (f *forger) bundle(key audit.Key) []byte {
 	var b bundle.Builder
 	b.Keys(key)
 	for _, p := range f.parts {
-		if err := b.Seal(p.Checkpoint, p.Rows); err != nil {
+		if err := b.Seal(p.FullCheckpoint, p.Rows); err != nil {
 			panic(err)
 		}
 	}
@@ -241,14 +241,14 @@ func TestEveryForgeryIsFound(t *testing.T) {
 		},
 		"a checkpoint signed by another key": func(t *rapid.T, f *forger) {
 			i := rapid.IntRange(0, len(f.parts)-1).Draw(t, "checkpoint")
-			sealed, err := f.parts[i].Checkpoint.Checkpoint.Seal(audittest.New().Key)
+			sealed, err := f.parts[i].FullCheckpoint.Checkpoint.Seal(audittest.New().Key)
 			if err != nil {
 				t.Fatal(err)
 			}
 			f.parts[i].Sealed = sealed
 		},
 		"a checkpoint's statement changed": func(t *rapid.T, f *forger) {
-			c := &f.parts[rapid.IntRange(0, len(f.parts)-1).Draw(t, "checkpoint")].Checkpoint.Checkpoint
+			c := &f.parts[rapid.IntRange(0, len(f.parts)-1).Draw(t, "checkpoint")].FullCheckpoint.Checkpoint
 			rapid.SampledFrom([]func(){
 				func() { c.Rows++ }, func() { c.Leaves-- }, func() { c.Number++ },
 				func() { c.Timestamp = "2020" + c.Timestamp[4:] },
@@ -309,7 +309,7 @@ func TestDemands(t *testing.T) {
 	h.Seal()
 	h.Rotate("orga::a")
 	second := h.Seal()
-	seen, err := second.Checkpoint.Checkpoint.Hash()
+	seen, err := second.FullCheckpoint.Checkpoint.Hash()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,13 +27,13 @@ type Verifier struct {
 	VerifierConfig
 	report Report
 
-	sealed map[string]head      // by chain: how far the checkpoints go that were read
-	said   map[int64]*announced // by number: what the checkpoints say, for the rows that announce them
-	last   audit.Checkpoint     // the one read last
-	digest string               // its hash
-	first  int64                // number of the first one read; 0: none was
-	pinned bool                 // VerifierConfig.Checkpoint was met
-	events *events              // of event files
+	sealed map[string]head     // by chain: how far the checkpoints go that were read
+	said   map[int64]*rowClaim // by number: what the checkpoints say, for the rows that announce them
+	last   audit.Checkpoint    // the one read last
+	digest string              // its hash
+	first  int64               // number of the first one read; 0: none was
+	pinned bool                // VerifierConfig.Checkpoint was met
+	events *events             // of event files
 
 	unsealed int64 // chains that no checkpoint covers
 
@@ -68,8 +68,8 @@ func headOf(h audit.Head) (c head, err error) {
 	return c, nil
 }
 
-// announced is what a checkpoint says that its row has to say as well.
-type announced struct {
+// rowClaim is what a checkpoint says that its row has to say as well.
+type rowClaim struct {
 	hash, token string // of the token, its SHA-256; empty: there is none
 	met         bool
 	bare        bool // known from the checkpoint behind it alone
@@ -77,7 +77,7 @@ type announced struct {
 
 // NewVerifier returns a Verifier.
 func NewVerifier(cfg VerifierConfig) *Verifier {
-	return &Verifier{VerifierConfig: cfg, sealed: map[string]head{}, said: map[int64]*announced{}}
+	return &Verifier{VerifierConfig: cfg, sealed: map[string]head{}, said: map[int64]*rowClaim{}}
 }
 
 // Break is the first thing that is wrong.

@@ -18,11 +18,11 @@ type Builder struct {
 	keys        []audit.Key
 	checkpoints bytes.Buffer
 	events      bytes.Buffer
-	packed      *packed
+	packed      *sizeMeter
 }
 
 // Seal appends a checkpoint and the rows that its leaves cover, in the order of the leaves.
-func (b *Builder) Seal(c Checkpoint, rows []audit.Row) error {
+func (b *Builder) Seal(c FullCheckpoint, rows []audit.Row) error {
 	if b.manifest.Last == 0 {
 		b.manifest.First = c.Checkpoint.Number
 	} else {
@@ -81,21 +81,21 @@ func (b *Builder) Size() (int64, error) {
 	return b.packed.size(b.checkpoints.Bytes(), b.events.Bytes())
 }
 
-// packed measures a bundle by compressing only the additions since the last measurement, so that growing a bundle
+// sizeMeter measures a bundle by compressing only the additions since the last measurement, so that growing a bundle
 // costs no more than making it.
-type packed struct {
+type sizeMeter struct {
 	zip                 *gzip.Writer
 	out                 counter
 	checkpoints, events int
 }
 
-func newPacked() *packed {
-	p := &packed{}
+func newPacked() *sizeMeter {
+	p := &sizeMeter{}
 	p.zip = gzip.NewWriter(&p.out)
 	return p
 }
 
-func (p *packed) size(checkpoints, events []byte) (int64, error) {
+func (p *sizeMeter) size(checkpoints, events []byte) (int64, error) {
 	if _, err := p.zip.Write(checkpoints[p.checkpoints:]); err != nil {
 		return 0, err
 	}
@@ -171,7 +171,7 @@ func add(archive *tar.Writer, name string, now time.Time, content [][]byte) erro
 }
 
 // writeCheckpoint spells a checkpoint the one way in which it is read: a line for each leaf.
-func writeCheckpoint(w *bytes.Buffer, c Checkpoint) error {
+func writeCheckpoint(w *bytes.Buffer, c FullCheckpoint) error {
 	sealed, err := json.Marshal(c.Sealed)
 	if err != nil {
 		return err

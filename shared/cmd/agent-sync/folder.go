@@ -112,8 +112,8 @@ func (f *folder) close() {
 	_ = f.root.Close()
 }
 
-// holding is what a reader of the directory finds.
-type holding struct {
+// folderContent is what a reader of the directory finds.
+type folderContent struct {
 	material
 	whole bool   // a certificate with its key; all else counts only if it is
 	set   string // that the names lead to; empty: they are files of their own
@@ -121,7 +121,7 @@ type holding struct {
 }
 
 // look reads what the names lead to.
-func (f *folder) look() (h holding) {
+func (f *folder) look() (h folderContent) {
 	files := map[string][]byte{}
 	for _, name := range fileNames {
 		if text, err := f.root.ReadFile(name); err == nil {
@@ -130,7 +130,7 @@ func (f *folder) look() (h holding) {
 	}
 	var err error
 	if h.material, err = pair(files); err != nil {
-		return holding{}
+		return folderContent{}
 	}
 	h.whole = true
 	if h.set = f.linked(); h.set != "" {

@@ -18,7 +18,7 @@ import (
 //
 // A reader who opens the names one after the other can still get a file from before point and one from after it. It
 // resolves current once, and opens the files in there; or it reads when the command or the signal says so.
-func (f *folder) install(next material, r record, have holding) error {
+func (f *folder) install(next material, r record, have folderContent) error {
 	if have.whole && have.set == "" {
 		if err := f.adopt(have); err != nil {
 			return cannotWrite(f.name, err)
@@ -41,7 +41,7 @@ func (f *folder) install(next material, r record, have holding) error {
 }
 
 // adopt puts links in the place of files, one at a time, with the same content behind them.
-func (f *folder) adopt(have holding) error {
+func (f *folder) adopt(have folderContent) error {
 	set, err := f.stage(have.material, record{})
 	if err != nil {
 		return err

@@ -129,7 +129,7 @@ func (s *syncer) update(ctx context.Context, f *folder) error {
 
 // judge compares with what is there. An older certificate is taken from a newer version of the secret only: else the
 // files were replaced by hand, or the label was moved back.
-func (s *syncer) judge(next material, v delivery, have holding) error {
+func (s *syncer) judge(next material, v delivery, have folderContent) error {
 	switch {
 	case !have.whole:
 		return nil

@@ -26,7 +26,7 @@ type agentView struct {
 	Events    []event
 	Earlier   int64 // events that are not shown
 	Done      string
-	Form      asked
+	Form      formView
 }
 
 // Path is the address of the agent's page.
@@ -129,7 +129,7 @@ func (d *Dashboard) deactivatePage(w http.ResponseWriter, r *http.Request) error
 	return nil
 }
 
-func (d *Dashboard) showDeactivate(w http.ResponseWriter, r *http.Request, v agentView, f asked) {
+func (d *Dashboard) showDeactivate(w http.ResponseWriter, r *http.Request, v agentView, f formView) {
 	v.Form = f
 	d.render(w, r, f.Status, page{Name: "deactivate", Section: "agents", Title: "Deactivate " + v.ID.Name(), Content: v})
 }

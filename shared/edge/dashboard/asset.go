@@ -14,8 +14,9 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// served is a file under a name that holds its hash: a browser may keep it for good, and a new version has a new name.
-type served struct {
+// assetFile is a file under a name that holds its hash: a browser may keep it for good, and a new version has a new
+// name.
+type assetFile struct {
 	name, mediaType string
 	data            []byte
 }
@@ -25,8 +26,8 @@ var byName, byAddress = load()
 var mediaTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
 	".svg": "image/svg+xml"}
 
-func load() (byName, byAddress map[string]served) {
-	byName, byAddress = map[string]served{}, map[string]served{}
+func load() (byName, byAddress map[string]assetFile) {
+	byName, byAddress = map[string]assetFile{}, map[string]assetFile{}
 	entries, err := assets.ReadDir("assets")
 	if err != nil {
 		panic(err) // it is embedded
@@ -38,7 +39,7 @@ func load() (byName, byAddress map[string]served) {
 		}
 		sum := sha256.Sum256(data)
 		extension := path.Ext(e.Name())
-		a := served{
+		a := assetFile{
 			name:      strings.TrimSuffix(e.Name(), extension) + "." + hex.EncodeToString(sum[:8]) + extension,
 			mediaType: mediaTypes[extension],
 			data:      data,

@@ -24,14 +24,14 @@ const (
 
 // auditView is the audit trail, as far as a filter lets it through.
 type auditView struct {
-	Form   asked // the filter
+	Form   formView // the filter
 	Rows   []auditRow
 	Events []audit.Event // to choose from
 	Next   string        // address of the next page
 	CSV    string        // addresses of the same rows as files
 	NDJSON string
 	Head   *auditlog.Head // nil: unknown at the moment
-	Seal   asked          // the forms that verify and pack
+	Seal   formView       // the forms that verify and pack
 	Days   []pair         // ready-made periods
 }
 
@@ -93,7 +93,7 @@ func (d *Dashboard) days() []pair {
 }
 
 // filter reads the filter. Without a period it is today and yesterday: a trail of years is too long for a default.
-func (d *Dashboard) filter(values url.Values) (auditlog.Query, asked) {
+func (d *Dashboard) filter(values url.Values) (auditlog.Query, formView) {
 	f := url.Values{}
 	for _, name := range []string{"start", "end", "subject", "event_type", "actor"} {
 		f.Set(name, strings.TrimSpace(values.Get(name)))
@@ -199,10 +199,10 @@ func (d *Dashboard) verify(w http.ResponseWriter, r *http.Request) error {
 
 // bundleView is a bundle to save.
 type bundleView struct {
-	auditlog.Packed
+	auditlog.BundlePart
 	Name string
 	Link template.URL
-	Form asked // for the next part
+	Form formView // for the next part
 }
 
 // bundle answers with a page that holds the bundle. As a separate file it would go through API Gateway as text,
@@ -221,9 +221,9 @@ func (d *Dashboard) bundle(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := bundleView{
-		Packed: packed,
-		Link:   dataURL("application/gzip", packed.TarGz),
-		Form:   fresh(auditPath+"/bundle", nil),
+		BundlePart: packed,
+		Link:       dataURL("application/gzip", packed.TarGz),
+		Form:       fresh(auditPath+"/bundle", nil),
 		Name: fmt.Sprintf("audit-%s-%d-%d.tar.gz", packed.Manifest.MadeAt[:len(time.DateOnly)], packed.Manifest.First,
 			packed.Manifest.Last),
 	}

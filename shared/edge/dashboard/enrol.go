@@ -19,7 +19,7 @@ func (d *Dashboard) enrolPage(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (d *Dashboard) showEnrol(w http.ResponseWriter, r *http.Request, f asked) {
+func (d *Dashboard) showEnrol(w http.ResponseWriter, r *http.Request, f formView) {
 	d.render(w, r, f.Status, page{Name: "enrol", Section: "agents", Title: "Enrol an agent", Content: f})
 }
 

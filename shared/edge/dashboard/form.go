@@ -58,8 +58,8 @@ func confirmed(f url.Values, want string) error {
 // field is an error message for one field of a form; Name is empty for the form as a whole.
 type field struct{ Name, Text string }
 
-// asked is a form as a page shows it: what it holds, what is wrong with it, and the number that makes it work once.
-type asked struct {
+// formView is a form as a page shows it: what it holds, what is wrong with it, and the number that makes it work once.
+type formView struct {
 	Action string
 	Values url.Values
 	Number string
@@ -68,8 +68,8 @@ type asked struct {
 }
 
 // fresh is a form that was not sent yet, or is shown once more with what was wrong.
-func fresh(action string, values url.Values, errs ...field) asked {
-	a := asked{Action: action, Values: values, Number: session.NewToken(), Errors: errs, Status: http.StatusOK}
+func fresh(action string, values url.Values, errs ...field) formView {
+	a := formView{Action: action, Values: values, Number: session.NewToken(), Errors: errs, Status: http.StatusOK}
 	if len(errs) > 0 {
 		a.Status = http.StatusUnprocessableEntity
 	}
@@ -77,10 +77,10 @@ func fresh(action string, values url.Values, errs ...field) asked {
 }
 
 // Value is what a field holds.
-func (a asked) Value(name string) string { return a.Values.Get(name) }
+func (a formView) Value(name string) string { return a.Values.Get(name) }
 
 // Is reports whether a field holds a value; one that was not sent holds the default.
-func (a asked) Is(name, value, otherwise string) bool {
+func (a formView) Is(name, value, otherwise string) bool {
 	if !a.Values.Has(name) {
 		return value == otherwise
 	}
@@ -88,12 +88,12 @@ func (a asked) Is(name, value, otherwise string) bool {
 }
 
 // Wrong returns what is wrong with a field.
-func (a asked) Wrong(name string) string {
+func (a formView) Wrong(name string) string {
 	return strings.Join(a.All(name), " ")
 }
 
 // All returns everything that is wrong with a field, each for itself.
-func (a asked) All(name string) []string {
+func (a formView) All(name string) []string {
 	var texts []string
 	for _, e := range a.Errors {
 		if e.Name == name {

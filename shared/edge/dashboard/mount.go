@@ -17,11 +17,11 @@ func below(w http.ResponseWriter, mount string) http.ResponseWriter {
 	for _, attribute := range []string{` href="`, ` action="`, ` src="`, ` data-live="`, ` content="0; url=`} {
 		moved = append(moved, attribute+"/", attribute+mount+"/")
 	}
-	return &mounted{ResponseWriter: w, at: mount, pages: strings.NewReplacer(moved...)}
+	return &mountWriter{ResponseWriter: w, at: mount, pages: strings.NewReplacer(moved...)}
 }
 
-// mounted is an answer below a path. Text from outside cannot pass for an attribute: its quotes are escaped.
-type mounted struct {
+// mountWriter is an answer below a path. Text from outside cannot pass for an attribute: its quotes are escaped.
+type mountWriter struct {
 	http.ResponseWriter
 	at    string
 	pages *strings.Replacer
@@ -29,7 +29,7 @@ type mounted struct {
 }
 
 // WriteHeader moves a redirect.
-func (m *mounted) WriteHeader(status int) {
+func (m *mountWriter) WriteHeader(status int) {
 	if to := m.Header().Get("Location"); !m.begun && strings.HasPrefix(to, "/") {
 		m.Header().Set("Location", m.at+to)
 	}
@@ -38,7 +38,7 @@ func (m *mounted) WriteHeader(status int) {
 }
 
 // Write moves the addresses in a page, which is written whole.
-func (m *mounted) Write(b []byte) (int, error) {
+func (m *mountWriter) Write(b []byte) (int, error) {
 	if !m.begun {
 		m.WriteHeader(http.StatusOK)
 	}

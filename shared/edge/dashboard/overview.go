@@ -37,8 +37,8 @@ type overviewView struct {
 	Warnings []warnings.Row
 	Status   rotateca.Status
 	Missing  bool // there is no Org CA yet
-	Moved    moved
-	Due      due
+	Moved    progressBar
+	Due      dueCount
 	Events   []event
 	Expires  chip
 }
@@ -64,19 +64,19 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// due is how many certificates are due before long.
-type due struct {
+// dueCount is how many certificates are due before long.
+type dueCount struct {
 	Count      string // empty: none, or unknown at the moment
 	Text, Link string
 }
 
 // due counts what is due, at a cost that follows the due and not the fleet, and has a bound.
-func (d *Dashboard) due(ctx context.Context) due {
+func (d *Dashboard) due(ctx context.Context) dueCount {
 	n, err := d.Enroll.CountDue(ctx, ahead, mostSeen)
 	if err != nil || n == 0 { // what else there is to see is worth more than an error
-		return due{}
+		return dueCount{}
 	}
-	v := due{Count: count(int(n)), Text: "certificates are due within " + lasting(ahead), Link: dueURL(ahead)}
+	v := dueCount{Count: count(int(n)), Text: "certificates are due within " + lasting(ahead), Link: dueURL(ahead)}
 	switch {
 	case n == 1:
 		v.Text = "certificate is due within " + lasting(ahead)

@@ -23,7 +23,7 @@ type pkiView struct {
 	Warnings []warnings.Row
 	Missing  bool
 	Expires  chip
-	Moved    moved
+	Moved    progressBar
 	Chain    []link // of the current generation, issuing CA first
 	Back     *rotateca.Previous
 	Overlap  bool
@@ -143,8 +143,8 @@ func links(chain [][]byte) []link {
 	return all
 }
 
-// moved is how far the fleet has come, for a bar.
-type moved struct {
+// progressBar is how far the fleet has come, for a bar.
+type progressBar struct {
 	Known   bool
 	Done    int64
 	All     int64
@@ -159,11 +159,11 @@ type movedMethod struct {
 	Remedy    string
 }
 
-func movedOf(p *rotateca.Progress) moved {
+func movedOf(p *rotateca.Progress) progressBar {
 	if p == nil {
-		return moved{}
+		return progressBar{}
 	}
-	m := moved{Known: true, Done: p.ReEnrolled, All: p.Agents, Left: p.Remaining, Percent: 100}
+	m := progressBar{Known: true, Done: p.ReEnrolled, All: p.Agents, Left: p.Remaining, Percent: 100}
 	if p.Agents > 0 {
 		m.Percent = p.ReEnrolled * 100 / p.Agents // rounded down: 100 means all
 	}
@@ -212,10 +212,10 @@ func (d *Dashboard) progress(w http.ResponseWriter, r *http.Request) error {
 }
 
 // AllText is how many agents there are.
-func (m moved) AllText() string { return count(int(m.All)) }
+func (m progressBar) AllText() string { return count(int(m.All)) }
 
 // Text is the progress in words.
-func (m moved) Text() string {
+func (m progressBar) Text() string {
 	switch {
 	case !m.Known:
 		return "The fleet cannot be counted at the moment."

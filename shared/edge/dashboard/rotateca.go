@@ -25,8 +25,8 @@ const rotateCAPath = "/proxy/pki/rotate-ca"
 // rotateCAView is the choice between a minted and an uploaded CA.
 type rotateCAView struct {
 	pkiView
-	Mint    asked
-	Upload  asked
+	Mint    formView
+	Upload  formView
 	Problem string
 }
 
@@ -97,7 +97,7 @@ type preflightView struct {
 	pkiView // of the present
 	Next    rotateca.Result
 	NextCA  []link
-	Form    asked
+	Form    formView
 	Reasons []motive
 	Problem string
 }
@@ -133,7 +133,7 @@ func (d *Dashboard) preflightPage(w http.ResponseWriter, r *http.Request) error 
 }
 
 // showPreflight describes a staged CA by rehearsing its commit: what the page says is what the commit would do.
-func (d *Dashboard) showPreflight(w http.ResponseWriter, r *http.Request, f asked, problem string) error {
+func (d *Dashboard) showPreflight(w http.ResponseWriter, r *http.Request, f formView, problem string) error {
 	fingerprint := r.URL.Query().Get("fingerprint")
 	next, err := d.rotate(r, d.order(r, rotateca.Request{Mode: rotateca.Commit, Fingerprint: fingerprint, DryRun: true}))
 	if err != nil {
@@ -252,7 +252,7 @@ func (d *Dashboard) result(w http.ResponseWriter, r *http.Request) error {
 // confirmView is a page that asks before it goes back to the previous CA, or gives up the way back.
 type confirmView struct {
 	pkiView
-	Form     asked
+	Form     formView
 	Expected string // fingerprint of the CA that is current afterwards
 	Kind     string // rollback or finalise
 	Problem  string
@@ -269,7 +269,7 @@ func (d *Dashboard) finalisePage(w http.ResponseWriter, r *http.Request) error {
 	return d.showConfirm(w, r, "finalise", fresh("/proxy/pki/finalise", nil), "")
 }
 
-func (d *Dashboard) showConfirm(w http.ResponseWriter, r *http.Request, kind string, f asked, problem string) error {
+func (d *Dashboard) showConfirm(w http.ResponseWriter, r *http.Request, kind string, f formView, problem string) error {
 	v := confirmView{Form: f, Kind: kind, Problem: problem}
 	var err error
 	if v.pkiView, err = d.present(r); err != nil {

@@ -42,7 +42,7 @@ func (d *Dashboard) rotatable(r *http.Request) (agentView, error) {
 	return v, nil
 }
 
-func (d *Dashboard) showRotateCert(w http.ResponseWriter, r *http.Request, v agentView, f asked) {
+func (d *Dashboard) showRotateCert(w http.ResponseWriter, r *http.Request, v agentView, f formView) {
 	v.Form = f
 	d.render(w, r, f.Status, page{
 		Name:    "rotatecert",
@@ -133,12 +133,12 @@ var certReasons = []motive{
 func (agentView) Reasons() []motive { return certReasons }
 
 // why reads the fields reason and comment.
-func why(f url.Values) (given reason.Given, problems []field) {
+func why(f url.Values) (given reason.Statement, problems []field) {
 	code, err := reason.Parse(f.Get("reason"))
 	if err != nil {
 		problems = append(problems, field{"reason", "Choose one of the reasons."})
 	}
-	given = reason.Given{Code: code, Comment: strings.TrimSpace(f.Get("comment"))}
+	given = reason.Statement{Code: code, Comment: strings.TrimSpace(f.Get("comment"))}
 	if _, err := given.Check(); errors.Is(err, reason.ErrComment) {
 		problems = append(problems, field{"comment", fmt.Sprintf("A comment has at most %d characters.", reason.MaxComment)})
 	}

@@ -66,7 +66,8 @@ func (s *Store) Due(ctx context.Context, q registry.DueQuery) (registry.DuePage,
 		return registry.DuePage{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	limit := min(max(q.Limit, 1), maxPage)
-	m := s.newMerge(sharded{s.registry, schema.AgentsByDue, "due_pk", "due_sk", ""}, low, awaitPart+behind(q.At), limit)
+	index := shardedIndex{s.registry, schema.AgentsByDue, "due_pk", "due_sk", ""}
+	m := s.newMerge(index, low, awaitPart+behind(q.At), limit)
 	var page registry.DuePage
 	page.Next, err = m.page(ctx, limit, func(place string, _ item) error {
 		if parts := duePattern.FindStringSubmatch(place); parts != nil {

@@ -77,7 +77,7 @@ func largestPointer(chain ...[]byte) orgca.Pointer {
 	return orgca.Pointer{
 		Current:     999_999,
 		Fingerprint: strings.Repeat("f", 64),
-		Accepted:    []orgca.Accepted{{Generation: 999_998, Until: noon}, {Generation: 999_997, Until: noon}},
+		Accepted:    []orgca.Overlap{{Generation: 999_998, Until: noon}, {Generation: 999_997, Until: noon}},
 		Fence:       999_999,
 		SigningKey:  "arn:aws:kms:ap-southeast-2:123456789012:key/" + strings.Repeat("k", 36),
 		Chain:       chain,

@@ -12,8 +12,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/schema"
 )
 
-// sharded is an index whose entries are spread over schema.Shards partitions.
-type sharded struct {
+// shardedIndex is an index whose entries are spread over schema.Shards partitions.
+type shardedIndex struct {
 	table, index  string
 	partition, by string // names of its keys
 	prefix        string // of each partition's key, before the number of the shard
@@ -22,7 +22,7 @@ type sharded struct {
 // merge reads the shards of an index side by side and yields their items in one order.
 type merge struct {
 	store  *Store
-	of     sharded
+	of     shardedIndex
 	high   string
 	chunk  int32 // items asked for at once, of one shard
 	shards []*shard
@@ -35,7 +35,7 @@ type shard struct {
 	found     []item
 }
 
-func (s *Store) newMerge(of sharded, low, high string, limit int) *merge {
+func (s *Store) newMerge(of shardedIndex, low, high string, limit int) *merge {
 	// Half as much again as an even share, and a little more for small pages.
 	m := &merge{store: s, of: of, high: high, chunk: int32(limit*3/(2*schema.Shards) + 8)}
 	for n := range schema.Shards { // DynamoDB refuses a range that ends before it begins

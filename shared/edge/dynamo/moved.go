@@ -139,7 +139,7 @@ func (s *Store) Cover(ctx context.Context, l audit.Leaf) error {
 }
 
 // Checkpoint reads the last checkpoint.
-func (s *Store) Checkpoint(ctx context.Context) (*registry.Checkpoint, error) {
+func (s *Store) Checkpoint(ctx context.Context) (*registry.LastCheckpoint, error) {
 	const doing = "read the last checkpoint"
 	i, err := s.get(ctx, s.registry, key(checkpointKey, single))
 	if err != nil || i == nil {

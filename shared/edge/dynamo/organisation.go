@@ -37,7 +37,7 @@ func decodePointer(i item) (orgca.Pointer, error) {
 		Current:     r.number("current"),
 		Fingerprint: r.text("fingerprint"),
 		Accepted: elements(&r, "accepted",
-			func(v *types.AttributeValueMemberM) orgca.Accepted { return decodeAccepted(&r, v.Value) }),
+			func(v *types.AttributeValueMemberM) orgca.Overlap { return decodeAccepted(&r, v.Value) }),
 		Previous:   r.number("previous"),
 		Fence:      r.number("fence"),
 		SigningKey: r.text("signing_key"),
@@ -50,9 +50,9 @@ func decodePointer(i item) (orgca.Pointer, error) {
 	return p, r.err
 }
 
-func decodeAccepted(of *reader, i item) orgca.Accepted {
+func decodeAccepted(of *reader, i item) orgca.Overlap {
 	r := reader{item: i, err: of.err}
-	a := orgca.Accepted{Generation: r.number("generation"), Until: r.time("until")}
+	a := orgca.Overlap{Generation: r.number("generation"), Until: r.time("until")}
 	of.err = r.err
 	return a
 }

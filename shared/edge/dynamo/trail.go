@@ -107,7 +107,7 @@ func (s *Store) RowsOfDay(ctx context.Context, day, after, before string, limit 
 		return nil, nil
 	}
 	// Ids are of one length and alphabet: what follows one directly is the same with a blank behind it.
-	m := s.newMerge(sharded{s.audit, schema.AuditByDay, "day", "id", day + "#"}, after+" ", before, limit)
+	m := s.newMerge(shardedIndex{s.audit, schema.AuditByDay, "day", "id", day + "#"}, after+" ", before, limit)
 	var rows []audit.Row
 	for len(rows) < limit {
 		if err := m.fill(ctx); err != nil {
@@ -129,7 +129,7 @@ func (s *Store) RowsOfDay(ctx context.Context, day, after, before string, limit 
 	return rows, nil
 }
 
-func encodeCheckpoint(c registry.Checkpoint) (item, error) {
+func encodeCheckpoint(c registry.LastCheckpoint) (item, error) {
 	sealed, err := json.Marshal(c.Sealed)
 	if err != nil {
 		return nil, err
@@ -142,9 +142,9 @@ func encodeCheckpoint(c registry.Checkpoint) (item, error) {
 	return w.item, nil
 }
 
-func decodeCheckpoint(i item) (registry.Checkpoint, error) {
+func decodeCheckpoint(i item) (registry.LastCheckpoint, error) {
 	r := reader{item: i}
-	c := registry.Checkpoint{Done: r.flag("done"), SetBack: r.number("set_back"), Version: r.number("version")}
+	c := registry.LastCheckpoint{Done: r.flag("done"), SetBack: r.number("set_back"), Version: r.number("version")}
 	sealed := r.text("sealed")
 	if r.err != nil {
 		return c, r.err

@@ -30,8 +30,8 @@ func Enroll(e *enroll.Enroller) Handlers {
 
 type agents struct{ *enroll.Enroller }
 
-// issued is what enrolment and rotation both answer. Private keys are in it once, and nowhere else ever.
-type issued struct {
+// certificateAnswer is what enrolment and rotation both answer. Private keys are in it once, and nowhere else ever.
+type certificateAnswer struct {
 	AgentID    agent.ID        `json:"agent_id"`
 	CertPEM    string          `json:"cert_pem"`
 	KeyPEM     string          `json:"key_pem,omitempty"`
@@ -43,8 +43,8 @@ type issued struct {
 	CAChainPEM string          `json:"ca_chain_pem"`
 }
 
-func issuedOf(id agent.ID, m agentcert.Material, c agentcert.Certificate) issued {
-	return issued{
+func issuedOf(id agent.ID, m agentcert.Material, c agentcert.Certificate) certificateAnswer {
+	return certificateAnswer{
 		AgentID:    id,
 		CertPEM:    string(c.CertPEM),
 		KeyPEM:     string(m.KeyPEM),
@@ -93,7 +93,7 @@ func (h agents) enroll(w http.ResponseWriter, r *http.Request) error {
 
 func minted(out enroll.Result) answer {
 	return answer{enrolled(out.Again), struct {
-		issued
+		certificateAnswer
 		agent.Profile
 		boundTokens
 	}{issuedOf(out.Agent.ID, out.Material, out.Certificate), profile(out.Agent), boundTokens{out.Agent.ProofBound}}}
@@ -122,8 +122,8 @@ type boundTokens struct {
 	ProofBound bool `json:"dpop_bound_access_tokens"`
 }
 
-// described is an agent as the outside sees it.
-type described struct {
+// agentAnswer is an agent as the outside sees it.
+type agentAnswer struct {
 	AgentID agent.ID `json:"agent_id"`
 	agent.Profile
 	Method     agent.Method `json:"method"`
@@ -136,8 +136,8 @@ type described struct {
 	UpdatedAt  time.Time    `json:"updated_at"`
 }
 
-func describe(a agent.Agent) described {
-	d := described{
+func describe(a agent.Agent) agentAnswer {
+	d := agentAnswer{
 		AgentID:    a.ID,
 		Profile:    profile(a),
 		Method:     a.Method,
@@ -171,13 +171,13 @@ func (h agents) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	found := make([]described, len(page.Agents))
+	found := make([]agentAnswer, len(page.Agents))
 	for i, a := range page.Agents {
 		found[i] = describe(a)
 	}
 	write(w, http.StatusOK, "application/json", struct {
-		Agents []described `json:"agents"`
-		Next   string      `json:"next_cursor,omitempty"`
+		Agents []agentAnswer `json:"agents"`
+		Next   string        `json:"next_cursor,omitempty"`
 	}{found, page.Next})
 	return nil
 }
@@ -195,7 +195,7 @@ func (h agents) read(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	write(w, http.StatusOK, "application/json", struct {
-		described
+		agentAnswer
 		JKT string `json:"dpop_jkt,omitempty"`
 		boundTokens
 		SPIFFEID  string `json:"spiffe_id,omitempty"`
@@ -219,7 +219,7 @@ func (h agents) deactivate(w http.ResponseWriter, r *http.Request) error {
 	call := CallOf(r.Context())
 	err = h.Deactivate(r.Context(), enroll.Deactivation{
 		Agent:  id,
-		Reason: reason.Given{Code: reason.Code(query.Get("reason")), Comment: query.Get("comment")},
+		Reason: reason.Statement{Code: reason.Code(query.Get("reason")), Comment: query.Get("comment")},
 		By:     call.By,
 	})
 	if err != nil {
@@ -272,7 +272,7 @@ func rotateCert(rotator *agentcert.Rotator, w http.ResponseWriter, r *http.Reque
 		Agent:    id,
 		Material: material(body.CSR, body.DPoPJWK, days),
 		Grace:    time.Duration(body.Grace) * time.Second,
-		Reason:   reason.Given{Code: reason.Code(body.Reason), Comment: body.Comment},
+		Reason:   reason.Statement{Code: reason.Code(body.Reason), Comment: body.Comment},
 		By:       CallOf(r.Context()).By,
 		Once:     once,
 	})
@@ -285,7 +285,7 @@ func rotateCert(rotator *agentcert.Rotator, w http.ResponseWriter, r *http.Reque
 
 func rotated(out agentcert.RotateResult) answer {
 	return answer{http.StatusOK, struct {
-		issued
+		certificateAnswer
 		Previous      string    `json:"previous_thumbprint"`
 		PreviousUntil time.Time `json:"previous_valid_until"`
 	}{issuedOf(out.Agent.ID, out.Material, out.Certificate), out.Previous.Thumbprint, out.PreviousUntil}}

@@ -31,7 +31,7 @@ func Audit(t *auditlog.Trail) Handlers {
 	}
 }
 
-// Checkpoint returns the handler of the function checkpoint; the schedule calls the job itself.
+// Checkpoint returns the handler of the function checkpoint; the schedule calls the Sealer itself.
 func Checkpoint(j *auditlog.Sealer) Handlers {
 	return Handlers{"POST /v1/admin/audit/checkpoint": func(w http.ResponseWriter, r *http.Request) error {
 		if err := nothing(r); err != nil {

@@ -14,7 +14,7 @@ import (
 // showed it to every caller.
 func TestHealthzNamesSomeWarningsToOperatorsOnly(t *testing.T) {
 	w := open(t, memstore.Config{})
-	sealed := registry.Checkpoint{SetBack: 7}
+	sealed := registry.LastCheckpoint{SetBack: 7}
 	if err := w.Store.Apply(t.Context(), registry.Change{ID: w.NewID(), Checkpoint: &sealed}); err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func (o outsider) request(r *http.Request, certPEM, keyPEM string) enroll.Outsid
 		Proof:      o.Proof,
 		ProofBound: o.ProofBound,
 		Update:     o.Update,
-		Reason:     reason.Given{Code: reason.Code(o.Reason), Comment: o.Comment},
+		Reason:     reason.Statement{Code: reason.Code(o.Reason), Comment: o.Comment},
 	}
 	if string(o.DPoPJWK) != "null" {
 		req.DPoPJWK = o.DPoPJWK

@@ -59,7 +59,7 @@ func (h renewals) json(w http.ResponseWriter, r *http.Request) error {
 	}
 	secret(w)
 	write(w, http.StatusOK, "application/json", struct {
-		issued
+		certificateAnswer
 		Previous      string    `json:"previous_thumbprint"`
 		PreviousUntil time.Time `json:"previous_valid_until"` // or until the new certificate is used for the first time
 	}{issuedOf(out.Agent.ID, agentcert.Material{}, out.Certificate), out.Previous.Thumbprint, out.Previous.Until})

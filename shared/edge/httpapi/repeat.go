@@ -66,10 +66,10 @@ func named[R any](r *http.Request, asked any, body func(R) answer) (idempotency.
 	return idempotency.Request[R]{
 		Key:   key,
 		Asked: hash,
-		Body: func(result R) (idempotency.Kept, error) {
+		Body: func(result R) (idempotency.KeptAnswer, error) {
 			a := body(result)
 			encoded, err := json.Marshal(a.body)
-			return idempotency.Kept{Status: a.status, Body: encoded}, err
+			return idempotency.KeptAnswer{Status: a.status, Body: encoded}, err
 		},
 	}, err
 }

@@ -26,8 +26,8 @@ func (s *Store) Apply(ctx context.Context, c registry.Change) error {
 	return s.write(ctx, "Apply", "apply change "+c.ID, func() error { return s.apply(k) })
 }
 
-// kept is a deep copy of a change: the caller holds no part of it.
-type kept struct {
+// changeCopy is a deep copy of a change: the caller holds no part of it.
+type changeCopy struct {
 	registry.Change // without rows
 	rows            []row
 }
@@ -40,7 +40,7 @@ type row struct {
 	encoded        []byte
 }
 
-func (s *Store) apply(c kept) error {
+func (s *Store) apply(c changeCopy) error {
 	if before, ok := s.applied.changes[c.ID]; ok {
 		if !reflect.DeepEqual(before, c) {
 			return fmt.Errorf("%w: another change has this id", registry.ErrConflict)
@@ -57,7 +57,7 @@ func (s *Store) apply(c kept) error {
 }
 
 // refusal names the first record whose condition does not hold.
-func (s *Store) refusal(c kept) string {
+func (s *Store) refusal(c changeCopy) string {
 	if c.Pointer != nil && s.pointerVersion() != c.Pointer.Version {
 		return "pointer"
 	}
@@ -142,7 +142,7 @@ func (s *Store) pointerVersion() int64 {
 	return s.pointer.Version
 }
 
-func (s *Store) commit(c kept) {
+func (s *Store) commit(c changeCopy) {
 	if c.Pointer != nil {
 		p := clonePointer(*c.Pointer)
 		p.Version++
@@ -267,7 +267,7 @@ func writes(c registry.Change) int {
 }
 
 // mustContinue panics if a chain would be broken by the change.
-func (s *Store) mustContinue(c kept) {
+func (s *Store) mustContinue(c changeCopy) {
 	ends := map[string]row{}
 	for _, r := range c.rows {
 		end, ok := ends[r.subject]
@@ -289,7 +289,7 @@ func (s *Store) mustContinue(c kept) {
 }
 
 // claim is what a change says the end of a chain is.
-func claim(c kept, subject string) (h audit.Head, ok bool) {
+func claim(c changeCopy, subject string) (h audit.Head, ok bool) {
 	switch {
 	case c.Agent != nil && string(c.Agent.ID) == subject:
 		return c.Agent.Head, true
@@ -313,12 +313,12 @@ const memory = 10_000
 
 // ring forgets the oldest change, as DynamoDB forgets those of ten minutes ago.
 type ring struct {
-	changes map[string]kept
+	changes map[string]changeCopy
 	order   []string
 	next    int
 }
 
-func (r *ring) add(c kept) {
+func (r *ring) add(c changeCopy) {
 	r.changes[c.ID] = c
 	if len(r.order) < memory {
 		r.order = append(r.order, c.ID)

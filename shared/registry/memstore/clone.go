@@ -116,8 +116,8 @@ func pointer[T any](p *T, clone func(T) T) *T {
 	return &c
 }
 
-func keep(c registry.Change) kept {
-	k := kept{Change: c}
+func keep(c registry.Change) changeCopy {
+	k := changeCopy{Change: c}
 	k.Pointer, k.Agent = pointer(c.Pointer, clonePointer), pointer(c.Agent, cloneAgent)
 	k.Keys = pointer(c.Keys, cloneKeys)
 	k.Generations, k.Truststore = list(c.Generations), pointer(c.Truststore, cloneTruststore)
@@ -137,7 +137,7 @@ func keep(c registry.Change) kept {
 		return m
 	})
 	k.Head = pointer(c.Head, func(h audit.Head) audit.Head { return h })
-	k.Checkpoint = pointer(c.Checkpoint, func(c registry.Checkpoint) registry.Checkpoint { return c })
+	k.Checkpoint = pointer(c.Checkpoint, func(c registry.LastCheckpoint) registry.LastCheckpoint { return c })
 	k.Release, k.Answer = pointer(c.Release, cloneLease), pointer(c.Answer, cloneAnswer)
 	k.Rows = nil
 	for _, r := range c.Rows {

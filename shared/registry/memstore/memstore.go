@@ -62,7 +62,7 @@ type Store struct {
 	edgeCAs     map[string]registry.EdgeCA // by DER
 	namings     map[string]map[agent.ID]bool
 	moved       map[string]audit.Leaf // by subject: what no checkpoint covers yet
-	checkpoint  *registry.Checkpoint
+	checkpoint  *registry.LastCheckpoint
 	applied     ring
 	sessions    sessions
 	late        []func()
@@ -92,7 +92,7 @@ func New(cfg Config) *Store {
 		aliases:     map[string]agent.ID{},
 		edgeCAs:     map[string]registry.EdgeCA{},
 		namings:     map[string]map[agent.ID]bool{},
-		applied:     ring{changes: map[string]kept{}},
+		applied:     ring{changes: map[string]changeCopy{}},
 		sessions:    sessions{open: map[string]session.Session{}, gates: map[string]session.Gate{}},
 	}
 	for _, op := range operations {
@@ -225,6 +225,6 @@ func (s *Store) Backup() (restore func()) {
 		s.agents, s.keys, s.generations, s.answers, s.proofs, s.tokenKeys, s.rows = agents, keys, generations, answers,
 			proofs, tokenKeys, rows
 		s.pointer, s.head, s.lease, s.late = pointer, head, held, nil
-		s.applied = ring{changes: map[string]kept{}}
+		s.applied = ring{changes: map[string]changeCopy{}}
 	}
 }

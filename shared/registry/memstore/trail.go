@@ -48,9 +48,9 @@ func (s *Store) Cover(ctx context.Context, l audit.Leaf) error {
 }
 
 // Checkpoint reads the last checkpoint.
-func (s *Store) Checkpoint(ctx context.Context) (c *registry.Checkpoint, err error) {
+func (s *Store) Checkpoint(ctx context.Context) (c *registry.LastCheckpoint, err error) {
 	err = s.read(ctx, "Checkpoint", "read the last checkpoint", func() {
-		c = pointer(s.checkpoint, func(c registry.Checkpoint) registry.Checkpoint { return c })
+		c = pointer(s.checkpoint, func(c registry.LastCheckpoint) registry.LastCheckpoint { return c })
 	})
 	return c, err
 }

@@ -91,7 +91,7 @@ func fullPointer() orgca.Pointer {
 	return orgca.Pointer{
 		Current:     3,
 		Fingerprint: "cc",
-		Accepted:    []orgca.Accepted{{Generation: 2, Until: noon}, {Generation: 1, Until: ago(time.Hour)}},
+		Accepted:    []orgca.Overlap{{Generation: 2, Until: noon}, {Generation: 1, Until: ago(time.Hour)}},
 		Previous:    2,
 		Fence:       7,
 		SigningKey:  "arn:aws:kms:::key/issuing",

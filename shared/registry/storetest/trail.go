@@ -195,8 +195,8 @@ func movedInParts(t *testing.T, f fixture) {
 func checkpoints(t *testing.T, f fixture) {
 	none, err := f.Checkpoint(t.Context())
 	f.fails("checkpoint", err, nil)
-	f.same("of nothing", none, (*registry.Checkpoint)(nil))
-	var present registry.Checkpoint
+	f.same("of nothing", none, (*registry.LastCheckpoint)(nil))
+	var present registry.LastCheckpoint
 	for n := range int64(2) {
 		present.Sealed, present.Done = fullSealed(n+1), false
 		wins := 0

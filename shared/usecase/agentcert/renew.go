@@ -106,7 +106,7 @@ func (r *Renewer) Renew(ctx context.Context, req RenewRequest) (RenewResult, err
 // pinning is what a renewal commits. If another writer came first, it authenticates the caller again: a certificate
 // that a concurrent rotation ended is not renewed.
 func (r *Renewer) pinning(
-	req RenewRequest, shown authn.Shown, view registry.View, pin agent.Pin, patience *registry.Patience,
+	req RenewRequest, shown authn.Credential, view registry.View, pin agent.Pin, patience *registry.Patience,
 ) (Pinning, error) {
 	p := Pinning{
 		Agent:    *view.Agent,
@@ -147,7 +147,9 @@ func (r *Renewer) pinning(
 // renewable authenticates the caller and decides whether its certificate may be renewed: it is one that the Mastio
 // issued, and is in use, whether or not a successor is waiting for its own first use. A certificate that a rotation
 // replaced is not renewable: a renewal with it would bypass the rotation.
-func (r *Renewer) renewable(ctx context.Context, shown authn.Shown, now time.Time) (registry.View, agent.Pin, error) {
+func (r *Renewer) renewable(
+	ctx context.Context, shown authn.Credential, now time.Time,
+) (registry.View, agent.Pin, error) {
 	view, pin, err := authn.Authenticate(ctx, r.Store, nil, shown, "", now)
 	switch {
 	case err != nil:

@@ -53,8 +53,8 @@ type RotateRequest struct {
 	audit.By
 	Agent    agent.ID
 	Material KeyRequest
-	Grace    time.Duration // how long the old certificate still authenticates; zero: it stops with the commit
-	Reason   reason.Given  // one that stops at once takes no grace, and no rollback brings the old certificate back
+	Grace    time.Duration    // how long the old certificate still authenticates; zero: it stops with the commit
+	Reason   reason.Statement // one that stops at once takes no grace, and no rollback brings the old certificate back
 	Once     idempotency.Request[RotateResult]
 }
 

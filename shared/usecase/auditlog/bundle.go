@@ -19,8 +19,8 @@ type Parts struct {
 	From, To int64 // To zero: as far as fits
 }
 
-// Packed is a bundle.
-type Packed struct {
+// BundlePart is a bundle.
+type BundlePart struct {
 	TarGz    []byte
 	Manifest bundle.Manifest
 	Next     int64 // checkpoint with which the next part begins; zero: this was the last
@@ -31,10 +31,10 @@ type Packed struct {
 // row is left out, and a verifier of the bundle finds the gap.
 //
 // Errors: ErrParts, ErrTooLarge, ErrTail, ErrArchive, registry.ErrConflict if checkpoints kept being made.
-func (t *Trail) Bundle(ctx context.Context, p Parts) (Packed, error) {
+func (t *Trail) Bundle(ctx context.Context, p Parts) (BundlePart, error) {
 	now, err := t.present(ctx)
 	if err != nil {
-		return Packed{}, err
+		return BundlePart{}, err
 	}
 	from, to := max(p.From, 1), p.To
 	if to == 0 {
@@ -42,28 +42,28 @@ func (t *Trail) Bundle(ctx context.Context, p Parts) (Packed, error) {
 	}
 	// Behind the last checkpoint begins the part of what none covers.
 	if p.From < 0 || p.To < 0 || to > now.last || from > to+1 || from > to && p.To != 0 {
-		return Packed{}, ErrParts
+		return BundlePart{}, ErrParts
 	}
 	b := &builder{Trail: t, now: now}
 	next, err := b.seal(ctx, from, to)
 	if err != nil {
-		return Packed{}, err
+		return BundlePart{}, err
 	}
 	complete := next == 0 && to == now.last
 	if complete {
 		if complete, err = b.rest(ctx); err != nil {
-			return Packed{}, err
+			return BundlePart{}, err
 		}
 		if !complete {
 			next = now.last + 1
 		}
 	}
 	if next != 0 && p.From == 0 {
-		return Packed{}, ErrTooLarge
+		return BundlePart{}, ErrTooLarge
 	}
 	if !complete {
 		if err := b.announcement(ctx); err != nil {
-			return Packed{}, err
+			return BundlePart{}, err
 		}
 	}
 	out, err := b.write(ctx, complete)
@@ -106,7 +106,7 @@ func (t *Trail) present(ctx context.Context) (snapshot, error) {
 }
 
 // number is the number of a stored checkpoint; zero: there is none.
-func number(c *registry.Checkpoint) int64 {
+func number(c *registry.LastCheckpoint) int64 {
 	if c == nil {
 		return 0
 	}
@@ -115,7 +115,7 @@ func number(c *registry.Checkpoint) int64 {
 
 // settled removes what the last checkpoint covers and is still listed as moved, and looks whether the archive knows
 // of later checkpoints than the store: it does where the store was set back, and then a bundle must show it.
-func (t *Trail) settled(ctx context.Context, last *registry.Checkpoint, moved []audit.Leaf) (snapshot, error) {
+func (t *Trail) settled(ctx context.Context, last *registry.LastCheckpoint, moved []audit.Leaf) (snapshot, error) {
 	p := snapshot{last: number(last), moved: moved}
 	if last != nil && !last.Done {
 		p.stored = &last.Sealed
@@ -174,7 +174,7 @@ func (b *builder) seal(ctx context.Context, from, to int64) (next int64, err err
 				return 0, err
 			}
 			if !fits || b.last != 0 && b.late(ctx) {
-				return p.Checkpoint.Checkpoint.Number, b.overfull()
+				return p.FullCheckpoint.Checkpoint.Number, b.overfull()
 			}
 			b.add(p)
 		}
@@ -200,7 +200,7 @@ func (b *builder) late(ctx context.Context) bool {
 
 // part is a checkpoint with its rows.
 type part struct {
-	bundle.Checkpoint
+	bundle.FullCheckpoint
 	rows []audit.Row
 }
 
@@ -234,7 +234,7 @@ func (b *builder) fits(p part) (bool, error) {
 		return false, err
 	}
 	var alone bundle.Builder
-	if err := alone.Seal(p.Checkpoint, p.rows); err != nil {
+	if err := alone.Seal(p.FullCheckpoint, p.rows); err != nil {
 		return false, err
 	}
 	more, err := alone.Size()
@@ -242,7 +242,7 @@ func (b *builder) fits(p part) (bool, error) {
 }
 
 func (b *builder) add(p part) {
-	if err := b.Seal(p.Checkpoint, p.rows); err != nil {
+	if err := b.Seal(p.FullCheckpoint, p.rows); err != nil {
 		panic(err) // fits has done the same
 	}
 	c := p.Sealed.Checkpoint
@@ -312,15 +312,15 @@ func (b *builder) announcement(ctx context.Context) error {
 }
 
 // write packs the archive.
-func (b *builder) write(ctx context.Context, complete bool) (Packed, error) {
+func (b *builder) write(ctx context.Context, complete bool) (BundlePart, error) {
 	for _, fingerprint := range b.keys {
 		key, err := ReadKey(ctx, b.Archive, fingerprint)
 		if err != nil {
-			return Packed{}, err
+			return BundlePart{}, err
 		}
 		b.Keys(key)
 	}
 	var out bytes.Buffer
 	manifest, err := b.Write(&out, b.OrgID, b.Now(), complete)
-	return Packed{TarGz: out.Bytes(), Manifest: manifest}, err
+	return BundlePart{TarGz: out.Bytes(), Manifest: manifest}, err
 }

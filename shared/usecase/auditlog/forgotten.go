@@ -12,7 +12,7 @@ import (
 //
 // Errors: registry.ErrUnavailable, ErrArchive.
 func Forgotten(
-	ctx context.Context, stored func(context.Context) (*registry.Checkpoint, error), a Archive,
+	ctx context.Context, stored func(context.Context) (*registry.LastCheckpoint, error), a Archive,
 ) (bool, error) {
 	before, err := stored(ctx)
 	if err != nil || before != nil && before.SetBack > 0 {

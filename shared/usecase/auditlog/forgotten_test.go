@@ -16,27 +16,27 @@ var errStore = errors.New("no answer")
 // A checkpoint is in the registry before it is in the archive: one that is made between the two reads is no sign of a
 // loss.
 func TestForgotten(t *testing.T) {
-	at := func(number, setBack int64) *registry.Checkpoint {
-		return &registry.Checkpoint{Sealed: audit.Sealed{Checkpoint: audit.Checkpoint{Number: number}}, SetBack: setBack}
+	at := func(number, setBack int64) *registry.LastCheckpoint {
+		return &registry.LastCheckpoint{Sealed: audit.Sealed{Checkpoint: audit.Checkpoint{Number: number}}, SetBack: setBack}
 	}
 	var archive inmemory.Archive
 	if err := archive.Put(t.Context(), auditlog.SealedName(7), []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		stored []*registry.Checkpoint // at each read
+		stored []*registry.LastCheckpoint // at each read
 		err    error
 		want   bool
 	}{
-		"known":             {[]*registry.Checkpoint{at(7, 0)}, nil, false},
-		"emptied":           {[]*registry.Checkpoint{nil, nil}, nil, true},
-		"set back":          {[]*registry.Checkpoint{at(6, 0), at(6, 0)}, nil, true},
-		"made meanwhile":    {[]*registry.Checkpoint{at(6, 0), at(7, 0)}, nil, false},
-		"noted":             {[]*registry.Checkpoint{at(7, 7)}, nil, true},
-		"store unavailable": {[]*registry.Checkpoint{nil}, errStore, false},
+		"known":             {[]*registry.LastCheckpoint{at(7, 0)}, nil, false},
+		"emptied":           {[]*registry.LastCheckpoint{nil, nil}, nil, true},
+		"set back":          {[]*registry.LastCheckpoint{at(6, 0), at(6, 0)}, nil, true},
+		"made meanwhile":    {[]*registry.LastCheckpoint{at(6, 0), at(7, 0)}, nil, false},
+		"noted":             {[]*registry.LastCheckpoint{at(7, 7)}, nil, true},
+		"store unavailable": {[]*registry.LastCheckpoint{nil}, errStore, false},
 	} {
 		reads := 0
-		stored := func(context.Context) (*registry.Checkpoint, error) {
+		stored := func(context.Context) (*registry.LastCheckpoint, error) {
 			reads++
 			return c.stored[reads-1], c.err
 		}

@@ -60,13 +60,13 @@ func (j *Sealer) cut(ctx context.Context, l audit.Leaf, rows int64) (audit.Leaf,
 // make makes the checkpoint behind last, and keeps what keep makes of it in its commit. It reports false if another run
 // was first.
 func (j *Sealer) make(
-	ctx context.Context, by audit.By, last registry.Checkpoint, leaves []audit.Leaf, keep keeper,
+	ctx context.Context, by audit.By, last registry.LastCheckpoint, leaves []audit.Leaf, keep keeper,
 ) (bool, error) {
 	sealed, stamped, err := j.seal(ctx, last.Sealed.Checkpoint, leaves)
 	if err != nil {
 		return false, err
 	}
-	next := registry.Checkpoint{Sealed: sealed, SetBack: last.SetBack, Version: last.Version}
+	next := registry.LastCheckpoint{Sealed: sealed, SetBack: last.SetBack, Version: last.Version}
 	answer, err := keep(next)
 	if err != nil {
 		return false, err
@@ -150,7 +150,7 @@ const commitTries = 5
 
 // commit makes a checkpoint count, together with the row that announces it. It reports false if another run was first.
 func (j *Sealer) commit(
-	ctx context.Context, by audit.By, next registry.Checkpoint, stamped stamp, answer *registry.Answer,
+	ctx context.Context, by audit.By, next registry.LastCheckpoint, stamped stamp, answer *registry.Answer,
 ) (bool, error) {
 	var err error
 	for range commitTries {
@@ -189,7 +189,7 @@ func (j *Sealer) commit(
 	return false, err
 }
 
-func (j *Sealer) entry(by audit.By, next registry.Checkpoint, stamped stamp) audit.Entry {
+func (j *Sealer) entry(by audit.By, next registry.LastCheckpoint, stamped stamp) audit.Entry {
 	c := next.Sealed.Checkpoint
 	details := by.Note(map[string]any{
 		"number": c.Number, "previous": c.Previous, "root": c.Root, "leaves": c.Leaves, "rows": c.Rows, "key": c.Key,

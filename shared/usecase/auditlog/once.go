@@ -11,9 +11,9 @@ import (
 )
 
 // keeper makes what is kept under an idempotency key of the checkpoint that is about to be committed; nil: nothing is.
-type keeper func(next registry.Checkpoint) (*registry.Answer, error)
+type keeper func(next registry.LastCheckpoint) (*registry.Answer, error)
 
-func unnamed(registry.Checkpoint) (*registry.Answer, error) { return nil, nil }
+func unnamed(registry.LastCheckpoint) (*registry.Answer, error) { return nil, nil }
 
 // Once is Run for a request that may name an idempotency key. Under a key it makes one checkpoint at most, because
 // the answer is committed with the checkpoint; its report says More if that checkpoint is full. A repetition first
@@ -62,8 +62,8 @@ func (j *Sealer) once(ctx context.Context, by audit.By, once idempotency.Request
 		}
 		return report, registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Answer: answer})
 	}
-	made, err := j.make(ctx, by, last.Checkpoint, leaves, func(next registry.Checkpoint) (*registry.Answer, error) {
-		p := lastSeal{Checkpoint: next}
+	keep := func(next registry.LastCheckpoint) (*registry.Answer, error) {
+		p := lastSeal{LastCheckpoint: next}
 		if err := p.name(); err != nil {
 			return nil, err
 		}
@@ -71,7 +71,8 @@ func (j *Sealer) once(ctx context.Context, by audit.By, once idempotency.Request
 		report.Made, report.Rows = 1, rowsOf(leaves)
 		report.More = report.Rows >= j.Most
 		return once.Keep(report, j.Now())
-	})
+	}
+	made, err := j.make(ctx, by, last.LastCheckpoint, leaves, keep)
 	switch {
 	case err != nil:
 		return Report{}, fmt.Errorf("make checkpoint %d: %w", last.Number+1, err)

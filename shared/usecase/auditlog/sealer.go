@@ -15,7 +15,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 )
 
-// Actor is who the audit rows of the scheduled job name.
+// Actor is who the audit rows of a scheduled checkpoint name.
 const Actor = "schedule:checkpoint"
 
 // ErrArchive reports that the archive of checkpoints did not do its part.
@@ -28,14 +28,14 @@ var ErrTaken = problem.New(503, "audit_archive_conflict", "audit archive holds s
 	Says("The archive of checkpoints holds something else where this checkpoint belongs. Nothing was " +
 		"overwritten; the function's log tells more.")
 
-// SealerStore is what the job needs of the registry.
+// SealerStore is what a Sealer needs of the registry.
 type SealerStore interface {
 	Org(ctx context.Context) (registry.Org, error)
 	Apply(ctx context.Context, c registry.Change) error
 	Moved(ctx context.Context, limit int) ([]audit.Leaf, error)
 	Cover(ctx context.Context, l audit.Leaf) error
 	Covered(ctx context.Context, leaves ...audit.Leaf) ([]audit.Row, error)
-	Checkpoint(ctx context.Context) (*registry.Checkpoint, error)
+	Checkpoint(ctx context.Context) (*registry.LastCheckpoint, error)
 	idempotency.Store
 }
 
@@ -133,7 +133,7 @@ func (j *Sealer) Run(ctx context.Context, by audit.By) (Report, error) {
 		if len(leaves) == 0 {
 			return report, nil
 		}
-		made, err := j.make(ctx, by, last.Checkpoint, leaves, unnamed)
+		made, err := j.make(ctx, by, last.LastCheckpoint, leaves, unnamed)
 		if err != nil {
 			return report, fmt.Errorf("make checkpoint %d: %w", last.Number+1, err)
 		}
@@ -177,7 +177,7 @@ func (j *Sealer) late(ctx context.Context) bool {
 
 // present is the last checkpoint, with its work completed.
 type lastSeal struct {
-	registry.Checkpoint
+	registry.LastCheckpoint
 	Number          int64
 	Hash, Timestamp string
 	found           bool // only now, that the trail was set back
@@ -214,25 +214,25 @@ func (j *Sealer) complete(ctx context.Context) (p lastSeal, err error) {
 		return p, err
 	}
 	if stored != nil {
-		p.Checkpoint = *stored
+		p.LastCheckpoint = *stored
 	}
 	if p.Sealed.Checkpoint.Number > 0 && !p.Done {
 		leaves, err := ReadLeaves(ctx, j.Archive, p.Sealed.Checkpoint)
 		if err != nil {
 			return p, err
 		}
-		if err := j.finish(ctx, &p.Checkpoint, leaves); err != nil {
+		if err := j.finish(ctx, &p.LastCheckpoint, leaves); err != nil {
 			return p, err
 		}
 	}
-	p.found, err = j.setBack(ctx, &p.Checkpoint)
+	p.found, err = j.setBack(ctx, &p.LastCheckpoint)
 	return p, err
 }
 
 // setBack compares with the archive. If the archive is ahead, the store was set back to an earlier state, or tampered
 // with. The store then takes over the archive's last checkpoint, with a note about it, and the checkpoints go on
 // behind that one. A verifier finds the missing rows.
-func (j *Sealer) setBack(ctx context.Context, last *registry.Checkpoint) (bool, error) {
+func (j *Sealer) setBack(ctx context.Context, last *registry.LastCheckpoint) (bool, error) {
 	ahead, err := j.Archive.Last(ctx, sealedPrefix, SealedName(last.Sealed.Checkpoint.Number))
 	if err != nil || ahead == "" {
 		return false, err
@@ -251,7 +251,7 @@ func (j *Sealer) setBack(ctx context.Context, last *registry.Checkpoint) (bool, 
 }
 
 // still returns errOvertaken if another run made a checkpoint since last was read.
-func (j *Sealer) still(ctx context.Context, last registry.Checkpoint) error {
+func (j *Sealer) still(ctx context.Context, last registry.LastCheckpoint) error {
 	again, err := j.Store.Checkpoint(ctx)
 	if err == nil && again != nil && again.Version != last.Version {
 		return errOvertaken
@@ -264,11 +264,11 @@ func (j *Sealer) acknowledge(ctx context.Context, by audit.By, p *lastSeal) erro
 	j.Log.WarnContext(ctx, "audit.checkpoint: an operator has seen that the audit trail was set back", "archived",
 		p.SetBack, "actor", by.Actor, "request_id", by.RequestID)
 	p.SetBack = 0
-	return j.note(ctx, &p.Checkpoint)
+	return j.note(ctx, &p.LastCheckpoint)
 }
 
 // note stores the last checkpoint with what is noted on it. Error: errOvertaken.
-func (j *Sealer) note(ctx context.Context, c *registry.Checkpoint) error {
+func (j *Sealer) note(ctx context.Context, c *registry.LastCheckpoint) error {
 	err := registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Checkpoint: c})
 	if errors.Is(err, registry.ErrConflict) {
 		return errOvertaken // by a run that did the same, and perhaps went on
@@ -280,7 +280,7 @@ func (j *Sealer) note(ctx context.Context, c *registry.Checkpoint) error {
 }
 
 // finish does what follows from a checkpoint. Each step may have been done before.
-func (j *Sealer) finish(ctx context.Context, c *registry.Checkpoint, leaves []audit.Leaf) error {
+func (j *Sealer) finish(ctx context.Context, c *registry.LastCheckpoint, leaves []audit.Leaf) error {
 	if err := putSealed(ctx, j.Archive, c.Sealed); err != nil {
 		return err
 	}

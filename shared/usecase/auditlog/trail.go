@@ -41,7 +41,7 @@ type TrailStore interface {
 	LastRow(ctx context.Context, subject string) (*audit.Row, error)
 	Covered(ctx context.Context, leaves ...audit.Leaf) ([]audit.Row, error)
 	Moved(ctx context.Context, limit int) ([]audit.Leaf, error)
-	Checkpoint(ctx context.Context) (*registry.Checkpoint, error)
+	Checkpoint(ctx context.Context) (*registry.LastCheckpoint, error)
 }
 
 // TrailConfig is what a Trail is made of; all fields but the last are required.

@@ -138,7 +138,7 @@ func (w *world) rows(t testing.TB, subjects ...string) (n int64) {
 	return n
 }
 
-func (w *world) whole(t testing.TB) auditlog.Packed {
+func (w *world) whole(t testing.TB) auditlog.BundlePart {
 	t.Helper()
 	p, err := w.trail.Bundle(t.Context(), auditlog.Parts{})
 	w.must(t, err)

@@ -61,8 +61,8 @@ type Store interface {
 	Org(ctx context.Context) (registry.Org, error)
 }
 
-// Shown is what a caller shows of itself.
-type Shown struct {
+// Credential is what a caller shows of itself.
+type Credential struct {
 	Leaf       *x509.Certificate
 	thumbprint string
 	uri        string              // the leaf's one URI, if it has one
@@ -72,13 +72,13 @@ type Shown struct {
 
 // WithBehind returns s with the certificates, DER, that an assertion has behind the leaf. For an SVID they serve as a
 // chain sent with the certificate; for a pinned certificate they are ignored.
-func (s Shown) WithBehind(ders [][]byte) Shown {
+func (s Credential) WithBehind(ders [][]byte) Credential {
 	s.behind = ders
 	return s
 }
 
 // Thumbprint returns the lower-case hex SHA-256 of the certificate's DER.
-func (s Shown) Thumbprint() string { return s.thumbprint }
+func (s Credential) Thumbprint() string { return s.thumbprint }
 
 // maxSent bounds what a path is looked for in.
 const maxSent = 8
@@ -86,25 +86,25 @@ const maxSent = 8
 // Read reads the client certificate, which the edge took from the TLS connection, and the intermediates that the
 // caller sends for the path from an SVID to its bundle: the edge may forward the leaf alone. Both are PEM, and may be
 // empty. Errors: ErrNoCertificate, ErrCertificate, ErrChain.
-func Read(certificatePEM, chainPEM string) (Shown, error) {
+func Read(certificatePEM, chainPEM string) (Credential, error) {
 	if certificatePEM == "" {
-		return Shown{}, ErrNoCertificate
+		return Credential{}, ErrNoCertificate
 	}
 	certs, err := pki.ParseCertificates([]byte(certificatePEM))
 	if err != nil {
-		return Shown{}, fmt.Errorf("%w: %w", ErrCertificate, err)
+		return Credential{}, fmt.Errorf("%w: %w", ErrCertificate, err)
 	}
-	s := Shown{Leaf: certs[0], thumbprint: pki.Thumbprint(certs[0].Raw), sent: certs[1:]}
+	s := Credential{Leaf: certs[0], thumbprint: pki.Thumbprint(certs[0].Raw), sent: certs[1:]}
 	s.uri, _ = pki.URI(s.Leaf)
 	if chainPEM != "" {
 		more, err := pki.ParseCertificates([]byte(chainPEM))
 		if err != nil {
-			return Shown{}, fmt.Errorf("%w: %w", ErrChain, err)
+			return Credential{}, fmt.Errorf("%w: %w", ErrChain, err)
 		}
 		s.sent = append(s.sent, more...)
 	}
 	if len(s.sent) > maxSent {
-		return Shown{}, fmt.Errorf("%w: more than %d certificates", ErrChain, maxSent)
+		return Credential{}, fmt.Errorf("%w: more than %d certificates", ErrChain, maxSent)
 	}
 	return s, nil
 }
@@ -116,7 +116,7 @@ func Read(certificatePEM, chainPEM string) (Shown, error) {
 //
 // Errors: agent.ErrRevoked, those above, registry.ErrUnavailable.
 func Authenticate(
-	ctx context.Context, store Store, own *Own, s Shown, clientID string, now time.Time,
+	ctx context.Context, store Store, own *Own, s Credential, clientID string, now time.Time,
 ) (registry.View, agent.Pin, error) {
 	return authenticate(ctx, store, own, s, clientID, now, judge)
 }
@@ -126,16 +126,17 @@ func Authenticate(
 // anything because of its result.
 //
 // Errors: those of Authenticate.
-func Recognise(ctx context.Context, store Store, s Shown, clientID string, now time.Time) (registry.View, error) {
+func Recognise(ctx context.Context, store Store, s Credential, clientID string, now time.Time) (registry.View, error) {
 	view, _, err := authenticate(ctx, store, nil, s, clientID, now, recognise)
 	return view, err
 }
 
-type judgement func(ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time) (agent.Pin,
-	error)
+type judgement func(
+	ctx context.Context, store Store, own *Own, view registry.View, s Credential, now time.Time,
+) (agent.Pin, error)
 
 func authenticate(
-	ctx context.Context, store Store, own *Own, s Shown, clientID string, now time.Time, judge judgement,
+	ctx context.Context, store Store, own *Own, s Credential, clientID string, now time.Time, judge judgement,
 ) (registry.View, agent.Pin, error) {
 	view, err := find(ctx, store, s, clientID)
 	if err != nil {
@@ -154,7 +155,9 @@ func authenticate(
 	return view, pin, nil
 }
 
-func judge(ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time) (agent.Pin, error) {
+func judge(
+	ctx context.Context, store Store, own *Own, view registry.View, s Credential, now time.Time,
+) (agent.Pin, error) {
 	if view.Agent.Method == agent.SPIFFE {
 		return judgeSVID(ctx, store, own, view, s, now)
 	}
@@ -162,7 +165,7 @@ func judge(ctx context.Context, store Store, own *Own, view registry.View, s Sho
 }
 
 func recognise(
-	ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time,
+	ctx context.Context, store Store, own *Own, view registry.View, s Credential, now time.Time,
 ) (agent.Pin, error) {
 	if view.Agent.Method == agent.SPIFFE {
 		return namedSVID(*view.Agent, s, now)
@@ -174,7 +177,7 @@ func recognise(
 // form, else by its common name. If that record is not about this certificate, and client_id does not demand it, the
 // aliases of the SPIFFE ID and of the certificate lead to the right record. So agents whose certificates name them
 // cost one read, and the others three.
-func find(ctx context.Context, store Store, s Shown, clientID string) (view registry.View, err error) {
+func find(ctx context.Context, store Store, s Credential, clientID string) (view registry.View, err error) {
 	named, isNamed := namedBy(s)
 	id, known := named, isNamed
 	if clientID != "" {
@@ -207,14 +210,14 @@ func find(ctx context.Context, store Store, s Shown, clientID string) (view regi
 
 // isAbout reports whether a record is that of the agent which the certificate was for, be it dead by now. The SPIFFE ID
 // in a BYOCA agent's certificate is what its PKI wrote: nothing reserves it, and another agent may be enrolled by it.
-func (s Shown) isAbout(a agent.Agent) bool {
+func (s Credential) isAbout(a agent.Agent) bool {
 	if s.uri != "" && a.SPIFFEID == s.uri && a.Method != agent.BYOCA {
 		return true
 	}
 	return slices.ContainsFunc(a.Pins, func(p agent.Pin) bool { return p.Thumbprint == s.thumbprint })
 }
 
-func namedBy(s Shown) (agent.ID, bool) {
+func namedBy(s Credential) (agent.ID, bool) {
 	if path, ok := strings.CutPrefix(s.uri, "spiffe://"); ok {
 		_, path, _ = strings.Cut(path, "/")
 		org, name, _ := strings.Cut(path, "/")

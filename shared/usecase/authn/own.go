@@ -15,9 +15,9 @@ import (
 //
 // They are read again when the pointer has moved, so a request costs no read for them. What is remembered refuses and
 // never lets in. The zero value works; it is safe for concurrent use.
-type Own struct{ last atomic.Pointer[owned] }
+type Own struct{ last atomic.Pointer[ownCAs] }
 
-type owned struct {
+type ownCAs struct {
 	fence        int64
 	certificates []*x509.Certificate
 }
@@ -37,7 +37,7 @@ func (o *Own) certificates(ctx context.Context, store Store, p orgca.Pointer) ([
 	if err != nil {
 		return nil, err
 	}
-	found := &owned{fence: p.Fence, certificates: own}
+	found := &ownCAs{fence: p.Fence, certificates: own}
 	if o != nil && org.Pointer != nil && org.Pointer.Fence == p.Fence {
 		o.last.Store(found)
 	}

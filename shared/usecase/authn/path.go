@@ -14,7 +14,7 @@ import (
 
 // unvouched returns the error of an SVID without an accepted path: ErrNoPath if no known certificate issued it, else
 // the error otherwise, because its path leads to the wrong CA.
-func (s Shown) unvouched(t pki.Trust, otherwise, cause error) error {
+func (s Credential) unvouched(t pki.Trust, otherwise, cause error) error {
 	known := slices.Concat(s.sent, t.Known, t.Roots)
 	if !slices.ContainsFunc(known, func(c *x509.Certificate) bool {
 		return bytes.Equal(c.RawSubject, s.Leaf.RawIssuer) && s.Leaf.CheckSignatureFrom(c) == nil
@@ -31,7 +31,9 @@ const maxIntermediates = 8
 // after a change of SPIRE's intermediate, one request with the intermediate is enough, and agents may send the leaf
 // alone again. Intermediates are no anchors: a path still has to lead to the agent's bundle, or to the current Org
 // CA. changed is false if there is nothing new, as in every request after the first one under an intermediate.
-func Learn(a agent.Agent, p orgca.Pointer, s Shown, pin agent.Pin, now time.Time) (learned agent.Agent, changed bool) {
+func Learn(
+	a agent.Agent, p orgca.Pointer, s Credential, pin agent.Pin, now time.Time,
+) (learned agent.Agent, changed bool) {
 	s, err := s.withPath()
 	if err != nil || a.Method != agent.SPIFFE ||
 		!slices.ContainsFunc(s.sent, func(c *x509.Certificate) bool { return !knows(a, c) }) {

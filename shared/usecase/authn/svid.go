@@ -16,7 +16,7 @@ import (
 
 // namedSVID decides by the agent's SPIFFE ID alone. What it returns stands for the pin that such an agent does not
 // have.
-func namedSVID(a agent.Agent, s Shown, now time.Time) (agent.Pin, error) {
+func namedSVID(a agent.Agent, s Credential, now time.Time) (agent.Pin, error) {
 	if a.Status != agent.Active {
 		return agent.Pin{}, fmt.Errorf("%w: agent is %s", agent.ErrRevoked, a.Status)
 	}
@@ -42,7 +42,7 @@ func namedSVID(a agent.Agent, s Shown, now time.Time) (agent.Pin, error) {
 // judgeSVID decides by the agent's SPIFFE ID, and by what must vouch for it: a bundle of the agent's own, or the Org
 // CA, whose generations it follows as pins do.
 func judgeSVID(
-	ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time,
+	ctx context.Context, store Store, own *Own, view registry.View, s Credential, now time.Time,
 ) (agent.Pin, error) {
 	a := *view.Agent
 	pin, err := namedSVID(a, s, now)
@@ -71,7 +71,7 @@ func judgeSVID(
 }
 
 // withPath reads what an assertion brought. Its bound is the assertion's own.
-func (s Shown) withPath() (Shown, error) {
+func (s Credential) withPath() (Credential, error) {
 	s.sent = slices.Clip(s.sent)
 	for _, der := range s.behind {
 		cert, err := x509.ParseCertificate(der)
@@ -97,7 +97,7 @@ func PinOf(leaf *x509.Certificate) agent.Pin {
 // current generation. The chains of an overlap are read only when the current chain does not vouch; an hour after a
 // rotation it does.
 func vouchingGeneration(
-	ctx context.Context, store Store, own *Own, view registry.View, s Shown, now time.Time,
+	ctx context.Context, store Store, own *Own, view registry.View, s Credential, now time.Time,
 ) (int64, error) {
 	p := view.Pointer
 	var never []*x509.Certificate
@@ -139,7 +139,9 @@ func overlaps(view registry.View, now time.Time) bool {
 	return false
 }
 
-func under(a agent.Agent, chain [][]byte, fingerprint string, s Shown, now time.Time, never []*x509.Certificate) error {
+func under(
+	a agent.Agent, chain [][]byte, fingerprint string, s Credential, now time.Time, never []*x509.Certificate,
+) error {
 	trust, err := Generation(a, chain, fingerprint, never...)
 	if err != nil {
 		return err

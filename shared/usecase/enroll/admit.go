@@ -76,7 +76,7 @@ func (e *Enroller) byoca(ctx context.Context, req Outside) (Admitted, error) {
 }
 
 // pin is the pin of the certificate that was shown, under a generation; zero: none.
-func (r reading) pin(generation int64) agent.Pin {
+func (r submission) pin(generation int64) agent.Pin {
 	return agent.Pin{
 		Thumbprint: r.thumbprint,
 		Key:        r.key,
@@ -171,7 +171,7 @@ const admitTries = 3
 
 // admit commits an agent, new or updated, with its row and aliases, and then lets its CAs through the edge.
 func (e *Enroller) admit(
-	ctx context.Context, m agent.Method, req Outside, r reading, complete admission,
+	ctx context.Context, m agent.Method, req Outside, r submission, complete admission,
 ) (Admitted, error) {
 	for range admitTries {
 		view, err := e.admissibleAs(ctx, m, req, r)
@@ -230,7 +230,7 @@ func (e *Enroller) admit(
 
 // told adds the agent's CAs to the edge, and stores the resulting state in the kept answer if the enrolment named an
 // idempotency key. If that write fails, the kept answer says that the truststore is pending.
-func (e *Enroller) told(ctx context.Context, req Outside, r reading, out *Admitted, owner string) {
+func (e *Enroller) told(ctx context.Context, req Outside, r submission, out *Admitted, owner string) {
 	before := out.Truststore
 	if out.Truststore = e.letIn(ctx, r); out.Truststore == before {
 		return
@@ -275,7 +275,7 @@ func (e *Enroller) taken(ctx context.Context, c registry.Change) error {
 // reads the state also if the edge knows all CAs of the bundle, because another enrolment may have added them a
 // moment ago. A busy or failing edge does not fail the enrolment, which is committed: the standby job completes the
 // work, and /healthz warns until then.
-func (e *Enroller) letIn(ctx context.Context, r reading) registry.TruststoreStatus {
+func (e *Enroller) letIn(ctx context.Context, r submission) registry.TruststoreStatus {
 	if len(r.bundle) == 0 {
 		return ""
 	}
@@ -293,7 +293,7 @@ func (e *Enroller) letIn(ctx context.Context, r reading) registry.TruststoreStat
 
 // keepIn looks, after the commit, whether the edge still knows the bundle's CAs. The standby job may have forgotten a
 // CA that no agent named at that time. The second of the two, the job or the enrolment, sees the first.
-func (e *Enroller) keepIn(ctx context.Context, r reading) error {
+func (e *Enroller) keepIn(ctx context.Context, r submission) error {
 	missing, err := e.edgeCAs(ctx, r.bundle)
 	if err != nil || len(missing) == 0 {
 		return err
@@ -304,7 +304,7 @@ func (e *Enroller) keepIn(ctx context.Context, r reading) error {
 // admissibleAs decides whether the agent may be enrolled, or, if it exists, enrolled again or updated: by the method
 // that it came by only. To change the method, an operator deactivates the agent first, which ends everything that
 // authenticates it.
-func (e *Enroller) admissibleAs(ctx context.Context, m agent.Method, req Outside, r reading) (registry.View, error) {
+func (e *Enroller) admissibleAs(ctx context.Context, m agent.Method, req Outside, r submission) (registry.View, error) {
 	view, err := e.Store.View(ctx, r.id)
 	switch {
 	case err != nil:
@@ -322,7 +322,7 @@ func (e *Enroller) admissibleAs(ctx context.Context, m agent.Method, req Outside
 }
 
 // outsideRecord is the agent as it is to be stored, except for what authenticates it.
-func (e *Enroller) outsideRecord(m agent.Method, req Outside, r reading, old *agent.Agent) agent.Agent {
+func (e *Enroller) outsideRecord(m agent.Method, req Outside, r submission, old *agent.Agent) agent.Agent {
 	a := agent.Agent{ID: r.id, EnrolledAt: e.Now().Truncate(time.Millisecond), UpdatedAt: e.Now()} // as the store keeps it
 	if old != nil {
 		a.Head, a.Version, a.EnrolledAt, a.Past = old.Head, old.Version, old.EnrolledAt, old.Past
@@ -347,7 +347,7 @@ func (e *Enroller) outsideRecord(m agent.Method, req Outside, r reading, old *ag
 }
 
 func (e *Enroller) outsideEntry(
-	m agent.Method, req Outside, r reading, old *agent.Agent, a agent.Agent, out Admitted,
+	m agent.Method, req Outside, r submission, old *agent.Agent, a agent.Agent, out Admitted,
 ) audit.Entry {
 	details := map[string]any{
 		"method": string(m), "cert_thumbprint": r.thumbprint, "generation": out.Generation,

@@ -53,7 +53,7 @@ func active(a *agent.Agent) *agent.Agent {
 // A pin that counts under the current generation is protected, except against its own certificate: an enrolment whose
 // answer was lost is repeated as it was. An agent that is known by its SPIFFE ID has no pin: a caller with a valid
 // SVID of this ID may replace the bundle.
-func (r reading) readmissible(e *Enroller, m agent.Method, old agent.Agent, p orgca.Pointer, req Outside) error {
+func (r submission) readmissible(e *Enroller, m agent.Method, old agent.Agent, p orgca.Pointer, req Outside) error {
 	now := e.Now()
 	switch {
 	case old.Method != m:
@@ -66,7 +66,7 @@ func (r reading) readmissible(e *Enroller, m agent.Method, old agent.Agent, p or
 	return again(old, req.Capabilities, req.ProofBound)
 }
 
-func (r reading) spiffeID() string {
+func (r submission) spiffeID() string {
 	id, _ := pki.URI(r.leaf)
 	return id
 }

@@ -77,7 +77,7 @@ func (e *Enroller) CountDue(ctx context.Context, within time.Duration, most int)
 type Deactivation struct {
 	audit.By
 	Agent  agent.ID
-	Reason reason.Given
+	Reason reason.Statement
 }
 
 // Deactivate removes every pin of an agent; its record and audit chain stay. Concurrent renewals and uses do not

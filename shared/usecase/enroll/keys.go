@@ -18,7 +18,7 @@ import (
 //
 // Errors: agent.ErrKeyUsed, agent.ErrProofKeyUsed.
 func (e *Enroller) admitKey(
-	ctx context.Context, m agent.Method, r reading, old *agent.Agent, a agent.Agent, p orgca.Pointer,
+	ctx context.Context, m agent.Method, r submission, old *agent.Agent, a agent.Agent, p orgca.Pointer,
 ) (agent.Agent, agent.Keys, error) {
 	keys, err := e.Store.Keys(ctx, r.id)
 	if err != nil {
@@ -58,7 +58,7 @@ func (e *Enroller) admitKey(
 // mayRepeat reports whether the agent shows the certificate that it has already, or re-enrols under a new generation
 // with its present key, and the generation that it leaves was not declared compromised.
 func (e *Enroller) mayRepeat(
-	ctx context.Context, m agent.Method, r reading, known agent.Agent, p orgca.Pointer,
+	ctx context.Context, m agent.Method, r submission, known agent.Agent, p orgca.Pointer,
 ) (bool, error) {
 	present := known.Pin()
 	if m == agent.BYOCA && present.Thumbprint == r.thumbprint { // the same request once more: nothing is certified anew

@@ -68,7 +68,7 @@ type Outside struct {
 	DPoPJWK    json.RawMessage
 	ProofBound *bool // as of Request; with Update it replaces what the agent has
 	Update     bool
-	Reason     reason.Given // why an existing agent's certificate is replaced; a compromise ends all that is known of it
+	Reason     reason.Statement // why an agent's certificate is replaced; a compromise ends all that is known of it
 	Once       idempotency.Request[Admitted]
 }
 
@@ -80,8 +80,8 @@ func ProofMessage(m agent.Method, id agent.ID, thumbprint string) string {
 // maxChain is how many certificates a chain, and a bundle, may have.
 const maxChain = 16
 
-// reading is the content of an Outside whose parts agree with each other.
-type reading struct {
+// submission is the content of an Outside whose parts agree with each other.
+type submission struct {
 	id         agent.ID
 	leaf       *x509.Certificate
 	thumbprint string
@@ -89,12 +89,12 @@ type reading struct {
 	between    []*x509.Certificate
 	bundle     []*x509.Certificate
 	jkt        string
-	reason     reason.Given
+	reason     reason.Statement
 	possession string // how it was shown: "key" or "proof"
 }
 
 // read checks everything that does not need the registry.
-func (e *Enroller) read(m agent.Method, req Outside) (r reading, err error) {
+func (e *Enroller) read(m agent.Method, req Outside) (r submission, err error) {
 	if r.id, err = agent.NewID(e.OrgID, req.Name); err != nil {
 		return r, err
 	}
@@ -196,7 +196,7 @@ func possession(leaf *x509.Certificate, req Outside, message string) (how string
 // checkNames refuses a certificate that names another agent than the one it is for, in any of the places where a
 // certificate of the Mastio's own names its agent. Identity never comes from a name; but a name that contradicts it
 // would mislead everybody else who reads the certificate.
-func (e *Enroller) checkNames(r reading) error {
+func (e *Enroller) checkNames(r submission) error {
 	uris, ok := pki.URIs(r.leaf)
 	if !ok {
 		return fmt.Errorf("%w: its subject alternative names cannot be read", ErrCertificatePEM)

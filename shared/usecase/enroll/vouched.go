@@ -15,7 +15,7 @@ import (
 // vouched checks that an SVID is under its bundle, or, without one, under the current Org CA. A bundle holds no CA of
 // the Mastio's own, of any generation, nor another certificate of its key: such an agent would outlive the Org CA's
 // rotation.
-func (e *Enroller) vouched(ctx context.Context, r reading, p orgca.Pointer) error {
+func (e *Enroller) vouched(ctx context.Context, r submission, p orgca.Pointer) error {
 	if r.bundle == nil {
 		return e.under(ctx, r, p)
 	}
@@ -44,7 +44,7 @@ func (e *Enroller) vouched(ctx context.Context, r reading, p orgca.Pointer) erro
 
 // under checks that a certificate is under the current Org CA, and that the Mastio did not issue it. It costs a read
 // where certificates came with it: none of them may be a former CA of the Mastio's, certified by the present one.
-func (e *Enroller) under(ctx context.Context, r reading, p orgca.Pointer) error {
+func (e *Enroller) under(ctx context.Context, r submission, p orgca.Pointer) error {
 	now := e.Now()
 	trust, err := authn.Org(p.Chain, p.Fingerprint)
 	if err != nil {

@@ -45,7 +45,7 @@ type Store interface {
 	// Expiring reports whether operators were notified of certificates that have not ended at now and were not replaced,
 	// or whether some have been due since overdue.
 	Expiring(ctx context.Context, now, overdue time.Time) (bool, error)
-	Checkpoint(ctx context.Context) (*registry.Checkpoint, error)
+	Checkpoint(ctx context.Context) (*registry.LastCheckpoint, error)
 }
 
 // Checker computes the state of health. It is safe for concurrent use.
@@ -67,13 +67,13 @@ type Checker struct {
 	Now    func() time.Time
 
 	note     atomic.Pointer[note]
-	expiring atomic.Pointer[seen]
-	lost     atomic.Pointer[seen]
-	behind   atomic.Pointer[seen]
+	expiring atomic.Pointer[conditionCache]
+	lost     atomic.Pointer[conditionCache]
+	behind   atomic.Pointer[conditionCache]
 }
 
-// seen is what was last read of one condition, once in noteAge.
-type seen struct {
+// conditionCache is what was last read of one condition, once in noteAge.
+type conditionCache struct {
 	found bool
 	at    time.Time
 }
@@ -198,7 +198,7 @@ func (c *Checker) isLost(ctx context.Context, now time.Time) bool {
 		if err != nil && !errors.Is(err, rotateca.ErrLost) {
 			return false
 		}
-		last = &seen{err != nil, now}
+		last = &conditionCache{err != nil, now}
 		c.lost.Store(last)
 	}
 	return last.found
@@ -212,7 +212,7 @@ func (c *Checker) certsExpire(ctx context.Context, now time.Time) bool {
 		if err != nil {
 			return false
 		}
-		last = &seen{found, now}
+		last = &conditionCache{found, now}
 		c.expiring.Store(last)
 	}
 	return last.found
@@ -227,7 +227,7 @@ func (c *Checker) setBack(ctx context.Context, now time.Time) bool {
 		if err != nil {
 			return false
 		}
-		last = &seen{stored != nil && stored.SetBack > 0, now}
+		last = &conditionCache{stored != nil && stored.SetBack > 0, now}
 		c.behind.Store(last)
 	}
 	return last.found

@@ -34,13 +34,15 @@ type world struct {
 	expiringErr error
 	looked      int
 
-	checkpoint *registry.Checkpoint
+	checkpoint *registry.LastCheckpoint
 	forgotten  bool
 	forgotErr  error
 }
 
 // Checkpoint returns the last checkpoint.
-func (w *world) Checkpoint(context.Context) (*registry.Checkpoint, error) { return w.checkpoint, nil }
+func (w *world) Checkpoint(context.Context) (*registry.LastCheckpoint, error) {
+	return w.checkpoint, nil
+}
 
 // Forgotten tells whether the archive knows more.
 func (w *world) Forgotten(context.Context) (bool, error) { return w.forgotten, w.forgotErr }
@@ -169,9 +171,9 @@ func TestWarnings(t *testing.T) {
 			[]warnings.Warning{warnings.RotationLockStuck}},
 		{"lease of a clock that was two days ahead", held(48 * time.Hour), []warnings.Warning{warnings.RotationLockStuck}},
 		{"lease free since long", func(w *world) { w.org.Lease = orgca.Lease{Fence: 9} }, nil},
-		{"trail set back", func(w *world) { w.checkpoint = &registry.Checkpoint{SetBack: 7} },
+		{"trail set back", func(w *world) { w.checkpoint = &registry.LastCheckpoint{SetBack: 7} },
 			[]warnings.Warning{warnings.AuditSetBack}},
-		{"trail sealed", func(w *world) { w.checkpoint = &registry.Checkpoint{Done: true} }, nil},
+		{"trail sealed", func(w *world) { w.checkpoint = &registry.LastCheckpoint{Done: true} }, nil},
 		{"certificates end", func(w *world) { w.expiring = true }, []warnings.Warning{warnings.CertsExpiring}},
 		{"nobody knows whether certificates end",
 			func(w *world) { w.expiring, w.expiringErr = true, registry.ErrUnavailable }, nil},

@@ -93,7 +93,7 @@ func entry(old, next agent.Pin, version string) audit.Entry {
 	return audit.Entry{
 		Event: audit.AgentCertRotated,
 		Actor: Actor,
-		Details: reason.Given{Code: reason.Superseded, Comment: "scheduled hygiene"}.Note(map[string]any{
+		Details: reason.Statement{Code: reason.Superseded, Comment: "scheduled hygiene"}.Note(map[string]any{
 			"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": old.Thumbprint,
 			"grace_seconds": int64(Grace / time.Second), "csr": false,
 			"deliver": string(agent.SecretsManager), "secret_version": version,

@@ -492,7 +492,7 @@ func TestAReplacedCertificateIsNotDelivered(t *testing.T) {
 	m.Advance(day)
 	if _, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{
 		Agent:  a.Agent.ID,
-		Reason: reason.Given{Code: reason.KeyCompromise},
+		Reason: reason.Statement{Code: reason.KeyCompromise},
 		By:     audit.By{Actor: "test"},
 	}); err != nil {
 		t.Fatal(err)

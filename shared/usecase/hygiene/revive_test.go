@@ -26,7 +26,7 @@ func TestSecretRevivesNoCertificate(t *testing.T) {
 		m.Advance(day)
 		out, err := m.RotateCert.Rotate(t.Context(), agentcert.RotateRequest{
 			Agent:  a.Agent.ID,
-			Reason: reason.Given{Code: why},
+			Reason: reason.Statement{Code: why},
 			By:     audit.By{Actor: "test"},
 		})
 		if err != nil {

@@ -38,13 +38,13 @@ type Store interface {
 // Request is a request whose result is an R, as its caller names it. The zero Request has no key: nothing is looked up
 // for it and nothing is kept.
 type Request[R any] struct {
-	Key   string                // 1 to 255 printable octets; empty: none
-	Asked string                // what is asked: the same key with another one is ErrReused
-	Body  func(R) (Kept, error) // what a result is answered with
+	Key   string                      // 1 to 255 printable octets; empty: none
+	Asked string                      // what is asked: the same key with another one is ErrReused
+	Body  func(R) (KeptAnswer, error) // what a result is answered with
 }
 
-// Kept is an answer as it is kept.
-type Kept struct {
+// KeptAnswer is an answer as it is kept.
+type KeptAnswer struct {
 	Status int             `json:"status"`
 	Body   json.RawMessage `json:"body,omitempty"`
 	Done   *problem.Done   `json:"done,omitempty"` // in the place of a body with private keys
@@ -57,7 +57,7 @@ type private interface {
 
 // Replay is the answer to a request that was carried out before, by this call or an earlier one. It is an error because
 // the call has no result to return.
-type Replay struct{ Kept } //nolint:errname // it is an answer as much as an error
+type Replay struct{ KeptAnswer } //nolint:errname // it is an answer as much as an error
 
 // Error says what happened, without the answer.
 func (r *Replay) Error() string { return "the request was carried out before" }
@@ -131,7 +131,7 @@ func (r Request[R]) Known(ctx context.Context, s Store, now time.Time) error {
 	if a.Request != r.Asked {
 		return ErrReused
 	}
-	var k Kept
+	var k KeptAnswer
 	if err := json.Unmarshal(a.Result, &k); err != nil || (k.Done == nil) == (k.Status == 0) {
 		return fmt.Errorf("read the answer under an idempotency key: %w: %w", errAnswer, err)
 	}
@@ -176,10 +176,10 @@ func (r Request[R]) Keep(result R, now time.Time) (*registry.Answer, error) {
 	}, nil
 }
 
-func (r Request[R]) kept(result R) (Kept, error) {
+func (r Request[R]) kept(result R) (KeptAnswer, error) {
 	if p, ok := any(result).(private); ok {
 		if d, holds := p.Private(); holds {
-			return Kept{Done: &d}, nil
+			return KeptAnswer{Done: &d}, nil
 		}
 	}
 	return r.Body(result)

@@ -32,9 +32,9 @@ func request(key, asked string) idempotency.Request[result] {
 	return idempotency.Request[result]{
 		Key:   key,
 		Asked: asked,
-		Body: func(r result) (idempotency.Kept, error) {
+		Body: func(r result) (idempotency.KeptAnswer, error) {
 			body, err := json.Marshal(r.text + r.secret)
-			return idempotency.Kept{Status: 201, Body: body}, err
+			return idempotency.KeptAnswer{Status: 201, Body: body}, err
 		},
 	}
 }

@@ -52,9 +52,9 @@ func (b Backup) details() map[string]any {
 	return map[string]any{"status": string(b.Status), "arns": arns}
 }
 
-// saving is a backup request that runs in parallel with a rotation's first steps; nil where there is none to wait
+// backupRun is a backup request that runs in parallel with a rotation's first steps; nil where there is none to wait
 // for.
-type saving struct {
+type backupRun struct {
 	end    context.CancelFunc
 	done   chan struct{}
 	backup Backup
@@ -74,7 +74,7 @@ func (w *run) save(ctx context.Context) {
 	}
 	name := backupName(w.OrgID, w.req.Mode, w.held)
 	ctx, cancel := context.WithTimeout(ctx, backupTimeout)
-	s := &saving{end: cancel, done: make(chan struct{})}
+	s := &backupRun{end: cancel, done: make(chan struct{})}
 	w.saving = s
 	go func() {
 		defer close(s.done)
@@ -100,7 +100,7 @@ func (w *run) backUp(ctx context.Context, name string) (Backup, error) {
 }
 
 // wait returns the backup. The rotation changes nothing before wait returns.
-func (s *saving) wait() (Backup, error) {
+func (s *backupRun) wait() (Backup, error) {
 	if s == nil {
 		return Backup{}, nil
 	}
@@ -109,7 +109,7 @@ func (s *saving) wait() (Backup, error) {
 }
 
 // close ends an abandoned request: a function must leave no work behind.
-func (s *saving) close() {
+func (s *backupRun) close() {
 	if s == nil {
 		return
 	}

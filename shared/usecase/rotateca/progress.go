@@ -35,8 +35,8 @@ const (
 	progressTimeout = 10 * time.Second
 )
 
-// remembered is the last count of this function instance.
-type remembered struct {
+// progressCache is the last count of this function instance.
+type progressCache struct {
 	mu         sync.Mutex
 	progress   *Progress
 	generation int64
@@ -91,7 +91,7 @@ func moved(census map[agent.Method]registry.Tally) *Progress {
 	return p
 }
 
-func (c *remembered) get(generation int64, now time.Time) *Progress {
+func (c *progressCache) get(generation int64, now time.Time) *Progress {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if age := now.Sub(c.at); c.progress == nil || c.generation != generation || age < 0 || age >= progressFresh {
@@ -100,7 +100,7 @@ func (c *remembered) get(generation int64, now time.Time) *Progress {
 	return c.progress
 }
 
-func (c *remembered) put(p *Progress, generation int64, at time.Time) {
+func (c *progressCache) put(p *Progress, generation int64, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.progress, c.generation, c.at = p, generation, at

@@ -62,7 +62,7 @@ type Request struct {
 	DryRun         bool          // say what would happen, and change nothing; with Mint, Upload and Commit
 	SkipBackup     bool          // rotate without a backup before it
 	Reason         string        // a reason.Code, in any case
-	Comment        string        // free text for the audit trail; see reason.Given
+	Comment        string        // free text for the audit trail; see reason.Statement
 	Migration      bool          // away from a legacy root, automatically: orgca.ReasonLegacy is the reason
 	IdempotencyKey string        // optional: the same key is answered with the first one's result for registry.AnswerTTL
 }

@@ -41,15 +41,15 @@ type Result struct {
 // Effect is what a swap would do to the fleet that there is now.
 type Effect struct {
 	// that lose what they have under this Org CA and earlier ones; null: could not be counted now
-	Agents    *int64                 `json:"agents"`
-	PerMethod map[agent.Method]int64 `json:"per_method"` // of Agents; those with a SPIFFE ID are not among them
-	AtOnce    bool                   `json:"at_once"`    // their certificates stop with the swap
-	StopAt    *time.Time             `json:"stop_at"`    // those under this Org CA; null: at once
-	Overlaps  []Overlapping          `json:"overlaps"`   // earlier Org CAs that are in an overlap now
+	Agents    *int64                  `json:"agents"`
+	PerMethod map[agent.Method]int64  `json:"per_method"` // of Agents; those with a SPIFFE ID are not among them
+	AtOnce    bool                    `json:"at_once"`    // their certificates stop with the swap
+	StopAt    *time.Time              `json:"stop_at"`    // those under this Org CA; null: at once
+	Overlaps  []OverlappingGeneration `json:"overlaps"`   // earlier Org CAs that are in an overlap now
 }
 
-// Overlapping is an earlier Org CA whose certificates still work.
-type Overlapping struct {
+// OverlappingGeneration is an earlier Org CA whose certificates still work.
+type OverlappingGeneration struct {
 	Generation int64     `json:"generation"`
 	Until      time.Time `json:"until"`        // as it is now, and afterwards unless EndsAtOnce
 	EndsAtOnce bool      `json:"ends_at_once"` // a swap without an overlap ends it
@@ -153,19 +153,19 @@ type Entry struct {
 	SupersededAt *time.Time   `json:"superseded_at"`
 }
 
-// Observed is what an Observer needs of the registry.
-type Observed interface {
+// ObserverStore is what an Observer needs of the registry.
+type ObserverStore interface {
 	Org(ctx context.Context) (registry.Org, error)
 	Census(ctx context.Context, current, newest int64) (map[agent.Method]registry.Tally, error)
 }
 
 // Observer reads the present state and can change nothing. It is safe for concurrent use.
 type Observer struct {
-	Store Observed
+	Store ObserverStore
 	Now   func() time.Time
 	Log   *slog.Logger
 
-	counted remembered
+	counted progressCache
 }
 
 // Status reads the present state: one read, and the count of agents.

@@ -17,7 +17,7 @@ import (
 
 // Store is what a rotation needs of the registry.
 type Store interface {
-	Observed
+	ObserverStore
 	Acquire(ctx context.Context, want orgca.Lease, now time.Time) (orgca.Lease, error)
 	Extend(ctx context.Context, l orgca.Lease) error
 	Release(ctx context.Context, l orgca.Lease) error
@@ -85,9 +85,9 @@ func (r Request) named() idempotency.Request[Result] {
 	return idempotency.Request[Result]{
 		Key:   r.IdempotencyKey,
 		Asked: r.fingerprint(),
-		Body: func(result Result) (idempotency.Kept, error) {
+		Body: func(result Result) (idempotency.KeptAnswer, error) {
 			body, err := json.Marshal(result)
-			return idempotency.Kept{Status: 200, Body: body}, err
+			return idempotency.KeptAnswer{Status: 200, Body: body}, err
 		},
 	}
 }

@@ -20,7 +20,7 @@ type run struct {
 	req      Request
 	once     idempotency.Request[Result] // from the request's idempotency key
 	held     orgca.Lease                 // under which the work goes on; phase extends it
-	saving   *saving                     // the backup; nil where there is none to wait for
+	saving   *backupRun                  // the backup; nil where there is none to wait for
 	material *upload.Material            // the upload, once it is judged; nil: there is none
 }
 

@@ -114,7 +114,7 @@ func (w *run) rehearsed(ctx context.Context, org registry.Org, result Result) Re
 	if org.Pointer == nil {
 		return result
 	}
-	effect := &Effect{AtOnce: w.req.Overlap == 0, Overlaps: []Overlapping{}}
+	effect := &Effect{AtOnce: w.req.Overlap == 0, Overlaps: []OverlappingGeneration{}}
 	now := w.Now()
 	if !effect.AtOnce {
 		stop := now.Add(w.req.Overlap)
@@ -122,7 +122,7 @@ func (w *run) rehearsed(ctx context.Context, org registry.Org, result Result) Re
 	}
 	for _, a := range org.Pointer.Accepted {
 		if org.Pointer.Accepts(a.Generation, now) {
-			effect.Overlaps = append(effect.Overlaps, Overlapping{a.Generation, a.Until, effect.AtOnce})
+			effect.Overlaps = append(effect.Overlaps, OverlappingGeneration{a.Generation, a.Until, effect.AtOnce})
 		}
 	}
 	if counted := w.observer.progress(ctx, org); counted != nil {

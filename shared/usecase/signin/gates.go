@@ -44,8 +44,8 @@ func (g *Gates) Locked(ctx context.Context, address string) error {
 	return err
 }
 
-// counting is a gate with the limit that it is held to.
-type counting struct {
+// limitedGate is a gate with the limit that it is held to.
+type limitedGate struct {
 	session.Gate
 	limit session.Limit
 }
@@ -55,28 +55,28 @@ type counting struct {
 const tries = 3
 
 // try counts an attempt under a key.
-func (g *Gates) try(ctx context.Context, key string, l session.Limit) (counting, error) {
+func (g *Gates) try(ctx context.Context, key string, l session.Limit) (limitedGate, error) {
 	for range tries {
 		counted, err := g.tryOnce(ctx, key, l)
 		if !errors.Is(err, registry.ErrConflict) {
 			return counted, err
 		}
 	}
-	return counting{}, session.Locked(time.Second)
+	return limitedGate{}, session.Locked(time.Second)
 }
 
-func (g *Gates) tryOnce(ctx context.Context, key string, l session.Limit) (counting, error) {
+func (g *Gates) tryOnce(ctx context.Context, key string, l session.Limit) (limitedGate, error) {
 	gates, err := g.Store.Gates(ctx, key)
 	if err != nil {
-		return counting{}, err
+		return limitedGate{}, err
 	}
 	next, err := gates[0].Try(l, g.Now())
 	if err != nil {
-		return counting{}, err
+		return limitedGate{}, err
 	}
 	if err := g.Store.PutGate(ctx, next, next.Expires(l)); err != nil {
-		return counting{}, err
+		return limitedGate{}, err
 	}
 	next.Version++
-	return counting{next, l}, nil
+	return limitedGate{next, l}, nil
 }

@@ -122,7 +122,7 @@ func (d *Door) wrong(ctx context.Context, device *session.Session) error {
 
 func (d *Door) gates() *Gates { return &Gates{Store: d.Store, Now: d.Now} }
 
-func (d *Door) count(ctx context.Context, a Attempt, device *session.Session) (counting, error) {
+func (d *Door) count(ctx context.Context, a Attempt, device *session.Session) (limitedGate, error) {
 	if device != nil {
 		return d.gates().try(ctx, "device "+device.ID, session.PerDevice)
 	}
@@ -130,7 +130,7 @@ func (d *Door) count(ctx context.Context, a Attempt, device *session.Session) (c
 }
 
 // passed takes the count back. That is a courtesy: what stays counted is forgotten in time.
-func (d *Door) passed(ctx context.Context, g counting) {
+func (d *Door) passed(ctx context.Context, g limitedGate) {
 	if err := d.Store.PutGate(ctx, g.Passed(), g.Expires(g.limit)); err != nil {
 		d.Log.WarnContext(ctx, "dashboard.gate", "cause", err.Error())
 	}

@@ -106,7 +106,7 @@ func (i *Issuer) Assert(ctx context.Context, certificatePEM string) (Assertion, 
 	return Assertion{compact, view.Agent.ID, key.Nonces.Issue(now)}, err
 }
 
-func (i *Issuer) expect(id agent.ID, shown authn.Shown, now time.Time) assertion.Expect {
+func (i *Issuer) expect(id agent.ID, shown authn.Credential, now time.Time) assertion.Expect {
 	return assertion.Expect{
 		Subject:    string(id),
 		Leaf:       shown.Leaf,

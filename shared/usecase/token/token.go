@@ -166,7 +166,7 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 }
 
 // read reads the caller's certificate and assertion.
-func read(r Request) (authn.Shown, *assertion.Assertion, error) {
+func read(r Request) (authn.Credential, *assertion.Assertion, error) {
 	shown, err := authn.Read(r.CertificatePEM, r.ChainPEM)
 	if err != nil || r.Assertion == nil {
 		return shown, nil, err

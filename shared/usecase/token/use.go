@@ -49,7 +49,7 @@ func (i *Issuer) use(ctx context.Context, view registry.View, pin agent.Pin, now
 
 // learn commits what an SVID's path has shown, once for each new intermediate. It only helps later requests: after a
 // failure or a conflict, the next request learns the intermediate.
-func (i *Issuer) learn(ctx context.Context, view registry.View, shown authn.Shown, pin agent.Pin, now time.Time) {
+func (i *Issuer) learn(ctx context.Context, view registry.View, shown authn.Credential, pin agent.Pin, now time.Time) {
 	if learned, changed := authn.Learn(*view.Agent, *view.Pointer, shown, pin, now); changed {
 		_ = i.Store.Apply(ctx, registry.Change{ID: i.NewID(), Agent: &learned})
 	}

@@ -115,7 +115,7 @@ func (r *Resource) Ask(ctx context.Context, q ResourceRequest) (Answer, error) {
 
 // counts asks the registry whether the certificate authenticates the token's agent now. An SVID's path was proved for
 // the token, which is bound to the certificate; what may have changed since is the agent and the generation.
-func (r *Resource) counts(ctx context.Context, shown authn.Shown, c accesstoken.Claims, now time.Time) error {
+func (r *Resource) counts(ctx context.Context, shown authn.Credential, c accesstoken.Claims, now time.Time) error {
 	view, err := authn.Recognise(ctx, r.Store, shown, c.Subject, now)
 	if err != nil {
 		return err
