@@ -57,7 +57,7 @@ func Checkpoint(tsa Authority) Function {
 }
 
 func (p *Parts) checkpoint(sealer *auditlog.Sealer) (any, error) {
-	mux, err := p.handler(httpapi.Checkpoint(sealer), p.secret().Check, p.gate())
+	mux, err := p.handler(httpapi.Checkpoint(sealer), p.secret().Check, p.strict())
 	if err != nil {
 		return nil, err
 	}

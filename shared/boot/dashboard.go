@@ -32,7 +32,7 @@ func Dashboard(p *Parts) (any, error) {
 		Health:     checker,
 		Trail:      p.Trail(dashboard.MaxBundle),
 		Rows:       httpapi.WriteRows,
-		Gate:       p.gate(),
+		Strict:     p.strict(),
 		Caller:     func(ctx context.Context) audit.By { return httpapi.CallOf(ctx).By },
 		Mount:      func(ctx context.Context) string { return httpapi.CallOf(ctx).Mount },
 		Now:        p.Now,

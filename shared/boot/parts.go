@@ -84,24 +84,24 @@ func (p *Parts) refusals() *auditlog.Recorder {
 	})
 }
 
-// gate keeps a function shut under a legacy Org CA where the operator asks for strict PKI.
-func (p *Parts) gate() func(context.Context) error {
+// strict keeps a function shut under a legacy Org CA where the operator asks for strict PKI.
+func (p *Parts) strict() func(context.Context) error {
 	if !p.StrictPKI {
 		return nil
 	}
-	return (&health.Gate{Store: p.store()}).Check
+	return (&health.StrictCheck{Store: p.store()}).Check
 }
 
 // handler wraps handlers into what the Lambda runtime calls.
 func (p *Parts) handler(
-	h httpapi.Handlers, admin httpapi.Admin, gate func(context.Context) error,
+	h httpapi.Handlers, admin httpapi.Admin, strict func(context.Context) error,
 ) (http.Handler, error) {
 	return httpapi.New(httpapi.Config{
 		Handlers: h,
 		Admin:    admin,
 		Guesses:  &signin.Gates{Store: p.store(), Now: p.Now},
 		Refused:  p.refusals().Record,
-		Gate:     gate,
+		Strict:   strict,
 		Awaits:   p.Adopt,
 		Log:      p.Log,
 		Now:      p.Now,
@@ -110,11 +110,11 @@ func (p *Parts) handler(
 
 // http finishes a function that API Gateway calls.
 func (p *Parts) http(h httpapi.Handlers, admin httpapi.Admin) (any, error) {
-	return p.gated(h, admin, p.gate())
+	return p.checked(h, admin, p.strict())
 }
 
-func (p *Parts) gated(h httpapi.Handlers, admin httpapi.Admin, gate func(context.Context) error) (any, error) {
-	mux, err := p.handler(h, admin, gate)
+func (p *Parts) checked(h httpapi.Handlers, admin httpapi.Admin, strict func(context.Context) error) (any, error) {
+	mux, err := p.handler(h, admin, strict)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ type Registry interface {
 	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)
 }
 
-// Config is what a Dashboard is made of; all fields are required but Gate.
+// Config is what a Dashboard is made of; all fields are required except Strict.
 type Config struct {
 	OrgID      string
 	Door       *signin.Door
@@ -42,9 +42,9 @@ type Config struct {
 	Trail    *auditlog.Trail
 	// Rows writes rows as the API's export does, ndjson or csv.
 	Rows func(format string, rows []audit.Row) (body []byte, mediaType string, err error)
-	// Gate is called before an agent gets a certificate; under strict PKI it refuses. The pages that remedy a legacy Org
+	// Strict is called before an agent gets a certificate; under strict PKI it refuses. The pages that remedy a legacy Org
 	// CA are never shut.
-	Gate   func(ctx context.Context) error
+	Strict func(ctx context.Context) error
 	Caller func(ctx context.Context) audit.By // what the edge says about a request: no actor yet
 	Mount  func(ctx context.Context) string   // the path below which the browser finds the pages; empty: at the root
 	Now    func() time.Time

@@ -29,8 +29,8 @@ func (d *Dashboard) enrol(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if d.Gate != nil {
-		if err := d.Gate(r.Context()); err != nil {
+	if d.Strict != nil {
+		if err := d.Strict(r.Context()); err != nil {
 			return err
 		}
 	}

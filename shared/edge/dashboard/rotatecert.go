@@ -68,8 +68,8 @@ func (d *Dashboard) rotateCert(w http.ResponseWriter, r *http.Request) error {
 		d.showRotateCert(w, r, v, fresh(v.Path()+"/rotate-cert", f, problems...))
 		return nil
 	}
-	if d.Gate != nil {
-		if err := d.Gate(r.Context()); err != nil {
+	if d.Strict != nil {
+		if err := d.Strict(r.Context()); err != nil {
 			return err
 		}
 	}

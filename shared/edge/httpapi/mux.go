@@ -76,7 +76,7 @@ type Config struct {
 	Admin    Admin
 	Session  Admit
 	// asked before every handler; its error is the answer; nil: open
-	Gate    func(ctx context.Context) error
+	Strict  func(ctx context.Context) error
 	Guesses Guesses                                       // of the admin secret; nil: none are counted
 	Refused func(ctx context.Context, f auditlog.Refusal) // called for each wrong or missing admin secret; nil: never
 	// a missing Org CA is the operator's to bring (orgca.ErrAwaited)
@@ -164,8 +164,8 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, er
 	if route.Auth != routes.None { // a cache on the way knows an answer by its address alone
 		w.Header().Set("Cache-Control", "no-store")
 	}
-	if m.Gate != nil {
-		if err := m.Gate(r.Context()); err != nil {
+	if m.Strict != nil {
+		if err := m.Strict(r.Context()); err != nil {
 			return resource, err
 		}
 	}

@@ -1,5 +1,5 @@
 // Package health says whether this Mastio is fit: its state, computed anew at every call; the check before a deployment
-// takes traffic; and the gate that refuses every request under a legacy Org CA in strict mode.
+// takes traffic; and the check that refuses every request under a legacy Org CA in strict mode.
 package health
 
 import (

@@ -12,16 +12,16 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-// A gate is checked before the handler and after the admin secret: a caller without the secret learns nothing. The
+// Strict PKI is checked before the handler and after the admin secret: a caller without the secret learns nothing. The
 // log has the words that the operator's guide says to look for.
-func TestGate(t *testing.T) {
+func TestStrict(t *testing.T) {
 	w := open(t, memstore.Config{})
 	var shut error
 	for name, h := range map[string]httpapi.Handlers{"enroll": httpapi.Enroll(w.Enroll), "token": httpapi.Token(w.Token)} {
 		mux, err := httpapi.New(httpapi.Config{
 			Handlers: h,
 			Admin:    inmemory.Admin,
-			Gate:     func(context.Context) error { return shut },
+			Strict:   func(context.Context) error { return shut },
 			Log:      slog.New(slog.NewJSONHandler(w.logs, nil)),
 			Now:      w.Now,
 		})

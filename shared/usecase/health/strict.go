@@ -8,13 +8,13 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 )
 
-// PointerStore is what a Gate needs of the registry.
+// PointerStore is what a StrictCheck needs of the registry.
 type PointerStore interface {
 	Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error)
 }
 
-// Gate is asked before each request of a function. It is safe for concurrent use.
-type Gate struct {
+// StrictCheck is asked before each request of a function. It is safe for concurrent use.
+type StrictCheck struct {
 	Store PointerStore
 	clean atomic.Bool
 }
@@ -24,17 +24,17 @@ type Gate struct {
 // Once the Org CA was seen to be in order, the registry is not asked again: under strict PKI the function rotateca
 // makes no legacy CA current, so it costs a function instance one read in its life. An organisation without an Org CA
 // passes: the function has its own answer for that.
-func (g *Gate) Check(ctx context.Context) error {
-	if g.clean.Load() {
+func (c *StrictCheck) Check(ctx context.Context) error {
+	if c.clean.Load() {
 		return nil
 	}
-	p, err := g.Store.Pointer(ctx, "")
+	p, err := c.Store.Pointer(ctx, "")
 	if err != nil || p == nil {
 		return err
 	}
 	if p.Legacy {
 		return orgca.ErrLegacy
 	}
-	g.clean.Store(true)
+	c.clean.Store(true)
 	return nil
 }

@@ -24,7 +24,7 @@ func (s *pointerStore) Pointer(context.Context, agent.ID) (*orgca.Pointer, error
 
 func TestGateFollowsTheOrgCA(t *testing.T) {
 	s := &pointerStore{}
-	g := &Gate{Store: s}
+	g := &StrictCheck{Store: s}
 	for _, c := range []struct {
 		what    string
 		pointer *orgca.Pointer
