@@ -17,7 +17,7 @@ var fromOperators = map[string]string{
 	"TOKEN_REGISTERED_DPOP_ONLY": "registeredDpopOnly",
 }
 
-// proxyEnv reads them from the file, if there is one. What cdk.json or the command line says goes before.
+// proxyEnv reads them from the file, if there is one. Values of cdk.json and of the command line take precedence.
 func proxyEnv(path string) (map[string]any, error) {
 	context := map[string]any{}
 	b, err := os.ReadFile(path) //nolint:gosec // main names the file
@@ -36,7 +36,7 @@ func proxyEnv(path string) (map[string]any, error) {
 	return context, nil
 }
 
-// What cdk.json names as an example.
+// The example values of cdk.json.
 const (
 	exampleOrg         = "orga"
 	exampleTrustDomain = "orga.example"

@@ -60,7 +60,7 @@ func (s *Service) firewall(api awsapigateway.RestApi) {
 			ResourceName: log.LogGroupName(),
 			ArnFormat:    awscdk.ArnFormat_COLON_RESOURCE_NAME,
 		})},
-		// What was let through is in the access log: a record of the firewall is some 2 KB, and paid for.
+		// Allowed requests are in the access log: a record of the firewall has some 2 KB, which are billed.
 		LoggingFilter: map[string]any{
 			"DefaultBehavior": "DROP",
 			"Filters": []any{map[string]any{"Behavior": "KEEP", "Requirement": "MEETS_ANY", "Conditions": []any{
@@ -105,9 +105,9 @@ func firewallRules() *[]any {
 		managed(2, "AWSManagedRulesAmazonIpReputationList"),
 		managed(3, "AWSManagedRulesKnownBadInputsRuleSet"),
 		// A CA with its chain is larger than the 8 KiB that this group's own rule allows; BodySize stands for it.
-		// Certificates are served under names that look like a careless server's files. What the rules for bodies look
-		// for occurs by chance in the base64 of a certificate or key, which the functions parse strictly; and a
-		// pipeline may send no User-Agent.
+		// Certificates are served under names that look like a careless server's files. The patterns of the rules for
+		// bodies occur by chance in the base64 of a certificate or key, which the functions parse strictly. A pipeline
+		// may send no User-Agent.
 		managed(4, "AWSManagedRulesCommonRuleSet", "SizeRestrictions_BODY", "RestrictedExtensions_URIPATH",
 			"CrossSiteScripting_BODY", "GenericLFI_BODY", "GenericRFI_BODY", "EC2MetaDataSSRF_BODY", "NoUserAgent_HEADER"),
 	}

@@ -109,8 +109,8 @@ func (s *Service) function(name string) *Function {
 		Role:          f.Role.WithoutPolicyUpdates(nil),
 		LogGroup:      f.Log,
 		LoggingFormat: awslambda.LoggingFormat_JSON,
-		// Without START, END and REPORT, which are some 300 octets of log for each request. What fails is a warning: an
-		// end by timeout, by memory, or before the first event.
+		// Without START, END and REPORT, which are some 300 octets of log for each request. Lambda logs a failure as a
+		// warning: an end by timeout, by memory, or before the first event.
 		SystemLogLevelV2:      awslambda.SystemLogLevel_WARN,
 		Tracing:               awslambda.Tracing_DISABLED,
 		CurrentVersionOptions: &awslambda.VersionOptions{RemovalPolicy: awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE},

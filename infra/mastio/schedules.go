@@ -40,7 +40,8 @@ func (s *Service) schedules(after constructs.IDependable) {
 	}
 }
 
-// rule runs a function. What it could not be handed is tried again for ten minutes, and then kept.
+// rule runs a function. EventBridge retries an event that it cannot deliver for ten minutes, and then keeps it in the
+// queue of failed events.
 func (s *Service) rule(name, function string, after constructs.IDependable, props *awsevents.RuleProps) {
 	props.RuleName, props.Description = jsii.String(s.props.name(name)),
 		jsii.String("Mastio "+s.props.OrgID+": runs "+function)

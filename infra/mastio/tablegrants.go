@@ -291,7 +291,8 @@ func (s *Service) moveHead() statement {
 	}
 }
 
-// recordRefusals is the chain of refused admin secrets, and no other chain. Who appends to any chain may append to it.
+// recordRefusals is the chain of refused admin secrets, and no other chain. A function that may append to
+// every chain may append to this one.
 func (s *Service) recordRefusals(appends bool) []statement {
 	chain := s.props.OrgID + "/admin.login_refused"
 	note := s.noteMoved()

@@ -16,7 +16,7 @@ import (
 	"github.com/mastio-aws/mastio/localstack/cloud/process"
 )
 
-// Who runs LocalStack.
+// The two ways to run LocalStack.
 const (
 	modeDocker = "docker"
 	modeHost   = "host"

@@ -147,7 +147,7 @@ func each(all []member, do func(member) error) error {
 	}
 }
 
-// What the agents of the fleet do, and where.
+// The agents' jobs, and where they run.
 var (
 	teams = []struct{ name, shown, capability string }{
 		{"kyc", "Customer checks", "kyc"}, {"payments", "Payments", "payments"}, {"fraud", "Fraud desk", "transactions"},

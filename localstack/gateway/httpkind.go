@@ -12,7 +12,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
-// What an HTTP API does otherwise than a REST API. Source: "Create AWS Lambda proxy integrations for HTTP APIs"
+// How an HTTP API differs from a REST API. Source: "Create AWS Lambda proxy integrations for HTTP APIs"
 // (payload format 1.0), API Gateway developer guide.
 const (
 	headerHTTPRequestID = "Apigw-Requestid"

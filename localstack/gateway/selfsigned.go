@@ -15,7 +15,7 @@ import (
 )
 
 // ServerPEM is a server certificate with its key, and the CA that clients have to trust, all PEM.
-// What is kept of it is up to the caller; Key is a secret.
+// The caller decides which parts to keep; Key is a secret.
 type ServerPEM struct {
 	Cert, Key, CA []byte
 }

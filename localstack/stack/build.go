@@ -14,7 +14,7 @@ import (
 )
 
 // Build compiles every function of the module at root for this machine into dir, as Start wants it:
-// dir/<function>/bootstrap. What is up to date is left alone. Processes that build into one folder take turns.
+// dir/<function>/bootstrap. Binaries that are up to date stay. Processes that build into one folder take turns.
 func Build(ctx context.Context, root, dir string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {

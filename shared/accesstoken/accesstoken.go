@@ -22,7 +22,7 @@ const tokenType = "at+jwt"
 // hashSize is that of the SHA-256 in x5t#S256 and jkt.
 const hashSize = 32
 
-// What can be wrong. Each is wrapped with the reason, which never quotes the token.
+// Errors of a token. Each is wrapped with the reason, which never quotes the token.
 var (
 	ErrClaims  = problem.Internal("incomplete token claims") // at signing: a defect of the caller
 	ErrToken   = problem.Internal("invalid access token")

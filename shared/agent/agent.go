@@ -10,7 +10,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// What can be wrong with an agent, or with a request about one.
+// Errors of an agent, and of a request about one.
 var (
 	ErrNotFound = problem.New(404, "agent_not_found", "agent not found").
 			Says("No agent has this id. GET /v1/admin/agents lists them all.")

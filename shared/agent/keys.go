@@ -11,7 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// What can be wrong with a key that an agent brings.
+// Errors of a key that an agent brings.
 var (
 	ErrKeyUsed = problem.New(400, "key_not_fresh", "the key has been certified for this agent before, or was declared "+
 		"compromised; make a new one").

@@ -46,7 +46,7 @@ func (a Agent) Use(p Pin, g Generations, now time.Time) (used Agent, changed boo
 }
 
 // Activation is the row that accompanies a change by Use and records when the certificates before this one stopped.
-// What a rollback restored together with p has not.
+// A certificate that a rollback restored together with p has not stopped.
 func (a Agent) Activation(used Agent, p Pin, now time.Time) audit.Entry {
 	ended := []any{}
 	for _, q := range a.Pins {

@@ -119,8 +119,8 @@ func decode(text string) ([]byte, error) {
 	return base64.StdEncoding.Strict().DecodeString(text)
 }
 
-// Expect is the request that an assertion must be for. Who calls, and that the certificate authenticates this agent,
-// has been found out before.
+// Expect is the request that an assertion must be for. The caller has found out before which agent the certificate
+// authenticates.
 type Expect struct {
 	Subject    string            // the agent's id
 	Leaf       *x509.Certificate // the connection's certificate

@@ -85,7 +85,7 @@ func (p *Parts) reportSecret(ctx context.Context) error {
 
 var errCheckpoint = errors.New("no checkpoint was made: see the log")
 
-// Discovery is the function discovery. What writes the certificates of EST comes from its main.
+// Discovery is the function discovery. The encoder of EST's certificates comes from its main.
 func Discovery(encode httpapi.CertsOnly) Function {
 	return func(p *Parts) (any, error) {
 		h := httpapi.Discovery(p.Directory(p.Ring()), encode)

@@ -23,7 +23,7 @@ func Enroll(p *Parts) (any, error) {
 	return p.http(httpapi.Enroll(p.Enroller()), p.secret().Check)
 }
 
-// Renew is the function renew. What writes the certificates of EST comes from its main.
+// Renew is the function renew. The encoder of EST's certificates comes from its main.
 func Renew(encode httpapi.CertsOnly) Function {
 	return func(p *Parts) (any, error) { return p.http(httpapi.Renew(p.Renewer(), encode), nil) }
 }

@@ -8,8 +8,8 @@ type Setting struct {
 	Meaning string
 }
 
-// Settings returns every variable that Environment reads, in its order. What is accepted, and the defaults, are those
-// that Environment itself applies.
+// Settings returns every variable that Environment reads, in its order. Accepted values and defaults are those that
+// Environment itself applies.
 func Settings() []Setting {
 	e := env{getenv: func(name string) string {
 		if name == "TOKEN_SIGNER" {

@@ -14,7 +14,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// What a proof or its header may be refused for. Each is wrapped with the reason, which never quotes the proof.
+// Errors of a proof or its header. Each is wrapped with the reason, which never quotes the proof.
 var (
 	ErrMissing = problem.New(400, "dpop_proof_required", "dpop header missing").
 			Says("A DPoP proof is required").

@@ -3,9 +3,9 @@
 // of a message have one canonical spelling; every other is refused.
 //
 // No JOSE library is linked. A library follows the RFCs where they are generous: it accepts line breaks and stray
-// trailing bits in base64url, the unencoded payloads of RFC 7797, and critical headers that name them. What refuses all
-// that has taken the message apart already, and signatures are the standard library's work. The tests hold this package
-// to go-jose and to the vectors of Wycheproof.
+// trailing bits in base64url, the unencoded payloads of RFC 7797, and critical headers that name them. Code that
+// refuses all of these has parsed the message already, and the standard library checks the signatures. The tests hold
+// this package to go-jose and to the vectors of Wycheproof.
 package jose
 
 import (

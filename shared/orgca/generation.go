@@ -14,7 +14,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// What can stand in the way of a change of generation.
+// Errors of a change of generation.
 var (
 	ErrAwaited = problem.New(503, "org_ca_awaited", "the organisation has no Org CA yet and waits for its operator's").
 			Says("There is no Org CA yet: this installation waits for yours (MASTIO_FIRST_CA=adopt). Bring it with " +

@@ -83,8 +83,8 @@ func parserWords(err error) string {
 
 // Blocks reads every PEM block of a text: at least one. It is the one reader of PEM here.
 //
-// What is outside of the blocks is skipped, whatever it is (RFC 7468 section 2): tools write a certificate's fields,
-// bag attributes, comments or a byte order mark there, in any encoding. A damaged block is an error that names the
+// Text outside of the blocks is skipped (RFC 7468 section 2): tools write a certificate's fields, bag
+// attributes, comments or a byte order mark there, in any encoding. A damaged block is an error that names the
 // cause and is never skipped: pem.Decode alone would skip it and return the next good block. The error is ErrPEM, and
 // then there are no blocks. The caller bounds the size.
 func Blocks(text []byte) (found []*pem.Block, err error) {

@@ -14,7 +14,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// What the package refuses. Each is wrapped with the particulars, which are fit to be shown to an operator: they
+// Errors of the package. Each is wrapped with the particulars, which are fit to be shown to an operator: they
 // name certificates' fields and never contain a private key.
 var (
 	// ErrProfile reports parameters for which the certificate profiles have no certificate.

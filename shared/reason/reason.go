@@ -9,7 +9,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// What can be wrong with a reason.
+// Errors of a reason.
 var (
 	ErrCode    = problem.New(400, "reason_invalid", "reason is not one of the words that are known")
 	ErrComment = problem.New(400, "comment_invalid", "comment takes at most 500 characters of valid UTF-8, and no "+

@@ -22,7 +22,7 @@ const (
 // Auth is what a caller of a route must show.
 type Auth string
 
-// What a route may ask for. There is no default: a route without one is a programming error.
+// The credentials that a route may require. There is no default: a route without one is a programming error.
 const (
 	None              Auth = "none"
 	Admin             Auth = "admin"              // header X-Admin-Secret

@@ -15,7 +15,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// What can be wrong with a sign-in, or with a request that needs one.
+// Errors of a sign-in, and of a request that needs one.
 var (
 	ErrNone = problem.New(401, "session_required", "no session, or one that has ended").
 		Says("Sign in to go on.")

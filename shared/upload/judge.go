@@ -73,7 +73,7 @@ func judgeEncoding(c *certificate, f *findings) {
 	judgePublicKey(c, f)
 	judgeSignature(c, f)
 	judgeExtensions(c, f)
-	// What crypto/x509 alone objects to is still an objection.
+	// An objection of crypto/x509 alone is still an objection.
 	if c.parsed == nil && len(f.defects) == before {
 		f.add(Unparseable, "%s: %s", c, clip(c.refusal.Error()))
 	}

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// What an upload may hold, and how much is said of it.
+// The limits of an upload, and of the answer about it.
 const (
 	maxBytes        = 64 << 10 // both files together
 	maxCertificates = 4        // the CA and what is above it

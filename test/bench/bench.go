@@ -13,7 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/localstack/stack"
 )
 
-// bench is one run. What several sections need is made by the first that asks. It is used by one goroutine.
+// bench is one run. The first section that needs a shared part makes it. One goroutine uses it.
 type bench struct {
 	options
 	report report

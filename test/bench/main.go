@@ -135,7 +135,7 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// do measures what was asked for. What was measured before an error is reported all the same.
+// do runs the measurements of the options. It also reports those that were made before an error.
 func do(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 	b := newBench(o, stderr)
 	defer func() { err = errors.Join(err, b.close()) }()

@@ -28,7 +28,7 @@ func statOf(pid int) (stat, error) {
 }
 
 // cpuTree returns the CPU time of a process and of all processes below it, by kind: the folder's name for a function,
-// "DynamoDB Local" for the JVM. What has ended has a kind of its own, so the sum of all kinds never falls.
+// "DynamoDB Local" for the JVM. Ended processes have a kind of their own, so the sum of all kinds never falls.
 func cpuTree(root int) (map[string]time.Duration, error) {
 	list, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {

@@ -90,7 +90,7 @@ func counted(ctx context.Context, s *dynamo.Store, size int64) (time.Duration, e
 	return best, nil
 }
 
-// What the model takes for granted of DynamoDB: a page is 1 MB and takes 100 ms, an empty answer 5 ms; an index of
+// The model's assumptions about DynamoDB: a page is 1 MB and takes 100 ms, an empty answer 5 ms; an index of
 // this size has four partitions. Each partition serves 3,000 read units a second and has no burst capacity.
 const (
 	pageOctets     = 1 << 20

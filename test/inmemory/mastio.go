@@ -26,7 +26,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 )
 
-// What the Mastio in here is called.
+// The names of this Mastio.
 const (
 	OrgID       = "orga"
 	TrustDomain = "mastio.test"

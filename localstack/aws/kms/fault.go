@@ -77,7 +77,7 @@ func oneOf[E ~string](member string, value E, all []E, built ...E) error {
 	return nil
 }
 
-// refuse writes an error. What is not a Fault is internal, and its cause goes to the log only.
+// refuse writes an error. An error that is no Fault is internal: its cause goes to the log only.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var f *Fault
 	if !errors.As(err, &f) {

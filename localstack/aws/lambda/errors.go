@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// What keeps an invocation from reaching a function, under AWS's names.
+// Errors of an invocation that does not reach a function, under AWS's names.
 var (
 	ErrUnknownFunction error = &refusal{http.StatusNotFound, "ResourceNotFoundException", "function not found"}
 	ErrThrottled       error = &refusal{http.StatusTooManyRequests, "TooManyRequestsException", "rate exceeded"}

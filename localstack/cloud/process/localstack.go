@@ -162,7 +162,7 @@ const stopGrace = 15 * time.Second
 
 func (l *LocalStack) stop() (stopped bool) {
 	stopped = l.note().Stop(stopGrace)
-	// What outlived it: frozen functions, DynamoDB Local, all of a LocalStack that was killed.
+	// Processes that outlived it: frozen functions, DynamoDB Local, all of a LocalStack that was killed.
 	for _, pid := range l.members() {
 		stopped = true
 		_ = syscall.Kill(pid, syscall.SIGKILL)

@@ -15,7 +15,7 @@ import (
 // returns a *Break at the first defect; the report of Finish has what was checked before it.
 func (v *Verifier) Bundle(file string, r *Reader) error {
 	v.file, v.line, v.row = file, 0, audit.Row{}
-	// What was behind the last checkpoint of the part before is sealed in this one.
+	// Rows behind the last checkpoint of the part before are sealed in this part.
 	v.report.Rows -= v.report.Unsealed
 	v.report.Unsealed, v.unsealed = 0, 0
 	keys := v.keys(r.Keys)

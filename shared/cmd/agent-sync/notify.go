@@ -53,7 +53,7 @@ func signalNamed(name string) (syscall.Signal, error) {
 
 func (n notifier) none() bool { return len(n.command) == 0 && n.signal == 0 }
 
-// run runs the command, then sends the signal. What failed is to be repeated as a whole.
+// run runs the command, then sends the signal. After an error the caller repeats both.
 func (n notifier) run(ctx context.Context) error {
 	if len(n.command) > 0 {
 		if err := n.execute(ctx); err != nil {

@@ -81,7 +81,7 @@ type pair struct {
 	Small       string // where there is little room: "aside" is not shown, "bare" has no name
 }
 
-// Who is the actor, short; the whole name leads to what it did that day.
+// Who is the short name of the actor; the whole name links to the actor's rows of that day.
 func (e event) Who() string { return shortActor(e.Actor) }
 
 // WhoURL is where everything stands that the actor did on the day of the event.

@@ -37,7 +37,8 @@ func (s *Store) Apply(ctx context.Context, c registry.Change) error {
 	return nil
 }
 
-// writes translates a change. What DynamoDB would refuse for its form is refused here, in words that name the mistake.
+// writes translates a change. A change that DynamoDB would refuse for its form is refused here, in words that name the
+// mistake.
 func (s *Store) writes(c registry.Change) ([]types.TransactWriteItem, error) {
 	list := s.records(c)
 	for _, row := range c.Rows {

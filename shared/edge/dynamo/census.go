@@ -63,7 +63,7 @@ func (s *Store) Census(ctx context.Context, current, newest int64) (map[agent.Me
 	return census, nil
 }
 
-// ranges are the counts of one method. What no pin can be under is not asked for.
+// ranges are the counts of one method, without the ranges that no pin can be under.
 func ranges(method agent.Method, current, newest int64, t *registry.Tally) []*count {
 	var counts []*count
 	for _, r := range []count{{

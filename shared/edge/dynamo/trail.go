@@ -22,7 +22,7 @@ const (
 )
 
 // Covered reads the rows that leaves cover: their numbers have no gaps, so their keys are known, and a hundred are read
-// in a call, strongly consistent. What is not there is left out.
+// in a call, strongly consistent. Rows that do not exist are left out.
 func (s *Store) Covered(ctx context.Context, leaves ...audit.Leaf) ([]audit.Row, error) {
 	const doing = "read the rows of chains"
 	var keys []item

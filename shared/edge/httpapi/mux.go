@@ -21,7 +21,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 )
 
-// What can be wrong with a request before any use case sees it.
+// Errors of a request before any use case sees it.
 var (
 	ErrAdminSecret = problem.New(403, "admin_secret_invalid", "admin secret missing or wrong").
 			Says("The X-Admin-Secret header is missing, or does not hold the admin secret. It is " +

@@ -86,7 +86,7 @@ func complete(f rotateca.Files) (*rotateca.Files, error) {
 	return &f, nil
 }
 
-// split parts one PEM file into certificates and the rest, block by block. What either holds is not for here to judge.
+// split parts one PEM file into certificates and the rest, block by block. split does not judge their content.
 func split(body []byte) (*rotateca.Files, error) {
 	var f rotateca.Files
 	into := &f.Certificates

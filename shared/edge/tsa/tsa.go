@@ -59,7 +59,7 @@ func (c *Client) Stamp(ctx context.Context, digest []byte) ([]byte, error) {
 	return token(answer, digest, nonce)
 }
 
-// token reads an answer. What does not hold now never will: it is checked before it is kept.
+// token reads and checks an answer. A token that does not verify now never will, so it is checked before it is kept.
 func token(answer, digest []byte, nonce *big.Int) (raw []byte, err error) {
 	defer func() { // the decoder is not made for hostile input
 		if v := recover(); v != nil {

@@ -14,7 +14,7 @@ const maxDepth = 16
 
 // Strict reports whether an encoding is one that X.690 section 10 and 11 allow, all the way down: definite lengths
 // in their shortest form, canonical booleans, integers, bit strings and object identifiers, no constructed strings.
-// What two parsers could read in two ways is in what this refuses.
+// It refuses every encoding that two parsers could read in two ways.
 func Strict(encoding []byte) bool { return strict(cryptobyte.String(encoding), 0) }
 
 func strict(s cryptobyte.String, depth int) bool {

@@ -171,8 +171,8 @@ func (s *Store) read(ctx context.Context, op, doing string, do func()) error {
 	return nil
 }
 
-// write runs do, which is all or nothing, under the lock: now, later or never. What do refers to must be the store's
-// own.
+// write runs do, which is all or nothing, under the lock: now, later or never. do must refer to
+// the store's own values only.
 func (s *Store) write(ctx context.Context, op, doing string, do func() error) error {
 	fault, err := s.enter(ctx, op)
 	if err == nil {

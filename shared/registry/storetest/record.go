@@ -237,7 +237,7 @@ func fullRecords(t *testing.T, f fixture) {
 		Fence:     1,
 	})
 
-	// What is stored has instants finer than any store keeps; what comes back has not.
+	// The written instants are finer than any store keeps; those that are read are not.
 	finePointer, fineAgent, fineTruststore := finer(p), finer(a), finer(ts)
 	f.apply(registry.Change{
 		ID:          newID(),

@@ -18,7 +18,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 )
 
-// What can be wrong with a rotation.
+// Errors of a rotation.
 var (
 	ErrGrace      = problem.New(400, "grace_seconds_invalid", "grace_seconds takes 0 to 172800")
 	ErrConcurrent = problem.New(409, "agent_rotated_concurrently", "the certificate was rotated concurrently").

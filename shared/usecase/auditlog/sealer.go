@@ -101,10 +101,10 @@ type Report struct {
 	SetBack int64 `json:"set_back,omitempty"`
 }
 
-// Run makes as many checkpoints as it takes to cover what has moved when it looks, none if nothing has. What moves
-// after that is left to the next run: a fleet that rotates all the time would otherwise keep a run at it for as long as
-// the run may take. A run that ends anywhere, by an error or a crash, leaves what the next one completes: before the
-// commit only unreferenced objects; after it a checkpoint that counts and is marked as not done.
+// Run makes as many checkpoints as it takes to cover what has moved when it looks, none if nothing has. Later moves
+// are left to the next run: a fleet that rotates all the time would otherwise keep a run busy for as long as it may
+// take. The next run completes a run that ended anywhere, by an error or a crash. Such a run leaves, before the commit,
+// only unreferenced objects; after it, a checkpoint that counts and is marked as not done.
 //
 // Errors: ErrArchive, ErrTaken, the errors of the key store, registry.ErrUnavailable, registry.ErrUnknown,
 // registry.ErrConflict if the organisation's chain kept moving.

@@ -12,7 +12,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// What can be wrong with a request.
+// Errors of a request.
 var (
 	ErrLimit  = problem.New(400, "limit_invalid", "limit takes 1 to 10000")
 	ErrPeriod = problem.New(400, "period_invalid", "start and end take a time as in RFC 3339 (2026-11-25T08:00:00Z), or "+

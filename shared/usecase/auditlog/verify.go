@@ -27,7 +27,7 @@ const spare = 10 * time.Second
 //
 // A history that takes longer than the request may is verified up to where its time ends.
 //
-// Errors: ErrTail, ErrArchive, registry.ErrConflict if checkpoints kept being made. What is wrong with the
+// Errors: ErrTail, ErrArchive, registry.ErrConflict if checkpoints kept being made. A defect of the
 // history is no error: it is in the verdict.
 func (t *Trail) Verify(ctx context.Context) (Verdict, error) {
 	key, err := t.pinned(ctx)

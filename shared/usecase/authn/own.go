@@ -13,8 +13,8 @@ import (
 // an earlier release, or may hold a CA above an uploaded one. No path to one generation leads through the CA of another
 // one either: a cross-certificate would let its key count on.
 //
-// They are read again when the pointer has moved, so a request costs no read for them. What is remembered refuses and
-// never lets in. The zero value works; it is safe for concurrent use.
+// They are read again when the pointer has moved, so a request costs no read for them. A remembered CA only
+// refuses and never lets in. The zero value works; it is safe for concurrent use.
 type Own struct{ last atomic.Pointer[ownCAs] }
 
 type ownCAs struct {

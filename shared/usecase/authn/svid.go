@@ -14,7 +14,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// namedSVID decides by the agent's SPIFFE ID alone. What it returns stands for the pin that such an agent does not
+// namedSVID decides by the agent's SPIFFE ID alone. It returns a pin in place of the one that such an agent does not
 // have.
 func namedSVID(a agent.Agent, s Credential, now time.Time) (agent.Pin, error) {
 	if a.Status != agent.Active {

@@ -19,7 +19,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
 )
 
-// What can be wrong with an enrolment whose certificate was issued elsewhere.
+// Errors of an enrolment whose certificate was issued elsewhere.
 var (
 	ErrCertificatePEM = problem.New(400, "cert_pem_invalid", "certificate is not PEM that can be read")
 	ErrBundlePEM      = problem.New(400, "trust_bundle_invalid", "trust_bundle_pem is not a bundle of CA certificates")

@@ -13,7 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
-// What a deployment can fail for. orgca.ErrLegacy is one more, under strict PKI, and rotateca.ErrLost.
+// Errors that fail a deployment. So do rotateca.ErrLost and, under strict PKI, orgca.ErrLegacy.
 var (
 	ErrRegistry = problem.Internal("the registry cannot be read")
 	ErrNoOrgCA  = problem.Internal("there is no Org CA: the function standby makes the first one, and its log says " +

@@ -63,7 +63,7 @@ func (j *Job) proceed(ctx context.Context, id agent.ID) (done outcome, err error
 			return failed, orgca.ErrMissing
 		}
 		step := j.notify
-		// What was begun is brought to its end, whatever was decided since.
+		// A delivery that was begun is completed, whatever was decided since.
 		if view.Agent.Hygiene.Deliver == agent.SecretsManager || view.Agent.Concerning().Undelivered != "" {
 			step = j.deliver
 		}

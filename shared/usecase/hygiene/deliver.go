@@ -17,7 +17,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 )
 
-// What can be wrong with a version of a secret.
+// Errors of a version of a secret.
 var (
 	// ErrVersionTaken: the version exists already, with another value.
 	ErrVersionTaken = problem.Internal("this version of the secret has another value")

@@ -38,8 +38,8 @@ func encode(id agent.ID, m agentcert.Material, c agentcert.Certificate) ([]byte,
 }
 
 // read returns the certificate of a version that an earlier run staged: one that the registry has a note of, not older
-// than the certificate in use, for this agent, under the present generation, and with its key. Who else can write the
-// secret brings no other certificate in, be it one that was the agent's before.
+// than the certificate in use, for this agent, under the present generation, and with its key. Another writer of
+// the secret cannot bring in any other certificate, not even a former one of the agent.
 func (j *Job) read(raw []byte, a agent.Agent, known agent.Keys, p orgca.Pointer) (agentcert.Certificate, error) {
 	var v value
 	if err := json.Unmarshal(raw, &v); err != nil {
@@ -91,8 +91,8 @@ func (j *Job) leaf(v value, a agent.Agent, p orgca.Pointer) (*x509.Certificate, 
 	if err := pki.VerifyUnder(leaf, nil, trust, j.Now()); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnusable, err)
 	}
-	// What hygiene stages to replace a pin is younger than that pin. What is older was replaced by it, perhaps because its
-	// key is in wrong hands.
+	// A certificate that hygiene stages to replace a pin is younger than that pin. An older one was replaced by the pin,
+	// perhaps because its key was stolen.
 	if pin := a.Pin(); !leaf.NotBefore.After(pin.NotBefore) || a.Outlives(j.Issuer.PinOf(leaf, p.Current, "")) != nil {
 		return nil, fmt.Errorf("%w: the certificate is not younger than the one in use", errUnusable)
 	}

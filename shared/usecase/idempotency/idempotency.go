@@ -17,7 +17,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// What can be wrong with a request that names a key.
+// Errors of a request that names a key.
 var (
 	ErrKey = problem.New(400, "idempotency_key_invalid", "idempotency key is malformed").
 		Says("Idempotency-Key takes 1 to 255 printable characters.")

@@ -30,7 +30,7 @@ type Backups interface {
 // BackupStatus says what became of the backup before a rotation.
 type BackupStatus string
 
-// What can become of it.
+// The outcomes of a backup.
 const (
 	BackupRequested   BackupStatus = "requested"
 	BackupUnsupported BackupStatus = "unsupported" // the store has none; on AWS it always has

@@ -29,7 +29,7 @@ type Progress struct {
 	PerMethod map[agent.Method]Moved `json:"per_method"`
 }
 
-// What a count may cost: a million agents take about a second, and an open dashboard page polls again and again.
+// The bounds of a count: a million agents take about a second, and an open dashboard page polls again and again.
 const (
 	progressFresh   = 5 * time.Second
 	progressTimeout = 10 * time.Second

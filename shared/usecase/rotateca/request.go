@@ -11,7 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/reason"
 )
 
-// What can be wrong with a request.
+// Errors of a request.
 var (
 	ErrMode = problem.New(400, "mode_unknown", "unknown mode").
 		Says("mode takes mint, upload, stage (with source=mint or source=upload), commit, rollback or finalise.")

@@ -251,7 +251,7 @@ func (j *Job) prepare(ctx context.Context) error {
 
 // trust brings the truststore up to date and notes its version on the generations that it did not hold before.
 func (j *Job) trust(ctx context.Context) error {
-	// What is staged after this read may have come too late for the object.
+	// The object may not hold a generation that was staged after this read.
 	org, err := j.Store.Org(ctx)
 	if err != nil {
 		return err

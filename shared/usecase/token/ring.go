@@ -56,8 +56,8 @@ type Ring struct {
 	before      *Key
 }
 
-// Key is what an instance signs with during one epoch. What is derived from it needs no other secret for all instances
-// to agree.
+// Key is the key that an instance signs with during one epoch. All instances derive the same values from it, without
+// another secret.
 type Key struct {
 	accesstoken.Key
 	Nonces     *dpop.Nonces

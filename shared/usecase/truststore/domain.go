@@ -12,7 +12,8 @@ var ErrBusy = problem.Internal("domain is busy")
 // DomainStatus says what a domain is at.
 type DomainStatus string
 
-// What it can be at. Whatever else an edge hears of is Updating: it is not known to serve what it should.
+// The states of a domain. An edge reports every other state as Updating: the domain is not known to serve the version
+// that it names.
 const (
 	Available DomainStatus = "available" // it serves the version that it names
 	Updating  DomainStatus = "updating"  // it serves that version, or still another

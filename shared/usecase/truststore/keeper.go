@@ -50,9 +50,10 @@ func NewKeeper(cfg Config) *Keeper { return &Keeper{cfg} }
 // domainTimeout bounds what the domain can cost a rotation that had to write the object.
 const domainTimeout = 5 * time.Second
 
-// Reconcile does whatever is to do and returns the object's version. Doing it again is harmless; so is doing it twice
-// at once, though the domain may be left behind until the next time. What the domain does is no reason to fail, only to
-// take note: a rotation never depends on the edge, which lets in, or not, certificates that the pins judge anyway.
+// Reconcile brings the object and the domain up to date and returns the object's version. Repeating it is harmless. Two
+// runs at once are harmless too, though the domain may then stay behind until the next run. Reconcile notes an error of
+// the domain and does not fail: a rotation never depends on the edge, because the pins judge every certificate that the
+// edge lets in.
 func (k *Keeper) Reconcile(ctx context.Context) (version string, err error) {
 	read := lastRead{Store: k.Store}
 	if version, err = Sync(ctx, k.Objects, &read); err != nil {
