@@ -31,7 +31,7 @@ var (
 	ErrProofBound = problem.New(400, "dpop_jwk_required", "dpop_bound_access_tokens needs a registered DPoP key").
 			Says("\"dpop_bound_access_tokens\": true needs a registered DPoP key, and this agent would have none. " +
 			"Send the agent's public key as dpop_jwk.")
-	ErrProfile = problem.New(400, "agent_profile_invalid", "invalid display name or capabilities")
+	ErrProfile = problem.New(400, "agent_profile_invalid", "invalid display name, capabilities or owner")
 )
 
 // Method is how an agent got its certificate.

@@ -158,4 +158,11 @@ func TestProfile(t *testing.T) {
 			t.Errorf("%s: err = %v, want ok %v", name, err, c.ok)
 		}
 	}
+	for owner, ok := range map[string]bool{"": true, "kyc@example.com": true, strings.Repeat("é", 200): true,
+		strings.Repeat("é", 201): false, "a\nb": false, "\xff": false} {
+		err := Profile{Owner: owner}.Check()
+		if (err == nil) != ok || !ok && ProfileField(err) != "owner" {
+			t.Errorf("owner %q: err = %v about %q, want ok %v", owner, err, ProfileField(err), ok)
+		}
+	}
 }

@@ -15,6 +15,9 @@ import (
 type Profile struct {
 	DisplayName  string   `json:"display_name"`
 	Capabilities []string `json:"capabilities"` // what the agent's tokens may name as scope
+	// Owner is free text that says who answers for the agent, say an e-mail address or a team. Empty: not known. It is
+	// left out of JSON then, so that an Idempotency-Key stands for what it stood for before there were owners.
+	Owner string `json:"owner,omitempty"`
 }
 
 // Limits of what an operator may write into a record.
@@ -22,6 +25,7 @@ const (
 	maxDisplayName  = 128 // characters
 	maxCapabilities = 64
 	maxCapability   = 128 // octets
+	maxOwner        = 200 // characters
 )
 
 // ReadProfile reads a profile from a form, whose fields value returns.
@@ -29,24 +33,28 @@ func ReadProfile(value func(name string) string) Profile {
 	return Profile{
 		DisplayName:  strings.TrimSpace(value("display_name")),
 		Capabilities: strings.Fields(value("capabilities")),
+		Owner:        strings.TrimSpace(value("owner")),
 	}
 }
 
 // Over returns the profile with what it leaves out taken from an earlier one; a display name is then the agent's name.
 func (p Profile) Over(old Profile, name string) Profile {
 	p.DisplayName = cmp.Or(p.DisplayName, old.DisplayName, name)
+	p.Owner = cmp.Or(p.Owner, old.Owner)
 	if p.Capabilities == nil {
 		p.Capabilities = old.Capabilities
 	}
 	return p
 }
 
-// Check returns ErrProfile if the display name or a capability cannot be stored and put into a token. ProfileField
-// names the field that the error is about.
+// Check returns ErrProfile if the display name, a capability or the owner cannot be stored, or the capability not put
+// into a token. ProfileField names the field that the error is about.
 func (p Profile) Check() error {
-	if !utf8.ValidString(p.DisplayName) || utf8.RuneCountInString(p.DisplayName) > maxDisplayName ||
-		slices.ContainsFunc([]rune(p.DisplayName), isControl) {
+	if !isLine(p.DisplayName, maxDisplayName) {
 		return refused("display_name", "display_name takes at most %d characters and no control characters", maxDisplayName)
+	}
+	if !isLine(p.Owner, maxOwner) {
+		return refused("owner", "owner takes at most %d characters and no control characters", maxOwner)
 	}
 	if len(p.Capabilities) > maxCapabilities {
 		return refused("capabilities", "at most %d capabilities", maxCapabilities)
@@ -76,6 +84,11 @@ func (e *profileError) Unwrap() error { return ErrProfile }
 
 func refused(field, format string, args ...any) error {
 	return &profileError{field, fmt.Sprintf(format, args...)}
+}
+
+// isLine reports whether s is one line of at most so many characters.
+func isLine(s string, most int) bool {
+	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= most && !slices.ContainsFunc([]rune(s), isControl)
 }
 
 func isControl(r rune) bool { return r < 0x20 || r == 0x7f }

@@ -359,6 +359,7 @@ func TestEnrolling(t *testing.T) {
 		"capabilities": {url.Values{"name": {"x"}, "capabilities": {"a\"b"}}, "capabilities", "printable ASCII"},
 		"name to show": {url.Values{"name": {"x"}, "display_name": {strings.Repeat("n", 129)}}, "display_name",
 			"at most 128 characters"},
+		"owner":   {url.Values{"name": {"x"}, "owner": {strings.Repeat("n", 201)}}, "owner", "at most 200 characters"},
 		"request": {url.Values{"name": {"x"}, "csr": {"none"}}, "csr", "csr_pem takes one PEM"},
 	} {
 		a := b.submit(t, b.page(t, "/proxy/enrol"), "/proxy/enrol", c.fields)
@@ -368,7 +369,11 @@ func TestEnrolling(t *testing.T) {
 		says(t, a, c.want)
 	}
 	page := b.page(t, "/proxy/enrol")
-	a := b.submit(t, page, "/proxy/enrol", url.Values{"name": {"kyc"}, "capabilities": {" kyc:read  kyc:write "}})
+	a := b.submit(t, page, "/proxy/enrol", url.Values{"name": {"kyc"}, "capabilities": {" kyc:read  kyc:write "},
+		"owner": {" Team KYC "}})
+	for _, path := range []string{"/proxy/agents/orga::kyc", "/proxy/agents"} {
+		says(t, b.page(t, path), "Team KYC")
+	}
 	says(t, a, "Agent enrolled", "Save these files now", "Start the agent")
 	got := files(t, a)
 	if token, err := w.TokenFor(t.Context(), []byte(got["cert.pem"])); err != nil || len(got) != 4 ||

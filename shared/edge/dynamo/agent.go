@@ -74,11 +74,16 @@ func decodeAgent(i item) (agent.Agent, error) {
 func (w writer) profile(p agent.Profile) {
 	w.text("display_name", p.DisplayName)
 	w.list("capabilities", len(p.Capabilities), func(i int) types.AttributeValue { return text(p.Capabilities[i]) })
+	w.text("owner", p.Owner)
 }
 
 func (r *reader) profile() agent.Profile {
 	word := func(v *types.AttributeValueMemberS) string { return v.Value }
-	return agent.Profile{DisplayName: r.text("display_name"), Capabilities: elements(r, "capabilities", word)}
+	return agent.Profile{
+		DisplayName:  r.text("display_name"),
+		Capabilities: elements(r, "capabilities", word),
+		Owner:        r.text("owner"),
+	}
 }
 
 func (w writer) past(p agent.Past) {

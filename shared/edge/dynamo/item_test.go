@@ -214,7 +214,7 @@ func FuzzCursor(f *testing.F) {
 func BenchmarkDecodeView(b *testing.B) {
 	a := encodeAgent(agent.Agent{
 		ID:         "acme::agent",
-		Profile:    agent.Profile{DisplayName: "Agent", Capabilities: []string{"read", "write"}},
+		Profile:    agent.Profile{DisplayName: "Agent", Capabilities: []string{"read", "write"}, Owner: "Team A"},
 		Method:     agent.Minted,
 		Status:     agent.Active,
 		Pins:       []agent.Pin{{Thumbprint: strings.Repeat("f", 64), Generation: 3, NotBefore: noon, NotAfter: noon}},

@@ -40,7 +40,7 @@ func empty(t *testing.T, f fixture) {
 func fullAgent() agent.Agent {
 	return agent.Agent{
 		ID:      agentID(1),
-		Profile: agent.Profile{DisplayName: "Zoë's agent", Capabilities: []string{"read", "write"}},
+		Profile: agent.Profile{DisplayName: "Zoë's agent", Capabilities: []string{"read", "write"}, Owner: "zoë@example.com"},
 		Method:  agent.SPIFFE,
 		Status:  agent.Active,
 		Pins: []agent.Pin{

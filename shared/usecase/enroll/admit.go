@@ -326,6 +326,7 @@ func (e *Enroller) outsideRecord(m agent.Method, req Outside, r submission, old 
 	a := agent.Agent{ID: r.id, EnrolledAt: e.Now().Truncate(time.Millisecond), UpdatedAt: e.Now()} // as the store keeps it
 	if old != nil {
 		a.Head, a.Version, a.EnrolledAt, a.Past = old.Head, old.Version, old.EnrolledAt, old.Past
+		a.Owner = old.Owner
 	}
 	existing := active(old)
 	if existing != nil {
@@ -336,6 +337,7 @@ func (e *Enroller) outsideRecord(m agent.Method, req Outside, r submission, old 
 	if existing == nil || req.Update {
 		a.Profile = req.Over(a.Profile, req.Name)
 	}
+	a.Owner = cmp.Or(req.Owner, a.Owner)
 	if req.ProofBound != nil {
 		a.ProofBound = *req.ProofBound
 	}
@@ -351,7 +353,7 @@ func (e *Enroller) outsideEntry(
 ) audit.Entry {
 	details := map[string]any{
 		"method": string(m), "cert_thumbprint": r.thumbprint, "generation": out.Generation,
-		"capabilities": texts(a.Capabilities), "spiffe_id": a.SPIFFEID,
+		"capabilities": texts(a.Capabilities), "owner": a.Owner, "spiffe_id": a.SPIFFEID,
 		"possession": r.possession, "trust_bundle": thumbprints(r.bundle), "dpop_jkt": a.JKT, "dpop_bound": a.ProofBound,
 	}
 	event := audit.AgentEnrolled

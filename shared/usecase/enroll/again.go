@@ -71,9 +71,10 @@ func (r submission) spiffeID() string {
 	return id
 }
 
-// repeats reports whether committing a would change nothing of old that authenticates the agent.
+// repeats reports whether committing a would change nothing of old: neither what authenticates the agent nor its owner.
 func repeats(a, old agent.Agent, c registry.Change) bool {
 	return len(c.EdgeCAs) == 0 && a.SPIFFEID == old.SPIFFEID && a.JKT == old.JKT && a.ProofBound == old.ProofBound &&
+		a.Owner == old.Owner &&
 		slices.Equal(a.Pins, old.Pins) && a.Past.Floor.Equal(old.Past.Floor) &&
 		slices.EqualFunc(a.Bundle, old.Bundle, slices.Equal) &&
 		slices.EqualFunc(a.Intermediates, old.Intermediates, slices.Equal)

@@ -152,11 +152,12 @@ func (e *Enroller) enroll(
 	return result(stored, certificate), err
 }
 
-// record is the agent as it is to be stored. An active agent keeps all but its pins; a deactivated one keeps its chain
-// and its first day, and nothing else.
+// record is the agent as it is to be stored. An active agent keeps all but its pins; a deactivated one keeps its chain,
+// its first day and its owner, and nothing else. An owner that the request names replaces the agent's.
 func (e *Enroller) record(id agent.ID, req Request, old *agent.Agent) agent.Agent {
 	if old := active(old); old != nil {
 		a := *old
+		a.Owner = cmp.Or(req.Owner, old.Owner)
 		a.Hygiene = agent.Hygiene{Deliver: cmp.Or(req.Deliver, old.Hygiene.Deliver)}
 		return a
 	}
@@ -171,6 +172,7 @@ func (e *Enroller) record(id agent.ID, req Request, old *agent.Agent) agent.Agen
 	}
 	if old != nil {
 		a.Head, a.Version, a.EnrolledAt, a.Past = old.Head, old.Version, old.EnrolledAt, old.Past
+		a.Owner = cmp.Or(a.Owner, old.Owner)
 	}
 	return a
 }
@@ -182,6 +184,7 @@ func entry(req Request, a agent.Agent, old *agent.Agent, pin agent.Pin) audit.En
 		Details: req.Note(map[string]any{
 			"method": string(agent.Minted), "cert_thumbprint": pin.Thumbprint, "generation": pin.Generation,
 			"capabilities": texts(a.Capabilities),
+			"owner":        a.Owner,
 			"csr":          req.Material.CSR != nil, "deliver": string(a.Hygiene.Deliver), "dpop_bound": a.ProofBound,
 		}),
 	}
