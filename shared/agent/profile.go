@@ -28,6 +28,16 @@ const (
 	maxOwner        = 200 // characters
 )
 
+// ownCapability begins the capabilities that give an agent a right at the Mastio itself.
+const ownCapability = "mastio:"
+
+// Introspect lets an agent ask the Mastio about tokens of others, as a resource server does.
+const Introspect = ownCapability + "introspect"
+
+// ownCapabilities are those that the Mastio knows. An agent must not hold another one: it would get the right on the
+// day on which a release gives the name a meaning.
+var ownCapabilities = []string{Introspect}
+
 // ReadProfile reads a profile from a form, whose fields value returns.
 func ReadProfile(value func(name string) string) Profile {
 	return Profile{
@@ -60,6 +70,10 @@ func (p Profile) Check() error {
 		return refused("capabilities", "at most %d capabilities", maxCapabilities)
 	}
 	for _, c := range p.Capabilities {
+		if strings.HasPrefix(c, ownCapability) && !slices.Contains(ownCapabilities, c) {
+			return refused("capabilities", "capabilities that begin with %s are the Mastio's own, and it has none of this name",
+				ownCapability)
+		}
 		if c == "" || len(c) > maxCapability || slices.ContainsFunc([]rune(c), notScopeToken) {
 			return refused("capabilities", "a capability is 1 to %d printable ASCII characters without space, "+
 				"quote or backslash", maxCapability)

@@ -38,6 +38,7 @@ const (
 	AgentCertActivated Event = "agent.cert_activated" // first use of a successor: the certificates before it ended
 	AgentCertDue       Event = "agent.cert_due"
 	AgentHygieneSet    Event = "agent.hygiene_set" // what is done when its certificate is due
+	AgentUpdated       Event = "agent.updated"     // an operator changed its profile
 	AgentDeactivated   Event = "agent.deactivated"
 	OrgCACreated       Event = "org_ca.created"
 	OrgCAStaged        Event = "org_ca.staged"
@@ -58,6 +59,7 @@ var events = map[Event]bool{
 	AgentCertActivated: true,
 	AgentCertDue:       true,
 	AgentHygieneSet:    true,
+	AgentUpdated:       true,
 	AgentDeactivated:   true,
 	OrgCACreated:       true,
 	OrgCAStaged:        true,

@@ -60,6 +60,7 @@ var table = []Route{
 	{"POST", "/v1/admin/agents/enroll/spiffe", "enroll", Admin, operators},
 	{"GET", "/v1/admin/agents", "enroll", Admin, operators},
 	{"GET", "/v1/admin/agents/{agent_id}", "enroll", Admin, operators},
+	{"PATCH", "/v1/admin/agents/{agent_id}", "enroll", Admin, operators},
 	{"DELETE", "/v1/admin/agents/{agent_id}", "enroll", Admin, operators},
 	{"GET", "/v1/admin/audit/export", "audit", Admin, operators},
 	{"GET", "/v1/admin/audit/head", "audit", Admin, operators},

@@ -62,8 +62,9 @@ func TestEveryRouteMatchesItself(t *testing.T) {
 
 func TestMethods(t *testing.T) {
 	for path, want := range map[string][]string{
-		"/pki/rotate-ca": {"GET", "POST"}, "/v1/admin/agents/{agent_id}": {"DELETE", "GET"}, "/v1/auth/token": {"POST"},
-		"/nowhere": nil, "": nil,
+		"/pki/rotate-ca": {"GET", "POST"}, "/v1/admin/agents/{agent_id}": {"DELETE", "GET", "PATCH"},
+		"/v1/auth/token": {"POST"},
+		"/nowhere":       nil, "": nil,
 	} {
 		if diff := cmp.Diff(want, routes.Methods(path)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", path, diff)

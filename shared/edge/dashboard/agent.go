@@ -180,6 +180,7 @@ var titles = map[audit.Event][2]string{
 	audit.AdminLoginRefused:  {"Sign-ins refused", "bad"},
 	audit.AgentCertRenewed:   {"Renewed by the agent", "info"},
 	audit.AgentCertActivated: {"Renewal in use", "off"},
+	audit.AgentUpdated:       {"Profile changed", "off"},
 	audit.AgentHygieneSet:    {"Hygiene set", "off"},
 	audit.AgentCertDue:       {"Certificate due", "warn"},
 	audit.CheckpointMade:     {"Audit trail sealed", "off"},

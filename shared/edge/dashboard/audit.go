@@ -45,6 +45,7 @@ var knownEvents = []audit.Event{
 	audit.OrgCADiscarded, audit.OrgCARetired,
 	audit.OrgCAUploadRefused, audit.AgentEnrolled, audit.AgentCertRotated, audit.AgentCertRenewed,
 	audit.AgentCertActivated, audit.AgentCertDue, audit.AgentHygieneSet,
+	audit.AgentUpdated,
 	audit.AgentDeactivated, audit.AdminLoginRefused, audit.CheckpointMade,
 }
 

@@ -22,6 +22,7 @@ func Enroll(e *enroll.Enroller) Handlers {
 		"POST /v1/admin/agents/enroll/spiffe": h.spiffe,
 		"GET /v1/admin/agents":                h.list,
 		"GET /v1/admin/agents/{agent_id}":     h.read,
+		"PATCH /v1/admin/agents/{agent_id}":   h.amend,
 		"DELETE /v1/admin/agents/{agent_id}":  h.deactivate,
 
 		"PUT /v1/admin/agents/{agent_id}/hygiene": h.setHygiene,
@@ -194,6 +195,12 @@ func (h agents) read(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	writeInFull(w, a, counts)
+	return nil
+}
+
+// writeInFull answers all about one agent; counts: its pin counts at present.
+func writeInFull(w http.ResponseWriter, a agent.Agent, counts bool) {
 	write(w, http.StatusOK, "application/json", struct {
 		agentAnswer
 		JKT string `json:"dpop_jkt,omitempty"`
@@ -204,7 +211,6 @@ func (h agents) read(w http.ResponseWriter, r *http.Request) error {
 		AuditSeq  int64  `json:"audit_seq"`
 		AuditHash string `json:"audit_hash"`
 	}{describe(a), a.JKT, boundTokens{a.ProofBound}, a.SPIFFEID, counts, upkeepOf(a), a.Head.Seq, a.Head.Hash})
-	return nil
 }
 
 func (h agents) deactivate(w http.ResponseWriter, r *http.Request) error {

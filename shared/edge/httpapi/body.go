@@ -32,6 +32,11 @@ func read(r *http.Request) ([]byte, error) {
 // decode reads a JSON object into v. It refuses members that v does not know: a misspelt option must not silently
 // become the default. An empty body is an error unless it is optional.
 func decode(r *http.Request, v any, optional bool) error {
+	return decodeAs(r, v, optional, "application/json")
+}
+
+// decodeAs is decode for a body of one of these media types.
+func decodeAs(r *http.Request, v any, optional bool, types ...string) error {
 	data, err := read(r)
 	if err != nil {
 		return err
@@ -39,7 +44,7 @@ func decode(r *http.Request, v any, optional bool) error {
 	if optional && len(bytes.TrimSpace(data)) == 0 {
 		return nil
 	}
-	if err := mediaType(r, "application/json"); err != nil {
+	if err := mediaType(r, types...); err != nil {
 		return err
 	}
 	if err := unique(data); err != nil {

@@ -77,7 +77,12 @@ func shapes(w *world, agents cast) map[string]shape {
 			request: event("GET", "/v1/admin/agents", admin, query("limit", "10")),
 			status:  200,
 		},
-		"GET /v1/admin/agents/{agent_id}":    {request: event("GET", path, admin), status: 200},
+		"GET /v1/admin/agents/{agent_id}": {request: event("GET", path, admin), status: 200},
+		"PATCH /v1/admin/agents/{agent_id}": {
+			request:   event("PATCH", path, admin, jsonBody(`{"owner":"Team A"}`)),
+			status:    200,
+			takesJSON: true,
+		},
 		"DELETE /v1/admin/agents/{agent_id}": {request: event("DELETE", path, admin), status: 204},
 		"GET /v1/admin/audit/export": {
 			request: event("GET", "/v1/admin/audit/export", admin, query("limit", "10")),
