@@ -91,6 +91,19 @@ type Store interface {
 	// Errors: ErrCursor for a cursor that no page of a search for the same text had.
 	Find(ctx context.Context, q Search) (Page, error)
 
+	// List reads a page of the agents that match a filter, in the listing's order. Records are as in Agents. A page ends
+	// at l.Limit agents, l.Keys entries of the index or l.Records records, whichever comes first; only a page without a
+	// cursor is the last. It may lag behind as Agents may.
+	//
+	// Errors: ErrCursor for a cursor that no page of a listing in this order had.
+	List(ctx context.Context, l Selection) (Page, error)
+
+	// Count counts what all pages of a listing have, where Selection.Counter says that an index can. It may lag behind as
+	// Agents may; of the due index it counts entries, which may be early.
+	//
+	// Errors: ErrUnavailable, or ErrUnsupported, for a listing that no index counts.
+	Count(ctx context.Context, l Selection) (int64, error)
+
 	// Census counts the active agents of every method by the generation of their newest pin, seen from current. Census
 	// skips pins of a generation above newest, which is the newest generation that ever was current. It may lag behind
 	// as Agents may.

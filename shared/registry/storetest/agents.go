@@ -45,6 +45,7 @@ func (f fixture) enrol(n int) agent.Agent {
 	a := c.Agent
 	a.Method = []agent.Method{agent.Minted, agent.BYOCA, agent.SPIFFE}[n/3%3]
 	a.DisplayName, a.Capabilities, a.JKT = fmt.Sprint("agent ", n), []string{"read"}, "jkt"
+	a.Owner = fmt.Sprint("Team ", n%4)
 	switch {
 	case n%10 == 9:
 		*a = a.Deactivate(noon)

@@ -29,6 +29,8 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"Census":    second(f.Census(ctx, 1, 1)),
 		"Due":       second(f.Due(ctx, registry.DueQuery{At: noon, Limit: 1})),
 		"CountDue":  second(f.CountDue(ctx, registry.DueQuery{At: noon})),
+		"List":      second(f.List(ctx, registry.Selection{Limit: 1, Keys: 1, Records: 1})),
+		"Count":     second(f.Count(ctx, registry.Selection{})),
 		"Records":   second(f.Records(ctx, []agent.ID{agentID(1)})),
 		"Expiring":  second(f.Expiring(ctx, noon, noon)),
 	} {

@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) registry.Store) {
 		{"token keys are written once", tokenKeys},
 		{"pages meet every agent in order", pages},
 		{"cursors are checked", cursors},
+		{"listings have who matches, in their order, and stop in time", listings},
 		{"agents are found by the beginning of their ids", searches},
 		{"sessions begin and end", sessions},
 		{"gates are moved one attempt at a time", gates},
