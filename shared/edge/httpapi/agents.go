@@ -3,12 +3,10 @@ package httpapi
 import (
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/reason"
-	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 )
@@ -150,37 +148,6 @@ func describe(a agent.Agent) agentAnswer {
 		d.Thumbprint, d.Generation, d.NotBefore, d.NotAfter = p.Thumbprint, p.Generation, &p.NotBefore, &p.NotAfter
 	}
 	return d
-}
-
-func (h agents) list(w http.ResponseWriter, r *http.Request) error {
-	query, err := onlyQuery(r, "limit", "cursor", "generation")
-	if err != nil {
-		return err
-	}
-	q := registry.Query{Limit: enroll.DefaultLimit, Cursor: query.Get("cursor")}
-	if query.Has("limit") {
-		if q.Limit, err = strconv.Atoi(query.Get("limit")); err != nil {
-			return enroll.ErrLimit
-		}
-	}
-	if query.Has("generation") {
-		if q.Generation, err = strconv.ParseInt(query.Get("generation"), 10, 64); err != nil || q.Generation < 1 {
-			return ErrQuery
-		}
-	}
-	page, err := h.List(r.Context(), q)
-	if err != nil {
-		return err
-	}
-	found := make([]agentAnswer, len(page.Agents))
-	for i, a := range page.Agents {
-		found[i] = describe(a)
-	}
-	write(w, http.StatusOK, "application/json", struct {
-		Agents []agentAnswer `json:"agents"`
-		Next   string        `json:"next_cursor,omitempty"`
-	}{found, page.Next})
-	return nil
 }
 
 func (h agents) read(w http.ResponseWriter, r *http.Request) error {

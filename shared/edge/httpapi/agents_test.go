@@ -514,7 +514,7 @@ func TestFailuresBelow(t *testing.T) {
 		{"Org", memstore.Refuse, refusal{"healthz", event("GET", "/healthz"), 503, "store_unavailable"}},
 		{"Org", memstore.Refuse, refusal{"bundle", event("GET", "/pki/bundle.pem"), 503, "store_unavailable"}},
 		{"TokenKeys", memstore.Refuse, refusal{"jwks", event("GET", "/.well-known/jwks.json"), 503, "store_unavailable"}},
-		{"Agents", memstore.Refuse, refusal{"list", event("GET", "/v1/admin/agents", admin), 503, "store_unavailable"}},
+		{"List", memstore.Refuse, refusal{"list", event("GET", "/v1/admin/agents", admin), 503, "store_unavailable"}},
 	} {
 		t.Run(c.bad.name+" without "+c.op, func(t *testing.T) {
 			before := w.state(t)

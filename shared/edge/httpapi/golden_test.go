@@ -75,7 +75,7 @@ func TestGoldenAnswers(t *testing.T) {
 			return w.send(t, event("GET", "/pki/rotate-ca", admin))
 		}, append([]string{"rotation", "staged", "history", "progress"}, rotation...)},
 		{"agent", func() answer { return w.send(t, event("GET", "/v1/admin/agents/orga::kyc", admin)) }, nil},
-		{"agents", func() answer { return w.send(t, event("GET", "/v1/admin/agents", admin)) }, []string{"agents"}},
+		{"agents", func() answer { return w.send(t, event("GET", "/v1/admin/agents", admin)) }, []string{"agents", "total"}},
 		{"healthz", func() answer { return w.send(t, event("GET", "/healthz")) },
 			[]string{"status", "version", "org_id", "generation", "fingerprint", "org_ca_not_before", "org_ca_not_after",
 				"warnings"}},

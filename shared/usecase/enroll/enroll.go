@@ -36,6 +36,8 @@ type Store interface {
 	Keys(ctx context.Context, id agent.ID) (agent.Keys, error)
 	Apply(ctx context.Context, c registry.Change) error
 	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
+	List(ctx context.Context, l registry.Selection) (registry.Page, error)
+	Count(ctx context.Context, l registry.Selection) (int64, error)
 	Find(ctx context.Context, q registry.Search) (registry.Page, error)
 	Due(ctx context.Context, q registry.DueQuery) (registry.DuePage, error)
 	CountDue(ctx context.Context, q registry.DueQuery) (int64, error)

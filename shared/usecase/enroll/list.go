@@ -1,0 +1,62 @@
+package enroll
+
+import (
+	"context"
+
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// What a page of a filtered listing looks at, at the most. An index answers the range, the order, and what its keys
+// say; the rest is decided on records. A page that stops here has a cursor, and may have no agent.
+const (
+	maxKeys    = 20_000 // entries of an index: half a read unit for 4 KB of them
+	maxRecords = 1000   // a read unit each
+)
+
+// Selection asks for a page of agents.
+type Selection struct {
+	registry.Filter
+	NotCurrent bool // only those with a pin whose newest is of another generation than the current one
+	Sort       registry.Sort
+	Limit      int
+	Cursor     string
+}
+
+// Select reads a page of the agents that a filter leaves. total is how many all pages have: nil if no index can count
+// it, or behind the first page, because a count is paid once. A filter by DueAt without an order is in the order of
+// what is due.
+//
+// Errors: ErrLimit, registry.ErrCursor; orgca.ErrMissing for NotCurrent without an Org CA.
+func (e *Enroller) Select(ctx context.Context, l Selection) (page registry.Page, total *int64, err error) {
+	if l.Limit < 1 || l.Limit > MaxLimit {
+		return registry.Page{}, nil, ErrLimit
+	}
+	if l.NotCurrent {
+		org, err := e.Store.Org(ctx)
+		if err != nil {
+			return registry.Page{}, nil, err
+		}
+		if org.Pointer == nil {
+			return registry.Page{}, nil, orgca.ErrMissing
+		}
+		l.Not = org.Pointer.Current
+	}
+	if l.Sort == registry.ByGeneration && !l.DueAt.IsZero() {
+		l.Sort = registry.ByDue
+	}
+	q := registry.Selection{
+		Filter:  l.Filter,
+		Sort:    l.Sort,
+		Limit:   l.Limit,
+		Cursor:  l.Cursor,
+		Keys:    maxKeys,
+		Records: max(maxRecords, l.Limit),
+	}
+	page, err = e.Store.List(ctx, q)
+	if err != nil || l.Cursor != "" || q.Counter() == registry.Uncounted {
+		return page, nil, err
+	}
+	n, err := e.Store.Count(ctx, q)
+	return page, &n, err
+}
