@@ -62,7 +62,7 @@ func newData(scope constructs.Construct, id string, p Props) *Data {
 	output(d.Scope, "AgentSecretsKeyArn", *d.AgentSecretsKey.KeyArn(),
 		"KMS key of the secrets mastio/agents/"+p.OrgID+"/…: a reader of a secret needs kms:Decrypt on this key")
 	output(d.Scope, "AdminSecretArn", *d.AdminSecret.SecretArn(),
-		"The admin secret: aws secretsmanager get-secret-value --secret-id")
+		"The admin secret: aws secretsmanager get-secret-value --secret-id ARN")
 	return d
 }
 

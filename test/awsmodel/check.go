@@ -20,8 +20,12 @@ import (
 var (
 	//go:embed requirements.txt
 	requirements []byte
+	//go:embed shapes.py
+	shapes string
 	//go:embed exchanges.py
 	exchanges string
+	//go:embed commands.py
+	commands string
 	//go:embed policies.py
 	policies string
 )
@@ -75,7 +79,7 @@ func judge(ctx context.Context, all []exchange) ([]finding, string, error) {
 			return nil, "", err
 		}
 	}
-	return run(ctx, exchanges, &input)
+	return run(ctx, shapes+exchanges, &input)
 }
 
 // Statement is one of an identity's policy.

@@ -57,24 +57,26 @@ var elsewhere = map[string]map[string]string{
 		"make bootstrap ": "needs an AWS account",
 	},
 	"shared/OPERATING.md": {
-		"aws events disable-rule": "needs an AWS account; test/e2e TestRestoreDrill does the same on this machine",
+		"aws events disable-rule": "needs an AWS account; TestAWSCommands knows each command, test/e2e " +
+			"TestRestoreDrill does the same on this machine",
 	},
 	"infra/README.md": {
-		"export AWS_PROFILE=":      "needs an AWS account",
-		"make bootstrap":           "needs an AWS account",
-		"aws acm request":          "needs an AWS account",
-		"export CDK_ARGS=":         "needs an AWS account; infra/mastio TestReadmeCommands knows each setting",
-		"make preflight":           "needs an AWS account",
-		"make deploy":              "needs an AWS account",
-		"aws cloudformation":       "needs an AWS account",
-		"make smoke":               "needs an AWS account",
-		"MASTIO=\"https://mastio.": "TestPages runs it, with a stand-in for the AWS command line",
-		"git pull":                 "needs an AWS account",
-		"app := ":                  "infra/mastio TestReadme compiles it",
+		"export AWS_PROFILE=": "needs an AWS account; TestAWSCommands knows each command",
+		"make bootstrap":      "needs an AWS account",
+		"aws acm request":     "needs an AWS account; TestAWSCommands knows each command",
+		"export CDK_ARGS=":    "needs an AWS account; infra/mastio TestReadmeCommands knows each setting",
+		"make preflight":      "needs an AWS account",
+		"make deploy":         "needs an AWS account",
+		"aws cloudformation":  "needs an AWS account; TestAWSCommands knows each command",
+		"make smoke":          "needs an AWS account",
+		"MASTIO=\"https://mastio.": "TestPages runs it, with a stand-in for the AWS command line; TestAWSCommands knows " +
+			"each command",
+		"git pull": "needs an AWS account",
+		"app := ":  "infra/mastio TestReadme compiles it",
 	},
 	"localstack/README.md": {
 		"set -a; . build/run": "shared/OPERATING.md has the same block",
-		"aws dynamodb scan":   "needs the AWS command line",
+		"aws dynamodb scan":   "needs the AWS command line; TestAWSCommands knows the command",
 		"make run PORT=": "localstack/run TestRunTourAndRestart starts the program with --port and --data, " +
 			"test/browser fills a Mastio as --demo does",
 		"mkdir -p build/sec":   "test/local starts as many stacks; TestRunTourAndRestart refuses a second one in a folder",
@@ -174,6 +176,9 @@ func TestEveryBlockIsRunOrAccountedFor(t *testing.T) {
 				t.Errorf("%s:%d: a block that needs %q is not run, but the table does not say why", path, b.line, word)
 			case why != "":
 				t.Logf("not run here: %s:%d: %s: %s", path, b.line, b.first(), why)
+			}
+			if why != "" && !strings.Contains(why, "TestAWSCommands") && len(awsCommands(t, path, b)) > 0 {
+				t.Errorf("%s:%d: the block has commands of the AWS CLI; TestAWSCommands holds them: say so", path, b.line)
 			}
 			if language == "sh" {
 				readable(t, path, b, string(makefile))
