@@ -291,8 +291,8 @@ func (w *Watch) dashboard() {
 			Height: number(4),
 		})},
 		{
-			w.numbers("Org CA", w.gauge("org_ca_days_left"), w.gauge("standby_ca"), w.warned(warnings.LegacyPathLenZero),
-				w.warned(warnings.TruststoreOutOfDate)),
+			w.numbers("Org CA", w.gauge("org_ca_days_left"), w.warned(warnings.StandbyMissing),
+				w.warned(warnings.LegacyPathLenZero), w.warned(warnings.TruststoreOutOfDate)),
 		},
 		{
 			w.graph("Agents: requests and refusals", w.service.Agents.measured().MetricCount(nil),

@@ -22,7 +22,7 @@ func gauge(name string, on bool) Gauge {
 // legacy warning also under its name in the operator's guide, and the remaining days of the root. The function
 // standby writes them, except the gauge of the admin secret, which it may not read: sealGauges has that gauge.
 func gauges(s health.State, now time.Time) []Gauge {
-	all := []Gauge{gauge("cullis_proxy_legacy_ca_pathlen_zero", s.Legacy), gauge("standby_ca", s.Standby)}
+	all := []Gauge{gauge("cullis_proxy_legacy_ca_pathlen_zero", s.Legacy)}
 	for _, r := range warnings.All() {
 		if r.Gauge == warnings.ByStandby {
 			all = append(all, gauge(string(r.Warning), slices.Contains(s.Warnings, r.Warning)))

@@ -23,7 +23,7 @@ func TestGauges(t *testing.T) {
 		}
 		return all
 	}
-	clean := values(health.State{Standby: true, CANotAfter: now.Add(100*24*time.Hour + time.Hour)})
+	clean := values(health.State{CANotAfter: now.Add(100*24*time.Hour + time.Hour)})
 	var all []warnings.Warning
 	for _, r := range warnings.All() {
 		all = append(all, r.Warning)
@@ -41,7 +41,7 @@ func TestGauges(t *testing.T) {
 		}
 	}
 	const legacy = "cullis_proxy_legacy_ca_pathlen_zero"
-	if clean[legacy] != 0 || bad[legacy] != 1 || clean["standby_ca"] != 1 || bad["standby_ca"] != 0 {
+	if clean[legacy] != 0 || bad[legacy] != 1 {
 		t.Errorf("clean %v, bad %v", clean, bad)
 	}
 	if _, ok := bad["org_ca_days_left"]; clean["org_ca_days_left"] != 100 || ok {

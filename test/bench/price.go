@@ -23,10 +23,12 @@ import (
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/edge/secrets"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -47,6 +49,9 @@ type shop struct {
 	enroller      *enroll.Enroller
 	sealer        *auditlog.Sealer
 	keys          *inmemory.Keys
+	parts         *boot.Parts // which every function is made of
+	outside       *tally
+	rotateCA      *rotateca.Rotator
 	issuer        string
 	mu            sync.Mutex
 	sum, hashed   spent
@@ -102,26 +107,30 @@ func openShop(ctx context.Context, client *awsdynamodb.Client, prefix string) (*
 	s := &shop{keys: m.Keys, issuer: m.Parts.Config.Issuer, between: 24 * time.Hour}
 	services := m.Services(s.now)
 	services.Store = dynamo.New(dynamo.Config{Client: metered{client, s.into(&s.sum), s.into(&s.hashed)}, Prefix: prefix})
+	s.outside = &tally{Objects: m.Objects, Archive: m.Archive, API: inmemory.AdminSecret{}}
+	services.Objects, services.Archive = s.outside, s.outside
+	services.Secret = secrets.NewAdmin(s.outside, "admin-secret", s.now)
 	parts := services.Over(m.Parts.Config, s.now, func() string { return ulid.Make().String() })
-	parts.Log = boot.NewLog(&s.log)
+	parts.Log, parts.Metrics = boot.NewLog(&s.log), &s.log
+	s.parts = parts
 	p := m.Assemble(parts)
-	s.enroller, s.sealer = p.Enroll, p.Checkpoint
+	s.enroller, s.sealer, s.rotateCA = p.Enroll, p.Checkpoint, p.RotateCA
 	if _, err := p.Standby.Run(ctx); err != nil {
 		return nil, err
 	}
 	var err error
-	if s.token, err = started(boot.Token(parts)); err != nil {
+	if s.token, err = started[served](boot.Token(parts)); err != nil {
 		return nil, err
 	}
-	s.rotate, err = started(boot.RotateCert(parts))
+	s.rotate, err = started[served](boot.RotateCert(parts))
 	return s, err
 }
 
 // served is a function that takes events of both kinds.
 type served = func(context.Context, httpapi.Event) (events.APIGatewayProxyResponse, error)
 
-func started(handler any, err error) (served, error) {
-	f, ok := handler.(served)
+func started[F any](handler any, err error) (F, error) {
+	f, ok := handler.(F)
 	if err == nil && !ok {
 		err = fmt.Errorf("a function is a %T", handler)
 	}

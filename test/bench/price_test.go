@@ -42,6 +42,21 @@ func database(t *testing.T) string {
 	return s.Endpoint()
 }
 
+// open returns a Mastio of its own over DynamoDB Local.
+func open(t *testing.T, prefix string) *shop {
+	t.Helper()
+	endpoint := database(t)
+	s, err := openShop(t.Context(), dynamo.NewClient(aws.Config{
+		Region:       "us-east-1",
+		BaseEndpoint: &endpoint,
+		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
+	}), prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // A transaction costs two units for each kilobyte of each item, and what its indexes cost: an entry one, a moved entry
 // two.
 func TestTransactionsAreCountedByTheItem(t *testing.T) {
@@ -86,15 +101,7 @@ func TestTransactionsAreCountedByTheItem(t *testing.T) {
 // What infra/README.md says that things cost is what they use, measured, times the list prices; and what agents ask for
 // most stays within its bar.
 func TestPriceTableIsTheReadmes(t *testing.T) {
-	endpoint := database(t)
-	s, err := openShop(t.Context(), dynamo.NewClient(aws.Config{
-		Region:       "us-east-1",
-		BaseEndpoint: &endpoint,
-		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
-	}), "price-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := open(t, "price-")
 	sold, err := s.sold(t.Context())
 	if err != nil {
 		t.Fatal(err)

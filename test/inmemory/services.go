@@ -82,15 +82,15 @@ func (k keyStore) Signer(ctx context.Context, id string, pub crypto.PublicKey) c
 	return k.Keys.Signer(ctx, id, pub)
 }
 
-// adminSecret is a secret with one version, which is named for its label.
-type adminSecret struct{}
+// AdminSecret is a secret with one version, which is named for its label.
+type AdminSecret struct{}
 
 func admin(now func() time.Time) *secrets.Admin {
-	return secrets.NewAdmin(adminSecret{}, "admin-secret", now)
+	return secrets.NewAdmin(AdminSecret{}, "admin-secret", now)
 }
 
 // GetSecretValue answers as Secrets Manager does.
-func (adminSecret) GetSecretValue(
+func (AdminSecret) GetSecretValue(
 	_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options),
 ) (*secretsmanager.GetSecretValueOutput, error) {
 	if aws.ToString(in.VersionStage) != string(secrets.Current) {
