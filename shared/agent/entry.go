@@ -2,7 +2,7 @@ package agent
 
 import "time"
 
-// Moving an entry of the due index costs as many write units as the agent's record and its audit row together. So a
+// Moving an entry of the due index costs half as many write units as the agent's record and its audit row together. A
 // rotation of a certificate that is far from due leaves the entry where it is: earlier than the new certificate is due.
 // An early entry costs one look of hygiene, which moves it. A late entry would let a certificate end, so there is none:
 // Entry takes the earlier of the two instants, whatever else changes in the record.
