@@ -44,15 +44,17 @@ func (g *guide) steps(rotateCA bool) []step {
 		{"dashboard", g.log("dashboard"), g.dashboard},
 		{"a path that there is not", "the access log /aws/vendedlogs/mastio/" + g.in.org + "/access/agents", g.stray},
 		{"enrol an agent", g.log("enroll"), g.enrol},
-		{"token", g.log("token") + "; the truststore: " + g.log("standby"), g.token},
-		{"two proofs in one request", g.log("token"), g.twoProofs},
-		{"a path that agents have not", "$default of the agents' API, " + g.log("discovery"), g.agentsStray},
+		{"token", g.log("token") + "; the truststore: " + g.log("standby") + "; a 401 without a certificate: its " +
+			"place in the event, shared/edge/httpapi/event.go, call", g.token},
+	}
+	all = append(all, g.edgeSteps()...)
+	all = append(all, []step{
 		{"rotate its certificate", g.log("rotatecert"), g.rotate},
 		{"the old certificate is refused", g.log("token"), g.refused},
 		{"the new one gets a token", g.log("token"), g.token},
 		{"the rotation is on record", g.log("audit"), g.onRecord},
 		{"standby and truststore", g.log("standby"), g.standby},
-	}
+	}...)
 	if rotateCA {
 		all = append(all, step{"rotate the Org CA", g.log("rotateca"), g.rotateCA},
 			step{"the agent re-enrols", g.log("rotatecert"), g.rotate},

@@ -74,13 +74,15 @@ func run(ctx context.Context, args []string, out, failed io.Writer) int {
 func ask(ctx context.Context, cfg aws.Config, in installation, o options, out io.Writer) int {
 	t := table{out: out}
 	fmt.Fprintf(out, "%s: agents at %s, operators at %s\n\n", in.org, in.agents, in.operators)
+	begun := time.Now().Add(-time.Minute) // by the clock of AWS
 	g := newGuide(in, strings.ToLower(rand.Text()[:8]), o)
 	for _, s := range g.steps(o.rotateCA) {
 		t.take(ctx, s)
 	}
 	if o.questions {
 		q := newQuestions(cfg, in.org, strings.ToLower(rand.Text()[:8]))
-		for _, s := range q.steps() {
+		l := &logs{q: q, since: begun, asked: in.mutual && g.now.Cert != ""}
+		for _, s := range append(q.steps(), l.steps()...) {
 			t.take(ctx, s)
 		}
 		for _, left := range q.clean(context.WithoutCancel(ctx)) {

@@ -14,10 +14,12 @@ func TestWorkingInstallation(t *testing.T) {
 		t.Errorf("status %d:\n%s", status, out)
 	}
 	for _, says := range []string{
-		"acme: agents at https://", "401 Certificate has been revoked", "agent.cert_rotated", "each item is judged by itself",
+		"acme: agents at https://", "401 Certificate has been revoked", "agent.cert_rotated",
+		"each item is judged by itself",
 		"first map[NotFoundException:true]",
 		"first map[KMSInvalidStateException:true]", "mastio-acme-failed-events was published",
-		"22 passed, 0 failed, 0 skipped",
+		"401 with WWW-Authenticate", "1 lines as they were written", "octets for a token",
+		"27 passed, 0 failed, 0 skipped",
 	} {
 		if !strings.Contains(out, says) {
 			t.Errorf("no %q in:\n%s", says, out)
@@ -119,5 +121,85 @@ func TestWhichInstallation(t *testing.T) {
 	if status, out := smoke(t, a, "-questions=false"); status != exitWorks ||
 		!strings.Contains(out, "there is no agentsDomain") {
 		t.Errorf("%d: %s", status, out)
+	}
+}
+
+// What AWS does otherwise with the agents' API is said, with where to look, or is no fault.
+func TestAgentsAPI(t *testing.T) {
+	const wrapped = `{"timestamp":"2026-11-24T03:00:00.000Z","level":"INFO","message":"{\"msg\":\"request\"}"}`
+	for name, tt := range map[string]struct {
+		m      mastio
+		lines  map[string][]string // of the log and of the access log, if other than they should be
+		says   []string
+		status int
+	}{
+		"renamed": {
+			m:    mastio{renamed: true},
+			says: []string{"401 with X-Amzn-Remapped-Www-Authenticate"},
+		},
+		"no challenge": {
+			m:      mastio{deaf: "GET /v1/agent/me"},
+			says:   []string{"FAIL  the challenge of a resource", "me.go"},
+			status: exitWrong,
+		},
+		"decoded twice": {
+			m:      mastio{twice: true},
+			says:   []string{"FAIL  a path is decoded once", "event.go, target"},
+			status: exitWrong,
+		},
+		"no stage variable": {
+			m:      mastio{hosts: "operators"},
+			says:   []string{"FAIL  a path of the operators alone", "the stage variable host"},
+			status: exitWrong,
+		},
+		"wrapped lines": {
+			lines:  map[string][]string{"token": {wrapped}},
+			says:   []string{"FAIL  AWS: lines of a function's log", "Lambda has wrapped", "tail /aws/lambda/mastio-acme-token"},
+			status: exitWrong,
+		},
+		"no level": {
+			lines:  map[string][]string{"token": {`{"msg":"request","timestamp":"t"}`}},
+			says:   []string{"a line has no level"},
+			status: exitWrong,
+		},
+		"not ours": {
+			lines:  map[string][]string{"token": {`{"type":"platform.start"}`}},
+			says:   []string{"none of 1 lines is the Mastio's"},
+			status: exitWrong,
+		},
+		"LocalStack's lines": {
+			lines: map[string][]string{"token": {"START RequestId: 1"}, "access": {}},
+			says:  []string{"skip  AWS: lines of a function's log", "skip  AWS: the access log is filled"},
+		},
+		"unknown variables": {
+			lines:  map[string][]string{"access": {`{"route":"-","status":"200"}`}},
+			says:   []string{"FAIL  AWS: the access log is filled", "accesslog.go"},
+			status: exitWrong,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt.m.t = t
+			a := recorded(t, serveMastio(t, &tt.m))
+			good := a.answers["FilterLogEvents"]
+			a.answers["FilterLogEvents"] = func(body string) (int, string) {
+				kind := "token"
+				if strings.Contains(body, "/access/") {
+					kind = "access"
+				}
+				if lines, ok := tt.lines[kind]; ok {
+					return 200, events(lines...)
+				}
+				return good(body)
+			}
+			status, out := smoke(t, a)
+			if status != tt.status {
+				t.Errorf("status %d, want %d:\n%s", status, tt.status, out)
+			}
+			for _, s := range tt.says {
+				if !strings.Contains(out, s) {
+					t.Errorf("no %q in:\n%s", s, out)
+				}
+			}
+		})
 	}
 }

@@ -122,15 +122,43 @@ func recorded(t *testing.T, mastio string) *account {
 		"Sign":                   always(200, `{}`),
 		"GetParametersForImport": times(1, "KMSInvalidStateException", always(200, `{}`)),
 		"ScheduleKeyDeletion":    always(200, `{}`),
-		"SetAlarmState":          always(200, string(cbor.Encode(cbor.Map{}))),
-		"DescribeAlarmHistory":   always(200, string(cbor.Encode(history))),
+		"FilterLogEvents": func(body string) (int, string) {
+			if strings.Contains(body, "/access/") {
+				return 200, events(accessLine)
+			}
+			return 200, events(tokenLine)
+		},
+		"SetAlarmState":        always(200, string(cbor.Encode(cbor.Map{}))),
+		"DescribeAlarmHistory": always(200, string(cbor.Encode(history))),
 	}}
+}
+
+// Lines as a token request leaves them.
+const (
+	tokenLine  = `{"timestamp":"2026-11-24T03:00:00.000Z","level":"INFO","msg":"request","status":200}`
+	accessLine = `{"request_id":"r","source":"203.0.113.177","route":"POST /v1/auth/token","status":"200","error":"- -"}`
+)
+
+// events is what FilterLogEvents answers with these lines.
+func events(lines ...string) string {
+	all := []map[string]any{}
+	for _, l := range lines {
+		all = append(all, map[string]any{"message": l, "timestamp": 1})
+	}
+	b, err := json.Marshal(map[string]any{"events": all})
+	if err != nil {
+		panic(err) // texts always have a JSON form
+	}
+	return string(b)
 }
 
 // mastio answers as a deployed one does in the course of the guide. deaf are paths that answer 500.
 type mastio struct {
 	t       *testing.T
 	deaf    string
+	renamed bool   // the challenge's header has API Gateway's name
+	twice   bool   // paths are decoded twice
+	hosts   string // which API's paths the agents' host has, besides its own
 	current []byte // the certificate that counts
 }
 
@@ -161,6 +189,19 @@ func (m *mastio) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		default:
 			say(401, j, `{"error":"invalid_client","error_description":"Certificate has been revoked"}`)
 		}
+	case path == "POST /v1/auth/%74oken" && m.twice:
+		say(200, j, `{"access_token":"t"}`)
+	case path == "PUT /pki/rotate-ca" && m.hosts == "operators":
+		say(405, j, `{}`)
+	case path == "POST /v1/auth/%74oken", path == "PUT /pki/rotate-ca":
+		say(404, "application/problem+json", `{}`)
+	case path == "GET /v1/agent/me":
+		if name := challengeHeader; m.renamed {
+			w.Header().Set(renamedChallenge, `DPoP algs="ES256", Bearer`)
+		} else {
+			w.Header().Set(name, `DPoP algs="ES256", Bearer`)
+		}
+		say(401, j, `{}`)
 	case strings.HasSuffix(path, "/of/the/kind"):
 		say(404, "application/problem+json", `{}`)
 	case !admin:
