@@ -54,8 +54,8 @@ func (a *API) stageName() *string {
 // accessLog is where an API writes its access log. With this prefix the account's resource policy of CloudWatch Logs,
 // whose size is limited, needs no entry for each log group.
 func (s *Service) accessLog(host routes.Host) awslogs.LogGroup {
-	return logGroup(s.Scope, title(host)+"AccessLog", "/aws/vendedlogs/mastio/"+s.props.OrgID+"/access/"+string(host),
-		s.props)
+	return s.logGroup(s.Scope, title(host)+"AccessLog",
+		"/aws/vendedlogs/mastio/"+s.props.OrgID+"/access/"+string(host))
 }
 
 // api makes a REST API, without routes yet: the functions' environment contains its URL.

@@ -82,6 +82,7 @@ var settings = map[string]func(*Props, string) error{
 	"auditTsa":                   text(func(p *Props) *string { return &p.AuditTSA }),
 	"tablePrefix":                text(func(p *Props) *string { return &p.TablePrefix }),
 	"logRetentionDays":           whole(func(p *Props) *int { return &p.LogRetentionDays }),
+	"logKey":                     toggle(func(p *Props) *bool { return &p.LogKey }),
 	"tracing":                    toggle(func(p *Props) *bool { return &p.Tracing }),
 	"sharedConcurrency":          toggle(func(p *Props) *bool { return &p.SharedConcurrency }),
 	"sharedAccountLogging":       toggle(func(p *Props) *bool { return &p.SharedAccountLogging }),

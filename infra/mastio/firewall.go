@@ -51,7 +51,7 @@ func (s *Service) firewall(api awsapigateway.RestApi) {
 		WebAclArn:   acl.AttrArn(),
 	})
 	// The name's beginning is prescribed.
-	log := logGroup(s.Scope, "FirewallLog", "aws-waf-logs-"+s.props.name("operators"), s.props)
+	log := s.logGroup(s.Scope, "FirewallLog", "aws-waf-logs-"+s.props.name("operators"))
 	waf.NewCfnLoggingConfiguration(s.Scope, jsii.String("FirewallLogging"), &waf.CfnLoggingConfigurationProps{
 		ResourceArn: acl.AttrArn(),
 		LogDestinationConfigs: &[]any{awscdk.Stack_Of(s.Scope).FormatArn(&awscdk.ArnComponents{

@@ -68,18 +68,10 @@ var retentions = map[int]awslogs.RetentionDays{
 	731: awslogs.RetentionDays_TWO_YEARS, 3653: awslogs.RetentionDays_TEN_YEARS,
 }
 
-func logGroup(scope constructs.Construct, id, name string, p Props) awslogs.LogGroup {
-	return awslogs.NewLogGroup(scope, &id, &awslogs.LogGroupProps{
-		LogGroupName:  &name,
-		Retention:     retentions[p.LogRetentionDays],
-		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
-	})
-}
-
 // function makes one function with a role of its own, which may do what permissions.go says and nothing else.
 func (s *Service) function(name string) *Function {
 	scope := constructs.NewConstruct(s.Scope, jsii.String(strings.ToUpper(name[:1])+name[1:]))
-	f := &Function{Log: logGroup(scope, "Log", "/aws/lambda/"+s.props.name(name), s.props)}
+	f := &Function{Log: s.logGroup(scope, "Log", "/aws/lambda/"+s.props.name(name))}
 	f.Role = awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
 		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
 		Description: jsii.String("Mastio " + s.props.OrgID + ": function " + name),

@@ -115,6 +115,7 @@ type Props struct {
 
 	TablePrefix          string // before the tables' names; a restore takes another one
 	LogRetentionDays     int
+	LogKey               bool // log groups and the alarms' topic are under a key of the installation, $1 a month
 	Tracing              bool // AWS X-Ray
 	SharedConcurrency    bool // reserve none: a young account has too little of it to reserve any
 	SharedAccountLogging bool // the account has a role that API Gateway writes access logs with; false: make one

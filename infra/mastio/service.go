@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/triggers"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -24,9 +25,10 @@ type Service struct {
 	Failed    awssqs.Queue       // events that a function could not deal with
 	Bus       awsevents.EventBus // gets the events for the outside
 
-	props Props
-	data  *Data
-	stack awscdk.Stack
+	props  Props
+	data   *Data
+	stack  awscdk.Stack
+	logKey awskms.Key // encrypts log groups and the alarms' topic; nil: AWS's own keys do
 }
 
 func newService(scope constructs.Construct, id string, p Props, d *Data) *Service {
@@ -37,6 +39,7 @@ func newService(scope constructs.Construct, id string, p Props, d *Data) *Servic
 		data:      d,
 		stack:     awscdk.Stack_Of(scope),
 	}
+	s.makeLogKey()
 	s.Failed = awssqs.NewQueue(s.Scope, jsii.String("Failed"), &awssqs.QueueProps{
 		QueueName:       jsii.String(p.name("failed-events")),
 		RetentionPeriod: awscdk.Duration_Days(number(14)),

@@ -38,6 +38,7 @@ func newWatch(scope constructs.Construct, id string, p Props, s *Service) *Watch
 		TopicName:   jsii.String(p.name("alarms")),
 		DisplayName: jsii.String("Mastio " + p.OrgID),
 		EnforceSSL:  jsii.Bool(true),
+		MasterKey:   s.encryptedBy(),
 	})
 	w.letAlarmsPublish()
 	if p.AlarmEmail != "" {
@@ -53,21 +54,12 @@ func newWatch(scope constructs.Construct, id string, p Props, s *Service) *Watch
 // letAlarmsPublish allows CloudWatch to publish. The default policy of a topic allows it, but the policy that
 // enforces TLS replaces the default.
 func (w *Watch) letAlarmsPublish() {
-	stack := awscdk.Stack_Of(w.Scope)
 	w.Topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid:        jsii.String("AlarmsPublish"),
 		Actions:    jsii.Strings("sns:Publish"),
 		Resources:  jsii.Strings(*w.Topic.TopicArn()),
 		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)},
-		Conditions: &map[string]any{
-			"StringEquals": map[string]any{"aws:SourceAccount": *stack.Account()},
-			"ArnLike": map[string]any{"aws:SourceArn": *stack.FormatArn(&awscdk.ArnComponents{
-				Service:      str("cloudwatch"),
-				Resource:     str("alarm"),
-				ResourceName: jsii.String(w.props.name("*")),
-				ArnFormat:    awscdk.ArnFormat_COLON_RESOURCE_NAME,
-			})},
-		},
+		Conditions: ofOwnAlarms(awscdk.Stack_Of(w.Scope), w.props),
 	}))
 }
 
