@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -60,10 +59,7 @@ func keyed(k string) edit { return header("Idempotency-Key", k) }
 
 func TestEveryRouteDecidesOnIdempotencyKeys(t *testing.T) {
 	w, agents := openWithCast(t)
-	all := shapes(w, agents)
-	maps.Copy(all, w.outsideShapes(t))
-	maps.Copy(all, renewShapes(t, agents.kyc))
-	maps.Copy(all, w.loginShapes(t, agents.kyc))
+	all := everyShape(t, w, agents)
 	var repeatable []string
 	for _, r := range routes.All() {
 		route := r.Method + " " + r.Path

@@ -41,7 +41,22 @@ type shape struct {
 	ignoreQuery bool // RFC 6749 section 3.2 for the token; elsewhere there is nothing a parameter could mean
 }
 
-// shapes has every route of the table: one that is missing fails the test.
+// everyShape has every route of the table: one that is missing fails the test.
+func everyShape(t *testing.T, w *world, agents cast) map[string]shape {
+	t.Helper()
+	all := shapes(w, agents)
+	maps.Copy(all, w.outsideShapes(t))
+	maps.Copy(all, renewShapes(t, agents.kyc))
+	maps.Copy(all, w.loginShapes(t, agents.kyc))
+	for _, r := range api() {
+		if _, ok := all[r.Method+" "+r.Path]; !ok {
+			t.Fatalf("%s %s: there is no request for this route: add one that succeeds to shapes", r.Method, r.Path)
+		}
+	}
+	return all
+}
+
+// shapes are the requests that need no keys of their own.
 func shapes(w *world, agents cast) map[string]shape {
 	path := "/v1/admin/agents/" + agents.kyc.ID
 	return map[string]shape{
@@ -153,17 +168,10 @@ func openWithCast(t testing.TB) (*world, cast) {
 
 func TestEveryRouteRefusesEveryBadInput(t *testing.T) {
 	w, agents := openWithCast(t)
-	all := shapes(w, agents)
-	maps.Copy(all, w.outsideShapes(t))
-	maps.Copy(all, renewShapes(t, agents.kyc))
-	maps.Copy(all, w.loginShapes(t, agents.kyc))
+	all := everyShape(t, w, agents)
 	for _, r := range api() {
 		key := r.Method + " " + r.Path
-		s, ok := all[key]
-		if !ok {
-			t.Errorf("%s: the test has no request for this route", key)
-			continue
-		}
+		s := all[key]
 		t.Run(key, func(t *testing.T) {
 			for _, bad := range slices.Concat(badMethods(r, s), badSecrets(r, s), badQueries(r, s), badJSON(r, s), badIDs(r, s),
 				badCertificates(t, r, s, agents)) {
@@ -527,10 +535,7 @@ func TestUnknownRoutes(t *testing.T) {
 // A function that is asked for a route of another one has no handler for it, whatever the route table says.
 func TestFunctionsServeOnlyTheirOwnRoutes(t *testing.T) {
 	w, agents := openWithCast(t)
-	all := shapes(w, agents)
-	maps.Copy(all, w.outsideShapes(t))
-	maps.Copy(all, renewShapes(t, agents.kyc))
-	maps.Copy(all, w.loginShapes(t, agents.kyc))
+	all := everyShape(t, w, agents)
 	for _, r := range api() {
 		for name, call := range w.functions {
 			if name == r.Function {
