@@ -15,17 +15,23 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-const fleetSize = 300
+// fleetSize is how many agents the tests of pages enrol: enough for several pages of every size, with -short fewer.
+func fleetSize() int {
+	if testing.Short() {
+		return 60
+	}
+	return 300
+}
 
 // fleet enrols agents of every method under three generations, and deactivates some, and returns them as pages have
 // them.
 func (f fixture) fleet() []agent.Agent {
 	f.t.Helper()
-	fleet := make([]agent.Agent, fleetSize)
+	fleet := make([]agent.Agent, fleetSize())
 	var wg sync.WaitGroup
 	for worker := range 10 {
 		wg.Go(func() {
-			for n := worker; n < fleetSize; n += 10 {
+			for n := worker; n < len(fleet); n += 10 {
 				fleet[n] = f.enrol(n)
 			}
 		})
@@ -73,7 +79,7 @@ func place(a agent.Agent) string {
 // walk reads all pages.
 func (f fixture) walk(q registry.Query) (all []agent.Agent, sizes []int) {
 	f.t.Helper()
-	for len(sizes) <= fleetSize {
+	for len(sizes) <= fleetSize() {
 		page, err := f.Agents(f.t.Context(), q)
 		if err != nil {
 			f.t.Fatalf("agents: %v", err)
@@ -91,10 +97,10 @@ func (f fixture) walk(q registry.Query) (all []agent.Agent, sizes []int) {
 func pages(t *testing.T, f fixture) {
 	fleet := f.fleet()
 	f.settled(fleet)
-	for _, limit := range []int{7, 50, 100, 299, 300, 1000} {
+	for _, limit := range []int{7, 50, 100, len(fleet) - 1, len(fleet), 1000} {
 		got, sizes := f.walk(registry.Query{Limit: limit})
 		f.same(fmt.Sprintf("agents in pages of %d", limit), got, fleet)
-		if full := (fleetSize + limit - 1) / limit; len(sizes) != full {
+		if full := (len(fleet) + limit - 1) / limit; len(sizes) != full {
 			t.Errorf("pages of %d: got %v, want %d", limit, sizes, full)
 		}
 	}
