@@ -29,6 +29,7 @@ func refusedDir(t *testing.T, dir string) error {
 // A folder that is not whole, or not one, is refused by the name of what is wrong and with the remedy. None becomes a
 // new organisation; put right, it goes on.
 func TestStateThatDoesNotHoldTogether(t *testing.T) {
+	long(t)
 	dir, other := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "other")
 	s := start(t, stack.Config{Dir: dir})
 	a := enrol(t, s, "kyc")
@@ -155,6 +156,7 @@ func from(other, name string) func(*testing.T, string) {
 // A disk that fills ends the stack with its reason while everything that was acknowledged is still whole; one that is
 // full already starts none.
 func TestDiskFull(t *testing.T) {
+	long(t)
 	var free atomic.Uint64
 	free.Store(10 << 20)
 	space := func(string) (uint64, error) { return free.Load(), nil }
@@ -200,6 +202,7 @@ func TestDiskFull(t *testing.T) {
 
 // A client reaches the gateway on both addresses of localhost, and offers http/1.0 alone if it likes.
 func TestBothLoopbacks(t *testing.T) {
+	long(t)
 	s := start(t, stack.Config{})
 	port := s.URL[strings.LastIndex(s.URL, ":")+1:]
 	for _, host := range []string{"127.0.0.1", "[::1]"} {

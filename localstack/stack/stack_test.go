@@ -167,6 +167,14 @@ func token(t *testing.T, s *stack.Stack, a answer) answer {
 	return call(t, s, client(t, s, a.CertPEM, a.KeyPEM), "POST", "/v1/auth/token", "")
 }
 
+// long is a test that make test leaves out: it starts stacks for what changes rarely, and only in this package.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts stacks of its own: make check does")
+	}
+}
+
 func TestLife(t *testing.T) {
 	s := start(t, stack.Config{OrgID: "orga"})
 	admin := client(t, s, "", "")
@@ -265,6 +273,9 @@ func TestServicesAnswerThisRunOnly(t *testing.T) {
 		"as it runs": nil, "with something between": func(_ string, h http.Handler) http.Handler { return h },
 	} {
 		t.Run(name, func(t *testing.T) {
+			if wrap != nil {
+				long(t)
+			}
 			s := start(t, stack.Config{Wrap: wrap})
 			for _, service := range stack.Services() {
 				for who, status := range map[string]bool{"no signature": false, "a known id": false, "another run": false,
@@ -405,6 +416,7 @@ func TestWrap(t *testing.T) {
 }
 
 func TestTicksByItself(t *testing.T) {
+	long(t)
 	var dynamo atomic.Int64
 	s := start(t, stack.Config{
 		Tick: 50 * time.Millisecond,
