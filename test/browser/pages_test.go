@@ -39,9 +39,13 @@ const maxPage = 100 << 10
 
 // TestPages looks at every page with a fleet in the middle of a rotation: valid HTML, nothing that axe finds, no more
 // than 100 KB, nothing that runs off a phone's screen. What it saw is in build/screens. With -short it looks at each
-// page in one way, and at the next page in the next.
+// page in one way, and at the next page in the next, and keeps no pictures.
 func TestPages(t *testing.T) {
-	s := start(t, 240)
+	agents := 240
+	if testing.Short() {
+		agents = 120 // still two pages of them
+	}
+	s := start(t, agents)
 	b := s.tab(launch(t), t)
 	html := t.TempDir()
 	b.see(html, "login", "/proxy/login")
@@ -123,6 +127,9 @@ func (s *system) abandonRotation(t *testing.T) {
 
 // The checkers find what they are there for, or else their silence would mean nothing.
 func TestCheckersFindMistakes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the checkers are pinned: make check tries them out")
+	}
 	s, dir := start(t, 0), t.TempDir()
 	bad := `<!DOCTYPE html><html lang="en"><title>x</title><main><p><div></p><input><img src="x"></main>`
 	if err := os.WriteFile(filepath.Join(dir, "bad.html"), []byte(bad), 0o644); err != nil {
@@ -198,18 +205,26 @@ func (b *tab) lookAs(name string, l look) {
 			b.t.Errorf("%s: a row takes more than %v pixels of a phone's height: %q", name, threeLines, row)
 		}
 	}
-	picture := get(b, chromedp.FullScreenshot(100))
 	if wider > 0 {
 		b.t.Errorf("%s, %s: %v pixels run off the screen", name, l.name, wider)
 	}
-	if err := os.WriteFile(filepath.Join(screens, name+"-"+l.name+".png"), picture, 0o644); err != nil {
-		b.t.Fatal(err)
-	}
-	if name+"-"+l.name == inReadme {
-		keepForReadme(b.t, picture)
+	if !testing.Short() {
+		b.keep(name + "-" + l.name)
 	}
 	for _, v := range b.violations() {
 		b.t.Errorf("%s, %s: %s", name, l.name, v)
+	}
+}
+
+// keep writes a picture of the page that is open.
+func (b *tab) keep(name string) {
+	b.t.Helper()
+	picture := get(b, chromedp.FullScreenshot(100))
+	if err := os.WriteFile(filepath.Join(screens, name+".png"), picture, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+	if name == inReadme {
+		keepForReadme(b.t, picture)
 	}
 }
 
