@@ -1,5 +1,5 @@
 # make run    sets everything up and starts the whole system on this machine
-# make test   sets everything up and runs every test, the long ones in short form
+# make test   sets everything up and runs the tests, the long ones in short form
 # make check  runs what takes long besides: CI runs both
 # make help   lists the rest
 
@@ -101,34 +101,49 @@ build: need-go ## build every function for AWS (linux/arm64) into build/lambda
 release: need-go ## what a release consists of, into build/release: zips of the functions, commands, bill of materials, sums
 	@go run ./infra/release
 
-# A package for each core, whatever GOFLAGS says: many tests wait for other processes. The race detector needs cgo; what
-# such a test builds does not.
-GO_TEST := go test -vet=all -shuffle=on -timeout 30m -p $(shell getconf _NPROCESSORS_ONLN)
+# A package for each core, whatever GOFLAGS says: many tests wait for other processes. make lint has what go vet would
+# find, once for all. The race detector needs cgo; what such a test builds does not.
+GO_TEST := go test -vet=off -shuffle=on -timeout 30m -p $(shell getconf _NPROCESSORS_ONLN)
 GO_RACE := CGO_ENABLED=1 $(GO_TEST) -race -exec 'env CGO_ENABLED=0'
 
-# Packages of the product and of the local stack that start goroutines, in code or in tests: there the race detector runs
-# on every change. SCALED are the packages whose tests -short makes shorter.
-tested = xargs -n1 dirname | sort -u | while read -r d; do ls $$d/*_test.go >/dev/null 2>&1 && echo ./$$d || true; done
+# The longest first: what they wait for is the time in which the rest is compiled.
+LONGEST := ./test/e2e ./test/browser ./localstack/stack ./test/model ./test/sdk ./test/guide
+# What deploys: the libraries below it take longer to compile than everything else together.
+DEPLOYS := ./infra ./infra/mastio ./infra/preflight ./infra/smoke
+# They start the whole local stack as a program does, or read files: whatever runs side by side has its own package.
+WHOLE := ./localstack/cloud ./localstack/run ./localstack/stack
 # Of httpapi two tests start goroutines, and its thousands of requests take minutes under the detector: make check runs them.
-CONCURRENT = $(filter-out ./shared/edge/httpapi,$(shell grep -rlE --include='*.go' '^[[:space:]]*go [a-zA-Z]|[.]Go\b' shared localstack | $(tested)))
-SCALED = $(shell grep -rlE --include='*_test.go' 'testing[.]Short|rapid[.]Check' infra localstack shared test | $(tested))
-others = $$(go list ./... | grep -vxF "$$(go list $(CONCURRENT))"$(1))
+SLOW_RACE := ./shared/edge/httpapi
+
+# Packages of the product and of the local stack that start goroutines, in code or in tests: there the race detector runs
+# on every change. SCALED are the packages whose tests -short makes shorter, those of the stores' contract among them.
+tested = xargs -n1 dirname | sort -u | while read -r d; do ls $$d/*_test.go >/dev/null 2>&1 && echo ./$$d || true; done
+CONCURRENT = $(filter-out $(SLOW_RACE) $(WHOLE),$(shell grep -rlE --include='*.go' '^[[:space:]]*go [a-zA-Z]|[.]Go\b' shared localstack | $(tested)))
+SCALED = $(shell grep -rlE --include='*_test.go' 'testing[.]Short|rapid[.]Check|storetest[.]Run' localstack shared test infra | $(tested))
+# What has tests, without what $(1) names.
+others = $(filter-out $(1),$(shell find functions infra localstack shared test -name '*_test.go' | $(tested)))
 
 # A test's database lives for seconds: Java's second compiler costs twice what the whole start costs without it.
 .PHONY: test
 test: export JDK_JAVA_OPTIONS := -XX:TieredStopAtLevel=1
-test: setup infra-setup ## every test, the long ones in short form; race detector where goroutines are (8 minutes on two cores)
-	$(GO_TEST) -short $(call others)
+test: setup ## every test but those of what deploys, the long ones in short form; race detector where goroutines are (8 minutes on two cores)
+	$(GO_TEST) -short $(LONGEST) $(call others,$(LONGEST) $(CONCURRENT) $(DEPLOYS))
 	$(GO_RACE) -short $(CONCURRENT)
 
-# The runtime below the CDK has a data race of its own: no race detector for infra.
+.PHONY: infra-test
+infra-test: infra-setup ## the tests of what deploys, the CDK app first: make check runs them
+	$(GO_TEST) $(DEPLOYS)
+
+# The race detector over what make test has run without, then what it has run in short form. The CDK's runtime has a data
+# race of its own, and package house starts nothing.
 .PHONY: check
-check: setup infra-setup ## what takes long besides make test: race detector over everything, the long tests at full length, fuzzing
-	$(GO_RACE) -short $(call others, | grep -v -e '/infra' -e '/test/browser$$' -e '/test/e2e$$')
-	$(GO_RACE) ./test/browser ./test/e2e
-	$(GO_TEST) $(filter-out ./test/browser ./test/e2e ./test/model ./test/soak,$(SCALED))
-	go test ./test/model -rapid.checks=200 -timeout 30m
-	go test ./shared/edge/dynamo -run '^TestExportOfManyRows$$' -count=1 -v -args -rows=100000
+check: setup infra-test ## what takes long besides make test: what deploys, race detector over everything, the long tests at full length, fuzzing
+	$(GO_RACE) ./test/e2e ./test/browser
+	$(GO_RACE) -short $(call others,$(CONCURRENT) $(DEPLOYS) ./test/browser ./test/e2e ./test/house)
+	$(GO_TEST) $(filter-out $(DEPLOYS) ./test/browser ./test/e2e ./test/house ./test/model ./test/soak,$(SCALED))
+	go test -vet=off -tags=lambda.norpc,openapi ./shared/edge/httpapi
+	go test -vet=off ./test/model -rapid.checks=200 -timeout 30m
+	go test -vet=off ./shared/edge/dynamo -run '^TestExportOfManyRows$$' -count=1 -v -args -rows=100000
 	$(MAKE) soak OPS=100000
 	$(MAKE) fuzz FUZZTIME=5000x
 
