@@ -43,7 +43,7 @@ func listings(t *testing.T, f fixture) {
 			l := registry.Selection{Filter: filter, Sort: sort, Keys: 1000, Records: 1000}
 			for _, limit := range []int{7, 1000} {
 				l.Limit = limit
-				f.same(fmt.Sprintf("%s by %q in pages of %d", name, sort, limit), f.listed(l, fleetSize), want)
+				f.same(fmt.Sprintf("%s by %q in pages of %d", name, sort, limit), f.listed(l, fleetSize()), want)
 			}
 			l.Limit, l.Keys, l.Records = 1000, 40, 15
 			f.same(fmt.Sprintf("%s by %q, a few at a time", name, sort), f.listed(l, 15), want)
@@ -84,7 +84,7 @@ func sorted(fleet []agent.Agent, by registry.Sort) {
 func (f fixture) listed(l registry.Selection, most int) (all []agent.Agent) {
 	f.t.Helper()
 	all = []agent.Agent{}
-	for range fleetSize + 1 {
+	for range fleetSize() + 1 {
 		page, err := f.List(f.t.Context(), l)
 		if err != nil {
 			f.t.Fatalf("list %+v: %v", l, err)
