@@ -101,24 +101,22 @@ build: need-go ## build every function for AWS (linux/arm64) into build/lambda
 release: need-go ## what a release consists of, into build/release: zips of the functions, commands, bill of materials, sums
 	@go run ./infra/release
 
-# A package for each core, whatever GOFLAGS says: many tests wait for other processes. make lint has what go vet would
-# find, once for all. The race detector needs cgo; what such a test builds does not.
-GO_TEST := go test -vet=off -shuffle=on -timeout 30m -p $(shell getconf _NPROCESSORS_ONLN)
+# One package more than there are cores, whatever GOFLAGS says: many tests wait for other processes. make lint has what go
+# vet would find, once for all. The race detector needs cgo; what such a test builds does not.
+GO_TEST := go test -vet=off -shuffle=on -timeout 30m -p $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 GO_RACE := CGO_ENABLED=1 $(GO_TEST) -race -exec 'env CGO_ENABLED=0'
 
 # The longest first: what they wait for is the time in which the rest is compiled.
 LONGEST := ./test/e2e ./test/browser ./localstack/stack ./test/model ./test/sdk ./test/guide
 # What deploys: the libraries below it take longer to compile than everything else together.
 DEPLOYS := ./infra ./infra/mastio ./infra/preflight ./infra/smoke
-# They start the whole local stack as a program does, or read files: whatever runs side by side has its own package.
-WHOLE := ./localstack/cloud ./localstack/run ./localstack/stack
 # Of httpapi two tests start goroutines, and its thousands of requests take minutes under the detector: make check runs them.
 SLOW_RACE := ./shared/edge/httpapi
 
-# Packages of the product and of the local stack that start goroutines, in code or in tests: there the race detector runs
-# on every change. SCALED are the packages whose tests -short makes shorter, those of the stores' contract among them.
+# Packages of the product that start goroutines, in code or in tests: there the race detector runs on every
+# change. SCALED are the packages whose tests -short makes shorter, those of the stores' contract among them.
 tested = xargs -n1 dirname | sort -u | while read -r d; do ls $$d/*_test.go >/dev/null 2>&1 && echo ./$$d || true; done
-CONCURRENT = $(filter-out $(SLOW_RACE) $(WHOLE),$(shell grep -rlE --include='*.go' '^[[:space:]]*go [a-zA-Z]|[.]Go\b' shared localstack | $(tested)))
+CONCURRENT = $(filter-out $(SLOW_RACE),$(shell grep -rlE --include='*.go' '^[[:space:]]*go [a-zA-Z]|[.]Go\b' shared | $(tested)))
 SCALED = $(shell grep -rlE --include='*_test.go' 'testing[.]Short|rapid[.]Check|storetest[.]Run' localstack shared test infra | $(tested))
 # What has tests, without what $(1) names.
 others = $(filter-out $(1),$(shell find functions infra localstack shared test -name '*_test.go' | $(tested)))
