@@ -646,8 +646,8 @@ func (m *machine) recovers(t *rapid.T) {
 }
 
 // CI always draws the same checks: it judges a change, not luck. Every other run draws new ones. With -short, rapid
-// makes a fifth of the checks with half of the steps: TestMain asks for three times the checks, and for all steps, because
-// a shallow run finds nothing.
+// makes a fifth of the checks with half of the steps: TestMain asks for three times the checks, and for all steps,
+// because a shallow run finds nothing.
 func TestMain(m *testing.M) {
 	defaults := map[string]string{"rapid.checks": "25"}
 	if os.Getenv("CI") != "" {
