@@ -68,6 +68,23 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+func TestFromGoRun(t *testing.T) {
+	for program, want := range map[string]bool{
+		"/root/.cache/go-build/b5/b55c-d/run": true,
+		"/tmp/go-build123/b001/exe/run":       true,
+		"/tmp/tmp.cache/b5/b55c-d/run":        true,
+		"/tmp/tmp.cached/run":                 false,
+		"/src/mastio/build/local/run":         false,
+	} {
+		if got := isFromGoRun(program, "/tmp/tmp.cache"); got != want {
+			t.Errorf("%s: %v, want %v", program, got, want)
+		}
+	}
+	if isFromGoRun("/src/run", "") {
+		t.Error("without a cache every program is in it")
+	}
+}
+
 func needTools(t *testing.T, tools ...string) {
 	t.Helper()
 	for _, tool := range tools {

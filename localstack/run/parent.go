@@ -15,12 +15,18 @@ const parentPoll = 500 * time.Millisecond
 // another way watches nothing, because a background program may outlive its shell.
 func withParent(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	// `go run` builds below a folder of this name, in its cache or in a temporary one.
-	if exe, err := os.Executable(); err != nil || !strings.Contains(exe, "go-build") {
+	if exe, err := os.Executable(); err != nil || !isFromGoRun(exe, os.Getenv("GOCACHE")) {
 		return ctx, cancel
 	}
 	go watch(ctx, cancel, os.Getppid)
 	return ctx, cancel
+}
+
+// isFromGoRun reports whether a program lies where `go run` builds: below a folder of this name, in its cache or in a
+// temporary one, or in the cache that GOCACHE names.
+func isFromGoRun(program, cache string) bool {
+	return strings.Contains(program, "go-build") ||
+		cache != "" && strings.HasPrefix(program, strings.TrimSuffix(cache, "/")+"/")
 }
 
 func watch(ctx context.Context, gone context.CancelFunc, parent func() int) {
