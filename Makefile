@@ -132,14 +132,20 @@ test: setup ## every test but those of what deploys, the long ones in short form
 infra-test: infra-setup ## the tests of what deploys, the CDK app first: make check runs them
 	$(GO_TEST) $(DEPLOYS)
 
+# Nothing runs side by side in their own process: they read files, or start programs that are built without the detector.
+UNRACED := ./test/guide ./test/house ./test/reference
+# These run at full length, or with flags of their own.
+OWN_LENGTH := ./test/browser ./test/e2e ./test/model
+
 # The race detector over what make test has run without, then what it has run in short form. The CDK's runtime has a data
-# race of its own, and package house starts nothing.
+# race of its own.
 .PHONY: check
 check: setup infra-test ## what takes long besides make test: what deploys, race detector over everything, the long tests at full length, fuzzing
 	$(GO_RACE) ./test/e2e ./test/browser
-	$(GO_RACE) -short $(call others,$(CONCURRENT) $(DEPLOYS) ./test/browser ./test/e2e ./test/house)
-	$(GO_TEST) $(filter-out $(DEPLOYS) ./test/browser ./test/e2e ./test/house ./test/model ./test/soak,$(SCALED))
-	go test -vet=off -tags=lambda.norpc,openapi ./shared/edge/httpapi
+	$(GO_RACE) -short $(call others,$(CONCURRENT) $(DEPLOYS) $(UNRACED) $(OWN_LENGTH))
+	$(GO_RACE) ./test/model -rapid.checks=3
+	$(GO_TEST) $(filter-out $(DEPLOYS) $(UNRACED) $(OWN_LENGTH) ./shared/edge/httpapi ./test/soak,$(SCALED))
+	$(GO_TEST) -tags=lambda.norpc,openapi ./shared/edge/httpapi
 	go test -vet=off ./test/model -rapid.checks=200 -timeout 30m
 	go test -vet=off ./shared/edge/dynamo -run '^TestExportOfManyRows$$' -count=1 -v -args -rows=100000
 	$(MAKE) soak OPS=100000
