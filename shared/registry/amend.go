@@ -53,7 +53,7 @@ func Amend(ctx context.Context, s Organisation, org Org, decide func(Org) (Chang
 
 // writes grows with every change of the records by any writer.
 func (o Org) writes() int64 {
-	n := o.Head.Seq + o.Truststore.Version + o.Lease.Fence
+	n := o.Head.Seq + o.Truststore.Version + o.Plan.Version + o.Lease.Fence
 	if o.Pointer != nil {
 		n += o.Pointer.Version
 	}

@@ -52,6 +52,7 @@ type Change struct {
 	Pointer     *orgca.Pointer     // in all its copies
 	Generations []orgca.Generation //
 	Truststore  *Truststore        //
+	Plan        *orgca.Plan        // of a rotation with a date
 	Agent       *agent.Agent       //
 	Keys        *agent.Keys        // of one agent
 	Head        *audit.Head        // the organisation's chain; an agent's head is in its record
@@ -132,6 +133,7 @@ type Org struct {
 	Pointer     *orgca.Pointer // nil: no Org CA yet
 	Generations []orgca.Generation
 	Truststore  Truststore
+	Plan        orgca.Plan // its zero Version: a rotation was never scheduled
 	Head        audit.Head
 	Lease       orgca.Lease
 }

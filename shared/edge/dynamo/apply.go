@@ -90,6 +90,9 @@ func (s *Store) records(c registry.Change) (list []types.TransactWriteItem) {
 	if c.Truststore != nil {
 		list = append(list, s.versioned(encodeTruststore(*c.Truststore), c.Truststore.Version))
 	}
+	if c.Plan != nil {
+		list = append(list, s.versioned(encodePlan(*c.Plan), c.Plan.Version))
+	}
 	if c.Agent != nil {
 		list = append(list, s.versioned(encodeAgent(*c.Agent), c.Agent.Version))
 	}

@@ -18,6 +18,7 @@ const (
 	org       = "ORG"
 	leaseKey  = "LEASE"
 	domainKey = "DOMAIN" // the truststore, and what the agents' domain serves of it
+	planKey   = "PLAN"
 	caPrefix  = "CA#"
 	single    = "-" // sort key of a record that is alone in its partition
 	endOfOrg  = "POINTER#01"

@@ -14,12 +14,7 @@ func encodePointer(p orgca.Pointer, copy int) item {
 	w := writer{key(org, pointerKey(copy))}
 	w.number("current", p.Current)
 	w.text("fingerprint", p.Fingerprint)
-	w.list("accepted", len(p.Accepted), func(i int) types.AttributeValue {
-		a := writer{make(item, 2)}
-		a.number("generation", p.Accepted[i].Generation)
-		a.time("until", p.Accepted[i].Until)
-		return &types.AttributeValueMemberM{Value: a.item}
-	})
+	w.overlaps("accepted", p.Accepted)
 	w.number("previous", p.Previous)
 	w.number("fence", p.Fence)
 	w.text("signing_key", p.SigningKey)
@@ -36,25 +31,65 @@ func decodePointer(i item) (orgca.Pointer, error) {
 	p := orgca.Pointer{
 		Current:     r.number("current"),
 		Fingerprint: r.text("fingerprint"),
-		Accepted: elements(&r, "accepted",
-			func(v *types.AttributeValueMemberM) orgca.Overlap { return decodeAccepted(&r, v.Value) }),
-		Previous:   r.number("previous"),
-		Fence:      r.number("fence"),
-		SigningKey: r.text("signing_key"),
-		Chain:      elements(&r, "chain", func(v *types.AttributeValueMemberB) []byte { return v.Value }),
-		Legacy:     r.flag("legacy"),
-		NotAfter:   r.time("not_after"),
-		RotatedAt:  r.time("rotated_at"),
-		Version:    r.number("version"),
+		Accepted:    r.overlaps("accepted"),
+		Previous:    r.number("previous"),
+		Fence:       r.number("fence"),
+		SigningKey:  r.text("signing_key"),
+		Chain:       elements(&r, "chain", func(v *types.AttributeValueMemberB) []byte { return v.Value }),
+		Legacy:      r.flag("legacy"),
+		NotAfter:    r.time("not_after"),
+		RotatedAt:   r.time("rotated_at"),
+		Version:     r.number("version"),
 	}
 	return p, r.err
 }
 
-func decodeAccepted(of *reader, i item) orgca.Overlap {
-	r := reader{item: i, err: of.err}
-	a := orgca.Overlap{Generation: r.number("generation"), Until: r.time("until")}
-	of.err = r.err
-	return a
+func (w writer) overlaps(name string, all []orgca.Overlap) {
+	w.list(name, len(all), func(i int) types.AttributeValue {
+		a := writer{make(item, 2)}
+		a.number("generation", all[i].Generation)
+		a.time("until", all[i].Until)
+		return &types.AttributeValueMemberM{Value: a.item}
+	})
+}
+
+func (r *reader) overlaps(name string) []orgca.Overlap {
+	return elements(r, name, func(v *types.AttributeValueMemberM) orgca.Overlap {
+		of := reader{item: v.Value, err: r.err}
+		a := orgca.Overlap{Generation: of.number("generation"), Until: of.time("until")}
+		r.err = of.err
+		return a
+	})
+}
+
+func encodePlan(p orgca.Plan) item {
+	w := writer{key(org, planKey)}
+	w.text("state", string(p.State))
+	w.time("at", p.At)
+	w.text("fingerprint", p.Fingerprint)
+	w.text("by", p.By)
+	w.blob("request", p.Request)
+	w.number("current", p.Current)
+	w.overlaps("accepted", p.Accepted)
+	w.text("why", p.Why)
+	w.number("version", p.Version+1)
+	return w.item
+}
+
+func decodePlan(i item) (orgca.Plan, error) {
+	r := reader{item: i}
+	p := orgca.Plan{
+		State:       orgca.PlanState(r.text("state")),
+		At:          r.time("at"),
+		Fingerprint: r.text("fingerprint"),
+		By:          r.text("by"),
+		Request:     r.blob("request"),
+		Current:     r.number("current"),
+		Accepted:    r.overlaps("accepted"),
+		Why:         r.text("why"),
+		Version:     r.number("version"),
+	}
+	return p, r.err
 }
 
 func encodeGeneration(g orgca.Generation) item {

@@ -123,6 +123,8 @@ func addToOrg(o *registry.Org, i item) (err error) {
 	switch sk := r.text("sk"); {
 	case sk == domainKey:
 		o.Truststore, err = decodeTruststore(i)
+	case sk == planKey:
+		o.Plan, err = decodePlan(i)
 	case sk == leaseKey:
 		o.Lease, err = decodeLease(i)
 	case sk == firstCopy:

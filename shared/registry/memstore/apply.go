@@ -69,6 +69,9 @@ func (s *Store) refusal(c changeCopy) string {
 	if c.Truststore != nil && s.truststore.Version != c.Truststore.Version {
 		return "truststore"
 	}
+	if c.Plan != nil && s.plan.Version != c.Plan.Version {
+		return "plan"
+	}
 	if c.Agent != nil && s.agents[c.Agent.ID].Version != c.Agent.Version {
 		return "agent"
 	}
@@ -152,10 +155,7 @@ func (s *Store) commit(c changeCopy) {
 		g.Version++
 		s.generations[g.Number] = g
 	}
-	if c.Truststore != nil {
-		s.truststore = *c.Truststore
-		s.truststore.Version++
-	}
+	s.commitNotes(c)
 	if c.Agent != nil {
 		a := *c.Agent
 		a.Version++
@@ -199,6 +199,18 @@ func (s *Store) commit(c changeCopy) {
 	}
 	if c.Answer != nil {
 		s.answers[c.Answer.Key] = *c.Answer
+	}
+}
+
+// commitNotes writes what stands beside the pointer, one record each.
+func (s *Store) commitNotes(c changeCopy) {
+	if c.Truststore != nil {
+		s.truststore = *c.Truststore
+		s.truststore.Version++
+	}
+	if c.Plan != nil {
+		s.plan = *c.Plan
+		s.plan.Version++
 	}
 }
 
@@ -257,8 +269,8 @@ func writes(c registry.Change) int {
 		subjects[r.Subject] = true // of each chain that moves, an item is written
 	}
 	n += len(subjects)
-	for _, present := range []bool{c.Truststore != nil, c.Agent != nil, c.Keys != nil, c.Head != nil, c.Checkpoint != nil,
-		c.Release != nil, c.Answer != nil} {
+	for _, present := range []bool{c.Truststore != nil, c.Plan != nil, c.Agent != nil, c.Keys != nil, c.Head != nil,
+		c.Checkpoint != nil, c.Release != nil, c.Answer != nil} {
 		if present {
 			n++
 		}

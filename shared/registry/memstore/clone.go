@@ -93,6 +93,14 @@ func cloneTruststore(t registry.Truststore) registry.Truststore {
 	return t
 }
 
+func clonePlan(p orgca.Plan) orgca.Plan {
+	p.At, p.Request, p.Accepted = stamp(p.At), list(p.Request), list(p.Accepted)
+	for i, a := range p.Accepted {
+		p.Accepted[i].Until = stamp(a.Until)
+	}
+	return p
+}
+
 func cloneLease(l orgca.Lease) orgca.Lease {
 	l.Expires = stamp(l.Expires)
 	return l
@@ -121,6 +129,7 @@ func keep(c registry.Change) changeCopy {
 	k.Pointer, k.Agent = pointer(c.Pointer, clonePointer), pointer(c.Agent, cloneAgent)
 	k.Keys = pointer(c.Keys, cloneKeys)
 	k.Generations, k.Truststore = list(c.Generations), pointer(c.Truststore, cloneTruststore)
+	k.Plan = pointer(c.Plan, clonePlan)
 	for i, g := range k.Generations {
 		k.Generations[i] = cloneGeneration(g)
 	}

@@ -52,6 +52,7 @@ type Store struct {
 	pointer     *orgca.Pointer
 	generations map[int64]orgca.Generation
 	truststore  registry.Truststore
+	plan        orgca.Plan
 	head        audit.Head
 	lease       orgca.Lease
 	rows        map[string][]row // by subject; row n is at n-1
@@ -218,13 +219,13 @@ func (s *Store) Backup() (restore func()) {
 	for subject, all := range s.rows {
 		rows[subject] = slices.Clone(all)
 	}
-	pointer, head, held := s.pointer, s.head, s.lease
+	pointer, head, held, scheduled := s.pointer, s.head, s.lease, s.plan
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.agents, s.keys, s.generations, s.answers, s.proofs, s.tokenKeys, s.rows = agents, keys, generations, answers,
 			proofs, tokenKeys, rows
-		s.pointer, s.head, s.lease, s.late = pointer, head, held, nil
+		s.pointer, s.head, s.lease, s.plan, s.late = pointer, head, held, scheduled, nil
 		s.applied = ring{changes: map[string]changeCopy{}}
 	}
 }

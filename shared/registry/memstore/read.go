@@ -60,6 +60,7 @@ func (s *Store) Org(ctx context.Context) (o registry.Org, err error) {
 		o = registry.Org{
 			Pointer:    pointer(s.pointer, clonePointer),
 			Truststore: cloneTruststore(s.truststore),
+			Plan:       clonePlan(s.plan),
 			Head:       s.head,
 			Lease:      s.lease,
 		}

@@ -52,11 +52,14 @@ func (f fixture) everything(keys ...string) everything {
 func wholeChange(v registry.View, o registry.Org, key string) registry.Change {
 	a, p, answer, held, ts := fullAgent(), fullPointer(), fullAnswer(), o.Lease, fullTruststore()
 	ts.Version = o.Truststore.Version
+	planned := fullPlan()
+	planned.Version = o.Plan.Version
 	var agentHead audit.Head
 	if v.Agent != nil {
 		a.Version, agentHead, p.Version = v.Agent.Version, v.Agent.Head, v.Pointer.Version
 	}
 	c := registry.Change{ID: newID(), Truststore: &ts, Agent: &a, Pointer: &p, Answer: &answer, Release: &held}
+	c.Plan = &planned
 	for number := int64(1); number <= 2; number++ {
 		g, _ := o.Generation(number)
 		next := fullGeneration(number)
@@ -89,6 +92,8 @@ func atomicity(t *testing.T, f fixture) {
 		{"generation that must exist", func(c *registry.Change) { c.Generations[1].Number = 9 }},
 		{"truststore of another version", func(c *registry.Change) { c.Truststore.Version++ }},
 		{"truststore that must not exist", func(c *registry.Change) { c.Truststore.Version = 0 }},
+		{"plan of another version", func(c *registry.Change) { c.Plan.Version++ }},
+		{"plan that must not exist", func(c *registry.Change) { c.Plan.Version = 0 }},
 		{"agent of another version", func(c *registry.Change) { c.Agent.Version++ }},
 		{"agent that must not exist", func(c *registry.Change) { c.Agent.Version = 0 }},
 		{"head of another version", func(c *registry.Change) { c.Head.Version++ }},
@@ -109,7 +114,7 @@ func atomicity(t *testing.T, f fixture) {
 	f.apply(wholeChange(before.View, before.Org, "second"))
 	after := f.everything("first", "second")
 	if after.View.Agent.Version != 2 || after.Org.Pointer.Version != 2 || after.Org.Head.Version != 2 ||
-		after.Org.Generations[1].Version != 2 || after.Org.Truststore.Version != 2 {
+		after.Org.Generations[1].Version != 2 || after.Org.Truststore.Version != 2 || after.Org.Plan.Version != 2 {
 		t.Errorf("versions after the unspoilt change: got %+v, want 2 everywhere", after)
 	}
 	if len(after.Agent) != 2 || len(after.OrgRows) != 2 || after.Answers[1] == nil {

@@ -145,6 +145,24 @@ func storedTruststore(t registry.Truststore) registry.Truststore {
 	return t
 }
 
+func fullPlan() orgca.Plan {
+	return orgca.Plan{
+		State:       orgca.PlanDropped,
+		At:          noon.Add(time.Hour),
+		Fingerprint: "ab",
+		By:          "admin:v1",
+		Request:     []byte{'{', 0, '}'},
+		Current:     3,
+		Accepted:    []orgca.Overlap{{Generation: 2, Until: noon.Add(2 * time.Hour)}, {Generation: 1, Until: noon}},
+		Why:         "another",
+	}
+}
+
+func storedPlan(p orgca.Plan) orgca.Plan {
+	p.Version++
+	return p
+}
+
 func fullAnswer() registry.Answer {
 	return registry.Answer{
 		Key:     "key",
@@ -219,6 +237,7 @@ func fullRecords(t *testing.T, f fixture) {
 	mustBeFull(t, g, "Version")
 	ts := fullTruststore()
 	mustBeFull(t, ts, "Version")
+	mustBeFull(t, fullPlan(), "Version")
 	mustBeFull(t, k)
 	mustBeFull(t, fullAnswer())
 
@@ -238,12 +257,13 @@ func fullRecords(t *testing.T, f fixture) {
 	})
 
 	// The written instants are finer than any store keeps; those that are read are not.
-	finePointer, fineAgent, fineTruststore := finer(p), finer(a), finer(ts)
+	finePointer, fineAgent, fineTruststore, finePlan := finer(p), finer(a), finer(ts), finer(fullPlan())
 	f.apply(registry.Change{
 		ID:          newID(),
 		Pointer:     &finePointer,
 		Generations: finer([]orgca.Generation{g12, g}),
 		Truststore:  &fineTruststore,
+		Plan:        &finePlan,
 		Agent:       &fineAgent,
 		Head:        &head,
 		Rows:        []audit.Row{row, orgRow},
@@ -255,6 +275,7 @@ func fullRecords(t *testing.T, f fixture) {
 		Pointer:     storedPointer(p),
 		Generations: storedGenerations(g, g12),
 		Truststore:  storedTruststore(ts),
+		Plan:        storedPlan(fullPlan()),
 		Head:        head,
 		Lease:       held,
 	})
@@ -265,9 +286,14 @@ func fullRecords(t *testing.T, f fixture) {
 	f.same("answer", got, &answer)
 
 	f.fails("put token key", f.PutTokenKey(t.Context(), k), nil)
-	gotKey, err := f.TokenKey(t.Context(), k.Epoch)
+	f.hasTokenKey(k)
+}
+
+func (f fixture) hasTokenKey(want registry.TokenKey) {
+	f.t.Helper()
+	got, err := f.TokenKey(f.t.Context(), want.Epoch)
 	f.fails("token key", err, nil)
-	f.same("token key", gotKey, &k)
+	f.same("token key", got, &want)
 }
 
 func zeroRecords(t *testing.T, f fixture) {
@@ -277,6 +303,7 @@ func zeroRecords(t *testing.T, f fixture) {
 		Pointer:     &p,
 		Generations: []orgca.Generation{g},
 		Truststore:  &registry.Truststore{Warnings: []string{}},
+		Plan:        &orgca.Plan{Request: []byte{}, Accepted: []orgca.Overlap{}},
 		Agent:       &a,
 		Head:        &head,
 	})
@@ -285,6 +312,7 @@ func zeroRecords(t *testing.T, f fixture) {
 		Pointer:     storedPointer(p),
 		Generations: storedGenerations(g),
 		Truststore:  registry.Truststore{Version: 1},
+		Plan:        orgca.Plan{Version: 1},
 		Head:        audit.Head{Version: 1},
 	})
 
@@ -297,9 +325,7 @@ func zeroRecords(t *testing.T, f fixture) {
 
 	k := registry.TokenKey{Epoch: 0}
 	f.fails("put token key", f.PutTokenKey(t.Context(), k), nil)
-	got, err := f.TokenKey(t.Context(), 0)
-	f.fails("token key", err, nil)
-	f.same("token key", got, &k)
+	f.hasTokenKey(k)
 }
 
 func times(t *testing.T, f fixture) {
@@ -329,12 +355,13 @@ func times(t *testing.T, f fixture) {
 }
 
 func aliases(t *testing.T, f fixture) {
-	a, p, g, ts := fullAgent(), fullPointer(), fullGeneration(1), fullTruststore()
+	a, p, g, ts, planned := fullAgent(), fullPointer(), fullGeneration(1), fullTruststore(), fullPlan()
 	f.apply(registry.Change{ID: newID(), Agent: &a, Pointer: &p, Generations: []orgca.Generation{g}, Truststore: &ts})
+	f.apply(registry.Change{ID: newID(), Plan: &planned})
 	spoil(&a, &p, &g)
-	ts.Warnings[0] = "x"
+	ts.Warnings[0], planned.Request[0], planned.Accepted[0].Generation = "x", 'x', 99
 	view, org := f.asWritten("the change was spoilt")
-	org.Truststore.Warnings[0] = "x"
+	org.Truststore.Warnings[0], org.Plan.Request[0], org.Plan.Accepted[0].Generation = "x", 'x', 99
 	spoil(view.Agent, view.Pointer, &org.Generations[0])
 	spoil(view.Agent, org.Pointer, &org.Generations[0])
 	f.asWritten("what was read was spoilt")
@@ -352,6 +379,7 @@ func (f fixture) asWritten(after string) (registry.View, registry.Org) {
 		Pointer:     storedPointer(fullPointer()),
 		Generations: storedGenerations(fullGeneration(1)),
 		Truststore:  storedTruststore(fullTruststore()),
+		Plan:        storedPlan(fullPlan()),
 	})
 	return view, org
 }
