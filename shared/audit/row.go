@@ -45,6 +45,9 @@ const (
 	OrgCARotated       Event = "org_ca.rotated"
 	OrgCARolledBack    Event = "org_ca.rolled_back"
 	OverlapEnded       Event = "org_ca.overlap_ended"
+	RotationScheduled  Event = "org_ca.rotation_scheduled" // or moved to another date
+	RotationDropped    Event = "org_ca.rotation_dropped"   // the plan went stale
+	RotationCancelled  Event = "org_ca.rotation_cancelled"
 	OrgCADiscarded     Event = "org_ca.discarded"
 	OrgCARetired       Event = "org_ca.retired"
 	OrgCAUploadRefused Event = "org_ca.upload_refused"
@@ -66,6 +69,9 @@ var events = map[Event]bool{
 	OrgCARotated:       true,
 	OrgCARolledBack:    true,
 	OverlapEnded:       true,
+	RotationScheduled:  true,
+	RotationDropped:    true,
+	RotationCancelled:  true,
 	OrgCADiscarded:     true,
 	OrgCARetired:       true,
 	OrgCAUploadRefused: true,

@@ -117,6 +117,19 @@ var (
 			Todo: "A rotation died, and no other rotation took its lock since. GET /pki/rotate-ca shows it.",
 		},
 	})
+	// PlanStale: a scheduled rotation of the Org CA was dropped, and no operator has looked since.
+	PlanStale = declare("plan_stale", Row{
+		Title: "A scheduled rotation of the Org CA was dropped",
+		Text: "The Org CA, or what was staged, is not what the pre-flight showed, so nothing was rotated. See why, " +
+			"then schedule the rotation again, rotate now, or cancel the plan: each ends this warning.",
+		Page:   "/proxy/pki",
+		Action: "See the plan",
+		Alarm: Alarm{
+			ID: "plan-stale",
+			Todo: "A scheduled rotation of the Org CA was dropped, because the Org CA is not what its pre-flight showed. " +
+				"GET /pki/rotate-ca says why. Schedule it again, or end the warning: POST /pki/rotate-ca?mode=cancel.",
+		},
+	})
 	// CertsExpiring: agents' certificates end and are not replaced.
 	CertsExpiring = declare("certs_expiring", Row{
 		Title: "Agents' certificates end soon",

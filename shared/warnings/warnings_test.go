@@ -19,7 +19,9 @@ func TestWithheld(t *testing.T) {
 			withheld = append(withheld, r.Warning)
 		}
 	}
-	want := []warnings.Warning{warnings.RegistryRestored, warnings.AuditSetBack, warnings.AdminSecretShort}
+	want := []warnings.Warning{
+		warnings.PlanStale, warnings.RegistryRestored, warnings.AuditSetBack, warnings.AdminSecretShort,
+	}
 	if diff := cmp.Diff(want, withheld); diff != "" {
 		t.Errorf("withheld from anonymous callers (-want +got):\n%s", diff)
 	}

@@ -45,19 +45,20 @@ func rotateCA(rotator *rotateca.Rotator, w http.ResponseWriter, r *http.Request)
 	if result.Replayed {
 		markReplay(w)
 	}
-	write(w, http.StatusOK, "application/json", result)
+	write(w, result.HTTPStatus(), "application/json", result)
 	return nil
 }
 
 // parameters are the query parameters that each mode takes; any other parameter is refused, so that an option without
 // effect is never mistaken for one that works.
 var parameters = map[rotateca.Mode][]string{
-	rotateca.Mint:     {"overlap", "dry_run", "backup", "reason", "comment"},
+	rotateca.Mint:     {"at", "overlap", "dry_run", "backup", "reason", "comment"},
 	rotateca.Upload:   {"overlap", "dry_run", "backup", "reason", "comment"},
 	rotateca.Stage:    {"source", "reason", "comment"},
-	rotateca.Commit:   {"fingerprint", "overlap", "dry_run", "backup", "reason", "comment"},
+	rotateca.Commit:   {"fingerprint", "at", "overlap", "dry_run", "backup", "reason", "comment"},
 	rotateca.Rollback: {"backup", "reason", "comment"},
 	rotateca.Finalise: {"reason", "comment"},
+	rotateca.Cancel:   {"fingerprint", "reason", "comment"},
 }
 
 func rotationRequest(r *http.Request) (req rotateca.Request, err error) {
@@ -84,6 +85,9 @@ func rotationRequest(r *http.Request) (req rotateca.Request, err error) {
 	if req.Overlap, err = overlap(query); err != nil {
 		return req, err
 	}
+	if req.At, err = dateIn(query); err != nil {
+		return req, err
+	}
 	if req.DryRun, err = dryRun(query); err != nil {
 		return req, err
 	}
@@ -105,6 +109,18 @@ func overlap(query url.Values) (time.Duration, error) {
 		return 0, orgca.ErrOverlap
 	}
 	return time.Duration(seconds) * time.Second, nil
+}
+
+// dateIn reads the date of a scheduled rotation.
+func dateIn(query url.Values) (time.Time, error) {
+	if !query.Has("at") {
+		return time.Time{}, nil
+	}
+	at, err := time.Parse(time.RFC3339, query.Get("at"))
+	if err != nil || at.IsZero() {
+		return at, orgca.ErrAt
+	}
+	return at, nil
 }
 
 func dryRun(query url.Values) (bool, error) {

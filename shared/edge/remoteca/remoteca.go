@@ -29,6 +29,7 @@ type order struct {
 	Key            []byte        `json:"key,omitempty"` // of an uploaded CA; Lambda keeps no record of what it passes on
 	Fingerprint    string        `json:"fingerprint,omitempty"`
 	Overlap        int64         `json:"overlap_seconds,omitempty"`
+	At             time.Time     `json:"at,omitzero"`
 	DryRun         bool          `json:"dry_run,omitempty"`
 	SkipBackup     bool          `json:"skip_backup,omitempty"`
 	Reason         string        `json:"reason,omitempty"`
@@ -50,6 +51,7 @@ func newOrder(token string, req rotateca.Request) order {
 		Mode:           req.Mode,
 		Fingerprint:    req.Fingerprint,
 		Overlap:        int64(req.Overlap / time.Second),
+		At:             req.At,
 		DryRun:         req.DryRun,
 		SkipBackup:     req.SkipBackup,
 		Reason:         req.Reason,
@@ -92,6 +94,7 @@ func read(raw []byte) (token string, req rotateca.Request, err error) {
 		Mode:           o.Mode,
 		Fingerprint:    o.Fingerprint,
 		Overlap:        time.Duration(o.Overlap) * time.Second,
+		At:             o.At,
 		DryRun:         o.DryRun,
 		SkipBackup:     o.SkipBackup,
 		Reason:         o.Reason,

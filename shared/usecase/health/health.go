@@ -129,6 +129,7 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 		{warnings.RegistryRestored, org.Pointer != nil && c.restored(ctx, *org.Pointer) || org.Pointer == nil &&
 			c.isLost(ctx, now)},
 		{warnings.RotationLockStuck, org.Lease.Stuck(now, StuckAfter)},
+		{warnings.PlanStale, org.Plan.State == orgca.PlanDropped},
 		{warnings.AuditSetBack, c.setBack(ctx, now)},
 		{warnings.CertsExpiring, c.certsExpire(ctx, now)},
 		{warnings.AdminSecretShort, c.secretShort(ctx)},

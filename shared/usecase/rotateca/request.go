@@ -14,7 +14,7 @@ import (
 // Errors of a request.
 var (
 	ErrMode = problem.New(400, "mode_unknown", "unknown mode").
-		Says("mode takes mint, upload, stage (with source=mint or source=upload), commit, rollback or finalise.")
+		Says("mode takes mint, upload, stage (with source=mint or source=upload), commit, rollback, finalise or cancel.")
 	ErrFingerprint = problem.New(400, "fingerprint_invalid", "fingerprint is malformed").
 			Says("fingerprint goes with mode=commit, and is the 64 hex digits that the pre-flight showed.")
 	ErrNotStaged = problem.New(404, "staged_ca_not_found", "no staged Org CA has this fingerprint").
@@ -47,6 +47,7 @@ const (
 	Commit   Mode = "commit"   // the staged CA with the given fingerprint becomes current
 	Rollback Mode = "rollback" // the previous CA becomes current again, and with it its pins
 	Finalise Mode = "finalise" // ends an overlap now, and with it the way back
+	Cancel   Mode = "cancel"   // ends a scheduled rotation, or the warning that it was dropped
 )
 
 // Request asks for a change of the Org CA.
@@ -55,14 +56,16 @@ type Request struct {
 	Mode   Mode
 	Upload *Files // the operator's CA, with Upload; with Stage: optional
 	// Fingerprint is of the CA to commit: lower-case hex SHA-256 of its certificate. With Rollback and Finalise it may
-	// be the fingerprint of the CA that the caller expects to become current: a request about an older state then
-	// changes nothing.
+	// be the fingerprint of the CA that the caller expects to become current, with Cancel of the one that is scheduled: a
+	// request about an older state then changes nothing.
 	Fingerprint    string
 	Overlap        time.Duration // how long the superseded generation's pins still count; zero: they stop with the commit
 	DryRun         bool          // say what would happen, and change nothing; with Mint, Upload and Commit
 	SkipBackup     bool          // rotate without a backup before it
 	Reason         string        // a reason.Code, in any case
 	Comment        string        // free text for the audit trail; see reason.Statement
+	At             time.Time     // with Mint and Commit: stage now, commit then; zero: commit now
+	Plan           int64         // version of the plan that this request carries out: the schedule's alone
 	Migration      bool          // away from a legacy root, automatically: orgca.ReasonLegacy is the reason
 	IdempotencyKey string        // optional: the same key is answered with the first one's result for registry.AnswerTTL
 }
@@ -71,8 +74,12 @@ type Request struct {
 // SkipBackup is not part of it: it changes nothing of the Org CA, and a request that is repeated without a backup
 // must count as the same request.
 func (r Request) fingerprint() string {
-	return fmt.Sprintf("%s fingerprint=%s overlap=%s reason=%s upload=%s comment=%q", r.Mode, r.Fingerprint, r.Overlap,
+	named := fmt.Sprintf("%s fingerprint=%s overlap=%s reason=%s upload=%s comment=%q", r.Mode, r.Fingerprint, r.Overlap,
 		r.Reason, r.Upload.digest(), r.Comment)
+	if !r.At.IsZero() {
+		named += " at=" + r.At.Format(time.RFC3339Nano)
+	}
+	return named
 }
 
 func (r Request) check() (Request, error) {
@@ -89,6 +96,9 @@ func (r Request) check() (Request, error) {
 	}
 	if r.Overlap > 0 && orgca.AtOnce(r.Reason) {
 		return r, orgca.ErrCompromised
+	}
+	if r, err = r.dated(); err != nil {
+		return r, err
 	}
 	if r.DryRun && !r.Mode.swaps() {
 		return r, ErrDryRun
@@ -107,7 +117,7 @@ func (m Mode) takes(fingerprint string) bool {
 	switch m {
 	case Commit:
 		return fingerprintPattern.MatchString(fingerprint)
-	case Rollback, Finalise:
+	case Rollback, Finalise, Cancel:
 		return fingerprint == "" || fingerprintPattern.MatchString(fingerprint)
 	case Mint, Upload, Stage:
 	}

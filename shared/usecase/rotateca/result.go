@@ -18,22 +18,23 @@ import (
 type Result struct {
 	Generation int64 `json:"generation"`
 	// absent, as the next three: of a dry run, the generation is not made yet
-	Fingerprint  string       `json:"fingerprint,omitempty"`
-	Subject      string       `json:"subject,omitempty"`
-	NotBefore    time.Time    `json:"not_before,omitzero"`
-	NotAfter     time.Time    `json:"not_after,omitzero"`
-	Source       orgca.Source `json:"source"`
-	Reason       string       `json:"reason"`
-	Previous     *Previous    `json:"previous"`
-	OverlapUntil *time.Time   `json:"overlap_until"`
-	Truststore   Truststore   `json:"truststore"`
-	Backup       *Backup      `json:"backup,omitempty"` // of the rotation that this is the answer to
-	Audit        *Audit       `json:"audit,omitempty"`
-	Status       orgca.State  `json:"status,omitempty"` // of a pre-flight: the generation is not current
-	Chain        []string     `json:"chain,omitempty"`  // of a pre-flight: PEM, from the issuing CA to the root
-	Checks       []Check      `json:"checks,omitempty"` // of a pre-flight
-	DryRun       bool         `json:"dry_run,omitempty"`
-	Effect       *Effect      `json:"effect,omitempty"` // of a dry run
+	Fingerprint  string             `json:"fingerprint,omitempty"`
+	Subject      string             `json:"subject,omitempty"`
+	NotBefore    time.Time          `json:"not_before,omitzero"`
+	NotAfter     time.Time          `json:"not_after,omitzero"`
+	Source       orgca.Source       `json:"source"`
+	Reason       string             `json:"reason"`
+	Previous     *Previous          `json:"previous"`
+	OverlapUntil *time.Time         `json:"overlap_until"`
+	Truststore   Truststore         `json:"truststore"`
+	Backup       *Backup            `json:"backup,omitempty"` // of the rotation that this is the answer to
+	Audit        *Audit             `json:"audit,omitempty"`
+	Status       orgca.State        `json:"status,omitempty"` // of a pre-flight: the generation is not current
+	Chain        []string           `json:"chain,omitempty"`  // of a pre-flight: PEM, from the issuing CA to the root
+	Checks       []Check            `json:"checks,omitempty"` // of a pre-flight
+	DryRun       bool               `json:"dry_run,omitempty"`
+	Effect       *Effect            `json:"effect,omitempty"`    // of a dry run
+	Scheduled    *ScheduledRotation `json:"scheduled,omitempty"` // the rotation with a date that this is the answer to
 	// the request was carried out before, under the same idempotency key
 	Replayed bool `json:"-"`
 }
@@ -123,10 +124,12 @@ func resultOf(org registry.Org, s orgca.Swap) Result {
 // Status is the present state of the Org CA.
 type Status struct {
 	Result
-	Rotation Rotation  `json:"rotation"`
-	Staged   *Entry    `json:"staged"`
-	History  []Entry   `json:"history"`  // newest first
-	Progress *Progress `json:"progress"` // null: could not be counted now
+	Rotation Rotation `json:"rotation"`
+	Staged   *Entry   `json:"staged"`
+	// the rotation that waits for its date, or was dropped and not looked at since; null: none
+	Scheduled *ScheduledRotation `json:"scheduled"`
+	History   []Entry            `json:"history"`  // newest first
+	Progress  *Progress          `json:"progress"` // null: could not be counted now
 }
 
 // Rotation is the operation that runs now.
@@ -179,7 +182,7 @@ func (o *Observer) Status(ctx context.Context) (Status, error) {
 
 // Of is Status for a caller that has already read the organisation.
 func (o *Observer) Of(ctx context.Context, org registry.Org) (Status, error) {
-	s := Status{Rotation: rotation(org, o.Now()), History: history(org.Generations)}
+	s := Status{Rotation: rotation(org, o.Now()), History: history(org.Generations), Scheduled: scheduledIn(org)}
 	if g, ok := org.Standby(o.Now()); ok {
 		e := entryOf(g)
 		s.Staged = &e

@@ -59,7 +59,8 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) { return r.observe
 // Errors: upload.ErrRefused for an uploaded CA that is not fit, orgca.ErrLeaseHeld while another rotation runs,
 // orgca.ErrLeaseLost when this one took so long that another began, ErrMode, ErrUpload, ErrFingerprint, ErrNotStaged,
 // ErrMoved, ErrDryRun, ErrStrict, ErrAwaited, reason.ErrCode, reason.ErrComment, orgca.ErrOverlap, orgca.ErrOverlaps,
-// orgca.ErrCompromised, orgca.ErrUnfit, orgca.ErrNoRollback, ErrBackup, those of idempotency.Do but
+// orgca.ErrCompromised, orgca.ErrUnfit, orgca.ErrNoRollback, orgca.ErrAt, orgca.ErrNotLater, orgca.ErrUnfitThen,
+// ErrScheduled, ErrNotScheduled, ErrStale, ErrBackup, those of idempotency.Do but
 // *idempotency.Replay, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at the commit: Status
 // then shows the outcome.
 func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
@@ -87,7 +88,7 @@ func (r Request) named() idempotency.Request[Result] {
 		Asked: r.fingerprint(),
 		Body: func(result Result) (idempotency.KeptAnswer, error) {
 			body, err := json.Marshal(result)
-			return idempotency.KeptAnswer{Status: 200, Body: body}, err
+			return idempotency.KeptAnswer{Status: result.HTTPStatus(), Body: body}, err
 		},
 	}
 }

@@ -32,12 +32,20 @@ var work = map[Mode]func(*run, context.Context) (Result, error){
 	Commit:   (*run).commitStaged,
 	Rollback: (*run).rollback,
 	Finalise: (*run).finalise,
+	Cancel:   (*run).cancel,
 }
 
 // do works under the lease. An idempotency key is looked up again there: the same request may just have been carried
 // out.
 func (w *run) do(ctx context.Context) (Result, error) {
 	var err error
+	step := work[w.req.Mode]
+	if !w.req.At.IsZero() {
+		step, err = (*run).schedule, orgca.Ahead(w.req.At, w.Now())
+	}
+	if err != nil {
+		return Result{}, err
+	}
 	if w.held, err = w.acquire(ctx); err != nil {
 		return Result{}, err
 	}
@@ -49,9 +57,13 @@ func (w *run) do(ctx context.Context) (Result, error) {
 	}
 	defer func() { w.saving.close() }()
 	defer w.wipe()
-	result, err := work[w.req.Mode](w, ctx)
+	result, err := step(w, ctx)
 	if err != nil {
 		return Result{}, w.abandon(ctx, err)
+	}
+	if result.Scheduled != nil {
+		w.Log.InfoContext(ctx, "pki.rotate.scheduled", "at", result.Scheduled.At, "fingerprint", result.Fingerprint)
+		return result, nil
 	}
 	w.Log.InfoContext(ctx, "pki.rotate.committed", "mode", string(w.req.Mode), "generation", result.Generation,
 		"fingerprint", result.Fingerprint, "fence", w.held.Fence)
@@ -105,7 +117,8 @@ func (w *run) abandon(ctx context.Context, cause error) error {
 func level(cause error) slog.Level {
 	for _, theirs := range []error{
 		upload.ErrRefused, ErrNotStaged, ErrMoved, ErrStrict, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit,
-		orgca.ErrNoRollback, idempotency.ErrReused,
+		orgca.ErrNoRollback, orgca.ErrNotLater, orgca.ErrUnfitThen, ErrScheduled, ErrNotScheduled, ErrStale,
+		idempotency.ErrReused,
 	} {
 		if errors.Is(cause, theirs) {
 			return slog.LevelWarn

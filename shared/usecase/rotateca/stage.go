@@ -83,6 +83,9 @@ func (w *run) rehearse(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if !w.req.At.IsZero() {
+		return w.rehearseDate(ctx, org)
+	}
 	next, ok := org.Standby(w.Now())
 	if w.req.Mode == Upload {
 		return w.rehearseUpload(ctx, org)
@@ -116,6 +119,9 @@ func (w *run) rehearsed(ctx context.Context, org registry.Org, result Result) Re
 	}
 	effect := &Effect{AtOnce: w.req.Overlap == 0, Overlaps: []OverlappingGeneration{}}
 	now := w.Now()
+	if !w.req.At.IsZero() {
+		now = w.req.At
+	}
 	if !effect.AtOnce {
 		stop := now.Add(w.req.Overlap)
 		effect.StopAt = &stop

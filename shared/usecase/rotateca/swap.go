@@ -75,9 +75,26 @@ func committed(org registry.Org, held orgca.Lease) bool {
 
 // planSwap builds the one change that is the rotation: pointer, both generations, audit row, lease, answer.
 func (w *run) planSwap(org registry.Org, next orgca.Generation) (plan, error) {
+	now := w.Now()
+	if err := w.keepsDate(org, now); err != nil {
+		return plan{}, err
+	}
+	swap, err := w.swapAt(org, next, w.held.Fence, now)
+	if err != nil {
+		return plan{}, err
+	}
+	event := audit.OrgCARotated
+	if swap.Previous == nil {
+		event = audit.OrgCACreated
+	}
+	return w.planned(org, swap, event, swap.Next.Reason, now)
+}
+
+// swapAt decides the swap to a staged generation, under a fence and at an instant.
+func (w *run) swapAt(org registry.Org, next orgca.Generation, fence int64, at time.Time) (orgca.Swap, error) {
 	stored, ok := org.Generation(next.Number)
 	if !ok {
-		return plan{}, fmt.Errorf("generation %d: %w", next.Number, registry.ErrConflict)
+		return orgca.Swap{}, fmt.Errorf("generation %d: %w", next.Number, registry.ErrConflict)
 	}
 	stored.Truststore, stored.Reason = next.Truststore, orgca.Binding(stored.Reason, w.req.Reason)
 	var pointer orgca.Pointer
@@ -86,20 +103,11 @@ func (w *run) planSwap(org registry.Org, next orgca.Generation) (plan, error) {
 		pointer = *org.Pointer
 		old, ok := org.Generation(pointer.Current)
 		if !ok {
-			return plan{}, fmt.Errorf("generation %d: %w", pointer.Current, orgca.ErrTransition)
+			return orgca.Swap{}, fmt.Errorf("generation %d: %w", pointer.Current, orgca.ErrTransition)
 		}
 		previous = &old
 	}
-	now := w.Now()
-	swap, err := pointer.Plan(stored, previous, w.held.Fence, w.req.Overlap, now)
-	if err != nil {
-		return plan{}, err
-	}
-	event := audit.OrgCARotated
-	if previous == nil {
-		event = audit.OrgCACreated
-	}
-	return w.planned(org, swap, event, stored.Reason, now)
+	return pointer.Plan(stored, previous, fence, w.req.Overlap, at)
 }
 
 // planRollback builds the same change backwards.
@@ -174,6 +182,9 @@ func (w *run) planned(org registry.Org, s orgca.Swap, event audit.Event, reason 
 	if s.Previous != nil {
 		details["previous_generation"], details["previous_fingerprint"] = s.Previous.Number, s.Previous.Fingerprint()
 	}
+	if w.req.Plan != 0 {
+		details["scheduled_by"], details["scheduled_at"] = org.Plan.By, org.Plan.At.Format(time.RFC3339)
+	}
 	result := resultOf(org, s)
 	result.Backup = &backup
 	return w.sealed(org, s, result, w.entry(event, now, details))
@@ -197,7 +208,7 @@ func (w *run) sealed(org registry.Org, s orgca.Swap, result Result, e audit.Entr
 	held := w.held
 	change := registry.Change{ID: w.NewID(), Pointer: &s.Pointer, Head: &head, Rows: []audit.Row{row}, Release: &held}
 	if s.Next.Number != 0 {
-		change.Generations = append(change.Generations, s.Next)
+		change.Generations, change.Plan = append(change.Generations, s.Next), w.planAfter(org.Plan)
 	}
 	if s.Previous != nil {
 		change.Generations = append(change.Generations, *s.Previous)
