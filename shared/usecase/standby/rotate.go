@@ -16,13 +16,13 @@ import (
 // valid now. The overlap ends before that day, so that no certificate is cut short even for the slowest agent. An
 // operator's own CA is never replaced: a minted one would not chain to what the operator's verifiers trust. rotate also
 // waits while a standby exists that was staged for a compromise: that swap takes no overlap, and the operator chooses
-// its time.
+// its time. It waits for a scheduled rotation too.
 func (j *Job) rotate(ctx context.Context) (bool, error) {
 	if j.Rotate == 0 {
 		return false, nil
 	}
 	org, err := j.Store.Org(ctx)
-	if err != nil || !j.ends(org) {
+	if err != nil || !j.ends(org) || j.waits(org) {
 		return false, err
 	}
 	if next, ok := org.Standby(j.Now()); ok && orgca.AtOnce(next.Reason) {

@@ -85,7 +85,9 @@ type Report struct {
 	Forgotten  int   `json:"forgotten"` // CAs of others that no agent needs
 	Lapsed     int   `json:"lapsed"`    // overlaps whose end was noted
 	Migrated   bool  `json:"migrated"`
-	Rotated    bool  `json:"rotated"` // automatically, before the Org CA ended
+	Rotated    bool  `json:"rotated"`   // automatically, before the Org CA ended
+	Scheduled  bool  `json:"scheduled"` // a scheduled rotation was carried out
+	Dropped    bool  `json:"dropped"`   // a scheduled rotation was dropped
 	Legacy     bool  `json:"legacy"`
 	Restored   bool  `json:"restored"` // see ErrRestored and rotateca.ErrLost
 }
@@ -113,17 +115,17 @@ func (j *Job) Run(ctx context.Context) (Report, error) {
 
 // maintain brings the generations into order.
 func (j *Job) maintain(ctx context.Context, report *Report) error {
-	var discardErr, retireErr, migrateErr, lapseErr, edgeErr error
+	var discardErr, retireErr, migrateErr, lapseErr, edgeErr, rotateErr error
+	dateErr := j.date(ctx, report) // first: the other steps take seconds
 	report.Lapsed, lapseErr = j.lapse(ctx)
 	report.Forgotten, edgeErr = j.forget(ctx)
 	report.Discarded, discardErr = j.each(ctx, j.leftBehind, j.Ceremony.Discard)
-	errs := []error{discardErr, j.prepare(ctx), j.trust(ctx)}
+	errs := []error{dateErr, discardErr, j.prepare(ctx), j.trust(ctx)}
 	report.Migrated, migrateErr = j.migrate(ctx)
-	var rotateErr error
 	if !report.Migrated {
 		report.Rotated, rotateErr = j.rotate(ctx)
 	}
-	if report.Migrated || report.Rotated {
+	if report.Migrated || report.Rotated || report.Scheduled {
 		errs = append(errs, j.witness(ctx), j.prepare(ctx), j.trust(ctx))
 	}
 	report.Retired, retireErr = j.each(ctx, j.spent, j.Ceremony.Retire)
@@ -158,7 +160,7 @@ func (j *Job) migrate(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	org, err := j.Store.Org(ctx)
-	if err != nil || org.Pointer == nil || !org.Pointer.Legacy {
+	if err != nil || org.Pointer == nil || !org.Pointer.Legacy || j.waits(org) {
 		return false, err
 	}
 	_, err = j.Rotator.Do(ctx, rotateca.Request{
@@ -178,7 +180,7 @@ func (j *Job) migrate(ctx context.Context) (bool, error) {
 
 // each ends every picked generation, and counts them.
 func (j *Job) each(
-	ctx context.Context, which func(orgca.Generation, orgca.Pointer) bool,
+	ctx context.Context, which func(orgca.Generation, registry.Org) bool,
 	end func(context.Context, orgca.Generation, string) error,
 ) (int, error) {
 	org, err := j.Store.Org(ctx)
@@ -188,7 +190,7 @@ func (j *Job) each(
 	var errs []error
 	count := 0
 	for _, g := range org.Generations {
-		if !which(g, *org.Pointer) {
+		if !which(g, org) {
 			continue
 		}
 		if err := end(ctx, g, Actor); err != nil {
@@ -203,8 +205,9 @@ func (j *Job) each(
 // leftBehind picks the generations that will never be current: preparations that a crash cut off, standbys that a newer
 // generation has overtaken or that are not fit any more, uploads that were not committed in time, and failed
 // generations whose keys a crash has left. A generation that a fast clock dated into the future waits no longer than
-// that clock was wrong.
-func (j *Job) leftBehind(g orgca.Generation, p orgca.Pointer) bool {
+// that clock was wrong. An upload that a scheduled rotation pins waits for its date.
+func (j *Job) leftBehind(g orgca.Generation, org registry.Org) bool {
+	p := org.Pointer
 	switch g.State {
 	case orgca.Preparing:
 		return j.Now().Sub(g.CreatedAt).Abs() > OrphanAge
@@ -212,7 +215,7 @@ func (j *Job) leftBehind(g orgca.Generation, p orgca.Pointer) bool {
 		if g.Source == orgca.Mint {
 			return g.Number < p.Current || !g.Fit(j.Now())
 		}
-		return g.Number < p.Current || j.Now().Sub(g.StagedAt).Abs() > StagedAge
+		return g.Number < p.Current || j.Now().Sub(g.StagedAt).Abs() > StagedAge && !org.Plan.Pins(g)
 	case orgca.Failed:
 		return g.RetiredAt.IsZero()
 	default:
@@ -222,8 +225,8 @@ func (j *Job) leftBehind(g orgca.Generation, p orgca.Pointer) bool {
 
 // spent picks the generations whose keys are never needed again, once the keys carry the note that they were
 // superseded: a key that waits for its deletion takes no note.
-func (j *Job) spent(g orgca.Generation, p orgca.Pointer) bool {
-	return p.Spent(g, j.Now()) && g.Superseding != 0
+func (j *Job) spent(g orgca.Generation, org registry.Org) bool {
+	return org.Pointer.Spent(g, j.Now()) && g.Superseding != 0
 }
 
 // prepare makes a standby unless there is one that is fit, or one is being made.
