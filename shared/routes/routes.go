@@ -106,6 +106,7 @@ var table = []Route{
 	{"POST", "/proxy/audit/bundle", "dashboard", Session, operators},
 	{"GET", "/proxy/pki/finalise", "dashboard", Session, operators},
 	{"POST", "/proxy/pki/finalise", "dashboard", Session, operators},
+	{"POST", "/proxy/pki/cancel", "dashboard", Session, operators},
 }
 
 var agents, operators, both = []Host{Agents}, []Host{Operators}, []Host{Agents, Operators}

@@ -42,7 +42,7 @@ type auditRow struct {
 
 var knownEvents = []audit.Event{
 	audit.OrgCARotated, audit.OrgCARolledBack, audit.OverlapEnded, audit.OrgCACreated, audit.OrgCAStaged,
-	audit.OrgCADiscarded, audit.OrgCARetired,
+	audit.RotationScheduled, audit.RotationDropped, audit.RotationCancelled, audit.OrgCADiscarded, audit.OrgCARetired,
 	audit.OrgCAUploadRefused, audit.AgentEnrolled, audit.AgentCertRotated, audit.AgentCertRenewed,
 	audit.AgentCertActivated, audit.AgentCertDue, audit.AgentHygieneSet,
 	audit.AgentUpdated,

@@ -92,6 +92,7 @@ func (d *Dashboard) Handlers() map[string]Handler {
 		"POST /proxy/audit/bundle":                  d.bundle,
 		"GET /proxy/pki/finalise":                   d.finalisePage,
 		"POST /proxy/pki/finalise":                  d.finalise,
+		"POST /proxy/pki/cancel":                    d.cancel,
 	}
 	for route, h := range all {
 		all[route] = d.guarded(h)

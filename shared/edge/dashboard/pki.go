@@ -28,7 +28,8 @@ type pkiView struct {
 	Back     *rotateca.Previous
 	Overlap  bool
 	States   map[string]chip
-	Older    string // address of the next page of the history
+	Older    string   // address of the next page of the history
+	Cancel   formView // ends the scheduled rotation, or the warning about it
 }
 
 // link is a certificate of a chain.
@@ -50,7 +51,7 @@ func (d *Dashboard) pki(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, pkiPath, http.StatusSeeOther)
 		return nil //nolint:nilerr // the newest page is the answer
 	}
-	v.Warnings = explained(state)
+	v.Warnings, v.Cancel = explained(state), fresh(cancelPath, nil)
 	d.render(w, r, http.StatusOK, page{Name: "pki", Section: "pki", Title: "PKI", Content: v})
 	return nil
 }

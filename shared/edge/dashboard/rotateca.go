@@ -100,6 +100,8 @@ type preflightView struct {
 	Form    formView
 	Reasons []motive
 	Problem string
+	// between which instants the form takes a date
+	Earliest, Latest string
 }
 
 // motive is a reason that a form offers.
@@ -143,6 +145,7 @@ func (d *Dashboard) showPreflight(w http.ResponseWriter, r *http.Request, f form
 		f.Values = url.Values{"reason": {next.Reason}}
 	}
 	v := preflightView{Next: next, NextCA: links(decode(next.Chain)), Form: f, Reasons: reasons, Problem: problem}
+	v.Earliest, v.Latest = dates(d.Now())
 	if v.pkiView, err = d.present(r); err != nil {
 		return err
 	}
@@ -174,6 +177,9 @@ func (d *Dashboard) commit(w http.ResponseWriter, r *http.Request) error {
 	if req.Overlap, err = overlap(f.Get("overlap")); err != nil {
 		problems = append(problems, field{"overlap", "Choose how long the present certificates live on."})
 	}
+	if req.At, err = dateOf(f.Get("at")); err != nil {
+		problems = append(problems, field{"at", dateWrong})
+	}
 	if req.Overlap > 0 && orgca.AtOnce(req.Reason) {
 		problems = append(problems, field{"overlap", "After a compromise, or when a privilege was withdrawn, nothing of " +
 			"the present Org CA may live on: choose that its certificates stop at once."})
@@ -184,6 +190,10 @@ func (d *Dashboard) commit(w http.ResponseWriter, r *http.Request) error {
 	result, err := d.rotate(r, req)
 	if err != nil {
 		return d.uncommitted(w, r, f, err)
+	}
+	if result.Scheduled != nil {
+		http.Redirect(w, r, pkiPath+"#scheduled", http.StatusSeeOther)
+		return nil
 	}
 	http.Redirect(w, r, resultURL("rotated", result.Generation), http.StatusSeeOther)
 	return nil
@@ -197,6 +207,8 @@ func (d *Dashboard) uncommitted(w http.ResponseWriter, r *http.Request, f url.Va
 	switch {
 	case p.Code == "overlap_invalid", p.Code == "overlaps_exhausted": // it was staged for a compromise, say
 		again, top = fresh(action, f, field{"overlap", sentences(p)}), ""
+	case p.Code == "at_invalid", p.Code == "already_scheduled", p.Code == "scheduled_rotation_stale":
+		again, top = fresh(action, f, field{"at", sentences(p)}), ""
 	case !busy(p):
 		return err
 	}

@@ -49,7 +49,8 @@ func parse() map[string]*template.Template {
 		"count": count, "count64": func(n int64) string { return count(int(n)) },
 		"plural64": func(n int64, what string) string { return plural(int(n), what) }, "chip": newChip, "edges": edges,
 		"sentences": sentences, "eventTitle": eventTitle, "how": how, "checkName": checkName,
-		"list": func(v ...any) []any { return v },
+		"lasting": func(seconds int64) string { return lasting(time.Duration(seconds) * time.Second) },
+		"list":    func(v ...any) []any { return v },
 	}).ParseFS(files, "templates/base.html", "templates/parts.html"))
 	all := map[string]*template.Template{}
 	for _, name := range []string{

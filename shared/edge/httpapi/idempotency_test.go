@@ -51,6 +51,7 @@ var posts = map[string]string{
 	"POST /proxy/pki/rotate-ca/preflight":       refuses,
 	"POST /proxy/pki/rollback":                  refuses,
 	"POST /proxy/pki/finalise":                  refuses,
+	"POST /proxy/pki/cancel":                    refuses,
 	"POST /proxy/audit/verify":                  refuses,
 	"POST /proxy/audit/bundle":                  refuses,
 }
