@@ -54,6 +54,7 @@ type machine struct {
 	outside
 
 	requests int // that named an idempotency key
+	dates    int // requests that scheduled a rotation, or cancelled one
 }
 
 // certificate is one that a caller holds.
@@ -162,7 +163,7 @@ func (m *machine) troubledBy(t *rapid.T, skews []int) func() {
 func (m *machine) intruder(t *rapid.T) func(call int) {
 	at := rapid.SampledFrom([]int{-1, -1, -1, 0, 1, 2, 3, 5, 8}).Draw(t, "another one comes before call")
 	mode := rapid.SampledFrom([]rotateca.Mode{rotateca.Mint, rotateca.Rollback, rotateca.Finalise, rotateca.Stage,
-		""}).Draw(t, "and does")
+		rotateca.Cancel, ""}).Draw(t, "and does")
 	skew := time.Duration(rapid.SampledFrom(jumps).Draw(t, "by a clock that is off by")) * time.Second
 	return func(call int) {
 		if call != at || m.alive == 0 {
@@ -509,6 +510,7 @@ func (m *machine) check(t *rapid.T) {
 	m.checkCopies(t, org)
 	m.checkKeys(t, org)
 	m.checkChains(t, org)
+	m.checkDates(t)
 	for _, c := range m.claims {
 		if err := c.holds(org); err != nil {
 			t.Fatalf("%s, then: %v", c.what, err)
@@ -627,6 +629,7 @@ func (m *machine) recovers(t *rapid.T) {
 	if _, err := m.Standby.Run(m.ctx); err != nil {
 		t.Fatalf("standby after the trouble: %v", err)
 	}
+	m.noDate(t)
 	if _, err := m.Mint(m.ctx); err != nil {
 		t.Fatalf("rotation after the trouble: %v", err)
 	}
@@ -682,6 +685,7 @@ func TestRotationStateMachine(t *testing.T) {
 		m := newMachine(context.Background())
 		t.Repeat(map[string]func(*rapid.T){
 			"standby": m.standby, "mint": m.mint, "upload": m.upload, "stage": m.stage, "commit": m.commit, "undo": m.undo,
+			"schedule": m.schedule, "cancel": m.cancel,
 			"admit": m.admit, "rotate": m.rotate, "renew": m.renew, "use": m.use,
 			"emergency": m.emergency, "spiffe": m.spiffe, "login": m.login, "deactivate": m.deactivate, "again": m.again,
 			"repeat": m.repeat, "deliver": m.deliver, "advance": m.advance,
