@@ -54,16 +54,19 @@ type Change struct {
 	Truststore  *Truststore        //
 	Plan        *orgca.Plan        // of a rotation with a date
 	Agent       *agent.Agent       //
-	Keys        *agent.Keys        // of one agent
-	Head        *audit.Head        // the organisation's chain; an agent's head is in its record
-	Rows        []audit.Row        // appended; their place in the chain must be free
-	Aliases     []Alias            // lead to their agent from now on; each must be free or the same agent's
-	Forget      []Alias            // lead nowhere from now on; each must be free or the same agent's
-	EdgeCAs     []EdgeCA           // are known from now on, if they were not before, and unmarked
-	Naming      *Naming            // what an agent's bundle names
-	Mark        *EdgeMark          // one CA of the edge; it must have the mark that it was read with
-	Checkpoint  *LastCheckpoint    // the last one of the audit trail
-	Release     *orgca.Lease       // becomes free; must still be held by this holder under this fence
+	// what the store returned for the agent, untouched, with the same version; optional: a store need not write again what
+	// follows from the agent and stays
+	Was        *agent.Agent
+	Keys       *agent.Keys     // of one agent
+	Head       *audit.Head     // the organisation's chain; an agent's head is in its record
+	Rows       []audit.Row     // appended; their place in the chain must be free
+	Aliases    []Alias         // lead to their agent from now on; each must be free or the same agent's
+	Forget     []Alias         // lead nowhere from now on; each must be free or the same agent's
+	EdgeCAs    []EdgeCA        // are known from now on, if they were not before, and unmarked
+	Naming     *Naming         // what an agent's bundle names
+	Mark       *EdgeMark       // one CA of the edge; it must have the mark that it was read with
+	Checkpoint *LastCheckpoint // the last one of the audit trail
+	Release    *orgca.Lease    // becomes free; must still be held by this holder under this fence
 	// kept for a repeated request; its key must be free or of the same Owner, or its record not be Kept AnswerTTL before
 	// this one ends
 	Answer *Answer

@@ -19,7 +19,7 @@ const maxWrites = 100
 //
 // It panics on a change without an ID, without or with too many records, or with two records for one key; and, where
 // every condition holds, on a row that leaves a gap in its chain, does not continue it, or is not what the chain's new
-// head says.
+// head says, and on a record that is said to have been here and was another one.
 func (s *Store) Apply(ctx context.Context, c registry.Change) error {
 	mustBeSound(c)
 	k := keep(c)
@@ -51,6 +51,7 @@ func (s *Store) apply(c changeCopy) error {
 		return fmt.Errorf("%w: %s", registry.ErrConflict, what)
 	}
 	s.mustContinue(c)
+	s.mustHaveBeen(c)
 	s.commit(c)
 	s.applied.add(c)
 	return nil
@@ -297,6 +298,14 @@ func (s *Store) mustContinue(c changeCopy) {
 		if ok && (h.Seq != end.seq || h.Hash != end.hash) {
 			panic(fmt.Sprintf("memstore: change %s: the head of %s is not its last row", c.ID, subject))
 		}
+	}
+}
+
+// mustHaveBeen holds a caller to what it says that it read: another store leaves out what would follow from a record
+// that was changed since.
+func (s *Store) mustHaveBeen(c changeCopy) {
+	if c.Was != nil && (c.Agent == nil || !reflect.DeepEqual(s.agents[c.Agent.ID], *c.Was)) {
+		panic(fmt.Sprintf("memstore: change %s: the agent was not %+v", c.ID, *c.Was))
 	}
 }
 

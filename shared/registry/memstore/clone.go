@@ -127,7 +127,7 @@ func pointer[T any](p *T, clone func(T) T) *T {
 func keep(c registry.Change) changeCopy {
 	k := changeCopy{Change: c}
 	k.Pointer, k.Agent = pointer(c.Pointer, clonePointer), pointer(c.Agent, cloneAgent)
-	k.Keys = pointer(c.Keys, cloneKeys)
+	k.Was, k.Keys = pointer(c.Was, cloneAgent), pointer(c.Keys, cloneKeys)
 	k.Generations, k.Truststore = list(c.Generations), pointer(c.Truststore, cloneTruststore)
 	k.Plan = pointer(c.Plan, clonePlan)
 	for i, g := range k.Generations {

@@ -141,6 +141,36 @@ func (f fixture) moved(fleet []agent.Agent) {
 	f.settled(append(slices.Delete(slices.Clone(fleet), n, n+1), a))
 }
 
+// comesAndGoes has an agent move between generations, by changes that say what it was, and such that do not: it is met
+// at its last place, and there alone.
+func comesAndGoes(t *testing.T, f fixture) {
+	f.apply(enrolment(agentID(1), 1))
+	at := func(generation int64) func() any {
+		return func() any {
+			got, _ := f.walk(registry.Query{Limit: 10})
+			if len(got) != 1 {
+				return fmt.Sprintf("%d agents", len(got))
+			}
+			return got[0].Pin().Generation
+		}
+	}
+	for n, generation := range []int64{1, 2, 1, 1, 3, 2, 2} {
+		c := rotation(*f.view(agentID(1)).Agent, generation)
+		if n%3 == 2 {
+			c.Was = nil
+		}
+		f.apply(c)
+		f.caughtUp(fmt.Sprintf("generation after change %d", n), at(generation), generation)
+	}
+	gone := f.view(agentID(1)).Agent
+	next := gone.Deactivate(noon)
+	f.apply(registry.Change{ID: newID(), Agent: &next, Was: gone})
+	f.caughtUp("generation when deactivated", at(0), int64(0))
+	census, err := f.Census(t.Context(), 2, 9)
+	f.fails("census", err, nil)
+	f.same("census", census[agent.Minted], registry.Tally{})
+}
+
 func cursors(t *testing.T, f fixture) {
 	for n := range 4 {
 		f.apply(enrolment(agentID(n), 2))

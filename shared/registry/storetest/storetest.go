@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) registry.Store) {
 		{"proofs are told apart", distinctProofs},
 		{"token keys are written once", tokenKeys},
 		{"pages meet every agent in order", pages},
+		{"an agent that comes and goes is met once", comesAndGoes},
 		{"cursors are checked", cursors},
 		{"listings have who matches, in their order, and stop in time", listings},
 		{"agents are found by the beginning of their ids", searches},

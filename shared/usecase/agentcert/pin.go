@@ -27,6 +27,7 @@ type PinStore interface {
 type Pinning struct {
 	Agent   agent.Agent   // the desired record without its pins and chain; its version is the one read
 	Pointer orgca.Pointer // as read with the agent
+	Was     *agent.Agent  // the record that was read, untouched; optional, see registry.Change
 	Keys    *agent.Keys   // as read with the agent; nil: Pin reads them
 	Grace   time.Duration // how long the pins before it still count
 	// UntilUse: they count until the new one's first use, and for Grace at the longest.
@@ -140,7 +141,7 @@ func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Ce
 				return fail(err)
 			}
 		}
-		p.Agent, p.Pointer, p.Keys, p.Before = stored, *present, nil, nil
+		p.Agent, p.Was, p.Pointer, p.Keys, p.Before = stored, nil, *present, nil, nil
 		moves++
 		unissued = append(unissued, c.Pin.Thumbprint)
 	}
@@ -235,6 +236,7 @@ func (i Issuer) commit(
 	err = registry.Settle(ctx, i.Store.Apply, registry.Change{
 		ID:     i.NewID(),
 		Agent:  &next,
+		Was:    p.Was,
 		Keys:   changed,
 		Rows:   append(slices.Clone(p.Before), row),
 		Answer: answer,

@@ -111,6 +111,7 @@ func (r *Renewer) pinning(
 	p := Pinning{
 		Agent:    *view.Agent,
 		Pointer:  *view.Pointer,
+		Was:      view.Agent,
 		Grace:    r.Overlap,
 		UntilUse: true,
 		Entry:    func(next agent.Pin) audit.Entry { return renewalEntry(req, *view.Agent, pin, next) },

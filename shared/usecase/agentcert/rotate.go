@@ -135,6 +135,7 @@ func (r *Rotator) rotate(ctx context.Context, req RotateRequest, view registry.V
 		return Pinning{
 			Agent:   *view.Agent,
 			Pointer: *view.Pointer,
+			Was:     view.Agent,
 			Keys:    view.Keys,
 			Grace:   req.Grace,
 			Reason:  req.Reason.Code,

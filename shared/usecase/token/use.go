@@ -30,7 +30,12 @@ func (i *Issuer) use(ctx context.Context, view registry.View, pin agent.Pin, now
 			return err
 		}
 		used.Head = head
-		err = registry.Settle(ctx, i.Store.Apply, registry.Change{ID: i.NewID(), Agent: &used, Rows: []audit.Row{row}})
+		err = registry.Settle(ctx, i.Store.Apply, registry.Change{
+			ID:    i.NewID(),
+			Agent: &used,
+			Was:   view.Agent,
+			Rows:  []audit.Row{row},
+		})
 		if !errors.Is(err, registry.ErrConflict) {
 			return nil //nolint:nilerr // unconfirmed: see above
 		}
@@ -51,6 +56,6 @@ func (i *Issuer) use(ctx context.Context, view registry.View, pin agent.Pin, now
 // failure or a conflict, the next request learns the intermediate.
 func (i *Issuer) learn(ctx context.Context, view registry.View, shown authn.Credential, pin agent.Pin, now time.Time) {
 	if learned, changed := authn.Learn(*view.Agent, *view.Pointer, shown, pin, now); changed {
-		_ = i.Store.Apply(ctx, registry.Change{ID: i.NewID(), Agent: &learned})
+		_ = i.Store.Apply(ctx, registry.Change{ID: i.NewID(), Agent: &learned, Was: view.Agent})
 	}
 }
