@@ -131,7 +131,7 @@ func (s *Service) listAgents() statement {
 	return statement{
 		sid:       "ListAgents",
 		actions:   []string{"dynamodb:Query"},
-		resources: []string{s.table(schema.Registry) + "/index/" + schema.AgentsByGeneration},
+		resources: []string{s.table(schema.Fleet) + "/index/" + schema.AgentsByGeneration},
 	}
 }
 
@@ -139,7 +139,7 @@ func (s *Service) findAgents() statement {
 	return statement{
 		sid:       "FindAgents",
 		actions:   []string{"dynamodb:Query"},
-		resources: []string{s.table(schema.Registry) + "/index/" + schema.AgentsByName},
+		resources: []string{s.table(schema.Fleet) + "/index/" + schema.AgentsByName},
 	}
 }
 
@@ -147,7 +147,7 @@ func (s *Service) countAgents() statement {
 	return statement{
 		sid:       "CountAgents",
 		actions:   []string{"dynamodb:Query"},
-		resources: []string{s.table(schema.Registry) + "/index/" + schema.ActiveAgents},
+		resources: []string{s.table(schema.Fleet) + "/index/" + schema.ActiveAgents},
 	}
 }
 
@@ -206,7 +206,7 @@ func (s *Service) writeAgents() statement {
 	return statement{
 		sid:        "WriteAgents",
 		actions:    []string{"dynamodb:PutItem"},
-		resources:  []string{s.table(schema.Registry)},
+		resources:  []string{s.table(schema.Registry), s.table(schema.Fleet)},
 		conditions: leading(agentRecords),
 	}
 }

@@ -65,8 +65,8 @@ func (b *bench) load(ctx context.Context, size int) (string, error) {
 	return prefix, nil
 }
 
-// batch is the most items of one BatchWriteItem.
-const batch = 25
+// batch is how many agents one BatchWriteItem takes: two items each, of at most 25.
+const batch = 12
 
 // populate makes the tables of a prefix and fills them with agents, in batches: the fleet's size is what matters, not
 // how it came about. Two writers keep the database busy.
@@ -80,7 +80,7 @@ func populate(ctx context.Context, c *awsdynamodb.Client, prefix string, size in
 	for w := range writers {
 		wg.Go(func() {
 			for from := w * batch; from < size && errs[w] == nil; from += writers * batch {
-				errs[w] = putAgents(ctx, c, prefix+schema.Registry, from, min(from+batch, size))
+				errs[w] = putAgents(ctx, c, prefix, from, min(from+batch, size))
 			}
 		})
 	}
@@ -88,18 +88,21 @@ func populate(ctx context.Context, c *awsdynamodb.Client, prefix string, size in
 	return errors.Join(errs...)
 }
 
-func putAgents(ctx context.Context, c *awsdynamodb.Client, table string, from, to int) error {
-	requests := make([]types.WriteRequest, 0, batch)
+func putAgents(ctx context.Context, c *awsdynamodb.Client, prefix string, from, to int) error {
+	var agents, entries []types.WriteRequest
 	for n := from; n < to; n++ {
-		requests = append(requests, types.WriteRequest{PutRequest: &types.PutRequest{Item: dynamo.AgentItem(fleetAgent(n))}})
+		a := fleetAgent(n)
+		agents = append(agents, types.WriteRequest{PutRequest: &types.PutRequest{Item: dynamo.AgentItem(a)}})
+		entries = append(entries, types.WriteRequest{PutRequest: &types.PutRequest{Item: dynamo.EntryItem(a)}})
 	}
-	out, err := c.BatchWriteItem(ctx,
-		&awsdynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{table: requests}})
+	out, err := c.BatchWriteItem(ctx, &awsdynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{
+		prefix + schema.Registry: agents, prefix + schema.Fleet: entries,
+	}})
 	if err != nil {
 		return err
 	}
-	if left := len(out.UnprocessedItems[table]); left > 0 { // DynamoDB Local has no throughput to run out of
-		return fmt.Errorf("%d of %d items were not written", left, len(requests))
+	if left := len(out.UnprocessedItems); left > 0 { // DynamoDB Local has no throughput to run out of
+		return fmt.Errorf("items of %d tables were not written", left)
 	}
 	return nil
 }

@@ -116,7 +116,7 @@ type model struct {
 func newModel(size int, tail string) *model {
 	m := &model{agents: map[string]int{}}
 	for n := range size {
-		i := dynamo.AgentItem(agent.Agent{ID: fleetAgent(n).ID + agent.ID(tail), Method: agent.Minted, Status: agent.Active})
+		i := dynamo.EntryItem(agent.Agent{ID: fleetAgent(n).ID + agent.ID(tail), Method: agent.Minted, Status: agent.Active})
 		m.agents[i["c"].(*types.AttributeValueMemberS).Value]++
 		if n == 0 {
 			for _, name := range []string{"c", "g", "pk", "sk"} {

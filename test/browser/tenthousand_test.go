@@ -100,13 +100,13 @@ func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond)
 // populate puts agents past the API: how they came about does not matter here.
 func (s *system) populate(t *testing.T, count int) {
 	t.Helper()
-	const batch, writers = 25, 4
-	table, now := s.TablePrefix()+schema.Registry, time.Now()
+	const batch, writers = 12, 4
+	now := time.Now()
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {
 			for from := w * batch; from < count; from += writers * batch {
-				var requests []types.WriteRequest
+				var agents, entries []types.WriteRequest
 				for n := from; n < min(from+batch, count); n++ {
 					a := agent.Agent{
 						ID: agent.ID(fmt.Sprintf("orga::agent-%07d", n)),
@@ -129,9 +129,12 @@ func (s *system) populate(t *testing.T, count int) {
 					if n%20 == 0 { // these are due
 						a.Pins[0].NotBefore, a.Pins[0].NotAfter = now.AddDate(0, 0, -340), now.AddDate(0, 0, 25)
 					}
-					requests = append(requests, types.WriteRequest{PutRequest: &types.PutRequest{Item: dynamo.AgentItem(a)}})
+					agents = append(agents, types.WriteRequest{PutRequest: &types.PutRequest{Item: dynamo.AgentItem(a)}})
+					entries = append(entries, types.WriteRequest{PutRequest: &types.PutRequest{Item: dynamo.EntryItem(a)}})
 				}
-				in := &awsdynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{table: requests}}
+				in := &awsdynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{
+					s.TablePrefix() + schema.Registry: agents, s.TablePrefix() + schema.Fleet: entries,
+				}}
 				if _, err := s.Clients.DynamoDB.BatchWriteItem(t.Context(), in); err != nil {
 					t.Error(err)
 					return

@@ -106,12 +106,19 @@ var layers = []layer{
 		why:     "a function's main names its handler, and what most other functions are not to link",
 	},
 	{
+		name:    "restore",
+		folders: []string{"infra/restore"},
+		own:     []string{"infra/command", "infra/restore", "localstack/aws/dynamodb", "shared/edge/dynamo", "shared/schema"},
+		foreign: []string{"*"},
+		why:     "the restore tool makes the tables that a copy goes into, and the entries that follow from the records",
+	},
+	{
 		name:    "infra",
 		folders: []string{"infra"},
 		own:     []string{"infra", "localstack/aws/dynamodb", "shared/routes", "shared/schema", "shared/warnings"},
 		foreign: []string{"*"},
 		why: "the deployment knows the tables of routes, of schemas and of warnings, and what the routes are said to " +
-			"take not the product; the restore tool makes the tables that a copy goes into",
+			"take not the product",
 	},
 	{
 		name:    "stand-ins",

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/schema"
 )
 
@@ -39,10 +40,17 @@ var (
 )
 
 // lasting are the tables that are copied. Two tables are not copied, because a restore must not revive their content:
-// a used proof would count again, and an ended session would be open.
+// a used proof would count again, and an ended session would be open. The fleet's is made anew from the registry: a
+// copy of another instant would lead past agents.
 func lasting() []schema.Table {
-	return slices.DeleteFunc(schema.Tables(),
-		func(t schema.Table) bool { return t.Name == schema.Replay || t.Name == schema.Sessions })
+	return slices.DeleteFunc(schema.Tables(), func(t schema.Table) bool {
+		return t.Name == schema.Replay || t.Name == schema.Sessions || t.Name == schema.Fleet
+	})
+}
+
+func places() schema.Table {
+	all := schema.Tables()
+	return all[slices.IndexFunc(all, func(t schema.Table) bool { return t.Name == schema.Fleet })]
 }
 
 // done is written last: a folder without it is not a copy.
@@ -97,9 +105,10 @@ func (c Config) out(ctx context.Context, table string) error {
 	return errors.Join(err, w.Flush(), f.Sync(), f.Close())
 }
 
-// In replaces the content of the tables by the content of the files. The tables must exist. It returns ErrNotEmpty
-// for a table with items unless replace is set. The tables are never empty on the way, because a Mastio without an
-// Org CA makes a first one. After an interruption, run In again from the beginning.
+// In replaces the content of the tables by the content of the files, and that of the fleet's table by what follows. The
+// tables must exist. It returns ErrNotEmpty for a table with items unless replace is set. The tables are never empty
+// on the way, because a Mastio without an Org CA makes a first one. After an interruption, run In again from the
+// beginning.
 func In(ctx context.Context, c Config, replace bool) error {
 	if _, err := os.Stat(filepath.Join(c.Dir, done)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -115,12 +124,29 @@ func In(ctx context.Context, c Config, replace bool) error {
 			return err
 		}
 	}
+	if err := c.entries(func(item) error { return nil }); err != nil {
+		return err
+	}
 	for _, t := range lasting() {
-		if err := c.in(ctx, t); err != nil {
+		if err := c.in(ctx, t, func(do func(item) error) error { return c.each(t.Name, do) }); err != nil {
 			return fmt.Errorf("copy into table %s: %w", c.Prefix+t.Name, err)
 		}
 	}
+	if err := c.in(ctx, places(), c.entries); err != nil {
+		return fmt.Errorf("make table %s: %w", c.Prefix+schema.Fleet, err)
+	}
 	return nil
+}
+
+// entries passes the fleet's items, which follow from the agents in the registry's file.
+func (c Config) entries(do func(item) error) error {
+	return c.each(schema.Registry, func(i item) error {
+		entry, err := dynamo.EntryOf(i)
+		if err != nil || entry == nil {
+			return err
+		}
+		return do(entry)
+	})
 }
 
 // each passes the items of a file, one at a time: a fleet may not fit into memory.
@@ -157,10 +183,10 @@ func (c Config) refuse(ctx context.Context, table string, replace bool) error {
 }
 
 // in puts every item of the copy, then deletes what is not in it.
-func (c Config) in(ctx context.Context, t schema.Table) error {
+func (c Config) in(ctx context.Context, t schema.Table, each func(do func(item) error) error) error {
 	kept := map[string]bool{}
 	puts := c.writer(ctx, t.Name, "put")
-	err := c.each(t.Name, func(i item) error {
+	err := each(func(i item) error {
 		kept[keyOf(t, i)] = true
 		return puts.add(types.WriteRequest{PutRequest: &types.PutRequest{Item: i}})
 	})

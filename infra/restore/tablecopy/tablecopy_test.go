@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
+	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/schema"
 )
 
@@ -147,7 +148,7 @@ func put(t *testing.T, c Config, table string, items ...item) {
 func content(t *testing.T, c Config) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
-	for _, table := range lasting() {
+	for _, table := range append(lasting(), places()) {
 		err := c.scan(t.Context(), table.Name, nil, func(items []item) error {
 			for _, i := range items {
 				text, err := encode(i)
@@ -170,7 +171,7 @@ var anyOrder = cmpopts.SortSlices(func(a, b string) bool { return a < b })
 func fleet(n int) []item {
 	var all []item
 	for i := range n {
-		all = append(all, item{"pk": str(fmt.Sprintf("AGENT#%d", i)), "sk": str("-"),
+		all = append(all, item{"pk": str(fmt.Sprintf("AGENT#a::%d", i)), "sk": str("-"), "id": str(fmt.Sprintf("a::%d", i)),
 			"version": &types.AttributeValueMemberN{Value: "1"}, "pad": str(strings.Repeat("x", 2000))})
 	}
 	return all
@@ -183,10 +184,20 @@ func TestThereAndBack(t *testing.T) {
 	put(t, c, schema.Registry, append(agents, every())...)
 	put(t, c, schema.Audit, item{"subject": str("orga"), "seq": str("1"), "row": str("{}")})
 	put(t, c, schema.Keys, item{"pk": str("2026-11-24")})
+	for _, a := range agents {
+		entry, err := dynamo.EntryOf(a)
+		if err != nil || entry["gen_sk"] == nil {
+			t.Fatalf("entry of %v: %v, %v", a["pk"], entry, err)
+		}
+		put(t, c, schema.Fleet, entry)
+	}
 	before := content(t, c)
 	if err := Out(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
+	moved, gone := item{"pk": agents[5]["pk"], "sk": str("-"), "gen_pk": str("00"), "gen_sk": str("000009#minted#a::5")},
+		item{"pk": str("AGENT#a::late"), "sk": str("-")}
+	put(t, c, schema.Fleet, moved, gone)
 
 	changed := agents[3]
 	changed["version"] = &types.AttributeValueMemberN{Value: "2"}

@@ -11,12 +11,6 @@ import (
 
 func encodeAgent(a agent.Agent) item {
 	w := writer{key(agentKey(a.ID), single)}
-	w.text("gen_pk", shardOf(string(a.ID)))
-	w.text("gen_sk", place(a))
-	if a.Status == agent.Active { // the others are in no count
-		w.text("c", countKey(shardOf(string(a.ID)), a.Method))
-		w.text("g", generationText(a.Pin().Generation))
-	}
 	if sk := duePlace(a); sk != "" {
 		w.text("due_pk", shardOf(string(a.ID)))
 		w.text("due_sk", sk)

@@ -33,7 +33,7 @@ func (s *Store) Agents(ctx context.Context, q registry.Query) (registry.Page, er
 		return registry.Page{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	limit := min(max(q.Limit, 1), maxPage)
-	m := s.newMerge(shardedIndex{s.registry, schema.AgentsByGeneration, "gen_pk", "gen_sk", ""}, low, high, limit)
+	m := s.newMerge(shardedIndex{s.fleet, schema.AgentsByGeneration, "gen_pk", "gen_sk", ""}, low, high, limit)
 	var page registry.Page
 	var ids []agent.ID
 	page.Next, err = m.page(ctx, limit, func(place string, _ item) error {

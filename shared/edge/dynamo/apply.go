@@ -95,6 +95,7 @@ func (s *Store) records(c registry.Change) (list []types.TransactWriteItem) {
 	}
 	if c.Agent != nil {
 		list = append(list, s.versioned(encodeAgent(*c.Agent), c.Agent.Version))
+		list = append(list, s.entry(c)...)
 	}
 	if c.Keys != nil {
 		list = append(list, s.versioned(encodeKeys(*c.Keys), c.Keys.Version))

@@ -106,7 +106,7 @@ func (s *Store) countAll(ctx context.Context, counts []*count) error {
 
 func (s *Store) count(ctx context.Context, c *count) error {
 	in := &dynamodb.QueryInput{
-		TableName:              &s.registry,
+		TableName:              &s.fleet,
 		IndexName:              aws.String(schema.ActiveAgents),
 		Select:                 types.SelectCount,
 		KeyConditionExpression: aws.String("c = :partition AND g BETWEEN :low AND :high"),

@@ -44,7 +44,7 @@ var _ registry.Store = (*Store)(nil)
 type Store struct {
 	client API
 	// Names of the tables.
-	registry, audit, replay, keys, sessions string
+	registry, fleet, audit, replay, keys, sessions string
 }
 
 // New returns the store over the tables of package schema, which must exist.
@@ -52,6 +52,7 @@ func New(cfg Config) *Store {
 	return &Store{
 		client:   cfg.Client,
 		registry: cfg.Prefix + schema.Registry,
+		fleet:    cfg.Prefix + schema.Fleet,
 		audit:    cfg.Prefix + schema.Audit,
 		replay:   cfg.Prefix + schema.Replay,
 		keys:     cfg.Prefix + schema.Keys,

@@ -24,7 +24,7 @@ func (s *Store) Find(ctx context.Context, q registry.Search) (registry.Page, err
 		return registry.Page{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	limit := min(max(q.Limit, 1), maxFound)
-	m := s.newMerge(shardedIndex{s.registry, schema.AgentsByName, "gen_pk", "id", ""}, low, q.Prefix+"~", limit+1)
+	m := s.newMerge(shardedIndex{s.fleet, schema.AgentsByName, "gen_pk", "id", ""}, low, q.Prefix+"~", limit+1)
 	var page registry.Page
 	var ids []string
 	page.Next, err = m.page(ctx, limit, func(id string, _ item) error {

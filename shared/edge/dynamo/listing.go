@@ -186,7 +186,7 @@ func (s *Store) newWalk(l registry.Selection) (*walk, error) {
 	}
 	switch l.Sort {
 	case registry.ByName:
-		w.of, w.spans = shardedIndex{s.registry, schema.AgentsByName, "gen_pk", "id", ""}, []span{{"!", "~"}}
+		w.of, w.spans = shardedIndex{s.fleet, schema.AgentsByName, "gen_pk", "id", ""}, []span{{"!", "~"}}
 	case registry.ByDue:
 		high := awaitPart + ":"
 		if !l.DueAt.IsZero() {
@@ -194,7 +194,7 @@ func (s *Store) newWalk(l registry.Selection) (*walk, error) {
 		}
 		w.of, w.spans = shardedIndex{s.registry, schema.AgentsByDue, "due_pk", "due_sk", ""}, []span{{toldPart, high}}
 	case registry.ByGeneration:
-		w.of, w.spans = shardedIndex{s.registry, schema.AgentsByGeneration, "gen_pk", "gen_sk", ""}, generationSpans(l.Filter)
+		w.of, w.spans = shardedIndex{s.fleet, schema.AgentsByGeneration, "gen_pk", "gen_sk", ""}, generationSpans(l.Filter)
 	}
 	return w, w.from(l)
 }
@@ -261,13 +261,14 @@ func (s *Store) Count(ctx context.Context, l registry.Selection) (int64, error) 
 	case registry.Uncounted:
 		err = registry.ErrUnsupported
 	case registry.OfAll:
-		n, err = s.countShards(ctx, schema.AgentsByGeneration, "gen_pk", "gen_sk", span{"0", ":"})
+		n, err = s.countShards(ctx, shardedIndex{s.fleet, schema.AgentsByGeneration, "gen_pk", "gen_sk", ""}, span{"0", ":"})
 	case registry.OfDue:
 		high := awaitPart + ":"
 		if !l.DueAt.IsZero() {
 			high = awaitPart + behind(l.DueAt)
 		}
-		n, err = s.countShards(ctx, schema.AgentsByDue, "due_pk", "due_sk", span{toldPart, high})
+		index := shardedIndex{s.registry, schema.AgentsByDue, "due_pk", "due_sk", ""}
+		n, err = s.countShards(ctx, index, span{toldPart, high})
 	case registry.OfActive:
 		n, err = s.countActive(ctx, l.Filter)
 	}
@@ -313,7 +314,7 @@ func (s *Store) countActive(ctx context.Context, f registry.Filter) (int64, erro
 }
 
 // countShards counts a range of every shard of an index, all at once.
-func (s *Store) countShards(ctx context.Context, index, partition, by string, of span) (int64, error) {
+func (s *Store) countShards(ctx context.Context, in shardedIndex, of span) (int64, error) {
 	var mu sync.Mutex
 	var total int64
 	errs := make([]error, schema.Shards)
@@ -321,11 +322,11 @@ func (s *Store) countShards(ctx context.Context, index, partition, by string, of
 	for n := range schema.Shards {
 		wg.Go(func() {
 			errs[n] = s.countPages(ctx, &dynamodb.QueryInput{
-				TableName:                 &s.registry,
-				IndexName:                 aws.String(index),
+				TableName:                 &in.table,
+				IndexName:                 &in.index,
 				Select:                    types.SelectCount,
 				KeyConditionExpression:    aws.String("#partition = :shard AND #by BETWEEN :low AND :high"),
-				ExpressionAttributeNames:  map[string]string{"#partition": partition, "#by": by},
+				ExpressionAttributeNames:  map[string]string{"#partition": in.partition, "#by": in.by},
 				ExpressionAttributeValues: item{":shard": text(shardKey(n)), ":low": text(of.low), ":high": text(of.high)},
 			}, func(found int32) {
 				mu.Lock()
