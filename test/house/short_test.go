@@ -75,9 +75,9 @@ func (c command) runs(dir string) bool { return slices.Contains(c.packages, dir)
 // commands are those that run whole packages.
 func commands(t *testing.T, target string) (all []command) {
 	t.Helper()
-	make := exec.CommandContext(t.Context(), "make", "-n", target)
-	make.Dir = filepath.Join("..", "..")
-	out, err := make.Output()
+	cmd := exec.CommandContext(t.Context(), "make", "-n", target)
+	cmd.Dir = filepath.Join("..", "..")
+	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("make -n %s: %v", target, err)
 	}
