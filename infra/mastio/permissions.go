@@ -134,7 +134,9 @@ func (s *Service) statementsOf(function string, f *Function) []statement {
 			all = append(all, st)
 		}
 		switch {
-		case st.sid == appendAudit: // in the same transaction
+		case st.sid == writeAgents: // in the same transaction
+			all = append(all, s.placeAgents())
+		case st.sid == appendAudit: // likewise
 			all = append(all, s.noteMoved())
 		case st.sid == readAdminSecret && function != startUpCheck: // every function that checks the secret records refusals
 			all = append(all, s.recordRefusals(appends)...)

@@ -201,13 +201,25 @@ func (s *Service) countGuesses() statement {
 	}
 }
 
+const writeAgents = "WriteAgents"
+
 // writeAgents and writeOrg are parts of transactions; IAM asks for the right to each item of one.
 func (s *Service) writeAgents() statement {
 	return statement{
-		sid:        "WriteAgents",
+		sid:        writeAgents,
 		actions:    []string{"dynamodb:PutItem"},
-		resources:  []string{s.table(schema.Registry), s.table(schema.Fleet)},
+		resources:  []string{s.table(schema.Registry)},
 		conditions: leading(agentRecords),
+	}
+}
+
+// placeAgents accompanies writeAgents in every role: an agent's places in the indexes, together with its record.
+func (s *Service) placeAgents() statement {
+	return statement{
+		sid:        "PlaceAgents",
+		actions:    []string{"dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Fleet)},
+		conditions: inTransaction(leading(agentRecords)),
 	}
 }
 
