@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // An account makes one domain in 30 seconds, and wants an own certificate where the server's was imported.
@@ -87,4 +89,33 @@ func TestBackupsMayUseTheirKey(t *testing.T) {
 			}
 		}
 	}
+}
+
+// No request waits for a backup: that one failed shows in the alarm of the queue that its event is kept in.
+func TestFailedBackupsRaiseAnAlarm(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		vault := d.one(t, "AWS::Backup::BackupVault", "Data").Properties["BackupVaultName"]
+		rule := d.one(t, "AWS::Events::Rule", "ServiceBackupFailed")
+		want := map[string]any{"source": []any{"aws.backup"}, "detail-type": []any{"Backup Job State Change"},
+			"detail": map[string]any{"state": []any{"ABORTED", "EXPIRED", "FAILED"}, "backupVaultName": []any{vault}}}
+		if diff := cmp.Diff(any(want), rule.Properties["EventPattern"]); diff != "" {
+			t.Error(diff)
+		}
+		queue := at(rule.Properties, "Targets", 0, "Arn", "Fn::GetAtt", 0)
+		may := false
+		for _, p := range d.all("AWS::SQS::QueuePolicy") {
+			for _, s := range at(p.Properties, "PolicyDocument", "Statement").([]any) {
+				may = may || at(p.Properties, "Queues", 0, "Ref") == queue &&
+					at(s, "Principal", "Service") == "events.amazonaws.com" &&
+					spell(at(s, "Condition", "ArnEquals", "aws:SourceArn")) == "${"+rule.id+"}"
+			}
+		}
+		if !may {
+			t.Errorf("EventBridge may not send what %s matches to the queue %v", rule.id, queue)
+		}
+		alarm := d.one(t, "AWS::CloudWatch::Alarm", "WatchAlarmfailedevents")
+		if got := at(alarm.Properties, "Dimensions", 0, "Value", "Fn::GetAtt", 0); got != queue {
+			t.Errorf("the alarm looks at %v, the events are in %v", got, queue)
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsbackup"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awseventstargets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/jsii-runtime-go"
 
@@ -111,4 +112,26 @@ func (d *Data) backupRole(p Props) awsiam.IRole {
 		policy.AddStatements(st.policy())
 	}
 	return role.WithoutPolicyUpdates(nil)
+}
+
+// keepFailedBackups keeps the event of a backup that failed, expired or was stopped in the queue of failed events,
+// whose alarm then fires: the event has the cause. No backup is part of a request or of a job of ours, so nothing else
+// would show that there is none.
+func (s *Service) keepFailedBackups() {
+	if s.props.local() {
+		return
+	}
+	awsevents.NewRule(s.Scope, jsii.String("BackupFailed"), &awsevents.RuleProps{
+		RuleName:    jsii.String(s.props.name("backup-failed")),
+		Description: jsii.String("Mastio " + s.props.OrgID + ": keeps the event of a failed backup"),
+		EventPattern: &awsevents.EventPattern{
+			Source:     jsii.Strings("aws.backup"),
+			DetailType: jsii.Strings("Backup Job State Change"),
+			Detail: &map[string]any{
+				"state":           []string{"ABORTED", "EXPIRED", "FAILED"},
+				"backupVaultName": []string{s.props.vault()},
+			},
+		},
+		Targets: &[]awsevents.IRuleTarget{awseventstargets.NewSqsQueue(s.Failed, nil)},
+	})
 }

@@ -31,6 +31,7 @@ type Data struct {
 	// secret.
 	AgentSecretsKey awskms.Key
 	TokenKey        awskms.Key // signs tokens; nil unless TokenSigner is kms
+	LogKey          awskms.Key // encrypts log groups and the alarms' topic; nil unless LogKey is set: AWS's own keys do
 }
 
 func newData(scope constructs.Construct, id string, p Props) *Data {
@@ -43,6 +44,7 @@ func newData(scope constructs.Construct, id string, p Props) *Data {
 	if p.TokenSigner == KMSSigner {
 		d.TokenKey = signing(d.Scope, p, "TokenKey", "Mastio "+p.OrgID+": signs every access token")
 	}
+	d.makeLogKey(p)
 	for _, t := range schema.Tables() {
 		d.Tables[t.Name] = d.table(p, t)
 	}

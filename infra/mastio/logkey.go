@@ -9,52 +9,54 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// makeLogKey makes the key that encrypts the log groups and the alarms' topic, if the settings ask for it. The key
-// stays when the setting is taken back or the stack is deleted: what was logged under it would become unreadable.
-func (s *Service) makeLogKey() {
-	if !s.props.LogKey {
+// makeLogKey makes the key that encrypts the log groups and the alarms' topic, if the settings ask for it. Like every
+// key of a deployment it stays when the setting is taken back: what was logged under it would become unreadable.
+func (d *Data) makeLogKey(p Props) {
+	if !p.LogKey {
 		return
 	}
-	s.logKey = symmetric(s.Scope, s.props, "LogKey", "Mastio "+s.props.OrgID+": logs and alarms")
-	s.letLogsEncrypt()
-	s.letAlarmsEncrypt()
+	d.LogKey = symmetric(d.Scope, p, "LogKey", "Mastio "+p.OrgID+": logs and alarms")
+	d.letLogsEncrypt(p)
+	d.letAlarmsEncrypt(p)
 }
 
 // letLogsEncrypt allows CloudWatch Logs to use the key for the log groups of this installation and no others: "Encrypt
 // log data in CloudWatch Logs using AWS KMS", CloudWatch Logs user guide.
-func (s *Service) letLogsEncrypt() {
+func (d *Data) letLogsEncrypt(p Props) {
+	stack := awscdk.Stack_Of(d.Scope)
 	group := func(name string) *string {
-		return s.stack.FormatArn(&awscdk.ArnComponents{
+		return stack.FormatArn(&awscdk.ArnComponents{
 			Service:      str("logs"),
 			Resource:     str("log-group"),
 			ResourceName: &name,
 			ArnFormat:    awscdk.ArnFormat_COLON_RESOURCE_NAME,
 		})
 	}
-	s.logKey.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+	d.LogKey.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid: jsii.String("LogsEncrypt"),
+		// Not kms:DescribeKey: its requests have no encryption context.
 		Actions: jsii.Strings("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey",
-			"kms:GenerateDataKeyWithoutPlaintext", "kms:DescribeKey"),
+			"kms:GenerateDataKeyWithoutPlaintext"),
 		Resources: jsii.Strings("*"), // of a key's policy: the key
 		Principals: &[]awsiam.IPrincipal{
-			awsiam.NewServicePrincipal(jsii.String("logs."+*s.stack.Region()+".amazonaws.com"), nil),
+			awsiam.NewServicePrincipal(jsii.String("logs."+*stack.Region()+".amazonaws.com"), nil),
 		},
-		Conditions: &map[string]any{"ArnLike": map[string]any{"kms:EncryptionContext:aws:logs:arn": []*string{
-			group("/aws/lambda/" + s.props.name("*")), group("/aws/vendedlogs/mastio/" + s.props.OrgID + "/*"),
-			group("aws-waf-logs-" + s.props.name("*")),
+		Conditions: &map[string]any{"StringLike": map[string]any{"kms:EncryptionContext:aws:logs:arn": []*string{
+			group("/aws/lambda/" + p.name("*")), group("/aws/vendedlogs/mastio/" + p.OrgID + "/*"),
+			group("aws-waf-logs-" + p.name("*")),
 		}}},
 	}), jsii.Bool(false))
 }
 
 // letAlarmsEncrypt allows CloudWatch to publish to a topic under the key: "Encrypting Amazon SNS topics ... from AWS
 // services", SNS developer guide.
-func (s *Service) letAlarmsEncrypt() {
-	s.logKey.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+func (d *Data) letAlarmsEncrypt(p Props) {
+	d.LogKey.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid:        jsii.String("AlarmsEncrypt"),
 		Actions:    jsii.Strings("kms:Decrypt", "kms:GenerateDataKey"),
 		Resources:  jsii.Strings("*"),
 		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)},
-		Conditions: ofOwnAlarms(s.stack, s.props),
+		Conditions: ofOwnAlarms(awscdk.Stack_Of(d.Scope), p),
 	}), jsii.Bool(false))
 }
 
@@ -78,16 +80,16 @@ func (s *Service) logGroup(scope constructs.Construct, id, name string) awslogs.
 		Retention:     retentions[s.props.LogRetentionDays],
 		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	}
-	if s.logKey != nil { // an interface that holds a nil key would not be nil
-		props.EncryptionKey = s.logKey
+	if s.data.LogKey != nil { // an interface that holds a nil key would not be nil
+		props.EncryptionKey = s.data.LogKey
 	}
 	return awslogs.NewLogGroup(scope, &id, props)
 }
 
 // encryptedBy is the key of the alarms' topic; nil: none of its own.
 func (s *Service) encryptedBy() awskms.IKey {
-	if s.logKey == nil {
+	if s.data.LogKey == nil {
 		return nil
 	}
-	return s.logKey
+	return s.data.LogKey
 }

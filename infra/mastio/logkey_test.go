@@ -1,7 +1,7 @@
 package mastio
 
 import (
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,41 +11,29 @@ import (
 // With logKey every log group and the topic are under one key, which the services use for this installation only.
 // Without it, none is.
 func TestLogKey(t *testing.T) {
-	for _, d := range []*deployment{&hardened, &trying} {
-		for _, r := range append(d.all("AWS::Logs::LogGroup"), d.all("AWS::SNS::Topic")...) {
-			if r.Properties["KmsKeyId"] != nil || r.Properties["KmsMasterKeyId"] != nil {
-				t.Errorf("%s has a key that the settings do not ask for", r.id)
-			}
+	for _, r := range append(trying.all("AWS::Logs::LogGroup"), trying.all("AWS::SNS::Topic")...) {
+		if r.Properties["KmsKeyId"] != nil || r.Properties["KmsMasterKeyId"] != nil {
+			t.Errorf("%s has a key that the settings do not ask for", r.id)
 		}
 	}
-	var d deployment
-	p := everything()
-	p.LogKey = true
-	if err := d.synthesise(filepath.Join(t.TempDir(), "logkey"), p); err != nil {
-		t.Fatal(err)
-	}
-	var key resource
-	for _, k := range d.all("AWS::KMS::Key") {
-		if strings.Contains(k.id, "LogKey") {
-			key = k
-		}
-	}
+	d := &hardened
+	key := d.one(t, "AWS::KMS::Key", "DataLogKey")
 	if key.Properties["EnableKeyRotation"] != true || key.DeletionPolicy != "RetainExceptOnCreate" {
-		t.Fatalf("the key of the logs: %+v", key)
+		t.Errorf("the key of the logs: %+v", key)
 	}
 	groups := d.all("AWS::Logs::LogGroup")
 	if len(groups) < 10 || len(d.all("AWS::SNS::Topic")) != 1 {
 		t.Fatalf("%d log groups, %d topics", len(groups), len(d.all("AWS::SNS::Topic")))
 	}
-	under := map[string]any{"Fn::GetAtt": []any{key.id, "Arn"}}
+	under := d.arn(map[string]any{"Fn::GetAtt": []any{key.id, "Arn"}})
 	for _, g := range groups {
-		if diff := cmp.Diff(any(under), g.Properties["KmsKeyId"]); diff != "" {
-			t.Errorf("%s is not under the key: %s", g.id, diff)
+		if got := d.arn(g.Properties["KmsKeyId"]); got != under {
+			t.Errorf("%s is under %s, want %s", g.id, got, under)
 		}
 	}
 	for _, topic := range d.all("AWS::SNS::Topic") {
-		if topic.Properties["KmsMasterKeyId"] == nil {
-			t.Error("the topic is not under the key")
+		if got := d.arn(topic.Properties["KmsMasterKeyId"]); got != under {
+			t.Errorf("the topic is under %s, want %s", got, under)
 		}
 	}
 	statementsOfLogKey(t, key)
@@ -62,10 +50,13 @@ func statementsOfLogKey(t *testing.T, key resource) {
 			continue // the account's
 		}
 		seen[sid] = true
-		condition, _ := s["Condition"].(map[string]any)
-		like, _ := condition["ArnLike"].(map[string]any)
-		if len(like) != 1 {
-			t.Errorf("%s: anybody's resources may use the key: %v", sid, condition)
+		of := at(s, "Condition", "StringLike", "kms:EncryptionContext:aws:logs:arn") // of CloudWatch Logs
+		if of == nil {
+			of = at(s, "Condition", "ArnLike", "aws:SourceArn")
+		}
+		foreign := func(arn string) bool { return !strings.Contains(arn, "acme") }
+		if len(texts(of)) == 0 || slices.ContainsFunc(texts(of), foreign) {
+			t.Errorf("%s: other resources than ours may use the key: %v", sid, s["Condition"])
 		}
 		for _, action := range s["Action"].([]any) {
 			if strings.Contains(action.(string), "*") {

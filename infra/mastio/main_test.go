@@ -117,7 +117,7 @@ func everything() Props {
 	p.AlarmEmail, p.AllowedSources = "oncall@acme.example", []string{"192.0.2.0/24", "2001:db8::/32"}
 	p.TokenSigner, p.StrictPKI, p.AutoMigrate, p.RequireDPoP, p.RequireNonce, p.RegisteredDPoPOnly = KMSSigner, true, true,
 		true, true, true
-	p.ArchiveLock = Compliance
+	p.ArchiveLock, p.LogKey = Compliance, true
 	return p
 }
 

@@ -7,7 +7,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/triggers"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -22,13 +21,12 @@ type Service struct {
 	Functions map[string]*Function
 	Agents    *API
 	Operators awsapigateway.RestApi
-	Failed    awssqs.Queue       // events that a function could not deal with
+	Failed    awssqs.Queue       // events that a function could not deal with, and those of failed backups
 	Bus       awsevents.EventBus // gets the events for the outside
 
-	props  Props
-	data   *Data
-	stack  awscdk.Stack
-	logKey awskms.Key // encrypts log groups and the alarms' topic; nil: AWS's own keys do
+	props Props
+	data  *Data
+	stack awscdk.Stack
 }
 
 func newService(scope constructs.Construct, id string, p Props, d *Data) *Service {
@@ -39,7 +37,6 @@ func newService(scope constructs.Construct, id string, p Props, d *Data) *Servic
 		data:      d,
 		stack:     awscdk.Stack_Of(scope),
 	}
-	s.makeLogKey()
 	s.Failed = awssqs.NewQueue(s.Scope, jsii.String("Failed"), &awssqs.QueueProps{
 		QueueName:       jsii.String(p.name("failed-events")),
 		RetentionPeriod: awscdk.Duration_Days(number(14)),
@@ -65,6 +62,7 @@ func newService(scope constructs.Construct, id string, p Props, d *Data) *Servic
 	s.domains(checked)
 	s.firewall(s.Operators)
 	s.schedules(checked)
+	s.keepFailedBackups()
 	s.stream(checked)
 	s.tell()
 	return s

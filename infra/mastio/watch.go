@@ -222,8 +222,8 @@ func (w *Watch) jobs() {
 		id:      "failed-events",
 		metric:  depth,
 		periods: 1,
-		todo: "An event was given up on after all its retries. It is in the queue " + w.props.name("failed-events") +
-			"; mend the cause, then delete it: the next run does its work.",
+		todo: "An event was given up on after all its retries, or a backup of the tables failed. The event is in the queue " +
+			w.props.name("failed-events") + "; mend the cause, then delete it: the next run does its work.",
 	})
 }
 
