@@ -21,7 +21,6 @@ export CGO_ENABLED := 0
 export GOFLAGS := $(GOFLAGS) -trimpath -tags=lambda.norpc
 
 TOOLS := -modfile=test/tools/go.mod
-FUNCTIONS := $(notdir $(wildcard functions/*))
 
 .PHONY: help
 help: ## list the targets
@@ -92,10 +91,7 @@ VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
 
 .PHONY: build
 build: need-go ## build every function for AWS (linux/arm64) into build/lambda
-	@for f in $(FUNCTIONS); do \
-		CGO_ENABLED=0 GOOS=linux GOARCH=$(LAMBDA_ARCH) go build -tags lambda.norpc -trimpath -buildvcs=false -ldflags='-s -w -buildid= -X github.com/mastio-aws/mastio/shared/version.Stamp=$(VERSION)' \
-			-o build/lambda/$$f/bootstrap ./functions/$$f; \
-	done
+	@go run ./infra/release -functions build/lambda -arch '$(LAMBDA_ARCH)' -version '$(VERSION)'
 
 .PHONY: release
 release: need-go ## what a release consists of, into build/release: zips of the functions, commands, bill of materials, sums

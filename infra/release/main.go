@@ -1,6 +1,8 @@
 // Command release builds a release into a folder: a zip of each function for Lambda, the commands for Linux, macOS
 // and Windows, an SBOM (CycloneDX), and the SHA-256 of every file. Two builds of one commit with one version of Go
 // are bit-identical.
+//
+// With -functions it builds the functions alone, as a deployment uploads them.
 package main
 
 import (
@@ -14,6 +16,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/mastio-aws/mastio/shared/routes"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -24,10 +28,21 @@ func run(args []string) int {
 	flags := flag.NewFlagSet("release", flag.ContinueOnError)
 	out := flags.String("out", filepath.Join("build", "release"),
 		"`folder` that the files go to; one of an earlier release is replaced")
+	functions := flags.String("functions", "", "`folder` for the functions alone, each as bootstrap in its own")
+	arch := flags.String("arch", "arm64", "`architecture` of -functions: arm64 or amd64")
+	stamp := flags.String("version", "", "`version` of -functions")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil || flags.NArg() > 0 {
 		return 2
+	}
+	if *functions != "" {
+		r := release{root: ".", out: *functions, version: *stamp}
+		if err := r.functions(ctx, *arch, routes.Functions()); err != nil {
+			fmt.Fprintln(os.Stderr, "release:", err)
+			return 1
+		}
+		return 0
 	}
 	root, version, err := checkout(ctx)
 	if err == nil {

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/mastio-aws/mastio/shared/routes"
+	"github.com/mastio-aws/mastio/shared/version"
 )
 
 // module is the project's.
@@ -133,7 +134,7 @@ func write(sums map[string]string, out, name string, content []byte) error {
 	return os.WriteFile(filepath.Join(out, name), content, 0o755) //nolint:gosec // programs are for running
 }
 
-// compile builds with flags that leave nothing of this machine in the program.
+// compile builds one program.
 func (r *release) compile(ctx context.Context, b binary) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "release-")
 	if err != nil {
@@ -141,15 +142,53 @@ func (r *release) compile(ctx context.Context, b binary) ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	program := filepath.Join(dir, "program")
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false",
-		"-ldflags", "-s -w -buildid= -X "+module+"/shared/version.Stamp="+r.version, "-o", program, "./"+b.pkg)
-	cmd.Dir = r.root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOOS="+b.os, "GOARCH="+b.arch, "GOAMD64=v1",
-		"GOARM64=v8.0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build %s: %w\n%s", b.name, err, out)
+	if err := r.goBuild(ctx, b.os, b.arch, program, "./"+b.pkg); err != nil {
+		return nil, fmt.Errorf("build %s: %w", b.name, err)
 	}
 	return os.ReadFile(program)
+}
+
+// functions builds functions as a deployment uploads them, each as bootstrap in a folder of its own.
+func (r *release) functions(ctx context.Context, arch string, names []string) error {
+	dir, err := os.MkdirTemp("", "functions-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	var packages []string
+	for _, name := range names {
+		packages = append(packages, "./functions/"+name)
+	}
+	if err := r.goBuild(ctx, "linux", arch, dir+string(filepath.Separator), packages...); err != nil {
+		return err
+	}
+	for _, name := range names {
+		program, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Join(r.out, name), 0o755); err != nil {
+			return err
+		}
+		//nolint:gosec // programs are for running
+		if err := os.WriteFile(filepath.Join(r.out, name, "bootstrap"), program, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goBuild builds with flags that leave nothing of this machine in a program.
+func (r *release) goBuild(ctx context.Context, system, arch, out string, packages ...string) error {
+	args := append([]string{"build"}, version.BuildFlags(r.version, "-buildid=")...)
+	cmd := exec.CommandContext(ctx, "go", append(append(args, "-o", out), packages...)...)
+	cmd.Dir = r.root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOOS="+system, "GOARCH="+arch,
+		"GOAMD64=v1", "GOARM64=v8.0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	return nil
 }
 
 // pack makes a function's zip: one program that can be run, without a time.

@@ -78,6 +78,7 @@ func TestReleaseIsReproducible(t *testing.T) {
 		t.Errorf("-version: %q %v", got, err)
 	}
 	checkZip(t, filepath.Join(one.out, "function-healthz-arm64.zip"))
+	checkDeployed(t, one)
 	checkBill(t, read(t, one.out, "sbom.cdx.json"))
 	if err := one.build(t.Context(), nil); err != nil {
 		t.Errorf("over an earlier release: %v", err)
@@ -102,6 +103,24 @@ func checkZip(t *testing.T, path string) {
 	program, err := io.ReadAll(f)
 	if err != nil || !bytes.Contains(program, []byte("v1.2.3")) {
 		t.Errorf("the version is not in the function: %v", err)
+	}
+}
+
+// checkDeployed builds a function as make deploy does: it is the one of the release.
+func checkDeployed(t *testing.T, r release) {
+	t.Helper()
+	zipped := filepath.Join(r.out, "function-healthz-arm64.zip")
+	r.out = t.TempDir()
+	if err := r.functions(t.Context(), "arm64", []string{"healthz"}); err != nil {
+		t.Fatal(err)
+	}
+	program, err := pack(read(t, r.out, "healthz/bootstrap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	released, err := os.ReadFile(zipped)
+	if err != nil || !bytes.Equal(program, released) {
+		t.Errorf("make deploy uploads another program than the release has: %v", err)
 	}
 }
 

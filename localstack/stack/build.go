@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/mastio-aws/mastio/localstack/machine"
+	"github.com/mastio-aws/mastio/shared/version"
 )
 
 // Build compiles every function of the module at root for this machine into dir, as Start wants it:
@@ -43,8 +44,8 @@ func Build(ctx context.Context, root, dir string) error {
 // compile uses the flags of a deployment but one: without -buildid= the linker sees what is up to date already, which
 // makes the second start quick. Reproducible files matter only where they are uploaded.
 func compile(ctx context.Context, root, bin string) error {
-	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags",
-		"-s -w" + version(ctx, root), "-o", bin + string(filepath.Separator)}
+	args := append([]string{"build"}, version.BuildFlags(stampOf(ctx, root))...)
+	args = append(args, "-o", bin+string(filepath.Separator))
 	for _, name := range functionNames() {
 		args = append(args, "./functions/"+name)
 	}
@@ -57,16 +58,15 @@ func compile(ctx context.Context, root, bin string) error {
 	return nil
 }
 
-// version is the linker's flag that puts the checkout's version into /healthz; empty where git knows none.
-func version(ctx context.Context, root string) string {
+// stampOf is the version of the checkout, which /healthz answers; empty where git knows none.
+func stampOf(ctx context.Context, root string) string {
 	cmd := exec.CommandContext(ctx, "git", "describe", "--tags", "--always", "--dirty")
 	cmd.Dir = root
 	out, err := cmd.Output()
-	v := strings.TrimSpace(string(out))
-	if err != nil || v == "" {
+	if err != nil {
 		return ""
 	}
-	return " -X github.com/mastio-aws/mastio/shared/version.Stamp=" + v
+	return strings.TrimSpace(string(out))
 }
 
 // link makes dir/bootstrap, the name that the runtime wants, of bin/name.

@@ -14,6 +14,7 @@ import (
 
 	service "github.com/mastio-aws/mastio/localstack/aws/lambda"
 	"github.com/mastio-aws/mastio/shared/routes"
+	"github.com/mastio-aws/mastio/shared/version"
 )
 
 // Budgets of a cold start.
@@ -97,8 +98,8 @@ func (b *bench) zips(ctx context.Context) error {
 		return err
 	}
 	b.say("cold start: building for linux/arm64")
-	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o",
-		dir + string(filepath.Separator)}
+	args := append([]string{"build"}, version.BuildFlags("", "-buildid=")...)
+	args = append(args, "-o", dir+string(filepath.Separator))
 	for _, name := range routes.Functions() {
 		args = append(args, "./functions/"+name)
 	}

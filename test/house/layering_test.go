@@ -115,7 +115,8 @@ var layers = []layer{
 	{
 		name:    "infra",
 		folders: []string{"infra"},
-		own:     []string{"infra", "localstack/aws/dynamodb", "shared/routes", "shared/schema", "shared/warnings"},
+		own: []string{"infra", "localstack/aws/dynamodb", "shared/routes", "shared/schema", "shared/version",
+			"shared/warnings"},
 		foreign: []string{"*"},
 		why: "the deployment knows the tables of routes, of schemas and of warnings, and what the routes are said to " +
 			"take not the product",
@@ -138,7 +139,7 @@ var layers = []layer{
 		name:    "local",
 		folders: []string{"localstack"},
 		own: []string{"localstack/aws", "localstack/fleet", "localstack/gateway", "localstack/machine",
-			"localstack/stack", "shared/pki/dn", "shared/routes", "shared/schema"},
+			"localstack/stack", "shared/pki/dn", "shared/routes", "shared/schema", "shared/version"},
 		foreign: []string{"*"},
 		why: "what starts the product on one machine knows its routes and tables, not its code, and nothing of " +
 			"LocalStack",
