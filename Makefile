@@ -234,6 +234,8 @@ deploy: build infra-setup ## deploy to the AWS account of the credentials at han
 	@case '$(CDK_ARGS)' in *orgId=*) ;; *) if grep -q '"orgId": "orga"' cdk.json; then \
 		echo 'orgId is still the example of cdk.json, and names everything for good: CDK_ARGS="-c orgId=acme -c trustDomain=acme.example", or edit cdk.json.'; exit 2; fi;; esac
 	$(RUN_CDK) deploy --all $(CDK_ARGS)
+	@# A first deployment protects nothing from deletion, so that a failure takes back what it made: now it has worked.
+	$(RUN_CDK) deploy MastioData $(CDK_ARGS)
 
 smoke: need-go ## after a deployment: the operator's guide against the deployed hosts, and what only an account can tell (ORG=, ROTATE_CA=1, SMOKE_ARGS=)
 	@go run ./infra/smoke $(if $(ORG),-org '$(ORG)') $(if $(ROTATE_CA),-rotate-ca) $(SMOKE_ARGS)

@@ -125,7 +125,7 @@ func (d *Data) table(p Props, t schema.Table) awsdynamodb.TableV2 {
 		PartitionKey:       key(t.PartitionKey),
 		Billing:            awsdynamodb.Billing_OnDemand(nil),
 		Encryption:         awsdynamodb.TableEncryptionV2_CustomerManagedKey(d.DataKey, nil),
-		DeletionProtection: jsii.Bool(p.EraseData == ""),
+		DeletionProtection: jsii.Bool(p.protected()),
 		RemovalPolicy:      p.removal(),
 		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{
 			PointInTimeRecoveryEnabled: jsii.Bool(true),

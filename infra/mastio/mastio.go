@@ -39,8 +39,8 @@ func NewStacks(scope constructs.Construct, props Props, env *awscdk.Environment)
 	}
 	data := awscdk.NewStack(scope, jsii.String("MastioData"), &awscdk.StackProps{
 		Env:                   env,
-		StackName:             jsii.String(p.name("data")),
-		TerminationProtection: jsii.Bool(!p.local() && p.EraseData == ""),
+		StackName:             jsii.String(p.DataStack()),
+		TerminationProtection: jsii.Bool(!p.local() && p.protected()),
 		Description: jsii.String("Mastio " + p.OrgID + ": tables, truststore, secrets and keys. Losing it loses " +
 			"the Org CA."),
 	})

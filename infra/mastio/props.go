@@ -122,7 +122,10 @@ type Props struct {
 	Target               Target
 	Architecture         Architecture
 	BuildDir             string // holds <function>/bootstrap
-	EraseData            string // the OrgID once more: the next removal of the data takes tables, keys and secret with it
+	// First is the first deployment of the data, or another try of one that failed: nothing is protected from deletion
+	// yet, so that a failure takes back what was made. The deployment after it sets the protection.
+	First     bool
+	EraseData string // the OrgID once more: the next removal of the data takes tables, keys and secret with it
 }
 
 // Defaults returns the settings that New takes where a field is not set, and that differ from the zero value.
@@ -176,6 +179,12 @@ func or[T comparable](v, otherwise T) T {
 
 // name is what a resource is called in the account.
 func (p Props) name(what string) string { return "mastio-" + p.OrgID + "-" + what }
+
+// DataStack is the name of the stack that NewStacks puts the data into.
+func (p Props) DataStack() string { return p.name("data") }
+
+// protected reports whether tables and their stack refuse to be deleted.
+func (p Props) protected() bool { return p.EraseData == "" && !p.First }
 
 // local reports whether a LocalStack is deployed to.
 func (p Props) local() bool { return p.Target == LocalStack }

@@ -77,3 +77,33 @@ func TestTheExampleMakesTheAccountsLogRole(t *testing.T) {
 		}
 	}
 }
+
+// Nothing of a first deployment refuses to be deleted: CloudFormation could not roll it back, and the CDK could not
+// replace what it left. The deployment after it protects all of it.
+func TestAFirstDeploymentCanBeTakenBack(t *testing.T) {
+	var first deployment
+	if err := first.synthesise(filepath.Join(t.TempDir(), "first"), Props{
+		OrgID:       "acme",
+		TrustDomain: "acme.example",
+		First:       true,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for d, want := range map[*deployment]bool{&first: false, &trying: true} {
+		if got := *awscdk.Stack_Of(d.mastio.Data.Scope).TerminationProtection(); got != want {
+			t.Errorf("the stack is protected: %t, want %t", got, want)
+		}
+		tables := d.all("AWS::DynamoDB::GlobalTable")
+		for _, table := range tables {
+			if got := at(table.Properties, "Replicas", 0, "DeletionProtectionEnabled"); got != want {
+				t.Errorf("%s is protected: %v, want %t", table.id, got, want)
+			}
+			if table.DeletionPolicy != "RetainExceptOnCreate" {
+				t.Errorf("%s: %s", table.id, table.DeletionPolicy)
+			}
+		}
+		if len(tables) < 5 {
+			t.Errorf("%d tables", len(tables))
+		}
+	}
+}

@@ -109,7 +109,7 @@ func (l *looker) stackStates(ctx context.Context) (all []finding) {
 			continue
 		}
 		l.states[t.name] = out.Stacks[0].StackStatus
-		all = append(all, stateOf(t.name, out.Stacks[0].StackStatus))
+		all = append(all, stateOf(t.name, out.Stacks[0].StackStatus, aws.ToBool(out.Stacks[0].EnableTerminationProtection)))
 		if err := l.hold(ctx, t.name); err != nil {
 			all = append(all, unseen("stack", err))
 		}
@@ -117,10 +117,13 @@ func (l *looker) stackStates(ctx context.Context) (all []finding) {
 	return all
 }
 
-func stateOf(name string, state cfn.StackStatus) finding {
+func stateOf(name string, state cfn.StackStatus, protected bool) finding {
 	const check = "stack"
 	s := string(state)
 	switch {
+	case protected && (s == "ROLLBACK_COMPLETE" || s == "ROLLBACK_FAILED" || s == "CREATE_FAILED"):
+		return bad(check, "aws cloudformation update-termination-protection --no-enable-termination-protection "+
+			"--stack-name "+name, "%s is %s, and protected from the deletion that begins anew", name, s)
 	case strings.HasSuffix(s, "_IN_PROGRESS"):
 		return bad(check, "wait: aws cloudformation describe-stack-events --stack-name "+name, "%s is %s", name, s)
 	case s == "UPDATE_ROLLBACK_FAILED":

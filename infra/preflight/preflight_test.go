@@ -31,10 +31,10 @@ func TestWhatWouldFail(t *testing.T) {
 		}
 		return xml(200, body+`</StackResourceSummaries></ListStackResourcesResult></ListStackResourcesResponse>`)
 	}
-	state := func(s string) reply {
+	state := func(s string, more ...string) reply {
 		return xml(200, `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>s</StackName><StackStatus>`+
 			s+
-			`</StackStatus><CreationTime>2026-01-01T00:00:00Z</CreationTime></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`)
+			`</StackStatus>`+strings.Join(more, "")+`<CreationTime>2026-01-01T00:00:00Z</CreationTime></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`)
 	}
 	for name, tt := range map[string]struct {
 		change account
@@ -92,6 +92,10 @@ func TestWhatWouldFail(t *testing.T) {
 			"ListStackResources": resources()}, []string{"continue-update-rollback --stack-name mastio-acme-service"}, "FAIL"},
 		"a failed first try": {account{"DescribeStacks": state("ROLLBACK_COMPLETE"), "ListStackResources": resources()},
 			[]string{"removes it and begins anew"}, "WARN"},
+		"one that is protected": {account{
+			"DescribeStacks":     state("ROLLBACK_FAILED", "<EnableTerminationProtection>true</EnableTerminationProtection>"),
+			"ListStackResources": resources(),
+		}, []string{"update-termination-protection --no-enable-termination-protection --stack-name mastio-acme-data"}, "FAIL"},
 		"what may not be seen": {account{"DescribeTable": missing("AccessDeniedException")},
 			[]string{"not looked at: mastio-acme-registry"}, "?"},
 	} {
