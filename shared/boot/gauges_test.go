@@ -40,10 +40,6 @@ func TestGauges(t *testing.T) {
 			t.Errorf("%s = %g with the warning", w, bad[string(w)])
 		}
 	}
-	const legacy = "cullis_proxy_legacy_ca_pathlen_zero"
-	if clean[legacy] != 0 || bad[legacy] != 1 {
-		t.Errorf("clean %v, bad %v", clean, bad)
-	}
 	if _, ok := bad["org_ca_days_left"]; clean["org_ca_days_left"] != 100 || ok {
 		t.Errorf("days left = %g, and without a root: %t", clean["org_ca_days_left"], ok)
 	}
