@@ -28,9 +28,11 @@ func together(all []statement) []statement {
 			if !slices.Contains(transactional, action) {
 				continue
 			}
-			a := access{action, st.resources[0]}
-			keys[a] = append(keys[a], leading...)
-			widest[a] = max(widest[a], len(leading))
+			for _, table := range st.resources {
+				a := access{action, table}
+				keys[a] = append(keys[a], leading...)
+				widest[a] = max(widest[a], len(leading))
+			}
 		}
 	}
 	var unions []statement

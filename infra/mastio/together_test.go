@@ -18,16 +18,18 @@ func TestTransactionsUnderBothReadings(t *testing.T) {
 				continue
 			}
 			for _, action := range s.actions {
-				a := access{s.function, action, s.resources[0]}
-				switch {
-				case !slices.Contains(transactional, action):
-				case !strings.HasSuffix(s.sid, "Together"):
-					narrow[a] = append(narrow[a], leading)
-				case at(s.conditions, "StringEquals", "dynamodb:EnclosingOperation") != "TransactWriteItems" ||
-					at(s.conditions, "Null", leadingKeys) != "false":
-					t.Errorf("%s/%s counts outside of transactions, or without a key", s.function, s.sid)
-				default:
-					whole[a] = leading
+				for _, table := range s.resources {
+					a := access{s.function, action, table}
+					switch {
+					case !slices.Contains(transactional, action):
+					case !strings.HasSuffix(s.sid, "Together"):
+						narrow[a] = append(narrow[a], leading)
+					case at(s.conditions, "StringEquals", "dynamodb:EnclosingOperation") != "TransactWriteItems" ||
+						at(s.conditions, "Null", leadingKeys) != "false":
+						t.Errorf("%s/%s counts outside of transactions, or without a key", s.function, s.sid)
+					default:
+						whole[a] = leading
+					}
 				}
 			}
 		}
