@@ -36,8 +36,8 @@ func main() {
 	jsii.Close()
 }
 
-// isFirst reports whether the data stack is deployed for the first time. Without credentials there is no deployment, and
-// where CloudFormation does not answer what is there stays protected.
+// isFirst reports whether the data stack is deployed for the first time. Without credentials there is no deployment.
+// Where CloudFormation does not answer, what is there stays protected.
 func isFirst(p mastio.Props) bool {
 	if os.Getenv("CDK_DEFAULT_ACCOUNT") == "" || p.Target == mastio.LocalStack {
 		return false

@@ -93,7 +93,7 @@ func TestBackupsMayUseTheirKey(t *testing.T) {
 
 // No request waits for a backup: that one failed shows in the alarm of the queue that its event is kept in.
 func TestFailedBackupsRaiseAnAlarm(t *testing.T) {
-	each(t, func(t *testing.T, d *deployment) {
+	for _, d := range []*deployment{&hardened, &traced, &trying} {
 		vault := d.one(t, "AWS::Backup::BackupVault", "Data").Properties["BackupVaultName"]
 		rule := d.one(t, "AWS::Events::Rule", "ServiceBackupFailed")
 		want := map[string]any{"source": []any{"aws.backup"}, "detail-type": []any{"Backup Job State Change"},
@@ -117,5 +117,5 @@ func TestFailedBackupsRaiseAnAlarm(t *testing.T) {
 		if got := at(alarm.Properties, "Dimensions", 0, "Value", "Fn::GetAtt", 0); got != queue {
 			t.Errorf("the alarm looks at %v, the events are in %v", got, queue)
 		}
-	})
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awseventstargets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/mastio-aws/mastio/shared/schema"
@@ -117,7 +118,7 @@ func (d *Data) backupRole(p Props) awsiam.IRole {
 // keepFailedBackups keeps the event of a backup that failed, expired or was stopped in the queue of failed events,
 // whose alarm then fires: the event has the cause. No backup is part of a request or of a job of ours, so nothing else
 // would show that there is none.
-func (s *Service) keepFailedBackups() {
+func (s *Service) keepFailedBackups(after constructs.IDependable) {
 	if s.props.local() {
 		return
 	}
@@ -133,5 +134,5 @@ func (s *Service) keepFailedBackups() {
 			},
 		},
 		Targets: &[]awsevents.IRuleTarget{awseventstargets.NewSqsQueue(s.Failed, nil)},
-	})
+	}).Node().AddDependency(after)
 }

@@ -62,7 +62,7 @@ func newService(scope constructs.Construct, id string, p Props, d *Data) *Servic
 	s.domains(checked)
 	s.firewall(s.Operators)
 	s.schedules(checked)
-	s.keepFailedBackups()
+	s.keepFailedBackups(checked)
 	s.stream(checked)
 	s.tell()
 	return s

@@ -170,6 +170,9 @@ func TestSchedules(t *testing.T) {
 		for _, r := range d.all("AWS::Events::Rule") {
 			target := at(r.Properties, "Targets", 0)
 			alias := d.resources["Mastio/"+fmt.Sprint(at(target, "Arn", "Ref"))]
+			if r.Properties["Name"] == "mastio-acme-backup-failed" {
+				continue // it keeps the event, and runs nothing
+			}
 			running[d.functionName(at(alias.Properties, "FunctionName", "Ref"))] = true
 			if at(target, "DeadLetterConfig", "Arn") == nil || at(target, "RetryPolicy") == nil {
 				t.Errorf("%s: an event that fails is lost", r.id)

@@ -95,7 +95,7 @@ func TestWhatWouldFail(t *testing.T) {
 		"one that is protected": {account{
 			"DescribeStacks":     state("ROLLBACK_FAILED", "<EnableTerminationProtection>true</EnableTerminationProtection>"),
 			"ListStackResources": resources(),
-		}, []string{"update-termination-protection --no-enable-termination-protection --stack-name mastio-acme-data"}, "FAIL"},
+		}, []string{"--no-enable-termination-protection --stack-name mastio-acme-data"}, "FAIL"},
 		"what may not be seen": {account{"DescribeTable": missing("AccessDeniedException")},
 			[]string{"not looked at: mastio-acme-registry"}, "?"},
 	} {
