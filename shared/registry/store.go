@@ -123,6 +123,13 @@ type Store interface {
 	// in Agents.
 	Records(ctx context.Context, ids []agent.ID) ([]agent.Agent, error)
 
+	// Seen notes a sighting iff it Replaces the stored one, or none is stored; otherwise it changes nothing, which is no
+	// error. A sighting shares no record with a Change, so neither makes the other fail. Seen may be repeated.
+	Seen(ctx context.Context, s Sighting) error
+
+	// SeenAt reads the sightings of up to a thousand agents, without agents that were never seen.
+	SeenAt(ctx context.Context, ids []agent.ID) (map[agent.ID]Sighting, error)
+
 	// Expiring reports whether an operator was notified of a certificate that has not ended at now and is still the
 	// agent's, or whether an agent has been due since overdue, as agent.Agent.Entry says. Its cost does not depend on how
 	// many there are. It may lag behind.

@@ -28,12 +28,16 @@ const (
 	edge          = "EDGE"
 	headRecord    = "HEAD" // end of the organisation's chain: likewise, for the checkpoint moves it
 	movedPrefix   = "MOVED#"
+	seenPrefix    = "SEEN#"
 	checkpointKey = "CHECKPOINT"
 )
 
 func key(pk, sk string) item { return item{"pk": text(pk), "sk": text(sk)} }
 
 func agentKey(id agent.ID) string { return "AGENT#" + string(id) }
+
+// seenKey is a partition of its own, so that the note of a token shares no item with any change of the agent.
+func seenKey(id agent.ID) string { return seenPrefix + string(id) }
 
 func pointerKey(copy int) string { return fmt.Sprintf("POINTER#%02d", copy) }
 

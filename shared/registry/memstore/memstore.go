@@ -59,6 +59,7 @@ type Store struct {
 	answers     map[string]registry.Answer
 	proofs      map[proof]time.Time
 	tokenKeys   map[int64]registry.TokenKey
+	seen        map[agent.ID]registry.Sighting
 	aliases     map[string]agent.ID
 	edgeCAs     map[string]registry.EdgeCA // by DER
 	namings     map[string]map[agent.ID]bool
@@ -71,7 +72,7 @@ type Store struct {
 
 var operations = []string{
 	"View", "ViewKeys", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Due",
-	"CountDue", "Records", "Expiring", "Answer", "UseProof",
+	"CountDue", "Records", "Expiring", "Seen", "SeenAt", "Answer", "UseProof",
 	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "List", "Count", "Alias", "EdgeCAs", "Named",
 	"Moved", "Cover", "Checkpoint", "Covered", "LastRow", "RowsOfDay",
 	"Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",
@@ -90,6 +91,7 @@ func New(cfg Config) *Store {
 		answers:     map[string]registry.Answer{},
 		proofs:      map[proof]time.Time{},
 		tokenKeys:   map[int64]registry.TokenKey{},
+		seen:        map[agent.ID]registry.Sighting{},
 		aliases:     map[string]agent.ID{},
 		edgeCAs:     map[string]registry.EdgeCA{},
 		namings:     map[string]map[agent.ID]bool{},
@@ -219,13 +221,13 @@ func (s *Store) Backup() (restore func()) {
 	for subject, all := range s.rows {
 		rows[subject] = slices.Clone(all)
 	}
-	pointer, head, held, scheduled := s.pointer, s.head, s.lease, s.plan
+	pointer, head, held, scheduled, seen := s.pointer, s.head, s.lease, s.plan, maps.Clone(s.seen)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.agents, s.keys, s.generations, s.answers, s.proofs, s.tokenKeys, s.rows = agents, keys, generations, answers,
 			proofs, tokenKeys, rows
-		s.pointer, s.head, s.lease, s.plan, s.late = pointer, head, held, scheduled, nil
+		s.pointer, s.head, s.lease, s.plan, s.late, s.seen = pointer, head, held, scheduled, nil, seen
 		s.applied = ring{changes: map[string]changeCopy{}}
 	}
 }

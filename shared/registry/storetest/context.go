@@ -33,6 +33,7 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"Count":     second(f.Count(ctx, registry.Selection{})),
 		"Records":   second(f.Records(ctx, []agent.ID{agentID(1)})),
 		"Expiring":  second(f.Expiring(ctx, noon, noon)),
+		"SeenAt":    second(f.SeenAt(ctx, []agent.ID{agentID(1)})),
 	} {
 		f.fails(name, err, registry.ErrUnavailable)
 	}
@@ -43,6 +44,7 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"Release":     f.Release(ctx, want("a", noon)),
 		"UseProof":    f.UseProof(ctx, "jkt", "jti", noon.Add(time.Minute), noon),
 		"PutTokenKey": f.PutTokenKey(ctx, fullTokenKey(1)),
+		"Seen":        f.Seen(ctx, registry.SightingOf(agentID(1), 1, noon)),
 		"PutSession":  f.PutSession(ctx, session.Session{ID: "a", Expires: noon}),
 		"DropSession": f.DropSession(ctx, "a"),
 		"EndSessions": f.EndSessions(ctx),

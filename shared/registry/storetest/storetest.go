@@ -54,6 +54,8 @@ func Run(t *testing.T, open func(t *testing.T) registry.Store) {
 		{"cursors are checked", cursors},
 		{"listings have who matches, in their order, and stop in time", listings},
 		{"agents are found by the beginning of their ids", searches},
+		{"an agent is seen in its latest hour", seen},
+		{"an agent is seen while its record changes", seenMeanwhile},
 		{"sessions begin and end", sessions},
 		{"gates are moved one attempt at a time", gates},
 		{"a census counts active agents by method and generation", census},

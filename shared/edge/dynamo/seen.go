@@ -1,0 +1,80 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// Seen notes a sighting: one conditional write of an item of its own. DynamoDB takes the same unit where the condition
+// is false.
+func (s *Store) Seen(ctx context.Context, seen registry.Sighting) error {
+	w := writer{key(seenKey(seen.Agent), single)}
+	w.time("hour", seen.Hour)
+	w.number("generation", seen.Generation)
+	var a attempts
+	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName:                &s.registry,
+		Item:                     w.item,
+		ConditionExpression:      aws.String("attribute_not_exists(pk) OR #hour < :hour OR #hour > :latest"),
+		ExpressionAttributeNames: map[string]string{"#hour": "hour"},
+		ExpressionAttributeValues: item{
+			":hour":   millis(seen.Hour),
+			":latest": millis(registry.LatestSighting(seen.Hour)),
+		},
+	}, a.watch)
+	if _, ok := conditionFailed(err); ok || err == nil {
+		return nil //nolint:nilerr // it is noted already, for this hour or a later one
+	}
+	return a.failed("note that "+string(seen.Agent)+" was seen", err)
+}
+
+// SeenAt reads sightings, a batch for each hundred, side by side.
+func (s *Store) SeenAt(ctx context.Context, ids []agent.ID) (map[agent.ID]registry.Sighting, error) {
+	const doing = "read when agents were seen"
+	if err := ctx.Err(); err != nil {
+		return nil, unavailable(doing, err)
+	}
+	chunks := slices.Collect(slices.Chunk(ids, maxFound))
+	parts, errs := make([][]registry.Sighting, len(chunks)), make([]error, len(chunks))
+	var reading sync.WaitGroup
+	for n, chunk := range chunks {
+		reading.Go(func() { parts[n], errs[n] = s.sightings(ctx, chunk) })
+	}
+	reading.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, unavailable(doing, err)
+	}
+	found := map[agent.ID]registry.Sighting{}
+	for _, seen := range slices.Concat(parts...) {
+		found[seen.Agent] = seen
+	}
+	return found, nil
+}
+
+func (s *Store) sightings(ctx context.Context, ids []agent.ID) ([]registry.Sighting, error) {
+	keys := make([]item, len(ids))
+	for n, id := range ids {
+		keys[n] = key(seenKey(id), single)
+	}
+	items, err := s.batch(ctx, s.registry, keys)
+	found := make([]registry.Sighting, len(items))
+	for n, i := range items {
+		r := reader{item: i}
+		found[n] = registry.Sighting{
+			Agent:      agent.ID(strings.TrimPrefix(r.text("pk"), seenPrefix)),
+			Hour:       r.time("hour"),
+			Generation: r.number("generation"),
+		}
+		err = errors.Join(err, r.err)
+	}
+	return found, err
+}
