@@ -212,6 +212,8 @@ type Query struct {
 	Limit      int    // 1 to 1,000
 	Cursor     string // of the page before; empty: the first page
 	Generation int64  // zero: any
+	// Method may be agent.SPIFFE, where Generation is zero: agents that are known by their SPIFFE ID, active or not.
+	Method agent.Method
 }
 
 // DueQuery asks for a page of the agents that hygiene is to look at.

@@ -73,15 +73,19 @@ var cursorPattern = regexp.MustCompile(`^([0-9]{6,})#(minted|byoca|spiffe)#(.+)$
 func bounds(q registry.Query) (low, high string, err error) {
 	low, high = "0", ":"
 	generation := fmt.Sprintf("%06d", q.Generation)
-	if q.Generation != 0 {
+	switch {
+	case q.Generation != 0:
 		low, high = generation+"#", generation+"$"
+	case q.Method != "":
+		low, high = generation+"#"+string(q.Method)+"#", generation+"#"+string(q.Method)+"$"
 	}
 	if q.Cursor == "" {
 		return low, high, nil
 	}
 	place, ok := placeIn(q.Cursor)
 	parts := cursorPattern.FindStringSubmatch(place)
-	if !ok || parts == nil || q.Generation != 0 && parts[1] != generation {
+	if !ok || parts == nil || q.Generation != 0 && parts[1] != generation ||
+		q.Method != "" && (place < low || place >= high) {
 		return "", "", registry.ErrCursor
 	}
 	if _, err := agent.ParseID(parts[3]); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -15,9 +16,13 @@ func (s *Store) Agents(ctx context.Context, q registry.Query) (page registry.Pag
 	if q.Limit < 1 || q.Limit > 1000 {
 		panic(fmt.Sprintf("memstore: page of %d agents", q.Limit))
 	}
+	if q.Method != "" && (q.Method != agent.SPIFFE || q.Generation != 0) {
+		panic(fmt.Sprintf("memstore: page of method %q, generation %d", q.Method, q.Generation))
+	}
 	after, err := placeIn(q.Cursor, func(place string) bool {
 		parts := placePattern.FindStringSubmatch(place)
-		if parts == nil || q.Generation != 0 && parts[1] != fmt.Sprintf("%06d", q.Generation) {
+		if parts == nil || q.Generation != 0 && parts[1] != fmt.Sprintf("%06d", q.Generation) ||
+			q.Method != "" && !strings.HasPrefix(place, "000000#"+string(q.Method)+"#") {
 			return false
 		}
 		_, err := agent.ParseID(parts[2])
@@ -29,6 +34,9 @@ func (s *Store) Agents(ctx context.Context, q registry.Query) (page registry.Pag
 	err = s.read(ctx, "Agents", doing, func() {
 		var places []string
 		for _, a := range s.agents {
+			if q.Method != "" && (a.Method != q.Method || a.Pin().Generation != 0) {
+				continue
+			}
 			if q.Generation == 0 || a.Pin().Generation == q.Generation {
 				places = append(places, place(a))
 			}

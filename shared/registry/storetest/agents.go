@@ -109,6 +109,14 @@ func pages(t *testing.T, f fixture) {
 		got, _ := f.walk(registry.Query{Limit: 20, Generation: generation})
 		f.same(fmt.Sprintf("agents of generation %d", generation), append([]agent.Agent{}, got...), want)
 	}
+	want := slices.DeleteFunc(slices.Clone(fleet), func(a agent.Agent) bool {
+		return a.Method != agent.SPIFFE || a.Pin().Generation != 0
+	})
+	got, sizes := f.walk(registry.Query{Limit: 7, Method: agent.SPIFFE})
+	f.same("agents that are known by their SPIFFE ID", got, want)
+	if len(sizes) < 2 {
+		t.Errorf("agents with SPIFFE IDs in pages of 7: got %v, want several pages", sizes)
+	}
 	f.moved(fleet)
 }
 
@@ -192,6 +200,8 @@ func cursors(t *testing.T, f fixture) {
 	}
 	_, err = f.Agents(t.Context(), registry.Query{Limit: 2, Cursor: page.Next, Generation: 3})
 	f.fails("cursor of another query", err, registry.ErrCursor)
+	_, err = f.Agents(t.Context(), registry.Query{Limit: 2, Cursor: page.Next, Method: agent.SPIFFE})
+	f.fails("cursor of a query without a method", err, registry.ErrCursor)
 	_, err = f.Agents(t.Context(), registry.Query{Limit: 2, Cursor: page.Next})
 	f.fails("cursor", err, nil)
 }
