@@ -30,6 +30,7 @@ type Parts struct {
 	Metrics io.Writer // takes lines of CloudWatch's embedded metric format
 	Now     func() time.Time
 	NewID   func() string // unique, at most 36 characters
+	Beside  func(func())  // runs what no answer waits for; nil: in a goroutine of its own
 	outside
 
 	patience time.Duration // with a new key that KMS does not know everywhere; zero: awskms.DefaultPatience
@@ -73,6 +74,13 @@ type Secret interface {
 
 // endpoint is the token endpoint's URL.
 func (p *Parts) endpoint() string { return p.Config.Issuer + "/v1/auth/token" }
+
+func (p *Parts) beside() func(func()) {
+	if p.Beside != nil {
+		return p.Beside
+	}
+	return func(do func()) { go do() }
+}
 
 func (p *Parts) refusals() *auditlog.Recorder {
 	return auditlog.NewRecorder(auditlog.RecorderConfig{

@@ -110,6 +110,7 @@ func (p *Parts) Tokens(keys token.Keys) *token.Issuer {
 		RequireDPoP:       p.RequireDPoP,
 		RequireNonce:      p.RequireNonce,
 		RegisteredKeyOnly: p.RegisteredDPoPOnly,
+		Sightings:         &token.Sightings{Store: p.store(), Beside: p.beside(), Log: p.Log},
 		Now:               p.Now,
 		NewID:             p.NewID,
 	})

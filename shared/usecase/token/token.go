@@ -77,6 +77,7 @@ type Config struct {
 	// RegisteredKeyOnly refuses what a login by assertion may do otherwise: bind its token to another key than the
 	// registered one.
 	RegisteredKeyOnly bool
+	Sightings         *Sightings
 	Now               func() time.Time
 	NewID             func() string
 }
@@ -117,7 +118,7 @@ type Token struct {
 
 // Issue authenticates the caller and signs a token: one read, one conditional write each for a proof and an
 // assertion, one KMS call per epoch, and one more write at the first use of a successor. The assertion is used up
-// last: a refused request may be repeated with the same assertion.
+// last: a refused request may be repeated with the same assertion. Beside that, Sightings notes the hour.
 //
 // The caller can mend the errors above. registry.ErrUnavailable means that a store did not answer: in doubt there is
 // no token. NonceError carries the nonce to answer with.
@@ -156,6 +157,9 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 	}
 	i.learn(ctx, view, shown, pin, now)
 	t, err := i.sign(key.Key, *view.Agent, pin, scope, audience, jkt, now)
+	if err == nil {
+		i.Sightings.note(ctx, view.Agent.ID, pin.Generation, now)
+	}
 	t.Agent, t.Nonce = view.Agent.ID, key.Nonces.Issue(now)
 	if view.Agent.Method == agent.Minted {
 		if w := agent.RenewalWindowOf(view.Agent.ID, pin, *view.Pointer, now); !now.Before(w.Open) {
