@@ -16,6 +16,7 @@ const (
 	headRecord    = "HEAD"
 	movedRecords  = "MOVED#*"
 	sealRecord    = "CHECKPOINT"
+	seenRecords   = "SEEN#*"
 )
 
 // leading restricts calls to partition keys. Without the second condition, a call that names no key would pass the
@@ -49,6 +50,25 @@ func (s *Service) readAgents() statement {
 		actions:    []string{"dynamodb:BatchGetItem", "dynamodb:GetItem"},
 		resources:  []string{s.table(schema.Registry)},
 		conditions: leading(orgRecord, agentRecords, aliasRecords),
+	}
+}
+
+// noteSeen lets a function note when agents got tokens. It is part of no transaction, and reads nothing.
+func (s *Service) noteSeen() statement {
+	return statement{
+		sid:        "NoteSeenAgents",
+		actions:    []string{"dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(seenRecords),
+	}
+}
+
+func (s *Service) readSeen() statement {
+	return statement{
+		sid:        "ReadSeenAgents",
+		actions:    []string{"dynamodb:BatchGetItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(seenRecords),
 	}
 }
 
