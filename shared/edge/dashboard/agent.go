@@ -61,7 +61,11 @@ func (d *Dashboard) look(r *http.Request) (agentView, error) {
 	if err != nil {
 		return agentView{}, err
 	}
-	v := agentView{agentRow: d.row(a, org), Counts: counts, Pins: a.Pins}
+	seen, err := d.Enroll.LastSeen(r.Context(), a)
+	if err != nil {
+		return agentView{}, err
+	}
+	v := agentView{agentRow: d.row(a, org, seen), Counts: counts, Pins: a.Pins}
 	v.Rotatable = a.Method == agent.Minted && a.Status == agent.Active
 	return v, nil
 }

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
@@ -22,6 +23,7 @@ type agentRow struct {
 	agent.Agent
 	State      chip
 	Generation chip
+	LastSeen   time.Time // the hour in which it last got a token; zero: none is known
 }
 
 // agentList is a page of agents.
@@ -48,8 +50,12 @@ func (d *Dashboard) agents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	seen, err := d.Enroll.LastSeen(r.Context(), found.Agents...)
+	if err != nil {
+		return err
+	}
 	for _, a := range found.Agents {
-		v.Agents = append(v.Agents, d.row(a, org))
+		v.Agents = append(v.Agents, d.row(a, org, seen))
 	}
 	if q.Has("cursor") {
 		v.First = agentsURL(v, "")
@@ -86,8 +92,13 @@ func agentsURL(v agentList, cursor string) string {
 	return "/proxy/agents?" + q.Encode()
 }
 
-func (d *Dashboard) row(a agent.Agent, org registry.Org) agentRow {
-	return agentRow{Agent: a, State: d.state(a, org.Pointer), Generation: generationChip(a.Pin(), org)}
+func (d *Dashboard) row(a agent.Agent, org registry.Org, seen map[agent.ID]time.Time) agentRow {
+	return agentRow{
+		Agent:      a,
+		State:      d.state(a, org.Pointer),
+		Generation: generationChip(a.Pin(), org),
+		LastSeen:   seen[a.ID],
+	}
 }
 
 // state says in a word whether an agent can authenticate, and if not, or not for long, what to do.

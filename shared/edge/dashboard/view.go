@@ -45,7 +45,7 @@ var templates = parse()
 func parse() map[string]*template.Template {
 	base := template.Must(template.New("base").Funcs(template.FuncMap{
 		"asset": assetURL, "icon": icon, "groups": groups, "short": short, "day": day, "moment": moment, "momentOf": momentOf,
-		"stamp": stamp, "relative": relative,
+		"stamp": stamp, "relative": relative, "hour": hour,
 		"count": count, "count64": func(n int64) string { return count(int(n)) },
 		"plural64": func(n int64, what string) string { return plural(int(n), what) }, "chip": newChip, "edges": edges,
 		"sentences": sentences, "eventTitle": eventTitle, "how": how, "checkName": checkName,
@@ -166,6 +166,11 @@ func short(hex string) string { return hex[:min(8, len(hex))] }
 
 func day(t time.Time) string    { return t.UTC().Format("2 Jan 2006") }
 func moment(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") }
+
+// hour writes an instant that is known to the hour.
+func hour(t time.Time) string {
+	return t.UTC().Format("2 Jan 2006, 15:00 to ") + t.UTC().Add(time.Hour).Format("15:00 UTC")
+}
 
 // momentOf writes a time out of the audit trail as moment does.
 func momentOf(timestamp string) string {

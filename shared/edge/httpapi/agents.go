@@ -133,9 +133,10 @@ type agentAnswer struct {
 	NotAfter   *time.Time   `json:"not_after"`
 	EnrolledAt time.Time    `json:"enrolled_at"`
 	UpdatedAt  time.Time    `json:"updated_at"`
+	LastSeen   *time.Time   `json:"last_seen"` // the hour in which it last got a token; null: none is known
 }
 
-func describe(a agent.Agent) agentAnswer {
+func describe(a agent.Agent, seen map[agent.ID]time.Time) agentAnswer {
 	d := agentAnswer{
 		AgentID:    a.ID,
 		Profile:    profile(a),
@@ -143,6 +144,7 @@ func describe(a agent.Agent) agentAnswer {
 		Status:     a.Status,
 		EnrolledAt: a.EnrolledAt,
 		UpdatedAt:  a.UpdatedAt,
+		LastSeen:   instant(seen[a.ID]),
 	}
 	if p := a.Pin(); p.Thumbprint != "" {
 		d.Thumbprint, d.Generation, d.NotBefore, d.NotAfter = p.Thumbprint, p.Generation, &p.NotBefore, &p.NotAfter
@@ -162,12 +164,16 @@ func (h agents) read(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeInFull(w, a, counts)
+	seen, err := h.LastSeen(r.Context(), a)
+	if err != nil {
+		return err
+	}
+	writeInFull(w, a, counts, seen)
 	return nil
 }
 
 // writeInFull answers all about one agent; counts: its pin counts at present.
-func writeInFull(w http.ResponseWriter, a agent.Agent, counts bool) {
+func writeInFull(w http.ResponseWriter, a agent.Agent, counts bool, seen map[agent.ID]time.Time) {
 	write(w, http.StatusOK, "application/json", struct {
 		agentAnswer
 		JKT string `json:"dpop_jkt,omitempty"`
@@ -177,7 +183,7 @@ func writeInFull(w http.ResponseWriter, a agent.Agent, counts bool) {
 		Hygiene   upkeep `json:"hygiene"`
 		AuditSeq  int64  `json:"audit_seq"`
 		AuditHash string `json:"audit_hash"`
-	}{describe(a), a.JKT, boundTokens{a.ProofBound}, a.SPIFFEID, counts, upkeepOf(a), a.Head.Seq, a.Head.Hash})
+	}{describe(a, seen), a.JKT, boundTokens{a.ProofBound}, a.SPIFFEID, counts, upkeepOf(a), a.Head.Seq, a.Head.Hash})
 }
 
 func (h agents) deactivate(w http.ResponseWriter, r *http.Request) error {

@@ -101,9 +101,13 @@ func (h agents) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	seen, err := h.LastSeen(r.Context(), page.Agents...)
+	if err != nil {
+		return err
+	}
 	found := make([]agentAnswer, len(page.Agents))
 	for i, a := range page.Agents {
-		found[i] = describe(a)
+		found[i] = describe(a, seen)
 	}
 	write(w, http.StatusOK, "application/json", struct {
 		Agents []agentAnswer `json:"agents"`

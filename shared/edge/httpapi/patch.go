@@ -25,6 +25,7 @@ func (h agents) amend(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeInFull(w, a, counts)
+	seen, _ := h.LastSeen(r.Context(), a) // the change is made: null, as where none is known, is no reason for an error
+	writeInFull(w, a, counts, seen)
 	return nil
 }

@@ -38,6 +38,23 @@ func (e *Enroller) List(ctx context.Context, q registry.Query) (registry.Page, e
 	return e.Store.Agents(ctx, q)
 }
 
+// LastSeen reads in which hours these agents, at most MaxLimit, last got tokens: the hours' beginnings. Agents that
+// were never seen are left out.
+func (e *Enroller) LastSeen(ctx context.Context, agents ...agent.Agent) (map[agent.ID]time.Time, error) {
+	ids := make([]agent.ID, len(agents))
+	for n, a := range agents {
+		ids[n] = a.ID
+	}
+	found, err := e.Store.SeenAt(ctx, ids)
+	hours := map[agent.ID]time.Time{}
+	for id, s := range found {
+		if hour := s.Believed(e.Now()); !hour.IsZero() {
+			hours[id] = hour
+		}
+	}
+	return hours, err
+}
+
 // Find reads a page of agents, in the order of their ids, whose names begin with a text; a whole id is taken too. A
 // text that no name can begin with finds nothing. Errors: ErrLimit, registry.ErrCursor.
 func (e *Enroller) Find(ctx context.Context, name string, limit int, cursor string) (registry.Page, error) {

@@ -42,6 +42,7 @@ type Store interface {
 	Due(ctx context.Context, q registry.DueQuery) (registry.DuePage, error)
 	CountDue(ctx context.Context, q registry.DueQuery) (int64, error)
 	Records(ctx context.Context, ids []agent.ID) ([]agent.Agent, error)
+	SeenAt(ctx context.Context, ids []agent.ID) (map[agent.ID]registry.Sighting, error)
 	Alias(ctx context.Context, names ...string) (agent.ID, error)
 	EdgeCAs(ctx context.Context) ([]registry.EdgeCA, error)
 	Org(ctx context.Context) (registry.Org, error)
