@@ -14,18 +14,25 @@ import (
 // remaining ones are all.
 type Moved struct {
 	Agents     int64 `json:"agents"`
-	ReEnrolled int64 `json:"re_enrolled"` // the newest pin is under the current generation
-	Remaining  int64 `json:"remaining"`
+	ReEnrolled int64 `json:"re_enrolled"` // moved: the newest pin is under the current generation
+	// of those: the first use of a certificate of the current generation is on record
+	Used      int64 `json:"used"`
+	Remaining int64 `json:"remaining"`
+	Silent    int64 `json:"silent"` // of those: got no token for registry.Silence
 }
 
 // Progress is how many agents have re-enrolled. It is exact once enrolments and rotations have stopped; until then
 // the counted index may lag behind.
 //
 // An agent that is known by its SPIFFE ID has no pin: its certificates do not depend on the Org CA and a rotation
-// leaves them as they are. So it counts as moved from its enrolment on. After a rollback, agents that had re-enrolled
-// under the generation that was undone remain: their newest certificate is dead. Deactivated agents are not counted.
+// leaves them as they are. So it counts as moved, and as used, from its enrolment on. After a rollback, agents that
+// had re-enrolled under the generation that was undone remain: their newest certificate is dead. Deactivated agents
+// are not counted.
 type Progress struct {
 	Moved
+	// AtLeast: Used and Silent are lower bounds, because only lookedUp agents of each kind are looked up, or because the
+	// look-up failed.
+	AtLeast   bool                   `json:"at_least"`
 	PerMethod map[agent.Method]Moved `json:"per_method"`
 }
 
@@ -35,19 +42,25 @@ const (
 	progressTimeout = 10 * time.Second
 )
 
-// progressCache is the last count of this function instance.
-type progressCache struct {
-	mu         sync.Mutex
+// remembered is a count.
+type remembered struct {
 	progress   *Progress
 	generation int64
 	at         time.Time
+	looked     bool // it is complete
 }
 
-// progress counts, unless that was done for the same generation a moment ago. A count that fails is left out: during
-// an incident the rest of the status is worth more than an error.
-func (o *Observer) progress(ctx context.Context, org registry.Org) *Progress {
+// progressCache is the last count of this function instance.
+type progressCache struct {
+	mu   sync.Mutex
+	last remembered
+}
+
+// progress counts, unless that was done for the same generation a moment ago, and looks up if look asks for it. A count
+// that fails is left out: during an incident the rest of the status is worth more than an error.
+func (o *Observer) progress(ctx context.Context, org registry.Org, look bool) *Progress {
 	current, now := org.Pointer.Current, o.Now()
-	if p := o.counted.get(current, now); p != nil {
+	if p := o.counted.get(current, now, look); p != nil {
 		return p
 	}
 	ctx, cancel := context.WithTimeout(ctx, progressTimeout)
@@ -58,7 +71,13 @@ func (o *Observer) progress(ctx context.Context, org registry.Org) *Progress {
 		return nil
 	}
 	p := moved(census)
-	o.counted.put(p, current, now)
+	if !look {
+		p.AtLeast = true
+	} else if err := o.lookUp(ctx, org, p); err != nil {
+		o.Log.WarnContext(ctx, "pki.rotate.progress_partial", "generation", current, "cause", err.Error())
+		p.AtLeast = true
+	}
+	o.counted.put(remembered{progress: p, generation: current, at: now, looked: look})
 	return p
 }
 
@@ -81,27 +100,31 @@ func moved(census map[agent.Method]registry.Tally) *Progress {
 		m := Moved{ReEnrolled: t.Current, Remaining: t.Older + t.Newer}
 		if method == agent.SPIFFE {
 			m = Moved{ReEnrolled: t.Current + t.Older + t.Newer}
+			m.Used = m.ReEnrolled
 		}
 		m.Agents = m.ReEnrolled + m.Remaining
 		p.PerMethod[method] = m
 		p.Agents += m.Agents
 		p.ReEnrolled += m.ReEnrolled
+		p.Used += m.Used
 		p.Remaining += m.Remaining
 	}
 	return p
 }
 
-func (c *progressCache) get(generation int64, now time.Time) *Progress {
+func (c *progressCache) get(generation int64, now time.Time, look bool) *Progress {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if age := now.Sub(c.at); c.progress == nil || c.generation != generation || age < 0 || age >= progressFresh {
+	last := c.last
+	if age := now.Sub(last.at); last.progress == nil || last.generation != generation || age < 0 ||
+		age >= progressFresh || look && !last.looked {
 		return nil
 	}
-	return c.progress
+	return last.progress
 }
 
-func (c *progressCache) put(p *Progress, generation int64, at time.Time) {
+func (c *progressCache) put(r remembered) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.progress, c.generation, c.at = p, generation, at
+	c.last = r
 }

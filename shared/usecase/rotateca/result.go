@@ -33,7 +33,7 @@ type Result struct {
 	Chain        []string           `json:"chain,omitempty"`  // of a pre-flight: PEM, from the issuing CA to the root
 	Checks       []Check            `json:"checks,omitempty"` // of a pre-flight
 	DryRun       bool               `json:"dry_run,omitempty"`
-	Effect       *Effect            `json:"effect,omitempty"`    // of a dry run
+	Effect       *Effect            `json:"effect,omitempty"`    // of a dry run of a swap
 	Scheduled    *ScheduledRotation `json:"scheduled,omitempty"` // the rotation with a date that this is the answer to
 	// the request was carried out before, under the same idempotency key
 	Replayed bool `json:"-"`
@@ -160,6 +160,8 @@ type Entry struct {
 type ObserverStore interface {
 	Org(ctx context.Context) (registry.Org, error)
 	Census(ctx context.Context, current, newest int64) (map[agent.Method]registry.Tally, error)
+	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
+	SeenAt(ctx context.Context, ids []agent.ID) (map[agent.ID]registry.Sighting, error)
 }
 
 // Observer reads the present state and can change nothing. It is safe for concurrent use.
@@ -171,17 +173,22 @@ type Observer struct {
 	counted progressCache
 }
 
-// Status reads the present state: one read, and the count of agents.
+// Status reads the present state: one read, the count of agents, and the look-up of lookedUp agents of each kind.
 func (o *Observer) Status(ctx context.Context) (Status, error) {
 	org, err := o.Store.Org(ctx)
 	if err != nil {
 		return Status{}, err
 	}
-	return o.Of(ctx, org)
+	return o.of(ctx, org, true)
 }
 
-// Of is Status for a caller that has already read the organisation.
+// Of is Status for a caller that has already read the organisation, and that shows the count alone: nothing is looked
+// up for Progress.Used and Progress.Silent.
 func (o *Observer) Of(ctx context.Context, org registry.Org) (Status, error) {
+	return o.of(ctx, org, false)
+}
+
+func (o *Observer) of(ctx context.Context, org registry.Org, look bool) (Status, error) {
 	s := Status{Rotation: rotation(org, o.Now()), History: history(org.Generations), Scheduled: scheduledIn(org)}
 	if g, ok := org.Standby(o.Now()); ok {
 		e := entryOf(g)
@@ -191,7 +198,7 @@ func (o *Observer) Of(ctx context.Context, org registry.Org) (Status, error) {
 		s.Progress = moved(nil)
 		return s, nil
 	}
-	s.Progress = o.progress(ctx, org)
+	s.Progress = o.progress(ctx, org, look)
 	var err error
 	s.Result, err = present(org)
 	for _, a := range org.Pointer.Accepted {

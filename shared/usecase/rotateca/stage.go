@@ -131,7 +131,7 @@ func (w *run) rehearsed(ctx context.Context, org registry.Org, result Result) Re
 			effect.Overlaps = append(effect.Overlaps, OverlappingGeneration{a.Generation, a.Until, effect.AtOnce})
 		}
 	}
-	if counted := w.observer.progress(ctx, org); counted != nil {
+	if counted := w.observer.progress(ctx, org, false); counted != nil {
 		effect.Agents, effect.PerMethod = new(int64), map[agent.Method]int64{}
 		for method, m := range counted.PerMethod {
 			if method != agent.SPIFFE { // their certificates do not hang on the Org CA

@@ -1,0 +1,125 @@
+package rotateca_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/test/inmemory"
+)
+
+// see notes that an agent got a token.
+func see(t *testing.T, m *inmemory.Mastio, id agent.ID, generation int64, at time.Time) {
+	t.Helper()
+	if err := m.Store.Seen(t.Context(), registry.SightingOf(id, generation, at)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func getsToken(t *testing.T, m *inmemory.Mastio, certPEM []byte) {
+	t.Helper()
+	if _, err := m.TokenFor(t.Context(), certPEM); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pinned is an agent whose newest certificate is of one generation.
+func pinned(m *inmemory.Mastio, name string, generation int64) agent.Agent {
+	return agent.Agent{
+		ID:     agent.ID("orga::" + name),
+		Method: agent.Minted,
+		Status: agent.Active,
+		Pins: []agent.Pin{{
+			Thumbprint: "t-" + name,
+			Generation: generation,
+			NotBefore:  m.Now(),
+			NotAfter:   m.Now().AddDate(1, 0, 0),
+		}},
+	}
+}
+
+// renewed is an agent with a successor under generation 2, and the certificate of generation 1 that yields to it.
+func renewed(m *inmemory.Mastio, name string) agent.Agent {
+	a := pinned(m, name, 2)
+	old := a.Pins[0]
+	a.Pins[0].Unused, a.Pins[0].Renewed = true, m.Now()
+	old.Thumbprint, old.Generation, old.Yields, old.Dormant = "o-"+name, 1, true, true
+	old.Until = m.Now().Add(48 * time.Hour)
+	a.Pins = append(a.Pins, old)
+	return a
+}
+
+// Used is who has shown a new certificate, silent who remains and got no token for a day.
+func TestProgressShowsWhoIsUsedAndWhoIsSilent(t *testing.T) {
+	m := inmemory.Open(t, memstore.Config{})
+	all := admit(t, m, "moved", "rotated", "busy", "silent")
+	for _, a := range all {
+		getsToken(t, m, a.Certificate.CertPEM)
+	}
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: 7 * 24 * time.Hour})
+	put(t, m, renewed(m, "unused"))
+	used := renewed(m, "used")
+	used.Pins = used.Pins[:1]
+	used.Pins[0].Unused = false
+	put(t, m, used)
+	m.Advance(25 * time.Hour)
+	getsToken(t, m, all[2].Certificate.CertPEM)
+	for n, a := range all[:2] {
+		rotated, err := m.Rotate(t.Context(), a.Agent.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			getsToken(t, m, rotated.Certificate.CertPEM)
+		}
+	}
+	want := moved(6, 4, 2, 2, 1)
+	shows(t, m, "a day after the rotation", rotateca.Progress{
+		Moved:     want,
+		PerMethod: map[agent.Method]rotateca.Moved{agent.Minted: want, agent.BYOCA: {}, agent.SPIFFE: {}},
+	})
+}
+
+// A fleet beyond the bound is counted as a whole and looked up in part, and the answer says so.
+func TestProgressLooksUpSoMany(t *testing.T) {
+	m := inmemory.Open(t, memstore.Config{})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
+	for n := range 1001 {
+		moved, left := fmt.Sprintf("moved-%04d", n), fmt.Sprintf("left-%04d", n)
+		put(t, m, pinned(m, moved, 2))
+		put(t, m, pinned(m, left, 1))
+		see(t, m, agent.ID("orga::"+moved), 2, m.Now())
+	}
+	before := m.Store.Calls()
+	want := moved(2002, 1001, 1000, 1001, 1000)
+	shows(t, m, "a thousand and one of each", rotateca.Progress{
+		Moved:     want,
+		AtLeast:   true,
+		PerMethod: map[agent.Method]rotateca.Moved{agent.Minted: want, agent.BYOCA: {}, agent.SPIFFE: {}},
+	})
+	after := m.Store.Calls()
+	if pages, notes := after["Agents"]-before["Agents"], after["SeenAt"]-before["SeenAt"]; pages != 2 || notes != 2 {
+		t.Errorf("%d pages of agents and %d of notes, want 2 and 2", pages, notes)
+	}
+}
+
+// A look-up that fails leaves the count.
+func TestProgressThatCannotBeLookedUp(t *testing.T) {
+	for _, op := range []string{"Agents", "SeenAt"} {
+		m := inmemory.Open(t, memstore.Config{Fault: func(called string) memstore.Fault {
+			if called == op {
+				return memstore.Refuse
+			}
+			return memstore.None
+		}})
+		admit(t, m, "one")
+		status, err := m.RotateCA.Status(t.Context())
+		if err != nil || status.Progress == nil || status.Progress.Agents != 1 || !status.Progress.AtLeast {
+			t.Errorf("without %s: %+v, %v; want one agent, and at least", op, status.Progress, err)
+		}
+	}
+}
