@@ -31,6 +31,20 @@ type Done struct {
 	Next       string    `json:"next"` // method and path of the call that goes on
 }
 
+// Remain is which agents a request would have cut off.
+type Remain struct {
+	Count   int64   `json:"count"`
+	AtLeast bool    `json:"at_least"` // there were more agents than were looked at
+	First   []Agent `json:"first"`    // at most ten, those first that were seen last
+}
+
+// Agent is one of them.
+type Agent struct {
+	ID       string     `json:"agent_id"`
+	Method   string     `json:"method"`
+	LastSeen *time.Time `json:"last_seen"` // the hour in which it last got a token; null: none is known
+}
+
 // Problem is an error and its answer. Its JSON form is a problem document (RFC 9457). A declared problem is never
 // changed: every method returns a copy, which errors.Is takes for the declared one. It is safe for concurrent use.
 type Problem struct { //nolint:errname // it is an answer as much as an error
@@ -42,6 +56,7 @@ type Problem struct { //nolint:errname // it is an answer as much as an error
 	RequestID string   `json:"request_id"`
 	Errors    []Defect `json:"errors,omitempty"` // of a refused upload: all that is wrong with it
 	Done      *Done    `json:"done,omitempty"`   // of a repetition whose answer is not kept: what the first request did
+	Remain    *Remain  `json:"remain,omitempty"` // of a request that is refused because of agents
 
 	OAuth   string        `json:"-"` // error code at the token endpoint (RFC 6749 section 5.2); empty: by status
 	RetryIn time.Duration `json:"-"` // the Retry-After header, in whole seconds; zero: none
@@ -106,6 +121,13 @@ func (p *Problem) With(defects []Defect) *Problem {
 func (p *Problem) Did(d Done, sentence string) *Problem {
 	q := *p
 	q.Done, q.Detail = &d, sentence
+	return &q
+}
+
+// Because returns the problem with the agents that are its cause.
+func (p *Problem) Because(r Remain) *Problem {
+	q := *p
+	q.Remain = &r
 	return &q
 }
 

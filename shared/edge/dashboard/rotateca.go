@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -268,31 +269,38 @@ type confirmView struct {
 	Expected string // fingerprint of the CA that is current afterwards
 	Kind     string // rollback or finalise
 	Problem  string
+	Cut      *rotateca.CutOff // what a finalise ends; nil: could not be looked up
+	Remain   *problem.Remain  // agents that stood in the way: the form asks once more
 }
 
 // Confirm is what has to be typed.
 func (v confirmView) Confirm() string { return short(v.Expected) }
 
 func (d *Dashboard) rollbackPage(w http.ResponseWriter, r *http.Request) error {
-	return d.showConfirm(w, r, "rollback", fresh("/proxy/pki/rollback", nil), "")
+	return d.showConfirm(w, r, confirmView{Kind: "rollback", Form: fresh("/proxy/pki/rollback", nil)})
 }
 
 func (d *Dashboard) finalisePage(w http.ResponseWriter, r *http.Request) error {
-	return d.showConfirm(w, r, "finalise", fresh("/proxy/pki/finalise", nil), "")
+	return d.showConfirm(w, r, confirmView{Kind: "finalise", Form: fresh("/proxy/pki/finalise", nil)})
 }
 
-func (d *Dashboard) showConfirm(w http.ResponseWriter, r *http.Request, kind string, f formView, problem string) error {
-	v := confirmView{Form: f, Kind: kind, Problem: problem}
+func (d *Dashboard) showConfirm(w http.ResponseWriter, r *http.Request, v confirmView) error {
 	var err error
 	if v.pkiView, err = d.present(r); err != nil {
 		return err
 	}
-	if v.Back == nil && (kind == "rollback" || !v.Overlap) {
+	if v.Back == nil && (v.Kind == "rollback" || !v.Overlap) {
 		return orgca.ErrNoRollback
 	}
+	if v.Kind == "finalise" {
+		// Without the look the page works all the same: it must not stand in the way of an emergency.
+		if ends, err := d.rotate(r, d.order(r, rotateca.Request{Mode: rotateca.Finalise, DryRun: true})); err == nil {
+			v.Cut = ends.CutsOff
+		}
+	}
 	v.Expected = v.want()
-	title := map[string]string{"rollback": "Roll back the Org CA", "finalise": "Finalise the rotation"}[kind]
-	d.render(w, r, f.Status, page{Name: "confirm", Section: "pki", Title: title, Content: v})
+	title := map[string]string{"rollback": "Roll back the Org CA", "finalise": "Finalise the rotation"}[v.Kind]
+	d.render(w, r, v.Form.Status, page{Name: "confirm", Section: "pki", Title: title, Content: v})
 	return nil
 }
 
@@ -324,32 +332,42 @@ func (d *Dashboard) confirmed(
 	// still up to date.
 	want := f.Get("expected")
 	if len(want) != 2*sha256.Size || confirmed(f, short(want)) != nil {
-		return d.showConfirm(w, r, kind,
-			fresh("/proxy/pki/"+kind, f, field{"confirm", "Type the eight digits as they stand there."}), "")
+		wrong := field{"confirm", "Type the eight digits as they stand there."}
+		return d.showConfirm(w, r, confirmView{Kind: kind, Form: fresh("/proxy/pki/"+kind, f, wrong)})
 	}
 	given, problems := why(f)
 	if len(problems) > 0 {
-		return d.showConfirm(w, r, kind, fresh("/proxy/pki/"+kind, f, problems...), "")
+		return d.showConfirm(w, r, confirmView{Kind: kind, Form: fresh("/proxy/pki/"+kind, f, problems...)})
 	}
 	result, err := d.rotate(r, d.order(r, rotateca.Request{
 		Mode:           mode,
 		Fingerprint:    want,
+		IfSafe:         mode == rotateca.Finalise && f.Get("anyway") != "yes",
 		Reason:         string(given.Code),
 		Comment:        given.Comment,
 		IdempotencyKey: d.key(r, f),
 	}))
 	if err != nil {
-		p := d.problem(r, err)
-		if !busy(p) {
-			return err
-		}
-		retryAfter(w, p)
-		again := fresh("/proxy/pki/"+kind, f)
-		again.Status = p.Status
-		return d.showConfirm(w, r, kind, again, sentences(p))
+		return d.unconfirmed(w, r, kind, f, err)
 	}
 	http.Redirect(w, r, resultURL(did, result.Generation), http.StatusSeeOther)
 	return nil
+}
+
+// unconfirmed answers what was refused after it was confirmed. The form shows what the same input, or one more answer,
+// can mend; other errors have a page of their own.
+func (d *Dashboard) unconfirmed(w http.ResponseWriter, r *http.Request, kind string, f url.Values, err error) error {
+	p := d.problem(r, err)
+	v := confirmView{Kind: kind, Form: fresh("/proxy/pki/"+kind, f), Problem: sentences(p)}
+	switch {
+	case errors.Is(err, rotateca.ErrRemain):
+		v.Problem, v.Remain = "", p.Remain
+	case !busy(p):
+		return err
+	}
+	retryAfter(w, p)
+	v.Form.Status = p.Status
+	return d.showConfirm(w, r, v)
 }
 
 func decode(chainPEM []string) [][]byte {

@@ -57,7 +57,7 @@ var parameters = map[rotateca.Mode][]string{
 	rotateca.Stage:    {"source", "reason", "comment"},
 	rotateca.Commit:   {"fingerprint", "at", "overlap", "dry_run", "backup", "reason", "comment"},
 	rotateca.Rollback: {"backup", "reason", "comment"},
-	rotateca.Finalise: {"reason", "comment"},
+	rotateca.Finalise: {"dry_run", "if_safe", "reason", "comment"},
 	rotateca.Cancel:   {"fingerprint", "reason", "comment"},
 }
 
@@ -88,7 +88,10 @@ func rotationRequest(r *http.Request) (req rotateca.Request, err error) {
 	if req.At, err = dateIn(query); err != nil {
 		return req, err
 	}
-	if req.DryRun, err = dryRun(query); err != nil {
+	if req.DryRun, err = truth(query, "dry_run"); err != nil {
+		return req, err
+	}
+	if req.IfSafe, err = truth(query, "if_safe"); err != nil {
 		return req, err
 	}
 	if req.SkipBackup, err = skipBackup(query); err != nil {
@@ -123,14 +126,14 @@ func dateIn(query url.Values) (time.Time, error) {
 	return at, nil
 }
 
-func dryRun(query url.Values) (bool, error) {
-	switch query.Get("dry_run") {
+func truth(query url.Values, name string) (bool, error) {
+	switch query.Get(name) {
 	case "true":
 		return true, nil
 	case "", "false":
 		return false, nil
 	}
-	return false, fmt.Errorf("%w: dry_run takes true or false", ErrQuery)
+	return false, fmt.Errorf("%w: %s takes true or false", ErrQuery, name)
 }
 
 func skipBackup(query url.Values) (bool, error) {

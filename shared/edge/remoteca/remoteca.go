@@ -31,6 +31,7 @@ type order struct {
 	Overlap        int64         `json:"overlap_seconds,omitempty"`
 	At             time.Time     `json:"at,omitzero"`
 	DryRun         bool          `json:"dry_run,omitempty"`
+	IfSafe         bool          `json:"if_safe,omitempty"`
 	SkipBackup     bool          `json:"skip_backup,omitempty"`
 	Reason         string        `json:"reason,omitempty"`
 	Comment        string        `json:"comment,omitempty"`
@@ -53,6 +54,7 @@ func newOrder(token string, req rotateca.Request) order {
 		Overlap:        int64(req.Overlap / time.Second),
 		At:             req.At,
 		DryRun:         req.DryRun,
+		IfSafe:         req.IfSafe,
 		SkipBackup:     req.SkipBackup,
 		Reason:         req.Reason,
 		Comment:        req.Comment,
@@ -96,6 +98,7 @@ func read(raw []byte) (token string, req rotateca.Request, err error) {
 		Overlap:        time.Duration(o.Overlap) * time.Second,
 		At:             o.At,
 		DryRun:         o.DryRun,
+		IfSafe:         o.IfSafe,
 		SkipBackup:     o.SkipBackup,
 		Reason:         o.Reason,
 		Comment:        o.Comment,

@@ -78,6 +78,7 @@ func full() rotateca.Request {
 		Overlap:        7 * 24 * time.Hour,
 		At:             time.Date(2027, 1, 15, 2, 0, 0, 0, time.UTC),
 		DryRun:         true,
+		IfSafe:         true,
 		SkipBackup:     true,
 		Reason:         "superseded",
 		Comment:        "ticket 12",

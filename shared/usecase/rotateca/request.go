@@ -28,7 +28,9 @@ var (
 			"for good, so nothing was made. Bring yours with mode=upload; or, to have one made, start without " +
 			"MASTIO_FIRST_CA=adopt.")
 	ErrDryRun = problem.New(400, "dry_run_unsupported", "this mode has no dry run").
-			Says("dry_run goes with mode=mint, mode=upload and mode=commit.")
+			Says("dry_run goes with mode=mint, mode=upload, mode=commit and mode=finalise.")
+	ErrSafe = problem.New(400, "if_safe_unsupported", "this mode has nothing to be safe from").
+		Says("if_safe goes with mode=finalise.")
 	ErrUpload = problem.New(400, "upload_invalid", "upload is incomplete").
 			Says("mode=upload takes the files ca_cert and ca_key.")
 	ErrStrict = problem.New(409, "strict_pki", "a legacy Org CA may not become current").
@@ -60,7 +62,8 @@ type Request struct {
 	// request about an older state then changes nothing.
 	Fingerprint    string
 	Overlap        time.Duration // how long the superseded generation's pins still count; zero: they stop with the commit
-	DryRun         bool          // say what would happen, and change nothing; with Mint, Upload and Commit
+	DryRun         bool          // say what would happen, and change nothing; with Mint, Upload, Commit and Finalise
+	IfSafe         bool          // with Finalise: refuse while agents that are in use remain on what ends
 	SkipBackup     bool          // rotate without a backup before it
 	Reason         string        // a reason.Code, in any case
 	Comment        string        // free text for the audit trail; see reason.Statement
@@ -78,6 +81,9 @@ func (r Request) fingerprint() string {
 		r.Reason, r.Upload.digest(), r.Comment)
 	if !r.At.IsZero() {
 		named += " at=" + r.At.Format(time.RFC3339Nano)
+	}
+	if r.IfSafe {
+		named += " if_safe"
 	}
 	return named
 }
@@ -100,8 +106,11 @@ func (r Request) check() (Request, error) {
 	if r, err = r.dated(); err != nil {
 		return r, err
 	}
-	if r.DryRun && !r.Mode.swaps() {
+	if r.DryRun && !r.Mode.swaps() && r.Mode != Finalise {
 		return r, ErrDryRun
+	}
+	if r.IfSafe && r.Mode != Finalise {
+		return r, ErrSafe
 	}
 	if r.Mode == Upload && r.Upload == nil || r.Mode != Upload && r.Mode != Stage && r.Upload != nil {
 		return r, ErrUpload

@@ -35,6 +35,8 @@ type Result struct {
 	DryRun       bool               `json:"dry_run,omitempty"`
 	Effect       *Effect            `json:"effect,omitempty"`    // of a dry run of a swap
 	Scheduled    *ScheduledRotation `json:"scheduled,omitempty"` // the rotation with a date that this is the answer to
+	// of a finalise, and of its dry run; absent: could not be looked up in time
+	CutsOff *CutOff `json:"cuts_off,omitempty"`
 	// the request was carried out before, under the same idempotency key
 	Replayed bool `json:"-"`
 }

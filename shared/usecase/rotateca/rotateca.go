@@ -60,7 +60,7 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) { return r.observe
 // orgca.ErrLeaseLost when this one took so long that another began, ErrMode, ErrUpload, ErrFingerprint, ErrNotStaged,
 // ErrMoved, ErrDryRun, ErrStrict, ErrAwaited, reason.ErrCode, reason.ErrComment, orgca.ErrOverlap, orgca.ErrOverlaps,
 // orgca.ErrCompromised, orgca.ErrUnfit, orgca.ErrNoRollback, orgca.ErrAt, orgca.ErrNotLater, orgca.ErrUnfitThen,
-// ErrScheduled, ErrNotScheduled, ErrStale, ErrBackup, those of idempotency.Do but
+// ErrScheduled, ErrNotScheduled, ErrStale, ErrRemain, ErrSafe, ErrBackup, those of idempotency.Do but
 // *idempotency.Replay, registry.ErrUnavailable; registry.ErrUnknown if the store stayed silent at the commit: Status
 // then shows the outcome.
 func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
@@ -73,7 +73,10 @@ func (r *Rotator) Do(ctx context.Context, req Request) (Result, error) {
 		return Result{}, ErrMode
 	}
 	w := &run{Rotator: r, req: req}
-	if req.DryRun {
+	switch {
+	case req.DryRun && req.Mode == Finalise:
+		return w.rehearseFinalise(ctx)
+	case req.DryRun:
 		return w.rehearse(ctx)
 	}
 	w.once = req.named()

@@ -22,6 +22,7 @@ type run struct {
 	held     orgca.Lease                 // under which the work goes on; phase extends it
 	saving   *backupRun                  // the backup; nil where there is none to wait for
 	material *upload.Material            // the upload, once it is judged; nil: there is none
+	cut      *CutOff                     // what a finalise cuts off; nil: not known
 }
 
 // work is what each mode does under the lease.
@@ -42,6 +43,9 @@ func (w *run) do(ctx context.Context) (Result, error) {
 	step := work[w.req.Mode]
 	if !w.req.At.IsZero() {
 		step, err = (*run).schedule, orgca.Ahead(w.req.At, w.Now())
+	}
+	if w.req.Mode == Finalise {
+		err = w.examine(ctx)
 	}
 	if err != nil {
 		return Result{}, err

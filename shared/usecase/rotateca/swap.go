@@ -151,6 +151,10 @@ func (w *run) planFinalise(org registry.Org) (plan, error) {
 	if !w.req.means(current) {
 		return plan{}, ErrMoved
 	}
+	result := describe(org, current)
+	if result.CutsOff, err = w.examined(*org.Pointer); err != nil {
+		return plan{}, err
+	}
 	now := w.Now()
 	accepted := []any{}
 	for _, a := range org.Pointer.Accepted {
@@ -161,7 +165,7 @@ func (w *run) planFinalise(org registry.Org) (plan, error) {
 		"ended":      accepted,
 		"fence":      pointer.Fence,
 	})
-	return w.sealed(org, orgca.Swap{Pointer: pointer}, describe(org, current), entry)
+	return w.sealed(org, orgca.Swap{Pointer: pointer}, result, entry)
 }
 
 func (w *run) planned(org registry.Org, s orgca.Swap, event audit.Event, reason string, now time.Time) (plan, error) {
