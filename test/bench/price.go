@@ -112,6 +112,7 @@ func openShop(ctx context.Context, client *awsdynamodb.Client, prefix string) (*
 	services.Secret = secrets.NewAdmin(s.outside, "admin-secret", s.now)
 	parts := services.Over(m.Parts.Config, s.now, func() string { return ulid.Make().String() })
 	parts.Log, parts.Metrics = boot.NewLog(&s.log), &s.log
+	parts.Beside = func(do func()) { do() } // so that it is counted where it belongs
 	s.parts = parts
 	p := m.Assemble(parts)
 	s.enroller, s.sealer, s.rotateCA = p.Enroll, p.Checkpoint, p.RotateCA
@@ -231,14 +232,20 @@ func (s *shop) sellTokens(ctx context.Context, agents []pricedAgent, all map[str
 		}
 		return s.ask(ctx, s.token, e)
 	}
+	// The clock is set to the beginning of an hour, so that the first tokens of the hour are measured, then the others.
+	s.ahead.Add(int64(s.now().Truncate(time.Hour).Add(time.Hour).Sub(s.now())))
 	if err := ask(0); err != nil { // opens the key of the day
 		return err
 	}
 	access := accessLine(routes.HTTPLog, "POST", tokenPath)
-	var err error
+	first, err := s.during(pricedAgents-1, access, func(n int) error { return ask(n + 1) })
+	if err != nil {
+		return nil, err
+	}
 	if all[opToken], err = s.during(pricedAgents, access, func(n int) error { return ask(n) }); err != nil {
 		return err
 	}
+	all[opSeen] = spent{reads: first.reads - all[opToken].reads, writes: first.writes - all[opToken].writes}
 	if all[opDPoP], err = s.during(pricedAgents, access, func(n int) error {
 		proof, err := agents[n].proofs.proof(s.now())
 		if err != nil {

@@ -39,6 +39,7 @@ const (
 	opHashes = "hashes of its keys"
 	opLate   = "late" // rotations that move their entries in the due index
 	opSeal   = "seal" // a rotation's part of the next checkpoint
+	opSeen   = "hours in which an agent gets tokens"
 )
 
 // The rows of rotations that have more to do.
@@ -69,13 +70,17 @@ func priceOf(name string, u spent, api, firewall, millis float64) price {
 		api:          api,
 		firewall:     firewall,
 		lambda:       lambdaPrice(millis),
-		database:     u.reads*priceRead + u.writes*priceWrite,
+		database:     charge(u),
 		kms:          u.signatures * priceSignature,
 		log:          rounded(u.logged) * 1e6 / 1e9 * priceLogGB,
-		databaseText: fmt.Sprintf("%s = %.2f", countOf(u), u.reads*priceRead+u.writes*priceWrite),
+		databaseText: chargeText(u),
 		logText:      fmt.Sprintf("%.0f octets = %.2f", rounded(u.logged), rounded(u.logged)*1e6/1e9*priceLogGB),
 	}
 }
+
+func charge(u spent) float64 { return u.reads*priceRead + u.writes*priceWrite }
+
+func chargeText(u spent) string { return fmt.Sprintf("%s = %.2f", countOf(u), charge(u)) }
 
 // rounded takes octets to the nearest ten: how many digits a duration has is chance.
 func rounded(octets float64) float64 { return math.Round(octets/10) * 10 }
@@ -112,6 +117,7 @@ func prices(sold map[string]spent) []price {
 		priceOf(opRotate, plain, priceRESTAPI, priceFirewall, rotateMillis),
 		priceOf(rowHashes, sold[opRotate], priceRESTAPI, priceFirewall, rotateMillis),
 		priceOf(rowLate, sold[opLate], priceRESTAPI, priceFirewall, rotateMillis),
+		{name: opSeen, database: charge(sold[opSeen]), databaseText: chargeText(sold[opSeen]), logText: "–"},
 	}
 }
 
@@ -127,11 +133,11 @@ func priceTable(sold map[string]spent) string {
 		return fmt.Sprintf("%.2f", v)
 	}
 	for _, p := range prices(sold) {
-		fmt.Fprintf(&b, "| %s | %.2f | %s | %.2f | %s | %s | %s | **$%.2f** |\n",
-			p.name, p.api, dash(p.firewall), p.lambda, p.databaseText, dash(p.kms), p.logText, p.total())
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | **$%.2f** |\n",
+			p.name, dash(p.api), dash(p.firewall), dash(p.lambda), p.databaseText, dash(p.kms), p.logText, p.total())
 	}
 	seal := sold[opSeal]
-	after := seal.reads*priceRead + seal.writes*priceWrite
+	after := charge(seal)
 	fmt.Fprintf(&b, "\nAfter a million rotations: their events on the bus $%.2f, their places in the checkpoints $%.2f "+
 		"(%s each).\n", priceEvent, after, countOf(seal))
 	return b.String()
