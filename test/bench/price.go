@@ -240,7 +240,7 @@ func (s *shop) sellTokens(ctx context.Context, agents []pricedAgent, all map[str
 	access := accessLine(routes.HTTPLog, "POST", tokenPath)
 	first, err := s.during(pricedAgents-1, access, func(n int) error { return ask(n + 1) })
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if all[opToken], err = s.during(pricedAgents, access, func(n int) error { return ask(n) }); err != nil {
 		return err
