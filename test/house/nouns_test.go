@@ -26,6 +26,7 @@ var nouns = map[string]string{
 	"Naming":     "the entry that finds an agent by its name",
 	"Verified":   "assertion.Verified, verifier.Verified",
 	"Sealed":     "audit.Sealed: a checkpoint with its seal",
+	"Sighting":   "registry.Sighting: that an agent was seen in an hour",
 	"Moved":      "rotateca.Moved: how many agents have",
 	"Admitted":   "enroll.Admitted",
 	"everything": "what storetest compares",

@@ -44,7 +44,7 @@ func inOverlap(t *testing.T, cfg memstore.Config) *inmemory.Mastio {
 }
 
 // A finalise, and its dry run, name who is left without a certificate: who remains under what ends, who may never have
-// got the new certificate, and whose SVID is under what ends. Nobody else.
+// got the new certificate, and whose SVID is under what ends. No other agent is named.
 func TestFinaliseSaysWhomItCutsOff(t *testing.T) {
 	m := inOverlap(t, memstore.Config{})
 	own := pinned(m, "own", 1)

@@ -42,8 +42,8 @@ const (
 	progressTimeout = 10 * time.Second
 )
 
-// remembered is a count.
-type remembered struct {
+// count is what was counted, and for which generation.
+type count struct {
 	progress   *Progress
 	generation int64
 	at         time.Time
@@ -53,7 +53,7 @@ type remembered struct {
 // progressCache is the last count of this function instance.
 type progressCache struct {
 	mu   sync.Mutex
-	last remembered
+	last count
 }
 
 // progress counts, unless that was done for the same generation a moment ago, and looks up if look asks for it. A count
@@ -77,7 +77,7 @@ func (o *Observer) progress(ctx context.Context, org registry.Org, look bool) *P
 		o.Log.WarnContext(ctx, "pki.rotate.progress_partial", "generation", current, "cause", err.Error())
 		p.AtLeast = true
 	}
-	o.counted.put(remembered{progress: p, generation: current, at: now, looked: look})
+	o.counted.put(count{progress: p, generation: current, at: now, looked: look})
 	return p
 }
 
@@ -123,7 +123,7 @@ func (c *progressCache) get(generation int64, now time.Time, look bool) *Progres
 	return last.progress
 }
 
-func (c *progressCache) put(r remembered) {
+func (c *progressCache) put(r count) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last = r
