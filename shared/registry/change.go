@@ -129,6 +129,7 @@ type View struct {
 	Agent   *agent.Agent   // nil: no such agent
 	Pointer *orgca.Pointer // nil: no Org CA yet
 	Keys    *agent.Keys    // nil: not asked for
+	Seen    *Sighting      // nil: not asked for; the zero Sighting: none is known
 }
 
 // Org is everything about the organisation's CA, read in one call: each record alone is strongly consistent.

@@ -12,11 +12,30 @@ type Sighting struct {
 	Hour  time.Time // its beginning, UTC
 	// Generation of the certificate that got the first token of the hour; zero: it does not depend on the Org CA.
 	Generation int64
+	Interval   int64 // usual hours from one hour with tokens to the next; zero: the agent was seen in one hour alone
 }
 
-// SightingOf is the sighting of an agent that gets a token at now.
+// SightingOf is the sighting of an agent that gets a token at now, without what earlier hours say.
 func SightingOf(id agent.ID, generation int64, now time.Time) Sighting {
-	return Sighting{id, now.UTC().Truncate(time.Hour), generation}
+	return Sighting{Agent: id, Hour: now.UTC().Truncate(time.Hour), Generation: generation}
+}
+
+// Behind returns s with the interval that follows from the sighting before it. The usual interval moves half the way to
+// the last one, of which three times the usual one count: one long pause does not make an agent a rare guest.
+func (s Sighting) Behind(before Sighting) Sighting {
+	last := int64(s.Hour.Sub(before.Hour) / time.Hour)
+	usual := before.Interval
+	switch {
+	case before.Hour.IsZero() || last <= 0: // not seen before, or by a clock that was ahead
+		s.Interval = 0
+	case usual == 0:
+		s.Interval = last
+	case last > usual:
+		s.Interval = (usual + min(last, silentIntervals*usual) + 1) / 2
+	default:
+		s.Interval = (usual + last) / 2
+	}
+	return s
 }
 
 // Replaces reports whether a store keeps s in the place of old: s is later, or old lies so far ahead that the clock
@@ -36,11 +55,28 @@ func (s Sighting) Believed(now time.Time) time.Time {
 	return s.Hour
 }
 
-// Silence is how long an agent gets no token until it counts as silent.
-const Silence = 24 * time.Hour
+// Day is how long an agent counts as in use after its last token, where that decides what may be cut off.
+const Day = 24 * time.Hour
 
-// Recent reports whether the agent may have got a token within Silence before now. The zero Sighting is not recent, nor
-// is one that is not believed.
-func (s Sighting) Recent(now time.Time) bool {
-	return s.Believed(now).Add(time.Hour).After(now.Add(-Silence))
+// Recent reports whether the agent may have got a token within Day before now. The zero Sighting is not recent, nor is
+// one that is not believed.
+func (s Sighting) Recent(now time.Time) bool { return s.within(Day, now) }
+
+// silentIntervals are the usual intervals without a token after which an agent is silent.
+const silentIntervals = 3
+
+// Silent reports whether the agent got no token for three of its usual intervals; where none is known, for Day. An
+// interval is at least an hour. The zero Sighting is silent, and so is one that is not believed.
+func (s Sighting) Silent(now time.Time) bool {
+	patience := Day
+	if s.Interval > 0 {
+		patience = time.Duration(min(s.Interval, longestInterval)) * silentIntervals * time.Hour
+	}
+	return !s.within(patience, now)
+}
+
+const longestInterval = 366 * 24 // hours
+
+func (s Sighting) within(d time.Duration, now time.Time) bool {
+	return s.Believed(now).Add(time.Hour).After(now.Add(-d))
 }

@@ -43,3 +43,40 @@ func TestSightingOfAClockThatWasAhead(t *testing.T) {
 		}
 	}
 }
+
+// An agent is silent after three of its usual intervals, and after a day while none is known.
+func TestSilence(t *testing.T) {
+	noon := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	seen := func(hours ...int) (s registry.Sighting) {
+		for _, h := range hours {
+			s = registry.SightingOf("acme::a", 1, noon.Add(time.Duration(h)*time.Hour)).Behind(s)
+		}
+		return s
+	}
+	for _, c := range []struct {
+		name     string
+		seen     registry.Sighting
+		interval int64
+		silent   time.Duration // after the end of the last hour
+	}{
+		{"once", seen(0), 0, 24 * time.Hour},
+		{"every hour", seen(-3, -2, -1, 0), 1, 3 * time.Hour},
+		{"every eight hours", seen(-24, -16, -8, 0), 8, 24 * time.Hour},
+		{"every week", seen(-3*168, -2*168, -168, 0), 168, 3 * 168 * time.Hour},
+		{"every hour, and then a pause of a month", seen(-722, -721, -720, 0), 2, 6 * time.Hour},
+		{"every hour again", seen(-724, -723, -3, -2, -1, 0), 1, 3 * time.Hour},
+		{"by a clock that was years ahead, then by a right one", seen(-1, 14*8760, 0), 0, 24 * time.Hour},
+		{"hundred years ago", seen(-2*876000, -876000, 0), 876000, 3 * 366 * 24 * time.Hour},
+	} {
+		if c.seen.Interval != c.interval {
+			t.Errorf("%s: usual interval %d hours, want %d", c.name, c.seen.Interval, c.interval)
+		}
+		end := noon.Add(time.Hour)
+		if c.seen.Silent(end.Add(c.silent-time.Millisecond)) || !c.seen.Silent(end.Add(c.silent)) {
+			t.Errorf("%s: not silent exactly %s after the last hour", c.name, c.silent)
+		}
+	}
+	if !(registry.Sighting{}).Silent(noon) || !seen(14*8760).Silent(noon) {
+		t.Error("an agent that was never seen, or only by a wrong clock, is not silent")
+	}
+}

@@ -35,6 +35,10 @@ type Store interface {
 	// ViewKeys is View, and reads in the same call what is known of the agent's keys: View.Keys is not nil then.
 	ViewKeys(ctx context.Context, id agent.ID) (View, error)
 
+	// ViewSeen is View, and reads in the same call when the agent was last seen: View.Seen is not nil then. Where that
+	// alone cannot be read, it is the zero Sighting: it is worth neither an error nor a wait.
+	ViewSeen(ctx context.Context, id agent.ID) (View, error)
+
 	// Keys reads what is known of an agent's keys, which need not exist.
 	Keys(ctx context.Context, id agent.ID) (agent.Keys, error)
 

@@ -18,6 +18,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/schema"
 )
 
 // counter counts calls and notes those reads that are not strongly consistent.
@@ -87,14 +88,16 @@ func (c *counter) UpdateItem(
 func TestCalls(t *testing.T) {
 	client, prefix := tables(t)
 	calls := map[string]string{
-		"View": "BatchGetItem", "ViewKeys": "BatchGetItem", "Pointer": "GetItem", "Org": "Query", "Answer": "GetItem",
+		"View": "BatchGetItem", "ViewKeys": "BatchGetItem", "ViewSeen": "BatchGetItem",
+		"SeenAt": "BatchGetItem", "Seen": "PutItem", "Pointer": "GetItem", "Org": "Query", "Answer": "GetItem",
 		"TokenKey":  "GetItem",
 		"TokenKeys": "BatchGetItem", "Rows": "Query", "Apply": "TransactWriteItems", "Acquire": "UpdateItem",
 		"Extend": "UpdateItem", "Release": "UpdateItem", "UseProof": "PutItem", "PutTokenKey": "PutItem",
 		"LastRow": "Query", "Covered": "BatchGetItem", "Checkpoint": "GetItem",
 	}
 	for _, name := range []string{
-		"Apply", "Acquire", "Extend", "Release", "UseProof", "PutTokenKey", "View", "Pointer", "Org", "Answer", "TokenKey",
+		"Apply", "Acquire", "Extend", "Release", "UseProof", "PutTokenKey", "View", "ViewKeys", "ViewSeen",
+		"SeenAt", "Seen", "Pointer", "Org", "Answer", "TokenKey",
 		"TokenKeys", "Rows", "LastRow", "Covered", "Checkpoint",
 	} {
 		call := writeCalls[name]
@@ -211,6 +214,30 @@ func TestKeysHandedBackAreAskedForAgain(t *testing.T) {
 	if _, err := dynamo.New(dynamo.Config{Client: &busy{times: 1000}}).View(ctx, "acme::a"); !errors.Is(err,
 		context.Canceled) {
 		t.Errorf("cancelled: got %v, want %v", err, context.Canceled)
+	}
+}
+
+// A token waits for no note: one that is handed back is not asked for again, and one that cannot be read fails nothing.
+func TestNoteIsWorthNoWait(t *testing.T) {
+	b := &busy{times: 1}
+	got, err := dynamo.New(dynamo.Config{Client: b}).ViewSeen(t.Context(), "acme::a")
+	if err != nil || got.Agent == nil || got.Pointer == nil || b.calls != 2 || *got.Seen != (registry.Sighting{}) {
+		t.Errorf("handed back: got %+v, %v after %d calls, want both records after 2", got, err, b.calls)
+	}
+
+	client, prefix := tables(t)
+	key := map[string]types.AttributeValue{
+		"pk": &types.AttributeValueMemberS{Value: "SEEN#acme::a"}, "sk": &types.AttributeValueMemberS{Value: "-"},
+		"hour": &types.AttributeValueMemberS{Value: "noon"},
+	}
+	if _, err := client.PutItem(t.Context(), &awsdynamodb.PutItemInput{
+		TableName: aws.String(prefix + schema.Registry), Item: key,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	got, err = dynamo.New(dynamo.Config{Client: client, Prefix: prefix}).ViewSeen(t.Context(), "acme::a")
+	if err != nil || *got.Seen != (registry.Sighting{}) {
+		t.Errorf("garbage: got %+v, %v, want no sighting and no error", got.Seen, err)
 	}
 }
 

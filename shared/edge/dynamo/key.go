@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strconv"
+	"strings"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
@@ -38,6 +39,11 @@ func agentKey(id agent.ID) string { return "AGENT#" + string(id) }
 
 // seenKey is a partition of its own, so that the note of a token shares no item with any change of the agent.
 func seenKey(id agent.ID) string { return seenPrefix + string(id) }
+
+func isSeen(i item) bool {
+	r := reader{item: i}
+	return strings.HasPrefix(r.text("pk"), seenPrefix)
+}
 
 func pointerKey(copy int) string { return fmt.Sprintf("POINTER#%02d", copy) }
 

@@ -28,7 +28,7 @@ func prepared(t *testing.T, name string) (prefix string, direct *dynamo.Store) {
 // The first attempt is carried out, its answer lost, and the SDK tries again.
 func TestRetryAfterALostAnswer(t *testing.T) {
 	for name, want := range map[string]error{
-		"Apply": nil, "Acquire": nil, "Extend": nil,
+		"Apply": nil, "Acquire": nil, "Extend": nil, "Seen": nil,
 		"Release": registry.ErrUnknown, "UseProof": registry.ErrReplayed, "PutTokenKey": registry.ErrConflict,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestRetryAfterALostAnswer(t *testing.T) {
 // No answer ever comes, though the write was carried out: unknown, and what the caller does next finds it out.
 func TestEveryAnswerLost(t *testing.T) {
 	for name, again := range map[string]error{
-		"Apply": nil, "Acquire": nil, "Extend": nil,
+		"Apply": nil, "Acquire": nil, "Extend": nil, "Seen": nil,
 		"Release": registry.ErrConflict, "UseProof": registry.ErrReplayed, "PutTokenKey": registry.ErrConflict,
 	} {
 		t.Run(name, func(t *testing.T) {

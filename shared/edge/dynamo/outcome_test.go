@@ -45,10 +45,17 @@ var (
 		"PutTokenKey": func(ctx context.Context, s *dynamo.Store, _ string) error {
 			return s.PutTokenKey(ctx, registry.TokenKey{Epoch: 1})
 		},
+		"Seen": func(ctx context.Context, s *dynamo.Store, _ string) error {
+			return s.Seen(ctx, registry.SightingOf("acme::a", 1, noon))
+		},
 	}
 	readCalls = map[string]call{
-		"View":      func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.View(ctx, "acme::a")) },
-		"ViewKeys":  func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.ViewKeys(ctx, "acme::a")) },
+		"View":     func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.View(ctx, "acme::a")) },
+		"ViewKeys": func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.ViewKeys(ctx, "acme::a")) },
+		"ViewSeen": func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.ViewSeen(ctx, "acme::a")) },
+		"SeenAt": func(ctx context.Context, s *dynamo.Store, _ string) error {
+			return second(s.SeenAt(ctx, []agent.ID{"acme::a"}))
+		},
 		"Pointer":   func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Pointer(ctx, "acme::a")) },
 		"Org":       func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Org(ctx)) },
 		"Answer":    func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Answer(ctx, "key", noon)) },

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,11 +31,17 @@ func (s *Store) ViewKeys(ctx context.Context, id agent.ID) (registry.View, error
 	return s.view(ctx, none, key(agentKey(id), single), key(agentKey(id), keysKey), key(org, pointerFor(id)))
 }
 
+// ViewSeen reads an agent, when it was last seen, and a copy of the pointer in one call.
+func (s *Store) ViewSeen(ctx context.Context, id agent.ID) (registry.View, error) {
+	none := registry.View{Seen: &registry.Sighting{}}
+	return s.view(ctx, none, key(agentKey(id), single), key(org, pointerFor(id)), key(seenKey(id), single))
+}
+
 // view reads the items with these keys, the agent's first, and adds them to what stands where there are none.
 func (s *Store) view(ctx context.Context, v registry.View, keys ...item) (registry.View, error) {
 	r := reader{item: keys[0]}
 	doing := "read agent " + strings.TrimPrefix(r.text("pk"), agentKey(""))
-	items, err := s.batch(ctx, s.registry, keys)
+	items, err := s.batchSparing(ctx, s.registry, keys, isSeen)
 	if err != nil {
 		return registry.View{}, unavailable(doing, err)
 	}
@@ -53,6 +60,11 @@ func addToView(v *registry.View, i item) error {
 		p, err := decodePointer(i)
 		v.Pointer = &p
 		return err
+	case isSeen(i):
+		if seen, err := decodeSighting(i); err == nil {
+			v.Seen = &seen
+		}
+		return nil // one that cannot be read is replaced, and fails nothing
 	case sk == keysKey:
 		k, err := decodeKeys(i)
 		k.Agent = v.Keys.Agent
@@ -227,6 +239,14 @@ const (
 
 // batch reads up to 100 items, strongly consistent, in no order; missing ones are left out.
 func (s *Store) batch(ctx context.Context, table string, keys []item) ([]item, error) {
+	return s.batchSparing(ctx, table, keys, func(item) bool { return false })
+}
+
+// batchSparing is batch, and leaves out an item that DynamoDB does not read at first if spare says so of its key: the
+// item is worth no wait.
+func (s *Store) batchSparing(
+	ctx context.Context, table string, keys []item, spare func(key item) bool,
+) ([]item, error) {
 	var items []item
 	request := map[string]types.KeysAndAttributes{table: {Keys: keys, ConsistentRead: aws.Bool(true)}}
 	for try := range batchTries {
@@ -238,10 +258,11 @@ func (s *Store) batch(ctx context.Context, table string, keys []item) ([]item, e
 			return nil, err
 		}
 		items = append(items, out.Responses[table]...)
-		if len(out.UnprocessedKeys) == 0 {
+		left := out.UnprocessedKeys[table]
+		if left.Keys = slices.DeleteFunc(left.Keys, spare); len(left.Keys) == 0 {
 			return items, nil
 		}
-		request = out.UnprocessedKeys
+		request[table] = left
 	}
 	return nil, fmt.Errorf("%d keys not read after %d attempts", len(request[table].Keys), batchTries)
 }

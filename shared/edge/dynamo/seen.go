@@ -20,6 +20,7 @@ func (s *Store) Seen(ctx context.Context, seen registry.Sighting) error {
 	w := writer{key(seenKey(seen.Agent), single)}
 	w.time("hour", seen.Hour)
 	w.number("generation", seen.Generation)
+	w.number("interval", seen.Interval)
 	var a attempts
 	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName:                &s.registry,
@@ -68,13 +69,19 @@ func (s *Store) sightings(ctx context.Context, ids []agent.ID) ([]registry.Sight
 	items, err := s.batch(ctx, s.registry, keys)
 	found := make([]registry.Sighting, len(items))
 	for n, i := range items {
-		r := reader{item: i}
-		found[n] = registry.Sighting{
-			Agent:      agent.ID(strings.TrimPrefix(r.text("pk"), seenPrefix)),
-			Hour:       r.time("hour"),
-			Generation: r.number("generation"),
-		}
-		err = errors.Join(err, r.err)
+		seen, broken := decodeSighting(i)
+		found[n], err = seen, errors.Join(err, broken)
 	}
 	return found, err
+}
+
+func decodeSighting(i item) (registry.Sighting, error) {
+	r := reader{item: i}
+	s := registry.Sighting{
+		Agent:      agent.ID(strings.TrimPrefix(r.text("pk"), seenPrefix)),
+		Hour:       r.time("hour"),
+		Generation: r.number("generation"),
+		Interval:   r.number("interval"),
+	}
+	return s, r.err
 }

@@ -71,7 +71,7 @@ type Store struct {
 }
 
 var operations = []string{
-	"View", "ViewKeys", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Due",
+	"View", "ViewKeys", "ViewSeen", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Due",
 	"CountDue", "Records", "Expiring", "Seen", "SeenAt", "Answer", "UseProof",
 	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "List", "Count", "Alias", "EdgeCAs", "Named",
 	"Moved", "Cover", "Checkpoint", "Covered", "LastRow", "RowsOfDay",

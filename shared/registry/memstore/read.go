@@ -41,6 +41,16 @@ func (s *Store) ViewKeys(ctx context.Context, id agent.ID) (v registry.View, err
 	return v, err
 }
 
+// ViewSeen reads an agent, when it was last seen, and the pointer.
+func (s *Store) ViewSeen(ctx context.Context, id agent.ID) (v registry.View, err error) {
+	err = s.read(ctx, "ViewSeen", "read agent "+string(id)+" and when it was seen", func() {
+		v = s.view(id)
+		seen := s.seen[id]
+		v.Seen = &seen
+	})
+	return v, err
+}
+
 // Keys reads what is known of an agent's keys.
 func (s *Store) Keys(ctx context.Context, id agent.ID) (k agent.Keys, err error) {
 	err = s.read(ctx, "Keys", "read the keys of "+string(id), func() { k = cloneKeys(s.keys[id]) })

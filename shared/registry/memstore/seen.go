@@ -3,6 +3,7 @@ package memstore
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -10,7 +11,7 @@ import (
 
 // Seen notes a sighting. It panics on one that names no agent, or no hour.
 func (s *Store) Seen(ctx context.Context, seen registry.Sighting) error {
-	if seen != registry.SightingOf(seen.Agent, seen.Generation, seen.Hour) || seen.Agent == "" {
+	if !seen.Hour.Equal(seen.Hour.UTC().Truncate(time.Hour)) || seen.Agent == "" {
 		panic(fmt.Sprintf("memstore: sighting of %q at %s", seen.Agent, seen.Hour))
 	}
 	return s.write(ctx, "Seen", "note that "+string(seen.Agent)+" was seen", func() error {

@@ -17,6 +17,7 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 	for name, err := range map[string]error{
 		"View":      second(f.View(ctx, agentID(1))),
 		"ViewKeys":  second(f.ViewKeys(ctx, agentID(1))),
+		"ViewSeen":  second(f.ViewSeen(ctx, agentID(1))),
 		"Pointer":   second(f.Pointer(ctx, agentID(1))),
 		"Org":       second(f.Org(ctx)),
 		"Answer":    second(f.Answer(ctx, "key", noon)),

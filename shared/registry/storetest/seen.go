@@ -16,15 +16,24 @@ func (f fixture) seenAt(what string, want sightings, ids ...agent.ID) {
 	got, err := f.SeenAt(f.t.Context(), ids)
 	f.fails(what, err, nil)
 	f.same(what, got, want)
+	for _, id := range ids[:min(len(ids), 5)] {
+		both, err := f.ViewSeen(f.t.Context(), id)
+		f.fails(what+": view of "+string(id), err, nil)
+		view, one := f.view(id), want[id]
+		view.Seen = &one
+		f.same(what+": view of "+string(id), both, view)
+	}
 }
 
 func seen(t *testing.T, f fixture) {
 	one, two := agentID(1), agentID(2)
+	f.apply(enrolment(one, 1)) // the other one has no record
 	f.seenAt("seen by none", sightings{}, one, two)
 	f.seenAt("no agents", sightings{})
 	note := func(id agent.ID, generation int64, at time.Time) registry.Sighting {
 		t.Helper()
 		s := registry.SightingOf(id, generation, at)
+		s.Interval = 10 * generation
 		f.fails(fmt.Sprint("seen at ", at), f.Seen(t.Context(), s), nil)
 		return s
 	}
