@@ -13,7 +13,7 @@ import (
 // makes; always has the rights that all functions share. A function without a line fails synthesis.
 func (s *Service) permissions() map[string][]statement {
 	return map[string][]statement{
-		"token": {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.useProofs(), s.noteSeen(),
+		"token": {s.readAgentsSeen(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.useProofs(), s.noteSeen(),
 			s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys(), s.signTokens()},
 		"audit": {s.readOrg(), s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(), s.readAdminSecret(),
 			s.openAdminSecret()},

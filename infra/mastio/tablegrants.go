@@ -53,7 +53,15 @@ func (s *Service) readAgents() statement {
 	}
 }
 
-// noteSeen lets a function note when agents got tokens. It is part of no transaction, and reads nothing.
+// readAgentsSeen is readAgents, with the note of when the agent was last seen in the same batch: IAM judges the keys of
+// a batch together.
+func (s *Service) readAgentsSeen() statement {
+	st := s.readAgents()
+	st.conditions = leading(orgRecord, agentRecords, aliasRecords, seenRecords)
+	return st
+}
+
+// noteSeen lets a function note when agents got tokens. It is part of no transaction.
 func (s *Service) noteSeen() statement {
 	return statement{
 		sid:        "NoteSeenAgents",

@@ -124,8 +124,8 @@ func TestPriceTableIsTheReadmes(t *testing.T) {
 	if more := sold[opLate].writes - sold[opRotate].writes; math.Abs(more-2) > 0.01 {
 		t.Errorf("an entry of the due index that moves costs %v write units, want 2", more)
 	}
-	if used := sold[opSeen]; used.reads != 0 || used.writes != 1 || sold[opToken].writes != 0 {
-		t.Errorf("an agent's hour costs %+v, and its other tokens %v writes; want one write and none", used,
+	if used := sold[opSeen]; used.reads != 1 || used.writes != 1 || sold[opToken].writes != 0 {
+		t.Errorf("an agent's hour costs %+v, and its other tokens %v writes; want one read, one write, and none", used,
 			sold[opToken].writes)
 	}
 	if used := sold[opRotate]; used.signatures != 1 || used.reads < 3 || used.writes < 7 {

@@ -506,7 +506,7 @@ func TestFailuresBelow(t *testing.T) {
 		{"Apply", memstore.Refuse, refusal{"rotate-cert", rotate, 503, "store_unavailable"}},
 		{"Apply", memstore.Lose, refusal{"rotate-cert", rotate, 503, "outcome_unknown"}},
 		{"Apply", memstore.Lose, refusal{"enrol", enrol, 503, "outcome_unknown"}},
-		{"View", memstore.Refuse, refusal{"token", tokenRequest(got.CertPEM), 503, "temporarily_unavailable"}},
+		{"ViewSeen", memstore.Refuse, refusal{"token", tokenRequest(got.CertPEM), 503, "temporarily_unavailable"}},
 		{"TokenKey", memstore.Refuse, refusal{"token", tokenRequest(got.CertPEM), 503, "temporarily_unavailable"}},
 		{"UseProof", memstore.Lose, refusal{"token",
 			tokenRequest(got.CertPEM, header("DPoP", prove(t, got.proofKey(t), w.Now(), ""))), 503, "temporarily_unavailable"}},

@@ -21,8 +21,9 @@ const (
 // signed, and nothing waits for it. A write that fails, or that a freeze of the instance cuts off, is repeated with the
 // agent's next token.
 //
-// An instance remembers which agents it has noted in this hour, so that all their other tokens cost no call. What it
-// forgets it notes again. It is safe for concurrent use.
+// An instance remembers which agents were noted in this hour, so that all their other tokens cost nothing. The first
+// token of an agent and hour in an instance reads the note in the same call as the agent, and writes only if no other
+// instance has. What an instance forgets it reads again. It is safe for concurrent use.
 type Sightings struct {
 	Store interface {
 		Seen(ctx context.Context, s registry.Sighting) error
@@ -32,41 +33,77 @@ type Sightings struct {
 
 	mu       sync.Mutex
 	hour     time.Time
-	kept     [2]map[agent.ID]int // tries of the hour; the second half is the older one
+	kept     [2]map[agent.ID]attempt // of the hour; the second half is the older one
 	underWay int
 }
 
-// note writes that an agent got a token at now, if that has to be written.
-func (s *Sightings) note(ctx context.Context, id agent.ID, generation int64, now time.Time) {
-	seen := registry.SightingOf(id, generation, now)
-	if !s.begin(seen) {
+// attempt is what an instance knows of an agent's note of this hour.
+type attempt struct {
+	tries    int
+	underWay bool
+	noted    bool
+}
+
+// over reports whether there is nothing to read or to write.
+func (a attempt) over() bool { return a.noted || a.underWay || a.tries >= seenTries }
+
+// viewer reads the note of an agent with the agent, while the instance does not know of one in this hour.
+type viewer struct {
+	Store
+	sightings *Sightings
+	now       time.Time
+}
+
+// View reads an agent and a copy of the pointer in one call.
+func (v viewer) View(ctx context.Context, id agent.ID) (registry.View, error) {
+	if v.sightings.over(id, v.now) {
+		return v.Store.View(ctx, id)
+	}
+	return v.Store.ViewSeen(ctx, id)
+}
+
+func (s *Sightings) over(id agent.ID, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.turn(registry.SightingOf(id, 0, now).Hour)
+	return s.attempt(id).over()
+}
+
+// note writes that an agent got a token at now, unless the note that was read with the agent says so; before is nil
+// where none was read.
+func (s *Sightings) note(ctx context.Context, before *registry.Sighting, seen registry.Sighting) {
+	if before == nil || !s.begin(*before, seen) {
 		return
 	}
+	seen = seen.Behind(*before)
 	ctx = context.WithoutCancel(ctx)
 	s.Beside(func() {
 		ctx, cancel := context.WithTimeout(ctx, seenTimeout)
 		defer cancel()
 		err := s.Store.Seen(ctx, seen)
 		if err != nil {
-			s.Log.WarnContext(ctx, "token.seen_unknown", "agent", string(id), "cause", err.Error())
+			s.Log.WarnContext(ctx, "token.seen_unknown", "agent", string(seen.Agent), "cause", err.Error())
 		}
 		s.end(seen, err == nil)
 	})
 }
 
 // begin reports whether to write, and counts the try.
-func (s *Sightings) begin(seen registry.Sighting) bool {
+func (s *Sightings) begin(before, seen registry.Sighting) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.hour.Equal(seen.Hour) {
-		s.hour, s.kept = seen.Hour, [2]map[agent.ID]int{}
-	}
-	tries := s.tries(seen.Agent)
-	if tries >= seenTries || s.underWay >= seenAtOnce {
+	s.turn(seen.Hour)
+	a := s.attempt(seen.Agent)
+	if !seen.Replaces(before) {
+		a.noted = true
+		s.keep(seen.Agent, a)
 		return false
 	}
-	s.keep(seen.Agent, tries+1)
+	if a.over() || s.underWay >= seenAtOnce {
+		return false
+	}
 	s.underWay++
+	s.keep(seen.Agent, attempt{tries: a.tries + 1, underWay: true})
 	return true
 }
 
@@ -74,32 +111,39 @@ func (s *Sightings) end(seen registry.Sighting, confirmed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.underWay--
-	if confirmed && s.hour.Equal(seen.Hour) {
-		s.keep(seen.Agent, seenTries)
+	if s.hour.Equal(seen.Hour) {
+		s.keep(seen.Agent, attempt{tries: s.attempt(seen.Agent).tries, noted: confirmed})
 	}
 }
 
-// tries looks an agent up. What is looked up in the older half moves to the younger one: when the younger half is full,
-// the older one has the agents that were not asked for since.
-func (s *Sightings) tries(id agent.ID) int {
-	if n, ok := s.kept[0][id]; ok {
-		return n
+// turn forgets what is of another hour.
+func (s *Sightings) turn(hour time.Time) {
+	if !s.hour.Equal(hour) {
+		s.hour, s.kept = hour, [2]map[agent.ID]attempt{}
 	}
-	n, ok := s.kept[1][id]
+}
+
+// attempt looks an agent up. What is looked up in the older half moves to the younger one: when the younger half is
+// full, the older one has the agents that were not asked for since.
+func (s *Sightings) attempt(id agent.ID) attempt {
+	if a, ok := s.kept[0][id]; ok {
+		return a
+	}
+	a, ok := s.kept[1][id]
 	if ok {
-		s.keep(id, n)
+		s.keep(id, a)
 	}
-	return n
+	return a
 }
 
-func (s *Sightings) keep(id agent.ID, tries int) {
+func (s *Sightings) keep(id agent.ID, a attempt) {
 	if len(s.kept[0]) >= seenKept {
 		if _, there := s.kept[0][id]; !there {
 			s.kept[0], s.kept[1] = nil, s.kept[0]
 		}
 	}
 	if s.kept[0] == nil {
-		s.kept[0] = map[agent.ID]int{}
+		s.kept[0] = map[agent.ID]attempt{}
 	}
-	s.kept[0][id] = tries
+	s.kept[0][id] = a
 }

@@ -15,6 +15,15 @@ type noted map[agent.ID]int
 
 func (n noted) Seen(_ context.Context, s registry.Sighting) error { n[s.Agent]++; return nil }
 
+// asks is a token of an agent that no other instance has noted.
+func asks(ctx context.Context, s *Sightings, id agent.ID, now time.Time) {
+	var before *registry.Sighting
+	if !s.over(id, now) {
+		before = &registry.Sighting{}
+	}
+	s.note(ctx, before, registry.SightingOf(id, 1, now))
+}
+
 // What an instance remembers is bounded, and an agent that keeps asking is not what it forgets.
 func TestSightingsForgetTheAgentsThatAreGone(t *testing.T) {
 	store := noted{}
@@ -23,8 +32,8 @@ func TestSightingsForgetTheAgentsThatAreGone(t *testing.T) {
 	name := func(n int) agent.ID { return agent.ID(fmt.Sprintf("acme::agent-%d", n)) }
 	const fleet = 7 * seenKept
 	for n := range fleet {
-		s.note(t.Context(), name(n), 1, now)
-		s.note(t.Context(), "acme::busy", 1, now)
+		asks(t.Context(), s, name(n), now)
+		asks(t.Context(), s, "acme::busy", now)
 		if kept := len(s.kept[0]) + len(s.kept[1]); kept > 2*seenKept {
 			t.Fatalf("%d agents are remembered after %d, want at most %d", kept, n, 2*seenKept)
 		}
@@ -37,10 +46,10 @@ func TestSightingsForgetTheAgentsThatAreGone(t *testing.T) {
 			t.Fatalf("agent %d was written %d times, want once", n, store[name(n)])
 		}
 	}
-	if s.note(t.Context(), name(0), 1, now); store[name(0)] != 2 {
+	if asks(t.Context(), s, name(0), now); store[name(0)] != 2 {
 		t.Error("what was forgotten was not noted again")
 	}
-	s.note(t.Context(), "acme::busy", 1, now.Add(time.Hour))
+	asks(t.Context(), s, "acme::busy", now.Add(time.Hour))
 	if kept := len(s.kept[0]) + len(s.kept[1]); store["acme::busy"] != 2 || kept != 1 {
 		t.Errorf("in the next hour: written %d times, %d agents remembered; want 2 and 1", store["acme::busy"], kept)
 	}

@@ -56,6 +56,7 @@ const TTL = 300 * time.Second
 // Store is what issuing needs of the registry.
 type Store interface {
 	authn.Store
+	ViewSeen(ctx context.Context, id agent.ID) (registry.View, error)
 	Apply(ctx context.Context, c registry.Change) error
 	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
 }
@@ -118,7 +119,7 @@ type Token struct {
 
 // Issue authenticates the caller and signs a token: one read, one conditional write each for a proof and an
 // assertion, one KMS call per epoch, and one more write at the first use of a successor. The assertion is used up
-// last: a refused request may be repeated with the same assertion. Beside that, Sightings notes the hour.
+// last: a refused request may be repeated with the same assertion. Besides, Sightings notes the hour.
 //
 // The caller can mend the errors above. registry.ErrUnavailable means that a store did not answer: in doubt there is
 // no token. NonceError carries the nonce to answer with.
@@ -128,7 +129,7 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 		return Token{}, err
 	}
 	now := i.Now()
-	view, pin, err := authn.Authenticate(ctx, i.Store, &i.own, shown, r.ClientID, now)
+	view, pin, err := authn.Authenticate(ctx, viewer{i.Store, i.Sightings, now}, &i.own, shown, r.ClientID, now)
 	if err != nil {
 		return Token{}, err
 	}
@@ -158,7 +159,7 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 	i.learn(ctx, view, shown, pin, now)
 	t, err := i.sign(key.Key, *view.Agent, pin, scope, audience, jkt, now)
 	if err == nil {
-		i.Sightings.note(ctx, view.Agent.ID, pin.Generation, now)
+		i.Sightings.note(ctx, view.Seen, registry.SightingOf(view.Agent.ID, pin.Generation, now))
 	}
 	t.Agent, t.Nonce = view.Agent.ID, key.Nonces.Issue(now)
 	if view.Agent.Method == agent.Minted {
