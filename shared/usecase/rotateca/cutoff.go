@@ -13,7 +13,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// ErrRemain reports agents that a finalise would cut off although they got tokens within registry.Silence.
+// ErrRemain reports agents that a finalise would cut off although they got tokens within registry.Day.
 var ErrRemain = problem.New(409, "agents_remain", "agents that are in use remain on what ends").
 	Says("Agents that got a token in the last day have only certificates that this would end. Nothing was changed. " +
 		"remain names the first ten. Move them, or finalise without if_safe.")
@@ -30,7 +30,7 @@ const (
 type CutOff struct {
 	Agents    int64                  `json:"agents"`
 	PerMethod map[agent.Method]int64 `json:"per_method"`
-	Seen      int64                  `json:"seen"`     // of those: got a token within registry.Silence
+	Seen      int64                  `json:"seen"`     // of those: got a token within registry.Day
 	AtLeast   bool                   `json:"at_least"` // there are more agents than were looked at
 	First     []problem.Agent        `json:"first"`    // at most ten, those first that were seen last
 

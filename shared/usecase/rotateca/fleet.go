@@ -83,7 +83,7 @@ func (o *Observer) lookUp(ctx context.Context, org registry.Org, p *Progress) er
 					add(a.Method, one(uses(a, seen, current)), 0)
 				default:
 					remaining++
-					add(a.Method, 0, one(!seen.Recent(now)))
+					add(a.Method, 0, one(seen.Silent(now)))
 				}
 			}); err != nil {
 			return err

@@ -18,7 +18,7 @@ type Moved struct {
 	// of those: the first use of a certificate of the current generation is on record
 	Used      int64 `json:"used"`
 	Remaining int64 `json:"remaining"`
-	Silent    int64 `json:"silent"` // of those: got no token for registry.Silence
+	Silent    int64 `json:"silent"` // of those: registry.Sighting.Silent
 }
 
 // Progress is how many agents have re-enrolled. It is exact once enrolments and rotations have stopped; until then
