@@ -232,6 +232,11 @@ func (s *shop) sellTokens(ctx context.Context, agents []pricedAgent, all map[str
 		}
 		return s.ask(ctx, s.token, e)
 	}
+	for n := range pricedAgents { // each has a note of an hour
+		if err := ask(n); err != nil {
+			return err
+		}
+	}
 	// The clock is set to the beginning of an hour, so that the first tokens of the hour are measured, then the others.
 	s.ahead.Add(int64(s.now().Truncate(time.Hour).Add(time.Hour).Sub(s.now())))
 	if err := ask(0); err != nil { // opens the key of the day
