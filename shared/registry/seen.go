@@ -13,6 +13,8 @@ type Sighting struct {
 	// Generation of the certificate that got the first token of the hour; zero: it does not depend on the Org CA.
 	Generation int64
 	Interval   int64 // usual hours from one hour with tokens to the next; zero: the agent was seen in one hour alone
+	// Corrects is the hour, as read, of a clock that was far ahead, which this sighting replaces. It is not stored.
+	Corrects time.Time
 }
 
 // SightingOf is the sighting of an agent that gets a token at now, without what earlier hours say.
@@ -20,10 +22,13 @@ func SightingOf(id agent.ID, generation int64, now time.Time) Sighting {
 	return Sighting{Agent: id, Hour: now.UTC().Truncate(time.Hour), Generation: generation}
 }
 
-// Behind returns s with the interval that follows from the sighting before it. The usual interval moves half the way to
+// Behind returns s with what follows from the sighting before it: the interval, and what it corrects. The usual interval moves half the way to
 // the last one, of which three times the usual one count: one long pause does not make an agent a rare guest.
 func (s Sighting) Behind(before Sighting) Sighting {
 	last := int64(s.Hour.Sub(before.Hour) / time.Hour)
+	if before.Hour.After(LatestSighting(s.Hour)) {
+		s.Corrects = before.Hour
+	}
 	usual := before.Interval
 	switch {
 	case before.Hour.IsZero() || last <= 0: // not seen before, or by a clock that was ahead
@@ -38,10 +43,10 @@ func (s Sighting) Behind(before Sighting) Sighting {
 	return s
 }
 
-// Replaces reports whether a store keeps s in the place of old: s is later, or old lies so far ahead that the clock
-// which stored it was wrong.
+// Replaces reports whether a store keeps s in the place of old: s is later, or corrects old. So a write that comes late
+// undoes nothing.
 func (s Sighting) Replaces(old Sighting) bool {
-	return old.Hour.Before(s.Hour) || old.Hour.After(LatestSighting(s.Hour))
+	return old.Hour.Before(s.Hour) || !s.Corrects.IsZero() && old.Hour.Equal(s.Corrects)
 }
 
 // LatestSighting is the latest hour of a sighting that is believed at now: far more ahead than clocks differ.

@@ -33,13 +33,17 @@ func TestSightingIsRecentForADay(t *testing.T) {
 
 func TestSightingOfAClockThatWasAhead(t *testing.T) {
 	now := time.Date(2026, 11, 30, 12, 20, 0, 0, time.UTC)
-	s := registry.SightingOf("acme::a", 1, now)
 	for _, c := range []struct {
 		ahead time.Duration
 		want  bool
 	}{{-time.Hour, true}, {0, false}, {time.Hour, false}, {2 * time.Hour, true}, {14 * 365 * 24 * time.Hour, true}} {
-		if got := s.Replaces(registry.SightingOf("acme::a", 1, now.Add(c.ahead))); got != c.want {
+		old := registry.SightingOf("acme::a", 1, now.Add(c.ahead))
+		s := registry.SightingOf("acme::a", 1, now).Behind(old)
+		if got := s.Replaces(old); got != c.want {
 			t.Errorf("replaces one that is %s ahead: %v, want %v", c.ahead, got, c.want)
+		}
+		if later := registry.SightingOf("acme::a", 1, now.Add(3*time.Hour)); c.ahead != 3*time.Hour && s.Replaces(later) {
+			t.Errorf("what corrects one that is %s ahead undoes a right one of three hours later", c.ahead)
 		}
 	}
 }

@@ -25,11 +25,11 @@ func (s *Store) Seen(ctx context.Context, seen registry.Sighting) error {
 	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName:                &s.registry,
 		Item:                     w.item,
-		ConditionExpression:      aws.String("attribute_not_exists(pk) OR #hour < :hour OR #hour > :latest"),
+		ConditionExpression:      aws.String("attribute_not_exists(pk) OR #hour < :hour OR #hour = :wrong"),
 		ExpressionAttributeNames: map[string]string{"#hour": "hour"},
 		ExpressionAttributeValues: item{
-			":hour":   millis(seen.Hour),
-			":latest": millis(registry.LatestSighting(seen.Hour)),
+			":hour":  millis(seen.Hour),
+			":wrong": millis(seen.Corrects), // the zero time is no hour that is ever stored
 		},
 	}, a.watch)
 	if _, ok := conditionFailed(err); ok || err == nil {

@@ -16,6 +16,7 @@ func (s *Store) Seen(ctx context.Context, seen registry.Sighting) error {
 	}
 	return s.write(ctx, "Seen", "note that "+string(seen.Agent)+" was seen", func() error {
 		if old, ok := s.seen[seen.Agent]; !ok || seen.Replaces(old) {
+			seen.Corrects = time.Time{}
 			s.seen[seen.Agent] = seen
 		}
 		return nil

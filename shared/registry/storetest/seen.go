@@ -46,8 +46,16 @@ func seen(t *testing.T, f fixture) {
 	other := note(two, 7, noon.AddDate(14, 0, 0))
 	f.seenAt("next hour", sightings{one: next, two: other}, one, two)
 	note(two, 7, noon.AddDate(13, 0, 0))
-	right := note(two, 7, noon)
+	note(two, 7, noon)
+	f.seenAt("by those that have not read that hour", sightings{two: other}, two)
+	right := registry.SightingOf(two, 7, noon).Behind(other)
+	f.fails("correction", f.Seen(t.Context(), right), nil)
+	late := right
+	right.Corrects = time.Time{}
 	f.seenAt("after a clock that was ahead", sightings{two: right}, two)
+	right = note(two, 7, noon.Add(5*time.Hour))
+	f.fails("the correction, late", f.Seen(t.Context(), late), nil)
+	f.seenAt("after the correction came late", sightings{two: right}, two)
 
 	var all []agent.ID
 	for n := range 1000 {

@@ -72,10 +72,13 @@ func (s *Sightings) over(id agent.ID, now time.Time) bool {
 // note writes that an agent got a token at now, unless the note that was read with the agent says so; before is nil
 // where none was read.
 func (s *Sightings) note(ctx context.Context, before *registry.Sighting, seen registry.Sighting) {
-	if before == nil || !s.begin(*before, seen) {
+	if before == nil {
 		return
 	}
 	seen = seen.Behind(*before)
+	if !s.begin(*before, seen) {
+		return
+	}
 	ctx = context.WithoutCancel(ctx)
 	s.Beside(func() {
 		ctx, cancel := context.WithTimeout(ctx, seenTimeout)
