@@ -52,6 +52,7 @@ type machine struct {
 	grave  dead
 	until  map[string]time.Time // by thumbprint: the end of a grace that a rotation left
 	outside
+	sightings
 
 	requests int // that named an idempotency key
 	dates    int // requests that scheduled a rotation, or cancelled one
@@ -80,6 +81,8 @@ func newMachine(ctx context.Context) *machine {
 		grave:   newDead(),
 		until:   map[string]time.Time{},
 		outside: newOutside(),
+
+		sightings: newSightings(),
 	}
 	m.Mastio = inmemory.New(memstore.Config{Fault: func(op string) memstore.Fault {
 		if m.dead() {
@@ -520,6 +523,7 @@ func (m *machine) check(t *rapid.T) {
 		m.token(t)
 		m.checkDead(t, org)
 	}
+	m.checkSightings(t)
 }
 
 func (m *machine) checkGenerations(t *rapid.T, org registry.Org) {
@@ -688,7 +692,7 @@ func TestRotationStateMachine(t *testing.T) {
 			"schedule": m.schedule, "cancel": m.cancel,
 			"admit": m.admit, "rotate": m.rotate, "renew": m.renew, "use": m.use,
 			"emergency": m.emergency, "spiffe": m.spiffe, "login": m.login, "deactivate": m.deactivate, "again": m.again,
-			"repeat": m.repeat, "deliver": m.deliver, "advance": m.advance,
+			"repeat": m.repeat, "finalise": m.finalise, "deliver": m.deliver, "advance": m.advance,
 			"": m.check,
 		})
 		m.recovers(t)
