@@ -134,6 +134,14 @@ type Store interface {
 	// SeenAt reads the sightings of up to a thousand agents, without agents that were never seen.
 	SeenAt(ctx context.Context, ids []agent.ID) (map[agent.ID]Sighting, error)
 
+	// Burndown reads the burn-down of the last rotation; the zero Burndown if there was none.
+	Burndown(ctx context.Context) (Burndown, error)
+
+	// PutBurndown stores the burn-down iff its version is the one stored.
+	//
+	// Errors: ErrConflict if the version is another one, or if an earlier attempt of this call changed it.
+	PutBurndown(ctx context.Context, b Burndown) error
+
 	// Expiring reports whether an operator was notified of a certificate that has not ended at now and is still the
 	// agent's, or whether an agent has been due since overdue, as agent.Agent.Entry says. Its cost does not depend on how
 	// many there are. It may lag behind.

@@ -31,6 +31,8 @@ const (
 	movedPrefix   = "MOVED#"
 	seenPrefix    = "SEEN#"
 	checkpointKey = "CHECKPOINT"
+	// burndownRecord is no record of the organisation, which every rotation reads.
+	burndownRecord = "BURNDOWN"
 )
 
 func key(pk, sk string) item { return item{"pk": text(pk), "sk": text(sk)} }

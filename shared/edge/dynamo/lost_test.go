@@ -30,6 +30,7 @@ func TestRetryAfterALostAnswer(t *testing.T) {
 	for name, want := range map[string]error{
 		"Apply": nil, "Acquire": nil, "Extend": nil, "Seen": nil,
 		"Release": registry.ErrUnknown, "UseProof": registry.ErrReplayed, "PutTokenKey": registry.ErrConflict,
+		"PutBurndown": registry.ErrConflict,
 	} {
 		t.Run(name, func(t *testing.T) {
 			prefix, _ := prepared(t, name)
@@ -49,6 +50,7 @@ func TestEveryAnswerLost(t *testing.T) {
 	for name, again := range map[string]error{
 		"Apply": nil, "Acquire": nil, "Extend": nil, "Seen": nil,
 		"Release": registry.ErrConflict, "UseProof": registry.ErrReplayed, "PutTokenKey": registry.ErrConflict,
+		"PutBurndown": registry.ErrConflict,
 	} {
 		t.Run(name, func(t *testing.T) {
 			prefix, direct := prepared(t, name)

@@ -45,6 +45,9 @@ var (
 		"PutTokenKey": func(ctx context.Context, s *dynamo.Store, _ string) error {
 			return s.PutTokenKey(ctx, registry.TokenKey{Epoch: 1})
 		},
+		"PutBurndown": func(ctx context.Context, s *dynamo.Store, _ string) error {
+			return s.PutBurndown(ctx, registry.Burndown{Generation: 2, Since: noon})
+		},
 		"Seen": func(ctx context.Context, s *dynamo.Store, _ string) error {
 			return s.Seen(ctx, registry.SightingOf("acme::a", 1, noon))
 		},
@@ -53,6 +56,7 @@ var (
 		"View":     func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.View(ctx, "acme::a")) },
 		"ViewKeys": func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.ViewKeys(ctx, "acme::a")) },
 		"ViewSeen": func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.ViewSeen(ctx, "acme::a")) },
+		"Burndown": func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Burndown(ctx)) },
 		"SeenAt": func(ctx context.Context, s *dynamo.Store, _ string) error {
 			return second(s.SeenAt(ctx, []agent.ID{"acme::a"}))
 		},

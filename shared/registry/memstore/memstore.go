@@ -60,6 +60,7 @@ type Store struct {
 	proofs      map[proof]time.Time
 	tokenKeys   map[int64]registry.TokenKey
 	seen        map[agent.ID]registry.Sighting
+	burndown    registry.Burndown
 	aliases     map[string]agent.ID
 	edgeCAs     map[string]registry.EdgeCA // by DER
 	namings     map[string]map[agent.ID]bool
@@ -71,11 +72,11 @@ type Store struct {
 }
 
 var operations = []string{
-	"View", "ViewKeys", "ViewSeen", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply", "Agents", "Census", "Due",
-	"CountDue", "Records", "Expiring", "Seen", "SeenAt", "Answer", "UseProof",
-	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "List", "Count", "Alias", "EdgeCAs", "Named",
-	"Moved", "Cover", "Checkpoint", "Covered", "LastRow", "RowsOfDay",
-	"Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",
+	"View", "ViewKeys", "ViewSeen", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply",
+	"Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Seen", "SeenAt", "Burndown",
+	"PutBurndown", "Answer", "UseProof", "TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "List",
+	"Count", "Alias", "EdgeCAs", "Named", "Moved", "Cover", "Checkpoint", "Covered", "LastRow",
+	"RowsOfDay", "Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",
 }
 
 // New returns an empty store.

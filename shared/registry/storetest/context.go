@@ -34,6 +34,7 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"Count":     second(f.Count(ctx, registry.Selection{})),
 		"Records":   second(f.Records(ctx, []agent.ID{agentID(1)})),
 		"Expiring":  second(f.Expiring(ctx, noon, noon)),
+		"Burndown":  second(f.Burndown(ctx)),
 		"SeenAt":    second(f.SeenAt(ctx, []agent.ID{agentID(1)})),
 	} {
 		f.fails(name, err, registry.ErrUnavailable)
@@ -46,6 +47,7 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"UseProof":    f.UseProof(ctx, "jkt", "jti", noon.Add(time.Minute), noon),
 		"PutTokenKey": f.PutTokenKey(ctx, fullTokenKey(1)),
 		"Seen":        f.Seen(ctx, registry.SightingOf(agentID(1), 1, noon)),
+		"PutBurndown": f.PutBurndown(ctx, registry.Burndown{}),
 		"PutSession":  f.PutSession(ctx, session.Session{ID: "a", Expires: noon}),
 		"DropSession": f.DropSession(ctx, "a"),
 		"EndSessions": f.EndSessions(ctx),

@@ -56,6 +56,7 @@ func Run(t *testing.T, open func(t *testing.T) registry.Store) {
 		{"agents are found by the beginning of their ids", searches},
 		{"an agent is seen in its latest hour", seen},
 		{"an agent is seen while its record changes", seenMeanwhile},
+		{"a burn-down is moved one version at a time", burndown},
 		{"sessions begin and end", sessions},
 		{"gates are moved one attempt at a time", gates},
 		{"a census counts active agents by method and generation", census},
