@@ -1,6 +1,7 @@
 package rotateca
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -84,11 +85,17 @@ func (o *Observer) lookUp(ctx context.Context, org registry.Org, p *Progress) er
 				default:
 					remaining++
 					add(a.Method, 0, one(seen.Silent(now)))
+					p.Laggards = append(p.Laggards,
+						Laggard{a.ID, a.Method, generation, seen.Believed(now), seen.Silent(now)})
 				}
 			}); err != nil {
 			return err
 		}
 	}
+	slices.SortFunc(p.Laggards, func(a, b Laggard) int {
+		return cmp.Or(b.LastSeen.Compare(a.LastSeen), cmp.Compare(a.Agent, b.Agent))
+	})
+	p.Laggards = p.Laggards[:min(len(p.Laggards), mostLaggards)]
 	p.AtLeast = moved < p.ReEnrolled-p.PerMethod[agent.SPIFFE].ReEnrolled || remaining < p.Remaining
 	return nil
 }

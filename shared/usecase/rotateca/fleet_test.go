@@ -123,3 +123,33 @@ func TestProgressThatCannotBeLookedUp(t *testing.T) {
 		}
 	}
 }
+
+// Of the agents that remain, those are shown that were seen last, each with what is known of it.
+func TestLaggardsAreThoseSeenLast(t *testing.T) {
+	m := inmemory.Open(t, memstore.Config{})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: 7 * 24 * time.Hour})
+	m.Advance(100 * time.Hour)
+	for n := range 30 {
+		name := fmt.Sprintf("left-%02d", n)
+		put(t, m, pinned(m, name, 1))
+		see(t, m, agent.ID("orga::"+name), 1, m.Now().Add(time.Duration(n-40)*time.Hour))
+	}
+	put(t, m, pinned(m, "moved", 2))
+	status, err := m.RotateCA.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []rotateca.Laggard
+	for n, l := range status.Progress.Laggards {
+		if want := agent.ID(fmt.Sprintf("orga::left-%02d", 29-n)); l.Agent != want || l.Generation != 1 {
+			t.Errorf("laggard %d is %+v, want %s", n, l, want)
+		}
+		if silent := 29-n < 16; l.Silent != silent {
+			t.Errorf("%s: silent %v, want %v", l.Agent, l.Silent, silent)
+		}
+		got = append(got, l)
+	}
+	if len(got) != 20 {
+		t.Errorf("%d laggards, want 20", len(got))
+	}
+}

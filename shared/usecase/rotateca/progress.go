@@ -34,7 +34,20 @@ type Progress struct {
 	// look-up failed.
 	AtLeast   bool                   `json:"at_least"`
 	PerMethod map[agent.Method]Moved `json:"per_method"`
+	// Laggards are the remaining agents that were seen last, at most mostLaggards, of those that are looked up.
+	Laggards []Laggard `json:"-"`
 }
+
+// Laggard is an agent that remains.
+type Laggard struct {
+	Agent      agent.ID
+	Method     agent.Method
+	Generation int64
+	LastSeen   time.Time // its hour; zero: not known
+	Silent     bool
+}
+
+const mostLaggards = 20
 
 // The bounds of a count: a million agents take about a second, and an open dashboard page polls again and again.
 const (
@@ -65,7 +78,7 @@ func (o *Observer) progress(ctx context.Context, org registry.Org, look bool) *P
 	}
 	ctx, cancel := context.WithTimeout(ctx, progressTimeout)
 	defer cancel()
-	census, err := o.Store.Census(ctx, current, newest(org))
+	census, err := o.Store.Census(ctx, current, Newest(org))
 	if err != nil {
 		o.Log.WarnContext(ctx, "pki.rotate.progress_unknown", "generation", current, "cause", err.Error())
 		return nil
@@ -81,9 +94,9 @@ func (o *Observer) progress(ctx context.Context, org registry.Org, look bool) *P
 	return p
 }
 
-// newest is the newest generation that ever was current: the newest that a pin can be under. Only after a rollback is
+// Newest is the newest generation that ever was current: the newest that a pin can be under. Only after a rollback is
 // it not the current one.
-func newest(org registry.Org) int64 {
+func Newest(org registry.Org) int64 {
 	last := org.Pointer.Current
 	for _, g := range org.Generations {
 		if g.State == orgca.Superseded || g.State == orgca.Retired {

@@ -48,7 +48,9 @@ func shows(t *testing.T, m *inmemory.Mastio, when string, want rotateca.Progress
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(&want, status.Progress); diff != "" {
+	got := *status.Progress
+	got.Laggards = nil // TestLaggardsAreThoseSeenLast
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s: progress (-want +got):\n%s", when, diff)
 	}
 }

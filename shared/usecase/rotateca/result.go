@@ -190,6 +190,11 @@ func (o *Observer) Of(ctx context.Context, org registry.Org) (Status, error) {
 	return o.of(ctx, org, false)
 }
 
+// Look is Of, and looks up lookedUp agents of each kind.
+func (o *Observer) Look(ctx context.Context, org registry.Org) (Status, error) {
+	return o.of(ctx, org, true)
+}
+
 func (o *Observer) of(ctx context.Context, org registry.Org, look bool) (Status, error) {
 	s := Status{Rotation: rotation(org, o.Now()), History: history(org.Generations), Scheduled: scheduledIn(org)}
 	if g, ok := org.Standby(o.Now()); ok {
