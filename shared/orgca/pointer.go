@@ -78,6 +78,16 @@ func (p Pointer) CA() [][]byte {
 	return p.Chain
 }
 
+// Deadline returns when the last of the overlaps that go on at now ends; false: none goes on.
+func (p Pointer) Deadline(now time.Time) (until time.Time, ok bool) {
+	for _, a := range p.overlapping(now) {
+		if a.Until.After(until) {
+			until, ok = a.Until, true
+		}
+	}
+	return until, ok
+}
+
 // IsCurrent reports whether a generation is the one that issues.
 func (p Pointer) IsCurrent(generation int64) bool { return generation == p.Current }
 

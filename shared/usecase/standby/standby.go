@@ -33,6 +33,9 @@ type Store interface {
 	Apply(ctx context.Context, c registry.Change) error
 	EdgeCAs(ctx context.Context) ([]registry.EdgeCA, error)
 	Named(ctx context.Context, der []byte) (bool, error)
+	Census(ctx context.Context, current, newest int64) (map[agent.Method]registry.Tally, error)
+	Burndown(ctx context.Context) (registry.Burndown, error)
+	PutBurndown(ctx context.Context, b registry.Burndown) error
 }
 
 // Notes are kept on the Org CAs' keys themselves, where no restored table overwrites them.
@@ -109,6 +112,11 @@ func (j *Job) Run(ctx context.Context) (Report, error) {
 	}
 	if g, ok := org.Standby(j.Now()); ok && g.Truststore != "" {
 		report.Standby = g.Number
+	}
+	if !report.Restored && err == nil {
+		if err := j.plot(ctx, org); err != nil { // a chart is worth no alarm
+			j.Log.WarnContext(ctx, "pki.rotate.burndown_unknown", "cause", err.Error())
+		}
 	}
 	return report, errors.Join(append(errs, err)...)
 }
