@@ -91,6 +91,7 @@ var table = []Route{
 	{"POST", "/proxy/agents/{agent_id}/deactivate", "dashboard", Session, operators},
 	{"GET", "/proxy/pki", "dashboard", Session, operators},
 	{"GET", "/proxy/pki/progress", "dashboard", Session, operators},
+	{"GET", "/proxy/pki/rotation", "dashboard", Session, operators},
 	{"GET", "/proxy/pki/rotate-ca", "dashboard", Session, operators},
 	{"POST", "/proxy/pki/rotate-ca", "dashboard", Session, operators},
 	{"GET", "/proxy/pki/rotate-ca/preflight", "dashboard", Session, operators},

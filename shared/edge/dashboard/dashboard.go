@@ -25,6 +25,7 @@ import (
 type Registry interface {
 	Org(ctx context.Context) (registry.Org, error)
 	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)
+	Burndown(ctx context.Context) (registry.Burndown, error)
 }
 
 // Config is what a Dashboard is made of; all fields are required except Strict.
@@ -77,6 +78,7 @@ func (d *Dashboard) Handlers() map[string]Handler {
 		"POST /proxy/agents/{agent_id}/deactivate":  d.deactivate,
 		"GET /proxy/pki":                            d.pki,
 		"GET /proxy/pki/progress":                   d.progress,
+		"GET /proxy/pki/rotation":                   d.rotation,
 		"GET /proxy/pki/rotate-ca":                  d.rotateCAPage,
 		"POST /proxy/pki/rotate-ca":                 d.stage,
 		"GET /proxy/pki/rotate-ca/preflight":        d.preflightPage,

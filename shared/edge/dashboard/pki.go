@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"net/http"
@@ -84,8 +85,15 @@ func (d *Dashboard) present(r *http.Request) (pkiView, error) {
 	if err != nil {
 		return pkiView{}, err
 	}
-	v := pkiView{Missing: org.Pointer == nil, States: states}
-	if v.Status, err = d.Progress.Of(r.Context(), org); err != nil {
+	return d.presentOf(r, org, d.Progress.Of)
+}
+
+// presentOf is the state that look sees in what was read.
+func (d *Dashboard) presentOf(
+	r *http.Request, org registry.Org, look func(context.Context, registry.Org) (rotateca.Status, error),
+) (v pkiView, err error) {
+	v = pkiView{Missing: org.Pointer == nil, States: states}
+	if v.Status, err = look(r.Context(), org); err != nil {
 		return pkiView{}, err
 	}
 	v.Moved = movedOf(v.Progress)

@@ -55,7 +55,7 @@ func parse() map[string]*template.Template {
 	all := map[string]*template.Template{}
 	for _, name := range []string{
 		"login", "continue", "error", "overview", "agents", "agent", "rotatecert", "rotated", "enrol", "deactivate",
-		"pki", "rotateca", "preflight", "result", "confirm", "audit", "verdict", "bundle",
+		"pki", "rotation", "rotateca", "preflight", "result", "confirm", "audit", "verdict", "bundle",
 	} {
 		all[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
 	}
