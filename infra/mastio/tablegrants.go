@@ -17,6 +17,7 @@ const (
 	movedRecords  = "MOVED#*"
 	sealRecord    = "CHECKPOINT"
 	seenRecords   = "SEEN#*"
+	burndown      = "BURNDOWN"
 )
 
 // leading restricts calls to partition keys. Without the second condition, a call that names no key would pass the
@@ -68,6 +69,25 @@ func (s *Service) noteSeen() statement {
 		actions:    []string{"dynamodb:PutItem"},
 		resources:  []string{s.table(schema.Registry)},
 		conditions: leading(seenRecords),
+	}
+}
+
+// plotBurndown lets the standby job count the agents that remain of a rotation.
+func (s *Service) plotBurndown() statement {
+	return statement{
+		sid:        "PlotBurndown",
+		actions:    []string{"dynamodb:GetItem", "dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(burndown),
+	}
+}
+
+func (s *Service) readBurndown() statement {
+	return statement{
+		sid:        "ReadBurndown",
+		actions:    []string{"dynamodb:GetItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(burndown),
 	}
 }
 
