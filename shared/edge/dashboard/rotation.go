@@ -30,7 +30,6 @@ type methodRow struct {
 // laggardRow is an agent that has not moved.
 type laggardRow struct {
 	rotateca.Laggard
-	Owner string // as the record has it; empty: none is known
 	State chip
 }
 

@@ -86,7 +86,7 @@ func (o *Observer) lookUp(ctx context.Context, org registry.Org, p *Progress) er
 					remaining++
 					add(a.Method, 0, one(seen.Silent(now)))
 					p.Laggards = append(p.Laggards,
-						Laggard{a.ID, a.Method, generation, seen.Believed(now), seen.Silent(now)})
+						Laggard{a.ID, a.Method, a.Owner, generation, seen.Believed(now), seen.Silent(now)})
 				}
 			}); err != nil {
 			return err

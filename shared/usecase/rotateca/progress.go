@@ -42,6 +42,7 @@ type Progress struct {
 type Laggard struct {
 	Agent      agent.ID
 	Method     agent.Method
+	Owner      string // empty: not known
 	Generation int64
 	LastSeen   time.Time // its hour; zero: not known
 	Silent     bool
