@@ -61,7 +61,7 @@ func TestPages(t *testing.T) {
 		"agent": "/proxy/agents/orga::kyc-screener-eu", "agent-rotate": "/proxy/agents/orga::kyc-screener-eu/rotate-cert",
 		"agent-deactivate": "/proxy/agents/orga::kyc-screener-eu/deactivate",
 		"error":            "/proxy/agents/orga::nobody", "pki": "/proxy/pki", "rotate-ca": "/proxy/pki/rotate-ca",
-		"rollback": "/proxy/pki/rollback", "finalise": "/proxy/pki/finalise",
+		"rotation": "/proxy/pki/rotation", "rollback": "/proxy/pki/rollback", "finalise": "/proxy/pki/finalise",
 	} {
 		b.see(html, name, path)
 	}

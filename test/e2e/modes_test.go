@@ -65,6 +65,33 @@ func TestStageCommitOverlapFinalise(t *testing.T) {
 	}
 }
 
+// An agent that is in use stands in the way of a finalise that has to be safe, and of no other one.
+func TestFinaliseWhenSafe(t *testing.T) {
+	forget(t)
+	busy := enrol(t, fresh("busy"))
+	change(t, "mode=mint&overlap=3600")
+	client := newClient(busy.certificate(t))
+	client.must(t, 200, "POST", tokenPath, nil, nil)
+	waitFor(t, "the note of the agent's hour", func() bool {
+		a := operator().must(t, 200, "GET", "/v1/admin/agents/"+busy.AgentID, admin(), nil)
+		return a.decode(t)["last_seen"] != nil
+	})
+	ends := change(t, "mode=finalise&dry_run=true")["cuts_off"].(map[string]any)
+	if ends["agents"].(float64) < 1 || ends["seen"].(float64) < 1 {
+		t.Errorf("a dry run cuts off %v", ends)
+	}
+	a := operator().must(t, 409, "POST", "/pki/rotate-ca?mode=finalise&if_safe=true", admin(), nil)
+	if remain, ok := a.decode(t)["remain"].(map[string]any); a.code() != "agents_remain" || !ok ||
+		len(remain["first"].([]any)) == 0 {
+		t.Errorf("refusal: %s", a.body)
+	}
+	client.must(t, 200, "POST", tokenPath, nil, nil)
+	if done := change(t, "mode=finalise"); done["cuts_off"] == nil {
+		t.Errorf("finalise = %v", done)
+	}
+	client.must(t, 401, "POST", tokenPath, nil, nil)
+}
+
 func TestRollback(t *testing.T) {
 	forget(t)
 	tick(t)
