@@ -38,7 +38,7 @@ func TestRotationPage(t *testing.T) {
 	w.plotted(t, 2)
 	page := b.page(t, "/proxy/pki/rotation")
 	says(t, page, "1 of 3 agents moved, 0 of these in use with the new certificate; 2 remain, 1 of these silent.",
-		"the agents that remain went from 3 to 2.", "The chart in numbers", "deadline", "Minted 1 / 3 33 %",
+		"The chart in numbers", "deadline", "Minted 1 / 3, 33 %",
 		"orga::busy Minted – 24 Nov 2026, 03:00 to 04:00 UTC in use G1", "orga::never Minted – none is known never seen G1",
 		"Roll back to G1")
 	if strings.Contains(text(page.body), "orga::moving") {
@@ -51,7 +51,8 @@ func TestRotationPage(t *testing.T) {
 			chart = s
 		}
 	}
-	if !strings.Contains(chart, `aria-labelledby="burndown-title"`) || !strings.Contains(chart, `<polygon class="area minted"`) {
+	if !strings.Contains(chart, "the agents that remain went from 3 to 2.</title>") ||
+		!strings.Contains(chart, `aria-labelledby="burndown-title"`) || !strings.Contains(chart, `<polygon class="area minted"`) {
 		t.Fatalf("chart: %s", chart)
 	}
 	for d := xml.NewDecoder(strings.NewReader(chart)); ; {
