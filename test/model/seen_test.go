@@ -57,8 +57,8 @@ func (m *machine) TokenFor(ctx context.Context, certPEM []byte) (token.Token, er
 	return t, err
 }
 
-// checkSightings: an hour on record is one in which the agent got a token. It goes back only from an hour that a token's
-// process has read and taken for a wrong clock's, whatever comes late.
+// checkSightings: an hour on record is one in which the agent got a token. It goes back only from an hour that the
+// process of a token has read and taken for a wrong clock's, whatever comes late.
 func (m *machine) checkSightings(t *rapid.T) {
 	found, err := m.seenAt(everyone...)
 	if err != nil {
@@ -81,8 +81,8 @@ func (m *machine) checkSightings(t *rapid.T) {
 	}
 }
 
-// finalise ends overlaps in its three ways. A dry run and a refusal change nothing. One that has to be safe leaves every
-// agent that is in use a certificate that it is known to hold.
+// finalise ends overlaps in its three ways. A dry run and a refusal change nothing. One that has to be safe leaves
+// every agent that is in use a certificate that it is known to hold.
 func (m *machine) finalise(t *rapid.T) {
 	req := rotateca.Request{
 		Mode:   rotateca.Finalise,
@@ -102,7 +102,8 @@ func (m *machine) finalise(t *rapid.T) {
 	if m.intruded || before.Pointer == nil {
 		return
 	}
-	if (err == nil && req.DryRun || errors.Is(err, rotateca.ErrRemain)) && after.Pointer.Version != before.Pointer.Version {
+	if (err == nil && req.DryRun || errors.Is(err, rotateca.ErrRemain)) &&
+		after.Pointer.Version != before.Pointer.Version {
 		t.Fatalf("finalise %+v answered %v, and the pointer went from %+v to %+v", req, err, before.Pointer, after.Pointer)
 	}
 	if err != nil || req.DryRun || !req.IfSafe {

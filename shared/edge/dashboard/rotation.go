@@ -50,7 +50,7 @@ func (d *Dashboard) rotation(w http.ResponseWriter, r *http.Request) error {
 	}
 	burndown, err := d.Registry.Burndown(r.Context())
 	if err != nil || burndown.Generation != org.Pointer.Current || !burndown.Since.Equal(org.Pointer.RotatedAt) {
-		burndown = registry.Burndown{} // of an earlier rotation, or unreadable: the numbers of now are worth more than an error
+		burndown = registry.Burndown{} // of an earlier rotation, or unreadable: the numbers of now are worth more
 	}
 	v.Chart = chartOf(burndown.Points, org.Pointer.RotatedAt, v.OverlapUntil, v.now(d.Now()))
 	if p := v.Progress; p != nil {

@@ -231,7 +231,8 @@ func TestNoteIsWorthNoWait(t *testing.T) {
 		"hour": &types.AttributeValueMemberS{Value: "noon"},
 	}
 	if _, err := client.PutItem(t.Context(), &awsdynamodb.PutItemInput{
-		TableName: aws.String(prefix + schema.Registry), Item: key,
+		TableName: aws.String(prefix + schema.Registry),
+		Item:      key,
 	}); err != nil {
 		t.Fatal(err)
 	}
