@@ -218,6 +218,9 @@ func TestOnlyTheFewWriteTheOrganisation(t *testing.T) {
 			if slices.Contains(leading, orgRecord) && !slices.Contains(minters, s.function) {
 				t.Errorf("%s/%s writes the organisation's records", s.function, s.sid)
 			}
+			if slices.Contains(leading, fleetRecord) && !slices.Contains(append([]string{"hygiene"}, minters...), s.function) {
+				t.Errorf("%s/%s writes how far the fleet has come", s.function, s.sid)
+			}
 			if slices.Contains(leading, headRecord) && !slices.Contains(append([]string{sealer}, minters...), s.function) {
 				t.Errorf("%s/%s moves the end of the organisation's chain", s.function, s.sid)
 			}

@@ -14,6 +14,7 @@ const (
 	edgeRecords   = "EDGE"
 	edgeNames     = "EDGE#*"
 	headRecord    = "HEAD"
+	fleetRecord   = "FLEET"
 	movedRecords  = "MOVED#*"
 	sealRecord    = "CHECKPOINT"
 	seenRecords   = "SEEN#*"
@@ -37,9 +38,9 @@ func (s *Service) table(name string) string { return *s.data.Tables[name].TableA
 func (s *Service) readOrg() statement {
 	return statement{
 		sid:        "ReadOrganisation",
-		actions:    []string{"dynamodb:GetItem", "dynamodb:Query"},
+		actions:    []string{"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"},
 		resources:  []string{s.table(schema.Registry)},
-		conditions: leading(orgRecord, headRecord),
+		conditions: leading(orgRecord, headRecord, fleetRecord),
 	}
 }
 
@@ -276,7 +277,7 @@ func (s *Service) writeOrg() statement {
 		sid:        "WriteOrganisation",
 		actions:    []string{"dynamodb:PutItem", "dynamodb:UpdateItem"},
 		resources:  []string{s.table(schema.Registry)},
-		conditions: leading(orgRecord, headRecord, answerRecords),
+		conditions: leading(orgRecord, headRecord, fleetRecord, answerRecords),
 	}
 }
 
@@ -342,6 +343,16 @@ func (s *Service) sealTrail() statement {
 }
 
 // moveHead writes the end of the organisation's chain, and nothing of the organisation else.
+// followFleet lets hygiene note how far it has come with a re-issue, and nothing else of the organisation.
+func (s *Service) followFleet() statement {
+	return statement{
+		sid:        "FollowFleet",
+		actions:    []string{"dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: inTransaction(leading(fleetRecord)),
+	}
+}
+
 func (s *Service) moveHead() statement {
 	return statement{
 		sid:        "MoveHead",

@@ -182,17 +182,20 @@ func (w *Watch) traffic() {
 // jobs watches work that no caller waits for: every scheduled function, and the events that were given up.
 func (w *Watch) jobs() {
 	for _, j := range w.service.jobs() {
+		if j.function != "" { // a second schedule of a function that has its alarm
+			continue
+		}
 		period, periods := failing(j.every)
-		errors := w.service.Functions[j.function].Alias.MetricErrors(&cw.MetricOptions{
+		errors := w.service.Functions[j.name].Alias.MetricErrors(&cw.MetricOptions{
 			Statistic: jsii.String("Sum"),
 			Period:    minutes(period),
 		})
 		w.add(alarm{
-			id:      j.function + "-fails",
+			id:      j.name + "-fails",
 			metric:  errors,
 			limit:   1,
 			periods: periods,
-			todo:    "The function " + j.function + " fails again and again. Its log says why.",
+			todo:    "The function " + j.name + " fails again and again. Its log says why.",
 		})
 	}
 	w.add(alarm{

@@ -34,6 +34,7 @@ func (s *Stack) environment(function string) map[string]string {
 		"MASTIO_AGENT_SECRETS_KEY": s.agentSecrets,
 		"MASTIO_EVENT_BUS":         eventBus,
 		"MASTIO_ROTATECA_FUNCTION": "rotateca",
+		"MASTIO_REISSUE_PACE":      "0", // no quota has to be shared here
 
 		"AWS_REGION":            region,
 		"AWS_ACCESS_KEY_ID":     AccessKey + function,

@@ -49,8 +49,8 @@ func (s Schedule) Due(p Pin) time.Time {
 	return p.NotBefore.Add(max(life-s.RenewBefore, life/3*2))
 }
 
-// Hygiene is what an agent's record has of its scheduled hygiene. All but Deliver is about one pin, and void for
-// another.
+// Hygiene is what an agent's record has of its scheduled hygiene. All but Deliver and Named is about one pin, and void
+// for another.
 type Hygiene struct {
 	Deliver Delivery
 	About   string // thumbprint of the pin
@@ -60,6 +60,9 @@ type Hygiene struct {
 	Undelivered string
 	Failed      int64     // runs that did not get on with it
 	Later       time.Time // it is not looked at before; zero: when it is due
+	// Named is the fence of the swap of the Org CA about which the agent's owner was notified, whatever the pin was then;
+	// zero: about none.
+	Named int64
 }
 
 // Concerning returns what is known about the agent's newest pin.
@@ -67,7 +70,7 @@ func (a Agent) Concerning() Hygiene {
 	if p := a.Pin(); p.Thumbprint == a.Hygiene.About && p.Thumbprint != "" {
 		return a.Hygiene
 	}
-	return Hygiene{Deliver: a.Hygiene.Deliver, About: a.Pin().Thumbprint}
+	return Hygiene{Deliver: a.Hygiene.Deliver, Named: a.Hygiene.Named, About: a.Pin().Thumbprint}
 }
 
 // Due is the time at which hygiene has work with the agent's certificate next, or, if its operator was notified, the

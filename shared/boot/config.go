@@ -58,6 +58,7 @@ type Config struct {
 	AutoRotate         time.Duration  // overlap of a minted Org CA's automatic rotation before its end; zero: none
 	AutoMigrate        time.Duration  // overlap of a legacy Org CA's automatic migration; zero: none
 	Schedule           agent.Schedule // when agents' certificates are due
+	ReissuePace        int            // deliveries of a re-issue in a second; zero: as many as there are
 	Adopt              bool           // the first Org CA is the operator's, by upload; none is minted
 	Version            string
 }
@@ -97,6 +98,7 @@ func (e *env) config() Config {
 		EventBus:           e.optional("MASTIO_EVENT_BUS"),
 		AgentSecretsKey:    e.optional("MASTIO_AGENT_SECRETS_KEY"),
 		Schedule:           e.schedule(),
+		ReissuePace:        e.pace("MASTIO_REISSUE_PACE", usualPace, mostPace),
 		Adopt:              e.oneOf("MASTIO_FIRST_CA", "mint", "adopt") == "adopt",
 		Version:            version.Stamp,
 	}
@@ -232,6 +234,20 @@ func (e *env) days(name string, usual, least, most int) int {
 	}
 	if n, err := strconv.Atoi(v); err == nil && least <= n && n <= most {
 		return n
+	}
+	e.wrong = append(e.wrong, name+" takes "+takes)
+	return 0
+}
+
+// pace reads a number of operations in a second.
+func (e *env) pace(name string, usual, most int) int {
+	takes := fmt.Sprintf("0 to %d a second", most)
+	v := e.look(name, takes, strconv.Itoa(usual))
+	if v == "" {
+		return usual
+	}
+	if n, err := strconv.ParseUint(v, 10, 16); err == nil && n <= uint64(most) {
+		return int(n)
 	}
 	e.wrong = append(e.wrong, name+" takes "+takes)
 	return 0

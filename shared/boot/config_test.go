@@ -44,6 +44,7 @@ func TestEnvironment(t *testing.T) {
 		Signer:           EpochKey,
 		RenewOverlap:     time.Hour,
 		Schedule:         agent.Annually,
+		ReissuePace:      15,
 		Version:          version.Stamp,
 	}
 	with := func(change func(*Config)) Config {

@@ -67,5 +67,8 @@ var meanings = map[string]string{ //nolint:gosec // names of settings, no creden
 	"CERT_RENEW_BEFORE_DAYS": "how long before that age, or before its own end, a certificate is due; never before two " +
 		"thirds of its life. " +
 		"Less than `CERT_MAX_AGE_DAYS`",
+	"MASTIO_REISSUE_PACE": "how many agents a second get a new certificate in their secret after a rotation of the Org " +
+		"CA; `0`: as many as there are. One takes a signature in KMS and at most three of the 50 writes a second that " +
+		"Secrets Manager allows an account",
 	"RENEW_OVERLAP_SECONDS": "how long the certificate before a renewal still counts, unless the new one is used earlier",
 }

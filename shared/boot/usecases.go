@@ -179,6 +179,7 @@ func (p *Parts) HygieneJob(over func(context.Context) bool) *hygiene.Job {
 		Issuer:  p.issuer(),
 		Secrets: p.agentSecrets(),
 		Over:    over,
+		Pace:    paced(p.ReissuePace, p.Now),
 		Now:     p.Now,
 		NewID:   p.NewID,
 		Log:     p.Log,

@@ -57,6 +57,9 @@ func (o Org) writes() int64 {
 	if o.Pointer != nil {
 		n += o.Pointer.Version
 	}
+	if o.Reissue != nil {
+		n += o.Reissue.Version
+	}
 	for _, g := range o.Generations {
 		n += g.Version
 	}

@@ -53,6 +53,7 @@ type Change struct {
 	Generations []orgca.Generation //
 	Truststore  *Truststore        //
 	Plan        *orgca.Plan        // of a rotation with a date
+	Reissue     *orgca.Reissue     // of the last swap
 	Agent       *agent.Agent       //
 	// what the store returned for the agent, untouched, with the same version; optional: a store need not write again what
 	// follows from the agent and stays
@@ -137,7 +138,8 @@ type Org struct {
 	Pointer     *orgca.Pointer // nil: no Org CA yet
 	Generations []orgca.Generation
 	Truststore  Truststore
-	Plan        orgca.Plan // its zero Version: a rotation was never scheduled
+	Plan        orgca.Plan     // its zero Version: a rotation was never scheduled
+	Reissue     *orgca.Reissue // nil: no Org CA has superseded another yet
 	Head        audit.Head
 	Lease       orgca.Lease
 }
@@ -247,6 +249,7 @@ func Listed(a agent.Agent) agent.Agent {
 		Method:     a.Method,
 		Status:     a.Status,
 		Pins:       a.Pins,
+		Hygiene:    a.Hygiene,
 		EnrolledAt: a.EnrolledAt,
 		UpdatedAt:  a.UpdatedAt,
 	}

@@ -30,7 +30,7 @@ var environment = map[string]string{
 	"MASTIO_TRUSTSTORE_BUCKET": "truststore", "MASTIO_TRUSTSTORE_KEY": "truststore.pem", "MASTIO_TOKEN_KEK": "token-kek",
 	"MASTIO_AUDIT_BUCKET": "audit",
 	"MASTIO_AUDIT_KEY":    auditKey, "MASTIO_AGENT_SECRETS_KEY": "agent-secrets",
-	"MASTIO_ROTATECA_FUNCTION": "rotateca:live",
+	"MASTIO_ROTATECA_FUNCTION": "rotateca:live", "MASTIO_REISSUE_PACE": "0",
 }
 
 // settings are the environment's.

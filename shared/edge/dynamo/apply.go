@@ -93,6 +93,9 @@ func (s *Store) records(c registry.Change) (list []types.TransactWriteItem) {
 	if c.Plan != nil {
 		list = append(list, s.versioned(encodePlan(*c.Plan), c.Plan.Version))
 	}
+	if c.Reissue != nil {
+		list = append(list, s.versioned(encodeReissue(*c.Reissue), c.Reissue.Version))
+	}
 	if c.Agent != nil {
 		list = append(list, s.versioned(encodeAgent(*c.Agent), c.Agent.Version))
 		list = append(list, s.entry(c)...)

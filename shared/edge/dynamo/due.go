@@ -161,9 +161,10 @@ func (w writer) hygiene(h agent.Hygiene) {
 	in.text("deliver", string(h.Deliver))
 	in.digest("about", h.About)
 	in.flag("told", h.Told)
-	in.text("undelivered", h.Undelivered)
+	in.digest("undelivered", h.Undelivered)
 	in.number("failed", h.Failed)
 	in.time("later", h.Later)
+	in.number("named", h.Named)
 	if len(in.item) > 0 {
 		w.item["hygiene"] = &types.AttributeValueMemberM{Value: in.item}
 	}
@@ -179,9 +180,10 @@ func (r *reader) hygiene() agent.Hygiene {
 		Deliver:     agent.Delivery(in.text("deliver")),
 		About:       in.digest("about"),
 		Told:        in.flag("told"),
-		Undelivered: in.text("undelivered"),
+		Undelivered: in.digest("undelivered"),
 		Failed:      in.number("failed"),
 		Later:       in.time("later"),
+		Named:       in.number("named"),
 	}
 	r.err = in.err
 	return h

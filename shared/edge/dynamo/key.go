@@ -26,7 +26,10 @@ const (
 	firstCopy = "POINTER#00"
 
 	// edge is a partition of its own, so that who adds a CA to it cannot write the organisation's records.
-	edge          = "EDGE"
+	edge = "EDGE"
+	// fleetRecord is how far the fleet has come with the last swap: the function hygiene writes it, and no other record of
+	// the organisation.
+	fleetRecord   = "FLEET"
 	headRecord    = "HEAD" // end of the organisation's chain: likewise, for the checkpoint moves it
 	movedPrefix   = "MOVED#"
 	seenPrefix    = "SEEN#"

@@ -96,12 +96,12 @@ func (s *Store) Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error
 func (s *Store) Org(ctx context.Context) (registry.Org, error) {
 	const doing = "read the organisation"
 	var o registry.Org
-	var headErr error
+	var besideErr error
 	var reading sync.WaitGroup
-	reading.Go(func() { o.Head, headErr = s.head(ctx) })
+	reading.Go(func() { besideErr = s.addBeside(ctx, &o) })
 	items, err := s.orgRecords(ctx)
 	reading.Wait()
-	if err = errors.Join(err, headErr); err != nil {
+	if err = errors.Join(err, besideErr); err != nil {
 		return registry.Org{}, unavailable(doing, err)
 	}
 	for _, i := range items {
@@ -112,12 +112,23 @@ func (s *Store) Org(ctx context.Context) (registry.Org, error) {
 	return o, nil
 }
 
-func (s *Store) head(ctx context.Context) (h audit.Head, err error) {
-	i, err := s.get(ctx, s.registry, key(headRecord, single))
-	if err != nil || i == nil {
-		return h, err
+// addBeside reads what has partitions of its own: other functions may write it.
+func (s *Store) addBeside(ctx context.Context, o *registry.Org) error {
+	items, err := s.batch(ctx, s.registry, []item{key(headRecord, single), key(fleetRecord, single)})
+	for _, i := range items {
+		if err != nil {
+			break
+		}
+		r := reader{item: i}
+		if r.text("pk") == headRecord {
+			o.Head, err = decodeHead(i)
+			continue
+		}
+		var f orgca.Reissue
+		f, err = decodeReissue(i)
+		o.Reissue = &f
 	}
-	return decodeHead(i)
+	return err
 }
 
 func (s *Store) orgRecords(ctx context.Context) ([]item, error) {

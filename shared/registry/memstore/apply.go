@@ -73,6 +73,9 @@ func (s *Store) refusal(c changeCopy) string {
 	if c.Plan != nil && s.plan.Version != c.Plan.Version {
 		return "plan"
 	}
+	if c.Reissue != nil && s.reissueVersion() != c.Reissue.Version {
+		return "re-issue"
+	}
 	if c.Agent != nil && s.agents[c.Agent.ID].Version != c.Agent.Version {
 		return "agent"
 	}
@@ -203,6 +206,13 @@ func (s *Store) commit(c changeCopy) {
 	}
 }
 
+func (s *Store) reissueVersion() int64 {
+	if s.reissue == nil {
+		return 0
+	}
+	return s.reissue.Version
+}
+
 // commitNotes writes what stands beside the pointer, one record each.
 func (s *Store) commitNotes(c changeCopy) {
 	if c.Truststore != nil {
@@ -212,6 +222,11 @@ func (s *Store) commitNotes(c changeCopy) {
 	if c.Plan != nil {
 		s.plan = *c.Plan
 		s.plan.Version++
+	}
+	if c.Reissue != nil {
+		r := cloneReissue(*c.Reissue)
+		r.Version++
+		s.reissue = &r
 	}
 }
 
@@ -270,8 +285,8 @@ func writes(c registry.Change) int {
 		subjects[r.Subject] = true // of each chain that moves, an item is written
 	}
 	n += len(subjects)
-	for _, present := range []bool{c.Truststore != nil, c.Plan != nil, c.Agent != nil, c.Keys != nil, c.Head != nil,
-		c.Checkpoint != nil, c.Release != nil, c.Answer != nil} {
+	for _, present := range []bool{c.Truststore != nil, c.Plan != nil, c.Reissue != nil, c.Agent != nil, c.Keys != nil,
+		c.Head != nil, c.Checkpoint != nil, c.Release != nil, c.Answer != nil} {
 		if present {
 			n++
 		}

@@ -101,6 +101,12 @@ func clonePlan(p orgca.Plan) orgca.Plan {
 	return p
 }
 
+func cloneReissue(r orgca.Reissue) orgca.Reissue {
+	r.Began, r.WaveBegan, r.Next, r.Under = stamp(r.Began), stamp(r.WaveBegan), stamp(r.Next), stamp(r.Under)
+	r.Hold, r.Waves, r.Agents = r.Hold.Truncate(time.Millisecond), list(r.Waves), list(r.Agents)
+	return r
+}
+
 func cloneLease(l orgca.Lease) orgca.Lease {
 	l.Expires = stamp(l.Expires)
 	return l
@@ -129,7 +135,7 @@ func keep(c registry.Change) changeCopy {
 	k.Pointer, k.Agent = pointer(c.Pointer, clonePointer), pointer(c.Agent, cloneAgent)
 	k.Was, k.Keys = pointer(c.Was, cloneAgent), pointer(c.Keys, cloneKeys)
 	k.Generations, k.Truststore = list(c.Generations), pointer(c.Truststore, cloneTruststore)
-	k.Plan = pointer(c.Plan, clonePlan)
+	k.Plan, k.Reissue = pointer(c.Plan, clonePlan), pointer(c.Reissue, cloneReissue)
 	for i, g := range k.Generations {
 		k.Generations[i] = cloneGeneration(g)
 	}

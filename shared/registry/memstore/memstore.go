@@ -53,6 +53,7 @@ type Store struct {
 	generations map[int64]orgca.Generation
 	truststore  registry.Truststore
 	plan        orgca.Plan
+	reissue     *orgca.Reissue
 	head        audit.Head
 	lease       orgca.Lease
 	rows        map[string][]row // by subject; row n is at n-1
@@ -222,13 +223,15 @@ func (s *Store) Backup() (restore func()) {
 	for subject, all := range s.rows {
 		rows[subject] = slices.Clone(all)
 	}
-	pointer, head, held, scheduled, seen := s.pointer, s.head, s.lease, s.plan, maps.Clone(s.seen)
+	pointer, head, held, scheduled, reissue := s.pointer, s.head, s.lease, s.plan, s.reissue
+	seen := maps.Clone(s.seen)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.agents, s.keys, s.generations, s.answers, s.proofs, s.tokenKeys, s.rows = agents, keys, generations, answers,
 			proofs, tokenKeys, rows
-		s.pointer, s.head, s.lease, s.plan, s.late, s.seen = pointer, head, held, scheduled, nil, seen
+		s.pointer, s.head, s.lease, s.plan, s.reissue, s.late = pointer, head, held, scheduled, reissue, nil
+		s.seen = seen
 		s.applied = ring{changes: map[string]changeCopy{}}
 	}
 }

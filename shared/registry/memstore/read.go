@@ -71,6 +71,7 @@ func (s *Store) Org(ctx context.Context) (o registry.Org, err error) {
 			Pointer:    pointer(s.pointer, clonePointer),
 			Truststore: cloneTruststore(s.truststore),
 			Plan:       clonePlan(s.plan),
+			Reissue:    pointer(s.reissue, cloneReissue),
 			Head:       s.head,
 			Lease:      s.lease,
 		}

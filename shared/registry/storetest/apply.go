@@ -54,12 +54,16 @@ func wholeChange(v registry.View, o registry.Org, key string) registry.Change {
 	ts.Version = o.Truststore.Version
 	planned := fullPlan()
 	planned.Version = o.Plan.Version
+	moving := fullReissue()
+	if o.Reissue != nil {
+		moving.Version = o.Reissue.Version
+	}
 	var agentHead audit.Head
 	if v.Agent != nil {
 		a.Version, agentHead, p.Version = v.Agent.Version, v.Agent.Head, v.Pointer.Version
 	}
 	c := registry.Change{ID: newID(), Truststore: &ts, Agent: &a, Pointer: &p, Answer: &answer, Release: &held}
-	c.Plan = &planned
+	c.Plan, c.Reissue = &planned, &moving
 	for number := int64(1); number <= 2; number++ {
 		g, _ := o.Generation(number)
 		next := fullGeneration(number)
@@ -94,6 +98,8 @@ func atomicity(t *testing.T, f fixture) {
 		{"truststore that must not exist", func(c *registry.Change) { c.Truststore.Version = 0 }},
 		{"plan of another version", func(c *registry.Change) { c.Plan.Version++ }},
 		{"plan that must not exist", func(c *registry.Change) { c.Plan.Version = 0 }},
+		{"re-issue of another version", func(c *registry.Change) { c.Reissue.Version++ }},
+		{"re-issue that must not exist", func(c *registry.Change) { c.Reissue.Version = 0 }},
 		{"agent of another version", func(c *registry.Change) { c.Agent.Version++ }},
 		{"agent that must not exist", func(c *registry.Change) { c.Agent.Version = 0 }},
 		{"head of another version", func(c *registry.Change) { c.Head.Version++ }},
@@ -114,7 +120,8 @@ func atomicity(t *testing.T, f fixture) {
 	f.apply(wholeChange(before.View, before.Org, "second"))
 	after := f.everything("first", "second")
 	if after.View.Agent.Version != 2 || after.Org.Pointer.Version != 2 || after.Org.Head.Version != 2 ||
-		after.Org.Generations[1].Version != 2 || after.Org.Truststore.Version != 2 || after.Org.Plan.Version != 2 {
+		after.Org.Generations[1].Version != 2 || after.Org.Truststore.Version != 2 || after.Org.Plan.Version != 2 ||
+		after.Org.Reissue.Version != 2 {
 		t.Errorf("versions after the unspoilt change: got %+v, want 2 everywhere", after)
 	}
 	if len(after.Agent) != 2 || len(after.OrgRows) != 2 || after.Answers[1] == nil {

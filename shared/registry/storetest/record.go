@@ -83,6 +83,7 @@ func fullAgent() agent.Agent {
 			Undelivered: "version",
 			Failed:      3,
 			Later:       noon.Add(time.Hour),
+			Named:       7,
 		},
 	}
 }
@@ -128,6 +129,40 @@ func fullGeneration(number int64) orgca.Generation {
 		RetiredAt:    ago(time.Minute),
 		Superseding:  8,
 	}
+}
+
+func fullReissue() orgca.Reissue {
+	return orgca.Reissue{
+		Generation: 3,
+		From:       2,
+		Fence:      7,
+		Began:      ago(time.Hour),
+		Waves:      []int{1, 10, 100},
+		Hold:       10 * time.Minute,
+		OnHalt:     orgca.RollBackOnHalt,
+		Wave:       1,
+		WaveBegan:  ago(time.Minute),
+		Bound:      orgca.Everyone,
+		State:      orgca.Halted,
+		Why:        "two deliveries failed",
+		Agents:     []string{"acme::one", "acme::two"},
+		ReissueCounts: orgca.ReissueCounts{
+			Delivered: 1,
+			Notified:  2,
+			Failed:    3,
+			Renewing:  4,
+			Waiting:   5,
+			Later:     6,
+		},
+		Next:      noon.Add(time.Minute),
+		Federated: true,
+		Under:     ago(time.Second),
+	}
+}
+
+func storedReissue(r orgca.Reissue) *orgca.Reissue {
+	r.Version++
+	return &r
 }
 
 func fullTruststore() registry.Truststore {
@@ -233,11 +268,10 @@ func fullRecords(t *testing.T, f fixture) {
 	mustBeFull(t, a, "Head", "Version")
 	mustBeFull(t, a.Pins[0])
 	mustBeFull(t, a.Hygiene)
-	mustBeFull(t, p, "Version")
-	mustBeFull(t, g, "Version")
-	ts := fullTruststore()
-	mustBeFull(t, ts, "Version")
-	mustBeFull(t, fullPlan(), "Version")
+	ts, re := fullTruststore(), fullReissue()
+	for _, versioned := range []any{p, g, ts, re, fullPlan()} {
+		mustBeFull(t, versioned, "Version")
+	}
 	mustBeFull(t, k)
 	mustBeFull(t, fullAnswer())
 
@@ -258,12 +292,14 @@ func fullRecords(t *testing.T, f fixture) {
 
 	// The written instants are finer than any store keeps; those that are read are not.
 	finePointer, fineAgent, fineTruststore, finePlan := finer(p), finer(a), finer(ts), finer(fullPlan())
+	fineReissue := finer(re)
 	f.apply(registry.Change{
 		ID:          newID(),
 		Pointer:     &finePointer,
 		Generations: finer([]orgca.Generation{g12, g}),
 		Truststore:  &fineTruststore,
 		Plan:        &finePlan,
+		Reissue:     &fineReissue,
 		Agent:       &fineAgent,
 		Head:        &head,
 		Rows:        []audit.Row{row, orgRow},
@@ -276,6 +312,7 @@ func fullRecords(t *testing.T, f fixture) {
 		Generations: storedGenerations(g, g12),
 		Truststore:  storedTruststore(ts),
 		Plan:        storedPlan(fullPlan()),
+		Reissue:     storedReissue(re),
 		Head:        head,
 		Lease:       held,
 	})
@@ -304,6 +341,7 @@ func zeroRecords(t *testing.T, f fixture) {
 		Generations: []orgca.Generation{g},
 		Truststore:  &registry.Truststore{Warnings: []string{}},
 		Plan:        &orgca.Plan{Request: []byte{}, Accepted: []orgca.Overlap{}},
+		Reissue:     &orgca.Reissue{Waves: []int{}, Agents: []string{}},
 		Agent:       &a,
 		Head:        &head,
 	})
@@ -313,6 +351,7 @@ func zeroRecords(t *testing.T, f fixture) {
 		Generations: storedGenerations(g),
 		Truststore:  registry.Truststore{Version: 1},
 		Plan:        orgca.Plan{Version: 1},
+		Reissue:     &orgca.Reissue{Version: 1},
 		Head:        audit.Head{Version: 1},
 	})
 
@@ -357,11 +396,14 @@ func times(t *testing.T, f fixture) {
 func aliases(t *testing.T, f fixture) {
 	a, p, g, ts, planned := fullAgent(), fullPointer(), fullGeneration(1), fullTruststore(), fullPlan()
 	f.apply(registry.Change{ID: newID(), Agent: &a, Pointer: &p, Generations: []orgca.Generation{g}, Truststore: &ts})
-	f.apply(registry.Change{ID: newID(), Plan: &planned})
+	re := fullReissue()
+	f.apply(registry.Change{ID: newID(), Plan: &planned, Reissue: &re})
+	re.Waves[0], re.Agents[0] = 99, "x"
 	spoil(&a, &p, &g)
 	ts.Warnings[0], planned.Request[0], planned.Accepted[0].Generation = "x", 'x', 99
 	view, org := f.asWritten("the change was spoilt")
 	org.Truststore.Warnings[0], org.Plan.Request[0], org.Plan.Accepted[0].Generation = "x", 'x', 99
+	org.Reissue.Waves[0], org.Reissue.Agents[0], org.Reissue.State = 99, "x", "x"
 	spoil(view.Agent, view.Pointer, &org.Generations[0])
 	spoil(view.Agent, org.Pointer, &org.Generations[0])
 	f.asWritten("what was read was spoilt")
@@ -380,6 +422,7 @@ func (f fixture) asWritten(after string) (registry.View, registry.Org) {
 		Generations: storedGenerations(fullGeneration(1)),
 		Truststore:  storedTruststore(fullTruststore()),
 		Plan:        storedPlan(fullPlan()),
+		Reissue:     storedReissue(fullReissue()),
 	})
 	return view, org
 }

@@ -43,7 +43,7 @@ func (e *Enroller) SetHygiene(ctx context.Context, p Policy) (agent.Agent, error
 		if before == p.Deliver {
 			return *view.Agent, nil
 		}
-		a, err := e.setHygiene(ctx, *view.Agent, before, p)
+		a, err := e.setHygiene(ctx, view, before, p)
 		if !errors.Is(err, registry.ErrConflict) {
 			return a, err
 		}
@@ -52,9 +52,9 @@ func (e *Enroller) SetHygiene(ctx context.Context, p Policy) (agent.Agent, error
 }
 
 func (e *Enroller) setHygiene(
-	ctx context.Context, a agent.Agent, before agent.Delivery, p Policy,
+	ctx context.Context, view registry.View, before agent.Delivery, p Policy,
 ) (agent.Agent, error) {
-	now := e.Now()
+	a, now := *view.Agent, e.Now()
 	row, head, err := a.Head.Append(audit.Entry{
 		Time:    now,
 		Event:   audit.AgentHygieneSet,
@@ -67,6 +67,10 @@ func (e *Enroller) setHygiene(
 	}
 	a.Hygiene = a.Concerning()
 	a.Hygiene.Deliver, a.Hygiene.Told = p.Deliver, a.Hygiene.Told && p.Deliver == agent.Notify
+	superseded := view.Pointer != nil && a.Pin().Generation != view.Pointer.Current
+	if superseded && p.Deliver == agent.SecretsManager {
+		a.Hygiene.Later = now // the re-issue of the Org CA's last swap may have passed the agent
+	}
 	a.Head, a.UpdatedAt = head, now
 	err = registry.Settle(ctx, e.Store.Apply, registry.Change{ID: e.NewID(), Agent: &a, Rows: []audit.Row{row}})
 	a.Version++

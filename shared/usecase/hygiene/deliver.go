@@ -140,18 +140,7 @@ func (j *Job) staged(
 func (j *Job) stage(
 	ctx context.Context, a agent.Agent, p orgca.Pointer, version string,
 ) (agentcert.Certificate, error) {
-	m, err := agentcert.Prepare(agentcert.KeyRequest{})
-	if err != nil {
-		return agentcert.Certificate{}, err
-	}
-	if a.JKT == "" && !a.ProofBound { // none is registered, so the agent may use any key, this one too
-		m.JKT = ""
-	}
-	c, err := j.Issuer.Certify(ctx, p, a.ID, m)
-	if err != nil {
-		return c, err
-	}
-	value, err := encode(a.ID, m, c)
+	c, value, err := j.make(ctx, a, p)
 	if err != nil {
 		return c, err
 	}
@@ -162,6 +151,24 @@ func (j *Job) stage(
 		return c, fmt.Errorf("stage a version of the agent's secret: %w", err)
 	}
 	return c, nil
+}
+
+// make issues a certificate for an agent, and returns with it what the agent's secret is to hold.
+func (j *Job) make(
+	ctx context.Context, a agent.Agent, p orgca.Pointer,
+) (c agentcert.Certificate, value []byte, err error) {
+	m, err := agentcert.Prepare(agentcert.KeyRequest{})
+	if err != nil {
+		return c, nil, err
+	}
+	if a.JKT == "" && !a.ProofBound { // none is registered, so the agent may use any key, this one too
+		m.JKT = ""
+	}
+	if c, err = j.Issuer.Certify(ctx, p, a.ID, m); err != nil {
+		return c, nil, err
+	}
+	value, err = encode(a.ID, m, c)
+	return c, value, err
 }
 
 // note writes into the registry what is going to be staged: what the secret holds is believed on the strength of that

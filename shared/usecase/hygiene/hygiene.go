@@ -1,4 +1,5 @@
-// Package hygiene replaces agents' certificates before they expire, or notifies their operators, on a schedule.
+// Package hygiene replaces agents' certificates before they expire, or notifies their operators, on a schedule. After a
+// swap of the Org CA it brings the fleet to the new generation.
 //
 // It finds the due agents in an index, so a run's cost depends on the due agents and not on the size of the fleet. A
 // finished agent leaves the index, so the next run resumes an interrupted one.
@@ -36,6 +37,8 @@ type Store interface {
 	Apply(ctx context.Context, c registry.Change) error
 	Due(ctx context.Context, q registry.DueQuery) (registry.DuePage, error)
 	CountDue(ctx context.Context, q registry.DueQuery) (int64, error)
+	Org(ctx context.Context) (registry.Org, error)
+	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
 }
 
 // Config is what a Job is made of; all fields are required.
@@ -44,7 +47,9 @@ type Config struct {
 	Issuer  agentcert.Issuer
 	Secrets Secrets
 	// Over reports that the function's time is nearly over: nothing new is begun.
-	Over  func(ctx context.Context) bool
+	Over func(ctx context.Context) bool
+	// Pace returns when a re-issue may begin one more delivery, or with the context's error.
+	Pace  func(ctx context.Context) error
 	Now   func() time.Time
 	NewID func() string // unique, at most 36 characters
 	Log   *slog.Logger

@@ -217,6 +217,9 @@ func (w *run) sealed(org registry.Org, s orgca.Swap, result Result, e audit.Entr
 	if s.Previous != nil {
 		change.Generations = append(change.Generations, *s.Previous)
 	}
+	if s.Next.Number != 0 {
+		change.Reissue = orgca.NewReissue(s, org.Reissue, e.Time)
+	}
 	change.Answer, err = w.once.Keep(result, e.Time)
 	return plan{change, result}, err
 }

@@ -1,0 +1,171 @@
+package hygiene
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// reissuePage is how many agents are looked up at once.
+const reissuePage = 1000
+
+// over reports whether the pass begins nothing new.
+func (p *pass) over(ctx context.Context) bool {
+	return p.Over(ctx) || p.Now().Sub(p.began) >= reissueTime
+}
+
+// work walks through the agents that have not moved, several at a time; over: it did not come to their end.
+func (p *pass) work(ctx context.Context, org registry.Org) (over bool, err error) {
+	queue := make(chan agent.ID)
+	var workers sync.WaitGroup
+	for range Concurrency {
+		workers.Go(func() {
+			for id := range queue {
+				p.deal(ctx, id)
+			}
+		})
+	}
+	defer workers.Wait()
+	defer close(queue)
+	if !p.re.Under.IsZero() {
+		if over, err = p.walk(ctx, p.ca.Current, p.ca.Current, func(a agent.Agent) error { return p.left(ctx, a) }); over ||
+			err != nil {
+			return over, err
+		}
+	}
+	hand := func(a agent.Agent) error {
+		if p.looked(a) {
+			queue <- a.ID
+		}
+		return nil
+	}
+	for _, g := range org.Generations {
+		if g.Number == p.ca.Current || g.State != orgca.Superseded && g.State != orgca.Retired {
+			continue // no pin was ever made under it
+		}
+		if over, err = p.walk(ctx, g.Number, g.Number, hand); over || err != nil {
+			return over, err
+		}
+	}
+	if p.re.Federated || p.re.Bound < orgca.Everyone {
+		return false, nil
+	}
+	return p.walk(ctx, 0, 0, hand)
+}
+
+// walk goes through the agents whose newest pin is of one generation; zero: those that have no pin.
+func (p *pass) walk(ctx context.Context, generation, last int64, do func(agent.Agent) error) (over bool, err error) {
+	q := registry.Query{Limit: reissuePage, Generation: generation}
+	for {
+		if p.over(ctx) {
+			return true, nil
+		}
+		page, err := p.Store.Agents(ctx, q)
+		if err != nil {
+			return false, fmt.Errorf("find who has not moved: %w", err)
+		}
+		for _, a := range page.Agents {
+			if p.over(ctx) {
+				return true, nil
+			}
+			if a.Pin().Generation > last { // a listing of all begins with those that have no pin
+				return false, nil
+			}
+			if err := do(a); err != nil {
+				return false, err
+			}
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return false, nil
+		}
+	}
+}
+
+// looked counts an agent that is left as it is, and reports whether there is something to do for it. A listed agent has
+// no bundle: its record decides.
+func (p *pass) looked(a agent.Agent) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch p.fateOf(a, p.Now()) {
+	case toDeliver, toName:
+		return true
+	case wasNamed:
+		p.seen.Waiting++
+	case renews:
+		p.seen.Renewing++
+	case inLaterWave:
+		p.seen.Later++
+	case settledFate:
+	}
+	return false
+}
+
+// left promotes what a run that died has pinned and not promoted. The agent has not used it, or it has arrived.
+func (p *pass) left(ctx context.Context, a agent.Agent) error {
+	version := a.Concerning().Undelivered
+	if version == "" || !a.Pin().Unused || !a.Hygiene.Later.IsZero() { // with Later it is in the due index
+		return nil
+	}
+	if err := p.Secrets.Promote(ctx, SecretName(a.ID), version); err != nil {
+		p.fail(ctx, a.ID, err)
+		p.unsettle()
+		return nil
+	}
+	return nil
+}
+
+func (p *pass) unsettle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unsettled = true
+}
+
+func (p *pass) fail(ctx context.Context, id agent.ID, err error) {
+	p.Log.ErrorContext(ctx, "reissue.failed", "agent_id", string(id), "cause", err.Error())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen.Failed++
+}
+
+// deal brings one agent along, and logs if that fails.
+func (p *pass) deal(ctx context.Context, id agent.ID) {
+	done, err := p.guarded(ctx, id)
+	if err != nil {
+		p.fail(ctx, id, err)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch done {
+	case rotated:
+		p.seen.Delivered++
+	case notified:
+		p.seen.Notified++
+		p.seen.Waiting++
+	case nothing, failed:
+	}
+}
+
+func (p *pass) guarded(ctx context.Context, id agent.ID) (done outcome, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errPanic, r)
+		}
+	}()
+	return p.proceed(ctx, id)
+}
+
+// latest returns when the last overlap of a generation ends; zero: it does not count at now.
+func (p *pass) deadline(generation int64, now time.Time) (until time.Time) {
+	for _, a := range p.ca.Accepted {
+		if p.ca.Accepts(a.Generation, now) && (a.Generation == generation || generation == 0) && a.Until.After(until) {
+			until = a.Until
+		}
+	}
+	return until
+}
