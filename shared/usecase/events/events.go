@@ -21,7 +21,8 @@ type Event struct {
 var told = map[audit.Event][]string{
 	audit.AgentCertRotated: {"cert_thumbprint", "generation", "previous_thumbprint", "grace_seconds", "deliver",
 		"secret_version"},
-	audit.AgentCertDue: {"cert_thumbprint", "generation", "not_before", "not_after"},
+	audit.AgentCertDue: {"cert_thumbprint", "generation", "not_before", "not_after", "org_ca_generation", "deadline",
+		"owner", "method"},
 	audit.OrgCARotated: {"generation", "fingerprint", "source", "reason", "overlap_seconds", "previous_generation",
 		"previous_fingerprint"},
 	audit.OverlapEnded: {"generation", "ended"},

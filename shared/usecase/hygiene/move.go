@@ -102,6 +102,9 @@ func (p *pass) name(ctx context.Context, was agent.Agent) (outcome, error) {
 		details["cert_thumbprint"], details["generation"] = pin.Thumbprint, pin.Generation
 		details["not_before"], details["not_after"] = audit.Stamp(pin.NotBefore), audit.Stamp(pin.NotAfter)
 	}
+	if a.Owner != "" {
+		details["owner"] = a.Owner
+	}
 	if until := p.deadline(pin.Generation, now); !until.IsZero() {
 		details["deadline"] = audit.Stamp(until)
 	}
