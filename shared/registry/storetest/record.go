@@ -274,7 +274,6 @@ func fullRecords(t *testing.T, f fixture) {
 	}
 	mustBeFull(t, k)
 	mustBeFull(t, fullAnswer())
-
 	row, agentHead := appended(audit.Head{}, string(a.ID), audit.AgentEnrolled)
 	a.Head = agentHead
 	orgRow, head := appended(audit.Head{}, orgID, audit.OrgCACreated)
@@ -289,7 +288,6 @@ func fullRecords(t *testing.T, f fixture) {
 		Expires:   noon.Add(orgca.LeaseTTL),
 		Fence:     1,
 	})
-
 	// The written instants are finer than any store keeps; those that are read are not.
 	finePointer, fineAgent, fineTruststore, finePlan := finer(p), finer(a), finer(ts), finer(fullPlan())
 	fineReissue := finer(re)
@@ -321,7 +319,6 @@ func fullRecords(t *testing.T, f fixture) {
 	got, err := f.Answer(t.Context(), answer.Key, noon)
 	f.fails("answer", err, nil)
 	f.same("answer", got, &answer)
-
 	f.fails("put token key", f.PutTokenKey(t.Context(), k), nil)
 	f.hasTokenKey(k)
 }
