@@ -124,7 +124,7 @@ var others = throttle{100, 200}
 // whole fleet requests tokens; one operator rotates the CA.
 func throttleOf(r routes.Route) throttle {
 	switch {
-	case r.Path == "/pki/rotate-ca" && r.Method == "POST":
+	case strings.HasPrefix(r.Path, "/pki/rotate-ca") && r.Method == "POST":
 		return throttle{2, 5}
 	case r.Function == "renew" && r.Method == "POST":
 		// Two routes, and each request may cost a signature: together they stay below the 1,000 a second that KMS has for the

@@ -50,6 +50,7 @@ func (s *Service) permissions() map[string][]statement {
 			s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()},
 		"standby": append(append(s.mintCAs(), s.forgetEdgeCAs()...), s.findOrphans(), s.describeKeys(), s.findSeals(),
 			s.listSeals(), s.readNotes(), s.noteOnKeys(), s.findDue(), s.countAgents(), s.plotBurndown(),
+			s.readAgents(), s.listAgents(), s.readSeen(),
 			s.backUp(), s.pointDomain(), s.showTruststore(),
 			s.readOrg(), s.readEdgeCAs(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(),
 			s.readTokenKeys(), s.makeTokenKeys()),

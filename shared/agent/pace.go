@@ -90,8 +90,8 @@ func pinEnd(p Pin, ca orgca.Pointer) time.Time {
 	if !p.Until.IsZero() && p.Until.Before(end) {
 		end = p.Until
 	}
-	if until, ok := overlapEnd(ca, p.Generation); ok && until.Before(end) {
-		end = until
+	if o, ok := overlapOf(ca, p.Generation); ok && o.Until.Before(end) {
+		end = o.Until
 	}
 	return end
 }

@@ -22,7 +22,8 @@ const slots = 24
 //
 // It begins after two thirds of the certificate's life (RFC 9773 leaves the choice to the server), ends after three
 // quarters, and leaves the rest to late agents. Under a superseded generation of the Org CA it is the first two
-// thirds of the overlap, if that comes earlier: after the overlap, the certificate is dead. A certificate that
+// thirds of the overlap, if that comes earlier: after the overlap, the certificate is dead. Where agents move in waves,
+// it is the time of the agent's wave, and before its wave has begun the overlap changes nothing. A certificate that
 // already has a successor is to be renewed at once: the answer was lost.
 func RenewalWindowOf(id ID, p Pin, ca orgca.Pointer, now time.Time) RenewalWindow {
 	if p.Yields {
@@ -30,11 +31,15 @@ func RenewalWindowOf(id ID, p Pin, ca orgca.Pointer, now time.Time) RenewalWindo
 	}
 	life := p.NotAfter.Sub(p.NotBefore)
 	w := slot(id, p.NotBefore.Add(life/3*2), p.NotBefore.Add(life/4*3))
-	until, ok := overlapEnd(ca, p.Generation)
-	if !ok {
+	o, ok := overlapOf(ca, p.Generation)
+	if !ok || o.Bound != 0 && orgca.Share(string(id)) >= o.Bound {
 		return w
 	}
-	moves := slot(id, ca.RotatedAt, ca.RotatedAt.Add(until.Sub(ca.RotatedAt)/3*2))
+	open, end := o.Opens, o.Closes
+	if end.IsZero() {
+		open, end = ca.RotatedAt, ca.RotatedAt.Add(o.Until.Sub(ca.RotatedAt)/3*2)
+	}
+	moves := slot(id, open, end)
 	if w.Start.Before(moves.Start) {
 		return w
 	}
@@ -48,17 +53,17 @@ func slot(id ID, open, end time.Time) RenewalWindow {
 	return RenewalWindow{Open: open, Start: start, End: start.Add(length / slots)}
 }
 
-// overlapEnd returns when a superseded generation that is still accepted stops being so.
-func overlapEnd(ca orgca.Pointer, generation int64) (until time.Time, ok bool) {
+// overlapOf returns the overlap of a superseded generation.
+func overlapOf(ca orgca.Pointer, generation int64) (o orgca.Overlap, ok bool) {
 	if generation == ca.Current {
-		return until, false
+		return o, false
 	}
 	for _, a := range ca.Accepted {
 		if a.Generation == generation {
-			return a.Until, true
+			return a, true
 		}
 	}
-	return until, false
+	return o, false
 }
 
 // share returns the agent's part of a length of time: always the same for one agent, and evenly spread over many.

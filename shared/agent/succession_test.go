@@ -23,6 +23,7 @@ type life struct {
 	asked        time.Time
 	left         cert // what it used when it left the generation that a rollback restores
 	void         bool // a rollback takes the deadline away that asking set
+	other        cert // of another instance of the agent, which has nothing else since a rollback
 
 	all   []cert
 	dead  map[string]death
@@ -220,6 +221,37 @@ func (l *life) rollback(t *rapid.T) {
 	}
 }
 
+// goBack is a rollback that keeps accepting what it leaves. An agent that has moved goes on with what it has; one that
+// still has what it used before may use that, and its other instances go on with what they have.
+func (l *life) goBack(t *rapid.T) {
+	if l.ca.previous == 0 {
+		return
+	}
+	delete(l.ca.accepted, l.ca.previous)
+	l.ca.accepted[l.ca.current] = l.now.Add(3 * overlap)
+	l.ca.current, l.ca.previous = l.ca.previous, 0
+	for _, c := range l.all {
+		if d := l.dead[c.thumbprint]; c.generation == l.ca.current && d.killer != l.ca.current && !d.final {
+			delete(l.dead, c.thumbprint)
+		}
+	}
+	was := l.using
+	if l.left.generation == l.ca.current && l.using.generation != l.ca.current && rapid.Bool().Draw(t, "old key kept") {
+		l.using, l.asked, l.other = l.left, time.Time{}, l.using
+	}
+	if l.void && l.using.generation == l.ca.current {
+		l.asked, l.void = time.Time{}, false
+	}
+	l.left = cert{}
+	_, died := l.dead[was.thumbprint]
+	if !died && l.waits() && l.ca.Accepts(was.generation, l.now) && !l.authenticates(was) {
+		t.Fatalf("%v was in use and does not authenticate after the rollback\n%+v", was, l.record.Pins)
+	}
+	if !l.use(l.using) && l.using != was {
+		t.Fatalf("%v was kept and does not authenticate after the rollback\n%+v", l.using, l.record.Pins)
+	}
+}
+
 // waits reports whether the certificate in use has not ended for the sake of a successor that was not heard of.
 func (l *life) waits() bool { return l.asked.IsZero() || l.now.Before(l.asked.Add(overlap)) }
 
@@ -236,6 +268,10 @@ func (l *life) check(t *rapid.T) {
 	}
 	if c := l.given; c.thumbprint != "" && l.authenticates(c) != l.ca.Accepts(c.generation, l.now) {
 		t.Fatalf("%v was handed out and authenticates: %v\n%+v", c, l.authenticates(c), l.record.Pins)
+	}
+	if c := l.other; c.thumbprint != "" && l.dead[c.thumbprint] == (death{}) && l.ca.Accepts(c.generation, l.now) &&
+		!l.authenticates(c) {
+		t.Fatalf("%v is all that an instance has, and does not authenticate\n%+v", c, l.record.Pins)
 	}
 	_, died := l.dead[l.using.thumbprint]
 	if !died && l.authenticates(l.using) != (l.waits() && l.ca.Accepts(l.using.generation, l.now)) {
@@ -271,8 +307,8 @@ func TestSuccession(t *testing.T) {
 		l := newLife()
 		t.Repeat(map[string]func(*rapid.T){
 			"renew": l.renew, "token": l.token, "rotate": l.rotate, "mint": l.mint, "rollback": l.rollback,
-			"finalise": l.finalise,
-			"advance":  l.advance, "": l.check,
+			"go back": l.goBack, "finalise": l.finalise,
+			"advance": l.advance, "": l.check,
 		})
 	})
 }

@@ -15,7 +15,8 @@ import (
 //
 // The first use of a successor proves that it has arrived: the pin that yields to it ends, and so do the other unused
 // successors, whose answers were lost. The first use of a pin that a rollback restored makes it the agent's pin again,
-// and ends those of the generation that was undone.
+// and ends those of the generation that was undone, unless that generation is still accepted: another instance of the
+// agent may have nothing else.
 func (a Agent) Use(p Pin, g Generations, now time.Time) (used Agent, changed bool) {
 	restored := p.Dormant && g.IsCurrent(p.Generation)
 	if !p.Unused && !restored {
@@ -32,6 +33,10 @@ func (a Agent) Use(p Pin, g Generations, now time.Time) (used Agent, changed boo
 			a.JKT = cmp.Or(q.JKT, a.JKT)
 			pins = append(pins, q)
 		case undone && q.Generation != p.Generation:
+			if g.Accepts(q.Generation, now) {
+				waiting = true
+				pins = append(pins, q)
+			}
 		case p.Unused && (q.Unused || q.Yields):
 			if q.Dormant && q.Generation != p.Generation { // what a rollback would restore, and how it hangs together
 				pins = append(pins, q.asleep(now))

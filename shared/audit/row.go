@@ -48,6 +48,12 @@ const (
 	RotationScheduled  Event = "org_ca.rotation_scheduled" // or moved to another date
 	RotationDropped    Event = "org_ca.rotation_dropped"   // the plan went stale
 	RotationCancelled  Event = "org_ca.rotation_cancelled"
+	RotationWave       Event = "org_ca.rotation_wave"     // the next wave of a re-issue began
+	RotationHalted     Event = "org_ca.rotation_halted"   // by the gate between two waves
+	RotationLate       Event = "org_ca.rotation_late"     // the waves that remain do not fit before the overlap's end
+	RotationFinished   Event = "org_ca.rotation_finished" // every agent has moved, or its owner was named
+	ReissuePaused      Event = "org_ca.reissue_paused"
+	ReissueResumed     Event = "org_ca.reissue_resumed"
 	OrgCADiscarded     Event = "org_ca.discarded"
 	OrgCARetired       Event = "org_ca.retired"
 	OrgCAUploadRefused Event = "org_ca.upload_refused"
@@ -72,6 +78,12 @@ var events = map[Event]bool{
 	RotationScheduled:  true,
 	RotationDropped:    true,
 	RotationCancelled:  true,
+	RotationWave:       true,
+	RotationHalted:     true,
+	RotationLate:       true,
+	RotationFinished:   true,
+	ReissuePaused:      true,
+	ReissueResumed:     true,
 	OrgCADiscarded:     true,
 	OrgCARetired:       true,
 	OrgCAUploadRefused: true,

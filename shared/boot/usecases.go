@@ -111,6 +111,7 @@ func (p *Parts) Tokens(keys token.Keys) *token.Issuer {
 		RequireNonce:      p.RequireNonce,
 		RegisteredKeyOnly: p.RegisteredDPoPOnly,
 		Sightings:         &token.Sightings{Store: p.store(), Beside: p.beside(), Log: p.Log},
+		Refusals:          &token.Refusals{Store: p.store(), Beside: p.beside(), Log: p.Log},
 		Now:               p.Now,
 		NewID:             p.NewID,
 	})

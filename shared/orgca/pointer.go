@@ -24,6 +24,14 @@ func Copy(agentID string) int {
 type Overlap struct {
 	Generation int64     `json:"generation"`
 	Until      time.Time `json:"until"`
+	// Undone: a rollback has left the generation and kept it for the agents that had moved to it. The overlap ends when
+	// they are back; Until is then brought forward.
+	Undone bool `json:"undone"`
+	// Opens and Closes are when agents that renew themselves are to leave the generation; zero: in the first two thirds
+	// of the overlap. Bound limits that to agents whose Share is below; zero: no limit.
+	Opens  time.Time `json:"opens"`
+	Closes time.Time `json:"closes"`
+	Bound  int64     `json:"bound"`
 }
 
 // disbelief is by how much an overlap may exceed the longest one: far more than clocks differ, so that no clock that is

@@ -50,6 +50,10 @@ type Reissue struct {
 	Agents []string // ids of the first ten agents that the gate names
 
 	ReissueCounts
+	WaveCounts
+	Excused   int64     // failures that were there when an operator let the re-issue go on
+	Warned    bool      // a row says that the waves no longer fit before the end of the overlap
+	Announced bool      // a row says that the re-issue has finished
 	Next      time.Time // no pass begins before; zero: the next run begins one
 	Federated bool      // the agents that are known by their SPIFFE ID were looked through, once
 	// Under is when the run began that is at work now, or that died at work; zero: the last run came to its end.
@@ -68,9 +72,9 @@ type ReissueCounts struct {
 	Later     int64 `json:"later"`     // of later waves
 }
 
-// NewReissue is the re-issue that a swap begins: of all agents at once. It is nil for the first generation, before
-// which there were no agents. Before is the record that it replaces; nil: none.
-func NewReissue(s Swap, before *Reissue, now time.Time) *Reissue {
+// NewReissue is the re-issue that a swap begins, in the waves that were asked for. It is nil for the first generation,
+// before which there were no agents. Before is the record that it replaces; nil: none.
+func NewReissue(s Swap, before *Reissue, asked Moves, now time.Time) *Reissue {
 	if s.Previous == nil {
 		return nil
 	}
@@ -85,6 +89,7 @@ func NewReissue(s Swap, before *Reissue, now time.Time) *Reissue {
 		Bound:      Everyone,
 		State:      Running,
 	}
+	r.begin(asked)
 	if before != nil {
 		r.Version = before.Version
 	}

@@ -11,7 +11,7 @@ import (
 func TestSwapBeginsReissue(t *testing.T) {
 	at := time.Date(2027, 1, 15, 2, 0, 0, 0, time.UTC)
 	first := Swap{Next: Generation{Number: 1}}
-	if r := NewReissue(first, nil, at); r != nil {
+	if r := NewReissue(first, nil, Moves{}, at); r != nil {
 		t.Errorf("the first generation begins the re-issue %+v, want none: there were no agents", *r)
 	}
 	back := Swap{Next: Generation{Number: 1}, Previous: &Generation{Number: 2}, Pointer: Pointer{Fence: 9}}
@@ -37,7 +37,7 @@ func TestSwapBeginsReissue(t *testing.T) {
 		State:      Running,
 		Version:    7,
 	}
-	if diff := cmp.Diff(want, NewReissue(back, before, at)); diff != "" {
+	if diff := cmp.Diff(want, NewReissue(back, before, Moves{}, at)); diff != "" {
 		t.Errorf("re-issue of a rollback (-want +got):\n%s", diff)
 	}
 }

@@ -141,6 +141,12 @@ type Store interface {
 	//
 	// Errors: ErrConflict if the version is another one, or if an earlier attempt of this call changed it.
 	PutBurndown(ctx context.Context, b Burndown) error
+	// Refuse notes a refusal iff none of the same agent and certificate is stored; otherwise it changes nothing, which is
+	// no error. It shares no record with a Change, nor with a Sighting. Refuse may be repeated.
+	Refuse(ctx context.Context, r Refusal) error
+
+	// Refusals reads the last refusals of up to a thousand agents, without agents that have none.
+	Refusals(ctx context.Context, ids []agent.ID) (map[agent.ID]Refusal, error)
 
 	// Expiring reports whether an operator was notified of a certificate that has not ended at now and is still the
 	// agent's, or whether an agent has been due since overdue, as agent.Agent.Entry says. Its cost does not depend on how

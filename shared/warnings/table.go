@@ -130,6 +130,34 @@ var (
 				"GET /pki/rotate-ca says why. Schedule it again, or end the warning: POST /pki/rotate-ca?mode=cancel.",
 		},
 	})
+	// ReissueHalted: too many new certificates failed, so no agent is moved until an operator decides.
+	ReissueHalted = declare("reissue_halted", Row{
+		Title: "The re-issue of agents' certificates halted",
+		Text: "Too many agents of a wave failed with their new certificates, so no more agents are moved. See which, and " +
+			"why. Then resume, or roll the Org CA back: agents that have moved go on working meanwhile.",
+		Page:   "/proxy/pki",
+		Action: "See why",
+		Bad:    true,
+		Alarm: Alarm{
+			ID: "reissue-halted",
+			Todo: "Too many agents failed with their new certificates, so the re-issue halted. GET /pki/rotate-ca says which " +
+				"agents and why. Resume it or roll back: POST /pki/rotate-ca/reissue.",
+		},
+	})
+	// ReissueLate: the waves that remain do not fit before the end of the overlap.
+	ReissueLate = declare("reissue_late", Row{
+		Title: "The waves of a re-issue no longer fit its overlap",
+		Text: "When the overlap ends, agents that have not moved lose their certificates. Skip to the next wave, or rotate " +
+			"again with a longer overlap: no overlap is lengthened without you.",
+		Page:   "/proxy/pki",
+		Action: "See the waves",
+		Bad:    true,
+		Alarm: Alarm{
+			ID: "reissue-late",
+			Todo: "The waves that remain do not fit before the end of the overlap, when agents that have not moved are cut " +
+				"off. Skip to the next wave: POST /pki/rotate-ca/reissue {\"action\":\"skip_wave\"}.",
+		},
+	})
 	// CertsExpiring: agents' certificates end and are not replaced.
 	CertsExpiring = declare("certs_expiring", Row{
 		Title: "Agents' certificates end soon",

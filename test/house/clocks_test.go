@@ -32,7 +32,7 @@ func clocks(t *testing.T) (rows [][]string) {
 var (
 	quoted   = regexp.MustCompile("`([^`]+)`")
 	testFunc = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
-	subtest  = regexp.MustCompile(`(?m)^\t\t\{"([^"]+)", `)
+	subtest  = regexp.MustCompile(`(?m)^\t+\{"([^"]+)", `)
 )
 
 // testNames finds what tests there are: functions anywhere, and what package storetest runs against every store.

@@ -272,6 +272,9 @@ func (m *machine) swap(t *rapid.T, req rotateca.Request) bool {
 	before := m.org(t)
 	req.Actor, req.Reason = "test", rapid.SampledFrom(reasons).Draw(t, "reason")
 	req.Overlap = rapid.SampledFrom([]time.Duration{0, 0, 10 * time.Minute}).Draw(t, "overlap")
+	if req.Overlap > 0 && rapid.Bool().Draw(t, "in waves") {
+		req.Moves = drawMoves(t)
+	}
 	over := m.troubledBy(t, jumps)
 	result, err := m.RotateCA.Do(m.ctx, req)
 	died := m.alive == 0
@@ -690,6 +693,7 @@ func TestRotationStateMachine(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"standby": m.standby, "mint": m.mint, "upload": m.upload, "stage": m.stage, "commit": m.commit, "undo": m.undo,
 			"schedule": m.schedule, "cancel": m.cancel,
+			"steer": m.steer, "go back": m.goBack, "refused": m.refused,
 			"admit": m.admit, "rotate": m.rotate, "renew": m.renew, "use": m.use,
 			"emergency": m.emergency, "spiffe": m.spiffe, "login": m.login, "deactivate": m.deactivate, "again": m.again,
 			"repeat": m.repeat, "finalise": m.finalise, "deliver": m.deliver, "advance": m.advance,

@@ -43,6 +43,8 @@ type auditRow struct {
 var knownEvents = []audit.Event{
 	audit.OrgCARotated, audit.OrgCARolledBack, audit.OverlapEnded, audit.OrgCACreated, audit.OrgCAStaged,
 	audit.RotationScheduled, audit.RotationDropped, audit.RotationCancelled, audit.OrgCADiscarded, audit.OrgCARetired,
+	audit.RotationWave, audit.RotationHalted, audit.RotationLate, audit.RotationFinished, audit.ReissuePaused,
+	audit.ReissueResumed,
 	audit.OrgCAUploadRefused, audit.AgentEnrolled, audit.AgentCertRotated, audit.AgentCertRenewed,
 	audit.AgentCertActivated, audit.AgentCertDue, audit.AgentHygieneSet,
 	audit.AgentUpdated,

@@ -95,6 +95,7 @@ func (d *Dashboard) Handlers() map[string]Handler {
 		"GET /proxy/pki/finalise":                   d.finalisePage,
 		"POST /proxy/pki/finalise":                  d.finalise,
 		"POST /proxy/pki/cancel":                    d.cancel,
+		"POST /proxy/pki/reissue":                   d.reissue,
 	}
 	for route, h := range all {
 		all[route] = d.guarded(h)

@@ -31,6 +31,7 @@ type pkiView struct {
 	States   map[string]chip
 	Older    string   // address of the next page of the history
 	Cancel   formView // ends the scheduled rotation, or the warning about it
+	Steps    formView // of a re-issue
 }
 
 // link is a certificate of a chain.
@@ -53,6 +54,7 @@ func (d *Dashboard) pki(w http.ResponseWriter, r *http.Request) error {
 		return nil //nolint:nilerr // the newest page is the answer
 	}
 	v.Warnings, v.Cancel = explained(state), fresh(cancelPath, nil)
+	v.Steps = fresh("/proxy/pki/reissue", nil)
 	d.render(w, r, http.StatusOK, page{Name: "pki", Section: "pki", Title: "PKI", Content: v})
 	return nil
 }

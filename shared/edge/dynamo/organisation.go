@@ -46,9 +46,13 @@ func decodePointer(i item) (orgca.Pointer, error) {
 
 func (w writer) overlaps(name string, all []orgca.Overlap) {
 	w.list(name, len(all), func(i int) types.AttributeValue {
-		a := writer{make(item, 2)}
-		a.number("generation", all[i].Generation)
-		a.time("until", all[i].Until)
+		a, o := writer{make(item, 6)}, all[i]
+		a.number("generation", o.Generation)
+		a.time("until", o.Until)
+		a.flag("undone", o.Undone)
+		a.time("opens", o.Opens)
+		a.time("closes", o.Closes)
+		a.number("bound", o.Bound)
 		return &types.AttributeValueMemberM{Value: a.item}
 	})
 }
@@ -56,7 +60,14 @@ func (w writer) overlaps(name string, all []orgca.Overlap) {
 func (r *reader) overlaps(name string) []orgca.Overlap {
 	return elements(r, name, func(v *types.AttributeValueMemberM) orgca.Overlap {
 		of := reader{item: v.Value, err: r.err}
-		a := orgca.Overlap{Generation: of.number("generation"), Until: of.time("until")}
+		a := orgca.Overlap{
+			Generation: of.number("generation"),
+			Until:      of.time("until"),
+			Undone:     of.flag("undone"),
+			Opens:      of.time("opens"),
+			Closes:     of.time("closes"),
+			Bound:      of.number("bound"),
+		}
 		r.err = of.err
 		return a
 	})

@@ -30,6 +30,15 @@ func encodeReissue(f orgca.Reissue) item {
 	w.number("renewing", f.Renewing)
 	w.number("waiting", f.Waiting)
 	w.number("later", f.Later)
+	w.number("moved", f.Moved)
+	w.number("recent", f.Recent)
+	w.number("used", f.Used)
+	w.number("refused", f.Refused)
+	w.number("silent", f.Silent)
+	w.number("excused", f.Excused)
+	w.number("awaited", f.Awaited)
+	w.flag("warned", f.Warned)
+	w.flag("announced", f.Announced)
 	w.time("next", f.Next)
 	w.flag("federated", f.Federated)
 	w.time("under", f.Under)
@@ -67,6 +76,17 @@ func decodeReissue(i item) (orgca.Reissue, error) {
 			Waiting:   r.number("waiting"),
 			Later:     r.number("later"),
 		},
+		WaveCounts: orgca.WaveCounts{
+			Moved:   r.number("moved"),
+			Recent:  r.number("recent"),
+			Used:    r.number("used"),
+			Awaited: r.number("awaited"),
+			Refused: r.number("refused"),
+			Silent:  r.number("silent"),
+		},
+		Excused:   r.number("excused"),
+		Warned:    r.flag("warned"),
+		Announced: r.flag("announced"),
 		Next:      r.time("next"),
 		Federated: r.flag("federated"),
 		Under:     r.time("under"),

@@ -73,7 +73,7 @@ func TestGoldenAnswers(t *testing.T) {
 				t.Fatal(err)
 			}
 			return w.send(t, event("GET", "/pki/rotate-ca", admin))
-		}, append([]string{"rotation", "staged", "scheduled", "history", "progress"}, rotation...)},
+		}, append([]string{"rotation", "staged", "scheduled", "history", "progress", "reissue"}, rotation...)},
 		{"agent", func() answer { return w.send(t, event("GET", "/v1/admin/agents/orga::kyc", admin)) }, nil},
 		{"agents", func() answer { return w.send(t, event("GET", "/v1/admin/agents", admin)) }, []string{"agents", "total"}},
 		{"healthz", func() answer { return w.send(t, event("GET", "/healthz")) },

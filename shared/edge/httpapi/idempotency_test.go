@@ -29,6 +29,7 @@ const (
 var posts = map[string]string{
 	"POST /registry/agents/{agent_id}/rotate-cert": alreadyDone, // the keys were made here
 	"POST /pki/rotate-ca":                          replays,
+	"POST /pki/rotate-ca/reissue":                  replays,
 	"POST /v1/admin/agents":                        alreadyDone,
 	"POST /v1/admin/agents/enroll/byoca":           replays,
 	"POST /v1/admin/agents/enroll/spiffe":          replays,
@@ -52,6 +53,7 @@ var posts = map[string]string{
 	"POST /proxy/pki/rollback":                  refuses,
 	"POST /proxy/pki/finalise":                  refuses,
 	"POST /proxy/pki/cancel":                    refuses,
+	"POST /proxy/pki/reissue":                   refuses,
 	"POST /proxy/audit/verify":                  refuses,
 	"POST /proxy/audit/bundle":                  refuses,
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/routes"
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/test/inmemory"
 	"github.com/mastio-aws/mastio/test/pkitest"
 )
@@ -71,6 +72,11 @@ func shapes(w *world, agents cast) map[string]shape {
 			status:  200,
 		},
 		"GET /pki/rotate-ca": {request: event("GET", "/pki/rotate-ca", admin), status: 200},
+		"POST /pki/rotate-ca/reissue": {
+			request:   event("POST", "/pki/rotate-ca/reissue", admin, jsonBody(`{"action":"pause"}`)),
+			status:    200,
+			takesJSON: true,
+		},
 		tokenRoute: {
 			request:     tokenRequest(agents.kyc.CertPEM, jsonBody(`{"grant_type":"client_credentials"}`)),
 			status:      200,
@@ -156,6 +162,7 @@ type cast struct{ kyc, other, expired, retired holder }
 func openWithCast(t testing.TB) (*world, cast) {
 	t.Helper()
 	w := open(t, memstore.Config{})
+	w.Do(t, rotateca.Request{Mode: rotateca.Mint}) // so that there is a re-issue to steer
 	c := cast{kyc: w.enrol(t, "kyc", "kyc:read", "kyc:write"), other: w.enrol(t, "other"), retired: w.enrol(t, "retired")}
 	c.expired = w.rotate(t, w.enrol(t, "expired").ID, `{"validity_days":1}`)
 	if a := w.send(t, event("DELETE", "/v1/admin/agents/"+c.retired.ID, admin)); a.status != http.StatusNoContent {

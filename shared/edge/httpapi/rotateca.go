@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/orgca"
@@ -15,7 +16,10 @@ import (
 func RotateCA(rotator *rotateca.Rotator) Handlers {
 	return Handlers{
 		"POST /pki/rotate-ca": func(w http.ResponseWriter, r *http.Request) error { return rotateCA(rotator, w, r) },
-		"GET /pki/rotate-ca":  func(w http.ResponseWriter, r *http.Request) error { return rotationStatus(rotator, w, r) },
+		"POST /pki/rotate-ca/reissue": func(w http.ResponseWriter, r *http.Request) error {
+			return reissue(rotator, w, r)
+		},
+		"GET /pki/rotate-ca": func(w http.ResponseWriter, r *http.Request) error { return rotationStatus(rotator, w, r) },
 	}
 }
 
@@ -52,10 +56,11 @@ func rotateCA(rotator *rotateca.Rotator, w http.ResponseWriter, r *http.Request)
 // parameters are the query parameters that each mode takes; any other parameter is refused, so that an option without
 // effect is never mistaken for one that works.
 var parameters = map[rotateca.Mode][]string{
-	rotateca.Mint:     {"at", "overlap", "dry_run", "backup", "reason", "comment"},
-	rotateca.Upload:   {"overlap", "dry_run", "backup", "reason", "comment"},
-	rotateca.Stage:    {"source", "reason", "comment"},
-	rotateca.Commit:   {"fingerprint", "at", "overlap", "dry_run", "backup", "reason", "comment"},
+	rotateca.Mint:   {"at", "overlap", "waves", "hold", "on_halt", "dry_run", "backup", "reason", "comment"},
+	rotateca.Upload: {"overlap", "waves", "hold", "on_halt", "dry_run", "backup", "reason", "comment"},
+	rotateca.Stage:  {"source", "reason", "comment"},
+	rotateca.Commit: {"fingerprint", "at", "overlap", "waves", "hold", "on_halt", "dry_run", "backup", "reason",
+		"comment"},
 	rotateca.Rollback: {"backup", "reason", "comment"},
 	rotateca.Finalise: {"dry_run", "if_safe", "reason", "comment"},
 	rotateca.Cancel:   {"fingerprint", "reason", "comment"},
@@ -88,6 +93,9 @@ func rotationRequest(r *http.Request) (req rotateca.Request, err error) {
 	if req.At, err = dateIn(query); err != nil {
 		return req, err
 	}
+	if req.Moves, err = moves(query); err != nil {
+		return req, err
+	}
 	if req.DryRun, err = truth(query, "dry_run"); err != nil {
 		return req, err
 	}
@@ -101,6 +109,71 @@ func rotationRequest(r *http.Request) (req rotateca.Request, err error) {
 		err = ErrIdempotency
 	}
 	return req, err
+}
+
+// moves reads in which waves agents are brought along. One of the three parameters is enough: the others are as usual
+// then.
+func moves(query url.Values) (m orgca.Moves, err error) {
+	if !query.Has("waves") && !query.Has("hold") && !query.Has("on_halt") {
+		return m, nil
+	}
+	m = orgca.Moves{Waves: orgca.DefaultWaves(), Hold: orgca.DefaultHold, OnHalt: orgca.HoldOnHalt}
+	if given := query.Get("waves"); given != "" {
+		m.Waves = nil
+		for text := range strings.SplitSeq(given, ",") {
+			percent, err := strconv.ParseUint(text, 10, 8)
+			if err != nil || len(m.Waves) == orgca.MaxWaves {
+				return m, orgca.ErrWaves
+			}
+			m.Waves = append(m.Waves, int(percent))
+		}
+	}
+	if query.Has("hold") {
+		seconds, err := strconv.ParseUint(query.Get("hold"), 10, 32)
+		if err != nil {
+			return m, orgca.ErrHold
+		}
+		m.Hold = time.Duration(seconds) * time.Second
+	}
+	if query.Has("on_halt") {
+		m.OnHalt = orgca.OnHalt(query.Get("on_halt"))
+	}
+	return m, nil
+}
+
+// reissueForm is the body of a step of a re-issue.
+type reissueForm struct {
+	Action  rotateca.Action `json:"action"`
+	Comment string          `json:"comment"`
+}
+
+// reissue takes a step of the re-issue that runs.
+func reissue(rotator *rotateca.Rotator, w http.ResponseWriter, r *http.Request) error {
+	if _, err := onlyQuery(r); err != nil {
+		return err
+	}
+	var form reissueForm
+	if err := decode(r, &form, false); err != nil {
+		return err
+	}
+	mode, err := form.Action.Mode()
+	if err != nil {
+		return err
+	}
+	req := rotateca.Request{Mode: mode, Comment: form.Comment, By: CallOf(r.Context()).By}
+	if req.IdempotencyKey, err = idempotencyKey(r); err != nil {
+		return err
+	}
+	result, err := rotator.Do(r.Context(), req)
+	if err != nil {
+		return err
+	}
+	secret(w)
+	if result.Replayed {
+		markReplay(w)
+	}
+	write(w, http.StatusOK, "application/json", result)
+	return nil
 }
 
 func overlap(query url.Values) (time.Duration, error) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
@@ -30,6 +31,7 @@ type order struct {
 	Fingerprint    string        `json:"fingerprint,omitempty"`
 	Overlap        int64         `json:"overlap_seconds,omitempty"`
 	At             time.Time     `json:"at,omitzero"`
+	Moves          orgca.Moves   `json:"moves,omitzero"`
 	DryRun         bool          `json:"dry_run,omitempty"`
 	IfSafe         bool          `json:"if_safe,omitempty"`
 	SkipBackup     bool          `json:"skip_backup,omitempty"`
@@ -53,6 +55,7 @@ func newOrder(token string, req rotateca.Request) order {
 		Fingerprint:    req.Fingerprint,
 		Overlap:        int64(req.Overlap / time.Second),
 		At:             req.At,
+		Moves:          req.Moves,
 		DryRun:         req.DryRun,
 		IfSafe:         req.IfSafe,
 		SkipBackup:     req.SkipBackup,
@@ -97,6 +100,7 @@ func read(raw []byte) (token string, req rotateca.Request, err error) {
 		Fingerprint:    o.Fingerprint,
 		Overlap:        time.Duration(o.Overlap) * time.Second,
 		At:             o.At,
+		Moves:          o.Moves,
 		DryRun:         o.DryRun,
 		IfSafe:         o.IfSafe,
 		SkipBackup:     o.SkipBackup,

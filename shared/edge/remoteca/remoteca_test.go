@@ -77,6 +77,7 @@ func full() rotateca.Request {
 		Fingerprint:    strings.Repeat("ab", 32),
 		Overlap:        7 * 24 * time.Hour,
 		At:             time.Date(2027, 1, 15, 2, 0, 0, 0, time.UTC),
+		Moves:          orgca.Moves{Waves: orgca.DefaultWaves(), Hold: time.Minute, OnHalt: orgca.RollBackOnHalt},
 		DryRun:         true,
 		IfSafe:         true,
 		SkipBackup:     true,

@@ -70,7 +70,7 @@ func cloneKeys(k agent.Keys) agent.Keys {
 func clonePointer(p orgca.Pointer) orgca.Pointer {
 	p.Accepted, p.Chain = list(p.Accepted), blobs(p.Chain)
 	for i, a := range p.Accepted {
-		p.Accepted[i].Until = stamp(a.Until)
+		p.Accepted[i].Until, p.Accepted[i].Opens, p.Accepted[i].Closes = stamp(a.Until), stamp(a.Opens), stamp(a.Closes)
 	}
 	p.NotAfter, p.RotatedAt = stamp(p.NotAfter), stamp(p.RotatedAt)
 	return p
@@ -96,7 +96,7 @@ func cloneTruststore(t registry.Truststore) registry.Truststore {
 func clonePlan(p orgca.Plan) orgca.Plan {
 	p.At, p.Request, p.Accepted = stamp(p.At), list(p.Request), list(p.Accepted)
 	for i, a := range p.Accepted {
-		p.Accepted[i].Until = stamp(a.Until)
+		p.Accepted[i].Until, p.Accepted[i].Opens, p.Accepted[i].Closes = stamp(a.Until), stamp(a.Opens), stamp(a.Closes)
 	}
 	return p
 }

@@ -62,6 +62,7 @@ type Store struct {
 	tokenKeys   map[int64]registry.TokenKey
 	seen        map[agent.ID]registry.Sighting
 	burndown    registry.Burndown
+	refusals    map[agent.ID]registry.Refusal
 	aliases     map[string]agent.ID
 	edgeCAs     map[string]registry.EdgeCA // by DER
 	namings     map[string]map[agent.ID]bool
@@ -74,7 +75,7 @@ type Store struct {
 
 var operations = []string{
 	"View", "ViewKeys", "ViewSeen", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply",
-	"Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Seen", "SeenAt", "Burndown",
+	"Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Seen", "SeenAt", "Refuse", "Refusals", "Burndown",
 	"PutBurndown", "Answer", "UseProof", "TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "List",
 	"Count", "Alias", "EdgeCAs", "Named", "Moved", "Cover", "Checkpoint", "Covered", "LastRow",
 	"RowsOfDay", "Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",
@@ -94,6 +95,7 @@ func New(cfg Config) *Store {
 		proofs:      map[proof]time.Time{},
 		tokenKeys:   map[int64]registry.TokenKey{},
 		seen:        map[agent.ID]registry.Sighting{},
+		refusals:    map[agent.ID]registry.Refusal{},
 		aliases:     map[string]agent.ID{},
 		edgeCAs:     map[string]registry.EdgeCA{},
 		namings:     map[string]map[agent.ID]bool{},
@@ -225,6 +227,7 @@ func (s *Store) Backup() (restore func()) {
 	}
 	pointer, head, held, scheduled, reissue := s.pointer, s.head, s.lease, s.plan, s.reissue
 	seen := maps.Clone(s.seen)
+	refusals := maps.Clone(s.refusals)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -232,6 +235,7 @@ func (s *Store) Backup() (restore func()) {
 			proofs, tokenKeys, rows
 		s.pointer, s.head, s.lease, s.plan, s.reissue, s.late = pointer, head, held, scheduled, reissue, nil
 		s.seen = seen
+		s.refusals = refusals
 		s.applied = ring{changes: map[string]changeCopy{}}
 	}
 }

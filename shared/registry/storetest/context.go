@@ -32,6 +32,8 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"CountDue":  second(f.CountDue(ctx, registry.DueQuery{At: noon})),
 		"List":      second(f.List(ctx, registry.Selection{Limit: 1, Keys: 1, Records: 1})),
 		"Count":     second(f.Count(ctx, registry.Selection{})),
+		"Refuse":    f.Refuse(ctx, registry.Refusal{Agent: agentID(1), Thumbprint: "t"}),
+		"Refusals":  second(f.Refusals(ctx, []agent.ID{agentID(1)})),
 		"Records":   second(f.Records(ctx, []agent.ID{agentID(1)})),
 		"Expiring":  second(f.Expiring(ctx, noon, noon)),
 		"Burndown":  second(f.Burndown(ctx)),

@@ -92,14 +92,21 @@ func fullPointer() orgca.Pointer {
 	return orgca.Pointer{
 		Current:     3,
 		Fingerprint: "cc",
-		Accepted:    []orgca.Overlap{{Generation: 2, Until: noon}, {Generation: 1, Until: ago(time.Hour)}},
-		Previous:    2,
-		Fence:       7,
-		SigningKey:  "arn:aws:kms:::key/issuing",
-		Chain:       [][]byte{{0x30, 0}, bytes.Repeat([]byte{0xff}, 700)},
-		Legacy:      true,
-		NotAfter:    noon.AddDate(15, 0, 0),
-		RotatedAt:   noon,
+		Accepted: []orgca.Overlap{{
+			Generation: 2,
+			Until:      noon,
+			Undone:     true,
+			Opens:      ago(time.Minute),
+			Closes:     ago(time.Second),
+			Bound:      orgca.Everyone,
+		}, {Generation: 1, Until: ago(time.Hour)}},
+		Previous:   2,
+		Fence:      7,
+		SigningKey: "arn:aws:kms:::key/issuing",
+		Chain:      [][]byte{{0x30, 0}, bytes.Repeat([]byte{0xff}, 700)},
+		Legacy:     true,
+		NotAfter:   noon.AddDate(15, 0, 0),
+		RotatedAt:  noon,
 	}
 }
 
@@ -154,9 +161,13 @@ func fullReissue() orgca.Reissue {
 			Waiting:   5,
 			Later:     6,
 		},
-		Next:      noon.Add(time.Minute),
-		Federated: true,
-		Under:     ago(time.Second),
+		WaveCounts: orgca.WaveCounts{Moved: 7, Recent: 8, Used: 9, Awaited: 10, Refused: 11, Silent: 12},
+		Excused:    13,
+		Warned:     true,
+		Announced:  true,
+		Next:       noon.Add(time.Minute),
+		Under:      ago(time.Second),
+		Federated:  true,
 	}
 }
 
@@ -266,14 +277,13 @@ func putOff(v reflect.Value) {
 func fullRecords(t *testing.T, f fixture) {
 	a, p, g, g12, k := fullAgent(), fullPointer(), fullGeneration(3), fullGeneration(12), fullTokenKey(5)
 	mustBeFull(t, a, "Head", "Version")
-	mustBeFull(t, a.Pins[0])
-	mustBeFull(t, a.Hygiene)
 	ts, re := fullTruststore(), fullReissue()
 	for _, versioned := range []any{p, g, ts, re, fullPlan()} {
 		mustBeFull(t, versioned, "Version")
 	}
-	mustBeFull(t, k)
-	mustBeFull(t, fullAnswer())
+	for _, whole := range []any{a.Pins[0], a.Hygiene, k, fullAnswer()} {
+		mustBeFull(t, whole)
+	}
 	row, agentHead := appended(audit.Head{}, string(a.ID), audit.AgentEnrolled)
 	a.Head = agentHead
 	orgRow, head := appended(audit.Head{}, orgID, audit.OrgCACreated)

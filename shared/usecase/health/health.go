@@ -130,6 +130,8 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 			c.isLost(ctx, now)},
 		{warnings.RotationLockStuck, org.Lease.Stuck(now, StuckAfter)},
 		{warnings.PlanStale, org.Plan.State == orgca.PlanDropped},
+		{warnings.ReissueHalted, org.Reissue.Goes(org.Pointer) && org.Reissue.State == orgca.Halted},
+		{warnings.ReissueLate, org.Reissue.Late(org.Pointer, now)},
 		{warnings.AuditSetBack, c.setBack(ctx, now)},
 		{warnings.CertsExpiring, c.certsExpire(ctx, now)},
 		{warnings.AdminSecretShort, c.secretShort(ctx)},

@@ -150,6 +150,17 @@ func TestWarnings(t *testing.T) {
 			w.org.Pointer.RotatedAt = now.Add(-rotated)
 		}
 	}
+	// to is 1 for a re-issue to the current generation; wave is the present one of two
+	reissue := func(state orgca.ReissueState, to int64, wave int) func(*world) {
+		return func(w *world) {
+			w.org.Reissue = &orgca.Reissue{
+				Generation: w.org.Pointer.Current - 1 + to,
+				State:      state,
+				Waves:      []int{10, 100},
+				Wave:       wave,
+			}
+		}
+	}
 	ends := func(in time.Duration) func(*world) { return func(w *world) { w.org.Pointer.NotAfter = now.Add(in) } }
 	for _, c := range []struct {
 		name  string
@@ -170,6 +181,10 @@ func TestWarnings(t *testing.T) {
 		{"lease of a clock that was ahead", held(orgca.LeaseTTL + orgca.ClockSkew + 1),
 			[]warnings.Warning{warnings.RotationLockStuck}},
 		{"lease of a clock that was two days ahead", held(48 * time.Hour), []warnings.Warning{warnings.RotationLockStuck}},
+		{"re-issue running", reissue(orgca.Running, 1, 1), nil},
+		{"re-issue halted", reissue(orgca.Halted, 1, 1), []warnings.Warning{warnings.ReissueHalted}},
+		{"re-issue of an earlier rotation halted", reissue(orgca.Halted, 0, 1), nil},
+		{"waves that do not fit", reissue(orgca.Running, 1, 0), []warnings.Warning{warnings.ReissueLate}},
 		{"lease free since long", func(w *world) { w.org.Lease = orgca.Lease{Fence: 9} }, nil},
 		{"trail set back", func(w *world) { w.checkpoint = &registry.LastCheckpoint{SetBack: 7} },
 			[]warnings.Warning{warnings.AuditSetBack}},

@@ -69,7 +69,7 @@ const backupTimeout = 10 * time.Second
 // only the time by which it is slower. A rotation that is refused after that read may leave a backup: that is
 // harmless, and rare.
 func (w *run) save(ctx context.Context) {
-	if w.req.Mode == Stage || w.req.Mode == Finalise || w.req.Mode == Cancel || !w.req.At.IsZero() {
+	if m := w.req.Mode; m == Stage || m == Finalise || m == Cancel || m.steers() || !w.req.At.IsZero() {
 		return
 	}
 	name := backupName(w.OrgID, w.req.Mode, w.held)

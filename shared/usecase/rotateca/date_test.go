@@ -22,6 +22,7 @@ func TestAPlanCarriesTheWholeRequest(t *testing.T) {
 	req := rotateca.Request{
 		Mode:           rotateca.Mint,
 		Overlap:        time.Hour,
+		Moves:          orgca.Moves{Waves: orgca.DefaultWaves(), Hold: time.Minute, OnHalt: orgca.RollBackOnHalt},
 		SkipBackup:     true,
 		Reason:         "superseded",
 		Comment:        "ticket 12",

@@ -50,6 +50,11 @@ const (
 	Rollback Mode = "rollback" // the previous CA becomes current again, and with it its pins
 	Finalise Mode = "finalise" // ends an overlap now, and with it the way back
 	Cancel   Mode = "cancel"   // ends a scheduled rotation, or the warning that it was dropped
+	// of the re-issue; POST /pki/rotate-ca/reissue has them as actions
+	Pause    Mode = "reissue_pause"
+	Resume   Mode = "reissue_resume"
+	SkipWave Mode = "reissue_skip_wave"
+	Return   Mode = "reissue_rollback" // as Rollback, and what is left is accepted until its agents are back
 )
 
 // Request asks for a change of the Org CA.
@@ -62,6 +67,7 @@ type Request struct {
 	// request about an older state then changes nothing.
 	Fingerprint    string
 	Overlap        time.Duration // how long the superseded generation's pins still count; zero: they stop with the commit
+	Moves          orgca.Moves   // in which waves agents are re-issued; with Overlap
 	DryRun         bool          // say what would happen, and change nothing; with Mint, Upload, Commit and Finalise
 	IfSafe         bool          // with Finalise: refuse while agents that are in use remain on what ends
 	SkipBackup     bool          // rotate without a backup before it
@@ -81,6 +87,9 @@ func (r Request) fingerprint() string {
 		r.Reason, r.Upload.digest(), r.Comment)
 	if !r.At.IsZero() {
 		named += " at=" + r.At.Format(time.RFC3339Nano)
+	}
+	if m := r.Moves; len(m.Waves) > 0 {
+		named += fmt.Sprintf(" waves=%v hold=%s on_halt=%s", m.Waves, m.Hold, m.OnHalt)
 	}
 	if r.IfSafe {
 		named += " if_safe"
@@ -102,6 +111,9 @@ func (r Request) check() (Request, error) {
 	}
 	if r.Overlap > 0 && orgca.AtOnce(r.Reason) {
 		return r, orgca.ErrCompromised
+	}
+	if err := r.Moves.Check(r.Overlap); err != nil {
+		return r, err
 	}
 	if r, err = r.dated(); err != nil {
 		return r, err
@@ -126,9 +138,9 @@ func (m Mode) takes(fingerprint string) bool {
 	switch m {
 	case Commit:
 		return fingerprintPattern.MatchString(fingerprint)
-	case Rollback, Finalise, Cancel:
+	case Rollback, Finalise, Cancel, Return:
 		return fingerprint == "" || fingerprintPattern.MatchString(fingerprint)
-	case Mint, Upload, Stage:
+	case Mint, Upload, Stage, Pause, Resume, SkipWave:
 	}
 	return fingerprint == ""
 }

@@ -37,6 +37,8 @@ type Result struct {
 	Scheduled    *ScheduledRotation `json:"scheduled,omitempty"` // the rotation with a date that this is the answer to
 	// of a finalise, and of its dry run; absent: could not be looked up in time
 	CutsOff *CutOff `json:"cuts_off,omitempty"`
+	// how far agents have been brought to this generation; absent: there are none to bring
+	Reissue *Reissue `json:"reissue,omitempty"`
 	// the request was carried out before, under the same idempotency key
 	Replayed bool `json:"-"`
 }
@@ -208,6 +210,7 @@ func (o *Observer) of(ctx context.Context, org registry.Org, look bool) (Status,
 	s.Progress = o.progress(ctx, org, look)
 	var err error
 	s.Result, err = present(org)
+	s.Reissue = reissueOf(org, o.Now())
 	for _, a := range org.Pointer.Accepted {
 		if org.Pointer.Accepts(a.Generation, o.Now()) {
 			s.OverlapUntil = &a.Until

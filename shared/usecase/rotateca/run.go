@@ -34,6 +34,10 @@ var work = map[Mode]func(*run, context.Context) (Result, error){
 	Rollback: (*run).rollback,
 	Finalise: (*run).finalise,
 	Cancel:   (*run).cancel,
+	Pause:    (*run).pause,
+	Resume:   (*run).goOn,
+	SkipWave: (*run).skipWave,
+	Return:   (*run).goBack,
 }
 
 // do works under the lease. An idempotency key is looked up again there: the same request may just have been carried
@@ -121,8 +125,8 @@ func (w *run) abandon(ctx context.Context, cause error) error {
 func level(cause error) slog.Level {
 	for _, theirs := range []error{
 		upload.ErrRefused, ErrNotStaged, ErrMoved, ErrStrict, orgca.ErrOverlaps, orgca.ErrCompromised, orgca.ErrUnfit,
-		orgca.ErrNoRollback, orgca.ErrNotLater, orgca.ErrUnfitThen, ErrScheduled, ErrNotScheduled, ErrStale,
-		idempotency.ErrReused,
+		orgca.ErrNoRollback, orgca.ErrNotLater, orgca.ErrUnfitThen, ErrScheduled, ErrNotScheduled, ErrStale, ErrNoReissue,
+		ErrLastWave, idempotency.ErrReused,
 	} {
 		if errors.Is(cause, theirs) {
 			return slog.LevelWarn

@@ -127,7 +127,14 @@ func (w *run) planRollback(org registry.Org) (plan, error) {
 		return plan{}, ErrStrict
 	}
 	now := w.Now()
-	swap, err := org.Pointer.Rollback(previous, current, w.held.Fence, now)
+	back := org.Pointer.Rollback
+	if w.req.Mode == Return {
+		if orgca.Compromised(w.req.Reason) {
+			return plan{}, orgca.ErrCompromised
+		}
+		back = org.Pointer.Return
+	}
+	swap, err := back(previous, current, w.held.Fence, now)
 	if err != nil {
 		return plan{}, err
 	}
@@ -218,7 +225,10 @@ func (w *run) sealed(org registry.Org, s orgca.Swap, result Result, e audit.Entr
 		change.Generations = append(change.Generations, *s.Previous)
 	}
 	if s.Next.Number != 0 {
-		change.Reissue = orgca.NewReissue(s, org.Reissue, e.Time)
+		change.Reissue = orgca.NewReissue(s, org.Reissue, w.req.Moves, e.Time)
+	}
+	if change.Reissue != nil {
+		s.Pointer = change.Reissue.Steer(s.Pointer)
 	}
 	change.Answer, err = w.once.Keep(result, e.Time)
 	return plan{change, result}, err

@@ -36,6 +36,9 @@ type Store interface {
 	Census(ctx context.Context, current, newest int64) (map[agent.Method]registry.Tally, error)
 	Burndown(ctx context.Context) (registry.Burndown, error)
 	PutBurndown(ctx context.Context, b registry.Burndown) error
+	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
+	SeenAt(ctx context.Context, ids []agent.ID) (map[agent.ID]registry.Sighting, error)
+	Refusals(ctx context.Context, ids []agent.ID) (map[agent.ID]registry.Refusal, error)
 }
 
 // Notes are kept on the Org CAs' keys themselves, where no restored table overwrites them.
@@ -87,6 +90,7 @@ type Report struct {
 	Retired    int   `json:"retired"`
 	Forgotten  int   `json:"forgotten"` // CAs of others that no agent needs
 	Lapsed     int   `json:"lapsed"`    // overlaps whose end was noted
+	Wave       int   `json:"wave"`      // that the gate looked at, from 1; zero: none
 	Migrated   bool  `json:"migrated"`
 	Rotated    bool  `json:"rotated"`   // automatically, before the Org CA ended
 	Scheduled  bool  `json:"scheduled"` // a scheduled rotation was carried out
@@ -126,6 +130,7 @@ func (j *Job) maintain(ctx context.Context, report *Report) error {
 	var discardErr, retireErr, migrateErr, lapseErr, edgeErr, rotateErr error
 	dateErr := j.date(ctx, report) // first: the other steps take seconds
 	report.Lapsed, lapseErr = j.lapse(ctx)
+	gateErr := j.gate(ctx, report)
 	report.Forgotten, edgeErr = j.forget(ctx)
 	report.Discarded, discardErr = j.each(ctx, j.leftBehind, j.Ceremony.Discard)
 	errs := []error{dateErr, discardErr, j.prepare(ctx), j.trust(ctx)}
@@ -137,7 +142,7 @@ func (j *Job) maintain(ctx context.Context, report *Report) error {
 		errs = append(errs, j.witness(ctx), j.prepare(ctx), j.trust(ctx))
 	}
 	report.Retired, retireErr = j.each(ctx, j.spent, j.Ceremony.Retire)
-	return errors.Join(append(errs, lapseErr, edgeErr, migrateErr, rotateErr, retireErr)...)
+	return errors.Join(append(errs, lapseErr, gateErr, edgeErr, migrateErr, rotateErr, retireErr)...)
 }
 
 // first makes the first Org CA of an empty organisation, unless the operator uploads it. Another function at the same

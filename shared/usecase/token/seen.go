@@ -52,14 +52,18 @@ type viewer struct {
 	Store
 	sightings *Sightings
 	now       time.Time
+	last      registry.View // that was read
 }
 
 // View reads an agent and a copy of the pointer in one call.
-func (v viewer) View(ctx context.Context, id agent.ID) (registry.View, error) {
+func (v *viewer) View(ctx context.Context, id agent.ID) (view registry.View, err error) {
 	if v.sightings.over(id, v.now) {
-		return v.Store.View(ctx, id)
+		view, err = v.Store.View(ctx, id)
+	} else {
+		view, err = v.Store.ViewSeen(ctx, id)
 	}
-	return v.Store.ViewSeen(ctx, id)
+	v.last = view
+	return view, err
 }
 
 func (s *Sightings) over(id agent.ID, now time.Time) bool {

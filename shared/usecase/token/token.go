@@ -79,6 +79,7 @@ type Config struct {
 	// registered one.
 	RegisteredKeyOnly bool
 	Sightings         *Sightings
+	Refusals          *Refusals
 	Now               func() time.Time
 	NewID             func() string
 }
@@ -119,7 +120,8 @@ type Token struct {
 
 // Issue authenticates the caller and signs a token: one read, one conditional write each for a proof and an
 // assertion, one KMS call per epoch, and one more write at the first use of a successor. The assertion is used up
-// last: a refused request may be repeated with the same assertion. Besides, Sightings notes the hour.
+// last: a refused request may be repeated with the same assertion. Besides, Sightings notes the hour, and Refusals a
+// new certificate that is refused.
 //
 // The caller can mend the errors above. registry.ErrUnavailable means that a store did not answer: in doubt there is
 // no token. NonceError carries the nonce to answer with.
@@ -129,7 +131,19 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 		return Token{}, err
 	}
 	now := i.Now()
-	view, pin, err := authn.Authenticate(ctx, viewer{i.Store, i.Sightings, now}, &i.own, shown, r.ClientID, now)
+	reads := &viewer{Store: i.Store, sightings: i.Sightings, now: now}
+	t, err := i.issue(ctx, r, reads, shown, given)
+	if err != nil {
+		i.Refusals.note(ctx, reads.last, shown.Thumbprint(), err, now)
+	}
+	return t, err
+}
+
+func (i *Issuer) issue(
+	ctx context.Context, r Request, reads *viewer, shown authn.Credential, given *assertion.Assertion,
+) (Token, error) {
+	now := reads.now
+	view, pin, err := authn.Authenticate(ctx, reads, &i.own, shown, r.ClientID, now)
 	if err != nil {
 		return Token{}, err
 	}

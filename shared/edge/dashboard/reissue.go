@@ -1,0 +1,25 @@
+package dashboard
+
+import (
+	"net/http"
+
+	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+)
+
+// reissue takes a step of the re-issue of agents' certificates. The form's number is the idempotency key: a second
+// click changes nothing.
+func (d *Dashboard) reissue(w http.ResponseWriter, r *http.Request) error {
+	f, err := d.form(w, r)
+	if err != nil {
+		return err
+	}
+	mode, err := rotateca.Action(f.Get("action")).Mode()
+	if err != nil {
+		return err
+	}
+	if _, err := d.rotate(r, d.order(r, rotateca.Request{Mode: mode, IdempotencyKey: d.key(r, f)})); err != nil {
+		return err
+	}
+	http.Redirect(w, r, pkiPath, http.StatusSeeOther)
+	return nil
+}
