@@ -37,6 +37,8 @@ var sizes = map[string]size{
 	"standby":  {memory: 512, timeout: 120, reserved: 2},
 	"hygiene":  {memory: 512, timeout: 900, reserved: 1},
 	"startup":  {memory: 256, timeout: 60},
+	// It reads the fleet to tell every owner of a rotation.
+	"events": {memory: 512, timeout: 300},
 	// A bundle is built in memory, and so are the rows that it is built of.
 	"audit":   {memory: 1024, timeout: 29},
 	"healthz": {memory: 256, timeout: 29},

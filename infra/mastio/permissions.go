@@ -23,7 +23,7 @@ func (s *Service) permissions() map[string][]statement {
 		"discovery": {s.publicAuditKey(), s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
 		"healthz": {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.findOrphans(), s.describeKeys(),
 			s.findSeals(), s.listSeals(), s.findDue(), s.readAdminSecret(), s.openAdminSecret()},
-		"events": {s.readStream(), s.listStreams(), s.tellOutside(), s.reportFailure()},
+		"events": {s.readStream(), s.listStreams(), s.readOwners(), s.listAgents(), s.tellOutside(), s.reportFailure()},
 		"hygiene": {s.readOrg(), s.readAgents(), s.listAgents(), s.followFleet(), s.findDue(),
 			s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.deliverSecrets(),
 			s.sealSecrets()},

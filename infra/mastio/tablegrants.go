@@ -101,6 +101,16 @@ func (s *Service) readSeen() statement {
 	}
 }
 
+// readOwners reads the agents that a listing has found, in batches.
+func (s *Service) readOwners() statement {
+	return statement{
+		sid:        "ReadOwners",
+		actions:    []string{"dynamodb:BatchGetItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(agentRecords),
+	}
+}
+
 // writeAliases lets those of an agent be taken and given back, together with the agent.
 func (s *Service) writeAliases() statement {
 	return statement{

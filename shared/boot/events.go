@@ -18,6 +18,7 @@ func Events(p *Parts) (any, error) {
 	}
 	relay := events.New(events.Config{
 		Bus:   p.bus(),
+		Fleet: p.store(),
 		Pause: pauseBefore,
 		Log:   p.Log,
 	})

@@ -25,11 +25,14 @@ var told = map[audit.Event][]string{
 		"owner", "method"},
 	audit.OrgCARotated: {"generation", "fingerprint", "source", "reason", "overlap_seconds", "previous_generation",
 		"previous_fingerprint"},
-	audit.RotationWave:     {"generation", "from", "wave", "waves", "percent", "skipped"},
-	audit.RotationHalted:   {"generation", "from", "wave", "waves", "percent", "why", "agents", "on_halt"},
-	audit.RotationLate:     {"generation", "from", "wave", "waves", "percent"},
-	audit.RotationFinished: {"generation", "from", "waves"},
-	audit.OverlapEnded:     {"generation", "ended"},
+	audit.RotationWave:      {"generation", "from", "wave", "waves", "percent", "skipped"},
+	audit.RotationHalted:    {"generation", "from", "wave", "waves", "percent", "why", "agents", "on_halt"},
+	audit.RotationLate:      {"generation", "from", "wave", "waves", "percent"},
+	audit.RotationFinished:  {"generation", "from", "waves"},
+	audit.OverlapEnded:      {"generation", "ended"},
+	audit.RotationScheduled: {"at", "moved_from", "generation", "fingerprint", "source", "reason", "overlap_seconds"},
+	audit.RotationDropped:   {"at", "fingerprint", "code", "why"},
+	audit.RotationCancelled: {"at", "fingerprint", "was"},
 }
 
 // Of returns the event of a row; ok is false for a row that is not published. The detail's id is the row's: an event

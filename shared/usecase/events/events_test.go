@@ -110,6 +110,7 @@ func (b *bus) Put(_ context.Context, list []events.Event) ([]bool, error) {
 func relay(b *bus) *events.Relay {
 	return events.New(events.Config{
 		Bus:   b,
+		Fleet: fleet(nil),
 		Pause: func(context.Context, int) error { return nil },
 		Log:   slog.New(slog.DiscardHandler),
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/mastio-aws/mastio/shared/audit"
 )
@@ -31,9 +32,10 @@ type Record struct {
 	Err      error // of reading it; then there is no row
 }
 
-// Config is what a Relay is made of; all fields are required.
+// Config is what a Relay is made of; all fields are required. Fleet is read for the events that name owners' agents.
 type Config struct {
 	Bus   Bus
+	Fleet Fleet
 	Pause func(ctx context.Context, try int) error // before a repeated offer
 	Log   *slog.Logger
 }
@@ -57,8 +59,8 @@ type Report struct {
 func (r *Relay) Run(ctx context.Context, records []Record) Report {
 	report := Report{Records: len(records)}
 	for start := 0; start < len(records); {
-		batch, next, err := r.collect(records, start)
-		sent, sendErr := r.send(ctx, batch)
+		batch, next, err := r.collect(ctx, records, start)
+		sent, sendErr := r.sendAll(ctx, batch)
 		report.Sent += sent
 		if sendErr != nil {
 			err, next = sendErr, batch[sent].at
@@ -80,28 +82,42 @@ type offer struct {
 }
 
 // collect takes events from start on, of each subject one at most: the next one of a subject is only offered once the
-// one before it is out. It stops, with an error, at a record that cannot be read; next is where to go on.
-func (r *Relay) collect(records []Record, start int) (batch []offer, next int, err error) {
+// one before it is out. The events of a row that has many are a batch of their own, of any length: their order does not
+// matter. It stops, with an error, at a record that cannot be read; next is where to go on.
+func (r *Relay) collect(ctx context.Context, records []Record, start int) (batch []offer, next int, err error) {
 	subjects := map[string]bool{}
 	for next = start; next < len(records) && len(batch) < Batch; next++ {
 		rec := records[next]
 		if rec.Err != nil {
 			return batch, next, rec.Err
 		}
-		e, ok, err := Of(rec.Row)
+		if _, many := addressed[rec.Row.EventType]; len(batch) > 0 && (many || subjects[rec.Row.Subject]) {
+			return batch, next, nil
+		}
+		all, err := r.of(ctx, rec.Row)
 		if err != nil {
 			return batch, next, err
 		}
-		if !ok {
-			continue
+		for _, e := range all {
+			subjects[e.Subject] = true
+			batch = append(batch, offer{e, next})
 		}
-		if subjects[e.Subject] {
-			return batch, next, nil
+		if len(all) > 1 {
+			return batch, next + 1, nil
 		}
-		subjects[e.Subject] = true
-		batch = append(batch, offer{e, next})
 	}
 	return batch, next, nil
+}
+
+// sendAll sends any number of events, Batch at a time.
+func (r *Relay) sendAll(ctx context.Context, all []offer) (sent int, err error) {
+	for part := range slices.Chunk(all, Batch) {
+		n, err := r.send(ctx, part)
+		if sent += n; err != nil {
+			return sent, err
+		}
+	}
+	return sent, nil
 }
 
 // send offers a batch until all of it is taken, a few times. It returns how many of its first events are out: in front
