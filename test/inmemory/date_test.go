@@ -178,6 +178,12 @@ func TestPlanGoesStale(t *testing.T) {
 			},
 			after: func(t *testing.T, m *inmemory.Mastio) { m.Do(t, rotateca.Request{Mode: rotateca.Finalise}) },
 		},
+		"a standby that was replaced": {after: func(t *testing.T, m *inmemory.Mastio) {
+			g, _ := m.Org(t).Standby(m.Now())
+			if err := m.Ceremony.Discard(t.Context(), g, "test"); err != nil {
+				t.Fatal(err)
+			}
+		}},
 		"a standby that is staged for a compromise": {after: func(t *testing.T, m *inmemory.Mastio) {
 			m.Do(t, rotateca.Request{Mode: rotateca.Stage, Reason: "keyCompromise"})
 		}},
@@ -245,5 +251,30 @@ func TestPlannedUploadIsKept(t *testing.T) {
 		if g, _ := m.Org(t).Generation(staged.Generation); g.State != want {
 			t.Errorf("cancelled %t: at the date the upload is %s, want %s", cancelled, g.State, want)
 		}
+	}
+}
+
+// A standby that is fit now and not at the date is not pinned: another one is made, and it is still there at the date.
+func TestPlanOfAStandbyThatWouldNotLast(t *testing.T) {
+	m := inmemory.Open(t, memstore.Config{})
+	old, _ := m.Org(t).Standby(m.Now())
+	m.Advance(old.Validity().Until.Add(-orgca.LongestAgent - 10*24*time.Hour).Sub(m.Now()))
+	if _, err := m.Standby.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if g, ok := m.Org(t).Standby(m.Now()); !ok || g.Number != old.Number {
+		t.Fatalf("the standby is %d, want %d", g.Number, old.Number)
+	}
+	at := m.Now().Add(30 * 24 * time.Hour)
+	plan := planned(t, m, rotateca.Request{At: at})
+	for m.Now().Before(at) {
+		m.Advance(6 * 24 * time.Hour)
+		if _, err := m.Standby.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	org := m.Org(t)
+	if org.Pointer.Fingerprint != plan.Scheduled.Fingerprint || org.Pointer.Fingerprint == old.Fingerprint() {
+		t.Errorf("generation %d is current, plan %+v", org.Pointer.Current, org.Plan)
 	}
 }
