@@ -49,7 +49,8 @@ func owned(owner string, status agent.Status, ids ...string) (all []agent.Agent)
 	return all
 }
 
-// Each owner is told of the owner's agents, whichever page of the listing they are on; nobody of a deactivated one.
+// Each owner gets the owner's agents, whichever page of the listing they are on. A deactivated agent is named to no
+// owner.
 func TestOwnersAreTold(t *testing.T) {
 	b := &bus{fate: func() int { return 0 }}
 	r := relay(b)
@@ -57,10 +58,10 @@ func TestOwnersAreTold(t *testing.T) {
 		owned("team b", agent.Active, "b1", "b2"), owned("a@example.com", agent.Active, "a2", "a1"),
 		owned("left", agent.Deactivated, "l1")))
 	c := chains{}
+	date := map[string]any{"at": "2027-01-15T02:00:00Z", "scheduled_by": "admin:v1"}
 	records := []events.Record{
 		{Sequence: "1", Row: c.row(t, audit.AgentCertDue, "orga::a1", nil)},
-		{Sequence: "2", Row: c.row(t, audit.RotationScheduled, "orga", map[string]any{"at": "2027-01-15T02:00:00Z",
-			"scheduled_by": "admin:v1"})},
+		{Sequence: "2", Row: c.row(t, audit.RotationScheduled, "orga", date)},
 		{Sequence: "3", Row: c.row(t, audit.OrgCARotated, "orga", map[string]any{"generation": int64(2)})},
 	}
 	if got := r.Run(t.Context(), records); got.Failed != "" || got.Sent != len(b.taken) {
@@ -88,7 +89,7 @@ func TestOwnersAreTold(t *testing.T) {
 	}
 }
 
-// Ten thousand agents of one owner go out in events of which EventBridge takes ten in one call.
+// Ten thousand agents of one owner go out in events that are small enough: EventBridge takes ten in one call.
 func TestManyAgentsOfOneOwner(t *testing.T) {
 	const limit = 256 << 10 // octets in one call to PutEvents
 	var all fleet
