@@ -26,6 +26,7 @@ var repeatables = []string{
 	"POST /v1/admin/agents",
 	"POST /v1/admin/agents/enroll/byoca",
 	"POST /v1/admin/agents/enroll/spiffe",
+	"POST /pki/rotate-ca/reissue",
 	"POST /v1/admin/audit/checkpoint",
 }
 
