@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -60,7 +59,7 @@ type Function struct {
 	Alias  awslambda.Alias
 	Role   awsiam.Role
 	Policy awsiam.Policy
-	Keys   awsiam.ManagedPolicy // what a minter of Org CAs may do in KMS; nil for all others
+	Keys   awsiam.ManagedPolicy // what a function with many rights may do in KMS; nil for all others
 	Log    awslogs.LogGroup
 }
 
@@ -131,13 +130,16 @@ func (s *Service) function(name string) *Function {
 	return f
 }
 
-// allow gives a function its statements. A minter's for KMS are in a policy of their own: IAM takes 10,240 characters
-// of all inline policies of a role, and 6,144 of each managed one besides.
+// inline is how many statements a function's own policy holds with room to spare.
+const inline = 24
+
+// allow gives a function its statements. With many, those for KMS are in a policy of their own: IAM takes 10,240
+// characters of all inline policies of a role, and 6,144 of each managed one besides.
 func (s *Service) allow(name string, f *Function, scope constructs.Construct) {
 	all := s.statementsOf(name, f)
-	if slices.ContainsFunc(all, func(st statement) bool { return slices.Contains(st.actions, "kms:CreateKey") }) {
+	if len(all) > inline {
 		f.Keys = awsiam.NewManagedPolicy(scope, jsii.String("Keys"), &awsiam.ManagedPolicyProps{
-			Description: jsii.String("Mastio " + s.props.OrgID + ": keys of the Org CA, for " + name),
+			Description: jsii.String("Mastio " + s.props.OrgID + ": keys, for " + name),
 			Roles:       &[]awsiam.IRole{f.Role},
 		})
 	}
