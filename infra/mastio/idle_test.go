@@ -158,7 +158,7 @@ func scheduledJobs(t *testing.T, d *deployment) map[string]schedule {
 		runs := math.Floor(monthHours * 60 / (n * map[string]float64{"minute": 1, "hour": 60, "day": 1440}[m[2]]))
 		often := strings.TrimPrefix(strings.TrimSuffix(strings.TrimPrefix(expression, "rate("), ")"), "1 ")
 		all[job] = schedule{fmt.Sprintf("%s every %s: %s runs of %g GB ", job, often, thousands(int(runs)),
-			memoryOf(t, d, "mastio-acme-"+job)/1024), runs}
+			memoryOf(t, d, runBy(d, r))/1024), runs}
 	}
 	return all
 }
@@ -199,6 +199,12 @@ func pricesOfJobs(t *testing.T, d *deployment, rows [][2]string) {
 	for name, job := range jobs {
 		t.Errorf("the table has no row for %s: %q", name, job.row)
 	}
+}
+
+// runBy is the name of the function that a rule runs.
+func runBy(d *deployment, rule resource) string {
+	alias := d.resources["Mastio/"+fmt.Sprint(at(rule.Properties, "Targets", 0, "Arn", "Ref"))]
+	return "mastio-acme-" + d.functionName(at(alias.Properties, "FunctionName", "Ref"))
 }
 
 // memoryOf is a function's memory in MB.

@@ -202,7 +202,8 @@ func TestAlarms(t *testing.T) {
 			}
 		}
 		want := []string{
-			"legacy-org-ca", "org-ca-expiring", "standby-missing", "truststore-out-of-date", "registry-restored",
+			"legacy-org-ca", "org-ca-expiring", "standby-missing", "standby-silent", "truststore-out-of-date",
+			"registry-restored",
 			"rotation-lock-stuck",
 			"5xx-agents", "5xx-operators", "token-denials", "kms-throttling", "failed-events", "certs-expiring",
 			"hygiene-failed", "events-late",

@@ -113,17 +113,25 @@ func (w *Watch) written(name string, every int) cw.Metric {
 	})
 }
 
-// orgCA watches the warnings of /healthz. A missing value is as bad as a bad one: then no probe runs any more.
+// orgCA watches the warnings of /healthz. The standby job writes those that hold, and how many they are: that number
+// missing is as bad as a warning, because then no probe runs any more.
 func (w *Watch) orgCA() {
 	for _, r := range warnings.All() {
-		w.add(alarm{
-			id:      r.Alarm.ID,
-			metric:  w.warned(r.Warning),
-			periods: 3,
-			missing: cw.TreatMissingData_BREACHING,
-			todo:    r.Alarm.Todo,
-		})
+		missing := cw.TreatMissingData_NOT_BREACHING
+		if r.Gauge == warnings.ByCheckpoint {
+			missing = cw.TreatMissingData_BREACHING // it is written whether it holds or not
+		}
+		w.add(alarm{id: r.Alarm.ID, metric: w.warned(r.Warning), periods: 3, missing: missing, todo: r.Alarm.Todo})
 	}
+	w.add(alarm{
+		id:      "standby-silent",
+		metric:  w.gauge("warnings"),
+		limit:   float64(len(warnings.All())), // never by its value
+		periods: 3,
+		missing: cw.TreatMissingData_BREACHING,
+		todo: "The standby job reports nothing, so no alarm of the Org CA can fire. The log of the function standby says " +
+			"why.",
+	})
 }
 
 // warned is the gauge of a warning.

@@ -18,14 +18,16 @@ func gauge(name string, on bool) Gauge {
 	return g
 }
 
-// gauges returns the metrics of a deployment's alarms: every warning of /healthz as 0 or 1 under its own name, and the
-// remaining days of the root. The function standby writes them, except the gauge of the admin secret, which it may not
-// read: sealGauges has that gauge. Each costs $0.30 a month, so none has a second name.
+// gauges returns the metrics of a deployment's alarms: how many warnings hold, each warning that holds as 1 under its
+// own name, and the remaining days of the root. The function standby writes them, except the gauge of the admin secret,
+// which it may not read: sealGauges has that gauge. A metric costs $0.30 for a month in which it is written, so a
+// warning that does not hold is not: the number of them shows that the job still looks.
 func gauges(s health.State, now time.Time) []Gauge {
-	var all []Gauge
+	all := []Gauge{{Name: "warnings", Unit: Count}}
 	for _, r := range warnings.All() {
-		if r.Gauge == warnings.ByStandby {
-			all = append(all, gauge(string(r.Warning), slices.Contains(s.Warnings, r.Warning)))
+		if r.Gauge == warnings.ByStandby && slices.Contains(s.Warnings, r.Warning) {
+			all = append(all, gauge(string(r.Warning), true))
+			all[0].Value++
 		}
 	}
 	if !s.CANotAfter.IsZero() {

@@ -30,7 +30,7 @@ type Alarm struct {
 	Todo string // what the person on call does
 }
 
-// Gauge says which function writes a warning's metric: 1 while the warning holds, otherwise 0.
+// Gauge says which function writes a warning's metric: 1 while the warning holds.
 type Gauge int
 
 // The functions that write metrics.

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	runtime "github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/mastio-aws/mastio/shared/audit"
@@ -18,7 +19,6 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/secrets"
 	"github.com/mastio-aws/mastio/shared/edge/tsa"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
-	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
@@ -99,15 +99,22 @@ type job struct {
 // jobs are the scheduled functions, each as one instance that serves run after run.
 func (s *shop) jobs() ([]job, error) {
 	standbyJob, err1 := started[func(context.Context) (standby.Report, error)](boot.Standby(s.parts))
-	hygieneJob, err2 := started[func(context.Context) (hygiene.Report, error)](boot.Hygiene(s.parts))
+	hygiene, err2 := boot.Hygiene(s.parts)
 	checkpoint, err3 := started[func(context.Context, json.RawMessage) (any, error)](boot.Checkpoint(tsa.At)(s.parts))
+	asked := func(event string) func(context.Context) error { // as Lambda passes the schedule's event on
+		return func(ctx context.Context) error {
+			_, err := runtime.NewHandler(hygiene).Invoke(ctx, []byte(event))
+			return err
+		}
+	}
 	return []job{
 		{"standby", 2 * time.Minute, func(ctx context.Context) error { _, err := standbyJob(ctx); return err }},
 		{"checkpoint", 15 * time.Minute, func(ctx context.Context) error {
 			_, err := checkpoint(ctx, json.RawMessage(`{}`))
 			return err
 		}},
-		{"hygiene", 24 * time.Hour, func(ctx context.Context) error { _, err := hygieneJob(ctx); return err }},
+		{"hygiene", 24 * time.Hour, asked(`{}`)},
+		{"reissue", time.Minute, asked(`{"reissue":true}`)},
 	}, errors.Join(err1, err2, err3)
 }
 
