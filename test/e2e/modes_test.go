@@ -65,6 +65,14 @@ func TestStageCommitOverlapFinalise(t *testing.T) {
 	}
 }
 
+// waitSeen waits for the note of the hour in which the agent got a token: the token does not.
+func waitSeen(t *testing.T, id string) {
+	t.Helper()
+	waitFor(t, "the note of the agent's hour", func() bool {
+		return operator().must(t, 200, "GET", "/v1/admin/agents/"+id, admin(), nil).decode(t)["last_seen"] != nil
+	})
+}
+
 // An agent that is in use stands in the way of a finalise that has to be safe, and of no other one.
 func TestFinaliseWhenSafe(t *testing.T) {
 	forget(t)
@@ -72,10 +80,7 @@ func TestFinaliseWhenSafe(t *testing.T) {
 	change(t, "mode=mint&overlap=3600")
 	client := newClient(busy.certificate(t))
 	client.must(t, 200, "POST", tokenPath, nil, nil)
-	waitFor(t, "the note of the agent's hour", func() bool {
-		a := operator().must(t, 200, "GET", "/v1/admin/agents/"+busy.AgentID, admin(), nil)
-		return a.decode(t)["last_seen"] != nil
-	})
+	waitSeen(t, busy.AgentID)
 	ends := change(t, "mode=finalise&dry_run=true")["cuts_off"].(map[string]any)
 	if ends["agents"].(float64) < 1 || ends["seen"].(float64) < 1 {
 		t.Errorf("a dry run cuts off %v", ends)

@@ -229,6 +229,7 @@ func TestCallsOfARenewal(t *testing.T) {
 	needsFaults(t)
 	agent := enrol(t, fresh("cost"))
 	token(t, agent, 200)
+	waitSeen(t, agent.AgentID)
 	var next issued
 	for _, c := range []struct {
 		name string
