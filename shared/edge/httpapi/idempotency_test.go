@@ -161,9 +161,12 @@ func otherwise(t *testing.T, request events.APIGatewayProxyRequest) edit {
 	if err := json.Unmarshal([]byte(request.Body), &members); err != nil {
 		t.Fatal(err)
 	}
-	if strings.HasSuffix(request.Path, "rotate-cert") {
+	switch {
+	case strings.HasSuffix(request.Path, "rotate-cert"):
 		members["grace_seconds"] = 60
-	} else {
+	case strings.HasSuffix(request.Path, "reissue"):
+		members["comment"] = "another"
+	default:
 		members["display_name"] = "Another"
 	}
 	text, err := json.Marshal(members)

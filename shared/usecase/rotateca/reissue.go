@@ -98,10 +98,11 @@ func (w *run) steer(
 		if event == audit.RotationWave {
 			details["skipped"] = true
 		}
-		org.Reissue = &next
-		p, err := w.sealed(org, orgca.Swap{Pointer: pointer}, describe(org, current), w.entry(event, now, details))
+		org.Reissue, org.Pointer = &next, &pointer
+		result := describe(org, current)
+		result.Reissue = reissueOf(org, now)
+		p, err := w.sealed(org, orgca.Swap{Pointer: pointer}, result, w.entry(event, now, details))
 		p.change.Reissue = &next
-		p.result.Reissue = reissueOf(org, now)
 		return p, err
 	})
 }
