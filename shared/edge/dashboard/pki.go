@@ -54,7 +54,6 @@ func (d *Dashboard) pki(w http.ResponseWriter, r *http.Request) error {
 		return nil //nolint:nilerr // the newest page is the answer
 	}
 	v.Warnings, v.Cancel = explained(state), fresh(cancelPath, nil)
-	v.Steps = fresh("/proxy/pki/reissue", nil)
 	d.render(w, r, http.StatusOK, page{Name: "pki", Section: "pki", Title: "PKI", Content: v})
 	return nil
 }
@@ -106,7 +105,7 @@ func (d *Dashboard) presentOf(
 	if g, ok := org.Generation(v.Generation); ok {
 		v.Chain = links(g.Chain())
 	}
-	v.Back = back(org)
+	v.Back, v.Steps = back(org), fresh("/proxy/pki/reissue", nil)
 	return v, nil
 }
 

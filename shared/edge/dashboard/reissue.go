@@ -3,8 +3,18 @@ package dashboard
 import (
 	"net/http"
 
+	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
+
+// wavesOf reads how the agents are to move: empty, all at once, or what a halt of the usual waves does.
+func wavesOf(onHalt string) (orgca.Moves, error) {
+	if onHalt == "" {
+		return orgca.Moves{}, nil
+	}
+	m := orgca.Moves{Waves: orgca.DefaultWaves(), Hold: orgca.DefaultHold, OnHalt: orgca.OnHalt(onHalt)}
+	return m, m.Check(orgca.MaxOverlap)
+}
 
 // reissue takes a step of the re-issue of agents' certificates. The form's number is the idempotency key: a second
 // click changes nothing.

@@ -26,6 +26,7 @@ func TestReissueIsSteered(t *testing.T) {
 	})
 	step := func(action string, want ...string) {
 		t.Helper()
+		says(t, b.page(t, "/proxy/pki/rotation"), want...)
 		page := b.page(t, "/proxy/pki")
 		says(t, page, want...)
 		if a := b.submit(t, page, "/proxy/pki/reissue", url.Values{"action": {action}}); a.status != http.StatusSeeOther {
@@ -44,6 +45,28 @@ func TestReissueIsSteered(t *testing.T) {
 	a := b.submit(t, page, "/proxy/pki/reissue", url.Values{"action": {"finalise"}})
 	if a.status != http.StatusBadRequest {
 		t.Errorf("an action that is none: status %d", a.status)
+	}
+}
+
+// The form of the commit asks how the agents move; waves need an overlap.
+func TestACommitInWaves(t *testing.T) {
+	w, b := signedIn(t)
+	staged := w.Do(t, rotateca.Request{Mode: rotateca.Stage})
+	path := "/proxy/pki/rotate-ca/preflight?fingerprint=" + staged.Fingerprint
+	page := b.page(t, path)
+	says(t, page, "in waves, back after a halt")
+	form := url.Values{"confirm": {staged.Fingerprint[:8]}, "overlap": {"0"}, "waves": {"rollback"}}
+	page = b.submit(t, page, path, form)
+	says(t, page, "Waves need an overlap")
+	form["overlap"], form["waves"] = []string{"86400"}, []string{"faster"}
+	page = b.submit(t, page, path, form)
+	says(t, page, "Waves need an overlap")
+	form["waves"] = []string{"rollback"}
+	if a := b.submit(t, page, path, form); a.status != http.StatusSeeOther {
+		t.Fatalf("status %d: %s", a.status, text(a.body))
+	}
+	if r := w.Org(t).Reissue; len(r.Waves) != 3 || r.OnHalt != orgca.RollBackOnHalt || r.Hold != orgca.DefaultHold {
+		t.Errorf("re-issue: %+v", r)
 	}
 }
 

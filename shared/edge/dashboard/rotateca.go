@@ -178,6 +178,10 @@ func (d *Dashboard) commit(w http.ResponseWriter, r *http.Request) error {
 	if req.Overlap, err = overlap(f.Get("overlap")); err != nil {
 		problems = append(problems, field{"overlap", "Choose how long the present certificates live on."})
 	}
+	if req.Moves, err = wavesOf(f.Get("waves")); err != nil || req.Moves.InWaves() && req.Overlap == 0 {
+		problems = append(problems, field{"waves", "Waves need an overlap: choose how long the present certificates " +
+			"live on."})
+	}
 	if req.At, err = dateOf(f.Get("at")); err != nil {
 		problems = append(problems, field{"at", dateWrong})
 	}
