@@ -1,6 +1,7 @@
 package inmemory_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,15 +13,19 @@ import (
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
+	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-// walker is an agent that renews itself when the Mastio asks it to, and lets go of its old key at once.
+// walker is an agent that renews itself when the Mastio asks it to, or reads its secret before each request. It lets go
+// of its old key at once.
 type walker struct {
-	id   agent.ID
-	cert []byte
+	id        agent.ID
+	cert      []byte
+	delivered bool // reads its secret
 	// faulty: with certificates of a generation above 1 it shows a DPoP key that is not registered.
 	faulty     bool
 	generation int64
@@ -38,21 +43,29 @@ type fleet struct {
 	failed  int               // token requests that were refused to agents that are not faulty
 }
 
-func newFleet(t *testing.T, size int, cfg memstore.Config) *fleet {
+func newFleet(t *testing.T, size int, delivered bool, cfg memstore.Config) *fleet {
 	t.Helper()
 	m := inmemory.New(cfg, func(p *boot.Parts) { p.Beside = func(do func()) { do() } })
 	f := &fleet{Mastio: m, t: t, exposed: map[agent.ID]bool{}}
 	f.run()
 	for n := range size {
-		enrolled, err := m.Admit(t.Context(), fmt.Sprintf("walker-%04d", n))
+		a := &walker{delivered: delivered && n%3 != 0, generation: 1}
+		req := enroll.Request{Name: fmt.Sprintf("walker-%04d", n), By: audit.By{Actor: "test"}}
+		if a.delivered {
+			req.Deliver = agent.SecretsManager
+		}
+		enrolled, err := m.Enroll.Enroll(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.agents = append(f.agents, &walker{id: enrolled.Agent.ID, cert: enrolled.Certificate.CertPEM, generation: 1})
+		a.id, a.cert = enrolled.Agent.ID, enrolled.Certificate.CertPEM
+		f.agents = append(f.agents, a)
 	}
 	m.Advance(2 * time.Hour)
-	for _, a := range f.agents { // each has renewed itself once
-		f.renew(a)
+	for _, a := range f.agents { // those that renew themselves have done so once
+		if !a.delivered {
+			f.renew(a)
+		}
 		f.ask(a)
 	}
 	m.Advance(time.Hour)
@@ -67,6 +80,28 @@ func (f *fleet) run() {
 	f.t.Helper()
 	if _, err := f.Standby.Run(f.t.Context()); err != nil {
 		f.t.Fatal(err)
+	}
+	if _, err := f.Hygiene.Reissue(f.t.Context()); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// install takes what is in the agent's secret.
+func (f *fleet) install(a *walker) {
+	f.t.Helper()
+	raw := f.Secrets.Current(hygiene.SecretName(a.id))
+	if !a.delivered || raw == nil {
+		return
+	}
+	var v struct {
+		CertPEM    string `json:"cert_pem"`
+		Generation int64  `json:"generation"`
+	}
+	if err := json.Unmarshal(raw, &v); err != nil {
+		f.t.Fatalf("secret of %s: %v", a.id, err)
+	}
+	if a.cert, a.generation = []byte(v.CertPEM), v.Generation; a.generation == 2 {
+		f.exposed[a.id] = true
 	}
 }
 
@@ -88,6 +123,7 @@ func (f *fleet) renew(a *walker) {
 // ask asks for a token and, when the agent's slot has come, for a successor, with which it asks again.
 func (f *fleet) ask(a *walker) {
 	f.t.Helper()
+	f.install(a)
 	req := token.Request{CertificatePEM: string(a.cert)}
 	if a.faulty && a.generation > 1 {
 		req.Proofs = []string{foreignProof(f.t, f.Mastio)}
@@ -105,7 +141,7 @@ func (f *fleet) ask(a *walker) {
 		}
 		got.RenewAfter = window.Start
 	}
-	if !got.RenewAfter.IsZero() && !f.Now().Before(got.RenewAfter) {
+	if !a.delivered && !got.RenewAfter.IsZero() && !f.Now().Before(got.RenewAfter) {
 		before := a.generation
 		f.renew(a)
 		if a.generation != before {
@@ -179,7 +215,7 @@ func (f *fleet) rotate(onHalt orgca.OnHalt) {
 // A fifth of the agents is refused its new certificate. The first wave is too small for that to be certain; in the
 // second the gate halts, and rolls back.
 func TestFaultInTheSecondWave(t *testing.T) {
-	f := newFleet(t, fleetSize(), memstore.Config{})
+	f := newFleet(t, fleetSize(), true, memstore.Config{})
 	second := 0 // how many faulty agents the second wave has, and the first has none
 	for _, a := range f.agents {
 		share := orgca.Share(string(a.id))
@@ -262,7 +298,7 @@ func (f *fleet) ends(want map[audit.Event]int) {
 
 // The same rotation with 1,000 dead certificates that others present: nothing halts, all agents move.
 func TestDeadCertificatesHaltNothing(t *testing.T) {
-	f := newFleet(t, fleetSize(), memstore.Config{})
+	f := newFleet(t, fleetSize(), false, memstore.Config{})
 	for n := range len(f.agents) { // what each agent had before was ended by its operator
 		a := f.agents[n]
 		f.dead = append(f.dead, a.cert)
@@ -310,7 +346,7 @@ func TestGateResumesAfterACrash(t *testing.T) {
 func crash(t *testing.T, deadAt int, last memstore.Fault) bool {
 	t.Helper()
 	calls, armed := 0, false
-	f := newFleet(t, 8, memstore.Config{Fault: func(string) memstore.Fault {
+	f := newFleet(t, 8, false, memstore.Config{Fault: func(string) memstore.Fault {
 		if !armed {
 			return memstore.None
 		}
@@ -362,4 +398,30 @@ func crash(t *testing.T, deadAt int, last memstore.Fault) bool {
 		return false
 	}
 	return true
+}
+
+// One per cent of three agents is one agent, so that a wave always tests something.
+func TestAWaveHasAtLeastOneAgent(t *testing.T) {
+	f := newFleet(t, 3, true, memstore.Config{})
+	f.rotate(orgca.HoldOnHalt)
+	taken := func() (n int) {
+		r := f.Org(t).Reissue
+		for _, a := range f.agents {
+			if r.Takes(string(a.id)) {
+				n++
+			}
+		}
+		return n
+	}
+	if f.pass(); taken() != 1 {
+		t.Fatalf("the first wave takes %d agents, want one", taken())
+	}
+	waves := map[int]int{}
+	for range 60 {
+		f.pass()
+		waves[f.Org(t).Reissue.Wave] = taken()
+	}
+	if waves[0] != 1 || waves[1] < 1 || waves[2] != 3 || f.failed > 0 {
+		t.Errorf("agents by wave %v, %d token requests failed; want one, at least one, three and none", waves, f.failed)
+	}
 }
