@@ -15,10 +15,11 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// fleetSize is how many agents the tests of pages enrol: enough for several pages of every size, with -short fewer.
+// fleetSize is how many agents the tests of pages enrol: enough for several pages of every size, with -short
+// fewer. Some searches are for the numbers from 100 on.
 func fleetSize() int {
 	if testing.Short() {
-		return 60
+		return 130
 	}
 	return 300
 }
