@@ -89,6 +89,21 @@ func TestOwnersAreTold(t *testing.T) {
 	}
 }
 
+// The agents that the gate names and the agents of an owner are two members.
+func TestAHaltNamesBoth(t *testing.T) {
+	b := &bus{fate: func() int { return 0 }}
+	r := relay(b)
+	r.Fleet = fleet(owned("team b", agent.Active, "b1", "b2"))
+	row := chains{}.row(t, audit.RotationHalted, "orga", map[string]any{"agents": []any{"orga::b2"}, "why": "silent"})
+	if got := r.Run(t.Context(), []events.Record{{Sequence: "1", Row: row}}); got.Failed != "" || len(b.taken) != 2 {
+		t.Fatalf("report %+v, %d events", got, len(b.taken))
+	}
+	d := b.taken[1].Detail
+	if fmt.Sprint(d["agents"], d["gate_agents"]) != "[orga::b1 orga::b2] [orga::b2]" || d["owner"] != "team b" {
+		t.Errorf("detail: %v", d)
+	}
+}
+
 // Ten thousand agents of one owner go out in events that are small enough: EventBridge takes ten in one call.
 func TestManyAgentsOfOneOwner(t *testing.T) {
 	const limit = 256 << 10 // octets in one call to PutEvents
