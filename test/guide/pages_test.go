@@ -16,7 +16,8 @@ var says = map[string][]string{
 		`so is every certificate of the old CA`,
 	},
 	"shared/OPERATING.md": {
-		`"token_type":"Bearer"`, `"at_once"`, `"fingerprint"`, `"token_type":"Bearer"`, // certificate; Org CA
+		`"token_type":"Bearer"`, `"at_once"`, `"fingerprint"`, `"seen": \d`, `"token_type":"Bearer"`, // certificate; Org CA
+		`"by": "admin:`, `"state": "running"`, // scheduled; in waves
 		`"token_type":"Bearer"`,                                   // BYOCA
 		`"token_type":"Bearer"`, `the old certificate is refused`, // renewal
 		`secretsmanager`,                                        // hygiene
@@ -38,6 +39,7 @@ func TestPages(t *testing.T) {
 	follow(t, folder, "shared/OPERATING.md", operating)
 	functions := "```sh\n" + blocksOf(operating)[0].text + "```\n" // which the auditor's page uses
 	follow(t, folder, "shared/audit/README.md", functions+all["shared/audit/README.md"])
+	sh(t, folder, deactivate)
 	firstAgentOfADeployment(t, folder, all["infra/README.md"])
 }
 
@@ -126,6 +128,11 @@ case "$*" in
   *) echo "unexpected: $*" >&2; exit 1 ;;
 esac
 `
+
+// deactivate makes the agent's next enrolment a new one, as on a first deployment. Hygiene has delivered the agent a
+// certificate under the current Org CA by now, or is about to, and a plain enrolment replaces none that counts.
+const deactivate = admin + `curl --fail-with-body -sSk -X DELETE -H "X-Admin-Secret: $ADMIN_SECRET" ` +
+	`"$MASTIO/v1/admin/agents/orga::kyc-screener"`
 
 // firstAgentOfADeployment runs the last block of a first deployment, with the deployment's two hosts led to this
 // machine.
