@@ -427,7 +427,12 @@ func rotateOrgCA(t *testing.T, b *tab) {
 	b.preflight()
 	b.commit("86400")
 	b.says("The Org CA is rotated")
+	// Agents that are in use have not moved: it asks once more, and nothing has changed until then.
 	b.open("/proxy/pki/finalise")
+	b.says("What this cuts off", "got a token in the last day")
+	b.confirm()
+	b.says("Nothing was changed: agents that are in use remain")
+	b.do(chromedp.Click(chromedp.CSS("input[name=anyway]")))
 	b.confirm()
 	b.says("The rotation is final", "Certificates of earlier Org CAs do not count any more.")
 	b.open("/proxy/overview")
