@@ -225,6 +225,35 @@ func TestPlanGoesStale(t *testing.T) {
 	}
 }
 
+// A rotation and its rollback, both between two runs of the standby job, leave the Org CA as the pre-flight showed it.
+// The operator agreed to neither, so the plan is not carried out: the rollback drops it.
+func TestRollbackRevivesNoPlan(t *testing.T) {
+	for _, mode := range []rotateca.Mode{rotateca.Rollback, rotateca.Return} {
+		m := inmemory.Open(t, memstore.Config{})
+		plan := planned(t, m, rotateca.Request{})
+		m.Do(t, rotateca.Request{Mode: rotateca.Mint})
+		back := m.Do(t, rotateca.Request{Mode: mode})
+		org := m.Org(t)
+		if org.Pointer.Current != 1 || org.Plan.State != orgca.PlanDropped || org.Plan.Why == "" {
+			t.Errorf("%s: generation %d, plan %+v", mode, org.Pointer.Current, org.Plan)
+		}
+		if back.Audit.Seq != org.Head.Seq || back.Audit.Hash != org.Head.Hash {
+			t.Errorf("%s: the answer names row %d, the chain ends in %d", mode, back.Audit.Seq, org.Head.Seq)
+		}
+		row := lastRow(t, m, audit.RotationDropped)
+		if row.Seq != org.Head.Seq-1 || row.Actor != "test" || row.Details["fingerprint"] != plan.Fingerprint ||
+			row.Details["code"] != "plan_stale" || row.Details["why"] != org.Plan.Why {
+			t.Errorf("%s: row %d: %+v", mode, row.Seq, row)
+		}
+		if did := until(t, m, plan.Scheduled.At.Add(time.Hour)); len(did) > 0 || m.Org(t).Pointer.Current != 1 {
+			t.Errorf("%s: carried out or dropped once more at %v", mode, did)
+		}
+		if w := warned(t, m); !slices.Contains(w, warnings.PlanStale) {
+			t.Errorf("%s: warnings = %v", mode, w)
+		}
+	}
+}
+
 // A staged upload waits for its date beyond its seven days, and no longer than its plan.
 func TestPlannedUploadIsKept(t *testing.T) {
 	for _, cancelled := range []bool{false, true} {

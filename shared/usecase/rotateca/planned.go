@@ -114,15 +114,19 @@ func (w *run) keepsDate(org registry.Org, now time.Time) error {
 
 // planAfter is the plan as a swap leaves it; nil: unchanged. The swap that carries it out ends it, in the same
 // transaction and under the version that was read, so a plan is carried out once. Any swap ends the warning about an
-// earlier plan that was dropped. Another swap leaves a plan that waits: the standby job drops it, and says so.
-func (w *run) planAfter(p orgca.Plan) *orgca.Plan {
+// earlier plan that was dropped. Another swap leaves a plan that waits: the standby job drops it, and says so. A swap
+// back to the CA that a plan replaces would make its pre-flight true again before that job has looked. So it drops the
+// plan itself: dropped is what its row says, nil for every other swap.
+func (w *run) planAfter(p orgca.Plan, next int64) (after *orgca.Plan, dropped map[string]any) {
 	switch {
 	case w.req.Plan != 0:
 		p.State = orgca.PlanDone
 	case p.State == orgca.PlanDropped:
 		p.State = orgca.PlanCancelled
+	case p.Pending() && p.Current == next:
+		p, dropped = Dropped(p, "the Org CA was rotated and rolled back after the pre-flight")
 	default:
-		return nil
+		return nil, nil
 	}
-	return &p
+	return &p, dropped
 }

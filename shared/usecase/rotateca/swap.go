@@ -209,18 +209,28 @@ func (w *run) entry(event audit.Event, now time.Time, details map[string]any) au
 	return audit.Entry{Time: now, Event: event, Actor: w.req.Actor, Subject: w.OrgID, Details: details}
 }
 
-// sealed adds to a swap what every change of the Org CA carries: its row, the end of its lease, its answer.
+// sealed adds to a swap what every change of the Org CA carries: its row, the end of its lease, its answer. The row of
+// a plan that the swap drops comes before its own, which ends the chain.
 func (w *run) sealed(org registry.Org, s orgca.Swap, result Result, e audit.Entry) (plan, error) {
-	row, head, err := org.Head.Append(e)
-	if err != nil {
-		return plan{}, err
-	}
-	result.Audit = &Audit{row.Seq, row.Hash}
 	held := w.held
-	change := registry.Change{ID: w.NewID(), Pointer: &s.Pointer, Head: &head, Rows: []audit.Row{row}, Release: &held}
+	change := registry.Change{ID: w.NewID(), Pointer: &s.Pointer, Release: &held}
+	entries := []audit.Entry{e}
 	if s.Next.Number != 0 {
-		change.Generations, change.Plan = append(change.Generations, s.Next), w.planAfter(org.Plan)
+		var dropped map[string]any
+		change.Generations = append(change.Generations, s.Next)
+		if change.Plan, dropped = w.planAfter(org.Plan, s.Next.Number); dropped != nil {
+			entries = []audit.Entry{w.entry(audit.RotationDropped, e.Time, dropped), e}
+		}
 	}
+	head := org.Head
+	for _, entry := range entries {
+		row, next, err := head.Append(entry)
+		if err != nil {
+			return plan{}, err
+		}
+		head, change.Rows, result.Audit = next, append(change.Rows, row), &Audit{row.Seq, row.Hash}
+	}
+	change.Head = &head
 	if s.Previous != nil {
 		change.Generations = append(change.Generations, *s.Previous)
 	}
@@ -230,6 +240,7 @@ func (w *run) sealed(org registry.Org, s orgca.Swap, result Result, e audit.Entr
 	if change.Reissue != nil {
 		s.Pointer = change.Reissue.Steer(s.Pointer)
 	}
+	var err error
 	change.Answer, err = w.once.Keep(result, e.Time)
 	return plan{change, result}, err
 }
