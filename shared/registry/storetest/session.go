@@ -16,8 +16,8 @@ func searches(t *testing.T, f fixture) {
 	fleet := f.fleet()
 	f.settled(fleet)
 	slices.SortFunc(fleet, func(a, b agent.Agent) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	for _, prefix := range []string{"", "acme::", "acme::agent-", "acme::agent-1", "acme::agent-12", "acme::agent-123",
-		"acme::agent-123x", "acme::b", "acne"} {
+	for _, prefix := range []string{"", "acme::", "acme::agent-", "acme::agent-0", "acme::agent-04", "acme::agent-042",
+		"acme::agent-042x", "acme::b", "acne"} {
 		want := slices.DeleteFunc(slices.Clone(fleet),
 			func(a agent.Agent) bool { return !strings.HasPrefix(string(a.ID), prefix) })
 		for _, limit := range []int{7, 100} {
@@ -36,11 +36,13 @@ func searches(t *testing.T, f fixture) {
 			f.same(fmt.Sprintf("agents that begin with %q in pages of %d", prefix, limit), append([]agent.Agent{}, got...), want)
 		}
 	}
-	page, err := f.Find(t.Context(), registry.Search{Prefix: "acme::agent-1", Limit: 7})
-	f.fails("find", err, nil)
+	page, err := f.Find(t.Context(), registry.Search{Prefix: "acme::agent-0", Limit: 7})
+	if err != nil || page.Next == "" { // also the small fleet of -short goes on
+		t.Fatalf("first page: got %+v, %v", page, err)
+	}
 	for _, q := range []registry.Search{
 		{
-			Prefix: "acme::agent-2",
+			Prefix: "acme::agent-1",
 			Cursor: page.Next,
 		}, {Cursor: "!"}, {Cursor: page.Next + "="}, {Cursor: "YWJj"}, {Cursor: page.Next[1:]},
 	} {
