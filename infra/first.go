@@ -24,7 +24,7 @@ func firstDeployment(ctx context.Context, cfg aws.Config, stack string) (bool, e
 		return false, err
 	}
 	for _, s := range out.Stacks {
-		switch s.StackStatus {
+		switch s.StackStatus { //nolint:exhaustive // the states that a first deployment leaves
 		case cfn.StackStatusReviewInProgress, cfn.StackStatusCreateFailed, cfn.StackStatusRollbackComplete,
 			cfn.StackStatusRollbackFailed:
 			return true, nil

@@ -164,7 +164,7 @@ func asWritten(all []string) (string, error) {
 		}
 		switch {
 		case entry.Wrapped != nil && strings.Contains(string(entry.Wrapped), "msg"):
-			return "", fmt.Errorf("Lambda has wrapped a line: %.200s", text)
+			return "", fmt.Errorf("a line is wrapped by Lambda: %.200s", text)
 		case entry.Text != nil && (entry.Level == "" || entry.Timestamp == ""):
 			return "", fmt.Errorf("a line has no level or no timestamp: %.200s", text)
 		case entry.Text != nil:

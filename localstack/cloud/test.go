@@ -104,7 +104,7 @@ func (n counts) String() string {
 }
 
 func (c *cloud) runSuite(ctx context.Context, s suite) (counts, error) {
-	args := append([]string{"test", "-json", "-count=1", "-timeout", "8m"}, s.args...)
+	args := append([]string{"test", "-json", "-count=1", "-timeout", "15m"}, s.args...)
 	cmd := exec.CommandContext(ctx, "go", append(args, s.pkg)...)
 	cmd.Dir, cmd.Stderr, cmd.WaitDelay = c.root, c.out, 10*time.Second
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }

@@ -19,13 +19,13 @@ func (p Pointer) Return(previous, current Generation, fence int64, now time.Time
 	if len(kept) >= MaxAccepted {
 		return Swap{}, ErrOverlaps
 	}
-	s.Pointer.Accepted = append(kept, Overlap{
+	s.Pointer.Accepted = slices.Concat(kept, []Overlap{{
 		Generation: current.Number,
 		Until:      now.Add(MaxOverlap),
 		Undone:     true,
 		Opens:      now,
 		Closes:     now.Add(ReturnWithin),
-	})
+	}})
 	return s, nil
 }
 

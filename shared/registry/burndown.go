@@ -57,6 +57,7 @@ func (b Burndown) With(p BurndownPoint) Burndown {
 		}
 		all = kept
 	}
-	b.Points = append(all, BurndownPoint{At: p.At.UTC().Truncate(time.Millisecond), Remaining: maps.Clone(p.Remaining)})
+	all = append(all, BurndownPoint{At: p.At.UTC().Truncate(time.Millisecond), Remaining: maps.Clone(p.Remaining)})
+	b.Points = all
 	return b
 }

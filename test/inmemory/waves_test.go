@@ -130,7 +130,7 @@ func (f *fleet) ask(a *walker) {
 	}
 	got, err := f.Token.Issue(f.t.Context(), req)
 	a.refused = err != nil
-	if err != nil && !(a.faulty && errors.Is(err, token.ErrProofKey)) {
+	if err != nil && (!a.faulty || !errors.Is(err, token.ErrProofKey)) {
 		f.failed++
 		f.t.Errorf("%s: %s is refused a token: %v", f.Now().Format(time.TimeOnly), a.id, err)
 	}

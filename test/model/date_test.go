@@ -79,7 +79,7 @@ func (m *machine) dated(t *rapid.T, req rotateca.Request) (rotateca.Result, erro
 func (m *machine) checkDates(t *rapid.T) {
 	var plan *audit.Row
 	for _, r := range m.verified(t, inmemory.OrgID, m.org(t).Head) {
-		switch r.EventType {
+		switch r.EventType { //nolint:exhaustive // the rows of a plan, and the swaps
 		case audit.RotationScheduled:
 			plan = &r
 		case audit.RotationDropped, audit.RotationCancelled, audit.OrgCARolledBack, audit.OrgCACreated:

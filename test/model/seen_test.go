@@ -135,6 +135,6 @@ func (m *machine) agents(t *rapid.T) map[agent.ID]agent.Agent {
 func holds(a agent.Agent, org registry.Org, now time.Time, used bool) bool {
 	return slices.ContainsFunc(a.Pins, func(p agent.Pin) bool {
 		_, err := a.Authenticate(p.Thumbprint, org.Pointer, now)
-		return err == nil && now.Before(p.NotAfter) && !(used && p.Unused)
+		return err == nil && now.Before(p.NotAfter) && (!used || !p.Unused)
 	})
 }

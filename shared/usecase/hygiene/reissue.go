@@ -81,7 +81,7 @@ func (j *Job) Reissue(ctx context.Context) (ReissueReport, error) {
 		return ReissueReport{}, fmt.Errorf("begin a pass of the re-issue: %w", err)
 	}
 	over, err := p.work(ctx, org)
-	r, endErr := p.end(ctx, org, over || err != nil)
+	r, endErr := p.end(ctx, over || err != nil)
 	j.Log.InfoContext(ctx, "reissue", "generation", p.re.Generation, "delivered", r.Delivered, "notified", r.Notified,
 		"failed", r.Failed, "renewing", p.seen.Renewing, "waiting", p.seen.Waiting, "later", p.seen.Later,
 		"state", string(r.State), "over", r.Over)
@@ -110,7 +110,7 @@ func (p *pass) begin(ctx context.Context, org registry.Org) error {
 }
 
 // end writes what the pass saw. What an operator or the gate decided meanwhile stays.
-func (p *pass) end(ctx context.Context, org registry.Org, over bool) (ReissueReport, error) {
+func (p *pass) end(ctx context.Context, over bool) (ReissueReport, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	r := ReissueReport{Delivered: p.seen.Delivered, Notified: p.seen.Notified, Failed: p.seen.Failed, Over: over}

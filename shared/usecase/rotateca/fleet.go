@@ -78,8 +78,8 @@ func (o *Observer) lookUp(ctx context.Context, org registry.Org, p *Progress) er
 		}
 		if _, err := o.each(ctx, registry.Query{Generation: generation}, &left, nil,
 			func(a agent.Agent, seen registry.Sighting) {
-				switch {
-				case generation == current:
+				switch generation {
+				case current:
 					moved++
 					add(a.Method, one(uses(a, seen, current)), 0)
 				default:

@@ -53,8 +53,8 @@ const (
 	// of the re-issue; POST /pki/rotate-ca/reissue has them as actions
 	Pause    Mode = "reissue_pause"
 	Resume   Mode = "reissue_resume"
-	SkipWave Mode = "reissue_skip_wave"
-	Return   Mode = "reissue_rollback" // as Rollback, and what is left is accepted until its agents are back
+	SkipWave Mode = "reissue_skip_wave" //nolint:gosec // a mode, no credential
+	Return   Mode = "reissue_rollback"  // as Rollback, and what is left is accepted until its agents are back
 )
 
 // Request asks for a change of the Org CA.
