@@ -113,6 +113,44 @@ func rotateCert(t *testing.T, b *tab) {
 	b.wait(func() bool { return strings.Contains(b.text(), "Confirm Form Resubmission") })
 }
 
+// caller calls the Mastio, with a certificate or without.
+func (s *system) caller(certificates ...tls.Certificate) *http.Client {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(s.CAPEM)
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+		Certificates: certificates,
+		RootCAs:      roots,
+	}}}
+}
+
+// use gives an agent a certificate, and a token for it.
+func (s *system) use(t *testing.T, id string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		s.URL+"/registry/agents/"+id+"/rotate-cert", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Admin-Secret", s.AdminSecret)
+	client := s.caller()
+	defer client.CloseIdleConnections()
+	answer, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var made struct {
+		Cert string `json:"cert_pem"`
+		Key  string `json:"key_pem"`
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&made); err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("rotate-cert: status %d, %v", answer.StatusCode, err)
+	}
+	if status := token(t, s, []byte(made.Cert), []byte(made.Key)); status != http.StatusOK {
+		t.Fatalf("token: status %d", status)
+	}
+}
+
 // token asks for one with a client certificate.
 func token(t *testing.T, s *system, certPEM, keyPEM []byte) int {
 	t.Helper()
@@ -120,12 +158,7 @@ func token(t *testing.T, s *system, certPEM, keyPEM []byte) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(s.CAPEM)
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
-		Certificates: []tls.Certificate{pair},
-		RootCAs:      roots,
-	}}}
+	client := s.caller(pair)
 	defer client.CloseIdleConnections()
 	answer, err := client.Post(s.URL+"/v1/auth/token", "", nil)
 	if err != nil {
@@ -401,6 +434,7 @@ func (b *tab) generation() int64 {
 
 func rotateOrgCA(t *testing.T, b *tab) {
 	b.signIn()
+	b.s.use(t, "orga::kyc-screener-eu")
 	before := b.generation()
 	b.preflight()
 	b.commit("604800")
