@@ -3,6 +3,7 @@ package hygiene_test
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -241,7 +242,10 @@ func TestReissueCrashAtEveryCall(t *testing.T) {
 func crashReissue(t *testing.T, n int, write memstore.Fault, overlap time.Duration) (done bool) {
 	t.Helper()
 	armed, left := false, n
+	var mu sync.Mutex // the run works on several agents at once
 	m := fresh(t, memstore.Config{Fault: func(op string) memstore.Fault {
+		mu.Lock()
+		defer mu.Unlock()
 		switch {
 		case !armed:
 			return memstore.None
@@ -259,6 +263,8 @@ func crashReissue(t *testing.T, n int, write memstore.Fault, overlap time.Durati
 	crashed := errors.New("crash")
 	after := write == memstore.HalfAck
 	fault := func(_ string, isAfter bool) error {
+		mu.Lock()
+		defer mu.Unlock()
 		switch {
 		case !armed:
 		case left == 0:
