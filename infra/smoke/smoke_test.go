@@ -154,7 +154,7 @@ func TestAgentsAPI(t *testing.T) {
 		},
 		"wrapped lines": {
 			lines:  map[string][]string{"token": {wrapped}},
-			says:   []string{"FAIL  AWS: lines of a function's log", "Lambda has wrapped", "tail /aws/lambda/mastio-acme-token"},
+			says:   []string{"FAIL  AWS: lines of a function's log", "wrapped by Lambda", "tail /aws/lambda/mastio-acme-token"},
 			status: exitWrong,
 		},
 		"no level": {
