@@ -10,7 +10,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/schema"
 )
 
 // maxPage is the most agents of one page.
@@ -33,7 +32,7 @@ func (s *Store) Agents(ctx context.Context, q registry.Query) (registry.Page, er
 		return registry.Page{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	limit := min(max(q.Limit, 1), maxPage)
-	m := s.newMerge(shardedIndex{s.fleet, schema.AgentsByGeneration, "gen_pk", "gen_sk", ""}, low, high, limit)
+	m := s.newMerge(s.byGeneration(), low, high, limit)
 	var page registry.Page
 	var ids []agent.ID
 	page.Next, err = m.page(ctx, limit, func(place string, _ item) error {

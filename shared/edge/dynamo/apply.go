@@ -129,6 +129,27 @@ func (s *Store) lookups(c registry.Change) (list []types.TransactWriteItem) {
 	return list
 }
 
+// putVersioned writes one record by itself, under the condition of versioned. A repeated attempt can meet what the
+// attempt before it stored: also ErrConflict.
+func (s *Store) putVersioned(ctx context.Context, doing, table string, i item, version int64) error {
+	put := s.versioned(i, version).Put
+	var a attempts
+	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName:                 &table,
+		Item:                      put.Item,
+		ConditionExpression:       put.ConditionExpression,
+		ExpressionAttributeNames:  put.ExpressionAttributeNames,
+		ExpressionAttributeValues: put.ExpressionAttributeValues,
+	}, a.watch)
+	if _, ok := conditionFailed(err); ok {
+		return fmt.Errorf("%s: %w", doing, registry.ErrConflict)
+	}
+	if err != nil {
+		return a.failed(doing, err)
+	}
+	return nil
+}
+
 // versioned writes a record iff it still has the version that it was read with; zero: iff there is none.
 func (s *Store) versioned(i item, version int64) types.TransactWriteItem {
 	if version == 0 {

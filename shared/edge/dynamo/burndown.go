@@ -3,9 +3,6 @@ package dynamo
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -32,8 +29,7 @@ func (s *Store) Burndown(ctx context.Context) (b registry.Burndown, err error) {
 	return b, nil
 }
 
-// PutBurndown stores it iff it is still as it was read. A repeated attempt can meet what the attempt before it stored:
-// also ErrConflict.
+// PutBurndown stores it iff it is still as it was read.
 func (s *Store) PutBurndown(ctx context.Context, b registry.Burndown) error {
 	const doing = "store the burn-down"
 	points, err := json.Marshal(b.Points)
@@ -47,20 +43,5 @@ func (s *Store) PutBurndown(ctx context.Context, b registry.Burndown) error {
 	if len(b.Points) > 0 {
 		w.blob("points", points)
 	}
-	put := s.versioned(w.item, b.Version).Put
-	var a attempts
-	_, err = s.client.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName:                 &s.registry,
-		Item:                      put.Item,
-		ConditionExpression:       put.ConditionExpression,
-		ExpressionAttributeNames:  put.ExpressionAttributeNames,
-		ExpressionAttributeValues: put.ExpressionAttributeValues,
-	}, a.watch)
-	if _, ok := conditionFailed(err); ok {
-		return fmt.Errorf("%s: %w", doing, registry.ErrConflict)
-	}
-	if err != nil {
-		return a.failed(doing, err)
-	}
-	return nil
+	return s.putVersioned(ctx, doing, s.registry, w.item, b.Version)
 }

@@ -66,8 +66,7 @@ func (s *Store) Due(ctx context.Context, q registry.DueQuery) (registry.DuePage,
 		return registry.DuePage{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	limit := min(max(q.Limit, 1), maxPage)
-	index := shardedIndex{s.registry, schema.AgentsByDue, "due_pk", "due_sk", ""}
-	m := s.newMerge(index, low, awaitPart+behind(q.At), limit)
+	m := s.newMerge(s.byDue(), low, awaitPart+behind(q.At), limit)
 	var page registry.DuePage
 	page.Next, err = m.page(ctx, limit, func(place string, _ item) error {
 		if parts := duePattern.FindStringSubmatch(place); parts != nil {
@@ -96,7 +95,7 @@ func dueAfter(q registry.DueQuery) (string, error) {
 // CountDue counts the same range, without reading it: with a limit, no more than that of each shard.
 func (s *Store) CountDue(ctx context.Context, q registry.DueQuery) (int64, error) {
 	var total atomic.Int64
-	err := s.eachDueShard(ctx, dueFrom(q), awaitPart+behind(q.At), int32(min(q.Limit, maxPage)),
+	err := s.eachShard(ctx, s.byDue(), span{dueFrom(q), awaitPart + behind(q.At)}, int32(min(q.Limit, maxPage)),
 		func(n int32) { total.Add(int64(n)) })
 	if err != nil {
 		return 0, unavailable("count who is due", err)
@@ -107,7 +106,8 @@ func (s *Store) CountDue(ctx context.Context, q registry.DueQuery) (int64, error
 // Expiring asks each shard for one entry of the range between the two parts.
 func (s *Store) Expiring(ctx context.Context, now, overdue time.Time) (bool, error) {
 	var found atomic.Bool
-	err := s.eachDueShard(ctx, toldPart+behind(now), awaitPart+behind(overdue), 1, func(n int32) {
+	of := span{toldPart + behind(now), awaitPart + behind(overdue)}
+	err := s.eachShard(ctx, s.byDue(), of, 1, func(n int32) {
 		if n > 0 {
 			found.Store(true)
 		}
@@ -118,23 +118,25 @@ func (s *Store) Expiring(ctx context.Context, now, overdue time.Time) (bool, err
 	return found.Load(), nil
 }
 
-// eachDueShard counts a range of every shard, all at once: of each the first entries only, or, without a limit, all.
-func (s *Store) eachDueShard(ctx context.Context, low, high string, limit int32, counted func(int32)) error {
+// eachShard counts a range of every shard of an index, all at once: of each the first entries only, or, without a
+// limit, all.
+func (s *Store) eachShard(ctx context.Context, in shardedIndex, of span, limit int32, counted func(int32)) error {
 	errs := make([]error, schema.Shards)
 	var wg sync.WaitGroup
 	for n := range schema.Shards {
 		wg.Go(func() {
-			in := &dynamodb.QueryInput{
-				TableName:                 &s.registry,
-				IndexName:                 aws.String(schema.AgentsByDue),
+			query := &dynamodb.QueryInput{
+				TableName:                 &in.table,
+				IndexName:                 &in.index,
 				Select:                    types.SelectCount,
-				KeyConditionExpression:    aws.String("due_pk = :shard AND due_sk BETWEEN :low AND :high"),
-				ExpressionAttributeValues: item{":shard": text(shardKey(n)), ":low": text(low), ":high": text(high)},
+				KeyConditionExpression:    aws.String("#partition = :shard AND #by BETWEEN :low AND :high"),
+				ExpressionAttributeNames:  map[string]string{"#partition": in.partition, "#by": in.by},
+				ExpressionAttributeValues: item{":shard": text(shardKey(n)), ":low": text(of.low), ":high": text(of.high)},
 			}
 			if limit > 0 {
-				in.Limit = &limit
+				query.Limit = &limit
 			}
-			errs[n] = s.countPages(ctx, in, counted)
+			errs[n] = s.countPages(ctx, query, counted)
 		})
 	}
 	wg.Wait()

@@ -9,7 +9,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/schema"
 )
 
 // maxFound is the most agents of one page of Find: what one batch reads.
@@ -24,7 +23,7 @@ func (s *Store) Find(ctx context.Context, q registry.Search) (registry.Page, err
 		return registry.Page{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	limit := min(max(q.Limit, 1), maxFound)
-	m := s.newMerge(shardedIndex{s.fleet, schema.AgentsByName, "gen_pk", "id", ""}, low, q.Prefix+"~", limit+1)
+	m := s.newMerge(s.byName(), low, q.Prefix+"~", limit+1)
 	var page registry.Page
 	var ids []string
 	page.Next, err = m.page(ctx, limit, func(id string, _ item) error {

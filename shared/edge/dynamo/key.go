@@ -45,6 +45,15 @@ func agentKey(id agent.ID) string { return "AGENT#" + string(id) }
 // seenKey is a partition of its own, so that the note of a token shares no item with any change of the agent.
 func seenKey(id agent.ID) string { return seenPrefix + string(id) }
 
+// seenKeys are the keys of what is noted of agents, under one sort key.
+func seenKeys(ids []agent.ID, sk string) []item {
+	keys := make([]item, len(ids))
+	for n, id := range ids {
+		keys[n] = key(seenKey(id), sk)
+	}
+	return keys
+}
+
 func isSeen(i item) bool {
 	r := reader{item: i}
 	return strings.HasPrefix(r.text("pk"), seenPrefix)

@@ -3,14 +3,9 @@ package dynamo
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"slices"
-	"sync"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"sync/atomic"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -91,24 +86,16 @@ func (s *Store) take(ctx context.Context, l registry.Selection, found []candidat
 
 // wholeOf reads the candidates' whole records, a batch for each hundred, side by side.
 func (s *Store) wholeOf(ctx context.Context, found []candidate) (map[agent.ID]agent.Agent, error) {
-	chunks := slices.Collect(slices.Chunk(found, maxFound))
-	parts, errs := make([][]item, len(chunks)), make([]error, len(chunks))
-	var wg sync.WaitGroup
-	for n, chunk := range chunks {
-		wg.Go(func() {
-			keys := make([]item, len(chunk))
-			for i, c := range chunk {
-				keys[i] = key(agentKey(c.id), single)
-			}
-			parts[n], errs[n] = s.batch(ctx, s.registry, keys)
-		})
+	keys := make([]item, len(found))
+	for n, c := range found {
+		keys[n] = key(agentKey(c.id), single)
 	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
+	items, err := s.batchAll(ctx, s.registry, keys)
+	if err != nil {
 		return nil, err
 	}
 	records := map[agent.ID]agent.Agent{}
-	for _, i := range slices.Concat(parts...) {
+	for _, i := range items {
 		a, err := decodeAgent(i)
 		if err != nil {
 			return nil, err
@@ -186,15 +173,11 @@ func (s *Store) newWalk(l registry.Selection) (*walk, error) {
 	}
 	switch l.Sort {
 	case registry.ByName:
-		w.of, w.spans = shardedIndex{s.fleet, schema.AgentsByName, "gen_pk", "id", ""}, []span{{"!", "~"}}
+		w.of, w.spans = s.byName(), []span{{"!", "~"}}
 	case registry.ByDue:
-		high := awaitPart + ":"
-		if !l.DueAt.IsZero() {
-			high = awaitPart + behind(l.DueAt)
-		}
-		w.of, w.spans = shardedIndex{s.registry, schema.AgentsByDue, "due_pk", "due_sk", ""}, []span{{toldPart, high}}
+		w.of, w.spans = s.byDue(), []span{dueSpan(l.Filter)}
 	case registry.ByGeneration:
-		w.of, w.spans = shardedIndex{s.fleet, schema.AgentsByGeneration, "gen_pk", "gen_sk", ""}, generationSpans(l.Filter)
+		w.of, w.spans = s.byGeneration(), generationSpans(l.Filter)
 	}
 	return w, w.from(l)
 }
@@ -252,6 +235,14 @@ func generationSpans(f registry.Filter) []span {
 	return []span{{"0", ":"}}
 }
 
+// dueSpan is the range of the due index that a filter leaves.
+func dueSpan(f registry.Filter) span {
+	if f.DueAt.IsZero() {
+		return span{toldPart, awaitPart + ":"}
+	}
+	return span{toldPart, awaitPart + behind(f.DueAt)}
+}
+
 // Count counts what all pages of a listing have, in the index that can.
 func (s *Store) Count(ctx context.Context, l registry.Selection) (int64, error) {
 	const doing = "count agents"
@@ -261,14 +252,9 @@ func (s *Store) Count(ctx context.Context, l registry.Selection) (int64, error) 
 	case registry.Uncounted:
 		err = registry.ErrUnsupported
 	case registry.OfAll:
-		n, err = s.countShards(ctx, shardedIndex{s.fleet, schema.AgentsByGeneration, "gen_pk", "gen_sk", ""}, span{"0", ":"})
+		n, err = s.countShards(ctx, s.byGeneration(), span{"0", ":"})
 	case registry.OfDue:
-		high := awaitPart + ":"
-		if !l.DueAt.IsZero() {
-			high = awaitPart + behind(l.DueAt)
-		}
-		index := shardedIndex{s.registry, schema.AgentsByDue, "due_pk", "due_sk", ""}
-		n, err = s.countShards(ctx, index, span{toldPart, high})
+		n, err = s.countShards(ctx, s.byDue(), dueSpan(l.Filter))
 	case registry.OfActive:
 		n, err = s.countActive(ctx, l.Filter)
 	}
@@ -313,28 +299,9 @@ func (s *Store) countActive(ctx context.Context, f registry.Filter) (int64, erro
 	return n, nil
 }
 
-// countShards counts a range of every shard of an index, all at once.
+// countShards counts a range of every shard of an index.
 func (s *Store) countShards(ctx context.Context, in shardedIndex, of span) (int64, error) {
-	var mu sync.Mutex
-	var total int64
-	errs := make([]error, schema.Shards)
-	var wg sync.WaitGroup
-	for n := range schema.Shards {
-		wg.Go(func() {
-			errs[n] = s.countPages(ctx, &dynamodb.QueryInput{
-				TableName:                 &in.table,
-				IndexName:                 &in.index,
-				Select:                    types.SelectCount,
-				KeyConditionExpression:    aws.String("#partition = :shard AND #by BETWEEN :low AND :high"),
-				ExpressionAttributeNames:  map[string]string{"#partition": in.partition, "#by": in.by},
-				ExpressionAttributeValues: item{":shard": text(shardKey(n)), ":low": text(of.low), ":high": text(of.high)},
-			}, func(found int32) {
-				mu.Lock()
-				defer mu.Unlock()
-				total += int64(found)
-			})
-		})
-	}
-	wg.Wait()
-	return total, errors.Join(errs...)
+	var total atomic.Int64
+	err := s.eachShard(ctx, in, of, 0, func(n int32) { total.Add(int64(n)) })
+	return total.Load(), err
 }

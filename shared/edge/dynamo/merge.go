@@ -19,6 +19,19 @@ type shardedIndex struct {
 	prefix        string // of each partition's key, before the number of the shard
 }
 
+// The indexes of agents.
+func (s *Store) byGeneration() shardedIndex {
+	return shardedIndex{table: s.fleet, index: schema.AgentsByGeneration, partition: "gen_pk", by: "gen_sk"}
+}
+
+func (s *Store) byName() shardedIndex {
+	return shardedIndex{table: s.fleet, index: schema.AgentsByName, partition: "gen_pk", by: "id"}
+}
+
+func (s *Store) byDue() shardedIndex {
+	return shardedIndex{table: s.registry, index: schema.AgentsByDue, partition: "due_pk", by: "due_sk"}
+}
+
 // merge reads the shards of an index side by side and yields their items in one order.
 type merge struct {
 	store  *Store

@@ -96,12 +96,12 @@ func (s *Store) Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error
 func (s *Store) Org(ctx context.Context) (registry.Org, error) {
 	const doing = "read the organisation"
 	var o registry.Org
-	var besideErr error
+	var apartErr error
 	var reading sync.WaitGroup
-	reading.Go(func() { besideErr = s.addBeside(ctx, &o) })
+	reading.Go(func() { apartErr = s.addApart(ctx, &o) })
 	items, err := s.orgRecords(ctx)
 	reading.Wait()
-	if err = errors.Join(err, besideErr); err != nil {
+	if err = errors.Join(err, apartErr); err != nil {
 		return registry.Org{}, unavailable(doing, err)
 	}
 	for _, i := range items {
@@ -112,8 +112,8 @@ func (s *Store) Org(ctx context.Context) (registry.Org, error) {
 	return o, nil
 }
 
-// addBeside reads what has partitions of its own: other functions may write it.
-func (s *Store) addBeside(ctx context.Context, o *registry.Org) error {
+// addApart reads what has partitions of its own: other functions may write it.
+func (s *Store) addApart(ctx context.Context, o *registry.Org) error {
 	items, err := s.batch(ctx, s.registry, []item{key(headRecord, single), key(fleetRecord, single)})
 	for _, i := range items {
 		if err != nil {
@@ -251,6 +251,18 @@ const (
 // batch reads up to 100 items, strongly consistent, in no order; missing ones are left out.
 func (s *Store) batch(ctx context.Context, table string, keys []item) ([]item, error) {
 	return s.batchSparing(ctx, table, keys, func(item) bool { return false })
+}
+
+// batchAll is batch for any number of keys: a call for each hundred, side by side.
+func (s *Store) batchAll(ctx context.Context, table string, keys []item) ([]item, error) {
+	chunks := slices.Collect(slices.Chunk(keys, maxFound))
+	parts, errs := make([][]item, len(chunks)), make([]error, len(chunks))
+	var reading sync.WaitGroup
+	for n, chunk := range chunks {
+		reading.Go(func() { parts[n], errs[n] = s.batch(ctx, table, chunk) })
+	}
+	reading.Wait()
+	return slices.Concat(parts...), errors.Join(errs...)
 }
 
 // batchSparing is batch, and leaves out an item that DynamoDB does not read at first if spare says so of its key: the

@@ -2,10 +2,7 @@ package dynamo
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"strings"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -44,22 +41,12 @@ func (s *Store) Refusals(ctx context.Context, ids []agent.ID) (map[agent.ID]regi
 	if err := ctx.Err(); err != nil {
 		return nil, unavailable(doing, err)
 	}
-	chunks := slices.Collect(slices.Chunk(ids, maxFound))
-	parts, errs := make([][]item, len(chunks)), make([]error, len(chunks))
-	var reading sync.WaitGroup
-	for n, chunk := range chunks {
-		keys := make([]item, len(chunk))
-		for i, id := range chunk {
-			keys[i] = key(seenKey(id), refusalKey)
-		}
-		reading.Go(func() { parts[n], errs[n] = s.batch(ctx, s.registry, keys) })
-	}
-	reading.Wait()
-	if err := errors.Join(errs...); err != nil {
+	items, err := s.batchAll(ctx, s.registry, seenKeys(ids, refusalKey))
+	if err != nil {
 		return nil, unavailable(doing, err)
 	}
 	found := map[agent.ID]registry.Refusal{}
-	for _, i := range slices.Concat(parts...) {
+	for _, i := range items {
 		r, err := decodeRefusal(i)
 		if err != nil {
 			return nil, unavailable(doing, err)

@@ -2,10 +2,7 @@ package dynamo
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"strings"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -44,35 +41,19 @@ func (s *Store) SeenAt(ctx context.Context, ids []agent.ID) (map[agent.ID]regist
 	if err := ctx.Err(); err != nil {
 		return nil, unavailable(doing, err)
 	}
-	chunks := slices.Collect(slices.Chunk(ids, maxFound))
-	parts, errs := make([][]registry.Sighting, len(chunks)), make([]error, len(chunks))
-	var reading sync.WaitGroup
-	for n, chunk := range chunks {
-		reading.Go(func() { parts[n], errs[n] = s.sightings(ctx, chunk) })
-	}
-	reading.Wait()
-	if err := errors.Join(errs...); err != nil {
+	items, err := s.batchAll(ctx, s.registry, seenKeys(ids, single))
+	if err != nil {
 		return nil, unavailable(doing, err)
 	}
 	found := map[agent.ID]registry.Sighting{}
-	for _, seen := range slices.Concat(parts...) {
+	for _, i := range items {
+		seen, err := decodeSighting(i)
+		if err != nil {
+			return nil, unavailable(doing, err)
+		}
 		found[seen.Agent] = seen
 	}
 	return found, nil
-}
-
-func (s *Store) sightings(ctx context.Context, ids []agent.ID) ([]registry.Sighting, error) {
-	keys := make([]item, len(ids))
-	for n, id := range ids {
-		keys[n] = key(seenKey(id), single)
-	}
-	items, err := s.batch(ctx, s.registry, keys)
-	found := make([]registry.Sighting, len(items))
-	for n, i := range items {
-		seen, broken := decodeSighting(i)
-		found[n], err = seen, errors.Join(err, broken)
-	}
-	return found, err
 }
 
 func decodeSighting(i item) (registry.Sighting, error) {

@@ -2,14 +2,12 @@ package dynamo
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/session"
 )
 
@@ -126,21 +124,5 @@ func (s *Store) PutGate(ctx context.Context, g session.Gate, forget time.Time) e
 	w.time("last", g.Last)
 	w.time("until", g.Until)
 	w.number("version", g.Version+1)
-	put := s.versioned(w.item, g.Version).Put
-	put.TableName = &s.sessions
-	var a attempts
-	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName:                 put.TableName,
-		Item:                      put.Item,
-		ConditionExpression:       put.ConditionExpression,
-		ExpressionAttributeNames:  put.ExpressionAttributeNames,
-		ExpressionAttributeValues: put.ExpressionAttributeValues,
-	}, a.watch)
-	if _, ok := conditionFailed(err); ok {
-		return fmt.Errorf("%s: %w", doing, registry.ErrConflict)
-	}
-	if err != nil {
-		return a.failed(doing, err)
-	}
-	return nil
+	return s.putVersioned(ctx, doing, s.sessions, w.item, g.Version)
 }
