@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/orgca"
@@ -45,6 +46,14 @@ func RenewalWindowOf(id ID, p Pin, ca orgca.Pointer, now time.Time) RenewalWindo
 	}
 	return moves
 }
+
+// RenewsItself reports whether the agent renews its certificates: one of those on record came by a renewal.
+func (a Agent) RenewsItself() bool {
+	return slices.ContainsFunc(a.Pins, func(p Pin) bool { return !p.Renewed.IsZero() })
+}
+
+// IsDelivered reports whether hygiene delivers the agent's certificates to a secret.
+func (a Agent) IsDelivered() bool { return a.Method == Minted && a.Hygiene.Deliver == SecretsManager }
 
 // slot gives the agent its part of a window.
 func slot(id ID, open, end time.Time) RenewalWindow {

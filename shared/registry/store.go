@@ -141,6 +141,7 @@ type Store interface {
 	//
 	// Errors: ErrConflict if the version is another one, or if an earlier attempt of this call changed it.
 	PutBurndown(ctx context.Context, b Burndown) error
+
 	// Refuse notes a refusal iff none of the same agent and certificate is stored; otherwise it changes nothing, which is
 	// no error. It shares no record with a Change, nor with a Sighting. Refuse may be repeated.
 	Refuse(ctx context.Context, r Refusal) error

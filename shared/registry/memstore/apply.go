@@ -213,7 +213,7 @@ func (s *Store) reissueVersion() int64 {
 	return s.reissue.Version
 }
 
-// commitNotes writes what stands beside the pointer, one record each.
+// commitNotes writes what stands next to the pointer, one record each.
 func (s *Store) commitNotes(c changeCopy) {
 	if c.Truststore != nil {
 		s.truststore = *c.Truststore

@@ -67,11 +67,16 @@ func cloneKeys(k agent.Keys) agent.Keys {
 	return k
 }
 
-func clonePointer(p orgca.Pointer) orgca.Pointer {
-	p.Accepted, p.Chain = list(p.Accepted), blobs(p.Chain)
-	for i, a := range p.Accepted {
-		p.Accepted[i].Until, p.Accepted[i].Opens, p.Accepted[i].Closes = stamp(a.Until), stamp(a.Opens), stamp(a.Closes)
+func cloneOverlaps(all []orgca.Overlap) []orgca.Overlap {
+	all = list(all)
+	for i, a := range all {
+		all[i].Until, all[i].Opens, all[i].Closes = stamp(a.Until), stamp(a.Opens), stamp(a.Closes)
 	}
+	return all
+}
+
+func clonePointer(p orgca.Pointer) orgca.Pointer {
+	p.Accepted, p.Chain = cloneOverlaps(p.Accepted), blobs(p.Chain)
 	p.NotAfter, p.RotatedAt = stamp(p.NotAfter), stamp(p.RotatedAt)
 	return p
 }
@@ -94,10 +99,7 @@ func cloneTruststore(t registry.Truststore) registry.Truststore {
 }
 
 func clonePlan(p orgca.Plan) orgca.Plan {
-	p.At, p.Request, p.Accepted = stamp(p.At), list(p.Request), list(p.Accepted)
-	for i, a := range p.Accepted {
-		p.Accepted[i].Until, p.Accepted[i].Opens, p.Accepted[i].Closes = stamp(a.Until), stamp(a.Opens), stamp(a.Closes)
-	}
+	p.At, p.Request, p.Accepted = stamp(p.At), list(p.Request), cloneOverlaps(p.Accepted)
 	return p
 }
 

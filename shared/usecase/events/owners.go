@@ -34,11 +34,6 @@ const maxIDs = 20_000
 // page is how many agents are read at once.
 const page = 1000
 
-// Fleet lists the agents that there are when an event goes out.
-type Fleet interface {
-	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
-}
-
 // of returns the events of a row, in the order in which they go out.
 func (r *Relay) of(ctx context.Context, row audit.Row) ([]Event, error) {
 	e, ok, err := Of(row)
@@ -81,19 +76,14 @@ func (e Event) to(owner string, ids []string, part, parts int) Event {
 // always there: an event goes out also while there is no agent.
 func (r *Relay) owners(ctx context.Context) (map[string][]string, error) {
 	owned := map[string][]string{"": nil}
-	q := registry.Query{Limit: page}
-	for {
-		p, err := r.Fleet.Agents(ctx, q)
+	for agents, err := range registry.Pages(ctx, r.Fleet, registry.Query{Limit: page}) {
 		if err != nil {
 			return nil, fmt.Errorf("list the owners' agents: %w", err)
 		}
-		for _, a := range p.Agents {
+		for _, a := range agents {
 			if a.Status == agent.Active {
 				owned[a.Owner] = append(owned[a.Owner], string(a.ID))
 			}
-		}
-		if q.Cursor = p.Next; q.Cursor == "" {
-			break
 		}
 	}
 	for owner, ids := range owned { // an agent that moves during the listing can appear twice

@@ -186,7 +186,7 @@ func TestOwnersOfABusThatFails(t *testing.T) {
 	}
 }
 
-func toFleet(f events.Fleet) fleet {
+func toFleet(f registry.Lister) fleet {
 	known, _ := f.(fleet)
 	return known
 }

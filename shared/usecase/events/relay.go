@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/registry"
 )
 
 // errNotTaken reports events that the bus did not take.
@@ -35,7 +36,7 @@ type Record struct {
 // Config is what a Relay is made of; all fields are required. Fleet is read for the events that name owners' agents.
 type Config struct {
 	Bus   Bus
-	Fleet Fleet
+	Fleet registry.Lister
 	Pause func(ctx context.Context, try int) error // before a repeated offer
 	Log   *slog.Logger
 }

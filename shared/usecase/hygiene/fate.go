@@ -1,7 +1,6 @@
 package hygiene
 
 import (
-	"slices"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -31,18 +30,13 @@ func (p *pass) fateOf(a agent.Agent, now time.Time) fate {
 	switch {
 	case counts && !p.re.Takes(string(a.ID)):
 		return inLaterWave
-	case a.Method == agent.Minted && a.Hygiene.Deliver == agent.SecretsManager:
+	case a.IsDelivered():
 		return toDeliver
 	case a.Hygiene.Named == p.re.Fence:
 		return wasNamed
-	case counts && a.Method == agent.Minted && renewsItself(a) && now.Before(agent.RenewalWindowOf(a.ID, pin, p.ca,
+	case counts && a.Method == agent.Minted && a.RenewsItself() && now.Before(agent.RenewalWindowOf(a.ID, pin, p.ca,
 		now).End):
 		return renews
 	}
 	return toName
-}
-
-// renewsItself reports whether one of an agent's certificates came by a renewal.
-func renewsItself(a agent.Agent) bool {
-	return slices.ContainsFunc(a.Pins, func(p agent.Pin) bool { return !p.Renewed.IsZero() })
 }

@@ -33,33 +33,31 @@ func (p *pass) work(ctx context.Context, org registry.Org) (over bool, err error
 	defer workers.Wait()
 	defer close(queue)
 	if !p.re.Under.IsZero() {
-		if over, err = p.walk(ctx, p.ca.Current, p.ca.Current, func(a agent.Agent) error { return p.left(ctx, a) }); over ||
-			err != nil {
+		if over, err = p.walk(ctx, p.ca.Current, func(a agent.Agent) { p.left(ctx, a) }); over || err != nil {
 			return over, err
 		}
 	}
-	hand := func(a agent.Agent) error {
+	hand := func(a agent.Agent) {
 		if p.looked(a) {
 			queue <- a.ID
 		}
-		return nil
 	}
 	for _, g := range org.Generations {
 		if g.Number == p.ca.Current || g.State != orgca.Superseded && g.State != orgca.Retired {
 			continue // no pin was ever made under it
 		}
-		if over, err = p.walk(ctx, g.Number, g.Number, hand); over || err != nil {
+		if over, err = p.walk(ctx, g.Number, hand); over || err != nil {
 			return over, err
 		}
 	}
 	if p.re.Federated || p.re.Bound < orgca.Everyone {
 		return false, nil
 	}
-	return p.walk(ctx, 0, 0, hand)
+	return p.walk(ctx, 0, hand)
 }
 
 // walk goes through the agents whose newest pin is of one generation; zero: those that have no pin.
-func (p *pass) walk(ctx context.Context, generation, last int64, do func(agent.Agent) error) (over bool, err error) {
+func (p *pass) walk(ctx context.Context, generation int64, do func(agent.Agent)) (over bool, err error) {
 	q := registry.Query{Limit: reissuePage, Generation: generation}
 	for {
 		if p.over(ctx) {
@@ -73,12 +71,10 @@ func (p *pass) walk(ctx context.Context, generation, last int64, do func(agent.A
 			if p.over(ctx) {
 				return true, nil
 			}
-			if a.Pin().Generation > last { // a listing of all begins with those that have no pin
+			if a.Pin().Generation > generation { // a listing of all begins with those that have no pin
 				return false, nil
 			}
-			if err := do(a); err != nil {
-				return false, err
-			}
+			do(a)
 		}
 		if q.Cursor = page.Next; q.Cursor == "" {
 			return false, nil
@@ -106,17 +102,15 @@ func (p *pass) looked(a agent.Agent) bool {
 }
 
 // left promotes what a run that died has pinned and not promoted. The agent has not used it, or it has arrived.
-func (p *pass) left(ctx context.Context, a agent.Agent) error {
+func (p *pass) left(ctx context.Context, a agent.Agent) {
 	version := a.Concerning().Undelivered
 	if version == "" || !a.Pin().Unused || !a.Hygiene.Later.IsZero() { // with Later it is in the due index
-		return nil
+		return
 	}
 	if err := p.Secrets.Promote(ctx, SecretName(a.ID), version); err != nil {
 		p.fail(ctx, a.ID, err)
 		p.unsettle()
-		return nil
 	}
-	return nil
 }
 
 func (p *pass) unsettle() {
@@ -160,7 +154,8 @@ func (p *pass) guarded(ctx context.Context, id agent.ID) (done outcome, err erro
 	return p.proceed(ctx, id)
 }
 
-// latest returns when the last overlap of a generation ends; zero: it does not count at now.
+// deadline returns when the last overlap of a generation ends, of generation 0 the last of any; zero: it does not count
+// at now.
 func (p *pass) deadline(generation int64, now time.Time) (until time.Time) {
 	for _, a := range p.ca.Accepted {
 		if p.ca.Accepts(a.Generation, now) && (a.Generation == generation || generation == 0) && a.Until.After(until) {

@@ -2,7 +2,6 @@ package standby
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -23,7 +22,10 @@ const lookSize = 1000
 func (j *Job) look(ctx context.Context, r orgca.Reissue) (l look, err error) {
 	now := j.Now()
 	l.wave.Failed = r.Failed
-	err = j.each1000(ctx, registry.Query{}, func(page []agent.Agent) error {
+	for page, err := range registry.Pages(ctx, j.Store, registry.Query{Limit: lookSize}) {
+		if err != nil {
+			return l, err
+		}
 		var taken []agent.Agent
 		for _, a := range page {
 			switch {
@@ -34,9 +36,11 @@ func (j *Job) look(ctx context.Context, r orgca.Reissue) (l look, err error) {
 				l.first = string(a.ID)
 			}
 		}
-		return j.count(ctx, &l.wave, taken, r, now)
-	}, nil)
-	return l, err
+		if err := j.count(ctx, &l.wave, taken, r, now); err != nil {
+			return l, err
+		}
+	}
+	return l, nil
 }
 
 // count adds agents of the wave to it.
@@ -75,8 +79,7 @@ func (j *Job) count(ctx context.Context, w *orgca.Wave, taken []agent.Agent, r o
 // movesAlone reports whether an agent moves without a human: its certificates are delivered, or it has renewed one
 // itself.
 func movesAlone(a agent.Agent) bool {
-	return a.Method == agent.Minted && (a.Hygiene.Deliver == agent.SecretsManager ||
-		slices.ContainsFunc(a.Pins, func(p agent.Pin) bool { return !p.Renewed.IsZero() }))
+	return a.IsDelivered() || a.Method == agent.Minted && a.RenewsItself()
 }
 
 // fellSilent reports whether an agent has been silent since it moved, for three of its own usual intervals, although it
@@ -93,23 +96,4 @@ func fellSilent(s registry.Sighting, pin agent.Pin, now time.Time) bool {
 		s.Hour = moved.UTC().Truncate(time.Hour)
 	}
 	return s.Silent(now)
-}
-
-// each1000 calls do with all agents of a query, until enough says so; nil: never.
-func (j *Job) each1000(
-	ctx context.Context, q registry.Query, do func([]agent.Agent) error, enough func() bool,
-) error {
-	q.Limit = lookSize
-	for {
-		page, err := j.Store.Agents(ctx, q)
-		if err != nil {
-			return err
-		}
-		if err := do(page.Agents); err != nil {
-			return err
-		}
-		if q.Cursor = page.Next; q.Cursor == "" || enough != nil && enough() {
-			return nil
-		}
-	}
 }

@@ -198,13 +198,10 @@ func (j *Job) home(ctx context.Context, org registry.Org) error {
 		return nil
 	}
 	for _, g := range org.Pointer.Undoing(j.Now()) {
-		found := false
-		err := j.each1000(ctx, registry.Query{Generation: g}, func(page []agent.Agent) error {
-			found = found || len(page) > 0
-			return nil
-		}, func() bool { return found })
-		if err != nil || found {
-			return err
+		for page, err := range registry.Pages(ctx, j.Store, registry.Query{Generation: g, Limit: lookSize}) {
+			if err != nil || len(page) > 0 {
+				return err
+			}
 		}
 	}
 	err := registry.Amend(ctx, j.Store, org, func(org registry.Org) (registry.Change, error) {

@@ -1,0 +1,29 @@
+package registry
+
+import (
+	"context"
+	"iter"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+)
+
+// Lister lists agents, as a Store does.
+type Lister interface {
+	Agents(ctx context.Context, q Query) (Page, error)
+}
+
+// Pages reads the pages of a query one after the other, from q.Cursor on, as far as the caller goes. An error is the
+// last that it yields.
+func Pages(ctx context.Context, from Lister, q Query) iter.Seq2[[]agent.Agent, error] {
+	return func(yield func([]agent.Agent, error) bool) {
+		for {
+			page, err := from.Agents(ctx, q)
+			if !yield(page.Agents, err) || err != nil {
+				return
+			}
+			if q.Cursor = page.Next; q.Cursor == "" {
+				return
+			}
+		}
+	}
+}
