@@ -17,7 +17,7 @@ const (
 // DefaultWaves are the cumulative percents of a rotation that names none.
 func DefaultWaves() []int { return []int{1, 10, 100} }
 
-// What can be wrong with a request for waves.
+// Errors of a request for waves.
 var (
 	ErrWaves = problem.New(400, "waves_invalid", "waves are not rising percents up to 100 that fit the overlap").
 			Says("waves takes up to ten whole percents that rise and end with 100, such as 1,10,100, together with an " +
@@ -123,8 +123,8 @@ func (r Reissue) Steer(p Pointer) Pointer {
 	return p
 }
 
-// overlapEnds returns when the last overlap that the re-issue is about ends; the zero time: none is open.
-func (r Reissue) overlapEnds(p Pointer, now time.Time) (end time.Time) {
+// OverlapEnds returns when the last overlap that the re-issue is about ends; the zero time: none is open.
+func (r Reissue) OverlapEnds(p Pointer, now time.Time) (end time.Time) {
 	for _, a := range p.overlapping(now) {
 		if !a.Undone && a.Until.After(end) {
 			end = a.Until
@@ -142,7 +142,7 @@ func (r *Reissue) Late(p *Pointer, now time.Time) bool {
 	if !r.Goes(p) || r.LastWave() {
 		return false
 	}
-	end := r.overlapEnds(*p, now)
+	end := r.OverlapEnds(*p, now)
 	left := time.Duration(len(r.Waves)-1-r.Wave) * max(r.Hold, time.Minute)
 	return end.IsZero() || !now.Add(left+LateNotice).Before(end)
 }

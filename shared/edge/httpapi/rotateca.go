@@ -41,6 +41,11 @@ func rotateCA(rotator *rotateca.Rotator, w http.ResponseWriter, r *http.Request)
 	case len(body) > 0:
 		return ErrBody
 	}
+	return carryOut(rotator, w, r, req)
+}
+
+// carryOut answers with what became of a request.
+func carryOut(rotator *rotateca.Rotator, w http.ResponseWriter, r *http.Request, req rotateca.Request) error {
 	result, err := rotator.Do(r.Context(), req)
 	if err != nil {
 		return err
@@ -164,16 +169,7 @@ func reissue(rotator *rotateca.Rotator, w http.ResponseWriter, r *http.Request) 
 	if req.IdempotencyKey, err = idempotencyKey(r); err != nil {
 		return err
 	}
-	result, err := rotator.Do(r.Context(), req)
-	if err != nil {
-		return err
-	}
-	secret(w)
-	if result.Replayed {
-		markReplay(w)
-	}
-	write(w, http.StatusOK, "application/json", result)
-	return nil
+	return carryOut(rotator, w, r, req)
 }
 
 func overlap(query url.Values) (time.Duration, error) {

@@ -14,7 +14,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// What can be wrong with a rotation that has a date.
+// Errors of a rotation that has a date.
 var (
 	ErrScheduled = problem.New(409, "already_scheduled", "another rotation is scheduled").
 			Says("A rotation of the Org CA is scheduled already; GET /pki/rotate-ca shows it. The same request with " +
@@ -49,26 +49,20 @@ func (w *run) schedule(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	next, err := w.pin(org)
+	pinned, err := w.pin(org)
 	if err != nil {
 		return Result{}, err
 	}
-	if next == nil || next.Truststore == "" {
-		made, err := w.ready(ctx, next)
-		if err != nil {
-			return Result{}, err
-		}
-		next = &made
-		if org, err = w.Store.Org(ctx); err != nil {
-			return Result{}, err
-		}
+	org, next, err := w.trusted(ctx, org, pinned)
+	if err != nil {
+		return Result{}, err
 	}
 	var result Result
 	err = registry.Amend(ctx, w.Store, org, func(org registry.Org) (change registry.Change, err error) {
 		if org.Lease.Holder != w.held.Holder || org.Lease.Fence != w.held.Fence {
 			return change, orgca.ErrLeaseLost
 		}
-		change, result, err = w.planDate(org, *next)
+		change, result, err = w.planDate(org, next)
 		return change, err
 	})
 	return result, err

@@ -61,17 +61,25 @@ func staged(org registry.Org, fingerprint string) (orgca.Generation, bool) {
 
 // makeCurrent adds the next generation to the truststore and swaps to it. It makes the generation if next is nil.
 func (w *run) makeCurrent(ctx context.Context, org registry.Org, next *orgca.Generation) (Result, error) {
-	if next == nil || next.Truststore == "" {
-		made, err := w.ready(ctx, next)
-		if err != nil {
-			return Result{}, err
-		}
-		next = &made
-		if org, err = w.Store.Org(ctx); err != nil {
-			return Result{}, err
-		}
+	org, staged, err := w.trusted(ctx, org, next)
+	if err != nil {
+		return Result{}, err
 	}
-	return w.commit(ctx, org, func(org registry.Org) (plan, error) { return w.planSwap(org, *next) })
+	return w.commit(ctx, org, func(org registry.Org) (plan, error) { return w.planSwap(org, staged) })
+}
+
+// trusted returns the next generation, made and in the truststore, and the organisation as it is then.
+func (w *run) trusted(
+	ctx context.Context, org registry.Org, next *orgca.Generation,
+) (registry.Org, orgca.Generation, error) {
+	if next != nil && next.Truststore != "" {
+		return org, *next, nil
+	}
+	made, err := w.ready(ctx, next)
+	if err == nil {
+		org, err = w.Store.Org(ctx)
+	}
+	return org, made, err
 }
 
 // ready makes the next generation if it is nil, and has the truststore trust it.

@@ -10,7 +10,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// What can stand in the way of a step of a re-issue.
+// Errors of a step of a re-issue.
 var (
 	ErrAction = problem.New(400, "action_unknown", "unknown action").
 			Says("action takes pause, resume, skip_wave or rollback.")
@@ -164,10 +164,8 @@ func reissueOf(org registry.Org, now time.Time) *Reissue {
 		ReissueCounts: r.ReissueCounts,
 		WaveCounts:    r.WaveCounts,
 	}
-	for _, a := range org.Pointer.Accepted {
-		if org.Pointer.Accepts(a.Generation, now) && !a.Undone && (shown.Deadline == nil || a.Until.After(*shown.Deadline)) {
-			shown.Deadline = &a.Until
-		}
+	if end := r.OverlapEnds(*org.Pointer, now); !end.IsZero() {
+		shown.Deadline = &end
 	}
 	return shown
 }
