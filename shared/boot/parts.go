@@ -26,11 +26,11 @@ import (
 // of their own and call the same constructors, so that they run what Lambda runs.
 type Parts struct {
 	Config
-	Log     *slog.Logger
-	Metrics io.Writer // takes lines of CloudWatch's embedded metric format
-	Now     func() time.Time
-	NewID   func() string // unique, at most 36 characters
-	Beside  func(func())  // runs what no answer waits for; nil: in a goroutine of its own
+	Log        *slog.Logger
+	Metrics    io.Writer // takes lines of CloudWatch's embedded metric format
+	Now        func() time.Time
+	NewID      func() string // unique, at most 36 characters
+	Background func(func())  // runs what no answer waits for; nil: in a goroutine of its own
 	outside
 
 	patience time.Duration // with a new key that KMS does not know everywhere; zero: awskms.DefaultPatience
@@ -75,9 +75,9 @@ type Secret interface {
 // endpoint is the token endpoint's URL.
 func (p *Parts) endpoint() string { return p.Config.Issuer + "/v1/auth/token" }
 
-func (p *Parts) beside() func(func()) {
-	if p.Beside != nil {
-		return p.Beside
+func (p *Parts) background() func(func()) {
+	if p.Background != nil {
+		return p.Background
 	}
 	return func(do func()) { go do() }
 }

@@ -110,8 +110,8 @@ func (p *Parts) Tokens(keys token.Keys) *token.Issuer {
 		RequireDPoP:       p.RequireDPoP,
 		RequireNonce:      p.RequireNonce,
 		RegisteredKeyOnly: p.RegisteredDPoPOnly,
-		Sightings:         &token.Sightings{Store: p.store(), Beside: p.beside(), Log: p.Log},
-		Refusals:          &token.Refusals{Store: p.store(), Beside: p.beside(), Log: p.Log},
+		Sightings:         &token.Sightings{Store: p.store(), Background: p.background(), Log: p.Log},
+		Refusals:          &token.Refusals{Store: p.store(), Background: p.background(), Log: p.Log},
 		Now:               p.Now,
 		NewID:             p.NewID,
 	})

@@ -112,7 +112,7 @@ func openShop(ctx context.Context, client *awsdynamodb.Client, prefix string) (*
 	services.Secret = secrets.NewAdmin(s.outside, "admin-secret", s.now)
 	parts := services.Over(m.Parts.Config, s.now, func() string { return ulid.Make().String() })
 	parts.Log, parts.Metrics = boot.NewLog(&s.log), &s.log
-	parts.Beside = func(do func()) { do() } // so that it is counted where it belongs
+	parts.Background = func(do func()) { do() } // so that it is counted where it belongs
 	s.parts = parts
 	p := m.Assemble(parts)
 	s.enroller, s.sealer, s.rotateCA = p.Enroll, p.Checkpoint, p.RotateCA

@@ -52,7 +52,7 @@ type Process struct {
 // Spawn starts a process of the Mastio with a clock of its own.
 func (m *Mastio) Spawn(now func() time.Time, edits ...func(*boot.Parts)) *Process {
 	p := m.Services(now).Over(m.settings(), now, m.NewID)
-	p.Beside = func(do func()) { do() } // so that a test knows when it is done
+	p.Background = func(do func()) { do() } // so that a test knows when it is done
 	for _, edit := range edits {
 		edit(p)
 	}

@@ -33,7 +33,7 @@ func foreignProof(t *testing.T, m *inmemory.Mastio) string {
 // A refusal is noted where an agent shows its newest certificate, under the current Org CA, while an overlap runs. What
 // the certificates of others are refused, and what older ones are, is not: it could halt a rotation.
 func TestOnlyNewCertificatesAreNotedAsRefused(t *testing.T) {
-	m := inmemory.New(memstore.Config{}, func(p *boot.Parts) { p.Beside = func(do func()) { do() } })
+	m := inmemory.New(memstore.Config{}, func(p *boot.Parts) { p.Background = func(do func()) { do() } })
 	must[any](t)(m.Standby.Run(t.Context()))
 	enrolled := admit(t, m, "kyc")
 	id, old := enrolled.Agent.ID, enrolled.Certificate.CertPEM

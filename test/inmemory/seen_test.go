@@ -162,7 +162,7 @@ func TestSeenDelaysNoToken(t *testing.T) {
 			}
 			return 0
 		}})
-		m.Process = m.Spawn(m.Now, func(p *boot.Parts) { p.Beside = nil })
+		m.Process = m.Spawn(m.Now, func(p *boot.Parts) { p.Background = nil })
 		var certs [][]byte
 		for _, name := range "abcdefghijklmnopqr" {
 			certs = append(certs, admitted(t, m, string(name)).Certificate.CertPEM)

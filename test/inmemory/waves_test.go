@@ -45,7 +45,7 @@ type fleet struct {
 
 func newFleet(t *testing.T, size int, delivered bool, cfg memstore.Config) *fleet {
 	t.Helper()
-	m := inmemory.New(cfg, func(p *boot.Parts) { p.Beside = func(do func()) { do() } })
+	m := inmemory.New(cfg, func(p *boot.Parts) { p.Background = func(do func()) { do() } })
 	f := &fleet{Mastio: m, t: t, exposed: map[agent.ID]bool{}}
 	f.run()
 	for n := range size {

@@ -25,8 +25,8 @@ type Refusals struct {
 	Store interface {
 		Refuse(ctx context.Context, r registry.Refusal) error
 	}
-	Beside func(func()) // runs what no answer waits for
-	Log    *slog.Logger
+	Background func(func()) // runs what no answer waits for
+	Log        *slog.Logger
 
 	mu    sync.Mutex
 	noted map[string]bool // by thumbprint
@@ -83,7 +83,7 @@ func (n *Refusals) first(thumbprint string) bool {
 
 func (n *Refusals) write(ctx context.Context, r registry.Refusal) {
 	ctx = context.WithoutCancel(ctx)
-	n.Beside(func() {
+	n.Background(func() {
 		ctx, cancel := context.WithTimeout(ctx, refusedTimeout)
 		defer cancel()
 		if err := n.Store.Refuse(ctx, r); err != nil {

@@ -28,8 +28,8 @@ type Sightings struct {
 	Store interface {
 		Seen(ctx context.Context, s registry.Sighting) error
 	}
-	Beside func(func()) // runs what no answer waits for
-	Log    *slog.Logger
+	Background func(func()) // runs what no answer waits for
+	Log        *slog.Logger
 
 	mu       sync.Mutex
 	hour     time.Time
@@ -84,7 +84,7 @@ func (s *Sightings) note(ctx context.Context, before *registry.Sighting, seen re
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
-	s.Beside(func() {
+	s.Background(func() {
 		ctx, cancel := context.WithTimeout(ctx, seenTimeout)
 		defer cancel()
 		err := s.Store.Seen(ctx, seen)

@@ -27,7 +27,7 @@ func asks(ctx context.Context, s *Sightings, id agent.ID, now time.Time) {
 // What an instance remembers is bounded, and an agent that keeps asking is not what it forgets.
 func TestSightingsForgetTheAgentsThatAreGone(t *testing.T) {
 	store := noted{}
-	s := &Sightings{Store: store, Beside: func(do func()) { do() }, Log: slog.New(slog.DiscardHandler)}
+	s := &Sightings{Store: store, Background: func(do func()) { do() }, Log: slog.New(slog.DiscardHandler)}
 	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 	name := func(n int) agent.ID { return agent.ID(fmt.Sprintf("acme::agent-%d", n)) }
 	const fleet = 7 * seenKept
