@@ -120,6 +120,7 @@ type answer struct {
 	HealthOf   string `json:"org_id"`
 	Version    string `json:"version"`
 	Token      string `json:"access_token"`
+	LastSeen   string `json:"last_seen"`
 }
 
 func call(t *testing.T, s *stack.Stack, c *http.Client, method, path, body string) answer {
@@ -392,10 +393,17 @@ func TestWrap(t *testing.T) {
 	}
 	a := enrol(t, s, "kyc")
 	token(t, s, a).want(t, "token", 200)
-	kms, dynamo := calls[1].Load(), calls[0].Load()
-	token(t, s, a).want(t, "token again", 200)
-	if got := [2]int64{calls[1].Load() - kms, calls[0].Load() - dynamo}; got != [2]int64{0, 1} {
-		t.Errorf("remote calls of a token (KMS, DynamoDB): got %v, want [0 1]", got)
+	waitSeen(t, s, "orga::kyc")
+	least := [2]int64{-1}
+	for range 3 { // where an hour has just begun, one token more has a note of its own
+		kms, dynamo := calls[1].Load(), calls[0].Load()
+		token(t, s, a).want(t, "token again", 200)
+		if got := [2]int64{calls[1].Load() - kms, calls[0].Load() - dynamo}; least[0] < 0 || got[1] < least[1] {
+			least = got
+		}
+	}
+	if least != [2]int64{0, 1} {
+		t.Errorf("remote calls of a token (KMS, DynamoDB): got %v, want [0 1]", least)
 	}
 
 	secret, err := s.Clients.SecretsManager.GetSecretValue(t.Context(),
@@ -412,6 +420,20 @@ func TestWrap(t *testing.T) {
 	token(t, s, a).want(t, "token with DynamoDB again", 200)
 	if err := s.Tick(t.Context()); err != nil {
 		t.Errorf("tick: %v", err)
+	}
+}
+
+// waitSeen waits for the note of the hour in which the agent got a token: the token's answer does not.
+func waitSeen(t *testing.T, s *stack.Stack, id string) {
+	t.Helper()
+	admin := client(t, s, "", "")
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if call(t, s, admin, "GET", "/v1/admin/agents/"+id, "").want(t, "get "+id, 200).LastSeen != "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the note of the hour of %s was never stored", id)
+		}
 	}
 }
 

@@ -34,8 +34,8 @@ func New() (*Watch, error) {
 func (w *Watch) Wrap(service string, h http.Handler) http.Handler {
 	ring := keyring{kms: h}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		function, ok := caller(r)
-		if !ok {
+		function := Caller(r)
+		if function == "" {
 			h.ServeHTTP(rw, r)
 			return
 		}
@@ -55,11 +55,15 @@ func (w *Watch) Wrap(service string, h http.Handler) http.Handler {
 	})
 }
 
-// caller is the function that signed a request: on a local stack each has an access key of its own.
-func caller(r *http.Request) (string, bool) {
+// Caller is the function that signed a request, empty if no function did: on a local stack each has an access key of
+// its own.
+func Caller(r *http.Request) string {
 	_, credential, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
 	key, _, _ := strings.Cut(credential, "/")
-	return strings.CutPrefix(key, stack.AccessKey)
+	if function, ok := strings.CutPrefix(key, stack.AccessKey); ok {
+		return function
+	}
+	return ""
 }
 
 func (w *Watch) note(all []asked) {
