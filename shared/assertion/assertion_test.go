@@ -20,8 +20,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/pki"
+	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
 )
 
 const (

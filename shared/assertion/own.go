@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/jose"
+	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
 )
 
 const (

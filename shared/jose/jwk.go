@@ -9,13 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // ErrJWK reports a JWK that is not an acceptable P-256 public key. It is always wrapped with the reason, which
 // never quotes the key.
-var ErrJWK = problem.Internal("invalid jwk")
+var ErrJWK = errors.New("invalid jwk")
 
 // coordinateSize is the octets of x, y and d on P-256, leading zeros included (RFC 7518, 6.2.1.2).
 const coordinateSize = 32

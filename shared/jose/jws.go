@@ -13,11 +13,10 @@ import (
 	"crypto/ecdsa"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // MaxSize is the longest message, in bytes, that is read or written. API Gateway lets 10,240 bytes of headers
@@ -32,7 +31,7 @@ const (
 
 // ErrInvalid reports a message, or a part of one, that is not what this package reads. It is always wrapped
 // with the reason, which never quotes the message.
-var ErrInvalid = problem.Internal("invalid jws")
+var ErrInvalid = errors.New("invalid jws")
 
 // Message is a JWS taken apart. Nothing in it may be believed before Verify. It is safe for concurrent use.
 type Message struct {
@@ -151,6 +150,11 @@ func (m *Message) claims() (Object, error) {
 // is empty). The signer must hold a P-256 key; it is given a SHA-256 digest and answers ASN.1 DER, as an
 // *ecdsa.PrivateKey and a KMS key both do. A refusal by the signer is wrapped; a result over MaxSize is ErrInvalid.
 func Sign(typ, kid string, claims any, key crypto.Signer) (string, error) {
+	return SignLimited(typ, kid, claims, key, MaxSize)
+}
+
+// SignLimited is Sign for messages that do not travel in a header: of at most limit bytes.
+func SignLimited(typ, kid string, claims any, key crypto.Signer, limit int) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", fmt.Errorf("encode claims: %w", err)
@@ -169,8 +173,8 @@ func Sign(typ, kid string, claims any, key crypto.Signer) (string, error) {
 		return "", fmt.Errorf("sign: %w", err)
 	}
 	compact := input + "." + base64.RawURLEncoding.EncodeToString(signature)
-	if len(compact) > MaxSize {
-		return "", fmt.Errorf("%w: would be longer than %d bytes", ErrInvalid, MaxSize)
+	if len(compact) > limit {
+		return "", fmt.Errorf("%w: would be longer than %d bytes", ErrInvalid, limit)
 	}
 	return compact, nil
 }

@@ -163,7 +163,8 @@ var unexplained = Internal("not a problem")
 
 // Of returns the answer to an error: a copy of the first problem in its chain, depth first, that is not internal. What
 // wraps the error comes first, so the particular goes before the general. Without a fixed sentence the error's whole
-// text is the public one, which then must not hold a cause from below.
+// text is the public one, which then must not hold a cause from below. An error with the method Answer() (status int,
+// code, sentence string) counts as such a problem.
 func Of(err error) *Problem {
 	found := find(err)
 	if found == nil {
@@ -181,6 +182,11 @@ func find(err error) *Problem {
 		return p
 	}
 	switch w := err.(type) { //nolint:errorlint // this is the unwrapping
+	case interface {
+		Answer() (status int, code, sentence string)
+	}: // of a package that others link, and that therefore does not link this one
+		status, code, sentence := w.Answer()
+		return New(status, Code(code), err.Error()).Says(sentence)
 	case interface{ Unwrap() error }:
 		if below := w.Unwrap(); below != nil {
 			return find(below)

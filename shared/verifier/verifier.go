@@ -18,37 +18,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/accesstoken"
-	"github.com/mastio-aws/mastio/shared/dpop"
-	"github.com/mastio-aws/mastio/shared/problem"
-)
-
-// Why a request is refused: each is a 401. Errors are wrapped with the reason, which never quotes the token or the
-// proof.
-var (
-	ErrNoToken = problem.New(401, "access_token_required", "access token required").
-			Says("This resource takes an access token: Authorization: DPoP with a proof, or Bearer for a token that is " +
-			"bound to the certificate alone. POST /v1/auth/token issues one.")
-	// ErrToken: forged, expired, or of another issuer or audience.
-	ErrToken = problem.New(401, "access_token_invalid", "access token does not hold").
-			Says("The access token is expired, forged, or for another audience. POST /v1/auth/token issues a new one.")
-	// ErrBinding: to another certificate, or another key.
-	ErrBinding = problem.New(401, "access_token_bound_elsewhere", "access token is bound to another holder").
-			Says("The access token is bound to another certificate than the connection's, or to another key than the proof's. " +
-			"Get a token over this connection, with a proof by this key.")
-	// ErrProof: wrong, or missing.
-	ErrProof = problem.New(401, "dpop_proof_invalid", "dpop proof does not hold")
-	// ErrNonce: use_dpop_nonce (RFC 9449 section 9).
-	ErrNonce = problem.New(401, "use_dpop_nonce", "dpop proof needs a fresh nonce").
-			Says("The DPoP proof needs a fresh nonce: take it from the DPoP-Nonce header, and repeat the request with " +
-			"a new proof.")
-	// ErrReplayed is for the caller to return, who remembers proofs.
-	ErrReplayed = problem.New(401, "dpop_proof_replayed", "dpop proof was used before").
-			Says("The DPoP proof was used before: make a new one for each request.")
-	// ErrScheme: Bearer for a token that is bound to a key, or the reverse.
-	ErrScheme = problem.New(401, "access_token_scheme_wrong", "access token is shown by the wrong means").
-			Says("A token of type DPoP is shown as Authorization: DPoP with a proof, one of type Bearer as " +
-			"Authorization: Bearer.")
+	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
+	"github.com/mastio-aws/mastio/shared/verifier/dpop"
 )
 
 // The authentication schemes.

@@ -16,8 +16,8 @@ import (
 	gojose "github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
-	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/jose"
+	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
 )
 
 const (

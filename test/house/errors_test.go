@@ -23,14 +23,18 @@ func stringLiterals(f ast.Node) []string {
 
 // plainErrors are where a sentinel need not be a problem, and why.
 var plainErrors = map[string]string{
-	"shared/audit/rfc3161":    "the auditor's command prints it; the function checkpoint logs it",
-	"shared/boot":             "a function that cannot start has no answer",
-	"shared/edge/awskms":      "below rotateca.ErrKeys",
-	"shared/edge/remoteca":    "an event that is no order is an error of the invocation, with no answer",
-	"shared/edge/eventbridge": "only a schedule meets it",
-	"shared/edge/secrets":     "below httpapi.ErrAdminUnavailable",
-	"shared/edge/tsa":         "the function checkpoint logs it and goes on",
-	"shared/problem":          "below registry.ErrUnknown",
+	"shared/audit/rfc3161":        "the auditor's command prints it; the function checkpoint logs it",
+	"shared/boot":                 "a function that cannot start has no answer",
+	"shared/edge/awskms":          "below rotateca.ErrKeys",
+	"shared/edge/remoteca":        "an event that is no order is an error of the invocation, with no answer",
+	"shared/edge/eventbridge":     "only a schedule meets it",
+	"shared/edge/secrets":         "below httpapi.ErrAdminUnavailable",
+	"shared/edge/tsa":             "the function checkpoint logs it and goes on",
+	"shared/jose":                 "below the error of the package that reads the message or the key",
+	"shared/problem":              "below registry.ErrUnknown",
+	"shared/verifier":             "problem.Of reads verifier.Error, and a resource server has no problems of ours",
+	"shared/verifier/accesstoken": "below verifier.ErrToken",
+	"shared/verifier/dpop":        "below verifier.ErrProof and token.ErrProof",
 }
 
 // Every sentinel says itself what the answer to it is: it is a problem. One that no request can cause is declared with

@@ -21,6 +21,7 @@ var parts = []struct{ name, said string }{
 	{"stand-ins", `\| the stand-ins [^|]*\| ([0-9,]+) \|`},
 	{"tests", `\| the tests: [^|]*\| ([0-9,]+) \|`},
 	{"core", `the core has ([0-9,]+)`},
+	{"verifier", `the verifier ([0-9,]+)`},
 	{"use cases", `the use cases ([0-9,]+)`},
 	{"edges", `the edges ([0-9,]+)`},
 }
@@ -91,6 +92,8 @@ func partsOf(path string) []string {
 		return []string{"product", "use cases"}
 	case below(path, []string{"shared/edge"}):
 		return []string{"product", "edges"}
+	case below(path, []string{"shared/verifier"}):
+		return []string{"product", "verifier"}
 	case below(path, core):
 		return []string{"product", "core"}
 	}

@@ -49,7 +49,7 @@ type declared struct {
 	says     []string
 }
 
-// problems finds every problem.New of the product, in the order of the codes.
+// problems finds every declared answer of the product, in the order of the codes.
 func problems(t *testing.T) []declared {
 	t.Helper()
 	statuses, says, oauth := map[string]map[string]bool{}, map[string]map[string]bool{}, map[string]map[string]bool{}
@@ -91,8 +91,16 @@ func problems(t *testing.T) []declared {
 	return all
 }
 
-// declaration reads problem.New(status, code, text) with what is called on it.
+// declaration reads problem.New(status, code, text) with what is called on it, or package verifier's refuse(challenge,
+// code, text, sentence).
 func declaration(call *ast.CallExpr, inner map[*ast.CallExpr]bool) (declared, bool) {
+	if f, ok := call.Fun.(*ast.Ident); ok && f.Name == "refuse" && len(call.Args) == 4 {
+		return declared{
+			code:     text(call.Args[1]),
+			statuses: []string{"401"},
+			says:     []string{cmp.Or(text(call.Args[3]), text(call.Args[2]))},
+		}, true
+	}
 	sel, ok := call.Fun.(*ast.SelectorExpr)
 	if !ok {
 		return declared{}, false

@@ -56,16 +56,7 @@ func me(resource *token.Resource, w http.ResponseWriter, r *http.Request) error 
 // challengeBearer says at a resource how to authenticate. API Gateway renames this header
 // (x-amzn-Remapped-WWW-Authenticate), so the body says it too.
 func challengeBearer(w http.ResponseWriter, err error) {
-	const schemes = `DPoP algs="ES256"`
-	code := "invalid_token"
-	switch {
-	case errors.Is(err, verifier.ErrNoToken): // RFC 6750 section 3.1: no error code for a request that shows nothing
-		w.Header().Set("WWW-Authenticate", schemes+", Bearer")
-		return
-	case errors.Is(err, verifier.ErrNonce):
-		code = "use_dpop_nonce"
-	case errors.Is(err, verifier.ErrProof), errors.Is(err, verifier.ErrReplayed):
-		code = "invalid_dpop_proof"
-	}
-	w.Header().Set("WWW-Authenticate", schemes+`, error="`+code+`"`)
+	refusal := verifier.ErrToken // also of a certificate that does not count
+	_ = errors.As(err, &refusal)
+	w.Header().Set("WWW-Authenticate", refusal.Challenge())
 }

@@ -8,10 +8,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
 )
 
 // Store is what discovery needs of the registry.

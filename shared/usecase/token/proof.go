@@ -4,13 +4,38 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/assertion"
-	"github.com/mastio-aws/mastio/shared/dpop"
+	"github.com/mastio-aws/mastio/shared/problem"
+	"github.com/mastio-aws/mastio/shared/verifier/dpop"
 )
+
+// Why a proof is refused, at the token endpoint (RFC 9449 sections 5 and 8).
+var (
+	ErrProof = problem.New(400, "dpop_proof_invalid", "dpop proof does not hold").AtToken("invalid_dpop_proof")
+	// ErrNonceRequired and ErrNonce: the answer has a fresh nonce.
+	ErrNonceRequired = problem.New(400, "dpop_nonce_required", "dpop proof has no nonce").
+				Says("Authorization server requires nonce in DPoP proof").
+				AtToken("use_dpop_nonce")
+	ErrNonce = problem.New(400, "dpop_nonce_invalid", "dpop proof has a stale nonce").
+			Says("The nonce in the DPoP proof is not valid any more").
+			AtToken("use_dpop_nonce")
+)
+
+// refusal returns the problem of an error of package dpop. What is wrong with a proof is public: its maker mends it.
+func refusal(err error) error {
+	switch {
+	case errors.Is(err, dpop.ErrNonceMissing):
+		return fmt.Errorf("%w: %w", ErrNonceRequired, err)
+	case errors.Is(err, dpop.ErrNonce):
+		return fmt.Errorf("%w: %w", ErrNonce, err)
+	}
+	return fmt.Errorf("%w: %w", ErrProof.Says(err.Error()), err)
+}
 
 // Window is how old a proof may be; its id is remembered for as long as it could be accepted.
 const Window = time.Minute
@@ -62,7 +87,7 @@ func (i *Issuer) prove(
 		return "", ErrProofRequired
 	}
 	if err != nil {
-		return "", err
+		return "", refusal(err)
 	}
 	var nonceErr error
 	proof, err := dpop.Verify(raw, dpop.Expect{
@@ -77,11 +102,11 @@ func (i *Issuer) prove(
 	})
 	switch {
 	case err != nil && nonceErr != nil: // as fresh as its nonce, which is stale
-		return "", &NonceError{Nonce: key.Nonces.Issue(now), cause: nonceErr}
+		return "", &NonceError{Nonce: key.Nonces.Issue(now), cause: refusal(nonceErr)}
 	case errors.Is(err, dpop.ErrClock): // says by how much, and offers what mends it
-		return "", &NonceError{Nonce: key.Nonces.Issue(now), cause: err}
+		return "", &NonceError{Nonce: key.Nonces.Issue(now), cause: refusal(err)}
 	case err != nil:
-		return "", err
+		return "", refusal(err)
 	}
 	if want.lost.Has(proof.JKT) {
 		return "", ErrLostProofKey
@@ -94,7 +119,7 @@ func (i *Issuer) prove(
 			nonceErr = dpop.ErrNonceMissing
 		}
 		if nonceErr != nil {
-			return "", &NonceError{Nonce: key.Nonces.Issue(now), cause: nonceErr}
+			return "", &NonceError{Nonce: key.Nonces.Issue(now), cause: refusal(nonceErr)}
 		}
 	}
 	return proof.JKT, i.Store.UseProof(ctx, proof.JKT, proof.JTI, proof.ReplayUntil(Window), now)

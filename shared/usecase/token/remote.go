@@ -7,8 +7,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/jose"
+	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
 )
 
 // Remote signs every token in KMS instead: the private key is never in a function's memory, at the price of one KMS

@@ -12,12 +12,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/assertion"
-	"github.com/mastio-aws/mastio/shared/dpop"
 	"github.com/mastio-aws/mastio/shared/jose"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
+	"github.com/mastio-aws/mastio/shared/verifier/dpop"
 )
 
 // ErrKey reports a stored token key that cannot be used.

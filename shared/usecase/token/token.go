@@ -10,16 +10,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/assertion"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/authn"
+	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
 )
 
-// Why a token is refused. With the errors of authn.Authenticate, dpop.ErrProof, dpop.ErrNonce and registry.ErrReplayed
-// they are all the answers that a client can get.
+// Why a token is refused. With the errors of authn.Authenticate, those of a proof and registry.ErrReplayed they are all
+// the answers that a client can get.
 var (
 	ErrGrant = problem.New(400, "grant_type_unsupported", "only the grant type client_credentials is supported").
 			Says("Only grant_type=client_credentials is supported").

@@ -6,12 +6,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/accesstoken"
 	"github.com/mastio-aws/mastio/shared/agent"
-	"github.com/mastio-aws/mastio/shared/dpop"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/authn"
 	"github.com/mastio-aws/mastio/shared/verifier"
+	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
+	"github.com/mastio-aws/mastio/shared/verifier/dpop"
 )
 
 // ResourceStore is what the resource needs of the registry.

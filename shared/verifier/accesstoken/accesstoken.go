@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/jose"
-	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // tokenType is the typ of an access token (RFC 9068, 2.1). RFC 9068, 4 lets a reader take application/at+jwt too;
@@ -24,9 +23,9 @@ const hashSize = 32
 
 // Errors of a token. Each is wrapped with the reason, which never quotes the token.
 var (
-	ErrClaims  = problem.Internal("incomplete token claims") // at signing: a defect of the caller
-	ErrToken   = problem.Internal("invalid access token")
-	ErrExpired = problem.Internal("access token expired") // also ErrToken
+	ErrClaims  = errors.New("incomplete token claims") // at signing: a defect of the caller
+	ErrToken   = errors.New("invalid access token")
+	ErrExpired = errors.New("access token expired") // also ErrToken
 )
 
 // Claims are what a token says. Times have whole seconds; a fraction is dropped at signing.
@@ -44,6 +43,8 @@ type Claims struct {
 	JKT          string    // thumbprint of the proof's key (RFC 9449, 6.1); empty: not bound to one
 	Capabilities []string
 	Generation   int64 // of the Org CA under which the certificate is pinned
+	// Handle names the agent's record to the status document, and says nothing about it; empty: the record has none.
+	Handle string
 }
 
 // Key signs tokens. Signer is an in-memory *ecdsa.PrivateKey or anything else that holds a P-256 key, takes a SHA-256
@@ -74,6 +75,7 @@ type payload struct {
 	Confirmation confirmation `json:"cnf"`
 	Capabilities []string     `json:"capabilities"`
 	Generation   int64        `json:"generation"`
+	Handle       string       `json:"handle,omitempty"`
 }
 
 // Sign returns the token in compact form. ErrClaims: a claim that RFC 9068, 2.2 requires, or the binding to the
@@ -106,6 +108,7 @@ func (c Claims) payload() payload {
 		Confirmation: confirmation{X5T: c.X5T, JKT: c.JKT},
 		Capabilities: c.Capabilities,
 		Generation:   c.Generation,
+		Handle:       c.Handle,
 	}
 	if !c.NotBefore.IsZero() {
 		p.NotBefore = c.NotBefore.Unix()

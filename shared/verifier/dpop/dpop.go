@@ -11,24 +11,16 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/jose"
-	"github.com/mastio-aws/mastio/shared/problem"
 )
 
 // Errors of a proof or its header. Each is wrapped with the reason, which never quotes the proof.
 var (
-	ErrMissing = problem.New(400, "dpop_proof_required", "dpop header missing").
-			Says("A DPoP proof is required").
-			AtToken("invalid_dpop_proof")
-	ErrProof = problem.New(400, "dpop_proof_invalid", "invalid dpop proof").
-			AtToken("invalid_dpop_proof") // invalid_dpop_proof (RFC 9449, 5)
-	ErrClock = problem.New(400, "dpop_proof_invalid", "dpop proof out of time").
-			AtToken("invalid_dpop_proof") // ErrProof too: nothing else is wrong with it, and a nonce would mend it
-	ErrNonceMissing = problem.New(400, "dpop_nonce_required", "dpop nonce missing").
-			Says("Authorization server requires nonce in DPoP proof").
-			AtToken("use_dpop_nonce") // use_dpop_nonce (RFC 9449, 8)
-	ErrNonce = problem.New(400, "dpop_nonce_invalid", "dpop nonce not valid").
-			Says("The nonce in the DPoP proof is not valid any more").
-			AtToken("use_dpop_nonce") // expired, or never issued
+	ErrMissing = errors.New("dpop header missing")
+	ErrProof   = errors.New("invalid dpop proof")
+	// ErrClock is ErrProof too: nothing else is wrong with the proof, and a nonce would mend it.
+	ErrClock        = errors.New("dpop proof out of time")
+	ErrNonceMissing = errors.New("dpop nonce missing")
+	ErrNonce        = errors.New("dpop nonce not valid") // expired, or never issued
 )
 
 const (

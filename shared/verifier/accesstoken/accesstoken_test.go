@@ -57,6 +57,7 @@ func full() Claims {
 		JKT:          hash("key"),
 		Capabilities: []string{"mail.read", "<&>"},
 		Generation:   7,
+		Handle:       "5qPmGHHZYI_EelBV9B7KOA",
 	}
 }
 
@@ -140,7 +141,8 @@ func TestWireFormat(t *testing.T) {
 		`{"alg":"ES256","kid":"k1","typ":"at+jwt"}`,
 		`{"iss":"https://mastio.example","sub":"acme::bot","aud":["https://api.example","urn:other"],"client_id":"acme::bot",
 		"scope":"read write","jti":"01JABC","iat":1800000000,"nbf":1799999940,"exp":1800000300,
-		"cnf":{"x5t#S256":"` + hash("certificate") + `","jkt":"` + hash("key") + `"},"capabilities":["mail.read","<&>"],"generation":7}`,
+		"cnf":{"x5t#S256":"` + hash("certificate") + `","jkt":"` + hash("key") + `"},"capabilities":["mail.read","<&>"],"generation":7,
+		"handle":"5qPmGHHZYI_EelBV9B7KOA"}`,
 	} {
 		raw, err := base64.RawURLEncoding.DecodeString(parts[i])
 		if err != nil {
@@ -217,6 +219,7 @@ func wire(changes ...any) map[string]any {
 		"scope": "read write",
 		"jti":   "01JABC", "iat": now.Unix(), "nbf": now.Unix() - 60, "exp": now.Unix() + 300,
 		"capabilities": []string{"mail.read", "<&>"},
+		"handle":       "5qPmGHHZYI_EelBV9B7KOA",
 		"generation":   7, "cnf": map[string]any{"x5t#S256": hash("certificate"), "jkt": hash("key")},
 	}
 	for i := 0; i < len(changes); i += 2 {

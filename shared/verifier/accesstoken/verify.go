@@ -75,6 +75,7 @@ func read(o jose.Object) (Claims, error) {
 		JKT:          value(&r, cnf.Text, "jkt"),
 		Capabilities: value(&r, o.Texts, "capabilities"),
 		Generation:   value(&r, o.Int, "generation"),
+		Handle:       value(&r, o.Text, "handle"),
 	}
 	return c, r.err
 }
