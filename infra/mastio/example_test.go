@@ -25,7 +25,7 @@ func ExampleNew() {
 			CertificateARN: "arn:aws:acm:eu-central-1:111111111111:certificate/2",
 		},
 	})
-	// Everything that was made is at hand: an alarm of one's own on the token function, say.
+	// Every resource is a field: add an alarm of your own on the token function, for example.
 	_ = m.Service.Functions["token"].Alias.MetricDuration(nil)
 	app.Synth(nil)
 }
