@@ -24,7 +24,7 @@ func (s *Service) permissions() map[string][]statement {
 		"healthz": {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.findOrphans(), s.describeKeys(),
 			s.findSeals(), s.listSeals(), s.findDue(), s.readAdminSecret(), s.openAdminSecret()},
 		"events": {s.readStream(), s.listStreams(), s.readOwners(), s.listAgents(), s.tellOutside(), s.reportFailure()},
-		"hygiene": {s.readOrg(), s.readAgents(), s.listAgents(), s.followFleet(), s.findDue(),
+		"hygiene": {s.readOrg(), s.readAgents(), s.listAgents(), s.readSeen(), s.followFleet(), s.findDue(),
 			s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.deliverSecrets(),
 			s.sealSecrets()},
 		"startup": {s.readOrg(), s.readNotes(), s.findOrphans(), s.describeKeys(), s.findSeals(), s.listSeals(),

@@ -27,7 +27,7 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-var simulatedSize = flag.Int("fleet", 1000, "agents of the simulated re-issue")
+var simulatedSize = flag.Int("fleet", 10_000, "agents of the simulated re-issue")
 
 // Quotas of AWS: writes to Secrets Manager a second, which no support case raises, and signatures of KMS.
 const (
@@ -72,9 +72,9 @@ type simulated struct {
 	others        []agent.ID
 }
 
-// A rotation with an overlap: nine agents of ten follow without a human, at AWS's default quotas, the owners of the rest
-// are notified, each agent is on record once, and no token request fails meanwhile. Of ten agents six have a secret, two
-// renew themselves, one is BYOCA's and one SPIFFE's.
+// A rotation with an overlap: eight agents of ten follow without a human, at AWS's default quotas, the owners of the
+// rest are notified, each agent is on record once, and no token request fails meanwhile. Of ten agents six have a
+// secret, two renew themselves, one is BYOCA's and one SPIFFE's.
 func TestFleetFollowsAtDefaultQuotas(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a whole fleet")

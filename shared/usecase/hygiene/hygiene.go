@@ -39,6 +39,7 @@ type Store interface {
 	CountDue(ctx context.Context, q registry.DueQuery) (int64, error)
 	Org(ctx context.Context) (registry.Org, error)
 	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
+	SeenAt(ctx context.Context, ids []agent.ID) (map[agent.ID]registry.Sighting, error)
 }
 
 // Config is what a Job is made of; all fields are required.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
-	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
@@ -19,7 +18,7 @@ func (p *pass) over(ctx context.Context) bool {
 	return p.Over(ctx) || p.Now().Sub(p.began) >= reissueTime
 }
 
-// work walks through the agents that have not moved, several at a time; over: it did not come to their end.
+// work brings along the agents that have not moved, several at a time; over: it did not come to their end.
 func (p *pass) work(ctx context.Context, org registry.Org) (over bool, err error) {
 	queue := make(chan agent.ID)
 	var workers sync.WaitGroup
@@ -33,53 +32,21 @@ func (p *pass) work(ctx context.Context, org registry.Org) (over bool, err error
 	defer workers.Wait()
 	defer close(queue)
 	if !p.re.Under.IsZero() {
-		if over, err = p.walk(ctx, p.ca.Current, func(a agent.Agent) { p.left(ctx, a) }); over || err != nil {
+		if over, err = p.walk(ctx, p.ca.Current, func(page []agent.Agent) bool {
+			return p.settleAll(ctx, page)
+		}); over || err != nil {
 			return over, err
 		}
 	}
-	hand := func(a agent.Agent) {
-		if p.looked(a) {
-			queue <- a.ID
-		}
-	}
-	for _, g := range org.Generations {
-		if g.Number == p.ca.Current || g.State != orgca.Superseded && g.State != orgca.Retired {
-			continue // no pin was ever made under it
-		}
-		if over, err = p.walk(ctx, g.Number, hand); over || err != nil {
-			return over, err
-		}
-	}
-	if p.re.Federated || p.re.Bound < orgca.Everyone {
-		return false, nil
-	}
-	return p.walk(ctx, 0, hand)
-}
-
-// walk goes through the agents whose newest pin is of one generation; zero: those that have no pin.
-func (p *pass) walk(ctx context.Context, generation int64, do func(agent.Agent)) (over bool, err error) {
-	q := registry.Query{Limit: reissuePage, Generation: generation}
-	for {
-		if p.over(ctx) {
-			return true, nil
-		}
-		page, err := p.Store.Agents(ctx, q)
-		if err != nil {
-			return false, fmt.Errorf("find who has not moved: %w", err)
-		}
-		for _, a := range page.Agents {
+	return p.bring(ctx, org, func(ids ...agent.ID) (over bool) {
+		for _, id := range ids {
 			if p.over(ctx) {
-				return true, nil
+				return true
 			}
-			if a.Pin().Generation > generation { // a listing of all begins with those that have no pin
-				return false, nil
-			}
-			do(a)
+			queue <- id
 		}
-		if q.Cursor = page.Next; q.Cursor == "" {
-			return false, nil
-		}
-	}
+		return false
+	})
 }
 
 // looked counts an agent that is left as it is, and reports whether there is something to do for it. A listed agent has
@@ -101,8 +68,19 @@ func (p *pass) looked(a agent.Agent) bool {
 	return false
 }
 
-// left promotes what a run that died has pinned and not promoted. The agent has not used it, or it has arrived.
-func (p *pass) left(ctx context.Context, a agent.Agent) {
+// settleAll promotes what a run that died has pinned and not promoted; over: the time was over before the last agent.
+func (p *pass) settleAll(ctx context.Context, page []agent.Agent) (over bool) {
+	for _, a := range page {
+		if p.over(ctx) {
+			return true
+		}
+		p.settle(ctx, a)
+	}
+	return false
+}
+
+// settle promotes for one agent. The agent has not used what was pinned, or it has arrived.
+func (p *pass) settle(ctx context.Context, a agent.Agent) {
 	version := a.Concerning().Undelivered
 	if version == "" || !a.Pin().Unused || !a.Hygiene.Later.IsZero() { // with Later it is in the due index
 		return
