@@ -18,6 +18,7 @@ import (
 
 	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -114,7 +115,7 @@ func TestSynced(t *testing.T) {
 			f := flow{script: "synced.py", agent: i.AgentID, folder: folder, given: map[string]any{"overlap": overlap}}
 			f.asks = map[string]func(){"rotate the Org CA and deliver": func() {
 				m.must(t, 200, "POST", "/pki/rotate-ca?mode=mint&backup=skip"+query, "", nil)
-				m.deliver(t, i.AgentID)
+				m.settle(t) // the re-issue
 				changes++
 				within(t, time.Minute, "the change of the files", func() bool {
 					text, _ := os.ReadFile(list)
@@ -129,6 +130,7 @@ func TestSynced(t *testing.T) {
 			want := append([]string{has, "me: {agent} kyc:read kyc:write", "calls: " + byMastio + ", " + meCall},
 				append(after, after...)...)
 			f.run(t, m, want...)
+			m.reissued(t, i.AgentID, changes)
 			if err := daemon.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
@@ -142,6 +144,28 @@ func TestSynced(t *testing.T) {
 		})
 	}
 	m.must(t, 200, "POST", "/pki/rotate-ca?mode=finalise", "", nil)
+}
+
+// reissued fails unless the agent got each certificate after its first one by the re-issue that a rotation begins, and
+// the agent is on record once for each rotation.
+func (m *mastio) reissued(t *testing.T, id string, rotations int) {
+	t.Helper()
+	rows, err := m.store.Rows(t.Context(), id, 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, r := range rows {
+		if r.EventType != audit.AgentCertRotated {
+			continue
+		}
+		if n++; r.Details["comment"] != "re-issue under a new Org CA" {
+			t.Errorf("row %d of %s: %v", r.Seq, id, r.Details)
+		}
+	}
+	if n != rotations {
+		t.Errorf("%s has %d new certificates on record, want one for each of %d rotations", id, n, rotations)
+	}
 }
 
 // The page's unit of agent-sync, and the program that it starts: the first delivery, then the agent.
