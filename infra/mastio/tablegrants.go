@@ -19,6 +19,7 @@ const (
 	sealRecord    = "CHECKPOINT"
 	seenRecords   = "SEEN#*"
 	burndown      = "BURNDOWN"
+	jobRecords    = "JOBS"
 )
 
 // leading restricts calls to partition keys. Without the second condition, a call that names no key would pass the
@@ -199,6 +200,25 @@ func (s *Service) findAgents() statement {
 		sid:       "FindAgents",
 		actions:   []string{"dynamodb:Query"},
 		resources: []string{s.table(schema.Fleet) + "/index/" + schema.AgentsByName},
+	}
+}
+
+// readJobs and writeJobs are of the function that begins jobs, and of the one that works on them.
+func (s *Service) readJobs() statement {
+	return statement{
+		sid:        "ReadJobs",
+		actions:    []string{"dynamodb:GetItem", "dynamodb:Query"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(jobRecords),
+	}
+}
+
+func (s *Service) writeJobs() statement {
+	return statement{
+		sid:        "WriteJobs",
+		actions:    []string{"dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: inTransaction(leading(jobRecords)),
 	}
 }
 

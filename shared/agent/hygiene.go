@@ -49,8 +49,8 @@ func (s Schedule) Due(p Pin) time.Time {
 	return p.NotBefore.Add(max(life-s.RenewBefore, life/3*2))
 }
 
-// Hygiene is what an agent's record has of its scheduled hygiene. All but Deliver and Named is about one pin, and void
-// for another.
+// Hygiene is what an agent's record has of its hygiene. All but Deliver, Named and Job is about one pin, and void for
+// another.
 type Hygiene struct {
 	Deliver Delivery
 	About   string // thumbprint of the pin
@@ -60,17 +60,22 @@ type Hygiene struct {
 	Undelivered string
 	Failed      int64     // runs that did not get on with it
 	Later       time.Time // it is not looked at before; zero: when it is due
+	Job         time.Time // when the last of an operator's jobs that has dealt with the agent began
 	// Named is the fence of the swap of the Org CA about which the agent's owner was notified, whatever the pin was then;
 	// zero: about none.
 	Named int64
 }
+
+// Delivers reports whether hygiene makes the agent's new certificates and puts them into its secret.
+func (a Agent) Delivers() bool { return a.Method == Minted && a.Hygiene.Deliver == SecretsManager }
 
 // Concerning returns what is known about the agent's newest pin.
 func (a Agent) Concerning() Hygiene {
 	if p := a.Pin(); p.Thumbprint == a.Hygiene.About && p.Thumbprint != "" {
 		return a.Hygiene
 	}
-	return Hygiene{Deliver: a.Hygiene.Deliver, Named: a.Hygiene.Named, About: a.Pin().Thumbprint}
+	h := a.Hygiene
+	return Hygiene{Deliver: h.Deliver, Named: h.Named, Job: h.Job, About: a.Pin().Thumbprint}
 }
 
 // Due is the time at which hygiene has work with the agent's certificate next, or, if its operator was notified, the

@@ -69,7 +69,7 @@ var errHygiene = errors.New("hygiene failed: see the log")
 
 // hygieneEvent is what a schedule sends to the function hygiene. EventBridge's own event is the zero one.
 type hygieneEvent struct {
-	Reissue bool `json:"reissue"` // goes on with a re-issue, if there is one, and does nothing else
+	Reissue bool `json:"reissue"` // goes on with a re-issue or an operator's job, if there is one, and does nothing else
 }
 
 // hygieneReport is what the function answers.
@@ -89,6 +89,9 @@ func Hygiene(p *Parts) (any, error) {
 			err = p.hygieneFailed(ctx, err)
 		}
 		if e.Reissue && out.Reissue == (hygiene.ReissueReport{}) {
+			if orderErr := job.Orders(ctx); orderErr != nil {
+				err = p.hygieneFailed(ctx, orderErr)
+			}
 			return out, err
 		}
 		var runErr error

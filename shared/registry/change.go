@@ -59,6 +59,7 @@ type Change struct {
 	// follows from the agent and stays
 	Was        *agent.Agent
 	Keys       *agent.Keys     // of one agent
+	Job        *Job            // of an operator
 	Head       *audit.Head     // the organisation's chain; an agent's head is in its record
 	Rows       []audit.Row     // appended; their place in the chain must be free
 	Aliases    []Alias         // lead to their agent from now on; each must be free or the same agent's

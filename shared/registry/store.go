@@ -108,6 +108,12 @@ type Store interface {
 	// Errors: ErrUnavailable, or ErrUnsupported, for a listing that no index counts.
 	Count(ctx context.Context, l Selection) (int64, error)
 
+	// Job reads an operator's job; nil: there is none, or it was forgotten, JobTTL after its end.
+	Job(ctx context.Context, id string) (*Job, error)
+
+	// Jobs reads the last jobs, newest first, at most JobsKept.
+	Jobs(ctx context.Context) ([]Job, error)
+
 	// Census counts the active agents of every method by the generation of their newest pin, seen from current. Census
 	// skips pins of a generation above newest, which is the newest generation that ever was current. It may lag behind
 	// as Agents may.

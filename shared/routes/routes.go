@@ -63,6 +63,8 @@ var table = []Route{
 	{"GET", "/v1/admin/agents/{agent_id}", "enroll", Admin, operators},
 	{"PATCH", "/v1/admin/agents/{agent_id}", "enroll", Admin, operators},
 	{"DELETE", "/v1/admin/agents/{agent_id}", "enroll", Admin, operators},
+	{"POST", "/v1/admin/agents:rotate", "enroll", Admin, operators},
+	{"GET", "/v1/admin/jobs/{job_id}", "enroll", Admin, operators},
 	{"GET", "/v1/admin/audit/export", "audit", Admin, operators},
 	{"GET", "/v1/admin/audit/head", "audit", Admin, operators},
 	{"POST", "/v1/admin/audit/bundle", "audit", Admin, operators},

@@ -103,6 +103,9 @@ func (s *Store) records(c registry.Change) (list []types.TransactWriteItem) {
 	if c.Keys != nil {
 		list = append(list, s.versioned(encodeKeys(*c.Keys), c.Keys.Version))
 	}
+	if c.Job != nil {
+		list = append(list, s.versioned(encodeJob(*c.Job), c.Job.Version))
+	}
 	if c.Head != nil {
 		list = append(list, s.versioned(encodeHead(*c.Head), c.Head.Version))
 	}

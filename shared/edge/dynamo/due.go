@@ -167,6 +167,7 @@ func (w writer) hygiene(h agent.Hygiene) {
 	in.number("failed", h.Failed)
 	in.time("later", h.Later)
 	in.number("named", h.Named)
+	in.time("job", h.Job)
 	if len(in.item) > 0 {
 		w.item["hygiene"] = &types.AttributeValueMemberM{Value: in.item}
 	}
@@ -186,6 +187,7 @@ func (r *reader) hygiene() agent.Hygiene {
 		Failed:      in.number("failed"),
 		Later:       in.time("later"),
 		Named:       in.number("named"),
+		Job:         in.time("job"),
 	}
 	r.err = in.err
 	return h

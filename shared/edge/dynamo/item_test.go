@@ -131,6 +131,7 @@ func TestSizes(t *testing.T) {
 			Undelivered: strings.Repeat("v", 64),
 			Failed:      9,
 			Later:       noon,
+			Job:         noon,
 		},
 	}
 	for _, c := range []struct {

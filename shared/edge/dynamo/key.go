@@ -36,6 +36,7 @@ const (
 	checkpointKey = "CHECKPOINT"
 	// burndownRecord is no record of the organisation, which every rotation reads.
 	burndownRecord = "BURNDOWN"
+	jobRecords     = "JOBS"
 )
 
 func key(pk, sk string) item { return item{"pk": text(pk), "sk": text(sk)} }

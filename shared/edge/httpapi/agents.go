@@ -19,6 +19,8 @@ func Enroll(e *enroll.Enroller) Handlers {
 		"POST /v1/admin/agents/enroll/byoca":  h.byoca,
 		"POST /v1/admin/agents/enroll/spiffe": h.spiffe,
 		"GET /v1/admin/agents":                h.list,
+		"POST /v1/admin/agents:rotate":        h.rotateMany,
+		"GET /v1/admin/jobs/{job_id}":         h.job,
 		"GET /v1/admin/agents/{agent_id}":     h.read,
 		"PATCH /v1/admin/agents/{agent_id}":   h.amend,
 		"DELETE /v1/admin/agents/{agent_id}":  h.deactivate,

@@ -31,6 +31,7 @@ var posts = map[string]string{
 	"POST /pki/rotate-ca":                          replays,
 	"POST /pki/rotate-ca/reissue":                  replays,
 	"POST /v1/admin/agents":                        alreadyDone,
+	"POST /v1/admin/agents:rotate":                 replays,
 	"POST /v1/admin/agents/enroll/byoca":           replays,
 	"POST /v1/admin/agents/enroll/spiffe":          replays,
 	"POST /v1/admin/audit/checkpoint":              replays,
@@ -166,6 +167,8 @@ func otherwise(t *testing.T, request events.APIGatewayProxyRequest) edit {
 		members["grace_seconds"] = 60
 	case strings.HasSuffix(request.Path, "reissue"):
 		members["comment"] = "another"
+	case request.Path == manyPath:
+		members["filter"] = map[string]any{"q": "a"}
 	default:
 		members["display_name"] = "Another"
 	}

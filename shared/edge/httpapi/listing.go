@@ -58,12 +58,8 @@ const (
 	mostGeneration = 999_999
 )
 
-// listing reads all of them. Error: ErrQuery, which names all that are wrong; enroll.ErrLimit if the limit alone is.
-func (q *listingQuery) listing() (l enroll.Selection, err error) {
-	l = enroll.Selection{Limit: enroll.DefaultLimit, Cursor: q.values.Get("cursor")}
-	if n, ok := q.number("limit", "1 to 1000", 1, enroll.MaxLimit); ok {
-		l.Limit = int(n)
-	}
+// filter reads what a listing and a job have in common.
+func (q *listingQuery) filter() (l enroll.Selection) {
 	l.Name, _ = q.value("q", fmt.Sprintf("1 to %d characters of a name", mostNamed),
 		func(v string) bool { return len(v) <= mostNamed })
 	method, _ := q.value("method", "minted, byoca or spiffe", oneOf(agent.Methods()))
@@ -76,6 +72,16 @@ func (q *listingQuery) listing() (l enroll.Selection, err error) {
 	}
 	if l.NotCurrent = q.values.Get("generation") == notCurrent; !l.NotCurrent {
 		l.Generation, _ = q.number("generation", "a number from 1 on or "+notCurrent, 1, mostGeneration)
+	}
+	return l
+}
+
+// listing reads all of them. Error: ErrQuery, which names all that are wrong; enroll.ErrLimit if the limit alone is.
+func (q *listingQuery) listing() (enroll.Selection, error) {
+	l := q.filter()
+	l.Limit, l.Cursor = enroll.DefaultLimit, q.values.Get("cursor")
+	if n, ok := q.number("limit", "1 to 1000", 1, enroll.MaxLimit); ok {
+		l.Limit = int(n)
 	}
 	sort, _ := q.value("sort", "name or due", oneOf([]registry.Sort{registry.ByName, registry.ByDue}))
 	l.Sort = registry.Sort(sort)

@@ -105,6 +105,15 @@ func shapes(w *world, agents cast) map[string]shape {
 			takesJSON: true,
 		},
 		"DELETE /v1/admin/agents/{agent_id}": {request: event("DELETE", path, admin), status: 204},
+		"POST /v1/admin/agents:rotate": {
+			request:   event("POST", manyPath, admin, jsonBody(`{"all":true}`)),
+			status:    202,
+			takesJSON: true,
+		},
+		"GET /v1/admin/jobs/{job_id}": {
+			request: event("GET", "/v1/admin/jobs/"+w.endedJob(), admin),
+			status:  200,
+		},
 		"GET /v1/admin/audit/export": {
 			request: event("GET", "/v1/admin/audit/export", admin, query("limit", "10")),
 			status:  200,

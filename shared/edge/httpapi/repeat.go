@@ -24,6 +24,7 @@ var repeatables = []string{
 	"POST /registry/agents/{agent_id}/rotate-cert",
 	"POST /pki/rotate-ca",
 	"POST /v1/admin/agents",
+	"POST /v1/admin/agents:rotate",
 	"POST /v1/admin/agents/enroll/byoca",
 	"POST /v1/admin/agents/enroll/spiffe",
 	"POST /pki/rotate-ca/reissue",
@@ -91,6 +92,12 @@ func replayed(w http.ResponseWriter, err error) error {
 		return err
 	}
 	markReplay(w)
+	var job struct {
+		ID string `json:"job_id"`
+	}
+	if json.Unmarshal(kept.Body, &job) == nil && job.ID != "" {
+		located(w, job.ID)
+	}
 	answer{kept.Status, kept.Body}.write(w)
 	return nil
 }

@@ -82,6 +82,9 @@ func (s *Store) refusal(c changeCopy) string {
 	if c.Keys != nil && s.keys[c.Keys.Agent].Version != c.Keys.Version {
 		return "keys"
 	}
+	if c.Job != nil && s.jobs[c.Job.ID].Version != c.Job.Version {
+		return "job"
+	}
 	if c.Head != nil && s.head.Version != c.Head.Version {
 		return "head"
 	}
@@ -150,38 +153,10 @@ func (s *Store) pointerVersion() int64 {
 }
 
 func (s *Store) commit(c changeCopy) {
-	if c.Pointer != nil {
-		p := clonePointer(*c.Pointer)
-		p.Version++
-		s.pointer = &p
-	}
-	for _, g := range c.Generations {
-		g.Version++
-		s.generations[g.Number] = g
-	}
-	s.commitNotes(c)
-	if c.Agent != nil {
-		a := *c.Agent
-		a.Version++
-		s.agents[a.ID] = a
-	}
-	if c.Keys != nil {
-		k := *c.Keys
-		k.Version++
-		s.keys[k.Agent] = k
-	}
-	if c.Head != nil {
-		s.head = *c.Head
-		s.head.Version++
-	}
+	s.commitRecords(c)
 	for _, r := range c.rows {
 		s.rows[r.subject] = append(s.rows[r.subject], r)
 		s.move(r)
-	}
-	if c.Checkpoint != nil {
-		next := *c.Checkpoint
-		next.Version++
-		s.checkpoint = &next
 	}
 	for _, a := range c.Aliases {
 		s.aliases[a.Name] = a.Agent
@@ -211,6 +186,44 @@ func (s *Store) reissueVersion() int64 {
 		return 0
 	}
 	return s.reissue.Version
+}
+
+// commitRecords writes the records that have versions, each with the next one.
+func (s *Store) commitRecords(c changeCopy) {
+	if c.Pointer != nil {
+		p := clonePointer(*c.Pointer)
+		p.Version++
+		s.pointer = &p
+	}
+	for _, g := range c.Generations {
+		g.Version++
+		s.generations[g.Number] = g
+	}
+	s.commitNotes(c)
+	if c.Agent != nil {
+		a := *c.Agent
+		a.Version++
+		s.agents[a.ID] = a
+	}
+	if c.Keys != nil {
+		k := *c.Keys
+		k.Version++
+		s.keys[k.Agent] = k
+	}
+	if c.Job != nil {
+		j := *c.Job
+		j.Version++
+		s.jobs[j.ID] = j
+	}
+	if c.Head != nil {
+		s.head = *c.Head
+		s.head.Version++
+	}
+	if c.Checkpoint != nil {
+		next := *c.Checkpoint
+		next.Version++
+		s.checkpoint = &next
+	}
 }
 
 // commitNotes writes what stands next to the pointer, one record each.
@@ -286,7 +299,7 @@ func writes(c registry.Change) int {
 	}
 	n += len(subjects)
 	for _, present := range []bool{c.Truststore != nil, c.Plan != nil, c.Reissue != nil, c.Agent != nil, c.Keys != nil,
-		c.Head != nil, c.Checkpoint != nil, c.Release != nil, c.Answer != nil} {
+		c.Job != nil, c.Head != nil, c.Checkpoint != nil, c.Release != nil, c.Answer != nil} {
 		if present {
 			n++
 		}

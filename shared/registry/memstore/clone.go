@@ -53,6 +53,7 @@ func cloneAgent(a agent.Agent) agent.Agent {
 	}
 	a.Past.Newest, a.Past.Floor = stamp(a.Past.Newest), stamp(a.Past.Floor)
 	a.Past.Known, a.Past.Ended, a.Past.Recent = list(a.Past.Known), list(a.Past.Ended), list(a.Past.Recent)
+	a.Hygiene.Job = stamp(a.Hygiene.Job)
 	a.EnrolledAt, a.UpdatedAt, a.Hygiene.Later, a.Early = stamp(a.EnrolledAt), stamp(a.UpdatedAt), stamp(a.Hygiene.Later),
 		stamp(a.Early)
 	a.Head.Version = 0 // an agent's head is no record of its own
@@ -135,7 +136,7 @@ func pointer[T any](p *T, clone func(T) T) *T {
 func keep(c registry.Change) changeCopy {
 	k := changeCopy{Change: c}
 	k.Pointer, k.Agent = pointer(c.Pointer, clonePointer), pointer(c.Agent, cloneAgent)
-	k.Was, k.Keys = pointer(c.Was, cloneAgent), pointer(c.Keys, cloneKeys)
+	k.Was, k.Keys, k.Job = pointer(c.Was, cloneAgent), pointer(c.Keys, cloneKeys), pointer(c.Job, cloneJob)
 	k.Generations, k.Truststore = list(c.Generations), pointer(c.Truststore, cloneTruststore)
 	k.Plan, k.Reissue = pointer(c.Plan, clonePlan), pointer(c.Reissue, cloneReissue)
 	for i, g := range k.Generations {

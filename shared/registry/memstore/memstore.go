@@ -54,6 +54,7 @@ type Store struct {
 	truststore  registry.Truststore
 	plan        orgca.Plan
 	reissue     *orgca.Reissue
+	jobs        map[string]registry.Job
 	head        audit.Head
 	lease       orgca.Lease
 	rows        map[string][]row // by subject; row n is at n-1
@@ -77,7 +78,7 @@ var operations = []string{
 	"View", "ViewKeys", "ViewSeen", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply",
 	"Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Seen", "SeenAt", "Refuse", "Refusals", "Burndown",
 	"PutBurndown", "Answer", "UseProof", "TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "List",
-	"Count", "Alias", "EdgeCAs", "Named", "Moved", "Cover", "Checkpoint", "Covered", "LastRow",
+	"Count", "Job", "Jobs", "Alias", "EdgeCAs", "Named", "Moved", "Cover", "Checkpoint", "Covered", "LastRow",
 	"RowsOfDay", "Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",
 }
 
@@ -96,6 +97,7 @@ func New(cfg Config) *Store {
 		tokenKeys:   map[int64]registry.TokenKey{},
 		seen:        map[agent.ID]registry.Sighting{},
 		refusals:    map[agent.ID]registry.Refusal{},
+		jobs:        map[string]registry.Job{},
 		aliases:     map[string]agent.ID{},
 		edgeCAs:     map[string]registry.EdgeCA{},
 		namings:     map[string]map[agent.ID]bool{},
@@ -228,6 +230,7 @@ func (s *Store) Backup() (restore func()) {
 	pointer, head, held, scheduled, reissue := s.pointer, s.head, s.lease, s.plan, s.reissue
 	seen := maps.Clone(s.seen)
 	refusals := maps.Clone(s.refusals)
+	jobs := maps.Clone(s.jobs)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -236,6 +239,7 @@ func (s *Store) Backup() (restore func()) {
 		s.pointer, s.head, s.lease, s.plan, s.reissue, s.late = pointer, head, held, scheduled, reissue, nil
 		s.seen = seen
 		s.refusals = refusals
+		s.jobs = jobs
 		s.applied = ring{changes: map[string]changeCopy{}}
 	}
 }

@@ -31,6 +31,8 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"Due":       second(f.Due(ctx, registry.DueQuery{At: noon, Limit: 1})),
 		"CountDue":  second(f.CountDue(ctx, registry.DueQuery{At: noon})),
 		"List":      second(f.List(ctx, registry.Selection{Limit: 1, Keys: 1, Records: 1})),
+		"Job":       second(f.Job(ctx, "a")),
+		"Jobs":      second(f.Jobs(ctx)),
 		"Count":     second(f.Count(ctx, registry.Selection{})),
 		"Refuse":    f.Refuse(ctx, registry.Refusal{Agent: agentID(1), Thumbprint: "t"}),
 		"Refusals":  second(f.Refusals(ctx, []agent.ID{agentID(1)})),

@@ -84,6 +84,7 @@ func fullAgent() agent.Agent {
 			Failed:      3,
 			Later:       noon.Add(time.Hour),
 			Named:       7,
+			Job:         noon.Add(-time.Minute),
 		},
 	}
 }

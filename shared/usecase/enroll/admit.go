@@ -326,7 +326,7 @@ func (e *Enroller) outsideRecord(m agent.Method, req Outside, r submission, old 
 	a := agent.Agent{ID: r.id, EnrolledAt: e.Now().Truncate(time.Millisecond), UpdatedAt: e.Now()} // as the store keeps it
 	if old != nil {
 		a.Head, a.Version, a.EnrolledAt, a.Past = old.Head, old.Version, old.EnrolledAt, old.Past
-		a.Owner = old.Owner
+		a.Owner, a.Hygiene.Job = old.Owner, old.Hygiene.Job
 	}
 	existing := active(old)
 	if existing != nil {

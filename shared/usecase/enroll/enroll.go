@@ -37,6 +37,8 @@ type Store interface {
 	Apply(ctx context.Context, c registry.Change) error
 	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
 	List(ctx context.Context, l registry.Selection) (registry.Page, error)
+	Job(ctx context.Context, id string) (*registry.Job, error)
+	Jobs(ctx context.Context) ([]registry.Job, error)
 	Count(ctx context.Context, l registry.Selection) (int64, error)
 	Find(ctx context.Context, q registry.Search) (registry.Page, error)
 	Due(ctx context.Context, q registry.DueQuery) (registry.DuePage, error)
@@ -161,7 +163,7 @@ func (e *Enroller) record(id agent.ID, req Request, old *agent.Agent) agent.Agen
 	if old := active(old); old != nil {
 		a := *old
 		a.Owner = cmp.Or(req.Owner, old.Owner)
-		a.Hygiene = agent.Hygiene{Deliver: cmp.Or(req.Deliver, old.Hygiene.Deliver)}
+		a.Hygiene = agent.Hygiene{Deliver: cmp.Or(req.Deliver, old.Hygiene.Deliver), Job: old.Hygiene.Job}
 		return a
 	}
 	a := agent.Agent{
@@ -175,7 +177,7 @@ func (e *Enroller) record(id agent.ID, req Request, old *agent.Agent) agent.Agen
 	}
 	if old != nil {
 		a.Head, a.Version, a.EnrolledAt, a.Past = old.Head, old.Version, old.EnrolledAt, old.Past
-		a.Owner = cmp.Or(a.Owner, old.Owner)
+		a.Owner, a.Hygiene.Job = cmp.Or(a.Owner, old.Owner), old.Hygiene.Job
 	}
 	return a
 }

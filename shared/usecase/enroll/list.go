@@ -33,14 +33,9 @@ func (e *Enroller) Select(ctx context.Context, l Selection) (page registry.Page,
 		return registry.Page{}, nil, ErrLimit
 	}
 	if l.NotCurrent {
-		org, err := e.Store.Org(ctx)
-		if err != nil {
+		if l.Not, err = e.current(ctx); err != nil {
 			return registry.Page{}, nil, err
 		}
-		if org.Pointer == nil {
-			return registry.Page{}, nil, orgca.ErrMissing
-		}
-		l.Not = org.Pointer.Current
 	}
 	if l.Sort == registry.ByGeneration && !l.DueAt.IsZero() {
 		l.Sort = registry.ByDue
@@ -59,4 +54,16 @@ func (e *Enroller) Select(ctx context.Context, l Selection) (page registry.Page,
 	}
 	n, err := e.Store.Count(ctx, q)
 	return page, &n, err
+}
+
+// current is the number of the current generation. Error: orgca.ErrMissing.
+func (e *Enroller) current(ctx context.Context) (int64, error) {
+	org, err := e.Store.Org(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if org.Pointer == nil {
+		return 0, orgca.ErrMissing
+	}
+	return org.Pointer.Current, nil
 }

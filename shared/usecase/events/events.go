@@ -22,7 +22,7 @@ var told = map[audit.Event][]string{
 	audit.AgentCertRotated: {"cert_thumbprint", "generation", "previous_thumbprint", "grace_seconds", "deliver",
 		"secret_version"},
 	audit.AgentCertDue: {"cert_thumbprint", "generation", "not_before", "not_after", "org_ca_generation", "deadline",
-		"owner", "method"},
+		"owner", "method", "job_id"},
 	audit.OrgCARotated: {"generation", "fingerprint", "source", "reason", "overlap_seconds", "previous_generation",
 		"previous_fingerprint"},
 	audit.RotationWave:      {"generation", "from", "wave", "waves", "percent", "skipped"},

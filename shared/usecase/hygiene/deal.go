@@ -62,12 +62,13 @@ func (j *Job) proceed(ctx context.Context, id agent.ID) (done outcome, err error
 		if view.Pointer == nil {
 			return failed, orgca.ErrMissing
 		}
-		step := j.notify
+		var o outcome
 		// A delivery that was begun is completed, whatever was decided since.
-		if view.Agent.Hygiene.Deliver == agent.SecretsManager || view.Agent.Concerning().Undelivered != "" {
-			step = j.deliver
+		if view.Agent.Delivers() || view.Agent.Concerning().Undelivered != "" {
+			o, err = j.deliver(ctx, view)
+		} else {
+			o, err = j.notify(ctx, view)
 		}
-		o, err := step(ctx, view)
 		if err != nil && !errors.Is(err, registry.ErrConflict) {
 			return failed, err
 		}

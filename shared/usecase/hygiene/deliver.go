@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -64,13 +65,14 @@ func (j *Job) deliver(ctx context.Context, view registry.View) (outcome, error) 
 		About:       certificate.Pin.Thumbprint,
 		Undelivered: version,
 		Later:       j.Now(),
+		Job:         a.Hygiene.Job,
 	}
 	_, err = j.Issuer.Record(ctx, agentcert.Pinning{
 		Agent:    a,
 		Pointer:  p,
 		Grace:    agentcert.MaxDays * 24 * time.Hour,
 		UntilUse: true,
-		Entry:    func(next agent.Pin) audit.Entry { return entry(old, next, version) },
+		Entry:    func(next agent.Pin) audit.Entry { return entry(old, next, version, scheduled) },
 	}, certificate)
 	return nothing, err // pinned, not delivered
 }
@@ -89,15 +91,26 @@ func (j *Job) promote(ctx context.Context, a agent.Agent, version string) (outco
 	return rotated, err
 }
 
-func entry(old, next agent.Pin, version string) audit.Entry {
+// cause is why a certificate is replaced: the comment of the row, and what else the row says of it.
+type cause struct {
+	comment string
+	details map[string]any
+}
+
+// scheduled: the certificate was due.
+var scheduled = cause{comment: "scheduled hygiene"}
+
+func entry(old, next agent.Pin, version string, why cause) audit.Entry {
+	details := map[string]any{
+		"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": old.Thumbprint,
+		"grace_seconds": int64(Grace / time.Second), "csr": false,
+		"deliver": string(agent.SecretsManager), "secret_version": version,
+	}
+	maps.Copy(details, why.details)
 	return audit.Entry{
-		Event: audit.AgentCertRotated,
-		Actor: Actor,
-		Details: reason.Statement{Code: reason.Superseded, Comment: "scheduled hygiene"}.Note(map[string]any{
-			"cert_thumbprint": next.Thumbprint, "generation": next.Generation, "previous_thumbprint": old.Thumbprint,
-			"grace_seconds": int64(Grace / time.Second), "csr": false,
-			"deliver": string(agent.SecretsManager), "secret_version": version,
-		}),
+		Event:   audit.AgentCertRotated,
+		Actor:   Actor,
+		Details: reason.Statement{Code: reason.Superseded, Comment: why.comment}.Note(details),
 	}
 }
 

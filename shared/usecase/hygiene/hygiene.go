@@ -40,6 +40,8 @@ type Store interface {
 	Org(ctx context.Context) (registry.Org, error)
 	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
 	SeenAt(ctx context.Context, ids []agent.ID) (map[agent.ID]registry.Sighting, error)
+	Jobs(ctx context.Context) ([]registry.Job, error)
+	List(ctx context.Context, l registry.Selection) (registry.Page, error)
 }
 
 // Config is what a Job is made of; all fields are required.
@@ -81,9 +83,9 @@ const (
 	failed
 )
 
-// Run handles every due agent, and then moves the entries that are early in the index: agent.Agent.Entry. It logs and
-// counts a failure of one agent and goes on with the others; a later run retries. An error means that the list of due
-// agents could not be read.
+// Run handles every due agent, moves the entries that are early in the index (agent.Agent.Entry), and then brings an
+// operator's job on. It logs and counts a failure of one agent and goes on with the others; a later run retries. An
+// error means that the list of due agents could not be read, or that a job did not get on.
 func (j *Job) Run(ctx context.Context) (Report, error) {
 	t := &tally{}
 	now := j.Now()
@@ -91,6 +93,9 @@ func (j *Job) Run(ctx context.Context) (Report, error) {
 	if err == nil && !over { // what remains of these, a later run looks at: at the latest when an entry says due
 		seen := now.Add(agent.Foresight)
 		_, err = j.work(ctx, registry.DueQuery{After: seen, At: seen.Add(agent.Correction)}, t)
+	}
+	if err == nil && !over {
+		err = j.Orders(ctx)
 	}
 	r := t.report
 	if err == nil && over {

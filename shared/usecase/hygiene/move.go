@@ -8,7 +8,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/reason"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 )
@@ -39,57 +38,65 @@ func (p *pass) proceed(ctx context.Context, id agent.ID) (outcome, error) {
 	return failed, registry.ErrConflict
 }
 
-// move delivers a certificate under the current generation: stage, pin, promote. A delivery by age notes in the
-// registry what it stages, keeps the agent in the due index until the promotion, and writes the agent once more behind
-// it. A re-issue does without these three writes, because it moves the whole fleet: no run believes what another one
-// has staged, the note in orgca.Reissue leads to what another one has pinned, and the certificate in use ends with its
-// overlap or the new one's first use.
+// move re-issues an agent's certificate under the current generation.
 func (p *pass) move(ctx context.Context, view registry.View) (outcome, error) {
-	if err := p.Pace(ctx); err != nil {
+	h, old, now := view.Agent.Hygiene, view.Agent.Pin(), p.Now()
+	pinned, err := p.replace(ctx, view, agent.Hygiene{Deliver: h.Deliver, Named: h.Named, Job: h.Job}, cause{
+		comment: "re-issue under a new Org CA",
+		details: map[string]any{
+			"grace_seconds": int64(max(0, p.deadline(old.Generation, now).Sub(now)) / time.Second),
+		},
+	})
+	if err != nil {
+		if pinned {
+			p.unsettle()
+		}
 		return failed, err
+	}
+	p.Log.InfoContext(ctx, "pki.rotate.reissued", "agent_id", string(view.Agent.ID), "generation", view.Pointer.Current)
+	return rotated, nil
+}
+
+// replace delivers a certificate under the current generation: stage, pin, promote. pinned: the pin is in the registry,
+// or may be, so that a promotion that failed has to be made up for.
+//
+// A delivery by age notes in the registry what it stages, keeps the agent in the due index until the promotion, and
+// writes the agent once more behind it. This one does without these three writes, because it is for many agents: no run
+// believes what another one has staged, what another one has pinned is found by the record of the re-issue or by the
+// page of the job, and the certificate in use ends with its overlap, its own end, or the new one's first use.
+func (j *Job) replace(
+	ctx context.Context, view registry.View, h agent.Hygiene, why cause,
+) (pinned bool, err error) {
+	if err := j.Pace(ctx); err != nil {
+		return false, err
 	}
 	a := *view.Agent
-	c, value, err := p.make(ctx, a, *view.Pointer)
+	c, value, err := j.make(ctx, a, *view.Pointer)
 	if err != nil {
-		return failed, err
+		return false, err
 	}
 	version, name := c.Pin.Thumbprint, SecretName(a.ID)
-	if err := p.Secrets.Stage(ctx, name, version, value); err != nil {
-		return failed, fmt.Errorf("stage a version of the agent's secret: %w", err)
+	if err := j.Secrets.Stage(ctx, name, version, value); err != nil {
+		return false, fmt.Errorf("stage a version of the agent's secret: %w", err)
 	}
-	old, now := a.Pin(), p.Now()
-	a.Hygiene = agent.Hygiene{
-		Deliver:     a.Hygiene.Deliver,
-		Named:       a.Hygiene.Named,
-		About:       c.Pin.Thumbprint,
-		Undelivered: version,
-	}
-	_, err = p.Issuer.Record(ctx, agentcert.Pinning{
+	old := a.Pin()
+	h.About, h.Undelivered = c.Pin.Thumbprint, version
+	a.Hygiene = h
+	_, err = j.Issuer.Record(ctx, agentcert.Pinning{
 		Agent:    a,
 		Was:      view.Agent,
 		Pointer:  *view.Pointer,
 		Grace:    agentcert.MaxDays * 24 * time.Hour,
 		UntilUse: true,
-		Entry: func(next agent.Pin) audit.Entry {
-			e := entry(old, next, version)
-			e.Details = reason.Statement{Code: reason.Superseded, Comment: "re-issue under a new Org CA"}.Note(e.Details)
-			e.Details["grace_seconds"] = int64(max(0, p.deadline(old.Generation, now).Sub(now)) / time.Second)
-			return e
-		},
+		Entry:    func(next agent.Pin) audit.Entry { return entry(old, next, version, why) },
 	}, c)
-	if errors.Is(err, registry.ErrUnknown) {
-		p.unsettle()
-	}
 	if err != nil {
-		return failed, err
+		return errors.Is(err, registry.ErrUnknown), err
 	}
-	if err := p.Secrets.Promote(ctx, name, version); err != nil {
-		p.unsettle()
-		return failed, fmt.Errorf("promote the new version of the secret: %w", err)
+	if err := j.Secrets.Promote(ctx, name, version); err != nil {
+		return true, fmt.Errorf("promote the new version of the secret: %w", err)
 	}
-	p.Log.InfoContext(ctx, "pki.rotate.reissued", "agent_id", string(a.ID), "generation", c.Pin.Generation, "thumbprint",
-		c.Pin.Thumbprint)
-	return rotated, nil
+	return true, nil
 }
 
 // name commits the row from which the event to the agent's owner is made, once for each re-issue.

@@ -1,0 +1,141 @@
+package enroll
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/problem"
+	"github.com/mastio-aws/mastio/shared/registry"
+	"github.com/mastio-aws/mastio/shared/usecase/idempotency"
+)
+
+// What can be wrong with an order for many agents.
+var (
+	ErrEveryAgent = problem.New(400, "filter_empty", "an empty filter needs all").
+			Says("The filter is empty, so the order is for every agent. Send \"all\": true with it if you mean that.")
+	ErrJobRunning = problem.New(409, "job_running", "another job goes on").
+			Says("A job of this kind goes on. Wait for its end; its progress is under /v1/admin/jobs.")
+	ErrNoJob = problem.New(404, "job_not_found", "no such job").
+			Says("There is no such job, or it ended more than 90 days ago.")
+)
+
+// Order asks for new certificates of many agents.
+type Order struct {
+	audit.By
+	Filter     registry.Filter
+	NotCurrent bool // only those with a pin whose newest is of another generation than the current one
+	All        bool // an empty filter is meant
+	Once       idempotency.Request[registry.Job]
+}
+
+// RotateMany begins a job that has hygiene replace the certificates of the active agents that a filter leaves, where it
+// delivers them, and name the others to their owners. One job goes on at a time. The filter is resolved now: what is
+// due, and which generation is the current one.
+//
+// Errors: ErrEveryAgent, ErrJobRunning, orgca.ErrMissing for NotCurrent without an Org CA, registry.ErrUnknown, those
+// of idempotency.Do.
+func (e *Enroller) RotateMany(ctx context.Context, o Order) (registry.Job, error) {
+	return idempotency.Do(ctx, e.Store, o.Once, e.Now, func() (registry.Job, error) { return e.begin(ctx, o) })
+}
+
+func (e *Enroller) begin(ctx context.Context, o Order) (job registry.Job, err error) {
+	if o.Filter, err = e.resolved(ctx, o); err != nil {
+		return job, err
+	}
+	jobs, err := e.Store.Jobs(ctx)
+	if err != nil {
+		return job, err
+	}
+	if registry.OpenJob(jobs) != nil {
+		return job, ErrJobRunning
+	}
+	job = registry.Job{ID: e.NewID(), Filter: o.Filter, Actor: o.Actor, Began: e.Now().Truncate(time.Millisecond)}
+	for slices.ContainsFunc(jobs, func(other registry.Job) bool { return other.Began.Equal(job.Began) }) {
+		job.Began = job.Began.Add(time.Millisecond)
+	}
+	answer, err := o.Once.Keep(job, e.Now())
+	if err != nil {
+		return job, err
+	}
+	err = registry.Settle(ctx, e.Store.Apply, registry.Change{ID: e.NewID(), Job: &job, Answer: answer})
+	return job, err
+}
+
+// resolved is an order's filter, for active agents. Errors: ErrEveryAgent, orgca.ErrMissing.
+func (e *Enroller) resolved(ctx context.Context, o Order) (f registry.Filter, err error) {
+	f = o.Filter
+	f.Status = "" // every agent of a job is active
+	if f == (registry.Filter{}) && !o.NotCurrent && !o.All {
+		return f, ErrEveryAgent
+	}
+	if o.NotCurrent {
+		f.Not, err = e.current(ctx)
+	}
+	f.Status = agent.Active
+	return f, err
+}
+
+// Forecast says what a job would be for.
+type Forecast struct {
+	Methods  map[agent.Method]int64
+	Reissue  int64 // would get a new certificate in their secret
+	Notify   int64 // would be named to their owners
+	Complete bool  // every agent was looked at
+}
+
+// maxForecast is how many pages of MaxLimit agents a forecast looks at: an answer must be there within 29 seconds.
+const maxForecast = 50
+
+// Forecast counts the agents that an order is for, at most maxForecast pages of them, and changes nothing. Errors:
+// those of RotateMany, without ErrJobRunning.
+func (e *Enroller) Forecast(ctx context.Context, o Order) (Forecast, error) {
+	filter, err := e.resolved(ctx, o)
+	if err != nil {
+		return Forecast{}, err
+	}
+	found := Forecast{Methods: map[agent.Method]int64{}}
+	for _, m := range agent.Methods() {
+		found.Methods[m] = 0
+	}
+	q := registry.Selection{
+		Filter:  filter,
+		Sort:    registry.ByName,
+		Limit:   MaxLimit,
+		Keys:    maxKeys,
+		Records: maxRecords,
+	}
+	for range maxForecast {
+		page, err := e.Store.List(ctx, q)
+		if err != nil {
+			return Forecast{}, err
+		}
+		for _, a := range page.Agents {
+			found.Methods[a.Method]++
+			if a.Delivers() {
+				found.Reissue++
+			} else {
+				found.Notify++
+			}
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			found.Complete = true
+			return found, nil
+		}
+	}
+	return found, nil
+}
+
+// Job reads a job. Error: ErrNoJob.
+func (e *Enroller) Job(ctx context.Context, id string) (registry.Job, error) {
+	job, err := e.Store.Job(ctx, id)
+	if err == nil && job == nil {
+		err = ErrNoJob
+	}
+	if err != nil {
+		return registry.Job{}, err
+	}
+	return *job, nil
+}
