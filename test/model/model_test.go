@@ -517,6 +517,7 @@ func (m *machine) check(t *rapid.T) {
 	m.checkKeys(t, org)
 	m.checkChains(t, org)
 	m.checkDates(t)
+	m.checkJobs(t)
 	for _, c := range m.claims {
 		if err := c.holds(org); err != nil {
 			t.Fatalf("%s, then: %v", c.what, err)
@@ -644,6 +645,7 @@ func (m *machine) recovers(t *rapid.T) {
 		t.Fatalf("standby after the rotation: %v", err)
 	}
 	m.check(t)
+	m.jobsEnd(t)
 	state, err := m.Health.Check(m.ctx)
 	if err != nil || len(state.Warnings) > 0 {
 		t.Fatalf("health after the trouble = %+v, %v", state, err)
@@ -697,6 +699,7 @@ func TestRotationStateMachine(t *testing.T) {
 			"admit": m.admit, "rotate": m.rotate, "renew": m.renew, "use": m.use,
 			"emergency": m.emergency, "spiffe": m.spiffe, "login": m.login, "deactivate": m.deactivate, "again": m.again,
 			"repeat": m.repeat, "finalise": m.finalise, "deliver": m.deliver, "advance": m.advance,
+			"order": m.order, "hygiene": m.hygiene,
 			"": m.check,
 		})
 		m.recovers(t)
