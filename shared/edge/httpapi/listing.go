@@ -83,7 +83,8 @@ func (q *listingQuery) listing() (enroll.Selection, error) {
 	if n, ok := q.number("limit", "1 to 1000", 1, enroll.MaxLimit); ok {
 		l.Limit = int(n)
 	}
-	sort, _ := q.value("sort", "name or due", oneOf([]registry.Sort{registry.ByName, registry.ByDue}))
+	orders := []registry.Sort{registry.ByName, registry.ByDue, enroll.BySeen}
+	sort, _ := q.value("sort", "name, due or last_seen", oneOf(orders))
 	l.Sort = registry.Sort(sort)
 	switch {
 	case len(q.wrong) == 0:

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 )
 
@@ -131,7 +132,7 @@ func pairsOf(text string) (pairs []string) {
 func TestListingNamesAllThatIsWrong(t *testing.T) {
 	w := open(t, memstore.Config{})
 	bad := map[string]string{"q": strings.Repeat("a", 65), "method": "acme", "status": "enabled", "due": "91",
-		"owner": "a\nb", "generation": "0", "sort": "last_seen", "limit": "1001"}
+		"owner": "a\nb", "generation": "0", "sort": "age", "limit": "1001"}
 	var pairs []string
 	for name, value := range bad {
 		pairs = append(pairs, name, value)
@@ -152,5 +153,41 @@ func TestListingNamesAllThatIsWrong(t *testing.T) {
 		if !strings.Contains(string(a.body), name+" takes ") {
 			t.Errorf("%s is not named: %s", name, a.body)
 		}
+	}
+}
+
+// The agent that was never seen comes first, then the one that was seen longest ago; a clock far ahead has seen none.
+func TestListingByLastSeen(t *testing.T) {
+	w := open(t, memstore.Config{})
+	for _, name := range []string{"early", "late", "never", "also-late", "ahead"} {
+		a := w.enrol(t, name)
+		switch w.Advance(time.Hour); name {
+		case "never":
+		case "ahead":
+			s := registry.SightingOf("orga::ahead", 1, w.Now().Add(72*time.Hour))
+			if err := w.Store.Seen(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			if _, err := w.TokenFor(t.Context(), []byte(a.CertPEM)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for query, want := range map[string]string{
+		"":                   "ahead never early late also-late",
+		"q=late":             "late also-late",
+		"generation=1 q=NEV": "never",
+		"status=deactivated": "",
+	} {
+		got, total := w.names(t, append(pairsOf(query), "sort", "last_seen")...)
+		if diff := cmp.Diff(strings.Fields(want), got); diff != "" || total != int64(len(got)) {
+			t.Errorf("%s: total %d (-want +got):\n%s", query, total, diff)
+		}
+	}
+	other := w.listPage(t, "sort", "name", "limit", "2").Next
+	for _, cursor := range []string{other, "x", "MDA"} {
+		w.refuse(t, "/v1/admin/agents", refusal{"cursor " + cursor, event("GET", "/v1/admin/agents", admin,
+			queries("sort", "last_seen", "cursor", cursor)), 400, "cursor_invalid"})
 	}
 }

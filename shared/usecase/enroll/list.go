@@ -27,7 +27,7 @@ type Selection struct {
 // it, or behind the first page, because a count is paid once. A filter by DueAt without an order is in the order of
 // what is due.
 //
-// Errors: ErrLimit, registry.ErrCursor; orgca.ErrMissing for NotCurrent without an Org CA.
+// Errors: ErrLimit, ErrSort, registry.ErrCursor; orgca.ErrMissing for NotCurrent without an Org CA.
 func (e *Enroller) Select(ctx context.Context, l Selection) (page registry.Page, total *int64, err error) {
 	if l.Limit < 1 || l.Limit > MaxLimit {
 		return registry.Page{}, nil, ErrLimit
@@ -36,6 +36,9 @@ func (e *Enroller) Select(ctx context.Context, l Selection) (page registry.Page,
 		if l.Not, err = e.current(ctx); err != nil {
 			return registry.Page{}, nil, err
 		}
+	}
+	if l.Sort == BySeen {
+		return e.bySeen(ctx, l)
 	}
 	if l.Sort == registry.ByGeneration && !l.DueAt.IsZero() {
 		l.Sort = registry.ByDue
