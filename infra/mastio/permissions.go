@@ -7,6 +7,8 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/mastio-aws/mastio/shared/schema"
 )
 
 // permissions is the table of all rights of all functions. Each line names the calls that the function's use case
@@ -24,8 +26,8 @@ func (s *Service) permissions() map[string][]statement {
 		"healthz": {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.findOrphans(), s.describeKeys(),
 			s.findSeals(), s.listSeals(), s.findDue(), s.readAdminSecret(), s.openAdminSecret()},
 		"events": {s.readStream(), s.listStreams(), s.readOwners(), s.listAgents(), s.tellOutside(), s.reportFailure()},
-		"hygiene": {s.readOrg(), s.readAgents(), s.listAgents(), s.findAgents(), s.readSeen(), s.followFleet(), s.findDue(),
-			s.readJobs(), s.writeJobs(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.deliverSecrets(),
+		"hygiene": {s.readOrg(), s.readAgents(), s.listAgents(schema.AgentsByName), s.readSeen(), s.followFleet(),
+			s.findDue(), s.findJobs(), s.writeJobs(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.deliverSecrets(),
 			s.sealSecrets()},
 		"startup": {s.readOrg(), s.readNotes(), s.findOrphans(), s.describeKeys(), s.findSeals(), s.listSeals(),
 			s.readTruststore(), s.readTokenKeys(), s.openTokenKeys(), s.publicTokenKey(), s.readAdminSecret(),
@@ -33,25 +35,24 @@ func (s *Service) permissions() map[string][]statement {
 		"renew": {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.issueLeaves()},
 		"rotatecert": {s.readAgents(), s.writeAgents(), s.appendAudit(), s.readAnswers(), s.keepAnswers(), s.issueLeaves(),
 			s.readAdminSecret(), s.openAdminSecret()},
-		"enroll": {s.readAgents(), s.listAgents(), s.findAgents(), s.findDue(), s.countAgents(), s.readSeen(),
-			s.readJobs(), s.writeJobs(),
-			s.writeAgents(), s.writeAliases(), s.appendAudit(), s.readAnswers(),
+		"enroll": {s.readAgents(), s.listAgents(schema.AgentsByName, schema.ActiveAgents), s.findDue(), s.readSeen(),
+			s.readJobs(), s.writeJobs(), s.writeAgents(), s.writeAliases(), s.appendAudit(), s.readAnswers(),
 			s.keepAnswers(), s.issueLeaves(), s.readOrg(), s.readEdgeCAs(),
 			s.addEdgeCAs(), s.nameEdgeCAs(),
 			s.readTruststore(), s.writeTruststore(), s.pointDomain(), s.showTruststore(), s.readAdminSecret(),
 			s.openAdminSecret()},
-		"rotateca": append(s.mintCAs(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readAgents(), s.listAgents(),
+		"rotateca": append(s.mintCAs(), s.readOrg(), s.readEdgeCAs(), s.readAgents(), s.listAgents(schema.ActiveAgents),
 			s.readSeen(), s.readAnswers(), s.writeOrg(),
 			s.appendAudit(), s.readTruststore(), s.writeTruststore(),
 			s.backUp(), s.pointDomain(), s.showTruststore(), s.readSessions(), s.readAdminSecret(), s.openAdminSecret()),
-		"dashboard": {s.askForRotations(), s.readOrg(), s.readEdgeCAs(), s.countAgents(), s.readTruststore(), s.readNotes(),
-			s.findDue(), s.readAgents(), s.listAgents(), s.readSeen(), s.readBurndown(),
-			s.findAgents(), s.writeAgents(), s.writeAliases(), s.nameEdgeCAs(), s.appendAudit(), s.issueLeaves(), s.readTrail(),
+		"dashboard": {s.askForRotations(), s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(),
+			s.findDue(), s.readAgents(), s.listAgents(schema.AgentsByName, schema.ActiveAgents), s.readSeen(), s.readBurndown(),
+			s.writeAgents(), s.writeAliases(), s.nameEdgeCAs(), s.appendAudit(), s.issueLeaves(), s.readTrail(),
 			s.readSeals(), s.readArchive(), s.publicAuditKey(),
 			s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()},
 		"standby": append(append(s.mintCAs(), s.forgetEdgeCAs()...), s.findOrphans(), s.describeKeys(), s.findSeals(),
-			s.listSeals(), s.readNotes(), s.noteOnKeys(), s.findDue(), s.countAgents(), s.plotBurndown(),
-			s.readAgents(), s.listAgents(), s.readSeen(),
+			s.listSeals(), s.readNotes(), s.noteOnKeys(), s.findDue(), s.plotBurndown(),
+			s.readAgents(), s.listAgents(schema.ActiveAgents), s.readSeen(),
 			s.backUp(), s.pointDomain(), s.showTruststore(),
 			s.readOrg(), s.readEdgeCAs(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(),
 			s.readTokenKeys(), s.makeTokenKeys()),

@@ -187,30 +187,30 @@ func (s *Service) keepAnswers() statement {
 	}
 }
 
-func (s *Service) listAgents() statement {
-	return statement{
-		sid:       "ListAgents",
-		actions:   []string{"dynamodb:Query"},
-		resources: []string{s.table(schema.Fleet) + "/index/" + schema.AgentsByGeneration},
+// listAgents lets a function page through the agents by generation, and through more indexes of them. One statement has
+// all: a policy's length is limited.
+func (s *Service) listAgents(indexes ...string) statement {
+	st := statement{sid: "ListAgents", actions: []string{"dynamodb:Query"}}
+	for _, index := range append([]string{schema.AgentsByGeneration}, indexes...) {
+		st.resources = append(st.resources, s.table(schema.Fleet)+"/index/"+index)
 	}
+	return st
 }
 
-func (s *Service) findAgents() statement {
+// findJobs is of the function that works on jobs, readJobs of the one that begins and shows them.
+func (s *Service) findJobs() statement {
 	return statement{
-		sid:       "FindAgents",
-		actions:   []string{"dynamodb:Query"},
-		resources: []string{s.table(schema.Fleet) + "/index/" + schema.AgentsByName},
-	}
-}
-
-// readJobs and writeJobs are of the function that begins jobs, and of the one that works on them.
-func (s *Service) readJobs() statement {
-	return statement{
-		sid:        "ReadJobs",
-		actions:    []string{"dynamodb:GetItem", "dynamodb:Query"},
+		sid:        "FindJobs",
+		actions:    []string{"dynamodb:Query"},
 		resources:  []string{s.table(schema.Registry)},
 		conditions: leading(jobRecords),
 	}
+}
+
+func (s *Service) readJobs() statement {
+	st := s.findJobs()
+	st.sid, st.actions = "ReadJobs", []string{"dynamodb:GetItem", "dynamodb:Query"}
+	return st
 }
 
 func (s *Service) writeJobs() statement {
@@ -219,14 +219,6 @@ func (s *Service) writeJobs() statement {
 		actions:    []string{"dynamodb:PutItem"},
 		resources:  []string{s.table(schema.Registry)},
 		conditions: inTransaction(leading(jobRecords)),
-	}
-}
-
-func (s *Service) countAgents() statement {
-	return statement{
-		sid:       "CountAgents",
-		actions:   []string{"dynamodb:Query"},
-		resources: []string{s.table(schema.Fleet) + "/index/" + schema.ActiveAgents},
 	}
 }
 
