@@ -11,6 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/remoteca"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
 )
 
 // RotateCert is the function rotatecert.
@@ -43,8 +44,10 @@ func RotateCA(p *Parts) (any, error) {
 // Token is the function token.
 func Token(p *Parts) (any, error) {
 	ring := p.Ring()
-	h := httpapi.Token(p.Tokens(ring))
+	issuer := p.Tokens(ring)
+	h := httpapi.Token(issuer)
 	maps.Copy(h, httpapi.Me(p.Resource(ring)))
+	maps.Copy(h, httpapi.Introspect(token.NewIntrospector(issuer, ring)))
 	return p.http(h, nil)
 }
 

@@ -132,6 +132,7 @@ type View struct {
 	Pointer *orgca.Pointer // nil: no Org CA yet
 	Keys    *agent.Keys    // nil: not asked for
 	Seen    *Sighting      // nil: not asked for; the zero Sighting: none is known
+	Other   *agent.Agent   // nil: not asked for, or no such agent
 }
 
 // Org is everything about the organisation's CA, read in one call: each record alone is strongly consistent.

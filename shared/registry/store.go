@@ -39,6 +39,10 @@ type Store interface {
 	// alone cannot be read, it is the zero Sighting: it is worth neither an error nor a wait.
 	ViewSeen(ctx context.Context, id agent.ID) (View, error)
 
+	// ViewBoth is View, and reads another agent in the same call: View.Other is nil if there is no such agent. Both may be
+	// the same.
+	ViewBoth(ctx context.Context, id, other agent.ID) (View, error)
+
 	// Keys reads what is known of an agent's keys, which need not exist.
 	Keys(ctx context.Context, id agent.ID) (agent.Keys, error)
 

@@ -111,11 +111,7 @@ func complete(r Route, operation object) object {
 		operation["parameters"] = parameters
 	}
 	if responses, ok := operation["responses"].(object); ok && r.Auth == ClientCertificate {
-		responses["403"] = object{
-			"description": "The agents' edge refused the client certificate, before any function saw the request: it is under " +
-				"no CA of the truststore, or outside its validity.",
-			"content": object{"application/json": object{"schema": object{"$ref": "#/components/schemas/EdgeRefusal"}}},
-		}
+		responses["403"] = refusedByEdge(responses["403"])
 	}
 	if responses, ok := operation["responses"].(object); ok && responses["default"] == nil {
 		responses["default"] = object{
@@ -124,6 +120,26 @@ func complete(r Route, operation object) object {
 		}
 	}
 	return operation
+}
+
+// refusedByEdge is the answer 403 of a route that asks for a client certificate; own is what the route answers with this
+// status itself, if it does.
+func refusedByEdge(own any) object {
+	const text = "The agents' edge refused the client certificate, before any function saw the request: it is under " +
+		"no CA of the truststore, or outside its validity."
+	edge := object{"$ref": "#/components/schemas/EdgeRefusal"}
+	described, ok := own.(object)
+	if !ok {
+		return object{"description": text, "content": object{"application/json": object{"schema": edge}}}
+	}
+	content, _ := described["content"].(object)
+	media, _ := content["application/json"].(object)
+	return object{
+		"description": fmt.Sprint(described["description"], " Or: ", text),
+		"content": object{"application/json": object{
+			"schema": object{"anyOf": []any{media["schema"], edge}},
+		}},
+	}
 }
 
 // OperationID is the route in a form that generators make a method's name of.

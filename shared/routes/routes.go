@@ -50,6 +50,7 @@ var table = []Route{
 	{"POST", "/v1/auth/login-challenge", "token", ClientCertificate, agents},
 	{"POST", "/v1/auth/sign-challenged-assertion", "token", ClientCertificate, agents},
 	{"POST", "/v1/auth/sign-assertion", "token", ClientCertificate, agents},
+	{"POST", "/v1/auth/introspect", "token", ClientCertificate, agents},
 	{"GET", "/v1/agent/me", "token", ClientCertificate, agents},
 	{"POST", "/v1/agent/renew", "renew", ClientCertificate, agents},
 	{"GET", "/v1/agent/renewal-info", "renew", ClientCertificate, agents},

@@ -89,14 +89,15 @@ func TestCalls(t *testing.T) {
 	client, prefix := tables(t)
 	calls := map[string]string{
 		"View": "BatchGetItem", "ViewKeys": "BatchGetItem", "ViewSeen": "BatchGetItem",
-		"SeenAt": "BatchGetItem", "Seen": "PutItem", "Pointer": "GetItem", "Org": "Query", "Answer": "GetItem",
+		"ViewBoth": "BatchGetItem",
+		"SeenAt":   "BatchGetItem", "Seen": "PutItem", "Pointer": "GetItem", "Org": "Query", "Answer": "GetItem",
 		"TokenKey":  "GetItem",
 		"TokenKeys": "BatchGetItem", "Rows": "Query", "Apply": "TransactWriteItems", "Acquire": "UpdateItem",
 		"Extend": "UpdateItem", "Release": "UpdateItem", "UseProof": "PutItem", "PutTokenKey": "PutItem",
 		"LastRow": "Query", "Covered": "BatchGetItem", "Checkpoint": "GetItem",
 	}
 	for _, name := range []string{
-		"Apply", "Acquire", "Extend", "Release", "UseProof", "PutTokenKey", "View", "ViewKeys", "ViewSeen",
+		"Apply", "Acquire", "Extend", "Release", "UseProof", "PutTokenKey", "View", "ViewKeys", "ViewSeen", "ViewBoth",
 		"SeenAt", "Seen", "Pointer", "Org", "Answer", "TokenKey",
 		"TokenKeys", "Rows", "LastRow", "Covered", "Checkpoint",
 	} {

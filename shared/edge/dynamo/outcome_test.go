@@ -56,6 +56,9 @@ var (
 		"View":     func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.View(ctx, "acme::a")) },
 		"ViewKeys": func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.ViewKeys(ctx, "acme::a")) },
 		"ViewSeen": func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.ViewSeen(ctx, "acme::a")) },
+		"ViewBoth": func(ctx context.Context, s *dynamo.Store, _ string) error {
+			return second(s.ViewBoth(ctx, "acme::a", "acme::b"))
+		},
 		"Burndown": func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Burndown(ctx)) },
 		"SeenAt": func(ctx context.Context, s *dynamo.Store, _ string) error {
 			return second(s.SeenAt(ctx, []agent.ID{"acme::a"}))

@@ -37,6 +37,39 @@ func (s *Store) ViewSeen(ctx context.Context, id agent.ID) (registry.View, error
 	return s.view(ctx, none, key(agentKey(id), single), key(org, pointerFor(id)), key(seenKey(id), single))
 }
 
+// ViewBoth reads two agents and the first one's copy of the pointer in one call.
+func (s *Store) ViewBoth(ctx context.Context, id, other agent.ID) (v registry.View, err error) {
+	doing := "read agents " + string(id) + " and " + string(other)
+	keys := []item{key(agentKey(id), single), key(org, pointerFor(id))}
+	if other != id { // a batch names no item twice
+		keys = append(keys, key(agentKey(other), single))
+	}
+	items, err := s.batch(ctx, s.registry, keys)
+	for _, i := range items {
+		if err == nil {
+			err = addEither(&v, i, id, other)
+		}
+	}
+	if err != nil {
+		return registry.View{}, unavailable(doing, err)
+	}
+	return v, nil
+}
+
+func addEither(v *registry.View, i item, id, other agent.ID) error {
+	r := reader{item: i}
+	pk := r.text("pk")
+	if pk != agentKey(other) {
+		return addToView(v, i)
+	}
+	a, err := decodeAgent(i)
+	v.Other = &a
+	if err == nil && id == other {
+		return addToView(v, i) // decoded once more: the two share no memory
+	}
+	return err
+}
+
 // view reads the items with these keys, the agent's first, and adds them to what stands where there are none.
 func (s *Store) view(ctx context.Context, v registry.View, keys ...item) (registry.View, error) {
 	r := reader{item: keys[0]}

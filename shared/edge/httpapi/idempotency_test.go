@@ -42,6 +42,7 @@ var posts = map[string]string{
 	"POST /v1/auth/login-challenge":             refuses,
 	"POST /v1/auth/sign-challenged-assertion":   refuses,
 	"POST /v1/auth/sign-assertion":              refuses,
+	"POST /v1/auth/introspect":                  refuses,
 	"POST /v1/agent/renew":                      refuses,
 	"POST /.well-known/est/simplereenroll":      refuses,
 	"POST /proxy/login":                         refuses, // the dashboard's forms work once by themselves

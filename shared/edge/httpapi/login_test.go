@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
@@ -36,10 +37,12 @@ const (
 func (w *world) loginShapes(t testing.TB, h holder) map[string]shape {
 	t.Helper()
 	challenge := w.challenge(t, h)
+	server := w.enrol(t, fmt.Sprint("resource-server-", lastProof.Add(1)), agent.Introspect)
 	return map[string]shape{
-		"POST " + challengePath: {request: event("POST", challengePath, certificate(h.CertPEM)), status: 200},
-		"POST " + assertPath:    {request: event("POST", assertPath, certificate(h.CertPEM)), status: 200},
-		"GET " + mePath:         {request: me(h.CertPEM, "Bearer", w.tokenFor(t, h, nil)), status: 200},
+		"POST " + introspectPath: {request: introspection(server.CertPEM, w.tokenFor(t, h, nil)), status: 200},
+		"POST " + challengePath:  {request: event("POST", challengePath, certificate(h.CertPEM)), status: 200},
+		"POST " + assertPath:     {request: event("POST", assertPath, certificate(h.CertPEM)), status: 200},
+		"GET " + mePath:          {request: me(h.CertPEM, "Bearer", w.tokenFor(t, h, nil)), status: 200},
 		"POST " + endorsePath: {
 			request:   endorsement(h, h.assert(t, w.Now(), challenge), challenge),
 			status:    200,

@@ -120,14 +120,9 @@ func tokenRequest(r *http.Request) (tokenForm, error) {
 }
 
 func tokenValues(data []byte) (form tokenForm, err error) {
-	values, err := url.ParseQuery(string(data))
+	values, err := onceEach(data)
 	if err != nil {
-		return form, fmt.Errorf("%w: it is not form-urlencoded", ErrForm)
-	}
-	for name, v := range values {
-		if len(v) > 1 {
-			return form, fmt.Errorf("%w: %.64q is given %d times", ErrForm, name, len(v))
-		}
+		return form, err
 	}
 	given := func(name string) *string {
 		if v, ok := values[name]; ok {
@@ -144,4 +139,18 @@ func tokenValues(data []byte) (form tokenForm, err error) {
 		Assertion:     given("client_assertion"),
 		AssertionType: given("client_assertion_type"),
 	}, nil
+}
+
+// onceEach reads a form that gives each parameter once (RFC 6749 section 3.2).
+func onceEach(data []byte) (url.Values, error) {
+	values, err := url.ParseQuery(string(data))
+	if err != nil {
+		return nil, fmt.Errorf("%w: it is not form-urlencoded", ErrForm)
+	}
+	for name, v := range values {
+		if len(v) > 1 {
+			return nil, fmt.Errorf("%w: %.64q is given %d times", ErrForm, name, len(v))
+		}
+	}
+	return values, nil
 }

@@ -75,7 +75,7 @@ type Store struct {
 }
 
 var operations = []string{
-	"View", "ViewKeys", "ViewSeen", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply",
+	"View", "ViewKeys", "ViewSeen", "ViewBoth", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply",
 	"Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Seen", "SeenAt", "Refuse", "Refusals", "Burndown",
 	"PutBurndown", "Answer", "UseProof", "TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "List",
 	"Count", "Job", "Jobs", "Alias", "EdgeCAs", "Named", "Moved", "Cover", "Checkpoint", "Covered", "LastRow",

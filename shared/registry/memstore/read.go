@@ -51,6 +51,15 @@ func (s *Store) ViewSeen(ctx context.Context, id agent.ID) (v registry.View, err
 	return v, err
 }
 
+// ViewBoth reads two agents and the pointer.
+func (s *Store) ViewBoth(ctx context.Context, id, other agent.ID) (v registry.View, err error) {
+	err = s.read(ctx, "ViewBoth", "read agent "+string(id)+" and another one", func() {
+		v = s.view(id)
+		v.Other = s.view(other).Agent
+	})
+	return v, err
+}
+
 // Keys reads what is known of an agent's keys.
 func (s *Store) Keys(ctx context.Context, id agent.ID) (k agent.Keys, err error) {
 	err = s.read(ctx, "Keys", "read the keys of "+string(id), func() { k = cloneKeys(s.keys[id]) })

@@ -18,6 +18,7 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"View":      second(f.View(ctx, agentID(1))),
 		"ViewKeys":  second(f.ViewKeys(ctx, agentID(1))),
 		"ViewSeen":  second(f.ViewSeen(ctx, agentID(1))),
+		"ViewBoth":  second(f.ViewBoth(ctx, agentID(1), agentID(2))),
 		"Pointer":   second(f.Pointer(ctx, agentID(1))),
 		"Org":       second(f.Org(ctx)),
 		"Answer":    second(f.Answer(ctx, "key", noon)),

@@ -19,7 +19,7 @@ func Run(t *testing.T, open func(t *testing.T) registry.Store) {
 		{"times are kept to the millisecond and in UTC", times},
 		{"values share no memory with the store", aliases},
 		{"all pointer copies are equal", copies},
-		{"a version must be the stored one", versions},
+		{"two agents are read in one call", viewBoth}, {"a version must be the stored one", versions},
 		{"keys are a record of their own", keys},
 		{"a change is all or nothing", atomicity},
 		{"a change is applied once", once},

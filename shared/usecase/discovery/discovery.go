@@ -42,7 +42,8 @@ func (d *Directory) JWKS(ctx context.Context) ([]byte, error) {
 	return accesstoken.JWKS(keys)
 }
 
-// Metadata describes the token endpoint (RFC 8414, RFC 8705 section 3.3, RFC 9449 section 5.1).
+// Metadata describes the token endpoint and the introspection endpoint (RFC 8414, RFC 8705 sections 3.3 and 5, RFC 9449
+// section 5.1).
 type Metadata struct {
 	Issuer                 string            `json:"issuer"`
 	TokenEndpoint          string            `json:"token_endpoint"`
@@ -51,12 +52,15 @@ type Metadata struct {
 	ResponseTypes          []string          `json:"response_types_supported"`
 	AuthMethods            []string          `json:"token_endpoint_auth_methods_supported"`
 	ProofAlgorithms        []string          `json:"dpop_signing_alg_values_supported"`
+	Introspection          string            `json:"introspection_endpoint"`
+	IntrospectionAuth      []string          `json:"introspection_endpoint_auth_methods_supported"`
 	CertificateBoundTokens bool              `json:"tls_client_certificate_bound_access_tokens"`
 	MutualTLSEndpointAlias map[string]string `json:"mtls_endpoint_aliases"`
 }
 
 // Metadata returns the authorization server's metadata.
 func (d *Directory) Metadata() Metadata {
+	introspection := d.Issuer + "/v1/auth/introspect"
 	return Metadata{
 		Issuer:                 d.Issuer,
 		TokenEndpoint:          d.Endpoint,
@@ -65,8 +69,10 @@ func (d *Directory) Metadata() Metadata {
 		ResponseTypes:          []string{"none"}, // required, and an empty list is forbidden (RFC 8414 sections 2 and 3.2)
 		AuthMethods:            []string{"tls_client_auth"},
 		ProofAlgorithms:        []string{"ES256"},
+		Introspection:          introspection,
+		IntrospectionAuth:      []string{"tls_client_auth"},
 		CertificateBoundTokens: true,
-		MutualTLSEndpointAlias: map[string]string{"token_endpoint": d.Endpoint},
+		MutualTLSEndpointAlias: map[string]string{"token_endpoint": d.Endpoint, "introspection_endpoint": introspection},
 	}
 }
 

@@ -57,6 +57,7 @@ const TTL = 300 * time.Second
 type Store interface {
 	authn.Store
 	ViewSeen(ctx context.Context, id agent.ID) (registry.View, error)
+	ViewBoth(ctx context.Context, id, other agent.ID) (registry.View, error)
 	Apply(ctx context.Context, c registry.Change) error
 	UseProof(ctx context.Context, jkt, jti string, until, now time.Time) error
 }

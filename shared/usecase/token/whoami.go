@@ -3,7 +3,6 @@ package token
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -41,9 +40,7 @@ type ResourceConfig struct {
 // concurrent use.
 type Resource struct {
 	ResourceConfig
-	mu    sync.Mutex
-	epoch int64
-	keys  []accesstoken.PublicKey
+	published verificationKeys
 }
 
 // NewResource returns a Resource.
@@ -76,7 +73,7 @@ func (r *Resource) Ask(ctx context.Context, q ResourceRequest) (Answer, error) {
 		return Answer{}, err
 	}
 	now := r.Now()
-	published, err := r.published(ctx, now)
+	keys, err := r.published.lookup(ctx, r.Keys, now)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -87,7 +84,7 @@ func (r *Resource) Ask(ctx context.Context, q ResourceRequest) (Answer, error) {
 	rules := verifier.Rules{
 		Issuer:   r.Issuer,
 		Audience: r.Issuer,
-		Keys:     accesstoken.Lookup(published),
+		Keys:     keys,
 		Nonce:    func(nonce string) error { return r.checkNonce(ctx, nonce, key, now) },
 	}
 	v, err := rules.Check(verifier.Request{
@@ -151,23 +148,4 @@ func (r *Resource) checkNonce(ctx context.Context, nonce string, key *Key, now t
 		return nil
 	}
 	return err
-}
-
-// published returns the public keys, read once an epoch: those of an epoch are all there before it begins.
-func (r *Resource) published(ctx context.Context, now time.Time) ([]accesstoken.PublicKey, error) {
-	epoch := accesstoken.Epoch(now)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.keys != nil && r.epoch == epoch {
-		return r.keys, nil
-	}
-	if _, err := r.Keys.Signing(ctx, now); err != nil { // makes the epoch's key where it is the first call ever
-		return nil, err
-	}
-	keys, err := r.Keys.Published(ctx, now)
-	if err != nil {
-		return nil, err
-	}
-	r.epoch, r.keys = epoch, keys
-	return keys, nil
 }

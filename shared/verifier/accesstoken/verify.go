@@ -20,14 +20,11 @@ const Skew = 5 * time.Second
 func Verify(
 	token string, keys func(kid string) *ecdsa.PublicKey, now time.Time, issuer, audience string,
 ) (Claims, error) {
-	c, err := open(token, keys)
-	if err != nil {
-		return Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
+	c, err := VerifyIssued(token, keys, now, issuer)
+	if err == nil && !slices.Contains(c.Audience, audience) {
+		return Claims{}, fmt.Errorf("%w: aud is another audience", ErrToken)
 	}
-	if err := c.accept(now, issuer, audience); err != nil {
-		return Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
-	}
-	return c, nil
+	return c, err
 }
 
 // open verifies the signature and reads the claims.
@@ -92,15 +89,13 @@ func value[T any](r *reader, read func(name string) (T, error), name string) T {
 }
 
 // accept checks that the claims are complete, and good here and now.
-func (c Claims) accept(now time.Time, issuer, audience string) error {
+func (c Claims) accept(now time.Time, issuer string) error {
 	if err := c.check(); err != nil {
 		return err
 	}
 	switch {
 	case c.Issuer != issuer:
 		return errors.New("iss is another issuer")
-	case !slices.Contains(c.Audience, audience):
-		return errors.New("aud is another audience")
 	case c.IssuedAt.After(now.Add(Skew)):
 		return errors.New("iat is in the future")
 	case c.NotBefore.After(now.Add(Skew)):
