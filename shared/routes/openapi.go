@@ -122,15 +122,18 @@ func complete(r Route, operation object) object {
 	return operation
 }
 
-// refusedByEdge is the answer 403 of a route that asks for a client certificate; own is what the route answers with this
-// status itself, if it does.
+// refusedByEdge is the answer 403 of a route that asks for a client certificate; own is the route's own answer with this
+// status, if it has one.
 func refusedByEdge(own any) object {
 	const text = "The agents' edge refused the client certificate, before any function saw the request: it is under " +
 		"no CA of the truststore, or outside its validity."
 	edge := object{"$ref": "#/components/schemas/EdgeRefusal"}
 	described, ok := own.(object)
 	if !ok {
-		return object{"description": text, "content": object{"application/json": object{"schema": edge}}}
+		return object{
+			"description": text,
+			"content":     object{"application/json": object{"schema": edge}},
+		}
 	}
 	content, _ := described["content"].(object)
 	media, _ := content["application/json"].(object)

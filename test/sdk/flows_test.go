@@ -223,6 +223,21 @@ func TestCall(t *testing.T) {
 	)
 }
 
+// A resource server asks about a token with an OAuth library's client.
+func TestIntrospectionByALibrary(t *testing.T) {
+	m := running(t)
+	i := m.mint(t)
+	body := fmt.Sprintf(`{"agent_name": %q, "capabilities": ["mastio:introspect"]}`, fresh("resource"))
+	server := decode(t, m.must(t, 201, "POST", "/v1/admin/agents", "application/json", []byte(body)))
+	f := flow{script: "introspect.py", agent: server.AgentID, folder: t.TempDir()}
+	f.save(t, i)
+	f.write(t, "holder", []byte(i.AgentID))
+	f.write(t, "server/cert.pem", []byte(server.CertPEM))
+	f.write(t, "server/agent-key.pem", []byte(server.KeyPEM))
+	f.asks = map[string]func(){"rotate the certificate": func() { m.rotate(t, i.AgentID) }}
+	f.run(t, m, "active: "+i.AgentID+" kyc:read kyc:write Bearer", "inactive: active")
+}
+
 // A Mastio that demands nonces changes nothing for the SDK: it learns them from the answers before.
 func TestNonceRequired(t *testing.T) {
 	if deploymentFile() != "" {

@@ -16,15 +16,16 @@ const (
 	rotate                 // an agent's certificate
 	rotateCA               // mint, with or without an overlap
 	rollback
-	attempt // a rotation's commit that the Org CA overtook: the rotation commits again
-	use     // a token's record that a restored pin is the agent's again
+	introspect // a token that was issued to a certificate
+	attempt    // a rotation's commit that the Org CA overtook: the rotation commits again
+	use        // a token's record that a restored pin is the agent's again
 )
 
 // request is an operation as a client sends it.
 type request struct {
 	action  action
 	agent   string // empty: of the Org CA
-	thumb   string // of the certificate that a token is asked with
+	thumb   string // of the certificate that a token is asked with, or was issued to
 	overlap bool
 	call    int64 // its number, which an attempt and a use share with the request that they are a part of
 	pending bool  // not answered yet: it may have done its work or not
@@ -33,7 +34,7 @@ type request struct {
 
 // reply is the answer that the client got.
 type reply struct {
-	ok         bool
+	ok         bool   // of an introspection: the token is active
 	code       string // of a refusal
 	thumb      string // of the new certificate
 	generation int64  // of the new certificate, or the new current one
@@ -82,6 +83,11 @@ func step(s state, q request, r reply) []state {
 			s.done += number(q.call)
 		}
 		return []state{s, used}
+	case introspect:
+		if r.ok != s.valid(q.thumb) {
+			return nil
+		}
+		return []state{s}
 	case use:
 		if !s.did(q) || s.dormant.thumb != q.thumb {
 			return []state{s}

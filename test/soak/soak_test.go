@@ -1,6 +1,6 @@
 // Package soak lets many clients rotate, roll back and request tokens at once, through the gateway, and checks that
 // their answers are linearisable: no answer accepts a certificate that was dead by then or refuses one that was
-// alive.
+// alive. So are those of introspections: no token is active whose certificate was dead by then.
 package soak
 
 import (
@@ -44,6 +44,7 @@ func TestHistoriesAreLinearisable(t *testing.T) {
 	}
 	w := &world{T: t, system: local.Mastio(t, stack.Config{Tick: 2 * time.Second}), began: time.Now()}
 	w.operator = w.client(nil)
+	w.server = w.enrolServer()
 	for done := 0; done < total; done += perRound {
 		began := time.Now()
 		first := w.begin(done / perRound)
@@ -65,6 +66,7 @@ type world struct {
 	system   *stack.Stack
 	operator *http.Client
 	agents   []*agent
+	server   *agent // a resource server, which introspects
 
 	began time.Time    // histories are timed by the monotonic clock, from here
 	calls atomic.Int64 // numbers the requests
@@ -79,14 +81,24 @@ type world struct {
 type agent struct {
 	id string
 
-	mu    sync.Mutex
-	certs []held
+	mu     sync.Mutex
+	certs  []held
+	tokens map[string]grant // the last token of each certificate, by thumbprint
 }
 
 type held struct {
 	thumb  string
 	client *http.Client
 }
+
+// grant is a token that was got at an instant.
+type grant struct {
+	token string
+	at    time.Time
+}
+
+// lasting is how long a token is introspected: well within its life, so that its end makes no answer.
+const lasting = 4 * time.Minute
 
 func (a *agent) hold(w *world, key keyPair, thumb, certPEM string) {
 	c := held{thumb, w.client(key.certificate(w.T, certPEM))}
@@ -171,6 +183,11 @@ func (w *world) once(id int) {
 	case n < 820:
 		c := a.any()
 		q.thumb, client, path = c.thumb, c.client, "/v1/auth/token"
+		if g, ok := a.grant(c.thumb); ok && n < 400 {
+			q.action = introspect
+			w.introspected(id, q, g.token)
+			return
+		}
 	case n < 930:
 		key = newKeyPair()
 		q.action, body = rotate, map[string]any{"csr_pem": key.csr}
@@ -189,6 +206,14 @@ func (w *world) once(id int) {
 	if q.action == rotate && r.ok {
 		a.hold(w, key, got.Thumbprint, got.CertPEM)
 	}
+	if q.action == token && r.ok {
+		a.granted(q.thumb, got.AccessToken)
+	}
+	w.note(id, q, r, status, call, returned)
+}
+
+// note writes an operation into the history.
+func (w *world) note(id int, q request, r reply, status int, call, returned time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.history = append(w.history, porcupine.Operation{
@@ -198,7 +223,8 @@ func (w *world) once(id int) {
 		Call:     call.Nanoseconds(),
 		Return:   returned.Nanoseconds(),
 	})
-	w.counts[fmt.Sprintf("%s %d", [...]string{"token", "rotate-cert", "rotate-ca", "rollback"}[q.action], status)]++
+	names := [...]string{"token", "rotate-cert", "rotate-ca", "rollback", "introspect"}
+	w.counts[fmt.Sprintf("%s %d", names[q.action], status)]++
 }
 
 // replied reads an answer; one that the specification has no place for fails the test: nothing is broken here on
@@ -232,13 +258,15 @@ func (w *world) counted() string { return fmt.Sprint(w.counts) }
 
 // answer is whatever of an answer is looked at.
 type answer struct {
-	Code       string `json:"code"`
-	Error      string `json:"error"`
-	Detail     string `json:"error_description"`
-	CertPEM    string `json:"cert_pem"`
-	Thumbprint string `json:"cert_thumbprint"`
-	Generation int64  `json:"generation"`
-	Previous   struct {
+	Code        string `json:"code"`
+	Error       string `json:"error"`
+	Detail      string `json:"error_description"`
+	CertPEM     string `json:"cert_pem"`
+	Thumbprint  string `json:"cert_thumbprint"`
+	AccessToken string `json:"access_token"`
+	Active      bool   `json:"active"`
+	Generation  int64  `json:"generation"`
+	Previous    struct {
 		Generation int64 `json:"generation"`
 	} `json:"previous"`
 }

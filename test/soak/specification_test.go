@@ -22,6 +22,9 @@ func TestSpecification(t *testing.T) {
 			agent:  agent,
 		}, reply{ok: true, thumb: thumb, generation: generation}, from, to)
 	}
+	see := func(thumb string, from, to int64, active bool) porcupine.Operation {
+		return operation(request{action: introspect, agent: agent, thumb: thumb}, reply{ok: active}, from, to)
+	}
 	move := func(a action, overlap bool, generation, previous, from, to int64) porcupine.Operation {
 		return operation(request{
 			action:  a,
@@ -36,6 +39,15 @@ func TestSpecification(t *testing.T) {
 			tok("old", 0, 10, yes), rot("new", 2, 20, 30), tok("old", 40, 50, no), tok("new", 40, 50, yes)}, porcupine.Ok},
 		"old counts behind a rotation": {[]porcupine.Operation{rot("new", 2, 20, 30), tok("old", 40, 50, yes)},
 			porcupine.Illegal},
+		"a token is active until a rotation": {[]porcupine.Operation{
+			see("old", 0, 10, true), rot("new", 2, 20, 30), see("old", 25, 40, true), see("old", 45, 50, false),
+			see("new", 45, 50, true)}, porcupine.Ok},
+		"a token is active behind a rotation": {[]porcupine.Operation{rot("new", 2, 20, 30), see("old", 40, 50, true)},
+			porcupine.Illegal},
+		"a token is inactive before a rotation": {[]porcupine.Operation{see("old", 0, 10, false), rot("new", 2, 20, 30)},
+			porcupine.Illegal},
+		"a token dies and comes back": {[]porcupine.Operation{
+			rot("new", 2, 0, 100), see("old", 10, 20, false), see("old", 30, 40, true)}, porcupine.Illegal},
 		"new does not count": {[]porcupine.Operation{rot("new", 2, 20, 30), tok("new", 40, 50, no)},
 			porcupine.Illegal},
 		"old dies and comes back": {[]porcupine.Operation{

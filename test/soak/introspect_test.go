@@ -1,0 +1,101 @@
+package soak
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// grant returns the last token of a certificate, if it is young enough.
+func (a *agent) grant(thumb string) (grant, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	g, ok := a.tokens[thumb]
+	return g, ok && time.Since(g.at) < lasting
+}
+
+func (a *agent) granted(thumb, token string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.tokens == nil {
+		a.tokens = map[string]grant{}
+	}
+	a.tokens[thumb] = grant{token, time.Now()}
+}
+
+// enrolServer enrols the resource server.
+func (w *world) enrolServer() *agent {
+	a, key := &agent{id: "orga::soak-resource-server"}, newKeyPair()
+	body := w.must(w.operator, "POST", "/v1/admin/agents", map[string]any{
+		"agent_name": a.id[len("orga::"):], "csr_pem": key.csr, "capabilities": []string{"mastio:introspect"},
+	})
+	a.hold(w, key, body.Thumbprint, body.CertPEM)
+	w.names = append(w.names, a.id)
+	return a
+}
+
+// introspected asks for a token as the resource server does, and writes the answer into the history. The server's own
+// certificate ends with the Org CA, as every other: it gets a new one then, and asks once more.
+func (w *world) introspected(id int, q request, token string) {
+	for range 20 {
+		call := time.Since(w.began)
+		status, active := w.introspect(w.server.last().client, token)
+		returned := time.Since(w.began)
+		if status == http.StatusOK {
+			w.note(id, q, reply{ok: active}, status, call, returned)
+			return
+		}
+		if status != http.StatusUnauthorized {
+			w.Errorf("introspection answered %d", status)
+			return
+		}
+		w.rotateServer()
+	}
+	w.Error("the resource server gets no certificate that counts")
+}
+
+func (w *world) introspect(client *http.Client, token string) (status int, active bool) {
+	form := url.Values{"token": {token}}.Encode()
+	r, err := http.NewRequestWithContext(w.Context(), "POST", w.system.URL+"/v1/auth/introspect",
+		strings.NewReader(form))
+	if err != nil {
+		w.Error(err)
+		return 0, false
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := client.Do(r)
+	if err != nil {
+		w.Error(err)
+		return 0, false
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	var got answer
+	if err == nil {
+		err = json.Unmarshal(data, &got)
+	}
+	if err != nil {
+		w.Errorf("introspection: %v: %.200s", err, data)
+	}
+	return resp.StatusCode, got.Active
+}
+
+// rotateServer gives the resource server a new certificate. Of several clients that do so at once one succeeds, and the
+// others go on with its certificate.
+func (w *world) rotateServer() {
+	key := newKeyPair()
+	status, got := w.send(w.operator, "POST", "/registry/agents/"+w.server.id+"/rotate-cert",
+		map[string]any{"csr_pem": key.csr})
+	if status == http.StatusOK {
+		w.server.hold(w, key, got.Thumbprint, got.CertPEM)
+	}
+}
+
+func (a *agent) last() held {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.certs[len(a.certs)-1]
+}
