@@ -122,8 +122,8 @@ func complete(r Route, operation object) object {
 	return operation
 }
 
-// refusedByEdge is the answer 403 of a route that asks for a client certificate; own is the route's own answer with this
-// status, if it has one.
+// refusedByEdge is the answer 403 of a route that asks for a client certificate; own is the route's own answer 403, if
+// it has one.
 func refusedByEdge(own any) object {
 	const text = "The agents' edge refused the client certificate, before any function saw the request: it is under " +
 		"no CA of the truststore, or outside its validity."
