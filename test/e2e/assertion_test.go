@@ -86,7 +86,7 @@ func assertedBy(t *testing.T, i issued, c *client) string {
 }
 
 // ownProof is by a key that is made for it, as the SDK does at each login.
-func ownProof(t *testing.T, nonce string) string {
+func (m *target) ownProof(t *testing.T, nonce string) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -100,7 +100,7 @@ func ownProof(t *testing.T, nonce string) string {
 	if nonce != "" {
 		claims["nonce"] = nonce
 	}
-	return proof(t, issued{DPoPJWK: raw}, claims)
+	return m.proof(t, issued{DPoPJWK: raw}, claims)
 }
 
 func logIn(t *testing.T, c *client, assertion, proof string) answer {
@@ -136,8 +136,9 @@ func endorse(t *testing.T, c *client, assertion, challenge string) answer {
 // What an attacker tries with assertions gets him nothing, and leaves the victim's as good as new. The table it prints
 // counts what was tried, refused and let through.
 func TestAssertionAttacks(t *testing.T) {
-	victim, thief := enrol(t, fresh("victim")), enrol(t, fresh("thief"))
-	v, th := newClient(victim.certificate(t)), newClient(thief.certificate(t))
+	m := borrow(t)
+	victim, thief := m.enrol(t, fresh("victim")), m.enrol(t, fresh("thief"))
+	v, th := m.newClient(victim.certificate(t)), m.newClient(thief.certificate(t))
 	challenge := challengeFor(t, v)
 	good := func() map[string]any { return sdkClaims(victim, challenge) }
 	changed := func(name string, value any) map[string]any { c := good(); c[name] = value; return c }
@@ -164,7 +165,7 @@ func TestAssertionAttacks(t *testing.T) {
 			localAssertion(t, thief, x5cOf(thief.CertPEM), good()),
 			localAssertion(t, thief, x5cOf(thief.CertPEM), sdkClaims(thief, challenge)),
 		}},
-		{"no certificate", newClient(), []string{own, ownAssertion(t, v)}},
+		{"no certificate", m.newClient(), []string{own, ownAssertion(t, v)}},
 		{"replayed assertion", v, []string{spent, spent}},
 		{"challenge of another", v, []string{localAssertion(t, victim, x5c, sdkClaims(victim, challengeFor(t, th))),
 			localAssertion(t, victim, x5c, changed("nonce", "invented"))}},
@@ -174,7 +175,7 @@ func TestAssertionAttacks(t *testing.T) {
 			localAssertion(t, victim, x5c, changed("iat", time.Now().Unix()+90)),
 		}},
 		{"unknown aud", v, []string{localAssertion(t, victim, x5c, changed("aud", "https://other.example")),
-			localAssertion(t, victim, x5c, changed("aud", []string{system.URL, "https://other.example"}))}},
+			localAssertion(t, victim, x5c, changed("aud", []string{m.URL, "https://other.example"}))}},
 		{"alg none and confusion", v, []string{unsigned("none"),
 			unsigned("HS256") + base64.RawURLEncoding.EncodeToString(hmacOf(own, victim)),
 			unsigned("RS256") + strings.Split(own, ".")[2]}},
@@ -205,10 +206,10 @@ func TestAssertionAttacks(t *testing.T) {
 			t.Errorf("the thief gets %s for the victim's assertion: %d %s", name, got.status, got.body)
 		}
 	}
-	if got := logIn(t, v, last, ownProof(t, "")); got.status != 200 {
+	if got := logIn(t, v, last, m.ownProof(t, "")); got.status != 200 {
 		t.Errorf("the victim's own assertion is spent: %d %s", got.status, got.body)
 	}
-	tokens := atOnce(t, v)
+	tokens := m.atOnce(t, v)
 	fmt.Printf("%-30s %7d %8d %7d\n", "one assertion, 8 at once", 8, 8-tokens, tokens)
 	if tokens != 1 {
 		t.Errorf("%d tokens for one assertion", tokens)
@@ -216,14 +217,14 @@ func TestAssertionAttacks(t *testing.T) {
 }
 
 // atOnce shows one assertion eight times at once, and returns how many tokens it got.
-func atOnce(t *testing.T, c *client) int {
+func (m *target) atOnce(t *testing.T, c *client) int {
 	t.Helper()
 	assertion := ownAssertion(t, c)
 	var tokens atomic.Int64
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			if logIn(t, c, assertion, ownProof(t, "")).status == 200 {
+			if logIn(t, c, assertion, m.ownProof(t, "")).status == 200 {
 				tokens.Add(1)
 			}
 		})
@@ -266,14 +267,15 @@ func repeat(s string, n int) (all []string) {
 // The proof of a login is refused for its nonce, and repeated with the same assertion: what a nonce in a proof is
 // judged by is the same, whether it is demanded or not.
 func TestAssertionAfterTheRefusalOfANonce(t *testing.T) {
-	agent := enrol(t, fresh("nonce"))
-	c := newClient(agent.certificate(t))
+	m := borrow(t)
+	agent := m.enrol(t, fresh("nonce"))
+	c := m.newClient(agent.certificate(t))
 	for _, assertion := range []string{ownAssertion(t, c), assertedBy(t, agent, c)} {
-		refused := logIn(t, c, assertion, ownProof(t, "stale"))
+		refused := logIn(t, c, assertion, m.ownProof(t, "stale"))
 		if refused.status != 400 || refused.decode(t)["error"] != "use_dpop_nonce" {
 			t.Fatalf("answered %d %s", refused.status, refused.body)
 		}
-		a := logIn(t, c, assertion, ownProof(t, refused.header.Get("DPoP-Nonce")))
+		a := logIn(t, c, assertion, m.ownProof(t, refused.header.Get("DPoP-Nonce")))
 		if a.status != 200 || a.decode(t)["token_type"] != "DPoP" || a.header.Get("DPoP-Nonce") == "" {
 			t.Errorf("again: %d %s", a.status, a.body)
 		}
@@ -283,19 +285,20 @@ func TestAssertionAfterTheRefusalOfANonce(t *testing.T) {
 // The whole way of the SDK: a login, a call to the Mastio's resource with the same key, and the end of the token with
 // its certificate. The call is one read, and one put for the proof.
 func TestMe(t *testing.T) {
-	agent := enrol(t, fresh("me"))
-	c := newClient(agent.certificate(t))
-	a := logIn(t, c, ownAssertion(t, c), proof(t, agent, nil)).decode(t)
+	m := borrow(t)
+	agent := m.enrol(t, fresh("me"))
+	c := m.newClient(agent.certificate(t))
+	a := logIn(t, c, ownAssertion(t, c), m.proof(t, agent, nil)).decode(t)
 	token, _ := a["access_token"].(string)
 	sum := sha256.Sum256([]byte(token))
 	ask := func(changes map[string]any) (answer, error) {
-		claims := map[string]any{"htm": "GET", "htu": system.URL + "/v1/agent/me",
+		claims := map[string]any{"htm": "GET", "htu": m.URL + "/v1/agent/me",
 			"ath": base64.RawURLEncoding.EncodeToString(sum[:])}
 		for name, value := range changes {
 			claims[name] = value
 		}
 		return c.do(t.Context(), "GET", "/v1/agent/me",
-			map[string]string{"Authorization": "DPoP " + token, "DPoP": proof(t, agent, claims)}, nil)
+			map[string]string{"Authorization": "DPoP " + token, "DPoP": m.proof(t, agent, claims)}, nil)
 	}
 	got, err := ask(nil)
 	if err != nil || got.status != 200 || got.decode(t)["agent_id"] != agent.AgentID ||
@@ -309,7 +312,7 @@ func TestMe(t *testing.T) {
 	if got, err = ask(map[string]any{"ath": "x"}); err != nil || got.status != 401 {
 		t.Errorf("without ath: %d %s, %v", got.status, got.body, err)
 	}
-	rotate(t, agent.AgentID)
+	m.rotate(t, agent.AgentID)
 	if got, err = ask(nil); err != nil || got.status != 401 || got.code() != "certificate_revoked" {
 		t.Errorf("after the rotation: %d %s, %v", got.status, got.body, err)
 	}

@@ -60,17 +60,17 @@ func save(t *testing.T, name string, data []byte) string {
 }
 
 // sealed makes a checkpoint of what has happened so far.
-func sealed(t *testing.T) map[string]any {
+func (m *target) sealed(t *testing.T) map[string]any {
 	t.Helper()
-	return operator().must(t, 200, "POST", auditPath+"checkpoint", admin(), nil).decode(t)
+	return m.operator().must(t, 200, "POST", auditPath+"checkpoint", m.admin(), nil).decode(t)
 }
 
 // bundles downloads the history, in as many parts as there are.
-func bundles(t *testing.T) (files []string) {
+func (m *target) bundles(t *testing.T) (files []string) {
 	t.Helper()
 	next := auditPath + "bundle?from_checkpoint=1"
 	for next != "" {
-		a := operator().must(t, 200, "POST", next, with(admin(), "Accept", "application/gzip"), nil)
+		a := m.operator().must(t, 200, "POST", next, with(m.admin(), "Accept", "application/gzip"), nil)
 		files = append(files, save(t, fmt.Sprintf("part-%d.tar.gz", len(files)+1), a.body))
 		next = ""
 		if link := regexp.MustCompile(`^<(.*)>; rel="next"$`).FindStringSubmatch(a.header.Get("Link")); link != nil {
@@ -82,18 +82,19 @@ func bundles(t *testing.T) (files []string) {
 
 // An auditor with a file and no access: what was rotated holds, and three ways to change it are found out.
 func TestAuditorVerifiesARotation(t *testing.T) {
-	agent := enrol(t, fresh("audited"))
-	rotate(t, agent.AgentID)
-	sealed(t)
-	rotateCA(t)
-	rotate(t, agent.AgentID)
-	made := sealed(t)
-	head := operator().must(t, 200, "GET", auditPath+"head", admin(), nil).decode(t)
+	m := borrow(t)
+	agent := m.enrol(t, fresh("audited"))
+	m.rotate(t, agent.AgentID)
+	m.sealed(t)
+	m.rotateCA(t)
+	m.rotate(t, agent.AgentID)
+	made := m.sealed(t)
+	head := m.operator().must(t, 200, "GET", auditPath+"head", m.admin(), nil).decode(t)
 	key := head["signing_key"].(map[string]any)
-	if pem := operator().must(t, 200, "GET", "/pki/audit-key.pem", nil, nil); string(pem.body) != key["pem"] {
+	if pem := m.operator().must(t, 200, "GET", "/pki/audit-key.pem", nil, nil); string(pem.body) != key["pem"] {
 		t.Errorf("published key %s, head's %s", pem.body, key["pem"])
 	}
-	files := bundles(t)
+	files := m.bundles(t)
 	args := append([]string{"-key", key["fingerprint"].(string), "-checkpoint", made["hash"].(string)}, files...)
 	if status, out := auditVerify(t, args...); status != 0 || !strings.Contains(out, "OK") {
 		t.Fatalf("exit status %d:\n%s", status, out)
@@ -150,37 +151,38 @@ func TestAuditorVerifiesARotation(t *testing.T) {
 
 // Many rotations at once leave every chain without a gap, as export and bundle both show.
 func TestConcurrentRotationsLeaveEveryChainGapless(t *testing.T) {
+	m := borrow(t)
 	const agents, rotations = 6, 4
 	var ids []string
 	for range agents {
-		ids = append(ids, enrol(t, fresh("crowd")).AgentID)
+		ids = append(ids, m.enrol(t, fresh("crowd")).AgentID)
 	}
 	var wg sync.WaitGroup
 	for _, id := range ids {
 		for range rotations {
 			wg.Go(func() { // several of one agent at once: each that loses gets a 409
-				a, err := operator().do(t.Context(), "POST", "/registry/agents/"+id+"/rotate-cert", admin(), nil)
+				a, err := m.operator().do(t.Context(), "POST", "/registry/agents/"+id+"/rotate-cert", m.admin(), nil)
 				if err != nil || a.status != 200 && a.status != 409 {
 					t.Errorf("rotate %s: %d, %v", id, a.status, err)
 				}
 			})
 		}
 		wg.Go(func() {
-			if a, err := operator().do(t.Context(), "POST", auditPath+"checkpoint", admin(), nil); err != nil ||
+			if a, err := m.operator().do(t.Context(), "POST", auditPath+"checkpoint", m.admin(), nil); err != nil ||
 				a.status != 200 && a.status != 409 {
 				t.Errorf("checkpoint: %d %s, %v", a.status, a.body, err)
 			}
 		})
 	}
 	wg.Wait()
-	sealed(t)
-	if status, out := auditVerify(t, append([]string{"-unpinned"}, bundles(t)...)...); status != 0 {
+	m.sealed(t)
+	if status, out := auditVerify(t, append([]string{"-unpinned"}, m.bundles(t)...)...); status != 0 {
 		t.Errorf("bundle: exit status %d:\n%s", status, out)
 	}
 	var rows []byte
 	next := auditPath + "export?limit=1000"
 	for next != "" {
-		a := operator().must(t, 200, "GET", next, admin(), nil)
+		a := m.operator().must(t, 200, "GET", next, m.admin(), nil)
 		rows, next = append(rows, a.body...), ""
 		if link := regexp.MustCompile(`^<(.*)>; rel="next"$`).FindStringSubmatch(a.header.Get("Link")); link != nil {
 			next = link[1]
@@ -197,8 +199,8 @@ func TestConcurrentRotationsLeaveEveryChainGapless(t *testing.T) {
 }
 
 // guessing is a client at an address of its own: what it guesses must not lock out the other tests.
-func guessing() *client {
-	c := newClient()
+func (m *target) guessing() *client {
+	c := m.newClient()
 	transport, _ := c.http.Transport.(*http.Transport)
 	transport.DialContext = (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 77)}}).DialContext
 	return c
@@ -206,9 +208,10 @@ func guessing() *client {
 
 // A wrong secret is on the record, many of them as one row a minute, and the secret that was tried is nowhere.
 func TestWrongSecretsAreOnTheRecord(t *testing.T) {
+	m := borrow(t)
 	const guess = "a-guess-that-nobody-may-read"
 	// On LocalStack every request has the same address, which more guesses would lock for the other tests.
-	guesser, seen, guesses := guessing(), map[int]int{}, scaled(20, 1)
+	guesser, seen, guesses := m.guessing(), map[int]int{}, scaled(20, 1)
 	for range guesses {
 		a, err := guesser.do(t.Context(), "GET", "/v1/admin/agents", map[string]string{"X-Admin-Secret": guess}, nil)
 		if err != nil {
@@ -220,8 +223,8 @@ func TestWrongSecretsAreOnTheRecord(t *testing.T) {
 		t.Errorf("%d guesses were answered %v, want some 403, then 429", guesses, seen)
 	}
 	var rows []audit.Row
-	for line := range bytes.Lines(operator().must(t, 200, "GET", auditPath+"export?event_type=admin.login_refused",
-		admin(), nil).body) {
+	for line := range bytes.Lines(m.operator().must(t, 200, "GET", auditPath+"export?event_type=admin.login_refused",
+		m.admin(), nil).body) {
 		if bytes.Contains(line, []byte(guess)) {
 			t.Errorf("the guess is on the record: %s", line)
 		}

@@ -17,43 +17,45 @@ import (
 
 // forgetful gives the function rotateca a new instance, which asks for backups again, and one more when the test is
 // over.
-func forgetful(t *testing.T) {
+func (m *target) forgetful(t *testing.T) {
 	t.Helper()
 	needsFaults(t)
-	system.Lambda.Kill("rotateca")
-	t.Cleanup(func() { system.Lambda.Kill("rotateca") })
+	m.Lambda.Kill("rotateca")
+	t.Cleanup(func() { m.Lambda.Kill("rotateca") })
 }
 
 // DynamoDB Local has no backups: the rotation says so, and its row too.
 func TestRotationWhereThereAreNoBackups(t *testing.T) {
-	forgetful(t)
-	tick(t)
+	m := borrow(t)
+	m.forgetful(t)
+	m.tick(t)
 	var result map[string]any
-	first := faults.count(func() { result = rotateCA(t) })
+	first := m.faults.count(func() { result = m.rotateCA(t) })
 	if diff := cmp.Diff(any(map[string]any{"status": "unsupported", "arns": []any{}}), result["backup"]); diff != "" {
 		t.Errorf("backup (-want +got):\n%s", diff)
 	}
 	if first["dynamodb.CreateBackup"] != 2 {
 		t.Errorf("calls of the first rotation: %v, want a request for each of two tables", first)
 	}
-	rows := chain(t, "orga")
+	rows := m.chain(t, "orga")
 	if diff := cmp.Diff(result["backup"], rows[len(rows)-1].Details["backup"]); diff != "" {
 		t.Errorf("answer and row differ:\n%s", diff)
 	}
-	skipped := operator().must(t, 200, "POST", "/pki/rotate-ca?mode=mint&backup=skip", admin(), nil).decode(t)
+	skipped := m.operator().must(t, 200, "POST", "/pki/rotate-ca?mode=mint&backup=skip", m.admin(), nil).decode(t)
 	if diff := cmp.Diff(any(map[string]any{"status": "skipped", "arns": []any{}}), skipped["backup"]); diff != "" {
 		t.Errorf("backup (-want +got):\n%s", diff)
 	}
-	operator().must(t, 400, "POST", "/pki/rotate-ca?mode=mint&backup=no", admin(), nil)
-	operator().must(t, 400, "POST", "/pki/rotate-ca?mode=finalise&backup=skip", admin(), nil)
+	m.operator().must(t, 400, "POST", "/pki/rotate-ca?mode=mint&backup=no", m.admin(), nil)
+	m.operator().must(t, 400, "POST", "/pki/rotate-ca?mode=finalise&backup=skip", m.admin(), nil)
 }
 
 func TestRotationIsPrecededByBackups(t *testing.T) {
-	forgetful(t)
-	tick(t)
+	m := borrow(t)
+	m.forgetful(t)
+	m.tick(t)
 	var mu sync.Mutex
 	var asked []string
-	faults.stand(t, "dynamodb.CreateBackup", func(w http.ResponseWriter, r *http.Request) {
+	m.faults.stand(t, "dynamodb.CreateBackup", func(w http.ResponseWriter, r *http.Request) {
 		var in struct{ TableName, BackupName string }
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 			t.Error(err)
@@ -66,7 +68,7 @@ func TestRotationIsPrecededByBackups(t *testing.T) {
 			`{"BackupDetails":{"BackupArn":"arn:aws:dynamodb:us-east-1:000000000000:table/%s/backup/01","BackupName":%q,
 			"BackupStatus":"CREATING","BackupType":"USER","BackupCreationDateTime":%d}}`, in.TableName, in.BackupName, time.Now().Unix())
 	})
-	result := rotateCA(t)
+	result := m.rotateCA(t)
 	want := map[string]any{"status": "requested", "arns": []any{
 		"arn:aws:dynamodb:us-east-1:000000000000:table/mastio-registry/backup/01",
 		"arn:aws:dynamodb:us-east-1:000000000000:table/mastio-audit/backup/01",
@@ -83,17 +85,18 @@ func TestRotationIsPrecededByBackups(t *testing.T) {
 
 // A backup that DynamoDB refuses refuses the rotation, and nothing has changed; the answer says how to do without.
 func TestRotationWithoutItsBackupIsRefused(t *testing.T) {
-	forgetful(t)
-	tick(t)
-	agent := enrol(t, fresh("backup"))
-	before := state(t)
-	faults.stand(t, "dynamodb.CreateBackup", func(w http.ResponseWriter, _ *http.Request) {
+	m := borrow(t)
+	m.forgetful(t)
+	m.tick(t)
+	agent := m.enrol(t, fresh("backup"))
+	before := m.state(t)
+	m.faults.stand(t, "dynamodb.CreateBackup", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprint(w,
 			`{"__type":"com.amazon.coral.service#AccessDeniedException","message":"arn:aws:iam::000000000000:role/x may not"}`)
 	})
-	a := operator().must(t, 503, "POST", "/pki/rotate-ca?mode=mint", admin(), nil)
+	a := m.operator().must(t, 503, "POST", "/pki/rotate-ca?mode=mint", m.admin(), nil)
 	problem := a.decode(t)
 	if problem["code"] != "backup_failed" || a.header.Get("Retry-After") == "" ||
 		!regexp.MustCompile(`backup=skip`).MatchString(fmt.Sprint(problem["detail"])) {
@@ -102,7 +105,7 @@ func TestRotationWithoutItsBackupIsRefused(t *testing.T) {
 	if regexp.MustCompile(`arn:|AccessDenied`).Match(a.body) {
 		t.Errorf("the answer tells the cause: %s", a.body)
 	}
-	after := state(t)
+	after := m.state(t)
 	if after.Lease.Holder != "" {
 		t.Errorf("the lease is still held: %+v", after.Lease)
 	}
@@ -110,7 +113,7 @@ func TestRotationWithoutItsBackupIsRefused(t *testing.T) {
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("a refused rotation changed (-before +after):\n%s", diff)
 	}
-	newClient(agent.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
-	operator().must(t, 200, "POST", "/pki/rotate-ca?mode=mint&backup=skip", admin(), nil)
-	newClient(agent.certificate(t)).must(t, 401, "POST", tokenPath, nil, nil)
+	m.newClient(agent.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+	m.operator().must(t, 200, "POST", "/pki/rotate-ca?mode=mint&backup=skip", m.admin(), nil)
+	m.newClient(agent.certificate(t)).must(t, 401, "POST", tokenPath, nil, nil)
 }

@@ -40,7 +40,7 @@ func TestRotateCAKilledAtEveryStep(t *testing.T) {
 					continue
 				}
 				t.Run(fmt.Sprintf("%s, %s, carried out %v", c.name, step, after), func(t *testing.T) {
-					killRotation(t, c.standby, step, after)
+					borrow(t).killRotation(t, c.standby, step, after)
 				})
 			}
 		}
@@ -53,32 +53,32 @@ func isLeftOut(place int, after bool) bool {
 	return testing.Short() && (place%3 != 0 || after != (place%2 == 1))
 }
 
-func killRotation(t *testing.T, standby bool, step string, after bool) {
-	forget(t)
+func (m *target) killRotation(t *testing.T, standby bool, step string, after bool) {
+	m.forget(t)
 	if standby {
-		tick(t)
+		m.tick(t)
 	} else {
-		useUpStandby(t)
+		m.useUpStandby(t)
 	}
-	agent := enrol(t, fresh("crash"))
-	before := state(t)
+	agent := m.enrol(t, fresh("crash"))
+	before := m.state(t)
 
 	call, nth, _ := strings.Cut(step, "/")
-	r := &rule{call: call, after: after, strike: func() { system.Lambda.Kill("rotateca") }}
+	r := &rule{call: call, after: after, strike: func() { m.Lambda.Kill("rotateca") }}
 	if _, err := fmt.Sscan(nth, &r.nth); err != nil {
 		t.Fatal(err)
 	}
 	if call == "dynamodb.CreateBackup" { // an instance that knows that there are none does not ask again
-		system.Lambda.Kill("rotateca")
+		m.Lambda.Kill("rotateca")
 	}
-	faults.set(r)
-	a, err := operator().do(t.Context(), "POST", "/pki/rotate-ca?mode=mint",
-		with(admin(), "Idempotency-Key", t.Name()[:40]+step+fmt.Sprint(after)), nil)
+	m.faults.set(r)
+	a, err := m.operator().do(t.Context(), "POST", "/pki/rotate-ca?mode=mint",
+		with(m.admin(), "Idempotency-Key", t.Name()[:40]+step+fmt.Sprint(after)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	struck := faults.struck()
-	faults.set(nil)
+	struck := m.faults.struck()
+	m.faults.set(nil)
 	if !struck {
 		t.Fatalf("the rotation ended without the call %s: %d %s", step, a.status, a.body)
 	}
@@ -86,17 +86,17 @@ func killRotation(t *testing.T, standby bool, step string, after bool) {
 		t.Errorf("answer of a killed function = %d %s, want 502", a.status, a.body)
 	}
 
-	checkWhole(t)
-	committed := state(t).Pointer.Current != before.Pointer.Current
+	m.checkWhole(t)
+	committed := m.state(t).Pointer.Current != before.Pointer.Current
 	want := 200
 	if committed {
 		want = 401
 	}
-	newClient(agent.certificate(t)).must(t, want, "POST", tokenPath, nil, nil)
+	m.newClient(agent.certificate(t)).must(t, want, "POST", tokenPath, nil, nil)
 	if isCommit(standby, step) && after != committed {
 		t.Errorf("the commit was carried out: %v, the generation moved: %v", after, committed)
 	}
-	recovers(t)
+	m.recovers(t)
 }
 
 // isCommit reports whether the step is the swap itself.
@@ -104,9 +104,9 @@ func isCommit(standby bool, step string) bool {
 	return standby && step == "dynamodb.TransactWriteItems/1" || !standby && step == "dynamodb.TransactWriteItems/5"
 }
 
-func state(t *testing.T) registry.Org {
+func (m *target) state(t *testing.T) registry.Org {
 	t.Helper()
-	org, err := store().Org(t.Context())
+	org, err := m.store().Org(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,34 +114,34 @@ func state(t *testing.T) registry.Org {
 }
 
 // useUpStandby rotates until no standby is left.
-func useUpStandby(t *testing.T) {
+func (m *target) useUpStandby(t *testing.T) {
 	t.Helper()
 	for {
-		if _, ok := state(t).Standby(time.Now()); !ok {
+		if _, ok := m.state(t).Standby(time.Now()); !ok {
 			return
 		}
-		rotateCA(t)
+		m.rotateCA(t)
 	}
 }
 
 // forget frees a lease that a killed function left, instead of waiting half a minute for its end.
-func forget(t *testing.T) {
+func (m *target) forget(t *testing.T) {
 	t.Helper()
-	l := state(t).Lease
+	l := m.state(t).Lease
 	if l.Holder == "" {
 		return
 	}
-	if err := store().Release(t.Context(), l); err != nil {
+	if err := m.store().Release(t.Context(), l); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // checkWhole checks what must hold at any moment.
-func checkWhole(t *testing.T) {
+func (m *target) checkWhole(t *testing.T) {
 	t.Helper()
-	org := state(t)
+	org := m.state(t)
 	swaps, reigned, current := 0, 0, 0
-	for _, r := range chain(t, "orga") {
+	for _, r := range m.chain(t, "orga") {
 		if r.EventType == audit.OrgCARotated || r.EventType == audit.OrgCACreated {
 			swaps++
 		}
@@ -165,19 +165,19 @@ func checkWhole(t *testing.T) {
 }
 
 // recovers: after the lease's end the next rotation and the next run of the standby job put everything right.
-func recovers(t *testing.T) {
+func (m *target) recovers(t *testing.T) {
 	t.Helper()
-	if l := state(t).Lease; l.Held(time.Now()) {
-		a := operator().must(t, 409, "POST", "/pki/rotate-ca?mode=mint", admin(), nil)
+	if l := m.state(t).Lease; l.Held(time.Now()) {
+		a := m.operator().must(t, 409, "POST", "/pki/rotate-ca?mode=mint", m.admin(), nil)
 		if a.code() != "rotation_in_progress" || time.Until(l.Expires) > orgca.LeaseTTL {
 			t.Errorf("while the dead function's lease lasts: %s", a.body)
 		}
 	}
-	forget(t)
-	rotateCA(t)
-	tick(t)
-	checkWhole(t)
-	if _, ok := state(t).Standby(time.Now()); !ok {
+	m.forget(t)
+	m.rotateCA(t)
+	m.tick(t)
+	m.checkWhole(t)
+	if _, ok := m.state(t).Standby(time.Now()); !ok {
 		t.Error("no standby after the next run")
 	}
 }
@@ -185,37 +185,38 @@ func recovers(t *testing.T) {
 // What a killed preparation leaves in KMS is found by its tag and scheduled for deletion.
 func TestOrphanedKeysAreReaped(t *testing.T) {
 	needsFaults(t)
-	forget(t)
-	useUpStandby(t)
-	faults.set(&rule{call: "kms.Sign", nth: 1, strike: func() { system.Lambda.Kill("rotateca") }})
-	operator().must(t, 502, "POST", "/pki/rotate-ca?mode=mint", admin(), nil)
-	faults.set(nil)
-	forget(t)
+	m := borrow(t)
+	m.forget(t)
+	m.useUpStandby(t)
+	m.faults.set(&rule{call: "kms.Sign", nth: 1, strike: func() { m.Lambda.Kill("rotateca") }})
+	m.operator().must(t, 502, "POST", "/pki/rotate-ca?mode=mint", m.admin(), nil)
+	m.faults.set(nil)
+	m.forget(t)
 
-	orphan := preparing(t)
+	orphan := m.preparing(t)
 	orphan.CreatedAt = orphan.CreatedAt.Add(-time.Hour) // as if it had died an hour ago
-	if err := store().Apply(t.Context(), registry.Change{
+	if err := m.store().Apply(t.Context(), registry.Change{
 		ID:          fresh("backdate"),
 		Generations: []orgca.Generation{orphan},
 	}); err != nil {
 		t.Fatal(err)
 	}
-	tick(t)
-	g, _ := state(t).Generation(orphan.Number)
+	m.tick(t)
+	g, _ := m.state(t).Generation(orphan.Number)
 	if g.State != orgca.Failed {
 		t.Errorf("orphan is %s, want failed", g.State)
 	}
 	for _, id := range []string{g.RootKey, g.IssuingKey} {
-		if got := keyState(t, id); got != kmstypes.KeyStatePendingDeletion {
+		if got := m.keyState(t, id); got != kmstypes.KeyStatePendingDeletion {
 			t.Errorf("orphan's key is %s, want PendingDeletion", got)
 		}
 	}
-	checkWhole(t)
+	m.checkWhole(t)
 }
 
-func preparing(t *testing.T) orgca.Generation {
+func (m *target) preparing(t *testing.T) orgca.Generation {
 	t.Helper()
-	for _, g := range state(t).Generations {
+	for _, g := range m.state(t).Generations {
 		if g.State == orgca.Preparing && g.RootKey != "" && g.CreatedAt.After(time.Now().Add(-time.Minute)) {
 			return g
 		}
@@ -228,6 +229,7 @@ func preparing(t *testing.T) orgca.Generation {
 // rotating again is the way on.
 func TestRotateCertKilledAtEveryStep(t *testing.T) {
 	needsFaults(t)
+	m := borrow(t)
 	for _, step := range []struct {
 		call string
 		nth  int
@@ -238,17 +240,17 @@ func TestRotateCertKilledAtEveryStep(t *testing.T) {
 	} {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s %d, carried out %v", step.call, step.nth, after), func(t *testing.T) {
-				agent := enrol(t, fresh("crash"))
-				faults.set(&rule{call: step.call, nth: step.nth, after: after, strike: func() { system.Lambda.Kill("rotatecert") }})
-				operator().must(t, 502, "POST", "/registry/agents/"+agent.AgentID+"/rotate-cert", admin(), nil)
-				faults.set(nil)
+				agent := m.enrol(t, fresh("crash"))
+				m.faults.set(&rule{call: step.call, nth: step.nth, after: after, strike: func() { m.Lambda.Kill("rotatecert") }})
+				m.operator().must(t, 502, "POST", "/registry/agents/"+agent.AgentID+"/rotate-cert", m.admin(), nil)
+				m.faults.set(nil)
 				committed := step.last || step.call == "dynamodb.TransactWriteItems" && after
 				want := map[bool]int{true: 401, false: 200}[committed]
-				newClient(agent.certificate(t)).must(t, want, "POST", tokenPath, nil, nil)
-				if rows := len(chain(t, agent.AgentID)); (rows == 2) != committed {
+				m.newClient(agent.certificate(t)).must(t, want, "POST", tokenPath, nil, nil)
+				if rows := len(m.chain(t, agent.AgentID)); (rows == 2) != committed {
 					t.Errorf("%d rows, committed %v", rows, committed)
 				}
-				newClient(rotate(t, agent.AgentID).certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+				m.newClient(m.rotate(t, agent.AgentID).certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
 			})
 		}
 	}
@@ -259,18 +261,19 @@ func TestRotateCertKilledAtEveryStep(t *testing.T) {
 // still count has lost its keys. With -short it dies at one call in ten.
 func TestStandbyKilledAtEveryStep(t *testing.T) {
 	needsFaults(t)
+	m := borrow(t)
 	killed, stride := 0, 1
 	if testing.Short() {
 		stride = 10
 	}
 	for n := 1; ; n += stride {
-		forget(t)
-		rotateCA(t) // supersedes one; the one before it is spent
-		r := &rule{nth: n, after: n%2 == 0, strike: func() { system.Lambda.Kill("standby") }}
-		faults.set(r)
-		_, err := system.Lambda.Invoke(t.Context(), "standby", []byte("{}"))
-		struck := faults.struck()
-		faults.set(nil)
+		m.forget(t)
+		m.rotateCA(t) // supersedes one; the one before it is spent
+		r := &rule{nth: n, after: n%2 == 0, strike: func() { m.Lambda.Kill("standby") }}
+		m.faults.set(r)
+		_, err := m.Lambda.Invoke(t.Context(), "standby", []byte("{}"))
+		struck := m.faults.struck()
+		m.faults.set(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -278,22 +281,22 @@ func TestStandbyKilledAtEveryStep(t *testing.T) {
 			break
 		}
 		killed++
-		forget(t)
-		tick(t)
-		checkWhole(t)
-		checkRetired(t)
+		m.forget(t)
+		m.tick(t)
+		m.checkWhole(t)
+		m.checkRetired(t)
 	}
 	if killed*stride < 10 {
 		t.Errorf("the job was killed at %d calls: the test has missed it", killed)
 	}
 	t.Logf("killed at %d calls", killed)
-	recovers(t)
+	m.recovers(t)
 }
 
 // checkRetired: what is spent is retired, and its keys wait for their deletion; what is not has a key that signs.
-func checkRetired(t *testing.T) {
+func (m *target) checkRetired(t *testing.T) {
 	t.Helper()
-	org := state(t)
+	org := m.state(t)
 	for _, g := range org.Generations {
 		if org.Pointer.Spent(g, time.Now()) {
 			t.Errorf("generation %d is spent and %s", g.Number, g.State)
@@ -305,7 +308,7 @@ func checkRetired(t *testing.T) {
 		if g.Number < org.Pointer.Current-3 || want == "" {
 			continue
 		}
-		if got := keyState(t, g.SigningKey()); got != want {
+		if got := m.keyState(t, g.SigningKey()); got != want {
 			t.Errorf("generation %d is %s, its key %s", g.Number, g.State, got)
 		}
 	}

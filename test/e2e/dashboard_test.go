@@ -18,16 +18,16 @@ import (
 type pages struct{ *client }
 
 // signedIn opens the dashboard.
-func signedIn(t *testing.T) pages {
+func (m *target) signedIn(t *testing.T) pages {
 	t.Helper()
-	p := newPages(t)
-	p.send(t, 303, "/proxy/login", url.Values{"secret": {system.AdminSecret}})
+	p := m.newPages(t)
+	p.send(t, 303, "/proxy/login", url.Values{"secret": {m.AdminSecret}})
 	return p
 }
 
-func newPages(t *testing.T) pages {
+func (m *target) newPages(t *testing.T) pages {
 	t.Helper()
-	c := newClient()
+	c := m.newClient()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ func newPages(t *testing.T) pages {
 // send sends a form as a page of the dashboard's own.
 func (p pages) send(t *testing.T, want int, path string, form url.Values) answer {
 	t.Helper()
-	header := map[string]string{"Content-Type": "application/x-www-form-urlencoded", "Origin": system.URL,
+	header := map[string]string{"Content-Type": "application/x-www-form-urlencoded", "Origin": p.base,
 		"Sec-Fetch-Site": "same-origin"}
 	return p.must(t, want, "POST", path, header, []byte(form.Encode()))
 }
@@ -98,15 +98,16 @@ func files(t *testing.T, page string) map[string][]byte {
 
 // An operator signs in, looks at every section, and rotates a certificate with a form.
 func TestDashboard(t *testing.T) {
+	m := borrow(t)
 	name := fresh("desk")
-	first := enrol(t, name)
+	first := m.enrol(t, name)
 	path := "/proxy/agents/" + first.AgentID
-	p := newPages(t)
+	p := m.newPages(t)
 	if to := p.must(t, 303, "GET", path, nil, nil).header.Get("Location"); !strings.HasPrefix(to, "/proxy/login?") {
 		t.Errorf("without a session one is sent to %q", to)
 	}
 	p.open(t, "/proxy/login", "Admin secret")
-	a := p.send(t, 303, "/proxy/login", url.Values{"secret": {system.AdminSecret}, "next": {path}})
+	a := p.send(t, 303, "/proxy/login", url.Values{"secret": {m.AdminSecret}, "next": {path}})
 	if got := a.header.Get("Location"); got != path {
 		t.Errorf("signed in, and sent to %q", got)
 	}
@@ -134,15 +135,15 @@ func TestDashboard(t *testing.T) {
 		a.header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("%d files, %v: %.300s", len(saved), err, a.body)
 	}
-	newClient(cert).must(t, 200, "POST", tokenPath, nil, nil)
-	newClient(first.certificate(t)).must(t, 401, "POST", tokenPath, nil, nil)
+	m.newClient(cert).must(t, 200, "POST", tokenPath, nil, nil)
+	m.newClient(first.certificate(t)).must(t, 401, "POST", tokenPath, nil, nil)
 	if again := p.send(t, 409, path+"/rotate-cert", form); len(files(t, string(again.body))) > 0 {
 		t.Error("the files are shown twice")
 	}
 	forged := hiddenFields(p.open(t, path+"/rotate-cert"))
 	forged.Del("form_token")
 	p.send(t, 403, path+"/rotate-cert", forged)
-	if rows := chain(t, first.AgentID); len(rows) != 2 || !strings.HasPrefix(rows[1].Actor, "dashboard:") {
+	if rows := m.chain(t, first.AgentID); len(rows) != 2 || !strings.HasPrefix(rows[1].Actor, "dashboard:") {
 		t.Errorf("%d rows, the last by %s; want the enrolment and one rotation from the dashboard", len(rows),
 			rows[len(rows)-1].Actor)
 	}
@@ -157,9 +158,10 @@ func TestDashboard(t *testing.T) {
 // The Org CA is rotated from the pages, and rolled back: the dashboard asks the function rotateca, which alone may make
 // keys.
 func TestDashboardRotatesTheOrgCA(t *testing.T) {
-	agent := enrol(t, fresh("desk"))
-	token(t, agent, 200)
-	p := signedIn(t)
+	m := borrow(t)
+	agent := m.enrol(t, fresh("desk"))
+	m.token(t, agent, 200)
+	p := m.signedIn(t)
 	const rotate = "/proxy/pki/rotate-ca"
 	preflight := p.send(t, 303, rotate, hiddenFields(p.open(t, rotate, "Mastio-minted"))).header.Get("Location")
 	if !strings.HasPrefix(preflight, rotate+"/preflight?fingerprint=") {
@@ -171,7 +173,7 @@ func TestDashboardRotatesTheOrgCA(t *testing.T) {
 	form.Set("reason", "superseded")
 	form.Set("confirm", "not what stands there")
 	p.send(t, 422, preflight, form)
-	token(t, agent, 200)
+	m.token(t, agent, 200)
 
 	form.Set("confirm", fingerprint[:8])
 	result := p.send(t, 303, preflight, form).header.Get("Location")
@@ -179,8 +181,8 @@ func TestDashboardRotatesTheOrgCA(t *testing.T) {
 		t.Errorf("the second click leads to %q, the first to %q", again, result)
 	}
 	p.open(t, result, fingerprint[:8])
-	token(t, agent, 401)
-	rows := chain(t, "orga")
+	m.token(t, agent, 401)
+	rows := m.chain(t, "orga")
 	if last := lastOf(rows, audit.OrgCARotated); !strings.HasPrefix(last.Actor, "dashboard:") ||
 		last.Details["fingerprint"] != fingerprint || last.Details["reason"] != "superseded" {
 		t.Errorf("the row of the rotation: %+v", last)
@@ -189,7 +191,7 @@ func TestDashboardRotatesTheOrgCA(t *testing.T) {
 	form = hiddenFields(p.open(t, "/proxy/pki/rollback"))
 	form.Set("confirm", form.Get("expected")[:8])
 	p.open(t, p.send(t, 303, "/proxy/pki/rollback", form).header.Get("Location"))
-	token(t, agent, 200)
+	m.token(t, agent, 200)
 }
 
 func lastOf(rows []audit.Row, event audit.Event) (last audit.Row) {

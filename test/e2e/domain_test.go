@@ -16,15 +16,15 @@ import (
 )
 
 // needsDomain skips a test where there is no custom domain, and leaves the domain as quick as it was.
-func needsDomain(t *testing.T) {
+func (m *target) needsDomain(t *testing.T) {
 	t.Helper()
 	onlyLocally(t, "it has no UpdateDomainName")
 	t.Cleanup(func() {
-		system.Domain.Takes(0)
-		system.Domain.Fail("")
-		system.Domain.Warn()
-		system.Domain.Finish()
-		if err := system.Tick(context.WithoutCancel(t.Context())); err != nil {
+		m.Domain.Takes(0)
+		m.Domain.Fail("")
+		m.Domain.Warn()
+		m.Domain.Finish()
+		if err := m.Tick(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})
@@ -39,25 +39,25 @@ func truststoreOf(t *testing.T, answer map[string]any) map[string]any {
 	return shown
 }
 
-func shown(t *testing.T) map[string]any {
+func (m *target) shown(t *testing.T) map[string]any {
 	t.Helper()
-	return truststoreOf(t, operator().must(t, 200, "GET", "/pki/rotate-ca", admin(), nil).decode(t))
+	return truststoreOf(t, m.operator().must(t, 200, "GET", "/pki/rotate-ca", m.admin(), nil).decode(t))
 }
 
 // object is the version of the truststore object in S3.
-func object(t *testing.T) string {
+func (m *target) object(t *testing.T) string {
 	t.Helper()
 	bucket, key := (*stack.Stack)(nil).Bucket()
-	out, err := system.Clients.S3.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
+	out, err := m.Clients.S3.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return aws.ToString(out.VersionId)
 }
 
-func served(t *testing.T) string {
+func (m *target) served(t *testing.T) string {
 	t.Helper()
-	_, version, err := system.Domain.Served(t.Context())
+	_, version, err := m.Domain.Served(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,28 +66,29 @@ func served(t *testing.T) string {
 
 // The domain serves the standby's certificates before anyone needs them, so a rotation neither writes nor waits.
 func TestDomainFollowsTheTruststore(t *testing.T) {
-	needsDomain(t)
-	forget(t)
-	rotateCA(t) // past what a crashed preparation of another test may have left: the standby job waits for that
-	tick(t)
+	m := borrow(t)
+	m.needsDomain(t)
+	m.forget(t)
+	m.rotateCA(t) // past what a crashed preparation of another test may have left: the standby job waits for that
+	m.tick(t)
 	for range 2 {
-		version := object(t)
-		if got := served(t); got != version {
+		version := m.object(t)
+		if got := m.served(t); got != version {
 			t.Errorf("the domain serves %q, the object is of version %q", got, version)
 		}
 		if diff := cmp.Diff(map[string]any{"version": version, "status": "current"},
-			truststoreOf(t, rotateCA(t))); diff != "" {
+			truststoreOf(t, m.rotateCA(t))); diff != "" {
 			t.Errorf("answer of a rotation (-want +got):\n%s", diff)
 		}
-		if got := object(t); got != version {
+		if got := m.object(t); got != version {
 			t.Errorf("a rotation with a standby wrote the truststore: %q, then %q", version, got)
 		}
-		agent := enrol(t, fresh("served"))
-		newClient(agent.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
-		tick(t) // the next standby
-		if diff := cmp.Diff(map[string]any{"version": object(t), "status": "current"}, shown(t)); diff != "" ||
-			object(t) == version {
-			t.Errorf("after the next standby, object %q after %q (-want +got):\n%s", object(t), version, diff)
+		agent := m.enrol(t, fresh("served"))
+		m.newClient(agent.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+		m.tick(t) // the next standby
+		if diff := cmp.Diff(map[string]any{"version": m.object(t), "status": "current"}, m.shown(t)); diff != "" ||
+			m.object(t) == version {
+			t.Errorf("after the next standby, object %q after %q (-want +got):\n%s", m.object(t), version, diff)
 		}
 	}
 }
@@ -95,37 +96,38 @@ func TestDomainFollowsTheTruststore(t *testing.T) {
 // An update takes minutes. A rotation that had to make its CA says that the domain is not through, and does not wait
 // for it.
 func TestRotationDoesNotWaitForTheDomain(t *testing.T) {
-	needsDomain(t)
-	forget(t)
-	tick(t)
-	useUpStandby(t)
-	system.Domain.Takes(time.Hour)
+	m := borrow(t)
+	m.needsDomain(t)
+	m.forget(t)
+	m.tick(t)
+	m.useUpStandby(t)
+	m.Domain.Takes(time.Hour)
 	began := time.Now()
-	result := rotateCA(t)
+	result := m.rotateCA(t)
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("the rotation took %s", took)
 	}
-	want := map[string]any{"version": object(t), "status": "updating"}
+	want := map[string]any{"version": m.object(t), "status": "updating"}
 	if diff := cmp.Diff(want, truststoreOf(t, result)); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(want, shown(t)); diff != "" {
+	if diff := cmp.Diff(want, m.shown(t)); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
-	agent := enrol(t, fresh("early"))
-	if a := newClient(agent.certificate(t)).must(t, 403, "POST", tokenPath, nil, nil); !strings.Contains(string(a.body),
+	agent := m.enrol(t, fresh("early"))
+	if a := m.newClient(agent.certificate(t)).must(t, 403, "POST", tokenPath, nil, nil); !strings.Contains(string(a.body),
 		"Forbidden") {
 		t.Errorf("the edge lets in what the domain does not serve: %s", a.body)
 	}
-	system.Domain.Finish()
-	newClient(agent.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
-	tick(t)
-	if got := shown(t)["status"]; got != "updating" { // by now it updates to the next standby's object
+	m.Domain.Finish()
+	m.newClient(agent.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+	m.tick(t)
+	if got := m.shown(t)["status"]; got != "updating" { // by now it updates to the next standby's object
 		t.Errorf("status %v, want updating", got)
 	}
-	system.Domain.Finish()
-	tick(t)
-	if diff := cmp.Diff(map[string]any{"version": object(t), "status": "current"}, shown(t)); diff != "" {
+	m.Domain.Finish()
+	m.tick(t)
+	if diff := cmp.Diff(map[string]any{"version": m.object(t), "status": "current"}, m.shown(t)); diff != "" {
 		t.Errorf("status in the end (-want +got):\n%s", diff)
 	}
 }
@@ -133,105 +135,109 @@ func TestRotationDoesNotWaitForTheDomain(t *testing.T) {
 // An enrolment with a bundle that is new to the edge points the domain at once, and says how far it is; the same bundle
 // once more, while the domain is at it, says the same. A domain that is busy, or fails, refuses no enrolment.
 func TestEnrolmentPointsTheDomain(t *testing.T) {
-	needsDomain(t)
-	forget(t)
-	tick(t)
+	m := borrow(t)
+	m.needsDomain(t)
+	m.forget(t)
+	m.tick(t)
 	enrolled := func(ca pki.Authority) (outsider, any) {
 		t.Helper()
 		name := fresh("edge")
 		leaf := svid(t, ca, "spiffe://orga.local/ns/edge/"+name)
 		members := map[string]any{"agent_name": name, "svid_pem": leaf.certPEM(), "svid_key_pem": leaf.keyPEM(t),
 			"trust_bundle_pem": string(pki.EncodeCertificates(ca.Chain...))}
-		return leaf, truststoreOf(t, postJSON(t, 201, spiffePath, members).decode(t))["status"]
+		return leaf, truststoreOf(t, m.postJSON(t, 201, spiffePath, members).decode(t))["status"]
 	}
 	ca := spireServer(t, nil)
 	leaf, status := enrolled(ca)
-	if status != "current" || served(t) != object(t) {
-		t.Errorf("status %v, the domain serves %q of %q", status, served(t), object(t))
+	if status != "current" || m.served(t) != m.object(t) {
+		t.Errorf("status %v, the domain serves %q of %q", status, m.served(t), m.object(t))
 	}
-	leaf.client().must(t, 200, "POST", tokenPath, nil, nil) // without a run of the standby job
+	leaf.client(m).must(t, 200, "POST", tokenPath, nil, nil) // without a run of the standby job
 
-	system.Domain.Takes(time.Hour)
+	m.Domain.Takes(time.Hour)
 	ca = spireServer(t, nil)
 	leaf, status = enrolled(ca)
 	if status != "updating" {
 		t.Errorf("status %v while the domain is at it, want updating", status)
 	}
-	leaf.client().must(t, 403, "POST", tokenPath, nil, nil)
+	leaf.client(m).must(t, 403, "POST", tokenPath, nil, nil)
 	if _, status := enrolled(ca); status != "updating" {
 		t.Errorf("status %v of the same bundle, want updating", status)
 	}
 	if _, status := enrolled(spireServer(t, nil)); status != "pending" {
 		t.Errorf("status %v of another bundle meanwhile, want pending", status)
 	}
-	system.Domain.Finish()
-	leaf.client().must(t, 200, "POST", tokenPath, nil, nil)
-	system.Domain.Takes(0)
-	tick(t)
-	system.Domain.Fail("the truststore is unreadable today")
+	m.Domain.Finish()
+	leaf.client(m).must(t, 200, "POST", tokenPath, nil, nil)
+	m.Domain.Takes(0)
+	m.tick(t)
+	m.Domain.Fail("the truststore is unreadable today")
 	if _, status := enrolled(spireServer(t, nil)); status != "failed" {
 		t.Errorf("status %v of a domain that fails, want failed", status)
 	}
-	system.Domain.Fail("")
-	tick(t)
-	if served(t) != object(t) {
-		t.Errorf("in the end the domain serves %q of %q", served(t), object(t))
+	m.Domain.Fail("")
+	m.tick(t)
+	if m.served(t) != m.object(t) {
+		t.Errorf("in the end the domain serves %q of %q", m.served(t), m.object(t))
 	}
 }
 
 // A domain that refuses fails no rotation. It is shown, logged, and pointed at the object again by the next run.
 func TestDomainThatFailsIsPointedAgain(t *testing.T) {
-	needsDomain(t)
-	forget(t)
-	tick(t)
-	useUpStandby(t)
-	system.Domain.Fail("the truststore is unreadable today")
-	before := len(output.String())
-	if got := truststoreOf(t, rotateCA(t))["status"]; got != "failed" {
+	m := borrow(t)
+	m.needsDomain(t)
+	m.forget(t)
+	m.tick(t)
+	m.useUpStandby(t)
+	m.Domain.Fail("the truststore is unreadable today")
+	before := len(m.output.String())
+	if got := truststoreOf(t, m.rotateCA(t))["status"]; got != "failed" {
 		t.Errorf("status %v, want failed", got)
 	}
-	if log := output.String()[before:]; !strings.Contains(log, `"msg":"pki.rotate.truststore"`) ||
+	if log := m.output.String()[before:]; !strings.Contains(log, `"msg":"pki.rotate.truststore"`) ||
 		!strings.Contains(log, `"status":"failed"`) {
 		t.Errorf("log:\n%s", log)
 	}
-	tick(t)
-	if got := shown(t)["status"]; got != "failed" {
+	m.tick(t)
+	if got := m.shown(t)["status"]; got != "failed" {
 		t.Errorf("status %v after another failure, want failed", got)
 	}
-	system.Domain.Fail("")
-	tick(t)
-	if diff := cmp.Diff(map[string]any{"version": object(t), "status": "current"}, shown(t)); diff != "" ||
-		served(t) != object(t) {
-		t.Errorf("serves %q of %q, status in the end (-want +got):\n%s", served(t), object(t), diff)
+	m.Domain.Fail("")
+	m.tick(t)
+	if diff := cmp.Diff(map[string]any{"version": m.object(t), "status": "current"}, m.shown(t)); diff != "" ||
+		m.served(t) != m.object(t) {
+		t.Errorf("serves %q of %q, status in the end (-want +got):\n%s", m.served(t), m.object(t), diff)
 	}
 }
 
 func TestWarningsOfTheDomainAreShown(t *testing.T) {
-	needsDomain(t)
-	forget(t)
-	tick(t)
-	rotateCA(t)
-	system.Domain.Warn("certificate 1 is not to its taste")
-	tick(t)
-	if diff := cmp.Diff(map[string]any{"version": object(t), "status": "current",
-		"warnings": []any{"certificate 1 is not to its taste"}}, shown(t)); diff != "" {
+	m := borrow(t)
+	m.needsDomain(t)
+	m.forget(t)
+	m.tick(t)
+	m.rotateCA(t)
+	m.Domain.Warn("certificate 1 is not to its taste")
+	m.tick(t)
+	if diff := cmp.Diff(map[string]any{"version": m.object(t), "status": "current",
+		"warnings": []any{"certificate 1 is not to its taste"}}, m.shown(t)); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
-	system.Domain.Warn()
-	rotateCA(t)
-	tick(t)
-	if _, ok := shown(t)["warnings"]; ok {
-		t.Errorf("warnings of an object that is not served any more: %v", shown(t))
+	m.Domain.Warn()
+	m.rotateCA(t)
+	m.tick(t)
+	if _, ok := m.shown(t)["warnings"]; ok {
+		t.Errorf("warnings of an object that is not served any more: %v", m.shown(t))
 	}
 }
 
 // A domain that has not served the object for long is a warning; the next run that finds it through takes it back.
 func TestDomainThatIsBehindIsAWarning(t *testing.T) {
-	needsDomain(t)
-	forget(t)
-	tick(t)
+	m := borrow(t)
+	m.needsDomain(t)
+	m.forget(t)
+	m.tick(t)
 	warns := func() bool {
-		health := operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)
+		health := m.operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)
 		for _, w := range health["warnings"].([]any) {
 			if w == "truststore_out_of_date" {
 				return true
@@ -242,15 +248,15 @@ func TestDomainThatIsBehindIsAWarning(t *testing.T) {
 	if warns() {
 		t.Fatal("a warning while all is well")
 	}
-	behind := state(t).Truststore
+	behind := m.state(t).Truststore
 	behind.Status, behind.Since = registry.TruststoreUpdating, time.Now().Add(-time.Hour)
-	if err := store().Apply(t.Context(), registry.Change{ID: fresh("behind"), Truststore: &behind}); err != nil {
+	if err := m.store().Apply(t.Context(), registry.Change{ID: fresh("behind"), Truststore: &behind}); err != nil {
 		t.Fatal(err)
 	}
 	if !warns() {
 		t.Error("no warning of a domain that has been behind for an hour")
 	}
-	tick(t)
+	m.tick(t)
 	if warns() {
 		t.Error("the warning stays although the domain serves the object")
 	}

@@ -181,13 +181,13 @@ func (d discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d discard) WriteHeader(int) {}
 
 // store reads the tables directly, past the functions.
-func store() *dynamo.Store {
-	return dynamo.New(dynamo.Config{Client: system.Clients.DynamoDB, Prefix: system.TablePrefix()})
+func (m *target) store() *dynamo.Store {
+	return dynamo.New(dynamo.Config{Client: m.Clients.DynamoDB, Prefix: m.TablePrefix()})
 }
 
-func keyState(t *testing.T, id string) kmstypes.KeyState {
+func (m *target) keyState(t *testing.T, id string) kmstypes.KeyState {
 	t.Helper()
-	out, err := system.Clients.KMS.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: aws.String(id)})
+	out, err := m.Clients.KMS.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: aws.String(id)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,10 +197,11 @@ func keyState(t *testing.T, id string) kmstypes.KeyState {
 // A note that token writes in the background counts in no budget, whenever it arrives. Here it arrives in time.
 func TestNotesAreNotCounted(t *testing.T) {
 	needsFaults(t)
-	first := enrol(t, fresh("noted"))
-	got := faults.count(func() {
-		token(t, first, 200)
-		waitFor(t, "the note of the agent's hour", func() bool { return seenAt(t, first.AgentID) })
+	m := borrow(t)
+	first := m.enrol(t, fresh("noted"))
+	got := m.faults.count(func() {
+		m.token(t, first, 200)
+		waitFor(t, "the note of the agent's hour", func() bool { return m.seenAt(t, first.AgentID) })
 	})
 	if got["dynamodb.BatchGetItem"] < 1 || got["dynamodb.PutItem"] > 0 {
 		t.Errorf("remote calls of a first token: %v, want a read and no write", got)
@@ -208,9 +209,9 @@ func TestNotesAreNotCounted(t *testing.T) {
 }
 
 // seenAt looks past the functions for the note of an hour in which the agent got a token.
-func seenAt(t *testing.T, id string) bool {
+func (m *target) seenAt(t *testing.T, id string) bool {
 	t.Helper()
-	seen, err := store().SeenAt(t.Context(), []agent.ID{agent.ID(id)})
+	seen, err := m.store().SeenAt(t.Context(), []agent.ID{agent.ID(id)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ var fleetSize = flag.Int("fleet", 0, "agents that move to another Org CA while t
 
 // fleet is agents at work: each asks for tokens with whatever certificate it holds.
 type fleet struct {
+	m      *target
 	t      *testing.T
 	agents []*worker
 	served atomic.Int64
@@ -35,12 +36,12 @@ func (w *worker) client() *client {
 	return w.c
 }
 
-func newFleet(t *testing.T, size int) *fleet {
+func (m *target) newFleet(t *testing.T, size int) *fleet {
 	t.Helper()
-	f := &fleet{t: t, agents: make([]*worker, size)}
+	f := &fleet{m: m, t: t, agents: make([]*worker, size)}
 	f.each(func(i int) {
-		i0 := enrol(t, fresh("fleet"))
-		f.agents[i] = &worker{id: i0.AgentID, c: newClient(i0.certificate(t))}
+		i0 := m.enrol(t, fresh("fleet"))
+		f.agents[i] = &worker{id: i0.AgentID, c: m.newClient(i0.certificate(t))}
 	})
 	return f
 }
@@ -95,84 +96,73 @@ func (f *fleet) ask(ctx context.Context, w *worker) {
 func (f *fleet) move() {
 	f.each(func(i int) {
 		w := f.agents[i]
-		next := read(f.t, operator().must(f.t, 200, "POST", "/registry/agents/"+w.id+"/rotate-cert",
-			with(admin(), "Content-Type", "application/json"), []byte(`{"grace_seconds": 60}`)))
+		next := read(f.t, f.m.operator().must(f.t, 200, "POST", "/registry/agents/"+w.id+"/rotate-cert",
+			with(f.m.admin(), "Content-Type", "application/json"), []byte(`{"grace_seconds": 60}`)))
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.c.http.CloseIdleConnections()
-		w.c = newClient(next.certificate(f.t))
+		w.c = f.m.newClient(next.certificate(f.t))
 	})
 }
 
 // A fleet moves to another Org CA while it works, and no request fails.
 func TestFleetUnderLoadMovesWithoutAnOutage(t *testing.T) {
 	onlyLocally(t, "25 calls a second are no load")
-	forget(t)
-	tick(t)
+	m := borrow(t)
+	m.forget(t)
+	m.tick(t)
 	if *fleetSize == 0 {
 		if *fleetSize = 60; testing.Short() {
 			*fleetSize = 20
 		}
 	}
-	f := newFleet(t, *fleetSize)
+	f := m.newFleet(t, *fleetSize)
 	stop := f.work()
 	began := time.Now()
-	change(t, "mode=mint&overlap=3600")
+	m.change(t, "mode=mint&overlap=3600")
 	swapped := time.Since(began)
-	tick(t)
+	m.tick(t)
 	f.move()
 	moved := time.Since(began)
 	served, failed := stop()
 	if failed > 0 || served == 0 {
 		t.Errorf("%d requests failed, %d were served", failed, served)
 	}
-	current := state(t).Pointer.Current
+	current := m.state(t).Pointer.Current
 	for _, w := range f.agents {
-		view, err := store().View(t.Context(), agent.ID(w.id))
+		view, err := m.store().View(t.Context(), agent.ID(w.id))
 		if err != nil || view.Agent.Pin().Generation != current {
 			t.Fatalf("%s is of generation %d, %v", w.id, view.Agent.Pin().Generation, err)
 		}
 	}
 	t.Logf("%d agents: swap in %s, all moved in %s; %d token requests meanwhile, %d failed", *fleetSize,
 		swapped.Round(time.Millisecond), moved.Round(time.Millisecond), served, failed)
-	change(t, "mode=finalise")
+	m.change(t, "mode=finalise")
 }
 
 // A legacy installation migrates automatically while its agents work: no agent notices.
 func TestLegacyMigratesUnderLoad(t *testing.T) {
 	onlyLocally(t, "the first Org CA is made by the deployment")
-	shared := system
-	own, err := startLocal(t.Context(), "", "MASTIO_FIRST_CA", "adopt", "MCP_PROXY_PKI_AUTO_MIGRATE", "1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	system = own
-	defer func() {
-		system = shared
-		if err := own.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-
-	upload(t, operator(), newOperatorCA(t, 0), "mode=upload", "").want(t, 200, "")
+	m := ownSystem(t, "MASTIO_FIRST_CA", "adopt", "MCP_PROXY_PKI_AUTO_MIGRATE", "1")
+	m.upload(t, m.operator(), newOperatorCA(t, 0), "mode=upload", "").want(t, 200, "")
 	legacy := []any{"org_ca_legacy_pathlen_zero"}
-	if got := operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)["warnings"].([]any); !slices.Equal(got,
+	if got := m.operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)["warnings"].([]any); !slices.Equal(got,
 		legacy) {
 		t.Errorf("warnings %v, want %v", got, legacy)
 	}
-	f := newFleet(t, 10)
+	f := m.newFleet(t, 10)
 	stop := f.work()
-	tick(t) // as after a deployment
+	m.tick(t) // as after a deployment
 	f.move()
 	served, failed := stop()
 	if failed > 0 || served == 0 {
 		t.Errorf("%d requests failed, %d were served", failed, served)
 	}
-	if got := operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)["warnings"].([]any); len(got) != 0 {
+	if got := m.operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)["warnings"].([]any); len(got) != 0 {
 		t.Errorf("warnings after the migration: %v", got)
 	}
 	var reason any
-	for _, r := range chain(t, "orga") {
+	for _, r := range m.chain(t, "orga") {
 		if r.EventType == "org_ca.rotated" {
 			reason = r.Details["reason"]
 		}

@@ -16,9 +16,9 @@ import (
 )
 
 // grow makes an agent's certificate due, as time would.
-func grow(t *testing.T, id string) {
+func (m *target) grow(t *testing.T, id string) {
 	t.Helper()
-	s := dynamo.New(dynamo.Config{Client: system.Clients.DynamoDB, Prefix: system.TablePrefix()})
+	s := dynamo.New(dynamo.Config{Client: m.Clients.DynamoDB, Prefix: m.TablePrefix()})
 	view, err := s.View(t.Context(), agent.ID(id))
 	if err != nil || view.Agent == nil {
 		t.Fatalf("view of %s: %v", id, err)
@@ -30,9 +30,9 @@ func grow(t *testing.T, id string) {
 	}
 }
 
-func last(t *testing.T, id string) audit.Row {
+func (m *target) last(t *testing.T, id string) audit.Row {
 	t.Helper()
-	rows := chain(t, id)
+	rows := m.chain(t, id)
 	return rows[len(rows)-1]
 }
 
@@ -41,20 +41,20 @@ func last(t *testing.T, id string) audit.Row {
 // warns.
 func TestHygiene(t *testing.T) {
 	onlyLocally(t, "its schedule runs once a day")
-	ownSystem(t)
+	m := ownSystem(t)
 	set := func(id, deliver string) {
-		operator().must(t, 200, "PUT", "/v1/admin/agents/"+id+"/hygiene", with(admin(), "Content-Type", "application/json"),
-			[]byte(`{"deliver":"`+deliver+`"}`))
+		m.operator().must(t, 200, "PUT", "/v1/admin/agents/"+id+"/hygiene",
+			with(m.admin(), "Content-Type", "application/json"), []byte(`{"deliver":"`+deliver+`"}`))
 	}
-	delivered, notified := enrol(t, fresh("delivered")), enrol(t, fresh("notified"))
+	delivered, notified := m.enrol(t, fresh("delivered")), m.enrol(t, fresh("notified"))
 	set(delivered.AgentID, "secretsmanager")
-	grow(t, delivered.AgentID)
-	grow(t, notified.AgentID)
-	tick(t)
-	tick(t)
+	m.grow(t, delivered.AgentID)
+	m.grow(t, notified.AgentID)
+	m.tick(t)
+	m.tick(t)
 
 	var next issued
-	out, err := system.Clients.SecretsManager.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{
+	out, err := m.Clients.SecretsManager.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{
 		SecretId: aws.String("mastio/agents/" + agent.ID(delivered.AgentID).Org() + "/" + agent.ID(delivered.AgentID).Name()),
 	})
 	if err != nil {
@@ -63,15 +63,15 @@ func TestHygiene(t *testing.T) {
 	if err := json.Unmarshal([]byte(aws.ToString(out.SecretString)), &next); err != nil {
 		t.Fatal(err)
 	}
-	old, fresh := newClient(delivered.certificate(t)), newClient(next.certificate(t))
+	old, fresh := m.newClient(delivered.certificate(t)), m.newClient(next.certificate(t))
 	old.must(t, 200, "POST", tokenPath, nil, nil)
 	fresh.must(t, 200, "POST", tokenPath, nil, nil)
 	old.must(t, 401, "POST", tokenPath, nil, nil)
-	if r := last(t, notified.AgentID); r.EventType != audit.AgentCertDue || r.Seq != 2 {
+	if r := m.last(t, notified.AgentID); r.EventType != audit.AgentCertDue || r.Seq != 2 {
 		t.Errorf("last row of the one who is told: %s, the %dth", r.EventType, r.Seq)
 	}
 	waitFor(t, "warning", func() bool {
-		for _, w := range warnings(t) {
+		for _, w := range m.warnings(t) {
 			if w == "certs_expiring" {
 				return true
 			}

@@ -14,9 +14,9 @@ import (
 )
 
 // keyed sends a request under an idempotency key; body nil: none.
-func keyed(t *testing.T, key, path string, body any) answer {
+func (m *target) keyed(t *testing.T, key, path string, body any) answer {
 	t.Helper()
-	header := with(admin(), "Idempotency-Key", key)
+	header := with(m.admin(), "Idempotency-Key", key)
 	var text []byte
 	if body != nil {
 		var err error
@@ -25,7 +25,7 @@ func keyed(t *testing.T, key, path string, body any) answer {
 		}
 		header["Content-Type"] = "application/json"
 	}
-	a, err := operator().do(t.Context(), "POST", path, header, text)
+	a, err := m.operator().do(t.Context(), "POST", path, header, text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,9 +33,9 @@ func keyed(t *testing.T, key, path string, body any) answer {
 }
 
 // replayed repeats a request: the answer is the first one's, with the mark.
-func replayed(t *testing.T, first answer, key, path string, body any) {
+func (m *target) replayed(t *testing.T, first answer, key, path string, body any) {
 	t.Helper()
-	again := keyed(t, key, path, body)
+	again := m.keyed(t, key, path, body)
 	if again.status != first.status || !bytes.Equal(again.body, first.body) ||
 		again.header.Get("Idempotency-Replayed") != "true" {
 		t.Errorf("%s again: %d %s, replayed %q; the first answer was %d %s",
@@ -59,43 +59,44 @@ func wantDone(t *testing.T, a answer, thumbprint, id string) {
 // A client that lost the answer to any call of the operators' API repeats it: it is done once, and no private key
 // twice.
 func TestRepeatedUnderAnIdempotencyKey(t *testing.T) {
-	forget(t)
+	m := borrow(t)
+	m.forget(t)
 	name, key := fresh("once"), fresh("key")
 	enrolment := map[string]any{"agent_name": name}
-	first := keyed(t, key, "/v1/admin/agents", enrolment)
+	first := m.keyed(t, key, "/v1/admin/agents", enrolment)
 	first.want(t, 201, "")
 	got := read(t, first)
-	wantDone(t, keyed(t, key, "/v1/admin/agents", enrolment), got.Thumbprint, got.AgentID)
-	keyed(t, key, "/v1/admin/agents", map[string]any{"agent_name": name, "display_name": "another"}).want(t, 422,
+	wantDone(t, m.keyed(t, key, "/v1/admin/agents", enrolment), got.Thumbprint, got.AgentID)
+	m.keyed(t, key, "/v1/admin/agents", map[string]any{"agent_name": name, "display_name": "another"}).want(t, 422,
 		"idempotency_key_reused")
-	newClient(got.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+	m.newClient(got.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
 
 	path := "/registry/agents/" + got.AgentID + "/rotate-cert"
 	key = fresh("key")
-	first = keyed(t, key, path, nil)
+	first = m.keyed(t, key, path, nil)
 	first.want(t, 200, "")
 	second := read(t, first)
-	wantDone(t, keyed(t, key, path, nil), second.Thumbprint, got.AgentID)
-	keyed(t, key, path, map[string]any{"grace_seconds": 60}).want(t, 422, "idempotency_key_reused")
-	newClient(second.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+	wantDone(t, m.keyed(t, key, path, nil), second.Thumbprint, got.AgentID)
+	m.keyed(t, key, path, map[string]any{"grace_seconds": 60}).want(t, 422, "idempotency_key_reused")
+	m.newClient(second.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
 
 	csr := map[string]any{"csr_pem": csrPEM(t), "reason": "superseded"}
 	key = fresh("key")
-	first = keyed(t, key, path, csr)
+	first = m.keyed(t, key, path, csr)
 	first.want(t, 200, "")
-	replayed(t, first, key, path, csr)
-	if rows := chain(t, got.AgentID); len(rows) != 3 {
+	m.replayed(t, first, key, path, csr)
+	if rows := m.chain(t, got.AgentID); len(rows) != 3 {
 		t.Errorf("%d rows, want an enrolment and two rotations", len(rows))
 	}
 	if !onLocalStack() { // whose schedule stages and seals meanwhile
 		for _, path := range []string{"/pki/rotate-ca?mode=stage", "/v1/admin/audit/checkpoint", "/pki/rotate-ca?mode=mint"} {
 			key = fresh("key")
-			first = keyed(t, key, path, nil)
+			first = m.keyed(t, key, path, nil)
 			first.want(t, 200, "")
-			replayed(t, first, key, path, nil)
+			m.replayed(t, first, key, path, nil)
 		}
 	}
-	operator().must(t, 400, "DELETE", "/v1/admin/agents/"+got.AgentID, with(admin(), "Idempotency-Key", key), nil)
+	m.operator().must(t, 400, "DELETE", "/v1/admin/agents/"+got.AgentID, with(m.admin(), "Idempotency-Key", key), nil)
 }
 
 func csrPEM(t *testing.T) string {
@@ -109,7 +110,8 @@ func csrPEM(t *testing.T) string {
 
 // Enrolments of certificates from elsewhere are answered again as they were.
 func TestEnrolmentsFromElsewhereAreReplayed(t *testing.T) {
-	ca := uploadCA(t, "")
+	m := borrow(t)
+	ca := m.uploadCA(t, "")
 	leaf := pipelineLeaf(t, ca)
 	byoca := map[string]any{"agent_name": fresh("byoca"), "cert_pem": leaf.certPEM(), "private_key_pem": leaf.keyPEM(t)}
 	server := spireServer(t, nil)
@@ -120,21 +122,22 @@ func TestEnrolmentsFromElsewhereAreReplayed(t *testing.T) {
 	}
 	for path, body := range map[string]map[string]any{byocaPath: byoca, spiffePath: spiffe} {
 		key := fresh("key")
-		first := keyed(t, key, path, body)
+		first := m.keyed(t, key, path, body)
 		first.want(t, 201, "")
-		replayed(t, first, key, path, body)
+		m.replayed(t, first, key, path, body)
 		body["display_name"] = "another"
-		keyed(t, key, path, body).want(t, 422, "idempotency_key_reused")
-		if rows := chain(t, first.decode(t)["agent_id"].(string)); len(rows) != 1 {
+		m.keyed(t, key, path, body).want(t, 422, "idempotency_key_reused")
+		if rows := m.chain(t, first.decode(t)["agent_id"].(string)); len(rows) != 1 {
 			t.Errorf("%s: %d rows", path, len(rows))
 		}
 	}
-	rotateCA(t)
+	m.rotateCA(t)
 }
 
 // Eight requests at once make one change. The others get a report of it.
 func TestEightRepetitionsAtOnce(t *testing.T) {
-	agent := enrol(t, fresh("eight"))
+	m := borrow(t)
+	agent := m.enrol(t, fresh("eight"))
 	rotation := "/registry/agents/" + agent.AgentID + "/rotate-cert"
 	for _, c := range []struct {
 		path string
@@ -150,7 +153,7 @@ func TestEightRepetitionsAtOnce(t *testing.T) {
 		key, answers := fresh("key"), make([]answer, 8)
 		var wg sync.WaitGroup
 		for n := range answers {
-			wg.Go(func() { answers[n] = keyed(t, key, c.path, c.body) })
+			wg.Go(func() { answers[n] = m.keyed(t, key, c.path, c.body) })
 		}
 		wg.Wait()
 		var won []issued
@@ -167,44 +170,45 @@ func TestEightRepetitionsAtOnce(t *testing.T) {
 				wantDone(t, a, won[0].Thumbprint, won[0].AgentID)
 			}
 		}
-		if rows := chain(t, won[0].AgentID); len(rows) != c.rows {
+		if rows := m.chain(t, won[0].AgentID); len(rows) != c.rows {
 			t.Errorf("%s: %d rows, want %d", c.path, len(rows), c.rows)
 		}
-		newClient(won[0].certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+		m.newClient(won[0].certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
 	}
 }
 
 // The function dies around its commit, and the client repeats: whatever was committed is not done again.
 func TestRepeatedAfterADeath(t *testing.T) {
 	needsFaults(t)
+	m := borrow(t)
 	for _, step := range []string{"dynamodb.GetItem/1", "kms.Sign/1", "dynamodb.TransactWriteItems/1",
 		"dynamodb.GetItem/2"} {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, carried out %v", step, after), func(t *testing.T) {
-				agent := enrol(t, fresh("death"))
+				agent := m.enrol(t, fresh("death"))
 				path, key := "/registry/agents/"+agent.AgentID+"/rotate-cert", fresh("key")
 				call, nth, _ := strings.Cut(step, "/")
-				r := &rule{call: call, after: after, strike: func() { system.Lambda.Kill("rotatecert") }}
+				r := &rule{call: call, after: after, strike: func() { m.Lambda.Kill("rotatecert") }}
 				if _, err := fmt.Sscan(nth, &r.nth); err != nil {
 					t.Fatal(err)
 				}
-				faults.set(r)
-				a := keyed(t, key, path, nil)
-				struck := faults.struck()
-				faults.set(nil)
+				m.faults.set(r)
+				a := m.keyed(t, key, path, nil)
+				struck := m.faults.struck()
+				m.faults.set(nil)
 				if !struck || a.status != http.StatusBadGateway {
 					t.Fatalf("struck %v, answer %d %s", struck, a.status, a.body)
 				}
-				rows := chain(t, agent.AgentID)
-				again := keyed(t, key, path, nil)
+				rows := m.chain(t, agent.AgentID)
+				again := m.keyed(t, key, path, nil)
 				if len(rows) == 2 { // it was committed, and the key is lost with the process
 					wantDone(t, again, rows[1].Details["cert_thumbprint"].(string), agent.AgentID)
-					again = keyed(t, fresh("key"), path, nil)
-				} else if len(chain(t, agent.AgentID)) != 2 {
-					t.Errorf("%d rows after the repetition", len(chain(t, agent.AgentID)))
+					again = m.keyed(t, fresh("key"), path, nil)
+				} else if len(m.chain(t, agent.AgentID)) != 2 {
+					t.Errorf("%d rows after the repetition", len(m.chain(t, agent.AgentID)))
 				}
 				again.want(t, 200, "")
-				newClient(read(t, again).certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+				m.newClient(read(t, again).certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
 			})
 		}
 	}

@@ -12,11 +12,12 @@ const introspectPath = "/v1/auth/introspect"
 
 // A resource server asks about a token until a rotation, and finds the metadata that clients look for.
 func TestIntrospection(t *testing.T) {
+	m := borrow(t)
 	body := fmt.Sprintf(`{"agent_name": %q, "capabilities": ["mastio:introspect"]}`, fresh("resource"))
-	server := read(t, operator().must(t, 201, "POST", "/v1/admin/agents",
-		with(admin(), "Content-Type", "application/json"), []byte(body)))
-	agent := enrol(t, fresh("introspected"))
-	asks, holds := newClient(server.certificate(t)), newClient(agent.certificate(t))
+	server := read(t, m.operator().must(t, 201, "POST", "/v1/admin/agents",
+		with(m.admin(), "Content-Type", "application/json"), []byte(body)))
+	agent := m.enrol(t, fresh("introspected"))
+	asks, holds := m.newClient(server.certificate(t)), m.newClient(agent.certificate(t))
 	token, _ := holds.must(t, 200, "POST", tokenPath, nil, nil).decode(t)["access_token"].(string)
 	form := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
 	introspect := func(c *client, want int, token string) map[string]any {
@@ -27,7 +28,7 @@ func TestIntrospection(t *testing.T) {
 		}
 		return a.decode(t)
 	}
-	_, claims := verified(t, token)
+	_, claims := m.verified(t, token)
 	want := map[string]any{"active": true, "token_type": "Bearer"}
 	for _, name := range []string{"sub", "client_id", "scope", "aud", "iss", "iat", "exp", "jti", "cnf"} {
 		want[name] = claims[name]
@@ -44,12 +45,12 @@ func TestIntrospection(t *testing.T) {
 			t.Errorf("without the right: %v", got)
 		}
 	}
-	rotate(t, agent.AgentID)
+	m.rotate(t, agent.AgentID)
 	if diff := cmp.Diff(inactive, introspect(asks, 200, token)); diff != "" {
 		t.Errorf("after the rotation (-want +got):\n%s", diff)
 	}
-	metadata := operator().must(t, 200, "GET", "/.well-known/oauth-authorization-server", nil, nil).decode(t)
-	if got := metadata["introspection_endpoint"]; got != system.URL+introspectPath {
+	metadata := m.operator().must(t, 200, "GET", "/.well-known/oauth-authorization-server", nil, nil).decode(t)
+	if got := metadata["introspection_endpoint"]; got != m.URL+introspectPath {
 		t.Errorf("introspection_endpoint = %v", got)
 	}
 }

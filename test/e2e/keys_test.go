@@ -45,7 +45,8 @@ func refusedAs(t *testing.T, what string, a answer, status int, code string) {
 // A key is certified once, and never after a compromise: neither by a rotation, a renewal (JSON and EST), nor an
 // enrolment.
 func TestAKeyIsCertifiedOnce(t *testing.T) {
-	first := enrol(t, fresh("keys"))
+	m := borrow(t)
+	first := m.enrol(t, fresh("keys"))
 	rotation := "/registry/agents/" + first.AgentID + "/rotate-cert"
 	held, ok := first.certificate(t).PrivateKey.(crypto.Signer)
 	if !ok {
@@ -54,7 +55,7 @@ func TestAKeyIsCertifiedOnce(t *testing.T) {
 	present := &pkitest.Signer{Signer: held}
 	again := func(what string, body []byte) {
 		t.Helper()
-		a, err := operator().do(t.Context(), "POST", rotation, with(admin(), "Content-Type", "application/json"), body)
+		a, err := m.operator().do(t.Context(), "POST", rotation, with(m.admin(), "Content-Type", "application/json"), body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,33 +78,34 @@ func TestAKeyIsCertifiedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refusedAs(t, "renewal with the present key", renewWith(t, first, csr), 400, "key_not_fresh")
-	est, err := newClient(first.certificate(t)).do(t.Context(), "POST", "/.well-known/est/simplereenroll",
+	refusedAs(t, "renewal with the present key", m.renewWith(t, first, csr), 400, "key_not_fresh")
+	est, err := m.newClient(first.certificate(t)).do(t.Context(), "POST", "/.well-known/est/simplereenroll",
 		map[string]string{"Content-Type": "application/pkcs10"}, []byte(base64.StdEncoding.EncodeToString(der)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	refusedAs(t, "renewal over EST with the present key", est, 400, "key_not_fresh")
-	second := read(t, operator().must(t, 200, "POST", rotation, with(admin(), "Content-Type", "application/json"),
+	second := read(t, m.operator().must(t, 200, "POST", rotation, with(m.admin(), "Content-Type", "application/json"),
 		[]byte(`{"reason":"keyCompromise"}`)))
 	again("rotation back to the compromised key", certify(t, present, ""))
-	operator().must(t, 204, "DELETE", "/v1/admin/agents/"+first.AgentID, admin(), nil)
+	m.operator().must(t, 204, "DELETE", "/v1/admin/agents/"+first.AgentID, m.admin(), nil)
 	name := first.AgentID[len("orga::"):]
 	var enrolment map[string]any
 	if err := json.Unmarshal(certify(t, present, ""), &enrolment); err != nil {
 		t.Fatal(err)
 	}
 	enrolment["agent_name"] = name
-	refusedAs(t, "enrolment again with the compromised key", postJSON(t, 400, "/v1/admin/agents", enrolment), 400,
+	refusedAs(t, "enrolment again with the compromised key", m.postJSON(t, 400, "/v1/admin/agents", enrolment), 400,
 		"key_not_fresh")
-	token(t, first, 401)
-	token(t, second, 401)
+	m.token(t, first, 401)
+	m.token(t, second, 401)
 }
 
 // A thief renews the stolen certificate all the time. The operator's rotation for compromise succeeds, and afterwards
 // neither the stolen certificate nor anything that was renewed from it gets a token.
 func TestAnEmergencyWinsOverAThief(t *testing.T) {
-	stolen := enrol(t, fresh("stolen"))
+	m := borrow(t)
+	stolen := m.enrol(t, fresh("stolen"))
 	var mu sync.Mutex
 	loot := []issued{stolen}
 	stop, started := make(chan struct{}), make(chan struct{})
@@ -120,7 +122,7 @@ func TestAnEmergencyWinsOverAThief(t *testing.T) {
 				default:
 				}
 				csr, key := renewalOf(t, stolen)
-				if a := renewWith(t, stolen, csr); a.status == 200 {
+				if a := m.renewWith(t, stolen, csr); a.status == 200 {
 					next := read(t, a)
 					next.KeyPEM = outsider{key: key.Signer}.keyPEM(t)
 					mu.Lock()
@@ -132,7 +134,7 @@ func TestAnEmergencyWinsOverAThief(t *testing.T) {
 	}
 	<-started
 	path := "/registry/agents/" + stolen.AgentID + "/rotate-cert"
-	a := operator().must(t, 200, "POST", path, with(admin(), "Content-Type", "application/json"),
+	a := m.operator().must(t, 200, "POST", path, with(m.admin(), "Content-Type", "application/json"),
 		[]byte(`{"reason":"keyCompromise"}`))
 	close(stop)
 	wg.Wait()
@@ -140,19 +142,20 @@ func TestAnEmergencyWinsOverAThief(t *testing.T) {
 		t.Error("the thief renewed nothing: the test did not meddle")
 	}
 	for _, i := range loot {
-		token(t, i, 401)
+		m.token(t, i, 401)
 	}
-	token(t, read(t, a), 200)
+	m.token(t, read(t, a), 200)
 }
 
 // Words decide nothing by their spelling: what is no reason is refused and changes nothing, on every route that takes
 // one.
 func TestUnknownReasonsAreRefused(t *testing.T) {
-	agent := enrol(t, fresh("reason"))
+	m := borrow(t)
+	agent := m.enrol(t, fresh("reason"))
 	for _, reason := range []string{"key_compromise", "keyCompromise%20", "stolen"} {
 		for _, c := range [][2]string{{"DELETE", "/v1/admin/agents/" + agent.AgentID + "?reason=" + reason},
 			{"POST", "/pki/rotate-ca?mode=mint&reason=" + reason}} {
-			a, err := operator().do(t.Context(), c[0], c[1], admin(), nil)
+			a, err := m.operator().do(t.Context(), c[0], c[1], m.admin(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -164,18 +167,19 @@ func TestUnknownReasonsAreRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := operator().must(t, 400, "POST", "/registry/agents/"+agent.AgentID+"/rotate-cert",
-			with(admin(), "Content-Type", "application/json"), body)
+		a := m.operator().must(t, 400, "POST", "/registry/agents/"+agent.AgentID+"/rotate-cert",
+			with(m.admin(), "Content-Type", "application/json"), body)
 		refusedAs(t, "rotate-cert: "+reason, a, 400, "reason_invalid")
 	}
-	token(t, agent, 200)
+	m.token(t, agent, 200)
 }
 
 // Two hundred renewals of one agent at the same moment cost at most four signatures of the key that all agents share.
 func TestParallelRenewalsOfOneAgentCostFourSignatures(t *testing.T) {
 	needsFaults(t)
-	agent := enrol(t, fresh("greedy"))
-	c := newClient(agent.certificate(t))
+	m := borrow(t)
+	agent := m.enrol(t, fresh("greedy"))
+	c := m.newClient(agent.certificate(t))
 	const many = 200
 	var bodies [][]byte
 	for range many {
@@ -190,7 +194,7 @@ func TestParallelRenewalsOfOneAgentCostFourSignatures(t *testing.T) {
 		bodies = append(bodies, body)
 	}
 	ends := map[int]int{}
-	calls := faults.count(func() {
+	calls := m.faults.count(func() {
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		for _, body := range bodies {
@@ -210,5 +214,5 @@ func TestParallelRenewalsOfOneAgentCostFourSignatures(t *testing.T) {
 	if signed := calls["kms.Sign"]; signed < 1 || signed > 4 || ends[http.StatusOK] < 1 || ends[http.StatusOK] > signed {
 		t.Errorf("%d signatures, answers %v, calls %v", signed, ends, calls)
 	}
-	token(t, agent, 200)
+	m.token(t, agent, 200)
 }

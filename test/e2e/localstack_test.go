@@ -14,7 +14,8 @@ func TestDeployedOperatorsAPI(t *testing.T) {
 	if !onLocalStack() {
 		t.Skip("only on LocalStack: the local run has one gateway for both domains")
 	}
-	api := &client{http: http.DefaultClient, base: system.operators}
+	m := borrow(t)
+	api := &client{http: http.DefaultClient, base: m.operators}
 	ask := func(method, path string, header map[string]string) answer {
 		t.Helper()
 		a, err := api.do(t.Context(), method, path, header, nil)
@@ -38,7 +39,7 @@ func TestDeployedOperatorsAPI(t *testing.T) {
 			t.Errorf("%s %s without the admin secret: %d %s", r.Method, r.Path, a.status, a.body)
 		}
 	}
-	if a := ask("GET", "/pki/rotate-ca", map[string]string{"X-Admin-Secret": system.AdminSecret}); a.status != 200 {
+	if a := ask("GET", "/pki/rotate-ca", map[string]string{"X-Admin-Secret": m.AdminSecret}); a.status != 200 {
 		t.Errorf("with the admin secret: %d %s", a.status, a.body)
 	}
 	if a := ask("POST", tokenPath, nil); a.status != 404 {

@@ -27,9 +27,6 @@ import (
 )
 
 var (
-	system *target
-	faults = &injector{}
-	output = &syncBuffer{}
 	watch  *permissions.Watch // of the local stacks
 	models awsmodel.Recorder  // of the local stacks
 )
@@ -47,13 +44,11 @@ func run(m *testing.M) int {
 		fmt.Println(err)
 		return 1
 	}
-	if system, err = start(ctx); errors.Is(err, errMissing) && os.Getenv("CI") == "" {
+	if err := ready(ctx); errors.Is(err, errMissing) && os.Getenv("CI") == "" {
 		fmt.Println("skipping the end-to-end tests:", err)
 		return 0
-	}
-	if err != nil {
-		fmt.Println("start the system:", err)
-		fmt.Println(output.String())
+	} else if err != nil {
+		fmt.Println("find the system:", err)
 		return 1
 	}
 	code := m.Run()
@@ -63,18 +58,9 @@ func run(m *testing.M) int {
 	if code == 0 {
 		code = models.Report(context.Background(), os.Stdout)
 	}
-	if err := system.Close(); err != nil {
-		fmt.Println("close the system:", err)
+	if err := lent.close(); err != nil {
+		fmt.Println("close the systems:", err)
 		return 1
-	}
-	if code != 0 {
-		fmt.Println("--- errors in the functions' log, then its end ---")
-		for line := range strings.Lines(output.String()) {
-			if strings.Contains(line, `"level":"ERROR"`) {
-				fmt.Print(line)
-			}
-		}
-		fmt.Println(output.Tail(5_000))
 	}
 	return code
 }
@@ -115,27 +101,26 @@ func (a answer) decode(t *testing.T) map[string]any {
 // client talks to the gateway, with a client certificate or without.
 type client struct {
 	http *http.Client
-	base string // empty: the system's URL
+	base string
 }
 
-func newClient(certs ...tls.Certificate) *client {
+func (m *target) newClient(certs ...tls.Certificate) *client {
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(system.CAPEM)
-	return &client{http: &http.Client{
-		Timeout: 60 * time.Second,
-		Transport: &http.Transport{
-			TLSClientConfig:     &tls.Config{RootCAs: pool, Certificates: certs, MinVersion: tls.VersionTLS12},
-			MaxIdleConnsPerHost: 100,
+	pool.AppendCertsFromPEM(m.CAPEM)
+	return &client{
+		base: m.URL,
+		http: &http.Client{
+			Timeout: 60 * time.Second,
+			Transport: &http.Transport{
+				TLSClientConfig:     &tls.Config{RootCAs: pool, Certificates: certs, MinVersion: tls.VersionTLS12},
+				MaxIdleConnsPerHost: 100,
+			},
 		},
-	}}
+	}
 }
 
 func (c *client) do(ctx context.Context, method, path string, header map[string]string, body []byte) (answer, error) {
-	base := c.base
-	if base == "" {
-		base = system.URL
-	}
-	r, err := http.NewRequestWithContext(ctx, method, base+path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
@@ -163,12 +148,12 @@ func (c *client) must(t *testing.T, want int, method, path string, header map[st
 	return a
 }
 
-func operator() *client {
-	system.once.Do(func() { system.operator = newClient() })
-	return system.operator
+func (m *target) operator() *client {
+	m.once.Do(func() { m.withoutCert = m.newClient() })
+	return m.withoutCert
 }
 
-func admin() map[string]string { return map[string]string{"X-Admin-Secret": system.AdminSecret} }
+func (m *target) admin() map[string]string { return map[string]string{"X-Admin-Secret": m.AdminSecret} }
 
 // issued is the part of an enrolment's or a rotation's answer that agents use.
 type issued struct {
@@ -215,21 +200,21 @@ func fresh(prefix string) string {
 	return fmt.Sprintf("%s-%s-%d", prefix, thisRun, names.n)
 }
 
-func enrol(t *testing.T, name string) issued {
+func (m *target) enrol(t *testing.T, name string) issued {
 	t.Helper()
 	body := fmt.Sprintf(`{"agent_name": %q, "capabilities": ["kyc:read", "kyc:write"]}`, name)
-	return read(t, operator().must(t, 201, "POST", "/v1/admin/agents", with(admin(), "Content-Type", "application/json"),
-		[]byte(body)))
+	return read(t, m.operator().must(t, 201, "POST", "/v1/admin/agents",
+		with(m.admin(), "Content-Type", "application/json"), []byte(body)))
 }
 
-func rotate(t *testing.T, id string) issued {
+func (m *target) rotate(t *testing.T, id string) issued {
 	t.Helper()
-	return read(t, operator().must(t, 200, "POST", "/registry/agents/"+id+"/rotate-cert", admin(), nil))
+	return read(t, m.operator().must(t, 200, "POST", "/registry/agents/"+id+"/rotate-cert", m.admin(), nil))
 }
 
-func rotateCA(t *testing.T) map[string]any {
+func (m *target) rotateCA(t *testing.T) map[string]any {
 	t.Helper()
-	return operator().must(t, 200, "POST", "/pki/rotate-ca?mode=mint", admin(), nil).decode(t)
+	return m.operator().must(t, 200, "POST", "/pki/rotate-ca?mode=mint", m.admin(), nil).decode(t)
 }
 
 func with(header map[string]string, pairs ...string) map[string]string {
@@ -242,15 +227,15 @@ func with(header map[string]string, pairs ...string) map[string]string {
 const tokenPath = "/v1/auth/token"
 
 // tick runs the scheduled functions. tick repeats a run that fails, as the schedule does, and logs the cause.
-func tick(t *testing.T) {
+func (m *target) tick(t *testing.T) {
 	t.Helper()
 	for try := 1; ; try++ {
-		from := len(output.String())
-		err := system.Tick(t.Context())
+		from := len(m.output.String())
+		err := m.Tick(t.Context())
 		if err == nil {
 			return
 		}
-		for line := range strings.Lines(output.String()[from:]) {
+		for line := range strings.Lines(m.output.String()[from:]) {
 			if strings.Contains(line, `"level":"ERROR"`) {
 				t.Log(strings.TrimSpace(line))
 			}
@@ -263,9 +248,9 @@ func tick(t *testing.T) {
 }
 
 // chain reads one subject's audit chain out of the table and verifies it.
-func chain(t *testing.T, subject string) []audit.Row {
+func (m *target) chain(t *testing.T, subject string) []audit.Row {
 	t.Helper()
-	rows, err := store().Rows(t.Context(), subject, 0, 100_000)
+	rows, err := m.store().Rows(t.Context(), subject, 0, 100_000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,30 +258,4 @@ func chain(t *testing.T, subject string) []audit.Row {
 		t.Errorf("chain of %s: %v", subject, err)
 	}
 	return rows
-}
-
-// syncBuffer collects output from many goroutines.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write appends.
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-// String returns everything.
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-// Tail returns the last n octets.
-func (b *syncBuffer) Tail(n int) string {
-	s := b.String()
-	return s[max(0, len(s)-n):]
 }

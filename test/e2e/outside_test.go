@@ -20,9 +20,9 @@ import (
 
 // uploadCA makes a CA of the operator's own the current Org CA, and returns it with its key: the operator's PKI has
 // that.
-func uploadCA(t *testing.T, query string) pki.Authority {
+func (m *target) uploadCA(t *testing.T, query string) pki.Authority {
 	t.Helper()
-	forget(t)
+	m.forget(t)
 	now := time.Now()
 	key := pkitest.Key(t)
 	ca := pki.Authority{Key: key}
@@ -32,8 +32,8 @@ func uploadCA(t *testing.T, query string) pki.Authority {
 		t.Fatal(err)
 	}
 	body := append(pki.EncodeCertificates(ca.Chain...), keyPEM...)
-	operator().must(t, 200, "POST", "/pki/rotate-ca?mode=upload"+query,
-		with(admin(), "Content-Type", "application/x-pem-file"), body)
+	m.operator().must(t, 200, "POST", "/pki/rotate-ca?mode=upload"+query,
+		with(m.admin(), "Content-Type", "application/x-pem-file"), body)
 	return ca
 }
 
@@ -54,12 +54,12 @@ func (o outsider) keyPEM(t *testing.T) string {
 	return string(text)
 }
 
-func (o outsider) client() *client {
+func (o outsider) client(m *target) *client {
 	c := tls.Certificate{PrivateKey: o.key}
 	for _, cert := range o.chain {
 		c.Certificate = append(c.Certificate, cert.Raw)
 	}
-	return newClient(c)
+	return m.newClient(c)
 }
 
 // pipelineLeaf is what a pipeline issues under the operator's CA: a name of its own, and no SPIFFE ID.
@@ -118,13 +118,13 @@ func spireServer(t *testing.T, upstream *pki.Authority) pki.Authority {
 	}
 }
 
-func postJSON(t *testing.T, want int, path string, members map[string]any) answer {
+func (m *target) postJSON(t *testing.T, want int, path string, members map[string]any) answer {
 	t.Helper()
 	body, err := json.Marshal(members)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return operator().must(t, want, "POST", path, with(admin(), "Content-Type", "application/json"), body)
+	return m.operator().must(t, want, "POST", path, with(m.admin(), "Content-Type", "application/json"), body)
 }
 
 const (
@@ -134,34 +134,36 @@ const (
 
 // The guide's "After" for BYOCA callers: issue again under the new Org CA, enrol again to pin the thumbprint anew.
 func TestBYOCAAfterARotation(t *testing.T) {
-	leaf := pipelineLeaf(t, uploadCA(t, ""))
+	m := borrow(t)
+	leaf := pipelineLeaf(t, m.uploadCA(t, ""))
 	members := map[string]any{"agent_name": fresh("byo"), "capabilities": []string{"kyc:read"}, "cert_pem": leaf.certPEM(),
 		"private_key_pem": leaf.keyPEM(t)}
-	postJSON(t, 201, byocaPath, members)
-	leaf.client().must(t, 200, "POST", tokenPath, nil, nil)
+	m.postJSON(t, 201, byocaPath, members)
+	leaf.client(m).must(t, 200, "POST", tokenPath, nil, nil)
 
-	next := pipelineLeaf(t, uploadCA(t, ""))
-	leaf.client().must(t, 401, "POST", tokenPath, nil, nil)
+	next := pipelineLeaf(t, m.uploadCA(t, ""))
+	leaf.client(m).must(t, 401, "POST", tokenPath, nil, nil)
 	// as the agents' SDK does
 	members["federated"], members["display_name"], members["capabilities"] = false, "", []string{}
-	if a := postJSON(t, 400, byocaPath, members); a.code() != "cert_not_signed_by_org_ca" {
+	if a := m.postJSON(t, 400, byocaPath, members); a.code() != "cert_not_signed_by_org_ca" {
 		t.Errorf("the old certificate again: %s", a.body)
 	}
 	members["cert_pem"], members["private_key_pem"] = next.certPEM(), next.keyPEM(t)
-	postJSON(t, 200, byocaPath, members)
-	postJSON(t, 200, byocaPath, members)
-	next.client().must(t, 200, "POST", tokenPath, nil, nil)
-	leaf.client().must(t, 401, "POST", tokenPath, nil, nil)
+	m.postJSON(t, 200, byocaPath, members)
+	m.postJSON(t, 200, byocaPath, members)
+	next.client(m).must(t, 200, "POST", tokenPath, nil, nil)
+	leaf.client(m).must(t, 401, "POST", tokenPath, nil, nil)
 	members["cert_pem"], members["private_key_pem"] = leaf.certPEM(), leaf.keyPEM(t)
-	if a := postJSON(t, 409, byocaPath, members); a.code() != "agent_already_enrolled" {
+	if a := m.postJSON(t, 409, byocaPath, members); a.code() != "agent_already_enrolled" {
 		t.Errorf("another certificate while one counts: %s", a.body)
 	}
-	rotateCA(t) // back to one that the Mastio makes
-	next.client().must(t, 401, "POST", tokenPath, nil, nil)
+	m.rotateCA(t) // back to one that the Mastio makes
+	next.client(m).must(t, 401, "POST", tokenPath, nil, nil)
 }
 
 // A pipeline proves that it has the key, with the commands of shared/OPERATING.md, and keeps it.
 func TestPossessionProofByOpenSSL(t *testing.T) {
+	m := borrow(t)
 	for _, tool := range []string{"openssl", "sha256sum", "basenc", "bash"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			if os.Getenv("CI") != "" {
@@ -170,7 +172,7 @@ func TestPossessionProofByOpenSSL(t *testing.T) {
 			t.Skip(err)
 		}
 	}
-	leaf := pipelineLeaf(t, uploadCA(t, ""))
+	leaf := pipelineLeaf(t, m.uploadCA(t, ""))
 	dir, name := t.TempDir(), fresh("byo")
 	for file, text := range map[string]string{"cert.pem": leaf.certPEM(), "key.pem": leaf.keyPEM(t)} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
@@ -185,14 +187,15 @@ func TestPossessionProofByOpenSSL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	postJSON(t, 201, byocaPath, map[string]any{"agent_name": name, "cert_pem": leaf.certPEM(),
+	m.postJSON(t, 201, byocaPath, map[string]any{"agent_name": name, "cert_pem": leaf.certPEM(),
 		"possession_proof": string(proof)})
-	leaf.client().must(t, 200, "POST", tokenPath, nil, nil)
-	rotateCA(t)
+	leaf.client(m).must(t, 200, "POST", tokenPath, nil, nil)
+	m.rotateCA(t)
 }
 
 // The guide's "After" for SPIRE callers: the next SVID handles it, and a bundle of their own does not even notice.
 func TestSPIREAfterARotation(t *testing.T) {
+	m := borrow(t)
 	upstream := spireServer(t, nil)
 	template := pkitest.CATemplate(fresh("SPIRE root"), -1, time.Now())
 	upstream.Chain = []*x509.Certificate{pkitest.Sign(t, template, pki.Authority{Key: upstream.Key},
@@ -200,46 +203,47 @@ func TestSPIREAfterARotation(t *testing.T) {
 	server := spireServer(t, &upstream)
 	id := "spiffe://orga.local/ns/prod/sa/" + fresh("kyc")
 	first := svid(t, server, id)
-	postJSON(t, 201, spiffePath, map[string]any{
+	m.postJSON(t, 201, spiffePath, map[string]any{
 		"agent_name": fresh("workload"), "svid_pem": first.certPEM(), "svid_key_pem": first.keyPEM(t),
 		"trust_bundle_pem": string(pki.EncodeCertificates(upstream.Chain...)),
 	})
-	tick(t) // the edge learns of the bundle
-	first.client().must(t, 200, "POST", tokenPath, nil, nil)
-	rotateCA(t)
-	first.client().must(t, 200, "POST", tokenPath, nil, nil)
-	svid(t, server, id).client().must(t, 200, "POST", tokenPath, nil, nil)
+	m.tick(t) // the edge learns of the bundle
+	first.client(m).must(t, 200, "POST", tokenPath, nil, nil)
+	m.rotateCA(t)
+	first.client(m).must(t, 200, "POST", tokenPath, nil, nil)
+	svid(t, server, id).client(m).must(t, 200, "POST", tokenPath, nil, nil)
 
 	// SPIRE's own CA rotates too; the agent sends what the edge does not pass on.
 	next := svid(t, spireServer(t, &upstream), id)
-	next.client().must(t, 401, "POST", tokenPath, nil, nil)
+	next.client(m).must(t, 401, "POST", tokenPath, nil, nil)
 	form := url.Values{"grant_type": {"client_credentials"},
 		"svid_chain_pem": {string(pki.EncodeCertificates(next.chain[1:]...))}}
-	next.client().must(t, 200, "POST", tokenPath, map[string]string{"Content-Type": "application/x-www-form-urlencoded"},
+	next.client(m).must(t, 200, "POST", tokenPath, map[string]string{"Content-Type": "application/x-www-form-urlencoded"},
 		[]byte(form.Encode()))
-	next.client().must(t, 200, "POST", tokenPath, nil, nil) // the intermediate is remembered
-	svid(t, server, id+"-other").client().must(t, 401, "POST", tokenPath, nil, nil)
+	next.client(m).must(t, 200, "POST", tokenPath, nil, nil) // the intermediate is remembered
+	svid(t, server, id+"-other").client(m).must(t, 401, "POST", tokenPath, nil, nil)
 }
 
 // SVIDs under the Org CA, as SPIRE's upstream authority, follow its generations.
 func TestSPIREUnderTheOrgCA(t *testing.T) {
-	ca := uploadCA(t, "")
+	m := borrow(t)
+	ca := m.uploadCA(t, "")
 	id := "spiffe://orga.local/ns/prod/sa/" + fresh("kyc")
 	old := svid(t, spireServer(t, &ca), id)
-	postJSON(t, 201, spiffePath, map[string]any{"agent_name": fresh("workload"), "svid_pem": old.certPEM(),
+	m.postJSON(t, 201, spiffePath, map[string]any{"agent_name": fresh("workload"), "svid_pem": old.certPEM(),
 		"svid_key_pem": old.keyPEM(t)})
-	old.client().must(t, 200, "POST", tokenPath, nil, nil)
+	old.client(m).must(t, 200, "POST", tokenPath, nil, nil)
 
-	next := uploadCA(t, "&overlap=600")
+	next := m.uploadCA(t, "&overlap=600")
 	server := spireServer(t, &next)
 	moved := svid(t, server, id)
 	form := url.Values{"svid_chain_pem": {string(pki.EncodeCertificates(server.Chain[0]))}}
 	header := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
-	old.client().must(t, 200, "POST", tokenPath, nil, nil)
-	moved.client().must(t, 200, "POST", tokenPath, header, []byte(form.Encode()))
-	change(t, "mode=finalise")
-	old.client().must(t, 401, "POST", tokenPath, nil, nil)
-	moved.client().must(t, 200, "POST", tokenPath, header, []byte(form.Encode()))
-	rotateCA(t)
-	moved.client().must(t, 401, "POST", tokenPath, header, []byte(form.Encode()))
+	old.client(m).must(t, 200, "POST", tokenPath, nil, nil)
+	moved.client(m).must(t, 200, "POST", tokenPath, header, []byte(form.Encode()))
+	m.change(t, "mode=finalise")
+	old.client(m).must(t, 401, "POST", tokenPath, nil, nil)
+	moved.client(m).must(t, 200, "POST", tokenPath, header, []byte(form.Encode()))
+	m.rotateCA(t)
+	moved.client(m).must(t, 401, "POST", tokenPath, header, []byte(form.Encode()))
 }

@@ -19,12 +19,12 @@ type progress struct {
 	PerMethod map[string]Moved `json:"per_method"`
 }
 
-func progressNow(t *testing.T) progress {
+func (m *target) progressNow(t *testing.T) progress {
 	t.Helper()
 	var status struct {
 		Progress *progress `json:"progress"`
 	}
-	a := operator().must(t, 200, "GET", "/pki/rotate-ca", admin(), nil)
+	a := m.operator().must(t, 200, "GET", "/pki/rotate-ca", m.admin(), nil)
 	if err := json.Unmarshal(a.body, &status); err != nil || status.Progress == nil {
 		t.Fatalf("no progress: %v\n%s", err, a.body)
 	}
@@ -43,26 +43,27 @@ func progressNow(t *testing.T) progress {
 // The counts follow a rotation at once, for they are remembered for one generation only, and the fleet as it moves.
 func TestProgress(t *testing.T) {
 	onlyLocally(t, "an instance cannot be made to forget what it counted")
-	forget(t)
-	agents := []issued{enrol(t, fresh("moving")), enrol(t, fresh("moving")), enrol(t, fresh("moving"))}
-	rotateCA(t)
-	rotated := progressNow(t)
+	m := borrow(t)
+	m.forget(t)
+	agents := []issued{m.enrol(t, fresh("moving")), m.enrol(t, fresh("moving")), m.enrol(t, fresh("moving"))}
+	m.rotateCA(t)
+	rotated := m.progressNow(t)
 	if rotated.ReEnrolled != rotated.PerMethod["spiffe"].Agents || rotated.PerMethod["minted"].Remaining < 3 {
 		t.Errorf("just rotated: %+v", rotated)
 	}
-	rotate(t, agents[0].AgentID)
-	rotate(t, agents[1].AgentID)
-	operator().must(t, 204, "DELETE", "/v1/admin/agents/"+agents[2].AgentID, admin(), nil)
-	if diff := cmp.Diff(rotated, progressNow(t)); diff != "" {
+	m.rotate(t, agents[0].AgentID)
+	m.rotate(t, agents[1].AgentID)
+	m.operator().must(t, 204, "DELETE", "/v1/admin/agents/"+agents[2].AgentID, m.admin(), nil)
+	if diff := cmp.Diff(rotated, m.progressNow(t)); diff != "" {
 		t.Errorf("what was counted a moment ago was counted again (-before +after):\n%s", diff)
 	}
-	system.Lambda.Kill("rotateca")
+	m.Lambda.Kill("rotateca")
 	want := rotated
 	want.Agents, want.ReEnrolled, want.Remaining = want.Agents-1, want.ReEnrolled+2, want.Remaining-3
 	want.PerMethod = map[string]Moved{"byoca": rotated.PerMethod["byoca"], "spiffe": rotated.PerMethod["spiffe"]}
-	m := rotated.PerMethod["minted"]
-	want.PerMethod["minted"] = Moved{m.Agents - 1, m.ReEnrolled + 2, m.Remaining - 3}
-	if diff := cmp.Diff(want, progressNow(t)); diff != "" {
+	minted := rotated.PerMethod["minted"]
+	want.PerMethod["minted"] = Moved{minted.Agents - 1, minted.ReEnrolled + 2, minted.Remaining - 3}
+	if diff := cmp.Diff(want, m.progressNow(t)); diff != "" {
 		t.Errorf("two have moved and one is gone (-want +got):\n%s", diff)
 	}
 }

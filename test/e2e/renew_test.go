@@ -40,7 +40,7 @@ func renewalOf(t *testing.T, i issued) (csr *x509.CertificateRequest, key *pkite
 }
 
 // renewWith asks with the present certificate and returns the answer.
-func renewWith(t *testing.T, i issued, csr *x509.CertificateRequest) answer {
+func (m *target) renewWith(t *testing.T, i issued, csr *x509.CertificateRequest) answer {
 	t.Helper()
 	body, err := json.Marshal(map[string]string{"csr_pem": string(pem.EncodeToMemory(&pem.Block{
 		Type:  "CERTIFICATE REQUEST",
@@ -49,7 +49,7 @@ func renewWith(t *testing.T, i issued, csr *x509.CertificateRequest) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := newClient(i.certificate(t)).do(t.Context(), "POST", "/v1/agent/renew",
+	a, err := m.newClient(i.certificate(t)).do(t.Context(), "POST", "/v1/agent/renew",
 		map[string]string{"Content-Type": "application/json"}, body)
 	if err != nil {
 		t.Fatal(err)
@@ -58,10 +58,10 @@ func renewWith(t *testing.T, i issued, csr *x509.CertificateRequest) answer {
 }
 
 // renewed renews and returns the agent with its new material.
-func renewed(t *testing.T, i issued) issued {
+func (m *target) renewed(t *testing.T, i issued) issued {
 	t.Helper()
 	csr, key := renewalOf(t, i)
-	a := renewWith(t, i, csr)
+	a := m.renewWith(t, i, csr)
 	if a.status != 200 {
 		t.Fatalf("renewal answered %d: %s", a.status, a.body)
 	}
@@ -74,27 +74,28 @@ func renewed(t *testing.T, i issued) issued {
 	return next
 }
 
-func token(t *testing.T, i issued, want int) answer {
+func (m *target) token(t *testing.T, i issued, want int) answer {
 	t.Helper()
-	return newClient(i.certificate(t)).must(t, want, "POST", tokenPath, nil, nil)
+	return m.newClient(i.certificate(t)).must(t, want, "POST", tokenPath, nil, nil)
 }
 
 func TestRenewal(t *testing.T) {
-	first := enrol(t, fresh("renew"))
-	second := renewed(t, first)
-	token(t, first, 200)
-	token(t, second, 200)
-	token(t, first, 401)
-	token(t, second, 200)
+	m := borrow(t)
+	first := m.enrol(t, fresh("renew"))
+	second := m.renewed(t, first)
+	m.token(t, first, 200)
+	m.token(t, second, 200)
+	m.token(t, first, 401)
+	m.token(t, second, 200)
 	var events []audit.Event
-	for _, r := range chain(t, first.AgentID) {
+	for _, r := range m.chain(t, first.AgentID) {
 		events = append(events, r.EventType)
 	}
 	if diff := cmp.Diff([]audit.Event{audit.AgentEnrolled, audit.AgentCertRenewed, audit.AgentCertActivated},
 		events); diff != "" {
 		t.Errorf("audit chain (-want +got):\n%s", diff)
 	}
-	info := newClient(second.certificate(t)).must(t, 200, "GET", "/v1/agent/renewal-info", nil, nil)
+	info := m.newClient(second.certificate(t)).must(t, 200, "GET", "/v1/agent/renewal-info", nil, nil)
 	if info.header.Get("Retry-After") == "" || !strings.Contains(string(info.body), `"suggestedWindow":{"start":"`) {
 		t.Errorf("renewal-info: %v %s", info.header, info.body)
 	}
@@ -102,41 +103,43 @@ func TestRenewal(t *testing.T) {
 
 // An agent moves to the new Org CA without an operator: it renews its certificate in an overlap.
 func TestRenewalMovesInAnOverlap(t *testing.T) {
-	forget(t)
-	tick(t)
-	first := enrol(t, fresh("mover"))
-	moved := change(t, "mode=mint&overlap=600")
-	if a := token(t, first, 200); !strings.Contains(string(a.body), `"renew_after":"`) {
+	m := borrow(t)
+	m.forget(t)
+	m.tick(t)
+	first := m.enrol(t, fresh("mover"))
+	moved := m.change(t, "mode=mint&overlap=600")
+	if a := m.token(t, first, 200); !strings.Contains(string(a.body), `"renew_after":"`) {
 		t.Errorf("no reminder in the overlap: %s", a.body)
 	}
-	second := renewed(t, first)
+	second := m.renewed(t, first)
 	// Numbers are not consecutive: a generation that failed keeps its own.
 	if want := moved["generation"]; float64(second.Generation) != want || second.Generation == first.Generation {
 		t.Errorf("renewed under generation %d, want %v; was %d", second.Generation, want, first.Generation)
 	}
-	token(t, second, 200)
-	change(t, "mode=finalise")
-	token(t, first, 401)
-	token(t, second, 200)
-	if a := newClient(second.certificate(t)).must(t, 200, "GET", "/v1/agent/renewal-info", nil,
+	m.token(t, second, 200)
+	m.change(t, "mode=finalise")
+	m.token(t, first, 401)
+	m.token(t, second, 200)
+	if a := m.newClient(second.certificate(t)).must(t, 200, "GET", "/v1/agent/renewal-info", nil,
 		nil); a.header.Get("Retry-After") != "21600" {
 		t.Errorf("Retry-After after the move: %v", a.header)
 	}
-	tick(t)
+	m.tick(t)
 }
 
 // A client of EST's own (RFC 7030): GlobalSign's.
 func TestRenewalByESTClient(t *testing.T) {
-	first := enrol(t, fresh("est"))
+	m := borrow(t)
+	first := m.enrol(t, fresh("est"))
 	cert := first.certificate(t)
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(system.CAPEM)
+	roots.AppendCertsFromPEM(m.CAPEM)
 	leaf, err := x509.ParseCertificate(cert.Certificate[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := est.Client{
-		Host:           strings.TrimPrefix(system.URL, "https://"),
+		Host:           strings.TrimPrefix(m.URL, "https://"),
 		ExplicitAnchor: roots,
 		Certificates:   []*x509.Certificate{leaf},
 		PrivateKey:     cert.PrivateKey,
@@ -162,11 +165,11 @@ func TestRenewalByESTClient(t *testing.T) {
 	}); err != nil {
 		t.Errorf("the certificate does not chain to cacerts: %v", err)
 	}
-	newClient(tls.Certificate{
+	m.newClient(tls.Certificate{
 		Certificate: [][]byte{next.Raw},
 		PrivateKey:  key.Signer,
 	}).must(t, 200, "POST", tokenPath, nil, nil)
-	token(t, first, 401)
+	m.token(t, first, 401)
 	if _, err := c.Reenroll(t.Context(), csr); err == nil {
 		t.Error("the old certificate renews again")
 	}
@@ -176,27 +179,28 @@ func TestRenewalByESTClient(t *testing.T) {
 // the first use of what is answered then ends it.
 func TestRenewalKilledAtEveryStep(t *testing.T) {
 	needsFaults(t)
+	m := borrow(t)
 	for _, call := range []string{"dynamodb.BatchGetItem", "kms.Sign", "dynamodb.TransactWriteItems", "dynamodb.GetItem"} {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, carried out %v", call, after), func(t *testing.T) {
-				agent := enrol(t, fresh("crash"))
+				agent := m.enrol(t, fresh("crash"))
 				csr, _ := renewalOf(t, agent)
-				faults.set(&rule{call: call, nth: 1, after: after, strike: func() { system.Lambda.Kill("renew") }})
-				a := renewWith(t, agent, csr)
-				struck := faults.struck()
-				faults.set(nil)
+				m.faults.set(&rule{call: call, nth: 1, after: after, strike: func() { m.Lambda.Kill("renew") }})
+				a := m.renewWith(t, agent, csr)
+				struck := m.faults.struck()
+				m.faults.set(nil)
 				if !struck || a.status != 502 {
 					t.Fatalf("struck %v, status %d: %s", struck, a.status, a.body)
 				}
-				token(t, agent, 200)
-				if a := renewWith(t, agent, csr); a.status != 200 {
+				m.token(t, agent, 200)
+				if a := m.renewWith(t, agent, csr); a.status != 200 {
 					t.Errorf("the same request again: %d %s", a.status, a.body)
 				}
-				token(t, agent, 200)
-				next := renewed(t, agent)
-				token(t, next, 200)
-				token(t, agent, 401)
-				chain(t, agent.AgentID)
+				m.token(t, agent, 200)
+				next := m.renewed(t, agent)
+				m.token(t, next, 200)
+				m.token(t, agent, 401)
+				m.chain(t, agent.AgentID)
 			})
 		}
 	}
@@ -206,29 +210,31 @@ func TestRenewalKilledAtEveryStep(t *testing.T) {
 // it.
 func TestFirstUseKilledAtItsCommit(t *testing.T) {
 	needsFaults(t)
+	m := borrow(t)
 	for _, after := range []bool{false, true} {
-		agent := enrol(t, fresh("crash"))
-		next := renewed(t, agent)
-		faults.set(&rule{
+		agent := m.enrol(t, fresh("crash"))
+		next := m.renewed(t, agent)
+		m.faults.set(&rule{
 			call:   "dynamodb.TransactWriteItems",
 			nth:    1,
 			after:  after,
-			strike: func() { system.Lambda.Kill("token") },
+			strike: func() { m.Lambda.Kill("token") },
 		})
-		token(t, next, 502)
-		faults.set(nil)
-		token(t, agent, map[bool]int{true: 401, false: 200}[after])
-		token(t, next, 200)
-		token(t, agent, 401)
-		chain(t, agent.AgentID)
+		m.token(t, next, 502)
+		m.faults.set(nil)
+		m.token(t, agent, map[bool]int{true: 401, false: 200}[after])
+		m.token(t, next, 200)
+		m.token(t, agent, 401)
+		m.chain(t, agent.AgentID)
 	}
 }
 
 // What a renewal, a first use and a use cost.
 func TestCallsOfARenewal(t *testing.T) {
 	needsFaults(t)
-	agent := enrol(t, fresh("cost"))
-	token(t, agent, 200)
+	m := borrow(t)
+	agent := m.enrol(t, fresh("cost"))
+	m.token(t, agent, 200)
 	var next issued
 	for _, c := range []struct {
 		name string
@@ -236,13 +242,13 @@ func TestCallsOfARenewal(t *testing.T) {
 		want map[string]int
 	}{
 		// The agent's keys are read, and the renewal is reserved, before anything is signed.
-		{"renewal", func() { next = renewed(t, agent) },
+		{"renewal", func() { next = m.renewed(t, agent) },
 			map[string]int{"dynamodb.BatchGetItem": 1, "kms.Sign": 1, "dynamodb.TransactWriteItems": 2, "dynamodb.GetItem": 2}},
-		{"first use", func() { token(t, next, 200) },
+		{"first use", func() { m.token(t, next, 200) },
 			map[string]int{"dynamodb.BatchGetItem": 1, "dynamodb.TransactWriteItems": 1}},
-		{"use", func() { token(t, next, 200) }, map[string]int{"dynamodb.BatchGetItem": 1}},
+		{"use", func() { m.token(t, next, 200) }, map[string]int{"dynamodb.BatchGetItem": 1}},
 	} {
-		got := faults.count(c.do)
+		got := m.faults.count(c.do)
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}

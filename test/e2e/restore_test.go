@@ -9,26 +9,9 @@ import (
 	"github.com/mastio-aws/mastio/infra/restore/tablecopy"
 )
 
-// ownSystem gives a test a local stack of its own, for as long as it lasts; not on LocalStack.
-func ownSystem(t *testing.T) {
+func (m *target) warnings(t *testing.T) []any {
 	t.Helper()
-	shared := system
-	own, err := startLocal(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	system = own
-	t.Cleanup(func() {
-		system = shared
-		if err := own.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func warnings(t *testing.T) []any {
-	t.Helper()
-	return operator().must(t, 200, "GET", "/healthz", admin(), nil).decode(t)["warnings"].([]any)
+	return m.operator().must(t, 200, "GET", "/healthz", m.admin(), nil).decode(t)["warnings"].([]any)
 }
 
 // The restore drill: back up, rotate the Org CA, restore. The superseded CA is current again, with every pin under it,
@@ -41,21 +24,20 @@ func TestRestoreDrill(t *testing.T) {
 		if testing.Short() && rotations == 1 {
 			continue
 		}
-		t.Run(name, func(t *testing.T) { drill(t, rotations) })
+		t.Run(name, func(t *testing.T) { ownSystem(t).drill(t, rotations) })
 	}
 }
 
-func drill(t *testing.T, rotations int) {
-	ownSystem(t)
-	tick(t)
-	agent := enrol(t, fresh("drilled"))
-	client := newClient(agent.certificate(t))
+func (m *target) drill(t *testing.T, rotations int) {
+	m.tick(t)
+	agent := m.enrol(t, fresh("drilled"))
+	client := m.newClient(agent.certificate(t))
 	client.must(t, 200, "POST", tokenPath, nil, nil)
-	before := state(t).Pointer
+	before := m.state(t).Pointer
 
 	c := tablecopy.Config{
-		Client:   system.Clients.DynamoDB,
-		Prefix:   system.TablePrefix(),
+		Client:   m.Clients.DynamoDB,
+		Prefix:   m.TablePrefix(),
 		Dir:      filepath.Join(t.TempDir(), "backup"),
 		Progress: func(s string) { t.Log("  " + s) },
 	}
@@ -66,11 +48,11 @@ func drill(t *testing.T, rotations int) {
 
 	t.Log("2. rotate the Org CA; the agent's certificate is dead")
 	for range rotations {
-		rotateCA(t)
-		tick(t)
+		m.rotateCA(t)
+		m.tick(t)
 	}
 	client.must(t, 401, "POST", tokenPath, nil, nil)
-	if got := warnings(t); len(got) != 0 {
+	if got := m.warnings(t); len(got) != 0 {
 		t.Errorf("before the restore: warnings %v", got)
 	}
 
@@ -78,37 +60,37 @@ func drill(t *testing.T, rotations int) {
 	if err := tablecopy.In(t.Context(), c, true); err != nil {
 		t.Fatal(err)
 	}
-	if got := state(t).Pointer; got.Fingerprint != before.Fingerprint {
+	if got := m.state(t).Pointer; got.Fingerprint != before.Fingerprint {
 		t.Fatalf("restored to %s, want %s", got.Fingerprint, before.Fingerprint)
 	}
 
 	t.Log("4. the certificate that was rotated away is back, and /healthz warns")
 	client.must(t, 200, "POST", tokenPath, nil, nil) // this is why /healthz must warn
-	if got := warnings(t); !slices.Contains(got, any("registry_restored")) {
+	if got := m.warnings(t); !slices.Contains(got, any("registry_restored")) {
 		t.Errorf("after the restore: warnings %v, want registry_restored", got)
 	}
-	from, restored := len(output.String()), state(t)
+	from, restored := len(m.output.String()), m.state(t)
 	// Its error has the cause: a deployment that fails by it has no log left.
-	if err := system.Tick(t.Context()); err == nil || !strings.Contains(err.Error(), "registry was restored") {
+	if err := m.Tick(t.Context()); err == nil || !strings.Contains(err.Error(), "registry was restored") {
 		t.Errorf("the standby job on a restored registry: %v", err)
 	}
-	if log := output.String()[from:]; !strings.Contains(log, "pki.rotate.restored") {
+	if log := m.output.String()[from:]; !strings.Contains(log, "pki.rotate.restored") {
 		t.Errorf("the log does not tell:\n%s", log)
 	}
-	if got := state(t); len(got.Generations) != len(restored.Generations) ||
+	if got := m.state(t); len(got.Generations) != len(restored.Generations) ||
 		got.Pointer.Current != restored.Pointer.Current {
 		t.Errorf("the standby job changed a restored registry: %+v", got)
 	}
 
 	t.Log("5. rotate once more: the agent's certificate is dead for good")
 	for range rotations { // a standby of the backup may have been superseded too
-		rotateCA(t)
+		m.rotateCA(t)
 	}
 	client.must(t, 401, "POST", tokenPath, nil, nil)
-	tick(t)
-	if got := warnings(t); len(got) != 0 {
+	m.tick(t)
+	if got := m.warnings(t); len(got) != 0 {
 		t.Errorf("at the end: warnings %v", got)
 	}
-	checkWhole(t)
-	newClient(rotate(t, agent.AgentID).certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+	m.checkWhole(t)
+	m.newClient(m.rotate(t, agent.AgentID).certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
 }

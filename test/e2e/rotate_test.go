@@ -22,20 +22,21 @@ import (
 )
 
 func TestTokenDiesWithItsCertificate(t *testing.T) {
-	first := enrol(t, fresh("kyc"))
-	old := newClient(first.certificate(t))
+	m := borrow(t)
+	first := m.enrol(t, fresh("kyc"))
+	old := m.newClient(first.certificate(t))
 	old.must(t, 200, "POST", tokenPath, nil, nil)
 
-	second := rotate(t, first.AgentID)
+	second := m.rotate(t, first.AgentID)
 	a := old.must(t, 401, "POST", tokenPath, nil, nil)
 	want := map[string]any{"error": "invalid_client", "error_description": "Certificate has been revoked"}
 	if diff := cmp.Diff(want, a.decode(t)); diff != "" {
 		t.Errorf("answer to the old certificate (-want +got):\n%s", diff)
 	}
-	newClient(second.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+	m.newClient(second.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
 
 	var events []audit.Event
-	for _, r := range chain(t, first.AgentID) {
+	for _, r := range m.chain(t, first.AgentID) {
 		events = append(events, r.EventType)
 	}
 	if diff := cmp.Diff([]audit.Event{audit.AgentEnrolled, audit.AgentCertRotated}, events); diff != "" {
@@ -44,6 +45,7 @@ func TestTokenDiesWithItsCertificate(t *testing.T) {
 }
 
 func TestKeyOfACSRStaysWithTheAgent(t *testing.T) {
+	m := borrow(t)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -54,13 +56,13 @@ func TestKeyOfACSRStaysWithTheAgent(t *testing.T) {
 	}
 	csr := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
 	body, _ := json.Marshal(map[string]any{"agent_name": fresh("csr"), "csr_pem": csr})
-	a := operator().must(t, 201, "POST", "/v1/admin/agents", with(admin(), "Content-Type", "application/json"), body)
+	a := m.operator().must(t, 201, "POST", "/v1/admin/agents", with(m.admin(), "Content-Type", "application/json"), body)
 	if _, ok := a.decode(t)["key_pem"]; ok {
 		t.Error("the answer holds a private key")
 	}
 	got := read(t, a)
 	block, _ := pem.Decode([]byte(got.CertPEM))
-	newClient(tls.Certificate{
+	m.newClient(tls.Certificate{
 		Certificate: [][]byte{block.Bytes},
 		PrivateKey:  key,
 	}).must(t, 200, "POST", tokenPath, nil, nil)
@@ -69,14 +71,15 @@ func TestKeyOfACSRStaysWithTheAgent(t *testing.T) {
 // A hundred rotations of one agent run at once. One certificate counts at the end and every 200 has its row. A 200
 // returns a certificate that another 200 replaced only if the two did follow each other.
 func TestConcurrentRotationsOfOneAgent(t *testing.T) {
-	agent := enrol(t, fresh("contended"))
+	m := borrow(t)
+	agent := m.enrol(t, fresh("contended"))
 	var mu sync.Mutex
 	var won []issued
 	other := map[int]int{}
 	var wg sync.WaitGroup
 	for range scaled(100, 20) {
 		wg.Go(func() {
-			a, err := operator().do(t.Context(), "POST", "/registry/agents/"+agent.AgentID+"/rotate-cert", admin(), nil)
+			a, err := m.operator().do(t.Context(), "POST", "/registry/agents/"+agent.AgentID+"/rotate-cert", m.admin(), nil)
 			if err != nil {
 				t.Error(err)
 				return
@@ -99,7 +102,7 @@ func TestConcurrentRotationsOfOneAgent(t *testing.T) {
 	}
 	wg.Wait()
 	t.Logf("%d won, others by status: %v", len(won), other)
-	rows := chain(t, agent.AgentID)
+	rows := m.chain(t, agent.AgentID)
 	thumbprints := map[any]bool{}
 	for _, r := range rows[1:] {
 		thumbprints[r.Details["cert_thumbprint"]] = true
@@ -109,7 +112,7 @@ func TestConcurrentRotationsOfOneAgent(t *testing.T) {
 		if !thumbprints[i.Thumbprint] {
 			t.Errorf("a 200 has no row: %s", i.Thumbprint)
 		}
-		a, err := newClient(i.certificate(t)).do(t.Context(), "POST", tokenPath, nil, nil)
+		a, err := m.newClient(i.certificate(t)).do(t.Context(), "POST", tokenPath, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,12 +136,13 @@ func (a answer) code() string {
 }
 
 func TestTwoRotationsOfTheCAAtOnce(t *testing.T) {
-	tick(t)
+	m := borrow(t)
+	m.tick(t)
 	for range 20 { // until both are in the function at the same time
 		statuses := make(chan answer, 2)
 		for range 2 {
 			go func() {
-				a, err := operator().do(t.Context(), "POST", "/pki/rotate-ca?mode=mint", admin(), nil)
+				a, err := m.operator().do(t.Context(), "POST", "/pki/rotate-ca?mode=mint", m.admin(), nil)
 				if err != nil {
 					t.Error(err)
 				}
@@ -169,10 +173,11 @@ func TestTwoRotationsOfTheCAAtOnce(t *testing.T) {
 // While fifty agents fetch tokens the Org CA is rotated. A token request that begins after the rotation's 200 is never
 // answered with a token for a certificate of the superseded generation.
 func TestNoTokenUnderASupersededGeneration(t *testing.T) {
+	m := borrow(t)
 	agents := scaled(50, 8)
 	clients := make([]*client, agents)
 	for i := range clients {
-		clients[i] = newClient(enrol(t, fresh("fleet")).certificate(t))
+		clients[i] = m.newClient(m.enrol(t, fresh("fleet")).certificate(t))
 	}
 	var rotated atomic.Bool
 	var before, refused atomic.Int64
@@ -207,7 +212,7 @@ func TestNoTokenUnderASupersededGeneration(t *testing.T) {
 		})
 	}
 	waitFor(t, "every agent to have had tokens", func() bool { return before.Load() > int64(4*agents) })
-	rotateCA(t)
+	m.rotateCA(t)
 	rotated.Store(true)
 	waitFor(t, "every agent to be refused", func() bool { return refused.Load() > int64(4*agents) })
 	close(stop)
@@ -227,11 +232,12 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 // The budgets of remote calls hold on the wire, not only in the in-memory store.
 func TestRemoteCalls(t *testing.T) {
 	needsFaults(t)
-	agent := enrol(t, fresh("counted"))
-	c := newClient(agent.certificate(t))
-	tick(t)
-	tick(t)
-	operator().must(t, 200, "GET", "/pki/rotate-ca", admin(), nil) // the instance knows the admin secret
+	m := borrow(t)
+	agent := m.enrol(t, fresh("counted"))
+	c := m.newClient(agent.certificate(t))
+	m.tick(t)
+	m.tick(t)
+	m.operator().must(t, 200, "GET", "/pki/rotate-ca", m.admin(), nil) // the instance knows the admin secret
 	for range 3 {
 		c.must(t, 200, "POST", tokenPath, nil, nil)
 	}
@@ -242,31 +248,31 @@ func TestRemoteCalls(t *testing.T) {
 	}{
 		{"token", func() { c.must(t, 200, "POST", tokenPath, nil, nil) }, map[string]int{"dynamodb.BatchGetItem": 1}},
 		{"token with a proof", func() {
-			c.must(t, 200, "POST", tokenPath, map[string]string{"DPoP": proof(t, agent, nil)},
+			c.must(t, 200, "POST", tokenPath, map[string]string{"DPoP": m.proof(t, agent, nil)},
 				nil)
 		}, map[string]int{"dynamodb.BatchGetItem": 1, "dynamodb.PutItem": 1}},
-		{"login by the Mastio's assertion", func() { logIn(t, c, ownAssertion(t, c), ownProof(t, "")) },
+		{"login by the Mastio's assertion", func() { logIn(t, c, ownAssertion(t, c), m.ownProof(t, "")) },
 			map[string]int{"dynamodb.BatchGetItem": 2, "dynamodb.PutItem": 2}},
 		{"login by the local key", func() {
 			challenge := challengeFor(t, c)
 			assertion := localAssertion(t, agent, x5cOf(agent.CertPEM), sdkClaims(agent, challenge))
 			endorse(t, c, assertion, challenge)
-			logIn(t, c, assertion, ownProof(t, ""))
+			logIn(t, c, assertion, m.ownProof(t, ""))
 		}, map[string]int{"dynamodb.BatchGetItem": 3, "dynamodb.PutItem": 2}},
 		// the pointer once more
-		{"rotate-cert", func() { rotate(t, agent.AgentID) },
+		{"rotate-cert", func() { m.rotate(t, agent.AgentID) },
 			map[string]int{"dynamodb.BatchGetItem": 1, "kms.Sign": 1, "dynamodb.TransactWriteItems": 1, "dynamodb.GetItem": 1}},
-		{"rotate-ca", func() { rotateCA(t) },
+		{"rotate-ca", func() { m.rotateCA(t) },
 			map[string]int{"dynamodb.UpdateItem": 1, "dynamodb.Query": 1, "dynamodb.BatchGetItem": 1,
 				"dynamodb.TransactWriteItems": 1}},
 	} {
 		// An instance that has not served yet reads the secret, or opens the token key: the least of a few tries counts.
 		var got map[string]int
 		for range 3 {
-			if counted := faults.count(tt.do); got == nil || total(counted) < total(got) {
+			if counted := m.faults.count(tt.do); got == nil || total(counted) < total(got) {
 				got = counted
 			}
-			tick(t)
+			m.tick(t)
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s: remote calls (-want +got):\n%s", tt.name, diff)
@@ -282,9 +288,10 @@ func total(counts map[string]int) (n int) {
 }
 
 func TestStatusShowsTheRotation(t *testing.T) {
-	tick(t)
-	result := rotateCA(t)
-	status := operator().must(t, 200, "GET", "/pki/rotate-ca", admin(), nil).decode(t)
+	m := borrow(t)
+	m.tick(t)
+	result := m.rotateCA(t)
+	status := m.operator().must(t, 200, "GET", "/pki/rotate-ca", m.admin(), nil).decode(t)
 	for _, member := range []string{"generation", "fingerprint", "subject", "not_before", "not_after", "source"} {
 		if diff := cmp.Diff(result[member], status[member]); diff != "" {
 			t.Errorf("%s: rotation and status differ:\n%s", member, diff)
@@ -298,7 +305,7 @@ func TestStatusShowsTheRotation(t *testing.T) {
 	if states["current"] != 1 || states["superseded"] < 1 {
 		t.Errorf("history by status: %v", states)
 	}
-	root := operator().must(t, 200, "GET", "/pki/ca.crt", nil, nil)
+	root := m.operator().must(t, 200, "GET", "/pki/ca.crt", nil, nil)
 	block, _ := pem.Decode(root.body)
 	cert, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
@@ -308,11 +315,11 @@ func TestStatusShowsTheRotation(t *testing.T) {
 		!cert.IsCA || cert.MaxPathLen != 1 {
 		t.Errorf("root %s, CA %v, pathLen %d; want %s, CA, 1", cert.Subject, cert.IsCA, cert.MaxPathLen, want)
 	}
-	health := operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)
+	health := m.operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)
 	if diff := cmp.Diff([]any{}, health["warnings"]); diff != "" || health["fingerprint"] != result["fingerprint"] {
 		t.Errorf("healthz = %v", health)
 	}
-	metrics := operator().must(t, 200, "GET", "/metrics", admin(), nil)
+	metrics := m.operator().must(t, 200, "GET", "/metrics", m.admin(), nil)
 	if !strings.Contains(string(metrics.body), "\ncullis_proxy_legacy_ca_pathlen_zero 0\n") {
 		t.Errorf("metrics:\n%s", metrics.body)
 	}

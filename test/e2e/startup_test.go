@@ -8,10 +8,10 @@ import (
 )
 
 // startUp runs the check that a deployment runs, as the real function, and returns what it fails with.
-func startUp(t *testing.T) string {
+func (m *target) startUp(t *testing.T) string {
 	t.Helper()
 	onlyLocally(t, "the deployment has run the start-up check")
-	r, err := system.Lambda.Invoke(t.Context(), "startup", []byte("{}"))
+	r, err := m.Lambda.Invoke(t.Context(), "startup", []byte("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,10 +22,11 @@ func startUp(t *testing.T) string {
 }
 
 func TestDeploymentIsStoppedByAMissingTruststore(t *testing.T) {
-	if reason := startUp(t); reason != "" {
+	m := borrow(t)
+	if reason := m.startUp(t); reason != "" {
 		t.Fatalf("a running system does not start: %s", reason)
 	}
-	buckets, err := system.Clients.S3.ListBuckets(t.Context(), &s3.ListBucketsInput{})
+	buckets, err := m.Clients.S3.ListBuckets(t.Context(), &s3.ListBucketsInput{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,18 +40,18 @@ func TestDeploymentIsStoppedByAMissingTruststore(t *testing.T) {
 		t.Fatalf("none of %d buckets is the truststore's", len(buckets.Buckets))
 	}
 	key := "truststore.pem"
-	if _, err := system.Clients.S3.DeleteObject(t.Context(), &s3.DeleteObjectInput{
+	if _, err := m.Clients.S3.DeleteObject(t.Context(), &s3.DeleteObjectInput{
 		Bucket: bucket,
 		Key:    &key,
 	}); err != nil {
 		t.Fatal(err)
 	}
 	const want = "the truststore object is missing"
-	if reason := startUp(t); !strings.Contains(reason, want) {
+	if reason := m.startUp(t); !strings.Contains(reason, want) {
 		t.Errorf("reason = %q, want %q", reason, want)
 	}
-	tick(t) // the standby job mends it
-	if reason := startUp(t); reason != "" {
+	m.tick(t) // the standby job mends it
+	if reason := m.startUp(t); reason != "" {
 		t.Errorf("after the standby job: %s", reason)
 	}
 }

@@ -24,7 +24,7 @@ import (
 )
 
 // proof signs a DPoP proof with the agent's registered key, as go-jose makes it.
-func proof(t *testing.T, i issued, claims map[string]any) string {
+func (m *target) proof(t *testing.T, i issued, claims map[string]any) string {
 	t.Helper()
 	var key jose.JSONWebKey
 	if err := json.Unmarshal(i.DPoPJWK, &key); err != nil {
@@ -35,7 +35,7 @@ func proof(t *testing.T, i issued, claims map[string]any) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := map[string]any{"htm": "POST", "htu": system.URL + tokenPath, "iat": time.Now().Unix(), "jti": rand.Text()}
+	all := map[string]any{"htm": "POST", "htu": m.URL + tokenPath, "iat": time.Now().Unix(), "jti": rand.Text()}
 	for name, value := range claims {
 		all[name] = value
 	}
@@ -47,13 +47,14 @@ func proof(t *testing.T, i issued, claims map[string]any) string {
 }
 
 func TestProofBindsTheToken(t *testing.T) {
-	agent := enrol(t, fresh("dpop"))
-	c := newClient(agent.certificate(t))
-	a := c.must(t, 200, "POST", tokenPath, map[string]string{"DPoP": proof(t, agent, nil)}, nil).decode(t)
+	m := borrow(t)
+	agent := m.enrol(t, fresh("dpop"))
+	c := m.newClient(agent.certificate(t))
+	a := c.must(t, 200, "POST", tokenPath, map[string]string{"DPoP": m.proof(t, agent, nil)}, nil).decode(t)
 	if a["token_type"] != "DPoP" || a["expires_in"] != 300.0 || a["scope"] != "kyc:read kyc:write" {
 		t.Errorf("answer = %v", a)
 	}
-	header, claims := verified(t, a["access_token"].(string))
+	header, claims := m.verified(t, a["access_token"].(string))
 	var key jose.JSONWebKey
 	if err := json.Unmarshal(agent.DPoPJWK, &key); err != nil {
 		t.Fatal(err)
@@ -69,7 +70,7 @@ func TestProofBindsTheToken(t *testing.T) {
 		t.Errorf("cnf (-want +got):\n%s", diff)
 	}
 	for name, want := range map[string]any{
-		"iss": system.URL, "aud": system.URL, "sub": agent.AgentID, "client_id": agent.AgentID, "scope": "kyc:read kyc:write",
+		"iss": m.URL, "aud": m.URL, "sub": agent.AgentID, "client_id": agent.AgentID, "scope": "kyc:read kyc:write",
 		"generation": float64(agent.Generation),
 	} {
 		got := claims[name]
@@ -86,10 +87,10 @@ func TestProofBindsTheToken(t *testing.T) {
 }
 
 // verified checks a token against the published JWKS with go-jose and returns its type and claims.
-func verified(t *testing.T, token string) (typ string, claims map[string]any) {
+func (m *target) verified(t *testing.T, token string) (typ string, claims map[string]any) {
 	t.Helper()
 	var set jose.JSONWebKeySet
-	if err := json.Unmarshal(operator().must(t, 200, "GET", "/.well-known/jwks.json", nil, nil).body, &set); err != nil {
+	if err := json.Unmarshal(m.operator().must(t, 200, "GET", "/.well-known/jwks.json", nil, nil).body, &set); err != nil {
 		t.Fatal(err)
 	}
 	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256})
@@ -110,9 +111,10 @@ func verified(t *testing.T, token string) (typ string, claims map[string]any) {
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 func TestOneProofFiftyTimes(t *testing.T) {
-	agent := enrol(t, fresh("replay"))
-	c := newClient(agent.certificate(t))
-	p := proof(t, agent, nil)
+	m := borrow(t)
+	agent := m.enrol(t, fresh("replay"))
+	c := m.newClient(agent.certificate(t))
+	p := m.proof(t, agent, nil)
 	var mu sync.Mutex
 	statuses := map[int]int{}
 	var wg sync.WaitGroup
@@ -139,14 +141,15 @@ func TestOneProofFiftyTimes(t *testing.T) {
 }
 
 func TestProofMustFit(t *testing.T) {
-	agent, other := enrol(t, fresh("fit")), enrol(t, fresh("fit"))
-	c := newClient(agent.certificate(t))
+	m := borrow(t)
+	agent, other := m.enrol(t, fresh("fit")), m.enrol(t, fresh("fit"))
+	c := m.newClient(agent.certificate(t))
 	for name, p := range map[string]string{
-		"another agent's key": proof(t, other, nil),
-		"another URL":         proof(t, agent, map[string]any{"htu": system.URL + "/v1/agent/renew"}),
-		"another method":      proof(t, agent, map[string]any{"htm": "GET"}),
-		"an hour old":         proof(t, agent, map[string]any{"iat": time.Now().Add(-time.Hour).Unix()}),
-		"an hour ahead":       proof(t, agent, map[string]any{"iat": time.Now().Add(time.Hour).Unix()}),
+		"another agent's key": m.proof(t, other, nil),
+		"another URL":         m.proof(t, agent, map[string]any{"htu": m.URL + "/v1/agent/renew"}),
+		"another method":      m.proof(t, agent, map[string]any{"htm": "GET"}),
+		"an hour old":         m.proof(t, agent, map[string]any{"iat": time.Now().Add(-time.Hour).Unix()}),
+		"an hour ahead":       m.proof(t, agent, map[string]any{"iat": time.Now().Add(time.Hour).Unix()}),
 		"no proof":            "x.y.z",
 	} {
 		a := c.must(t, 400, "POST", tokenPath, map[string]string{"DPoP": p}, nil)
@@ -157,39 +160,40 @@ func TestProofMustFit(t *testing.T) {
 			t.Errorf("%s: Content-Type %q", name, got)
 		}
 	}
-	a := c.must(t, 400, "POST", tokenPath, map[string]string{"DPoP": proof(t, agent, map[string]any{"nonce": "made-up"})},
-		nil)
+	madeUp := m.proof(t, agent, map[string]any{"nonce": "made-up"})
+	a := c.must(t, 400, "POST", tokenPath, map[string]string{"DPoP": madeUp}, nil)
 	if a.decode(t)["error"] != "use_dpop_nonce" || a.header.Get("DPoP-Nonce") == "" {
 		t.Fatalf("a made-up nonce: %s", a.body)
 	}
-	again := proof(t, agent, map[string]any{"nonce": a.header.Get("DPoP-Nonce")})
+	again := m.proof(t, agent, map[string]any{"nonce": a.header.Get("DPoP-Nonce")})
 	c.must(t, 200, "POST", tokenPath, map[string]string{"DPoP": again}, nil)
 }
 
 func TestCertificatesThatDoNotAuthenticate(t *testing.T) {
-	agent, other := enrol(t, fresh("cert")), enrol(t, fresh("cert"))
+	m := borrow(t)
+	agent, other := m.enrol(t, fresh("cert")), m.enrol(t, fresh("cert"))
 	form := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
 	body := []byte("grant_type=client_credentials&client_id=" + agent.AgentID)
 
-	a := operator().must(t, 401, "POST", tokenPath, nil, nil)
+	a := m.operator().must(t, 401, "POST", tokenPath, nil, nil)
 	if got := a.decode(t)["error_description"]; got != "Client certificate required" {
 		t.Errorf("without a certificate: %v", got)
 	}
-	newClient(agent.certificate(t)).must(t, 200, "POST", tokenPath, form, body)
-	a = newClient(other.certificate(t)).must(t, 401, "POST", tokenPath, form, body)
+	m.newClient(agent.certificate(t)).must(t, 200, "POST", tokenPath, form, body)
+	a = m.newClient(other.certificate(t)).must(t, 401, "POST", tokenPath, form, body)
 	if a.decode(t)["error"] != "invalid_client" {
 		t.Errorf("another agent's certificate: %s", a.body)
 	}
 	// A certificate of another CA with the agent's names ends at the edge, as API Gateway has it.
 	foreign := forged(t, agent)
-	a = newClient(foreign).must(t, 403, "POST", tokenPath, form, body)
+	a = m.newClient(foreign).must(t, 403, "POST", tokenPath, form, body)
 	if diff := cmp.Diff(map[string]any{"message": "Forbidden"}, a.decode(t)); diff != "" {
 		t.Errorf("a foreign CA's certificate:\n%s", diff)
 	}
 	// A header that claims a certificate is only a header.
 	header := map[string]string{"X-Amzn-Mtls-Clientcert": agent.CertPEM[:27],
 		"X-Forwarded-Client-Cert": "By=;Hash=" + agent.Thumbprint}
-	operator().must(t, 401, "POST", tokenPath, header, nil)
+	m.operator().must(t, 401, "POST", tokenPath, header, nil)
 }
 
 // forged is a certificate with an agent's names under a CA that only looks like the Org CA.
@@ -216,12 +220,13 @@ func forged(t *testing.T, i issued) tls.Certificate {
 }
 
 func TestDeactivatedAgentGetsNoToken(t *testing.T) {
-	agent := enrol(t, fresh("leaver"))
-	c := newClient(agent.certificate(t))
+	m := borrow(t)
+	agent := m.enrol(t, fresh("leaver"))
+	c := m.newClient(agent.certificate(t))
 	c.must(t, 200, "POST", tokenPath, nil, nil)
-	operator().must(t, 204, "DELETE", "/v1/admin/agents/"+agent.AgentID, admin(), nil)
+	m.operator().must(t, 204, "DELETE", "/v1/admin/agents/"+agent.AgentID, m.admin(), nil)
 	c.must(t, 401, "POST", tokenPath, nil, nil)
-	a := operator().must(t, 200, "GET", "/v1/admin/agents/"+agent.AgentID, admin(), nil).decode(t)
+	a := m.operator().must(t, 200, "GET", "/v1/admin/agents/"+agent.AgentID, m.admin(), nil).decode(t)
 	if a["status"] != "deactivated" {
 		t.Errorf("agent = %v", a)
 	}
@@ -229,19 +234,21 @@ func TestDeactivatedAgentGetsNoToken(t *testing.T) {
 
 // Load balancers and monitors ask with HEAD.
 func TestHead(t *testing.T) {
+	m := borrow(t)
 	for _, path := range []string{"/healthz", "/pki/ca.crt"} {
-		if a := operator().must(t, 200, "HEAD", path, nil, nil); len(a.body) != 0 {
+		if a := m.operator().must(t, 200, "HEAD", path, nil, nil); len(a.body) != 0 {
 			t.Errorf("HEAD %s answered a body of %d octets", path, len(a.body))
 		}
 	}
-	operator().must(t, 405, "HEAD", "/registry/agents/orga::a/rotate-cert", admin(), nil)
+	m.operator().must(t, 405, "HEAD", "/registry/agents/orga::a/rotate-cert", m.admin(), nil)
 }
 
 // What an operator pages through is every agent, each once while nothing moves.
 func TestListing(t *testing.T) {
+	m := borrow(t)
 	want := map[string]bool{}
 	for range 7 {
-		want[enrol(t, fresh("listed")).AgentID] = true
+		want[m.enrol(t, fresh("listed")).AgentID] = true
 	}
 	seen := map[string]int{}
 	for cursor := ""; ; {
@@ -249,7 +256,7 @@ func TestListing(t *testing.T) {
 		if cursor != "" {
 			path += "&cursor=" + cursor
 		}
-		a := operator().must(t, 200, "GET", path, admin(), nil)
+		a := m.operator().must(t, 200, "GET", path, m.admin(), nil)
 		var page struct {
 			Agents []struct {
 				ID string `json:"agent_id"`

@@ -76,10 +76,10 @@ func (ca operatorCA) form(t *testing.T) (mediaType string, body []byte) {
 	return w.FormDataContentType(), out.Bytes()
 }
 
-func upload(t *testing.T, to *client, ca operatorCA, query, idempotencyKey string) answer {
+func (m *target) upload(t *testing.T, to *client, ca operatorCA, query, idempotencyKey string) answer {
 	t.Helper()
 	kind, body := ca.form(t)
-	header := with(admin(), "Content-Type", kind)
+	header := with(m.admin(), "Content-Type", kind)
 	if idempotencyKey != "" {
 		header["Idempotency-Key"] = idempotencyKey
 	}
@@ -99,40 +99,42 @@ func (a answer) want(t *testing.T, status int, code string) {
 
 // The operator's CA over the wire, stage by stage; agents' certificates verify under it.
 func TestUpload(t *testing.T) {
-	forget(t)
-	agent := enrol(t, fresh("uploaded"))
+	m := borrow(t)
+	m.forget(t)
+	agent := m.enrol(t, fresh("uploaded"))
 	ca := newOperatorCA(t, 1)
-	seen := upload(t, operator(), ca, "mode=stage&source=upload", "")
+	seen := m.upload(t, m.operator(), ca, "mode=stage&source=upload", "")
 	seen.want(t, 200, "")
-	again := upload(t, operator(), ca, "mode=upload", "")
+	again := m.upload(t, m.operator(), ca, "mode=upload", "")
 	again.want(t, 422, "ca_key_reused")
 	if !strings.Contains(string(again.body), "mode=commit") {
 		t.Errorf("the refusal does not say that the CA is staged: %s", again.body)
 	}
 	fingerprint := seen.decode(t)["fingerprint"].(string)
-	if done := change(t, "mode=commit&fingerprint="+fingerprint); done["source"] != "upload" {
+	if done := m.change(t, "mode=commit&fingerprint="+fingerprint); done["source"] != "upload" {
 		t.Errorf("commit = %v", done)
 	}
-	newClient(agent.certificate(t)).must(t, 401, "POST", tokenPath, nil, nil)
-	moved := rotate(t, agent.AgentID)
-	newClient(moved.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
+	m.newClient(agent.certificate(t)).must(t, 401, "POST", tokenPath, nil, nil)
+	moved := m.rotate(t, agent.AgentID)
+	m.newClient(moved.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
 	chain, err := pki.ParseCertificates([]byte(moved.CAChainPEM))
 	if err != nil || len(chain) != 2 || pki.Thumbprint(chain[1].Raw) != fingerprint {
 		t.Errorf("chain of %d, %v; want one that ends in the uploaded CA", len(chain), err)
 	}
-	g, _ := state(t).Generation(state(t).Pointer.Current)
-	if got := keyState(t, g.RootKey); !onLocalStack() && got != kmstypes.KeyStateDisabled {
+	g, _ := m.state(t).Generation(m.state(t).Pointer.Current)
+	if got := m.keyState(t, g.RootKey); !onLocalStack() && got != kmstypes.KeyStateDisabled {
 		t.Errorf("the uploaded root key is %s, want Disabled", got)
 	}
-	rotateCA(t)
-	tick(t)
-	checkWhole(t)
+	m.rotateCA(t)
+	m.tick(t)
+	m.checkWhole(t)
 }
 
 func TestRefusedUploadLeavesNothing(t *testing.T) {
-	forget(t)
-	before := state(t)
-	a := upload(t, operator(), newOperatorCA(t, 0), "mode=upload", "")
+	m := borrow(t)
+	m.forget(t)
+	before := m.state(t)
+	a := m.upload(t, m.operator(), newOperatorCA(t, 0), "mode=upload", "")
 	a.want(t, 422, "ca_path_len_zero")
 	var problem struct {
 		Errors []struct{ Code, Detail string }
@@ -140,13 +142,13 @@ func TestRefusedUploadLeavesNothing(t *testing.T) {
 	if err := json.Unmarshal(a.body, &problem); err != nil || len(problem.Errors) != 1 || problem.Errors[0].Detail == "" {
 		t.Errorf("problem = %s, %v", a.body, err)
 	}
-	if !recorded(t, audit.OrgCAUploadRefused) {
+	if !m.recorded(t, audit.OrgCAUploadRefused) {
 		t.Error("the refusal is not on the record")
 	}
 	if onLocalStack() { // whose schedule may stage the next standby meanwhile
 		return
 	}
-	after := state(t)
+	after := m.state(t)
 	same := func(a, b orgca.Generation) bool {
 		return a.Number == b.Number && a.State == b.State && a.Version == b.Version
 	}
@@ -174,35 +176,35 @@ func TestUploadKilledAtEveryStep(t *testing.T) {
 			if isLeftOut(i, after) && step != commit {
 				continue
 			}
-			t.Run(fmt.Sprintf("%s, carried out %v", step, after), func(t *testing.T) { killUpload(t, step, after) })
+			t.Run(fmt.Sprintf("%s, carried out %v", step, after), func(t *testing.T) { borrow(t).killUpload(t, step, after) })
 		}
 	}
 }
 
-func killUpload(t *testing.T, step string, after bool) {
-	forget(t)
-	before := state(t)
+func (m *target) killUpload(t *testing.T, step string, after bool) {
+	m.forget(t)
+	before := m.state(t)
 	call, nth, _ := strings.Cut(step, "/")
-	r := &rule{call: call, after: after, strike: func() { system.Lambda.Kill("rotateca") }}
+	r := &rule{call: call, after: after, strike: func() { m.Lambda.Kill("rotateca") }}
 	if _, err := fmt.Sscan(nth, &r.nth); err != nil {
 		t.Fatal(err)
 	}
 	ca, once := newOperatorCA(t, 1), fresh("upload")
-	faults.set(r)
-	a := upload(t, operator(), ca, "mode=upload", once)
-	struck := faults.struck()
-	faults.set(nil)
+	m.faults.set(r)
+	a := m.upload(t, m.operator(), ca, "mode=upload", once)
+	struck := m.faults.struck()
+	m.faults.set(nil)
 	if !struck {
 		t.Fatalf("the upload ended without the call %s: %d %s", step, a.status, a.body)
 	}
 	a.want(t, 502, "")
-	checkWhole(t)
-	committed := state(t).Pointer.Current != before.Pointer.Current
+	m.checkWhole(t)
+	committed := m.state(t).Pointer.Current != before.Pointer.Current
 	if committed && !after {
 		t.Errorf("killed before %s was carried out, and yet committed", step)
 	}
-	forget(t)
-	again := upload(t, operator(), ca, "mode=upload", once) // takes what is staged, where the upload got so far
+	m.forget(t)
+	again := m.upload(t, m.operator(), ca, "mode=upload", once) // takes what is staged, where the upload got so far
 	again.want(t, 200, "")
 	if got := again.decode(t)["fingerprint"]; got != thumbprint(t, ca) {
 		t.Errorf("the repetition made %v current", got)
@@ -210,8 +212,8 @@ func killUpload(t *testing.T, step string, after bool) {
 	if replayed := again.header.Get("Idempotency-Replayed") == "true"; replayed != committed {
 		t.Errorf("committed before: %t, answered as a replay: %t", committed, replayed)
 	}
-	tick(t)
-	checkWhole(t)
+	m.tick(t)
+	m.checkWhole(t)
 }
 
 func thumbprint(t *testing.T, ca operatorCA) string {
