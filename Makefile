@@ -97,9 +97,11 @@ build: need-go ## build every function for AWS (linux/arm64) into build/lambda
 release: need-go ## what a release consists of, into build/release: zips of the functions, commands, bill of materials, sums
 	@go run ./infra/release
 
-# One package more than there are cores, whatever GOFLAGS says: many tests wait for other processes. make lint has what go
-# vet would find, once for all. The race detector needs cgo; what such a test builds does not.
-GO_TEST := go test -vet=off -shuffle=on -timeout 30m -p $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# One package, and one test of a package, more than there are cores, whatever GOFLAGS says: many tests wait for other
+# processes. make lint has what go vet would find, once for all. The race detector needs cgo; what such a test builds does
+# not.
+AT_ONCE := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+GO_TEST := go test -vet=off -shuffle=on -timeout 30m -p $(AT_ONCE) -parallel $(AT_ONCE)
 GO_RACE := CGO_ENABLED=1 $(GO_TEST) -race -exec 'env CGO_ENABLED=0'
 
 # The longest first: what they wait for is the time in which the rest is compiled.
