@@ -20,6 +20,7 @@ const (
 	seenRecords   = "SEEN#*"
 	burndown      = "BURNDOWN"
 	jobRecords    = "JOBS"
+	deadRecords   = "DEAD"
 )
 
 // leading restricts calls to partition keys. Without the second condition, a call that names no key would pass the
@@ -274,13 +275,14 @@ func (s *Service) countGuesses() statement {
 
 const writeAgents = "WriteAgents"
 
-// writeAgents and writeOrg are parts of transactions; IAM asks for the right to each item of one.
+// writeAgents and writeOrg are parts of transactions; IAM asks for the right to each item of one. With an agent's
+// record goes the record of the tokens that die with its change.
 func (s *Service) writeAgents() statement {
 	return statement{
 		sid:        writeAgents,
 		actions:    []string{"dynamodb:PutItem"},
 		resources:  []string{s.table(schema.Registry)},
-		conditions: leading(agentRecords),
+		conditions: leading(agentRecords, deadRecords),
 	}
 }
 

@@ -73,6 +73,7 @@ type Agent struct {
 	// ProofBound: every access token of the agent is bound to a DPoP key (RFC 9449 section 5.2). A token request without
 	// a proof gets no token. Without a registered key, which a compromise removes, no request gets a token.
 	ProofBound bool
+	Handle     Handle // of the agent's access tokens
 	Hygiene    Hygiene
 	Early      time.Time // where the due index has the agent, if earlier than it is due; zero: where Due says. See Entry
 	EnrolledAt time.Time

@@ -69,6 +69,7 @@ type Change struct {
 	Mark       *EdgeMark       // one CA of the edge; it must have the mark that it was read with
 	Checkpoint *LastCheckpoint // the last one of the audit trail
 	Release    *orgca.Lease    // becomes free; must still be held by this holder under this fence
+	Deaths     *Deaths         // which tokens die with the agent's change; see Ends
 	// kept for a repeated request; its key must be free or of the same Owner, or its record not be Kept AnswerTTL before
 	// this one ends
 	Answer *Answer

@@ -171,6 +171,16 @@ type Store interface {
 	// EdgeCAs reads, in one call, the CAs of others that the edge lets in, in the order of their fingerprints.
 	EdgeCAs(ctx context.Context) ([]EdgeCA, error)
 
+	// Status reads what a status document is made of: the note of the last one first, and then, at the same time, the
+	// pointer and the deaths of changes that are later than since, in the order of their times. So the note never is
+	// newer than the rest.
+	Status(ctx context.Context, since time.Time) (Status, error)
+
+	// PutStatusNote stores the note of a status document iff the stored one has this number, zero standing for none.
+	//
+	// Errors: ErrConflict if it has another one, or if an earlier attempt of this call changed it.
+	PutStatusNote(ctx context.Context, n StatusNote, was int64) error
+
 	// Named reports, in one call whose cost does not depend on how many there are, whether an agent names this CA (DER).
 	Named(ctx context.Context, der []byte) (bool, error)
 

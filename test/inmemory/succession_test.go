@@ -36,6 +36,7 @@ func succeed(t *testing.T, m *inmemory.Mastio, id agent.ID) []byte {
 	}
 	_, certificate, err := issuer.Pin(t.Context(), agentcert.Pinning{
 		Agent:    *view.Agent,
+		Was:      view.Agent,
 		Pointer:  *view.Pointer,
 		Grace:    time.Hour,
 		UntilUse: true,

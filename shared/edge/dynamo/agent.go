@@ -22,6 +22,7 @@ func encodeAgent(a agent.Agent) item {
 	w.text("spiffe_id", a.SPIFFEID)
 	w.text("jkt", a.JKT)
 	w.flag("bound", a.ProofBound)
+	w.handle("handle", a.Handle)
 	w.hygiene(a.Hygiene)
 	w.time("early", a.Early)
 	w.list("bundle", len(a.Bundle), func(i int) types.AttributeValue { return blob(a.Bundle[i]) })
@@ -52,6 +53,7 @@ func decodeAgent(i item) (agent.Agent, error) {
 		SPIFFEID:      r.text("spiffe_id"),
 		JKT:           r.text("jkt"),
 		ProofBound:    r.flag("bound"),
+		Handle:        r.handle("handle"),
 		Hygiene:       r.hygiene(),
 		Early:         r.time("early"),
 		Bundle:        elements(&r, "bundle", octets),
@@ -63,6 +65,21 @@ func decodeAgent(i item) (agent.Agent, error) {
 		Version:       r.number("version"),
 	}
 	return a, r.err
+}
+
+func (w writer) handle(name string, h agent.Handle) {
+	if h != (agent.Handle{}) {
+		w.blob(name, h[:])
+	}
+}
+
+func (r *reader) handle(name string) (h agent.Handle) {
+	octets := r.blob(name)
+	if len(octets) > 0 && len(octets) != len(h) {
+		r.fail(name)
+	}
+	copy(h[:], octets)
+	return h
 }
 
 func (w writer) profile(p agent.Profile) {

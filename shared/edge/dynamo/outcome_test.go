@@ -45,6 +45,9 @@ var (
 		"PutTokenKey": func(ctx context.Context, s *dynamo.Store, _ string) error {
 			return s.PutTokenKey(ctx, registry.TokenKey{Epoch: 1})
 		},
+		"PutStatusNote": func(ctx context.Context, s *dynamo.Store, _ string) error {
+			return s.PutStatusNote(ctx, registry.StatusNote{Seq: 1}, 0)
+		},
 		"PutBurndown": func(ctx context.Context, s *dynamo.Store, _ string) error {
 			return s.PutBurndown(ctx, registry.Burndown{Generation: 2, Since: noon})
 		},
@@ -59,6 +62,7 @@ var (
 		"ViewBoth": func(ctx context.Context, s *dynamo.Store, _ string) error {
 			return second(s.ViewBoth(ctx, "acme::a", "acme::b"))
 		},
+		"Status":   func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Status(ctx, noon)) },
 		"Burndown": func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Burndown(ctx)) },
 		"SeenAt": func(ctx context.Context, s *dynamo.Store, _ string) error {
 			return second(s.SeenAt(ctx, []agent.ID{"acme::a"}))

@@ -26,7 +26,8 @@ func (w *world) stores(t testing.TB, id agent.ID, bundle ...*x509.Certificate) {
 	for _, c := range bundle {
 		a.Bundle = append(a.Bundle, c.Raw)
 	}
-	if err := w.Store.Apply(t.Context(), registry.Change{ID: w.NewID(), Agent: &a}); err != nil {
+	change := registry.Change{ID: w.NewID(), Agent: &a}.Ends(*view.Agent, w.Now())
+	if err := w.Store.Apply(t.Context(), change); err != nil {
 		t.Fatal(err)
 	}
 }

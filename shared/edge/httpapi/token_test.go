@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
@@ -88,6 +89,7 @@ func TestTokenRequestForms(t *testing.T) {
 				X5T:          x5t,
 				Capabilities: strings.Fields(c.scope),
 				Generation:   1,
+				Handle:       w.handle(t, "orga::kyc"),
 			}
 			if diff := cmp.Diff(want, claims); diff != "" || claims.JTI == "" {
 				t.Errorf("claims (-want +got):\n%s", diff)
@@ -98,6 +100,16 @@ func TestTokenRequestForms(t *testing.T) {
 			}
 		})
 	}
+}
+
+// handle is what the agent's tokens have: 16 octets.
+func (w *world) handle(t testing.TB, id agent.ID) string {
+	t.Helper()
+	view, err := w.Store.View(t.Context(), id)
+	if err != nil || view.Agent == nil || len(view.Agent.Handle.String()) != 22 {
+		t.Fatalf("the handle of %s: %+v, %v", id, view.Agent, err)
+	}
+	return view.Agent.Handle.String()
 }
 
 func TestRefusedTokenRequests(t *testing.T) {

@@ -19,7 +19,8 @@ const maxWrites = 100
 //
 // It panics on a change without an ID, without or with too many records, or with two records for one key; and, where
 // every condition holds, on a row that leaves a gap in its chain, does not continue it, or is not what the chain's new
-// head says, and on a record that is said to have been here and was another one.
+// head says, on a record that is said to have been here and was another one, and on a change of an agent that does not
+// say which tokens die with it.
 func (s *Store) Apply(ctx context.Context, c registry.Change) error {
 	mustBeSound(c)
 	k := keep(c)
@@ -52,6 +53,7 @@ func (s *Store) apply(c changeCopy) error {
 	}
 	s.mustContinue(c)
 	s.mustHaveBeen(c)
+	s.mustEnd(c)
 	s.commit(c)
 	s.applied.add(c)
 	return nil
@@ -205,6 +207,9 @@ func (s *Store) commitRecords(c changeCopy) {
 		a.Version++
 		s.agents[a.ID] = a
 	}
+	if c.Deaths != nil {
+		s.deaths[c.Deaths.Change] = *c.Deaths
+	}
 	if c.Keys != nil {
 		k := *c.Keys
 		k.Version++
@@ -299,7 +304,7 @@ func writes(c registry.Change) int {
 	}
 	n += len(subjects)
 	for _, present := range []bool{c.Truststore != nil, c.Plan != nil, c.Reissue != nil, c.Agent != nil, c.Keys != nil,
-		c.Job != nil, c.Head != nil, c.Checkpoint != nil, c.Release != nil, c.Answer != nil} {
+		c.Job != nil, c.Deaths != nil, c.Head != nil, c.Checkpoint != nil, c.Release != nil, c.Answer != nil} {
 		if present {
 			n++
 		}

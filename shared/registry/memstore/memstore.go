@@ -63,6 +63,8 @@ type Store struct {
 	tokenKeys   map[int64]registry.TokenKey
 	seen        map[agent.ID]registry.Sighting
 	burndown    registry.Burndown
+	deaths      map[string]registry.Deaths // by change
+	note        registry.StatusNote
 	refusals    map[agent.ID]registry.Refusal
 	aliases     map[string]agent.ID
 	edgeCAs     map[string]registry.EdgeCA // by DER
@@ -77,9 +79,9 @@ type Store struct {
 var operations = []string{
 	"View", "ViewKeys", "ViewSeen", "ViewBoth", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply",
 	"Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Seen", "SeenAt", "Refuse", "Refusals", "Burndown",
-	"PutBurndown", "Answer", "UseProof", "TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "List",
-	"Count", "Job", "Jobs", "Alias", "EdgeCAs", "Named", "Moved", "Cover", "Checkpoint", "Covered", "LastRow",
-	"RowsOfDay", "Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",
+	"PutBurndown", "Status", "PutStatusNote", "Answer", "UseProof", "TokenKey", "TokenKeys", "PutTokenKey", "Rows",
+	"Find", "List", "Count", "Job", "Jobs", "Alias", "EdgeCAs", "Named", "Moved", "Cover", "Checkpoint", "Covered",
+	"LastRow", "RowsOfDay", "Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",
 }
 
 // New returns an empty store.
@@ -98,6 +100,7 @@ func New(cfg Config) *Store {
 		seen:        map[agent.ID]registry.Sighting{},
 		refusals:    map[agent.ID]registry.Refusal{},
 		jobs:        map[string]registry.Job{},
+		deaths:      map[string]registry.Deaths{},
 		aliases:     map[string]agent.ID{},
 		edgeCAs:     map[string]registry.EdgeCA{},
 		namings:     map[string]map[agent.ID]bool{},
@@ -229,7 +232,7 @@ func (s *Store) Backup() (restore func()) {
 	}
 	pointer, head, held, scheduled, reissue := s.pointer, s.head, s.lease, s.plan, s.reissue
 	seen := maps.Clone(s.seen)
-	refusals := maps.Clone(s.refusals)
+	refusals, deaths := maps.Clone(s.refusals), maps.Clone(s.deaths)
 	jobs := maps.Clone(s.jobs)
 	return func() {
 		s.mu.Lock()
@@ -238,7 +241,7 @@ func (s *Store) Backup() (restore func()) {
 			proofs, tokenKeys, rows
 		s.pointer, s.head, s.lease, s.plan, s.reissue, s.late = pointer, head, held, scheduled, reissue, nil
 		s.seen = seen
-		s.refusals = refusals
+		s.refusals, s.deaths, s.note = refusals, deaths, registry.StatusNote{} // a restore leaves the note out
 		s.jobs = jobs
 		s.applied = ring{changes: map[string]changeCopy{}}
 	}

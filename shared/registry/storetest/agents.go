@@ -173,7 +173,7 @@ func comesAndGoes(t *testing.T, f fixture) {
 	}
 	gone := f.view(agentID(1)).Agent
 	next := gone.Deactivate(noon)
-	f.apply(registry.Change{ID: newID(), Agent: &next, Was: gone})
+	f.apply(registry.Change{ID: newID(), Agent: &next, Was: gone}.Ends(*gone, noon))
 	f.caughtUp("generation when deactivated", at(0), int64(0))
 	census, err := f.Census(t.Context(), 2, 9)
 	f.fails("census", err, nil)

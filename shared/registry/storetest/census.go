@@ -49,6 +49,7 @@ func census(t *testing.T, f fixture) {
 			c := rotation(stored, 4)
 			gone := c.Agent.Deactivate(noon)
 			c.Agent = &gone
+			c = c.Ends(stored, noon)
 			f.apply(c)
 			fleet[n] = gone
 		default:

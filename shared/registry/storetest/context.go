@@ -40,23 +40,25 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"Records":   second(f.Records(ctx, []agent.ID{agentID(1)})),
 		"Expiring":  second(f.Expiring(ctx, noon, noon)),
 		"Burndown":  second(f.Burndown(ctx)),
+		"Status":    second(f.Status(ctx, noon)),
 		"SeenAt":    second(f.SeenAt(ctx, []agent.ID{agentID(1)})),
 	} {
 		f.fails(name, err, registry.ErrUnavailable)
 	}
 	for name, err := range map[string]error{
-		"Apply":       f.Apply(ctx, enrolment(agentID(1), 1)),
-		"Acquire":     second(f.Acquire(ctx, want("a", noon), noon)),
-		"Extend":      f.Extend(ctx, want("a", noon)),
-		"Release":     f.Release(ctx, want("a", noon)),
-		"UseProof":    f.UseProof(ctx, "jkt", "jti", noon.Add(time.Minute), noon),
-		"PutTokenKey": f.PutTokenKey(ctx, fullTokenKey(1)),
-		"Seen":        f.Seen(ctx, registry.SightingOf(agentID(1), 1, noon)),
-		"PutBurndown": f.PutBurndown(ctx, registry.Burndown{}),
-		"PutSession":  f.PutSession(ctx, session.Session{ID: "a", Expires: noon}),
-		"DropSession": f.DropSession(ctx, "a"),
-		"EndSessions": f.EndSessions(ctx),
-		"PutGate":     f.PutGate(ctx, session.Gate{Key: "a"}, noon),
+		"Apply":         f.Apply(ctx, enrolment(agentID(1), 1)),
+		"Acquire":       second(f.Acquire(ctx, want("a", noon), noon)),
+		"Extend":        f.Extend(ctx, want("a", noon)),
+		"Release":       f.Release(ctx, want("a", noon)),
+		"UseProof":      f.UseProof(ctx, "jkt", "jti", noon.Add(time.Minute), noon),
+		"PutTokenKey":   f.PutTokenKey(ctx, fullTokenKey(1)),
+		"Seen":          f.Seen(ctx, registry.SightingOf(agentID(1), 1, noon)),
+		"PutBurndown":   f.PutBurndown(ctx, registry.Burndown{}),
+		"PutStatusNote": f.PutStatusNote(ctx, registry.StatusNote{Seq: 1}, 0),
+		"PutSession":    f.PutSession(ctx, session.Session{ID: "a", Expires: noon}),
+		"DropSession":   f.DropSession(ctx, "a"),
+		"EndSessions":   f.EndSessions(ctx),
+		"PutGate":       f.PutGate(ctx, session.Gate{Key: "a"}, noon),
 	} {
 		if !errors.Is(err, registry.ErrUnavailable) && !errors.Is(err, registry.ErrUnknown) {
 			t.Errorf("%s: got %v, want %v or %v", name, err, registry.ErrUnavailable, registry.ErrUnknown)

@@ -129,8 +129,9 @@ func due(t *testing.T, f fixture) {
 		c.Agent.Pins[0].Due = noon.AddDate(0, 11, 0)
 		f.apply(c)
 	}
-	gone := f.view(want[2]).Agent.Deactivate(noon)
-	f.apply(registry.Change{ID: newID(), Agent: &gone})
+	was := *f.view(want[2]).Agent
+	gone := was.Deactivate(noon)
+	f.apply(registry.Change{ID: newID(), Agent: &gone}.Ends(was, noon))
 	f.caughtUp("who is still due", func() any { got, _ := f.walkDue(noon, 1000); return got }, want[3:])
 }
 

@@ -136,7 +136,7 @@ func rotation(a agent.Agent, generation int64) registry.Change {
 	next := a.Repin(pin(generation), agent.Keep{}, noon)
 	row, head := appended(a.Head, string(a.ID), audit.AgentCertRotated)
 	next.Head = head
-	return registry.Change{ID: newID(), Agent: &next, Was: &a, Rows: []audit.Row{row}}
+	return registry.Change{ID: newID(), Agent: &next, Was: &a, Rows: []audit.Row{row}}.Ends(a, noon)
 }
 
 func pin(generation int64) agent.Pin {

@@ -39,10 +39,14 @@ func empty(t *testing.T, f fixture) {
 
 func fullAgent() agent.Agent {
 	return agent.Agent{
-		ID:      agentID(1),
-		Profile: agent.Profile{DisplayName: "Zoë's agent", Capabilities: []string{"read", "write"}, Owner: "zoë@example.com"},
-		Method:  agent.SPIFFE,
-		Status:  agent.Active,
+		ID: agentID(1),
+		Profile: agent.Profile{
+			DisplayName:  "Zoë's agent",
+			Capabilities: []string{"read", "write"},
+			Owner:        "zoë@example.com",
+		},
+		Method: agent.SPIFFE,
+		Status: agent.Active,
 		Pins: []agent.Pin{
 			{
 				Thumbprint: "aa",
@@ -65,6 +69,7 @@ func fullAgent() agent.Agent {
 		Intermediates: [][]byte{{0x30, 6}},
 		JKT:           "jkt",
 		ProofBound:    true,
+		Handle:        agent.Handle{1, 15: 0xff},
 		EnrolledAt:    ago(time.Hour),
 		UpdatedAt:     noon,
 		Past: agent.Past{

@@ -53,6 +53,7 @@ func Run(t *testing.T, open func(t *testing.T) registry.Store) {
 		{"listings have who matches, in their order, and stop in time", listings},
 		{"agents are found by the beginning of their ids", searches},
 		{"an agent is seen in its latest hour", seen}, {"an agent is seen while its record changes", seenMeanwhile},
+		{"deaths are read in order, with the change", deaths}, {"one of many notes of a status document wins", statusNotes},
 		{"a burn-down is moved one version at a time", burndown},
 		{"token keys are written once", tokenKeys}, {"refusals are noted once for each certificate", refusals},
 		{"jobs are written under their versions, and the last are found", jobs},

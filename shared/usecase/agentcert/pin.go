@@ -27,7 +27,7 @@ type PinStore interface {
 type Pinning struct {
 	Agent   agent.Agent   // the desired record without its pins and chain; its version is the one read
 	Pointer orgca.Pointer // as read with the agent
-	Was     *agent.Agent  // the record that was read, untouched; optional, see registry.Change
+	Was     *agent.Agent  // the record that was read, untouched; nil: there is none
 	Keys    *agent.Keys   // as read with the agent; nil: Pin reads them
 	Grace   time.Duration // how long the pins before it still count
 	// UntilUse: they count until the new one's first use, and for Grace at the longest.
@@ -49,6 +49,8 @@ type Pinning struct {
 	// Unissued are thumbprints of certificates that were committed just before and not handed out: the Org CA moved
 	// meanwhile. The row names them, so that an auditor does not look for certificates that no agent ever had.
 	Unissued []string
+	// stored is what this call has committed before, in the place of Was.
+	stored agent.Agent
 	// Answer, if set, is what is kept under the request's idempotency key, in the same commit; nil: nothing is.
 	Answer func(stored agent.Agent, c Certificate) (*registry.Answer, error)
 	// Entry says what goes into the agent's chain; time and subject are filled in.
@@ -141,7 +143,7 @@ func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Ce
 				return fail(err)
 			}
 		}
-		p.Agent, p.Was, p.Pointer, p.Keys, p.Before = stored, nil, *present, nil, nil
+		p.Agent, p.Was, p.stored, p.Pointer, p.Keys, p.Before = stored, nil, stored, *present, nil, nil
 		moves++
 		unissued = append(unissued, c.Pin.Thumbprint)
 	}
@@ -240,9 +242,17 @@ func (i Issuer) commit(
 		Keys:   changed,
 		Rows:   append(slices.Clone(p.Before), row),
 		Answer: answer,
-	})
+	}.Ends(p.was(), now))
 	next.Version++
 	return next, err
+}
+
+// was is the record that the commit replaces.
+func (p Pinning) was() agent.Agent {
+	if p.Was != nil {
+		return *p.Was
+	}
+	return p.stored
 }
 
 func (p Pinning) answer(stored agent.Agent, c Certificate, owner string) (*registry.Answer, error) {

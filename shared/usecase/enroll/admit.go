@@ -205,6 +205,7 @@ func (e *Enroller) admit(
 			return Admitted{}, err
 		}
 		a.Head, c.Agent, c.Keys, c.Rows = head, &a, &keys, []audit.Row{row}
+		c = c.Ends(stored(view.Agent), e.Now())
 		out.Agent = a
 		if r.bundle != nil {
 			out.Truststore = registry.TruststorePending // which is what is known before the edge was asked
@@ -226,6 +227,14 @@ func (e *Enroller) admit(
 		}
 	}
 	return Admitted{}, fmt.Errorf("admit %s: %w", r.id, registry.ErrConflict)
+}
+
+// stored is the record of an agent, or the zero Agent where there is none.
+func stored(a *agent.Agent) agent.Agent {
+	if a == nil {
+		return agent.Agent{}
+	}
+	return *a
 }
 
 // told adds the agent's CAs to the edge, and stores the resulting state in the kept answer if the enrolment named an

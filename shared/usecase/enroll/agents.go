@@ -156,7 +156,7 @@ func (e *Enroller) deactivate(ctx context.Context, a agent.Agent, d Deactivation
 		Rows:   []audit.Row{row},
 		Forget: aliases(a),
 		Naming: registry.NamingOf(&a, next),
-	})
+	}.Ends(a, next.UpdatedAt))
 }
 
 // aliases returns the aliases that lead to the agent now. Aliases of its past certificates are not among them: they

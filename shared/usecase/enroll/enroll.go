@@ -142,7 +142,7 @@ func (e *Enroller) enroll(
 	ctx context.Context, id agent.ID, req Request, view registry.View, m agentcert.Material,
 ) (Result, error) {
 	old := active(view.Agent)
-	p := agentcert.Pinning{Agent: e.record(id, req, view.Agent), Pointer: *view.Pointer}
+	p := agentcert.Pinning{Agent: e.record(id, req, view.Agent), Was: view.Agent, Pointer: *view.Pointer}
 	if req.ProofBound != nil && *req.ProofBound && cmp.Or(m.JKT, p.Agent.JKT) == "" {
 		return Result{}, agent.ErrProofBound
 	}

@@ -57,12 +57,13 @@ func (e *Enroller) amend(ctx context.Context, a agent.Agent, m Amendment) (agent
 	if err != nil {
 		return a, err
 	}
+	was := a
 	a.Profile, a.Head, a.UpdatedAt = next, head, now
 	if err := registry.Settle(ctx, e.Store.Apply, registry.Change{
 		ID:    e.NewID(),
 		Agent: &a,
 		Rows:  []audit.Row{row},
-	}); err != nil {
+	}.Ends(was, now)); err != nil {
 		return a, err
 	}
 	a.Version++

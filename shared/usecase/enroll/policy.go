@@ -72,7 +72,8 @@ func (e *Enroller) setHygiene(
 		a.Hygiene.Later = now // the re-issue of the Org CA's last swap may have passed the agent
 	}
 	a.Head, a.UpdatedAt = head, now
-	err = registry.Settle(ctx, e.Store.Apply, registry.Change{ID: e.NewID(), Agent: &a, Rows: []audit.Row{row}})
+	err = registry.Settle(ctx, e.Store.Apply,
+		registry.Change{ID: e.NewID(), Agent: &a, Rows: []audit.Row{row}}.Ends(*view.Agent, now))
 	a.Version++
 	return a, err
 }

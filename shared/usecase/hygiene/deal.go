@@ -90,7 +90,8 @@ func (j *Job) place(ctx context.Context, a agent.Agent) error {
 		return nil
 	}
 	next := a.Placed()
-	if err := registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Agent: &next}); err != nil {
+	err := registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Agent: &next}.Ends(a, j.Now()))
+	if err != nil {
 		return fmt.Errorf("move the entry in the due index: %w", err)
 	}
 	return nil
@@ -114,7 +115,8 @@ func (j *Job) notify(ctx context.Context, view registry.View) (outcome, error) {
 		return failed, err
 	}
 	a.Head, a.UpdatedAt = head, now
-	return notified, registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Agent: &a, Rows: []audit.Row{row}})
+	return notified, registry.Settle(ctx, j.Store.Apply,
+		registry.Change{ID: j.NewID(), Agent: &a, Rows: []audit.Row{row}}.Ends(*view.Agent, now))
 }
 
 // A failure is tried again by the next daily run, then after two, four and eight days; the slack lets a run that is a
@@ -136,7 +138,7 @@ func (j *Job) postpone(ctx context.Context, id agent.ID) {
 	pause := firstPause<<min(a.Hygiene.Failed, mostDoubled) - pauseSlack
 	a.Hygiene.Failed++
 	a.Hygiene.Later = j.Now().Add(pause)
-	if err := j.Store.Apply(ctx, registry.Change{ID: j.NewID(), Agent: &a}); err != nil {
+	if err := j.Store.Apply(ctx, registry.Change{ID: j.NewID(), Agent: &a}.Ends(*view.Agent, j.Now())); err != nil {
 		j.Log.WarnContext(ctx, "hygiene.postpone", "agent_id", string(id), "cause", err.Error())
 	}
 }

@@ -69,6 +69,7 @@ func (j *Job) deliver(ctx context.Context, view registry.View) (outcome, error) 
 	}
 	_, err = j.Issuer.Record(ctx, agentcert.Pinning{
 		Agent:    a,
+		Was:      view.Agent,
 		Pointer:  p,
 		Grace:    agentcert.MaxDays * 24 * time.Hour,
 		UntilUse: true,
@@ -81,8 +82,9 @@ func (j *Job) promote(ctx context.Context, a agent.Agent, version string) (outco
 	if err := j.Secrets.Promote(ctx, SecretName(a.ID), version); err != nil {
 		return failed, fmt.Errorf("promote the new version of the secret: %w", err)
 	}
-	next := a.Delivered(Grace, j.Now())
-	err := registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Agent: &next})
+	now := j.Now()
+	next := a.Delivered(Grace, now)
+	err := registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Agent: &next}.Ends(a, now))
 	if err == nil {
 		p := next.Pin()
 		j.Log.InfoContext(ctx, "pki.rotate.hygiene", "agent_id", string(a.ID), "generation", p.Generation, "thumbprint",

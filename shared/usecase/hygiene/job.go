@@ -242,7 +242,7 @@ func (j *Job) announce(ctx context.Context, was agent.Agent, job registry.Job) e
 		Agent: &a,
 		Was:   &was,
 		Rows:  []audit.Row{row},
-	})
+	}.Ends(was, now))
 }
 
 // putOff marks an agent whose delivery failed: the job goes on, and the schedule tries the agent again.
@@ -258,7 +258,7 @@ func (j *Job) putOff(ctx context.Context, job registry.Job, id agent.ID) error {
 		if a.Hygiene.Failed++; a.Delivers() {
 			a.Hygiene.Later = j.Now().Add(jobPause)
 		}
-		return registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Agent: &a})
+		return registry.Settle(ctx, j.Store.Apply, registry.Change{ID: j.NewID(), Agent: &a}.Ends(*view.Agent, j.Now()))
 	})
 }
 

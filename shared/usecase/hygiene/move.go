@@ -131,5 +131,5 @@ func (p *pass) name(ctx context.Context, was agent.Agent) (outcome, error) {
 		Agent: &a,
 		Was:   &was,
 		Rows:  []audit.Row{row},
-	})
+	}.Ends(was, now))
 }

@@ -68,7 +68,7 @@ func (n *Introspector) Introspect(ctx context.Context, q IntrospectionRequest) (
 	if !slices.Contains(view.Agent.Capabilities, agent.Introspect) {
 		return answer, ErrMayNotIntrospect
 	}
-	if err := n.issuer.use(ctx, view, pin, now); err != nil {
+	if _, err := n.issuer.use(ctx, view, pin, now); err != nil {
 		return answer, err
 	}
 	keys, err := n.published.lookup(ctx, n.keys, now)

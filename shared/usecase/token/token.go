@@ -165,14 +165,15 @@ func (i *Issuer) issue(
 	if err != nil {
 		return known, err
 	}
-	if err := i.use(ctx, view, pin, now); err != nil {
+	handle, err := i.use(ctx, view, pin, now)
+	if err != nil {
 		return known, err
 	}
 	if err := i.useUp(ctx, given, login, shown.Thumbprint(), now); err != nil {
 		return known, err
 	}
 	i.learn(ctx, view, shown, pin, now)
-	t, err := i.sign(key.Key, *view.Agent, pin, scope, audience, jkt, now)
+	t, err := i.sign(key.Key, *view.Agent, handle, pin, scope, audience, jkt, now)
 	if err == nil {
 		i.Sightings.note(ctx, view.Seen, registry.SightingOf(view.Agent.ID, pin.Generation, now))
 	}
@@ -231,7 +232,7 @@ func (i *Issuer) grant(r Request, a agent.Agent) (scope string, audience string,
 const maxResource = 2048 // octets
 
 func (i *Issuer) sign(
-	key accesstoken.Key, a agent.Agent, pin agent.Pin, scope, audience, jkt string, now time.Time,
+	key accesstoken.Key, a agent.Agent, handle agent.Handle, pin agent.Pin, scope, audience, jkt string, now time.Time,
 ) (Token, error) {
 	x5t, err := accesstoken.X5TFromThumbprint(pin.Thumbprint)
 	if err != nil {
@@ -250,6 +251,7 @@ func (i *Issuer) sign(
 		JKT:          jkt,
 		Capabilities: strings.Fields(scope),
 		Generation:   pin.Generation,
+		Handle:       handle.String(),
 	}, key)
 	kind := "Bearer"
 	if jkt != "" {

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -19,15 +20,18 @@ const useTries = 3
 //
 // An unconfirmed commit is no reason to refuse: the certificate counted when it was read, and the next use commits.
 // After a conflict, use reads again: the certificate may have been rotated away.
-func (i *Issuer) use(ctx context.Context, view registry.View, pin agent.Pin, now time.Time) error {
+//
+// It returns the handle that the token has: that of the record which the token's scope was decided by.
+func (i *Issuer) use(ctx context.Context, view registry.View, pin agent.Pin, now time.Time) (agent.Handle, error) {
+	handle := view.Agent.Handle
 	for range useTries {
 		used, changed := view.Agent.Use(pin, view.Pointer, now)
 		if !changed {
-			return nil
+			return cmp.Or(handle, view.Agent.Handle), nil
 		}
 		row, head, err := view.Agent.Head.Append(view.Agent.Activation(used, pin, now))
 		if err != nil {
-			return err
+			return handle, err
 		}
 		used.Head = head
 		err = registry.Settle(ctx, i.Store.Apply, registry.Change{
@@ -35,27 +39,27 @@ func (i *Issuer) use(ctx context.Context, view registry.View, pin agent.Pin, now
 			Agent: &used,
 			Was:   view.Agent,
 			Rows:  []audit.Row{row},
-		})
+		}.Ends(*view.Agent, now))
 		if !errors.Is(err, registry.ErrConflict) {
-			return nil //nolint:nilerr // unconfirmed: see above
+			return cmp.Or(handle, used.Handle), nil //nolint:nilerr // unconfirmed: see above
 		}
 		if view, err = i.Store.View(ctx, view.Agent.ID); err != nil {
-			return err
+			return handle, err
 		}
 		if view.Agent == nil || view.Pointer == nil {
-			return authn.ErrUnknownAgent
+			return handle, authn.ErrUnknownAgent
 		}
 		if pin, err = view.Agent.Authenticate(pin.Thumbprint, view.Pointer, now); err != nil {
-			return err
+			return handle, err
 		}
 	}
-	return nil
+	return handle, nil
 }
 
 // learn commits what an SVID's path has shown, once for each new intermediate. It only helps later requests: after a
 // failure or a conflict, the next request learns the intermediate.
 func (i *Issuer) learn(ctx context.Context, view registry.View, shown authn.Credential, pin agent.Pin, now time.Time) {
 	if learned, changed := authn.Learn(*view.Agent, *view.Pointer, shown, pin, now); changed {
-		_ = i.Store.Apply(ctx, registry.Change{ID: i.NewID(), Agent: &learned, Was: view.Agent})
+		_ = i.Store.Apply(ctx, registry.Change{ID: i.NewID(), Agent: &learned, Was: view.Agent}) // ends nothing
 	}
 }

@@ -1,0 +1,72 @@
+package memstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/registry"
+)
+
+// Status reads what a status document is made of.
+func (s *Store) Status(ctx context.Context, since time.Time) (st registry.Status, err error) {
+	err = s.read(ctx, "Status", "read the status", func() {
+		st = registry.Status{Note: s.note, Pointer: pointer(s.pointer, clonePointer)}
+		for _, e := range s.deaths {
+			if e.At.After(since) {
+				st.Deaths = append(st.Deaths, cloneDeaths(e))
+			}
+		}
+	})
+	slices.SortFunc(st.Deaths, func(a, b registry.Deaths) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Change, b.Change))
+	})
+	return st, err
+}
+
+// PutStatusNote stores the note of a status document.
+func (s *Store) PutStatusNote(ctx context.Context, n registry.StatusNote, was int64) error {
+	return s.write(ctx, "PutStatusNote", "store the note of a status document", func() error {
+		if s.note.Seq != was {
+			return registry.ErrConflict
+		}
+		s.note = n
+		return nil
+	})
+}
+
+func cloneDeaths(e registry.Deaths) registry.Deaths {
+	e.At, e.Dead = stamp(e.At), list(e.Dead)
+	for i, d := range e.Dead {
+		e.Dead[i].Before = stamp(d.Before)
+	}
+	return e
+}
+
+// mustEnd panics on a change of an agent that does not say which tokens die with it.
+func (s *Store) mustEnd(c changeCopy) {
+	if c.Agent == nil {
+		return
+	}
+	was, next, at := s.agents[c.Agent.ID], *c.Agent, c.Agent.UpdatedAt
+	var told []agent.Death
+	if c.Deaths != nil {
+		told, at = c.Deaths.Dead, c.Deaths.At
+	}
+	follows, dead := was.Replace(next, next.Handle, at)
+	for _, d := range dead {
+		if !slices.ContainsFunc(told, func(t agent.Death) bool {
+			return t.Thumbprint == d.Thumbprint && t.Handle == d.Handle
+		}) {
+			panic(fmt.Sprintf("memstore: change %s of %s does not say that %s%s dies with it: use registry.Change.Ends", c.ID,
+				next.ID, d.Thumbprint, d.Handle))
+		}
+	}
+	kept := !slices.ContainsFunc(dead, func(d agent.Death) bool { return d.Handle != agent.Handle{} })
+	if follows.Handle != next.Handle || was.Handle != (agent.Handle{}) && kept != (was.Handle == next.Handle) {
+		panic(fmt.Sprintf("memstore: change %s gives %s a wrong handle: use registry.Change.Ends", c.ID, next.ID))
+	}
+}
