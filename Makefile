@@ -69,21 +69,21 @@ localstack-deploy: cloud infra-setup ## deploy the CDK app to LocalStack, make t
 	@$(CLOUD) deploy
 
 .PHONY: localstack-test
-localstack-test: cloud infra-setup ## the end-to-end suite, the guide, the agents' SDK, and the KMS and store contracts against LocalStack; starts and deploys what is not there
+localstack-test: cloud infra-setup ## run the end-to-end suite, the guide, the agents' SDK, and the KMS and store contracts against LocalStack; start and deploy it first if needed
 	@$(CLOUD) test
 
 .PHONY: localstack-logs
-localstack-logs: cloud ## what the functions on LocalStack have printed
+localstack-logs: cloud ## print the output of the functions on LocalStack
 	@$(CLOUD) logs
 
 .PHONY: localstack-down
-localstack-down: cloud ## stop the gateway, LocalStack and all that they started
+localstack-down: cloud ## stop the gateway, LocalStack and everything that they started
 	@$(CLOUD) down
 
 # Of the functions; with amd64 the CDK app wants -c architecture=x86_64 (CDK_ARGS).
 LAMBDA_ARCH ?= arm64
 .PHONY: restore-drill
-restore-drill: setup ## back up, rotate the Org CA, restore, and see that it is found out (shared/OPERATING.md, "Disaster recovery")
+restore-drill: setup ## back up, rotate the Org CA, restore, and see that the Mastio notices (shared/OPERATING.md, "Disaster recovery")
 	@go test ./test/e2e -run '^TestRestoreDrill$$' -count=1 -v -timeout 5m
 
 # What /healthz answers as version: the tag, or the commit.
@@ -94,7 +94,7 @@ build: need-go ## build every function for AWS (linux/arm64) into build/lambda
 	@go run ./infra/release -functions build/lambda -arch '$(LAMBDA_ARCH)' -version '$(VERSION)'
 
 .PHONY: release
-release: need-go ## what a release consists of, into build/release: zips of the functions, commands, bill of materials, sums
+release: need-go ## write a release to build/release: zips of the functions, commands, bill of materials, checksums
 	@go run ./infra/release
 
 # One package, and one test of a package, more than there are cores, whatever GOFLAGS says: many tests wait for other
@@ -122,12 +122,12 @@ others = $(filter-out $(1),$(shell find functions infra localstack shared test -
 # A test's database lives for seconds: Java's second compiler costs twice what the whole start costs without it.
 .PHONY: test
 test: export JDK_JAVA_OPTIONS := -XX:TieredStopAtLevel=1
-test: setup ## every test but those of what deploys, the long ones in short form; race detector where goroutines are (8 minutes on two cores)
+test: setup ## run every test except those of packages that deploy, the long ones in short form; race detector where goroutines are (8 minutes on two cores)
 	$(GO_TEST) -short $(LONGEST) $(call others,$(LONGEST) $(CONCURRENT) $(DEPLOYS))
 	$(GO_RACE) -short $(CONCURRENT)
 
 .PHONY: infra-test
-infra-test: infra-setup ## the tests of what deploys, the CDK app first: make check runs them
+infra-test: infra-setup ## run the tests of packages that deploy, the CDK app first (make check runs them too)
 	$(GO_TEST) $(DEPLOYS)
 
 # Nothing runs side by side in their own process: they read files, or start programs that are built without the detector.
@@ -138,7 +138,7 @@ OWN_LENGTH := ./test/browser ./test/e2e ./test/model
 # The race detector over what make test has run without, then what it has run in short form. The CDK's runtime has a data
 # race of its own.
 .PHONY: check
-check: setup infra-test ## what takes long besides make test: what deploys, race detector over everything, the long tests at full length, fuzzing
+check: setup infra-test ## run what make test leaves out: packages that deploy, race detector over everything, the long tests at full length, fuzzing
 	$(GO_RACE) ./test/e2e ./test/browser
 	$(GO_RACE) -short $(call others,$(CONCURRENT) $(DEPLOYS) $(UNRACED) $(OWN_LENGTH))
 	$(GO_RACE) ./test/model -rapid.checks=3
@@ -150,17 +150,17 @@ check: setup infra-test ## what takes long besides make test: what deploys, race
 	$(MAKE) fuzz FUZZTIME=5000x
 
 .PHONY: screens
-screens: setup ## look at every page of the dashboard in Chromium; pictures in build/screens, the README's in .github
+screens: setup ## take pictures of every page of the dashboard in Chromium, into build/screens; the README's into .github
 	go test -count=1 -run TestPages ./test/browser -picture ../../.github/dashboard.png
 
 # 1,000 operations are part of make test, 100,000 of make check; a million take an hour or so.
 OPS ?= 1000000
 .PHONY: soak
-soak: setup ## OPS operations of many clients at once, their histories checked
+soak: setup ## run OPS operations of many clients at once, and check their histories
 	go test ./test/soak -ops=$(OPS) -count=1 -v -timeout 4h
 
 .PHONY: fuzz
-fuzz: need-go ## every fuzz target, FUZZTIME executions each
+fuzz: need-go ## run every fuzz target, FUZZTIME executions each
 	@grep -rlE --include='*_test.go' '^func Fuzz' functions infra localstack shared test | $(tested) | while read -r p; do \
 		for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' $$p/*_test.go | cut -c6-); do \
 			echo "$$f $$p"; go test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) </dev/null; \
@@ -176,31 +176,31 @@ verifiers-setup: ## build the verifiers (Debian: openssl gnutls-bin libnss3-tool
 
 N ?= 400
 .PHONY: verifiers
-verifiers: need-go verifiers-setup ## chains under N generated CAs through seven verifiers (N=, SEED= repeats a run)
+verifiers: need-go verifiers-setup ## run chains under N generated CAs through seven verifiers (N=, SEED= repeats a run)
 	@go test ./shared/upload -run 'Test(Accepted|Generated)UploadsVerify$$' -v -timeout 60m -args -shapes=$(N) -flips=30 -seed=$(or $(SEED),0)
 
 .PHONY: lint
-lint: need-go ## static checks: golangci-lint with the list in .golangci.yml
+lint: need-go ## run static checks: golangci-lint with the list in .golangci.yml
 	go tool $(TOOLS) golangci-lint run
 
-# Exit status 3 is a finding. A database that cannot be reached is told apart from it: that is no reason to stop a release
+# Exit status 3 is a finding. A database that cannot be reached has another status: it is no reason to stop a release
 # from a closed network, where GOVULNDB can name a mirror.
 .PHONY: vuln
-vuln: need-go ## known vulnerabilities in what is linked (GOVULNDB= for a mirror of the database)
+vuln: need-go ## look for known vulnerabilities in linked code (GOVULNDB= for a mirror of the database)
 	@status=0; out="$$(go tool $(TOOLS) govulncheck ./... 2>&1)" || status=$$?; echo "$$out"; \
 	if test $$status = 1 && grep -qE 'fetching vulnerabilities|no such host|connection refused' <<<"$$out"; then \
 		echo "NOT CHECKED: the vulnerability database cannot be reached from here; set GOVULNDB to a mirror" >&2; exit 0; \
 	fi; exit $$status
 
 .PHONY: bench
-bench: setup ## the numbers of test/README.md, with their floors measured in the same run
+bench: setup ## measure the numbers of test/README.md, with their floors in the same run
 	go test -run '^$$' -bench . -benchmem ./shared/...
 	go run ./test/bench
 
 # Any commit, tag or branch. What is built of it stays below build/against.
 REV ?= HEAD
 .PHONY: bench-against
-bench-against: setup ## the local stack of this tree against that of a git revision, in turns: rates and CPU (REV=)
+bench-against: setup ## compare the local stack of this tree with that of a git revision, in turns: rates and CPU (REV=)
 	go run ./test/bench --against '$(REV)'
 
 # The CDK's command line and its Node.js, as infra/package-lock.json pins them.
@@ -213,37 +213,37 @@ $(CDK)/.package-lock.json: infra/package.json infra/package-lock.json
 	@cd build/infra && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
 .PHONY: infra-setup
-infra-setup: need-go $(CDK)/.package-lock.json ## install what the CDK app runs on
+infra-setup: need-go $(CDK)/.package-lock.json ## install the CDK's command line and Node.js packages
 
 .PHONY: infra-golden
-infra-golden: infra-setup ## write what the CDK app is compared with anew: infra/permissions.md and the golden templates
+infra-golden: infra-setup ## write infra/permissions.md and the golden templates anew
 	go test ./infra/mastio -count=1 -run 'WrittenDown|Template|Contents' -update
 
 .PHONY: bootstrap synth diff preflight deploy smoke destroy
-bootstrap: build infra-setup ## once for each account and region: what the CDK puts its files into
+bootstrap: build infra-setup ## prepare an account and region for the CDK, once for each
 	$(RUN_CDK) bootstrap $(CDK_ARGS)
 
 synth: build infra-setup ## write the CloudFormation templates into cdk.out (CDK_ARGS="-c orgId=acme ...", see infra/README.md)
 	$(RUN_CDK) synth --quiet $(CDK_ARGS)
 
-diff: build infra-setup ## what a deployment would change
+diff: build infra-setup ## show what a deployment would change
 	$(RUN_CDK) diff $(CDK_ARGS)
 
-preflight: synth ## what a deployment to the account of the credentials at hand would fail of, and what mends it; changes nothing
+preflight: synth ## report what would make a deployment to the account of your credentials fail, and how to fix it; change nothing
 	@go run ./infra/preflight
 
-deploy: build infra-setup ## deploy to the AWS account of the credentials at hand
+deploy: build infra-setup ## deploy to the AWS account of your credentials
 	@case '$(CDK_ARGS)' in *orgId=*) ;; *) if grep -q '"orgId": "orga"' cdk.json; then \
 		echo 'orgId is still the example of cdk.json, and names everything for good: CDK_ARGS="-c orgId=acme -c trustDomain=acme.example", or edit cdk.json.'; exit 2; fi;; esac
 	$(RUN_CDK) deploy --all $(CDK_ARGS)
 	@# A first deployment protects nothing from deletion, so that a failure takes back what it made: now it has worked.
 	$(RUN_CDK) deploy MastioData $(CDK_ARGS)
 
-smoke: need-go ## after a deployment: the operator's guide against the deployed hosts, and what only an account can tell (ORG=, ROTATE_CA=1, SMOKE_ARGS=)
+smoke: need-go ## after a deployment: run the operator's guide against the deployed hosts, and ask what only an account can answer (ORG=, ROTATE_CA=1, SMOKE_ARGS=)
 	@go run ./infra/smoke $(if $(ORG),-org '$(ORG)') $(if $(ROTATE_CA),-rotate-ca) $(SMOKE_ARGS)
 
 # Once for what can be deployed again. For what cannot, the word and the organisation's name besides.
-destroy: build infra-setup ## remove functions, APIs and alarms; what would lose the CA stays (CONFIRM=delete-ca-keys ORG=orgId: that too, keys after 30 days)
+destroy: build infra-setup ## remove functions, APIs and alarms, and keep the data (CONFIRM=delete-ca-keys ORG=orgId: remove the data too, keys after 30 days)
 	@if test -z "$(CONFIRM)$(ORG)"; then \
 		$(RUN_CDK) destroy Mastio $(CDK_ARGS); \
 		echo "Tables, keys, truststore, archive, backups and secret are kept. To erase them: make destroy CONFIRM=delete-ca-keys ORG=<orgId>"; \
