@@ -74,7 +74,7 @@ func Ahead(at, now time.Time) error {
 // not count as a difference.
 func (p Plan) Stale(pointer *Pointer, generations []Generation, now time.Time) string {
 	if p.At.After(now.Add(MaxAhead + disbelief)) {
-		return "its date is further ahead than any may be: a clock that was ahead gave it"
+		return "its date is too far ahead: a clock that was ahead set it"
 	}
 	if pointer == nil || pointer.Current != p.Current {
 		return "another Org CA is current than the pre-flight showed"

@@ -120,7 +120,7 @@ var ErrOverlaps = problem.New(409, "overlaps_exhausted", "too many overlaps at o
 // ErrCompromised reports an overlap for a generation that must stop counting at once, most often because its key is in
 // wrong hands.
 var ErrCompromised = problem.New(400, "overlap_invalid", "a compromised or withdrawn Org CA gets no overlap").
-	Says("After a compromise nothing of the present Org CA may live on: who has its key could make " +
+	Says("After a compromise nothing of the present Org CA may live on: a holder of its key could make " +
 		"certificates for any SPIFFE ID. Rotate without overlap.")
 
 // MaxAccepted is how many superseded generations can be in an overlap at once: the pointer must stay small, and so

@@ -84,7 +84,7 @@ func New(status int, code Code, text string) *Problem {
 // but any other problem in the same chain of errors is preferred.
 func Internal(text string) *Problem {
 	p := New(500, "internal", text)
-	p.Detail = "Something went wrong here. The request id names the log entry that tells what."
+	p.Detail = "Something went wrong here. The log entry with this request id has the cause."
 	p.rule.internal = true
 	return p
 }

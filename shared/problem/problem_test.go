@@ -34,7 +34,7 @@ func (e errAnswer) Answer() (status int, code, sentence string) {
 }
 
 func TestOf(t *testing.T) {
-	const hidden = "Something went wrong here. The request id names the log entry that tells what."
+	const hidden = "Something went wrong here. The log entry with this request id has the cause."
 	type answer struct {
 		Status int
 		Code   problem.Code

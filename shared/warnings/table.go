@@ -65,8 +65,8 @@ var (
 	// StandbyMissing: the next rotation has to make its CA first.
 	StandbyMissing = declare("standby_ca_missing", Row{
 		Title: "There is no standby CA",
-		Text: "One is made in the background every few minutes. If this stays, the standby function fails: " +
-			"its log says why. A rotation works all the same, and takes seconds longer.",
+		Text: "The standby function makes one within minutes. If this warning stays, the function fails: its log " +
+			"says why. A rotation still works, and takes seconds longer.",
 		Page:   "/proxy/pki",
 		Action: "See the PKI page",
 		Public: true,
@@ -78,8 +78,8 @@ var (
 	// TruststoreOutOfDate: the agents' domain may refuse certificates.
 	TruststoreOutOfDate = declare("truststore_out_of_date", Row{
 		Title: "The agents' truststore is out of date",
-		Text: "The agents' domain may refuse certificates that are right. The next run of the standby " +
-			"function mends it; if this stays, its log says why.",
+		Text: "The agents' domain may refuse valid certificates. The next run of the standby function fixes this; " +
+			"if the warning stays, the function's log says why.",
 		Page:   "/proxy/pki",
 		Action: "See the PKI page",
 		Public: true,
@@ -92,22 +92,22 @@ var (
 	// TrustBundlesFilling: four fifths of the room for the CAs of agents' bundles are taken.
 	TrustBundlesFilling = declare("trust_bundles_filling", Row{
 		Title: "The edge has little room for more trust bundles",
-		Text: "It lets in 100 CAs of agents' trust bundles, and four fifths are taken. Then an enrolment " +
-			"with another CA is refused. Deactivate agents that are gone, and enrol those again whose " +
-			"bundles name old CAs: what no active agent names is dropped within the hour.",
+		Text: "The edge has room for 100 CAs of agents' trust bundles, and four fifths are taken. When it is full, " +
+			"an enrolment with another CA is refused. Deactivate agents that are gone, and enrol agents again if " +
+			"their bundles name old CAs. A CA that no active agent names is dropped within the hour.",
 		Page:   "/proxy/agents",
 		Action: "See the agents",
 		Public: true,
 		Alarm: Alarm{
 			ID: "trust-bundles-filling",
-			Todo: "The edge has little room for more CAs of agents' trust bundles; an enrolment with a new one " +
-				"will be refused. Deactivate agents that are gone, or enrol them again with smaller bundles.",
+			Todo: "The edge has little room for more CAs of agents' trust bundles; an enrolment with a new CA will " +
+				"soon be refused. Deactivate agents that are gone, or enrol them again with smaller bundles.",
 		},
 	})
 	// RotationLockStuck: a rotation died, and its lease was not taken since.
 	RotationLockStuck = declare("rotation_lock_stuck", Row{
 		Title: "A rotation of the Org CA died",
-		Text: "Its lock has run out, so the next rotation simply takes it. Look at which Org CA is current " +
+		Text: "Its lock has expired, so the next rotation simply takes the lock. Look at which Org CA is current " +
 			"before you rotate again.",
 		Page:   "/proxy/pki",
 		Action: "See which CA is current",
@@ -133,8 +133,9 @@ var (
 	// ReissueHalted: too many new certificates failed, so no agent is moved until an operator decides.
 	ReissueHalted = declare("reissue_halted", Row{
 		Title: "The re-issue of agents' certificates halted",
-		Text: "Too many agents of a wave failed with their new certificates, so no more agents are moved. See which, and " +
-			"why. Then resume, or roll the Org CA back: agents that have moved go on working meanwhile.",
+		Text: "Too many agents of a wave failed with their new certificates, so no more agents are moved. See " +
+			"which agents, and why. Then resume, or roll the Org CA back: agents that have moved go on working " +
+			"meanwhile.",
 		Page:   "/proxy/pki",
 		Action: "See why",
 		Bad:    true,
@@ -161,9 +162,9 @@ var (
 	// CertsExpiring: agents' certificates end and are not replaced.
 	CertsExpiring = declare("certs_expiring", Row{
 		Title: "Agents' certificates end soon",
-		Text: "They are due and have not been replaced. Rotate each, let the agent renew, or have the " +
-			"Mastio deliver the next one: PUT /v1/admin/agents/{agent_id}/hygiene. Deactivate what is " +
-			"not needed any more.",
+		Text: "They are due and have not been replaced. Rotate each certificate, let the agent renew it, or have " +
+			"the Mastio deliver the next one: PUT /v1/admin/agents/{agent_id}/hygiene. Deactivate agents that are not " +
+			"needed any more.",
 		Page:   "/proxy/agents?show=due-0",
 		Action: "See which",
 		Public: true,
@@ -191,9 +192,9 @@ var (
 	// AuditSetBack: the archive had checkpoints that the registry did not know, and no operator has looked since.
 	AuditSetBack = declare("audit_set_back", Row{
 		Title: "The audit trail was set back",
-		Text: "The archive has checkpoints of rows that the tables do not hold: they were restored from a " +
-			"backup, or changed by hand. Keep the last bundle, find out which, and look at " +
-			"registry_restored. POST /v1/admin/audit/checkpoint by an operator ends this warning.",
+		Text: "The archive has checkpoints of rows that the tables do not hold: they were restored from a backup, " +
+			"or changed by hand. Keep the last bundle, find out what happened, and look at registry_restored. POST " +
+			"/v1/admin/audit/checkpoint by an operator ends this warning.",
 		Page:   "/proxy/audit",
 		Action: "See the audit trail",
 		Bad:    true,

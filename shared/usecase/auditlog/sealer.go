@@ -26,7 +26,7 @@ var ErrArchive = problem.New(503, "audit_archive_unavailable", "audit archive is
 // ErrTaken reports that the archive holds something else under a name. Nothing in it is ever overwritten.
 var ErrTaken = problem.New(503, "audit_archive_conflict", "audit archive holds something else under this name").
 	Says("The archive of checkpoints holds something else where this checkpoint belongs. Nothing was " +
-		"overwritten; the function's log tells more.")
+		"overwritten; the function's log has the details.")
 
 // SealerStore is what a Sealer needs of the registry.
 type SealerStore interface {

@@ -23,7 +23,7 @@ var (
 	ErrParts = problem.New(400, "checkpoint_invalid", "from_checkpoint and to_checkpoint take numbers of "+
 		"checkpoints that exist").
 		Says("from_checkpoint and to_checkpoint take numbers of checkpoints that exist. GET " +
-			"/v1/admin/audit/head tells the last one.")
+			"/v1/admin/audit/head shows the last one.")
 	// ErrTooLarge: it does not fit into one answer. There is a way in parts.
 	ErrTooLarge = problem.New(413, "audit_answer_too_large", "the answer would be too large").
 			Says("It does not fit into one answer. Follow the Link header: the answers to it hold a part each, " +

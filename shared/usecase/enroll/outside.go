@@ -21,14 +21,14 @@ import (
 
 // Errors of an enrolment whose certificate was issued elsewhere.
 var (
-	ErrCertificatePEM = problem.New(400, "cert_pem_invalid", "certificate is not PEM that can be read")
+	ErrCertificatePEM = problem.New(400, "cert_pem_invalid", "certificate is not readable PEM")
 	ErrBundlePEM      = problem.New(400, "trust_bundle_invalid", "trust_bundle_pem is not a bundle of CA certificates")
 	ErrNotUnderOrgCA  = problem.New(400, "cert_not_signed_by_org_ca",
 		"certificate is not issued under the current Org CA").
 		Says("The certificate does not chain to the current Org CA (GET /pki/ca.crt). Issue it under that " +
-			"one; put what stands between into the PEM, after the leaf.")
+			"CA; put the certificates between them into the PEM, after the leaf.")
 	ErrNotUnderBundle = problem.New(400, "svid_not_signed_by_trust_bundle", "SVID is not issued under its trust bundle").
-				Says("The SVID does not chain to any CA of trust_bundle_pem. Put what stands between into svid_pem, " +
+				Says("The SVID does not chain to any CA of trust_bundle_pem. Put the certificates between them into svid_pem, " +
 			"after the leaf.")
 	ErrTrustDomain = problem.New(400, "spiffe_uri_wrong_trust_domain",
 		"SPIFFE ID is of a trust domain that is not accepted here")
@@ -43,9 +43,9 @@ var (
 			Says("This agent was enrolled by another method and was not changed. To change the method, DELETE " +
 			"/v1/admin/agents/{agent_id} and enrol it again.")
 	ErrEdgeFull = problem.New(409, "trust_bundles_full", "the edge holds as many CAs as it can").
-			Says("The edge holds as many CAs of others as it can, 100 at most. Those that no active agent's bundle names " +
-			"any more make " +
-			"room within half an hour: deactivate agents, or enrol them again with smaller bundles.")
+			Says("The edge holds as many CAs of others as it can, 100 at most. A CA that no active agent's bundle names " +
+			"is removed " +
+			"within half an hour: deactivate agents, or enrol them again with smaller bundles.")
 	ErrIssuedHere = problem.New(400, "cert_issued_by_mastio", "certificate was issued by the Mastio itself").
 			Says("The Mastio issued this certificate itself, so it counts for the agent that it was issued to, and for " +
 			"nothing else. Issue one at your own CA; to have the Mastio issue certificates: POST /v1/admin/agents.")

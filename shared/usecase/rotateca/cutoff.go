@@ -14,7 +14,7 @@ import (
 )
 
 // ErrRemain reports agents that a finalise would cut off although they got tokens within registry.Day.
-var ErrRemain = problem.New(409, "agents_remain", "agents that are in use remain on what ends").
+var ErrRemain = problem.New(409, "agents_remain", "agents that are in use would lose their certificates").
 	Says("Agents that got a token in the last day have only certificates that this would end. Nothing was changed. " +
 		"remain names the first ten. Move them, or finalise without if_safe.")
 

@@ -14,7 +14,7 @@ import (
 var (
 	ErrAction = problem.New(400, "action_unknown", "unknown action").
 			Says("action takes pause, resume, skip_wave or rollback.")
-	ErrNoReissue = problem.New(409, "reissue_not_running", "there is no re-issue that this action fits").
+	ErrNoReissue = problem.New(409, "reissue_not_running", "no re-issue is in the state for this action").
 			Says("No re-issue is in the state for this action: pause takes one that runs, resume one that was paused or " +
 			"halted, skip_wave one that has not finished. Nothing was changed; GET /pki/rotate-ca shows it.")
 	ErrLastWave = problem.New(409, "wave_is_last", "the last wave has begun already").

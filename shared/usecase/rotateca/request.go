@@ -20,16 +20,16 @@ var (
 	ErrNotStaged = problem.New(404, "staged_ca_not_found", "no staged Org CA has this fingerprint").
 			Says("No staged Org CA has this fingerprint. POST /pki/rotate-ca?mode=stage shows the one that is " +
 			"staged; it may have been committed already.")
-	ErrMoved = problem.New(409, "org_ca_moved", "the Org CA is another one than the request was made for").
-			Says("The Org CA is another one by now than this was asked for. Nothing was changed. Look at the " +
-			"present state, and ask again if it is still what you want.")
+	ErrMoved = problem.New(409, "org_ca_moved", "the current Org CA is not the one that the request expects").
+			Says("The current Org CA is not the one that this request expects. Nothing was changed. Look at the " +
+			"present state, and send the request again if you still want it.")
 	ErrAwaited = problem.New(409, "adoption_pending", "the first Org CA is the operator's to bring").
 			Says("This installation waits for an Org CA of yours (MASTIO_FIRST_CA=adopt), and one made here would end that " +
 			"for good, so nothing was made. Bring yours with mode=upload; or, to have one made, start without " +
 			"MASTIO_FIRST_CA=adopt.")
 	ErrDryRun = problem.New(400, "dry_run_unsupported", "this mode has no dry run").
 			Says("dry_run goes with mode=mint, mode=upload, mode=commit and mode=finalise.")
-	ErrSafe = problem.New(400, "if_safe_unsupported", "this mode has nothing to be safe from").
+	ErrSafe = problem.New(400, "if_safe_unsupported", "if_safe does not apply to this mode").
 		Says("if_safe goes with mode=finalise.")
 	ErrUpload = problem.New(400, "upload_invalid", "upload is incomplete").
 			Says("mode=upload takes the files ca_cert and ca_key.")
@@ -69,7 +69,7 @@ type Request struct {
 	Overlap        time.Duration // how long the superseded generation's pins still count; zero: they stop with the commit
 	Moves          orgca.Moves   // in which waves agents are re-issued; with Overlap
 	DryRun         bool          // say what would happen, and change nothing; with Mint, Upload, Commit and Finalise
-	IfSafe         bool          // with Finalise: refuse while agents that are in use remain on what ends
+	IfSafe         bool          // with Finalise: refuse while agents that are in use would lose their certificates
 	SkipBackup     bool          // rotate without a backup before it
 	Reason         string        // a reason.Code, in any case
 	Comment        string        // free text for the audit trail; see reason.Statement

@@ -281,7 +281,7 @@ func validity(g orgca.Generation, now time.Time) Check {
 			fmt.Sprintf("valid from %s to %s only: it cannot become current now", v.From.UTC().Format(time.RFC3339),
 				v.Until.UTC().Format(time.RFC3339))}
 	case !v.Lasts(now, orgca.LongestAgent):
-		return Check{"validity", "warning", left + ": agents' certificates are cut to that, where they are asked for longer"}
+		return Check{"validity", "warning", left + ": agents' certificates end then, even if a longer validity is requested"}
 	}
 	return Check{"validity", "passed", left}
 }
