@@ -44,8 +44,8 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	return r.PostForm, nil
 }
 
-// errConfirm reports that what was to be typed was not.
-var errConfirm = errors.New("what was to be typed was not")
+// errConfirm reports that the text to confirm was not typed.
+var errConfirm = errors.New("the text to confirm was not typed")
 
 // confirmed compares what was typed with what was asked for; spaces around it and its case do not matter.
 func confirmed(f url.Values, want string) error {

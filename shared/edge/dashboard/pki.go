@@ -193,7 +193,7 @@ func fleetRemedy(m agent.Method) string {
 	case agent.BYOCA:
 		return "Re-issue their certificates at your CA under the new Org CA, then enrol them again with update_existing."
 	case agent.SPIFFE:
-		return "Nothing to do: they hang on their trust bundle, not on the Org CA."
+		return "Nothing to do: they depend on their trust bundle, not on the Org CA."
 	}
 	return ""
 }

@@ -417,7 +417,7 @@ func TestAFormAboutAnotherOrgCADoesNothing(t *testing.T) {
 	before := w.status(t)
 	for kind, page := range pages {
 		a := b.submit(t, page, "/proxy/pki/"+kind, url.Values{"confirm": {typed(t, page)}})
-		if a.status != http.StatusConflict || !strings.Contains(a.body, "another one") {
+		if a.status != http.StatusConflict || !strings.Contains(a.body, "not the one that this request expects") {
 			t.Errorf("%s: status %d: %s", kind, a.status, text(a.body))
 		}
 	}
