@@ -67,7 +67,7 @@ func (v *Verifier) pins(fingerprint string) bool {
 func (v *Verifier) manifest(m Manifest, rows int64) error {
 	v.line, v.row = 0, audit.Row{}
 	if m.Rows != rows || m.Last != 0 && m.Last != v.last.Number {
-		return v.broken("the manifest tells of %d rows up to checkpoint %d; there are %d up to checkpoint %d", m.Rows, m.Last,
+		return v.broken("the manifest states %d rows up to checkpoint %d; there are %d up to checkpoint %d", m.Rows, m.Last,
 			rows, v.last.Number)
 	}
 	v.report.Complete = m.Complete

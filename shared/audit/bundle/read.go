@@ -187,7 +187,7 @@ func (c *Checkpoints) Next() (audit.Sealed, error) {
 			return audit.Sealed{}, err
 		}
 		if _, err := c.json.Token(); !errors.Is(err, io.EOF) {
-			return audit.Sealed{}, fmt.Errorf("%w: %s goes on behind its end", audit.ErrBroken, CheckpointsFile)
+			return audit.Sealed{}, fmt.Errorf("%w: data follows the end of %s", audit.ErrBroken, CheckpointsFile)
 		}
 		return audit.Sealed{}, io.EOF
 	}
