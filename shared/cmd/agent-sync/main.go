@@ -47,7 +47,7 @@ func (o *options) flags() *flag.FlagSet {
 	flags.SetOutput(io.Discard) // what it would say of a failure is said below
 	flags.StringVar(&o.secret, "secret", "", "`name` or ARN of the agent's secret, mastio/agents/ORG/NAME")
 	flags.StringVar(&o.dir, "dir", "", "`directory` of cert.pem, key.pem and dpop.jwk; it is made with mode 0700")
-	flags.DurationVar(&o.interval, "interval", time.Minute, "how often to look, a tenth more or less; one second at least")
+	flags.DurationVar(&o.interval, "interval", time.Minute, "how often to look, give or take a tenth; at least one second")
 	flags.BoolVar(&o.once, "once", false, "look once and end")
 	flags.StringVar(&o.exec, "exec", "",
 		"`command` to run after each change; quotes work as in a shell, nothing else does")
@@ -94,14 +94,14 @@ examples:
   agent-sync --secret mastio/agents/orga/kyc-screener --dir /run/agent/identity --exec 'systemctl restart kyc-screener'
   agent-sync --secret mastio/agents/orga/kyc-screener --dir /run/agent/identity --signal HUP --pid-file /run/agent/pid
 
-Credentials, region and endpoint come from where the AWS command line takes them: AWS_PROFILE, AWS_REGION, the role of the
+Credentials, region and endpoint come from the settings of the AWS command line: AWS_PROFILE, AWS_REGION, the role of the
 host; AWS_ENDPOINT_URL for LocalStack. The role needs secretsmanager:DescribeSecret and secretsmanager:GetSecretValue on the
 one secret, and kms:Decrypt on its key.
 
-Without --once it goes on until a signal (INT, TERM, HUP) ends it, reports what fails, and tries again.
+Without --once it runs until a signal (INT, TERM, HUP) ends it, and reports and retries what fails.
 
 Exit status: 0 the files are those of the secret, or a signal ended it, 1 Secrets Manager did not answer, or the files could
-not be written, 2 the command cannot be understood, 3 the directory is not safe, 4 the secret's content was refused, 5 nothing
+not be written, 2 wrong usage, 3 the directory is not safe, 4 the secret's content was refused, 5 nothing
 was delivered yet, 6 the files are in place and the command or the signal failed. Of these, 2 and 3 also end it without --once.
 `)
 }
@@ -120,7 +120,7 @@ func (o options) syncer(ctx context.Context, rest []string, stderr io.Writer) (*
 	case o.interval < time.Second:
 		return nil, errors.New("--interval takes a second or more, such as 60s or 5m")
 	case o.shell && o.exec == "":
-		return nil, errors.New("--shell is about --exec, which is missing")
+		return nil, errors.New("--shell needs --exec, which is missing")
 	case (o.signal == "") != (o.pids == ""):
 		return nil, errors.New("--signal and --pid-file go together")
 	}

@@ -101,7 +101,7 @@ func instead(text, line []byte, whole bool) string {
 	case strings.HasPrefix(start, "<"):
 		return "it is a web page: look into it, and fetch the bundle again"
 	case json.Unmarshal(text, &refusal) == nil && refusal.Title+refusal.Detail+refusal.Text != "":
-		return fmt.Sprintf("it is the refusal of a request (%.200q): mend that, and fetch the bundle again",
+		return fmt.Sprintf("it is the refusal of a request (%.200q): correct that, and fetch the bundle again",
 			strings.TrimSpace(refusal.Code+" "+refusal.Title+" "+refusal.Detail+refusal.Text))
 	case strings.HasPrefix(start, "{") && !whole:
 		return "it ends within the first row: fetch it again"

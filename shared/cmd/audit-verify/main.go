@@ -47,14 +47,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("audit-verify", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // what it would say of a failure is said below
 	flags.StringVar(&o.Key, "key", "", "`fingerprint` (SHA-256 of the public key, hex) that must have signed every "+
-		"checkpoint; several, with commas, where it was changed")
+		"checkpoint; several, with commas between, if the key was changed")
 	flags.StringVar(&o.Checkpoint, "checkpoint", "", "`hash` of a checkpoint seen before, which must be part of "+
 		"the history")
 	flags.StringVar(&o.tsaCA, "tsa-ca", "", "`file` with the roots (PEM) that timestamps must chain to")
-	flags.BoolVar(&o.Partial, "partial", false, "the beginning may be missing: check a part of a bundle without those "+
+	flags.BoolVar(&o.Partial, "partial", false, "allow a missing beginning: check a part of a bundle without the parts "+
 		"before it, or each row of an export alone")
-	flags.BoolVar(&o.unpinned, "unpinned", false, "no key is named: that the file agrees with itself is enough for "+
-		"exit status 0")
+	flags.BoolVar(&o.unpinned, "unpinned", false, "no key is named: exit with status 0 if the file is consistent")
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
 	flags.BoolVar(&o.quiet, "quiet", false, "no progress on standard error")
 	flags.BoolVar(&o.version, "version", false, "print the version and end")
@@ -106,7 +105,7 @@ func help(flags *flag.FlagSet, w io.Writer) {
 	flags.PrintDefaults()
 	fmt.Fprintln(w, "\nExit status: 0 everything holds and was signed by the key that -key names (or -unpinned), 5 "+
 		"everything holds and no key was named,\n"+
-		"1 something does not hold, 2 the command cannot be understood, or a file is not a bundle or cannot be read.")
+		"1 something does not hold, 2 wrong usage, or a file is not a bundle or cannot be read.")
 }
 
 // complete says what the command line lacks.

@@ -34,7 +34,7 @@ func print(w io.Writer, r bundle.Report) error {
 		line("OK", "%s", meaning(r))
 	} else {
 		line("CONSISTENT", "%s", meaning(r))
-		line("", "No key was named, so who wrote it is not known (exit status 5): name it with -key, or say -unpinned.")
+		line("", "No key was named, so the author is not known (exit status 5): name the key with -key, or use -unpinned.")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -43,9 +43,9 @@ func print(w io.Writer, r bundle.Report) error {
 // around says how far a break's report reaches.
 func around(r bundle.Report) string {
 	if r.OrgID == "" && r.Rows == 0 {
-		return "Not a row was checked."
+		return "No row was checked."
 	}
-	return "What stands before it was checked and holds; what stands behind it was not looked at."
+	return "The rows before it were checked and hold; the rows after it were not checked."
 }
 
 func checkpoints(line func(label, format string, values ...any), r bundle.Report) {
@@ -53,13 +53,13 @@ func checkpoints(line func(label, format string, values ...any), r bundle.Report
 		return
 	}
 	line("checkpoints", "%d to %d; the last of %s, hash %s", r.First, r.Last, r.SealedAt, r.LastHash)
-	line("sealed", "%d rows, %d behind the last checkpoint are not yet", r.Sealed, r.Unsealed)
+	line("sealed", "%d rows; %d rows after the last checkpoint are not sealed yet", r.Sealed, r.Unsealed)
 	for _, k := range r.Keys {
 		if k.Pinned {
 			line("signing key", "%s (the one that you named)", k.Fingerprint)
 		} else {
 			line("signing key", "%s", k.Fingerprint)
-			line("", "It comes from the bundle itself: compare it with one that you have from elsewhere, and name it with -key.")
+			line("", "It comes from the bundle itself: compare it with one from another source, and name it with -key.")
 		}
 	}
 	t := r.Timestamps
