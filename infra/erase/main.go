@@ -34,13 +34,15 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("erase", flag.ContinueOnError)
-	org := flags.String("org", "", "the organisation")
-	confirm := flags.String("confirm", "", "the word "+word)
-	if err := flags.Parse(args); err != nil {
+	org := flags.String("org", "", "id of the organisation (required)")
+	confirm := flags.String("confirm", "", "the word "+word+"; without it, the keys are only listed")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	if *org == "" {
-		return errors.New("--org names the organisation whose keys are meant")
+		return errors.New("--org is missing: the id of the organisation")
 	}
 	if *confirm != "" && *confirm != word {
 		return fmt.Errorf("--confirm takes the word %s; nothing was deleted", word)
@@ -75,7 +77,7 @@ func one(ctx context.Context, api *kms.Client, org, arn string, confirmed bool, 
 		return err
 	}
 	if !confirmed {
-		fmt.Fprintf(out, "%s would be deleted; say --confirm %s\n", arn, word)
+		fmt.Fprintf(out, "%s would be deleted; to do it, add --confirm %s\n", arn, word)
 		return nil
 	}
 	done, err := api.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{
@@ -83,7 +85,7 @@ func one(ctx context.Context, api *kms.Client, org, arn string, confirmed bool, 
 		PendingWindowInDays: aws.Int32(days),
 	})
 	if _, already := errors.AsType[*types.KMSInvalidStateException](err); already {
-		fmt.Fprintf(out, "%s is to be deleted already\n", arn)
+		fmt.Fprintf(out, "%s already waits for its deletion\n", arn)
 		return nil
 	}
 	if err != nil {

@@ -62,9 +62,9 @@ func TestErase(t *testing.T) {
 		want      types.KeyState
 		says      string
 	}{
-		{false, types.KeyStateEnabled, "would be deleted; say --confirm delete-ca-keys"},
+		{false, types.KeyStateEnabled, "would be deleted; to do it, add --confirm delete-ca-keys"},
 		{true, types.KeyStatePendingDeletion, "is deleted on "},
-		{true, types.KeyStatePendingDeletion, "is to be deleted already"}, // once more is harmless
+		{true, types.KeyStatePendingDeletion, "already waits for its deletion"}, // once more is harmless
 	} {
 		var out bytes.Buffer
 		if err := erase(t.Context(), api, "acme", c.confirmed, &out); err != nil {

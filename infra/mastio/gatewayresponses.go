@@ -51,7 +51,7 @@ func refusals() []refusal {
 		{awsapigateway.ResponseType_DEFAULT_4XX(), 0, "Request refused", "request_refused",
 			"API Gateway refused the request.", "invalid_request"},
 		{awsapigateway.ResponseType_DEFAULT_5XX(), 0, "Something went wrong", "internal",
-			"Something went wrong here. The request id names the log entry that tells what.", "server_error"},
+			"Something went wrong here. The log entry with this request id has the cause.", "server_error"},
 	}
 }
 

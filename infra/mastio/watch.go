@@ -234,7 +234,7 @@ func (w *Watch) jobs() {
 		metric:  depth,
 		periods: 1,
 		todo: "An event was given up on after all its retries, or a backup of the tables failed. The event is in the queue " +
-			w.props.name("failed-events") + "; mend the cause, then delete it: the next run does its work.",
+			w.props.name("failed-events") + "; fix the cause, then delete it: the next run does its work.",
 	})
 }
 

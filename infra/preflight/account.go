@@ -68,7 +68,7 @@ func (l *looker) credentials(ctx context.Context) finding {
 	who, err := l.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	switch {
 	case err != nil:
-		return bad("credentials", "aws sts get-caller-identity", "there are none that work: %v", err)
+		return bad("credentials", "aws sts get-caller-identity", "no credentials work: %v", err)
 	case aws.ToString(who.Account) != l.a.account:
 		return bad("credentials", "make preflight with the credentials of the deployment: make synth takes account and "+
 			"region from them",

@@ -27,7 +27,7 @@ func run(args []string) int {
 	defer stop()
 	flags := flag.NewFlagSet("release", flag.ContinueOnError)
 	out := flags.String("out", filepath.Join("build", "release"),
-		"`folder` that the files go to; one of an earlier release is replaced")
+		"`folder` for the files; an earlier release in it is replaced")
 	functions := flags.String("functions", "", "`folder` for the functions alone, each as bootstrap in its own")
 	arch := flags.String("arch", "arm64", "`architecture` of -functions: arm64 or amd64")
 	stamp := flags.String("version", "", "`version` of -functions")

@@ -26,17 +26,17 @@ const (
 
 const usage = `Usage: go run ./infra/restore COMMAND [flags] DIR
 
-  out   copy the tables into files in DIR, which must be new or empty. Each item is read as it is at some moment of the
-        copying: stop the schedule and the traffic first. The files hold what the tables hold: keep them as safe.
-        Not copied are sessions and used proofs, because they must not come back.
-  in    make the tables hold what the files in DIR hold, and nothing else. Tables that are missing are made.
+  out   copy the tables into files in DIR, which must be new or empty. The items are read one after the other: stop the
+        schedule and the traffic first. The files hold everything that the tables hold: protect them as well as the
+        tables. Sessions and used proofs are not copied: they must not come back.
+  in    copy the files in DIR into the tables, which hold nothing else afterwards. Missing tables are made.
 
-  --prefix P      what stands before the tables' names, such as mastio-orga- (required)
-  --endpoint URL  of DynamoDB; without it, the one of your AWS settings
-  --replace       in: replace what is in the tables now
+  --prefix P      the beginning of the tables' names, such as mastio-orga- (required)
+  --endpoint URL  of DynamoDB (default: the endpoint of your AWS settings)
+  --replace       in: replace the present content of the tables
   --help          this text
 
-Credentials and region come from your AWS settings, as for the AWS command line. It needs dynamodb:Scan, and for in
+Credentials and region come from your AWS settings, as for the AWS command line. out needs dynamodb:Scan; in needs
 dynamodb:BatchWriteItem too. Exit status: 0 done, 1 failed, 2 usage.
 `
 

@@ -43,12 +43,12 @@ func run(ctx context.Context, args []string, out, failed io.Writer) int {
 	flags := flag.NewFlagSet("smoke", flag.ContinueOnError)
 	flags.SetOutput(failed)
 	var o options
-	flags.StringVar(&o.org, "org", "", "the `organisation`, where the account has several")
-	flags.StringVar(&o.agents, "agents", "", "base `URL` of the agents, in place of the stack's output")
-	flags.StringVar(&o.operators, "operators", "", "base `URL` of the operators, likewise")
-	flags.BoolVar(&o.insecure, "insecure", false, "believe any server certificate: for a gateway on this machine")
+	flags.StringVar(&o.org, "org", "", "the `organisation`, if the account has several")
+	flags.StringVar(&o.agents, "agents", "", "base `URL` of the agents (default: the stack's output)")
+	flags.StringVar(&o.operators, "operators", "", "base `URL` of the operators (default: the stack's output)")
+	flags.BoolVar(&o.insecure, "insecure", false, "accept any server certificate: for a gateway on this machine")
 	flags.BoolVar(&o.rotateCA, "rotate-ca", false, "rotate the Org CA too: every agent has to re-enrol")
-	flags.BoolVar(&o.questions, "questions", true, "ask AWS as well; makes a table, a role and keys, and removes them "+
+	flags.BoolVar(&o.questions, "questions", true, "ask AWS too: make a table, a role and keys, and remove them "+
 		"(some cents)")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return exitWorks
