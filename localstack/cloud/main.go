@@ -29,15 +29,15 @@ const defaultEdge = 9543
 
 const usage = `Usage: cloud COMMAND [flags]
 
-  up      start LocalStack on 127.0.0.1: in Docker where an engine answers, else as plain processes; what is missing is
-          installed first; one that is up already is left alone
+  up      start LocalStack on 127.0.0.1: in Docker if an engine answers, else as plain processes; install what is
+          missing first; do nothing if LocalStack is up already
   deploy  deploy the CDK app to it (cdklocal bootstrap and deploy), make the first Org CA, run the start-up check, start
           the gateway on https://localhost:9543
   serve   the gateway, in the foreground
-  test    the end-to-end suite, the guide, and the contract suites of KMS and store, against a deployment made now; what it
-          had to start is stopped again
-  logs    what the functions have printed
-  status  tell what runs
+  test    deploy, and run the end-to-end suite, the guide, and the contract suites of KMS and store against the
+          deployment; afterwards stop what this command has started
+  logs    print the functions' output
+  status  show what runs
   python  print which Python LocalStack would run on
   env     print settings for AWS clients: eval "$(… env)"
   down    stop the gateway, LocalStack and all that they started; LocalStack's state is gone

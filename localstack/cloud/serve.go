@@ -144,13 +144,13 @@ func (c *cloud) startGateway(ctx context.Context) error {
 		}
 		select {
 		case <-ended:
-			return fmt.Errorf("the gateway ended at its start; %s tells why", path)
+			return fmt.Errorf("the gateway ended at its start; %s says why", path)
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("the gateway does not answer; %s tells more", path)
+	return fmt.Errorf("the gateway does not answer; %s has the details", path)
 }
 
 const gatewayGrace = 5 * time.Second

@@ -126,7 +126,7 @@ func (t tool) there(ctx context.Context) (found string, ok bool) {
 	}
 	m := t.version.FindStringSubmatch(string(out))
 	if m == nil {
-		return "found, but it does not tell its version", false
+		return "found, but its version cannot be read", false
 	}
 	return "found " + strings.Join(m[1:], "."), atLeast(m[1:], t.least)
 }

@@ -81,7 +81,7 @@ func TestCheck(t *testing.T) {
 		{
 			name:   "a program without a version",
 			change: map[string]string{"npm": "echo hello"},
-			want:   []string{"npm 8 or newer: found, but it does not tell"},
+			want:   []string{"npm 8 or newer: found, but its version cannot be read"},
 		},
 		{
 			name:   "everything at once",

@@ -25,9 +25,9 @@ const (
 const usage = `Usage: go run ./localstack/run [flags]
 
 Builds the functions and runs the whole Mastio on https://localhost:PORT until Ctrl-C or SIGTERM.
-The admin secret goes to proxy.env in the current folder; settings in that file are read at the start.
+Writes the admin secret to proxy.env in the current folder, and reads the settings in that file at the start.
 
-  --data DIR          keep all state in DIR; without it, state is gone at the end
+  --data DIR          keep all state in DIR; without it, the state is lost at the end
   --port N            port of the gateway (default 9443)
   --org ID            id of the organisation (default orga)
   --trust-domain NAME SPIFFE trust domain (default ID.local)

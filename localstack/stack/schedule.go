@@ -94,7 +94,7 @@ func (s *Stack) startup(ctx context.Context) {
 }
 
 func firstError(cause error) error {
-	return fmt.Errorf("make the first Org CA: %w (the functions' log tells more)", cause)
+	return fmt.Errorf("make the first Org CA: %w (the functions' log has the details)", cause)
 }
 
 func current(report []byte) int64 {
