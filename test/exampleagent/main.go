@@ -45,16 +45,16 @@ func flags(args []string) (a *agent, length time.Duration) {
 	a = &agent{secret: os.Getenv("MCP_PROXY_ADMIN_SECRET")}
 	f.StringVar(&a.base, "mastio", "https://localhost:9443", "the agents' base `URL`")
 	f.StringVar(&a.operators, "operators", "", "the operators' base `URL`, for the enrolment (default: the agents')")
-	f.StringVar(&a.name, "name", "example", "name to enrol under, if the folder holds no identity yet; that takes "+
+	f.StringVar(&a.name, "name", "example", "name for the enrolment, if the folder holds no identity yet; it needs "+
 		"MCP_PROXY_ADMIN_SECRET in the environment")
 	folder := f.String("dir", ".", "`folder` of the identity: identity.pem holds certificate and key, and is "+
 		"replaced as a whole")
-	ca := f.String("ca", "", "PEM `file` of the CA that the server's certificate is under (default: the system's)")
-	f.DurationVar(&a.every, "every", 30*time.Second, "how often a token is fetched")
+	ca := f.String("ca", "", "PEM `file` with the CA of the server's certificate (default: the system's CAs)")
+	f.DurationVar(&a.every, "every", 30*time.Second, "how often to fetch a token")
 	f.DurationVar(&length, "for", 0, "how long to run (default: until it is stopped)")
 	f.Usage = func() {
 		fmt.Fprint(f.Output(),
-			"An agent of a Mastio: enrols, fetches tokens, renews its certificate when it is asked to.\n\n")
+			"An agent of a Mastio: enrols, fetches tokens, renews its certificate when the Mastio asks for it.\n\n")
 		f.PrintDefaults()
 	}
 	f.Parse(args) //nolint:errcheck // it exits
