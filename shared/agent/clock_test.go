@@ -70,7 +70,7 @@ func TestPutOffAgentIsLookedAtInTime(t *testing.T) {
 		p.DueAt().Add(14 * 365 * day): p.NotAfter.Add(-LastLook),
 	} {
 		a.Hygiene.Later = later
-		if at, told := a.Due(); told || !at.Equal(want) {
+		if at, notified := a.Due(); notified || !at.Equal(want) {
 			t.Errorf("put off until %s: looked at %s, want %s", later, at, want)
 		}
 	}

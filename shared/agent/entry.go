@@ -16,19 +16,19 @@ const (
 
 // Entry is the agent's place in the due index. It is as Due says, or earlier where a rotation left it; never later. The
 // zero time: the agent is not in the index.
-func (a Agent) Entry() (at time.Time, told bool) {
-	at, told = a.Due()
-	if !told && !at.IsZero() && !a.Early.IsZero() && a.Early.Before(at) {
+func (a Agent) Entry() (at time.Time, notified bool) {
+	at, notified = a.Due()
+	if !notified && !at.IsZero() && !a.Early.IsZero() && a.Early.Before(at) {
 		at = a.Early
 	}
-	return at, told
+	return at, notified
 }
 
 // Misplaced reports whether the agent's entry is early, and so near at now that it has to be moved. Placed moves it.
 func (a Agent) Misplaced(now time.Time) bool {
-	at, told := a.Entry()
+	at, notified := a.Entry()
 	due, _ := a.Due()
-	return !told && at.Before(due) && !at.After(now.Add(Foresight+Correction))
+	return !notified && at.Before(due) && !at.After(now.Add(Foresight+Correction))
 }
 
 // Placed returns the agent with its entry where Due says.
@@ -37,15 +37,15 @@ func (a Agent) Placed() Agent {
 	return a
 }
 
-// follow returns next, which follows a in the registry, with a's entry if that may stay. It may as long as more than
-// half of the time until next is due is left: so an agent that rotates seldom moves its entry itself, once, as cheaply
-// as can be, and one that rotates often does so in few of its rotations.
+// follow returns next, which follows a in the registry, with a's entry if that may stay. The entry may stay while more
+// than half of the time until next is due is left. So an agent that rotates seldom moves its entry itself, once, at
+// the lowest cost, and an agent that rotates often moves it in few of its rotations.
 func (a Agent) follow(next Agent, now time.Time) Agent {
 	next.Early = time.Time{}
-	at, told := a.Entry()
+	at, notified := a.Entry()
 	due, _ := next.Due()
 	left := at.Sub(now)
-	if !told && !at.IsZero() && at.Before(due) && left > Foresight+Correction && left >= due.Sub(now)/2 {
+	if !notified && !at.IsZero() && at.Before(due) && left > Foresight+Correction && left >= due.Sub(now)/2 {
 		next.Early = at
 	}
 	return next

@@ -23,8 +23,8 @@ func certOf(now time.Time, life time.Duration) Pin {
 
 func entry(t *testing.T, a Agent) time.Time {
 	t.Helper()
-	at, told := a.Entry()
-	if told {
+	at, notified := a.Entry()
+	if notified {
 		t.Fatal("the entry is among the notified")
 	}
 	return at
@@ -58,8 +58,8 @@ func TestEntryStaysWhileItIsFarOff(t *testing.T) {
 // next certificate is due before it, it moves at once.
 func TestEntryMovesWithTheRotation(t *testing.T) {
 	year := minted(entryBegin, 365*day)
-	told := year
-	told.Hygiene = Hygiene{About: told.Pin().Thumbprint, Told: true}
+	notified := year
+	notified.Hygiene = Hygiene{About: notified.Pin().Thumbprint, Told: true}
 	gone := year.Deactivate(entryBegin)
 	gone.Status = Active
 	for name, c := range map[string]struct {
@@ -70,7 +70,7 @@ func TestEntryMovesWithTheRotation(t *testing.T) {
 		"a life of 123 days": {minted(entryBegin, 123*day), certOf(entryBegin.Add(day), 123*day), entryBegin.Add(day)},
 		"a life of a day":    {minted(entryBegin, day), certOf(entryBegin.Add(time.Hour), day), entryBegin.Add(time.Hour)},
 		"its second half":    {year, certOf(entryBegin.Add(200*day), 365*day), entryBegin.Add(200 * day)},
-		"notified":           {told, certOf(entryBegin.Add(day), 365*day), entryBegin.Add(day)},
+		"notified":           {notified, certOf(entryBegin.Add(day), 365*day), entryBegin.Add(day)},
 		"not in the index":   {gone, certOf(entryBegin.Add(day), 365*day), entryBegin.Add(day)},
 		"a shorter life":     {year, certOf(entryBegin.Add(day), 180*day), entryBegin.Add(day)},
 		"a clock far ahead":  {year, certOf(entryBegin.AddDate(20, 0, 0), 365*day), entryBegin.AddDate(20, 0, 0)},
@@ -112,10 +112,10 @@ func TestEntryIsNeverLate(t *testing.T) {
 				}
 			},
 			"": func(t *rapid.T) {
-				due, told := a.Due()
+				due, notified := a.Due()
 				at, among := a.Entry()
-				if at.After(due) || told != among || at.IsZero() != due.IsZero() {
-					t.Fatalf("entry %v (notified: %t), due %v (%t)", at, among, due, told)
+				if at.After(due) || notified != among || at.IsZero() != due.IsZero() {
+					t.Fatalf("entry %v (notified: %t), due %v (%t)", at, among, due, notified)
 				}
 			},
 		})

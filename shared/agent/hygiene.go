@@ -6,7 +6,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// ErrDelivery reports a way of delivery that is none.
+// ErrDelivery reports an unknown way of delivery.
 var ErrDelivery = problem.New(400, "hygiene_invalid", "deliver takes notify or secretsmanager").
 	Says("hygiene is {\"deliver\": \"notify\"} or {\"deliver\": \"secretsmanager\"}.")
 
@@ -58,7 +58,7 @@ type Hygiene struct {
 	// Undelivered is the version of the agent's secret that holds the pin's certificate and key and is not the current one
 	// yet. Until it is, the certificate in use has no deadline.
 	Undelivered string
-	Failed      int64     // runs that did not get on with it
+	Failed      int64     // runs that failed
 	Later       time.Time // it is not looked at before; zero: when it is due
 	Job         time.Time // when the last of an operator's jobs that has dealt with the agent began
 	// Named is the fence of the swap of the Org CA about which the agent's owner was notified, whatever the pin was then;
@@ -80,7 +80,7 @@ func (a Agent) Concerning() Hygiene {
 
 // Due is the time at which hygiene has work with the agent's certificate next, or, if its operator was notified, the
 // certificate's end. The zero time: hygiene is not for the agent. Entry is its place in the due index.
-func (a Agent) Due() (at time.Time, told bool) {
+func (a Agent) Due() (at time.Time, notified bool) {
 	p := a.Pin()
 	if a.Status != Active || a.Method != Minted || p.NotAfter.IsZero() {
 		return time.Time{}, false

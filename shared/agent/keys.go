@@ -59,7 +59,7 @@ func proofKeyID(jkt string) (id KeyID, ok bool) {
 	return id, err == nil && copy(id[:], octets) == len(id)
 }
 
-// Fresh returns ErrKeyUsed if the key (as Pin.Key has it) was certified for the agent a before, or declared
+// Fresh returns ErrKeyUsed if the key (in the form of Pin.Key) was certified for the agent a before, or declared
 // compromised. The record a counts as well: its pins may be older than the record of keys.
 func (k Keys) Fresh(a Agent, key string) error {
 	id, ok := keyID(key)
@@ -71,7 +71,7 @@ func (k Keys) Fresh(a Agent, key string) error {
 	return nil
 }
 
-// Sound returns ErrKeyUsed if the key (as Pin.Key has it) was declared compromised: a re-enrolment under a new
+// Sound returns ErrKeyUsed if the key (in the form of Pin.Key) was declared compromised: a re-enrolment under a new
 // generation may reuse the present key, but never a compromised one.
 func (k Keys) Sound(key string) error {
 	if id, ok := keyID(key); !ok || slices.Contains(k.Compromised, id) {
@@ -95,8 +95,8 @@ func (k Keys) SoundProofKey(jkt string) error {
 // costs as much as one of the record; so the keys are written with every fifth certificate.
 const MaxRecent = 4
 
-// Certified returns the agent after a key (as Pin.Key has it) was certified for it, and the keys to store with it: nil
-// while the record itself has room to name the key.
+// Certified returns the agent after a key (in the form of Pin.Key) was certified for it, and the keys to store with
+// it: nil while the record itself has room to name the key.
 func (k Keys) Certified(a Agent, key string) (Agent, *Keys) {
 	id, ok := keyID(key)
 	named := slices.Contains(a.Past.Recent, id) // certified twice, because the Org CA moved, or an answer was lost

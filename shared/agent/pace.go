@@ -8,7 +8,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// ErrRenewalEarly reports a renewal right behind another. Its RetryIn is the wait until the next one is answered.
+// ErrRenewalEarly reports a renewal right after another. Its RetryIn is the wait until the next one is answered.
 var ErrRenewalEarly = problem.New(429, "renewed_recently", "the certificate was renewed a moment ago").
 	Says("This certificate was renewed, or made by a renewal, a moment ago. Use the newest one; renew it " +
 		"when Retry-After has passed, or better when GET /v1/agent/renewal-info says.")
@@ -24,10 +24,10 @@ const (
 	renewalBurst = 3
 )
 
-// EarlyRenewal returns ErrRenewalEarly, with the wait in whole seconds, if the agent's certificate of the pin p may not
-// be renewed yet: a renewal made it a moment ago, or it has been renewed again and again since. A certificate is
-// renewed at once if it was enrolled or rotated, if the answer with its successor was lost, or if an overlap of the Org
-// CA carries it. The wait ends well before the certificate does, so it locks no agent out.
+// EarlyRenewal returns ErrRenewalEarly, with the wait in whole seconds, if the agent's certificate of the pin p may
+// not be renewed yet. A renewal made the certificate a moment ago, or it was renewed too often since. A certificate is
+// renewed at once if it was enrolled or rotated, if the answer with its successor was lost, or if an overlap of the
+// Org CA carries it. The wait ends well before the certificate does, so it locks no agent out.
 func EarlyRenewal(a Agent, p Pin, ca orgca.Pointer, now time.Time) error {
 	var next time.Time
 	switch again := lostSuccessors(a, p); {
@@ -40,9 +40,9 @@ func EarlyRenewal(a Agent, p Pin, ca orgca.Pointer, now time.Time) error {
 	return wait(next, now)
 }
 
-// ReserveRenewal lets a renewal of the pin p through, if it is not early (EarlyRenewal) and fewer than renewalBurst
-// were let through within the pace, whether or not they succeeded, and returns the keys with a note of the renewal. The
-// note is stored before a signature is spent, so concurrent requests see the notes of each other.
+// ReserveRenewal admits a renewal of the pin p and returns the keys with a note of the renewal. It refuses a renewal
+// that is early (EarlyRenewal), and the next one after renewalBurst renewals within the pace, whether or not those
+// succeeded. The note is stored before a signature is spent, so concurrent requests see the notes of each other.
 //
 // Errors: as of EarlyRenewal.
 func ReserveRenewal(k Keys, a Agent, p Pin, ca orgca.Pointer, now time.Time) (Keys, error) {

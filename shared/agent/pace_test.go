@@ -103,7 +103,7 @@ func TestWaitsNeverLockOut(t *testing.T) {
 			t.Errorf("of %s, the last renewal is %s before the end, after %d", left, gap, answered)
 		}
 		if most := renewalBurst * (int(left/renewalPace) + 16); answered > most {
-			t.Errorf("of %s: %d renewals, want %d at the most", left, answered, most)
+			t.Errorf("of %s: %d renewals, want %d at most", left, answered, most)
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (p Profile) Diff(next Profile) (before, after map[string]any) {
 	return before, after
 }
 
-// plain is a field's value as JSON has it: a list is a []any, which is never nil.
+// plain is a field's value in JSON's form: a list is a []any, which is never nil.
 func plain(field reflect.Value) any {
 	if field.Kind() != reflect.Slice {
 		return field.Interface()

@@ -47,10 +47,10 @@ type Generations interface {
 	IsCurrent(generation int64) bool
 }
 
-// Authenticate finds the pin of the certificate with this thumbprint and decides whether it counts at now: the agent is
-// active, the pin is there and within its deadline, and its generation is accepted (a dormant pin's: current). Every
-// other case is ErrRevoked: the outside sees one answer for all of them. A caller that grants something because of
-// the pin stores the result of Use.
+// Authenticate finds the pin of the certificate with this thumbprint and decides whether it counts at now. It counts
+// if the agent is active, the pin exists and is within its deadline, and its generation is accepted (for a dormant
+// pin: current). Every other case is ErrRevoked: the outside sees one answer for all of them. A caller that grants
+// something because of the pin stores the result of Use.
 func (a Agent) Authenticate(thumbprint string, g Generations, now time.Time) (Pin, error) {
 	if a.Status != Active {
 		return Pin{}, fmt.Errorf("%w: agent is %s", ErrRevoked, a.Status)
@@ -88,8 +88,8 @@ func (p Pin) asleep(now time.Time) Pin {
 	return p
 }
 
-// ended reports whether the pin's deadline is over at now, or is implausible: a grace longer than the longest was
-// given under a fast clock, and the replaced certificate must not count for as long as that clock was wrong. A pin
+// ended reports whether the pin's deadline is over at now, or is implausible. A clock that was ahead gave a grace that
+// is longer than the longest, and the replaced certificate must not count for as long as that clock was wrong. A pin
 // that yields is the exception: its agent may hold no other certificate, and the pin ends with the successor's first
 // use anyway, and with its certificate.
 func (p Pin) ended(now time.Time) bool {

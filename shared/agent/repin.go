@@ -4,7 +4,7 @@ import "time"
 
 // Keep says what a new pin leaves of the ones before it.
 type Keep struct {
-	Grace time.Duration // pins that have not ended yet stay for so long at the most; zero: they end at once
+	Grace time.Duration // pins that have not ended yet stay for so long at most; zero: they end at once
 	// UntilUse: the new pin is a successor. The pin in use before it ends with the successor's first use or with Grace,
 	// whichever comes first. So a lost answer does not lock the agent out.
 	UntilUse bool

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The pin in use yields; a second successor is pinned beside the first, whose answer may be lost.
+// The pin in use yields; a second successor is pinned next to the first, whose answer may be lost.
 func TestRepinUntilUse(t *testing.T) {
 	keep := Keep{Grace: time.Hour, UntilUse: true}
 	a := Agent{Pins: []Pin{{Thumbprint: "a"}, {Thumbprint: "operator's", Until: now.Add(48 * time.Hour)}}}

@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// life is an agent's record beside the agent that it is about, the operator, and a CA that moves. It knows what each of
-// them was promised, not how the record keeps it.
+// life is an agent's record next to the agent that it is about, the operator, and a CA that moves. It knows what each
+// of them was promised, not how the record keeps it.
 type life struct {
 	record Agent
 	now    time.Time

@@ -14,9 +14,9 @@ import (
 // The certificate's DPoP key becomes the agent's.
 //
 // The first use of a successor proves that it has arrived: the pin that yields to it ends, and so do the other unused
-// successors, whose answers were lost. The first use of a pin that a rollback restored makes it the agent's pin again,
-// and ends those of the generation that was undone, unless that generation is still accepted: another instance of the
-// agent may have nothing else.
+// successors, whose answers were lost. The first use of a pin that a rollback restored makes it the agent's pin again.
+// It also ends the pins of the generation that was undone, unless that generation is still accepted: another instance
+// of the agent may have nothing else.
 func (a Agent) Use(p Pin, g Generations, now time.Time) (used Agent, changed bool) {
 	restored := p.Dormant && g.IsCurrent(p.Generation)
 	if !p.Unused && !restored {
@@ -38,7 +38,7 @@ func (a Agent) Use(p Pin, g Generations, now time.Time) (used Agent, changed boo
 				pins = append(pins, q)
 			}
 		case p.Unused && (q.Unused || q.Yields):
-			if q.Dormant && q.Generation != p.Generation { // what a rollback would restore, and how it hangs together
+			if q.Dormant && q.Generation != p.Generation { // what a rollback would restore, and its links
 				pins = append(pins, q.asleep(now))
 			}
 		default:

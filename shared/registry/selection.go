@@ -38,7 +38,7 @@ type Selection struct {
 	Sort   Sort
 	Limit  int    // 1 to 1,000
 	Cursor string // of the page before; empty: the first page
-	// Keys is how many entries of the index a page looks at, at the most, and Records how many records it reads. A page
+	// Keys is how many entries of the index a page looks at, at most, and Records how many records it reads. A page
 	// that stops there has a cursor, and may have no agent. Both at least 1.
 	Keys, Records int
 }
@@ -62,8 +62,8 @@ func (f Filter) Matches(a agent.Agent) bool {
 	case f.DueAt.IsZero():
 		return true
 	}
-	at, told := a.Due()
-	return !at.IsZero() && (told || !at.After(f.DueAt))
+	at, notified := a.Due()
+	return !at.IsZero() && (notified || !at.After(f.DueAt))
 }
 
 // KeysSuffice reports whether an index in this order decides on its own which agents match, so that no record is read

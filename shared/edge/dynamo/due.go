@@ -29,11 +29,11 @@ const (
 
 // duePlace is an agent's sort key in the due index; empty: it is not in it.
 func duePlace(a agent.Agent) string {
-	at, told := a.Entry()
+	at, notified := a.Entry()
 	switch {
 	case at.IsZero():
 		return ""
-	case told:
+	case notified:
 		return toldPart + dueTime(at) + "#" + string(a.ID)
 	}
 	return awaitPart + dueTime(at) + "#" + string(a.ID)
@@ -42,7 +42,7 @@ func duePlace(a agent.Agent) string {
 // dueTime keeps times in order as texts; before 1970 there are none.
 func dueTime(t time.Time) string { return fmt.Sprintf("%014d", max(t.UnixMilli(), 0)) }
 
-// behind is what follows everything of a time. In the order of bytes '$' stands behind '#'.
+// behind is what follows everything of a time. In the order of bytes '$' follows '#'.
 func behind(t time.Time) string { return dueTime(t) + "$" }
 
 var duePattern = regexp.MustCompile(`^([01]#)[0-9]{14,}#(.+)$`)
@@ -80,7 +80,7 @@ func (s *Store) Due(ctx context.Context, q registry.DueQuery) (registry.DuePage,
 	return page, nil
 }
 
-// dueAfter is where a page begins: behind the cursor, which lies in the query's range.
+// dueAfter is where a page begins: after the cursor, which lies in the query's range.
 func dueAfter(q registry.DueQuery) (string, error) {
 	if q.Cursor == "" {
 		return dueFrom(q), nil

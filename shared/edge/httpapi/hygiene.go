@@ -25,8 +25,8 @@ func upkeepOf(a agent.Agent) upkeep {
 	if h.Deliver == agent.SecretsManager {
 		h.Secret = hygiene.SecretName(a.ID)
 	}
-	due, told := a.Due()
-	if h.Told = told; !told && !due.IsZero() {
+	due, notified := a.Due()
+	if h.Told = notified; !notified && !due.IsZero() {
 		h.Due = &due
 	}
 	return h

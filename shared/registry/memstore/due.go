@@ -13,7 +13,7 @@ import (
 
 var duePattern = regexp.MustCompile(`^[01]#[0-9]{14,}#.+$`)
 
-// Due reads a page of the agents that are due. It panics on a limit that is none.
+// Due reads a page of the agents that are due. It panics on an invalid limit.
 func (s *Store) Due(ctx context.Context, q registry.DueQuery) (page registry.DuePage, err error) {
 	const doing = "list who is due"
 	if q.Limit < 1 || q.Limit > 1000 {
@@ -60,9 +60,9 @@ func (s *Store) Records(ctx context.Context, ids []agent.ID) (found []agent.Agen
 func (s *Store) Expiring(ctx context.Context, now, overdue time.Time) (found bool, err error) {
 	err = s.read(ctx, "Expiring", "look for certificates that end", func() {
 		for _, a := range s.agents {
-			at, told := a.Entry()
+			at, notified := a.Entry()
 			found = found || !at.IsZero() &&
-				(told && now.UnixMilli() < at.UnixMilli() || !told && at.UnixMilli() <= overdue.UnixMilli())
+				(notified && now.UnixMilli() < at.UnixMilli() || !notified && at.UnixMilli() <= overdue.UnixMilli())
 		}
 	})
 	return found, err
@@ -72,11 +72,11 @@ func (s *Store) Expiring(ctx context.Context, now, overdue time.Time) (found boo
 func (s *Store) due(q registry.DueQuery) []string {
 	var places []string
 	for _, a := range s.agents {
-		switch due, told := a.Entry(); {
-		case due.IsZero(), !q.After.IsZero() && (told || due.UnixMilli() <= q.After.UnixMilli()):
-		case told && q.Told:
+		switch due, notified := a.Entry(); {
+		case due.IsZero(), !q.After.IsZero() && (notified || due.UnixMilli() <= q.After.UnixMilli()):
+		case notified && q.Told:
 			places = append(places, fmt.Sprintf("0#%014d#%s", due.UnixMilli(), a.ID))
-		case !told && due.UnixMilli() <= q.At.UnixMilli():
+		case !notified && due.UnixMilli() <= q.At.UnixMilli():
 			places = append(places, fmt.Sprintf("1#%014d#%s", due.UnixMilli(), a.ID))
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// List reads a page of the agents that match a filter. It panics on a limit that is none.
+// List reads a page of the agents that match a filter. It panics on an invalid limit.
 func (s *Store) List(ctx context.Context, l registry.Selection) (page registry.Page, err error) {
 	const doing = "list agents"
 	if l.Limit < 1 || l.Limit > 1000 || l.Keys < 1 || l.Records < 1 {
@@ -59,11 +59,11 @@ func placeOf(l registry.Selection, a agent.Agent) string {
 	case registry.ByName:
 		return string(a.ID)
 	case registry.ByDue:
-		at, told := a.Entry()
+		at, notified := a.Entry()
 		switch {
 		case at.IsZero():
 			return ""
-		case told:
+		case notified:
 			return fmt.Sprintf("0#%014d#%s", at.UnixMilli(), a.ID)
 		case !l.DueAt.IsZero() && at.UnixMilli() > l.DueAt.UnixMilli():
 			return ""

@@ -80,8 +80,8 @@ func (j *Job) proceed(ctx context.Context, id agent.ID) (done outcome, err error
 }
 
 func due(a agent.Agent, now time.Time) bool {
-	at, told := a.Due()
-	return !at.IsZero() && !told && !now.Before(at)
+	at, notified := a.Due()
+	return !at.IsZero() && !notified && !now.Before(at)
 }
 
 // place moves an entry that is early to where the agent is due. No row: nothing about the agent changes.

@@ -57,13 +57,13 @@ func (p *pass) move(ctx context.Context, view registry.View) (outcome, error) {
 	return rotated, nil
 }
 
-// replace delivers a certificate under the current generation: stage, pin, promote. pinned: the pin is in the registry,
-// or may be, so that a promotion that failed has to be made up for.
+// replace delivers a certificate under the current generation: stage, pin, promote. pinned: the pin is in the
+// registry, or may be, so that a failed promotion must be repeated.
 //
 // A delivery by age notes in the registry what it stages, keeps the agent in the due index until the promotion, and
-// writes the agent once more behind it. This one does without these three writes, because it is for many agents: no run
-// believes what another one has staged, what another one has pinned is found by the record of the re-issue or by the
-// page of the job, and the certificate in use ends with its overlap, its own end, or the new one's first use.
+// writes the agent once more afterwards. replace avoids these three writes, because it is for many agents. No run uses
+// what another run has staged. The record of the re-issue, or the page of the job, leads to pins of another run. The
+// certificate in use ends with its overlap, its own end, or the new one's first use.
 func (j *Job) replace(
 	ctx context.Context, view registry.View, h agent.Hygiene, why cause,
 ) (pinned bool, err error) {

@@ -93,7 +93,7 @@ func busy(r orgca.Reissue, now time.Time) bool {
 	return !r.Under.IsZero() && now.Sub(r.Under).Abs() < reissueBusy
 }
 
-// errSuperseded reports that the re-issue is another one by now, or was stopped.
+// errSuperseded reports that another re-issue has begun, or that this one was stopped.
 var errSuperseded = errors.New("the re-issue does not go on")
 
 // begin notes that this run is at work. Of two runs at the same moment one gets through.

@@ -63,7 +63,7 @@ func TestReissueMovesTheFleet(t *testing.T) {
 	for _, overlap := range []time.Duration{0, time.Hour} {
 		m := fresh(t, memstore.Config{})
 		secret := admit(t, m, "secret", agent.SecretsManager)
-		told := admit(t, m, "told", agent.Notify)
+		notified := admit(t, m, "notified", agent.Notify)
 		swap(t, m, overlap)
 		r := reissues(t, m)
 		want := orgca.ReissueCounts{Delivered: 1, Notified: 1, Waiting: 1}
@@ -74,13 +74,14 @@ func TestReissueMovesTheFleet(t *testing.T) {
 			events(t, m, secret.Agent.ID)); diff != "" {
 			t.Errorf("events of a delivery (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff([]audit.Event{audit.AgentEnrolled, audit.AgentCertDue}, events(t, m, told.Agent.ID)); diff != "" {
+		notice := []audit.Event{audit.AgentEnrolled, audit.AgentCertDue}
+		if diff := cmp.Diff(notice, events(t, m, notified.Agent.ID)); diff != "" {
 			t.Errorf("events of a notice (-want +got):\n%s", diff)
 		}
 		counts(t, m, "the old certificate before the new one is used", string(secret.Certificate.CertPEM), overlap > 0)
 		counts(t, m, "the new certificate", read(t, m, secret.Agent.ID).CertPEM, true)
 		counts(t, m, "the old certificate", string(secret.Certificate.CertPEM), false)
-		counts(t, m, "the certificate of the agent that did not move", string(told.Certificate.CertPEM), overlap > 0)
+		counts(t, m, "the certificate of the agent that did not move", string(notified.Certificate.CertPEM), overlap > 0)
 		applied := m.Store.Calls()["Apply"]
 		m.Advance(time.Hour)
 		if got, err := m.Hygiene.Reissue(t.Context()); err != nil || got != (hygiene.ReissueReport{}) {
@@ -107,8 +108,8 @@ func TestNoticeNamesTheDeadline(t *testing.T) {
 	if d["deadline"] != audit.Stamp(until) || d["org_ca_generation"] != 2.0 || d["generation"] != 1.0 {
 		t.Errorf("the notice says %v, want generation 1, Org CA 2 and %v", d, until)
 	}
-	if got, told := stored(t, m, a.Agent.ID).Due(); told || got.IsZero() {
-		t.Errorf("due %v, notified of it %v: a notice about the Org CA is none about the certificate's age", got, told)
+	if got, notified := stored(t, m, a.Agent.ID).Due(); notified || got.IsZero() {
+		t.Errorf("due %v, notified of it %v: a notice about the Org CA is none about the certificate's age", got, notified)
 	}
 	if _, err := m.Standby.Run(t.Context()); err != nil {
 		t.Fatal(err)
