@@ -33,7 +33,7 @@ type Leaf struct {
 // Rows is how many rows the leaf covers.
 func (l Leaf) Rows() int64 { return l.Seq - l.FromSeq }
 
-// From is the end of the chain that the leaf begins behind.
+// From is the end of the chain that the leaf begins after.
 func (l Leaf) From() Head {
 	if l.FromSeq == 0 {
 		return Head{}
@@ -66,11 +66,11 @@ func NewTree() *Tree {
 	return &Tree{nodes: factory.NewEmptyRange(0)}
 }
 
-// Add appends a leaf. It returns ErrBroken for one that covers nothing, or does not come behind those before it.
+// Add appends a leaf. It returns ErrBroken for one that covers nothing, or does not come after those before it.
 func (t *Tree) Add(l Leaf) error {
 	switch {
 	case l.Subject <= t.last:
-		return fmt.Errorf("%w: the leaf of %q stands behind that of %q", ErrBroken, l.Subject, t.last)
+		return fmt.Errorf("%w: the leaf of %q comes after that of %q", ErrBroken, l.Subject, t.last)
 	case l.FromSeq < 0 || l.Seq <= l.FromSeq || (l.FromSeq == 0) != (l.FromHash == Genesis):
 		return fmt.Errorf("%w: the leaf of %s goes from row %d to row %d", ErrBroken, l.Subject, l.FromSeq, l.Seq)
 	}
@@ -113,7 +113,7 @@ type Checkpoint struct {
 	Type      string `json:"type"`
 }
 
-// Follow returns the checkpoint behind c, over the leaves of t. The zero Checkpoint stands before the first.
+// Follow returns the checkpoint after c, over the leaves of t. The zero Checkpoint stands before the first.
 func (c Checkpoint) Follow(orgID string, t *Tree, key string, now time.Time) (Checkpoint, error) {
 	next := Checkpoint{
 		Type:      CheckpointType,

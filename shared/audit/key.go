@@ -46,7 +46,7 @@ func (k Key) EncodePEM() ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
 }
 
-// ParseKeys reads public keys in PEM, one behind the other. There may be several where the signing key was changed.
+// ParseKeys reads public keys in PEM, one after the other. There may be several where the signing key was changed.
 func ParseKeys(data []byte) ([]Key, error) {
 	var keys []Key
 	for len(data) > 0 {

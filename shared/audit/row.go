@@ -17,7 +17,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/problem"
 )
 
-// ErrBroken reports a chain that does not hold.
+// ErrBroken reports a chain that does not verify.
 var ErrBroken = problem.Internal("audit chain is broken")
 
 // ErrEvent reports an event type that is not in the list, or an entry that cannot be written.
@@ -128,7 +128,7 @@ type Row struct {
 
 const timestampFormat = "2006-01-02T15:04:05.000Z"
 
-// Append gives e its place behind h and returns the row and the new end of the chain. It returns ErrEvent for an
+// Append gives e its place after h and returns the row and the new end of the chain. It returns ErrEvent for an
 // event that is not listed, or details that have no canonical JSON form.
 func (h Head) Append(e Entry) (Row, Head, error) {
 	if !events[e.Event] || e.Subject == "" || e.Actor == "" {
@@ -190,7 +190,7 @@ func FirstID(t time.Time) string {
 	return id.String()
 }
 
-// IDTime is the time of an id. It returns ErrBroken for what is none.
+// IDTime is the time of an id. It returns ErrBroken for a malformed id.
 func IDTime(id string) (time.Time, error) {
 	parsed, err := ulid.ParseStrict(id)
 	if err != nil {

@@ -42,8 +42,8 @@ type Manifest struct {
 	First        int64  `json:"first_checkpoint"` // 0: none
 	Last         int64  `json:"last_checkpoint"`
 	Rows         int64  `json:"rows"`
-	UnsealedRows int64  `json:"unsealed_rows"` // of Rows, those behind the last checkpoint
-	Complete     bool   `json:"complete"`      // there was nothing behind it when it was made
+	UnsealedRows int64  `json:"unsealed_rows"` // of Rows, those after the last checkpoint
+	Complete     bool   `json:"complete"`      // there was nothing after it when it was made
 }
 
 // FullCheckpoint is a checkpoint with its leaves, in the order of their subjects.

@@ -15,7 +15,7 @@ import (
 // returns a *Break at the first defect; the report of Finish has what was checked before it.
 func (v *Verifier) Bundle(file string, r *Reader) error {
 	v.file, v.line, v.row = file, 0, audit.Row{}
-	// Rows behind the last checkpoint of the part before are sealed in this part.
+	// Rows after the last checkpoint of the part before are sealed in this part.
 	v.report.Rows -= v.report.Unsealed
 	v.report.Unsealed, v.unsealed = 0, 0
 	keys := v.keys(r.Keys)
@@ -63,7 +63,7 @@ func (v *Verifier) pins(fingerprint string) bool {
 	return slices.Contains(strings.Split(v.Key, ","), fingerprint)
 }
 
-// manifest is of no value as a proof; a bundle that contradicts its own is broken all the same.
+// manifest proves nothing, but a bundle that contradicts its own manifest is broken.
 func (v *Verifier) manifest(m Manifest, rows int64) error {
 	v.line, v.row = 0, audit.Row{}
 	if m.Rows != rows || m.Last != 0 && m.Last != v.last.Number {

@@ -217,7 +217,7 @@ func (c *Checkpoints) sealed() (s audit.Sealed, err error) {
 	return s, c.want(json.Delim('['))
 }
 
-// Leaf reads the next leaf of the checkpoint read last. Behind the last one it returns io.EOF.
+// Leaf reads the next leaf of the checkpoint read last. After the last one it returns io.EOF.
 func (c *Checkpoints) Leaf() (audit.Leaf, error) {
 	var l audit.Leaf
 	if c.json.More() {
@@ -299,7 +299,7 @@ func malformed(cause error, format string, values ...any) error {
 	return err
 }
 
-// wrong says what is wrong with a member of a file that is a bundle: half of a file is none, the rest was changed.
+// wrong classifies an error in a member of a bundle: half of a file is not a bundle, everything else was changed.
 func wrong(cause error, format string, values ...any) error {
 	if damaged(cause) {
 		return malformed(cause, "the file is cut off or damaged: "+format, values...)

@@ -69,7 +69,7 @@ func (s *side) leaves(c audit.Checkpoint, from *Checkpoints) error {
 func (s *side) leaf(c audit.Checkpoint, l audit.Leaf) error {
 	known, met := s.sealed[l.Subject]
 	if (met || s.first == 1) && known.of() != l.From() {
-		return s.missing(l.Subject, l.FromSeq, "checkpoint %d has the chain go on behind row %d; the checkpoints before it "+
+		return s.missing(l.Subject, l.FromSeq, "checkpoint %d continues the chain after row %d; the checkpoints before it "+
 			"end at row %d, or at another row of that number",
 			c.Number, l.FromSeq, known.seq)
 	}
@@ -107,7 +107,7 @@ func (s *side) use(h audit.Head) (audit.Head, error) {
 	return next, s.announcement(r)
 }
 
-// trail checks the rows behind the last checkpoint: by subject, then by number.
+// trail checks the rows after the last checkpoint: by subject, then by number.
 func (s *side) trail() error {
 	var subject string
 	var h audit.Head
@@ -117,7 +117,7 @@ func (s *side) trail() error {
 			return err
 		}
 		if order := cmp.Compare(r.Subject, subject); order < 0 {
-			return s.broken("the row stands in the wrong place: it comes behind those of %s", subject)
+			return s.broken("the row stands in the wrong place: it comes after those of %s", subject)
 		} else if order > 0 {
 			known, met := s.sealed[r.Subject]
 			if subject, h = r.Subject, known.of(); !met {

@@ -90,7 +90,7 @@ func (p *pass) find(name string) error {
 	}
 }
 
-// next returns the name of the next file, without the folder that it is in; io.EOF behind the last one.
+// next returns the name of the next file, without the folder that it is in; io.EOF after the last one.
 func (p *pass) next() (string, error) {
 	for {
 		h, err := p.tar.Next()
@@ -116,7 +116,7 @@ func (p *pass) next() (string, error) {
 	}
 }
 
-// end checks what stands behind the rows, and the archive's own checksum.
+// end checks what follows the rows, and the archive's own checksum.
 func (a *archive) end() error {
 	for !a.rows.past {
 		if _, err := a.rows.next(); err != nil && !errors.Is(err, io.EOF) {
@@ -125,7 +125,7 @@ func (a *archive) end() error {
 	}
 	// tar fills the last record with zeros, some of them up to 10 KB.
 	if n, err := io.Copy(io.Discard, io.LimitReader(a.rows.in, maxSmall)); err != nil || n == maxSmall {
-		return malformed(err, "%d octets behind the archive", n)
+		return malformed(err, "%d octets after the archive", n)
 	}
 	return nil
 }

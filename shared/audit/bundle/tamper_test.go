@@ -64,7 +64,7 @@ func TestEveryHistoryVerifies(t *testing.T) {
 		if !whole.OK || whole.Checkpoints != int64(len(h.Parts)) {
 			t.Fatalf("whole: %+v", whole)
 		}
-		// In parts, and each part by itself, it is the same history.
+		// In parts, and each part alone, it is the same history.
 		cut := rapid.IntRange(1, len(h.Parts)).Draw(t, "cut")
 		first, second := h.Bundle(0, cut), h.Bundle(cut, len(h.Parts))
 		parts := check(bundle.VerifierConfig{}, first, second)

@@ -88,7 +88,7 @@ type Break struct { //nolint:errname // the field's word for where a chain stops
 	Seq     int64  `json:"seq,omitempty"`     // the row's number in it
 	ID      string `json:"id,omitempty"`      // the row's id
 	Reason  string `json:"reason"`
-	Form    bool   `json:"-"` // the file is not one of ours, or only half of one: nothing says that the trail was changed
+	Form    bool   `json:"-"` // the file is not a bundle, or only half of one: nothing shows that the trail was changed
 }
 
 // Error names file, row and reason.

@@ -62,7 +62,7 @@ func ReadSealed(ctx context.Context, a Archive, number int64) (audit.Sealed, err
 	return s, nil
 }
 
-// LastSealed is the number of the last checkpoint in the archive behind another; that one's if there is none.
+// LastSealed is the number of the last checkpoint in the archive after another; the other's if there is no later one.
 func LastSealed(ctx context.Context, a Archive, number int64) (int64, error) {
 	name, err := a.Last(ctx, sealedPrefix, SealedName(number))
 	if err != nil {

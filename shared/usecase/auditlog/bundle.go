@@ -40,7 +40,7 @@ func (t *Trail) Bundle(ctx context.Context, p Parts) (BundlePart, error) {
 	if to == 0 {
 		to = now.last
 	}
-	// Behind the last checkpoint begins the part of what none covers.
+	// After the last checkpoint begins the part of what none covers.
 	if p.From < 0 || p.To < 0 || to > now.last || from > to+1 || from > to && p.To != 0 {
 		return BundlePart{}, ErrParts
 	}
@@ -113,8 +113,8 @@ func number(c *registry.LastCheckpoint) int64 {
 	return c.Sealed.Checkpoint.Number
 }
 
-// settled removes what the last checkpoint covers and is still listed as moved, and looks whether the archive knows
-// of later checkpoints than the store: it does where the store was set back, and then a bundle must show it.
+// settled removes chains that the last checkpoint covers and that are still listed as moved. It also checks whether
+// the archive has later checkpoints than the store. If so, the store was set back, and a bundle must show that.
 func (t *Trail) settled(ctx context.Context, last *registry.LastCheckpoint, moved []audit.Leaf) (snapshot, error) {
 	p := snapshot{last: number(last), moved: moved}
 	if last != nil && !last.Done {
@@ -130,7 +130,7 @@ func (t *Trail) settled(ctx context.Context, last *registry.LastCheckpoint, move
 	return p, err
 }
 
-// beyond is what moved behind the leaves.
+// beyond is what moved after the leaves.
 func beyond(moved, leaves []audit.Leaf) []audit.Leaf {
 	covered := map[string]audit.Leaf{}
 	for _, l := range leaves {

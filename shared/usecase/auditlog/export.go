@@ -22,8 +22,8 @@ type Query struct {
 	Actor      string // the whole of it, or its beginning up to a colon: "admin" is any version of the admin secret
 	Limit      int    // 1 to MaxLimit; zero: everything or ErrTooLarge
 	Cursor     string // of the page before
-	// Live is for looking, not for proof: a page may end behind a row that has only just been written, and one that was
-	// written at the same moment and shows up late is then not met by going on.
+	// Live is for display, not for proof. A page may end with a row that was written a moment ago; the next page then
+	// misses a row of the same moment that shows up late.
 	Live bool
 }
 
@@ -37,9 +37,9 @@ type Page struct {
 const MaxLimit = 10_000
 
 const (
-	// settle is how old a row's id must be before a page may end behind it. An id is made before its row is committed, by
-	// clocks that differ, and the index lags behind: one that has not shown up by then never will. The last page has the
-	// newest rows all the same, because no page follows that would begin behind one that is still to come.
+	// settle is how old a row's id must be before a page may end after it. An id is made before its row is committed,
+	// by clocks that differ, and the index lags behind: one that has not shown up by then never will. The last page
+	// has the newest rows too, because no later page could miss a row that is still to come.
 	settle = time.Minute
 
 	maxScan   = 50_000    // rows looked at for one page: a filter that few pass must not take longer than a function may
@@ -168,7 +168,7 @@ func (t *Trail) days(ctx context.Context, p *page) (Page, error) {
 	if p.q.Live {
 		horizon = w.before
 	}
-	// the last id that the page may end behind, and the rows up to it
+	// the last id that the page may end after, and the rows up to it
 	settled, kept := cmp.Or(after, audit.FirstID(w.begin)), 0
 	for w.more() {
 		rows, err := w.read(ctx, t.Store)
@@ -177,7 +177,7 @@ func (t *Trail) days(ctx context.Context, p *page) (Page, error) {
 		}
 		for _, r := range rows {
 			if !p.take(r) {
-				if p.q.Limit > 0 { // what is behind the horizon waits for the next page
+				if p.q.Limit > 0 { // what is after the horizon waits for the next page
 					p.rows = p.rows[:kept]
 				}
 				return p.done(encodeCursor("d", settled))

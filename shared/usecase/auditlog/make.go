@@ -57,7 +57,7 @@ func (j *Sealer) cut(ctx context.Context, l audit.Leaf, rows int64) (audit.Leaf,
 	return l, nil
 }
 
-// make makes the checkpoint behind last, and keeps what keep makes of it in its commit. It reports false if another run
+// make makes the checkpoint after last, and keeps what keep makes of it in its commit. It reports false if another run
 // was first.
 func (j *Sealer) make(
 	ctx context.Context, by audit.By, last registry.LastCheckpoint, leaves []audit.Leaf, keep keeper,
@@ -184,7 +184,7 @@ func (j *Sealer) commit(
 		case present != nil && present.Version != next.Version:
 			return false, nil
 		}
-		// The organisation's chain moved on: announce the same checkpoint behind its new end.
+		// The organisation's chain moved on: announce the same checkpoint after its new end.
 	}
 	return false, err
 }

@@ -83,7 +83,7 @@ func (r *Recorder) Record(ctx context.Context, f Refusal) {
 	count, _ := entry.Details["count"].(int64)
 	switch err := r.write(ctx, entry, now.Truncate(RefusalWindow)); {
 	case err == nil, errors.Is(err, registry.ErrUnknown): // better to report too few than too many
-		r.told(f.Event, count)
+		r.reported(f.Event, count)
 	case !errors.Is(err, registry.ErrConflict): // another instance's row is there: the count stays for the next window
 		r.Log.ErrorContext(ctx, "audit.unrecorded", "event", string(f.Event), "cause", err.Error())
 	}
@@ -123,8 +123,8 @@ func (r *Recorder) count(f Refusal, now time.Time) (audit.Entry, bool) {
 	}, true
 }
 
-// told subtracts the reported count from the tally.
-func (r *Recorder) told(event audit.Event, count int64) {
+// reported subtracts the reported count from the tally.
+func (r *Recorder) reported(event audit.Event, count int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := r.tallies[event]

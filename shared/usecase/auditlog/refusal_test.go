@@ -125,10 +125,10 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%d rows in %d minutes", len(rows), minutes)
 	}
 	if got := count(rows); got > minutes*each*float64(len(instances)) || got < minutes {
-		t.Errorf("%g refusals are told of %d", got, minutes*each*len(instances))
+		t.Errorf("%g refusals are reported of %d", got, minutes*each*len(instances))
 	}
 	if n := len(rows[minutes-1].Details["sources"].([]any)); n > 8 {
-		t.Errorf("%d sources are told", n)
+		t.Errorf("%d sources are reported", n)
 	}
 	calls := w.store.Calls()
 	if calls["LastRow"] > minutes*len(instances) || calls["Apply"] > minutes*len(instances) {
@@ -136,7 +136,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// One instance alone tells every refusal in the end.
+// One instance alone reports every refusal in the end.
 func TestCountsAddUp(t *testing.T) {
 	w := openRecorder(memstore.Config{})
 	i := w.instance()
@@ -148,7 +148,7 @@ func TestCountsAddUp(t *testing.T) {
 	}
 	i.Record(t.Context(), login("192.0.2.7"))
 	if got := count(w.rows(t, audit.AdminLoginRefused)); got != 7*13+1 {
-		t.Errorf("%g refusals are told, want %d", got, 7*13+1)
+		t.Errorf("%g refusals are reported, want %d", got, 7*13+1)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestStoreInTrouble(t *testing.T) {
 		w.clock.Add(int64(auditlog.RefusalWindow))
 		i.Record(t.Context(), login("192.0.2.7"))
 		if got := count(w.rows(t, audit.AdminLoginRefused)); got != want {
-			t.Errorf("fault %d: %g refusals are told, want %g", fault, got, want)
+			t.Errorf("fault %d: %g refusals are reported, want %g", fault, got, want)
 		}
 		if logged := strings.Contains(w.log.String(), "audit.unrecorded"); logged != (fault == memstore.Refuse) {
 			t.Errorf("fault %d: log %q", fault, w.log.String())

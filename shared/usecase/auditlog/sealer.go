@@ -45,8 +45,8 @@ type Archive interface {
 	Put(ctx context.Context, name string, data []byte) error
 	// Get reads an object; nil if there is none.
 	Get(ctx context.Context, name string) ([]byte, error)
-	// Last finds the last name, in their order, among those that begin with prefix and stand behind after; empty if none
-	// does.
+	// Last finds the last name that begins with prefix and is above after, in the order of names; empty if there is
+	// none.
 	Last(ctx context.Context, prefix, after string) (string, error)
 }
 
@@ -68,7 +68,7 @@ type SealerConfig struct {
 	Now   func() time.Time
 	NewID func() string // unique, at most 36 characters
 	Log   *slog.Logger
-	// Most is how many rows one checkpoint covers at the most, two at least; zero: MostRows.
+	// Most is how many rows one checkpoint covers at most, two at least; zero: MostRows.
 	Most int64
 }
 
@@ -167,7 +167,7 @@ func rowsOf(leaves []audit.Leaf) (rows int64) {
 	return rows
 }
 
-// reserve is what a checkpoint takes at the most, and with it the time before the end at which none is begun.
+// reserve is what a checkpoint takes at most, and with it the time before the end at which none is begun.
 const sealReserve = 10 * time.Second
 
 func (j *Sealer) late(ctx context.Context) bool {
@@ -231,7 +231,7 @@ func (j *Sealer) complete(ctx context.Context) (p lastSeal, err error) {
 
 // setBack compares with the archive. If the archive is ahead, the store was set back to an earlier state, or tampered
 // with. The store then takes over the archive's last checkpoint, with a note about it, and the checkpoints go on
-// behind that one. A verifier finds the missing rows.
+// after that one. A verifier finds the missing rows.
 func (j *Sealer) setBack(ctx context.Context, last *registry.LastCheckpoint) (bool, error) {
 	ahead, err := j.Archive.Last(ctx, sealedPrefix, SealedName(last.Sealed.Checkpoint.Number))
 	if err != nil || ahead == "" {

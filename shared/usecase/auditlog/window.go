@@ -19,7 +19,7 @@ const (
 // window is the time that is still to be read.
 type window struct {
 	begin  time.Time // of the day that comes next
-	after  string    // id in it to read on behind
+	after  string    // id in it to read on after
 	before string    // id at the end of it all
 	end    time.Time
 	days   int // to read at once
