@@ -64,7 +64,7 @@ func (k *Keys) Import(
 	return id, pub, nil
 }
 
-// fill gives a key its material and reads back that it has it.
+// fill imports the material into a key and reads the key back to check it.
 func (k *Keys) fill(ctx context.Context, id string, key crypto.Signer) (crypto.PublicKey, error) {
 	var parameters *kms.GetParametersForImportOutput
 	err := k.young(ctx, id, func() (err error) {

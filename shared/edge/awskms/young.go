@@ -26,9 +26,9 @@ const margin = 2 * time.Second
 // (AccessDeniedException). That one call went through says nothing about the next, so every call on a key goes
 // through here.
 //
-// The repetition ends Patience after the key was created. A key that this instance did not create may be one that
-// another function has just made current; it gets a tenth of that, so that a key that is really gone holds no request
-// up for long. After either, or shortly before ctx ends, the last error is returned.
+// The repetition ends Patience after the key was created. Another function may have just made current a key that this
+// instance did not create. Such a key gets a tenth of that time, so that a key that is really gone delays no request
+// for long. After either, or shortly before ctx ends, the last error is returned.
 func (k *Keys) young(ctx context.Context, id string, call func() error) error {
 	return k.settle(ctx, k.until(ctx, id), call)
 }

@@ -179,7 +179,7 @@ func TestAgentsThatAreDue(t *testing.T) {
 		t.Error("the overview does not lead to them")
 	}
 
-	w.Advance(8 * day) // hygiene tells the operator, and from then on it is listed by its end
+	w.Advance(8 * day) // hygiene notifies the operator, and from then on it is listed by its end
 	if _, err := w.Hygiene.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 )
 
-// Registry is what pages read by themselves.
+// Registry is what pages read directly, without a use case.
 type Registry interface {
 	Org(ctx context.Context) (registry.Org, error)
 	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)

@@ -52,7 +52,7 @@ func ofGeneration(n int64) choice {
 	return choice{Value: fmt.Sprintf("generation-%d", n), Text: fmt.Sprintf("G%d", n), Generation: n}
 }
 
-// chosen reads a choice out of an address; what is none chooses nothing.
+// chosen reads a choice from an address; an unknown value chooses nothing.
 func chosen(value string) choice {
 	if number, ok := strings.CutPrefix(value, "generation-"); ok {
 		if n, err := strconv.ParseInt(number, 10, 64); err == nil && n > 0 {

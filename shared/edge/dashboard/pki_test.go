@@ -102,7 +102,7 @@ func TestRotatingTheOrgCA(t *testing.T) {
 	}
 }
 
-// Reason and comment go into the row, as the API has them; the form shows an error beside the wrong one.
+// Reason and comment go into the row, as the API has them; the form shows an error next to the wrong one.
 func TestReasonAndCommentOfARotation(t *testing.T) {
 	w, b := signedIn(t)
 	page := b.preflight(t)
@@ -134,8 +134,8 @@ func TestReasonAndCommentOfARotation(t *testing.T) {
 	}
 }
 
-// A CA that was staged for a compromise binds its commit: the page says so, and shows the refusal of an overlap beside
-// the choice.
+// A CA that was staged for a compromise binds its commit: the page says so, and shows the refusal of an overlap next
+// to the choice.
 func TestCommitOfACAThatWasStagedForACompromise(t *testing.T) {
 	w, b := signedIn(t)
 	w.Do(t, rotateca.Request{Mode: rotateca.Finalise})

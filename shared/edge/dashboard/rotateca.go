@@ -297,7 +297,7 @@ func (d *Dashboard) showConfirm(w http.ResponseWriter, r *http.Request, v confir
 		return orgca.ErrNoRollback
 	}
 	if v.Kind == "finalise" {
-		// Without the look the page works all the same: it must not stand in the way of an emergency.
+		// Without the look-up the page still works: a failed look-up must not block an emergency.
 		if ends, err := d.rotate(r, d.order(r, rotateca.Request{Mode: rotateca.Finalise, DryRun: true})); err == nil {
 			v.Cut = ends.CutsOff
 		}
@@ -331,8 +331,8 @@ func (d *Dashboard) confirmed(
 	if err != nil {
 		return err
 	}
-	// The typed text is compared with what the page asked for, not with the present state: after a first click the state
-	// is another one, and the second click must find the first one's answer. The rotation checks whether the page is
+	// The typed text is compared with the text on the page, not with the present state. After a first click the state
+	// has changed, and the second click must find the first click's answer. The rotation checks whether the page is
 	// still up to date.
 	want := f.Get("expected")
 	if len(want) != 2*sha256.Size || confirmed(f, short(want)) != nil {

@@ -33,8 +33,8 @@ type laggardRow struct {
 	State chip
 }
 
-// rotation shows how the fleet follows the last rotation: at the cost of a count, of a look at a thousand agents of
-// each kind, and of one item, each remembered for seconds or small.
+// rotation shows how the fleet follows the last rotation. It costs a count, a look-up of a thousand agents of each
+// kind, and one item. The count and the look-up are remembered for seconds; the item is small.
 func (d *Dashboard) rotation(w http.ResponseWriter, r *http.Request) error {
 	org, err := d.Registry.Org(r.Context())
 	if err != nil {

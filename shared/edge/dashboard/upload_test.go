@@ -111,7 +111,7 @@ func TestBringingAnOwnCA(t *testing.T) {
 	if strings.Contains(w.log.String(), strings.Split(key, "\n")[1]) {
 		t.Error("the private key is in the log")
 	}
-	// The same key once more is refused, beside the key.
+	// The same key once more is refused, next to the key.
 	a = b.multi(t, b.page(t, "/proxy/pki/rotate-ca"), map[string]string{"ca_cert": cert, "ca_key": key})
 	if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="ca_key-wrong"`) {
 		t.Errorf("a key that was used before: status %d", a.status)

@@ -65,7 +65,7 @@ func (s *Store) recordsOf(ctx context.Context, ids []agent.ID) ([]agent.Agent, e
 	return slices.Concat(parts...), errors.Join(errs...)
 }
 
-// In the order of bytes, '!' stands before and ':' behind everything that occurs in a sort key.
+// In the order of bytes, '!' stands before and ':' after everything that occurs in a sort key.
 var cursorPattern = regexp.MustCompile(`^([0-9]{6,})#(minted|byoca|spiffe)#(.+)$`)
 
 // bounds are the first and the last sort key that a page may have, both inclusive.

@@ -18,7 +18,7 @@ const (
 	maxToken  = 36
 )
 
-// Apply carries out a change in one transaction, even a change of one record: with the token of a transaction a
+// Apply carries out a change in one transaction, even a change of one record. With the token of a transaction a
 // repeated attempt succeeds, while a single write would fail at its own condition.
 func (s *Store) Apply(ctx context.Context, c registry.Change) error {
 	doing := "apply change " + c.ID
@@ -135,8 +135,8 @@ func (s *Store) lookups(c registry.Change) (list []types.TransactWriteItem) {
 	return list
 }
 
-// putVersioned writes one record by itself, under the condition of versioned. A repeated attempt can meet what the
-// attempt before it stored: also ErrConflict.
+// putVersioned writes one record outside of a transaction, under the condition of versioned. A repeated attempt can
+// meet what the attempt before it stored: also ErrConflict.
 func (s *Store) putVersioned(ctx context.Context, doing, table string, i item, version int64) error {
 	put := s.versioned(i, version).Put
 	var a attempts
@@ -203,9 +203,10 @@ func (s *Store) forget(a registry.Alias) types.TransactWriteItem {
 	}}
 }
 
-// answer takes a free key. A change knows no clock, but its answer expires AnswerTTL from now; a record that is over by
-// then, or not believed, is no obstacle, although DynamoDB may take days to delete it; nor is one of the same owner. An
-// answer that has none is written without that attribute, which no value equals.
+// answer takes a free key. A change knows no clock, but its answer expires AnswerTTL from now. A record that has
+// expired, or is not believed, does not block the change, although DynamoDB may take days to delete it. A record of
+// the same owner does not block it either. An answer that has none is written without that attribute, which no value
+// equals.
 func (s *Store) answer(a registry.Answer) types.TransactWriteItem {
 	now := a.Expires.Add(-registry.AnswerTTL)
 	return types.TransactWriteItem{Put: &types.Put{

@@ -15,7 +15,7 @@ import (
 )
 
 // What a census costs. An entry of the index is the names and values of four keys: "c" 07#minted, "g" 000002, "pk"
-// AGENT#orga::agent-0000001, "sk" -, together 47 octets, and at the most 158 with an organisation and an agent of 64
+// AGENT#orga::agent-0000001, "sk" -, together 47 octets, and at most 158 with an organisation and an agent of 64
 // letters each. DynamoDB counts 1 MB in one page, at half a read unit for 4 KB, and hands out no entry:
 //
 //	             entries   pages   of one shard, one after the other   read units
@@ -29,8 +29,8 @@ import (
 //
 // Not taken: a counter that every enrolment updates would be one item that all agents' transactions collide on.
 
-// censusAtOnce is how many counts are under way at the same time: the heavy ones, of one method and one range, are as
-// many as there are shards, and stand side by side in the list.
+// censusAtOnce is how many counts run at the same time. The heavy counts, of one method and one range, are as many as
+// there are shards, and are neighbours in the list.
 const censusAtOnce = schema.Shards
 
 // count is one range of one partition of the index.

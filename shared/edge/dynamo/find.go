@@ -39,8 +39,8 @@ func (s *Store) Find(ctx context.Context, q registry.Search) (registry.Page, err
 	return page, nil
 }
 
-// after is where a page may begin. In the order of bytes '!' stands before everything that occurs in an id, and '~'
-// behind.
+// after is where a page may begin. In the order of bytes '!' comes before everything that occurs in an id, and '~'
+// after.
 func after(q registry.Search) (string, error) {
 	if q.Cursor == "" {
 		return cmp.Or(q.Prefix, "!"), nil

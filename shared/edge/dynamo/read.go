@@ -195,7 +195,7 @@ func addToOrg(o *registry.Org, i item) (err error) {
 	return err
 }
 
-// Rows reads up to limit rows of a chain, from the one behind number after on.
+// Rows reads up to limit rows of a chain, those with numbers above after.
 func (s *Store) Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error) {
 	doing := "read the chain of " + subject
 	if subject == "" || limit < 1 { // no chain has that name; a query without a key is refused

@@ -8,7 +8,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/audit"
 )
 
-// StreamedRow reads the row of a record of the audit table's stream. ok is false for a record that is none: rows are
+// StreamedRow reads the row of a record of the audit table's stream. ok is false for a record without a row: rows are
 // only ever inserted.
 func StreamedRow(r lambdaevents.DynamoDBEventRecord) (row audit.Row, ok bool, err error) {
 	if r.EventName != string(lambdaevents.DynamoDBOperationTypeInsert) {

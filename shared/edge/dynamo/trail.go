@@ -106,7 +106,7 @@ func (s *Store) RowsOfDay(ctx context.Context, day, after, before string, limit 
 	if after >= before || limit < 1 {
 		return nil, nil
 	}
-	// Ids are of one length and alphabet: what follows one directly is the same with a blank behind it.
+	// Ids are of one length and alphabet: what follows one directly is the same with a blank after it.
 	m := s.newMerge(shardedIndex{s.audit, schema.AuditByDay, "day", "id", day + "#"}, after+" ", before, limit)
 	var rows []audit.Row
 	for len(rows) < limit {

@@ -227,7 +227,7 @@ func commaSeparated(rows []audit.Row) ([]byte, error) {
 	return out.Bytes(), c.Error()
 }
 
-// harmless keeps a spreadsheet from taking a field for a formula: behind an apostrophe it is text.
+// harmless keeps a spreadsheet from taking a field for a formula: after an apostrophe it is text.
 func harmless(field string) string {
 	if field != "" && strings.ContainsRune("=+-@\t\r\n", rune(field[0])) {
 		return "'" + field

@@ -14,8 +14,8 @@ type Call struct {
 	CertificatePEM string // requestContext.identity.clientCert; never from a header, which anyone can write
 	// path of the API at its own endpoint, as in /live; empty at a domain, which has the API alone
 	Mount string
-	Host  routes.Host // the API that passed the request on, where that says so; empty: either
-	Agent agent.ID    // whom the certificate authenticated; empty until a use case has said so
+	Host  routes.Host // the API that passed the request on, if it says so; empty: either
+	Agent agent.ID    // the agent that the certificate authenticated; empty until a use case sets it
 }
 
 type callKey struct{}

@@ -45,7 +45,7 @@ var posts = map[string]string{
 	"POST /v1/auth/introspect":                  refuses,
 	"POST /v1/agent/renew":                      refuses,
 	"POST /.well-known/est/simplereenroll":      refuses,
-	"POST /proxy/login":                         refuses, // the dashboard's forms work once by themselves
+	"POST /proxy/login":                         refuses, // the dashboard's forms work once without a key
 	"POST /proxy/logout":                        refuses,
 	"POST /proxy/enrol":                         refuses,
 	"POST /proxy/agents/{agent_id}/rotate-cert": refuses,

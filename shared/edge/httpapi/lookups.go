@@ -87,8 +87,8 @@ func healthz(c *health.Checker, version, orgID string, w http.ResponseWriter, r 
 	return nil
 }
 
-// public returns the warnings that a caller sees. Their number alone would tell an anonymous caller what it may not
-// know.
+// public returns the warnings that a caller sees. Even their number would reveal to an anonymous caller what it may
+// not know.
 func public(all []warnings.Warning, operator bool) []warnings.Warning {
 	shown := []warnings.Warning{}
 	for _, w := range all {
@@ -138,7 +138,7 @@ func warningGauges(w http.ResponseWriter, state health.State) error {
 	return nil
 }
 
-// instant is a time as JSON has it; nil, which is null, for one that is not known.
+// instant is a time in JSON; nil, which is null, if the time is not known.
 func instant(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

@@ -200,7 +200,7 @@ func TestMeAsksForANonce(t *testing.T) {
 	}
 }
 
-// A token outlives its certificate by its life at the most, but not here: the registry is asked.
+// A token outlives its certificate by its life at most, but not here: the registry is asked.
 func TestMeRefusesATokenWhoseCertificateIsDead(t *testing.T) {
 	for name, kill := range map[string]func(w *world, h holder) answer{
 		"rotated": func(w *world, h holder) answer {

@@ -91,7 +91,8 @@ func TestRefusalsAreNotKept(t *testing.T) {
 	}
 }
 
-// Stage, rollback and finalise have their answers too, and the mark of a replay; what only tells takes no key.
+// Stage, rollback and finalise have their answers too, and the mark of a replay; a request that only reports takes no
+// key.
 func TestEveryModeThatChangesSomethingTakesAKey(t *testing.T) {
 	w := open(t, memstore.Config{})
 	ask := func(pairs ...string) answer {

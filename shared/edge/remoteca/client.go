@@ -30,7 +30,7 @@ func NewClient(cfg aws.Config) *lambda.Client {
 // Client gives orders to a function. It is safe for concurrent use.
 type Client struct {
 	API      API
-	Function string // name, with the alias behind a colon
+	Function string // name, with the alias after a colon
 }
 
 // margin is the time that Do reserves to report a missing answer.

@@ -33,10 +33,10 @@ func (d *Desk) Serve(ctx context.Context, raw json.RawMessage) (any, error) {
 		req.Actor = giver.Actor
 		result, err = d.Do(ctx, req)
 	}
-	told := []slog.Attr{slog.String("mode", string(req.Mode)), slog.String("actor", req.Actor),
+	attrs := []slog.Attr{slog.String("mode", string(req.Mode)), slog.String("actor", req.Actor),
 		slog.String("request_id", req.RequestID)}
 	if err == nil {
-		d.Log.LogAttrs(ctx, slog.LevelInfo, "order", told...)
+		d.Log.LogAttrs(ctx, slog.LevelInfo, "order", attrs...)
 		return answer{Result: &result}, nil
 	}
 	p := problem.Of(err)
@@ -46,7 +46,7 @@ func (d *Desk) Serve(ctx context.Context, raw json.RawMessage) (any, error) {
 		level = slog.LevelError
 	}
 	d.Log.LogAttrs(ctx, level, "order",
-		append(told, slog.String("code", string(p.Code)), slog.String("cause", err.Error()))...)
+		append(attrs, slog.String("code", string(p.Code)), slog.String("cause", err.Error()))...)
 	document, err := json.Marshal(p)
 	return answer{Problem: document, RetryAfter: int64(p.RetryIn / time.Second)}, err
 }

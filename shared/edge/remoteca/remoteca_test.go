@@ -160,7 +160,7 @@ func TestRefusal(t *testing.T) {
 	}
 	if log := o.log.String(); !strings.Contains(log, orgca.ErrLeaseHeld.Error()) ||
 		!strings.Contains(log, `"code":"rotation_in_progress"`) {
-		t.Errorf("the log does not tell the cause: %s", log)
+		t.Errorf("the log does not name the cause: %s", log)
 	}
 }
 

@@ -53,7 +53,7 @@ for (const area of document.querySelectorAll('textarea[data-copy-field]')) {
 	label.after(copying('Copy ' + label.textContent, () => area.value));
 }
 
-// A second click on the way would be told that the form was used; better not to make one.
+// A second click in the meantime would get the answer that the form was used, so the script prevents it.
 for (const form of document.querySelectorAll('form')) {
 	form.addEventListener('submit', (event) => {
 		const button = event.submitter;
