@@ -34,7 +34,7 @@ const (
 type RenewerConfig struct {
 	Store  authn.Store
 	Issuer Issuer
-	// Overlap is how long the certificate before still counts at the most. It ends earlier with the new one's first use.
+	// Overlap is how long the certificate before still counts at most. It ends earlier with the new one's first use.
 	Overlap time.Duration
 	Log     *slog.Logger
 }

@@ -122,10 +122,10 @@ func (r *Rotator) do(ctx context.Context, req RotateRequest) (RotateResult, erro
 	return result, err
 }
 
-// rotate pins, and goes round again when the agent's record changed meanwhile: by a renewal, a first use, or a rotation
-// that left something of the old certificate. It ends the certificates that it has to end, and their renewals. It is
-// refused only if a concurrent rotation has ended the same certificates at once: two rotations at the same moment are
-// most likely an accident, and the second would end the first one's certificate before its use.
+// rotate pins, and goes round again when the agent's record changed meanwhile: by a renewal, a first use, or a
+// rotation that left something of the old certificate. It ends the certificates that it has to end, and their
+// renewals. It is refused only if a concurrent rotation has ended the same certificates at once. Two rotations at the
+// same moment are most likely an accident, and the second would end the first one's certificate before its use.
 func (r *Rotator) rotate(ctx context.Context, req RotateRequest, view registry.View, m Material) (RotateResult, error) {
 	patience := &registry.Patience{}
 	own := false // whether this very call has committed once, so that the answer under its key is its own

@@ -70,7 +70,7 @@ type Credential struct {
 	behind     [][]byte            // the same, DER, from an assertion; read only where an SVID's path is looked for
 }
 
-// WithBehind returns s with the certificates, DER, that an assertion has behind the leaf. For an SVID they serve as a
+// WithBehind returns s with the certificates, DER, that an assertion has after the leaf. For an SVID they serve as a
 // chain sent with the certificate; for a pinned certificate they are ignored.
 func (s Credential) WithBehind(ders [][]byte) Credential {
 	s.behind = ders
@@ -208,8 +208,9 @@ func find(ctx context.Context, store Store, s Credential, clientID string) (view
 	return store.View(ctx, led)
 }
 
-// isAbout reports whether a record is that of the agent which the certificate was for, be it dead by now. The SPIFFE ID
-// in a BYOCA agent's certificate is what its PKI wrote: nothing reserves it, and another agent may be enrolled by it.
+// isAbout reports whether a record belongs to the agent of the certificate, even if the certificate is dead. The
+// SPIFFE ID in a BYOCA agent's certificate is what its PKI wrote: nothing reserves it, and another agent may be
+// enrolled by it.
 func (s Credential) isAbout(a agent.Agent) bool {
 	if s.uri != "" && a.SPIFFEID == s.uri && a.Method != agent.BYOCA {
 		return true

@@ -9,9 +9,9 @@ import (
 )
 
 // Own remembers the CAs that are, or ever were, the Org CA or its issuing CA. No path from an SVID to a bundle leads
-// through one of them: enrolment refuses such bundles, but one may have been stored before its CA became the Org CA, by
-// an earlier release, or may hold a CA above an uploaded one. No path to one generation leads through the CA of another
-// one either: a cross-certificate would let its key count on.
+// through one of them. Enrolment refuses such bundles, but a bundle may have been stored before its CA became the Org
+// CA, by an earlier release, or may hold a CA above an uploaded one. No path to one generation leads through the CA of
+// another one either: a cross-certificate would let its key count on.
 //
 // They are read again when the pointer has moved, so a request costs no read for them. A remembered CA only
 // refuses and never lets in. The zero value works; it is safe for concurrent use.

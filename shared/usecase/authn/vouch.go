@@ -22,8 +22,8 @@ var ErrNoSPIFFEID = problem.New(400, "svid_missing_spiffe_uri", "SVID does not h
 // the Org CA. A certificate of the Mastio counts by its pin alone: no path leads through the issuing CA, whose key
 // only the Mastio has.
 //
-// Nor does one lead through a CA of never, or its key, unless that is the Org CA or stands above it: a former Org CA,
-// which its successor may have certified to ease a change, has ended all the same.
+// Nor does a path lead through a CA in never, or its key, unless it is the Org CA or a CA above it. A former Org CA
+// has ended, even if its successor has certified it to ease a change.
 func Org(chain [][]byte, fingerprint string, never ...*x509.Certificate) (pki.Trust, error) {
 	certs, err := parse(chain)
 	if err != nil {

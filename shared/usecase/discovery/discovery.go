@@ -76,7 +76,7 @@ func (d *Directory) Metadata() Metadata {
 	}
 }
 
-// Root returns the current Org CA's certificate, PEM, and behind it those above an uploaded one. Error:
+// Root returns the current Org CA's certificate, PEM, and after it those above an uploaded one. Error:
 // orgca.ErrMissing.
 func (d *Directory) Root(ctx context.Context) ([]byte, error) {
 	org, err := d.org(ctx)

@@ -31,8 +31,8 @@ type Admitted struct {
 	Truststore registry.TruststoreStatus
 }
 
-// BYOCA admits an agent whose certificate was issued elsewhere under the current Org CA, or pins its new certificate in
-// the place of the old one: with Update whatever the old one is, else if no pin counts under the current generation.
+// BYOCA admits an agent whose certificate was issued elsewhere under the current Org CA, or replaces the pin of an
+// existing agent. With Update it replaces any pin, otherwise only if no pin counts under the current generation.
 //
 // Errors: agent.ErrID, agent.ErrProfile, agent.ErrProofBound, agent.ErrAlreadyEnrolled, ErrBinding and ErrCapabilities
 // (nothing of the existing agent changes), orgca.ErrMissing, agentcert.ErrDPoPJWK, those of pki.CheckLeaf,
@@ -216,7 +216,7 @@ func (e *Enroller) admit(
 		err = registry.Settle(ctx, e.Store.Apply, c)
 		if err == nil {
 			out.Agent.Version++
-			e.told(ctx, req, r, &out, c.ID)
+			e.publish(ctx, req, r, &out, c.ID)
 			return out, nil
 		}
 		if !errors.Is(err, registry.ErrConflict) {
@@ -237,9 +237,9 @@ func stored(a *agent.Agent) agent.Agent {
 	return *a
 }
 
-// told adds the agent's CAs to the edge, and stores the resulting state in the kept answer if the enrolment named an
-// idempotency key. If that write fails, the kept answer says that the truststore is pending.
-func (e *Enroller) told(ctx context.Context, req Outside, r submission, out *Admitted, owner string) {
+// publish adds the agent's CAs to the edge, and stores the resulting state in the kept answer if the enrolment named
+// an idempotency key. If that write fails, the kept answer says that the truststore is pending.
+func (e *Enroller) publish(ctx context.Context, req Outside, r submission, out *Admitted, owner string) {
 	before := out.Truststore
 	if out.Truststore = e.letIn(ctx, r); out.Truststore == before {
 		return
@@ -330,7 +330,7 @@ func (e *Enroller) admissibleAs(ctx context.Context, m agent.Method, req Outside
 	return view, nil
 }
 
-// outsideRecord is the agent as it is to be stored, except for what authenticates it.
+// outsideRecord is the agent's record, without what authenticates the agent.
 func (e *Enroller) outsideRecord(m agent.Method, req Outside, r submission, old *agent.Agent) agent.Agent {
 	a := agent.Agent{ID: r.id, EnrolledAt: e.Now().Truncate(time.Millisecond), UpdatedAt: e.Now()} // as the store keeps it
 	if old != nil {

@@ -157,8 +157,8 @@ func (e *Enroller) enroll(
 	return result(stored, certificate), err
 }
 
-// record is the agent as it is to be stored. An active agent keeps all but its pins; a deactivated one keeps its chain,
-// its first day and its owner, and nothing else. An owner that the request names replaces the agent's.
+// record is the agent's new record. An active agent keeps all but its pins; a deactivated one keeps its chain, its
+// first day and its owner, and nothing else. An owner that the request names replaces the agent's.
 func (e *Enroller) record(id agent.ID, req Request, old *agent.Agent) agent.Agent {
 	if old := active(old); old != nil {
 		a := *old

@@ -7,7 +7,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// What a page of a filtered listing looks at, at the most. An index answers the range, the order, and what its keys
+// What a page of a filtered listing looks at. An index answers the range, the order, and what its keys
 // say; the rest is decided on records. A page that stops here has a cursor, and may have no agent.
 const (
 	maxKeys    = 20_000 // entries of an index: half a read unit for 4 KB of them
@@ -23,9 +23,9 @@ type Selection struct {
 	Cursor     string
 }
 
-// Select reads a page of the agents that a filter leaves. total is how many all pages have: nil if no index can count
-// it, or behind the first page, because a count is paid once. A filter by DueAt without an order is in the order of
-// what is due.
+// Select reads a page of the agents that match a filter. total is the number of agents on all pages. It is nil if no
+// index can count it, and after the first page, because a count is paid once. A filter by DueAt without an order is in
+// the order of what is due.
 //
 // Errors: ErrLimit, ErrSort, registry.ErrCursor; orgca.ErrMissing for NotCurrent without an Org CA.
 func (e *Enroller) Select(ctx context.Context, l Selection) (page registry.Page, total *int64, err error) {

@@ -85,7 +85,7 @@ type submission struct {
 	id         agent.ID
 	leaf       *x509.Certificate
 	thumbprint string
-	key        string // as agent.Pin.Key has it, whatever the encoding in the certificate
+	key        string // in the form of agent.Pin.Key, whatever the encoding in the certificate
 	between    []*x509.Certificate
 	bundle     []*x509.Certificate
 	jkt        string
@@ -129,7 +129,7 @@ func (e *Enroller) read(m agent.Method, req Outside) (r submission, err error) {
 	return r, err
 }
 
-// explainOrder adds to a refused CA that the agent's certificate is behind it, if it is: chain files may have the
+// explainOrder adds to a refused CA that the agent's certificate is after it, if it is: chain files may have the
 // issuer first.
 func explainOrder(err error, certs []*x509.Certificate) error {
 	isLeaf := func(c *x509.Certificate) bool { return !c.IsCA }
@@ -148,7 +148,7 @@ func certificates(data []byte) ([]*x509.Certificate, error) {
 	return certs, err
 }
 
-// bundle reads CAs, each once. They are trusted because the operator says so: no signature of theirs is checked.
+// bundle reads CAs, each once. They are trusted because the operator named them: their signatures are not checked.
 func bundle(data []byte) ([]*x509.Certificate, error) {
 	all, err := certificates(data)
 	if err != nil {

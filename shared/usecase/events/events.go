@@ -16,9 +16,9 @@ type Event struct {
 	Detail  map[string]any
 }
 
-// told lists the published events, and the published members of their rows' details. Everything else stays in the
+// published lists the published events, and the published members of their rows' details. Everything else stays in the
 // audit trail: who made the request, from where, and the comment.
-var told = map[audit.Event][]string{
+var published = map[audit.Event][]string{
 	audit.AgentCertRotated: {"cert_thumbprint", "generation", "previous_thumbprint", "grace_seconds", "deliver",
 		"secret_version"},
 	audit.AgentCertDue: {"cert_thumbprint", "generation", "not_before", "not_after", "org_ca_generation", "deadline",
@@ -39,7 +39,7 @@ var told = map[audit.Event][]string{
 // that comes twice has the same id. Its seq is the row's place in the chain of its subject and orders the events of
 // one subject.
 func Of(r audit.Row) (e Event, ok bool, err error) {
-	members, ok := told[r.EventType]
+	members, ok := published[r.EventType]
 	if !ok {
 		return Event{}, false, nil
 	}

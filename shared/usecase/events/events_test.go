@@ -77,7 +77,7 @@ func TestOnlyNamedMembersGoOut(t *testing.T) {
 	}
 }
 
-// bus takes, fails, or takes and loses its answer, as it is told.
+// bus takes, fails, or takes and loses its answer, as the test sets.
 type bus struct {
 	fate  func() int // 0 takes, 1 fails for this event, 2 the call is lost, 3 its answer is lost
 	taken []events.Event

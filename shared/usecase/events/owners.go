@@ -15,7 +15,7 @@ import (
 // with the row of the swap.
 const RotationStarted audit.Event = "org_ca.rotation_started"
 
-// addressed are the events that name the owners' agents, so that a rule on the bus can tell every owner. The event
+// addressed are the events that name the owners' agents, so that a rule on the bus can notify every owner. The event
 // behind the row goes out once for each owner, or more often if the owner has many agents.
 var addressed = map[audit.Event]audit.Event{
 	audit.RotationScheduled: audit.RotationScheduled,

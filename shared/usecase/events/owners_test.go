@@ -67,12 +67,12 @@ func TestOwnersAreTold(t *testing.T) {
 	if got := r.Run(t.Context(), records); got.Failed != "" || got.Sent != len(b.taken) {
 		t.Errorf("report %+v, %d events", got, len(b.taken))
 	}
-	var told []string
+	var got []string
 	for _, e := range b.taken {
 		if e.Detail["scheduled_by"] != nil {
 			t.Errorf("%s names the actor", e.Type)
 		}
-		told = append(told, fmt.Sprint(e.Type, " ", e.Detail["owner"], " ", e.Detail["agents"]))
+		got = append(got, fmt.Sprint(e.Type, " ", e.Detail["owner"], " ", e.Detail["agents"]))
 	}
 	want := []string{
 		"agent.cert_due <nil> <nil>",
@@ -84,8 +84,8 @@ func TestOwnersAreTold(t *testing.T) {
 		"org_ca.rotation_started a@example.com [orga::a1 orga::a2]",
 		"org_ca.rotation_started team b [orga::b1 orga::b2]",
 	}
-	if diff := cmp.Diff(want, told); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestOwnersOfABusThatFails(t *testing.T) {
 		owners[e.Detail["owner"]] = true
 	}
 	if len(owners) != 41 {
-		t.Errorf("%d owners were told, want 40 and the empty one", len(owners))
+		t.Errorf("%d owners were notified, want 40 and the empty one", len(owners))
 	}
 }
 

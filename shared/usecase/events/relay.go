@@ -26,7 +26,7 @@ type Bus interface {
 	Put(ctx context.Context, events []Event) (taken []bool, err error)
 }
 
-// Record is a row as the audit table's stream has it.
+// Record is a row in the audit table's stream.
 type Record struct {
 	Sequence string // its place in the stream
 	Row      audit.Row

@@ -1,5 +1,6 @@
-// Package health says whether this Mastio is fit: its state, computed anew at every call; the check before a deployment
-// takes traffic; and the check that refuses every request under a legacy Org CA in strict mode.
+// Package health says whether this Mastio is fit. It has three parts: the state, computed anew at every call; the
+// check before a deployment takes traffic; and the check that refuses every request under a legacy Org CA in strict
+// mode.
 package health
 
 import (

@@ -44,10 +44,10 @@ func (w *world) Checkpoint(context.Context) (*registry.LastCheckpoint, error) {
 	return w.checkpoint, nil
 }
 
-// Forgotten tells whether the archive knows more.
+// Forgotten reports whether the archive knows more.
 func (w *world) Forgotten(context.Context) (bool, error) { return w.forgotten, w.forgotErr }
 
-// Left tells of keys; there are none.
+// Left reports keys; there are none.
 func (w *world) Left(context.Context) ([]rotateca.KeySpec, error) { return nil, nil }
 
 // Noted returns what is noted on a key.
@@ -56,7 +56,7 @@ func (w *world) Noted(_ context.Context, key string) (int64, error) {
 	return w.noted[key], w.noteErr
 }
 
-// Expiring tells of certificates that end.
+// Expiring reports certificates that end.
 func (w *world) Expiring(_ context.Context, now, overdue time.Time) (bool, error) {
 	w.looked++
 	if now.Sub(overdue) != 48*time.Hour {
@@ -220,7 +220,7 @@ func TestWarnings(t *testing.T) {
 			[]warnings.Warning{warnings.TrustBundlesFilling}},
 		{"truststore without the standby", func(w *world) { w.object.PEM = truststore.PEM(w.org.Generations[:1]) },
 			[]warnings.Warning{warnings.TruststoreOutOfDate}},
-		{"truststore without a standby that it was not told of", func(w *world) {
+		{"truststore without a standby that was not reported to it", func(w *world) {
 			w.object.PEM = truststore.PEM(w.org.Generations[:1])
 			w.org.Generations[1].Truststore = ""
 		}, nil},
@@ -267,7 +267,8 @@ func TestBeforeTheFirstCA(t *testing.T) {
 	}
 }
 
-// An archive that knows more than a registry without an Org CA is as telling as a key that it does not know.
+// An archive that knows more than a registry without an Org CA proves as much as a key that the registry does not
+// know.
 func TestArchiveTellsOfAnEmptiedRegistry(t *testing.T) {
 	for name, c := range map[string]struct {
 		w    *world

@@ -21,9 +21,9 @@ type StrictCheck struct {
 
 // Check returns orgca.ErrLegacy while the current Org CA is a legacy one, and a store's error while that is not known.
 //
-// Once the Org CA was seen to be in order, the registry is not asked again: under strict PKI the function rotateca
-// makes no legacy CA current, so it costs a function instance one read in its life. An organisation without an Org CA
-// passes: the function has its own answer for that.
+// Once the Org CA has passed, the registry is not read again: under strict PKI the function rotateca makes no legacy
+// CA current. So the check costs a function instance one read in its life. An organisation without an Org CA passes:
+// the function has its own answer for that.
 func (c *StrictCheck) Check(ctx context.Context) error {
 	if c.clean.Load() {
 		return nil

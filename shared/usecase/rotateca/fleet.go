@@ -19,9 +19,9 @@ const (
 	lookedBehind = 4
 )
 
-// each calls do with the active agents of a query and when they were seen, until there are no more or left of them were
-// read; it reports whether there are no more. left is what remains of the bound. Agents that wanted refuses cost no
-// look at their notes; nil refuses none.
+// each calls do with the active agents of a query and when they were seen, until the query ends or left agents were
+// read. It reports whether the query ended. left is what remains of the bound. Agents that wanted refuses cost no look
+// at their notes; nil refuses none.
 func (o *Observer) each(
 	ctx context.Context, q registry.Query, left *int, wanted func(agent.Agent) bool,
 	do func(agent.Agent, registry.Sighting),

@@ -101,8 +101,8 @@ func planDetails(p orgca.Plan) map[string]any {
 	}
 }
 
-// keepsDate reports whether a request that carries out a plan may commit at now: the plan waits as it was read, its
-// date has come, and the Org CA is in the state that its pre-flight showed.
+// keepsDate reports whether a request that carries out a plan may commit at now. The plan must be unchanged and
+// waiting, its date must have come, and the Org CA must be in the state that its pre-flight showed.
 func (w *run) keepsDate(org registry.Org, now time.Time) error {
 	p := org.Plan
 	if w.req.Plan == 0 || p.Pending() && p.Version == w.req.Plan && !now.Before(p.At) &&

@@ -37,7 +37,7 @@ type Result struct {
 	Scheduled    *ScheduledRotation `json:"scheduled,omitempty"` // the rotation with a date that this is the answer to
 	// of a finalise, and of its dry run; absent: could not be looked up in time
 	CutsOff *CutOff `json:"cuts_off,omitempty"`
-	// how far agents have been brought to this generation; absent: there are none to bring
+	// how many agents have moved to this generation; absent: no agent has to
 	Reissue *Reissue `json:"reissue,omitempty"`
 	// the request was carried out before, under the same idempotency key
 	Replayed bool `json:"-"`

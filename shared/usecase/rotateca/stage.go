@@ -35,9 +35,9 @@ func (w *run) stage(ctx context.Context) (Result, error) {
 	return w.bind(ctx, org, next)
 }
 
-// bind frees the lease and, in the same change, keeps the reason that a CA was staged for where it says more than the
-// generation does: whatever swap takes it is bound by it. The answer under an idempotency key is kept in it too. The
-// change carries the lease, so a release after a timeout proves that the change never lands.
+// bind frees the lease. In the same change it stores the reason that a CA was staged for, if it is stricter than the
+// reason of the generation: it binds every swap that takes the CA. The answer under an idempotency key is kept in it
+// too. The change carries the lease, so a release after a timeout proves that the change never lands.
 func (w *run) bind(ctx context.Context, org registry.Org, next orgca.Generation) (Result, error) {
 	held := w.held
 	reason := orgca.Binding(next.Reason, w.req.Reason)
@@ -134,7 +134,7 @@ func (w *run) rehearsed(ctx context.Context, org registry.Org, result Result) Re
 	if counted := w.observer.progress(ctx, org, false); counted != nil {
 		effect.Agents, effect.PerMethod = new(int64), map[agent.Method]int64{}
 		for method, m := range counted.PerMethod {
-			if method != agent.SPIFFE { // their certificates do not hang on the Org CA
+			if method != agent.SPIFFE { // their certificates do not depend on the Org CA
 				effect.PerMethod[method] = m.Agents
 				*effect.Agents += m.Agents
 			}

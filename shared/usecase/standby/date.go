@@ -15,10 +15,10 @@ import (
 // errKept reports that the plan is not to be dropped: it can be carried out, or is not there any more.
 var errKept = errors.New("the plan is not stale")
 
-// date carries out the scheduled rotation with the first run at or after its date, however late that is, or drops a
-// plan that has gone stale: at once, not only at its date, so that its operator learns of it early. The swap ends the
-// plan in its own transaction. So a run that dies, or whose answer is lost, leaves a plan that waits or one that is
-// done, and two runs at once carry out one. While no rotation is scheduled it costs one read.
+// date carries out the scheduled rotation with the first run at or after its date, however late that run is. It drops
+// a stale plan at once, not only at its date, so that the operator learns of it early. The swap ends the plan in its
+// own transaction. So a run that dies, or whose answer is lost, leaves a plan that waits or one that is done, and two
+// runs at once carry out one. While no rotation is scheduled it costs one read.
 func (j *Job) date(ctx context.Context, report *Report) error {
 	org, err := j.Store.Org(ctx)
 	if err != nil || !org.Plan.Pending() {

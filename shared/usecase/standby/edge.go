@@ -16,10 +16,10 @@ const unnamedAge = 15 * time.Minute
 // forget drops the CAs of others that no active agent's bundle names, and returns how many. It costs one query for
 // each of these CAs, at most a hundred, however many agents there are.
 //
-// It takes two runs. The first marks a CA; a mark tells enrolments to add the CA anew, which removes the mark. A later
-// run looks once more, and forgets a CA that still has its mark. An enrolment that read the CA before the mark and
-// commits after that second look sees, after its commit, that the CA is gone, and adds it. A crash in between leaves a
-// mark.
+// It takes two runs. The first marks a CA; an enrolment that sees a mark adds the CA anew, which removes the mark. A
+// later run looks once more, and forgets a CA that still has its mark. An enrolment that read the CA before the mark
+// and commits after that second look sees, after its commit, that the CA is gone, and adds it. A crash in between
+// leaves a mark.
 func (j *Job) forget(ctx context.Context) (int, error) {
 	cas, err := j.Store.EdgeCAs(ctx)
 	if err != nil {

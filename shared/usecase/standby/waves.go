@@ -17,8 +17,8 @@ import (
 // run looks again.
 var errElsewhere = errors.New("the re-issue has changed since the gate looked")
 
-// homeAfter is how long what a rollback has left is accepted after its last agent is back: no pin yields for longer, so
-// an agent whose answer was lost has used its new certificate, or asked again.
+// homeAfter is how long the generation that a rollback has left is accepted after its last agent is back. No pin
+// yields for longer, so an agent whose answer was lost has used its new certificate, or asked again.
 const homeAfter = agent.MaxGrace + 24*time.Hour
 
 // gate takes the step of the re-issue that is due: the next wave, a halt, the rollback after a halt, and what its
@@ -57,7 +57,7 @@ func (j *Job) judge(ctx context.Context, org registry.Org) (wave int, err error)
 	return seen.Wave + 1, err
 }
 
-// decide is what becomes of the record, and the event that tells of it; empty: nothing that a row records.
+// decide returns the next state of the record and the event for its row; an empty event: no row.
 func (l look) decide(r orgca.Reissue, now time.Time) (orgca.Reissue, audit.Event) {
 	r.WaveCounts = l.wave.Counts()
 	if l.wave.Size() == 0 && l.first != "" && !r.LastWave() { // a wave has at least one agent

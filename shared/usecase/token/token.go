@@ -119,13 +119,13 @@ type Token struct {
 	Nonce      string // for the DPoP-Nonce header of the answer
 }
 
-// Issue authenticates the caller and signs a token: one read, one conditional write each for a proof and an
-// assertion, one KMS call per epoch, and one more write at the first use of a successor. The assertion is used up
-// last: a refused request may be repeated with the same assertion. Besides, Sightings notes the hour, and Refusals a
-// new certificate that is refused.
+// Issue authenticates the caller and signs a token: one read, one conditional write each for a proof and an assertion,
+// one KMS call per epoch, and one more write at the first use of a successor. The assertion is used up last: a refused
+// request may be repeated with the same assertion. In addition, Sightings notes the hour, and Refusals a new
+// certificate that is refused.
 //
-// The caller can mend the errors above. registry.ErrUnavailable means that a store did not answer: in doubt there is
-// no token. NonceError carries the nonce to answer with.
+// The caller can correct the errors above. registry.ErrUnavailable means that a store did not answer: in doubt there
+// is no token. NonceError carries the nonce to answer with.
 func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 	shown, given, err := read(r)
 	if err != nil {

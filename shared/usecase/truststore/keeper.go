@@ -39,9 +39,9 @@ type Config struct {
 	Log     *slog.Logger
 }
 
-// Keeper keeps the object equal to the generations, the domain at the object, and a record of both in the registry,
-// so that no other caller has to ask the domain, whose quotas are small. It is safe for concurrent use, across
-// processes too.
+// Keeper keeps the object equal to the generations, and the domain at the object. It keeps a record of both in the
+// registry, so that no other caller has to ask the domain, whose quotas are small. It is safe for concurrent use,
+// across processes too.
 type Keeper struct{ Config }
 
 // NewKeeper returns a Keeper.
@@ -66,7 +66,7 @@ func (k *Keeper) Reconcile(ctx context.Context) (version string, err error) {
 	if same(before, next) {
 		return version, nil
 	}
-	k.tell(ctx, next, cause)
+	k.report(ctx, next, cause)
 	err = registry.Settle(ctx, k.Store.Apply, registry.Change{ID: k.NewID(), Truststore: &next})
 	if err != nil && !errors.Is(err, registry.ErrConflict) { // after a conflict another run has just taken note
 		return "", fmt.Errorf("take note of the truststore: %w", err)
@@ -91,7 +91,7 @@ func (k *Keeper) Follow(ctx context.Context) (registry.TruststoreStatus, error) 
 	}
 	next := noted
 	cause := k.follow(ctx, version, &next)
-	k.tell(ctx, next, cause)
+	k.report(ctx, next, cause)
 	return next.Status, nil
 }
 
@@ -181,8 +181,8 @@ func same(a, b registry.Truststore) bool {
 		a.Since.Equal(b.Since)
 }
 
-// tell logs what has changed. Warnings and a domain that does not follow get a level that an operator sees.
-func (k *Keeper) tell(ctx context.Context, t registry.Truststore, cause error) {
+// report logs what has changed. Warnings and a domain that does not follow get a level that an operator sees.
+func (k *Keeper) report(ctx context.Context, t registry.Truststore, cause error) {
 	level := slog.LevelInfo
 	attributes := []slog.Attr{slog.String("object", t.Object), slog.String("domain", t.Domain),
 		slog.String("status", string(t.Status))}

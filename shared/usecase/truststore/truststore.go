@@ -50,8 +50,8 @@ type Store interface {
 // MaxEdgeCAs is how many foreign CAs the edge accepts, in addition to those of the organisation's own generations.
 const MaxEdgeCAs = 100
 
-// MaxOctets is how large a truststore API Gateway takes, besides its limit of 1,000 certificates. The CAs of others may
-// take up a quarter of it.
+// MaxOctets is the size of the largest truststore that API Gateway takes. Its other limit is 1,000 certificates. The
+// CAs of others may take up a quarter of it.
 const (
 	MaxOctets = 1 << 20
 	maxOthers = MaxOctets / 4
