@@ -52,8 +52,8 @@ func Sign(want Expect, id, kid string, key crypto.Signer) (string, error) {
 	}, key)
 }
 
-// VerifyOwn checks an own assertion. keys returns the public key of a kid, or nil if there is none. Every error is
-// ErrInvalid.
+// VerifyOwn checks an assertion of the Mastio's own. keys returns the public key of a kid, or nil for an unknown kid.
+// Every error is ErrInvalid.
 func (a Assertion) VerifyOwn(keys func(kid string) *ecdsa.PublicKey, want Expect) (Verified, error) {
 	v, err := a.verifyOwn(keys, want)
 	if err != nil {

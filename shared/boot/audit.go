@@ -17,7 +17,7 @@ func Audit(p *Parts) (any, error) {
 	return p.http(httpapi.Audit(p.Trail(0)), p.secret().Check)
 }
 
-// Trail hands the audit trail out, in bundles of at most so many octets; zero: as many as fit into an answer of the
+// Trail exports the audit trail, in bundles of at most that many octets; zero: as many as fit into an answer of the
 // API.
 func (p *Parts) Trail(most int64) *auditlog.Trail {
 	return auditlog.NewTrail(auditlog.TrailConfig{

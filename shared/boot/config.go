@@ -53,7 +53,7 @@ type Config struct {
 	RequireDPoP        bool
 	RequireNonce       bool
 	RegisteredDPoPOnly bool           // a login by assertion binds its token to the registered DPoP key too
-	RenewOverlap       time.Duration  // how long the certificate before a renewal still counts at the most
+	RenewOverlap       time.Duration  // how long the certificate before a renewal still counts at most
 	StrictPKI          bool           // refuse to work under a legacy Org CA
 	AutoRotate         time.Duration  // overlap of a minted Org CA's automatic rotation before its end; zero: none
 	AutoMigrate        time.Duration  // overlap of a legacy Org CA's automatic migration; zero: none

@@ -37,7 +37,7 @@ func TestAProblemThatCannotBeReadIsNoRefusal(t *testing.T) {
 			t.Errorf("%s: %v, want an unknown outcome: %t", reply, err, unknown)
 		}
 		if p := problem.Of(err); (p.Code == "outcome_unknown") != unknown {
-			t.Errorf("%s: told as %q", reply, p.Code)
+			t.Errorf("%s: reported as %q", reply, p.Code)
 		}
 	}
 }

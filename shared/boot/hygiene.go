@@ -21,9 +21,9 @@ func nearly(ctx context.Context, now func() time.Time) func(context.Context) boo
 	return func(ctx context.Context) bool { return ctx.Err() != nil || bounded && !now().Before(last) }
 }
 
-// Deliveries of a re-issue in a second. One takes a signature of the 1,000 that KMS gives a region, and at most three
-// writes of the 50 that Secrets Manager gives an account, which no support case raises: the first version of a secret
-// is refused before the secret is there.
+// Deliveries of a re-issue in a second. One delivery takes a signature of the 1,000 that KMS gives a region. It takes
+// at most three of the 50 writes that Secrets Manager gives an account, a quota that no support case raises: the first
+// version of a secret is refused before the secret exists.
 const (
 	usualPace = 15
 	mostPace  = 1000
@@ -38,7 +38,7 @@ type pacer struct {
 	next time.Time
 }
 
-// paced returns what lets so many deliveries begin in a second; zero: as many as there are.
+// paced returns a wait that lets perSecond deliveries begin in a second; zero: no wait.
 func paced(perSecond int, now func() time.Time) func(context.Context) error {
 	if perSecond == 0 {
 		return context.Cause

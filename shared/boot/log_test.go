@@ -23,7 +23,8 @@ import (
 )
 
 const (
-	// overhead is what CloudWatch Logs counts for each event besides its message ("PutLogEvents", CloudWatch Logs API).
+	// overhead is what CloudWatch Logs counts for each event in addition to its message ("PutLogEvents", CloudWatch
+	// Logs API).
 	overhead = 26
 	// mostPerToken is what a token may leave in all log groups together, in octets.
 	mostPerToken = 400

@@ -20,8 +20,9 @@ const (
 )
 
 // fit sets the Go runtime up for the processor and the memory that the function has. A function has less than one
-// processor and one request at a time: a second thread that runs Go code would not make a request faster, and costs a
-// wake-up at every answer that it waits for. Where the memory is not known, everything stays as it is.
+// processor and one request at a time. A second thread that runs Go code would not make a request faster, and would
+// cost a wake-up for every answer that the request waits for. Where the memory is not known, everything stays as it
+// is.
 func fit() {
 	memory, err := strconv.ParseInt(os.Getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), 10, 32) // MB
 	if err != nil || memory <= 0 {

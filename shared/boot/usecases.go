@@ -117,7 +117,7 @@ func (p *Parts) Tokens(keys token.Keys) *token.Issuer {
 	})
 }
 
-// Resource tells an agent with a token what the Mastio knows of it.
+// Resource shows an agent with a token what the token proves.
 func (p *Parts) Resource(keys token.ResourceKeys) *token.Resource {
 	return token.NewResource(token.ResourceConfig{
 		Store:        p.store(),
@@ -134,8 +134,8 @@ func (p *Parts) Directory(keys discovery.Keys) *discovery.Directory {
 	return &discovery.Directory{Store: p.store(), Keys: keys, Issuer: p.Config.Issuer, Endpoint: p.endpoint(), Now: p.Now}
 }
 
-// Checker tells in what state the Mastio is. It does not read the admin secret: a function that may read the secret
-// sets Checker.Secret.
+// Checker reports the state of the Mastio. It does not read the admin secret: a function that may read the secret sets
+// Checker.Secret.
 func (p *Parts) Checker() *health.Checker {
 	keys := p.keys()
 	return &health.Checker{
@@ -172,7 +172,7 @@ func (p *Parts) StandbyJob(c *rotateca.Ceremony, r *rotateca.Rotator, ring inter
 	})
 }
 
-// HygieneJob replaces certificates that are due, and tells operators of them. It stops when over reports that its time
+// HygieneJob replaces certificates that are due, or notifies their operators. It stops when over reports that its time
 // is nearly over.
 func (p *Parts) HygieneJob(over func(context.Context) bool) *hygiene.Job {
 	return hygiene.New(hygiene.Config{
@@ -187,7 +187,7 @@ func (p *Parts) HygieneJob(over func(context.Context) bool) *hygiene.Job {
 	})
 }
 
-// Door lets operators in, and tells who a session is.
+// Door lets operators in, and reports whose session a request is.
 func (p *Parts) Door(admin Secret) *signin.Door {
 	return signin.New(signin.Config{
 		Store:   p.store(),
@@ -196,17 +196,17 @@ func (p *Parts) Door(admin Secret) *signin.Door {
 		Log:     p.Log,
 		Check: func(ctx context.Context, shown string) (string, bool, error) {
 			version, ok, err := admin.Check(ctx, shown)
-			return version, ok, told(err)
+			return version, ok, unchecked(err)
 		},
 		Accepted: func(ctx context.Context) ([]string, error) {
 			versions, err := admin.Accepted(ctx)
-			return versions, told(err)
+			return versions, unchecked(err)
 		},
 	})
 }
 
-// told wraps an error of the secret store in the API's public error.
-func told(err error) error {
+// unchecked wraps an error of the secret store in the API's public error.
+func unchecked(err error) error {
 	if err == nil {
 		return nil
 	}

@@ -225,7 +225,7 @@ func TestClaimsMustBeAnObject(t *testing.T) {
 	}
 }
 
-// oddSigner answers what it is told to.
+// oddSigner answers what the test sets.
 type oddSigner struct {
 	pub    crypto.PublicKey
 	answer []byte

@@ -9,7 +9,7 @@ import (
 // Everyone is the bound of a re-issue that takes every agent: one above the largest share.
 const Everyone int64 = 1 << 32
 
-// ReissueState says how a re-issue stands. A state that is none of these counts as Halted: nothing is re-issued.
+// ReissueState is the state of a re-issue. An unknown state counts as Halted: nothing is re-issued.
 type ReissueState string
 
 // The states. Only Running re-issues.

@@ -6,8 +6,8 @@ import (
 )
 
 // Return decides the same swap back as Rollback for a rotation that has gone wrong. It keeps every overlap, and
-// accepts the generation that it leaves: an agent that has moved may have let go of its old key, so its certificate
-// counts until the agent is back. Returned ends that.
+// accepts the generation that it leaves. An agent that has moved may have deleted its old key, so its certificate
+// counts until the agent is back. Returned ends that acceptance.
 //
 // Errors: those of Rollback, ErrOverlaps.
 func (p Pointer) Return(previous, current Generation, fence int64, now time.Time) (Swap, error) {

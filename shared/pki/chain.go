@@ -74,7 +74,7 @@ func checkIdentifiers(path []*x509.Certificate) error {
 }
 
 // checkCAs checks a chain's constraints, with so many further CAs below chain[0]. Self-issued ones count too, unlike
-// in RFC 5280 section 4.2.1.9: Go counts them, and a chain must not hang on who reads the exception.
+// in RFC 5280 section 4.2.1.9: Go counts them, and a chain's validity must not depend on the verifier.
 func checkCAs(chain []*x509.Certificate, below int) error {
 	for i, cert := range chain {
 		if err := checkCA(cert, i+below); err != nil {

@@ -141,7 +141,7 @@ func TestVerifyChainRefuses(t *testing.T) {
 	}
 }
 
-// A verifier's own reason stays within reach: callers tell an expired certificate from a foreign one by it.
+// A verifier's own reason stays within reach: callers use it to distinguish an expired certificate from a foreign one.
 func TestVerifyChainKeepsTheReason(t *testing.T) {
 	authority := pkitest.Authority(t, "acme", 1, noon)
 	leaf, _ := pkitest.Agent(t, authority, "acme::a", noon)

@@ -89,8 +89,8 @@ func SameKey(a, b crypto.PublicKey) bool {
 	return false
 }
 
-// KeyThumbprint is the lower-case hex SHA-256 of a public key's SubjectPublicKeyInfo, as a certificate of the Mastio's
-// has it: the same for every encoding that the key may come in. Error: ErrKey.
+// KeyThumbprint is the lower-case hex SHA-256 of a public key's SubjectPublicKeyInfo, as in a certificate of the
+// Mastio: the same for every encoding of the key. Error: ErrKey.
 func KeyThumbprint(pub crypto.PublicKey) (string, error) {
 	der, err := x509.MarshalPKIXPublicKey(pub)
 	if err != nil {

@@ -42,8 +42,8 @@ func CheckSameNames(csr *x509.CertificateRequest, cert *x509.Certificate) error 
 	return nil
 }
 
-// attribute is one AttributeTypeAndValue of a name (RFC 5280 section 4.1.2.4): its text, or the encoding of what is
-// none.
+// attribute is one AttributeTypeAndValue of a name (RFC 5280 section 4.1.2.4): its text, or the encoding of a value
+// that is not text.
 type attribute struct{ kind, value string }
 
 func compareAttributes(a, b attribute) int {

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// outlastTries is how many rounds a request has at the most: some two seconds.
+// outlastTries is how many rounds a request has at most: some two seconds.
 const outlastTries = 100
 
 // Patience bounds how often a request reads and decides again because other writers came first. It is for a request

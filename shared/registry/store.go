@@ -123,8 +123,8 @@ type Store interface {
 	// as Agents may.
 	Census(ctx context.Context, current, newest int64) (map[agent.Method]Tally, error)
 
-	// Due reads a page of the agents that are due at a time, as agent.Agent.Entry says, which may be early; those whose
-	// operator was notified only if q.Told asks for them. It may lag behind as Agents may.
+	// Due reads a page of the agents that are due at a time, as agent.Agent.Entry says, which may be early. Agents
+	// whose operator was notified are on it only if q.Told asks for them. It may lag behind as Agents may.
 	//
 	// Errors: ErrCursor for a cursor that no page of such a query had.
 	Due(ctx context.Context, q DueQuery) (DuePage, error)
@@ -205,7 +205,7 @@ type Store interface {
 	// Errors: ErrConflict if it has a key; that may be the key of this call, so the caller reads again.
 	PutTokenKey(ctx context.Context, k TokenKey) error
 
-	// Rows reads up to limit rows of one chain, in order, from the one behind number after on.
+	// Rows reads up to limit rows of one chain, in order, those with numbers above after.
 	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)
 
 	// LastRow reads the end of a chain; nil if there is none.
@@ -214,8 +214,8 @@ type Store interface {
 	// Covered reads the rows that leaves cover, leaf by leaf, each chain in order. Rows that do not exist are left out.
 	Covered(ctx context.Context, leaves ...audit.Leaf) ([]audit.Row, error)
 
-	// RowsOfDay reads up to limit rows of a day in UTC, of every chain, in the order of their ids: those behind after and
-	// before before. It may lag behind.
+	// RowsOfDay reads up to limit rows of a day in UTC, of every chain, in the order of their ids: those with ids
+	// above after and below before. It may lag behind.
 	RowsOfDay(ctx context.Context, day, after, before string, limit int) ([]audit.Row, error)
 
 	// Moved reads up to limit chains that moved since they were covered last, in the order of their subjects, with the
@@ -223,7 +223,7 @@ type Store interface {
 	// there are no more.
 	Moved(ctx context.Context, limit int) ([]audit.Leaf, error)
 
-	// Cover marks a chain as covered up to the row that l ends with. Rows behind that row stay listed as moved. Cover
+	// Cover marks a chain as covered up to the row that l ends with. Rows after that row stay listed as moved. Cover
 	// may be repeated, and may come late: it does not undo a later Cover.
 	Cover(ctx context.Context, l audit.Leaf) error
 

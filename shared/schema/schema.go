@@ -26,7 +26,7 @@ const (
 	Audit    = "audit"    // what happened: append-only rows
 	Replay   = "replay"   // DPoP proof ids already seen
 	Keys     = "keys"     // token signing keys, one an epoch
-	Sessions = "sessions" // sign-ins to the dashboard, and what holds up guessing
+	Sessions = "sessions" // sign-ins to the dashboard, and the counts of failed attempts
 )
 
 // Names of the indexes.

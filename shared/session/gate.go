@@ -43,8 +43,8 @@ type Gate struct {
 	Version  int64
 }
 
-// Try counts an attempt at now and returns the gate to store before the secret is checked: so each of many concurrent
-// attempts has to pass the gate that the one before has moved. Error: ErrLocked.
+// Try counts an attempt at now and returns the gate to store before the secret is checked. So each of many concurrent
+// attempts has to pass the gate that the attempt before has moved. Error: ErrLocked.
 func (g Gate) Try(l Limit, now time.Time) (Gate, error) {
 	if wait := g.Until.Sub(now); wait > 0 && wait <= l.Most+Skew { // a longer one comes from a clock that was ahead
 		return g, Locked(wait)
@@ -60,7 +60,7 @@ func (g Gate) Try(l Limit, now time.Time) (Gate, error) {
 	return g, nil
 }
 
-// wait is the pause behind attempt number Free+over.
+// wait is the pause after attempt number Free+over.
 func (l Limit) wait(over int64) time.Duration {
 	if over > 20 || l.First<<over > l.Most {
 		return l.Most

@@ -66,7 +66,7 @@ type form struct {
 	version    []byte // content of the version's INTEGER; nil: left out, which is version 1
 	serial     []byte
 	signed     []byte // AlgorithmIdentifier
-	outer      []byte // the one beside the signature; nil: the same
+	outer      []byte // the one next to the signature; nil: the same
 	hash       crypto.Hash
 	pss        bool
 	issuer     []byte
@@ -135,7 +135,7 @@ func found(t testing.TB, cn string, key crypto.Signer, issuer *party, changes ..
 	return p
 }
 
-// checksum tells names apart, so that serial numbers of one issuer differ.
+// checksum distinguishes names, so that serial numbers of one issuer differ.
 func checksum(text string) (sum byte) {
 	for _, b := range []byte(text) {
 		sum = sum*31 + b

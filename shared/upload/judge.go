@@ -180,9 +180,9 @@ func (c *certificate) pathLenZero() bool {
 	return ok && bc.CA && !bc.Allow(1)
 }
 
-// prove does with the key what it will be used for: it signs an issuing CA, or none under a legacy root, and a
-// certificate; package pki verifies all of it, up to the root's own signature. A failure here refuses the upload even
-// if no other check found a defect.
+// prove uses the key as the Mastio will: it signs an issuing CA (not under a legacy root) and a certificate. Package
+// pki verifies all of it, up to the root's own signature. A failure here refuses the upload even if no other check
+// found a defect.
 func prove(m Material, now time.Time, f *findings) {
 	if err := rehearse(m, now); err != nil {
 		f.add(ChainBroken, "a certificate issued under it does not verify: %s", clip(err.Error()))

@@ -52,7 +52,7 @@ func commands(t *testing.T) (all []string) {
 	return all
 }
 
-// What the README tells operators to type makes what Read accepts.
+// The commands of the README make what Read accepts.
 func TestCommandsOfTheReadme(t *testing.T) {
 	w := workshop{t, t.TempDir()}
 	w.run("req", "-x509", "-newkey", "rsa:3072", "-nodes", "-days", "3650", "-subj", "/CN=holding root", "-addext",
@@ -156,7 +156,7 @@ func TestFilesOfOpenSSL(t *testing.T) {
 		{"ca.pem", "sec1.pem", nil},
 		{"params-ca.pem", "params-key.pem", nil},
 		{"rsa-ca.pem", "rsa.pem", nil},
-		{"plain-ca.pem", "key.pem", []upload.Code{upload.KeyUsage}}, // openssl leaves it out unless told
+		{"plain-ca.pem", "key.pem", []upload.Code{upload.KeyUsage}}, // openssl leaves it out by default
 		{"ca.pem", "explicit.pem", []upload.Code{upload.Curve}},
 		{"ca.pem", "encrypted.pem", []upload.Code{upload.KeyEncrypted}},
 		{"ca.pem", "encrypted.der", []upload.Code{upload.KeyEncrypted}},

@@ -114,7 +114,7 @@ func TestOneMutationUnderAGoodSignature(t *testing.T) {
 	t.Logf("%d accepted", accepted)
 }
 
-// No defect tells anything of a private key, however the files are broken.
+// No defect reveals anything about a private key, however the files are broken.
 func TestDetailsHoldNoSecrets(t *testing.T) {
 	const window = 10
 	for _, u := range uploads(t) {

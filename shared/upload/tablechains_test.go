@@ -151,7 +151,7 @@ func forged(t testing.TB, key crypto.Signer) *party {
 	return p
 }
 
-// many have more than one defect: all of them are told at once.
+// many have more than one defect: all of them are reported at once.
 func (r *rows) many() {
 	t := r.t
 	r.with("everything at once", func(f *form) {

@@ -157,7 +157,8 @@ func verifyByGo(t *testing.T, leaf *x509.Certificate, chain []*x509.Certificate,
 	}
 }
 
-// checkEncoding looks at what no verifier tells: the encoded path lengths, who names whom, and how long it all lives.
+// checkEncoding looks at what no verifier reports: the encoded path lengths, who names whom, and how long it all
+// lives.
 func checkEncoding(t *testing.T, a adopted, leaf *x509.Certificate, chain []*x509.Certificate) {
 	if n, ok := encodedPathLen(t, leaf); ok {
 		t.Errorf("leaf has pathLen %d", n)

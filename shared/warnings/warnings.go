@@ -1,4 +1,4 @@
-// Package warnings is the table of the conditions that an operator should mend while everything still works. /healthz
+// Package warnings is the table of the conditions that an operator should fix while everything still works. /healthz
 // and the metrics name a warning, the dashboard explains it, and an alarm of the deployment watches it.
 //
 // A new warning is one row here and one probe in package health.

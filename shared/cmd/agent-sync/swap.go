@@ -16,7 +16,7 @@ import (
 //	point   rename a link over current        the new files; the old set stays for a reader who is in it
 //	link    make the names that are missing   (nothing to do after the first time)
 //
-// A reader who opens the names one after the other can still get a file from before point and one from after it. It
+// A reader that opens the names one after the other can still get a file from before point and one from after it. It
 // resolves current once, and opens the files in there; or it reads when the command or the signal says so.
 func (f *folder) install(next material, r record, have folderContent) error {
 	if have.whole && have.set == "" {

@@ -28,7 +28,7 @@ const (
 	holds      = 0
 	broke      = 1
 	usage      = 2 // also: not a bundle
-	consistent = 5 // it agrees with itself; by whom it was signed, none but the auditor can say
+	consistent = 5 // it is consistent; only the auditor can say whose key signed it
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }

@@ -10,7 +10,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// Agents reads a page of agents. It panics on a limit that is none.
+// Agents reads a page of agents. It panics on an invalid limit.
 func (s *Store) Agents(ctx context.Context, q registry.Query) (page registry.Page, err error) {
 	const doing = "list agents"
 	if q.Limit < 1 || q.Limit > 1000 {

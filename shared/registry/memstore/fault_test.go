@@ -150,7 +150,7 @@ func TestLateWriteOfAChangeThatWasRepeated(t *testing.T) {
 	}
 }
 
-// The refusal of a repetition tells nothing of the first attempt, which is still on its way.
+// The refusal of a repetition says nothing about the first attempt, which is still on its way.
 func TestSettleKeepsTheDoubt(t *testing.T) {
 	s := memstore.New(memstore.Config{Fault: script(memstore.Late, memstore.Refuse, memstore.Refuse)})
 	if err := registry.Settle(t.Context(), s.Apply, enrolment()); !errors.Is(err, registry.ErrUnknown) {

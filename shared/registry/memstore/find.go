@@ -9,7 +9,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// Find reads a page of agents by the beginning of their ids. It panics on a limit that is none.
+// Find reads a page of agents by the beginning of their ids. It panics on an invalid limit.
 func (s *Store) Find(ctx context.Context, q registry.Search) (page registry.Page, err error) {
 	const doing = "find agents"
 	if q.Limit < 1 || q.Limit > 100 {

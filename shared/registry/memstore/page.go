@@ -7,8 +7,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// cut takes a page of the places behind after, in their order, and the cursor of the next page; empty: this was the
-// last.
+// cut takes a page of the places above after, in their order, and the cursor of the next page; empty: this was the
+// last page.
 func cut(places []string, after string, limit int) (page []string, next string) {
 	places = slices.DeleteFunc(places, func(p string) bool { return p <= after })
 	slices.Sort(places)

@@ -10,7 +10,7 @@ import (
 )
 
 // Benchmark measures what requests do most, from eight goroutines per processor: a view, a proof, and the rotation of
-// an agent of one's own. s must be empty.
+// an agent per goroutine. s must be empty.
 func Benchmark(b *testing.B, s registry.Store) {
 	p := fullPointer()
 	if err := s.Apply(b.Context(), registry.Change{ID: newID(), Pointer: &p}); err != nil {

@@ -60,8 +60,8 @@ type confirmation struct {
 	JKT string `json:"jkt,omitempty"`
 }
 
-// payload is how claims are written. aud is always an array: RFC 7519, 4.1.3 allows a bare string for a single one,
-// and two shapes of one claim are two paths through every reader.
+// payload is the JSON form of the claims. aud is always an array. RFC 7519, 4.1.3 allows a bare string for a single
+// audience, but two forms of one claim need two paths in every reader.
 type payload struct {
 	Issuer       string       `json:"iss"`
 	Subject      string       `json:"sub"`
@@ -79,8 +79,8 @@ type payload struct {
 }
 
 // Sign returns the token in compact form. ErrClaims: a claim that RFC 9068, 2.2 requires, or the binding to the
-// certificate, is missing or malformed; a key without id or of another curve, and a refusal by the signer,
-// are errors too.
+// certificate, is missing or malformed. A key without id or of another curve, and a refusal by the signer, are errors
+// too.
 func Sign(c Claims, key Key) (string, error) {
 	if err := c.check(); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrClaims, err)

@@ -15,8 +15,8 @@ import (
 const Skew = 5 * time.Second
 
 // Verify returns the claims of a token that this issuer signed for this audience and that is valid now. keys returns
-// the public key of a kid, or nil if there is none; a kid it does not know is refused. Every error is ErrToken; of a
-// token that only is too old it is ErrExpired as well. The binding, cnf, is for the caller to compare.
+// the public key of a kid; nil refuses the token. Every error is ErrToken; for a token that is only too old it is
+// ErrExpired as well. The binding, cnf, is for the caller to compare.
 func Verify(
 	token string, keys func(kid string) *ecdsa.PublicKey, now time.Time, issuer, audience string,
 ) (Claims, error) {

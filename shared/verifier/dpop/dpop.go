@@ -62,9 +62,9 @@ type Proof struct {
 	freshAt time.Time // when its nonce was fresh; zero: its iat was in the window
 }
 
-// ReplayUntil returns until when a pair of JKT and JTI must be remembered so that no proof is accepted twice: a
-// whole second, as database expiries are, later than every instant at which Verify accepts it with this window, or by
-// its nonce.
+// ReplayUntil returns until when a pair of JKT and JTI must be remembered so that no proof is accepted twice. It is a
+// whole second, like database expiries, and later than every instant at which Verify accepts the proof, by this window
+// or by its nonce.
 func (p Proof) ReplayUntil(window time.Duration) time.Time {
 	if !p.freshAt.IsZero() {
 		return p.freshAt.Add(3 * NonceSlot).Truncate(time.Second).Add(time.Second)

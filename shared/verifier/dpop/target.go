@@ -46,8 +46,8 @@ func normalise(raw string) (string, error) {
 	return u.Scheme + "://" + host + removeDotSegments(normaliseEscapes(u.EscapedPath())), nil
 }
 
-// isNoHostRune refuses what url.Parse lets into a host once it has decoded it, % and non-ASCII letters among them: a
-// host is never percent-encoded here, and an international one is in its ASCII form.
+// isNoHostRune reports runes that url.Parse accepts in a decoded host and that a host here never has, such as % and
+// non-ASCII letters. A host is never percent-encoded here, and an international one is in its ASCII form.
 func isNoHostRune(r rune) bool {
 	return r > '~' || !isUnreserved(byte(r)) && !strings.ContainsRune("[]:", r)
 }

@@ -16,7 +16,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 
-/** Verifies chains of client certificates with Java's PKIX: see README.md beside it. */
+/** Verifies chains of client certificates with Java's PKIX: see README.md in this folder. */
 public class Verify {
     public static void main(String[] args) throws Exception {
         Date at = new Date(Long.parseLong(args[1]) * 1000);

@@ -1,4 +1,4 @@
-/* Preloaded into certtool, which verifies at no other time than now: see README.md beside it. */
+/* Preloaded into certtool, which verifies at no other time than now: see README.md in this folder. */
 #include <stdlib.h>
 #include <time.h>
 

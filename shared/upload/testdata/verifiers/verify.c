@@ -1,4 +1,4 @@
-/* Verifies chains of client certificates with mbedTLS: see README.md beside it. */
+/* Verifies chains of client certificates with mbedTLS: see README.md in this folder. */
 #include <mbedtls/x509_crt.h>
 #include <mbedtls/error.h>
 #include <mbedtls/version.h>

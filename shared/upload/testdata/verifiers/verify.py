@@ -1,4 +1,4 @@
-"""Verifies chains of client certificates with pyca/cryptography: see README.md beside it."""
+"""Verifies chains of client certificates with pyca/cryptography: see README.md in this folder."""
 
 import datetime
 import struct

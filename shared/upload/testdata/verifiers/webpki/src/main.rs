@@ -1,4 +1,4 @@
-//! Verifies chains of client certificates with rustls-webpki: see README.md beside it.
+//! Verifies chains of client certificates with rustls-webpki: see README.md in the folder above.
 
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use std::{env, fs, time::Duration};
