@@ -16,10 +16,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// word is what has to be said.
+// word confirms the deletion.
 const word = "delete-ca-keys"
 
-// days is KMS's longest waiting period. Until it is over, aws kms cancel-key-deletion takes it back.
+// days is KMS's longest waiting period. Until it is over, aws kms cancel-key-deletion recalls the key.
 const days = 30
 
 // tag is what shared/edge/awskms puts on each key.

@@ -116,8 +116,8 @@ func (d *Data) backupRole(p Props) awsiam.IRole {
 }
 
 // keepFailedBackups keeps the event of a backup that failed, expired or was stopped in the queue of failed events,
-// whose alarm then fires: the event has the cause. No backup is part of a request or of a job of ours, so nothing else
-// would show that there is none.
+// whose alarm then fires: the event has the cause. No request and no job of the Mastio makes these backups, so nothing
+// else would show that one is missing.
 func (s *Service) keepFailedBackups(after constructs.IDependable) {
 	if s.props.local() {
 		return

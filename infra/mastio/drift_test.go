@@ -277,7 +277,7 @@ func TestReadme(t *testing.T) {
 	}
 	for name := range settings {
 		if !strings.Contains(string(readme), "`"+name+"`") {
-			t.Errorf("the README does not tell of %s", name)
+			t.Errorf("the README does not name %s", name)
 		}
 	}
 }

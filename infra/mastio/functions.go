@@ -36,7 +36,7 @@ var sizes = map[string]size{
 	"standby":  {memory: 512, timeout: 120, reserved: 2},
 	"hygiene":  {memory: 512, timeout: 900, reserved: 1},
 	"startup":  {memory: 256, timeout: 60},
-	// It reads the fleet to tell every owner of a rotation.
+	// It reads the fleet to notify every owner of a rotation.
 	"events": {memory: 512, timeout: 300},
 	// A bundle is built in memory, and so are the rows that it is built of.
 	"audit":   {memory: 1024, timeout: 29},
@@ -134,7 +134,7 @@ func (s *Service) function(name string) *Function {
 const inline = 24
 
 // allow gives a function its statements. With many, those for KMS are in a policy of their own: IAM takes 10,240
-// characters of all inline policies of a role, and 6,144 of each managed one besides.
+// characters of all inline policies of a role, and another 6,144 of each managed policy.
 func (s *Service) allow(name string, f *Function, scope constructs.Construct) {
 	all := s.statementsOf(name, f)
 	if len(all) > inline {

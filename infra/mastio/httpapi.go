@@ -18,7 +18,8 @@ const (
 	defaultStage = "$default"
 	// defaultRoute takes what no route has.
 	defaultRoute = "$default"
-	// strays is the function that answers it, as gatewayResponses do for a REST API: an HTTP API has no answers of ours.
+	// strays is the function that answers it, as gatewayResponses do for a REST API: an HTTP API has no gateway
+	// responses.
 	strays = "discovery"
 )
 
@@ -105,7 +106,7 @@ func (s *Service) httpStage(api awsapigatewayv2.HttpApi) awsapigatewayv2.CfnStag
 			DestinationArn: s.accessLog(routes.Agents).LogGroupArn(),
 			Format:         jsii.String(routes.HTTPLog),
 		},
-		// By it the functions know that the route $default is this API's: shared/edge/httpapi.
+		// The functions recognise this API's route $default by it: shared/edge/httpapi.
 		StageVariables: &map[string]*string{"host": jsii.String(string(routes.Agents))},
 	})
 }

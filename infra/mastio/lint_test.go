@@ -31,8 +31,8 @@ func TestTemplatesPassCfnLint(t *testing.T) {
 	}
 }
 
-// Told twice, the next removal of the data is final: for everything that holds a secret, and for nothing that proves
-// the past.
+// After two confirmations the next removal of the data is final: for everything that holds a secret, and for nothing
+// that proves the past.
 func TestEraseData(t *testing.T) {
 	app := awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(t.TempDir()), AnalyticsReporting: jsii.Bool(false)})
 	stack := awscdk.NewStack(app, jsii.String("Erased"), &awscdk.StackProps{Env: &awscdk.Environment{

@@ -39,7 +39,7 @@ func TestLogKey(t *testing.T) {
 	statementsOfLogKey(t, key)
 }
 
-// statementsOfLogKey checks who may use the key, besides the account's own administrators.
+// statementsOfLogKey checks who may use the key, apart from the account's own administrators.
 func statementsOfLogKey(t *testing.T, key resource) {
 	t.Helper()
 	seen := map[string]bool{}

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// Mastio is a whole installation in one stack of one's own.
+// Mastio is a whole installation in a stack of the caller.
 type Mastio struct {
 	Scope   constructs.Construct
 	Data    *Data
@@ -57,8 +57,8 @@ func NewStacks(scope constructs.Construct, props Props, env *awscdk.Environment)
 	return m
 }
 
-// crossStack is the CDK's flag for how one stack names what another one has. cdk.json has "weak": a value that is
-// exported could not change while the other stack imports it, and a setting could not be changed back.
+// crossStack is the CDK's flag for references between stacks. cdk.json has "weak": an exported value could not change
+// while the other stack imports it, so a setting could not be changed back.
 const crossStack = "@aws-cdk/core:defaultCrossStackReferences"
 
 func must(props Props) Props {

@@ -85,8 +85,8 @@ func TestLeastPrivilege(t *testing.T) {
 var (
 	minting = regexp.MustCompile(`^kms:(CreateKey|TagResource|UntagResource|ScheduleKeyDeletion|DisableKey|GetParametersForImport|ImportKeyMaterial)$`)
 	minters = []string{"rotateca", "standby"}
-	// nobodys are actions that no function needs.
-	nobodys = regexp.MustCompile(`^(kms:(EnableKey|CancelKeyDeletion|PutKeyPolicy|CreateGrant|DeleteImportedKeyMaterial|ReplicateKey|UpdateKeyDescription)|dynamodb:(Scan|DeleteTable|UpdateTable|RestoreTable.*|PartiQL.*)|iam:.*|lambda:Update.*|s3:Delete.*)$`)
+	// unneeded are actions that no function needs.
+	unneeded = regexp.MustCompile(`^(kms:(EnableKey|CancelKeyDeletion|PutKeyPolicy|CreateGrant|DeleteImportedKeyMaterial|ReplicateKey|UpdateKeyDescription)|dynamodb:(Scan|DeleteTable|UpdateTable|RestoreTable.*|PartiQL.*)|iam:.*|lambda:Update.*|s3:Delete.*)$`)
 )
 
 func TestKeysAreMintedByTheFewThatMay(t *testing.T) {
@@ -103,7 +103,7 @@ func TestKeysAreMintedByTheFewThatMay(t *testing.T) {
 				// AWS Backup grants the key to itself, for backups and nothing else.
 				grants := a == "kms:CreateGrant" && s.function == "" &&
 					at(s.conditions, "Bool", "kms:GrantIsForAWSResource") == "true"
-				if nobodys.MatchString(a) && !grants {
+				if unneeded.MatchString(a) && !grants {
 					t.Errorf("%s/%s allows %s, which no function needs", s.function, s.sid, a)
 				}
 				if strings.HasPrefix(a, "secretsmanager:") && a != "secretsmanager:GetSecretValue" &&
@@ -151,7 +151,7 @@ func TestSigningIsNarrow(t *testing.T) {
 			signers++
 			algorithm := at(s.conditions, "StringEquals", "kms:SigningAlgorithm")
 			if algorithm == nil {
-				algorithm = at(s.conditions, "StringEqualsIfExists", "kms:SigningAlgorithm") // beside GetPublicKey, which has none
+				algorithm = at(s.conditions, "StringEqualsIfExists", "kms:SigningAlgorithm") // next to GetPublicKey, which has none
 			}
 			if algorithm == nil {
 				t.Errorf("%s/%s signs with any algorithm", s.function, s.sid)

@@ -97,7 +97,7 @@ type Props struct {
 	SPIFFETrustDomains  []string
 	CertMaxAgeDays      int      // of certificates that the Mastio issues
 	CertRenewBeforeDays int      // how long before that, or before its own end, a certificate is due
-	RenewOverlapSeconds int      // how long the certificate before a renewal still counts at the most
+	RenewOverlapSeconds int      // how long the certificate before a renewal still counts at most
 	AllowedSources      []string // CIDRs that may reach the operators' API; none: all may
 	TokenSigner         TokenSigner
 	RequireDPoP         bool

@@ -43,7 +43,7 @@ func texts(v any) []string {
 	return []string{spell(v)}
 }
 
-// spell writes a value as text; references in the way that tells most.
+// spell writes a value as text, and a reference in its most specific form.
 func spell(v any) string {
 	switch v := v.(type) {
 	case string:

@@ -64,7 +64,7 @@ func newService(scope constructs.Construct, id string, p Props, d *Data) *Servic
 	s.schedules(checked)
 	s.keepFailedBackups(checked)
 	s.stream(checked)
-	s.tell()
+	s.outputs()
 	return s
 }
 
@@ -121,8 +121,8 @@ func (a *API) endpoint(s *Service) string {
 	return fmt.Sprintf("https://%s.execute-api.%s.%s", *a.HTTP.ApiId(), *s.stack.Region(), *s.stack.UrlSuffix())
 }
 
-// tell makes the stack outputs that an operator needs next.
-func (s *Service) tell() {
+// outputs makes the stack outputs that an operator needs next.
+func (s *Service) outputs() {
 	agents, operators := s.issuer(), s.endpoint(s.Operators)
 	if s.props.Operators != nil {
 		operators = "https://" + s.props.Operators.Name

@@ -223,7 +223,7 @@ func TestAlarms(t *testing.T) {
 	}
 }
 
-// What there is besides functions, routes and their refusals: what a reviewer sees first of a change.
+// Everything except functions, routes and their refusals: a reviewer sees a change here first.
 func TestServiceContents(t *testing.T) {
 	count, lines := map[string]int{}, []string{}
 	for _, r := range hardened.resources {

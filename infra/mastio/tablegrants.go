@@ -29,7 +29,7 @@ func leading(keys ...string) conditions {
 	return conditions{anyOfLike: {leadingKeys: keys}, "Null": {leadingKeys: "false"}}
 }
 
-// inTransaction restricts calls besides to parts of a transaction.
+// inTransaction also restricts calls to parts of a transaction.
 func inTransaction(c conditions) conditions {
 	c["StringEquals"] = map[string]any{"dynamodb:EnclosingOperation": "TransactWriteItems"}
 	return c

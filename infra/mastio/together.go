@@ -12,8 +12,8 @@ const (
 )
 
 // together are the statements for transactions whose items different statements allow. AWS documents that each item of
-// a transaction needs the right to its own action, and does not say whether dynamodb:LeadingKeys then holds the key of
-// that item or the keys of all items with the same action on the same table. Statements that are narrower than a
+// a transaction needs the right to its own action. It does not say what dynamodb:LeadingKeys then holds: the key of
+// that item, or the keys of all items with the same action on the same table. Statements that are narrower than a
 // transaction are enough for the first reading only; these are for the second. They add nothing under the first: each
 // key of a union is in a statement that allows the same action on the same table in a transaction already.
 func together(all []statement) []statement {

@@ -169,7 +169,7 @@ func (w *Watch) traffic() {
 		id: "token-denials",
 		metric: w.counted("token", "token-denied", awslogs.FilterPattern_All(
 			awslogs.FilterPattern_NumberValue(jsii.String("$.status"), jsii.String("="), number(401)),
-			// A resource asks for a nonce by 401, as RFC 9449 section 9 has it: nothing is denied.
+			// A resource asks for a nonce by 401, as in RFC 9449 section 9: nothing is denied.
 			awslogs.FilterPattern_StringValue(jsii.String("$.code"), jsii.String("!="), jsii.String("use_dpop_nonce")))),
 		limit:   200,
 		periods: 2,
@@ -239,9 +239,9 @@ func (w *Watch) jobs() {
 }
 
 // failing is for how many minutes at a time, and how many times in a row, a job's errors are counted: more than one in
-// each says that it fails. Lambda tries a run three times within some three minutes, so a run that fails for good is
-// three errors, which may fall into two periods, and then nothing happens until the next run. Of a job that runs
-// several times an hour two runs in a row have to fail; of one that does not, one.
+// each says that it fails. Lambda tries a run three times within some three minutes. So a run that fails for good is
+// three errors, which may fall into two periods. Then nothing happens until the next run. Of a job that runs several
+// times an hour two runs in a row have to fail; of one that does not, one.
 func failing(every awscdk.Duration) (period, periods int) {
 	interval := int(*every.ToMinutes(nil))
 	if interval > 60 {

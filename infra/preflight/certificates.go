@@ -86,7 +86,7 @@ func (l *looker) certificate(ctx context.Context, name, arn string) ([]finding, 
 	return []finding{ok(check, "%s: %s, until %s", name, strings.ToLower(string(c.Type)), end.Format("2006-01-02"))}, nil
 }
 
-// covers reports whether a certificate has a name, by itself or by a wildcard for its first label (RFC 9525 section
+// covers reports whether a certificate has a name, exactly or by a wildcard for its first label (RFC 9525 section
 // 6.3).
 func covers(c *acmtypes.CertificateDetail, name string) bool {
 	_, parent, _ := strings.Cut(name, ".")

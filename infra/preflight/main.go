@@ -1,5 +1,5 @@
 // Command preflight checks an AWS account before a deployment, with the credentials at hand. It reports each problem
-// that would make the deployment fail, with the command that mends it. It reads the output of make synth and changes
+// that would make the deployment fail, with the command that fixes it. It reads the output of make synth and changes
 // nothing.
 package main
 

@@ -71,7 +71,7 @@ func outputsOf(s cfn.Stack) map[string]string {
 	return m
 }
 
-// output finds an output by its name, before and behind which the CDK puts what makes it unique.
+// output finds an output by its name, before and after which the CDK puts what makes it unique.
 func output(all map[string]string, name string) string {
 	for key, value := range all {
 		if strings.Contains(key, name) {

@@ -161,7 +161,7 @@ type mastio struct {
 	deaf    string
 	renamed bool   // the challenge's header has API Gateway's name
 	twice   bool   // paths are decoded twice
-	hosts   string // which API's paths the agents' host has, besides its own
+	hosts   string // which API's paths the agents' host has, in addition to its own
 	current []byte // the certificate that counts
 }
 
