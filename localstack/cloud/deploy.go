@@ -139,12 +139,12 @@ func (c *cloud) describe(
 		return d, fmt.Errorf("no output of the deployment names the operators' API: %v", outputs)
 	}
 	name := deployed.FunctionName(c.org, "standby")
-	told, err := deployed.Connect(endpoint).Lambda.GetFunctionConfiguration(ctx,
+	function, err := deployed.Connect(endpoint).Lambda.GetFunctionConfiguration(ctx,
 		&awslambda.GetFunctionConfigurationInput{FunctionName: aws.String(name)})
 	if err != nil {
 		return d, fmt.Errorf("look at function %s: %w", name, err)
 	}
-	env := told.Environment.Variables
+	env := function.Environment.Variables
 	d.TablePrefix, d.Bucket, d.TruststoreKey = env["MASTIO_TABLE_PREFIX"], env["MASTIO_TRUSTSTORE_BUCKET"],
 		env["MASTIO_TRUSTSTORE_KEY"]
 	d.AdminSecretID = env["MASTIO_ADMIN_SECRET_ID"]

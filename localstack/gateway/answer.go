@@ -60,9 +60,9 @@ func decode(payload []byte) (answer, error) {
 // binaryTypes are the operators' and the agents' REST API's; infra/mastio/api.go has the same.
 var binaryTypes = []string{"multipart/form-data", "application/gzip"}
 
-// forREST is the answer as a REST API sends it: base64 is decoded only for a client whose Accept begins with a binary
-// media type of the API, whatever stands behind it and whatever the answer's Content-Type is. All others get the
-// base64. Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+// forREST is the answer as a REST API sends it. It decodes base64 only for a client whose Accept begins with a binary
+// media type of the API. The rest of Accept and the answer's Content-Type do not matter. All others get the base64.
+// Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
 func (a answer) forREST(accept string) answer {
 	first, _, _ := strings.Cut(accept, ",")
 	first, _, _ = strings.Cut(first, ";")
@@ -102,10 +102,9 @@ func (a answer) add(name, value string) error {
 	return nil
 }
 
-// sent returns the canonical name under which API Gateway sends a function's header, "" if it drops
-// it: the edge itself sets the headers of the connection and of the request's ids, and WWW-Authenticate reaches no
-// client under its name. Source:
-// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+// sent returns the canonical name under which API Gateway sends a function's header, "" if it drops the header. The
+// edge itself sets the headers of the connection and of the request's ids. WWW-Authenticate reaches no client under
+// its own name. Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
 func sent(name string) string {
 	name = http.CanonicalHeaderKey(name)
 	switch name {

@@ -18,7 +18,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/routes"
 )
 
-// Config says what stands behind the gateway. Only Invoke and Truststore are required.
+// Config says what the gateway calls. Only Invoke and Truststore are required.
 type Config struct {
 	// Invoke runs a function with an event and returns its answer or, with a functionError other than
 	// "", an error document. It must give up when the context ends. An error whose ErrorCode method
@@ -29,8 +29,8 @@ type Config struct {
 	// once a second, and always before a certificate is refused.
 	Truststore func(ctx context.Context) (pem []byte, version string, err error)
 
-	// Operators, if set, is the operators' domain: it answers every request that is not for the agents', which are the
-	// paths of that domain alone, and of both domains if the client shows a certificate.
+	// Operators, if set, is the operators' domain. The agents' domain gets the paths that only it has, and paths of
+	// both domains if the client shows a certificate. Operators gets every other request.
 	Operators http.Handler
 
 	// HTTPAgents makes the agents' API an HTTP API with payload format 1.0, as on AWS; false: a REST API, as on

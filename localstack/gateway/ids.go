@@ -27,7 +27,7 @@ func newIDs() ids {
 	}
 }
 
-// The headers that tell a client the names of its request, in canonical form.
+// The headers that give a client the ids of its request, in canonical form.
 const (
 	headerRequestID  = "X-Amzn-Requestid"
 	headerExtendedID = "X-Amz-Apigw-Id"

@@ -55,7 +55,7 @@ func (s *Stack) environment(function string) map[string]string {
 	return env
 }
 
-// EndpointName is what stands behind AWS_ENDPOINT_URL_ for one of Services: the service's id in the SDKs, in capitals.
+// EndpointName is what follows AWS_ENDPOINT_URL_ for one of Services: the service's id in the SDKs, in capitals.
 func EndpointName(service string) string {
 	switch service {
 	case SecretsManager:

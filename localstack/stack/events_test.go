@@ -22,8 +22,8 @@ type detail struct {
 	Ended      []int  `json:"ended"`
 }
 
-// told waits until the bus has this many events of a type.
-func told(t *testing.T, s *stack.Stack, kind string, n int) (found []detail) {
+// published waits until the bus has this many events of a type.
+func published(t *testing.T, s *stack.Stack, kind string, n int) (found []detail) {
 	t.Helper()
 	limit := time.After(30 * time.Second)
 	for {
@@ -78,7 +78,7 @@ func TestEventsReachTheBus(t *testing.T) {
 	failing.Store(false)
 	rotate(2)
 	seen, last := map[string]bool{}, int64(1)
-	for _, d := range told(t, s, "agent.cert_rotated", 5) {
+	for _, d := range published(t, s, "agent.cert_rotated", 5) {
 		if d.ID == "" || seen[d.ID] {
 			continue
 		}
@@ -93,10 +93,10 @@ func TestEventsReachTheBus(t *testing.T) {
 	}
 	call(t, s, operator, http.MethodPost, "/pki/rotate-ca?mode=mint&overlap=3600", "").want(t, "rotate-ca", 200)
 	call(t, s, operator, http.MethodPost, "/pki/rotate-ca?mode=finalise", "").want(t, "finalise", 200)
-	if d := told(t, s, "org_ca.overlap_ended", 1)[0]; d.Generation != 2 || fmt.Sprint(d.Ended) != "[1]" {
+	if d := published(t, s, "org_ca.overlap_ended", 1)[0]; d.Generation != 2 || fmt.Sprint(d.Ended) != "[1]" {
 		t.Errorf("end of the overlap: %+v", d)
 	}
-	told(t, s, "org_ca.rotated", 1)
+	published(t, s, "org_ca.rotated", 1)
 	for _, e := range s.Bus.Events() {
 		if e.DetailType == "agent.enrolled" || e.DetailType == "org_ca.created" {
 			t.Errorf("%s went out", e.DetailType)

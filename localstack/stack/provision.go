@@ -44,7 +44,7 @@ const (
 )
 
 // AccessKey is the id of the access key of the stack's own clients and of the operator's tools. A function's has the
-// function's name behind it, so that what stands in between (Config.Wrap) knows which function asks. The secrets are
+// function's name after it, so that what stands in between (Config.Wrap) knows which function asks. The secrets are
 // Keys.
 const AccessKey = "local"
 

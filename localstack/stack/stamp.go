@@ -45,7 +45,7 @@ type stamp struct {
 	Complete bool   `json:"complete,omitempty"` // of the whole: a start has made every part
 }
 
-// remedy stands behind every refusal of a state folder.
+// remedy ends every refusal of a state folder.
 func (s *Stack) remedy() string {
 	return fmt.Sprintf("restore the whole folder %s from one backup, or start with a new folder (DATA=…)", s.cfg.Dir)
 }

@@ -24,8 +24,8 @@ const (
 	batchSize  = 100
 )
 
-// follower does for one function what an event source mapping does: it reads the audit table's stream from its
-// beginning, one shard after the other, and offers its records until the function has dealt with them, in their order.
+// follower does for one function what an event source mapping does. It reads the audit table's stream from its
+// beginning, one shard after the other. It delivers the records in their order, each until the function succeeds.
 type follower struct {
 	stack    *Stack
 	function string
@@ -190,7 +190,7 @@ func (f *follower) event(records []types.Record) events.DynamoDBEvent {
 	return e
 }
 
-// image is an item as Lambda has it. The audit table holds texts and nothing else.
+// image is an item in Lambda's form. The audit table holds texts and nothing else.
 func image(item map[string]types.AttributeValue) map[string]events.DynamoDBAttributeValue {
 	values := map[string]events.DynamoDBAttributeValue{}
 	for name, v := range item {

@@ -174,7 +174,7 @@ func TestWarnings(t *testing.T) {
 	w.is(t, "unreadable", types.DomainNameStatusAvailable, "odd", "odd", odd...)
 	w.Warn("certificate 1 has a weak signature")
 	w.must(t, "v1")
-	w.is(t, "as told", types.DomainNameStatusAvailable, "v1", "v1", "certificate 1 has a weak signature")
+	w.is(t, "as configured", types.DomainNameStatusAvailable, "v1", "v1", "certificate 1 has a weak signature")
 	w.Warn()
 	w.must(t, "v2")
 	w.is(t, "no more", types.DomainNameStatusAvailable, "v2", "v2")

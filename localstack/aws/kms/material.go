@@ -212,7 +212,7 @@ func (in *importRequest) checkType(k *key) error {
 }
 
 // unwrap opens wrapped key material. RSA_AES_KEY_WRAP (PKCS #11 v2.40, CKM_RSA_AES_KEY_WRAP) is an AES-256
-// key in one RSA-OAEP block, and behind it the material, wrapped under that key.
+// key in one RSA-OAEP block, and after it the material, wrapped under that key.
 func unwrap(algorithm types.AlgorithmSpec, wrapping *rsa.PrivateKey, wrapped []byte) ([]byte, error) {
 	oaep := &rsa.OAEPOptions{Hash: crypto.SHA256}
 	if algorithm == types.AlgorithmSpecRsaesOaepSha256 {

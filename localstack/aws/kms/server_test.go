@@ -155,7 +155,7 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
-// faultType checks that an answer is well formed, and returns the type of error it tells.
+// faultType checks that an answer is well formed, and returns the type of its error.
 func faultType(t *testing.T, w *httptest.ResponseRecorder) string {
 	t.Helper()
 	if got := w.Header().Get("Content-Type"); got != "application/x-amz-json-1.1" {

@@ -84,7 +84,7 @@ type material struct {
 	signer crypto.Signer // nil for a symmetric key
 	public []byte        // SubjectPublicKeyInfo DER; nil for a symmetric key
 	aead   cipher.AEAD   // nil for an asymmetric key
-	id     string        // hex digest that tells whether two materials are the same key
+	id     string        // hex digest that identifies the key, whatever its encoding
 }
 
 // errMaterial says that octets are not a key of the spec they were offered for.

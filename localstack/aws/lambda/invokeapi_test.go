@@ -135,8 +135,7 @@ func TestSDKErrors(t *testing.T) {
 	}
 }
 
-// TestErrorCodes holds that a caller can tell a throttled invocation by one interface from both this
-// service and the SDK.
+// TestErrorCodes holds that one interface identifies a throttled invocation of both this service and the SDK.
 func TestErrorCodes(t *testing.T) {
 	type coded interface{ ErrorCode() string }
 	for _, err := range []error{ErrThrottled, &types.TooManyRequestsException{}} {

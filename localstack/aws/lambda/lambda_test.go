@@ -144,7 +144,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// alive tells whether a process runs; one that has exited and waits to be reaped does not.
+// alive reports whether a process runs; one that has exited and waits to be reaped does not.
 func alive(pid int) bool {
 	if err := syscall.Kill(pid, 0); err != nil {
 		return false

@@ -242,7 +242,7 @@ func TestProcessesDieWithTheirParent(t *testing.T) {
 	}
 }
 
-// beParent runs one function that never ends, tells its process id, and waits to be killed.
+// beParent runs one function that never ends, prints its process id, and waits to be killed.
 func beParent() {
 	s, err := New(Config{
 		Functions: []Function{{

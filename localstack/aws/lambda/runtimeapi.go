@@ -19,8 +19,8 @@ const (
 	trailerError    = "Lambda-Runtime-Function-Error-Body"
 )
 
-// drain is how much of an oversized answer is read before the connection is cut, in bytes: a client
-// that is still writing would see a broken connection instead of the answer that tells it why.
+// drain is how much of an oversized answer is read before the connection is cut, in bytes: a client that is still
+// writing would see a broken connection instead of the answer with the reason.
 const drain = 64 << 20
 
 // runtimeAPI is what the instance's process talks to. Its address begins with a secret of the instance. AWS needs no

@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// starter forks every process on one OS thread that lives until close. Linux ties "die with your
-// parent" to the thread that forked, not to its process, and Go ends threads when it likes: without
-// this a healthy function could be killed because some goroutine was done.
+// starter forks every process on one OS thread that lives until close. Linux ties "die with your parent" to the thread
+// that forked, not to its process, and Go may end threads at any time. Without this a finished goroutine could kill a
+// healthy function.
 type starter struct {
 	work chan launch
 	done sync.WaitGroup

@@ -156,8 +156,8 @@ func understood(r *http.Request) bool {
 // crc32Header is the checksum that clients send by default, in base64 of four octets.
 const crc32Header = "X-Amz-Checksum-Crc32"
 
-// checksum compares the one that came with the body, and sets it where none came: the fake carries headers of an
-// object's last version over to the next one, and a stale checksum would make every later read fail.
+// checksum compares the checksum that came with the body, or sets one if none came. The fake copies headers of an
+// object's last version to the next one, and a stale checksum would make every later read fail.
 func checksum(h http.Header, body []byte) (http.Header, bool) {
 	want := base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(body)))
 	if got := h.Get(crc32Header); got != "" && got != want {

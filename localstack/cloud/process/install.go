@@ -183,7 +183,7 @@ func javaHome() (string, error) {
 	return filepath.Dir(filepath.Dir(javac)), err
 }
 
-// exists follows links: what was installed may hang on a Python or a Java that has gone since.
+// exists follows links: an installation may depend on a Python or a Java that was removed since.
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil

@@ -153,7 +153,7 @@ func (p *probe) wantState(id string, want types.KeyState) error {
 	return nil
 }
 
-// refused checks that err is the SDK's typed error E, and tells what was done if it is not.
+// refused checks that err is the SDK's typed error E, and names the operation if it is not.
 func refused[E error](what string, err error) error {
 	if _, ok := errors.AsType[E](err); !ok {
 		var want E
