@@ -167,7 +167,7 @@ fuzz: need-go ## run every fuzz target, FUZZTIME executions each
 		done; \
 	done
 
-# What verifies the chains under uploaded CAs beside openssl, certtool and vfychain: programs of a page each, built from
+# What verifies the chains under uploaded CAs next to openssl, certtool and vfychain: programs of a page each, built from
 # pinned libraries.
 VERIFIERS := build/verifiers
 .PHONY: verifiers-setup

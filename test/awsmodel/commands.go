@@ -10,7 +10,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// Unknown stands in a word for what only a run could tell: the value of a variable, the output of a command.
+// Unknown stands in a word for what only a run could show: the value of a variable, the output of a command.
 const Unknown = "\ufffc"
 
 // Command is a command line of the AWS CLI.

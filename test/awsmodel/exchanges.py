@@ -68,7 +68,7 @@ class Exchange:
         return best[1:] if best else (None, {}, query)
 
     def given(self, member, name, query):
-        """Reports whether a member that tells operations of one path apart is there: a parameter or a header."""
+        """Reports whether a member is there that distinguishes operations of one path: a parameter or a header."""
         location, wire = member.serialization.get("location"), by_name(member, name)
         return location not in ("querystring", "header") or wire in query or wire.lower() in self.e["headers"]
 

@@ -22,7 +22,7 @@ import (
 // gatewayFloors are rates at as many clients as the gateway is measured with.
 type gatewayFloors struct{ reads, puts, transactions, rotations float64 }
 
-// gatewayFloors measures what the database and the TLS stack do by themselves.
+// gatewayFloors measures what the database and the TLS stack do alone.
 func (b *bench) gatewayFloors(ctx context.Context) (f gatewayFloors, err error) {
 	d, err := b.bare(ctx)
 	if err != nil {

@@ -200,7 +200,7 @@ func (s *shop) liveKeys() (n int) {
 	return n
 }
 
-// orgCARotation measures a rotation of the Org CA that has a standby, and what the standby job does behind it.
+// orgCARotation measures a rotation of the Org CA that has a standby, and what the standby job does after it.
 func (s *shop) orgCARotation(ctx context.Context) (rotation, next spent, err error) {
 	rotation, err = s.during(1, "", func(int) error {
 		_, err := s.rotateCA.Do(ctx, rotateca.Request{Mode: rotateca.Mint, By: audit.By{Actor: "test"}})

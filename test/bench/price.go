@@ -39,7 +39,8 @@ type spent struct {
 	logged        float64 // octets as CloudWatch ingests them, in all groups together
 }
 
-// logOverhead is what CloudWatch Logs counts for each line besides its text ("PutLogEvents", CloudWatch Logs API).
+// logOverhead is what CloudWatch Logs counts for each line in addition to its text ("PutLogEvents", CloudWatch Logs
+// API).
 const logOverhead = 26
 
 // shop is the part of a Mastio whose use is priced: the real use cases over DynamoDB, keys in memory, functions' logs
@@ -291,7 +292,7 @@ func (s *shop) sellRotations(ctx context.Context, agents []pricedAgent, all map[
 	return err
 }
 
-// seal measures what the next checkpoint adds to each of the rotations before it, less what one costs by itself.
+// seal measures what the next checkpoint adds to each of the rotations before it, less what one costs alone.
 func (s *shop) seal(ctx context.Context, rotate func(int) error) (spent, error) {
 	run := func(chains int) (spent, error) {
 		for n := range chains {

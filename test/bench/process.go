@@ -30,7 +30,7 @@ func cpuOf(pid int) (time.Duration, error) {
 // 17th. The second field is the program's name in parentheses and may hold anything; what follows the last of them is
 // numbers.
 func parseStat(text []byte) (stat, error) {
-	const ppid, utime, cstime = 4 - 3, 14 - 3, 17 - 3 // counted from the field behind the name
+	const ppid, utime, cstime = 4 - 3, 14 - 3, 17 - 3 // counted from the field after the name
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
 	if len(fields) <= cstime {
 		return stat{}, fmt.Errorf("stat has %d fields behind the name", len(fields))

@@ -27,7 +27,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 )
 
-// TestFlows does what operators do, one after the other, as the guide tells it.
+// TestFlows does what operators do, one after the other, as in the guide.
 func TestFlows(t *testing.T) {
 	s, window := start(t, 12), launch(t)
 	for _, flow := range []struct {
@@ -421,7 +421,7 @@ func sessionEnds(t *testing.T, b *tab) {
 	}
 }
 
-// generation is the current one, as /healthz tells it.
+// generation is the current one, as /healthz reports it.
 func (b *tab) generation() int64 {
 	b.t.Helper()
 	var health struct{ Generation int64 }

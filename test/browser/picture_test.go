@@ -40,7 +40,7 @@ func smaller(picture []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	const coarse = 0xF8 // shades that no eye tells apart are one
+	const coarse = 0xF8 // shades that no eye can distinguish are one
 	pixels := map[color.RGBA]int{}
 	sample := map[color.RGBA]color.Color{}
 	box := full.Bounds()

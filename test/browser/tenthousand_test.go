@@ -29,7 +29,7 @@ import (
 const (
 	manyAgents = 10_000
 	maxTime    = 50 * time.Millisecond
-	maxReads   = 100 // as many bare reads of the database take as long, at the most
+	maxReads   = 100 // as many bare reads of the database take as long, at most
 	loads      = 15
 )
 

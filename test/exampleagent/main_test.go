@@ -159,7 +159,7 @@ func TestLivesThroughRotationsOfTheOrgCA(t *testing.T) {
 	}
 }
 
-// overlapEnds waits until the event that tells of it is out: the standby job writes its row.
+// overlapEnds waits until the event of the end is out: the standby job writes its row.
 func overlapEnds(t *testing.T, s *stack.Stack) {
 	t.Helper()
 	limit := time.After(time.Minute)

@@ -89,7 +89,7 @@ func spoken(t *testing.T, where, text string) []awsmodel.Command {
 	return found
 }
 
-// commandsOfMessages returns those that the programs tell their user to type.
+// commandsOfMessages returns the commands in the programs' messages.
 func commandsOfMessages(t *testing.T) (all []awsmodel.Command) {
 	t.Helper()
 	sources := files(t, ".go")

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// says is what the blocks of each document print, in this order. A block that fails ends the test by itself.
+// says is what the blocks of each document print, in this order. A block that fails ends the test.
 var says = map[string][]string{
 	"README.md": {
 		`"token_type":"Bearer"`, `"token_type":"Bearer"`, `the old certificate is refused`, `"generation": 2`,

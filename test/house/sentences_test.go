@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// longest is how many words a document's sentences have on average, at the most.
+// longest is how many words a document's sentences have on average, at most.
 const longest = 20
 
 // A reader in a hurry loses the thread of long sentences. The log shows each document's number.

@@ -58,7 +58,7 @@ func (a *Archive) Get(_ context.Context, name string) ([]byte, error) {
 	return bytes.Clone(a.objects[name]), nil
 }
 
-// Last finds the last name behind another.
+// Last finds the last name after another.
 func (a *Archive) Last(_ context.Context, prefix, after string) (last string, err error) {
 	if err := a.fault("Last", false); err != nil {
 		return "", err

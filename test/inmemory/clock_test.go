@@ -231,8 +231,8 @@ func TestShortLivedUpload(t *testing.T) {
 	}
 }
 
-// By itself, if it is asked to, the standby job replaces a minted Org CA before anybody is warned of it, once; and one
-// that a wrong clock has left, at once.
+// If the setting is on, the standby job replaces a minted Org CA before anybody is warned of it, once. It replaces an
+// Org CA of a wrong clock at once.
 func TestRotationByItself(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
 	run := func() standby.Report { return must[standby.Report](t)(m.Standby.Run(t.Context())) }

@@ -51,8 +51,8 @@ func TestEmptiedRegistryGetsNoFirstOrgCA(t *testing.T) {
 	}
 }
 
-// A registry that was emptied together with its keys is told by the archive, whether or not the next checkpoint has
-// been made.
+// The archive reveals a registry that was emptied together with its keys, whether or not the next checkpoint has been
+// made.
 func TestArchiveOfAnEmptiedRegistry(t *testing.T) {
 	before := inmemory.Open(t, memstore.Config{})
 	before.Admit(t.Context(), "kyc")

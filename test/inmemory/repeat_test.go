@@ -80,8 +80,8 @@ func doneAs(t *testing.T, err error) string {
 	return p.Done.Thumbprint
 }
 
-// Of eight repetitions at once one commits, with grace or without, with a key of the caller's or not; all are told of
-// it.
+// If eight repetitions run at once, one commits, with grace or without, with a key of the caller's or not. All report
+// that commit.
 func TestRepetitionsAtOnce(t *testing.T) {
 	for name, change := range map[string]func(*agentcert.RotateRequest){
 		"at once":      func(*agentcert.RotateRequest) {},

@@ -112,7 +112,7 @@ func (f *fleet) install(a *walker) {
 func (f *fleet) renew(a *walker) {
 	f.t.Helper()
 	result, err := renewing(f.t, f.Mastio, a.cert, newKey(f.t))
-	if errors.Is(err, agent.ErrRenewalEarly) { // the agent asks again, as it is told to
+	if errors.Is(err, agent.ErrRenewalEarly) { // the agent asks again, as the answer says
 		return
 	}
 	if err != nil {

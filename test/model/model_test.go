@@ -607,11 +607,11 @@ func (m *machine) checkChains(t *rapid.T, org registry.Org) {
 		rows := m.verified(t, string(id), view.Agent.Head)
 		// The use of a certificate that a rollback restored keeps its unused successor.
 		last := rows[len(rows)-1]
-		told := func(p agent.Pin) bool { return p.Thumbprint == last.Details["cert_thumbprint"] }
-		activated := last.EventType == audit.AgentCertActivated && slices.ContainsFunc(view.Agent.Pins, told)
+		named := func(p agent.Pin) bool { return p.Thumbprint == last.Details["cert_thumbprint"] }
+		activated := last.EventType == audit.AgentCertActivated && slices.ContainsFunc(view.Agent.Pins, named)
 		ended := last.EventType == audit.AgentDeactivated && len(view.Agent.Pins) == 0
 		outside := view.Agent.Method == agent.SPIFFE && len(view.Agent.Pins) == 0
-		if !told(view.Agent.Pin()) && !activated && !ended && !outside {
+		if !named(view.Agent.Pin()) && !activated && !ended && !outside {
 			t.Fatalf("%s: last row is %s of %v, pins are %+v", id, last.EventType, last.Details["cert_thumbprint"],
 				view.Agent.Pins)
 		}

@@ -56,13 +56,13 @@ func (m *machine) repeat(t *rapid.T) {
 		t.Fatalf("%d changes under %s: %v", len(rows), n.key, rows)
 	}
 	if len(rows) == 0 {
-		if err == nil || told(err) {
+		if err == nil || repeated(err) {
 			t.Fatalf("%s is answered %v, and nothing was changed", n.key, err)
 		}
 		return
 	}
 	again := m.send(t, n)
-	if !told(again) {
+	if !repeated(again) {
 		t.Fatalf("%s was carried out, and is answered %v", n.key, again)
 	}
 	m.sound(t, n, again)
@@ -116,16 +116,16 @@ func keptAs[R any](n *named, thumbprint func(R) string) idempotency.Request[R] {
 	}
 }
 
-// told reports whether an error says that the request was carried out before.
-func told(err error) bool {
+// repeated reports whether an error says that the request was carried out before.
+func repeated(err error) bool {
 	_, replay := errors.AsType[*idempotency.Replay](err)
 	return replay || errors.Is(err, idempotency.ErrDone)
 }
 
-// sound: what a repetition is told names a certificate of this request's rows, and a request whose key was made here is
-// never answered with a body.
+// sound: the answer to a repetition names a certificate of this request's rows, and a request whose key was made here
+// is never answered with a body.
 func (m *machine) sound(t *rapid.T, n *named, err error) {
-	if !told(err) {
+	if !repeated(err) {
 		return
 	}
 	var thumbprint string

@@ -178,8 +178,8 @@ func (k *keyring) resolve(alias string) (id string) {
 	return out.Metadata.ID
 }
 
-// deployed is what was asked for as a deployment would see it: every key but the deployment's own is one of the Org CA,
-// with the organisation's tag and a spec that it may have.
+// deployed is a call as a deployment would see it. Every key except the deployment's own is a key of the Org CA, with
+// the organisation's tag and a spec that it may have.
 func (a asked) deployed(named func(id string) string) asked {
 	context := map[string][]string{}
 	for key, values := range a.context {

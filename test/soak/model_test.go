@@ -195,7 +195,7 @@ func specification(first map[string]state) porcupine.Model {
 	return model.ToModel()
 }
 
-// attempts is how often a rotation commits at the most before it does so for good.
+// attempts is how often a rotation commits at most before it does so for good.
 const attempts = 2
 
 // parted adds to a history the parts of those requests that are more than one step, where the Org CA may have moved in
