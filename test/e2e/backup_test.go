@@ -28,7 +28,7 @@ func (m *target) forgetful(t *testing.T) {
 func TestRotationWhereThereAreNoBackups(t *testing.T) {
 	m := borrow(t)
 	m.forgetful(t)
-	m.tick(t)
+	m.standby(t)
 	var result map[string]any
 	first := m.faults.count(func() { result = m.rotateCA(t) })
 	if diff := cmp.Diff(any(map[string]any{"status": "unsupported", "arns": []any{}}), result["backup"]); diff != "" {
@@ -52,7 +52,7 @@ func TestRotationWhereThereAreNoBackups(t *testing.T) {
 func TestRotationIsPrecededByBackups(t *testing.T) {
 	m := borrow(t)
 	m.forgetful(t)
-	m.tick(t)
+	m.standby(t)
 	var mu sync.Mutex
 	var asked []string
 	m.faults.stand(t, "dynamodb.CreateBackup", func(w http.ResponseWriter, r *http.Request) {
@@ -87,7 +87,7 @@ func TestRotationIsPrecededByBackups(t *testing.T) {
 func TestRotationWithoutItsBackupIsRefused(t *testing.T) {
 	m := borrow(t)
 	m.forgetful(t)
-	m.tick(t)
+	m.standby(t)
 	agent := m.enrol(t, fresh("backup"))
 	before := m.state(t)
 	m.faults.stand(t, "dynamodb.CreateBackup", func(w http.ResponseWriter, _ *http.Request) {

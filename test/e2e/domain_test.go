@@ -70,7 +70,7 @@ func TestDomainFollowsTheTruststore(t *testing.T) {
 	m.needsDomain(t)
 	m.forget(t)
 	m.rotateCA(t) // past what a crashed preparation of another test may have left: the standby job waits for that
-	m.tick(t)
+	m.standby(t)
 	for range 2 {
 		version := m.object(t)
 		if got := m.served(t); got != version {
@@ -85,7 +85,7 @@ func TestDomainFollowsTheTruststore(t *testing.T) {
 		}
 		agent := m.enrol(t, fresh("served"))
 		m.newClient(agent.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
-		m.tick(t) // the next standby
+		m.standby(t) // the next standby
 		if diff := cmp.Diff(map[string]any{"version": m.object(t), "status": "current"}, m.shown(t)); diff != "" ||
 			m.object(t) == version {
 			t.Errorf("after the next standby, object %q after %q (-want +got):\n%s", m.object(t), version, diff)
@@ -99,7 +99,7 @@ func TestRotationDoesNotWaitForTheDomain(t *testing.T) {
 	m := borrow(t)
 	m.needsDomain(t)
 	m.forget(t)
-	m.tick(t)
+	m.standby(t)
 	m.useUpStandby(t)
 	m.Domain.Takes(time.Hour)
 	began := time.Now()
@@ -121,12 +121,12 @@ func TestRotationDoesNotWaitForTheDomain(t *testing.T) {
 	}
 	m.Domain.Finish()
 	m.newClient(agent.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
-	m.tick(t)
+	m.standby(t)
 	if got := m.shown(t)["status"]; got != "updating" { // by now it updates to the next standby's object
 		t.Errorf("status %v, want updating", got)
 	}
 	m.Domain.Finish()
-	m.tick(t)
+	m.standby(t)
 	if diff := cmp.Diff(map[string]any{"version": m.object(t), "status": "current"}, m.shown(t)); diff != "" {
 		t.Errorf("status in the end (-want +got):\n%s", diff)
 	}
@@ -138,7 +138,7 @@ func TestEnrolmentPointsTheDomain(t *testing.T) {
 	m := borrow(t)
 	m.needsDomain(t)
 	m.forget(t)
-	m.tick(t)
+	m.standby(t)
 	enrolled := func(ca pki.Authority) (outsider, any) {
 		t.Helper()
 		name := fresh("edge")
@@ -170,13 +170,13 @@ func TestEnrolmentPointsTheDomain(t *testing.T) {
 	m.Domain.Finish()
 	leaf.client(m).must(t, 200, "POST", tokenPath, nil, nil)
 	m.Domain.Takes(0)
-	m.tick(t)
+	m.standby(t)
 	m.Domain.Fail("the truststore is unreadable today")
 	if _, status := enrolled(spireServer(t, nil)); status != "failed" {
 		t.Errorf("status %v of a domain that fails, want failed", status)
 	}
 	m.Domain.Fail("")
-	m.tick(t)
+	m.standby(t)
 	if m.served(t) != m.object(t) {
 		t.Errorf("in the end the domain serves %q of %q", m.served(t), m.object(t))
 	}
@@ -187,7 +187,7 @@ func TestDomainThatFailsIsPointedAgain(t *testing.T) {
 	m := borrow(t)
 	m.needsDomain(t)
 	m.forget(t)
-	m.tick(t)
+	m.standby(t)
 	m.useUpStandby(t)
 	m.Domain.Fail("the truststore is unreadable today")
 	before := len(m.output.String())
@@ -198,12 +198,12 @@ func TestDomainThatFailsIsPointedAgain(t *testing.T) {
 		!strings.Contains(log, `"status":"failed"`) {
 		t.Errorf("log:\n%s", log)
 	}
-	m.tick(t)
+	m.standby(t)
 	if got := m.shown(t)["status"]; got != "failed" {
 		t.Errorf("status %v after another failure, want failed", got)
 	}
 	m.Domain.Fail("")
-	m.tick(t)
+	m.standby(t)
 	if diff := cmp.Diff(map[string]any{"version": m.object(t), "status": "current"}, m.shown(t)); diff != "" ||
 		m.served(t) != m.object(t) {
 		t.Errorf("serves %q of %q, status in the end (-want +got):\n%s", m.served(t), m.object(t), diff)
@@ -214,17 +214,17 @@ func TestWarningsOfTheDomainAreShown(t *testing.T) {
 	m := borrow(t)
 	m.needsDomain(t)
 	m.forget(t)
-	m.tick(t)
+	m.standby(t)
 	m.rotateCA(t)
 	m.Domain.Warn("certificate 1 is not to its taste")
-	m.tick(t)
+	m.standby(t)
 	if diff := cmp.Diff(map[string]any{"version": m.object(t), "status": "current",
 		"warnings": []any{"certificate 1 is not to its taste"}}, m.shown(t)); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
 	m.Domain.Warn()
 	m.rotateCA(t)
-	m.tick(t)
+	m.standby(t)
 	if _, ok := m.shown(t)["warnings"]; ok {
 		t.Errorf("warnings of an object that is not served any more: %v", m.shown(t))
 	}
@@ -235,7 +235,7 @@ func TestDomainThatIsBehindIsAWarning(t *testing.T) {
 	m := borrow(t)
 	m.needsDomain(t)
 	m.forget(t)
-	m.tick(t)
+	m.standby(t)
 	warns := func() bool {
 		health := m.operator().must(t, 200, "GET", "/healthz", nil, nil).decode(t)
 		for _, w := range health["warnings"].([]any) {
@@ -256,7 +256,7 @@ func TestDomainThatIsBehindIsAWarning(t *testing.T) {
 	if !warns() {
 		t.Error("no warning of a domain that has been behind for an hour")
 	}
-	m.tick(t)
+	m.standby(t)
 	if warns() {
 		t.Error("the warning stays although the domain serves the object")
 	}

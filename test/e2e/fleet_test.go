@@ -110,7 +110,7 @@ func TestFleetUnderLoadMovesWithoutAnOutage(t *testing.T) {
 	onlyLocally(t, "25 calls a second are no load")
 	m := borrow(t)
 	m.forget(t)
-	m.tick(t)
+	m.standby(t)
 	if *fleetSize == 0 {
 		if *fleetSize = 60; testing.Short() {
 			*fleetSize = 20

@@ -103,7 +103,7 @@ func TestFinaliseWhenSafe(t *testing.T) {
 func TestRollback(t *testing.T) {
 	m := borrow(t)
 	m.forget(t)
-	m.tick(t)
+	m.standby(t)
 	idle, moved := m.enrol(t, fresh("idle")), m.enrol(t, fresh("moved"))
 	before := m.state(t).Pointer
 	m.rotateCA(t)
@@ -121,7 +121,7 @@ func TestRollback(t *testing.T) {
 	}
 	m.newClient(newer.certificate(t)).must(t, 401, "POST", tokenPath, nil, nil)
 	m.rotateCA(t)
-	m.tick(t)
+	m.standby(t)
 	m.checkWhole(t)
 }
 
@@ -131,7 +131,7 @@ func TestRollbackKilledAtItsCommit(t *testing.T) {
 	m := borrow(t)
 	for _, after := range []bool{false, true} {
 		m.forget(t)
-		m.tick(t)
+		m.standby(t)
 		agent := m.enrol(t, fresh("undone"))
 		m.rotateCA(t)
 		m.faults.set(&rule{
@@ -153,7 +153,7 @@ func TestRollbackKilledAtItsCommit(t *testing.T) {
 func TestFleetMovesWithoutAnOutage(t *testing.T) {
 	m := borrow(t)
 	m.forget(t)
-	m.tick(t)
+	m.standby(t)
 	agents := scaled(20, 5)
 	fleet := make([]issued, agents)
 	for i := range fleet {

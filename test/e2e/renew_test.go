@@ -105,7 +105,7 @@ func TestRenewal(t *testing.T) {
 func TestRenewalMovesInAnOverlap(t *testing.T) {
 	m := borrow(t)
 	m.forget(t)
-	m.tick(t)
+	m.standby(t)
 	first := m.enrol(t, fresh("mover"))
 	moved := m.change(t, "mode=mint&overlap=600")
 	if a := m.token(t, first, 200); !strings.Contains(string(a.body), `"renew_after":"`) {
@@ -124,7 +124,7 @@ func TestRenewalMovesInAnOverlap(t *testing.T) {
 		nil); a.header.Get("Retry-After") != "21600" {
 		t.Errorf("Retry-After after the move: %v", a.header)
 	}
-	m.tick(t)
+	m.standby(t)
 }
 
 // A client of EST's own (RFC 7030): GlobalSign's.

@@ -137,7 +137,7 @@ func (a answer) code() string {
 
 func TestTwoRotationsOfTheCAAtOnce(t *testing.T) {
 	m := borrow(t)
-	m.tick(t)
+	m.standby(t)
 	for range 20 { // until both are in the function at the same time
 		statuses := make(chan answer, 2)
 		for range 2 {
@@ -235,8 +235,8 @@ func TestRemoteCalls(t *testing.T) {
 	m := borrow(t)
 	agent := m.enrol(t, fresh("counted"))
 	c := m.newClient(agent.certificate(t))
-	m.tick(t)
-	m.tick(t)
+	m.standby(t)
+	m.standby(t)
 	m.operator().must(t, 200, "GET", "/pki/rotate-ca", m.admin(), nil) // the instance knows the admin secret
 	for range 3 {
 		c.must(t, 200, "POST", tokenPath, nil, nil)
@@ -272,7 +272,7 @@ func TestRemoteCalls(t *testing.T) {
 			if counted := m.faults.count(tt.do); got == nil || total(counted) < total(got) {
 				got = counted
 			}
-			m.tick(t)
+			m.standby(t)
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s: remote calls (-want +got):\n%s", tt.name, diff)
@@ -289,7 +289,7 @@ func total(counts map[string]int) (n int) {
 
 func TestStatusShowsTheRotation(t *testing.T) {
 	m := borrow(t)
-	m.tick(t)
+	m.standby(t)
 	result := m.rotateCA(t)
 	status := m.operator().must(t, 200, "GET", "/pki/rotate-ca", m.admin(), nil).decode(t)
 	for _, member := range []string{"generation", "fingerprint", "subject", "not_before", "not_after", "source"} {

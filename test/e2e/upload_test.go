@@ -126,7 +126,7 @@ func TestUpload(t *testing.T) {
 		t.Errorf("the uploaded root key is %s, want Disabled", got)
 	}
 	m.rotateCA(t)
-	m.tick(t)
+	m.standby(t)
 	m.checkWhole(t)
 }
 
@@ -212,7 +212,7 @@ func (m *target) killUpload(t *testing.T, step string, after bool) {
 	if replayed := again.header.Get("Idempotency-Replayed") == "true"; replayed != committed {
 		t.Errorf("committed before: %t, answered as a replay: %t", committed, replayed)
 	}
-	m.tick(t)
+	m.standby(t)
 	m.checkWhole(t)
 }
 
