@@ -93,6 +93,10 @@ VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
 build: need-go ## build every function for AWS (linux/arm64) into build/lambda
 	@go run ./infra/release -functions build/lambda -arch '$(LAMBDA_ARCH)' -version '$(VERSION)'
 
+.PHONY: cli
+cli: need-go ## build the command mastio, for this machine: build/bin/mastio
+	@go run ./infra/release -cli build/bin -version '$(VERSION)'
+
 .PHONY: release
 release: need-go ## write a release to build/release: zips of the functions, commands, bill of materials, checksums
 	@go run ./infra/release

@@ -2,7 +2,7 @@
 // and Windows, an SBOM (CycloneDX), and the SHA-256 of every file. Two builds of one commit with one version of Go
 // are bit-identical.
 //
-// With -functions it builds the functions alone, as a deployment uploads them.
+// With -functions it builds the functions alone, as a deployment uploads them; with -cli the command mastio alone.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -29,16 +30,17 @@ func run(args []string) int {
 	out := flags.String("out", filepath.Join("build", "release"),
 		"`folder` for the files; an earlier release in it is replaced")
 	functions := flags.String("functions", "", "`folder` for the functions alone, each as bootstrap in its own")
+	cli := flags.String("cli", "", "`folder` for the command mastio alone, for this machine")
 	arch := flags.String("arch", "arm64", "`architecture` of -functions: arm64 or amd64")
-	stamp := flags.String("version", "", "`version` of -functions")
+	stamp := flags.String("version", "", "`version` of -functions and -cli")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil || flags.NArg() > 0 {
 		return 2
 	}
-	if *functions != "" {
+	if *functions != "" || *cli != "" {
 		r := release{root: ".", out: *functions, version: *stamp}
-		if err := r.functions(ctx, *arch, routes.Functions()); err != nil {
+		if err := r.part(ctx, *arch, *cli); err != nil {
 			fmt.Fprintln(os.Stderr, "release:", err)
 			return 1
 		}
@@ -55,6 +57,18 @@ func run(args []string) int {
 	}
 	fmt.Println(*out)
 	return 0
+}
+
+// part builds the command mastio into a folder, or without one the functions.
+func (r *release) part(ctx context.Context, arch, cli string) error {
+	if cli == "" {
+		return r.functions(ctx, arch, routes.Functions())
+	}
+	if err := os.MkdirAll(cli, 0o755); err != nil {
+		return err
+	}
+	fmt.Println(filepath.Join(cli, "mastio"))
+	return r.goBuild(ctx, runtime.GOOS, runtime.GOARCH, cli+string(filepath.Separator), "./shared/cmd/mastio")
 }
 
 // checkout returns the project's folder and its version; files with uncommitted changes would be in the release and

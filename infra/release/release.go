@@ -59,6 +59,7 @@ var unix = []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64"
 var commands = map[string][]string{
 	"shared/cmd/agent-sync":   unix,
 	"shared/cmd/audit-verify": append(slices.Clone(unix), "windows/amd64"),
+	"shared/cmd/mastio":       append(slices.Clone(unix), "windows/amd64"),
 }
 
 // release is one that is being built.

@@ -165,7 +165,7 @@ func TestEverything(t *testing.T) {
 	}
 	for _, name := range []string{
 		"audit-verify-linux-amd64", "audit-verify-darwin-arm64", "audit-verify-windows-amd64.exe", "agent-sync-linux-arm64",
-		"agent-sync-darwin-amd64",
+		"agent-sync-darwin-amd64", "mastio-linux-arm64", "mastio-darwin-arm64", "mastio-windows-amd64.exe",
 	} {
 		if !names[name] {
 			t.Errorf("%s is missing", name)

@@ -31,13 +31,14 @@ var recipes = []struct {
 		example: regexp.MustCompile(`\.DisplayName\b|display_name`),
 		at: []string{
 			"shared/agent/profile.go",
+			"shared/cmd/mastio/profile.go",
 			"shared/edge/dashboard/templates/agent.html",
 			"shared/edge/dashboard/templates/agents.html",
 			"shared/edge/dashboard/templates/enrol.html",
 			"shared/edge/dynamo/agent.go",
 			"shared/routes/schemas.json",
 		},
-		most: 6,
+		most: 7,
 	},
 	{
 		name:    "route",
