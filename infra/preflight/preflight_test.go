@@ -149,7 +149,7 @@ func TestAdoptionTemplatesAndCredentials(t *testing.T) {
 	a := ready()
 	a["GetCallerIdentity"] = xml(403,
 		`<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>no</Message></Error></ErrorResponse>`)
-	if status, out := inspect(t, a, templates(t)); status != exitWrong || !strings.Contains(out, "none that work") {
+	if status, out := inspect(t, a, templates(t)); status != exitWrong || !strings.Contains(out, "no credentials work") {
 		t.Errorf("credentials: %d: %s", status, out)
 	}
 	a["GetCallerIdentity"] = xml(200,
