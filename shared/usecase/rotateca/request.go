@@ -145,9 +145,9 @@ func (m Mode) takes(fingerprint string) bool {
 	return fingerprint == ""
 }
 
-// means reports whether g is the CA that the caller expects to become current. A request without a fingerprint
+// matches reports whether g is the CA that the caller expects to become current. A request without a fingerprint
 // matches any CA.
-func (r Request) means(g orgca.Generation) bool {
+func (r Request) matches(g orgca.Generation) bool {
 	return r.Fingerprint == "" || r.Fingerprint == g.Fingerprint()
 }
 

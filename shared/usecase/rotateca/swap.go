@@ -120,7 +120,7 @@ func (w *run) planRollback(org registry.Org) (plan, error) {
 		return plan{}, fmt.Errorf("generation %d: %w", org.Pointer.Current, orgca.ErrTransition)
 	}
 	previous, ok := org.Generation(org.Pointer.Previous) // none: Rollback refuses
-	if ok && !w.req.means(previous) {
+	if ok && !w.req.matches(previous) {
 		return plan{}, ErrMoved
 	}
 	if previous.Legacy && w.Strict {
@@ -155,7 +155,7 @@ func (w *run) planFinalise(org registry.Org) (plan, error) {
 	if !ok {
 		return plan{}, fmt.Errorf("generation %d: %w", pointer.Current, orgca.ErrTransition)
 	}
-	if !w.req.means(current) {
+	if !w.req.matches(current) {
 		return plan{}, ErrMoved
 	}
 	result := describe(org, current)

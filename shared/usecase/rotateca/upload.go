@@ -143,8 +143,9 @@ func (r *Rotator) read(f *Files, org registry.Org) (*upload.Material, error) {
 	return &material, nil
 }
 
-// knownCertificates are those of every generation that was ever complete: accepted, restorable, or, long retired, still
-// in the edge's truststore. A generation whose preparation failed was never used: its operator may try again.
+// knownCertificates are the certificates of every generation that was ever complete: accepted, restorable, or retired
+// and still in the edge's truststore. A generation whose preparation failed was never used: its operator may try
+// again.
 func knownCertificates(org registry.Org) ([]upload.Known, error) {
 	var all []upload.Known
 	for _, g := range org.Generations {
