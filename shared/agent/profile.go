@@ -15,8 +15,9 @@ import (
 type Profile struct {
 	DisplayName  string   `json:"display_name"`
 	Capabilities []string `json:"capabilities"` // what the agent's tokens may name as scope
-	// Owner is free text that says who answers for the agent, say an e-mail address or a team. Empty: not known. It is
-	// left out of JSON then, so that an Idempotency-Key stands for what it stood for before there were owners.
+	// Owner is free text that says who answers for the agent, such as an e-mail address or a team. Empty: not known.
+	// JSON then leaves the owner out, so that requests of releases without owners keep their hash under an
+	// Idempotency-Key.
 	Owner string `json:"owner,omitempty"`
 }
 

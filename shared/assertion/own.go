@@ -18,7 +18,7 @@ const (
 	ownType = "mastio-client-assertion+jwt"
 )
 
-// ownClaims are those of an own assertion.
+// ownClaims are the claims of an assertion of the Mastio's own.
 type ownClaims struct {
 	Issuer       string       `json:"iss"`
 	Subject      string       `json:"sub"`

@@ -33,7 +33,7 @@ const (
 type Config struct {
 	OrgID       string
 	TrustDomain string
-	// SPIFFETrustDomains are those of others whose SVIDs agents may be enrolled with.
+	// SPIFFETrustDomains are foreign trust domains whose SVIDs agents may be enrolled with.
 	SPIFFETrustDomains []string
 	Issuer             string // the agents' base URL, without a slash at its end
 	TablePrefix        string
@@ -125,7 +125,7 @@ type env struct {
 	read   []Setting
 }
 
-// look reads a variable and notes what the variable takes and what it is when it is not set.
+// look reads a variable and notes which values it takes and its default.
 func (e *env) look(name, takes, usual string) string {
 	e.read = append(e.read, Setting{Name: name, Takes: takes, Default: usual})
 	return e.getenv(name)

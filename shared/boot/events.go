@@ -49,7 +49,8 @@ func records(batch lambdaevents.DynamoDBEvent) []events.Record {
 	return list
 }
 
-// pauseBefore waits 100 ms, then 200: a throttled bus is ready again, and the stream offers again what it is not.
+// pauseBefore waits 100 ms, then 200: a throttled bus is then ready again, and the stream delivers again what the bus
+// refuses.
 func pauseBefore(ctx context.Context, try int) error {
 	timer := time.NewTimer(100 * time.Millisecond << (try - 1))
 	defer timer.Stop()

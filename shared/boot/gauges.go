@@ -40,7 +40,7 @@ func gauges(s health.State, now time.Time) []Gauge {
 	return all
 }
 
-// sealGauges are those of the function checkpoint, which the schedule runs and which reads the admin secret as every
+// sealGauges are the gauges of the function checkpoint. The schedule runs it, and it reads the admin secret as every
 // route of the operators does. An unreadable secret has no length: no gauge is better than a wrong one.
 func sealGauges(ctx context.Context, shortest func(context.Context) (int, error)) ([]Gauge, error) {
 	length, err := shortest(ctx)

@@ -37,7 +37,7 @@ func (v Validity) Late(now time.Time) bool { return !v.Until.IsZero() && now.Aft
 // Lasts reports whether the whole chain is still valid a time after now.
 func (v Validity) Lasts(now time.Time, life time.Duration) bool { return !v.Late(now.Add(life)) }
 
-// narrow cuts a validity to that of the certificates too. It ignores an unreadable certificate: issuing under it
+// narrow cuts a validity to the certificates' validity too. It ignores an unreadable certificate: issuing under it
 // fails anyway.
 func (v Validity) narrow(chain [][]byte) Validity {
 	for _, der := range chain {

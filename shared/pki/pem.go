@@ -68,7 +68,7 @@ func kindOf(block *pem.Block) string {
 	return "something else"
 }
 
-// parserWords are those of crypto/x509, with the remedy where there is one.
+// parserWords are messages of crypto/x509, with the remedy where there is one.
 func parserWords(err error) string {
 	words := err.Error()
 	switch {
@@ -168,7 +168,7 @@ func readBlock(text []byte, startsLine bool) (block *pem.Block, size int, why st
 	return block, size, ""
 }
 
-// causeOf names what happened to the line breaks of a block, if that is what is wrong with it, else it is otherwise.
+// causeOf names what happened to the line breaks of a block; otherwise, if they are intact.
 func causeOf(block []byte, otherwise string) string {
 	begin := block
 	if n := bytes.IndexByte(block, '\n'); n >= 0 {

@@ -8,7 +8,7 @@ import (
 	"fmt"
 )
 
-// Matches reports whether a private key is that of a certificate's public key.
+// Matches reports whether a private key belongs to a certificate's public key.
 func Matches(pub crypto.PublicKey, key crypto.Signer) bool {
 	return key != nil && SameKey(pub, key.Public())
 }

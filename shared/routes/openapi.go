@@ -76,7 +76,7 @@ func parts() (operations, schemas object, err error) {
 	return operations, schemas, compose(schemas)
 }
 
-// page is a page of the dashboard, which is for people: that it is one is all there is to say to programs.
+// page describes a route of the dashboard. Its pages are HTML for people, so only their existence is documented.
 func page(r Route) object {
 	html := object{"text/html": object{"schema": object{"type": "string"}}}
 	return object{

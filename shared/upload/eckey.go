@@ -8,7 +8,7 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// readEC reads the structure of RFC 5915. parameters are those of an envelope around it, if any.
+// readEC reads the structure of RFC 5915. parameters come from an envelope around it, if any.
 func readEC(der, parameters []byte, f *findings) crypto.Signer {
 	k, ok := takeEC(der)
 	if !ok || len(parameters) > 0 && len(k.parameters) > 0 && string(parameters) != string(k.parameters) {

@@ -201,5 +201,5 @@ func codeOfKey(pub crypto.PublicKey) Code {
 	return Curve
 }
 
-// curves are those of a CA's key.
+// curves are the curves that a CA's key may have.
 var curves = map[string]elliptic.Curve{oidP256: elliptic.P256(), oidP384: elliptic.P384()}

@@ -70,8 +70,8 @@ func (f *findings) add(code Code, format string, args ...any) {
 	}
 }
 
-// refusal sorts the defects by code. Those of one code stay in the order in which they were found, which is that of
-// the certificates. There are at most maxDefects, and what a detail quotes of a file is short.
+// refusal sorts the defects by code. Defects of one code stay in the order of the certificates. There are at most
+// maxDefects, and a detail quotes only a short part of a file.
 func (f *findings) refusal() error {
 	slices.SortStableFunc(f.defects, func(a, b Defect) int {
 		return slices.Index(codes, a.Code) - slices.Index(codes, b.Code)

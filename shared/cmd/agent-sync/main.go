@@ -153,7 +153,7 @@ func (o options) notifier(out io.Writer) (n notifier, err error) {
 	return n, nil
 }
 
-// connect makes a client in the region of the secret, where its ARN names one, else in that of the environment.
+// connect makes a client in the region of the secret's ARN, or in the environment's region if the secret is a name.
 func connect(ctx context.Context, id string) (store, error) {
 	var load []func(*config.LoadOptions) error
 	if name, err := arn.Parse(id); err == nil {

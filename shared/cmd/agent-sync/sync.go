@@ -127,8 +127,8 @@ func (s *syncer) update(ctx context.Context, f *folder) error {
 	return nil
 }
 
-// judge compares with what is there. An older certificate is taken from a newer version of the secret only: else the
-// files were replaced by hand, or the label was moved back.
+// judge compares with the installed files. It takes an older certificate only from a newer version of the secret:
+// otherwise the files were replaced by hand, or the label was moved back.
 func (s *syncer) judge(next material, v delivery, have folderContent) error {
 	switch {
 	case !have.whole:

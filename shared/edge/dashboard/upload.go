@@ -60,7 +60,7 @@ func (d *Dashboard) upload(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// beside puts each defect next to the half of the upload that it is about.
+// beside assigns each defect to its half of the upload, certificate or key.
 func beside(defects []problem.Defect) []field {
 	var all []field
 	for _, f := range defects {

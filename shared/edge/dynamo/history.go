@@ -9,8 +9,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// encodeRow keeps the row as the JSON that it is exported in, so that its hash is computed over what was hashed at
-// first.
+// encodeRow stores the row as its exported JSON, so that a later check hashes the same octets.
 func encodeRow(row audit.Row) (item, error) {
 	encoded, err := row.Encode()
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/verifier"
 )
 
-// MePath is the Mastio's own resource, whose refusals are those of a resource server (RFC 6750 section 3, RFC 9449
-// section 7.1).
+// MePath is the Mastio's own resource. It refuses like a resource server (RFC 6750 section 3, RFC 9449 section 7.1).
 const MePath = "/v1/agent/me"
 
 // Me returns the handler of the resource, which the function token serves too.

@@ -38,7 +38,7 @@ const margin = 2 * time.Second
 
 // Do sends an order: one call. It overwrites an uploaded CA, as rotateca.Rotator does.
 //
-// token is that of the operator's session: the function derives the actor from it, and checks that the session still
+// token belongs to the operator's session: the function derives the actor from it, and checks that the session still
 // counts.
 //
 // Errors: the problem that the function answered; registry.ErrUnavailable if the function did not begin;

@@ -27,7 +27,7 @@ type Query struct {
 	Live bool
 }
 
-// Page is a page of rows: in the order of their ids, those of one subject in that of their numbers.
+// Page is a page of rows in the order of their ids. Rows of one subject are in the order of their numbers.
 type Page struct {
 	Rows []audit.Row
 	Next string // cursor of the next page; empty: this was the last

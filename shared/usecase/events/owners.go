@@ -72,8 +72,8 @@ func (e Event) to(owner string, ids []string, part, parts int) Event {
 	return e
 }
 
-// owners reads the ids of the active agents of each owner. Agents without an owner are those of the empty one, who is
-// always there: an event goes out also while there is no agent.
+// owners reads the ids of the active agents of each owner. Agents without an owner belong to the empty owner, which
+// always exists: an event goes out even while there is no agent.
 func (r *Relay) owners(ctx context.Context) (map[string][]string, error) {
 	owned := map[string][]string{"": nil}
 	for agents, err := range registry.Pages(ctx, r.Fleet, registry.Query{Limit: page}) {

@@ -44,7 +44,7 @@ func (g *Gates) Locked(ctx context.Context, address string) error {
 	return err
 }
 
-// limitedGate is a gate with the limit that it is held to.
+// limitedGate is a gate with its limit.
 type limitedGate struct {
 	session.Gate
 	limit session.Limit

@@ -236,8 +236,8 @@ func (j *Job) leftBehind(g orgca.Generation, org registry.Org) bool {
 	}
 }
 
-// spent picks the generations whose keys are never needed again, once the keys carry the note that they were
-// superseded: a key that waits for its deletion takes no note.
+// spent reports whether a generation's keys can be deleted. The note that the key was superseded must be written
+// first, because KMS cannot tag a key that waits for its deletion.
 func (j *Job) spent(g orgca.Generation, org registry.Org) bool {
 	return org.Pointer.Spent(g, j.Now()) && g.Superseding != 0
 }

@@ -85,8 +85,8 @@ type Config struct {
 	NewID             func() string
 }
 
-// Issuer issues tokens. It keeps nothing between requests that could let a certificate in: that is what makes a rotated
-// certificate dead at once. Which CAs are the Mastio's own it remembers, to refuse them. It is safe for concurrent use.
+// Issuer issues tokens. It keeps nothing between requests that could let a certificate in: so a rotated certificate is
+// dead at once. It remembers which CAs are the Mastio's own, to refuse them. It is safe for concurrent use.
 type Issuer struct {
 	Config
 	own authn.Own

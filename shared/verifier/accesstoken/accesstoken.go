@@ -18,7 +18,7 @@ import (
 // tokens of this issuer are never written so.
 const tokenType = "at+jwt"
 
-// hashSize is that of the SHA-256 in x5t#S256 and jkt.
+// hashSize is the size of the SHA-256 in x5t#S256 and jkt.
 const hashSize = 32
 
 // Errors of a token. Each is wrapped with the reason, which never quotes the token.

@@ -15,7 +15,7 @@ import (
 // one: for 5 to 10 minutes.
 const NonceSlot = 5 * time.Minute
 
-// nonceKeySize is that of the key and, since it is HMAC-SHA256, of the tag.
+// nonceKeySize is the size of the key and, for HMAC-SHA256, of the tag.
 const nonceKeySize = sha256.Size
 
 // nonceDomain keeps the tags apart from anything else the same key may ever authenticate.
