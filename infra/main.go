@@ -37,7 +37,7 @@ func main() {
 }
 
 // isFirst reports whether the data stack is deployed for the first time. Without credentials there is no deployment.
-// Where CloudFormation does not answer, what is there stays protected.
+// If CloudFormation does not answer, the existing data stays protected.
 func isFirst(p mastio.Props) bool {
 	if os.Getenv("CDK_DEFAULT_ACCOUNT") == "" || p.Target == mastio.LocalStack {
 		return false

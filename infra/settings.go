@@ -45,7 +45,7 @@ const (
 var errExample = errors.New("trustDomain is still the example's, " + exampleTrustDomain +
 	": set it too, as in -c trustDomain=acme.example; it is in every certificate and cannot be changed later")
 
-// exampleLeft reports an organisation of one's own in the example's trust domain.
+// exampleLeft reports an organisation of the user's own in the example's trust domain.
 func exampleLeft(org, trustDomain string) error {
 	if org != exampleOrg && trustDomain == exampleTrustDomain {
 		return errExample

@@ -30,7 +30,7 @@ func (s *Service) reportFailure() statement {
 	return statement{sid: "ReportFailure", actions: []string{"sqs:SendMessage"}, resources: []string{*s.Failed.QueueArn()}}
 }
 
-// deliverSecrets is hygiene's alone, on the agents' secrets alone, whose names are those of shared/usecase/hygiene.
+// deliverSecrets is for hygiene alone, on the agents' secrets alone. shared/usecase/hygiene names the secrets.
 func (s *Service) deliverSecrets() statement {
 	return statement{
 		sid: "DeliverToAgents",

@@ -90,10 +90,10 @@ type Props struct {
 	// HostedZone is the id of the Route 53 zone that gets the DNS records of both domains; empty: the operator points
 	// the records at the outputs TargetName.
 	HostedZone string
-	Issuer     string // agents' base URL if it is neither of these, as behind a gateway of one's own
+	Issuer     string // agents' base URL if it is neither of these, for example behind another gateway
 
 	AlarmEmail string // gets every alarm; empty: alarms change state and send no mail
-	// SPIFFETrustDomains are those of others whose SVIDs agents may be enrolled with.
+	// SPIFFETrustDomains are foreign trust domains whose SVIDs agents may be enrolled with.
 	SPIFFETrustDomains  []string
 	CertMaxAgeDays      int      // of certificates that the Mastio issues
 	CertRenewBeforeDays int      // how long before that, or before its own end, a certificate is due

@@ -178,7 +178,8 @@ func (s *Service) readAnswers() statement {
 	}
 }
 
-// keepAnswers keeps the answer to a request under its idempotency key, in the transaction of what it answers.
+// keepAnswers keeps the answer to a request under its idempotency key, in the transaction of the change that it
+// reports.
 func (s *Service) keepAnswers() statement {
 	return statement{
 		sid:        "KeepAnswers",

@@ -19,7 +19,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/warnings"
 )
 
-// namespace and dimension are those of shared/boot.
+// namespace and dimension have the values of shared/boot.
 const namespace = "Mastio"
 
 // Watch reports what needs a person: alarms, and one dashboard for the person to look at.

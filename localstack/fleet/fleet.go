@@ -17,7 +17,7 @@ type Config struct {
 	CAPEM  []byte // which its certificate chains to
 	Secret string // the admin secret
 	Agents int    // how many, about
-	// TrustDomain is that of the Mastio, and so of its SPIRE server; empty: the organisation's id with .local.
+	// TrustDomain is the trust domain of the Mastio and of its SPIRE server; empty: the organisation's id with .local.
 	TrustDomain string
 	Progress    func(string)
 }
@@ -102,7 +102,7 @@ type member struct {
 	capabilities []string
 }
 
-// some are those of every hundred whose number is within the bounds.
+// some returns the agents whose number within their hundred is within the bounds.
 func some(all []member, from, below int) []member {
 	var chosen []member
 	for _, m := range all {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A certificate's name is written by package dn. The library's own text of a name sorts, merges and splits what the
-// certificate says, so that two names read alike.
+// A certificate's name is written by package dn. The library's own text of a name sorts, merges and splits the
+// attributes, so that two different names can have the same text.
 func TestNamesAreWrittenFromTheirEncoding(t *testing.T) {
 	for _, f := range sources(t) {
 		if !slices.ContainsFunc(f.ast.Imports,

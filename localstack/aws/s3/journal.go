@@ -93,7 +93,7 @@ func (s *Server) redoLine(line []byte) error {
 	return nil
 }
 
-// clock is the time source of the fake: the time of the change being made, else that of the machine.
+// clock is the time source of the fake: the time of the change being made, else the machine's time.
 type clock struct {
 	now func() time.Time
 
