@@ -32,7 +32,8 @@ type agent struct {
 
 func (a *app) agents() *cobra.Command {
 	return group("agents", "List, enrol and rotate agents",
-		a.agentsList(), a.agentsShow(), a.agentsEnrol(), a.agentsRotate())
+		a.agentsList(), a.agentsShow(), a.agentsEnrol(), a.agentsRotate(), a.agentsEdit(), a.agentsHygiene(),
+		a.agentsDeactivate())
 }
 
 // agentFilter are the filters of a list, as the API has them.

@@ -84,7 +84,7 @@ func (a *app) root() *cobra.Command {
 		c.GroupID = "operate"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{a.login(), a.status(), a.doctor(), a.versionCommand()} {
+	for _, c := range []*cobra.Command{a.login(), a.status(), a.doctor(), a.token(), a.versionCommand()} {
 		c.GroupID = "look"
 		root.AddCommand(c)
 	}
@@ -206,7 +206,7 @@ func (a *app) show(r api.Request) error {
 	if len(r.Query) > 0 {
 		text += "?" + r.Query.Encode()
 	}
-	if len(r.Body) > 0 {
+	if len(r.Body) > 0 && r.Type != uploadType {
 		text += "\n" + string(r.Body)
 	}
 	_, err := fmt.Fprintln(a.out, text)

@@ -72,7 +72,9 @@ type progress struct {
 }
 
 func (a *app) ca() *cobra.Command {
-	return group("ca", "Look at the Org CA, and rotate it", a.caStatusCommand(), a.caRotate())
+	return group("ca", "Look at the Org CA, and rotate it",
+		a.caStatusCommand(), a.caWatch(), a.caRotate(), a.caUpload(), a.caStage(), a.caCommit(), a.caSchedule(),
+		a.caRollback(), a.caFinalise(), a.caReissue())
 }
 
 func (a *app) caStatusCommand() *cobra.Command {

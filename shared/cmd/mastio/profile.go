@@ -15,6 +15,9 @@ func (p *profileOptions) options(cmd *cobra.Command) {
 	f.StringSliceVar(&p.capabilities, "capability", nil, "what it may do, such as kyc:read; once for each")
 }
 
+// names are those of the API's members.
+func (p *profileOptions) names() []string { return []string{"display_name", "owner", "capabilities"} }
+
 // members are the options that were given, by the API's names.
 func (p *profileOptions) members(cmd *cobra.Command) map[string]any {
 	all := map[string]any{}

@@ -60,6 +60,12 @@ type swap struct {
 }
 
 func (w *swap) options(cmd *cobra.Command) {
+	w.plan(cmd)
+	cmd.Flags().BoolVarP(&w.watch, "watch", "w", false, "then watch the fleet move")
+}
+
+// plan are the options of a swap that may be scheduled: there is nothing to watch yet.
+func (w *swap) plan(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.Var(&w.overlap, "overlap",
 		"how long the present Org CA's certificates still count: 7d, 36h (default: they stop at once)")
@@ -67,7 +73,6 @@ func (w *swap) options(cmd *cobra.Command) {
 	f.Var(&w.hold, "hold", "least time between two waves (10m)")
 	f.StringVar(&w.onHalt, "on-halt", "", "what a halted re-issue does: hold or rollback")
 	f.BoolVar(&w.skipBackup, "skip-backup", false, "rotate without a backup of the tables")
-	f.BoolVarP(&w.watch, "watch", "w", false, "then watch the fleet move")
 	w.statement(cmd)
 }
 
@@ -162,6 +167,19 @@ func (a *app) stepCA(ctx context.Context, r api.Request) error {
 	if a.dryRun && (mode == "mint" || mode == "upload" || mode == "commit" || mode == "finalise") && !r.Query.Has("at") {
 		r.Query.Set("dry_run", "true")
 	}
+	return a.showCA(ctx, r)
+}
+
+// sendCA makes a request with a JSON body below the route rotate-ca and shows its answer.
+func (a *app) sendCA(ctx context.Context, path string, body any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	return a.showCA(ctx, api.Request{Method: http.MethodPost, Path: path, Body: text})
+}
+
+func (a *app) showCA(ctx context.Context, r api.Request) error {
 	answer, err := a.do(ctx, r, r.Query.Get("dry_run") == "")
 	if err != nil {
 		return err
