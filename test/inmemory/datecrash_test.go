@@ -2,6 +2,7 @@ package inmemory_test
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,9 +16,10 @@ import (
 // death is a process that is killed at one of its remote calls: before the call is sent, or after it was carried out
 // and before its answer came. Every later call fails.
 type death struct {
-	at, calls int // at zero: it lives
+	mu        sync.Mutex // a job works on several agents at once
+	at, calls int        // at zero: it lives
 	after     bool
-	dying     bool   // it dies with the answer of the call that runs
+	dying     string // it dies with the answer of this call, which runs
 	last      string // the call at which it died
 }
 
@@ -25,6 +27,8 @@ var errKilled = errors.New("killed")
 
 // call counts a remote call. A dead one is not carried out; now says that the process dies with this one.
 func (d *death) call(what string) (dead, now bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.at == 0 {
 		return false, false
 	}
@@ -49,22 +53,36 @@ func (d *death) store(op string) memstore.Fault {
 func mortal(t *testing.T, d *death) *inmemory.Mastio {
 	t.Helper()
 	m := inmemory.Open(t, memstore.Config{Fault: d.store})
-	m.Keys.Fault = func(op string, after bool) error { return d.service("keys."+op, after) }
-	m.Objects.Fault = func(after bool) error { return d.service("truststore", after) }
+	d.reaches(m)
 	return m
+}
+
+// reaches has the calls of all services die.
+func (d *death) reaches(m *inmemory.Mastio) {
+	m.Keys.Fault = func(op string, after bool) error { return d.service("keys."+op, after) }
+	m.Secrets.Fault = func(op string, after bool) error { return d.service("secrets."+op, after) }
+	m.Objects.Fault = func(after bool) error { return d.service("truststore", after) }
 }
 
 // service is asked before a call to a service and after it.
 func (d *death) service(op string, after bool) error {
-	if after && !d.dying {
-		return nil
+	if after {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.dying != op {
+			return nil
+		}
+		d.dying = ""
+		return errKilled
 	}
-	dead := after
-	if !after {
-		dead, d.dying = d.call(op)
-	}
+	dead, now := d.call(op)
 	if dead {
 		return errKilled
+	}
+	if now {
+		d.mu.Lock()
+		d.dying = op
+		d.mu.Unlock()
 	}
 	return nil
 }
