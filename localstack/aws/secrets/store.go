@@ -133,7 +133,7 @@ func (s *secret) clone() *secret {
 
 // find takes a name, a full ARN, or an ARN without the random suffix.
 func find(all map[string]*secret, id string) *secret {
-	if s := all[id]; s != nil {
+	if s := all[id]; s != nil || !strings.HasPrefix(id, "arn:") {
 		return s
 	}
 	for _, s := range all {
