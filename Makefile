@@ -146,11 +146,12 @@ check: setup infra-test ## run what make test leaves out: packages that deploy, 
 	$(GO_RACE) ./test/e2e ./test/browser
 	$(GO_RACE) -short $(call others,$(CONCURRENT) $(DEPLOYS) $(UNRACED) $(OWN_LENGTH))
 	$(GO_RACE) ./test/model -rapid.checks=3
-	$(GO_TEST) $(filter-out $(DEPLOYS) $(UNRACED) $(OWN_LENGTH) ./shared/edge/httpapi ./test/soak,$(SCALED))
+	$(GO_TEST) $(filter-out $(DEPLOYS) $(UNRACED) $(OWN_LENGTH) ./shared/edge/httpapi ./test/soak ./test/fleet,$(SCALED))
 	$(GO_TEST) -tags=lambda.norpc,openapi ./shared/edge/httpapi
 	go test -vet=off ./test/model -rapid.checks=200 -timeout 30m
 	go test -vet=off ./shared/edge/dynamo -run '^TestExportOfManyRows$$' -count=1 -v -args -rows=100000
 	$(MAKE) soak OPS=100000
+	$(MAKE) fleet
 	$(MAKE) fuzz FUZZTIME=5000x
 
 .PHONY: screens
@@ -162,6 +163,12 @@ OPS ?= 1000000
 .PHONY: soak
 soak: setup ## run OPS operations of many clients at once, and check their histories
 	go test ./test/soak -ops=$(OPS) -count=1 -v -timeout 4h
+
+# Agents of the fleet that make fleet takes through a rotation of the Org CA.
+FLEET ?= 10000
+.PHONY: fleet
+fleet: setup ## FLEET agents through one rotation of the Org CA on the local stack, at work; prints a timeline
+	go test ./test/fleet -count=1 -v -timeout 25m -agents=$(FLEET)
 
 .PHONY: fuzz
 fuzz: need-go ## run every fuzz target, FUZZTIME executions each
