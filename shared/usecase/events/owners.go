@@ -24,6 +24,7 @@ var addressed = map[audit.Event]audit.Event{
 	audit.OrgCARotated:      RotationStarted,
 	audit.RotationWave:      audit.RotationWave,
 	audit.RotationHalted:    audit.RotationHalted,
+	audit.RotationLate:      audit.RotationLate,
 	audit.RotationFinished:  audit.RotationFinished,
 }
 

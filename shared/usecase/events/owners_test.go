@@ -89,6 +89,23 @@ func TestOwnersAreTold(t *testing.T) {
 	}
 }
 
+// Whatever is published about a rotation of the fleet names the owners' agents.
+func TestEveryEventOfARotationNamesTheOwners(t *testing.T) {
+	seen := 0
+	for e := range events.Told {
+		if !strings.HasPrefix(string(e), "org_ca.rotation_") {
+			continue
+		}
+		seen++
+		if _, ok := events.Addressed[e]; !ok {
+			t.Errorf("%s names no owner's agents", e)
+		}
+	}
+	if seen < 7 {
+		t.Errorf("%d events of a rotation: the search is broken", seen)
+	}
+}
+
 // The agents that the gate names and the agents of an owner are two members.
 func TestAHaltNamesBoth(t *testing.T) {
 	b := &bus{fate: func() int { return 0 }}

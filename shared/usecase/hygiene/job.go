@@ -220,7 +220,10 @@ func (j *Job) announce(ctx context.Context, was agent.Agent, job registry.Job) e
 	a := was
 	a.Hygiene = a.Concerning()
 	a.Hygiene.Job = job.Began
-	details := map[string]any{"job_id": job.ID, "ordered_by": job.Actor, "owner": a.Owner, "generation": int64(0)}
+	details := map[string]any{"job_id": job.ID, "ordered_by": job.Actor, "method": string(a.Method)}
+	if a.Owner != "" {
+		details["owner"] = a.Owner
+	}
 	if p := a.Pin(); p.Thumbprint != "" { // an agent that is known by its SPIFFE ID has no pin
 		details["cert_thumbprint"], details["generation"] = p.Thumbprint, p.Generation
 		details["not_before"], details["not_after"] = audit.Stamp(p.NotBefore), audit.Stamp(p.NotAfter)
