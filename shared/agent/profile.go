@@ -71,9 +71,9 @@ func (p Profile) Check() error {
 		return refused("capabilities", "at most %d capabilities", maxCapabilities)
 	}
 	for _, c := range p.Capabilities {
-		if strings.HasPrefix(c, ownCapability) && !slices.Contains(ownCapabilities, c) {
-			return refused("capabilities", "capabilities that begin with %s are the Mastio's own, and it has none of this name",
-				ownCapability)
+		if begins(c, ownCapability) && !slices.Contains(ownCapabilities, c) {
+			return refused("capabilities", "a capability that begins with %s, in any case, is the Mastio's own; it knows only %s",
+				ownCapability, strings.Join(ownCapabilities, ", "))
 		}
 		if c == "" || len(c) > maxCapability || slices.ContainsFunc([]rune(c), notScopeToken) {
 			return refused("capabilities", "a capability is 1 to %d printable ASCII characters without space, "+
@@ -99,6 +99,11 @@ func (e *profileError) Unwrap() error { return ErrProfile }
 
 func refused(field, format string, args ...any) error {
 	return &profileError{field, fmt.Sprintf(format, args...)}
+}
+
+// begins reports whether s begins with a prefix, in any case: a name that only looks like the Mastio's own misleads.
+func begins(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
 // isLine reports whether s is one line of at most so many characters.

@@ -40,7 +40,8 @@ var (
 	ErrUnsupported = problem.Internal("not supported by this store")
 	// ErrCursor: a page cursor is not one that the store gave out.
 	ErrCursor = problem.New(400, "cursor_invalid", "malformed cursor").
-			Says("The cursor is not one that a listing gave out.")
+			Says("The cursor is not one that this listing gave out. Send the next_cursor of the page before, " +
+			"with the same sort and filter.")
 )
 
 // Change is a set of writes: all of them happen, or none. Each record carries the version that was read. The store

@@ -144,8 +144,8 @@ func describe(a agent.Agent, seen map[agent.ID]time.Time) agentAnswer {
 		Profile:    profile(a),
 		Method:     a.Method,
 		Status:     a.Status,
-		EnrolledAt: a.EnrolledAt,
-		UpdatedAt:  a.UpdatedAt,
+		EnrolledAt: stored(a.EnrolledAt),
+		UpdatedAt:  stored(a.UpdatedAt),
 		LastSeen:   instant(seen[a.ID]),
 	}
 	if p := a.Pin(); p.Thumbprint != "" {

@@ -147,6 +147,9 @@ func instant(t time.Time) *time.Time {
 	return &t
 }
 
+// stored is a time as the registry keeps it: an answer to a change shows what a later read shows.
+func stored(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
 func seconds(s health.State) float64 {
 	if s.CANotAfter.IsZero() {
 		return 0

@@ -36,7 +36,7 @@ var (
 	ErrMediaType = problem.New(415, "media_type_unsupported", "media type not supported")
 	ErrBodySize  = problem.New(413, "body_too_large", "request body is too large")
 	ErrJSON      = problem.New(400, "json_invalid", "request body is not the JSON that is expected here")
-	ErrQuery     = problem.New(400, "query_invalid", "query parameter is not expected here")
+	ErrQuery     = problem.New(400, "query_invalid", "query parameter is not accepted")
 	ErrBody      = problem.New(400, "body_unexpected", "no request body is expected here").
 			Says("No request body is expected here.")
 	ErrForm = problem.New(400, "form_invalid", "request body is not the form that is expected here").

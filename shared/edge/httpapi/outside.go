@@ -102,7 +102,7 @@ func admitted(out enroll.Admitted, update bool) answer {
 		Truststore *truststore `json:"truststore,omitempty"` // the edge answers 403 until it is current
 	}{
 		out.Agent.ID, profile(out.Agent), out.Thumbprint, some(out.Agent.SPIFFEID), some(out.Agent.JKT),
-		boundTokens{out.Agent.ProofBound}, some(out.Generation), out.Agent.EnrolledAt, edge,
+		boundTokens{out.Agent.ProofBound}, some(out.Generation), stored(out.Agent.EnrolledAt), edge,
 	}}
 }
 

@@ -51,8 +51,14 @@ func TestPatches(t *testing.T) {
 		for _, mediaType := range []string{"application/merge-patch+json", "application/json"} { // the second repeats
 			seq := w.lastRow(t, "orga::kyc").Seq
 			var got, read profiled
-			w.send(t, event("PATCH", kycPath, admin, body(mediaType, c.patch))).into(t, 200, &got)
-			w.send(t, event("GET", kycPath, admin)).into(t, 200, &read)
+			w.Advance(1_234_567) // the registry keeps milliseconds
+			patched := w.send(t, event("PATCH", kycPath, admin, body(mediaType, c.patch)))
+			patched.into(t, 200, &got)
+			later := w.send(t, event("GET", kycPath, admin))
+			later.into(t, 200, &read)
+			if diff := cmp.Diff(string(later.body), string(patched.body)); diff != "" {
+				t.Errorf("%s: the answer differs from what is read (-read +answered):\n%s", c.patch, diff)
+			}
 			if diff := cmp.Diff([]profiled{c.want, c.want}, []profiled{got, read}); diff != "" {
 				t.Errorf("%s: answered and read (-want +got):\n%s", c.patch, diff)
 			}
@@ -122,7 +128,8 @@ func TestCapabilitiesOfTheMastiosOwn(t *testing.T) {
 			text := c.body.with("capabilities", []string{"kyc:read", capability}).text(t)
 			return event(c.method, c.path, admin, jsonBody(text))
 		}
-		for _, unknown := range []string{"mastio:admin", "mastio:", "mastio:introspect:all", "mastio:Introspect"} {
+		for _, unknown := range []string{"mastio:admin", "mastio:", "mastio:introspect:all", "mastio:Introspect",
+			"MASTIO:introspect", "Mastio:admin"} {
 			w.refuse(t, c.route, refusal{c.path + " with " + unknown, having(unknown), 400, "agent_profile_invalid"})
 		}
 		var got profiled
