@@ -15,6 +15,7 @@ type Job struct {
 	Began  time.Time // no two jobs have the same millisecond: agents are marked with it
 	Ended  time.Time // zero: it goes on
 	Cursor string    // of the last page; empty: it begins, or has ended
+	Total  int64     // agents that the filter left when the job began; Uncountable: too many for one request
 	JobCounts
 	Version int64
 }
@@ -25,6 +26,9 @@ type JobCounts struct {
 	Notified int64 `json:"notified"` // have a row agent.cert_due
 	Failed   int64 `json:"failed"`   // got none; hygiene tries them again
 }
+
+// Uncountable is the Total of a job for more agents than a request can look at.
+const Uncountable = -1
 
 // JobsKept is how many jobs Store.Jobs returns at the most.
 const JobsKept = 10

@@ -62,6 +62,7 @@ func encodeJob(j registry.Job) item {
 	w.time("began", j.Began)
 	w.time("ended", j.Ended)
 	w.text("cursor", j.Cursor)
+	w.number("total", j.Total)
 	w.number("reissued", j.Reissued)
 	w.number("notified", j.Notified)
 	w.number("failed", j.Failed)
@@ -89,6 +90,7 @@ func decodeJob(i item) (registry.Job, error) {
 		Began:  r.time("began"),
 		Ended:  r.time("ended"),
 		Cursor: r.text("cursor"),
+		Total:  r.number("total"),
 		JobCounts: registry.JobCounts{
 			Reissued: r.number("reissued"),
 			Notified: r.number("notified"),

@@ -44,13 +44,16 @@ func (b manyBody) order(now time.Time) (enroll.Order, error) {
 	if b.Filter.Due != nil {
 		values.Set("due", strconv.FormatInt(*b.Filter.Due, 10))
 	}
-	if raw := string(b.Filter.Generation); raw != "" && raw != "null" {
-		if _, err := strconv.ParseInt(raw, 10, 64); err != nil && raw != strconv.Quote(notCurrent) {
-			raw = "0" // it is refused below, with the others
-		}
-		values.Set("generation", strings.Trim(raw, `"`))
-	}
 	q := &listingQuery{values: values, now: now}
+	switch raw := string(b.Filter.Generation); {
+	case raw == "", raw == "null":
+	case raw == strconv.Quote(notCurrent):
+		values.Set("generation", notCurrent)
+	case strings.HasPrefix(raw, `"`):
+		q.wrong = append(q.wrong, fmt.Sprintf("generation takes a number without quotes, or %q", notCurrent))
+	default:
+		values.Set("generation", raw)
+	}
 	l := q.filter()
 	if l.Status == agent.Deactivated {
 		q.wrong = append(q.wrong, "status takes active: a deactivated agent has no certificate")
@@ -116,6 +119,7 @@ type jobAnswer struct {
 	BeganAt time.Time  `json:"began_at"`
 	EndedAt *time.Time `json:"ended_at"` // null: it goes on
 	By      string     `json:"ordered_by"`
+	Total   *int64     `json:"total"` // agents that it was for when it began; null: too many to count
 	registry.JobCounts
 }
 
@@ -123,9 +127,12 @@ func describeJob(j registry.Job) jobAnswer {
 	d := jobAnswer{
 		ID:        j.ID,
 		State:     "running",
-		BeganAt:   j.Began.UTC().Truncate(time.Millisecond),
+		BeganAt:   stored(j.Began),
 		By:        j.Actor,
 		JobCounts: j.JobCounts,
+	}
+	if j.Total >= 0 {
+		d.Total = &j.Total
 	}
 	if !j.Open() {
 		d.State, d.EndedAt = "finished", instant(j.Ended)

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ type jobState struct {
 	State    string     `json:"state"`
 	EndedAt  *time.Time `json:"ended_at"`
 	By       string     `json:"ordered_by"`
+	Total    *int64     `json:"total"`
 	Reissued int64      `json:"reissued"`
 	Notified int64      `json:"notified"`
 	Failed   int64      `json:"failed"`
@@ -89,13 +91,16 @@ func TestRotateMany(t *testing.T) {
 	if diff := cmp.Diff(job, again); diff != "" || repeated.header.Get("Location") != path {
 		t.Errorf("repeated: Location %q (-want +got):\n%s", repeated.header.Get("Location"), diff)
 	}
-	w.refuse(t, manyPath, refusal{"a second job", event("POST", manyPath, admin, jsonBody(`{"filter":{"q":"a"}}`)), 409,
-		"job_running"})
+	second := event("POST", manyPath, admin, jsonBody(`{"filter":{"q":"a"}}`))
+	w.refuse(t, manyPath, refusal{"a second job", second, 409, "job_running"})
+	if refused := w.send(t, second); !strings.Contains(string(refused.body), path) {
+		t.Errorf("the refusal does not say where the running job is: %s", refused.body)
+	}
 	if _, err := w.Hygiene.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.send(t, event("GET", path, admin)).into(t, 200, &now)
-	if now.State != "finished" || now.EndedAt == nil || now.Reissued != 2 || now.Notified != 3 || now.Failed != 0 {
+	if now.State != "finished" || now.EndedAt == nil || now.Total == nil || *now.Total != 5 || now.Reissued != 2 || now.Notified != 3 || now.Failed != 0 {
 		t.Errorf("in the end: %+v", now)
 	}
 }
@@ -113,6 +118,8 @@ func TestRotateManyRefusals(t *testing.T) {
 		{`{"filter":{"method":"acme"}}`, "json_invalid"},
 		{`{"filter":{"generation":"1"}}`, "json_invalid"},
 		{`{"filter":{"generation":0}}`, "json_invalid"},
+		{`{"filter":{"generation":1.5}}`, "json_invalid"},
+		{`{"filter":{"generation":[1]}}`, "json_invalid"},
 		{`{"filter":{"generation":"current"}}`, "json_invalid"},
 		{`{"filter":{"due":91}}`, "json_invalid"},
 		{`{"filter":{"name":"a"}}`, "json_invalid"},

@@ -25,6 +25,7 @@ func fullJob(id string) registry.Job {
 		Began:     noon,
 		Ended:     noon.Add(time.Minute),
 		Cursor:    "place",
+		Total:     registry.Uncountable,
 		JobCounts: registry.JobCounts{Reissued: 1, Notified: 2, Failed: 3},
 	}
 }

@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -16,9 +17,8 @@ import (
 var (
 	ErrEveryAgent = problem.New(400, "filter_empty", "an empty filter needs all").
 			Says("The filter is empty, so the order is for every agent. Send \"all\": true with it if you mean that.")
-	ErrJobRunning = problem.New(409, "job_running", "another job goes on").
-			Says("A job of this kind goes on. Wait for its end; its progress is under /v1/admin/jobs.")
-	ErrNoJob = problem.New(404, "job_not_found", "no such job").
+	ErrJobRunning = problem.New(409, "job_running", "another job is running, and only one runs at a time")
+	ErrNoJob      = problem.New(404, "job_not_found", "no such job").
 			Says("There is no such job, or it ended more than 90 days ago.")
 )
 
@@ -49,10 +49,20 @@ func (e *Enroller) begin(ctx context.Context, o Order) (job registry.Job, err er
 	if err != nil {
 		return job, err
 	}
-	if registry.OpenJob(jobs) != nil {
-		return job, ErrJobRunning
+	if open := registry.OpenJob(jobs); open != nil {
+		return job, fmt.Errorf("%w: GET /v1/admin/jobs/%s shows its progress", ErrJobRunning, open.ID)
 	}
-	job = registry.Job{ID: e.NewID(), Filter: o.Filter, Actor: o.Actor, Began: e.Now().Truncate(time.Millisecond)}
+	found, err := e.forecast(ctx, o.Filter)
+	if err != nil {
+		return job, err
+	}
+	job = registry.Job{
+		ID:     e.NewID(),
+		Filter: o.Filter,
+		Actor:  o.Actor,
+		Began:  e.Now().Truncate(time.Millisecond),
+		Total:  found.total(),
+	}
 	for slices.ContainsFunc(jobs, func(other registry.Job) bool { return other.Began.Equal(job.Began) }) {
 		job.Began = job.Began.Add(time.Millisecond)
 	}
@@ -86,6 +96,14 @@ type Forecast struct {
 	Complete bool  // every agent was looked at
 }
 
+// total is how many agents the job would be for; registry.Uncountable: not every one was looked at.
+func (f Forecast) total() int64 {
+	if !f.Complete {
+		return registry.Uncountable
+	}
+	return f.Reissue + f.Notify
+}
+
 // maxForecast is how many pages of MaxLimit agents a forecast looks at: an answer must be there within 29 seconds.
 const maxForecast = 50
 
@@ -96,6 +114,10 @@ func (e *Enroller) Forecast(ctx context.Context, o Order) (Forecast, error) {
 	if err != nil {
 		return Forecast{}, err
 	}
+	return e.forecast(ctx, filter)
+}
+
+func (e *Enroller) forecast(ctx context.Context, filter registry.Filter) (Forecast, error) {
 	found := Forecast{Methods: map[agent.Method]int64{}}
 	for _, m := range agent.Methods() {
 		found.Methods[m] = 0

@@ -67,6 +67,10 @@ func (j *Job) page(ctx context.Context, job registry.Job) (done bool, err error)
 	if errors.Is(err, registry.ErrConflict) { // another run has brought it on
 		return false, nil
 	}
+	if err == nil {
+		j.Log.InfoContext(ctx, "hygiene.job", "job_id", job.ID, "reissued", job.Reissued, "notified", job.Notified,
+			"failed", job.Failed, "ended", !job.Open())
+	}
 	return err == nil, err
 }
 
