@@ -92,7 +92,7 @@ func TestOwnersAreTold(t *testing.T) {
 // Whatever is published about a rotation of the fleet names the owners' agents.
 func TestEveryEventOfARotationNamesTheOwners(t *testing.T) {
 	seen := 0
-	for e := range events.Told {
+	for e := range events.Published {
 		if !strings.HasPrefix(string(e), "org_ca.rotation_") {
 			continue
 		}
