@@ -72,7 +72,7 @@ func (p Profile) Check() error {
 	}
 	for _, c := range p.Capabilities {
 		if begins(c, ownCapability) && !slices.Contains(ownCapabilities, c) {
-			return refused("capabilities", "a capability that begins with %s, in any case, is the Mastio's own; it knows only %s",
+			return refused("capabilities", "a capability that begins with %s, in any case, is the Mastio's; it knows only %s",
 				ownCapability, strings.Join(ownCapabilities, ", "))
 		}
 		if c == "" || len(c) > maxCapability || slices.ContainsFunc([]rune(c), notScopeToken) {

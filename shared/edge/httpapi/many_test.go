@@ -100,7 +100,8 @@ func TestRotateMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.send(t, event("GET", path, admin)).into(t, 200, &now)
-	if now.State != "finished" || now.EndedAt == nil || now.Total == nil || *now.Total != 5 || now.Reissued != 2 || now.Notified != 3 || now.Failed != 0 {
+	if now.State != "finished" || now.EndedAt == nil || now.Total == nil || *now.Total != 5 ||
+		now.Reissued != 2 || now.Notified != 3 || now.Failed != 0 {
 		t.Errorf("in the end: %+v", now)
 	}
 }
