@@ -65,6 +65,7 @@ var settings = map[string]func(*Props, string) error{
 	"alarmEmail":                 text(func(p *Props) *string { return &p.AlarmEmail }),
 	"allowedSources":             func(p *Props, v string) error { p.AllowedSources = list(v); return nil },
 	"tokenSigner":                text(func(p *Props) *string { return (*string)(&p.TokenSigner) }),
+	"tokenTtlSeconds":            whole(func(p *Props) *int { return &p.TokenTTLSeconds }),
 	"requireDpop":                toggle(func(p *Props) *bool { return &p.RequireDPoP }),
 	"requireNonce":               toggle(func(p *Props) *bool { return &p.RequireNonce }),
 	"registeredDpopOnly":         toggle(func(p *Props) *bool { return &p.RegisteredDPoPOnly }),

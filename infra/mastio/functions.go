@@ -169,6 +169,7 @@ func (s *Service) environment(function string) *map[string]*string {
 		"MASTIO_ADMIN_SECRET_ID": *s.data.AdminSecret.SecretArn(), "MASTIO_TOKEN_KEK": *s.data.TokenKEK.KeyArn(),
 		"MASTIO_SPIFFE_TRUST_DOMAINS": strings.Join(p.SPIFFETrustDomains, ","),
 		"RENEW_OVERLAP_SECONDS":       strconv.Itoa(p.RenewOverlapSeconds),
+		"TOKEN_TTL_SECONDS":           strconv.Itoa(p.TokenTTLSeconds),
 		"MASTIO_EVENT_BUS":            p.name("events"), "MASTIO_ROTATECA_FUNCTION": s.rotateCA(),
 		"CERT_MAX_AGE_DAYS": strconv.Itoa(p.CertMaxAgeDays), "CERT_RENEW_BEFORE_DAYS": strconv.Itoa(p.CertRenewBeforeDays),
 		"MASTIO_AGENT_SECRETS_KEY": *s.data.AgentSecretsKey.KeyArn(),

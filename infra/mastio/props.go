@@ -100,6 +100,7 @@ type Props struct {
 	RenewOverlapSeconds int      // how long the certificate before a renewal still counts at most
 	AllowedSources      []string // CIDRs that may reach the operators' API; none: all may
 	TokenSigner         TokenSigner
+	TokenTTLSeconds     int // how long an access token lives
 	RequireDPoP         bool
 	RequireNonce        bool
 	RegisteredDPoPOnly  bool // a login by assertion binds its token to the registered DPoP key too
@@ -137,6 +138,7 @@ func Defaults() Props {
 		StandbyMinutes:      2,
 		CheckpointMinutes:   15,
 		RenewOverlapSeconds: 3600,
+		TokenTTLSeconds:     300,
 		CertMaxAgeDays:      365,
 		CertRenewBeforeDays: 30,
 		LogRetentionDays:    365,
@@ -156,6 +158,7 @@ func (p Props) filled() Props {
 	p.CertMaxAgeDays = or(p.CertMaxAgeDays, d.CertMaxAgeDays)
 	p.CertRenewBeforeDays = or(p.CertRenewBeforeDays, d.CertRenewBeforeDays)
 	p.RenewOverlapSeconds = or(p.RenewOverlapSeconds, d.RenewOverlapSeconds)
+	p.TokenTTLSeconds = or(p.TokenTTLSeconds, d.TokenTTLSeconds)
 	p.CheckpointMinutes = or(p.CheckpointMinutes, d.CheckpointMinutes)
 	p.LogRetentionDays = or(p.LogRetentionDays, d.LogRetentionDays)
 	p.Target = or(p.Target, d.Target)
@@ -277,6 +280,9 @@ func (p Props) checkChoices(say func(string, ...any)) {
 	}
 	if p.RenewOverlapSeconds < 60 || p.RenewOverlapSeconds > 172800 {
 		say("renewOverlapSeconds is %d: set it to 60 to 172800", p.RenewOverlapSeconds)
+	}
+	if p.TokenTTLSeconds < 60 || p.TokenTTLSeconds > 3600 {
+		say("tokenTtlSeconds is %d: set it to 60 to 3600", p.TokenTTLSeconds)
 	}
 	for _, d := range p.SPIFFETrustDomains {
 		if !known(d, domainPattern.MatchString) {

@@ -91,6 +91,8 @@ func TestContextIsRefused(t *testing.T) {
 		{map[string]any{"archiveLock": "compliance", "target": "localstack"}, "LocalStack keeps nothing for years"},
 		{map[string]any{"target": "azure"}, "target"}, {map[string]any{"architecture": "arm"}, "architecture"},
 		{map[string]any{"renewOverlapSeconds": "59"}, "renewOverlapSeconds"},
+		{map[string]any{"tokenTtlSeconds": "59"}, "tokenTtlSeconds"},
+		{map[string]any{"tokenTtlSeconds": "3601"}, "tokenTtlSeconds"},
 		{map[string]any{"certMaxAgeDays": "826"}, "certMaxAgeDays"},
 		{map[string]any{"certMaxAgeDays": "30"}, "certRenewBeforeDays"},
 		{map[string]any{"certRenewBeforeDays": "-1"}, "certRenewBeforeDays"},

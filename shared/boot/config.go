@@ -14,6 +14,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
+	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
 	"github.com/mastio-aws/mastio/shared/version"
 )
 
@@ -52,6 +53,7 @@ type Config struct {
 	Signer             Signer
 	RequireDPoP        bool
 	RequireNonce       bool
+	TokenLife          time.Duration  // of an access token
 	RegisteredDPoPOnly bool           // a login by assertion binds its token to the registered DPoP key too
 	RenewOverlap       time.Duration  // how long the certificate before a renewal still counts at most
 	StrictPKI          bool           // refuse to work under a legacy Org CA
@@ -102,6 +104,7 @@ func (e *env) config() Config {
 		Adopt:              e.oneOf("MASTIO_FIRST_CA", "mint", "adopt") == "adopt",
 		Version:            version.Stamp,
 	}
+	c.TokenLife = e.seconds("TOKEN_TTL_SECONDS", accesstoken.DefaultLife, accesstoken.MinLife, accesstoken.MaxLife)
 	c.RenewOverlap = e.seconds("RENEW_OVERLAP_SECONDS", agentcert.DefaultOverlap, agentcert.MinOverlap,
 		agentcert.MaxOverlap)
 	overlap := e.seconds("MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP", 7*24*time.Hour, time.Hour, orgca.MaxOverlap)

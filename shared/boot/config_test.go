@@ -43,6 +43,7 @@ func TestEnvironment(t *testing.T) {
 		AuditKey:         "ak",
 		Signer:           EpochKey,
 		RenewOverlap:     time.Hour,
+		TokenLife:        5 * time.Minute,
 		Schedule:         agent.Annually,
 		ReissuePace:      15,
 		Version:          version.Stamp,
@@ -84,7 +85,8 @@ func TestEnvironment(t *testing.T) {
 		{"an overlap without migration",
 			map[string]string{"MCP_PROXY_PKI_AUTO_MIGRATE": "0", "MCP_PROXY_PKI_AUTO_MIGRATE_OVERLAP": "86400"}, base},
 		{"trust domains of others", map[string]string{"MASTIO_SPIFFE_TRUST_DOMAINS": "a.example, b.example",
-			"RENEW_OVERLAP_SECONDS": "60"}, with(func(c *Config) {
+			"RENEW_OVERLAP_SECONDS": "60", "TOKEN_TTL_SECONDS": "3600"}, with(func(c *Config) {
+			c.TokenLife = time.Hour
 			c.SPIFFETrustDomains, c.RenewOverlap = []string{"a.example", "b.example"}, time.Minute
 		})},
 		{"certificates of a quarter", map[string]string{"CERT_MAX_AGE_DAYS": "90", "CERT_RENEW_BEFORE_DAYS": "14",
@@ -122,6 +124,7 @@ func TestEnvironmentIsRefused(t *testing.T) {
 		{"MCP_PROXY_STRICT_PKI", "yes"}, {"MCP_PROXY_PKI_AUTO_MIGRATE", "on"}, {"MASTIO_FIRST_CA", "upload"},
 		{"CERT_MAX_AGE_DAYS", "1"}, {"CERT_MAX_AGE_DAYS", "826"}, {"CERT_MAX_AGE_DAYS", "30"},
 		{"CERT_RENEW_BEFORE_DAYS", "0"}, {"CERT_RENEW_BEFORE_DAYS", "1.5"}, {"RENEW_OVERLAP_SECONDS", "59"},
+		{"TOKEN_TTL_SECONDS", "59"}, {"TOKEN_TTL_SECONDS", "3601"}, {"TOKEN_TTL_SECONDS", "5m"},
 		{"RENEW_OVERLAP_SECONDS", "1h"}, {"RENEW_OVERLAP_SECONDS", "172801"}, {"MASTIO_SPIFFE_TRUST_DOMAINS", "a.example,B"},
 		{"MASTIO_SPIFFE_TRUST_DOMAINS", "spiffe://a.example"},
 		{"MASTIO_ORG_CA_AUTO_ROTATE", "yes"}, {"MASTIO_ORG_CA_AUTO_ROTATE_OVERLAP", "3599"},

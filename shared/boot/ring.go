@@ -19,7 +19,7 @@ type Ring interface {
 
 // LocalRing has keys of the day, encrypted under KMS.
 func (p *Parts) LocalRing() *token.Ring {
-	return token.NewRing(token.RingConfig{Store: p.store(), Vault: p.vault(), OrgID: p.OrgID, TTL: token.TTL})
+	return token.NewRing(token.RingConfig{Store: p.store(), Vault: p.vault(), OrgID: p.OrgID})
 }
 
 // Ring has the keys that the settings ask for.

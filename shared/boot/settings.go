@@ -58,6 +58,8 @@ var meanings = map[string]string{ //nolint:gosec // names of settings, no creden
 	"TOKEN_REQUIRE_NONCE":               "`1`: demand a nonce in proofs",
 	"TOKEN_REGISTERED_DPOP_ONLY": "`1`: a login by assertion must use the registered DPoP key too, as every " +
 		"other token request",
+	"TOKEN_TTL_SECONDS": "how long an access token lives. More than 300 only where every resource server follows the " +
+		"status document or introspects",
 	"MASTIO_EVENT_BUS": "the EventBridge bus of the events; only the function events needs it",
 	"MASTIO_ROTATECA_FUNCTION": "the function rotateca, with its alias, which the dashboard has rotate the Org " +
 		"CA; only the function dashboard needs it",

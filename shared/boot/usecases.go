@@ -109,6 +109,7 @@ func (p *Parts) Tokens(keys token.Keys) *token.Issuer {
 		Endpoint:          p.endpoint(),
 		RequireDPoP:       p.RequireDPoP,
 		RequireNonce:      p.RequireNonce,
+		Life:              p.TokenLife,
 		RegisteredKeyOnly: p.RegisteredDPoPOnly,
 		Sightings:         &token.Sightings{Store: p.store(), Background: p.background(), Log: p.Log},
 		Refusals:          &token.Refusals{Store: p.store(), Background: p.background(), Log: p.Log},
@@ -145,6 +146,7 @@ func (p *Parts) Checker() *health.Checker {
 		Left:      keys.Left,
 		Forgotten: p.forgotten(),
 		Schedule:  p.Schedule,
+		TokenLife: p.TokenLife,
 		Now:       p.Now,
 	}
 }

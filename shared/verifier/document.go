@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/jose"
+	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
 )
 
 // The form of the status document, which says what died lately.
@@ -19,11 +20,11 @@ const (
 	StatusPath      = "/.well-known/mastio-status"
 	StatusType      = "mastio-status+jwt" // typ of the JWS
 	StatusMediaType = "application/" + StatusType
-	StatusSize      = 512 << 10       // octets, at most, of the compact JWS; 2,000 entries are less than half of it
-	StatusEntries   = 2000            // at most
-	StatusMaxAge    = 5 * time.Minute // what the Mastio writes as max_age
-	MaxTokenLife    = time.Hour       // the longest life of a token: for that long a status names what died
-	statusSkew      = 5 * time.Second // how far the clock of the instance that signed may be ahead of the reader's
+	StatusSize      = 512 << 10           // octets, at most, of the compact JWS; 2,000 entries are less than half of it
+	StatusEntries   = 2000                // at most
+	StatusMaxAge    = 5 * time.Minute     // what the Mastio writes as max_age
+	MaxTokenLife    = accesstoken.MaxLife // the longest life of a token: for that long a status names what died
+	statusSkew      = 5 * time.Second     // how far the clock of the instance that signed may be ahead of the reader's
 	maxGenerations  = 64
 )
 

@@ -8,6 +8,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
+	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
 	"github.com/mastio-aws/mastio/shared/warnings"
 )
 
@@ -81,10 +82,20 @@ func healthz(c *health.Checker, version, orgID string, w http.ResponseWriter, r 
 		Fingerprint string             `json:"fingerprint"`
 		NotBefore   *time.Time         `json:"org_ca_not_before"`
 		NotAfter    *time.Time         `json:"org_ca_not_after"`
+		TokenTTL    int64              `json:"token_ttl_seconds,omitempty"`
 		Warnings    []warnings.Warning `json:"warnings"`
 	}{"ok", version, orgID, state.Generation, state.Fingerprint, instant(state.CANotBefore), instant(state.CANotAfter),
-		shown})
+		longLife(c.TokenLife), shown})
 	return nil
+}
+
+// longLife returns the life of a token in seconds if it is longer than usual: a resource server that neither follows the
+// status document nor introspects accepts tokens of a dead certificate for so long.
+func longLife(d time.Duration) int64 {
+	if d <= accesstoken.DefaultLife {
+		return 0
+	}
+	return int64(d / time.Second)
 }
 
 // public returns the warnings that a caller sees. Even their number would reveal to an anonymous caller what it may

@@ -63,6 +63,8 @@ type Checker struct {
 	Forgotten func(ctx context.Context) (bool, error)
 	// Schedule says how long before their end agents' certificates are replaced; zero: agent.Annually.
 	Schedule agent.Schedule
+	// TokenLife is how long access tokens live. It is part of no check: the edge shows it where it is unusually long.
+	TokenLife time.Duration
 	// Secret returns how many characters the shortest admin secret has that is accepted; nil where no function reads it.
 	Secret func(ctx context.Context) (length int, err error)
 	Now    func() time.Time

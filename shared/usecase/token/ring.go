@@ -42,7 +42,6 @@ type RingConfig struct {
 	Store KeyStore
 	Vault Vault
 	OrgID string
-	TTL   time.Duration // life of a token
 }
 
 // Ring is one instance's view of the token keys. It is safe for concurrent use.
@@ -64,6 +63,9 @@ type Key struct {
 	Challenges *assertion.Challenges
 	// the epoch's key itself, wherever access tokens are signed: an own assertion costs no KMS call
 	Assertions accesstoken.Key
+	// Published is until when the JWKS has the key: no token outlives it. A key that an earlier release has stored leaves
+	// the JWKS earlier than a token of today's longest life.
+	Published time.Time
 }
 
 // Assertion returns the public key of the Mastio's own assertions if this is the id of it, else nil.
@@ -214,7 +216,7 @@ func (r *Ring) make(ctx context.Context, epoch int64) (registry.TokenKey, error)
 	if err != nil {
 		return registry.TokenKey{}, err
 	}
-	k := registry.TokenKey{Epoch: epoch, Public: der, Wrapped: wrapped, Expires: accesstoken.VerifyUntil(epoch, r.TTL)}
+	k := registry.TokenKey{Epoch: epoch, Public: der, Wrapped: wrapped, Expires: accesstoken.VerifyUntil(epoch)}
 	pub, err := public(k)
 	if err != nil {
 		return registry.TokenKey{}, err
@@ -246,6 +248,7 @@ func (r *Ring) open(ctx context.Context, k registry.TokenKey) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
+	key.Published = k.Expires
 	return key, nil
 }
 

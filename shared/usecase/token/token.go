@@ -4,6 +4,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"slices"
@@ -50,9 +51,6 @@ var (
 			AtToken("invalid_dpop_proof")
 )
 
-// TTL is the life of a token. It is short because nothing calls a token back.
-const TTL = 300 * time.Second
-
 // Store is what issuing needs of the registry.
 type Store interface {
 	authn.Store
@@ -68,7 +66,7 @@ type Keys interface {
 	Before(ctx context.Context, now time.Time) (*Key, error)
 }
 
-// Config is what an Issuer is made of. The switches may be false, all else is required.
+// Config is what an Issuer is made of. The switches may be false and Life zero, all else is required.
 type Config struct {
 	Store        Store
 	Keys         Keys
@@ -76,6 +74,8 @@ type Config struct {
 	Endpoint     string // the token endpoint's URL, which a proof's htu must name
 	RequireDPoP  bool
 	RequireNonce bool
+	// Life is that of a token, from accesstoken.MinLife to accesstoken.MaxLife; zero: accesstoken.DefaultLife.
+	Life time.Duration
 	// RegisteredKeyOnly refuses what a login by assertion may do otherwise: bind its token to another key than the
 	// registered one.
 	RegisteredKeyOnly bool
@@ -93,7 +93,10 @@ type Issuer struct {
 }
 
 // New returns an Issuer.
-func New(cfg Config) *Issuer { return &Issuer{Config: cfg} }
+func New(cfg Config) *Issuer {
+	cfg.Life = cmp.Or(cfg.Life, accesstoken.DefaultLife)
+	return &Issuer{Config: cfg}
+}
 
 // Request is a token request (RFC 6749 section 4.4, RFC 8705 section 2, RFC 9449 section 5).
 type Request struct {
@@ -173,7 +176,7 @@ func (i *Issuer) issue(
 		return known, err
 	}
 	i.learn(ctx, view, shown, pin, now)
-	t, err := i.sign(key.Key, *view.Agent, handle, pin, scope, audience, jkt, now)
+	t, err := i.sign(key, *view.Agent, handle, pin, scope, audience, jkt, now)
 	if err == nil {
 		i.Sightings.note(ctx, view.Seen, registry.SightingOf(view.Agent.ID, pin.Generation, now))
 	}
@@ -232,11 +235,15 @@ func (i *Issuer) grant(r Request, a agent.Agent) (scope string, audience string,
 const maxResource = 2048 // octets
 
 func (i *Issuer) sign(
-	key accesstoken.Key, a agent.Agent, handle agent.Handle, pin agent.Pin, scope, audience, jkt string, now time.Time,
+	key *Key, a agent.Agent, handle agent.Handle, pin agent.Pin, scope, audience, jkt string, now time.Time,
 ) (Token, error) {
 	x5t, err := accesstoken.X5TFromThumbprint(pin.Thumbprint)
 	if err != nil {
 		return Token{}, err
+	}
+	end := now.Add(i.Life)
+	if end.After(key.Published) {
+		end = key.Published
 	}
 	signed, err := accesstoken.Sign(accesstoken.Claims{
 		Issuer:       i.Issuer,
@@ -246,16 +253,16 @@ func (i *Issuer) sign(
 		Scope:        scope,
 		JTI:          i.NewID(),
 		IssuedAt:     now,
-		Expires:      now.Add(TTL),
+		Expires:      end,
 		X5T:          x5t,
 		JKT:          jkt,
 		Capabilities: strings.Fields(scope),
 		Generation:   pin.Generation,
 		Handle:       handle.String(),
-	}, key)
+	}, key.Key)
 	kind := "Bearer"
 	if jkt != "" {
 		kind = "DPoP"
 	}
-	return Token{AccessToken: signed, Type: kind, ExpiresIn: TTL, Scope: scope}, err
+	return Token{AccessToken: signed, Type: kind, ExpiresIn: end.Sub(now), Scope: scope}, err
 }

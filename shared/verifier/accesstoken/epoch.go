@@ -26,8 +26,19 @@ func SignWindow(e int64) (from, until time.Time) {
 // cached copy has it before its first token. It is also when the key must exist.
 func PublishFrom(e int64) time.Time { return start(e - 1) }
 
-// VerifyUntil returns when the last token of epoch e, each living for ttl, is dead, and its key may leave the JWKS.
-func VerifyUntil(e int64, ttl time.Duration) time.Time { return start(e + 1).Add(ttl) }
+// How long an access token lives. What has to outlast tokens outlasts the longest life that can be set, whatever the
+// setting is: tokens of before a change of the setting live on.
+const (
+	DefaultLife = 300 * time.Second
+	MinLife     = 60 * time.Second
+	MaxLife     = time.Hour
+)
+
+// margin is for how long a key stays published after its last token: far more than the clocks of readers differ.
+const margin = 5 * time.Minute
+
+// VerifyUntil returns when the key of epoch e may leave the JWKS: its last token, of the longest life, is dead by then.
+func VerifyUntil(e int64) time.Time { return start(e + 1).Add(MaxLife + margin) }
 
 func start(e int64) time.Time {
 	return time.Unix(e*int64(EpochLength/time.Second), 0).UTC()
