@@ -11,6 +11,7 @@ import (
 // Grant is what an access token says of the instant at which it was issued.
 type Grant struct {
 	X5T          string    // x5t#S256 of the certificate that it was issued to (RFC 8705 section 3.1)
+	Handle       string    // of the agent at that instant, as Handle.String has it; empty: of an earlier release
 	Generation   int64     // of the Org CA that vouched for the certificate; zero: a bundle of the agent's own did
 	At           time.Time // whole seconds
 	Capabilities []string
@@ -18,7 +19,8 @@ type Grant struct {
 
 // Honours returns ErrRevoked unless the agent would get a token like this one now, with the certificate that it was
 // issued to: the agent is active and has all of the token's capabilities, the certificate's pin counts, and so does the
-// generation that the token names. An SVID has no pin: it counts unless the record says that it has ended.
+// generation that the token names. A token with another handle than the agent's is of before a change that ended all
+// earlier tokens. An SVID has no pin: it counts unless the record says that it has ended.
 func (a Agent) Honours(t Grant, g Generations, now time.Time) error {
 	if a.Status != Active {
 		return fmt.Errorf("%w: agent is %s", ErrRevoked, a.Status)
@@ -27,6 +29,9 @@ func (a Agent) Honours(t Grant, g Generations, now time.Time) error {
 		if !slices.Contains(a.Capabilities, c) {
 			return fmt.Errorf("%w: the agent lost a capability", ErrRevoked)
 		}
+	}
+	if t.Handle != "" && t.Handle != a.Handle.String() {
+		return fmt.Errorf("%w: earlier tokens have ended", ErrRevoked)
 	}
 	if t.Generation != 0 && !g.Accepts(t.Generation, now) {
 		return fmt.Errorf("%w: generation %d is not accepted", ErrRevoked, t.Generation)

@@ -114,6 +114,14 @@ func TestIntrospectionAfterAnEnd(t *testing.T) {
 				t.Fatalf("status %d: %s", a.status, a.body)
 			}
 		},
+		"a capability taken away and given back": func(t *testing.T, w *world, h holder) {
+			for _, capabilities := range []string{`[]`, `["kyc:read"]`} {
+				a := w.send(t, event("PATCH", "/v1/admin/agents/"+h.ID, admin, jsonBody(`{"capabilities":`+capabilities+`}`)))
+				if a.status != http.StatusOK {
+					t.Fatalf("status %d: %s", a.status, a.body)
+				}
+			}
+		},
 		"grace over": func(t *testing.T, w *world, h holder) {
 			w.rotate(t, h.ID, `{"grace_seconds":60}`)
 			w.Advance(time.Minute)
@@ -137,15 +145,15 @@ func TestIntrospectionAfterAnEnd(t *testing.T) {
 	}
 }
 
-// A grace and an overlap are kept, and what an agent keeps stays good.
+// A grace and an overlap are kept, and an agent that gets one more capability loses nothing.
 func TestIntrospectionWhileACertificateStillCounts(t *testing.T) {
 	w := open(t, memstore.Config{})
 	server, agent := w.resourceServer(t), w.enrol(t, "kyc", "kyc:read", "kyc:write")
 	token := w.tokenFor(t, agent, nil, body(formType, "scope=kyc:read"))
 	w.rotate(t, agent.ID, `{"grace_seconds":60}`)
-	w.send(t, event("PATCH", "/v1/admin/agents/"+agent.ID, admin, jsonBody(`{"capabilities":["kyc:read"]}`)))
+	w.send(t, event("PATCH", "/v1/admin/agents/"+agent.ID, admin, jsonBody(`{"capabilities":["a","kyc:read","kyc:write"]}`)))
 	if !w.active(t, server, token) {
-		t.Error("within the grace, with a capability that the agent keeps: not active")
+		t.Error("within the grace: not active")
 	}
 	w.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
 	if !w.active(t, server, token) {

@@ -86,7 +86,13 @@ func (n *Introspector) Introspect(ctx context.Context, q IntrospectionRequest) (
 }
 
 func grantOf(c accesstoken.Claims) agent.Grant {
-	return agent.Grant{X5T: c.X5T, Generation: c.Generation, At: c.IssuedAt, Capabilities: c.Capabilities}
+	return agent.Grant{
+		X5T:          c.X5T,
+		Handle:       c.Handle,
+		Generation:   c.Generation,
+		At:           c.IssuedAt,
+		Capabilities: c.Capabilities,
+	}
 }
 
 // pair reads the agent that a token is about with the caller, in one call.
