@@ -89,8 +89,8 @@ func healthz(c *health.Checker, version, orgID string, w http.ResponseWriter, r 
 	return nil
 }
 
-// longLife returns the life of a token in seconds if it is longer than usual: for so long a resource server that neither
-// follows the status document nor introspects accepts tokens of a dead certificate.
+// longLife returns the life of a token in seconds if it is longer than usual. For so long a resource server that
+// neither follows the status document nor introspects accepts tokens of a dead certificate.
 func longLife(d time.Duration) int64 {
 	if d <= accesstoken.DefaultLife {
 		return 0
