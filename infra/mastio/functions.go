@@ -41,6 +41,7 @@ var sizes = map[string]size{
 	// A bundle is built in memory, and so are the rows that it is built of.
 	"audit":   {memory: 1024, timeout: 29},
 	"healthz": {memory: 256, timeout: 29},
+	"status":  {memory: 256, timeout: 29},
 }
 
 func sizeOf(function string) size {

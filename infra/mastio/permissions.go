@@ -23,6 +23,7 @@ func (s *Service) permissions() map[string][]statement {
 			s.readAnswers(), s.keepAnswers(), s.readArchive(), s.writeArchive(), s.signCheckpoints(),
 			s.readAdminSecret(), s.openAdminSecret()},
 		"discovery": {s.publicAuditKey(), s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
+		"status":    {s.readStatus(), s.noteStatus(), s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys()},
 		"healthz": {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.findOrphans(), s.describeKeys(),
 			s.findSeals(), s.listSeals(), s.findDue(), s.readAdminSecret(), s.openAdminSecret()},
 		"events": {s.readStream(), s.listStreams(), s.readOwners(), s.listAgents(), s.tellOutside(), s.reportFailure()},

@@ -21,6 +21,7 @@ const (
 	burndown      = "BURNDOWN"
 	jobRecords    = "JOBS"
 	deadRecords   = "DEAD"
+	statusNote    = "STATUS"
 )
 
 // leading restricts calls to partition keys. Without the second condition, a call that names no key would pass the
@@ -43,6 +44,26 @@ func (s *Service) readOrg() statement {
 		actions:    []string{"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"},
 		resources:  []string{s.table(schema.Registry)},
 		conditions: leading(orgRecord, headRecord, fleetRecord),
+	}
+}
+
+// readStatus is what a status document is made of: the pointer, what died, and the number of the last document.
+func (s *Service) readStatus() statement {
+	return statement{
+		sid:        "ReadStatus",
+		actions:    []string{"dynamodb:GetItem", "dynamodb:Query"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(orgRecord, deadRecords, statusNote),
+	}
+}
+
+// noteStatus lets a function number status documents, and write nothing that they say.
+func (s *Service) noteStatus() statement {
+	return statement{
+		sid:        "NoteStatus",
+		actions:    []string{"dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(statusNote),
 	}
 }
 

@@ -84,6 +84,11 @@ func Standby(p *Parts) (any, error) {
 	}, nil
 }
 
+// Status is the function status.
+func Status(p *Parts) (any, error) {
+	return p.http(httpapi.Status(p.StatusPublisher(p.LocalRing())), nil)
+}
+
 // Startup is the function startup. Its error is the reason that a deployment fails with.
 func Startup(p *Parts) (any, error) {
 	p.patience = jobPatience

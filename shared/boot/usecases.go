@@ -14,6 +14,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
+	"github.com/mastio-aws/mastio/shared/usecase/status"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
@@ -98,6 +99,12 @@ func (p *Parts) Renewer() *agentcert.Renewer {
 		Overlap: p.RenewOverlap,
 		Log:     p.Log,
 	})
+}
+
+// StatusPublisher publishes which tokens died. It signs with a key of the day, wherever tokens are signed: a signature
+// in KMS every second would cost more than all else of it.
+func (p *Parts) StatusPublisher(keys *token.Ring) *status.Publisher {
+	return status.New(status.Config{Store: p.store(), Keys: keys, Issuer: p.Config.Issuer, Now: p.Now})
 }
 
 // Tokens issues access tokens.

@@ -73,6 +73,7 @@ var table = []Route{
 	{"PUT", "/v1/admin/agents/{agent_id}/hygiene", "enroll", Admin, operators},
 	{"GET", "/.well-known/oauth-authorization-server", "discovery", None, both},
 	{"GET", "/.well-known/jwks.json", "discovery", None, both},
+	{"GET", "/.well-known/mastio-status", "status", None, both},
 	{"GET", "/.well-known/est/cacerts", "discovery", None, both},
 	{"GET", "/pki/ca.crt", "discovery", None, both},
 	{"GET", "/pki/bundle.pem", "discovery", None, both},

@@ -25,6 +25,9 @@ type Status struct {
 // an entry is kept.
 const maxDead = 8 * StatusEntries
 
+// commitRoom is how much later than a document's date what it says may have been committed.
+const commitRoom = 2 * time.Second
+
 // Learn takes a document. began is when the request for it was sent, now when the answer was there; both should have a
 // monotonic reading. What the document calls dead is dead even where the document itself is refused as an older one:
 // the Mastio signed it.
@@ -60,7 +63,7 @@ func (s *Status) Learn(
 }
 
 // bury remembers what the document calls dead, and forgets what no token can be of any more. Where too much is dead,
-// all tokens are that were issued before the latest of what is forgotten.
+// all tokens are that were issued before the document: an entry's own instant may lie far ahead.
 func (s *Status) bury(d Document, now time.Time) {
 	if d.NotBefore.After(s.notBefore) {
 		s.notBefore = d.NotBefore
@@ -81,10 +84,8 @@ func (s *Status) bury(d Document, now time.Time) {
 	if len(s.dead) <= maxDead {
 		return
 	}
-	for _, until := range s.dead {
-		if until.After(s.notBefore) {
-			s.notBefore = until
-		}
+	if before := d.IssuedAt.Add(commitRoom); before.After(s.notBefore) {
+		s.notBefore = before
 	}
 	clear(s.dead)
 }

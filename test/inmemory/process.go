@@ -94,6 +94,7 @@ var functions = map[string]boot.Function{
 	"renew":      boot.Renew(pkcs7.DegenerateCertificate),
 	"rotateca":   boot.RotateCA,
 	"rotatecert": boot.RotateCert,
+	"status":     boot.Status,
 	"token":      boot.Token,
 }
 

@@ -142,6 +142,11 @@ func shapes(w *world, agents cast) map[string]shape {
 			status:      200,
 			ignoreQuery: true,
 		},
+		"GET /.well-known/mastio-status": {
+			request:     event("GET", "/.well-known/mastio-status"),
+			status:      200,
+			ignoreQuery: true,
+		},
 		"GET /.well-known/jwks.json": {
 			request:     event("GET", "/.well-known/jwks.json"),
 			status:      200,

@@ -11,6 +11,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
+	"github.com/mastio-aws/mastio/shared/verifier"
 	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
 )
 
@@ -48,6 +49,7 @@ type Metadata struct {
 	Issuer                 string            `json:"issuer"`
 	TokenEndpoint          string            `json:"token_endpoint"`
 	JWKSURI                string            `json:"jwks_uri"`
+	StatusURI              string            `json:"mastio_status_uri"`
 	GrantTypes             []string          `json:"grant_types_supported"`
 	ResponseTypes          []string          `json:"response_types_supported"`
 	AuthMethods            []string          `json:"token_endpoint_auth_methods_supported"`
@@ -65,6 +67,7 @@ func (d *Directory) Metadata() Metadata {
 		Issuer:                 d.Issuer,
 		TokenEndpoint:          d.Endpoint,
 		JWKSURI:                d.Issuer + "/.well-known/jwks.json",
+		StatusURI:              d.Issuer + verifier.StatusPath,
 		GrantTypes:             []string{"client_credentials"},
 		ResponseTypes:          []string{"none"}, // required, and an empty list is forbidden (RFC 8414 sections 2 and 3.2)
 		AuthMethods:            []string{"tls_client_auth"},
