@@ -16,6 +16,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ type machine struct {
 	*inmemory.Mastio
 	ctx context.Context
 
+	mu    sync.Mutex                     // of the next three: hygiene works on several agents at once
 	fate  func(op string) memstore.Fault // of the operation that runs now
 	alive int                            // remote calls until the process dies; negative: it does not
 	// intruded: another one has done something in the middle of the last operation
@@ -88,12 +90,16 @@ func newMachine(ctx context.Context) *machine {
 		if m.dead() {
 			return memstore.Refuse
 		}
-		if m.fate == nil {
+		m.mu.Lock()
+		fate := m.fate
+		m.mu.Unlock()
+		if fate == nil {
 			return memstore.None
 		}
-		return m.fate(op)
+		return fate(op)
 	}})
 	m.Keys.Fault = func(string, bool) error { return m.dying() }
+	m.Secrets.Fault = m.Keys.Fault
 	m.Objects.Fault = func(bool) error { return m.dying() }
 	return m
 }
@@ -102,6 +108,8 @@ var errDied = errors.New("process died")
 
 // dead counts a remote call down; once at zero, every further call fails, as after a kill.
 func (m *machine) dead() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.alive > 0 {
 		m.alive--
 	}
@@ -151,12 +159,15 @@ func (m *machine) troubledBy(t *rapid.T, skews []int) func() {
 	m.Process = m.clocked(skew)
 	next := 0
 	m.fate = func(op string) memstore.Fault {
-		intrude(next)
-		if next == len(faults) {
-			return memstore.None
+		m.mu.Lock()
+		call, fault := next, memstore.None
+		if next < len(faults) {
+			fault = faults[next]
 		}
 		next++
-		return faults[next-1]
+		m.mu.Unlock()
+		intrude(call)
+		return fault
 	}
 	return func() { m.fate, m.alive, m.Process = nil, -1, home }
 }
@@ -169,18 +180,23 @@ func (m *machine) intruder(t *rapid.T) func(call int) {
 		rotateca.Cancel, ""}).Draw(t, "and does")
 	skew := time.Duration(rapid.SampledFrom(jumps).Draw(t, "by a clock that is off by")) * time.Second
 	return func(call int) {
+		m.mu.Lock()
 		if call != at || m.alive == 0 {
+			m.mu.Unlock()
 			return
 		}
 		at, m.intruded = -1, true
 		fate, alive, home := m.fate, m.alive, m.Process
 		m.fate, m.alive, m.Process = nil, -1, m.clocked(skew)
+		m.mu.Unlock()
 		if mode == "" {
 			_, _ = m.Standby.Run(m.ctx)
 		} else {
 			_, _ = m.RotateCA.Do(m.ctx, rotateca.Request{Mode: mode, By: audit.By{Actor: "another"}})
 		}
+		m.mu.Lock()
 		m.fate, m.alive, m.Process = fate, alive, home
+		m.mu.Unlock()
 	}
 }
 
@@ -518,6 +534,7 @@ func (m *machine) check(t *rapid.T) {
 	m.checkChains(t, org)
 	m.checkDates(t)
 	m.checkJobs(t)
+	m.checkDeliveries(t)
 	for _, c := range m.claims {
 		if err := c.holds(org); err != nil {
 			t.Fatalf("%s, then: %v", c.what, err)
@@ -607,6 +624,9 @@ func (m *machine) checkChains(t *rapid.T, org registry.Org) {
 		rows := m.verified(t, string(id), view.Agent.Head)
 		// The use of a certificate that a rollback restored keeps its unused successor.
 		last := rows[len(rows)-1]
+		for n := len(rows) - 2; last.EventType == audit.AgentHygieneSet; n-- { // a policy is about no certificate
+			last = rows[n]
+		}
 		named := func(p agent.Pin) bool { return p.Thumbprint == last.Details["cert_thumbprint"] }
 		activated := last.EventType == audit.AgentCertActivated && slices.ContainsFunc(view.Agent.Pins, named)
 		ended := last.EventType == audit.AgentDeactivated && len(view.Agent.Pins) == 0
@@ -646,6 +666,7 @@ func (m *machine) recovers(t *rapid.T) {
 	}
 	m.check(t)
 	m.jobsEnd(t)
+	m.fleetMoves(t)
 	state, err := m.Health.Check(m.ctx)
 	if err != nil || len(state.Warnings) > 0 {
 		t.Fatalf("health after the trouble = %+v, %v", state, err)
@@ -699,7 +720,7 @@ func TestRotationStateMachine(t *testing.T) {
 			"admit": m.admit, "rotate": m.rotate, "renew": m.renew, "use": m.use,
 			"emergency": m.emergency, "spiffe": m.spiffe, "login": m.login, "deactivate": m.deactivate, "again": m.again,
 			"repeat": m.repeat, "finalise": m.finalise, "deliver": m.deliver, "advance": m.advance,
-			"order": m.order, "hygiene": m.hygiene,
+			"order": m.order, "hygiene": m.hygiene, "policy": m.policy, "reissue": m.reissue,
 			"": m.check,
 		})
 		m.recovers(t)
