@@ -52,9 +52,6 @@ func (a Agent) RenewsItself() bool {
 	return slices.ContainsFunc(a.Pins, func(p Pin) bool { return !p.Renewed.IsZero() })
 }
 
-// IsDelivered reports whether hygiene delivers the agent's certificates to a secret.
-func (a Agent) IsDelivered() bool { return a.Method == Minted && a.Hygiene.Deliver == SecretsManager }
-
 // slot gives the agent its part of a window.
 func slot(id ID, open, end time.Time) RenewalWindow {
 	length := end.Sub(open)

@@ -186,12 +186,12 @@ func (m *machine) fleetMoves(t *rapid.T) {
 	for id, a := range m.agents(t) {
 		switch {
 		case a.Pin().Generation == org.Pointer.Current:
-		case a.IsDelivered():
+		case a.Delivers():
 			t.Fatalf("%s has not moved to generation %d: %+v", id, org.Pointer.Current, a.Pins)
 		case a.Hygiene.Named != org.Reissue.Fence && len(a.Bundle) == 0:
 			t.Fatalf("the owner of %s was not named: %+v", id, a.Hygiene)
 		}
-		if a.Concerning().Undelivered == "" || !a.IsDelivered() {
+		if a.Concerning().Undelivered == "" || !a.Delivers() {
 			continue
 		}
 		c, ok := m.certificate(t, a, m.Secrets.Current(hygiene.SecretName(id)))

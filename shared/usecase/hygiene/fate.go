@@ -30,7 +30,7 @@ func (p *pass) fateOf(a agent.Agent, now time.Time) fate {
 	switch {
 	case counts && !p.re.Takes(string(a.ID)):
 		return inLaterWave
-	case a.IsDelivered():
+	case a.Delivers():
 		return toDeliver
 	case a.Hygiene.Named == p.re.Fence:
 		return wasNamed

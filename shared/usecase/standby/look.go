@@ -79,7 +79,7 @@ func (j *Job) count(ctx context.Context, w *orgca.Wave, taken []agent.Agent, r o
 // movesAlone reports whether an agent moves without a human: its certificates are delivered, or it has renewed one
 // itself.
 func movesAlone(a agent.Agent) bool {
-	return a.IsDelivered() || a.Method == agent.Minted && a.RenewsItself()
+	return a.Delivers() || a.Method == agent.Minted && a.RenewsItself()
 }
 
 // fellSilent reports whether an agent has been silent since it moved, for three of its own usual intervals, although it
