@@ -77,7 +77,7 @@ var (
 	ErrStatusAhead = unavailable("status_ahead", "status document is of the future", "")
 	// ErrStatusOlder: its date is before that of one that was learnt. Two instances of the Mastio may answer so.
 	ErrStatusOlder      = unavailable("status_older", "status document is older than one that was learnt", "")
-	ErrStatusRolledBack = unavailable("status_rolled_back", "status document has a lower seq than one that was learnt", "")
+	ErrStatusRolledBack = unavailable("status_rolled_back", "status document has a lower seq than the one before", "")
 	// ErrStatusForked: the same seq, and something else in it.
 	ErrStatusForked = unavailable("status_forked", "status document says something else under the same seq", "")
 )

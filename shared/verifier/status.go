@@ -106,9 +106,9 @@ func (s *Status) Live(c accesstoken.Claims, maxStale time.Duration, now time.Tim
 	if s.newest.Seq == 0 {
 		return fmt.Errorf("%w: none was fetched yet", ErrStale)
 	}
-	// Clocks may differ by a second. That the document's own date lies ahead must not make it live longer.
+	// Clocks may differ by a second. A clock that is behind must not make the document live longer.
 	limit := min(maxStale, s.newest.MaxAge) - time.Second
-	if age := now.Round(0).Sub(s.newest.IssuedAt); age > limit {
+	if age := now.Sub(s.newest.IssuedAt); age > limit {
 		return fmt.Errorf("%w: it is %d s old", ErrStale, age/time.Second)
 	}
 	if age := now.Sub(s.began); age > limit {

@@ -1,151 +1,247 @@
-// Package verifier decides whether a request to a resource holds a valid access token of this Mastio. It is a
-// resource server's check as a function without HTTP, store or clock.
-//
-// A token counts only over a connection with the certificate that it is bound to (RFC 8705 section 3). A token that
-// is bound to a key too also needs a proof by this key for this request (RFC 9449 section 7). The caller has two
-// duties, because they need more than the request: remember each proof until Verified.ReplayUntil, and, where it
-// matters within the life of a token, check whether the certificate still authenticates its agent.
 package verifier
 
 import (
+	"context"
 	"crypto/ecdsa"
-	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
-	"github.com/mastio-aws/mastio/shared/verifier/dpop"
 )
 
-// The authentication schemes.
+// The bounds of Config.MaxStale, and what it is if nothing is said.
 const (
-	Bearer = "Bearer" // RFC 6750
-	DPoP   = "DPoP"   // RFC 9449
+	LeastStale   = 5 * time.Second
+	MostStale    = 5 * time.Minute
+	DefaultStale = 30 * time.Second
 )
 
-// Rules are what a resource server knows before a request comes. Keys, Issuer and Audience are required. They are safe
-// for concurrent use if the functions are.
-type Rules struct {
-	Issuer   string                            // the Mastio's issuer identifier
-	Audience string                            // the resource's own name: the aud that its tokens have
-	Keys     func(kid string) *ecdsa.PublicKey // from the Mastio's JWKS; nil for a kid that is not in it
-	// Nonce judges the nonce of a proof, which may be empty; its error makes the request ErrNonce. nil: no nonce is looked
-	// at.
-	Nonce func(nonce string) error
-	// Window is how old a proof may be; zero: dpop.DefaultWindow.
-	Window time.Duration
+// Config is what a Verifier is made of. Issuer and Audience are required.
+type Config struct {
+	Issuer   string // the Mastio's issuer identifier, as it is in tokens
+	Audience string // this resource server's own name: the resource that agents ask tokens for
+	// URL is how clients know this server: scheme, host and, behind a proxy that removes it, the path's beginning. A
+	// proof names it. Empty: the origin of Audience, which then has to be a URL.
+	URL string
+	// Mastio is the base URL that keys and status are fetched from. Empty: Issuer. That host may ask for a client
+	// certificate, which Transport then has; the operators' host asks for none.
+	Mastio string
+	// MaxStale is how old the status document may be, 5 to 300 s; zero: 30 s. A revocation holds here so many seconds
+	// later at the latest, and this server outlasts an outage of the Mastio that is shorter.
+	MaxStale  time.Duration
+	Transport http.RoundTripper // for the Mastio; nil: as http.DefaultTransport
+	Proxy     *Proxy            // that ends TLS before this server; nil: none, and no header is believed
+	// UseProof remembers a proof until then and returns ErrReplayed where it was used before. It is called at the same
+	// time by many requests. nil: the memory of this process, which other processes do not share.
+	UseProof func(ctx context.Context, jkt, jti string, until time.Time) error
+	Log      *slog.Logger     // of failed fetches; nil: slog.Default
+	Now      func() time.Time // nil: the clock
 }
 
-// Request is what a request shows.
-type Request struct {
-	Authorization []string          // values of the Authorization header
-	Proofs        []string          // values of the DPoP header
-	Certificate   *x509.Certificate // that the client has proved on this very connection; nil: none
-	Method        string
-	URL           string // absolute, as the client knows it
-	Now           time.Time
+// Verifier verifies requests to a resource server. It keeps the Mastio's keys and the status document up to date in the
+// background, until Close. It is safe for concurrent use.
+type Verifier struct {
+	cfg     Config
+	ring    ring
+	status  Status
+	memory  memory
+	opened  opened
+	keyFeed *feed
+	feeds   []*feed
+	stop    context.CancelFunc
+	running sync.WaitGroup
 }
 
-// Verified is what a request has proved.
-type Verified struct {
-	Claims accesstoken.Claims
-	Scheme string
-	// Of the proof; empty without one. The pair of key and id must not be accepted again before ReplayUntil.
-	JKT, JTI    string
-	ReplayUntil time.Time
-}
-
-// Check returns what the request proves, or one of the errors above.
-func (r Rules) Check(q Request) (Verified, error) {
-	scheme, token, err := credentials(q.Authorization)
-	if err != nil {
-		return Verified{}, err
+// New returns a Verifier, which refuses everything until both documents were fetched: Ready waits for them. An error
+// names everything that is wrong with the configuration.
+func New(cfg Config) (*Verifier, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
 	}
-	claims, err := accesstoken.Verify(token, r.Keys, q.Now, r.Issuer, r.Audience)
-	if err != nil {
-		return Verified{}, fmt.Errorf("%w: %w", ErrToken, err)
-	}
-	if q.Certificate == nil || !same(claims.X5T, thumbprint(q.Certificate)) {
-		return Verified{}, fmt.Errorf("%w: the connection's certificate is not the token's", ErrBinding)
-	}
-	v := Verified{Claims: claims, Scheme: scheme}
-	// A bound token without its proof is a stolen one (RFC 9449 section 7.2), and a proof for one that is not bound proves
-	// nothing.
-	if (claims.JKT != "") != (scheme == DPoP) {
-		return Verified{}, fmt.Errorf("%w: this token is shown as %s", ErrScheme, map[bool]string{
-			true:  DPoP,
-			false: Bearer,
-		}[claims.JKT != ""])
-	}
-	if scheme == Bearer {
-		return v, nil
-	}
-	return r.prove(v, token, q)
-}
-
-func (r Rules) prove(v Verified, token string, q Request) (Verified, error) {
-	raw, err := dpop.FromHeader(q.Proofs)
-	if err != nil {
-		return Verified{}, fmt.Errorf("%w: %w", ErrProof, err)
-	}
-	// A proof is as fresh as its nonce. Where its iat is off too, the nonce is what the client has to mend.
-	nonce := func(string) bool { return false }
-	if r.Nonce != nil {
-		nonce = func(nonce string) bool { return r.Nonce(nonce) == nil }
-	}
-	proof, err := dpop.Verify(raw, dpop.Expect{
-		Method:      q.Method,
-		URLs:        []string{q.URL},
-		Now:         q.Now,
-		Window:      r.Window,
-		AccessToken: token,
-		Fresh:       nonce,
-	})
-	if errors.Is(err, dpop.ErrClock) && r.Nonce != nil {
-		return Verified{}, fmt.Errorf("%w: %w", ErrNonce, err)
-	}
-	if err != nil {
-		return Verified{}, fmt.Errorf("%w: %w", ErrProof, err)
-	}
-	if !same(v.Claims.JKT, proof.JKT) {
-		return Verified{}, fmt.Errorf("%w: the proof's key is not the token's", ErrBinding)
-	}
-	if r.Nonce != nil {
-		if err := r.Nonce(proof.Nonce); err != nil {
-			return Verified{}, fmt.Errorf("%w: %w", ErrNonce, err)
+	v := &Verifier{}
+	v.setUp(cfg)
+	keys := v.feed("/.well-known/jwks.json", "application/json", keysSize, v.takeKeys)
+	keys.every, keys.most, keys.timeout = keysEvery, time.Minute, 5*time.Second
+	status := v.feed(StatusPath, StatusMediaType, StatusSize, v.takeStatus)
+	status.every = min(2*time.Second, cfg.MaxStale/3)
+	status.most, status.timeout = min(30*time.Second, cfg.MaxStale/3), min(5*time.Second, cfg.MaxStale/2)
+	v.keyFeed, v.feeds = keys, []*feed{keys, status}
+	ctx, stop := context.WithCancel(context.Background())
+	v.stop = stop
+	v.running.Go(func() { keys.run(ctx) })
+	v.running.Go(func() {
+		if keys.wait(ctx) == nil {
+			status.run(ctx)
 		}
-	}
-	v.JKT, v.JTI, v.ReplayUntil = proof.JKT, proof.JTI, proof.ReplayUntil(r.Window)
+	})
 	return v, nil
 }
 
-// credentials reads the one Authorization header: a scheme, in any case (RFC 9110 section 11.1), one space, and a
-// token.
-func credentials(values []string) (scheme, token string, err error) {
-	if len(values) == 0 {
-		return "", "", ErrNoToken
-	}
-	if len(values) > 1 {
-		return "", "", fmt.Errorf("%w: more than one Authorization header", ErrNoToken)
-	}
-	name, token, _ := strings.Cut(values[0], " ")
-	for _, known := range []string{Bearer, DPoP} {
-		if strings.EqualFold(name, known) && token != "" {
-			return known, token, nil
+// setUp takes over a complete configuration.
+func (v *Verifier) setUp(cfg Config) {
+	v.cfg = cfg
+	if v.cfg.UseProof == nil {
+		v.cfg.UseProof = func(_ context.Context, jkt, jti string, until time.Time) error {
+			return v.memory.use(jkt, jti, until, v.cfg.Now())
 		}
 	}
-	return "", "", fmt.Errorf("%w: want Authorization: %s or %s with a token", ErrNoToken, DPoP, Bearer)
 }
 
-// thumbprint is the x5t#S256 of a certificate (RFC 8705 section 3.1).
-func thumbprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+// feed is one of a document of the Mastio. Redirects are answers as all others, and no documents.
+func (v *Verifier) feed(path, accept string, limit int, take func(context.Context, []byte, time.Time) error) *feed {
+	return &feed{
+		url:    v.cfg.Mastio + path,
+		accept: accept,
+		limit:  limit,
+		take:   take,
+		client: &http.Client{
+			Transport:     v.cfg.Transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		now:   v.cfg.Now,
+		log:   v.cfg.Log,
+		kick:  make(chan struct{}, 1),
+		first: make(chan struct{}),
+	}
 }
 
-func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+// Ready returns nil once both documents were fetched, or the error of ctx.
+func (v *Verifier) Ready(ctx context.Context) error {
+	for _, f := range v.feeds {
+		if err := f.wait(ctx); err != nil {
+			return fmt.Errorf("fetch %s: %w", f.url, err)
+		}
+	}
+	return nil
+}
+
+// Close ends the fetches and returns when they have ended. What was learnt gets stale: the Verifier then refuses
+// everything.
+func (v *Verifier) Close() {
+	v.stop()
+	v.running.Wait()
+	if t, ok := v.cfg.Transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// Verify returns what a request proves. Its errors are those of this package: errors.As finds the Error, and its Status
+// says whether the request was refused (401), or could not be judged (503). It makes no call, unless a token names a
+// key that is not known: then the keys are fetched anew, once in ten seconds at most.
+func (v *Verifier) Verify(r *http.Request) (Verified, error) {
+	if !v.ring.fresh(v.cfg.Now()) {
+		return Verified{}, ErrKeys
+	}
+	certificate, err := v.certificate(r)
+	if err != nil {
+		return Verified{}, err
+	}
+	rules := Rules{
+		Issuer:   v.cfg.Issuer,
+		Audience: v.cfg.Audience,
+		Open: func(token string) (accesstoken.Claims, error) {
+			return v.opened.open(token, func(kid string) *ecdsa.PublicKey { return v.key(r.Context(), kid) })
+		},
+	}
+	got, err := rules.Check(Request{
+		Authorization: r.Header.Values("Authorization"),
+		Proofs:        r.Header.Values("DPoP"),
+		Certificate:   certificate,
+		Method:        r.Method,
+		URL:           v.cfg.URL + r.URL.EscapedPath(),
+		Now:           v.cfg.Now(),
+	})
+	if err != nil {
+		return Verified{}, err
+	}
+	if err := v.status.Live(got.Claims, v.cfg.MaxStale, v.cfg.Now()); err != nil {
+		return Verified{}, err
+	}
+	if got.JTI != "" {
+		if err := v.cfg.UseProof(r.Context(), got.JKT, got.JTI, got.ReplayUntil); err != nil {
+			return Verified{}, err
+		}
+	}
+	return got, nil
+}
+
+// certificate is the client's, as the connection or the trusted proxy shows it; nil: none.
+func (v *Verifier) certificate(r *http.Request) (*x509.Certificate, error) {
+	if v.cfg.Proxy.sent(r.RemoteAddr) {
+		return v.cfg.Proxy.certificate(r.Header)
+	}
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		return r.TLS.PeerCertificates[0], nil
+	}
+	return nil, nil
+}
+
+// complete fills in what is left out, and checks all.
+func (c *Config) complete() error {
+	var errs []error
+	if c.Now == nil {
+		c.Now = clock
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Transport == nil {
+		own := &http.Transport{Proxy: http.ProxyFromEnvironment}
+		if t, ok := http.DefaultTransport.(*http.Transport); ok {
+			own = t.Clone()
+		}
+		own.MaxResponseHeaderBytes = 64 << 10
+		c.Transport = own
+	}
+	if c.MaxStale == 0 {
+		c.MaxStale = DefaultStale
+	}
+	if c.MaxStale < LeastStale || c.MaxStale > MostStale {
+		errs = append(errs, fmt.Errorf("MaxStale %s is not of %s to %s", c.MaxStale, LeastStale, MostStale))
+	}
+	if c.Audience == "" {
+		errs = append(errs, errors.New("Audience is missing"))
+	}
+	if c.URL == "" {
+		if u, err := url.Parse(c.Audience); err == nil {
+			c.URL = (&url.URL{Scheme: u.Scheme, Host: u.Host}).String()
+		}
+	}
+	if c.Mastio == "" {
+		c.Mastio = c.Issuer
+	}
+	for name, value := range map[string]*string{"Issuer": &c.Issuer, "Mastio": &c.Mastio, "URL": &c.URL} {
+		if !secure(*value) {
+			errs = append(errs, fmt.Errorf("%s %q is not an https URL without query, nor one of this machine", name, *value))
+		}
+	}
+	c.Mastio, c.URL = strings.TrimSuffix(c.Mastio, "/"), strings.TrimSuffix(c.URL, "/")
+	if err := c.Proxy.check(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("verifier: %w", err)
+	}
+	return nil
+}
+
+// secure reports whether a URL is one of https, or of http to this very machine.
+func secure(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+		return false
+	}
+	if u.Scheme == "https" {
+		return true
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
+}

@@ -1,244 +1,406 @@
 package verifier
 
 import (
+	"context"
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/base64"
 	"errors"
-	"math/big"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	gojose "github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
-
-	"github.com/mastio-aws/mastio/shared/jose"
 	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
 )
 
-const (
-	issuer   = "https://agents.mastio.example"
-	resource = "https://api.example/v1"
-	url      = resource + "/orders"
-)
+// mastio answers as a Mastio does, within the process. Its clock is that of the bubble.
+type mastio struct {
+	t      testing.TB
+	mu     sync.Mutex
+	keys   map[string]*ecdsa.PrivateKey
+	kid    string // that signs
+	status func(d *Document)
+	seq    int64
+	answer func(r *http.Request) *http.Response // instead of its own; nil answer: its own
+	calls  atomic.Int64
+}
 
-var now = time.Unix(1_800_000_000, 0).UTC()
+// RoundTrip answers a request of a verifier.
+func (m *mastio) RoundTrip(r *http.Request) (*http.Response, error) {
+	m.calls.Add(1)
+	m.mu.Lock()
+	answer := m.answer
+	m.mu.Unlock()
+	if answer != nil { // which may wait: not under the lock
+		if res := answer(r); res != nil {
+			return res, r.Context().Err()
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch r.URL.Path {
+	case "/.well-known/jwks.json":
+		var keys []accesstoken.PublicKey
+		for kid, key := range m.keys {
+			keys = append(keys, accesstoken.PublicKey{ID: kid, Key: &key.PublicKey})
+		}
+		text, err := accesstoken.JWKS(keys)
+		return answered(200, string(text)), err
+	case StatusPath:
+		d := Document{Issuer: issuer, Seq: max(m.seq, 1), MaxAge: StatusMaxAge, Generations: []int64{1}}
+		d.IssuedAt = clock()
+		if m.status != nil {
+			m.status(&d)
+		}
+		text, err := d.Sign(m.kid, m.keys[m.kid])
+		return answered(200, text), err
+	}
+	return answered(404, ""), nil
+}
 
-func newKey(t testing.TB) *ecdsa.PrivateKey {
+func (m *mastio) set(change func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change()
+}
+
+func answered(status int, body string) *http.Response {
+	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
+}
+
+// world is a scene with a Mastio and a verifier that is ready, in a bubble with a clock of its own.
+func world(t *testing.T, change func(*Config), body func(t *testing.T, s scene, m *mastio, v *Verifier)) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newScene(t)
+		m := &mastio{t: t, keys: map[string]*ecdsa.PrivateKey{"day": s.day}, kid: "day"}
+		cfg := Config{Issuer: issuer, Audience: resource, Transport: m, Log: slog.New(slog.DiscardHandler)}
+		if change != nil {
+			change(&cfg)
+		}
+		v, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		if err := v.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		body(t, s, m, v)
+	})
 }
 
-func certificate(t testing.TB, key *ecdsa.PrivateKey) *x509.Certificate {
+// request is one with a token of now and a proof of its own.
+func (s scene) fresh(t testing.TB, id string) *http.Request {
 	t.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: now.Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
+	token := s.token(t, s.jkt(), func(c *accesstoken.Claims) {
+		c.IssuedAt, c.Expires = clock(), clock().Add(5*time.Minute)
+	})
+	return s.shown(t, token, id)
 }
 
-// scene is a Mastio, an agent with a certificate and a proof key, and a resource.
-type scene struct {
-	day, proof *ecdsa.PrivateKey
-	cert       *x509.Certificate
+func (s scene) shown(t testing.TB, token, id string) *http.Request {
+	t.Helper()
+	proof := prove(t, s.proof, token, map[string]any{"jti": id, "iat": clock().Unix()})
+	return vectorRequest{
+		Method:      "GET",
+		Path:        "/v1/orders",
+		Headers:     [][]string{{"Authorization", "DPoP " + token}, {"DPoP", proof}},
+		Certificate: stdBase64(s.cert.Raw),
+	}.http(t)
 }
 
-func (s scene) rules() Rules {
-	return Rules{
-		Issuer:   issuer,
-		Audience: resource,
-		Keys: func(kid string) *ecdsa.PublicKey {
-			if kid != "day" {
+func TestVerifyInTheSteadyStateMakesNoCall(t *testing.T) {
+	world(t, nil, func(t *testing.T, s scene, m *mastio, v *Verifier) {
+		before := m.calls.Load()
+		var wg sync.WaitGroup
+		for i := range 100 {
+			r := s.fresh(t, fmt.Sprint(i))
+			wg.Go(func() {
+				if got, err := v.Verify(r); err != nil || got.Claims.Subject != "acme::kyc" {
+					t.Errorf("%+v, %v", got, err)
+				}
+				if _, err := v.Verify(r); !errors.Is(err, ErrReplayed) {
+					t.Errorf("the second time: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := m.calls.Load() - before; n != 0 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+// A revocation holds after a poll, and without polls nothing is accepted.
+func TestVerifyFollowsTheStatus(t *testing.T) {
+	world(t, nil, func(t *testing.T, s scene, m *mastio, v *Verifier) {
+		if _, err := v.Verify(s.fresh(t, "1")); err != nil {
+			t.Fatal(err)
+		}
+		token := s.token(t, s.jkt(), func(c *accesstoken.Claims) {
+			c.IssuedAt, c.Expires = clock(), clock().Add(time.Hour)
+		})
+		dead := Entry{X5T: thumbprint(s.cert), NotBefore: clock().Add(time.Second)}
+		m.set(func() { m.seq, m.status = 2, func(d *Document) { d.Dead = []Entry{dead} } })
+		time.Sleep(3 * time.Second)
+		if _, err := v.Verify(s.shown(t, token, "2")); !errors.Is(err, ErrRevoked) {
+			t.Errorf("after a poll: %v", err)
+		}
+		if _, err := v.Verify(s.fresh(t, "3")); err != nil {
+			t.Errorf("a token issued later: %v", err)
+		}
+		m.set(func() { m.answer = func(*http.Request) *http.Response { return answered(503, "") } })
+		for range 29 {
+			time.Sleep(time.Second)
+			if _,
+				err := v.Verify(s.fresh(t, fmt.Sprint("out", clock().Unix()))); err != nil && !errors.Is(err, ErrStale) {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Second)
+		if _, err := v.Verify(s.fresh(t, "4")); !errors.Is(err, ErrStale) {
+			t.Errorf("after max_stale: %v", err)
+		}
+		m.set(func() { m.answer = nil })
+		time.Sleep(15 * time.Second) // the longest pause after failures
+		if _, err := v.Verify(s.fresh(t, "5")); err != nil {
+			t.Errorf("after the outage: %v", err)
+		}
+	})
+}
+
+// Of the Mastio's answers none but a document counts, and none keeps a request waiting.
+func TestFeedRefuses(t *testing.T) {
+	for name, answer := range map[string]func(r *http.Request) *http.Response{
+		"an error": func(*http.Request) *http.Response { return answered(500, "") },
+		"a redirect": func(r *http.Request) *http.Response {
+			if r.URL.Host == "other.example" {
+				panic("it was followed")
+			}
+			res := answered(302, "")
+			res.Header.Set("Location", "https://other.example/")
+			return res
+		},
+		"no body":    func(*http.Request) *http.Response { return answered(200, "") },
+		"a long one": func(*http.Request) *http.Response { return answered(200, strings.Repeat("x", StatusSize+1)) },
+		"no end": func(*http.Request) *http.Response {
+			res := answered(200, "")
+			res.Body = io.NopCloser(endless{})
+			return res
+		},
+		"silence": func(r *http.Request) *http.Response { <-r.Context().Done(); return answered(200, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			world(t, nil, func(t *testing.T, s scene, m *mastio, v *Verifier) {
+				m.set(func() { m.answer = answer })
+				time.Sleep(31 * time.Second)
+				if _, err := v.Verify(s.fresh(t, "1")); !errors.Is(err, ErrStale) {
+					t.Errorf("error = %v, want ErrStale", err)
+				}
+				time.Sleep(time.Hour)
+				if _, err := v.Verify(s.fresh(t, "2")); !errors.Is(err, ErrKeys) {
+					t.Errorf("error = %v, want ErrKeys", err)
+				}
+			})
+		})
+	}
+}
+
+type endless struct{}
+
+// Read reads forever.
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// A new key is fetched with the first token of it; tokens of keys that there are not cause a fetch in ten seconds.
+func TestUnknownKeyIsFetched(t *testing.T) {
+	world(t, nil, func(t *testing.T, s scene, m *mastio, v *Verifier) {
+		next := scene{day: newKey(t), proof: s.proof, cert: s.cert}
+		token, err := accesstoken.Sign(accesstoken.Claims{
+			Issuer:     issuer,
+			Subject:    "acme::kyc",
+			Audience:   []string{resource},
+			ClientID:   "acme::kyc",
+			JTI:        "1",
+			IssuedAt:   clock(),
+			Expires:    clock().Add(5 * time.Minute),
+			X5T:        thumbprint(s.cert),
+			JKT:        s.jkt(),
+			Generation: 1,
+		}, accesstoken.Key{ID: "night", Signer: next.day})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fetched atomic.Int64
+		m.set(func() {
+			m.keys["night"] = next.day
+			m.answer = func(r *http.Request) *http.Response {
+				if r.URL.Path != StatusPath {
+					fetched.Add(1)
+				}
 				return nil
 			}
-			return &s.day.PublicKey
-		},
-	}
+		})
+		if _, err := v.Verify(next.shown(t, token, "1")); err != nil || fetched.Load() != 1 {
+			t.Fatalf("the first token of a new key: %v, %d fetches", err, fetched.Load())
+		}
+		for i := range 50 {
+			forged, err := accesstoken.Sign(accesstoken.Claims{
+				Issuer:   issuer,
+				Subject:  "x",
+				Audience: []string{resource},
+				ClientID: "x",
+				JTI:      "1",
+				IssuedAt: clock(),
+				Expires:  clock().Add(time.Minute),
+				X5T:      thumbprint(s.cert),
+			}, accesstoken.Key{ID: fmt.Sprint(i), Signer: newKey(t)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := v.Verify(s.shown(t, forged, fmt.Sprint(i))); !errors.Is(err, ErrToken) {
+				t.Errorf("a forged token: %v", err)
+			}
+		}
+		if n := fetched.Load(); n != 1 {
+			t.Errorf("%d fetches", n)
+		}
+		m.set(func() { delete(m.keys, "night") })
+		time.Sleep(keysEvery)
+		if _, err := v.Verify(next.shown(t, token, "2")); !errors.Is(err, ErrToken) {
+			t.Errorf("a token of a key that is withdrawn: %v", err)
+		}
+	})
 }
 
-func (s scene) token(t testing.TB, jkt string, change func(*accesstoken.Claims)) string {
-	t.Helper()
-	c := accesstoken.Claims{
-		Issuer:     issuer,
-		Subject:    "acme::kyc",
-		Audience:   []string{resource},
-		ClientID:   "acme::kyc",
-		JTI:        "1",
-		IssuedAt:   now,
-		Expires:    now.Add(5 * time.Minute),
-		X5T:        thumbprint(s.cert),
-		JKT:        jkt,
-		Generation: 1,
-	}
-	if change != nil {
-		change(&c)
-	}
-	text, err := accesstoken.Sign(c, accesstoken.Key{ID: "day", Signer: s.day})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+// Close leaves nothing behind, also while the Mastio does not answer. The bubble fails if a goroutine is left.
+func TestClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		silent := &mastio{answer: func(r *http.Request) *http.Response {
+			<-r.Context().Done()
+			return answered(200,
+				"")
+		}}
+		v, err := New(Config{Issuer: issuer, Audience: resource, Transport: silent, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := v.Ready(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Ready: %v", err)
+		}
+		s, _ := newScene(t)
+		if _, err := v.Verify(s.fresh(t, "1")); !errors.Is(err, ErrKeys) {
+			t.Errorf("before the keys were fetched: %v", err)
+		}
+		v.Close()
+		v.Close()
+		if n := runtime.NumGoroutine(); n > 20 {
+			t.Errorf("%d goroutines", n)
+		}
+	})
 }
 
-func prove(t testing.TB, key *ecdsa.PrivateKey, token string, change map[string]any) string {
-	t.Helper()
-	signer, err := gojose.NewSigner(gojose.SigningKey{
-		Algorithm: gojose.ES256,
-		Key:       key,
-	}, (&gojose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256([]byte(token))
-	claims := map[string]any{"jti": "proof-1", "htm": "GET", "htu": url, "iat": now.Unix(),
-		"ath": base64.RawURLEncoding.EncodeToString(sum[:])}
-	for name, value := range change {
-		if claims[name] = value; value == nil {
-			delete(claims, name)
+func TestConfigNamesAllThatIsWrong(t *testing.T) {
+	_, err := New(Config{
+		Issuer:   "http://mastio.example",
+		Mastio:   "https://mastio.example?x",
+		URL:      "ftp://api.example",
+		MaxStale: time.Second,
+		Proxy:    &Proxy{Header: "Client-Cert", Format: "pem"},
+	})
+	for _, want := range []string{"Issuer", "Mastio", "URL", "MaxStale", "Audience", "Proxy"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
 		}
 	}
-	text, err := jwt.Signed(signer).Claims(claims).Serialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
-func (s scene) request(authorization string, proofs ...string) Request {
-	return Request{
-		Authorization: []string{authorization},
-		Proofs:        proofs,
-		Certificate:   s.cert,
-		Method:        "GET",
-		URL:           url,
-		Now:           now,
-	}
-}
-
-func newScene(t testing.TB) (scene, string) {
-	t.Helper()
-	s := scene{day: newKey(t), proof: newKey(t), cert: certificate(t, newKey(t))}
-	return s, jose.Thumbprint(&s.proof.PublicKey)
-}
-
-func TestCheck(t *testing.T) {
-	s, jkt := newScene(t)
-	bearer, bound := s.token(t, "", nil), s.token(t, jkt, nil)
-	for name, q := range map[string]Request{
-		"Bearer": s.request("Bearer " + bearer), "bearer in lower case": s.request("bearer " + bearer),
-		"Bearer beside a proof": s.request("Bearer "+bearer, "anything"),
-		"DPoP":                  s.request("DPoP "+bound, prove(t, s.proof, bound, nil)),
-	} {
-		v, err := s.rules().Check(q)
-		if err != nil || v.Claims.Subject != "acme::kyc" {
-			t.Errorf("%s: %+v, %v", name, v, err)
-		}
-		if withProof := name == "DPoP"; withProof != (v.JTI == "proof-1") || withProof != (v.JKT == jkt) ||
-			withProof != v.ReplayUntil.After(now) {
-			t.Errorf("%s: proof %q of %q until %s", name, v.JTI, v.JKT, v.ReplayUntil)
+	for _, local := range []string{"http://localhost:9443", "http://127.0.0.1:1", "http://[::1]:2/live"} {
+		cfg := Config{Issuer: local, Audience: resource}
+		if err := cfg.complete(); err != nil {
+			t.Errorf("%s: %v", local, err)
 		}
 	}
 }
 
-func TestRefused(t *testing.T) {
-	s, jkt := newScene(t)
-	other := newKey(t)
-	bearer, bound := s.token(t, "", nil), s.token(t, jkt, nil)
-	good := prove(t, s.proof, bound, nil)
-	claims := func(change func(*accesstoken.Claims)) Request { return s.request("Bearer " + s.token(t, "", change)) }
-	proof := func(change map[string]any) Request { return s.request("DPoP "+bound, prove(t, s.proof, bound, change)) }
-	with := func(q Request, change func(*Request)) Request { change(&q); return q }
-	foreign := scene{day: other, proof: s.proof, cert: s.cert}
-	for name, c := range map[string]struct {
-		request Request
-		want    error
+func TestMemory(t *testing.T) {
+	m := memory{most: 2}
+	until := now.Add(time.Minute)
+	for i, c := range []struct {
+		jti  string
+		at   time.Time
+		want error
 	}{
-		"nothing":              {with(s.request(""), func(q *Request) { q.Authorization = nil }), ErrNoToken},
-		"empty":                {s.request(""), ErrNoToken},
-		"a scheme alone":       {s.request("Bearer"), ErrNoToken},
-		"a scheme and a blank": {s.request("Bearer "), ErrNoToken},
-		"Basic":                {s.request("Basic " + bearer), ErrNoToken},
-		"two headers": {with(s.request(""),
-			func(q *Request) { q.Authorization = []string{"Bearer " + bearer, "Bearer " + bearer} }), ErrNoToken},
-		"two blanks":       {s.request("Bearer  " + bearer), ErrToken},
-		"two tokens":       {s.request("Bearer " + bearer + ", Bearer " + bearer), ErrToken},
-		"garbage":          {s.request("Bearer garbage"), ErrToken},
-		"unsigned":         {s.request("Bearer " + bearer[:strings.LastIndexByte(bearer, '.')+1]), ErrToken},
-		"by another key":   {s.request("Bearer " + foreign.token(t, "", nil)), ErrToken},
-		"a proof as token": {s.request("DPoP "+good, good), ErrToken},
-		"expired": {claims(func(c *accesstoken.Claims) {
-			c.IssuedAt, c.Expires = now.Add(-time.Hour),
-				now
-		}), ErrToken},
-		"of another audience": {claims(func(c *accesstoken.Claims) { c.Audience = []string{issuer} }), ErrToken},
-		"of another issuer": {claims(func(c *accesstoken.Claims) { c.Issuer = "https://other.example" }),
-			ErrToken},
-		"over no certificate": {with(s.request("Bearer "+bearer), func(q *Request) { q.Certificate = nil }),
-			ErrBinding},
-		"over another certificate": {with(s.request("Bearer "+bearer),
-			func(q *Request) { q.Certificate = certificate(t, other) }), ErrBinding},
-		"bound, over another": {with(s.request("DPoP "+bound, good),
-			func(q *Request) { q.Certificate = certificate(t, other) }), ErrBinding},
-		"bound, as Bearer":             {s.request("Bearer " + bound), ErrScheme},
-		"bound, as Bearer, with proof": {s.request("Bearer "+bound, good), ErrScheme},
-		"unbound, as DPoP":             {s.request("DPoP "+bearer, prove(t, s.proof, bearer, nil)), ErrScheme},
-		"no proof":                     {s.request("DPoP " + bound), ErrProof},
-		"two proofs":                   {s.request("DPoP "+bound, good, good), ErrProof},
-		"proof by another key":         {s.request("DPoP "+bound, prove(t, other, bound, nil)), ErrBinding},
-		"proof without ath":            {proof(map[string]any{"ath": nil}), ErrProof},
-		"proof for another token":      {s.request("DPoP "+bound, prove(t, s.proof, bearer, nil)), ErrProof},
-		"proof for another method":     {proof(map[string]any{"htm": "POST"}), ErrProof},
-		"proof for another URL":        {proof(map[string]any{"htu": resource}), ErrProof},
-		"proof of a minute ago":        {proof(map[string]any{"iat": now.Unix() - 61}), ErrProof},
+		{"a", now, nil}, {"a", now, ErrReplayed}, {"b", now, nil}, {"c", now, ErrMemory},
+		{"a", now.Add(proofLife), ErrReplayed},  // the old half
+		{"a", now.Add(-time.Hour), ErrReplayed}, // a clock that was set back
+		{"c", now.Add(proofLife), nil},          // there is place again
+		{"a", now.Add(2 * proofLife), nil},      // it is forgotten
+		{"c", now.Add(2*proofLife + 1), ErrReplayed},
 	} {
-		v, err := s.rules().Check(c.request)
-		if !errors.Is(err, c.want) || v.Scheme != "" {
-			t.Errorf("%s: %+v, error %v, want %v", name, v, err, c.want)
-		}
-		if err != nil && strings.Contains(err.Error(), "eyJ") {
-			t.Errorf("%s: the error quotes the token: %v", name, err)
+		if err := m.use("key", c.jti, until, c.at); !errors.Is(err, c.want) {
+			t.Errorf("step %d: error = %v, want %v", i, err, c.want)
 		}
 	}
 }
 
-// The server's nonce is judged after everything else, is the client's to repeat with, and excuses a clock that is off.
-func TestNonce(t *testing.T) {
-	s, jkt := newScene(t)
-	bound, rules := s.token(t, jkt, nil), s.rules()
-	rules.Nonce = func(nonce string) error {
-		if nonce != "fresh" {
-			return errors.New("not this one")
+// More entries than any honest Mastio names: what is forgotten stays dead with everything that is as old.
+func TestStatusOfTooMuch(t *testing.T) {
+	s, _ := newScene(t)
+	var st Status
+	for seq := range int64(maxDead/StatusEntries + 1) {
+		d := Document{Issuer: issuer, IssuedAt: now, Seq: seq + 1, MaxAge: StatusMaxAge, Generations: []int64{1}}
+		for i := range StatusEntries {
+			d.Dead = append(d.Dead,
+				Entry{Handle: fmt.Sprint(seq, " ", i), NotBefore: now.Add(time.Duration(seq) * time.Second)})
 		}
-		return nil
-	}
-	for name, c := range map[string]struct {
-		change map[string]any
-		want   error
-	}{
-		"none": {nil, ErrNonce}, "stale": {map[string]any{"nonce": "stale"}, ErrNonce},
-		"fresh":                         {map[string]any{"nonce": "fresh"}, nil},
-		"fresh, by a clock that is off": {map[string]any{"nonce": "fresh", "iat": now.Unix() + 300}, nil},
-		"stale, by a clock that is off": {map[string]any{"nonce": "stale", "iat": now.Unix() + 300}, ErrNonce},
-		"none, by a clock that is off":  {map[string]any{"iat": now.Unix() + 300}, ErrNonce},
-		"fresh, for another URL":        {map[string]any{"nonce": "fresh", "htu": resource}, ErrProof},
-		"stale, for another URL":        {map[string]any{"nonce": "stale", "htu": resource}, ErrProof},
-	} {
-		if _, err := rules.Check(s.request("DPoP "+bound, prove(t, s.proof, bound, c.change))); !errors.Is(err, c.want) {
-			t.Errorf("%s: error = %v, want %v", name, err, c.want)
+		text, err := d.Sign("day", s.day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := st.Learn(text, s.keys, issuer, now, now); err != nil {
+			t.Fatal(err)
 		}
 	}
+	if len(st.dead) != 0 || !st.notBefore.Equal(now.Add(maxDead/StatusEntries*time.Second)) {
+		t.Errorf("%d entries, not before %s", len(st.dead), st.notBefore)
+	}
+}
+
+// The claims of a token are kept, and no verdict about it: dates, status and the key's end hold for one that was seen.
+func TestOpenedTokenIsJudgedEachTime(t *testing.T) {
+	world(t, nil, func(t *testing.T, s scene, m *mastio, v *Verifier) {
+		token := s.token(t, s.jkt(), func(c *accesstoken.Claims) {
+			c.IssuedAt, c.Expires = clock(), clock().Add(5*time.Minute)
+		})
+		if _, err := v.Verify(s.shown(t, token, "1")); err != nil || len(v.opened.young) != 1 {
+			t.Fatalf("%v, %d tokens are kept", err, len(v.opened.young))
+		}
+		time.Sleep(4 * time.Minute)
+		if _, err := v.Verify(s.shown(t, token, "2")); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := v.Verify(s.shown(t, token, "3")); !errors.Is(err, ErrToken) || !errors.Is(err, accesstoken.ErrExpired) {
+			t.Errorf("after its end: %v", err)
+		}
+		for i := range 2*maxOpened + 10 {
+			v.opened.mu.Lock()
+			v.opened.keep([32]byte{byte(i), byte(i >> 8)}, accesstoken.Claims{})
+			v.opened.mu.Unlock()
+		}
+		if n := len(v.opened.young) + len(v.opened.old); n > 2*maxOpened {
+			t.Errorf("%d tokens are kept", n)
+		}
+		time.Sleep(keysEvery)
+		if len(v.opened.young)+len(v.opened.old) != 0 {
+			t.Error("tokens are kept although the keys were fetched anew")
+		}
+	})
 }

@@ -23,6 +23,8 @@ var nouns = map[string]string{
 	"Setting":    "one of the table of settings",
 	"binding":    "of a token to keys (RFC 9449)",
 	"Pinning":    "the act that agentcert carries out",
+	"opened":     "tokens whose signatures were verified",
+	"feed":       "documents, fetched again and again",
 	"Naming":     "the entry that finds an agent by its name",
 	"Verified":   "assertion.Verified, verifier.Verified",
 	"Sealed":     "audit.Sealed: a checkpoint with its seal",

@@ -14,11 +14,11 @@ import (
 func VerifyIssued(
 	token string, keys func(kid string) *ecdsa.PublicKey, now time.Time, issuer string,
 ) (Claims, error) {
-	c, err := open(token, keys)
-	if err == nil {
-		err = c.accept(now, issuer)
-	}
+	c, err := Open(token, keys)
 	if err != nil {
+		return Claims{}, err
+	}
+	if err := c.accept(now, issuer); err != nil {
 		return Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	return c, nil

@@ -47,3 +47,41 @@ func JWKS(keys []PublicKey) (json.RawMessage, error) {
 	}
 	return json.Marshal(set)
 }
+
+// ErrJWKS reports bytes that are no JSON Web Key Set.
+var ErrJWKS = errors.New("invalid jwks")
+
+// ReadJWKS returns the keys of a set that verify ES256, each with its kid. Others are passed over, as RFC 7517, 5
+// asks. A set of more than jose.MaxSize bytes, one with a private key, and one with the same kid twice are ErrJWKS.
+func ReadJWKS(raw []byte) ([]PublicKey, error) {
+	o, err := jose.ParseObject(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrJWKS, err)
+	}
+	var set []jose.Object // whose members are unique, as those of o
+	if json.Unmarshal(o["keys"], &set) != nil || set == nil {
+		return nil, fmt.Errorf("%w: keys is not an array of objects", ErrJWKS)
+	}
+	keys, seen := make([]PublicKey, 0, len(set)), map[string]bool{}
+	for _, k := range set {
+		if _, private := k["d"]; private {
+			return nil, fmt.Errorf("%w: private key", ErrJWKS)
+		}
+		kid, err := k.Text("kid")
+		if err != nil || kid == "" {
+			continue
+		}
+		if seen[kid] {
+			return nil, fmt.Errorf("%w: kid occurs twice", ErrJWKS)
+		}
+		seen[kid] = true
+		text, err := json.Marshal(k)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrJWKS, err)
+		}
+		if pub, err := jose.ParseJWK(text); err == nil {
+			keys = append(keys, PublicKey{ID: kid, Key: pub})
+		}
+	}
+	return keys, nil
+}

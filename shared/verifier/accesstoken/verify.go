@@ -20,11 +20,39 @@ const Skew = 5 * time.Second
 func Verify(
 	token string, keys func(kid string) *ecdsa.PublicKey, now time.Time, issuer, audience string,
 ) (Claims, error) {
-	c, err := VerifyIssued(token, keys, now, issuer)
-	if err == nil && !slices.Contains(c.Audience, audience) {
-		return Claims{}, fmt.Errorf("%w: aud is another audience", ErrToken)
+	c, err := Open(token, keys)
+	if err != nil {
+		return Claims{}, err
 	}
-	return c, err
+	if err := c.Accept(now, issuer, audience); err != nil {
+		return Claims{}, err
+	}
+	return c, nil
+}
+
+// Open returns the claims of a token that one of the keys signed, whatever its dates, its issuer and its audience are.
+// That never changes while the key is there, so the claims may be kept. Every error is ErrToken.
+func Open(token string, keys func(kid string) *ecdsa.PublicKey) (Claims, error) {
+	c, err := open(token, keys)
+	if err == nil {
+		err = c.check()
+	}
+	if err != nil {
+		return Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
+	}
+	return c, nil
+}
+
+// Accept returns nil if claims are good for this audience now. The errors are those of Verify.
+func (c Claims) Accept(now time.Time, issuer, audience string) error {
+	err := c.accept(now, issuer)
+	if err == nil && !slices.Contains(c.Audience, audience) {
+		err = errors.New("aud is another audience")
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrToken, err)
+	}
+	return nil
 }
 
 // open verifies the signature and reads the claims.
@@ -88,11 +116,7 @@ func value[T any](r *reader, read func(name string) (T, error), name string) T {
 	return v
 }
 
-// accept checks that the claims are complete, and good here and now.
 func (c Claims) accept(now time.Time, issuer string) error {
-	if err := c.check(); err != nil {
-		return err
-	}
 	switch {
 	case c.Issuer != issuer:
 		return errors.New("iss is another issuer")
