@@ -1,0 +1,31 @@
+"""A resource server behind a proxy that ends TLS: uvicorn asgi:app --host 127.0.0.1
+
+nginx in front of it:
+    ssl_verify_client optional_no_ca;
+    proxy_set_header Client-Cert $ssl_client_escaped_cert;   # replaces what a client sends
+"""
+
+import os
+
+from mastio_verifier import ESCAPED_PEM, KEY, ASGIMiddleware, Proxy, Verifier
+
+verifier = Verifier(
+    os.environ["MASTIO_ISSUER"], os.environ["AUDIENCE"], mastio=os.environ.get("MASTIO_URL", ""),
+    proxy=Proxy(["127.0.0.1/32"], "Client-Cert", ESCAPED_PEM),
+)
+
+
+async def resource(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while (await receive())["type"] != "lifespan.shutdown":
+            verifier.start()
+            await send({"type": "lifespan.startup.complete"})
+        verifier.close()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    text = f"hello {scope[KEY].claims.subject}\n".encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": text})
+
+
+app = ASGIMiddleware(resource, verifier)
