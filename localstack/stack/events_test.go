@@ -51,6 +51,7 @@ func published(t *testing.T, s *stack.Stack, kind string, n int) (found []detail
 // An event of a rotation passes the table's stream, the function and the bus, also if the bus fails at first. Each
 // event has the id of its row. Internal rows cause no event.
 func TestEventsReachTheBus(t *testing.T) {
+	t.Parallel()
 	var failing atomic.Bool
 	failing.Store(true)
 	var refused atomic.Int64

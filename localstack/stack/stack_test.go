@@ -177,6 +177,7 @@ func long(t *testing.T) {
 }
 
 func TestLife(t *testing.T) {
+	t.Parallel()
 	s := start(t, stack.Config{OrgID: "orga"})
 	admin := client(t, s, "", "")
 	if got := call(t, s, admin, "GET", "/healthz", "").want(t, "healthz", 200); got.HealthOf != "orga" ||
@@ -202,6 +203,7 @@ func TestLife(t *testing.T) {
 }
 
 func TestCloseLeavesNothing(t *testing.T) {
+	t.Parallel()
 	s := start(t, stack.Config{})
 	pids := []int{s.DatabasePID()}
 	for _, of := range s.Lambda.Processes() {
@@ -270,6 +272,7 @@ func TestStateSurvives(t *testing.T) {
 // Another user of the machine reaches every port. Without a key of this run no service answers, whatever the form of
 // the request; with one each does.
 func TestServicesAnswerThisRunOnly(t *testing.T) {
+	t.Parallel()
 	for name, wrap := range map[string]func(string, http.Handler) http.Handler{
 		"as it runs": nil, "with something between": func(_ string, h http.Handler) http.Handler { return h },
 	} {
@@ -374,6 +377,7 @@ func TestRefusedAddresses(t *testing.T) {
 }
 
 func TestWrap(t *testing.T) {
+	t.Parallel()
 	var calls [7]atomic.Int64
 	var broken atomic.Bool
 	s := start(t, stack.Config{Wrap: func(service string, h http.Handler) http.Handler {
@@ -439,6 +443,7 @@ func waitSeen(t *testing.T, s *stack.Stack, id string) {
 
 func TestTicksByItself(t *testing.T) {
 	long(t)
+	t.Parallel()
 	var dynamo atomic.Int64
 	s := start(t, stack.Config{
 		Tick: 50 * time.Millisecond,
@@ -461,6 +466,7 @@ func TestTicksByItself(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
+	t.Parallel()
 	s := start(t, stack.Config{Env: map[string]string{"TOKEN_SIGNER": "kms", "TOKEN_REQUIRE_DPOP": "1"}})
 	a := enrol(t, s, "kyc")
 	token(t, s, a).want(t, "token without a proof, which is required", 400)
