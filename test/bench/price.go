@@ -28,7 +28,10 @@ import (
 	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
+	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/shared/usecase/standby"
+	"github.com/mastio-aws/mastio/shared/usecase/token"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -53,6 +56,10 @@ type shop struct {
 	parts         *boot.Parts // which every function is made of
 	outside       *tally
 	rotateCA      *rotateca.Rotator
+	standby       *standby.Job
+	hygiene       *hygiene.Job
+	tokens        *token.Issuer
+	secrets       *inmemory.Secrets
 	issuer        string
 	mu            sync.Mutex
 	sum, hashed   spent
@@ -117,6 +124,7 @@ func openShop(ctx context.Context, client *awsdynamodb.Client, prefix string) (*
 	s.parts = parts
 	p := m.Assemble(parts)
 	s.enroller, s.sealer, s.rotateCA = p.Enroll, p.Checkpoint, p.RotateCA
+	s.standby, s.hygiene, s.tokens, s.secrets = p.Standby, p.Hygiene, p.Token, m.Secrets
 	if _, err := p.Standby.Run(ctx); err != nil {
 		return nil, err
 	}
@@ -195,7 +203,10 @@ func (s *shop) sold(ctx context.Context) (map[string]spent, error) {
 	if err := s.sellTokens(ctx, agents, all); err != nil {
 		return nil, err
 	}
-	return all, s.sellRotations(ctx, agents, all)
+	if err := s.sellRotations(ctx, agents, all); err != nil {
+		return nil, err
+	}
+	return all, s.sellReissues(ctx, all)
 }
 
 func (s *shop) enrolAll(ctx context.Context) (all []pricedAgent, err error) {

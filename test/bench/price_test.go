@@ -128,6 +128,9 @@ func TestPriceTableIsTheReadmes(t *testing.T) {
 		t.Errorf("an agent's hour costs %+v, and its other tokens %v writes; want one read, one write, and none", used,
 			sold[opToken].writes)
 	}
+	if used := sold[opReissue]; used.signatures != 1 || used.writes < 7 || used.writes > 17 {
+		t.Errorf("a re-issue used %+v, want one signature and at most 17 write units", used)
+	}
 	if used := sold[opRotate]; used.signatures != 1 || used.reads < 3 || used.writes < 7 {
 		t.Errorf("a rotation used %+v: the measurement is broken", used)
 	}

@@ -29,6 +29,7 @@ const (
 	tokenMillis    = 15
 	kmsTokenMillis = 25
 	rotateMillis   = 60
+	reissueMillis  = 67 // 15 a second
 )
 
 // The rows of the table.
@@ -40,6 +41,8 @@ const (
 	opLate   = "late" // rotations that move their entries in the due index
 	opSeal   = "seal" // a rotation's part of the next checkpoint
 	opSeen   = "hours in which an agent gets tokens"
+
+	opReissue = "re-issues after a rotation of the Org CA"
 )
 
 // The rows of rotations that have more to do.
@@ -74,8 +77,12 @@ func priceOf(name string, u spent, api, firewall, millis float64) price {
 		kms:          u.signatures * priceSignature,
 		log:          rounded(u.logged) * 1e6 / 1e9 * priceLogGB,
 		databaseText: chargeText(u),
-		logText:      fmt.Sprintf("%.0f octets = %.2f", rounded(u.logged), rounded(u.logged)*1e6/1e9*priceLogGB),
+		logText:      logText(u),
 	}
+}
+
+func logText(u spent) string {
+	return fmt.Sprintf("%.0f octets = %.2f", rounded(u.logged), rounded(u.logged)*1e6/1e9*priceLogGB)
 }
 
 func charge(u spent) float64 { return u.reads*priceRead + u.writes*priceWrite }
@@ -99,7 +106,11 @@ func countOf(u spent) string {
 		if c.n != 1 {
 			word += "s"
 		}
-		parts = append(parts, fmt.Sprintf("%.2g %s", c.n, word))
+		digits := 2
+		if c.n >= 10 {
+			digits = 3
+		}
+		parts = append(parts, fmt.Sprintf("%.*g %s", digits, c.n, word))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -117,6 +128,15 @@ func prices(sold map[string]spent) []price {
 		priceOf(opRotate, plain, priceRESTAPI, priceFirewall, rotateMillis),
 		priceOf(rowHashes, sold[opRotate], priceRESTAPI, priceFirewall, rotateMillis),
 		priceOf(rowLate, sold[opLate], priceRESTAPI, priceFirewall, rotateMillis),
+		{
+			name:         opReissue,
+			lambda:       memoryGB * reissueMillis / 1000 * 1e6 * priceGBSecond,
+			database:     charge(sold[opReissue]),
+			kms:          sold[opReissue].signatures * priceSignature,
+			log:          rounded(sold[opReissue].logged) * 1e6 / 1e9 * priceLogGB,
+			databaseText: chargeText(sold[opReissue]),
+			logText:      logText(sold[opReissue]),
+		},
 		{name: opSeen, database: charge(sold[opSeen]), databaseText: chargeText(sold[opSeen]), logText: "–"},
 	}
 }
