@@ -71,7 +71,7 @@ func (j *Job) Reissue(ctx context.Context) (ReissueReport, error) {
 		return ReissueReport{}, err
 	}
 	now := j.Now()
-	if !org.Reissue.Works(org.Pointer) || now.Before(org.Reissue.Next) || busy(*org.Reissue, now) {
+	if !org.Reissue.Works(org.Pointer) || rests(*org.Reissue, now) || busy(*org.Reissue, now) {
 		return ReissueReport{}, nil
 	}
 	p := &pass{Job: j, ca: *org.Pointer, re: *org.Reissue, began: now}
@@ -86,6 +86,12 @@ func (j *Job) Reissue(ctx context.Context) (ReissueReport, error) {
 		"failed", r.Failed, "renewing", p.seen.Renewing, "waiting", p.seen.Waiting, "later", p.seen.Later,
 		"state", string(r.State), "over", r.Over)
 	return r, errors.Join(err, endErr)
+}
+
+// rests reports whether it is not yet time for a pass. A time that is further away than the longest pause comes from a
+// wrong clock.
+func rests(r orgca.Reissue, now time.Time) bool {
+	return now.Before(r.Next) && r.Next.Sub(now) <= reissueRest
 }
 
 // busy reports whether another run is at work. A time that lies far from now is not believed.
