@@ -41,9 +41,10 @@ type machine struct {
 	*inmemory.Mastio
 	ctx context.Context
 
-	mu    sync.Mutex                     // of the next three: hygiene works on several agents at once
+	mu    sync.Mutex                     // of the next four: hygiene works on several agents at once
 	fate  func(op string) memstore.Fault // of the operation that runs now
 	alive int                            // remote calls until the process dies; negative: it does not
+	spare int                            // calls of agents' secrets until one fails; negative: none does
 	// intruded: another one has done something in the middle of the last operation
 	intruded bool
 	skew     time.Duration // by which the clock of the process that carried it out was off
@@ -79,6 +80,7 @@ func newMachine(ctx context.Context) *machine {
 	m := &machine{
 		ctx:     ctx,
 		alive:   -1,
+		spare:   -1,
 		issued:  map[agent.ID][]certificate{},
 		grave:   newDead(),
 		until:   map[string]time.Time{},
@@ -99,12 +101,20 @@ func newMachine(ctx context.Context) *machine {
 		return fate(op)
 	}})
 	m.Keys.Fault = func(string, bool) error { return m.dying() }
-	m.Secrets.Fault = m.Keys.Fault
+	m.Secrets.Fault = func(string, bool) error {
+		if err := m.dying(); err != nil {
+			return err
+		}
+		return m.outage()
+	}
 	m.Objects.Fault = func(bool) error { return m.dying() }
 	return m
 }
 
-var errDied = errors.New("process died")
+var (
+	errDied   = errors.New("process died")
+	errOutage = errors.New("no answer")
+)
 
 // dead counts a remote call down; once at zero, every further call fails, as after a kill.
 func (m *machine) dead() bool {
@@ -114,6 +124,16 @@ func (m *machine) dead() bool {
 		m.alive--
 	}
 	return m.alive == 0
+}
+
+// outage counts a call of an agent's secret down; the one at zero fails, and the process lives on.
+func (m *machine) outage() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.spare--; m.spare == -1 {
+		return errOutage
+	}
+	return nil
 }
 
 func (m *machine) dying() error {
@@ -148,9 +168,10 @@ func (m *machine) troubledBy(t *rapid.T, skews []int) func() {
 		memstore.None, memstore.None, memstore.None, memstore.Lose, memstore.HalfAck, memstore.Late, memstore.Refuse,
 	}), 12, 12).Draw(t, "faults")
 	m.alive = rapid.SampledFrom([]int{-1, -1, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25}).Draw(t, "calls until death")
+	m.spare = rapid.SampledFrom([]int{-1, -1, -1, 0, 1, 2, 3, 4, 5}).Draw(t, "calls of secrets until a failure")
 	skew := time.Duration(rapid.SampledFrom(skews).Draw(t, "clock skew")) * time.Second
 	if rapid.Bool().Draw(t, "calm") { // with a fault in every other call, hardly a rotation would ever succeed
-		faults, m.alive = nil, -1
+		faults, m.alive, m.spare = nil, -1, -1
 	}
 	m.intruded = false
 	intrude := m.intruder(t)
@@ -169,7 +190,7 @@ func (m *machine) troubledBy(t *rapid.T, skews []int) func() {
 		intrude(call)
 		return fault
 	}
-	return func() { m.fate, m.alive, m.Process = nil, -1, home }
+	return func() { m.fate, m.alive, m.spare, m.Process = nil, -1, -1, home }
 }
 
 // intruder is another operator, or the schedule, who does something in the middle of the operation, between two of its
@@ -658,6 +679,10 @@ func (m *machine) recovers(t *rapid.T) {
 		t.Fatalf("standby after the trouble: %v", err)
 	}
 	m.noDate(t)
+	if org := m.org(t); org.Reissue.Works(org.Pointer) && org.Reissue.Bound >= orgca.Everyone {
+		m.jobsEnd(t)
+		m.fleetMoves(t)
+	}
 	if _, err := m.Mint(m.ctx); err != nil {
 		t.Fatalf("rotation after the trouble: %v", err)
 	}
