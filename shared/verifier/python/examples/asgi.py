@@ -1,4 +1,4 @@
-"""A resource server behind a proxy that ends TLS: uvicorn asgi:app --host 127.0.0.1
+"""A resource server behind a proxy that ends TLS: uvicorn asgi:app --host 127.0.0.1 --no-proxy-headers
 
 nginx in front of it:
     ssl_verify_client optional_no_ca;

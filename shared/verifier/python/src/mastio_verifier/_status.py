@@ -19,6 +19,7 @@ GENERATIONS = 64
 MAX_TOKEN_LIFE = 3600  # seconds
 SKEW = 5  # seconds
 MAX_DEAD = 8 * ENTRIES
+COMMIT_ROOM = 2  # seconds: how much later than a document's date what it says may have been committed
 
 Name = tuple[str, str]  # kind and value of an entry's name
 
@@ -125,8 +126,8 @@ class Status:
             name: until for name, until in dead.items()
             if now <= until + MAX_TOKEN_LIFE + SKEW and until > self._not_before
         }
-        if len(dead) > MAX_DEAD:  # all that is as old as the latest of them
-            self._not_before = max(self._not_before, *dead.values())
+        if len(dead) > MAX_DEAD:  # dead is all that was issued before: an entry's own date may lie far ahead
+            self._not_before = max(self._not_before, d.issued_at + COMMIT_ROOM)
             dead = {}
         self._dead = dead
 
