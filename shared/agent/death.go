@@ -18,8 +18,8 @@ type Death struct {
 }
 
 const (
-	// DeathKept is for how long a death is told after the change: the longest life of a token, whatever the setting says
-	// now, and more than clocks differ.
+	// DeathKept is how long a death stays in the status document after the change: the longest life of a token,
+	// whatever the setting says now, and more than clocks differ.
 	DeathKept = verifier.MaxTokenLife + 5*time.Minute
 	// clockRoom is added to the time of a change where a certificate may get tokens again.
 	clockRoom = 2 * time.Second
@@ -29,9 +29,9 @@ const (
 // and what dies with the change. The handle h must be a new one. The zero Agent stands for an agent that is not stored
 // yet.
 //
-// What dies is decided by comparing the two records, so that an operation need not say it. No death are: a certificate
-// that yields to a successor which its agent has used; a deadline that passes; and a generation of the Org CA that is
-// no longer accepted, as tokens name theirs.
+// What dies is decided by comparing the two records, so that an operation need not say it. Three changes are no death:
+// a certificate yields to a successor that its agent has used, a deadline passes, or a generation of the Org CA is no
+// longer accepted (tokens name their generation).
 func (a Agent) Replace(next Agent, h Handle, at time.Time) (Agent, []Death) {
 	ended := a.endedBy(next, at)
 	deaths := make([]Death, 0, len(ended)+1)
@@ -84,8 +84,8 @@ func (a Agent) losesAll(next Agent, ended []Pin, at time.Time) bool {
 	return len(ended) > 0 && !slices.ContainsFunc(a.Pins, survives)
 }
 
-// narrower reports whether what vouches for SVIDs may vouch for fewer: a CA of the agent's own bundle is gone, or the
-// Org CA no longer vouches, or only the Org CA does.
+// narrower reports whether fewer SVIDs may count after a change: a CA of the agent's own bundle is gone, or the Org CA
+// no longer vouches, or only the Org CA does.
 func narrower(was, is [][]byte) bool {
 	has := func(list [][]byte, der []byte) bool {
 		return slices.ContainsFunc(list, func(d []byte) bool { return string(d) == string(der) })
@@ -128,7 +128,7 @@ func (a Agent) succeeded(i int, next Agent, at time.Time) bool {
 	})
 }
 
-// unnamed are the deaths of tokens that have no handle yet: those of the certificates that live on.
+// unnamed returns the deaths of tokens that have no handle yet: tokens of the certificates that live on.
 func (a Agent) unnamed(ended []Pin, at time.Time) (deaths []Death) {
 	for _, p := range a.Pins {
 		named := slices.ContainsFunc(ended, func(q Pin) bool { return q.Thumbprint == p.Thumbprint })

@@ -5,11 +5,11 @@ import (
 	"encoding/base64"
 )
 
-// Handle stands in an agent's access tokens for all that the agent may show at present: its certificates and its
-// capabilities. A change that ends one of them for all earlier tokens gives the agent another handle. So the earlier
-// tokens can be named without the agent's name, and without a clock that says which tokens are the earlier ones.
+// Handle stands in an agent's access tokens for the agent's present certificates and capabilities. A change that ends
+// one of them for all earlier tokens gives the agent another handle. So the earlier tokens can be named without the
+// agent's name, and without a clock that says which tokens are the earlier ones.
 //
-// The zero Handle is that of a record which an earlier release wrote. The next change of the record gives it one.
+// The zero Handle belongs to a record that an earlier release wrote. The next change of the record gives it one.
 type Handle [16]byte
 
 // NewHandle returns the handle that a change with this id gives an agent. It says nothing of the id.
@@ -19,7 +19,7 @@ func NewHandle(change string) (h Handle) {
 	return h
 }
 
-// String is the handle as access tokens and the status document have it: base64url, or empty for the zero Handle.
+// String is the handle's form in access tokens and the status document: base64url, or empty for the zero Handle.
 func (h Handle) String() string {
 	if h == (Handle{}) {
 		return ""

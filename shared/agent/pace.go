@@ -71,7 +71,7 @@ func wait(next, now time.Time) error {
 	return nil
 }
 
-// lostSuccessors are the successors of the pin p that were not heard of, newest first.
+// lostSuccessors are the successors of the pin p that were never used, newest first.
 func lostSuccessors(a Agent, p Pin) (successors []Pin) {
 	for _, q := range a.Pins {
 		if q.Thumbprint == p.Thumbprint {

@@ -57,7 +57,7 @@ func (p Pin) restored(current int64) Pin {
 
 // of decides the fate of one older pin.
 func (k Keep) of(p Pin, newest bool, next Pin, now time.Time) (Pin, bool) {
-	// Which certificate the agent holds is known to it alone: the newest, or, while that one was not heard of, any.
+	// Only the agent knows which certificate it holds: the newest, or any of them while the newest was not used.
 	held := newest || (p.Unused || p.Yields) && !p.sleeps(now)
 	leaves := held && p.Generation == k.Restorable && next.Generation != k.Restorable && !p.ended(now)
 	switch {

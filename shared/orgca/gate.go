@@ -153,8 +153,7 @@ func (w Wave) Named() []string {
 
 func sorted(ids []string) []string { return slices.SortedFunc(slices.Values(ids), cmp.Compare[string]) }
 
-// Failures is how many agents failed when the gate looked last: what an operator excuses who lets a halted re-issue go
-// on.
+// Failures is how many agents failed at the gate's last look. An operator who resumes a halted re-issue excuses them.
 func (r Reissue) Failures() int64 { return r.Failed + r.Refused + r.Silent }
 
 // Same reports whether two records say the same.

@@ -15,12 +15,12 @@ type Deaths struct {
 	Dead   []agent.Death
 }
 
-// Expires is when the deaths are told no longer: none of the tokens can be valid.
+// Expires is when the deaths leave the status document: none of the tokens can be valid then.
 func (d Deaths) Expires() time.Time { return d.At.Add(agent.DeathKept) }
 
 // Ends returns the change with the tokens that die with it at a time, and gives the change's agent the handle that
 // follows: it writes *c.Agent. was is what the agent replaces, the zero Agent if it is not stored yet. Every change of
-// an agent goes through Ends. A store for tests panics on one that had to and did not.
+// an agent goes through Ends. A store for tests panics on a change that had to and did not.
 func (c Change) Ends(was agent.Agent, at time.Time) Change {
 	var dead []agent.Death
 	if *c.Agent, dead = was.Replace(*c.Agent, agent.NewHandle(c.ID), at); len(dead) > 0 {

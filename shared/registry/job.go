@@ -65,8 +65,8 @@ func (j Job) Dealt(a agent.Agent) bool {
 // Wants reports whether the job is for the agent.
 func (j Job) Wants(a agent.Agent) bool { return a.Status == agent.Active && j.Filter.Matches(a) }
 
-// OpenJob returns the job that goes on; nil: there is none. Of two, which two requests at once may begin, it is the one
-// that began last: a request whose write was late does not come between the pages of the other.
+// OpenJob returns the job that is running; nil: none is. Two requests at once may begin two jobs; then it is the one
+// that began last, so a late write of one request does not come between the pages of the other job.
 func OpenJob(jobs []Job) (open *Job) {
 	for n, j := range jobs {
 		if j.Open() && (open == nil || j.Began.After(open.Began)) {

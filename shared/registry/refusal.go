@@ -6,8 +6,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/agent"
 )
 
-// Refusal says that an agent showed its newest certificate, and with it that it has the key, and got no token. What an
-// older certificate is refused is no Refusal: a thief of an old key could otherwise stop a rotation.
+// Refusal says that an agent showed its newest certificate, and with it that it has the key, and got no token. A
+// refusal of an older certificate is not recorded: otherwise a thief of an old key could stop a rotation.
 type Refusal struct {
 	Agent      agent.ID
 	Thumbprint string // of the certificate

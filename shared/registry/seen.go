@@ -23,8 +23,8 @@ func SightingOf(id agent.ID, generation int64, now time.Time) Sighting {
 }
 
 // Behind returns s with what follows from the sighting before it: the interval, and what it corrects. The usual
-// interval moves half the way to the last one. A last one of more than three usual ones counts as three: one long pause
-// does not make an agent a rare guest.
+// interval moves half the way to the last one. A last interval of more than three usual ones counts as three: one long
+// pause does not make an agent look rare.
 func (s Sighting) Behind(before Sighting) Sighting {
 	last := int64(s.Hour.Sub(before.Hour) / time.Hour)
 	if before.Hour.After(LatestSighting(s.Hour)) {

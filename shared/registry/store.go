@@ -35,8 +35,8 @@ type Store interface {
 	// ViewKeys is View, and reads in the same call what is known of the agent's keys: View.Keys is not nil then.
 	ViewKeys(ctx context.Context, id agent.ID) (View, error)
 
-	// ViewSeen is View, and reads in the same call when the agent was last seen: View.Seen is not nil then. Where that
-	// alone cannot be read, it is the zero Sighting: it is worth neither an error nor a wait.
+	// ViewSeen is View, and reads in the same call when the agent was last seen: View.Seen is not nil then. If only
+	// the sighting cannot be read, it is the zero Sighting: it is worth neither an error nor a wait.
 	ViewSeen(ctx context.Context, id agent.ID) (View, error)
 
 	// ViewBoth is View, and reads another agent in the same call: View.Other is nil if there is no such agent. Both may be

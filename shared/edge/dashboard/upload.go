@@ -52,7 +52,7 @@ func (d *Dashboard) upload(w http.ResponseWriter, r *http.Request) error {
 	p := d.problem(r, err)
 	switch {
 	case len(p.Errors) > 0:
-		return d.showRefused(w, r, p.Status, form, beside(p.Errors))
+		return d.showRefused(w, r, p.Status, form, halfErrors(p.Errors))
 	case busy(p):
 		retryAfter(w, p)
 		return d.showRefused(w, r, p.Status, form, []field{{"", sentences(p)}})
@@ -60,8 +60,8 @@ func (d *Dashboard) upload(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// beside assigns each defect to its half of the upload, certificate or key.
-func beside(defects []problem.Defect) []field {
+// halfErrors assigns each defect to its half of the upload, certificate or key.
+func halfErrors(defects []problem.Defect) []field {
 	var all []field
 	for _, f := range defects {
 		name := certField

@@ -142,8 +142,8 @@ type Certificate struct {
 	SPIFFEID string
 }
 
-// Done says of an agent that was stored with the certificate what is kept where its private key cannot be; next is the
-// call that gives the agent another one.
+// Done returns what is kept instead of an answer with a private key; next is the call that gives the agent another
+// certificate.
 func (c Certificate) Done(stored agent.Agent, next string) problem.Done {
 	return problem.Done{Thumbprint: c.Pin.Thumbprint, At: stored.UpdatedAt.UTC(), Next: next}
 }

@@ -129,7 +129,7 @@ func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Ce
 			return fail(err)
 		}
 		present, err := i.Store.Pointer(ctx, p.Agent.ID)
-		if err != nil { // takes nothing back: the pin is committed, and counted when the pointer was read last
+		if err != nil { // takes nothing back: the pin is committed, and counted at the last read of the pointer
 			return stored, c, nil //nolint:nilerr // see above
 		}
 		if present != nil && present.Current == c.Pin.Generation {
@@ -150,8 +150,8 @@ func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Ce
 	return fail(fmt.Errorf("the Org CA keeps moving: %w", registry.ErrConflict))
 }
 
-// admitted reads the agent's keys and decides whether the pin's key may be certified, which is not asked where this
-// very call has certified it already. Before the first signature it stores the reservation.
+// admitted reads the agent's keys and decides whether the pin's key may be certified, unless this very call has
+// certified it already. Before the first signature it stores the reservation.
 func (i Issuer) admitted(ctx context.Context, p Pinning, pin agent.Pin, own, unsigned bool) (agent.Keys, error) {
 	var reserved agent.Keys
 	err := registry.Outlast(ctx, func() error {

@@ -1,4 +1,4 @@
-"""Flow 5: the Connector's layout, and our ca_chain_pem beside cert.pem."""
+"""Flow 5: the Connector's layout, and our ca_chain_pem next to cert.pem."""
 from flow import AGENT, CA, FOLDER, TIMEOUT, URL, ask, calls, me, refused, say, token, watch
 from cullis_sdk import CullisClient
 

@@ -1,4 +1,4 @@
-// Package identity keeps an agent's files: a certificate and its keys. A file is written beside its place, 0600 and
+// Package identity keeps an agent's files: a certificate and its keys. A file is written next to its place, 0600 and
 // flushed to the disk, and moved into place last. Private keys are made here and never leave the machine.
 package identity
 
@@ -28,7 +28,7 @@ func WriteFile(path string, content []byte) error {
 }
 
 func write(path string, content []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // beside the file to write
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // next to the file to write
 	if err != nil {
 		return err
 	}
