@@ -90,6 +90,9 @@ func (c Config) out(ctx context.Context, table string) error {
 	w, count := bufio.NewWriter(f), 0
 	err = c.scan(ctx, table, nil, func(items []item) error {
 		for _, i := range items {
+			if table == schema.Registry && dynamo.IsStatusNote(i) {
+				continue
+			}
 			line, err := encode(i)
 			if err != nil {
 				return err
@@ -196,7 +199,7 @@ func (c Config) in(ctx context.Context, t schema.Table, each func(do func(item) 
 	deletes := c.writer(ctx, t.Name, "deleted")
 	err = c.scan(ctx, t.Name, keyNames(t), func(found []item) error {
 		for _, i := range found {
-			if kept[keyOf(t, i)] {
+			if kept[keyOf(t, i)] || t.Name == schema.Registry && dynamo.IsStatusNote(i) {
 				continue
 			}
 			if err := deletes.add(types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: i}}); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -175,6 +176,34 @@ func fleet(n int) []item {
 			"version": &types.AttributeValueMemberN{Value: "1"}, "pad": str(strings.Repeat("x", 2000))})
 	}
 	return all
+}
+
+// The number of the status document only rises: a restore keeps the present one.
+func TestTheStatusNoteIsNotRestored(t *testing.T) {
+	c := tables(t)
+	note := func(seq string) item { return item{"pk": str("STATUS"), "sk": str("-"), "seq": str(seq)} }
+	put(t, c, schema.Registry, append(fleet(1), note("1"))...)
+	if err := Out(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	put(t, c, schema.Registry, append(fleet(2), note("2"))...)
+	want := content(t, c)
+	if err := In(t.Context(), c, true); err != nil {
+		t.Fatal(err)
+	}
+	got := content(t, c)
+	if len(got[schema.Registry]) != 2 || !slices.Contains(got[schema.Registry], noteText(t, want[schema.Registry])) {
+		t.Errorf("after the restore: %v, want one agent and the note of before it", got[schema.Registry])
+	}
+}
+
+func noteText(t *testing.T, texts []string) string {
+	t.Helper()
+	i := slices.IndexFunc(texts, func(s string) bool { return strings.Contains(s, "STATUS") })
+	if i < 0 {
+		t.Fatal("there is no note")
+	}
+	return texts[i]
 }
 
 // Back is what was there at the time of the copy: changed items as they were, deleted ones again, later ones gone.

@@ -24,6 +24,13 @@ const (
 	statusNote  = "STATUS" // a partition of its own: the function that writes it writes nothing else
 )
 
+// IsStatusNote reports whether an item of the registry is the note of the last status document, which no restore
+// brings back: the number of a status document only rises.
+func IsStatusNote(i map[string]types.AttributeValue) bool {
+	r := reader{item: i}
+	return r.text("pk") == statusNote
+}
+
 func deathsKey(at time.Time) string { return fmt.Sprintf("%013d", max(at.UnixMilli(), 0)) }
 
 // buried writes which tokens die with a change. No condition is needed: the change's id is in the key.
