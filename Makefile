@@ -86,6 +86,10 @@ LAMBDA_ARCH ?= arm64
 restore-drill: setup ## back up, rotate the Org CA, restore, and see that the Mastio notices (shared/OPERATING.md, "Disaster recovery")
 	@go test ./test/e2e -run '^TestRestoreDrill$$' -count=1 -v -timeout 5m
 
+.PHONY: compromise-drill
+compromise-drill: setup ## leak an agent's key on purpose, rotate, and see when the thief's last call is refused
+	@go test ./test/e2e -run '^TestCompromiseDrill$$' -count=1 -v -timeout 5m
+
 # What /healthz answers as version: the tag, or the commit.
 VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
 
