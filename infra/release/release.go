@@ -57,9 +57,8 @@ var unix = []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64"
 // commands are the programs for other machines than ours, with the platforms of each. Owners, modes and signals, which
 // agent-sync is about, are not those of Windows.
 var commands = map[string][]string{
-	"shared/cmd/agent-sync":   unix,
-	"shared/cmd/audit-verify": append(slices.Clone(unix), "windows/amd64"),
-	"shared/cmd/mastio":       append(slices.Clone(unix), "windows/amd64"),
+	"shared/cmd/agent-sync": unix,
+	"shared/cmd/mastio":     append(slices.Clone(unix), "windows/amd64"),
 }
 
 // release is one that is being built.

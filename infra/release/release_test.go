@@ -21,7 +21,7 @@ import (
 
 // some is a small release: a function, and a command for this machine and for another.
 func some() []binary {
-	const pkg = "shared/cmd/audit-verify"
+	const pkg = "shared/cmd/mastio"
 	return []binary{
 		{"functions/healthz", "linux", "arm64", "function-healthz-arm64.zip", true},
 		{pkg, runtime.GOOS, runtime.GOARCH, "here", false},
@@ -164,7 +164,7 @@ func TestEverything(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"audit-verify-linux-amd64", "audit-verify-darwin-arm64", "audit-verify-windows-amd64.exe", "agent-sync-linux-arm64",
+		"agent-sync-linux-arm64",
 		"agent-sync-darwin-amd64", "mastio-linux-arm64", "mastio-darwin-arm64", "mastio-windows-amd64.exe",
 	} {
 		if !names[name] {

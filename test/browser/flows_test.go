@@ -510,7 +510,8 @@ func auditTrail(t *testing.T, b *tab) {
 		}
 		return bundle != ""
 	})
-	out, err := exec.Command("go", "run", "../../shared/cmd/audit-verify", "-unpinned", bundle).CombinedOutput()
+	out, err := exec.Command("go", "run", "../../shared/cmd/mastio", "audit", "verify", "--unpinned",
+		bundle).CombinedOutput()
 	if err != nil {
 		t.Errorf("the offline verifier: %v\n%s", err, out)
 	}

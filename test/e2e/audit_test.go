@@ -23,12 +23,12 @@ const auditPath = "/v1/admin/audit/"
 
 // verifier is the auditor's own program, built once.
 var verifier = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "audit-verify-")
+	dir, err := os.MkdirTemp("", "mastio-")
 	if err != nil {
 		return "", err
 	}
-	program := filepath.Join(dir, "audit-verify")
-	out, err := exec.Command("go", "build", "-o", program, "../../shared/cmd/audit-verify").CombinedOutput()
+	program := filepath.Join(dir, "mastio")
+	out, err := exec.Command("go", "build", "-o", program, "../../shared/cmd/mastio").CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, out)
 	}
@@ -42,7 +42,7 @@ func auditVerify(t *testing.T, args ...string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, append([]string{"-quiet"}, args...)...)
+	cmd := exec.Command(program, append([]string{"audit", "verify", "--quiet"}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestAuditorVerifiesARotation(t *testing.T) {
 		t.Errorf("published key %s, head's %s", pem.body, key["pem"])
 	}
 	files := m.bundles(t)
-	args := append([]string{"-key", key["fingerprint"].(string), "-checkpoint", made["hash"].(string)}, files...)
+	args := append([]string{"--key", key["fingerprint"].(string), "--checkpoint", made["hash"].(string)}, files...)
 	if status, out := auditVerify(t, args...); status != 0 || !strings.Contains(out, "OK") {
 		t.Fatalf("exit status %d:\n%s", status, out)
 	}
@@ -176,7 +176,7 @@ func TestConcurrentRotationsLeaveEveryChainGapless(t *testing.T) {
 	}
 	wg.Wait()
 	m.sealed(t)
-	if status, out := auditVerify(t, append([]string{"-unpinned"}, m.bundles(t)...)...); status != 0 {
+	if status, out := auditVerify(t, append([]string{"--unpinned"}, m.bundles(t)...)...); status != 0 {
 		t.Errorf("bundle: exit status %d:\n%s", status, out)
 	}
 	var rows []byte
@@ -188,7 +188,7 @@ func TestConcurrentRotationsLeaveEveryChainGapless(t *testing.T) {
 			next = link[1]
 		}
 	}
-	if status, out := auditVerify(t, "-unpinned", save(t, "rows.ndjson", rows)); status != 0 {
+	if status, out := auditVerify(t, "--unpinned", save(t, "rows.ndjson", rows)); status != 0 {
 		t.Errorf("export: exit status %d:\n%s", status, out)
 	}
 	for _, id := range ids {

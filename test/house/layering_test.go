@@ -64,7 +64,7 @@ var layers = []layer{
 	},
 	{
 		name:    "auditor's tools",
-		folders: []string{"shared/cmd", "shared/audit/rfc3161"},
+		folders: []string{"shared/audit/rfc3161"},
 		own:     []string{"shared/audit", "shared/pki/dn", "shared/version"},
 		foreign: []string{"github.com/digitorus/pkcs7", "github.com/digitorus/timestamp"},
 		why:     "an auditor runs it far from us: it knows the form of what we export and of names, and nothing else of us",

@@ -1,14 +1,15 @@
 // Package bundle is the file that an auditor gets: a history of chains with the checkpoints that seal it. A Verifier
 // checks that nothing in it was changed and nothing is missing.
 //
-// It is a tar.gz of four members, written in this order. A reader accepts any order, compressed or not, or a folder:
+// It is a tar.gz of five members, written in this order. A reader accepts any order, compressed or not, or a folder:
 //
 //	manifest.json     what is in here; it proves nothing
 //	signing-key.pem   public halves of the keys that signed the checkpoints
 //	checkpoints.json  the checkpoints, each with its leaves
+//	events.ndjson     the rows
+//	README.txt        what this is and how to verify it, for a person; it may be missing
 //
-// events.ndjson the rows: those of the first checkpoint's first leaf, of its second, and so on; then the unsealed ones
-//
+// The rows are those of the first checkpoint's first leaf, of its second, and so on; then the unsealed ones.
 // Rows stand in the order of the leaves that cover them, so a reader reads both lists in parallel, in constant
 // memory.
 package bundle
@@ -32,7 +33,10 @@ const (
 	EventsFile      = "events.ndjson"
 )
 
-var members = []string{ManifestFile, KeyFile, CheckpointsFile, EventsFile}
+// ReadmeFile explains a bundle to a person. It proves nothing, so a reader neither needs nor looks at it.
+const ReadmeFile = "README.txt"
+
+var members = []string{ManifestFile, KeyFile, CheckpointsFile, EventsFile, ReadmeFile}
 
 // Manifest says what a bundle holds.
 type Manifest struct {

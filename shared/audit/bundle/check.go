@@ -87,7 +87,7 @@ func (v *Verifier) checkpoint(s audit.Sealed, keys map[string]audit.Key) error {
 		}
 		if c.Number > 1 && !v.Partial {
 			return v.broken("the history begins with checkpoint %d: give the parts before it as well, or ask for a check of "+
-				"this part alone (-partial)", c.Number)
+				"this part alone (--partial)", c.Number)
 		}
 		if c.Number > 1 {
 			v.said[c.Number-1] = &rowClaim{hash: c.Previous, bare: true}

@@ -48,7 +48,11 @@ func (v *Verifier) Events(file string, lines *Lines) error {
 func (v *Verifier) event(r audit.Row) error {
 	if v.Partial {
 		v.events.ends[r.Subject] = head{}
-		return r.Check()
+		if err := r.Check(); err != nil {
+			return err
+		}
+		v.holds(r, 0)
+		return nil
 	}
 	known := v.events.ends[r.Subject]
 	if r.Seq <= known.seq {
@@ -81,6 +85,7 @@ func (v *Verifier) drain(subject string, end head, early map[int64]earlyRow) err
 		if end, err = headOf(h); err != nil {
 			return err
 		}
+		v.holds(next.row, 0)
 	}
 	v.events.ends[subject] = end
 	if delete(v.events.early, subject); len(early) > 0 {
@@ -111,6 +116,6 @@ func (v *Verifier) gap() error {
 	end := v.events.ends[subject]
 	v.line, v.row = first.line, first.row
 	return v.missing(subject, end.seq+1, "the row is missing: row %d stands on line %d. If the export was filtered, or "+
-		"does not begin at the beginning, only its rows can be checked (-partial)",
+		"does not begin at the beginning, only its rows can be checked (--partial)",
 		slices.Min(seqs), first.line)
 }

@@ -97,7 +97,7 @@ func (v *Verifier) finish() *Break {
 		return at(v.broken("nothing here was signed by the pinned key"))
 	case v.events != nil && v.report.Rows == 0 && !v.Partial: // a bundle has a manifest, which says how much there is
 		return at(v.broken("there is nothing in it: every organisation has rows, so the file was cut off, or a filter let " +
-			"nothing through (-partial)"))
+			"nothing through (--partial)"))
 	}
 	return nil
 }

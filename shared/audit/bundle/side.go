@@ -86,6 +86,7 @@ func (s *side) leaf(c audit.Checkpoint, l audit.Leaf) error {
 		if h, err = s.use(h); err != nil {
 			return err
 		}
+		s.holds(*r, c.Number)
 	}
 	if h.Hash != l.Hash {
 		return s.broken("checkpoint %d states another row here: its hash was %s", c.Number, l.Hash)
@@ -130,6 +131,7 @@ func (s *side) trail() error {
 		if h, err = s.use(h); err != nil {
 			return err
 		}
+		s.holds(*r, 0)
 		s.report.Unsealed++
 	}
 }

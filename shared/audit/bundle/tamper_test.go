@@ -111,7 +111,10 @@ func TestEveryBit(t *testing.T) {
 		map[string]any{"zero": int64(0), "one": 1.5, "none": nil, "text": "é<&>\u2028", "list": []any{true, int64(0)}})
 	h.Seal()
 	members := audittest.Unpack(h.Bundle(0, 1))
-	for _, m := range members[1:] {
+	for _, m := range members {
+		if !slices.Contains(flippable, m.Name) {
+			continue
+		}
 		step := 3
 		if m.Name == bundle.EventsFile {
 			step = 1

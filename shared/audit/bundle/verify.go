@@ -19,6 +19,9 @@ type VerifierConfig struct {
 	// Timestamp checks an RFC 3161 token over a digest. nil: tokens are counted, not checked.
 	Timestamp func(token, digest []byte) (at time.Time, authority string, err error)
 	Progress  func(rows int64) // called now and then; nil: never called
+	// Row gets every row that holds, with the number of the checkpoint that covers it (0: none does), chain by chain in
+	// order. nil: never called.
+	Row func(r audit.Row, checkpoint int64)
 }
 
 // Verifier checks files, one after the other, as one history. Its memory follows the number of chains and of
@@ -128,6 +131,13 @@ func (v *Verifier) because(err error) error {
 	b := v.broken("%v", err)
 	b.Form = errors.Is(err, ErrForm)
 	return b
+}
+
+// holds passes a row on that was checked.
+func (v *Verifier) holds(r audit.Row, checkpoint int64) {
+	if v.Row != nil {
+		v.Row(r, checkpoint)
+	}
 }
 
 // progressEvery is how many rows are checked between two calls of Progress.

@@ -135,6 +135,7 @@ func (b *Builder) Write(w io.Writer, orgID string, now time.Time, complete bool)
 	archive := tar.NewWriter(zip)
 	for i, content := range [][][]byte{
 		{manifest, []byte("\n")}, {keys}, {[]byte("["), b.checkpoints.Bytes(), []byte("\n]\n")}, {b.events.Bytes()},
+		{b.readme(m)},
 	} {
 		if err := add(archive, members[i], now, content); err != nil {
 			return m, fmt.Errorf("write %s: %w", members[i], err)

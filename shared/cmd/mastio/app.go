@@ -80,7 +80,7 @@ func (a *app) root() *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: "operate", Title: "Operate:"}, &cobra.Group{ID: "look", Title: "Look:"})
 	root.SetHelpCommandGroupID("look")
 	root.SetCompletionCommandGroupID("look")
-	for _, c := range []*cobra.Command{a.agents(), a.ca()} {
+	for _, c := range []*cobra.Command{a.agents(), a.ca(), a.audit()} {
 		c.GroupID = "operate"
 		root.AddCommand(c)
 	}

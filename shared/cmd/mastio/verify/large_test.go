@@ -1,9 +1,10 @@
-package main
+package verify
 
 import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 
@@ -31,8 +32,9 @@ func TestMemoryFollowsTheChains(t *testing.T) {
 	h.Seal()
 	path := *keep
 	if path == "" {
-		path = write(t, "large.tar.gz", h.Bundle(0, len(h.Parts)))
-	} else if err := os.WriteFile(path, h.Bundle(0, len(h.Parts)), 0o600); err != nil {
+		path = filepath.Join(t.TempDir(), "large.tar.gz")
+	}
+	if err := os.WriteFile(path, h.Bundle(0, len(h.Parts)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	parts := len(h.Parts)

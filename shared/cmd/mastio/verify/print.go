@@ -1,16 +1,16 @@
-package main
+package verify
 
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/mastio-aws/mastio/shared/audit/bundle"
 )
 
-// print writes the report for a person.
-func print(w io.Writer, r bundle.Report) error {
+// Print writes the report for a person.
+func Print(w io.Writer, r Report) error {
 	var b strings.Builder
 	line := func(label, format string, values ...any) {
 		fmt.Fprintf(&b, "%-14s %s\n", label, fmt.Sprintf(format, values...))
@@ -19,6 +19,16 @@ func print(w io.Writer, r bundle.Report) error {
 		line("organisation", "%s", r.OrgID)
 	}
 	line("rows", "%d of %d chains", r.Rows, r.Chains)
+	if r.From != "" {
+		line("period", "%s to %s", r.From, r.To)
+	}
+	for i, actor := range slices.Sorted(maps.Keys(r.Actors)) {
+		label := ""
+		if i == 0 {
+			label = "by"
+		}
+		line(label, "%s: %d rows", actor, r.Actors[actor])
+	}
 	checkpoints(line, r)
 	if r.Break != nil {
 		line("BROKEN", "%s", r.Break.Reason)
@@ -34,21 +44,21 @@ func print(w io.Writer, r bundle.Report) error {
 		line("OK", "%s", meaning(r))
 	} else {
 		line("CONSISTENT", "%s", meaning(r))
-		line("", "No key was named, so the author is not known (exit status 5): name the key with -key, or use -unpinned.")
+		line("", "No key was named, so the author is not known (exit status 5): name the key with --key, or use --unpinned.")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
 // around says how far a break's report reaches.
-func around(r bundle.Report) string {
+func around(r Report) string {
 	if r.OrgID == "" && r.Rows == 0 {
 		return "No row was checked."
 	}
 	return "The rows before it were checked and hold; the rows after it were not checked."
 }
 
-func checkpoints(line func(label, format string, values ...any), r bundle.Report) {
+func checkpoints(line func(label, format string, values ...any), r Report) {
 	if r.Checkpoints == 0 {
 		return
 	}
@@ -59,7 +69,7 @@ func checkpoints(line func(label, format string, values ...any), r bundle.Report
 			line("signing key", "%s (the one that you named)", k.Fingerprint)
 		} else {
 			line("signing key", "%s", k.Fingerprint)
-			line("", "It comes from the bundle itself: compare it with one from another source, and name it with -key.")
+			line("", "It comes from the bundle itself: compare it with one from another source, and name it with --key.")
 		}
 	}
 	t := r.Timestamps
@@ -73,7 +83,7 @@ func checkpoints(line func(label, format string, values ...any), r bundle.Report
 }
 
 // meaning says what a good end proves, and what it does not.
-func meaning(r bundle.Report) string {
+func meaning(r Report) string {
 	switch {
 	case r.Partial && r.Checkpoints == 0:
 		return "every row has the hash it states. Rows may be missing: nothing else was asked for."

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/audit/bundle"
+	"github.com/mastio-aws/mastio/shared/cmd/mastio/verify"
 	"github.com/mastio-aws/mastio/test/audittest"
 )
 
@@ -87,16 +87,19 @@ func tarOf(t *testing.T, folder string, members []audittest.Member) []byte {
 	return zip(t, out.Bytes())
 }
 
-func TestHelp(t *testing.T) {
-	var stdout, stderr bytes.Buffer
-	if got := run([]string{"--help"}, &stdout, &stderr); got != 0 || !strings.Contains(stdout.String(), "usage:") ||
-		stderr.Len() > 0 {
-		t.Errorf("got exit status %d, %q and %q on standard error; want 0 and the usage on standard output", got,
-			stdout.String(), stderr.String())
+// auditVerify runs the command without a Mastio, a profile or an environment, as an auditor does.
+func auditVerify(t *testing.T, stdout, stderr io.Writer, args ...string) int {
+	t.Helper()
+	a := &app{
+		env: func(string) string { return "" },
+		now: func() time.Time { return noon },
+		out: stdout,
+		err: stderr,
 	}
+	return a.execute(t.Context(), append([]string{"audit", "verify"}, args...))
 }
 
-func TestRun(t *testing.T) {
+func TestAuditVerify(t *testing.T) {
 	h := audittest.New()
 	tsa := audittest.NewAuthority(func() time.Time { return h.Now }, x509.ExtKeyUsageTimeStamping)
 	h.Token = tsa.Token
@@ -136,30 +139,30 @@ func TestRun(t *testing.T) {
 		says string
 	}{
 		{"a bundle", []string{whole}, 5, "comes from the bundle itself"},
-		{"a bundle, and that is enough", []string{"-unpinned", whole}, 0, "CONSISTENT"},
-		{"its timestamps", []string{"-key", key, "-tsa-ca", roots, whole}, 0, "2 verified"},
-		{"timestamps of a stranger", []string{"-tsa-ca", stranger, whole}, 1, "timestamp does not hold"},
-		{"with the key pinned", []string{"-key", key, whole}, 0, "the one that you named"},
-		{"with another key pinned", []string{"-key", strings.Repeat("a", 64), whole}, 1, "not by the pinned one"},
-		{"in parts", []string{"-key", key, first, second}, 0, "checkpoints    1 to 2"},
+		{"a bundle, and that is enough", []string{"--unpinned", whole}, 0, "CONSISTENT"},
+		{"its timestamps", []string{"--key", key, "--tsa-ca", roots, whole}, 0, "2 verified"},
+		{"timestamps of a stranger", []string{"--tsa-ca", stranger, whole}, 1, "timestamp does not hold"},
+		{"with the key pinned", []string{"--key", key, whole}, 0, "the one that you named"},
+		{"with another key pinned", []string{"--key", strings.Repeat("a", 64), whole}, 1, "not by the pinned one"},
+		{"in parts", []string{"--key", key, first, second}, 0, "checkpoints    1 to 2"},
 		{"a part alone", []string{second}, 1, "begins with checkpoint 2"},
-		{"a part alone, as such", []string{"-key", key, "-partial", second}, 0, "from checkpoint 2 on"},
+		{"a part alone, as such", []string{"--key", key, "--partial", second}, 0, "from checkpoint 2 on"},
 		{"rows", []string{plain}, 5, "Without checkpoints"},
-		{"rows, and that is enough", []string{"-unpinned", plain}, 0, "Without checkpoints"},
+		{"rows, and that is enough", []string{"--unpinned", plain}, 0, "Without checkpoints"},
 		{"packed rows", []string{packed}, 5, "Without checkpoints"},
-		{"rows with a key", []string{"-key", key, plain}, 2, "rows carry no signature"},
+		{"rows with a key", []string{"--key", key, plain}, 2, "rows carry no signature"},
 		{"changed rows", []string{tampered}, 1, "does not have the hash it states"},
-		{"changed rows with a key", []string{"-key", key, tampered}, 1, "does not have the hash it states"},
-		{"with both of two keys pinned", []string{"-key", key + "," + strings.Repeat("a", 64), whole}, 0,
+		{"changed rows with a key", []string{"--key", key, tampered}, 1, "does not have the hash it states"},
+		{"with both of two keys pinned", []string{"--key", key + "," + strings.Repeat("a", 64), whole}, 0,
 			"the one that you named"},
-		{"unpacked by the browser", []string{"-key", key, write(t, "b.tar", bare)}, 0, "OK"},
-		{"in another order", []string{"-key", key, write(t, "o.tar.gz", audittest.Pack(otherOrder))}, 0, "OK"},
-		{"in another order, not packed", []string{"-key", key, write(t, "o.tar", unzip(t, audittest.Pack(otherOrder)))}, 0,
+		{"unpacked by the browser", []string{"--key", key, write(t, "b.tar", bare)}, 0, "OK"},
+		{"in another order", []string{"--key", key, write(t, "o.tar.gz", audittest.Pack(otherOrder))}, 0, "OK"},
+		{"in another order, not packed", []string{"--key", key, write(t, "o.tar", unzip(t, audittest.Pack(otherOrder)))}, 0,
 			"OK"},
-		{"below a folder, as tar makes it", []string{"-key", key, write(t, "d.tar.gz", tarOf(t, "./audit/", members))}, 0,
+		{"below a folder, as tar makes it", []string{"--key", key, write(t, "d.tar.gz", tarOf(t, "./audit/", members))}, 0,
 			"OK"},
-		{"in a folder", []string{"-key", key, unpacked}, 0, "OK"},
-		{"changed, in another order", []string{"-key", key, write(t, "c.tar.gz", audittest.Pack(changed(otherOrder)))}, 1,
+		{"in a folder", []string{"--key", key, unpacked}, 0, "OK"},
+		{"changed, in another order", []string{"--key", key, write(t, "c.tar.gz", audittest.Pack(changed(otherOrder)))}, 1,
 			"does not have the hash it states"},
 		{"changed, not packed", []string{write(t, "c.tar", unzip(t, audittest.Pack(changed(members))))}, 1,
 			"does not have the hash it states"},
@@ -179,19 +182,20 @@ func TestRun(t *testing.T) {
 		{"a web page", []string{page}, 2, "web page"},
 		{"a bundle in base64", []string{encoded}, 2, "base64 -d"},
 		{"no rows", []string{nothing}, 2, "there is nothing in it"},
-		{"no rows, of a filter", []string{"-unpinned", "-partial", nothing}, 0, "0 of 0 chains"},
+		{"no rows, of a filter", []string{"--unpinned", "--partial", nothing}, 0, "0 of 0 chains"},
 		{"a refusal that was saved", []string{refusal}, 2, "refusal of a request"},
-		{"a key and none", []string{"-unpinned", "-key", key, whole}, 2, "-key names one"},
+		{"a key and none", []string{"--unpinned", "--key", key, whole}, 2, "-key names one"},
 		{"no file", nil, 2, "which file?"},
 		{"a file that is not there", []string{"/nowhere"}, 2, "/nowhere"},
-		{"a fingerprint that is none", []string{"-key", "audit-key.pem", whole}, 2, "-key takes fingerprints"},
-		{"a checkpoint that is none", []string{"-checkpoint", "2", whole}, 2, "-checkpoint takes a hash"},
-		{"an unknown flag", []string{"-x", whole}, 2, "not defined: -x"},
-		{"roots that are not there", []string{"-tsa-ca", "/nowhere", whole}, 2, ""},
-		{"roots that are none", []string{"-tsa-ca", plain, whole}, 2, ""},
+		{"a fingerprint that is none", []string{"--key", "audit-key.pem", whole}, 2, "-key takes fingerprints"},
+		{"a checkpoint that is none", []string{"--checkpoint", "2", whole}, 2, "-checkpoint takes a hash"},
+		{"an unknown flag", []string{"-x", whole}, 2, "unknown shorthand flag"},
+		{"roots that are not there", []string{"--tsa-ca", "/nowhere", whole}, 2, ""},
+		{"roots that are none", []string{"--tsa-ca", plain, whole}, 2, ""},
 	} {
 		var stdout, stderr bytes.Buffer
-		if got := run(c.args, &stdout, &stderr); got != c.want || !strings.Contains(stdout.String()+stderr.String(), c.says) {
+		got := auditVerify(t, &stdout, &stderr, c.args...)
+		if got != c.want || !strings.Contains(stdout.String()+stderr.String(), c.says) {
 			t.Errorf("%s: exit status %d, want %d; it should say %q:\n%s%s", c.name, got, c.want, c.says, stdout.String(),
 				stderr.String())
 		}
@@ -202,8 +206,9 @@ func TestRun(t *testing.T) {
 			continue
 		}
 		stdout.Reset()
-		var report bundle.Report
-		if got := run(append([]string{"-json"}, c.args...), &stdout, &stderr); got != c.want ||
+		var report verify.Report
+		got = auditVerify(t, &stdout, &stderr, append([]string{"-o", "json"}, c.args...)...)
+		if got != c.want ||
 			json.Unmarshal(stdout.Bytes(), &report) != nil || report.OK == (c.want == 1) {
 			t.Errorf("%s as JSON: exit status %d: %s", c.name, got, stdout.String())
 		}
