@@ -74,7 +74,7 @@ func (p *Parts) issuer() agentcert.Issuer {
 
 // CertRotator rotates agents' certificates.
 func (p *Parts) CertRotator() *agentcert.Rotator {
-	return agentcert.NewRotator(agentcert.RotatorConfig{Store: p.store(), Issuer: p.issuer(), Log: p.Log})
+	return agentcert.NewRotator(agentcert.RotatorConfig{Store: p.store(), Issuer: p.issuer()})
 }
 
 // Enroller enrols agents, lists them and ends them.

@@ -32,6 +32,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/usecase/standby"
 	"github.com/mastio-aws/mastio/shared/usecase/token"
+	"github.com/mastio-aws/mastio/shared/verifier"
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
@@ -50,6 +51,7 @@ const logOverhead = 26
 // as a deployment writes them.
 type shop struct {
 	token, rotate served
+	status        served
 	enroller      *enroll.Enroller
 	sealer        *auditlog.Sealer
 	keys          *inmemory.Keys
@@ -132,7 +134,10 @@ func openShop(ctx context.Context, client *awsdynamodb.Client, prefix string) (*
 	if s.token, err = started[served](boot.Token(parts)); err != nil {
 		return nil, err
 	}
-	s.rotate, err = started[served](boot.RotateCert(parts))
+	if s.rotate, err = started[served](boot.RotateCert(parts)); err != nil {
+		return nil, err
+	}
+	s.status, err = started[served](boot.Status(parts))
 	return s, err
 }
 
@@ -203,10 +208,28 @@ func (s *shop) sold(ctx context.Context) (map[string]spent, error) {
 	if err := s.sellTokens(ctx, agents, all); err != nil {
 		return nil, err
 	}
+	if all[opStatus], err = s.sellStatus(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.sellRotations(ctx, agents, all); err != nil {
 		return nil, err
 	}
 	return all, s.sellReissues(ctx, all)
+}
+
+// sellStatus measures polls of the status document: each finds that of another second.
+func (s *shop) sellStatus(ctx context.Context) (spent, error) {
+	poll := func(int) error {
+		s.ahead.Add(int64(statusPoll))
+		e := priced("GET", verifier.StatusPath, nil)
+		e.Version, e.StageVariables, e.RequestContext.RequestID = "1.0", map[string]string{"host": "agents"},
+			"JKJaXmPLvHcESHA="
+		return s.ask(ctx, s.status, e)
+	}
+	if err := poll(0); err != nil { // opens the key of the day, and notes the first number
+		return spent{}, err
+	}
+	return s.during(pricedAgents, accessLine(routes.HTTPLog, "GET", verifier.StatusPath), poll)
 }
 
 func (s *shop) enrolAll(ctx context.Context) (all []pricedAgent, err error) {

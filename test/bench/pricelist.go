@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 )
 
 // List prices of us-east-1 as published in November 2026, in dollars, without free tiers. A million of:
@@ -36,6 +37,7 @@ const (
 const (
 	opToken  = "tokens"
 	opDPoP   = "tokens with a DPoP proof"
+	opStatus = "polls of the status document"
 	opRotate = "rotations of a certificate"
 	opHashes = "hashes of its keys"
 	opLate   = "late" // rotations that move their entries in the due index
@@ -49,6 +51,12 @@ const (
 const (
 	rowHashes = "… with the hashes of its keys"
 	rowLate   = "… in the second half of the time until it is due"
+)
+
+// statusPoll is how often a resource server polls the status document, and statusPolls how often in a month.
+const (
+	statusPoll  = 2 * time.Second
+	statusPolls = 30 * 24 * time.Hour / statusPoll
 )
 
 // price is one row: a million operations.
@@ -125,6 +133,7 @@ func prices(sold map[string]spent) []price {
 		priceOf(opToken, sold[opToken], priceHTTPAPI, 0, tokenMillis),
 		priceOf(opDPoP, sold[opDPoP], priceHTTPAPI, 0, tokenMillis),
 		priceOf("tokens, `tokenSigner=kms`", inKMS, priceHTTPAPI, 0, kmsTokenMillis),
+		priceOf(opStatus, sold[opStatus], priceHTTPAPI, 0, tokenMillis),
 		priceOf(opRotate, plain, priceRESTAPI, priceFirewall, rotateMillis),
 		priceOf(rowHashes, sold[opRotate], priceRESTAPI, priceFirewall, rotateMillis),
 		priceOf(rowLate, sold[opLate], priceRESTAPI, priceFirewall, rotateMillis),

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -39,7 +38,6 @@ type Store interface {
 type RotatorConfig struct {
 	Store  Store
 	Issuer Issuer
-	Log    *slog.Logger
 }
 
 // Rotator rotates agents' certificates. It is safe for concurrent use; different agents share nothing.
@@ -113,13 +111,7 @@ func (r *Rotator) do(ctx context.Context, req RotateRequest) (RotateResult, erro
 	if err != nil {
 		return RotateResult{}, err
 	}
-	result, err := r.rotate(ctx, req, view, material)
-	if err == nil {
-		r.Log.InfoContext(ctx, "pki.rotate.cert", "agent_id", string(req.Agent), "generation",
-			result.Certificate.Pin.Generation,
-			"thumbprint", result.Certificate.Pin.Thumbprint, "previous", result.Previous.Thumbprint, "request_id", req.RequestID)
-	}
-	return result, err
+	return r.rotate(ctx, req, view, material) // no line in the log: the row has all, and a line has its price
 }
 
 // rotate pins, and goes round again when the agent's record changed meanwhile: by a renewal, a first use, or a
