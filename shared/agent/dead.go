@@ -36,7 +36,10 @@ type Past struct {
 	Ended  []string  // like Known: what the floor alone would let in
 	Lost   LostProofKeys
 	Recent []KeyID // keys that were certified and are not in the record of keys yet, oldest first: Keys.Certified
-	Stored int64   // the version of the record of keys that has all others, at least: Keys.Covers
+	// Activated is when the first use of a successor ended the certificate before it; zero: no renewal has, since an
+	// operator ended all certificates.
+	Activated time.Time
+	Stored    int64 // the version of the record of keys that has all others, at least: Keys.Covers
 }
 
 const (
@@ -106,7 +109,7 @@ func (p Past) believed(now time.Time) Past {
 func (p Past) Equal(q Past) bool {
 	return p.Newest.Equal(q.Newest) && p.Floor.Equal(q.Floor) && slices.Equal(p.Known, q.Known) &&
 		slices.Equal(p.Ended, q.Ended) && slices.Equal(p.Lost, q.Lost) && slices.Equal(p.Recent, q.Recent) &&
-		p.Stored == q.Stored
+		p.Stored == q.Stored && p.Activated.Equal(q.Activated)
 }
 
 // Learn returns the agent that knows one more certificate, pinned or not.
@@ -134,7 +137,7 @@ func (a Agent) End(now time.Time) Agent {
 	}
 	a.Past = a.Past.believed(now).end()
 	a.Pins = nil
-	return a
+	return a.trusted()
 }
 
 // EndBefore returns the agent for which every certificate that is older than c has ended too, in addition to what End

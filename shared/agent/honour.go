@@ -25,6 +25,9 @@ func (a Agent) Honours(t Grant, g Generations, now time.Time) error {
 	if a.Status != Active {
 		return fmt.Errorf("%w: agent is %s", ErrRevoked, a.Status)
 	}
+	if a.Contained() {
+		return fmt.Errorf("%w: credential is suspect", ErrRevoked)
+	}
 	for _, c := range t.Capabilities {
 		if !slices.Contains(a.Capabilities, c) {
 			return fmt.Errorf("%w: the agent lost a capability", ErrRevoked)

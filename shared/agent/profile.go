@@ -19,6 +19,8 @@ type Profile struct {
 	// JSON then leaves the owner out, so that requests of releases without owners keep their hash under an
 	// Idempotency-Key.
 	Owner string `json:"owner,omitempty"`
+	// Suspicion is what happens when the agent's credential is suspect: SuspicionNotify or SuspicionContain; empty: notify.
+	Suspicion string `json:"suspicion,omitempty"`
 }
 
 // Limits of what an operator may write into a record.
@@ -45,6 +47,7 @@ func ReadProfile(value func(name string) string) Profile {
 		DisplayName:  strings.TrimSpace(value("display_name")),
 		Capabilities: strings.Fields(value("capabilities")),
 		Owner:        strings.TrimSpace(value("owner")),
+		Suspicion:    value("suspicion"),
 	}
 }
 
@@ -52,6 +55,7 @@ func ReadProfile(value func(name string) string) Profile {
 func (p Profile) Over(old Profile, name string) Profile {
 	p.DisplayName = cmp.Or(p.DisplayName, old.DisplayName, name)
 	p.Owner = cmp.Or(p.Owner, old.Owner)
+	p.Suspicion = cmp.Or(p.Suspicion, old.Suspicion)
 	if p.Capabilities == nil {
 		p.Capabilities = old.Capabilities
 	}
@@ -66,6 +70,9 @@ func (p Profile) Check() error {
 	}
 	if !isLine(p.Owner, maxOwner) {
 		return refused("owner", "owner takes at most %d characters and no control characters", maxOwner)
+	}
+	if !slices.Contains([]string{"", SuspicionNotify, SuspicionContain}, p.Suspicion) {
+		return refused("suspicion", "suspicion takes %s or %s", SuspicionNotify, SuspicionContain)
 	}
 	if len(p.Capabilities) > maxCapabilities {
 		return refused("capabilities", "at most %d capabilities", maxCapabilities)

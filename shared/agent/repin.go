@@ -40,6 +40,9 @@ func (a Agent) Repin(next Pin, keep Keep, now time.Time) Agent {
 		pins = append(pins, p)
 	}
 	before := a
+	if !keep.UntilUse {
+		a = a.trusted()
+	}
 	a.Pins, a.UpdatedAt = pins, now
 	return before.follow(a.Learn(next), now)
 }

@@ -46,7 +46,10 @@ func (a Agent) Use(p Pin, g Generations, now time.Time) (used Agent, changed boo
 			pins = append(pins, q)
 		}
 	}
-	a.Pins, a.UpdatedAt = pins, now
+	a.Pins, a.UpdatedAt, a.Past.Activated = pins, now, now
+	if restored { // other instances of the agent may have what the rollback undid
+		a.Past.Activated = time.Time{}
+	}
 	return a, true
 }
 

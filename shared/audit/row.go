@@ -38,57 +38,60 @@ const (
 	AgentCertActivated Event = "agent.cert_activated" // first use of a successor: the certificates before it ended
 	AgentCertDue       Event = "agent.cert_due"
 	AgentHygieneSet    Event = "agent.hygiene_set" // what is done when its certificate is due
-	AgentUpdated       Event = "agent.updated"     // an operator changed its profile
-	AgentDeactivated   Event = "agent.deactivated"
-	OrgCACreated       Event = "org_ca.created"
-	OrgCAStaged        Event = "org_ca.staged"
-	OrgCARotated       Event = "org_ca.rotated"
-	OrgCARolledBack    Event = "org_ca.rolled_back"
-	OverlapEnded       Event = "org_ca.overlap_ended"
-	RotationScheduled  Event = "org_ca.rotation_scheduled" // or moved to another date
-	RotationDropped    Event = "org_ca.rotation_dropped"   // the plan went stale
-	RotationCancelled  Event = "org_ca.rotation_cancelled"
-	RotationWave       Event = "org_ca.rotation_wave"     // the next wave of a re-issue began
-	RotationHalted     Event = "org_ca.rotation_halted"   // by the gate between two waves
-	RotationLate       Event = "org_ca.rotation_late"     // the waves that remain do not fit before the overlap's end
-	RotationFinished   Event = "org_ca.rotation_finished" // every agent has moved, or its owner was named
-	ReissuePaused      Event = "org_ca.reissue_paused"
-	ReissueResumed     Event = "org_ca.reissue_resumed"
-	OrgCADiscarded     Event = "org_ca.discarded"
-	OrgCARetired       Event = "org_ca.retired"
-	OrgCAUploadRefused Event = "org_ca.upload_refused"
-	AdminLoginRefused  Event = "admin.login_refused"
-	CheckpointMade     Event = "audit.checkpoint"
+	// AgentCredentialSuspect: a dead certificate of the agent was shown, by a caller that has its key.
+	AgentCredentialSuspect Event = "agent.credential_suspect"
+	AgentUpdated           Event = "agent.updated" // an operator changed its profile
+	AgentDeactivated       Event = "agent.deactivated"
+	OrgCACreated           Event = "org_ca.created"
+	OrgCAStaged            Event = "org_ca.staged"
+	OrgCARotated           Event = "org_ca.rotated"
+	OrgCARolledBack        Event = "org_ca.rolled_back"
+	OverlapEnded           Event = "org_ca.overlap_ended"
+	RotationScheduled      Event = "org_ca.rotation_scheduled" // or moved to another date
+	RotationDropped        Event = "org_ca.rotation_dropped"   // the plan went stale
+	RotationCancelled      Event = "org_ca.rotation_cancelled"
+	RotationWave           Event = "org_ca.rotation_wave"     // the next wave of a re-issue began
+	RotationHalted         Event = "org_ca.rotation_halted"   // by the gate between two waves
+	RotationLate           Event = "org_ca.rotation_late"     // the waves that remain do not fit before the overlap's end
+	RotationFinished       Event = "org_ca.rotation_finished" // every agent has moved, or its owner was named
+	ReissuePaused          Event = "org_ca.reissue_paused"
+	ReissueResumed         Event = "org_ca.reissue_resumed"
+	OrgCADiscarded         Event = "org_ca.discarded"
+	OrgCARetired           Event = "org_ca.retired"
+	OrgCAUploadRefused     Event = "org_ca.upload_refused"
+	AdminLoginRefused      Event = "admin.login_refused"
+	CheckpointMade         Event = "audit.checkpoint"
 )
 
 var events = map[Event]bool{
-	AgentEnrolled:      true,
-	AgentCertRotated:   true,
-	AgentCertRenewed:   true,
-	AgentCertActivated: true,
-	AgentCertDue:       true,
-	AgentHygieneSet:    true,
-	AgentUpdated:       true,
-	AgentDeactivated:   true,
-	OrgCACreated:       true,
-	OrgCAStaged:        true,
-	OrgCARotated:       true,
-	OrgCARolledBack:    true,
-	OverlapEnded:       true,
-	RotationScheduled:  true,
-	RotationDropped:    true,
-	RotationCancelled:  true,
-	RotationWave:       true,
-	RotationHalted:     true,
-	RotationLate:       true,
-	RotationFinished:   true,
-	ReissuePaused:      true,
-	ReissueResumed:     true,
-	OrgCADiscarded:     true,
-	OrgCARetired:       true,
-	OrgCAUploadRefused: true,
-	AdminLoginRefused:  true,
-	CheckpointMade:     true,
+	AgentEnrolled:          true,
+	AgentCertRotated:       true,
+	AgentCertRenewed:       true,
+	AgentCertActivated:     true,
+	AgentCertDue:           true,
+	AgentHygieneSet:        true,
+	AgentCredentialSuspect: true,
+	AgentUpdated:           true,
+	AgentDeactivated:       true,
+	OrgCACreated:           true,
+	OrgCAStaged:            true,
+	OrgCARotated:           true,
+	OrgCARolledBack:        true,
+	OverlapEnded:           true,
+	RotationScheduled:      true,
+	RotationDropped:        true,
+	RotationCancelled:      true,
+	RotationWave:           true,
+	RotationHalted:         true,
+	RotationLate:           true,
+	RotationFinished:       true,
+	ReissuePaused:          true,
+	ReissueResumed:         true,
+	OrgCADiscarded:         true,
+	OrgCARetired:           true,
+	OrgCAUploadRefused:     true,
+	AdminLoginRefused:      true,
+	CheckpointMade:         true,
 }
 
 // Known reports whether e is in the list.

@@ -120,8 +120,14 @@ func (p *Parts) Tokens(keys token.Keys) *token.Issuer {
 		RegisteredKeyOnly: p.RegisteredDPoPOnly,
 		Sightings:         &token.Sightings{Store: p.store(), Background: p.background(), Log: p.Log},
 		Refusals:          &token.Refusals{Store: p.store(), Background: p.background(), Log: p.Log},
-		Now:               p.Now,
-		NewID:             p.NewID,
+		Suspicions: &token.Suspicions{
+			Store:      p.store(),
+			Background: p.background(),
+			NewID:      p.NewID,
+			Log:        p.Log,
+		},
+		Now:   p.Now,
+		NewID: p.NewID,
 	})
 }
 

@@ -47,7 +47,7 @@ var knownEvents = []audit.Event{
 	audit.ReissueResumed,
 	audit.OrgCAUploadRefused, audit.AgentEnrolled, audit.AgentCertRotated, audit.AgentCertRenewed,
 	audit.AgentCertActivated, audit.AgentCertDue, audit.AgentHygieneSet,
-	audit.AgentUpdated,
+	audit.AgentUpdated, audit.AgentCredentialSuspect,
 	audit.AgentDeactivated, audit.AdminLoginRefused, audit.CheckpointMade,
 }
 

@@ -29,6 +29,8 @@ func encodeAgent(a agent.Agent) item {
 	w.list("intermediates", len(a.Intermediates), func(i int) types.AttributeValue { return blob(a.Intermediates[i]) })
 	w.list("pins", len(a.Pins), func(i int) types.AttributeValue { return encodePin(a.Pins[i]) })
 	w.past(a.Past)
+	w.digest("suspect", a.Suspect.Thumbprint)
+	w.time("suspect_at", a.Suspect.At)
 	w.time("enrolled_at", a.EnrolledAt)
 	w.time("updated_at", a.UpdatedAt)
 	w.number("head_seq", a.Head.Seq)
@@ -59,6 +61,7 @@ func decodeAgent(i item) (agent.Agent, error) {
 		Bundle:        elements(&r, "bundle", octets),
 		Intermediates: elements(&r, "intermediates", octets),
 		Past:          r.past(),
+		Suspect:       agent.Suspect{Thumbprint: r.digest("suspect"), At: r.time("suspect_at")},
 		EnrolledAt:    r.time("enrolled_at"),
 		UpdatedAt:     r.time("updated_at"),
 		Head:          audit.Head{Seq: r.number("head_seq"), Hash: r.digest("head_hash")},
@@ -86,6 +89,7 @@ func (w writer) profile(p agent.Profile) {
 	w.text("display_name", p.DisplayName)
 	w.list("capabilities", len(p.Capabilities), func(i int) types.AttributeValue { return text(p.Capabilities[i]) })
 	w.text("owner", p.Owner)
+	w.text("suspicion", p.Suspicion)
 }
 
 func (r *reader) profile() agent.Profile {
@@ -94,6 +98,7 @@ func (r *reader) profile() agent.Profile {
 		DisplayName:  r.text("display_name"),
 		Capabilities: elements(r, "capabilities", word),
 		Owner:        r.text("owner"),
+		Suspicion:    r.text("suspicion"),
 	}
 }
 
@@ -105,6 +110,7 @@ func (w writer) past(p agent.Past) {
 	w.blob("lost", p.Lost)
 	w.blob("recent", joined(p.Recent))
 	w.number("stored", p.Stored)
+	w.time("activated", p.Activated)
 }
 
 func (r *reader) past() agent.Past {
@@ -117,6 +123,8 @@ func (r *reader) past() agent.Past {
 		Lost:   r.blob("lost"),
 		Recent: split(r, "recent"),
 		Stored: r.number("stored"),
+
+		Activated: r.time("activated"),
 	}
 }
 

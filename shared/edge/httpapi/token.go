@@ -58,6 +58,7 @@ func (t tokens) token(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	issued, err := t.Issue(r.Context(), token.Request{
+		By:             CallOf(r.Context()).By,
 		CertificatePEM: CallOf(r.Context()).CertificatePEM,
 		GrantType:      form.GrantType,
 		ClientID:       form.ClientID,

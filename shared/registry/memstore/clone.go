@@ -52,6 +52,7 @@ func cloneAgent(a agent.Agent) agent.Agent {
 		a.Pins[i].Due, a.Pins[i].Renewed = stamp(p.Due), stamp(p.Renewed)
 	}
 	a.Past.Newest, a.Past.Floor = stamp(a.Past.Newest), stamp(a.Past.Floor)
+	a.Past.Activated, a.Suspect.At = stamp(a.Past.Activated), stamp(a.Suspect.At)
 	a.Past.Known, a.Past.Ended, a.Past.Recent = list(a.Past.Known), list(a.Past.Ended), list(a.Past.Recent)
 	a.Hygiene.Job = stamp(a.Hygiene.Job)
 	a.EnrolledAt, a.UpdatedAt, a.Hygiene.Later, a.Early = stamp(a.EnrolledAt), stamp(a.UpdatedAt), stamp(a.Hygiene.Later),

@@ -44,6 +44,7 @@ func fullAgent() agent.Agent {
 			DisplayName:  "Zoë's agent",
 			Capabilities: []string{"read", "write"},
 			Owner:        "zoë@example.com",
+			Suspicion:    agent.SuspicionContain,
 		},
 		Method: agent.SPIFFE,
 		Status: agent.Active,
@@ -79,8 +80,11 @@ func fullAgent() agent.Agent {
 			Ended:  []string{"ee"},
 			Recent: []agent.KeyID{{1, 2}, {0xff}},
 			Stored: 7,
+
+			Activated: ago(time.Minute),
 		},
-		Early: noon.AddDate(0, 10, 0),
+		Suspect: agent.Suspect{Thumbprint: "ab", At: noon},
+		Early:   noon.AddDate(0, 10, 0),
 		Hygiene: agent.Hygiene{
 			Deliver:     agent.SecretsManager,
 			About:       "aa",

@@ -23,6 +23,7 @@ var published = map[audit.Event][]string{
 		"secret_version"},
 	audit.AgentCertDue: {"cert_thumbprint", "generation", "not_before", "not_after", "org_ca_generation", "deadline",
 		"owner", "method", "job_id"},
+	audit.AgentCredentialSuspect: {"cert_thumbprint", "successor_thumbprint", "activated_at", "evidence", "contained"},
 	audit.OrgCARotated: {"generation", "fingerprint", "source", "reason", "overlap_seconds", "previous_generation",
 		"previous_fingerprint"},
 	audit.RotationWave:      {"generation", "from", "wave", "waves", "percent", "skipped"},

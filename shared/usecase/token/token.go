@@ -13,6 +13,7 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/assertion"
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/authn"
@@ -81,6 +82,7 @@ type Config struct {
 	RegisteredKeyOnly bool
 	Sightings         *Sightings
 	Refusals          *Refusals
+	Suspicions        *Suspicions
 	Now               func() time.Time
 	NewID             func() string
 }
@@ -100,6 +102,7 @@ func New(cfg Config) *Issuer {
 
 // Request is a token request (RFC 6749 section 4.4, RFC 8705 section 2, RFC 9449 section 5).
 type Request struct {
+	audit.By                // for the row about a credential that is suspect
 	CertificatePEM string   // from the TLS connection, by way of the edge; empty: none
 	ChainPEM       string   // optional: what stands between an SVID and its bundle; the edge may pass on the leaf alone
 	GrantType      string   // empty stands for client_credentials
@@ -139,6 +142,7 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (Token, error) {
 	t, err := i.issue(ctx, r, reads, shown, given)
 	if err != nil {
 		i.Refusals.note(ctx, reads.last, shown.Thumbprint(), err, now)
+		i.Suspicions.note(ctx, reads.last, shown, r.By, err, i.Life, now)
 	}
 	return t, err
 }
@@ -152,6 +156,9 @@ func (i *Issuer) issue(
 		return Token{}, err
 	}
 	known := Token{Agent: view.Agent.ID}
+	if view.Agent.Contained() {
+		return known, ErrContained
+	}
 	scope, audience, err := i.grant(r, *view.Agent)
 	if err != nil {
 		return known, err
