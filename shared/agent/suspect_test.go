@@ -17,7 +17,7 @@ func (accepting) IsCurrent(int64) bool          { return true }
 
 // certificate is the pin of the n-th certificate of an agent.
 func certificate(n int) Pin {
-	return Pin{Thumbprint: fmt.Sprintf("%064x", n), Key: fmt.Sprintf("%064x", 1<<40+n), Generation: 1}
+	return Pin{Thumbprint: fmt.Sprintf("%064x", n), Key: fmt.Sprintf("%08x%056x", n+1, 0), Generation: 1}
 }
 
 // replica is a process of an agent: it has the files that it read last.
@@ -111,8 +111,7 @@ func TestSuspicionBeginsATokensLifeLater(t *testing.T) {
 	}
 }
 
-// A clock that was far ahead stored the first use: nothing is suspect for as long as it was wrong, and what replaces the
-// instant is believed.
+// A clock that was far ahead stored the first use: nothing is suspect until then, or until the instant is replaced.
 func TestSuspicionAfterAClockThatWasAhead(t *testing.T) {
 	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	a := Agent{ID: "orga::a", Method: Minted, Status: Active, Pins: []Pin{certificate(1)}}

@@ -254,7 +254,9 @@ func TestSuspicionPolicy(t *testing.T) {
 	w := open(t, memstore.Config{})
 	h := w.enrol(t, "kyc")
 	path := "/v1/admin/agents/" + h.ID
-	for value, status := range map[string]int{`"contain"`: 200, `"notify"`: 200, `null`: 200, `"Contain"`: 400, `"off"`: 400} {
+	for value, status := range map[string]int{
+		`"contain"`: 200, `"notify"`: 200, `null`: 200, `"Contain"`: 400, `"off"`: 400,
+	} {
 		if a := w.send(t, event("PATCH", path, admin, jsonBody(`{"suspicion":`+value+`}`))); a.status != status {
 			t.Errorf("%s: status %d: %s", value, a.status, a.body)
 		}
