@@ -19,7 +19,7 @@ type Profile struct {
 	// JSON then leaves the owner out, so that requests of releases without owners keep their hash under an
 	// Idempotency-Key.
 	Owner string `json:"owner,omitempty"`
-	// Suspicion is what happens when the agent's credential is suspect: SuspicionNotify or SuspicionContain; empty: notify.
+	// Suspicion says what follows where the credential is suspect: SuspicionNotify or SuspicionContain; empty: notify.
 	Suspicion string `json:"suspicion,omitempty"`
 }
 
