@@ -2,10 +2,16 @@ package sdk
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -234,8 +240,37 @@ func TestIntrospectionByALibrary(t *testing.T) {
 	f.write(t, "holder", []byte(i.AgentID))
 	f.write(t, "server/cert.pem", []byte(server.CertPEM))
 	f.write(t, "server/agent-key.pem", []byte(server.KeyPEM))
-	f.asks = map[string]func(){"rotate the certificate": func() { m.rotate(t, i.AgentID) }}
+	f.asks = map[string]func(){"rotate the certificate": func() {
+		active := func(want string) {
+			if out := f.introspect(t, m); !strings.Contains(out, `"active":`+want) {
+				t.Errorf("the page's introspect.sh prints %q, want active %s", out, want)
+			}
+		}
+		active("true")
+		m.rotate(t, i.AgentID)
+		active("false")
+	}}
 	f.run(t, m, "active: "+i.AgentID+" kyc:read kyc:write Bearer", "inactive: active")
+}
+
+// introspect runs the page's introspect.sh on the token that the flow has left in its folder.
+func (f flow) introspect(t *testing.T, m *mastio) string {
+	t.Helper()
+	token, err := os.ReadFile(filepath.Join(f.folder, "token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.write(t, "ca.pem", m.CAPEM)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-eu", "-c", string(program(t, "introspect.sh")))
+	cmd.Dir = f.folder
+	cmd.Env = append(clean(os.Environ()), "MASTIO_AGENTS="+m.URL, "MASTIO_CA=ca.pem", "TOKEN="+string(token))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("introspect.sh: %v\n%s", err, out)
+	}
+	return string(out)
 }
 
 // A Mastio that demands nonces changes nothing for the SDK: it learns them from the answers before.

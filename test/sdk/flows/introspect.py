@@ -25,5 +25,6 @@ def introspect():
 
 
 introspect()
+(FOLDER / "token").write_text(token)
 ask("rotate the certificate")
 introspect()
