@@ -12,9 +12,8 @@ import (
 
 // agentsFiles declare the problems that only agents meet. The page's table must have every one of them.
 var agentsFiles = []string{
-	"usecase/authn/authn.go", "usecase/token/*.go", "usecase/agentcert/renew.go", "agent/pace.go", "dpop/*.go",
-	"assertion/*.go",
-	"verifier/*.go",
+	"usecase/authn/authn.go", "usecase/token/*.go", "usecase/agentcert/renew.go", "agent/pace.go",
+	"assertion/*.go", "verifier/errors.go",
 }
 
 // edgeCodes are of two packages that serve operators too, and belong to agents' routes by the route.
@@ -22,7 +21,7 @@ var edgeCodes = []string{"certificate_revoked", "rotate_at_your_ca", "csr_invali
 	"csr_names_differ", "dpop_proof_replayed", "internal"}
 
 var (
-	declaration = regexp.MustCompile(`problem\.New\(\s*\d+,\s*"([a-z_]+)"`)
+	declaration = regexp.MustCompile(`(?:problem\.New\(\s*\d+|= refuse\("[a-z_]*"),\s*"([a-z_]+)"`)
 	inTable     = regexp.MustCompile("`([a-z]+(?:_[a-z]+)+|internal)`")
 )
 
@@ -73,7 +72,7 @@ func TestErrorsOfThePage(t *testing.T) {
 		want = append(want, codes...)
 	}
 	if len(want) < len(edgeCodes)+20 {
-		t.Fatalf("only %d codes are declared; is it still problem.New that declares them?", len(want))
+		t.Fatalf("only %d codes are declared; is it still problem.New, or the verifier's refuse, that declares them?", len(want))
 	}
 	for _, code := range want {
 		if !slices.Contains(listed, code) {
