@@ -72,7 +72,7 @@ func TestErrorsOfThePage(t *testing.T) {
 		want = append(want, codes...)
 	}
 	if len(want) < len(edgeCodes)+20 {
-		t.Fatalf("only %d codes are declared; is it still problem.New, or the verifier's refuse, that declares them?", len(want))
+		t.Fatalf("only %d codes are declared; are they still declared by problem.New and refuse?", len(want))
 	}
 	for _, code := range want {
 		if !slices.Contains(listed, code) {
