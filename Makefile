@@ -163,7 +163,7 @@ check: setup infra-test ## run what make test leaves out: packages that deploy, 
 	go test -vet=off ./test/model -rapid.checks=200 -timeout 30m
 	go test -vet=off ./shared/edge/dynamo -run '^TestExportOfManyRows$$' -count=1 -v -args -rows=100000
 	$(MAKE) soak OPS=100000
-	$(MAKE) fleet FLEET=1500
+	$(MAKE) fleet FLEET=300
 	$(MAKE) fuzz FUZZTIME=5000x
 
 .PHONY: screens
