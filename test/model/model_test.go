@@ -645,7 +645,9 @@ func (m *machine) checkChains(t *rapid.T, org registry.Org) {
 		rows := m.verified(t, string(id), view.Agent.Head)
 		// The use of a certificate that a rollback restored keeps its unused successor.
 		last := rows[len(rows)-1]
-		for n := len(rows) - 2; last.EventType == audit.AgentHygieneSet; n-- { // a policy is about no certificate
+		// A policy is about no certificate, and a suspicion about a dead one.
+		other := []audit.Event{audit.AgentHygieneSet, audit.AgentCredentialSuspect}
+		for n := len(rows) - 2; slices.Contains(other, last.EventType); n-- {
 			last = rows[n]
 		}
 		named := func(p agent.Pin) bool { return p.Thumbprint == last.Details["cert_thumbprint"] }
