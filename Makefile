@@ -111,8 +111,7 @@ release: need-go ## write a release to build/release: zips of the functions, com
 AT_ONCE := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 GO_TEST := go test -vet=off -shuffle=on -timeout 30m -p $(AT_ONCE) -parallel $(AT_ONCE)
 # AWS's clients take longer to compile than to run: with the detector they are not optimised.
-RACE := $(GO_TEST) -race -gcflags='github.com/aws/...=-N -l' -exec 'env CGO_ENABLED=0'
-GO_RACE := CGO_ENABLED=1 $(RACE)
+GO_RACE := CGO_ENABLED=1 $(GO_TEST) -race -gcflags='github.com/aws/...=-N -l' -exec 'env CGO_ENABLED=0'
 
 # The longest first: what they wait for is the time in which the rest is compiled.
 LONGEST := ./test/e2e ./test/browser ./localstack/stack ./test/model ./test/sdk ./test/guide
@@ -129,18 +128,19 @@ SCALED = $(shell grep -rlE --include='*_test.go' 'testing[.]Short|rapid[.]Check|
 # What has tests, without what $(1) names.
 others = $(filter-out $(1),$(shell find functions infra localstack shared test -name '*_test.go' | $(tested)))
 
-# A test's database lives for seconds: Java's second compiler costs twice what the whole start costs without it. The second
-# half fills the time in which the first one waits.
+# A test's database lives for seconds: Java's second compiler costs twice what the whole start costs without it. The halves
+# run one after the other: at once, on two cores, a database answers later than its clients wait.
 .PHONY: test test-plain test-race
 test: export JDK_JAVA_OPTIONS := -XX:TieredStopAtLevel=1
 test: setup ## run every test except those of packages that deploy, the long ones in short form; race detector where goroutines are (8 minutes on two cores)
-	@$(MAKE) -j2 test-plain test-race
+	@$(MAKE) test-plain
+	@$(MAKE) test-race
 
 test-plain:
 	$(GO_TEST) -short $(LONGEST) $(call others,$(LONGEST) $(CONCURRENT) $(DEPLOYS))
 
 test-race:
-	CGO_ENABLED=1 nice -n 3 $(RACE) -short $(CONCURRENT)
+	$(GO_RACE) -short $(CONCURRENT)
 
 .PHONY: infra-test
 infra-test: infra-setup ## run the tests of packages that deploy, the CDK app first (make check runs them too)

@@ -105,8 +105,8 @@ func TestFleetFollowsOneCall(t *testing.T) {
 	f.report()
 	f.notified(ctx)
 	stop()
-	t.Logf("%8s  all agents that can follow have a token under the new Org CA; the bar for %d is %s", took.Round(time.Second),
-		barred, bar)
+	t.Logf("%8s  all agents that can follow have a token under the new Org CA; the bar for %d is %s",
+		took.Round(time.Second), barred, bar)
 	if *size >= barred && took > bar {
 		t.Errorf("the fleet took %s, want at most %s", took.Round(time.Second), bar)
 	}

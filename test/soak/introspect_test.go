@@ -41,8 +41,9 @@ func (w *world) enrolServer() *agent {
 // certificate ends with the Org CA, as every other: it gets a new one then, and asks once more.
 func (w *world) introspected(id int, q request, token string) {
 	for range 20 {
+		shown := w.server.last()
 		call := time.Since(w.began)
-		status, active := w.introspect(w.server.last().client, token)
+		status, active := w.introspect(shown.client, token)
 		returned := time.Since(w.began)
 		if status == http.StatusOK {
 			w.note(id, q, reply{ok: active}, status, call, returned)
@@ -52,7 +53,7 @@ func (w *world) introspected(id int, q request, token string) {
 			w.Errorf("introspection answered %d", status)
 			return
 		}
-		w.rotateServer()
+		w.rotateServer(shown)
 	}
 	w.Error("the resource server gets no certificate that counts")
 }
@@ -83,9 +84,14 @@ func (w *world) introspect(client *http.Client, token string) (status int, activ
 	return resp.StatusCode, got.Active
 }
 
-// rotateServer gives the resource server a new certificate. Of several clients that do so at once one succeeds, and the
-// others go on with its certificate.
-func (w *world) rotateServer() {
+// rotateServer gives the resource server a new certificate, unless another client has done so since shown: two rotations
+// at once would each end the other's certificate.
+func (w *world) rotateServer(shown held) {
+	w.serving.Lock()
+	defer w.serving.Unlock()
+	if w.server.last().thumb != shown.thumb {
+		return
+	}
 	key := newKeyPair()
 	status, got := w.send(w.operator, "POST", "/registry/agents/"+w.server.id+"/rotate-cert",
 		map[string]any{"csr_pem": key.csr})

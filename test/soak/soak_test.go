@@ -66,7 +66,8 @@ type world struct {
 	system   *stack.Stack
 	operator *http.Client
 	agents   []*agent
-	server   *agent // a resource server, which introspects
+	server   *agent     // a resource server, which introspects
+	serving  sync.Mutex // of a rotation of its certificate
 
 	began time.Time    // histories are timed by the monotonic clock, from here
 	calls atomic.Int64 // numbers the requests
