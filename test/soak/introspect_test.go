@@ -84,7 +84,7 @@ func (w *world) introspect(client *http.Client, token string) (status int, activ
 	return resp.StatusCode, got.Active
 }
 
-// rotateServer gives the resource server a new certificate, unless another client has done so since shown: two rotations
+// rotateServer gives the resource server a new certificate, unless another client has since shown: two rotations
 // at once would each end the other's certificate.
 func (w *world) rotateServer(shown held) {
 	w.serving.Lock()
