@@ -39,8 +39,8 @@ const (
 	AgentCertDue       Event = "agent.cert_due"
 	AgentHygieneSet    Event = "agent.hygiene_set" // what is done when its certificate is due
 	// AgentCredentialSuspect: a dead certificate of the agent was shown, by a caller that has its key.
-	AgentCredentialSuspect Event = "agent.credential_suspect"
-	AgentUpdated           Event = "agent.updated" // an operator changed its profile
+	AgentCredentialSuspect Event = "agent.credential_suspect" //nolint:gosec // a name
+	AgentUpdated           Event = "agent.updated"            // an operator changed its profile
 	AgentDeactivated       Event = "agent.deactivated"
 	OrgCACreated           Event = "org_ca.created"
 	OrgCAStaged            Event = "org_ca.staged"

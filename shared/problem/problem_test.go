@@ -24,12 +24,12 @@ var (
 	errProof   = problem.New(400, "dpop_proof_invalid", "invalid dpop proof").AtToken("invalid_dpop_proof")
 )
 
-// errAnswer is an error of a package that does not import this one.
-type errAnswer struct{ sentence string }
+// answerError is an error of a package that does not import this one.
+type answerError struct{ sentence string }
 
-func (errAnswer) Error() string { return "no token" }
+func (answerError) Error() string { return "no token" }
 
-func (e errAnswer) Answer() (status int, code, sentence string) {
+func (e answerError) Answer() (status int, code, sentence string) {
 	return 401, "token_required", e.sentence
 }
 
@@ -61,9 +61,9 @@ func TestOf(t *testing.T) {
 		"internal": {fmt.Errorf("%w: its secret", errToken), answer{500, "internal", hidden, "", 0}},
 		"internal over public": {fmt.Errorf("%w: %w", errToken, errHeld),
 			answer{409, "rotation_in_progress", "Another rotation is in progress. Retry after it.", "", 30 * time.Second}},
-		"of a package without problems": {fmt.Errorf("ask: %w", errAnswer{"Get a token."}),
+		"of a package without problems": {fmt.Errorf("ask: %w", answerError{"Get a token."}),
 			answer{401, "token_required", "Get a token.", "", 0}},
-		"of such a package, without a sentence": {fmt.Errorf("ask: %w", errAnswer{}),
+		"of such a package, without a sentence": {fmt.Errorf("ask: %w", answerError{}),
 			answer{401, "token_required", "ask: no token", "", 0}},
 		"no problem": {fmt.Errorf("dial 10.0.0.1: %w", io.EOF), answer{500, "internal", hidden, "", 0}},
 	} {

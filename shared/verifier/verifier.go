@@ -208,7 +208,7 @@ func (c *Config) complete() error {
 		errs = append(errs, fmt.Errorf("MaxStale %s is not of %s to %s", c.MaxStale, LeastStale, MostStale))
 	}
 	if c.Audience == "" {
-		errs = append(errs, errors.New("Audience is missing"))
+		errs = append(errs, errors.New("no Audience"))
 	}
 	if c.URL == "" {
 		if u, err := url.Parse(c.Audience); err == nil {

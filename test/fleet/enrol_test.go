@@ -153,6 +153,7 @@ func (f *fleet) enrolOne(n int, org, spire pki.Authority) (*member, error) {
 		m.cert = leafOf(f.T, spire, pkix.Name{Organization: []string{"SPIRE"}}, "spiffe://orga.local/"+name, key)
 		body["svid_pem"], body["svid_key_pem"] = pemOf(m.cert)
 		body["trust_bundle_pem"] = string(pki.EncodeCertificates(spire.Chain...))
+	case kinds:
 	}
 	var out enrolled
 	if err := f.call(context.Background(), f.operator, http.MethodPost, path, body, &out); err != nil {

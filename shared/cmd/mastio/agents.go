@@ -127,7 +127,7 @@ func (a *app) printAgents(all []json.RawMessage, total *int64) error {
 	for _, raw := range all {
 		var g agent
 		if err := json.Unmarshal(raw, &g); err != nil {
-			return &api.Refusal{Status: http.StatusOK, Detail: "The answer is not that of a Mastio: " + err.Error()}
+			return &api.RefusedError{Status: http.StatusOK, Detail: "The answer is not that of a Mastio: " + err.Error()}
 		}
 		r.Lines, r.Names = append(r.Lines, raw), append(r.Names, g.ID)
 		seen := "-"
@@ -192,7 +192,7 @@ func (a *app) agentID(ctx context.Context, name string) (string, error) {
 func (a *app) printMembers(answer api.Answer, name string) error {
 	rows, err := members(answer.Body)
 	if err != nil {
-		return &api.Refusal{Status: answer.Status, Detail: "The answer is not that of a Mastio: " + err.Error()}
+		return &api.RefusedError{Status: answer.Status, Detail: "The answer is not that of a Mastio: " + err.Error()}
 	}
 	return a.screen().Write(screen.Result{
 		Table: screen.Table{Rows: rows},

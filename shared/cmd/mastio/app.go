@@ -225,7 +225,7 @@ func (a *app) read(ctx context.Context, r api.Request, into any) (json.RawMessag
 
 func decode(answer api.Answer, into any) error {
 	if err := json.Unmarshal(answer.Body, into); err != nil {
-		return &api.Refusal{Status: answer.Status, Detail: "The answer is not that of a Mastio: " + err.Error()}
+		return &api.RefusedError{Status: answer.Status, Detail: "The answer is not that of a Mastio: " + err.Error()}
 	}
 	return nil
 }

@@ -38,9 +38,9 @@ func (v *verdict) Error() string { return v.text }
 // statusOf returns the exit status of a command that ended with err.
 func statusOf(err error) int {
 	var v *verdict
-	var no *api.Refusal
-	var far *api.Unreachable
-	var open *api.Unknown
+	var no *api.RefusedError
+	var far *api.UnreachableError
+	var open *api.UnknownError
 	switch {
 	case err == nil, errors.Is(err, errShown):
 		return succeeded

@@ -50,7 +50,7 @@ func (a *app) repeat(ctx context.Context, watch bool, look func(context.Context)
 			return err
 		}
 		if a.client.Wait(ctx, interval) != nil {
-			return nil
+			return nil //nolint:nilerr // the watch was ended
 		}
 	}
 }

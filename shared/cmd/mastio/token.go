@@ -23,7 +23,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/cmd/mastio/screen"
 )
 
-const tokenPath = "/v1/auth/token"
+const tokenPath = "/v1/auth/token" //nolint:gosec // a path
 
 func (a *app) token() *cobra.Command {
 	var bearer bool
@@ -92,7 +92,7 @@ func (a *app) askToken(ctx context.Context, base string, key *ecdsa.PrivateKey, 
 		r.Header = map[string]string{"DPoP": proof}
 	}
 	answer, err := a.do(ctx, r, false)
-	var no *api.Refusal
+	var no *api.RefusedError
 	if given := answer.Header.Get("DPoP-Nonce"); errors.As(err, &no) && no.Code == "use_dpop_nonce" && given != nonce {
 		return a.askToken(ctx, base, key, public, given)
 	}
@@ -135,7 +135,7 @@ func (a *app) printToken(answer api.Answer) error {
 	}
 	parts := strings.Split(out.Token, ".")
 	if len(parts) != 3 {
-		return &api.Refusal{Status: answer.Status, Detail: "The token is no JWT."}
+		return &api.RefusedError{Status: answer.Status, Detail: "The token is no JWT."}
 	}
 	head, err := base64.RawURLEncoding.DecodeString(parts[0])
 	if err != nil {

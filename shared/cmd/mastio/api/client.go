@@ -94,7 +94,7 @@ func pause(ctx context.Context, d time.Duration) error {
 const attempts = 6
 
 // Do makes a request, and repeats it while its outcome is not known: the same request, under the same key. Errors:
-// *Refusal, *Unreachable (nothing was changed), *Unknown (the change may have been made).
+// *RefusedError, *UnreachableError (nothing was changed), *UnknownError (the change may have been made).
 func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	var uncertain error // why an earlier attempt may have changed something
 	for n := range attempts {
@@ -121,9 +121,9 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 // end is the error after the last attempt.
 func (c *Client) end(r Request, last, uncertain error) error {
 	if uncertain != nil {
-		return &Unknown{r.Method + " " + r.Path, r.Key, uncertain}
+		return &UnknownError{r.Method + " " + r.Path, r.Key, uncertain}
 	}
-	return &Unreachable{c.URL, last}
+	return &UnreachableError{c.URL, last}
 }
 
 // changes reports whether a request that was repeated unknowingly would change something: it needs its key.

@@ -58,9 +58,9 @@ func says(status int, code string, header ...string) http.HandlerFunc {
 }
 
 func kind(err error) string {
-	var no *api.Refusal
-	var far *api.Unreachable
-	var open *api.Unknown
+	var no *api.RefusedError
+	var far *api.UnreachableError
+	var open *api.UnknownError
 	switch {
 	case err == nil:
 		return "done"

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Refusal is an answer that says no. Nothing was changed.
-type Refusal struct {
+// RefusedError is an answer that says no. Nothing was changed.
+type RefusedError struct {
 	Status    int
 	Code      string // of the problem document, or OAuth's error
 	Detail    string
@@ -22,7 +22,7 @@ type Refusal struct {
 }
 
 // Error says what the Mastio said.
-func (r *Refusal) Error() string {
+func (r *RefusedError) Error() string {
 	text := fmt.Sprintf("refused (%d", r.Status)
 	if r.Code != "" {
 		text += " " + r.Code
@@ -40,27 +40,29 @@ func (r *Refusal) Error() string {
 	return text
 }
 
-// Unreachable is a Mastio that did not answer. Nothing was changed.
-type Unreachable struct {
+// UnreachableError is a Mastio that did not answer. Nothing was changed.
+type UnreachableError struct {
 	URL   string
 	Cause error
 }
 
 // Error names the host and the cause.
-func (u *Unreachable) Error() string { return fmt.Sprintf("%s cannot be reached: %v", u.URL, u.Cause) }
+func (u *UnreachableError) Error() string {
+	return fmt.Sprintf("%s cannot be reached: %v", u.URL, u.Cause)
+}
 
 // Unwrap returns the cause.
-func (u *Unreachable) Unwrap() error { return u.Cause }
+func (u *UnreachableError) Unwrap() error { return u.Cause }
 
-// Unknown is a change that may have been made: no attempt got an answer that says so or denies it.
-type Unknown struct {
+// UnknownError is a change that may have been made: no attempt got an answer that says so or denies it.
+type UnknownError struct {
 	Request string
 	Key     string
 	Cause   error
 }
 
 // Error says how to find out.
-func (u *Unknown) Error() string {
+func (u *UnknownError) Error() string {
 	text := fmt.Sprintf("the outcome of %s is not known: %v", u.Request, u.Cause)
 	if u.Key != "" {
 		text += "\nThe change may have been made. Ask again with the same options and --idempotency-key " + u.Key
@@ -69,7 +71,7 @@ func (u *Unknown) Error() string {
 }
 
 // Unwrap returns the cause.
-func (u *Unknown) Unwrap() error { return u.Cause }
+func (u *UnknownError) Unwrap() error { return u.Cause }
 
 // document has the members of a problem document, and those of OAuth's errors.
 type document struct {
@@ -85,7 +87,7 @@ type document struct {
 func refusal(a Answer) error {
 	var d document
 	_ = json.Unmarshal(a.Body, &d) // what is no JSON has no members
-	r := &Refusal{Status: a.Status, Code: d.Code, Detail: d.Detail, RequestID: d.RequestID}
+	r := &RefusedError{Status: a.Status, Code: d.Code, Detail: d.Detail, RequestID: d.RequestID}
 	if r.Code == "" {
 		r.Code = d.Error
 	}

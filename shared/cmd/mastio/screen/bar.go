@@ -11,11 +11,9 @@ const barWidth = 30
 
 // Bar is a progress bar of done out of all.
 func Bar(done, all int64) string {
-	filled, percent := 0, int64(100)
+	filled, percent := barWidth, int64(100)
 	if all > 0 {
 		filled, percent = int(done*barWidth/all), done*100/all
-	} else {
-		filled = barWidth
 	}
 	filled = min(max(filled, 0), barWidth)
 	return fmt.Sprintf("[%s%s] %3d %%", strings.Repeat("#", filled), strings.Repeat("-", barWidth-filled), percent)

@@ -63,6 +63,7 @@ func (s Screen) Write(r Result) error {
 			}
 		}
 		return nil
+	case TableForm:
 	}
 	return s.table(r.Table)
 }

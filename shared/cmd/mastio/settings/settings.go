@@ -23,8 +23,8 @@ const (
 	URLVariable      = "MASTIO_URL"
 	AgentsVariable   = "MASTIO_AGENTS_URL"
 	CAVariable       = "MASTIO_CA"
-	SecretVariable   = "MASTIO_ADMIN_SECRET" //nolint:gosec // a name
-	SecretIDVariable = "MASTIO_ADMIN_SECRET_ID"
+	SecretVariable   = "MASTIO_ADMIN_SECRET"    //nolint:gosec // a name
+	SecretIDVariable = "MASTIO_ADMIN_SECRET_ID" //nolint:gosec // a name
 	ProfileVariable  = "MASTIO_PROFILE"
 )
 
@@ -132,7 +132,7 @@ func Read(path string) (p Profile, err error) {
 
 // Save writes the profile's file, mode 0600, in one step.
 func (p Profile) Save(path string) error {
-	text, err := json.MarshalIndent(p, "", "  ")
+	text, err := json.MarshalIndent(p, "", "  ") //nolint:gosec // the profile holds the secret; its file is private
 	if err != nil {
 		return err
 	}

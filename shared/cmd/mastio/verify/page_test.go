@@ -28,7 +28,7 @@ func balanced(t *testing.T, page string) {
 	for z := html.NewTokenizer(strings.NewReader(page)); ; {
 		kind := z.Next()
 		token := z.Token()
-		switch kind {
+		switch kind { //nolint:exhaustive // only what opens, closes, or ends
 		case html.ErrorToken:
 			if z.Err() != io.EOF { //nolint:errorlint // the tokenizer's own
 				t.Error(z.Err())
