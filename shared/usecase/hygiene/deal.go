@@ -21,7 +21,7 @@ var errPanic = errors.New("panic")
 
 // deal brings one agent to where nothing is due, and logs if that fails.
 func (j *Job) deal(ctx context.Context, id agent.ID) outcome {
-	done, err := j.guarded(ctx, id)
+	done, err := guarded(func() (outcome, error) { return j.proceed(ctx, id) })
 	if err == nil {
 		return done
 	}
@@ -32,13 +32,14 @@ func (j *Job) deal(ctx context.Context, id agent.ID) outcome {
 	return failed
 }
 
-func (j *Job) guarded(ctx context.Context, id agent.ID) (done outcome, err error) {
+// guarded does work on one agent, and returns errPanic if it panics.
+func guarded(work func() (outcome, error)) (done outcome, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", errPanic, p)
+			done, err = failed, fmt.Errorf("%w: %v", errPanic, p)
 		}
 	}()
-	return j.proceed(ctx, id)
+	return work()
 }
 
 // proceed reads the agent and takes the next step, until there is none. The index only said where to look: what is due
@@ -97,26 +98,49 @@ func (j *Job) place(ctx context.Context, a agent.Agent) error {
 	return nil
 }
 
-// notify commits the row from which the event is made, once for each certificate.
+// notify tells the operator that a certificate is due, once for each certificate.
 func (j *Job) notify(ctx context.Context, view registry.View) (outcome, error) {
-	a, now := *view.Agent, j.Now()
-	a.Hygiene = a.Concerning()
-	a.Hygiene.Told, a.Hygiene.Failed, a.Hygiene.Later = true, 0, time.Time{}
-	p := a.Pin()
+	h := view.Agent.Concerning()
+	h.Told, h.Failed, h.Later = true, 0, time.Time{}
+	return notified, j.report(ctx, *view.Agent, h, map[string]any{}, j.Now())
+}
+
+// report commits the row from which the event agent.cert_due is made, with the agent's certificate in its details, and
+// what hygiene knows of the agent from then on. An agent that is known by its SPIFFE ID has no pin.
+func (j *Job) report(
+	ctx context.Context, was agent.Agent, h agent.Hygiene, details map[string]any, now time.Time,
+) error {
+	if p := was.Pin(); p.Thumbprint != "" {
+		details["cert_thumbprint"], details["generation"] = p.Thumbprint, p.Generation
+		details["not_before"], details["not_after"] = audit.Stamp(p.NotBefore), audit.Stamp(p.NotAfter)
+	}
+	a := was
 	row, head, err := a.Head.Append(audit.Entry{
 		Time:    now,
 		Event:   audit.AgentCertDue,
 		Actor:   Actor,
 		Subject: string(a.ID),
-		Details: map[string]any{"cert_thumbprint": p.Thumbprint, "generation": p.Generation,
-			"not_before": audit.Stamp(p.NotBefore), "not_after": audit.Stamp(p.NotAfter)},
+		Details: details,
 	})
 	if err != nil {
-		return failed, err
+		return err
 	}
-	a.Head, a.UpdatedAt = head, now
-	return notified, registry.Settle(ctx, j.Store.Apply,
-		registry.Change{ID: j.NewID(), Agent: &a, Rows: []audit.Row{row}}.Ends(*view.Agent, now))
+	a.Hygiene, a.Head, a.UpdatedAt = h, head, now
+	return registry.Settle(ctx, j.Store.Apply, registry.Change{
+		ID:    j.NewID(),
+		Agent: &a,
+		Was:   &was,
+		Rows:  []audit.Row{row},
+	}.Ends(was, now))
+}
+
+// addressed adds the agent's method and its owner, if it has one: the owner is to act.
+func addressed(details map[string]any, a agent.Agent) map[string]any {
+	details["method"] = string(a.Method)
+	if a.Owner != "" {
+		details["owner"] = a.Owner
+	}
+	return details
 }
 
 // A failure is tried again by the next daily run, then after two, four and eight days; the slack lets a run that is a

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
-	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -135,14 +134,8 @@ func countOf(o outcome) (c registry.JobCounts) {
 }
 
 // obeyed deals with one agent. The outcome failed is the agent's own, and is logged; an error is not.
-func (j *Job) obeyed(ctx context.Context, job registry.Job, id agent.ID) (o outcome, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			o, err = failed, nil
-			j.Log.ErrorContext(ctx, "hygiene.failed", "agent_id", string(id), "job_id", job.ID, "cause", fmt.Sprint(p))
-		}
-	}()
-	o, err = j.obey(ctx, job, id)
+func (j *Job) obeyed(ctx context.Context, job registry.Job, id agent.ID) (outcome, error) {
+	o, err := guarded(func() (outcome, error) { return j.obey(ctx, job, id) })
 	switch {
 	case err == nil:
 		return o, nil
@@ -192,9 +185,8 @@ func (j *Job) obey(ctx context.Context, job registry.Job, id agent.ID) (outcome,
 
 // made promotes what a run of the job that died may have pinned and not promoted.
 func (j *Job) made(ctx context.Context, a agent.Agent) (outcome, error) {
-	h := a.Concerning()
-	if h.Undelivered != "" && a.Pin().Unused && h.Later.IsZero() { // with Later it is in the due index
-		if err := j.Secrets.Promote(ctx, SecretName(a.ID), h.Undelivered); err != nil {
+	if version := unpromoted(a); version != "" {
+		if err := j.Secrets.Promote(ctx, SecretName(a.ID), version); err != nil {
 			return failed, fmt.Errorf("promote the new version of the secret: %w", err)
 		}
 	}
@@ -218,38 +210,13 @@ func ordered(job registry.Job, old agent.Pin, now time.Time) cause {
 		"grace_seconds": int64(max(0, old.NotAfter.Sub(now)) / time.Second)}}
 }
 
-// announce commits the row from which the event is made, and with it the agent's mark of the job. The schedule still
-// notifies when the certificate is due.
+// announce reports the agent to its owner, with the agent's mark of the job. The schedule still notifies when the
+// certificate is due.
 func (j *Job) announce(ctx context.Context, was agent.Agent, job registry.Job) error {
-	a := was
-	a.Hygiene = a.Concerning()
-	a.Hygiene.Job = job.Began
-	details := map[string]any{"job_id": job.ID, "ordered_by": job.Actor, "method": string(a.Method)}
-	if a.Owner != "" {
-		details["owner"] = a.Owner
-	}
-	if p := a.Pin(); p.Thumbprint != "" { // an agent that is known by its SPIFFE ID has no pin
-		details["cert_thumbprint"], details["generation"] = p.Thumbprint, p.Generation
-		details["not_before"], details["not_after"] = audit.Stamp(p.NotBefore), audit.Stamp(p.NotAfter)
-	}
-	now := j.Now()
-	row, head, err := a.Head.Append(audit.Entry{
-		Time:    now,
-		Event:   audit.AgentCertDue,
-		Actor:   Actor,
-		Subject: string(a.ID),
-		Details: details,
-	})
-	if err != nil {
-		return err
-	}
-	a.Head, a.UpdatedAt = head, now
-	return registry.Settle(ctx, j.Store.Apply, registry.Change{
-		ID:    j.NewID(),
-		Agent: &a,
-		Was:   &was,
-		Rows:  []audit.Row{row},
-	}.Ends(was, now))
+	h := was.Concerning()
+	h.Job = job.Began
+	details := addressed(map[string]any{"job_id": job.ID, "ordered_by": job.Actor}, was)
+	return j.report(ctx, was, h, details, j.Now())
 }
 
 // putOff marks an agent whose delivery failed: the job goes on, and the schedule tries the agent again.

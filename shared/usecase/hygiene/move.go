@@ -99,37 +99,13 @@ func (j *Job) replace(
 	return true, nil
 }
 
-// name commits the row from which the event to the agent's owner is made, once for each re-issue.
+// name reports the agent to its owner, once for each re-issue.
 func (p *pass) name(ctx context.Context, was agent.Agent) (outcome, error) {
-	a, pin, now := was, was.Pin(), p.Now()
-	a.Hygiene = a.Concerning()
-	a.Hygiene.Named = p.re.Fence
-	details := map[string]any{"org_ca_generation": p.re.Generation, "method": string(a.Method)}
-	if pin.Thumbprint != "" {
-		details["cert_thumbprint"], details["generation"] = pin.Thumbprint, pin.Generation
-		details["not_before"], details["not_after"] = audit.Stamp(pin.NotBefore), audit.Stamp(pin.NotAfter)
-	}
-	if a.Owner != "" {
-		details["owner"] = a.Owner
-	}
-	if until := p.deadline(pin.Generation, now); !until.IsZero() {
+	h, now := was.Concerning(), p.Now()
+	h.Named = p.re.Fence
+	details := addressed(map[string]any{"org_ca_generation": p.re.Generation}, was)
+	if until := p.deadline(was.Pin().Generation, now); !until.IsZero() {
 		details["deadline"] = audit.Stamp(until)
 	}
-	row, head, err := a.Head.Append(audit.Entry{
-		Time:    now,
-		Event:   audit.AgentCertDue,
-		Actor:   Actor,
-		Subject: string(a.ID),
-		Details: details,
-	})
-	if err != nil {
-		return failed, err
-	}
-	a.Head, a.UpdatedAt = head, now
-	return notified, registry.Settle(ctx, p.Store.Apply, registry.Change{
-		ID:    p.NewID(),
-		Agent: &a,
-		Was:   &was,
-		Rows:  []audit.Row{row},
-	}.Ends(was, now))
+	return notified, p.report(ctx, was, h, details, now)
 }

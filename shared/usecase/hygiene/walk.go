@@ -2,7 +2,6 @@ package hygiene
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -81,14 +80,23 @@ func (p *pass) settleAll(ctx context.Context, page []agent.Agent) (over bool) {
 
 // settle promotes for one agent. The agent has not used what was pinned, or it has arrived.
 func (p *pass) settle(ctx context.Context, a agent.Agent) {
-	version := a.Concerning().Undelivered
-	if version == "" || !a.Pin().Unused || !a.Hygiene.Later.IsZero() { // with Later it is in the due index
+	version := unpromoted(a)
+	if version == "" {
 		return
 	}
 	if err := p.Secrets.Promote(ctx, SecretName(a.ID), version); err != nil {
 		p.fail(ctx, a.ID, err)
 		p.unsettle()
 	}
+}
+
+// unpromoted is the version of an agent's secret that a run which died may have pinned and not promoted; empty: none.
+// With Later the agent is in the due index, which leads to it.
+func unpromoted(a agent.Agent) string {
+	if h := a.Concerning(); a.Pin().Unused && h.Later.IsZero() {
+		return h.Undelivered
+	}
+	return ""
 }
 
 func (p *pass) unsettle() {
@@ -106,7 +114,7 @@ func (p *pass) fail(ctx context.Context, id agent.ID, err error) {
 
 // deal brings one agent along, and logs if that fails.
 func (p *pass) deal(ctx context.Context, id agent.ID) {
-	done, err := p.guarded(ctx, id)
+	done, err := guarded(func() (outcome, error) { return p.proceed(ctx, id) })
 	if err != nil {
 		p.fail(ctx, id, err)
 		return
@@ -121,15 +129,6 @@ func (p *pass) deal(ctx context.Context, id agent.ID) {
 		p.seen.Waiting++
 	case nothing, failed:
 	}
-}
-
-func (p *pass) guarded(ctx context.Context, id agent.ID) (done outcome, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", errPanic, r)
-		}
-	}()
-	return p.proceed(ctx, id)
 }
 
 // deadline returns when the last overlap of a generation ends, of generation 0 the last of any; zero: it does not count
