@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -12,10 +11,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/authn"
 )
 
-const (
-	refusedTimeout = 500 * time.Millisecond // of one write, which no answer waits for
-	refusedKept    = 5000                   // certificates that an instance remembers
-)
+// refusedTimeout is for one write, which no answer waits for.
+const refusedTimeout = 500 * time.Millisecond
 
 // Refusals notes, while a rotation of the Org CA has an overlap, which agents' new certificates are refused: the gate
 // between two waves counts them. A certificate is noted once, and only where it is the newest pin of the agent that
@@ -28,8 +25,7 @@ type Refusals struct {
 	Background func(func()) // runs what no answer waits for
 	Log        *slog.Logger
 
-	mu    sync.Mutex
-	noted map[string]bool // by thumbprint
+	noted once
 }
 
 // faults are the refusals that speak of a certificate, or of the key that goes with it. What a client asks wrongly
@@ -54,7 +50,7 @@ func (n *Refusals) note(ctx context.Context, view registry.View, thumbprint stri
 		return
 	}
 	for fault, code := range faults {
-		if errors.Is(cause, fault) && n.first(thumbprint) {
+		if errors.Is(cause, fault) && n.noted.first(thumbprint) {
 			n.write(ctx, registry.Refusal{
 				Agent:      view.Agent.ID,
 				Thumbprint: thumbprint,
@@ -67,29 +63,13 @@ func (n *Refusals) note(ctx context.Context, view registry.View, thumbprint stri
 	}
 }
 
-// first reports whether this instance has not noted the certificate yet.
-func (n *Refusals) first(thumbprint string) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.noted[thumbprint] {
-		return false
-	}
-	if n.noted == nil || len(n.noted) >= refusedKept {
-		n.noted = map[string]bool{}
-	}
-	n.noted[thumbprint] = true
-	return true
-}
-
 func (n *Refusals) write(ctx context.Context, r registry.Refusal) {
 	ctx = context.WithoutCancel(ctx)
 	n.Background(func() {
 		ctx, cancel := context.WithTimeout(ctx, refusedTimeout)
 		defer cancel()
 		if err := n.Store.Refuse(ctx, r); err != nil {
-			n.mu.Lock()
-			delete(n.noted, r.Thumbprint) // the agent's next request tries again
-			n.mu.Unlock()
+			n.noted.forget(r.Thumbprint)
 			n.Log.WarnContext(ctx, "token.refusal_unknown", "agent", string(r.Agent), "cause", err.Error())
 		}
 	})

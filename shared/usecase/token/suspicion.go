@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -35,8 +34,7 @@ type Suspicions struct {
 	NewID      func() string
 	Log        *slog.Logger
 
-	mu     sync.Mutex
-	looked map[string]bool // certificates by thumbprint
+	looked once
 }
 
 // note looks whether the refusal of a certificate is evidence, and writes it down. The connection has proved the
@@ -46,7 +44,7 @@ func (s *Suspicions) note(
 	now time.Time,
 ) {
 	if s == nil || view.Agent == nil || !errors.Is(cause, agent.ErrRevoked) ||
-		!view.Agent.MayBeSuspected(shown.Thumbprint(), life, now) || !s.first(shown.Thumbprint()) {
+		!view.Agent.MayBeSuspected(shown.Thumbprint(), life, now) || !s.looked.first(shown.Thumbprint()) {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
@@ -54,7 +52,7 @@ func (s *Suspicions) note(
 		ctx, cancel := context.WithTimeout(ctx, suspectTimeout)
 		defer cancel()
 		if err := s.write(ctx, view.Agent.ID, authn.PinOf(shown.Leaf), by, life, now); err != nil {
-			s.forget(shown.Thumbprint()) // the certificate's next use tries again
+			s.looked.forget(shown.Thumbprint())
 			s.Log.WarnContext(ctx, "token.suspicion_unknown", "agent", string(view.Agent.ID), "cause", err.Error())
 		}
 	})
@@ -100,24 +98,4 @@ func (s *Suspicions) write(
 			"contained", suspect.Contained())
 	}
 	return err
-}
-
-// first reports whether this instance has not looked at the certificate yet.
-func (s *Suspicions) first(thumbprint string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.looked[thumbprint] {
-		return false
-	}
-	if s.looked == nil || len(s.looked) >= refusedKept {
-		s.looked = map[string]bool{}
-	}
-	s.looked[thumbprint] = true
-	return true
-}
-
-func (s *Suspicions) forget(thumbprint string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.looked, thumbprint)
 }
