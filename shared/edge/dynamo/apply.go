@@ -139,9 +139,15 @@ func (s *Store) lookups(c registry.Change) (list []types.TransactWriteItem) {
 // meet what the attempt before it stored: also ErrConflict.
 func (s *Store) putVersioned(ctx context.Context, doing, table string, i item, version int64) error {
 	put := s.versioned(i, version).Put
+	put.TableName = &table
+	return s.put(ctx, doing, put)
+}
+
+// put carries out one conditional write of its own. Error: ErrConflict if the condition does not hold.
+func (s *Store) put(ctx context.Context, doing string, put *types.Put) error {
 	var a attempts
 	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName:                 &table,
+		TableName:                 put.TableName,
 		Item:                      put.Item,
 		ConditionExpression:       put.ConditionExpression,
 		ExpressionAttributeNames:  put.ExpressionAttributeNames,

@@ -82,7 +82,8 @@ func (s *Store) Status(ctx context.Context, since time.Time) (st registry.Status
 	}
 	var pointerErr error
 	var reading sync.WaitGroup
-	reading.Go(func() { st.Pointer, pointerErr = s.anyPointer(ctx) })
+	at := rand.IntN(orgca.Copies) //nolint:gosec // pollers share the copies with the agents
+	reading.Go(func() { st.Pointer, pointerErr = s.pointer(ctx, pointerKey(at)) })
 	st.Deaths, err = s.deaths(ctx, since)
 	reading.Wait()
 	if err = errors.Join(err, pointerErr); err != nil {
@@ -109,39 +110,16 @@ func (s *Store) deaths(ctx context.Context, since time.Time) (deaths []registry.
 	return deaths, err
 }
 
-// anyPointer reads a copy of the pointer at random: pollers share the copies with the agents.
-func (s *Store) anyPointer(ctx context.Context) (*orgca.Pointer, error) {
-	i, err := s.get(ctx, s.registry, key(org, pointerKey(rand.IntN(orgca.Copies)))) //nolint:gosec // spreads reads
-	if err != nil || i == nil {
-		return nil, err
-	}
-	p, err := decodePointer(i)
-	return &p, err
-}
-
 // PutStatusNote stores the note iff the stored one has the number that was read.
 func (s *Store) PutStatusNote(ctx context.Context, n registry.StatusNote, was int64) error {
-	const doing = "store the note of a status document"
 	w := writer{key(statusNote, single)}
 	w.number("seq", n.Seq)
 	w.text("digest", n.Digest)
-	in := &dynamodb.PutItemInput{
-		TableName:           &s.registry,
-		Item:                w.item,
-		ConditionExpression: aws.String("attribute_not_exists(pk)"),
-	}
+	put := absent(s.registry, "pk", w.item).Put
 	if was != 0 {
-		in.ConditionExpression = aws.String("#seq = :was")
-		in.ExpressionAttributeNames = map[string]string{"#seq": "seq"}
-		in.ExpressionAttributeValues = item{":was": number(was)}
+		put.ConditionExpression = aws.String("#seq = :was")
+		put.ExpressionAttributeNames = map[string]string{"#seq": "seq"}
+		put.ExpressionAttributeValues = item{":was": number(was)}
 	}
-	var a attempts
-	_, err := s.client.PutItem(ctx, in, a.watch)
-	if _, ok := conditionFailed(err); ok {
-		return fmt.Errorf("%s: %w", doing, registry.ErrConflict)
-	}
-	if err != nil {
-		return a.failed(doing, err)
-	}
-	return nil
+	return s.put(ctx, "store the note of a status document", put)
 }

@@ -111,8 +111,13 @@ func addToView(v *registry.View, i item) error {
 
 // Pointer reads the copy of the pointer that an agent's requests use.
 func (s *Store) Pointer(ctx context.Context, id agent.ID) (*orgca.Pointer, error) {
+	return s.pointer(ctx, pointerFor(id))
+}
+
+// pointer reads one copy of the pointer.
+func (s *Store) pointer(ctx context.Context, copyKey string) (*orgca.Pointer, error) {
 	const doing = "read the pointer"
-	i, err := s.get(ctx, s.registry, key(org, pointerFor(id)))
+	i, err := s.get(ctx, s.registry, key(org, copyKey))
 	if err != nil || i == nil {
 		return nil, wrap(doing, err)
 	}

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
@@ -56,19 +53,7 @@ func (s *Store) TokenKeys(ctx context.Context, epochs ...int64) ([]registry.Toke
 // stored: also ErrConflict, after which the caller reads the key anyway.
 func (s *Store) PutTokenKey(ctx context.Context, k registry.TokenKey) error {
 	doing := fmt.Sprintf("store the token key of epoch %d", k.Epoch)
-	var a attempts
-	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName:           &s.keys,
-		Item:                encodeTokenKey(k),
-		ConditionExpression: aws.String("attribute_not_exists(pk)"),
-	}, a.watch)
-	if _, ok := conditionFailed(err); ok {
-		return fmt.Errorf("%s: %w", doing, registry.ErrConflict)
-	}
-	if err != nil {
-		return a.failed(doing, err)
-	}
-	return nil
+	return s.put(ctx, doing, absent(s.keys, "pk", encodeTokenKey(k)).Put)
 }
 
 func encodeTokenKey(k registry.TokenKey) item {
