@@ -59,34 +59,28 @@ func (e *Enroller) bySeen(ctx context.Context, l Selection) (page registry.Page,
 }
 
 func (e *Enroller) sightings(ctx context.Context, f registry.Filter) (all []placedAgent, err error) {
-	q := registry.Selection{
-		Filter:  f,
-		Sort:    registry.ByName,
-		Limit:   MaxLimit,
-		Keys:    maxKeys,
-		Records: maxRecords,
-	}
-	for read := 0; read < maxSorted; read += maxRecords { // a page reads no more records, and may match none of them
-		page, err := e.Store.List(ctx, q)
+	// A page reads maxRecords at most, and may match none of them.
+	complete, err := e.each(ctx, f, maxSorted/maxRecords, func(page []agent.Agent) error {
+		hours, err := e.LastSeen(ctx, page...)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		hours, err := e.LastSeen(ctx, page.Agents...)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range page.Agents {
+		for _, a := range page {
 			hour := int64(0)
 			if at, seen := hours[a.ID]; seen {
 				hour = at.Unix()
 			}
 			all = append(all, placedAgent{a, fmt.Sprintf(seenPlace, hour) + string(a.ID)})
 		}
-		if q.Cursor = page.Next; q.Cursor == "" {
-			return all, nil
-		}
+		return nil
+	})
+	if err == nil && !complete {
+		err = ErrSort
 	}
-	return nil, ErrSort
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
 }
 
 // seenPlace begins a place in the order: the hour, in seconds.

@@ -3,6 +3,7 @@ package enroll
 import (
 	"context"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
@@ -69,4 +70,31 @@ func (e *Enroller) current(ctx context.Context) (int64, error) {
 		return 0, orgca.ErrMissing
 	}
 	return org.Pointer.Current, nil
+}
+
+// each hands over the agents that a filter leaves, by name, in the largest pages, most of them at the most; complete:
+// all were handed over. It ends with the first error of do.
+func (e *Enroller) each(
+	ctx context.Context, f registry.Filter, most int, do func([]agent.Agent) error,
+) (complete bool, err error) {
+	q := registry.Selection{
+		Filter:  f,
+		Sort:    registry.ByName,
+		Limit:   MaxLimit,
+		Keys:    maxKeys,
+		Records: maxRecords,
+	}
+	for range most {
+		page, err := e.Store.List(ctx, q)
+		if err == nil {
+			err = do(page.Agents)
+		}
+		if err != nil {
+			return false, err
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return true, nil
+		}
+	}
+	return false, nil
 }

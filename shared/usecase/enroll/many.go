@@ -122,19 +122,8 @@ func (e *Enroller) forecast(ctx context.Context, filter registry.Filter) (Foreca
 	for _, m := range agent.Methods() {
 		found.Methods[m] = 0
 	}
-	q := registry.Selection{
-		Filter:  filter,
-		Sort:    registry.ByName,
-		Limit:   MaxLimit,
-		Keys:    maxKeys,
-		Records: maxRecords,
-	}
-	for range maxForecast {
-		page, err := e.Store.List(ctx, q)
-		if err != nil {
-			return Forecast{}, err
-		}
-		for _, a := range page.Agents {
+	complete, err := e.each(ctx, filter, maxForecast, func(page []agent.Agent) error {
+		for _, a := range page {
 			found.Methods[a.Method]++
 			if a.Delivers() {
 				found.Reissue++
@@ -142,11 +131,12 @@ func (e *Enroller) forecast(ctx context.Context, filter registry.Filter) (Foreca
 				found.Notify++
 			}
 		}
-		if q.Cursor = page.Next; q.Cursor == "" {
-			found.Complete = true
-			return found, nil
-		}
+		return nil
+	})
+	if err != nil {
+		return Forecast{}, err
 	}
+	found.Complete = complete
 	return found, nil
 }
 
