@@ -2,8 +2,6 @@ package status
 
 import (
 	"cmp"
-	"encoding/base64"
-	"encoding/hex"
 	"slices"
 	"time"
 
@@ -11,6 +9,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/verifier"
+	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
 )
 
 // lateCommit is how long after its time a change may have been committed, at most. It matters for entries that the
@@ -54,11 +53,8 @@ func later(a, b time.Time) time.Time {
 
 func entry(d agent.Death) verifier.Entry {
 	e := verifier.Entry{Handle: d.Handle.String(), NotBefore: d.Before}
-	if d.Thumbprint != "" {
-		octets, err := hex.DecodeString(d.Thumbprint)
-		if err == nil {
-			e.X5T = base64.RawURLEncoding.EncodeToString(octets)
-		}
+	if x5t, err := accesstoken.X5TFromThumbprint(d.Thumbprint); err == nil { // else the entry is of a handle
+		e.X5T = x5t
 	}
 	return e
 }
