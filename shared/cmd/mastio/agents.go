@@ -67,7 +67,7 @@ func (a *app) agentsList() *cobra.Command {
 	f.StringVar(&l.generation, "generation", "",
 		"`number` of the Org CA that their certificates are under, or not_current")
 	f.StringVar(&l.due, "due", "", "certificates that are due within so many `days`: 30d")
-	f.StringVar(&l.sort, "sort", "", "name or due")
+	f.StringVar(&l.sort, "sort", "", "name, due or last_seen")
 	f.IntVar(&l.most, "limit", 0, "show at most so many (default: all)")
 	a.watches(cmd, &l.watch)
 	return cmd
@@ -127,7 +127,7 @@ func (a *app) printAgents(all []json.RawMessage, total *int64) error {
 	for _, raw := range all {
 		var g agent
 		if err := json.Unmarshal(raw, &g); err != nil {
-			return &api.RefusedError{Status: http.StatusOK, Detail: "The answer is not that of a Mastio: " + err.Error()}
+			return foreign(http.StatusOK, err)
 		}
 		r.Lines, r.Names = append(r.Lines, raw), append(r.Names, g.ID)
 		seen := "-"
@@ -192,7 +192,7 @@ func (a *app) agentID(ctx context.Context, name string) (string, error) {
 func (a *app) printMembers(answer api.Answer, name string) error {
 	rows, err := members(answer.Body)
 	if err != nil {
-		return &api.RefusedError{Status: answer.Status, Detail: "The answer is not that of a Mastio: " + err.Error()}
+		return foreign(answer.Status, err)
 	}
 	return a.screen().Write(screen.Result{
 		Table: screen.Table{Rows: rows},

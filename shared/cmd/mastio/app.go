@@ -225,9 +225,14 @@ func (a *app) read(ctx context.Context, r api.Request, into any) (json.RawMessag
 
 func decode(answer api.Answer, into any) error {
 	if err := json.Unmarshal(answer.Body, into); err != nil {
-		return &api.RefusedError{Status: answer.Status, Detail: "The answer is not that of a Mastio: " + err.Error()}
+		return foreign(answer.Status, err)
 	}
 	return nil
+}
+
+// foreign is the error of an answer that no Mastio gives.
+func foreign(status int, err error) error {
+	return &api.RefusedError{Status: status, Detail: "The answer is not that of a Mastio: " + err.Error()}
 }
 
 // moment is an instant for people: its date, and how far away it is.

@@ -15,12 +15,8 @@ const caPath = "/pki/rotate-ca"
 
 // caStatus are the members of GET /pki/rotate-ca that are shown.
 type caStatus struct {
-	Generation  int64    `json:"generation"`
-	Fingerprint string   `json:"fingerprint"`
-	Subject     string   `json:"subject"`
-	NotAfter    *instant `json:"not_after"`
-	Source      string   `json:"source"`
-	Previous    *struct {
+	generation
+	Previous *struct {
 		Generation int64 `json:"generation"`
 	} `json:"previous"`
 	OverlapUntil *instant `json:"overlap_until"`
@@ -60,6 +56,15 @@ type generation struct {
 	NotAfter    *instant `json:"not_after"`
 	Source      string   `json:"source"`
 	CurrentAt   *instant `json:"current_at"`
+}
+
+// rows are the lines about the generation that is current, or is to be.
+func (g generation) rows(a *app) [][]string {
+	return [][]string{
+		{"Org CA", fmt.Sprintf("generation %d, %s", g.Generation, g.Subject)},
+		{"fingerprint", g.Fingerprint},
+		{"ends", a.moment(g.NotAfter)},
+	}
 }
 
 // progress is how far the fleet has moved.
@@ -124,11 +129,7 @@ func day(t *instant) string {
 
 // rows are the lines about the Org CA in every overview.
 func (ca caStatus) rows(a *app) [][]string {
-	rows := [][]string{
-		{"Org CA", fmt.Sprintf("generation %d, %s", ca.Generation, ca.Subject)},
-		{"fingerprint", ca.Fingerprint},
-		{"ends", a.moment(ca.NotAfter)},
-	}
+	rows := ca.generation.rows(a)
 	if ca.Progress != nil {
 		p := ca.Progress
 		rows = append(rows, []string{"agents", fmt.Sprintf("%d active; %d have moved to it, %d remain (%d of them silent)",

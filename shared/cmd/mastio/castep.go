@@ -3,15 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/mastio-aws/mastio/shared/cmd/mastio/api"
 )
 
 // uploadType is an upload as one file: certificates and key in PEM.
@@ -34,13 +31,9 @@ func (a *app) caUpload() *cobra.Command {
 				return err
 			}
 			defer clear(body)
-			return a.swapCA(cmd.Context(), &w, api.Request{
-				Method: http.MethodPost,
-				Path:   caPath,
-				Query:  w.query("upload"),
-				Body:   body,
-				Type:   uploadType,
-			})
+			r := rotateCA(w.query("upload"))
+			r.Body, r.Type = body, uploadType
+			return a.swapCA(cmd.Context(), &w, r)
 		},
 	}
 	w.options(cmd)
@@ -76,7 +69,7 @@ func (a *app) caStage() *cobra.Command {
 			"  mastio ca stage new-org-ca.pem new-org-ca-key.pem",
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r := api.Request{Method: http.MethodPost, Path: caPath, Query: w.query("stage")}
+			r := rotateCA(w.query("stage"))
 			if len(args) > 0 {
 				body, err := uploadOf(args)
 				if err != nil {
@@ -104,7 +97,7 @@ func (a *app) caCommit() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q := w.query("commit")
 			q.Set("fingerprint", args[0])
-			return a.swapCA(cmd.Context(), &w, api.Request{Method: http.MethodPost, Path: caPath, Query: q})
+			return a.swapCA(cmd.Context(), &w, rotateCA(q))
 		},
 	}
 	w.options(cmd)
@@ -128,8 +121,7 @@ func (a *app) caSchedule() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cancel {
-				q := url.Values{"mode": {"cancel"}}
-				return a.stepCA(cmd.Context(), api.Request{Method: http.MethodPost, Path: caPath, Query: q})
+				return a.stepCA(cmd.Context(), rotateCA(url.Values{"mode": {"cancel"}}))
 			}
 			date, err := a.dateOf(at)
 			if err != nil {
@@ -141,7 +133,7 @@ func (a *app) caSchedule() *cobra.Command {
 				q.Set("fingerprint", fingerprint)
 			}
 			q.Set("at", date.UTC().Format(time.RFC3339))
-			return a.stepCA(cmd.Context(), api.Request{Method: http.MethodPost, Path: caPath, Query: q})
+			return a.stepCA(cmd.Context(), rotateCA(q))
 		},
 	}
 	f := cmd.Flags()
@@ -183,8 +175,7 @@ func (a *app) caRollback() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r := api.Request{Method: http.MethodPost, Path: caPath, Query: w.query("rollback")}
-			return a.stepCA(cmd.Context(), r)
+			return a.stepCA(cmd.Context(), rotateCA(w.query("rollback")))
 		},
 	}
 	w.statement(cmd)
@@ -213,7 +204,7 @@ func (a *app) caFinalise() *cobra.Command {
 			if safe && !a.dryRun {
 				q.Set("if_safe", "true")
 			}
-			return a.stepCA(cmd.Context(), api.Request{Method: http.MethodPost, Path: caPath, Query: q})
+			return a.stepCA(cmd.Context(), rotateCA(q))
 		},
 	}
 	w.statement(cmd)

@@ -105,10 +105,8 @@ func (a *app) agentsRotate() *cobra.Command {
 				if days > 0 {
 					body["validity_days"] = days
 				}
-				for name, value := range map[string]string{"reason": w.reason, "comment": w.comment} {
-					if value != "" {
-						body[name] = value
-					}
+				for name, value := range w.said() {
+					body[name] = value
 				}
 				return body, nil
 			})

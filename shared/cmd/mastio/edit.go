@@ -122,10 +122,8 @@ func (a *app) agentsDeactivate() *cobra.Command {
 				return err
 			}
 			q := url.Values{}
-			for name, value := range map[string]string{"reason": w.reason, "comment": w.comment} {
-				if value != "" {
-					q.Set(name, value)
-				}
+			for name, value := range w.said() {
+				q.Set(name, value)
 			}
 			r := api.Request{Method: http.MethodDelete, Path: agentPath(id), Query: q}
 			if _, err := a.do(cmd.Context(), r, false); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -82,23 +83,35 @@ func (w *swap) statement(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&w.comment, "comment", "", "`text` for the audit trail")
 }
 
+// said are the members of a statement that were given, by name.
+func (w *swap) said() map[string]string {
+	said := map[string]string{"reason": w.reason, "comment": w.comment}
+	maps.DeleteFunc(said, func(_, value string) bool { return value == "" })
+	return said
+}
+
+// rotateCA is a request of the route rotate-ca.
+func rotateCA(q url.Values) api.Request {
+	return api.Request{Method: http.MethodPost, Path: caPath, Query: q}
+}
+
 func (w *swap) query(mode string) url.Values {
 	q := url.Values{"mode": {mode}}
-	put := func(name, value string) {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
 	if w.overlap > 0 {
 		q.Set("overlap", w.overlap.seconds())
 	}
 	if w.hold > 0 {
 		q.Set("hold", w.hold.seconds())
 	}
-	put("waves", w.waves)
-	put("on_halt", w.onHalt)
-	put("reason", w.reason)
-	put("comment", w.comment)
+	if w.waves != "" {
+		q.Set("waves", w.waves)
+	}
+	if w.onHalt != "" {
+		q.Set("on_halt", w.onHalt)
+	}
+	for name, value := range w.said() {
+		q.Set(name, value)
+	}
 	if w.skipBackup {
 		q.Set("backup", "skip")
 	}
@@ -117,7 +130,7 @@ func (a *app) caRotate() *cobra.Command {
 			"  mastio ca rotate --reason keyCompromise --comment \"HSM lost\"",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.swapCA(cmd.Context(), &w, api.Request{Method: http.MethodPost, Path: caPath, Query: w.query("mint")})
+			return a.swapCA(cmd.Context(), &w, rotateCA(w.query("mint")))
 		},
 	}
 	w.options(cmd)
@@ -196,11 +209,7 @@ func (a *app) showCA(ctx context.Context, r api.Request) error {
 }
 
 func (a *app) swapRows(out swapResult) [][]string {
-	rows := [][]string{
-		{"Org CA", fmt.Sprintf("generation %d, %s", out.Generation, out.Subject)},
-		{"fingerprint", out.Fingerprint},
-		{"ends", a.moment(out.NotAfter)},
-	}
+	rows := out.generation.rows(a)
 	if out.OverlapUntil != nil {
 		rows = append(rows, []string{"overlap", "the one before is accepted until " + a.moment(out.OverlapUntil)})
 	}
