@@ -36,7 +36,7 @@ func (m maker) tokenCases() []vectorCase {
 	proof := m.prove(good)
 	cases := m.wants("ok", map[string]*vectorRequest{
 		"good": m.bearer(good), "scheme in lower case": m.request([]string{"Authorization", "bearer " + good}),
-		"with a proof that nobody asked for": m.request([]string{"Authorization", "Bearer " + good},
+		"with a proof that was not asked for": m.request([]string{"Authorization", "Bearer " + good},
 			[]string{"DPoP", proof}),
 		"one audience of two":          claims("aud", []string{"urn:other", resource}),
 		"not before now":               claims("nbf", now.Unix()),

@@ -1,10 +1,11 @@
-// Package verifier decides whether a request to a resource holds a valid access token of this Mastio. It is a
-// resource server's check as a function without HTTP, store or clock.
+// Package verifier decides whether a request to a resource holds a valid access token of a Mastio.
 //
 // A token counts only over a connection with the certificate that it is bound to (RFC 8705 section 3). A token that
-// is bound to a key too also needs a proof by this key for this request (RFC 9449 section 7). The caller has two
-// duties, because they need more than the request: remember each proof until Verified.ReplayUntil, and, where it
-// matters within the life of a token, check whether the certificate still authenticates its agent.
+// is bound to a key too also needs a proof by this key for this request (RFC 9449 section 7).
+//
+// Verifier is a resource server's whole check, with middleware. Rules is the part without HTTP, store or clock. Its
+// caller has two duties, because they need more than the request: remember each proof until Verified.ReplayUntil, and
+// check whether the certificate still authenticates its agent, by Status or otherwise.
 package verifier
 
 import (
@@ -62,7 +63,7 @@ type Verified struct {
 	ReplayUntil time.Time
 }
 
-// Check returns what the request proves, or one of the errors above.
+// Check returns what the request proves. Errors: ErrNoToken, ErrToken, ErrBinding, ErrScheme, ErrProof, ErrNonce.
 func (r Rules) Check(q Request) (Verified, error) {
 	scheme, token, err := credentials(q.Authorization)
 	if err != nil {

@@ -140,8 +140,8 @@ func TestCheck(t *testing.T) {
 	bearer, bound := s.token(t, "", nil), s.token(t, jkt, nil)
 	for name, q := range map[string]Request{
 		"Bearer": s.request("Bearer " + bearer), "bearer in lower case": s.request("bearer " + bearer),
-		"Bearer beside a proof": s.request("Bearer "+bearer, "anything"),
-		"DPoP":                  s.request("DPoP "+bound, prove(t, s.proof, bound, nil)),
+		"Bearer with a proof": s.request("Bearer "+bearer, "anything"),
+		"DPoP":                s.request("DPoP "+bound, prove(t, s.proof, bound, nil)),
 	} {
 		v, err := s.rules().Check(q)
 		if err != nil || v.Claims.Subject != "acme::kyc" {

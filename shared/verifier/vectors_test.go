@@ -63,7 +63,7 @@ type vectorRequest struct {
 	Remote      string     `json:"remote"`                // address and port
 }
 
-// The vectors say what is in them; the generator beside this file makes them anew, byte for byte.
+// The vectors say what is in them. The generator in this package makes them anew, byte for byte.
 func TestVectorsAreWhatTheGeneratorMakes(t *testing.T) {
 	for name, made := range vectors(t) {
 		text, err := json.MarshalIndent(made, "", " ")
