@@ -3,6 +3,8 @@ package inmemory
 import (
 	"testing"
 
+	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
@@ -37,4 +39,22 @@ func (m *Mastio) Org(t testing.TB) registry.Org {
 		t.Fatal(err)
 	}
 	return org
+}
+
+// Seed stores a new agent with the row of its enrolment: an agent that an enrolment cannot make, or takes long to.
+func (m *Mastio) Seed(t testing.TB, a agent.Agent) {
+	t.Helper()
+	row, head, err := a.Head.Append(audit.Entry{
+		Time:    a.EnrolledAt,
+		Event:   audit.AgentEnrolled,
+		Actor:   "test",
+		Subject: string(a.ID),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Head = head
+	if err := m.Store.Apply(t.Context(), registry.Change{ID: m.NewID(), Agent: &a, Rows: []audit.Row{row}}); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -200,19 +200,7 @@ func (s *simulated) outside(t *testing.T, name string, m agent.Method) agent.ID 
 	} else {
 		a.SPIFFEID = "spiffe://" + inmemory.TrustDomain + "/" + name
 	}
-	row, head, err := a.Head.Append(audit.Entry{
-		Time:    s.now(),
-		Event:   audit.AgentEnrolled,
-		Actor:   "test",
-		Subject: string(id),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.Head = head
-	if err := s.Store.Apply(t.Context(), registry.Change{ID: s.NewID(), Agent: &a, Rows: []audit.Row{row}}); err != nil {
-		t.Fatal(err)
-	}
+	s.Seed(t, a)
 	return id
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/hygiene"
 	"github.com/mastio-aws/mastio/test/inmemory"
@@ -39,19 +38,7 @@ func populate(t *testing.T, m *inmemory.Mastio, size, due int) []agent.ID {
 		if n%2 == 1 {
 			a.Hygiene.Deliver = agent.SecretsManager
 		}
-		row, head, err := audit.Head{}.Append(audit.Entry{
-			Time:    begin,
-			Event:   audit.AgentEnrolled,
-			Actor:   "test",
-			Subject: string(id),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		a.Head = head
-		if err := m.Store.Apply(t.Context(), registry.Change{ID: m.NewID(), Agent: &a, Rows: []audit.Row{row}}); err != nil {
-			t.Fatal(err)
-		}
+		m.Seed(t, a)
 	}
 	return ids
 }
