@@ -1,8 +1,6 @@
 package soak
 
 import (
-	"encoding/json"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -67,21 +65,8 @@ func (w *world) introspect(client *http.Client, token string) (status int, activ
 		return 0, false
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := client.Do(r)
-	if err != nil {
-		w.Error(err)
-		return 0, false
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
-	var got answer
-	if err == nil {
-		err = json.Unmarshal(data, &got)
-	}
-	if err != nil {
-		w.Errorf("introspection: %v: %.200s", err, data)
-	}
-	return resp.StatusCode, got.Active
+	status, got := w.exchange(client, r)
+	return status, got.Active
 }
 
 // rotateServer gives the resource server a new certificate, unless another client has since shown: two rotations

@@ -297,6 +297,11 @@ func (w *world) send(client *http.Client, method, path string, body any) (int, a
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
+	return w.exchange(client, r)
+}
+
+// exchange sends a request and reads its answer; a status of 0: there is none.
+func (w *world) exchange(client *http.Client, r *http.Request) (int, answer) {
 	resp, err := client.Do(r)
 	if err != nil {
 		w.Error(err)
@@ -309,7 +314,7 @@ func (w *world) send(client *http.Client, method, path string, body any) (int, a
 		err = json.Unmarshal(data, &got)
 	}
 	if err != nil {
-		w.Errorf("%s %s: %v: %.200s", method, path, err, data)
+		w.Errorf("%s %s: %v: %.200s", r.Method, r.URL.Path, err, data)
 	}
 	return resp.StatusCode, got
 }
