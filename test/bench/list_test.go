@@ -53,7 +53,7 @@ func TestPriceOfAPageOfAgents(t *testing.T) {
 		{"of a generation", filter(registry.Filter{Generation: 1}, registry.ByGeneration), 200},
 		{"due", filter(registry.Filter{DueAt: time.Now()}, registry.ByDue), 50},
 		{"a part of a name that few have", filter(registry.Filter{Name: "00042"}, registry.ByName), 200},
-		{"an owner that nobody has", filter(registry.Filter{Owner: "none"}, registry.ByName), 1050},
+		{"an owner of no agent", filter(registry.Filter{Owner: "none"}, registry.ByName), 1050},
 		{"last seen", filter(registry.Filter{}, enroll.BySeen), 21_000},
 	} {
 		s.sum = spent{}

@@ -16,7 +16,7 @@ func (f fixture) status(since time.Time) registry.Status {
 	return st
 }
 
-// deaths are told from an instant on, in order, and are as the changes had them.
+// deaths are returned from an instant on, in order, as the changes had them.
 func deaths(t *testing.T, f fixture) {
 	f.same("status of an empty store", f.status(time.Time{}), registry.Status{})
 	p := fullPointer()

@@ -46,7 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) registry.Store) {
 		{"a CA of the edge is named by agents", named},
 		{"a CA of the edge is marked and forgotten as it was read", marks},
 		{"answers end", answers},
-		{"a proof works once", proofs}, {"proofs are told apart", distinctProofs},
+		{"a proof works once", proofs}, {"proofs differ by key and id", distinctProofs},
 		{"pages meet every agent in order", pages},
 		{"an agent that comes and goes is met once", comesAndGoes},
 		{"cursors are checked", cursors},
