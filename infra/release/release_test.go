@@ -73,9 +73,9 @@ func TestReleaseIsReproducible(t *testing.T) {
 			t.Errorf("%s names the folder that it was built in", name)
 		}
 	}
-	out, err := exec.Command(filepath.Join(one.out, "here"), "-version").CombinedOutput()
+	out, err := exec.Command(filepath.Join(one.out, "here"), "--version").CombinedOutput()
 	if got := strings.TrimSpace(string(out)); err != nil || !strings.HasSuffix(got, " v1.2.3") {
-		t.Errorf("-version: %q %v", got, err)
+		t.Errorf("--version: %q %v", got, err)
 	}
 	checkZip(t, filepath.Join(one.out, "function-healthz-arm64.zip"))
 	checkDeployed(t, one)

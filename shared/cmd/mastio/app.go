@@ -19,6 +19,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/cmd/mastio/api"
 	"github.com/mastio-aws/mastio/shared/cmd/mastio/screen"
 	"github.com/mastio-aws/mastio/shared/cmd/mastio/settings"
+	"github.com/mastio-aws/mastio/shared/version"
 )
 
 // app is one run of the command.
@@ -57,6 +58,7 @@ func (a *app) root() *cobra.Command {
 			"  mastio ca rotate --overlap 7d --watch",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       version.Stamp,
 		Args:          cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return errors.Join(cmd.Help(), &verdict{status: misused})
@@ -68,6 +70,7 @@ func (a *app) root() *cobra.Command {
 			return nil
 		},
 	}
+	root.SetVersionTemplate("mastio {{.Version}}\n")
 	f := root.PersistentFlags()
 	f.StringVar(&a.URL, "url", "", "operators' `address` (MASTIO_URL), such as https://mastio.example.com")
 	f.StringVar(&a.AgentsURL, "agents-url", "", "agents' `address` (MASTIO_AGENTS_URL; default: what the Mastio says)")

@@ -39,7 +39,8 @@ func TestExitStatus(t *testing.T) {
 	}{
 		{"done", caRoute, says(200, status("1", "9")), []string{"ca", "status"}, 0, "9 remain"},
 		{"help", "", nil, []string{"--help"}, 0, "Exit status:"},
-		{"version", "", nil, []string{"version"}, 0, "mastio "},
+		{"version", "", nil, []string{"version"}, 0, "mastio dev"},
+		{"version as an option", "", nil, []string{"--version"}, 0, "mastio dev"},
 		{"completion", "", nil, []string{"completion", "bash"}, 0, "__start_mastio"},
 		{"refused", swapRoute, says(409, `{"code":"rotation_in_progress","detail":"Another rotation."}`),
 			[]string{"ca", "rotate", "--yes"}, 1, "rotation_in_progress"},
