@@ -117,8 +117,9 @@ GO_RACE := CGO_ENABLED=1 $(GO_TEST) -race -gcflags='github.com/aws/...=-N -l' -e
 LONGEST := ./test/e2e ./test/browser ./localstack/stack ./test/model ./test/sdk ./test/guide
 # What deploys: the libraries below it take longer to compile than everything else together.
 DEPLOYS := ./infra ./infra/mastio ./infra/preflight ./infra/smoke
-# Of httpapi two tests start goroutines, and its thousands of requests take minutes under the detector: make check runs them.
-SLOW_RACE := ./shared/edge/httpapi
+# What links AWS's clients takes longer to compile for the detector than to run, and httpapi's thousands of requests take
+# minutes under it: make test runs them without, make check with it.
+SLOW_RACE := ./shared/edge/% ./shared/cmd/agent-sync
 
 # Packages of the product that start goroutines, in code or in tests: there the race detector runs on every
 # change. SCALED are the packages whose tests -short makes shorter, those of the stores' contract among them.
@@ -146,19 +147,20 @@ test-race:
 infra-test: infra-setup ## run the tests of packages that deploy, the CDK app first (make check runs them too)
 	$(GO_TEST) $(DEPLOYS)
 
-# Nothing runs side by side in their own process: they read files, or start programs that are built without the detector.
-UNRACED := ./test/guide ./test/house ./test/reference
+# They read files, or start programs that are built without the detector. What stands in for AWS in the process of e2e has
+# tests of its own under it, and soak and browser as its clients.
+UNRACED := ./test/e2e ./test/guide ./test/house ./test/reference
 # These run at full length, or with flags of their own.
-OWN_LENGTH := ./test/browser ./test/e2e ./test/model
+OWN_LENGTH := ./test/browser ./test/model
 
 # The race detector over what make test has run without, then what it has run in short form. The CDK's runtime has a data
 # race of its own.
 .PHONY: check
 check: setup infra-test ## run what make test leaves out: packages that deploy, race detector over everything, the long tests at full length, fuzzing
-	$(GO_RACE) ./test/e2e ./test/browser
+	$(GO_RACE) ./test/browser
 	$(GO_RACE) -short $(call others,$(CONCURRENT) $(DEPLOYS) $(UNRACED) $(OWN_LENGTH))
 	$(GO_RACE) ./test/model -rapid.checks=3
-	$(GO_TEST) $(filter-out $(DEPLOYS) $(UNRACED) $(OWN_LENGTH) ./shared/edge/httpapi ./test/soak ./test/fleet,$(SCALED))
+	$(GO_TEST) ./test/e2e $(filter-out $(DEPLOYS) $(UNRACED) $(OWN_LENGTH) ./shared/edge/httpapi ./test/soak ./test/fleet,$(SCALED))
 	$(GO_TEST) -tags=lambda.norpc,openapi ./shared/edge/httpapi
 	go test -vet=off ./test/model -rapid.checks=200 -timeout 30m
 	go test -vet=off ./shared/edge/dynamo -run '^TestExportOfManyRows$$' -count=1 -v -args -rows=100000

@@ -39,7 +39,7 @@ func TestCheckRunsWhatTestLeavesOut(t *testing.T) {
 	test, check := commands(t, "test"), commands(t, "check")
 	both := append(slices.Clone(test), check...)
 	noRace := []string{"infra", "infra/mastio", "infra/preflight", "infra/smoke",
-		"test/guide", "test/house", "test/reference"}
+		"test/e2e", "test/guide", "test/house", "test/reference"}
 	for dir := range walk(t, regexp.MustCompile(`(?m)^func (Test|Fuzz)[A-Z]`)) {
 		if !slices.ContainsFunc(both, func(c command) bool { return c.runs(dir) }) {
 			t.Errorf("neither make test nor make check runs %s", dir)
