@@ -96,6 +96,16 @@ func (p Pointer) Deadline(now time.Time) (until time.Time, ok bool) {
 	return until, ok
 }
 
+// AcceptedUntil returns when the overlap of a superseded generation ends; false: none accepts it at now.
+func (p Pointer) AcceptedUntil(generation int64, now time.Time) (until time.Time, ok bool) {
+	for _, a := range p.overlapping(now) {
+		if a.Generation == generation && a.Until.After(until) {
+			until, ok = a.Until, true
+		}
+	}
+	return until, ok
+}
+
 // IsCurrent reports whether a generation is the one that issues.
 func (p Pointer) IsCurrent(generation int64) bool { return generation == p.Current }
 

@@ -158,6 +158,8 @@ type Entry struct {
 	CreatedAt    time.Time    `json:"created_at"`
 	CurrentAt    *time.Time   `json:"current_at"`
 	SupersededAt *time.Time   `json:"superseded_at"`
+	// AcceptedUntil is when certificates of a superseded generation stop; null: no overlap accepts them.
+	AcceptedUntil *time.Time `json:"accepted_until"`
 }
 
 // ObserverStore is what an Observer needs of the registry.
@@ -198,7 +200,7 @@ func (o *Observer) Look(ctx context.Context, org registry.Org) (Status, error) {
 }
 
 func (o *Observer) of(ctx context.Context, org registry.Org, look bool) (Status, error) {
-	s := Status{Rotation: rotation(org, o.Now()), History: history(org.Generations), Scheduled: scheduledIn(org)}
+	s := Status{Rotation: rotation(org, o.Now()), History: history(org, o.Now()), Scheduled: scheduledIn(org)}
 	if g, ok := org.Standby(o.Now()); ok {
 		e := entryOf(g)
 		s.Staged = &e
@@ -242,12 +244,19 @@ func rotation(org registry.Org, now time.Time) Rotation {
 	return Rotation{InProgress: true, Operation: l.Operation, Phase: l.Phase, Holder: l.Holder, ExpiresAt: &l.Expires}
 }
 
-func history(all []orgca.Generation) []Entry {
+func history(org registry.Org, now time.Time) []Entry {
 	entries := []Entry{}
-	for _, g := range all {
-		if g.State != orgca.Failed {
-			entries = append(entries, entryOf(g))
+	for _, g := range org.Generations {
+		if g.State == orgca.Failed {
+			continue
 		}
+		e := entryOf(g)
+		if org.Pointer != nil {
+			if until, ok := org.Pointer.AcceptedUntil(g.Number, now); ok {
+				e.AcceptedUntil = &until
+			}
+		}
+		entries = append(entries, e)
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return cmp.Compare(b.Generation, a.Generation) })
 	return entries
