@@ -121,11 +121,21 @@ func (d *Dashboard) state(a agent.Agent, p *orgca.Pointer) chip {
 		return chip{"bad", "Expired", "Its certificate has expired. " + remedy(a.Method)}
 	case pin.Generation != p.Current:
 		return chip{"warn", "Overlap",
-			"Its certificate is of the previous Org CA and counts until the overlap ends. " + remedy(a.Method)}
+			"Its certificate is of an earlier Org CA and stops " + stopsAt(*p, pin.Generation, now) + ". " +
+				remedy(a.Method)}
 	case !now.Before(pin.DueAt()), pin.NotAfter.Sub(now) < soon:
 		return chip{"warn", "Expiring", "Its certificate expires soon. " + remedy(a.Method)}
 	}
 	return chip{"good", "Active", "Its certificate counts."}
+}
+
+// stopsAt is when certificates of an accepted generation stop, in words.
+func stopsAt(p orgca.Pointer, generation int64, now time.Time) string {
+	until, ok := p.AcceptedUntil(generation, now)
+	if !ok {
+		return "when the overlap ends"
+	}
+	return moment(until)
 }
 
 // remedy says how an agent gets its next certificate.

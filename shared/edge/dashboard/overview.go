@@ -41,6 +41,8 @@ type overviewView struct {
 	Due      dueCount
 	Events   []event
 	Expires  chip
+	// ChainEnds is the earliest end of the Org CA's chain, which ends agents' certificates too.
+	ChainEnds time.Time
 }
 
 func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
@@ -56,7 +58,7 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
 	if v.Status, err = d.Progress.Of(r.Context(), org); err != nil {
 		return err
 	}
-	v.Expires, v.Moved = expiry(state.CANotAfter, d.Now()), movedOf(v.Status.Progress)
+	v.Expires, v.ChainEnds, v.Moved = expiry(state.CANotAfter, d.Now()), state.CANotAfter, movedOf(v.Status.Progress)
 	if v.Events, _, err = d.events(r.Context(), d.OrgID, org.Head.Seq); err != nil {
 		return err
 	}

@@ -24,14 +24,17 @@ type pkiView struct {
 	Warnings []warnings.Row
 	Missing  bool
 	Expires  chip
-	Moved    progressBar
-	Chain    []link // of the current generation, issuing CA first
-	Back     *rotateca.Previous
-	Overlap  bool
-	States   map[string]chip
-	Older    string   // address of the next page of the history
-	Cancel   formView // ends the scheduled rotation, or the warning about it
-	Steps    formView // of a re-issue
+	// ChainEnds is the earliest end in the chain.
+	ChainEnds time.Time
+	Moved     progressBar
+	Chain     []link // of the current generation, issuing CA first
+	Back      *rotateca.Previous
+	Overlap   bool
+	States    map[string]chip
+	Older     string   // address of the next page of the history
+	Cancel    formView // ends the scheduled rotation, or the warning about it
+	Steps     formView // of a re-issue
+	Timeline  timeline
 }
 
 // link is a certificate of a chain.
@@ -99,13 +102,14 @@ func (d *Dashboard) presentOf(
 	}
 	v.Moved = movedOf(v.Progress)
 	if org.Pointer != nil {
-		v.Expires = expiry(org.Pointer.Validity().Until, d.Now())
+		v.ChainEnds = org.Pointer.Validity().Until
+		v.Expires = expiry(v.ChainEnds, d.Now())
 	}
 	v.Overlap = v.OverlapUntil != nil
 	if g, ok := org.Generation(v.Generation); ok {
 		v.Chain = links(g.Chain())
 	}
-	v.Back, v.Steps = back(org), fresh("/proxy/pki/reissue", nil)
+	v.Back, v.Steps, v.Timeline = back(org), fresh("/proxy/pki/reissue", nil), timelineOf(org, d.Now())
 	return v, nil
 }
 

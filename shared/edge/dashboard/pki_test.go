@@ -358,6 +358,39 @@ func TestBeforeTheFirstOrgCA(t *testing.T) {
 	}
 }
 
+// Every accepted generation has its date: on the page, on agents, and in the API.
+func TestEveryAcceptedGenerationHasItsDate(t *testing.T) {
+	w, b := signedIn(t)
+	w.admit(t, "first")
+	w.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: 7 * 24 * time.Hour})
+	w.Advance(24 * time.Hour)
+	w.admit(t, "second")
+	w.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: 24 * time.Hour})
+	want := map[int64]string{1: "1 Dec 2026, 03:00:00 UTC", 2: "26 Nov 2026, 03:00:00 UTC"}
+	for _, e := range w.status(t).History {
+		got := ""
+		if e.AcceptedUntil != nil {
+			got = e.AcceptedUntil.Format("2 Jan 2006, 15:04:05 UTC")
+		}
+		if got != want[e.Generation] {
+			t.Errorf("G%d is accepted until %q, want %q", e.Generation, got, want[e.Generation])
+		}
+	}
+	b.signIn(t)
+	page := b.page(t, "/proxy/pki")
+	says(t, page, "G1 superseded accepted until 1 Dec 2026, 03:00:00 UTC",
+		"G2 superseded accepted until 26 Nov 2026, 03:00:00 UTC", "G3 current current since",
+		"superseded accepted until 1 Dec 2026")
+	if !strings.Contains(page.body, `<rect class="accepted"`) {
+		t.Error("the overlaps are not drawn")
+	}
+	for name, until := range map[string]string{"first": want[1], "second": want[2]} {
+		if body := b.page(t, "/proxy/agents/orga::"+name).body; !strings.Contains(body, until) {
+			t.Errorf("the page of %s does not say %s: %s", name, until, text(body))
+		}
+	}
+}
+
 // An organisation that rotates for decades has a long history; the page stays one that loads at once.
 func TestALongHistoryHasPages(t *testing.T) {
 	w, b := signedIn(t)
