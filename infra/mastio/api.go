@@ -237,7 +237,7 @@ func demands(api awsapigateway.RestApi, v awsapigateway.RequestValidator, r rout
 		o.RequestParameters = &parameters
 	}
 	if d.Body != nil {
-		name := routes.OperationID(r)
+		name := modelName(r)
 		d.Body["$schema"] = "http://json-schema.org/draft-04/schema#"
 		model := awsapigateway.NewCfnModel(api, jsii.String("Model-"+name), &awsapigateway.CfnModelProps{
 			RestApiId:   api.RestApiId(),
@@ -249,6 +249,12 @@ func demands(api awsapigateway.RestApi, v awsapigateway.RequestValidator, r rout
 			jsii.String("Named-"+name), model.Ref())}
 	}
 	return o
+}
+
+// modelName is a route as a logical id: with another one CloudFormation would replace the model.
+func modelName(r routes.Route) string {
+	clean := strings.NewReplacer("/", "_", "{", "", "}", "", ".", "_", "-", "_")
+	return strings.ToLower(r.Method) + clean.Replace(r.Path)
 }
 
 // domains gives the APIs their names, if there are any. The agents' domain requires a client certificate under the

@@ -16,16 +16,19 @@ import (
 var ErrDocument = problem.Internal("the OpenAPI document does not fit the route table")
 
 var (
+	// operationsJSON has an operation for each route of a program, by "METHOD path", as the route table spells them:
+	// operationId, tags, request, successful answers with an example each, and in refusals the codes that are its own.
 	//go:embed operations.json
-	operationsJSON []byte // by "METHOD path", as the route table spells them
+	operationsJSON []byte
 	//go:embed schemas.json
 	schemasJSON []byte
 )
 
 type object = map[string]any
 
-// Document returns the document as JSON. It fails for a route without an operation and for an operation without a
-// route; a test sees to it that neither is ever deployed.
+// Document returns the operations of programs as JSON. It fails for a route without an operation, and for an operation
+// without a route or a name; a test sees to it that none of them is ever deployed. The dashboard's pages are in
+// PagesDocument, or they would fill every generated client.
 func Document() ([]byte, error) { return document() }
 
 var document = sync.OnceValues(func() ([]byte, error) {
@@ -38,18 +41,20 @@ var document = sync.OnceValues(func() ([]byte, error) {
 		key := r.Method + " " + r.Path
 		operation, ok := operations[key].(object)
 		if !ok {
-			if r.Auth != Session && !strings.HasPrefix(r.Path, "/proxy") {
-				return nil, fmt.Errorf("%w: add %q to shared/routes/operations.json", ErrDocument, key)
+			if IsPage(r) {
+				continue
 			}
-			operation = page(r)
+			return nil, fmt.Errorf("%w: add %q to shared/routes/operations.json", ErrDocument, key)
 		}
 		delete(operations, key)
-		item, ok := paths[r.Path].(object)
-		if !ok {
-			item = object{}
-			paths[r.Path] = item
+		for _, member := range []string{"operationId", "tags", "summary", "responses"} {
+			if operation[member] == nil {
+				return nil, fmt.Errorf("%w: add %q to %q in shared/routes/operations.json", ErrDocument, member, key)
+			}
 		}
-		item[strings.ToLower(r.Method)] = complete(r, operation)
+		complete(r, operation)
+		refuse(r, operation)
+		add(paths, r, operation)
 	}
 	for _, key := range slices.Sorted(maps.Keys(operations)) {
 		return nil, fmt.Errorf("%w: shared/routes/operations.json has %q, which is no route", ErrDocument, key)
@@ -59,12 +64,23 @@ var document = sync.OnceValues(func() ([]byte, error) {
 		"info": object{
 			"title": "Mastio", "version": "1",
 			"description": "Key rotation for the certificates of AI agents. Agents and operators have a host each: the " +
-				"agents' asks for a client certificate.",
+				"agents' asks for a client certificate. The dashboard's pages are in /openapi-pages.json.",
 		},
-		"servers": []any{server(Operators)}, "paths": paths,
+		"servers": []any{server(Operators)}, "tags": tags, "paths": paths,
 		"components": object{"schemas": schemas, "securitySchemes": schemes},
 	})
 })
+
+// tags are the groups of the operations: generators make a module of each.
+var tags = []any{
+	object{"name": "agents", "description": "Enrol agents, look at them, change them, and rotate their certificates."},
+	object{"name": "org-ca", "description": "Rotate the Org CA, and watch the fleet move."},
+	object{"name": "tokens", "description": "Get an access token, and ask what a token proves."},
+	object{"name": "renewal", "description": "An agent renews its own certificate."},
+	object{"name": "audit", "description": "Read, export and seal the audit trail."},
+	object{"name": "health", "description": "Whether it works, and its gauges."},
+	object{"name": "discovery", "description": "Public keys, certificates and metadata."},
+}
 
 func parts() (operations, schemas object, err error) {
 	if err := json.Unmarshal(operationsJSON, &operations); err != nil {
@@ -76,24 +92,17 @@ func parts() (operations, schemas object, err error) {
 	return operations, schemas, compose(schemas)
 }
 
-// page describes a route of the dashboard. Its pages are HTML for people, so only their existence is documented.
-func page(r Route) object {
-	html := object{"text/html": object{"schema": object{"type": "string"}}}
-	return object{
-		"summary": "A page of the dashboard: " + r.Path,
-		"responses": object{
-			"200": object{"description": "The page, or a file that it uses.",
-				"content": object{"text/html": object{}, "*/*": object{}}},
-			"303":     object{"description": "Another page."},
-			"default": object{"description": "A page that says what is wrong.", "content": html},
-		},
+func add(paths object, r Route, operation object) {
+	item, ok := paths[r.Path].(object)
+	if !ok {
+		item = object{}
+		paths[r.Path] = item
 	}
+	item[strings.ToLower(r.Method)] = operation
 }
 
-// complete adds what the route table knows: hosts, parameters of the path, what a caller must show, and refusals.
-func complete(r Route, operation object) object {
-	operation["operationId"] = OperationID(r)
-	operation["tags"] = []any{r.Function}
+// complete adds what the route table knows: hosts, parameters of the path, and what a caller must show.
+func complete(r Route, operation object) {
 	if _, own := operation["security"]; !own {
 		operation["security"] = security(r.Auth)
 	}
@@ -104,51 +113,18 @@ func complete(r Route, operation object) object {
 	operation["servers"] = servers
 	parameters, _ := operation["parameters"].([]any)
 	for _, name := range pathParameters(r.Path) {
-		parameters = append(parameters,
-			object{"name": name, "in": "path", "required": true, "schema": object{"type": "string"}})
+		parameters = append(parameters, object{"name": name, "in": "path", "required": true, "schema": inPath[name]})
 	}
 	if parameters != nil {
 		operation["parameters"] = parameters
 	}
-	if responses, ok := operation["responses"].(object); ok && r.Auth == ClientCertificate {
-		responses["403"] = refusedByEdge(responses["403"])
-	}
-	if responses, ok := operation["responses"].(object); ok && responses["default"] == nil {
-		responses["default"] = object{
-			"description": "Refused; code names the reason, and detail says what to do next.",
-			"content":     object{"application/problem+json": object{"schema": object{"$ref": "#/components/schemas/Problem"}}},
-		}
-	}
-	return operation
 }
 
-// refusedByEdge is the answer 403 of a route that asks for a client certificate; own is the route's own answer 403, if
-// it has one.
-func refusedByEdge(own any) object {
-	const text = "The agents' edge refused the client certificate, before any function saw the request: it is under " +
-		"no CA of the truststore, or outside its validity."
-	edge := object{"$ref": "#/components/schemas/EdgeRefusal"}
-	described, ok := own.(object)
-	if !ok {
-		return object{
-			"description": text,
-			"content":     object{"application/json": object{"schema": edge}},
-		}
-	}
-	content, _ := described["content"].(object)
-	media, _ := content["application/json"].(object)
-	return object{
-		"description": fmt.Sprint(described["description"], " Or: ", text),
-		"content": object{"application/json": object{
-			"schema": object{"anyOf": []any{media["schema"], edge}},
-		}},
-	}
-}
-
-// OperationID is the route in a form that generators make a method's name of.
-func OperationID(r Route) string {
-	clean := strings.NewReplacer("/", "_", "{", "", "}", "", ".", "_", "-", "_")
-	return strings.ToLower(r.Method) + clean.Replace(r.Path)
+// inPath are the forms of the parameters of a path, by their names.
+var inPath = object{
+	"agent_id": object{"$ref": "#/components/schemas/AgentID"},
+	"job_id":   object{"$ref": "#/components/schemas/JobID"},
+	"asset":    object{"type": "string", "pattern": "^[a-z0-9.-]{1,64}$"},
 }
 
 func pathParameters(path string) []string {

@@ -2,7 +2,9 @@ package routes_test
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -14,89 +16,175 @@ import (
 type operation struct {
 	Summary     string
 	OperationID string
+	Tags        []string
 	Security    []map[string][]string
 	Servers     []struct{ URL string }
 	Parameters  []struct {
 		Name, In string
 		Required bool
 	}
-	Responses map[string]any
+	RequestBody *body
+	Responses   map[string]body
 }
 
-func document(t *testing.T) map[string]map[string]operation {
+type body struct {
+	Description string
+	Content     map[string]struct {
+		Schema  map[string]any
+		Example any
+	}
+}
+
+type described struct {
+	Tags  []struct{ Name string }
+	Paths map[string]map[string]operation
+}
+
+func read(t *testing.T, write func() ([]byte, error)) described {
 	t.Helper()
-	b, err := routes.Document()
+	b, err := write()
 	if err != nil {
 		t.Fatal(err) // says what to add where
 	}
-	var d struct {
-		Paths map[string]map[string]operation
-	}
+	var d described
 	if err := json.Unmarshal(b, &d); err != nil {
 		t.Fatal(err)
 	}
-	return d.Paths
+	return d
 }
 
-// A route without an operation fails here, with what to add.
+// A route without an operation fails here, with what to add. A page is in the document of pages, and in no other:
+// generated clients have no method for it.
 func TestEveryRouteIsDescribed(t *testing.T) {
-	paths := document(t)
-	described := 0
+	programs, pages := read(t, routes.Document), read(t, routes.PagesDocument)
+	count := map[bool]int{}
 	for _, r := range routes.All() {
+		page := routes.IsPage(r)
+		paths := programs.Paths
+		if page {
+			paths = pages.Paths
+		}
 		o, ok := paths[r.Path][strings.ToLower(r.Method)]
 		if !ok {
-			t.Errorf("%s %s is not in the document", r.Method, r.Path)
+			t.Errorf("%s %s is not in its document", r.Method, r.Path)
 			continue
 		}
-		described++
-		if o.Summary == "" || o.Responses["default"] == nil || len(o.Responses) < 2 {
+		count[page]++
+		if o.Summary == "" || len(o.Responses) < 2 {
 			t.Errorf("%s %s: summary %q, %d responses", r.Method, r.Path, o.Summary, len(o.Responses))
 		}
-		var hosts []string
-		for _, s := range o.Servers {
-			hosts = append(hosts, strings.Trim(strings.TrimPrefix(s.URL, "https://"), "{}"))
-		}
-		var want []string
-		for _, h := range r.Hosts {
-			want = append(want, string(h))
-		}
-		if diff := cmp.Diff(want, hosts); diff != "" {
-			t.Errorf("%s %s: hosts (-table +document):\n%s", r.Method, r.Path, diff)
-		}
-		if edge := o.Responses["403"]; (r.Auth == routes.ClientCertificate) != (edge != nil) {
-			t.Errorf("%s %s: the edge's refusal is %v", r.Method, r.Path, edge)
-		}
-		if r.Path == "/healthz" { // names more to a caller with the secret, and requires no secret
-			if len(o.Security) != 2 || len(o.Security[0]) != 0 || o.Security[1][string(routes.Admin)] == nil {
-				t.Errorf("%s: security %v, want none or the admin secret", r.Path, o.Security)
-			}
-		} else if (r.Auth == routes.None) != (len(o.Security) == 0) || r.Auth != routes.None &&
-			o.Security[0][string(r.Auth)] == nil {
-			t.Errorf("%s %s: security %v, want %s", r.Method, r.Path, o.Security, r.Auth)
-		}
-		for _, p := range o.Parameters {
-			if p.In == "path" && (!strings.Contains(r.Path, "{"+p.Name+"}") || !p.Required) {
-				t.Errorf("%s %s: parameter %s", r.Method, r.Path, p.Name)
-			}
-		}
+		checkAccess(t, r, o)
 	}
-	total := 0
-	for _, methods := range paths {
-		total += len(methods)
-	}
-	if total != described {
-		t.Errorf("%d operations for %d routes", total, described)
+	for page, d := range map[bool]described{false: programs, true: pages} {
+		total := 0
+		for _, methods := range d.Paths {
+			total += len(methods)
+		}
+		if total != count[page] || total == 0 {
+			t.Errorf("pages %t: %d operations for %d routes", page, total, count[page])
+		}
 	}
 }
 
-func TestOperationIDsAreUnique(t *testing.T) {
+// checkAccess holds an operation to the route's hosts, to what its callers must show, and to its path.
+func checkAccess(t *testing.T, r routes.Route, o operation) {
+	t.Helper()
+	var hosts, want []string
+	for _, s := range o.Servers {
+		hosts = append(hosts, strings.Trim(strings.TrimPrefix(s.URL, "https://"), "{}"))
+	}
+	for _, h := range r.Hosts {
+		want = append(want, string(h))
+	}
+	if diff := cmp.Diff(want, hosts); diff != "" {
+		t.Errorf("%s %s: hosts (-table +document):\n%s", r.Method, r.Path, diff)
+	}
+	if r.Path == "/healthz" { // names more to a caller with the secret, and requires no secret
+		if len(o.Security) != 2 || len(o.Security[0]) != 0 || o.Security[1][string(routes.Admin)] == nil {
+			t.Errorf("%s: security %v, want none or the admin secret", r.Path, o.Security)
+		}
+	} else if (r.Auth == routes.None) != (len(o.Security) == 0) || r.Auth != routes.None &&
+		o.Security[0][string(r.Auth)] == nil {
+		t.Errorf("%s %s: security %v, want %s", r.Method, r.Path, o.Security, r.Auth)
+	}
+	for _, p := range o.Parameters {
+		if p.In == "path" && (!strings.Contains(r.Path, "{"+p.Name+"}") || !p.Required) {
+			t.Errorf("%s %s: parameter %s", r.Method, r.Path, p.Name)
+		}
+	}
+}
+
+// methodNames begin with a verb: generators make a method of each.
+var methodNames = regexp.MustCompile(`^(bundle|create|deactivate|enrol|export|get|introspect|issue|list|renew|rotate|` +
+	`seal|set|sign|steer|update)([A-Z][A-Za-z]{1,24})$`)
+
+func TestOperationIDs(t *testing.T) {
 	seen := map[string]string{}
-	for path, methods := range document(t) {
+	d := read(t, routes.Document)
+	var groups []string
+	for _, tag := range d.Tags {
+		groups = append(groups, tag.Name)
+	}
+	for path, methods := range d.Paths {
+		for method, o := range methods {
+			key := method + " " + path
+			if other, twice := seen[o.OperationID]; twice {
+				t.Errorf("%s is %s and %s", o.OperationID, key, other)
+			}
+			seen[o.OperationID] = key
+			if !methodNames.MatchString(o.OperationID) {
+				t.Errorf("%s: operationId %q is no verb with a noun", key, o.OperationID)
+			}
+			if len(o.Tags) != 1 || !slices.Contains(groups, o.Tags[0]) {
+				t.Errorf("%s: tags %v, want one of %v", key, o.Tags, groups)
+			}
+		}
+	}
+	for path, methods := range read(t, routes.PagesDocument).Paths {
 		for method, o := range methods {
 			if other, twice := seen[o.OperationID]; twice {
 				t.Errorf("%s is %s %s and %s", o.OperationID, method, path, other)
 			}
 			seen[o.OperationID] = method + " " + path
+		}
+	}
+}
+
+// Each operation describes what API Gateway answers in the place of the function, in a form without a required member,
+// and the refusals that come of its input.
+func TestEveryOperationDescribesItsRefusals(t *testing.T) {
+	d := read(t, routes.Document)
+	for _, r := range routes.All() {
+		if routes.IsPage(r) {
+			continue
+		}
+		o := d.Paths[r.Path][strings.ToLower(r.Method)]
+		want := []string{"400", "403", "413", "429", "500", "503", "504", "default"}
+		if o.RequestBody != nil {
+			want = append(want, "415")
+		}
+		if r.Auth == routes.ClientCertificate {
+			want = append(want, "401")
+		}
+		if strings.Contains(r.Path, "{agent_id}") {
+			want = append(want, "404")
+		}
+		for _, status := range want {
+			answer, ok := o.Responses[status]
+			if !ok || answer.Description == "" || len(answer.Content) == 0 {
+				t.Errorf("%s %s: status %s is not described", r.Method, r.Path, status)
+			}
+		}
+		for status, answer := range o.Responses {
+			if n, err := strconv.Atoi(status); status != "default" && (err != nil || n < 200 || n > 504) {
+				t.Errorf("%s %s: status %q", r.Method, r.Path, status)
+			}
+			edge := slices.Contains([]string{"403", "413", "429", "500", "503", "504", "default"}, status)
+			for media, c := range answer.Content {
+				if ref, _ := c.Schema["$ref"].(string); status[0] != '2' && edge != strings.HasSuffix(ref, "/Refusal") {
+					t.Errorf("%s %s: %s %s is %s", r.Method, r.Path, status, media, ref)
+				}
+			}
 		}
 	}
 }

@@ -79,6 +79,7 @@ var table = []Route{
 	{"GET", "/pki/bundle.pem", "discovery", None, both},
 	{"GET", "/pki/audit-key.pem", "discovery", None, both},
 	{"GET", "/openapi.json", "discovery", None, both},
+	{"GET", "/openapi-pages.json", "discovery", None, operators},
 
 	{"GET", "/proxy", "dashboard", Session, operators},
 	{"GET", "/proxy/login", "dashboard", None, operators},

@@ -36,9 +36,10 @@ var recipes = []struct {
 			"shared/edge/dashboard/templates/agents.html",
 			"shared/edge/dashboard/templates/enrol.html",
 			"shared/edge/dynamo/agent.go",
+			"shared/routes/operations.json",
 			"shared/routes/schemas.json",
 		},
-		most: 7,
+		most: 8,
 	},
 	{
 		name:    "route",

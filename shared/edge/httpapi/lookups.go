@@ -24,6 +24,10 @@ func Discovery(d *discovery.Directory, encode CertsOnly) Handlers {
 			body, err := routes.Document()
 			return send(w, "application/json", "public, max-age=3600", body, err)
 		},
+		"GET /openapi-pages.json": func(w http.ResponseWriter, _ *http.Request) error {
+			body, err := routes.PagesDocument()
+			return send(w, "application/json", "public, max-age=3600", body, err)
+		},
 		// Keys appear an epoch before they sign, so a verifier may keep the set for a while.
 		"GET /.well-known/jwks.json": func(w http.ResponseWriter, r *http.Request) error {
 			body, err := d.JWKS(r.Context())

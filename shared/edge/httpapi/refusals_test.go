@@ -167,6 +167,11 @@ func shapes(w *world, agents cast) map[string]shape {
 			status:      200,
 			ignoreQuery: true,
 		},
+		"GET /openapi-pages.json": {
+			request:     event("GET", "/openapi-pages.json"),
+			status:      200,
+			ignoreQuery: true,
+		},
 	}
 }
 
