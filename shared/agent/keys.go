@@ -23,9 +23,14 @@ var (
 			"send its dpop_jwk.")
 )
 
-// KeyID is the first half of the SHA-256 that names a key: of a certified key, its SubjectPublicKeyInfo; of a DPoP key,
-// its thumbprint of RFC 7638.
-type KeyID [16]byte
+// KeyID is the first octets of the SHA-256 that names a key: of a certified key, its SubjectPublicKeyInfo; of a DPoP
+// key, its thumbprint of RFC 7638. The agent's record, which every token request reads, holds several. A match only
+// ever refuses. By chance a new key matches once in 2^64; of two keys that were made to match, which takes 2^32 tries,
+// the second one is refused.
+type KeyID [8]byte
+
+// StagedID is the first half of a SHA-256: it lets a certificate in, so it is longer than a KeyID, which only refuses.
+type StagedID [16]byte
 
 // Keys are the keys that were ever certified for an agent, as far back as they are kept, and its renewals under way.
 // The newest ones may be in the agent's record alone (Past.Recent): what asks about a key asks with both. They are a
@@ -39,7 +44,7 @@ type Keys struct {
 	Renewed  string
 	Renewals []time.Time
 	// certificates that hygiene has put into the agent's secret, each with the pin that it is to follow; newest first
-	Staged  []KeyID
+	Staged  []StagedID
 	Version int64
 }
 
@@ -92,21 +97,31 @@ func (k Keys) SoundProofKey(jkt string) error {
 }
 
 // MaxRecent is how many certified keys an agent's record names before the record of keys does. A write of the keys
-// costs as much as one of the record; so the keys are written with every fifth certificate.
-const MaxRecent = 4
+// costs as much as one of the record; so the keys are written with every twentieth certificate.
+const MaxRecent = 19
 
 // Certified returns the agent after a key (in the form of Pin.Key) was certified for it, and the keys to store with
 // it: nil while the record itself has room to name the key.
 func (k Keys) Certified(a Agent, key string) (Agent, *Keys) {
+	if named, ok := a.Certified(key); ok && len(k.Staged) == 0 {
+		return named, nil
+	}
+	return k.Store(a, key)
+}
+
+// Certified is Keys.Certified where the keys are not known; ok is false if the record has no room to name the key.
+func (a Agent) Certified(key string) (named Agent, ok bool) {
 	id, ok := keyID(key)
-	named := slices.Contains(a.Past.Recent, id) // certified twice, because the Org CA moved, or an answer was lost
-	if !ok || len(k.Staged) > 0 || !named && len(a.Past.Recent) >= MaxRecent {
-		return k.Store(a, key)
+	switch {
+	case !ok:
+		return a, false
+	case slices.Contains(a.Past.Recent, id): // certified twice, because the Org CA moved, or an answer was lost
+		return a, true
+	case len(a.Past.Recent) >= MaxRecent:
+		return a, false
 	}
-	if !named {
-		a.Past.Recent = append(slices.Clone(a.Past.Recent), id)
-	}
-	return a, nil
+	a.Past.Recent = append(slices.Clone(a.Past.Recent), id)
+	return a, true
 }
 
 // Store is Certified where the keys are stored in any case.
@@ -143,7 +158,7 @@ func (k Keys) with(id KeyID) Keys {
 // Stage returns the keys with the note that a certificate (by its thumbprint) is put into the agent's secret, to follow
 // the pin before.
 func (k Keys) Stage(before Pin, thumbprint string) Keys {
-	k.Staged = append([]KeyID{following(before, thumbprint)}, k.Staged[:min(len(k.Staged), maxStaged-1)]...)
+	k.Staged = append([]StagedID{following(before, thumbprint)}, k.Staged[:min(len(k.Staged), maxStaged-1)]...)
 	return k
 }
 
@@ -154,7 +169,7 @@ func (k Keys) HasStaged(before Pin, thumbprint string) bool {
 }
 
 // following names a certificate together with the pin that it is to follow.
-func following(before Pin, thumbprint string) (id KeyID) {
+func following(before Pin, thumbprint string) (id StagedID) {
 	sum := sha256.Sum256(fmt.Appendf(nil, "mastio-staged:v1|%s|%s", before.Thumbprint, thumbprint))
 	copy(id[:], sum[:])
 	return id

@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -16,7 +17,7 @@ func TestCertifiedKeysAreRefusedWhereverTheyAre(t *testing.T) {
 		var k Keys
 		var certified []string
 		last := 0
-		key := func() string { last++; return fmt.Sprintf("%032x%032[1]x", last) }
+		key := func() string { last++; return keyNumber(last) }
 		t.Repeat(map[string]func(*rapid.T){
 			"certify": func(t *rapid.T) {
 				next := key()
@@ -53,23 +54,26 @@ func TestCertifiedKeysAreRefusedWhereverTheyAre(t *testing.T) {
 	})
 }
 
-// One certificate in five writes the record of keys; with a note in it, each does.
-func TestKeysAreStoredWithEveryFifthCertificate(t *testing.T) {
+// keyNumber is a key in the form of Pin.Key.
+func keyNumber(n int) string { return strings.Repeat(fmt.Sprintf("%016x", n), 4) }
+
+// One certificate in twenty writes the record of keys; with a note in it, each does.
+func TestKeysAreStoredWithEveryTwentiethCertificate(t *testing.T) {
 	var a Agent
 	var k Keys
 	var stored []int
-	for n := range 20 {
+	for n := range 40 {
 		var changed *Keys
-		if a, changed = k.Certified(a, fmt.Sprintf("%032x%032[1]x", n+1)); changed != nil {
+		if a, changed = k.Certified(a, keyNumber(n+1)); changed != nil {
 			k = *changed
 			stored = append(stored, n)
 		}
 	}
-	if fmt.Sprint(stored) != "[4 9 14 19]" || len(k.Earlier) != 20 || len(a.Past.Recent) != 0 {
+	if fmt.Sprint(stored) != "[19 39]" || len(k.Earlier) != MaxEarlier || len(a.Past.Recent) != 0 {
 		t.Errorf("stored with %v; %d keys, %d in the record", stored, len(k.Earlier), len(a.Past.Recent))
 	}
-	k = k.Stage(a.Pin(), fmt.Sprintf("%032x%032[1]x", 99))
-	if _, changed := k.Certified(a, fmt.Sprintf("%032x%032[1]x", 21)); changed == nil || len(changed.Staged) > 0 {
+	k = k.Stage(a.Pin(), keyNumber(99))
+	if _, changed := k.Certified(a, keyNumber(41)); changed == nil || len(changed.Staged) > 0 {
 		t.Errorf("a note outlives the next certificate: %+v", changed)
 	}
 }
@@ -81,7 +85,7 @@ func TestOlderKeysDoNotCoverTheRecord(t *testing.T) {
 	older := k
 	for n := range MaxRecent + 2 {
 		var changed *Keys
-		if a, changed = k.Certified(a, fmt.Sprintf("%032x%032[1]x", n+1)); changed != nil {
+		if a, changed = k.Certified(a, keyNumber(n+1)); changed != nil {
 			k = *changed
 			k.Version++ // as a store does
 		}
@@ -89,7 +93,7 @@ func TestOlderKeysDoNotCoverTheRecord(t *testing.T) {
 			t.Fatalf("after %d: the stored keys do not cover the record", n)
 		}
 	}
-	if older.Covers(a) || older.Fresh(a, fmt.Sprintf("%032x%032[1]x", 1)) != nil {
+	if older.Covers(a) || older.Fresh(a, keyNumber(1)) != nil {
 		t.Error("the older keys know the first key, or say that they do")
 	}
 }

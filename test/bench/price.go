@@ -189,8 +189,9 @@ func (s *shop) ask(ctx context.Context, f served, e httpapi.Event) error {
 	return err
 }
 
-// pricedAgents are enrolled to be measured; each is rotated several times, as agents are in their lives.
-const pricedAgents, pricedRounds = 8, 5
+// pricedAgents are enrolled to be measured. Each is rotated as often as it takes for its keys to be stored once, and
+// so often that its certificates come late.
+const pricedAgents, pricedRounds, lateRounds = 8, agent.MaxRecent + 1, 5
 
 // pricedAgent is an agent that is measured.
 type pricedAgent struct {
@@ -318,9 +319,14 @@ func (s *shop) sellRotations(ctx context.Context, agents []pricedAgent, all map[
 	day := s.between
 	s.between = 200 * day // of 335: more than half of the time until the certificates are due
 	s.ahead.Add(int64(s.between))
-	if all[opLate], err = s.during(pricedAgents*pricedRounds, access, rotate); err != nil {
+	late, err := s.during(pricedAgents*lateRounds, access, rotate)
+	if err != nil {
 		return err
 	}
+	// These are fewer, so they have more or less than their share of the keys that are stored.
+	late.reads += all[opHashes].reads - s.hashed.reads/(pricedAgents*lateRounds)
+	late.writes += all[opHashes].writes - s.hashed.writes/(pricedAgents*lateRounds)
+	all[opLate] = late
 	s.between = day
 	all[opSeal], err = s.seal(ctx, rotate)
 	return err

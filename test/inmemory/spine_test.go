@@ -209,7 +209,7 @@ func TestRemoteCallsArePaidOnce(t *testing.T) {
 		{"token", func() error { _, err := m.TokenFor(t.Context(), enrolled.Certificate.CertPEM); return err },
 			map[string]int{"View": 1}, map[string]int{}},
 		{"rotate-cert", func() error { _, err := m.Rotate(t.Context(), "orga::kyc"); return err },
-			map[string]int{"ViewKeys": 1, "Apply": 1, "Pointer": 1}, map[string]int{"Sign": 1}},
+			map[string]int{"View": 1, "Apply": 1, "Pointer": 1}, map[string]int{"Sign": 1}},
 		{"rotate-ca", func() error { _, err := m.Mint(t.Context()); return err },
 			map[string]int{"Acquire": 1, "Org": 1, "Apply": 1}, map[string]int{}},
 	} {

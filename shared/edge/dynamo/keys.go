@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -29,7 +30,7 @@ func encodeKeys(k agent.Keys) item {
 	w := writer{key(agentKey(k.Agent), keysKey)}
 	w.blob("compromised", joined(k.Compromised))
 	w.blob("earlier", joined(k.Earlier))
-	w.blob("staged", joined(k.Staged))
+	w.blob("staged", joinedStaged(k.Staged))
 	w.text("renewed", k.Renewed)
 	w.list("renewals", len(k.Renewals), func(n int) types.AttributeValue { return millis(k.Renewals[n]) })
 	w.number("version", k.Version+1)
@@ -41,7 +42,7 @@ func decodeKeys(i item) (agent.Keys, error) {
 	k := agent.Keys{
 		Compromised: split(&r, "compromised"),
 		Earlier:     split(&r, "earlier"),
-		Staged:      split(&r, "staged"),
+		Staged:      splitStaged(&r, "staged"),
 		Renewed:     r.text("renewed"),
 		Version:     r.number("version"),
 	}
@@ -64,13 +65,33 @@ func joined(ids []agent.KeyID) []byte {
 }
 
 func split(r *reader, name string) (ids []agent.KeyID) {
-	all := r.blob(name)
-	if len(all)%len(agent.KeyID{}) != 0 {
-		r.fail(name)
-	}
-	for len(all) >= len(agent.KeyID{}) {
-		ids = append(ids, agent.KeyID(all[:len(agent.KeyID{})]))
-		all = all[len(agent.KeyID{}):]
+	for _, part := range parts(r, name, len(agent.KeyID{})) {
+		ids = append(ids, agent.KeyID(part))
 	}
 	return ids
+}
+
+func joinedStaged(ids []agent.StagedID) []byte {
+	var all []byte
+	for _, id := range ids {
+		all = append(all, id[:]...)
+	}
+	return all
+}
+
+func splitStaged(r *reader, name string) (ids []agent.StagedID) {
+	for _, part := range parts(r, name, len(agent.StagedID{})) {
+		ids = append(ids, agent.StagedID(part))
+	}
+	return ids
+}
+
+// parts are the octets of an attribute, so many at a time.
+func parts(r *reader, name string, size int) [][]byte {
+	all := r.blob(name)
+	if len(all)%size != 0 {
+		r.fail(name)
+		return nil
+	}
+	return slices.Collect(slices.Chunk(all, size))
 }

@@ -502,7 +502,7 @@ func TestFailuresBelow(t *testing.T) {
 		fault memstore.Fault
 		bad   refusal
 	}{
-		{"ViewKeys", memstore.Refuse, refusal{"rotate-cert", rotate, 503, "store_unavailable"}},
+		{"View", memstore.Refuse, refusal{"rotate-cert", rotate, 503, "store_unavailable"}},
 		{"Apply", memstore.Refuse, refusal{"rotate-cert", rotate, 503, "store_unavailable"}},
 		{"Apply", memstore.Lose, refusal{"rotate-cert", rotate, 503, "outcome_unknown"}},
 		{"Apply", memstore.Lose, refusal{"enrol", enrol, 503, "outcome_unknown"}},

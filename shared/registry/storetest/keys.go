@@ -11,9 +11,9 @@ import (
 func fullKeys(id agent.ID) agent.Keys {
 	return agent.Keys{
 		Agent:       id,
-		Compromised: []agent.KeyID{{1}, {2, 15: 2}},
-		Earlier:     []agent.KeyID{{3}, {4}, {15: 5}},
-		Staged:      []agent.KeyID{{6}},
+		Compromised: []agent.KeyID{{1}, {2, 7: 2}},
+		Earlier:     []agent.KeyID{{3}, {4}, {7: 5}},
+		Staged:      []agent.StagedID{{6, 15: 6}},
 		Renewed:     "aa",
 		Renewals:    []time.Time{noon, ago(time.Second)},
 	}
@@ -37,7 +37,7 @@ func keys(t *testing.T, f fixture) {
 	c := enrolment(agentID(1), 1)
 	c.Keys = &k
 	f.apply(c)
-	k.Compromised[0], k.Earlier[0], k.Staged[0], k.Renewals[0] = agent.KeyID{9}, agent.KeyID{9}, agent.KeyID{9},
+	k.Compromised[0], k.Earlier[0], k.Staged[0], k.Renewals[0] = agent.KeyID{9}, agent.KeyID{9}, agent.StagedID{9},
 		noon.Add(time.Hour)
 	want := fullKeys(agentID(1))
 	want.Version = 1

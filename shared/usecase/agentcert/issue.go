@@ -56,6 +56,9 @@ type KeyRequest struct {
 	ValidityDays int             // zero: DefaultDays
 }
 
+// made reports whether all keys are made here, so that none of them was ever certified or registered before.
+func (r KeyRequest) made() bool { return r.CSR == nil && r.DPoPJWK == nil }
+
 // Material is the key side of an agent: the public key to certify and, where the Mastio made it, the private halves,
 // which exist only in the one answer that contains them.
 type Material struct {

@@ -28,8 +28,11 @@ type Pinning struct {
 	Agent   agent.Agent   // the desired record without its pins and chain; its version is the one read
 	Pointer orgca.Pointer // as read with the agent
 	Was     *agent.Agent  // the record that was read, untouched; nil: there is none
-	Keys    *agent.Keys   // as read with the agent; nil: Pin reads them
-	Grace   time.Duration // how long the pins before it still count
+	Keys    *agent.Keys   // as read with the agent; nil: Pin reads them, where it needs them
+	// Fresh: the certificate's key, and the DPoP key that goes with it, were made for it. So no key on record is one of
+	// them, and the record of keys is not read until the agent's own record is full.
+	Fresh bool
+	Grace time.Duration // how long the pins before it still count
 	// UntilUse: they count until the new one's first use, and for Grace at the longest.
 	UntilUse bool
 	// Reason says why the pins before it are replaced. If it stops them at once, not even a rollback of the Org CA brings
@@ -155,7 +158,7 @@ func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Ce
 func (i Issuer) admitted(ctx context.Context, p Pinning, pin agent.Pin, own, unsigned bool) (agent.Keys, error) {
 	var reserved agent.Keys
 	err := registry.Outlast(ctx, func() error {
-		keys, err := i.known(ctx, &p)
+		keys, err := i.known(ctx, &p, pin.Key)
 		if err != nil {
 			return err
 		}
@@ -177,8 +180,21 @@ func (i Issuer) admitted(ctx context.Context, p Pinning, pin agent.Pin, own, uns
 	return reserved, err
 }
 
-// known returns the agent's keys: those that the caller read, once; from then on those in the store.
-func (i Issuer) known(ctx context.Context, p *Pinning) (agent.Keys, error) {
+// unread reports whether the pinning needs nothing that the record of keys has, and changes nothing of it.
+func (p Pinning) unread(key string) bool {
+	if !p.Fresh || p.Reason.Compromise() || p.Reserve != nil || p.Agent.Hygiene.Deliver == agent.SecretsManager {
+		return false
+	}
+	_, named := p.Agent.Certified(key)
+	return named
+}
+
+// known returns the agent's keys: those that the caller read, once; from then on those in the store; none where the
+// pinning needs none.
+func (i Issuer) known(ctx context.Context, p *Pinning, key string) (agent.Keys, error) {
+	if p.unread(key) {
+		return agent.Keys{Agent: p.Agent.ID}, nil
+	}
 	if read := p.Keys; read != nil && read.Covers(p.Agent) {
 		p.Keys = nil
 		return *read, nil
@@ -191,7 +207,7 @@ func (i Issuer) known(ctx context.Context, p *Pinning) (agent.Keys, error) {
 //
 // Errors: as of Pin.
 func (i Issuer) Record(ctx context.Context, p Pinning, c Certificate) (agent.Agent, error) {
-	keys, err := i.known(ctx, &p)
+	keys, err := i.known(ctx, &p, c.Pin.Key)
 	if err != nil {
 		return agent.Agent{}, err
 	}

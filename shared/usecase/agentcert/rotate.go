@@ -31,6 +31,7 @@ const MaxGrace = agent.MaxGrace
 // Store is what a rotation needs of the registry.
 type Store interface {
 	idempotency.Store
+	View(ctx context.Context, id agent.ID) (registry.View, error)
 	ViewKeys(ctx context.Context, id agent.ID) (registry.View, error)
 }
 
@@ -103,7 +104,7 @@ func (r *Rotator) do(ctx context.Context, req RotateRequest) (RotateResult, erro
 		return RotateResult{}, fmt.Errorf("%w; with reason %s none: the old certificate has to stop at once", ErrGrace,
 			given.Code)
 	}
-	view, err := r.rotatable(ctx, req.Agent)
+	view, err := r.rotatable(ctx, req)
 	if err != nil {
 		return RotateResult{}, err
 	}
@@ -129,6 +130,7 @@ func (r *Rotator) rotate(ctx context.Context, req RotateRequest, view registry.V
 			Pointer: *view.Pointer,
 			Was:     view.Agent,
 			Keys:    view.Keys,
+			Fresh:   req.Material.made(),
 			Grace:   req.Grace,
 			Reason:  req.Reason.Code,
 			Again:   again,
@@ -148,7 +150,7 @@ func (r *Rotator) rotate(ctx context.Context, req RotateRequest, view registry.V
 			}
 		}
 		var err error
-		if view, err = r.rotatable(ctx, req.Agent); err != nil {
+		if view, err = r.rotatable(ctx, req); err != nil {
 			return Pinning{}, err
 		}
 		if ended(known.Pins, view.Agent.Pins) {
@@ -198,9 +200,14 @@ func rotationEntry(req RotateRequest, old, next agent.Pin) audit.Entry {
 	}
 }
 
-// rotatable reads the agent and decides whether its certificate is rotated here.
-func (r *Rotator) rotatable(ctx context.Context, id agent.ID) (registry.View, error) {
-	view, err := r.Store.ViewKeys(ctx, id)
+// rotatable reads the agent, its keys where the rotation is sure to need them, and decides whether its certificate is
+// rotated here.
+func (r *Rotator) rotatable(ctx context.Context, req RotateRequest) (registry.View, error) {
+	read := r.Store.ViewKeys
+	if req.Material.made() && !req.Reason.Code.Compromise() {
+		read = r.Store.View
+	}
+	view, err := read(ctx, req.Agent)
 	switch {
 	case err != nil:
 		return view, err
