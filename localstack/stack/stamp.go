@@ -24,7 +24,7 @@ import (
 var ErrDirForeign = errors.New("state folder does not hold together")
 
 // stateVersion is the version of what a state folder holds, raised with every change of a stored form.
-const stateVersion = 3
+const stateVersion = 4
 
 // stampFile is in the state folder and in each of its parts; the same id in all of them says that they belong together.
 // The database holds it in a table as well, because its folder is one file that is copied easily.

@@ -52,6 +52,9 @@ const (
 
 func short(digest string) string { return digest[:min(len(digest), shortened)] }
 
+// Names are what Past.Known has of the certificate when it is the only one of its second.
+func (p Pin) Names() []string { return union(nil, short(p.Thumbprint), short(p.Key)) }
+
 // with returns the past with one more known certificate.
 func (p Past) with(c Pin) Past {
 	switch {
@@ -60,7 +63,7 @@ func (p Past) with(c Pin) Past {
 	case c.NotBefore.After(p.Newest):
 		p.Newest, p.Known = c.NotBefore, nil
 	}
-	p.Known = union(p.Known, short(c.Thumbprint), short(c.Key))
+	p.Known = union(p.Known, c.Names()...)
 	if len(p.Known) > maxKnown { // too many of one second to name: the next floor ends the whole second
 		p.Newest, p.Known = p.Newest.Add(time.Second), nil
 	}

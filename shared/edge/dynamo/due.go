@@ -157,13 +157,22 @@ func (s *Store) countPages(ctx context.Context, in *dynamodb.QueryInput, counted
 	}
 }
 
-// hygiene is a map of its own within the item, and none where there is nothing to keep.
-func (w writer) hygiene(h agent.Hygiene) {
+// hygiene is a map of its own within the item, and none where there is nothing to keep. What is known is most often
+// about the newest pin, which the record has, and a version of the secret may have the name of its certificate.
+func (w writer) hygiene(h agent.Hygiene, newest string) {
 	in := writer{item{}}
 	in.text("deliver", string(h.Deliver))
-	in.digest("about", h.About)
+	if own := h.About != "" && h.About == newest; own {
+		in.flag("newest", own)
+	} else {
+		in.digest("about", h.About)
+	}
 	in.flag("told", h.Told)
-	in.digest("undelivered", h.Undelivered)
+	if own := h.Undelivered != "" && h.Undelivered == h.About; own {
+		in.flag("own", own)
+	} else {
+		in.digest("undelivered", h.Undelivered)
+	}
 	in.number("failed", h.Failed)
 	in.time("later", h.Later)
 	in.number("named", h.Named)
@@ -173,7 +182,8 @@ func (w writer) hygiene(h agent.Hygiene) {
 	}
 }
 
-func (r *reader) hygiene() agent.Hygiene {
+// hygiene reads what writer.hygiene wrote into a record with this newest pin.
+func (r *reader) hygiene(newest string) agent.Hygiene {
 	m, ok := attribute[*types.AttributeValueMemberM](r, "hygiene")
 	if !ok {
 		return agent.Hygiene{}
@@ -188,6 +198,12 @@ func (r *reader) hygiene() agent.Hygiene {
 		Later:       in.time("later"),
 		Named:       in.number("named"),
 		Job:         in.time("job"),
+	}
+	if in.flag("newest") {
+		h.About = newest
+	}
+	if in.flag("own") {
+		h.Undelivered = h.About
 	}
 	r.err = in.err
 	return h

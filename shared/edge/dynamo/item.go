@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -42,11 +43,26 @@ func (w writer) text(name, v string) {
 // digest writes a text that is the lower-case hex of octets as these octets, which are half as long; any other as it
 // is. A write costs by the kilobyte, and an agent's record, with its digests in hex, is a little larger than one.
 func (w writer) digest(name, v string) {
+	if v != "" {
+		w.item[name] = hexed(v)
+	}
+}
+
+func hexed(v string) types.AttributeValue {
 	if octets, err := hex.DecodeString(v); err == nil && hex.EncodeToString(octets) == v {
-		w.blob(name, octets)
+		return blob(octets)
+	}
+	return text(v)
+}
+
+// jkt writes a thumbprint of RFC 7638 as the octets that it spells; any other text as it is.
+func (w writer) jkt(name, v string) {
+	octets, err := base64.RawURLEncoding.DecodeString(v)
+	if err != nil || base64.RawURLEncoding.EncodeToString(octets) != v {
+		w.text(name, v)
 		return
 	}
-	w.text(name, v)
+	w.blob(name, octets)
 }
 
 func (w writer) number(name string, v int64) {
@@ -119,11 +135,27 @@ func (r *reader) text(name string) string {
 }
 
 // digest reads what writer.digest wrote.
-func (r *reader) digest(name string) string {
+func (r *reader) digest(name string) string { return r.octets(name, hex.EncodeToString) }
+
+// jkt reads what writer.jkt wrote.
+func (r *reader) jkt(name string) string { return r.octets(name, base64.RawURLEncoding.EncodeToString) }
+
+// octets reads a text, or the octets that it spells.
+func (r *reader) octets(name string, spell func([]byte) string) string {
 	if v, ok := r.item[name].(*types.AttributeValueMemberB); ok {
-		return hex.EncodeToString(v.Value)
+		return spell(v.Value)
 	}
 	return r.text(name)
+}
+
+// digests reads a list of what hexed wrote.
+func digests(r *reader, name string) []string {
+	return elements(r, name, func(v types.AttributeValue) string {
+		one := reader{item: item{name: v}, err: r.err}
+		text := one.digest(name)
+		r.err = one.err
+		return text
+	})
 }
 
 func (r *reader) number(name string) int64 {
