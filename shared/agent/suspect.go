@@ -11,12 +11,38 @@ const (
 	SuspicionContain = "contain" // and no token until an operator rotates the certificate
 )
 
-// Suspect says that one of the agent's dead certificates was shown, by a caller that has its key. The zero Suspect says
-// that none was. It stays until an operator ends the certificates: a rotation, an enrolment, a deactivation. A renewal
-// does not end it, because the caller that renewed may be the thief.
+// Evidence is what shows that a credential is in two hands. All of it proves possession of a private key: a copied
+// certificate is none.
+type Evidence string
+
+// The kinds of evidence.
+const (
+	DeadCertificate Evidence = "dead_certificate_used" // used later than a late replica would
+	ForeignProofKey Evidence = "dpop_key_of_another_agent"
+	ForeignRequest  Evidence = "csr_key_of_another_agent"
+)
+
+// Suspect says what showed that a credential of the agent is in two hands. The zero Suspect says that nothing did. It
+// stays until an operator ends the certificates: a rotation, an enrolment, a deactivation. A renewal does not end it,
+// because the caller that renewed may be the thief.
 type Suspect struct {
-	Thumbprint string // of the dead certificate
+	Evidence   Evidence
+	Thumbprint string // of the dead certificate, or of the one that the key of another agent was shown with
+	Other      ID     // agent that the key is shared with; empty for a dead certificate
 	At         time.Time
+}
+
+// Suspicious reports whether the agent is suspect.
+func (a Agent) Suspicious() bool { return a.Suspect != Suspect{} }
+
+// Shares returns the agent after a caller has proved a key that another agent has proved as well; changed is false if
+// the agent is suspect already, or not active. s says which evidence, which agent, and when.
+func (a Agent) Shares(s Suspect) (suspect Agent, changed bool) {
+	if a.Status != Active || a.Suspicious() {
+		return a, false
+	}
+	a.Suspect, a.UpdatedAt = s, s.At
+	return a, true
 }
 
 // Suspected returns the agent after a caller has proved the key of a certificate that has no pin; changed is false if
@@ -30,7 +56,7 @@ func (a Agent) Suspected(shown Pin, k Keys, life time.Duration, now time.Time) (
 	late := a.Past.Activated.Add(life + activationSlack)
 	id, ok := keyID(shown.Key)
 	switch {
-	case a.Status != Active, a.Method != Minted, a.Suspect != Suspect{}, !ok:
+	case a.Status != Active, a.Method != Minted, a.Suspicious(), !ok:
 		return a, false
 	case a.Past.Activated.IsZero(), now.Before(late): // or a clock was ahead when it was stored
 		return a, false
@@ -39,7 +65,7 @@ func (a Agent) Suspected(shown Pin, k Keys, life time.Duration, now time.Time) (
 	case !slices.Contains(a.Past.Recent, id) && !slices.Contains(k.Earlier, id) && !slices.Contains(k.Compromised, id):
 		return a, false
 	}
-	a.Suspect, a.UpdatedAt = Suspect{shown.Thumbprint, now}, now
+	a.Suspect, a.UpdatedAt = Suspect{Evidence: DeadCertificate, Thumbprint: shown.Thumbprint, At: now}, now
 	return a, true
 }
 
@@ -48,14 +74,14 @@ const activationSlack = time.Minute
 
 // MayBeSuspected reports whether Suspected can find evidence in a certificate that has no pin. It needs no keys.
 func (a Agent) MayBeSuspected(thumbprint string, life time.Duration, now time.Time) bool {
-	return a.Status == Active && a.Method == Minted && a.Suspect == Suspect{} && !a.Past.Activated.IsZero() &&
+	return a.Status == Active && a.Method == Minted && !a.Suspicious() && !a.Past.Activated.IsZero() &&
 		!now.Before(a.Past.Activated.Add(life+activationSlack)) &&
 		!slices.ContainsFunc(a.Pins, func(p Pin) bool { return p.Thumbprint == thumbprint })
 }
 
 // Contained reports whether the agent gets no token, because it is suspect and its policy says so.
 func (a Agent) Contained() bool {
-	return a.Suspect != Suspect{} && a.Suspicion != "" && a.Suspicion != SuspicionNotify
+	return a.Suspicious() && a.Suspicion != "" && a.Suspicion != SuspicionNotify
 }
 
 // trusted returns the agent without suspicion: an operator has decided on its certificates.

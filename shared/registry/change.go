@@ -71,6 +71,7 @@ type Change struct {
 	Checkpoint *LastCheckpoint // the last one of the audit trail
 	Release    *orgca.Lease    // becomes free; must still be held by this holder under this fence
 	Deaths     *Deaths         // which tokens die with the agent's change; see Ends
+	Suspect    *bool           // the agent becomes suspect with the change, or is no longer; nil: neither. See Ends
 	// kept for a repeated request; its key must be free or of the same Owner, or its record not be Kept AnswerTTL before
 	// this one ends
 	Answer *Answer
@@ -254,6 +255,7 @@ func Listed(a agent.Agent) agent.Agent {
 		Status:     a.Status,
 		Pins:       a.Pins,
 		Hygiene:    a.Hygiene,
+		Suspect:    a.Suspect,
 		EnrolledAt: a.EnrolledAt,
 		UpdatedAt:  a.UpdatedAt,
 	}

@@ -18,13 +18,17 @@ type Deaths struct {
 // Expires is when the deaths leave the status document: none of the tokens can be valid then.
 func (d Deaths) Expires() time.Time { return d.At.Add(agent.DeathKept) }
 
-// Ends returns the change with the tokens that die with it at a time, and gives the change's agent the handle that
-// follows: it writes *c.Agent. was is what the agent replaces, the zero Agent if it is not stored yet. Every change of
-// an agent goes through Ends. A store for tests panics on a change that had to and did not.
+// Ends returns the change with the tokens that die with it at a time, and with whether the agent becomes suspect or is
+// no longer. It gives the change's agent the handle that follows: it writes *c.Agent. was is what the agent replaces,
+// the zero Agent if it is not stored yet. Every change of an agent goes through Ends. A store for tests panics on a
+// change that had to and did not.
 func (c Change) Ends(was agent.Agent, at time.Time) Change {
 	var dead []agent.Death
 	if *c.Agent, dead = was.Replace(*c.Agent, agent.NewHandle(c.ID), at); len(dead) > 0 {
 		c.Deaths = &Deaths{Change: c.ID, At: at, Dead: dead}
+	}
+	if is := c.Agent.Suspicious(); is != was.Suspicious() {
+		c.Suspect = &is
 	}
 	return c
 }

@@ -137,6 +137,10 @@ type Store interface {
 	// in Agents.
 	Records(ctx context.Context, ids []agent.ID) ([]agent.Agent, error)
 
+	// Suspects reads the ids of up to limit agents that are suspect, in the order of ids. Its cost does not grow with
+	// the fleet.
+	Suspects(ctx context.Context, limit int) ([]agent.ID, error)
+
 	// Seen notes a sighting iff it Replaces the stored one, or none is stored; otherwise it changes nothing, which is no
 	// error. A sighting shares no record with a Change, so neither makes the other fail. Seen may be repeated.
 	Seen(ctx context.Context, s Sighting) error

@@ -31,8 +31,7 @@ func encodeAgent(a agent.Agent) item {
 	w.list("intermediates", len(a.Intermediates), func(i int) types.AttributeValue { return blob(a.Intermediates[i]) })
 	w.list("pins", len(a.Pins), func(i int) types.AttributeValue { return encodePin(a.Pins[i], a.JKT) })
 	w.past(a.Past, a.Pin())
-	w.digest("suspect", a.Suspect.Thumbprint)
-	w.time("suspect_at", a.Suspect.At)
+	w.suspect(a.Suspect)
 	w.time("enrolled_at", a.EnrolledAt)
 	w.time("updated_at", a.UpdatedAt)
 	w.number("head_seq", a.Head.Seq)
@@ -66,7 +65,7 @@ func decodeAgent(i item) (agent.Agent, error) {
 		Bundle:        elements(&r, "bundle", octets),
 		Intermediates: elements(&r, "intermediates", octets),
 		Past:          r.past(newest),
-		Suspect:       agent.Suspect{Thumbprint: r.digest("suspect"), At: r.time("suspect_at")},
+		Suspect:       r.suspect(),
 		EnrolledAt:    r.time("enrolled_at"),
 		UpdatedAt:     r.time("updated_at"),
 		Head:          audit.Head{Seq: r.number("head_seq"), Hash: r.digest("head_hash")},

@@ -100,6 +100,9 @@ func (s *Store) records(c registry.Change) (list []types.TransactWriteItem) {
 		list = append(list, s.versioned(encodeAgent(*c.Agent), c.Agent.Version))
 		list = append(list, s.entry(c)...)
 	}
+	if c.Suspect != nil {
+		list = append(list, s.suspect(c))
+	}
 	if c.Deaths != nil {
 		list = append(list, s.buried(*c.Deaths))
 	}

@@ -95,11 +95,12 @@ func TestCalls(t *testing.T) {
 		"TokenKeys": "BatchGetItem", "Rows": "Query", "Apply": "TransactWriteItems", "Acquire": "UpdateItem",
 		"Extend": "UpdateItem", "Release": "UpdateItem", "UseProof": "PutItem", "PutTokenKey": "PutItem",
 		"LastRow": "Query", "Covered": "BatchGetItem", "Checkpoint": "GetItem",
+		"Suspects": "Query",
 	}
 	for _, name := range []string{
 		"Apply", "Acquire", "Extend", "Release", "UseProof", "PutTokenKey", "View", "ViewKeys", "ViewSeen", "ViewBoth",
 		"SeenAt", "Seen", "Pointer", "Org", "Answer", "TokenKey",
-		"TokenKeys", "Rows", "LastRow", "Covered", "Checkpoint",
+		"TokenKeys", "Rows", "LastRow", "Covered", "Checkpoint", "Suspects",
 	} {
 		call := writeCalls[name]
 		if call == nil {

@@ -67,6 +67,7 @@ var (
 		"SeenAt": func(ctx context.Context, s *dynamo.Store, _ string) error {
 			return second(s.SeenAt(ctx, []agent.ID{"acme::a"}))
 		},
+		"Suspects":  func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Suspects(ctx, 1)) },
 		"Pointer":   func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Pointer(ctx, "acme::a")) },
 		"Org":       func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Org(ctx)) },
 		"Answer":    func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Answer(ctx, "key", noon)) },

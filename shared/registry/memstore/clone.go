@@ -155,7 +155,7 @@ func keep(c registry.Change) changeCopy {
 		m.CA, m.Unnamed = cloneEdgeCA(m.CA), stamp(m.Unnamed)
 		return m
 	})
-	k.Deaths = pointer(c.Deaths, cloneDeaths)
+	k.Deaths, k.Suspect = pointer(c.Deaths, cloneDeaths), pointer(c.Suspect, func(is bool) bool { return is })
 	k.Head = pointer(c.Head, func(h audit.Head) audit.Head { return h })
 	k.Checkpoint = pointer(c.Checkpoint, func(c registry.LastCheckpoint) registry.LastCheckpoint { return c })
 	k.Release, k.Answer = pointer(c.Release, cloneLease), pointer(c.Answer, cloneAnswer)

@@ -52,6 +52,10 @@ func (s *Store) mustEnd(c changeCopy) {
 		return
 	}
 	was, next, at := s.agents[c.Agent.ID], *c.Agent, c.Agent.UpdatedAt
+	if is := next.Suspicious(); was.Version > 0 && is != was.Suspicious() && (c.Suspect == nil || *c.Suspect != is) {
+		panic(fmt.Sprintf("memstore: change %s does not say that suspicion of %s is %t: use registry.Change.Ends", c.ID,
+			next.ID, is))
+	}
 	var told []agent.Death
 	if c.Deaths != nil {
 		told, at = c.Deaths.Dead, c.Deaths.At

@@ -78,10 +78,11 @@ type Store struct {
 
 var operations = []string{
 	"View", "ViewKeys", "ViewSeen", "ViewBoth", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply",
-	"Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Seen", "SeenAt", "Refuse", "Refusals", "Burndown",
-	"PutBurndown", "Status", "PutStatusNote", "Answer", "UseProof", "TokenKey", "TokenKeys", "PutTokenKey", "Rows",
-	"Find", "List", "Count", "Job", "Jobs", "Alias", "EdgeCAs", "Named", "Moved", "Cover", "Checkpoint", "Covered",
-	"LastRow", "RowsOfDay", "Session", "PutSession", "DropSession", "EndSessions", "Gates", "PutGate",
+	"Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Suspects", "Seen", "SeenAt", "Refuse", "Refusals",
+	"Burndown", "PutBurndown", "Status", "PutStatusNote", "Answer", "UseProof", "TokenKey", "TokenKeys",
+	"PutTokenKey", "Rows", "Find", "List", "Count", "Job", "Jobs", "Alias", "EdgeCAs", "Named", "Moved", "Cover",
+	"Checkpoint", "Covered", "LastRow", "RowsOfDay", "Session", "PutSession", "DropSession", "EndSessions", "Gates",
+	"PutGate",
 }
 
 // New returns an empty store.

@@ -38,6 +38,7 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"Refuse":    f.Refuse(ctx, registry.Refusal{Agent: agentID(1), Thumbprint: "t"}),
 		"Refusals":  second(f.Refusals(ctx, []agent.ID{agentID(1)})),
 		"Records":   second(f.Records(ctx, []agent.ID{agentID(1)})),
+		"Suspects":  second(f.Suspects(ctx, 1)),
 		"Expiring":  second(f.Expiring(ctx, noon, noon)),
 		"Burndown":  second(f.Burndown(ctx)),
 		"Status":    second(f.Status(ctx, noon)),

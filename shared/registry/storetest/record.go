@@ -83,7 +83,7 @@ func fullAgent() agent.Agent {
 
 			Activated: ago(time.Minute),
 		},
-		Suspect: agent.Suspect{Thumbprint: "ab", At: noon},
+		Suspect: agent.Suspect{Evidence: agent.ForeignProofKey, Thumbprint: "ab", Other: agentID(7), At: noon},
 		Early:   noon.AddDate(0, 10, 0),
 		Hygiene: agent.Hygiene{
 			Deliver:     agent.SecretsManager,
