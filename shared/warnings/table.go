@@ -159,6 +159,21 @@ var (
 				"off. Skip to the next wave: POST /pki/rotate-ca/reissue {\"action\":\"skip_wave\"}.",
 		},
 	})
+	// CredentialSuspect: a key of an agent is in two hands, and no operator has ended the agent's certificates since.
+	CredentialSuspect = declare("credential_suspect", Row{
+		Title: "An agent's credential is suspect",
+		Text: "Two parties have used a key of the agent: a dead certificate was used, or a key of another agent. The " +
+			"agent's page says which. Look at its host, then rotate with the reason keyCompromise, which ends this warning. " +
+			"With suspicion contain the agent gets no token until then.",
+		Page:   "/proxy/overview#suspect",
+		Action: "See which",
+		Bad:    true,
+		Alarm: Alarm{
+			ID: "credential-suspect",
+			Todo: "A key of an agent is in two hands. The agent's audit trail (agent.credential_suspect) has the evidence. " +
+				"Rotate: POST /registry/agents/{agent_id}/rotate-cert {\"reason\":\"keyCompromise\"}.",
+		},
+	})
 	// CertsExpiring: agents' certificates end and are not replaced.
 	CertsExpiring = declare("certs_expiring", Row{
 		Title: "Agents' certificates end soon",

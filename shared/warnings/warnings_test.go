@@ -21,7 +21,7 @@ func TestWithheld(t *testing.T) {
 	}
 	want := []warnings.Warning{
 		warnings.PlanStale, warnings.ReissueHalted, warnings.ReissueLate,
-		warnings.RegistryRestored, warnings.AuditSetBack, warnings.AdminSecretShort,
+		warnings.CredentialSuspect, warnings.RegistryRestored, warnings.AuditSetBack, warnings.AdminSecretShort,
 	}
 	if diff := cmp.Diff(want, withheld); diff != "" {
 		t.Errorf("withheld from anonymous callers (-want +got):\n%s", diff)

@@ -47,6 +47,7 @@ type Store interface {
 	// or whether some have been due since overdue.
 	Expiring(ctx context.Context, now, overdue time.Time) (bool, error)
 	Checkpoint(ctx context.Context) (*registry.LastCheckpoint, error)
+	Suspects(ctx context.Context, limit int) ([]agent.ID, error)
 }
 
 // Checker computes the state of health. It is safe for concurrent use.
@@ -71,6 +72,7 @@ type Checker struct {
 
 	note     atomic.Pointer[note]
 	expiring atomic.Pointer[conditionCache]
+	suspect  atomic.Pointer[conditionCache]
 	lost     atomic.Pointer[conditionCache]
 	behind   atomic.Pointer[conditionCache]
 }
@@ -102,7 +104,8 @@ type State struct {
 	Warnings    []warnings.Warning // in a fixed order; never nil
 }
 
-// Check reads the registry twice, the truststore once, and now and then a key's note and the due index. It returns an
+// Check reads the registry twice, the truststore once, and now and then a key's note, the due index and
+// the suspect agents. It returns an
 // error only if the registry cannot be read; an unreadable truststore counts as out of date.
 func (c *Checker) Check(ctx context.Context) (State, error) {
 	org, err := c.Store.Org(ctx)
@@ -136,6 +139,7 @@ func (c *Checker) Check(ctx context.Context) (State, error) {
 		{warnings.ReissueHalted, org.Reissue.Goes(org.Pointer) && org.Reissue.State == orgca.Halted},
 		{warnings.ReissueLate, org.Reissue.Late(org.Pointer, now)},
 		{warnings.AuditSetBack, c.setBack(ctx, now)},
+		{warnings.CredentialSuspect, c.suspects(ctx, now)},
 		{warnings.CertsExpiring, c.certsExpire(ctx, now)},
 		{warnings.AdminSecretShort, c.secretShort(ctx)},
 	} {
@@ -198,43 +202,46 @@ func (c *Checker) isLost(ctx context.Context, now time.Time) bool {
 	if c.Left == nil {
 		return false
 	}
-	last := c.lost.Load()
-	if last == nil || now.Sub(last.at).Abs() >= noteAge {
+	return condition(&c.lost, now, func() (bool, error) {
 		err := (rotateca.Traces{Org: c.Store.Org, Keys: c.Left, Forgotten: c.Forgotten}).Lost(ctx)
-		if err != nil && !errors.Is(err, rotateca.ErrLost) {
-			return false
+		if errors.Is(err, rotateca.ErrLost) {
+			return true, nil
 		}
-		last = &conditionCache{err != nil, now}
-		c.lost.Store(last)
-	}
-	return last.found
+		return false, err
+	})
 }
 
-// certsExpire reports whether agents' certificates end unreplaced. An index that cannot be read says nothing.
-func (c *Checker) certsExpire(ctx context.Context, now time.Time) bool {
-	last := c.expiring.Load()
+// condition returns what a read has found, and reads once in noteAge. What cannot be read says nothing.
+func condition(cache *atomic.Pointer[conditionCache], now time.Time, read func() (bool, error)) bool {
+	last := cache.Load()
 	if last == nil || now.Sub(last.at).Abs() >= noteAge {
-		found, err := c.Store.Expiring(ctx, now, now.Add(-dueGrace))
+		found, err := read()
 		if err != nil {
 			return false
 		}
 		last = &conditionCache{found, now}
-		c.expiring.Store(last)
+		cache.Store(last)
 	}
 	return last.found
 }
 
-// setBack reports whether the checkpoint job has noted that the audit trail was set back. A note that cannot be read
-// says nothing.
+// certsExpire reports whether agents' certificates end unreplaced.
+func (c *Checker) certsExpire(ctx context.Context, now time.Time) bool {
+	return condition(&c.expiring, now, func() (bool, error) { return c.Store.Expiring(ctx, now, now.Add(-dueGrace)) })
+}
+
+// suspects reports whether an agent is suspect. It asks for one, however many there are.
+func (c *Checker) suspects(ctx context.Context, now time.Time) bool {
+	return condition(&c.suspect, now, func() (bool, error) {
+		found, err := c.Store.Suspects(ctx, 1)
+		return len(found) > 0, err
+	})
+}
+
+// setBack reports whether the checkpoint job has noted that the audit trail was set back.
 func (c *Checker) setBack(ctx context.Context, now time.Time) bool {
-	last := c.behind.Load()
-	if last == nil || now.Sub(last.at).Abs() >= noteAge {
+	return condition(&c.behind, now, func() (bool, error) {
 		stored, err := c.Store.Checkpoint(ctx)
-		if err != nil {
-			return false
-		}
-		last = &conditionCache{stored != nil && stored.SetBack > 0, now}
-		c.behind.Store(last)
-	}
-	return last.found
+		return stored != nil && stored.SetBack > 0, err
+	})
 }

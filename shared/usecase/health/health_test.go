@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
@@ -29,6 +30,10 @@ type world struct {
 	noted   map[string]int64
 	noteErr error
 	asked   int
+
+	suspects   []agent.ID
+	suspectErr error
+	searched   int
 
 	expiring    bool
 	expiringErr error
@@ -54,6 +59,12 @@ func (w *world) Left(context.Context) ([]rotateca.KeySpec, error) { return nil, 
 func (w *world) Noted(_ context.Context, key string) (int64, error) {
 	w.asked++
 	return w.noted[key], w.noteErr
+}
+
+// Suspects returns suspect agents.
+func (w *world) Suspects(_ context.Context, limit int) ([]agent.ID, error) {
+	w.searched++
+	return w.suspects[:min(len(w.suspects), limit)], w.suspectErr
 }
 
 // Expiring reports certificates that end.
@@ -189,6 +200,10 @@ func TestWarnings(t *testing.T) {
 		{"trail set back", func(w *world) { w.checkpoint = &registry.LastCheckpoint{SetBack: 7} },
 			[]warnings.Warning{warnings.AuditSetBack}},
 		{"trail sealed", func(w *world) { w.checkpoint = &registry.LastCheckpoint{Done: true} }, nil},
+		{"an agent is suspect", func(w *world) { w.suspects = []agent.ID{"acme::a", "acme::b"} },
+			[]warnings.Warning{warnings.CredentialSuspect}},
+		{"nobody knows whether an agent is suspect",
+			func(w *world) { w.suspects, w.suspectErr = []agent.ID{"acme::a"}, registry.ErrUnavailable }, nil},
 		{"certificates end", func(w *world) { w.expiring = true }, []warnings.Warning{warnings.CertsExpiring}},
 		{"nobody knows whether certificates end",
 			func(w *world) { w.expiring, w.expiringErr = true, registry.ErrUnavailable }, nil},
