@@ -209,6 +209,7 @@ var details = []struct {
 	{"generation", "Org CA", "G", false, "bare"}, {"previous_generation", "before it", "G", false, "aside"},
 	{"cert_thumbprint", "certificate", "", true, "aside"},
 	{"fingerprint", "fingerprint", "", true, ""}, {"previous_thumbprint", "replaced", "", true, "aside"},
+	{"evidence", "evidence", "", false, "bare"}, {"other_agent", "shared with", "", false, ""},
 	{"method", "method", "", false, "aside"},
 	{"source", "source", "", false, "aside"}, {"codes", "because of", "", false, ""},
 	{"reason", "reason", "", false, "bare"}, {"comment", "comment", "", false, "bare"},

@@ -107,6 +107,9 @@ func (d *Dashboard) state(a agent.Agent, p *orgca.Pointer) chip {
 	if a.Status != agent.Active {
 		return chip{"off", "Deactivated", "It has no certificate. Enrolling it again brings it back."}
 	}
+	if a.Suspicious() {
+		return suspected(a)
+	}
 	if a.Method == agent.SPIFFE && pin.Thumbprint == "" {
 		return chip{"good", "Active", "It is known by its SPIFFE ID; SPIRE rotates its certificates."}
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -26,6 +27,8 @@ type Registry interface {
 	Org(ctx context.Context) (registry.Org, error)
 	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)
 	Burndown(ctx context.Context) (registry.Burndown, error)
+	Suspects(ctx context.Context, limit int) ([]agent.ID, error)
+	Records(ctx context.Context, ids []agent.ID) ([]agent.Agent, error)
 }
 
 // Config is what a Dashboard is made of; all fields are required except Strict.

@@ -36,6 +36,7 @@ func explained(s health.State) []warnings.Row {
 type overviewView struct {
 	Warnings []warnings.Row
 	Status   rotateca.Status
+	Suspects suspectList
 	Missing  bool // there is no Org CA yet
 	Moved    progressBar
 	Due      dueCount
@@ -55,6 +56,9 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := overviewView{Warnings: explained(state), Due: d.due(r.Context()), Missing: org.Pointer == nil}
+	if v.Suspects, err = d.suspects(r.Context(), state); err != nil {
+		return err
+	}
 	if v.Status, err = d.Progress.Of(r.Context(), org); err != nil {
 		return err
 	}

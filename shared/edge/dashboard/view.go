@@ -45,7 +45,7 @@ var templates = parse()
 func parse() map[string]*template.Template {
 	base := template.Must(template.New("base").Funcs(template.FuncMap{
 		"asset": assetURL, "icon": icon, "groups": groups, "short": short, "day": day, "moment": moment, "momentOf": momentOf,
-		"stamp": stamp, "relative": relative, "hour": hour,
+		"stamp": stamp, "relative": relative, "hour": hour, "evidence": evidence,
 		"count": count, "count64": func(n int64) string { return count(int(n)) },
 		"plural64": func(n int64, what string) string { return plural(int(n), what) }, "chip": newChip, "edges": edges,
 		"stateOf":   stateOf,
