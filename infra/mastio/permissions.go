@@ -25,7 +25,7 @@ func (s *Service) permissions() map[string][]statement {
 		"discovery": {s.publicAuditKey(), s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
 		"status":    {s.readStatus(), s.noteStatus(), s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys()},
 		"healthz": {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.findOrphans(), s.describeKeys(),
-			s.findSeals(), s.listSeals(), s.findDue(), s.readAdminSecret(), s.openAdminSecret()},
+			s.findSeals(), s.listSeals(), s.findDue(), s.findSuspects(), s.readAdminSecret(), s.openAdminSecret()},
 		"events": {s.readStream(), s.listStreams(), s.readOwners(), s.listAgents(), s.tellOutside(), s.reportFailure()},
 		"hygiene": {s.readOrg(), s.readAgents(), s.listAgents(schema.AgentsByName), s.readSeen(), s.followFleet(),
 			s.findDue(), s.findJobs(), s.writeJobs(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.deliverSecrets(),
@@ -47,12 +47,14 @@ func (s *Service) permissions() map[string][]statement {
 			s.appendAudit(), s.readTruststore(), s.writeTruststore(),
 			s.backUp(), s.pointDomain(), s.showTruststore(), s.readSessions(), s.readAdminSecret(), s.openAdminSecret()),
 		"dashboard": {s.askForRotations(), s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(),
-			s.findDue(), s.readAgents(), s.listAgents(schema.AgentsByName, schema.ActiveAgents), s.readSeen(), s.readBurndown(),
+			s.findDue(), s.findSuspects(), s.readAgents(),
+			s.listAgents(schema.AgentsByName, schema.ActiveAgents), s.readSeen(), s.readBurndown(),
 			s.writeAgents(), s.writeAliases(), s.nameEdgeCAs(), s.appendAudit(), s.issueLeaves(), s.readTrail(),
 			s.readSeals(), s.readArchive(), s.publicAuditKey(),
 			s.keepSessions(), s.useProofs(), s.readAdminSecret(), s.openAdminSecret()},
 		"standby": append(append(s.mintCAs(), s.forgetEdgeCAs()...), s.findOrphans(), s.describeKeys(), s.findSeals(),
-			s.listSeals(), s.readNotes(), s.noteOnKeys(), s.findDue(), s.plotBurndown(),
+			s.listSeals(), s.readNotes(), s.noteOnKeys(), s.findDue(), s.findSuspects(),
+			s.plotBurndown(),
 			s.readAgents(), s.listAgents(schema.ActiveAgents), s.readSeen(),
 			s.backUp(), s.pointDomain(), s.showTruststore(),
 			s.readOrg(), s.readEdgeCAs(), s.writeOrg(), s.appendAudit(), s.readTruststore(), s.writeTruststore(),
@@ -141,7 +143,7 @@ func (s *Service) statementsOf(function string, f *Function) []statement {
 		}
 		switch {
 		case st.sid == writeAgents: // in the same transaction
-			all = append(all, s.placeAgents())
+			all = append(all, s.placeAgents(), s.markSuspects())
 		case st.sid == appendAudit: // likewise
 			all = append(all, s.noteMoved())
 		case st.sid == readAdminSecret && function != startUpCheck: // every function that checks the secret records refusals

@@ -22,6 +22,7 @@ const (
 	jobRecords    = "JOBS"
 	deadRecords   = "DEAD"
 	statusNote    = "STATUS"
+	suspects      = "SUSPECT"
 )
 
 // leading restricts calls to partition keys. Without the second condition, a call that names no key would pass the
@@ -315,6 +316,26 @@ func (s *Service) placeAgents() statement {
 		actions:    []string{"dynamodb:PutItem"},
 		resources:  []string{s.table(schema.Fleet)},
 		conditions: inTransaction(leading(agentRecords)),
+	}
+}
+
+// markSuspects accompanies writeAgents in every role: that an agent is suspect, or is no longer, together with its
+// record.
+func (s *Service) markSuspects() statement {
+	return statement{
+		sid:        "MarkSuspects",
+		actions:    []string{"dynamodb:DeleteItem", "dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: inTransaction(leading(suspects)),
+	}
+}
+
+func (s *Service) findSuspects() statement {
+	return statement{
+		sid:        "FindSuspects",
+		actions:    []string{"dynamodb:Query"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(suspects),
 	}
 }
 
