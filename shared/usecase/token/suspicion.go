@@ -79,7 +79,7 @@ func (s *Suspicions) write(
 			"cert_thumbprint":      shown.Thumbprint,
 			"successor_thumbprint": a.Pin().Thumbprint,
 			"activated_at":         a.Past.Activated.UTC().Format(time.RFC3339),
-			"evidence":             "dead_certificate_used",
+			"evidence":             string(suspect.Suspect.Evidence),
 			"contained":            suspect.Contained(),
 		}),
 	})
