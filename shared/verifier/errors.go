@@ -87,7 +87,7 @@ var (
 	// ErrStale: what is known of revocations is too old, or nothing is known. Fail closed.
 	ErrStale = unavailable("status_stale", "status document is stale",
 		"This server cannot tell at the moment which access tokens were revoked. Repeat the request later.")
-	// ErrStatusBehind: the token is of an Org CA that is newer than the document.
+	// ErrStatusBehind: the token is of an Org CA that became current after the document.
 	ErrStatusBehind = unavailable("status_behind", "token is newer than the status document",
 		"The Org CA was rotated a moment ago, and this server does not know the new one yet. Repeat the request in a second.")
 	// ErrKeys: the Mastio's keys were not fetched yet, or too long ago.

@@ -137,18 +137,21 @@ func (s *Status) Live(c accesstoken.Claims, maxStale time.Duration, now time.Tim
 	return s.newest.generationLives(c)
 }
 
-// generationLives judges a token by its generation. A generation above all that the document accepts is of an Org CA
-// that came after it, if the token did too: generations rise. A lower one was accepted once, and is not any more.
+// generationLives judges a token by its generation. The document knows nothing of a generation above all that it
+// accepts, of a token that may have been issued after it: numbers rise. A lower one it has accepted, and does not any
+// more; only a token that is certainly newer than the document shows that a rollback has brought the generation back.
 func (d *Document) generationLives(c accesstoken.Claims) error {
 	if c.Generation == 0 || slices.Contains(d.Generations, c.Generation) {
 		return nil
 	}
-	newest := int64(0)
-	for _, g := range d.Generations {
-		newest = max(newest, g)
+	issued := c.IssuedAt
+	if !slices.ContainsFunc(d.Generations, func(g int64) bool { return g >= c.Generation }) {
+		issued = issued.Add(clocksApart)
+	} else {
+		issued = issued.Add(-time.Second)
 	}
-	if c.Generation > newest && !c.IssuedAt.Add(clocksApart).Before(d.IssuedAt) {
-		return fmt.Errorf("%w: it is of generation %d", ErrStatusBehind, c.Generation)
+	if issued.Before(d.IssuedAt) {
+		return fmt.Errorf("%w: its generation is not accepted", ErrRevoked)
 	}
-	return fmt.Errorf("%w: its generation is not accepted", ErrRevoked)
+	return fmt.Errorf("%w: it is of generation %d", ErrStatusBehind, c.Generation)
 }

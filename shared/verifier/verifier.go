@@ -58,8 +58,8 @@ type Verifier struct {
 	// statusFeed is asked for a document that is newer than a token.
 	statusFeed *feed
 	feeds      []*feed
-	stop    context.CancelFunc
-	running sync.WaitGroup
+	stop       context.CancelFunc
+	running    sync.WaitGroup
 }
 
 // New returns a Verifier, which refuses everything until both documents were fetched: Ready waits for them. An error

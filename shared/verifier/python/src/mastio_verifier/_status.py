@@ -153,8 +153,10 @@ class Status:
                 raise errors.TokenRevoked("its certificate or its agent was")
         if c.generation == 0 or c.generation in n.generations:
             return
-        # A generation above all that the document accepts is of an Org CA that came after it, if the token did too:
-        # generations rise. A lower one was accepted once, and is not any more.
-        if c.generation > max(n.generations, default=0) and c.issued_at + CLOCKS_APART >= n.issued_at:
-            raise errors.StatusBehind(f"it is of generation {c.generation}")
-        raise errors.TokenRevoked("its generation is not accepted")
+        # The document knows nothing of a generation above all that it accepts, of a token that may have been issued after
+        # it: numbers rise. A lower one it has accepted, and does not any more; only a token that is certainly newer than
+        # the document shows that a rollback has brought the generation back.
+        later = CLOCKS_APART if c.generation > max(n.generations, default=0) else -1
+        if c.issued_at + later < n.issued_at:
+            raise errors.TokenRevoked("its generation is not accepted")
+        raise errors.StatusBehind(f"it is of generation {c.generation}")

@@ -104,7 +104,7 @@ class StatusStale(VerifierError):
 
 
 class StatusBehind(VerifierError):
-    """The token is of an Org CA that is newer than the document."""
+    """The token is of an Org CA that became current after the document."""
 
     code, text = "status_behind", "token is newer than the status document"
     sentence = (
