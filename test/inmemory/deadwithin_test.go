@@ -166,10 +166,13 @@ func (s *simulation) operate() {
 		s.finish(a, "deactivation")
 	case n < 14:
 		s.finish(a, "capability")
-	case n < 60:
+	case n < 60, n < 150 && s.rushes():
 		s.fetch(a)
 	}
 }
+
+// rushes reports whether the Org CA was changed a moment ago: then all agents come for tokens, and show them.
+func (s *simulation) rushes() bool { return s.m.Now().Sub(s.moved.at) < simPoll }
 
 // moveOrgCA changes the Org CA, which ends the tokens of some generations, and may bring back those of another.
 func (s *simulation) moveOrgCA() {

@@ -121,9 +121,12 @@ func (s *simulation) learn(server *simServer) {
 
 // call shows a token to a resource server.
 func (s *simulation) call(server *simServer) {
-	if len(s.tokens) > 0 {
-		k := s.tokens[s.random.IntN(len(s.tokens))]
-		s.judge(server, simWait{k, s.m.Now()})
+	shown := s.tokens
+	if s.rushes() && s.random.IntN(2) == 0 {
+		shown = shown[max(0, len(shown)-len(s.agents)):]
+	}
+	if len(shown) > 0 {
+		s.judge(server, simWait{shown[s.random.IntN(len(shown))], s.m.Now()})
 	}
 }
 
