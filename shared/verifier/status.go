@@ -28,8 +28,8 @@ const maxDead = 8 * StatusEntries
 // commitRoom is how much later than a document's date what it says may have been committed.
 const commitRoom = 2 * time.Second
 
-// clocksApart is how much earlier a token's date may be than that of a document that was composed before it: two clocks,
-// each a second off, and whole seconds.
+// clocksApart is how much earlier a token's date may be than that of a document that was composed before it: two
+// clocks, each a second off, and whole seconds.
 const clocksApart = 3 * time.Second
 
 // While a document is older than a token it is fetched again, once in behindApart. A request waits for it no longer

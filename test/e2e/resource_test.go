@@ -23,8 +23,8 @@ const (
 )
 
 // A rotation, a deactivation and a rotation of the Org CA each end the calls with the tokens before, within the bound.
-// Agents who did nothing wrong are not refused meanwhile: neither while others are rotated and deactivated, nor with the
-// first token under a new Org CA.
+// Agents that did nothing wrong are not refused meanwhile: neither while others are rotated and deactivated, nor with
+// the first token under a new Org CA.
 func TestResourceServerFollowsTheMastio(t *testing.T) {
 	m := ownSystem(t)
 	strict, usual := m.resourceServer(t, resource.LeastStale), m.resourceServer(t, resource.DefaultStale)

@@ -210,7 +210,7 @@ func TestWithin(t *testing.T) {
 		"accepted behind the bound":        {[]porcupine.Operation{end(10)}, []answer{{15.1, true}}, false},
 		"refused at once":                  {[]porcupine.Operation{end(10)}, []answer{{10.1, false}}, true},
 		"refused before its end":           {[]porcupine.Operation{end(10)}, []answer{{9.9, false}}, false},
-		"dead, and back at once":           {[]porcupine.Operation{end(10), back(20)}, []answer{{16, false}, {20.1, true}}, true},
+		"dead, and back":                   {[]porcupine.Operation{end(10), back(20)}, []answer{{16, false}, {21, true}}, true},
 		"refused for a while once back":    {[]porcupine.Operation{end(10), back(20)}, []answer{{24.9, false}}, true},
 		"refused behind the bound, back":   {[]porcupine.Operation{end(10), back(20)}, []answer{{25.1, false}}, false},
 		"accepted between, and not before": {[]porcupine.Operation{end(10), back(20)}, []answer{{17, true}}, false},

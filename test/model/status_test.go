@@ -69,9 +69,9 @@ func (m *machine) deviates(skew time.Duration) {
 	}
 }
 
-// checkResources: an ended token is dead by the document and by introspection, and so is one of a generation that is not
-// accepted; a new one is alive by both; and what introspection calls active is alive by the document. No document is
-// refused by one who has learnt those before it.
+// checkResources: an ended token is dead by the document and by introspection, and so is one of a generation that is
+// not accepted; a new one is alive by both; and what introspection calls active is alive by the document. No document
+// is refused by one who has learnt those before it.
 func (m *machine) checkResources(t *rapid.T, org registry.Org) {
 	now, r := m.Now(), &m.resources
 	got, err := m.Parts.StatusPublisher(m.Ring).Document(m.ctx)
@@ -107,7 +107,7 @@ func (m *machine) checkResources(t *rapid.T, org registry.Org) {
 type activity int
 
 const (
-	unknown activity = iota // nobody may ask
+	unknown activity = iota // no agent may ask
 	no
 	yes
 )
