@@ -136,7 +136,7 @@ func (s *simulation) clock(ahead time.Duration) func() time.Time {
 
 // fault is what becomes of the calls of the function status: now and then one fails, or another request comes between.
 func (s *simulation) fault(op string) memstore.Fault {
-	if !s.feeding {
+	if !s.feeding || op != "Status" && op != "PutStatusNote" { // its keys are locked while they are read
 		return memstore.None
 	}
 	s.feeding = false

@@ -2,6 +2,7 @@ package inmemory_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -195,6 +196,8 @@ func TestWithin(t *testing.T) {
 	}
 	end := func(seconds float64) porcupine.Operation { return during(at(seconds), at(seconds), "end", nil) }
 	back := func(seconds float64) porcupine.Operation { return during(at(seconds), at(seconds), "back", nil) }
+	ended := []porcupine.Operation{end(10)}
+	returned := append(slices.Clone(ended), back(20))
 	type answer struct {
 		at    float64
 		alive bool
@@ -206,14 +209,14 @@ func TestWithin(t *testing.T) {
 	}{
 		"accepted while it lives":          {nil, []answer{{1, true}, {99, true}}, true},
 		"refused while it lives":           {nil, []answer{{1, true}, {2, false}}, false},
-		"accepted up to the bound":         {[]porcupine.Operation{end(10)}, []answer{{14.9, true}, {16, false}}, true},
-		"accepted behind the bound":        {[]porcupine.Operation{end(10)}, []answer{{15.1, true}}, false},
-		"refused at once":                  {[]porcupine.Operation{end(10)}, []answer{{10.1, false}}, true},
-		"refused before its end":           {[]porcupine.Operation{end(10)}, []answer{{9.9, false}}, false},
-		"dead, and back":                   {[]porcupine.Operation{end(10), back(20)}, []answer{{16, false}, {21, true}}, true},
-		"refused for a while once back":    {[]porcupine.Operation{end(10), back(20)}, []answer{{24.9, false}}, true},
-		"refused behind the bound, back":   {[]porcupine.Operation{end(10), back(20)}, []answer{{25.1, false}}, false},
-		"accepted between, and not before": {[]porcupine.Operation{end(10), back(20)}, []answer{{17, true}}, false},
+		"accepted up to the bound":         {ended, []answer{{14.9, true}, {16, false}}, true},
+		"accepted behind the bound":        {ended, []answer{{15.1, true}}, false},
+		"refused at once":                  {ended, []answer{{10.1, false}}, true},
+		"refused before its end":           {ended, []answer{{9.9, false}}, false},
+		"dead, and back":                   {returned, []answer{{16, false}, {21, true}}, true},
+		"refused for a while once back":    {returned, []answer{{24.9, false}}, true},
+		"refused behind the bound, back":   {returned, []answer{{25.1, false}}, false},
+		"accepted between, and not before": {returned, []answer{{17, true}}, false},
 	} {
 		var k simToken
 		server := &simServer{}
