@@ -141,6 +141,16 @@ type Store interface {
 	// the fleet.
 	Suspects(ctx context.Context, limit int) ([]agent.ID, error)
 
+	// KeyHolders reads, in one call, which agents have proved up to ten keys. Keys without a holder are left out. It may
+	// lag behind.
+	KeyHolders(ctx context.Context, keys ...agent.ProvedKey) (map[agent.ProvedKey]KeyHolder, error)
+
+	// HoldKey notes the holder of a key, if the key has none, the same, or former; an empty former is no agent. It may be
+	// repeated.
+	//
+	// Errors: ErrConflict if another agent holds the key.
+	HoldKey(ctx context.Context, h KeyHolder, former agent.ID) error
+
 	// Seen notes a sighting iff it Replaces the stored one, or none is stored; otherwise it changes nothing, which is no
 	// error. A sighting shares no record with a Change, so neither makes the other fail. Seen may be repeated.
 	Seen(ctx context.Context, s Sighting) error

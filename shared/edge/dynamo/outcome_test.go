@@ -51,6 +51,9 @@ var (
 		"PutBurndown": func(ctx context.Context, s *dynamo.Store, _ string) error {
 			return s.PutBurndown(ctx, registry.Burndown{Generation: 2, Since: noon})
 		},
+		"HoldKey": func(ctx context.Context, s *dynamo.Store, _ string) error {
+			return s.HoldKey(ctx, registry.KeyHolder{Agent: "acme::a", Until: noon}, "")
+		},
 		"Seen": func(ctx context.Context, s *dynamo.Store, _ string) error {
 			return s.Seen(ctx, registry.SightingOf("acme::a", 1, noon))
 		},
@@ -66,6 +69,9 @@ var (
 		"Burndown": func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Burndown(ctx)) },
 		"SeenAt": func(ctx context.Context, s *dynamo.Store, _ string) error {
 			return second(s.SeenAt(ctx, []agent.ID{"acme::a"}))
+		},
+		"KeyHolders": func(ctx context.Context, s *dynamo.Store, _ string) error {
+			return second(s.KeyHolders(ctx, agent.ProvedKey{1}))
 		},
 		"Suspects":  func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Suspects(ctx, 1)) },
 		"Pointer":   func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Pointer(ctx, "acme::a")) },

@@ -65,6 +65,7 @@ type Store struct {
 	burndown    registry.Burndown
 	deaths      map[string]registry.Deaths // by change
 	note        registry.StatusNote
+	holders     map[agent.ProvedKey]registry.KeyHolder
 	refusals    map[agent.ID]registry.Refusal
 	aliases     map[string]agent.ID
 	edgeCAs     map[string]registry.EdgeCA // by DER
@@ -77,12 +78,12 @@ type Store struct {
 }
 
 var operations = []string{
-	"View", "ViewKeys", "ViewSeen", "ViewBoth", "Keys", "Pointer", "Org", "Acquire", "Extend", "Release", "Apply",
-	"Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Suspects", "Seen", "SeenAt", "Refuse", "Refusals",
-	"Burndown", "PutBurndown", "Status", "PutStatusNote", "Answer", "UseProof", "TokenKey", "TokenKeys",
-	"PutTokenKey", "Rows", "Find", "List", "Count", "Job", "Jobs", "Alias", "EdgeCAs", "Named", "Moved", "Cover",
-	"Checkpoint", "Covered", "LastRow", "RowsOfDay", "Session", "PutSession", "DropSession", "EndSessions", "Gates",
-	"PutGate",
+	"KeyHolders", "HoldKey", "View", "ViewKeys", "ViewSeen", "ViewBoth", "Keys", "Pointer", "Org", "Acquire",
+	"Extend", "Release", "Apply", "Agents", "Census", "Due", "CountDue", "Records", "Expiring", "Suspects", "Seen",
+	"SeenAt", "Refuse", "Refusals", "Burndown", "PutBurndown", "Status", "PutStatusNote", "Answer", "UseProof",
+	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "List", "Count", "Job", "Jobs", "Alias", "EdgeCAs",
+	"Named", "Moved", "Cover", "Checkpoint", "Covered", "LastRow", "RowsOfDay", "Session", "PutSession",
+	"DropSession", "EndSessions", "Gates", "PutGate",
 }
 
 // New returns an empty store.
@@ -99,6 +100,7 @@ func New(cfg Config) *Store {
 		proofs:      map[proof]time.Time{},
 		tokenKeys:   map[int64]registry.TokenKey{},
 		seen:        map[agent.ID]registry.Sighting{},
+		holders:     map[agent.ProvedKey]registry.KeyHolder{},
 		refusals:    map[agent.ID]registry.Refusal{},
 		jobs:        map[string]registry.Job{},
 		deaths:      map[string]registry.Deaths{},
@@ -234,7 +236,7 @@ func (s *Store) Backup() (restore func()) {
 	pointer, head, held, scheduled, reissue := s.pointer, s.head, s.lease, s.plan, s.reissue
 	seen := maps.Clone(s.seen)
 	refusals, deaths := maps.Clone(s.refusals), maps.Clone(s.deaths)
-	jobs := maps.Clone(s.jobs)
+	jobs, holders := maps.Clone(s.jobs), maps.Clone(s.holders)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -243,7 +245,7 @@ func (s *Store) Backup() (restore func()) {
 		s.pointer, s.head, s.lease, s.plan, s.reissue, s.late = pointer, head, held, scheduled, reissue, nil
 		s.seen = seen
 		s.refusals, s.deaths, s.note = refusals, deaths, registry.StatusNote{} // a restore leaves the note out
-		s.jobs = jobs
+		s.jobs, s.holders = jobs, holders
 		s.applied = ring{changes: map[string]changeCopy{}}
 	}
 }

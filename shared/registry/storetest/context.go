@@ -38,11 +38,11 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"Refuse":    f.Refuse(ctx, registry.Refusal{Agent: agentID(1), Thumbprint: "t"}),
 		"Refusals":  second(f.Refusals(ctx, []agent.ID{agentID(1)})),
 		"Records":   second(f.Records(ctx, []agent.ID{agentID(1)})),
-		"Suspects":  second(f.Suspects(ctx, 1)),
-		"Expiring":  second(f.Expiring(ctx, noon, noon)),
-		"Burndown":  second(f.Burndown(ctx)),
-		"Status":    second(f.Status(ctx, noon)),
-		"SeenAt":    second(f.SeenAt(ctx, []agent.ID{agentID(1)})),
+		"Suspects":  second(f.Suspects(ctx, 1)), "KeyHolders": second(f.KeyHolders(ctx, agent.ProvedKey{})),
+		"Expiring": second(f.Expiring(ctx, noon, noon)),
+		"Burndown": second(f.Burndown(ctx)),
+		"Status":   second(f.Status(ctx, noon)),
+		"SeenAt":   second(f.SeenAt(ctx, []agent.ID{agentID(1)})),
 	} {
 		f.fails(name, err, registry.ErrUnavailable)
 	}
@@ -54,6 +54,7 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"UseProof":      f.UseProof(ctx, "jkt", "jti", noon.Add(time.Minute), noon),
 		"PutTokenKey":   f.PutTokenKey(ctx, fullTokenKey(1)),
 		"Seen":          f.Seen(ctx, registry.SightingOf(agentID(1), 1, noon)),
+		"HoldKey":       f.HoldKey(ctx, registry.KeyHolder{Agent: agentID(1)}, ""),
 		"PutBurndown":   f.PutBurndown(ctx, registry.Burndown{}),
 		"PutStatusNote": f.PutStatusNote(ctx, registry.StatusNote{Seq: 1}, 0),
 		"PutSession":    f.PutSession(ctx, session.Session{ID: "a", Expires: noon}),

@@ -54,7 +54,7 @@ func Run(t *testing.T, open func(t *testing.T) registry.Store) {
 		{"suspect agents are found", suspects}, {"deaths are read in order, with the change", deaths},
 		{"one of many notes of a status document wins", statusNotes},
 		{"a burn-down is moved one version at a time", burndown}, {"token keys are written once", tokenKeys},
-		{"refusals are noted once for each certificate", refusals},
+		{"refusals are noted once for each certificate", refusals}, {"a key has one holder", holders},
 		{"jobs are written under their versions, and the last are found", jobs}, {"sessions begin and end", sessions},
 		{"gates are moved one attempt at a time", gates},
 		{"a census counts active agents by method and generation", census},
