@@ -140,7 +140,7 @@ func (a Agent) End(now time.Time) Agent {
 	}
 	a.Past = a.Past.believed(now).end()
 	a.Pins = nil
-	return a.trusted()
+	return a.Trusted()
 }
 
 // EndBefore returns the agent for which every certificate that is older than c has ended too, in addition to what End

@@ -41,7 +41,7 @@ func (a Agent) Repin(next Pin, keep Keep, now time.Time) Agent {
 	}
 	before := a
 	if !keep.UntilUse {
-		a = a.trusted()
+		a = a.Trusted()
 	}
 	a.Pins, a.UpdatedAt = pins, now
 	return before.follow(a.Learn(next), now)

@@ -45,8 +45,9 @@ func (a Agent) Shares(s Suspect) (suspect Agent, changed bool) {
 	return a, true
 }
 
-// Suspected returns the agent after a caller has proved the key of a certificate that has no pin; changed is false if
-// that is no evidence of a theft, or if the agent is suspect already: so the agent gets one row, however often it asks.
+// Suspected returns the agent after a caller has proved the key of a certificate that does not count; changed is false
+// if that is no evidence of a theft, or if the agent is suspect already: so the agent gets one row, however often it
+// asks.
 //
 // The evidence: the key was certified for the agent, a renewal has replaced the certificate, the successor was used,
 // and that is longer ago than a token lives. A replica of the agent that was in use at the time has asked for a token
@@ -60,7 +61,7 @@ func (a Agent) Suspected(shown Pin, k Keys, life time.Duration, now time.Time) (
 		return a, false
 	case a.Past.Activated.IsZero(), now.Before(late): // or a clock was ahead when it was stored
 		return a, false
-	case slices.ContainsFunc(a.Pins, func(p Pin) bool { return p.Thumbprint == shown.Thumbprint || p.Key == shown.Key }):
+	case a.names(func(p Pin) bool { return p.Thumbprint == shown.Thumbprint || p.Key == shown.Key }, now):
 		return a, false
 	case !slices.Contains(a.Past.Recent, id) && !slices.Contains(k.Earlier, id) && !slices.Contains(k.Compromised, id):
 		return a, false
@@ -72,11 +73,21 @@ func (a Agent) Suspected(shown Pin, k Keys, life time.Duration, now time.Time) (
 // activationSlack is by how much the clocks of two instances differ at the most, and far more.
 const activationSlack = time.Minute
 
-// MayBeSuspected reports whether Suspected can find evidence in a certificate that has no pin. It needs no keys.
+// MayBeSuspected reports whether Suspected can find evidence in a certificate that does not count. It needs no keys.
 func (a Agent) MayBeSuspected(thumbprint string, life time.Duration, now time.Time) bool {
 	return a.Status == Active && a.Method == Minted && !a.Suspicious() && !a.Past.Activated.IsZero() &&
 		!now.Before(a.Past.Activated.Add(life+activationSlack)) &&
-		!slices.ContainsFunc(a.Pins, func(p Pin) bool { return p.Thumbprint == thumbprint })
+		!a.names(func(p Pin) bool { return p.Thumbprint == thumbprint }, now)
+}
+
+// names reports whether a pin is the one that is looked for, other than one that is kept for a rollback alone. Such a
+// pin is as dead as none if a successor's first use ended it, or an operator; not if its deadline did: the answer with
+// the successor may be lost.
+func (a Agent) names(is func(Pin) bool, now time.Time) bool {
+	return slices.ContainsFunc(a.Pins, func(p Pin) bool {
+		dead := p.sleeps(now) && (!p.Yields || !p.Until.After(a.Past.Activated))
+		return is(p) && !dead
+	})
 }
 
 // Contained reports whether the agent gets no token, because it is suspect and its policy says so.
@@ -84,8 +95,8 @@ func (a Agent) Contained() bool {
 	return a.Suspicious() && a.Suspicion != "" && a.Suspicion != SuspicionNotify
 }
 
-// trusted returns the agent without suspicion: an operator has decided on its certificates.
-func (a Agent) trusted() Agent {
+// Trusted returns the agent without suspicion: an operator has decided on its certificates.
+func (a Agent) Trusted() Agent {
 	a.Suspect, a.Past.Activated = Suspect{}, time.Time{}
 	return a
 }

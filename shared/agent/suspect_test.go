@@ -15,6 +15,14 @@ type accepting struct{}
 func (accepting) Accepts(int64, time.Time) bool { return true }
 func (accepting) IsCurrent(int64) bool          { return true }
 
+// halfway is the overlap of two generations.
+var halfway = bothCount{}
+
+type bothCount struct{}
+
+func (bothCount) Accepts(int64, time.Time) bool { return true }
+func (bothCount) IsCurrent(g int64) bool        { return g == 2 }
+
 // certificate is the pin of the n-th certificate of an agent.
 func certificate(n int) Pin {
 	return Pin{Thumbprint: fmt.Sprintf("%064x", n), Key: fmt.Sprintf("%08x%056x", n+1, 0), Generation: 1}
@@ -23,9 +31,11 @@ func certificate(n int) Pin {
 // replica is a process of an agent: it has the files that it read last.
 type replica struct{ holds int }
 
-// A simulated month of 10,000 honest agents, each with two replicas, that renew every two days: every seventh answer is
-// lost, every fifth restart comes between two tokens, and the replicas ask for tokens at other moments. Nothing is
-// suspect.
+// A simulated month of 10,000 honest agents, each with two replicas, that renew every two days, and move to a new Org
+// CA in the middle, in an overlap: every seventh answer is lost, every fifth restart comes between two tokens, and the
+// replicas ask for tokens at other moments. Every eleventh renewal, an agent does not try again before the deadline of
+// its certificate: it is locked out, and an operator rotates. Nothing is suspect. Package token has a month of DPoP
+// keys.
 func TestAMonthOfHonestAgentsRaisesNothing(t *testing.T) {
 	agents := 10_000
 	if testing.Short() {
@@ -43,10 +53,29 @@ func TestAMonthOfHonestAgentsRaisesNothing(t *testing.T) {
 				newest++
 				next := certificate(newest)
 				a, _ = k.Certified(a, next.Key)
-				a = a.Repin(next, Keep{Grace: time.Hour, UntilUse: true}, now)
+				if next.Generation = 1; day > 13 {
+					next.Generation = 2
+				}
+				a = a.Repin(next, Keep{Grace: time.Hour, UntilUse: true, Restorable: next.Generation - 1}, now)
 				if !lost {
 					break
 				}
+			}
+			if (n+day)%11 == 0 {
+				locked, now := certificate(replicas[0].holds), now.Add(2*time.Hour)
+				if _, err := a.Authenticate(locked.Thumbprint, halfway, now); err == nil {
+					t.Fatalf("agent %d, day %d: its deadline is not over", n, day)
+				}
+				if _, suspect := a.Suspected(locked, k, tokenLife, now); suspect {
+					t.Fatalf("agent %d, day %d: suspect after a lost answer", n, day)
+				}
+				newest++
+				next := certificate(newest)
+				next.Generation = a.Pins[0].Generation
+				a, _ = k.Certified(a, next.Key)
+				a = a.Repin(next, Keep{Restorable: next.Generation - 1}, now)
+				replicas[0].holds, replicas[1].holds = newest, newest
+				continue
 			}
 			files := newest
 			replicas[0].holds = files
@@ -60,9 +89,9 @@ func TestAMonthOfHonestAgentsRaisesNothing(t *testing.T) {
 				}
 				r := &replicas[min(step%4, 1)]
 				shown := certificate(r.holds)
-				pin, err := a.Authenticate(shown.Thumbprint, anyGeneration, at)
+				pin, err := a.Authenticate(shown.Thumbprint, halfway, at)
 				if err == nil {
-					a, _ = a.Use(pin, anyGeneration, at)
+					a, _ = a.Use(pin, halfway, at)
 					continue
 				}
 				refused++
