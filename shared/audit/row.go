@@ -38,7 +38,8 @@ const (
 	AgentCertActivated Event = "agent.cert_activated" // first use of a successor: the certificates before it ended
 	AgentCertDue       Event = "agent.cert_due"
 	AgentHygieneSet    Event = "agent.hygiene_set" // what is done when its certificate is due
-	// AgentCredentialSuspect: a dead certificate of the agent was shown, by a caller that has its key.
+	// AgentCredentialSuspect: a dead certificate of the agent was shown, by a caller that has its key; or the agent and
+	// another one have proved one key.
 	AgentCredentialSuspect Event = "agent.credential_suspect" //nolint:gosec // a name
 	AgentUpdated           Event = "agent.updated"            // an operator changed its profile
 	AgentDeactivated       Event = "agent.deactivated"

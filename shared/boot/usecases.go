@@ -2,14 +2,12 @@ package boot
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
-	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
+	"github.com/mastio-aws/mastio/shared/usecase/authn"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/enroll"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
@@ -63,6 +61,10 @@ func (p *Parts) Keeper() *truststore.Keeper {
 	})
 }
 
+func (p *Parts) suspects() *authn.Suspects {
+	return &authn.Suspects{Store: p.store(), NewID: p.NewID, Log: p.Log}
+}
+
 func (p *Parts) issuer() agentcert.Issuer {
 	return agentcert.Issuer{
 		Store:       p.store(),
@@ -70,6 +72,7 @@ func (p *Parts) issuer() agentcert.Issuer {
 		OrgID:       p.OrgID,
 		TrustDomain: p.TrustDomain,
 		Schedule:    p.Schedule,
+		Suspects:    p.suspects(),
 		Now:         p.Now,
 		NewID:       p.NewID,
 	}
@@ -125,8 +128,8 @@ func (p *Parts) Tokens(keys token.Keys) *token.Issuer {
 		Refusals:          &token.Refusals{Store: p.store(), Background: p.background(), Log: p.Log},
 		Suspicions: &token.Suspicions{
 			Store:      p.store(),
+			Suspects:   p.suspects(),
 			Background: p.background(),
-			NewID:      p.NewID,
 			Log:        p.Log,
 		},
 		Now:   p.Now,
@@ -206,27 +209,27 @@ func (p *Parts) HygieneJob(over func(context.Context) bool) *hygiene.Job {
 }
 
 // Door lets operators in, and reports whose session a request is.
-func (p *Parts) Door(secret Secret) *signin.Door {
+func (p *Parts) Door(admin Secret) *signin.Door {
 	return signin.New(signin.Config{
 		Store:   p.store(),
 		Refused: p.refusals().Record,
 		Now:     p.Now,
 		Log:     p.Log,
-		Check: func(ctx context.Context, shown string) (admin.Admin, bool, error) {
-			who, ok, err := secret.Check(ctx, shown)
-			return who, ok, unchecked(err)
+		Check: func(ctx context.Context, shown string) (string, bool, error) {
+			version, ok, err := admin.Check(ctx, shown)
+			return version, ok, unchecked(err)
 		},
-		Still: func(ctx context.Context, name, version string) (admin.Admin, bool, error) {
-			who, ok, err := secret.Still(ctx, name, version)
-			return who, ok, unchecked(err)
+		Accepted: func(ctx context.Context) ([]string, error) {
+			versions, err := admin.Accepted(ctx)
+			return versions, unchecked(err)
 		},
 	})
 }
 
-// unchecked wraps an error of the secret store, but not too many guesses, in the API's public error.
+// unchecked wraps an error of the secret store in the API's public error.
 func unchecked(err error) error {
-	if err == nil || errors.Is(err, session.ErrLocked) {
-		return err
+	if err == nil {
+		return nil
 	}
 	return fmt.Errorf("%w: %w", httpapi.ErrAdminUnavailable, err)
 }

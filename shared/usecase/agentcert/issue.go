@@ -19,6 +19,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/problem"
+	"github.com/mastio-aws/mastio/shared/usecase/authn"
 )
 
 // ErrValidity reports a validity outside 1 to 825 days.
@@ -45,6 +46,7 @@ type Issuer struct {
 	OrgID       string
 	TrustDomain string
 	Schedule    agent.Schedule // when certificates are due
+	Suspects    *authn.Suspects
 	Now         func() time.Time
 	NewID       func() string // unique, at most 36 characters
 }

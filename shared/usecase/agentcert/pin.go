@@ -97,14 +97,17 @@ const pinTries = 3
 // pointer once after the commit to detect this, and then issues the certificate again instead of returning a dead
 // one.
 //
-// Errors: agent.ErrKeyUsed and agent.ErrProofKeyUsed, before anything is signed; registry.ErrConflict when the agent's
-// record changed since it was read, and those of Again; registry.ErrUnknown.
+// Errors: agent.ErrKeyUsed, agent.ErrProofKeyUsed and ErrForeignKey, before anything is signed; registry.ErrConflict
+// when the agent's record changed since it was read, and those of Again; registry.ErrUnknown.
 func (i Issuer) Pin(ctx context.Context, p Pinning, m Material) (agent.Agent, Certificate, error) {
 	fail := func(err error) (agent.Agent, Certificate, error) {
 		return agent.Agent{}, Certificate{}, fmt.Errorf("pin a certificate of %s: %w", p.Agent.ID, err)
 	}
 	key, err := pki.KeyThumbprint(m.Public)
 	if err != nil {
+		return fail(err)
+	}
+	if err := i.unshared(ctx, p.Agent.ID, m, key); err != nil {
 		return fail(err)
 	}
 	var c Certificate

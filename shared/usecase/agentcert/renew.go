@@ -72,8 +72,8 @@ var _ json.Marshaler = RenewResult{}
 // concurrent requests of one agent cost no more signatures than sequential ones.
 //
 // Errors: those of authn.Authenticate, agent.ErrRotateAtYourCA, ErrSuperseded, pki.ErrCSR, pki.ErrKey, pki.ErrNames,
-// agent.ErrKeyUsed, agent.ErrRenewalEarly; registry.ErrUnknown when the store stayed silent: the old certificate counts
-// either way.
+// agent.ErrKeyUsed, ErrForeignKey, agent.ErrRenewalEarly; registry.ErrUnknown when the store stayed silent: the old
+// certificate counts either way.
 func (r *Renewer) Renew(ctx context.Context, req RenewRequest) (RenewResult, error) {
 	shown, err := authn.Read(req.CertificatePEM, "")
 	if err != nil {
@@ -96,6 +96,7 @@ func (r *Renewer) Renew(ctx context.Context, req RenewRequest) (RenewResult, err
 	}
 	stored, certificate, err := r.Issuer.Pin(ctx, p, Material{Public: csr.PublicKey, Days: days(pin)})
 	if err != nil {
+		r.suspect(ctx, shown, view.Agent.ID, req.By, err)
 		return RenewResult{}, err
 	}
 	r.Log.InfoContext(ctx, "pki.rotate.renewed", "agent_id", string(stored.ID), "generation", certificate.Pin.Generation,

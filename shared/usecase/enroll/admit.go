@@ -127,6 +127,9 @@ func (e *Enroller) spiffe(ctx context.Context, req Outside) (Admitted, error) {
 				*a = a.EndOlder(shown)
 			}
 			*a = a.Learn(shown)
+			if req.Update { // such an agent has no certificate to rotate
+				*a = a.Trusted()
+			}
 			if a.SPIFFEID != "" && a.SPIFFEID != id {
 				c.Forget = []registry.Alias{{Name: registry.SPIFFEAlias(a.SPIFFEID), Agent: a.ID}}
 			}
@@ -320,8 +323,6 @@ func (e *Enroller) admissibleAs(ctx context.Context, m agent.Method, req Outside
 		return view, err
 	case view.Pointer == nil:
 		return view, orgca.ErrMissing
-	case view.Agent != nil && req.Limit != nil:
-		return view, req.Limit.Allow(false, req.Capabilities)
 	case active(view.Agent) == nil:
 		return view, nil
 	case !req.Update:

@@ -74,17 +74,26 @@ func (s *Sightings) over(id agent.ID, now time.Time) bool {
 }
 
 // note writes that an agent got a token at now, unless the note that was read with the agent says so; before is nil
-// where none was read.
-func (s *Sightings) note(ctx context.Context, before *registry.Sighting, seen registry.Sighting) {
-	if before == nil {
-		return
+// where none was read. It runs first before it writes; nil: there is nothing to run.
+func (s *Sightings) note(
+	ctx context.Context, before *registry.Sighting, seen registry.Sighting, first func(context.Context),
+) {
+	writes := false
+	if before != nil {
+		seen = seen.Behind(*before)
+		writes = s.begin(*before, seen)
 	}
-	seen = seen.Behind(*before)
-	if !s.begin(*before, seen) {
+	if first == nil && !writes {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
 	s.Background(func() {
+		if first != nil {
+			first(ctx)
+		}
+		if !writes {
+			return
+		}
 		ctx, cancel := context.WithTimeout(ctx, seenTimeout)
 		defer cancel()
 		err := s.Store.Seen(ctx, seen)

@@ -21,7 +21,7 @@ func asks(ctx context.Context, s *Sightings, id agent.ID, now time.Time) {
 	if !s.over(id, now) {
 		before = &registry.Sighting{}
 	}
-	s.note(ctx, before, registry.SightingOf(id, 1, now))
+	s.note(ctx, before, registry.SightingOf(id, 1, now), nil)
 }
 
 // What an instance remembers is bounded, and an agent that keeps asking is not what it forgets.

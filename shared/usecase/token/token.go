@@ -185,7 +185,10 @@ func (i *Issuer) issue(
 	i.learn(ctx, view, shown, pin, now)
 	t, err := i.sign(key, *view.Agent, handle, pin, scope, audience, jkt, now)
 	if err == nil {
-		i.Sightings.note(ctx, view.Seen, registry.SightingOf(view.Agent.ID, pin.Generation, now))
+		registered := cmp.Or(pin.JKT, view.Agent.JKT)
+		look := i.Suspicions.look(possession{*view.Agent, shown.Thumbprint(), shown.Leaf, jkt,
+			given != nil && jkt != registered, r.By, now})
+		i.Sightings.note(ctx, view.Seen, registry.SightingOf(view.Agent.ID, pin.Generation, now), look)
 	}
 	t.Agent, t.Nonce = view.Agent.ID, key.Nonces.Issue(now)
 	if view.Agent.Method == agent.Minted {
