@@ -16,7 +16,7 @@ import (
 func (s *Service) permissions() map[string][]statement {
 	return map[string][]statement{
 		"token": {s.readAgentsSeen(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.useProofs(), s.noteSeen(),
-			s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys(), s.signTokens()},
+			s.findKeyHolders(), s.noteKeyHolders(), s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys(), s.signTokens()},
 		"audit": {s.readOrg(), s.readTrail(), s.readSeals(), s.readArchive(), s.publicAuditKey(), s.readAdminSecret(),
 			s.openAdminSecret()},
 		"checkpoint": {s.readTrail(), s.readSeals(), s.readOrg(), s.sealTrail(), s.moveHead(), s.appendAudit(),
@@ -25,8 +25,7 @@ func (s *Service) permissions() map[string][]statement {
 		"discovery": {s.publicAuditKey(), s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
 		"status":    {s.readStatus(), s.noteStatus(), s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys()},
 		"healthz": {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.findOrphans(), s.describeKeys(),
-			s.findSeals(), s.listSeals(), s.findDue(), s.findSuspects(), s.readMetricsToken(), s.readAdminSecret(),
-			s.openAdminSecret()},
+			s.findSeals(), s.listSeals(), s.findDue(), s.findSuspects(), s.readAdminSecret(), s.openAdminSecret()},
 		"events": {s.readStream(), s.listStreams(), s.readOwners(), s.listAgents(), s.tellOutside(), s.reportFailure()},
 		"hygiene": {s.readOrg(), s.readAgents(), s.listAgents(schema.AgentsByName), s.readSeen(), s.followFleet(),
 			s.findDue(), s.findJobs(), s.writeJobs(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.deliverSecrets(),
@@ -34,12 +33,12 @@ func (s *Service) permissions() map[string][]statement {
 		"startup": {s.readOrg(), s.readNotes(), s.findOrphans(), s.describeKeys(), s.findSeals(), s.listSeals(),
 			s.readTruststore(), s.readTokenKeys(), s.openTokenKeys(), s.publicTokenKey(), s.readAdminSecret(),
 			s.openAdminSecret()},
-		"renew": {s.readAgents(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.issueLeaves()},
-		"rotatecert": {s.readAgents(), s.writeAgents(), s.appendAudit(), s.readAnswers(), s.keepAnswers(), s.issueLeaves(),
-			s.readAdminSecret(), s.openAdminSecret()},
-		"enroll": {s.readAgents(), s.listAgents(schema.AgentsByName, schema.ActiveAgents), s.findDue(), s.readSeen(),
-			s.readJobs(), s.writeJobs(), s.writeAgents(), s.writeAliases(), s.appendAudit(), s.readAnswers(),
-			s.keepAnswers(), s.issueLeaves(), s.readOrg(), s.readEdgeCAs(),
+		"renew": {s.readAgents(), s.findKeyHolders(), s.readOrg(), s.writeAgents(), s.appendAudit(), s.issueLeaves()},
+		"rotatecert": {s.readAgents(), s.findKeyHolders(), s.writeAgents(), s.appendAudit(), s.readAnswers(),
+			s.keepAnswers(), s.issueLeaves(), s.readAdminSecret(), s.openAdminSecret()},
+		"enroll": {s.readAgents(), s.findKeyHolders(), s.listAgents(schema.AgentsByName, schema.ActiveAgents),
+			s.findDue(), s.readSeen(), s.readJobs(), s.writeJobs(), s.writeAgents(), s.writeAliases(),
+			s.appendAudit(), s.readAnswers(), s.keepAnswers(), s.issueLeaves(), s.readOrg(), s.readEdgeCAs(),
 			s.addEdgeCAs(), s.nameEdgeCAs(),
 			s.readTruststore(), s.writeTruststore(), s.pointDomain(), s.showTruststore(), s.readAdminSecret(),
 			s.openAdminSecret()},
@@ -48,7 +47,7 @@ func (s *Service) permissions() map[string][]statement {
 			s.appendAudit(), s.readTruststore(), s.writeTruststore(),
 			s.backUp(), s.pointDomain(), s.showTruststore(), s.readSessions(), s.readAdminSecret(), s.openAdminSecret()),
 		"dashboard": {s.askForRotations(), s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(),
-			s.findDue(), s.findSuspects(), s.readAgents(),
+			s.findDue(), s.findSuspects(), s.readAgents(), s.findKeyHolders(),
 			s.listAgents(schema.AgentsByName, schema.ActiveAgents), s.readSeen(), s.readBurndown(),
 			s.writeAgents(), s.writeAliases(), s.nameEdgeCAs(), s.appendAudit(), s.issueLeaves(), s.readTrail(),
 			s.readSeals(), s.readArchive(), s.publicAuditKey(),
@@ -147,8 +146,7 @@ func (s *Service) statementsOf(function string, f *Function) []statement {
 			all = append(all, s.placeAgents(), s.markSuspects())
 		case st.sid == appendAudit: // likewise
 			all = append(all, s.noteMoved())
-		case st.sid == readAdminSecret && function != startUpCheck: // every function that admits admins records refusals
-			all = append(all, s.readNamedAdmins())
+		case st.sid == readAdminSecret && function != startUpCheck: // every function that checks the secret records refusals
 			all = append(all, s.recordRefusals(appends)...)
 			if function != "dashboard" { // which keeps sessions, and gates with them
 				all = append(all, s.countGuesses())

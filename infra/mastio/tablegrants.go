@@ -23,6 +23,7 @@ const (
 	deadRecords   = "DEAD"
 	statusNote    = "STATUS"
 	suspects      = "SUSPECT"
+	keyRecords    = "KEY#*"
 )
 
 // leading restricts calls to partition keys. Without the second condition, a call that names no key would pass the
@@ -94,6 +95,26 @@ func (s *Service) noteSeen() statement {
 		actions:    []string{"dynamodb:PutItem"},
 		resources:  []string{s.table(schema.Registry)},
 		conditions: leading(seenRecords),
+	}
+}
+
+// findKeyHolders lets a function find out which agent has proved a key.
+func (s *Service) findKeyHolders() statement {
+	return statement{
+		sid:        "FindKeyHolders",
+		actions:    []string{"dynamodb:BatchGetItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(keyRecords),
+	}
+}
+
+// noteKeyHolders is of the function that sees keys in use. It is part of no transaction.
+func (s *Service) noteKeyHolders() statement {
+	return statement{
+		sid:        "NoteKeyHolders",
+		actions:    []string{"dynamodb:PutItem"},
+		resources:  []string{s.table(schema.Registry)},
+		conditions: leading(keyRecords),
 	}
 }
 
