@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -35,7 +34,6 @@ const (
 	agentsDomain  = "localhost" // the gateway's name, whichever port it has
 	auditBucket   = "mastio-audit"
 	adminSecretID = "mastio/admin-secret"
-	metricsID     = "mastio/metrics-token"
 	tablePrefix   = "mastio-"
 	eventBus      = "mastio"
 
@@ -115,11 +113,8 @@ func (s *Stack) provision(ctx context.Context) error {
 		return s.damaged("dynamodb", err)
 	}
 	var err error
-	if s.AdminSecret, err = s.secret(ctx, adminSecretID, s.cfg.AdminSecret); err != nil {
+	if s.AdminSecret, err = s.adminSecret(ctx); err != nil {
 		return fmt.Errorf("make the admin secret: %w", err)
-	}
-	if s.MetricsToken, err = s.secret(ctx, metricsID, ""); err != nil {
-		return fmt.Errorf("make the metrics token: %w", err)
 	}
 	if s.kek, err = s.key(ctx, tokenKEKAlias, kmstypes.KeySpecSymmetricDefault,
 		kmstypes.KeyUsageTypeEncryptDecrypt); err != nil {
@@ -142,13 +137,16 @@ func (s *Stack) provision(ctx context.Context) error {
 	return nil
 }
 
-// secret returns the current value of a secret, which it makes if need be. A value that is asked for takes its place,
-// and the old one stays valid as the previous, as in any rotation of it.
-func (s *Stack) secret(ctx context.Context, name, asked string) (string, error) {
-	id := aws.String(name)
+// adminSecret returns the current secret. One that was asked for takes its place, and the old one stays valid as the
+// previous, as in any rotation of it.
+func (s *Stack) adminSecret(ctx context.Context) (string, error) {
+	id := aws.String(adminSecretID)
 	got, err := s.Clients.SecretsManager.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: id})
 	if _, missing := errors.AsType[*smtypes.ResourceNotFoundException](err); missing {
-		secret := cmp.Or(asked, newSecret())
+		secret := s.cfg.AdminSecret
+		if secret == "" {
+			secret = newAdminSecret()
+		}
 		_, err := s.Clients.SecretsManager.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
 			Name:         id,
 			SecretString: &secret,
@@ -158,7 +156,7 @@ func (s *Stack) secret(ctx context.Context, name, asked string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	if asked != "" && asked != aws.ToString(got.SecretString) {
+	if asked := s.cfg.AdminSecret; asked != "" && asked != aws.ToString(got.SecretString) {
 		_, err := s.Clients.SecretsManager.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
 			SecretId:     id,
 			SecretString: &asked,
@@ -168,8 +166,8 @@ func (s *Stack) secret(ctx context.Context, name, asked string) (string, error) 
 	return aws.ToString(got.SecretString), nil
 }
 
-// newSecret is 256 bits, in letters that need no quoting in a shell.
-func newSecret() string {
+// newAdminSecret is 256 bits, in letters that need no quoting in a shell.
+func newAdminSecret() string {
 	var b [32]byte
 	rand.Read(b[:]) //nolint:errcheck // never fails; the process ends when there is no randomness
 	return base64.RawURLEncoding.EncodeToString(b[:])

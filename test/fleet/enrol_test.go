@@ -61,14 +61,9 @@ func open(t *testing.T, s *stack.Stack, made *deliveries) *fleet {
 	return f
 }
 
-// client is an agent's, or the operator's. The agents' own work is on the same machine, so they exchange keys in the
-// cheapest way.
+// client is an agent's, or the operator's.
 func (f *fleet) client(cert *tls.Certificate) *http.Client {
-	config := &tls.Config{
-		RootCAs:          f.roots,
-		MinVersion:       tls.VersionTLS13,
-		CurvePreferences: []tls.CurveID{tls.X25519},
-	}
+	config := &tls.Config{RootCAs: f.roots, MinVersion: tls.VersionTLS13}
 	if cert != nil {
 		config.Certificates = []tls.Certificate{*cert}
 	}

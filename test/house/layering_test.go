@@ -27,7 +27,6 @@ type layer struct {
 }
 
 var core = []string{
-	"shared/admin",
 	"shared/agent",
 	"shared/upload",
 	"shared/assertion",

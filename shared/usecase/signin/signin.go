@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/session"
@@ -29,11 +28,10 @@ type Store interface {
 // Config is what a Door is made of; all fields are required.
 type Config struct {
 	Store Store
-	// Check returns the admin whose secret was shown; ok is false if none was.
-	Check func(ctx context.Context, shown string) (who admin.Admin, ok bool, err error)
-	// Still returns the admin whose secret has this version; ok is false once it was changed or deleted. An empty name is
-	// that of the installation's one secret.
-	Still func(ctx context.Context, name, version string) (who admin.Admin, ok bool, err error)
+	// Check reports which version of the admin secret was shown; ok is false if none was.
+	Check func(ctx context.Context, shown string) (version string, ok bool, err error)
+	// Accepted names the versions of the secret that are accepted now.
+	Accepted func(ctx context.Context) (versions []string, err error)
 	// Refused is called for each wrong secret, for the audit trail.
 	Refused func(ctx context.Context, f auditlog.Refusal)
 	Now     func() time.Time
@@ -77,10 +75,7 @@ func (d *Door) SignIn(ctx context.Context, a Attempt) (Pass, error) {
 	if err != nil {
 		return Pass{}, d.refused(ctx, a, err)
 	}
-	who, ok, err := d.Check(ctx, a.Secret)
-	if errors.Is(err, session.ErrLocked) {
-		return Pass{}, d.refused(ctx, a, err)
-	}
+	version, ok, err := d.Check(ctx, a.Secret)
 	if err != nil {
 		return Pass{}, err
 	}
@@ -90,7 +85,7 @@ func (d *Door) SignIn(ctx context.Context, a Attempt) (Pass, error) {
 		return Pass{}, d.refused(ctx, a, d.wrong(ctx, device))
 	}
 	d.passed(ctx, counted)
-	return d.open(ctx, a, who, device, epoch)
+	return d.open(ctx, a, version, device, epoch)
 }
 
 func (d *Door) refused(ctx context.Context, a Attempt, err error) error {
@@ -143,19 +138,19 @@ func (d *Door) passed(ctx context.Context, g limitedGate) {
 
 // open stores the session, and the browser if it is not known yet.
 func (d *Door) open(
-	ctx context.Context, a Attempt, who admin.Admin, device *session.Session, epoch int64,
+	ctx context.Context, a Attempt, version string, device *session.Session, epoch int64,
 ) (Pass, error) {
 	now := d.Now()
 	p := Pass{Token: session.NewToken(), Device: a.Device}
 	id := session.ID(p.Token)
 	p.Session = session.Session{
+		// Eight digits of the hash separate two operators in the audit trail and reveal nothing about the token.
 		ID:      id,
-		Actor:   actor(who, id),
-		Admin:   who.Name,
+		Actor:   fmt.Sprintf("dashboard:%s/%s", version, id[:8]),
 		Epoch:   epoch,
 		Created: now,
 		Expires: now.Add(session.TTL),
-		Version: who.Version,
+		Version: version,
 	}
 	if device == nil {
 		p.Device = session.NewToken()
@@ -177,47 +172,27 @@ func (d *Door) open(
 	return p, nil
 }
 
-// actor is an admin in the audit trail, where a session acts for the admin. Eight digits of the session's hash separate
-// two operators with the one secret and reveal nothing about the token.
-func actor(who admin.Admin, id string) string {
-	if who.Name != "" {
-		return who.Actor()
-	}
-	return fmt.Sprintf("dashboard:%s/%s", who.Version, id[:8])
-}
-
-// Visit is a session that counts, and its admin with the role that the admin has now.
-type Visit struct {
-	session.Session
-	Admin admin.Admin
-}
-
 // Open returns the session of a token: one read. A session ends before its time with all others, and with the version
 // of the secret that opened it. Error: session.ErrNone.
-func (d *Door) Open(ctx context.Context, token string) (Visit, error) {
+func (d *Door) Open(ctx context.Context, token string) (session.Session, error) {
 	if token == "" {
-		return Visit{}, session.ErrNone
+		return session.Session{}, session.ErrNone
 	}
 	s, epoch, err := d.Store.Session(ctx, session.ID(token))
 	if err != nil {
-		return Visit{}, err
+		return session.Session{}, err
 	}
 	if err := s.Check(epoch, d.Now()); err != nil {
-		return Visit{}, err
+		return session.Session{}, err
 	}
-	who, ok, err := d.Still(ctx, s.Admin, s.Version)
+	accepted, err := d.Accepted(ctx)
 	if err != nil {
-		return Visit{}, err
+		return session.Session{}, err
 	}
-	if !ok {
-		return Visit{}, session.ErrNone
+	if err := s.CheckVersion(accepted); err != nil {
+		return session.Session{}, err
 	}
-	return Visit{*s, who}, nil
-}
-
-// RefusedRole records that the admin of a session asked for what the role may not do.
-func (d *Door) RefusedRole(ctx context.Context, by audit.By) {
-	d.Refused(ctx, auditlog.Refusal{Event: audit.AdminLoginRefused, By: by, Reason: "role"})
+	return *s, nil
 }
 
 // SignOut ends a session.
