@@ -227,9 +227,9 @@ func TestLostRenewalIsRepeatedAtOnce(t *testing.T) {
 			t.Errorf("previous = %s", out.Previous.Thumbprint)
 		}
 	}
-	// Each renewal: the agent, its keys, the reservation, the commit, one look at the pointer.
+	// Each renewal: the agent, who has its new key, its keys, the reservation, the commit, one look at the pointer.
 	if got := since(before, m.Store.Calls()); !maps.Equal(got,
-		map[string]int{"View": 2, "Keys": 2, "Apply": 4, "Pointer": 2}) {
+		map[string]int{"View": 2, "KeyHolders": 2, "Keys": 2, "Apply": 4, "Pointer": 2}) {
 		t.Errorf("calls of two renewals: %v", got)
 	}
 	_, err := renewing(t, m, a.Certificate.CertPEM, key)
