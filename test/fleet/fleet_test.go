@@ -121,7 +121,7 @@ func (f *fleet) schedule(ctx context.Context) {
 	go func() {
 		for ctx.Err() == nil {
 			f.tick(ctx, "standby", `{}`)
-			rest(ctx, 15*time.Second)
+			rest(ctx, 30*time.Second)
 		}
 	}()
 	for ctx.Err() == nil {

@@ -67,14 +67,14 @@ func (f *fleet) atWork(ctx context.Context) <-chan struct{} {
 	return done
 }
 
-// asksAtRandom has agents of every kind ask for tokens with what they have, five a second.
+// asksAtRandom has agents of every kind ask for tokens with what they have, two a second.
 func (f *fleet) asksAtRandom(ctx context.Context) {
 	for ctx.Err() == nil {
 		m := f.members[rand.IntN(len(f.members))]
 		m.mu.Lock() // an agent does not ask with a certificate that it has replaced
 		f.token(ctx, m, m.cert)
 		m.mu.Unlock()
-		rest(ctx, 200*time.Millisecond)
+		rest(ctx, 500*time.Millisecond)
 	}
 }
 
