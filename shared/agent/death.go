@@ -31,9 +31,10 @@ const (
 //
 // What dies is decided by comparing the two records, so that an operation need not say it. Three changes are no death:
 // a certificate yields to a successor that its agent has used, a deadline passes, or a generation of the Org CA is no
-// longer accepted (tokens name their generation).
-func (a Agent) Replace(next Agent, h Handle, at time.Time) (Agent, []Death) {
-	ended := a.endedBy(next, at)
+// longer accepted (tokens name their generation). So a dormant pin dies without a death if left says that its
+// generation was left for good. Where left does not know, it must say false.
+func (a Agent) Replace(next Agent, h Handle, at time.Time, left func(generation int64) bool) (Agent, []Death) {
+	ended := slices.DeleteFunc(a.endedBy(next, at), func(p Pin) bool { return p.Dormant && left(p.Generation) })
 	deaths := make([]Death, 0, len(ended)+1)
 	for _, p := range ended {
 		before := at.Add(DeathKept)

@@ -72,13 +72,49 @@ func TestReplace(t *testing.T) {
 		if c.was.Version = 1; c.was.Status == "" {
 			c.was.Version = 0
 		}
-		got, deaths := c.was.Replace(c.next, h2, now)
+		got, deaths := c.was.Replace(c.next, h2, now, never)
 		if diff := cmp.Diff(c.want, deaths); diff != "" || got.Handle != c.handle {
 			t.Errorf("%s: handle %v, want %v; deaths (-want +got):\n%s", name, got.Handle[:1], c.handle[:1], diff)
 		}
 		got.Handle = c.next.Handle
 		if diff := cmp.Diff(c.next, got); diff != "" {
 			t.Errorf("%s: more than the handle was changed:\n%s", name, diff)
+		}
+	}
+}
+
+func never(int64) bool { return false }
+
+// A dormant pin dies without a death if its generation was left for good, and only then: no token of another pin, and
+// of no other generation, may be forgotten.
+func TestReplaceAfterAGenerationWasLeft(t *testing.T) {
+	asleep := Pin{Thumbprint: "a", Generation: 1, Dormant: true, Yields: true, Until: now.Add(-time.Minute)}
+	restorable := Pin{Thumbprint: "r", Generation: 2, Dormant: true}
+	awake := Pin{Thumbprint: "w", Generation: 1}
+	used := Pin{Thumbprint: "b", Generation: 2}
+	next := Pin{Thumbprint: "c", Generation: 3}
+	dead := func(thumbprint string) Death { return Death{Thumbprint: thumbprint, Before: forGood} }
+	all := Death{Handle: h1, Before: forGood}
+	for name, c := range map[string]struct {
+		was, is []Pin
+		left    int64 // every generation up to it was left
+		want    []Death
+		handle  Handle
+	}{
+		"asleep, left":             {[]Pin{used, asleep}, []Pin{next, used}, 1, nil, h1},
+		"asleep, in an overlap":    {[]Pin{used, asleep}, []Pin{next, used}, 0, []Death{dead("a")}, h1},
+		"awake, left":              {[]Pin{used, awake}, []Pin{next, used}, 1, []Death{dead("w")}, h1},
+		"asleep, left, not alone":  {[]Pin{used, asleep}, []Pin{next}, 1, []Death{dead("b"), all}, h2},
+		"all asleep, left":         {[]Pin{asleep}, []Pin{next}, 1, nil, h1},
+		"asleep, in use once more": {[]Pin{asleep}, []Pin{next}, 0, []Death{dead("a"), all}, h2},
+		"never in use since":       {[]Pin{used, restorable}, []Pin{next, used}, 1, nil, h1},
+	} {
+		was := Agent{Status: Active, Method: Minted, Handle: h1, Pins: c.was, Version: 1}
+		after := was
+		after.Pins = c.is
+		got, deaths := was.Replace(after, h2, now, func(g int64) bool { return g <= c.left })
+		if diff := cmp.Diff(c.want, deaths); diff != "" || got.Handle != c.handle {
+			t.Errorf("%s: handle %v, want %v; deaths (-want +got):\n%s", name, got.Handle[:1], c.handle[:1], diff)
 		}
 	}
 }
@@ -95,7 +131,7 @@ func TestReplaceOfARecordWithoutHandle(t *testing.T) {
 	next := was
 	next.Capabilities = nil
 	at := now.Add(time.Nanosecond)
-	got, deaths := was.Replace(next, h2, at)
+	got, deaths := was.Replace(next, h2, at, never)
 	before := now.Add(clockRoom + time.Second) // rounded up
 	want := []Death{{Thumbprint: "a", Before: before}, {Thumbprint: "b", Before: before}}
 	if diff := cmp.Diff(want, deaths); diff != "" {
@@ -106,7 +142,7 @@ func TestReplaceOfARecordWithoutHandle(t *testing.T) {
 	}
 	next = was
 	next.Owner = "x"
-	if got, deaths := was.Replace(next, h2, at); got.Handle != h2 || deaths != nil {
+	if got, deaths := was.Replace(next, h2, at, never); got.Handle != h2 || deaths != nil {
 		t.Errorf("another owner: handle %v, deaths %v; want a handle and none", got.Handle, deaths)
 	}
 }

@@ -78,6 +78,14 @@ func (p Pointer) Spent(g Generation, now time.Time) bool {
 	return g.State == Superseded && !p.Accepts(g.Number, now) && p.Previous != g.Number
 }
 
+// Left reports whether a generation was left for good, as far as the pointer alone can say: it is older than the
+// current one, and neither an overlap on record, however old, nor a rollback has it. It needs no clock, so instances
+// whose clocks differ agree. A newer generation may be one that this pointer is too old to know.
+func (p Pointer) Left(generation int64) bool {
+	return generation > 0 && generation < p.Current && generation != p.Previous &&
+		!slices.ContainsFunc(p.Accepted, func(a Overlap) bool { return a.Generation == generation })
+}
+
 // CA returns the DER of the Org CA's certificate and of those above it, up to the root.
 func (p Pointer) CA() [][]byte {
 	if len(p.Chain) > 1 {

@@ -23,8 +23,18 @@ func (d Deaths) Expires() time.Time { return d.At.Add(agent.DeathKept) }
 // the zero Agent if it is not stored yet. Every change of an agent goes through Ends. A store for tests panics on a
 // change that had to and did not.
 func (c Change) Ends(was agent.Agent, at time.Time) Change {
+	return c.EndsUnder(was, at, nil)
+}
+
+// EndsUnder is Ends where the pointer is known that was read together with was, or before it; nil: it is not. It writes
+// no death of a certificate that only a generation of the past could let in.
+func (c Change) EndsUnder(was agent.Agent, at time.Time, p *orgca.Pointer) Change {
+	left := func(int64) bool { return false }
+	if p != nil {
+		left = p.Left
+	}
 	var dead []agent.Death
-	if *c.Agent, dead = was.Replace(*c.Agent, agent.NewHandle(c.ID), at); len(dead) > 0 {
+	if *c.Agent, dead = was.Replace(*c.Agent, agent.NewHandle(c.ID), at, left); len(dead) > 0 {
 		c.Deaths = &Deaths{Change: c.ID, At: at, Dead: dead}
 	}
 	if is := c.Agent.Suspicious(); is != was.Suspicious() {

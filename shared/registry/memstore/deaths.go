@@ -46,7 +46,8 @@ func cloneDeaths(e registry.Deaths) registry.Deaths {
 	return e
 }
 
-// mustEnd panics on a change of an agent that does not say which tokens die with it.
+// mustEnd panics on a change of an agent that does not say which tokens die with it. A change need not name what only a
+// generation could let in that has been left for good: this store knows the pointer as it is.
 func (s *Store) mustEnd(c changeCopy) {
 	if c.Agent == nil {
 		return
@@ -60,7 +61,8 @@ func (s *Store) mustEnd(c changeCopy) {
 	if c.Deaths != nil {
 		told, at = c.Deaths.Dead, c.Deaths.At
 	}
-	follows, dead := was.Replace(next, next.Handle, at)
+	left := func(generation int64) bool { return s.pointer != nil && s.pointer.Left(generation) }
+	follows, dead := was.Replace(next, next.Handle, at, left)
 	for _, d := range dead {
 		if !slices.ContainsFunc(told, func(t agent.Death) bool {
 			return t.Thumbprint == d.Thumbprint && t.Handle == d.Handle
@@ -69,8 +71,14 @@ func (s *Store) mustEnd(c changeCopy) {
 				next.ID, d.Thumbprint, d.Handle))
 		}
 	}
-	kept := !slices.ContainsFunc(dead, func(d agent.Death) bool { return d.Handle != agent.Handle{} })
-	if follows.Handle != next.Handle || was.Handle != (agent.Handle{}) && kept != (was.Handle == next.Handle) {
+	all, each := was.Replace(next, next.Handle, at, func(int64) bool { return false })
+	if !handles(was, next, follows, dead) && !handles(was, next, all, each) {
 		panic(fmt.Sprintf("memstore: change %s gives %s a wrong handle: use registry.Change.Ends", c.ID, next.ID))
 	}
+}
+
+// handles reports whether next has the handle that follows from a change with these deaths.
+func handles(was, next, follows agent.Agent, dead []agent.Death) bool {
+	kept := !slices.ContainsFunc(dead, func(d agent.Death) bool { return d.Handle != agent.Handle{} })
+	return follows.Handle == next.Handle && (was.Handle == (agent.Handle{}) || kept == (was.Handle == next.Handle))
 }

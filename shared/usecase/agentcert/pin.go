@@ -261,7 +261,7 @@ func (i Issuer) commit(
 		Keys:   changed,
 		Rows:   append(slices.Clone(p.Before), row),
 		Answer: answer,
-	}.Ends(p.was(), now))
+	}.EndsUnder(p.was(), now, &p.Pointer))
 	next.Version++
 	return next, err
 }
