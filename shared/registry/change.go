@@ -270,7 +270,7 @@ type Page struct {
 
 // Tally is how many active agents of one method have their newest pin under a generation, or before or after it.
 type Tally struct {
-	Older   int64 // or no pin at all
+	Older   int64 // or no pin at all: see Store.Census
 	Current int64
 	Newer   int64 // a rollback leaves them
 }

@@ -105,6 +105,8 @@ func (l Selection) Counter() Counter {
 		return OfDue
 	case f.Status == agent.Deactivated:
 		return Uncounted
+	case f.Not != 0 && f.Method == agent.SPIFFE: // they need no pin, and most have none
+		return Uncounted
 	case f.Status == agent.Active || pinned: // an agent that is not active has no pin
 		return OfActive
 	case f.Method == "":

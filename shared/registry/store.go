@@ -118,9 +118,9 @@ type Store interface {
 	// Jobs reads the last jobs, newest first, at most JobsKept.
 	Jobs(ctx context.Context) ([]Job, error)
 
-	// Census counts the active agents of every method by the generation of their newest pin, seen from current. Census
-	// skips pins of a generation above newest, which is the newest generation that ever was current. It may lag behind
-	// as Agents may.
+	// Census counts the active agents of every method by the generation of their newest pin, seen from current. newest is
+	// the newest generation that ever was current. An agent that has moved beyond it meanwhile counts as older: it is
+	// not under what the caller knows. Census may lag behind as Agents may.
 	Census(ctx context.Context, current, newest int64) (map[agent.Method]Tally, error)
 
 	// Due reads a page of the agents that are due at a time, as agent.Agent.Entry says, which may be early. Agents

@@ -32,7 +32,7 @@ const (
 // Names of the indexes.
 const (
 	AgentsByGeneration = "agents_by_generation" // who still lives under which generation
-	ActiveAgents       = "active_agents"        // how many live under which generation; counted, never read
+	ActiveAgents       = "active_agents"        // how many agents of each method are active; counted, never read
 	AgentsByDue        = "agents_by_due"        // whose certificate is due, and when; only those that hygiene is for
 	AuditByDay         = "audit_by_day"         // rows of one day, for export
 	AgentsByName       = "agents_by_name"       // an agent by the beginning of its name; written once, at enrolment
@@ -67,11 +67,11 @@ func Tables() []Table {
 				PartitionKey: "gen_pk",
 				SortKey:      "id",
 			}, {
-				// A count reads every entry, names of attributes included, so keys of one letter: 47 octets for agent
-				// orga::agent-0000001, including 30 of the table's own key. An entry of the first index is twice as long.
+				// A count reads every entry, names of attributes included, so a key of one letter: 40 octets for agent
+				// orga::agent-0000001, including 30 of the table's own key. The generation is not in it, so that a
+				// re-issue does not move the entry.
 				Name:         ActiveAgents,
 				PartitionKey: "c",
-				SortKey:      "g",
 			}},
 		},
 		{

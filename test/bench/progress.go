@@ -64,7 +64,8 @@ func (b *bench) countFleet(ctx context.Context) error {
 			Value: ms(took),
 			Unit:  millis,
 		}.within(ms(progressBudget)).
-			remark("%d octets an entry, %d calls, %d full pages, %.0f read units; without burst", m.entry, m.calls.Load()/counts,
+			remark("%d and %d octets an entry, %d calls, %d full pages, %.0f read units; without burst",
+				m.entries[schema.ActiveAgents].octets, m.entries[schema.AgentsByGeneration].octets, m.calls.Load()/counts,
 				m.full.Load()/counts, m.units()))
 	}
 	return nil
@@ -104,25 +105,37 @@ const (
 // model answers the counts of a fleet of minted agents. Every second agent has re-enrolled under generation 2.
 type model struct {
 	dynamo.API
-	entry   int            // octets
-	agents  map[string]int // by partition key of the index
+	entries map[string]entries // by index
 	calls   atomic.Int64
 	full    atomic.Int64
 	octets  atomic.Int64
 	mu      sync.Mutex
-	busyTil [partitions]time.Time
+	busyTil map[string]*[partitions]time.Time // by index
+}
+
+// entries are those of one index.
+type entries struct {
+	octets int            // of each
+	agents map[string]int // by partition key of the index
 }
 
 func newModel(size int, tail string) *model {
-	m := &model{agents: map[string]int{}}
-	for n := range size {
-		i := dynamo.EntryItem(agent.Agent{ID: fleetAgent(n).ID + agent.ID(tail), Method: agent.Minted, Status: agent.Active})
-		m.agents[i["c"].(*types.AttributeValueMemberS).Value]++
-		if n == 0 {
-			for _, name := range []string{"c", "g", "pk", "sk"} {
-				m.entry += len(name) + len(i[name].(*types.AttributeValueMemberS).Value)
+	m := &model{entries: map[string]entries{}, busyTil: map[string]*[partitions]time.Time{}}
+	for index, keys := range map[string][]string{
+		schema.ActiveAgents:       {"c", "pk", "sk"},
+		schema.AgentsByGeneration: {"gen_pk", "gen_sk", "pk", "sk"},
+	} {
+		e := entries{agents: map[string]int{}}
+		for n := range size {
+			i := dynamo.EntryItem(agent.Agent{ID: fleetAgent(n).ID + agent.ID(tail), Method: agent.Minted, Status: agent.Active})
+			e.agents[i[keys[0]].(*types.AttributeValueMemberS).Value]++
+			if n == 0 {
+				for _, name := range keys {
+					e.octets += len(name) + len(i[name].(*types.AttributeValueMemberS).Value)
+				}
 			}
 		}
+		m.entries[index], m.busyTil[index] = e, new([partitions]time.Time)
 	}
 	return m
 }
@@ -137,20 +150,23 @@ func (m *model) Query(
 	value := func(name string) string {
 		return in.ExpressionAttributeValues[name].(*types.AttributeValueMemberS).Value
 	}
-	if *in.IndexName != schema.ActiveAgents || in.Select != types.SelectCount {
+	e, known := m.entries[*in.IndexName]
+	if !known || in.Select != types.SelectCount {
 		return nil, fmt.Errorf("model: %w", registry.ErrUnsupported)
 	}
 	partition := value(":partition")
-	there := m.agents[partition] / 2
-	if value(":low") != "000002" { // older: the odd one too
-		there = m.agents[partition] - there
+	there := e.agents[partition]
+	if *in.IndexName == schema.AgentsByGeneration {
+		if there /= 2; value(":low") != "000002#minted#" {
+			there = 0
+		}
 	}
 	before := 0
 	if c, ok := in.ExclusiveStartKey["n"].(*types.AttributeValueMemberN); ok {
 		fmt.Sscan(c.Value, &before) //nolint:errcheck // it is the model's own
 	}
-	page := min(there-before, pageOctets/m.entry)
-	if err := m.take(ctx, partition, page*m.entry); err != nil {
+	page := min(there-before, pageOctets/e.octets)
+	if err := m.take(ctx, *in.IndexName, partition, page*e.octets); err != nil {
 		return nil, err
 	}
 	out := &awsdynamodb.QueryOutput{Count: int32(page)}
@@ -162,19 +178,20 @@ func (m *model) Query(
 }
 
 // take waits as long as a page of so many octets takes, and until its partition has the units for it.
-func (m *model) take(ctx context.Context, partition string, octets int) error {
+func (m *model) take(ctx context.Context, index, partition string, octets int) error {
 	m.octets.Add(int64(octets))
 	h := fnv.New32a()
 	h.Write([]byte(partition))
 	p := h.Sum32() % partitions
 	now := time.Now()
 	m.mu.Lock()
-	from := m.busyTil[p]
+	busy := m.busyTil[index]
+	from := busy[p]
 	if from.Before(now) {
 		from = now
 	}
-	m.busyTil[p] = from.Add(time.Duration(float64(octets) / octetsPerUnit / unitsPerSecond * float64(time.Second)))
-	free := m.busyTil[p]
+	busy[p] = from.Add(time.Duration(float64(octets) / octetsPerUnit / unitsPerSecond * float64(time.Second)))
+	free := busy[p]
 	m.mu.Unlock()
 	end := now.Add(emptyLatency + time.Duration(float64(pageLatency)*float64(octets)/pageOctets))
 	if free.After(end) {

@@ -25,7 +25,6 @@ func entryOf(a agent.Agent) item {
 	w.text("id", string(a.ID))
 	if a.Status == agent.Active { // the others are in no count
 		w.text("c", countKey(shard, a.Method))
-		w.text("g", generationText(a.Pin().Generation))
 	}
 	return w.item
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/schema"
 )
 
 // What a page of a listing costs at 10,000 agents, computed from the sizes of what is read, not measured. A record of
@@ -264,39 +263,41 @@ func (s *Store) Count(ctx context.Context, l registry.Selection) (int64, error) 
 	return n, nil
 }
 
-// lastGeneration is the highest number that a generation's text has in its place.
-const lastGeneration = 999999
-
+// countActive counts active agents. Only those have a pin, so a filter by generation leaves no others.
 func (s *Store) countActive(ctx context.Context, f registry.Filter) (int64, error) {
-	ranges := [][2]int64{{0, lastGeneration}}
-	switch {
-	case f.Generation != 0:
-		ranges = [][2]int64{{f.Generation, f.Generation}}
-	case f.Not != 0:
-		ranges = [][2]int64{{1, f.Not - 1}, {f.Not + 1, lastGeneration}}
+	if f.Method == "" && (f.Generation != 0 || f.Not != 0) {
+		var n int64
+		for _, of := range generationSpans(f) {
+			found, err := s.countShards(ctx, s.byGeneration(), of)
+			if err != nil {
+				return 0, err
+			}
+			n += found
+		}
+		return n, nil
 	}
 	methods := agent.Methods()
 	if f.Method != "" {
 		methods = []agent.Method{f.Method}
 	}
+	var all, out int64
 	var counts []*count
 	for _, m := range methods {
-		for shard := range schema.Shards {
-			for _, r := range ranges {
-				if r[0] <= r[1] {
-					counts = append(counts, &count{partition: countKey(shardKey(shard), m), low: r[0], high: r[1]})
-				}
-			}
+		switch {
+		case f.Generation != 0:
+			counts = append(counts, under(f.Generation, m, &all)...)
+		default:
+			counts = append(counts, ofMethod(m, &all)...)
+			counts = append(counts, under(f.Not, m, &out)...)
 		}
 	}
 	if err := s.countAll(ctx, counts); err != nil {
 		return 0, err
 	}
-	var n int64
 	for _, c := range counts {
-		n += c.found
+		*c.into += c.found
 	}
-	return n, nil
+	return max(all-out, 0), nil
 }
 
 // countShards counts a range of every shard of an index.

@@ -25,12 +25,12 @@ func (s *Store) Census(ctx context.Context, current, newest int64) (census map[a
 
 func add(t registry.Tally, generation, current, newest int64) registry.Tally {
 	switch {
-	case generation < current:
-		t.Older++
 	case generation == current:
 		t.Current++
-	case generation <= newest:
+	case generation > current && generation <= newest:
 		t.Newer++
+	default:
+		t.Older++
 	}
 	return t
 }

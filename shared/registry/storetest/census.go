@@ -19,13 +19,13 @@ func expected(fleet []agent.Agent, current, newest int64) tallies {
 	for _, a := range fleet {
 		t := want[a.Method]
 		switch g := a.Pin().Generation; {
-		case a.Status != agent.Active || g > newest && g > current:
-		case g < current:
-			t.Older++
-		case g > current:
+		case a.Status != agent.Active:
+		case g == current:
+			t.Current++
+		case g > current && g <= newest:
 			t.Newer++
 		default:
-			t.Current++
+			t.Older++
 		}
 		want[a.Method] = t
 	}
