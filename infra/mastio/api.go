@@ -61,7 +61,10 @@ func (s *Service) accessLog(host routes.Host) awslogs.LogGroup {
 // api makes a REST API, without routes yet: the functions' environment contains its URL.
 func (s *Service) api(host routes.Host) awsapigateway.RestApi {
 	ownDomain := host == routes.Agents && s.props.Agents != nil || host == routes.Operators && s.props.Operators != nil
-	id := title(host)
+	id, format := title(host), routes.RESTLog
+	if host == routes.Agents {
+		format = routes.AgentsRESTLog
+	}
 	props := &awsapigateway.RestApiProps{
 		RestApiName:    jsii.String(s.props.name(string(host))),
 		Description:    jsii.String("Mastio " + s.props.OrgID + ": " + string(host)),
@@ -78,7 +81,7 @@ func (s *Service) api(host routes.Host) awsapigateway.RestApi {
 			ThrottlingRateLimit:  number(others.rate),
 			ThrottlingBurstLimit: number(others.burst),
 			AccessLogDestination: awsapigateway.NewLogGroupLogDestination(s.accessLog(host)),
-			AccessLogFormat:      awsapigateway.AccessLogFormat_Custom(jsii.String(routes.RESTLog)),
+			AccessLogFormat:      awsapigateway.AccessLogFormat_Custom(jsii.String(format)),
 		},
 	}
 	if host == routes.Operators && len(s.props.AllowedSources) > 0 {

@@ -9,9 +9,14 @@ package routes
 const HTTPLog = `{"request_id":"$context.requestId","source":"$context.identity.sourceIp","route":"$context.routeKey",` +
 	`"status":"$context.status","latency":"$context.responseLatency","error":"$context.error.message $context.integrationErrorMessage"}`
 
-// RESTLog is the format of a REST API. The time is CloudWatch's own for each line.
+const restLog = `{"request_id":"$context.requestId","source":"$context.identity.sourceIp",` +
+	`"route":"$context.httpMethod $context.resourcePath","status":"$context.status","latency":"$context.responseLatency",` +
+	`"error":"$context.error.responseType"`
+
+// The formats of a REST API. The time is CloudWatch's own for each line. How long the function took, and what it
+// answered, is in the function's own line. Only agents have a certificate.
 // Variables: "Variables for access logging for API Gateway", API Gateway developer guide.
-const RESTLog = `{"request_id":"$context.requestId","source":"$context.identity.sourceIp","method":"$context.httpMethod",` +
-	`"resource":"$context.resourcePath","status":"$context.status","latency":"$context.responseLatency",` +
-	`"integration_latency":"$context.integrationLatency","integration_status":"$context.integration.status",` +
-	`"error":"$context.error.responseType","certificate":"$context.identity.clientCert.subjectDN"}`
+const (
+	RESTLog       = restLog + `}`
+	AgentsRESTLog = restLog + `,"certificate":"$context.identity.clientCert.subjectDN"}`
+)

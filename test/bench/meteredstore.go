@@ -15,16 +15,18 @@ import (
 type metered struct {
 	dynamo.API
 	add func(reads, writes float64)
-	// hashes is the part of it that the hashes of an agent's keys have.
-	hashes func(reads, writes float64)
+	// added is the part of it that the hashes of an agent's keys have, and what says which tokens are dead.
+	added func(reads, writes float64)
 }
 
-// keysKey is the sort key of the item that holds the hashes of an agent's keys: shared/edge/dynamo.
-const keysKey = "KEYS"
+// keysKey is the sort key of the item that holds the hashes of an agent's keys, and deadKey the partition of those that
+// say which tokens are dead: shared/edge/dynamo.
+const keysKey, deadKey = "KEYS", "DEAD"
 
-func isKeys(i item) bool {
+func isAdded(i item) bool {
+	pk, _ := i["pk"].(*types.AttributeValueMemberS)
 	sk, _ := i["sk"].(*types.AttributeValueMemberS)
-	return sk != nil && sk.Value == keysKey
+	return sk != nil && sk.Value == keysKey || pk != nil && pk.Value == deadKey
 }
 
 // size is an item's, in octets as DynamoDB counts them ("DynamoDB item sizes and formats", Developer Guide).
@@ -88,8 +90,8 @@ func (m metered) BatchGetItem(
 		m.add(units(out.ConsumedCapacity...), 0)
 		for _, keys := range in.RequestItems {
 			for _, k := range keys.Keys {
-				if isKeys(k) {
-					m.hashes(1, 0) // of up to 4 KB; one that is not there costs the same
+				if isAdded(k) {
+					m.added(1, 0) // of up to 4 KB; one that is not there costs the same
 				}
 			}
 		}
@@ -105,8 +107,8 @@ func (m metered) GetItem(
 	out, err := m.API.GetItem(ctx, in, o...)
 	if err == nil {
 		m.add(one(out.ConsumedCapacity), 0)
-		if isKeys(in.Key) {
-			m.hashes(one(out.ConsumedCapacity), 0)
+		if isAdded(in.Key) {
+			m.added(one(out.ConsumedCapacity), 0)
 		}
 	}
 	return out, err
@@ -182,8 +184,8 @@ func (m metered) TransactWriteItems(
 			continue
 		}
 		m.add(0, unitsOf(w.Put.Item))
-		if isKeys(w.Put.Item) {
-			m.hashes(0, unitsOf(w.Put.Item))
+		if isAdded(w.Put.Item) {
+			m.added(0, unitsOf(w.Put.Item))
 		}
 	}
 	for _, c := range out.ConsumedCapacity {

@@ -115,7 +115,7 @@ func TestPriceTableIsTheReadmes(t *testing.T) {
 	if !strings.Contains(string(readme), table) {
 		t.Errorf("infra/README.md has another table of prices than\n%s", table)
 	}
-	bars := map[string]float64{opToken: 1.75, opDPoP: 2.40, opRotate: 26.00, rowHashes: 26.05}
+	bars := map[string]float64{opToken: 1.75, opDPoP: 2.40, opRotate: 25.00, rowAdded: 26.00}
 	for _, p := range prices(sold) {
 		if bar, ok := bars[p.name]; ok && p.total() > bar {
 			t.Errorf("a million %s cost $%.3f, want at most $%.2f", p.name, p.total(), bar)
@@ -126,16 +126,15 @@ func TestPriceTableIsTheReadmes(t *testing.T) {
 			t.Errorf("a resource server that polls every %s costs $%.2f a month, want at most $2.50", statusPoll, polls)
 		}
 	}
-	// Two units. Some of these certificates ended long before, and nothing dies with them: two units less, one in twenty.
-	if more := sold[opLate].writes - sold[opRotate].writes; math.Abs(more-1.9) > 0.11 {
+	if more := sold[opLate].writes - sold[opRotate].writes; math.Abs(more-2) > 0.01 {
 		t.Errorf("an entry of the due index that moves costs %v write units, want 2", more)
 	}
 	if used := sold[opSeen]; used.reads != 1 || used.writes != 1 || sold[opToken].writes != 0 {
 		t.Errorf("an agent's hour costs %+v, and its other tokens %v writes; want one read, one write, and none", used,
 			sold[opToken].writes)
 	}
-	if used := sold[opReissue]; used.signatures != 1 || used.writes < 7 || used.writes > 15 {
-		t.Errorf("a re-issue used %+v, want one signature and at most 15 write units", used)
+	if used := sold[opReissue]; used.signatures != 1 || used.writes < 7 || used.writes > 12 {
+		t.Errorf("a re-issue used %+v, want one signature and at most 12 write units", used)
 	}
 	if used := sold[opRotate]; used.signatures != 1 || used.reads < 3 || used.writes < 7 {
 		t.Errorf("a rotation used %+v: the measurement is broken", used)

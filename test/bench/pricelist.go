@@ -39,9 +39,9 @@ const (
 	opDPoP   = "tokens with a DPoP proof"
 	opStatus = "polls of the status document"
 	opRotate = "rotations of a certificate"
-	opHashes = "hashes of its keys"
-	opLate   = "late" // rotations that move their entries in the due index
-	opSeal   = "seal" // a rotation's part of the next checkpoint
+	opAdded  = "added" // to a rotation: the hashes of its keys, and the tokens that die
+	opLate   = "late"  // rotations that move their entries in the due index
+	opSeal   = "seal"  // a rotation's part of the next checkpoint
 	opSeen   = "hours in which an agent gets tokens"
 
 	opReissue = "re-issues after a rotation of the Org CA"
@@ -49,8 +49,8 @@ const (
 
 // The rows of rotations that have more to do.
 const (
-	rowHashes = "… with the hashes of its keys"
-	rowLate   = "… in the second half of the time until it is due"
+	rowAdded = "… with the hashes of its keys and the deaths of its tokens"
+	rowLate  = "… in the second half of the time until it is due"
 )
 
 // statusPoll is how often a resource server polls the status document, and statusPolls how often in a month.
@@ -128,14 +128,14 @@ func prices(sold map[string]spent) []price {
 	inKMS := sold[opToken]
 	inKMS.signatures = 1
 	plain := sold[opRotate]
-	plain.reads, plain.writes = plain.reads-sold[opHashes].reads, plain.writes-sold[opHashes].writes
+	plain.reads, plain.writes = plain.reads-sold[opAdded].reads, plain.writes-sold[opAdded].writes
 	return []price{
 		priceOf(opToken, sold[opToken], priceHTTPAPI, 0, tokenMillis),
 		priceOf(opDPoP, sold[opDPoP], priceHTTPAPI, 0, tokenMillis),
 		priceOf("tokens, `tokenSigner=kms`", inKMS, priceHTTPAPI, 0, kmsTokenMillis),
 		priceOf(opStatus, sold[opStatus], priceHTTPAPI, 0, tokenMillis),
 		priceOf(opRotate, plain, priceRESTAPI, priceFirewall, rotateMillis),
-		priceOf(rowHashes, sold[opRotate], priceRESTAPI, priceFirewall, rotateMillis),
+		priceOf(rowAdded, sold[opRotate], priceRESTAPI, priceFirewall, rotateMillis),
 		priceOf(rowLate, sold[opLate], priceRESTAPI, priceFirewall, rotateMillis),
 		{
 			name:         opReissue,
