@@ -22,10 +22,12 @@ type Data struct {
 	Tables      map[string]awsdynamodb.TableV2 // by logical name
 	Truststore  awss3.Bucket
 	AdminSecret awssecretsmanager.Secret
-	DataKey     awskms.Key   // encrypts tables and the admin secret at rest
-	Archive     awss3.Bucket // checkpoints of the audit trail
-	AuditKey    awskms.Key   // signs them
-	TokenKEK    awskms.Key   // encrypts token keys
+	// MetricsToken opens GET /metrics, and nothing else.
+	MetricsToken awssecretsmanager.Secret
+	DataKey      awskms.Key   // encrypts tables and the admin secret at rest
+	Archive      awss3.Bucket // checkpoints of the audit trail
+	AuditKey     awskms.Key   // signs them
+	TokenKEK     awskms.Key   // encrypts token keys
 	// AgentSecretsKey encrypts the secrets that hygiene delivers to agents. The Mastio itself reads a secret only to
 	// complete an interrupted delivery. The operators grant the right to read an agent's secret, on this key and on the
 	// secret.
@@ -49,9 +51,23 @@ func newData(scope constructs.Construct, id string, p Props) *Data {
 		d.Tables[t.Name] = d.table(p, t)
 	}
 	d.Truststore, d.Archive = d.bucket(), d.archive(p)
-	d.AdminSecret = awssecretsmanager.NewSecret(d.Scope, jsii.String("AdminSecret"), &awssecretsmanager.SecretProps{
+	d.AdminSecret = d.secret(p, "AdminSecret", "X-Admin-Secret of the operators' API")
+	d.MetricsToken = d.secret(p, "MetricsToken", "bearer token of GET /metrics")
+	d.backups(p)
+	output(d.Scope, "AgentSecretsKeyArn", *d.AgentSecretsKey.KeyArn(),
+		"KMS key of the secrets mastio/agents/"+p.OrgID+"/…: a reader of a secret needs kms:Decrypt on this key")
+	output(d.Scope, "AdminSecretArn", *d.AdminSecret.SecretArn(),
+		"The admin secret: aws secretsmanager get-secret-value --secret-id ARN")
+	output(d.Scope, "MetricsTokenArn", *d.MetricsToken.SecretArn(),
+		"The token of GET /metrics: aws secretsmanager get-secret-value --secret-id ARN")
+	return d
+}
+
+// secret makes a secret with a value of its own.
+func (d *Data) secret(p Props, id, what string) awssecretsmanager.Secret {
+	return awssecretsmanager.NewSecret(d.Scope, &id, &awssecretsmanager.SecretProps{
 		// Without a name of its own: a name that is kept, or waits for its deletion, could not be made again.
-		Description:   jsii.String("Mastio " + p.OrgID + ": X-Admin-Secret of the operators' API"),
+		Description:   jsii.String("Mastio " + p.OrgID + ": " + what),
 		EncryptionKey: d.DataKey,
 		RemovalPolicy: p.removal(),
 		// 256 bits in letters and digits, which need no quoting in a shell.
@@ -60,12 +76,6 @@ func newData(scope constructs.Construct, id string, p Props) *Data {
 			ExcludePunctuation: jsii.Bool(true),
 		},
 	})
-	d.backups(p)
-	output(d.Scope, "AgentSecretsKeyArn", *d.AgentSecretsKey.KeyArn(),
-		"KMS key of the secrets mastio/agents/"+p.OrgID+"/…: a reader of a secret needs kms:Decrypt on this key")
-	output(d.Scope, "AdminSecretArn", *d.AdminSecret.SecretArn(),
-		"The admin secret: aws secretsmanager get-secret-value --secret-id ARN")
-	return d
 }
 
 // removal is the removal policy of tables, keys and secret. Buckets and backups stay either way: they hold nothing

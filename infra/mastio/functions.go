@@ -168,6 +168,7 @@ func (s *Service) environment(function string) *map[string]*string {
 		"MASTIO_TABLE_PREFIX":      p.TablePrefix,
 		"MASTIO_TRUSTSTORE_BUCKET": *s.data.Truststore.BucketName(), "MASTIO_TRUSTSTORE_KEY": TruststoreKey,
 		"MASTIO_ADMIN_SECRET_ID": *s.data.AdminSecret.SecretArn(), "MASTIO_TOKEN_KEK": *s.data.TokenKEK.KeyArn(),
+		"MASTIO_METRICS_TOKEN_ID":     *s.data.MetricsToken.SecretArn(),
 		"MASTIO_SPIFFE_TRUST_DOMAINS": strings.Join(p.SPIFFETrustDomains, ","),
 		"RENEW_OVERLAP_SECONDS":       strconv.Itoa(p.RenewOverlapSeconds),
 		"TOKEN_TTL_SECONDS":           strconv.Itoa(p.TokenTTLSeconds),

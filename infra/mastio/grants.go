@@ -212,6 +212,28 @@ func (s *Service) readAdminSecret() statement {
 	}
 }
 
+// readNamedAdmins is for the functions that admit admins. The operators make these secrets, under this name; AWS's own
+// key of Secrets Manager, or the data key, encrypts them.
+func (s *Service) readNamedAdmins() statement {
+	return statement{
+		sid:     "ReadNamedAdmins",
+		actions: []string{"secretsmanager:GetSecretValue"},
+		resources: []string{fmt.Sprintf("arn:%s:secretsmanager:%s:%s:secret:mastio/admins/%s/*", *s.stack.Partition(),
+			*s.stack.Region(), *s.stack.Account(), s.props.OrgID)},
+		conditions: conditions{"StringEquals": {"secretsmanager:VersionStage": "AWSCURRENT"}},
+	}
+}
+
+// readMetricsToken is for the function that serves GET /metrics, alone.
+func (s *Service) readMetricsToken() statement {
+	return statement{
+		sid:        "ReadMetricsToken",
+		actions:    []string{"secretsmanager:GetSecretValue"},
+		resources:  []string{*s.data.MetricsToken.SecretArn()},
+		conditions: conditions{"StringEquals": {"secretsmanager:VersionStage": []string{"AWSCURRENT", "AWSPREVIOUS"}}},
+	}
+}
+
 func (s *Service) openAdminSecret() statement {
 	return statement{
 		sid:        "OpenAdminSecret",

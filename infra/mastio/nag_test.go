@@ -41,6 +41,8 @@ func lint(d *deployment) {
 	}
 	excuse(data.AdminSecret, "AwsSolutions-SMG4", "Operators hold it in password managers and pipelines: only they can "+
 		"tell when all have the new one. AWSPREVIOUS stays valid, so that they can rotate it without an outage.")
+	excuse(data.MetricsToken, "AwsSolutions-SMG4", "Prometheus reads it out of a file: only its operators can tell when "+
+		"the file has the new one. AWSPREVIOUS stays valid, as of the admin secret.")
 	excuse(data.Truststore, "AwsSolutions-S1", "It holds certificates, which are public, in versions that are kept. Who "+
 		"wrote one is in the audit chain and in CloudTrail.")
 	excuse(data.Archive, "AwsSolutions-S1", "It holds signed checkpoints under object lock: the writer of an object "+

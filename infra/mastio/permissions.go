@@ -25,7 +25,8 @@ func (s *Service) permissions() map[string][]statement {
 		"discovery": {s.publicAuditKey(), s.readOrg(), s.readTokenKeys(), s.publicTokenKey()},
 		"status":    {s.readStatus(), s.noteStatus(), s.readTokenKeys(), s.makeTokenKeys(), s.openTokenKeys()},
 		"healthz": {s.readOrg(), s.readEdgeCAs(), s.readTruststore(), s.readNotes(), s.findOrphans(), s.describeKeys(),
-			s.findSeals(), s.listSeals(), s.findDue(), s.findSuspects(), s.readAdminSecret(), s.openAdminSecret()},
+			s.findSeals(), s.listSeals(), s.findDue(), s.findSuspects(), s.readMetricsToken(), s.readAdminSecret(),
+			s.openAdminSecret()},
 		"events": {s.readStream(), s.listStreams(), s.readOwners(), s.listAgents(), s.tellOutside(), s.reportFailure()},
 		"hygiene": {s.readOrg(), s.readAgents(), s.listAgents(schema.AgentsByName), s.readSeen(), s.followFleet(),
 			s.findDue(), s.findJobs(), s.writeJobs(), s.writeAgents(), s.appendAudit(), s.issueLeaves(), s.deliverSecrets(),
@@ -146,7 +147,8 @@ func (s *Service) statementsOf(function string, f *Function) []statement {
 			all = append(all, s.placeAgents(), s.markSuspects())
 		case st.sid == appendAudit: // likewise
 			all = append(all, s.noteMoved())
-		case st.sid == readAdminSecret && function != startUpCheck: // every function that checks the secret records refusals
+		case st.sid == readAdminSecret && function != startUpCheck: // every function that admits admins records refusals
+			all = append(all, s.readNamedAdmins())
 			all = append(all, s.recordRefusals(appends)...)
 			if function != "dashboard" { // which keeps sessions, and gates with them
 				all = append(all, s.countGuesses())

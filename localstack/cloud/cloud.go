@@ -211,7 +211,7 @@ func (c *cloud) down(ctx context.Context) error {
 	if c.gateway().Stop(gatewayGrace) {
 		c.say("the gateway is stopped")
 	}
-	for _, name := range []string{"deployment.json", "proxy.env"} { // they describe what is gone
+	for _, name := range []string{"deployment.json", "proxy.env", tokenFile} { // they describe what is gone
 		_ = os.Remove(filepath.Join(c.dir, name))
 	}
 	r, err := c.found(ctx)

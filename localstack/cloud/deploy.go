@@ -147,26 +147,42 @@ func (c *cloud) describe(
 	env := function.Environment.Variables
 	d.TablePrefix, d.Bucket, d.TruststoreKey = env["MASTIO_TABLE_PREFIX"], env["MASTIO_TRUSTSTORE_BUCKET"],
 		env["MASTIO_TRUSTSTORE_KEY"]
-	d.AdminSecretID = env["MASTIO_ADMIN_SECRET_ID"]
-	if d.Bucket == "" || d.TruststoreKey == "" || d.AdminSecretID == "" {
-		return d, errors.New("function " + name + " has no truststore or no admin secret in its environment")
+	d.AdminSecretID, d.MetricsTokenID = env["MASTIO_ADMIN_SECRET_ID"], env["MASTIO_METRICS_TOKEN_ID"]
+	if d.Bucket == "" || d.TruststoreKey == "" || d.AdminSecretID == "" || d.MetricsTokenID == "" {
+		return d, errors.New("function " + name + " has no truststore, admin secret or metrics token in its environment")
 	}
 	return d, nil
 }
 
 var operatorsOutput = regexp.MustCompile(`OperatorsURL`)
 
-// writeSecret leaves the admin secret in a proxy.env, where the operator's guide looks for it.
+// writeSecret leaves the admin secret in a proxy.env, where the operator's guide looks for it, and the metrics token in
+// a file beside that.
 func (c *cloud) writeSecret(ctx context.Context, d deployed.Mastio) (string, error) {
 	secret, err := deployed.Connect(d.Endpoint).AdminSecret(ctx, d.AdminSecretID)
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(c.dir, "proxy.env")
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // an old one's mode would stay
+	token, err := deployed.Connect(d.Endpoint).AdminSecret(ctx, d.MetricsTokenID)
+	if err != nil {
 		return "", err
 	}
-	return path, os.WriteFile(path, []byte("MCP_PROXY_ADMIN_SECRET="+secret+"\n"), 0o600)
+	path := filepath.Join(c.dir, "proxy.env")
+	if err := writeAnew(path, "MCP_PROXY_ADMIN_SECRET="+secret+"\n"); err != nil {
+		return "", err
+	}
+	return path, writeAnew(filepath.Join(c.dir, tokenFile), token)
+}
+
+// tokenFile is where Prometheus finds the metrics token.
+const tokenFile = "metrics-token"
+
+// writeAnew replaces a file, mode 0600: an old one's mode would stay.
+func writeAnew(path, text string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.WriteFile(path, []byte(text), 0o600)
 }
 
 // beforeTraffic invokes what a custom resource invokes on AWS, in the same order: LocalStack runs none of them.
@@ -219,6 +235,7 @@ Deployed to LocalStack.
   agents and operators  %s (CA: %s)
   operators' own API    %s
   admin secret          in %s, as MCP_PROXY_ADMIN_SECRET
+  metrics token         in the same folder, in the file metrics-token
 
 Try it, in that folder:
   ADMIN_SECRET="$(grep ^MCP_PROXY_ADMIN_SECRET proxy.env | cut -d= -f2)"

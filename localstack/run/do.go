@@ -164,11 +164,16 @@ func (p prepared) serve(ctx context.Context, s *stack.Stack, o options, stdout i
 		return fmt.Errorf("write %s: %w", keys, err)
 	}
 	defer os.Remove(keys) //nolint:errcheck // the keys in it end with the stack anyway
+	token := filepath.Join(p.run, tokenFile)
+	if err := replaceFile(token, []byte(s.MetricsToken)); err != nil {
+		return fmt.Errorf("write %s: %w", token, err)
+	}
 	if o.demo == 0 {
 		fmt.Fprint(stdout, tour(s.URL, ca, filepath.Join(p.run, "tour"), o.org))
 	}
 	fmt.Fprintf(stdout, "\nThe dashboard: %s/proxy (sign in with MCP_PROXY_ADMIN_SECRET out of %s; the browser asks "+
 		"about the certificate, or import %s)\n", s.URL, settingsFile, ca)
+	fmt.Fprintf(stdout, "Prometheus scrapes %s/metrics with the bearer token in %s.\n", s.URL, token)
 	fmt.Fprintf(stdout, "AWS clients reach the services of this run with: set -a; . %s; set +a\n", keys)
 	if o.data != "" {
 		fmt.Fprintf(stdout, "State is kept in %s.\n", o.data)

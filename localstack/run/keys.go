@@ -13,6 +13,9 @@ import (
 // owner only, as proxy.env is: its access key reads the admin secret.
 const keysFile = "aws.env"
 
+// tokenFile holds the metrics token, as Prometheus's credentials_file has it, in the same folder.
+const tokenFile = "metrics-token"
+
 // awsEnvironment is the text of that file, in lines that a shell reads.
 func awsEnvironment(s *stack.Stack) []byte {
 	var b bytes.Buffer

@@ -28,6 +28,7 @@ func (s *Stack) environment(function string) map[string]string {
 		"MASTIO_TRUSTSTORE_KEY":    truststoreKey,
 		"MASTIO_AGENTS_DOMAIN":     agentsDomain,
 		"MASTIO_ADMIN_SECRET_ID":   adminSecretID,
+		"MASTIO_METRICS_TOKEN_ID":  metricsID,
 		"MASTIO_TOKEN_KEK":         s.kek,
 		"MASTIO_AUDIT_BUCKET":      auditBucket,
 		"MASTIO_AUDIT_KEY":         s.audit,

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -34,6 +35,7 @@ const (
 	agentsDomain  = "localhost" // the gateway's name, whichever port it has
 	auditBucket   = "mastio-audit"
 	adminSecretID = "mastio/admin-secret"
+	metricsID     = "mastio/metrics-token"
 	tablePrefix   = "mastio-"
 	eventBus      = "mastio"
 
@@ -113,8 +115,11 @@ func (s *Stack) provision(ctx context.Context) error {
 		return s.damaged("dynamodb", err)
 	}
 	var err error
-	if s.AdminSecret, err = s.adminSecret(ctx); err != nil {
+	if s.AdminSecret, err = s.secret(ctx, adminSecretID, s.cfg.AdminSecret); err != nil {
 		return fmt.Errorf("make the admin secret: %w", err)
+	}
+	if s.MetricsToken, err = s.secret(ctx, metricsID, ""); err != nil {
+		return fmt.Errorf("make the metrics token: %w", err)
 	}
 	if s.kek, err = s.key(ctx, tokenKEKAlias, kmstypes.KeySpecSymmetricDefault,
 		kmstypes.KeyUsageTypeEncryptDecrypt); err != nil {
@@ -137,16 +142,13 @@ func (s *Stack) provision(ctx context.Context) error {
 	return nil
 }
 
-// adminSecret returns the current secret. One that was asked for takes its place, and the old one stays valid as the
-// previous, as in any rotation of it.
-func (s *Stack) adminSecret(ctx context.Context) (string, error) {
-	id := aws.String(adminSecretID)
+// secret returns the current value of a secret, which it makes if need be. A value that is asked for takes its place,
+// and the old one stays valid as the previous, as in any rotation of it.
+func (s *Stack) secret(ctx context.Context, name, asked string) (string, error) {
+	id := aws.String(name)
 	got, err := s.Clients.SecretsManager.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: id})
 	if _, missing := errors.AsType[*smtypes.ResourceNotFoundException](err); missing {
-		secret := s.cfg.AdminSecret
-		if secret == "" {
-			secret = newAdminSecret()
-		}
+		secret := cmp.Or(asked, newSecret())
 		_, err := s.Clients.SecretsManager.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
 			Name:         id,
 			SecretString: &secret,
@@ -156,7 +158,7 @@ func (s *Stack) adminSecret(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if asked := s.cfg.AdminSecret; asked != "" && asked != aws.ToString(got.SecretString) {
+	if asked != "" && asked != aws.ToString(got.SecretString) {
 		_, err := s.Clients.SecretsManager.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
 			SecretId:     id,
 			SecretString: &asked,
@@ -166,8 +168,8 @@ func (s *Stack) adminSecret(ctx context.Context) (string, error) {
 	return aws.ToString(got.SecretString), nil
 }
 
-// newAdminSecret is 256 bits, in letters that need no quoting in a shell.
-func newAdminSecret() string {
+// newSecret is 256 bits, in letters that need no quoting in a shell.
+func newSecret() string {
 	var b [32]byte
 	rand.Read(b[:]) //nolint:errcheck // never fails; the process ends when there is no randomness
 	return base64.RawURLEncoding.EncodeToString(b[:])

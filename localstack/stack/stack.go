@@ -53,14 +53,15 @@ type Config struct {
 
 // Stack is a running system. It is safe for concurrent use.
 type Stack struct {
-	URL         string            // of the gateway, https://localhost:PORT
-	CAPEM       []byte            // the CA that clients of the gateway trust
-	AdminSecret string            // AWSCURRENT at the time of the start
-	Endpoints   map[string]string // URL of each of Services, as the functions see it
-	Keys        sigv4.Keys        // access keys of this run; the services answer no other
-	Clients     Clients
-	Lambda      *lambda.Service
-	Bus         *eventbridge.Server // shows the events that went out
+	URL          string            // of the gateway, https://localhost:PORT
+	CAPEM        []byte            // the CA that clients of the gateway trust
+	AdminSecret  string            // AWSCURRENT at the time of the start
+	MetricsToken string            // what GET /metrics takes as a bearer token
+	Endpoints    map[string]string // URL of each of Services, as the functions see it
+	Keys         sigv4.Keys        // access keys of this run; the services answer no other
+	Clients      Clients
+	Lambda       *lambda.Service
+	Bus          *eventbridge.Server // shows the events that went out
 	// the agents' domain: which version of the truststore the gateway checks clients against
 	Domain *apigateway.Server
 

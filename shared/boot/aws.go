@@ -62,7 +62,18 @@ func (c *cloud) domain() truststore.Domain {
 }
 
 func (c *cloud) secret() Secret {
-	return secrets.NewAdmin(secretsmanager.NewFromConfig(c.aws), c.parts.AdminSecret, c.parts.Now)
+	api := secretsmanager.NewFromConfig(c.aws)
+	return &secrets.Admins{
+		Secret: secrets.New(api, c.parts.AdminSecret, c.parts.Now),
+		Named:  secrets.NewDirectory(api, "mastio/admins/"+c.parts.OrgID+"/", c.parts.Now, c.parts.Log),
+	}
+}
+
+func (c *cloud) metricsToken() Bearer {
+	if c.parts.MetricsToken == "" {
+		return nil
+	}
+	return secrets.New(secretsmanager.NewFromConfig(c.aws), c.parts.MetricsToken, c.parts.Now)
 }
 
 func (c *cloud) agentSecrets() hygiene.Secrets {

@@ -42,6 +42,7 @@ type Config struct {
 	TruststoreKey      string
 	AgentsDomain       string // custom domain with mutual TLS that serves the truststore; empty: there is none
 	AdminSecret        string // id of the secret, not the secret
+	MetricsToken       string // id of the secret with the token of GET /metrics; only the function healthz needs it
 	TokenKEK           string // KMS key that encrypts token keys
 	AuditBucket        string // keeps checkpoints of the audit trail
 	AuditKey           string // KMS key that signs them
@@ -87,6 +88,7 @@ func (e *env) config() Config {
 		TruststoreKey:      e.need("MASTIO_TRUSTSTORE_KEY"),
 		AgentsDomain:       e.optional("MASTIO_AGENTS_DOMAIN"),
 		AdminSecret:        e.need("MASTIO_ADMIN_SECRET_ID"),
+		MetricsToken:       e.optional("MASTIO_METRICS_TOKEN_ID"),
 		TokenKEK:           e.need("MASTIO_TOKEN_KEK"),
 		AuditBucket:        e.need("MASTIO_AUDIT_BUCKET"),
 		AuditKey:           e.need("MASTIO_AUDIT_KEY"),

@@ -55,7 +55,11 @@ func Token(p *Parts) (any, error) {
 func Healthz(p *Parts) (any, error) {
 	checker, admin := p.Checker(), p.secret()
 	checker.Secret = admin.Shortest
-	return p.checked(httpapi.Health(checker, p.Version, p.OrgID), admin.Check, nil) // it reports what shuts the others
+	cfg := p.config(httpapi.Health(checker, p.Version, p.OrgID), admin.Check, nil) // it reports what shuts the others
+	if token := p.metricsToken(); token != nil {
+		cfg.Scrape = token.Check
+	}
+	return finished(cfg)
 }
 
 // jobPatience is how long the jobs of a deployment retry while not all hosts of KMS know a new key: a first

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/edge/remoteca"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -47,6 +48,7 @@ type outside interface {
 	objects() truststore.Objects
 	domain() truststore.Domain
 	secret() Secret
+	metricsToken() Bearer // nil: GET /metrics takes an admin secret only
 	agentSecrets() hygiene.Secrets
 	archive() auditlog.Archive
 	bus() events.Bus
@@ -60,15 +62,22 @@ type Keys interface {
 	Public(ctx context.Context, id string) (crypto.PublicKey, error)
 }
 
-// Secret is the admin secret.
-type Secret interface {
+// Bearer is a secret that opens one route.
+type Bearer interface {
 	// Check names the version of the secret that was shown; ok is false if none was.
 	Check(ctx context.Context, shown string) (version string, ok bool, err error)
-	// Accepted returns the versions that are accepted now.
-	Accepted(ctx context.Context) (versions []string, err error)
-	// Readable reports why no caller could present the secret.
+}
+
+// Secret is the installation's one admin secret, and those of named admins.
+type Secret interface {
+	// Check returns the admin whose secret was shown; ok is false if none was.
+	Check(ctx context.Context, shown string) (who admin.Admin, ok bool, err error)
+	// Still returns the admin whose secret has this version; ok is false once it was changed or deleted. An empty name is
+	// that of the one secret.
+	Still(ctx context.Context, name, version string) (who admin.Admin, ok bool, err error)
+	// Readable reports why no caller could present the one secret.
 	Readable(ctx context.Context) error
-	// Shortest returns how many characters the shortest version has that is accepted now.
+	// Shortest returns how many characters the shortest version of the one secret has that is accepted now.
 	Shortest(ctx context.Context) (int, error)
 }
 
@@ -100,11 +109,11 @@ func (p *Parts) strict() func(context.Context) error {
 	return (&health.StrictCheck{Store: p.store()}).Check
 }
 
-// handler wraps handlers into what the Lambda runtime calls.
-func (p *Parts) handler(
+// config is that of a function with these handlers.
+func (p *Parts) config(
 	h httpapi.Handlers, admin httpapi.Admin, strict func(context.Context) error,
-) (http.Handler, error) {
-	return httpapi.New(httpapi.Config{
+) httpapi.Config {
+	return httpapi.Config{
 		Handlers: h,
 		Admin:    admin,
 		Guesses:  &signin.Gates{Store: p.store(), Now: p.Now},
@@ -113,16 +122,23 @@ func (p *Parts) handler(
 		Awaits:   p.Adopt,
 		Log:      p.Log,
 		Now:      p.Now,
-	})
+	}
+}
+
+// handler wraps handlers into what the Lambda runtime calls.
+func (p *Parts) handler(
+	h httpapi.Handlers, admin httpapi.Admin, strict func(context.Context) error,
+) (http.Handler, error) {
+	return httpapi.New(p.config(h, admin, strict))
 }
 
 // http finishes a function that API Gateway calls.
 func (p *Parts) http(h httpapi.Handlers, admin httpapi.Admin) (any, error) {
-	return p.checked(h, admin, p.strict())
+	return finished(p.config(h, admin, p.strict()))
 }
 
-func (p *Parts) checked(h httpapi.Handlers, admin httpapi.Admin, strict func(context.Context) error) (any, error) {
-	mux, err := p.handler(h, admin, strict)
+func finished(cfg httpapi.Config) (any, error) {
+	mux, err := httpapi.New(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ type Services struct {
 	Objects      truststore.Objects
 	Domain       truststore.Domain
 	Secret       Secret
+	MetricsToken Bearer // nil: there is none
 	AgentSecrets hygiene.Secrets
 	Archive      auditlog.Archive
 	Bus          events.Bus
@@ -43,6 +44,7 @@ func (s *Services) vault() token.Vault            { return s.Vault }
 func (s *Services) objects() truststore.Objects   { return s.Objects }
 func (s *Services) domain() truststore.Domain     { return s.Domain }
 func (s *Services) secret() Secret                { return s.Secret }
+func (s *Services) metricsToken() Bearer          { return s.MetricsToken }
 func (s *Services) agentSecrets() hygiene.Secrets { return s.AgentSecrets }
 func (s *Services) archive() auditlog.Archive     { return s.Archive }
 func (s *Services) bus() events.Bus               { return s.Bus }

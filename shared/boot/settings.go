@@ -38,6 +38,8 @@ var meanings = map[string]string{ //nolint:gosec // names of settings, no creden
 		"version of the truststore object; none: there is no such domain",
 	"MASTIO_ADMIN_SECRET_ID": "the admin secret in Secrets Manager; AWSCURRENT and AWSPREVIOUS are " +
 		"both accepted",
+	"MASTIO_METRICS_TOKEN_ID": "the token of GET /metrics in Secrets Manager; AWSCURRENT and AWSPREVIOUS are " +
+		"both accepted; none: only admins read the metrics",
 	"MASTIO_AUDIT_BUCKET": "the archive of the audit trail's checkpoints",
 	"MASTIO_AUDIT_KEY":    "the KMS key (P-256) that signs them",
 	"AUDIT_TSA_URL": "a time-stamping authority (RFC 3161) for checkpoints. One that fails delays " +

@@ -2,10 +2,13 @@ package boot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
+	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/authn"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
@@ -209,27 +212,27 @@ func (p *Parts) HygieneJob(over func(context.Context) bool) *hygiene.Job {
 }
 
 // Door lets operators in, and reports whose session a request is.
-func (p *Parts) Door(admin Secret) *signin.Door {
+func (p *Parts) Door(secret Secret) *signin.Door {
 	return signin.New(signin.Config{
 		Store:   p.store(),
 		Refused: p.refusals().Record,
 		Now:     p.Now,
 		Log:     p.Log,
-		Check: func(ctx context.Context, shown string) (string, bool, error) {
-			version, ok, err := admin.Check(ctx, shown)
-			return version, ok, unchecked(err)
+		Check: func(ctx context.Context, shown string) (admin.Admin, bool, error) {
+			who, ok, err := secret.Check(ctx, shown)
+			return who, ok, unchecked(err)
 		},
-		Accepted: func(ctx context.Context) ([]string, error) {
-			versions, err := admin.Accepted(ctx)
-			return versions, unchecked(err)
+		Still: func(ctx context.Context, name, version string) (admin.Admin, bool, error) {
+			who, ok, err := secret.Still(ctx, name, version)
+			return who, ok, unchecked(err)
 		},
 	})
 }
 
-// unchecked wraps an error of the secret store in the API's public error.
+// unchecked wraps an error of the secret store, but not too many guesses, in the API's public error.
 func unchecked(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, session.ErrLocked) {
+		return err
 	}
 	return fmt.Errorf("%w: %w", httpapi.ErrAdminUnavailable, err)
 }

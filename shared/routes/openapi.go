@@ -146,7 +146,10 @@ func server(h Host) object {
 
 // schemes are the ways in, by the words of the route table.
 var schemes = object{
-	string(Admin): object{"type": "apiKey", "in": "header", "name": "X-Admin-Secret"},
+	string(Admin): object{"type": "apiKey", "in": "header", "name": "X-Admin-Secret",
+		"description": "The one admin secret, or NAME:SECRET of a named admin, whose role says what it opens."},
+	string(Scrape): object{"type": "http", "scheme": "bearer",
+		"description": "The metrics token. An admin secret opens the same route."},
 	string(ClientCertificate): object{"type": "mutualTLS",
 		"description": "A certificate that is pinned under an accepted generation."},
 	string(Session): object{"type": "apiKey", "in": "cookie", "name": "__Host-mastio-session"},
@@ -155,6 +158,9 @@ var schemes = object{
 func security(a Auth) []any {
 	if a == None {
 		return []any{}
+	}
+	if a == Scrape {
+		return []any{object{string(Scrape): []any{}}, object{string(Admin): []any{}}}
 	}
 	return []any{object{string(a): []any{}}}
 }

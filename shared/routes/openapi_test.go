@@ -163,7 +163,7 @@ func TestEveryOperationDescribesItsRefusals(t *testing.T) {
 		if o.RequestBody != nil {
 			want = append(want, "415")
 		}
-		if r.Auth == routes.ClientCertificate {
+		if r.Auth == routes.ClientCertificate || r.Auth == routes.Scrape {
 			want = append(want, "401")
 		}
 		if strings.Contains(r.Path, "{agent_id}") {
@@ -173,6 +173,9 @@ func TestEveryOperationDescribesItsRefusals(t *testing.T) {
 			answer, ok := o.Responses[status]
 			if !ok || answer.Description == "" || len(answer.Content) == 0 {
 				t.Errorf("%s %s: status %s is not described", r.Method, r.Path, status)
+			}
+			if status == "403" && !strings.Contains(answer.Description, string(r.Least())) {
+				t.Errorf("%s %s: 403 does not name the role %s: %s", r.Method, r.Path, r.Least(), answer.Description)
 			}
 		}
 		for status, answer := range o.Responses {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mastio-aws/mastio/shared/admin"
 )
 
 // oauthPaths begins the paths of the OAuth endpoints. Their clients read the errors of RFC 6749 section 5.2 alone.
@@ -60,9 +62,15 @@ func ofItsKind(r Route, operation object) []answer {
 	all = append(all, answer{400, []string{"query_invalid", "request_malformed"}}, answer{500, []string{"internal"}},
 		answer{503, []string{"store_unavailable"}})
 	switch r.Auth {
-	case Admin:
+	case Admin, Scrape:
 		all = append(all, answer{403, []string{"admin_secret_invalid"}}, answer{429, []string{"too_many_attempts"}},
 			answer{503, []string{"admin_secret_unavailable"}})
+		if r.Least() != admin.Viewer {
+			all = append(all, answer{403, []string{"role_insufficient"}})
+		}
+		if r.Auth == Scrape {
+			all = append(all, answer{401, []string{"metrics_token_invalid"}})
+		}
 	case ClientCertificate:
 		all = append(all, answer{401, []string{"client_certificate_invalid", "client_certificate_required"}})
 	}
@@ -152,6 +160,9 @@ func told(r Route, status int, codes []string, oauth bool) string {
 			member = "error"
 		}
 		parts = append(parts, "The values of "+member+" today: "+strings.Join(codes, ", ")+".")
+	}
+	if least := r.Least(); status == http.StatusForbidden && least != "" {
+		parts = append(parts, "The least role that may make the request: "+string(least)+".")
 	}
 	if byEdge(status) && slices.Contains(r.Hosts, Agents) {
 		words := `{"message": …} and no code.`

@@ -4,9 +4,9 @@
 package routes
 
 import (
-	"net/url"
 	"slices"
-	"strings"
+
+	"github.com/mastio-aws/mastio/shared/admin"
 )
 
 // Host is the domain that serves a route. One API is never mapped on both: the agents' domain asks for a client
@@ -26,6 +26,7 @@ type Auth string
 const (
 	None              Auth = "none"
 	Admin             Auth = "admin"              // header X-Admin-Secret
+	Scrape            Auth = "scrape"             // header X-Admin-Secret, or the metrics token as a bearer token
 	ClientCertificate Auth = "client-certificate" // requestContext.identity.clientCert
 	Session           Auth = "session"            // the cookie of a sign-in to the dashboard
 )
@@ -56,7 +57,7 @@ var table = []Route{
 	{"GET", "/v1/agent/renewal-info", "renew", ClientCertificate, agents},
 	{"POST", "/.well-known/est/simplereenroll", "renew", ClientCertificate, agents},
 	{"GET", "/healthz", "healthz", None, both},
-	{"GET", "/metrics", "healthz", Admin, operators},
+	{"GET", "/metrics", "healthz", Scrape, operators},
 	{"POST", "/v1/admin/agents", "enroll", Admin, operators},
 	{"POST", "/v1/admin/agents/enroll/byoca", "enroll", Admin, operators},
 	{"POST", "/v1/admin/agents/enroll/spiffe", "enroll", Admin, operators},
@@ -117,6 +118,63 @@ var table = []Route{
 	{"POST", "/proxy/pki/cancel", "dashboard", Session, operators},
 }
 
+// least is the table of roles: the least role of each route that admits admins. A route that is not in it is open to no
+// role.
+var least = map[string]admin.Role{
+	"GET /healthz":                                 admin.Viewer,
+	"GET /metrics":                                 admin.Viewer,
+	"GET /v1/admin/agents":                         admin.Viewer,
+	"GET /v1/admin/agents/{agent_id}":              admin.Viewer,
+	"GET /v1/admin/jobs/{job_id}":                  admin.Viewer,
+	"GET /v1/admin/audit/export":                   admin.Viewer,
+	"GET /v1/admin/audit/head":                     admin.Viewer,
+	"POST /v1/admin/audit/bundle":                  admin.Viewer, // it takes a POST and changes nothing
+	"GET /pki/rotate-ca":                           admin.Viewer,
+	"POST /v1/admin/agents":                        admin.Enroller, // within the admin's Limit, as the next two
+	"POST /v1/admin/agents/enroll/byoca":           admin.Enroller,
+	"POST /v1/admin/agents/enroll/spiffe":          admin.Enroller,
+	"PATCH /v1/admin/agents/{agent_id}":            admin.Operator,
+	"DELETE /v1/admin/agents/{agent_id}":           admin.Operator,
+	"PUT /v1/admin/agents/{agent_id}/hygiene":      admin.Operator,
+	"POST /v1/admin/agents:rotate":                 admin.Operator,
+	"POST /registry/agents/{agent_id}/rotate-cert": admin.Operator,
+	"POST /pki/rotate-ca":                          admin.CAOfficer,
+	"POST /pki/rotate-ca/reissue":                  admin.CAOfficer,
+	"POST /v1/admin/audit/checkpoint":              admin.CAOfficer, // it accepts a trail that was set back
+
+	"GET /proxy":                                admin.Viewer,
+	"POST /proxy/logout":                        admin.Viewer,
+	"GET /proxy/overview":                       admin.Viewer,
+	"GET /proxy/agents":                         admin.Viewer,
+	"GET /proxy/agents/{agent_id}":              admin.Viewer,
+	"GET /proxy/pki":                            admin.Viewer,
+	"GET /proxy/pki/progress":                   admin.Viewer,
+	"GET /proxy/pki/rotation":                   admin.Viewer,
+	"GET /proxy/pki/rotate-ca/result":           admin.Viewer,
+	"GET /proxy/audit":                          admin.Viewer,
+	"GET /proxy/audit/export":                   admin.Viewer,
+	"GET /proxy/audit/verify":                   admin.Viewer,
+	"POST /proxy/audit/verify":                  admin.Viewer,
+	"GET /proxy/audit/bundle":                   admin.Viewer,
+	"POST /proxy/audit/bundle":                  admin.Viewer,
+	"GET /proxy/enrol":                          admin.Enroller,
+	"POST /proxy/enrol":                         admin.Enroller,
+	"GET /proxy/agents/{agent_id}/rotate-cert":  admin.Operator,
+	"POST /proxy/agents/{agent_id}/rotate-cert": admin.Operator,
+	"GET /proxy/agents/{agent_id}/deactivate":   admin.Operator,
+	"POST /proxy/agents/{agent_id}/deactivate":  admin.Operator,
+	"GET /proxy/pki/rotate-ca":                  admin.CAOfficer,
+	"POST /proxy/pki/rotate-ca":                 admin.CAOfficer,
+	"GET /proxy/pki/rotate-ca/preflight":        admin.CAOfficer,
+	"POST /proxy/pki/rotate-ca/preflight":       admin.CAOfficer,
+	"GET /proxy/pki/rollback":                   admin.CAOfficer,
+	"POST /proxy/pki/rollback":                  admin.CAOfficer,
+	"POST /proxy/pki/reissue":                   admin.CAOfficer,
+	"GET /proxy/pki/finalise":                   admin.CAOfficer,
+	"POST /proxy/pki/finalise":                  admin.CAOfficer,
+	"POST /proxy/pki/cancel":                    admin.CAOfficer,
+}
+
 var agents, operators, both = []Host{Agents}, []Host{Operators}, []Host{Agents, Operators}
 
 // All returns every route, in the table's order. The slice is the caller's own, what its Hosts hold is not.
@@ -139,22 +197,6 @@ func Functions() []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// Match finds the resource path that an escaped request path (RFC 3986) falls under, and the unescaped
-// values of its parameters. ok is false for a path that no route has, whatever the method: a method
-// that the path lacks is for the function to refuse.
-func Match(escapedPath string) (resource string, params map[string]string, ok bool) {
-	segments, ok := split(escapedPath)
-	if !ok {
-		return "", nil, false
-	}
-	for _, p := range patterns {
-		if p.matches(segments) {
-			return p.path, p.params(segments), true
-		}
-	}
-	return "", nil, false
 }
 
 // On returns the routes of one resource path, in the table's order.
@@ -183,67 +225,8 @@ func Methods(resource string) []string {
 	return methods
 }
 
-// pattern is a resource path taken apart.
-type pattern struct {
-	path     string
-	segments []segment
-}
+// Least returns the least role that may use the route; empty: no role may.
+func (r Route) Least() admin.Role { return least[r.Method+" "+r.Path] }
 
-type segment struct {
-	text  string // the name of a parameter, or what must stand here
-	param bool
-}
-
-// patterns are the paths of the table, each once: every request is matched against them.
-var patterns = compile(table)
-
-func compile(routes []Route) []pattern {
-	var all []pattern
-	for _, r := range routes {
-		if slices.ContainsFunc(all, func(p pattern) bool { return p.path == r.Path }) {
-			continue
-		}
-		p := pattern{path: r.Path}
-		for _, text := range strings.Split(r.Path, "/") {
-			name, param := strings.CutPrefix(text, "{")
-			p.segments = append(p.segments, segment{strings.TrimSuffix(name, "}"), param})
-		}
-		all = append(all, p)
-	}
-	return all
-}
-
-// split takes a path apart and unescapes each part of it; false if one cannot be.
-func split(escapedPath string) ([]string, bool) {
-	segments := strings.Split(escapedPath, "/")
-	for i, s := range segments {
-		value, err := url.PathUnescape(s)
-		if err != nil {
-			return nil, false
-		}
-		segments[i] = value
-	}
-	return segments, true
-}
-
-func (p pattern) matches(got []string) bool {
-	if len(p.segments) != len(got) {
-		return false
-	}
-	for i, want := range p.segments {
-		if want.param && got[i] == "" || !want.param && want.text != got[i] {
-			return false
-		}
-	}
-	return true
-}
-
-func (p pattern) params(got []string) map[string]string {
-	values := map[string]string{}
-	for i, s := range p.segments {
-		if s.param {
-			values[s.text] = got[i]
-		}
-	}
-	return values
-}
+// Permit returns admin.ErrRole unless the role may use the route.
+func (r Route) Permit(role admin.Role) error { return role.Permit(r.Least()) }

@@ -9,7 +9,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/problem"
@@ -46,6 +45,7 @@ const Skew = 10 * time.Second
 type Session struct {
 	ID      string // of a token; see ID and DeviceID
 	Actor   string // as the audit trail names it
+	Admin   string // name of the admin who opened it; empty: the installation's one secret did
 	Epoch   int64  // the store's at the sign-in; a higher one means that all sessions were ended since
 	Version string // id of the version of the secret that opened it; empty for a browser's record
 	Created time.Time
@@ -78,14 +78,6 @@ func DeviceID(token string) string { return hash("device", token) }
 func hash(use, token string) string {
 	sum := sha256.Sum256([]byte("mastio dashboard " + use + "\x00" + token))
 	return hex.EncodeToString(sum[:])
-}
-
-// CheckVersion returns ErrNone unless the version of the secret that opened the session is one that is accepted now.
-func (s Session) CheckVersion(accepted []string) error {
-	if s.Version == "" || !slices.Contains(accepted, s.Version) {
-		return ErrNone
-	}
-	return nil
 }
 
 // FormToken is what every form of a session carries. Another site can make the browser send a form, but can read

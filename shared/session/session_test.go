@@ -52,22 +52,6 @@ func TestTokensAreTakenForOneUseOnly(t *testing.T) {
 	}
 }
 
-func TestASessionEndsWithItsVersionOfTheSecret(t *testing.T) {
-	for name, c := range map[string]struct {
-		version  string
-		accepted []string
-		want     error
-	}{
-		"current": {"v1", []string{"v1"}, nil}, "previous": {"v1", []string{"v2", "v1"}, nil},
-		"gone":             {"v1", []string{"v3", "v2"}, ErrNone},
-		"no secret at all": {"v1", nil, ErrNone}, "a browser": {"", []string{""}, ErrNone},
-	} {
-		if err := (Session{Version: c.version}).CheckVersion(c.accepted); !errors.Is(err, c.want) {
-			t.Errorf("%s: got %v, want %v", name, err, c.want)
-		}
-	}
-}
-
 func TestSource(t *testing.T) {
 	for address, want := range map[string]string{
 		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64",

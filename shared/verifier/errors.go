@@ -87,6 +87,9 @@ var (
 	// ErrStale: what is known of revocations is too old, or nothing is known. Fail closed.
 	ErrStale = unavailable("status_stale", "status document is stale",
 		"This server cannot tell at the moment which access tokens were revoked. Repeat the request later.")
+	// ErrStatusBehind: the token is of an Org CA that became current after the document.
+	ErrStatusBehind = unavailable("status_behind", "token is newer than the status document",
+		"The Org CA was rotated a moment ago, and this server does not know the new one yet. Repeat the request in a second.")
 	// ErrKeys: the Mastio's keys were not fetched yet, or too long ago.
 	ErrKeys = unavailable("keys_unavailable", "verification keys are not known",
 		"This server cannot verify access tokens at the moment. Repeat the request later.")

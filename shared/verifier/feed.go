@@ -17,7 +17,9 @@ type feed struct {
 	url, accept string
 	limit       int           // octets of the document, at most
 	every, most time.Duration // between two fetches; the longest of it after failures
+	apart       time.Duration // between two fetches, where one is asked for before its time
 	timeout     time.Duration // of one fetch
+	patience    time.Duration // of a request that waits for a newer document
 	client      *http.Client
 	take        func(ctx context.Context, body []byte, began time.Time) error
 	now         func() time.Time
@@ -37,7 +39,7 @@ const rare = 10 * time.Second
 func (f *feed) run(ctx context.Context) {
 	failures, said := 0, ""
 	for ctx.Err() == nil {
-		asked := f.begin()
+		asked, began := f.begin(), clock()
 		err := f.fetch(ctx)
 		if asked != nil {
 			close(asked)
@@ -58,8 +60,19 @@ func (f *feed) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-f.kick:
+			f.hold(ctx, f.apart-clock().Sub(began))
 		case <-time.After(f.pause(failures)):
 		}
+	}
+}
+
+func (f *feed) hold(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 
@@ -91,16 +104,37 @@ func (f *feed) again(ctx context.Context) bool {
 			f.mu.Unlock()
 			return false
 		}
-		f.asked, f.pending = now, make(chan struct{})
+		f.asked = now
+	}
+	done := f.ask()
+	f.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	return ended(ctx, done)
+}
+
+// soon has the document fetched as soon as apart allows, once for all who ask meanwhile, and reports whether that fetch
+// has ended. Its request begins behind the call.
+func (f *feed) soon(ctx context.Context) bool {
+	f.mu.Lock()
+	done := f.ask()
+	f.mu.Unlock()
+	return ended(ctx, done)
+}
+
+// ask asks for a fetch, whose end closes the channel. The lock is held.
+func (f *feed) ask() <-chan struct{} {
+	if f.pending == nil {
+		f.pending = make(chan struct{})
 		select {
 		case f.kick <- struct{}{}:
 		default:
 		}
 	}
-	done := f.pending
-	f.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
-	defer cancel()
+	return f.pending
+}
+
+func ended(ctx context.Context, done <-chan struct{}) bool {
 	select {
 	case <-done:
 		return true

@@ -28,6 +28,17 @@ const maxDead = 8 * StatusEntries
 // commitRoom is how much later than a document's date what it says may have been committed.
 const commitRoom = 2 * time.Second
 
+// clocksApart is how much earlier a token's date may be than that of a document that was composed before it: two
+// clocks, each a second off, and whole seconds.
+const clocksApart = 3 * time.Second
+
+// While a document is older than a token it is fetched again, once in behindApart. A request waits for it no longer
+// than behindWait.
+const (
+	behindApart = time.Second
+	behindWait  = 4 * time.Second
+)
+
 // Learn takes a document. began is when the request for it was sent, now when the answer was there; both should have a
 // monotonic reading. What the document calls dead is dead even where the document itself is refused as an older one:
 // the Mastio signed it.
@@ -99,7 +110,8 @@ func entryName(x5t, handle string) string {
 }
 
 // Live returns nil if a token is alive at now: ErrStale where the newest document is older than maxStale or than its
-// own max_age, by its date or by the time since it was fetched, ErrRevoked where the token is dead.
+// own max_age, by its date or by the time since it was fetched, ErrRevoked where the token is dead, ErrStatusBehind
+// where a newer document has to say it.
 func (s *Status) Live(c accesstoken.Claims, maxStale time.Duration, now time.Time) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -117,13 +129,29 @@ func (s *Status) Live(c accesstoken.Claims, maxStale time.Duration, now time.Tim
 	if c.IssuedAt.Before(s.notBefore) {
 		return fmt.Errorf("%w: it was issued before %d", ErrRevoked, s.notBefore.Unix())
 	}
-	if c.Generation != 0 && !slices.Contains(s.newest.Generations, c.Generation) {
-		return fmt.Errorf("%w: its generation is not accepted", ErrRevoked)
-	}
 	for _, name := range []string{entryName(c.X5T, ""), entryName("", c.Handle)} {
 		if until, ok := s.dead[name]; ok && c.IssuedAt.Before(until) {
 			return fmt.Errorf("%w: its certificate or its agent was", ErrRevoked)
 		}
 	}
-	return nil
+	return s.newest.generationLives(c)
+}
+
+// generationLives judges a token by its generation. The document knows nothing of a generation above all that it
+// accepts, of a token that may have been issued after it: numbers rise. A lower one it has accepted, and does not any
+// more; only a token that is certainly newer than the document shows that a rollback has brought the generation back.
+func (d *Document) generationLives(c accesstoken.Claims) error {
+	if c.Generation == 0 || slices.Contains(d.Generations, c.Generation) {
+		return nil
+	}
+	issued := c.IssuedAt
+	if !slices.ContainsFunc(d.Generations, func(g int64) bool { return g >= c.Generation }) {
+		issued = issued.Add(clocksApart)
+	} else {
+		issued = issued.Add(-time.Second)
+	}
+	if issued.Before(d.IssuedAt) {
+		return fmt.Errorf("%w: its generation is not accepted", ErrRevoked)
+	}
+	return fmt.Errorf("%w: it is of generation %d", ErrStatusBehind, c.Generation)
 }

@@ -138,6 +138,7 @@ func (f vectorFile) verifier(t *testing.T, c vectorCase) *vectorRun {
 	}
 	v.setUp(cfg)
 	v.keyFeed = &feed{now: cfg.Now, kick: make(chan struct{}, 1)} // its fetches end at once, and bring nothing
+	v.statusFeed = &feed{kick: make(chan struct{}, 1)}            // has no fetches, and no patience
 	keys, err := accesstoken.ReadJWKS(f.JWKS)
 	if err != nil {
 		t.Fatal(err)

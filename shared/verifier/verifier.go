@@ -55,9 +55,11 @@ type Verifier struct {
 	memory  memory
 	opened  opened
 	keyFeed *feed
-	feeds   []*feed
-	stop    context.CancelFunc
-	running sync.WaitGroup
+	// statusFeed is asked for a document that is newer than a token.
+	statusFeed *feed
+	feeds      []*feed
+	stop       context.CancelFunc
+	running    sync.WaitGroup
 }
 
 // New returns a Verifier, which refuses everything until both documents were fetched: Ready waits for them. An error
@@ -73,7 +75,8 @@ func New(cfg Config) (*Verifier, error) {
 	status := v.feed(StatusPath, StatusMediaType, StatusSize, v.takeStatus)
 	status.every = min(2*time.Second, cfg.MaxStale/3)
 	status.most, status.timeout = min(30*time.Second, cfg.MaxStale/3), min(5*time.Second, cfg.MaxStale/2)
-	v.keyFeed, v.feeds = keys, []*feed{keys, status}
+	status.apart, status.patience = behindApart, behindWait
+	v.keyFeed, v.statusFeed, v.feeds = keys, status, []*feed{keys, status}
 	ctx, stop := context.WithCancel(context.Background())
 	v.stop = stop
 	v.running.Go(func() { keys.run(ctx) })
@@ -135,7 +138,8 @@ func (v *Verifier) Close() {
 
 // Verify returns what a request proves. Its errors are those of this package: errors.As finds the Error, and its Status
 // says whether the request was refused (401), or could not be judged (503). It makes no call, unless a token names a
-// key that is not known: then the keys are fetched anew, once in ten seconds at most.
+// key that is not known: then the keys are fetched anew, once in ten seconds at most. Right after a rotation of the Org
+// CA it waits for the status document that names the new one: no longer than four seconds, or r's context.
 func (v *Verifier) Verify(r *http.Request) (Verified, error) {
 	if !v.ring.fresh(v.cfg.Now()) {
 		return Verified{}, ErrKeys
@@ -162,7 +166,7 @@ func (v *Verifier) Verify(r *http.Request) (Verified, error) {
 	if err != nil {
 		return Verified{}, err
 	}
-	if err := v.status.Live(got.Claims, v.cfg.MaxStale, v.cfg.Now()); err != nil {
+	if err := v.live(r.Context(), got.Claims); err != nil {
 		return Verified{}, err
 	}
 	if got.JTI != "" {
@@ -171,6 +175,21 @@ func (v *Verifier) Verify(r *http.Request) (Verified, error) {
 		}
 	}
 	return got, nil
+}
+
+// live judges a token by the status. A token of an Org CA that is newer than the status waits for another document:
+// every instance of the Mastio, and a cache, hands one out for a second, so the third one names the new Org CA.
+func (v *Verifier) live(ctx context.Context, c accesstoken.Claims) error {
+	err := v.status.Live(c, v.cfg.MaxStale, v.cfg.Now())
+	if !errors.Is(err, ErrStatusBehind) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, v.statusFeed.patience)
+	defer cancel()
+	for errors.Is(err, ErrStatusBehind) && v.statusFeed.soon(ctx) {
+		err = v.status.Live(c, v.cfg.MaxStale, v.cfg.Now())
+	}
+	return err
 }
 
 // certificate is the client's, as the connection or the trusted proxy shows it; nil: none.

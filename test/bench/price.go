@@ -119,7 +119,7 @@ func openShop(ctx context.Context, client *awsdynamodb.Client, prefix string) (*
 	services.Store = dynamo.New(dynamo.Config{Client: metered{client, s.into(&s.sum), s.into(&s.added)}, Prefix: prefix})
 	s.outside = &tally{Objects: m.Objects, Archive: m.Archive, API: inmemory.AdminSecret{}}
 	services.Objects, services.Archive = s.outside, s.outside
-	services.Secret = secrets.NewAdmin(s.outside, "admin-secret", s.now)
+	services.Secret = &secrets.Admins{Secret: secrets.New(s.outside, "admin-secret", s.now)}
 	parts := services.Over(m.Parts.Config, s.now, func() string { return ulid.Make().String() })
 	parts.Log, parts.Metrics = boot.NewLog(&s.log), &s.log
 	parts.Background = func(do func()) { do() } // so that it is counted where it belongs

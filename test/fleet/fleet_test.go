@@ -9,6 +9,7 @@ import (
 	"flag"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -74,6 +75,8 @@ func TestFleetFollowsOneCall(t *testing.T) {
 	if testing.Short() {
 		t.Skip("make fleet")
 	}
+	// Ten thousand agents, the gateway and what stands in for AWS are one process with a large heap.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	made := &deliveries{}
 	f := open(t, local.Mastio(t, stack.Config{Wrap: made.wrap}), made)
 	began := time.Now()

@@ -41,6 +41,7 @@ type member struct {
 
 	mu   sync.Mutex
 	cert tls.Certificate
+	late bool // it has renewed after its slot, so that its owner may have been notified
 }
 
 func (m *member) present() tls.Certificate {
@@ -113,6 +114,9 @@ func (f *fleet) fetch(ctx context.Context, name string) (tls.Certificate, bool) 
 	return pair, err == nil
 }
 
+// inTime is less than the length of a slot: one of 24 parts of two thirds of the overlap.
+const inTime = overlap / 40
+
 // renewsInSlot learns of the slot with a token, as agents do, and renews when it has come.
 func (f *fleet) renewsInSlot(ctx context.Context, m *member) {
 	rest(ctx, time.Duration(rand.Int64N(int64(10*time.Second))))
@@ -136,6 +140,9 @@ func (f *fleet) renewsInSlot(ctx context.Context, m *member) {
 		f.Errorf("%s renews: %v", m.id, err)
 		return
 	}
+	m.mu.Lock()
+	m.late = time.Since(at) > inTime
+	m.mu.Unlock()
 	f.goesOnWith(ctx, m, pairOf(out.CertPEM, key))
 }
 

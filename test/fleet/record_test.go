@@ -43,12 +43,16 @@ func (f *fleet) recorded() {
 		if _, err := audit.Verify(rows); err != nil {
 			return err
 		}
-		moves := 0
+		moves, notices := 0, 0
 		for _, r := range rows {
 			switch r.EventType {
 			case want[m.kind].event:
 				moves++
 			case audit.AgentEnrolled, audit.AgentCertActivated:
+			case audit.AgentCertDue:
+				if notices++; !m.late || notices > 1 {
+					return fmt.Errorf("%s has %d rows %s; it was late: %t", m.id, notices, r.EventType, m.late)
+				}
 			default:
 				return fmt.Errorf("%s has the row %s", m.id, r.EventType)
 			}

@@ -23,6 +23,7 @@ func stringLiterals(f ast.Node) []string {
 
 // plainErrors are where a sentinel need not be a problem, and why.
 var plainErrors = map[string]string{
+	"shared/admin":                "an unusable entry admits no admin; the log says why",
 	"shared/audit/rfc3161":        "the auditor's command prints it; the function checkpoint logs it",
 	"shared/cmd/mastio/settings":  "the command prints it",
 	"shared/boot":                 "a function that cannot start has no answer",

@@ -27,6 +27,7 @@ type layer struct {
 }
 
 var core = []string{
+	"shared/admin",
 	"shared/agent",
 	"shared/upload",
 	"shared/assertion",

@@ -69,10 +69,14 @@ func TestRouteTableIsConsistent(t *testing.T) {
 		if len(r.Hosts) == 0 || r.Auth == "" {
 			t.Errorf("%s %s lacks a host or an auth", r.Method, r.Path)
 		}
+		admits := r.Auth == routes.Admin || r.Auth == routes.Scrape || r.Auth == routes.Session
+		if admits && r.Least() == "" {
+			t.Errorf("%s %s is open to no role: add it to least in shared/routes/routes.go", r.Method, r.Path)
+		}
 		if r.Auth == routes.ClientCertificate && !slices.Equal(r.Hosts, []routes.Host{routes.Agents}) {
 			t.Errorf("%s %s needs a client certificate but is not on the agents' host alone", r.Method, r.Path)
 		}
-		if (r.Auth == routes.Admin || r.Auth == routes.Session) && slices.Contains(r.Hosts, routes.Agents) {
+		if admits && slices.Contains(r.Hosts, routes.Agents) {
 			t.Errorf("%s %s is for operators but is on the agents' host", r.Method, r.Path)
 		}
 	}

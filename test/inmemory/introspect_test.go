@@ -18,12 +18,12 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-// lifeOfAToken is a token as introspections see it: active, until one operation ends it.
+// lifeOfAToken is a token as those see it who ask: active, until one operation ends it, or brings it back.
 var lifeOfAToken = porcupine.Model{
 	Init: func() any { return true },
 	Step: func(alive, input, output any) (bool, any) {
-		if input == "end" {
-			return true, false
+		if input != "ask" {
+			return true, input == "back"
 		}
 		return alive == output, alive
 	},

@@ -47,6 +47,7 @@ type Mastio struct {
 	Keys     *Keys
 	Objects  *Objects
 	Secrets  *Secrets
+	Admins   *Admins
 	Archive  *Archive
 	AuditKey auditlog.Key
 	Over     func() bool // that the time of the function hygiene is; nil: it never is
@@ -66,6 +67,7 @@ func At(url string, cfg memstore.Config, edits ...func(*boot.Parts)) *Mastio {
 		Keys:     NewKeys(),
 		Objects:  &Objects{},
 		Secrets:  &Secrets{},
+		Admins:   &Admins{},
 		Archive:  &Archive{},
 		AuditKey: NewSealKey(),
 		url:      url,

@@ -79,7 +79,7 @@ func (m *Mastio) Assemble(p *boot.Parts) *Process {
 		Discovery:  p.Directory(ring),
 		Checkpoint: p.Sealer(tsa.At),
 		Trail:      p.Trail(0),
-		Door:       p.Door(admin(p.Now)),
+		Door:       p.Door(m.secret(p.Now)),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"maps"
 	"strconv"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
+	"github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/boot"
 	"github.com/mastio-aws/mastio/shared/edge/secrets"
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
@@ -53,7 +55,8 @@ func (m *Mastio) Services(now func() time.Time) *boot.Services {
 		Vault:        m.Keys,
 		Objects:      m.Objects,
 		Domain:       truststore.NoDomain{},
-		Secret:       admin(now),
+		Secret:       m.secret(now),
+		MetricsToken: secrets.New(m.Admins, metricsToken, now),
 		AgentSecrets: m.Secrets,
 		Archive:      m.Archive,
 		Functions:    m,
@@ -85,8 +88,11 @@ func (k keyStore) Signer(ctx context.Context, id string, pub crypto.PublicKey) c
 // AdminSecret is a secret with one version, which is named for its label.
 type AdminSecret struct{}
 
-func admin(now func() time.Time) *secrets.Admin {
-	return secrets.NewAdmin(AdminSecret{}, "admin-secret", now)
+func (m *Mastio) secret(now func() time.Time) *secrets.Admins {
+	return &secrets.Admins{
+		Secret: secrets.New(AdminSecret{}, "admin-secret", now),
+		Named:  secrets.NewDirectory(m.Admins, adminPrefix, now, slog.New(slog.DiscardHandler)),
+	}
 }
 
 // GetSecretValue answers as Secrets Manager does.
@@ -103,8 +109,8 @@ func (AdminSecret) GetSecretValue(
 }
 
 // Admin accepts the one secret.
-func Admin(_ context.Context, shown string) (string, bool, error) {
-	return string(secrets.Current), shown == Secret, nil
+func Admin(_ context.Context, shown string) (admin.Admin, bool, error) {
+	return admin.Holder(string(secrets.Current)), shown == Secret, nil
 }
 
 // Invoke passes the dashboard's orders on to a new instance of the function rotateca, as Lambda does.

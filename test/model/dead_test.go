@@ -37,6 +37,7 @@ func newDead() dead {
 
 // bury marks all certificates and tokens of an agent as dead, except those of the call that buried them.
 func (m *machine) bury(id agent.ID, but string) {
+	m.dies(id)
 	m.grave.certificates[id] = nil
 	for _, c := range m.issued[id] {
 		if c.pin.Thumbprint != but {

@@ -56,6 +56,7 @@ type machine struct {
 	until  map[string]time.Time // by thumbprint: the end of a grace that a rotation left
 	outside
 	sightings
+	resources resources
 
 	requests int // that named an idempotency key
 	dates    int // requests that scheduled a rotation, or cancelled one
@@ -87,6 +88,7 @@ func newMachine(ctx context.Context) *machine {
 		outside: newOutside(),
 
 		sightings: newSightings(),
+		resources: newResources(),
 	}
 	m.Mastio = inmemory.New(memstore.Config{Fault: func(op string) memstore.Fault {
 		if m.dead() {
@@ -190,7 +192,10 @@ func (m *machine) troubledBy(t *rapid.T, skews []int) func() {
 		intrude(call)
 		return fault
 	}
-	return func() { m.fate, m.alive, m.spare, m.Process = nil, -1, -1, home }
+	return func() {
+		m.fate, m.alive, m.spare, m.Process = nil, -1, -1, home
+		m.deviates(skew)
+	}
 }
 
 // intruder is another operator, or the schedule, who does something in the middle of the operation, between two of its
@@ -368,7 +373,7 @@ func (m *machine) undo(t *rapid.T) {
 func (m *machine) admit(t *rapid.T) {
 	name := rapid.SampledFrom([]string{"a", "b", "a", "b", "c"}).Draw(t, "name")
 	over := m.troubled(t)
-	result, err := m.Admit(m.ctx, name)
+	result, err := m.Admit(m.ctx, name, agent.Introspect)
 	over()
 	if err == nil {
 		m.given(result.Agent.ID, result.Certificate, result.Material)
@@ -393,6 +398,9 @@ func (m *machine) rotate(t *rapid.T) {
 		return
 	}
 	m.graced(id, grace)
+	if grace == 0 {
+		m.dies(id)
+	}
 	m.given(id, result.Certificate, result.Material)
 	view, err := m.Store.View(m.ctx, id)
 	if err != nil {
@@ -409,6 +417,7 @@ func (m *machine) rotate(t *rapid.T) {
 // one that the agent left counts if a rollback has made its generation current; no other ever does.
 func (m *machine) token(t *rapid.T) {
 	org := m.org(t)
+	m.resources.asks = nil
 	for id, all := range m.issued {
 		for _, c := range all {
 			view, err := m.Store.View(m.ctx, id)
@@ -418,7 +427,11 @@ func (m *machine) token(t *rapid.T) {
 			if pinOf(*view.Agent, c).Unused { // that is for use to do
 				continue
 			}
-			_, err = m.TokenFor(m.ctx, c.pem)
+			got, err := m.TokenFor(m.ctx, c.pem)
+			if err == nil {
+				m.shows(t, id, got.AccessToken)
+				m.resources.asks = c.pem
+			}
 			want := m.counts(org, *view.Agent, c)
 			if early := m.early(t, c.pem); early && err != nil { // issued by a clock that is ahead
 				want = false
@@ -564,6 +577,7 @@ func (m *machine) check(t *rapid.T) {
 	if org.Pointer != nil {
 		m.token(t)
 		m.checkDead(t, org)
+		m.checkResources(t, org)
 	}
 	m.checkSightings(t)
 }

@@ -299,6 +299,13 @@ func secrets(op string, body []byte) []asked {
 		_, name, _ = strings.Cut(name, "/")
 		resource = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:mastio/agents/acme/" + name
 	}
+	if _, name, ok := strings.Cut(in.ID, "mastio/admins/"); ok {
+		_, name, _ = strings.Cut(name, "/")
+		resource = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:mastio/admins/acme/" + name
+	}
+	if strings.Contains(in.ID, "metrics-token") {
+		resource = "MetricsToken"
+	}
 	context := map[string][]string{}
 	if in.Stage != "" {
 		context["secretsmanager:VersionStage"] = []string{in.Stage}

@@ -62,7 +62,7 @@ func code(s string) string { return "`" + s + "`" }
 // shows is what a caller of a route must show.
 var shows = map[routes.Auth]string{
 	routes.None: "", routes.Admin: "admin secret", routes.ClientCertificate: "client certificate",
-	routes.Session: "session",
+	routes.Session: "session", routes.Scrape: "admin secret or metrics token",
 }
 
 func routesSection(t *testing.T) string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"os"
@@ -117,8 +118,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (any, error) {
 // operations is everything that is answered; anything else is refused.
 var operations = map[string]func(*Server, []byte) (any, error){
 	"CreateSecret":             with((*Server).create),
+	"DeleteSecret":             with((*Server).remove),
 	"DescribeSecret":           with((*Server).describe),
 	"GetSecretValue":           with((*Server).value),
+	"ListSecrets":              with((*Server).list),
 	"PutSecretValue":           with((*Server).put),
 	"UpdateSecretVersionStage": with((*Server).updateStage),
 }
@@ -143,11 +146,17 @@ func (s *Server) commit(changed *secret) error {
 		s.secrets[changed.Name] = changed
 		return nil
 	}
-	next := make(map[string]*secret, len(s.secrets)+1)
-	for name, old := range s.secrets {
-		next[name] = old
-	}
+	next := maps.Clone(s.secrets)
 	next[changed.Name] = changed
+	return s.replace(next)
+}
+
+// replace saves a state, and then lets it be seen.
+func (s *Server) replace(next map[string]*secret) error {
+	if s.path == "" {
+		s.secrets = next
+		return nil
+	}
 	if err := save(s.path, next); err != nil {
 		return fmt.Errorf("save secrets: %w", err)
 	}

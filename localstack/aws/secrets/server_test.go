@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -402,4 +403,52 @@ func FuzzServeHTTP(f *testing.F) {
 			t.Errorf("status %d: %s", res.StatusCode, text)
 		}
 	})
+}
+
+// A deleted secret cannot be read, and its name can be used again.
+func TestDelete(t *testing.T) {
+	dir := t.TempDir()
+	for name, cfg := range map[string]secrets.Config{"in memory": {}, "in a folder": {Dir: dir}} {
+		c := serve(t, cfg)
+		create(t, c, "mastio/admins/orga/alice", "one")
+		create(t, c, "mastio/other", "two")
+		list := func(prefix string) []string {
+			t.Helper()
+			out, err := c.ListSecrets(t.Context(), &secretsmanager.ListSecretsInput{
+				Filters: []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{prefix}}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, s := range out.SecretList {
+				names = append(names, aws.ToString(s.Name))
+			}
+			return names
+		}
+		if diff := cmp.Diff([]string{"mastio/admins/orga/alice"}, list("mastio/admins/")); diff != "" {
+			t.Errorf("%s: listed (-want +got):\n%s", name, diff)
+		}
+		_, err := c.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{
+			SecretId:                   aws.String("mastio/admins/orga/alice"),
+			ForceDeleteWithoutRecovery: aws.Bool(true),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := value(t, c, "mastio/admins/orga/alice", "AWSCURRENT"); got != "" {
+			t.Errorf("%s: it is still there: %q", name, got)
+		}
+		if got := value(t, c, "mastio/other", "AWSCURRENT"); got != "two" {
+			t.Errorf("%s: the other one is %q", name, got)
+		}
+		if names := list("mastio/admins/"); len(names) != 0 {
+			t.Errorf("%s: listed: %v", name, names)
+		}
+		create(t, c, "mastio/admins/orga/alice", "again")
+	}
+	again := serve(t, secrets.Config{Dir: dir})
+	if got := value(t, again, "mastio/admins/orga/alice", "AWSCURRENT"); got != "again" {
+		t.Errorf("after a restart it is %q", got)
+	}
 }

@@ -31,15 +31,16 @@ const (
 
 // Mastio is what is known after a deploy. It is a file; the admin secret is not in it.
 type Mastio struct {
-	Endpoint      string `json:"endpoint"`       // of LocalStack
-	OrgID         string `json:"org_id"`         //
-	URL           string `json:"url"`            // of the gateway, under which agents and operators alike find it
-	CAFile        string `json:"ca_file"`        // the CA that clients of the gateway trust, PEM
-	OperatorsURL  string `json:"operators_url"`  // of the operators' API in LocalStack's API Gateway, stage and all
-	TablePrefix   string `json:"table_prefix"`   //
-	Bucket        string `json:"bucket"`         // of the truststore
-	TruststoreKey string `json:"truststore_key"` //
-	AdminSecretID string `json:"admin_secret_id"`
+	Endpoint       string `json:"endpoint"`       // of LocalStack
+	OrgID          string `json:"org_id"`         //
+	URL            string `json:"url"`            // of the gateway, under which agents and operators alike find it
+	CAFile         string `json:"ca_file"`        // the CA that clients of the gateway trust, PEM
+	OperatorsURL   string `json:"operators_url"`  // of the operators' API in LocalStack's API Gateway, stage and all
+	TablePrefix    string `json:"table_prefix"`   //
+	Bucket         string `json:"bucket"`         // of the truststore
+	TruststoreKey  string `json:"truststore_key"` //
+	AdminSecretID  string `json:"admin_secret_id"`
+	MetricsTokenID string `json:"metrics_token_id"`
 }
 
 // Read reads what Write wrote.
@@ -149,7 +150,7 @@ func (c Clients) Tick(ctx context.Context, org string) error {
 	return errors.Join(errs...)
 }
 
-// AdminSecret reads the secret as it is now.
+// AdminSecret reads a secret as it is now.
 func (c Clients) AdminSecret(ctx context.Context, id string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

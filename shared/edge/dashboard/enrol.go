@@ -39,7 +39,7 @@ func (d *Dashboard) enrol(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	req := enrolment(f)
-	req.By = d.by(r)
+	req.By, req.Limit = d.by(r), visitOf(r.Context()).Admin.Limit()
 	out, err := d.Enroll.Enroll(r.Context(), req)
 	if name := enrolField(err); name != "" {
 		d.showEnrol(w, r, fresh(enrolPath, f, field{name, d.problem(r, err).Detail}))

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
+	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/shared/session"
+	"github.com/mastio-aws/mastio/shared/usecase/signin"
 )
 
 // Names of the cookies. The prefix makes browsers refuse one that came without TLS, for a path, or from a subdomain.
@@ -20,7 +22,7 @@ const (
 
 // visit is a request's session, with the token that the browser showed.
 type visit struct {
-	session.Session
+	signin.Visit
 	token string
 }
 
@@ -38,15 +40,24 @@ func (d *Dashboard) by(r *http.Request) audit.By {
 	return by
 }
 
-// Admit accepts a request with a valid session; see httpapi.Admit.
-func (d *Dashboard) Admit(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
+// Admit accepts a request with a valid session whose admin may use the route; see httpapi.Admit.
+func (d *Dashboard) Admit(w http.ResponseWriter, r *http.Request, route routes.Route) (*http.Request, error) {
 	token := cookie(r, sessionCookie)
-	s, err := d.Door.Open(r.Context(), token)
+	opened, err := d.Door.Open(r.Context(), token)
+	refused := error(nil)
 	if err == nil {
-		return r.WithContext(context.WithValue(r.Context(), visitKey{}, visit{s, token})), nil
+		r = r.WithContext(context.WithValue(r.Context(), visitKey{}, visit{opened, token}))
+		if refused = route.Permit(opened.Admin.Role); refused == nil {
+			return r, nil
+		}
 	}
 	w = below(w, d.Mount(r.Context()))
 	secure(w.Header(), r)
+	if refused != nil {
+		d.Door.RefusedRole(r.Context(), d.by(r))
+		d.fail(w, r, refused)
+		return nil, refused
+	}
 	switch {
 	case !errors.Is(err, session.ErrNone):
 		d.fail(w, r, err)

@@ -35,6 +35,7 @@ func (s *Store) Session(ctx context.Context, id string) (*session.Session, int64
 			found = &session.Session{
 				ID:      id,
 				Actor:   r.text("actor"),
+				Admin:   r.text("admin"),
 				Epoch:   r.number("epoch"),
 				Version: r.text("version"),
 				Created: r.time("created"),
@@ -54,6 +55,7 @@ func (s *Store) PutSession(ctx context.Context, v session.Session) error {
 	w.text("actor", v.Actor)
 	w.number("epoch", v.Epoch)
 	w.text("version", v.Version)
+	w.text("admin", v.Admin)
 	w.time("created", v.Created)
 	w.time("expires", v.Expires)
 	var a attempts

@@ -78,6 +78,7 @@ func (h agents) enroll(w http.ResponseWriter, r *http.Request) error {
 	}
 	out, err := h.Enroll(r.Context(), enroll.Request{
 		By:         CallOf(r.Context()).By,
+		Limit:      CallOf(r.Context()).limit(),
 		Name:       body.Name,
 		Profile:    body.Profile,
 		Material:   material(body.CSR, body.DPoPJWK, 0),

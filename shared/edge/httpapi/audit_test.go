@@ -17,6 +17,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	admins "github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/audit/bundle"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
@@ -252,7 +253,7 @@ func TestLambdaOr(t *testing.T) {
 	w := open(t, memstore.Config{})
 	mux, err := httpapi.New(httpapi.Config{
 		Handlers: httpapi.Checkpoint(w.Checkpoint),
-		Admin:    func(context.Context, string) (string, bool, error) { return "", false, nil },
+		Admin:    func(context.Context, string) (admins.Admin, bool, error) { return admins.Admin{}, false, nil },
 		Log:      slog.New(slog.DiscardHandler),
 		Now:      w.Now,
 	})

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 
+	"github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/routes"
@@ -14,8 +15,17 @@ type Call struct {
 	CertificatePEM string // requestContext.identity.clientCert; never from a header, which anyone can write
 	// path of the API at its own endpoint, as in /live; empty at a domain, which has the API alone
 	Mount string
-	Host  routes.Host // the API that passed the request on, if it says so; empty: either
-	Agent agent.ID    // the agent that the certificate authenticated; empty until a use case sets it
+	Host  routes.Host  // the API that passed the request on, if it says so; empty: either
+	Admin *admin.Admin // whose admin secret the Mux has checked; nil: none was shown
+	Agent agent.ID     // the agent that the certificate authenticated; empty until a use case sets it
+}
+
+// limit is what the caller may enrol: nothing without an admin.
+func (c *Call) limit() *admin.Limit {
+	if c.Admin == nil {
+		return &admin.Limit{}
+	}
+	return c.Admin.Limit()
 }
 
 type callKey struct{}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	admins "github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/session"
@@ -41,8 +42,8 @@ func TestGuessesOfTheAdminSecretAreCounted(t *testing.T) {
 		Log:      slog.New(slog.DiscardHandler),
 		Now:      w.Now,
 		Guesses:  gates,
-		Admin: func(_ context.Context, shown string) (string, bool, error) {
-			return "v1", shown == long || shown == short, nil
+		Admin: func(_ context.Context, shown string) (admins.Admin, bool, error) {
+			return admins.Holder("v1"), shown == long || shown == short, nil
 		},
 	})
 	if err != nil {

@@ -110,7 +110,7 @@ func refusesUnheard(t *testing.T, r routes.Route) {
 			t.Errorf("%s %s: carried out", r.Method, r.Path)
 			return nil
 		}},
-		Session: func(_ http.ResponseWriter, req *http.Request) (*http.Request, error) { return req, nil },
+		Session: func(_ http.ResponseWriter, req *http.Request, _ routes.Route) (*http.Request, error) { return req, nil },
 		Log:     slog.New(slog.DiscardHandler),
 		Now:     time.Now,
 	})

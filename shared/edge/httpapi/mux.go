@@ -11,9 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/routes"
@@ -23,12 +21,6 @@ import (
 
 // Errors of a request before any use case sees it.
 var (
-	ErrAdminSecret = problem.New(403, "admin_secret_invalid", "admin secret missing or wrong").
-			Says("The X-Admin-Secret header is missing, or does not hold the admin secret. It is " +
-			"MCP_PROXY_ADMIN_SECRET in proxy.env; on AWS it is in Secrets Manager.")
-	ErrAdminUnavailable = problem.New(503, "admin_secret_unavailable", "admin secret cannot be checked").
-				Says("The admin secret cannot be checked at the moment. Retry.").
-				After(time.Second)
 	ErrRoute = problem.New(404, "route_not_found", "no such route").
 			Says("No such route.")
 	ErrMethod = problem.New(405, "method_not_allowed", "method not allowed").
@@ -57,28 +49,17 @@ type Handler func(w http.ResponseWriter, r *http.Request) error
 // Handlers are a function's handlers by "METHOD path", as the route table spells them.
 type Handlers map[string]Handler
 
-// Admin checks an admin secret and names the version of it that was shown.
-type Admin func(ctx context.Context, secret string) (version string, ok bool, err error)
-
-// Admit accepts a request with a valid session, and returns the request for the route's handler. With an error it has
-// answered already.
-type Admit func(w http.ResponseWriter, r *http.Request) (*http.Request, error)
-
-// Guesses counts wrong admin secrets by their address. Both errors are session.ErrLocked while the address is locked.
-type Guesses interface {
-	Wrong(ctx context.Context, address string) error  // counts one
-	Locked(ctx context.Context, address string) error // counts nothing
-}
-
 // Config is what a Mux is made of. Admin and Session may be nil where no route asks for them.
 type Config struct {
 	Handlers Handlers
 	Admin    Admin
+	Scrape   Scrape // nil: a metrics token opens nothing
 	Session  Admit
 	// asked before every handler; its error is the answer; nil: open
 	Strict  func(ctx context.Context) error
-	Guesses Guesses                                       // of the admin secret; nil: none are counted
-	Refused func(ctx context.Context, f auditlog.Refusal) // called for each wrong or missing admin secret; nil: never
+	Guesses Guesses // of the admin secret; nil: none are counted
+	// called for each wrong or missing admin secret, and for each admin whose role may not; nil: never
+	Refused func(ctx context.Context, f auditlog.Refusal)
 	// a missing Org CA is the operator's to bring (orgca.ErrAwaited)
 	Awaits bool
 	Log    *slog.Logger
@@ -97,7 +78,7 @@ func New(cfg Config) (*Mux, error) {
 		if !ok {
 			return nil, fmt.Errorf("handler %q: %w", key, ErrRoute)
 		}
-		if route.Auth == routes.Admin && cfg.Admin == nil {
+		if (route.Auth == routes.Admin || route.Auth == routes.Scrape) && cfg.Admin == nil {
 			return nil, fmt.Errorf("handler %q: %w", key, ErrAdminUnavailable)
 		}
 		if route.Auth == routes.Session && cfg.Session == nil {
@@ -172,75 +153,6 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (resource string, er
 	return resource, replayed(w, handler(w, r))
 }
 
-// authorise denies a request unless it meets the route's demand. A client certificate is checked by the handler that
-// needs it. The caller goes on with the returned request.
-func (m *Mux) authorise(route routes.Route, w http.ResponseWriter, r *http.Request) (*http.Request, error) {
-	switch route.Auth {
-	case routes.None:
-		if m.Admin != nil && len(r.Header.Values("X-Admin-Secret")) > 0 { // the route shows more to an operator
-			return r, m.admin(r)
-		}
-		return r, nil
-	case routes.ClientCertificate:
-		return r, nil
-	case routes.Admin:
-		return r, m.admin(r)
-	case routes.Session:
-		return m.Session(w, r)
-	}
-	return r, ErrAdminSecret
-}
-
-func (m *Mux) admin(r *http.Request) error {
-	shown := r.Header.Values("X-Admin-Secret")
-	if len(shown) != 1 { // of several, each reader on the way may believe another one
-		return m.refused(r, "not one secret")
-	}
-	version, ok, err := m.Admin(r.Context(), shown[0])
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrAdminUnavailable, err)
-	}
-	if !ok {
-		return m.guessed(r, m.refused(r, "wrong secret"))
-	}
-	if err := m.short(r, shown[0]); err != nil {
-		return err
-	}
-	CallOf(r.Context()).Actor = "admin:" + version
-	return nil
-}
-
-// guessed counts a wrong secret, and returns err unless its address is locked. A failed count does not change the
-// answer: the secret is wrong either way.
-func (m *Mux) guessed(r *http.Request, err error) error {
-	if m.Guesses == nil {
-		return err
-	}
-	if locked := m.Guesses.Wrong(r.Context(), CallOf(r.Context()).SourceIP); errors.Is(locked, session.ErrLocked) {
-		return locked
-	}
-	return err
-}
-
-// short refuses a right but short secret, which could have been guessed, while its address is locked. A right secret
-// of full length passes, without a read: pipelines share addresses.
-func (m *Mux) short(r *http.Request, shown string) error {
-	if m.Guesses == nil || utf8.RuneCountInString(shown) >= session.MinSecret {
-		return nil
-	}
-	return m.Guesses.Locked(r.Context(), CallOf(r.Context()).SourceIP)
-}
-
-// refused records the attempt in the audit trail, never the secret that was tried.
-func (m *Mux) refused(r *http.Request, reason string) error {
-	if m.Refused != nil {
-		by := CallOf(r.Context()).By
-		by.Actor = "api"
-		m.Refused(r.Context(), auditlog.Refusal{Event: audit.AdminLoginRefused, By: by, Reason: reason})
-	}
-	return ErrAdminSecret
-}
-
 func (m *Mux) fail(w *recorder, r *http.Request, resource string, err error) {
 	if w.wrote {
 		return
@@ -259,6 +171,9 @@ func (m *Mux) fail(w *recorder, r *http.Request, resource string, err error) {
 	}
 	if resource == MePath && p.Status == http.StatusUnauthorized {
 		challengeBearer(w, err)
+	}
+	if errors.Is(err, ErrMetricsToken) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="metrics"`) // RFC 9110 section 11.6.1
 	}
 	writeProblem(w, p, CallOf(r.Context()).RequestID)
 }

@@ -15,6 +15,7 @@ func (o outsider) request(r *http.Request, certPEM, keyPEM string) enroll.Outsid
 	call := CallOf(r.Context())
 	req := enroll.Outside{
 		By:         call.By,
+		Limit:      call.limit(),
 		Name:       o.Name,
 		Profile:    o.Profile,
 		CertPEM:    []byte(certPEM),

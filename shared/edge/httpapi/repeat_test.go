@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	admins "github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
@@ -157,8 +158,8 @@ func TestAKeyOutlivesTheAdminSecret(t *testing.T) {
 		Handlers: httpapi.Enroll(w.Enroll),
 		Log:      slog.New(slog.DiscardHandler),
 		Now:      w.Now,
-		Admin: func(_ context.Context, shown string) (string, bool, error) {
-			return version, shown == inmemory.Secret, nil
+		Admin: func(_ context.Context, shown string) (admins.Admin, bool, error) {
+			return admins.Holder(version), shown == inmemory.Secret, nil
 		},
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
+	admins "github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/httpapi"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
@@ -157,10 +158,10 @@ func TestUnmappedErrorIsAProblemWithoutText(t *testing.T) {
 func TestAdminCheckThatFailsLetsNobodyIn(t *testing.T) {
 	w := open(t, memstore.Config{})
 	for name, check := range map[string]httpapi.Admin{
-		"error": func(context.Context, string) (string, bool, error) {
-			return "AWSCURRENT", true, errors.New("arn:aws:secretsmanager is down")
+		"error": func(context.Context, string) (admins.Admin, bool, error) {
+			return admins.Holder("AWSCURRENT"), true, errors.New("arn:aws:secretsmanager is down")
 		},
-		"panic": func(context.Context, string) (string, bool, error) { panic("arn:aws:secretsmanager burst") },
+		"panic": func(context.Context, string) (admins.Admin, bool, error) { panic("arn:aws:secretsmanager burst") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			mux, err := httpapi.New(httpapi.Config{

@@ -6,15 +6,16 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/problem"
-	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/shared/usecase/signin"
 )
 
 // Desk carries out orders; all fields are required. It is safe for concurrent use if Do is.
 type Desk struct {
 	Do   func(ctx context.Context, req rotateca.Request) (rotateca.Result, error)
-	Open func(ctx context.Context, token string) (session.Session, error) // of a token; session.ErrNone: it does not count
+	Open func(ctx context.Context, token string) (signin.Visit, error) // of a token; session.ErrNone: it does not count
 	Log  *slog.Logger
 }
 
@@ -31,6 +32,9 @@ func (d *Desk) Serve(ctx context.Context, raw json.RawMessage) (any, error) {
 	giver, err := d.Open(ctx, token)
 	if err == nil {
 		req.Actor = giver.Actor
+		err = giver.Admin.Role.Permit(admin.CAOfficer)
+	}
+	if err == nil {
 		result, err = d.Do(ctx, req)
 	}
 	attrs := []slog.Attr{slog.String("mode", string(req.Mode)), slog.String("actor", req.Actor),

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/edge/remoteca"
 	"github.com/mastio-aws/mastio/shared/orgca"
@@ -26,6 +27,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
+	"github.com/mastio-aws/mastio/shared/usecase/signin"
 )
 
 // office is a desk, and the way to it.
@@ -63,11 +65,20 @@ func newOffice(do func(context.Context, rotateca.Request) (rotateca.Result, erro
 // token is that of the one session that counts.
 const token = "the-token-of-the-session"
 
-func open(_ context.Context, shown string) (session.Session, error) {
-	if shown != token {
-		return session.Session{}, session.ErrNone
+// lesser is that of a session whose admin may do everything with agents.
+const lesser = "the-token-of-an-operator"
+
+func open(_ context.Context, shown string) (signin.Visit, error) {
+	switch shown {
+	case token:
+		return signin.Visit{Session: session.Session{Actor: "dashboard:v1/abcdef01"}, Admin: admin.Holder("v1")}, nil
+	case lesser:
+		return signin.Visit{
+			Session: session.Session{Actor: "admin:alice"},
+			Admin:   admin.Admin{Name: "alice", Role: admin.Operator},
+		}, nil
 	}
-	return session.Session{Actor: "dashboard:v1/abcdef01"}, nil
+	return signin.Visit{}, session.ErrNone
 }
 
 func full() rotateca.Request {
@@ -253,6 +264,17 @@ func TestASessionIsProved(t *testing.T) {
 		if log := o.log.String(); !strings.Contains(log, session.ErrNone.Error()) || strings.Contains(log, shown+`"`) {
 			t.Errorf("%s: log: %s", name, log)
 		}
+	}
+}
+
+// The function decides by the admin's role again, whatever the dashboard has let through.
+func TestAnOrderTakesTheRole(t *testing.T) {
+	_, client := newOffice(func(context.Context, rotateca.Request) (rotateca.Result, error) {
+		t.Error("it was carried out")
+		return rotateca.Result{}, nil
+	})
+	if _, err := client.Do(t.Context(), lesser, full()); !errors.Is(err, admin.ErrRole) {
+		t.Errorf("%v, want %v", err, admin.ErrRole)
 	}
 }
 

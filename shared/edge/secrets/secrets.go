@@ -44,8 +44,8 @@ const (
 	Previous Stage = "AWSPREVIOUS"
 )
 
-// Admin checks the admin secret. It is safe for concurrent use.
-type Admin struct {
+// Secret checks one secret, the admin secret or the token of GET /metrics. It is safe for concurrent use.
+type Secret struct {
 	api API
 	id  string
 	now func() time.Time
@@ -64,14 +64,14 @@ type version struct {
 	length int // characters
 }
 
-// NewAdmin returns a check against the secret with this id.
-func NewAdmin(api API, id string, now func() time.Time) *Admin {
-	return &Admin{api: api, id: id, now: now}
+// New returns a check against the secret with this id.
+func New(api API, id string, now func() time.Time) *Secret {
+	return &Secret{api: api, id: id, now: now}
 }
 
 // Check returns the id of the version that was shown; ok is false if no version matches. It compares hashes of
 // secrets in constant time, and keeps only hashes.
-func (a *Admin) Check(ctx context.Context, shown string) (id string, ok bool, err error) {
+func (a *Secret) Check(ctx context.Context, shown string) (id string, ok bool, err error) {
 	if shown == "" {
 		return "", false, nil
 	}
@@ -92,7 +92,7 @@ func (a *Admin) Check(ctx context.Context, shown string) (id string, ok bool, er
 
 // Readable reads the secret and reports why no caller could present it: the secret cannot be read, or it has no
 // current value.
-func (a *Admin) Readable(ctx context.Context) error {
+func (a *Secret) Readable(ctx context.Context) error {
 	known, err := a.look(ctx)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func (a *Admin) Readable(ctx context.Context) error {
 }
 
 // Accepted returns the ids of the versions that are accepted now, as far as Check knows.
-func (a *Admin) Accepted(ctx context.Context) ([]string, error) {
+func (a *Secret) Accepted(ctx context.Context) ([]string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.refresh(ctx, believe); err != nil {
@@ -118,7 +118,7 @@ func (a *Admin) Accepted(ctx context.Context) ([]string, error) {
 }
 
 // Shortest returns how many characters the shortest version has that is accepted now.
-func (a *Admin) Shortest(ctx context.Context) (int, error) {
+func (a *Secret) Shortest(ctx context.Context) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.refresh(ctx, believe); err != nil {
@@ -131,7 +131,7 @@ func (a *Admin) Shortest(ctx context.Context) (int, error) {
 	return shortest, nil
 }
 
-func (a *Admin) match(shown string) (id string, ok bool) {
+func (a *Secret) match(shown string) (id string, ok bool) {
 	sum := sha256.Sum256([]byte(shown))
 	for _, stage := range []Stage{Previous, Current} {
 		want, known := a.known[stage]
@@ -144,7 +144,7 @@ func (a *Admin) match(shown string) (id string, ok bool) {
 
 // refresh reads the secret unless the last read is younger than age. A failed read is not repeated within a second
 // either.
-func (a *Admin) refresh(ctx context.Context, age time.Duration) error {
+func (a *Secret) refresh(ctx context.Context, age time.Duration) error {
 	now := a.now()
 	if a.known != nil && now.Sub(a.read).Abs() < age {
 		return nil
@@ -161,7 +161,7 @@ func (a *Admin) refresh(ctx context.Context, age time.Duration) error {
 	return nil
 }
 
-func (a *Admin) look(ctx context.Context) (map[Stage]version, error) {
+func (a *Secret) look(ctx context.Context) (map[Stage]version, error) {
 	known := map[Stage]version{}
 	for _, stage := range []Stage{Current, Previous} {
 		out, err := a.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{

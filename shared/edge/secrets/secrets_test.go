@@ -50,13 +50,13 @@ func (v *vault) id(value string) *string {
 
 type desk struct {
 	*vault
-	*secrets.Admin
+	*secrets.Secret
 	now time.Time
 }
 
 func open(stages map[string]string) *desk {
 	d := &desk{vault: &vault{stages: stages}, now: time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)}
-	d.Admin = secrets.NewAdmin(d.vault, "mastio/admin", func() time.Time { return d.now })
+	d.Secret = secrets.New(d.vault, "mastio/admin", func() time.Time { return d.now })
 	return d
 }
 
@@ -102,7 +102,7 @@ func TestReadable(t *testing.T) {
 		"no secret":            {&vault{}, false},
 		"no permission":        {&vault{err: errors.New("AccessDeniedException")}, false},
 	} {
-		err := secrets.NewAdmin(c.vault, "mastio/admin", time.Now).Readable(t.Context())
+		err := secrets.New(c.vault, "mastio/admin", time.Now).Readable(t.Context())
 		if c.ok != (err == nil) || !c.ok && !errors.Is(err, secrets.ErrSecrets) {
 			t.Errorf("%s: %v, want readable: %t", name, err, c.ok)
 		}

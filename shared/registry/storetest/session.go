@@ -64,6 +64,7 @@ func sessions(t *testing.T, f fixture) {
 	one := session.Session{
 		ID:      "one",
 		Actor:   "dashboard",
+		Admin:   "alice",
 		Epoch:   2,
 		Version: "v1",
 		Created: noon,

@@ -323,6 +323,8 @@ func (e *Enroller) admissibleAs(ctx context.Context, m agent.Method, req Outside
 		return view, err
 	case view.Pointer == nil:
 		return view, orgca.ErrMissing
+	case view.Agent != nil && req.Limit != nil:
+		return view, req.Limit.Allow(false, req.Capabilities)
 	case active(view.Agent) == nil:
 		return view, nil
 	case !req.Update:

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/orgca"
@@ -73,7 +74,8 @@ func New(cfg Config) *Enroller { return &Enroller{cfg} }
 // Request asks for the enrolment of an agent whose certificate the Mastio issues.
 type Request struct {
 	audit.By
-	Name string
+	Limit *admin.Limit // of the admin who asks; nil: none
+	Name  string
 	// no display name: the agent's name; an existing agent keeps its own, and no capabilities leave it as it is
 	agent.Profile
 	Material agentcert.KeyRequest
@@ -104,9 +106,9 @@ func (r Result) Private() (done problem.Done, holds bool) {
 // Enroll admits an agent, or admits a deactivated one again; its audit chain goes on. An active agent without a pin
 // that counts under the current generation gets a new certificate and keeps everything else: see again.
 //
-// Errors: agent.ErrID, agent.ErrProfile, agent.ErrAlreadyEnrolled and ErrCapabilities (nothing of the existing agent
-// changes), ErrBinding, agent.ErrProofBound, orgca.ErrMissing, the errors of agentcert.Prepare, registry.ErrUnknown
-// when the store stayed silent at the commit, those of idempotency.Do.
+// Errors: agent.ErrID, agent.ErrProfile, admin.ErrRole beyond the limit, agent.ErrAlreadyEnrolled and ErrCapabilities
+// (nothing of the existing agent changes), ErrBinding, agent.ErrProofBound, orgca.ErrMissing, the errors of
+// agentcert.Prepare, registry.ErrUnknown when the store stayed silent at the commit, those of idempotency.Do.
 func (e *Enroller) Enroll(ctx context.Context, req Request) (Result, error) {
 	return idempotency.Do(ctx, e.Store, req.Once, e.Now, func() (Result, error) { return e.mint(ctx, req) })
 }
@@ -117,6 +119,9 @@ func (e *Enroller) mint(ctx context.Context, req Request) (Result, error) {
 		return Result{}, err
 	}
 	if err := req.Check(); err != nil {
+		return Result{}, err
+	}
+	if err := req.Limit.Allow(true, req.Capabilities); err != nil {
 		return Result{}, err
 	}
 	var material agentcert.Material
@@ -207,6 +212,8 @@ func (e *Enroller) admissible(ctx context.Context, id agent.ID, req Request) (re
 		return view, err
 	case view.Pointer == nil:
 		return view, orgca.ErrMissing
+	case view.Agent != nil && req.Limit != nil:
+		return view, req.Limit.Allow(false, req.Capabilities)
 	case active(view.Agent) == nil:
 		return view, nil
 	case view.Agent.Method != agent.Minted || view.Agent.Protected(view.Pointer, e.Now()):

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/pki"
@@ -58,7 +59,8 @@ var (
 // Update it replaces what counts, display name and capabilities too.
 type Outside struct {
 	audit.By
-	Name string
+	Limit *admin.Limit // as of Request
+	Name  string
 	// Profile: what an existing agent's update leaves out stays as it was; without Update no capabilities leave it so too.
 	agent.Profile
 	CertPEM    []byte // the leaf, then what stands between it and its CA
@@ -99,6 +101,9 @@ func (e *Enroller) read(m agent.Method, req Outside) (r submission, err error) {
 		return r, err
 	}
 	if err := req.Check(); err != nil {
+		return r, err
+	}
+	if err := req.Limit.Allow(!req.Update, req.Capabilities); err != nil {
 		return r, err
 	}
 	if r.reason, err = req.Reason.Check(); err != nil {

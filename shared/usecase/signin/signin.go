@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/session"
@@ -28,10 +29,11 @@ type Store interface {
 // Config is what a Door is made of; all fields are required.
 type Config struct {
 	Store Store
-	// Check reports which version of the admin secret was shown; ok is false if none was.
-	Check func(ctx context.Context, shown string) (version string, ok bool, err error)
-	// Accepted names the versions of the secret that are accepted now.
-	Accepted func(ctx context.Context) (versions []string, err error)
+	// Check returns the admin whose secret was shown; ok is false if none was.
+	Check func(ctx context.Context, shown string) (who admin.Admin, ok bool, err error)
+	// Still returns the admin whose secret has this version; ok is false once it was changed or deleted. An empty name is
+	// that of the installation's one secret.
+	Still func(ctx context.Context, name, version string) (who admin.Admin, ok bool, err error)
 	// Refused is called for each wrong secret, for the audit trail.
 	Refused func(ctx context.Context, f auditlog.Refusal)
 	Now     func() time.Time
@@ -75,7 +77,10 @@ func (d *Door) SignIn(ctx context.Context, a Attempt) (Pass, error) {
 	if err != nil {
 		return Pass{}, d.refused(ctx, a, err)
 	}
-	version, ok, err := d.Check(ctx, a.Secret)
+	who, ok, err := d.Check(ctx, a.Secret)
+	if errors.Is(err, session.ErrLocked) {
+		return Pass{}, d.refused(ctx, a, err)
+	}
 	if err != nil {
 		return Pass{}, err
 	}
@@ -85,7 +90,7 @@ func (d *Door) SignIn(ctx context.Context, a Attempt) (Pass, error) {
 		return Pass{}, d.refused(ctx, a, d.wrong(ctx, device))
 	}
 	d.passed(ctx, counted)
-	return d.open(ctx, a, version, device, epoch)
+	return d.open(ctx, a, who, device, epoch)
 }
 
 func (d *Door) refused(ctx context.Context, a Attempt, err error) error {
@@ -138,19 +143,19 @@ func (d *Door) passed(ctx context.Context, g limitedGate) {
 
 // open stores the session, and the browser if it is not known yet.
 func (d *Door) open(
-	ctx context.Context, a Attempt, version string, device *session.Session, epoch int64,
+	ctx context.Context, a Attempt, who admin.Admin, device *session.Session, epoch int64,
 ) (Pass, error) {
 	now := d.Now()
 	p := Pass{Token: session.NewToken(), Device: a.Device}
 	id := session.ID(p.Token)
 	p.Session = session.Session{
-		// Eight digits of the hash separate two operators in the audit trail and reveal nothing about the token.
 		ID:      id,
-		Actor:   fmt.Sprintf("dashboard:%s/%s", version, id[:8]),
+		Actor:   actor(who, id),
+		Admin:   who.Name,
 		Epoch:   epoch,
 		Created: now,
 		Expires: now.Add(session.TTL),
-		Version: version,
+		Version: who.Version,
 	}
 	if device == nil {
 		p.Device = session.NewToken()
@@ -172,27 +177,47 @@ func (d *Door) open(
 	return p, nil
 }
 
+// actor is an admin in the audit trail, where a session acts for the admin. Eight digits of the session's hash separate
+// two operators with the one secret and reveal nothing about the token.
+func actor(who admin.Admin, id string) string {
+	if who.Name != "" {
+		return who.Actor()
+	}
+	return fmt.Sprintf("dashboard:%s/%s", who.Version, id[:8])
+}
+
+// Visit is a session that counts, and its admin with the role that the admin has now.
+type Visit struct {
+	session.Session
+	Admin admin.Admin
+}
+
 // Open returns the session of a token: one read. A session ends before its time with all others, and with the version
 // of the secret that opened it. Error: session.ErrNone.
-func (d *Door) Open(ctx context.Context, token string) (session.Session, error) {
+func (d *Door) Open(ctx context.Context, token string) (Visit, error) {
 	if token == "" {
-		return session.Session{}, session.ErrNone
+		return Visit{}, session.ErrNone
 	}
 	s, epoch, err := d.Store.Session(ctx, session.ID(token))
 	if err != nil {
-		return session.Session{}, err
+		return Visit{}, err
 	}
 	if err := s.Check(epoch, d.Now()); err != nil {
-		return session.Session{}, err
+		return Visit{}, err
 	}
-	accepted, err := d.Accepted(ctx)
+	who, ok, err := d.Still(ctx, s.Admin, s.Version)
 	if err != nil {
-		return session.Session{}, err
+		return Visit{}, err
 	}
-	if err := s.CheckVersion(accepted); err != nil {
-		return session.Session{}, err
+	if !ok {
+		return Visit{}, session.ErrNone
 	}
-	return *s, nil
+	return Visit{*s, who}, nil
+}
+
+// RefusedRole records that the admin of a session asked for what the role may not do.
+func (d *Door) RefusedRole(ctx context.Context, by audit.By) {
+	d.Refused(ctx, auditlog.Refusal{Event: audit.AdminLoginRefused, By: by, Reason: "role"})
 }
 
 // SignOut ends a session.

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -22,7 +24,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 )
 
-const secret, wrong = "the-right-secret", "a-wrong-guess"
+const secret, named, wrong = "the-right-secret", "alice:her-secret", "a-wrong-guess"
 
 // door is a Door with a clock that stands still until it is moved.
 type door struct {
@@ -33,23 +35,33 @@ type door struct {
 	log   bytes.Buffer
 
 	accepted []string // versions of the secret
+	named    admin.Admin
 }
 
 func open(fault func(string) memstore.Fault) *door {
 	d := &door{
 		store:    memstore.New(memstore.Config{Fault: fault}),
 		accepted: []string{"AWSCURRENT"},
+		named:    admin.Admin{Name: "alice", Version: "a1", Role: admin.Operator},
 		now:      time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC),
 	}
 	d.Door = signin.New(signin.Config{
-		Store:    d.store,
-		Refused:  recorder(d).Record,
-		Now:      func() time.Time { return d.now },
-		Log:      slog.New(slog.NewJSONHandler(&d.log, nil)),
-		Accepted: func(context.Context) ([]string, error) { return d.accepted, nil },
-		Check: func(_ context.Context, shown string) (string, bool, error) {
+		Store:   d.store,
+		Refused: recorder(d).Record,
+		Now:     func() time.Time { return d.now },
+		Log:     slog.New(slog.NewJSONHandler(&d.log, nil)),
+		Still: func(_ context.Context, name, version string) (admin.Admin, bool, error) {
+			if name != "" {
+				return d.named, name == d.named.Name && version == d.named.Version, nil
+			}
+			return admin.Holder(version), slices.Contains(d.accepted, version), nil
+		},
+		Check: func(_ context.Context, shown string) (admin.Admin, bool, error) {
 			d.looks.Add(1)
-			return "AWSCURRENT", shown == secret, nil
+			if shown == named {
+				return d.named, true, nil
+			}
+			return admin.Holder("AWSCURRENT"), shown == secret, nil
 		},
 	})
 	return d
@@ -83,7 +95,8 @@ func TestASessionLivesUntilItsEnd(t *testing.T) {
 	d := open(nil)
 	p := d.signIn(t, "192.0.2.1", "")
 	s, err := d.Open(t.Context(), p.Token)
-	if err != nil || s != p.Session || !strings.HasPrefix(s.Actor, "dashboard:AWSCURRENT/") {
+	if err != nil || s.Session != p.Session || s.Admin.Role != admin.CAOfficer ||
+		!strings.HasPrefix(s.Actor, "dashboard:AWSCURRENT/") {
 		t.Fatalf("open: %+v, %v, want %+v", s, err, p.Session)
 	}
 	for name, token := range map[string]string{"none": "", "another": session.NewToken(), "the device's": p.Device,
@@ -109,6 +122,23 @@ func TestASessionEndsWithItsSecret(t *testing.T) {
 	d.accepted = []string{"the one after", "the next one"}
 	if _, err := d.Open(t.Context(), p.Token); !errors.Is(err, session.ErrNone) {
 		t.Errorf("once it is gone: %v", err)
+	}
+}
+
+// The session of a named admin acts as the admin, has the admin's present role, and ends with the secret.
+func TestASessionOfANamedAdmin(t *testing.T) {
+	d := open(nil)
+	p, err := d.try(t, named, "192.0.2.1", "")
+	if err != nil || p.Session.Actor != "admin:alice" || p.Session.Admin != "alice" {
+		t.Fatalf("%+v, %v", p.Session, err)
+	}
+	d.named.Role = admin.Viewer
+	if s, err := d.Open(t.Context(), p.Token); err != nil || s.Admin.Role != admin.Viewer {
+		t.Errorf("with another role: %+v, %v", s, err)
+	}
+	d.named.Version = "a2"
+	if _, err := d.Open(t.Context(), p.Token); !errors.Is(err, session.ErrNone) {
+		t.Errorf("with another secret: %v", err)
 	}
 }
 

@@ -20,7 +20,7 @@ class Run:
             file["issuer"], file["audience"], url=file["url"], max_stale=case.get("max_stale", file["max_stale"]), proxy=proxy,
             clock=lambda: file["now"] + self.at, monotonic=lambda: 1000.0 + self.at,
         )
-        self.verifier._key_feed._closed = True  # it fetches nothing
+        self.verifier._key_feed._closed = self.verifier._status_feed._closed = True  # they fetch nothing
         self.verifier._key_feed.first.set()
 
     def step(self, step):

@@ -168,6 +168,37 @@ class Fetches(unittest.TestCase):
         self.assertEqual(len(got), 2)
 
 
+class Behind(unittest.TestCase):
+    """A token of an Org CA that the status does not name yet is accepted as soon as the status does."""
+
+    def test_behind(self):
+        file = json.loads((FOLDER / "status.json").read_text())
+        name = "of a generation that is newer than the status"
+        old, _, _, _, new, ask = next(c for c in file["cases"] if c["name"] == name)["steps"]
+        run = Run(file, {})
+        self.assertEqual(run.step(old), "ok")
+        answers, asked = [old["status"], new["status"]], []
+
+        def get():
+            asked.append(time.monotonic())
+            return answers[min(len(asked), 3) // 3].encode()  # the first two come out of a cache
+
+        feed = Feed("status", get, run.verifier._take_status, 1000, 1000, 5, 0.1)
+        run.verifier._status_feed = feed
+        run.at = new["at"]
+        feed.start()
+        feed.first.wait(5)
+        got = []
+        threads = [threading.Thread(target=lambda: got.append(run.verifier.verify(request(ask["request"])))) for _ in range(20)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        feed.close()
+        self.assertEqual((len(got), len(asked)), (20, 3))
+        self.assertGreaterEqual(min(b - a for a, b in zip(asked, asked[1:])), 0.1)
+
+
 class Bounds(unittest.TestCase):
     def test_memory(self):
         m = Memory(most=2)

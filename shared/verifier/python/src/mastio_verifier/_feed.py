@@ -67,14 +67,15 @@ class Feed:
 
     def __init__(
         self, name: str, get: Callable[[], bytes], take: Callable[[bytes, float], None], every: float, most: float,
-        timeout: float,
+        timeout: float, apart: float = 0,
     ) -> None:
+        self._apart = apart  # seconds between two fetches, where one is asked for before its time
         self._name, self._get, self._take = name, get, take
         self._every, self._most, self._timeout = every, most, timeout
         self._condition = threading.Condition()
         self._asked = float("-inf")
         self._kicked = self._closed = False
-        self._done = 0  # fetches that have ended
+        self._begun = self._done = 0  # fetches
         self.first = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"mastio-{name}", daemon=True)
 
@@ -95,14 +96,28 @@ class Feed:
             now = time.monotonic()
             if now - self._asked < RARE or self._closed:
                 return False
-            self._asked, self._kicked = now, True
-            self._condition.notify_all()
-            wanted = self._done + 1
-            return self._condition.wait_for(lambda: self._done >= wanted or self._closed, self._timeout)
+            self._asked = now
+            return self._ask(self._timeout)
+
+    def soon(self, timeout: float) -> bool:
+        """Has the document fetched as soon as apart allows, and says whether that fetch has ended. It begins after the
+        call, and is one for all who ask meanwhile."""
+        with self._condition:
+            return self._ask(timeout)
+
+    def _ask(self, timeout: float) -> bool:
+        if self._closed:
+            return False
+        self._kicked = True
+        self._condition.notify_all()
+        wanted = self._begun + 1
+        return self._condition.wait_for(lambda: self._done >= wanted or self._closed, timeout) and not self._closed
 
     def _run(self) -> None:
         failures, said = 0, ""
         while not self._closed:
+            with self._condition:
+                self._begun, self._kicked = self._begun + 1, False
             began = time.monotonic()
             try:
                 self._take(self._get(), began)
@@ -117,5 +132,5 @@ class Feed:
             with self._condition:
                 self._done += 1
                 self._condition.notify_all()
-                self._condition.wait_for(lambda: self._kicked or self._closed, pause * random.uniform(0.8, 1))
-                self._kicked = False
+                if self._condition.wait_for(lambda: self._kicked or self._closed, pause * random.uniform(0.8, 1)):
+                    self._condition.wait_for(lambda: self._closed, max(0, began + self._apart - time.monotonic()))

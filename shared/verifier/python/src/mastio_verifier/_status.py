@@ -20,6 +20,11 @@ MAX_TOKEN_LIFE = 3600  # seconds
 SKEW = 5  # seconds
 MAX_DEAD = 8 * ENTRIES
 COMMIT_ROOM = 2  # seconds: how much later than a document's date what it says may have been committed
+# How much earlier a token's date may be than that of a document that was composed before it: two clocks, each a second
+# off, and whole seconds.
+CLOCKS_APART = 3
+BEHIND_APART = 1.0  # seconds between two fetches while a document is older than a token
+BEHIND_WAIT = 4.0  # seconds that a request waits for them
 
 Name = tuple[str, str]  # kind and value of an entry's name
 
@@ -132,7 +137,7 @@ class Status:
         self._dead = dead
 
     def live(self, c: Claims, max_stale: float, monotonic: float, now: float) -> None:
-        """Raises StatusStale or TokenRevoked unless the token is alive."""
+        """Raises StatusStale or TokenRevoked unless the token is alive, StatusBehind where a newer document has to say it."""
         with self._lock:
             n, began, not_before, dead = self._newest, self._began, self._not_before, self._dead
         if n is None:
@@ -143,8 +148,15 @@ class Status:
             raise errors.StatusStale(f"it is {max(now - n.issued_at, monotonic - began):.0f} s old")
         if c.issued_at < not_before:
             raise errors.TokenRevoked(f"it was issued before {not_before}")
-        if c.generation != 0 and c.generation not in n.generations:
-            raise errors.TokenRevoked("its generation is not accepted")
         for name in (("x5t#S256", c.x5t), ("handle", c.handle)):
             if c.issued_at < dead.get(name, 0):
                 raise errors.TokenRevoked("its certificate or its agent was")
+        if c.generation == 0 or c.generation in n.generations:
+            return
+        # The document knows nothing of a generation above all that it accepts, of a token that may have been issued after
+        # it: numbers rise. A lower one it has accepted, and does not any more; only a token that is certainly newer than
+        # the document shows that a rollback has brought the generation back.
+        later = CLOCKS_APART if c.generation > max(n.generations, default=0) else -1
+        if c.issued_at + later < n.issued_at:
+            raise errors.TokenRevoked("its generation is not accepted")
+        raise errors.StatusBehind(f"it is of generation {c.generation}")

@@ -128,7 +128,7 @@ class Verifier:
         )
         self._status_feed = Feed(
             "status", get(_status.PATH, f"application/{_status.TYPE}", _status.SIZE, timeout), self._take_status,
-            min(2.0, max_stale / 3), min(30.0, max_stale / 3), timeout,
+            min(2.0, max_stale / 3), min(30.0, max_stale / 3), timeout, _status.BEHIND_APART,
         )
 
     def start(self) -> Verifier:
@@ -155,7 +155,11 @@ class Verifier:
         self.close()
 
     def verify(self, r: Request) -> Verified:
-        """What a request proves, or a VerifierError. It makes no call, unless a token names an unknown key."""
+        """What a request proves, or a VerifierError. It makes no call, unless a token names an unknown key.
+
+        Right after a rotation of the Org CA it waits for the status document that names the new one, for four seconds
+        at most.
+        """
         if self._keys is None or self._monotonic() - self._keys_at > _KEYS_LIFE:
             raise errors.KeysUnavailable()
         certificate = r.certificate
@@ -171,13 +175,26 @@ class Verifier:
         if bool(claims.jkt) != (scheme == "DPoP"):
             raise errors.SchemeWrong()
         proof = self._prove(r, claims, token) if claims.jkt else None
+        self._live(claims)
         now, monotonic = self._clock(), self._monotonic()
-        self._status.live(claims, self._max_stale, monotonic, now)
         if proof is not None and self._use_proof is not None:
             self._use_proof(proof.jkt, proof.jti, proof.replay_until)
         elif proof is not None:
             self._memory.use(proof.jkt, proof.jti, proof.replay_until, monotonic, now)
         return Verified(claims, scheme)
+
+    def _live(self, claims: _token.Claims) -> None:
+        """Judges a token by the status. One of an Org CA that is newer than the status waits for another document.
+
+        Every instance of the Mastio, and a cache, hands a document out for a second: the third one names the new Org CA.
+        """
+        end = time.monotonic() + _status.BEHIND_WAIT
+        while True:
+            try:
+                return self._status.live(claims, self._max_stale, self._monotonic(), self._clock())
+            except errors.StatusBehind:
+                if not self._status_feed.soon(max(0, end - time.monotonic())):
+                    raise
 
     def _prove(self, r: Request, claims: _token.Claims, token: str) -> _dpop.Proof:
         try:

@@ -103,6 +103,16 @@ class StatusStale(VerifierError):
     )
 
 
+class StatusBehind(VerifierError):
+    """The token is of an Org CA that became current after the document."""
+
+    code, text = "status_behind", "token is newer than the status document"
+    sentence = (
+        "The Org CA was rotated a moment ago, and this server does not know the new one yet. Repeat the request in a "
+        "second."
+    )
+
+
 class KeysUnavailable(VerifierError):
     """The Mastio's keys were not fetched yet, or too long ago."""
 
