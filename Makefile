@@ -184,6 +184,10 @@ FLEET ?= 10000
 fleet: setup ## FLEET agents through one rotation of the Org CA on the local stack, at work; prints a timeline
 	go test ./test/fleet -count=1 -v -timeout 25m -agents=$(FLEET)
 
+.PHONY: clients
+clients: need-go ## generate clients in Python, Go and TypeScript from the OpenAPI document, and run the guide with each
+	go test -vet=off ./test/clients -count=1 -v -timeout 30m
+
 .PHONY: fuzz
 fuzz: need-go ## run every fuzz target, FUZZTIME executions each
 	@grep -rlE --include='*_test.go' '^func Fuzz' functions infra localstack shared test | $(tested) | while read -r p; do \

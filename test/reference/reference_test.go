@@ -89,7 +89,8 @@ func routesSection(t *testing.T) string {
 
 const routeNotes = `
 The dashboard has %d routes of its own below ` + "`/proxy`" + `, on the operators' host, for a session; ` + "`/proxy/login`" + ` and
-` + "`/proxy/assets/…`" + ` need none. ` + "`GET /openapi.json`" + ` (OpenAPI 3.1) has parameters, bodies and answers of all routes.
+` + "`/proxy/assets/…`" + ` need none. ` + "`GET /openapi.json`" + ` (OpenAPI 3.1) has parameters, bodies, answers and examples of all routes for
+programs; ` + "`test/clients`" + ` generates a client of it in Python, Go and TypeScript. ` + "`GET /openapi-pages.json`" + ` has the dashboard's pages.
 
 - The admin secret is the header ` + "`X-Admin-Secret`" + `. A client certificate comes with the TLS handshake.
 - ` + "`GET /v1/agent/me`" + ` takes an access token as well, over mutual TLS with the certificate that the token is bound to.

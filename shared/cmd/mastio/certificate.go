@@ -77,16 +77,26 @@ func (a *app) agentsRotate() *cobra.Command {
 	var grace span
 	var days int
 	var replace bool
+	var m many
 	cmd := &cobra.Command{
-		Use:   "rotate NAME --out DIR",
-		Short: "Rotate an agent's certificate",
+		Use:   "rotate NAME --out DIR | rotate --all|--q PART|… [--watch]",
+		Short: "Rotate an agent's certificate, or those of many agents",
 		Long: "rotate gets a certificate with a new key. The old one stops at once, or after --grace. Then restart the\n" +
-			"agent.\n\n" + filesText,
+			"agent.\n\n" + filesText + "\n\n" + jobText,
 		Example: "  mastio agents rotate kyc-screener --out /etc/cullis/agents/kyc-screener\n" +
 			"  mastio agents rotate kyc-screener --out ./kyc --grace 15m\n" +
-			"  mastio agents rotate kyc-screener --out ./kyc --reason keyCompromise --comment \"laptop stolen\"",
-		Args: cobra.ExactArgs(1),
+			"  mastio agents rotate kyc-screener --out ./kyc --reason keyCompromise --comment \"laptop stolen\"\n" +
+			"  mastio agents rotate --generation not_current --dry-run\n" +
+			"  mastio agents rotate --all --watch",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			job, err := m.wanted(cmd, args)
+			if err != nil {
+				return err
+			}
+			if job {
+				return a.rotateMany(cmd.Context(), &m)
+			}
 			id, err := a.agentID(cmd.Context(), args[0])
 			if err != nil {
 				return err
@@ -118,7 +128,7 @@ func (a *app) agentsRotate() *cobra.Command {
 	f.Var(&grace, "grace", "how long the old certificate still counts: 15m (default: it stops at once)")
 	f.IntVar(&days, "validity-days", 0, "how long the new certificate lasts (default: a year)")
 	w.statement(cmd)
-	_ = cmd.MarkFlagRequired("out")
+	m.options(a, cmd)
 	a.changes(cmd, true)
 	return cmd
 }
