@@ -16,7 +16,8 @@ const oauthPaths = "/v1/auth/"
 
 // refuse adds the answers of a route that are no success: the codes of its own that operations.json lists in refusals,
 // by status; those that every route of its kind has; and those of API Gateway, which answers before or instead of the
-// function.
+// function. There is no default: clients of oapi-codegen take it for the form of every answer whose media type has json
+// in its name, application/x-ndjson for example.
 func refuse(r Route, operation object) {
 	codes := map[int][]string{}
 	own, _ := operation["refusals"].(object)
@@ -38,7 +39,6 @@ func refuse(r Route, operation object) {
 		slices.Sort(codes[status])
 		responses[strconv.Itoa(status)] = refusal(r, status, codes[status])
 	}
-	responses["default"] = refusal(r, 0, nil)
 }
 
 // answer is a status and its codes.
@@ -97,11 +97,11 @@ func ofItsKind(r Route, operation object) []answer {
 // agents' host they have no code.
 func edgeRefusals(r Route) []answer {
 	if slices.Contains(r.Hosts, Agents) {
-		return []answer{{403, nil}, {413, nil}, {429, nil}, {500, nil}, {503, nil}, {504, nil}}
+		return []answer{{403, nil}, {413, nil}, {429, nil}, {500, nil}, {502, nil}, {503, nil}, {504, nil}}
 	}
 	return []answer{{403, []string{"request_filtered", "source_not_allowed"}}, {413, []string{"body_too_large"}},
-		{429, []string{"too_many_requests"}}, {500, []string{"internal"}}, {503, []string{"function_unavailable"}},
-		{504, []string{"outcome_unknown"}}}
+		{429, []string{"too_many_requests"}}, {500, []string{"internal"}}, {502, []string{"internal"}},
+		{503, []string{"function_unavailable"}}, {504, []string{"outcome_unknown"}}}
 }
 
 func takesKey(operation object) bool {
@@ -115,10 +115,10 @@ func takesKey(operation object) bool {
 // byEdge reports whether API Gateway gives answers of this status too. No member of such an answer is certain: a
 // generated client that requires one would fail on an answer whose request the function has carried out.
 func byEdge(status int) bool {
-	return status == 0 || status == 403 || status == 413 || status == 429 || status >= 500
+	return status == 403 || status == 413 || status == 429 || status >= 500
 }
 
-// refusal describes one answer; status 0 stands for every other.
+// refusal describes one answer.
 func refusal(r Route, status int, codes []string) object {
 	oauth := strings.HasPrefix(r.Path, oauthPaths)
 	schema, media := "Problem", []string{"application/problem+json"}
@@ -133,11 +133,10 @@ func refusal(r Route, status int, codes []string) object {
 	}
 	content := object{}
 	for _, m := range media {
-		form := object{"schema": object{"$ref": "#/components/schemas/" + schema}}
-		if status != 0 {
-			form["example"] = exampleOf(status, codes, oauth, m)
+		content[m] = object{
+			"schema":  object{"$ref": "#/components/schemas/" + schema},
+			"example": exampleOf(status, codes, oauth, m),
 		}
-		content[m] = form
 	}
 	described := object{"description": told(r, status, codes, oauth), "content": content}
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
@@ -150,9 +149,6 @@ func refusal(r Route, status int, codes []string) object {
 
 // told is the description of a refusal.
 func told(r Route, status int, codes []string, oauth bool) string {
-	if status == 0 {
-		return "Refused, with another status. detail says what to do next, if a function answered."
-	}
 	var parts []string
 	if len(codes) > 0 {
 		member := "code"

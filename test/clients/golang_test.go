@@ -19,6 +19,6 @@ func TestGoClient(t *testing.T) {
 		"-o", "mastio/mastio.gen.go", document(t, dir))
 	command(t, dir, env, "go", "vet", "./...")
 	command(t, dir, env, "go", "build", "-o", "flow", ".")
-	read(t, command(t, dir, nil, "./flow", "openapi.json"), 400)
+	read(t, command(t, dir, nil, "./flow", "openapi.json"), 450)
 	guided(t, command(t, dir, mastio(t), "./flow"))
 }

@@ -38,7 +38,7 @@ hygiene: secretsmanager
 a job would re-issue: 1
 foreign certificate: 400 cert_pem_invalid
 staged: staged
-committed: True generation 3
+committed: True generation 2
 the fleet: 1 of 1 remain
 token in the overlap: 200 Bearer kyc:read
 audit rows: True rotation True

@@ -47,6 +47,6 @@ func TestPythonClient(t *testing.T) {
 	command(t, dir, nil, program, "-m", "mypy", "--strict", "--follow-imports=silent", "flow.py")
 	command(t, dir, nil, program, "-m", "mypy", "--exclude", "/client\\.py$", "--follow-imports=silent",
 		"mastio_client/api", "mastio_client/models")
-	read(t, command(t, dir, nil, program, "examples.py", "openapi.json"), 500)
+	read(t, command(t, dir, nil, program, "examples.py", "openapi.json"), 450)
 	guided(t, command(t, dir, mastio(t), program, "flow.py"))
 }

@@ -40,7 +40,7 @@ func TestTypeScriptClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	command(t, dir, nil, filepath.Join(bin, "tsc"), "--project", "tsconfig.json")
-	read(t, fmt.Sprintf("answers read: %d", count), 400)
+	read(t, fmt.Sprintf("answers read: %d", count), 450)
 	guided(t, command(t, dir, mastio(t), "node", "out/flow.js"))
 }
 

@@ -73,11 +73,11 @@ func (a *app) agentsEnrol() *cobra.Command {
 
 func (a *app) agentsRotate() *cobra.Command {
 	var w swap
+	var m many
 	var out string
 	var grace span
 	var days int
 	var replace bool
-	var m many
 	cmd := &cobra.Command{
 		Use:   "rotate NAME --out DIR | rotate --all|--q PART|… [--watch]",
 		Short: "Rotate an agent's certificate, or those of many agents",
@@ -91,11 +91,8 @@ func (a *app) agentsRotate() *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			job, err := m.wanted(cmd, args)
-			if err != nil {
-				return err
-			}
-			if job {
-				return a.rotateMany(cmd.Context(), &m)
+			if err != nil || job {
+				return a.rotateMany(cmd.Context(), &m, err)
 			}
 			id, err := a.agentID(cmd.Context(), args[0])
 			if err != nil {

@@ -88,8 +88,11 @@ func (m *many) body(dryRun bool) ([]byte, error) {
 	return json.MarshalIndent(map[string]any{"filter": filter, "all": m.all, "dry_run": dryRun}, "", "  ")
 }
 
-// rotateMany begins a job, or asks the Mastio what a job would be for.
-func (a *app) rotateMany(ctx context.Context, m *many) error {
+// rotateMany begins a job, or asks the Mastio what a job would be for. It begins none after an error in the options.
+func (a *app) rotateMany(ctx context.Context, m *many, misuse error) error {
+	if misuse != nil {
+		return misuse
+	}
 	body, err := m.body(a.dryRun)
 	if err != nil {
 		return err

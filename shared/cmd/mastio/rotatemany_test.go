@@ -53,7 +53,7 @@ func TestRotateMany(t *testing.T) {
 	}
 }
 
-// A dry run is the Mastio's own: it asks nobody, and takes no key.
+// A dry run is the Mastio's own: it asks for no confirmation, and takes no key.
 func TestRotateManyDryRun(t *testing.T) {
 	m := newMastio(t)
 	m.routes[manyRoute] = says(200, `{"agents":{"minted":3,"byoca":1,"spiffe":0},"reissue":2,"notify":2,"complete":true}`)

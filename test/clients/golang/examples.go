@@ -60,8 +60,11 @@ func examples(path string) error {
 			for status, answer := range o.Responses {
 				for media, content := range answer.Content {
 					code, err := strconv.Atoi(status)
-					if err != nil || content.Example == nil || !strings.HasSuffix(media, "json") {
-						continue // the default, octets and text are handed out as they came
+					if err != nil {
+						return err
+					}
+					if content.Example == nil {
+						continue // octets
 					}
 					if err := reads(o.ID, example{code, media, content.Example}); err != nil {
 						return fmt.Errorf("%s %s %s: %w", o.ID, status, media, err)
@@ -100,6 +103,9 @@ func reads(id string, e example) error {
 	out := method.Call(in)
 	if err, _ := out[1].Interface().(error); err != nil {
 		return err
+	}
+	if !strings.HasSuffix(e.media, "/json") && !strings.HasSuffix(e.media, "+json") {
+		return nil // handed out as it came
 	}
 	return same(out[0].Elem(), e.body)
 }

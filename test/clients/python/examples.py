@@ -27,13 +27,9 @@ for path, methods in document["paths"].items():
         tag = operation["tags"][0].replace("-", "_")
         module = importlib.import_module(f"mastio_client.api.{tag}.{words.lower()}")
         for status, answer in operation["responses"].items():
-            if status == "default":
-                status = "418"
             content = answer.get("content") or {"": {}}
             for media, described in content.items():
                 example = described.get("example", "" if media else None)
-                if status == "418":
-                    example = {"message": "I'm a teapot"}
                 text = isinstance(example, str)
                 response = httpx.Response(
                     int(status),
