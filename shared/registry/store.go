@@ -133,6 +133,11 @@ type Store interface {
 	// exact, any other result means at least the limit.
 	CountDue(ctx context.Context, q DueQuery) (int64, error)
 
+	// DueTimes reads, in order, at which instants the agents are due that Due would have, of those whose operators were
+	// not notified. It reads at most 16 times q.Limit of them, the earliest first, and has every one up to through. It may
+	// lag behind as Due may.
+	DueTimes(ctx context.Context, q DueQuery) (at []time.Time, through time.Time, err error)
+
 	// Records reads up to a hundred agents, in the order of their ids given, without those that are not there. They are as
 	// in Agents.
 	Records(ctx context.Context, ids []agent.ID) ([]agent.Agent, error)

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,6 +104,72 @@ func (s *Store) CountDue(ctx context.Context, q registry.DueQuery) (int64, error
 		return 0, unavailable("count who is due", err)
 	}
 	return total.Load(), nil
+}
+
+// DueTimes reads the range of each shard from its beginning, keys alone. A shard that has more than the limit is known
+// up to the last entry that was read, without that instant itself.
+func (s *Store) DueTimes(ctx context.Context, q registry.DueQuery) (at []time.Time, through time.Time, err error) {
+	q.Told = false
+	of := span{dueFrom(q), awaitPart + behind(q.At)}
+	limit := int32(min(max(q.Limit, 1), maxPage))
+	times, ends, errs := make([][]time.Time, schema.Shards), make([]time.Time, schema.Shards), make([]error, schema.Shards)
+	var wg sync.WaitGroup
+	for n := range schema.Shards {
+		wg.Go(func() {
+			times[n], ends[n], errs[n] = s.dueTimesOf(ctx, n, of, limit)
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, time.Time{}, unavailable("read when agents are due", err)
+	}
+	through = q.At
+	for n, end := range ends {
+		if at = append(at, times[n]...); !end.IsZero() && end.Before(through) {
+			through = end
+		}
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	return at, through, nil
+}
+
+// dueTimesOf reads one shard; end is the last instant that is known, or the zero time if the whole range is.
+func (s *Store) dueTimesOf(
+	ctx context.Context, shard int, of span, limit int32,
+) (at []time.Time, end time.Time, err error) {
+	in := s.byDue()
+	out, err := s.client.Query(ctx, &dynamodb.QueryInput{
+		TableName:                 &in.table,
+		IndexName:                 &in.index,
+		ProjectionExpression:      aws.String("#by"),
+		KeyConditionExpression:    aws.String("#partition = :shard AND #by BETWEEN :low AND :high"),
+		ExpressionAttributeNames:  map[string]string{"#partition": in.partition, "#by": in.by},
+		ExpressionAttributeValues: item{":shard": text(shardKey(shard)), ":low": text(of.low), ":high": text(of.high)},
+		Limit:                     &limit,
+	})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	for _, i := range out.Items {
+		r := reader{item: i}
+		if due, ok := dueIn(r.text(in.by)); ok {
+			at = append(at, due)
+		}
+	}
+	if len(out.LastEvaluatedKey) > 0 && len(at) > 0 {
+		end = at[len(at)-1].Add(-time.Millisecond)
+	}
+	return at, end, nil
+}
+
+// dueIn reads the instant out of a place in the index.
+func dueIn(place string) (time.Time, bool) {
+	if !duePattern.MatchString(place) {
+		return time.Time{}, false
+	}
+	ms, _, _ := strings.Cut(place[len(awaitPart):], "#")
+	n, err := strconv.ParseInt(ms, 10, 64)
+	return time.UnixMilli(n).UTC(), err == nil
 }
 
 // Expiring asks each shard for one entry of the range between the two parts.

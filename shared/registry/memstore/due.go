@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,6 +44,28 @@ func (s *Store) Due(ctx context.Context, q registry.DueQuery) (page registry.Due
 func (s *Store) CountDue(ctx context.Context, q registry.DueQuery) (n int64, err error) {
 	err = s.read(ctx, "CountDue", "count who is due", func() { n = int64(len(s.due(q))) })
 	return n, err
+}
+
+// partitions is how many the due index of a store has; each has its own limit.
+const partitions = 16
+
+// DueTimes reads the earliest of them.
+func (s *Store) DueTimes(ctx context.Context, q registry.DueQuery) (at []time.Time, through time.Time, err error) {
+	q.Told, through = false, q.At
+	err = s.read(ctx, "DueTimes", "read when agents are due", func() {
+		places := s.due(q)
+		slices.Sort(places)
+		for n, place := range places {
+			ms, _ := strconv.ParseInt(strings.SplitN(place, "#", 3)[1], 10, 64)
+			due := time.UnixMilli(ms).UTC()
+			if n == partitions*q.Limit {
+				through = due.Add(-time.Millisecond)
+				break
+			}
+			at = append(at, due)
+		}
+	})
+	return at, through, err
 }
 
 // Records reads agents by their ids.

@@ -31,6 +31,7 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 		"Census":    second(f.Census(ctx, 1, 1)),
 		"Due":       second(f.Due(ctx, registry.DueQuery{At: noon, Limit: 1})),
 		"CountDue":  second(f.CountDue(ctx, registry.DueQuery{At: noon})),
+		"DueTimes":  third(f.DueTimes(ctx, registry.DueQuery{At: noon, Limit: 1})),
 		"List":      second(f.List(ctx, registry.Selection{Limit: 1, Keys: 1, Records: 1})),
 		"Job":       second(f.Job(ctx, "a")),
 		"Jobs":      second(f.Jobs(ctx)),
@@ -71,5 +72,7 @@ func overBeforeItBegan(t *testing.T, f fixture) {
 	f.fails("proof", f.UseProof(t.Context(), "jkt", "jti", noon.Add(time.Minute), noon), nil)
 	f.fails("token key", f.PutTokenKey(t.Context(), fullTokenKey(1)), nil)
 }
+
+func third[T, U any](_ T, _ U, err error) error { return err }
 
 func second[T any](_ T, err error) error { return err }

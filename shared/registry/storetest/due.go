@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -108,6 +109,7 @@ func due(t *testing.T, f fixture) {
 	if n, err := f.CountDue(t.Context(), registry.DueQuery{At: noon, Limit: 3}); err != nil || n < 3 {
 		t.Errorf("count up to 3: %d, %v", n, err)
 	}
+	f.dueTimes(want)
 	for _, cursor := range []string{"x", "AAAA", "MCMx",
 		base64.RawURLEncoding.EncodeToString([]byte("0#00001700000000000#acme::agent-0001"))} {
 		_, err := f.Due(t.Context(), registry.DueQuery{At: noon, Limit: 1, Cursor: cursor})
@@ -133,6 +135,36 @@ func due(t *testing.T, f fixture) {
 	gone := was.Deactivate(noon)
 	f.apply(registry.Change{ID: newID(), Agent: &gone}.Ends(was, noon))
 	f.caughtUp("who is still due", func() any { got, _ := f.walkDue(noon, 1000); return got }, want[3:])
+}
+
+// dueTimes holds DueTimes to what Due lists: the same agents' instants, in order, in a range and up to a limit.
+func (f fixture) dueTimes(want []agent.ID) {
+	f.t.Helper()
+	var times []time.Time
+	for _, id := range want {
+		at, _ := f.view(id).Agent.Entry()
+		times = append(times, at)
+	}
+	got, through, err := f.DueTimes(f.t.Context(), registry.DueQuery{At: noon, Limit: 1000})
+	f.fails("when agents are due", err, nil)
+	f.same("when agents are due", got, times)
+	f.same("they are known through", through, noon)
+
+	middle := times[len(times)/2]
+	got, _, err = f.DueTimes(f.t.Context(), registry.DueQuery{At: noon, After: middle, Limit: 1000})
+	f.fails("when agents are due after an instant", err, nil)
+	f.same("when agents are due after an instant", got, slices.DeleteFunc(slices.Clone(times),
+		func(at time.Time) bool { return !at.After(middle) }))
+
+	got, through, err = f.DueTimes(f.t.Context(), registry.DueQuery{At: noon, Limit: 1})
+	f.fails("when few agents are due", err, nil)
+	if len(got) >= len(times) || !through.Before(noon) {
+		f.t.Errorf("a limit of 1 has %d of %d instants, through %v", len(got), len(times), through)
+	}
+	known := func(all []time.Time) []time.Time {
+		return slices.DeleteFunc(slices.Clone(all), func(at time.Time) bool { return at.After(through) })
+	}
+	f.same("what is known through an instant", known(got), known(times))
 }
 
 // dueTold lists the agents whose operators were notified before the others, and reads the records.

@@ -90,6 +90,41 @@ func (e *Enroller) CountDue(ctx context.Context, within time.Duration, most int)
 	return min(n, int64(most)), err
 }
 
+// DueIn reads a page of the agents whose certificates are due after an instant and before another, of those whose
+// operators were not notified. Errors: ErrLimit, registry.ErrCursor.
+func (e *Enroller) DueIn(
+	ctx context.Context, after, before time.Time, limit int, cursor string,
+) (registry.Page, error) {
+	if limit < 1 || limit > MaxFound {
+		return registry.Page{}, ErrLimit
+	}
+	due, err := e.Store.Due(ctx, registry.DueQuery{
+		At:     before.Add(-time.Millisecond),
+		After:  after.Add(-time.Millisecond),
+		Limit:  limit,
+		Cursor: cursor,
+	})
+	if err != nil || len(due.Agents) == 0 {
+		return registry.Page{}, err
+	}
+	agents, err := e.Store.Records(ctx, due.Agents)
+	return registry.Page{Agents: agents, Next: due.Next}, err
+}
+
+// DueTimes reads, in order, when certificates are due after an instant and before another. It has every instant up to
+// through, and reads at most 16 times limit entries of the index: its cost has a bound.
+func (e *Enroller) DueTimes(
+	ctx context.Context, after, before time.Time, limit int,
+) (at []time.Time, through time.Time, err error) {
+	return e.Store.DueTimes(ctx, registry.DueQuery{At: before.Add(-time.Millisecond), After: after, Limit: limit})
+}
+
+// CountUnder counts the active agents of a method whose newest certificate is of a generation of the Org CA; without a
+// method, those of all methods.
+func (e *Enroller) CountUnder(ctx context.Context, generation int64, method agent.Method) (int64, error) {
+	return e.Store.Count(ctx, registry.Selection{Filter: registry.Filter{Generation: generation, Method: method}})
+}
+
 // Deactivation asks for the end of an agent.
 type Deactivation struct {
 	audit.By

@@ -44,6 +44,7 @@ type Store interface {
 	Find(ctx context.Context, q registry.Search) (registry.Page, error)
 	Due(ctx context.Context, q registry.DueQuery) (registry.DuePage, error)
 	CountDue(ctx context.Context, q registry.DueQuery) (int64, error)
+	DueTimes(ctx context.Context, q registry.DueQuery) (at []time.Time, through time.Time, err error)
 	Records(ctx context.Context, ids []agent.ID) ([]agent.Agent, error)
 	SeenAt(ctx context.Context, ids []agent.ID) (map[agent.ID]registry.Sighting, error)
 	Alias(ctx context.Context, names ...string) (agent.ID, error)
