@@ -78,6 +78,7 @@ func (o *Observer) lookUp(ctx context.Context, org registry.Org, p *Progress) er
 		}
 		if _, err := o.each(ctx, registry.Query{Generation: generation}, &left, nil,
 			func(a agent.Agent, seen registry.Sighting) {
+				p.LastTokens.add(seen, current, now)
 				switch generation {
 				case current:
 					moved++
@@ -98,6 +99,26 @@ func (o *Observer) lookUp(ctx context.Context, org registry.Org, p *Progress) er
 	p.Laggards = p.Laggards[:min(len(p.Laggards), mostLaggards)]
 	p.AtLeast = moved < p.ReEnrolled-p.PerMethod[agent.SPIFFE].ReEnrolled || remaining < p.Remaining
 	return nil
+}
+
+// Silent looks up agents under earlier generations that are accepted, most of them at the most, and counts those that
+// got no token for long (registry.Sighting.Silent).
+func (o *Observer) Silent(ctx context.Context, org registry.Org, most int) (silent, looked int64, err error) {
+	now, left := o.Now(), most
+	for _, generation := range behind(org) {
+		if !org.Pointer.Accepts(generation, now) {
+			continue
+		}
+		_, err := o.each(ctx, registry.Query{Generation: generation}, &left, nil,
+			func(_ agent.Agent, seen registry.Sighting) {
+				looked++
+				silent += one(seen.Silent(now))
+			})
+		if err != nil {
+			return 0, 0, err
+		}
+	}
+	return silent, looked, nil
 }
 
 func one(yes bool) int64 {

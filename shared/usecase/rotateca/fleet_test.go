@@ -2,8 +2,11 @@ package rotateca_test
 
 import (
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/registry"
@@ -82,6 +85,44 @@ func TestProgressShowsWhoIsUsedAndWhoIsSilent(t *testing.T) {
 		Moved:     want,
 		PerMethod: map[agent.Method]rotateca.Moved{agent.Minted: want, agent.BYOCA: {}, agent.SPIFFE: {}},
 	})
+}
+
+// Last tokens count by the hour, and by the certificate that got them; silent are those that get none any more.
+func TestLastTokensByHour(t *testing.T) {
+	m := inmemory.Open(t, memstore.Config{})
+	m.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: 7 * 24 * time.Hour})
+	for name, seen := range map[string]struct {
+		generation, under int64
+		ago               time.Duration
+	}{
+		"now": {2, 2, 0}, "now-old": {1, 1, 0}, "moved-not-used": {2, 1, 3 * time.Hour}, "old": {1, 1, 40 * time.Hour},
+		"never": {1, 0, 0},
+	} {
+		put(t, m, pinned(m, name, seen.generation))
+		if seen.under > 0 {
+			see(t, m, agent.ID("orga::"+name), seen.under, m.Now().Add(-seen.ago))
+		}
+	}
+	org, o := m.Org(t), rotateca.Observer{Store: m.Store, Now: m.Now, Log: slog.New(slog.DiscardHandler)}
+	status, err := o.Look(t.Context(), org)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := rotateca.LastTokens{Older: rotateca.HourTally{Earlier: 1}, Never: 1}
+	want.Hours[0], want.Hours[3] = rotateca.HourTally{Earlier: 1, Current: 1}, rotateca.HourTally{Earlier: 1}
+	if diff := cmp.Diff(want, status.Progress.LastTokens); diff != "" {
+		t.Errorf("last tokens (-want +got):\n%s", diff)
+	}
+	for most, want := range map[int][2]int64{100: {2, 3}, 1: {1, 1}} { // old and never; now-old gets tokens
+		silent, looked, err := o.Silent(t.Context(), org, most)
+		if err != nil || looked != want[1] || silent > want[0] || most == 100 && silent != want[0] {
+			t.Errorf("of %d: %d of %d are silent, %v", most, silent, looked, err)
+		}
+	}
+	m.Do(t, rotateca.Request{Mode: rotateca.Finalise})
+	if silent, looked, err := o.Silent(t.Context(), m.Org(t), 100); silent != 0 || looked != 0 || err != nil {
+		t.Errorf("without an overlap: %d of %d are silent, %v", silent, looked, err)
+	}
 }
 
 // A fleet beyond the bound is counted as a whole and looked up in part, and the answer says so.

@@ -34,8 +34,38 @@ type Progress struct {
 	// look-up failed.
 	AtLeast   bool                   `json:"at_least"`
 	PerMethod map[agent.Method]Moved `json:"per_method"`
+	// LastTokens says when the agents that are looked up last got a token.
+	LastTokens LastTokens `json:"-"`
 	// Laggards are the remaining agents that were seen last, at most mostLaggards, of those that are looked up.
 	Laggards []Laggard `json:"-"`
+}
+
+// LastTokens counts agents by the hour of their last token, and by the certificate that got the hour's first token.
+type LastTokens struct {
+	Hours [24]HourTally // the present hour is the first
+	Older HourTally     // before these hours
+	Never int64         // no token is on record
+}
+
+// HourTally counts agents by the Org CA of a certificate.
+type HourTally struct{ Earlier, Current int64 }
+
+// add counts an agent.
+func (l *LastTokens) add(seen registry.Sighting, current int64, now time.Time) {
+	hour := seen.Believed(now)
+	if hour.IsZero() {
+		l.Never++
+		return
+	}
+	of := &l.Older
+	if n := int(now.UTC().Truncate(time.Hour).Sub(hour) / time.Hour); n < len(l.Hours) {
+		of = &l.Hours[max(n, 0)]
+	}
+	if seen.Generation == current {
+		of.Current++
+	} else {
+		of.Earlier++
+	}
 }
 
 // Laggard is an agent that remains.
