@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/reason"
@@ -103,6 +104,20 @@ type preflightView struct {
 	Problem string
 	// between which instants the form takes a date
 	Earliest, Latest string
+	Choices          []overlapChoice
+	Counted          bool // Choices say whom they cut off
+	Again            *again
+}
+
+// Choice is the overlap that the form has: the safe one, unless nothing may live on.
+func (v preflightView) Choice() string {
+	if v.Bound() {
+		return "0"
+	}
+	if chosen := v.Form.Values.Get("overlap"); chosen != "" {
+		return chosen
+	}
+	return v.Choices[0].Value
 }
 
 // motive is a reason that a form offers.
@@ -123,6 +138,14 @@ var reasons = []motive{
 
 // Bound reports whether the CA was staged for a reason that binds the commit: nothing of the present Org CA lives on.
 func (v preflightView) Bound() bool { return orgca.AtOnce(v.Next.Reason) }
+
+// SPIFFE is how many agents the Org CA does not concern.
+func (v preflightView) SPIFFE() int64 {
+	if v.Progress == nil {
+		return 0
+	}
+	return v.Progress.PerMethod[agent.SPIFFE].Agents
+}
 
 // Reasons are the choices for going back, or for giving up the way back.
 func (confirmView) Reasons() []motive { return reasons }
@@ -147,9 +170,16 @@ func (d *Dashboard) showPreflight(w http.ResponseWriter, r *http.Request, f form
 	}
 	v := preflightView{Next: next, NextCA: links(decode(next.Chain)), Form: f, Reasons: reasons, Problem: problem}
 	v.Earliest, v.Latest = dates(d.Now())
-	if v.pkiView, err = d.present(r); err != nil {
+	org, err := d.Registry.Org(r.Context())
+	if err != nil {
 		return err
 	}
+	if v.pkiView, err = d.presentOf(r, org, d.Progress.Of); err != nil {
+		return err
+	}
+	all, err := d.letIn(r.Context(), org, v.Progress)
+	v.Counted = err == nil && v.Progress != nil // an emergency does not wait for a count
+	v.Choices, v.Again = choicesFor(all, d.Now()), againOf(org, all, v.Progress)
 	d.render(w, r, f.Status, page{Name: "preflight", Section: "pki", Title: "Pre-flight check", Content: v})
 	return nil
 }
