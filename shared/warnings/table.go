@@ -136,7 +136,7 @@ var (
 		Text: "Too many agents of a wave failed with their new certificates, so no more agents are moved. See " +
 			"which agents, and why. Then resume, or roll the Org CA back: agents that have moved go on working " +
 			"meanwhile.",
-		Page:   "/proxy/pki",
+		Page:   "/proxy/pki/rotation",
 		Action: "See why",
 		Bad:    true,
 		Alarm: Alarm{
@@ -150,7 +150,7 @@ var (
 		Title: "The waves of a re-issue no longer fit its overlap",
 		Text: "When the overlap ends, agents that have not moved lose their certificates. Skip to the next wave, or rotate " +
 			"again with a longer overlap: no overlap is lengthened without you.",
-		Page:   "/proxy/pki",
+		Page:   "/proxy/pki/rotation",
 		Action: "See the waves",
 		Bad:    true,
 		Alarm: Alarm{

@@ -106,6 +106,9 @@ func (e event) Name() string {
 	return e.Subject
 }
 
+// At is when the event happened; the zero time if its row does not say it.
+func (e event) At() time.Time { return rowAt(e.Row) }
+
 // Clock is When in a column whose head says that it is UTC.
 func (e event) Clock() string { return strings.TrimSuffix(e.When, " UTC") }
 

@@ -46,6 +46,9 @@ func (d *Dashboard) agents(w http.ResponseWriter, r *http.Request) error {
 	if v.Search == "" { // a name is looked for among all
 		v.Chosen = chosen(q.Get("show"))
 	}
+	if !v.Chosen.Week.IsZero() {
+		v.Due = append(v.Due, v.Chosen)
+	}
 	found, err := d.find(r, v, q.Get("cursor"))
 	if err != nil {
 		return err
@@ -73,6 +76,12 @@ func (d *Dashboard) find(r *http.Request, v agentList, cursor string) (registry.
 	switch {
 	case v.Chosen.Generation > 0:
 		return d.Enroll.List(r.Context(), registry.Query{Generation: v.Chosen.Generation, Limit: pageSize, Cursor: cursor})
+	case !v.Chosen.Week.IsZero():
+		from, to := v.Chosen.Week, v.Chosen.Week.Add(week)
+		if now := d.Now(); from.Before(now) {
+			from = now // what is due already is another choice
+		}
+		return d.Enroll.DueIn(r.Context(), from, to, pageSize, cursor)
 	case v.Chosen.Due:
 		return d.Enroll.Due(r.Context(), v.Chosen.Within, pageSize, cursor)
 	}

@@ -24,6 +24,7 @@ type choice struct {
 	Generation  int64 // those with a certificate of this Org CA
 	Due         bool  // those whose certificates are due
 	Within      time.Duration
+	Week        time.Time // its Monday: those whose certificates are due in that week
 }
 
 // Words is a choice within a sentence.
@@ -58,6 +59,9 @@ func chosen(value string) choice {
 		if n, err := strconv.ParseInt(number, 10, 64); err == nil && n > 0 {
 			return ofGeneration(n)
 		}
+	}
+	if c, ok := chosenWeek(value); ok {
+		return c
 	}
 	for _, c := range dueChoices() {
 		if c.Value == value {

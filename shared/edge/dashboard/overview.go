@@ -1,11 +1,13 @@
 package dashboard
 
 import (
-	"context"
+	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 	"github.com/mastio-aws/mastio/shared/warnings"
@@ -32,64 +34,90 @@ func explained(s health.State) []warnings.Row {
 	return all
 }
 
-// overviewView is the first page.
+// overviewView is the first page: whether everything is all right, and what to do.
 type overviewView struct {
 	Warnings []warnings.Row
 	Status   rotateca.Status
 	Suspects suspectList
 	Missing  bool // there is no Org CA yet
+	Verdict  chip
+	Todo     []todo
 	Moved    progressBar
-	Due      dueCount
-	Events   []event
+	Weeks    weeks
+	Accepted []rotateca.Entry // earlier Org CAs in an overlap, with AcceptedUntil
+	Acts     []event
+	Routine  routine
 	Expires  chip
 	// ChainEnds is the earliest end of the Org CA's chain, which ends agents' certificates too.
 	ChainEnds time.Time
 }
 
+// Before is how long before its end a certificate of a year is due.
+func (overviewView) Before() string { return lasting(agent.Annually.RenewBefore) }
+
 func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
-	state, err := d.Health.Check(r.Context())
+	ctx := r.Context()
+	state, err := d.Health.Check(ctx)
 	if err != nil {
 		return err
 	}
-	org, err := d.Registry.Org(r.Context())
+	org, err := d.Registry.Org(ctx)
 	if err != nil {
 		return err
 	}
-	v := overviewView{Warnings: explained(state), Due: d.due(r.Context()), Missing: org.Pointer == nil}
-	if v.Suspects, err = d.suspects(r.Context(), state); err != nil {
+	v := overviewView{Warnings: explained(state), Missing: org.Pointer == nil}
+	if v.Suspects, err = d.suspects(ctx, state); err != nil {
 		return err
 	}
-	if v.Status, err = d.Progress.Of(r.Context(), org); err != nil {
+	var rows []audit.Row
+	var rowsErr error
+	var reading sync.WaitGroup
+	reading.Go(func() { v.Weeks = d.weeks(ctx) })
+	reading.Go(func() { rows, rowsErr = d.lastOf(ctx, org.Head.Seq) })
+	v.Status, err = d.Progress.Of(ctx, org)
+	reading.Wait()
+	if err := errors.Join(err, rowsErr); err != nil {
 		return err
 	}
 	v.Expires, v.ChainEnds, v.Moved = expiry(state.CANotAfter, d.Now()), state.CANotAfter, movedOf(v.Status.Progress)
-	if v.Events, _, err = d.events(r.Context(), d.OrgID, org.Head.Seq); err != nil {
-		return err
-	}
+	v.Accepted = accepted(v.Status.History)
+	v.Acts, v.Routine = acts(rows)
+	v.Todo = d.attention(ctx, org, v, rows)
+	v.Verdict = verdictOf(v)
 	d.render(w, r, http.StatusOK, page{Name: "overview", Section: "overview", Title: "Overview", Content: v})
 	return nil
 }
 
-// dueCount is how many certificates are due before long.
-type dueCount struct {
-	Count      string // empty: none, or unknown at the moment
-	Text, Link string
+// accepted are the earlier Org CAs whose certificates count.
+func accepted(history []rotateca.Entry) (all []rotateca.Entry) {
+	for _, e := range history {
+		if e.AcceptedUntil != nil {
+			all = append(all, e)
+		}
+	}
+	return all
 }
 
-// due counts what is due, at a cost that follows the due and not the fleet, and has a bound.
-func (d *Dashboard) due(ctx context.Context) dueCount {
-	n, err := d.Enroll.CountDue(ctx, ahead, mostSeen)
-	if err != nil || n == 0 { // what else there is to see is worth more than an error
-		return dueCount{}
+// verdictOf answers whether everything is all right.
+func verdictOf(v overviewView) chip {
+	worst, n := "good", 0
+	for _, t := range v.Todo {
+		if t.Kind == "info" {
+			continue
+		}
+		if n++; worst != "bad" {
+			worst = t.Kind
+		}
 	}
-	v := dueCount{Count: count(int(n)), Text: "certificates are due within " + lasting(ahead), Link: dueURL(ahead)}
 	switch {
 	case n == 1:
-		v.Text = "certificate is due within " + lasting(ahead)
-	case n >= mostSeen:
-		v.Count += " or more"
+		return chip{Kind: worst, Text: "One thing needs attention"}
+	case n > 1:
+		return chip{Kind: worst, Text: count(n) + " things need attention"}
+	case !v.Moved.Known, !v.Weeks.Known:
+		return chip{"warn", "No warning holds", "The fleet cannot be counted at the moment."}
 	}
-	return v
+	return chip{"good", "Everything is all right", "No warning holds, and no certificate is due. " + v.Moved.Text()}
 }
 
 // expiry is how far a CA's end is.

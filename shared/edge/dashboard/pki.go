@@ -30,6 +30,7 @@ type pkiView struct {
 	Chain     []link // of the current generation, issuing CA first
 	Back      *rotateca.Previous
 	Overlap   bool
+	Accepted  []rotateca.Entry // earlier Org CAs in an overlap
 	States    map[string]chip
 	Older     string   // address of the next page of the history
 	Cancel    formView // ends the scheduled rotation, or the warning about it
@@ -105,7 +106,7 @@ func (d *Dashboard) presentOf(
 		v.ChainEnds = org.Pointer.Validity().Until
 		v.Expires = expiry(v.ChainEnds, d.Now())
 	}
-	v.Overlap = v.OverlapUntil != nil
+	v.Overlap, v.Accepted = v.OverlapUntil != nil, accepted(v.History)
 	if g, ok := org.Generation(v.Generation); ok {
 		v.Chain = links(g.Chain())
 	}
@@ -173,6 +174,9 @@ type movedMethod struct {
 	Remedy    string
 }
 
+// Text is how many have moved, of how many.
+func (m movedMethod) Text() string { return count(int(m.Done)) + " / " + count(int(m.All)) }
+
 func movedOf(p *rotateca.Progress) progressBar {
 	if p == nil {
 		return progressBar{}
@@ -213,9 +217,13 @@ func (d *Dashboard) progress(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	m := movedOf(status.Progress)
+	methods := map[agent.Method]string{}
+	for _, of := range m.Methods {
+		methods[of.Method] = of.Text()
+	}
 	body, err := json.Marshal(map[string]any{
 		"known": m.Known, "done": m.Done, "all": m.All, "left": m.Left, "percent": m.Percent, "generation": status.Generation,
-		"text": m.Text(),
+		"text": m.Text(), "methods": methods,
 	})
 	if err != nil {
 		return err
@@ -235,6 +243,8 @@ func (m progressBar) Text() string {
 		return "The fleet cannot be counted at the moment."
 	case m.All == 0:
 		return "No agent is enrolled yet."
+	case m.Left == 0 && m.All == 1:
+		return "The only agent has a certificate of the current Org CA."
 	case m.Left == 0:
 		return "All " + count(int(m.All)) + " agents have a certificate of the current Org CA."
 	}

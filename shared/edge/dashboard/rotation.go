@@ -14,6 +14,7 @@ import (
 type rotationView struct {
 	pkiView
 	Chart    chart
+	Tokens   lastTokens
 	Methods  []methodRow
 	Laggards []laggardRow
 	More     int64 // agents that remain and are not among Laggards
@@ -53,6 +54,7 @@ func (d *Dashboard) rotation(w http.ResponseWriter, r *http.Request) error {
 		burndown = registry.Burndown{} // of an earlier rotation, or unreadable: the numbers of now are worth more
 	}
 	v.Chart = chartOf(burndown.Points, org.Pointer.RotatedAt, v.OverlapUntil, v.now(d.Now()))
+	v.Tokens = lastTokensOf(v.Progress, d.Now())
 	if p := v.Progress; p != nil {
 		v.Methods, v.More = methodRows(p), p.Remaining-int64(len(p.Laggards))
 		for _, l := range p.Laggards {

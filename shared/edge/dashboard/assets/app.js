@@ -78,6 +78,10 @@ for (const bar of document.querySelectorAll('[data-live]')) {
 				bar.querySelector('[data-live-percent]').textContent = now.percent + ' %';
 				const text = bar.querySelector('[data-live-text]');
 				if (text.textContent !== now.text) { text.textContent = now.text; }
+				for (const cell of bar.querySelectorAll('[data-live-moved]')) {
+					cell.textContent = now.methods[cell.dataset.liveMoved] ?? cell.textContent;
+				}
+				for (const cell of now.left > 0 ? [] : bar.querySelectorAll('[data-live-rest]')) { cell.textContent = '–'; }
 			}
 			every = now.left > 0 ? 5000 : 30000;
 		} catch {
