@@ -33,3 +33,17 @@ func (d *Dashboard) reissue(w http.ResponseWriter, r *http.Request) error {
 	http.Redirect(w, r, pkiPath, http.StatusSeeOther)
 	return nil
 }
+
+// reissueChip is the state of a re-issue, as a chip.
+func reissueChip(s orgca.ReissueState) chip {
+	kind := "bad" // halted, and what this release does not know
+	switch s {
+	case orgca.Running:
+		kind = "info"
+	case orgca.Paused:
+		kind = "warn"
+	case orgca.Finished:
+		kind = "good"
+	}
+	return chip{Kind: kind, Text: string(s)}
+}

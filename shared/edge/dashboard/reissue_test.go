@@ -33,10 +33,10 @@ func TestReissueIsSteered(t *testing.T) {
 			t.Fatalf("%s: status %d: %s", action, a.status, text(a.body))
 		}
 	}
-	step("pause", "running, wave 1 of 3", "Pause", "Begin the next wave now")
-	step("resume", "paused, wave 1 of 3", "Resume")
-	step("skip_wave", "running, wave 1 of 3")
-	step("rollback", "running, wave 2 of 3", "keep G2 until its agents are back")
+	step("pause", "wave 1 of 3 running", "Wave 2: 10 % Wave 3: all agents", "Pause", "Begin the next wave now")
+	step("resume", "wave 1 of 3 paused", "Resume")
+	step("skip_wave", "wave 1 of 3 running")
+	step("rollback", "wave 2 of 3 running", "keep G2 until its agents are back")
 	if n, m, k := len(w.events(t, audit.ReissuePaused)), len(w.events(t, audit.RotationWave)),
 		len(w.events(t, audit.OrgCARolledBack)); n != 1 || m != 1 || k != 1 {
 		t.Errorf("%d pauses, %d waves, %d rollbacks; want one each", n, m, k)

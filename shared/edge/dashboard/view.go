@@ -48,7 +48,7 @@ func parse() map[string]*template.Template {
 		"stamp": stamp, "relative": relative, "hour": hour, "evidence": evidence,
 		"count": count, "count64": func(n int64) string { return count(int(n)) },
 		"plural64": func(n int64, what string) string { return plural(int(n), what) }, "chip": newChip, "edges": edges,
-		"stateOf": stateOf, "ago": agoHTML,
+		"stateOf": stateOf, "ago": agoHTML, "reissueChip": reissueChip, "plus": func(a, b int) int { return a + b },
 		"sentences": sentences, "eventTitle": eventTitle, "how": how, "checkName": checkName,
 		"lasting": func(seconds int64) string { return lasting(time.Duration(seconds) * time.Second) },
 		"list":    func(v ...any) []any { return v },
