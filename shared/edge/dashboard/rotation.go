@@ -103,6 +103,11 @@ func laggardState(l rotateca.Laggard) chip {
 	return chip{"warn", "in use", "gets tokens with a certificate of an earlier Org CA"}
 }
 
+// Unknown reports whether agents remain and none of them could be looked up.
+func (v rotationView) Unknown() bool {
+	return v.Progress != nil && v.Progress.Remaining > 0 && len(v.Laggards) == 0
+}
+
 // Left says how many agents remain, in words.
 func (v rotationView) Left() string {
 	if v.Progress == nil {
