@@ -74,7 +74,8 @@ func TestRotationPageWithoutItsParts(t *testing.T) {
 		t.Errorf("without an Org CA: status %d", a.status)
 	}
 	for op, want := range map[string]string{
-		"Burndown": "1 remains", "Census": "The fleet cannot be counted at the moment.", "SeenAt": "The agents that remain cannot be looked up at the moment.",
+		"Burndown": "1 remains", "Census": "The fleet cannot be counted at the moment.",
+		"SeenAt": "The agents that remain cannot be looked up at the moment.",
 	} {
 		broken := false
 		w := open(t, memstore.Config{Fault: func(called string) memstore.Fault {

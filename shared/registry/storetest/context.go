@@ -11,9 +11,15 @@ import (
 	"github.com/mastio-aws/mastio/shared/session"
 )
 
-func overBeforeItBegan(t *testing.T, f fixture) {
+// over is a context that has ended.
+func over(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
+	return ctx
+}
+
+func overBeforeItBegan(t *testing.T, f fixture) {
+	ctx := over(t)
 	for name, err := range map[string]error{
 		"View":      second(f.View(ctx, agentID(1))),
 		"ViewKeys":  second(f.ViewKeys(ctx, agentID(1))),
