@@ -1,7 +1,6 @@
 package dynamo
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"strings"
@@ -61,8 +60,8 @@ func EntryOf(record map[string]types.AttributeValue) (map[string]types.Attribute
 		return nil, nil
 	}
 	a, err := decodeAgent(record)
-	if err != nil || agentKey(a.ID) != pk {
-		return nil, fmt.Errorf("read the record %s: %w", pk, cmp.Or(err, errMalformed))
+	if err != nil {
+		return nil, fmt.Errorf("read the record %s: %w", pk, err)
 	}
 	return entryOf(a), nil
 }
