@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -212,6 +213,9 @@ func (s *shop) sold(ctx context.Context) (map[string]spent, error) {
 	if all[opStatus], err = s.sellStatus(ctx); err != nil {
 		return nil, err
 	}
+	if all[opAsk], err = s.sellIntrospections(ctx, agents); err != nil {
+		return nil, err
+	}
 	if err := s.sellRotations(ctx, agents, all); err != nil {
 		return nil, err
 	}
@@ -231,6 +235,41 @@ func (s *shop) sellStatus(ctx context.Context) (spent, error) {
 		return spent{}, err
 	}
 	return s.during(pricedAgents, accessLine(routes.HTTPLog, "GET", verifier.StatusPath), poll)
+}
+
+// sellIntrospections measures questions of one resource server about tokens of many agents.
+func (s *shop) sellIntrospections(ctx context.Context, agents []pricedAgent) (spent, error) {
+	const path = "/v1/auth/introspect"
+	server, err := s.enroller.Enroll(ctx, enroll.Request{
+		Name:    "ledger-resource-server-0001",
+		Profile: agent.Profile{Capabilities: []string{agent.Introspect}},
+		By:      audit.By{Actor: "test"},
+	})
+	if err != nil {
+		return spent{}, err
+	}
+	tokens := make([]string, len(agents))
+	for n, a := range agents {
+		issued, err := s.tokens.Issue(ctx, token.Request{CertificatePEM: a.leaf})
+		if err != nil {
+			return spent{}, err
+		}
+		tokens[n] = issued.AccessToken
+	}
+	ask := func(n int) error {
+		e := priced("POST", path, map[string][]string{"content-type": {"application/x-www-form-urlencoded"}})
+		e.Body = url.Values{"token": {tokens[n%len(tokens)]}}.Encode()
+		e.Version, e.StageVariables, e.RequestContext.RequestID = "1.0", map[string]string{"host": "agents"},
+			"JKJaXmPLvHcESHA="
+		e.RequestContext.Identity.ClientCert = &events.APIGatewayCustomAuthorizerRequestTypeRequestIdentityClientCert{
+			ClientCertPem: leafOf(server.Certificate.CertPEM),
+		}
+		return s.ask(ctx, s.token, e)
+	}
+	if err := ask(0); err != nil { // reads the published keys
+		return spent{}, err
+	}
+	return s.during(pricedAgents, accessLine(routes.HTTPLog, "POST", path), ask)
 }
 
 func (s *shop) enrolAll(ctx context.Context) (all []pricedAgent, err error) {

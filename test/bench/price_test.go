@@ -121,10 +121,15 @@ func TestPriceTableIsTheReadmes(t *testing.T) {
 			t.Errorf("a million %s cost $%.3f, want at most $%.2f", p.name, p.total(), bar)
 		}
 	}
-	for _, p := range prices(sold) { // a resource server without a cache, in a month
-		if polls := p.total() * float64(statusPolls) / 1e6; p.name == opStatus && polls > 2.50 {
-			t.Errorf("a resource server that polls every %s costs $%.2f a month, want at most $2.50", statusPoll, polls)
+	for _, p := range prices(sold) {
+		alone, behindCache, _ := following(p)
+		if p.name == opStatus && (alone > 2.50 || behindCache > 0.01) {
+			t.Errorf("a resource server that polls every %s costs $%.2f a month, want at most $2.50; behind a cache $%.4f, "+
+				"want at most $0.01", statusPoll, alone, behindCache)
 		}
+	}
+	if used := sold[opAsk]; used.reads < 3 || used.reads > 4 || used.writes != 0 {
+		t.Errorf("an introspection used %+v, want one read of two agents and the pointer, and no write", used)
 	}
 	if more := sold[opLate].writes - sold[opRotate].writes; math.Abs(more-2) > 0.01 {
 		t.Errorf("an entry of the due index that moves costs %v write units, want 2", more)

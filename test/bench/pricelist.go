@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/mastio-aws/mastio/shared/usecase/status"
 )
 
 // List prices of us-east-1 as published in November 2026, in dollars, without free tiers. A million of:
@@ -38,6 +40,7 @@ const (
 	opToken  = "tokens"
 	opDPoP   = "tokens with a DPoP proof"
 	opStatus = "polls of the status document"
+	opAsk    = "introspections of a token"
 	opRotate = "rotations of a certificate"
 	opAdded  = "added" // to a rotation: the hashes of its keys, and the tokens that die
 	opLate   = "late"  // rotations that move their entries in the due index
@@ -53,11 +56,21 @@ const (
 	rowLate  = "… in the second half of the time until it is due"
 )
 
-// statusPoll is how often a resource server polls the status document, and statusPolls how often in a month.
+// statusPoll is how often a resource server polls the status document, and statusPolls how often in a month of 30 days.
+// A cache asks for every document once, whoever polls it.
 const (
 	statusPoll  = 2 * time.Second
 	statusPolls = 30 * 24 * time.Hour / statusPoll
+	cachePolls  = 30 * 24 * time.Hour / status.MaxAge
+	cacheShared = 1000 // resource servers behind one cache
 )
+
+// following is what a resource server costs in a month that polls the status document: alone, and as one of many behind
+// a cache.
+func following(poll price) (alone, behindCache, cache float64) {
+	cache = poll.total() * float64(cachePolls) / 1e6
+	return poll.total() * float64(statusPolls) / 1e6, cache / cacheShared, cache
+}
 
 // price is one row: a million operations.
 type price struct {
@@ -134,6 +147,7 @@ func prices(sold map[string]spent) []price {
 		priceOf(opDPoP, sold[opDPoP], priceHTTPAPI, 0, tokenMillis),
 		priceOf("tokens, `tokenSigner=kms`", inKMS, priceHTTPAPI, 0, kmsTokenMillis),
 		priceOf(opStatus, sold[opStatus], priceHTTPAPI, 0, tokenMillis),
+		priceOf(opAsk, sold[opAsk], priceHTTPAPI, 0, tokenMillis),
 		priceOf(opRotate, plain, priceRESTAPI, priceFirewall, rotateMillis),
 		priceOf(rowAdded, sold[opRotate], priceRESTAPI, priceFirewall, rotateMillis),
 		priceOf(rowLate, sold[opLate], priceRESTAPI, priceFirewall, rotateMillis),
@@ -165,6 +179,10 @@ func priceTable(sold map[string]spent) string {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | **$%.2f** |\n",
 			p.name, dash(p.api), dash(p.firewall), dash(p.lambda), p.databaseText, dash(p.kms), p.logText, p.total())
 	}
+	alone, behindCache, cache := following(priceOf(opStatus, sold[opStatus], priceHTTPAPI, 0, tokenMillis))
+	fmt.Fprintf(&b, "\n| a resource server that polls the status every two seconds | a month |\n|---|---|\n"+
+		"| alone: %.1f million polls | **$%.2f** |\n| one of %d behind a cache, which polls once a second: $%.2f for all "+
+		"| **$%.3f** |\n", float64(statusPolls)/1e6, alone, cacheShared, cache, behindCache)
 	seal := sold[opSeal]
 	after := charge(seal)
 	fmt.Fprintf(&b, "\nAfter a million rotations: their events on the bus $%.2f, their places in the checkpoints $%.2f "+

@@ -101,6 +101,7 @@ var elsewhere = map[string]map[string]string{
 	"shared/verifier/README.md": {
 		"v, err := verifier.New": "shared/verifier TestReadme compiles it",
 		"proxy := &verifier.Pro": "shared/verifier TestReadme compiles it",
+		"proxy_cache_path":       "a configuration of nginx; test/inmemory TestNoDeadTokenOutlivesTheBound has such a cache",
 	},
 	"shared/verifier/python/README.md": {
 		"pip install ":                "test/sdk TestPythonVerifier installs it",
