@@ -57,7 +57,7 @@ const (
 )
 
 // statusPoll is how often a resource server polls the status document, and statusPolls how often in a month of 30 days.
-// A cache asks for every document once, whoever polls it.
+// A cache asks for every document once, for all resource servers.
 const (
 	statusPoll  = 2 * time.Second
 	statusPolls = 30 * 24 * time.Hour / statusPoll
