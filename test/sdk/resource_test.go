@@ -14,11 +14,14 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,12 +31,16 @@ import (
 // resourceName is the audience of both resource servers.
 const resourceName = "https://api.example"
 
-// Two resource servers, one in Go and the example in Python, follow a Mastio: a token is good until the rotation of its
-// certificate, and refused at most 5 s after the answer.
+// Resource servers in Go and the examples in Python, one of them behind a proxy that ends TLS, follow a Mastio: a token is
+// good until the rotation of its certificate, and refused at most 5 s after the answer.
 func TestResourceServers(t *testing.T) {
 	program, path := verifierPython(t)
 	m := running(t)
-	servers := map[string]string{"Go": m.resourceInGo(t), "Python": m.resourceInPython(t, program, path)}
+	servers := map[string]string{
+		"Go":   m.resourceInGo(t),
+		"WSGI": m.resourceInPython(t, program, path),
+		"ASGI": m.resourceBehindProxy(t, program, path),
+	}
 	first := m.mint(t)
 	token := m.token(t, first)
 	for name, at := range servers {
@@ -95,13 +102,12 @@ func (m *mastio) resourceInGo(t *testing.T) string {
 	return server.URL
 }
 
-// resourceInPython starts the example, which answers its URL.
+// resourceInPython starts the example of the standard library, which answers its URL.
 func (m *mastio) resourceInPython(t *testing.T, program, path string) string {
 	t.Helper()
 	folder := t.TempDir()
 	cert, key := selfSigned(t)
 	for name, text := range map[string][]byte{
-		"mastio.pem": m.CAPEM,
 		"agents.pem": m.must(t, 200, "GET", "/pki/ca.crt", "", nil),
 		"cert.pem":   cert,
 		"key.pem":    key,
@@ -111,29 +117,87 @@ func (m *mastio) resourceInPython(t *testing.T, program, path string) string {
 		}
 	}
 	cmd := exec.CommandContext(t.Context(), program, filepath.Join(verifierFolder, "examples", "wsgi.py"))
-	cmd.Env = append(clean(os.Environ()), "PYTHONPATH="+path, "PYTHONDONTWRITEBYTECODE=1", "PORT=0", "MAX_STALE=5",
-		"MASTIO_ISSUER="+m.URL, "AUDIENCE="+resourceName, "MASTIO_CA="+filepath.Join(folder, "mastio.pem"),
-		"AGENTS_CA="+filepath.Join(folder, "agents.pem"), "SERVER_CERT="+filepath.Join(folder, "cert.pem"),
-		"SERVER_KEY="+filepath.Join(folder, "key.pem"))
-	said := &log{}
-	cmd.Stderr = said
-	out, err := cmd.StdoutPipe()
+	cmd.Env = append(m.settings(t, path), "PORT=0", "AGENTS_CA="+filepath.Join(folder, "agents.pem"),
+		"SERVER_CERT="+filepath.Join(folder, "cert.pem"), "SERVER_KEY="+filepath.Join(folder, "key.pem"))
+	return started(t, cmd)
+}
+
+// resourceBehindProxy starts the example for a server behind a proxy, on uvicorn, and such a proxy.
+func (m *mastio) resourceBehindProxy(t *testing.T, program, path string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, "-m", "uvicorn", "asgi:app", "--host", "127.0.0.1", "--port", "0",
+		"--no-proxy-headers", "--no-use-colors")
+	cmd.Dir = filepath.Join(verifierFolder, "examples")
+	cmd.Env = m.settings(t, path)
+	behind, err := url.Parse(started(t, cmd))
 	if err != nil {
 		t.Fatal(err)
 	}
+	proxy := httptest.NewUnstartedServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(behind)
+		r.Out.Header.Del("Client-Cert") // a client's own
+		if certs := r.In.TLS.PeerCertificates; len(certs) > 0 {
+			text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certs[0].Raw})
+			r.Out.Header.Set("Client-Cert", url.PathEscape(string(text)))
+		}
+	}})
+	proxy.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12}
+	proxy.StartTLS()
+	t.Cleanup(proxy.Close)
+	return proxy.URL
+}
+
+// settings are the environment of an example, at the strictest setting.
+func (m *mastio) settings(t *testing.T, path string) []string {
+	t.Helper()
+	ca := filepath.Join(t.TempDir(), "mastio.pem")
+	if err := os.WriteFile(ca, m.CAPEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return append(clean(os.Environ()), "PYTHONPATH="+path, "PYTHONDONTWRITEBYTECODE=1", "MAX_STALE=5",
+		"MASTIO_ISSUER="+m.URL, "AUDIENCE="+resourceName, "MASTIO_CA="+ca)
+}
+
+var printedURL = regexp.MustCompile(`https?://(?:localhost|127[.]0[.]0[.]1):[0-9]+`)
+
+// started starts a server, which ends with the test, and returns the URL that it prints.
+func started(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr = in, in
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	in.Close()
+	said, at := &log{}, make(chan string, 1)
+	var read sync.WaitGroup
+	read.Go(func() {
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			_, _ = said.Write(append(lines.Bytes(), '\n'))
+			if found := printedURL.FindString(lines.Text()); found != "" {
+				select {
+				case at <- found:
+				default:
+				}
+			}
+		}
+		close(at)
+	})
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
+		read.Wait()
+		out.Close()
 		t.Log(said.tail(2000))
 	})
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the example did not start: %v\n%s", err, said.tail(2000))
+	found, ok := <-at
+	if !ok {
+		t.Fatalf("the example did not start: %s", said.tail(2000))
 	}
-	return strings.TrimSpace(line)
+	return found
 }
 
 // selfSigned is the certificate of a server on this machine, and its key, PEM.

@@ -6,12 +6,14 @@ nginx in front of it:
 """
 
 import os
+import ssl
 
 from mastio_verifier import ESCAPED_PEM, KEY, ASGIMiddleware, Proxy, Verifier
 
 verifier = Verifier(
     os.environ["MASTIO_ISSUER"], os.environ["AUDIENCE"], mastio=os.environ.get("MASTIO_URL", ""),
-    proxy=Proxy(["127.0.0.1/32"], "Client-Cert", ESCAPED_PEM),
+    proxy=Proxy(["127.0.0.1/32"], "Client-Cert", ESCAPED_PEM), max_stale=float(os.environ.get("MAX_STALE", "30")),
+    tls=ssl.create_default_context(cafile=os.environ.get("MASTIO_CA")),  # for the Mastio's host
 )
 
 
