@@ -5,6 +5,7 @@ nginx in front of it:
     proxy_set_header Client-Cert $ssl_client_escaped_cert;   # replaces what a client sends
 """
 
+import asyncio
 import os
 import ssl
 
@@ -19,10 +20,12 @@ verifier = Verifier(
 
 async def resource(scope, receive, send):
     if scope["type"] == "lifespan":
-        while (await receive())["type"] != "lifespan.shutdown":
-            verifier.start()
-            await send({"type": "lifespan.startup.complete"})
-        verifier.close()
+        await receive()  # lifespan.startup
+        verifier.start()
+        await asyncio.to_thread(verifier.wait, 10)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()  # lifespan.shutdown
+        await asyncio.to_thread(verifier.close)
         await send({"type": "lifespan.shutdown.complete"})
         return
     text = f"hello {scope[KEY].claims.subject}\n".encode()
