@@ -31,8 +31,8 @@ import (
 // resourceName is the audience of both resource servers.
 const resourceName = "https://api.example"
 
-// Resource servers in Go and the examples in Python, one of them behind a proxy that ends TLS, follow a Mastio: a token is
-// good until the rotation of its certificate, and refused at most 5 s after the answer.
+// Resource servers in Go and the examples in Python, one of them behind a proxy that ends TLS, follow a Mastio: a token
+// is good until the rotation of its certificate, and refused at most 5 s after the answer.
 func TestResourceServers(t *testing.T) {
 	program, path := verifierPython(t)
 	m := running(t)
