@@ -2,6 +2,7 @@ package inmemory_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"runtime"
 	"sync"
@@ -29,20 +30,29 @@ var lifeOfAToken = porcupine.Model{
 	},
 }
 
+// asksPerRound is how often a token is introspected: from askers goroutines, and once more behind its end.
+const (
+	askers       = 4
+	asksOfEach   = 6
+	asksPerRound = askers*asksOfEach + 1
+)
+
+var introspections = flag.Int("introspections", 9000, "introspections of tokens that end meanwhile")
+
 // Whatever ends a token: no introspection that begins behind its answer finds the token active, and none before its
 // request finds it inactive. Introspections of one token agree on one instant.
 func TestIntrospectionsAreLinearisable(t *testing.T) {
-	rounds := 120
+	asked := *introspections
 	if testing.Short() {
-		rounds = 24
+		asked = min(asked, 1800)
 	}
 	m := inmemory.Open(t, memstore.Config{Fault: func(string) memstore.Fault {
 		runtime.Gosched() // between the steps of a request others make theirs
 		return memstore.None
 	}})
 	asks := token.NewIntrospector(m.Token, m.Ring)
-	kinds := ends(m)
-	for round := range rounds {
+	kinds, seen := ends(m), map[string]int{}
+	for round := range (asked + asksPerRound*len(kinds) - 1) / (asksPerRound * len(kinds)) {
 		for kind, end := range kinds {
 			name := fmt.Sprintf("%s-%d", kind, round)
 			enrolled := must[enroll.Result](t)(m.Admit(t.Context(), name, "kyc:read"))
@@ -62,7 +72,15 @@ func TestIntrospectionsAreLinearisable(t *testing.T) {
 			if last := history[len(history)-1]; last.Output != false {
 				t.Errorf("%s: active behind the end", name)
 			}
+			for _, o := range history {
+				seen[fmt.Sprint(o.Input, " ", o.Output)]++
+			}
 		}
+	}
+	t.Logf("introspections: %d active, %d inactive; %d tokens ended meanwhile", seen["ask true"], seen["ask false"],
+		seen["end <nil>"])
+	if seen["ask true"] == 0 || seen["ask false"] == 0 {
+		t.Error("the ends race with nothing")
 	}
 }
 
@@ -89,15 +107,15 @@ func raceWithEnd(
 		return active
 	}
 	var all sync.WaitGroup
-	for client := range 4 {
+	for client := range askers {
 		all.Go(func() {
-			for range 6 {
+			for range asksOfEach {
 				note(client, "ask", asked)
 			}
 		})
 	}
 	all.Go(func() {
-		note(4, "end", func() any {
+		note(askers, "end", func() any {
 			if err := end(t.Context()); err != nil {
 				t.Error(err)
 			}
