@@ -88,7 +88,7 @@ restore-drill: setup ## back up, rotate the Org CA, restore, and see that the Ma
 
 .PHONY: compromise-drill
 compromise-drill: setup ## leak an agent's key on purpose, rotate, and see when the thief's last call is refused
-	@go test ./test/e2e -run '^TestCompromiseDrill$$' -count=1 -v -timeout 5m
+	@go test ./test/e2e -run '^TestCompromiseDrill$$' -count=1 -v -timeout 5m | sed -uE '/^=== /d; s/^ +[a-z]+_test[.]go:[0-9]+: //'
 
 # What /healthz answers as version: the tag, or the commit.
 VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)

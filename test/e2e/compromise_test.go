@@ -15,6 +15,8 @@ func TestCompromiseDrill(t *testing.T) {
 	agent := m.enrol(t, fresh("leaked"))
 	server := m.resourceServer(t, resource.LeastStale)
 
+	t.Logf("0. a resource server, %s, accepts tokens of this Mastio and follows its status document; max_stale is %s",
+		ledger, resource.LeastStale)
 	t.Log("1. the agent's key leaks: certificate, key and access token are the thief's too")
 	token := m.tokenOf(t, agent)
 	thief := caller(t, server, agent)
@@ -37,8 +39,13 @@ func TestCompromiseDrill(t *testing.T) {
 	t.Log("3. the operator rotates the certificate, with the reason keyCompromise")
 
 	last, late := untilRefused(t, thief, token, rotated)
-	t.Logf("4. %.1f seconds after the rotation the thief's last call was answered (%d in all); then every one is refused",
-		last.Seconds(), late)
+	t.Logf("4. %.1f seconds after the rotation the thief's last call was answered (%d in all); then every one is refused "+
+		"(the bound is %s)", last.Seconds(), late, callBound)
+	_, claims := m.verified(t, token)
+	if ends, ok := claims["exp"].(float64); ok {
+		t.Logf("   the token itself ends %d seconds after the rotation: so long the thief had gone on without the status",
+			int64(ends)-rotated.Unix())
+	}
 	m.newClient(agent.certificate(t)).must(t, http.StatusUnauthorized, "POST", tokenPath, nil, nil)
 	t.Log("5. the thief gets no new token")
 	if got := caller(t, server, next)(m.tokenOf(t, next)); got != http.StatusOK {
