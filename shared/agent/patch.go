@@ -36,6 +36,29 @@ func (p *Patch) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// Fields are a profile's fields as a form shows them and ReadProfile reads them, by their names.
+func (p Profile) Fields() map[string]string {
+	all := map[string]string{}
+	for n, name := range profileNames {
+		switch v := reflect.ValueOf(p).Field(n).Interface().(type) {
+		case string:
+			all[name] = v
+		case []string:
+			all[name] = strings.Join(v, " ")
+		}
+	}
+	return all
+}
+
+// PatchOf is the patch that sets every field of a profile.
+func PatchOf(p Profile) Patch {
+	all := Patch{set: p}
+	for n := range profileNames {
+		all.fields = append(all.fields, n)
+	}
+	return all
+}
+
 // profileNames are the names in JSON of a profile's fields, in their order.
 var profileNames = func() (names []string) {
 	for f := range reflect.TypeFor[Profile]().Fields() {

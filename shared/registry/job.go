@@ -48,7 +48,7 @@ func (c JobCounts) Add(more JobCounts) JobCounts {
 // changes must not change the page, or a job that is resumed would count fewer agents.
 func (j Job) Selection(limit int) Selection {
 	return Selection{
-		Filter:  Filter{Name: j.Filter.Name, Method: j.Filter.Method},
+		Filter:  Filter{Name: j.Filter.Name, Method: j.Filter.Method, Among: j.Filter.Among},
 		Sort:    ByName,
 		Limit:   limit,
 		Cursor:  j.Cursor,

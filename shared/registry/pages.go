@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"encoding/base64"
 	"iter"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -27,3 +28,6 @@ func Pages(ctx context.Context, from Lister, q Query) iter.Seq2[[]agent.Agent, e
 		}
 	}
 }
+
+// BehindName is the cursor of a listing by name whose page ended with this agent.
+func BehindName(id agent.ID) string { return base64.RawURLEncoding.EncodeToString([]byte(id)) }

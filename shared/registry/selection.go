@@ -21,7 +21,9 @@ const (
 
 // Filter says which agents a listing has; the zero value of a field: any.
 type Filter struct {
-	Name       string // a part of the agent's name, in any case
+	Name string // a part of the agent's name, in any case
+	// Among are the ids of the agents that may match, each followed by a space: an operator selected them one by one.
+	Among      string
 	Method     agent.Method
 	Status     agent.Status
 	Owner      string // the whole of it, in any case
@@ -43,8 +45,26 @@ type Selection struct {
 	Keys, Records int
 }
 
-// NamedSo reports whether an agent's name has the part that the filter asks for.
+// Among is a filter's Among for these agents.
+func Among(ids ...agent.ID) string {
+	var b strings.Builder
+	for _, id := range ids {
+		b.WriteString(string(id) + " ")
+	}
+	return b.String()
+}
+
+// among reports whether an agent is one of those that were selected.
+func (f Filter) among(id agent.ID) bool {
+	at := strings.Index(f.Among, string(id)+" ")
+	return f.Among == "" || at == 0 || at > 0 && strings.Contains(f.Among, " "+string(id)+" ")
+}
+
+// NamedSo reports whether an agent's name is one that the filter asks for.
 func (f Filter) NamedSo(id agent.ID) bool {
+	if !f.among(id) {
+		return false
+	}
 	return f.Name == "" || strings.Contains(strings.ToLower(id.Name()), strings.ToLower(f.Name))
 }
 
@@ -96,7 +116,7 @@ func (l Selection) Counter() Counter {
 	f := l.Filter
 	pinned := f.Generation != 0 || f.Not != 0
 	switch {
-	case f.Name != "" || f.Owner != "":
+	case f.Name != "" || f.Owner != "" || f.Among != "":
 		return Uncounted
 	case l.Sort == ByDue || !f.DueAt.IsZero():
 		if pinned || f.Method != "" && f.Method != agent.Minted || f.Status == agent.Deactivated {

@@ -237,6 +237,9 @@ type Store interface {
 	// above after and below before. It may lag behind.
 	RowsOfDay(ctx context.Context, day, after, before string, limit int) ([]audit.Row, error)
 
+	// LatestRows is RowsOfDay from the other end: the rows with the highest ids, in descending order.
+	LatestRows(ctx context.Context, day, after, before string, limit int) ([]audit.Row, error)
+
 	// Moved reads up to limit chains that moved since they were covered last, in the order of their subjects, with the
 	// first and the last row of each move. A row is listed as soon as it is committed. Only an empty answer means that
 	// there are no more.

@@ -52,6 +52,7 @@ func (s *Store) Jobs(ctx context.Context) ([]registry.Job, error) {
 func encodeJob(j registry.Job) item {
 	w := writer{key(jobRecords, j.ID)}
 	w.text("name", j.Filter.Name)
+	w.text("among", j.Filter.Among)
 	w.text("method", string(j.Filter.Method))
 	w.text("status", string(j.Filter.Status))
 	w.text("owner", j.Filter.Owner)
@@ -79,6 +80,7 @@ func decodeJob(i item) (registry.Job, error) {
 		ID: r.text("sk"),
 		Filter: registry.Filter{
 			Name:       r.text("name"),
+			Among:      r.text("among"),
 			Method:     agent.Method(r.text("method")),
 			Status:     agent.Status(r.text("status")),
 			Owner:      r.text("owner"),

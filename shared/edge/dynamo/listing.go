@@ -163,7 +163,7 @@ func cursorAt(place string) string { return base64.RawURLEncoding.EncodeToString
 // newWalk is a walk through what a listing may have, from its cursor on. Error: registry.ErrCursor.
 func (s *Store) newWalk(l registry.Selection) (*walk, error) {
 	w := &walk{store: s, chunk: min(l.Limit, maxPage), keys: l.Keys}
-	if l.Name != "" || !l.KeysSuffice() {
+	if l.Name != "" || l.Among != "" || !l.KeysSuffice() {
 		w.chunk = maxPage
 	}
 	w.takes = func(place string) (agent.ID, bool) {
@@ -230,6 +230,8 @@ func generationSpans(f registry.Filter) []span {
 	case f.Not != 0: // no pin is generation 0
 		g := generationText(f.Not)
 		return []span{{generationText(1) + "#", g + "#"}, {g + "$", ":"}}
+	case f.Status == agent.Deactivated: // without a pin
+		return []span{{generationText(0) + "#", generationText(0) + "$"}}
 	}
 	return []span{{"0", ":"}}
 }

@@ -38,6 +38,7 @@ type merge struct {
 	of     shardedIndex
 	high   string
 	chunk  int32 // items asked for at once, of one shard
+	back   bool  // from the end of the range to its beginning
 	shards []*shard
 }
 
@@ -77,6 +78,7 @@ func (m *merge) read(ctx context.Context, sh *shard) error {
 			TableName:                 &m.of.table,
 			IndexName:                 aws.String(m.of.index),
 			Limit:                     &m.chunk,
+			ScanIndexForward:          aws.Bool(!m.back),
 			KeyConditionExpression:    aws.String("#partition = :shard AND #by BETWEEN :low AND :high"),
 			ExpressionAttributeNames:  map[string]string{"#partition": m.of.partition, "#by": m.of.by},
 			ExpressionAttributeValues: item{":shard": text(sh.name), ":low": text(sh.low), ":high": text(m.high)},
@@ -123,7 +125,7 @@ func placeIn(cursor string) (string, bool) {
 func (m *merge) first() *shard {
 	var first *shard
 	for _, sh := range m.shards {
-		if len(sh.found) > 0 && (first == nil || m.next(sh) < m.next(first)) {
+		if len(sh.found) > 0 && (first == nil || m.next(sh) < m.next(first) != m.back) {
 			first = sh
 		}
 	}

@@ -87,6 +87,9 @@ var (
 		"RowsOfDay": func(ctx context.Context, s *dynamo.Store, _ string) error {
 			return second(s.RowsOfDay(ctx, "2100-01-02", "", "Z", 10))
 		},
+		"LatestRows": func(ctx context.Context, s *dynamo.Store, _ string) error {
+			return second(s.LatestRows(ctx, "2100-01-02", "", "Z", 10))
+		},
 		"Moved":      func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Moved(ctx, 10)) },
 		"Checkpoint": func(ctx context.Context, s *dynamo.Store, _ string) error { return second(s.Checkpoint(ctx)) },
 	}

@@ -102,12 +102,22 @@ func (s *Store) LastRow(ctx context.Context, subject string) (*audit.Row, error)
 
 // RowsOfDay reads rows of one day from the index.
 func (s *Store) RowsOfDay(ctx context.Context, day, after, before string, limit int) ([]audit.Row, error) {
+	return s.rowsOf(ctx, day, after, before, limit, false)
+}
+
+// LatestRows reads the last rows of one day from the index, newest first.
+func (s *Store) LatestRows(ctx context.Context, day, after, before string, limit int) ([]audit.Row, error) {
+	return s.rowsOf(ctx, day, after, before, limit, true)
+}
+
+func (s *Store) rowsOf(ctx context.Context, day, after, before string, limit int, back bool) ([]audit.Row, error) {
 	doing := "read the rows of " + day
 	if after >= before || limit < 1 {
 		return nil, nil
 	}
 	// Ids are of one length and alphabet: what follows one directly is the same with a blank after it.
 	m := s.newMerge(shardedIndex{s.audit, schema.AuditByDay, "day", "id", day + "#"}, after+" ", before, limit)
+	m.back = back
 	var rows []audit.Row
 	for len(rows) < limit {
 		if err := m.fill(ctx); err != nil {
@@ -121,10 +131,10 @@ func (s *Store) RowsOfDay(ctx context.Context, day, after, before string, limit 
 		if err != nil {
 			return nil, unavailable(doing, err)
 		}
-		if row.ID == before {
-			break
+		next.found = next.found[1:]
+		if row.ID != before {
+			rows = append(rows, row)
 		}
-		rows, next.found = append(rows, row), next.found[1:]
 	}
 	return rows, nil
 }

@@ -72,7 +72,8 @@ func placeOf(l registry.Selection, a agent.Agent) string {
 	case registry.ByGeneration:
 	}
 	g := a.Pin().Generation
-	if l.Generation != 0 && g != l.Generation || l.Not != 0 && (g == 0 || g == l.Not) {
+	if l.Generation != 0 && g != l.Generation || l.Not != 0 && (g == 0 || g == l.Not) ||
+		l.Status == agent.Deactivated && g != 0 { // a deactivated agent has no pin
 		return ""
 	}
 	return place(a)

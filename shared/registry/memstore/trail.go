@@ -90,7 +90,26 @@ func (s *Store) LastRow(ctx context.Context, subject string) (*audit.Row, error)
 
 // RowsOfDay reads rows of one day, whatever their chains.
 func (s *Store) RowsOfDay(ctx context.Context, day, after, before string, limit int) ([]audit.Row, error) {
-	rows, err := s.decoded(ctx, "RowsOfDay", "read the rows of "+day, func() (found []row) {
+	rows, err := s.rowsOf(ctx, "RowsOfDay", day, after, before)
+	if len(rows) == 0 || limit < 1 {
+		return nil, err
+	}
+	return rows[:min(limit, len(rows))], err
+}
+
+// LatestRows reads the last rows of one day, newest first.
+func (s *Store) LatestRows(ctx context.Context, day, after, before string, limit int) ([]audit.Row, error) {
+	rows, err := s.rowsOf(ctx, "LatestRows", day, after, before)
+	if len(rows) == 0 || limit < 1 {
+		return nil, err
+	}
+	slices.Reverse(rows)
+	return rows[:min(limit, len(rows))], err
+}
+
+// rowsOf are the rows of one day between two ids, in the order of their ids.
+func (s *Store) rowsOf(ctx context.Context, op, day, after, before string) ([]audit.Row, error) {
+	rows, err := s.decoded(ctx, op, "read the rows of "+day, func() (found []row) {
 		for _, chain := range s.rows {
 			found = append(found, chain...)
 		}
@@ -99,11 +118,8 @@ func (s *Store) RowsOfDay(ctx context.Context, day, after, before string, limit 
 	rows = slices.DeleteFunc(rows, func(r audit.Row) bool {
 		return !strings.HasPrefix(r.Timestamp, day+"T") || r.ID <= after || r.ID >= before
 	})
-	if len(rows) == 0 || limit < 1 {
-		return nil, err
-	}
 	slices.SortFunc(rows, func(a, b audit.Row) int { return cmp.Compare(a.ID, b.ID) })
-	return rows[:min(limit, len(rows))], err
+	return rows, err
 }
 
 // decoded reads the rows that find picks under the lock.

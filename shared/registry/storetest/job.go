@@ -14,6 +14,7 @@ func fullJob(id string) registry.Job {
 		ID: id,
 		Filter: registry.Filter{
 			Name:       "kyc",
+			Among:      "acme::kyc acme::pay ",
 			Method:     agent.Minted,
 			Status:     agent.Active,
 			Owner:      "Team A",

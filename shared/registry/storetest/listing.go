@@ -32,6 +32,8 @@ func listings(t *testing.T, f fixture) {
 		"active of":   {Status: agent.Active, Method: agent.SPIFFE},
 		"pinned of":   {Not: 3, Method: agent.BYOCA},
 		"none":        {Name: "no such name"},
+		"selected":    {Among: registry.Among(agentID(1), agentID(12), "acme::nobody")},
+		"of selected": {Among: registry.Among(agentID(1), agentID(2), agentID(9)), Method: agent.Minted, Name: "1"},
 	}
 	for name, filter := range filters {
 		for _, sort := range []registry.Sort{registry.ByGeneration, registry.ByName, registry.ByDue} {
@@ -58,6 +60,7 @@ func wanted(f registry.Filter, a agent.Agent) bool {
 	at, _ := a.Due()
 	generation := a.Pin().Generation
 	return strings.Contains(strings.ToUpper(a.ID.Name()), strings.ToUpper(f.Name)) &&
+		(f.Among == "" || slices.Contains(strings.Fields(f.Among), string(a.ID))) &&
 		(f.Method == "" || f.Method == a.Method) && (f.Status == "" || f.Status == a.Status) &&
 		(f.Owner == "" || strings.EqualFold(f.Owner, a.Owner)) &&
 		(f.Generation == 0 || f.Generation == generation) &&
@@ -122,6 +125,9 @@ func (f fixture) strangeCursors() {
 			f.t.Fatalf("first page by %q: %+v, %v", sort, page, err)
 		}
 		at[sort] = page.Next
+		if sort == registry.ByName && page.Next != registry.BehindName(page.Agents[2].ID) {
+			f.t.Errorf("the cursor by name is %q, want that of %s", page.Next, page.Agents[2].ID)
+		}
 	}
 	for sort := range at {
 		for of, cursor := range at {

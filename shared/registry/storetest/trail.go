@@ -121,6 +121,27 @@ func dayInOrder(t *testing.T, f fixture) {
 			return f.RowsOfDay(t.Context(), c.day, c.after, c.before, c.limit)
 		}, c.want)
 	}
+	back := slices.Clone(all)
+	slices.Reverse(back)
+	for _, c := range []struct {
+		name               string
+		day, after, before string
+		limit              int
+		want               []audit.Row
+	}{
+		{"the whole day backwards", day, first, last, 1000, back},
+		{"another day backwards", "2100-01-03", first, last, 1000, nil},
+		{"its end", day, first, last, 50, back[:50]},
+		{"what came before", day, first, back[49].ID, 1000, back[50:]},
+		{"backwards down to a row", day, back[12].ID, back[9].ID, 1000, back[10:12]},
+		{"nothing between neighbours backwards", day, back[10].ID, back[9].ID, 1000, nil},
+		{"no rows backwards", day, first, last, 0, nil},
+	} {
+		f.eventually(c.name, func() ([]audit.Row,
+			error) {
+			return f.LatestRows(t.Context(), c.day, c.after, c.before, c.limit)
+		}, c.want)
+	}
 }
 
 func moved(t *testing.T, f fixture) {

@@ -38,6 +38,7 @@ var (
 type TrailStore interface {
 	Rows(ctx context.Context, subject string, after int64, limit int) ([]audit.Row, error)
 	RowsOfDay(ctx context.Context, day, after, before string, limit int) ([]audit.Row, error)
+	LatestRows(ctx context.Context, day, after, before string, limit int) ([]audit.Row, error)
 	LastRow(ctx context.Context, subject string) (*audit.Row, error)
 	Covered(ctx context.Context, leaves ...audit.Leaf) ([]audit.Row, error)
 	Moved(ctx context.Context, limit int) ([]audit.Leaf, error)
@@ -126,4 +127,9 @@ func (t *Trail) Head(ctx context.Context, subject string) (Head, error) {
 	pem, err := key.EncodePEM()
 	h.SigningKey = SigningKey{key.Fingerprint, string(pem)}
 	return h, err
+}
+
+// Last reads the end of one chain; nil: there is no such chain.
+func (t *Trail) Last(ctx context.Context, subject string) (*audit.Row, error) {
+	return t.Store.LastRow(ctx, subject)
 }

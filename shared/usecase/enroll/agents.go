@@ -90,6 +90,11 @@ func (e *Enroller) CountDue(ctx context.Context, within time.Duration, most int)
 	return min(n, int64(most)), err
 }
 
+// Total counts the agents, deactivated ones too: the keys of an index are read for that.
+func (e *Enroller) Total(ctx context.Context) (int64, error) {
+	return e.Store.Count(ctx, registry.Selection{})
+}
+
 // DueIn reads a page of the agents whose certificates are due after an instant and before another, of those whose
 // operators were not notified. Errors: ErrLimit, registry.ErrCursor.
 func (e *Enroller) DueIn(

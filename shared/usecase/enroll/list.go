@@ -22,6 +22,7 @@ type Selection struct {
 	Sort       registry.Sort
 	Limit      int
 	Cursor     string
+	Untold     bool // without a total, for a caller that counts itself
 }
 
 // Select reads a page of the agents that match a filter. total is the number of agents on all pages. It is nil if no
@@ -53,7 +54,7 @@ func (e *Enroller) Select(ctx context.Context, l Selection) (page registry.Page,
 		Records: max(maxRecords, l.Limit),
 	}
 	page, err = e.Store.List(ctx, q)
-	if err != nil || l.Cursor != "" || q.Counter() == registry.Uncounted {
+	if err != nil || l.Untold || l.Cursor != "" || q.Counter() == registry.Uncounted {
 		return page, nil, err
 	}
 	n, err := e.Store.Count(ctx, q)

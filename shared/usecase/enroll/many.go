@@ -140,6 +140,12 @@ func (e *Enroller) forecast(ctx context.Context, filter registry.Filter) (Foreca
 	return found, nil
 }
 
+// Running returns the job that is running; nil: none is.
+func (e *Enroller) Running(ctx context.Context) (*registry.Job, error) {
+	jobs, err := e.Store.Jobs(ctx)
+	return registry.OpenJob(jobs), err
+}
+
 // Job reads a job. Error: ErrNoJob.
 func (e *Enroller) Job(ctx context.Context, id string) (registry.Job, error) {
 	job, err := e.Store.Job(ctx, id)
