@@ -1,6 +1,7 @@
 package mastio
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"sort"
@@ -152,7 +153,7 @@ func (d *deployment) paths(t *testing.T, api string) map[string]string {
 				function = d.functionName(at(a.Properties, "FunctionName", "Ref"))
 			}
 		}
-		found[spell(m.Properties["HttpMethod"])+" "+d.path(m.Properties["ResourceId"])] = function
+		found[spell(m.Properties["HttpMethod"])+" "+cmp.Or(d.path(m.Properties["ResourceId"]), "/")] = function
 	}
 	return found
 }

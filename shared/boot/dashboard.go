@@ -41,7 +41,13 @@ func Dashboard(p *Parts) (any, error) {
 	for route, h := range d.Handlers() {
 		pages[route] = h
 	}
-	mux, err := httpapi.New(httpapi.Config{Handlers: pages, Session: d.Admit, Log: p.Log, Now: p.Now})
+	mux, err := httpapi.New(httpapi.Config{
+		Handlers: pages,
+		Session:  d.Admit,
+		Refusal:  d.Refuse,
+		Log:      p.Log,
+		Now:      p.Now,
+	})
 	if err != nil {
 		return nil, err
 	}

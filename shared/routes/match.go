@@ -29,8 +29,9 @@ type pattern struct {
 }
 
 type segment struct {
-	text  string // the name of a parameter, or what must stand here
-	param bool
+	text   string // the name of a parameter, or what must stand here
+	param  bool
+	greedy bool // it stands for all segments that follow
 }
 
 // patterns are the paths of the table, each once: every request is matched against them.
@@ -45,7 +46,8 @@ func compile(routes []Route) []pattern {
 		p := pattern{path: r.Path}
 		for _, text := range strings.Split(r.Path, "/") {
 			name, param := strings.CutPrefix(text, "{")
-			p.segments = append(p.segments, segment{strings.TrimSuffix(name, "}"), param})
+			name, greedy := strings.CutSuffix(strings.TrimSuffix(name, "}"), "+")
+			p.segments = append(p.segments, segment{name, param, greedy})
 		}
 		all = append(all, p)
 	}
@@ -66,7 +68,8 @@ func split(escapedPath string) ([]string, bool) {
 }
 
 func (p pattern) matches(got []string) bool {
-	if len(p.segments) != len(got) {
+	last := p.segments[len(p.segments)-1]
+	if len(p.segments) != len(got) && (!last.greedy || len(got) < len(p.segments)) {
 		return false
 	}
 	for i, want := range p.segments {
@@ -82,6 +85,9 @@ func (p pattern) params(got []string) map[string]string {
 	for i, s := range p.segments {
 		if s.param {
 			values[s.text] = got[i]
+		}
+		if s.greedy {
+			values[s.text] = strings.Join(got[i:], "/")
 		}
 	}
 	return values

@@ -93,10 +93,11 @@ func parts() (operations, schemas object, err error) {
 }
 
 func add(paths object, r Route, operation object) {
-	item, ok := paths[r.Path].(object)
+	path := strings.Replace(r.Path, "+}", "}", 1) // OpenAPI has no sign for more than one segment
+	item, ok := paths[path].(object)
 	if !ok {
 		item = object{}
-		paths[r.Path] = item
+		paths[path] = item
 	}
 	item[strings.ToLower(r.Method)] = operation
 }
@@ -124,6 +125,7 @@ func complete(r Route, operation object) {
 var inPath = object{
 	"agent_id": object{"$ref": "#/components/schemas/AgentID"},
 	"job_id":   object{"$ref": "#/components/schemas/JobID"},
+	"page":     object{"type": "string"},
 	"asset":    object{"type": "string", "pattern": "^[a-z0-9.-]{1,64}$"},
 }
 
@@ -131,7 +133,7 @@ func pathParameters(path string) []string {
 	var names []string
 	for _, s := range strings.Split(path, "/") {
 		if name, ok := strings.CutPrefix(s, "{"); ok {
-			names = append(names, strings.TrimSuffix(name, "}"))
+			names = append(names, strings.TrimRight(name, "+}"))
 		}
 	}
 	return names

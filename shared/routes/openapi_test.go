@@ -64,7 +64,7 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 		if page {
 			paths = pages.Paths
 		}
-		o, ok := paths[r.Path][strings.ToLower(r.Method)]
+		o, ok := paths[strings.Replace(r.Path, "+}", "}", 1)][strings.ToLower(r.Method)]
 		if !ok {
 			t.Errorf("%s %s is not in its document", r.Method, r.Path)
 			continue
@@ -108,7 +108,7 @@ func checkAccess(t *testing.T, r routes.Route, o operation) {
 		t.Errorf("%s %s: security %v, want %s", r.Method, r.Path, o.Security, r.Auth)
 	}
 	for _, p := range o.Parameters {
-		if p.In == "path" && (!strings.Contains(r.Path, "{"+p.Name+"}") || !p.Required) {
+		if p.In == "path" && (!strings.Contains(r.Path, "{"+p.Name) || !p.Required) {
 			t.Errorf("%s %s: parameter %s", r.Method, r.Path, p.Name)
 		}
 	}

@@ -7,7 +7,9 @@ import (
 )
 
 // IsPage reports whether a route is a page of the dashboard: HTML for people.
-func IsPage(r Route) bool { return r.Path == "/proxy" || strings.HasPrefix(r.Path, "/proxy/") }
+func IsPage(r Route) bool {
+	return r.Path == "/" || r.Path == "/proxy" || strings.HasPrefix(r.Path, "/proxy/")
+}
 
 // PagesDocument returns the dashboard's pages as an OpenAPI document. It says which pages there are, and what they
 // require: their content is for people.

@@ -19,7 +19,7 @@ func rule(r routes.Route) admin.Role {
 		if write || r.Path == "/proxy/enrol" {
 			return admin.Enroller
 		}
-	case write && strings.Contains(r.Path, "/agents"):
+	case write && (strings.Contains(r.Path, "/agents") || r.Path == "/proxy/rotate"):
 		return admin.Operator
 	case write:
 		return admin.CAOfficer

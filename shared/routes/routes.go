@@ -33,8 +33,9 @@ const (
 
 // Route is one method on one path.
 type Route struct {
-	Method   string
-	Path     string // an API Gateway resource path, {name} standing for one segment
+	Method string
+	// Path is an API Gateway resource path. {name} stands for one segment, {name+} at the end for all that follow.
+	Path     string
 	Function string // the folder below functions/ that serves it
 	Auth     Auth
 	Hosts    []Host
@@ -116,6 +117,14 @@ var table = []Route{
 	{"GET", "/proxy/pki/finalise", "dashboard", Session, operators},
 	{"POST", "/proxy/pki/finalise", "dashboard", Session, operators},
 	{"POST", "/proxy/pki/cancel", "dashboard", Session, operators},
+	{"GET", "/proxy/rotate", "dashboard", Session, operators},
+	{"POST", "/proxy/rotate", "dashboard", Session, operators},
+	{"GET", "/proxy/jobs/{job_id}", "dashboard", Session, operators},
+	{"GET", "/proxy/agents/{agent_id}/edit", "dashboard", Session, operators},
+	{"POST", "/proxy/agents/{agent_id}/edit", "dashboard", Session, operators},
+	{"POST", "/proxy/agents/{agent_id}/hygiene", "dashboard", Session, operators},
+	{"GET", "/", "dashboard", None, operators},
+	{"GET", "/proxy/{page+}", "dashboard", Session, operators}, // the last: it takes what no other path has
 }
 
 // least is the table of roles: the least role of each route that admits admins. A route that is not in it is open to no
@@ -143,6 +152,13 @@ var least = map[string]admin.Role{
 	"POST /v1/admin/audit/checkpoint":              admin.CAOfficer, // it accepts a trail that was set back
 
 	"GET /proxy":                                admin.Viewer,
+	"GET /proxy/{page+}":                        admin.Viewer,
+	"GET /proxy/jobs/{job_id}":                  admin.Viewer,
+	"GET /proxy/rotate":                         admin.Operator,
+	"POST /proxy/rotate":                        admin.Operator,
+	"GET /proxy/agents/{agent_id}/edit":         admin.Operator,
+	"POST /proxy/agents/{agent_id}/edit":        admin.Operator,
+	"POST /proxy/agents/{agent_id}/hygiene":     admin.Operator,
 	"POST /proxy/logout":                        admin.Viewer,
 	"GET /proxy/overview":                       admin.Viewer,
 	"GET /proxy/agents":                         admin.Viewer,

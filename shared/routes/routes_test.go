@@ -34,8 +34,12 @@ func TestMatch(t *testing.T) {
 		{"//healthz", "", ""},
 		{"/HEALTHZ", "", ""},
 		{"healthz", "", ""},
-		{"/", "", ""},
+		{"/", "/", ""},
 		{"", "", ""},
+		{"/proxy/nothing", "/proxy/{page+}", ""},
+		{"/proxy/agents/orga::kyc/nothing", "/proxy/{page+}", ""},
+		{"/proxy/agents/orga::kyc", "/proxy/agents/{agent_id}", "orga::kyc"},
+		{"/proxy/", "", ""},
 		{"/healthz?x=1", "", ""},
 	} {
 		resource, params, ok := routes.Match(c.path)
@@ -112,6 +116,7 @@ func FuzzMatch(f *testing.F) {
 				t.Fatalf("%q: parameter %s is empty", path, name)
 			}
 			spelled = strings.ReplaceAll(spelled, "{"+name+"}", url.PathEscape(value))
+			spelled = strings.ReplaceAll(spelled, "{"+name+"+}", url.PathEscape(value))
 		}
 		again, same, ok := routes.Match(spelled)
 		if diff := cmp.Diff(params, same); !ok || again != resource || diff != "" {

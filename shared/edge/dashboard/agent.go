@@ -40,11 +40,25 @@ func (d *Dashboard) agent(w http.ResponseWriter, r *http.Request) error {
 	if v.Events, v.Earlier, err = d.events(r.Context(), string(v.ID), v.Head.Seq); err != nil {
 		return err
 	}
-	if r.URL.Query().Get("done") == "deactivated" && v.Status == agent.Deactivated {
-		v.Done = "Deactivated. None of its certificates gets a token any more."
-	}
+	v.Done = v.done(r.URL.Query().Get("done"))
 	d.render(w, r, http.StatusOK, page{Name: "agent", Section: "agents", Title: v.ID.Name(), Content: v})
 	return nil
+}
+
+// done says what a form has just done, as far as the agent shows it.
+func (v agentView) done(what string) string {
+	active := v.Status == agent.Active
+	switch {
+	case what == "deactivated" && !active:
+		return "Deactivated. None of its certificates gets a token any more."
+	case what == "saved" && active:
+		return "Saved."
+	case what == "enrolled" && active:
+		return "Enrolled. The agent gets tokens with its certificate."
+	case what == "awaited" && active:
+		return "Enrolled. The agents' domain is learning the agent's CA; until then, for some minutes, it answers 403."
+	}
+	return ""
 }
 
 // look reads the agent that a request is about.
@@ -239,7 +253,11 @@ func describe(row audit.Row) event {
 	}
 	for _, name := range []string{"grace", "overlap"} {
 		if seconds, ok := row.Details[name+"_seconds"].(float64); ok && seconds > 0 {
-			e.About = append(e.About, pair{Name: name, Value: lasting(time.Duration(seconds) * time.Second)})
+			e.About = append(e.About, pair{
+				Name:  name,
+				Value: lasting(time.Duration(seconds) * time.Second),
+				Small: "aside",
+			})
 		}
 	}
 	return e

@@ -2,15 +2,15 @@ package dashboard
 
 import (
 	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
 )
+
+const agentsPath = "/proxy/agents"
 
 // pageSize is how many agents a page shows.
 const pageSize = 50
@@ -23,17 +23,21 @@ type agentRow struct {
 	agent.Agent
 	State      chip
 	Generation chip
+	Until      time.Time // end of the overlap that accepts its certificate; zero: the certificate needs none
 	LastSeen   time.Time // the hour in which it last got a token; zero: none is known
 }
 
 // agentList is a page of agents.
 type agentList struct {
-	Search      string
-	Chosen      choice
-	Due         []choice // to choose from: whose certificates are due
-	CAs         []choice // and under which Org CA they are, newest first
-	Agents      []agentRow
-	First, Next string // addresses; empty: this is the first page, or the last
+	agentFilter
+	Chips, Methods []chipLink
+	Total          string // empty: not known
+	Agents         []agentRow
+	Looked         int    // agents that were looked at for this page, where no index knows them
+	First, Next    string // addresses; empty: this is the first page, or the last
+	Sorts          map[string]string
+	Bulk           string // address of the order for all that match; empty: it cannot be for these
+	Job            *registry.Job
 }
 
 func (d *Dashboard) agents(w http.ResponseWriter, r *http.Request) error {
@@ -42,14 +46,12 @@ func (d *Dashboard) agents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v := agentList{Search: strings.TrimSpace(q.Get("q")), Due: dueChoices(), CAs: ofAgents(org.Generations)}
-	if v.Search == "" { // a name is looked for among all
-		v.Chosen = chosen(q.Get("show"))
+	v := agentList{agentFilter: readListing(q)}
+	t := d.tally(r, org)
+	if !q.Has("cursor") {
+		v.Beginning = v.Search != "" && t.Active > largeFleet
 	}
-	if !v.Chosen.Week.IsZero() {
-		v.Due = append(v.Due, v.Chosen)
-	}
-	found, err := d.find(r, v, q.Get("cursor"))
+	found, total, err := d.find(r, &v, q.Get("cursor"))
 	if err != nil {
 		return err
 	}
@@ -61,53 +63,102 @@ func (d *Dashboard) agents(w http.ResponseWriter, r *http.Request) error {
 		v.Agents = append(v.Agents, d.row(a, org, seen))
 	}
 	if q.Has("cursor") {
-		v.First = agentsURL(v, "")
+		v.First = v.url("")
+	} else if only := int64(len(found.Agents)); total == nil && found.Next == "" {
+		total = &only
 	}
 	if found.Next != "" {
-		v.Next = agentsURL(v, found.Next)
+		v.Next = v.url(found.Next)
+	}
+	v.Chips, v.Methods, v.Total = v.chips(t), v.methods(t), v.total(t, total)
+	v.Sorts = v.sorts(t, total)
+	if v.orderable() {
+		v.Bulk = v.at(bulkPath, "")
+	}
+	if v.Job, err = d.Enroll.Running(r.Context()); err != nil {
+		return err
 	}
 	d.render(w, r, http.StatusOK, page{Name: "agents", Section: "agents", Title: "Agents", Content: v})
 	return nil
 }
 
-// find reads one page: by the beginning of the name, by what is due, or by generation. All are indexes; nothing looks
-// through the fleet.
-func (d *Dashboard) find(r *http.Request, v agentList, cursor string) (registry.Page, error) {
+// find reads one page of the list, and how many agents all pages have where that was counted.
+func (d *Dashboard) find(r *http.Request, v *agentList, cursor string) (registry.Page, *int64, error) {
+	s := d.selection(v.agentFilter)
+	s.Cursor = cursor
 	switch {
-	case v.Chosen.Generation > 0:
-		return d.Enroll.List(r.Context(), registry.Query{Generation: v.Chosen.Generation, Limit: pageSize, Cursor: cursor})
+	case v.Beginning:
+		page, err := d.Enroll.Find(r.Context(), v.Search, pageSize, cursor)
+		return page, nil, err
+	case v.Chosen.Silent:
+		found, err := d.Enroll.Silent(r.Context(), s.Filter, pageSize, cursor)
+		v.Looked = found.Looked
+		return found.Page, nil, err
 	case !v.Chosen.Week.IsZero():
 		from, to := v.Chosen.Week, v.Chosen.Week.Add(week)
 		if now := d.Now(); from.Before(now) {
 			from = now // what is due already is another choice
 		}
-		return d.Enroll.DueIn(r.Context(), from, to, pageSize, cursor)
-	case v.Chosen.Due:
-		return d.Enroll.Due(r.Context(), v.Chosen.Within, pageSize, cursor)
+		page, err := d.Enroll.DueIn(r.Context(), from, to, pageSize, cursor)
+		return page, nil, err
 	}
-	return d.Enroll.Find(r.Context(), v.Search, pageSize, cursor)
+	// what a link shows is counted with the links
+	s.Untold = v.Whole() && v.Sort == "" || v.Chosen.Old && v.Method == "" && v.Search == ""
+	return d.Enroll.Select(r.Context(), s)
 }
 
-func agentsURL(v agentList, cursor string) string {
-	q := url.Values{}
-	for name, value := range map[string]string{"q": v.Search, "show": v.Chosen.Value, "cursor": cursor} {
-		if value != "" {
-			q.Set(name, value)
+// mostSorted is how many agents are sorted by their last token, which no index has: every one of them is read.
+const mostSorted = 1000
+
+// sorts are the addresses of the list in other orders, by the order's word. An order that the list cannot have, or has,
+// is left out.
+func (l agentFilter) sorts(t tally, total *int64) map[string]string {
+	all := map[string]string{}
+	add := func(sort string) {
+		next := l
+		if next.Sort = sort; l.Sort != sort {
+			all[sort] = next.url("")
 		}
 	}
-	if len(q) == 0 {
-		return "/proxy/agents"
+	if l.Beginning || l.Chosen.Silent {
+		return all
 	}
-	return "/proxy/agents?" + q.Encode()
+	if l.Sort != "" {
+		add("")
+	}
+	if l.Chosen == (choice{}) {
+		add(sortDue)
+	}
+	n := t.Active
+	switch {
+	case total != nil:
+		n = *total
+	case l.Chosen.Old && t.Old >= 0:
+		n = t.Old
+	case l.Chosen.Deactivated && t.Deactivated >= 0:
+		n = t.Deactivated
+	}
+	if n >= 0 && n <= mostSorted {
+		add(sortSeen)
+	}
+	return all
 }
 
 func (d *Dashboard) row(a agent.Agent, org registry.Org, seen map[agent.ID]time.Time) agentRow {
-	return agentRow{
+	v := agentRow{
 		Agent:      a,
 		State:      d.state(a, org.Pointer),
 		Generation: generationChip(a.Pin(), org),
 		LastSeen:   seen[a.ID],
 	}
+	if p := org.Pointer; p != nil && p.Accepts(a.Pin().Generation, d.Now()) {
+		for _, o := range p.Accepted {
+			if o.Generation == a.Pin().Generation {
+				v.Until = o.Until
+			}
+		}
+	}
+	return v
 }
 
 // state says in a word whether an agent can authenticate, and if not, or not for long, what to do.
@@ -132,7 +183,7 @@ func (d *Dashboard) state(a agent.Agent, p *orgca.Pointer) chip {
 	case !now.Before(pin.NotAfter):
 		return chip{"bad", "Expired", "Its certificate has expired. " + remedy(a.Method)}
 	case pin.Generation != p.Current:
-		return chip{"warn", "Overlap",
+		return chip{"warn", "On the old CA",
 			"Its certificate is of an earlier Org CA and stops " + stopsAt(*p, pin.Generation, now) + ". " +
 				remedy(a.Method)}
 	case !now.Before(pin.DueAt()), pin.NotAfter.Sub(now) < soon:

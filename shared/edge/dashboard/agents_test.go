@@ -56,12 +56,16 @@ func TestAgentsAreFound(t *testing.T) {
 	says(t, b.page(t, "/proxy/agents"), "No agent is enrolled yet.")
 	w.admit(t, "kyc-1", "kyc-2", "kyc-10", "pay", "Pay")
 	for query, want := range map[string]string{
-		"": "Pay kyc-1 kyc-10 kyc-2 pay", "?q=kyc-1": "kyc-1 kyc-10", "?q=pay": "pay", "?q=orga::kyc-2": "kyc-2",
-		"?q=+pay+": "pay", "?q=x": "",
+		"": "Pay kyc-1 kyc-10 kyc-2 pay", "?q=kyc-1": "kyc-1 kyc-10", "?q=pay": "Pay pay", "?q=orga::kyc-2": "kyc-2",
+		"?q=+AY+": "Pay pay", "?q=-1": "kyc-1 kyc-10", "?q=x": "",
 		"?q=%25": "", "?q=%3Cscript%3E": "", "?q=kyc%20": "kyc-1 kyc-10 kyc-2",
 		"?show=generation-1": "Pay kyc-1 kyc-10 kyc-2 pay", "?show=generation-2": "",
-		"?show=generation-x": "Pay kyc-1 kyc-10 kyc-2 pay", "?show=due-1": "Pay kyc-1 kyc-10 kyc-2 pay",
-		"?show=due-30": "", "?show=generation-2&q=kyc-1": "kyc-1 kyc-10",
+		"?show=generation-x": "Pay kyc-1 kyc-10 kyc-2 pay", "?show=due-1": "", "?show=due-x": "Pay kyc-1 kyc-10 kyc-2 pay",
+		"?show=due-30": "", "?show=generation-1&q=kyc-1": "kyc-1 kyc-10",
+		"?method=minted": "Pay kyc-1 kyc-10 kyc-2 pay", "?method=byoca": "", "?method=x": "Pay kyc-1 kyc-10 kyc-2 pay",
+		"?show=old": "", "?show=deactivated": "", "?show=silent": "Pay kyc-1 kyc-10 kyc-2 pay",
+		"?sort=last_seen": "Pay kyc-1 kyc-10 kyc-2 pay", "?sort=due": "Pay kyc-1 kyc-10 kyc-2 pay",
+		"?owner=nobody":                  "",
 		"?q=" + strings.Repeat("k", 100): "",
 	} {
 		if got := named(b.page(t, "/proxy/agents"+query)); got != want {
@@ -129,7 +133,7 @@ func TestStates(t *testing.T) {
 	if _, err := w.Rotate(t.Context(), "orga::new"); err != nil {
 		t.Fatal(err)
 	}
-	shows("old", "Overlap", "Rotate its certificate.")
+	shows("old", "On the old CA", "of an earlier Org CA and stops 24 Nov 2026, 04:00:00 UTC. Rotate its certificate.")
 	shows("new", "Active", "G2")
 	w.Advance(time.Hour)
 	shows("old", "Re-enrol", "not accepted any more. Rotate its certificate.")
@@ -279,7 +283,7 @@ func TestSubmittingTwiceRotatesOnce(t *testing.T) {
 		if a.status != http.StatusConflict || len(files(t, a)) != 0 {
 			t.Errorf("sent again: status %d", a.status)
 		}
-		says(t, a, "This form was sent before, and works once.")
+		says(t, a, "Certificate rotated already", "The private keys were on the page that answered it", "Rotate again")
 	}
 	view, err := w.Store.View(t.Context(), "orga::kyc")
 	if err != nil || view.Agent.Head.Seq != 2 {

@@ -22,17 +22,20 @@ const (
 	MaxBundle = 3_500_000
 )
 
-// auditView is the audit trail, as far as a filter lets it through.
+// auditView is the audit trail, as far as a filter lets it through, newest first.
 type auditView struct {
 	Form   formView // the filter
+	Active []chipLink
+	Days   []chipLink // ready-made periods
 	Rows   []auditRow
+	Count  string        // how many events match; empty: this is a later page
 	Events []audit.Event // to choose from
-	Next   string        // address of the next page
-	CSV    string        // addresses of the same rows as files
+	First  string        // addresses of the first page and of the one with earlier events
+	Next   string
+	CSV    string // addresses of the same rows as files
 	NDJSON string
 	Head   *auditlog.Head // nil: unknown at the moment
 	Seal   formView       // the forms that verify and pack
-	Days   []pair         // ready-made periods
 }
 
 type auditRow struct {
@@ -53,56 +56,125 @@ var knownEvents = []audit.Event{
 
 func (d *Dashboard) audit(w http.ResponseWriter, r *http.Request) error {
 	q, f := d.filter(r.URL.Query())
-	v := auditView{Form: f, Events: knownEvents, Seal: fresh(auditPath+"/verify", nil), Days: d.days()}
+	v := auditView{Form: f, Events: knownEvents, Seal: fresh(auditPath+"/verify", nil), Days: d.days(f.Values)}
 	if head, err := d.Trail.Head(r.Context(), ""); err == nil {
 		v.Head = &head
 	}
 	if len(f.Errors) == 0 {
-		q.Limit, q.Live = auditPage, true
-		found, err := d.Trail.Export(r.Context(), q)
+		q.Limit = auditPage
+		found, err := d.Trail.Latest(r.Context(), q)
 		if name := filterField(err); name != "" {
 			v.Form = fresh(auditPath, f.Values, field{name, d.problem(r, err).Detail})
 		} else if err != nil {
 			return err
 		}
-		for _, row := range found.Rows {
-			_, err := agent.ParseID(row.Subject)
-			v.Rows = append(v.Rows, auditRow{describe(row), err == nil})
-		}
-		if found.Next != "" {
-			v.Next = filterURL(auditPath, f.Values, "cursor", found.Next)
-		}
+		v.show(found, q.Cursor != "")
 	}
+	v.Active = activeFilters(v.Form.Values)
 	v.CSV, v.NDJSON = filterURL(auditPath+"/export", f.Values, "format", "csv"),
 		filterURL(auditPath+"/export", f.Values, "format", "ndjson")
 	d.render(w, r, v.Form.Status, page{Name: "audit", Section: "audit", Title: "Audit trail", Content: v})
 	return nil
 }
 
-// days are periods to choose with one click.
-func (d *Dashboard) days() []pair {
-	today := d.Now().UTC()
-	var all []pair
-	for _, p := range []struct {
-		name string
-		days int
-	}{{"Today", 0}, {"7 days", 6}, {"30 days", 29}} {
-		all = append(all, pair{
-			Name:  p.name,
-			Value: auditPath + "?" + url.Values{"start": {today.AddDate(0, 0, -p.days).Format(time.DateOnly)}}.Encode(),
-		})
+// show fills the page with what was found.
+func (v *auditView) show(found auditlog.Latest, later bool) {
+	for _, row := range found.Rows {
+		_, err := agent.ParseID(row.Subject)
+		v.Rows = append(v.Rows, auditRow{describe(row), err == nil})
+	}
+	if found.Next != "" {
+		v.Next = filterURL(auditPath, v.Form.Values, "cursor", found.Next)
+	}
+	switch {
+	case later:
+		v.First = filterURL(auditPath, v.Form.Values, "", "")
+	case found.AtLeast && found.Count > 0:
+		v.Count = "More than " + plural(found.Count, "event")
+	default:
+		v.Count = plural(found.Count, "event")
+	}
+}
+
+// filterNames are the fields of the filter and what each is called, in the order of the form.
+var filterNames = []pair{{Name: "start", Value: "From"}, {Name: "end", Value: "To"},
+	{Name: "event_type", Value: "Event"}, {Name: "subject", Value: "About"}, {Name: "actor", Value: "By"}}
+
+// activeFilters are the fields that hold back events, each with a link that takes it away.
+func activeFilters(f url.Values) []chipLink {
+	var all []chipLink
+	for _, name := range filterNames {
+		value := f.Get(name.Name)
+		if value == "" {
+			continue
+		}
+		rest := url.Values{}
+		for _, other := range filterNames {
+			if other.Name != name.Name {
+				rest.Set(other.Name, f.Get(other.Name))
+			}
+		}
+		to := filterURL(auditPath, rest, "", "")
+		if rest.Get("start") == "" && rest.Get("end") == "" && rest.Get("subject") == "" {
+			to = filterURL(auditPath, rest, "period", "all") // or a default would take its place
+		}
+		all = append(all, chipLink{Text: name.Value + " " + shownFilter(name.Name, value), To: to})
 	}
 	return all
 }
 
-// filter reads the filter. Without a period it is today and yesterday: a trail of years is too long for a default.
+func shownFilter(name, value string) string {
+	switch name {
+	case "start", "end":
+		if t, err := time.Parse(time.DateOnly, value); err == nil {
+			return day(t)
+		}
+	case "event_type":
+		return eventTitle(audit.Event(value))
+	case "actor":
+		return shortActor(value)
+	}
+	return value
+}
+
+// usualDays is the period of a filter that names none: with the newest events first, a week is what an operator looks
+// for.
+const usualDays = 7
+
+// days are periods to choose with one click. The other fields of the filter stay.
+func (d *Dashboard) days(f url.Values) []chipLink {
+	today := d.Now().UTC()
+	var all []chipLink
+	for _, p := range []struct {
+		name string
+		days int
+	}{{"Today", 1}, {"7 days", usualDays}, {"30 days", 30}, {"All", 0}} {
+		next := url.Values{}
+		for _, name := range []string{"event_type", "subject", "actor"} {
+			next.Set(name, f.Get(name))
+		}
+		c := chipLink{Text: p.name}
+		if p.days == 0 {
+			c.To, c.On = filterURL(auditPath, next, "period", "all"), f.Get("start") == "" && f.Get("end") == ""
+		} else {
+			start := today.AddDate(0, 0, 1-p.days).Format(time.DateOnly)
+			c.To, c.On = filterURL(auditPath, next, "start", start), f.Get("start") == start && f.Get("end") == ""
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// filter reads the filter. Without a period it is the last days, unless the whole trail is asked for, or one chain.
 func (d *Dashboard) filter(values url.Values) (auditlog.Query, formView) {
 	f := url.Values{}
-	for _, name := range []string{"start", "end", "subject", "event_type", "actor"} {
-		f.Set(name, strings.TrimSpace(values.Get(name)))
+	for _, name := range filterNames {
+		f.Set(name.Name, strings.TrimSpace(values.Get(name.Name)))
 	}
-	if f.Get("start") == "" && f.Get("end") == "" && f.Get("subject") == "" {
-		f.Set("start", d.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly))
+	if values.Get("period") == "all" {
+		f.Set("period", "all")
+	} else if f.Get("start") == "" && f.Get("end") == "" && f.Get("subject") == "" {
+		f.Set("start", d.Now().UTC().AddDate(0, 0, 1-usualDays).Format(time.DateOnly))
 	}
 	q := auditlog.Query{
 		Subject: f.Get("subject"),
@@ -137,12 +209,19 @@ func filterField(err error) string {
 	return ""
 }
 
+// filterURL is an address with the fields of a filter, and one parameter more if it has a name.
 func filterURL(path string, f url.Values, name, value string) string {
-	q := url.Values{name: {value}}
+	q := url.Values{}
+	if name != "" {
+		q.Set(name, value)
+	}
 	for n := range f {
 		if v := f.Get(n); v != "" {
 			q.Set(n, v)
 		}
+	}
+	if len(q) == 0 {
+		return path
 	}
 	return path + "?" + q.Encode()
 }

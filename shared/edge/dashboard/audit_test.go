@@ -3,6 +3,7 @@ package dashboard_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -91,6 +92,7 @@ func TestTheTrailIsPaged(t *testing.T) {
 	if m == nil || strings.Count(a.body, "<tr>") != 81 {
 		t.Fatalf("%d rows, next %q", strings.Count(a.body, "<tr>"), m)
 	}
+	says(t, a, "130 events", "newest first", "Event Enrolled", "From 18 Nov 2026")
 	if a = b.page(t, strings.ReplaceAll(m[1], "&amp;", "&")); strings.Count(a.body, "<tr>") != 51 {
 		t.Errorf("the second page has %d rows", strings.Count(a.body, "<tr>"))
 	}
@@ -179,5 +181,53 @@ func TestTheTrailIsPacked(t *testing.T) {
 		if a := b.send(t, "POST", "/proxy/audit/bundle", form); a.status != http.StatusBadRequest {
 			t.Errorf("from %q: status %d", from, a.status)
 		}
+	}
+}
+
+// The newest event is first, on every page; each filter is shown, and can be taken away.
+func TestTheNewestEventIsFirst(t *testing.T) {
+	w, b := signedIn(t)
+	for n := range 100 {
+		w.Advance(time.Second)
+		w.admit(t, fmt.Sprintf("agent-%02d", n))
+	}
+	b.signIn(t)
+	a := b.page(t, "/proxy/audit?event_type=agent.enrolled&actor=test")
+	names := strings.Fields(named(a))
+	if len(names) != 80 || names[0] != "agent-99" || names[79] != "agent-20" {
+		t.Errorf("%d rows from %s to %s", len(names), names[0], names[len(names)-1])
+	}
+	says(t, a, "100 events", "newest first", "By test")
+	m := regexp.MustCompile(`href="([^"]+)" rel="next"`).FindStringSubmatch(a.body)
+	if m == nil {
+		t.Fatal("no page with earlier events")
+	}
+	a = b.page(t, strings.ReplaceAll(m[1], "&amp;", "&"))
+	if names = strings.Fields(named(a)); len(names) != 20 || names[0] != "agent-19" || names[19] != "agent-00" {
+		t.Errorf("earlier: %v", names)
+	}
+	says(t, a, "Newest events")
+	for _, m := range regexp.MustCompile(`<a href="([^"]+)" title="Take this filter away">([A-Z][a-z]+) `).
+		FindAllStringSubmatch(a.body, -1) {
+		less := text(b.page(t, strings.ReplaceAll(m[1], "&amp;", "&")).body)
+		if strings.Contains(less, "newest first "+m[2]) {
+			t.Errorf("%s stays: %.200s", m[2], less)
+		}
+	}
+	all := b.page(t, "/proxy/audit?period=all")
+	if strings.Contains(all.body, "Take this filter away") {
+		t.Error("the whole trail is filtered")
+	}
+	says(t, all, "Org CA created")
+}
+
+// The page shows the key that an auditor compares.
+func TestTheAuditKeyIsShown(t *testing.T) {
+	w, b := signedIn(t)
+	w.seal(t)
+	a := b.page(t, "/proxy/audit")
+	last, err := w.Store.Checkpoint(t.Context())
+	if err != nil || last.Sealed.Checkpoint.Key == "" || !strings.Contains(a.body, `data-copy="`+last.Sealed.Checkpoint.Key+`"`) {
+		t.Errorf("the fingerprint %q is not on the page: %v", last.Sealed.Checkpoint.Key, err)
 	}
 }

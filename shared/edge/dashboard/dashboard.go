@@ -12,7 +12,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 	"github.com/mastio-aws/mastio/shared/usecase/auditlog"
@@ -54,7 +53,8 @@ type Config struct {
 	Now    func() time.Time
 }
 
-// Dashboard answers everything below /proxy. It is safe for concurrent use and keeps nothing between requests.
+// Dashboard answers the operators' front page and everything below /proxy. It is safe for concurrent use and keeps
+// nothing between requests.
 type Dashboard struct{ Config }
 
 // New returns a Dashboard.
@@ -63,15 +63,23 @@ func New(cfg Config) *Dashboard { return &Dashboard{cfg} }
 // Handler answers one route; an error that it returns has been answered with a page, and is for the log.
 type Handler = func(w http.ResponseWriter, r *http.Request) error
 
-// Handlers returns the handler of every route below /proxy.
+// Handlers returns the handler of every route of the dashboard.
 func (d *Dashboard) Handlers() map[string]Handler {
 	all := map[string]Handler{
+		"GET /":                                     d.front,
+		"GET /proxy/{page+}":                        noPage,
 		"GET /proxy":                                d.home,
 		"GET /proxy/login":                          d.loginPage,
 		"POST /proxy/login":                         d.login,
 		"POST /proxy/logout":                        d.logout,
 		"GET /proxy/overview":                       d.overview,
 		"GET /proxy/agents":                         d.agents,
+		"GET /proxy/rotate":                         d.bulkPage,
+		"POST /proxy/rotate":                        d.bulk,
+		"GET /proxy/jobs/{job_id}":                  d.job,
+		"GET /proxy/agents/{agent_id}/edit":         d.editPage,
+		"POST /proxy/agents/{agent_id}/edit":        d.edit,
+		"POST /proxy/agents/{agent_id}/hygiene":     d.setHygiene,
 		"GET /proxy/enrol":                          d.enrolPage,
 		"POST /proxy/enrol":                         d.enrol,
 		"GET /proxy/agents/{agent_id}":              d.agent,
@@ -125,14 +133,8 @@ func (d *Dashboard) home(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// fail answers with the words of the API's problem.
-func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, err error) {
-	p := d.problem(r, err)
-	d.render(w, r, p.Status, page{Name: "error", Title: p.Title, Content: p})
-}
-
-func (d *Dashboard) problem(r *http.Request, err error) *problem.Problem {
-	p := problem.Of(err)
-	p.RequestID = d.Caller(r.Context()).RequestID
-	return p
+// front leads from the host's root to the pages.
+func (d *Dashboard) front(w http.ResponseWriter, r *http.Request) error {
+	http.Redirect(w, r, "/proxy", http.StatusSeeOther)
+	return nil
 }

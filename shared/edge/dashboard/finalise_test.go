@@ -99,7 +99,7 @@ func TestAgentPagesShowTheLastToken(t *testing.T) {
 	w, b := signedIn(t)
 	w.inUse(t, "busy")
 	w.admit(t, "never")
-	says(t, b.page(t, "/proxy/agents"), "Last token", "last token 24 Nov 2026, 03:00 to 04:00 UTC")
+	says(t, b.page(t, "/proxy/agents"), "Last token", "last token in the last 2 hours")
 	says(t, b.page(t, "/proxy/agents/orga::busy"), "Last token 24 Nov 2026, 03:00 to 04:00 UTC")
 	says(t, b.page(t, "/proxy/agents/orga::never"), "Last token none is known")
 }

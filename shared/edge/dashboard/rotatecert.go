@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/audit"
 	"github.com/mastio-aws/mastio/shared/pki"
 	"github.com/mastio-aws/mastio/shared/reason"
+	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/agentcert"
 )
 
@@ -74,7 +76,11 @@ func (d *Dashboard) rotateCert(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	s := visitOf(r.Context()).Session
-	if err := d.Door.Once(r.Context(), s, "rotate "+string(v.ID)+" "+f.Get("number")); err != nil {
+	err = d.Door.Once(r.Context(), s, "rotate "+string(v.ID)+" "+f.Get("number"))
+	if errors.Is(err, session.ErrUsed) {
+		return d.sentAgain(w, r, v.ID, audit.AgentCertRotated)
+	}
+	if err != nil {
 		return err
 	}
 	req.By = d.by(r)
@@ -89,6 +95,26 @@ func (d *Dashboard) rotateCert(w http.ResponseWriter, r *http.Request) error {
 	h := handout(out.Agent, out.Material, out.Certificate, d.Now())
 	h.Previous, h.PreviousUntil, h.Grace = out.Previous, out.PreviousUntil, req.Grace > 0
 	d.render(w, r, http.StatusOK, page{Name: "rotated", Section: "agents", Title: "Certificate rotated", Content: h})
+	return nil
+}
+
+// sentAgain answers the repetition of a form whose first answer had the keys of an agent. If the agent's last event is
+// of this session, the first one was carried out, and the way on leads to new keys.
+func (d *Dashboard) sentAgain(w http.ResponseWriter, r *http.Request, id agent.ID, did audit.Event) error {
+	v := d.failure(r, session.ErrUsed)
+	last, err := d.Trail.Last(r.Context(), string(id))
+	if err != nil {
+		return err
+	}
+	if last != nil && last.EventType == did && last.Actor == d.by(r).Actor {
+		path := agentsPath + "/" + string(id)
+		v.Title = eventTitle(did) + " already"
+		v.Text = "This form was sent before and was carried out on " + momentOf(last.Timestamp) + ". Nothing was done a " +
+			"second time. The private keys were on the page that answered it, and are stored nowhere. If you did not save " +
+			"them, rotate the certificate again."
+		v.Ways = []way{{"Rotate again", path + "/rotate-cert"}, {"Show the agent", path}}
+	}
+	d.showFailure(w, r, v)
 	return nil
 }
 

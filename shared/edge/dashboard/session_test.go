@@ -3,6 +3,7 @@ package dashboard_test
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,14 +14,17 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-func target(path string) string { return strings.ReplaceAll(path, "{agent_id}", "orga::kyc") }
+func target(path string) string {
+	return strings.NewReplacer("{agent_id}", "orga::kyc", "{page+}", "nothing", "{job_id}", "job").Replace(path)
+}
 
 // paths are the dashboard's routes that need a session.
 func guarded(t testing.TB) []routes.Route {
 	t.Helper()
 	var some []routes.Route
 	for _, r := range routes.All() {
-		if r.Function == "dashboard" && r.Path != "/proxy/login" && r.Path != "/proxy/assets/{asset}" {
+		public := []string{"/", "/proxy/login", "/proxy/assets/{asset}"}
+		if r.Function == "dashboard" && !slices.Contains(public, r.Path) {
 			if r.Auth != routes.Session {
 				t.Errorf("%s %s asks for %q", r.Method, r.Path, r.Auth)
 			}
@@ -278,7 +282,7 @@ func TestAStoreThatFails(t *testing.T) {
 	}})
 	b := w.browser()
 	b.signIn(t)
-	for op, path := range map[string]string{"Session": "/proxy/pki", "Org": "/proxy/overview", "Find": "/proxy/agents",
+	for op, path := range map[string]string{"Session": "/proxy/pki", "Org": "/proxy/overview", "List": "/proxy/agents",
 		"View": "/proxy/agents/orga::kyc", "Rows": "/proxy/overview"} {
 		broken = op
 		a := b.get(t, path)

@@ -44,11 +44,13 @@ var templates = parse()
 
 func parse() map[string]*template.Template {
 	base := template.Must(template.New("base").Funcs(template.FuncMap{
-		"asset": assetURL, "icon": icon, "groups": groups, "short": short, "day": day, "moment": moment, "momentOf": momentOf,
-		"stamp": stamp, "relative": relative, "hour": hour, "evidence": evidence,
-		"count": count, "count64": func(n int64) string { return count(int(n)) },
-		"plural64": func(n int64, what string) string { return plural(int(n), what) }, "chip": newChip, "edges": edges,
-		"stateOf": stateOf, "ago": agoHTML, "reissueChip": reissueChip, "plus": func(a, b int) int { return a + b },
+		"asset": assetURL, "icon": icon, "groups": groups, "short": short, "day": dayHTML, "moment": momentHTML,
+		"momentOf": momentOfHTML, "stamp": stamp, "relative": relative, "ago": agoHTML, "hour": hourHTML,
+		"evidence": evidence,
+		"count":    count, "count64": func(n int64) string { return count(int(n)) },
+		"plural": plural, "plural64": func(n int64, what string) string { return plural(int(n), what) }, "chip": newChip,
+		"edges": edges, "stateOf": stateOf, "shortActor": shortActor, "seenAgo": seenAgoHTML, "enrolBy": enrolBy,
+		"reissueChip": reissueChip, "plus": func(a, b int) int { return a + b },
 		"sentences": sentences, "eventTitle": eventTitle, "how": how, "checkName": checkName,
 		"lasting": func(seconds int64) string { return lasting(time.Duration(seconds) * time.Second) },
 		"list":    func(v ...any) []any { return v },
@@ -56,6 +58,7 @@ func parse() map[string]*template.Template {
 	all := map[string]*template.Template{}
 	for _, name := range []string{
 		"login", "continue", "error", "overview", "agents", "agent", "rotatecert", "rotated", "enrol", "deactivate",
+		"bulk", "job", "edit",
 		"pki", "rotation", "rotateca", "preflight", "result", "confirm", "audit", "verdict", "bundle",
 	} {
 		all[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
@@ -110,6 +113,19 @@ func how(m agent.Method) string {
 		return "Minted"
 	case agent.BYOCA:
 		return "BYOCA"
+	case agent.SPIFFE:
+		return "SPIFFE"
+	}
+	return string(m)
+}
+
+// enrolBy says who issues the certificates of a method.
+func enrolBy(m agent.Method) string {
+	switch m {
+	case agent.Minted:
+		return "Issued by the Mastio"
+	case agent.BYOCA:
+		return "Your own CA (BYOCA)"
 	case agent.SPIFFE:
 		return "SPIFFE"
 	}
@@ -175,11 +191,10 @@ func hour(t time.Time) string {
 
 // momentOf writes a time out of the audit trail as moment does.
 func momentOf(timestamp string) string {
-	t, err := time.Parse(time.RFC3339, timestamp)
-	if err != nil {
-		return timestamp
+	if t, ok := rowTime(timestamp); ok {
+		return moment(t)
 	}
-	return moment(t)
+	return timestamp
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -93,7 +93,7 @@ func weeksOf(due int64, times []time.Time, through, now time.Time) weeks {
 			From:    from,
 			Label:   from.Format("2 Jan"),
 			AtLeast: through.Before(from.Add(week - time.Millisecond)),
-			Link:    agentsURL(agentList{Chosen: dueInWeek(from)}, ""),
+			Link:    agentFilter{Chosen: dueInWeek(from)}.url(""),
 		})
 	}
 	for _, at := range times {

@@ -60,6 +60,9 @@ type Config struct {
 	Guesses Guesses // of the admin secret; nil: none are counted
 	// called for each wrong or missing admin secret, and for each admin whose role may not; nil: never
 	Refused func(ctx context.Context, f auditlog.Refusal)
+	// Refusal answers a request that no handler gets: a method that a page lacks, a panic. Its caller is not known. nil: a
+	// problem document does.
+	Refusal func(w http.ResponseWriter, r *http.Request, err error)
 	// a missing Org CA is the operator's to bring (orgca.ErrAwaited)
 	Awaits bool
 	Log    *slog.Logger
@@ -160,6 +163,10 @@ func (m *Mux) fail(w *recorder, r *http.Request, resource string, err error) {
 	p := problem.Of(err)
 	if errors.Is(err, ErrMethod) {
 		w.Header().Set("Allow", strings.Join(routes.Methods(resource), ", "))
+	}
+	if m.Refusal != nil {
+		m.Refusal(w, r, err)
+		return
 	}
 	if strings.HasPrefix(resource, tokenPaths) {
 		writeOAuthError(w, p)

@@ -41,6 +41,54 @@ const copying = (label, text) => {
 	return button;
 };
 
+// Times are sent in UTC. Here they become those of the browser's zone, and UTC stands behind them.
+const written = {
+	day: { day: 'numeric', month: 'short', year: 'numeric' },
+	moment: { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'short' },
+	clock: { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit' },
+	hour: { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', timeZoneName: 'short' },
+};
+
+const inZone = (form, at) => new Intl.DateTimeFormat('en-GB', written[form]).format(at);
+
+for (const time of document.querySelectorAll('time[data-as]')) {
+	const at = new Date(time.dateTime);
+	if (isNaN(at)) { continue; }
+	const utc = time.title || time.textContent;
+	if (time.dataset.as === 'ago') {
+		time.title = inZone('moment', at) + '\n' + utc;
+		continue;
+	}
+	time.title = utc;
+	if (time.dataset.as === 'hour') {
+		const hour = 3600000;
+		time.textContent = new Intl.DateTimeFormat('en-GB', written.hour).formatRange(at, new Date(at.getTime() + hour));
+		continue;
+	}
+	time.textContent = inZone(time.dataset.as, at);
+}
+
+for (const head of document.querySelectorAll('[data-zone]')) {
+	const zone = new Intl.DateTimeFormat('en-GB', { timeZoneName: 'short' }).formatToParts().find((p) => p.type === 'timeZoneName');
+	head.textContent = head.textContent.replace('UTC', zone.value);
+}
+
+// The key "/" goes to the search of the page, or to that of the agents.
+document.addEventListener('keydown', (event) => {
+	if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey) { return; }
+	if (event.target.closest('input, select, textarea, [contenteditable]')) { return; }
+	const search = document.querySelector('main input[type=search]');
+	const agents = document.querySelector('.side nav a[href$="/proxy/agents"]');
+	if (!search && !agents) { return; }
+	event.preventDefault();
+	if (search) {
+		search.focus();
+		search.select();
+		return;
+	}
+	location.assign(agents.href + '#q');
+});
+
 for (const code of document.querySelectorAll('code[data-copy]')) {
 	const around = document.createElement('span');
 	around.className = 'copied';
@@ -94,4 +142,42 @@ for (const bar of document.querySelectorAll('[data-live]')) {
 		document.addEventListener('visibilitychange', look, { once: true });
 	};
 	setTimeout(next, every);
+}
+
+// A selection: one box for all of the page, and a button that says how many.
+const boxes = [...document.querySelectorAll('input[form=bulk][name=id]')];
+const rotate = document.querySelector('[data-selected]');
+if (rotate && boxes.length > 0) {
+	const all = document.querySelector('[data-all]');
+	const every = all.querySelector('input');
+	const count = () => {
+		const chosen = boxes.filter((b) => b.checked).length;
+		rotate.disabled = chosen === 0;
+		rotate.textContent = chosen > 0 ? `Rotate ${chosen} selected` : 'Rotate selected';
+		every.checked = chosen === boxes.length;
+		every.indeterminate = chosen > 0 && chosen < boxes.length;
+	};
+	all.hidden = false;
+	every.addEventListener('change', () => { for (const b of boxes) { b.checked = every.checked; } count(); });
+	for (const b of boxes) { b.addEventListener('change', count); }
+	addEventListener('pageshow', count);
+	count();
+}
+
+// An order that is carried out: its numbers change together, and the page is loaded again at its end.
+for (const panel of document.querySelectorAll('[data-job]')) {
+	const look = async () => {
+		try {
+			const answer = await fetch(panel.dataset.job, { redirect: 'error', headers: { Accept: 'application/json' } });
+			const now = await answer.json();
+			if (!now.open) { location.reload(); return; }
+			panel.querySelector('progress').value = now.percent;
+			panel.querySelector('[data-job-text]').textContent = now.text;
+			for (const n of panel.querySelectorAll('[data-job-count]')) { n.textContent = now[n.dataset.jobCount]; }
+		} catch {
+			// the next look may work
+		}
+		setTimeout(look, 5000);
+	};
+	setTimeout(look, 5000);
 }
