@@ -45,6 +45,9 @@ func TestFlows(t *testing.T) {
 		{"the Org CA is rotated, rolled back, rotated again and finalised", rotateOrgCA},
 		{"an own Org CA is brought, its certificate pasted and its key chosen as a file", ownOrgCA},
 		{"an agent is enrolled, and found among those that are due", enrolAgent},
+		{"agents are selected, and rotated by one order", rotateMany},
+		{"an agent is edited", editAgent},
+		{"the search is a key away, and times are in the browser's zone", shortcuts},
 		{"an agent is deactivated", deactivateAgent},
 		{"the audit trail is filtered, verified, and packed for an auditor", auditTrail},
 		{"signing out everywhere ends every session", signOutEverywhere},
@@ -102,7 +105,7 @@ func rotateCert(t *testing.T, b *tab) {
 	if _, err := chromedp.RunResponse(b.ctx, chromedp.Reload()); err != nil {
 		t.Fatal(err)
 	}
-	b.says("This form was sent before, and works once.")
+	b.says("Certificate rotated already", "If you did not save them, rotate the certificate again.", "Rotate again")
 	if status := token(t, b.s, read("cert.pem"), read("agent-key.pem")); status != http.StatusOK {
 		t.Errorf("token after the page was loaded again: status %d", status)
 	}
@@ -345,6 +348,57 @@ func enrolAgent(_ *testing.T, b *tab) {
 	b.open("/proxy/overview")
 	b.press(".due a")
 	b.says("due within 30 days", "night-watch", "in 9 days")
+}
+
+func rotateMany(t *testing.T, b *tab) {
+	b.signIn()
+	b.open("/proxy/agents?q=SCREENER-eu")
+	if disabled := get(b, chromedp.Evaluate[bool](`document.querySelector('[data-selected]').disabled`)); !disabled {
+		t.Error("nothing is selected, and can be rotated")
+	}
+	b.do(chromedp.Click(chromedp.CSS(`input[value="orga::kyc-screener-eu"]`)),
+		chromedp.Click(chromedp.CSS(`input[value="orga::payments-screener-eu"]`)))
+	b.press("[data-selected]")
+	b.says("Rotate 2 agents", "kyc-screener-eu", "payments-screener-eu")
+	b.press("main button.primary")
+	b.says("of 2 agents dealt with")
+	b.see(t.TempDir(), "job", "")
+	for range 3 { // the schedule runs the job; here nothing else does
+		if _, err := b.s.Lambda.Invoke(t.Context(), "hygiene", []byte(`{"source":"aws.events"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.wait(func() bool { return strings.Contains(b.text(), "New certificates were made") })
+	b.says("2 of 2 agents dealt with")
+}
+
+func editAgent(_ *testing.T, b *tab) {
+	b.signIn()
+	b.open("/proxy/agents/orga::treasury-screener-eu")
+	b.press("a[href$='/edit']")
+	b.fill("#owner", "Team Treasury")
+	b.press("main button.primary")
+	b.says("Saved.", "Team Treasury", "Profile changed")
+	b.press("dd a[href*='owner=']")
+	b.says("owned by Team Treasury", "treasury-screener-eu")
+}
+
+func shortcuts(t *testing.T, b *tab) {
+	b.signIn()
+	call(b, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Asia/Kolkata"})
+	b.open("/proxy/agents/orga::kyc-screener-eu")
+	zone := get(b, chromedp.Evaluate[[]string](
+		`(e => [e.textContent, e.title])(document.querySelector('time[data-as=moment]'))`))
+	if !strings.HasSuffix(zone[0], "GMT+5:30") || !strings.HasSuffix(zone[1], "UTC") {
+		t.Errorf("a time in India is %q", zone)
+	}
+	b.keys("/")
+	b.arrive("/proxy/agents")
+	b.wait(func() bool { return get(b, chromedp.Evaluate[string](`document.activeElement.id`)) == "q" })
+	b.keys("Router", kb.Enter)
+	b.arrive("/proxy/agents?q=Router")
+	b.says("with “Router” in the name")
+	call(b, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: ""})
 }
 
 // pair is a certificate with its key, of a CA or of none.

@@ -48,6 +48,12 @@ func TestTenThousandAgents(t *testing.T) {
 	for _, p := range []struct{ path, resource string }{
 		{"/proxy/overview", "/proxy/overview"}, {"/proxy/agents", "/proxy/agents"},
 		{"/proxy/agents?q=agent-00042", "/proxy/agents"},
+		{"/proxy/agents?q=T-00042", "/proxy/agents"}, {"/proxy/agents?show=old", "/proxy/agents"},
+		{"/proxy/agents?show=deactivated", "/proxy/agents"}, {"/proxy/agents?show=silent", "/proxy/agents"},
+		{"/proxy/agents?sort=due", "/proxy/agents"}, {"/proxy/agents?method=minted", "/proxy/agents"},
+		{"/proxy/rotate", "/proxy/rotate"}, {"/proxy/rotate?show=due-30", "/proxy/rotate"},
+		{"/proxy/agents/orga::agent-0004242/edit", "/proxy/agents/{agent_id}/edit"},
+		{"/proxy/audit?period=all", "/proxy/audit"},
 		{"/proxy/agents?show=generation-1", "/proxy/agents"}, {"/proxy/agents?show=due-30", "/proxy/agents"},
 		{"/proxy/agents/orga::agent-0004242", "/proxy/agents/{agent_id}"},
 		{"/proxy/agents/orga::agent-0004242/rotate-cert", "/proxy/agents/{agent_id}/rotate-cert"},

@@ -34,7 +34,7 @@ var recipes = []struct {
 			"shared/cmd/mastio/profile.go",
 			"shared/edge/dashboard/templates/agent.html",
 			"shared/edge/dashboard/templates/agents.html",
-			"shared/edge/dashboard/templates/enrol.html",
+			"shared/edge/dashboard/templates/parts.html",
 			"shared/edge/dynamo/agent.go",
 			"shared/routes/operations.json",
 			"shared/routes/schemas.json",
