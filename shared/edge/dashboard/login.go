@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/session"
 	"github.com/mastio-aws/mastio/shared/usecase/signin"
 )
@@ -70,6 +71,9 @@ func (d *Dashboard) logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	end := d.Door.SignOut
 	if f.Get("everywhere") == "1" {
+		if err := visitOf(r.Context()).Admin.Role.Permit(admin.CAOfficer); err != nil { // it ends the sessions of others
+			return err
+		}
 		end = d.Door.SignOutEverywhere
 		setCookie(w, deviceCookie, "", 0)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/agent"
 	"github.com/mastio-aws/mastio/shared/problem"
 	"github.com/mastio-aws/mastio/shared/session"
@@ -31,6 +32,7 @@ type frame struct {
 	page
 	OrgID     string
 	Actor     string // empty: no operator is signed in
+	Role      admin.Role
 	FormToken string
 	Now       time.Time
 }
@@ -69,7 +71,7 @@ func parse() map[string]*template.Template {
 // render writes a page, all of it or a plain 500.
 func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, p page) {
 	v := visitOf(r.Context())
-	f := frame{page: p, OrgID: d.OrgID, Actor: v.Actor, Now: d.Now()}
+	f := frame{page: p, OrgID: d.OrgID, Actor: v.Actor, Role: v.Admin.Role, Now: d.Now()}
 	if v.token != "" {
 		f.FormToken = session.FormToken(v.token)
 	}
@@ -79,7 +81,11 @@ func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, p
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes())
+	text := b.Bytes()
+	if v.token != "" {
+		text = restricted(text, v.Admin.Role, r.URL.EscapedPath())
+	}
+	_, _ = w.Write(text)
 }
 
 // sentences are a problem in one sentence or two.
@@ -147,7 +153,7 @@ func shortActor(actor string) string {
 		if id, err := agent.ParseID(rest); err == nil {
 			return kind + " " + id.Name()
 		}
-	case kind == "admin" && len(rest) > 12:
+	case kind == "admin" && len(rest) > 31: // the id of a version, which no name is as long as
 		return kind + ":" + short(rest) + "…"
 	}
 	return actor
