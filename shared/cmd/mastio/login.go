@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,8 +81,8 @@ func (a *app) runLogin(ctx context.Context, secretID, file string) error {
 	if err := p.Save(path); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "%s accepts the admin secret: organisation %s, version %s.\nProfile: %s\n", p.URL,
-		health.OrgID, health.Version, path)
+	_, err = fmt.Fprintf(a.out, "%s accepts the admin secret: organisation %s, version %s, role %s.\nProfile: %s\n", p.URL,
+		health.OrgID, health.Version, cmp.Or(health.Role, "unknown"), path)
 	return err
 }
 
@@ -144,4 +145,5 @@ type health struct {
 	Fingerprint string   `json:"fingerprint"`
 	NotAfter    *instant `json:"org_ca_not_after"`
 	Warnings    []string `json:"warnings"`
+	Role        string   `json:"role"` // of the admin who asks
 }

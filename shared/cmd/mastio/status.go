@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -70,6 +71,7 @@ func (a *app) printStatus(ctx context.Context) error {
 	rows := [][]string{
 		{"organisation", h.OrgID},
 		{"version", h.Version},
+		{"your role", cmp.Or(h.Role, "unknown")},
 	}
 	rows = append(rows, ca.rows(a)...)
 	for i, w := range h.Warnings {

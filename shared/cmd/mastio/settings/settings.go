@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 
@@ -152,10 +153,29 @@ func (p Profile) AdminSecret(ctx context.Context, vault Vault) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("secret %s: %w", p.SecretID, err)
 		}
-		return strings.TrimSpace(value), nil
+		return shown(p.SecretID, strings.TrimSpace(value))
 	}
 	return "", fmt.Errorf("the admin secret is %w: mastio login, or the variable %s or %s", ErrMissing, SecretVariable,
 		SecretIDVariable)
+}
+
+// named finds the name of an admin in the name or the ARN of a secret; an ARN ends in six characters of AWS's own.
+var named = regexp.MustCompile(`(?:^|:secret:)mastio/admins/[^/]+/([a-z][a-z0-9._-]{0,30}?)(?:-[A-Za-z0-9]{6})?$`)
+
+// shown is what the Mastio takes for a secret: of a named admin's entry NAME:SECRET.
+func shown(id, value string) (string, error) {
+	name := named.FindStringSubmatch(id)
+	if name == nil {
+		return value, nil
+	}
+	if !strings.HasPrefix(id, "arn:") {
+		name[1] = id[strings.LastIndexByte(id, '/')+1:]
+	}
+	var entry struct{ Secret string }
+	if err := json.Unmarshal([]byte(value), &entry); err != nil || entry.Secret == "" {
+		return "", fmt.Errorf("secret %s is no entry of an admin", id) // the decoder's words may quote it
+	}
+	return name[1] + ":" + entry.Secret, nil
 }
 
 // Roots reads the file of the roots; nil for the system's.

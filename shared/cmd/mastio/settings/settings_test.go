@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -72,6 +73,19 @@ func TestAdminSecret(t *testing.T) {
 	vault := func(_ context.Context, id string) (string, error) { return "value of " + id + "\n", nil }
 	if got, err := (settings.Profile{SecretID: "id"}).AdminSecret(t.Context(), vault); got != "value of id" || err != nil {
 		t.Errorf("got %q, %v", got, err)
+	}
+	entry := func(context.Context, string) (string, error) { return `{"secret": "s3cret", "role": "viewer"}`, nil }
+	for id, want := range map[string]string{
+		"mastio/admins/orga/alice": "alice:s3cret", "mastio/admins/orga/alice-abcdef": "alice-abcdef:s3cret",
+		"arn:aws:secretsmanager:eu-central-1:111111111111:secret:mastio/admins/orga/alice-AbC123": "alice:s3cret",
+	} {
+		if got, err := (settings.Profile{SecretID: id}).AdminSecret(t.Context(), entry); got != want || err != nil {
+			t.Errorf("%s: got %q, %v, want %q", id, got, err, want)
+		}
+	}
+	if got, err := (settings.Profile{SecretID: "mastio/admins/orga/alice"}).AdminSecret(t.Context(), vault); err == nil ||
+		strings.Contains(err.Error(), "value of") {
+		t.Errorf("no entry: %q, %v", got, err)
 	}
 	if _, err := (settings.Profile{}).AdminSecret(t.Context(), vault); !errors.Is(err, settings.ErrMissing) {
 		t.Errorf("got %v, want ErrMissing", err)
