@@ -75,8 +75,8 @@ func TestIdleMonthCountsTheTemplates(t *testing.T) {
 	}
 	d := &trying
 	alarms, keys, acls := len(d.all("AWS::CloudWatch::Alarm")), len(d.all("AWS::KMS::Key")), d.all("AWS::WAFv2::WebACL")
-	if len(acls) != 1 || len(d.all("AWS::SecretsManager::Secret")) != 1 || len(d.all("AWS::CloudWatch::Dashboard")) > 3 {
-		t.Errorf("%d firewalls, %d secrets, %d dashboards; want one, one, and at most three", len(acls),
+	if len(acls) != 1 || len(d.all("AWS::SecretsManager::Secret")) != 2 || len(d.all("AWS::CloudWatch::Dashboard")) > 3 {
+		t.Errorf("%d firewalls, %d secrets, %d dashboards; want one, two, and at most three", len(acls),
 			len(d.all("AWS::SecretsManager::Secret")), len(d.all("AWS::CloudWatch::Dashboard")))
 	}
 	rules := len(acls[0].Properties["Rules"].([]any))

@@ -57,6 +57,9 @@ var elsewhere = map[string]map[string]string{
 		"make bootstrap ": "needs an AWS account",
 	},
 	"shared/OPERATING.md": {
+		"# create: an operator": "needs the AWS command line; TestAWSCommands knows each command, test/e2e " +
+			"TestNamedAdmins does the same with the SDK",
+		"scrape_configs:": "test/guide TestPrometheus scrapes as it says",
 		"aws events disable-rule": "needs an AWS account; TestAWSCommands knows each command, test/e2e " +
 			"TestRestoreDrill does the same on this machine",
 	},

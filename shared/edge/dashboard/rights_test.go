@@ -94,8 +94,11 @@ func TestPagesOfferWhatTheRoleMay(t *testing.T) {
 			}
 		}
 		for key, least := range map[string]admin.Role{
-			"GET /proxy/enrol": admin.Enroller, "POST /proxy/enrol": admin.Enroller, "GET /proxy/agents/{agent_id}/rotate-cert": admin.Operator, "GET /proxy/pki/rotate-ca": admin.CAOfficer,
-			"POST /proxy/pki/rotate-ca": admin.CAOfficer, "GET /proxy/agents": admin.Viewer,
+			"GET /proxy/enrol":                         admin.Enroller,
+			"POST /proxy/enrol":                        admin.Enroller,
+			"GET /proxy/agents/{agent_id}/rotate-cert": admin.Operator,
+			"GET /proxy/pki/rotate-ca":                 admin.CAOfficer,
+			"POST /proxy/pki/rotate-ca":                admin.CAOfficer, "GET /proxy/agents": admin.Viewer,
 			"POST /proxy/logout": admin.Viewer} {
 			if offered[key] != role.Includes(least) {
 				t.Errorf("%s is offered %s: %t", role, key, offered[key])

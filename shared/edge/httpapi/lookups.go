@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/mastio-aws/mastio/shared/admin"
 	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/shared/usecase/discovery"
 	"github.com/mastio-aws/mastio/shared/usecase/health"
@@ -88,9 +89,18 @@ func healthz(c *health.Checker, version, orgID string, w http.ResponseWriter, r 
 		NotAfter    *time.Time         `json:"org_ca_not_after"`
 		TokenTTL    int64              `json:"token_ttl_seconds,omitempty"`
 		Warnings    []warnings.Warning `json:"warnings"`
+		Role        admin.Role         `json:"role,omitempty"`
 	}{"ok", version, orgID, state.Generation, state.Fingerprint, instant(state.CANotBefore), instant(state.CANotAfter),
-		longLife(c.TokenLife), shown})
+		longLife(c.TokenLife), shown, roleOf(r)})
 	return nil
+}
+
+// roleOf is the role of the admin who asks; empty: no admin does.
+func roleOf(r *http.Request) admin.Role {
+	if who := CallOf(r.Context()).Admin; who != nil {
+		return who.Role
+	}
+	return ""
 }
 
 // longLife returns the life of a token in seconds if it is longer than usual. For so long a resource server that

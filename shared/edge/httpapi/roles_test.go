@@ -61,6 +61,22 @@ func TestEveryRouteTakesItsRole(t *testing.T) {
 	}
 }
 
+// An admin learns the own role from /healthz; an anonymous caller reads of none.
+func TestHealthzNamesTheRole(t *testing.T) {
+	w := open(t, memstore.Config{})
+	for secret, want := range map[string]string{"": "", inmemory.Secret: "ca-officer",
+		w.Admins.Name("vic", admins.Viewer): "viewer", w.Admins.Name("enr", admins.Enroller): "enroller"} {
+		e := event("GET", "/healthz")
+		if secret != "" {
+			e = with(e, shows(secret))
+		}
+		var got struct{ Role string }
+		if w.send(t, e).into(t, http.StatusOK, &got); got.Role != want {
+			t.Errorf("%.3s: role %q, want %q", secret, got.Role, want)
+		}
+	}
+}
+
 // The trail names the admin; of a refusal for the role too.
 func TestTheActorIsTheAdmin(t *testing.T) {
 	w := open(t, memstore.Config{})
