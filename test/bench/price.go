@@ -326,13 +326,19 @@ func (s *shop) sellTokens(ctx context.Context, agents []pricedAgent, all map[str
 		return err
 	}
 	all[opSeen] = spent{reads: first.reads - all[opToken].reads, writes: first.writes - all[opToken].writes}
-	if all[opDPoP], err = s.during(pricedAgents, access, func(n int) error {
+	prove := func(n int) error {
 		proof, err := agents[n].proofs.proof(s.now())
 		if err != nil {
 			return err
 		}
 		return ask(n, proof)
-	}); err != nil {
+	}
+	for n := range pricedAgents { // whose key it is, is noted once
+		if err := prove(n); err != nil {
+			return err
+		}
+	}
+	if all[opDPoP], err = s.during(pricedAgents, access, prove); err != nil {
 		return err
 	}
 	return nil
