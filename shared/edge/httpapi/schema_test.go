@@ -160,9 +160,10 @@ func TestJudgeFindsMistakes(t *testing.T) {
 		says   string
 	}{
 		"an answer":    {201, "application/json", "{}", "the answer: "},
-		"a media type": {404, "text/html", "<p>", "is not described"},
-		"a member":     {404, "application/problem+json", `{"code":7}`, "code"},
-		"no JSON":      {404, "application/problem+json", `{`, "unexpected EOF"},
+		"a media type": {409, "text/html", "<p>", "is not described"},
+		"a member":     {409, "application/problem+json", `{"code":7}`, "code"},
+		"no JSON":      {409, "application/problem+json", `{`, "unexpected EOF"},
+		"a status":     {404, "application/problem+json", "{}", "it has no status"},
 		"a request":    {201, "application/json", "{}", "the request: "},
 	} {
 		t.Run(name, func(t *testing.T) {
