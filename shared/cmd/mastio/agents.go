@@ -201,6 +201,7 @@ func (a *app) printMembers(answer api.Answer, name string) error {
 	})
 }
 
+// members are the rows of an object. Those of an object in it have both names.
 func members(object []byte) ([][]string, error) {
 	d := json.NewDecoder(strings.NewReader(string(object)))
 	if _, err := d.Token(); err != nil {
@@ -217,11 +218,24 @@ func members(object []byte) ([][]string, error) {
 			return nil, err
 		}
 		label := strings.ReplaceAll(fmt.Sprint(name), "_", " ")
+		if value[0] == '{' {
+			inner, err := members(value)
+			if err != nil {
+				return nil, err
+			}
+			for _, row := range inner {
+				if !strings.HasPrefix(row[0], label+": ") { // of an object that has the name of the one around it
+					row[0] = label + ": " + row[0]
+				}
+				rows = append(rows, row)
+			}
+			continue
+		}
 		var text string
 		if json.Unmarshal(value, &text) != nil {
 			text = string(value)
 		}
-		if !strings.HasSuffix(label, " pem") {
+		if label != "pem" && !strings.HasSuffix(label, " pem") {
 			rows = append(rows, []string{label, text})
 		}
 	}

@@ -56,6 +56,7 @@ type generation struct {
 	NotAfter    *instant `json:"not_after"`
 	Source      string   `json:"source"`
 	CurrentAt   *instant `json:"current_at"`
+	Until       *instant `json:"accepted_until"` // of a superseded one; nil: it is not accepted
 }
 
 // rows are the lines about the generation that is current, or is to be.
@@ -112,9 +113,13 @@ func (a *app) printCA(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintln(a.out)
-	t := screen.Table{Head: []string{"GENERATION", "STATUS", "SOURCE", "ENDS", "SUBJECT", "FINGERPRINT"}}
+	t := screen.Table{Head: []string{"GENERATION", "STATUS", "ACCEPTED UNTIL", "SOURCE", "ENDS", "SUBJECT", "FINGERPRINT"}}
 	for _, g := range ca.History {
-		t.Rows = append(t.Rows, []string{strconv.FormatInt(g.Generation, 10), g.Status, g.Source, day(g.NotAfter),
+		until := "-"
+		if g.Until != nil {
+			until = g.Until.UTC().Format("2006-01-02 15:04Z")
+		}
+		t.Rows = append(t.Rows, []string{strconv.FormatInt(g.Generation, 10), g.Status, until, g.Source, day(g.NotAfter),
 			g.Subject, g.Fingerprint})
 	}
 	return s.Write(screen.Result{Table: t})

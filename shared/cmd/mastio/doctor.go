@@ -225,7 +225,8 @@ func (a *app) orgCA(ca caStatus) []symptom {
 		f := symptom{"fleet", fine, text, ""}
 		if p.Remaining > 0 {
 			f.Level = heed
-			f.Todo = "mastio agents ls --generation not_current; then mastio agents rotate NAME --out DIR, for each."
+			f.Todo = "mastio agents ls --generation not_current; then mastio agents rotate --generation not_current for\n" +
+				"  all of them, or mastio agents rotate NAME --out DIR for one."
 			if ca.OverlapUntil != nil {
 				f.Todo += " They are cut off " + a.moment(ca.OverlapUntil) + "."
 			}
@@ -252,8 +253,8 @@ func (a *app) due(ctx context.Context) (symptom, error) {
 	f := symptom{"certificates due", fine, fmt.Sprintf("%d%s within %d days", len(page.Agents), more, soonDue), ""}
 	if len(page.Agents) > 0 {
 		f.Level = heed
-		f.Todo = "mastio agents ls --due 30d; then mastio agents rotate NAME --out DIR, or have them delivered: " +
-			"mastio agents hygiene NAME --deliver secretsmanager."
+		f.Todo = "mastio agents ls --due 30d; then mastio agents rotate NAME --out DIR, or have them delivered:\n" +
+			"  mastio agents hygiene NAME --deliver secretsmanager."
 	}
 	return f, nil
 }

@@ -27,6 +27,10 @@ func Span(d time.Duration) string {
 	d = d.Round(time.Second)
 	day := 24 * time.Hour
 	switch {
+	case d >= 2*365*day:
+		return fmt.Sprintf("%d years", d/(365*day))
+	case d >= 30*day || d >= day && d%day < time.Hour:
+		return fmt.Sprintf("%d d", d/day)
 	case d >= day:
 		return fmt.Sprintf("%d d %d h", d/day, d%day/time.Hour)
 	case d >= time.Hour:
