@@ -229,7 +229,7 @@ var details = []struct {
 	{"evidence", "evidence", "", false, "bare"}, {"other_agent", "shared with", "", false, ""},
 	{"method", "method", "", false, "aside"},
 	{"source", "source", "", false, "aside"}, {"codes", "because of", "", false, ""},
-	{"reason", "reason", "", false, "bare"}, {"comment", "comment", "", false, "bare"},
+	{"reason", "reason", "", false, "bare"}, {"comment", "comment", "", false, "aside"},
 	{"source_ip", "from", "", false, "aside"},
 }
 
