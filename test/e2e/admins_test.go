@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -25,7 +26,8 @@ func TestNamedAdmins(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			_, err := m.Clients.SecretsManager.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{
+			ctx := context.WithoutCancel(t.Context())
+			_, err := m.Clients.SecretsManager.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{
 				SecretId:                   id,
 				ForceDeleteWithoutRecovery: aws.Bool(true),
 			})
@@ -43,7 +45,8 @@ func TestNamedAdmins(t *testing.T) {
 	c.must(t, 201, "POST", "/v1/admin/agents", as("enr", secret),
 		[]byte(`{"agent_name": "named-admins", "capabilities": ["kyc:read"]}`))
 	for what, a := range map[string]answer{
-		"a viewer enrols":         c.must(t, 403, "POST", "/v1/admin/agents", as("viv", secret), []byte(`{"agent_name": "x"}`)),
+		"a viewer enrols": c.must(t, 403, "POST", "/v1/admin/agents", as("viv", secret),
+			[]byte(`{"agent_name": "x"}`)),
 		"an enroller rotates":     c.must(t, 403, "POST", "/pki/rotate-ca?mode=mint", as("enr", secret), nil),
 		"an enroller deactivates": c.must(t, 403, "DELETE", "/v1/admin/agents/orga::named-admins", as("enr", secret), nil),
 	} {
