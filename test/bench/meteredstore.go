@@ -88,7 +88,10 @@ func (m metered) BatchGetItem(
 	out, err := m.API.BatchGetItem(ctx, in, o...)
 	if err == nil {
 		m.add(units(out.ConsumedCapacity...), 0)
-		for _, keys := range in.RequestItems {
+		for table, keys := range in.RequestItems {
+			if !aws.ToBool(keys.ConsistentRead) { // half a unit for one that is not there too: DynamoDB Local counts none
+				m.add(float64(len(keys.Keys)-len(out.Responses[table]))/2, 0)
+			}
 			for _, k := range keys.Keys {
 				if isAdded(k) {
 					m.added(1, 0) // of up to 4 KB; one that is not there costs the same

@@ -333,14 +333,13 @@ func (s *shop) sellTokens(ctx context.Context, agents []pricedAgent, all map[str
 		}
 		return ask(n, proof)
 	}
-	for n := range pricedAgents { // whose key it is, is noted once
-		if err := prove(n); err != nil {
-			return err
-		}
+	if first, err = s.during(pricedAgents, access, prove); err != nil { // of a key that no instance has seen
+		return err
 	}
 	if all[opDPoP], err = s.during(pricedAgents, access, prove); err != nil {
 		return err
 	}
+	all[opKey] = spent{reads: first.reads - all[opDPoP].reads, writes: first.writes - all[opDPoP].writes}
 	return nil
 }
 

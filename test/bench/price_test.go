@@ -138,6 +138,9 @@ func TestPriceTableIsTheReadmes(t *testing.T) {
 		t.Errorf("an agent's hour costs %+v, and its other tokens %v writes; want one read, one write, and none", used,
 			sold[opToken].writes)
 	}
+	if used := sold[opKey]; used.reads != 0.5 || used.writes != 1 {
+		t.Errorf("the first token with a new key costs %+v more, want half a read and one write", used)
+	}
 	if used := sold[opReissue]; used.signatures != 1 || used.writes < 7 || used.writes > 12 {
 		t.Errorf("a re-issue used %+v, want one signature and at most 12 write units", used)
 	}

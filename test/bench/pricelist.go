@@ -46,6 +46,7 @@ const (
 	opLate   = "late"  // rotations that move their entries in the due index
 	opSeal   = "seal"  // a rotation's part of the next checkpoint
 	opSeen   = "hours in which an agent gets tokens"
+	opKey    = "first tokens with a new key"
 
 	opReissue = "re-issues after a rotation of the Org CA"
 )
@@ -161,6 +162,7 @@ func prices(sold map[string]spent) []price {
 			logText:      logText(sold[opReissue]),
 		},
 		{name: opSeen, database: charge(sold[opSeen]), databaseText: chargeText(sold[opSeen]), logText: "–"},
+		{name: opKey, database: charge(sold[opKey]), databaseText: chargeText(sold[opKey]), logText: "–"},
 	}
 }
 
