@@ -76,7 +76,7 @@ type Agent struct {
 	Handle     Handle // of the agent's access tokens
 	Hygiene    Hygiene
 	Early      time.Time // where the due index has the agent, if earlier than it is due; zero: where Due says. See Entry
-	Suspect    Suspect   // a dead certificate of the agent was used; zero: none was
+	Suspect    Suspect   // what shows that a key of the agent is in two hands; zero: nothing
 	EnrolledAt time.Time
 	UpdatedAt  time.Time
 	Head       audit.Head // of the agent's own chain

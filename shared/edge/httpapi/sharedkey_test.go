@@ -10,8 +10,10 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/mastio-aws/mastio/shared/agent"
+	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/warnings"
+	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
 // pair is a Mastio with two agents: one with the keys that the Mastio made, and one that brought its TLS key and may
@@ -310,5 +312,59 @@ func TestLooksThatFailAreRepeated(t *testing.T) {
 	p.proves(t, p.brought, p.made.proofKey(t))
 	if rows := p.suspicionsOf(t, p.made, p.brought); len(rows) != 2 {
 		t.Errorf("the next look found %v", rows)
+	}
+}
+
+// A suspect SPIFFE agent, which has no certificate to rotate, is trusted again with the enrolment that updates it. Until
+// then a contained one gets no token, and an enrolment that is only repeated ends nothing.
+func TestSharedKeyOfASPIFFEAgent(t *testing.T) {
+	w := open(t, memstore.Config{})
+	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
+	id := svid(t, server.root, workload, w.Now())
+	asked := spiffeRequest(t, "kyc", id, server.root.Chain[0]).with("suspicion", "contain")
+	var got admitted
+	w.postSPIFFE(t, asked).into(t, 201, &got)
+	h, made := holder{ID: got.ID, CertPEM: id.certPEM()}, w.enrol(t, "made", "kyc:read")
+	w.proves(t, made, made.proofKey(t))
+	w.proves(t, h, made.proofKey(t))
+	rows := w.suspicionsOf(t, h, made)
+	if rows[h.ID]["contained"] != true || rows[made.ID]["contained"] != false {
+		t.Fatalf("rows: %v", rows)
+	}
+	w.tokenStatus(t, "contained", h.CertPEM, 401)
+	w.tokenStatus(t, "notify", made.CertPEM, 200)
+	w.postSPIFFE(t, asked).into(t, 200, &got)
+	w.tokenStatus(t, "after the same enrolment", h.CertPEM, 401)
+	w.postSPIFFE(t, asked.with("update_existing", true)).into(t, 201, &got)
+	w.tokenStatus(t, "after an update", h.CertPEM, 200)
+	if found, err := w.Store.Suspects(t.Context(), 10); err != nil || len(found) != 1 || string(found[0]) != made.ID {
+		t.Errorf("suspect: %v, %v; want the other agent", found, err)
+	}
+}
+
+// A clock that was ten years ahead noted a key: the key is known for longer, and its agent may go all the same.
+func TestNoteOfAClockThatWasAhead(t *testing.T) {
+	p := twoAgents(t)
+	key := newKey(t)
+	jwk := thumbprint(t, key)
+	for _, name := range agent.ProvedKeys("", jwk) {
+		h := registry.HolderOf(name, agent.ID(p.made.ID), p.Now().AddDate(10, 0, 0))
+		if err := p.Store.HoldKey(t.Context(), h, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.send(t, event("DELETE", "/v1/admin/agents/"+p.made.ID, admin))
+	p.proves(t, p.brought, key)
+	if rows := p.suspicionsOf(t, p.made, p.brought); len(rows) != 0 {
+		t.Errorf("suspicions: %v", rows)
+	}
+	held, err := p.Store.KeyHolders(t.Context(), agent.ProvedKeys("", jwk)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range held {
+		if h.Agent != agent.ID(p.brought.ID) || h.Until.After(p.Now().Add(registry.KeyHeld)) {
+			t.Errorf("the key is held by %s until %s", h.Agent, h.Until)
+		}
 	}
 }
