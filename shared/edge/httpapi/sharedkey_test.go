@@ -315,8 +315,8 @@ func TestLooksThatFailAreRepeated(t *testing.T) {
 	}
 }
 
-// A suspect SPIFFE agent, which has no certificate to rotate, is trusted again with the enrolment that updates it. Until
-// then a contained one gets no token, and an enrolment that is only repeated ends nothing.
+// A suspect SPIFFE agent, which has no certificate to rotate, is trusted again with the enrolment that updates it.
+// Until then a contained one gets no token, and an enrolment that is only repeated ends nothing.
 func TestSharedKeyOfASPIFFEAgent(t *testing.T) {
 	w := open(t, memstore.Config{})
 	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
