@@ -1,6 +1,7 @@
 package mastio
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -91,6 +92,7 @@ func TestStages(t *testing.T) {
 			settings, _ := stage.Properties["MethodSettings"].([]any)
 			for _, s := range settings {
 				path := strings.ReplaceAll(strings.TrimPrefix(spell(at(s, "ResourcePath")), "/"), "~1", "/")
+				path = cmp.Or(path, "/") // of the root, "/" is the whole spelling
 				throttled[spell(at(s, "HttpMethod"))+" "+path] = at(s, "ThrottlingRateLimit") != nil &&
 					at(s, "ThrottlingBurstLimit") != nil
 				if rate, ok := at(s, "ThrottlingRateLimit").(float64); ok &&

@@ -156,5 +156,5 @@ func (s *Service) statementsOf(function string, f *Function) []statement {
 			}
 		}
 	}
-	return append(all, together(all)...)
+	return together(merged(all))
 }
