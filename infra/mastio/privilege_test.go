@@ -48,8 +48,8 @@ var wide = map[string]string{
 	"ReadArchive":       "a checkpoint's name is its number; the bucket holds nothing else",
 	"DeliverToAgents": "an agent's secret is made with its first delivery; its name begins as those of the " +
 		"agents of the organisation, and of nothing else",
-	"ReadNamedAdmins": "operators make the secrets of named admins; their names begin as those of the organisation's, and " +
-		"of nothing else",
+	"ReadNamedAdmins": "operators make the secrets of named admins; their names begin as those of the " +
+		"organisation's, and of nothing else",
 	"WriteArchive": "a checkpoint's name is its number; object lock keeps what is there",
 }
 

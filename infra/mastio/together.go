@@ -100,7 +100,8 @@ type access struct{ action, table string }
 
 // repeats reports whether a statement allows only what the unions of these accesses allow: items of transactions.
 func (st statement) repeats(united map[access]bool) bool {
-	if st.deny || len(st.leading()) == 0 || st.conditions["StringEquals"]["dynamodb:EnclosingOperation"] != "TransactWriteItems" {
+	within := st.conditions["StringEquals"]["dynamodb:EnclosingOperation"]
+	if st.deny || len(st.leading()) == 0 || within != "TransactWriteItems" {
 		return false
 	}
 	for _, action := range st.actions {

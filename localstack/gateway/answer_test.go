@@ -145,7 +145,7 @@ func TestEdgeAnswers(t *testing.T) {
 func TestUnknownPaths(t *testing.T) {
 	w := newWorld(t, Config{})
 	c := w.client(false)
-	for _, path := range []string{"/", "/nowhere", "/healthz/", "//healthz", "/registry/agents//rotate-cert",
+	for _, path := range []string{"/nowhere", "/healthz/", "//healthz", "/registry/agents//rotate-cert",
 		"/v1/admin/agents/a/b"} {
 		res := w.do(c, "GET", path, "", nil)
 		want := fmt.Sprintf(`{"type":"about:blank","title":"Not Found","status":404,"detail":"no route has this path","code":"route_not_found","request_id":%q}`,

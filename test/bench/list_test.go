@@ -50,7 +50,7 @@ func TestPriceOfAPageOfAgents(t *testing.T) {
 	}{
 		{"all", filter(registry.Filter{}, registry.ByGeneration), 300},
 		{"by name", filter(registry.Filter{}, registry.ByName), 300},
-		{"of a generation", filter(registry.Filter{Generation: 1}, registry.ByGeneration), 200},
+		{"of a generation", filter(registry.Filter{Generation: 1}, registry.ByGeneration), 300},
 		{"due", filter(registry.Filter{DueAt: time.Now()}, registry.ByDue), 50},
 		{"a part of a name that few have", filter(registry.Filter{Name: "00042"}, registry.ByName), 200},
 		{"an owner of no agent", filter(registry.Filter{Owner: "none"}, registry.ByName), 1050},

@@ -241,9 +241,9 @@ func TestCallsOfARenewal(t *testing.T) {
 		do   func()
 		want map[string]int
 	}{
-		// The agent's keys are read, and the renewal is reserved, before anything is signed.
+		// The agent's keys and the new key's holder are read, and the renewal is reserved, before anything is signed.
 		{"renewal", func() { next = m.renewed(t, agent) },
-			map[string]int{"dynamodb.BatchGetItem": 1, "kms.Sign": 1, "dynamodb.TransactWriteItems": 2, "dynamodb.GetItem": 2}},
+			map[string]int{"dynamodb.BatchGetItem": 2, "kms.Sign": 1, "dynamodb.TransactWriteItems": 2, "dynamodb.GetItem": 2}},
 		{"first use", func() { m.token(t, next, 200) },
 			map[string]int{"dynamodb.BatchGetItem": 1, "dynamodb.TransactWriteItems": 1}},
 		{"use", func() { m.token(t, next, 200) }, map[string]int{"dynamodb.BatchGetItem": 1}},

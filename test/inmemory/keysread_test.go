@@ -37,6 +37,7 @@ func proofKeyOf(t *testing.T) json.RawMessage {
 // write it, and where there may be notes of what was staged.
 func TestKeysAreReadWhereAKeyIsBrought(t *testing.T) {
 	viewed := map[string]int{"ViewKeys": 1, "Apply": 1, "Pointer": 1}
+	requested := map[string]int{"ViewKeys": 1, "KeyHolders": 1, "Apply": 1, "Pointer": 1} // no other agent has the key
 	unread := map[string]int{"View": 1, "Apply": 1, "Pointer": 1}
 	apart := map[string]int{"View": 1, "Keys": 1, "Apply": 1, "Pointer": 1}
 	for name, c := range map[string]struct {
@@ -48,14 +49,14 @@ func TestKeysAreReadWhereAKeyIsBrought(t *testing.T) {
 	}{
 		"both made":                 {want: unread},
 		"a validity":                {material: days, want: unread},
-		"a CSR":                     {material: csrAlone, want: viewed},
+		"a CSR":                     {material: csrAlone, want: requested},
 		"a DPoP key":                {material: proofKeyAlone, want: viewed},
-		"a CSR and a DPoP key":      {material: both, want: viewed},
+		"a CSR and a DPoP key":      {material: both, want: requested},
 		"a compromise":              {why: compromise, want: viewed},
 		"withdrawn, not lost":       {why: reason.Statement{Code: reason.PrivilegeWithdrawn}, want: unread},
 		"room for one key":          {recent: agent.MaxRecent - 1, want: unread},
 		"no room":                   {recent: agent.MaxRecent, want: apart},
-		"no room, a CSR":            {recent: agent.MaxRecent, material: csrAlone, want: viewed},
+		"no room, a CSR":            {recent: agent.MaxRecent, material: csrAlone, want: requested},
 		"a secret, and maybe notes": {deliver: agent.SecretsManager, want: apart},
 	} {
 		t.Run(name, func(t *testing.T) {

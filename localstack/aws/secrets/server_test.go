@@ -181,7 +181,7 @@ func TestErrors(t *testing.T) {
 		Name:         aws.String("a b"),
 		SecretString: aws.String("x"),
 	})
-	_, unknown := c.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("admin")})
+	_, unknown := c.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String("admin")})
 	_, unsupported := c.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
 		Name:                        aws.String("x"),
 		ForceOverwriteReplicaSecret: true,
