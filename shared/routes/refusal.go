@@ -62,6 +62,7 @@ func ofItsKind(r Route, operation object) []answer {
 	all = append(all, answer{400, []string{"query_invalid", "request_malformed"}}, answer{500, []string{"internal"}},
 		answer{503, []string{"store_unavailable"}})
 	switch r.Auth {
+	case None, Session:
 	case Admin, Scrape:
 		all = append(all, answer{403, []string{"admin_secret_invalid"}}, answer{429, []string{"too_many_attempts"}},
 			answer{503, []string{"admin_secret_unavailable"}})

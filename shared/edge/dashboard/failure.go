@@ -22,7 +22,7 @@ func noPage(http.ResponseWriter, *http.Request) error { return errPage }
 type way struct{ Text, To string }
 
 // failureView is an error as a page.
-type failureView struct {
+type failureView struct { //nolint:errname // what a page shows; no function returns it as an error
 	*problem.Problem
 	Title string
 	Text  string

@@ -36,8 +36,9 @@ func (d *Dashboard) reissue(w http.ResponseWriter, r *http.Request) error {
 
 // reissueChip is the state of a re-issue, as a chip.
 func reissueChip(s orgca.ReissueState) chip {
-	kind := "bad" // halted, and what this release does not know
+	kind := "bad" // as is what this release does not know
 	switch s {
+	case orgca.Halted:
 	case orgca.Running:
 		kind = "info"
 	case orgca.Paused:

@@ -122,8 +122,11 @@ func (s *Suspicions) judge(ctx context.Context, p possession, certified, proofs 
 	}
 	for _, key := range proofs {
 		foreign, err := s.hold(ctx, p, held[key], key, p.passes)
-		if err != nil || !foreign {
+		if err != nil {
 			return err
+		}
+		if !foreign {
+			continue
 		}
 		return s.Suspects.Shared(ctx, authn.Share{
 			Evidence: agent.ForeignProofKey,
