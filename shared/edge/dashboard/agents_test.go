@@ -123,13 +123,7 @@ func TestStates(t *testing.T) {
 	}
 	shows("old", "Active", "orga::old")
 	shows("gone", "Deactivated", "Enrolling it again brings it back.")
-	if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{
-		Mode:    rotateca.Mint,
-		Overlap: time.Hour,
-		By:      audit.By{Actor: "test"},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	w.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
 	if _, err := w.Rotate(t.Context(), "orga::new"); err != nil {
 		t.Fatal(err)
 	}

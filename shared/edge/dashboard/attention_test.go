@@ -7,7 +7,6 @@ import (
 
 	"github.com/mastio-aws/mastio/shared/orgca"
 	"github.com/mastio-aws/mastio/shared/registry"
-	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
@@ -49,13 +48,7 @@ func TestOverviewNamesEveryDeadline(t *testing.T) {
 
 // A deadline within a day is red; without the counts of the index the rest still shows.
 func TestOverviewWithoutACount(t *testing.T) {
-	broken := ""
-	w := open(t, memstore.Config{Fault: func(op string) memstore.Fault {
-		if broken != "" && op == broken {
-			return memstore.Refuse
-		}
-		return memstore.None
-	}})
+	w, broken := breakable(t)
 	b := w.browser()
 	b.signIn(t)
 	w.admit(t, "late")
@@ -70,7 +63,7 @@ func TestOverviewWithoutACount(t *testing.T) {
 		"DueTimes": "The certificates cannot be counted at the moment.",
 		"CountDue": "The certificates cannot be counted at the moment.",
 	} {
-		broken = op
+		*broken = op
 		w.Advance(10 * time.Second)
 		says(t, b.page(t, "/proxy/overview"), want, "Org CA rotated")
 	}

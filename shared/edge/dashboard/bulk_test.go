@@ -50,13 +50,7 @@ func TestTheListIsCounted(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{
-		Mode:    rotateca.Mint,
-		Overlap: time.Hour,
-		By:      audit.By{Actor: "test"},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	w.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
 	if _, err := w.Rotate(t.Context(), "orga::agent-01"); err != nil {
 		t.Fatal(err)
 	}

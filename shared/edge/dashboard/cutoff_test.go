@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
@@ -33,13 +32,7 @@ func TestThePreflightSaysWhomItCutsOff(t *testing.T) {
 
 // Without an overlap there is no word of one, and a count that fails hides no choice.
 func TestThePreflightWithoutACount(t *testing.T) {
-	broken := ""
-	w := open(t, memstore.Config{Fault: func(op string) memstore.Fault {
-		if broken != "" && op == broken {
-			return memstore.Refuse
-		}
-		return memstore.None
-	}})
+	w, broken := breakable(t)
 	b := w.browser()
 	b.signIn(t)
 	w.admit(t, "kyc")
@@ -50,7 +43,7 @@ func TestThePreflightWithoutACount(t *testing.T) {
 	if _, err := w.Standby.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	broken = "Count"
+	*broken = "Count"
 	page := b.preflight(t)
 	says(t, page, "work for a week more", "stop at once")
 	if strings.Contains(text(page.body), "get no token from the commit on") {

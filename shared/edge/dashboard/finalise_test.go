@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/mastio-aws/mastio/shared/audit"
-	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
@@ -79,18 +78,12 @@ func TestFinalisingPastSilentAgents(t *testing.T) {
 
 // A page that cannot look does not stand in the way.
 func TestFinalisePageWithoutTheLook(t *testing.T) {
-	broken := false
-	w := open(t, memstore.Config{Fault: func(op string) memstore.Fault {
-		if broken && op == "SeenAt" {
-			return memstore.Refuse
-		}
-		return memstore.None
-	}})
+	w, broken := breakable(t)
 	b := w.browser()
 	b.signIn(t)
 	w.admit(t, "a")
 	w.rotated(t)
-	broken = true
+	*broken = "SeenAt"
 	says(t, b.page(t, "/proxy/pki/finalise"), "Which agents it cuts off could not be looked up now.",
 		"Finalise the rotation")
 }

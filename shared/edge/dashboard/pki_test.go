@@ -198,13 +198,7 @@ func TestRollingBackAndFinalising(t *testing.T) {
 	}
 	rotate := func() {
 		t.Helper()
-		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{
-			Mode:    rotateca.Mint,
-			Overlap: time.Hour,
-			By:      audit.By{Actor: "test"},
-		}); err != nil {
-			t.Fatal(err)
-		}
+		w.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
 	}
 	rotate()
 	page := b.page(t, "/proxy/pki/rollback")
@@ -396,12 +390,7 @@ func TestALongHistoryHasPages(t *testing.T) {
 	w, b := signedIn(t)
 	const rotations = 60
 	for range rotations {
-		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{
-			Mode: rotateca.Mint,
-			By:   audit.By{Actor: "test"},
-		}); err != nil {
-			t.Fatal(err)
-		}
+		w.Do(t, rotateca.Request{Mode: rotateca.Mint})
 	}
 	row := regexp.MustCompile(`<th scope="row">G(\d+)</th>`)
 	var seen []string
@@ -436,13 +425,7 @@ func TestAFormAboutAnotherOrgCADoesNothing(t *testing.T) {
 	w, b := signedIn(t)
 	rotate := func() {
 		t.Helper()
-		if _, err := w.RotateCA.Do(t.Context(), rotateca.Request{
-			Mode:    rotateca.Mint,
-			Overlap: time.Hour,
-			By:      audit.By{Actor: "test"},
-		}); err != nil {
-			t.Fatal(err)
-		}
+		w.Do(t, rotateca.Request{Mode: rotateca.Mint, Overlap: time.Hour})
 	}
 	rotate()
 	pages := map[string]answer{"rollback": b.page(t, "/proxy/pki/rollback"), "finalise": b.page(t, "/proxy/pki/finalise")}

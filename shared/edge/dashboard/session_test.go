@@ -273,20 +273,14 @@ func TestAssets(t *testing.T) {
 
 // Every failure is shown in words, without an internal cause.
 func TestAStoreThatFails(t *testing.T) {
-	broken := ""
-	w := open(t, memstore.Config{Fault: func(op string) memstore.Fault {
-		if op == broken {
-			return memstore.Refuse
-		}
-		return memstore.None
-	}})
+	w, broken := breakable(t)
 	b := w.browser()
 	b.signIn(t)
 	for op, path := range map[string]string{"Session": "/proxy/pki", "Org": "/proxy/overview", "List": "/proxy/agents",
 		"View": "/proxy/agents/orga::kyc", "Rows": "/proxy/overview"} {
-		broken = op
+		*broken = op
 		a := b.get(t, path)
-		broken = ""
+		*broken = ""
 		says(t, a, "The store did not answer. Nothing was changed", "the-request-id", "Try again in 1 second.")
 		if a.status != http.StatusServiceUnavailable || strings.Contains(a.body, "memstore") {
 			t.Errorf("%s: status %d", op, a.status)
@@ -296,6 +290,6 @@ func TestAStoreThatFails(t *testing.T) {
 		t.Error("the log does not tell of it")
 	}
 	w.Advance(time.Minute) // the last count is forgotten
-	broken = "Census"      // what else there is to see is worth more than an error
+	*broken = "Census"     // what else there is to see is worth more than an error
 	says(t, b.page(t, "/proxy/pki"), "The fleet cannot be counted at the moment.", "Org CA G1 current")
 }

@@ -45,6 +45,17 @@ func unopened(t testing.TB, cfg memstore.Config) *world {
 	return w
 }
 
+// breakable is a world whose store refuses the calls that broken names; empty: none.
+func breakable(t testing.TB) (w *world, broken *string) {
+	broken = new(string)
+	return open(t, memstore.Config{Fault: func(op string) memstore.Fault {
+		if *broken != "" && op == *broken {
+			return memstore.Refuse
+		}
+		return memstore.None
+	}}), broken
+}
+
 // serve starts a new instance of the function.
 func (w *world) serve(t testing.TB, p *boot.Parts) {
 	t.Helper()
