@@ -19,9 +19,9 @@ var octets = []string{"application/gzip"}
 
 const documentURL = "https://mastio.example.com/openapi.json"
 
-// Every request body and every answer of every operation has an example, and the example has the form that its schema
-// describes. The answers of the tests of edge/httpapi are held to the same schemas.
-func TestEveryOperationHasExamples(t *testing.T) {
+// document is the OpenAPI document of the programs, parsed.
+func document(t *testing.T) any {
+	t.Helper()
 	b, err := routes.Document()
 	if err != nil {
 		t.Fatal(err)
@@ -30,6 +30,13 @@ func TestEveryOperationHasExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return parsed
+}
+
+// Every request body and every answer of every operation has an example, and the example has the form that its schema
+// describes. The answers of the tests of edge/httpapi are held to the same schemas.
+func TestEveryOperationHasExamples(t *testing.T) {
+	parsed := document(t)
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
 	if err := compiler.AddResource(documentURL, parsed); err != nil {
@@ -81,14 +88,7 @@ var locals = []string{"d", "cls", "self", "src_dict", "field_dict", "additional_
 // Every schema has a type that all generators know: one type, or one type and null; no object without members; and no
 // member whose name a generator uses itself.
 func TestSchemasSuitGenerators(t *testing.T) {
-	b, err := routes.Document()
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
+	parsed := document(t)
 	seen := 0
 	var walk func(at string, v any)
 	walk = func(at string, v any) {
