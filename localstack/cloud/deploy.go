@@ -157,7 +157,7 @@ func (c *cloud) describe(
 var operatorsOutput = regexp.MustCompile(`OperatorsURL`)
 
 // writeSecret leaves the admin secret in a proxy.env, where the operator's guide looks for it, and the metrics token in
-// a file beside that.
+// a file next to it.
 func (c *cloud) writeSecret(ctx context.Context, d deployed.Mastio) (string, error) {
 	secret, err := deployed.Connect(d.Endpoint).AdminSecret(ctx, d.AdminSecretID)
 	if err != nil {

@@ -94,7 +94,7 @@ func TestOverviewShowsWhatPeopleDid(t *testing.T) {
 	says(t, page, "Everything is all right", "Org CA rotated now")
 }
 
-// A re-issue that stands still needs attention, with its page beside it; so does one that a gate halted.
+// A re-issue that stands still needs attention, with a link to its page. So does one that a gate halted.
 func TestOverviewShowsAReissueThatStandsStill(t *testing.T) {
 	w, b := signedIn(t)
 	w.inUse(t, "kyc")

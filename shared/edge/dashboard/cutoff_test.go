@@ -47,6 +47,6 @@ func TestThePreflightWithoutACount(t *testing.T) {
 	page := b.preflight(t)
 	says(t, page, "work for a week more", "stop at once")
 	if strings.Contains(text(page.body), "get no token from the commit on") {
-		t.Errorf("what was not counted is told: %s", text(page.body))
+		t.Errorf("what was not counted is shown: %s", text(page.body))
 	}
 }

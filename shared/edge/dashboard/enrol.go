@@ -61,7 +61,7 @@ func (d *Dashboard) showEnrol(w http.ResponseWriter, r *http.Request, m agent.Me
 	d.render(w, r, f.Status, page{Name: "enrol", Section: "agents", Title: "Enrol an agent", Content: v})
 }
 
-// refuseEnrol shows the form once more, with what is wrong beside its field. It reports false for an error that is not
+// refuseEnrol shows the form once more, with each problem at its field. It reports false for an error that is not
 // the form's.
 func (d *Dashboard) refuseEnrol(w http.ResponseWriter, r *http.Request, m agent.Method, f url.Values, err error) bool {
 	name, about := enrolField(err)
