@@ -6,8 +6,6 @@ package clients
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,11 +15,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mastio-aws/mastio/localstack/gateway"
 	"github.com/mastio-aws/mastio/localstack/machine"
-	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/shared/routes"
 	"github.com/mastio-aws/mastio/test/inmemory"
+	"github.com/mastio-aws/mastio/test/local"
 )
 
 // guide is what the flow prints, whatever the language of the client.
@@ -138,47 +135,13 @@ func read(t *testing.T, printed string, most int) {
 // mastio starts a Mastio in memory behind the local gateway, and returns the environment in which a flow reaches it.
 func mastio(t *testing.T) []string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	url := fmt.Sprintf("https://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
-	core := inmemory.At(url, memstore.Config{})
-	core.Advance(time.Until(core.Now()) * -1) // TLS knows no other clock
-	if _, err := core.Standby.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	functions, err := core.Handlers()
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := gateway.New(gateway.Config{
-		HTTPAgents: true,
-		Now:        core.Now,
-		Invoke: func(ctx context.Context, function string, payload []byte) ([]byte, string, error) {
-			answer, err := functions[function].Invoke(ctx, payload)
-			return answer, "", err
-		},
-		Truststore: func(ctx context.Context) ([]byte, string, error) {
-			o, err := core.Objects.Read(ctx)
-			return o.PEM, o.Version, err
-		},
+	m := local.InMemory(t, func(core *inmemory.Mastio) {
+		core.Advance(time.Until(core.Now()) * -1) // TLS knows no other clock
 	})
-	files, err := gateway.SelfSigned(time.Now(), "localhost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := files.Certificate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: g, TLSConfig: g.TLSConfig(pair), ReadHeaderTimeout: time.Minute}
-	go func() { _ = server.ServeTLS(listener, "", "") }()
-	t.Cleanup(func() { server.Close() })
 	dir := t.TempDir()
 	ca := filepath.Join(dir, "ca.pem")
-	if err := os.WriteFile(ca, files.CA, 0o644); err != nil {
+	if err := os.WriteFile(ca, m.CAPEM, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return []string{"MASTIO_URL=" + url, "MASTIO_CA=" + ca, "MASTIO_ADMIN_SECRET=" + inmemory.Secret, "FOLDER=" + dir}
+	return []string{"MASTIO_URL=" + m.URL, "MASTIO_CA=" + ca, "MASTIO_ADMIN_SECRET=" + inmemory.Secret, "FOLDER=" + dir}
 }

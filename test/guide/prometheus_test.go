@@ -2,12 +2,10 @@ package guide
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,9 +13,8 @@ import (
 
 	"github.com/pb33f/go-yaml"
 
-	"github.com/mastio-aws/mastio/localstack/gateway"
-	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/test/inmemory"
+	"github.com/mastio-aws/mastio/test/local"
 )
 
 // scrapes is what Prometheus reads of the block.
@@ -62,17 +59,17 @@ func TestPrometheus(t *testing.T) {
 		t.Fatalf("%+v", c)
 	}
 	files := map[string]string{c.Authorization.File: inmemory.MetricsToken}
-	server := operatorsHost(t)
+	m := local.InMemory(t, nil)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
 		strings.Replace(c.Scheme+"://"+c.Static[0].Targets[0]+c.Path, c.Static[0].Targets[0],
-			server.Listener.Addr().String(), 1), nil)
+			strings.TrimPrefix(m.URL, "https://"), 1), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	request.Header.Set("Authorization", c.Authorization.Type+" "+files[c.Authorization.File])
 	request.Header.Set("Accept", "text/plain;version=0.0.4;q=0.2,*/*;q=0.1")
 	pool := x509.NewCertPool()
-	pool.AddCert(server.Certificate())
+	pool.AppendCertsFromPEM(m.CAPEM)
 	client := &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 	}}
@@ -98,31 +95,4 @@ func TestPrometheus(t *testing.T) {
 	if samples < 4 {
 		t.Errorf("%d samples:\n%s", samples, body)
 	}
-}
-
-// operatorsHost serves the functions of a Mastio in memory by the gateway.
-func operatorsHost(t *testing.T) *httptest.Server {
-	t.Helper()
-	core := inmemory.New(memstore.Config{})
-	if _, err := core.Standby.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	functions, err := core.Handlers()
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := gateway.New(gateway.Config{
-		Now: core.Now,
-		Invoke: func(ctx context.Context, function string, payload []byte) ([]byte, string, error) {
-			answer, err := functions[function].Invoke(ctx, payload)
-			return answer, "", err
-		},
-		Truststore: func(ctx context.Context) ([]byte, string, error) {
-			o, err := core.Objects.Read(ctx)
-			return o.PEM, o.Version, err
-		},
-	})
-	server := httptest.NewTLSServer(g)
-	t.Cleanup(server.Close)
-	return server
 }

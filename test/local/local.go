@@ -1,4 +1,5 @@
-// Package local builds a whole Mastio from these sources and starts it for a test, as the local run does.
+// Package local starts a Mastio for a test: a whole one, built from these sources as the local run does, or one in
+// memory behind the local gateway.
 package local
 
 import (

@@ -1,59 +1,19 @@
 package sdk
 
 import (
-	"context"
-	"fmt"
-	"net"
-	"net/http"
 	"testing"
 	"time"
 
-	"github.com/mastio-aws/mastio/localstack/gateway"
 	"github.com/mastio-aws/mastio/shared/boot"
-	"github.com/mastio-aws/mastio/shared/registry/memstore"
 	"github.com/mastio-aws/mastio/test/inmemory"
+	"github.com/mastio-aws/mastio/test/local"
 )
 
 // clocked is a Mastio in memory behind the local gateway: its clock moves when the test moves it.
 func clocked(t *testing.T) (*mastio, *inmemory.Mastio) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	url := fmt.Sprintf("https://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
-	core := inmemory.At(url, memstore.Config{}, func(p *boot.Parts) { p.RequireNonce = true })
-	if _, err := core.Standby.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	functions, err := core.Handlers()
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := gateway.New(gateway.Config{
-		HTTPAgents: true,
-		Now:        core.Now,
-		Invoke: func(ctx context.Context, function string, payload []byte) ([]byte, string, error) {
-			answer, err := functions[function].Invoke(ctx, payload)
-			return answer, "", err
-		},
-		Truststore: func(ctx context.Context) ([]byte, string, error) {
-			o, err := core.Objects.Read(ctx)
-			return o.PEM, o.Version, err
-		},
-	})
-	files, err := gateway.SelfSigned(time.Now(), "localhost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := files.Certificate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: g, TLSConfig: g.TLSConfig(pair), ReadHeaderTimeout: time.Minute}
-	go func() { _ = server.ServeTLS(listener, "", "") }()
-	t.Cleanup(func() { server.Close() })
-	return newMastio(url, files.CA, inmemory.Secret, nil), core
+	m := local.InMemory(t, nil, func(p *boot.Parts) { p.RequireNonce = true })
+	return newMastio(m.URL, m.CAPEM, inmemory.Secret, nil), m.Mastio
 }
 
 // Where nonces are demanded, the SDK calls and logs in ten minutes after its last answer: by then the token has ended,
