@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -101,12 +102,21 @@ func dayInOrder(t *testing.T, f fixture) {
 	}
 	slices.SortFunc(all, func(a, b audit.Row) int { return strings.Compare(a.ID, b.ID) })
 	const first, last, day = "00000000000000000000000000", "7ZZZZZZZZZZZZZZZZZZZZZZZZZ", "2100-01-02"
-	for _, c := range []struct {
+	type question struct {
 		name               string
 		day, after, before string
 		limit              int
 		want               []audit.Row
-	}{
+	}
+	type reader func(ctx context.Context, day, after, before string, limit int) ([]audit.Row, error)
+	answers := func(rows reader, all ...question) {
+		for _, q := range all {
+			f.eventually(q.name, func() ([]audit.Row, error) {
+				return rows(t.Context(), q.day, q.after, q.before, q.limit)
+			}, q.want)
+		}
+	}
+	answers(f.RowsOfDay, []question{
 		{"the whole day", day, first, last, 1000, all},
 		{"another day", "2100-01-03", first, last, 1000, nil},
 		{"its beginning", day, first, last, 50, all[:50]},
@@ -115,20 +125,10 @@ func dayInOrder(t *testing.T, f fixture) {
 		{"nothing between neighbours", day, all[9].ID, all[10].ID, 1000, nil},
 		{"nothing backwards", day, all[9].ID, all[9].ID, 1000, nil},
 		{"no rows", day, first, last, 0, nil},
-	} {
-		f.eventually(c.name, func() ([]audit.Row,
-			error) {
-			return f.RowsOfDay(t.Context(), c.day, c.after, c.before, c.limit)
-		}, c.want)
-	}
+	}...)
 	back := slices.Clone(all)
 	slices.Reverse(back)
-	for _, c := range []struct {
-		name               string
-		day, after, before string
-		limit              int
-		want               []audit.Row
-	}{
+	answers(f.LatestRows, []question{
 		{"the whole day backwards", day, first, last, 1000, back},
 		{"another day backwards", "2100-01-03", first, last, 1000, nil},
 		{"its end", day, first, last, 50, back[:50]},
@@ -136,12 +136,7 @@ func dayInOrder(t *testing.T, f fixture) {
 		{"backwards down to a row", day, back[12].ID, back[9].ID, 1000, back[10:12]},
 		{"nothing between neighbours backwards", day, back[10].ID, back[9].ID, 1000, nil},
 		{"no rows backwards", day, first, last, 0, nil},
-	} {
-		f.eventually(c.name, func() ([]audit.Row,
-			error) {
-			return f.LatestRows(t.Context(), c.day, c.after, c.before, c.limit)
-		}, c.want)
-	}
+	}...)
 }
 
 func moved(t *testing.T, f fixture) {
