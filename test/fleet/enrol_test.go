@@ -35,7 +35,7 @@ type fleet struct {
 	store    *dynamo.Store
 	roots    *x509.CertPool
 	operator *http.Client
-	places   chan struct{} // requests at once
+	places   [kinds]chan struct{} // requests of a kind of agents at once
 	members  []*member
 
 	began         time.Time
@@ -44,7 +44,8 @@ type fleet struct {
 	seen          [kinds]atomic.Int64
 }
 
-// atOnce is how many requests are under way: agents are many, the machine is one.
+// atOnce is how many requests of a kind of agents are under way: agents are many, the machine is one. Each kind has its
+// own: an agent that renews in its slot does not wait for those that fetch what was delivered.
 const atOnce = 8
 
 func open(t *testing.T, s *stack.Stack, made *deliveries) *fleet {
@@ -54,7 +55,9 @@ func open(t *testing.T, s *stack.Stack, made *deliveries) *fleet {
 		made:   made,
 		store:  dynamo.New(dynamo.Config{Client: s.Clients.DynamoDB, Prefix: s.TablePrefix()}),
 		roots:  x509.NewCertPool(),
-		places: make(chan struct{}, atOnce),
+	}
+	for k := range f.places {
+		f.places[k] = make(chan struct{}, atOnce)
 	}
 	f.roots.AppendCertsFromPEM(s.CAPEM)
 	f.operator = f.client(nil)
@@ -210,8 +213,6 @@ func (f *fleet) rotate(mode string, body []byte) int64 {
 
 // call sends octets as PEM, all else as JSON. The admin secret goes with the operator's requests alone.
 func (f *fleet) call(ctx context.Context, c *http.Client, method, path string, in, out any) error {
-	f.places <- struct{}{}
-	defer func() { <-f.places }()
 	body, raw := in.([]byte)
 	if in != nil && !raw {
 		var err error

@@ -50,6 +50,12 @@ func (m *member) present() tls.Certificate {
 	return m.cert
 }
 
+// inPlace waits for one of the places of a kind, and returns what frees it.
+func (f *fleet) inPlace(k kind) (free func()) {
+	f.places[k] <- struct{}{}
+	return func() { <-f.places[k] }
+}
+
 // atWork lets the agents work until the context ends. The channel is closed when all that can follow have a token
 // under the new Org CA.
 func (f *fleet) atWork(ctx context.Context) <-chan struct{} {
@@ -97,8 +103,7 @@ func (f *fleet) fetches(ctx context.Context, m *member) {
 
 // fetch returns what is in a secret, if something was delivered.
 func (f *fleet) fetch(ctx context.Context, name string) (tls.Certificate, bool) {
-	f.places <- struct{}{}
-	defer func() { <-f.places }()
+	defer f.inPlace(inSecret)()
 	out, err := f.system.Clients.SecretsManager.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
 	var v struct {
 		CertPEM string `json:"cert_pem"`
@@ -136,7 +141,9 @@ func (f *fleet) renewsInSlot(ctx context.Context, m *member) {
 	}
 	names := &x509.CertificateRequest{RawSubject: old.Leaf.RawSubject, URIs: old.Leaf.URIs}
 	var out enrolled
-	if err := f.call(ctx, client, http.MethodPost, "/v1/agent/renew", csrOf(names, key), &out); err != nil {
+	free := f.inPlace(renews)
+	err = f.call(ctx, client, http.MethodPost, "/v1/agent/renew", csrOf(names, key), &out)
+	if free(); err != nil {
 		f.Errorf("%s renews: %v", m.id, err)
 		return
 	}
@@ -174,6 +181,7 @@ func (f *fleet) tokenOver(ctx context.Context, client *http.Client, m *member) t
 		Token      string    `json:"access_token"`
 		RenewAfter time.Time `json:"renew_after"`
 	}
+	defer f.inPlace(m.kind)()
 	err := f.call(ctx, client, http.MethodPost, "/v1/auth/token", nil, &out)
 	if ctx.Err() != nil {
 		return time.Time{}
