@@ -44,9 +44,12 @@ type fleet struct {
 	seen          [kinds]atomic.Int64
 }
 
-// atOnce is how many requests of a kind of agents are under way: agents are many, the machine is one. Each kind has its
-// own: an agent that renews in its slot does not wait for those that fetch what was delivered.
-const atOnce = 8
+// atOnce is how many requests of a kind of agents are under way: agents are many, the machine is one. Those that renew have
+// slots, which they would miss behind others: nothing but a bound for the slowest machine holds them back.
+const (
+	atOnce    = 8
+	inSlotMax = 64
+)
 
 func open(t *testing.T, s *stack.Stack, made *deliveries) *fleet {
 	f := &fleet{
@@ -59,6 +62,7 @@ func open(t *testing.T, s *stack.Stack, made *deliveries) *fleet {
 	for k := range f.places {
 		f.places[k] = make(chan struct{}, atOnce)
 	}
+	f.places[renews] = make(chan struct{}, inSlotMax)
 	f.roots.AppendCertsFromPEM(s.CAPEM)
 	f.operator = f.client(nil)
 	return f
