@@ -44,8 +44,8 @@ type fleet struct {
 	seen          [kinds]atomic.Int64
 }
 
-// atOnce is how many requests of a kind of agents are under way: agents are many, the machine is one. Those that renew have
-// slots, which they would miss behind others: nothing but a bound for the slowest machine holds them back.
+// atOnce is how many requests of a kind of agents are under way: agents are many, the machine is one. Those that renew
+// have slots, which they would miss behind others: nothing but a bound for the slowest machine holds them back.
 const (
 	atOnce    = 8
 	inSlotMax = 64
