@@ -112,6 +112,10 @@ type Store interface {
 	// Errors: ErrUnavailable, or ErrUnsupported, for a listing that no index counts.
 	Count(ctx context.Context, l Selection) (int64, error)
 
+	// Names reads the ids of all agents, in their order, the first most of them; whole: there are no others. It may lag
+	// behind as Agents may.
+	Names(ctx context.Context, most int) (ids []agent.ID, whole bool, err error)
+
 	// Job reads an operator's job; nil: there is none, or it was forgotten, JobTTL after its end.
 	Job(ctx context.Context, id string) (*Job, error)
 

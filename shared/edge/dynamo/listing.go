@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/mastio-aws/mastio/shared/agent"
@@ -19,6 +20,10 @@ import (
 //	part of a name that few have                         10,000 entries, few records       about 150 units
 //	owner or status that few have (1,000 records)        1,000 records, then a cursor      about 1,020 units a page
 //	total, once for a listing                            an index is counted               60 to 150 units
+
+// maxChunk is the most entries of an index that one call asks a shard for: two fifths of the megabyte that one call
+// reads, or all with the shortest names.
+const maxChunk = 4000
 
 // candidate is an entry of an index that a listing may have.
 type candidate struct {
@@ -40,7 +45,7 @@ func (s *Store) List(ctx context.Context, l registry.Selection) (registry.Page, 
 	var page registry.Page
 	for records := 0; ; {
 		want := min(l.Limit, maxPage) - len(page.Agents)
-		if !l.KeysSuffice() { // most of them may be read in vain
+		if !l.KeysSuffice() && records > 0 { // some were read in vain: most of them may be
 			want = max(want, maxFound)
 		}
 		found, err := w.candidates(ctx, min(want, l.Records-records))
@@ -109,7 +114,8 @@ type walk struct {
 	store *Store
 	of    shardedIndex
 	spans []span
-	chunk int // entries that are asked for at once
+	given []string // places that are known without the index, in their order; nil: none are
+	chunk int      // entries that are asked for at once
 	now   *merge
 	takes func(place string) (agent.ID, bool)
 	keys  int
@@ -137,6 +143,11 @@ func (w *walk) candidates(ctx context.Context, most int) ([]candidate, error) {
 
 // next is the place of the next entry; ended: there is none.
 func (w *walk) next(ctx context.Context) (string, error) {
+	if len(w.given) > 0 {
+		place := w.given[0]
+		w.given = w.given[1:]
+		return place, nil
+	}
 	for {
 		if w.now == nil {
 			if len(w.spans) == 0 {
@@ -144,18 +155,36 @@ func (w *walk) next(ctx context.Context) (string, error) {
 				return "", nil
 			}
 			w.now = w.store.newMerge(w.of, w.spans[0].low, w.spans[0].high, w.chunk)
+			w.now.bare, w.now.most = true, maxChunk
 			w.spans = w.spans[1:]
 		}
 		if err := w.now.fill(ctx); err != nil {
 			return "", err
 		}
 		if first := w.now.first(); first != nil {
-			place := w.now.next(first)
-			first.found = first.found[1:]
-			return place, nil
+			return first.next().place, nil
 		}
 		w.now = nil
 	}
+}
+
+// Names reads the index by name.
+func (s *Store) Names(ctx context.Context, most int) (ids []agent.ID, whole bool, err error) {
+	w, err := s.newWalk(registry.Selection{Sort: registry.ByName, Limit: maxPage, Keys: most + 1})
+	if err != nil {
+		return nil, false, unavailable("read the names", err)
+	}
+	for len(ids) <= most {
+		place, err := w.next(ctx)
+		if err != nil {
+			return nil, false, unavailable("read the names", err)
+		}
+		if w.ended {
+			return ids, true, nil
+		}
+		ids = append(ids, agent.ID(place))
+	}
+	return ids[:most], false, nil
 }
 
 func cursorAt(place string) string { return base64.RawURLEncoding.EncodeToString([]byte(place)) }
@@ -163,8 +192,8 @@ func cursorAt(place string) string { return base64.RawURLEncoding.EncodeToString
 // newWalk is a walk through what a listing may have, from its cursor on. Error: registry.ErrCursor.
 func (s *Store) newWalk(l registry.Selection) (*walk, error) {
 	w := &walk{store: s, chunk: min(l.Limit, maxPage), keys: l.Keys}
-	if l.Name != "" || l.Among != "" || !l.KeysSuffice() {
-		w.chunk = maxPage
+	if l.Name != "" {
+		w.chunk = maxPage // most of them are read in vain
 	}
 	w.takes = func(place string) (agent.ID, bool) {
 		id, method, ok := inPlace(l.Sort, place)
@@ -172,7 +201,9 @@ func (s *Store) newWalk(l registry.Selection) (*walk, error) {
 	}
 	switch l.Sort {
 	case registry.ByName:
-		w.of, w.spans = s.byName(), []span{{"!", "~"}}
+		if w.of, w.spans = s.byName(), []span{{"!", "~"}}; l.Among != "" {
+			w.spans, w.given = nil, slices.Sorted(slices.Values(strings.Fields(l.Among)))
+		}
 	case registry.ByDue:
 		w.of, w.spans = s.byDue(), []span{dueSpan(l.Filter)}
 	case registry.ByGeneration:
@@ -197,6 +228,7 @@ func (w *walk) from(l registry.Selection) error {
 	if l.Sort == registry.ByGeneration && l.Generation != 0 && (place < w.spans[0].low || place > w.spans[0].high) {
 		return registry.ErrCursor
 	}
+	w.given = slices.DeleteFunc(w.given, func(given string) bool { return given <= place })
 	w.spans = slices.DeleteFunc(w.spans, func(s span) bool { return s.high <= place })
 	for n := range w.spans {
 		w.spans[n].low = max(w.spans[n].low, place+"!")

@@ -38,20 +38,33 @@ type merge struct {
 	of     shardedIndex
 	high   string
 	chunk  int32 // items asked for at once, of one shard
+	most   int32 // what chunk grows to, by growth with each read of a shard
 	back   bool  // from the end of the range to its beginning
+	bare   bool  // nothing but the sort keys is wanted
 	shards []*shard
 }
+
+// growth is for a walk that looks at many entries in vain: the next ones are read with fewer calls.
+const growth = 8
 
 type shard struct {
 	name, low string
 	start     item // where to go on
+	reads     int
 	done      bool // nothing more to read than what is in found
-	found     []item
+	found     []entry
+}
+
+// entry is an item of an index with its sort key.
+type entry struct {
+	place string
+	item  item
 }
 
 func (s *Store) newMerge(of shardedIndex, low, high string, limit int) *merge {
 	// Half as much again as an even share, and a little more for small pages.
-	m := &merge{store: s, of: of, high: high, chunk: int32(limit*3/(2*schema.Shards) + 8)}
+	chunk := int32(limit*3/(2*schema.Shards) + 8)
+	m := &merge{store: s, of: of, high: high, chunk: chunk, most: chunk}
 	for n := range schema.Shards { // DynamoDB refuses a range that ends before it begins
 		m.shards = append(m.shards, &shard{name: of.prefix + shardKey(n), low: low, done: low > high})
 	}
@@ -73,23 +86,40 @@ func (m *merge) fill(ctx context.Context) error {
 
 // read reads a shard until something is found or its end is reached: a page of DynamoDB's may be empty in between.
 func (m *merge) read(ctx context.Context, sh *shard) error {
+	in := &dynamodb.QueryInput{
+		TableName:                 &m.of.table,
+		IndexName:                 aws.String(m.of.index),
+		ScanIndexForward:          aws.Bool(!m.back),
+		KeyConditionExpression:    aws.String("#partition = :shard AND #by BETWEEN :low AND :high"),
+		ExpressionAttributeNames:  map[string]string{"#partition": m.of.partition, "#by": m.of.by},
+		ExpressionAttributeValues: item{":shard": text(sh.name), ":low": text(sh.low), ":high": text(m.high)},
+	}
+	if m.bare {
+		in.ProjectionExpression = aws.String("#by")
+	}
 	for len(sh.found) == 0 && !sh.done {
-		out, err := m.store.client.Query(ctx, &dynamodb.QueryInput{
-			TableName:                 &m.of.table,
-			IndexName:                 aws.String(m.of.index),
-			Limit:                     &m.chunk,
-			ScanIndexForward:          aws.Bool(!m.back),
-			KeyConditionExpression:    aws.String("#partition = :shard AND #by BETWEEN :low AND :high"),
-			ExpressionAttributeNames:  map[string]string{"#partition": m.of.partition, "#by": m.of.by},
-			ExpressionAttributeValues: item{":shard": text(sh.name), ":low": text(sh.low), ":high": text(m.high)},
-			ExclusiveStartKey:         sh.start,
-		})
+		in.Limit, in.ExclusiveStartKey = aws.Int32(m.chunkOf(sh)), sh.start
+		out, err := m.store.client.Query(ctx, in)
 		if err != nil {
 			return err
 		}
-		sh.found, sh.start, sh.done = out.Items, out.LastEvaluatedKey, len(out.LastEvaluatedKey) == 0
+		for _, i := range out.Items {
+			r := reader{item: i}
+			sh.found = append(sh.found, entry{r.text(m.of.by), i})
+		}
+		sh.start, sh.done = out.LastEvaluatedKey, len(out.LastEvaluatedKey) == 0
+		sh.reads++
 	}
 	return nil
+}
+
+// chunkOf is how many items of a shard are asked for next.
+func (m *merge) chunkOf(sh *shard) int32 {
+	chunk := m.chunk
+	for n := 0; n < sh.reads && chunk < m.most; n++ {
+		chunk = min(chunk*growth, m.most)
+	}
+	return chunk
 }
 
 // page takes the first items, at most limit, each with its sort key, and returns the cursor of the page behind them;
@@ -107,11 +137,11 @@ func (m *merge) page(ctx context.Context, limit int, take func(place string, i i
 		if n == limit {
 			return base64.RawURLEncoding.EncodeToString([]byte(last)), nil
 		}
-		last = m.next(first)
-		if err := take(last, first.found[0]); err != nil {
+		e := first.next()
+		if err := take(e.place, e.item); err != nil {
 			return "", err
 		}
-		first.found = first.found[1:]
+		last = e.place
 	}
 }
 
@@ -125,15 +155,16 @@ func placeIn(cursor string) (string, bool) {
 func (m *merge) first() *shard {
 	var first *shard
 	for _, sh := range m.shards {
-		if len(sh.found) > 0 && (first == nil || m.next(sh) < m.next(first) != m.back) {
+		if len(sh.found) > 0 && (first == nil || sh.found[0].place < first.found[0].place != m.back) {
 			first = sh
 		}
 	}
 	return first
 }
 
-// next is the sort key of a shard's next item.
-func (m *merge) next(sh *shard) string {
-	r := reader{item: sh.found[0]}
-	return r.text(m.of.by)
+// next takes a shard's next item.
+func (sh *shard) next() entry {
+	e := sh.found[0]
+	sh.found = sh.found[1:]
+	return e
 }

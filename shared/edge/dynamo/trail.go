@@ -123,15 +123,14 @@ func (s *Store) rowsOf(ctx context.Context, day, after, before string, limit int
 		if err := m.fill(ctx); err != nil {
 			return nil, unavailable(doing, err)
 		}
-		next := m.first()
-		if next == nil {
+		first := m.first()
+		if first == nil {
 			break
 		}
-		row, err := decodeRow(next.found[0])
+		row, err := decodeRow(first.next().item)
 		if err != nil {
 			return nil, unavailable(doing, err)
 		}
-		next.found = next.found[1:]
 		if row.ID != before {
 			rows = append(rows, row)
 		}

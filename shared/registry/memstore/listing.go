@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -23,6 +24,13 @@ func (s *Store) List(ctx context.Context, l registry.Selection) (page registry.P
 	}
 	err = s.read(ctx, "List", doing, func() { page = s.list(l, after) })
 	return page, err
+}
+
+// Names reads the ids of all agents.
+func (s *Store) Names(ctx context.Context, most int) (ids []agent.ID, whole bool, err error) {
+	err = s.read(ctx, "Names", "read the names", func() { ids = slices.Sorted(maps.Keys(s.agents)) })
+	n := min(len(ids), most)
+	return ids[:n], n == len(ids), err
 }
 
 func (s *Store) list(l registry.Selection, after string) (page registry.Page) {

@@ -83,7 +83,7 @@ var operations = []string{
 	"SeenAt", "Refuse", "Refusals", "Burndown", "PutBurndown", "Status", "PutStatusNote", "Answer", "UseProof",
 	"TokenKey", "TokenKeys", "PutTokenKey", "Rows", "Find", "List", "Count", "Job", "Jobs", "Alias", "EdgeCAs",
 	"Named", "Moved", "Cover", "Checkpoint", "Covered", "LastRow", "RowsOfDay", "Session", "PutSession",
-	"DropSession", "EndSessions", "Gates", "PutGate", "LatestRows", "DueTimes",
+	"DropSession", "EndSessions", "Gates", "PutGate", "LatestRows", "DueTimes", "Names",
 }
 
 // New returns an empty store.

@@ -53,6 +53,22 @@ func listings(t *testing.T, f fixture) {
 		}
 	}
 	f.strangeCursors()
+	f.names(fleet)
+}
+
+func (f fixture) names(fleet []agent.Agent) {
+	f.t.Helper()
+	want := make([]agent.ID, len(fleet))
+	for n, a := range fleet {
+		want[n] = a.ID
+	}
+	slices.Sort(want)
+	for _, most := range []int{1, len(want) - 1, len(want), len(want) + 1} {
+		ids, whole, err := f.Names(f.t.Context(), most)
+		if err != nil || !slices.Equal(ids, want[:min(most, len(want))]) || whole != (most >= len(want)) {
+			f.t.Errorf("the first %d names are %v, whole: %t, %v; want those of %v", most, ids, whole, err, want)
+		}
+	}
 }
 
 // wanted is the filter in other words.

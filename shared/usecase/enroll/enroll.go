@@ -38,6 +38,7 @@ type Store interface {
 	Apply(ctx context.Context, c registry.Change) error
 	Agents(ctx context.Context, q registry.Query) (registry.Page, error)
 	List(ctx context.Context, l registry.Selection) (registry.Page, error)
+	Names(ctx context.Context, most int) (ids []agent.ID, whole bool, err error)
 	Job(ctx context.Context, id string) (*registry.Job, error)
 	Jobs(ctx context.Context) ([]registry.Job, error)
 	Count(ctx context.Context, l registry.Selection) (int64, error)

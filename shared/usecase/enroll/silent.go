@@ -10,7 +10,7 @@ import (
 // What a page of silent agents looks at: no index knows who is silent.
 const (
 	silentBatch = 100 // agents looked at together
-	silentMost  = 3   // batches of a page
+	silentMost  = 300 // of a page
 )
 
 // SilentPage is a page of silent agents.
@@ -27,11 +27,11 @@ func (e *Enroller) Silent(ctx context.Context, f registry.Filter, limit int, cur
 		return p, ErrLimit
 	}
 	f.Status = agent.Active
-	for range silentMost {
+	for batch := limit; p.Looked < silentMost; batch = silentBatch { // where most are silent, the first batch is enough
 		found, _, err := e.Select(ctx, Selection{
 			Filter: f,
 			Sort:   registry.ByName,
-			Limit:  silentBatch,
+			Limit:  min(batch, silentBatch, silentMost-p.Looked),
 			Cursor: cursor,
 			Untold: true,
 		})
@@ -43,7 +43,9 @@ func (e *Enroller) Silent(ctx context.Context, f registry.Filter, limit int, cur
 		if err != nil || full || cursor == "" {
 			return p, err
 		}
-		p.Next = cursor
+		if p.Next = cursor; len(p.Agents) == limit {
+			return p, nil
+		}
 	}
 	return p, nil
 }
