@@ -45,7 +45,7 @@ func (d *Dashboard) outlook(r *http.Request, o enroll.Order) (outlook, error) {
 	found, total, err := d.Enroll.Select(r.Context(), enroll.Selection{
 		Filter:     o.Filter,
 		NotCurrent: o.NotCurrent,
-		Sort:       registry.ByName,
+		Sort:       sparest(o),
 		Limit:      outlookMost,
 		Untold:     o.Filter.Among != "",
 	})
@@ -68,6 +68,17 @@ func (d *Dashboard) outlook(r *http.Request, o enroll.Order) (outlook, error) {
 		v.Total = *total
 	}
 	return v, nil
+}
+
+// sparest is the order of the index that has the fewest agents which the order is not for.
+func sparest(o enroll.Order) registry.Sort {
+	switch {
+	case !o.Filter.DueAt.IsZero():
+		return registry.ByDue
+	case o.NotCurrent, o.Filter.Generation > 0:
+		return registry.ByGeneration
+	}
+	return registry.ByName
 }
 
 // orderOf reads an order out of an address or a form: the ids that were selected, else what the list is narrowed to.

@@ -54,11 +54,19 @@ type Config struct {
 }
 
 // Dashboard answers the operators' front page and everything below /proxy. It is safe for concurrent use and keeps
-// nothing between requests.
-type Dashboard struct{ Config }
+// nothing between requests but numbers of the last seconds.
+type Dashboard struct {
+	Config
+	recent *recent
+}
 
 // New returns a Dashboard.
-func New(cfg Config) *Dashboard { return &Dashboard{cfg} }
+func New(cfg Config) *Dashboard {
+	enroller := *cfg.Enroll
+	counts := newRecent(enroller.Store, cfg.Now)
+	enroller.Store, cfg.Enroll = counts, &enroller
+	return &Dashboard{cfg, counts}
+}
 
 // Handler answers one route; an error that it returns has been answered with a page, and is for the log.
 type Handler = func(w http.ResponseWriter, r *http.Request) error
@@ -120,6 +128,9 @@ func (d *Dashboard) guarded(h Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		w = below(w, d.Mount(r.Context()))
 		secure(w.Header(), r)
+		if r.Method == http.MethodPost {
+			defer d.recent.forget()
+		}
 		err := h(w, r)
 		if err != nil {
 			d.fail(w, r, err)
