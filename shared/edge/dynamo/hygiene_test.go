@@ -133,7 +133,9 @@ func (u *upkeep) populate(t *testing.T, client *awsdynamodb.Client, prefix strin
 	}
 }
 
-func (u *upkeep) settled(t *testing.T) {
+// settled: interrupted is how many agents a kill may have hit between the staging of a version and its row, so that
+// another version was staged for them.
+func (u *upkeep) settled(t *testing.T, interrupted int64) {
 	t.Helper()
 	for n, id := range u.due {
 		rows, err := u.store.Rows(t.Context(), string(id), 0, 10)
@@ -145,8 +147,8 @@ func (u *upkeep) settled(t *testing.T) {
 			t.Errorf("rows of %s: %v, %v; want one of %s", id, rows, err, want)
 		}
 	}
-	if got := u.secrets.Calls()["Stage"]; got != len(u.due)/2 {
-		t.Errorf("%d versions staged, want %d", got, len(u.due)/2)
+	if got, want := u.secrets.Calls()["Stage"], len(u.due)/2; got < want || got > want+int(interrupted) {
+		t.Errorf("%d versions staged, want %d and at most %d more", got, want, interrupted)
 	}
 }
 
@@ -183,7 +185,7 @@ func TestHygieneKilledAndResumed(t *testing.T) {
 		t.Fatalf("runs: %+v, then %+v, %v", first, second, err)
 	}
 	t.Logf("killed: %+v; resumed: %+v", first, second)
-	u.settled(t)
+	u.settled(t, first.Failed)
 	last, err := job.Run(t.Context())
 	if err != nil || last != (hygiene.Report{}) {
 		t.Errorf("last run: %+v, %v", last, err)
@@ -199,7 +201,7 @@ func TestHygieneCostsWhatIsDue(t *testing.T) {
 			t.Fatalf("run: %+v, %v", r, err)
 		}
 		spent := maps.Clone(u.counter.calls)
-		u.settled(t)
+		u.settled(t, 0)
 		t.Logf("%d agents, 30 due: %+v, calls to DynamoDB %v, to Secrets Manager %v", size, r, spent, u.secrets.Calls())
 		return spent
 	}
