@@ -110,7 +110,9 @@ release: need-go ## write a release to build/release: zips of the functions, com
 # not.
 AT_ONCE := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 GO_TEST := go test -vet=off -shuffle=on -timeout 30m -p $(AT_ONCE) -parallel $(AT_ONCE)
-# AWS's clients take longer to compile than to run: with the detector they are not optimised.
+# What takes longer to compile than to run is not optimised: the browser's protocol and the linter of certificates, and with
+# the detector AWS's clients. The functions' own programs share the others' compiled form.
+GO_PLAIN := $(GO_TEST) -gcflags='github.com/chromedp/...=-N -l' -gcflags='github.com/zmap/...=-N -l'
 GO_RACE := CGO_ENABLED=1 $(GO_TEST) -race -gcflags='github.com/aws/...=-N -l' -exec 'env CGO_ENABLED=0'
 
 # The longest first: what they wait for is the time in which the rest is compiled.
@@ -119,7 +121,7 @@ LONGEST := ./test/e2e ./test/browser ./localstack/stack ./test/model ./test/sdk 
 DEPLOYS := ./infra ./infra/mastio ./infra/preflight ./infra/smoke
 # What links AWS's clients takes longer to compile for the detector than to run, and httpapi's thousands of requests take
 # minutes under it: make test runs them without, make check with it.
-SLOW_RACE := ./shared/edge/% ./shared/cmd/agent-sync
+SLOW_RACE := ./shared/edge/% ./shared/cmd/agent-sync ./shared/usecase/auditlog ./shared/usecase/hygiene ./shared/usecase/rotateca
 
 # Packages of the product that start goroutines, in code or in tests: there the race detector runs on every
 # change. SCALED are the packages whose tests -short makes shorter, those of the stores' contract among them.
@@ -133,12 +135,13 @@ others = $(filter-out $(1),$(shell find functions infra localstack shared test -
 # run one after the other: at once, on two cores, a database answers later than its clients wait.
 .PHONY: test test-plain test-race
 test: export JDK_JAVA_OPTIONS := -XX:TieredStopAtLevel=1
+test: export GOGC := 200
 test: setup ## run every test except those of packages that deploy, the long ones in short form; race detector where goroutines are (8 minutes on two cores)
 	@$(MAKE) test-plain
 	@$(MAKE) test-race
 
 test-plain:
-	$(GO_TEST) -short $(LONGEST) $(call others,$(LONGEST) $(CONCURRENT) $(DEPLOYS))
+	$(GO_PLAIN) -short $(LONGEST) $(call others,$(LONGEST) $(CONCURRENT) $(DEPLOYS))
 
 test-race:
 	$(GO_RACE) -short $(CONCURRENT)

@@ -30,6 +30,9 @@ func clientOf(endpoint string) *dynamodb.Client {
 
 // The read units of a page of 100 at 10,000 agents, as shared/OPERATING.md has them, rounded up.
 func TestPriceOfAPageOfAgents(t *testing.T) {
+	if testing.Short() {
+		t.Skip("puts 10,000 agents: make check does")
+	}
 	client := clientOf(database(t))
 	s, err := openShop(t.Context(), client, "list-")
 	if err != nil {

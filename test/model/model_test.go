@@ -733,7 +733,7 @@ func (m *machine) healthy(t *rapid.T) {
 }
 
 // CI always draws the same checks: it judges a change, not luck. Every other run draws new ones. With -short, rapid
-// makes a fifth of the checks with half of the steps: TestMain asks for three times the checks, and for all steps,
+// makes a fifth of the checks with half of the steps: TestMain asks for twice the checks, and for all steps,
 // because a shallow run finds nothing.
 func TestMain(m *testing.M) {
 	defaults := map[string]string{"rapid.checks": "25"}
@@ -747,7 +747,7 @@ func TestMain(m *testing.M) {
 	}
 	flag.Parse()
 	if testing.Short() {
-		multiply("rapid.checks", 3)
+		multiply("rapid.checks", 2)
 		multiply("rapid.steps", 2)
 	}
 	os.Exit(m.Run())

@@ -184,6 +184,9 @@ func TestSafeFinaliseOfAnotherPointer(t *testing.T) {
 
 // A fleet that is larger than what is looked at is not known to be safe.
 func TestSafeFinaliseOfALargeFleet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("puts 20,000 agents: make check does")
+	}
 	m := inOverlap(t, memstore.Config{})
 	for n := range 20_001 {
 		put(t, m, pinned(m, fmt.Sprintf("moved-%05d", n), 2))
