@@ -10,7 +10,7 @@ import (
 // What a page of silent agents looks at: no index knows who is silent.
 const (
 	silentBatch = 100 // agents looked at together
-	silentMost  = 300 // of a page
+	silentReads = 3   // batches of a page
 )
 
 // SilentPage is a page of silent agents.
@@ -27,18 +27,19 @@ func (e *Enroller) Silent(ctx context.Context, f registry.Filter, limit int, cur
 		return p, ErrLimit
 	}
 	f.Status = agent.Active
-	for batch := limit; p.Looked < silentMost; batch = silentBatch { // where most are silent, the first batch is enough
+	batch := min(limit, silentBatch) // where most are silent, the first batch is enough
+	for range silentReads {
 		found, _, err := e.Select(ctx, Selection{
 			Filter: f,
 			Sort:   registry.ByName,
-			Limit:  min(batch, silentBatch, silentMost-p.Looked),
+			Limit:  batch,
 			Cursor: cursor,
 			Untold: true,
 		})
 		if err != nil {
 			return SilentPage{}, err
 		}
-		cursor = found.Next
+		cursor, batch = found.Next, silentBatch
 		full, err := e.keepSilent(ctx, &p, found.Agents, limit)
 		if err != nil || full || cursor == "" {
 			return p, err
