@@ -170,14 +170,15 @@ func (w *walk) next(ctx context.Context) (string, error) {
 
 // Names reads the index by name.
 func (s *Store) Names(ctx context.Context, most int) (ids []agent.ID, whole bool, err error) {
+	const doing = "read the names"
 	w, err := s.newWalk(registry.Selection{Sort: registry.ByName, Limit: maxPage, Keys: most + 1})
 	if err != nil {
-		return nil, false, unavailable("read the names", err)
+		return nil, false, unavailable(doing, err)
 	}
 	for len(ids) <= most {
 		place, err := w.next(ctx)
 		if err != nil {
-			return nil, false, unavailable("read the names", err)
+			return nil, false, unavailable(doing, err)
 		}
 		if w.ended {
 			return ids, true, nil
@@ -202,7 +203,7 @@ func (s *Store) newWalk(l registry.Selection) (*walk, error) {
 	switch l.Sort {
 	case registry.ByName:
 		if w.of, w.spans = s.byName(), []span{{"!", "~"}}; l.Among != "" {
-			w.spans, w.given = nil, slices.Sorted(slices.Values(strings.Fields(l.Among)))
+			w.spans, w.given = nil, slices.Compact(slices.Sorted(strings.FieldsSeq(l.Among)))
 		}
 	case registry.ByDue:
 		w.of, w.spans = s.byDue(), []span{dueSpan(l.Filter)}

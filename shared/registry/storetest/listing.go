@@ -33,6 +33,7 @@ func listings(t *testing.T, f fixture) {
 		"pinned of":   {Not: 3, Method: agent.BYOCA},
 		"none":        {Name: "no such name"},
 		"selected":    {Among: registry.Among(agentID(1), agentID(12), "acme::nobody")},
+		"one twice":   {Among: registry.Among(agentID(1), agentID(1), agentID(2))},
 		"of selected": {Among: registry.Among(agentID(1), agentID(2), agentID(9)), Method: agent.Minted, Name: "1"},
 	}
 	for name, filter := range filters {
