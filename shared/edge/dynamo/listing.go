@@ -155,7 +155,7 @@ func (w *walk) next(ctx context.Context) (string, error) {
 				return "", nil
 			}
 			w.now = w.store.newMerge(w.of, w.spans[0].low, w.spans[0].high, w.chunk)
-			w.now.bare, w.now.most = true, maxChunk
+			w.now.bare = true
 			w.spans = w.spans[1:]
 		}
 		if err := w.now.fill(ctx); err != nil {

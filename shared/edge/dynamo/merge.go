@@ -37,21 +37,19 @@ type merge struct {
 	store  *Store
 	of     shardedIndex
 	high   string
-	chunk  int32 // items asked for at once, of one shard
-	most   int32 // what chunk grows to, by growth with each read of a shard
-	back   bool  // from the end of the range to its beginning
-	bare   bool  // nothing but the sort keys is wanted
+	back   bool // from the end of the range to its beginning
+	bare   bool // reads sort keys only, and growth times as many with each call, up to maxChunk
 	shards []*shard
 }
 
-// growth is for a walk that looks at many entries in vain: the next ones are read with fewer calls.
+// growth saves calls where a walk rejects many entries.
 const growth = 8
 
 type shard struct {
 	name, low string
-	start     item // where to go on
-	reads     int
-	done      bool // nothing more to read than what is in found
+	start     item  // where to go on
+	chunk     int32 // items to ask for at once
+	done      bool  // nothing more to read than what is in found
 	found     []entry
 }
 
@@ -64,9 +62,14 @@ type entry struct {
 func (s *Store) newMerge(of shardedIndex, low, high string, limit int) *merge {
 	// Half as much again as an even share, and a little more for small pages.
 	chunk := int32(limit*3/(2*schema.Shards) + 8)
-	m := &merge{store: s, of: of, high: high, chunk: chunk, most: chunk}
+	m := &merge{store: s, of: of, high: high}
 	for n := range schema.Shards { // DynamoDB refuses a range that ends before it begins
-		m.shards = append(m.shards, &shard{name: of.prefix + shardKey(n), low: low, done: low > high})
+		m.shards = append(m.shards, &shard{
+			name:  of.prefix + shardKey(n),
+			low:   low,
+			chunk: chunk,
+			done:  low > high,
+		})
 	}
 	return m
 }
@@ -98,7 +101,7 @@ func (m *merge) read(ctx context.Context, sh *shard) error {
 		in.ProjectionExpression = aws.String("#by")
 	}
 	for len(sh.found) == 0 && !sh.done {
-		in.Limit, in.ExclusiveStartKey = aws.Int32(m.chunkOf(sh)), sh.start
+		in.Limit, in.ExclusiveStartKey = aws.Int32(sh.chunk), sh.start
 		out, err := m.store.client.Query(ctx, in)
 		if err != nil {
 			return err
@@ -108,18 +111,11 @@ func (m *merge) read(ctx context.Context, sh *shard) error {
 			sh.found = append(sh.found, entry{r.text(m.of.by), i})
 		}
 		sh.start, sh.done = out.LastEvaluatedKey, len(out.LastEvaluatedKey) == 0
-		sh.reads++
+		if m.bare {
+			sh.chunk = min(sh.chunk*growth, maxChunk)
+		}
 	}
 	return nil
-}
-
-// chunkOf is how many items of a shard are asked for next.
-func (m *merge) chunkOf(sh *shard) int32 {
-	chunk := m.chunk
-	for n := 0; n < sh.reads && chunk < m.most; n++ {
-		chunk = min(chunk*growth, m.most)
-	}
-	return chunk
 }
 
 // page takes the first items, at most limit, each with its sort key, and returns the cursor of the page behind them;
