@@ -32,18 +32,18 @@ func Pages(ctx context.Context, from Lister, q Query) iter.Seq2[[]agent.Agent, e
 // BehindName is the cursor of a listing by name whose page ended with this agent.
 func BehindName(id agent.ID) string { return base64.RawURLEncoding.EncodeToString([]byte(id)) }
 
-// NameBefore is the name at which the page before ended, of a cursor of a listing by name; empty: it is the first page.
-// Error: ErrCursor.
+// NameBefore is the inverse of BehindName; empty for the first page. Error: ErrCursor.
 func NameBefore(cursor string) (agent.ID, error) {
+	if cursor == "" {
+		return "", nil
+	}
 	name, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {
 		return "", ErrCursor
 	}
-	if cursor == "" {
-		return "", nil
-	}
-	if _, err := agent.ParseID(string(name)); err != nil {
+	id, err := agent.ParseID(string(name))
+	if err != nil || BehindName(id) != cursor { // one name has one cursor
 		return "", ErrCursor
 	}
-	return agent.ID(name), nil
+	return id, nil
 }

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -14,17 +15,12 @@ import (
 // read: as long as the progress of a rotation counts.
 const recentFor = 5 * time.Second
 
-// recent is the registry with the numbers that this instance has counted, and the names that it has read, a moment ago:
-// a walk from page to page, or from search to search, goes through the fleet once. It is safe for concurrent use.
+// recent is the registry with the numbers and names that this instance has read a moment ago: a walk from page to page,
+// or from search to search, reads the fleet's indexes once. It is safe for concurrent use.
 type recent struct {
 	enroll.Store
-	now func() time.Time
-
-	mu     sync.Mutex
-	counts map[countOf]countedAt
-	names  []agent.ID // of the whole fleet, in their order
-	read   time.Time  // when they were; zero: they were not
-	forgot int        // how many times: what was counted before is not remembered afterwards
+	counts lately[countOf, int64]
+	names  lately[struct{}, nameList]
 }
 
 // countOf is what was counted: all pages of a listing, or the due index.
@@ -33,73 +29,111 @@ type countOf struct {
 	due     registry.DueQuery
 }
 
-type countedAt struct {
-	n  int64
-	at time.Time
+// nameList are names in their order; whole: the fleet has no others.
+type nameList struct {
+	ids   []agent.ID
+	whole bool
 }
 
 func newRecent(s enroll.Store, now func() time.Time) *recent {
-	return &recent{Store: s, now: now, counts: map[countOf]countedAt{}}
+	return &recent{Store: s, counts: lately[countOf, int64]{now: now}, names: lately[struct{}, nameList]{now: now}}
+}
+
+// forget drops everything, because an operator who has changed something looks at the numbers next.
+func (r *recent) forget() {
+	r.counts.forget()
+	r.names.forget()
+}
+
+// lately remembers values for recentFor.
+type lately[K comparable, V any] struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	kept   map[K]keptValue[V]
+	forgot int // how many times: a value that was read before is not kept afterwards
+}
+
+type keptValue[V any] struct {
+	value V
+	at    time.Time
+}
+
+func (k keptValue[V]) fresh(now time.Time) bool {
+	return !now.Before(k.at) && now.Sub(k.at) < recentFor
+}
+
+// of returns what is remembered, and reads it otherwise. Errors: those of read.
+func (l *lately[K, V]) of(key K, read func() (V, error)) (V, error) {
+	now := l.now()
+	l.mu.Lock()
+	last, known := l.kept[key]
+	forgot := l.forgot
+	l.mu.Unlock()
+	if known && last.fresh(now) {
+		return last.value, nil
+	}
+	value, err := read()
+	if err != nil {
+		return value, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.forgot == forgot {
+		maps.DeleteFunc(l.kept, func(_ K, k keptValue[V]) bool { return !k.fresh(now) })
+		if l.kept == nil {
+			l.kept = map[K]keptValue[V]{}
+		}
+		l.kept[key] = keptValue[V]{value, now}
+	}
+	return value, nil
+}
+
+func (l *lately[K, V]) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.kept)
+	l.forgot++
 }
 
 // Count counts what all pages of a listing have.
 func (r *recent) Count(ctx context.Context, l registry.Selection) (int64, error) {
 	of := l
 	of.Limit, of.Cursor, of.Keys, of.Records, of.DueAt = 0, "", 0, 0, coarse(l.DueAt)
-	return r.count(countOf{listing: of}, func() (int64, error) { return r.Store.Count(ctx, l) })
+	return r.counts.of(countOf{listing: of}, func() (int64, error) { return r.Store.Count(ctx, l) })
 }
 
 // CountDue counts the due index.
 func (r *recent) CountDue(ctx context.Context, q registry.DueQuery) (int64, error) {
 	of := q
 	of.At, of.After = coarse(q.At), coarse(q.After)
-	return r.count(countOf{due: of}, func() (int64, error) { return r.Store.CountDue(ctx, q) })
+	return r.counts.of(countOf{due: of}, func() (int64, error) { return r.Store.CountDue(ctx, q) })
 }
 
 // coarse is an instant that stays the same for as long as a number is shown again, most of the time.
 func coarse(t time.Time) time.Time { return t.Truncate(time.Minute) }
-
-func (r *recent) count(of countOf, count func() (int64, error)) (int64, error) {
-	now := r.now()
-	r.mu.Lock()
-	last, known := r.counts[of]
-	forgot := r.forgot
-	r.mu.Unlock()
-	if known && !now.Before(last.at) && now.Sub(last.at) < recentFor {
-		return last.n, nil
-	}
-	n, err := count()
-	if err != nil {
-		return 0, err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for other, c := range r.counts {
-		if now.Sub(c.at) >= recentFor {
-			delete(r.counts, other)
-		}
-	}
-	if r.forgot == forgot {
-		r.counts[of] = countedAt{n, now}
-	}
-	return n, nil
-}
 
 // List searches for a part of a name among the names that were read a moment ago. Records are as they are now.
 func (r *recent) List(ctx context.Context, l registry.Selection) (page registry.Page, err error) {
 	if l.Name == "" || l.Sort != registry.ByName {
 		return r.Store.List(ctx, l)
 	}
-	names, whole, err := r.allNames(ctx)
+	after, err := registry.NameBefore(l.Cursor)
 	if err != nil {
 		return page, err
 	}
-	after, err := registry.NameBefore(l.Cursor)
-	if !whole || err != nil { // the registry says what is wrong with a cursor
+	names, err := r.names.of(struct{}{}, func() (n nameList, err error) {
+		n.ids, n.whole, err = r.Names(ctx, largeFleet)
+		return n, err
+	})
+	if err != nil {
+		return page, err
+	}
+	if !names.whole {
 		return r.Store.List(ctx, l)
 	}
 	var found []agent.ID
-	for _, id := range names {
+	for _, id := range names.ids {
 		if id > after && l.NamedSo(id) {
 			found = append(found, id)
 		}
@@ -128,34 +162,4 @@ func (r *recent) listed(
 		}
 	}
 	return page, nil
-}
-
-// allNames are those of a fleet that is looked through for a part of a name; whole: they are all.
-func (r *recent) allNames(ctx context.Context) (names []agent.ID, whole bool, err error) {
-	now := r.now()
-	r.mu.Lock()
-	names, forgot := r.names, r.forgot
-	fresh := !r.read.IsZero() && !now.Before(r.read) && now.Sub(r.read) < recentFor
-	r.mu.Unlock()
-	if fresh {
-		return names, true, nil
-	}
-	if names, whole, err = r.Names(ctx, largeFleet); err != nil || !whole {
-		return nil, false, err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.forgot == forgot {
-		r.names, r.read = names, now
-	}
-	return names, true, nil
-}
-
-// forget is for an operator who has changed something, and looks at the numbers next.
-func (r *recent) forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	clear(r.counts)
-	r.names, r.read = nil, time.Time{}
-	r.forgot++
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry/memstore"
 )
 
-// Numbers beside links are counted once in five seconds, for all pages and every list that shows them, and anew after
-// a change that was made on a page.
+// The dashboard counts each number at most once in five seconds, whatever page shows it, and counts again after an
+// operator sends a form.
 func TestNumbersAreCountedOnceInAWhile(t *testing.T) {
 	var mu sync.Mutex
 	counted := 0
