@@ -41,11 +41,11 @@ type outlook struct {
 // outlookMost is how many agents are looked at for it.
 const outlookMost = 200
 
-func (d *Dashboard) outlook(r *http.Request, o enroll.Order) (outlook, error) {
+func (d *Dashboard) outlook(r *http.Request, o enroll.Order, sort registry.Sort) (outlook, error) {
 	found, total, err := d.Enroll.Select(r.Context(), enroll.Selection{
 		Filter:     o.Filter,
 		NotCurrent: o.NotCurrent,
-		Sort:       sparest(o),
+		Sort:       sort,
 		Limit:      outlookMost,
 		Untold:     o.Filter.Among != "",
 	})
@@ -68,17 +68,6 @@ func (d *Dashboard) outlook(r *http.Request, o enroll.Order) (outlook, error) {
 		v.Total = *total
 	}
 	return v, nil
-}
-
-// sparest is the order of the index that has the fewest agents which the order is not for.
-func sparest(o enroll.Order) registry.Sort {
-	switch {
-	case !o.Filter.DueAt.IsZero():
-		return registry.ByDue
-	case o.NotCurrent, o.Filter.Generation > 0:
-		return registry.ByGeneration
-	}
-	return registry.ByName
 }
 
 // orderOf reads an order out of an address or a form: the ids that were selected, else what the list is narrowed to.
@@ -140,8 +129,12 @@ func (d *Dashboard) showBulk(
 	if wrong := checkSelection(v, values); wrong != nil {
 		problems = append(problems, field{"", "Select 1 to 50 agents in the list first."})
 	} else {
+		sort := registry.ByName
+		if !values.Has("selected") {
+			sort = d.selection(v.Filter).Sort
+		}
 		var err error
-		if v.Outlook, err = d.outlook(r, o); err != nil {
+		if v.Outlook, err = d.outlook(r, o, sort); err != nil {
 			return err
 		}
 	}
