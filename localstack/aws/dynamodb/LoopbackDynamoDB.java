@@ -25,9 +25,7 @@ public final class LoopbackDynamoDB {
 
     private static void run(String[] args) throws Exception {
         DynamoDBProxyServer local = ServerRunner.createServerFromCommandLineArgs(args);
-        Field field = DynamoDBProxyServer.class.getDeclaredField("server");
-        field.setAccessible(true);
-        Server server = (Server) field.get(local);
+        Server server = (Server) field(DynamoDBProxyServer.class, "server", local);
         server.setHandler(new TableDescriptions(server));
         String keys = System.getenv("LOOPBACK_KEYS");
         if (keys != null && !keys.isBlank()) {
@@ -49,5 +47,12 @@ public final class LoopbackDynamoDB {
             // Nothing is ever sent; only the end counts.
         }
         System.exit(0);
+    }
+
+    /** Reads a field that DynamoDB Local keeps to itself. */
+    static Object field(Class<?> of, String name, Object from) throws ReflectiveOperationException {
+        Field field = of.getDeclaredField(name);
+        field.setAccessible(true);
+        return field.get(from);
     }
 }

@@ -9,7 +9,6 @@ import com.fasterxml.jackson.databind.deser.std.DelegatingDeserializer;
 import com.fasterxml.jackson.databind.module.SimpleModule;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.lang.reflect.Field;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
@@ -60,24 +59,18 @@ final class TableDescriptions extends Handler.Wrapper {
         super(server.getHandler());
         rememberTexts();
         for (AbstractLocalDynamoDBServerHandler h : server.getDescendants(AbstractLocalDynamoDBServerHandler.class)) {
-            Object requests = get(AbstractLocalDynamoDBServerHandler.class, "primaryHandler", h);
+            Object requests = LoopbackDynamoDB.field(AbstractLocalDynamoDBServerHandler.class, "primaryHandler", h);
             Class<?> type = LocalDynamoDBRequestHandler.class;
             Method open = type.getDeclaredMethod("getDBAccess", String.class, String.class, boolean.class);
             open.setAccessible(true);
-            Object database =
-                    open.invoke(null, SHARED, get(type, "dbFileLocation", requests), get(type, "runInMemory", requests));
+            Object database = open.invoke(null, SHARED, LoopbackDynamoDB.field(type, "dbFileLocation", requests),
+                    LoopbackDynamoDB.field(type, "runInMemory", requests));
             @SuppressWarnings("unchecked")
             Map<String, AmazonDynamoDBLocal> databases =
-                    (Map<String, AmazonDynamoDBLocal>) get(type, "dbRequestHandlers", requests);
+                    (Map<String, AmazonDynamoDBLocal>) LoopbackDynamoDB.field(type, "dbRequestHandlers", requests);
             databases.put(SHARED, new LocalDBClient(remembering((LocalDBAccess) database),
                     new JobsRegister(Executors.newFixedThreadPool(2), false)));
         }
-    }
-
-    private static Object get(Class<?> of, String field, Object from) throws ReflectiveOperationException {
-        Field f = of.getDeclaredField(field);
-        f.setAccessible(true);
-        return f.get(from);
     }
 
     @Override
@@ -139,7 +132,7 @@ final class TableDescriptions extends Handler.Wrapper {
     /** The database itself reads descriptions, too, and knows them by their text. */
     private void rememberTexts() throws ReflectiveOperationException {
         Class<?> description = Class.forName(SQLITE + "TableSchemaInfo");
-        ObjectMapper mapper = (ObjectMapper) get(Class.forName(SQLITE + "SQLiteDBAccessJob"), "MAPPER", null);
+        ObjectMapper mapper = (ObjectMapper) LoopbackDynamoDB.field(Class.forName(SQLITE + "SQLiteDBAccessJob"), "MAPPER", null);
         mapper.registerModule(new SimpleModule("descriptions").setDeserializerModifier(new BeanDeserializerModifier() {
             @Override
             public JsonDeserializer<?> modifyDeserializer(DeserializationConfig c, BeanDescription of, JsonDeserializer<?> d) {
