@@ -23,7 +23,7 @@ func (s *Stack) environment(function string) map[string]string {
 		"MASTIO_ORG_ID":            s.cfg.OrgID,
 		"MASTIO_TRUST_DOMAIN":      s.cfg.TrustDomain,
 		"MASTIO_ISSUER":            s.URL,
-		"MASTIO_TABLE_PREFIX":      tablePrefix,
+		"MASTIO_TABLE_PREFIX":      s.tables,
 		"MASTIO_TRUSTSTORE_BUCKET": bucket,
 		"MASTIO_TRUSTSTORE_KEY":    truststoreKey,
 		"MASTIO_AGENTS_DOMAIN":     agentsDomain,

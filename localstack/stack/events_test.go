@@ -55,7 +55,7 @@ func TestEventsReachTheBus(t *testing.T) {
 	var failing atomic.Bool
 	failing.Store(true)
 	var refused atomic.Int64
-	s := start(t, stack.Config{RefuseEvent: func(eventbridge.Event) bool {
+	s := startShared(t, stack.Config{RefuseEvent: func(eventbridge.Event) bool {
 		if failing.Load() {
 			refused.Add(1)
 		}

@@ -59,7 +59,7 @@ type Clients struct {
 }
 
 // TablePrefix is what stands before the logical name of each table.
-func (s *Stack) TablePrefix() string { return tablePrefix }
+func (s *Stack) TablePrefix() string { return s.tables }
 
 // Bucket and object key of the truststore.
 func (s *Stack) Bucket() (bucketName, key string) { return bucket, truststoreKey }
@@ -108,7 +108,7 @@ func (s *Stack) provision(ctx context.Context) error {
 	if err := s.databaseStamp(ctx); err != nil {
 		return err
 	}
-	if err := dynamodb.CreateTables(ctx, s.Clients.DynamoDB, tablePrefix); err != nil {
+	if err := dynamodb.CreateTables(ctx, s.Clients.DynamoDB, s.tables); err != nil {
 		if errors.Is(err, dynamodb.ErrTableDiffers) {
 			return s.foreign("%v", err)
 		}

@@ -3,6 +3,7 @@ package stack
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +44,9 @@ type Config struct {
 	Progress    func(string)      // called before each step, with a few words; nil: never called
 	Log         io.Writer         // what functions and services print; nil: dropped
 
+	// Database is a running one in memory that stacks share, each with tables of its own; it outlives them, and Dir has
+	// to be empty. nil: the stack starts its own, which answers only this run's access keys.
+	Database *dynamodb.Server
 	// Wrap, if set, puts something between the functions and a service (one of Services): it returns the handler that
 	// stands in for h. The stack's own calls, and Clients, bypass it.
 	Wrap func(service string, h http.Handler) http.Handler
@@ -69,6 +74,7 @@ type Stack struct {
 	out          *lockedWriter
 	handlers     map[string]http.Handler
 	database     *dynamodb.Server
+	tables       string // what stands before the logical name of each table
 	kek          string // ARN of the key that token keys are encrypted under
 	audit        string // ARN of the key that signs checkpoints
 	signing      string // ARN of the key that signs tokens; empty unless TOKEN_SIGNER=kms
@@ -257,6 +263,25 @@ func (s *Stack) services(ctx context.Context) error {
 		return fmt.Errorf("start API Gateway: %w", s.damaged("apigateway", err))
 	}
 	s.Bus = eventbridge.New(eventbridge.Config{Bus: eventBus, Log: s.out, Refuse: s.cfg.RefuseEvent})
+	if err := s.startDatabase(ctx); err != nil {
+		return err
+	}
+	s.handlers[KMS], s.handlers[S3], s.handlers[SecretsManager], s.handlers[APIGateway], s.handlers[EventBridge] = keys,
+		objects, vault, s.Domain, s.Bus
+	// The Lambda service comes last: the functions' environment contains its address.
+	s.handlers[Lambda] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.Lambda.ServeHTTP(w, r) })
+	return s.serveServices()
+}
+
+func (s *Stack) startDatabase(ctx context.Context) (err error) {
+	if s.cfg.Database != nil && s.cfg.Dir != "" {
+		return errors.New("Config has both Dir and Database: a shared database keeps no state")
+	}
+	if s.database = s.cfg.Database; s.database != nil {
+		s.tables = tablePrefix + strings.ToLower(rand.Text()[:8]) + "-"
+		return nil
+	}
+	s.tables = tablePrefix
 	s.database, err = dynamodb.Start(ctx, dynamodb.Config{
 		Cache:    s.cfg.Cache,
 		Dir:      s.dir("dynamodb"),
@@ -268,11 +293,7 @@ func (s *Stack) services(ctx context.Context) error {
 		return s.damaged("dynamodb", err)
 	}
 	s.onClose(s.database.Close)
-	s.handlers[KMS], s.handlers[S3], s.handlers[SecretsManager], s.handlers[APIGateway], s.handlers[EventBridge] = keys,
-		objects, vault, s.Domain, s.Bus
-	// The Lambda service comes last: the functions' environment contains its address.
-	s.handlers[Lambda] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.Lambda.ServeHTTP(w, r) })
-	return s.serveServices()
+	return nil
 }
 
 func (s *Stack) functions(context.Context) error {

@@ -28,6 +28,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
 	"github.com/mastio-aws/mastio/localstack/aws/sigv4"
 	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/shared/routes"
@@ -73,6 +74,21 @@ func start(t *testing.T, cfg stack.Config) *stack.Stack {
 		}
 	})
 	return s
+}
+
+// database is one for the tests to whose stacks it does not matter. It ends with the process.
+var database = sync.OnceValues(func() (*dynamodb.Server, error) {
+	return dynamodb.Start(context.Background(), dynamodb.Config{Cache: cache})
+})
+
+// startShared is start, with the database of other tests.
+func startShared(t *testing.T, cfg stack.Config) *stack.Stack {
+	t.Helper()
+	var err error
+	if cfg.Database, err = database(); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, cfg)
 }
 
 type buffer struct {
@@ -380,7 +396,7 @@ func TestWrap(t *testing.T) {
 	t.Parallel()
 	var calls [7]atomic.Int64
 	var broken atomic.Bool
-	s := start(t, stack.Config{Wrap: func(service string, h http.Handler) http.Handler {
+	s := startShared(t, stack.Config{Wrap: func(service string, h http.Handler) http.Handler {
 		n := slices.Index(stack.Services(), service)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			calls[n].Add(1)
@@ -467,7 +483,7 @@ func TestTicksByItself(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	s := start(t, stack.Config{Env: map[string]string{"TOKEN_SIGNER": "kms", "TOKEN_REQUIRE_DPOP": "1"}})
+	s := startShared(t, stack.Config{Env: map[string]string{"TOKEN_SIGNER": "kms", "TOKEN_REQUIRE_DPOP": "1"}})
 	a := enrol(t, s, "kyc")
 	token(t, s, a).want(t, "token without a proof, which is required", 400)
 }

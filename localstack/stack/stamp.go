@@ -130,7 +130,7 @@ func (s *Stack) databaseStamp(ctx context.Context) error {
 	if s.cfg.Dir == "" {
 		return nil
 	}
-	c, table, key := s.Clients.DynamoDB, aws.String(tablePrefix+stampTable),
+	c, table, key := s.Clients.DynamoDB, aws.String(s.tables+stampTable),
 		map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "STAMP"}}
 	got, err := c.GetItem(ctx, &awsdynamodb.GetItemInput{TableName: table, Key: key, ConsistentRead: aws.Bool(true)})
 	if _, missing := errors.AsType[*types.ResourceNotFoundException](err); err != nil && !missing {

@@ -38,7 +38,7 @@ type follower struct {
 // follow runs what the stream reaches until Close.
 func (s *Stack) follow(ctx context.Context) error {
 	table, err := s.Clients.DynamoDB.DescribeTable(ctx,
-		&awsdynamodb.DescribeTableInput{TableName: aws.String(tablePrefix + schema.Audit)})
+		&awsdynamodb.DescribeTableInput{TableName: aws.String(s.tables + schema.Audit)})
 	if err != nil {
 		return fmt.Errorf("find the audit table's stream: %w", err)
 	}

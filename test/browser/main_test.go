@@ -22,6 +22,7 @@ import (
 	"github.com/mastio-aws/mastio/localstack/machine"
 	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/test/awsmodel"
+	"github.com/mastio-aws/mastio/test/local"
 	"github.com/mastio-aws/mastio/test/permissions"
 )
 
@@ -29,11 +30,10 @@ import (
 const root = "../.."
 
 var (
-	functions = filepath.Join(root, "build", "local")
-	screens   = filepath.Join(root, "build", "screens")
-	chromium  string
-	checkers  Checkers
-	models    awsmodel.Recorder
+	screens  = filepath.Join(root, "build", "screens")
+	chromium string
+	checkers Checkers
+	models   awsmodel.Recorder
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -72,10 +72,7 @@ func ready(ctx context.Context) (err error) {
 	if checkers, err = Install(ctx, filepath.Join(root, "build", "browser")); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(screens, 0o755); err != nil {
-		return err
-	}
-	return stack.Build(ctx, root, functions)
+	return os.MkdirAll(screens, 0o755)
 }
 
 // system is a running Mastio.
@@ -94,16 +91,11 @@ func start(t *testing.T, agents int) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := stack.Config{
-		Cache:     filepath.Join(root, "build", "localstack"),
-		Functions: functions,
-		Addr:      "127.0.0.1:0",
-		Log:       s.log,
-	}
+	cfg := stack.Config{Log: s.log}
 	if agents < 1000 { // with many, the pages' time is measured, and it stands in the way of the database
 		cfg.Wrap = func(service string, h http.Handler) http.Handler { return models.Wrap(service, watch.Wrap(service, h)) }
 	}
-	if s.Stack, err = stack.Start(ctx, cfg); err != nil {
+	if s.Stack, err = local.Start(ctx, cfg); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

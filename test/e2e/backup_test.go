@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/shared/orgca"
+	"github.com/mastio-aws/mastio/shared/schema"
 )
 
 // forgetful gives the function rotateca a new instance, which asks for backups again, and one more when the test is
@@ -69,16 +70,16 @@ func TestRotationIsPrecededByBackups(t *testing.T) {
 			"BackupStatus":"CREATING","BackupType":"USER","BackupCreationDateTime":%d}}`, in.TableName, in.BackupName, time.Now().Unix())
 	})
 	result := m.rotateCA(t)
-	want := map[string]any{"status": "requested", "arns": []any{
-		"arn:aws:dynamodb:us-east-1:000000000000:table/mastio-registry/backup/01",
-		"arn:aws:dynamodb:us-east-1:000000000000:table/mastio-audit/backup/01",
-	}}
+	arn := func(table string) any {
+		return "arn:aws:dynamodb:us-east-1:000000000000:table/" + m.TablePrefix() + table + "/backup/01"
+	}
+	want := map[string]any{"status": "requested", "arns": []any{arn(schema.Registry), arn(schema.Audit)}}
 	if diff := cmp.Diff(any(want), result["backup"]); diff != "" {
 		t.Errorf("backup (-want +got):\n%s", diff)
 	}
 	slices.Sort(asked)
 	if len(asked) != 2 ||
-		!regexp.MustCompile(`^mastio-audit mastio-orga-before-mint-f[0-9]+-[0-9A-Z]{26}$`).MatchString(asked[0]) {
+		!regexp.MustCompile(`^`+m.TablePrefix()+`audit mastio-orga-before-mint-f[0-9]+-[0-9A-Z]{26}$`).MatchString(asked[0]) {
 		t.Errorf("asked for %q", asked)
 	}
 }

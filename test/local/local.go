@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
 	"github.com/mastio-aws/mastio/localstack/machine"
 	"github.com/mastio-aws/mastio/localstack/stack"
 )
@@ -16,16 +17,25 @@ import (
 // root is the project's folder, seen from a folder of tests.
 const root = "../.."
 
-var functions = filepath.Join(root, "build", "local")
+var functions, cache = filepath.Join(root, "build", "local"), filepath.Join(root, "build", "localstack")
 
 // build runs once in a process: the sources do not change under a test.
 var build = sync.OnceValue(func() error { return stack.Build(context.Background(), root, functions) })
 
-// Start builds the functions and starts a Mastio on a port of its own. Of the configuration it takes what goes beyond
-// that.
-func Start(ctx context.Context, cfg stack.Config) (*stack.Stack, error) {
-	cfg.Functions, cfg.Cache, cfg.Addr = functions, filepath.Join(root, "build", "localstack"), "127.0.0.1:0"
+// database is one for all Mastios of a process, and ends with the process. A database of its own would cost a Mastio
+// more than the rest of the start, and would answer slowly until Java has compiled it.
+var database = sync.OnceValues(func() (*dynamodb.Server, error) {
+	return dynamodb.Start(context.Background(), dynamodb.Config{Cache: cache})
+})
+
+// Start builds the functions and starts a Mastio without state on a port of its own. Of the configuration it takes what
+// goes beyond that.
+func Start(ctx context.Context, cfg stack.Config) (_ *stack.Stack, err error) {
+	cfg.Functions, cfg.Cache, cfg.Addr = functions, cache, "127.0.0.1:0"
 	if err := build(); err != nil {
+		return nil, err
+	}
+	if cfg.Database, err = database(); err != nil {
 		return nil, err
 	}
 	return stack.Start(ctx, cfg)
