@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,6 +19,21 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/schema"
 )
+
+// local is the one DynamoDB Local of these tests: each makes tables of its own.
+var local struct {
+	sync.Once
+	process *dynamodb.Server
+	err     error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if local.process != nil {
+		local.process.Close()
+	}
+	os.Exit(code)
+}
 
 // database returns an endpoint of DynamoDB Local.
 func database(t *testing.T) string {
@@ -33,13 +49,14 @@ func database(t *testing.T) string {
 			t.Skipf("DynamoDB Local needs %s; or set DYNAMODB_ENDPOINT", tool)
 		}
 	}
-	s, err := dynamodb.Start(context.WithoutCancel(t.Context()),
-		dynamodb.Config{Cache: filepath.Join("..", "..", "build", "localstack")})
-	if err != nil {
-		t.Fatal(err)
+	local.Do(func() {
+		local.process, local.err = dynamodb.Start(context.Background(),
+			dynamodb.Config{Cache: filepath.Join("..", "..", "build", "localstack")})
+	})
+	if local.err != nil {
+		t.Fatal(local.err)
 	}
-	t.Cleanup(func() { s.Close() })
-	return s.Endpoint()
+	return local.process.Endpoint()
 }
 
 // open returns a Mastio of its own over DynamoDB Local.

@@ -3,6 +3,7 @@ package tablecopy
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -106,6 +108,21 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// database is one for all tests: each makes tables of its own.
+var database struct {
+	sync.Once
+	process *dynamodb.Server
+	err     error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if database.process != nil {
+		database.process.Close()
+	}
+	os.Exit(code)
+}
+
 // tables makes a set of tables and returns how to copy them.
 func tables(t *testing.T) Config {
 	t.Helper()
@@ -117,22 +134,25 @@ func tables(t *testing.T) Config {
 			t.Skipf("%s is needed: %v", tool, err)
 		}
 	}
-	s, err := dynamodb.Start(t.Context(), dynamodb.Config{Cache: "../../../build/localstack"})
-	if err != nil {
-		t.Fatal(err)
+	database.Do(func() {
+		database.process, database.err = dynamodb.Start(context.Background(),
+			dynamodb.Config{Cache: "../../../build/localstack"})
+	})
+	if database.err != nil {
+		t.Fatal(database.err)
 	}
-	t.Cleanup(func() { s.Close() })
-	endpoint := s.Endpoint()
+	endpoint := database.process.Endpoint()
 	c := awsdynamodb.New(awsdynamodb.Options{
 		Region:                          "us-east-1",
 		BaseEndpoint:                    &endpoint,
 		Credentials:                     credentials.NewStaticCredentialsProvider("local", "local", ""),
 		DisableValidateResponseChecksum: true,
 	})
-	if err := dynamodb.CreateTables(t.Context(), c, "p-"); err != nil {
+	prefix := strings.ToLower(rand.Text()[:8]) + "-"
+	if err := dynamodb.CreateTables(t.Context(), c, prefix); err != nil {
 		t.Fatal(err)
 	}
-	return Config{Client: c, Prefix: "p-", Dir: filepath.Join(t.TempDir(), "copy")}
+	return Config{Client: c, Prefix: prefix, Dir: filepath.Join(t.TempDir(), "copy")}
 }
 
 func put(t *testing.T, c Config, table string, items ...item) {
@@ -256,8 +276,8 @@ func TestThereAndBack(t *testing.T) {
 	if diff := cmp.Diff(before, content(t, c), anyOrder); diff != "" {
 		t.Errorf("what is back (-want +got):\n%s", diff)
 	}
-	for _, want := range []string{"p-registry: put 1000", "p-registry: put 1101 items", "p-registry: deleted 1 items"} {
-		if !strings.Contains(strings.Join(said, "\n"), want) {
+	for _, want := range []string{"registry: put 1000", "registry: put 1101 items", "registry: deleted 1 items"} {
+		if !strings.Contains(strings.Join(said, "\n"), c.Prefix+want) {
 			t.Errorf("progress has no %q:\n%s", want, strings.Join(said, "\n"))
 		}
 	}

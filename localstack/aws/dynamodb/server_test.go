@@ -39,6 +39,33 @@ func needTools(t *testing.T) {
 	}
 }
 
+// running is a server for tests that neither end it nor want it new.
+var running struct {
+	sync.Once
+	server *dynamodb.Server
+	err    error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if running.server != nil {
+		running.server.Close()
+	}
+	os.Exit(code)
+}
+
+func shared(t *testing.T) *dynamodb.Server {
+	t.Helper()
+	needTools(t)
+	running.Do(func() {
+		running.server, running.err = dynamodb.Start(context.Background(), dynamodb.Config{Cache: cache})
+	})
+	if running.err != nil {
+		t.Fatal(running.err)
+	}
+	return running.server
+}
+
 func start(t *testing.T, cfg dynamodb.Config) *dynamodb.Server {
 	t.Helper()
 	needTools(t)
@@ -117,7 +144,7 @@ func TestListensOnLoopbackOnly(t *testing.T) {
 	if _, err := os.Stat("/proc/net/tcp"); err != nil {
 		t.Skip("needs /proc:", err)
 	}
-	s := start(t, dynamodb.Config{})
+	s := shared(t)
 	got := listeners(t, s.PID())
 	if len(got) != 1 {
 		t.Fatalf("listening sockets of the server: got %v, want one", got)
@@ -156,7 +183,7 @@ func TestDataSurvivesARestart(t *testing.T) {
 // The launcher remembers tables' descriptions. A change of a table counts at once all the same, also for a table of the
 // same form, and while items are read and written.
 func TestChangesOfTablesCountAtOnce(t *testing.T) {
-	c := client(start(t, dynamodb.Config{}).Endpoint())
+	c := client(shared(t).Endpoint())
 	ctx, stop := context.WithCancel(t.Context())
 	var busy sync.WaitGroup
 	defer busy.Wait()

@@ -55,7 +55,7 @@ func keyNames(keys []types.KeySchemaElement) (partition, sort string) {
 }
 
 func TestCreateTables(t *testing.T) {
-	c := client(start(t, dynamodb.Config{}).Endpoint())
+	c := client(shared(t).Endpoint())
 
 	// Four at once stand for several processes that start together.
 	errs := make([]error, 4)
@@ -79,7 +79,7 @@ func TestCreateTables(t *testing.T) {
 }
 
 func TestCreateTablesRefusesAnotherLayout(t *testing.T) {
-	c := client(start(t, dynamodb.Config{}).Endpoint())
+	c := client(shared(t).Endpoint())
 	_, err := c.CreateTable(t.Context(), &awsdynamodb.CreateTableInput{
 		TableName:   aws.String("q-" + schema.Registry),
 		BillingMode: types.BillingModePayPerRequest,
