@@ -85,7 +85,7 @@ func (p Packages) Install(ctx context.Context) (string, error) {
 		return "", err
 	}
 	pip := []string{program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-		"--only-binary", ":all:", "--require-hashes"}
+		"--no-compile", "--only-binary", ":all:", "--require-hashes"} // a module is compiled when it is first imported
 	for _, command := range [][]string{{found, "-m", "venv", venv}, append(pip, "-r", list)} {
 		if out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput(); err != nil {
 			return "", fmt.Errorf("install the packages of %s: %v: %w\n%s", p.Name, command, err, out)
