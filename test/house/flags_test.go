@@ -47,9 +47,10 @@ func TestBuildsUseTheSameFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Tests and functions share what is compiled.
-	for _, flag := range []string{"-trimpath", "-tags=lambda.norpc"} {
-		if !slices.Contains(version.BuildFlags(""), strings.TrimPrefix(flag, "-tags=")) ||
-			!strings.Contains(string(makefile), flag) {
+	for _, flag := range []string{"-trimpath", "-tags=lambda.norpc", "-gcflags=all=-dwarf=false"} {
+		name, value, valued := strings.Cut(flag, "=")
+		if !slices.Contains(version.BuildFlags(""), name) || valued && !slices.Contains(version.BuildFlags(""), value) ||
+			!strings.Contains(string(makefile), " "+flag) {
 			t.Errorf("%s is in one of Makefile and version.BuildFlags alone", flag)
 		}
 	}
