@@ -147,6 +147,9 @@ func (c Config) withDefaults() Config {
 
 // start goes from what fails most often to what takes longest: a port or folder in use is known at once.
 func (s *Stack) start(ctx context.Context) error {
+	if s.cfg.Database != nil && s.cfg.Dir != "" {
+		return errors.New("Config has both Dir and Database: a shared database keeps no state")
+	}
 	if err := s.claimDir(); err != nil {
 		return err
 	}
@@ -274,9 +277,6 @@ func (s *Stack) services(ctx context.Context) error {
 }
 
 func (s *Stack) startDatabase(ctx context.Context) (err error) {
-	if s.cfg.Database != nil && s.cfg.Dir != "" {
-		return errors.New("Config has both Dir and Database: a shared database keeps no state")
-	}
 	if s.database = s.cfg.Database; s.database != nil {
 		s.tables = tablePrefix + strings.ToLower(rand.Text()[:8]) + "-"
 		return nil

@@ -81,7 +81,8 @@ var database = sync.OnceValues(func() (*dynamodb.Server, error) {
 	return dynamodb.Start(context.Background(), dynamodb.Config{Cache: cache})
 })
 
-// startShared is start, with the database of other tests.
+// startShared is start, with the database of other tests. Each of them enrols an agent of the same name, because the
+// tables are apart.
 func startShared(t *testing.T, cfg stack.Config) *stack.Stack {
 	t.Helper()
 	var err error
@@ -377,6 +378,19 @@ func TestPortInUse(t *testing.T) {
 	if want := "port " + port + ": port is in use by another process; stop it or set PORT="; !errors.Is(err,
 		stack.ErrPortInUse) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestSharedDatabaseKeepsNoState(t *testing.T) {
+	_, err := stack.Start(t.Context(), stack.Config{
+		Dir:       t.TempDir(),
+		Database:  &dynamodb.Server{},
+		Cache:     cache,
+		Functions: functions,
+		Addr:      "127.0.0.1:0",
+	})
+	if err == nil || !strings.Contains(err.Error(), "Dir and Database") {
+		t.Errorf("a state folder and a shared database: got %v, want a refusal", err)
 	}
 }
 
