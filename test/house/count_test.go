@@ -27,19 +27,17 @@ var recipes = []struct {
 		most:    2,
 	},
 	{
-		name:    "agent's field",
+		name:    "field of an agent",
 		example: regexp.MustCompile(`\.DisplayName\b|display_name`),
 		at: []string{
 			"shared/agent/profile.go",
 			"shared/cmd/mastio/profile.go",
-			"shared/edge/dashboard/templates/agent.html",
-			"shared/edge/dashboard/templates/agents.html",
 			"shared/edge/dashboard/templates/parts.html",
 			"shared/edge/dynamo/agent.go",
 			"shared/routes/operations.json",
 			"shared/routes/schemas.json",
 		},
-		most: 8,
+		most: 6,
 	},
 	{
 		name:    "route",
