@@ -94,7 +94,7 @@ func (d *deployment) resource(id string) resource {
 
 // resourcePolicies returns the statements of the policies that resources have, by the resource. Statements for
 // all actions of a kind are left out: the account's own right to its keys, and those that the CDK writes.
-func (d *deployment) resourcePolicies() (all []granted) {
+func (d *deployment) resourcePolicies() (all []policyStatement) {
 	for _, r := range d.resources {
 		for _, property := range []string{"KeyPolicy", "PolicyDocument"} {
 			if strings.HasPrefix(r.Type, "AWS::IAM::") || r.Properties[property] == nil {

@@ -75,8 +75,8 @@ func spell(v any) string {
 	return string(b)
 }
 
-// granted is one statement of a function's policy, as the template has it.
-type granted struct {
+// policyStatement is one statement of a function's policy, as the template has it.
+type policyStatement struct {
 	function, sid, effect string
 	actions, resources    []string
 	conditions            map[string]any
@@ -84,9 +84,9 @@ type granted struct {
 }
 
 // policies returns the statements of every role, by the function it belongs to; "" for roles of other services.
-func (d *deployment) policies(t *testing.T) []granted {
+func (d *deployment) policies(t *testing.T) []policyStatement {
 	t.Helper()
-	var all []granted
+	var all []policyStatement
 	for _, p := range append(d.all("AWS::IAM::Policy"), d.all("AWS::IAM::ManagedPolicy")...) {
 		role := d.resources[p.stack+"/"+fmt.Sprint(at(p.Properties, "Roles", 0, "Ref"))]
 		description, _ := role.Properties["Description"].(string)
@@ -105,13 +105,13 @@ func (d *deployment) policies(t *testing.T) []granted {
 	return all
 }
 
-func statementsIn(function string, document any) []granted {
-	var all []granted
+func statementsIn(function string, document any) []policyStatement {
+	var all []policyStatement
 	list, _ := at(document, "Statement").([]any)
 	for _, s := range list {
 		m, _ := s.(map[string]any)
 		conditions, _ := m["Condition"].(map[string]any)
-		g := granted{
+		g := policyStatement{
 			function:   function,
 			sid:        spell(m["Sid"]),
 			effect:     spell(m["Effect"]),

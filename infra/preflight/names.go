@@ -16,8 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 )
 
-// named is a kind of resource whose name the templates choose: CloudFormation makes none that is there already.
-type named struct {
+// nameCheck is a kind of resource whose name the templates choose: CloudFormation makes none that is there already.
+type nameCheck struct {
 	kind, property string
 	// there asks for one by its name. A code of gone says that the name is free.
 	there func(ctx context.Context, cfg aws.Config, name string) error
@@ -25,7 +25,7 @@ type named struct {
 	mend  string // with the name in it
 }
 
-var kinds = []named{
+var kinds = []nameCheck{
 	{"AWS::DynamoDB::GlobalTable", "TableName", func(ctx context.Context, cfg aws.Config, name string) error {
 		_, err := dynamodb.NewFromConfig(cfg).DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
 		return err

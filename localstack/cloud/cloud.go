@@ -66,8 +66,8 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return filepath.Dir(mod), nil
 }
 
-// running is the LocalStack that the other commands work with, as up noted it.
-type running struct {
+// instance is the LocalStack that the other commands work with, as up noted it.
+type instance struct {
 	Mode     string `json:"mode"`
 	Endpoint string `json:"endpoint"`
 }
@@ -98,9 +98,9 @@ func (c *cloud) up(ctx context.Context) error {
 	return nil
 }
 
-func (c *cloud) start(ctx context.Context) (running, error) {
+func (c *cloud) start(ctx context.Context) (instance, error) {
 	if c.endpoint != "" {
-		return running{modeGiven, strings.TrimSuffix(c.endpoint, "/")}, nil
+		return instance{modeGiven, strings.TrimSuffix(c.endpoint, "/")}, nil
 	}
 	if c.mode == "" {
 		c.mode = modeHost
@@ -108,7 +108,7 @@ func (c *cloud) start(ctx context.Context) (running, error) {
 			c.mode = modeDocker
 		}
 	}
-	r := running{c.mode, fmt.Sprintf("http://127.0.0.1:%d", c.port)}
+	r := instance{c.mode, fmt.Sprintf("http://127.0.0.1:%d", c.port)}
 	switch {
 	case c.mode == modeDocker:
 		c.say("starting LocalStack in Docker")
@@ -139,8 +139,8 @@ func (c *cloud) compose(ctx context.Context, args ...string) error {
 }
 
 // found returns the LocalStack that runs: the given one, or the one that up noted.
-func (c *cloud) found(ctx context.Context) (running, error) {
-	r := running{modeGiven, strings.TrimSuffix(c.endpoint, "/")}
+func (c *cloud) found(ctx context.Context) (instance, error) {
+	r := instance{modeGiven, strings.TrimSuffix(c.endpoint, "/")}
 	if c.endpoint == "" {
 		text, err := os.ReadFile(c.note())
 		if errors.Is(err, fs.ErrNotExist) {

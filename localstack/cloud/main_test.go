@@ -75,7 +75,7 @@ func TestGivenEndpoint(t *testing.T) {
 	}
 	c.endpoint = "" // a later command, without the setting
 	r, err := c.found(t.Context())
-	if diff := cmp.Diff(running{modeGiven, url}, r); diff != "" || err != nil {
+	if diff := cmp.Diff(instance{modeGiven, url}, r); diff != "" || err != nil {
 		t.Errorf("found: %v\n%s", err, diff)
 	}
 	if err := c.down(t.Context()); err != nil {

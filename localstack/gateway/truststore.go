@@ -48,11 +48,11 @@ type bundle struct {
 	anchors *x509.CertPool
 
 	mu       sync.RWMutex
-	verified map[[sha256.Size]byte]verified
+	verified map[[sha256.Size]byte]validChain
 }
 
-// verified is a good certificate and when its whole chain, the anchor included, is valid.
-type verified struct {
+// validChain is a good certificate and when its whole chain, the anchor included, is valid.
+type validChain struct {
 	cert                *clientCert
 	notBefore, notAfter time.Time
 }
@@ -113,7 +113,7 @@ func (t *truststore) current(ctx context.Context, now time.Time, age time.Durati
 
 // parse takes every certificate of the object for an anchor. As API Gateway, it passes over what it cannot read.
 func (t *truststore) parse(text []byte, version string) *bundle {
-	b := &bundle{version: version, anchors: x509.NewCertPool(), verified: map[[sha256.Size]byte]verified{}}
+	b := &bundle{version: version, anchors: x509.NewCertPool(), verified: map[[sha256.Size]byte]validChain{}}
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		anchor, err := x509.ParseCertificate(block.Bytes)
 		if block.Type != "CERTIFICATE" || err != nil {
@@ -149,7 +149,7 @@ func (b *bundle) check(chain []*x509.Certificate, now time.Time) (*clientCert, e
 
 // verify builds a chain (RFC 5280 section 6). Every certificate in it has to be in its validity period, the
 // anchor too, and any extended key usage has to allow clientAuth.
-func (b *bundle) verify(chain []*x509.Certificate, now time.Time) (verified, error) {
+func (b *bundle) verify(chain []*x509.Certificate, now time.Time) (validChain, error) {
 	sent := x509.NewCertPool()
 	for _, c := range chain[1:] {
 		sent.AddCert(c)
@@ -161,9 +161,9 @@ func (b *bundle) verify(chain []*x509.Certificate, now time.Time) (verified, err
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		return verified{}, fmt.Errorf("%w: %w", errUntrusted, err)
+		return validChain{}, fmt.Errorf("%w: %w", errUntrusted, err)
 	}
-	v := verified{cert: describe(chain[0]), notBefore: chain[0].NotBefore, notAfter: chain[0].NotAfter}
+	v := validChain{cert: describe(chain[0]), notBefore: chain[0].NotBefore, notAfter: chain[0].NotAfter}
 	for _, c := range paths[0] {
 		if c.NotBefore.After(v.notBefore) {
 			v.notBefore = c.NotBefore

@@ -150,7 +150,7 @@ func TestRememberedCertificatesAreBounded(t *testing.T) {
 	ca := authority{}.sign(t, "ca", isCA)
 	b := (&truststore{}).parse([]byte(ca.pem()), "1")
 	for i := range maxVerified {
-		b.verified[[32]byte{0: byte(i), 1: byte(i >> 8), 2: 1}] = verified{}
+		b.verified[[32]byte{0: byte(i), 1: byte(i >> 8), 2: 1}] = validChain{}
 	}
 	if _, err := b.check([]*x509.Certificate{ca.sign(t, "agent").cert}, now); err != nil {
 		t.Fatal(err)

@@ -69,25 +69,25 @@ func unlessStopped(ctx context.Context, err error) error {
 	return err
 }
 
-// prepared is what a start needs.
-type prepared struct {
+// preparation is what a start needs.
+type preparation struct {
 	cache, built, run string // folders
 	settings          settings
 	log               *cappedLog
 	unlock            func() // lets another stack start in the current folder
 }
 
-func prepare(ctx context.Context, o options, say func(string)) (prepared, error) {
+func prepare(ctx context.Context, o options, say func(string)) (preparation, error) {
 	if err := machine.CheckTools(ctx); err != nil {
-		return prepared{}, err
+		return preparation{}, err
 	}
 	root, err := moduleRoot(ctx)
 	if err != nil {
-		return prepared{}, err
+		return preparation{}, err
 	}
 	build := filepath.Join(root, "build")
 	// The log and the tour's files belong to this run, as proxy.env does; what is installed and built is for all runs.
-	p := prepared{
+	p := preparation{
 		cache: filepath.Join(build, "localstack"),
 		built: filepath.Join(build, "local"),
 		run:   filepath.Join("build", "run"),
@@ -106,7 +106,7 @@ func prepare(ctx context.Context, o options, say func(string)) (prepared, error)
 }
 
 // claim keeps the current folder to this stack: a second one would overwrite the admin secret of the first.
-func (p *prepared) claim() error {
+func (p *preparation) claim() error {
 	if err := os.MkdirAll(p.run, 0o755); err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (p *prepared) claim() error {
 	return err
 }
 
-func (p prepared) start(ctx context.Context, o options, say func(string)) (*stack.Stack, error) {
+func (p preparation) start(ctx context.Context, o options, say func(string)) (*stack.Stack, error) {
 	return stack.Start(ctx, stack.Config{
 		Dir:         o.data,
 		Cache:       p.cache,
@@ -151,7 +151,7 @@ func setup(ctx context.Context, cache string, stdout io.Writer, say func(string)
 }
 
 // serve prints how to reach a running stack, and waits.
-func (p prepared) serve(ctx context.Context, s *stack.Stack, o options, stdout io.Writer) error {
+func (p preparation) serve(ctx context.Context, s *stack.Stack, o options, stdout io.Writer) error {
 	if err := p.settings.write(settingsFile, s.AdminSecret); err != nil {
 		return fmt.Errorf("write %s: %w", settingsFile, err)
 	}

@@ -8,12 +8,12 @@ import (
 
 const tokenLife = 5 * time.Minute
 
-var anyGeneration = accepting{}
+var anyGeneration = acceptance{}
 
-type accepting struct{}
+type acceptance struct{}
 
-func (accepting) Accepts(int64, time.Time) bool { return true }
-func (accepting) IsCurrent(int64) bool          { return true }
+func (acceptance) Accepts(int64, time.Time) bool { return true }
+func (acceptance) IsCurrent(int64) bool          { return true }
 
 // halfway is the overlap of two generations.
 var halfway = bothCount{}

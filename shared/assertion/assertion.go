@@ -130,8 +130,8 @@ type Expect struct {
 	Now        time.Time         // the instant of the request
 }
 
-// Verified is a verified assertion. That it was not used before is still to be checked.
-type Verified struct {
+// Login is a verified assertion. That it was not used before is still to be checked.
+type Login struct {
 	Challenge string // of a local one
 	id        string // names the assertion among all of this certificate, both kinds apart
 	until     time.Time
@@ -139,7 +139,7 @@ type Verified struct {
 
 // Used returns under which name, and until when, the use of an assertion has to be remembered so that no assertion gets
 // two tokens. No holder of another certificate can make one with the same name, and no DPoP proof has one.
-func (v Verified) Used(thumbprint string) (holder, id string, until time.Time) {
+func (v Login) Used(thumbprint string) (holder, id string, until time.Time) {
 	return "client_assertion:" + thumbprint, v.id, v.until
 }
 

@@ -17,15 +17,15 @@ const sdkAudience = "agent-trust-broker"
 
 // VerifyLocal checks a local assertion: the signature by the key of the connection's certificate, that x5c begins with
 // this certificate, issuer, subject, audience, times, and the challenge inside. Every error is ErrInvalid.
-func (a Assertion) VerifyLocal(challenges *Challenges, want Expect) (Verified, error) {
+func (a Assertion) VerifyLocal(challenges *Challenges, want Expect) (Login, error) {
 	v, err := a.verifyLocal(challenges, want)
 	if err != nil {
-		return Verified{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return Login{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return v, nil
 }
 
-func (a Assertion) verifyLocal(challenges *Challenges, want Expect) (v Verified, err error) {
+func (a Assertion) verifyLocal(challenges *Challenges, want Expect) (v Login, err error) {
 	if a.Kind != Local {
 		return v, errors.New("it is signed by the Mastio, not by the certificate's key")
 	}

@@ -54,15 +54,15 @@ func Sign(want Expect, id, kid string, key crypto.Signer) (string, error) {
 
 // VerifyOwn checks an assertion of the Mastio's own. keys returns the public key of a kid, or nil for an unknown kid.
 // Every error is ErrInvalid.
-func (a Assertion) VerifyOwn(keys func(kid string) *ecdsa.PublicKey, want Expect) (Verified, error) {
+func (a Assertion) VerifyOwn(keys func(kid string) *ecdsa.PublicKey, want Expect) (Login, error) {
 	v, err := a.verifyOwn(keys, want)
 	if err != nil {
-		return Verified{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return Login{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return v, nil
 }
 
-func (a Assertion) verifyOwn(keys func(kid string) *ecdsa.PublicKey, want Expect) (v Verified, err error) {
+func (a Assertion) verifyOwn(keys func(kid string) *ecdsa.PublicKey, want Expect) (v Login, err error) {
 	if a.Kind != Own {
 		return v, errors.New("it is not signed by the Mastio")
 	}
@@ -94,7 +94,7 @@ func (a Assertion) verifyOwn(keys func(kid string) *ecdsa.PublicKey, want Expect
 	return ownPeriod(claims, want.Now)
 }
 
-func ownPeriod(claims jose.Object, now time.Time) (v Verified, err error) {
+func ownPeriod(claims jose.Object, now time.Time) (v Login, err error) {
 	iat, err := claims.Time("iat")
 	if err != nil {
 		return v, err
@@ -113,5 +113,5 @@ func ownPeriod(claims jose.Object, now time.Time) (v Verified, err error) {
 	if err != nil || id == "" {
 		return v, errors.New("jti is missing")
 	}
-	return Verified{id: string(Own) + ":" + id, until: exp.Add(time.Second)}, nil
+	return Login{id: string(Own) + ":" + id, until: exp.Add(time.Second)}, nil
 }

@@ -145,28 +145,28 @@ func (c Checkpoint) digest() ([sha256.Size]byte, error) {
 	return sha256.Sum256(encoded), err
 }
 
-// Sealed is a signed checkpoint.
-type Sealed struct {
+// SignedCheckpoint is a checkpoint as it is stored and published.
+type SignedCheckpoint struct {
 	Checkpoint Checkpoint `json:"checkpoint"`
 	Signature  string     `json:"signature"`                 // ECDSA over SHA-256, ASN.1, in base64
 	Token      string     `json:"timestamp_token,omitempty"` // RFC 3161, over the checkpoint's hash, in base64
 }
 
 // Seal signs the checkpoint.
-func (c Checkpoint) Seal(key crypto.Signer) (Sealed, error) {
+func (c Checkpoint) Seal(key crypto.Signer) (SignedCheckpoint, error) {
 	digest, err := c.digest()
 	if err != nil {
-		return Sealed{}, err
+		return SignedCheckpoint{}, err
 	}
 	signature, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
 	if err != nil {
-		return Sealed{}, fmt.Errorf("sign checkpoint %d: %w", c.Number, err)
+		return SignedCheckpoint{}, fmt.Errorf("sign checkpoint %d: %w", c.Number, err)
 	}
-	return Sealed{Checkpoint: c, Signature: base64.StdEncoding.EncodeToString(signature)}, nil
+	return SignedCheckpoint{Checkpoint: c, Signature: base64.StdEncoding.EncodeToString(signature)}, nil
 }
 
 // Verify checks the signature. It returns ErrSignature.
-func (s Sealed) Verify(key Key) error {
+func (s SignedCheckpoint) Verify(key Key) error {
 	c := s.Checkpoint
 	if c.Type != CheckpointType || c.Key != key.Fingerprint {
 		return fmt.Errorf("%w: checkpoint %d: type %q, key %s", ErrSignature, c.Number, c.Type, c.Key)

@@ -189,14 +189,14 @@ func TestSignature(t *testing.T) {
 	if err != nil || good.Verify(public) != nil {
 		t.Fatalf("seal: %v, verify: %v", err, good.Verify(public))
 	}
-	for name, change := range map[string]func(*Sealed){
-		"number":    func(s *Sealed) { s.Checkpoint.Number++ },
-		"type":      func(s *Sealed) { s.Checkpoint.Type = "x" },
-		"key":       func(s *Sealed) { s.Checkpoint.Key = stranger.Fingerprint },
-		"time":      func(s *Sealed) { s.Checkpoint.Timestamp = "" },
-		"signature": func(s *Sealed) { s.Signature = s.Signature[4:] },
-		"base64":    func(s *Sealed) { s.Signature = "\n" + s.Signature },
-		"none":      func(s *Sealed) { s.Signature = "" },
+	for name, change := range map[string]func(*SignedCheckpoint){
+		"number":    func(s *SignedCheckpoint) { s.Checkpoint.Number++ },
+		"type":      func(s *SignedCheckpoint) { s.Checkpoint.Type = "x" },
+		"key":       func(s *SignedCheckpoint) { s.Checkpoint.Key = stranger.Fingerprint },
+		"time":      func(s *SignedCheckpoint) { s.Checkpoint.Timestamp = "" },
+		"signature": func(s *SignedCheckpoint) { s.Signature = s.Signature[4:] },
+		"base64":    func(s *SignedCheckpoint) { s.Signature = "\n" + s.Signature },
+		"none":      func(s *SignedCheckpoint) { s.Signature = "" },
 	} {
 		bad := good
 		change(&bad)

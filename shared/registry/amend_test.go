@@ -10,8 +10,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// crowded is a store in which others come first, until they are through.
-type crowded struct {
+// crowdedStore is a store in which others come first, until they are through.
+type crowdedStore struct {
 	others int
 	moving bool // what they do shows in the records
 	seq    int64
@@ -20,12 +20,12 @@ type crowded struct {
 	err    error // of the change, once the others are through
 }
 
-func (c *crowded) Org(context.Context) (registry.Org, error) {
+func (c *crowdedStore) Org(context.Context) (registry.Org, error) {
 	c.reads++
 	return registry.Org{Head: audit.Head{Seq: c.seq}}, nil
 }
 
-func (c *crowded) Apply(_ context.Context, change registry.Change) error {
+func (c *crowdedStore) Apply(_ context.Context, change registry.Change) error {
 	c.tried = append(c.tried, change.Head.Seq)
 	if c.others == 0 {
 		return c.err
@@ -42,7 +42,7 @@ func appended(org registry.Org) (registry.Change, error) {
 }
 
 func TestAmendOutlastsThoseWhoGetOn(t *testing.T) {
-	c := &crowded{others: 100, moving: true}
+	c := &crowdedStore{others: 100, moving: true}
 	if err := registry.Amend(t.Context(), c, registry.Org{}, appended); err != nil {
 		t.Fatalf("after %d tries: %v", len(c.tried), err)
 	}
@@ -53,7 +53,7 @@ func TestAmendOutlastsThoseWhoGetOn(t *testing.T) {
 
 // A conflict without another writer does not end by retrying.
 func TestAmendGivesUpWhereNothingMoves(t *testing.T) {
-	c := &crowded{others: 1000}
+	c := &crowdedStore{others: 1000}
 	if err := registry.Amend(t.Context(), c, registry.Org{}, appended); !errors.Is(err, registry.ErrConflict) ||
 		len(c.tried) != 5 {
 		t.Errorf("%v after %d tries, want a conflict after 5", err, len(c.tried))
@@ -62,7 +62,7 @@ func TestAmendGivesUpWhereNothingMoves(t *testing.T) {
 
 func TestAmendEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	c := &crowded{others: 1000, moving: true}
+	c := &crowdedStore{others: 1000, moving: true}
 	err := registry.Amend(ctx, c, registry.Org{}, func(org registry.Org) (registry.Change, error) {
 		if org.Head.Seq == 7 {
 			cancel()
@@ -76,13 +76,13 @@ func TestAmendEndsWithItsContext(t *testing.T) {
 
 func TestAmendStopsAtAnyOtherEnd(t *testing.T) {
 	for _, want := range []error{registry.ErrUnavailable, registry.ErrUnknown} {
-		c := &crowded{others: 2, moving: true, err: want}
+		c := &crowdedStore{others: 2, moving: true, err: want}
 		if err := registry.Amend(t.Context(), c, registry.Org{}, appended); !errors.Is(err, want) || c.reads != 2 {
 			t.Errorf("%v after %d reads, want %v after 2", err, c.reads, want)
 		}
 	}
 	refused := errors.New("refused")
-	c := &crowded{others: 1, moving: true}
+	c := &crowdedStore{others: 1, moving: true}
 	err := registry.Amend(t.Context(), c, registry.Org{}, func(org registry.Org) (registry.Change, error) {
 		if org.Head.Seq == 1 {
 			return registry.Change{}, refused

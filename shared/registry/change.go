@@ -79,7 +79,7 @@ type Change struct {
 
 // LastCheckpoint is the last checkpoint of the audit trail, and whether everything that follows from it was done.
 type LastCheckpoint struct {
-	Sealed audit.Sealed
+	Sealed audit.SignedCheckpoint
 	Done   bool // it is in the archive, and the chains that it covers are no longer listed as moved
 	// the archive's last one when the store was found to know less, until an operator has looked; zero: never
 	SetBack int64

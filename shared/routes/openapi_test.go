@@ -35,18 +35,18 @@ type body struct {
 	}
 }
 
-type described struct {
+type apiDocument struct {
 	Tags  []struct{ Name string }
 	Paths map[string]map[string]operation
 }
 
-func read(t *testing.T, write func() ([]byte, error)) described {
+func read(t *testing.T, write func() ([]byte, error)) apiDocument {
 	t.Helper()
 	b, err := write()
 	if err != nil {
 		t.Fatal(err) // says what to add where
 	}
-	var d described
+	var d apiDocument
 	if err := json.Unmarshal(b, &d); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 		}
 		checkAccess(t, r, o)
 	}
-	for page, d := range map[bool]described{false: programs, true: pages} {
+	for page, d := range map[bool]apiDocument{false: programs, true: pages} {
 		total := 0
 		for _, methods := range d.Paths {
 			total += len(methods)

@@ -37,8 +37,8 @@ func aroundNow(now time.Time) change {
 	return func(f *form) { f.from, f.to = now.AddDate(0, 0, -1), now.AddDate(5, 0, 0) }
 }
 
-// adopted is an uploaded CA at work: what was uploaded, and what issues under it.
-type adopted struct {
+// adoptedCA is an uploaded CA at work: what was uploaded, and what issues under it.
+type adoptedCA struct {
 	name   string
 	upload []*party // the CA first
 	legacy bool
@@ -46,7 +46,7 @@ type adopted struct {
 
 // adoptions are one of each kind of key, chains, a legacy root, and CAs that differ from the Mastio's own in every way
 // that is allowed.
-func adoptions(t *testing.T, now time.Time) (all []adopted) {
+func adoptions(t *testing.T, now time.Time) (all []adoptedCA) {
 	for _, c := range []struct {
 		name string
 		key  crypto.Signer
@@ -55,8 +55,8 @@ func adoptions(t *testing.T, now time.Time) (all []adopted) {
 		{"RSA-3072", rsaOf(t, 3072)}, {"RSA-4096", rsaOf(t, 4096)},
 	} {
 		all = append(all,
-			adopted{c.name, []*party{found(t, "acme root", c.key, nil, aroundNow(now))}, false},
-			adopted{"legacy " + c.name, []*party{found(t, "acme root", c.key, nil, aroundNow(now), pathLen(0))}, true})
+			adoptedCA{c.name, []*party{found(t, "acme root", c.key, nil, aroundNow(now))}, false},
+			adoptedCA{"legacy " + c.name, []*party{found(t, "acme root", c.key, nil, aroundNow(now), pathLen(0))}, true})
 	}
 	root := found(t, "holding root", rsaOf(t, 3072), nil, aroundNow(now), pathLen(4),
 		func(f *form) { f.to = now.AddDate(1, 0, 0) })
@@ -65,13 +65,13 @@ func adoptions(t *testing.T, now time.Time) (all []adopted) {
 	low := found(t, "acme CA", p256(t, "low"), middle, aroundNow(now), pathLen(1),
 		func(f *form) { f.set(oidSKI, nil, octets([]byte{7})) })
 	return append(all,
-		adopted{"chain of four", []*party{low, middle, upper, root}, false},
-		adopted{"CA of the issuing CA's name", []*party{found(t, "", p256(t, "ca"), nil, aroundNow(now), func(f *form) {
+		adoptedCA{"chain of four", []*party{low, middle, upper, root}, false},
+		adoptedCA{"CA of the issuing CA's name", []*party{found(t, "", p256(t, "ca"), nil, aroundNow(now), func(f *form) {
 			f.subject = seq(tlv(0x31, seq(oid(2, 5, 4, 10), tlv(0x0c, []byte("acme")))),
 				tlv(0x31, seq(oid(2, 5, 4, 3), tlv(0x0c, []byte("acme Mastio CA G2")))))
 			f.set(oidSKI, nil, octets([]byte("another")))
 		})}, false},
-		adopted{"confined to clientAuth, PSS",
+		adoptedCA{"confined to clientAuth, PSS",
 			[]*party{found(t, "acme root", rsaOf(t, 2048), nil, aroundNow(now), func(f *form) {
 				f.signed, f.pss = pssSHA256, true
 				f.set(oidEKU, nil, seq(oid(1, 3, 6, 1, 5, 5, 7, 3, 2)))
@@ -81,7 +81,7 @@ func adoptions(t *testing.T, now time.Time) (all []adopted) {
 }
 
 // issueUnder reads the upload and issues an agent's certificate under it as a generation does.
-func issueUnder(t *testing.T, a adopted, now time.Time) (leaf *x509.Certificate, chain []*x509.Certificate) {
+func issueUnder(t *testing.T, a adoptedCA, now time.Time) (leaf *x509.Certificate, chain []*x509.Certificate) {
 	t.Helper()
 	var file []byte
 	for _, p := range a.upload {
@@ -159,7 +159,7 @@ func verifyByGo(t *testing.T, leaf *x509.Certificate, chain []*x509.Certificate,
 
 // checkEncoding looks at what no verifier reports: the encoded path lengths, who names whom, and how long it all
 // lives.
-func checkEncoding(t *testing.T, a adopted, leaf *x509.Certificate, chain []*x509.Certificate) {
+func checkEncoding(t *testing.T, a adoptedCA, leaf *x509.Certificate, chain []*x509.Certificate) {
 	if n, ok := encodedPathLen(t, leaf); ok {
 		t.Errorf("leaf has pathLen %d", n)
 	}

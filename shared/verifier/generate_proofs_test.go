@@ -10,7 +10,7 @@ func (m maker) proofCases() []vectorCase {
 	good := m.prove(token)
 	text := m.proofClaims(token).text()
 	claims := func(changes ...any) *vectorRequest { return m.dpop(token, m.prove(token, changes...)) }
-	headed := func(h string, key fixed) *vectorRequest { return m.dpop(token, m.jws(h, text, key)) }
+	headed := func(h string, key testKey) *vectorRequest { return m.dpop(token, m.jws(h, text, key)) }
 	with := func(changes ...any) *vectorRequest { return headed(m.proofHead().but(changes...).text(), m.proof) }
 	at := func(r *vectorRequest, method, path string) *vectorRequest { r.Method, r.Path = method, path; return r }
 	elsewhere := m.dpop(token, good)

@@ -12,7 +12,7 @@ func (m maker) statusCases() []vectorCase {
 	by := func(name, value string, after int64) members {
 		return members{name: value, "not_before": now.Unix() + after}
 	}
-	raw := func(head, body string, key fixed) vectorStep {
+	raw := func(head, body string, key testKey) vectorStep {
 		text := m.jws(head, body, key)
 		return vectorStep{Status: &text, Want: "status_invalid"}
 	}

@@ -22,22 +22,22 @@ import (
 	"github.com/mastio-aws/mastio/shared/verifier/accesstoken"
 )
 
-// fixed is a key that follows from a word, and whose signatures follow from the message (RFC 6979).
-type fixed struct{ *ecdsa.PrivateKey }
+// testKey is a key that follows from a word, and whose signatures follow from the message (RFC 6979).
+type testKey struct{ *ecdsa.PrivateKey }
 
 // Sign ignores the source of randomness.
-func (f fixed) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+func (f testKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	return f.PrivateKey.Sign(nil, digest, opts)
 }
 
-func fixedKey(t testing.TB, word string) fixed {
+func fixedKey(t testing.TB, word string) testKey {
 	t.Helper()
 	sum := sha256.Sum256([]byte(word))
 	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), sum[:])
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fixed{key}
+	return testKey{key}
 }
 
 // fixedTLS has a key whose signatures follow from the message.
@@ -89,8 +89,8 @@ func (m members) text() string {
 // maker makes vectors.
 type maker struct {
 	t               testing.TB
-	day, proof      fixed
-	other           fixed // of no agent
+	day, proof      testKey
+	other           testKey // of no agent
 	cert, elsewhere *x509.Certificate
 }
 
@@ -107,7 +107,7 @@ func newMaker(t testing.TB) maker {
 }
 
 // jws signs any header and any payload, as they are written.
-func (m maker) jws(head, body string, key fixed) string {
+func (m maker) jws(head, body string, key testKey) string {
 	m.t.Helper()
 	input := b64([]byte(head)) + "." + b64([]byte(body))
 	digest := sha256.Sum256([]byte(input))
@@ -139,7 +139,7 @@ func (m maker) bound() members {
 
 func (m maker) token(c members) string { return m.jws(tokenHead, c.text(), m.day) }
 
-func (m maker) jwk(key fixed) members {
+func (m maker) jwk(key testKey) members {
 	j, err := jose.PublicJWK(&key.PublicKey, "")
 	if err != nil {
 		m.t.Fatal(err)

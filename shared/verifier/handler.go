@@ -28,8 +28,8 @@ func (v *Verifier) Handler(next http.Handler) http.Handler {
 }
 
 // FromContext returns what a request that Handler let through has proved.
-func FromContext(ctx context.Context) (Verified, bool) {
-	v, ok := ctx.Value(verifiedKey{}).(Verified)
+func FromContext(ctx context.Context) (Caller, bool) {
+	v, ok := ctx.Value(verifiedKey{}).(Caller)
 	return v, ok
 }
 

@@ -54,8 +54,8 @@ type Request struct {
 	Now           time.Time
 }
 
-// Verified is what a request has proved.
-type Verified struct {
+// Caller is what a request has proved about its caller.
+type Caller struct {
 	Claims accesstoken.Claims
 	Scheme string
 	// Of the proof; empty without one. The pair of key and id must not be accepted again before ReplayUntil.
@@ -64,26 +64,26 @@ type Verified struct {
 }
 
 // Check returns what the request proves. Errors: ErrNoToken, ErrToken, ErrBinding, ErrScheme, ErrProof, ErrNonce.
-func (r Rules) Check(q Request) (Verified, error) {
+func (r Rules) Check(q Request) (Caller, error) {
 	scheme, token, err := credentials(q.Authorization)
 	if err != nil {
-		return Verified{}, err
+		return Caller{}, err
 	}
 	claims, err := r.open(token)
 	if err == nil {
 		err = claims.Accept(q.Now, r.Issuer, r.Audience)
 	}
 	if err != nil {
-		return Verified{}, fmt.Errorf("%w: %w", ErrToken, err)
+		return Caller{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	if q.Certificate == nil || !same(claims.X5T, thumbprint(q.Certificate)) {
-		return Verified{}, fmt.Errorf("%w: the connection's certificate is not the token's", ErrBinding)
+		return Caller{}, fmt.Errorf("%w: the connection's certificate is not the token's", ErrBinding)
 	}
-	v := Verified{Claims: claims, Scheme: scheme}
+	v := Caller{Claims: claims, Scheme: scheme}
 	// A bound token without its proof is a stolen one (RFC 9449 section 7.2), and a proof for one that is not bound proves
 	// nothing.
 	if (claims.JKT != "") != (scheme == DPoP) {
-		return Verified{}, fmt.Errorf("%w: this token is shown as %s", ErrScheme, map[bool]string{
+		return Caller{}, fmt.Errorf("%w: this token is shown as %s", ErrScheme, map[bool]string{
 			true:  DPoP,
 			false: Bearer,
 		}[claims.JKT != ""])
@@ -101,10 +101,10 @@ func (r Rules) open(token string) (accesstoken.Claims, error) {
 	return accesstoken.Open(token, r.Keys)
 }
 
-func (r Rules) prove(v Verified, token string, q Request) (Verified, error) {
+func (r Rules) prove(v Caller, token string, q Request) (Caller, error) {
 	raw, err := dpop.FromHeader(q.Proofs)
 	if err != nil {
-		return Verified{}, fmt.Errorf("%w: %w", ErrProof, err)
+		return Caller{}, fmt.Errorf("%w: %w", ErrProof, err)
 	}
 	// A proof is as fresh as its nonce. Where its iat is off too, the nonce is what the client has to mend.
 	nonce := func(string) bool { return false }
@@ -120,17 +120,17 @@ func (r Rules) prove(v Verified, token string, q Request) (Verified, error) {
 		Fresh:       nonce,
 	})
 	if errors.Is(err, dpop.ErrClock) && r.Nonce != nil {
-		return Verified{}, fmt.Errorf("%w: %w", ErrNonce, err)
+		return Caller{}, fmt.Errorf("%w: %w", ErrNonce, err)
 	}
 	if err != nil {
-		return Verified{}, fmt.Errorf("%w: %w", ErrProof, err)
+		return Caller{}, fmt.Errorf("%w: %w", ErrProof, err)
 	}
 	if !same(v.Claims.JKT, proof.JKT) {
-		return Verified{}, fmt.Errorf("%w: the proof's key is not the token's", ErrBinding)
+		return Caller{}, fmt.Errorf("%w: the proof's key is not the token's", ErrBinding)
 	}
 	if r.Nonce != nil {
 		if err := r.Nonce(proof.Nonce); err != nil {
-			return Verified{}, fmt.Errorf("%w: %w", ErrNonce, err)
+			return Caller{}, fmt.Errorf("%w: %w", ErrNonce, err)
 		}
 	}
 	v.JKT, v.JTI, v.ReplayUntil = proof.JKT, proof.JTI, proof.ReplayUntil(r.Window)

@@ -53,7 +53,7 @@ type Verifier struct {
 	ring    ring
 	status  Status
 	memory  memory
-	opened  opened
+	opened  claimCache
 	keyFeed *feed
 	// statusFeed is asked for a document that is newer than a token.
 	statusFeed *feed
@@ -140,13 +140,13 @@ func (v *Verifier) Close() {
 // says whether the request was refused (401), or could not be judged (503). It makes no call, unless a token names a
 // key that is not known: then the keys are fetched anew, once in ten seconds at most. Right after a rotation of the Org
 // CA it waits for the status document that names the new one: no longer than four seconds, or r's context.
-func (v *Verifier) Verify(r *http.Request) (Verified, error) {
+func (v *Verifier) Verify(r *http.Request) (Caller, error) {
 	if !v.ring.fresh(v.cfg.Now()) {
-		return Verified{}, ErrKeys
+		return Caller{}, ErrKeys
 	}
 	certificate, err := v.certificate(r)
 	if err != nil {
-		return Verified{}, err
+		return Caller{}, err
 	}
 	rules := Rules{
 		Issuer:   v.cfg.Issuer,
@@ -164,14 +164,14 @@ func (v *Verifier) Verify(r *http.Request) (Verified, error) {
 		Now:           v.cfg.Now(),
 	})
 	if err != nil {
-		return Verified{}, err
+		return Caller{}, err
 	}
 	if err := v.live(r.Context(), got.Claims); err != nil {
-		return Verified{}, err
+		return Caller{}, err
 	}
 	if got.JTI != "" {
 		if err := v.cfg.UseProof(r.Context(), got.JKT, got.JTI, got.ReplayUntil); err != nil {
-			return Verified{}, err
+			return Caller{}, err
 		}
 	}
 	return got, nil

@@ -409,7 +409,7 @@ func TestOpenedTokenIsJudgedEachTime(t *testing.T) {
 }
 
 // size is how many tokens are kept.
-func (o *opened) size() int {
+func (o *claimCache) size() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.young) + len(o.old)

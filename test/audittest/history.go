@@ -107,7 +107,7 @@ func (h *History) Seal() Part {
 	}
 	next, err := last.Follow(OrgID, tree, h.Public.Fingerprint, h.Now)
 	must(err)
-	p.Sealed, err = next.Seal(h.Key)
+	p.SignedCheckpoint, err = next.Seal(h.Key)
 	must(err)
 	hash, err := next.Hash()
 	must(err)

@@ -62,7 +62,7 @@ const gatewaySection = "through the gateway, real binaries, DynamoDB Local, 8 cl
 
 // callers splits the fleet: the first clients' own certificates fetch tokens, the others' are rotated, so that no
 // certificate dies while it is needed.
-func callers(fleet []admitted, secret string) (plain, proven, rotating []caller) {
+func callers(fleet []enrolAnswer, secret string) (plain, proven, rotating []caller) {
 	for n := range clients {
 		me := fleet[n]
 		c := caller{CertPEM: me.CertPEM, KeyPEM: me.KeyPEM, Paths: []string{tokenPath}}
@@ -100,8 +100,8 @@ func (b *bench) loadGateway(ctx context.Context, name string, callers []caller, 
 	return nil
 }
 
-// admitted is an agent as its enrolment's answer has it.
-type admitted struct {
+// enrolAnswer is an agent as its enrolment's answer has it.
+type enrolAnswer struct {
 	AgentID string          `json:"agent_id"`
 	CertPEM string          `json:"cert_pem"`
 	KeyPEM  string          `json:"key_pem"`
@@ -109,7 +109,7 @@ type admitted struct {
 }
 
 // enrolFleet enrols agents through the gateway.
-func enrolFleet(ctx context.Context, to target, size int) ([]admitted, error) {
+func enrolFleet(ctx context.Context, to target, size int) ([]enrolAnswer, error) {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(to.CAPEM)
 	web := &http.Client{
@@ -117,7 +117,7 @@ func enrolFleet(ctx context.Context, to target, size int) ([]admitted, error) {
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}},
 	}
 	defer web.CloseIdleConnections()
-	fleet := make([]admitted, size)
+	fleet := make([]enrolAnswer, size)
 	for n := range fleet {
 		if err := enrol(ctx, web, to, fmt.Sprintf("bench-%03d", n), &fleet[n]); err != nil {
 			return nil, err
@@ -126,7 +126,7 @@ func enrolFleet(ctx context.Context, to target, size int) ([]admitted, error) {
 	return fleet, nil
 }
 
-func enrol(ctx context.Context, web *http.Client, s target, name string, to *admitted) error {
+func enrol(ctx context.Context, web *http.Client, s target, name string, to *enrolAnswer) error {
 	body := fmt.Sprintf(`{"agent_name": %q, "capabilities": ["kyc:read", "kyc:write"]}`, name)
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/v1/admin/agents", bytes.NewReader([]byte(body)))
 	if err != nil {

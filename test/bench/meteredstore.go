@@ -10,9 +10,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 )
 
-// metered is a DynamoDB client that asks with each call what it consumed, and adds it up. It is used by one request at
-// a time, whose reads may be side by side.
-type metered struct {
+// meteredClient is a DynamoDB client that asks with each call what it consumed, and adds it up. It is used by one
+// request at a time, whose reads may be side by side.
+type meteredClient struct {
 	dynamo.API
 	add func(reads, writes float64)
 	// added is the part of it that the hashes of an agent's keys have, and what says which tokens are dead.
@@ -81,7 +81,7 @@ func one(c *types.ConsumedCapacity) float64 {
 }
 
 // BatchGetItem passes the call on.
-func (m metered) BatchGetItem(
+func (m meteredClient) BatchGetItem(
 	ctx context.Context, in *awsdynamodb.BatchGetItemInput, o ...func(*awsdynamodb.Options),
 ) (*awsdynamodb.BatchGetItemOutput, error) {
 	in.ReturnConsumedCapacity = consumed
@@ -103,7 +103,7 @@ func (m metered) BatchGetItem(
 }
 
 // GetItem passes the call on.
-func (m metered) GetItem(
+func (m meteredClient) GetItem(
 	ctx context.Context, in *awsdynamodb.GetItemInput, o ...func(*awsdynamodb.Options),
 ) (*awsdynamodb.GetItemOutput, error) {
 	in.ReturnConsumedCapacity = consumed
@@ -119,7 +119,7 @@ func (m metered) GetItem(
 
 // Query passes the call on. One that finds nothing has the least price of a read ("Read consistency", Developer Guide);
 // DynamoDB Local says 0.
-func (m metered) Query(
+func (m meteredClient) Query(
 	ctx context.Context, in *awsdynamodb.QueryInput, o ...func(*awsdynamodb.Options),
 ) (*awsdynamodb.QueryOutput, error) {
 	in.ReturnConsumedCapacity = consumed
@@ -135,7 +135,7 @@ func (m metered) Query(
 }
 
 // PutItem passes the call on.
-func (m metered) PutItem(
+func (m meteredClient) PutItem(
 	ctx context.Context, in *awsdynamodb.PutItemInput, o ...func(*awsdynamodb.Options),
 ) (*awsdynamodb.PutItemOutput, error) {
 	in.ReturnConsumedCapacity = consumed
@@ -147,7 +147,7 @@ func (m metered) PutItem(
 }
 
 // UpdateItem passes the call on.
-func (m metered) UpdateItem(
+func (m meteredClient) UpdateItem(
 	ctx context.Context, in *awsdynamodb.UpdateItemInput, o ...func(*awsdynamodb.Options),
 ) (*awsdynamodb.UpdateItemOutput, error) {
 	in.ReturnConsumedCapacity = consumed
@@ -159,7 +159,7 @@ func (m metered) UpdateItem(
 }
 
 // DeleteItem passes the call on.
-func (m metered) DeleteItem(
+func (m meteredClient) DeleteItem(
 	ctx context.Context, in *awsdynamodb.DeleteItemInput, o ...func(*awsdynamodb.Options),
 ) (*awsdynamodb.DeleteItemOutput, error) {
 	in.ReturnConsumedCapacity = consumed
@@ -173,7 +173,7 @@ func (m metered) DeleteItem(
 // TransactWriteItems passes the call on. DynamoDB Local counts of several items that cost the same only one
 // (amazon-dynamodb-local-samples, issue 31), and doubles what indexes cost. DynamoDB counts every item, and an index in
 // a transaction as outside. So the items are counted here, and of the answer the indexes alone.
-func (m metered) TransactWriteItems(
+func (m meteredClient) TransactWriteItems(
 	ctx context.Context, in *awsdynamodb.TransactWriteItemsInput, o ...func(*awsdynamodb.Options),
 ) (*awsdynamodb.TransactWriteItemsOutput, error) {
 	in.ReturnConsumedCapacity = types.ReturnConsumedCapacityIndexes

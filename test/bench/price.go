@@ -51,8 +51,8 @@ const logOverhead = 26
 // shop is the part of a Mastio whose use is priced: the real use cases over DynamoDB, keys in memory, functions' logs
 // as a deployment writes them.
 type shop struct {
-	token, rotate served
-	status        served
+	token, rotate eventHandler
+	status        eventHandler
 	enroller      *enroll.Enroller
 	sealer        *auditlog.Sealer
 	keys          *inmemory.Keys
@@ -117,7 +117,10 @@ func openShop(ctx context.Context, client *awsdynamodb.Client, prefix string) (*
 	m := inmemory.New(memstore.Config{})
 	s := &shop{keys: m.Keys, issuer: m.Parts.Config.Issuer, between: 24 * time.Hour}
 	services := m.Services(s.now)
-	services.Store = dynamo.New(dynamo.Config{Client: metered{client, s.into(&s.sum), s.into(&s.added)}, Prefix: prefix})
+	services.Store = dynamo.New(dynamo.Config{
+		Client: meteredClient{client, s.into(&s.sum), s.into(&s.added)},
+		Prefix: prefix,
+	})
 	s.outside = &tally{Objects: m.Objects, Archive: m.Archive, API: inmemory.AdminSecret{}}
 	services.Objects, services.Archive = s.outside, s.outside
 	services.Secret = &secrets.Admins{Secret: secrets.New(s.outside, "admin-secret", s.now)}
@@ -132,18 +135,18 @@ func openShop(ctx context.Context, client *awsdynamodb.Client, prefix string) (*
 		return nil, err
 	}
 	var err error
-	if s.token, err = started[served](boot.Token(parts)); err != nil {
+	if s.token, err = started[eventHandler](boot.Token(parts)); err != nil {
 		return nil, err
 	}
-	if s.rotate, err = started[served](boot.RotateCert(parts)); err != nil {
+	if s.rotate, err = started[eventHandler](boot.RotateCert(parts)); err != nil {
 		return nil, err
 	}
-	s.status, err = started[served](boot.Status(parts))
+	s.status, err = started[eventHandler](boot.Status(parts))
 	return s, err
 }
 
-// served is a function that takes events of both kinds.
-type served = func(context.Context, httpapi.Event) (events.APIGatewayProxyResponse, error)
+// eventHandler is a function that takes events of both kinds.
+type eventHandler = func(context.Context, httpapi.Event) (events.APIGatewayProxyResponse, error)
 
 func started[F any](handler any, err error) (F, error) {
 	f, ok := handler.(F)
@@ -182,7 +185,7 @@ func leafOf(chain []byte) string {
 	return string(pem.EncodeToMemory(block))
 }
 
-func (s *shop) ask(ctx context.Context, f served, e httpapi.Event) error {
+func (s *shop) ask(ctx context.Context, f eventHandler, e httpapi.Event) error {
 	out, err := f(ctx, e)
 	if err == nil && out.StatusCode != 200 {
 		err = fmt.Errorf("%s %s answered %d: %.300s", e.HTTPMethod, e.Path, out.StatusCode, out.Body)

@@ -95,7 +95,7 @@ func TestTransactionsAreCountedByTheItem(t *testing.T) {
 		return types.TransactWriteItem{Put: &types.Put{TableName: aws.String("units-" + schema.Registry), Item: i}}
 	}
 	var got float64
-	m := metered{client, func(_, writes float64) { got += writes }, func(_, _ float64) {}}
+	m := meteredClient{client, func(_, writes float64) { got += writes }, func(_, _ float64) {}}
 	for _, c := range []struct {
 		name   string
 		writes []types.TransactWriteItem

@@ -19,14 +19,14 @@ import (
 type spine struct {
 	*inmemory.Mastio
 	functions map[string]lambda
-	fleet     []enrolled
+	fleet     []agentHost
 	csr       string // of enrolments; one does for all agents, as only its public key is used
 	prover    *prover
 	names     atomic.Int64
 }
 
-// enrolled is an agent as its host knows it.
-type enrolled struct {
+// agentHost is an agent as its host knows it.
+type agentHost struct {
 	id      string
 	certPEM []byte
 }
@@ -74,7 +74,7 @@ func (s *spine) enrol(ctx context.Context) error {
 	if err := json.Unmarshal([]byte(out.Body), &got); err != nil {
 		return fmt.Errorf("read the enrolment: %w", err)
 	}
-	s.fleet = append(s.fleet, enrolled{got.AgentID, []byte(got.CertPEM)})
+	s.fleet = append(s.fleet, agentHost{got.AgentID, []byte(got.CertPEM)})
 	return nil
 }
 

@@ -41,7 +41,7 @@ func ownAssertion(t *testing.T, c *client) string {
 }
 
 // sdkClaims are those that the agents' SDK signs.
-func sdkClaims(i issued, challenge string) map[string]any {
+func sdkClaims(i credential, challenge string) map[string]any {
 	now := time.Now().Unix()
 	return map[string]any{
 		"iss": i.AgentID, "sub": i.AgentID, "aud": "agent-trust-broker", "iat": now, "exp": now + 300, "jti": rand.Text(),
@@ -60,7 +60,7 @@ func x5cOf(certPEM string) (x5c []string) {
 }
 
 // localAssertion is signed by one agent's key, with the x5c and the claims that are given.
-func localAssertion(t *testing.T, signer issued, x5c []string, claims map[string]any) string {
+func localAssertion(t *testing.T, signer credential, x5c []string, claims map[string]any) string {
 	t.Helper()
 	pair, err := tls.X509KeyPair([]byte(signer.CertPEM), []byte(signer.KeyPEM))
 	if err != nil {
@@ -80,7 +80,7 @@ func localAssertion(t *testing.T, signer issued, x5c []string, claims map[string
 	return text
 }
 
-func assertedBy(t *testing.T, i issued, c *client) string {
+func assertedBy(t *testing.T, i credential, c *client) string {
 	t.Helper()
 	return localAssertion(t, i, x5cOf(i.CertPEM), sdkClaims(i, challengeFor(t, c)))
 }
@@ -100,7 +100,7 @@ func (m *target) ownProof(t *testing.T, nonce string) string {
 	if nonce != "" {
 		claims["nonce"] = nonce
 	}
-	return m.proof(t, issued{DPoPJWK: raw}, claims)
+	return m.proof(t, credential{DPoPJWK: raw}, claims)
 }
 
 func logIn(t *testing.T, c *client, assertion, proof string) answer {
@@ -234,7 +234,7 @@ func (m *target) atOnce(t *testing.T, c *client) int {
 }
 
 // selfSigned is the x5c of another certificate with an agent's names and key.
-func selfSigned(t *testing.T, i issued) []string {
+func selfSigned(t *testing.T, i credential) []string {
 	t.Helper()
 	pair := i.certificate(t)
 	key, ok := pair.PrivateKey.(crypto.Signer)
@@ -252,7 +252,7 @@ func selfSigned(t *testing.T, i issued) []string {
 	return []string{base64.StdEncoding.EncodeToString(der)}
 }
 
-func hmacOf(text string, i issued) []byte {
+func hmacOf(text string, i credential) []byte {
 	sum := sha256.Sum256([]byte(text + i.CertPEM))
 	return sum[:]
 }

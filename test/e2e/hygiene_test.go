@@ -53,7 +53,7 @@ func TestHygiene(t *testing.T) {
 	m.tick(t)
 	m.tick(t)
 
-	var next issued
+	var next credential
 	out, err := m.Clients.SecretsManager.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{
 		SecretId: aws.String("mastio/agents/" + agent.ID(delivered.AgentID).Org() + "/" + agent.ID(delivered.AgentID).Name()),
 	})

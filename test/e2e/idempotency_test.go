@@ -156,7 +156,7 @@ func TestEightRepetitionsAtOnce(t *testing.T) {
 			wg.Go(func() { answers[n] = m.keyed(t, key, c.path, c.body) })
 		}
 		wg.Wait()
-		var won []issued
+		var won []credential
 		for _, a := range answers {
 			if a.status < 300 {
 				won = append(won, read(t, a))

@@ -107,7 +107,7 @@ func TestAnEmergencyWinsOverAThief(t *testing.T) {
 	m := borrow(t)
 	stolen := m.enrol(t, fresh("stolen"))
 	var mu sync.Mutex
-	loot := []issued{stolen}
+	loot := []credential{stolen}
 	stop, started := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
 	for n := range 4 {

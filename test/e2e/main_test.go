@@ -155,8 +155,8 @@ func (m *target) operator() *client {
 
 func (m *target) admin() map[string]string { return map[string]string{"X-Admin-Secret": m.AdminSecret} }
 
-// issued is the part of an enrolment's or a rotation's answer that agents use.
-type issued struct {
+// credential is the part of an enrolment's or a rotation's answer that agents use.
+type credential struct {
 	AgentID    string          `json:"agent_id"`
 	CertPEM    string          `json:"cert_pem"`
 	KeyPEM     string          `json:"key_pem"`
@@ -166,7 +166,7 @@ type issued struct {
 	CAChainPEM string          `json:"ca_chain_pem"`
 }
 
-func (i issued) certificate(t *testing.T) tls.Certificate {
+func (i credential) certificate(t *testing.T) tls.Certificate {
 	t.Helper()
 	cert, err := tls.X509KeyPair([]byte(i.CertPEM), []byte(i.KeyPEM))
 	if err != nil {
@@ -175,9 +175,9 @@ func (i issued) certificate(t *testing.T) tls.Certificate {
 	return cert
 }
 
-func read(t *testing.T, a answer) issued {
+func read(t *testing.T, a answer) credential {
 	t.Helper()
-	var i issued
+	var i credential
 	if err := json.Unmarshal(a.body, &i); err != nil {
 		t.Fatalf("%v\n%s", err, a.body)
 	}
@@ -200,14 +200,14 @@ func fresh(prefix string) string {
 	return fmt.Sprintf("%s-%s-%d", prefix, thisRun, names.n)
 }
 
-func (m *target) enrol(t *testing.T, name string) issued {
+func (m *target) enrol(t *testing.T, name string) credential {
 	t.Helper()
 	body := fmt.Sprintf(`{"agent_name": %q, "capabilities": ["kyc:read", "kyc:write"]}`, name)
 	return read(t, m.operator().must(t, 201, "POST", "/v1/admin/agents",
 		with(m.admin(), "Content-Type", "application/json"), []byte(body)))
 }
 
-func (m *target) rotate(t *testing.T, id string) issued {
+func (m *target) rotate(t *testing.T, id string) credential {
 	t.Helper()
 	return read(t, m.operator().must(t, 200, "POST", "/registry/agents/"+id+"/rotate-cert", m.admin(), nil))
 }

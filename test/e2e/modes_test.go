@@ -111,7 +111,7 @@ func TestRollback(t *testing.T) {
 	if result["fingerprint"] != before.Fingerprint {
 		t.Errorf("rolled back to %v, want %s", result["fingerprint"], before.Fingerprint)
 	}
-	for _, i := range []issued{idle, moved} {
+	for _, i := range []credential{idle, moved} {
 		m.newClient(i.certificate(t)).must(t, 200, "POST", tokenPath, nil, nil)
 	}
 	m.newClient(newer.certificate(t)).must(t, 401, "POST", tokenPath, nil, nil)
@@ -150,7 +150,7 @@ func TestFleetMovesWithoutAnOutage(t *testing.T) {
 	m.forget(t)
 	m.standby(t)
 	agents := scaled(20, 5)
-	fleet := make([]issued, agents)
+	fleet := make([]credential, agents)
 	for i := range fleet {
 		fleet[i] = m.enrol(t, fresh("steady"))
 	}

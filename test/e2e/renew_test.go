@@ -19,7 +19,7 @@ import (
 )
 
 // renewalOf makes a request for an agent's own names, and the key that goes with it.
-func renewalOf(t *testing.T, i issued) (csr *x509.CertificateRequest, key *pkitest.Signer) {
+func renewalOf(t *testing.T, i credential) (csr *x509.CertificateRequest, key *pkitest.Signer) {
 	t.Helper()
 	cert, err := x509.ParseCertificate(i.certificate(t).Certificate[0])
 	if err != nil {
@@ -40,7 +40,7 @@ func renewalOf(t *testing.T, i issued) (csr *x509.CertificateRequest, key *pkite
 }
 
 // renewWith asks with the present certificate and returns the answer.
-func (m *target) renewWith(t *testing.T, i issued, csr *x509.CertificateRequest) answer {
+func (m *target) renewWith(t *testing.T, i credential, csr *x509.CertificateRequest) answer {
 	t.Helper()
 	body, err := json.Marshal(map[string]string{"csr_pem": string(pem.EncodeToMemory(&pem.Block{
 		Type:  "CERTIFICATE REQUEST",
@@ -58,7 +58,7 @@ func (m *target) renewWith(t *testing.T, i issued, csr *x509.CertificateRequest)
 }
 
 // renewed renews and returns the agent with its new material.
-func (m *target) renewed(t *testing.T, i issued) issued {
+func (m *target) renewed(t *testing.T, i credential) credential {
 	t.Helper()
 	csr, key := renewalOf(t, i)
 	a := m.renewWith(t, i, csr)
@@ -74,7 +74,7 @@ func (m *target) renewed(t *testing.T, i issued) issued {
 	return next
 }
 
-func (m *target) token(t *testing.T, i issued, want int) answer {
+func (m *target) token(t *testing.T, i credential, want int) answer {
 	t.Helper()
 	return m.newClient(i.certificate(t)).must(t, want, "POST", tokenPath, nil, nil)
 }
@@ -235,7 +235,7 @@ func TestCallsOfARenewal(t *testing.T) {
 	m := borrow(t)
 	agent := m.enrol(t, fresh("cost"))
 	m.token(t, agent, 200)
-	var next issued
+	var next credential
 	for _, c := range []struct {
 		name string
 		do   func()

@@ -32,7 +32,7 @@ func TestResourceServerFollowsTheMastio(t *testing.T) {
 	over := m.works(t, honest, caller(t, usual, honest))
 
 	rotated, gone := m.enrol(t, fresh("rotated")), m.enrol(t, fresh("gone"))
-	var next issued
+	var next credential
 	m.ends(t, "a rotation", strict, rotated, func() { next = m.rotate(t, rotated.AgentID) }, nil)
 	m.ends(t, "a deactivation", strict, gone, func() {
 		m.operator().must(t, 204, "DELETE", "/v1/admin/agents/"+gone.AgentID, m.admin(), nil)
@@ -55,7 +55,7 @@ func TestResourceServerFollowsTheMastio(t *testing.T) {
 
 // works lets an agent call a resource server until the returned function is called, which returns how many calls there
 // were: each was answered.
-func (m *target) works(t *testing.T, agent issued, call func(token string) int) (over func() int) {
+func (m *target) works(t *testing.T, agent credential, call func(token string) int) (over func() int) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	token, calls := m.tokenOf(t, agent), 0
@@ -78,7 +78,7 @@ func (m *target) works(t *testing.T, agent issued, call func(token string) int) 
 }
 
 // ends sees that the calls of an agent end with what is done. Meanwhile, if there is anything, is done while they do.
-func (m *target) ends(t *testing.T, what string, server *httptest.Server, agent issued, do, meanwhile func()) {
+func (m *target) ends(t *testing.T, what string, server *httptest.Server, agent credential, do, meanwhile func()) {
 	t.Helper()
 	token, call := m.tokenOf(t, agent), caller(t, server, agent)
 	if got := call(token); got != http.StatusOK {
@@ -120,7 +120,7 @@ func untilRefused(
 }
 
 // tokenOf is an access token for the resource server.
-func (m *target) tokenOf(t *testing.T, agent issued) string {
+func (m *target) tokenOf(t *testing.T, agent credential) string {
 	t.Helper()
 	form := url.Values{"resource": {ledger}}.Encode()
 	a := m.newClient(agent.certificate(t)).must(t, http.StatusOK, "POST", tokenPath,
@@ -160,7 +160,7 @@ func (m *target) resourceServer(t *testing.T, maxStale time.Duration) *httptest.
 }
 
 // caller calls the resource server with the agent's certificate and key, and returns the status; 0: none.
-func caller(t *testing.T, server *httptest.Server, agent issued) func(token string) int {
+func caller(t *testing.T, server *httptest.Server, agent credential) func(token string) int {
 	t.Helper()
 	client := server.Client()
 	transport, ok := client.Transport.(*http.Transport)

@@ -74,7 +74,7 @@ func TestConcurrentRotationsOfOneAgent(t *testing.T) {
 	m := borrow(t)
 	agent := m.enrol(t, fresh("contended"))
 	var mu sync.Mutex
-	var won []issued
+	var won []credential
 	other := map[int]int{}
 	var wg sync.WaitGroup
 	for range scaled(100, 20) {
@@ -88,7 +88,7 @@ func TestConcurrentRotationsOfOneAgent(t *testing.T) {
 			defer mu.Unlock()
 			switch {
 			case a.status == 200:
-				var i issued
+				var i credential
 				if err := json.Unmarshal(a.body, &i); err != nil {
 					t.Error(err)
 				}

@@ -24,7 +24,7 @@ import (
 )
 
 // proof signs a DPoP proof with the agent's registered key, as go-jose makes it.
-func (m *target) proof(t *testing.T, i issued, claims map[string]any) string {
+func (m *target) proof(t *testing.T, i credential, claims map[string]any) string {
 	t.Helper()
 	var key jose.JSONWebKey
 	if err := json.Unmarshal(i.DPoPJWK, &key); err != nil {
@@ -197,7 +197,7 @@ func TestCertificatesThatDoNotAuthenticate(t *testing.T) {
 }
 
 // forged is a certificate with an agent's names under a CA that only looks like the Org CA.
-func forged(t *testing.T, i issued) tls.Certificate {
+func forged(t *testing.T, i credential) tls.Certificate {
 	t.Helper()
 	authority := pkitest.Authority(t, "orga", i.Generation, time.Now())
 	key, err := ecdsa.GenerateKey(authority.Chain[0].PublicKey.(*ecdsa.PublicKey).Curve, rand.Reader)

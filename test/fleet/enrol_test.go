@@ -88,8 +88,8 @@ func (f *fleet) client(cert *tls.Certificate) *http.Client {
 	}
 }
 
-// enrolled is what an enrolment or a renewal answers.
-type enrolled struct {
+// enrolAnswer is what an enrolment or a renewal answers.
+type enrolAnswer struct {
 	ID      agent.ID `json:"agent_id"`
 	CertPEM string   `json:"cert_pem"`
 }
@@ -167,7 +167,7 @@ func (f *fleet) enrolOne(n int, org, spire pki.Authority) (*member, error) {
 		body["trust_bundle_pem"] = string(pki.EncodeCertificates(spire.Chain...))
 	case kinds:
 	}
-	var out enrolled
+	var out enrolAnswer
 	if err := f.call(context.Background(), f.operator, http.MethodPost, path, body, &out); err != nil {
 		return m, err
 	}

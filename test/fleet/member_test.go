@@ -140,7 +140,7 @@ func (f *fleet) renewsInSlot(ctx context.Context, m *member) {
 		return
 	}
 	names := &x509.CertificateRequest{RawSubject: old.Leaf.RawSubject, URIs: old.Leaf.URIs}
-	var out enrolled
+	var out enrolAnswer
 	free := f.inPlace(renews)
 	err = f.call(ctx, client, http.MethodPost, "/v1/agent/renew", csrOf(names, key), &out)
 	if free(); err != nil {

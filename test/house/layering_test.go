@@ -171,8 +171,14 @@ type file struct {
 	set  *token.FileSet // of the positions in ast
 }
 
-// sources parses every Go file of the module that is not a test, nor below testdata.
+// sources parses every Go file of the module that is neither a test nor below testdata.
 func sources(t *testing.T) []file {
+	t.Helper()
+	return slices.DeleteFunc(withTests(t), func(f file) bool { return strings.HasSuffix(f.path, "_test.go") })
+}
+
+// withTests is sources, and the tests.
+func withTests(t *testing.T) []file {
 	t.Helper()
 	root := filepath.Join("..", "..")
 	var files []file
@@ -186,7 +192,7 @@ func sources(t *testing.T) []file {
 			(strings.HasPrefix(name, ".") || slices.Contains([]string{"testdata", "node_modules", "build", "cdk.out"}, name)) {
 			return filepath.SkipDir
 		}
-		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+		if d.IsDir() || !strings.HasSuffix(name, ".go") {
 			return nil
 		}
 		parsed, err := parser.ParseFile(set, path, nil, parser.ParseComments)

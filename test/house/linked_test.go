@@ -66,7 +66,7 @@ func modulesOfFunctions(t *testing.T) map[string]map[string]bool {
 	if err != nil {
 		t.Fatalf("go list: %v: %s", err, stderr.String())
 	}
-	type listed struct {
+	type listing struct {
 		ImportPath, Name string
 		Standard         bool
 		Module           struct {
@@ -75,9 +75,9 @@ func modulesOfFunctions(t *testing.T) map[string]map[string]bool {
 		}
 		Deps []string
 	}
-	of, mains := map[string]string{}, []listed{}
+	of, mains := map[string]string{}, []listing{}
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
-		var p listed
+		var p listing
 		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {

@@ -36,7 +36,7 @@ type Key struct {
 	Note  int64
 }
 
-type stored struct {
+type storedKey struct {
 	Key
 	private crypto.Signer
 }
@@ -47,12 +47,12 @@ type Keys struct {
 	Fault func(op string, after bool) error
 
 	mu    sync.Mutex
-	keys  map[string]*stored
+	keys  map[string]*storedKey
 	calls map[string]int
 }
 
 // NewKeys returns an empty store.
-func NewKeys() *Keys { return &Keys{keys: map[string]*stored{}, calls: map[string]int{}} }
+func NewKeys() *Keys { return &Keys{keys: map[string]*storedKey{}, calls: map[string]int{}} }
 
 // do runs one operation under the lock, between the two faults.
 func (k *Keys) do(op string, f func() error) error {
@@ -102,7 +102,7 @@ func (k *Keys) Create(_ context.Context, spec rotateca.KeySpec) (id string, pub 
 	}
 	err = k.do("Create", func() error {
 		id = fmt.Sprintf("key-%04d", len(k.keys)+1)
-		k.keys[id] = &stored{Key{ID: id, Spec: spec, State: Enabled}, private}
+		k.keys[id] = &storedKey{Key{ID: id, Spec: spec, State: Enabled}, private}
 		return nil
 	})
 	return id, private.Public(), err
@@ -118,7 +118,7 @@ func (k *Keys) Import(
 	}
 	err = k.do("Import", func() error {
 		id = fmt.Sprintf("key-%04d", len(k.keys)+1)
-		k.keys[id] = &stored{Key{ID: id, Spec: spec, State: Enabled}, private}
+		k.keys[id] = &storedKey{Key{ID: id, Spec: spec, State: Enabled}, private}
 		return nil
 	})
 	if err != nil && id != "" { // the answer was lost: what is left is on its way out

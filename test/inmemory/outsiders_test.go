@@ -30,7 +30,7 @@ func (f *fleet) outsiders(count int) {
 	for n := range count {
 		name := fmt.Sprintf("outsider-%04d", n)
 		ask := enroll.Outside{Name: name, By: audit.By{Actor: "test"}}
-		var admitted enroll.Admitted
+		var admitted enroll.Admission
 		if n%2 == 0 {
 			ask.CertPEM, ask.KeyPEM = f.leaf(org, pkix.Name{CommonName: inmemory.OrgID + "::" + name}, nil)
 			admitted, err = f.Enroll.BYOCA(f.t.Context(), ask)

@@ -14,8 +14,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
-// dying is a run of a job that is killed at each of its remote calls, and what the runs after it have to come to.
-type dying struct {
+// dyingJob is a run of a job that is killed at each of its remote calls, and what the runs after it have to come to.
+type dyingJob struct {
 	name    string
 	quiet   bool               // no agent asks for tokens: most get none
 	prepare func(*fleet)       // up to the run
@@ -69,10 +69,10 @@ func (f *fleet) fail() {
 	}
 }
 
-func dyings() []dying {
+func dyings() []dyingJob {
 	finished := func(f *fleet) bool { return f.Org(f.t).Reissue.State == orgca.Finished }
 	back := func(f *fleet) bool { return f.Org(f.t).Pointer.Current == 1 }
-	return []dying{
+	return []dyingJob{
 		{
 			"job, in an overlap",
 			false,
@@ -137,7 +137,7 @@ func TestCrashOfTheReissue(t *testing.T) {
 }
 
 // diesAt has the run die at one call, and reports whether there is such a call.
-func (c dying) diesAt(t *testing.T, d *death, n int) bool {
+func (c dyingJob) diesAt(t *testing.T, d *death, n int) bool {
 	t.Helper()
 	f := newFleet(t, 6, true, memstore.Config{Fault: d.store})
 	d.reaches(f.Mastio)

@@ -61,8 +61,8 @@ func (q *quota) take(n float64) error {
 	return nil
 }
 
-// simulated is a fleet on a clock that a synctest bubble moves.
-type simulated struct {
+// simulatedFleet is a fleet on a clock that a synctest bubble moves.
+type simulatedFleet struct {
 	*inmemory.Mastio
 	p             *inmemory.Process
 	now           func() time.Time
@@ -124,9 +124,9 @@ func TestFleetFollowsAtDefaultQuotas(t *testing.T) {
 }
 
 // simulate enrols the fleet.
-func simulate(t *testing.T, size int) *simulated {
+func simulate(t *testing.T, size int) *simulatedFleet {
 	t.Helper()
-	s := &simulated{Mastio: inmemory.New(memstore.Config{})}
+	s := &simulatedFleet{Mastio: inmemory.New(memstore.Config{})}
 	start := time.Now()
 	s.now = func() time.Time { return inmemory.Start.Add(time.Since(start)) }
 	s.writes, s.signs = quota{now: s.now, limit: secretWrites}, quota{now: s.now, limit: signatures}
@@ -172,7 +172,7 @@ func simulate(t *testing.T, size int) *simulated {
 }
 
 // hasRenewed marks an agent's certificate as one that came by a renewal.
-func (s *simulated) hasRenewed(t *testing.T, a enroll.Result) enroll.Result {
+func (s *simulatedFleet) hasRenewed(t *testing.T, a enroll.Result) enroll.Result {
 	t.Helper()
 	v, err := s.Store.View(t.Context(), a.Agent.ID)
 	if err != nil {
@@ -186,7 +186,7 @@ func (s *simulated) hasRenewed(t *testing.T, a enroll.Result) enroll.Result {
 }
 
 // outside stores an agent whose certificate was issued elsewhere, as its enrolment leaves it.
-func (s *simulated) outside(t *testing.T, name string, m agent.Method) agent.ID {
+func (s *simulatedFleet) outside(t *testing.T, name string, m agent.Method) agent.ID {
 	t.Helper()
 	id := agent.ID(inmemory.OrgID + "::" + name)
 	a := agent.Agent{ID: id, Method: m, Status: agent.Active, EnrolledAt: s.now()}
@@ -205,7 +205,7 @@ func (s *simulated) outside(t *testing.T, name string, m agent.Method) agent.ID 
 }
 
 // certificate is what the agent of a secret has now.
-func (s *simulated) certificate(a enroll.Result) string {
+func (s *simulatedFleet) certificate(a enroll.Result) string {
 	var v struct {
 		CertPEM string `json:"cert_pem"`
 	}
@@ -216,7 +216,7 @@ func (s *simulated) certificate(a enroll.Result) string {
 }
 
 // askForTokens has one agent after the other ask for a token, twenty a second.
-func (s *simulated) askForTokens(ctx context.Context, t *testing.T) <-chan int {
+func (s *simulatedFleet) askForTokens(ctx context.Context, t *testing.T) <-chan int {
 	asked := make(chan int, 1)
 	go func() {
 		n := 0
@@ -234,7 +234,7 @@ func (s *simulated) askForTokens(ctx context.Context, t *testing.T) <-chan int {
 }
 
 // renewInSlots has each agent that renews itself do so at the start of its slot.
-func (s *simulated) renewInSlots(ctx context.Context, t *testing.T) <-chan int {
+func (s *simulatedFleet) renewInSlots(ctx context.Context, t *testing.T) <-chan int {
 	renewed := make(chan int, 1)
 	go func() {
 		done := map[agent.ID]bool{}
@@ -258,7 +258,7 @@ func (s *simulated) renewInSlots(ctx context.Context, t *testing.T) <-chan int {
 	return renewed
 }
 
-func (s *simulated) renew(t *testing.T, a enroll.Result) {
+func (s *simulatedFleet) renew(t *testing.T, a enroll.Result) {
 	leaf, err := inmemory.Leaf(a.Certificate.CertPEM)
 	if err != nil {
 		t.Error(err)
@@ -284,7 +284,7 @@ func (s *simulated) renew(t *testing.T, a enroll.Result) {
 	}
 }
 
-func (s *simulated) delivered(t *testing.T) (n int) {
+func (s *simulatedFleet) delivered(t *testing.T) (n int) {
 	t.Helper()
 	for _, a := range s.inSecret {
 		if s.Secrets.Current(hygiene.SecretName(a.Agent.ID)) != nil {
@@ -295,7 +295,7 @@ func (s *simulated) delivered(t *testing.T) (n int) {
 }
 
 // recorded fails unless every agent is where it belongs, and on record once.
-func (s *simulated) recorded(t *testing.T) {
+func (s *simulatedFleet) recorded(t *testing.T) {
 	t.Helper()
 	check := func(id agent.ID, generation int64, event audit.Event) {
 		rows, err := s.Store.Rows(t.Context(), string(id), 1, 10)

@@ -122,13 +122,13 @@ func (m *machine) checkDeliveries(t *rapid.T) {
 		}
 	}
 	for id, a := range m.agents(t) {
-		type replaced struct{ generation, previous any }
-		replacements, notices := map[replaced]int{}, map[int64]int{}
+		type replacement struct{ generation, previous any }
+		replacements, notices := map[replacement]int{}, map[int64]int{}
 		for _, r := range m.verified(t, string(id), a.Head) {
 			switch {
 			case r.Actor != hygiene.Actor:
 			case r.EventType == audit.AgentCertRotated:
-				if what := (replaced{r.Details["generation"], r.Details["previous_thumbprint"]}); replacements[what] > 0 {
+				if what := (replacement{r.Details["generation"], r.Details["previous_thumbprint"]}); replacements[what] > 0 {
 					t.Fatalf("%s: hygiene has replaced %v twice", id, what)
 				} else {
 					replacements[what]++

@@ -17,8 +17,8 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-// named is the request of a client that repeats it under its key until it is answered.
-type named struct {
+// keyedRequest is the request of a client that repeats it under its key until it is answered.
+type keyedRequest struct {
 	id     agent.ID
 	key    string
 	enrols bool   // an enrolment; else a rotation
@@ -31,7 +31,11 @@ type named struct {
 // answer.
 func (m *machine) repeat(t *rapid.T) {
 	m.requests++
-	n := &named{id: m.someAgent(t), key: fmt.Sprint("request-", m.requests), enrols: rapid.Bool().Draw(t, "an enrolment")}
+	n := &keyedRequest{
+		id:     m.someAgent(t),
+		key:    fmt.Sprint("request-", m.requests),
+		enrols: rapid.Bool().Draw(t, "an enrolment"),
+	}
 	if rapid.Bool().Draw(t, "key of the client's") {
 		csr, err := inmemory.CSR()
 		if err != nil {
@@ -69,7 +73,7 @@ func (m *machine) repeat(t *rapid.T) {
 }
 
 // send sends the request once, and holds what it hands out.
-func (m *machine) send(t *rapid.T, n *named) error {
+func (m *machine) send(t *rapid.T, n *keyedRequest) error {
 	by := audit.By{Actor: "test", RequestID: n.key}
 	material := agentcert.KeyRequest{CSR: n.csr}
 	var c agentcert.Certificate
@@ -105,7 +109,7 @@ func (m *machine) send(t *rapid.T, n *named) error {
 	return nil
 }
 
-func keptAs[R any](n *named, thumbprint func(R) string) idempotency.Request[R] {
+func keptAs[R any](n *keyedRequest, thumbprint func(R) string) idempotency.Request[R] {
 	return idempotency.Request[R]{
 		Key:   n.key,
 		Asked: n.key,
@@ -124,7 +128,7 @@ func repeated(err error) bool {
 
 // sound: the answer to a repetition names a certificate of this request's rows, and a request whose key was made here
 // is never answered with a body.
-func (m *machine) sound(t *rapid.T, n *named, err error) {
+func (m *machine) sound(t *rapid.T, n *keyedRequest, err error) {
 	if !repeated(err) {
 		return
 	}
@@ -146,7 +150,7 @@ func (m *machine) sound(t *rapid.T, n *named, err error) {
 }
 
 // of returns the rows of a request.
-func (m *machine) of(t *rapid.T, n *named) []audit.Row {
+func (m *machine) of(t *rapid.T, n *keyedRequest) []audit.Row {
 	rows, err := m.Store.Rows(m.ctx, string(n.id), 0, 10_000)
 	if err != nil {
 		t.Fatal(err)

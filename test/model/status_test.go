@@ -18,14 +18,14 @@ import (
 // resources are the resource servers: one has learnt every status document, the other introspects.
 type resources struct {
 	learnt verifier.Status
-	tokens map[string]*shown // by what they are judged by
-	asks   []byte            // a certificate, PEM, whose agent may introspect; nil: there is none
+	tokens map[string]*shownToken // by what they are judged by
+	asks   []byte                 // a certificate, PEM, whose agent may introspect; nil: there is none
 	// fast is until when a death may lie ahead that a clock has dated which was ahead.
 	fast time.Time
 }
 
-// shown is a token that agents show to resource servers.
-type shown struct {
+// shownToken is a token that agents show to resource servers.
+type shownToken struct {
 	id     agent.ID
 	text   string
 	claims accesstoken.Claims
@@ -34,7 +34,7 @@ type shown struct {
 	fresh  bool // it was issued behind the last operation
 }
 
-func newResources() resources { return resources{tokens: map[string]*shown{}} }
+func newResources() resources { return resources{tokens: map[string]*shownToken{}} }
 
 // shows notes a token that an agent was just issued.
 func (m *machine) shows(t *rapid.T, id agent.ID, text string) {
@@ -46,7 +46,7 @@ func (m *machine) shows(t *rapid.T, id agent.ID, text string) {
 	if k := m.resources.tokens[name]; k != nil && k.ended {
 		t.Fatalf("%s gets another token with a handle that was ended", id)
 	}
-	m.resources.tokens[name] = &shown{id: id, text: text, claims: claims, fresh: true}
+	m.resources.tokens[name] = &shownToken{id: id, text: text, claims: claims, fresh: true}
 }
 
 func (m *machine) signer(kid string) *ecdsa.PublicKey { return m.PublicKey(m.ctx, kid) }
@@ -112,7 +112,7 @@ const (
 	yes
 )
 
-func (m *machine) introspects(t *rapid.T, asks *token.Introspector, k *shown) activity {
+func (m *machine) introspects(t *rapid.T, asks *token.Introspector, k *shownToken) activity {
 	if m.resources.asks == nil {
 		return unknown
 	}

@@ -85,7 +85,7 @@ func list(cell string) []string {
 }
 
 // judge says whether a statement of the function allows what was asked, which one, and whether another denies it.
-func (t table) judge(a asked) (by string, ok bool) {
+func (t table) judge(a iamRequest) (by string, ok bool) {
 	for _, st := range t[a.function] {
 		if !slices.Contains(st.actions, a.action) ||
 			!slices.ContainsFunc(st.resources, func(r string) bool { return like(r, a.resource) }) || !st.holds(a) {
@@ -101,7 +101,7 @@ func (t table) judge(a asked) (by string, ok bool) {
 	return by, ok
 }
 
-func (st statement) holds(a asked) bool {
+func (st statement) holds(a iamRequest) bool {
 	for _, c := range st.conditions {
 		if !c.holds(a.context[c.key]) {
 			return false

@@ -21,13 +21,13 @@ type Watch struct {
 	may table
 
 	mu   sync.Mutex
-	seen map[string]asked // one of each kind
+	seen map[string]iamRequest // one of each kind
 }
 
 // New returns a Watch over the project's table, which it finds from a folder of tests.
 func New() (*Watch, error) {
 	t, err := readTable(filepath.Join("..", "..", "infra", "permissions.md"))
-	return &Watch{may: t, seen: map[string]asked{}}, err
+	return &Watch{may: t, seen: map[string]iamRequest{}}, err
 }
 
 // Wrap stands between the functions and a service; it is stack.Config's.
@@ -66,7 +66,7 @@ func Caller(r *http.Request) string {
 	return ""
 }
 
-func (w *Watch) note(all []asked) {
+func (w *Watch) note(all []iamRequest) {
 	for _, a := range all {
 		key, err := json.Marshal([]any{a.function, a.action, a.resource, a.context})
 		if err != nil {
@@ -80,7 +80,7 @@ func (w *Watch) note(all []asked) {
 
 // meant reports whether AWS refuses a call on purpose. The standby job looks at every key of the account for keys
 // that a rotation left behind: a key whose tags it may not read belongs to another system.
-func meant(a asked) bool {
+func meant(a iamRequest) bool {
 	return a.function == "standby" && a.action == "kms:ListResourceTags" && !strings.HasSuffix(a.resource, ":key/*")
 }
 
@@ -180,7 +180,7 @@ func (k *keyring) resolve(alias string) (id string) {
 
 // deployed is a call as a deployment would see it. Every key except the deployment's own is a key of the Org CA, with
 // the organisation's tag and a spec that it may have.
-func (a asked) deployed(named func(id string) string) asked {
+func (a iamRequest) deployed(named func(id string) string) iamRequest {
 	context := map[string][]string{}
 	for key, values := range a.context {
 		for _, v := range values {

@@ -41,8 +41,8 @@ func summaries(t *testing.T) map[string]string {
 	return all
 }
 
-// declared is an error code with all declarations of it.
-type declared struct {
+// codeRow is an error code with all declarations of it.
+type codeRow struct {
 	code     string
 	statuses []string
 	oauth    string
@@ -50,7 +50,7 @@ type declared struct {
 }
 
 // problems finds every declared answer of the product, in the order of the codes.
-func problems(t *testing.T) []declared {
+func problems(t *testing.T) []codeRow {
 	t.Helper()
 	statuses, says, oauth := map[string]map[string]bool{}, map[string]map[string]bool{}, map[string]map[string]bool{}
 	note := func(m map[string]map[string]bool, code, value string) {
@@ -83,19 +83,19 @@ func problems(t *testing.T) []declared {
 	if found < 120 {
 		t.Fatalf("found %d declarations: the search is broken", found)
 	}
-	var all []declared
+	var all []codeRow
 	for code := range statuses {
-		all = append(all, declared{code, sorted(statuses[code]), strings.Join(sorted(oauth[code]), ", "), sorted(says[code])})
+		all = append(all, codeRow{code, sorted(statuses[code]), strings.Join(sorted(oauth[code]), ", "), sorted(says[code])})
 	}
-	slices.SortFunc(all, func(a, b declared) int { return cmp.Compare(a.code, b.code) })
+	slices.SortFunc(all, func(a, b codeRow) int { return cmp.Compare(a.code, b.code) })
 	return all
 }
 
 // declaration reads problem.New(status, code, text) with what is called on it, or package verifier's refuse(challenge,
 // code, text, sentence).
-func declaration(call *ast.CallExpr, inner map[*ast.CallExpr]bool) (declared, bool) {
+func declaration(call *ast.CallExpr, inner map[*ast.CallExpr]bool) (codeRow, bool) {
 	if f, ok := call.Fun.(*ast.Ident); ok && f.Name == "refuse" && len(call.Args) == 4 {
-		return declared{
+		return codeRow{
 			code:     text(call.Args[1]),
 			statuses: []string{"401"},
 			says:     []string{cmp.Or(text(call.Args[3]), text(call.Args[2]))},
@@ -103,27 +103,27 @@ func declaration(call *ast.CallExpr, inner map[*ast.CallExpr]bool) (declared, bo
 	}
 	sel, ok := call.Fun.(*ast.SelectorExpr)
 	if !ok {
-		return declared{}, false
+		return codeRow{}, false
 	}
 	if pkg, ok := sel.X.(*ast.Ident); ok {
 		if pkg.Name != "problem" || sel.Sel.Name != "New" || len(call.Args) != 3 {
-			return declared{}, false
+			return codeRow{}, false
 		}
 		status, ok := call.Args[0].(*ast.BasicLit)
 		code := text(call.Args[1])
 		if !ok || code == "" {
-			return declared{}, false
+			return codeRow{}, false
 		}
 		sentence := text(call.Args[2])
-		return declared{code: code, statuses: []string{status.Value}, says: []string{sentence}}, true
+		return codeRow{code: code, statuses: []string{status.Value}, says: []string{sentence}}, true
 	}
 	below, ok := sel.X.(*ast.CallExpr)
 	if !ok {
-		return declared{}, false
+		return codeRow{}, false
 	}
 	d, ok := declaration(below, inner)
 	if !ok {
-		return declared{}, false
+		return codeRow{}, false
 	}
 	inner[below] = true
 	switch sel.Sel.Name {

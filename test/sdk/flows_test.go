@@ -137,8 +137,8 @@ func TestSPIFFE(t *testing.T) {
 	}
 }
 
-// issued is what an enrolment and a rotation answer, as the guide saves it.
-type issued struct {
+// credential is what an enrolment and a rotation answer, as the guide saves it.
+type credential struct {
 	AgentID    string          `json:"agent_id"`
 	CertPEM    string          `json:"cert_pem"`
 	KeyPEM     string          `json:"key_pem"`
@@ -146,20 +146,20 @@ type issued struct {
 	CAChainPEM string          `json:"ca_chain_pem"`
 }
 
-func (m *mastio) mint(t *testing.T) issued {
+func (m *mastio) mint(t *testing.T) credential {
 	t.Helper()
 	body := fmt.Sprintf(`{"agent_name": %q, "capabilities": ["kyc:read", "kyc:write"]}`, fresh("minted"))
 	return decode(t, m.must(t, 201, "POST", "/v1/admin/agents", "application/json", []byte(body)))
 }
 
-func (m *mastio) rotate(t *testing.T, agent string) issued {
+func (m *mastio) rotate(t *testing.T, agent string) credential {
 	t.Helper()
 	return decode(t, m.must(t, 200, "POST", "/registry/agents/"+agent+"/rotate-cert", "", nil))
 }
 
-func decode(t *testing.T, body []byte) issued {
+func decode(t *testing.T, body []byte) credential {
 	t.Helper()
-	var i issued
+	var i credential
 	if err := json.Unmarshal(body, &i); err != nil {
 		t.Fatalf("%v\n%s", err, body)
 	}
@@ -167,7 +167,7 @@ func decode(t *testing.T, body []byte) issued {
 }
 
 // save writes the files that the guide saves.
-func (f flow) save(t *testing.T, i issued) {
+func (f flow) save(t *testing.T, i credential) {
 	t.Helper()
 	f.write(t, "cert.pem", []byte(i.CertPEM))
 	f.write(t, "agent-key.pem", []byte(i.KeyPEM))
@@ -193,7 +193,7 @@ func TestConnector(t *testing.T) {
 	m := running(t)
 	i := m.mint(t)
 	f := flow{script: "connector.py", agent: i.AgentID, folder: t.TempDir()}
-	save := func(i issued) {
+	save := func(i credential) {
 		f.write(t, "identity/agent.crt", []byte(i.CertPEM))
 		f.write(t, "identity/agent.key", []byte(i.KeyPEM))
 		f.write(t, "identity/dpop.jwk", i.DPoPJWK)

@@ -225,7 +225,7 @@ func selfSigned(t *testing.T) (cert, key []byte) {
 }
 
 // as is a client with an agent's certificate. Whom it talks to it does not check.
-func as(t *testing.T, i issued) *http.Client {
+func as(t *testing.T, i credential) *http.Client {
 	t.Helper()
 	pair, err := tls.X509KeyPair([]byte(i.CertPEM), []byte(i.KeyPEM))
 	if err != nil {
@@ -239,7 +239,7 @@ func as(t *testing.T, i issued) *http.Client {
 }
 
 // token gets a token for the resource, bound to the certificate alone.
-func (m *mastio) token(t *testing.T, i issued) string {
+func (m *mastio) token(t *testing.T, i credential) string {
 	t.Helper()
 	res, err := as(t, i).PostForm(m.URL+"/v1/auth/token",
 		url.Values{"grant_type": {"client_credentials"}, "resource": {resourceName}})
@@ -257,7 +257,7 @@ func (m *mastio) token(t *testing.T, i issued) string {
 	return answer.Token
 }
 
-func call(t *testing.T, at string, i issued, token string) (status int, body string) {
+func call(t *testing.T, at string, i credential, token string) (status int, body string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "GET", at+"/v1/orders", nil)
 	if err != nil {

@@ -75,7 +75,7 @@ func (m *mastio) deliver(t *testing.T, id string) {
 
 // delivered mints an agent as flow 4 does, with the files of its enrolment in the folder. Its next certificates are
 // delivered to its secret.
-func (m *mastio) delivered(t *testing.T, folder string) (i issued, secret string) {
+func (m *mastio) delivered(t *testing.T, folder string) (i credential, secret string) {
 	t.Helper()
 	i = m.mint(t)
 	m.must(t, 200, "PUT", "/v1/admin/agents/"+i.AgentID+"/hygiene", "application/json",

@@ -71,7 +71,7 @@ func (w *world) introspect(client *http.Client, token string) (status int, activ
 
 // rotateServer gives the resource server a new certificate, unless another client has since shown: two rotations
 // at once would each end the other's certificate.
-func (w *world) rotateServer(shown held) {
+func (w *world) rotateServer(shown heldCert) {
 	w.serving.Lock()
 	defer w.serving.Unlock()
 	if w.server.last().thumb != shown.thumb {
@@ -85,7 +85,7 @@ func (w *world) rotateServer(shown held) {
 	}
 }
 
-func (a *agent) last() held {
+func (a *agent) last() heldCert {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.certs[len(a.certs)-1]

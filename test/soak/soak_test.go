@@ -83,11 +83,11 @@ type agent struct {
 	id string
 
 	mu     sync.Mutex
-	certs  []held
+	certs  []heldCert
 	tokens map[string]grant // the last token of each certificate, by thumbprint
 }
 
-type held struct {
+type heldCert struct {
 	thumb  string
 	client *http.Client
 }
@@ -102,7 +102,7 @@ type grant struct {
 const lasting = 4 * time.Minute
 
 func (a *agent) hold(w *world, key keyPair, thumb, certPEM string) {
-	c := held{thumb, w.client(key.certificate(w.T, certPEM))}
+	c := heldCert{thumb, w.client(key.certificate(w.T, certPEM))}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.certs = append(a.certs, c); len(a.certs) > 4 {
@@ -111,7 +111,7 @@ func (a *agent) hold(w *world, key keyPair, thumb, certPEM string) {
 	}
 }
 
-func (a *agent) any() held {
+func (a *agent) any() heldCert {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if n := len(a.certs); rand.IntN(2) == 0 {

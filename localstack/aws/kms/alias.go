@@ -108,7 +108,7 @@ func (r *ring) dropAlias(name string) error {
 
 type listAliasesRequest struct {
 	keyRef
-	paging
+	pageRequest
 }
 
 type aliasEntry struct {
@@ -117,7 +117,7 @@ type aliasEntry struct {
 }
 
 type listAliasesAnswer struct {
-	paged
+	listEnd
 	Aliases []aliasEntry
 }
 
@@ -131,7 +131,7 @@ func (s *Server) listAliases(in *listAliasesRequest) (any, error) {
 		id = k.ID
 	}
 	aliases := s.ring.aliasSnapshot()
-	names, info, err := page(aliasListing, in.paging, aliasesOf(aliases, id), func(n string) string { return n })
+	names, info, err := page(aliasListing, in.pageRequest, aliasesOf(aliases, id), func(n string) string { return n })
 	if err != nil {
 		return nil, err
 	}

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// paging is what every listing is asked with.
-type paging struct {
+// pageRequest is what every listing is asked with.
+type pageRequest struct {
 	Limit  *int32
 	Marker *string
 }
 
-// paged is what every listing says about itself.
-type paged struct {
+// listEnd is what every listing says about itself.
+type listEnd struct {
 	NextMarker *string `json:",omitempty"`
 	Truncated  bool
 }
@@ -31,29 +31,29 @@ var (
 
 // page cuts one page out of items, which are in the order of name. A marker names the last item of the
 // page before and not a position, so that nothing is shown twice when items come and go.
-func page[T any](l listing, in paging, items []T, name func(T) string) ([]T, paged, error) {
+func page[T any](l listing, in pageRequest, items []T, name func(T) string) ([]T, listEnd, error) {
 	limit := l.usual
 	if in.Limit != nil {
 		limit = *in.Limit
 	}
 	if limit < 1 || limit > l.most {
-		return nil, paged{}, violation(limit, "limit", "Member must be within the range of the operation")
+		return nil, listEnd{}, violation(limit, "limit", "Member must be within the range of the operation")
 	}
 	if in.Marker != nil {
 		last, err := l.last(*in.Marker)
 		if err != nil {
-			return nil, paged{}, err
+			return nil, listEnd{}, err
 		}
 		for len(items) > 0 && name(items[0]) <= last {
 			items = items[1:]
 		}
 	}
 	if len(items) <= int(limit) {
-		return items, paged{}, nil
+		return items, listEnd{}, nil
 	}
 	items = items[:limit]
 	next := l.marker(name(items[limit-1]))
-	return items, paged{NextMarker: &next, Truncated: true}, nil
+	return items, listEnd{NextMarker: &next, Truncated: true}, nil
 }
 
 func (l listing) marker(last string) string {
@@ -72,11 +72,11 @@ func (l listing) last(marker string) (string, error) {
 type keyEntry struct{ KeyArn, KeyId string }
 
 type listKeysAnswer struct {
-	paged
+	listEnd
 	Keys []keyEntry
 }
 
-func (s *Server) listKeys(in *paging) (any, error) {
+func (s *Server) listKeys(in *pageRequest) (any, error) {
 	keys, info, err := page(keyListing, *in, s.ring.snapshot(), func(k *key) string { return k.ID })
 	if err != nil {
 		return nil, err

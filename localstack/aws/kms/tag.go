@@ -96,13 +96,13 @@ func (s *Server) untagResource(in *untagRequest) (any, error) {
 
 type listTagsRequest struct {
 	keyRef
-	paging
+	pageRequest
 }
 
 type tagEntry struct{ TagKey, TagValue string }
 
 type listTagsAnswer struct {
-	paged
+	listEnd
 	Tags []tagEntry
 }
 
@@ -111,7 +111,8 @@ func (s *Server) listResourceTags(in *listTagsRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, info, err := page(tagListing, in.paging, slices.Sorted(maps.Keys(k.Tags)), func(n string) string { return n })
+	names, info, err := page(tagListing, in.pageRequest, slices.Sorted(maps.Keys(k.Tags)),
+		func(n string) string { return n })
 	if err != nil {
 		return nil, err
 	}

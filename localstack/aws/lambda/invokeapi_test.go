@@ -137,9 +137,9 @@ func TestSDKErrors(t *testing.T) {
 
 // TestErrorCodes holds that one interface identifies a throttled invocation of both this service and the SDK.
 func TestErrorCodes(t *testing.T) {
-	type coded interface{ ErrorCode() string }
+	type codedError interface{ ErrorCode() string }
 	for _, err := range []error{ErrThrottled, &types.TooManyRequestsException{}} {
-		if c, ok := err.(coded); !ok || c.ErrorCode() != "TooManyRequestsException" {
+		if c, ok := err.(codedError); !ok || c.ErrorCode() != "TooManyRequestsException" {
 			t.Errorf("%T: %v", err, err)
 		}
 	}

@@ -52,6 +52,6 @@ type Manifest struct {
 
 // FullCheckpoint is a checkpoint with its leaves, in the order of their subjects.
 type FullCheckpoint struct {
-	audit.Sealed
+	audit.SignedCheckpoint
 	Leaves []audit.Leaf
 }

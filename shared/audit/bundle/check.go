@@ -75,7 +75,7 @@ func (v *Verifier) manifest(m Manifest, rows int64) error {
 }
 
 // checkpoint checks a checkpoint without its leaves.
-func (v *Verifier) checkpoint(s audit.Sealed, keys map[string]audit.Key) error {
+func (v *Verifier) checkpoint(s audit.SignedCheckpoint, keys map[string]audit.Key) error {
 	c := s.Checkpoint
 	switch {
 	case c.OrgID != v.report.OrgID:
@@ -111,7 +111,7 @@ func (v *Verifier) checkpoint(s audit.Sealed, keys map[string]audit.Key) error {
 }
 
 // follow makes a checkpoint the last one.
-func (v *Verifier) follow(s audit.Sealed) error {
+func (v *Verifier) follow(s audit.SignedCheckpoint) error {
 	hash, err := s.Checkpoint.Hash()
 	if err != nil {
 		return v.because(err)
@@ -130,7 +130,7 @@ func (v *Verifier) follow(s audit.Sealed) error {
 }
 
 // token checks a timestamp and returns its own hash.
-func (v *Verifier) token(s audit.Sealed, hash string) (string, error) {
+func (v *Verifier) token(s audit.SignedCheckpoint, hash string) (string, error) {
 	token, err := audit.Octets(s.Token)
 	if err != nil {
 		return "", v.broken("checkpoint %d: its timestamp is not base64", s.Checkpoint.Number)

@@ -175,26 +175,26 @@ type Checkpoints struct {
 
 // Next reads a checkpoint without its leaves. The caller must first read the leaves of the checkpoint before to their
 // end. At the end it returns io.EOF.
-func (c *Checkpoints) Next() (audit.Sealed, error) {
+func (c *Checkpoints) Next() (audit.SignedCheckpoint, error) {
 	if !c.begun {
 		if err := c.want(json.Delim('[')); err != nil {
-			return audit.Sealed{}, err
+			return audit.SignedCheckpoint{}, err
 		}
 		c.begun = true
 	}
 	if c.in.left = maxLine; !c.json.More() {
 		if err := c.want(json.Delim(']')); err != nil {
-			return audit.Sealed{}, err
+			return audit.SignedCheckpoint{}, err
 		}
 		if _, err := c.json.Token(); !errors.Is(err, io.EOF) {
-			return audit.Sealed{}, fmt.Errorf("%w: data follows the end of %s", audit.ErrBroken, CheckpointsFile)
+			return audit.SignedCheckpoint{}, fmt.Errorf("%w: data follows the end of %s", audit.ErrBroken, CheckpointsFile)
 		}
-		return audit.Sealed{}, io.EOF
+		return audit.SignedCheckpoint{}, io.EOF
 	}
 	return c.sealed()
 }
 
-func (c *Checkpoints) sealed() (s audit.Sealed, err error) {
+func (c *Checkpoints) sealed() (s audit.SignedCheckpoint, err error) {
 	if err := c.want(json.Delim('{')); err != nil {
 		return s, err
 	}

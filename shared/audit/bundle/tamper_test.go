@@ -248,7 +248,7 @@ func TestEveryForgeryIsFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f.parts[i].Sealed = sealed
+			f.parts[i].SignedCheckpoint = sealed
 		},
 		"a checkpoint's statement changed": func(t *rapid.T, f *forger) {
 			c := &f.parts[rapid.IntRange(0, len(f.parts)-1).Draw(t, "checkpoint")].FullCheckpoint.Checkpoint

@@ -173,7 +173,7 @@ func add(archive *tar.Writer, name string, now time.Time, content [][]byte) erro
 
 // writeCheckpoint spells a checkpoint the one way in which it is read: a line for each leaf.
 func writeCheckpoint(w *bytes.Buffer, c FullCheckpoint) error {
-	sealed, err := json.Marshal(c.Sealed)
+	sealed, err := json.Marshal(c.SignedCheckpoint)
 	if err != nil {
 		return err
 	}

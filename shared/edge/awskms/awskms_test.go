@@ -348,14 +348,14 @@ func TestLostKeyIsFoundByItsTags(t *testing.T) {
 	}
 }
 
-// denying is a KMS in which one key's tags may not be read.
-type denying struct {
+// denyingKMS is a KMS in which one key's tags may not be read.
+type denyingKMS struct {
 	awskms.API
 	id string
 }
 
 // ListResourceTags refuses for that key.
-func (d denying) ListResourceTags(
+func (d denyingKMS) ListResourceTags(
 	ctx context.Context, in *kms.ListResourceTagsInput, opts ...func(*kms.Options),
 ) (*kms.ListResourceTagsOutput, error) {
 	if aws.ToString(in.KeyId) == d.id {
@@ -371,7 +371,7 @@ func TestKeysOfOthersAreLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	ours, _ := create(t, keys, "mine", rotateca.Root)
-	keys.API = denying{client, aws.ToString(other.KeyMetadata.KeyId)}
+	keys.API = denyingKMS{client, aws.ToString(other.KeyMetadata.KeyId)}
 	found, err := keys.Tagged(t.Context(), "mine")
 	if diff := cmp.Diff([]string{ours}, found); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)

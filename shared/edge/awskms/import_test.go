@@ -202,8 +202,8 @@ func TestImportThatFailsLeavesNothingUsable(t *testing.T) {
 	}
 }
 
-// crooked is a KMS that answers wrongly, or whose caller gives up.
-type crooked struct {
+// crookedKMS is a KMS that answers wrongly, or whose caller gives up.
+type crookedKMS struct {
 	awskms.API
 	create     func(*kms.CreateKeyInput)
 	parameters func(*kms.GetParametersForImportOutput)
@@ -211,7 +211,7 @@ type crooked struct {
 }
 
 // CreateKey makes another key than asked for.
-func (c crooked) CreateKey(
+func (c crookedKMS) CreateKey(
 	ctx context.Context, in *kms.CreateKeyInput, opts ...func(*kms.Options),
 ) (*kms.CreateKeyOutput, error) {
 	if c.create != nil {
@@ -221,7 +221,7 @@ func (c crooked) CreateKey(
 }
 
 // GetParametersForImport changes the answer.
-func (c crooked) GetParametersForImport(
+func (c crookedKMS) GetParametersForImport(
 	ctx context.Context, in *kms.GetParametersForImportInput, opts ...func(*kms.Options),
 ) (*kms.GetParametersForImportOutput, error) {
 	out, err := c.API.GetParametersForImport(ctx, in, opts...)
@@ -232,7 +232,7 @@ func (c crooked) GetParametersForImport(
 }
 
 // GetPublicKey changes the answer.
-func (c crooked) GetPublicKey(
+func (c crookedKMS) GetPublicKey(
 	ctx context.Context, in *kms.GetPublicKeyInput, opts ...func(*kms.Options),
 ) (*kms.GetPublicKeyOutput, error) {
 	out, err := c.API.GetPublicKey(ctx, in, opts...)
@@ -249,7 +249,7 @@ func TestImportBelievesNothing(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	for name, c := range map[string]crooked{
+	for name, c := range map[string]crookedKMS{
 		"material of the wrong curve": {create: func(in *kms.CreateKeyInput) { in.KeySpec = types.KeySpecEccNistP384 }},
 		"material for an RSA key":     {create: func(in *kms.CreateKeyInput) { in.KeySpec = types.KeySpecRsa2048 }},
 		"wrapping key is EC":          {parameters: func(out *kms.GetParametersForImportOutput) { out.PublicKey = other }},

@@ -26,9 +26,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
-// late is a KMS whose hosts hear of a key one after the other: the first calls of every kind on every key are refused,
-// in each of the ways that AWS documents.
-type late struct {
+// lateKMS is a KMS whose hosts hear of a key one after the other: the first calls of every kind on every key are
+// refused, in each of the ways that AWS documents.
+type lateKMS struct {
 	awskms.API
 	first int // calls of each kind on each key that are refused; negative: all
 
@@ -36,7 +36,7 @@ type late struct {
 	seen map[string]int // by operation and key
 }
 
-func (l *late) refuse(op string, id *string) error {
+func (l *lateKMS) refuse(op string, id *string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := l.seen[op+" "+aws.ToString(id)]
@@ -51,14 +51,14 @@ func (l *late) refuse(op string, id *string) error {
 		&smithy.GenericAPIError{Code: "AccessDeniedException"}}[n%3]
 }
 
-func (l *late) Sign(ctx context.Context, in *kms.SignInput, o ...func(*kms.Options)) (*kms.SignOutput, error) {
+func (l *lateKMS) Sign(ctx context.Context, in *kms.SignInput, o ...func(*kms.Options)) (*kms.SignOutput, error) {
 	if err := l.refuse("Sign", in.KeyId); err != nil {
 		return nil, err
 	}
 	return l.API.Sign(ctx, in, o...)
 }
 
-func (l *late) GetPublicKey(
+func (l *lateKMS) GetPublicKey(
 	ctx context.Context, in *kms.GetPublicKeyInput, o ...func(*kms.Options),
 ) (*kms.GetPublicKeyOutput, error) {
 	if err := l.refuse("GetPublicKey", in.KeyId); err != nil {
@@ -67,7 +67,7 @@ func (l *late) GetPublicKey(
 	return l.API.GetPublicKey(ctx, in, o...)
 }
 
-func (l *late) GetParametersForImport(
+func (l *lateKMS) GetParametersForImport(
 	ctx context.Context, in *kms.GetParametersForImportInput, o ...func(*kms.Options),
 ) (*kms.GetParametersForImportOutput, error) {
 	if err := l.refuse("GetParametersForImport", in.KeyId); err != nil {
@@ -76,7 +76,7 @@ func (l *late) GetParametersForImport(
 	return l.API.GetParametersForImport(ctx, in, o...)
 }
 
-func (l *late) ImportKeyMaterial(
+func (l *lateKMS) ImportKeyMaterial(
 	ctx context.Context, in *kms.ImportKeyMaterialInput, o ...func(*kms.Options),
 ) (*kms.ImportKeyMaterialOutput, error) {
 	if err := l.refuse("ImportKeyMaterial", in.KeyId); err != nil {
@@ -85,7 +85,7 @@ func (l *late) ImportKeyMaterial(
 	return l.API.ImportKeyMaterial(ctx, in, o...)
 }
 
-func (l *late) DisableKey(
+func (l *lateKMS) DisableKey(
 	ctx context.Context, in *kms.DisableKeyInput, o ...func(*kms.Options),
 ) (*kms.DisableKeyOutput, error) {
 	if err := l.refuse("DisableKey", in.KeyId); err != nil {
@@ -94,7 +94,7 @@ func (l *late) DisableKey(
 	return l.API.DisableKey(ctx, in, o...)
 }
 
-func (l *late) ScheduleKeyDeletion(
+func (l *lateKMS) ScheduleKeyDeletion(
 	ctx context.Context, in *kms.ScheduleKeyDeletionInput, o ...func(*kms.Options),
 ) (*kms.ScheduleKeyDeletionOutput, error) {
 	if err := l.refuse("ScheduleKeyDeletion", in.KeyId); err != nil {
@@ -103,7 +103,7 @@ func (l *late) ScheduleKeyDeletion(
 	return l.API.ScheduleKeyDeletion(ctx, in, o...)
 }
 
-func (l *late) TagResource(
+func (l *lateKMS) TagResource(
 	ctx context.Context, in *kms.TagResourceInput, o ...func(*kms.Options),
 ) (*kms.TagResourceOutput, error) {
 	if err := l.refuse("TagResource", in.KeyId); err != nil {
@@ -112,7 +112,7 @@ func (l *late) TagResource(
 	return l.API.TagResource(ctx, in, o...)
 }
 
-func (l *late) UntagResource(
+func (l *lateKMS) UntagResource(
 	ctx context.Context, in *kms.UntagResourceInput, o ...func(*kms.Options),
 ) (*kms.UntagResourceOutput, error) {
 	if err := l.refuse("UntagResource", in.KeyId); err != nil {
@@ -121,7 +121,7 @@ func (l *late) UntagResource(
 	return l.API.UntagResource(ctx, in, o...)
 }
 
-func (l *late) GenerateDataKeyPairWithoutPlaintext(
+func (l *lateKMS) GenerateDataKeyPairWithoutPlaintext(
 	ctx context.Context, in *kms.GenerateDataKeyPairWithoutPlaintextInput, o ...func(*kms.Options),
 ) (*kms.GenerateDataKeyPairWithoutPlaintextOutput, error) {
 	if err := l.refuse("GenerateDataKeyPairWithoutPlaintext", in.KeyId); err != nil {
@@ -130,7 +130,9 @@ func (l *late) GenerateDataKeyPairWithoutPlaintext(
 	return l.API.GenerateDataKeyPairWithoutPlaintext(ctx, in, o...)
 }
 
-func (l *late) Decrypt(ctx context.Context, in *kms.DecryptInput, o ...func(*kms.Options)) (*kms.DecryptOutput, error) {
+func (l *lateKMS) Decrypt(
+	ctx context.Context, in *kms.DecryptInput, o ...func(*kms.Options),
+) (*kms.DecryptOutput, error) {
 	if err := l.refuse("Decrypt", in.KeyId); err != nil {
 		return nil, err
 	}
@@ -138,7 +140,7 @@ func (l *late) Decrypt(ctx context.Context, in *kms.DecryptInput, o ...func(*kms
 }
 
 // CreateKey of a KMS that never hears of a key makes one all the same.
-func (l *late) CreateKey(
+func (l *lateKMS) CreateKey(
 	ctx context.Context, in *kms.CreateKeyInput, o ...func(*kms.Options),
 ) (*kms.CreateKeyOutput, error) {
 	if l.API == nil {
@@ -151,7 +153,7 @@ func (l *late) CreateKey(
 // Every call that is ever made on a key that was created just now, with hosts that refuse the first ones of each kind.
 func TestYoungKeys(t *testing.T) {
 	_, client, keys := serve(t, localkms.Config{})
-	l := &late{API: client, first: 3}
+	l := &lateKMS{API: client, first: 3}
 	keys.API, keys.Patience = l, 12*time.Second
 	digest := sha256.Sum256([]byte("x"))
 	use := func(id string, pub crypto.PublicKey, err error) {
@@ -230,7 +232,7 @@ func TestYoungKeysThatNeverCome(t *testing.T) {
 					defer cancel()
 				}
 				begun := time.Now()
-				err := tt.do(ctx, &awskms.Keys{API: &late{first: -1}, Now: time.Now, OrgID: org, Patience: patience})
+				err := tt.do(ctx, &awskms.Keys{API: &lateKMS{first: -1}, Now: time.Now, OrgID: org, Patience: patience})
 				if took := time.Since(begun); !errors.Is(err, rotateca.ErrKeys) || took < tt.least || took > tt.most {
 					t.Errorf("%v after %s, want ErrKeys after %s to %s", err, took, tt.least, tt.most)
 				}
@@ -242,7 +244,7 @@ func TestYoungKeysThatNeverCome(t *testing.T) {
 // A key that was just created and is reported as missing still exists: the cleanup must get an error.
 func TestDeletionOfAKeyThatIsNotKnownYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := &awskms.Keys{API: &notThere{late{first: -1}}, Now: time.Now, OrgID: org, Patience: 20 * time.Second}
+		k := &awskms.Keys{API: &notThere{lateKMS{first: -1}}, Now: time.Now, OrgID: org, Patience: 20 * time.Second}
 		_, _, err := k.Import(t.Context(), rootSpec, ecKey(t, elliptic.P256()))
 		var gone *types.NotFoundException
 		if !errors.Is(err, rotateca.ErrKeys) || !errors.As(err, &gone) ||
@@ -253,7 +255,7 @@ func TestDeletionOfAKeyThatIsNotKnownYet(t *testing.T) {
 }
 
 // notThere is a KMS that says of every key that there is none.
-type notThere struct{ late }
+type notThere struct{ lateKMS }
 
 func (n *notThere) GetParametersForImport(
 	context.Context, *kms.GetParametersForImportInput, ...func(*kms.Options),

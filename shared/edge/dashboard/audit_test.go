@@ -133,11 +133,11 @@ func TestTheTrailIsVerified(t *testing.T) {
 	}
 }
 
-// tampered is a store with a forged change of an agent's rights.
-type tampered struct{ registry.Store }
+// forgedStore is a store with a forged change of an agent's rights.
+type forgedStore struct{ registry.Store }
 
 // Covered reads rows by their keys, as a bundle has them.
-func (s tampered) Covered(ctx context.Context, leaves ...audit.Leaf) ([]audit.Row, error) {
+func (s forgedStore) Covered(ctx context.Context, leaves ...audit.Leaf) ([]audit.Row, error) {
 	rows, err := s.Store.Covered(ctx, leaves...)
 	for i := range rows {
 		if rows[i].Subject == "orga::kyc" {
@@ -153,7 +153,7 @@ func TestABrokenTrailIsTold(t *testing.T) {
 	w.admit(t, "kyc")
 	w.seal(t)
 	services := w.Services(w.Now)
-	services.Store = tampered{w.Store}
+	services.Store = forgedStore{w.Store}
 	w.serve(t, services.Over(w.Parts.Config, w.Now, w.NewID))
 	b := w.browser()
 	b.signIn(t)

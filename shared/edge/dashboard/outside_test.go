@@ -19,13 +19,13 @@ import (
 	"github.com/mastio-aws/mastio/test/pkitest"
 )
 
-// issued is a certificate that the Mastio did not issue, with a way to sign by its key.
-type issued struct {
+// outsideCert is a certificate that the Mastio did not issue, with a way to sign by its key.
+type outsideCert struct {
 	pem  string
 	sign func(message string) string
 }
 
-func (w *world) issued(t testing.TB, ca pki.Authority, uris ...*url.URL) issued {
+func (w *world) issued(t testing.TB, ca pki.Authority, uris ...*url.URL) outsideCert {
 	t.Helper()
 	key := pkitest.Key(t)
 	cert := pkitest.Sign(t, &x509.Certificate{
@@ -37,7 +37,7 @@ func (w *world) issued(t testing.TB, ca pki.Authority, uris ...*url.URL) issued 
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		URIs:                  uris,
 	}, ca, key.Public())
-	return issued{string(pki.EncodeCertificates(cert)), func(message string) string {
+	return outsideCert{string(pki.EncodeCertificates(cert)), func(message string) string {
 		digest := sha256.Sum256([]byte(message))
 		signature, err := key.Sign(rand.Reader, digest[:], nil)
 		if err != nil {

@@ -22,7 +22,7 @@ type rotationView struct {
 
 // methodRow is how far the agents of one method are.
 type methodRow struct {
-	rotateca.Moved
+	rotateca.AgentCounts
 	Method  agent.Method
 	Percent int64
 	Remedy  string
@@ -83,7 +83,7 @@ func methodRows(p *rotateca.Progress) (all []methodRow) {
 		if of.Agents == 0 {
 			continue
 		}
-		row := methodRow{Moved: of, Method: method, Percent: of.ReEnrolled * 100 / of.Agents}
+		row := methodRow{AgentCounts: of, Method: method, Percent: of.ReEnrolled * 100 / of.Agents}
 		if of.Remaining > 0 {
 			row.Remedy = fleetRemedy(method)
 		}

@@ -244,13 +244,13 @@ func TestNoteIsWorthNoWait(t *testing.T) {
 	}
 }
 
-// unplugged fails the test when it is called.
-type unplugged struct {
+// noCalls fails the test when it is called.
+type noCalls struct {
 	dynamo.API
 	t *testing.T
 }
 
-func (u unplugged) TransactWriteItems(
+func (u noCalls) TransactWriteItems(
 	context.Context, *awsdynamodb.TransactWriteItemsInput, ...func(*awsdynamodb.Options),
 ) (*awsdynamodb.TransactWriteItemsOutput, error) {
 	u.t.Error("the change was sent")
@@ -268,7 +268,7 @@ func TestChangesThatCannotBeCarriedOut(t *testing.T) {
 		"id too long":      withID(strings.Repeat("x", 37)),
 		"answer too large": {ID: "answer", Answer: &registry.Answer{Key: "k", Result: make([]byte, registry.MaxAnswer+1)}},
 	} {
-		err := dynamo.New(dynamo.Config{Client: unplugged{t: t}}).Apply(t.Context(), c)
+		err := dynamo.New(dynamo.Config{Client: noCalls{t: t}}).Apply(t.Context(), c)
 		if !errors.Is(err, registry.ErrUnavailable) {
 			t.Errorf("%s: got %v, want %v", name, err, registry.ErrUnavailable)
 		}

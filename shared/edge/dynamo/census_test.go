@@ -18,9 +18,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/schema"
 )
 
-// paged answers every count of minted agents under generation 7 in pages, and twice as many of all minted agents. It
-// answers every other with nothing.
-type paged struct {
+// pagedCounts answers every count of minted agents under generation 7 in pages, and twice as many of all minted agents.
+// It answers every other with nothing.
+type pagedCounts struct {
 	dynamo.API
 	pages         int
 	broken        error // of the second page, if any
@@ -32,7 +32,7 @@ type paged struct {
 
 const perPage = 10
 
-func (p *paged) Query(
+func (p *pagedCounts) Query(
 	ctx context.Context, in *awsdynamodb.QueryInput, _ ...func(*awsdynamodb.Options),
 ) (*awsdynamodb.QueryOutput, error) {
 	p.calls.Add(1)
@@ -76,7 +76,7 @@ func (p *paged) Query(
 }
 
 func TestCensusReadsEveryPage(t *testing.T) {
-	p := &paged{pages: 4}
+	p := &pagedCounts{pages: 4}
 	got, err := dynamo.New(dynamo.Config{Client: p}).Census(t.Context(), 7, 7)
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestCensusReadsEveryPage(t *testing.T) {
 }
 
 func TestCensusAsksForNewerGenerationsWhereThereAreSome(t *testing.T) {
-	p := &paged{pages: 1}
+	p := &pagedCounts{pages: 1}
 	if _, err := dynamo.New(dynamo.Config{Client: p}).Census(t.Context(), 3, 7); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestCensusAsksForNewerGenerationsWhereThereAreSome(t *testing.T) {
 // A count that is not whole is none.
 func TestCensusThatBreaks(t *testing.T) {
 	broken := errors.New("throttled")
-	got, err := dynamo.New(dynamo.Config{Client: &paged{pages: 3, broken: broken}}).Census(t.Context(), 7, 7)
+	got, err := dynamo.New(dynamo.Config{Client: &pagedCounts{pages: 3, broken: broken}}).Census(t.Context(), 7, 7)
 	if !errors.Is(err, registry.ErrUnavailable) || !errors.Is(err, broken) || got != nil {
 		t.Errorf("got %v, %v; want the cause, as ErrUnavailable", got, err)
 	}

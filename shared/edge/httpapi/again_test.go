@@ -38,10 +38,10 @@ func (w *world) lastRow(t testing.TB, id string) audit.Row {
 }
 
 // unchanged sends a request that must be answered like the last one and write nothing.
-func (w *world) unchanged(t testing.TB, send func() answer, want admitted) {
+func (w *world) unchanged(t testing.TB, send func() answer, want enrolAnswer) {
 	t.Helper()
 	before := w.state(t)
-	var got admitted
+	var got enrolAnswer
 	send().into(t, 200, &got)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the same once more (-first +again):\n%s", diff)
@@ -75,7 +75,7 @@ func TestBYOCAAgain(t *testing.T) {
 			jwk := publicJWK(t, newKey(t))
 			request := byocaRequest(t, "byo", old).with("display_name", "B.Y.O.", "capabilities", []string{"b", "a"}, "dpop_jwk",
 				jwk)
-			var first, got admitted
+			var first, got enrolAnswer
 			w.postBYOCA(t, request).into(t, 201, &first)
 			end(t, w)
 
@@ -112,11 +112,11 @@ func TestEnrolmentProtectsWhatCounts(t *testing.T) {
 	w := open(t, memstore.Config{})
 	leaf := func() issuedElsewhere { return sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t)) }
 	first := leaf()
-	w.postBYOCA(t, byocaRequest(t, "byo", first)).into(t, 201, &admitted{})
+	w.postBYOCA(t, byocaRequest(t, "byo", first)).into(t, 201, &enrolAnswer{})
 	w.enrol(t, "minted")
 	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
 	w.postSPIFFE(t, spiffeRequest(t, "workload", svid(t, server.root, workload, w.Now()), server.root.Chain[0])).into(t,
-		201, &admitted{})
+		201, &enrolAnswer{})
 	minted := func(name string) refusal {
 		return refusal{"minted " + name,
 			event("POST", "/v1/admin/agents", admin, jsonBody(members{"agent_name": name}.asTheSDK().text(t))), 409,
@@ -155,7 +155,7 @@ func TestBYOCAAgainWithAnotherProofKey(t *testing.T) {
 	leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
 	one := publicJWK(t, newKey(t))
 	two := publicJWK(t, newKey(t))
-	var first, second, third admitted
+	var first, second, third enrolAnswer
 	w.postBYOCA(t, byocaRequest(t, "byo", leaf).with("dpop_jwk", one)).into(t, 201, &first)
 	w.postBYOCA(t, byocaRequest(t, "byo", leaf).with("dpop_jwk", two)).into(t, 200, &second)
 	if first.JKT == nil || second.JKT == nil || *first.JKT == *second.JKT {
@@ -171,7 +171,7 @@ func TestBYOCAAgainWithAnotherProofKey(t *testing.T) {
 func TestSPIFFEAgain(t *testing.T) {
 	w := open(t, memstore.Config{})
 	old, next := newSPIRE(t, inmemory.ForeignDomain, w.Now()), newSPIRE(t, inmemory.ForeignDomain, w.Now())
-	var first, got admitted
+	var first, got enrolAnswer
 	w.postSPIFFE(t, spiffeRequest(t, "kyc", svid(t, old.root, workload, w.Now()), old.root.Chain[0])).into(t, 201, &first)
 	moved := spiffeRequest(t, "kyc", svid(t, next.root, workload, w.Now()), next.root.Chain[0]).asTheSDK()
 	w.refuse(t, spiffeRoute, refusal{"an SVID of nobody",
@@ -197,9 +197,9 @@ func TestSPIFFEAgain(t *testing.T) {
 func TestSPIFFEAgainUnderTheOrgCA(t *testing.T) {
 	w := open(t, memstore.Config{})
 	const id = "spiffe://mastio.test/ns/default/sa/kyc"
-	w.postSPIFFE(t, spiffeRequest(t, "kyc", svid(t, w.orgCA(t), id, w.Now()))).into(t, 201, &admitted{})
+	w.postSPIFFE(t, spiffeRequest(t, "kyc", svid(t, w.orgCA(t), id, w.Now()))).into(t, 201, &enrolAnswer{})
 	w.change(t, query("mode", "mint"))
-	var got admitted
+	var got enrolAnswer
 	next := spiffeRequest(t, "kyc", svid(t, w.orgCA(t), id, w.Now())).asTheSDK()
 	w.postSPIFFE(t, next).into(t, 200, &got)
 	if *got.Generation != 2 {

@@ -147,7 +147,7 @@ func TestBoundIsChangedByUpdate(t *testing.T) {
 	} {
 		send := func(m members, status int) {
 			t.Helper()
-			w.send(t, event("POST", route, admin, jsonBody(m.text(t)))).into(t, status, &admitted{})
+			w.send(t, event("POST", route, admin, jsonBody(m.text(t)))).into(t, status, &enrolAnswer{})
 		}
 		id := "orga::" + c.members["agent_name"].(string)
 		send(c.members, 201)
@@ -196,16 +196,16 @@ func TestBoundAgentsWithoutAKeyGetNoToken(t *testing.T) {
 
 	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
 	first := spiffeRequest(t, "s", svid(t, server.root, workload, w.Now()), server.root.Chain[0])
-	w.postSPIFFE(t, first.with(bound, true, "dpop_jwk", publicJWK(t, lost))).into(t, 201, &admitted{})
+	w.postSPIFFE(t, first.with(bound, true, "dpop_jwk", publicJWK(t, lost))).into(t, 201, &enrolAnswer{})
 	w.Advance(time.Minute)
 	next := svid(t, server.root, workload, w.Now())
 	after := spiffeRequest(t, "s", next, server.root.Chain[0]).with("update_existing", true, "reason", "keyCompromise")
 	w.refusedWith(t, spiffeRoute, "a compromise that asks for it anew, without a key", after.with(bound, true), 400,
 		"dpop_jwk_required")
-	w.postSPIFFE(t, after).into(t, 201, &admitted{})
+	w.postSPIFFE(t, after).into(t, 201, &enrolAnswer{})
 	wantsProof(t, "SVID after a compromise",
 		w.send(t, tokenRequest(next.certPEM(), header("DPoP", prove(t, lost, w.Now(), "")))), "none is registered")
 	w.postSPIFFE(t, spiffeRequest(t, "s", next, server.root.Chain[0]).with("dpop_jwk", publicJWK(t, key))).into(t, 200,
-		&admitted{})
+		&enrolAnswer{})
 	w.tokenStatus(t, "SVID with the new key", next.certPEM(), 200, header("DPoP", prove(t, key, w.Now(), "")))
 }

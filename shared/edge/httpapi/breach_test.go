@@ -32,9 +32,9 @@ func TestAFormerOrgCADoesNotCountByACrossCertificate(t *testing.T) {
 	for _, reason := range []string{"keyCompromise", "superseded"} {
 		w := open(t, memstore.Config{})
 		old := w.orgCA(t)
-		w.postSPIFFE(t, spiffeRequest(t, "x", svid(t, old, id, w.Now()))).into(t, 201, &admitted{})
+		w.postSPIFFE(t, spiffeRequest(t, "x", svid(t, old, id, w.Now()))).into(t, 201, &enrolAnswer{})
 		stolen := sign(t, old, leafTemplate(w.Now()), newKey(t))
-		w.postBYOCA(t, byocaRequest(t, "y", stolen)).into(t, 201, &admitted{})
+		w.postBYOCA(t, byocaRequest(t, "y", stolen)).into(t, 201, &enrolAnswer{})
 		w.change(t, query("mode", "mint"), query("reason", reason))
 		for _, when := range []string{"one generation later", "two generations later"} {
 			cross := crossed(t, old, w.orgCA(t), w.Now())
@@ -67,7 +67,7 @@ func TestADeactivationEndsSVIDsThatOnlyTokensSaw(t *testing.T) {
 				ca, id = newSPIRE(t, inmemory.ForeignDomain, w.Now()).root, workload
 				bundle = ca.Chain
 			}
-			w.postSPIFFE(t, spiffeRequest(t, "x", svid(t, ca, id, w.Now()), bundle...)).into(t, 201, &admitted{})
+			w.postSPIFFE(t, spiffeRequest(t, "x", svid(t, ca, id, w.Now()), bundle...)).into(t, 201, &enrolAnswer{})
 			w.Advance(time.Minute)
 			stolen := svid(t, ca, id, w.Now())
 			w.tokenStatus(t, "before", stolen.certPEM(), 200)
@@ -76,7 +76,7 @@ func TestADeactivationEndsSVIDsThatOnlyTokensSaw(t *testing.T) {
 				t.Fatal(a.status)
 			}
 			fresh := svid(t, ca, id, w.Now())
-			w.postSPIFFE(t, spiffeRequest(t, "x", fresh, bundle...)).into(t, 201, &admitted{})
+			w.postSPIFFE(t, spiffeRequest(t, "x", fresh, bundle...)).into(t, 201, &enrolAnswer{})
 			w.tokenStatus(t, reason+", "+what+": the stolen SVID", stolen.certPEM(), 401)
 			w.tokenStatus(t, reason+", "+what+": the fresh SVID", fresh.certPEM(), 200)
 			w.Advance(time.Minute)
@@ -194,7 +194,7 @@ func TestARollbackForACompromiseIsForGood(t *testing.T) {
 	w.change(t, query("mode", "mint"), query("overlap", "3600"))
 	lost := w.orgCA(t)
 	stolen := sign(t, lost, leafTemplate(w.Now()), newKey(t))
-	w.postBYOCA(t, byocaRequest(t, "x", stolen)).into(t, 201, &admitted{})
+	w.postBYOCA(t, byocaRequest(t, "x", stolen)).into(t, 201, &enrolAnswer{})
 	minted := w.enrol(t, "m")
 	w.Advance(time.Minute)
 	w.change(t, query("mode", "rollback"), query("reason", "keyCompromise"))
@@ -215,7 +215,7 @@ func TestARollbackForACompromiseIsForGood(t *testing.T) {
 func TestARollbackForgetsNoCompromise(t *testing.T) {
 	w := open(t, memstore.Config{})
 	leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
-	w.postBYOCA(t, byocaRequest(t, "x", leaf)).into(t, 201, &admitted{})
+	w.postBYOCA(t, byocaRequest(t, "x", leaf)).into(t, 201, &enrolAnswer{})
 	for _, edits := range [][]edit{{query("mode", "mint"), query("reason", "keyCompromise")}, {query("mode", "mint")},
 		{query("mode", "rollback")}} {
 		w.Advance(time.Minute)
@@ -231,12 +231,12 @@ func TestBoundOutlastsARollback(t *testing.T) {
 	w := open(t, memstore.Config{})
 	key := newKey(t)
 	leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
-	w.postBYOCA(t, byocaRequest(t, "x", leaf)).into(t, 201, &admitted{})
+	w.postBYOCA(t, byocaRequest(t, "x", leaf)).into(t, 201, &enrolAnswer{})
 	w.tokenStatus(t, "before", leaf.certPEM(), 200)
 	w.change(t, query("mode", "mint"))
 	next := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
 	w.postBYOCA(t, byocaRequest(t, "x", next).with(bound, true, "update_existing", true, "dpop_jwk",
-		publicJWK(t, key))).into(t, 201, &admitted{})
+		publicJWK(t, key))).into(t, 201, &enrolAnswer{})
 	w.change(t, query("mode", "rollback"))
 	wantsProof(t, "the restored certificate", w.send(t, tokenRequest(leaf.certPEM())), "send the header DPoP")
 	w.tokenStatus(t, "with a proof", leaf.certPEM(), 200, header("DPoP", prove(t, key, w.Now(), "")))

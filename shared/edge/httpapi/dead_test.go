@@ -54,7 +54,7 @@ func TestAnIssuedCertificateIsNoSVID(t *testing.T) {
 
 	w.Advance(time.Minute)
 	genuine := svid(t, w.orgCA(t), ownID("x"), w.Now())
-	w.postSPIFFE(t, spiffeRequest(t, "x", genuine)).into(t, 201, &admitted{})
+	w.postSPIFFE(t, spiffeRequest(t, "x", genuine)).into(t, 201, &enrolAnswer{})
 	w.tokenStatus(t, "the genuine SVID", genuine.certPEM(), 200)
 	for what, h := range map[string]holder{"stolen": stolen, "deactivated": next} {
 		w.tokenStatus(t, what, h.CertPEM, 401)
@@ -98,7 +98,7 @@ func TestEnrolmentAfterAClockThatWasAhead(t *testing.T) {
 		w.remove(t, "orga::x")
 		w.Advance(-wrong + time.Minute)
 		fresh := svid(t, w.orgCA(t), ownID("x"), w.Now())
-		w.postSPIFFE(t, spiffeRequest(t, "x", fresh)).into(t, 201, &admitted{})
+		w.postSPIFFE(t, spiffeRequest(t, "x", fresh)).into(t, 201, &enrolAnswer{})
 		w.tokenStatus(t, name, fresh.certPEM(), 200)
 	}
 }
@@ -111,10 +111,10 @@ func TestBYOCADoesNotComeBackAsSVID(t *testing.T) {
 	never := leaf(w.Now())
 	w.Advance(time.Minute)
 	first := leaf(w.Now())
-	w.postBYOCA(t, byo(first)).into(t, 201, &admitted{})
+	w.postBYOCA(t, byo(first)).into(t, 201, &enrolAnswer{})
 	w.Advance(time.Minute)
 	last := leaf(w.Now())
-	w.postBYOCA(t, byo(last).with("update_existing", true)).into(t, 201, &admitted{})
+	w.postBYOCA(t, byo(last).with("update_existing", true)).into(t, 201, &enrolAnswer{})
 	w.remove(t, "orga::x")
 
 	w.refusedWith(t, spiffeRoute, "the deactivated one", spiffeRequest(t, "x", last), 400, "key_not_fresh")
@@ -130,7 +130,7 @@ func TestBYOCADoesNotComeBackAsSVID(t *testing.T) {
 		"key_not_fresh")
 
 	backdated := leaf(w.Now()) // as old as the last one, of another key
-	w.postSPIFFE(t, spiffeRequest(t, "x", backdated)).into(t, 201, &admitted{})
+	w.postSPIFFE(t, spiffeRequest(t, "x", backdated)).into(t, 201, &enrolAnswer{})
 	w.tokenStatus(t, "a certificate of the same second", backdated.certPEM(), 200)
 	for what, i := range map[string]issuedElsewhere{"replaced": first, "never shown": never, "deactivated": last} {
 		w.tokenStatus(t, what, i.certPEM(), 401)
@@ -148,7 +148,7 @@ func TestBYOCACompromiseIsForGood(t *testing.T) {
 			w := open(t, memstore.Config{})
 			jwk := publicJWK(t, newKey(t))
 			stolen := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
-			w.postBYOCA(t, byocaRequest(t, "x", stolen).with("dpop_jwk", jwk)).into(t, 201, &admitted{})
+			w.postBYOCA(t, byocaRequest(t, "x", stolen).with("dpop_jwk", jwk)).into(t, 201, &enrolAnswer{})
 			w.Advance(time.Minute)
 			w.change(t, query("mode", "mint"))
 			request := func(key crypto.Signer) members {
@@ -159,7 +159,7 @@ func TestBYOCACompromiseIsForGood(t *testing.T) {
 				w.refusedWith(t, byocaRoute, "the same key", request(stolen.key), 400, "key_not_fresh")
 				w.refusedWith(t, byocaRoute, "the same DPoP key", request(newKey(t)).with("dpop_jwk", jwk), 400, "key_not_fresh")
 			}
-			var got admitted
+			var got enrolAnswer
 			w.postBYOCA(t, request(newKey(t))).into(t, 200, &got)
 			if word != "privilegeWithdrawn" && got.JKT != nil {
 				t.Errorf("the DPoP key of the lost host is still registered: %s", *got.JKT)
@@ -177,7 +177,7 @@ func TestBYOCACompromiseIsForGood(t *testing.T) {
 	leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
 	w.refusedWith(t, byocaRoute, "free text", byocaRequest(t, "x", leaf).with("reason", "key_compromise"), 400,
 		"reason_invalid")
-	w.postBYOCA(t, byocaRequest(t, "x", leaf)).into(t, 201, &admitted{})
+	w.postBYOCA(t, byocaRequest(t, "x", leaf)).into(t, 201, &enrolAnswer{})
 	other := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
 	w.refusedWith(t, byocaRoute, "a pin that counts stays protected",
 		byocaRequest(t, "x", other).with("reason", "keyCompromise"), 409, "agent_already_enrolled")
@@ -189,7 +189,7 @@ func TestSPIFFECompromiseEndsOlderSVIDs(t *testing.T) {
 	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
 	one := func() issuedElsewhere { return svid(t, server.root, workload, w.Now()) }
 	first := one()
-	w.postSPIFFE(t, spiffeRequest(t, "x", first, server.root.Chain[0])).into(t, 201, &admitted{})
+	w.postSPIFFE(t, spiffeRequest(t, "x", first, server.root.Chain[0])).into(t, 201, &enrolAnswer{})
 	w.Advance(time.Minute)
 	stolen := one()
 	w.tokenStatus(t, "stolen, before", stolen.certPEM(), 200)
@@ -198,7 +198,7 @@ func TestSPIFFECompromiseEndsOlderSVIDs(t *testing.T) {
 	w.Advance(time.Minute)
 	next := one()
 	w.postSPIFFE(t, spiffeRequest(t, "x", next, server.root.Chain[0]).with("reason", "keyCompromise")).into(t, 200,
-		&admitted{})
+		&enrolAnswer{})
 	w.tokenStatus(t, "first", first.certPEM(), 401)
 	w.tokenStatus(t, "stolen", stolen.certPEM(), 401)
 	w.tokenStatus(t, "the next", next.certPEM(), 200)
@@ -273,7 +273,7 @@ func TestWeakIssuersAreRefused(t *testing.T) {
 	first := svid(t, good, workload, w.Now())
 	between := func(a pki.Authority) string { return string(pki.EncodeCertificates(a.Chain[0])) }
 	spire := spiffeRequest(t, "good", first, server.root.Chain[0])
-	w.postSPIFFE(t, spire.with("svid_pem", first.certPEM()+between(good))).into(t, 201, &admitted{})
+	w.postSPIFFE(t, spire.with("svid_pem", first.certPEM()+between(good))).into(t, 201, &enrolAnswer{})
 	for what, c := range map[string]struct {
 		key    crypto.Signer
 		change func(*x509.Certificate)

@@ -20,24 +20,24 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-// seen is what a handler sees of a request.
-type seen struct {
+// view is what a handler sees of a request.
+type view struct {
 	Method, Path, Escaped, Host, Body string
 	Query                             url.Values
 	Header                            http.Header
 	Call                              httpapi.Call
 }
 
-func receive(t *testing.T, e events.APIGatewayProxyRequest) seen {
+func receive(t *testing.T, e events.APIGatewayProxyRequest) view {
 	t.Helper()
-	var got seen
+	var got view
 	out, err := inmemory.Lambda(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
 		}
 		c := httpapi.CallOf(r.Context())
-		got = seen{r.Method, r.URL.Path, r.URL.EscapedPath(), r.Host, string(body), r.URL.Query(), r.Header, httpapi.Call{
+		got = view{r.Method, r.URL.Path, r.URL.EscapedPath(), r.Host, string(body), r.URL.Query(), r.Header, httpapi.Call{
 			By:             c.By,
 			CertificatePEM: c.CertificatePEM,
 		}}
@@ -54,7 +54,7 @@ func TestEventBecomesRequest(t *testing.T) {
 	e.Headers, e.QueryStringParameters = map[string]string{"x-single": "ignored", "X-Lone": "ignored"},
 		map[string]string{"q": "ignored"}
 	e.Body = "text"
-	want := seen{
+	want := view{
 		Method:  "POST",
 		Path:    "/v1/admin/agents/orga::kyc",
 		Escaped: "/v1/admin/agents/orga%3A%3Akyc",

@@ -15,18 +15,18 @@ import (
 	"github.com/mastio-aws/mastio/test/inmemory"
 )
 
-// counted are gates that count how often they are asked.
-type counted struct {
+// countingGates are gates that count how often they are asked.
+type countingGates struct {
 	*signin.Gates
 	asked int
 }
 
-func (c *counted) Wrong(ctx context.Context, address string) error {
+func (c *countingGates) Wrong(ctx context.Context, address string) error {
 	c.asked++
 	return c.Gates.Wrong(ctx, address)
 }
 
-func (c *counted) Locked(ctx context.Context, address string) error {
+func (c *countingGates) Locked(ctx context.Context, address string) error {
 	c.asked++
 	return c.Gates.Locked(ctx, address)
 }
@@ -36,7 +36,7 @@ func (c *counted) Locked(ctx context.Context, address string) error {
 func TestGuessesOfTheAdminSecretAreCounted(t *testing.T) {
 	w := open(t, memstore.Config{})
 	long, short := strings.Repeat("s", session.MinSecret), strings.Repeat("s", session.MinSecret-1)
-	gates := &counted{Gates: &signin.Gates{Store: w.Store, Now: w.Now}}
+	gates := &countingGates{Gates: &signin.Gates{Store: w.Store, Now: w.Now}}
 	mux, err := httpapi.New(httpapi.Config{
 		Handlers: httpapi.Enroll(w.Enroll),
 		Log:      slog.New(slog.DiscardHandler),

@@ -18,17 +18,17 @@ func TestHealthzNamesSomeWarningsToOperatorsOnly(t *testing.T) {
 	if err := w.Store.Apply(t.Context(), registry.Change{ID: w.NewID(), Checkpoint: &sealed}); err != nil {
 		t.Fatal(err)
 	}
-	type told struct {
+	type healthAnswer struct {
 		Warnings []string `json:"warnings"`
 	}
 	for name, c := range map[string]struct {
 		options []edit
-		want    told
+		want    healthAnswer
 	}{
-		"anonymous": {nil, told{[]string{}}},
-		"operator":  {[]edit{admin}, told{[]string{"audit_set_back"}}},
+		"anonymous": {nil, healthAnswer{[]string{}}},
+		"operator":  {[]edit{admin}, healthAnswer{[]string{"audit_set_back"}}},
 	} {
-		var got told
+		var got healthAnswer
 		w.send(t, event("GET", "/healthz", c.options...)).into(t, http.StatusOK, &got)
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

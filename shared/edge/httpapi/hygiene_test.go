@@ -63,7 +63,7 @@ func TestHygieneIsSetAtEnrolmentAndChanged(t *testing.T) {
 			event("POST", "/v1/admin/agents", admin, jsonBody(`{"agent_name":"b","hygiene":{"deliver":"mail"}}`)), 400,
 			"hygiene_invalid"})
 	leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
-	w.postBYOCA(t, byocaRequest(t, "byo", leaf)).into(t, 201, &admitted{})
+	w.postBYOCA(t, byocaRequest(t, "byo", leaf)).into(t, 201, &enrolAnswer{})
 	w.refuse(t, "/v1/admin/agents/{agent_id}/hygiene",
 		refusal{"issued elsewhere", event("PUT", "/v1/admin/agents/orga::byo/hygiene", admin,
 			jsonBody(`{"deliver":"secretsmanager"}`)), 409, "rotate_at_your_ca"})

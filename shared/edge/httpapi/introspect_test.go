@@ -304,7 +304,7 @@ func TestIntrospectionIsAFirstUse(t *testing.T) {
 	w := open(t, memstore.Config{})
 	server, agent := w.resourceServer(t), w.enrol(t, "kyc", "kyc:read")
 	token := w.tokenFor(t, agent, nil)
-	var next renewed
+	var next renewAnswer
 	w.send(t, renewJSON(t, server.CertPEM, request(t, server.CertPEM, newKey(t)))).into(t, 200, &next)
 	if !w.active(t, server, token) {
 		t.Fatal("the certificate in use gets no answer")

@@ -78,7 +78,7 @@ func TestListingFilters(t *testing.T) {
 	w.Advance(24 * time.Hour)
 	enrol("kyc-a", "Team B")
 	leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
-	w.postBYOCA(t, byocaRequest(t, "byo", leaf).with("owner", "Team A")).into(t, 201, &admitted{})
+	w.postBYOCA(t, byocaRequest(t, "byo", leaf).with("owner", "Team A")).into(t, 201, &enrolAnswer{})
 	w.change(t, query("mode", "mint"))
 	enrol("aml", "team a")
 	enrol("gone", "Team A")

@@ -353,7 +353,7 @@ func TestLoginOfAnSVID(t *testing.T) {
 	w := open(t, memstore.Config{})
 	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
 	first := svid(t, server.root, workload, w.Now())
-	w.postSPIFFE(t, spiffeRequest(t, "kyc", first, server.root.Chain[0])).into(t, 201, &admitted{})
+	w.postSPIFFE(t, spiffeRequest(t, "kyc", first, server.root.Chain[0])).into(t, 201, &enrolAnswer{})
 	leaf := svid(t, server.intermediate, workload, w.Now())
 	h := holder{ID: "orga::kyc", CertPEM: leaf.certPEM(), KeyPEM: leaf.keyPEM(t)}
 	challenge := w.challenge(t, h)

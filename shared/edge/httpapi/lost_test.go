@@ -75,11 +75,11 @@ func TestLostProofKeysOfAnSVIDProveNothing(t *testing.T) {
 	w := open(t, memstore.Config{})
 	server, lost := newSPIRE(t, inmemory.ForeignDomain, w.Now()), newKey(t)
 	w.postSPIFFE(t, spiffeRequest(t, "s", svid(t, server.root, workload, w.Now()), server.root.Chain[0]).with("dpop_jwk",
-		publicJWK(t, lost))).into(t, 201, &admitted{})
+		publicJWK(t, lost))).into(t, 201, &enrolAnswer{})
 	w.Advance(time.Minute)
 	next := svid(t, server.root, workload, w.Now())
 	w.postSPIFFE(t, spiffeRequest(t, "s", next, server.root.Chain[0]).with("update_existing", true, "reason",
-		"keyCompromise")).into(t, 201, &admitted{})
+		"keyCompromise")).into(t, 201, &enrolAnswer{})
 	w.tokenStatus(t, "a proof by the lost key", next.certPEM(), 400, header("DPoP", prove(t, lost, w.Now(), "")))
 	w.tokenStatus(t, "a proof by another key", next.certPEM(), 200, header("DPoP", prove(t, newKey(t), w.Now(), "")))
 	w.tokenStatus(t, "no proof", next.certPEM(), 200)

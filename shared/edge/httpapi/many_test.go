@@ -42,9 +42,9 @@ func (w *world) fleet(t *testing.T) {
 		w.send(t, event("POST", "/v1/admin/agents", admin, jsonBody(body))).into(t, 201, &holder{})
 	}
 	leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
-	w.postBYOCA(t, byocaRequest(t, "byo", leaf)).into(t, 201, &admitted{})
+	w.postBYOCA(t, byocaRequest(t, "byo", leaf)).into(t, 201, &enrolAnswer{})
 	identity := svid(t, w.orgCA(t), "spiffe://mastio.test/ns/default/sa/kyc", w.Now())
-	w.postSPIFFE(t, spiffeRequest(t, "spi", identity)).into(t, 201, &admitted{})
+	w.postSPIFFE(t, spiffeRequest(t, "spi", identity)).into(t, 201, &enrolAnswer{})
 }
 
 func TestRotateMany(t *testing.T) {

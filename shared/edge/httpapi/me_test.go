@@ -228,7 +228,7 @@ func TestMeRefusesATokenWhoseCertificateIsDead(t *testing.T) {
 func TestMeOfAnSVID(t *testing.T) {
 	w := open(t, memstore.Config{})
 	leaf := svid(t, w.orgCA(t), "spiffe://mastio.test/ns/default/sa/kyc", w.Now())
-	w.postSPIFFE(t, spiffeRequest(t, "kyc", leaf)).into(t, 201, &admitted{})
+	w.postSPIFFE(t, spiffeRequest(t, "kyc", leaf)).into(t, 201, &enrolAnswer{})
 	h := holder{ID: "orga::kyc", CertPEM: leaf.certPEM()}
 	request := me(h.CertPEM, "Bearer", w.tokenFor(t, h, nil))
 	w.send(t, request).into(t, 200, &meAnswer{})

@@ -67,10 +67,10 @@ func (h agents) spiffe(w http.ResponseWriter, r *http.Request) error {
 }
 
 func admit(
-	w http.ResponseWriter, r *http.Request, do func(context.Context, enroll.Outside) (enroll.Admitted, error),
+	w http.ResponseWriter, r *http.Request, do func(context.Context, enroll.Outside) (enroll.Admission, error),
 	req enroll.Outside, asked any,
 ) error {
-	body := func(out enroll.Admitted) answer { return admitted(out, req.Update) }
+	body := func(out enroll.Admission) answer { return admitted(out, req.Update) }
 	var err error
 	if req.Once, err = named(r, asked, body); err != nil {
 		return err
@@ -83,7 +83,7 @@ func admit(
 	return nil
 }
 
-func admitted(out enroll.Admitted, update bool) answer {
+func admitted(out enroll.Admission, update bool) answer {
 	type truststore struct {
 		Status registry.TruststoreStatus `json:"status"`
 	}

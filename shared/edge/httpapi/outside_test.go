@@ -185,8 +185,8 @@ func (w *world) outsideShapes(t testing.TB) map[string]shape {
 	}
 }
 
-// admitted is the answer to both enrolments.
-type admitted struct {
+// enrolAnswer is the answer to both enrolments.
+type enrolAnswer struct {
 	ID           string    `json:"agent_id"`
 	DisplayName  string    `json:"display_name"`
 	Capabilities []string  `json:"capabilities"`
@@ -200,10 +200,10 @@ type admitted struct {
 func TestBYOCAEnrolment(t *testing.T) {
 	w := open(t, memstore.Config{})
 	leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
-	var got admitted
+	var got enrolAnswer
 	w.postBYOCA(t, byocaRequest(t, "byo", leaf)).into(t, 201, &got)
 	one := int64(1)
-	want := admitted{
+	want := enrolAnswer{
 		ID:           "orga::byo",
 		DisplayName:  "byo",
 		Capabilities: []string{"kyc:read"},
@@ -230,7 +230,7 @@ func TestBYOCAAfterARotation(t *testing.T) {
 	w := open(t, memstore.Config{})
 	key := newKey(t)
 	old := sign(t, w.orgCA(t), leafTemplate(w.Now()), key)
-	w.postBYOCA(t, byocaRequest(t, "byo", old)).into(t, 201, &admitted{})
+	w.postBYOCA(t, byocaRequest(t, "byo", old)).into(t, 201, &enrolAnswer{})
 	if a := w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "mint"))); a.status != 200 {
 		t.Fatalf("rotate: %s", a.body)
 	}
@@ -241,7 +241,7 @@ func TestBYOCAAfterARotation(t *testing.T) {
 			"cert_not_signed_by_org_ca"})
 
 	next := sign(t, w.orgCA(t), leafTemplate(w.Now()), key)
-	var got admitted
+	var got enrolAnswer
 	w.postBYOCA(t, update.with("cert_pem", next.certPEM())).into(t, 201, &got)
 	if *got.Generation != 2 || !slices.Equal(got.Capabilities, []string{"kyc:read"}) {
 		t.Errorf("pinned anew: %+v", got)
@@ -270,7 +270,7 @@ func TestBYOCAKeysAreCertifiedOnce(t *testing.T) {
 	} {
 		w := open(t, memstore.Config{})
 		key := newKey(t)
-		w.postBYOCA(t, byocaRequest(t, "byo", sign(t, w.orgCA(t), leafTemplate(w.Now()), key))).into(t, 201, &admitted{})
+		w.postBYOCA(t, byocaRequest(t, "byo", sign(t, w.orgCA(t), leafTemplate(w.Now()), key))).into(t, 201, &enrolAnswer{})
 		if c.between != nil {
 			if a := w.send(t, event("POST", "/pki/rotate-ca", append(c.between, admin)...)); a.status != 200 {
 				t.Fatalf("%s: %s", name, a.body)
@@ -295,10 +295,10 @@ func TestBYOCAKeysAreCertifiedOnce(t *testing.T) {
 func TestBYOCARollbackRestores(t *testing.T) {
 	w := open(t, memstore.Config{})
 	old := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
-	w.postBYOCA(t, byocaRequest(t, "byo", old)).into(t, 201, &admitted{})
+	w.postBYOCA(t, byocaRequest(t, "byo", old)).into(t, 201, &enrolAnswer{})
 	w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "mint")))
 	next := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
-	w.postBYOCA(t, byocaRequest(t, "byo", next).with("update_existing", true)).into(t, 201, &admitted{})
+	w.postBYOCA(t, byocaRequest(t, "byo", next).with("update_existing", true)).into(t, 201, &enrolAnswer{})
 	w.send(t, event("POST", "/pki/rotate-ca", admin, query("mode", "rollback")))
 	for certPEM, status := range map[string]int{old.certPEM(): 200, next.certPEM(): 401} {
 		if a := w.send(t, tokenRequest(certPEM)); a.status != status {
@@ -358,7 +358,7 @@ func TestPossessionProof(t *testing.T) {
 				refusal{name + " " + what, event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(m.text(t))), 400,
 					"possession_unproven"})
 		}
-		w.postBYOCA(t, request).into(t, 201, &admitted{})
+		w.postBYOCA(t, request).into(t, 201, &enrolAnswer{})
 	}
 }
 
@@ -442,7 +442,7 @@ func TestBYOCARefusals(t *testing.T) {
 			refusal{name, event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(m.text(t))), 409,
 				"agent_method_differs"})
 	}
-	w.postBYOCA(t, request(good)).into(t, 201, &admitted{})
+	w.postBYOCA(t, request(good)).into(t, 201, &enrolAnswer{})
 	w.refuse(t, "/v1/admin/agents/enroll/byoca",
 		refusal{"one certificate for two",
 			event("POST", "/v1/admin/agents/enroll/byoca", admin, jsonBody(request(good).with("agent_name", "two").text(t))),

@@ -46,7 +46,7 @@ func TestAStoredBundleOfOursMakesNoSVIDCount(t *testing.T) {
 			Key:   own.Key,
 		}
 		w.postSPIFFE(t, spiffeRequest(t, "x", svid(t, server.root, workload, w.Now()), server.root.Chain[0])).into(t, 201,
-			&admitted{})
+			&enrolAnswer{})
 		chain := func(ca pki.Authority) edit {
 			return body(formType, url.Values{"svid_chain_pem": {string(pki.EncodeCertificates(ca.Chain[0]))}}.Encode())
 		}
@@ -79,7 +79,7 @@ func TestOwnCAsAreReadOncePerSwap(t *testing.T) {
 	w := open(t, memstore.Config{})
 	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
 	leaf := svid(t, server.root, workload, w.Now())
-	w.postSPIFFE(t, spiffeRequest(t, "x", leaf, server.root.Chain[0])).into(t, 201, &admitted{})
+	w.postSPIFFE(t, spiffeRequest(t, "x", leaf, server.root.Chain[0])).into(t, 201, &enrolAnswer{})
 	for range 2 {
 		before := w.Store.Calls()["Org"]
 		for range 5 {
@@ -97,7 +97,7 @@ func TestAnOrgCAThatIsNotValidIsNamed(t *testing.T) {
 	for what, off := range map[string]time.Duration{"ended": 16 * 365 * 24 * time.Hour, "not begun": -24 * time.Hour} {
 		w := open(t, memstore.Config{})
 		id := "spiffe://mastio.test/ns/default/sa/kyc"
-		w.postSPIFFE(t, spiffeRequest(t, "x", svid(t, w.orgCA(t), id, w.Now()))).into(t, 201, &admitted{})
+		w.postSPIFFE(t, spiffeRequest(t, "x", svid(t, w.orgCA(t), id, w.Now()))).into(t, 201, &enrolAnswer{})
 		w.Advance(off)
 		leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
 		w.refusedWith(t, byocaRoute, what+": BYOCA", byocaRequest(t, "y", leaf), 503, "org_ca_not_valid")
@@ -118,10 +118,10 @@ func TestABYOCASPIFFEIDLocksNobodyOut(t *testing.T) {
 	w := open(t, memstore.Config{})
 	const id = "spiffe://" + inmemory.ForeignDomain + "/orga/x"
 	first := svid(t, w.orgCA(t), id, w.Now())
-	w.postBYOCA(t, byocaRequest(t, "x", first)).into(t, 201, &admitted{})
+	w.postBYOCA(t, byocaRequest(t, "x", first)).into(t, 201, &enrolAnswer{})
 	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
 	leaf := svid(t, server.root, id, w.Now())
-	w.postSPIFFE(t, spiffeRequest(t, "y", leaf, server.root.Chain[0])).into(t, 201, &admitted{})
+	w.postSPIFFE(t, spiffeRequest(t, "y", leaf, server.root.Chain[0])).into(t, 201, &enrolAnswer{})
 	for who, c := range map[string]issuedElsewhere{"orga::x": first, "orga::y": leaf} {
 		var got tokenAnswer
 		w.send(t, tokenRequest(c.certPEM())).into(t, 200, &got)
@@ -131,6 +131,6 @@ func TestABYOCASPIFFEIDLocksNobodyOut(t *testing.T) {
 	}
 	w.Advance(time.Minute)
 	w.postBYOCA(t, byocaRequest(t, "x", svid(t, w.orgCA(t), id, w.Now())).with("update_existing", true)).into(t, 201,
-		&admitted{})
+		&enrolAnswer{})
 	w.tokenStatus(t, "the BYOCA agent's replaced certificate", first.certPEM(), 401)
 }

@@ -83,13 +83,13 @@ func TestOwnerOfEveryEnrolment(t *testing.T) {
 func TestOwnerOfARepetition(t *testing.T) {
 	w := open(t, memstore.Config{})
 	request := byocaRequest(t, "byo", sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))).with("owner", "A")
-	w.postBYOCA(t, request).into(t, 201, &admitted{})
+	w.postBYOCA(t, request).into(t, 201, &enrolAnswer{})
 	seq := w.lastRow(t, "orga::byo").Seq
-	w.postBYOCA(t, request).into(t, 200, &admitted{})
+	w.postBYOCA(t, request).into(t, 200, &enrolAnswer{})
 	if row := w.lastRow(t, "orga::byo"); row.Seq != seq {
 		t.Errorf("a repetition wrote row %d", row.Seq)
 	}
-	w.postBYOCA(t, request.with("owner", "B")).into(t, 200, &admitted{})
+	w.postBYOCA(t, request.with("owner", "B")).into(t, 200, &enrolAnswer{})
 	if got, row := w.ownerOf(t, "byo"), w.lastRow(t, "orga::byo"); got != "B" || row.Details["owner"] != "B" {
 		t.Errorf("owner %q, row %+v", got, row)
 	}

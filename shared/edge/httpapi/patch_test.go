@@ -15,8 +15,8 @@ const (
 	kycPath    = "/v1/admin/agents/orga::kyc"
 )
 
-// profiled is the part of an agent that a patch may change.
-type profiled struct {
+// profileAnswer is the part of an agent that a patch may change.
+type profileAnswer struct {
 	DisplayName  string   `json:"display_name"`
 	Capabilities []string `json:"capabilities"`
 	Owner        string   `json:"owner"`
@@ -28,29 +28,29 @@ func mergePatch(text string) edit { return body("application/merge-patch+json", 
 func TestPatches(t *testing.T) {
 	w := open(t, memstore.Config{})
 	w.enrol(t, "kyc", "kyc:read", "kyc:write")
-	was := profiled{DisplayName: "kyc", Capabilities: []string{"kyc:read", "kyc:write"}}
+	was := profileAnswer{DisplayName: "kyc", Capabilities: []string{"kyc:read", "kyc:write"}}
 	type object = map[string]any
 	for _, c := range []struct {
 		patch         string
-		want          profiled
+		want          profileAnswer
 		before, after any
 	}{
 		{`{}`, was, nil, nil},
 		{`{"owner":null,"display_name":"kyc"}`, was, nil, nil},
-		{`{"owner":"a@example.com"}`, profiled{"kyc", was.Capabilities, "a@example.com"},
+		{`{"owner":"a@example.com"}`, profileAnswer{"kyc", was.Capabilities, "a@example.com"},
 			object{"owner": ""}, object{"owner": "a@example.com"}},
 		{`{"owner":"a@example.com","capabilities":["kyc:read","kyc:write"]}`,
-			profiled{"kyc", was.Capabilities, "a@example.com"}, nil, nil},
-		{`{"capabilities":["kyc:read"],"display_name":"K.Y.C."}`, profiled{"K.Y.C.", []string{"kyc:read"}, "a@example.com"},
+			profileAnswer{"kyc", was.Capabilities, "a@example.com"}, nil, nil},
+		{`{"capabilities":["kyc:read"],"display_name":"K.Y.C."}`, profileAnswer{"K.Y.C.", []string{"kyc:read"}, "a@example.com"},
 			object{"capabilities": []any{"kyc:read", "kyc:write"}, "display_name": "kyc"},
 			object{"capabilities": []any{"kyc:read"}, "display_name": "K.Y.C."}},
-		{`{"capabilities":null,"display_name":null,"owner":null}`, profiled{"kyc", []string{}, ""},
+		{`{"capabilities":null,"display_name":null,"owner":null}`, profileAnswer{"kyc", []string{}, ""},
 			object{"capabilities": []any{"kyc:read"}, "display_name": "K.Y.C.", "owner": "a@example.com"},
 			object{"capabilities": []any{}, "display_name": "kyc", "owner": ""}},
 	} {
 		for _, mediaType := range []string{"application/merge-patch+json", "application/json"} { // the second repeats
 			seq := w.lastRow(t, "orga::kyc").Seq
-			var got, read profiled
+			var got, read profileAnswer
 			w.Advance(1_234_567) // the registry keeps milliseconds
 			patched := w.send(t, event("PATCH", kycPath, admin, body(mediaType, c.patch)))
 			patched.into(t, 200, &got)
@@ -59,7 +59,7 @@ func TestPatches(t *testing.T) {
 			if diff := cmp.Diff(string(later.body), string(patched.body)); diff != "" {
 				t.Errorf("%s: the answer differs from what is read (-read +answered):\n%s", c.patch, diff)
 			}
-			if diff := cmp.Diff([]profiled{c.want, c.want}, []profiled{got, read}); diff != "" {
+			if diff := cmp.Diff([]profileAnswer{c.want, c.want}, []profileAnswer{got, read}); diff != "" {
 				t.Errorf("%s: answered and read (-want +got):\n%s", c.patch, diff)
 			}
 			row := w.lastRow(t, "orga::kyc")
@@ -132,7 +132,7 @@ func TestCapabilitiesOfTheMastiosOwn(t *testing.T) {
 			"MASTIO:introspect", "Mastio:admin"} {
 			w.refuse(t, c.route, refusal{c.path + " with " + unknown, having(unknown), 400, "agent_profile_invalid"})
 		}
-		var got profiled
+		var got profileAnswer
 		w.send(t, having("mastio:introspect")).into(t, c.status, &got)
 		if diff := cmp.Diff([]string{"kyc:read", "mastio:introspect"}, got.Capabilities); diff != "" {
 			t.Errorf("%s %s (-want +got):\n%s", c.method, c.path, diff)
@@ -157,7 +157,7 @@ func TestCapabilityThatIsTakenAway(t *testing.T) {
 	if status, got := scope(""); status != 200 || got != "kyc:read kyc:write" {
 		t.Fatalf("before: %d %q", status, got)
 	}
-	w.send(t, event("PATCH", kycPath, admin, mergePatch(`{"capabilities":["kyc:read"]}`))).into(t, 200, &profiled{})
+	w.send(t, event("PATCH", kycPath, admin, mergePatch(`{"capabilities":["kyc:read"]}`))).into(t, 200, &profileAnswer{})
 	if status, got := scope(""); status != 200 || got != "kyc:read" {
 		t.Errorf("after: %d %q", status, got)
 	}

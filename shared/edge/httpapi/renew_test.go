@@ -88,8 +88,8 @@ func renewShapes(t testing.TB, h holder) map[string]shape {
 	}
 }
 
-// renewed is the answer to a renewal.
-type renewed struct {
+// renewAnswer is the answer to a renewal.
+type renewAnswer struct {
 	holder
 	NotAfter      time.Time `json:"not_after"`
 	Previous      string    `json:"previous_thumbprint"`
@@ -100,7 +100,7 @@ func TestRenewal(t *testing.T) {
 	w := open(t, memstore.Config{})
 	h := w.enrol(t, "kyc", "a")
 	der := request(t, h.CertPEM, newKey(t))
-	var got renewed
+	var got renewAnswer
 	w.send(t, renewJSON(t, h.CertPEM, der)).into(t, 200, &got)
 	if got.ID != h.ID || got.Previous != h.Thumbprint || !got.PreviousUntil.Equal(w.Now().Add(time.Hour)) ||
 		got.KeyPEM != "" || got.JWK != nil || got.Generation != 1 {
@@ -129,7 +129,7 @@ func TestRenewalWhoseAnswersAreLost(t *testing.T) {
 	w := open(t, memstore.Config{})
 	h := w.enrol(t, "kyc", "a")
 	same := request(t, h.CertPEM, newKey(t))
-	var last renewed
+	var last renewAnswer
 	for n := range 12 {
 		der := same
 		if n%2 == 1 {
@@ -150,7 +150,7 @@ func TestRenewalWhoseAnswersAreLost(t *testing.T) {
 func TestRenewalInALoop(t *testing.T) {
 	w := open(t, memstore.Config{})
 	h := w.enrol(t, "kyc", "a")
-	var next renewed
+	var next renewAnswer
 	for range 3 { // lost answers
 		w.send(t, renewJSON(t, h.CertPEM, request(t, h.CertPEM, newKey(t)))).into(t, 200, &next)
 	}
@@ -206,7 +206,7 @@ func TestRenewalMovesAcrossARotation(t *testing.T) {
 	if !token.RenewAfter.Equal(info.Window.Start) {
 		t.Errorf("renew_after = %v, want %v", token.RenewAfter, info.Window.Start)
 	}
-	var got renewed
+	var got renewAnswer
 	w.send(t, renewJSON(t, h.CertPEM, request(t, h.CertPEM, newKey(t)))).into(t, 200, &got)
 	if got.Generation != 2 {
 		t.Errorf("generation %d", got.Generation)
@@ -339,11 +339,11 @@ func TestRenewalRefusals(t *testing.T) {
 			renewJSON(t, rotated.CertPEM, request(t, rotated.CertPEM, present.(crypto.Signer))), 400, "key_not_fresh"})
 	w.tokenStatus(t, "rotated", rotated.CertPEM, 200)
 	leaf := sign(t, w.orgCA(t), leafTemplate(w.Now()), newKey(t))
-	w.postBYOCA(t, byocaRequest(t, "byo", leaf)).into(t, 201, &admitted{})
+	w.postBYOCA(t, byocaRequest(t, "byo", leaf)).into(t, 201, &enrolAnswer{})
 	w.refuse(t, "/v1/agent/renew",
 		refusal{"BYOCA", renewJSON(t, leaf.certPEM(), request(t, leaf.certPEM(), key)), 409, "rotate_at_your_ca"})
 	id := svid(t, w.orgCA(t), "spiffe://mastio.test/ns/a", w.Now())
-	w.postSPIFFE(t, spiffeRequest(t, "workload", id)).into(t, 201, &admitted{})
+	w.postSPIFFE(t, spiffeRequest(t, "workload", id)).into(t, 201, &enrolAnswer{})
 	w.refuse(t, "/v1/agent/renew",
 		refusal{"SPIFFE", renewJSON(t, id.certPEM(), request(t, id.certPEM(), key)), 409, "rotate_at_your_ca"})
 	w.refuse(t, "/v1/agent/renewal-info",
@@ -355,7 +355,7 @@ func TestRenewalKeepsTheValidity(t *testing.T) {
 	w := open(t, memstore.Config{})
 	h := w.rotate(t, w.enrol(t, "kyc").ID, `{"validity_days":3}`)
 	w.Advance(48 * time.Hour)
-	var got renewed
+	var got renewAnswer
 	w.send(t, renewJSON(t, h.CertPEM, request(t, h.CertPEM, newKey(t)))).into(t, 200, &got)
 	if want := w.Now().Add(72 * time.Hour); !got.NotAfter.Equal(want) {
 		t.Errorf("ends %v, want %v", got.NotAfter, want)
@@ -454,7 +454,7 @@ func TestRenewalWithOpenSSL(t *testing.T) {
 	if err != nil || bytes.Equal(csr.RawSubject, cert.RawSubject) {
 		t.Fatalf("OpenSSL encoded the subject as the certificate does (%v): the test proves nothing", err)
 	}
-	w.send(t, renewJSON(t, h.CertPEM, block.Bytes)).into(t, http.StatusOK, &renewed{})
+	w.send(t, renewJSON(t, h.CertPEM, block.Bytes)).into(t, http.StatusOK, &renewAnswer{})
 }
 
 // A subject in another order, or with an attribute that is no text, is another subject.

@@ -13,12 +13,12 @@ import (
 // lastSeen is what the list and the page of an agent say.
 func (w *world) lastSeen(t testing.TB, want *time.Time) {
 	t.Helper()
-	type seen struct {
+	type lastSeenAnswer struct {
 		LastSeen *time.Time `json:"last_seen"`
 	}
-	var one seen
+	var one lastSeenAnswer
 	w.send(t, event("GET", "/v1/admin/agents/orga::busy", admin)).into(t, 200, &one)
-	var list struct{ Agents []seen }
+	var list struct{ Agents []lastSeenAnswer }
 	w.send(t, event("GET", "/v1/admin/agents", admin)).into(t, 200, &list)
 	for _, got := range append(list.Agents, one) {
 		if (got.LastSeen == nil) != (want == nil) || want != nil && !got.LastSeen.Equal(*want) {

@@ -227,7 +227,7 @@ func TestHonestKeysAreNotSuspect(t *testing.T) {
 		"a renewal whose answer was lost": func(t *testing.T, p pair) {
 			key := newKey(t)
 			for range 2 {
-				var next renewed
+				var next renewAnswer
 				p.send(t, renewJSON(t, p.made.CertPEM, request(t, p.made.CertPEM, key))).into(t, 200, &next)
 				p.tokenStatus(t, "before its use", p.made.CertPEM, 200)
 			}
@@ -242,7 +242,7 @@ func TestHonestKeysAreNotSuspect(t *testing.T) {
 			key := newKey(t)
 			for _, name := range []string{"one", "two"} {
 				leaf := sign(t, p.orgCA(t), leafTemplate(p.Now()), key)
-				var got admitted
+				var got enrolAnswer
 				p.postBYOCA(t, byocaRequest(t, name, leaf)).into(t, 201, &got)
 				p.tokenStatus(t, name, leaf.certPEM(), 200)
 				if rows := p.suspicionsOf(t, holder{ID: got.ID}); len(rows) != 0 {
@@ -322,7 +322,7 @@ func TestSharedKeyOfASPIFFEAgent(t *testing.T) {
 	server := newSPIRE(t, inmemory.ForeignDomain, w.Now())
 	id := svid(t, server.root, workload, w.Now())
 	asked := spiffeRequest(t, "kyc", id, server.root.Chain[0]).with("suspicion", "contain")
-	var got admitted
+	var got enrolAnswer
 	w.postSPIFFE(t, asked).into(t, 201, &got)
 	h, made := holder{ID: got.ID, CertPEM: id.certPEM()}, w.enrol(t, "made", "kyc:read")
 	w.proves(t, made, made.proofKey(t))

@@ -39,10 +39,10 @@ func TestSPIFFEAgentNeedsNothing(t *testing.T) {
 	w := open(t, memstore.Config{})
 	server, other := newSPIRE(t, inmemory.ForeignDomain, w.Now()), newSPIRE(t, inmemory.ForeignDomain, w.Now())
 	first := svid(t, server.root, workload, w.Now())
-	var got admitted
+	var got enrolAnswer
 	w.postSPIFFE(t, spiffeRequest(t, "kyc", first, other.root.Chain[0], server.root.Chain[0])).into(t, 201, &got)
 	id := workload
-	want := admitted{
+	want := enrolAnswer{
 		ID:           "orga::kyc",
 		DisplayName:  "kyc",
 		Capabilities: []string{"kyc:read"},
@@ -90,7 +90,7 @@ func TestSPIFFEIntermediates(t *testing.T) {
 	w.refuse(t, "/v1/admin/agents/enroll/spiffe",
 		refusal{"intermediate missing", event("POST", "/v1/admin/agents/enroll/spiffe", admin, jsonBody(request.text(t))),
 			400, "svid_not_signed_by_trust_bundle"})
-	w.postSPIFFE(t, request.with("svid_pem", first.certPEM()+between)).into(t, 201, &admitted{})
+	w.postSPIFFE(t, request.with("svid_pem", first.certPEM()+between)).into(t, 201, &enrolAnswer{})
 	w.tokenStatus(t, "leaf alone", first.certPEM(), 200)
 
 	below := pkitest.CATemplate("next intermediate", 0, w.Now())
@@ -118,8 +118,8 @@ func TestIntermediatesAreRemembered(t *testing.T) {
 	one, two := intermediate(server.root), intermediate(w.orgCA(t))
 	a, b := svid(t, one, workload, w.Now()), svid(t, two, own, w.Now())
 	w.postSPIFFE(t, spiffeRequest(t, "a", a, server.root.Chain[0]).with("svid_pem", a.certPEM()+pem(one))).into(t, 201,
-		&admitted{})
-	w.postSPIFFE(t, spiffeRequest(t, "b", b).with("svid_pem", b.certPEM()+pem(two))).into(t, 201, &admitted{})
+		&enrolAnswer{})
+	w.postSPIFFE(t, spiffeRequest(t, "b", b).with("svid_pem", b.certPEM()+pem(two))).into(t, 201, &enrolAnswer{})
 	w.change(t, query("mode", "mint"))
 	for what, c := range map[string]struct {
 		ca pki.Authority
@@ -160,7 +160,7 @@ func TestSPIFFEUnderTheOrgCA(t *testing.T) {
 	w := open(t, memstore.Config{})
 	id := "spiffe://mastio.test/ns/default/sa/kyc"
 	one := svid(t, w.orgCA(t), id, w.Now())
-	var got admitted
+	var got enrolAnswer
 	w.postSPIFFE(t, spiffeRequest(t, "kyc", one)).into(t, 201, &got)
 	if *got.Generation != 1 {
 		t.Errorf("generation %d", *got.Generation)
@@ -188,19 +188,19 @@ func TestSPIFFEUpdate(t *testing.T) {
 	w := open(t, memstore.Config{})
 	old, next := newSPIRE(t, inmemory.ForeignDomain, w.Now()), newSPIRE(t, inmemory.ForeignDomain, w.Now())
 	w.postSPIFFE(t, spiffeRequest(t, "kyc", svid(t, old.root, workload, w.Now()), old.root.Chain[0])).into(t, 201,
-		&admitted{})
+		&enrolAnswer{})
 	moved := svid(t, next.root, workload+"-moved", w.Now())
 	request := spiffeRequest(t, "kyc", moved, next.root.Chain[0])
 	w.refuse(t, "/v1/admin/agents/enroll/spiffe",
 		refusal{"duplicate", event("POST", "/v1/admin/agents/enroll/spiffe", admin, jsonBody(request.text(t))), 409,
 			"agent_already_enrolled"})
-	w.postSPIFFE(t, request.with("update_existing", true)).into(t, 201, &admitted{})
+	w.postSPIFFE(t, request.with("update_existing", true)).into(t, 201, &enrolAnswer{})
 	w.tokenStatus(t, "new bundle and SPIFFE ID", moved.certPEM(), 200)
 	w.tokenStatus(t, "old ones", svid(t, old.root, workload, w.Now()).certPEM(), 401)
 	w.tokenStatus(t, "old bundle", svid(t, old.root, workload+"-moved", w.Now()).certPEM(), 401)
 	// The SPIFFE ID that it left is free, the one that it has is not.
 	w.postSPIFFE(t, spiffeRequest(t, "two", svid(t, next.root, workload, w.Now()), next.root.Chain[0])).into(t, 201,
-		&admitted{})
+		&enrolAnswer{})
 	third := spiffeRequest(t, "three", moved, next.root.Chain[0])
 	w.refuse(t, "/v1/admin/agents/enroll/spiffe",
 		refusal{"one SPIFFE ID for two", event("POST", "/v1/admin/agents/enroll/spiffe", admin, jsonBody(third.text(t))), 409,
@@ -301,7 +301,7 @@ func TestSPIFFERefusals(t *testing.T) {
 		})
 	}
 	proof := proofBy(t, key, "mastio-spiffe:v1|orga::kyc|"+pki.Thumbprint(good.cert.Raw))
-	w.postSPIFFE(t, request.with("svid_key_pem", nil, "possession_proof", proof)).into(t, 201, &admitted{})
+	w.postSPIFFE(t, request.with("svid_key_pem", nil, "possession_proof", proof)).into(t, 201, &enrolAnswer{})
 	w.refuse(t, "/registry/agents/{agent_id}/rotate-cert",
 		refusal{"rotation here", event("POST", "/registry/agents/orga::kyc/rotate-cert", admin), 409, "rotate_at_your_ca"})
 }

@@ -187,7 +187,7 @@ func TestStatusOfAnSVID(t *testing.T) {
 	server := newSPIRE(t, inmemory.ForeignDomain, f.Now())
 	id := svid(t, server.root, workload, f.Now())
 	request := spiffeRequest(t, "kyc", id, server.root.Chain[0])
-	f.postSPIFFE(t, request).into(t, 201, &admitted{})
+	f.postSPIFFE(t, request).into(t, 201, &enrolAnswer{})
 	h := holder{ID: "orga::kyc", CertPEM: id.certPEM()}
 	token := f.tokenFor(t, h, nil)
 	f.Do(t, rotateca.Request{Mode: rotateca.Mint})

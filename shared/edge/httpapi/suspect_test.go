@@ -27,7 +27,7 @@ func (x theft) asks(t testing.TB, s side, status int) {
 // renews gives a side the successor of its certificate.
 func (x theft) renews(t testing.TB, s side) side {
 	t.Helper()
-	var next renewed
+	var next renewAnswer
 	x.send(t, renewJSON(t, s.certPEM, request(t, s.certPEM, newKey(t)))).into(t, 200, &next)
 	return side{next.CertPEM}
 }

@@ -239,8 +239,8 @@ func checkpoints(t *testing.T, f fixture) {
 	}
 }
 
-func fullSealed(number int64) audit.Sealed {
-	return audit.Sealed{
+func fullSealed(number int64) audit.SignedCheckpoint {
+	return audit.SignedCheckpoint{
 		Checkpoint: audit.Checkpoint{
 			Type:      audit.CheckpointType,
 			OrgID:     orgID,

@@ -41,7 +41,7 @@ func numberOf(name string) int64 {
 	return number
 }
 
-func putSealed(ctx context.Context, a Archive, s audit.Sealed) error {
+func putSealed(ctx context.Context, a Archive, s audit.SignedCheckpoint) error {
 	data, err := json.Marshal(s)
 	if err != nil {
 		return err
@@ -50,8 +50,8 @@ func putSealed(ctx context.Context, a Archive, s audit.Sealed) error {
 }
 
 // ReadSealed reads a checkpoint that must be there. Errors: ErrArchive.
-func ReadSealed(ctx context.Context, a Archive, number int64) (audit.Sealed, error) {
-	var s audit.Sealed
+func ReadSealed(ctx context.Context, a Archive, number int64) (audit.SignedCheckpoint, error) {
+	var s audit.SignedCheckpoint
 	data, err := must(ctx, a, SealedName(number))
 	if err != nil {
 		return s, err

@@ -73,9 +73,9 @@ func (t *Trail) Bundle(ctx context.Context, p Parts) (BundlePart, error) {
 
 // present is the state that a bundle is made of.
 type snapshot struct {
-	last   int64         // number of the last checkpoint
-	stored *audit.Sealed // it, if it may not be in the archive yet
-	moved  []audit.Leaf  // what none covers
+	last   int64                   // number of the last checkpoint
+	stored *audit.SignedCheckpoint // it, if it may not be in the archive yet
+	moved  []audit.Leaf            // what none covers
 }
 
 const (
@@ -216,11 +216,11 @@ func (b *builder) read(ctx context.Context, from, to int64) ([]part, error) {
 
 func (b *builder) part(ctx context.Context, number int64) (p part, err error) {
 	if b.now.stored != nil && b.now.stored.Checkpoint.Number == number {
-		p.Sealed = *b.now.stored
-	} else if p.Sealed, err = ReadSealed(ctx, b.Archive, number); err != nil {
+		p.SignedCheckpoint = *b.now.stored
+	} else if p.SignedCheckpoint, err = ReadSealed(ctx, b.Archive, number); err != nil {
 		return p, err
 	}
-	if p.Leaves, err = ReadLeaves(ctx, b.Archive, p.Sealed.Checkpoint); err != nil {
+	if p.Leaves, err = ReadLeaves(ctx, b.Archive, p.SignedCheckpoint.Checkpoint); err != nil {
 		return p, err
 	}
 	p.rows, err = b.Store.Covered(ctx, p.Leaves...)
@@ -245,7 +245,7 @@ func (b *builder) add(p part) {
 	if err := b.Seal(p.FullCheckpoint, p.rows); err != nil {
 		panic(err) // fits has done the same
 	}
-	c := p.Sealed.Checkpoint
+	c := p.SignedCheckpoint.Checkpoint
 	b.last = c.Number
 	if !slices.Contains(b.keys, c.Key) {
 		b.keys = append(b.keys, c.Key)

@@ -178,13 +178,13 @@ func TestPartsThatAreNone(t *testing.T) {
 	}
 }
 
-// hiding is a store without some rows.
-type hiding struct {
+// hidingStore is a store without some rows.
+type hidingStore struct {
 	*memstore.Store
 	gone func(audit.Row) bool
 }
 
-func (h hiding) Covered(ctx context.Context, leaves ...audit.Leaf) ([]audit.Row, error) {
+func (h hidingStore) Covered(ctx context.Context, leaves ...audit.Leaf) ([]audit.Row, error) {
 	rows, err := h.Store.Covered(ctx, leaves...)
 	var left []audit.Row
 	for _, r := range rows {
@@ -208,7 +208,7 @@ func TestRowsThatAreGoneShow(t *testing.T) {
 		"the announcement":    func(r audit.Row) bool { return r.EventType == audit.CheckpointMade },
 		"everything":          func(audit.Row) bool { return true },
 	} {
-		w.trail.Store = hiding{w.store, gone}
+		w.trail.Store = hidingStore{w.store, gone}
 		if r := verified(bundle.VerifierConfig{}, w.whole(t).TarGz); r.OK {
 			t.Errorf("%s: it verifies: %+v", name, r)
 		}

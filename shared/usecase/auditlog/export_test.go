@@ -133,11 +133,11 @@ func TestNoRowIsLostBetweenPages(t *testing.T) {
 		w := open(memstore.Config{})
 		ctx := context.Background()
 		heads := map[string]audit.Head{}
-		type pending struct {
+		type entry struct {
 			row audit.Row
 			due time.Time
 		}
-		var early []pending
+		var early []entry
 		begin := func() {
 			subject := fmt.Sprint("orga::", len(heads)) // each its own chain: nothing orders their commits
 			row, head, err := heads[subject].Append(audit.Entry{
@@ -150,10 +150,10 @@ func TestNoRowIsLostBetweenPages(t *testing.T) {
 				t.Fatal(err)
 			}
 			heads[subject] = head
-			early = append(early, pending{row, w.now().Add(time.Duration(rapid.IntRange(0, 59).Draw(t, "late")) * time.Second)})
+			early = append(early, entry{row, w.now().Add(time.Duration(rapid.IntRange(0, 59).Draw(t, "late")) * time.Second)})
 		}
 		commit := func(all bool) {
-			var left []pending
+			var left []entry
 			for _, p := range early {
 				if !all && w.now().Before(p.due) {
 					left = append(left, p)

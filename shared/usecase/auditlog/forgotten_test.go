@@ -17,7 +17,10 @@ var errStore = errors.New("no answer")
 // loss.
 func TestForgotten(t *testing.T) {
 	at := func(number, setBack int64) *registry.LastCheckpoint {
-		return &registry.LastCheckpoint{Sealed: audit.Sealed{Checkpoint: audit.Checkpoint{Number: number}}, SetBack: setBack}
+		return &registry.LastCheckpoint{
+			Sealed:  audit.SignedCheckpoint{Checkpoint: audit.Checkpoint{Number: number}},
+			SetBack: setBack,
+		}
 	}
 	var archive inmemory.Archive
 	if err := archive.Put(t.Context(), auditlog.SealedName(7), []byte("{}")); err != nil {

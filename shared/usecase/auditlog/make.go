@@ -91,40 +91,42 @@ type stamp struct {
 }
 
 // seal signs a checkpoint over leaves that are in the archive by then.
-func (j *Sealer) seal(ctx context.Context, last audit.Checkpoint, leaves []audit.Leaf) (audit.Sealed, stamp, error) {
+func (j *Sealer) seal(
+	ctx context.Context, last audit.Checkpoint, leaves []audit.Leaf,
+) (audit.SignedCheckpoint, stamp, error) {
 	tree := audit.NewTree()
 	for _, l := range leaves {
 		if err := tree.Add(l); err != nil {
-			return audit.Sealed{}, stamp{}, err
+			return audit.SignedCheckpoint{}, stamp{}, err
 		}
 	}
 	key, err := j.Key(ctx)
 	if err != nil {
-		return audit.Sealed{}, stamp{}, err
+		return audit.SignedCheckpoint{}, stamp{}, err
 	}
 	c, err := last.Follow(j.OrgID, tree, key.Fingerprint, j.Now())
 	if err != nil {
-		return audit.Sealed{}, stamp{}, err
+		return audit.SignedCheckpoint{}, stamp{}, err
 	}
 	if err := putLeaves(ctx, j.Archive, c, leaves); err != nil {
-		return audit.Sealed{}, stamp{}, err
+		return audit.SignedCheckpoint{}, stamp{}, err
 	}
 	if err := putKey(ctx, j.Archive, key.Key); err != nil {
-		return audit.Sealed{}, stamp{}, err
+		return audit.SignedCheckpoint{}, stamp{}, err
 	}
 	sealed, err := c.Seal(key.Signer)
 	if err != nil {
-		return audit.Sealed{}, stamp{}, err
+		return audit.SignedCheckpoint{}, stamp{}, err
 	}
 	if err := sealed.Verify(key.Key); err != nil { // an unverifiable checkpoint must not get into the chain
-		return audit.Sealed{}, stamp{}, err
+		return audit.SignedCheckpoint{}, stamp{}, err
 	}
 	s, err := j.stamp(ctx, &sealed)
 	return sealed, s, err
 }
 
 // stamp adds a time stamp, if there is an authority and it grants one.
-func (j *Sealer) stamp(ctx context.Context, s *audit.Sealed) (stamp, error) {
+func (j *Sealer) stamp(ctx context.Context, s *audit.SignedCheckpoint) (stamp, error) {
 	if j.Stamp == nil {
 		return stamp{status: "off"}, nil
 	}

@@ -16,7 +16,7 @@ import (
 
 var midday = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-type recording struct {
+type fixture struct {
 	store *memstore.Store
 	clock atomic.Int64
 	ids   atomic.Int64
@@ -24,20 +24,20 @@ type recording struct {
 	mu    sync.Mutex
 }
 
-func openRecorder(cfg memstore.Config) *recording {
-	w := &recording{store: memstore.New(cfg)}
+func openRecorder(cfg memstore.Config) *fixture {
+	w := &fixture{store: memstore.New(cfg)}
 	w.clock.Store(midday.UnixNano())
 	return w
 }
 
-func (w *recording) Write(b []byte) (int, error) {
+func (w *fixture) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.log.Write(b)
 }
 
 // instance is a recorder as each process has one.
-func (w *recording) instance() *auditlog.Recorder {
+func (w *fixture) instance() *auditlog.Recorder {
 	return auditlog.NewRecorder(auditlog.RecorderConfig{
 		Store: w.store,
 		OrgID: "orga",
@@ -55,7 +55,7 @@ func login(source string) auditlog.Refusal {
 	}
 }
 
-func (w *recording) rows(t *testing.T, event audit.Event) []audit.Row {
+func (w *fixture) rows(t *testing.T, event audit.Event) []audit.Row {
 	t.Helper()
 	rows, err := w.store.Rows(t.Context(), auditlog.RefusalSubject("orga", event), 0, 1000)
 	if err != nil {

@@ -82,7 +82,7 @@ type Head struct {
 
 // HashedCheckpoint is the last one, with the hash that an auditor notes down.
 type HashedCheckpoint struct {
-	audit.Sealed
+	audit.SignedCheckpoint
 	Hash string `json:"hash"`
 }
 
@@ -115,7 +115,7 @@ func (t *Trail) Head(ctx context.Context, subject string) (Head, error) {
 		return h, err
 	}
 	if last != nil {
-		h.Checkpoint = &HashedCheckpoint{Sealed: last.Sealed}
+		h.Checkpoint = &HashedCheckpoint{SignedCheckpoint: last.Sealed}
 		if h.Checkpoint.Hash, err = last.Sealed.Checkpoint.Hash(); err != nil {
 			return h, err
 		}

@@ -21,8 +21,8 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/truststore"
 )
 
-// Admitted is an agent whose certificate was issued elsewhere, as it is stored.
-type Admitted struct {
+// Admission is an agent whose certificate was issued elsewhere, as it is stored.
+type Admission struct {
 	Agent      agent.Agent
 	Thumbprint string // of the certificate that was shown
 	Generation int64  // of the Org CA that vouches for it; zero: a bundle of its own does
@@ -37,17 +37,17 @@ type Admitted struct {
 // Errors: agent.ErrID, agent.ErrProfile, agent.ErrProofBound, agent.ErrAlreadyEnrolled, ErrBinding and ErrCapabilities
 // (nothing of the existing agent changes), orgca.ErrMissing, agentcert.ErrDPoPJWK, those of pki.CheckLeaf,
 // pki.ErrPossession, those that begin with ErrCertificatePEM, and those of idempotency.Do.
-func (e *Enroller) BYOCA(ctx context.Context, req Outside) (Admitted, error) {
-	return idempotency.Do(ctx, e.Store, req.Once, e.Now, func() (Admitted, error) { return e.byoca(ctx, req) })
+func (e *Enroller) BYOCA(ctx context.Context, req Outside) (Admission, error) {
+	return idempotency.Do(ctx, e.Store, req.Once, e.Now, func() (Admission, error) { return e.byoca(ctx, req) })
 }
 
-func (e *Enroller) byoca(ctx context.Context, req Outside) (Admitted, error) {
+func (e *Enroller) byoca(ctx context.Context, req Outside) (Admission, error) {
 	r, err := e.read(agent.BYOCA, req)
 	if err != nil {
-		return Admitted{}, err
+		return Admission{}, err
 	}
 	if err := e.checkNames(r); err != nil {
-		return Admitted{}, err
+		return Admission{}, err
 	}
 	return e.admit(ctx, agent.BYOCA, req, r,
 		func(ctx context.Context, p orgca.Pointer, a *agent.Agent, c *registry.Change) error {
@@ -91,21 +91,21 @@ func (r submission) pin(generation int64) agent.Pin {
 // enrolment.
 //
 // Errors: as of BYOCA, and authn.ErrNoSPIFFEID.
-func (e *Enroller) SPIFFE(ctx context.Context, req Outside) (Admitted, error) {
-	return idempotency.Do(ctx, e.Store, req.Once, e.Now, func() (Admitted, error) { return e.spiffe(ctx, req) })
+func (e *Enroller) SPIFFE(ctx context.Context, req Outside) (Admission, error) {
+	return idempotency.Do(ctx, e.Store, req.Once, e.Now, func() (Admission, error) { return e.spiffe(ctx, req) })
 }
 
-func (e *Enroller) spiffe(ctx context.Context, req Outside) (Admitted, error) {
+func (e *Enroller) spiffe(ctx context.Context, req Outside) (Admission, error) {
 	r, err := e.read(agent.SPIFFE, req)
 	if err != nil {
-		return Admitted{}, err
+		return Admission{}, err
 	}
 	id, err := authn.CheckSVID(r.leaf, e.Now())
 	if err != nil {
-		return Admitted{}, err
+		return Admission{}, err
 	}
 	if err := e.checkNames(r); err != nil {
-		return Admitted{}, err
+		return Admission{}, err
 	}
 	return e.admit(ctx, agent.SPIFFE, req, r,
 		func(ctx context.Context, p orgca.Pointer, a *agent.Agent, c *registry.Change) error {
@@ -175,22 +175,22 @@ const admitTries = 3
 // admit commits an agent, new or updated, with its row and aliases, and then lets its CAs through the edge.
 func (e *Enroller) admit(
 	ctx context.Context, m agent.Method, req Outside, r submission, complete admission,
-) (Admitted, error) {
+) (Admission, error) {
 	for range admitTries {
 		view, err := e.admissibleAs(ctx, m, req, r)
 		if err != nil {
-			return Admitted{}, err
+			return Admission{}, err
 		}
 		a := e.outsideRecord(m, req, r, view.Agent)
 		if req.ProofBound != nil && *req.ProofBound && a.JKT == "" {
-			return Admitted{}, agent.ErrProofBound
+			return Admission{}, agent.ErrProofBound
 		}
 		c := registry.Change{ID: e.NewID()}
 		if err := complete(ctx, *view.Pointer, &a, &c); err != nil {
-			return Admitted{}, err
+			return Admission{}, err
 		}
 		old := active(view.Agent)
-		out := Admitted{Agent: a, Thumbprint: r.thumbprint, Updated: old != nil}
+		out := Admission{Agent: a, Thumbprint: r.thumbprint, Updated: old != nil}
 		if r.bundle == nil {
 			out.Generation = view.Pointer.Current
 		}
@@ -200,12 +200,12 @@ func (e *Enroller) admit(
 		}
 		a, keys, err := e.admitKey(ctx, m, r, old, a, *view.Pointer)
 		if err != nil {
-			return Admitted{}, err
+			return Admission{}, err
 		}
 		c.Naming = registry.NamingOf(view.Agent, a)
 		row, head, err := a.Head.Append(e.outsideEntry(m, req, r, old, a, out))
 		if err != nil {
-			return Admitted{}, err
+			return Admission{}, err
 		}
 		a.Head, c.Agent, c.Keys, c.Rows = head, &a, &keys, []audit.Row{row}
 		c = c.Ends(stored(view.Agent), e.Now())
@@ -214,7 +214,7 @@ func (e *Enroller) admit(
 			out.Truststore = registry.TruststorePending // which is what is known before the edge was asked
 		}
 		if c.Answer, err = req.answer(out, e.Now(), c.ID); err != nil {
-			return Admitted{}, err
+			return Admission{}, err
 		}
 		err = registry.Settle(ctx, e.Store.Apply, c)
 		if err == nil {
@@ -223,13 +223,13 @@ func (e *Enroller) admit(
 			return out, nil
 		}
 		if !errors.Is(err, registry.ErrConflict) {
-			return Admitted{}, fmt.Errorf("admit %s: %w", r.id, err)
+			return Admission{}, fmt.Errorf("admit %s: %w", r.id, err)
 		}
 		if err := e.taken(ctx, c); err != nil {
-			return Admitted{}, err
+			return Admission{}, err
 		}
 	}
-	return Admitted{}, fmt.Errorf("admit %s: %w", r.id, registry.ErrConflict)
+	return Admission{}, fmt.Errorf("admit %s: %w", r.id, registry.ErrConflict)
 }
 
 // stored is the record of an agent, or the zero Agent where there is none.
@@ -242,7 +242,7 @@ func stored(a *agent.Agent) agent.Agent {
 
 // publish adds the agent's CAs to the edge, and stores the resulting state in the kept answer if the enrolment named
 // an idempotency key. If that write fails, the kept answer says that the truststore is pending.
-func (e *Enroller) publish(ctx context.Context, req Outside, r submission, out *Admitted, owner string) {
+func (e *Enroller) publish(ctx context.Context, req Outside, r submission, out *Admission, owner string) {
 	before := out.Truststore
 	if out.Truststore = e.letIn(ctx, r); out.Truststore == before {
 		return
@@ -253,7 +253,7 @@ func (e *Enroller) publish(ctx context.Context, req Outside, r submission, out *
 }
 
 // keep stores the answer to an enrolment separately; without a key it does nothing.
-func (e *Enroller) keep(ctx context.Context, req Outside, out Admitted, owner string) error {
+func (e *Enroller) keep(ctx context.Context, req Outside, out Admission, owner string) error {
 	answer, err := req.answer(out, e.Now(), owner)
 	if err != nil || answer == nil {
 		return err
@@ -261,7 +261,7 @@ func (e *Enroller) keep(ctx context.Context, req Outside, out Admitted, owner st
 	return registry.Settle(ctx, e.Store.Apply, registry.Change{ID: e.NewID(), Answer: answer})
 }
 
-func (o Outside) answer(out Admitted, now time.Time, owner string) (*registry.Answer, error) {
+func (o Outside) answer(out Admission, now time.Time, owner string) (*registry.Answer, error) {
 	answer, err := o.Once.Keep(out, now)
 	if answer != nil {
 		answer.Owner = owner
@@ -363,7 +363,7 @@ func (e *Enroller) outsideRecord(m agent.Method, req Outside, r submission, old 
 }
 
 func (e *Enroller) outsideEntry(
-	m agent.Method, req Outside, r submission, old *agent.Agent, a agent.Agent, out Admitted,
+	m agent.Method, req Outside, r submission, old *agent.Agent, a agent.Agent, out Admission,
 ) audit.Entry {
 	details := map[string]any{
 		"method": string(m), "cert_thumbprint": r.thumbprint, "generation": out.Generation,

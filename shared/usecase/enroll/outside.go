@@ -71,7 +71,7 @@ type Outside struct {
 	ProofBound *bool // as of Request; with Update it replaces what the agent has
 	Update     bool
 	Reason     reason.Statement // why an agent's certificate is replaced; a compromise ends all that is known of it
-	Once       idempotency.Request[Admitted]
+	Once       idempotency.Request[Admission]
 }
 
 // ProofMessage is what a possession proof signs: it is good for one agent and one certificate.

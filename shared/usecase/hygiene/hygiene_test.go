@@ -80,17 +80,17 @@ func counts(t *testing.T, m *inmemory.Mastio, what, certPEM string, want bool) {
 	}
 }
 
-// delivered is what the agent reads.
-type delivered struct {
+// secretValue is what the agent reads.
+type secretValue struct {
 	CertPEM string          `json:"cert_pem"`
 	KeyPEM  string          `json:"key_pem"`
 	DPoPJWK json.RawMessage `json:"dpop_jwk"`
 	Chain   string          `json:"ca_chain_pem"`
 }
 
-func read(t *testing.T, m *inmemory.Mastio, id agent.ID) delivered {
+func read(t *testing.T, m *inmemory.Mastio, id agent.ID) secretValue {
 	t.Helper()
-	var d delivered
+	var d secretValue
 	if err := json.Unmarshal(m.Secrets.Current(hygiene.SecretName(id)), &d); err != nil {
 		t.Fatalf("secret of %s: %v", id, err)
 	}

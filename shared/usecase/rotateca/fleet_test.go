@@ -82,8 +82,8 @@ func TestProgressShowsWhoIsUsedAndWhoIsSilent(t *testing.T) {
 	}
 	want := moved(6, 4, 2, 2, 1)
 	shows(t, m, "a day after the rotation", rotateca.Progress{
-		Moved:     want,
-		PerMethod: map[agent.Method]rotateca.Moved{agent.Minted: want, agent.BYOCA: {}, agent.SPIFFE: {}},
+		AgentCounts: want,
+		PerMethod:   map[agent.Method]rotateca.AgentCounts{agent.Minted: want, agent.BYOCA: {}, agent.SPIFFE: {}},
 	})
 }
 
@@ -138,9 +138,9 @@ func TestProgressLooksUpSoMany(t *testing.T) {
 	before := m.Store.Calls()
 	want := moved(2002, 1001, 1000, 1001, 1000)
 	shows(t, m, "a thousand and one of each", rotateca.Progress{
-		Moved:     want,
-		AtLeast:   true,
-		PerMethod: map[agent.Method]rotateca.Moved{agent.Minted: want, agent.BYOCA: {}, agent.SPIFFE: {}},
+		AgentCounts: want,
+		AtLeast:     true,
+		PerMethod:   map[agent.Method]rotateca.AgentCounts{agent.Minted: want, agent.BYOCA: {}, agent.SPIFFE: {}},
 	})
 	after := m.Store.Calls()
 	if pages, notes := after["Agents"]-before["Agents"], after["SeenAt"]-before["SeenAt"]; pages != 2 || notes != 2 {

@@ -10,9 +10,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-// Moved says how many active agents there are and how many of them have moved to the current generation; those and the
-// remaining ones are all.
-type Moved struct {
+// AgentCounts says how many active agents there are, and how many of them have moved to the current generation. The
+// moved and the remaining ones are all.
+type AgentCounts struct {
 	Agents     int64 `json:"agents"`
 	ReEnrolled int64 `json:"re_enrolled"` // moved: the newest pin is under the current generation
 	// of those: the first use of a certificate of the current generation is on record
@@ -29,11 +29,11 @@ type Moved struct {
 // had re-enrolled under the generation that was undone remain: their newest certificate is dead. Deactivated agents
 // are not counted.
 type Progress struct {
-	Moved
+	AgentCounts
 	// AtLeast: Used and Silent are lower bounds, because only lookedUp agents of each kind are looked up, or because the
 	// look-up failed.
-	AtLeast   bool                   `json:"at_least"`
-	PerMethod map[agent.Method]Moved `json:"per_method"`
+	AtLeast   bool                         `json:"at_least"`
+	PerMethod map[agent.Method]AgentCounts `json:"per_method"`
 	// LastTokens says when the agents that are looked up last got a token.
 	LastTokens LastTokens `json:"-"`
 	// Laggards are the remaining agents that were seen last, at most mostLaggards, of those that are looked up.
@@ -138,12 +138,12 @@ func Newest(org registry.Org) int64 {
 }
 
 func moved(census map[agent.Method]registry.Tally) *Progress {
-	p := &Progress{PerMethod: map[agent.Method]Moved{}}
+	p := &Progress{PerMethod: map[agent.Method]AgentCounts{}}
 	for _, method := range agent.Methods() {
 		t := census[method]
-		m := Moved{ReEnrolled: t.Current, Remaining: t.Older + t.Newer}
+		m := AgentCounts{ReEnrolled: t.Current, Remaining: t.Older + t.Newer}
 		if method == agent.SPIFFE {
-			m = Moved{ReEnrolled: t.Current + t.Older + t.Newer}
+			m = AgentCounts{ReEnrolled: t.Current + t.Older + t.Newer}
 			m.Used = m.ReEnrolled
 		}
 		m.Agents = m.ReEnrolled + m.Remaining

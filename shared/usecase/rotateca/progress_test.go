@@ -56,16 +56,16 @@ func shows(t *testing.T, m *inmemory.Mastio, when string, want rotateca.Progress
 	}
 }
 
-func moved(agents, reEnrolled, used, remaining, silent int64) rotateca.Moved {
-	return rotateca.Moved{Agents: agents, ReEnrolled: reEnrolled, Used: used, Remaining: remaining, Silent: silent}
+func moved(agents, reEnrolled, used, remaining, silent int64) rotateca.AgentCounts {
+	return rotateca.AgentCounts{Agents: agents, ReEnrolled: reEnrolled, Used: used, Remaining: remaining, Silent: silent}
 }
 
 func TestProgressFollowsTheFleet(t *testing.T) {
 	m := inmemory.Open(t, memstore.Config{})
-	methods := func(minted, byoca, spiffe rotateca.Moved) map[agent.Method]rotateca.Moved {
-		return map[agent.Method]rotateca.Moved{agent.Minted: minted, agent.BYOCA: byoca, agent.SPIFFE: spiffe}
+	methods := func(minted, byoca, spiffe rotateca.AgentCounts) map[agent.Method]rotateca.AgentCounts {
+		return map[agent.Method]rotateca.AgentCounts{agent.Minted: minted, agent.BYOCA: byoca, agent.SPIFFE: spiffe}
 	}
-	none := rotateca.Moved{}
+	none := rotateca.AgentCounts{}
 	shows(t, m, "nobody is there", rotateca.Progress{PerMethod: methods(none, none, none)})
 
 	all := admit(t, m, "one", "two", "three")
@@ -84,14 +84,14 @@ func TestProgressFollowsTheFleet(t *testing.T) {
 		Pins:   []agent.Pin{{Thumbprint: "u", Generation: 1}},
 	})
 	shows(t, m, "all are there", rotateca.Progress{
-		Moved:     moved(5, 5, 1, 0, 0),
-		PerMethod: methods(moved(3, 3, 0, 0, 0), moved(1, 1, 0, 0, 0), moved(1, 1, 1, 0, 0)),
+		AgentCounts: moved(5, 5, 1, 0, 0),
+		PerMethod:   methods(moved(3, 3, 0, 0, 0), moved(1, 1, 0, 0, 0), moved(1, 1, 1, 0, 0)),
 	})
 
 	m.Do(t, rotateca.Request{Mode: rotateca.Mint})
 	shows(t, m, "just rotated", rotateca.Progress{
-		Moved:     moved(5, 1, 1, 4, 4),
-		PerMethod: methods(moved(3, 0, 0, 3, 3), moved(1, 0, 0, 1, 1), moved(1, 1, 1, 0, 0)),
+		AgentCounts: moved(5, 1, 1, 4, 4),
+		PerMethod:   methods(moved(3, 0, 0, 3, 3), moved(1, 0, 0, 1, 1), moved(1, 1, 1, 0, 0)),
 	})
 
 	if _, err := m.Rotate(t.Context(), all[0].Agent.ID); err != nil {
@@ -104,14 +104,14 @@ func TestProgressFollowsTheFleet(t *testing.T) {
 		t.Fatal(err)
 	}
 	shows(t, m, "one moved, one gone", rotateca.Progress{
-		Moved:     moved(4, 2, 1, 2, 2),
-		PerMethod: methods(moved(2, 1, 0, 1, 1), moved(1, 0, 0, 1, 1), moved(1, 1, 1, 0, 0)),
+		AgentCounts: moved(4, 2, 1, 2, 2),
+		PerMethod:   methods(moved(2, 1, 0, 1, 1), moved(1, 0, 0, 1, 1), moved(1, 1, 1, 0, 0)),
 	})
 
 	m.Do(t, rotateca.Request{Mode: rotateca.Rollback}) // who had moved remains, the others are where they were
 	shows(t, m, "rolled back", rotateca.Progress{
-		Moved:     moved(4, 3, 1, 1, 1),
-		PerMethod: methods(moved(2, 1, 0, 1, 1), moved(1, 1, 0, 0, 0), moved(1, 1, 1, 0, 0)),
+		AgentCounts: moved(4, 3, 1, 1, 1),
+		PerMethod:   methods(moved(2, 1, 0, 1, 1), moved(1, 1, 0, 0, 0), moved(1, 1, 1, 0, 0)),
 	})
 }
 

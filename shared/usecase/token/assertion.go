@@ -121,9 +121,9 @@ func (i *Issuer) expect(id agent.ID, shown authn.Credential, now time.Time) asse
 // those of the one before.
 func (i *Issuer) judge(
 	ctx context.Context, given *assertion.Assertion, key *Key, want assertion.Expect,
-) (assertion.Verified, error) {
+) (assertion.Login, error) {
 	if given == nil {
-		return assertion.Verified{}, nil
+		return assertion.Login{}, nil
 	}
 	v, err := verify(given, key, want)
 	if err == nil {
@@ -141,7 +141,7 @@ func (i *Issuer) judge(
 	return v, err
 }
 
-func verify(given *assertion.Assertion, key *Key, want assertion.Expect) (assertion.Verified, error) {
+func verify(given *assertion.Assertion, key *Key, want assertion.Expect) (assertion.Login, error) {
 	if given.Kind == assertion.Local {
 		return given.VerifyLocal(key.Challenges, want)
 	}
@@ -151,7 +151,7 @@ func verify(given *assertion.Assertion, key *Key, want assertion.Expect) (assert
 // useUp uses up an assertion for the token that is about to be signed. The store accepts only one of several
 // concurrent requests with the same assertion.
 func (i *Issuer) useUp(
-	ctx context.Context, given *assertion.Assertion, login assertion.Verified, thumbprint string, now time.Time,
+	ctx context.Context, given *assertion.Assertion, login assertion.Login, thumbprint string, now time.Time,
 ) error {
 	if given == nil {
 		return nil

@@ -11,9 +11,9 @@ import (
 	"github.com/mastio-aws/mastio/shared/registry"
 )
 
-type noted map[agent.ID]int
+type sightings map[agent.ID]int
 
-func (n noted) Seen(_ context.Context, s registry.Sighting) error { n[s.Agent]++; return nil }
+func (n sightings) Seen(_ context.Context, s registry.Sighting) error { n[s.Agent]++; return nil }
 
 // asks is a token of an agent that no other instance has noted.
 func asks(ctx context.Context, s *Sightings, id agent.ID, now time.Time) {
@@ -26,7 +26,7 @@ func asks(ctx context.Context, s *Sightings, id agent.ID, now time.Time) {
 
 // What an instance remembers is bounded, and an agent that keeps asking is not what it forgets.
 func TestSightingsForgetTheAgentsThatAreGone(t *testing.T) {
-	store := noted{}
+	store := sightings{}
 	s := &Sightings{Store: store, Background: func(do func()) { do() }, Log: slog.New(slog.DiscardHandler)}
 	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 	name := func(n int) agent.ID { return agent.ID(fmt.Sprintf("acme::agent-%d", n)) }

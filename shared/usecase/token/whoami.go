@@ -56,7 +56,7 @@ type ResourceRequest struct {
 
 // Answer is what was proved. Nonce is for the DPoP-Nonce header, also of a refusal; empty: none.
 type Answer struct {
-	verifier.Verified
+	verifier.Caller
 	Thumbprint string
 	Left       time.Duration // until the token expires
 	Nonce      string
@@ -123,7 +123,7 @@ func (r *Resource) counts(ctx context.Context, shown authn.Credential, c accesst
 	return nil
 }
 
-func (r *Resource) useUp(ctx context.Context, v verifier.Verified, now time.Time) error {
+func (r *Resource) useUp(ctx context.Context, v verifier.Caller, now time.Time) error {
 	if v.JTI == "" {
 		return nil
 	}

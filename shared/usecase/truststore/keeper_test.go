@@ -55,8 +55,8 @@ func (d *domain) Point(_ context.Context, version string) (truststore.DomainStat
 	return answer, nil
 }
 
-// keeping is a Keeper with everything that it works on.
-type keeping struct {
+// fixture is a Keeper with everything that it works on.
+type fixture struct {
 	*truststore.Keeper
 	t      *testing.T
 	shelf  *shelf
@@ -68,8 +68,8 @@ type keeping struct {
 	ids    int
 }
 
-func keep(t *testing.T, d truststore.Domain) *keeping {
-	k := &keeping{t: t, shelf: &shelf{}, now: time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)}
+func keep(t *testing.T, d truststore.Domain) *fixture {
+	k := &fixture{t: t, shelf: &shelf{}, now: time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)}
 	k.domain, _ = d.(*domain)
 	k.store = memstore.New(memstore.Config{Fault: func(op string) memstore.Fault {
 		if k.fault != nil {
@@ -88,7 +88,7 @@ func keep(t *testing.T, d truststore.Domain) *keeping {
 	return k
 }
 
-func (k *keeping) stage(number int64) {
+func (k *fixture) stage(number int64) {
 	k.t.Helper()
 	if err := k.store.Apply(k.t.Context(), registry.Change{
 		ID:          fmt.Sprint("stage-", number),
@@ -98,7 +98,7 @@ func (k *keeping) stage(number int64) {
 	}
 }
 
-func (k *keeping) record() registry.Truststore {
+func (k *fixture) record() registry.Truststore {
 	k.t.Helper()
 	org, err := k.store.Org(k.t.Context())
 	if err != nil {
@@ -108,7 +108,7 @@ func (k *keeping) record() registry.Truststore {
 }
 
 // reconciles runs it and compares the record, whose version counts how often it was written.
-func (k *keeping) reconciles(what string, want registry.Truststore) {
+func (k *fixture) reconciles(what string, want registry.Truststore) {
 	k.t.Helper()
 	version, err := k.Reconcile(k.t.Context())
 	if err != nil || version != want.Object {

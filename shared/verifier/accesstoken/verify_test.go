@@ -10,7 +10,7 @@ import (
 )
 
 // A refused token, and a part of the reason it must be refused for: so that no case passes because of another defect.
-type refused struct {
+type refusal struct {
 	name, token, reason string
 }
 
@@ -28,7 +28,7 @@ func TestVerifyRefuses(t *testing.T) {
 	head, rest, _ := strings.Cut(good, ".")
 	payload, sig, _ := strings.Cut(rest, ".")
 	other := strings.Split(with("sub", "acme::other"), ".")
-	for _, tc := range []refused{
+	for _, tc := range []refusal{
 		{"nothing", "", "1 parts"},
 		{"unsigned", head + "." + payload + ".", "signature of 0 bytes"},
 		{"payload of another token", head + "." + other[1] + "." + sig, "signature does not verify"},

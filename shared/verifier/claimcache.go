@@ -11,17 +11,17 @@ import (
 // maxOpened is how many tokens are kept open in each half: some 16 MB at most.
 const maxOpened = 1 << 13
 
-// opened keeps the claims of tokens whose signatures were verified: an agent shows its token many times, and the
+// claimCache keeps the claims of tokens whose signatures were verified: an agent shows its token many times, and the
 // verification of a signature is most of the work. Dates, binding, proof and status are judged every time. It is safe
 // for concurrent use.
-type opened struct {
+type claimCache struct {
 	mu         sync.Mutex
 	young, old map[[sha256.Size]byte]accesstoken.Claims
 	times      int // it was forgotten
 }
 
 // open returns the claims of a token, as accesstoken.Open does.
-func (o *opened) open(token string, keys func(kid string) *ecdsa.PublicKey) (accesstoken.Claims, error) {
+func (o *claimCache) open(token string, keys func(kid string) *ecdsa.PublicKey) (accesstoken.Claims, error) {
 	id := sha256.Sum256([]byte(token))
 	c, times, ok := o.find(id)
 	if ok {
@@ -39,7 +39,7 @@ func (o *opened) open(token string, keys func(kid string) *ecdsa.PublicKey) (acc
 	return c, nil
 }
 
-func (o *opened) find(id [sha256.Size]byte) (c accesstoken.Claims, times int, ok bool) {
+func (o *claimCache) find(id [sha256.Size]byte) (c accesstoken.Claims, times int, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if c, ok = o.young[id]; ok {
@@ -52,7 +52,7 @@ func (o *opened) find(id [sha256.Size]byte) (c accesstoken.Claims, times int, ok
 }
 
 // keep makes the young half the old one when it is full.
-func (o *opened) keep(id [sha256.Size]byte, c accesstoken.Claims) {
+func (o *claimCache) keep(id [sha256.Size]byte, c accesstoken.Claims) {
 	if o.young == nil || len(o.young) >= maxOpened {
 		o.old, o.young = o.young, map[[sha256.Size]byte]accesstoken.Claims{}
 	}
@@ -60,7 +60,7 @@ func (o *opened) keep(id [sha256.Size]byte, c accesstoken.Claims) {
 }
 
 // forget is called when the keys are others.
-func (o *opened) forget() {
+func (o *claimCache) forget() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.young, o.old = nil, nil

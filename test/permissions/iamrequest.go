@@ -14,16 +14,16 @@ import (
 	"github.com/mastio-aws/mastio/shared/schema"
 )
 
-// asked is one thing that a function did, as IAM is asked for it: the action, the resource as the table spells it, and
-// the condition keys that the request carries.
-type asked struct {
+// iamRequest is one thing that a function did, as IAM is asked for it: the action, the resource as the table spells it,
+// and the condition keys that the request carries.
+type iamRequest struct {
 	function, action, resource string
 	context                    map[string][]string
 }
 
 // read takes a request apart. A call that touches several items asks for each.
-func read(service, function string, r *http.Request, body []byte) []asked {
-	var all []asked
+func read(service, function string, r *http.Request, body []byte) []iamRequest {
+	var all []iamRequest
 	switch service {
 	case stack.DynamoDB:
 		all = dynamo(operation(r), body)
@@ -34,21 +34,21 @@ func read(service, function string, r *http.Request, body []byte) []asked {
 	case stack.SecretsManager:
 		all = secrets(operation(r), body)
 	case stack.EventBridge:
-		all = []asked{{action: "events:" + operation(r), resource: "Bus"}}
+		all = []iamRequest{{action: "events:" + operation(r), resource: "Bus"}}
 	case stack.Lambda:
 		name := path.Base(path.Dir(r.URL.Path))
-		all = []asked{{
+		all = []iamRequest{{
 			action:   "lambda:InvokeFunction",
 			resource: "arn:aws:lambda:eu-central-1:111111111111:function:mastio-acme-" + name + ":live",
 		}}
 	case stack.APIGateway:
-		all = []asked{{
+		all = []iamRequest{{
 			action:   "apigateway:" + r.Method,
 			resource: "arn:aws:apigateway:eu-central-1::/domainnames/agents.mastio.acme.example",
 		}}
 	}
 	if all == nil { // what is not understood is not allowed
-		all = []asked{{action: service + ":" + r.Method + " " + r.URL.Path + " " + operation(r)}}
+		all = []iamRequest{{action: service + ":" + r.Method + " " + r.URL.Path + " " + operation(r)}}
 	}
 	for i := range all {
 		all[i].function = function
@@ -77,7 +77,7 @@ type access struct {
 	KeyIs     string            `json:"KeyConditionExpression"`
 }
 
-func dynamo(op string, body []byte) []asked {
+func dynamo(op string, body []byte) []iamRequest {
 	var in struct {
 		access
 		RequestItems  map[string]struct{ Keys []item } `json:"RequestItems"`
@@ -86,7 +86,7 @@ func dynamo(op string, body []byte) []asked {
 	if json.Unmarshal(body, &in) != nil {
 		return nil
 	}
-	var all []asked
+	var all []iamRequest
 	switch op {
 	case "BatchGetItem":
 		for name, batch := range in.RequestItems {
@@ -117,7 +117,7 @@ func dynamo(op string, body []byte) []asked {
 
 // atOnce is the other reading of a transaction. AWS does not document whether IAM is asked for each item, or once for
 // all items with the same action on the same table, with the keys and attributes of all: both have to be allowed.
-func atOnce(items []asked) (all []asked) {
+func atOnce(items []iamRequest) (all []iamRequest) {
 	at := map[string]int{}
 	for _, one := range items {
 		what := one.action + " " + one.resource
@@ -137,12 +137,12 @@ func atOnce(items []asked) (all []asked) {
 	return all
 }
 
-func (a access) asks(action string, leading []string) asked {
+func (a access) asks(action string, leading []string) iamRequest {
 	resource := "Table" + logical(a.TableName)
 	if a.IndexName != "" {
 		resource += "/index/" + a.IndexName
 	}
-	one := asked{action: "dynamodb:" + action, resource: resource, context: map[string][]string{}}
+	one := iamRequest{action: "dynamodb:" + action, resource: resource, context: map[string][]string{}}
 	if len(leading) > 0 {
 		one.context["dynamodb:LeadingKeys"] = leading
 	}
@@ -213,7 +213,7 @@ func normal(key string) string {
 	return key
 }
 
-func keys(op string, body []byte) []asked {
+func keys(op string, body []byte) []iamRequest {
 	var in struct {
 		KeyID             string `json:"KeyId"`
 		SigningAlgorithm  string
@@ -247,19 +247,19 @@ func keys(op string, body []byte) []asked {
 	}
 	switch {
 	case op == "CreateKey": // with tags it takes the right to tag as well
-		return []asked{{
+		return []iamRequest{{
 			action:   "kms:CreateKey",
 			resource: "*",
 			context:  context,
 		}, {action: "kms:TagResource", resource: "*", context: context}}
 	case in.KeyID == "":
-		return []asked{{action: "kms:" + op, resource: "*", context: context}}
+		return []iamRequest{{action: "kms:" + op, resource: "*", context: context}}
 	}
-	return []asked{{action: "kms:" + op, resource: in.KeyID, context: context}}
+	return []iamRequest{{action: "kms:" + op, resource: in.KeyID, context: context}}
 }
 
 // objects reads path-style requests, which is what a client does that is pointed at an address.
-func objects(r *http.Request) []asked {
+func objects(r *http.Request) []iamRequest {
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	resource, ok := map[string]string{"mastio-truststore": "Truststore", "mastio-audit": "AuditArchive"}[bucket]
 	if !ok {
@@ -270,22 +270,22 @@ func objects(r *http.Request) []asked {
 	}
 	switch {
 	case key == "" && r.Method == http.MethodGet:
-		return []asked{{
+		return []iamRequest{{
 			action:   "s3:ListBucket",
 			resource: resource,
 			context:  map[string][]string{"s3:prefix": r.URL.Query()["prefix"]},
 		}}
 	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.URL.Query().Has("versionId"):
-		return []asked{{action: "s3:GetObjectVersion", resource: resource}}
+		return []iamRequest{{action: "s3:GetObjectVersion", resource: resource}}
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
-		return []asked{{action: "s3:GetObject", resource: resource}}
+		return []iamRequest{{action: "s3:GetObject", resource: resource}}
 	case r.Method == http.MethodPut:
-		return []asked{{action: "s3:PutObject", resource: resource}}
+		return []iamRequest{{action: "s3:PutObject", resource: resource}}
 	}
 	return nil
 }
 
-func secrets(op string, body []byte) []asked {
+func secrets(op string, body []byte) []iamRequest {
 	var in struct {
 		ID    string `json:"SecretId"`
 		Name  string
@@ -310,5 +310,5 @@ func secrets(op string, body []byte) []asked {
 	if in.Stage != "" {
 		context["secretsmanager:VersionStage"] = []string{in.Stage}
 	}
-	return []asked{{action: "secretsmanager:" + op, resource: resource, context: context}}
+	return []iamRequest{{action: "secretsmanager:" + op, resource: resource, context: context}}
 }
