@@ -1,6 +1,6 @@
 # make run    sets everything up and starts the whole system on this machine
 # make test   sets everything up and runs the tests, the long ones in short form
-# make check  runs what takes long besides: CI runs both
+# make check  runs the long checks that make test leaves out; CI runs both
 # make help   lists the rest
 
 .DEFAULT_GOAL := help
@@ -16,8 +16,8 @@ FUZZTIME ?= 20000x
 unexport AWS_CA_BUNDLE
 
 # The flags of the functions, for everything: commands, tests and functions then share what is compiled. The race detector
-# alone needs cgo, and compiles everything once more. No program here keeps what a debugger reads, and the compiler takes a
-# seventh less without: shared/version has the same flag.
+# alone needs cgo, and compiles everything once more. Programs have no DWARF, which takes a seventh of the compiler's time:
+# shared/version has the same flags.
 export CGO_ENABLED := 0
 export GOFLAGS := $(GOFLAGS) -trimpath -tags=lambda.norpc -gcflags=all=-dwarf=false
 
@@ -35,7 +35,7 @@ need-go:
 setup: need-go ## check prerequisites and install what the local stack needs
 	@go run ./localstack/run --setup
 
-# Built first: after Ctrl-C, go run says that it failed.
+# Built first: after Ctrl-C, go run would report a failure.
 RUN := build/local/run
 .PHONY: program
 program: need-go
@@ -47,7 +47,7 @@ run: program ## build the functions and start everything on https://localhost:94
 
 AGENTS ?= 300
 .PHONY: demo
-demo: program ## as run, with a fleet in the middle of a rotation to look at in the dashboard (PORT=, AGENTS=)
+demo: program ## start everything with a fleet in the middle of a rotation, for a look at the dashboard (PORT=, AGENTS=)
 	@exec $(RUN) --port $(PORT) --demo $(AGENTS)
 
 .PHONY: logs
@@ -55,7 +55,7 @@ logs: ## follow the functions' log of the running stack
 	@test -f build/run/functions.log || { echo "no log yet: start the stack with make run" >&2; exit 1; }
 	@tail -n 200 -F build/run/functions.log
 
-# The command is built first: unlike go run it passes a signal on, and what it starts can go on behind it.
+# Built first: unlike go run, the command forwards signals, and the processes that it starts outlive it.
 CLOUD := build/cloud/cloud
 .PHONY: cloud
 cloud: need-go
@@ -81,8 +81,6 @@ localstack-logs: cloud ## print the output of the functions on LocalStack
 localstack-down: cloud ## stop the gateway, LocalStack and everything that they started
 	@$(CLOUD) down
 
-# Of the functions; with amd64 the CDK app wants -c architecture=x86_64 (CDK_ARGS).
-LAMBDA_ARCH ?= arm64
 .PHONY: restore-drill
 restore-drill: setup ## back up, rotate the Org CA, restore, and see that the Mastio notices (shared/OPERATING.md, "Disaster recovery")
 	@go test ./test/e2e -run '^TestRestoreDrill$$' -count=1 -v -timeout 5m
@@ -94,6 +92,8 @@ compromise-drill: setup ## leak an agent's key on purpose, rotate, and see when 
 # What /healthz answers as version: the tag, or the commit.
 VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
 
+# The architecture of the functions. For amd64 also set CDK_ARGS="-c architecture=x86_64".
+LAMBDA_ARCH ?= arm64
 .PHONY: build
 build: need-go ## build every function for AWS (linux/arm64) into build/lambda
 	@go run ./infra/release -functions build/lambda -arch '$(LAMBDA_ARCH)' -version '$(VERSION)'
@@ -106,17 +106,16 @@ cli: need-go ## build the command mastio, for this machine: build/bin/mastio
 release: need-go ## write a release to build/release: zips of the functions, commands, bill of materials, checksums
 	@go run ./infra/release
 
-# One package, and one test of a package, more than there are cores, whatever GOFLAGS says: many tests wait for other
-# processes. make lint has what go vet would find, once for all. The race detector needs cgo; what such a test builds does
-# not.
+# One package more than there are cores, and one test more in each package, whatever GOFLAGS says: many tests wait for
+# other processes. make lint includes go vet. The race detector needs cgo; the programs that such a test builds do not.
 AT_ONCE := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 GO_TEST := go test -vet=off -shuffle=on -timeout 30m -p $(AT_ONCE) -parallel $(AT_ONCE)
-# What takes longer to compile than to run is not optimised: the browser's protocol and the linter of certificates, and with
-# the detector AWS's clients. The functions' own programs share the others' compiled form.
+# Packages that take longer to compile than to run are not optimised: the browser's protocol and the linter of certificates,
+# and under the detector AWS's clients. All others are compiled as for the functions.
 GO_PLAIN := $(GO_TEST) -gcflags='github.com/chromedp/...=-N -l' -gcflags='github.com/zmap/...=-N -l'
 GO_RACE := CGO_ENABLED=1 $(GO_TEST) -race -gcflags='github.com/aws/...=-N -l' -exec 'env CGO_ENABLED=0'
 
-# The longest first: what they wait for is the time in which the rest is compiled.
+# The longest tests start first: the rest is compiled while they wait.
 LONGEST := ./test/e2e ./test/browser ./localstack/stack ./test/model ./test/sdk ./test/guide
 # What deploys: the libraries below it take longer to compile than everything else together.
 DEPLOYS := ./infra ./infra/mastio ./infra/preflight ./infra/smoke
@@ -275,7 +274,7 @@ deploy: build infra-setup ## deploy to the AWS account of your credentials
 smoke: need-go ## after a deployment: run the operator's guide against the deployed hosts, and ask what only an account can answer (ORG=, ROTATE_CA=1, SMOKE_ARGS=)
 	@go run ./infra/smoke $(if $(ORG),-org '$(ORG)') $(if $(ROTATE_CA),-rotate-ca) $(SMOKE_ARGS)
 
-# Once for what can be deployed again. For what cannot, the word and the organisation's name besides.
+# Without CONFIRM and ORG it removes only what can be deployed again.
 destroy: build infra-setup ## remove functions, APIs and alarms, and keep the data (CONFIRM=delete-ca-keys ORG=orgId: remove the data too, keys after 30 days)
 	@if test -z "$(CONFIRM)$(ORG)"; then \
 		$(RUN_CDK) destroy Mastio $(CDK_ARGS); \

@@ -91,8 +91,7 @@ func (s *Service) listSeals() statement {
 	}
 }
 
-// writeArchive creates objects. To replace one is impossible for as long as it is locked, and it is from its creation
-// on.
+// writeArchive permits creating objects. An object is locked from its creation, and a locked object cannot be replaced.
 func (s *Service) writeArchive() statement {
 	return statement{
 		sid:       "WriteArchive",

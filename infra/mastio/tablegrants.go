@@ -156,7 +156,7 @@ func (s *Service) readOwners() statement {
 	}
 }
 
-// writeAliases lets those of an agent be taken and given back, together with the agent.
+// writeAliases permits writing and deleting an agent's aliases, together with the agent's record.
 func (s *Service) writeAliases() statement {
 	return statement{
 		sid:        "WriteAliases",
@@ -340,8 +340,8 @@ func (s *Service) placeAgents() statement {
 	}
 }
 
-// markSuspects accompanies writeAgents in every role: that an agent is suspect, or is no longer, together with its
-// record.
+// markSuspects accompanies writeAgents in every role: it permits setting and removing the mark of a suspect agent,
+// together with the agent's record.
 func (s *Service) markSuspects() statement {
 	return statement{
 		sid:        "MarkSuspects",

@@ -47,8 +47,8 @@ func TestTransactionsUnderBothReadings(t *testing.T) {
 	})
 }
 
-// A union has the keys of the statements that it is made of and no other, and stands for those that allow nothing
-// besides.
+// A union has the keys of the statements that it is made of and no other, and stands for statements that allow nothing
+// else.
 func TestUnionsAddNothing(t *testing.T) {
 	put, remove, change := "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:UpdateItem"
 	in := func(sid string, c conditions, table string, actions ...string) statement {

@@ -238,10 +238,10 @@ func (w *Watch) jobs() {
 	})
 }
 
-// failing is for how many minutes at a time, and how many times in a row, a job's errors are counted: more than one in
-// each says that it fails. Lambda tries a run three times within some three minutes. So a run that fails for good is
-// three errors, which may fall into two periods. Then nothing happens until the next run. Of a job that runs several
-// times an hour two runs in a row have to fail; of one that does not, one.
+// failing returns the period of the alarm for a job's errors, in minutes, and the number of periods in a row. More
+// than one error in each period raises the alarm. Lambda tries a run three times within some three minutes, so a
+// failed run is three errors, which may fall into two periods. A job that runs several times an hour has to fail twice
+// in a row; any other job has to fail once.
 func failing(every awscdk.Duration) (period, periods int) {
 	interval := int(*every.ToMinutes(nil))
 	if interval > 60 {

@@ -198,9 +198,9 @@ func (q *questions) transaction(ctx context.Context) (string, error) {
 	}
 	switch err := q.put(ctx, "A#2", "B#2"); {
 	case err == nil:
-		return "each item is judged by itself", nil
+		return "IAM judges each item separately", nil
 	case code(err) == "AccessDeniedException":
-		return "the keys of all items are judged together: the statements …Together are what allows it", nil
+		return "IAM judges the keys of all items together; the statements …Together permit the call", nil
 	default:
 		return "", err
 	}

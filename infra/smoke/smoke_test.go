@@ -15,7 +15,7 @@ func TestWorkingInstallation(t *testing.T) {
 	}
 	for _, says := range []string{
 		"acme: agents at https://", "401 Certificate has been revoked", "agent.cert_rotated",
-		"each item is judged by itself",
+		"IAM judges each item separately",
 		"first map[NotFoundException:true]",
 		"first map[KMSInvalidStateException:true]", "mastio-acme-failed-events was published",
 		"401 with WWW-Authenticate", "1 lines as they were written", "octets for a token",
@@ -75,7 +75,7 @@ func TestQuestions(t *testing.T) {
 				return 400, `{"__type":"AccessDeniedException","message":"no"}`
 			}
 			return 200, `{}`
-		}, "the keys of all items are judged together", exitWorks},
+		}, "IAM judges the keys of all items together", exitWorks},
 		"a transaction that breaks": {"TransactWriteItems", func(body string) (int, string) {
 			if strings.Contains(body, "A#2") {
 				return 400, `{"__type":"ValidationException","message":"odd"}`

@@ -73,7 +73,7 @@ func (s settings) forFunctions(getenv func(string) string) map[string]string {
 	return env
 }
 
-// kept is the admin secret to go on with: where state is kept, the one in the file; else a new one at every start.
+// kept returns the admin secret in the file if state is kept. Without state every start makes a new secret.
 func (s settings) kept(data string) string {
 	if data == "" {
 		return ""

@@ -126,8 +126,8 @@ func (f *follower) find(ctx context.Context) error {
 	}
 }
 
-// offer gives records to the function until it has dealt with all of them. There is no limit to it, as there is on AWS,
-// where a batch that fails is halved, and what is left of it ends in a queue.
+// offer retries records without a limit, until the function has processed all of them. AWS halves a batch that fails,
+// and sends what is left to a queue.
 func (f *follower) offer(ctx context.Context, records []types.Record) error {
 	for len(records) > 0 {
 		if err := ctx.Err(); err != nil {

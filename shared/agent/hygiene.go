@@ -49,8 +49,8 @@ func (s Schedule) Due(p Pin) time.Time {
 	return p.NotBefore.Add(max(life-s.RenewBefore, life/3*2))
 }
 
-// Hygiene is what an agent's record has of its hygiene. All but Deliver, Named and Job is about one pin, and void for
-// another.
+// Hygiene is the part of an agent's record that is about hygiene. Deliver, Named and Job belong to the agent. The other
+// fields belong to the pin in About, and are void for any other pin.
 type Hygiene struct {
 	Deliver Delivery
 	About   string // thumbprint of the pin

@@ -252,7 +252,7 @@ func (l *life) goBack(t *rapid.T) {
 	}
 }
 
-// waits reports whether the certificate in use has not ended for the sake of a successor that was not heard of.
+// waits reports whether the certificate in use still counts, because its successor may not have arrived.
 func (l *life) waits() bool { return l.asked.IsZero() || l.now.Before(l.asked.Add(overlap)) }
 
 func (l *life) finalise(*rapid.T) { l.ca.accepted, l.ca.previous = map[int64]time.Time{}, 0 }

@@ -80,9 +80,9 @@ func (a Agent) MayBeSuspected(thumbprint string, life time.Duration, now time.Ti
 		!a.names(func(p Pin) bool { return p.Thumbprint == thumbprint }, now)
 }
 
-// names reports whether a pin is the one that is looked for, other than one that is kept for a rollback alone. Such a
-// pin is as dead as none if a successor's first use ended it, or an operator; not if its deadline did: the answer with
-// the successor may be lost.
+// names reports whether a pin matches is. It skips a pin that is kept for a rollback alone, if a successor's first use
+// or an operator ended the pin. A pin that ended at its deadline still matches: the answer with its successor may be
+// lost.
 func (a Agent) names(is func(Pin) bool, now time.Time) bool {
 	return slices.ContainsFunc(a.Pins, func(p Pin) bool {
 		dead := p.sleeps(now) && (!p.Yields || !p.Until.After(a.Past.Activated))

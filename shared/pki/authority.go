@@ -126,8 +126,8 @@ func (a Authority) check(now time.Time, below int) error {
 	return nil
 }
 
-// sign makes the certificate of a template, its validity cut at both ends to that of every CA above it: an uploaded
-// CA may outlive its root.
+// sign makes the certificate of a template. It cuts the validity to that of every CA above: an uploaded CA may outlive
+// its root.
 func (a Authority) sign(template *x509.Certificate, pub crypto.PublicKey) (*x509.Certificate, error) {
 	for _, above := range a.Chain {
 		if template.NotBefore.Before(above.NotBefore) {
@@ -138,7 +138,8 @@ func (a Authority) sign(template *x509.Certificate, pub crypto.PublicKey) (*x509
 		}
 	}
 	issuer := a.Chain[0]
-	// x509 would leave it out if the issuer's name were the subject's, as that of an uploaded CA may be.
+	// Set here, because x509 leaves out the authority key identifier where issuer and subject have the same name. An
+	// uploaded CA can have the subject's name.
 	template.AuthorityKeyId = issuer.SubjectKeyId
 	return create(template, issuer, pub, a.Key)
 }

@@ -226,9 +226,9 @@ type Query struct {
 
 // DueQuery asks for a page of the agents that hygiene is to look at.
 type DueQuery struct {
-	At     time.Time // those that are due then
-	After  time.Time // and only those that are due after this instant, which is before At, and not notified; zero: all
-	Told   bool      // and before them, by the end of their certificates, those whose operators were notified
+	At     time.Time // returns the agents that are due at this instant
+	After  time.Time // skips those that were due by this earlier instant, and those that were notified; zero: skips none
+	Told   bool      // lists first the agents whose operators were notified, by the end of their certificates
 	Limit  int       // 1 to 1,000
 	Cursor string    // of the page before; empty: the first page
 }

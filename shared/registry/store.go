@@ -128,7 +128,7 @@ type Store interface {
 	Census(ctx context.Context, current, newest int64) (map[agent.Method]Tally, error)
 
 	// Due reads a page of the agents that are due at a time, as agent.Agent.Entry says, which may be early. Agents
-	// whose operator was notified are on it only if q.Told asks for them. It may lag behind as Agents may.
+	// whose operator was notified are on it only if the query asks for them. It may lag behind as Agents may.
 	//
 	// Errors: ErrCursor for a cursor that no page of such a query had.
 	Due(ctx context.Context, q DueQuery) (DuePage, error)

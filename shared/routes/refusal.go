@@ -139,7 +139,7 @@ func refusal(r Route, status int, codes []string) object {
 			"example": exampleOf(status, codes, oauth, m),
 		}
 	}
-	described := object{"description": told(r, status, codes, oauth), "content": content}
+	described := object{"description": refusalText(r, status, codes, oauth), "content": content}
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		described["headers"] = object{"Retry-After": object{
 			"schema": object{"type": "integer"}, "description": "Seconds; absent where nothing is known.",
@@ -148,8 +148,8 @@ func refusal(r Route, status int, codes []string) object {
 	return described
 }
 
-// told is the description of a refusal.
-func told(r Route, status int, codes []string, oauth bool) string {
+// refusalText is the description of a refusal.
+func refusalText(r Route, status int, codes []string, oauth bool) string {
 	var parts []string
 	if len(codes) > 0 {
 		member := "code"

@@ -42,7 +42,8 @@ type Policy struct {
 type Known struct {
 	Generation  int64
 	Certificate *x509.Certificate
-	// Above says that it was only ever above an uploaded CA: it is no generation's own, and may stand above the next.
+	// Above reports that the certificate only ever stood above an uploaded CA. No generation owns it: it may stand above
+	// the next upload.
 	Above bool
 }
 

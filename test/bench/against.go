@@ -21,7 +21,7 @@ const (
 type slice struct {
 	rate      float64                  // requests a second
 	cpu       map[string]time.Duration // of one request, by kind of process
-	clientCPU time.Duration            // of one request, besides
+	clientCPU time.Duration            // of one request, not in cpu
 }
 
 func (s slice) total() time.Duration {
@@ -157,7 +157,7 @@ func (w *workload) print(out io.Writer, both [2]*contender) {
 		}
 		w.row(t, "  "+kind, "%.2f ms", func(s slice) float64 { return ms(s.cpu[kind]) })
 	}
-	w.row(t, "the clients, besides", "%.2f ms", func(s slice) float64 { return ms(s.clientCPU) })
+	w.row(t, "the clients, not included", "%.2f ms", func(s slice) float64 { return ms(s.clientCPU) })
 	t.Flush() //nolint:errcheck // a reader who went away reads no error either
 }
 

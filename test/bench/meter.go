@@ -67,5 +67,5 @@ func (m *meter) used(client time.Duration) []process {
 			total += sum
 		}
 	}
-	return append(list, process{"all of these", total}, process{"the load's client, besides", client})
+	return append(list, process{"all of these", total}, process{"the load's client, not included", client})
 }

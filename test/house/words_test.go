@@ -18,7 +18,8 @@ import (
 
 // oldWords are words of another style. A reader in a hurry, often not a native speaker, reads a sentence with one of
 // them twice.
-var oldWords = regexp.MustCompile(`(?i)\b(whoever|nobody|somebody|of\s+which|but\s+for|gets\s+on|has\s+it\s+that)\b`)
+var oldWords = regexp.MustCompile(`(?i)\b(whoever|nobody|somebody|of\s+which|but\s+for|gets\s+on|has\s+it\s+that|` +
+	`shall|told|beside|besides|by\s+itself|for\s+the\s+sake\s+of)\b`)
 
 // prose is a run of text that a person wrote for a person, and the line that the run starts at.
 type prose struct {

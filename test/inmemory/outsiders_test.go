@@ -109,7 +109,7 @@ func TestScheduledRotationOfAFleet(t *testing.T) {
 	r := f.Org(t).Reissue
 	t.Logf("%d of %d agents moved, %d owners of others notified, %d token requests failed", moved, len(f.agents),
 		r.Notified, f.failed)
-	// Besides those of the BYOCA agents, the owners of agents that have renewed after their slot.
+	// The owners of the BYOCA agents, and the owners of agents that have renewed after their slot.
 	if r.State != orgca.Finished || r.Notified < int64(fleetSize()/10) || f.failed > 0 {
 		t.Errorf("the end is %+v", r)
 	}

@@ -28,8 +28,8 @@ var database = sync.OnceValues(func() (*dynamodb.Server, error) {
 	return dynamodb.Start(context.Background(), dynamodb.Config{Cache: cache})
 })
 
-// Start builds the functions and starts a Mastio without state on a port of its own. Of the configuration it takes what
-// goes beyond that.
+// Start builds the functions and starts a Mastio without state on a free port. It sets Functions, Cache, Addr and
+// Database of cfg, and keeps the rest.
 func Start(ctx context.Context, cfg stack.Config) (_ *stack.Stack, err error) {
 	cfg.Functions, cfg.Cache, cfg.Addr = functions, cache, "127.0.0.1:0"
 	if err := build(); err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/mastio-aws/mastio/localstack/machine"
 )
 
-// usable is what a Python must get through.
+// usable is a script that a Python has to run without an error.
 const usable = "import sys, venv, ensurepip, ssl; assert sys.version_info[:2] >= (3, 10)"
 
 // ErrMissing means that no Python can be used.

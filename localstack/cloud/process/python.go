@@ -19,8 +19,8 @@ var ErrNoPython = errors.New("LocalStack " + Version + ` needs Python 3.12 or 3.
   or name one:                 MASTIO_PYTHON=/path/to/python3.13
 or give a LocalStack that is up: LOCALSTACK_ENDPOINT=http://127.0.0.1:4566`)
 
-// usable is what a Python must get through. LocalStack 4.14.0 does not compile before 3.12, whatever its metadata says,
-// and some of its dependencies have no package for 3.14.
+// usable is a script that a Python has to run without an error. LocalStack 4.14.0 does not compile before 3.12,
+// whatever its metadata says, and some of its dependencies have no package for 3.14.
 const usable = "import sys, venv, ensurepip, ssl, sqlite3; assert (3, 12) <= sys.version_info[:2] <= (3, 13)"
 
 // FindPython returns a Python that LocalStack runs on: the one that MASTIO_PYTHON names and no other, or the first of

@@ -50,5 +50,5 @@ fence                 rises with each rotation: an older one cannot commit
 leaves                ends of chains that a checkpoint covers
 timestamp: off        no time-stamping authority is set
 
-This file proves nothing by itself.
+This file alone proves nothing.
 `

@@ -60,7 +60,7 @@ func TestAnswerThatIsLost(t *testing.T) {
 	m, dir := newMastio(t), filepath.Join(t.TempDir(), "kyc")
 	m.routes[rotateRoute] = cut
 	args := []string{"agents", "rotate", "kyc", "--out", dir}
-	if got, _, stderr := m.run(args...); got != 4 || !strings.Contains(stderr, "asks again by itself") {
+	if got, _, stderr := m.run(args...); got != 4 || !strings.Contains(stderr, "repeats the request") {
 		t.Fatalf("exit status %d, want 4: %s", got, stderr)
 	}
 	first, key, times := m.bodies[0], m.keys[0], len(m.requests)

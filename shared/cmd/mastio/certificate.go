@@ -153,7 +153,7 @@ func (a *app) certify(ctx context.Context, f identity.Folder, path string, compo
 	answer, err := a.do(ctx, api.Request{Method: http.MethodPost, Path: path, Body: p.Body, Key: p.Key}, true)
 	if err != nil {
 		if statusOf(err) == unknown {
-			return fmt.Errorf("%w\nThe same command asks again by itself: %s has the request", err, f.Dir)
+			return fmt.Errorf("%w\nRun the same command again: it repeats the request that is saved in %s", err, f.Dir)
 		}
 		if statusOf(err) == refused {
 			err = errors.Join(err, f.Drop())

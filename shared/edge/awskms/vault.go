@@ -14,7 +14,8 @@ type Vault struct {
 	API   API
 	KeyID string
 	Now   func() time.Time
-	// Patience is as that of Keys. The key comes with the deployment, so a tenth of it is what a call gets.
+	// Patience has the meaning of Keys.Patience. The deployment has made the key long ago, so a call waits for at most a
+	// tenth of Patience.
 	Patience time.Duration
 }
 

@@ -63,7 +63,7 @@ func (k keptValue[V]) fresh(now time.Time) bool {
 	return !now.Before(k.at) && now.Sub(k.at) < recentFor
 }
 
-// of returns what is remembered, and reads it otherwise. Errors: those of read.
+// of returns the remembered value, or reads one. Errors: those of read.
 func (l *lately[K, V]) of(key K, read func() (V, error)) (V, error) {
 	now := l.now()
 	l.mu.Lock()

@@ -16,7 +16,7 @@ import (
 // html/template escapes what could end a value or a tag.
 var control = regexp.MustCompile(`<(a|form|button|input|select|textarea)(\s[^>]*)?>|</form>`)
 
-// dropped are the attributes that a disabled control has no more, or has anew.
+// dropped matches the attributes that disabling a control removes or replaces.
 var dropped = regexp.MustCompile(`\s(?:href|title|role)="[^"]*"|\s(?:disabled|autofocus)\b`)
 
 // restricted returns a page with every link and form disabled that leads to a route which the role may not use. It

@@ -388,8 +388,8 @@ func (d *Dashboard) confirmed(
 	return nil
 }
 
-// unconfirmed answers what was refused after it was confirmed. The form shows what the same input, or one more answer,
-// can mend; other errors have a page of their own.
+// unconfirmed answers a request that was refused after its confirmation. The form reports the errors that the same
+// input, or one more answer, can mend; other errors have a page of their own.
 func (d *Dashboard) unconfirmed(w http.ResponseWriter, r *http.Request, kind string, f url.Values, err error) error {
 	p := d.problem(r, err)
 	v := confirmView{Kind: kind, Form: fresh("/proxy/pki/"+kind, f), Problem: sentences(p)}

@@ -10,7 +10,7 @@ import (
 	"github.com/mastio-aws/mastio/shared/usecase/rotateca"
 )
 
-// largeFleet is how many agents a page looks through for a part of a name, and counts for a number beside a link.
+// largeFleet is how many agents a page looks through for a part of a name, and counts for a number next to a link.
 const largeFleet = 20_000
 
 // tally counts the fleet, out of indexes alone. A number that is not known is negative: what else there is to see is

@@ -226,8 +226,9 @@ func (s *Store) countPages(ctx context.Context, in *dynamodb.QueryInput, counted
 	}
 }
 
-// hygiene is a map of its own within the item, and none where there is nothing to keep. What is known is most often
-// about the newest pin, which the record has, and a version of the secret may have the name of its certificate.
+// hygiene writes a map within the item, or nothing where there is nothing to keep. The map is most often about the
+// newest pin, whose thumbprint the record has, and a version of the secret may be named after that thumbprint: neither
+// is written again.
 func (w writer) hygiene(h agent.Hygiene, newest string) {
 	in := writer{item{}}
 	in.text("deliver", string(h.Deliver))

@@ -184,7 +184,7 @@ func (n *Directory) read(ctx context.Context, name string, out *secretsmanager.G
 
 // absent reports whether an answer means that there is no such secret. One that waits for its deletion is refused as an
 // invalid request. For a name that it cannot resolve, AWS may refuse access instead, even where a policy covers the
-// name: an existing and an unknown name must not be told apart by that.
+// name: that answer must not show which names exist.
 func absent(err error) bool {
 	var api smithy.APIError
 	if !errors.As(err, &api) {

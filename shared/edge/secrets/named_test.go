@@ -207,8 +207,8 @@ func TestANameCannotBeFoundOutByItsCalls(t *testing.T) {
 	}
 }
 
-// However many names are guessed, they cost 32 calls at first and one a second from then on. Those who go beyond it
-// are told to wait, whether or not the name exists; an admin whom the instance knows is not.
+// However many names are guessed, they cost 32 calls at first and one a second from then on. Guesses beyond
+// that have to wait, whether or not the name exists; an admin whom the instance knows does not wait.
 func TestGuessedNamesCostABoundedNumberOfCalls(t *testing.T) {
 	s := openSafe()
 	s.put("alice", admin.Operator, secretOf("a"))

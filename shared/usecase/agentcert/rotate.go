@@ -82,11 +82,10 @@ func (r RotateResult) Private() (done problem.Done, holds bool) {
 // Rotate issues and pins a new certificate. When it returns without error, the old pin is gone (or, with grace, has a
 // deadline), the event is in the agent's audit chain, and the new certificate counts under the current generation.
 //
-// Errors: agent.ErrNotFound, agent.ErrDeactivated, agent.ErrRotateAtYourCA, orgca.ErrMissing, the errors of
-// Prepare, Issuer.Pin and of reason.Read, ErrGrace; ErrConcurrent when another rotation of the same agent ended the
-// same certificate at once, whose new certificate is the one that counts; registry.ErrUnknown when the store stayed
-// silent at the commit: the certificate was not handed out, so rotating again is safe and necessary; those of
-// idempotency.Do.
+// Errors: agent.ErrNotFound, agent.ErrDeactivated, agent.ErrRotateAtYourCA, orgca.ErrMissing, the errors of Prepare,
+// of Issuer.Pin, of reason.Read and of idempotency.Do, ErrGrace. ErrConcurrent: another rotation of the agent
+// committed first, and its certificate counts. registry.ErrUnknown: the store did not confirm the commit. The
+// certificate was not returned, so the caller has to rotate again, which is safe.
 func (r *Rotator) Rotate(ctx context.Context, req RotateRequest) (RotateResult, error) {
 	return idempotency.Do(ctx, r.Store, req.Once, r.Issuer.Now, func() (RotateResult, error) { return r.do(ctx, req) })
 }

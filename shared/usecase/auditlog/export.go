@@ -37,9 +37,9 @@ type Page struct {
 const MaxLimit = 10_000
 
 const (
-	// settle is how old a row's id must be before a page may end after it. An id is made before its row is committed,
-	// by clocks that differ, and the index lags behind: one that has not shown up by then never will. The last page
-	// has the newest rows too, because no later page could miss a row that is still to come.
+	// settle is the least age of a row's id before a page may end after the row. Ids are made before the commit, by clocks
+	// that differ, and the index lags behind. A row that is missing after settle never appears. The last page has the
+	// newest rows too, because no later page follows that could miss a row.
 	settle = time.Minute
 
 	maxScan   = 50_000    // rows looked at for one page: a filter that few pass must not take longer than a function may

@@ -31,9 +31,9 @@ type Order struct {
 	Once       idempotency.Request[registry.Job]
 }
 
-// RotateMany begins a job that has hygiene replace the certificates of the active agents that a filter leaves, where it
-// delivers them, and name the others to their owners. One job goes on at a time. The filter is resolved now: what is
-// due, and which generation is the current one.
+// RotateMany starts a job for the active agents that match a filter. Hygiene delivers new certificates to the agents
+// that have a delivery, and notifies the owners of the others. Only one job runs at a time. The filter's due date and
+// its current generation are resolved now.
 //
 // Errors: ErrEveryAgent, ErrJobRunning, orgca.ErrMissing for NotCurrent without an Org CA, registry.ErrUnknown, those
 // of idempotency.Do.

@@ -23,8 +23,8 @@ type place struct {
 	hour time.Time
 }
 
-// order returns who stands in line, those first that were seen last: they are the ones that ask for tokens now, and get
-// none. Of the same hour, the order of the listing stays.
+// order returns the agents that wait, the most recently seen first: these agents ask for tokens now, and get none.
+// Agents of the same hour keep the order of the listing.
 func (l line) order() []agent.ID {
 	slices.SortStableFunc(l, func(a, b place) int { return b.hour.Compare(a.hour) })
 	ids := make([]agent.ID, len(l))
@@ -34,8 +34,8 @@ func (l line) order() []agent.ID {
 	return ids
 }
 
-// lineUp returns agents with their last hours. A pass reads that of each agent that is left: one read unit. The order
-// is worth no error.
+// lineUp returns agents with their last hours, for one read unit an agent that is left. An hour that cannot be read
+// only changes the order: lineUp logs the error and goes on.
 func (p *pass) lineUp(ctx context.Context, ids []agent.ID) line {
 	if len(ids) == 0 {
 		return nil
@@ -51,8 +51,8 @@ func (p *pass) lineUp(ctx context.Context, ids []agent.ID) line {
 	return l
 }
 
-// bring hands over the agents that have not moved: those that get no tokens any more first, then those of overlaps.
-// hand returns whether the time was over before it had handed over all; over: so it was.
+// bring passes the agents that have not moved to hand: first those that get no tokens, then those in overlaps. hand
+// reports whether the time ran out before it had processed all of them; bring returns that as over.
 func (p *pass) bring(ctx context.Context, org registry.Org, hand func(...agent.ID) bool) (over bool, err error) {
 	waiting, over, err := p.waiting(ctx, org, hand)
 	if over || err != nil {

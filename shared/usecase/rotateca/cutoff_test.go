@@ -25,7 +25,7 @@ func finalise(t *testing.T, m *inmemory.Mastio, req rotateca.Request) (rotateca.
 	return m.RotateCA.Do(t.Context(), req)
 }
 
-// refusedFor checks that a finalise was refused for the sake of so many agents, and returns the first ones.
+// refusedFor checks that a finalise was refused because of so many agents, and returns the first ones.
 func refusedFor(t *testing.T, err error, count int64) []problem.Agent {
 	t.Helper()
 	p := problem.Of(err)

@@ -65,8 +65,9 @@ func (j *Job) note(ctx context.Context, g orgca.Generation, fence, noted int64) 
 	return err
 }
 
-// write notes a fence on a generation's key and returns what stands there. A key that waits for its deletion takes no
-// note: that of a generation which was retired in a time that the registry has forgotten. It has one from then.
+// write notes a fence on a generation's key and returns the fence that the key carries. A key that waits for its
+// deletion accepts no note. Such a key is of a generation that was retired after the backup that was restored, and its
+// note is from then.
 func (j *Job) write(ctx context.Context, g orgca.Generation, fence int64) (int64, error) {
 	err := j.Notes.Note(ctx, g.SigningKey(), fence)
 	if err == nil {

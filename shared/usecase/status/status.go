@@ -57,8 +57,8 @@ type Publication struct {
 // MaxAge is for how long an instance hands out a document, and a cache may keep it.
 const MaxAge = time.Second
 
-// Document returns the signed status as of now, or that of less than MaxAge ago. Besides the signature it costs three
-// reads, and a conditional write where what it says has changed.
+// Document returns the current signed status, or a document that is younger than MaxAge. A new document costs a
+// signature, three reads and, if its content changed, a conditional write.
 //
 // Errors: registry.ErrUnavailable, registry.ErrUnknown and registry.ErrConflict where others keep changing the status;
 // those of the keys.

@@ -1,4 +1,4 @@
-// What pages can do besides, where scripts run: copy, count, and say that they are at work. Nothing here is needed.
+// What pages can also do where scripts run: copy, count, and say that they are at work. Nothing here is needed.
 'use strict';
 
 const drawing = {
