@@ -7,16 +7,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// progressLine is one line of the progress.
-type progressLine struct {
+// ProgressLine is one line of the progress.
+type ProgressLine struct {
 	Agents     int64 `json:"agents"`
 	ReEnrolled int64 `json:"re_enrolled"`
 	Remaining  int64 `json:"remaining"`
 }
 
 type progress struct {
-	progressLine
-	PerMethod map[string]progressLine `json:"per_method"`
+	ProgressLine
+	PerMethod map[string]ProgressLine `json:"per_method"`
 }
 
 func (m *target) progressNow(t *testing.T) progress {
@@ -28,13 +28,13 @@ func (m *target) progressNow(t *testing.T) progress {
 	if err := json.Unmarshal(a.body, &status); err != nil || status.Progress == nil {
 		t.Fatalf("no progress: %v\n%s", err, a.body)
 	}
-	var sum progressLine
+	var sum ProgressLine
 	for _, m := range status.Progress.PerMethod {
 		sum.Agents, sum.ReEnrolled, sum.Remaining = sum.Agents+m.Agents, sum.ReEnrolled+m.ReEnrolled,
 			sum.Remaining+m.Remaining
 	}
 	p := *status.Progress
-	if diff := cmp.Diff(sum, p.progressLine); diff != "" || p.Agents != p.ReEnrolled+p.Remaining || len(p.PerMethod) != 3 {
+	if diff := cmp.Diff(sum, p.ProgressLine); diff != "" || p.Agents != p.ReEnrolled+p.Remaining || len(p.PerMethod) != 3 {
 		t.Errorf("the methods do not add up (-sum +total):\n%s", diff)
 	}
 	return p
@@ -60,9 +60,9 @@ func TestProgress(t *testing.T) {
 	m.Lambda.Kill("rotateca")
 	want := rotated
 	want.Agents, want.ReEnrolled, want.Remaining = want.Agents-1, want.ReEnrolled+2, want.Remaining-3
-	want.PerMethod = map[string]progressLine{"byoca": rotated.PerMethod["byoca"], "spiffe": rotated.PerMethod["spiffe"]}
+	want.PerMethod = map[string]ProgressLine{"byoca": rotated.PerMethod["byoca"], "spiffe": rotated.PerMethod["spiffe"]}
 	minted := rotated.PerMethod["minted"]
-	want.PerMethod["minted"] = progressLine{minted.Agents - 1, minted.ReEnrolled + 2, minted.Remaining - 3}
+	want.PerMethod["minted"] = ProgressLine{minted.Agents - 1, minted.ReEnrolled + 2, minted.Remaining - 3}
 	if diff := cmp.Diff(want, m.progressNow(t)); diff != "" {
 		t.Errorf("two have moved and one is gone (-want +got):\n%s", diff)
 	}
