@@ -29,6 +29,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb/dynamodbtest"
 	"github.com/mastio-aws/mastio/localstack/aws/sigv4"
 	"github.com/mastio-aws/mastio/localstack/stack"
 	"github.com/mastio-aws/mastio/shared/routes"
@@ -76,19 +77,11 @@ func start(t *testing.T, cfg stack.Config) *stack.Stack {
 	return s
 }
 
-// database is one for the tests to whose stacks it does not matter. It ends with the process.
-var database = sync.OnceValues(func() (*dynamodb.Server, error) {
-	return dynamodb.Start(context.Background(), dynamodb.Config{Cache: cache})
-})
-
 // startShared is start, with the database of other tests. Each of them enrols an agent of the same name, because the
 // tables are apart.
 func startShared(t *testing.T, cfg stack.Config) *stack.Stack {
 	t.Helper()
-	var err error
-	if cfg.Database, err = database(); err != nil {
-		t.Fatal(err)
-	}
+	cfg.Database = dynamodbtest.Server(t, root)
 	return start(t, cfg)
 }
 

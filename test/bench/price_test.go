@@ -1,13 +1,10 @@
 package main
 
 import (
-	"context"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,24 +13,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb/dynamodbtest"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/schema"
 )
-
-// local is the one DynamoDB Local of these tests: each makes tables of its own.
-var local struct {
-	sync.Once
-	process *dynamodb.Server
-	err     error
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if local.process != nil {
-		local.process.Close()
-	}
-	os.Exit(code)
-}
 
 // database returns an endpoint of DynamoDB Local.
 func database(t *testing.T) string {
@@ -41,22 +24,7 @@ func database(t *testing.T) string {
 	if endpoint := os.Getenv("DYNAMODB_ENDPOINT"); endpoint != "" {
 		return endpoint
 	}
-	for _, tool := range []string{"npm", "javac", "java"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatalf("DynamoDB Local needs %s", tool)
-			}
-			t.Skipf("DynamoDB Local needs %s; or set DYNAMODB_ENDPOINT", tool)
-		}
-	}
-	local.Do(func() {
-		local.process, local.err = dynamodb.Start(context.Background(),
-			dynamodb.Config{Cache: filepath.Join("..", "..", "build", "localstack")})
-	})
-	if local.err != nil {
-		t.Fatal(local.err)
-	}
-	return local.process.Endpoint()
+	return dynamodbtest.Server(t, filepath.Join("..", "..")).Endpoint()
 }
 
 // open returns a Mastio of its own over DynamoDB Local.

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb/dynamodbtest"
 	"github.com/mastio-aws/mastio/localstack/machine"
 	"github.com/mastio-aws/mastio/localstack/stack"
 )
@@ -22,12 +22,6 @@ var functions, cache = filepath.Join(root, "build", "local"), filepath.Join(root
 // build runs once in a process: the sources do not change under a test.
 var build = sync.OnceValue(func() error { return stack.Build(context.Background(), root, functions) })
 
-// database is one for all Mastios of a process, and ends with the process. A database of its own would cost a Mastio
-// more than the rest of the start, and would answer slowly until Java has compiled it.
-var database = sync.OnceValues(func() (*dynamodb.Server, error) {
-	return dynamodb.Start(context.Background(), dynamodb.Config{Cache: cache})
-})
-
 // Start builds the functions and starts a Mastio without state on a free port. It sets Functions, Cache, Addr and
 // Database of cfg, and keeps the rest.
 func Start(ctx context.Context, cfg stack.Config) (_ *stack.Stack, err error) {
@@ -35,7 +29,7 @@ func Start(ctx context.Context, cfg stack.Config) (_ *stack.Stack, err error) {
 	if err := build(); err != nil {
 		return nil, err
 	}
-	if cfg.Database, err = database(); err != nil {
+	if cfg.Database, err = dynamodbtest.Shared(root); err != nil {
 		return nil, err
 	}
 	return stack.Start(ctx, cfg)

@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -21,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb/dynamodbtest"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/schema"
 )
@@ -108,40 +107,10 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// database is one for all tests: each makes tables of its own.
-var database struct {
-	sync.Once
-	process *dynamodb.Server
-	err     error
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if database.process != nil {
-		database.process.Close()
-	}
-	os.Exit(code)
-}
-
 // tables makes a set of tables and returns how to copy them.
 func tables(t *testing.T) Config {
 	t.Helper()
-	for _, tool := range []string{"npm", "javac", "java"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatalf("%s is needed: %v", tool, err)
-			}
-			t.Skipf("%s is needed: %v", tool, err)
-		}
-	}
-	database.Do(func() {
-		database.process, database.err = dynamodb.Start(context.Background(),
-			dynamodb.Config{Cache: "../../../build/localstack"})
-	})
-	if database.err != nil {
-		t.Fatal(database.err)
-	}
-	endpoint := database.process.Endpoint()
+	endpoint := dynamodbtest.Server(t, "../../..").Endpoint()
 	c := awsdynamodb.New(awsdynamodb.Options{
 		Region:                          "us-east-1",
 		BaseEndpoint:                    &endpoint,

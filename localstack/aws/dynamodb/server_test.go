@@ -22,53 +22,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb/dynamodbtest"
 )
 
-// cache is the one that `make run` uses: the packages are fetched once for all.
-const cache = "../../../build/localstack"
-
-func needTools(t *testing.T) {
-	t.Helper()
-	for _, tool := range []string{"npm", "javac", "java"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatalf("%s is needed: %v", tool, err)
-			}
-			t.Skipf("%s is needed: %v", tool, err)
-		}
-	}
-}
-
-// running is a server for tests that neither end it nor want it new.
-var running struct {
-	sync.Once
-	server *dynamodb.Server
-	err    error
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if running.server != nil {
-		running.server.Close()
-	}
-	os.Exit(code)
-}
-
-func shared(t *testing.T) *dynamodb.Server {
-	t.Helper()
-	needTools(t)
-	running.Do(func() {
-		running.server, running.err = dynamodb.Start(context.Background(), dynamodb.Config{Cache: cache})
-	})
-	if running.err != nil {
-		t.Fatal(running.err)
-	}
-	return running.server
-}
+// root is the project's folder, and cache the one that `make run` uses: the packages are fetched once for all.
+const (
+	root  = "../../.."
+	cache = root + "/build/localstack"
+)
 
 func start(t *testing.T, cfg dynamodb.Config) *dynamodb.Server {
 	t.Helper()
-	needTools(t)
+	dynamodbtest.NeedTools(t)
 	cfg.Cache = cache
 	s, err := dynamodb.Start(t.Context(), cfg)
 	if err != nil {
@@ -144,7 +109,7 @@ func TestListensOnLoopbackOnly(t *testing.T) {
 	if _, err := os.Stat("/proc/net/tcp"); err != nil {
 		t.Skip("needs /proc:", err)
 	}
-	s := shared(t)
+	s := dynamodbtest.Server(t, root)
 	got := listeners(t, s.PID())
 	if len(got) != 1 {
 		t.Fatalf("listening sockets of the server: got %v, want one", got)
@@ -183,7 +148,7 @@ func TestDataSurvivesARestart(t *testing.T) {
 // The launcher remembers tables' descriptions. A change of a table counts at once all the same, also for a table of the
 // same form, and while items are read and written.
 func TestChangesOfTablesCountAtOnce(t *testing.T) {
-	c := client(shared(t).Endpoint())
+	c := client(dynamodbtest.Server(t, root).Endpoint())
 	ctx, stop := context.WithCancel(t.Context())
 	var busy sync.WaitGroup
 	defer busy.Wait()
@@ -272,7 +237,7 @@ func TestCloseEndsTheProcess(t *testing.T) {
 }
 
 func TestPortInUse(t *testing.T) {
-	needTools(t)
+	dynamodbtest.NeedTools(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -290,7 +255,7 @@ func TestPortInUse(t *testing.T) {
 }
 
 func TestStartStopsWithItsContext(t *testing.T) {
-	needTools(t)
+	dynamodbtest.NeedTools(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	s, err := dynamodb.Start(ctx, dynamodb.Config{
 		Cache: cache,
@@ -316,7 +281,7 @@ func TestParentDies(t *testing.T) {
 		fmt.Printf("pid=%d\n", s.PID())
 		select {}
 	}
-	needTools(t)
+	dynamodbtest.NeedTools(t)
 	cmd := exec.Command(os.Args[0], "-test.run=^TestParentDies$")
 	cmd.Env = append(os.Environ(), "MASTIO_TEST_PARENT=1")
 	out := &lockedBuffer{}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb/dynamodbtest"
 	"github.com/mastio-aws/mastio/shared/schema"
 )
 
@@ -55,7 +56,7 @@ func keyNames(keys []types.KeySchemaElement) (partition, sort string) {
 }
 
 func TestCreateTables(t *testing.T) {
-	c := client(shared(t).Endpoint())
+	c := client(dynamodbtest.Server(t, root).Endpoint())
 
 	// Four at once stand for several processes that start together.
 	errs := make([]error, 4)
@@ -79,7 +80,7 @@ func TestCreateTables(t *testing.T) {
 }
 
 func TestCreateTablesRefusesAnotherLayout(t *testing.T) {
-	c := client(shared(t).Endpoint())
+	c := client(dynamodbtest.Server(t, root).Endpoint())
 	_, err := c.CreateTable(t.Context(), &awsdynamodb.CreateTableInput{
 		TableName:   aws.String("q-" + schema.Registry),
 		BillingMode: types.BillingModePayPerRequest,

